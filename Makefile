@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+#
+# make                 passt and qrap
+# make check           unit tests
+# make install         PREFIX (/usr/local) and DESTDIR
+# make B=DIR ...       objects and programs in another folder than build/
+# make SAN=1 B=DIR ... with AddressSanitizer and UBSan
+# make WERROR=1 ...    warnings are errors, as in CI
+#
+# Needs a C compiler, libc and Linux kernel headers, nothing else.
+
+VERSION  := $(shell git describe --tags --always 2>/dev/null || echo unknown)
+PREFIX   ?= /usr/local
+BINDIR   ?= $(PREFIX)/bin
+MANDIR   ?= $(PREFIX)/share/man
+B        ?= build
+
+CC       ?= cc
+CFLAGS   ?= -O2 -g
+WARN     := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wswitch-enum \
+	    -Wstrict-prototypes -Wpointer-arith -Wno-unused-parameter
+ifdef WERROR
+WARN     += -Werror
+endif
+ifdef SAN
+override CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	    -fno-omit-frame-pointer
+endif
+
+override CPPFLAGS += -D_GNU_SOURCE -I. -DVERSION='"$(VERSION)"'
+override CFLAGS   += -std=gnu11 $(WARN)
+
+SRCS  := passt.c tap.c tcp.c udp.c icmp.c checksum.c util.c \
+	 $(wildcard link/*.c answer/*.c flow/*.c host/*.c tcp/*.c udp/*.c)
+OBJS  := $(SRCS:%.c=$B/%.o)
+LIB   := $(filter-out $B/passt.o,$(OBJS))
+UNITS := $(patsubst test/unit/%.c,$B/unit/%,$(wildcard test/unit/*.c))
+
+all: $B/passt $B/qrap passt qrap
+
+$B/passt: $(OBJS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJS)
+
+$B/qrap: $B/qrap.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+# The programs where the README says they are.
+ifeq ($B,build)
+passt qrap: %: $B/%
+	ln -sf $< $@
+else
+passt qrap: ;
+endif
+
+# A unit test includes the file it tests; what else it needs comes from here.
+$B/passt.a: $(LIB)
+	rm -f $@
+	$(AR) rcs $@ $(LIB)
+
+$B/unit/%: test/unit/%.c $B/passt.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $B/passt.a
+
+$B/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+units: $(UNITS)
+
+check: $(UNITS)
+	@for t in $(UNITS); do ./$$t || exit 1; done
+
+install: all
+	install -D -m 755 $B/passt $(DESTDIR)$(BINDIR)/passt
+	install -D -m 755 $B/qrap $(DESTDIR)$(BINDIR)/qrap
+
+clean:
+	rm -rf build passt qrap
+
+-include $(OBJS:.o=.d) $B/qrap.d $(UNITS:=.d)
+
+.PHONY: all check units install clean
+.DELETE_ON_ERROR:
+.SECONDARY:
