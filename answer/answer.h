@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * answer.h - What passt answers the guest itself: ARP, NDP, DHCP, DHCPv6.
+ * Called by passt.c with parsed packets; calls tap.c to reply. A service
+ * reads struct lease and changes nothing but its own state in struct answer.
+ */
+#ifndef ANSWER_ANSWER_H
+#define ANSWER_ANSWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "flow/timer.h"
+#include "host/lease.h"
+#include "tap.h"
+
+/**
+ * struct answer - State of the answering services
+ * @tap:	where replies go
+ * @lease:	what is handed out
+ * @timers:	for periodic router advertisements
+ * @ra:		when the next one is due
+ * @ra_sent:	how many initial ones were sent (RFC 4861 6.2.4)
+ */
+struct answer {
+	struct tap *tap;
+	const struct lease *lease;
+	struct timers *timers;
+	struct timer ra;
+	unsigned int ra_sent;
+};
+
+void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
+		 struct timers *timers, uint8_t timer_type);
+void answer_guest_up(struct answer *a, uint64_t now);
+void answer_host_changed(struct answer *a, uint64_t now);
+
+void arp_input(struct answer *a, const struct pkt *pkt);
+bool ndp_input(struct answer *a, const struct pkt *pkt, uint64_t now);
+void ndp_timer(struct answer *a, uint64_t now);
+bool dhcp_input(struct answer *a, const struct pkt *pkt);
+bool dhcpv6_input(struct answer *a, const struct pkt *pkt);
+
+#endif /* ANSWER_ANSWER_H */

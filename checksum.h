@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * checksum.h - The Internet checksum (RFC 1071): over buffers, with copy,
+ * incremental (RFC 1624), and of IPv4, TCP, UDP, ICMP and ICMPv6.
+ * A leaf: holds no state but the choice of routine made by csum_init().
+ *
+ * A *sum* is an unfolded one's complement sum of 16-bit words read as the
+ * machine stores them; two sums may be added, and a sum is passed on as the
+ * start of the next as long as the data before it had an even length.
+ * csum_fold() makes the field: it is stored as it is, in memory order, so
+ * no byte swap is ever needed.
+ */
+#ifndef CHECKSUM_H
+#define CHECKSUM_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+void csum_init(void);
+uint64_t csum_add(const void *buf, size_t len, uint64_t sum);
+uint64_t csum_copy(void *restrict dst, const void *restrict src, size_t len,
+		   uint64_t sum);
+uint64_t csum_iov(const struct iovec *iov, unsigned int cnt, uint64_t sum);
+uint64_t csum_pseudo(const struct in6_addr *src, const struct in6_addr *dst,
+		     uint8_t proto, uint32_t len);
+uint16_t csum_ip4(const void *hdr, size_t len);
+uint16_t csum_l4(const struct in6_addr *src, const struct in6_addr *dst,
+		 uint8_t proto, const struct iovec *iov, unsigned int cnt);
+uint16_t csum_update16(uint16_t check, uint16_t old, uint16_t new);
+uint16_t csum_update32(uint16_t check, uint32_t old, uint32_t new);
+
+/**
+ * csum_sum_add() - Add two sums without losing the carry
+ * @a:		a sum
+ * @b:		another
+ *
+ * Return: a sum of both
+ */
+static inline uint64_t csum_sum_add(uint64_t a, uint64_t b)
+{
+	a += b;
+	return a + (a < b);
+}
+
+/**
+ * csum_fold() - The checksum field for a sum (RFC 1071)
+ * @sum:	sum over everything covered, the field itself taken as zero
+ *
+ * Return: the complement, ready to be stored; 0 also for a sum over data that
+ *	   includes a right field, which is how a received checksum is checked
+ */
+static inline uint16_t csum_fold(uint64_t sum)
+{
+	sum = (sum >> 32) + (sum & 0xffffffff);
+	sum = (sum >> 32) + (sum & 0xffffffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	return (uint16_t)~sum;
+}
+
+#endif /* CHECKSUM_H */

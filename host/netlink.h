@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * netlink.h - Reads the host's addresses and routes over rtnetlink(7).
+ * Called by conf.c; calls libc.
+ */
+#ifndef HOST_NETLINK_H
+#define HOST_NETLINK_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+int nl_open(void);
+unsigned int nl_default_if(int nl, int family);
+bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw);
+bool nl_address(int nl, int family, unsigned int ifindex,
+		struct in6_addr *addr, unsigned int *len);
+
+#endif /* HOST_NETLINK_H */

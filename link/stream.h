@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * stream.h - The link over a UNIX stream socket, as qemu speaks it with
+ * -netdev socket and -netdev stream: before each frame its length, 4 bytes,
+ * big-endian.
+ */
+#ifndef LINK_STREAM_H
+#define LINK_STREAM_H
+
+#include "link/link.h"
+
+#define STREAM_PREFIX	4
+
+/**
+ * struct stream - A stream link
+ * @link:	what others see
+ * @in:		bytes received, @have of them not yet handed out
+ * @iov:	one piece for each frame of the batch
+ * @out:	frames with their prefixes; [@sent, room) waits to be sent
+ */
+struct stream {
+	struct link link;
+	uint8_t *in;
+	size_t parsed, have;
+	struct iovec iov[LINK_BATCH];
+	uint8_t *out;
+	uint8_t *sent;
+	unsigned int framed;
+};
+
+int stream_listen(const char *path, char *used, size_t size);
+int stream_accept(int listener);
+int stream_open(struct stream *s, int fd);
+
+#endif /* LINK_STREAM_H */

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * tap.h - The guest's side: frames in, checked and parsed once; frames out.
+ * Called by passt.c, the protocols and the answering services; calls the
+ * link and checksum.c.
+ */
+#ifndef TAP_H
+#define TAP_H
+
+#include <net/ethernet.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "link/link.h"
+#include "util.h"
+
+#define TAP_HDR_MAX	(14 + 40)	/* Ethernet and IP as we write them */
+#define TAP_TTL		64		/* of packets of our own making */
+
+/* The headers of one frame, copied out: more than this is dropped. */
+#define PKT_HDR_MAX	256
+
+/**
+ * struct pkt - One frame of the guest, every length in it checked
+ * @etype:	ETH_P_ARP, ETH_P_IP or ETH_P_IPV6
+ * @proto:	IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6
+ * @ttl:	TTL or hop limit
+ * @tos:	type of service or traffic class
+ * @df:		IPv4: don't fragment; IPv6: always set
+ * @src, @dst:	addresses, IPv4 mapped
+ * @sport, @dport: TCP and UDP, host order; echo request and reply: the
+ *		identifier and 0; other ICMP: 0 and 0
+ * @smac, @dmac: Ethernet addresses
+ * @l3:		IP header (ARP: the ARP packet), in private memory
+ * @l3len:	bytes from @l3 to @l4: IP header with all its extensions
+ * @l4:		TCP, UDP or ICMP header with options, in private memory
+ * @l4len:	its length: TCP with options, UDP 8, ICMP 8 (ARP: 0)
+ * @iov:	payload after @l4, in the link's memory
+ * @iovcnt:	pieces of it
+ * @len:	bytes of it
+ */
+struct pkt {
+	uint16_t etype;
+	uint8_t proto;
+	uint8_t ttl, tos;
+	bool df;
+	struct in6_addr src, dst;
+	uint16_t sport, dport;
+	const uint8_t *smac, *dmac;
+	const uint8_t *l3, *l4;
+	uint16_t l3len, l4len;
+	struct iovec *iov;
+	unsigned int iovcnt;
+	uint32_t len;
+};
+
+/* Why frames were dropped, and what else is counted on the guest's side. */
+enum tap_counter {
+	TAP_IN,			/* frames received */
+	TAP_OUT,		/* frames sent */
+	TAP_NO_ROOM,		/* not sent: guest does not read */
+	TAP_SHORT,		/* a length goes beyond the frame */
+	TAP_HEADERS,		/* headers longer than PKT_HDR_MAX */
+	TAP_ETYPE,		/* not ARP, IPv4 or IPv6 */
+	TAP_VERSION,		/* IP version or header length wrong */
+	TAP_CHECKSUM,		/* IPv4, TCP, UDP, ICMP or ICMPv6 checksum */
+	TAP_FRAGMENT,		/* IP fragment (U6) */
+	TAP_PROTO,		/* no protocol of ours */
+	TAP_ADDRESS,		/* source or destination that can't be */
+	TAP_COUNTERS,
+};
+
+extern const char *const tap_counter_name[TAP_COUNTERS];
+
+/**
+ * struct tap - The guest's side
+ * @link:	what carries the frames
+ * @mac:	our address
+ * @guest_mac:	the guest's, broadcast until it is known
+ * @addr4:	guest's IPv4 address: assigned, then the last it used
+ * @addr6:	its IPv6 address of global scope, likewise
+ * @addr6_ll:	its link-local IPv6 address, all zero until it is known
+ * @pkt, @npkt:	packets of the current batch
+ * @hdr:	their headers, when the link's memory is shared
+ * @count:	see enum tap_counter
+ */
+struct tap {
+	struct link *link;
+	uint8_t mac[MAC_LEN];
+	uint8_t guest_mac[MAC_LEN];
+	struct in6_addr addr4, addr6, addr6_ll;
+	struct pkt pkt[LINK_BATCH];
+	unsigned int npkt;
+	uint8_t (*hdr)[PKT_HDR_MAX];
+	uint64_t count[TAP_COUNTERS];
+};
+
+/**
+ * struct tap_ip - The IP header of a packet to the guest
+ * @src, @dst:	addresses, of one family
+ * @proto:	IPPROTO_*
+ * @ttl:	TTL or hop limit, 0: TAP_TTL
+ * @tos:	type of service or traffic class
+ */
+struct tap_ip {
+	struct in6_addr src, dst;
+	uint8_t proto;
+	uint8_t ttl, tos;
+};
+
+/**
+ * struct tap_hdr - Ethernet and IP headers prepared for a row of packets
+ * @hdr:	the bytes, lengths and IPv4 checksum missing
+ * @len:	14 + 20 or 14 + 40
+ * @pseudo:	sum of the pseudo-header without the length
+ * @ip4:	sum of the IPv4 header without the length
+ */
+struct tap_hdr {
+	uint8_t hdr[TAP_HDR_MAX];
+	unsigned int len;
+	uint64_t pseudo, ip4;
+};
+
+int tap_init(struct tap *t, struct link *link, const uint8_t mac[MAC_LEN]);
+int tap_input(struct tap *t);
+unsigned int tap_run(const struct tap *t, unsigned int first);
+bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt);
+size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size);
+
+int tap_send(struct tap *t, const void *frame, size_t len);
+int tap_ip_send(struct tap *t, const struct tap_ip *ip, const void *l4,
+		size_t len);
+void tap_hdr_init(struct tap_hdr *h, const struct tap *t,
+		  const struct tap_ip *ip);
+uint64_t tap_hdr_put(const struct tap_hdr *h, uint8_t *frame, size_t l4len);
+
+const struct in6_addr *tap_guest_addr(const struct tap *t,
+				      const struct in6_addr *peer);
+
+#endif /* TAP_H */

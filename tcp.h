@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * tcp.h - TCP: guest segments <-> a stream socket for each connection.
+ * Called by passt.c. What decides is in tcp/, without system calls; tcp.c
+ * carries it out with sockets and frames.
+ */
+#ifndef TCP_H
+#define TCP_H
+
+#include <stdint.h>
+
+#include "flow/forward.h"
+#include "flow/list.h"
+#include "flow/siphash.h"
+#include "flow/table.h"
+#include "icmp.h"
+#include "tap.h"
+
+/* What is counted. */
+enum tcp_counter {
+	TCP_OPENED,		/* flows from the guest */
+	TCP_ACCEPTED,		/* flows towards the guest */
+	TCP_REFUSED,		/* no slot, descriptor or memory */
+	TCP_MALFORMED,		/* flags or addresses that can't be */
+	TCP_RESET_SENT,
+	TCP_CHALLENGE,		/* challenge ACKs (RFC 5961) */
+	TCP_RETRANSMIT,		/* segments sent again to the guest */
+	TCP_TIMEOUT,		/* retransmission timeouts */
+	TCP_COUNTERS,
+};
+
+extern const char *const tcp_counter_name[TCP_COUNTERS];
+
+/**
+ * struct tcp - Everything TCP
+ * @tap, @flows, @timers, @fwd, @icmp: what it works with
+ * @mtu:	of the guest's interface, for the MSS we announce
+ * @secret:	for initial sequence numbers (RFC 6528)
+ * @ack:	flows that owe the guest an ACK at the end of the pass
+ * @ready:	flows with data for the guest, waiting for their turn
+ * @challenge:	budget of challenge ACKs in the current second (RFC 5961 7)
+ * @no_peek_off: the kernel has no SO_PEEK_OFF for TCP
+ * @count:	see enum tcp_counter
+ */
+struct tcp {
+	struct tap *tap;
+	struct flow_table *flows;
+	struct timers *timers;
+	const struct fwd *fwd;
+	struct icmp *icmp;
+	uint32_t mtu;
+	struct siphash_key secret;
+	struct list ack, ready;
+	struct {
+		uint64_t second;
+		unsigned int sent;
+	} challenge;
+	bool no_peek_off;
+	uint64_t count[TCP_COUNTERS];
+};
+
+size_t tcp_flow_size(void);
+void tcp_init(struct tcp *t);
+void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
+	       uint64_t now);
+void tcp_event(struct tcp *t, struct flow *f, uint32_t events, uint64_t now);
+void tcp_listener(struct tcp *t, unsigned int index, uint64_t now);
+void tcp_timer(struct tcp *t, struct flow *f, uint64_t now);
+void tcp_pass_end(struct tcp *t, uint64_t now);
+bool tcp_resume(struct tcp *t, uint64_t now);
+void tcp_guest_gone(struct tcp *t);
+
+#endif /* TCP_H */
