@@ -83,7 +83,7 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  * @addr6:	its IPv6 address of global scope, likewise
  * @addr6_ll:	its link-local IPv6 address, all zero until it is known
  * @pkt, @npkt:	packets of the current batch
- * @hdr:	their headers, when the link's memory is shared
+ * @hdr:		their headers, where they had to be copied
  * @count:	see enum tap_counter
  */
 struct tap {
@@ -93,7 +93,7 @@ struct tap {
 	struct in6_addr addr4, addr6, addr6_ll;
 	struct pkt pkt[LINK_BATCH];
 	unsigned int npkt;
-	uint8_t (*hdr)[PKT_HDR_MAX];
+	uint8_t hdr[LINK_BATCH][PKT_HDR_MAX];
 	uint64_t count[TAP_COUNTERS];
 };
 
@@ -123,7 +123,7 @@ struct tap_hdr {
 	uint64_t pseudo, ip4;
 };
 
-int tap_init(struct tap *t, struct link *link, const uint8_t mac[MAC_LEN]);
+void tap_init(struct tap *t, struct link *link, const uint8_t mac[MAC_LEN]);
 int tap_input(struct tap *t);
 unsigned int tap_run(const struct tap *t, unsigned int first);
 bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt);

@@ -69,6 +69,7 @@ struct link_ops {
  * @headroom:	bytes before each frame that the back-end keeps for itself
  * State:
  * @in, @nin:	frames of the last refill
+ * @more:	further frames are at hand: refill again before waiting
  * @room, @end:	free bytes for frames to the guest
  * @reserved:	where the next reservation starts
  * @out, @nout:	frames committed since the last flush
@@ -88,6 +89,7 @@ struct link {
 
 	struct frame in[LINK_BATCH];
 	unsigned int nin;
+	bool more;
 
 	uint8_t *room, *end;
 	uint8_t *reserved;

@@ -10,7 +10,6 @@
 
 struct pcap {
 	int fd;
-	unsigned int seen;	/* frames of link->out already recorded */
 };
 
 int pcap_open(struct pcap *p, const char *path);

@@ -11,25 +11,29 @@
 
 #define STREAM_PREFIX	4
 
+/* Received at once, and held for a guest that does not read. */
+#define STREAM_IN	(256 * 1024)
+#define STREAM_OUT	(256 * 1024)
+
 /**
  * struct stream - A stream link
  * @link:	what others see
- * @in:		bytes received, @have of them not yet handed out
+ * @in:		bytes received, STREAM_IN of room
+ * @parsed:	offset in @in of the first byte not yet handed out
+ * @have:	offset in @in of the end of what was received
  * @iov:	one piece for each frame of the batch
- * @out:	frames with their prefixes; [@sent, room) waits to be sent
+ * @out:	frames with their prefixes, STREAM_OUT of room
+ * @sent:	[@sent, link.room) waits to be sent
  */
 struct stream {
 	struct link link;
 	uint8_t *in;
 	size_t parsed, have;
 	struct iovec iov[LINK_BATCH];
-	uint8_t *out;
-	uint8_t *sent;
-	unsigned int framed;
+	uint8_t *out, *sent;
 };
 
 int stream_listen(const char *path, char *used, size_t size);
-int stream_accept(int listener);
 int stream_open(struct stream *s, int fd);
 
 #endif /* LINK_STREAM_H */
