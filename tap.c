@@ -427,6 +427,7 @@ bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt)
 /* learn() - The guest's addresses are those it sends from */
 static void learn(struct tap *t, const struct pkt *pkt)
 {
+	struct in6_addr sender;
 	struct in_addr v4;
 
 	if (!(pkt->smac[0] & 1))
@@ -434,8 +435,9 @@ static void learn(struct tap *t, const struct pkt *pkt)
 
 	if (pkt->etype == ETH_P_ARP) {
 		memcpy(&v4, pkt->l3 + 14, sizeof(v4));
-		if (addr_is_unicast(&(struct in6_addr){ addr_from_v4(v4) }))
-			t->addr4 = addr_from_v4(v4);
+		sender = addr_from_v4(v4);
+		if (addr_is_unicast(&sender))
+			t->addr4 = sender;
 	} else if (!addr_is_unicast(&pkt->src)) {
 		return;
 	} else if (addr_is_v4(&pkt->src)) {
@@ -676,16 +678,16 @@ void tap_hdr_init(struct tap_hdr *h, const struct tap *t,
 uint64_t tap_hdr_put(const struct tap_hdr *h, uint8_t *frame, size_t l4len)
 {
 	uint8_t *ip = frame + ETH_HLEN;
-	uint16_t check;
+	uint16_t check, total;
 
-	memcpy(frame, h->hdr, sizeof(h->hdr));
 	if (h->len == ETH_HLEN + IP4_HLEN) {
-		uint16_t total = htons((uint16_t)(IP4_HLEN + l4len));
-
+		memcpy(frame, h->hdr, ETH_HLEN + IP4_HLEN);
+		total = htons((uint16_t)(IP4_HLEN + l4len));
 		check = csum_fold(h->ip4 + total);
 		memcpy(ip + 2, &total, sizeof(total));
 		memcpy(ip + 10, &check, sizeof(check));
 	} else {
+		memcpy(frame, h->hdr, ETH_HLEN + IP6_HLEN);
 		put_be16(ip + 4, (uint16_t)l4len);
 	}
 	return csum_sum_add(h->pseudo, htons((uint16_t)l4len));
