@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * util.c - Addresses, sockaddrs, numbers, the clock and random bytes.
+ * A leaf: holds no state, calls only libc, may be called by anything.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "util.h"
+
+/**
+ * v4_host() - The IPv4 address of a mapped address in host order
+ * @a:		mapped address
+ *
+ * Return: the address, its first byte the most significant
+ */
+static uint32_t v4_host(const struct in6_addr *a)
+{
+	return get_be32(&a->s6_addr[12]);
+}
+
+/**
+ * addr_is_loopback() - ::1, or 127.0.0.0/8 (RFC 1122 3.2.1.3)
+ * @a:		address
+ */
+bool addr_is_loopback(const struct in6_addr *a)
+{
+	if (addr_is_v4(a))
+		return v4_host(a) >> 24 == 127;
+
+	return IN6_IS_ADDR_LOOPBACK(a);
+}
+
+/**
+ * addr_is_linklocal() - fe80::/10, or 169.254.0.0/16 (RFC 3927)
+ * @a:		address
+ */
+bool addr_is_linklocal(const struct in6_addr *a)
+{
+	if (addr_is_v4(a))
+		return v4_host(a) >> 16 == 0xa9fe;
+
+	return IN6_IS_ADDR_LINKLOCAL(a);
+}
+
+/**
+ * addr_is_multicast() - ff00::/8, or 224.0.0.0/4 (RFC 5771)
+ * @a:		address
+ *
+ * The IPv4 broadcast address isn't one: see addr_is_unicast().
+ */
+bool addr_is_multicast(const struct in6_addr *a)
+{
+	if (addr_is_v4(a))
+		return v4_host(a) >> 28 == 0xe;
+
+	return IN6_IS_ADDR_MULTICAST(a);
+}
+
+/**
+ * addr_is_unicast() - An address that one host beyond this one may have
+ * @a:		address
+ *
+ * Neither none, multicast, loopback, IPv4's limited broadcast, nor in
+ * 0.0.0.0/8, "this network" (RFC 1122 3.2.1.3). Directed broadcast can't be
+ * told without a prefix. 240.0.0.0/4 is in use on some networks: let it be.
+ *
+ * Return: true for a plain unicast address
+ */
+bool addr_is_unicast(const struct in6_addr *a)
+{
+	if (addr_is_none(a) || addr_is_multicast(a) || addr_is_loopback(a))
+		return false;
+
+	return !addr_is_v4(a) ||
+	       (v4_host(a) != INADDR_BROADCAST && v4_host(a) >> 24);
+}
+
+/**
+ * addr_in_prefix() - Is an address inside a prefix of its own family?
+ * @a:		address
+ * @net:	any address in the prefix
+ * @len:	prefix length as written for the family of @net: at most 32 for
+ *		a mapped address, else 128; anything above matches nothing
+ *
+ * Return: true if so; false always across families, even for ::/0
+ */
+bool addr_in_prefix(const struct in6_addr *a, const struct in6_addr *net,
+		    unsigned int len)
+{
+	unsigned int whole, rest;
+
+	if (addr_is_v4(a) != addr_is_v4(net))
+		return false;
+
+	if (len > (addr_is_v4(net) ? 32U : 128U))
+		return false;
+
+	if (addr_is_v4(net))
+		len += 96;
+
+	whole = len / 8;
+	rest = len % 8;
+	if (memcmp(a, net, whole))
+		return false;
+
+	return !rest ||
+	       !((a->s6_addr[whole] ^ net->s6_addr[whole]) >> (8 - rest));
+}
+
+/**
+ * addr_parse() - Read an address: four decimals with dots, or IPv6
+ * @s:		string, the whole of which has to be an address; no scope
+ * @a:		set on success only; IPv4 as mapped
+ *
+ * Return: true if @s is an address
+ */
+bool addr_parse(const char *s, struct in6_addr *a)
+{
+	struct in6_addr v6;
+	struct in_addr v4;
+
+	if (inet_pton(AF_INET, s, &v4) == 1)
+		v6 = addr_from_v4(v4);
+	else if (inet_pton(AF_INET6, s, &v6) != 1)
+		return false;
+
+	*a = v6;
+	return true;
+}
+
+/**
+ * addr_str() - Write an address the way people do (RFC 5952)
+ * @a:		address; a mapped one is written with dots alone
+ * @buf:	room for it
+ *
+ * Return: @buf
+ */
+const char *addr_str(const struct in6_addr *a, char buf[ADDR_STRLEN])
+{
+	if (addr_is_v4(a))
+		inet_ntop(AF_INET, &a->s6_addr[12], buf, ADDR_STRLEN);
+	else
+		inet_ntop(AF_INET6, a, buf, ADDR_STRLEN);
+
+	return buf;
+}
+
+/**
+ * hex_digit() - Value of a hexadecimal digit
+ * @c:		character
+ *
+ * Return: 0 to 15, -1 for any other character
+ */
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/**
+ * mac_parse() - Read a MAC address: six pairs of digits with colons between
+ * @s:		string, the whole of which has to be an address
+ * @mac:	set on success only
+ *
+ * Return: true if @s is a MAC address
+ */
+bool mac_parse(const char *s, uint8_t mac[MAC_LEN])
+{
+	uint8_t m[MAC_LEN];
+	unsigned int i;
+
+	if (strlen(s) != MAC_STRLEN - 1)
+		return false;
+
+	for (i = 0; i < MAC_LEN; i++, s += 3) {
+		int hi = hex_digit(s[0]), lo = hex_digit(s[1]);
+
+		if (hi < 0 || lo < 0 || s[2] != (i < MAC_LEN - 1 ? ':' : '\0'))
+			return false;
+		m[i] = (uint8_t)(hi << 4 | lo);
+	}
+
+	memcpy(mac, m, MAC_LEN);
+	return true;
+}
+
+/**
+ * mac_str() - Write a MAC address
+ * @mac:	address
+ * @buf:	room for it
+ *
+ * Return: @buf
+ */
+const char *mac_str(const uint8_t mac[MAC_LEN], char buf[MAC_STRLEN])
+{
+	snprintf(buf, MAC_STRLEN, "%02x:%02x:%02x:%02x:%02x:%02x",
+		 mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	return buf;
+}
+
+/**
+ * sockaddr_set() - Fill a socket address of the family the address is of
+ * @sa:		filled, the rest of it zero
+ * @addr:	address; "none" is the IPv6 wildcard
+ * @port:	port or ICMP identifier, host order
+ * @scope:	interface index for link-local IPv6 addresses, 0: none
+ *
+ * Return: how much of @sa is meant, as bind() and connect() want it
+ */
+socklen_t sockaddr_set(union sockaddr_any *sa, const struct in6_addr *addr,
+		       uint16_t port, uint32_t scope)
+{
+	memset(sa, 0, sizeof(*sa));
+
+	if (addr_is_v4(addr)) {
+		sa->sin.sin_family = AF_INET;
+		sa->sin.sin_port = htons(port);
+		sa->sin.sin_addr = addr_v4(addr);
+		return sizeof(sa->sin);
+	}
+
+	sa->sin6.sin6_family = AF_INET6;
+	sa->sin6.sin6_port = htons(port);
+	sa->sin6.sin6_addr = *addr;
+	sa->sin6.sin6_scope_id = scope;
+	return sizeof(sa->sin6);
+}
+
+/**
+ * sockaddr_get() - Address and port of a socket address
+ * @sa:		as the kernel filled it
+ * @addr:	set on success only; IPv4 as mapped
+ * @port:	likewise, host order
+ *
+ * Return: false if it is of another family
+ */
+bool sockaddr_get(const union sockaddr_any *sa, struct in6_addr *addr,
+		  uint16_t *port)
+{
+	if (sa->sa.sa_family == AF_INET) {
+		*addr = addr_from_v4(sa->sin.sin_addr);
+		*port = ntohs(sa->sin.sin_port);
+		return true;
+	}
+
+	if (sa->sa.sa_family == AF_INET6) {
+		*addr = sa->sin6.sin6_addr;
+		*port = ntohs(sa->sin6.sin6_port);
+		return true;
+	}
+
+	return false;
+}
+
+/**
+ * number_parse() - Read a decimal number
+ * @s:		string, the whole of which has to be digits: no sign, no space
+ * @min:	smallest good value
+ * @max:	largest good value
+ * @n:		set on success only
+ *
+ * Return: true if @s is a number from @min to @max
+ */
+bool number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *n)
+{
+	uint64_t v = 0;
+
+	if (!*s)
+		return false;
+
+	for (; *s; s++) {
+		unsigned int digit = (unsigned int)(*s - '0');
+
+		if (digit > 9 || v > (UINT64_MAX - digit) / 10)
+			return false;
+		v = v * 10 + digit;
+	}
+
+	if (v < min || v > max)
+		return false;
+
+	*n = v;
+	return true;
+}
+
+/**
+ * now_ms() - The time by which every timer runs
+ *
+ * CLOCK_MONOTONIC and not CLOCK_BOOTTIME: it is the clock of epoll_wait()'s
+ * timeout and of the host's own TCP timers. While the host sleeps all of them
+ * stand still, and the guest with them; after that each goes on with what was
+ * left. By CLOCK_BOOTTIME, every flow would be found idle since the evening
+ * before the guest had its first chance to speak.
+ *
+ * Return: milliseconds since a moment in the past
+ */
+uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * SEC + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/**
+ * random_bytes() - Bytes nobody can guess, for keys, ports and sequence numbers
+ * @buf:	filled
+ * @len:	how many
+ *
+ * Ends the program if the kernel has no getrandom() (Linux 3.17), because
+ * there is no safe way to go on with keys that can be guessed.
+ */
+void random_bytes(void *buf, size_t len)
+{
+	uint8_t *p = buf;
+
+	while (len) {
+		ssize_t n = getrandom(p, len, 0);
+
+		if (n < 0 && errno != EINTR)
+			abort();
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		}
+	}
+}
