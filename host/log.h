@@ -19,6 +19,7 @@
 #define LOG_BURST	5
 #define LOG_INTERVAL	10000	/* ms */
 #define LOG_FILE_SIZE	(1024 * 1024)	/* default bound of a log file */
+#define LOG_FILE_MIN	4096		/* least bound: a few lines */
 
 struct log_limit {
 	uint64_t next;		/* ms: when one more is allowed */
