@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: AGPL-3.0-or-later */
+// SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * log.c - Messages to stderr, the system logger or a file of bounded size.
  * Calls libc and the clock of util.c; called by everything.

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * resolv.h - The host's resolver configuration (resolv.conf(5)), and domain
+ * names as text.
+ * Called by options.c and defaults.c; calls libc and util.c.
+ */
+#ifndef HOST_RESOLV_H
+#define HOST_RESOLV_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "host/lease.h"
+
+#define RESOLV_CONF	"/etc/resolv.conf"
+#define RESOLV_DNS	(2 * LEASE_DNS)
+#define DOMAIN_MAX	253	/* RFC 1035 2.3.4: 255 bytes on the wire */
+
+/**
+ * struct resolv - What resolv.conf says
+ * @dns:	name servers of both families in order, scopes left out
+ * @n:		how many
+ * @search:	domains separated by one space
+ */
+struct resolv {
+	struct in6_addr dns[RESOLV_DNS];
+	unsigned int n;
+	char search[LEASE_SEARCH];
+};
+
+int resolv_read(struct resolv *r, const char *path);
+bool domain_ok(const char *s, size_t len);
+bool search_add(char list[LEASE_SEARCH], const char *s, size_t len);
+
+#endif /* HOST_RESOLV_H */
