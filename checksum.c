@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * checksum.c - The Internet checksum: every payload byte passes through here.
+ * A leaf: calls only libc, may be called by anything. Holds no state but the
+ * choice of routine made by csum_init(), and works before that as well.
+ *
+ * A one's complement sum of 16-bit words is a sum modulo 65535, and 2^16, 2^32
+ * and 2^48 are all 1 modulo 65535: words may be taken four at a time, as 64-bit
+ * numbers, and the sum be folded to 16 bits in the end (RFC 1071 section 2).
+ * This holds for either byte order as long as every number is read as the
+ * machine stores it, which is all that is done here, and the folded sum is
+ * stored in the same way.
+ *
+ * Routines on one core of an EPYC (Zen 4), buffers warm in cache and not
+ * aligned, gcc 12 -O2, relative to 64-bit additions with carry (15 GB/s):
+ *
+ *	bytes			   60	  200	 1460	65000
+ *	words, sum_words()	  1.0	  1.0	  1.0	  1.0
+ *	vectors, sum_vec16()	  1.0	  2.0	  3.6	  3.9
+ *	vectors, sum_avx2()	  1.0	  3.0	  6.0	  6.8
+ *	AVX-512, done likewise	  1.1	  2.9	  7.5	  7.1
+ *
+ * csum_add() with AVX2 takes 17 ns for 1460 bytes; AVX-512 would save 3 of
+ * them, and nothing for short or long buffers: not worth a third routine.
+ * csum_copy() is 1.9 times as fast as memcpy() and csum_add() one by one.
+ */
+#include <string.h>
+
+#include "checksum.h"
+#include "util.h"
+
+#define INLINE		static inline __attribute__((always_inline))
+
+/* From here on vectors win over words: see the table above. */
+#define VECTORS_MIN	64	/* bytes */
+
+typedef uint64_t vec16 __attribute__((vector_size(16)));
+typedef uint64_t vec32 __attribute__((vector_size(32)));
+
+/**
+ * sum_end() - Add less than eight bytes, and copy them on request
+ * @dst:	where to copy, NULL: nowhere
+ * @src:	data
+ * @len:	bytes, 0 to 7
+ * @sum:	sum so far
+ *
+ * Return: new sum; an odd last byte counts as if a zero byte followed it
+ */
+INLINE uint64_t sum_end(uint8_t *dst, const uint8_t *src, size_t len,
+			uint64_t sum)
+{
+	uint16_t two = 0, one = 0;
+	uint32_t four = 0;
+
+	if (len & 4) {
+		memcpy(&four, src, 4);
+		if (dst)
+			memcpy(dst, &four, 4);
+	}
+	if (len & 2) {
+		memcpy(&two, src + (len & 4), 2);
+		if (dst)
+			memcpy(dst + (len & 4), &two, 2);
+	}
+	if (len & 1) {
+		memcpy(&one, src + (len & 6), 1);
+		if (dst)
+			memcpy(dst + (len & 6), &one, 1);
+	}
+
+	return csum_sum_add(sum, (uint64_t)four + two + one);
+}
+
+/**
+ * sum_words() - Add bytes as words of 64 bits, and copy them on request
+ * @dst:	where to copy, NULL: nowhere
+ * @src:	data
+ * @len:	bytes, any number
+ * @sum:	sum so far
+ *
+ * Return: new sum
+ */
+INLINE uint64_t sum_words(uint8_t *dst, const uint8_t *src, size_t len,
+			  uint64_t sum)
+{
+	uint64_t word;
+	size_t i;
+
+	for (i = 0; len - i >= sizeof(word); i += sizeof(word)) {
+		memcpy(&word, src + i, sizeof(word));
+		if (dst)
+			memcpy(dst + i, &word, sizeof(word));
+		sum = csum_sum_add(sum, word);
+	}
+
+	if (i == len)
+		return sum;
+
+	return sum_end(dst ? dst + i : NULL, src + i, len - i, sum);
+}
+
+/*
+ * Vectors have no carry flag. Instead, each 64-bit number goes into two sums:
+ * 'high' takes its upper half and can't overflow before 2^32 turns; 'all' takes
+ * the number and does overflow, but less the upper halves, which are known by
+ * then, it is the sum of the lower ones: modulo 2^64, hence exactly. That is
+ * three operations for each vector, where masking both halves takes four.
+ */
+
+/**
+ * sum_vec16() - Add bytes as vectors of 16, which x86-64 and arm64 always have
+ * @dst:	where to copy, NULL: nowhere
+ * @src:	data
+ * @len:	bytes, any number
+ * @sum:	sum so far
+ *
+ * The vectors are the compiler's: without such registers it uses others.
+ *
+ * Return: new sum
+ */
+INLINE uint64_t sum_vec16(uint8_t *dst, const uint8_t *src, size_t len,
+			  uint64_t sum)
+{
+	vec16 v, w, all = { 0 }, all2 = { 0 }, high = { 0 }, high2 = { 0 };
+	size_t i;
+
+	for (i = 0; len - i >= 2 * sizeof(v); i += 2 * sizeof(v)) {
+		memcpy(&v, src + i, sizeof(v));
+		memcpy(&w, src + i + sizeof(v), sizeof(w));
+		if (dst) {
+			memcpy(dst + i, &v, sizeof(v));
+			memcpy(dst + i + sizeof(v), &w, sizeof(w));
+		}
+		all += v;
+		all2 += w;
+		high += v >> 32;
+		high2 += w >> 32;
+	}
+
+	high += high2;
+	all += all2 - (high << 32) + high;
+	sum = csum_sum_add(sum, all[0] + all[1]);
+
+	return sum_words(dst ? dst + i : NULL, src + i, len - i, sum);
+}
+
+static uint64_t add_vec16(const void *buf, size_t len, uint64_t sum)
+{
+	return sum_vec16(NULL, buf, len, sum);
+}
+
+static uint64_t copy_vec16(void *restrict dst, const void *restrict src,
+			   size_t len, uint64_t sum)
+{
+	return sum_vec16(dst, src, len, sum);
+}
+
+/* What csum_add() and csum_copy() use for VECTORS_MIN bytes and more. */
+static uint64_t (*add_vectors)(const void *buf, size_t len, uint64_t sum) =
+	add_vec16;
+static uint64_t (*copy_vectors)(void *restrict dst, const void *restrict src,
+				size_t len, uint64_t sum) = copy_vec16;
+
+#ifdef __x86_64__
+#define AVX2		__attribute__((target("avx2")))
+
+/**
+ * sum_avx2() - Add bytes as vectors of 32, on processors that have AVX2
+ * @dst:	where to copy, NULL: nowhere
+ * @src:	data
+ * @len:	bytes, any number
+ * @sum:	sum so far
+ *
+ * Left alone, gcc merges the load into the addition and loads each vector once
+ * more for the shift; then loads are the limit: 72 GB/s instead of 100.
+ * The empty asm makes it keep the vector in a register.
+ *
+ * Return: new sum
+ */
+AVX2 INLINE uint64_t sum_avx2(uint8_t *dst, const uint8_t *src, size_t len,
+			      uint64_t sum)
+{
+	vec32 v, w, all = { 0 }, all2 = { 0 }, high = { 0 }, high2 = { 0 };
+	size_t i;
+
+	for (i = 0; len - i >= 2 * sizeof(v); i += 2 * sizeof(v)) {
+		memcpy(&v, src + i, sizeof(v));
+		memcpy(&w, src + i + sizeof(v), sizeof(w));
+		__asm__("" : "+x" (v), "+x" (w));
+		if (dst) {
+			memcpy(dst + i, &v, sizeof(v));
+			memcpy(dst + i + sizeof(v), &w, sizeof(w));
+		}
+		all += v;
+		all2 += w;
+		high += v >> 32;
+		high2 += w >> 32;
+	}
+
+	high += high2;
+	all += all2 - (high << 32) + high;
+	sum = csum_sum_add(sum, all[0] + all[1] + all[2] + all[3]);
+
+	return sum_words(dst ? dst + i : NULL, src + i, len - i, sum);
+}
+
+AVX2 static uint64_t add_avx2(const void *buf, size_t len, uint64_t sum)
+{
+	return sum_avx2(NULL, buf, len, sum);
+}
+
+AVX2 static uint64_t copy_avx2(void *restrict dst, const void *restrict src,
+			       size_t len, uint64_t sum)
+{
+	return sum_avx2(dst, src, len, sum);
+}
+#endif /* __x86_64__ */
+
+/**
+ * csum_init() - Choose the fastest routines this processor has
+ */
+void csum_init(void)
+{
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx2")) {
+		add_vectors = add_avx2;
+		copy_vectors = copy_avx2;
+	}
+#endif
+}
+
+/**
+ * csum_add() - Add bytes to a sum
+ * @buf:	data at any alignment
+ * @len:	bytes; if odd, nothing can be added after them
+ * @sum:	sum of what came before, of even length; 0 to start
+ *
+ * Return: new sum
+ */
+uint64_t csum_add(const void *buf, size_t len, uint64_t sum)
+{
+	if (len < VECTORS_MIN)
+		return sum_words(NULL, buf, len, sum);
+
+	return add_vectors(buf, len, sum);
+}
+
+/**
+ * csum_copy() - Copy bytes and add them to a sum while they pass by
+ * @dst:	where to copy; doesn't overlap with @src
+ * @src:	data
+ * @len:	bytes; if odd, nothing can be added after them
+ * @sum:	sum of what came before, of even length; 0 to start
+ *
+ * Return: new sum
+ */
+uint64_t csum_copy(void *restrict dst, const void *restrict src, size_t len,
+		   uint64_t sum)
+{
+	if (len < VECTORS_MIN)
+		return sum_words(dst, src, len, sum);
+
+	return copy_vectors(dst, src, len, sum);
+}
+
+/**
+ * csum_iov() - Add data that lies in pieces
+ * @iov:	pieces of any length, odd ones and empty ones too
+ * @cnt:	how many
+ * @sum:	sum of what came before, of even length; 0 to start
+ *
+ * A piece that starts at an odd offset has its bytes the wrong way round in
+ * every word. Turning the sum by one byte puts that right (RFC 1071 section
+ * 2 (B)).
+ *
+ * Return: new sum
+ */
+uint64_t csum_iov(const struct iovec *iov, unsigned int cnt, uint64_t sum)
+{
+	unsigned int i;
+	size_t off = 0;
+
+	for (i = 0; i < cnt; off += iov[i++].iov_len) {
+		uint64_t part = csum_add(iov[i].iov_base, iov[i].iov_len, 0);
+
+		if (off & 1)
+			part = part << 8 | part >> 56;
+		sum = csum_sum_add(sum, part);
+	}
+
+	return sum;
+}
+
+/**
+ * csum_pseudo() - Sum of a pseudo-header (RFC 9293 3.1, RFC 768, RFC 8200 8.1)
+ * @src:	source address
+ * @dst:	destination address, of the same family
+ * @proto:	IPPROTO_*; ICMP over IPv4 has no pseudo-header
+ * @len:	bytes of transport header and data; at most 65535 for IPv4
+ *
+ * One computation for both families: the prefix ::ffff of a mapped address
+ * adds 0xffff, which is nothing; and the fields are as wide as in IPv6 where
+ * IPv4 has 8 and 16 bits, which is as much.
+ *
+ * Return: sum
+ */
+uint64_t csum_pseudo(const struct in6_addr *src, const struct in6_addr *dst,
+		     uint8_t proto, uint32_t len)
+{
+	uint64_t sum = (uint64_t)htonl(len) + htonl(proto);
+
+	sum = sum_words(NULL, src->s6_addr, sizeof(*src), sum);
+	return sum_words(NULL, dst->s6_addr, sizeof(*dst), sum);
+}
+
+/**
+ * csum_ip4() - Checksum of an IPv4 header (RFC 791 3.1)
+ * @hdr:	header, the field zero; or as received, to check it
+ * @len:	its length with options, in bytes
+ *
+ * Return: the field; 0 for a received header that is right
+ */
+uint16_t csum_ip4(const void *hdr, size_t len)
+{
+	return csum_fold(csum_add(hdr, len, 0));
+}
+
+/**
+ * csum_l4() - Checksum of a whole TCP, UDP, ICMP or ICMPv6 packet
+ * @src:	source address
+ * @dst:	destination address, of the same family
+ * @proto:	IPPROTO_*
+ * @iov:	transport header, the field zero or as received, and data
+ * @cnt:	pieces of it
+ *
+ * In a UDP header zero means that there is none: who builds one stores 0xffff
+ * instead (RFC 768).
+ *
+ * Return: the field; 0 for a received packet that is right
+ */
+uint16_t csum_l4(const struct in6_addr *src, const struct in6_addr *dst,
+		 uint8_t proto, const struct iovec *iov, unsigned int cnt)
+{
+	uint64_t sum = 0;
+	uint32_t len = 0;
+	unsigned int i;
+
+	for (i = 0; i < cnt; i++)
+		len += (uint32_t)iov[i].iov_len;
+
+	if (proto != IPPROTO_ICMP)
+		sum = csum_pseudo(src, dst, proto, len);
+
+	return csum_fold(csum_iov(iov, cnt, sum));
+}
+
+/**
+ * csum_update32() - Checksum after a change of two words (RFC 1624 equation 3)
+ * @check:	the field, as it is stored
+ * @old:	what was covered, as it is stored, from an even offset
+ * @new:	what took its place
+ *
+ * Equal to computing it anew, unless all that is covered has become zero: then
+ * this gives 0x0000, where that gives 0xffff. No IP header and no pseudo-header
+ * is all zero. For UDP, a field of zero stays out of this, see csum_l4().
+ *
+ * Return: new field
+ */
+uint16_t csum_update32(uint16_t check, uint32_t old, uint32_t new)
+{
+	return csum_fold((uint64_t)(uint16_t)~check + (uint32_t)~old + new);
+}
+
+/**
+ * csum_update16() - Checksum after a change of one word, see csum_update32()
+ * @check:	the field, as it is stored
+ * @old:	what was covered, as it is stored, from an even offset
+ * @new:	what took its place
+ *
+ * Return: new field
+ */
+uint16_t csum_update16(uint16_t check, uint16_t old, uint16_t new)
+{
+	return csum_fold((uint64_t)(uint16_t)~check + (uint16_t)~old + new);
+}
