@@ -1,0 +1,564 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""netlab.py - A small internet of network namespaces around passt, for tests.
+
+    guest               host                        outside
+  +----------+        +------------------+        +-----------------------+
+  |          | UNIX   |                  |  veth  |                       |
+  | tap0 ====|socket==| passt      eth0 -|--------|- eth0        lo       |
+  | DHCP,    | (stand | (as nobody)      |        | (the router) (servers)|
+  | SLAAC    |  -in)  |                  |        |                       |
+  +----------+        +------------------+        +-----------------------+
+                       192.0.2.2/24                192.0.2.1/24
+                       2001:db8:1::2/64            2001:db8:1::1/64
+                                                   198.51.100.1/32
+                                                   2001:db8:2::1/128
+
+The guest uses the host's own address, so its gateway is 192.0.2.1, which passt
+maps to the host's loopback: what should go outside goes to the servers'
+addresses. Behind the router, 203.0.113.0/24 and 2001:db8:dead::/64 swallow
+everything without a word, and 203.0.114.0/24 and 2001:db8:bad::/64 answer
+that they can't be reached.
+
+A namespace is entered by its thread alone (`with lab.guest:`), and what is
+made there stays there: sockets, and the programs that are started. So a test
+is one story in one program. The namespaces go away with their last user, and
+every program started here, daemons included, is ended by its pid.
+
+Used by the programs in test/net; each starts itself as root of a user
+namespace when it is not root.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+ROUTER4, ROUTER6 = "192.0.2.1", "2001:db8:1::1"
+HOST4, HOST6 = "192.0.2.2", "2001:db8:1::2"
+SERVER4, SERVER6 = "198.51.100.1", "2001:db8:2::1"
+DEAD4, DEAD6 = "203.0.113.1", "2001:db8:dead::1"
+UNREACHABLE4, UNREACHABLE6 = "203.0.114.1", "2001:db8:bad::1"
+FAMILIES = (("4", SERVER4), ("6", SERVER6))
+NOBODY = 65534
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+B = os.path.join(TOP, os.environ.get("B", "build"))
+PASST = os.path.join(TOP, os.environ.get("PASST", f"{B}/passt"))
+STANDIN = os.path.join(TOP, os.environ.get("STANDIN", f"{B}/test/standin"))
+
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+PR_SET_CHILD_SUBREAPER = 36
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def call(name, *args):
+    """A function of libc that returns -1 and errno when it fails."""
+    if getattr(libc, name)(*args) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{name}: {os.strerror(error)}")
+
+
+#
+# Checks: one line each on stdout.
+#
+
+failed = 0
+
+
+class Skip(Exception):
+    """Raised in a check that can't be made here, with the reason."""
+
+
+@contextlib.contextmanager
+def check(name):
+    """One check: fails by any exception, and the next one goes on."""
+    global failed
+    try:
+        yield
+        print(f"ok {name}", flush=True)
+    except Skip as e:
+        print(f"skip {name}: {e}", flush=True)
+    except Exception as e:
+        failed += 1
+        traceback.print_exc()
+        why = " ".join(str(e).split()) or "see the line above"
+        print(f"not ok {name}: {type(e).__name__}: {why}", flush=True)
+
+
+def expect(what, got, want):
+    """Fails unless @got equals @want."""
+    if got != want:
+        raise AssertionError(f"{what} is {got!r}, not {want!r}")
+
+
+def expect_below(what, got, limit):
+    if not got < limit:
+        raise AssertionError(f"{what} is {got}, not below {limit}")
+
+
+def wait_for(what, condition, timeout=10.0, step=0.02):
+    """Waits until @condition() gives something true, and returns it."""
+    end = time.monotonic() + timeout
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {timeout} s")
+        time.sleep(step)
+
+
+def main(story):
+    """Runs a test program: @story(), with what it needs, and exits."""
+    need_root()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    try:
+        with check(os.path.basename(sys.argv[0])[:-3] + " ran to its end"):
+            story()
+    finally:
+        end_children()
+    sys.exit(1 if failed else 0)
+
+
+def need_root():
+    """Without root: start again as root of a user namespace of our own."""
+    if os.geteuid() == 0:
+        return
+    if os.environ.get("NETLAB_USERNS"):
+        sys.exit("not root in a namespace of our own")
+    os.environ["NETLAB_USERNS"] = "1"
+    os.execvp("unshare", ["unshare", "-Urnm", sys.executable] + sys.argv)
+
+
+#
+# Processes.
+#
+
+def children():
+    """Pids of all our children: as subreaper, orphaned daemons too."""
+    pids = []
+    for task in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/self/task/{task}/children") as f:
+                pids += [int(pid) for pid in f.read().split()]
+    return pids
+
+
+def end_children():
+    """Ends what is left, and what that leaves to us, by pid."""
+    for _ in range(10):
+        pids = children()
+        if not pids:
+            return
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def wait_exit(pid, timeout=10.0):
+    """Waits for a child to end. Returns its exit status, -N for signal N."""
+    def ended():
+        got, status = os.waitpid(pid, os.WNOHANG)
+        return got and [os.waitstatus_to_exitcode(status)]
+    return wait_for(f"end of process {pid}", ended, timeout)[0]
+
+
+class Process:
+    """What /proc says of a process, by pid."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def status(self, field):
+        with open(f"/proc/{self.pid}/status") as f:
+            for line in f:
+                if line.startswith(field + ":"):
+                    return line.split(":", 1)[1].strip()
+        raise KeyError(field)
+
+    def rss(self):
+        """Resident memory, bytes."""
+        return int(self.status("VmRSS").split()[0]) * 1024
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def cpu(self):
+        """Seconds of processor time used."""
+        with open(f"/proc/{self.pid}/schedstat") as f:
+            return int(f.read().split()[0]) / 1e9
+
+    def load(self, seconds):
+        """Percentage of one processor used in the next @seconds."""
+        before = self.cpu()
+        time.sleep(seconds)
+        return (self.cpu() - before) / seconds * 100
+
+    def alive(self):
+        try:
+            return self.status("State")[0] != "Z"
+        except OSError:
+            return False
+
+    def kill(self, sig=signal.SIGKILL):
+        """Sends a signal and waits for the end. Returns the exit status."""
+        os.kill(self.pid, sig)
+        return wait_exit(self.pid)
+
+
+def rests(process, seconds=2.0):
+    """Fails unless the process uses no CPU once things have settled."""
+    time.sleep(0.3)
+    expect_below("CPU of passt at rest, %", process.load(seconds), 1)
+
+
+#
+# Namespaces.
+#
+
+class Namespace:
+    """A network namespace without a name; gone with its last user."""
+
+    def __init__(self):
+        self.outer = []
+        with Namespace.kept():
+            call("unshare", CLONE_NEWNET)
+            self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+            self.ip("link set lo up")
+
+    @staticmethod
+    @contextlib.contextmanager
+    def kept():
+        """Returns to the present namespace at the end."""
+        fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        try:
+            yield
+        finally:
+            call("setns", fd, CLONE_NEWNET)
+            os.close(fd)
+
+    def __enter__(self):
+        self.outer.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY))
+        call("setns", self.fd, CLONE_NEWNET)
+        return self
+
+    def __exit__(self, *_):
+        fd = self.outer.pop()
+        call("setns", fd, CLONE_NEWNET)
+        os.close(fd)
+
+    def close(self):
+        os.close(self.fd)
+
+    def spawn(self, *cmd, **kw):
+        """Starts a program here. Returns its Popen."""
+        with self:
+            return subprocess.Popen(cmd, **{"stdin": subprocess.DEVNULL, **kw})
+
+    def run(self, *cmd, timeout=60, status=0):
+        """Runs a program here to its end. Returns its output."""
+        p = self.spawn(*cmd, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       text=True)
+        try:
+            out, err = p.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.communicate()
+            raise
+        if status is not None and p.returncode != status:
+            raise AssertionError(f"{' '.join(cmd)}: exit {p.returncode}: "
+                                 f"{(err or out).strip()}")
+        return out
+
+    def ip(self, *commands):
+        """Each a command line for ip(8)."""
+        for command in commands:
+            self.run("ip", *command.split())
+
+    def sysctl(self, **settings):
+        """sysctl(net__ipv4__ip_forward=1): below /proc/sys."""
+        with self:
+            for name, value in settings.items():
+                with open("/proc/sys/" + name.replace("__", "/"), "w") as f:
+                    f.write(str(value))
+
+    def connect(self, addr, port, timeout=10, kind=socket.SOCK_STREAM):
+        """A connected socket that was made here."""
+        family = socket.AF_INET6 if ":" in addr else socket.AF_INET
+        with self:
+            s = socket.socket(family, kind)
+        s.settimeout(timeout)
+        try:
+            s.connect((addr, port))
+        except OSError:
+            s.close()
+            raise
+        return s
+
+    def bind(self, addr, port=0, kind=socket.SOCK_STREAM):
+        """A socket bound here, listening if TCP."""
+        family = socket.AF_INET6 if ":" in addr else socket.AF_INET
+        with self:
+            s = socket.socket(family, kind)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.settimeout(10)
+        s.bind((addr, port))
+        if kind == socket.SOCK_STREAM:
+            s.listen(4096)
+        return s
+
+
+#
+# Servers, each in a thread that ends with its socket.
+#
+
+class Server:
+    """Answers on a socket until closed: @answer(socket) again and again."""
+
+    def __init__(self, sock, answer):
+        self.sock = sock
+        self.answer = answer
+        self.port = sock.getsockname()[1]
+        self.thread = threading.Thread(target=self.loop, daemon=True)
+        self.thread.start()
+
+    def loop(self):
+        while self.sock.fileno() >= 0:
+            try:
+                self.answer(self.sock)
+            except TimeoutError:
+                continue
+            except OSError:
+                if self.sock.fileno() < 0:
+                    return
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+
+
+def echo_udp(sock):
+    data, peer = sock.recvfrom(65535)
+    sock.sendto(data, peer)
+
+
+def tcp_each(serve):
+    """An answer for Server: @serve(connection), each in its own thread."""
+    def serve_and_close(conn):
+        with conn, contextlib.suppress(OSError):
+            conn.settimeout(60)
+            serve(conn)
+
+    def accept(sock):
+        conn, _ = sock.accept()
+        threading.Thread(target=serve_and_close, args=(conn,),
+                         daemon=True).start()
+    return accept
+
+
+@tcp_each
+def echo_tcp(conn):
+    while data := conn.recv(65536):
+        conn.sendall(data)
+
+
+def receive(sock, size):
+    """Exactly @size bytes of a stream."""
+    data = b""
+    while len(data) < size:
+        part = sock.recv(size - len(data))
+        if not part:
+            raise AssertionError(f"end after {len(data)} bytes of {size}")
+        data += part
+    return data
+
+
+def echoes(sock, data=b"is anybody there?"):
+    """Fails unless what is sent on a stream comes back."""
+    sock.sendall(data)
+    expect("echo", receive(sock, len(data)), data)
+
+
+def serves(lab):
+    """Fails unless the guest gets through passt: ARP, then a TCP echo."""
+    lab.guest.run("ip", "neigh", "flush", "dev", "tap0")
+    for _, addr in FAMILIES:
+        with Server(lab.outside.bind(addr), echo_tcp) as server:
+            with lab.guest.connect(addr, server.port) as s:
+                echoes(s)
+
+
+#
+# The topology.
+#
+
+UDHCPC = """#!/bin/sh
+# Called by udhcpc: takes the lease, and writes it down for the test.
+[ "$1" = bound ] || exit 0
+env >"$LEASE"
+ip addr add "$ip/$mask" dev "$interface"
+ip route add default via "$router" dev "$interface"
+"""
+
+
+class Lab:
+    """The three namespaces, passt in one and the stand-in in another."""
+
+    def __init__(self, standin=True):
+        need(PASST)
+        if standin:
+            need(STANDIN)
+            need_tun()
+        self.dir = tempfile.mkdtemp(prefix="passt-net-")
+        os.chmod(self.dir, 0o777)
+        self.socket = f"{self.dir}/socket"
+        self.passt_bin = shutil.copy(PASST, f"{self.dir}/passt")
+        self.guest, self.host, self.outside = [
+            Namespace() for _ in range(3)]
+        self.build()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        end_children()
+        for ns in self.guest, self.host, self.outside:
+            ns.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def build(self):
+        """Addresses and routes, as drawn above."""
+        self.host.run("ip", "link", "add", "eth0", "type", "veth", "peer",
+                      "name", "eth0", "netns", f"/proc/{os.getpid()}/fd/"
+                      f"{self.outside.fd}")
+        self.host.ip(f"addr add {HOST4}/24 dev eth0",
+                     f"addr add {HOST6}/64 dev eth0 nodad",
+                     "link set eth0 up",
+                     f"route add default via {ROUTER4}",
+                     f"route add default via {ROUTER6}")
+        self.outside.ip(f"addr add {ROUTER4}/24 dev eth0",
+                        f"addr add {ROUTER6}/64 dev eth0 nodad",
+                        "link set eth0 up",
+                        f"addr add {SERVER4}/32 dev lo",
+                        f"addr add {SERVER6}/128 dev lo nodad",
+                        "route add blackhole 203.0.113.0/24",
+                        "route add blackhole 2001:db8:dead::/64",
+                        "route add unreachable 203.0.114.0/24",
+                        "route add unreachable 2001:db8:bad::/64")
+        self.outside.sysctl(net__ipv4__ip_forward=1,
+                            net__ipv6__conf__all__forwarding=1)
+        group = 0 if os.environ.get("NETLAB_USERNS") else 2147483647
+        self.host.sysctl(net__ipv4__ping_group_range=f"0 {group}")
+        for ns in self.guest, self.host, self.outside:
+            with contextlib.suppress(OSError):
+                ns.sysctl(net__ipv4__tcp_congestion_control="cubic")
+        wait_for("link between host and outside",
+                 lambda: self.host.run("ping", "-c1", "-W1", ROUTER6,
+                                       status=None).count(" 0% packet loss"))
+
+    def passt(self, *options, root=False, wait=True, **kw):
+        """Starts passt in the host's namespace, in the foreground.
+
+        @root: start it as root, so that it has to step down itself
+        Returns its Popen, or the Process once its socket accepts (@wait).
+        """
+        cmd = [self.passt_bin, "-f", "-s", self.socket, *options]
+        self.log = open(f"{self.dir}/passt.log", "a+b")
+        p = spawn_user(self.host, cmd, root, stdout=self.log,
+                       stderr=self.log, **kw)
+        if not wait:
+            return p
+        wait_for("passt's socket", lambda: os.path.exists(self.socket)
+                 or p.poll() is not None and self.no_passt())
+        return Process(p.pid)
+
+    def no_passt(self):
+        raise AssertionError(f"passt did not start: {self.messages()}")
+
+    def messages(self):
+        """What passt said so far."""
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
+
+    def attach(self, *options, mtu=65520, configure=True):
+        """Connects a guest, and configures it as a guest would."""
+        p = self.guest.spawn(STANDIN, "--socket", self.socket, "--tap",
+                             "tap0", "--mtu", str(mtu), *options,
+                             stdout=subprocess.PIPE)
+        line = p.stdout.readline()
+        p.stdout.close()
+        if line != b"ready\n":
+            raise AssertionError("the stand-in guest did not start")
+        if configure:
+            self.dhcp()
+            self.slaac()
+        return Process(p.pid)
+
+    def dhcp(self):
+        """IPv4 by DHCP. Returns the lease as a dictionary of strings."""
+        script, lease = f"{self.dir}/udhcpc", f"{self.dir}/lease"
+        if not os.path.exists(script):
+            with open(os.open(script, os.O_CREAT | os.O_WRONLY, 0o755),
+                      "w") as f:
+                f.write(UDHCPC)
+        self.guest.run("env", f"LEASE={lease}", "busybox", "udhcpc", "-i",
+                       "tap0", "-s", script, "-f", "-q", "-n", "-t", "8",
+                       "-T", "1", "-O", "mtu", "-O", "search")
+        with open(lease) as f:
+            return dict(line.rstrip("\n").split("=", 1) for line in f
+                        if "=" in line)
+
+    def addresses6(self):
+        """Global IPv6 addresses of the guest, those that are in use."""
+        out = self.guest.run("ip", "-j", "-6", "addr", "show", "dev", "tap0",
+                             "scope", "global")
+        return [a["local"] for link in json.loads(out)
+                for a in link.get("addr_info", ())
+                if "local" in a and not a.get("tentative")]
+
+    def slaac(self):
+        """IPv6 by router advertisement. Returns the address."""
+        return wait_for("IPv6 address by router advertisement",
+                        self.addresses6)[0]
+
+
+def spawn_user(ns, cmd, root=False, **kw):
+    """Starts a program as an unprivileged user. Returns its Popen."""
+    if not root and os.environ.get("NETLAB_USERNS"):
+        cmd = ["unshare", "-U", "--map-user=1000", "--map-group=1000", *cmd]
+    elif not root:
+        kw.update(user=NOBODY, group=NOBODY, extra_groups=[])
+    return ns.spawn(*cmd, **kw)
+
+
+def need(path):
+    if not os.path.exists(path):
+        sys.exit(f"{path} is missing: test/run builds it")
+
+
+def need_tun():
+    """A container may lack the device node: root can make it."""
+    if not os.path.exists("/dev/net/tun"):
+        os.makedirs("/dev/net", exist_ok=True)
+        os.mknod("/dev/net/tun", 0o20666, os.makedev(10, 200))

@@ -1,0 +1,617 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * standin.c - Stands in for a virtual machine: makes a tap device in a network
+ * namespace, connects to passt's UNIX socket, and relays frames both ways as
+ * qemu does, each after its length (4 bytes, big-endian). The namespace's own
+ * TCP/IP is then the guest's.
+ * A program of the tests; calls offload.c, checksum.c and the kernel.
+ *
+ * It must not be what a benchmark measures: one thread without a buffer of its
+ * own to wait in, one system call towards the socket for all the frames that
+ * the tap had, and the reverse. With --offload the tap carries super-segments,
+ * which costs the namespace's kernel a fraction, and they are cut and joined
+ * here.
+ *
+ *	out: from the guest to passt		in: from passt to the guest
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <linux/if_ether.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "checksum.h"
+#include "test/net/fault.h"
+#include "test/net/offload.h"
+#include "util.h"
+
+#define PREFIX		4
+#define FRAME_MAX	65535
+#define BATCH		(512 * 1024)	/* bytes moved in one call: L2 */
+#define BUFFER		(2 * BATCH)	/* room to cut the last, twice */
+#define SOCKET_BUFFER	(4 * 1024 * 1024)
+#define QUEUE		20000		/* frames the tap holds for us */
+#define RETRY		100		/* ms between attempts to connect */
+
+/**
+ * struct way - One direction
+ * @buf:	frames, each after its length
+ * @done, @have: [@done, @have) waits to be sent, or to be parsed
+ * @held:	a frame to come after the next one, with its length
+ * @faults:	what happens to frames
+ * @frames, @bytes: what went through
+ */
+struct way {
+	uint8_t *buf;
+	size_t done, have;
+	uint8_t held[PREFIX + FRAME_MAX];
+	bool holding;
+	struct faults faults;
+	uint64_t frames, bytes;
+};
+
+/**
+ * struct standin - The whole program
+ * @path:	passt's socket
+ * @netns:	namespace of the tap, NULL: the current one
+ * @name:	of the tap
+ * @mac:	of the tap
+ * @mtu:	of the tap
+ * @offload:	the tap carries a virtio-net header
+ * @reconnect:	connect again when the socket goes away
+ * @tap, @sock:	descriptors, -1: none
+ * @super:	one frame from the tap, before it is cut
+ * @out, @in:	the two directions
+ * @cut:	frames that were cut from super-segments
+ */
+struct standin {
+	const char *path, *netns, *name;
+	uint8_t mac[MAC_LEN];
+	int mtu;
+	bool offload, reconnect;
+	int tap, sock;
+	uint8_t super[SUPER_MAX];
+	struct way out, in;
+	struct join join;
+	uint64_t cut;
+};
+
+static volatile sig_atomic_t told, stopped;
+
+static void on_signal(int sig)
+{
+	if (sig == SIGUSR1)
+		told = 1;
+	else
+		stopped = 1;
+}
+
+static void __attribute__((format(printf, 1, 2), noreturn))
+die(const char *fmt, ...)
+{
+	int error = errno;
+	va_list ap;
+
+	fputs("standin: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	if (error)
+		fprintf(stderr, ": %s", strerror(error));
+	fputc('\n', stderr);
+	exit(1);
+}
+
+static void print_way(const char *name, const struct way *w)
+{
+	fprintf(stderr, "%s: %llu frames, %llu bytes; %llu dropped, "
+		"%llu doubled, %llu swapped, %llu corrupted\n", name,
+		(unsigned long long)w->frames, (unsigned long long)w->bytes,
+		(unsigned long long)w->faults.count[FAULT_DROP],
+		(unsigned long long)w->faults.count[FAULT_DUP],
+		(unsigned long long)w->faults.count[FAULT_SWAP],
+		(unsigned long long)w->faults.count[FAULT_CORRUPT]);
+}
+
+static void print_counts(const struct standin *s)
+{
+	print_way("out", &s->out);
+	print_way("in", &s->in);
+	if (s->offload)
+		fprintf(stderr, "offload: %llu cut, %llu joined\n",
+			(unsigned long long)s->cut,
+			(unsigned long long)s->join.joined);
+}
+
+/*
+ * The tap.
+ */
+
+static void if_ioctl(int fd, unsigned long request, struct ifreq *ifr,
+		     const char *what)
+{
+	if (ioctl(fd, request, ifr))
+		die("tap %s: %s", ifr->ifr_name, what);
+}
+
+/* Address, MTU and queue of the tap, and up. */
+static void tap_configure(const struct standin *s)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { 0 };
+
+	if (fd < 0)
+		die("socket");
+	strncpy(ifr.ifr_name, s->name, IFNAMSIZ - 1);
+
+	ifr.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+	memcpy(ifr.ifr_hwaddr.sa_data, s->mac, MAC_LEN);
+	if_ioctl(fd, SIOCSIFHWADDR, &ifr, "address");
+	ifr.ifr_mtu = s->mtu;
+	if_ioctl(fd, SIOCSIFMTU, &ifr, "MTU");
+	ifr.ifr_qlen = QUEUE;
+	if_ioctl(fd, SIOCSIFTXQLEN, &ifr, "queue");
+	if_ioctl(fd, SIOCGIFFLAGS, &ifr, "flags");
+	ifr.ifr_flags |= IFF_UP;
+	if_ioctl(fd, SIOCSIFFLAGS, &ifr, "up");
+	close(fd);
+}
+
+/* Move into the namespace that the tap shall be in. */
+static void netns_join(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || setns(fd, CLONE_NEWNET))
+		die("namespace %s", path);
+	close(fd);
+}
+
+static void tap_open(struct standin *s)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+
+	if (s->netns)
+		netns_join(s->netns);
+	s->tap = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (s->tap < 0)
+		die("/dev/net/tun");
+
+	strncpy(ifr.ifr_name, s->name, IFNAMSIZ - 1);
+	if (s->offload)
+		ifr.ifr_flags |= IFF_VNET_HDR;
+	if_ioctl(s->tap, TUNSETIFF, &ifr, "TUNSETIFF");
+	if (s->offload && ioctl(s->tap, TUNSETOFFLOAD,
+				TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6))
+		die("tap %s: TUNSETOFFLOAD", s->name);
+	s->join.tap = s->tap;
+	tap_configure(s);
+}
+
+/*
+ * The socket.
+ */
+
+static bool sock_connect(struct standin *s)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int size = SOCKET_BUFFER;
+
+	if (strlen(s->path) >= sizeof(sa.sun_path)) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	strcpy(sa.sun_path, s->path);
+	s->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (s->sock < 0 ||
+	    connect(s->sock, (struct sockaddr *)&sa, sizeof(sa))) {
+		close(s->sock);
+		s->sock = -1;
+		return false;
+	}
+	setsockopt(s->sock, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	fcntl(s->sock, F_SETFL, O_NONBLOCK);
+	return true;
+}
+
+/* The socket went away: what was in flight is lost with it. */
+static void sock_lost(struct standin *s)
+{
+	close(s->sock);
+	s->sock = -1;
+	s->out.done = s->out.have = 0;
+	s->in.done = s->in.have = 0;
+	s->out.holding = s->in.holding = false;
+	if (!s->reconnect)
+		stopped = 1;
+}
+
+/* Connect when passt is there. What the guest sent meanwhile is lost. */
+static void sock_retry(struct standin *s)
+{
+	while (!stopped && !sock_connect(s))
+		poll(NULL, 0, RETRY);
+	while (s->tap >= 0 && read(s->tap, s->super, sizeof(s->super)) > 0)
+		;
+}
+
+/*
+ * Out: from the guest to passt.
+ */
+
+/* out_put() - Append a frame that is not in the buffer yet */
+static void out_put(struct way *w, const uint8_t *frame, size_t len)
+{
+	put_be32(w->buf + w->have, (uint32_t)len);
+	memcpy(w->buf + w->have + PREFIX, frame, len);
+	w->have += PREFIX + len;
+}
+
+/**
+ * out_commit() - A frame was written after the end of the buffer: take it
+ * @w:		direction
+ * @len:	bytes of it
+ */
+static void out_commit(struct way *w, size_t len)
+{
+	uint8_t *frame = w->buf + w->have + PREFIX;
+	enum fault fault = fault_draw(&w->faults);
+
+	w->frames++;
+	w->bytes += len;
+	if (fault == FAULT_DROP)
+		return;
+	if (fault == FAULT_SWAP && !w->holding) {
+		put_be32(w->held, (uint32_t)len);
+		memcpy(w->held + PREFIX, frame, len);
+		w->holding = true;
+		return;
+	}
+	if (fault == FAULT_CORRUPT)
+		frame[fault_random(&w->faults) % len] ^= 0x10;
+
+	put_be32(w->buf + w->have, (uint32_t)len);
+	w->have += PREFIX + len;
+	if (fault == FAULT_DUP)
+		out_put(w, frame, len);
+	if (w->holding)
+		out_put(w, w->held + PREFIX, get_be32(w->held));
+	w->holding = false;
+}
+
+/* out_plain() - One frame from the tap to the buffer; false: none there */
+static bool out_plain(struct standin *s)
+{
+	struct way *w = &s->out;
+	ssize_t n = read(s->tap, w->buf + w->have + PREFIX, FRAME_MAX);
+
+	if (n <= 0)
+		return false;
+	out_commit(w, (size_t)n);
+	return true;
+}
+
+/* out_super() - One super-segment from the tap, cut; false: none there */
+static bool out_super(struct standin *s)
+{
+	struct way *w = &s->out;
+	struct virtio_net_hdr vnet;
+	struct iovec iov[2] = {
+		{ &vnet, sizeof(vnet) }, { s->super, sizeof(s->super) },
+	};
+	ssize_t n = readv(s->tap, iov, 2);
+	size_t len = (size_t)n - sizeof(vnet), done = 0, flen;
+
+	if (n <= (ssize_t)sizeof(vnet))
+		return false;
+
+	if (vnet.gso_type == VIRTIO_NET_HDR_GSO_NONE) {
+		memcpy(w->buf + w->have + PREFIX, s->super, len);
+		csum_finish(&vnet, w->buf + w->have + PREFIX, len);
+		out_commit(w, len);
+		return true;
+	}
+	while (cut_next(&vnet, s->super, len, &done,
+			w->buf + w->have + PREFIX, &flen)) {
+		s->cut++;
+		out_commit(w, flen);
+	}
+	return true;
+}
+
+/* out_flush() - Give the socket what it takes; false: it is gone */
+static bool out_flush(struct standin *s)
+{
+	struct way *w = &s->out;
+	ssize_t n;
+
+	if (w->done == w->have)
+		return true;
+	n = send(s->sock, w->buf + w->done, w->have - w->done, MSG_NOSIGNAL);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	w->done += (size_t)n;
+	if (w->done == w->have)
+		w->done = w->have = 0;
+	return true;
+}
+
+/* out_move() - All frames that the tap has, to the socket */
+static bool out_move(struct standin *s)
+{
+	bool (*next)(struct standin *) = s->offload ? out_super : out_plain;
+
+	while (s->out.have < BATCH && next(s))
+		;
+	return out_flush(s);
+}
+
+/*
+ * In: from passt to the guest.
+ */
+
+static void in_write(struct standin *s, const uint8_t *frame, size_t len)
+{
+	if (s->offload)
+		join_frame(&s->join, frame, len);
+	else
+		(void)!write(s->tap, frame, len);
+}
+
+/**
+ * in_deliver() - One frame to the tap, through the faults
+ * @s:		program
+ * @frame:	frame
+ * @len:	its length
+ */
+static void in_deliver(struct standin *s, uint8_t *frame, size_t len)
+{
+	struct way *w = &s->in;
+	enum fault fault = fault_draw(&w->faults);
+
+	w->frames++;
+	w->bytes += len;
+	if (fault == FAULT_DROP)
+		return;
+	if (fault == FAULT_SWAP && !w->holding) {
+		put_be32(w->held, (uint32_t)len);
+		memcpy(w->held + PREFIX, frame, len);
+		w->holding = true;
+		return;
+	}
+	if (fault == FAULT_CORRUPT)
+		frame[fault_random(&w->faults) % len] ^= 0x10;
+
+	in_write(s, frame, len);
+	if (fault == FAULT_DUP)
+		in_write(s, frame, len);
+	if (w->holding) {
+		in_write(s, w->held + PREFIX, get_be32(w->held));
+		join_flush(&s->join);
+	}
+	w->holding = false;
+}
+
+/* in_parse() - Deliver the whole frames in the buffer, keep what is left */
+static void in_parse(struct standin *s)
+{
+	struct way *w = &s->in;
+	uint32_t len;
+
+	while (w->have - w->done >= PREFIX) {
+		len = get_be32(w->buf + w->done);
+		errno = 0;
+		if (len < ETH_HLEN || len > FRAME_MAX)
+			die("passt sent a frame of %u bytes", len);
+		if (w->have - w->done < PREFIX + len)
+			break;
+		in_deliver(s, w->buf + w->done + PREFIX, len);
+		w->done += PREFIX + len;
+	}
+	join_flush(&s->join);
+	memmove(w->buf, w->buf + w->done, w->have - w->done);
+	w->have -= w->done;
+	w->done = 0;
+}
+
+/* in_move() - What the socket has, to the tap; false: the socket is gone */
+static bool in_move(struct standin *s)
+{
+	struct way *w = &s->in;
+	ssize_t n = recv(s->sock, w->buf + w->have, BATCH - w->have, 0);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (!n)
+		return false;
+	w->have += (size_t)n;
+	in_parse(s);
+	return true;
+}
+
+/*
+ * The loop.
+ */
+
+/**
+ * relay_once() - Wait, then move what can be moved
+ * @s:		program
+ * @mask:	signals that may come while waiting
+ *
+ * The tap is not read while the socket takes nothing more: its queue is the
+ * guest's, and losses belong there.
+ */
+static bool relay_once(struct standin *s, const sigset_t *mask)
+{
+	bool waits = s->out.have;
+	struct pollfd fds[2] = {
+		{ s->sock, (short)(POLLIN | (waits ? POLLOUT : 0)), 0 },
+		{ waits ? -1 : s->tap, POLLIN, 0 },
+	};
+
+	if (ppoll(fds, 2, NULL, mask) < 0)
+		return errno == EINTR;
+	if (fds[0].revents & POLLOUT && !out_flush(s))
+		return false;
+	if (fds[1].revents & POLLIN && !out_move(s))
+		return false;
+	if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
+		return in_move(s);
+	return true;
+}
+
+static void relay(struct standin *s)
+{
+	sigset_t block, open;
+
+	sigemptyset(&block);
+	sigaddset(&block, SIGUSR1);
+	sigaddset(&block, SIGTERM);
+	sigaddset(&block, SIGINT);
+	sigprocmask(SIG_BLOCK, &block, &open);
+
+	while (!stopped) {
+		if (!relay_once(s, &open))
+			sock_lost(s);
+		if (told)
+			print_counts(s);
+		told = 0;
+		if (s->sock < 0 && !stopped) {
+			sigprocmask(SIG_SETMASK, &open, NULL);
+			sock_retry(s);
+			sigprocmask(SIG_BLOCK, &block, NULL);
+		}
+	}
+}
+
+static void signals_init(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	sigaction(SIGUSR1, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+}
+
+/*
+ * The command line.
+ */
+
+enum { OPT_SOCKET = 256, OPT_TAP, OPT_MTU, OPT_MAC, OPT_NETNS, OPT_OFFLOAD,
+       OPT_RECONNECT, OPT_SEED, OPT_OUT, OPT_IN = OPT_OUT + FAULTS };
+
+static const struct option options[] = {
+	{ "socket",	required_argument,	NULL, OPT_SOCKET },
+	{ "tap",	required_argument,	NULL, OPT_TAP },
+	{ "mtu",	required_argument,	NULL, OPT_MTU },
+	{ "mac",	required_argument,	NULL, OPT_MAC },
+	{ "netns",	required_argument,	NULL, OPT_NETNS },
+	{ "offload",	no_argument,		NULL, OPT_OFFLOAD },
+	{ "reconnect",	no_argument,		NULL, OPT_RECONNECT },
+	{ "seed",	required_argument,	NULL, OPT_SEED },
+	{ "drop-out",	required_argument,	NULL, OPT_OUT + FAULT_DROP },
+	{ "dup-out",	required_argument,	NULL, OPT_OUT + FAULT_DUP },
+	{ "swap-out",	required_argument,	NULL, OPT_OUT + FAULT_SWAP },
+	{ "corrupt-out", required_argument,	NULL, OPT_OUT + FAULT_CORRUPT },
+	{ "drop-in",	required_argument,	NULL, OPT_IN + FAULT_DROP },
+	{ "dup-in",	required_argument,	NULL, OPT_IN + FAULT_DUP },
+	{ "swap-in",	required_argument,	NULL, OPT_IN + FAULT_SWAP },
+	{ "corrupt-in",	required_argument,	NULL, OPT_IN + FAULT_CORRUPT },
+	{ 0 },
+};
+
+static void __attribute__((noreturn)) usage(void)
+{
+	fputs("usage: standin --socket PATH --tap NAME [--mtu N] [--mac MAC]\n"
+	      "    [--netns PATH] [--offload] [--reconnect] [--seed N]\n"
+	      "    [--{drop,dup,swap,corrupt}-{in,out} PPM]...\n", stderr);
+	exit(1);
+}
+
+static uint32_t number(const char *arg, uint32_t min, uint32_t max)
+{
+	uint64_t n;
+
+	errno = 0;
+	if (!number_parse(arg, min, max, &n))
+		die("not a number from %u to %u: %s", min, max, arg);
+	return (uint32_t)n;
+}
+
+static void fault_option(struct standin *s, int opt, const char *arg)
+{
+	struct faults *f = opt >= OPT_IN ? &s->in.faults : &s->out.faults;
+	int fault = opt - (opt >= OPT_IN ? OPT_IN : OPT_OUT);
+
+	f->ppm[fault] = number(arg, 0, PPM);
+	f->any = true;
+}
+
+static void option(struct standin *s, int opt, const char *arg)
+{
+	if (opt >= OPT_OUT)
+		fault_option(s, opt, arg);
+	else if (opt == OPT_SOCKET)
+		s->path = arg;
+	else if (opt == OPT_TAP)
+		s->name = arg;
+	else if (opt == OPT_MTU)
+		s->mtu = (int)number(arg, 68, 65521);
+	else if (opt == OPT_NETNS)
+		s->netns = arg;
+	else if (opt == OPT_OFFLOAD)
+		s->offload = true;
+	else if (opt == OPT_RECONNECT)
+		s->reconnect = true;
+	else if (opt == OPT_SEED)
+		s->out.faults.rng = number(arg, 1, UINT32_MAX);
+	else if (opt != OPT_MAC || !mac_parse(arg, s->mac))
+		usage();
+}
+
+int main(int argc, char **argv)
+{
+	static struct standin s = {
+		.mtu = 1500, .tap = -1, .sock = -1,
+		.mac = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 },
+		.out.faults.rng = 1,
+	};
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
+		option(&s, opt, optarg);
+	if (optind < argc || !s.path || !s.name)
+		usage();
+	s.in.faults.rng = ~s.out.faults.rng;
+
+	csum_init();
+	signals_init();
+	s.out.buf = malloc(BUFFER);
+	s.in.buf = malloc(BUFFER);
+	if (!s.out.buf || !s.in.buf)
+		die("memory");
+	if (s.reconnect)
+		sock_retry(&s);
+	else if (!sock_connect(&s))
+		die("%s", s.path);
+	tap_open(&s);
+	puts("ready");
+	fflush(stdout);
+
+	relay(&s);
+	print_counts(&s);
+	return 0;
+}
