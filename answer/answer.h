@@ -10,9 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "answer/wire.h"
 #include "flow/timer.h"
 #include "host/lease.h"
 #include "tap.h"
+
+#define ANSWER_RA_DELAY	500	/* ms, MAX_RA_DELAY_TIME of RFC 4861 10 */
+#define ANSWER_UDP_HLEN	8	/* of struct wire for UDP, left free in front */
 
 /**
  * struct answer - State of the answering services
@@ -40,5 +44,11 @@ bool ndp_input(struct answer *a, const struct pkt *pkt, uint64_t now);
 void ndp_timer(struct answer *a, uint64_t now);
 bool dhcp_input(struct answer *a, const struct pkt *pkt);
 bool dhcpv6_input(struct answer *a, const struct pkt *pkt);
+
+/* For the services only. */
+struct in6_addr answer_ll(const struct answer *a);
+void answer_udp_init(struct wire *w, uint8_t *buf, size_t size);
+void answer_udp_send(struct answer *a, struct tap_ip *ip, uint16_t sport,
+		     uint16_t dport, struct wire *w);
 
 #endif /* ANSWER_ANSWER_H */

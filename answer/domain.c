@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * domain.c - Domain names as DNS labels (RFC 1035 3.1), for the options that
+ * carry them: DHCP 81 and 119, DHCPv6 24 and 39, DNSSL of router
+ * advertisements. Called by those services; calls wire.h.
+ *
+ * A name that DNS can't express (an empty label, one above 63 bytes, more
+ * than 255 bytes in all) is left out: clients would reject the whole option.
+ */
+#include <strings.h>
+
+#include "answer/domain.h"
+#include "host/lease.h"
+
+#define LABEL_MAX	63	/* RFC 1035 2.3.4 */
+#define NAME_MAX_WIRE	255	/* likewise, with length bytes and the root */
+#define POINTER		0xc000	/* RFC 1035 4.1.4 */
+
+/**
+ * struct suffixes - The names, and ends of names, that a list holds so far
+ * @at:		each with its text and its offset in the list, bytes
+ * @n:		how many; every one has a label of its own, so that a list of
+ *		LEASE_SEARCH bytes can't have more than half as many
+ */
+struct suffixes {
+	struct {
+		const char *text;
+		size_t len;
+		uint16_t offset;
+	} at[LEASE_SEARCH / 2];
+	unsigned int n;
+};
+
+/* label_len() - Bytes up to the next dot, or the end, of a name */
+static size_t label_len(const char *name, size_t len)
+{
+	const char *dot = memchr(name, '.', len);
+
+	return dot ? (size_t)(dot - name) : len;
+}
+
+/**
+ * domain_valid() - Check that a name can be expressed in labels
+ * @name:	dotted, without a final dot
+ * @len:	its length, bytes
+ *
+ * Return: true if it can
+ */
+static bool domain_valid(const char *name, size_t len)
+{
+	if (!len || len + 2 > NAME_MAX_WIRE)
+		return false;
+
+	while (true) {
+		size_t label = label_len(name, len);
+
+		if (!label || label > LABEL_MAX)
+			return false;
+		if (label == len)
+			return true;
+		name += label + 1;
+		len -= label + 1;
+		if (!len)
+			return false;
+	}
+}
+
+/**
+ * suffix_find() - Look for a name among those that a list holds
+ * @seen:	names of the list
+ * @name:	dotted, not terminated
+ * @len:	its length, bytes
+ *
+ * Return: offset of its labels in the list, -1 if it is not there
+ */
+static int suffix_find(const struct suffixes *seen, const char *name,
+		       size_t len)
+{
+	for (unsigned int i = 0; i < seen->n; i++) {
+		if (seen->at[i].len == len &&
+		    !strncasecmp(seen->at[i].text, name, len))
+			return seen->at[i].offset;
+	}
+	return -1;
+}
+
+static void suffix_add(struct suffixes *seen, const char *name, size_t len,
+		       size_t offset)
+{
+	if (seen->n == ARRAY_SIZE(seen->at))
+		return;
+	seen->at[seen->n].text = name;
+	seen->at[seen->n].len = len;
+	seen->at[seen->n].offset = (uint16_t)offset;
+	seen->n++;
+}
+
+/**
+ * labels_put() - Put a valid name as labels
+ * @w:		message
+ * @name:	dotted, without a final dot, not terminated
+ * @len:	its length, bytes
+ * @seen:	names to point to; @w is then the list itself. NULL: no pointers
+ */
+static void labels_put(struct wire *w, const char *name, size_t len,
+		       struct suffixes *seen)
+{
+	while (len) {
+		size_t label = label_len(name, len);
+		int offset = seen ? suffix_find(seen, name, len) : -1;
+
+		if (offset >= 0) {
+			wire_be16(w, (uint16_t)(POINTER | offset));
+			return;
+		}
+		if (seen)
+			suffix_add(seen, name, len, w->len);
+
+		wire_u8(w, (uint8_t)label);
+		wire_put(w, name, label);
+		if (label < len)
+			label++;
+		name += label;
+		len -= label;
+	}
+	wire_u8(w, 0);
+}
+
+/* name_put() - Put a name, with or without a final dot, if it is valid */
+static void name_put(struct wire *w, const char *name, size_t len,
+		     struct suffixes *seen)
+{
+	if (len && name[len - 1] == '.')
+		len--;
+	if (domain_valid(name, len))
+		labels_put(w, name, len, seen);
+}
+
+static void list_put(struct wire *w, const char *list, struct suffixes *seen)
+{
+	while (*list) {
+		size_t len = strcspn(list, " ");
+
+		name_put(w, list, len, seen);
+		list += len;
+		list += strspn(list, " ");
+	}
+}
+
+/**
+ * domain_put() - Put one name as labels, nothing if it is not valid
+ * @w:		message
+ * @name:	dotted, with or without a final dot
+ */
+void domain_put(struct wire *w, const char *name)
+{
+	name_put(w, name, strlen(name), NULL);
+}
+
+/**
+ * domain_list_put() - Put the valid names of a list, each in full
+ * @w:		message
+ * @list:	dotted names, separated by a space
+ */
+void domain_list_put(struct wire *w, const char *list)
+{
+	list_put(w, list, NULL);
+}
+
+/**
+ * domain_list_put_compressed() - Put the valid names of a list, the end of a
+ *		name that was there before as a pointer to it (RFC 3397 2)
+ * @w:		empty message: pointers count from its start
+ * @list:	dotted names, separated by a space
+ */
+void domain_list_put_compressed(struct wire *w, const char *list)
+{
+	struct suffixes seen = { .n = 0 };
+
+	list_put(w, list, &seen);
+}
+
+/**
+ * domain_first() - Length of the first name of a list, without a final dot
+ * @list:	dotted names, separated by a space
+ *
+ * Return: bytes, 0 if there is none
+ */
+size_t domain_first(const char *list)
+{
+	size_t len = strcspn(list, " ");
+
+	if (len && list[len - 1] == '.')
+		len--;
+	return len;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * domain.h - Domain names as DNS labels (RFC 1035 3.1), for the options that
+ * carry them. Called by ndp.c, dhcp.c and dhcpv6.c; calls nothing.
+ */
+#ifndef ANSWER_DOMAIN_H
+#define ANSWER_DOMAIN_H
+
+#include <stdbool.h>
+
+#include "answer/wire.h"
+
+void domain_put(struct wire *w, const char *name);
+void domain_list_put(struct wire *w, const char *list);
+void domain_list_put_compressed(struct wire *w, const char *list);
+size_t domain_first(const char *list);
+
+#endif /* ANSWER_DOMAIN_H */
