@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * ndp.c - Answers neighbour solicitations and advertises a router (RFC 4861),
+ * with prefix (RFC 4862), resolvers and search list (RFC 8106). Called by
+ * passt.c; calls tap_ip_send() and flow/timer.c.
+ *
+ * Every address is at our MAC, except those of the guest. While the guest
+ * makes sure that an address is unique (duplicate address detection, RFC 4862
+ * 5.4) only the ones that are really ours are defended.
+ */
+#include <netinet/icmp6.h>
+
+#include "answer/answer.h"
+#include "answer/domain.h"
+
+#define NDP_HOPS	255	/* RFC 4861 6.1, 7.1: proof of the same link */
+#define NDP_MAX		1280	/* longest message looked at, bytes */
+#define NDP_OPT_UNIT	8	/* option lengths count these bytes, RFC 4861 4.6 */
+#define NDP_ICMP_HLEN	8	/* what struct pkt has as the ICMPv6 header */
+
+#define RDNSS		25	/* RFC 8106 5.1 */
+#define DNSSL		31	/* RFC 8106 5.2 */
+
+/* RFC 4861 6.2.1 and 10; times in seconds */
+#define RA_INTERVAL_MAX	600
+#define RA_INTERVAL_MIN	200
+#define RA_LIFETIME	(3 * RA_INTERVAL_MAX)
+#define RA_INITIAL	3	/* MAX_INITIAL_RTR_ADVERTISEMENTS */
+#define RA_INITIAL_GAP	16	/* MAX_INITIAL_RTR_ADVERT_INTERVAL */
+#define RA_HOPS		64	/* AdvCurHopLimit */
+#define PREFIX_VALID	2592000	/* AdvValidLifetime, 30 days */
+#define PREFIX_PREFERRED 604800	/* AdvPreferredLifetime, 7 days */
+#define SLAAC_LEN	64	/* RFC 4862 5.5.3 d with RFC 4291 2.5.1 */
+#define IPV6_MTU_MIN	1280	/* RFC 8200 5; below, RFC 4861 6.3.4 ignores it */
+
+static const struct in6_addr all_nodes = {
+	.s6_addr = { 0xff, 2, [15] = 1 }
+};
+
+/**
+ * struct ndp_msg - A message of the guest, copied, its options checked
+ * @data:	from the ICMPv6 header on
+ * @len:	bytes of it
+ * @src, @dst:	addresses it came with
+ */
+struct ndp_msg {
+	uint8_t data[NDP_MAX];
+	size_t len;
+	struct in6_addr src, dst;
+};
+
+/**
+ * ndp_options_ok() - Check the options of a message (RFC 4861 4.6, 6.1, 7.1)
+ * @m:		the message
+ * @hlen:	bytes before the options
+ *
+ * Return: false if one has no length, reaches beyond the message, or says
+ *	   where a sender is that has no address
+ */
+static bool ndp_options_ok(const struct ndp_msg *m, size_t hlen)
+{
+	const uint8_t *p = m->data + hlen;
+	size_t left, len;
+
+	if (m->len < hlen)
+		return false;
+
+	for (left = m->len - hlen; left; p += len, left -= len) {
+		if (left < 2)
+			return false;
+		len = (size_t)p[1] * NDP_OPT_UNIT;
+		if (!len || len > left)
+			return false;
+		if (p[0] == ND_OPT_SOURCE_LINKADDR && addr_is_none(&m->src))
+			return false;
+	}
+	return true;
+}
+
+/* ndp_send() - Send a message from one address to another */
+static void ndp_send(struct answer *a, const struct in6_addr *src,
+		     const struct in6_addr *dst, const struct wire *w)
+{
+	struct tap_ip ip = { .src = *src, .dst = *dst,
+			     .proto = IPPROTO_ICMPV6, .ttl = NDP_HOPS };
+
+	tap_ip_send(a->tap, &ip, w->buf, w->len);
+}
+
+/* ndp_put_lladdr() - Source or target link-layer address, RFC 4861 4.6.1 */
+static void ndp_put_lladdr(struct wire *w, uint8_t type, const struct answer *a)
+{
+	wire_u8(w, type);
+	wire_u8(w, 1);
+	wire_put(w, a->tap->mac, MAC_LEN);
+}
+
+/* ndp_ours() - Whether we hold an address ourselves, not on behalf of others */
+static bool ndp_ours(const struct answer *a, const struct in6_addr *addr)
+{
+	struct in6_addr ll = answer_ll(a);
+
+	return addr_eq(addr, &ll) || addr_eq(addr, &a->lease->gw6);
+}
+
+static bool ndp_guests(const struct answer *a, const struct in6_addr *addr)
+{
+	return addr_eq(addr, &a->lease->addr6) ||
+	       addr_eq(addr, &a->tap->addr6) ||
+	       addr_eq(addr, &a->tap->addr6_ll);
+}
+
+/**
+ * ndp_advertise() - Send a neighbour advertisement (RFC 4861 4.4, 7.2.4)
+ * @a:		state of the services
+ * @target:	address that is at our MAC
+ * @to:		who asked; none: it checks whether @target is a duplicate
+ *
+ * The router flag is for our own address: without it the guest would drop us
+ * as its router. Override is always set, as nobody else on this link could
+ * give a better answer: it replaces what was learned from an earlier passt.
+ */
+static void ndp_advertise(struct answer *a, const struct in6_addr *target,
+			  const struct in6_addr *to)
+{
+	uint8_t buf[sizeof(struct nd_neighbor_advert) + NDP_OPT_UNIT];
+	struct wire w = { .buf = buf, .size = sizeof(buf) };
+	uint8_t flags = 1 << 5;			/* override */
+
+	if (ndp_ours(a, target))
+		flags |= 1 << 7;		/* router */
+	if (addr_is_none(to))
+		to = &all_nodes;
+	else
+		flags |= 1 << 6;		/* solicited */
+
+	wire_u8(&w, ND_NEIGHBOR_ADVERT);
+	wire_zero(&w, 3);			/* code, checksum */
+	wire_u8(&w, flags);
+	wire_zero(&w, 3);
+	wire_addr6(&w, target);
+	ndp_put_lladdr(&w, ND_OPT_TARGET_LINKADDR, a);
+	ndp_send(a, target, to, &w);
+}
+
+/* ndp_solicited_node() - Whether this is such a group, RFC 4291 2.7.1 */
+static bool ndp_solicited_node(const struct in6_addr *group)
+{
+	static const uint8_t prefix[13] = { 0xff, 2, [11] = 1, 0xff };
+
+	return !memcmp(group, prefix, sizeof(prefix));
+}
+
+/* ndp_ns() - Take a neighbour solicitation (RFC 4861 7.1.1, 7.2.3) */
+static void ndp_ns(struct answer *a, const struct ndp_msg *m)
+{
+	const size_t hlen = sizeof(struct nd_neighbor_solicit);
+	bool dad = addr_is_none(&m->src);
+	struct in6_addr target;
+
+	if (!ndp_options_ok(m, hlen))
+		return;
+	if (dad && !ndp_solicited_node(&m->dst))
+		return;
+
+	memcpy(&target, m->data + 8, sizeof(target));
+	if (!addr_is_unicast(&target) || addr_is_v4(&target))
+		return;
+	if (!ndp_ours(a, &target) && (dad || ndp_guests(a, &target)))
+		return;
+	ndp_advertise(a, &target, &m->src);
+}
+
+/**
+ * ra_put_prefix() - Prefix information (RFC 4861 4.6.2)
+ * @w:		router advertisement
+ * @l:		lease; no address: no prefix. A prefix of the guest's address
+ *		alone would say nothing
+ */
+static void ra_put_prefix(struct wire *w, const struct lease *l)
+{
+	struct in6_addr prefix = l->addr6;
+	uint8_t flags = ND_OPT_PI_FLAG_ONLINK;
+	unsigned int i;
+
+	if (addr_is_none(&l->addr6) || l->len6 >= 128)
+		return;
+	for (i = l->len6; i < 128; i++)
+		prefix.s6_addr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+	if (l->len6 == SLAAC_LEN)
+		flags |= ND_OPT_PI_FLAG_AUTO;
+
+	wire_u8(w, ND_OPT_PREFIX_INFORMATION);
+	wire_u8(w, 4);
+	wire_u8(w, (uint8_t)l->len6);
+	wire_u8(w, flags);
+	wire_be32(w, PREFIX_VALID);
+	wire_be32(w, PREFIX_PREFERRED);
+	wire_zero(w, 4);
+	wire_addr6(w, &prefix);
+}
+
+/* ra_put_mtu() - RFC 4861 4.6.4 */
+static void ra_put_mtu(struct wire *w, const struct lease *l)
+{
+	if (l->mtu < IPV6_MTU_MIN)
+		return;
+	wire_u8(w, ND_OPT_MTU);
+	wire_u8(w, 1);
+	wire_zero(w, 2);
+	wire_be32(w, l->mtu);
+}
+
+/* ra_put_rdnss() - Resolvers, RFC 8106 5.1 */
+static void ra_put_rdnss(struct wire *w, const struct lease *l)
+{
+	unsigned int n = 0, i;
+
+	if (l->dhcp_dns)
+		while (n < LEASE_DNS && !addr_is_none(&l->dns6[n]))
+			n++;
+	if (!n)
+		return;
+
+	wire_u8(w, RDNSS);
+	wire_u8(w, (uint8_t)(1 + 2 * n));
+	wire_zero(w, 2);
+	wire_be32(w, RA_LIFETIME);
+	for (i = 0; i < n; i++)
+		wire_addr6(w, &l->dns6[i]);
+}
+
+/* ra_put_dnssl() - Search list, names in full, zeroes after it (RFC 8106 5.2) */
+static void ra_put_dnssl(struct wire *w, const struct lease *l)
+{
+	uint8_t buf[LEASE_SEARCH + NDP_OPT_UNIT];
+	struct wire list = { .buf = buf, .size = sizeof(buf) };
+
+	if (l->dhcp_search)
+		domain_list_put(&list, l->search);
+	if (!list.len || list.full)
+		return;
+	while (list.len % NDP_OPT_UNIT)
+		wire_u8(&list, 0);
+
+	wire_u8(w, DNSSL);
+	wire_u8(w, (uint8_t)(1 + list.len / NDP_OPT_UNIT));
+	wire_zero(w, 2);
+	wire_be32(w, RA_LIFETIME);
+	wire_put(w, list.buf, list.len);
+}
+
+/**
+ * ra_put_header() - Router advertisement without its options (RFC 4861 4.2)
+ * @w:		empty message
+ * @l:		lease
+ *
+ * While the host has no IPv6 address we are a router, but not one for the
+ * default route: a guest that took it would wait for IPv6 in vain.
+ */
+static void ra_put_header(struct wire *w, const struct lease *l)
+{
+	bool address = !addr_is_none(&l->addr6);
+	uint8_t flags = 0;
+
+	if (l->dhcpv6 && address)
+		flags |= ND_RA_FLAG_MANAGED;
+	if (l->dhcpv6)
+		flags |= ND_RA_FLAG_OTHER;
+
+	wire_u8(w, ND_ROUTER_ADVERT);
+	wire_zero(w, 3);			/* code, checksum */
+	wire_u8(w, RA_HOPS);
+	wire_u8(w, flags);
+	wire_be16(w, address ? RA_LIFETIME : 0);
+	wire_zero(w, 8);			/* reachable, retransmission */
+}
+
+/**
+ * ra_send() - Send a router advertisement
+ * @a:		state of the services
+ * @to:		destination
+ */
+static void ra_send(struct answer *a, const struct in6_addr *to)
+{
+	struct in6_addr src = answer_ll(a);
+	uint8_t buf[NDP_MAX];
+	struct wire w = { .buf = buf, .size = sizeof(buf) };
+
+	ra_put_header(&w, a->lease);
+	ndp_put_lladdr(&w, ND_OPT_SOURCE_LINKADDR, a);
+	ra_put_prefix(&w, a->lease);
+	ra_put_mtu(&w, a->lease);
+	ra_put_rdnss(&w, a->lease);
+	ra_put_dnssl(&w, a->lease);
+	ndp_send(a, &src, to, &w);
+}
+
+/* ra_interval() - Until the next one, ms (RFC 4861 6.2.4) */
+static uint64_t ra_interval(unsigned int sent)
+{
+	uint32_t r;
+
+	if (sent < RA_INITIAL)
+		return RA_INITIAL_GAP * SEC;
+	random_bytes(&r, sizeof(r));
+	return RA_INTERVAL_MIN * SEC +
+	       r % ((RA_INTERVAL_MAX - RA_INTERVAL_MIN) * SEC + 1);
+}
+
+/**
+ * ndp_timer() - Advertise the router to all nodes, and set the next time
+ * @a:		state of the services; with no guest there is no next time
+ * @now:	ms
+ */
+void ndp_timer(struct answer *a, uint64_t now)
+{
+	if (!a->lease->ndp || !a->lease->ra || !link_up(a->tap->link))
+		return;
+
+	ra_send(a, &all_nodes);
+	if (a->ra_sent < RA_INITIAL)
+		a->ra_sent++;
+	timer_arm(a->timers, &a->ra, now + ra_interval(a->ra_sent));
+}
+
+/* ndp_rs() - Take a router solicitation (RFC 4861 6.1.1, 6.2.6) */
+static void ndp_rs(struct answer *a, const struct ndp_msg *m, uint64_t now)
+{
+	if (!a->lease->ra ||
+	    !ndp_options_ok(m, sizeof(struct nd_router_solicit)))
+		return;
+
+	if (addr_is_none(&m->src))
+		ndp_timer(a, now);
+	else
+		ra_send(a, &m->src);
+}
+
+/* ndp_type() - Whether an ICMPv6 type is one of neighbour discovery */
+static bool ndp_type(uint8_t type)
+{
+	return type >= ND_ROUTER_SOLICIT && type <= ND_REDIRECT;
+}
+
+/**
+ * ndp_copy() - Copy a message (RFC 4861 6.1, 7.1)
+ * @m:		filled
+ * @pkt:	the packet it came in
+ *
+ * Return: false if it has been forwarded, or can't be valid otherwise
+ */
+static bool ndp_copy(struct ndp_msg *m, const struct pkt *pkt)
+{
+	const size_t room = sizeof(m->data) - NDP_ICMP_HLEN;
+
+	if (pkt->ttl != NDP_HOPS || pkt->l4[1] || pkt->len > room)
+		return false;
+
+	m->src = pkt->src;
+	m->dst = pkt->dst;
+	memcpy(m->data, pkt->l4, NDP_ICMP_HLEN);
+	m->len = NDP_ICMP_HLEN + pkt_copy(pkt, m->data + NDP_ICMP_HLEN, room);
+	return true;
+}
+
+/**
+ * ndp_input() - Take an ICMPv6 message from the guest
+ * @a:		state of the services
+ * @pkt:	the packet
+ * @now:	ms
+ *
+ * Return: false if it is none of neighbour discovery. Those never leave the
+ *	   link, answered or not
+ */
+bool ndp_input(struct answer *a, const struct pkt *pkt, uint64_t now)
+{
+	struct ndp_msg m;
+
+	if (pkt->proto != IPPROTO_ICMPV6 || !ndp_type(pkt->l4[0]))
+		return false;
+	if (!a->lease->ndp || !ndp_copy(&m, pkt))
+		return true;
+
+	if (m.data[0] == ND_NEIGHBOR_SOLICIT)
+		ndp_ns(a, &m);
+	else if (m.data[0] == ND_ROUTER_SOLICIT)
+		ndp_rs(a, &m, now);
+	return true;
+}
