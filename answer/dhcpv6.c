@@ -1,0 +1,707 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * dhcpv6.c - A DHCPv6 server with one address (RFC 8415). Called by passt.c;
+ * calls tap_ip_send().
+ *
+ * Nothing is remembered: there is one guest and one address. The first IA_NA
+ * of a message is the binding of that address; any other association, and
+ * every temporary address or delegated prefix, is refused with a status.
+ */
+#include "answer/answer.h"
+#include "answer/domain.h"
+#include "host/log.h"
+
+#define DHCP6_SERVER	547
+#define DHCP6_CLIENT	546
+
+#define DHCP6_IN_MAX	1472	/* longest message looked at, bytes */
+#define DHCP6_OUT_MAX	1232	/* one that every link takes, RFC 8200 5 */
+
+/* For ever, as over DHCP; T1 and T2 likewise (RFC 8415 7.7, 21.4). */
+#define DHCP6_INFINITE	0xffffffffU
+
+enum dhcp6_type {		/* RFC 8415 7.3 */
+	DHCP6_SOLICIT		= 1,
+	DHCP6_ADVERTISE		= 2,
+	DHCP6_REQUEST		= 3,
+	DHCP6_CONFIRM		= 4,
+	DHCP6_RENEW		= 5,
+	DHCP6_REBIND		= 6,
+	DHCP6_REPLY		= 7,
+	DHCP6_RELEASE		= 8,
+	DHCP6_DECLINE		= 9,
+	DHCP6_INFORMATION	= 11,
+};
+
+static const char *const dhcp6_name[] = {
+	[DHCP6_SOLICIT]		= "SOLICIT",
+	[DHCP6_REQUEST]		= "REQUEST",
+	[DHCP6_CONFIRM]		= "CONFIRM",
+	[DHCP6_RENEW]		= "RENEW",
+	[DHCP6_REBIND]		= "REBIND",
+	[DHCP6_RELEASE]		= "RELEASE",
+	[DHCP6_DECLINE]		= "DECLINE",
+	[DHCP6_INFORMATION]	= "INFORMATION-REQUEST",
+};
+
+enum dhcp6_option {		/* RFC 8415 21 but where it says so */
+	OPT6_CLIENTID		= 1,
+	OPT6_SERVERID		= 2,
+	OPT6_IA_NA		= 3,
+	OPT6_IA_TA		= 4,
+	OPT6_IAADDR		= 5,
+	OPT6_ORO		= 6,
+	OPT6_PREFERENCE		= 7,
+	OPT6_STATUS		= 13,
+	OPT6_RAPID		= 14,
+	OPT6_DNS		= 23,	/* RFC 3646 */
+	OPT6_SEARCH		= 24,	/* RFC 3646 */
+	OPT6_IA_PD		= 25,
+	OPT6_FQDN		= 39,	/* RFC 4704 */
+};
+
+enum dhcp6_status {		/* RFC 8415 21.13 */
+	STATUS_SUCCESS		= 0,
+	STATUS_NO_ADDRS		= 2,
+	STATUS_NO_BINDING	= 3,
+	STATUS_NOT_ON_LINK	= 4,
+	STATUS_NO_PREFIX	= 6,
+};
+
+#define DUID_LL			3	/* RFC 8415 11.4 */
+#define DUID_HW_ETHERNET	1
+#define DUID_LL_LEN		(4 + MAC_LEN)
+#define DUID_MIN		3	/* RFC 8415 11.1, with the type */
+#define DUID_MAX		130
+
+#define FQDN6_S			0x01	/* RFC 4704 4.1 */
+#define FQDN6_O			0x02
+#define FQDN6_N			0x04
+
+static const struct in6_addr all_agents = {	/* RFC 8415 7.1 */
+	.s6_addr = { 0xff, 2, [13] = 1, [15] = 2 }
+};
+
+/**
+ * struct opt6 - An option, inside of the message it came in
+ * @code:	which
+ * @data:	value
+ * @len:	bytes of it
+ */
+struct opt6 {
+	uint16_t code, len;
+	const uint8_t *data;
+};
+
+/**
+ * struct opts6 - A row of options
+ * @p:		the next one
+ * @left:	bytes from there on
+ */
+struct opts6 {
+	const uint8_t *p;
+	size_t left;
+};
+
+/**
+ * struct dhcp6_req - A client's message, parsed
+ * @type:	enum dhcp6_type, or another value
+ * @xid:	transaction ID
+ * @options:	all of them, checked
+ * @client:	its DUID, @len 0: not given
+ * @server:	the DUID it names, likewise
+ * @oro:	codes of the options it asks for, likewise
+ * @rapid:	it takes a reply at once
+ * @ia:		some association is in the message
+ * @fqdn:	it gave its name
+ * @fqdn_flags:	with these flags
+ */
+struct dhcp6_req {
+	uint8_t type;
+	const uint8_t *xid;
+	struct opts6 options;
+	struct opt6 client, server, oro;
+	bool rapid, ia, fqdn;
+	uint8_t fqdn_flags;
+};
+
+/**
+ * struct dhcp6_reply - A reply being made
+ * @l:		lease
+ * @req:	request
+ * @duid:	ours
+ * @w:		the message
+ * @bound:	the address has been given to an IA
+ */
+struct dhcp6_reply {
+	const struct lease *l;
+	const struct dhcp6_req *req;
+	uint8_t duid[DUID_LL_LEN];
+	struct wire w;
+	bool bound;
+};
+
+/**
+ * opt6_next() - Take the next of a row of options
+ * @o:		the row
+ * @opt:	filled
+ *
+ * Return: false if there is none, or it reaches beyond the row: @o->left is
+ *	   not zero then
+ */
+static bool opt6_next(struct opts6 *o, struct opt6 *opt)
+{
+	if (o->left < 4)
+		return false;
+	opt->code = get_be16(o->p);
+	opt->len = get_be16(o->p + 2);
+	if (opt->len > o->left - 4)
+		return false;
+	opt->data = o->p + 4;
+	o->p += 4 + opt->len;
+	o->left -= 4U + opt->len;
+	return true;
+}
+
+/* ia_hlen() - Bytes of an IA before its options (RFC 8415 21.4, 21.5, 21.21) */
+static size_t ia_hlen(uint16_t code)
+{
+	return code == OPT6_IA_TA ? 4 : 12;
+}
+
+static bool is_ia(uint16_t code)
+{
+	return code == OPT6_IA_NA || code == OPT6_IA_TA || code == OPT6_IA_PD;
+}
+
+/* ia_options() - The options inside of an IA whose length was checked */
+static struct opts6 ia_options(const struct opt6 *ia)
+{
+	size_t hlen = ia_hlen(ia->code);
+
+	return (struct opts6){ ia->data + hlen, ia->len - hlen };
+}
+
+/**
+ * ia_next_addr() - Take the next address of an IA
+ * @o:		options of the IA
+ * @addr:	filled
+ *
+ * Return: false if there is none
+ */
+static bool ia_next_addr(struct opts6 *o, struct in6_addr *addr)
+{
+	struct opt6 opt;
+
+	while (opt6_next(o, &opt)) {
+		if (opt.code != OPT6_IAADDR)
+			continue;
+		memcpy(addr, opt.data, sizeof(*addr));
+		return true;
+	}
+	return false;
+}
+
+/* ia_ok() - Check the lengths in an IA (RFC 8415 21.4 to 21.6) */
+static bool ia_ok(const struct opt6 *ia)
+{
+	struct opts6 o;
+	struct opt6 opt;
+
+	if (ia->len < ia_hlen(ia->code))
+		return false;
+	o = ia_options(ia);
+	while (opt6_next(&o, &opt)) {
+		if (opt.code == OPT6_IAADDR && opt.len < 24)
+			return false;
+	}
+	return !o.left;
+}
+
+static bool duid_ok(const struct opt6 *opt)
+{
+	return opt->len >= DUID_MIN && opt->len <= DUID_MAX;
+}
+
+/* dhcp6_read_option() - Take an option; false if its length can't be right */
+static bool dhcp6_read_option(struct dhcp6_req *req, const struct opt6 *opt)
+{
+	switch (opt->code) {
+	case OPT6_CLIENTID:
+		req->client = *opt;
+		return duid_ok(opt);
+	case OPT6_SERVERID:
+		req->server = *opt;
+		return duid_ok(opt);
+	case OPT6_IA_NA:
+	case OPT6_IA_TA:
+	case OPT6_IA_PD:
+		req->ia = true;
+		return ia_ok(opt);
+	case OPT6_ORO:
+		req->oro = *opt;
+		return !(opt->len % 2);
+	case OPT6_RAPID:
+		req->rapid = true;
+		return !opt->len;
+	case OPT6_FQDN:
+		req->fqdn = true;
+		req->fqdn_flags = opt->len ? opt->data[0] : 0;
+		return opt->len;
+	default:
+		return true;
+	}
+}
+
+/**
+ * dhcp6_parse() - Take a message apart
+ * @req:	filled; points into @msg
+ * @msg:	UDP payload
+ * @len:	its length, bytes
+ *
+ * Return: false if a length in it is not right
+ */
+static bool dhcp6_parse(struct dhcp6_req *req, const uint8_t *msg, size_t len)
+{
+	struct opts6 o;
+	struct opt6 opt;
+
+	if (len < 4)
+		return false;
+
+	*req = (struct dhcp6_req){
+		.type = msg[0], .xid = msg + 1, .options = { msg + 4, len - 4 },
+	};
+	o = req->options;
+	while (opt6_next(&o, &opt)) {
+		if (!dhcp6_read_option(req, &opt))
+			return false;
+	}
+	return !o.left;
+}
+
+/* names_us() - Whether the client names our server */
+static bool names_us(const struct dhcp6_reply *r)
+{
+	const struct opt6 *server = &r->req->server;
+
+	return server->len == sizeof(r->duid) &&
+	       !memcmp(server->data, r->duid, sizeof(r->duid));
+}
+
+/**
+ * dhcp6_valid() - Check who a message is from and for (RFC 8415 16)
+ * @r:		reply to it
+ *
+ * Return: true if it is one that a client sends, to us or to all servers
+ */
+static bool dhcp6_valid(const struct dhcp6_reply *r)
+{
+	const struct dhcp6_req *req = r->req;
+
+	switch (req->type) {
+	case DHCP6_SOLICIT:
+	case DHCP6_CONFIRM:
+	case DHCP6_REBIND:
+		return req->client.len && !req->server.len;
+	case DHCP6_REQUEST:
+	case DHCP6_RENEW:
+	case DHCP6_RELEASE:
+	case DHCP6_DECLINE:
+		return req->client.len && names_us(r);
+	case DHCP6_INFORMATION:
+		return !req->ia && (!req->server.len || names_us(r));
+	default:
+		return false;
+	}
+}
+
+static void put_opt(struct wire *w, enum dhcp6_option code, const void *data,
+		    size_t len)
+{
+	wire_be16(w, (uint16_t)code);
+	wire_be16(w, (uint16_t)len);
+	wire_put(w, data, len);
+}
+
+/* put_status() - RFC 8415 21.13, without a message for people */
+static void put_status(struct wire *w, enum dhcp6_status status)
+{
+	uint8_t be[2];
+
+	put_be16(be, (uint16_t)status);
+	put_opt(w, OPT6_STATUS, be, sizeof(be));
+}
+
+/**
+ * ia_begin() - Put an IA of the client without options
+ * @w:		message
+ * @ia:		the client's
+ * @t:		T1 and T2, s, for an IA that has them; 0: the client may choose
+ *
+ * Return: offset to give to ia_end()
+ */
+static size_t ia_begin(struct wire *w, const struct opt6 *ia, uint32_t t)
+{
+	size_t start = w->len;
+
+	wire_be16(w, ia->code);
+	wire_be16(w, 0);
+	wire_put(w, ia->data, 4);		/* IAID */
+	if (ia->code != OPT6_IA_TA) {
+		wire_be32(w, t);		/* T1 */
+		wire_be32(w, t);		/* T2 */
+	}
+	return start;
+}
+
+/* ia_end() - Its length is known now */
+static void ia_end(struct wire *w, size_t start)
+{
+	if (!w->full)
+		put_be16(w->buf + start + 2, (uint16_t)(w->len - start - 4));
+}
+
+/* ia_refuse() - Put an IA with nothing but a status */
+static void ia_refuse(struct wire *w, const struct opt6 *ia,
+		      enum dhcp6_status status)
+{
+	size_t start = ia_begin(w, ia, 0);
+
+	put_status(w, status);
+	ia_end(w, start);
+}
+
+/* put_iaaddr() - RFC 8415 21.6; a @lifetime of 0 s takes the address away */
+static void put_iaaddr(struct wire *w, const struct in6_addr *addr,
+		       uint32_t lifetime)
+{
+	wire_be16(w, OPT6_IAADDR);
+	wire_be16(w, 24);
+	wire_addr6(w, addr);
+	wire_be32(w, lifetime);			/* preferred */
+	wire_be32(w, lifetime);			/* valid */
+}
+
+/* on_link() - Whether an address belongs to the guest's prefix */
+static bool on_link(const struct lease *l, const struct in6_addr *addr)
+{
+	return !addr_is_none(&l->addr6) &&
+	       addr_in_prefix(addr, &l->addr6, l->len6);
+}
+
+/**
+ * ia_count() - Count addresses of an IA
+ * @ia:		IA_NA or IA_TA
+ * @l:		lease
+ * @off:	set to how many of them are not on this link
+ * @ours:	set to true if the guest's address is among them
+ *
+ * Return: how many there are
+ */
+static unsigned int ia_count(const struct opt6 *ia, const struct lease *l,
+			     unsigned int *off, bool *ours)
+{
+	struct opts6 o = ia_options(ia);
+	struct in6_addr addr;
+	unsigned int n = 0;
+
+	*off = 0;
+	*ours = false;
+	for (; ia_next_addr(&o, &addr); n++) {
+		*off += !on_link(l, &addr);
+		*ours |= addr_eq(&addr, &l->addr6);
+	}
+	return n;
+}
+
+/* renews() - Whether the client wants to go on with what it has */
+static bool renews(const struct dhcp6_req *req)
+{
+	return req->type == DHCP6_RENEW || req->type == DHCP6_REBIND;
+}
+
+/* no_status() - What refuses an IA for which we have nothing (RFC 8415 18.3) */
+static enum dhcp6_status no_status(const struct dhcp6_req *req,
+				   const struct opt6 *ia)
+{
+	if (req->type != DHCP6_SOLICIT && req->type != DHCP6_REQUEST)
+		return STATUS_NO_BINDING;
+	return ia->code == OPT6_IA_PD ? STATUS_NO_PREFIX : STATUS_NO_ADDRS;
+}
+
+/**
+ * ia_bind() - Give the address to an IA
+ * @r:		reply
+ * @ia:		the client's IA_NA
+ *
+ * Addresses it had before and can't keep come back with no lifetime left
+ * (RFC 8415 18.3.4, 18.3.5).
+ */
+static void ia_bind(struct dhcp6_reply *r, const struct opt6 *ia)
+{
+	struct opts6 o = ia_options(ia);
+	size_t start = ia_begin(&r->w, ia, DHCP6_INFINITE);
+	struct in6_addr addr;
+
+	put_iaaddr(&r->w, &r->l->addr6, DHCP6_INFINITE);
+	while (renews(r->req) && ia_next_addr(&o, &addr)) {
+		if (!addr_eq(&addr, &r->l->addr6))
+			put_iaaddr(&r->w, &addr, 0);
+	}
+	ia_end(&r->w, start);
+	r->bound = true;
+}
+
+/**
+ * ia_assign() - Answer an IA of who wants an address (RFC 8415 18.3.2, 18.3.4,
+ *		18.3.5, 18.3.9)
+ * @r:		reply
+ * @ia:		the client's
+ */
+static void ia_assign(struct dhcp6_reply *r, const struct opt6 *ia)
+{
+	unsigned int off;
+	bool ours;
+
+	if (ia->code != OPT6_IA_NA || r->bound || addr_is_none(&r->l->addr6)) {
+		ia_refuse(&r->w, ia, no_status(r->req, ia));
+		return;
+	}
+
+	ia_count(ia, r->l, &off, &ours);
+	if (r->req->type == DHCP6_REQUEST && off)
+		ia_refuse(&r->w, ia, STATUS_NOT_ON_LINK);
+	else
+		ia_bind(r, ia);
+}
+
+/* ia_give_back() - Answer an IA in RELEASE or DECLINE (RFC 8415 18.3.7, .8) */
+static void ia_give_back(struct dhcp6_reply *r, const struct opt6 *ia)
+{
+	unsigned int off;
+	bool ours = false;
+
+	if (ia->code == OPT6_IA_NA && !addr_is_none(&r->l->addr6))
+		ia_count(ia, r->l, &off, &ours);
+	if (!ours)
+		ia_refuse(&r->w, ia, STATUS_NO_BINDING);
+}
+
+/* each_ia() - Let a function answer every IA of the message */
+static void each_ia(struct dhcp6_reply *r,
+		    void (*answer)(struct dhcp6_reply *r,
+				   const struct opt6 *ia))
+{
+	struct opts6 o = r->req->options;
+	struct opt6 opt;
+
+	while (opt6_next(&o, &opt)) {
+		if (is_ia(opt.code))
+			answer(r, &opt);
+	}
+}
+
+/**
+ * put_confirm() - Say whether the client's addresses are on this link
+ *		(RFC 8415 18.3.3)
+ * @r:		reply
+ *
+ * Return: false if there is nothing to say: no addresses, here or there
+ */
+static bool put_confirm(struct dhcp6_reply *r)
+{
+	struct opts6 o = r->req->options;
+	unsigned int n = 0, off = 0, more;
+	struct opt6 opt;
+	bool ours;
+
+	if (addr_is_none(&r->l->addr6))
+		return false;
+
+	while (opt6_next(&o, &opt)) {
+		if (opt.code != OPT6_IA_NA && opt.code != OPT6_IA_TA)
+			continue;
+		n += ia_count(&opt, r->l, &more, &ours);
+		off += more;
+	}
+	put_status(&r->w, off ? STATUS_NOT_ON_LINK : STATUS_SUCCESS);
+	return n;
+}
+
+/* asked() - Whether the client asked for an option, or for none at all */
+static bool asked(const struct dhcp6_req *req, enum dhcp6_option code)
+{
+	size_t i;
+
+	for (i = 0; i < req->oro.len; i += 2) {
+		if (get_be16(req->oro.data + i) == code)
+			return true;
+	}
+	return !req->oro.len;
+}
+
+/* put_dns() - Resolvers, RFC 3646 3 */
+static void put_dns(struct dhcp6_reply *r)
+{
+	size_t n = 0;
+
+	if (r->l->dhcp_dns && asked(r->req, OPT6_DNS))
+		while (n < LEASE_DNS && !addr_is_none(&r->l->dns6[n]))
+			n++;
+	if (n)
+		put_opt(&r->w, OPT6_DNS, r->l->dns6, n * sizeof(*r->l->dns6));
+}
+
+/* put_search() - Search list, RFC 3646 4, names in full (RFC 8415 10) */
+static void put_search(struct dhcp6_reply *r)
+{
+	uint8_t buf[2 * LEASE_SEARCH];
+	struct wire list = { .buf = buf, .size = sizeof(buf) };
+
+	if (r->l->dhcp_search && asked(r->req, OPT6_SEARCH))
+		domain_list_put(&list, r->l->search);
+	if (list.len)
+		put_opt(&r->w, OPT6_SEARCH, buf, list.len);
+}
+
+/**
+ * put_fqdn() - The name, for a client that knows of this option (RFC 4704 6)
+ * @r:		reply
+ *
+ * We update no DNS: N is set, S is not, and O says so to who wanted S.
+ */
+static void put_fqdn(struct dhcp6_reply *r)
+{
+	uint8_t buf[1 + LEASE_NAME + 1];
+	struct wire name = { .buf = buf, .size = sizeof(buf) };
+	bool wanted = r->req->oro.len && asked(r->req, OPT6_FQDN);
+
+	if (!*r->l->fqdn || (!r->req->fqdn && !wanted))
+		return;
+	wire_u8(&name, FQDN6_N | (r->req->fqdn_flags & FQDN6_S ? FQDN6_O : 0));
+	domain_put(&name, r->l->fqdn);
+	put_opt(&r->w, OPT6_FQDN, buf, name.len);
+}
+
+static void put_configuration(struct dhcp6_reply *r)
+{
+	put_dns(r);
+	put_search(r);
+	put_fqdn(r);
+}
+
+/* put_solicit() - ADVERTISE, or REPLY at once (RFC 8415 18.3.1) */
+static void put_solicit(struct dhcp6_reply *r)
+{
+	static const uint8_t preference = 255;	/* no one else: don't wait */
+
+	if (r->req->rapid)
+		put_opt(&r->w, OPT6_RAPID, NULL, 0);
+	else
+		put_opt(&r->w, OPT6_PREFERENCE, &preference, 1);
+	each_ia(r, ia_assign);
+	put_configuration(r);
+}
+
+/**
+ * put_answer() - What follows the identifiers in a reply
+ * @r:		reply
+ *
+ * Return: false if there is none
+ */
+static bool put_answer(struct dhcp6_reply *r)
+{
+	switch (r->req->type) {
+	case DHCP6_SOLICIT:
+		put_solicit(r);
+		return true;
+	case DHCP6_REQUEST:
+	case DHCP6_RENEW:
+	case DHCP6_REBIND:
+		each_ia(r, ia_assign);
+		put_configuration(r);
+		return true;
+	case DHCP6_CONFIRM:
+		return put_confirm(r);
+	case DHCP6_RELEASE:
+	case DHCP6_DECLINE:
+		put_status(&r->w, STATUS_SUCCESS);
+		each_ia(r, ia_give_back);
+		return true;
+	case DHCP6_INFORMATION:
+		put_configuration(r);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void put_header(struct dhcp6_reply *r)
+{
+	const struct dhcp6_req *req = r->req;
+	bool advertise = req->type == DHCP6_SOLICIT && !req->rapid;
+
+	wire_u8(&r->w, advertise ? DHCP6_ADVERTISE : DHCP6_REPLY);
+	wire_put(&r->w, req->xid, 3);
+	if (req->client.len)
+		put_opt(&r->w, OPT6_CLIENTID, req->client.data,
+			req->client.len);
+	put_opt(&r->w, OPT6_SERVERID, r->duid, sizeof(r->duid));
+}
+
+/* duid_init() - Ours, made of our MAC (RFC 8415 11.4) */
+static void duid_init(uint8_t duid[DUID_LL_LEN], const uint8_t mac[MAC_LEN])
+{
+	put_be16(duid, DUID_LL);
+	put_be16(duid + 2, DUID_HW_ETHERNET);
+	memcpy(duid + 4, mac, MAC_LEN);
+}
+
+/**
+ * dhcp6_answer() - Answer a message
+ * @a:		state of the services
+ * @req:	the message
+ * @to:		who sent it
+ */
+static void dhcp6_answer(struct answer *a, const struct dhcp6_req *req,
+			 const struct in6_addr *to)
+{
+	struct dhcp6_reply r = { .l = a->lease, .req = req };
+	struct tap_ip ip = { .src = answer_ll(a), .dst = *to };
+	uint8_t buf[ANSWER_UDP_HLEN + DHCP6_OUT_MAX];
+	char from[ADDR_STRLEN];
+
+	duid_init(r.duid, a->tap->mac);
+	if (!dhcp6_valid(&r))
+		return;
+
+	LOG_LIMITED(LOG_INFO, "DHCPv6: %s from %s", dhcp6_name[req->type],
+		    addr_str(to, from));
+	answer_udp_init(&r.w, buf, sizeof(buf));
+	put_header(&r);
+	if (put_answer(&r) && !r.w.full)
+		answer_udp_send(a, &ip, DHCP6_SERVER, DHCP6_CLIENT, &r.w);
+}
+
+/**
+ * dhcpv6_input() - Take a UDP packet from the guest
+ * @a:		state of the services
+ * @pkt:	the packet
+ *
+ * Return: false if it is not for all DHCPv6 servers, or we are none
+ */
+bool dhcpv6_input(struct answer *a, const struct pkt *pkt)
+{
+	uint8_t msg[DHCP6_IN_MAX];
+	struct dhcp6_req req;
+
+	if (!a->lease->dhcpv6 || pkt->proto != IPPROTO_UDP ||
+	    pkt->dport != DHCP6_SERVER || !addr_eq(&pkt->dst, &all_agents))
+		return false;
+
+	if (pkt->len <= sizeof(msg) &&
+	    dhcp6_parse(&req, msg, pkt_copy(pkt, msg, sizeof(msg))))
+		dhcp6_answer(a, &req, &pkt->src);
+	return true;
+}
