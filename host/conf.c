@@ -18,6 +18,7 @@
 #define OPTIONS_MAX	128	/* rows of the table */
 #define LONG_BASE	256	/* getopt()'s values of long options */
 #define NOBODY		65534	/* where there is no such user by name */
+#define MTU_MIN_IPV6	1280	/* RFC 8200 5 */
 
 /**
  * conf_error() - One line on stderr about an option
@@ -270,10 +271,20 @@ enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 	return CONF_GO;
 }
 
-/* conf_imply() - What follows from options that switch something off */
+/**
+ * conf_imply() - What follows from options
+ * @c:		configuration
+ *
+ * An MTU above what a frame can hold is one that the guest can't use.
+ */
 static void conf_imply(struct conf *c)
 {
 	struct lease *l = &c->lease;
+
+	l->mtu = MIN(l->mtu, CONF_MTU);
+	if (c->ipv6 && l->mtu && l->mtu < MTU_MIN_IPV6)
+		warn("--mtu %u: guests use no IPv6 below %u (RFC 8200 5)",
+		     l->mtu, MTU_MIN_IPV6);
 
 	l->dhcp = l->dhcp && c->ipv4;
 	l->dhcpv6 = l->dhcpv6 && c->ipv6;
@@ -313,6 +324,11 @@ enum conf_next conf_check(struct conf *c)
 		snprintf(number, sizeof(number), "%u", c->netmask);
 		conf_error("--netmask", number, "is a second length after "
 			   "--address ADDR/LEN: give one of them");
+		return CONF_WRONG;
+	}
+	if (geteuid() && c->uid != getuid()) {
+		snprintf(number, sizeof(number), "%u", c->uid);
+		conf_error("--runas", number, "needs a start as root");
 		return CONF_WRONG;
 	}
 	if (c->fd >= 0 && c->socket_path[0]) {
