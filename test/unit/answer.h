@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * answer.h - The stage for tests of the answering services: a guest at the
+ * end of a memory link, the lease it is to get, frames it sends and frames it
+ * gets. Included by the unit tests of answer/, after the file under test.
+ */
+#ifndef TEST_UNIT_ANSWER_H
+#define TEST_UNIT_ANSWER_H
+
+#include <stdlib.h>
+
+#include "answer/answer.h"
+#include "checksum.h"
+#include "link/memory.h"
+#include "test/unit/unit.h"
+
+#define OUR_MAC		{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
+#define GUEST_MAC	{ 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 }
+
+static const uint8_t our_mac[MAC_LEN] = OUR_MAC;
+static const uint8_t guest_mac[MAC_LEN] = GUEST_MAC;
+
+/**
+ * struct world - The stage
+ * @mem:	link to the guest
+ * @tap, @timers, @answer: what the services work with
+ * @lease:	what the guest is to get; a test may change it
+ * @now:	ms
+ * @consumed:	the service took the last packet for its own
+ */
+struct world {
+	struct memory mem;
+	struct tap tap;
+	struct timers timers;
+	struct answer answer;
+	struct lease lease;
+	uint64_t now;
+	bool consumed;
+};
+
+/* What the test is about: hands a packet to the service under test. */
+static bool deliver(struct world *w, const struct pkt *pkt);
+
+static struct in6_addr addr(const char *s)
+{
+	struct in6_addr a = ADDR_NONE;
+
+	if (!addr_parse(s, &a))
+		fail("the test knows its addresses", "'%s' is none", s);
+	return a;
+}
+
+static void world_lease(struct lease *l)
+{
+	*l = (struct lease){
+		.addr4 = addr("192.0.2.15"), .len4 = 24,
+		.gw4 = addr("192.0.2.1"),
+		.addr6 = addr("2001:db8::15"), .len6 = 64,
+		.gw6 = addr("fe80::1"),
+		.dns4 = { addr("198.51.100.53"), addr("198.51.100.54") },
+		.dns6 = { addr("2001:db8:53::1"), addr("2001:db8:53::2") },
+		.search = "example.com lab.example.com",
+		.hostname = "guest", .fqdn = "guest.example.com",
+		.mtu = 65520, .mac = OUR_MAC,
+		.dhcp = true, .dhcpv6 = true, .ndp = true, .ra = true,
+		.dhcp_dns = true, .dhcp_search = true,
+	};
+}
+
+static void world_open(struct world *w)
+{
+	memset(w, 0, sizeof(*w));
+	csum_init();
+	if (memory_open(&w->mem, 1 << 20))
+		exit(1);
+	world_lease(&w->lease);
+	tap_init(&w->tap, &w->mem.link, our_mac);
+	w->now = 1000000;
+	timers_init(&w->timers, w->now);
+	answer_init(&w->answer, &w->tap, &w->lease, &w->timers, 7);
+}
+
+static void world_close(struct world *w)
+{
+	link_close(&w->mem.link);
+}
+
+/* sends() - The guest sends a frame; what came before is forgotten */
+static void sends(struct world *w, const uint8_t *frame, size_t len)
+{
+	uint8_t *exact = malloc(len ? len : 1);
+	unsigned int i;
+
+	memcpy(exact, frame, len);
+	memory_clear(&w->mem);
+	memory_put(&w->mem, exact, len);
+	w->consumed = false;
+	tap_input(&w->tap);
+	for (i = 0; i < w->tap.npkt; i++)
+		w->consumed = deliver(w, &w->tap.pkt[i]);
+	link_release(&w->mem.link);
+	link_flush(&w->mem.link);
+	free(exact);
+}
+
+/* gets_nth() - The nth frame that came back; NULL and length 0 for none */
+static const uint8_t *gets_nth(const struct world *w, unsigned int n,
+			       size_t *len)
+{
+	*len = n < w->mem.nsent ? w->mem.sent[n].iov_len : 0;
+	return n < w->mem.nsent ? w->mem.sent[n].iov_base : NULL;
+}
+
+static bool answered(const struct world *w)
+{
+	return w->mem.nsent;
+}
+
+static void put_eth(struct wire *f, const uint8_t dst[MAC_LEN], uint16_t type)
+{
+	wire_put(f, dst, MAC_LEN);
+	wire_put(f, guest_mac, MAC_LEN);
+	wire_be16(f, type);
+}
+
+/* put_ip4() - An IPv4 header for @len bytes more */
+static void put_ip4(struct wire *f, const struct in6_addr *src,
+		    const struct in6_addr *dst, size_t len)
+{
+	uint16_t check;
+	uint8_t *h;
+
+	wire_be16(f, 0x4500);
+	wire_be16(f, (uint16_t)(20 + len));
+	wire_be32(f, 0);
+	wire_u8(f, 64);
+	wire_u8(f, IPPROTO_UDP);
+	wire_be16(f, 0);
+	wire_addr4(f, src);
+	wire_addr4(f, dst);
+	h = f->buf + f->len - 20;
+	check = csum_ip4(h, 20);
+	memcpy(h + 10, &check, sizeof(check));
+}
+
+static void put_ip6(struct wire *f, const struct tap_ip *ip, size_t len)
+{
+	wire_be32(f, 6U << 28);
+	wire_be16(f, (uint16_t)len);
+	wire_u8(f, ip->proto);
+	wire_u8(f, ip->ttl);
+	wire_addr6(f, &ip->src);
+	wire_addr6(f, &ip->dst);
+}
+
+/* sends_ip() - The guest sends a packet whose checksums are right */
+__attribute__((unused))
+static void sends_ip(struct world *w, const struct tap_ip *ip,
+		     const uint8_t *l4, size_t len)
+{
+	static const uint8_t multicast[MAC_LEN] = { 0x33, 0x33, 0, 0, 0, 1 };
+	size_t at = ip->proto == IPPROTO_UDP ? 6 : 2;
+	uint8_t buf[4096], *p;
+	struct wire f = { .buf = buf, .size = sizeof(buf) };
+	struct iovec iov;
+	uint16_t check;
+
+	if (addr_is_v4(&ip->dst)) {
+		put_eth(&f, our_mac, ETH_P_IP);
+		put_ip4(&f, &ip->src, &ip->dst, len);
+	} else {
+		put_eth(&f, multicast, ETH_P_IPV6);
+		put_ip6(&f, ip, len);
+	}
+	p = f.buf + f.len;
+	wire_put(&f, l4, len);
+	iov = (struct iovec){ p, len };
+	if (len >= at + 2) {
+		memset(p + at, 0, 2);
+		check = csum_l4(&ip->src, &ip->dst, ip->proto, &iov, 1);
+		memcpy(p + at, &check, sizeof(check));
+	}
+	sends(w, f.buf, f.len);
+}
+
+/* checksum_right() - Whether a reply's transport checksum is right */
+__attribute__((unused))
+static bool checksum_right(const uint8_t *frame, size_t len)
+{
+	bool v4 = get_be16(frame + 12) == ETH_P_IP;
+	size_t off = v4 ? 34 : 54;
+	struct iovec iov = { (uint8_t *)frame + off, len - off };
+	struct in6_addr src, dst;
+	struct in_addr v;
+
+	if (v4) {
+		memcpy(&v, frame + 26, 4);
+		src = addr_from_v4(v);
+		memcpy(&v, frame + 30, 4);
+		dst = addr_from_v4(v);
+	} else {
+		memcpy(&src, frame + 22, 16);
+		memcpy(&dst, frame + 38, 16);
+	}
+	return !csum_l4(&src, &dst, frame[v4 ? 23 : 20], &iov, 1) &&
+	       (!v4 || !csum_ip4(frame + 14, 20));
+}
+
+#endif /* TEST_UNIT_ANSWER_H */
