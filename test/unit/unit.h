@@ -24,7 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define UNIT_SHOWN	32	/* bytes of a buffer printed around a difference */
+#define UNIT_SHOWN	32	/* bytes printed where buffers differ */
 
 static unsigned int unit_failed;
 
