@@ -2,7 +2,16 @@
 /*
  * udp.h - UDP: the guest's datagrams <-> a connected socket for each flow, or
  * the forwarded port's socket for flows that came in through one.
- * Called by passt.c; calls tap.c, the flow table, forward.c and icmp.c.
+ * Called by passt.c; calls tap.c, the flow table, forward.c and icmp.c. The
+ * insides are in udp/.
+ *
+ * A flow begins as one-shot: a query and its answer. It is a stream as soon as
+ * there is more to it (U4):
+ * - more datagrams came from the side that was asked than from the one that
+ *   began: answers go on (SIP ringing, TFTP, media), or
+ * - each side has sent three: two queries at once, for A and AAAA, are what a
+ *   resolver sends for one name.
+ * What only one side sends stays one-shot: it lives while it goes on.
  */
 #ifndef UDP_H
 #define UDP_H
@@ -18,23 +27,35 @@
 #define UDP_ONE_SHOT	(10 * SEC)	/* a query and its reply */
 #define UDP_STREAM	(180 * SEC)	/* RFC 4787 REQ-5: two minutes or more */
 
+/* Of the flow table at most half is for UDP: a flood leaves the rest to TCP. */
+#define UDP_SHARE	2
+
 /* What is counted. */
 enum udp_counter {
 	UDP_OPENED,		/* flows from the guest */
 	UDP_ACCEPTED,		/* flows through forwarded ports */
 	UDP_EVICTED,		/* one-shot flows that made room (U4) */
 	UDP_REFUSED,		/* no slot or descriptor */
-	UDP_SEND_ERROR,		/* datagrams the host's socket refused */
+	UDP_SENT,		/* datagrams to the host's sockets */
+	UDP_SEND_ERROR,		/* those that the host's socket refused */
+	UDP_RECEIVED,		/* datagrams from the host's sockets */
 	UDP_NO_GUEST,		/* came in while no guest was there */
+	UDP_IMPOSSIBLE,		/* port 0, or an address nobody can have */
+	UDP_TOO_BIG,		/* longer than a frame to the guest may be */
 	UDP_COUNTERS,
 };
 
 extern const char *const udp_counter_name[UDP_COUNTERS];
 
+struct udp_batch;
+
 /**
  * struct udp - Everything UDP
  * @tap, @flows, @timers, @fwd, @icmp: what it works with
  * @one_shot, @stream: flows by age, the least recently used first (U4)
+ * @alive:	how many there are in both
+ * @batch:	what one recvmmsg() fills, see udp/receive.c
+ * @expected:	bytes a datagram from outside is likely to have at most
  * @count:	see enum udp_counter
  */
 struct udp {
@@ -44,11 +65,15 @@ struct udp {
 	const struct fwd *fwd;
 	struct icmp *icmp;
 	struct list one_shot, stream;
+	uint32_t alive;
+	struct udp_batch *batch;
+	uint32_t expected;
 	uint64_t count[UDP_COUNTERS];
 };
 
 size_t udp_flow_size(void);
-void udp_init(struct udp *u);
+int udp_init(struct udp *u);
+void udp_free(struct udp *u);
 void udp_input(struct udp *u, const struct pkt *run, unsigned int n,
 	       uint64_t now);
 void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now);

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * flow.c - How UDP flows begin, grow into streams, make room and end.
+ * Called by udp.c; calls the flow table, timers, forward.c and sockets.
+ *
+ * A flow is in the list of its kind in the order of last use, so the next to
+ * be evicted is at the front. Its timer is armed once and looks at the last
+ * use when it expires: no work on timers for each datagram.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/log.h"
+#include "udp/flow.h"
+
+/* Datagrams from each side that a resolver's two queries don't reach. */
+#define STREAM_EACH	3
+
+/**
+ * udp_flow_expires() - When a flow is over if nothing more happens (U4)
+ * @uf:		flow
+ *
+ * Return: time, ms
+ */
+uint64_t udp_flow_expires(const struct udp_flow *uf)
+{
+	return uf->last + (uf->stream ? UDP_STREAM : UDP_ONE_SHOT);
+}
+
+/**
+ * udp_flow_close() - End a flow
+ * @u:		UDP
+ * @uf:		flow, gone after this
+ */
+void udp_flow_close(struct udp *u, struct udp_flow *uf)
+{
+	list_remove(&uf->f.node);
+	timer_cancel(u->timers, &uf->f.timer);
+	if (uf->f.fd >= 0)
+		close(uf->f.fd);
+	flow_remove(u->flows, &uf->f);
+	u->alive--;
+}
+
+/**
+ * evict() - End the one-shot flow that was used the longest ago (U4)
+ * @u:		UDP
+ * @descriptor:	it must give back a descriptor; those at the front that have
+ *		none go too
+ *
+ * Return: false if there is none
+ */
+static bool evict(struct udp *u, bool descriptor)
+{
+	struct udp_flow *uf;
+	bool enough = false;
+
+	while (!enough && !list_empty(&u->one_shot)) {
+		uf = container_of(u->one_shot.next, struct udp_flow, f.node);
+		enough = !descriptor || uf->f.fd >= 0;
+		udp_flow_close(u, uf);
+		u->count[UDP_EVICTED]++;
+	}
+	return enough;
+}
+
+/**
+ * insert() - A slot for a new flow, by eviction if need be
+ * @u:		UDP
+ * @key:	of the flow, which is not in the table
+ * @now:	ms
+ *
+ * Return: flow without socket or listener, NULL if all others are streams
+ */
+static struct udp_flow *insert(struct udp *u, const struct flow_key *key,
+			       uint64_t now)
+{
+	struct udp_flow *uf;
+	struct flow *f;
+
+	if (u->alive >= u->flows->max / UDP_SHARE && !evict(u, false))
+		return NULL;
+	f = flow_insert(u->flows, key);
+	if (!f && evict(u, false))
+		f = flow_insert(u->flows, key);
+	if (!f)
+		return NULL;
+
+	uf = container_of(f, struct udp_flow, f);
+	uf->last = now;
+	uf->listener = UDP_NO_LISTENER;
+	list_push(&u->one_shot, &f->node);
+	u->alive++;
+	timer_arm(u->timers, &f->timer, udp_flow_expires(uf));
+	return uf;
+}
+
+/* new_socket() - For one flow, by eviction if need be; or -errno */
+static int new_socket(struct udp *u, const struct in6_addr *host, uint16_t port)
+{
+	const struct fwd_map *m = &u->fwd->map;
+	int fd = fwd_socket(m, host, SOCK_DGRAM, IPPROTO_UDP, port);
+
+	if ((fd == -EMFILE || fd == -ENFILE) && evict(u, true))
+		fd = fwd_socket(m, host, SOCK_DGRAM, IPPROTO_UDP, port);
+	return fd;
+}
+
+/**
+ * connect_to() - Connect a socket to the other end
+ * @fd:		socket
+ * @sa:		its address
+ * @len:	bytes of it
+ *
+ * Return: 0, or -errno; -EINVAL for the broadcast address of a subnet, which
+ *	   the kernel tells from a prohibited one only by its consent once
+ *	   SO_BROADCAST is set (udp(7))
+ */
+static int connect_to(int fd, const union sockaddr_any *sa, socklen_t len)
+{
+	int one = 1;
+
+	if (!connect(fd, &sa->sa, len))
+		return 0;
+	if (errno != EACCES)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)) ||
+	    connect(fd, &sa->sa, len))
+		return -EACCES;
+	return -EINVAL;
+}
+
+/**
+ * connected() - A socket of the flow's own
+ * @u:		UDP
+ * @key:	of the flow
+ *
+ * Return: descriptor, or -errno
+ */
+static int connected(struct udp *u, const struct flow_key *key)
+{
+	union sockaddr_any sa;
+	struct in6_addr host;
+	socklen_t len;
+	int fd, rc;
+
+	if (!fwd_out(&u->fwd->map, &key->remote, &host))
+		return -EINVAL;
+
+	fd = new_socket(u, &host, key->gport);
+	if (fd < 0)
+		return fd;
+
+	len = sockaddr_set(&sa, &host, key->rport, u->fwd->map.scope);
+	rc = connect_to(fd, &sa, len);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+/**
+ * udp_flow_open() - A new flow from the guest
+ * @u:		UDP
+ * @key:	of the flow, which is not in the table
+ * @now:	ms
+ * @flow:	set to it
+ *
+ * Return: 0, or -errno: -ENOBUFS if there is no slot, -EINVAL if nobody can
+ *	   have that address, else what the host says to it
+ */
+int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
+		  struct udp_flow **flow)
+{
+	struct udp_flow *uf;
+	int fd, rc;
+
+	fd = connected(u, key);
+	if (fd < 0)
+		return fd;
+
+	uf = insert(u, key, now);
+	if (!uf) {
+		close(fd);
+		return -ENOBUFS;
+	}
+	uf->f.fd = fd;
+
+	rc = flow_watch(u->flows, &uf->f, EPOLLIN);
+	if (rc) {
+		udp_flow_close(u, uf);
+		return rc;
+	}
+	u->count[UDP_OPENED]++;
+	*flow = uf;
+	return 0;
+}
+
+/**
+ * udp_flow_accept() - A new flow through a forwarded port
+ * @u:		UDP
+ * @key:	of the flow, which is not in the table
+ * @listener:	index of the port's socket, which sends the answers too
+ * @now:	ms
+ *
+ * Return: flow, NULL if there is no slot
+ */
+struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
+				 uint32_t listener, uint64_t now)
+{
+	struct udp_flow *uf = insert(u, key, now);
+
+	if (!uf)
+		return NULL;
+	uf->listener = listener;
+	u->count[UDP_ACCEPTED]++;
+	return uf;
+}
+
+/* become_stream() - A one-shot flow is more than that (U4) */
+static void become_stream(struct udp *u, struct udp_flow *uf)
+{
+	char guest[ADDR_STRLEN], remote[ADDR_STRLEN];
+
+	uf->stream = true;
+	LOG_LIMITED(LOG_DEBUG, "UDP flow %s port %u to %s port %u is a stream",
+		    addr_str(&uf->f.key.guest, guest), uf->f.key.gport,
+		    addr_str(&uf->f.key.remote, remote), uf->f.key.rport);
+}
+
+/**
+ * udp_flow_used() - Datagrams went through a flow
+ * @u:		UDP
+ * @uf:		flow
+ * @out:	number of them from the guest
+ * @in:		number of them to the guest
+ * @now:	ms
+ */
+void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
+		   unsigned int in, uint64_t now)
+{
+	bool accepted = uf->listener != UDP_NO_LISTENER;
+
+	uf->last = now;
+	if (!uf->stream) {
+		uf->asked = (uint8_t)MIN(uf->asked + (accepted ? in : out),
+					 UINT8_MAX);
+		uf->answered = (uint8_t)MIN(uf->answered +
+					    (accepted ? out : in), UINT8_MAX);
+		if (uf->answered > uf->asked ||
+		    MIN(uf->asked, uf->answered) >= STREAM_EACH)
+			become_stream(u, uf);
+	}
+
+	list_remove(&uf->f.node);
+	list_push(uf->stream ? &u->stream : &u->one_shot, &uf->f.node);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * flow.h - What the files of UDP share: a flow, and what is done with it.
+ * Included by udp.c and udp/ only.
+ */
+#ifndef UDP_FLOW_H
+#define UDP_FLOW_H
+
+#include "udp.h"
+
+#define UDP_HLEN	8
+#define UDP_BATCH	64	/* datagrams in one recvmmsg() */
+#define UDP_FIRST_GUESS	1500	/* bytes of a datagram before any was seen */
+
+#define UDP_NO_LISTENER	UINT32_MAX
+
+/**
+ * struct udp_flow - One flow (U1)
+ * @f:		what all flows have; @f.node is in a list of struct udp
+ * @last:	when it was last used, ms
+ * @listener:	index of the forwarded port it came through and leaves by, or
+ *		UDP_NO_LISTENER: it has a connected socket of its own
+ * @ifindex:	link-local peer of a listener: the interface, else 0
+ * @peer:	the other end as the host's sockets know it
+ * @local:	address of ours that the other end sent to (U5), none: not known
+ * @asked:	datagrams from the side that began, up to what matters
+ * @answered:	datagrams from the other side, likewise
+ * @stream:	is one, see udp.h; for ever
+ */
+struct udp_flow {
+	struct flow f;
+	uint64_t last;
+	uint32_t listener;
+	uint32_t ifindex;
+	struct in6_addr peer, local;
+	uint8_t asked, answered;
+	bool stream;
+};
+
+/**
+ * struct udp_origin - Where a datagram for a listener came from and went to
+ * @peer, @port: its sender, port in host order
+ * @local:	address of ours it was sent to, none: no unicast address
+ * @ifindex:	interface, if @peer is link-local, else 0
+ */
+struct udp_origin {
+	struct in6_addr peer, local;
+	uint16_t port;
+	uint32_t ifindex;
+};
+
+/* flow.c: how flows begin and end */
+int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
+		  struct udp_flow **flow);
+struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
+				 uint32_t listener, uint64_t now);
+void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
+		   unsigned int in, uint64_t now);
+uint64_t udp_flow_expires(const struct udp_flow *uf);
+void udp_flow_close(struct udp *u, struct udp_flow *uf);
+
+/* send.c: to the host's sockets */
+int udp_send(const struct udp *u, const struct udp_flow *uf,
+	     const struct pkt *run, unsigned int n);
+
+/* receive.c: from the host's sockets, and on to the guest */
+struct udp_batch *udp_batch_new(void);
+void udp_batch_free(struct udp_batch *b);
+int udp_receive(struct udp *u, int fd, bool origin);
+bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o);
+void udp_deliver(struct udp *u, const struct tap_hdr *h,
+		 const struct udp_flow *uf, unsigned int i);
+void udp_headers(const struct udp *u, const struct udp_flow *uf,
+		 struct tap_hdr *h);
+
+#endif /* UDP_FLOW_H */
