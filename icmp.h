@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * icmp.h - Echo over ping sockets, and ICMP and ICMPv6 errors to the guest.
- * Called by passt.c; icmp_error() by TCP and UDP. Calls tap.c and the flow
- * table.
+ * Called by passt.c; icmp_error() and icmp_error_pkt() by TCP and UDP. Calls
+ * tap.c, forward.c and the flow table.
+ *
+ * Echo (I1): each identifier of the guest has one ping socket, a flow without
+ * remote address, and each host it asked has a flow without socket. Nobody
+ * but a host with such a flow is heard.
  */
 #ifndef ICMP_H
 #define ICMP_H
@@ -11,16 +15,31 @@
 #include <stdint.h>
 
 #include "flow/forward.h"
+#include "flow/list.h"
 #include "flow/table.h"
 #include "tap.h"
 
 #define ICMP_ECHO_EXPIRE	(60 * SEC)
 
+/* At most, so that no guest's ping takes the descriptors of its connections. */
+#define ICMP_SOCKETS		256
+#define ICMP_HOSTS		4096
+
+/* Errors to the guest: per second, and in one burst (Linux's defaults of
+ * icmp_msgs_per_sec and icmp_msgs_burst). */
+#define ICMP_ERROR_RATE		1000
+#define ICMP_ERROR_BURST	50
+
 /* What is counted. */
 enum icmp_counter {
 	ICMP_OPENED,		/* ping sockets */
 	ICMP_REFUSED,		/* no slot or descriptor, or not allowed */
+	ICMP_EVICTED,		/* hosts forgotten to make room for others */
+	ICMP_SENT,		/* echo requests to ping sockets */
+	ICMP_SEND_ERROR,	/* those that the ping socket refused */
+	ICMP_RECEIVED,		/* echo replies to the guest */
 	ICMP_UNASKED,		/* replies from a host that was not asked */
+	ICMP_IMPOSSIBLE,	/* echo requests to where none can go */
 	ICMP_ERRORS,		/* errors sent to the guest */
 	ICMP_LIMITED,		/* errors not sent: rate limit */
 	ICMP_COUNTERS,
@@ -31,7 +50,10 @@ extern const char *const icmp_counter_name[ICMP_COUNTERS];
 /**
  * struct icmp - Everything ICMP
  * @tap, @flows, @timers, @fwd: what it works with
- * @tokens, @refilled: bucket of errors to the guest (RFC 4443 2.4 (f))
+ * @hosts:	flows of hosts that were asked, the longest ago first
+ * @nsockets, @nhosts: ping sockets, and hosts in @hosts
+ * @tokens, @refilled: bucket of errors to the guest, and when the last one
+ *		was put in, ms (RFC 4443 2.4 (f))
  * @count:	see enum icmp_counter
  */
 struct icmp {
@@ -39,6 +61,8 @@ struct icmp {
 	struct flow_table *flows;
 	struct timers *timers;
 	const struct fwd *fwd;
+	struct list hosts;
+	uint32_t nsockets, nhosts;
 	unsigned int tokens;
 	uint64_t refilled;
 	uint64_t count[ICMP_COUNTERS];
@@ -48,7 +72,7 @@ struct icmp {
  * struct icmp_quote - The packet of the guest that an error is about
  * @key:	its flow: addresses and ports as the guest wrote them
  * @l4:		the start of its transport header, 8 bytes or more, as it was;
- *		rebuilt from @key where it is not at hand
+ *		NULL: not at hand, 8 bytes are rebuilt from @key
  * @len:	bytes at @l4
  * @total:	bytes its transport header and payload had in all
  */
@@ -66,6 +90,8 @@ void icmp_event(struct icmp *i, struct flow *f, uint32_t events, uint64_t now);
 void icmp_timer(struct icmp *i, struct flow *f, uint64_t now);
 bool icmp_error(struct icmp *i, int error, const struct in6_addr *from,
 		uint32_t mtu, const struct icmp_quote *q, uint64_t now);
+bool icmp_error_pkt(struct icmp *i, int error, const struct in6_addr *from,
+		    uint32_t mtu, const struct pkt *pkt, uint64_t now);
 void icmp_guest_gone(struct icmp *i);
 
 #endif /* ICMP_H */

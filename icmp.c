@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * icmp.c - Echo requests of the guest over ping sockets (icmp(7)), and the
+ * replies of those it asked.
+ * Called by passt.c; calls tap.c, the flow table, timers, forward.c and
+ * sockets. Errors are in icmp/error.c.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/log.h"
+#include "icmp.h"
+#include "icmp/type.h"
+
+#define ECHO_HLEN	8
+#define ECHO_MAX	(LINK_FRAME_MAX - TAP_HDR_MAX)
+
+/* Replies taken in one turn of a socket. */
+#define QUANTUM		32
+
+/* Any group may open ping sockets; the range that the kernel takes at most. */
+#define ALLOW_ALL	"sysctl -w net.ipv4.ping_group_range='0 2147483647'"
+
+const char *const icmp_counter_name[ICMP_COUNTERS] = {
+	[ICMP_OPENED]		= "icmp_opened",
+	[ICMP_REFUSED]		= "icmp_refused",
+	[ICMP_EVICTED]		= "icmp_evicted",
+	[ICMP_SENT]		= "icmp_sent",
+	[ICMP_SEND_ERROR]	= "icmp_send_error",
+	[ICMP_RECEIVED]		= "icmp_received",
+	[ICMP_UNASKED]		= "icmp_unasked",
+	[ICMP_IMPOSSIBLE]	= "icmp_impossible",
+	[ICMP_ERRORS]		= "icmp_errors",
+	[ICMP_LIMITED]		= "icmp_limited",
+};
+
+/**
+ * struct icmp_flow - A ping socket of one identifier, or one host it asked
+ * @f:		what all flows have; of a socket, the remote address is none.
+ *		A host's @f.node is in the list of struct icmp
+ * @hosts:	socket: how many hosts use it; it lives as long as any does
+ * @socket:	host: the socket that asks it
+ * @host:	host: its address as our sockets know it
+ * @last:	host: when it was asked or answered last, ms
+ */
+struct icmp_flow {
+	struct flow f;
+	uint32_t hosts;
+	struct icmp_flow *socket;
+	struct in6_addr host;
+	uint64_t last;
+};
+
+/**
+ * icmp_flow_size() - Bytes a slot of the flow table needs
+ */
+size_t icmp_flow_size(void)
+{
+	return sizeof(struct icmp_flow);
+}
+
+/**
+ * icmp_init() - Start without flows
+ * @i:		ICMP, with what it works with filled in
+ */
+void icmp_init(struct icmp *i)
+{
+	list_init(&i->hosts);
+	i->nsockets = i->nhosts = 0;
+	i->tokens = ICMP_ERROR_BURST;
+	i->refilled = 0;
+	memset(i->count, 0, sizeof(i->count));
+}
+
+/* check_family() - Try one ping socket; false if there is none, and says so */
+static bool check_family(int family, int proto, const char *name)
+{
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, proto);
+
+	if (fd >= 0) {
+		close(fd);
+		return true;
+	}
+	if (errno == EACCES || errno == EPERM)
+		warn("the guest can't ping: no ping sockets for group %u; to allow them: %s",
+		     (unsigned int)getegid(), ALLOW_ALL);
+	else
+		warn("the guest can't ping over %s: no ping sockets: %s", name,
+		     strerror(errno));
+	return false;
+}
+
+/**
+ * icmp_check_allowed() - Say at start if the guest won't be able to ping (I2)
+ * @i:		ICMP
+ *
+ * One setting is for both families: it is named once.
+ */
+void icmp_check_allowed(const struct icmp *i)
+{
+	if (i->fwd->ipv4 && !check_family(AF_INET, IPPROTO_ICMP, "IPv4"))
+		return;
+	if (i->fwd->ipv6)
+		check_family(AF_INET6, IPPROTO_ICMPV6, "IPv6");
+}
+
+static void close_socket(struct icmp *i, struct icmp_flow *s)
+{
+	if (s->f.fd >= 0)
+		close(s->f.fd);
+	flow_remove(i->flows, &s->f);
+	i->nsockets--;
+}
+
+/* close_host() - Forget a host, and its socket if it was the last there */
+static void close_host(struct icmp *i, struct icmp_flow *h)
+{
+	struct icmp_flow *s = h->socket;
+
+	list_remove(&h->f.node);
+	timer_cancel(i->timers, &h->f.timer);
+	flow_remove(i->flows, &h->f);
+	i->nhosts--;
+	if (!--s->hosts)
+		close_socket(i, s);
+}
+
+/* evict_host() - Forget the host that was asked the longest ago */
+static void evict_host(struct icmp *i)
+{
+	close_host(i, container_of(i->hosts.next, struct icmp_flow, f.node));
+	i->count[ICMP_EVICTED]++;
+}
+
+/* evict_socket() - Forget hosts until a socket is closed; false: has none */
+static bool evict_socket(struct icmp *i)
+{
+	uint32_t before = i->nsockets;
+
+	while (i->nsockets == before && !list_empty(&i->hosts))
+		evict_host(i);
+	return i->nsockets < before;
+}
+
+/* ping_socket() - Bound to the identifier where it is free; or -errno */
+static int ping_socket(struct icmp *i, const struct flow_key *key,
+		       const struct in6_addr *host)
+{
+	const struct fwd_map *m = &i->fwd->map;
+	int fd = fwd_socket(m, host, SOCK_DGRAM, key->proto, key->gport);
+
+	if ((fd == -EMFILE || fd == -ENFILE) && evict_socket(i))
+		fd = fwd_socket(m, host, SOCK_DGRAM, key->proto, key->gport);
+	return fd;
+}
+
+/**
+ * open_socket() - A new ping socket
+ * @i:		ICMP
+ * @key:	of the socket: identifier, no remote address
+ * @host:	for the family
+ *
+ * Return: flow with no host yet, or NULL
+ */
+static struct icmp_flow *open_socket(struct icmp *i, const struct flow_key *key,
+				     const struct in6_addr *host)
+{
+	bool v4 = key->proto == IPPROTO_ICMP;
+	struct icmp_flow *s;
+	struct flow *f;
+	int fd, one = 1;
+
+	if (i->nsockets >= ICMP_SOCKETS)
+		evict_socket(i);
+	fd = ping_socket(i, key, host);
+	if (fd < 0) {
+		LOG_LIMITED(LOG_DEBUG, "no ping socket: %s", strerror(-fd));
+		return NULL;
+	}
+	f = flow_insert(i->flows, key);
+	if (!f) {
+		close(fd);
+		return NULL;
+	}
+
+	s = container_of(f, struct icmp_flow, f);
+	f->fd = fd;
+	i->nsockets++;
+	setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+		   v4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, &one, sizeof(one));
+	if (flow_watch(i->flows, f, EPOLLIN)) {
+		close_socket(i, s);
+		return NULL;
+	}
+	i->count[ICMP_OPENED]++;
+	return s;
+}
+
+/* find() - The flow with a key, or NULL */
+static struct icmp_flow *find(const struct icmp *i, const struct flow_key *key)
+{
+	struct flow *f = flow_lookup(i->flows, key);
+
+	return f ? container_of(f, struct icmp_flow, f) : NULL;
+}
+
+/* socket_of() - The socket for a host's key, opened if need be; or NULL */
+static struct icmp_flow *socket_of(struct icmp *i, const struct flow_key *key,
+				   const struct in6_addr *host)
+{
+	struct flow_key skey = *key;
+	struct icmp_flow *s;
+
+	skey.remote = ADDR_NONE;
+	s = find(i, &skey);
+	return s ? s : open_socket(i, &skey, host);
+}
+
+/**
+ * open_host() - The guest asks a host for the first time
+ * @i:		ICMP
+ * @key:	of the host
+ * @host:	its address as our sockets know it
+ * @now:	ms
+ *
+ * Return: flow, or NULL
+ */
+static struct icmp_flow *open_host(struct icmp *i, const struct flow_key *key,
+				   const struct in6_addr *host, uint64_t now)
+{
+	struct icmp_flow *h, *s;
+	struct flow *f;
+
+	/* First, because the socket may go with its last host. */
+	if (i->nhosts >= ICMP_HOSTS)
+		evict_host(i);
+	s = socket_of(i, key, host);
+	if (!s)
+		return NULL;
+	f = flow_insert(i->flows, key);
+	if (!f) {
+		if (!s->hosts)
+			close_socket(i, s);
+		return NULL;
+	}
+
+	h = container_of(f, struct icmp_flow, f);
+	h->socket = s;
+	h->host = *host;
+	h->last = now;
+	s->hosts++;
+	i->nhosts++;
+	list_push(&i->hosts, &f->node);
+	timer_arm(i->timers, &f->timer, now + ICMP_ECHO_EXPIRE);
+	return h;
+}
+
+/* used() - A host was asked, or has answered */
+static void used(struct icmp *i, struct icmp_flow *h, uint64_t now)
+{
+	h->last = now;
+	list_remove(&h->f.node);
+	list_push(&i->hosts, &h->f.node);
+}
+
+/**
+ * send_request() - Send an echo request, identifier aside as it is
+ * @i:		ICMP
+ * @h:		host
+ * @pkt:	request
+ *
+ * Return: 0, or -errno
+ */
+static int send_request(const struct icmp *i, const struct icmp_flow *h,
+			const struct pkt *pkt)
+{
+	bool v4 = addr_is_v4(&h->host);
+	uint8_t buf[LINK_FRAME_MAX];
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr c;
+	} control = { .c = {
+		.cmsg_len = CMSG_LEN(sizeof(int)),
+		.cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6,
+		.cmsg_type = v4 ? IP_TTL : IPV6_HOPLIMIT,
+	} };
+	union sockaddr_any sa;
+	struct iovec iov = { .iov_base = buf };
+	struct msghdr m = {
+		.msg_name = &sa, .msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	int ttl = pkt->ttl;
+
+	memcpy(buf, pkt->l4, ECHO_HLEN);
+	iov.iov_len = ECHO_HLEN + pkt_copy(pkt, buf + ECHO_HLEN,
+					   sizeof(buf) - ECHO_HLEN);
+	memcpy(CMSG_DATA(&control.c), &ttl, sizeof(ttl));
+	m.msg_namelen = sockaddr_set(&sa, &h->host, 0, i->fwd->map.scope);
+
+	if (sendmsg(h->socket->f.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return -errno;
+	return 0;
+}
+
+/* is_request() - Whether a packet of the guest is an echo request */
+static bool is_request(const struct pkt *pkt)
+{
+	uint8_t type = pkt->proto == IPPROTO_ICMP ? ICMP4_ECHO_REQUEST :
+						    ICMP6_ECHO_REQUEST;
+
+	return pkt->l4[0] == type && !pkt->l4[1];
+}
+
+/**
+ * asked_host() - The flow of the host that a request is for
+ * @i:		ICMP
+ * @pkt:	request
+ * @now:	ms
+ *
+ * Return: flow, or NULL, counted
+ */
+static struct icmp_flow *asked_host(struct icmp *i, const struct pkt *pkt,
+				    uint64_t now)
+{
+	struct flow_key key = {
+		.guest = pkt->src, .remote = pkt->dst,
+		.gport = pkt->sport, .proto = pkt->proto,
+	};
+	struct icmp_flow *h;
+	struct in6_addr host;
+
+	if (!pkt->ttl || !addr_is_unicast(&pkt->src) ||
+	    !addr_is_unicast(&pkt->dst) ||
+	    !fwd_out(&i->fwd->map, &pkt->dst, &host)) {
+		i->count[ICMP_IMPOSSIBLE]++;
+		return NULL;
+	}
+
+	h = find(i, &key);
+	if (!h)
+		h = open_host(i, &key, &host, now);
+	if (!h)
+		i->count[ICMP_REFUSED]++;
+	return h;
+}
+
+/**
+ * icmp_input() - An ICMP or ICMPv6 packet from the guest
+ * @i:		ICMP
+ * @pkt:	packet; nothing but an echo request has a socket that could
+ *		send it
+ * @now:	ms
+ */
+void icmp_input(struct icmp *i, const struct pkt *pkt, uint64_t now)
+{
+	struct icmp_flow *h;
+	int rc;
+
+	if (!is_request(pkt))
+		return;
+	h = asked_host(i, pkt, now);
+	if (!h)
+		return;
+
+	used(i, h, now);
+	rc = send_request(i, h, pkt);
+	if (!rc) {
+		i->count[ICMP_SENT]++;
+		return;
+	}
+	i->count[ICMP_SEND_ERROR]++;
+	icmp_error_pkt(i, -rc, NULL, 0, pkt, now);
+}
+
+/**
+ * answering() - The flow of a host that has answered
+ * @i:		ICMP
+ * @s:		socket its reply came to
+ * @peer:	its address
+ *
+ * The host's own copy of an address it shares with the guest may have been
+ * asked under the one that stands for it.
+ *
+ * Return: flow, NULL if that host was not asked
+ */
+static struct icmp_flow *answering(const struct icmp *i,
+				   const struct icmp_flow *s,
+				   const struct in6_addr *peer)
+{
+	const struct fwd_map *m = &i->fwd->map;
+	struct flow_key key = s->f.key;
+	struct icmp_flow *h;
+
+	fwd_in(m, peer, &key.remote);
+	h = find(i, &key);
+	if (!h || !addr_eq(&h->host, peer)) {
+		key.remote = addr_is_v4(peer) ? m->map_guest4 : m->map_guest6;
+		h = addr_is_none(&key.remote) ? NULL : find(i, &key);
+	}
+	return h && addr_eq(&h->host, peer) ? h : NULL;
+}
+
+/* received_ttl() - TTL or hop limit of a message, 0 if it does not say */
+static uint8_t received_ttl(struct msghdr *m)
+{
+	struct cmsghdr *c;
+	int ttl = 0;
+
+	for (c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+		    (c->cmsg_level == IPPROTO_IPV6 &&
+		     c->cmsg_type == IPV6_HOPLIMIT))
+			memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
+	}
+	return (uint8_t)ttl;
+}
+
+/**
+ * deliver() - Send an echo reply to the guest
+ * @i:		ICMP
+ * @s:		socket it came to
+ * @m:		message as received
+ * @buf:	ICMP header and payload; the identifier becomes the guest's
+ * @len:	bytes
+ * @now:	ms
+ */
+static void deliver(struct icmp *i, const struct icmp_flow *s, struct msghdr *m,
+		    uint8_t *buf, size_t len, uint64_t now)
+{
+	uint8_t type = s->f.key.proto == IPPROTO_ICMP ? ICMP4_ECHO_REPLY :
+							ICMP6_ECHO_REPLY;
+	struct tap_ip ip = {
+		.dst = s->f.key.guest, .proto = s->f.key.proto,
+		.ttl = received_ttl(m),
+	};
+	struct in6_addr peer;
+	struct icmp_flow *h;
+	uint16_t port;
+
+	h = len >= ECHO_HLEN && buf[0] == type &&
+	    sockaddr_get(m->msg_name, &peer, &port) ?
+	    answering(i, s, &peer) : NULL;
+	if (!h) {
+		i->count[ICMP_UNASKED]++;
+		return;
+	}
+	used(i, h, now);
+	ip.src = h->f.key.remote;
+	put_be16(buf + 4, s->f.key.gport);
+	if (!tap_ip_send(i->tap, &ip, buf, len))
+		i->count[ICMP_RECEIVED]++;
+}
+
+/**
+ * receive() - Take one message from a ping socket
+ * @i:		ICMP
+ * @s:		socket
+ * @now:	ms
+ *
+ * Return: false if there is none
+ */
+static bool receive(struct icmp *i, const struct icmp_flow *s, uint64_t now)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr c;
+	} control;
+	uint8_t buf[ECHO_MAX];
+	union sockaddr_any sa;
+	struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) };
+	struct msghdr m = {
+		.msg_name = &sa, .msg_namelen = sizeof(sa),
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	ssize_t n = recvmsg(s->f.fd, &m, MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EINTR;
+	if (m.msg_flags & MSG_TRUNC ||
+	    (size_t)n + TAP_HDR_MAX > i->tap->link->max_frame)
+		i->count[ICMP_UNASKED]++;	/* longer than any request */
+	else
+		deliver(i, s, &m, buf, (size_t)n, now);
+	return true;
+}
+
+/**
+ * icmp_event() - A ping socket has replies or an error
+ * @i:		ICMP
+ * @f:		flow of the socket
+ * @events:	EPOLL*
+ * @now:	ms
+ */
+void icmp_event(struct icmp *i, struct flow *f, uint32_t events, uint64_t now)
+{
+	struct icmp_flow *s = container_of(f, struct icmp_flow, f);
+	socklen_t len = sizeof(int);
+	unsigned int n;
+	int error;
+
+	/* Reading the error takes it away; of whom it is, it does not say. */
+	if (events & EPOLLERR)
+		getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (!(events & EPOLLIN))
+		return;
+	for (n = 0; n < QUANTUM && receive(i, s, now); n++)
+		;
+}
+
+/**
+ * icmp_timer() - The timer of a host has expired
+ * @i:		ICMP
+ * @f:		flow of the host
+ * @now:	ms
+ */
+void icmp_timer(struct icmp *i, struct flow *f, uint64_t now)
+{
+	struct icmp_flow *h = container_of(f, struct icmp_flow, f);
+
+	if (h->last + ICMP_ECHO_EXPIRE > now)
+		timer_arm(i->timers, &f->timer, h->last + ICMP_ECHO_EXPIRE);
+	else
+		close_host(i, h);
+}
+
+/**
+ * icmp_guest_gone() - Close all flows
+ * @i:		ICMP
+ */
+void icmp_guest_gone(struct icmp *i)
+{
+	while (!list_empty(&i->hosts))
+		close_host(i, container_of(i->hosts.next, struct icmp_flow,
+					   f.node));
+}
