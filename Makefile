@@ -31,7 +31,8 @@ override CPPFLAGS += -D_GNU_SOURCE -I. -DVERSION='"$(VERSION)"'
 override CFLAGS   += -std=gnu11 $(WARN)
 
 SRCS  := passt.c tap.c tcp.c udp.c icmp.c checksum.c util.c \
-	 $(wildcard link/*.c answer/*.c flow/*.c host/*.c tcp/*.c udp/*.c)
+	 $(wildcard link/*.c answer/*.c flow/*.c host/*.c tcp/*.c udp/*.c \
+	 icmp/*.c)
 OBJS  := $(SRCS:%.c=$B/%.o)
 LIB   := $(filter-out $B/passt.o,$(OBJS))
 UNITS := $(patsubst test/unit/%.c,$B/unit/%,$(wildcard test/unit/*.c))
@@ -65,6 +66,12 @@ $B/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The stand-in guest of the tests and of the demo.
+$B/standin: $B/test/net/standin.o $B/test/net/offload.o $B/passt.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
+standin: $B/standin
+
 units: $(UNITS)
 
 check: $(UNITS)
@@ -77,8 +84,8 @@ install: all
 clean:
 	rm -rf build passt qrap
 
--include $(OBJS:.o=.d) $B/qrap.d $(UNITS:=.d)
+-include $(OBJS:.o=.d) $B/qrap.d $(UNITS:=.d) $(wildcard $B/test/net/*.d)
 
-.PHONY: all check units install clean
+.PHONY: all check units standin install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * frame.c - libFuzzer target: whatever a guest sends, what struct pkt says of
+ * it is inside the frame, and does not depend on how the frame came.
+ *
+ * Each input is one frame. It is parsed in one piece, in several, and from
+ * memory that the guest could change, with and without checksums to check.
+ */
+#include <net/ethernet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checksum.h"
+#include "link/memory.h"
+#include "tap.h"
+#include "test/fuzz/mutate.h"
+
+#define PIECES	5
+#define MUST(cond)							\
+	do {								\
+		if (!(cond))						\
+			abort();					\
+	} while (0)
+
+/* How a frame comes. */
+enum way {
+	WAY_WHOLE,
+	WAY_PIECES,
+	WAY_SHARED,
+	WAYS,
+};
+
+/**
+ * struct parsed - One frame, parsed in one way
+ * @ok:		it was not dropped
+ * @pkt:	what it says
+ * @copy:	its headers, when they were copied
+ * @payload:	what @pkt says the payload is
+ */
+struct parsed {
+	bool ok;
+	struct pkt pkt;
+	uint8_t copy[PKT_HDR_MAX];
+	uint8_t *payload;
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* drops() - How many frames were dropped so far, whatever the reason */
+static uint64_t drops(const struct tap *t)
+{
+	uint64_t n = 0;
+	int i;
+
+	for (i = TAP_SHORT; i < TAP_COUNTERS; i++)
+		n += t->count[i];
+	return n;
+}
+
+/**
+ * cut() - Cut a frame into pieces, some of them empty
+ * @iov:	PIECES of them
+ * @data:	frame
+ * @size:	its length
+ */
+static void cut(struct iovec *iov, uint8_t *data, size_t size)
+{
+	size_t at = 0, len, i;
+
+	for (i = 0; i < PIECES; i++) {
+		len = i == PIECES - 1 ? size - at :
+		      (size * 7 + i * 13) % 40 % (size - at + 1);
+		iov[i] = (struct iovec){ data + at, len };
+		at += len;
+	}
+}
+
+/* check_headers() - Everything before the payload is where it can be */
+static void check_headers(const struct pkt *pkt, const uint8_t *hdr,
+			  size_t size)
+{
+	bool v4 = addr_is_v4(&pkt->src);
+
+	MUST(pkt->dmac == hdr && pkt->smac == hdr + MAC_LEN);
+	MUST(pkt->l3 == hdr + ETH_HLEN);
+	MUST(pkt->l4 == pkt->l3 + pkt->l3len);
+	MUST(ETH_HLEN + pkt->l3len + pkt->l4len <= PKT_HDR_MAX);
+	MUST(ETH_HLEN + pkt->l3len + pkt->l4len + pkt->len <= size);
+	if (pkt->etype == ETH_P_ARP) {
+		MUST(pkt->l3len >= 28 && !pkt->l4len);
+		return;
+	}
+	MUST(pkt->etype == (v4 ? ETH_P_IP : ETH_P_IPV6));
+	MUST(addr_is_v4(&pkt->dst) == v4);
+	MUST(pkt->l3len >= (v4 ? 20 : 40));
+	switch (pkt->proto) {
+	case IPPROTO_TCP:
+		MUST(pkt->l4len >= 20);
+		break;
+	case IPPROTO_UDP:
+		MUST(pkt->l4len == 8);
+		break;
+	default:
+		MUST(pkt->proto == (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6));
+		MUST(pkt->l4len == 8);
+	}
+}
+
+/**
+ * check_payload() - Every piece of it is inside the frame
+ * @p:		parsed frame; its payload is gathered
+ * @data:	frame
+ * @size:	its length
+ */
+static void check_payload(struct parsed *p, const uint8_t *data, size_t size)
+{
+	const struct pkt *pkt = &p->pkt;
+	const uint8_t *base;
+	size_t len = 0, off;
+	unsigned int i;
+
+	for (i = 0; i < pkt->iovcnt; i++) {
+		base = pkt->iov[i].iov_base;
+		MUST(base >= data && base <= data + size);
+		MUST(pkt->iov[i].iov_len <= (size_t)(data + size - base));
+		len += pkt->iov[i].iov_len;
+	}
+	MUST(len == pkt->len);
+
+	p->payload = malloc(len + 1);
+	MUST(p->payload && pkt_copy(pkt, p->payload, len) == len);
+	off = ETH_HLEN + pkt->l3len + pkt->l4len;
+	MUST(!memcmp(p->payload, data + off, len));
+}
+
+/**
+ * parse() - Parse a frame in one way, and check what comes out of it
+ * @way:	how it comes
+ * @csum_ok:	the link vouches for the checksums
+ * @data:	frame
+ * @size:	its length
+ * @p:		filled
+ */
+static void parse(enum way way, bool csum_ok, uint8_t *data, size_t size,
+		  struct parsed *p)
+{
+	static const uint8_t mac[MAC_LEN] = { 0x9a, 0x55, 0x9a, 0x55, 0x9a };
+	static struct memory m;
+	static struct tap tap;
+	struct iovec iov[PIECES];
+	struct frame *f;
+	const uint8_t *hdr;
+
+	MUST(!memory_open(&m, 4096));
+	tap_init(&tap, &m.link, mac);
+	m.link.shared = way == WAY_SHARED;
+	memory_put(&m, data, size);
+	MUST(link_refill(&m.link) == 1);
+
+	f = &m.link.in[0];
+	f->csum_ok = csum_ok;
+	if (way == WAY_PIECES) {
+		cut(iov, data, size);
+		f->iov = iov;
+		f->iovcnt = PIECES;
+	}
+	p->payload = NULL;
+	p->ok = tap_parse(&tap, f, p->copy, &p->pkt);
+	MUST(drops(&tap) == !p->ok);
+	if (p->ok) {
+		hdr = way == WAY_WHOLE ? data : p->copy;
+		check_headers(&p->pkt, hdr, size);
+		check_payload(p, data, size);
+	}
+	link_release(&m.link);
+	link_close(&m.link);
+}
+
+/* check_same() - Whichever way the frame came, it says the same */
+static void check_same(const struct parsed *a, const struct parsed *b)
+{
+	const struct pkt *x = &a->pkt, *y = &b->pkt;
+
+	MUST(a->ok == b->ok);
+	if (!a->ok)
+		return;
+	MUST(x->etype == y->etype && x->proto == y->proto);
+	MUST(x->ttl == y->ttl && x->tos == y->tos && x->df == y->df);
+	MUST(addr_eq(&x->src, &y->src) && addr_eq(&x->dst, &y->dst));
+	MUST(x->sport == y->sport && x->dport == y->dport);
+	MUST(x->l3len == y->l3len && x->l4len == y->l4len);
+	MUST(!memcmp(x->l3, y->l3, x->l3len));
+	MUST(!memcmp(x->l4, y->l4, x->l4len));
+	MUST(x->len == y->len && !memcmp(a->payload, b->payload, x->len));
+}
+
+/* check_input() - As the program does it: batch, counters, what is learned */
+static void check_input(uint8_t *data, size_t size, bool ok)
+{
+	static const uint8_t mac[MAC_LEN];
+	static struct memory m;
+	static struct tap tap;
+
+	MUST(!memory_open(&m, 4096));
+	tap_init(&tap, &m.link, mac);
+	memory_put(&m, data, size);
+	memory_put(&m, data, size);
+	MUST(tap_input(&tap) == 2);
+	MUST(tap.npkt == (ok ? 2 : 0));
+	MUST(tap.count[TAP_IN] == 2);
+	MUST(!ok || tap_run(&tap, 0) == 2);
+	link_release(&m.link);
+	link_close(&m.link);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static bool started;
+	struct parsed p[WAYS];
+	uint8_t *frame;
+	int way, csum_ok;
+
+	if (size > LINK_FRAME_MAX)
+		return 0;
+	if (!started)
+		csum_init();
+	started = true;
+
+	/* Exactly as long, so that a byte beyond is noticed. */
+	frame = malloc(size ? size : 1);
+	MUST(frame);
+	memcpy(frame, data, size);
+
+	for (csum_ok = 0; csum_ok < 2; csum_ok++) {
+		for (way = WAY_WHOLE; way < WAYS; way++)
+			parse(way, csum_ok, frame, size, &p[way]);
+		check_same(&p[WAY_WHOLE], &p[WAY_PIECES]);
+		check_same(&p[WAY_WHOLE], &p[WAY_SHARED]);
+		if (!csum_ok)
+			check_input(frame, size, p[WAY_WHOLE].ok);
+		for (way = WAY_WHOLE; way < WAYS; way++)
+			free(p[way].payload);
+	}
+	free(frame);
+	return 0;
+}
