@@ -78,6 +78,7 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  * struct tap - The guest's side
  * @link:	what carries the frames
  * @mac:	our address
+ * @own4, @own6: our addresses as its router, for errors; none: off
  * @guest_mac:	the guest's, broadcast until it is known
  * @addr4:	guest's IPv4 address: assigned, then the last it used
  * @addr6:	its IPv6 address of global scope, likewise
@@ -90,6 +91,7 @@ struct tap {
 	struct link *link;
 	uint8_t mac[MAC_LEN];
 	uint8_t guest_mac[MAC_LEN];
+	struct in6_addr own4, own6;
 	struct in6_addr addr4, addr6, addr6_ll;
 	struct pkt pkt[LINK_BATCH];
 	unsigned int npkt;

@@ -8,6 +8,7 @@
 #define TCP_H
 
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "flow/forward.h"
 #include "flow/list.h"
@@ -15,6 +16,9 @@
 #include "flow/table.h"
 #include "icmp.h"
 #include "tap.h"
+
+/* Pieces of payload handed to a socket in one call; UIO_MAXIOV is 1,024. */
+#define TCP_RUN		512
 
 /* What is counted. */
 enum tcp_counter {
@@ -26,6 +30,7 @@ enum tcp_counter {
 	TCP_CHALLENGE,		/* challenge ACKs (RFC 5961) */
 	TCP_RETRANSMIT,		/* segments sent again to the guest */
 	TCP_TIMEOUT,		/* retransmission timeouts */
+	TCP_HELD,		/* times that data waited for the socket */
 	TCP_COUNTERS,
 };
 
@@ -39,7 +44,12 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  * @ack:	flows that owe the guest an ACK at the end of the pass
  * @ready:	flows with data for the guest, waiting for their turn
  * @challenge:	budget of challenge ACKs in the current second (RFC 5961 7)
- * @no_peek_off: the kernel has no SO_PEEK_OFF for TCP
+ * @no_peek_off: the kernel has no SO_PEEK_OFF for TCP (before Linux 6.9)
+ * @spare:	a descriptor to give up when there are no more, -1: none
+ * @held:	bytes held for sockets, all flows
+ * @run:	pieces of the payload that the current run delivers
+ * @nrun:	how many
+ * @run_len:	bytes of them
  * @count:	see enum tcp_counter
  */
 struct tcp {
@@ -56,6 +66,11 @@ struct tcp {
 		unsigned int sent;
 	} challenge;
 	bool no_peek_off;
+	int spare;
+	size_t held;
+	struct iovec run[TCP_RUN];
+	unsigned int nrun;
+	uint32_t run_len;
 	uint64_t count[TCP_COUNTERS];
 };
 
@@ -66,7 +81,7 @@ void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
 void tcp_event(struct tcp *t, struct flow *f, uint32_t events, uint64_t now);
 void tcp_listener(struct tcp *t, unsigned int index, uint64_t now);
 void tcp_timer(struct tcp *t, struct flow *f, uint64_t now);
-void tcp_pass_end(struct tcp *t, uint64_t now);
+void tcp_pass_end(struct tcp *t);
 bool tcp_resume(struct tcp *t, uint64_t now);
 void tcp_guest_gone(struct tcp *t);
 

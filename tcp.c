@@ -1,0 +1,624 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * tcp.c - TCP flows: how they come to be, what reaches them, and the carrying
+ * out of what tcp/conn.h decides.
+ * Called by passt.c; calls the files in tcp/, the flow table, timers and
+ * forwarding, tap.c and icmp.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "checksum.h"
+#include "host/log.h"
+#include "tcp.h"
+#include "tcp/flow.h"
+#include "tcp/seq.h"
+
+/* Connections taken from one listening socket before others have a turn. */
+#define ACCEPT_MAX	32
+
+/* ACKs for segments ahead of a gap, from one run: three are a signal. */
+#define DUP_ACKS_MAX	8
+
+/* Challenge ACKs in a second, all flows (RFC 5961 7). */
+#define CHALLENGES_MAX	100
+
+/* RFC 9293 3.7.1: where the guest names no MSS. */
+#define MSS_DEFAULT4	536
+#define MSS_DEFAULT6	1220
+
+const char *const tcp_counter_name[TCP_COUNTERS] = {
+	[TCP_OPENED]	= "tcp_opened",
+	[TCP_ACCEPTED]	= "tcp_accepted",
+	[TCP_REFUSED]	= "tcp_refused",
+	[TCP_MALFORMED]	= "tcp_malformed",
+	[TCP_RESET_SENT] = "tcp_resets_sent",
+	[TCP_CHALLENGE]	= "tcp_challenge_acks",
+	[TCP_RETRANSMIT] = "tcp_retransmits",
+	[TCP_TIMEOUT]	= "tcp_timeouts",
+	[TCP_HELD]	= "tcp_held",
+};
+
+/* tcp_flow_size() - Bytes of a TCP flow's slot in the table */
+size_t tcp_flow_size(void)
+{
+	return sizeof(struct tcp_flow);
+}
+
+/* isn() - Initial sequence number (T3): RFC 6528, a clock of 4 us */
+static uint32_t isn(const struct tcp *t, const struct flow_key *key,
+		    uint64_t now)
+{
+	return (uint32_t)(now * 250 + siphash(&t->secret, key, sizeof(*key)));
+}
+
+static void remove_flow(struct tcp *t, struct tcp_flow *f, bool reset)
+{
+	tcp_sock_close(t, f, reset);
+	timer_cancel(t->timers, &f->flow.timer);
+	list_remove(&f->flow.node);
+	list_remove(&f->ready);
+	flow_remove(t->flows, &f->flow);
+}
+
+/* set_timer() - A later deadline is found when the earlier timer fires */
+static void set_timer(struct tcp *t, struct tcp_flow *f)
+{
+	struct timer *timer = &f->flow.timer;
+	struct tcp_conn *c = &f->conn;
+
+	if (c->timer == TIMER_NONE)
+		return;
+	if (!timer_armed(timer) || c->deadline < timer->expires)
+		timer_arm(t->timers, timer, c->deadline);
+}
+
+/* challenge() - ACK as RFC 5961 wants it, while there is budget */
+static void challenge(struct tcp *t, struct tcp_flow *f, uint64_t now)
+{
+	if (now / SEC != t->challenge.second) {
+		t->challenge.second = now / SEC;
+		t->challenge.sent = 0;
+	}
+	if (t->challenge.sent >= CHALLENGES_MAX)
+		return;
+	t->challenge.sent++;
+	t->count[TCP_CHALLENGE]++;
+	tcp_out_flags(t, f, 0, f->conn.snd_nxt);
+}
+
+/* send_data() - And wait for the next turn, if there is more */
+static void send_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
+{
+	list_remove(&f->ready);
+	if (f->flow.fd >= 0 && tcp_out_data(t, f, now))
+		list_push(&t->ready, &f->ready);
+}
+
+/* end() - What is left to do for a flow whose connection is closed */
+static void end(struct tcp *t, struct tcp_flow *f)
+{
+	uint32_t todo = f->conn.todo;
+
+	if (todo & TODO_RST_GUEST)
+		tcp_out_rst(t, f);
+	else if (todo & TODO_ACK)
+		tcp_out_flags(t, f, 0, f->conn.snd_nxt);
+	remove_flow(t, f, todo & TODO_RST_PEER);
+}
+
+/* on_socket() - The part of what is to do that the socket is needed for */
+static void on_socket(struct tcp *t, struct tcp_flow *f, uint32_t todo)
+{
+	int on = 1;
+
+	if (todo & TODO_DISCARD)
+		tcp_sock_discard(f);
+	if (todo & TODO_REWIND) {
+		t->count[TCP_TIMEOUT]++;
+		tcp_sock_rewind(t, f);
+	}
+	if (todo & TODO_SHUTDOWN)
+		shutdown(f->flow.fd, SHUT_WR);
+	if (todo & TODO_KEEPALIVE)
+		setsockopt(f->flow.fd, SOL_SOCKET, SO_KEEPALIVE, &on,
+			   sizeof(on));
+}
+
+/**
+ * execute() - Do what the connection wants done
+ * @t:		TCP
+ * @f:		flow
+ * @now:	ms
+ *
+ * Return: false: the flow is gone
+ */
+static bool execute(struct tcp *t, struct tcp_flow *f, uint64_t now)
+{
+	struct tcp_conn *c = &f->conn;
+	uint32_t todo = c->todo & ~(uint32_t)TODO_ACK;
+
+	c->todo &= TODO_ACK;
+	if (f->flow.fd >= 0)
+		on_socket(t, f, todo);
+	if (todo & TODO_SYN)
+		tcp_out_syn(t, f);
+	if (todo & TODO_RETRANSMIT)
+		tcp_out_retransmit(t, f);
+	if (todo & TODO_PROBE)
+		tcp_out_flags(t, f, 0, c->snd_una - 1);
+	if (todo & TODO_CHALLENGE)
+		challenge(t, f, now);
+	if (todo & TODO_SEND && c->phase == TCP_OPEN)
+		send_data(t, f, now);
+	if (todo & TODO_CLOSE)
+		tcp_sock_close(t, f, false);
+
+	if (c->phase == TCP_CLOSED) {
+		c->todo |= todo;
+		end(t, f);
+		return false;
+	}
+	if (c->todo & TODO_ACK && list_empty(&f->flow.node))
+		list_push(&t->ack, &f->flow.node);
+	set_timer(t, f);
+	return true;
+}
+
+/* failed() - The socket did not connect: as the errno has it (T1) */
+static void failed(struct tcp *t, struct tcp_flow *f, int error, uint64_t now)
+{
+	const struct flow_key *key = &f->flow.key;
+	const struct in6_addr *own;
+	struct tcp_hdr h = {
+		.sport = key->gport, .dport = key->rport,
+		.seq = f->conn.rcv_nxt - 1, .flags = SEG_SYN, .wscale = -1,
+	};
+	uint8_t syn[TCP_HLEN];
+	struct icmp_quote quote = {
+		.key = key, .l4 = syn, .len = sizeof(syn),
+		.total = sizeof(syn),
+	};
+
+	conn_connect_failed(&f->conn, error == ECONNREFUSED);
+	if (error != ECONNREFUSED) {
+		own = addr_is_v4(&key->guest) ? &t->tap->own4 : &t->tap->own6;
+		tcp_hdr_put(&h, syn);
+		icmp_error(t->icmp, error, own, 0, &quote, now);
+	}
+	execute(t, f, now);
+}
+
+/* connected() - The socket is: tell the guest, and how much it may send */
+static void connected(struct tcp *t, struct tcp_flow *f, uint64_t now)
+{
+	conn_connected(&f->conn, now);
+	tcp_sock_space(t, f);
+	f->readable = true;
+	execute(t, f, now);
+}
+
+static struct tcp_flow *new_flow(struct tcp *t, const struct flow_key *key)
+{
+	struct tcp_flow *f = (struct tcp_flow *)flow_insert(t->flows, key);
+
+	if (f)
+		list_init(&f->ready);
+	return f;
+}
+
+/**
+ * start_connect() - Socket for a connection of the guest, connecting
+ * @t:		TCP
+ * @f:		flow
+ * @host:	address to connect to
+ * @port:	host order
+ *
+ * Return: 0, or -errno
+ */
+static int start_connect(struct tcp *t, struct tcp_flow *f,
+			 const struct in6_addr *host, uint16_t port)
+{
+	union sockaddr_any sa;
+	int on = 1, fd;
+	socklen_t len;
+
+	fd = fwd_socket(&t->fwd->map, host, SOCK_STREAM, IPPROTO_TCP, 0);
+	if (fd < 0)
+		return fd;
+	f->flow.fd = fd;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+
+	len = sockaddr_set(&sa, host, port, t->fwd->map.scope);
+	if (connect(fd, &sa.sa, len) && errno != EINPROGRESS)
+		return -errno;
+	return flow_watch(t->flows, &f->flow, TCP_EVENTS);
+}
+
+/**
+ * open_flow() - The guest's SYN (T1)
+ * @t:		TCP
+ * @key:	flow
+ * @pkt:	its packet
+ * @seg:	its segment
+ * @now:	ms
+ *
+ * Return: the flow, NULL if there is none
+ */
+static struct tcp_flow *open_flow(struct tcp *t, const struct flow_key *key,
+				  const struct pkt *pkt, struct tcp_seg *seg,
+				  uint64_t now)
+{
+	bool v4 = addr_is_v4(&key->guest);
+	struct in6_addr host;
+	struct tcp_flow *f;
+	int rc;
+
+	if (!key->gport || !key->rport || !fwd_out(&t->fwd->map, &key->remote,
+						   &host)) {
+		t->count[TCP_MALFORMED]++;
+		return NULL;
+	}
+	f = new_flow(t, key);
+	if (!f) {
+		t->count[TCP_REFUSED]++;
+		tcp_out_refuse(t, pkt, seg);
+		return NULL;
+	}
+
+	if (!seg->mss)
+		seg->mss = v4 ? MSS_DEFAULT4 : MSS_DEFAULT6;
+	conn_guest_syn(&f->conn, seg, isn(t, key, now),
+		       tcp_mss(t, &key->guest), now);
+	rc = start_connect(t, f, &host, key->rport);
+	if (rc < 0) {
+		t->count[TCP_REFUSED]++;
+		LOG_LIMITED(LOG_DEBUG, "tcp: no connection: %s", strerror(-rc));
+		failed(t, f, rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM ?
+			     ECONNREFUSED : -rc, now);
+		return NULL;
+	}
+	t->count[TCP_OPENED]++;
+	return f;
+}
+
+/* no_flow() - A segment that belongs to no flow (T4) */
+static struct tcp_flow *no_flow(struct tcp *t, const struct flow_key *key,
+				const struct pkt *pkt, struct tcp_seg *seg,
+				uint64_t now)
+{
+	if ((seg->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN)
+		return open_flow(t, key, pkt, seg, now);
+
+	if (addr_is_unicast(&key->remote))
+		tcp_out_refuse(t, pkt, seg);
+	return NULL;
+}
+
+/* is_reuse() - A new connection on the ports of one that is over */
+static bool is_reuse(const struct tcp_flow *f, const struct tcp_seg *seg)
+{
+	return f->conn.phase == TCP_WAIT &&
+	       (seg->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN &&
+	       seq_lt(f->conn.rcv_nxt, seg->seq);
+}
+
+/**
+ * feed() - One segment of a run to its flow
+ * @t:		TCP
+ * @f:		flow
+ * @pkt:	packet
+ * @seg:	segment
+ * @now:	ms
+ *
+ * Return: 1 if an ACK of its own is owed for it, else 0
+ */
+static unsigned int feed(struct tcp *t, struct tcp_flow *f,
+			 const struct pkt *pkt, struct tcp_seg *seg,
+			 uint64_t now)
+{
+	struct tcp_conn *c = &f->conn;
+	struct tcp_take take;
+	unsigned int dup;
+
+	if (!seg->mss && seg->flags & SEG_SYN)
+		seg->mss = addr_is_v4(&pkt->src) ? MSS_DEFAULT4 : MSS_DEFAULT6;
+	take = conn_segment(c, seg, now);
+	if (take.len)
+		tcp_sock_add(t, f, pkt, take, now);
+	if (c->todo & TODO_REFUSE)
+		tcp_out_refuse(t, pkt, seg);
+
+	dup = c->todo & TODO_DUP_ACK ? 1 : 0;
+	c->todo &= ~(uint32_t)(TODO_REFUSE | TODO_DUP_ACK);
+	return dup;
+}
+
+/**
+ * finish_run() - Hand a run to the socket, and do what it led to
+ * @t:		TCP
+ * @f:		flow
+ * @dups:	ACKs owed for single segments
+ * @now:	ms
+ */
+static void finish_run(struct tcp *t, struct tcp_flow *f, unsigned int dups,
+		       uint64_t now)
+{
+	struct tcp_conn *c = &f->conn;
+
+	tcp_sock_deliver(t, f, false, now);
+	if (f->failed && c->phase != TCP_CLOSED)
+		conn_peer_error(c);
+	if (c->phase == TCP_OPEN && !c->fin_rcvd)
+		tcp_sock_space(t, f);
+
+	for (dups = MIN(dups, DUP_ACKS_MAX); dups; dups--)
+		tcp_out_flags(t, f, 0, c->snd_nxt);
+	execute(t, f, now);
+}
+
+/**
+ * tcp_input() - A run of segments of one flow
+ * @t:		TCP
+ * @run:	packets, all of the same addresses and ports
+ * @n:		how many
+ * @now:	ms
+ */
+void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
+	       uint64_t now)
+{
+	struct flow_key key = {
+		.guest = run->src, .remote = run->dst, .gport = run->sport,
+		.rport = run->dport, .proto = IPPROTO_TCP,
+	};
+	struct tcp_flow *f = (struct tcp_flow *)flow_lookup(t->flows, &key);
+	unsigned int i, dups = 0;
+	struct tcp_seg seg;
+
+	for (i = 0; i < n; i++) {
+		if (!tcp_seg_parse(&seg, run[i].l4, run[i].l4len, run[i].len)) {
+			t->count[TCP_MALFORMED]++;
+			continue;
+		}
+		if (f && is_reuse(f, &seg)) {
+			remove_flow(t, f, false);
+			f = NULL;
+		}
+		if (!f) {
+			f = no_flow(t, &key, &run[i], &seg, now);
+			continue;
+		}
+		dups += feed(t, f, &run[i], &seg, now);
+		if (f->conn.phase == TCP_CLOSED) {
+			finish_run(t, f, 0, now);
+			f = NULL;
+			dups = 0;
+		}
+	}
+	if (f)
+		finish_run(t, f, dups, now);
+}
+
+/**
+ * tcp_event() - Something happened to a flow's socket
+ * @t:		TCP
+ * @flow:	flow
+ * @events:	of epoll
+ * @now:	ms
+ */
+void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
+{
+	struct tcp_flow *f = (struct tcp_flow *)flow;
+	socklen_t len = sizeof(int);
+	int error = 0, on = 1;
+
+	if (f->conn.phase == TCP_CONNECTING) {
+		getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+		if (error)
+			failed(t, f, error, now);
+		else if (events & EPOLLOUT)
+			connected(t, f, now);
+		return;
+	}
+
+	if (events & EPOLLPRI)		/* urgent data is data (T12) */
+		setsockopt(flow->fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+	if (events & (EPOLLRDHUP | EPOLLERR | EPOLLPRI))
+		f->read_on = true;
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLPRI))
+		f->readable = true;
+	if (events & EPOLLOUT && f->want_out)
+		tcp_sock_writable(t, f, now);
+	if (f->readable && f->conn.phase == TCP_OPEN)
+		send_data(t, f, now);
+	if ((events & EPOLLERR || f->failed) && f->conn.phase != TCP_CLOSED)
+		conn_peer_error(&f->conn);
+	execute(t, f, now);
+}
+
+/* refuse_accepted() - Nobody to connect to: the peer gets RST */
+static void refuse_accepted(struct tcp *t, int fd)
+{
+	t->count[TCP_REFUSED]++;
+	tcp_sock_reset(fd);
+}
+
+/**
+ * accepted() - A peer's connection to a forwarded port (T2)
+ * @t:		TCP
+ * @l:		the port
+ * @fd:		socket, ours from now on
+ * @sa:		peer
+ * @now:	ms
+ */
+static void accepted(struct tcp *t, const struct listener *l, int fd,
+		     const union sockaddr_any *sa, uint64_t now)
+{
+	const struct fwd_rule *rule = &t->fwd->rules[l->rule];
+	struct flow_key key = { .proto = IPPROTO_TCP };
+	struct in6_addr peer;
+	struct tcp_flow *f;
+
+	if (!link_up(t->tap->link) || !sockaddr_get(sa, &peer, &key.rport) ||
+	    !fwd_in(&t->fwd->map, &peer, &key.remote)) {
+		refuse_accepted(t, fd);
+		return;
+	}
+	key.guest = addr_is_none(&rule->target) ?
+		*tap_guest_addr(t->tap, &key.remote) : rule->target;
+	key.gport = fwd_guest_port(t->fwd, l);
+
+	f = (struct tcp_flow *)flow_lookup(t->flows, &key);
+	if (f && f->conn.phase == TCP_WAIT)
+		remove_flow(t, f, false);
+	else if (f || addr_is_v4(&key.guest) != addr_is_v4(&key.remote)) {
+		refuse_accepted(t, fd);
+		return;
+	}
+
+	f = new_flow(t, &key);
+	if (!f) {
+		refuse_accepted(t, fd);
+		return;
+	}
+	f->flow.fd = fd;
+	f->readable = true;
+	conn_accepted(&f->conn, isn(t, &key, now), tcp_mss(t, &key.guest), now);
+	if (flow_watch(t->flows, &f->flow, TCP_EVENTS))
+		conn_abort(&f->conn);
+	t->count[TCP_ACCEPTED]++;
+	execute(t, f, now);
+}
+
+/**
+ * out_of_fds() - Refuse a connection with no descriptor to accept it with
+ * @t:		TCP
+ * @listener:	listening socket
+ *
+ * Left in the queue it would be reported again and again.
+ */
+static void out_of_fds(struct tcp *t, int listener)
+{
+	int fd;
+
+	LOG_LIMITED(LOG_WARNING, "no descriptors left: connections to the guest are refused; raise the limit (ulimit -n)");
+	if (t->spare >= 0)
+		close(t->spare);
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		refuse_accepted(t, fd);
+	t->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/**
+ * tcp_listener() - Connections wait at a forwarded port
+ * @t:		TCP
+ * @index:	of the listener
+ * @now:	ms
+ */
+void tcp_listener(struct tcp *t, unsigned int index, uint64_t now)
+{
+	const struct listener *l = &t->fwd->listeners[index];
+	union sockaddr_any sa;
+	socklen_t len;
+	int i, fd;
+
+	for (i = 0; i < ACCEPT_MAX; i++) {
+		len = sizeof(sa);
+		fd = accept4(l->fd, &sa.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			accepted(t, l, fd, &sa, now);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE)
+			out_of_fds(t, l->fd);
+		else if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+/**
+ * tcp_timer() - A flow's timer fired
+ * @t:		TCP
+ * @flow:	flow
+ * @now:	ms
+ */
+void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
+{
+	struct tcp_flow *f = (struct tcp_flow *)flow;
+
+	conn_timeout(&f->conn, now);
+	execute(t, f, now);
+}
+
+/**
+ * tcp_pass_end() - Send the ACKs that no other segment has carried (T13)
+ * @t:		TCP
+ *
+ * Where the link has no room they wait.
+ */
+void tcp_pass_end(struct tcp *t)
+{
+	struct tcp_flow *f;
+
+	while (!list_empty(&t->ack)) {
+		f = container_of(t->ack.next, struct tcp_flow, flow.node);
+		if (!tcp_out_flags(t, f, 0, f->conn.snd_nxt))
+			return;
+	}
+}
+
+/**
+ * tcp_resume() - Let flows with more data for the guest send, one turn each
+ * @t:		TCP
+ * @now:	ms
+ *
+ * Return: whether some have more, and room on the link was not what was short
+ */
+bool tcp_resume(struct tcp *t, uint64_t now)
+{
+	struct list turn, *m;
+	struct tcp_flow *f;
+
+	list_init(&turn);
+	while ((m = list_pop(&t->ready)))
+		list_push(&turn, m);
+	while (!t->tap->link->blocked && (m = list_pop(&turn))) {
+		f = container_of(m, struct tcp_flow, ready);
+		send_data(t, f, now);
+		execute(t, f, now);
+	}
+	while ((m = list_pop(&turn)))
+		list_push(&t->ready, m);
+	return !list_empty(&t->ready);
+}
+
+/**
+ * tcp_guest_gone() - The guest left: reset all peers (T2, T11)
+ * @t:		TCP
+ */
+void tcp_guest_gone(struct tcp *t)
+{
+	struct flow *flow, *next;
+
+	for (flow = flow_next(t->flows, NULL); flow; flow = next) {
+		next = flow_next(t->flows, flow);
+		if (flow->key.proto == IPPROTO_TCP)
+			remove_flow(t, (struct tcp_flow *)flow, true);
+	}
+}
+
+/**
+ * tcp_init() - Start without flows
+ * @t:		TCP; what it works with is set
+ */
+void tcp_init(struct tcp *t)
+{
+	list_init(&t->ack);
+	list_init(&t->ready);
+	random_bytes(&t->secret, sizeof(t->secret));
+	t->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}

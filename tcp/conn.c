@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * conn.c - What a connection does about what happens to it: phases, the
+ * handshakes and ends, and time. Segments of an open connection are in
+ * receive.c, what is sent in send.c.
+ * Called by tcp.c; calls nothing but the log.
+ */
+#include <string.h>
+
+#include "host/log.h"
+#include "tcp/inside.h"
+#include "tcp/seq.h"
+#include "util.h"
+
+const char *const tcp_phase_name[] = {
+	[TCP_CONNECTING]	= "connecting",
+	[TCP_SYN_ACKED]		= "syn-acked",
+	[TCP_SYN_SENT]		= "syn-sent",
+	[TCP_OPEN]		= "open",
+	[TCP_WAIT]		= "wait",
+	[TCP_CLOSED]		= "closed",
+};
+
+const char *const tcp_cause_name[] = {
+	[CAUSE_GUEST_SYN]	= "guest sent SYN",
+	[CAUSE_ACCEPTED]	= "socket accepted",
+	[CAUSE_CONNECTED]	= "socket connected",
+	[CAUSE_FAILED]		= "socket did not connect",
+	[CAUSE_GUEST_ACK]	= "guest acknowledged",
+	[CAUSE_GUEST_RST]	= "guest sent RST",
+	[CAUSE_GUEST_SILENT]	= "guest does not answer",
+	[CAUSE_PEER_RESET]	= "socket failed",
+	[CAUSE_BOTH_FIN]	= "both ends are done",
+	[CAUSE_WAITED]		= "last ACK was not missed",
+	[CAUSE_ABORTED]		= "aborted",
+};
+
+/**
+ * conn_move() - The one place that changes the phase
+ * @c:		connection
+ * @phase:	new one
+ * @cause:	why
+ */
+void conn_move(struct tcp_conn *c, enum tcp_phase phase, enum tcp_cause cause)
+{
+	debug("tcp %08x: %s -> %s: %s", c->isn, tcp_phase_name[c->phase],
+	      tcp_phase_name[phase], tcp_cause_name[cause]);
+	c->phase = phase;
+}
+
+/**
+ * conn_arm() - What is waited for next
+ * @c:		connection
+ * @timer:	for what
+ * @deadline:	till when, ms
+ */
+void conn_arm(struct tcp_conn *c, enum tcp_timer_mode timer, uint64_t deadline)
+{
+	c->timer = timer;
+	c->deadline = deadline;
+}
+
+/* conn_rest() - Arm the timer for what is open after an ACK or a window */
+void conn_rest(struct tcp_conn *c, uint64_t now)
+{
+	if (c->phase != TCP_OPEN)
+		return;
+	if (c->snd_una != c->snd_max)
+		conn_arm(c, TIMER_RTO, now + c->rto);
+	else if (c->more)
+		conn_arm(c, TIMER_PERSIST, now + c->rto);
+	else
+		conn_arm(c, TIMER_IDLE, now + TCP_IDLE);
+}
+
+/* conn_close() - Nothing more will happen; @todo says how it ends */
+static void conn_close(struct tcp_conn *c, enum tcp_cause cause, uint32_t todo)
+{
+	conn_move(c, TCP_CLOSED, cause);
+	conn_arm(c, TIMER_NONE, 0);
+	c->todo = todo | TODO_REMOVE;
+}
+
+/* syn_options() - What the guest's SYN or SYN-ACK says (RFC 7323 2.2) */
+static void syn_options(struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	if (seg->wscale < 0) {
+		c->rcv_wscale = 0;
+	} else {
+		c->rcv_wscale = TCP_WSCALE;
+		c->snd_wscale = (uint8_t)seg->wscale;
+	}
+	c->mss = MIN(c->mss, MAX(seg->mss, TCP_MSS_MIN));
+
+	c->rcv_nxt = c->rcv_adv = seg->seq + 1;
+	c->snd_wnd = c->wnd_max = seg->wnd;	/* of a SYN: never scaled */
+	c->snd_wl1 = seg->seq;
+	c->snd_wl2 = seg->ack;
+}
+
+static void conn_new(struct tcp_conn *c, enum tcp_phase phase,
+		     enum tcp_cause cause, uint32_t isn, uint16_t mss,
+		     uint64_t now)
+{
+	memset(c, 0, sizeof(*c));
+	c->isn = c->snd_una = c->snd_nxt = c->snd_max = isn;
+	c->mss = mss;
+	c->rto = TCP_RTO_INIT;
+	c->active = now;
+	conn_move(c, phase, cause);
+}
+
+/* send_syn() - SYN or SYN-ACK is to be sent, for the first time */
+static void send_syn(struct tcp_conn *c, uint64_t now)
+{
+	c->snd_nxt = c->snd_max = c->snd_una + 1;
+	c->tries = 0;
+	c->rto = TCP_RTO_INIT;
+	c->todo |= TODO_SYN;
+	conn_arm(c, TIMER_SYN, now + c->rto);
+}
+
+/**
+ * conn_guest_syn() - The guest asks for a connection (T1)
+ * @c:		connection, its content of no matter
+ * @seg:	its SYN, @mss set
+ * @isn:	our initial sequence number
+ * @mss:	longest payload that the way to the guest takes
+ * @now:	ms
+ */
+void conn_guest_syn(struct tcp_conn *c, const struct tcp_seg *seg,
+		    uint32_t isn, uint16_t mss, uint64_t now)
+{
+	conn_new(c, TCP_CONNECTING, CAUSE_GUEST_SYN, isn, mss, now);
+	syn_options(c, seg);
+}
+
+/**
+ * conn_accepted() - A peer asks for a connection to the guest (T2)
+ * @c:		connection, its content of no matter
+ * @isn:	our initial sequence number
+ * @mss:	longest payload that the way to the guest takes
+ * @now:	ms
+ */
+void conn_accepted(struct tcp_conn *c, uint32_t isn, uint16_t mss,
+		   uint64_t now)
+{
+	conn_new(c, TCP_SYN_SENT, CAUSE_ACCEPTED, isn, mss, now);
+	c->rcv_wscale = TCP_WSCALE;
+	send_syn(c, now);
+}
+
+/**
+ * conn_connected() - The socket has connected: now SYN-ACK is true (T1)
+ * @c:		connection
+ * @now:	ms
+ */
+void conn_connected(struct tcp_conn *c, uint64_t now)
+{
+	conn_move(c, TCP_SYN_ACKED, CAUSE_CONNECTED);
+	send_syn(c, now);
+}
+
+/**
+ * conn_connect_failed() - The socket did not connect
+ * @c:		connection
+ * @refused:	by a RST, which goes on to the guest
+ */
+void conn_connect_failed(struct tcp_conn *c, bool refused)
+{
+	conn_close(c, CAUSE_FAILED, refused ? TODO_RST_GUEST : 0);
+}
+
+/**
+ * conn_peer_error() - The socket failed: the peer sent RST, or is gone (T11)
+ * @c:		connection
+ */
+void conn_peer_error(struct tcp_conn *c)
+{
+	conn_close(c, CAUSE_PEER_RESET, TODO_RST_GUEST);
+}
+
+/**
+ * conn_guest_reset() - The guest sent RST (T11)
+ * @c:		connection
+ */
+void conn_guest_reset(struct tcp_conn *c)
+{
+	conn_close(c, CAUSE_GUEST_RST, TODO_RST_PEER);
+}
+
+/**
+ * conn_abort() - End it from here: the guest left, or there is no memory
+ * @c:		connection
+ */
+void conn_abort(struct tcp_conn *c)
+{
+	conn_close(c, CAUSE_ABORTED, TODO_RST_PEER | TODO_RST_GUEST);
+}
+
+/* guest_silent() - It did not answer, for as long as TCP is patient */
+static void guest_silent(struct tcp_conn *c)
+{
+	conn_close(c, CAUSE_GUEST_SILENT, TODO_RST_PEER | TODO_RST_GUEST);
+}
+
+/**
+ * conn_guest_fin() - All data before the guest's FIN has been taken (T10)
+ * @c:		connection
+ */
+void conn_guest_fin(struct tcp_conn *c)
+{
+	c->fin_rcvd = true;
+	c->fin_first = c->eof && seq_lt(c->fin_seq, c->snd_max);
+	c->rcv_nxt++;
+	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt);
+	c->todo |= TODO_SHUTDOWN | TODO_ACK;
+}
+
+/**
+ * conn_check_done() - End the connection if both ends have (RFC 9293 3.6)
+ * @c:		connection
+ * @now:	ms
+ *
+ * Where our FIN came first, the guest waits in LAST-ACK for an ACK that may
+ * be lost: it is there to be sent again for a while. The guest keeps its own
+ * TIME-WAIT, and the peer's is the kernel's, so ours can be short.
+ */
+void conn_check_done(struct tcp_conn *c, uint64_t now)
+{
+	if (c->phase != TCP_OPEN || !c->fin_rcvd || !c->eof ||
+	    !seq_lt(c->fin_seq, c->snd_una))
+		return;
+
+	if (!c->fin_first) {
+		conn_close(c, CAUSE_BOTH_FIN, c->todo & TODO_ACK);
+		return;
+	}
+	conn_move(c, TCP_WAIT, CAUSE_BOTH_FIN);
+	conn_arm(c, TIMER_WAIT, now + TCP_LINGER);
+	c->todo |= TODO_CLOSE;
+}
+
+/**
+ * conn_syn_sent() - A segment for a SYN of ours (RFC 9293 3.10.7.3)
+ * @c:		connection in TCP_SYN_SENT
+ * @seg:	segment
+ * @now:	ms
+ */
+void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now)
+{
+	bool ack = seg->flags & SEG_ACK, rst = seg->flags & SEG_RST;
+
+	if (ack && seg->ack != c->snd_nxt) {
+		c->todo |= rst ? 0 : TODO_REFUSE;
+		return;
+	}
+	if (rst) {
+		if (ack)
+			conn_guest_reset(c);
+		return;
+	}
+	if (!(seg->flags & SEG_SYN))
+		return;
+
+	syn_options(c, seg);
+	if (!ack) {			/* both at once (RFC 9293 3.5) */
+		conn_move(c, TCP_SYN_ACKED, CAUSE_GUEST_SYN);
+		send_syn(c, now);
+		return;
+	}
+	c->snd_una = seg->ack;
+	conn_move(c, TCP_OPEN, CAUSE_GUEST_ACK);
+	c->tries = 0;
+	c->todo |= TODO_ACK | TODO_SEND;
+	conn_rest(c, now);
+}
+
+/**
+ * conn_handshake_done() - The guest acknowledged our SYN-ACK
+ * @c:		connection in TCP_SYN_ACKED
+ * @now:	ms
+ */
+void conn_handshake_done(struct tcp_conn *c, uint64_t now)
+{
+	c->snd_una = c->snd_nxt;
+	conn_move(c, TCP_OPEN, CAUSE_GUEST_ACK);
+	c->tries = 0;
+	c->todo |= TODO_SEND;
+	conn_rest(c, now);
+}
+
+/* back_off() - Twice the time for the next try (RFC 6298 5.5) */
+static void back_off(struct tcp_conn *c, uint64_t now)
+{
+	c->tries++;
+	c->rto = MIN(c->rto * 2, TCP_RTO_MAX);
+	c->deadline = now + c->rto;
+}
+
+static void timeout_syn(struct tcp_conn *c, uint64_t now)
+{
+	if (c->tries + 1 >= TCP_SYN_TRIES) {
+		guest_silent(c);
+		return;
+	}
+	back_off(c, now);
+	c->todo |= TODO_SYN;
+}
+
+/**
+ * timeout_rto() - Data or FIN was not acknowledged: go back (RFC 6298 5.4)
+ * @c:		connection
+ * @now:	ms
+ */
+static void timeout_rto(struct tcp_conn *c, uint64_t now)
+{
+	if (c->tries >= TCP_RTO_TRIES) {
+		guest_silent(c);
+		return;
+	}
+	back_off(c, now);
+	c->snd_nxt = c->snd_una;
+	c->recovering = false;
+	c->dupacks = 0;
+	c->rtt_seq = 0;
+	c->todo |= TODO_REWIND | TODO_SEND;
+}
+
+static void timeout_persist(struct tcp_conn *c, uint64_t now)
+{
+	if (now - c->active > TCP_SILENT) {
+		guest_silent(c);
+		return;
+	}
+	back_off(c, now);
+	c->todo |= TODO_PROBE;
+}
+
+static void timeout_idle(struct tcp_conn *c, uint64_t now)
+{
+	if (now < c->active + TCP_IDLE) {
+		c->tries = 0;
+		c->deadline = c->active + TCP_IDLE;
+		return;
+	}
+	if (c->tries++ >= TCP_PROBES) {
+		guest_silent(c);
+		return;
+	}
+	c->deadline = now + TCP_PROBE_EVERY;
+	c->todo |= TODO_PROBE;
+}
+
+/**
+ * conn_timeout() - Time passed
+ * @c:		connection
+ * @now:	ms; before @deadline nothing happens
+ */
+void conn_timeout(struct tcp_conn *c, uint64_t now)
+{
+	if (c->timer == TIMER_NONE || now < c->deadline)
+		return;
+
+	switch (c->timer) {
+	case TIMER_SYN:
+		timeout_syn(c, now);
+		break;
+	case TIMER_RTO:
+		timeout_rto(c, now);
+		break;
+	case TIMER_PERSIST:
+		timeout_persist(c, now);
+		break;
+	case TIMER_IDLE:
+		timeout_idle(c, now);
+		break;
+	case TIMER_WAIT:
+		conn_close(c, CAUSE_WAITED, 0);
+		break;
+	case TIMER_NONE:
+		break;
+	}
+}

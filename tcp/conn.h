@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * conn.h - One TCP connection, as it stands between the guest's stack and a
+ * host socket: what is to be done about what happened.
+ * Called by tcp.c; calls nothing: no system call, no clock, no allocation.
+ *
+ * What happens is told by one function each: a segment came, the socket took
+ * bytes, it has room, it connected, failed or ended, segments were sent, time
+ * passed. Each adds to @todo what the caller is to do, see enum tcp_todo.
+ *
+ * Two half-pipes. From the guest: [rcv_nxt, rcv_nxt + rcv_queued) was accepted
+ * and is on its way into the socket; what the socket took is acknowledged,
+ * nothing else (T5). To the guest: [snd_una, snd_max) was peeked from the
+ * socket and sent; it leaves the socket's buffer when the guest acknowledges
+ * it (T7), so no byte is kept here.
+ */
+#ifndef TCP_CONN_H
+#define TCP_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tcp/segment.h"
+
+#define TCP_RTO_INIT	1000		/* ms, RFC 6298 2.1 */
+#define TCP_RTO_MIN	200		/* ms, as Linux: the guest is near */
+#define TCP_RTO_MAX	60000		/* ms, RFC 6298 2.4 */
+#define TCP_SYN_TRIES	6		/* SYN or SYN-ACK: 63 s in all */
+#define TCP_RTO_TRIES	12		/* RFC 9293 3.8.3 R2: over 100 s */
+#define TCP_IDLE	(7200 * 1000)	/* ms, RFC 5382 REQ-5: 2:04 h at least */
+#define TCP_PROBE_EVERY	75000		/* ms between keep-alive probes */
+#define TCP_PROBES	9		/* without an answer: the guest is gone */
+#define TCP_SILENT	(900 * 1000)	/* ms without an answer to persist probes */
+#define TCP_LINGER	2000		/* ms to acknowledge a FIN once more */
+#define TCP_WSCALE	8		/* ours: windows to 16 MiB */
+#define TCP_WND_MAX	(16 * 1024 * 1024 - 256)
+#define TCP_MSS_MIN	48		/* a smaller one is not believed */
+#define TCP_DUPACKS	3		/* RFC 5681 3.2 */
+
+enum tcp_phase {
+	TCP_CONNECTING,		/* guest sent SYN, the socket connects */
+	TCP_SYN_ACKED,		/* it has, SYN-ACK sent */
+	TCP_SYN_SENT,		/* socket was accepted, SYN sent to the guest */
+	TCP_OPEN,		/* both ends may send */
+	TCP_WAIT,		/* all said; the last ACK may be needed again */
+	TCP_CLOSED,		/* to be removed */
+};
+
+/* Why a connection moves on: for the log. */
+enum tcp_cause {
+	CAUSE_GUEST_SYN, CAUSE_ACCEPTED, CAUSE_CONNECTED, CAUSE_FAILED,
+	CAUSE_GUEST_ACK, CAUSE_GUEST_RST, CAUSE_GUEST_SILENT,
+	CAUSE_PEER_RESET, CAUSE_BOTH_FIN, CAUSE_WAITED, CAUSE_ABORTED,
+};
+
+/* What the caller is to do, in this order. */
+enum tcp_todo {
+	TODO_DISCARD	= 1 << 0,	/* @discard bytes leave the socket */
+	TODO_REWIND	= 1 << 1,	/* peek from @snd_nxt on again */
+	TODO_SHUTDOWN	= 1 << 2,	/* no more from the guest: SHUT_WR */
+	TODO_KEEPALIVE	= 1 << 3,	/* SO_KEEPALIVE */
+	TODO_SYN	= 1 << 4,	/* send SYN or SYN-ACK, as phase says */
+	TODO_RETRANSMIT	= 1 << 5,	/* send one segment from @snd_una */
+	TODO_PROBE	= 1 << 6,	/* send an empty segment, out of window */
+	TODO_SEND	= 1 << 7,	/* data or FIN may be sent */
+	TODO_ACK	= 1 << 8,	/* owe an ACK by the end of the pass */
+	TODO_DUP_ACK	= 1 << 9,	/* one ACK for this very segment */
+	TODO_CHALLENGE	= 1 << 10,	/* send one at once, if the rate allows */
+	TODO_REFUSE	= 1 << 11,	/* answer this segment with RST */
+	TODO_RST_GUEST	= 1 << 12,	/* send RST to the guest */
+	TODO_RST_PEER	= 1 << 13,	/* reset the socket */
+	TODO_CLOSE	= 1 << 14,	/* close the socket, the flow stays */
+	TODO_REMOVE	= 1 << 15,	/* close and forget the flow */
+};
+
+enum tcp_timer_mode {
+	TIMER_NONE,
+	TIMER_SYN,		/* SYN or SYN-ACK not answered */
+	TIMER_RTO,		/* data or FIN not acknowledged */
+	TIMER_PERSIST,		/* data waits behind a closed window */
+	TIMER_IDLE,		/* nothing happens */
+	TIMER_WAIT,		/* end of TCP_WAIT */
+};
+
+/**
+ * struct tcp_conn - A connection
+ * @phase:	see enum tcp_phase; written by one function only
+ * @todo:	see enum tcp_todo
+ * @isn:	our initial sequence number, which names it in the log
+ * From the guest:
+ * @rcv_nxt:	next sequence number to acknowledge: the socket has the rest
+ * @rcv_queued:	bytes after it that were accepted and wait for the socket
+ * @rcv_adv:	right edge of the window told to the guest
+ * @rcv_wscale:	of the windows we send, 0 if not agreed
+ * @fin_queued:	the guest's FIN was accepted, after @rcv_queued bytes
+ * @fin_rcvd:	it is acknowledged, @rcv_nxt is past it
+ * To the guest:
+ * @snd_una, @snd_nxt, @snd_max: oldest not acknowledged, next to send,
+ *		highest sent; differ after a timeout (RFC 9293 3.3.1)
+ * @snd_wnd, @snd_wl1, @snd_wl2: guest's window, and where it was taken from
+ * @wnd_max:	largest window seen (RFC 9293 3.8.6.2.1)
+ * @snd_wscale:	of the windows it sends
+ * @mss:	longest payload to the guest
+ * @eof:	the peer has sent FIN: nothing follows @fin_seq
+ * @fin_seq:	sequence number of our FIN, if @eof
+ * @fin_first:	our FIN was sent before the guest's came
+ * @more:	socket has data that waits for the guest's window
+ * @discard:	acknowledged bytes still in the socket's buffer
+ * Recovery (RFC 5681, 6582, 6298):
+ * @dupacks:	in a row
+ * @recovering, @recover: until an ACK reaches this
+ * @rto, @srtt, @rttvar: ms, the latter two times 8 and 4; @srtt 0: none yet
+ * @rtt_seq, @rtt_at: ACK awaited for a sample, 0: none; and when it was sent
+ * @tries:	of whatever the timer repeats
+ * @timer, @deadline: what is waited for, and till when, ms
+ * @active:	ms, last segment of the guest
+ */
+struct tcp_conn {
+	enum tcp_phase phase;
+	uint32_t todo;
+
+	uint32_t isn;
+	uint32_t rcv_nxt, rcv_queued, rcv_adv;
+	uint8_t rcv_wscale;
+	bool fin_queued, fin_rcvd;
+
+	uint8_t snd_wscale;
+	bool eof, fin_first, more, recovering;
+	uint16_t mss;
+	uint32_t snd_una, snd_nxt, snd_max;
+	uint32_t snd_wnd, snd_wl1, snd_wl2, wnd_max;
+	uint32_t fin_seq, discard;
+
+	uint32_t recover;
+	uint32_t rto, srtt, rttvar;
+	uint32_t rtt_seq;
+	uint64_t rtt_at;
+	uint8_t dupacks, tries;
+	enum tcp_timer_mode timer;
+	uint64_t deadline, active;
+};
+
+/**
+ * struct tcp_take - The part of a segment's payload that is new
+ * @skip:	bytes to leave out in front
+ * @len:	bytes to hand to the socket, 0: none
+ */
+struct tcp_take {
+	uint32_t skip, len;
+};
+
+extern const char *const tcp_phase_name[];
+extern const char *const tcp_cause_name[];
+
+void conn_guest_syn(struct tcp_conn *c, const struct tcp_seg *seg,
+		    uint32_t isn, uint16_t mtu_mss, uint64_t now);
+void conn_accepted(struct tcp_conn *c, uint32_t isn, uint16_t mtu_mss,
+		   uint64_t now);
+void conn_connected(struct tcp_conn *c, uint64_t now);
+void conn_connect_failed(struct tcp_conn *c, bool reset);
+struct tcp_take conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
+			     uint64_t now);
+void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now);
+void conn_forget(struct tcp_conn *c);
+void conn_space(struct tcp_conn *c, uint32_t space);
+void conn_eof(struct tcp_conn *c);
+void conn_peer_error(struct tcp_conn *c);
+void conn_abort(struct tcp_conn *c);
+uint32_t conn_usable(const struct tcp_conn *c);
+bool conn_all_sent(const struct tcp_conn *c);
+bool conn_fin_due(const struct tcp_conn *c);
+void conn_sent(struct tcp_conn *c, uint32_t len, uint64_t now);
+void conn_fin_sent(struct tcp_conn *c, uint64_t now);
+void conn_blocked(struct tcp_conn *c, uint64_t now);
+uint16_t conn_window(struct tcp_conn *c, bool syn);
+void conn_timeout(struct tcp_conn *c, uint64_t now);
+
+#endif /* TCP_CONN_H */

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * flow.h - A TCP flow: the connection as conn.h decides it, and what carries
+ * that out: its socket (socket.c) and its frames (output.c).
+ * Shared by tcp.c and those two.
+ */
+#ifndef TCP_FLOW_H
+#define TCP_FLOW_H
+
+#include <sys/epoll.h>
+
+#include "flow/table.h"
+#include "tcp.h"
+#include "tcp/conn.h"
+
+/* What a socket is watched for, once and for all: no epoll_ctl() in passing. */
+#define TCP_EVENTS \
+	(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
+
+/* Held for sockets that took less than they had room for, all flows. */
+#define TCP_HELD_MAX	(64 * 1024 * 1024)
+
+/* Bytes that a flow may send before it is another's turn. */
+#define TCP_QUANTUM	(256 * 1024)
+
+/* Segments to the guest made from one read of the socket. */
+#define TCP_BURST	64
+
+/**
+ * struct tcp_flow - A TCP flow
+ * @flow:	common part; its @node hangs in the list of ACKs owed
+ * @conn:	the connection
+ * @ready:	node in the list of flows that wait for their turn to send
+ * @held:	bytes accepted from the guest that the socket did not take yet:
+ *		conn.rcv_queued of them, from @held_off on
+ * @held_size:	bytes allocated at @held
+ * @readable:	the socket may have more data, or EOF
+ * @read_on:	a short read does not mean that the socket is empty: the
+ *		peer's FIN, or urgent data, comes after it
+ * @peek_on:	SO_PEEK_OFF is set and follows conn.snd_nxt
+ * @want_out:	EPOLLOUT will come
+ * @failed:	the socket refused data for good
+ */
+struct tcp_flow {
+	struct flow flow;
+	struct tcp_conn conn;
+	struct list ready;
+	uint8_t *held;
+	uint32_t held_off, held_size;
+	bool readable, read_on, peek_on, want_out, failed;
+};
+
+/* socket.c */
+void tcp_sock_space(struct tcp *t, struct tcp_flow *f);
+void tcp_sock_add(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
+		  struct tcp_take take, uint64_t now);
+void tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, bool more,
+		      uint64_t now);
+void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now);
+void tcp_sock_discard(struct tcp_flow *f);
+void tcp_sock_rewind(struct tcp *t, struct tcp_flow *f);
+ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
+		      unsigned int cnt);
+ssize_t tcp_sock_peek_una(struct tcp *t, struct tcp_flow *f, struct iovec *iov);
+void tcp_sock_reset(int fd);
+void tcp_sock_close(struct tcp *t, struct tcp_flow *f, bool reset);
+
+/* output.c */
+bool tcp_out_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
+		   uint32_t seq);
+bool tcp_out_syn(struct tcp *t, struct tcp_flow *f);
+void tcp_out_rst(struct tcp *t, struct tcp_flow *f);
+void tcp_out_retransmit(struct tcp *t, struct tcp_flow *f);
+bool tcp_out_data(struct tcp *t, struct tcp_flow *f, uint64_t now);
+void tcp_out_refuse(struct tcp *t, const struct pkt *pkt,
+		    const struct tcp_seg *seg);
+uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest);
+
+#endif /* TCP_FLOW_H */

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * receive.c - The half-pipe from the guest: which segments are acceptable,
+ * what of them is new, and the window it is told (RFC 9293 3.10.7.4).
+ * Called by tcp.c; calls the other files of the connection.
+ */
+#include "tcp/inside.h"
+#include "tcp/seq.h"
+#include "util.h"
+
+/* expected() - Sequence number that the guest's next new byte has */
+static uint32_t expected(const struct tcp_conn *c)
+{
+	return c->rcv_nxt + c->rcv_queued + (c->fin_queued && !c->fin_rcvd);
+}
+
+/* seg_end() - Sequence number after a segment */
+static uint32_t seg_end(const struct tcp_seg *seg)
+{
+	return seg->seq + seg->len + !!(seg->flags & SEG_SYN) +
+	       !!(seg->flags & SEG_FIN);
+}
+
+/**
+ * acceptable() - Whether a segment touches the window (RFC 9293 3.10.7.4)
+ * @c:		connection
+ * @seg:	segment
+ *
+ * At the right edge an empty segment is, too: that is where a guest stands
+ * that has used up its window.
+ */
+static bool acceptable(const struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	uint32_t end = seg_end(seg), nxt = expected(c);
+
+	if (!seq_le(seg->seq, c->rcv_adv))
+		return false;
+	return end == seg->seq ? seq_le(nxt, end) : seq_lt(nxt, end);
+}
+
+/* is_keepalive() - A probe: the byte before the next, or none (RFC 9293 3.8.4) */
+static bool is_keepalive(const struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	return seg->seq == c->rcv_nxt - 1 && seg->len <= 1 &&
+	       !(seg->flags & (SEG_FIN | SEG_SYN | SEG_RST));
+}
+
+/* segment_rst() - RFC 5961 3.2: only an exact one is believed */
+static void segment_rst(struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	if (seg->seq == c->rcv_nxt || seg->seq == expected(c))
+		conn_guest_reset(c);
+	else if (seq_lt(c->rcv_nxt, seg->seq) && seq_lt(seg->seq, c->rcv_adv))
+		c->todo |= TODO_CHALLENGE;
+}
+
+/**
+ * segment_syn() - A SYN where none is expected (RFC 5961 4.2)
+ * @c:		connection in TCP_SYN_ACKED or TCP_OPEN
+ * @seg:	segment with SYN
+ *
+ * The guest's own SYN again means that our SYN-ACK was lost. Any other gets an
+ * ACK: a guest that was restarted answers it with RST, and asks again.
+ */
+static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	if (c->phase == TCP_SYN_ACKED && seg->seq == c->rcv_nxt - 1)
+		c->todo |= TODO_SYN;
+	else
+		c->todo |= TODO_CHALLENGE;
+}
+
+/**
+ * segment_ack() - The ACK field, before anything else is believed
+ * @c:		connection
+ * @seg:	acceptable segment with ACK
+ * @now:	ms
+ *
+ * Return: whether the rest of the segment counts
+ */
+static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
+			uint64_t now)
+{
+	if (c->phase == TCP_SYN_ACKED) {
+		if (seg->ack != c->snd_nxt) {
+			c->todo |= TODO_REFUSE;
+			return false;
+		}
+		conn_handshake_done(c, now);
+	}
+	/* RFC 5961 5.2; snd_nxt goes back after a timeout, snd_max does not. */
+	if (seq_lt(c->snd_max, seg->ack) ||
+	    seq_lt(seg->ack, c->snd_una - c->wnd_max)) {
+		c->todo |= TODO_CHALLENGE;
+		return false;
+	}
+	conn_acknowledged(c, seg, now);
+	return true;
+}
+
+/**
+ * segment_data() - The payload, if any of it is new (T5)
+ * @c:		connection
+ * @seg:	acceptable segment
+ *
+ * Return: which part of it goes to the socket
+ */
+static struct tcp_take segment_data(struct tcp_conn *c,
+				    const struct tcp_seg *seg)
+{
+	uint32_t nxt = expected(c), skip = nxt - seg->seq, room;
+	struct tcp_take take = { 0 };
+
+	if (!seg->len || c->fin_queued)
+		return take;
+
+	if (seq_lt(nxt, seg->seq)) {		/* ahead of a gap */
+		c->todo |= TODO_DUP_ACK;
+		return take;
+	}
+	c->todo |= TODO_ACK;
+	if (skip >= seg->len)
+		return take;
+
+	room = seq_lt(nxt, c->rcv_adv) ? c->rcv_adv - nxt : 0;
+	take.skip = skip;
+	take.len = MIN(seg->len - skip, room);
+	c->rcv_queued += take.len;
+	return take;
+}
+
+/* segment_fin() - FIN counts once all data before it was accepted (T10) */
+static void segment_fin(struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	if (c->fin_queued) {
+		c->todo |= TODO_ACK;
+		return;
+	}
+	if (expected(c) != seg->seq + seg->len)
+		return;
+
+	c->fin_queued = true;
+	if (!c->rcv_queued)
+		conn_guest_fin(c);
+}
+
+/* segment_open() - RFC 9293 3.10.7.4, in its order */
+static struct tcp_take segment_open(struct tcp_conn *c,
+				    const struct tcp_seg *seg, uint64_t now)
+{
+	struct tcp_take take = { 0 };
+
+	if (seg->flags & SEG_RST) {
+		segment_rst(c, seg);
+		return take;
+	}
+	if (seg->flags & SEG_SYN) {
+		segment_syn(c, seg);
+		return take;
+	}
+	if (!acceptable(c, seg)) {
+		c->todo |= TODO_ACK;
+		if (is_keepalive(c, seg))
+			c->todo |= TODO_KEEPALIVE;
+		return take;
+	}
+	if (!(seg->flags & SEG_ACK) || !segment_ack(c, seg, now))
+		return take;
+
+	take = segment_data(c, seg);
+	if (seg->flags & SEG_FIN)
+		segment_fin(c, seg);
+	conn_check_done(c, now);
+	return take;
+}
+
+/* segment_connecting() - The guest can only give up, or ask again */
+static void segment_connecting(struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	if (seg->flags & SEG_RST && seg->seq == c->rcv_nxt)
+		conn_guest_reset(c);
+}
+
+/* segment_wait() - RFC 9293 3.10.7.4, TIME-WAIT: acknowledge FIN again */
+static void segment_wait(struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	if (seg->flags & SEG_RST)
+		segment_rst(c, seg);
+	else if (seg->flags & (SEG_SYN | SEG_FIN) || seg->len)
+		c->todo |= TODO_ACK;
+}
+
+/**
+ * conn_segment() - A segment of the guest came
+ * @c:		connection
+ * @seg:	segment
+ * @now:	ms
+ *
+ * Return: the part of the payload that is to go to the socket; once it was
+ *	   tried, conn_taken() says how much went
+ */
+struct tcp_take conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
+			     uint64_t now)
+{
+	c->active = now;
+
+	switch (c->phase) {
+	case TCP_CONNECTING:
+		segment_connecting(c, seg);
+		break;
+	case TCP_SYN_SENT:
+		conn_syn_sent(c, seg, now);
+		break;
+	case TCP_SYN_ACKED:
+	case TCP_OPEN:
+		return segment_open(c, seg, now);
+	case TCP_WAIT:
+		segment_wait(c, seg);
+		break;
+	case TCP_CLOSED:
+		break;
+	}
+	return (struct tcp_take){ 0 };
+}
+
+/**
+ * conn_taken() - The socket took bytes, which may now be acknowledged (T5)
+ * @c:		connection
+ * @taken:	bytes, at most @rcv_queued
+ * @now:	ms
+ */
+void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now)
+{
+	c->rcv_nxt += taken;
+	c->rcv_queued -= taken;
+	if (taken)
+		c->todo |= TODO_ACK;
+	if (!c->rcv_queued && c->fin_queued && !c->fin_rcvd) {
+		conn_guest_fin(c);
+		conn_check_done(c, now);
+	}
+}
+
+/**
+ * conn_forget() - What was accepted and not taken could not be kept
+ * @c:		connection; the guest will send it again
+ */
+void conn_forget(struct tcp_conn *c)
+{
+	c->rcv_queued = 0;
+	c->fin_queued = c->fin_rcvd;
+}
+
+/**
+ * conn_space() - What the socket can take beyond what is queued (T6)
+ * @c:		connection
+ * @space:	bytes
+ *
+ * The right edge never moves back (RFC 9293 3.8.6). A window that more than
+ * doubles is worth an ACK of its own: the guest may be waiting for it.
+ */
+void conn_space(struct tcp_conn *c, uint32_t space)
+{
+	uint32_t limit = MIN((uint32_t)UINT16_MAX << c->rcv_wscale,
+			     TCP_WND_MAX);
+	uint32_t wnd = MIN(c->rcv_queued + space, limit);
+	uint32_t old = c->rcv_adv - c->rcv_nxt;
+
+	if (c->fin_rcvd || wnd <= old)
+		return;
+	c->rcv_adv = c->rcv_nxt + wnd;
+	if (c->phase == TCP_OPEN && old < wnd / 2)
+		c->todo |= TODO_ACK;
+}
+
+/**
+ * conn_window() - The window field for a segment that is about to be sent
+ * @c:		connection
+ * @syn:	it goes into a SYN, where it is not scaled (RFC 7323 2.2)
+ *
+ * Rounding down to the scale would move the right edge back; rounding up gives
+ * away less than 256 bytes more.
+ *
+ * Return: field, host order
+ */
+uint16_t conn_window(struct tcp_conn *c, bool syn)
+{
+	uint32_t wnd = c->rcv_adv - c->rcv_nxt, field;
+
+	if (syn)
+		return (uint16_t)MIN(wnd, UINT16_MAX);
+
+	field = (wnd + (1U << c->rcv_wscale) - 1) >> c->rcv_wscale;
+	field = MIN(field, UINT16_MAX);
+	c->rcv_adv = seq_max(c->rcv_adv,
+			     c->rcv_nxt + (field << c->rcv_wscale));
+	return (uint16_t)field;
+}

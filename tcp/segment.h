@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * segment.h - TCP headers as the wire has them (RFC 9293 3.1) and as the
+ * connection sees them. Called by tcp.c; calls nothing.
+ */
+#ifndef TCP_SEGMENT_H
+#define TCP_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TCP_HLEN	20
+#define TCP_HLEN_MAX	60
+#define TCP_WSCALE_MAX	14	/* RFC 7323 2.3 */
+
+/* Control bits (RFC 9293 3.1). */
+#define SEG_FIN		0x01
+#define SEG_SYN		0x02
+#define SEG_RST		0x04
+#define SEG_PSH		0x08
+#define SEG_ACK		0x10
+
+/**
+ * struct tcp_seg - A segment of the guest
+ * @seq, @ack:	host order
+ * @wnd:	window field, not scaled
+ * @flags:	SEG_*
+ * @mss:	option of a SYN, 0: absent
+ * @wscale:	option of a SYN, -1: absent
+ * @len:	bytes of payload
+ */
+struct tcp_seg {
+	uint32_t seq, ack;
+	uint16_t wnd;
+	uint8_t flags;
+	int8_t wscale;
+	uint16_t mss;
+	uint32_t len;
+};
+
+/**
+ * struct tcp_hdr - A header to be written
+ * @sport, @dport: host order
+ * @seq, @ack, @wnd: host order, @wnd as it goes into the field
+ * @flags:	SEG_*
+ * @mss:	option, 0: none
+ * @wscale:	option, -1: none
+ */
+struct tcp_hdr {
+	uint16_t sport, dport;
+	uint32_t seq, ack;
+	uint16_t wnd;
+	uint8_t flags;
+	int8_t wscale;
+	uint16_t mss;
+};
+
+bool tcp_seg_parse(struct tcp_seg *seg, const uint8_t *hdr, size_t hlen,
+		   uint32_t len);
+size_t tcp_hdr_len(const struct tcp_hdr *h);
+size_t tcp_hdr_put(const struct tcp_hdr *h, uint8_t *p);
+
+#endif /* TCP_SEGMENT_H */

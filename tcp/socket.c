@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * socket.c - The host's side of a TCP flow: data into the socket, data peeked
+ * from it, and what it has room for.
+ * Called by tcp.c and output.c; calls the connection and libc.
+ */
+#include <errno.h>
+#include <linux/sock_diag.h>
+#include <linux/sockios.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tcp/flow.h"
+#include "tcp/seq.h"
+
+/* Scratch that a peek without SO_PEEK_OFF reads over what was sent before. */
+#define SKIP_SIZE	(64 * 1024)
+#define SKIP_IOV	(TCP_WND_MAX / SKIP_SIZE + 1)
+
+/**
+ * send_room() - Free and total bytes of a socket's send buffer
+ * @fd:		socket
+ * @size:	out: bytes in all
+ *
+ * What counts is what the kernel counts before it takes more: memory, not
+ * payload (sk_stream_memory_free() in include/net/sock.h).
+ *
+ * Return: bytes
+ */
+static uint32_t send_room(int fd, uint32_t *size)
+{
+	uint32_t mem[SK_MEMINFO_VARS] = { 0 };
+	socklen_t len = sizeof(mem);
+	int used = 0, total = 0;
+
+	if (!getsockopt(fd, SOL_SOCKET, SO_MEMINFO, mem, &len)) {
+		used = (int)mem[SK_MEMINFO_WMEM_QUEUED];
+		total = (int)mem[SK_MEMINFO_SNDBUF];
+	} else {			/* before Linux 4.12 */
+		len = sizeof(total);
+		getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &total, &len);
+		ioctl(fd, SIOCOUTQ, &used);
+	}
+	*size = (uint32_t)MAX(total, 0);
+	return (uint32_t)MAX(total - used, 0);
+}
+
+/**
+ * tcp_sock_space() - Tell the connection what the socket can take (T6)
+ * @t:		TCP
+ * @f:		flow
+ *
+ * Where that is little, EPOLLOUT has to come when it is more. It does so only
+ * once the kernel has been asked in vain, and registering again asks.
+ */
+void tcp_sock_space(struct tcp *t, struct tcp_flow *f)
+{
+	uint32_t size, room = send_room(f->flow.fd, &size);
+
+	conn_space(&f->conn, f->conn.rcv_queued ? 0 : room);
+	if (room < size / 3 && !f->want_out) {
+		f->want_out = true;
+		flow_rewatch(t->flows, &f->flow, TCP_EVENTS);
+	}
+}
+
+static void drop_held(struct tcp *t, struct tcp_flow *f)
+{
+	t->held -= f->held_size;
+	free(f->held);
+	f->held = NULL;
+	f->held_off = f->held_size = 0;
+}
+
+/**
+ * held_room() - Make room to hold more
+ * @t:		TCP
+ * @f:		flow
+ * @have:	bytes held
+ * @need:	bytes to be held, in all
+ *
+ * Return: where those after @have go, NULL: no memory
+ */
+static uint8_t *held_room(struct tcp *t, struct tcp_flow *f, uint32_t have,
+			  uint32_t need)
+{
+	uint32_t size = MAX(need, MIN(2 * f->held_size, TCP_WND_MAX));
+	uint8_t *p;
+
+	if (f->held_off + need <= f->held_size)
+		return f->held + f->held_off + have;
+
+	if (have)
+		memmove(f->held, f->held + f->held_off, have);
+	f->held_off = 0;
+	if (need > f->held_size) {
+		if (t->held - f->held_size + size > TCP_HELD_MAX)
+			return NULL;
+		p = realloc(f->held, size);
+		if (!p)
+			return NULL;
+		t->held += size - f->held_size;
+		f->held = p;
+		f->held_size = size;
+	}
+	return f->held + have;
+}
+
+/**
+ * hold() - Keep the rest of a run until the socket takes it
+ * @t:		TCP, with the run
+ * @f:		flow
+ * @skip:	bytes of the run that the socket took
+ *
+ * Return: false: no memory
+ */
+static bool hold(struct tcp *t, struct tcp_flow *f, uint32_t skip)
+{
+	uint32_t have = f->conn.rcv_queued - t->run_len;
+	unsigned int i;
+	uint8_t *p;
+	size_t n;
+
+	p = held_room(t, f, have, have + t->run_len - skip);
+	if (!p)
+		return false;
+
+	for (i = 0; i < t->nrun; i++) {
+		n = t->run[i].iov_len;
+		if (skip >= n) {
+			skip -= (uint32_t)n;
+			continue;
+		}
+		memcpy(p, (uint8_t *)t->run[i].iov_base + skip, n - skip);
+		p += n - skip;
+		skip = 0;
+	}
+	t->count[TCP_HELD]++;
+	return true;
+}
+
+/**
+ * put() - Hand bytes to the socket
+ * @f:		flow; its connection is told if the socket failed
+ * @iov:	pieces of them
+ * @cnt:	how many
+ * @more:	further ones follow at once (T13)
+ *
+ * Return: bytes taken
+ */
+static uint32_t put(struct tcp_flow *f, struct iovec *iov, unsigned int cnt,
+		    bool more)
+{
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = cnt };
+	int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+	ssize_t n;
+
+	do
+		n = sendmsg(f->flow.fd, &msg, flags);
+	while (n < 0 && errno == EINTR);
+
+	if (n < 0 && errno != EAGAIN)
+		f->failed = true;
+	return n < 0 ? 0 : (uint32_t)n;
+}
+
+/**
+ * put_held() - Hand what is held to the socket
+ * @t:		TCP
+ * @f:		flow
+ * @len:	bytes held
+ * @now:	ms
+ *
+ * Return: whether nothing is left
+ */
+static bool put_held(struct tcp *t, struct tcp_flow *f, uint32_t len,
+		     uint64_t now)
+{
+	struct iovec iov;
+	uint32_t n;
+
+	if (!len)
+		return true;
+
+	iov = (struct iovec){ f->held + f->held_off, len };
+	n = put(f, &iov, 1, false);
+	f->held_off += n;
+	conn_taken(&f->conn, n, now);
+	if (n < len)
+		return false;
+	drop_held(t, f);
+	return true;
+}
+
+/**
+ * tcp_sock_add() - One more piece of a run for the socket
+ * @t:		TCP, with the run
+ * @f:		flow
+ * @pkt:	packet
+ * @take:	which part of its payload
+ * @now:	ms
+ */
+void tcp_sock_add(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
+		  struct tcp_take take, uint64_t now)
+{
+	uint32_t skip = take.skip, left = take.len, n;
+	struct iovec *iov;
+	unsigned int i;
+
+	for (i = 0; i < pkt->iovcnt && left; i++) {
+		n = (uint32_t)pkt->iov[i].iov_len;
+		if (skip >= n) {
+			skip -= n;
+			continue;
+		}
+		if (t->nrun == TCP_RUN)
+			tcp_sock_deliver(t, f, true, now);
+
+		n = MIN(n - skip, left);
+		iov = &t->run[t->nrun++];
+		iov->iov_base = (uint8_t *)pkt->iov[i].iov_base + skip;
+		iov->iov_len = n;
+		t->run_len += n;
+		left -= n;
+		skip = 0;
+	}
+}
+
+/**
+ * tcp_sock_deliver() - Hand the run to the socket, in one call
+ * @t:		TCP, with the run
+ * @f:		flow
+ * @more:	the run goes on
+ * @now:	ms
+ *
+ * The guest was told that there is room for all of it. If the socket takes
+ * less all the same (it counts memory, small segments cost more than their
+ * payload), the rest is held here, and acknowledged when the socket has it:
+ * else the guest would have to find out by a timeout.
+ */
+void tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, bool more,
+		      uint64_t now)
+{
+	uint32_t held = f->conn.rcv_queued - t->run_len, n = 0;
+	bool kept = true;
+
+	if (!t->nrun)
+		return;
+	if (put_held(t, f, held, now))
+		n = put(f, t->run, t->nrun, more);
+
+	if (n < t->run_len) {
+		f->want_out = true;	/* comes of itself after this */
+		kept = hold(t, f, n);
+	}
+	conn_taken(&f->conn, n, now);
+	if (!kept) {
+		conn_forget(&f->conn);
+		drop_held(t, f);
+	}
+	t->nrun = 0;
+	t->run_len = 0;
+}
+
+/**
+ * tcp_sock_writable() - EPOLLOUT came: the socket has room again
+ * @t:		TCP
+ * @f:		flow
+ * @now:	ms
+ */
+void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
+{
+	f->want_out = false;
+	put_held(t, f, f->conn.rcv_queued, now);
+	if (f->conn.phase == TCP_OPEN && !f->conn.fin_rcvd)
+		tcp_sock_space(t, f);
+}
+
+/**
+ * tcp_sock_discard() - The guest has it: remove it from the socket (T7)
+ * @f:		flow
+ *
+ * MSG_TRUNC on a TCP socket throws away instead of copying (tcp(7)).
+ */
+void tcp_sock_discard(struct tcp_flow *f)
+{
+	ssize_t n;
+
+	while (f->conn.discard) {
+		n = recv(f->flow.fd, NULL, f->conn.discard,
+			 MSG_TRUNC | MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		f->conn.discard -= (uint32_t)n;
+	}
+	f->conn.discard = 0;
+}
+
+/* set_peek() - Where the next peek starts; the kernel moves it on */
+static bool set_peek(struct tcp *t, struct tcp_flow *f, uint32_t off)
+{
+	int v = (int)off;
+
+	if (t->no_peek_off)
+		return false;
+	if (setsockopt(f->flow.fd, SOL_SOCKET, SO_PEEK_OFF, &v, sizeof(v))) {
+		t->no_peek_off = true;
+		return false;
+	}
+	f->peek_on = true;
+	return true;
+}
+
+/**
+ * tcp_sock_rewind() - The next peek is for @conn.snd_nxt, which moved back
+ * @t:		TCP
+ * @f:		flow
+ */
+void tcp_sock_rewind(struct tcp *t, struct tcp_flow *f)
+{
+	f->readable = true;
+	if (f->peek_on)
+		set_peek(t, f, f->conn.snd_nxt - f->conn.snd_una);
+}
+
+/**
+ * peek_over() - Peek without SO_PEEK_OFF: read over what was sent before
+ * @f:		flow
+ * @off:	bytes to read over
+ * @iov:	pieces of room for what follows
+ * @cnt:	how many
+ *
+ * Return: bytes after @off; -1 with errno EAGAIN if there are none
+ */
+static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
+			 unsigned int cnt)
+{
+	static uint8_t skip[SKIP_SIZE];
+	struct iovec all[SKIP_IOV + TCP_BURST];
+	struct msghdr msg = { .msg_iov = all };
+	uint32_t left;
+	ssize_t n;
+
+	for (left = off; left; left -= MIN(left, SKIP_SIZE))
+		all[msg.msg_iovlen++] = (struct iovec){
+			skip, MIN(left, SKIP_SIZE) };
+	memcpy(&all[msg.msg_iovlen], iov, cnt * sizeof(*iov));
+	msg.msg_iovlen += cnt;
+
+	n = recvmsg(f->flow.fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0)
+		return n;
+	if (n > (ssize_t)off)
+		return n - (ssize_t)off;
+	if (f->read_on)
+		return 0;
+	errno = EAGAIN;
+	return -1;
+}
+
+/**
+ * tcp_sock_peek() - Peek at data for the guest, from @conn.snd_nxt on
+ * @t:		TCP
+ * @f:		flow
+ * @iov:	pieces of room
+ * @cnt:	how many
+ *
+ * Return: bytes; 0: the peer's FIN; -1 with errno: EAGAIN if there is nothing
+ */
+ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
+		      unsigned int cnt)
+{
+	uint32_t off = f->conn.snd_nxt - f->conn.snd_una;
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = cnt };
+
+	/* While nothing is in flight a plain peek will do, with no call. */
+	if (off && !f->peek_on && !set_peek(t, f, off))
+		return peek_over(f, off, iov, cnt);
+	return recvmsg(f->flow.fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+}
+
+/**
+ * tcp_sock_peek_una() - Peek at data for the guest once more
+ * @t:		TCP
+ * @f:		flow
+ * @iov:	room, for what starts at @conn.snd_una
+ *
+ * Return: bytes; -1 with errno
+ */
+ssize_t tcp_sock_peek_una(struct tcp *t, struct tcp_flow *f, struct iovec *iov)
+{
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (f->peek_on)
+		set_peek(t, f, 0);
+	n = recvmsg(f->flow.fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+	if (f->peek_on)
+		set_peek(t, f, f->conn.snd_nxt - f->conn.snd_una);
+	return n;
+}
+
+/**
+ * tcp_sock_reset() - Close a socket with RST to the peer (T11)
+ * @fd:		socket
+ */
+void tcp_sock_reset(int fd)
+{
+	struct linger linger = { .l_onoff = 1 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	close(fd);
+}
+
+/**
+ * tcp_sock_close() - Close the flow's socket; harmless if it is
+ * @t:		TCP
+ * @f:		flow
+ * @reset:	with RST
+ */
+void tcp_sock_close(struct tcp *t, struct tcp_flow *f, bool reset)
+{
+	if (f->flow.fd >= 0 && reset)
+		tcp_sock_reset(f->flow.fd);
+	else if (f->flow.fd >= 0)
+		close(f->flow.fd);
+	f->flow.fd = -1;
+	drop_held(t, f);
+}
