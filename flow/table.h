@@ -2,10 +2,11 @@
 /*
  * table.h - The flows of all protocols: slots, a hash over their keys, and
  * the tokens that epoll gives back.
- * Called by the protocols; calls the timer wheel's header and siphash only.
+ * Called by the protocols; calls timer_init(), siphash and util.c only.
  *
  * Slots live in one reserved stretch of address space that is touched as
- * flows come, so a pointer to a flow stays good, and an idle table is small.
+ * flows come and given back when most have gone, so a pointer to a flow stays
+ * good, and an idle table is small.
  * A flow's slot is as large as the largest protocol structure, which embeds
  * struct flow first.
  */
@@ -49,7 +50,7 @@ struct flow_key {
  * @key:	see struct flow_key
  * @hash:	of the key
  * @fd:		its socket, -1 if it has none
- * @gen:	generation of the slot: tells a late event from one of ours
+ * @gen:	24 bits, another for each flow: tells a late event from one of ours
  * @node:	a list of the protocol's own
  * @timer:	the one timer of the flow
  */
@@ -62,14 +63,32 @@ struct flow {
 	struct timer timer;
 };
 
+/**
+ * struct flow_table - All flows
+ * @slots:	reserved address space, touched on demand
+ * @live:	a bit for each slot: a flow is in it
+ * @buckets:	slot number + 1, 0: empty; linear probing
+ * @slot_size:	bytes
+ * @max:	number of slots
+ * @mask:	number of buckets - 1
+ * @used:	flows alive
+ * @peak:	the most of them since memory was last given back
+ * @top:	slots from here on have not been touched
+ * @full:	words of @live before this one have no slot to spare
+ * @gen:	generation of the latest flow
+ * @secret:	key of the hash
+ * @epfd:	where sockets are watched
+ */
 struct flow_table {
-	char *slots;			/* reserved, touched on demand */
-	uint32_t *buckets;		/* slot number + 1, linear probing */
+	char *slots;
+	uint64_t *live;
+	uint32_t *buckets;
 	size_t slot_size;
 	uint32_t max, mask;
-	uint32_t used;			/* flows alive */
-	uint32_t top;			/* slots ever used */
-	uint32_t free;			/* head of freed slots, + 1 */
+	uint32_t used, peak;
+	uint32_t top;
+	uint32_t full;
+	uint32_t gen;
 	struct siphash_key secret;
 	int epfd;
 };

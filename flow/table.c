@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * table.c - The flows of all protocols: slots, a hash over their keys, and
+ * the tokens that epoll gives back.
+ * Called by the protocols; calls timer_init(), siphash and util.c only.
+ *
+ * A new flow gets the lowest free slot, so that flows gather at the front of
+ * the table once there are fewer of them. When three quarters have gone, the
+ * pages without a flow go back to the kernel: that is at most one pass over
+ * the rest for three times as many flows removed. Buckets are made anew then.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "flow/table.h"
+#include "util.h"
+
+#define FLOW_MAX	(UINT32_C(1) << 30)	/* twice as many buckets */
+#define SLOT_ALIGN	64	/* a cache line: key and hash in the first */
+#define KEEP		256	/* flows: less memory isn't worth giving back */
+#define GEN_MASK	0xffffff	/* as wide as in a token */
+#define POISON		0xdb	/* in free slots, to notice use after removal */
+#define WORD		64	/* slots in a word of @live */
+
+_Static_assert(sizeof(struct flow_key) == 40, "the key has no holes");
+_Static_assert(offsetof(struct flow, gen) < SLOT_ALIGN,
+	       "a lookup reads one cache line of a flow");
+
+/* live_words() - Length of @live in words */
+static size_t live_words(const struct flow_table *t)
+{
+	return (t->max + WORD - 1) / WORD;
+}
+
+/* buckets_size() - Length of @buckets in bytes */
+static size_t buckets_size(const struct flow_table *t)
+{
+	return ((size_t)t->mask + 1) * sizeof(*t->buckets);
+}
+
+static struct flow *slot_flow(const struct flow_table *t, uint32_t slot)
+{
+	return (struct flow *)(t->slots + slot * t->slot_size);
+}
+
+static uint32_t flow_slot(const struct flow_table *t, const struct flow *f)
+{
+	return (uint32_t)((size_t)((const char *)f - t->slots) / t->slot_size);
+}
+
+static bool slot_live(const struct flow_table *t, uint32_t slot)
+{
+	return t->live[slot / WORD] >> (slot % WORD) & 1;
+}
+
+/**
+ * reserve() - Address space that takes memory only where it is written
+ * @size:	bytes
+ *
+ * Huge pages would take 2 MiB for the first flow.
+ *
+ * Return: zeroed memory, NULL if there is no room for it
+ */
+static void *reserve(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+
+	madvise(p, size, MADV_NOHUGEPAGE);
+	return p;
+}
+
+/**
+ * flow_table_init() - A table without flows
+ * @t:		table
+ * @slot_size:	bytes of the largest structure that embeds struct flow
+ * @max:	flows at most, 2^30 or less
+ * @epfd:	epoll descriptor for flow_watch()
+ *
+ * Return: 0, -EINVAL if @max is 0 or too large, -ENOMEM
+ */
+int flow_table_init(struct flow_table *t, size_t slot_size, uint32_t max,
+		    int epfd)
+{
+	uint32_t buckets = 2;
+
+	if (!max || max > FLOW_MAX)
+		return -EINVAL;
+
+	while (buckets < 2 * max)
+		buckets *= 2;
+
+	slot_size = (slot_size + SLOT_ALIGN - 1) & ~(size_t)(SLOT_ALIGN - 1);
+	*t = (struct flow_table){ .slot_size = slot_size, .max = max,
+				  .mask = buckets - 1, .epfd = epfd };
+	random_bytes(&t->secret, sizeof(t->secret));
+
+	t->slots = reserve(max * slot_size);
+	t->live = reserve(live_words(t) * sizeof(*t->live));
+	t->buckets = reserve(buckets_size(t));
+	if (t->slots && t->live && t->buckets)
+		return 0;
+
+	flow_table_free(t);
+	return -ENOMEM;
+}
+
+/**
+ * flow_table_free() - Give back a table; to what is in the flows nothing is
+ * done
+ * @t:		table
+ */
+void flow_table_free(struct flow_table *t)
+{
+	if (t->buckets)
+		munmap(t->buckets, buckets_size(t));
+	if (t->live)
+		munmap(t->live, live_words(t) * sizeof(*t->live));
+	if (t->slots)
+		munmap(t->slots, t->max * t->slot_size);
+	*t = (struct flow_table){ .epfd = -1 };
+}
+
+static uint32_t key_hash(const struct flow_table *t, const struct flow_key *k)
+{
+	return (uint32_t)siphash(&t->secret, k, sizeof(*k));
+}
+
+/**
+ * bucket_find() - The bucket of a key
+ * @t:		table
+ * @k:		key
+ * @hash:	of the key
+ *
+ * Return: number of the bucket that has the key, or else of the empty one
+ *	   where it belongs
+ */
+static uint32_t bucket_find(const struct flow_table *t,
+			    const struct flow_key *k, uint32_t hash)
+{
+	uint32_t b;
+
+	for (b = hash & t->mask; t->buckets[b]; b = (b + 1) & t->mask) {
+		const struct flow *f = slot_flow(t, t->buckets[b] - 1);
+
+		if (f->hash == hash && !memcmp(&f->key, k, sizeof(*k)))
+			break;
+	}
+
+	return b;
+}
+
+/**
+ * bucket_empty() - Empty a bucket, and move up what would be cut off by that
+ * @t:		table
+ * @b:		number of the bucket
+ *
+ * Knuth, The Art of Computer Programming, volume 3, 6.4, algorithm R: a later
+ * entry of the row moves to the gap unless its search begins behind the gap.
+ */
+static void bucket_empty(struct flow_table *t, uint32_t b)
+{
+	uint32_t next, home;
+
+	for (next = (b + 1) & t->mask; t->buckets[next];
+	     next = (next + 1) & t->mask) {
+		home = slot_flow(t, t->buckets[next] - 1)->hash & t->mask;
+		if (((next - home) & t->mask) < ((next - b) & t->mask))
+			continue;
+		t->buckets[b] = t->buckets[next];
+		b = next;
+	}
+
+	t->buckets[b] = 0;
+}
+
+/**
+ * forget() - Give back the pages that lie wholly between two slots
+ * @t:		table
+ * @from:	first slot without a flow
+ * @to:		first slot behind those
+ */
+static void forget(const struct flow_table *t, uint32_t from, uint32_t to)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t start = (from * t->slot_size + page - 1) & ~(page - 1);
+	size_t end = (to * t->slot_size) & ~(page - 1);
+
+	if (start < end)
+		madvise(t->slots + start, end - start, MADV_DONTNEED);
+}
+
+/**
+ * shrink() - Give back the memory of flows that have gone
+ * @t:		table
+ */
+static void shrink(struct flow_table *t)
+{
+	uint32_t from = 0;
+	struct flow *f;
+
+	madvise(t->buckets, buckets_size(t), MADV_DONTNEED);
+	for (f = flow_next(t, NULL); f; f = flow_next(t, f)) {
+		uint32_t slot = flow_slot(t, f);
+
+		forget(t, from, slot);
+		t->buckets[bucket_find(t, &f->key, f->hash)] = slot + 1;
+		from = slot + 1;
+	}
+
+	forget(t, from, t->top);
+	t->top = from;
+	t->peak = t->used;
+}
+
+/**
+ * flow_lookup() - Find a flow
+ * @t:		table
+ * @k:		its key
+ *
+ * Return: the flow, NULL if there is none
+ */
+struct flow *flow_lookup(const struct flow_table *t, const struct flow_key *k)
+{
+	uint32_t slot = t->buckets[bucket_find(t, k, key_hash(t, k))];
+
+	return slot ? slot_flow(t, slot - 1) : NULL;
+}
+
+/**
+ * slot_take() - Take the lowest slot without a flow; there has to be one
+ * @t:		table
+ *
+ * At worst this reads one bit for each slot: for 20,000, forty cache lines.
+ *
+ * Return: number of the slot
+ */
+static uint32_t slot_take(struct flow_table *t)
+{
+	uint32_t slot;
+
+	while (!~t->live[t->full])
+		t->full++;
+
+	slot = t->full * WORD + (uint32_t)__builtin_ctzll(~t->live[t->full]);
+	t->live[t->full] |= UINT64_C(1) << (slot % WORD);
+	t->top = MAX(t->top, slot + 1);
+	t->used++;
+	t->peak = MAX(t->peak, t->used);
+	return slot;
+}
+
+/**
+ * flow_insert() - Make a flow
+ * @t:		table
+ * @k:		its key
+ *
+ * What follows struct flow in the slot is zero. The flow has no socket, is in
+ * no list, and its timer is not armed and of type 0.
+ *
+ * Return: the flow, NULL if the table is full or has a flow with this key
+ */
+struct flow *flow_insert(struct flow_table *t, const struct flow_key *k)
+{
+	uint32_t hash = key_hash(t, k), b = bucket_find(t, k, hash), slot;
+	struct flow *f;
+
+	if (t->used == t->max || t->buckets[b])
+		return NULL;
+
+	slot = slot_take(t);
+	t->buckets[b] = slot + 1;
+	t->gen = (t->gen + 1) & GEN_MASK;
+
+	f = slot_flow(t, slot);
+	memset(f, 0, t->slot_size);
+	f->key = *k;
+	f->hash = hash;
+	f->fd = -1;
+	f->gen = t->gen;
+	list_init(&f->node);
+	timer_init(&f->timer, 0);
+	return f;
+}
+
+/**
+ * flow_remove() - Forget a flow
+ * @t:		table
+ * @f:		flow, not to be touched any more
+ *
+ * Takes the flow out of the table and nothing else: before, the protocol has
+ * closed its socket, cancelled its timer and taken it out of its lists.
+ */
+void flow_remove(struct flow_table *t, struct flow *f)
+{
+	uint32_t slot = flow_slot(t, f);
+
+	assert(slot_live(t, slot));
+	assert(!timer_armed(&f->timer) && list_empty(&f->node));
+
+	bucket_empty(t, bucket_find(t, &f->key, f->hash));
+	memset(f, POISON, t->slot_size);
+	t->live[slot / WORD] &= ~(UINT64_C(1) << (slot % WORD));
+	t->full = MIN(t->full, slot / WORD);
+	t->used--;
+
+	if (t->peak > KEEP && t->used < t->peak / 4)
+		shrink(t);
+}
+
+/**
+ * flow_next() - Go through all flows, in no order that means anything
+ * @t:		table
+ * @f:		the flow before, which may have been removed; NULL: from the
+ *		start
+ *
+ * Return: the next flow, NULL after the last
+ */
+struct flow *flow_next(const struct flow_table *t, const struct flow *f)
+{
+	uint32_t slot = f ? flow_slot(t, f) + 1 : 0;
+
+	while (slot < t->top) {
+		uint64_t rest = t->live[slot / WORD] >> (slot % WORD);
+
+		if (rest)
+			return slot_flow(t, slot +
+					 (uint32_t)__builtin_ctzll(rest));
+		slot = (slot | (WORD - 1)) + 1;
+	}
+
+	return NULL;
+}
+
+/**
+ * flow_from_token() - The flow that an event is for
+ * @t:		table
+ * @token:	from epoll, of type EVENT_FLOW
+ *
+ * Return: the flow; NULL if it has gone since, even if another took its slot
+ */
+struct flow *flow_from_token(const struct flow_table *t, uint64_t token)
+{
+	uint32_t slot = event_index(token);
+	struct flow *f;
+
+	if (slot >= t->top || !slot_live(t, slot))
+		return NULL;
+
+	f = slot_flow(t, slot);
+	return f->gen == (token >> 32 & GEN_MASK) ? f : NULL;
+}
+
+/**
+ * watch() - Tell epoll what a flow waits for
+ * @t:		table
+ * @f:		flow with a socket
+ * @op:		EPOLL_CTL_*
+ * @events:	EPOLL*
+ *
+ * Return: 0, or -errno of epoll_ctl()
+ */
+static int watch(const struct flow_table *t, const struct flow *f, int op,
+		 uint32_t events)
+{
+	struct epoll_event ev = {
+		.events = events,
+		.data.u64 = event_token(EVENT_FLOW, f->gen, flow_slot(t, f)),
+	};
+
+	return epoll_ctl(t->epfd, op, f->fd, &ev) ? -errno : 0;
+}
+
+/**
+ * flow_watch() - Begin to watch a flow's socket; closing it is the end of that
+ * @t:		table
+ * @f:		flow
+ * @events:	EPOLL*
+ *
+ * Return: 0, or -errno: -ENOSPC and -ENOMEM are the kernel's limits
+ */
+int flow_watch(struct flow_table *t, struct flow *f, uint32_t events)
+{
+	return watch(t, f, EPOLL_CTL_ADD, events);
+}
+
+/**
+ * flow_rewatch() - Watch a flow's socket for other events, or, with
+ * EPOLLONESHOT or EPOLLET, for the same once more
+ * @t:		table
+ * @f:		flow being watched
+ * @events:	EPOLL*
+ *
+ * Return: 0, or -errno
+ */
+int flow_rewatch(struct flow_table *t, struct flow *f, uint32_t events)
+{
+	return watch(t, f, EPOLL_CTL_MOD, events);
+}
