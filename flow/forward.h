@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * forward.h - Which host ports lead to the guest, and how addresses change on
- * the way in and out.
- * Called by tcp.c and udp.c for each new flow, by passt.c at start-up; calls
- * sockets and the log.
+ * the way in and out. Specifications are read by portspec.c, ports bound by
+ * listen.c, addresses translated by forward.c.
+ * Called by tcp.c, udp.c and icmp.c for each new flow, by passt.c at start-up;
+ * calls sockets and the log.
  */
 #ifndef FLOW_FORWARD_H
 #define FLOW_FORWARD_H
@@ -18,7 +19,8 @@
 /**
  * struct fwd_rule - A range of host ports and where it leads
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
- * @best_effort: from 'all' or '~': a port that is taken is no error
+ * @best_effort: from 'all' or '~', or UDP because of TCP: a port that is
+ *		taken is no error
  * @first, @last: host ports, inclusive, host order
  * @to:		guest port for @first; the others follow
  * @addr:	to bind to, none: any, of both families where enabled
@@ -65,6 +67,13 @@ struct fwd_map {
 	uint32_t scope;
 };
 
+/**
+ * struct fwd - Everything about forwarding
+ * @rules, @nrules: in the order given
+ * @listeners, @nlisteners: by the index in their epoll tokens
+ * @map:	translation of addresses
+ * @ipv4, @ipv6: families in use
+ */
 struct fwd {
 	struct fwd_rule *rules;
 	unsigned int nrules;
@@ -84,7 +93,7 @@ uint16_t fwd_guest_port(const struct fwd *f, const struct listener *l);
 
 bool fwd_out(const struct fwd_map *m, const struct in6_addr *dst,
 	     struct in6_addr *host);
-void fwd_in(const struct fwd_map *m, const struct in6_addr *peer,
+bool fwd_in(const struct fwd_map *m, const struct in6_addr *peer,
 	    struct in6_addr *seen);
 int fwd_socket(const struct fwd_map *m, const struct in6_addr *host,
 	       int type, int proto, uint16_t port);
