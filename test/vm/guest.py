@@ -1,0 +1,498 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""guest.py - A small Linux guest for qemu: Debian's kernel, busybox, and a few
+programs of the host, in an initramfs made without privileges.
+
+The guest runs commands that come in on a virtio serial port (guest/init), so
+that a script on the host can drive it without any network. Used by the
+programs in test/vm, and by the demo as a command:
+
+    guest.py build          get the kernel, make the initramfs
+    guest.py accel          find out which accelerator a guest boots with
+    guest.py argv DIR       qemu's command line, without the network, one
+                            argument a line; sockets and logs are in DIR
+    guest.py run DIR TEXT   run a line of shell in the guest that was started
+                            this way; ends with its exit status
+    guest.py console DIR    be on the guest's console, until Ctrl-]
+
+Everything that is kept is in the folder guest/ of the build folder (B).
+"""
+
+import base64
+import contextlib
+import glob
+import gzip
+import itertools
+import lzma
+import os
+import platform
+import re
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import tty
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+CACHE = os.path.join(TOP, os.environ.get("B", "build"), "guest")
+ROOT = os.path.join(CACHE, "root")          # what packages were unpacked into
+KERNEL = os.path.join(CACHE, "vmlinuz")
+INITRAMFS = os.path.join(CACHE, "initramfs")
+
+MODULES = ["virtio_pci", "virtio_mmio", "virtio_net", "virtio_console",
+           "virtio_rng", "af_packet", "ipv6"]
+
+# Programs for the guest: those of the host, or else from these packages.
+# Without one of them the guest works, and can't show as much.
+PROGRAMS = {"socat": None, "iperf3": None, "curl": None,
+            "dhclient": "isc-dhcp-client", "rdisc6": "ndisc6"}
+
+# Scripts of ours, and where they go in the guest.
+SCRIPTS = {"init": "init", "profile": "etc/profile", "net": "bin/net",
+           "udhcpc": "etc/udhcpc", "dhclient6": "etc/dhclient6"}
+
+# machine: (emulator, its machine, console, Debian's architecture)
+MACHINES = {
+    "x86_64": ("qemu-system-x86_64", "q35", "ttyS0", "amd64"),
+    "aarch64": ("qemu-system-aarch64", "virt", "ttyAMA0", "arm64"),
+}
+EMULATOR, MACHINE, CONSOLE, DEBIAN = MACHINES.get(
+    platform.machine(), (f"qemu-system-{platform.machine()}", "", "ttyS0", ""))
+
+MEMORY = 384                # MiB
+BOOT_KVM = 8.0              # s; a guest that boots in KVM takes one or two
+BOOT_TCG = 90.0             # s; about six when nothing else runs
+
+
+class Missing(Exception):
+    """Something can't be had here: the reason, for people."""
+
+
+#
+# What the guest is made of.
+#
+
+def quiet(*cmd, **kw):
+    """Runs a command, whose output matters only when it fails."""
+    try:
+        p = subprocess.run(cmd, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True, **kw)
+    except FileNotFoundError:
+        raise Missing(f"{cmd[0]} is not installed") from None
+    if p.returncode:
+        last = (p.stdout.strip().splitlines() or ["no reason given"])[-1]
+        raise Missing(f"{' '.join(cmd)}: {last}")
+    return p.stdout
+
+
+def fetch(package):
+    """Gets a Debian package and unpacks it, without installing it."""
+    with tempfile.TemporaryDirectory(dir=CACHE) as tmp:
+        try:
+            quiet("apt-get", "download", package, cwd=tmp)
+        except Missing:
+            if os.geteuid():
+                raise
+            # A fresh machine has no package lists yet.
+            quiet("apt-get", "update")
+            quiet("apt-get", "download", package, cwd=tmp)
+        for deb in glob.glob(f"{tmp}/*.deb"):
+            quiet("dpkg", "-x", deb, ROOT)
+
+
+def newest(pattern):
+    """The newest version among files that a pattern matches, None: none."""
+    def version(path):
+        return [int(n) for n in re.findall(r"\d+", os.path.basename(path))]
+    return max(glob.glob(pattern), key=version, default=None)
+
+
+def fetch_kernel():
+    """Debian's kernel for guests; the package to ask for names it."""
+    wanted = f"linux-image-cloud-{DEBIAN}"
+    depends = quiet("apt-cache", "depends", wanted)
+    names = re.findall(r"Depends: (linux-image-\S+)", depends)
+    if not names:
+        raise Missing(f"{wanted} is not known to apt")
+    fetch(names[0])
+
+
+def find_kernel():
+    """Returns a kernel and the folder of its modules."""
+    if not newest(f"{ROOT}/boot/vmlinuz-*"):
+        with contextlib.suppress(Missing):
+            fetch_kernel()
+    image = newest(f"{ROOT}/boot/vmlinuz-*")
+    modules = f"{ROOT}/lib/modules"
+    if not image:
+        image = f"/boot/vmlinuz-{platform.release()}"
+        modules = "/lib/modules"
+    if not os.access(image, os.R_OK):
+        raise Missing("no kernel for the guest: neither Debian's package "
+                      f"linux-image-cloud-{DEBIAN} nor a readable {image}")
+    release = os.path.basename(image).removeprefix("vmlinuz-")
+    return image, f"{modules}/{release}"
+
+
+def find_program(name, package=None):
+    """Path of a program of the host, or of a package; None: not to be had."""
+    def unpacked():
+        return [path for folder in ("bin", "sbin", "usr/bin", "usr/sbin")
+                for path in glob.glob(f"{ROOT}/{folder}/{name}")]
+    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if path:
+        return path
+    if package and not unpacked():
+        with contextlib.suppress(Missing):
+            fetch(package)
+    return next(iter(unpacked()), None)
+
+
+def libraries(program):
+    """Shared libraries of a program, with its loader; None: one is missing."""
+    out = subprocess.run(["ldd", program], stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL, text=True).stdout
+    if "not found" in out:
+        return None
+    return re.findall(r"(/\S+) \(0x", out)
+
+
+#
+# Kernel modules.
+#
+
+def module_read(path):
+    with open(path, "rb") as f:
+        data = f.read()
+    if path.endswith(".xz"):
+        return lzma.decompress(data)
+    if path.endswith(".gz"):
+        return gzip.decompress(data)
+    if path.endswith(".zst"):
+        return subprocess.run(["zstd", "-dc", path], check=True,
+                              stdout=subprocess.PIPE).stdout
+    return data
+
+
+def modules_needed(folder):
+    """Returns (name, contents) of each module, after those it needs.
+
+    What isn't found is built into the kernel.
+    """
+    paths = {}
+    for path in glob.glob(f"{folder}/kernel/**/*.ko*", recursive=True):
+        name = os.path.basename(path).split(".ko")[0].replace("-", "_")
+        paths[name] = path
+    order = {}
+
+    def add(name):
+        if name in order or name not in paths:
+            return
+        data = module_read(paths[name])
+        found = re.search(rb"(?:^|\0)depends=([^\0]*)\0", data)
+        for other in found[1].decode().split(",") if found else ():
+            add(other.replace("-", "_"))
+        order[name] = data
+
+    for name in MODULES:
+        add(name)
+    return list(order.items())
+
+
+#
+# The initramfs: a cpio archive in the "new ASCII" form, as the kernel's
+# Documentation/driver-api/early-userspace/buffer-format.rst has it.
+#
+
+class Cpio:
+    """An archive of files that belong to root."""
+
+    def __init__(self, path):
+        self.file = open(path, "wb")
+        self.inode = 0
+        self.made = set()
+
+    def entry(self, name, mode, data=b""):
+        self.inode += 1
+        encoded = name.encode() + b"\0"
+        fields = (self.inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0,
+                  len(encoded), 0)
+        self.put(b"070701" + b"".join(b"%08X" % f for f in fields) + encoded)
+        self.put(data)
+
+    def put(self, data):
+        """Headers with names, and contents, end at multiples of 4."""
+        self.file.write(data + b"\0" * (-len(data) % 4))
+
+    def add(self, name, data, mode=0o755):
+        """A file, and the folders on the way to it."""
+        name = name.lstrip("/")
+        if name in self.made:
+            return
+        folders = name.split("/")[:-1]
+        for folder in itertools.accumulate(folders, "{}/{}".format):
+            if folder not in self.made:
+                self.entry(folder, 0o40755)
+                self.made.add(folder)
+        self.entry(name, 0o100000 | mode, data)
+        self.made.add(name)
+
+    def add_copy(self, name, path):
+        with open(path, "rb") as f:
+            self.add(name, f.read())
+
+    def close(self):
+        self.entry("TRAILER!!!", 0)
+        self.file.close()
+
+
+def build():
+    """Makes the kernel and initramfs ready. Raises Missing."""
+    os.makedirs(ROOT, exist_ok=True)
+    busybox = find_program("busybox", "busybox-static")
+    if not busybox or libraries(busybox):
+        raise Missing("a static busybox (Debian: busybox-static)")
+    image, modules = find_kernel()
+
+    fd, path = tempfile.mkstemp(dir=CACHE)
+    os.close(fd)
+    cpio = Cpio(path)
+    cpio.entry("dev", 0o40755)
+    cpio.entry("dev/console", 0o20600)
+    cpio.add_copy("bin/busybox", busybox)
+    for name, where in SCRIPTS.items():
+        cpio.add_copy(where, os.path.join(HERE, "guest", name))
+    needed = modules_needed(modules)
+    for name, data in needed:
+        cpio.add(f"modules/{name}", data)
+    cpio.add("modules/order",
+             "".join(f"{name}\n" for name, _ in needed).encode())
+    for name, package in PROGRAMS.items():
+        program = find_program(name, package)
+        libs = libraries(program) if program else None
+        if libs is None:
+            continue
+        cpio.add_copy(f"bin/{name}", program)
+        for lib in libs:
+            cpio.add_copy(lib, lib)
+    cpio.close()
+
+    # Others may be using the old ones, or be making new ones, right now.
+    os.chmod(path, 0o644)
+    os.replace(path, INITRAMFS)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    os.symlink(image, path)
+    os.replace(path, KERNEL)
+
+
+#
+# qemu.
+#
+
+def argv(folder, accel):
+    """qemu's command line without the network; its files are in @folder."""
+    cpu = "host" if accel == "kvm" else "max"
+    line = f"console={CONSOLE} loglevel=4 panic=-1 net.ifnames=0 " \
+           "random.trust_cpu=on mitigations=off"
+    return [
+        EMULATOR, "-machine", f"{MACHINE},accel={accel}", "-cpu", cpu,
+        "-m", str(MEMORY), "-nodefaults", "-no-user-config", "-no-reboot",
+        "-display", "none", "-kernel", KERNEL, "-initrd", INITRAMFS,
+        "-append", line,
+        "-chardev", f"socket,id=console,path={folder}/console,server=on,"
+                    f"wait=off,logfile={folder}/console.log",
+        "-serial", "chardev:console",
+        "-chardev", f"socket,id=agent,path={folder}/agent,server=on,wait=off",
+        "-device", "virtio-serial-pci",
+        "-device", "virtserialport,chardev=agent,name=agent",
+    ]
+
+
+def connect(path, timeout=10.0, alive=lambda: True):
+    """Connects to a socket that qemu, while @alive(), is about to make."""
+    deadline = time.monotonic() + timeout
+    while True:
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(path)
+            return s
+        except (FileNotFoundError, ConnectionRefusedError):
+            s.close()
+            if not alive() or time.monotonic() > deadline:
+                raise ConnectionError(f"no qemu at {path}") from None
+            time.sleep(0.05)
+
+
+class Agent:
+    """Runs commands in the guest, one at a time."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.pid = os.getpid()
+        self.count = 0
+
+    def receive(self, size, deadline):
+        """Exactly @size bytes, or a line if @size is None."""
+        data = b""
+        while len(data) < size if size is not None else data[-1:] != b"\n":
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.sock], [], [], left)[0]:
+                raise TimeoutError("the guest does not answer")
+            part = self.sock.recv(1 if size is None else size - len(data))
+            if not part:
+                raise ConnectionError("qemu is gone")
+            data += part
+        return data
+
+    def run(self, script, timeout=60.0):
+        """Returns the exit status and the output of a script for sh."""
+        self.count += 1
+        tag = f"{self.pid}.{self.count}"
+        deadline = time.monotonic() + timeout
+        text = base64.b64encode(script.encode()).decode()
+        self.sock.sendall(f"{tag} {text}\n".encode())
+        while True:
+            line = self.receive(None, deadline).decode().split()
+            output = self.receive(int(line[2]), deadline)
+            # Anything else is the answer to somebody who stopped waiting.
+            if line[0] == tag:
+                return int(line[1]), output.decode(errors="replace")
+
+    def close(self):
+        self.sock.close()
+
+
+class Guest:
+    """A guest that was started, by whatever wraps qemu."""
+
+    def __init__(self, accel, spawn, network, wrap=()):
+        """Starts it and waits for it to come up.
+
+        @accel:   kvm or tcg
+        @spawn:   function that starts a program and returns its Popen
+        @network: qemu's arguments for it
+        @wrap:    what to put in front of the command line
+        """
+        self.folder = tempfile.mkdtemp(prefix="passt-vm-")
+        self.log = open(f"{self.folder}/qemu.log", "w+")
+        self.process = spawn(*wrap, *argv(self.folder, accel), *network,
+                             stdout=self.log, stderr=self.log)
+        try:
+            boot = BOOT_KVM if accel == "kvm" else BOOT_TCG
+            self.agent = Agent(connect(
+                f"{self.folder}/agent",
+                alive=lambda: self.process.poll() is None))
+            self.agent.run("true", boot)
+        except OSError as e:
+            why = f"{e}: {self.messages()}"
+            self.kill()
+            raise RuntimeError(f"the guest did not boot: {why}") from None
+
+    def messages(self):
+        """The last of what qemu and the guest's kernel said."""
+        text = ""
+        for name in "qemu.log", "console.log":
+            with contextlib.suppress(OSError), \
+                    open(f"{self.folder}/{name}", errors="replace") as f:
+                text += f.read()[-500:]
+        return " ".join(text.split())
+
+    def run(self, script, timeout=60.0):
+        """Output of a script that must end well."""
+        status, output = self.agent.run(script, timeout)
+        if status:
+            raise AssertionError(f"guest: {script}: exit {status}: {output}")
+        return output
+
+    def kill(self):
+        """Ends it as a power failure would."""
+        self.process.kill()
+        self.process.wait()
+        with contextlib.suppress(AttributeError):
+            self.agent.close()
+        self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def accelerator():
+    """kvm if a guest really boots in it, otherwise tcg.
+
+    There are machines with a /dev/kvm in which ordinary guests hang, so it is
+    tried, once per boot of the host.
+    """
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    known = os.path.join(CACHE, "accel")
+    with open("/proc/sys/kernel/random/boot_id") as f:
+        boot = f.read().strip()
+    with contextlib.suppress(OSError), open(known) as f:
+        was, accel = f.read().split()
+        if was == boot:
+            return accel
+    try:
+        Guest("kvm", lambda *cmd, **kw: subprocess.Popen(cmd, **kw),
+              ["-nic", "none"]).kill()
+        accel = "kvm"
+    except RuntimeError:
+        accel = "tcg"
+    with open(known, "w") as f:
+        f.write(f"{boot} {accel}\n")
+    return accel
+
+
+#
+# For the demo.
+#
+
+def console(folder):
+    """Puts the terminal through to the guest's console, until Ctrl-]."""
+    s = connect(f"{folder}/console")
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal) if os.isatty(terminal) else None
+    try:
+        if before:
+            tty.setraw(terminal)
+        s.sendall(b"\n")
+        while True:
+            readable, _, _ = select.select([terminal, s], [], [])
+            if terminal in readable:
+                data = os.read(terminal, 4096)
+                if not data or b"\x1d" in data:
+                    return
+                s.sendall(data)
+            if s in readable:
+                data = s.recv(4096)
+                if not data:
+                    return
+                os.write(sys.stdout.fileno(), data)
+    finally:
+        if before:
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def main(command, *args):
+    if command == "build":
+        build()
+    elif command == "accel":
+        print(accelerator())
+    elif command == "argv":
+        print("\n".join(argv(args[0], accelerator())))
+    elif command == "console":
+        console(args[0])
+    elif command == "run":
+        status, output = Agent(connect(f"{args[0]}/agent")).run(args[1], 120)
+        print(output, end="")
+        return status
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except (Missing, OSError) as e:
+        sys.exit(f"{os.path.basename(sys.argv[0])}: {e}")

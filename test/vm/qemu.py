@@ -1,0 +1,354 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""qemu.py - A real guest in qemu: everything it needs a network for.
+
+    guest in qemu ==== qrap ==== passt (host) ---- servers (outside)
+
+Addresses, traffic both ways and forwarded ports, over IPv4 and IPv6; again for
+a second guest after the first was killed; with qemu's own -netdev stream; and
+with qrap in the place of the emulator. The topology is in ../net/netlab.py,
+the guest in guest.py.
+"""
+
+import hashlib
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "net"))
+
+import guest as vm                                          # noqa: E402
+from netlab import (B, FAMILIES, HOST4, HOST6, Lab, ROUTER4,  # noqa: E402
+                    SERVER4, SERVER6, Server, check, echo_udp, echoes,
+                    expect, expect_below, main, receive, rests, tcp_each)
+
+QRAP = os.path.join(B, "qrap")
+SIZE = 32 << 20
+DATA = hashlib.shake_256(b"32 MiB that compress to nothing").digest(SIZE)
+DIGEST = hashlib.sha256(DATA).hexdigest()
+AT_ONCE = 50                    # connections
+NAME, NAME4, NAME6 = "www.example.test", "192.0.2.80", "2001:db8:80::1"
+MAC = "52:54:00:70:61:73"
+
+# Ports of the host, and of the guest where it is another.
+TCP_PORT, TCP_MAPPED, UDP_PORT, UDP_MAPPED = 7001, 7011, 7002, 7012
+MAPPED = 1000                   # further on in the guest
+PASST = ["-t", f"{TCP_PORT},{TCP_MAPPED}:{TCP_MAPPED + MAPPED}",
+         "-u", f"{UDP_PORT},{UDP_MAPPED}:{UDP_MAPPED + MAPPED}",
+         "-D", SERVER4, "-D", SERVER6, "-S", "example.test"]
+
+
+def at(addr):
+    """An address as socat and URLs want it."""
+    return f"[{addr}]" if ":" in addr else addr
+
+
+def settings(text):
+    """NAME=VALUE lines, as a dictionary."""
+    return dict(line.split("=", 1) for line in text.splitlines()
+                if "=" in line)
+
+
+#
+# Checks, each with a guest that is up.
+#
+
+def addresses(guest, name):
+    """When the guest asks, then it is given the host's addresses."""
+    with check(f"{name}: the guest configures its network"):
+        guest.run("net", 60)
+    with check(f"{name}: DHCP lease"):
+        lease = settings(guest.run("cat /run/lease4"))
+        expect("address", f"{lease['ip']}/{lease['mask']}", f"{HOST4}/24")
+        expect("router", lease["router"], ROUTER4)
+        expect("resolver", lease["dns"], SERVER4)
+        expect("search list", lease["search"], "example.test")
+        expect("MTU", lease["mtu"], "65520")
+    with check(f"{name}: router advertisement"):
+        heard = " ".join(guest.run("cat /run/ra").split())
+        for what in (f"Recursive DNS server : {SERVER6}",
+                     "DNS search list : example.test",
+                     "Prefix : 2001:db8:1::/64", "MTU : 65520"):
+            expect(f"'{what}' in {heard}", what in heard, True)
+        own = guest.run("ip -6 addr show dev eth0")
+        expect("address from the prefix advertised",
+               f"inet6 2001:db8:1:0:{eui64(MAC)}/64" in
+               own.replace("2001:db8:1::", "2001:db8:1:0:"), True)
+        expect("default route", "default via fe80:" in
+               guest.run("ip -6 route"), True)
+    with check(f"{name}: DHCPv6 lease"):
+        lease = settings(guest.run("cat /run/lease6"))
+        expect("address", lease["new_ip6_address"], HOST6)
+        expect("resolver", lease["new_dhcp6_name_servers"], SERVER6)
+        expect("search list", lease["new_dhcp6_domain_search"].strip("."),
+               "example.test")
+
+
+def eui64(mac):
+    """The interface identifier that a MAC address makes (RFC 4291, 2.5.1)."""
+    b = bytes.fromhex(mac.replace(":", ""))
+    b = bytes([b[0] ^ 2]) + b[1:3] + b"\xff\xfe" + b[3:]
+    return ":".join(f"{n:x}" for n in struct.unpack("!4H", b))
+
+
+def ping(guest, name):
+    """When the guest asks a host outside, then that answers each time."""
+    for family, addr in FAMILIES:
+        with check(f"{name}: ping{family} a host outside"):
+            out = guest.run(f"ping -c 3 -W 5 {addr}")
+            expect("answers in " + out, "3 packets received" in out, True)
+
+
+def digest_of(conn):
+    digest = hashlib.sha256()
+    while part := conn.recv(1 << 18):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+@tcp_each
+def take_and_tell(conn):
+    """A server: takes a stream to its end, answers its SHA-256."""
+    conn.sendall(digest_of(conn).encode())
+
+
+@tcp_each
+def give(conn):
+    """A server: sends the data, and its end."""
+    conn.sendall(DATA)
+
+
+def transfers(lab, guest, name):
+    """When 32 MiB go either way, then they arrive as they were."""
+    guest.run(f"head -c {SIZE} /dev/urandom >/tmp/data")
+    sent = guest.run("sha256sum </tmp/data").split()[0]
+    for family, addr in FAMILIES:
+        with check(f"{name}: tcp{family}, 32 MiB out"), \
+                Server(lab.outside.bind(addr), take_and_tell) as server:
+            got = guest.run(f"socat -t 60 - TCP:{at(addr)}:{server.port} "
+                            "</tmp/data", 120)
+            expect("SHA-256", got, sent)
+        with check(f"{name}: tcp{family}, 32 MiB in"), \
+                Server(lab.outside.bind(addr), give) as server:
+            got = guest.run(f"socat -u TCP:{at(addr)}:{server.port} - | "
+                            "sha256sum", 120)
+            expect("SHA-256", got.split()[0], DIGEST)
+
+
+def udp(lab, guest, name):
+    """When the guest sends datagrams, then each comes back as it was."""
+    for family, addr in FAMILIES:
+        with check(f"{name}: udp{family} echo"), \
+                Server(lab.outside.bind(addr, 0, socket.SOCK_DGRAM),
+                       echo_udp) as server:
+            to = f"UDP:{at(addr)}:{server.port}"
+            for size in 1, 1400, 9000:
+                got = guest.run(f"head -c {size} /tmp/data | socat -b 65536 "
+                                f"-t 3 - {to},shut-none | sha256sum")
+                expect(f"SHA-256 of {size} bytes", got,
+                       guest.run(f"head -c {size} /tmp/data | sha256sum"))
+
+
+def forwarded(lab, guest, name):
+    """When a port is forwarded, then who connects outside gets the guest."""
+    pids = []
+    for port in TCP_PORT, TCP_MAPPED + MAPPED:
+        pids += guest.run(f"socat TCP6-LISTEN:{port},fork,ipv6only=0,"
+                          "reuseaddr EXEC:cat >/dev/null 2>&1 & "
+                          "echo $!").split()
+    for port in UDP_PORT, UDP_MAPPED + MAPPED:
+        pids += guest.run(f"socat UDP6-LISTEN:{port},fork,ipv6only=0 "
+                          "EXEC:cat >/dev/null 2>&1 & echo $!").split()
+    guest.run("until [ $(netstat -ltnu | grep -c ':[78]0[01]') -ge 4 ]; do "
+              "sleep 0.1; done", 10)
+
+    for family, addr in ("4", HOST4), ("6", HOST6):
+        for port in TCP_PORT, TCP_MAPPED:
+            with check(f"{name}: tcp{family} port {port} forwarded"), \
+                    lab.outside.connect(addr, port) as s:
+                echoes(s)
+        for port in UDP_PORT, UDP_MAPPED:
+            with check(f"{name}: udp{family} port {port} forwarded"), \
+                    lab.outside.connect(addr, port, 10,
+                                        socket.SOCK_DGRAM) as s:
+                s.send(DATA[:1000])
+                expect("echo", s.recv(65536), DATA[:1000])
+    guest.run(f"kill {' '.join(pids)}")
+
+
+def dns_answer(query):
+    """The answer to a DNS query (RFC 1035, 4.1): NAME's address."""
+    end = query.index(b"\0", 12) + 5
+    kind, = struct.unpack("!H", query[end - 4:end - 2])
+    if kind == 1:
+        data = socket.inet_pton(socket.AF_INET, NAME4)
+    else:
+        data = socket.inet_pton(socket.AF_INET6, NAME6)
+    return (query[:2] + struct.pack("!5H", 0x8180, 1, 1, 0, 0) +
+            query[12:end] + b"\xc0\x0c" +
+            struct.pack("!HHIH", kind, 1, 60, len(data)) + data)
+
+
+def answer_dns(sock):
+    query, peer = sock.recvfrom(4096)
+    sock.sendto(dns_answer(query), peer)
+
+
+def dns(lab, guest, name):
+    """When the guest looks a name up, then its resolvers answer."""
+    for family, addr in FAMILIES:
+        with check(f"{name}: the resolver given over IPv{family}"):
+            known = guest.run("cat /etc/resolv.conf")
+            expect(f"{addr} in {known}", f"nameserver {addr}\n" in known, True)
+        with check(f"{name}: dns{family} lookup"), \
+                Server(lab.outside.bind(addr, 53, socket.SOCK_DGRAM),
+                       answer_dns):
+            out = guest.run(f"nslookup {NAME} {addr}")
+            for answer in NAME4, NAME6:
+                expect(f"{answer} in {out}", answer in out, True)
+    with check(f"{name}: dns as resolv.conf has it"), \
+            Server(lab.outside.bind(SERVER4, 53, socket.SOCK_DGRAM),
+                   answer_dns), \
+            Server(lab.outside.bind(SERVER6, 53, socket.SOCK_DGRAM),
+                   answer_dns):
+        out = guest.run(f"nslookup {NAME}")
+        expect(f"{NAME4} in {out}", NAME4 in out, True)
+
+
+def at_once(lab, guest, name):
+    """When 50 connect, half over each family, then all are held at once.
+
+    The server answers nobody before all of them are there.
+    """
+    everyone = threading.Barrier(AT_ONCE)
+
+    @tcp_each
+    def answer(conn):
+        who = receive(conn, 8)
+        everyone.wait(60)
+        conn.sendall(b"hello, " + who)
+
+    with check(f"{name}: {AT_ONCE} connections at once"), \
+            Server(lab.outside.bind(SERVER4), answer) as server4, \
+            Server(lab.outside.bind(SERVER6), answer) as server6:
+        script = "rm -rf /tmp/all; mkdir /tmp/all; "
+        for i in range(AT_ONCE):
+            server, addr = ((server4, SERVER4), (server6, SERVER6))[i % 2]
+            script += (f"printf %08d {i} | socat -t 60 - "
+                       f"TCP:{at(addr)}:{server.port} >/tmp/all/{i:03} & ")
+        guest.run(script + "wait", 120)
+        expect("answers", guest.run("cat /tmp/all/*"),
+               "".join(f"hello, {i:08}" for i in range(AT_ONCE)))
+
+
+def refused(guest, name):
+    """When nobody listens on a port, then the guest hears so at once."""
+    for family, addr in FAMILIES:
+        with check(f"{name}: tcp{family} to a closed port is refused"):
+            began = time.monotonic()
+            _, out = guest.agent.run(f"socat - TCP:{at(addr)}:1")
+            expect(f"refusal in {out}", "Connection refused" in out, True)
+            expect_below("seconds", time.monotonic() - began, 3)
+
+
+def everything(lab, guest, name):
+    addresses(guest, name)
+    ping(guest, name)
+    transfers(lab, guest, name)
+    udp(lab, guest, name)
+    forwarded(lab, guest, name)
+    dns(lab, guest, name)
+    at_once(lab, guest, name)
+    refused(guest, name)
+
+
+def some(lab, guest, name):
+    """Enough to tell that the guest is on the network."""
+    addresses(guest, name)
+    ping(guest, name)
+    for family, addr in FAMILIES:
+        with check(f"{name}: tcp{family}, 32 MiB in"), \
+                Server(lab.outside.bind(addr), give) as server:
+            got = guest.run(f"socat -u TCP:{at(addr)}:{server.port} - | "
+                            "sha256sum", 120)
+            expect("SHA-256", got.split()[0], DIGEST)
+
+
+#
+# The guests.
+#
+
+DEVICE = f"virtio-net-pci,netdev=n,mac={MAC}"
+
+
+class Guests:
+    """Starts guests in the guest's namespace, where there is no network."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.accel = vm.accelerator()
+
+    def spawn(self, *cmd, **kw):
+        env = dict(os.environ, PASST_SOCKET=self.lab.socket)
+        return self.lab.guest.spawn(*cmd, env=env, **kw)
+
+    def run(self, name, story, network, wrap=()):
+        """A guest from power on to power failure."""
+        with check(f"{name}: boots"):
+            guest = vm.Guest(self.accel, self.spawn, network, wrap)
+            try:
+                story(self.lab, guest, name)
+            finally:
+                guest.kill()
+
+    def through_qrap(self, name):
+        self.run(name, everything,
+                 ["-netdev", "socket,id=n,fd=5", "-device", DEVICE],
+                 [QRAP, "5"])
+
+    def stream(self, name):
+        self.run(name, some,
+                 ["-netdev", "stream,id=n,server=off,addr.type=unix,"
+                  f"addr.path={self.lab.socket}", "-device", DEVICE])
+
+    def emulator(self, name):
+        """qrap instead of qemu, with a network that it is to replace."""
+        argv = vm.argv
+        vm.argv = lambda *args: [QRAP] + argv(*args)[1:]
+        try:
+            self.run(name, some, ["-netdev", "user,id=n", "-device",
+                                  f"e1000,netdev=n,mac={MAC}"])
+        finally:
+            vm.argv = argv
+
+
+def story():
+    """Given passt, when guests come and go, then each has the network."""
+    with Lab(standin=False) as lab:
+        passt = lab.passt(*PASST)
+        guests = Guests(lab)
+        guests.through_qrap("first guest")
+        with check("after the first guest was killed, passt rests"):
+            rests(passt)
+        guests.through_qrap("second guest")
+        guests.stream("netdev stream")
+        guests.emulator("qrap as emulator")
+        with check("after all, passt is there and rests"):
+            expect("alive", passt.alive(), True)
+            rests(passt)
+
+
+if __name__ == "__main__":
+    try:
+        vm.build()
+        subprocess.run([vm.EMULATOR, "-version"], check=True,
+                       stdout=subprocess.DEVNULL)
+    except (vm.Missing, FileNotFoundError) as e:
+        print(f"skip qemu: {e}")
+        sys.exit(0)
+    main(story)
