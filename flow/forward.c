@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * forward.c - Addresses on the way out and in, and the sockets of flows.
+ * Called by the protocols for each new flow; calls sockets.
+ *
+ * A guest that shares the host's address can't name the host itself: an
+ * address of its own, usually the gateway's, stands for the host's loopback,
+ * and the host's traffic to the guest seems to come from there.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "flow/forward.h"
+#include "util.h"
+
+/* same() - Whether two addresses are the same and not "none" */
+static bool same(const struct in6_addr *a, const struct in6_addr *b)
+{
+	return !addr_is_none(a) && addr_eq(a, b);
+}
+
+/**
+ * fwd_out() - Where a destination of the guest really is
+ * @m:		translation
+ * @dst:	address the guest sends to
+ * @host:	set to the address to connect to, on success only
+ *
+ * The guest reaches the host's loopback by the address that stands for it and
+ * in no other way: services that listen there trust who can reach them.
+ *
+ * Return: false if no flow can lead there: none, multicast, broadcast, loopback
+ */
+bool fwd_out(const struct fwd_map *m, const struct in6_addr *dst,
+	     struct in6_addr *host)
+{
+	struct in6_addr to = *dst;
+
+	if (same(dst, &m->host4))
+		to = addr_from_v4((struct in_addr){ htonl(INADDR_LOOPBACK) });
+	else if (same(dst, &m->host6))
+		to = in6addr_loopback;
+	else if (same(dst, &m->map_guest4))
+		to = m->guest4;
+	else if (same(dst, &m->map_guest6))
+		to = m->guest6;
+	else if (addr_is_loopback(dst))
+		return false;
+
+	if (!addr_is_unicast(&to) && !addr_is_loopback(&to))
+		return false;
+
+	*host = to;
+	return true;
+}
+
+/**
+ * fwd_in() - As whom the guest sees a peer of the host
+ * @m:		translation
+ * @peer:	source address of what came in
+ * @seen:	set to the source address for the guest, on success only
+ *
+ * The host's loopback and the addresses that guest and host share mean the
+ * guest itself inside of it. An address that leads back to where the peer is
+ * stands for it: for the shared ones, that of --map-guest-addr comes first.
+ *
+ * Return: false if there is none, so that the guest can't be reached from
+ *	   there: the flow is refused
+ */
+bool fwd_in(const struct fwd_map *m, const struct in6_addr *peer,
+	    struct in6_addr *seen)
+{
+	const struct in6_addr *as = peer;
+	bool v4 = addr_is_v4(peer);
+
+	if (same(peer, &m->guest4) && !addr_is_none(&m->map_guest4))
+		as = &m->map_guest4;
+	else if (same(peer, &m->guest6) && !addr_is_none(&m->map_guest6))
+		as = &m->map_guest6;
+	else if (addr_is_loopback(peer) || same(peer, &m->guest4) ||
+		 same(peer, &m->guest6))
+		as = v4 ? &m->host4 : &m->host6;
+
+	if (addr_is_none(as))
+		return false;
+
+	*seen = *as;
+	return true;
+}
+
+/**
+ * bind_port() - Give a socket its source address and port
+ * @fd:		socket
+ * @addr:	address of the family of @fd, may be its wildcard
+ * @port:	host order, 0: any
+ * @scope:	interface index for a link-local address
+ *
+ * A port that is taken or not permitted is no error: the kernel chooses. If
+ * it may choose at connect(), a TCP port is taken for that destination only.
+ *
+ * Return: 0, or -errno
+ */
+static int bind_port(int fd, const struct in6_addr *addr, uint16_t port,
+		     uint32_t scope)
+{
+	union sockaddr_any sa;
+	socklen_t len;
+	int one = 1;
+
+	len = sockaddr_set(&sa, addr, port, scope);
+	if (port) {
+		if (!bind(fd, &sa.sa, len))
+			return 0;
+		if (errno != EADDRINUSE && errno != EACCES)
+			return -errno;
+		len = sockaddr_set(&sa, addr, 0, scope);
+	}
+
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+	return bind(fd, &sa.sa, len) ? -errno : 0;
+}
+
+/**
+ * bind_source() - Bind a flow's socket as asked for
+ * @fd:		socket
+ * @m:		translation
+ * @host:	where it is going to be connected to
+ * @port:	source port, host order; 0: any
+ *
+ * What is said about our source does not apply on the way to the host's
+ * loopback, which is on no other interface and takes no other's address.
+ *
+ * Return: 0, or -errno
+ */
+static int bind_source(int fd, const struct fwd_map *m,
+		       const struct in6_addr *host, uint16_t port)
+{
+	bool v4 = addr_is_v4(host), local = addr_is_loopback(host);
+	struct in6_addr addr = v4 ? m->out4 : m->out6;
+	const char *ifname = v4 ? m->if4 : m->if6;
+	int one = 1;
+
+	/* An IPv6 wildcard would take the port for IPv4, too. */
+	if (!v4)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+
+	if (!local && *ifname &&
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname,
+		       (socklen_t)strlen(ifname)))
+		return -errno;
+
+	if (local || addr_is_none(&addr)) {
+		if (!port)
+			return 0;
+		addr = v4 ? addr_from_v4((struct in_addr){ INADDR_ANY }) :
+			    in6addr_any;
+	}
+
+	return bind_port(fd, &addr, port, m->scope);
+}
+
+/**
+ * fwd_socket() - A socket for a flow from the guest, to be connected
+ * @m:		translation
+ * @host:	where to, from fwd_out()
+ * @type:	SOCK_*; the socket is non-blocking and closed on exec
+ * @proto:	IPPROTO_*
+ * @port:	source port or echo identifier to have if it is free, host
+ *		order; 0: any
+ *
+ * Return: socket of the family of @host, or -errno: -EMFILE, -ENFILE, -ENOBUFS
+ *	   and -ENOMEM if there are too many, -EADDRNOTAVAIL or -ENODEV if the
+ *	   host does not have the source address or interface (any more)
+ */
+int fwd_socket(const struct fwd_map *m, const struct in6_addr *host,
+	       int type, int proto, uint16_t port)
+{
+	int fd, rc;
+
+	fd = socket(addr_family(host), type | SOCK_NONBLOCK | SOCK_CLOEXEC,
+		    proto);
+	if (fd < 0)
+		return -errno;
+
+	rc = bind_source(fd, m, host, port);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+
+	return fd;
+}
