@@ -464,6 +464,21 @@ void tap_init(struct tap *t, struct link *link, const uint8_t mac[MAC_LEN])
 }
 
 /**
+ * tap_guest_new() - Another guest: what was learned of the last one is gone
+ * @t:		the guest's side
+ * @addr4:	the IPv4 address it is going to be given, none: none
+ * @addr6:	likewise for IPv6
+ */
+void tap_guest_new(struct tap *t, const struct in6_addr *addr4,
+		   const struct in6_addr *addr6)
+{
+	memset(t->guest_mac, 0xff, MAC_LEN);
+	t->addr4 = *addr4;
+	t->addr6 = *addr6;
+	t->addr6_ll = ADDR_NONE;
+}
+
+/**
  * tap_input() - Receive a batch of frames and parse them into @t->pkt
  * @t:		the guest's side
  *

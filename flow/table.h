@@ -24,7 +24,6 @@ enum event_type {
 	EVENT_LINK,		/* the guest's frames */
 	EVENT_LINK_LISTEN,	/* a new guest */
 	EVENT_SIGNAL,
-	EVENT_NETLINK,
 	EVENT_LISTENER,		/* a forwarded port; index is the listener */
 	EVENT_FLOW,		/* a flow's socket; index is the slot */
 };

@@ -1,0 +1,622 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * passt.c - The program: start-up, the one epoll loop, and the only file that
+ * sees every part.
+ *
+ * A pass of the loop: events are handed to the part that they are for, timers
+ * that are due likewise; then what the pass owes the guest is sent, in one
+ * system call.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "checksum.h"
+#include "host/log.h"
+#include "host/sandbox.h"
+#include "passt.h"
+
+#define EVENTS		256	/* taken from epoll at once */
+#define REFILLS		64	/* batches of frames before sockets' turn */
+#define DESCRIPTORS	64	/* kept for what is neither flow nor port */
+
+/* dispatch_udp() - What is for us is answered here, the rest goes out */
+static void dispatch_udp(struct passt *p, const struct pkt *run, unsigned int n,
+			 uint64_t now)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		if (!dhcp_input(&p->answer, &run[i]) &&
+		    !dhcpv6_input(&p->answer, &run[i]))
+			break;
+	}
+	if (i < n && p->conf.udp)
+		udp_input(&p->udp, run + i, n - i, now);
+}
+
+static void dispatch_icmp(struct passt *p, const struct pkt *run,
+			  unsigned int n, uint64_t now)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		if (!ndp_input(&p->answer, &run[i], now) && p->conf.icmp)
+			icmp_input(&p->icmp, &run[i], now);
+	}
+}
+
+/**
+ * dispatch() - Hand packets of one flow to the part they are for
+ * @p:		the program
+ * @run:	packets
+ * @n:		how many
+ * @now:	ms
+ */
+static void dispatch(struct passt *p, const struct pkt *run, unsigned int n,
+		     uint64_t now)
+{
+	bool v4 = run->etype != ETH_P_IPV6;
+
+	if (v4 ? !p->conf.ipv4 : !p->conf.ipv6)
+		return;
+
+	if (run->etype == ETH_P_ARP) {
+		for (; n; n--, run++)
+			arp_input(&p->answer, run);
+	} else if (run->proto == IPPROTO_UDP) {
+		dispatch_udp(p, run, n, now);
+	} else if (run->proto == IPPROTO_TCP) {
+		if (p->conf.tcp)
+			tcp_input(&p->tcp, run, n, now);
+	} else {
+		dispatch_icmp(p, run, n, now);
+	}
+}
+
+/* watch() - Wait for a descriptor that is no flow's; 0 or -errno */
+static int watch(int epfd, int fd, uint32_t events, enum event_type type)
+{
+	struct epoll_event ev = {
+		.events = events, .data.u64 = event_token(type, 0, 0),
+	};
+
+	return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+}
+
+/* show_counters() - Those that are not zero, on one line each part */
+static void show_counters(const struct passt *p)
+{
+	const struct {
+		const char *const *name;
+		const uint64_t *count;
+		unsigned int n;
+	} part[] = {
+		{ tap_counter_name, p->tap.count, TAP_COUNTERS },
+		{ tcp_counter_name, p->tcp.count, TCP_COUNTERS },
+		{ udp_counter_name, p->udp.count, UDP_COUNTERS },
+		{ icmp_counter_name, p->icmp.count, ICMP_COUNTERS },
+	};
+	unsigned int i, j;
+
+	info("counters: flows %u", p->flows.used);
+	for (i = 0; i < ARRAY_SIZE(part); i++) {
+		for (j = 0; j < part[i].n; j++) {
+			if (part[i].count[j])
+				info("counters: %s %llu", part[i].name[j],
+				     (unsigned long long)part[i].count[j]);
+		}
+	}
+}
+
+/* guest_up() - A guest has connected, on @fd, which is the link's now */
+static void guest_up(struct passt *p, int fd, uint64_t now)
+{
+	struct lease *lease = &p->conf.lease;
+
+	if (stream_open(&p->stream, fd)) {
+		warn("no memory for a guest");
+		return;
+	}
+	if (p->conf.pcap)
+		pcap_attach(&p->pcap, &p->stream.link);
+	if (watch(p->epfd, fd, EPOLLIN, EVENT_LINK) ||
+	    watch(p->epfd_link, fd, EPOLLIN | EPOLLOUT, EVENT_LINK)) {
+		warn("can't wait for the guest: %s", strerror(errno));
+		link_close(&p->stream.link);
+		return;
+	}
+
+	tap_guest_new(&p->tap, &lease->addr4, &lease->addr6);
+	answer_guest_up(&p->answer, now);
+	info("guest connected");
+}
+
+/* guest_down() - The guest has left, or its link has failed */
+static void guest_down(struct passt *p, int error)
+{
+	if (error == -ECONNRESET || error == -EPIPE)
+		info("guest disconnected");
+	else
+		warn("guest's link closed: %s", strerror(-error));
+
+	tcp_guest_gone(&p->tcp);
+	udp_guest_gone(&p->udp);
+	icmp_guest_gone(&p->icmp);
+	link_close(&p->stream.link);
+	if (p->conf.one_off)
+		p->quit = true;
+}
+
+/* guest_accept() - One at a time: a second one is turned away */
+static void guest_accept(struct passt *p, uint64_t now)
+{
+	int fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (!link_up(&p->stream.link)) {
+		guest_up(p, fd, now);
+		return;
+	}
+	close(fd);
+	LOG_LIMITED(LOG_INFO, "a second guest was turned away: one is connected, and each needs a passt of its own");
+}
+
+/* guest_frames() - Frames wait on the link */
+static void guest_frames(struct passt *p, uint64_t now)
+{
+	struct link *l = &p->stream.link;
+	unsigned int i, n, refills;
+	int rc;
+
+	for (refills = 0; refills < REFILLS; refills++) {
+		rc = tap_input(&p->tap);
+		for (i = 0; i < p->tap.npkt; i += n) {
+			n = tap_run(&p->tap, i);
+			dispatch(p, &p->tap.pkt[i], n, now);
+		}
+		if (rc < 0) {
+			guest_down(p, rc);
+			return;
+		}
+		link_release(l);
+		if (!l->more)
+			return;
+	}
+}
+
+static void on_signal(struct passt *p)
+{
+	struct signalfd_siginfo si;
+
+	if (read(p->signals, &si, sizeof(si)) != sizeof(si))
+		return;
+	if (si.ssi_signo == SIGUSR1)
+		show_counters(p);
+	else
+		p->quit = true;
+}
+
+static void on_listener(struct passt *p, uint32_t index, uint64_t now)
+{
+	const struct listener *l = &p->fwd.listeners[index];
+
+	if (p->fwd.rules[l->rule].proto == IPPROTO_TCP)
+		tcp_listener(&p->tcp, index, now);
+	else
+		udp_listener(&p->udp, index, now);
+}
+
+static void on_flow(struct passt *p, uint64_t token, uint32_t events,
+		    uint64_t now)
+{
+	struct flow *f = flow_from_token(&p->flows, token);
+
+	if (!f)			/* gone, by an earlier event of this pass */
+		return;
+	if (f->key.proto == IPPROTO_TCP)
+		tcp_event(&p->tcp, f, events, now);
+	else if (f->key.proto == IPPROTO_UDP)
+		udp_event(&p->udp, f, events, now);
+	else
+		icmp_event(&p->icmp, f, events, now);
+}
+
+static void on_event(struct passt *p, const struct epoll_event *ev,
+		     uint64_t now)
+{
+	uint64_t token = ev->data.u64;
+
+	switch (event_type(token)) {
+	case EVENT_LINK:
+		if (ev->events & ~(uint32_t)EPOLLOUT)
+			guest_frames(p, now);
+		break;
+	case EVENT_LINK_LISTEN:
+		guest_accept(p, now);
+		break;
+	case EVENT_SIGNAL:
+		on_signal(p);
+		break;
+	case EVENT_LISTENER:
+		on_listener(p, event_index(token), now);
+		break;
+	case EVENT_FLOW:
+		on_flow(p, token, ev->events, now);
+		break;
+	}
+}
+
+static void on_timer(struct passt *p, struct timer *timer, uint64_t now)
+{
+	struct flow *f;
+
+	if (timer->type == TIMER_RA) {
+		ndp_timer(&p->answer, now);
+		return;
+	}
+	f = container_of(timer, struct flow, timer);
+	if (f->key.proto == IPPROTO_TCP)
+		tcp_timer(&p->tcp, f, now);
+	else if (f->key.proto == IPPROTO_UDP)
+		udp_timer(&p->udp, f, now);
+	else
+		icmp_timer(&p->icmp, f, now);
+}
+
+/**
+ * pass_end() - Send what the pass owes the guest
+ * @p:		the program
+ * @now:	ms
+ *
+ * Return: whether there is more to send that waits for nothing
+ */
+static bool pass_end(struct passt *p, uint64_t now)
+{
+	struct link *l = &p->stream.link;
+	bool more = false;
+	int rc;
+
+	if (!link_up(l))
+		return false;
+
+	tcp_pass_end(&p->tcp);
+	rc = link_flush(l);
+	if (rc > 0) {
+		more = tcp_resume(&p->tcp, now);
+		tcp_pass_end(&p->tcp);
+		rc = link_flush(l);
+	}
+	if (rc < 0)
+		guest_down(p, rc);
+	return rc > 0 && (more || l->more);
+}
+
+static void show_stats(struct passt *p, uint64_t now)
+{
+	if (!p->conf.stats || now < p->stats_due)
+		return;
+	p->stats_due = now + p->conf.stats * SEC;
+	show_counters(p);
+}
+
+static void loop(struct passt *p)
+{
+	struct epoll_event ev[EVENTS];
+	struct timer *timer;
+	bool more = false;
+	uint64_t now;
+	int i, n;
+
+	while (!p->quit) {
+		n = epoll_wait(p->stream.link.blocked ? p->epfd_link : p->epfd,
+			       ev, EVENTS,
+			       more ? 0 : timers_wait(&p->timers, now_ms()));
+		now = now_ms();
+		for (i = 0; i < n; i++)
+			on_event(p, &ev[i], now);
+		while ((timer = timers_expire(&p->timers, now)))
+			on_timer(p, timer, now);
+		more = pass_end(p, now);
+		show_stats(p, now);
+	}
+}
+
+/* forward_rules() - Read -t and -u; false: an error was shown */
+static bool forward_rules(struct passt *p)
+{
+	const struct {
+		const char *option;
+		const char **spec;
+		uint8_t proto;
+	} kind[] = {
+		{ "--tcp-ports", p->conf.tcp_spec, IPPROTO_TCP },
+		{ "--udp-ports", p->conf.udp_spec, IPPROTO_UDP },
+	};
+	const char **spec;
+	unsigned int i;
+	char why[256];
+
+	p->fwd.ipv4 = p->conf.ipv4;
+	p->fwd.ipv6 = p->conf.ipv6;
+	for (i = 0; i < ARRAY_SIZE(kind); i++) {
+		for (spec = kind[i].spec; *spec; spec++) {
+			if (!fwd_parse(&p->fwd, kind[i].proto, *spec, why,
+				       sizeof(why)))
+				continue;
+			conf_error(kind[i].option, *spec, "%s", why);
+			return false;
+		}
+	}
+	return *p->conf.udp_spec || !fwd_mirror_udp(&p->fwd);
+}
+
+/* either() - The first of two addresses that is one */
+static struct in6_addr either(const struct in6_addr *a,
+			      const struct in6_addr *b)
+{
+	return addr_is_none(a) ? *b : *a;
+}
+
+/* forward_map() - How addresses change on the way in and out */
+static void forward_map(struct passt *p)
+{
+	struct in6_addr none = ADDR_NONE;
+	struct fwd_map *m = &p->fwd.map;
+	struct conf *c = &p->conf;
+
+	if (!c->no_map_loopback) {
+		m->host4 = either(&c->map_loopback4,
+				  c->map_gw ? &c->gw4 : &none);
+		m->host6 = either(&c->map_loopback6,
+				  c->map_gw ? &c->gw6 : &none);
+	}
+	m->guest4 = c->lease.addr4;
+	m->guest6 = c->lease.addr6;
+	m->map_guest4 = c->map_guest4;
+	m->map_guest6 = c->map_guest6;
+	m->out4 = c->out4;
+	m->out6 = c->out6;
+	memcpy(m->if4, c->out_if4, sizeof(m->if4));
+	memcpy(m->if6, c->out_if6, sizeof(m->if6));
+	m->scope = c->ifindex;
+}
+
+/* connect_parts() - Each part learns what it works with */
+static void connect_parts(struct passt *p)
+{
+	struct lease *lease = &p->conf.lease;
+	struct link *l = &p->stream.link;
+
+	l->fd = -1;
+	tap_init(&p->tap, l, lease->mac);
+	p->tap.own4 = lease->gw4;
+	p->tap.own6 = lease->gw6;
+	answer_init(&p->answer, &p->tap, lease, &p->timers, TIMER_RA);
+
+	p->icmp.tap = p->udp.tap = p->tcp.tap = &p->tap;
+	p->icmp.flows = p->udp.flows = p->tcp.flows = &p->flows;
+	p->icmp.timers = p->udp.timers = p->tcp.timers = &p->timers;
+	p->icmp.fwd = p->udp.fwd = p->tcp.fwd = &p->fwd;
+	p->udp.icmp = p->tcp.icmp = &p->icmp;
+	p->tcp.mtu = lease->mtu ? lease->mtu : CONF_MTU;
+	icmp_init(&p->icmp);
+	udp_init(&p->udp);
+	tcp_init(&p->tcp);
+}
+
+/* failed() - A step of start-up failed */
+static int failed(const char *what, int error)
+{
+	err("%s: %s", what, strerror(error));
+	return -1;
+}
+
+/* open_events() - The two epoll sets, and signals; 0 or -1 */
+static int open_events(struct passt *p)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	p->epfd = epoll_create1(EPOLL_CLOEXEC);
+	p->epfd_link = epoll_create1(EPOLL_CLOEXEC);
+	p->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (p->epfd < 0 || p->epfd_link < 0 || p->signals < 0)
+		return failed("epoll or signalfd", errno);
+	if (watch(p->epfd, p->signals, EPOLLIN, EVENT_SIGNAL) ||
+	    watch(p->epfd_link, p->signals, EPOLLIN, EVENT_SIGNAL))
+		return failed("epoll", errno);
+	return 0;
+}
+
+/* open_socket() - Where the guest connects; 0 or -1, an error was shown */
+static int open_socket(struct passt *p)
+{
+	char *path = p->conf.socket_path, used[sizeof(p->conf.socket_path)];
+
+	p->listener = -1;
+	if (p->conf.fd >= 0)
+		return 0;
+
+	p->listener = stream_listen(path, used, sizeof(used));
+	if (p->listener < 0) {
+		conf_error("--socket", used, "%s: give a path that can be created and that no other passt uses",
+			   strerror(-p->listener));
+		return -1;
+	}
+	memcpy(path, used, sizeof(used));
+	if (watch(p->epfd, p->listener, EPOLLIN, EVENT_LINK_LISTEN) ||
+	    watch(p->epfd_link, p->listener, EPOLLIN, EVENT_LINK_LISTEN))
+		return failed("epoll", errno);
+	return 0;
+}
+
+/* open_files() - Those that root may be needed for; 0 or -1, error shown */
+static int open_files(struct passt *p)
+{
+	const char *pid = p->conf.pid_file;
+
+	p->pid_fd = -1;
+	if (pid) {
+		p->pid_fd = open(pid, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC,
+				 0644);
+		if (p->pid_fd < 0) {
+			conf_error("--pid", pid, "%s: give a path that can be created",
+				   strerror(errno));
+			return -1;
+		}
+	}
+	if (p->conf.pcap && pcap_open(&p->pcap, p->conf.pcap)) {
+		conf_error("--pcap", p->conf.pcap, "%s: give a path that can be created",
+			   strerror(errno));
+		return -1;
+	}
+	if (p->conf.log_file &&
+	    log_to_file(p->conf.log_file, p->conf.log_size)) {
+		conf_error("--log-file", p->conf.log_file, "%s: give a path that can be created",
+			   strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+/**
+ * open_all() - Everything that start-up can fail at
+ * @p:		the program, configured
+ *
+ * Flows get what forwarded ports leave: a quarter of the descriptors at least.
+ *
+ * Return: 0, or -1: one line was shown
+ */
+static int open_all(struct passt *p)
+{
+	size_t slot = MAX(tcp_flow_size(),
+			  MAX(udp_flow_size(), icmp_flow_size()));
+	unsigned int fds = sandbox_raise_nofile();
+
+	if (open_events(p) || open_socket(p) || open_files(p))
+		return -1;
+
+	/* Flows of echo have no descriptor of their own: twice as many. */
+	if (flow_table_init(&p->flows, slot, 2 * fds, p->epfd))
+		return failed("flow table", ENOMEM);
+	return fwd_listen(&p->fwd, fds - MIN(fds, DESCRIPTORS) - fds / 4,
+			  p->epfd);
+}
+
+/* write_pid() - Of the process that goes on */
+static void write_pid(const struct passt *p, pid_t pid)
+{
+	if (p->pid_fd >= 0 && dprintf(p->pid_fd, "%d\n", (int)pid) < 0)
+		warn("%s: %s", p->conf.pid_file, strerror(errno));
+}
+
+/**
+ * background() - Go on as a daemon; the parent tells the shell that we accept
+ * @p:		the program, ready
+ *
+ * Return: 0 in the daemon; -1 if there can't be one
+ */
+static int background(struct passt *p)
+{
+	pid_t pid;
+	int null;
+
+	if (p->conf.foreground) {
+		write_pid(p, getpid());
+		return 0;
+	}
+
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	pid = null < 0 ? -1 : fork();
+	if (pid < 0)
+		return failed("can't go to the background, use --foreground",
+			      errno);
+	if (pid) {
+		write_pid(p, pid);
+		_exit(EXIT_SUCCESS);
+	}
+
+	setsid();
+	if (chdir("/"))
+		debug("chdir: %s", strerror(errno));
+	if (!p->conf.log_file)
+		log_to_syslog("passt");
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+	close(null);
+	return 0;
+}
+
+/* finish() - Leave nothing behind that we can remove */
+static void finish(struct passt *p)
+{
+	if (p->listener >= 0)
+		unlink(p->conf.socket_path);
+	if (p->conf.pid_file)
+		unlink(p->conf.pid_file);
+	if (p->conf.pcap)
+		pcap_close(&p->pcap);
+	link_close(&p->stream.link);
+	fwd_free(&p->fwd);
+	flow_table_free(&p->flows);
+}
+
+/* start() - From the command line to the first pass; 0 or -1, error shown */
+static int start(struct passt *p)
+{
+	if (conf_complete(&p->conf) || !forward_rules(p))
+		return -1;
+
+	sandbox_close_fds(p->conf.fd);
+	forward_map(p);
+	timers_init(&p->timers, now_ms());
+	connect_parts(p);
+	if (open_all(p) || sandbox_drop_root(p->conf.uid, p->conf.gid) ||
+	    sandbox_lock())
+		return -1;
+
+	conf_print(&p->conf);
+	if (p->conf.icmp)
+		icmp_check_allowed(&p->icmp);
+	if (background(p))
+		return -1;
+	if (p->conf.fd >= 0)
+		guest_up(p, p->conf.fd, now_ms());
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct passt p;	/* half a megabyte: not for the stack */
+
+	csum_init();
+	switch (conf_parse(&p.conf, argc, argv)) {
+	case CONF_DONE:
+		return EXIT_SUCCESS;
+	case CONF_WRONG:
+		return EXIT_FAILURE;
+	case CONF_GO:
+		break;
+	}
+	if (conf_check(&p.conf) == CONF_WRONG || start(&p))
+		return EXIT_FAILURE;
+
+	loop(&p);
+	finish(&p);
+	return EXIT_SUCCESS;
+}
