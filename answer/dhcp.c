@@ -592,7 +592,7 @@ static void dhcp_put_must(struct wire *w, const struct dhcp_reply *r)
 	if (dhcp_leases(r))
 		dhcp_put(w, OPT_LEASE_TIME, infinite, sizeof(infinite));
 	if (r->type == DHCP_ACK && r->req->type == DHCP_DISCOVER)
-		dhcp_put(w, OPT_RAPID, NULL, 0);
+		dhcp_put(w, OPT_RAPID, &type, 0);	/* an empty one */
 }
 
 /**
