@@ -1,0 +1,741 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * dhcp.c - A DHCP client of every kind in the guest, and what it is given.
+ */
+#include "../../answer/dhcp.c"
+#include "test/unit/answer.h"
+
+#define L3		14
+#define L4		(14 + 20)
+#define MSG		(L4 + 8)	/* the message in a frame */
+#define OPTIONS		(MSG + 240)
+
+#define OURS		"\xc0\0\2\x0f"	/* 192.0.2.15 */
+#define OTHER		"\xc0\0\2\x10"
+#define SERVER		"\xc0\0\2\1"	/* 192.0.2.1 */
+
+static bool deliver(struct world *w, const struct pkt *pkt)
+{
+	return dhcp_input(&w->answer, pkt);
+}
+
+/**
+ * struct client - A message being made
+ * @m:		UDP header and message
+ * @h:		its fixed part
+ * @dst:	where it goes
+ */
+struct client {
+	uint8_t buf[2048];
+	struct wire m;
+	struct dhcp_hdr *h;
+	const char *src, *dst;
+};
+
+static void opt(struct client *c, uint8_t code, const void *data, size_t len)
+{
+	wire_u8(&c->m, code);
+	wire_u8(&c->m, (uint8_t)len);
+	wire_put(&c->m, data, len);
+}
+
+/* message() - Begin a message; without a type it is BOOTP with a cookie */
+static void message(struct client *c, uint8_t type)
+{
+	struct dhcp_hdr h = { .op = 1, .htype = 1, .hlen = 6,
+			      .xid = htonl(0x12345678) };
+
+	memcpy(h.chaddr, guest_mac, MAC_LEN);
+	c->src = "0.0.0.0";
+	c->dst = "255.255.255.255";
+	c->m = (struct wire){ .buf = c->buf, .size = sizeof(c->buf) };
+	wire_be16(&c->m, 68);
+	wire_be16(&c->m, 67);
+	wire_be32(&c->m, 0);
+	c->h = (struct dhcp_hdr *)(c->buf + c->m.len);
+	wire_put(&c->m, &h, sizeof(h));
+	wire_put(&c->m, dhcp_cookie, 4);
+	if (type)
+		opt(c, 53, &type, 1);
+}
+
+/* post() - Send the message as it stands */
+static void post(struct world *w, struct client *c)
+{
+	struct tap_ip ip = { .src = addr(c->src), .dst = addr(c->dst),
+			     .proto = IPPROTO_UDP };
+
+	put_be16(c->buf + 4, (uint16_t)c->m.len);
+	sends_ip(w, &ip, c->buf, c->m.len);
+}
+
+/* done() - Close the message and send it */
+static void done(struct world *w, struct client *c)
+{
+	wire_u8(&c->m, 255);
+	post(w, c);
+}
+
+/* given() - An option of the reply; NULL: not there */
+static const uint8_t *given(const struct world *w, uint8_t code, size_t *len)
+{
+	const uint8_t *f;
+	size_t size, at;
+
+	f = gets_nth(w, 0, &size);
+	for (at = OPTIONS; at + 1 < size && f[at] != 255; at += 2 + f[at + 1]) {
+		if (!f[at])
+			break;
+		if (f[at] != code)
+			continue;
+		*len = f[at + 1];
+		return f + at + 2;
+	}
+	*len = 0;
+	return NULL;
+}
+
+/* type_of() - Type of the one reply that came, 0: none, or without one */
+static uint8_t type_of(const struct world *w)
+{
+	const uint8_t *o;
+	size_t len;
+
+	o = given(w, 53, &len);
+	return w->mem.nsent == 1 && len == 1 ? o[0] : 0;
+}
+
+static bool gives(const struct world *w, uint8_t code, const void *want,
+		  size_t size)
+{
+	const uint8_t *o;
+	size_t len;
+
+	o = given(w, code, &len);
+	return o && len == size && !memcmp(o, want, size);
+}
+
+/* lacks() - There is a reply, without this option */
+static bool lacks(const struct world *w, uint8_t code)
+{
+	size_t len;
+
+	return answered(w) && !given(w, code, &len);
+}
+
+/* order() - The options of the reply, as a row of numbers */
+static const char *order(const struct world *w, char buf[256])
+{
+	size_t size, at, n = 0;
+	const uint8_t *f;
+
+	buf[0] = '\0';
+	f = gets_nth(w, 0, &size);
+	for (at = OPTIONS; at < size; at += 2 + f[at + 1]) {
+		n += (size_t)snprintf(buf + n, 256 - n, "%s%u", n ? " " : "",
+				      f[at]);
+		if (f[at] == 255 || n > 240)
+			break;
+	}
+	return buf;
+}
+
+/* field() - 4 bytes at an offset of the message that came */
+static uint32_t field(const struct world *w, size_t at)
+{
+	const uint8_t *f;
+	size_t len;
+
+	f = gets_nth(w, 0, &len);
+	return len >= MSG + at + 4 ? get_be32(f + MSG + at) : 0xdeadbeef;
+}
+
+/* dst_is() - Where the reply went, by its IP header */
+static bool dst_is(const struct world *w, const char *s)
+{
+	struct in6_addr want = addr(s);
+	const uint8_t *f;
+	size_t len;
+
+	f = gets_nth(w, 0, &len);
+	return len && !memcmp(f + L3 + 16, &want.s6_addr[12], 4);
+}
+
+#define YIADDR	16
+#define CIADDR	12
+
+static void story_discover(struct world *w)
+{
+	static const uint8_t want[] = {
+		0x52, 0x54, 0x00, 0x12, 0x34, 0x56,
+		0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55, 8, 0, 0x45,
+	};
+	static const uint8_t fixed[] = {
+		2, 1, 6, 0, 0x12, 0x34, 0x56, 0x78, 0, 0, 0, 0,
+		0, 0, 0, 0, 192, 0, 2, 15, 0, 0, 0, 0, 0, 0, 0, 0,
+		0x52, 0x54, 0x00, 0x12, 0x34, 0x56, 0, 0,
+	};
+	static const uint8_t options[] = {
+		99, 130, 83, 99, 53, 1, 2, 54, 4, 192, 0, 2, 1,
+		51, 4, 255, 255, 255, 255, 1, 4, 255, 255, 255, 0,
+		3, 4, 192, 0, 2, 1, 6, 8, 198, 51, 100, 53, 198, 51, 100, 54,
+		26, 2, 0xff, 0xf0, 12, 5, 'g', 'u', 'e', 's', 't',
+		15, 11, 'e', 'x', 'a', 'm', 'p', 'l', 'e', '.', 'c', 'o', 'm',
+		119, 19, 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e',
+		3, 'c', 'o', 'm', 0, 3, 'l', 'a', 'b', 0xc0, 0, 255,
+	};
+	struct client c;
+	const uint8_t *f;
+	size_t len;
+
+	message(&c, 1);
+	done(w, &c);
+	f = gets_nth(w, 0, &len);
+	check("a message to the server is ours to take", w->consumed);
+	if (!check_eq("DISCOVER: one reply", w->mem.nsent, 1) ||
+	    !check_eq("OFFER has its length", len, MSG + 236 + sizeof(options)))
+		return;
+	check_mem("OFFER is a frame from us to the guest", f, want,
+		  sizeof(want));
+	check_mem("OFFER comes from the gateway to the address it offers",
+		  f + L3 + 12, SERVER OURS, 8);
+	check_mem("OFFER goes from port 67 to 68", f + L4, "\0\x43\0\x44", 4);
+	check_eq("OFFER has its UDP length", get_be16(f + L4 + 4), len - L4);
+	check("OFFER has the right checksums", checksum_right(f, len));
+	check_mem("OFFER: xid, yiaddr and chaddr", f + MSG, fixed,
+		  sizeof(fixed));
+	check_mem("OFFER: all options when none is asked for",
+		  f + MSG + 236, options, sizeof(options));
+}
+
+static void story_order(struct world *w)
+{
+	struct client c;
+	char buf[256];
+
+	message(&c, 1);
+	opt(&c, 55, "\x77\x1a\x0f\1\3\xfc\6\x0c\x77", 9);
+	done(w, &c);
+	check_str("options come as asked for, each once, unknown ones not",
+		  order(w, buf), "53 54 51 119 26 15 1 3 6 12 255");
+
+	message(&c, 1);
+	opt(&c, 55, "\3\6\1", 3);
+	done(w, &c);
+	check_str("but the mask before the router", order(w, buf),
+		  "53 54 51 1 6 3 255");
+
+	message(&c, 1);
+	opt(&c, 55, "\3\6", 2);
+	opt(&c, 55, "\x33\x35\x36\x3a\x3b\x1a", 6);
+	done(w, &c);
+	check_str("a list in two parts; mandatory ones only once",
+		  order(w, buf), "53 54 51 3 6 58 59 26 255");
+	check("T1 and T2 are infinite", gives(w, 58, "\xff\xff\xff\xff", 4) &&
+	      gives(w, 59, "\xff\xff\xff\xff", 4));
+
+	message(&c, 1);
+	opt(&c, 55, NULL, 0);
+	done(w, &c);
+	check_str("an empty list asks for nothing", order(w, buf),
+		  "53 54 51 255");
+}
+
+static void story_request(struct world *w)
+{
+	struct client c;
+
+	message(&c, 3);
+	opt(&c, 54, SERVER, 4);
+	opt(&c, 50, OURS, 4);
+	done(w, &c);
+	check_eq("SELECTING our offer: ACK", type_of(w), DHCP_ACK);
+	check_eq("ACK has yiaddr", field(w, YIADDR), 0xc000020f);
+	check("ACK names the server and a time",
+	      gives(w, 54, SERVER, 4) && gives(w, 51, "\xff\xff\xff\xff", 4));
+	check("ACK goes to the address", dst_is(w, "192.0.2.15"));
+
+	message(&c, 3);
+	opt(&c, 54, "\xc0\0\2\2", 4);
+	opt(&c, 50, OURS, 4);
+	done(w, &c);
+	check("SELECTING another's offer: silence",
+	      !answered(w) && w->consumed);
+
+	message(&c, 3);
+	opt(&c, 54, SERVER, 4);
+	opt(&c, 50, OTHER, 4);
+	done(w, &c);
+	check_eq("SELECTING with a wrong address: NAK", type_of(w), DHCP_NAK);
+	message(&c, 3);
+	opt(&c, 54, SERVER, 4);
+	done(w, &c);
+	check_eq("SELECTING with none: NAK", type_of(w), DHCP_NAK);
+
+	message(&c, 3);
+	opt(&c, 50, OURS, 4);
+	done(w, &c);
+	check_eq("INIT-REBOOT with our address: ACK", type_of(w), DHCP_ACK);
+}
+
+static void story_nak(struct world *w)
+{
+	struct client c;
+	char buf[256];
+
+	message(&c, 3);
+	opt(&c, 50, OTHER, 4);
+	opt(&c, 55, "\1\3\6", 3);
+	done(w, &c);
+	check_eq("INIT-REBOOT with a wrong address: NAK", type_of(w), DHCP_NAK);
+	check("NAK is broadcast", dst_is(w, "255.255.255.255"));
+	check_str("NAK has nothing but type and server", order(w, buf),
+		  "53 54 255");
+	check_eq("NAK has no yiaddr", field(w, YIADDR), 0);
+}
+
+static void story_renew(struct world *w)
+{
+	struct client c;
+
+	message(&c, 3);
+	c.h->ciaddr.s_addr = htonl(0xc000020f);
+	c.src = "192.0.2.15";
+	c.dst = "192.0.2.1";
+	done(w, &c);
+	check_eq("RENEWING: ACK", type_of(w), DHCP_ACK);
+	check("ACK goes to ciaddr", dst_is(w, "192.0.2.15"));
+	check_eq("ACK repeats ciaddr", field(w, CIADDR), 0xc000020f);
+
+	c.dst = "255.255.255.255";
+	post(w, &c);
+	check_eq("REBINDING: ACK", type_of(w), DHCP_ACK);
+
+	c.h->ciaddr.s_addr = htonl(0xc0000210);
+	post(w, &c);
+	check_eq("REBINDING a wrong address: NAK", type_of(w), DHCP_NAK);
+	check("that NAK is broadcast too", dst_is(w, "255.255.255.255"));
+	check_eq("and without ciaddr", field(w, CIADDR), 0);
+
+	c.dst = "192.0.2.9";
+	post(w, &c);
+	check("what goes to another server is not ours", !w->consumed);
+}
+
+static void story_destination(struct world *w)
+{
+	struct client c;
+
+	message(&c, 1);
+	c.h->flags = htons(0x8000);
+	done(w, &c);
+	check("broadcast flag: OFFER is broadcast",
+	      type_of(w) == DHCP_OFFER && dst_is(w, "255.255.255.255"));
+	check_eq("and repeats the flag", field(w, 8), 0x8000);
+
+	message(&c, 1);
+	c.h->giaddr.s_addr = htonl(0xc0000207);
+	done(w, &c);
+	check("a relay is ignored", dst_is(w, "192.0.2.15"));
+}
+
+static void story_inform(struct world *w)
+{
+	struct client c;
+	char buf[256];
+
+	message(&c, 8);
+	c.h->ciaddr.s_addr = htonl(0xc0000263);
+	c.h->flags = htons(0x8000);
+	c.src = "192.0.2.99";
+	opt(&c, 55, "\6\x33\x3a\x3b\x0f", 5);
+	done(w, &c);
+	check_eq("INFORM: ACK", type_of(w), DHCP_ACK);
+	check_str("ACK has what was asked for, and no times", order(w, buf),
+		  "53 54 6 15 255");
+	check_eq("ACK gives no address", field(w, YIADDR), 0);
+	check("ACK goes to ciaddr", dst_is(w, "192.0.2.99"));
+
+	message(&c, 8);
+	done(w, &c);
+	check("INFORM without an address: silence", !answered(w));
+}
+
+static void story_no_reply(struct world *w)
+{
+	static const struct {
+		const char *name;
+		uint8_t type;
+	} silent[] = {
+		{ "DECLINE: silence", 4 },
+		{ "RELEASE: silence", 7 },
+		{ "a server's OFFER: silence", 2 },
+		{ "a server's ACK: silence", 5 },
+		{ "a server's NAK: silence", 6 },
+		{ "a type that isn't one: silence", 9 },
+		{ "type 255: silence", 255 },
+	};
+	struct client c;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(silent); i++) {
+		message(&c, silent[i].type);
+		opt(&c, 54, SERVER, 4);
+		opt(&c, 50, OURS, 4);
+		done(w, &c);
+		check(silent[i].name, w->consumed && !answered(w));
+	}
+	message(&c, 1);
+	c.h->op = 2;
+	done(w, &c);
+	check("a server's message: silence", w->consumed && !answered(w));
+}
+
+static void story_rapid(struct world *w)
+{
+	struct client c;
+	char buf[256];
+
+	message(&c, 1);
+	opt(&c, 80, NULL, 0);
+	opt(&c, 55, "\1", 1);
+	done(w, &c);
+	check_eq("rapid commit: ACK to DISCOVER", type_of(w), DHCP_ACK);
+	check_str("and option 80 in it", order(w, buf), "53 54 51 80 1 255");
+
+	message(&c, 3);
+	opt(&c, 80, NULL, 0);
+	opt(&c, 50, OURS, 4);
+	done(w, &c);
+	check("in REQUEST it means nothing", lacks(w, 80));
+}
+
+static void story_bootp(struct world *w)
+{
+	struct client c;
+	const uint8_t *f;
+	size_t len;
+	char buf[256];
+
+	message(&c, 0);
+	done(w, &c);
+	f = gets_nth(w, 0, &len);
+	if (!check_eq("BOOTP: a reply of 300 bytes", len, MSG + 300))
+		return;
+	check_eq("BOOTP gets the address", field(w, YIADDR), 0xc000020f);
+	check_str("BOOTP gets what fits into 64 bytes, nothing of DHCP's",
+		  order(w, buf), "1 3 6 26 12 15 255");
+
+	message(&c, 0);
+	memset(c.m.buf + 8 + 236, 0, 4);
+	wire_zero(&c.m, 60);
+	post(w, &c);
+	f = gets_nth(w, 0, &len);
+	if (!check_eq("BOOTP without a cookie: the same length", len,
+		      MSG + 300))
+		return;
+	check_eq("and no cookie", get_be32(f + MSG + 236), 0);
+	check_eq("but the address", field(w, YIADDR), 0xc000020f);
+}
+
+/* Given a gateway that the prefix doesn't reach, then RFC 3442 */
+static void story_routes(struct world *w)
+{
+	static const uint8_t want[] = {
+		32, 203, 0, 113, 1, 0, 0, 0, 0, 0, 203, 0, 113, 1
+	};
+	struct client c;
+	char buf[256];
+
+	message(&c, 1);
+	opt(&c, 55, "\1\x79\3", 3);
+	done(w, &c);
+	check_str("gateway in the prefix: 3, not 121", order(w, buf),
+		  "53 54 51 1 3 255");
+
+	w->lease.len4 = 32;
+	w->lease.gw4 = addr("203.0.113.1");
+	post(w, &c);
+	check_str("gateway outside: 121, not 3", order(w, buf),
+		  "53 54 51 1 121 255");
+	check("a route to it, and by it", gives(w, 121, want, sizeof(want)));
+	check("the mask is that of a host",
+	      gives(w, 1, "\xff\xff\xff\xff", 4));
+	check("the server is the gateway", gives(w, 54, "\xcb\0q\1", 4));
+
+	message(&c, 1);
+	opt(&c, 55, "\3\1", 2);
+	done(w, &c);
+	check_str("who doesn't know of 121 gets 3", order(w, buf),
+		  "53 54 51 1 3 255");
+
+	w->lease.len4 = 0;
+	post(w, &c);
+	check("a prefix of no bits has a mask of none",
+	      gives(w, 1, "\0\0\0\0", 4));
+}
+
+static void story_fqdn(struct world *w)
+{
+	struct client c;
+
+	message(&c, 1);
+	opt(&c, 81, "\5\0\0\1x\0", 6);
+	done(w, &c);
+	check("option 81: our name in labels, we update nothing",
+	      gives(w, 81, "\x0e\xff\xff\5guest\7example\3com\0", 22));
+	message(&c, 1);
+	opt(&c, 81, "\0\0\0x", 4);
+	opt(&c, 55, "\1\3", 2);
+	done(w, &c);
+	check("from an old client: in ASCII",
+	      gives(w, 81, "\x08\xff\xffguest.example.com", 20));
+	message(&c, 1);
+	opt(&c, 55, "\x51", 1);
+	done(w, &c);
+	check("only asked for: in labels",
+	      gives(w, 81, "\x0c\xff\xff\5guest\7example\3com\0", 22));
+	w->lease.fqdn[0] = '\0';
+	post(w, &c);
+	check("no --fqdn: no option", lacks(w, 81));
+}
+
+static void story_lease(struct world *w)
+{
+	struct client c;
+
+	message(&c, 1);
+	done(w, &c);
+	w->lease.mtu = 0;
+	w->lease.hostname[0] = '\0';
+	post(w, &c);
+	check("no MTU, no host name: no options", lacks(w, 26) && lacks(w, 12));
+	w->lease.dhcp_dns = false;
+	post(w, &c);
+	check("--no-dhcp-dns: no resolvers", lacks(w, 6));
+	w->lease.dhcp_search = false;
+	post(w, &c);
+	check("--no-dhcp-search: no domains", lacks(w, 15) && lacks(w, 119));
+
+	w->lease.dhcp = false;
+	post(w, &c);
+	check("--no-dhcp: not ours to take", !answered(w) && !w->consumed);
+	w->lease.dhcp = true;
+	w->lease.addr4 = ADDR_NONE;
+	post(w, &c);
+	check("no address: likewise", !answered(w) && !w->consumed);
+}
+
+static size_t reply_len(const struct world *w)
+{
+	size_t len;
+
+	gets_nth(w, 0, &len);
+	return len ? len - L3 : 0;
+}
+
+/* Given a lease with much to say, when the client takes little ... */
+static void story_size(struct world *w)
+{
+	struct client c;
+	size_t i, n = 0;
+
+	w->lease.search[0] = '\0';
+	for (i = 0; n < LEASE_SEARCH - 20; i++)
+		n += (size_t)sprintf(w->lease.search + n, "%sx%zu.d%zu.e%zu",
+				     i ? " " : "", i, i, i);
+	memset(w->lease.hostname, 'h', 255);
+
+	message(&c, 1);
+	done(w, &c);
+	check("without option 57 a reply has 576 bytes at most",
+	      type_of(w) == DHCP_OFFER && reply_len(w) <= 576);
+	check("what fits is there, even behind what doesn't",
+	      given(w, 12, &n) && n == 255 && lacks(w, 119));
+
+	message(&c, 1);
+	opt(&c, 57, "\0\x64", 2);
+	done(w, &c);
+	check("less than 576 is taken as that",
+	      given(w, 12, &n) && reply_len(w) <= 576);
+
+	message(&c, 1);
+	opt(&c, 57, "\3\xe8", 2);
+	done(w, &c);
+	check("with 1000 bytes all fits", given(w, 119, &n) && given(w, 12, &n));
+	check("and takes them", reply_len(w) > 576 && reply_len(w) <= 1000);
+
+	message(&c, 1);
+	opt(&c, 57, "\xff\xff", 2);
+	done(w, &c);
+	check("with 65535 bytes too", given(w, 119, &n));
+}
+
+/* Given a list of more than 255 bytes, then RFC 3396 */
+static void story_long(struct world *w)
+{
+	static const uint8_t label[] = { 63 };
+	const uint8_t *o;
+	struct client c;
+	size_t len;
+
+	snprintf(w->lease.search, sizeof(w->lease.search),
+		 "%063d.%063d.%063d.%062d", 1, 2, 3, 4);
+	message(&c, 1);
+	opt(&c, 57, "\5\xdc", 2);
+	done(w, &c);
+	o = given(w, 119, &len);
+	check("a name too long for DNS is left out", answered(w) && !o);
+
+	snprintf(w->lease.search, sizeof(w->lease.search),
+		 "%063d.%063d.%063d %058d b", 1, 2, 3, 4);
+	done(w, &c);
+	o = given(w, 119, &len);
+	if (!check("a longer list is there", o) ||
+	    !check_eq("its first part is full", len, 255))
+		return;
+	check_mem("it begins with the first name", o, label, 1);
+	check_mem("and goes on in a second part", o + 255, "\x77\1\0\xff", 4);
+}
+
+/* Given options in sname and file, when 52 says so, they count */
+static void story_overload(struct world *w)
+{
+	struct client c;
+	char buf[256];
+
+	message(&c, 1);
+	opt(&c, 52, "\3", 1);
+	memcpy(c.h->file, "\x37\1\6\xff", 4);
+	memcpy(c.h->sname, "\x37\1\x0c\xff", 4);
+	done(w, &c);
+	check_str("options in file, then sname", order(w, buf),
+		  "53 54 51 6 12 255");
+
+	message(&c, 1);
+	memcpy(c.h->file, "\x37\1\6\xff", 4);
+	done(w, &c);
+	check("not when 52 doesn't say so", given(w, 1, &(size_t){ 0 }));
+
+	message(&c, 1);
+	opt(&c, 52, "\1", 1);
+	memset(c.h->file, 0, sizeof(c.h->file));
+	memcpy(c.h->file + 126, "\x37\2", 2);
+	done(w, &c);
+	check("an option beyond the end of file: dropped", !answered(w));
+
+	message(&c, 1);
+	opt(&c, 52, "\2", 1);
+	memset(c.h->sname, 0, sizeof(c.h->sname));
+	memcpy(c.h->sname, "\x34\1\3", 3);
+	done(w, &c);
+	check("52 inside of sname is harmless", answered(w));
+}
+
+static void story_malformed(struct world *w)
+{
+	static const struct {
+		const char *name;
+		uint8_t code, len;
+	} bad[] = {
+		{ "option 50 of 3 bytes: dropped", 50, 3 },
+		{ "option 52 of none: dropped", 52, 0 },
+		{ "option 53 of 2: dropped", 53, 2 },
+		{ "option 54 of 5: dropped", 54, 5 },
+		{ "option 57 of 1: dropped", 57, 1 },
+		{ "option 80 of 1: dropped", 80, 1 },
+		{ "option 81 of 2: dropped", 81, 2 },
+	};
+	struct client c;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		message(&c, 1);
+		opt(&c, bad[i].code, "\1\1\1\1\1", bad[i].len);
+		done(w, &c);
+		check(bad[i].name, w->consumed && !answered(w));
+	}
+	message(&c, 1);
+	c.h->hlen = 17;
+	done(w, &c);
+	check("a hardware address of 17 bytes: dropped", !answered(w));
+
+	message(&c, 1);
+	wire_put(&c.m, "\x0c\4abc", 5);
+	post(w, &c);
+	check("an option beyond the end: dropped", !answered(w));
+	message(&c, 1);
+	post(w, &c);
+	check("no end, but whole options: answered", answered(w));
+	message(&c, 1);
+	wire_zero(&c.m, 1464 - 1 - (c.m.len - 8));
+	done(w, &c);
+	check("padding to 1464 bytes: answered", answered(w));
+	message(&c, 1);
+	wire_zero(&c.m, 1473 - (c.m.len - 8));
+	post(w, &c);
+	check("more than fits a frame of 1500: dropped", !answered(w));
+}
+
+/* every_length() - Cut a message short; how many lengths got a reply */
+static unsigned int every_length(struct world *w, struct client *c)
+{
+	size_t whole = c->m.len;
+	unsigned int n = 0;
+
+	for (c->m.len = 8; c->m.len <= whole; c->m.len++) {
+		post(w, c);
+		n += answered(w);
+	}
+	c->m.len = whole;
+	return n;
+}
+
+static void story_lengths(struct world *w)
+{
+	static const struct {
+		const char *name;
+		uint8_t type;
+		unsigned int replies;
+	} all[] = {
+		/* as BOOTP from 236 to 240; then behind whole options */
+		{ "DISCOVER at every length", 1, 5 + 6 },
+		{ "REQUEST at every length", 3, 5 + 6 },
+		{ "DECLINE at every length", 4, 5 },
+		{ "RELEASE at every length", 7, 5 },
+		{ "INFORM at every length", 8, 5 + 6 },
+	};
+	struct client c;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		message(&c, all[i].type);
+		c.h->ciaddr.s_addr = htonl(0xc000020f);
+		opt(&c, 50, OURS, 4);
+		opt(&c, 55, "\1\3\6\x0c", 4);
+		opt(&c, 57, "\5\xdc", 2);
+		opt(&c, 81, "\5\0\0\1x\0", 6);
+		wire_u8(&c.m, 255);
+		check_eq(all[i].name, every_length(w, &c), all[i].replies);
+	}
+}
+
+int main(void)
+{
+	static void (*const stories[])(struct world *w) = {
+		story_discover, story_order, story_request, story_nak,
+		story_renew, story_destination, story_inform, story_no_reply,
+		story_rapid, story_bootp, story_routes, story_fqdn,
+		story_lease, story_size, story_long, story_overload,
+		story_malformed, story_lengths,
+	};
+	static struct world w;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(stories); i++) {
+		world_open(&w);
+		stories[i](&w);
+		world_close(&w);
+	}
+	return unit_end();
+}
