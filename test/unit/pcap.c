@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * pcap.c - What is recorded of a link: every frame once, both ways, in a file
+ * that others read; and that the link goes on when nothing can be recorded.
+ */
+#include <stdlib.h>
+
+#include "../../link/pcap.c"
+#include "link/memory.h"
+#include "unit.h"
+
+static char path[] = "/tmp/passt-pcap-XXXXXX";
+static struct memory m;
+static struct pcap p;
+static uint8_t file[1 << 20];
+static size_t file_len, file_pos;
+
+/* read_file() - Read the whole file and check its header */
+static void read_file(void)
+{
+	const struct pcap_file_hdr want = {
+		.magic = 0xa1b23c4d, .major = 2, .minor = 4,
+		.snaplen = 65535, .linktype = 1,
+	};
+	int fd = open(path, O_RDONLY);
+	ssize_t n = read(fd, file, sizeof(file));
+
+	close(fd);
+	file_len = n > 0 ? (size_t)n : 0;
+	check("the file starts with its header", file_len >= sizeof(want) &&
+	      !memcmp(file, &want, sizeof(want)));
+	file_pos = sizeof(want);
+}
+
+/* next() - Length of the next recorded frame, its bytes in @data; -1: end */
+static int next(const uint8_t **data)
+{
+	struct pcap_record_hdr hdr;
+
+	if (file_len - file_pos < sizeof(hdr))
+		return file_len == file_pos ? -1 : -2;
+	memcpy(&hdr, file + file_pos, sizeof(hdr));
+	file_pos += sizeof(hdr);
+	if (hdr.caplen != hdr.len || file_len - file_pos < hdr.caplen ||
+	    hdr.nsec >= 1000000000)
+		return -3;
+	*data = file + file_pos;
+	file_pos += hdr.caplen;
+	return (int)hdr.caplen;
+}
+
+/* open_both() - A guest, recorded */
+static void open_both(void)
+{
+	memory_open(&m, 1 << 20);
+	check_eq("a file opens", pcap_open(&p, path), 0);
+	pcap_attach(&p, &m.link);
+}
+
+/* send_frame() - Commit a frame to the guest of bytes @c */
+static void send_frame(uint8_t c, size_t len)
+{
+	struct iovec iov;
+
+	if (!link_reserve(&m.link, len, &iov)) {
+		fail("room", "for %zu bytes", len);
+		return;
+	}
+	memset(iov.iov_base, c, len);
+	link_commit(&m.link, len);
+}
+
+static void test_both_ways(void)
+{
+	uint8_t in[2][60], back[1514];
+	const uint8_t *data;
+
+	memset(in[0], 1, sizeof(in[0]));
+	memset(in[1], 2, sizeof(in[1]));
+	memset(back, 3, sizeof(back));
+	open_both();
+
+	memory_put(&m, in[0], 60);
+	memory_put(&m, in[1], 42);
+	check_eq("frames come in all the same", link_refill(&m.link), 2);
+	link_release(&m.link);
+	send_frame(3, 1514);
+	check_eq("and go out", link_flush(&m.link), 1);
+	check_eq("to the guest", m.nsent, 1);
+	check_eq("an idle link has nothing", link_refill(&m.link), 0);
+	check_eq("to flush either", link_flush(&m.link), 1);
+	pcap_close(&p);
+
+	read_file();
+	check("the first frame is there", next(&data) == 60 &&
+	      !memcmp(data, in[0], 60));
+	check("and the second", next(&data) == 42 && !memcmp(data, in[1], 42));
+	check("and what went out", next(&data) == 1514 &&
+	      !memcmp(data, back, 1514));
+	check_eq("nothing else", next(&data), -1);
+	link_close(&m.link);
+}
+
+static void test_pieces(void)
+{
+	static uint8_t frame[PCAP_PIECES];
+	struct iovec iov[PCAP_PIECES], whole = { frame, sizeof(frame) };
+	struct pcap_batch b;
+	const uint8_t *data;
+	unsigned int i;
+
+	for (i = 0; i < PCAP_PIECES; i++) {
+		frame[i] = (uint8_t)i;
+		iov[i] = (struct iovec){ &frame[i], 1 };
+	}
+	pcap_open(&p, path);
+	batch_start(&b, &p);
+	batch_add(&b, &whole, 1, sizeof(frame));
+	batch_add(&b, iov, PCAP_PIECES - 1, PCAP_PIECES - 1);
+	batch_add(&b, iov, PCAP_PIECES, PCAP_PIECES);
+	batch_write(&b);
+	pcap_close(&p);
+
+	read_file();
+	check("a frame of one piece", next(&data) == PCAP_PIECES &&
+	      !memcmp(data, frame, PCAP_PIECES));
+	check("one of very many", next(&data) == PCAP_PIECES - 1 &&
+	      !memcmp(data, frame, PCAP_PIECES - 1));
+	check_eq("one of too many is left out", next(&data), -1);
+}
+
+static void test_full_batches(void)
+{
+	uint8_t frame[64] = { 0 };
+	const uint8_t *data;
+	unsigned int i;
+
+	open_both();
+	for (i = 0; i < LINK_BATCH; i++)
+		memory_put(&m, frame, sizeof(frame));
+	link_refill(&m.link);
+	for (i = 0; i < LINK_OUT; i++)
+		send_frame((uint8_t)i, 20 + i % 7);
+	link_flush(&m.link);
+	pcap_close(&p);
+
+	read_file();
+	for (i = 0; i < LINK_BATCH && next(&data) == 64; i++)
+		;
+	check_eq("a full batch in", i, LINK_BATCH);
+	for (i = 0; i < LINK_OUT && next(&data) == (int)(20 + i % 7) &&
+	     data[0] == (uint8_t)i; i++)
+		;
+	check_eq("a full batch out, in order", i, LINK_OUT);
+	check_eq("nothing else", next(&data), -1);
+	link_close(&m.link);
+}
+
+static void test_next_guest(void)
+{
+	const uint8_t *data;
+
+	open_both();
+	send_frame(1, 60);
+	link_flush(&m.link);
+	link_close(&m.link);
+	check("the link closes", !link_up(&m.link));
+
+	memory_open(&m, 4096);
+	pcap_attach(&p, &m.link);
+	send_frame(2, 61);
+	link_flush(&m.link);
+	link_close(&m.link);
+	pcap_close(&p);
+
+	read_file();
+	check("the file goes on with the next guest",
+	      next(&data) == 60 && next(&data) == 61 && next(&data) == -1);
+}
+
+static void test_no_room(void)
+{
+	log_set_level(LOG_ERR);
+	check_eq("a file that can't be", pcap_open(&p, "/nonesuch/pcap"),
+		 -ENOENT);
+	check_eq("a disk that is full", pcap_open(&p, "/dev/full"), -ENOSPC);
+
+	open_both();
+	close(p.fd);
+	p.fd = open("/dev/full", O_WRONLY);
+	send_frame(1, 60);
+	check_eq("when the disk gets full, frames still go out",
+		 link_flush(&m.link), 1);
+	check_eq("to the guest", m.nsent, 1);
+	check_eq("and recording ends", p.fd, -1);
+	send_frame(1, 60);
+	check_eq("without harm to what follows", link_flush(&m.link), 1);
+	pcap_close(&p);
+	link_close(&m.link);
+}
+
+static void test_slow_pipe(void)
+{
+	unsigned int i;
+	int ends[2];
+
+	open_both();
+	close(p.fd);
+	if (pipe2(ends, O_NONBLOCK))
+		fail("a pipe", "%s", strerror(errno));
+	p.fd = ends[1];
+	for (i = 0; i < 100 && p.fd >= 0; i++) {
+		memory_clear(&m);
+		send_frame(1, 60000);
+		link_flush(&m.link);
+	}
+	check("a reader that does not read ends the recording", i > 0 &&
+	      p.fd < 0);
+	check_eq("but no frame is lost", m.nsent, 1);
+	close(ends[0]);
+	link_close(&m.link);
+}
+
+int main(void)
+{
+	close(mkstemp(path));
+	test_both_ways();
+	test_pieces();
+	test_full_batches();
+	test_next_guest();
+	test_no_room();
+	test_slow_pipe();
+	unlink(path);
+	return unit_end();
+}
