@@ -369,7 +369,7 @@ static enum conf_next set_dns_host(struct conf *c, const struct opt *o,
 {
 	struct in6_addr a;
 
-	if (!addr_parse(arg, &a) || addr_is_none(&a) || addr_is_multicast(&a))
+	if (!addr_parse(arg, &a) || !resolver_ok(&a))
 		return opt_error(o, arg, "is not a resolver's address: give an "
 				 "IPv4 or IPv6 one");
 
@@ -423,7 +423,7 @@ static enum conf_next set_dns(struct conf *c, const struct opt *o,
 		return CONF_GO;
 	}
 
-	if (!addr_parse(arg, &a) || addr_is_none(&a) || addr_is_multicast(&a))
+	if (!addr_parse(arg, &a) || !resolver_ok(&a))
 		return opt_error(o, arg, "is not a resolver's address: give an "
 				 "IPv4 or IPv6 one, or none");
 

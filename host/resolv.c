@@ -97,11 +97,18 @@ static char *next_word(char **line)
 	return word;
 }
 
+/* resolver_ok() - Whether a resolver can have an address; one here can, too */
+bool resolver_ok(const struct in6_addr *a)
+{
+	return addr_is_unicast(a) || addr_is_loopback(a);
+}
+
+/* add_nameserver() - One more name server, if there is room; no scope */
 static void add_nameserver(struct resolv *r, char *word)
 {
 	word[strcspn(word, "%")] = '\0';
 	if (r->n < RESOLV_DNS && addr_parse(word, &r->dns[r->n]) &&
-	    !addr_is_none(&r->dns[r->n]))
+	    resolver_ok(&r->dns[r->n]))
 		r->n++;
 }
 

@@ -30,6 +30,7 @@ struct resolv {
 };
 
 int resolv_read(struct resolv *r, const char *path);
+bool resolver_ok(const struct in6_addr *a);
 bool domain_ok(const char *s, size_t len);
 bool search_add(char list[LEASE_SEARCH], const char *s, size_t len);
 

@@ -51,7 +51,7 @@ static void heading(const char *family, unsigned int ifindex)
 	if (ifindex && if_indextoname(ifindex, name))
 		info("%s, as on %s:", family, name);
 	else
-		info("%s, offline:", family);
+		info("%s, no default route on the host:", family);
 }
 
 static void print_ipv4(const struct conf *c)
