@@ -152,8 +152,10 @@ def frames():
     for name, kind in (("solicit", 1), ("request", 3), ("confirm", 4),
                        ("renew", 5), ("rebind", 6), ("release", 8),
                        ("decline", 9), ("information", 11)):
-        yield f"dhcpv6-{name}", dhcpv6(kind, b"\0\x0e\0\0" if kind == 1
-                                       else b"")
+        options = b"\0\x0e\0\0" if kind == 1 else b""
+        if kind in (3, 5, 8, 9):
+            options = struct.pack("!HHHH", 2, 10, 3, 1) + OURS
+        yield f"dhcpv6-{name}", dhcpv6(kind, options)
     yield "rs", ndp(133, bytes(4) + LLA, LL6, "ff02::2")
     yield "ns", ndp(135, bytes(4) + pton6("fe80::1") + LLA, LL6, solicited)
     yield "ns-dad", ndp(135, bytes(4) + pton6(A6), "::", "ff02::1:ff00:2")

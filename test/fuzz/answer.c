@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * answer.c - libFuzzer target: whatever a guest asks, each answer of ARP, NDP,
+ * DHCP and DHCPv6 is one sound packet that fits any link.
+ *
+ * Each input is one frame. It is taken as it is, checksums apart, and then
+ * what is behind its headers is given to every service as a message of its
+ * own, so that a mutation of its length is not lost on the headers. The first
+ * byte, of no meaning in a frame, picks the lease and the source.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer/answer.h"
+#include "checksum.h"
+#include "link/memory.h"
+#include "test/fuzz/mutate.h"
+
+#define MUST(cond)							\
+	do {								\
+		if (!(cond))						\
+			abort();					\
+	} while (0)
+
+#define MTU		1500
+#define NOW		1000000
+#define OUR_MAC		{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
+
+#define ETH_IP4_UDP	(14 + 20 + 8)
+#define ETH_IP6_UDP	(14 + 40 + 8)
+#define ETH_IP6		(14 + 40)
+
+/* Bits of the first byte: a frame to broadcast finds the plain lease. */
+enum pick {
+	PICK_ADDR4	= 0x01,
+	PICK_ADDR6	= 0x02,
+	PICK_PREFIX	= 0x04,		/* the gateway is inside */
+	PICK_LL_GW	= 0x08,
+	PICK_LITTLE	= 0x10,
+	PICK_SOURCE	= 0x20,		/* of neighbour discovery */
+};
+
+/* struct world - A guest on a memory link, as the program would serve it */
+struct world {
+	struct memory mem;
+	struct tap tap;
+	struct timers timers;
+	struct lease lease;
+	struct answer answer;
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct in6_addr addr(const char *s)
+{
+	struct in6_addr a;
+
+	MUST(addr_parse(s, &a));
+	return a;
+}
+
+/* lease_much() - Names and resolvers to the limits of the lease */
+static void lease_much(struct lease *l)
+{
+	size_t i;
+
+	memset(l->hostname, 'h', sizeof(l->hostname) - 1);
+	memset(l->fqdn, 'f', sizeof(l->fqdn) - 1);
+	for (i = 0; i < LEASE_DNS; i++) {
+		l->dns4[i] = addr("192.0.2.53");
+		l->dns6[i] = addr("2001:db8::53");
+	}
+	for (i = 0; i < sizeof(l->search) - 1; i++)
+		l->search[i] = "a.b "[i % 4];
+}
+
+static void lease_pick(struct lease *l, uint8_t pick)
+{
+	*l = (struct lease){
+		.addr4 = addr("192.0.2.2"), .len4 = 24,
+		.gw4 = addr("192.0.2.1"),
+		.addr6 = addr("2001:db8:1::2"), .len6 = 64,
+		.gw6 = addr("fe80::1"),
+		.dns4 = { addr("192.0.2.53") }, .dns6 = { addr("2001:db8::53") },
+		.search = "example.com lab.example.com",
+		.hostname = "guest", .fqdn = "guest.example.com",
+		.mtu = 65520, .mac = OUR_MAC,
+		.dhcp = true, .dhcpv6 = true, .ndp = true, .ra = true,
+		.dhcp_dns = true, .dhcp_search = true,
+	};
+	if (!(pick & PICK_ADDR4))
+		l->addr4 = ADDR_NONE;
+	if (!(pick & PICK_ADDR6))
+		l->addr6 = ADDR_NONE;
+	if (!(pick & PICK_PREFIX))
+		l->len4 = 32;
+	if (!(pick & PICK_LL_GW))
+		l->gw6 = addr("2001:db8:1::1");
+	if (!(pick & PICK_LITTLE))
+		lease_much(l);
+}
+
+static void world_open(struct world *w, uint8_t pick)
+{
+	static const uint8_t mac[MAC_LEN] = OUR_MAC;
+
+	MUST(!memory_open(&w->mem, 16384));
+	lease_pick(&w->lease, pick);
+	tap_init(&w->tap, &w->mem.link, mac);
+	timers_init(&w->timers, NOW);
+	answer_init(&w->answer, &w->tap, &w->lease, &w->timers, 0);
+}
+
+/**
+ * check_sound() - Check an answer with our own parser
+ * @frame:	what was sent; its bytes become the parser's
+ */
+static void check_sound(struct iovec frame)
+{
+	static struct memory m;
+	static struct tap tap;
+	uint8_t copy[PKT_HDR_MAX];
+	struct frame f = { .iov = &frame, .iovcnt = 1,
+			   .len = (uint32_t)frame.iov_len };
+	struct pkt pkt;
+
+	tap.link = &m.link;
+	MUST(frame.iov_len <= 14 + MTU);
+	MUST(tap_parse(&tap, &f, copy, &pkt));
+}
+
+/* check_answers() - At most one, and a sound one; forget it */
+static void check_answers(struct world *w)
+{
+	unsigned int i;
+
+	link_flush(&w->mem.link);
+	MUST(w->mem.nsent <= 1);
+	for (i = 0; i < w->mem.nsent; i++)
+		check_sound(w->mem.sent[i]);
+	memory_clear(&w->mem);
+}
+
+/* serve() - Give a packet to whom it belongs */
+static void serve(struct world *w, const struct pkt *pkt)
+{
+	if (pkt->etype == ETH_P_ARP)
+		arp_input(&w->answer, pkt);
+	else if (pkt->proto == IPPROTO_ICMPV6)
+		ndp_input(&w->answer, pkt, NOW);
+	else if (!dhcp_input(&w->answer, pkt))
+		dhcpv6_input(&w->answer, pkt);
+	check_answers(w);
+}
+
+/* serve_frame() - Give the frame as it is; the link vouches for checksums */
+static void serve_frame(struct world *w, uint8_t *frame, size_t size)
+{
+	uint8_t copy[PKT_HDR_MAX];
+	struct iovec iov = { frame, size };
+	struct frame f = { .iov = &iov, .iovcnt = 1, .len = (uint32_t)size,
+			   .csum_ok = true };
+	struct pkt pkt;
+
+	if (tap_parse(&w->tap, &f, copy, &pkt))
+		serve(w, &pkt);
+}
+
+/**
+ * serve_rest() - Give the end of the frame as the message of a service
+ * @w:		the world
+ * @pkt:	what it is to come in; the payload is filled in here
+ * @frame:	the frame
+ * @size:	its length, bytes
+ * @at:		where the message begins, for ICMPv6 its header
+ */
+static void serve_rest(struct world *w, struct pkt *pkt, uint8_t *frame,
+		       size_t size, size_t at)
+{
+	struct iovec iov;
+
+	if (pkt->proto == IPPROTO_ICMPV6) {
+		pkt->l4 = frame + at;
+		pkt->l4len = 8;
+		at += 8;
+	}
+	if (size < at)
+		return;
+	iov = (struct iovec){ frame + at, size - at };
+	pkt->iov = &iov;
+	pkt->iovcnt = size > at;
+	pkt->len = (uint32_t)(size - at);
+	serve(w, pkt);
+}
+
+static void serve_all(struct world *w, uint8_t *frame, size_t size)
+{
+	struct pkt dhcp = {
+		.etype = ETH_P_IP, .proto = IPPROTO_UDP, .ttl = 64,
+		.src = addr("0.0.0.0"), .dst = addr("255.255.255.255"),
+		.sport = 68, .dport = 67,
+	};
+	struct pkt dhcpv6 = {
+		.etype = ETH_P_IPV6, .proto = IPPROTO_UDP, .ttl = 1,
+		.src = addr("fe80::2"), .dst = addr("ff02::1:2"),
+		.sport = 546, .dport = 547,
+	};
+	struct pkt ndp = {
+		.etype = ETH_P_IPV6, .proto = IPPROTO_ICMPV6, .ttl = 255,
+		.src = addr("fe80::2"), .dst = addr("ff02::1:ff00:1"),
+	};
+
+	if (!(frame[0] & PICK_SOURCE))
+		ndp.src = ADDR_NONE;
+	serve_rest(w, &dhcp, frame, size, ETH_IP4_UDP);
+	serve_rest(w, &dhcpv6, frame, size, ETH_IP6_UDP);
+	serve_rest(w, &ndp, frame, size, ETH_IP6);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct world w;
+	static bool started;
+	uint8_t *frame;
+
+	if (!size || size > LINK_FRAME_MAX)
+		return 0;
+	if (!started)
+		csum_init();
+	started = true;
+
+	/* Exactly as long, so that a byte beyond is noticed. */
+	frame = malloc(size);
+	MUST(frame);
+	memcpy(frame, data, size);
+
+	world_open(&w, data[0]);
+	serve_frame(&w, frame, size);
+	serve_all(&w, frame, size);
+	link_close(&w.mem.link);
+	free(frame);
+	return 0;
+}
