@@ -180,7 +180,7 @@ static bool dhcp_read_type(struct dhcp_req *req, const uint8_t *data,
 	return true;
 }
 
-/* dhcp_read_size() - Option 57; less than what all must take is taken as that */
+/* dhcp_read_size() - Option 57; never less than what all clients must take */
 static bool dhcp_read_size(struct dhcp_req *req, const uint8_t *data,
 			   size_t len)
 {

@@ -230,7 +230,7 @@ static void ra_put_rdnss(struct wire *w, const struct lease *l)
 		wire_addr6(w, &l->dns6[i]);
 }
 
-/* ra_put_dnssl() - Search list, names in full, zeroes after it (RFC 8106 5.2) */
+/* ra_put_dnssl() - Search list in full, zeroes after it (RFC 8106 5.2) */
 static void ra_put_dnssl(struct wire *w, const struct lease *l)
 {
 	uint8_t buf[LEASE_SEARCH + NDP_OPT_UNIT];
