@@ -10,6 +10,7 @@
 #include "host/conf.h"
 #include "host/log.h"
 
+#define USUAL_SOCKET	"/tmp/passt_"
 #define PREFIX_STRLEN	(ADDR_STRLEN + sizeof("/128"))
 
 /* item() - One line of the summary: what, aligned, and its value */
@@ -111,10 +112,14 @@ static void qemu_escape(const char *path, char *buf)
 	*buf = '\0';
 }
 
-/* print_qemu() - The command lines that connect a guest */
+/**
+ * print_qemu() - The command lines that connect a guest
+ * @path:	of the socket; qrap finds the usual ones by itself
+ */
 static void print_qemu(const char *path)
 {
 	char escaped[2 * sizeof(((struct conf *)0)->socket_path)];
+	bool usual = !strncmp(path, USUAL_SOCKET, strlen(USUAL_SOCKET));
 
 	qemu_escape(path, escaped);
 	info("Now start a guest, with qemu 7.2 or later:");
@@ -122,8 +127,9 @@ static void print_qemu(const char *path)
 	     "addr.type=unix,addr.path=%s -device virtio-net-pci,netdev=s",
 	     escaped);
 	info("or with any, through qrap:");
-	info("  qrap 5 qemu-system-x86_64 ... -netdev socket,fd=5,id=n "
-	     "-device virtio-net-pci,netdev=n");
+	info("  %s%s%sqrap 5 qemu-system-x86_64 ... -netdev socket,fd=5,id=n "
+	     "-device virtio-net-pci,netdev=n", usual ? "" : "PASST_SOCKET=",
+	     usual ? "" : path, usual ? "" : " ");
 }
 
 /**

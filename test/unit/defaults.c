@@ -325,8 +325,14 @@ static void test_summary(void)
 		  "addr.type=unix,addr.path=/tmp/a,,b.socket "
 		  "-device virtio-net-pci,netdev=s\n"
 		  "or with any, through qrap:\n"
-		  "  qrap 5 qemu-system-x86_64 ... -netdev socket,fd=5,id=n "
+		  "  PASST_SOCKET=/tmp/a,b.socket qrap 5 qemu-system-x86_64 ... -netdev socket,fd=5,id=n "
 		  "-device virtio-net-pci,netdev=n\n");
+
+	strcpy(c.socket_path, "/tmp/passt_3.socket");
+	said[0] = '\0';
+	conf_print(&c);
+	check("qrap finds the usual sockets by itself",
+	      strstr(said, "\n  qrap 5 ") && !strstr(said, "PASST_SOCKET"));
 
 	host = (struct host){ .ifindex = 0 };
 	complete("-6 -m 0");
