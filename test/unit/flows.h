@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * flows.h - The stage for tests of UDP and ICMP: a guest at the end of a memory
+ * link, and real sockets on the loopback of a network namespace of our own,
+ * where nothing but loopback can be reached. Included by those tests, after
+ * the file under test.
+ */
+#ifndef TEST_UNIT_FLOWS_H
+#define TEST_UNIT_FLOWS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "checksum.h"
+#include "icmp.h"
+#include "link/memory.h"
+#include "test/unit/unit.h"
+#include "udp.h"
+
+#define OUR_MAC		{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
+#define GUEST_MAC	{ 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 }
+
+#define GUEST4		"192.0.2.15"
+#define GUEST6		"2001:db8::15"
+#define GW4		"192.0.2.1"	/* leads to the host's loopback */
+#define GW6		"2001:db8::1"
+#define NOWHERE4	"203.0.113.9"		/* no route */
+#define NOWHERE6	"2001:db8:9::9"
+
+#define ETH_LEN		14
+#define SLOT_MAX	512		/* larger than any flow */
+
+/**
+ * struct world - The stage
+ * @mem:	link to the guest
+ * @tap, @timers, @flows, @fwd, @icmp, @udp: what is tested, and works with
+ * @now:	ms
+ */
+struct world {
+	struct memory mem;
+	struct tap tap;
+	struct timers timers;
+	struct flow_table flows;
+	struct fwd fwd;
+	struct icmp icmp;
+	struct udp udp;
+	uint64_t now;
+};
+
+/**
+ * struct seen - A packet that reached the guest, taken apart
+ * @src, @dst:	addresses
+ * @proto, @ttl: of the IP header
+ * @l4, @len:	transport header and payload
+ * @good:	lengths and checksums are right, and the MACs
+ */
+struct seen {
+	struct in6_addr src, dst;
+	uint8_t proto, ttl;
+	const uint8_t *l4;
+	size_t len;
+	bool good;
+};
+
+static struct in6_addr addr(const char *s)
+{
+	struct in6_addr a = ADDR_NONE;
+
+	if (!addr_parse(s, &a))
+		fail("the test knows its addresses", "'%s' is none", s);
+	return a;
+}
+
+/* put_file() - Write a string to a file of /proc; false if it can't be */
+static bool put_file(const char *path, const char *text)
+{
+	ssize_t len = (ssize_t)strlen(text);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool good = fd >= 0 && write(fd, text, (size_t)len) == len;
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* loopback_up() - The namespace's one interface */
+static bool loopback_up(void)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool good = fd >= 0 && !ioctl(fd, SIOCSIFFLAGS, &ifr);
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/**
+ * own_network() - Move to a network namespace in which only loopback exists
+ *
+ * Return: false if that is not allowed here
+ */
+static bool own_network(void)
+{
+	char map[64];
+	unsigned int uid = geteuid(), gid = getegid();
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
+		return false;
+	put_file("/proc/self/setgroups", "deny");
+	snprintf(map, sizeof(map), "0 %u 1", uid);
+	put_file("/proc/self/uid_map", map);
+	snprintf(map, sizeof(map), "0 %u 1", gid);
+	put_file("/proc/self/gid_map", map);
+	return loopback_up();
+}
+
+static void world_open(struct world *w, uint32_t max_flows, size_t room)
+{
+	static const uint8_t our_mac[MAC_LEN] = OUR_MAC;
+	static const uint8_t guest_mac[MAC_LEN] = GUEST_MAC;
+
+	memset(w, 0, sizeof(*w));
+	csum_init();
+	w->now = 1000000;
+	timers_init(&w->timers, w->now);
+	if (memory_open(&w->mem, room) ||
+	    flow_table_init(&w->flows, SLOT_MAX, max_flows, epoll_create1(0)))
+		exit(1);
+	tap_init(&w->tap, &w->mem.link, our_mac);
+	memcpy(w->tap.guest_mac, guest_mac, MAC_LEN);
+	w->tap.addr4 = addr(GUEST4);
+	w->tap.addr6 = addr(GUEST6);
+	w->tap.own4 = addr(GW4);
+	w->tap.own6 = addr(GW6);
+	w->fwd.map.host4 = addr(GW4);
+	w->fwd.map.host6 = addr(GW6);
+	w->fwd.ipv4 = w->fwd.ipv6 = true;
+	w->icmp = (struct icmp){ .tap = &w->tap, .flows = &w->flows,
+				 .timers = &w->timers, .fwd = &w->fwd };
+	icmp_init(&w->icmp);
+	w->udp = (struct udp){ .tap = &w->tap, .flows = &w->flows,
+			       .timers = &w->timers, .fwd = &w->fwd,
+			       .icmp = &w->icmp };
+	if (udp_init(&w->udp))
+		exit(1);
+}
+
+static void world_close(struct world *w)
+{
+	udp_free(&w->udp);
+	icmp_guest_gone(&w->icmp);
+	check_eq("no flow is left behind", w->flows.used, 0);
+	close(w->flows.epfd);
+	flow_table_free(&w->flows);
+	link_close(&w->mem.link);
+}
+
+/* put_ip() - Ethernet and IP headers of the guest; bytes written */
+static size_t put_ip(uint8_t *p, const struct tap_ip *ip, size_t len)
+{
+	static const uint8_t macs[2 * MAC_LEN] = {
+		0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55,
+		0x52, 0x54, 0x00, 0x12, 0x34, 0x56,
+	};
+	bool v4 = addr_is_v4(&ip->dst);
+	struct in_addr src = addr_v4(&ip->src), dst = addr_v4(&ip->dst);
+	uint16_t check;
+
+	memset(p, 0, ETH_LEN + 40);
+	memcpy(p, macs, sizeof(macs));
+	put_be16(p + 12, v4 ? 0x0800 : 0x86dd);
+	p += ETH_LEN;
+	if (!v4) {
+		p[0] = 0x60;
+		put_be16(p + 4, (uint16_t)len);
+		p[6] = ip->proto;
+		p[7] = ip->ttl;
+		memcpy(p + 8, &ip->src, 16);
+		memcpy(p + 24, &ip->dst, 16);
+		return ETH_LEN + 40;
+	}
+	p[0] = 0x45;
+	put_be16(p + 2, (uint16_t)(20 + len));
+	p[8] = ip->ttl;
+	p[9] = ip->proto;
+	memcpy(p + 12, &src, 4);
+	memcpy(p + 16, &dst, 4);
+	check = csum_ip4(p, 20);
+	memcpy(p + 10, &check, 2);
+	return ETH_LEN + 20;
+}
+
+/**
+ * make_frame() - A frame of the guest with its checksums right
+ * @ip:		what the IP header says
+ * @l4:		transport header and payload
+ * @len:	bytes
+ * @frame:	set to allocated memory of exactly its length
+ *
+ * Return: length
+ */
+static size_t make_frame(const struct tap_ip *ip, const uint8_t *l4, size_t len,
+			 uint8_t **frame)
+{
+	size_t off = ip->proto == IPPROTO_UDP ? 6 : 2, hlen;
+	struct iovec iov = { .iov_len = len };
+	uint16_t check;
+
+	hlen = addr_is_v4(&ip->dst) ? ETH_LEN + 20 : ETH_LEN + 40;
+	*frame = malloc(MAX(hlen + len, ETH_LEN + 40));
+	put_ip(*frame, ip, len);
+	memcpy(*frame + hlen, l4, len);
+	iov.iov_base = *frame + hlen;
+	memset(*frame + hlen + off, 0, 2);
+	check = csum_l4(&ip->src, &ip->dst, ip->proto, &iov, 1);
+	memcpy(*frame + hlen + off, &check, 2);
+	return hlen + len;
+}
+
+/* make_udp() - A datagram; bytes written to @buf */
+static size_t make_udp(uint8_t *buf, uint16_t sport, uint16_t dport,
+		       const void *data, size_t len)
+{
+	put_be16(buf, sport);
+	put_be16(buf + 2, dport);
+	put_be16(buf + 4, (uint16_t)(8 + len));
+	put_be16(buf + 6, 0);
+	memcpy(buf + 8, data, len);
+	return 8 + len;
+}
+
+/* hand_over() - What passt.c does with the packets of a pass */
+static void hand_over(struct world *w)
+{
+	const struct pkt *pkt;
+	unsigned int i, n;
+
+	tap_input(&w->tap);
+	for (i = 0; i < w->tap.npkt; i += n) {
+		pkt = &w->tap.pkt[i];
+		n = tap_run(&w->tap, i);
+		if (pkt->proto == IPPROTO_UDP) {
+			udp_input(&w->udp, pkt, n, w->now);
+			continue;
+		}
+		n = 1;
+		icmp_input(&w->icmp, pkt, w->now);
+	}
+	link_release(&w->mem.link);
+	link_flush(&w->mem.link);
+}
+
+/* sends_ip() - The guest sends a packet; what it saw before is forgotten */
+static void sends_ip(struct world *w, const char *src, const char *dst,
+		     uint8_t proto, const uint8_t *l4, size_t len)
+{
+	struct tap_ip ip = { .src = addr(src), .dst = addr(dst),
+			     .proto = proto, .ttl = 61 };
+	uint8_t *frame;
+
+	len = make_frame(&ip, l4, len, &frame);
+	memory_clear(&w->mem);
+	memory_put(&w->mem, frame, len);
+	hand_over(w);
+	free(frame);
+}
+
+/* guest_of() - Our guest's address of the family of another one */
+static const char *guest_of(const char *other)
+{
+	return strchr(other, ':') ? GUEST6 : GUEST4;
+}
+
+/* sends() - The guest sends a datagram */
+__attribute__((unused))
+static void sends(struct world *w, uint16_t sport, const char *dst,
+		  uint16_t dport, const void *data, size_t len)
+{
+	static uint8_t buf[65536];
+
+	len = make_udp(buf, sport, dport, data, len);
+	sends_ip(w, guest_of(dst), dst, IPPROTO_UDP, buf, len);
+}
+
+/**
+ * events() - One pass of the loop over the sockets
+ * @w:		stage
+ * @wait:	ms at most until something happens
+ */
+static void events(struct world *w, int wait)
+{
+	struct epoll_event ev[64];
+	struct flow *f;
+	int i, n;
+
+	n = epoll_wait(w->flows.epfd, ev, ARRAY_SIZE(ev), wait);
+	for (i = 0; i < n; i++) {
+		if (event_type(ev[i].data.u64) == EVENT_LISTENER) {
+			udp_listener(&w->udp, event_index(ev[i].data.u64),
+				     w->now);
+			continue;
+		}
+		f = flow_from_token(&w->flows, ev[i].data.u64);
+		if (!f)
+			continue;
+		if (f->key.proto == IPPROTO_UDP)
+			udp_event(&w->udp, f, ev[i].events, w->now);
+		else
+			icmp_event(&w->icmp, f, ev[i].events, w->now);
+	}
+	link_flush(&w->mem.link);
+}
+
+/* later() - Time goes by, and timers expire */
+__attribute__((unused))
+static void later(struct world *w, uint64_t ms)
+{
+	struct timer *t;
+	struct flow *f;
+
+	w->now += ms;
+	while ((t = timers_expire(&w->timers, w->now))) {
+		f = container_of(t, struct flow, timer);
+		if (f->key.proto == IPPROTO_UDP)
+			udp_timer(&w->udp, f, w->now);
+		else
+			icmp_timer(&w->icmp, f, w->now);
+	}
+}
+
+/**
+ * nth() - Take apart the nth packet that reached the guest
+ * @w:		stage
+ * @n:		which
+ * @s:		filled
+ *
+ * Return: false if there are fewer
+ */
+__attribute__((unused))
+static bool nth(const struct world *w, unsigned int n, struct seen *s)
+{
+	static const uint8_t guest_mac[MAC_LEN] = GUEST_MAC;
+	static const uint8_t our_mac[MAC_LEN] = OUR_MAC;
+	const uint8_t *f, *ip;
+	struct in_addr v4;
+	struct iovec iov;
+	size_t len;
+
+	memset(s, 0, sizeof(*s));
+	if (n >= w->mem.nsent)
+		return false;
+	f = w->mem.sent[n].iov_base;
+	len = w->mem.sent[n].iov_len;
+	ip = f + ETH_LEN;
+	s->good = !memcmp(f, guest_mac, MAC_LEN) &&
+		  !memcmp(f + MAC_LEN, our_mac, MAC_LEN);
+	if (get_be16(f + 12) == 0x0800) {
+		s->good &= ip[0] == 0x45 && !csum_ip4(ip, 20) &&
+			   get_be16(ip + 2) == len - ETH_LEN;
+		s->ttl = ip[8];
+		s->proto = ip[9];
+		memcpy(&v4, ip + 12, 4);
+		s->src = addr_from_v4(v4);
+		memcpy(&v4, ip + 16, 4);
+		s->dst = addr_from_v4(v4);
+		s->l4 = ip + 20;
+	} else {
+		s->good &= ip[0] == 0x60 &&
+			   get_be16(ip + 4) == len - ETH_LEN - 40;
+		s->ttl = ip[7];
+		s->proto = ip[6];
+		memcpy(&s->src, ip + 8, 16);
+		memcpy(&s->dst, ip + 24, 16);
+		s->l4 = ip + 40;
+	}
+	s->len = len - (size_t)(s->l4 - f);
+	iov = (struct iovec){ (uint8_t *)s->l4, s->len };
+	s->good &= !csum_l4(&s->src, &s->dst, s->proto, &iov, 1);
+	if (s->proto == IPPROTO_UDP)
+		s->good &= get_be16(s->l4 + 4) == s->len &&
+			   get_be16(s->l4 + 6);
+	return true;
+}
+
+/* is_from() - Whether a packet has this source and the guest as destination */
+__attribute__((unused))
+static bool is_from(const struct seen *s, const char *src)
+{
+	struct in6_addr a = addr(src), guest = addr(guest_of(src));
+
+	return addr_eq(&s->src, &a) && addr_eq(&s->dst, &guest);
+}
+
+/**
+ * peer_open() - A UDP socket of somebody on the host
+ * @a:		address to bind to
+ * @port:	set to its port
+ */
+__attribute__((unused))
+static int peer_open(const char *a, uint16_t *port)
+{
+	struct in6_addr bound = addr(a);
+	union sockaddr_any sa;
+	socklen_t len = sockaddr_set(&sa, &bound, *port, 0);
+	int fd = socket(sa.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, &sa.sa, len))
+		return -1;
+	len = sizeof(sa);
+	getsockname(fd, &sa.sa, &len);
+	sockaddr_get(&sa, &bound, port);
+	return fd;
+}
+
+/**
+ * peer_hears() - What reached a socket of the host
+ * @fd:		socket
+ * @buf:	filled
+ * @size:	bytes there
+ * @from:	set to the sender's address
+ * @port:	and its port
+ *
+ * Return: length, -1 if nothing came within a second
+ */
+__attribute__((unused))
+static ssize_t peer_hears(int fd, void *buf, size_t size, struct in6_addr *from,
+			  uint16_t *port)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	union sockaddr_any sa;
+	socklen_t len = sizeof(sa);
+	ssize_t n;
+
+	if (poll(&p, 1, 1000) != 1)
+		return -1;
+	n = recvfrom(fd, buf, size, 0, &sa.sa, &len);
+	if (n >= 0)
+		sockaddr_get(&sa, from, port);
+	return n;
+}
+
+/* peer_says() - Somebody on the host sends a datagram to an address of it */
+__attribute__((unused))
+static bool peer_says(int fd, const char *to, uint16_t port, const void *data,
+		      size_t len)
+{
+	struct in6_addr a = addr(to);
+	union sockaddr_any sa;
+	socklen_t salen = sockaddr_set(&sa, &a, port, 0);
+
+	return sendto(fd, data, len, 0, &sa.sa, salen) == (ssize_t)len;
+}
+
+#endif /* TEST_UNIT_FLOWS_H */

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * icmp.c - Pings of a guest over real ping sockets: what comes back, who is not
+ * heard, how long it lasts; and errors to the guest, what they quote, and how
+ * many there are.
+ */
+#include "../../icmp.c"
+#include "test/unit/flows.h"
+
+#define ROOM	(1 << 20)
+#define LIFE	8192
+
+/* One of each family, where a story is told for both. */
+struct family {
+	const char *gw, *nowhere;
+	uint8_t proto, request, reply;
+	size_t hlen;
+};
+
+static const struct family v4 = { GW4, NOWHERE4, IPPROTO_ICMP, 8, 0, 20 };
+static const struct family v6 = { GW6, NOWHERE6, IPPROTO_ICMPV6, 128, 129, 40 };
+
+/* pings() - The guest sends an echo request with @len bytes of payload */
+static void pings(struct world *w, const struct family *f, const char *dst,
+		  uint16_t id, uint16_t seq, size_t len)
+{
+	static uint8_t buf[65536];
+	size_t i;
+
+	memset(buf, 0, 8);
+	buf[0] = f->request;
+	put_be16(buf + 4, id);
+	put_be16(buf + 6, seq);
+	for (i = 0; i < len; i++)
+		buf[8 + i] = (uint8_t)(i * 7 + seq);
+	sends_ip(w, guest_of(dst), dst, f->proto, buf, 8 + len);
+}
+
+static struct icmp_flow *flow_of(struct world *w, const struct family *f,
+				 const char *remote, uint16_t id)
+{
+	struct flow_key key = { .guest = addr(guest_of(f->gw)), .gport = id,
+				.proto = f->proto };
+
+	if (remote)
+		key.remote = addr(remote);
+	return find(&w->icmp, &key);
+}
+
+/* Given ping sockets that are not allowed, then that is said at start, and
+ * the guest's pings come to nothing. */
+static void story_not_allowed(void)
+{
+	struct world w;
+
+	printf("# ping sockets are not allowed\n");
+	world_open(&w, LIFE, ROOM);
+	check("start-up finds out that pings are not allowed",
+	      !check_family(AF_INET, IPPROTO_ICMP, "IPv4"));
+	icmp_check_allowed(&w.icmp);
+	pings(&w, &v4, GW4, 1, 1, 8);
+	check_eq("a ping is refused, and counted",
+		 w.icmp.count[ICMP_REFUSED], 1);
+	check("without an answer", !w.mem.nsent);
+	check_eq("or a flow", w.flows.used, 0);
+	world_close(&w);
+}
+
+/* Given a host that answers, when the guest pings it, then the reply is the
+ * one that the guest expects. */
+static void story_echo(const struct family *f)
+{
+	static const size_t sizes[] = { 56, 0, 1, 1472, 9000 };
+	struct world w;
+	struct seen s;
+	unsigned int i, j;
+	bool same;
+
+	printf("# ping %s\n", f->gw);
+	world_open(&w, LIFE, ROOM);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		pings(&w, f, f->gw, 0x1234, (uint16_t)(i + 7), sizes[i]);
+		events(&w, 1000);
+		if (!check("a ping is answered", nth(&w, 0, &s)))
+			continue;
+		check("headers and checksums are right", s.good);
+		check("from whom was asked", is_from(&s, f->gw));
+		check_eq("with an echo reply", s.l4[0], f->reply);
+		check_eq("its identifier", get_be16(s.l4 + 4), 0x1234);
+		check_eq("its sequence number", get_be16(s.l4 + 6), i + 7);
+		check_eq("its length", s.len, 8 + sizes[i]);
+		for (j = 0, same = true; j < sizes[i]; j++)
+			same &= s.l4[8 + j] == (uint8_t)(j * 7 + i + 7);
+		check("its payload", same);
+		check_eq("and the host's TTL", s.ttl, 64);
+	}
+	check_eq("all of that over one socket", w.icmp.nsockets, 1);
+	check_eq("and one host", w.icmp.nhosts, 1);
+	world_close(&w);
+}
+
+/* Given an identifier that the host uses itself, then the guest's ping goes out
+ * with another, and the reply has the guest's. */
+static void story_identifier_taken(void)
+{
+	struct in6_addr any = addr("0.0.0.0");
+	union sockaddr_any sa;
+	socklen_t len = sockaddr_set(&sa, &any, 77, 0);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
+	struct world w;
+	struct seen s;
+
+	printf("# an identifier in use\n");
+	world_open(&w, LIFE, ROOM);
+	bind(fd, &sa.sa, len);
+	pings(&w, &v4, GW4, 77, 1, 8);
+	events(&w, 1000);
+	check("an identifier in use still gets its reply", nth(&w, 0, &s) &&
+	      s.good && get_be16(s.l4 + 4) == 77);
+	pings(&w, &v4, GW4, 0, 1, 8);
+	events(&w, 1000);
+	check("so does identifier 0", nth(&w, 0, &s) && s.good &&
+	      get_be16(s.l4 + 4) == 0);
+	check_eq("each has its socket", w.icmp.nsockets, 2);
+	close(fd);
+	world_close(&w);
+}
+
+/* forge() - Somebody at @src sends a reply to the host's loopback */
+static bool forge(const char *src, uint16_t id)
+{
+	struct in6_addr from = addr(src), to = addr("127.0.0.1");
+	uint8_t reply[16] = { 0 };
+	union sockaddr_any sa;
+	socklen_t len;
+	uint16_t check;
+	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+	bool good;
+
+	put_be16(reply + 4, id);
+	check = csum_fold(csum_add(reply, sizeof(reply), 0));
+	memcpy(reply + 2, &check, 2);
+	len = sockaddr_set(&sa, &from, 0, 0);
+	good = fd >= 0 && !bind(fd, &sa.sa, len);
+	len = sockaddr_set(&sa, &to, 0, 0);
+	good = good && sendto(fd, reply, sizeof(reply), 0, &sa.sa, len) > 0;
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* Given a host that was asked, when another one replies, then the guest does
+ * not hear it (I1). */
+static void story_unasked(void)
+{
+	struct world w;
+
+	printf("# a reply of somebody who was not asked\n");
+	world_open(&w, LIFE, ROOM);
+	w.fwd.map.guest4 = addr("127.0.0.33");
+	w.fwd.map.map_guest4 = addr("192.0.2.33");
+	pings(&w, &v4, GW4, 5, 1, 8);
+	events(&w, 1000);
+	check_eq("who was asked is heard", w.mem.nsent, 1);
+
+	memory_clear(&w.mem);
+	check("the test can forge", forge("127.0.0.33", 5));
+	events(&w, 1000);
+	check_eq("who was not is not", w.mem.nsent, 0);
+	check_eq("and is counted", w.icmp.count[ICMP_UNASKED], 1);
+
+	/* As long as the guest's address for it is another's. */
+	check("the test can forge", forge("127.0.0.9", 5));
+	events(&w, 1000);
+	check_eq("nor who only looks like it", w.mem.nsent, 0);
+	check_eq("counted as well", w.icmp.count[ICMP_UNASKED], 2);
+	check("the test can forge", forge("127.0.0.1", 5));
+	events(&w, 1000);
+	check_eq("a second reply of the one asked is", w.mem.nsent, 1);
+	world_close(&w);
+}
+
+/* Given hosts that were asked, then they are forgotten a minute after that, and
+ * the socket with the last of them. */
+static void story_expiry(void)
+{
+	struct world w;
+
+	printf("# how long pings are remembered\n");
+	world_open(&w, LIFE, ROOM);
+	pings(&w, &v4, GW4, 5, 1, 8);
+	pings(&w, &v4, NOWHERE4, 5, 1, 8);
+	check_eq("two hosts, one identifier: one socket", w.icmp.nsockets, 1);
+	later(&w, 50 * SEC);
+	pings(&w, &v4, GW4, 5, 2, 8);
+	later(&w, 10 * SEC);
+	check("not asked for a minute: forgotten",
+	      !flow_of(&w, &v4, NOWHERE4, 5));
+	check("asked in between: not", flow_of(&w, &v4, GW4, 5));
+	check_eq("the socket is there for it", w.icmp.nsockets, 1);
+	later(&w, 50 * SEC);
+	check("a minute later it is forgotten", !flow_of(&w, &v4, GW4, 5));
+	check_eq("and the socket closed", w.icmp.nsockets, 0);
+	check_eq("nothing is left", w.flows.used, 0);
+	world_close(&w);
+}
+
+/* Given a guest that pings with all identifiers, or all hosts, then the oldest
+ * are forgotten, and sockets stay few. */
+static void story_limits(void)
+{
+	char host[ADDR_STRLEN];
+	struct world w;
+	unsigned int i;
+
+	printf("# many pings\n");
+	world_open(&w, LIFE, ROOM);
+	for (i = 0; i < ICMP_SOCKETS; i++)
+		pings(&w, &v4, GW4, (uint16_t)(i + 1), 1, 8);
+	check_eq("so many sockets", w.icmp.nsockets, ICMP_SOCKETS);
+	pings(&w, &v4, GW4, 1, 2, 8);
+	pings(&w, &v4, GW4, 60000, 1, 8);
+	check_eq("and no more", w.icmp.nsockets, ICMP_SOCKETS);
+	check("the oldest is gone", !flow_of(&w, &v4, NULL, 2));
+	check("the one used since is not", flow_of(&w, &v4, NULL, 1));
+	check("the new one is there", flow_of(&w, &v4, NULL, 60000));
+	icmp_guest_gone(&w.icmp);
+	check_eq("with the guest, all are gone", w.flows.used, 0);
+
+	for (i = 0; i <= ICMP_HOSTS; i++) {
+		snprintf(host, sizeof(host), "10.0.%u.%u", i >> 8, i & 255);
+		pings(&w, &v4, host, 3, 1, 8);
+	}
+	check_eq("so many hosts", w.icmp.nhosts, ICMP_HOSTS);
+	check("without the oldest", !flow_of(&w, &v4, "10.0.0.0", 3) &&
+	      flow_of(&w, &v4, "10.0.0.1", 3));
+	check_eq("one socket", w.icmp.nsockets, 1);
+	check("not as many errors", w.icmp.count[ICMP_ERRORS] < 100 &&
+	      w.icmp.count[ICMP_LIMITED]);
+	world_close(&w);
+}
+
+/* Given no route, then the guest is told, with its request quoted. */
+static void story_unreachable(const struct family *f)
+{
+	struct world w;
+	struct seen s;
+
+	printf("# ping %s, to which there is no route\n", f->nowhere);
+	world_open(&w, LIFE, ROOM);
+	pings(&w, f, f->nowhere, 5, 9, 2000);
+	if (check("no route is reported", nth(&w, 0, &s))) {
+		check("headers and checksums are right", s.good);
+		check("by the router", is_from(&s, f->gw));
+		check_eq("of the right type", s.l4[0], f == &v4 ? 3 : 1);
+		check_eq("and code", s.l4[1], 0);
+		check_eq("as long as may be", s.len + f->hlen,
+			 f == &v4 ? 576 : 1280);
+		check_eq("about an echo request", s.l4[8 + f->hlen],
+			 f->request);
+		check_eq("of that sequence number",
+			 get_be16(s.l4 + 8 + f->hlen + 6), 9);
+	}
+	world_close(&w);
+}
+
+/* Given what is no echo request, then nothing comes of it. */
+static void story_others(void)
+{
+	uint8_t msg[36] = { 0 };
+	struct world w;
+
+	printf("# what is no echo request\n");
+	world_open(&w, LIFE, ROOM);
+	sends_ip(&w, GUEST4, GW4, IPPROTO_ICMP, msg, sizeof(msg));
+	msg[0] = 3;
+	sends_ip(&w, GUEST4, NOWHERE4, IPPROTO_ICMP, msg, sizeof(msg));
+	msg[0] = 1;
+	sends_ip(&w, GUEST6, NOWHERE6, IPPROTO_ICMPV6, msg, sizeof(msg));
+	msg[0] = 8;
+	msg[1] = 1;
+	sends_ip(&w, GUEST4, GW4, IPPROTO_ICMP, msg, sizeof(msg));
+	check_eq("no flow", w.flows.used, 0);
+	pings(&w, &v4, "224.0.0.1", 1, 1, 8);
+	pings(&w, &v4, "255.255.255.255", 1, 1, 8);
+	pings(&w, &v6, "ff02::1", 1, 1, 8);
+	pings(&w, &v4, "127.0.0.1", 1, 1, 8);
+	check_eq("nor for a group or loopback", w.flows.used, 0);
+	check_eq("which is counted", w.icmp.count[ICMP_IMPOSSIBLE], 4);
+	check("nothing comes back", !w.mem.nsent);
+	world_close(&w);
+}
+
+/* tcp_key() - The key of a connection to a web server */
+static struct flow_key tcp_key(const char *remote)
+{
+	return (struct flow_key){
+		.guest = addr(guest_of(remote)), .remote = addr(remote),
+		.gport = 40000, .rport = 80, .proto = IPPROTO_TCP,
+	};
+}
+
+/* errs() - Send an error about a SYN of the guest; what came before is lost */
+static bool errs(struct world *w, int error, uint32_t mtu, const char *remote,
+		 struct seen *s)
+{
+	static const uint8_t syn[20] = { 0x9c, 0x40, 0, 80, 1, 2, 3, 4,
+					 [12] = 0x50, [13] = 2 };
+	struct flow_key key = tcp_key(remote);
+	struct icmp_quote q = { .key = &key, .l4 = syn, .len = sizeof(syn),
+				.total = sizeof(syn) };
+	bool known;
+
+	memory_clear(&w->mem);
+	known = icmp_error(&w->icmp, error, NULL, mtu, &q, w->now);
+	link_flush(&w->mem.link);
+	nth(w, 0, s);
+	return known;
+}
+
+/* Given an errno, then the guest gets the error that it stands for. */
+static void story_errnos(void)
+{
+	static const struct {
+		const char *name;
+		int error;
+		uint32_t mtu;
+		uint8_t type4, code4, type6, code6;
+		uint32_t rest4, rest6;
+	} c[] = {
+		{ "ENETUNREACH", ENETUNREACH, 0, 3, 0, 1, 0, 0, 0 },
+		{ "EHOSTUNREACH", EHOSTUNREACH, 0, 3, 1, 1, 3, 0, 0 },
+		{ "ECONNREFUSED", ECONNREFUSED, 0, 3, 3, 1, 4, 0, 0 },
+		{ "EHOSTDOWN", EHOSTDOWN, 0, 3, 7, 1, 3, 0, 0 },
+		{ "ENONET", ENONET, 0, 3, 8, 1, 3, 0, 0 },
+		{ "EACCES", EACCES, 0, 3, 13, 1, 1, 0, 0 },
+		{ "EPERM", EPERM, 0, 3, 13, 1, 1, 0, 0 },
+		{ "EMSGSIZE", EMSGSIZE, 1400, 3, 4, 2, 0, 1400, 1400 },
+		{ "EMSGSIZE, not known", EMSGSIZE, 0, 3, 4, 2, 0, 0, 1280 },
+		{ "EMSGSIZE, absurd", EMSGSIZE, 20, 3, 4, 2, 0, 68, 1280 },
+	};
+	static const int silent[] = { ETIMEDOUT, ECONNRESET, EAGAIN, ENOBUFS,
+				      EMFILE, EINVAL };
+	struct world w;
+	struct seen s;
+	unsigned int i;
+
+	printf("# what an errno stands for\n");
+	world_open(&w, LIFE, ROOM);
+	for (i = 0; i < ARRAY_SIZE(c); i++) {
+		errs(&w, c[i].error, c[i].mtu, NOWHERE4, &s);
+		check(c[i].name, s.good && s.l4[0] == c[i].type4 &&
+		      s.l4[1] == c[i].code4 &&
+		      get_be32(s.l4 + 4) == c[i].rest4 &&
+		      s.len == 8 + 20 + 20);
+		errs(&w, c[i].error, c[i].mtu, NOWHERE6, &s);
+		check(c[i].name, s.good && s.l4[0] == c[i].type6 &&
+		      s.l4[1] == c[i].code6 &&
+		      get_be32(s.l4 + 4) == c[i].rest6 &&
+		      s.len == 8 + 40 + 20);
+	}
+	for (i = 0; i < ARRAY_SIZE(silent); i++)
+		check(strerror(silent[i]),
+		      !errs(&w, silent[i], 0, NOWHERE4, &s) && !w.mem.nsent);
+	world_close(&w);
+}
+
+/* Given a SYN that fails, then the error quotes it with addresses, ports and
+ * sequence number, in headers that are right. */
+static void story_quote(const struct family *f)
+{
+	struct flow_key key = tcp_key(f->nowhere);
+	struct icmp_quote q = { .key = &key, .total = 44 };
+	const uint8_t *ip;
+	struct world w;
+	struct seen s;
+
+	printf("# what an error about %s quotes\n", f->nowhere);
+	world_open(&w, LIFE, ROOM);
+	errs(&w, EHOSTUNREACH, 0, f->nowhere, &s);
+	ip = s.l4 + 8;
+	check("it is for the guest", s.good && is_from(&s, f->gw));
+	check("the quoted header is right", f == &v4 ?
+	      !csum_ip4(ip, 20) && get_be16(ip + 2) == 40 && ip[9] == 6 :
+	      ip[0] == 0x60 && get_be16(ip + 4) == 20 && ip[6] == 6);
+	check("with source and destination", f == &v4 ?
+	      !memcmp(ip + 12, &key.guest.s6_addr[12], 4) &&
+	      !memcmp(ip + 16, &key.remote.s6_addr[12], 4) :
+	      !memcmp(ip + 8, &key.guest, 16) &&
+	      !memcmp(ip + 24, &key.remote, 16));
+	check_eq("the guest's port", get_be16(ip + f->hlen), 40000);
+	check_eq("the other port", get_be16(ip + f->hlen + 2), 80);
+	check_eq("its sequence number", get_be32(ip + f->hlen + 4), 0x01020304);
+
+	memory_clear(&w.mem);
+	icmp_error(&w.icmp, EHOSTUNREACH, &key.remote, 0, &q, w.now);
+	link_flush(&w.mem.link);
+	check("without the segment, 8 bytes are made", nth(&w, 0, &s) &&
+	      s.good && s.len == 8 + f->hlen + 8 &&
+	      get_be16(s.l4 + 8 + f->hlen) == 40000);
+	check("the source is as given", is_from(&s, f->nowhere));
+	world_close(&w);
+}
+
+/* Given packets that must not cause errors, then there are none. */
+static void story_never(void)
+{
+	static const char *const dst[] = { "224.0.0.1", "255.255.255.255",
+					   "ff02::1" };
+	struct world w;
+	struct seen s;
+	unsigned int i;
+
+	printf("# what causes no error\n");
+	world_open(&w, LIFE, ROOM);
+	for (i = 0; i < ARRAY_SIZE(dst); i++) {
+		errs(&w, EHOSTUNREACH, 0, dst[i], &s);
+		check(dst[i], !w.mem.nsent);
+	}
+	world_close(&w);
+}
+
+/* Given errors without end, then the guest gets a burst, and then so many each
+ * second (RFC 4443 2.4 (f)). */
+static void story_rate(void)
+{
+	unsigned int i, sent = 0;
+	struct world w;
+	struct seen s;
+
+	printf("# how many errors\n");
+	world_open(&w, LIFE, ROOM);
+	for (i = 0; i < 1000; i++) {
+		errs(&w, EHOSTUNREACH, 0, NOWHERE4, &s);
+		sent += w.mem.nsent;
+	}
+	check_eq("at once, a burst", sent, ICMP_ERROR_BURST);
+	check_eq("the others are counted", w.icmp.count[ICMP_LIMITED],
+		 1000 - ICMP_ERROR_BURST);
+	for (i = sent = 0; i < 5000; i++) {
+		w.now += i % 5 == 0;
+		errs(&w, EHOSTUNREACH, 0, NOWHERE4, &s);
+		sent += w.mem.nsent;
+	}
+	check_eq("in a second, so many", sent, ICMP_ERROR_RATE);
+	w.now += 3600 * SEC;
+	for (i = sent = 0; i < 1000; i++) {
+		errs(&w, EHOSTUNREACH, 0, NOWHERE4, &s);
+		sent += w.mem.nsent;
+	}
+	check_eq("after an hour, a burst again", sent, ICMP_ERROR_BURST);
+	world_close(&w);
+}
+
+/* with_sockets() - The stories that need ping sockets, in a network of ours */
+static void with_sockets(void)
+{
+	story_not_allowed();
+	if (!put_file("/proc/sys/net/ipv4/ping_group_range", "0 0")) {
+		skip("pings over real sockets", "the sysctl can't be set");
+		return;
+	}
+	check("start-up finds that pings are allowed",
+	      check_family(AF_INET, IPPROTO_ICMP, "IPv4") &&
+	      check_family(AF_INET6, IPPROTO_ICMPV6, "IPv6"));
+	story_echo(&v4);
+	story_echo(&v6);
+	story_identifier_taken();
+	story_unasked();
+	story_expiry();
+	story_limits();
+	story_unreachable(&v4);
+	story_unreachable(&v6);
+	story_others();
+}
+
+int main(void)
+{
+	if (own_network())
+		with_sockets();
+	else
+		skip("pings over real sockets", "no network namespace allowed");
+	story_errnos();
+	story_quote(&v4);
+	story_quote(&v6);
+	story_never();
+	story_rate();
+	return unit_end();
+}

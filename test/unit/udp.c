@@ -1,0 +1,632 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * udp.c - UDP flows of a guest with real sockets on the other side: what
+ * arrives where, from whom, how long flows live and which of them go first.
+ */
+#include <sys/resource.h>
+
+#include "../../udp.c"
+#include "test/unit/flows.h"
+
+#define ROOM	(1 << 20)
+#define LIFE	64		/* flows in the table: half of them are UDP's */
+
+/* listens() - A forwarded port, as fwd_listen() makes it */
+static void listens(struct world *w, int family, const char *a, uint16_t *port,
+		    uint16_t to)
+{
+	static struct fwd_rule rule;
+	static struct listener l;
+	struct epoll_event ev = {
+		.events = EPOLLIN,
+		.data.u64 = event_token(EVENT_LISTENER, 0, 0),
+	};
+	struct in6_addr bound = addr(a);
+	union sockaddr_any sa;
+	socklen_t len = sockaddr_set(&sa, &bound, 0, 0);
+	int one = 1;
+
+	l.fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (family == AF_INET6)
+		setsockopt(l.fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one,
+			   sizeof(one));
+	setsockopt(l.fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
+	if (bind(l.fd, &sa.sa, len))
+		fail("the test can bind a port", "%s", strerror(errno));
+	len = sizeof(sa);
+	getsockname(l.fd, &sa.sa, &len);
+	sockaddr_get(&sa, &bound, port);
+
+	l.rule = 0;
+	l.port = *port;
+	rule = (struct fwd_rule){ .proto = IPPROTO_UDP, .first = *port,
+				  .last = *port, .to = to };
+	w->fwd.rules = &rule;
+	w->fwd.listeners = &l;
+	w->fwd.nrules = w->fwd.nlisteners = 1;
+	epoll_ctl(w->flows.epfd, EPOLL_CTL_ADD, l.fd, &ev);
+}
+
+static struct udp_flow *flow_of(struct world *w, uint16_t gport,
+				const char *remote, uint16_t rport)
+{
+	struct flow_key key = { .guest = addr(guest_of(remote)),
+				.remote = addr(remote), .gport = gport,
+				.rport = rport, .proto = IPPROTO_UDP };
+
+	return find(&w->udp, &key);
+}
+
+/* Given a service on the host's loopback, when the guest asks it by the address
+ * that stands for the host, then it hears the question, and the guest hears
+ * the answer from whom it asked. */
+static void story_query(const char *gw, const char *host)
+{
+	struct in6_addr from, loopback = addr(host);
+	uint16_t port = 0, sport, query = 40053;
+	struct udp_flow *uf;
+	struct world w;
+	struct seen s;
+	char buf[64];
+	int fd;
+
+	printf("# a query to %s\n", host);
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open(host, &port);
+	sends(&w, query, gw, port, "question", 8);
+	check_eq("the host hears the question",
+		 peer_hears(fd, buf, sizeof(buf), &from, &sport), 8);
+	check("as it was", !memcmp(buf, "question", 8));
+	check("from loopback", addr_eq(&from, &loopback));
+	check_eq("from the guest's own port", sport, query);
+
+	peer_says(fd, host, sport, "an answer", 9);
+	events(&w, 1000);
+	if (check("the guest hears the answer", nth(&w, 0, &s))) {
+		check("headers and checksums are right", s.good);
+		check("from whom it asked", is_from(&s, gw));
+		check_eq("from the port it asked", get_be16(s.l4), port);
+		check_eq("on the port it asked from", get_be16(s.l4 + 2),
+			 query);
+		check("as it was", s.len == 17 &&
+		      !memcmp(s.l4 + 8, "an answer", 9));
+	}
+	uf = flow_of(&w, query, gw, port);
+	check("that was one flow, one-shot", uf && !uf->stream &&
+	      w.udp.alive == 1);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given datagrams of all sizes in one batch of frames, then all of them arrive,
+ * each by itself and in order. */
+static void story_run(void)
+{
+	static const size_t sizes[] = { 1, 1400, 0, 1400, 1400, 9000, 3 };
+	struct tap_ip ip = { .src = addr(GUEST4), .dst = addr(GW4),
+			     .proto = IPPROTO_UDP, .ttl = 64 };
+	static uint8_t data[16384], buf[16384];
+	uint8_t *frame[ARRAY_SIZE(sizes)];
+	bool same = true;
+	struct in6_addr from;
+	uint16_t port = 0, sport;
+	struct world w;
+	unsigned int i;
+	ssize_t n = 0;
+	int fd;
+
+	printf("# a run of datagrams\n");
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open("127.0.0.1", &port);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		memset(data, (int)i + 'a', sizeof(data));
+		n = (ssize_t)make_udp(buf, 4000, port, data, sizes[i]);
+		n = (ssize_t)make_frame(&ip, buf, (size_t)n, &frame[i]);
+		memory_put(&w.mem, frame[i], (size_t)n);
+	}
+	hand_over(&w);
+	for (i = 0; i < ARRAY_SIZE(sizes) && same; i++) {
+		memset(data, (int)i + 'a', sizeof(data));
+		n = peer_hears(fd, buf, sizeof(buf), &from, &sport);
+		same = n == (ssize_t)sizes[i] && !memcmp(buf, data, sizes[i]);
+		free(frame[i]);
+	}
+	check_eq("all of the run arrives, in order, in its sizes", i,
+		 ARRAY_SIZE(sizes));
+	check("as it was sent", same);
+	check_eq("it is counted", w.udp.count[UDP_SENT], ARRAY_SIZE(sizes));
+	close(fd);
+	world_close(&w);
+}
+
+/* Given many answers at once, in all sizes, then the guest gets all of them. */
+static void story_burst(void)
+{
+	static uint8_t data[65000];
+	uint16_t port = 0, sport;
+	struct in6_addr from;
+	unsigned int i, good = 0;
+	struct world w;
+	struct seen s;
+	char buf[8];
+	int fd;
+
+	printf("# a burst of answers\n");
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open("127.0.0.1", &port);
+	sends(&w, 4001, GW4, port, "go", 2);
+	peer_hears(fd, buf, sizeof(buf), &from, &sport);
+	for (i = 0; i < 100; i++) {
+		memset(data, (int)i, sizeof(data));
+		peer_says(fd, "127.0.0.1", sport, data, i * 13);
+	}
+	events(&w, 1000);
+	check("the first batch is not all", w.mem.nsent == UDP_BATCH);
+	events(&w, 1000);
+	for (i = 0; nth(&w, i, &s); i++)
+		good += s.good && s.len == 8 + i * 13 &&
+			(!i || s.l4[s.len - 1] == i);
+	check_eq("a burst of 100 reaches the guest", i, 100);
+	check_eq("in order, with sizes and checksums right", good, 100);
+
+	memory_clear(&w.mem);
+	peer_says(fd, "127.0.0.1", sport, data, sizeof(data));
+	events(&w, 1000);
+	check("a datagram of 65,000 bytes", nth(&w, 0, &s) && s.good &&
+	      s.len == 8 + sizeof(data));
+	memory_clear(&w.mem);
+	w.mem.link.max_frame = 1514;
+	peer_says(fd, "127.0.0.1", sport, data, 1473);
+	peer_says(fd, "127.0.0.1", sport, data, 1472);
+	events(&w, 1000);
+	check_eq("only what fits into a frame is sent", w.mem.nsent, 1);
+	check_eq("the other is counted", w.udp.count[UDP_TOO_BIG], 1);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given a guest that does not read, then nothing is read for it either, and
+ * nothing is lost. */
+static void story_no_room(void)
+{
+	static uint8_t data[1000];
+	uint16_t port = 0, sport;
+	struct in6_addr from;
+	unsigned int i, got;
+	struct world w;
+	char buf[8];
+	int fd;
+
+	printf("# a guest that does not read\n");
+	world_open(&w, LIFE, 16384);
+	fd = peer_open("127.0.0.1", &port);
+	sends(&w, 4002, GW4, port, "go", 2);
+	peer_hears(fd, buf, sizeof(buf), &from, &sport);
+	for (i = 0; i < 40; i++)
+		peer_says(fd, "127.0.0.1", sport, data, sizeof(data));
+	w.mem.stalled = true;
+	for (i = 0; i < 40; i++)
+		events(&w, 0);
+	check("what there is no room for is not read",
+	      w.udp.count[UDP_RECEIVED] < 17);
+	check_eq("and not dropped", w.tap.count[TAP_NO_ROOM], 0);
+
+	w.mem.stalled = false;
+	for (i = got = 0; i < 40 && got < 40; i++) {
+		link_flush(&w.mem.link);
+		got += w.mem.nsent;
+		memory_clear(&w.mem);
+		events(&w, 0);
+	}
+	check_eq("once it reads, all of it comes", got, 40);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given a payload that makes the sum zero, then the field says 0xffff. */
+static void story_checksum_zero(const char *gw, const char *host)
+{
+	uint16_t port = 0, sport, v;
+	struct in6_addr from;
+	struct world w;
+	struct seen s;
+	uint8_t data[2] = { 0, 0 };
+	int fd;
+
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open(host, &port);
+	sends(&w, 4003, gw, port, "go", 2);
+	peer_hears(fd, data, sizeof(data), &from, &sport);
+	memset(data, 0, sizeof(data));
+	peer_says(fd, host, sport, data, 2);
+	events(&w, 1000);
+	if (!nth(&w, 0, &s))
+		fail("an answer for the checksum", "none came");
+	else
+		memcpy(data, s.l4 + 6, sizeof(v));	/* sum + field = 0 */
+	memory_clear(&w.mem);
+	peer_says(fd, host, sport, data, 2);
+	events(&w, 1000);
+	check("a checksum of zero is sent as 0xffff", nth(&w, 0, &s) &&
+	      s.good && get_be16(s.l4 + 6) == 0xffff);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given a closed port, then the guest is told, with its own packet quoted. */
+static void story_refused(const char *gw, const char *host)
+{
+	bool v4 = !strchr(gw, ':');
+	size_t hlen = v4 ? 20 : 40;
+	uint16_t port = 0;
+	struct world w;
+	struct seen s;
+	int fd;
+
+	printf("# a closed port of %s\n", host);
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open(host, &port);
+	close(fd);
+	sends(&w, 4004, gw, port, "anybody?", 8);
+	events(&w, 1000);
+	if (check("a closed port is reported", nth(&w, 0, &s))) {
+		check("headers and checksums are right", s.good);
+		check("by the host that has it", is_from(&s, gw));
+		check_eq("as an ICMP error", s.proto,
+			 v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+		check_eq("of the right type", s.l4[0], v4 ? 3 : 1);
+		check_eq("port unreachable", s.l4[1], v4 ? 3 : 4);
+		check_eq("with the guest's port", get_be16(s.l4 + 8 + hlen),
+			 4004);
+		check_eq("and the other one", get_be16(s.l4 + 10 + hlen), port);
+	}
+
+	/* The error of the first is pending when the second is sent. */
+	sends(&w, 4004, gw, port, "anybody?", 8);
+	sends(&w, 4004, gw, port, "anybody?", 8);
+	check_eq("the next send is told of it, too", w.mem.nsent, 1);
+	check_eq("and is sent all the same", w.udp.count[UDP_SENT], 3);
+	world_close(&w);
+}
+
+/* Given no route, then the guest is told at once, with the datagram quoted. */
+static void story_unreachable(const char *nowhere)
+{
+	bool v4 = !strchr(nowhere, ':');
+	size_t hlen = v4 ? 20 : 40;
+	static uint8_t data[2000];
+	struct world w;
+	struct seen s;
+
+	printf("# no route to %s\n", nowhere);
+	world_open(&w, LIFE, ROOM);
+	sends(&w, 4005, nowhere, 53, data, sizeof(data));
+	if (check("no route is reported", nth(&w, 0, &s))) {
+		check("headers and checksums are right", s.good);
+		check("by the guest's router", is_from(&s, v4 ? GW4 : GW6));
+		check_eq("of the right type", s.l4[0], v4 ? 3 : 1);
+		check_eq("network unreachable, no route", s.l4[1], 0);
+		check_eq("as long as may be", s.len + hlen, v4 ? 576 : 1280);
+		check_eq("with the length of the datagram",
+			 get_be16(s.l4 + 8 + hlen + 4), 8 + sizeof(data));
+		check_eq("with the TTL it had", s.l4[8 + (v4 ? 8 : 7)], 61);
+	}
+	check_eq("and there is no flow", w.udp.alive, 0);
+	world_close(&w);
+}
+
+/* exchange() - The guest sends @out datagrams in a row, @in answers come */
+static void exchange(struct world *w, int fd, uint16_t sport, uint16_t port,
+		     unsigned int out, unsigned int in)
+{
+	struct in6_addr from;
+	uint16_t at = 0;
+	char buf[8];
+
+	while (out--) {
+		sends(w, sport, GW4, port, "q", 1);
+		peer_hears(fd, buf, sizeof(buf), &from, &at);
+	}
+	while (in--) {
+		peer_says(fd, "127.0.0.1", at, "a", 1);
+		events(w, 1000);
+	}
+}
+
+/* Given flows with different traffic, then the short ones are gone after ten
+ * seconds and the others after three minutes. */
+static void story_expiry(void)
+{
+	struct world w;
+	uint16_t port = 0;
+	int fd;
+
+	printf("# how long flows live\n");
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open("127.0.0.1", &port);
+	exchange(&w, fd, 5001, port, 1, 1);
+	exchange(&w, fd, 5002, port, 2, 2);
+	exchange(&w, fd, 5003, port, 3, 3);
+	exchange(&w, fd, 5004, port, 1, 2);
+	exchange(&w, fd, 5005, port, 9, 0);
+	check("a query and its answer are one-shot",
+	      !flow_of(&w, 5001, GW4, port)->stream);
+	check("so are two at once, as a resolver sends them",
+	      !flow_of(&w, 5002, GW4, port)->stream);
+	check("three each way are a stream",
+	      flow_of(&w, 5003, GW4, port)->stream);
+	check("so are more answers than questions",
+	      flow_of(&w, 5004, GW4, port)->stream);
+	check("what is never answered is not",
+	      !flow_of(&w, 5005, GW4, port)->stream);
+
+	later(&w, 6 * SEC);
+	exchange(&w, fd, 5001, port, 1, 0);
+	later(&w, 4 * SEC);
+	check("after 10 s an idle one-shot flow is gone",
+	      !flow_of(&w, 5002, GW4, port));
+	check("one used in between is not", flow_of(&w, 5001, GW4, port));
+	later(&w, 6 * SEC);
+	check("10 s after that it is", !flow_of(&w, 5001, GW4, port));
+	check_eq("streams are left", w.udp.alive, 2);
+	later(&w, 100 * SEC);
+	exchange(&w, fd, 5003, port, 1, 0);
+	later(&w, 70 * SEC);
+	check("a stream idle for 180 s is gone",
+	      !flow_of(&w, 5004, GW4, port));
+	check("one used in between is not", flow_of(&w, 5003, GW4, port));
+	later(&w, 110 * SEC);
+	check_eq("in the end there is none", w.udp.alive, 0);
+	check_eq("nor in the table", w.flows.used, 0);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given as many flows as may be, when one more comes, then the one-shot flow
+ * that was used the longest ago makes room. */
+static void story_eviction(void)
+{
+	struct world w;
+	uint16_t port = 0;
+	unsigned int i;
+	int fd;
+
+	printf("# who makes room\n");
+	world_open(&w, 8, ROOM);	/* of which 4 are for UDP */
+	fd = peer_open("127.0.0.1", &port);
+	for (i = 0; i < 4; i++)
+		exchange(&w, fd, (uint16_t)(6000 + i), port, 1, 0);
+	exchange(&w, fd, 6000, port, 0, 1);
+	exchange(&w, fd, 6001, port, 3, 3);
+	exchange(&w, fd, 6000, port, 1, 0);
+
+	exchange(&w, fd, 6004, port, 1, 0);
+	check_eq("no more flows than may be", w.udp.alive, 4);
+	check("the oldest one-shot flow went", !flow_of(&w, 6002, GW4, port));
+	check("not the one used since", flow_of(&w, 6000, GW4, port));
+	check_eq("that is counted", w.udp.count[UDP_EVICTED], 1);
+	exchange(&w, fd, 6005, port, 1, 0);
+	check("then the next oldest", !flow_of(&w, 6003, GW4, port));
+	check("a stream stays", flow_of(&w, 6001, GW4, port));
+
+	for (i = 0; i < 4; i++)
+		exchange(&w, fd, (uint16_t)(6100 + i), port, 3, 3);
+	check("new flows found room", w.udp.count[UDP_REFUSED] > 0);
+	check_eq("streams only", w.udp.alive, 4);
+	i = (unsigned int)w.udp.count[UDP_REFUSED];
+	sends(&w, 6200, GW4, port, "q", 1);
+	check("among streams a new flow is refused",
+	      !flow_of(&w, 6200, GW4, port));
+	check_eq("and that is counted", w.udp.count[UDP_REFUSED], i + 1);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given no descriptor left, then the oldest flow that has one gives it. */
+static void story_descriptors(void)
+{
+	struct rlimit few, before;
+	uint16_t port = 0;
+	struct world w;
+	int fd;
+
+	printf("# no descriptor left\n");
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open("127.0.0.1", &port);
+	exchange(&w, fd, 6300, port, 1, 0);
+	exchange(&w, fd, 6301, port, 1, 0);
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = before;
+	few.rlim_cur = (rlim_t)flow_of(&w, 6301, GW4, port)->f.fd + 1;
+	setrlimit(RLIMIT_NOFILE, &few);
+	exchange(&w, fd, 6302, port, 1, 0);
+	setrlimit(RLIMIT_NOFILE, &before);
+	check("the oldest flow gives its descriptor",
+	      !flow_of(&w, 6300, GW4, port) && flow_of(&w, 6301, GW4, port) &&
+	      flow_of(&w, 6302, GW4, port));
+	check_eq("that is counted", w.udp.count[UDP_EVICTED], 1);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given a guest that leaves, then its flows and their sockets are gone. */
+static void story_guest_gone(void)
+{
+	uint16_t port = 0;
+	struct world w;
+	int fd, next;
+
+	printf("# the guest leaves\n");
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open("127.0.0.1", &port);
+	next = dup(fd);
+	close(next);
+	exchange(&w, fd, 6400, port, 1, 1);
+	exchange(&w, fd, 6401, port, 3, 3);
+	udp_guest_gone(&w.udp);
+	check_eq("all flows are closed", w.udp.alive, 0);
+	check_eq("none is in the table", w.flows.used, 0);
+	check("no timer is armed", timers_wait(&w.timers, w.now) < 0);
+	check_eq("descriptors are free again", dup(fd), next);
+	close(next);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given addresses and ports that nobody can have, then nothing is sent. */
+static void story_impossible(void)
+{
+	static const struct {
+		const char *what, *dst;
+		uint16_t sport, dport;
+	} c[] = {
+		{ "to port 0", GW4, 7000, 0 },
+		{ "from port 0", GW4, 0, 53 },
+		{ "to a group", "224.0.0.251", 5353, 5353 },
+		{ "to a group over IPv6", "ff02::fb", 5353, 5353 },
+		{ "to everybody", "255.255.255.255", 7000, 53 },
+		{ "to loopback", "127.0.0.1", 7000, 53 },
+		{ "to loopback over IPv6", "::1", 7000, 53 },
+		{ "to the subnet's broadcast", "127.255.255.255", 7000, 53 },
+	};
+	struct world w;
+	unsigned int i;
+
+	printf("# what can't be\n");
+	world_open(&w, LIFE, ROOM);
+	for (i = 0; i < ARRAY_SIZE(c); i++) {
+		sends(&w, c[i].sport, c[i].dst, c[i].dport, "x", 1);
+		check_eq(c[i].what, w.udp.count[UDP_IMPOSSIBLE], i + 1);
+	}
+	check("none of it is answered", !w.mem.nsent);
+	check_eq("nor makes a flow", w.flows.used, 0);
+	world_close(&w);
+}
+
+/* Given a forwarded port, when a peer sends to one of the host's addresses,
+ * then the guest hears it, and its answer leaves from that address (U5). */
+static void story_forward(int family, const char *bound, const char *local,
+			  const char *gw)
+{
+	struct in6_addr from, want = addr(local);
+	uint16_t port = 0, peer = 0, sport;
+	struct world w;
+	struct seen s;
+	char buf[16];
+	int fd;
+
+	printf("# forwarded: socket on %s, %s addressed\n", bound, local);
+	world_open(&w, LIFE, ROOM);
+	listens(&w, family, bound, &port, 5000);
+	fd = peer_open(strchr(local, ':') ? "::1" : "127.0.0.1", &peer);
+	peer_says(fd, local, port, "knock", 5);
+	events(&w, 1000);
+	if (check("the guest hears what came to the port", nth(&w, 0, &s))) {
+		check("headers and checksums are right", s.good);
+		check("from the host", is_from(&s, gw));
+		check_eq("with the peer's port", get_be16(s.l4), peer);
+		check_eq("on the port it leads to", get_be16(s.l4 + 2), 5000);
+	}
+	sends(&w, 5000, gw, peer, "who?", 4);
+	check_eq("the peer hears the answer",
+		 peer_hears(fd, buf, sizeof(buf), &from, &sport), 4);
+	check("from the address it sent to", addr_eq(&from, &want));
+	check_eq("and the port", sport, port);
+	check_eq("all in one flow, without a descriptor", w.udp.alive, 1);
+	check("which is of the listener",
+	      flow_of(&w, 5000, gw, peer)->f.fd == -1);
+	later(&w, 10 * SEC);
+	check_eq("one-shot", w.udp.alive, 0);
+	close(w.fwd.listeners[0].fd);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given a forwarded port and no guest, or one whose address is not known, then
+ * what comes in is dropped. */
+static void story_nobody(void)
+{
+	uint16_t port = 0, peer = 0;
+	struct world w;
+	int fd;
+
+	printf("# forwarded to nobody\n");
+	world_open(&w, LIFE, ROOM);
+	listens(&w, AF_INET, "127.0.0.1", &port, 5000);
+	fd = peer_open("127.0.0.1", &peer);
+	w.tap.addr4 = ADDR_NONE;
+	peer_says(fd, "127.0.0.1", port, "knock", 5);
+	events(&w, 1000);
+	check_eq("without an address of the guest it is dropped",
+		 w.udp.count[UDP_NO_GUEST], 1);
+
+	link_close(&w.mem.link);
+	peer_says(fd, "127.0.0.1", port, "knock", 5);
+	peer_says(fd, "127.0.0.1", port, "knock", 5);
+	udp_listener(&w.udp, 0, w.now);
+	check_eq("without a guest, too", w.udp.count[UDP_NO_GUEST], 3);
+	check_eq("no flow comes of it", w.udp.alive, 0);
+	close(w.fwd.listeners[0].fd);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given a flow of the guest's, when somebody sends to a forwarded port with the
+ * same addresses, then the guest's flow keeps its own socket. */
+static void story_own_socket_stays(void)
+{
+	uint16_t port = 0, peer = 0, sport;
+	struct in6_addr from;
+	struct world w;
+	char buf[8];
+	int fd;
+
+	printf("# a forwarded port and a flow of the guest's\n");
+	world_open(&w, LIFE, ROOM);
+	listens(&w, AF_INET, "127.0.0.1", &port, 5000);
+	fd = peer_open("127.0.0.1", &peer);
+	sends(&w, 5000, GW4, peer, "first", 5);
+	peer_hears(fd, buf, sizeof(buf), &from, &sport);
+	peer_says(fd, "127.0.0.1", port, "knock", 5);
+	events(&w, 1000);
+	check_eq("the guest hears it", w.mem.nsent, 1);
+	check_eq("in the same flow", w.udp.alive, 1);
+	sends(&w, 5000, GW4, peer, "again", 5);
+	peer_hears(fd, buf, sizeof(buf), &from, &port);
+	check_eq("which sends from where it did", port, sport);
+	close(w.fwd.listeners[0].fd);
+	close(fd);
+	world_close(&w);
+}
+
+int main(void)
+{
+	bool alone = own_network();
+
+	story_query(GW4, "127.0.0.1");
+	story_query(GW6, "::1");
+	story_run();
+	story_burst();
+	story_no_room();
+	story_checksum_zero(GW4, "127.0.0.1");
+	story_checksum_zero(GW6, "::1");
+	story_refused(GW4, "127.0.0.1");
+	story_refused(GW6, "::1");
+	if (alone) {
+		story_unreachable(NOWHERE4);
+		story_unreachable(NOWHERE6);
+	} else {
+		skip("no route is reported", "no network namespace allowed");
+	}
+	story_expiry();
+	story_eviction();
+	story_descriptors();
+	story_guest_gone();
+	story_impossible();
+	story_forward(AF_INET, "0.0.0.0", "127.0.0.9", GW4);
+	story_forward(AF_INET6, "::", "127.0.0.9", GW4);
+	story_forward(AF_INET6, "::", "::1", GW6);
+	story_nobody();
+	story_own_socket_stays();
+	return unit_end();
+}
