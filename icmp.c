@@ -382,25 +382,18 @@ void icmp_input(struct icmp *i, const struct pkt *pkt, uint64_t now)
  * @s:		socket its reply came to
  * @peer:	its address
  *
- * The host's own copy of an address it shares with the guest may have been
- * asked under the one that stands for it.
- *
  * Return: flow, NULL if that host was not asked
  */
 static struct icmp_flow *answering(const struct icmp *i,
 				   const struct icmp_flow *s,
 				   const struct in6_addr *peer)
 {
-	const struct fwd_map *m = &i->fwd->map;
 	struct flow_key key = s->f.key;
 	struct icmp_flow *h;
 
-	fwd_in(m, peer, &key.remote);
+	if (!fwd_in(&i->fwd->map, peer, &key.remote))
+		return NULL;
 	h = find(i, &key);
-	if (!h || !addr_eq(&h->host, peer)) {
-		key.remote = addr_is_v4(peer) ? m->map_guest4 : m->map_guest6;
-		h = addr_is_none(&key.remote) ? NULL : find(i, &key);
-	}
 	return h && addr_eq(&h->host, peer) ? h : NULL;
 }
 

@@ -286,16 +286,17 @@ static bool forwarded_key(struct udp *u, const struct listener *l,
 	key->proto = IPPROTO_UDP;
 	key->rport = o->port;
 	key->gport = fwd_guest_port(u->fwd, l);
-	fwd_in(&u->fwd->map, &o->peer, &key->remote);
+	if (!fwd_in(&u->fwd->map, &o->peer, &key->remote)) {
+		u->count[UDP_IMPOSSIBLE]++;
+		return false;
+	}
 	key->guest = addr_is_none(target) ?
 		     *tap_guest_addr(u->tap, &key->remote) : *target;
-
 	if (addr_is_none(&key->guest)) {
 		u->count[UDP_NO_GUEST]++;
 		return false;
 	}
-	if (!addr_is_unicast(&key->remote) ||
-	    addr_is_v4(&key->remote) != addr_is_v4(&key->guest)) {
+	if (addr_is_v4(&key->remote) != addr_is_v4(&key->guest)) {
 		u->count[UDP_IMPOSSIBLE]++;
 		return false;
 	}

@@ -25,7 +25,7 @@
 #include "tap.h"
 
 #define UDP_ONE_SHOT	(10 * SEC)	/* a query and its reply */
-#define UDP_STREAM	(180 * SEC)	/* RFC 4787 REQ-5: two minutes or more */
+#define UDP_STREAM	(180 * SEC)	/* RFC 4787 REQ-5: 120 s or more */
 
 /* Of the flow table at most half is for UDP: a flood leaves the rest to TCP. */
 #define UDP_SHARE	2

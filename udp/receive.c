@@ -87,16 +87,16 @@ static void prepare(struct udp_batch *b, unsigned int n, bool origin)
  */
 static unsigned int affordable(const struct udp *u)
 {
+	size_t frame = TAP_HDR_MAX + UDP_HLEN + u->expected;
 	struct link *l = u->tap->link;
 	struct iovec iov;
-	unsigned int n;
+	unsigned int n = 0;
 
 	if (!link_up(l))
 		return UDP_BATCH;
 
-	for (n = 0; n < UDP_BATCH; n++)
-		if (!link_reserve(l, TAP_HDR_MAX + UDP_HLEN + u->expected, &iov))
-			break;
+	while (n < UDP_BATCH && link_reserve(l, frame, &iov))
+		n++;
 	link_cancel(l);
 	return n;
 }
@@ -261,7 +261,7 @@ void udp_deliver(struct udp *u, const struct tap_hdr *h,
 
 	check = csum_fold(sum);
 	if (!check)
-		check = 0xffff;		/* RFC 768, RFC 8200 8.1: zero is none */
+		check = 0xffff;		/* RFC 768: zero is none */
 	memcpy(p + 6, &check, sizeof(check));
 
 	link_commit(l, h->len + UDP_HLEN + len);
