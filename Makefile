@@ -80,6 +80,7 @@ check: $(UNITS)
 install: all
 	install -D -m 755 $B/passt $(DESTDIR)$(BINDIR)/passt
 	install -D -m 755 $B/qrap $(DESTDIR)$(BINDIR)/qrap
+	install -D -m 644 doc/passt.1 $(DESTDIR)$(MANDIR)/man1/passt.1
 
 clean:
 	rm -rf build passt qrap
