@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The stream link: 4 bytes of length, then a frame (DESIGN 3, issue 2.2)."""
+import os
+import random
+import socket
+import struct
+import time
+
+from lib import packet
+from lib.case import Failure, main, test
+from lib.guest import fresh_port
+from lib.netns import GATEWAY, PEER
+from lib.packet import ETH_ARP
+from lib.tcp import Conn
+
+
+def arp_for(g, who=GATEWAY[4]):
+    return packet.eth(packet.BROADCAST, g.mac, ETH_ARP, packet.arp(
+        1, g.mac, g.addr[4], "00:00:00:00:00:00", who))
+
+
+def prefixed(frame):
+    return struct.pack("!I", len(frame)) + frame
+
+
+def answers(g, who=GATEWAY[4]):
+    g.send_arp(who)
+    g.expect(g.is_arp(who), f"ARP reply for {who}")
+
+
+@test("link")
+def a_frame_split_at_any_byte_is_one_frame(w):
+    g = w.guest()
+    raw = prefixed(arp_for(g))
+    for cut in range(1, len(raw)):
+        g.send_raw(raw[:cut])
+        if cut < 8:
+            time.sleep(0.005)
+        g.send_raw(raw[cut:])
+        g.expect(g.is_arp(GATEWAY[4]), f"reply to a frame cut at {cut}")
+    g.silence(g.is_arp(), "one reply for each")
+
+
+@test("link")
+def a_frame_that_comes_byte_by_byte(w):
+    g = w.guest()
+    for b in prefixed(arp_for(g)):
+        g.send_raw(bytes([b]))
+        time.sleep(0.001)
+    g.expect(g.is_arp(GATEWAY[4]), "ARP reply")
+
+
+@test("link")
+def many_frames_in_one_write_are_all_served_in_order(w):
+    g = w.guest()
+    who = [f"192.0.2.{i}" for i in range(10, 210)]
+    g.send_frames([arp_for(g, a) for a in who])
+    for a in who:
+        p = g.expect(g.is_arp(), "ARP reply")
+        if p.arp.sip != a:
+            raise Failure(f"reply for {p.arp.sip}, {a} was next")
+
+
+@test("link")
+def frames_cut_at_random_places_of_one_stream(w):
+    g, r = w.guest(), random.Random(1)
+    who = [f"192.0.2.{i}" for i in range(10, 210)]
+    raw = b"".join(prefixed(arp_for(g, a)) for a in who)
+    at = 0
+    while at < len(raw):
+        n = r.choice((1, 2, 3, 7, 40, 46, 47, 300))
+        g.send_raw(raw[at:at + n])
+        at += n
+    for a in who:
+        g.expect(g.is_arp(a), f"ARP reply for {a}")
+
+
+@test("link")
+def replies_wait_for_a_guest_that_reads_late(w):
+    """Frames are not cut or mixed up when the socket is full."""
+    g = w.guest()
+    s = w.udp(4)
+    g.send_udp(PEER[4], fresh_port(), s.getsockname()[1], b"hello")
+    _, who = s.recvfrom(100)
+    for i in range(600):
+        s.sendto(struct.pack("!I", i) + bytes(1396), who)
+        if i % 20 == 0:
+            time.sleep(0.002)
+    time.sleep(0.3)
+    last, n = -1, 0
+    while True:
+        p = g.recv(g.is_udp(PEER[4]), 0.3)
+        if p is None:
+            break
+        i, = struct.unpack("!I", p.udp.data[:4])
+        if i <= last or len(p.udp.data) != 1400:
+            raise Failure(f"datagram {i} after {last}")
+        last, n = i, n + 1
+    if n < 50:
+        raise Failure(f"only {n} datagrams came")
+    answers(g)
+
+
+@test("link")
+def a_frame_of_65535_bytes_is_accepted(w):
+    """Its size is legal; that its payload makes no sense is not."""
+    g = w.guest()
+    g.send_frame(packet.eth(g.passt.mac, g.mac, 0x88b5, bytes(65535 - 14)))
+    answers(g)
+
+
+def impossible(w, raw, what):
+    """The link closes with one line; the daemon serves the next guest."""
+    p = w.passt()
+    g = w.join(p)
+    before = p.log()
+    g.send_raw(raw)
+    g.expect_eof()
+    lines = [x for x in p.log()[len(before):].splitlines() if x.strip()]
+    g.close()
+    g = w.join(p)
+    answers(g)
+    g.close()
+    # The coming and going of guests may be told as well.
+    said = [x for x in lines if "length" in x.lower() or
+            "frame" in x.lower()]
+    if len(said) != 1:
+        raise Failure(f"{what}: expected one line that names the length, "
+                      f"got {lines}")
+
+
+@test("link")
+def length_zero_closes_the_link_with_one_line(w):
+    impossible(w, b"\0\0\0\0", "length 0")
+
+
+@test("link")
+def length_of_less_than_a_header_closes_the_link(w):
+    for n in (1, 13):
+        impossible(w, struct.pack("!I", n) + bytes(n), f"length {n}")
+
+
+@test("link")
+def huge_length_closes_the_link(w):
+    for n in (0x00010100, 0x00100000, 0x7fffffff, 0x80000000, 0xffffffff):
+        impossible(w, struct.pack("!I", n) + bytes(64), f"length {n}")
+
+
+@test("link")
+def impossible_length_after_good_frames(w):
+    p = w.passt()
+    g = w.join(p)
+    g.send_raw(prefixed(arp_for(g)) * 3 + b"\xff\xff\xff\xff")
+    g.expect_eof()
+    answers(w.join(p))
+
+
+@test("link")
+def frame_of_headers_only_is_dropped(w):
+    """14 bytes is a frame, though an empty one."""
+    g = w.guest()
+    for etype in (0x0800, 0x0806, 0x86dd):
+        g.send_frame(packet.eth(g.passt.mac, g.mac, etype, b""))
+    answers(g)
+
+
+@test("link")
+def second_client_is_turned_away_and_the_first_served(w):
+    g = w.guest()
+    for _ in range(5):
+        s = w.keep(socket.socket(socket.AF_UNIX))
+        s.connect(g.passt.path)
+        if s.recv(1) != b"":
+            raise Failure("a second client was sent something")
+        s.close()
+        answers(g)
+
+
+@test("link")
+def second_client_cannot_send_anything(w):
+    g = w.guest()
+    s = w.keep(socket.socket(socket.AF_UNIX))
+    s.connect(g.passt.path)
+    try:
+        s.sendall(prefixed(arp_for(g, "192.0.2.77")))
+        if s.recv(1) != b"":
+            raise Failure("a second client was answered")
+    except ConnectionError:
+        pass
+    g.silence(g.is_arp("192.0.2.77"), "the frame was not of this guest")
+    answers(g)
+
+
+@test("link")
+def guests_come_and_go_fifty_times(w):
+    p = w.passt()
+    w.join(p).close()
+    before = p.fds()
+    for i in range(50):
+        g = w.join(p)
+        answers(g)
+        if i % 3 == 0:          # in the middle of a frame
+            g.send_raw(prefixed(arp_for(g))[:20])
+        g.close()
+    time.sleep(0.2)
+    if p.fds() != before:
+        raise Failure(f"{p.fds()} descriptors, {before} before")
+
+
+@test("link")
+def a_guest_that_leaves_unread_frames_behind(w):
+    p = w.passt()
+    for _ in range(5):
+        g = w.join(p)
+        g.send_frames([arp_for(g)] * 500)
+        g.close()
+    answers(w.join(p))
+
+
+@test("link")
+def flows_of_a_guest_that_left_are_gone(w):
+    p = w.passt()
+    server = w.server(4)
+    g = w.join(p)
+    before = p.fds()
+    conns = []
+    for _ in range(10):
+        c = Conn(g, PEER[4], server.getsockname()[1], mss=1460)
+        c.connect()
+        conns.append(w.accept(server)[0])
+    g.close()
+    for s in conns:
+        try:
+            if s.recv(1) != b"":
+                raise Failure("data from nowhere")
+        except ConnectionResetError:
+            pass
+    w.join(p)
+    if p.fds() != before:
+        raise Failure(f"{p.fds()} descriptors, {before} before")
+
+
+@test("link")
+def garbage_is_dropped_and_the_next_frame_served(w):
+    g, r = w.guest(), random.Random(7)
+    for _ in range(2000):
+        n = r.randrange(14, 200)
+        body = bytearray(r.randbytes(n))
+        if r.random() < 0.8:
+            body[12:14] = struct.pack("!H", r.choice(
+                (0x0800, 0x0806, 0x86dd)))
+            if n > 14:
+                body[14] = r.choice((0x45, 0x46, 0x4f, 0x60, 0x44))
+        g.send_raw(prefixed(bytes(body)))
+    g.flush()
+    answers(g)
+
+
+@test("link")
+def frames_cut_short_anywhere_are_dropped(w):
+    """A good packet of each kind, then every prefix of it."""
+    g = w.guest()
+    for v in (4, 6):
+        dst = PEER[v]
+        for frame in (
+                g.udp_frame(dst, 1111, 2222, b"x" * 20),
+                g.frame(dst, packet.TCP, packet.tcp(
+                    g.addr[v], dst, 1111, 2222, 1, 0, packet.SYN,
+                    options=packet.opt_mss(1460)))):
+            for n in range(14, len(frame)):
+                g.send_raw(prefixed(frame[:n]))
+    g.send_raw(b"".join(prefixed(arp_for(g)[:n]) for n in range(14, 42)))
+    g.flush()
+    answers(g)
+
+
+@test("link")
+def many_bad_frames_make_few_log_lines(w):
+    g = w.guest()
+    before = len(g.passt.log().splitlines())
+    bad = packet.eth(g.passt.mac, g.mac, 0x0800, b"\x45" + bytes(30))
+    for _ in range(20):
+        g.send_frames([bad] * 100)
+    answers(g)
+    lines = len(g.passt.log().splitlines()) - before
+    if lines > 50:
+        raise Failure(f"{lines} lines for 2000 bad frames")
+
+
+@test("link -1")
+def one_off_ends_when_its_guest_leaves(w):
+    p = w.start("-1")
+    p.wait_ready()
+    g = w.join(p)
+    answers(g)
+    g.close()
+    status = p.proc.wait(5)
+    if status:
+        raise Failure(f"exit status {status}")
+
+
+@test("link -s")
+def a_stale_socket_is_reused(w):
+    p = w.start()
+    p.wait_ready()
+    p.proc.kill()
+    p.proc.wait()
+    if not os.path.exists(p.path):
+        raise Failure("no stale socket to try this with")
+    q = w.start(socket_path=p.path)
+    q.wait_ready()
+    answers(w.join(q))
+
+
+@test("link -p")
+def frames_of_both_directions_are_captured(w):
+    cap = f"/tmp/wire.{os.getpid()}.pcap"
+    w.undo.append(lambda: os.path.exists(cap) and os.unlink(cap))
+    p = w.start("-p", cap)
+    p.wait_ready()
+    g = w.join(p)
+    answers(g, "192.0.2.99")
+    p.stop()
+    with open(cap, "rb") as f:
+        raw = f.read()
+    magic, major, _, _, _, snap, linktype = struct.unpack("=IHHiIII",
+                                                          raw[:24])
+    if magic not in (0xa1b2c3d4, 0xa1b23c4d) or major != 2 or linktype != 1:
+        raise Failure(f"pcap header {raw[:24].hex()}")
+    at, ops = 24, []
+    while at < len(raw):
+        _, _, caplen, length = struct.unpack("=IIII", raw[at:at + 16])
+        frame = raw[at + 16:at + 16 + caplen]
+        if len(frame) != caplen or caplen > length or caplen > snap:
+            raise Failure("pcap record cut short")
+        if frame[12:14] == b"\x08\x06":
+            ops.append((frame[21], packet.ntop(frame[38:42]),
+                        packet.ntop(frame[28:32])))
+        at += 16 + caplen
+    if not any(o == (1, "192.0.2.99", g.addr[4]) for o in ops) or \
+            not any(o[0] == 2 and o[2] == "192.0.2.99" for o in ops):
+        raise Failure(f"request and reply are not both there: {ops}")
+
+
+if __name__ == "__main__":
+    main()
