@@ -105,6 +105,20 @@ static int failed(const char *what)
 }
 
 /**
+ * drop_bounding() - Clear the bounding set, capabilities(7)
+ *
+ * For those who may (CAP_SETPCAP), which is root, before it becomes somebody
+ * else. For all others, PR_SET_NO_NEW_PRIVS comes to the same.
+ */
+static void drop_bounding(void)
+{
+	int cap;
+
+	for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+}
+
+/**
  * sandbox_drop_root() - Go on as somebody without privilege
  * @uid:	user
  * @gid:	group, the only one
@@ -118,6 +132,7 @@ int sandbox_drop_root(uid_t uid, gid_t gid)
 {
 	if (geteuid())
 		return 0;
+	drop_bounding();
 	if (!id_mapped("/proc/self/uid_map", uid) ||
 	    !id_mapped("/proc/self/gid_map", gid)) {
 		info("This user namespace has no user %u: going on as its root",
@@ -139,10 +154,7 @@ int sandbox_drop_root(uid_t uid, gid_t gid)
 }
 
 /**
- * drop_capabilities() - Clear all sets of capabilities, capabilities(7)
- *
- * The bounding set is only the kernel's to clear for those who may
- * (CAP_SETPCAP); for all others, PR_SET_NO_NEW_PRIVS does the same.
+ * drop_capabilities() - Clear all sets of capabilities
  *
  * Return: 0, -errno on failure
  */
@@ -152,12 +164,9 @@ static int drop_capabilities(void)
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
-	int cap;
 
-	for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	drop_bounding();
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-
 	return syscall(SYS_capset, &hdr, none) ? -errno : 0;
 }
 

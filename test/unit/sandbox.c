@@ -208,6 +208,13 @@ static int story_lock(void)
 	return prctl(PR_GET_DUMPABLE) ? 5 : 0;
 }
 
+static int story_drop_and_lock(void)
+{
+	if (sandbox_drop_root(4242, 4343) || sandbox_lock())
+		return 1;
+	return status("CapBnd", 16) ? 2 : 0;
+}
+
 static int story_lock_in_namespace(void)
 {
 	return unshare(CLONE_NEWUSER) ? 77 : story_lock();
@@ -219,6 +226,11 @@ static void test_lock(void)
 
 	check_eq("no capability, no new privilege, no core",
 		 child(story_lock), 0);
+	if (geteuid())
+		skip("nor after root became another user", "not root");
+	else
+		check_eq("nor after root became another user",
+			 child(story_drop_and_lock), 0);
 	ret = child(story_lock_in_namespace);
 	if (ret == 77)
 		skip("likewise as root of a namespace", "no user namespaces");
