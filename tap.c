@@ -639,6 +639,31 @@ int tap_ip_send(struct tap *t, const struct tap_ip *ip, const void *l4,
 }
 
 /**
+ * dest_mac() - The Ethernet address for a packet to the guest
+ * @t:		the guest's side
+ * @dst:	IP destination
+ * @mac:	filled: a group's own address (RFC 1112 6.4, RFC 2464 7), for
+ *		what the guest bridges; else the guest's
+ */
+static void dest_mac(const struct tap *t, const struct in6_addr *dst,
+		     uint8_t mac[MAC_LEN])
+{
+	const uint8_t *a = dst->s6_addr;
+
+	memcpy(mac, t->guest_mac, MAC_LEN);
+	if (addr_is_v4(dst) && get_be32(a + 12) == INADDR_BROADCAST) {
+		memset(mac, 0xff, MAC_LEN);
+	} else if (addr_is_v4(dst) && addr_is_multicast(dst)) {
+		put_be32(mac, 0x01005e00);
+		mac[3] = a[13] & 0x7f;
+		put_be16(mac + 4, get_be16(a + 14));
+	} else if (addr_is_multicast(dst)) {
+		put_be16(mac, 0x3333);
+		memcpy(mac + 2, a + 12, 4);
+	}
+}
+
+/**
  * tap_hdr_init() - Prepare the headers of a row of packets to the guest
  * @h:		filled
  * @t:		for the Ethernet addresses
@@ -650,7 +675,7 @@ void tap_hdr_init(struct tap_hdr *h, const struct tap *t,
 	uint8_t ttl = ip->ttl ? ip->ttl : TAP_TTL, *p = h->hdr + ETH_HLEN;
 	struct in_addr v4;
 
-	memcpy(h->hdr, t->guest_mac, MAC_LEN);
+	dest_mac(t, &ip->dst, h->hdr);
 	memcpy(h->hdr + MAC_LEN, t->mac, MAC_LEN);
 
 	if (addr_is_v4(&ip->dst)) {
