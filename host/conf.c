@@ -31,19 +31,17 @@ void conf_error(const char *option, const char *value, const char *fmt, ...)
 	char line[1024];
 	va_list ap;
 	size_t n;
-	char *s;
 
+	if (value && !*value)
+		value = "''";
 	snprintf(line, sizeof(line) / 2, "passt: %s%s%s: ", option,
-		 value ? " " : "", value && !*value ? "''" : value ? value : "");
+		 value ? " " : "", value ? value : "");
 	n = strlen(line);
 	va_start(ap, fmt);
 	vsnprintf(line + n, sizeof(line) - n, fmt, ap);
 	va_end(ap);
 
-	for (s = line; *s; s++) {
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			*s = '?';
-	}
+	log_one_line(line);
 	fprintf(stderr, "%s\n", line);
 }
 
@@ -101,8 +99,8 @@ enum conf_next opt_help(struct conf *c, const struct opt *o, const char *arg)
 		width = MAX(width, n);
 	}
 
-	printf("Usage: passt [OPTION]...\n"
-	       "Connect a virtual machine to the network, without privilege.\n");
+	puts("Usage: passt [OPTION]...\n"
+	     "Connect a virtual machine to the network, without privilege.");
 	for (i = 0; i < conf_option_count; i++) {
 		o = &conf_options[i];
 		if (!o->name)

@@ -110,8 +110,11 @@ static void file_write(int prio, const char *msg)
 		state.used += (size_t)n;
 }
 
-/* one_line() - Nothing but one line of text, terminals being easily led */
-static void one_line(char *s)
+/**
+ * log_one_line() - Nothing but one line of text, terminals being easily led
+ * @s:		string; control characters in it are replaced
+ */
+void log_one_line(char *s)
 {
 	for (; *s; s++) {
 		if ((unsigned char)*s < ' ' || *s == 0x7f)
@@ -156,7 +159,7 @@ void log_msg(int prio, const char *fmt, ...)
 		snprintf(msg + n, sizeof(msg) - (size_t)n,
 			 " (and %u like it)", state.suppressed);
 	state.suppressed = 0;
-	one_line(msg);
+	log_one_line(msg);
 
 	if (state.fd >= 0)
 		file_write(prio, msg);

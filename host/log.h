@@ -33,6 +33,7 @@ void log_set_level(int prio);
 int log_to_file(const char *path, size_t size);
 void log_to_syslog(const char *ident);
 bool log_enabled(int prio);
+void log_one_line(char *s);
 
 #define err(...)	log_msg(LOG_ERR, __VA_ARGS__)
 #define warn(...)	log_msg(LOG_WARNING, __VA_ARGS__)

@@ -17,7 +17,7 @@
 #include "util.h"
 
 #define NL_BUF		32768	/* what the kernel fills at most in a dump */
-#define NL_TIMEOUT	2	/* seconds: the kernel answers at once, or never */
+#define NL_TIMEOUT	2	/* seconds; it answers at once or never */
 
 /**
  * struct route - A unicast route of the main table
@@ -273,7 +273,8 @@ static void addrs_visit(const struct nlmsghdr *h, void *seen)
 	if (!addr_is_none(&local))
 		addr = local;
 	rank = addr_rank(&addr, m->ifa_scope, flags);
-	if (rank <= s->rank || m->ifa_prefixlen > (addr_is_v4(&addr) ? 32 : 128))
+	if (rank <= s->rank ||
+	    m->ifa_prefixlen > (s->family == AF_INET ? 32 : 128))
 		return;
 	s->rank = rank;
 	s->addr = addr;

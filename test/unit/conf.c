@@ -425,7 +425,8 @@ static void test_outward(void)
 	      is(&c.map_guest4, "192.0.2.5"));
 	check("a resolver's address, and the resolver",
 	      accepted("--dns-forward 192.0.2.53 --dns-host 127.0.0.53") &&
-	      is(&c.dns_match4, "192.0.2.53") && is(&c.dns_host4, "127.0.0.53"));
+	      is(&c.dns_match4, "192.0.2.53") &&
+	      is(&c.dns_host4, "127.0.0.53"));
 	refused("-o 192.0.2", "--outbound 192.0.2: is not an address: "
 		"give an IPv4 or IPv6 one");
 	refused("--map-host-loopback no", "--map-host-loopback no: is not an "

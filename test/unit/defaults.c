@@ -47,6 +47,10 @@ bool log_enabled(int prio)
 	return true;
 }
 
+void log_one_line(char *s)
+{
+}
+
 int fake_open(void)
 {
 	return -EPERM;
@@ -155,8 +159,9 @@ static void test_offline(void)
 	host = (struct host){ .ifindex = 0 };
 	resolv("");
 	complete("");
-	check("offline, IPv4 is link-local", is(&c.lease.addr4, "169.254.2.1") &&
-	      c.lease.len4 == 16 && is(&c.lease.gw4, "169.254.2.2"));
+	check("offline, IPv4 is link-local",
+	      is(&c.lease.addr4, "169.254.2.1") && c.lease.len4 == 16 &&
+	      is(&c.lease.gw4, "169.254.2.2"));
 	check("IPv6 has no address", is(&c.lease.addr6, "") &&
 	      is(&c.lease.gw6, "fe80::1") && is(&c.gw6, "fe80::1"));
 	check("that is known", !c.host_addr && !c.ifindex);
@@ -234,7 +239,8 @@ static void test_loopback_resolver(void)
 	      is(&c.lease.dns4[0], "192.0.2.9") &&
 	      is(&c.dns_match4, "192.0.2.9"));
 	complete("--dns-forward 192.0.2.8 --no-map-gw");
-	check("or by that of --dns-forward", is(&c.lease.dns4[0], "192.0.2.8") &&
+	check("or by that of --dns-forward",
+	      is(&c.lease.dns4[0], "192.0.2.8") &&
 	      is(&c.dns_match4, "192.0.2.8") && is(&c.dns_host4, "127.0.0.53"));
 
 	complete("--no-map-gw");
@@ -325,7 +331,8 @@ static void test_summary(void)
 		  "addr.type=unix,addr.path=/tmp/a,,b.socket "
 		  "-device virtio-net-pci,netdev=s\n"
 		  "or with any, through qrap:\n"
-		  "  PASST_SOCKET=/tmp/a,b.socket qrap 5 qemu-system-x86_64 ... -netdev socket,fd=5,id=n "
+		  "  PASST_SOCKET=/tmp/a,b.socket qrap 5 "
+		  "qemu-system-x86_64 ... -netdev socket,fd=5,id=n "
 		  "-device virtio-net-pci,netdev=n\n");
 
 	strcpy(c.socket_path, "/tmp/passt_3.socket");
