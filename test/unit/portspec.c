@@ -333,8 +333,12 @@ static void many(void)
 		 fwd_parse(&f, IPPROTO_TCP, "2", why, sizeof(why)), -1);
 	check_str("which is said", why,
 		  "more than 65536 ranges of ports in all");
+	f.nrules--;
+	check_eq("room for one, two wanted",
+		 fwd_parse(&f, IPPROTO_TCP, "2,4", why, sizeof(why)), -1);
+	check_eq("none of them is left behind", f.nrules, 65535);
 	log_set_level(LOG_EMERG);
-	check_eq("nor can UDP follow TCP then", fwd_mirror_udp(&f), -1);
+	check_eq("UDP can't follow TCP then", fwd_mirror_udp(&f), -1);
 	free(f.rules);
 	free(spec);
 }
