@@ -303,8 +303,19 @@ static bool check_gateway(const struct in6_addr *addr,
 	return false;
 }
 
+/* conf_verbosity() - What is logged from now on */
+static void conf_verbosity(const struct conf *c)
+{
+	if (c->trace)
+		log_set_level(LOG_TRACE);
+	else if (c->debug)
+		log_set_level(LOG_DEBUG);
+	else
+		log_set_level(c->quiet ? LOG_WARNING : LOG_INFO);
+}
+
 /**
- * conf_check() - Check options against each other
+ * conf_check() - Check options against each other, apply those for messages
  * @c:		from conf_parse(); what follows from options is filled in
  *
  * Return: CONF_GO or CONF_WRONG
@@ -313,6 +324,7 @@ enum conf_next conf_check(struct conf *c)
 {
 	char number[16];
 
+	conf_verbosity(c);
 	if (!c->ipv4 && !c->ipv6) {
 		conf_error("--ipv4-only", NULL,
 			   "contradicts --ipv6-only: give one of them");

@@ -74,12 +74,10 @@ static const char *prio_name(int prio)
 	static const char *const names[] = {
 		[LOG_ERR] = "error", [LOG_WARNING] = "warning",
 		[LOG_NOTICE] = "notice", [LOG_INFO] = "info",
-		[LOG_DEBUG] = "debug",
+		[LOG_DEBUG] = "debug", [LOG_TRACE] = "trace",
 	};
 
-	if (prio < LOG_ERR)
-		prio = LOG_ERR;
-	return prio > LOG_DEBUG ? "trace" : names[prio];
+	return names[prio];
 }
 
 /**
@@ -136,7 +134,7 @@ static void stderr_write(int prio, const char *msg)
 
 /**
  * log_msg() - One message
- * @prio:	urgency, LOG_ERR to LOG_DEBUG of syslog(3)
+ * @prio:	urgency, LOG_ERR to LOG_DEBUG of syslog(3), or LOG_TRACE
  * @fmt:	printf() format without newline
  *
  * Keeps errno. Warnings and errors appear on stderr also if there is a log
@@ -164,7 +162,7 @@ void log_msg(int prio, const char *fmt, ...)
 	if (state.fd >= 0)
 		file_write(prio, msg);
 	else if (state.background)
-		syslog(prio, "%s", msg);
+		syslog(MIN(prio, LOG_DEBUG), "%s", msg);
 	if (!state.background && (state.fd < 0 || prio <= LOG_WARNING))
 		stderr_write(prio, msg);
 	errno = saved;

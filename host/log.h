@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <syslog.h>
 
+#define LOG_TRACE	(LOG_DEBUG + 1)	/* a line per packet */
 #define LOG_BURST	5
 #define LOG_INTERVAL	10000	/* ms */
 #define LOG_FILE_SIZE	(1024 * 1024)	/* default bound of a log file */

@@ -154,6 +154,13 @@ static void test_words(void)
 	check("-q overrules an earlier --trace", accepted("--trace -q") &&
 	      c.quiet && !c.debug && !c.trace);
 	check("--trace implies -d", accepted("--trace") && c.debug);
+	check("-q hides information", accepted("-q") &&
+	      !log_enabled(LOG_INFO) && log_enabled(LOG_WARNING));
+	check("-d shows more", accepted("-d") && log_enabled(LOG_DEBUG) &&
+	      !log_enabled(LOG_TRACE));
+	check("--trace all", accepted("--trace") && log_enabled(LOG_TRACE));
+	check("usually, information is shown", accepted("") &&
+	      log_enabled(LOG_INFO) && !log_enabled(LOG_DEBUG));
 	check("-e is accepted", accepted("-e"));
 	check("--repair-path none is accepted", accepted("--repair-path none"));
 

@@ -47,6 +47,10 @@ bool log_enabled(int prio)
 	return true;
 }
 
+void log_set_level(int prio)
+{
+}
+
 void log_one_line(char *s)
 {
 }
