@@ -18,7 +18,7 @@
 #include "flow/table.h"
 #include "util.h"
 
-#define FLOW_MAX	(UINT32_C(1) << 30)	/* twice as many buckets */
+#define FLOW_MAX	(UINT32_C(1) << 22)	/* four times fs.nr_open's default */
 #define SLOT_ALIGN	64	/* a cache line: key and hash in the first */
 #define KEEP		256	/* flows: less memory isn't worth giving back */
 #define GEN_MASK	0xffffff	/* as wide as in a token */
@@ -80,19 +80,21 @@ static void *reserve(size_t size)
  * flow_table_init() - A table without flows
  * @t:		table
  * @slot_size:	bytes of the largest structure that embeds struct flow
- * @max:	flows at most, 2^30 or less
+ * @max:	flows at most, and never more than FLOW_MAX: where the limit of
+ *		descriptors is endless, address space still is not
  * @epfd:	epoll descriptor for flow_watch()
  *
- * Return: 0, -EINVAL if @max is 0 or too large, -ENOMEM
+ * Return: 0, -EINVAL if @max is 0, -ENOMEM
  */
 int flow_table_init(struct flow_table *t, size_t slot_size, uint32_t max,
 		    int epfd)
 {
 	uint32_t buckets = 2;
 
-	if (!max || max > FLOW_MAX)
+	if (!max)
 		return -EINVAL;
 
+	max = MIN(max, FLOW_MAX);
 	while (buckets < 2 * max)
 		buckets *= 2;
 

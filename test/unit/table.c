@@ -207,6 +207,19 @@ static void full_table(void)
 	flow_table_free(&t);
 }
 
+/* Some containers allow 2^30 descriptors: that much memory nobody has. */
+static void endless_limit(void)
+{
+	struct flow_table t;
+
+	check_eq("an endless limit is no error",
+		 flow_table_init(&t, sizeof(struct test_flow), UINT32_MAX, -1),
+		 0);
+	check_eq("the table is not endless", t.max, FLOW_MAX);
+	check("and works", insert(&t, 1) && lookup(&t, 1));
+	flow_table_free(&t);
+}
+
 static void removed_while_going_through(void)
 {
 	struct flow_table t;
@@ -436,6 +449,7 @@ int main(void)
 	one_flow();
 	stale_tokens();
 	full_table();
+	endless_limit();
 	removed_while_going_through();
 	memory_goes_back();
 	random_lives();
