@@ -48,8 +48,7 @@ MODULES = ["virtio_pci", "virtio_mmio", "virtio_net", "virtio_console",
 
 # Programs for the guest: those of the host, or else from these packages.
 # Without one of them the guest works, and can't show as much.
-PROGRAMS = {"socat": None, "iperf3": None, "curl": None,
-            "dhclient": "isc-dhcp-client", "rdisc6": "ndisc6"}
+PROGRAMS = {"socat": None, "dhclient": "isc-dhcp-client", "rdisc6": "ndisc6"}
 
 # Scripts of ours, and where they go in the guest.
 SCRIPTS = {"init": "init", "profile": "etc/profile", "net": "bin/net",
@@ -64,8 +63,9 @@ EMULATOR, MACHINE, CONSOLE, DEBIAN = MACHINES.get(
     platform.machine(), (f"qemu-system-{platform.machine()}", "", "ttyS0", ""))
 
 MEMORY = 384                # MiB
-BOOT_KVM = 8.0              # s; a guest that boots in KVM takes one or two
+BOOT_KVM = 12.0             # s; a guest that boots in KVM takes one or two
 BOOT_TCG = 90.0             # s; about six when nothing else runs
+GRACE = 10.0                # s for an answer to come, on a busy host
 
 
 class Missing(Exception):
@@ -350,12 +350,15 @@ class Agent:
         return data
 
     def run(self, script, timeout=60.0):
-        """Returns the exit status and the output of a script for sh."""
+        """Returns the exit status and the output of a script for sh.
+
+        The guest itself ends it after @timeout seconds.
+        """
         self.count += 1
         tag = f"{self.pid}.{self.count}"
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout + GRACE
         text = base64.b64encode(script.encode()).decode()
-        self.sock.sendall(f"{tag} {text}\n".encode())
+        self.sock.sendall(f"{tag} {timeout:.0f} {text}\n".encode())
         while True:
             line = self.receive(None, deadline).decode().split()
             output = self.receive(int(line[2]), deadline)
@@ -387,7 +390,7 @@ class Guest:
             self.agent = Agent(connect(
                 f"{self.folder}/agent",
                 alive=lambda: self.process.poll() is None))
-            self.agent.run("true", boot)
+            self.agent.run("true", boot - GRACE)
         except OSError as e:
             why = f"{e}: {self.messages()}"
             self.kill()
