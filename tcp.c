@@ -40,6 +40,7 @@ const char *const tcp_counter_name[TCP_COUNTERS] = {
 	[TCP_RETRANSMIT] = "tcp_retransmits",
 	[TCP_TIMEOUT]	= "tcp_timeouts",
 	[TCP_HELD]	= "tcp_held",
+	[TCP_AHEAD]	= "tcp_ahead",
 };
 
 /* tcp_flow_size() - Bytes of a TCP flow's slot in the table */
@@ -119,7 +120,7 @@ static void on_socket(struct tcp *t, struct tcp_flow *f, uint32_t todo)
 		tcp_sock_discard(f);
 	if (todo & TODO_REWIND) {
 		t->count[TCP_TIMEOUT]++;
-		tcp_sock_rewind(t, f);
+		f->readable = f->peek_moved = true;
 	}
 	if (todo & TODO_SHUTDOWN)
 		shutdown(f->flow.fd, SHUT_WR);
@@ -146,13 +147,11 @@ static bool execute(struct tcp *t, struct tcp_flow *f, uint64_t now)
 		on_socket(t, f, todo);
 	if (todo & TODO_SYN)
 		tcp_out_syn(t, f);
-	if (todo & TODO_RETRANSMIT)
-		tcp_out_retransmit(t, f);
 	if (todo & TODO_PROBE)
 		tcp_out_flags(t, f, 0, c->snd_una - 1);
 	if (todo & TODO_CHALLENGE)
 		challenge(t, f, now);
-	if (todo & TODO_SEND && c->phase == TCP_OPEN)
+	if (todo & (TODO_RETRANSMIT | TODO_SEND) && c->phase == TCP_OPEN)
 		send_data(t, f, now);
 	if (todo & TODO_CLOSE)
 		tcp_sock_close(t, f, false);
@@ -327,7 +326,9 @@ static unsigned int feed(struct tcp *t, struct tcp_flow *f,
 	if (!seg->mss && seg->flags & SEG_SYN)
 		seg->mss = addr_is_v4(&pkt->src) ? MSS_DEFAULT4 : MSS_DEFAULT6;
 	take = conn_segment(c, seg, now);
-	if (take.len)
+	if (take.len && take.ahead)
+		tcp_sock_keep(t, f, pkt, take);
+	else if (take.len)
 		tcp_sock_add(t, f, pkt, take, now);
 	if (c->todo & TODO_REFUSE)
 		tcp_out_refuse(t, pkt, seg);
@@ -352,10 +353,11 @@ static void finish_run(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 	tcp_sock_deliver(t, f, false, now);
 	if (f->failed && c->phase != TCP_CLOSED)
 		conn_peer_error(c);
-	if (c->phase == TCP_OPEN && !c->fin_rcvd)
+	if (c->phase == TCP_OPEN && !c->fin_rcvd && c->todo & TODO_ACK)
 		tcp_sock_space(t, f);
 
-	for (dups = MIN(dups, DUP_ACKS_MAX); dups; dups--)
+	/* A SACK block tells as much as many ACKs. */
+	for (dups = MIN(dups, c->sack_ok ? 1 : DUP_ACKS_MAX); dups; dups--)
 		tcp_out_flags(t, f, 0, c->snd_nxt);
 	execute(t, f, now);
 }

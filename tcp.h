@@ -30,7 +30,8 @@ enum tcp_counter {
 	TCP_CHALLENGE,		/* challenge ACKs (RFC 5961) */
 	TCP_RETRANSMIT,		/* segments sent again to the guest */
 	TCP_TIMEOUT,		/* retransmission timeouts */
-	TCP_HELD,		/* times that data waited for the socket */
+	TCP_HELD,		/* runs that waited for the socket */
+	TCP_AHEAD,		/* segments that came ahead of a gap */
 	TCP_COUNTERS,
 };
 

@@ -10,7 +10,8 @@
  *
  * Two half-pipes. From the guest: [rcv_nxt, rcv_nxt + rcv_queued) was accepted
  * and is on its way into the socket; what the socket took is acknowledged,
- * nothing else (T5). To the guest: [snd_una, snd_max) was peeked from the
+ * nothing else (T5). What comes ahead of a gap is kept in @ahead, and joins
+ * the queue when the gap is filled. To the guest: [snd_una, snd_max) was peeked from the
  * socket and sent; it leaves the socket's buffer when the guest acknowledges
  * it (T7), so no byte is kept here.
  */
@@ -20,10 +21,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tcp/range.h"
 #include "tcp/segment.h"
 
 #define TCP_RTO_INIT	1000		/* ms, RFC 6298 2.1 */
 #define TCP_RTO_MIN	200		/* ms, as Linux: the guest is near */
+#define TCP_PTO_MIN	20		/* ms, of the early try for a lost tail */
 #define TCP_RTO_MAX	60000		/* ms, RFC 6298 2.4 */
 #define TCP_SYN_TRIES	6		/* SYN or SYN-ACK: 63 s in all */
 #define TCP_RTO_TRIES	12		/* RFC 9293 3.8.3 R2: over 100 s */
@@ -60,7 +63,7 @@ enum tcp_todo {
 	TODO_SHUTDOWN	= 1 << 2,	/* no more from the guest: SHUT_WR */
 	TODO_KEEPALIVE	= 1 << 3,	/* SO_KEEPALIVE */
 	TODO_SYN	= 1 << 4,	/* send SYN or SYN-ACK, as phase says */
-	TODO_RETRANSMIT	= 1 << 5,	/* send one segment from @snd_una */
+	TODO_RETRANSMIT	= 1 << 5,	/* send again what conn_hole() says */
 	TODO_PROBE	= 1 << 6,	/* send an empty segment, out of window */
 	TODO_SEND	= 1 << 7,	/* data or FIN may be sent */
 	TODO_ACK	= 1 << 8,	/* owe an ACK by the end of the pass */
@@ -94,6 +97,10 @@ enum tcp_timer_mode {
  * @rcv_wscale:	of the windows we send, 0 if not agreed
  * @fin_queued:	the guest's FIN was accepted, after @rcv_queued bytes
  * @fin_rcvd:	it is acknowledged, @rcv_nxt is past it
+ * @fin_seen, @fin_at: a FIN came, with this sequence number
+ * @sack_ok:	SACK was agreed on (RFC 2018)
+ * @ahead:	stretches that came ahead of a gap, and were kept
+ * @ahead_last:	in the latest of them
  * To the guest:
  * @snd_una, @snd_nxt, @snd_max: oldest not acknowledged, next to send,
  *		highest sent; differ after a timeout (RFC 9293 3.3.1)
@@ -109,6 +116,11 @@ enum tcp_timer_mode {
  * Recovery (RFC 5681, 6582, 6298):
  * @dupacks:	in a row
  * @recovering, @recover: until an ACK reaches this
+ * @sacked:	stretches after @snd_una that the guest says it has
+ * @rtx_next:	holes before this one were sent again
+ * @rtx_mark:	@snd_max when that began: if the guest has what was sent after
+ *		this and still not the hole, the retransmission was lost, too
+ * @probed:	the early try was made
  * @rto, @srtt, @rttvar: ms, the latter two times 8 and 4; @srtt 0: none yet
  * @rtt_seq, @rtt_at: ACK awaited for a sample, 0: none; and when it was sent
  * @tries:	of whatever the timer repeats
@@ -122,7 +134,8 @@ struct tcp_conn {
 	uint32_t isn;
 	uint32_t rcv_nxt, rcv_queued, rcv_adv;
 	uint8_t rcv_wscale;
-	bool fin_queued, fin_rcvd;
+	bool fin_queued, fin_rcvd, fin_seen, sack_ok, probed;
+	uint32_t fin_at, ahead_last;
 
 	uint8_t snd_wscale;
 	bool eof, fin_first, more, recovering;
@@ -131,22 +144,27 @@ struct tcp_conn {
 	uint32_t snd_wnd, snd_wl1, snd_wl2, wnd_max;
 	uint32_t fin_seq, discard;
 
-	uint32_t recover;
+	uint32_t recover, rtx_next, rtx_mark;
 	uint32_t rto, srtt, rttvar;
 	uint32_t rtt_seq;
 	uint64_t rtt_at;
 	uint8_t dupacks, tries;
 	enum tcp_timer_mode timer;
 	uint64_t deadline, active;
+	struct tcp_ranges ahead, sacked;
 };
 
 /**
  * struct tcp_take - The part of a segment's payload that is new
  * @skip:	bytes to leave out in front
  * @len:	bytes to hand to the socket, 0: none
+ * @seq:	sequence number of the first of them
+ * @ahead:	not yet: keep them, and tell conn_kept()
  */
 struct tcp_take {
 	uint32_t skip, len;
+	uint32_t seq;
+	bool ahead;
 };
 
 extern const char *const tcp_phase_name[];
@@ -162,6 +180,9 @@ struct tcp_take conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
 			     uint64_t now);
 void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now);
 void conn_forget(struct tcp_conn *c);
+void conn_kept(struct tcp_conn *c, uint32_t seq, uint32_t len);
+unsigned int conn_sacks(const struct tcp_conn *c,
+			struct tcp_range block[TCP_SACKS]);
 void conn_space(struct tcp_conn *c, uint32_t space);
 void conn_eof(struct tcp_conn *c);
 void conn_peer_error(struct tcp_conn *c);
@@ -170,6 +191,7 @@ uint32_t conn_usable(const struct tcp_conn *c);
 bool conn_all_sent(const struct tcp_conn *c);
 bool conn_fin_due(const struct tcp_conn *c);
 void conn_sent(struct tcp_conn *c, uint32_t len, uint64_t now);
+bool conn_hole(struct tcp_conn *c, struct tcp_range *hole);
 void conn_fin_sent(struct tcp_conn *c, uint64_t now);
 void conn_blocked(struct tcp_conn *c, uint64_t now);
 uint16_t conn_window(struct tcp_conn *c, bool syn);

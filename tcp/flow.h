@@ -12,32 +12,30 @@
 #include "flow/table.h"
 #include "tcp.h"
 #include "tcp/conn.h"
+#include "tcp/hold.h"
 
 /* What a socket is watched for, once and for all: no epoll_ctl() in passing. */
 #define TCP_EVENTS \
 	(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 
-/* Held for sockets that took less than they had room for, all flows. */
-#define TCP_HELD_MAX	(64 * 1024 * 1024)
-
 /* Bytes that a flow may send before it is another's turn. */
 #define TCP_QUANTUM	(256 * 1024)
 
 /* Segments to the guest made from one read of the socket. */
-#define TCP_BURST	64
+#define TCP_BURST	192
 
 /**
  * struct tcp_flow - A TCP flow
  * @flow:	common part; its @node hangs in the list of ACKs owed
  * @conn:	the connection
  * @ready:	node in the list of flows that wait for their turn to send
- * @held:	bytes accepted from the guest that the socket did not take yet:
- *		conn.rcv_queued of them, from @held_off on
- * @held_size:	bytes allocated at @held
+ * @hold:	bytes of the guest that can't go to the socket yet: those that
+ *		conn.rcv_queued counts, and those in conn.ahead
  * @readable:	the socket may have more data, or EOF
  * @read_on:	a short read does not mean that the socket is empty: the
  *		peer's FIN, or urgent data, comes after it
- * @peek_on:	SO_PEEK_OFF is set and follows conn.snd_nxt
+ * @peek_on:	SO_PEEK_OFF is set; it follows conn.snd_nxt
+ * @peek_moved:	but not now
  * @want_out:	EPOLLOUT will come
  * @failed:	the socket refused data for good
  */
@@ -45,23 +43,24 @@ struct tcp_flow {
 	struct flow flow;
 	struct tcp_conn conn;
 	struct list ready;
-	uint8_t *held;
-	uint32_t held_off, held_size;
-	bool readable, read_on, peek_on, want_out, failed;
+	struct tcp_hold hold;
+	bool readable, read_on, peek_on, peek_moved, want_out, failed;
 };
 
 /* socket.c */
 void tcp_sock_space(struct tcp *t, struct tcp_flow *f);
 void tcp_sock_add(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 		  struct tcp_take take, uint64_t now);
+void tcp_sock_keep(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
+		   struct tcp_take take);
 void tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, bool more,
 		      uint64_t now);
 void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now);
 void tcp_sock_discard(struct tcp_flow *f);
-void tcp_sock_rewind(struct tcp *t, struct tcp_flow *f);
 ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 		      unsigned int cnt);
-ssize_t tcp_sock_peek_una(struct tcp *t, struct tcp_flow *f, struct iovec *iov);
+ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,
+			 struct iovec *iov);
 void tcp_sock_reset(int fd);
 void tcp_sock_close(struct tcp *t, struct tcp_flow *f, bool reset);
 
@@ -70,7 +69,6 @@ bool tcp_out_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
 		   uint32_t seq);
 bool tcp_out_syn(struct tcp *t, struct tcp_flow *f);
 void tcp_out_rst(struct tcp *t, struct tcp_flow *f);
-void tcp_out_retransmit(struct tcp *t, struct tcp_flow *f);
 bool tcp_out_data(struct tcp *t, struct tcp_flow *f, uint64_t now);
 void tcp_out_refuse(struct tcp *t, const struct pkt *pkt,
 		    const struct tcp_seg *seg);

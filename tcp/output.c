@@ -56,12 +56,12 @@ bool tcp_out_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
 		   uint32_t seq)
 {
 	struct tcp_hdr h = header(f, flags, seq);
-	uint8_t seg[TCP_HLEN];
+	uint8_t seg[TCP_HLEN_MAX];
 	struct tap_ip ip;
 
+	h.nsack = (uint8_t)conn_sacks(&f->conn, h.sack);
 	ip_of(&ip, &f->flow.key);
-	tcp_hdr_put(&h, seg);
-	if (tap_ip_send(t->tap, &ip, seg, sizeof(seg)))
+	if (tap_ip_send(t->tap, &ip, seg, tcp_hdr_put(&h, seg)))
 		return false;
 	ack_sent(f);
 	return true;
@@ -97,7 +97,7 @@ bool tcp_out_syn(struct tcp *t, struct tcp_flow *f)
 		.sport = f->flow.key.rport, .dport = f->flow.key.gport,
 		.seq = c->isn, .flags = SEG_SYN,
 		.mss = tcp_mss(t, &f->flow.key.guest),
-		.wnd = UINT16_MAX, .wscale = TCP_WSCALE,
+		.wnd = UINT16_MAX, .wscale = TCP_WSCALE, .sack_ok = true,
 	};
 	uint8_t seg[TCP_HLEN_MAX];
 	struct tap_ip ip;
@@ -107,6 +107,7 @@ bool tcp_out_syn(struct tcp *t, struct tcp_flow *f)
 		h.ack = c->rcv_nxt;
 		h.wnd = conn_window(c, true);
 		h.wscale = c->rcv_wscale ? (int8_t)c->rcv_wscale : -1;
+		h.sack_ok = c->sack_ok;
 	}
 	ip_of(&ip, &f->flow.key);
 	return !tap_ip_send(t->tap, &ip, seg, tcp_hdr_put(&h, seg));
@@ -235,34 +236,45 @@ static void commit_all(struct tcp *t, struct tcp_flow *f, struct burst *b,
 	ack_sent(f);
 }
 
-/**
- * tcp_out_retransmit() - Send the oldest segment again (RFC 5681 3.2)
- * @t:		TCP
- * @f:		flow
- *
- * Where the link has no room for it, the timeout will do it.
- */
-void tcp_out_retransmit(struct tcp *t, struct tcp_flow *f)
+/* send_hole() - Send one segment, or our FIN, again; false: no room */
+static bool send_hole(struct tcp *t, struct tcp_flow *f,
+		      const struct tcp_range *hole)
 {
-	struct tcp_conn *c = &f->conn;
-	uint32_t len = c->snd_max - c->snd_una;
+	uint32_t len = hole->end - hole->start;
 	struct burst b;
 	ssize_t n;
 
-	if (c->eof && seq_lt(c->fin_seq, c->snd_max))
-		len--;
-	t->count[TCP_RETRANSMIT]++;
-	if (!len) {
-		tcp_out_flags(t, f, SEG_FIN, c->fin_seq);
-		return;
-	}
-	if (!reserve(t, f, &b, MIN(len, c->mss)))
-		return;
-	n = tcp_sock_peek_una(t, f, b.data);
+	if (!len)
+		return tcp_out_flags(t, f, SEG_FIN, hole->start);
+	if (!reserve(t, f, &b, len))
+		return false;
+	n = tcp_sock_peek_at(t, f, hole->start, b.data);
 	if (n > 0)
-		commit_all(t, f, &b, c->snd_una, (uint32_t)n);
+		commit_all(t, f, &b, hole->start, (uint32_t)n);
 	else
 		link_cancel(t->tap->link);
+	return true;
+}
+
+/**
+ * retransmit() - Send again what the guest is missing (RFC 6675)
+ * @t:		TCP
+ * @f:		flow
+ *
+ * Return: false: the link had no room for all of it
+ */
+static bool retransmit(struct tcp *t, struct tcp_flow *f)
+{
+	struct tcp_range hole;
+
+	while (conn_hole(&f->conn, &hole)) {
+		if (!send_hole(t, f, &hole)) {
+			f->conn.rtx_next = hole.start;
+			return false;
+		}
+		t->count[TCP_RETRANSMIT]++;
+	}
+	return true;
 }
 
 /**
@@ -336,6 +348,8 @@ bool tcp_out_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	struct tcp_conn *c = &f->conn;
 	ssize_t n;
 
+	if (!retransmit(t, f))
+		return true;
 	while (f->readable && budget && !conn_all_sent(c)) {
 		usable = MIN(conn_usable(c), budget);
 		if (!usable) {

@@ -103,45 +103,54 @@ static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
  * @c:		connection
  * @seg:	acceptable segment
  *
- * Return: which part of it goes to the socket
+ * Return: which part of it goes to the socket, or is to be kept
  */
 static struct tcp_take segment_data(struct tcp_conn *c,
 				    const struct tcp_seg *seg)
 {
-	uint32_t nxt = expected(c), skip = nxt - seg->seq, room;
+	uint32_t nxt = expected(c), start = seq_max(nxt, seg->seq);
+	uint32_t end = seg->seq + seg->len;
 	struct tcp_take take = { 0 };
 
 	if (!seg->len || c->fin_queued)
 		return take;
 
-	if (seq_lt(nxt, seg->seq)) {		/* ahead of a gap */
-		c->todo |= TODO_DUP_ACK;
-		return take;
-	}
-	c->todo |= TODO_ACK;
-	if (skip >= seg->len)
+	take.ahead = seq_lt(nxt, start);
+	c->todo |= take.ahead ? TODO_DUP_ACK : TODO_ACK;
+	if (seq_lt(c->rcv_adv, end))
+		end = c->rcv_adv;
+	if (!seq_lt(start, end))
 		return take;
 
-	room = seq_lt(nxt, c->rcv_adv) ? c->rcv_adv - nxt : 0;
-	take.skip = skip;
-	take.len = MIN(seg->len - skip, room);
-	c->rcv_queued += take.len;
+	take.seq = start;
+	take.skip = start - seg->seq;
+	take.len = end - start;
+	if (!take.ahead)
+		c->rcv_queued += take.len;
 	return take;
 }
 
-/* segment_fin() - FIN counts once all data before it was accepted (T10) */
-static void segment_fin(struct tcp_conn *c, const struct tcp_seg *seg)
+/* check_fin() - FIN counts once all data before it was accepted (T10) */
+static void check_fin(struct tcp_conn *c)
 {
-	if (c->fin_queued) {
-		c->todo |= TODO_ACK;
-		return;
-	}
-	if (expected(c) != seg->seq + seg->len)
+	if (!c->fin_seen || c->fin_queued || expected(c) != c->fin_at)
 		return;
 
 	c->fin_queued = true;
+	c->ahead.n = 0;
 	if (!c->rcv_queued)
 		conn_guest_fin(c);
+}
+
+/* segment_fin() - FIN, maybe ahead of a gap, maybe once more */
+static void segment_fin(struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	c->todo |= TODO_ACK;
+	if (c->fin_seen || seq_lt(c->rcv_adv, seg->seq + seg->len))
+		return;
+	c->fin_seen = true;
+	c->fin_at = seg->seq + seg->len;
+	check_fin(c);
 }
 
 /* segment_open() - RFC 9293 3.10.7.4, in its order */
@@ -223,11 +232,28 @@ struct tcp_take conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
 	return (struct tcp_take){ 0 };
 }
 
+/* pull() - What came ahead of a gap that is filled now joins the queue */
+static void pull(struct tcp_conn *c)
+{
+	struct tcp_range r;
+
+	ranges_trim(&c->ahead, c->rcv_nxt);
+	if (!c->ahead.n || c->ahead.r[0].start != c->rcv_nxt)
+		return;
+
+	r = c->ahead.r[0];
+	ranges_trim(&c->ahead, r.end);
+	c->rcv_queued = r.end - r.start;
+}
+
 /**
  * conn_taken() - The socket took bytes, which may now be acknowledged (T5)
  * @c:		connection
  * @taken:	bytes, at most @rcv_queued
  * @now:	ms
+ *
+ * If @rcv_queued is not zero afterwards, there is more to be tried: it was not
+ * taken, or kept before and its turn has come.
  */
 void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now)
 {
@@ -235,10 +261,14 @@ void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now)
 	c->rcv_queued -= taken;
 	if (taken)
 		c->todo |= TODO_ACK;
-	if (!c->rcv_queued && c->fin_queued && !c->fin_rcvd) {
+	if (c->rcv_queued)
+		return;
+
+	pull(c);
+	check_fin(c);
+	if (!c->rcv_queued && c->fin_queued && !c->fin_rcvd)
 		conn_guest_fin(c);
-		conn_check_done(c, now);
-	}
+	conn_check_done(c, now);
 }
 
 /**
@@ -248,7 +278,51 @@ void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now)
 void conn_forget(struct tcp_conn *c)
 {
 	c->rcv_queued = 0;
+	c->ahead.n = 0;
 	c->fin_queued = c->fin_rcvd;
+	c->fin_seen = c->fin_rcvd;
+}
+
+/**
+ * conn_kept() - What came ahead of a gap was kept
+ * @c:		connection
+ * @seq:	sequence number of the first byte
+ * @len:	bytes
+ */
+void conn_kept(struct tcp_conn *c, uint32_t seq, uint32_t len)
+{
+	if (ranges_add(&c->ahead, seq, seq + len))
+		c->ahead_last = seq;
+}
+
+/**
+ * conn_sacks() - SACK blocks for an ACK, the latest first (RFC 2018 4)
+ * @c:		connection
+ * @block:	filled
+ *
+ * Return: number of blocks
+ */
+unsigned int conn_sacks(const struct tcp_conn *c,
+			struct tcp_range block[TCP_SACKS])
+{
+	const struct tcp_range *r;
+	unsigned int i, n = 0;
+
+	if (!c->sack_ok || !c->ahead.n)
+		return 0;
+
+	for (i = 0; i < c->ahead.n && !n; i++) {
+		r = &c->ahead.r[i];
+		if (seq_le(r->start, c->ahead_last) &&
+		    seq_lt(c->ahead_last, r->end))
+			block[n++] = *r;
+	}
+	for (i = 0; i < c->ahead.n && n < TCP_SACKS; i++) {
+		r = &c->ahead.r[i];
+		if (!n || r->start != block[0].start)
+			block[n++] = *r;
+	}
+	return n;
 }
 
 /**

@@ -8,17 +8,46 @@
 #include "tcp/segment.h"
 #include "util.h"
 
-/* Kinds and lengths of options (RFC 9293 3.2, RFC 7323 2.2). */
+/* Kinds and lengths of options (RFC 9293 3.2, RFC 7323 2.2, RFC 2018). */
 #define OPT_END		0
 #define OPT_NOP		1
 #define OPT_MSS		2
 #define OPT_MSS_LEN	4
 #define OPT_WSCALE	3
 #define OPT_WSCALE_LEN	3
+#define OPT_SACK_OK	4
+#define OPT_SACK_OK_LEN	2
+#define OPT_SACK	5
+#define OPT_SACK_BLOCK	8
+
+/* parse_sack() - RFC 2018 3: pairs of edges */
+static void parse_sack(struct tcp_seg *seg, const uint8_t *p, size_t len)
+{
+	for (; len >= OPT_SACK_BLOCK && seg->nsack < TCP_SACKS;
+	     p += OPT_SACK_BLOCK, len -= OPT_SACK_BLOCK)
+		seg->sack[seg->nsack++] = (struct tcp_range){
+			.start = get_be32(p), .end = get_be32(p + 4),
+		};
+}
+
+/* parse_option() - One option with its length; the lengths were checked */
+static void parse_option(struct tcp_seg *seg, const uint8_t *p, size_t len)
+{
+	bool syn = seg->flags & SEG_SYN;
+
+	if (syn && *p == OPT_MSS && len == OPT_MSS_LEN)
+		seg->mss = get_be16(p + 2);
+	else if (syn && *p == OPT_WSCALE && len == OPT_WSCALE_LEN)
+		seg->wscale = (int8_t)MIN(p[2], TCP_WSCALE_MAX);
+	else if (syn && *p == OPT_SACK_OK && len == OPT_SACK_OK_LEN)
+		seg->sack_ok = true;
+	else if (!syn && *p == OPT_SACK)
+		parse_sack(seg, p + 2, len - 2);
+}
 
 /**
- * parse_options() - Find the options of a SYN that we know
- * @seg:	@mss and @wscale are set if they are there
+ * parse_options() - Find the options that we know
+ * @seg:	segment, gets what they say
  * @p:		options
  * @left:	bytes of them
  *
@@ -36,10 +65,7 @@ static void parse_options(struct tcp_seg *seg, const uint8_t *p, size_t left)
 		if (left < 2 || p[1] < 2 || p[1] > left)
 			return;
 		len = p[1];
-		if (*p == OPT_MSS && len == OPT_MSS_LEN)
-			seg->mss = get_be16(p + 2);
-		if (*p == OPT_WSCALE && len == OPT_WSCALE_LEN)
-			seg->wscale = (int8_t)MIN(p[2], TCP_WSCALE_MAX);
+		parse_option(seg, p, len);
 	}
 }
 
@@ -65,32 +91,62 @@ bool tcp_seg_parse(struct tcp_seg *seg, const uint8_t *hdr, size_t hlen,
 	seg->len = len;
 	seg->mss = 0;
 	seg->wscale = -1;
+	seg->sack_ok = false;
+	seg->nsack = 0;
+	parse_options(seg, hdr + TCP_HLEN, hlen - TCP_HLEN);
 
-	if (flags & SEG_SYN) {
-		parse_options(seg, hdr + TCP_HLEN, hlen - TCP_HLEN);
+	if (flags & SEG_SYN)
 		return !(flags & (SEG_FIN | SEG_RST));
-	}
 	return flags & (SEG_ACK | SEG_RST);
 }
 
-/* tcp_hdr_len() - Bytes that tcp_hdr_put() writes */
-size_t tcp_hdr_len(const struct tcp_hdr *h)
+/* put_options() - Padded to whole words; bytes written */
+static size_t put_options(const struct tcp_hdr *h, uint8_t *start)
 {
-	return TCP_HLEN + (h->mss ? OPT_MSS_LEN : 0U) +
-	       (h->wscale >= 0 ? OPT_WSCALE_LEN + 1U : 0U);
+	uint8_t *p = start;
+	unsigned int i;
+
+	if (h->mss) {
+		*p++ = OPT_MSS;
+		*p++ = OPT_MSS_LEN;
+		put_be16(p, h->mss);
+		p += 2;
+	}
+	if (h->wscale >= 0) {
+		*p++ = OPT_NOP;
+		*p++ = OPT_WSCALE;
+		*p++ = OPT_WSCALE_LEN;
+		*p++ = (uint8_t)h->wscale;
+	}
+	if (h->sack_ok) {
+		*p++ = OPT_NOP;
+		*p++ = OPT_NOP;
+		*p++ = OPT_SACK_OK;
+		*p++ = OPT_SACK_OK_LEN;
+	}
+	if (h->nsack) {
+		*p++ = OPT_NOP;
+		*p++ = OPT_NOP;
+		*p++ = OPT_SACK;
+		*p++ = (uint8_t)(2 + h->nsack * OPT_SACK_BLOCK);
+	}
+	for (i = 0; i < h->nsack; i++, p += OPT_SACK_BLOCK) {
+		put_be32(p, h->sack[i].start);
+		put_be32(p + 4, h->sack[i].end);
+	}
+	return (size_t)(p - start);
 }
 
 /**
  * tcp_hdr_put() - Write a TCP header, the checksum zero
  * @h:		what it says
- * @p:		where to, tcp_hdr_len() bytes
+ * @p:		where to, TCP_HLEN_MAX bytes; TCP_HLEN where it has no options
  *
  * Return: bytes written
  */
 size_t tcp_hdr_put(const struct tcp_hdr *h, uint8_t *p)
 {
-	size_t len = tcp_hdr_len(h);
-	uint8_t *opt = p + TCP_HLEN;
+	size_t len = TCP_HLEN + put_options(h, p + TCP_HLEN);
 
 	put_be16(p, h->sport);
 	put_be16(p + 2, h->dport);
@@ -100,18 +156,5 @@ size_t tcp_hdr_put(const struct tcp_hdr *h, uint8_t *p)
 	p[13] = h->flags;
 	put_be16(p + 14, h->wnd);
 	put_be32(p + 16, 0);	/* checksum, urgent pointer */
-
-	if (h->mss) {
-		opt[0] = OPT_MSS;
-		opt[1] = OPT_MSS_LEN;
-		put_be16(opt + 2, h->mss);
-		opt += OPT_MSS_LEN;
-	}
-	if (h->wscale >= 0) {
-		opt[0] = OPT_NOP;
-		opt[1] = OPT_WSCALE;
-		opt[2] = OPT_WSCALE_LEN;
-		opt[3] = (uint8_t)h->wscale;
-	}
 	return len;
 }

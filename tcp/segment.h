@@ -10,9 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tcp/range.h"
+
 #define TCP_HLEN	20
 #define TCP_HLEN_MAX	60
 #define TCP_WSCALE_MAX	14	/* RFC 7323 2.3 */
+#define TCP_SACKS	4	/* blocks that fit without timestamps: RFC 2018 3 */
 
 /* Control bits (RFC 9293 3.1). */
 #define SEG_FIN		0x01
@@ -28,6 +31,8 @@
  * @flags:	SEG_*
  * @mss:	option of a SYN, 0: absent
  * @wscale:	option of a SYN, -1: absent
+ * @sack_ok:	option of a SYN: it takes SACK blocks
+ * @sack, @nsack: SACK blocks, as they came
  * @len:	bytes of payload
  */
 struct tcp_seg {
@@ -37,6 +42,9 @@ struct tcp_seg {
 	int8_t wscale;
 	uint16_t mss;
 	uint32_t len;
+	bool sack_ok;
+	uint8_t nsack;
+	struct tcp_range sack[TCP_SACKS];
 };
 
 /**
@@ -46,6 +54,8 @@ struct tcp_seg {
  * @flags:	SEG_*
  * @mss:	option, 0: none
  * @wscale:	option, -1: none
+ * @sack_ok:	option: we take SACK blocks
+ * @sack, @nsack: SACK blocks
  */
 struct tcp_hdr {
 	uint16_t sport, dport;
@@ -54,11 +64,13 @@ struct tcp_hdr {
 	uint8_t flags;
 	int8_t wscale;
 	uint16_t mss;
+	bool sack_ok;
+	uint8_t nsack;
+	struct tcp_range sack[TCP_SACKS];
 };
 
 bool tcp_seg_parse(struct tcp_seg *seg, const uint8_t *hdr, size_t hlen,
 		   uint32_t len);
-size_t tcp_hdr_len(const struct tcp_hdr *h);
 size_t tcp_hdr_put(const struct tcp_hdr *h, uint8_t *p);
 
 #endif /* TCP_SEGMENT_H */

@@ -38,16 +38,30 @@ static void rto_reset(struct tcp_conn *c)
 	c->tries = 0;
 }
 
+/**
+ * conn_recover() - Something was lost: send again what is missing
+ * @c:		connection
+ */
+void conn_recover(struct tcp_conn *c)
+{
+	c->recovering = true;
+	c->recover = c->rtx_mark = c->snd_max;
+	c->rtx_next = c->snd_una;
+	c->rtt_seq = 0;				/* Karn's algorithm */
+	c->todo |= TODO_RETRANSMIT;
+}
+
 /* recovery_ack() - An ACK of new data, in recovery or not (RFC 6582 3.2) */
 static void recovery_ack(struct tcp_conn *c)
 {
 	c->dupacks = 0;
+	c->probed = false;
 	if (!c->recovering)
 		return;
-	if (seq_lt(c->snd_una, c->recover))
-		c->todo |= TODO_RETRANSMIT;
-	else
+	if (seq_le(c->recover, c->snd_una))
 		c->recovering = false;
+	else
+		c->todo |= TODO_RETRANSMIT;
 }
 
 /* new_ack() - The guest has more of what was sent */
@@ -67,6 +81,7 @@ static void new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 	}
 	c->snd_una = ack;
 	c->snd_nxt = seq_max(c->snd_nxt, ack);
+	ranges_trim(&c->sacked, ack);
 	rto_reset(c);
 	recovery_ack(c);
 	c->todo |= TODO_SEND;
@@ -76,14 +91,90 @@ static void new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 /* dup_ack() - The guest got something else than it waits for (RFC 5681 3.2) */
 static void dup_ack(struct tcp_conn *c)
 {
-	if (c->recovering || c->snd_una == c->snd_max ||
-	    ++c->dupacks < TCP_DUPACKS)
-		return;
+	if (!c->recovering && c->snd_una != c->snd_max &&
+	    ++c->dupacks >= TCP_DUPACKS)
+		conn_recover(c);
+}
 
-	c->recovering = true;
-	c->recover = c->snd_max;
-	c->rtt_seq = 0;				/* Karn's algorithm */
+/* take_sacks() - What the guest has beyond a gap (RFC 2018 4) */
+static void take_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	const struct tcp_range *r;
+	unsigned int i;
+
+	for (i = 0; i < seg->nsack; i++) {
+		r = &seg->sack[i];
+		if (seq_le(c->snd_una, r->start) && seq_lt(r->start, r->end) &&
+		    seq_le(r->end, c->snd_max))
+			ranges_add(&c->sacked, r->start, r->end);
+	}
+	ranges_trim(&c->sacked, c->snd_una);
+}
+
+/**
+ * sack_recovery() - Whether what the guest has says that something is lost
+ * @c:		connection with SACK
+ *
+ * RFC 6675 4, IsLost(): more than three segments came after it. The way to the
+ * guest is a queue, so all holes are as lost as the first.
+ */
+static void sack_recovery(struct tcp_conn *c)
+{
+	uint32_t high;
+
+	if (!c->sacked.n)
+		return;
+	high = c->sacked.r[c->sacked.n - 1].end;
+	if (!c->recovering) {
+		if (ranges_bytes(&c->sacked) >= TCP_DUPACKS * c->mss)
+			conn_recover(c);
+		return;
+	}
+	if (seq_lt(c->rtx_mark, high)) {	/* lost once more */
+		c->rtx_mark = c->snd_max;
+		c->rtx_next = c->snd_una;
+	}
 	c->todo |= TODO_RETRANSMIT;
+}
+
+/**
+ * conn_hole() - The next stretch to send again
+ * @c:		connection
+ * @hole:	filled, a segment at most; empty: our FIN
+ *
+ * With SACK blocks all holes below the highest one, each once; without, the
+ * oldest segment only, and the next one when an ACK says that it is missing
+ * (RFC 6582).
+ *
+ * Return: false: there is none
+ */
+bool conn_hole(struct tcp_conn *c, struct tcp_range *hole)
+{
+	uint32_t limit = c->snd_una + 1, end = c->snd_max;
+	uint32_t seq = seq_max(c->rtx_next, c->snd_una);
+	unsigned int i;
+
+	if (!c->recovering || c->snd_una == c->snd_max)
+		return false;
+	if (c->sacked.n)
+		limit = c->sacked.r[c->sacked.n - 1].start;
+
+	for (i = 0; i < c->sacked.n; i++) {
+		if (seq_lt(seq, c->sacked.r[i].start)) {
+			end = c->sacked.r[i].start;
+			break;
+		}
+		seq = seq_max(seq, c->sacked.r[i].end);
+	}
+	if (seq_le(limit, seq))
+		return false;
+
+	if (c->eof && seq_lt(c->fin_seq, end))
+		end = c->fin_seq;
+	hole->start = seq;
+	hole->end = seq + MIN(end - seq, c->mss);
+	c->rtx_next = hole->end + (hole->end == hole->start);
+	return true;
 }
 
 /**
@@ -130,11 +221,13 @@ void conn_acknowledged(struct tcp_conn *c, const struct tcp_seg *seg,
 {
 	bool moved = update_window(c, seg, now);
 
+	take_sacks(c, seg);
 	if (seq_lt(c->snd_una, seg->ack))
 		new_ack(c, seg->ack, now);
 	else if (seg->ack == c->snd_una && !moved && !seg->len &&
 		 !(seg->flags & SEG_FIN))
 		dup_ack(c);
+	sack_recovery(c);
 }
 
 /**
@@ -204,7 +297,7 @@ void conn_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
 		}
 	}
 	if (c->timer != TIMER_RTO)
-		conn_arm(c, TIMER_RTO, now + c->rto);
+		conn_arm_rto(c, now);
 }
 
 /* conn_fin_sent() - FIN went to the guest */

@@ -67,76 +67,38 @@ void tcp_sock_space(struct tcp *t, struct tcp_flow *f)
 	}
 }
 
-static void drop_held(struct tcp *t, struct tcp_flow *f)
+/* unhold() - Give up the ring, if nothing is in it */
+static void unhold(struct tcp *t, struct tcp_flow *f)
 {
-	t->held -= f->held_size;
-	free(f->held);
-	f->held = NULL;
-	f->held_off = f->held_size = 0;
+	if (f->hold.buf && !f->conn.rcv_queued && !f->conn.ahead.n)
+		hold_free(&f->hold, &t->held);
 }
 
 /**
- * held_room() - Make room to hold more
- * @t:		TCP
- * @f:		flow
- * @have:	bytes held
- * @need:	bytes to be held, in all
- *
- * Return: where those after @have go, NULL: no memory
- */
-static uint8_t *held_room(struct tcp *t, struct tcp_flow *f, uint32_t have,
-			  uint32_t need)
-{
-	uint32_t size = MAX(need, MIN(2 * f->held_size, TCP_WND_MAX));
-	uint8_t *p;
-
-	if (f->held_off + need <= f->held_size)
-		return f->held + f->held_off + have;
-
-	if (have)
-		memmove(f->held, f->held + f->held_off, have);
-	f->held_off = 0;
-	if (need > f->held_size) {
-		if (t->held - f->held_size + size > TCP_HELD_MAX)
-			return NULL;
-		p = realloc(f->held, size);
-		if (!p)
-			return NULL;
-		t->held += size - f->held_size;
-		f->held = p;
-		f->held_size = size;
-	}
-	return f->held + have;
-}
-
-/**
- * hold() - Keep the rest of a run until the socket takes it
+ * hold_run() - Keep the rest of a run until the socket takes it
  * @t:		TCP, with the run
  * @f:		flow
+ * @seq:	sequence number of the run's first byte
  * @skip:	bytes of the run that the socket took
  *
  * Return: false: no memory
  */
-static bool hold(struct tcp *t, struct tcp_flow *f, uint32_t skip)
+static bool hold_run(struct tcp *t, struct tcp_flow *f, uint32_t seq,
+		     uint32_t skip)
 {
-	uint32_t have = f->conn.rcv_queued - t->run_len;
+	uint32_t end = seq + t->run_len, n;
 	unsigned int i;
-	uint8_t *p;
-	size_t n;
 
-	p = held_room(t, f, have, have + t->run_len - skip);
-	if (!p)
+	if (!hold_grow(&f->hold, &t->held, f->conn.rcv_nxt, end))
 		return false;
 
-	for (i = 0; i < t->nrun; i++) {
-		n = t->run[i].iov_len;
-		if (skip >= n) {
-			skip -= (uint32_t)n;
-			continue;
-		}
-		memcpy(p, (uint8_t *)t->run[i].iov_base + skip, n - skip);
-		p += n - skip;
-		skip = 0;
+	for (i = 0; i < t->nrun; i++, seq += n) {
+		n = (uint32_t)t->run[i].iov_len;
+		if (skip < n)
+			hold_write(&f->hold, seq + skip,
+				   (uint8_t *)t->run[i].iov_base + skip,
+				   n - skip);
+		skip -= MIN(skip, n);
 	}
 	t->count[TCP_HELD]++;
 	return true;
@@ -168,30 +130,28 @@ static uint32_t put(struct tcp_flow *f, struct iovec *iov, unsigned int cnt,
 }
 
 /**
- * put_held() - Hand what is held to the socket
- * @t:		TCP
+ * put_held() - Hand what is held, and in order, to the socket
  * @f:		flow
- * @len:	bytes held
+ * @beyond:	bytes of conn.rcv_queued that are not held
  * @now:	ms
  *
  * Return: whether nothing is left
  */
-static bool put_held(struct tcp *t, struct tcp_flow *f, uint32_t len,
-		     uint64_t now)
+static bool put_held(struct tcp_flow *f, uint32_t beyond, uint64_t now)
 {
-	struct iovec iov;
-	uint32_t n;
+	struct tcp_conn *c = &f->conn;
+	struct iovec iov[2];
+	unsigned int cnt;
+	uint32_t len, n;
 
-	if (!len)
-		return true;
-
-	iov = (struct iovec){ f->held + f->held_off, len };
-	n = put(f, &iov, 1, false);
-	f->held_off += n;
-	conn_taken(&f->conn, n, now);
-	if (n < len)
-		return false;
-	drop_held(t, f);
+	while (c->rcv_queued > beyond) {
+		len = c->rcv_queued - beyond;
+		cnt = hold_read(&f->hold, c->rcv_nxt, len, iov);
+		n = put(f, iov, cnt, false);
+		conn_taken(c, n, now);
+		if (n < len)
+			return false;
+	}
 	return true;
 }
 
@@ -230,6 +190,38 @@ void tcp_sock_add(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 }
 
 /**
+ * tcp_sock_keep() - Keep what came ahead of a gap, if there is memory
+ * @t:		TCP
+ * @f:		flow
+ * @pkt:	packet
+ * @take:	which part of its payload
+ */
+void tcp_sock_keep(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
+		   struct tcp_take take)
+{
+	uint32_t skip = take.skip, seq = take.seq, end = seq + take.len, n;
+	unsigned int i;
+
+	t->count[TCP_AHEAD]++;
+	if (!hold_grow(&f->hold, &t->held, f->conn.rcv_nxt, end))
+		return;
+
+	for (i = 0; i < pkt->iovcnt && seq != end; i++) {
+		n = (uint32_t)pkt->iov[i].iov_len;
+		if (skip >= n) {
+			skip -= n;
+			continue;
+		}
+		n = MIN(n - skip, end - seq);
+		hold_write(&f->hold, seq,
+			   (uint8_t *)pkt->iov[i].iov_base + skip, n);
+		seq += n;
+		skip = 0;
+	}
+	conn_kept(&f->conn, take.seq, take.len);
+}
+
+/**
  * tcp_sock_deliver() - Hand the run to the socket, in one call
  * @t:		TCP, with the run
  * @f:		flow
@@ -244,25 +236,27 @@ void tcp_sock_add(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 void tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, bool more,
 		      uint64_t now)
 {
-	uint32_t held = f->conn.rcv_queued - t->run_len, n = 0;
+	struct tcp_conn *c = &f->conn;
+	uint32_t seq = c->rcv_nxt + c->rcv_queued - t->run_len, n = 0;
 	bool kept = true;
 
 	if (!t->nrun)
 		return;
-	if (put_held(t, f, held, now))
+	if (put_held(f, t->run_len, now))
 		n = put(f, t->run, t->nrun, more);
-
-	if (n < t->run_len) {
-		f->want_out = true;	/* comes of itself after this */
-		kept = hold(t, f, n);
-	}
-	conn_taken(&f->conn, n, now);
-	if (!kept) {
-		conn_forget(&f->conn);
-		drop_held(t, f);
-	}
+	if (n < t->run_len)
+		kept = hold_run(t, f, seq, n);
 	t->nrun = 0;
 	t->run_len = 0;
+
+	conn_taken(c, n, now);
+	if (!kept)
+		conn_forget(c);
+	if (n)		/* may have filled a gap */
+		put_held(f, 0, now);
+	if (c->rcv_queued)
+		f->want_out = true;	/* EPOLLOUT follows a short write */
+	unhold(t, f);
 }
 
 /**
@@ -273,8 +267,8 @@ void tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, bool more,
  */
 void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
-	f->want_out = false;
-	put_held(t, f, f->conn.rcv_queued, now);
+	f->want_out = !put_held(f, 0, now);
+	unhold(t, f);
 	if (f->conn.phase == TCP_OPEN && !f->conn.fin_rcvd)
 		tcp_sock_space(t, f);
 }
@@ -301,11 +295,22 @@ void tcp_sock_discard(struct tcp_flow *f)
 	f->conn.discard = 0;
 }
 
-/* set_peek() - Where the next peek starts; the kernel moves it on */
+/**
+ * set_peek() - Say where peeks start; the kernel moves it on with each
+ * @t:		TCP
+ * @f:		flow
+ * @off:	bytes after @conn.snd_una
+ *
+ * While nothing is in flight a plain peek will do, with no call.
+ *
+ * Return: false: the kernel can't (before Linux 6.9)
+ */
 static bool set_peek(struct tcp *t, struct tcp_flow *f, uint32_t off)
 {
 	int v = (int)off;
 
+	if (!off && !f->peek_on)
+		return true;
 	if (t->no_peek_off)
 		return false;
 	if (setsockopt(f->flow.fd, SOL_SOCKET, SO_PEEK_OFF, &v, sizeof(v))) {
@@ -314,18 +319,6 @@ static bool set_peek(struct tcp *t, struct tcp_flow *f, uint32_t off)
 	}
 	f->peek_on = true;
 	return true;
-}
-
-/**
- * tcp_sock_rewind() - The next peek is for @conn.snd_nxt, which moved back
- * @t:		TCP
- * @f:		flow
- */
-void tcp_sock_rewind(struct tcp *t, struct tcp_flow *f)
-{
-	f->readable = true;
-	if (f->peek_on)
-		set_peek(t, f, f->conn.snd_nxt - f->conn.snd_una);
 }
 
 /**
@@ -378,31 +371,33 @@ ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 	uint32_t off = f->conn.snd_nxt - f->conn.snd_una;
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = cnt };
 
-	/* While nothing is in flight a plain peek will do, with no call. */
-	if (off && !f->peek_on && !set_peek(t, f, off))
-		return peek_over(f, off, iov, cnt);
+	if (!f->peek_on || f->peek_moved) {
+		if (!set_peek(t, f, off))
+			return peek_over(f, off, iov, cnt);
+		f->peek_moved = false;
+	}
 	return recvmsg(f->flow.fd, &msg, MSG_PEEK | MSG_DONTWAIT);
 }
 
 /**
- * tcp_sock_peek_una() - Peek at data for the guest once more
+ * tcp_sock_peek_at() - Peek at data for the guest that was sent before
  * @t:		TCP
  * @f:		flow
- * @iov:	room, for what starts at @conn.snd_una
+ * @seq:	sequence number, from @conn.snd_una on
+ * @iov:	room
  *
  * Return: bytes; -1 with errno
  */
-ssize_t tcp_sock_peek_una(struct tcp *t, struct tcp_flow *f, struct iovec *iov)
+ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,
+			 struct iovec *iov)
 {
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 1 };
-	ssize_t n;
+	uint32_t off = seq - f->conn.snd_una;
 
-	if (f->peek_on)
-		set_peek(t, f, 0);
-	n = recvmsg(f->flow.fd, &msg, MSG_PEEK | MSG_DONTWAIT);
-	if (f->peek_on)
-		set_peek(t, f, f->conn.snd_nxt - f->conn.snd_una);
-	return n;
+	f->peek_moved = true;
+	if (!set_peek(t, f, off))
+		return peek_over(f, off, iov, 1);
+	return recvmsg(f->flow.fd, &msg, MSG_PEEK | MSG_DONTWAIT);
 }
 
 /**
@@ -430,5 +425,5 @@ void tcp_sock_close(struct tcp *t, struct tcp_flow *f, bool reset)
 	else if (f->flow.fd >= 0)
 		close(f->flow.fd);
 	f->flow.fd = -1;
-	drop_held(t, f);
+	hold_free(&f->hold, &t->held);
 }

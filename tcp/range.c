@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * range.c - Short sorted lists of stretches of sequence space.
+ * Called by the files of the connection; calls nothing.
+ */
+#include <string.h>
+
+#include "tcp/range.h"
+#include "tcp/seq.h"
+
+/* cut() - Remove @count stretches from @i on */
+static void cut(struct tcp_ranges *rs, unsigned int i, unsigned int count)
+{
+	memmove(&rs->r[i], &rs->r[i + count],
+		(rs->n - i - count) * sizeof(rs->r[0]));
+	rs->n -= (uint8_t)count;
+}
+
+/**
+ * ranges_add() - Add a stretch, joined with those that it touches
+ * @rs:		stretches
+ * @start:	first sequence number
+ * @end:	the one after the last
+ *
+ * Return: false: the list is full, nothing was changed
+ */
+bool ranges_add(struct tcp_ranges *rs, uint32_t start, uint32_t end)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < rs->n && seq_lt(rs->r[i].end, start); i++)
+		;
+	for (j = i; j < rs->n && seq_le(rs->r[j].start, end); j++)
+		;
+
+	if (i == j) {			/* touches none */
+		if (rs->n == TCP_RANGES)
+			return false;
+		memmove(&rs->r[i + 1], &rs->r[i],
+			(rs->n - i) * sizeof(rs->r[0]));
+		rs->n++;
+		rs->r[i] = (struct tcp_range){ start, end };
+		return true;
+	}
+
+	if (seq_lt(start, rs->r[i].start))
+		rs->r[i].start = start;
+	rs->r[i].end = seq_max(rs->r[j - 1].end, end);
+	cut(rs, i + 1, j - i - 1);
+	return true;
+}
+
+/**
+ * ranges_trim() - Forget everything before a sequence number
+ * @rs:		stretches
+ * @seq:	the first that counts
+ */
+void ranges_trim(struct tcp_ranges *rs, uint32_t seq)
+{
+	unsigned int i;
+
+	for (i = 0; i < rs->n && seq_le(rs->r[i].end, seq); i++)
+		;
+	cut(rs, 0, i);
+	if (rs->n && seq_lt(rs->r[0].start, seq))
+		rs->r[0].start = seq;
+}
+
+/* ranges_bytes() - Sequence numbers in all stretches */
+uint32_t ranges_bytes(const struct tcp_ranges *rs)
+{
+	uint32_t bytes = 0;
+	unsigned int i;
+
+	for (i = 0; i < rs->n; i++)
+		bytes += rs->r[i].end - rs->r[i].start;
+	return bytes;
+}

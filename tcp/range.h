@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * range.h - A short sorted list of stretches of sequence space that do not
+ * touch: what came ahead of a gap, and what the guest says it has.
+ */
+#ifndef TCP_RANGE_H
+#define TCP_RANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* More gaps than this at once are rare, and cost a retransmission each. */
+#define TCP_RANGES	16
+
+/**
+ * struct tcp_range - A stretch of sequence space
+ * @start:	its first sequence number
+ * @end:	the one after its last
+ */
+struct tcp_range {
+	uint32_t start, end;
+};
+
+/**
+ * struct tcp_ranges - Stretches in order, with gaps between them
+ * @n:		how many
+ * @r:		the stretches
+ */
+struct tcp_ranges {
+	uint8_t n;
+	struct tcp_range r[TCP_RANGES];
+};
+
+bool ranges_add(struct tcp_ranges *rs, uint32_t start, uint32_t end);
+void ranges_trim(struct tcp_ranges *rs, uint32_t seq);
+uint32_t ranges_bytes(const struct tcp_ranges *rs);
+
+#endif /* TCP_RANGE_H */
