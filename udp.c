@@ -4,6 +4,7 @@
  * Called by passt.c; calls udp/, the flow table, forward.c and icmp.c.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -41,8 +42,9 @@ int udp_init(struct udp *u)
 {
 	list_init(&u->one_shot);
 	list_init(&u->stream);
-	u->alive = 0;
+	u->alive = u->sockets = 0;
 	u->expected = UDP_FIRST_GUESS;
+	u->ports = NULL;
 	memset(u->count, 0, sizeof(u->count));
 	u->batch = udp_batch_new();
 	return u->batch ? 0 : -ENOMEM;
@@ -56,7 +58,9 @@ void udp_free(struct udp *u)
 {
 	udp_guest_gone(u);
 	udp_batch_free(u->batch);
+	free(u->ports);
 	u->batch = NULL;
+	u->ports = NULL;
 }
 
 /* find() - The flow with a key, or NULL */

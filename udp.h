@@ -27,7 +27,8 @@
 #define UDP_ONE_SHOT	(10 * SEC)	/* a query and its reply */
 #define UDP_STREAM	(180 * SEC)	/* RFC 4787 REQ-5: 120 s or more */
 
-/* Of the flow table at most half is for UDP: a flood leaves the rest to TCP. */
+/* Of the flow table, and of the descriptors that forwarded ports leave, at most
+ * half is for UDP: a flood leaves the rest to TCP. */
 #define UDP_SHARE	2
 
 /* What is counted. */
@@ -53,8 +54,10 @@ struct udp_batch;
  * struct udp - Everything UDP
  * @tap, @flows, @timers, @fwd, @icmp: what it works with
  * @one_shot, @stream: flows by age, the least recently used first (U4)
- * @alive:	how many there are in both
+ * @alive, @sockets: how many there are in both, and with a socket
  * @batch:	what one recvmmsg() fills, see udp/receive.c
+ * @ports:	for each port of the guest, which listener can send for it, see
+ *		udp/ports.c; NULL until that was asked
  * @expected:	bytes a datagram from outside is likely to have at most
  * @count:	see enum udp_counter
  */
@@ -65,8 +68,9 @@ struct udp {
 	const struct fwd *fwd;
 	struct icmp *icmp;
 	struct list one_shot, stream;
-	uint32_t alive;
+	uint32_t alive, sockets;
 	struct udp_batch *batch;
+	uint32_t *ports;
 	uint32_t expected;
 	uint64_t count[UDP_COUNTERS];
 };

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,8 +39,10 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf)
 {
 	list_remove(&uf->f.node);
 	timer_cancel(u->timers, &uf->f.timer);
-	if (uf->f.fd >= 0)
+	if (uf->f.fd >= 0) {
 		close(uf->f.fd);
+		u->sockets--;
+	}
 	flow_remove(u->flows, &uf->f);
 	u->alive--;
 }
@@ -97,12 +100,31 @@ static struct udp_flow *insert(struct udp *u, const struct flow_key *key,
 	return uf;
 }
 
+/**
+ * most_sockets() - How many flows may have a socket
+ * @u:		UDP
+ *
+ * Return: a share of the descriptors that forwarded ports leave
+ */
+static rlim_t most_sockets(const struct udp *u)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) ||
+	    limit.rlim_cur <= u->fwd->nlisteners)
+		return 0;
+	return (limit.rlim_cur - u->fwd->nlisteners) / UDP_SHARE;
+}
+
 /* new_socket() - For one flow, by eviction if need be; or -errno */
 static int new_socket(struct udp *u, const struct in6_addr *host, uint16_t port)
 {
 	const struct fwd_map *m = &u->fwd->map;
-	int fd = fwd_socket(m, host, SOCK_DGRAM, IPPROTO_UDP, port);
+	int fd;
 
+	if (u->sockets >= most_sockets(u) && !evict(u, true))
+		return -EMFILE;
+	fd = fwd_socket(m, host, SOCK_DGRAM, IPPROTO_UDP, port);
 	if ((fd == -EMFILE || fd == -ENFILE) && evict(u, true))
 		fd = fwd_socket(m, host, SOCK_DGRAM, IPPROTO_UDP, port);
 	return fd;
@@ -163,17 +185,38 @@ static int connected(struct udp *u, const struct flow_key *key)
 }
 
 /**
- * udp_flow_open() - A new flow from the guest
+ * open_listener() - A flow from the guest that leaves by a forwarded port
  * @u:		UDP
- * @key:	of the flow, which is not in the table
+ * @key:	of the flow
+ * @listener:	index of the port's socket
  * @now:	ms
- * @flow:	set to it
  *
- * Return: 0, or -errno: -ENOBUFS if there is no slot, -EINVAL if nobody can
- *	   have that address, else what the host says to it
+ * Return: flow, NULL if there is no slot or nobody can have that address
  */
-int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
-		  struct udp_flow **flow)
+static struct udp_flow *open_listener(struct udp *u, const struct flow_key *key,
+				      uint32_t listener, uint64_t now)
+{
+	const struct fwd_map *m = &u->fwd->map;
+	struct in6_addr host;
+	struct udp_flow *uf;
+
+	if (!fwd_out(m, &key->remote, &host))
+		return NULL;
+	uf = insert(u, key, now);
+	if (!uf)
+		return NULL;
+	uf->listener = listener;
+	uf->peer = host;
+	if (!addr_is_loopback(&host))
+		uf->local = addr_is_v4(&host) ? m->out4 : m->out6;
+	if (!addr_is_v4(&host) && addr_is_linklocal(&host))
+		uf->ifindex = m->scope;
+	return uf;
+}
+
+/* open_socket() - A flow from the guest with a socket of its own; or -errno */
+static int open_socket(struct udp *u, const struct flow_key *key, uint64_t now,
+		       struct udp_flow **flow)
 {
 	struct udp_flow *uf;
 	int fd, rc;
@@ -188,15 +231,41 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		return -ENOBUFS;
 	}
 	uf->f.fd = fd;
+	u->sockets++;
 
 	rc = flow_watch(u->flows, &uf->f, EPOLLIN);
 	if (rc) {
 		udp_flow_close(u, uf);
 		return rc;
 	}
-	u->count[UDP_OPENED]++;
 	*flow = uf;
 	return 0;
+}
+
+/**
+ * udp_flow_open() - A new flow from the guest
+ * @u:		UDP
+ * @key:	of the flow, which is not in the table
+ * @now:	ms
+ * @flow:	set to it
+ *
+ * Return: 0, or -errno: -ENOBUFS if there is no slot, -EINVAL if nobody can
+ *	   have that address, else what the host says to it
+ */
+int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
+		  struct udp_flow **flow)
+{
+	uint32_t listener = udp_port_listener(u, key);
+	int rc = 0;
+
+	*flow = NULL;
+	if (listener != UDP_NO_LISTENER)
+		*flow = open_listener(u, key, listener, now);
+	if (!*flow)
+		rc = open_socket(u, key, now, flow);
+	if (!rc)
+		u->count[UDP_OPENED]++;
+	return rc;
 }
 
 /**
@@ -216,6 +285,7 @@ struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
 	if (!uf)
 		return NULL;
 	uf->listener = listener;
+	uf->inbound = true;
 	u->count[UDP_ACCEPTED]++;
 	return uf;
 }
@@ -242,14 +312,13 @@ static void become_stream(struct udp *u, struct udp_flow *uf)
 void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
 		   unsigned int in, uint64_t now)
 {
-	bool accepted = uf->listener != UDP_NO_LISTENER;
+	unsigned int asked = uf->asked + (uf->inbound ? in : out);
+	unsigned int answered = uf->answered + (uf->inbound ? out : in);
 
 	uf->last = now;
 	if (!uf->stream) {
-		uf->asked = (uint8_t)MIN(uf->asked + (accepted ? in : out),
-					 UINT8_MAX);
-		uf->answered = (uint8_t)MIN(uf->answered +
-					    (accepted ? out : in), UINT8_MAX);
+		uf->asked = (uint8_t)MIN(asked, UINT8_MAX);
+		uf->answered = (uint8_t)MIN(answered, UINT8_MAX);
 		if (uf->answered > uf->asked ||
 		    MIN(uf->asked, uf->answered) >= STREAM_EACH)
 			become_stream(u, uf);

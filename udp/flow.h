@@ -18,14 +18,16 @@
  * struct udp_flow - One flow (U1)
  * @f:		what all flows have; @f.node is in a list of struct udp
  * @last:	when it was last used, ms
- * @listener:	index of the forwarded port it came through and leaves by, or
+ * @listener:	index of the forwarded port it came through or leaves by, or
  *		UDP_NO_LISTENER: it has a connected socket of its own
  * @ifindex:	link-local peer of a listener: the interface, else 0
- * @peer:	the other end as the host's sockets know it
- * @local:	address of ours that the other end sent to (U5), none: not known
+ * @peer:	the other end as a listener knows it
+ * @local:	address of ours to send from by a listener, that is, to which
+ *		the other end sent (U5); none: the kernel's choice
+ * @inbound:	the other end began
+ * @stream:	is one, see udp.h; for ever
  * @asked:	datagrams from the side that began, up to what matters
  * @answered:	datagrams from the other side, likewise
- * @stream:	is one, see udp.h; for ever
  */
 struct udp_flow {
 	struct flow f;
@@ -33,8 +35,8 @@ struct udp_flow {
 	uint32_t listener;
 	uint32_t ifindex;
 	struct in6_addr peer, local;
+	bool inbound, stream;
 	uint8_t asked, answered;
-	bool stream;
 };
 
 /**
@@ -58,6 +60,9 @@ void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
 		   unsigned int in, uint64_t now);
 uint64_t udp_flow_expires(const struct udp_flow *uf);
 void udp_flow_close(struct udp *u, struct udp_flow *uf);
+
+/* ports.c: which listeners can send for the guest */
+uint32_t udp_port_listener(struct udp *u, const struct flow_key *key);
 
 /* send.c: to the host's sockets */
 int udp_send(const struct udp *u, const struct udp_flow *uf,

@@ -9,7 +9,7 @@
 #include "test/unit/flows.h"
 
 #define ROOM	(1 << 20)
-#define LIFE	64		/* flows in the table: half of them are UDP's */
+#define LIFE	128		/* flows in the table: half of them are UDP's */
 
 /* listens() - A forwarded port, as fwd_listen() makes it */
 static void listens(struct world *w, int family, const char *a, uint16_t *port,
@@ -392,7 +392,7 @@ static void story_eviction(void)
 	int fd;
 
 	printf("# who makes room\n");
-	world_open(&w, 8, ROOM);	/* of which 4 are for UDP */
+	world_open(&w, 4 * UDP_SHARE, ROOM);
 	fd = peer_open("127.0.0.1", &port);
 	for (i = 0; i < 4; i++)
 		exchange(&w, fd, (uint16_t)(6000 + i), port, 1, 0);
@@ -428,6 +428,7 @@ static void story_descriptors(void)
 	struct rlimit few, before;
 	uint16_t port = 0;
 	struct world w;
+	unsigned int i;
 	int fd;
 
 	printf("# no descriptor left\n");
@@ -440,11 +441,18 @@ static void story_descriptors(void)
 	few.rlim_cur = (rlim_t)flow_of(&w, 6301, GW4, port)->f.fd + 1;
 	setrlimit(RLIMIT_NOFILE, &few);
 	exchange(&w, fd, 6302, port, 1, 0);
-	setrlimit(RLIMIT_NOFILE, &before);
 	check("the oldest flow gives its descriptor",
 	      !flow_of(&w, 6300, GW4, port) && flow_of(&w, 6301, GW4, port) &&
 	      flow_of(&w, 6302, GW4, port));
-	check_eq("that is counted", w.udp.count[UDP_EVICTED], 1);
+
+	few.rlim_cur = 80;
+	setrlimit(RLIMIT_NOFILE, &few);
+	for (i = 0; i < 60; i++)
+		exchange(&w, fd, (uint16_t)(6310 + i), port, 1, 0);
+	check_eq("half of the descriptors is not taken", w.udp.sockets, 40);
+	check("the latest flows have them", flow_of(&w, 6369, GW4, port) &&
+	      flow_of(&w, 6330, GW4, port) && !flow_of(&w, 6329, GW4, port));
+	setrlimit(RLIMIT_NOFILE, &before);
 	close(fd);
 	world_close(&w);
 }
@@ -583,9 +591,9 @@ static void story_own_socket_stays(void)
 
 	printf("# a forwarded port and a flow of the guest's\n");
 	world_open(&w, LIFE, ROOM);
-	listens(&w, AF_INET, "127.0.0.1", &port, 5000);
 	fd = peer_open("127.0.0.1", &peer);
 	sends(&w, 5000, GW4, peer, "first", 5);
+	listens(&w, AF_INET, "127.0.0.1", &port, 5000);
 	peer_hears(fd, buf, sizeof(buf), &from, &sport);
 	peer_says(fd, "127.0.0.1", port, "knock", 5);
 	events(&w, 1000);
@@ -594,6 +602,49 @@ static void story_own_socket_stays(void)
 	sends(&w, 5000, GW4, peer, "again", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &port);
 	check_eq("which sends from where it did", port, sport);
+	close(w.fwd.listeners[0].fd);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given a forwarded port, when the guest sends from it to a peer that did not
+ * send before, then it leaves from that port of the host, too. */
+static void story_from_forwarded(int family, const char *bound,
+				 const char *host, const char *gw)
+{
+	uint16_t port = 0, peer = 0, sport;
+	struct in6_addr from;
+	struct world w;
+	struct seen s;
+	char buf[8];
+	int fd;
+
+	printf("# from a forwarded port on %s to %s\n", bound, host);
+	world_open(&w, LIFE, ROOM);
+	listens(&w, family, bound, &port, 5000);
+	fd = peer_open(host, &peer);
+	sends(&w, 5000, gw, peer, "hello", 5);
+	check_eq("the peer hears the guest",
+		 peer_hears(fd, buf, sizeof(buf), &from, &sport), 5);
+	check_eq("from the forwarded port", sport, port);
+	peer_says(fd, host, sport, "hi", 2);
+	events(&w, 1000);
+	check("the guest hears the peer", nth(&w, 0, &s) && s.good &&
+	      is_from(&s, gw) && s.len == 8 + 2);
+	check_eq("all in one flow", w.udp.alive, 1);
+	check("which is a query and its answer",
+	      !flow_of(&w, 5000, gw, peer)->stream);
+
+	sends(&w, 5001, gw, peer, "hello", 5);
+	peer_hears(fd, buf, sizeof(buf), &from, &sport);
+	check_eq("another port of the guest is its own", sport, 5001);
+	strcpy(w.fwd.rules[0].ifname, "lo");
+	free(w.udp.ports);
+	w.udp.ports = NULL;
+	later(&w, 10 * SEC);
+	sends(&w, 5000, gw, peer, "hello", 5);
+	peer_hears(fd, buf, sizeof(buf), &from, &sport);
+	check("a port of one interface does not send to all", sport != port);
 	close(w.fwd.listeners[0].fd);
 	close(fd);
 	world_close(&w);
@@ -628,5 +679,8 @@ int main(void)
 	story_forward(AF_INET6, "::", "::1", GW6);
 	story_nobody();
 	story_own_socket_stays();
+	story_from_forwarded(AF_INET, "0.0.0.0", "127.0.0.1", GW4);
+	story_from_forwarded(AF_INET6, "::", "127.0.0.1", GW4);
+	story_from_forwarded(AF_INET6, "::", "::1", GW6);
 	return unit_end();
 }
