@@ -336,9 +336,10 @@ static bool forward_rules(struct passt *p)
 		const char *option;
 		const char **spec;
 		uint8_t proto;
+		bool used;
 	} kind[] = {
-		{ "--tcp-ports", p->conf.tcp_spec, IPPROTO_TCP },
-		{ "--udp-ports", p->conf.udp_spec, IPPROTO_UDP },
+		{ "--tcp-ports", p->conf.tcp_spec, IPPROTO_TCP, p->conf.tcp },
+		{ "--udp-ports", p->conf.udp_spec, IPPROTO_UDP, p->conf.udp },
 	};
 	const char **spec;
 	unsigned int i;
@@ -346,8 +347,9 @@ static bool forward_rules(struct passt *p)
 
 	p->fwd.ipv4 = p->conf.ipv4;
 	p->fwd.ipv6 = p->conf.ipv6;
+	p->fwd.freebind = p->conf.freebind;
 	for (i = 0; i < ARRAY_SIZE(kind); i++) {
-		for (spec = kind[i].spec; *spec; spec++) {
+		for (spec = kind[i].spec; *spec && kind[i].used; spec++) {
 			if (!fwd_parse(&p->fwd, kind[i].proto, *spec, why,
 				       sizeof(why)))
 				continue;
@@ -355,7 +357,7 @@ static bool forward_rules(struct passt *p)
 			return false;
 		}
 	}
-	return *p->conf.udp_spec || !fwd_mirror_udp(&p->fwd);
+	return *p->conf.udp_spec || !p->conf.udp || !fwd_mirror_udp(&p->fwd);
 }
 
 /* either() - The first of two addresses that is one */
@@ -382,6 +384,10 @@ static void forward_map(struct passt *p)
 	m->guest6 = c->lease.addr6;
 	m->map_guest4 = c->map_guest4;
 	m->map_guest6 = c->map_guest6;
+	m->dns4 = c->dns_match4;
+	m->dns6 = c->dns_match6;
+	m->dns_host4 = c->dns_host4;
+	m->dns_host6 = c->dns_host6;
 	m->out4 = c->out4;
 	m->out6 = c->out6;
 	memcpy(m->if4, c->out_if4, sizeof(m->if4));
@@ -419,8 +425,26 @@ static int failed(const char *what, int error)
 	return -1;
 }
 
-/* open_events() - The two epoll sets, and signals; 0 or -1 */
+/* open_events() - The two epoll sets; 0 or -1, an error was shown */
 static int open_events(struct passt *p)
+{
+	p->epfd = epoll_create1(EPOLL_CLOEXEC);
+	p->epfd_link = epoll_create1(EPOLL_CLOEXEC);
+	if (p->epfd < 0 || p->epfd_link < 0)
+		return failed("epoll", errno);
+	return 0;
+}
+
+/**
+ * open_signals() - Signals as events, of the process that goes on
+ * @p:		the program
+ *
+ * epoll waits for the signals of the process that added the descriptor: a
+ * child that inherits it would never hear of its own.
+ *
+ * Return: 0, or -1: an error was shown
+ */
+static int open_signals(struct passt *p)
 {
 	sigset_t set;
 
@@ -431,14 +455,11 @@ static int open_events(struct passt *p)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
-	p->epfd = epoll_create1(EPOLL_CLOEXEC);
-	p->epfd_link = epoll_create1(EPOLL_CLOEXEC);
 	p->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (p->epfd < 0 || p->epfd_link < 0 || p->signals < 0)
-		return failed("epoll or signalfd", errno);
-	if (watch(p->epfd, p->signals, EPOLLIN, EVENT_SIGNAL) ||
+	if (p->signals < 0 ||
+	    watch(p->epfd, p->signals, EPOLLIN, EVENT_SIGNAL) ||
 	    watch(p->epfd_link, p->signals, EPOLLIN, EVENT_SIGNAL))
-		return failed("epoll", errno);
+		return failed("signals", errno);
 	return 0;
 }
 
@@ -458,6 +479,10 @@ static int open_socket(struct passt *p)
 		return -1;
 	}
 	memcpy(path, used, sizeof(used));
+
+	/* So that it can be removed at the end, as the user we will be. */
+	if (!geteuid() && lchown(path, p->conf.uid, p->conf.gid))
+		debug("%s: %s", path, strerror(errno));
 	if (watch(p->epfd, p->listener, EPOLLIN, EVENT_LINK_LISTEN) ||
 	    watch(p->epfd_link, p->listener, EPOLLIN, EVENT_LINK_LISTEN))
 		return failed("epoll", errno);
@@ -467,7 +492,9 @@ static int open_socket(struct passt *p)
 /* open_files() - Those that root may be needed for; 0 or -1, error shown */
 static int open_files(struct passt *p)
 {
-	const char *pid = p->conf.pid_file;
+	const char *pid = p->conf.pid_file, *pcap = p->conf.pcap;
+	const char *log = p->conf.log_file;
+	int rc;
 
 	p->pid_fd = -1;
 	if (pid) {
@@ -479,15 +506,16 @@ static int open_files(struct passt *p)
 			return -1;
 		}
 	}
-	if (p->conf.pcap && pcap_open(&p->pcap, p->conf.pcap)) {
-		conf_error("--pcap", p->conf.pcap, "%s: give a path that can be created",
-			   strerror(errno));
+	rc = pcap ? pcap_open(&p->pcap, pcap) : 0;
+	if (rc) {
+		conf_error("--pcap", pcap, "%s: give a path that can be created",
+			   strerror(-rc));
 		return -1;
 	}
-	if (p->conf.log_file &&
-	    log_to_file(p->conf.log_file, p->conf.log_size)) {
-		conf_error("--log-file", p->conf.log_file, "%s: give a path that can be created",
-			   strerror(errno));
+	rc = log ? log_to_file(log, p->conf.log_size) : 0;
+	if (rc) {
+		conf_error("--log-file", log, "%s: give a path that can be created",
+			   strerror(-rc));
 		return -1;
 	}
 	return 0;
@@ -505,7 +533,7 @@ static int open_all(struct passt *p)
 {
 	size_t slot = MAX(tcp_flow_size(),
 			  MAX(udp_flow_size(), icmp_flow_size()));
-	unsigned int fds = sandbox_raise_nofile();
+	unsigned int fds = sandbox_raise_nofile(), ports;
 
 	if (open_events(p) || open_socket(p) || open_files(p))
 		return -1;
@@ -513,8 +541,8 @@ static int open_all(struct passt *p)
 	/* Flows of echo have no descriptor of their own: twice as many. */
 	if (flow_table_init(&p->flows, slot, 2 * fds, p->epfd))
 		return failed("flow table", ENOMEM);
-	return fwd_listen(&p->fwd, fds - MIN(fds, DESCRIPTORS) - fds / 4,
-			  p->epfd);
+	ports = fds - fds / 4;
+	return fwd_listen(&p->fwd, ports - MIN(ports, DESCRIPTORS), p->epfd);
 }
 
 /* write_pid() - Of the process that goes on */
@@ -553,11 +581,12 @@ static int background(struct passt *p)
 	setsid();
 	if (chdir("/"))
 		debug("chdir: %s", strerror(errno));
-	if (!p->conf.log_file)
-		log_to_syslog("passt");
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
+	if (!p->conf.debug) {		/* it was asked for on stderr */
+		log_to_syslog("passt");
+		dup2(null, STDERR_FILENO);
+	}
 	close(null);
 	return 0;
 }
@@ -593,7 +622,7 @@ static int start(struct passt *p)
 	conf_print(&p->conf);
 	if (p->conf.icmp)
 		icmp_check_allowed(&p->icmp);
-	if (background(p))
+	if (background(p) || open_signals(p))
 		return -1;
 	if (p->conf.fd >= 0)
 		guest_up(p, p->conf.fd, now_ms());

@@ -10,6 +10,7 @@
  * are our copy.
  */
 #include <errno.h>
+#include <netinet/icmp6.h>
 #include <netinet/ip.h>
 #include <stdlib.h>
 #include <string.h>
@@ -424,7 +425,38 @@ bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt)
 	return false;
 }
 
-/* learn() - The guest's addresses are those it sends from */
+/* learn_addr() - One more address that is the guest's */
+static void learn_addr(struct tap *t, const struct in6_addr *addr)
+{
+	if (!addr_is_unicast(addr))
+		return;
+	if (addr_is_v4(addr))
+		t->addr4 = *addr;
+	else if (addr_is_linklocal(addr))
+		t->addr6_ll = *addr;
+	else
+		t->addr6 = *addr;
+}
+
+/* learn_tentative() - The target of duplicate address detection (RFC 4862) */
+static void learn_tentative(struct tap *t, const struct pkt *pkt)
+{
+	struct in6_addr target;
+
+	if (pkt->proto == IPPROTO_ICMPV6 && pkt->l4[0] == ND_NEIGHBOR_SOLICIT &&
+	    pkt_copy(pkt, &target, sizeof(target)) == sizeof(target) &&
+	    !addr_is_v4(&target))
+		learn_addr(t, &target);
+}
+
+/**
+ * learn() - The guest's addresses are those it sends from
+ * @t:		the guest's side
+ * @pkt:	packet
+ *
+ * And those that it is about to take: with an address from a router
+ * advertisement it may not send anything else for long.
+ */
 static void learn(struct tap *t, const struct pkt *pkt)
 {
 	struct in6_addr sender;
@@ -436,16 +468,11 @@ static void learn(struct tap *t, const struct pkt *pkt)
 	if (pkt->etype == ETH_P_ARP) {
 		memcpy(&v4, pkt->l3 + 14, sizeof(v4));
 		sender = addr_from_v4(v4);
-		if (addr_is_unicast(&sender))
-			t->addr4 = sender;
-	} else if (!addr_is_unicast(&pkt->src)) {
-		return;
-	} else if (addr_is_v4(&pkt->src)) {
-		t->addr4 = pkt->src;
-	} else if (addr_is_linklocal(&pkt->src)) {
-		t->addr6_ll = pkt->src;
+		learn_addr(t, &sender);
+	} else if (addr_is_none(&pkt->src)) {
+		learn_tentative(t, pkt);
 	} else {
-		t->addr6 = pkt->src;
+		learn_addr(t, &pkt->src);
 	}
 }
 

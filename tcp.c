@@ -256,8 +256,8 @@ static struct tcp_flow *open_flow(struct tcp *t, const struct flow_key *key,
 	struct tcp_flow *f;
 	int rc;
 
-	if (!key->gport || !key->rport || !fwd_out(&t->fwd->map, &key->remote,
-						   &host)) {
+	if (!key->gport || !key->rport ||
+	    !fwd_out_port(&t->fwd->map, &key->remote, key->rport, &host)) {
 		t->count[TCP_MALFORMED]++;
 		return NULL;
 	}

@@ -15,6 +15,9 @@
 #include "flow/forward.h"
 #include "util.h"
 
+#define PORT_DNS	53
+#define PORT_DNS_TLS	853
+
 /* same() - Whether two addresses are the same and not "none" */
 static bool same(const struct in6_addr *a, const struct in6_addr *b)
 {
@@ -53,6 +56,34 @@ bool fwd_out(const struct fwd_map *m, const struct in6_addr *dst,
 
 	*host = to;
 	return true;
+}
+
+/**
+ * fwd_out_port() - Where a destination of TCP or UDP really is
+ * @m:		translation
+ * @dst:	address the guest sends to
+ * @port:	host order
+ * @host:	set to the address to connect to, on success only
+ *
+ * As fwd_out(), but an address of ours may stand for the host's resolver: on
+ * the ports of DNS and of DNS over TLS (RFC 7858), and on no other.
+ *
+ * Return: false if no flow can lead there
+ */
+bool fwd_out_port(const struct fwd_map *m, const struct in6_addr *dst,
+		  uint16_t port, struct in6_addr *host)
+{
+	if (port == PORT_DNS || port == PORT_DNS_TLS) {
+		if (same(dst, &m->dns4) && !addr_is_none(&m->dns_host4)) {
+			*host = m->dns_host4;
+			return true;
+		}
+		if (same(dst, &m->dns6) && !addr_is_none(&m->dns_host6)) {
+			*host = m->dns_host6;
+			return true;
+		}
+	}
+	return fwd_out(m, dst, host);
 }
 
 /**

@@ -54,6 +54,8 @@ struct listener {
  * @guest4, @guest6: addresses that guest and host share
  * @map_guest4, @map_guest6: the guest reaches the host's own copy of the
  *		shared address under these; none: off
+ * @dns4, @dns6: what the guest sends to the DNS ports of these goes to
+ *		@dns_host4 and @dns_host6; none: off
  * @out4, @out6: source addresses of our sockets; none: kernel's choice
  * @if4, @if6:	interfaces our sockets are bound to; empty: none
  * @scope:	interface index for link-local destinations
@@ -62,6 +64,7 @@ struct fwd_map {
 	struct in6_addr host4, host6;
 	struct in6_addr guest4, guest6;
 	struct in6_addr map_guest4, map_guest6;
+	struct in6_addr dns4, dns6, dns_host4, dns_host6;
 	struct in6_addr out4, out6;
 	char if4[IFNAMSIZ], if6[IFNAMSIZ];
 	uint32_t scope;
@@ -73,6 +76,7 @@ struct fwd_map {
  * @listeners, @nlisteners: by the index in their epoll tokens
  * @map:	translation of addresses
  * @ipv4, @ipv6: families in use
+ * @freebind:	addresses may be bound that the host does not have yet
  */
 struct fwd {
 	struct fwd_rule *rules;
@@ -80,7 +84,7 @@ struct fwd {
 	struct listener *listeners;
 	unsigned int nlisteners;
 	struct fwd_map map;
-	bool ipv4, ipv6;
+	bool ipv4, ipv6, freebind;
 };
 
 int fwd_parse(struct fwd *f, uint8_t proto, const char *spec,
@@ -93,6 +97,8 @@ uint16_t fwd_guest_port(const struct fwd *f, const struct listener *l);
 
 bool fwd_out(const struct fwd_map *m, const struct in6_addr *dst,
 	     struct in6_addr *host);
+bool fwd_out_port(const struct fwd_map *m, const struct in6_addr *dst,
+		  uint16_t port, struct in6_addr *host);
 bool fwd_in(const struct fwd_map *m, const struct in6_addr *peer,
 	    struct in6_addr *seen);
 int fwd_socket(const struct fwd_map *m, const struct in6_addr *host,

@@ -112,6 +112,7 @@ static int start(int fd, uint8_t proto, int family)
 
 /**
  * open_family() - A socket for a port, of a given family
+ * @f:		for how it may be bound
  * @r:		rule
  * @port:	host order
  * @family:	AF_INET or AF_INET6
@@ -119,8 +120,8 @@ static int start(int fd, uint8_t proto, int family)
  *
  * Return: socket, or -errno
  */
-static int open_family(const struct fwd_rule *r, uint16_t port, int family,
-		       bool both)
+static int open_family(const struct fwd *f, const struct fwd_rule *r,
+		       uint16_t port, int family, bool both)
 {
 	int type = r->proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
 	int fd, rc;
@@ -129,6 +130,8 @@ static int open_family(const struct fwd_rule *r, uint16_t port, int family,
 	if (fd < 0)
 		return -errno;
 
+	if (f->freebind)		/* of either family: ip(7) */
+		set_flag(fd, IPPROTO_IP, IP_FREEBIND, 1);
 	rc = bind_rule(fd, r, port, family, both);
 	if (!rc)
 		rc = start(fd, r->proto, family);
@@ -162,9 +165,9 @@ static int open_port(const struct fwd *f, const struct fwd_rule *r,
 	int fd = -EAFNOSUPPORT;
 
 	if (v6)
-		fd = open_family(r, port, AF_INET6, v4);
+		fd = open_family(f, r, port, AF_INET6, v4);
 	if (fd == -EAFNOSUPPORT && v4)
-		fd = open_family(r, port, AF_INET, false);
+		fd = open_family(f, r, port, AF_INET, false);
 	return fd;
 }
 
