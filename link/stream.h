@@ -2,7 +2,9 @@
 /*
  * stream.h - The link over a UNIX stream socket, as qemu speaks it with
  * -netdev socket and -netdev stream: before each frame its length, 4 bytes,
- * big-endian.
+ * big-endian. A length of 0 or beyond LINK_FRAME_MAX means that the two ends
+ * are out of step, and closes the link; a frame too short for its headers is a
+ * frame, and tap.c drops it.
  */
 #ifndef LINK_STREAM_H
 #define LINK_STREAM_H

@@ -76,8 +76,7 @@ static void parse_options(struct tcp_seg *seg, const uint8_t *p, size_t left)
  * @hlen:	bytes of it with options, 20 to 60
  * @len:	bytes of payload
  *
- * Return: false for combinations of control bits that no TCP sends: none at
- *	   all, SYN with FIN or RST, FIN without ACK
+ * Return: false for what no TCP sends: SYN with FIN or RST
  */
 bool tcp_seg_parse(struct tcp_seg *seg, const uint8_t *hdr, size_t hlen,
 		   uint32_t len)
@@ -95,9 +94,7 @@ bool tcp_seg_parse(struct tcp_seg *seg, const uint8_t *hdr, size_t hlen,
 	seg->nsack = 0;
 	parse_options(seg, hdr + TCP_HLEN, hlen - TCP_HLEN);
 
-	if (flags & SEG_SYN)
-		return !(flags & (SEG_FIN | SEG_RST));
-	return flags & (SEG_ACK | SEG_RST);
+	return !(flags & SEG_SYN && flags & (SEG_FIN | SEG_RST));
 }
 
 /* put_options() - Padded to whole words; bytes written */
