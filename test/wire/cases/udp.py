@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""UDP (DESIGN 5, rules U1 to U6)."""
+import socket
+import struct
+import time
+
+from lib import packet
+from lib.case import Failure, both, main, only4, test
+from lib.guest import fresh_port
+from lib.netns import DEAD, GATEWAY, HOST, LOOPBACK, PEER, PEER2
+from lib.packet import UDP
+
+
+def port_of(s):
+    return s.getsockname()[1]
+
+
+def say(g, s, v, text, sport, dst=None):
+    """The guest's datagram, and who sent it as the peer sees it."""
+    g.send_udp(dst or PEER[v], sport, port_of(s), text)
+    data, who = s.recvfrom(65536)
+    if data != text:
+        raise Failure(f"the peer got {data[:40]!r}")
+    return who
+
+
+def answer(g, s, v, text, who, sport, src=None):
+    s.sendto(text, who)
+    p = g.expect(g.is_udp(src or PEER[v], port_of(s), sport), "the answer")
+    if p.udp.data != text or p.dst != g.addr[v]:
+        raise Failure(f"the guest got {p}")
+    return p
+
+
+@test("U1", both)
+def a_datagram_and_its_answer(w, v):
+    g, s, me = w.guest(), w.udp(v), fresh_port()
+    who = say(g, s, v, b"question", me)
+    answer(g, s, v, b"answer", who, me)
+
+
+@test("U1", both)
+def the_source_port_is_kept(w, v):
+    g, s, me = w.guest(), w.udp(v), fresh_port()
+    who = say(g, s, v, b"hello", me)
+    if who[1] != me:
+        raise Failure(f"port {who[1]}, the guest used {me}")
+    if who[0] != HOST[v]:
+        raise Failure(f"from {who[0]}")
+
+
+@test("U1", both)
+def a_source_port_that_is_taken_is_replaced(w, v):
+    """The flow works all the same."""
+    g, s = w.guest(), w.udp(v)
+    taken = w.udp(v, {4: "0.0.0.0", 6: "::"}[v], where=w.net.host)
+    me = port_of(taken)
+    who = say(g, s, v, b"hello", me)
+    if who[1] == me:
+        raise Failure("somebody else's port was used")
+    answer(g, s, v, b"answer", who, me)
+
+
+@test("U1", both)
+def one_source_port_to_many_peers(w, v):
+    """Each is a flow; as DNS and games do it."""
+    g, me = w.guest(), fresh_port()
+    peers = [w.udp(v) for _ in range(10)]
+    peers += [w.udp(v, PEER2[v]) for _ in range(10)]
+    who = {}
+    for i, s in enumerate(peers):
+        who[i] = say(g, s, v, b"to %d" % i, me, s.getsockname()[0])
+    for i, s in enumerate(peers):
+        answer(g, s, v, b"from %d" % i, who[i], me, s.getsockname()[0])
+
+
+@test("U1", both)
+def nobody_else_can_answer(w, v):
+    """The socket is connected: other ports and addresses are not heard."""
+    g, s, me = w.guest(), w.udp(v), fresh_port()
+    who = say(g, s, v, b"hello", me)
+    for other in (w.udp(v), w.udp(v, PEER2[v]),
+                  w.udp(v, PEER2[v], port=port_of(s))):
+        other.sendto(b"forged", who)
+    g.silence(lambda p: p.udp and p.v == v and p.udp.dport == me,
+              "only the peer may answer")
+    answer(g, s, v, b"genuine", who, me)
+
+
+@test("U1", both)
+def empty_datagrams_pass(w, v):
+    g, s, me = w.guest(), w.udp(v), fresh_port()
+    who = say(g, s, v, b"", me)
+    answer(g, s, v, b"", who, me)
+
+
+@test("U1", both)
+def sizes_from_one_byte_to_the_largest(w, v):
+    """The largest UDP datagram, over the default MTU of 65520"""
+    g, s, me = w.guest(), w.udp(v), fresh_port()
+    largest = 65520 - {4: 28, 6: 48}[v]
+    for n in (1, 2, 3, 511, 1399, 1400, 1472, 1473, 9000, 32767, largest):
+        text = bytes(i * 7 & 0xff for i in range(n))
+        who = say(g, s, v, text, me)
+        answer(g, s, v, text[::-1], who, me)
+
+
+@test("U2", both)
+def runs_of_equal_datagrams_keep_their_borders(w, v):
+    """What leaves in one call arrives as it was sent."""
+    g, s, me = w.guest(), w.udp(v), fresh_port()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    sizes = [1000] * 20 + [500] + [1000] * 5 + [1] * 10 + [1400, 0, 1400]
+    texts = [struct.pack("!I", i)[:n] + bytes(max(0, n - 4))
+             for i, n in enumerate(sizes)]
+    g.send_frames([g.udp_frame(PEER[v], me, port_of(s), t) for t in texts])
+    for i, t in enumerate(texts):
+        if s.recv(65536) != t:
+            raise Failure(f"datagram {i} of {len(texts)}")
+
+
+@test("U2", both)
+def runs_of_several_flows_in_one_write(w, v):
+    g = w.guest()
+    socks = [w.udp(v) for _ in range(5)]
+    frames = []
+    for i in range(60):
+        s = socks[i * 7 % 5]
+        frames.append(g.udp_frame(PEER[v], 25000, port_of(s), b"%03d" % i))
+    g.send_frames(frames)
+    for i in range(60):
+        if socks[i * 7 % 5].recv(100) != b"%03d" % i:
+            raise Failure(f"datagram {i}")
+
+
+@test("U2", both)
+def a_burst_towards_the_guest_keeps_order_and_borders(w, v):
+    g, s, me = w.guest(), w.udp(v), fresh_port()
+    who = say(g, s, v, b"hello", me)
+    for i in range(100):
+        s.sendto(b"%04d" % i + bytes(i * 10), who)
+    for i in range(100):
+        p = g.expect(g.is_udp(PEER[v]), f"datagram {i}")
+        if p.udp.data != b"%04d" % i + bytes(i * 10):
+            raise Failure(f"datagram {i}: {p}")
+
+
+@test("U3", both)
+def a_closed_port_is_a_port_unreachable(w, v):
+    """RFC 1122 4.1.3.1, RFC 4443 3.1; it quotes the guest's packet"""
+    g, me = w.guest(), fresh_port()
+    s = w.udp(v)
+    port = port_of(s)
+    s.close()
+    g.send_udp(PEER[v], me, port, b"anybody?")
+    kind, code = {4: (3, 3), 6: (1, 4)}[v]
+    p = g.expect(lambda p: p.icmp and p.v == v and p.icmp.kind == kind,
+                 "port unreachable")
+    if p.icmp.code != code or p.dst != g.addr[v]:
+        raise Failure(str(p))
+    at = 20 if v == 4 else 40
+    if p.icmp.data[at:at + 4] != struct.pack("!HH", me, port):
+        raise Failure(f"quotes {p.icmp.data.hex()}")
+    if p.src != PEER[v]:
+        raise Failure(f"from {p.src}")
+
+
+@test("U4", both)
+def a_dead_peer_is_silence(w, v):
+    g, me = w.guest(), fresh_port()
+    for _ in range(3):
+        g.send_udp(DEAD[v], me, 1234, b"anybody?")
+    g.silence(lambda p: p.v == v and (p.udp or (p.icmp and p.icmp.kind in (
+        3, 1))), "nobody is there")
+
+
+@test("U4", both)
+def a_thousand_queries_then_a_new_one(w, v):
+    """Flows pile up and do not stand in the way of others."""
+    g, s = w.guest(), w.udp(v)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    for i in range(0, 1000, 50):
+        g.send_frames([g.udp_frame(PEER[v], 40000 + i + j, port_of(s),
+                                   b"q%04d" % (i + j)) for j in range(50)])
+        for _ in range(50):
+            data, who = s.recvfrom(100)
+            s.sendto(b"a" + data[1:], who)
+        for _ in range(50):
+            p = g.expect(g.is_udp(PEER[v]), "an answer")
+            if p.udp.data != b"a%04d" % (p.udp.dport - 40000):
+                raise Failure(f"wrong answer {p.udp.data!r}")
+    me = fresh_port()
+    answer(g, s, v, b"new", say(g, s, v, b"new", me), me)
+
+
+@test("U4", both)
+def one_shot_flows_give_their_descriptors_back(w, v):
+    """After some seconds (10 is the design's figure)."""
+    g, s = w.guest(), w.udp(v)
+    before = g.passt.fds()
+    if before is None:
+        return
+    for i in range(50):
+        who = say(g, s, v, b"q", 50000 + i)
+        answer(g, s, v, b"a", who, 50000 + i)
+    if g.passt.fds() < before + 50:
+        raise Failure("fewer sockets than flows")
+    end = time.monotonic() + 16
+    while g.passt.fds() > before and time.monotonic() < end:
+        time.sleep(0.2)
+    if g.passt.fds() > before:
+        raise Failure(f"{g.passt.fds() - before} sockets left after 16 s")
+
+
+@test("U4", both)
+def a_conversation_outlives_a_query(w, v):
+    """Several datagrams both ways: kept for three minutes, so 15 s is fine."""
+    g, s, me = w.guest(), w.udp(v), fresh_port()
+    for i in range(4):
+        who = say(g, s, v, b"talk %d" % i, me)
+        answer(g, s, v, b"talk back %d" % i, who, me)
+    time.sleep(14)
+    answer(g, s, v, b"still there?", who, me)
+
+
+@test("U6", both)
+def fragments_are_dropped(w, v):
+    g, s, me = w.guest(), w.udp(v), fresh_port()
+    s.settimeout(0.3)
+    seg = packet.udp(g.addr[v], PEER[v], me, port_of(s), b"x" * 64)
+    if v == 4:
+        for frag in (0x2000, 0x2001, 0x0001, 0x1fff, 0x6000):
+            g.send_ip(PEER[4], UDP, seg, frag=frag)
+    else:
+        for off in (1, 8, 9, 0xfff8):
+            g.send_ip(PEER[6], 44, struct.pack("!BBHI", UDP, 0, off, 7)
+                      + seg)
+    try:
+        raise Failure(f"the peer got {s.recv(100)!r}")
+    except TimeoutError:
+        pass
+    s.settimeout(5)
+    say(g, s, v, b"whole", me)
+
+
+@test("UDP", both)
+def bad_checksums_and_lengths_are_dropped(w, v):
+    g, s, me = w.guest(), w.udp(v), fresh_port()
+    s.settimeout(0.3)
+    port = port_of(s)
+    g.send_udp(PEER[v], me, port, b"bad", bad_sum=True)
+    good = packet.udp(g.addr[v], PEER[v], me, port, b"x" * 32)
+    for length in (0, 7, 8 + 33, 65535):
+        g.send_ip(PEER[v], UDP, good[:4] + struct.pack("!H", length)
+                  + good[6:])
+    if v == 6:      # no checksum: allowed over IPv4 only (RFC 8200 8.1)
+        g.send_ip(PEER[6], UDP, good[:6] + b"\0\0" + good[8:])
+    try:
+        raise Failure(f"the peer got {s.recv(100)!r}")
+    except TimeoutError:
+        pass
+
+
+@test("UDP", only4)
+def a_datagram_without_checksum_is_accepted(w, v):
+    """RFC 768: zero means that the sender made none."""
+    g, s, me = w.guest(), w.udp(4), fresh_port()
+    good = packet.udp(g.addr[4], PEER[4], me, port_of(s), b"no checksum")
+    g.send_ip(PEER[4], UDP, good[:6] + b"\0\0" + good[8:])
+    if s.recv(100) != b"no checksum":
+        raise Failure("other bytes")
+
+
+@test("UDP", only4)
+def ip_options_are_passed_over(w, v):
+    g, s, me = w.guest(), w.udp(4), fresh_port()
+    seg = packet.udp(g.addr[4], PEER[4], me, port_of(s), b"options")
+    g.send_ip(PEER[4], UDP, seg, options=b"\x01" * 8)
+    if s.recv(100) != b"options":
+        raise Failure("other bytes")
+    # Lengths that can't be: dropped.
+    g.send_ip(PEER[4], UDP, seg, options=b"\x07\x00\x04\x00")
+    g.send_ip(PEER[4], UDP, seg, options=b"\x07\xff\x04\x00")
+
+
+@test("UDP", both)
+def padding_after_the_packet_is_no_payload(w, v):
+    g, s, me = w.guest(), w.udp(v), fresh_port()
+    g.send_frame(g.udp_frame(PEER[v], me, port_of(s), b"abc") + bytes(30))
+    if s.recv(100) != b"abc":
+        raise Failure("padding was delivered")
+
+
+@test("UDP", both)
+def sources_that_cannot_be_are_dropped(w, v):
+    """Multicast, loopback and unspecified senders"""
+    g, s = w.guest(), w.udp(v)
+    s.settimeout(0.3)
+    for src in {4: ("127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0"),
+                6: ("::1", "ff02::1", "::", "::ffff:127.0.0.1")}[v]:
+        g.send_udp(PEER[v], 33333, port_of(s), b"bad", src=src)
+    try:
+        raise Failure(f"the peer got {s.recv(100)!r}")
+    except TimeoutError:
+        pass
+
+
+@test("UDP", both)
+def destinations_that_cannot_be_do_no_harm(w, v):
+    """The host's own loopback is not reached by its name."""
+    g = w.guest()
+    s = w.udp(v, LOOPBACK[v], where=w.net.host)
+    s.settimeout(0.3)
+    for dst in {4: ("127.0.0.1", "127.1.2.3", "0.0.0.0", "255.255.255.255",
+                    "224.0.0.1", "239.255.255.250"),
+                6: ("::1", "::", "ff02::1", "ff02::fb",
+                    "::ffff:127.0.0.1")}[v]:
+        g.send_udp(dst, fresh_port(), port_of(s), b"bad", src=g.addr[v])
+    try:
+        raise Failure(f"the host's loopback got {s.recv(100)!r}")
+    except TimeoutError:
+        pass
+    s = w.udp(v)
+    say(g, s, v, b"alive", fresh_port())
+
+
+@test("UDP", both)
+def port_zero_does_no_harm(w, v):
+    g, s = w.guest(), w.udp(v)
+    g.send_udp(PEER[v], 0, port_of(s), b"from 0")
+    g.send_udp(PEER[v], 1000, 0, b"to 0")
+    g.flush()
+    say(g, s, v, b"alive", fresh_port())
+
+
+@test("UDP", both)
+def no_udp_is_silence(w, v):
+    g, s = w.guest("--no-udp"), w.udp(v)
+    s.settimeout(0.3)
+    g.send_udp(PEER[v], fresh_port(), port_of(s), b"hello")
+    try:
+        raise Failure(f"the peer got {s.recv(100)!r}")
+    except TimeoutError:
+        pass
+
+
+@test("section 7", both)
+def the_gateway_is_the_hosts_loopback(w, v):
+    g, me = w.guest(), fresh_port()
+    s = w.udp(v, LOOPBACK[v], where=w.net.host)
+    who = say(g, s, v, b"hello host", me, GATEWAY[v])
+    if who[0] != LOOPBACK[v]:
+        raise Failure(f"from {who}")
+    s.sendto(b"hello guest", who)
+    p = g.expect(g.is_udp(GATEWAY[v], port_of(s), me), "the answer")
+    if p.udp.data != b"hello guest":
+        raise Failure(str(p))
+
+
+@test("section 7", both)
+def no_map_gw_leaves_loopback_alone(w, v):
+    g, me = w.guest("--no-map-gw"), fresh_port()
+    s = w.udp(v, LOOPBACK[v], where=w.net.host)
+    s.settimeout(0.3)
+    g.send_udp(GATEWAY[v], me, port_of(s), b"hello host")
+    try:
+        raise Failure(f"the host's loopback got {s.recv(100)!r}")
+    except TimeoutError:
+        pass
+
+
+if __name__ == "__main__":
+    main()
