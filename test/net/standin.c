@@ -4,7 +4,7 @@
  * namespace, connects to passt's UNIX socket, and relays frames both ways as
  * qemu does, each after its length (4 bytes, big-endian). The namespace's own
  * TCP/IP is then the guest's.
- * A program of the tests; calls offload.c, checksum.c and the kernel.
+ * A program of the tests; calls offload.c, tapdev.c, checksum.c and the kernel.
  *
  * It must not be what a benchmark measures: one thread without a buffer of its
  * own to wait in, one system call towards the socket for all the frames that
@@ -18,17 +18,12 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <linux/if_ether.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
-#include <net/if_arp.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -36,6 +31,7 @@
 #include "checksum.h"
 #include "test/net/fault.h"
 #include "test/net/offload.h"
+#include "test/net/tapdev.h"
 #include "util.h"
 
 #define PREFIX		4
@@ -43,7 +39,6 @@
 #define BATCH		(512 * 1024)	/* bytes moved in one call: L2 */
 #define BUFFER		(2 * BATCH)	/* room to cut the last, twice */
 #define SOCKET_BUFFER	(4 * 1024 * 1024)
-#define QUEUE		20000		/* frames the tap holds for us */
 #define RETRY		100		/* ms between attempts to connect */
 
 /**
@@ -65,7 +60,7 @@ struct way {
 
 /**
  * struct standin - The whole program
- * @path:	passt's socket
+ * @path:	passt's socket, NULL: it was inherited
  * @netns:	namespace of the tap, NULL: the current one
  * @name:	of the tap
  * @mac:	of the tap
@@ -136,79 +131,32 @@ static void print_counts(const struct standin *s)
 			(unsigned long long)s->join.joined);
 }
 
-/*
- * The tap.
- */
-
-static void if_ioctl(int fd, unsigned long request, struct ifreq *ifr,
-		     const char *what)
-{
-	if (ioctl(fd, request, ifr))
-		die("tap %s: %s", ifr->ifr_name, what);
-}
-
-/* Address, MTU and queue of the tap, and up. */
-static void tap_configure(const struct standin *s)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = { 0 };
-
-	if (fd < 0)
-		die("socket");
-	strncpy(ifr.ifr_name, s->name, IFNAMSIZ - 1);
-
-	ifr.ifr_hwaddr.sa_family = ARPHRD_ETHER;
-	memcpy(ifr.ifr_hwaddr.sa_data, s->mac, MAC_LEN);
-	if_ioctl(fd, SIOCSIFHWADDR, &ifr, "address");
-	ifr.ifr_mtu = s->mtu;
-	if_ioctl(fd, SIOCSIFMTU, &ifr, "MTU");
-	ifr.ifr_qlen = QUEUE;
-	if_ioctl(fd, SIOCSIFTXQLEN, &ifr, "queue");
-	if_ioctl(fd, SIOCGIFFLAGS, &ifr, "flags");
-	ifr.ifr_flags |= IFF_UP;
-	if_ioctl(fd, SIOCSIFFLAGS, &ifr, "up");
-	close(fd);
-}
-
-/* Move into the namespace that the tap shall be in. */
-static void netns_join(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || setns(fd, CLONE_NEWNET))
-		die("namespace %s", path);
-	close(fd);
-}
-
 static void tap_open(struct standin *s)
 {
-	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	struct tapdev dev = {
+		.netns = s->netns, .name = s->name, .mac = s->mac,
+		.mtu = s->mtu, .offload = s->offload,
+	};
 
-	if (s->netns)
-		netns_join(s->netns);
-	s->tap = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (s->tap < 0)
-		die("/dev/net/tun");
-
-	strncpy(ifr.ifr_name, s->name, IFNAMSIZ - 1);
-	if (s->offload)
-		ifr.ifr_flags |= IFF_VNET_HDR;
-	if_ioctl(s->tap, TUNSETIFF, &ifr, "TUNSETIFF");
-	if (s->offload && ioctl(s->tap, TUNSETOFFLOAD,
-				TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6))
-		die("tap %s: TUNSETOFFLOAD", s->name);
+	s->tap = tapdev_open(&dev);
 	s->join.tap = s->tap;
-	tap_configure(s);
 }
 
 /*
  * The socket.
  */
 
+static void sock_prepare(const struct standin *s)
+{
+	int size = SOCKET_BUFFER;
+
+	setsockopt(s->sock, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	fcntl(s->sock, F_SETFL, O_NONBLOCK);
+}
+
 static bool sock_connect(struct standin *s)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int size = SOCKET_BUFFER;
 
 	if (strlen(s->path) >= sizeof(sa.sun_path)) {
 		errno = ENAMETOOLONG;
@@ -222,8 +170,7 @@ static bool sock_connect(struct standin *s)
 		s->sock = -1;
 		return false;
 	}
-	setsockopt(s->sock, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	fcntl(s->sock, F_SETFL, O_NONBLOCK);
+	sock_prepare(s);
 	return true;
 }
 
@@ -510,11 +457,13 @@ static void signals_init(void)
  * The command line.
  */
 
-enum { OPT_SOCKET = 256, OPT_TAP, OPT_MTU, OPT_MAC, OPT_NETNS, OPT_OFFLOAD,
-       OPT_RECONNECT, OPT_SEED, OPT_OUT, OPT_IN = OPT_OUT + FAULTS };
+enum { OPT_SOCKET = 256, OPT_FD, OPT_TAP, OPT_MTU, OPT_MAC, OPT_NETNS,
+       OPT_OFFLOAD, OPT_RECONNECT, OPT_SEED,
+       OPT_OUT, OPT_IN = OPT_OUT + FAULTS };
 
 static const struct option options[] = {
 	{ "socket",	required_argument,	NULL, OPT_SOCKET },
+	{ "fd",		required_argument,	NULL, OPT_FD },
 	{ "tap",	required_argument,	NULL, OPT_TAP },
 	{ "mtu",	required_argument,	NULL, OPT_MTU },
 	{ "mac",	required_argument,	NULL, OPT_MAC },
@@ -535,8 +484,9 @@ static const struct option options[] = {
 
 static void __attribute__((noreturn)) usage(void)
 {
-	fputs("usage: standin --socket PATH --tap NAME [--mtu N] [--mac MAC]\n"
-	      "    [--netns PATH] [--offload] [--reconnect] [--seed N]\n"
+	fputs("usage: standin {--socket PATH | --fd N} --tap NAME [--mtu N]\n"
+	      "    [--mac MAC] [--netns PATH] [--offload] [--reconnect]\n"
+	      "    [--seed N]\n"
 	      "    [--{drop,dup,swap,corrupt}-{in,out} PPM]...\n", stderr);
 	exit(1);
 }
@@ -566,6 +516,8 @@ static void option(struct standin *s, int opt, const char *arg)
 		fault_option(s, opt, arg);
 	else if (opt == OPT_SOCKET)
 		s->path = arg;
+	else if (opt == OPT_FD)
+		s->sock = (int)number(arg, 0, INT32_MAX);
 	else if (opt == OPT_TAP)
 		s->name = arg;
 	else if (opt == OPT_MTU)
@@ -593,7 +545,8 @@ int main(int argc, char **argv)
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		option(&s, opt, optarg);
-	if (optind < argc || !s.path || !s.name)
+	if (optind < argc || !s.path == (s.sock < 0) || !s.name ||
+	    (s.reconnect && !s.path))
 		usage();
 	s.in.faults.rng = ~s.out.faults.rng;
 
@@ -603,7 +556,9 @@ int main(int argc, char **argv)
 	s.in.buf = malloc(BUFFER);
 	if (!s.out.buf || !s.in.buf)
 		die("memory");
-	if (s.reconnect)
+	if (s.sock >= 0)
+		sock_prepare(&s);
+	else if (s.reconnect)
 		sock_retry(&s);
 	else if (!sock_connect(&s))
 		die("%s", s.path);

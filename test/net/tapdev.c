@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * tapdev.c - Makes a tap device in a network namespace, ready for frames.
+ * Called by standin.c and emulate.c; calls the kernel.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "test/net/tapdev.h"
+
+#define QUEUE	20000		/* frames the tap holds for us */
+
+static void __attribute__((noreturn)) fail(const char *name, const char *what)
+{
+	fprintf(stderr, "tap %s: %s: %s\n", name, what, strerror(errno));
+	exit(1);
+}
+
+static void if_ioctl(int fd, unsigned long request, struct ifreq *ifr,
+		     const char *what)
+{
+	if (ioctl(fd, request, ifr))
+		fail(ifr->ifr_name, what);
+}
+
+/* Address, MTU and queue of the tap, and up. */
+static void configure(const struct tapdev *dev)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { 0 };
+
+	if (fd < 0)
+		fail(dev->name, "socket");
+	strncpy(ifr.ifr_name, dev->name, IFNAMSIZ - 1);
+
+	if (dev->mac) {
+		ifr.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+		memcpy(ifr.ifr_hwaddr.sa_data, dev->mac, ETH_ALEN);
+		if_ioctl(fd, SIOCSIFHWADDR, &ifr, "address");
+	}
+	ifr.ifr_mtu = dev->mtu;
+	if_ioctl(fd, SIOCSIFMTU, &ifr, "MTU");
+	ifr.ifr_qlen = QUEUE;
+	if_ioctl(fd, SIOCSIFTXQLEN, &ifr, "queue");
+	if_ioctl(fd, SIOCGIFFLAGS, &ifr, "flags");
+	ifr.ifr_flags |= IFF_UP;
+	if_ioctl(fd, SIOCSIFFLAGS, &ifr, "up");
+	close(fd);
+}
+
+static int create(const struct tapdev *dev)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		fail(dev->name, "/dev/net/tun");
+	strncpy(ifr.ifr_name, dev->name, IFNAMSIZ - 1);
+	if (dev->offload)
+		ifr.ifr_flags |= IFF_VNET_HDR;
+	if_ioctl(fd, TUNSETIFF, &ifr, "TUNSETIFF");
+	if (dev->offload && ioctl(fd, TUNSETOFFLOAD,
+				  TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6))
+		fail(dev->name, "TUNSETOFFLOAD");
+	configure(dev);
+	return fd;
+}
+
+/**
+ * tapdev_open() - Make a tap device, and be back in the present namespace
+ * @dev:	what it shall be like
+ *
+ * Return: its descriptor, which does not block
+ */
+int tapdev_open(const struct tapdev *dev)
+{
+	int here, there, fd;
+
+	if (!dev->netns)
+		return create(dev);
+	here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	there = open(dev->netns, O_RDONLY | O_CLOEXEC);
+	if (here < 0 || there < 0 || setns(there, CLONE_NEWNET))
+		fail(dev->name, dev->netns);
+	fd = create(dev);
+	if (setns(here, CLONE_NEWNET))
+		fail(dev->name, "the way back");
+	close(there);
+	close(here);
+	return fd;
+}
