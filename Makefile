@@ -2,6 +2,7 @@
 #
 # make                 passt and qrap
 # make check           unit tests
+# make bench           side by side with PEER=PATH and others, BENCH='--quick ...'
 # make install         PREFIX (/usr/local) and DESTDIR
 # make B=DIR ...       objects and programs in another folder than build/
 # make SAN=1 B=DIR ... with AddressSanitizer and UBSan
@@ -66,11 +67,31 @@ $B/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# What the programs below need, that deal with taps.
+TAP   := $B/test/net/offload.o $B/test/net/tapdev.o $B/passt.a
+
 # The stand-in guest of the tests and of the demo.
-$B/standin: $B/test/net/standin.o $B/test/net/offload.o $B/passt.a
+$B/standin: $B/test/net/standin.o $(TAP)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
 standin: $B/standin
+
+# A link that delays and loses, for tests and benchmark.
+$B/emulate: $B/test/net/emulate.o $(TAP)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
+emulate: $B/emulate
+
+# What the benchmark measures with.
+$B/bench/%: $B/test/bench/%.o $B/passt.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
+benches: $B/passt standin emulate $B/bench/rr $B/bench/floor $B/bench/pour
+
+bench: benches
+	@test/setup bench
+	@B=$B PEER='$(PEER)' test/bench/run $(BENCH)
 
 units: $(UNITS)
 
@@ -85,8 +106,8 @@ install: all
 clean:
 	rm -rf build passt qrap
 
--include $(OBJS:.o=.d) $B/qrap.d $(UNITS:=.d) $(wildcard $B/test/net/*.d)
+-include $(OBJS:.o=.d) $B/qrap.d $(UNITS:=.d) $(wildcard $B/test/net/*.d $B/test/bench/*.d)
 
-.PHONY: all check units standin install clean
+.PHONY: all check units standin emulate benches bench install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

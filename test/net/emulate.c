@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * emulate.c - A link as the real world has them, between two taps in network
+ * namespaces: frames are lost, come late or out of order, and pass no faster
+ * than a rate, behind a queue that drops what it has no room for. The same
+ * in both directions; the same seed and the same frames give the same losses.
+ * A program of the tests (the kernels they run on may lack netem); calls
+ * tapdev.c, offload.c and the kernel.
+ *
+ *	tap A -> loss -> queue, rate -> delay -> tap B, and the reverse
+ *
+ * A frame that shall come out of order is delayed for longer, and overtaken
+ * by those after it. Frames wait in rings, each in the order of its time.
+ * The taps carry super-segments: they are cut into the frames of a wire, each
+ * of which has its own fate, and joined again, as network cards do. Without,
+ * a slow machine moves 150,000 frames a second, less than 2 Gbit/s.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "checksum.h"
+#include "test/net/fault.h"
+#include "test/net/offload.h"
+#include "test/net/tapdev.h"
+#include "util.h"
+
+#define RING		(64UL * 1024 * 1024)	/* bytes: 50 ms at 10 Gbit/s */
+#define BATCH		16		/* read from one tap before the other */
+#define CUT_MAX		1024		/* frames of 64 bytes in one super */
+#define USEC		1000ULL		/* ns */
+#define NSEC		1000000000ULL	/* in a second */
+#define NEVER		UINT64_MAX
+#define COALESCE	(50 * USEC)	/* frames arrive together, as through
+					 * the interrupt of a network card: a
+					 * wake-up for each takes a processor
+					 * at 1 Gbit/s */
+
+/**
+ * struct slot - A frame that waits
+ * @due:	when it shall arrive, ns
+ * @len:	bytes
+ * @frame:	the frame
+ */
+struct slot {
+	uint64_t due;
+	size_t len;
+	uint8_t frame[];
+};
+
+/**
+ * struct ring - Frames in the order of arrival
+ * @slots:	storage: slots of equal size
+ * @step:	bytes of a slot
+ * @size:	slots there are
+ * @head, @tail: slots taken out, slots put in, since the beginning
+ */
+struct ring {
+	uint8_t *slots;
+	size_t step, size, head, tail;
+};
+
+/**
+ * struct way - One direction
+ * @from, @join.tap: taps
+ * @join:	what is being delivered
+ * @line:	frames on their way
+ * @late:	those that shall be overtaken
+ * @faults:	loss, and what is to come late (FAULT_SWAP)
+ * @free_at:	when the last frame that was let in has left the queue, ns
+ * @passed:	frames that arrived
+ * @overflow:	frames the queue had no room for
+ */
+struct way {
+	int from;
+	struct join join;
+	struct ring line, late;
+	struct faults faults;
+	uint64_t free_at, passed, overflow;
+};
+
+/**
+ * struct link - The whole program
+ * @way:	A to B, B to A
+ * @frame_max:	bytes
+ * @super:	what was read, before it is cut
+ * @delay, @lag: of every frame, and more for those that come late, ns
+ * @rate:	bit/s, 0: no limit
+ * @queue:	bytes that may wait to be sent at @rate
+ */
+struct link {
+	struct way way[2];
+	size_t frame_max;
+	uint8_t super[SUPER_MAX];
+	uint64_t delay, lag, rate, queue;
+};
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int sig)
+{
+	stopped = 1;
+}
+
+static void __attribute__((noreturn)) die(const char *what)
+{
+	fprintf(stderr, "emulate: %s\n", what);
+	exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC + (uint64_t)ts.tv_nsec;
+}
+
+/*
+ * Rings.
+ */
+
+static void ring_init(struct ring *r, size_t frame_max)
+{
+	r->step = (sizeof(struct slot) + frame_max + 63) & ~(size_t)63;
+	r->size = RING / r->step;
+	r->slots = malloc(r->size * r->step);
+	if (!r->slots)
+		die("memory");
+}
+
+static struct slot *ring_slot(const struct ring *r, size_t i)
+{
+	return (struct slot *)(r->slots + i % r->size * r->step);
+}
+
+/* ring_full() - Whether there is no room for all that one read may give */
+static bool ring_full(const struct ring *r)
+{
+	return r->tail - r->head > r->size - CUT_MAX;
+}
+
+/* ring_first() - The frame that arrives next, NULL: none */
+static struct slot *ring_first(const struct ring *r)
+{
+	return r->head == r->tail ? NULL : ring_slot(r, r->head);
+}
+
+static uint64_t ring_due(const struct ring *r)
+{
+	const struct slot *s = ring_first(r);
+
+	return s ? s->due : NEVER;
+}
+
+/*
+ * One direction.
+ */
+
+/**
+ * way_leaves() - When a frame has left the queue
+ * @l:		link
+ * @w:		direction
+ * @len:	bytes of the frame
+ * @now:	ns
+ *
+ * Return: ns, NEVER if the queue has no room for it
+ */
+static uint64_t way_leaves(const struct link *l, struct way *w, size_t len,
+			   uint64_t now)
+{
+	uint64_t wait = w->free_at > now ? w->free_at - now : 0;
+
+	if (!l->rate)
+		return now;
+	if (wait / 8 * l->rate / NSEC + len > l->queue) {
+		w->overflow++;
+		return NEVER;
+	}
+	w->free_at = now + wait + len * 8 * NSEC / l->rate;
+	return w->free_at;
+}
+
+/**
+ * way_enter() - What becomes of the frame in the next slot of the line
+ * @l:		link
+ * @w:		direction
+ * @len:	bytes
+ * @now:	ns
+ */
+static void way_enter(const struct link *l, struct way *w, size_t len,
+		      uint64_t now)
+{
+	struct slot *s = ring_slot(&w->line, w->line.tail), *late;
+	enum fault fault = fault_draw(&w->faults);
+
+	if (fault == FAULT_DROP)
+		return;
+	s->due = way_leaves(l, w, len, now);
+	if (s->due == NEVER)
+		return;
+	s->due += l->delay;
+	s->len = len;
+	if (fault != FAULT_SWAP || ring_full(&w->late)) {
+		w->line.tail++;
+		return;
+	}
+	late = ring_slot(&w->late, w->late.tail++);
+	memcpy(late, s, sizeof(*s) + len);
+	late->due += l->lag;
+}
+
+/* way_put() - A frame to the next slot of the line. Returns where. */
+static uint8_t *way_put(const struct way *w)
+{
+	return ring_slot(&w->line, w->line.tail)->frame;
+}
+
+/* way_read_one() - Take in what one read gives. Returns whether there was. */
+static bool way_read_one(struct link *l, struct way *w, uint64_t now)
+{
+	struct virtio_net_hdr vnet;
+	struct iovec iov[2] = {
+		{ &vnet, sizeof(vnet) }, { l->super, sizeof(l->super) },
+	};
+	ssize_t n = readv(w->from, iov, 2);
+	size_t len = (size_t)n - sizeof(vnet), done = 0, flen;
+
+	if (n <= (ssize_t)sizeof(vnet))
+		return false;
+	if (vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE) {
+		while (cut_next(&vnet, l->super, len, &done, way_put(w),
+				&flen))
+			way_enter(l, w, flen, now);
+	} else if (len <= l->frame_max) {
+		memcpy(way_put(w), l->super, len);
+		csum_finish(&vnet, way_put(w), len);
+		way_enter(l, w, len, now);
+	}
+	return true;
+}
+
+/* way_read() - Take in what the tap has. Returns whether there may be more. */
+static bool way_read(struct link *l, struct way *w)
+{
+	uint64_t now = now_ns();
+	int i;
+
+	for (i = 0; i < BATCH && !ring_full(&w->line); i++)
+		if (!way_read_one(l, w, now))
+			return false;
+	return i == BATCH;
+}
+
+static void ring_deliver(struct way *w, struct ring *r)
+{
+	struct slot *s = ring_slot(r, r->head++);
+
+	join_frame(&w->join, s->frame, s->len);
+	w->passed++;
+}
+
+/* way_write() - Deliver what has arrived by @now, ns */
+static void way_write(struct way *w, uint64_t now)
+{
+	uint64_t line, late;
+
+	for (;;) {
+		line = ring_due(&w->line);
+		late = ring_due(&w->late);
+		if (MIN(line, late) > now)
+			break;
+		ring_deliver(w, line <= late ? &w->line : &w->late);
+	}
+	join_flush(&w->join);
+}
+
+static uint64_t way_due(const struct way *w)
+{
+	return MIN(ring_due(&w->line), ring_due(&w->late));
+}
+
+/*
+ * The loop.
+ */
+
+/**
+ * link_wait() - Until a tap has a frame, or one arrives
+ * @l:		link
+ * @open:	signals that may come meanwhile
+ *
+ * A tap is not read while its line is full: then its own queue drops.
+ */
+static void link_wait(const struct link *l, const sigset_t *open)
+{
+	uint64_t due = MIN(way_due(&l->way[0]), way_due(&l->way[1]));
+	uint64_t now = now_ns(), left = due > now ? due - now : 0;
+	struct timespec ts;
+	struct pollfd fds[2];
+	int i;
+
+	left = MAX(left, COALESCE);
+	ts = (struct timespec){ (time_t)(left / NSEC), (long)(left % NSEC) };
+	for (i = 0; i < 2; i++)
+		fds[i] = (struct pollfd){
+			ring_full(&l->way[i].line) ? -1 : l->way[i].from,
+			POLLIN, 0,
+		};
+	if (ppoll(fds, 2, due == NEVER ? NULL : &ts, open) < 0 &&
+	    errno != EINTR)
+		die("poll");
+}
+
+static void link_run(struct link *l)
+{
+	sigset_t block, open;
+	bool more;
+
+	sigemptyset(&block);
+	sigaddset(&block, SIGTERM);
+	sigaddset(&block, SIGINT);
+	sigprocmask(SIG_BLOCK, &block, &open);
+
+	while (!stopped) {
+		more = way_read(l, &l->way[0]);
+		more |= way_read(l, &l->way[1]);
+		way_write(&l->way[0], now_ns());
+		way_write(&l->way[1], now_ns());
+		if (!more)
+			link_wait(l, &open);
+	}
+}
+
+static void way_print(const char *name, const struct way *w)
+{
+	fprintf(stderr, "%s: %llu passed, %llu lost, %llu late, "
+		"%llu overflowed\n", name, (unsigned long long)w->passed,
+		(unsigned long long)w->faults.count[FAULT_DROP],
+		(unsigned long long)w->faults.count[FAULT_SWAP],
+		(unsigned long long)w->overflow);
+}
+
+/*
+ * The command line.
+ */
+
+enum { OPT_TAP_A = 256, OPT_TAP_B, OPT_NETNS_A, OPT_NETNS_B, OPT_MTU,
+       OPT_DELAY, OPT_LOSS, OPT_REORDER, OPT_LAG, OPT_RATE, OPT_QUEUE,
+       OPT_SEED };
+
+static const struct option options[] = {
+	{ "tap-a",		required_argument,	NULL, OPT_TAP_A },
+	{ "tap-b",		required_argument,	NULL, OPT_TAP_B },
+	{ "netns-a",		required_argument,	NULL, OPT_NETNS_A },
+	{ "netns-b",		required_argument,	NULL, OPT_NETNS_B },
+	{ "mtu",		required_argument,	NULL, OPT_MTU },
+	{ "delay-us",		required_argument,	NULL, OPT_DELAY },
+	{ "loss-ppm",		required_argument,	NULL, OPT_LOSS },
+	{ "reorder-ppm",	required_argument,	NULL, OPT_REORDER },
+	{ "reorder-us",		required_argument,	NULL, OPT_LAG },
+	{ "rate-bps",		required_argument,	NULL, OPT_RATE },
+	{ "queue-bytes",	required_argument,	NULL, OPT_QUEUE },
+	{ "seed",		required_argument,	NULL, OPT_SEED },
+	{ 0 },
+};
+
+static void __attribute__((noreturn)) usage(void)
+{
+	fputs("usage: emulate --tap-a NAME --tap-b NAME [--netns-a PATH]\n"
+	      "    [--netns-b PATH] [--mtu N] [--delay-us N] [--loss-ppm N]\n"
+	      "    [--reorder-ppm N] [--reorder-us N] [--rate-bps N]\n"
+	      "    [--queue-bytes N] [--seed N]\n", stderr);
+	exit(1);
+}
+
+static uint64_t number(const char *arg, uint64_t min, uint64_t max)
+{
+	uint64_t n;
+
+	if (!number_parse(arg, min, max, &n))
+		usage();
+	return n;
+}
+
+/**
+ * option() - Note an option
+ * @l:		link; what holds for both directions is noted in the first
+ * @tap:	the two taps
+ * @opt:	which
+ * @arg:	its argument
+ */
+static void option(struct link *l, struct tapdev *tap, int opt,
+		   const char *arg)
+{
+	struct faults *f = &l->way[0].faults;
+
+	if (opt == OPT_TAP_A || opt == OPT_TAP_B)
+		tap[opt - OPT_TAP_A].name = arg;
+	else if (opt == OPT_NETNS_A || opt == OPT_NETNS_B)
+		tap[opt - OPT_NETNS_A].netns = arg;
+	else if (opt == OPT_MTU)
+		tap[0].mtu = tap[1].mtu = (int)number(arg, 68, 65521);
+	else if (opt == OPT_DELAY)
+		l->delay = number(arg, 0, 60000000) * USEC;
+	else if (opt == OPT_LOSS)
+		f->ppm[FAULT_DROP] = (uint32_t)number(arg, 0, PPM);
+	else if (opt == OPT_REORDER)
+		f->ppm[FAULT_SWAP] = (uint32_t)number(arg, 0, PPM);
+	else if (opt == OPT_LAG)
+		l->lag = number(arg, 0, 60000000) * USEC;
+	else if (opt == OPT_RATE)
+		l->rate = number(arg, 8000, 100000000000);
+	else if (opt == OPT_QUEUE)
+		l->queue = number(arg, 1514, RING);
+	else if (opt == OPT_SEED)
+		f->rng = number(arg, 1, UINT32_MAX);
+	else
+		usage();
+}
+
+static void link_open(struct link *l, const struct tapdev *tap)
+{
+	struct way *a = &l->way[0], *b = &l->way[1];
+	int i;
+
+	a->from = b->join.tap = tapdev_open(&tap[0]);
+	b->from = a->join.tap = tapdev_open(&tap[1]);
+	a->faults.any = true;
+	b->faults = a->faults;
+	b->faults.rng = ~a->faults.rng;
+
+	l->frame_max = (size_t)tap[0].mtu + 18;	/* Ethernet and a VLAN tag */
+	for (i = 0; i < 2; i++) {
+		ring_init(&l->way[i].line, l->frame_max);
+		ring_init(&l->way[i].late, l->frame_max);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct link l = {
+		.way[0].faults.rng = 1, .lag = USEC * 1000,
+		.queue = 1024 * 1024,
+	};
+	struct tapdev tap[2] = {
+		{ .mtu = 1500, .offload = true },
+		{ .mtu = 1500, .offload = true },
+	};
+	struct sigaction sa = { .sa_handler = on_signal };
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
+		option(&l, tap, opt, optarg);
+	if (optind < argc || !tap[0].name || !tap[1].name)
+		usage();
+
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	prctl(PR_SET_TIMERSLACK, 1);
+	csum_init();
+	link_open(&l, tap);
+	puts("ready");
+	fflush(stdout);
+
+	link_run(&l);
+	way_print("A to B", &l.way[0]);
+	way_print("B to A", &l.way[1]);
+	return 0;
+}
