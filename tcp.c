@@ -353,7 +353,8 @@ static void finish_run(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 	tcp_sock_deliver(t, f, false, now);
 	if (f->failed && c->phase != TCP_CLOSED)
 		conn_peer_error(c);
-	if (c->phase == TCP_OPEN && !c->fin_rcvd && c->todo & TODO_ACK)
+	if (!c->fin_rcvd && c->todo & (TODO_ACK | TODO_SYN) &&
+	    (c->phase == TCP_OPEN || c->phase == TCP_SYN_ACKED))
 		tcp_sock_space(t, f);
 
 	/* A SACK block tells as much as many ACKs. */

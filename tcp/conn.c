@@ -60,31 +60,13 @@ void conn_arm(struct tcp_conn *c, enum tcp_timer_mode timer, uint64_t deadline)
 	c->deadline = deadline;
 }
 
-/**
- * conn_arm_rto() - Data or FIN is in flight: how long to wait for its ACK
- * @c:		connection
- * @now:	ms
- *
- * The loss of what was sent last shows in nothing but silence, so once the
- * oldest segment is tried early (in the spirit of RFC 8985 7). A single one
- * may be waiting for a delayed ACK.
- */
-void conn_arm_rto(struct tcp_conn *c, uint64_t now)
-{
-	uint32_t wait = c->rto;
-
-	if (!c->probed && !c->tries && c->snd_max - c->snd_una > c->mss)
-		wait = MIN(wait, MAX(c->srtt >> 2, TCP_PTO_MIN));
-	conn_arm(c, TIMER_RTO, now + wait);
-}
-
 /* conn_rest() - Arm the timer for what is open after an ACK or a window */
 void conn_rest(struct tcp_conn *c, uint64_t now)
 {
 	if (c->phase != TCP_OPEN)
 		return;
 	if (c->snd_una != c->snd_max)
-		conn_arm_rto(c, now);
+		conn_arm(c, TIMER_RTO, now + c->rto);
 	else if (c->more)
 		conn_arm(c, TIMER_PERSIST, now + c->rto);
 	else
@@ -334,12 +316,6 @@ static void timeout_syn(struct tcp_conn *c, uint64_t now)
  */
 static void timeout_rto(struct tcp_conn *c, uint64_t now)
 {
-	if (!c->probed && !c->tries) {
-		c->probed = true;
-		conn_recover(c);
-		conn_arm_rto(c, now);
-		return;
-	}
 	if (c->tries >= TCP_RTO_TRIES) {
 		guest_silent(c);
 		return;

@@ -26,7 +26,6 @@
 
 #define TCP_RTO_INIT	1000		/* ms, RFC 6298 2.1 */
 #define TCP_RTO_MIN	200		/* ms, as Linux: the guest is near */
-#define TCP_PTO_MIN	20		/* ms, of the early try for a lost tail */
 #define TCP_RTO_MAX	60000		/* ms, RFC 6298 2.4 */
 #define TCP_SYN_TRIES	6		/* SYN or SYN-ACK: 63 s in all */
 #define TCP_RTO_TRIES	12		/* RFC 9293 3.8.3 R2: over 100 s */
@@ -120,7 +119,6 @@ enum tcp_timer_mode {
  * @rtx_next:	holes before this one were sent again
  * @rtx_mark:	@snd_max when that began: if the guest has what was sent after
  *		this and still not the hole, the retransmission was lost, too
- * @probed:	the early try was made
  * @rto, @srtt, @rttvar: ms, the latter two times 8 and 4; @srtt 0: none yet
  * @rtt_seq, @rtt_at: ACK awaited for a sample, 0: none; and when it was sent
  * @tries:	of whatever the timer repeats
@@ -134,7 +132,7 @@ struct tcp_conn {
 	uint32_t isn;
 	uint32_t rcv_nxt, rcv_queued, rcv_adv;
 	uint8_t rcv_wscale;
-	bool fin_queued, fin_rcvd, fin_seen, sack_ok, probed;
+	bool fin_queued, fin_rcvd, fin_seen, sack_ok;
 	uint32_t fin_at, ahead_last;
 
 	uint8_t snd_wscale;

@@ -10,14 +10,12 @@
 
 void conn_move(struct tcp_conn *c, enum tcp_phase phase, enum tcp_cause cause);
 void conn_arm(struct tcp_conn *c, enum tcp_timer_mode timer, uint64_t deadline);
-void conn_arm_rto(struct tcp_conn *c, uint64_t now);
 void conn_rest(struct tcp_conn *c, uint64_t now);
 void conn_guest_reset(struct tcp_conn *c);
 void conn_guest_fin(struct tcp_conn *c);
 void conn_check_done(struct tcp_conn *c, uint64_t now);
 void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now);
 void conn_handshake_done(struct tcp_conn *c, uint64_t now);
-void conn_recover(struct tcp_conn *c);
 void conn_acknowledged(struct tcp_conn *c, const struct tcp_seg *seg,
 		       uint64_t now);
 

@@ -59,15 +59,24 @@ static void segment_rst(struct tcp_conn *c, const struct tcp_seg *seg)
  * @c:		connection in TCP_SYN_ACKED or TCP_OPEN
  * @seg:	segment with SYN
  *
- * The guest's own SYN again means that our SYN-ACK was lost. Any other gets an
- * ACK: a guest that was restarted answers it with RST, and asks again.
+ * The guest's own SYN again means that our SYN-ACK was lost; with an ACK, that
+ * both sides asked at once and the guest has heard (RFC 9293 3.5, figure 8).
+ * Any other gets an ACK: a guest that was restarted answers it with RST, and
+ * asks again.
  */
-static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg)
+static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg,
+			uint64_t now)
 {
-	if (c->phase == TCP_SYN_ACKED && seg->seq == c->rcv_nxt - 1)
-		c->todo |= TODO_SYN;
-	else
+	if (c->phase != TCP_SYN_ACKED || seg->seq != c->rcv_nxt - 1) {
 		c->todo |= TODO_CHALLENGE;
+	} else if (!(seg->flags & SEG_ACK)) {
+		c->todo |= TODO_SYN;
+	} else if (seg->ack == c->snd_nxt) {
+		conn_handshake_done(c, now);
+		c->todo |= TODO_ACK;
+	} else {
+		c->todo |= TODO_REFUSE;
+	}
 }
 
 /**
@@ -164,7 +173,7 @@ static struct tcp_take segment_open(struct tcp_conn *c,
 		return take;
 	}
 	if (seg->flags & SEG_SYN) {
-		segment_syn(c, seg);
+		segment_syn(c, seg, now);
 		return take;
 	}
 	if (!acceptable(c, seg)) {

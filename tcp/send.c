@@ -38,11 +38,8 @@ static void rto_reset(struct tcp_conn *c)
 	c->tries = 0;
 }
 
-/**
- * conn_recover() - Something was lost: send again what is missing
- * @c:		connection
- */
-void conn_recover(struct tcp_conn *c)
+/* recover() - Something was lost: send again what is missing */
+static void recover(struct tcp_conn *c)
 {
 	c->recovering = true;
 	c->recover = c->rtx_mark = c->snd_max;
@@ -55,7 +52,6 @@ void conn_recover(struct tcp_conn *c)
 static void recovery_ack(struct tcp_conn *c)
 {
 	c->dupacks = 0;
-	c->probed = false;
 	if (!c->recovering)
 		return;
 	if (seq_le(c->recover, c->snd_una))
@@ -93,7 +89,7 @@ static void dup_ack(struct tcp_conn *c)
 {
 	if (!c->recovering && c->snd_una != c->snd_max &&
 	    ++c->dupacks >= TCP_DUPACKS)
-		conn_recover(c);
+		recover(c);
 }
 
 /* take_sacks() - What the guest has beyond a gap (RFC 2018 4) */
@@ -127,7 +123,7 @@ static void sack_recovery(struct tcp_conn *c)
 	high = c->sacked.r[c->sacked.n - 1].end;
 	if (!c->recovering) {
 		if (ranges_bytes(&c->sacked) >= TCP_DUPACKS * c->mss)
-			conn_recover(c);
+			recover(c);
 		return;
 	}
 	if (seq_lt(c->rtx_mark, high)) {	/* lost once more */
@@ -297,7 +293,7 @@ void conn_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
 		}
 	}
 	if (c->timer != TIMER_RTO)
-		conn_arm_rto(c, now);
+		conn_arm(c, TIMER_RTO, now + c->rto);
 }
 
 /* conn_fin_sent() - FIN went to the guest */
