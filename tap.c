@@ -10,7 +10,6 @@
  * are our copy.
  */
 #include <errno.h>
-#include <netinet/icmp6.h>
 #include <netinet/ip.h>
 #include <stdlib.h>
 #include <string.h>
@@ -425,8 +424,12 @@ bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt)
 	return false;
 }
 
-/* learn_addr() - One more address that is the guest's */
-static void learn_addr(struct tap *t, const struct in6_addr *addr)
+/**
+ * tap_learn() - One more address that is the guest's
+ * @t:		the guest's side
+ * @addr:	what it uses, or is about to use
+ */
+void tap_learn(struct tap *t, const struct in6_addr *addr)
 {
 	if (!addr_is_unicast(addr))
 		return;
@@ -438,25 +441,7 @@ static void learn_addr(struct tap *t, const struct in6_addr *addr)
 		t->addr6 = *addr;
 }
 
-/* learn_tentative() - The target of duplicate address detection (RFC 4862) */
-static void learn_tentative(struct tap *t, const struct pkt *pkt)
-{
-	struct in6_addr target;
-
-	if (pkt->proto == IPPROTO_ICMPV6 && pkt->l4[0] == ND_NEIGHBOR_SOLICIT &&
-	    pkt_copy(pkt, &target, sizeof(target)) == sizeof(target) &&
-	    !addr_is_v4(&target))
-		learn_addr(t, &target);
-}
-
-/**
- * learn() - The guest's addresses are those it sends from
- * @t:		the guest's side
- * @pkt:	packet
- *
- * And those that it is about to take: with an address from a router
- * advertisement it may not send anything else for long.
- */
+/* learn() - The guest's addresses are those it sends from */
 static void learn(struct tap *t, const struct pkt *pkt)
 {
 	struct in6_addr sender;
@@ -468,11 +453,9 @@ static void learn(struct tap *t, const struct pkt *pkt)
 	if (pkt->etype == ETH_P_ARP) {
 		memcpy(&v4, pkt->l3 + 14, sizeof(v4));
 		sender = addr_from_v4(v4);
-		learn_addr(t, &sender);
-	} else if (addr_is_none(&pkt->src)) {
-		learn_tentative(t, pkt);
+		tap_learn(t, &sender);
 	} else {
-		learn_addr(t, &pkt->src);
+		tap_learn(t, &pkt->src);
 	}
 }
 

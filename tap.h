@@ -128,6 +128,7 @@ struct tap_hdr {
 void tap_init(struct tap *t, struct link *link, const uint8_t mac[MAC_LEN]);
 void tap_guest_new(struct tap *t, const struct in6_addr *addr4,
 		   const struct in6_addr *addr6);
+void tap_learn(struct tap *t, const struct in6_addr *addr);
 int tap_input(struct tap *t);
 unsigned int tap_run(const struct tap *t, unsigned int first);
 bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt);

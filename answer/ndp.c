@@ -151,7 +151,14 @@ static bool ndp_solicited_node(const struct in6_addr *group)
 	return !memcmp(group, prefix, sizeof(prefix));
 }
 
-/* ndp_ns() - Take a neighbour solicitation (RFC 4861 7.1.1, 7.2.3) */
+/**
+ * ndp_ns() - Take a neighbour solicitation (RFC 4861 7.1.1, 7.2.3)
+ * @a:		state of the services
+ * @m:		message
+ *
+ * What the guest checks for duplicates it is about to take: with an address
+ * from a router advertisement it may not send anything else for long.
+ */
 static void ndp_ns(struct answer *a, const struct ndp_msg *m)
 {
 	const size_t hlen = sizeof(struct nd_neighbor_solicit);
@@ -166,7 +173,11 @@ static void ndp_ns(struct answer *a, const struct ndp_msg *m)
 	memcpy(&target, m->data + 8, sizeof(target));
 	if (!addr_is_unicast(&target) || addr_is_v4(&target))
 		return;
-	if (!ndp_ours(a, &target) && (dad || ndp_guests(a, &target)))
+	if (dad && !ndp_ours(a, &target)) {
+		tap_learn(a->tap, &target);
+		return;
+	}
+	if (!ndp_ours(a, &target) && ndp_guests(a, &target))
 		return;
 	ndp_advertise(a, &target, &m->src);
 }
