@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""many.py - 3,000 connections at once; memory and CPU when idle.
+
+    guest: 3,000 clients ==== passt (host) ---- echo server (outside)
+
+Each connection echoes, all stay open; then passt holds one descriptor each,
+and does nothing; then all end, and it holds none.
+"""
+
+import contextlib
+import errno
+import resource
+import select
+import socket
+
+from netlab import (FAMILIES, Lab, SANITIZED, check, expect, expect_below,
+                    main, rests, serves, wait_for)
+
+COUNT = 3000
+PAYLOAD = 64
+
+
+class Crowd:
+    """Many connections from the guest to servers outside, in one loop."""
+
+    def __init__(self, lab, count):
+        self.poll = select.epoll()
+        self.handlers = {}
+        self.clients, self.servers = [], []
+        self.listeners = [lab.outside.bind(addr) for _, addr in FAMILIES]
+        for listener in self.listeners:
+            listener.setblocking(False)
+            self.watch(listener, self.accept, select.EPOLLIN)
+        self.answers = {}
+        with lab.guest:
+            for i in range(count):
+                self.clients.append(self.open(self.listeners[i % 2]))
+
+    def watch(self, sock, handler, events):
+        self.handlers[sock.fileno()] = (sock, handler)
+        self.poll.register(sock, events)
+
+    def open(self, listener):
+        """One more connection, on its way."""
+        s = socket.socket(listener.family)
+        s.setblocking(False)
+        error = s.connect_ex(listener.getsockname()[:2])
+        if error not in (0, errno.EINPROGRESS):
+            raise OSError(error, "connect")
+        self.watch(s, self.collect, select.EPOLLIN)
+        return s
+
+    def accept(self, listener):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                conn, _ = listener.accept()
+                conn.setblocking(False)
+                self.servers.append(conn)
+                self.watch(conn, self.echo, select.EPOLLIN)
+
+    def echo(self, conn):
+        data = conn.recv(65536)
+        if data:
+            conn.sendall(data)
+        else:
+            self.poll.unregister(conn)
+            conn.close()
+
+    def collect(self, sock):
+        data = sock.recv(65536)
+        if not data:
+            raise AssertionError("a connection ended by itself")
+        self.answers[sock] = self.answers.get(sock, b"") + data
+
+    def until(self, what, condition):
+        """Serves everybody until @condition()."""
+        def step():
+            for fd, _ in self.poll.poll(0.05, 1024):
+                sock, handler = self.handlers[fd]
+                handler(sock)
+            return condition()
+        wait_for(what, step, 60, 0)
+
+    def echo_all(self, text):
+        """Each sends something of its own, and gets just that back."""
+        self.answers = {}
+        want = {s: f"{text} {i}".ljust(PAYLOAD).encode()
+                for i, s in enumerate(self.clients)}
+        for s, data in want.items():
+            s.sendall(data)
+        self.until(f"{len(want)} echoes", lambda: sum(
+            map(len, self.answers.values())) >= PAYLOAD * len(want))
+        expect("echoes that are wrong",
+               sum(self.answers[s] != data for s, data in want.items()), 0)
+
+    def close(self):
+        for s in self.clients + self.listeners:
+            self.poll.unregister(s)
+            s.close()
+        self.until("all servers ended",
+                   lambda: all(s.fileno() < 0 for s in self.servers))
+
+
+def crowd(lab, passt):
+    """Given 3,000 connections that all echo, then one descriptor each."""
+    idle = passt.descriptors()
+    with check("3,000 connections open"):
+        many = Crowd(lab, COUNT)
+        many.until("all accepted", lambda: len(many.servers) == COUNT)
+    with check("3,000 connections, each echoes"):
+        many.echo_all("first")
+    with check("3,000 connections, one descriptor each"):
+        used = passt.descriptors() - idle
+        expect_below("descriptors beyond one each", used - COUNT, 8)
+        expect_below("connections without", COUNT - used, 1)
+    with check("3,000 connections, idle: CPU below 1 %"):
+        rests(passt, 5)
+    with check("3,000 connections, each echoes again"):
+        many.echo_all("second")
+    with check("3,000 connections, memory"):
+        expect_below("RSS, bytes", passt.rss(),
+                     (4 << 20) + COUNT * 1024 if not SANITIZED else 1 << 30)
+    with check("3,000 connections end, so do the servers'"):
+        many.close()
+    with check("3,000 descriptors are given back"):
+        wait_for("descriptors", lambda: passt.descriptors() < idle + 8, 30)
+    with check("served after that"):
+        serves(lab)
+    with check("at rest after that"):
+        rests(passt)
+
+
+def idle(lab):
+    """Given every port forwarded and a guest, then 4 MB are enough."""
+    passt = lab.passt("-t", "all", "-u", "all")
+    limit = 4 << 20 if not SANITIZED else 1 << 30
+    with check("idle without a guest: RSS below 4 MB, no CPU"):
+        expect_below("RSS, bytes", passt.rss(), limit)
+        rests(passt)
+    lab.attach()
+    with check("idle with a guest: RSS below 4 MB, no CPU"):
+        expect_below("RSS, bytes", passt.rss(), limit)
+        rests(passt, 5)
+    print(f"idle: {passt.rss() // 1024} KiB, {passt.descriptors()} "
+          "descriptors", flush=True)
+
+
+def more_than_descriptors(lab):
+    """Given more connections than descriptors, then the first ones stay."""
+    limit = 512
+    passt = lab.passt(preexec_fn=lambda: resource.setrlimit(
+        resource.RLIMIT_NOFILE, (limit, limit)))
+    lab.attach()
+    with check("beyond the limit: old connections stay, new are refused"):
+        few = Crowd(lab, 200)
+        few.until("all accepted", lambda: len(few.servers) == 200)
+        refused = 0
+        burst = []
+        for i in range(600):
+            with lab.guest:
+                s = socket.socket(socket.AF_INET)
+            s.setblocking(False)
+            s.connect_ex(few.listeners[0].getsockname()[:2])
+            burst.append(s)
+        few.until("as many as possible",
+                  lambda: passt.descriptors() > limit - 64)
+        few.echo_all("still here")
+        rests(passt)
+        for s in burst:
+            refused += s.getsockopt(socket.SOL_SOCKET,
+                                    socket.SO_ERROR) != 0
+            s.close()
+        print(f"beyond the limit: {refused} of 600 refused", flush=True)
+    with check("beyond the limit: served when there is room again"):
+        few.until("descriptors back", lambda: passt.descriptors() < 256)
+        serves(lab)
+        few.close()
+
+
+def story():
+    with Lab() as lab:
+        passt = lab.passt()
+        lab.attach()
+        crowd(lab, passt)
+    for part in idle, more_than_descriptors:
+        with check(f"{part.__name__} ran to its end"), Lab() as lab:
+            part(lab)
+
+
+if __name__ == "__main__":
+    main(story)

@@ -1,0 +1,390 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""startup.py - How passt starts, and how it does not.
+
+What is wrong on the command line: exit status 1, one line that names the
+option, the value and what would be right, and nothing left behind. What is
+right: a daemon that accepts before its parent returns.
+"""
+
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+from netlab import (Lab, Process, SERVER4, TOP, check, children,
+                    expect, expect_below, main, serves, spawn_user, wait_exit,
+                    wait_for)
+
+sys.path.insert(0, os.path.join(TOP, "test/fuzz"))
+import seeds  # noqa: E402
+
+PORTS, ADDRESS = "1 to 65535|1-65535|65535", "address"
+
+# Options, and what the one line must say besides the last two of them.
+WRONG = (
+    (["--frobnicate"], "--help"),
+    (["-Z"], "--help"),
+    (["bogus"], "--help"),
+    (["--mtu"], "value|argument|needs"),
+    (["-t", "70000"], PORTS),
+    (["-t", "0"], PORTS),
+    (["-t", "22-"], "."),
+    (["-t", "80-22"], "."),
+    (["-t", "ssh"], "."),
+    (["-t", "22,,23"], "."),
+    (["-t", "22:99999"], PORTS),
+    (["-t", "1001-1010:2001-2005"], "."),
+    (["-t", "auto"], "."),
+    (["-t", "192.0.2.999/22"], ADDRESS),
+    (["-u", "~"], "."),
+    (["-u", "65536"], PORTS),
+    (["-s", "/nonexistent/socket"], "path"),
+    (["-s", "/" + "x" * 200], "bytes|long"),
+    (["-s", ""], "path"),
+    (["-P", "/nonexistent/pid"], "path"),
+    (["-p", "/nonexistent/pcap"], "path"),
+    (["-l", "/nonexistent/log"], "path"),
+    (["-a", "192.0.2.256"], ADDRESS),
+    (["-a", "192.0.2.1/33"], "32"),
+    (["-a", "2001:db8::1/129"], "128"),
+    (["-a", "2001:db8::g"], ADDRESS),
+    (["-a", "255.255.255.255"], "unicast"),
+    (["-a", "ff02::1"], "unicast"),
+    (["-g", "gateway"], ADDRESS),
+    (["-D", "resolver"], ADDRESS),
+    (["-S", "a..b"], "domain"),
+    (["-n", "255.0.255.0"], "mask"),
+    (["-n", "33"], "mask"),
+    (["-m", "65536"], "6553[56]|65520|65521"),
+    (["-m", "67"], "68"),
+    (["-m", "many"], "68"),
+    (["-M", "1:2:3"], "MAC"),
+    (["-M", "01:00:5e:00:00:01"], "unicast"),
+    (["-i", "nosuchif"], "interface"),
+    (["-F", "999"], "socket|descriptor"),
+    (["-F", "one"], "number"),
+    (["--runas", "nosuchuser"], "UID|LOGIN"),
+    (["--log-size", "1"], "bytes"),
+)
+
+
+def run(lab, *options, **kw):
+    """Runs passt until it returns; gives exit status and lines of stderr."""
+    p = spawn_user(lab.host, [lab.passt_bin, *options],
+                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                   **kw)
+    try:
+        out, err = p.communicate(timeout=10)
+    except subprocess.TimeoutExpired:
+        p.kill()
+        p.communicate()
+        raise
+    return p.returncode, err.splitlines(), out
+
+
+def refuses(lab, options, says, *more):
+    """Fails unless passt says one line with all that, and leaves nothing."""
+    before = set(os.listdir(lab.dir))
+    status, lines, _ = run(lab, *more, *options)
+    expect("exit status", status, 1)
+    expect("lines on stderr", len(lines), 1)
+    long = {"-t": "--tcp-ports", "-u": "--udp-ports", "-s": "--socket",
+            "-P": "--pid", "-p": "--pcap", "-l": "--log-file",
+            "-a": "--address", "-g": "--gateway", "-D": "--dns",
+            "-S": "--search", "-n": "--netmask", "-m": "--mtu",
+            "-M": "--mac-addr", "-i": "--interface", "-F": "--fd"}
+    for word in (long.get(options[-2], options[-2]) if len(options) > 1
+                 else options[0], options[-1]):
+        if word not in lines[0]:
+            raise AssertionError(f"no {word!r} in: {lines[0]}")
+    if not re.search(says, lines[0]):
+        raise AssertionError(f"nothing of what would be right: {lines[0]}")
+    expect("files left", sorted(set(os.listdir(lab.dir)) - before), [])
+    expect("processes left", children(), [])
+
+
+def wrong(lab):
+    """Given what is wrong, then it is refused in one line."""
+    usual = ("-s", lab.socket, "-P", f"{lab.dir}/pid")
+    for options, says in WRONG:
+        with check(f"refuses {' '.join(options)[:60]}"):
+            refuses(lab, options, says, *(() if {"-s", "-P"} &
+                                          set(options) else usual))
+    with check("refuses -4 with -6"):
+        status, lines, _ = run(lab, "-4", "-6", *usual)
+        expect("exit status and lines", (status, len(lines)), (1, 1))
+    with check("refuses a netmask beside a prefix length"):
+        status, lines, _ = run(lab, "-a", "192.0.2.9/24", "-n", "24", *usual)
+        expect("exit status and lines", (status, len(lines)), (1, 1))
+    with lab.host.bind("0.0.0.0", 2001):
+        for options, says in (
+                (["-t", "2001"], ".*TCP port 2001.*in use.*another port"),
+                (["-t", "1999-2002"], ".*TCP port 2001.*in use"),
+                (["-t", "80"], ".*port 80.*ip_unprivileged_port_start"),
+                (["-t", "%nosuchif/22"], ".*nosuchif.*an interface")):
+            with check(f"refuses {' '.join(options)}, which can't be bound"):
+                status, lines, _ = run(lab, *options, *usual)
+                expect("exit status and lines", (status, len(lines)), (1, 1))
+                if not re.match(says, lines[0]):
+                    raise AssertionError(lines[0])
+                expect("left", [f for f in usual[1::2]
+                                if os.path.exists(f)], [])
+    path = f"{lab.dir}/precious"
+    with open(path, "w") as f:
+        f.write("data")
+    with check("refuses a file in the place of the socket, and keeps it"):
+        status, lines, _ = run(lab, "-s", path)
+        expect("exit status and lines", (status, len(lines)), (1, 1))
+        with open(path) as f:
+            expect("the file", f.read(), "data")
+
+
+def informs(lab):
+    for option in "--help", "-h", "--version":
+        with check(f"{option} is printed, exit 0"):
+            status, lines, out = run(lab, option)
+            expect("exit status and errors", (status, lines), (0, []))
+            expect_below("no output", 20, len(out))
+
+
+def starts(lab, *options, path=None, **kw):
+    """Starts a daemon and returns it; it must accept as soon as that."""
+    pid_file = f"{lab.dir}/pid"
+    options = (*options, "-P", pid_file)
+    if path:
+        options += ("-s", path)
+    status, lines, _ = run(lab, *options, **kw)
+    expect(f"exit status, having said {lines}", status, 0)
+    with open(pid_file) as f:
+        return Process(int(f.read()))
+
+
+def answers(sock):
+    """Fails unless an ARP request on the link is answered."""
+    request = seeds.arp(1, "192.0.2.1")
+    sock.settimeout(5)
+    sock.sendall(struct.pack("!I", len(request)) + request)
+    while True:
+        size, = struct.unpack("!I", sock.recv(4, socket.MSG_WAITALL))
+        frame = sock.recv(size, socket.MSG_WAITALL)
+        if frame[12:14] == b"\x08\x06":
+            return
+
+
+def client(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    return s
+
+
+def daemon(lab):
+    """Given no -f, then the parent returns when the daemon accepts."""
+    passt = starts(lab, path=lab.socket)
+    with check("daemon: accepts when its parent returns"):
+        with client(lab.socket) as s:
+            answers(s)
+    with check("daemon: the pid file is right"):
+        expect("alive", passt.alive(), True)
+        expect("our descendants", children(), [passt.pid])
+    with check("daemon: in a session of its own, at /, without a terminal"):
+        expect("session", os.getsid(passt.pid), passt.pid)
+        expect("directory", os.readlink(f"/proc/{passt.pid}/cwd"), "/")
+        expect("stdio", {os.readlink(f"/proc/{passt.pid}/fd/{fd}")
+                         for fd in range(3)}, {"/dev/null"})
+    with check("daemon: ends on SIGTERM, and leaves nothing"):
+        expect("exit status", passt.kill(signal.SIGTERM), 0)
+        expect("left", [f for f in (lab.socket, f"{lab.dir}/pid")
+                        if os.path.exists(f)], [])
+
+
+def descriptors(lab):
+    """Given more or fewer descriptors than usual, then none is kept."""
+    with check("descriptors that were inherited are closed"):
+        r, w = os.pipe()
+        passt = starts(lab, path=lab.socket, pass_fds=(w,))
+        os.close(w)
+        expect("read from the pipe", os.read(r, 1), b"")
+        os.close(r)
+        passt.kill(signal.SIGTERM)
+    with check("stdin, stdout and stderr may be closed"):
+        p = spawn_user(lab.host, [
+            "sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", lab.passt_bin, "-s",
+            lab.socket, "-P", f"{lab.dir}/pid"])
+        expect("exit status", wait_exit(p.pid), 0)
+        with client(lab.socket) as s:
+            answers(s)
+        with open(f"{lab.dir}/pid") as f:
+            Process(int(f.read())).kill(signal.SIGTERM)
+
+
+def one_off(lab):
+    """Given -1, then passt ends with its guest, whatever the guest did."""
+    for name, say in (("said nothing", b""), ("half a frame", b"\0\0\1\0half"),
+                      ("nonsense", b"\xff" * 100)):
+        with check(f"one-off: ends when the guest left ({name})"):
+            passt = starts(lab, "-1", path=lab.socket)
+            with client(lab.socket) as s:
+                s.sendall(say)
+                time.sleep(0.1)
+            wait_exit(passt.pid)
+            expect("socket left", os.path.exists(lab.socket), False)
+
+
+def inherited(lab):
+    """Given a connected socket, then it is served, and passt ends with it."""
+    with check("inherited socket: served, passt ends with it"):
+        ours, theirs = socket.socketpair()
+        passt = starts(lab, "-F", str(theirs.fileno()),
+                       pass_fds=(theirs.fileno(),))
+        theirs.close()
+        with ours:
+            answers(ours)
+        expect("exit status", wait_exit(passt.pid), 0)
+
+
+def default_socket(lab):
+    """Given no path, then the first free one is taken, a stale one reused."""
+    lab.own_tmp()
+    names = [f"/tmp/passt_{n}.socket" for n in (1, 2)]
+    with check("default sockets: the first free ones"):
+        daemons = []
+        for name in names:
+            daemons.append(starts(lab))
+            with client(name) as s:
+                answers(s)
+    with check("default sockets: a stale one is reused"):
+        daemons[0].kill()
+        expect("stale socket", os.path.exists(names[0]), True)
+        daemons[0] = starts(lab)
+        with client(names[0]) as s:
+            answers(s)
+    with check("default sockets: removed at the end"):
+        for passt in daemons:
+            passt.kill(signal.SIGTERM)
+        expect("left", [n for n in names if os.path.exists(n)], [])
+    with check("a given socket that is in use is left alone"):
+        passt = starts(lab, path=lab.socket)
+        status, lines, _ = run(lab, "-s", lab.socket)
+        expect("exit status and lines", (status, len(lines)), (1, 1))
+        with client(lab.socket) as s:
+            answers(s)
+        passt.kill(signal.SIGTERM)
+
+
+def as_root(lab):
+    """Given root, then passt goes on as nobody, or whom it is told."""
+    if os.environ.get("NETLAB_USERNS"):
+        return
+    for options, uid, gid in (((), 65534, 65534),
+                              (("--runas", "1234:1235"), 1234, 1235)):
+        with check(f"started as root: goes on as {uid}"):
+            passt = starts(lab, *options, path=lab.socket, root=True)
+            expect("users", passt.status("Uid").split(), [str(uid)] * 4)
+            expect("groups", passt.status("Gid").split(), [str(gid)] * 4)
+            expect("other groups", passt.status("Groups"), "")
+        with check(f"started as root: {uid} has no capability"):
+            for field in "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb":
+                expect(field, int(passt.status(field), 16), 0)
+            expect("NoNewPrivs", passt.status("NoNewPrivs"), "1")
+        with check(f"started as root: {uid} serves"):
+            with client(lab.socket) as s:
+                answers(s)
+        passt.kill(signal.SIGTERM)
+    with check("started as root: may forward ports below 1024"):
+        passt = starts(lab, "-t", "80", "-u", "none", path=lab.socket,
+                       root=True)
+        passt.kill(signal.SIGTERM)
+
+
+def records(lab):
+    """Given -p, then other tools can read what was recorded."""
+    pcap = f"{lab.dir}/pcap"
+    passt = lab.passt("-p", pcap)
+    guest = lab.attach()
+    serves(lab)
+    lab.guest.run("ping", "-c", "1", "-W", "2", SERVER4)
+    guest.kill()
+    passt.kill(signal.SIGTERM)
+    with check("pcap: tcpdump reads it"):
+        out = lab.host.run("tcpdump", "-nr", pcap)
+        for what in ("ARP, Request", "ARP, Reply", "BOOTP/DHCP, Reply",
+                     "router advertisement", "ICMP echo request",
+                     "ICMP echo reply", "Flags [S.]"):
+            if what not in out:
+                raise AssertionError(f"no {what!r} in {len(out)} bytes")
+    with check("pcap: checksums are right"):
+        out = lab.host.run("tcpdump", "-vvnr", pcap)
+        bad = [line for line in out.splitlines()
+               if re.search(r"incorrect|bad cksum|wrong", line)]
+        expect("lines", bad, [])
+
+
+def logs(lab):
+    """Given -l, then messages go to the file, and it stays within bounds."""
+    log = f"{lab.dir}/log"
+    with check("log file: says who came"):
+        passt = lab.passt("-l", log)
+        lab.attach().kill()
+        wait_for("a message", lambda: os.path.getsize(log) > 20)
+        passt.kill(signal.SIGTERM)
+        with open(log) as f:
+            text = f.read()
+        if "guest" not in text:
+            raise AssertionError(text)
+    with check("log file: bounded"):
+        passt = lab.passt("-d", "-l", log, "--log-size", "65536")
+        for _ in range(1500):
+            with client(lab.socket) as s:
+                s.settimeout(2)
+                s.sendall(b"\xff" * 4)
+                try:
+                    s.recv(1)
+                except ConnectionResetError:
+                    pass
+        expect_below("bytes of log", os.path.getsize(log), 65536 + 4096)
+        passt.kill(signal.SIGTERM)
+    with check("quiet: nothing on stderr"):
+        p = lab.passt("-q")
+        p.kill(signal.SIGTERM)
+        with open(f"{lab.dir}/passt.log") as f:
+            expect("messages", f.read(), "")
+
+
+def no_ping(lab):
+    """Given no right to ping, then start-up says which sysctl (I2)."""
+    lab.host.sysctl(net__ipv4__ping_group_range="1 0")
+    with check("no ping sockets: says which sysctl, goes on"):
+        passt = lab.passt()
+        lab.attach()
+        serves(lab)
+        if "net.ipv4.ping_group_range" not in lab.messages():
+            raise AssertionError(lab.messages())
+        passt.kill(signal.SIGTERM)
+
+
+def offline(lab):
+    """Given a host without addresses, then passt starts all the same."""
+    lab.host.ip("link set eth0 down", "addr flush dev eth0")
+    with check("offline: starts, and leases a link-local address"):
+        passt = lab.passt()
+        lab.attach(configure=False)
+        lease = lab.dhcp()
+        expect("address", lease["ip"], "169.254.2.1")
+        expect("router", lease["router"], "169.254.2.2")
+        passt.kill(signal.SIGTERM)
+
+
+def story():
+    for part in (wrong, informs, daemon, descriptors, one_off, inherited,
+                 as_root, records, logs, no_ping, offline, default_socket):
+        with check(f"{part.__name__} ran to its end"), Lab() as lab:
+            part(lab)
+
+
+if __name__ == "__main__":
+    main(story)
