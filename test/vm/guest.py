@@ -48,11 +48,12 @@ MODULES = ["virtio_pci", "virtio_mmio", "virtio_net", "virtio_console",
 
 # Programs for the guest: those of the host, or else from these packages.
 # Without one of them the guest works, and can't show as much.
-PROGRAMS = {"socat": None, "dhclient": "isc-dhcp-client", "rdisc6": "ndisc6"}
+PROGRAMS = {"socat": None, "iperf3": None, "dhclient": "isc-dhcp-client",
+            "rdisc6": "ndisc6"}
 
 # Scripts of ours, and where they go in the guest.
 SCRIPTS = {"init": "init", "profile": "etc/profile", "net": "bin/net",
-           "udhcpc": "etc/udhcpc", "dhclient6": "etc/dhclient6"}
+           "lease4": "bin/lease4", "lease6": "bin/lease6"}
 
 # machine: (emulator, its machine, console, Debian's architecture)
 MACHINES = {

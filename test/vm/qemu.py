@@ -26,13 +26,13 @@ import guest as vm                                          # noqa: E402
 from netlab import (B, FAMILIES, HOST4, HOST6, Lab, ROUTER4,  # noqa: E402
                     SERVER4, SERVER6, Server, check, echo_udp, echoes,
                     expect, expect_below, main, receive, rests, tcp_each)
+from world import NAME, NAME4, NAME6, answer_dns            # noqa: E402
 
 QRAP = os.path.join(B, os.environ.get("QRAP", "qrap"))
 SIZE = 32 << 20
 DATA = hashlib.shake_256(b"32 MiB that compress to nothing").digest(SIZE)
 DIGEST = hashlib.sha256(DATA).hexdigest()
 AT_ONCE = 50                    # connections
-NAME, NAME4, NAME6 = "www.example.test", "192.0.2.80", "2001:db8:80::1"
 MAC = "52:54:00:70:61:73"
 
 # Ports of the host, and of the guest where it is another.
@@ -179,24 +179,6 @@ def forwarded(lab, guest, name):
                 s.send(DATA[:1000])
                 expect("echo", s.recv(65536), DATA[:1000])
     guest.run(f"kill {' '.join(pids)}")
-
-
-def dns_answer(query):
-    """The answer to a DNS query (RFC 1035, 4.1): NAME's address."""
-    end = query.index(b"\0", 12) + 5
-    kind, = struct.unpack("!H", query[end - 4:end - 2])
-    if kind == 1:
-        data = socket.inet_pton(socket.AF_INET, NAME4)
-    else:
-        data = socket.inet_pton(socket.AF_INET6, NAME6)
-    return (query[:2] + struct.pack("!5H", 0x8180, 1, 1, 0, 0) +
-            query[12:end] + b"\xc0\x0c" +
-            struct.pack("!HHIH", kind, 1, 60, len(data)) + data)
-
-
-def answer_dns(sock):
-    query, peer = sock.recvfrom(4096)
-    sock.sendto(dns_answer(query), peer)
 
 
 def dns(lab, guest, name):
