@@ -162,6 +162,11 @@ def opt_sackok():
     return bytes([1, 1, 4, 2])
 
 
+def opt_sack(blocks):
+    return bytes([1, 1, 5, 2 + 8 * len(blocks)]) + b"".join(
+        struct.pack("!II", a % 2**32, b % 2**32) for a, b in blocks)
+
+
 def opt_timestamp(val, ecr):
     return bytes([1, 1]) + struct.pack("!BBII", 8, 10, val, ecr)
 
@@ -198,6 +203,7 @@ class Tcp:
         self.options = self._options(b[20:hlen])
         self.data = b[hlen:]
         self.mss = self.wscale = None
+        self.sackok, self.sack = False, []
         for kind, val in self.options:
             if kind == 2:
                 need(len(val) == 2, "MSS option length")
@@ -205,12 +211,21 @@ class Tcp:
             elif kind == 3:
                 need(len(val) == 1 and val[0] <= 14, "window scale option")
                 self.wscale = val[0]
+            elif kind == 4:
+                need(not val, "SACK-permitted option length")
+                self.sackok = True
+            elif kind == 5:
+                need(val and len(val) % 8 == 0, "SACK option length")
+                n = struct.unpack(f"!{len(val) // 4}I", val)
+                self.sack = list(zip(n[::2], n[1::2]))
         need(not (self.flags & SYN and self.flags & (RST | FIN)),
              "SYN with RST or FIN")
         need(self.flags & (SYN | RST | ACK), "neither SYN, RST nor ACK")
         # RFC 9293 3.2: only in segments with SYN; RFC 7323 2.2
         need(self.flags & SYN or self.mss is None, "MSS without SYN")
         need(self.flags & SYN or self.wscale is None, "scale without SYN")
+        need(self.flags & SYN or not self.sackok, "SACK-permitted, no SYN")
+        need(not self.flags & SYN or not self.sack, "SACK with SYN")
 
     @staticmethod
     def _options(b):
@@ -239,6 +254,7 @@ class Tcp:
     def __str__(self):
         opts = "".join(f" {n} {v}" for n, v in (
             ("mss", self.mss), ("wscale", self.wscale)) if v is not None)
+        opts += "".join(f" sack {a}..{b}" for a, b in self.sack)
         return (f"tcp {self.sport} > {self.dport} {flag_text(self.flags)} "
                 f"seq {self.seq} ack {self.ack} win {self.win} "
                 f"len {len(self.data)}{opts}")

@@ -104,6 +104,16 @@ class Words:
             raise Wrong(f"'{w}' is not a range such as 1..1001")
         return int(m[1]), int(m[2])
 
+    def spans(self):
+        """'1..1001,2001..3001', or 'none'"""
+        w = self.next("ranges such as 1..1001,2001..3001")
+        if w == "none":
+            return []
+        out = []
+        for part in w.split(","):
+            out.append(Words(part).span())
+        return out
+
     def end(self):
         if self.words:
             raise Wrong(f"'{' '.join(self.words)}' is not understood")
@@ -292,6 +302,10 @@ class Script:
                 c.wscale = min(n, 14)
             elif key == "sackok":
                 options += packet.opt_sackok()
+                c.sackok = True
+            elif key == "sack":
+                options += packet.opt_sack(
+                    [(c.irs + a, c.irs + b) for a, b in words.spans()])
             elif key == "ts":
                 options += packet.opt_timestamp(words.number(),
                                                 words.number())
@@ -495,6 +509,12 @@ class Script:
             key = words.next()
             if key in ("seq", "ack", "len", "win", "mss", "wscale", "urg"):
                 out[key] = words.condition()
+            elif key == "sack":
+                want = words.spans()
+                out[key] = (lambda got, want=want: got == want,
+                            str(want))
+            elif key == "sackok":
+                out[key] = (lambda got: got, "permitted")
             elif key == "within":
                 out[key] = words.time() * SLOW
             elif key == "not":
@@ -509,7 +529,8 @@ class Script:
     FIELDS = {"seq": lambda t: t.rseq, "ack": lambda t: t.rack,
               "len": lambda t: len(t.data), "win": lambda t: t.room,
               "mss": lambda t: t.mss, "wscale": lambda t: t.wscale,
-              "urg": lambda t: t.urg}
+              "urg": lambda t: t.urg, "sack": lambda t: t.blocks,
+              "sackok": lambda t: t.sackok}
 
     def _misses(self, t, conds):
         """The first condition that does not hold, or None"""

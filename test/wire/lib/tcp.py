@@ -57,6 +57,8 @@ class Conn:
         self.ahead = {}             # out of order: seq -> bytes
         self.fin_at = None          # sequence of passt's FIN
         self.reset = False
+        self.sackok = False         # we offered it
+        self.their_sackok = False
         self.strict = True
 
     def __str__(self):
@@ -98,6 +100,8 @@ class Conn:
                 options += packet.opt_mss(self.mss)
             if self.wscale is not None:
                 options += packet.opt_wscale(self.wscale)
+            if self.sackok:
+                options += packet.opt_sackok()
         self.send(flags, seq=seq, options=options, win=min(self.win, 65535),
                   **kw)
 
@@ -120,6 +124,8 @@ class Conn:
         base = self.irs if self.irs is not None else 0
         t.rseq = diff32(t.seq, base)
         t.rack = diff32(t.ack, self.iss) if t.flags & ACK else None
+        t.blocks = [(diff32(a, self.iss), diff32(b, self.iss))
+                    for a, b in t.sack]
         t.room = t.win << (0 if t.flags & SYN or self.their_wscale is None
                            else self.their_wscale)
         if self.strict:
@@ -133,6 +139,7 @@ class Conn:
         if t.wscale is not None and self.wscale is not None:
             self.their_wscale = t.wscale
             self.shift = self.wscale
+        self.their_sackok = t.sackok
         self.rcv_nxt = 1
 
     def _judge(self, t):
@@ -143,6 +150,13 @@ class Conn:
         if t.flags & SYN and self.wscale is None and t.wscale is not None \
                 and t.flags & ACK:
             no("window scale that was not offered (RFC 7323 2.2)")
+        if t.sackok and t.flags & ACK and not self.sackok:
+            no("SACK-permitted that was not offered (RFC 2018 2)")
+        if t.sack and not (self.sackok and self.their_sackok):
+            no("SACK that was not agreed on (RFC 2018 4)")
+        for a, b in t.blocks:
+            if not t.rack < a < b <= self.snd_max:
+                no(f"SACK block {a}..{b} (RFC 2018 4)")
         if self.reset:
             no("a segment after RST")
         if t.flags & RST:
@@ -204,6 +218,7 @@ class Conn:
         ack = "" if t.rack is None else f" ack {t.rack}"
         opts = "".join(f" {n} {v}" for n, v in (
             ("mss", t.mss), ("wscale", t.wscale)) if v is not None)
+        opts += "".join(f" sack {a}..{b}" for a, b in t.blocks)
         return (f"{flag_text(t.flags)} seq {t.rseq}{ack} len {len(t.data)} "
                 f"win {t.room}{opts}")
 

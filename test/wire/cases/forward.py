@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Inward: -t and -u, and which addresses the guest sees (DESIGN 5 and 7)."""
+import errno
+import socket
+
+from lib import netns, tcp
+from lib.case import Failure, both, main, test
+from lib.guest import fresh_port
+from lib.netns import GATEWAY, HOST, LOOPBACK, PEER, PEER2
+from lib.packet import ACK, RST, SYN
+from lib.passt import SLOW
+
+# Another address of the host, which the guest does not hold.
+SECOND = {4: "192.0.2.3", 6: "2001:db8:1::3"}
+
+
+def second_address(w):
+    if not getattr(w, "has_second", False):
+        w.has_second = True
+        netns.run(f"ip addr add {SECOND[4]}/24 dev v0")
+        # Not chosen by itself as a source.
+        netns.run(f"ip addr add {SECOND[6]}/64 dev v0 nodad "
+                  "preferred_lft 0")
+
+
+def connect(w, v, addr, port, source=None, where=None):
+    s = w.sock(v, socket.SOCK_STREAM, where)
+    if source:
+        s.bind((source, 0))
+    s.connect((addr, port))
+    return s
+
+
+def refused(w, v, addr, port, where=None):
+    s = w.sock(v, socket.SOCK_STREAM, where)
+    e = s.connect_ex((addr, port))
+    if e != errno.ECONNREFUSED:
+        raise Failure(f"{addr} port {port}: "
+                      f"{errno.errorcode.get(e, 'connected')}, not refused")
+
+
+def arrives(w, g, v, s, gport, seen):
+    """The connection s reaches the guest's port and comes from 'seen'."""
+    c, _ = tcp.from_syn(g, gport, v, mss=1460)
+    if c.remote not in seen:
+        raise Failure(f"comes from {c.remote}, not {seen}")
+    if c.addr not in (g.addr[v], g.link_local):
+        raise Failure(f"goes to {c.addr}")
+    c.answer_syn()
+    c.expect(ACK, seq=1, ack=1)
+    s.sendall(b"question")
+    c.read(8)
+    c.write(b"answer")
+    if s.recv(100) != b"answer":
+        raise Failure("other bytes")
+    return c
+
+
+# --- TCP
+
+@test("section 7 -t", both)
+def the_peers_address_and_port_are_kept(w, v):
+    g = w.guest("-t", "7300")
+    s = connect(w, v, HOST[v], 7300, PEER[v])
+    c = arrives(w, g, v, s, 7300, (PEER[v],))
+    if c.rport != s.getsockname()[1]:
+        raise Failure(f"port {c.rport}")
+
+
+@test("section 7 -t", both)
+def from_the_hosts_loopback_it_is_the_gateway(w, v):
+    g = w.guest("-t", "7300")
+    s = connect(w, v, LOOPBACK[v], 7300, where=w.net.host)
+    arrives(w, g, v, s, 7300, (GATEWAY[v],))
+
+
+@test("section 7 -t", both)
+def from_the_address_that_the_guest_holds_it_is_the_gateway(w, v):
+    """The host's own address is the guest's: no such source could be."""
+    g = w.guest("-t", "7300")
+    s = connect(w, v, HOST[v], 7300, where=w.net.host)
+    arrives(w, g, v, s, 7300, (GATEWAY[v],))
+
+
+@test("section 7 -t", both)
+def other_ports_stay_closed(w, v):
+    w.guest("-t", "7300")
+    refused(w, v, HOST[v], 7299)
+    refused(w, v, HOST[v], 7301)
+
+
+@test("section 7 -t", both)
+def nothing_is_forwarded_unless_asked(w, v):
+    w.guest()
+    for port in (22, 80, 6999, 65535):
+        refused(w, v, HOST[v], port)
+    w.guest("-t", "none", "-u", "none")
+    refused(w, v, HOST[v], 6999)
+
+
+@test("section 7 -t", both)
+def a_port_leads_to_another(w, v):
+    g = w.guest("-t", "7310:7410")
+    arrives(w, g, v, connect(w, v, HOST[v], 7310, PEER[v]), 7410, (PEER[v],))
+    refused(w, v, HOST[v], 7410)
+
+
+@test("section 7 -t", both)
+def ranges_lists_and_exclusions(w, v):
+    g = w.guest("-t", "7320-7330,7340,7350-7352:7450-7452,~7322,~7325-7327")
+    for host, gport in ((7320, 7320), (7324, 7324), (7330, 7330),
+                        (7340, 7340), (7350, 7450), (7352, 7452)):
+        s = connect(w, v, HOST[v], host, PEER[v])
+        arrives(w, g, v, s, gport, (PEER[v],))
+    for port in (7319, 7322, 7325, 7326, 7327, 7331, 7353, 7450):
+        refused(w, v, HOST[v], port)
+
+
+@test("section 7 -t", both)
+def given_twice_both_count(w, v):
+    g = w.guest("-t", "7355", "-t", "7356:7357")
+    arrives(w, g, v, connect(w, v, HOST[v], 7355, PEER[v]), 7355, (PEER[v],))
+    arrives(w, g, v, connect(w, v, HOST[v], 7356, PEER[v]), 7357, (PEER[v],))
+
+
+@test("section 7 -t", both)
+def bound_to_one_address(w, v):
+    port = 7360 + v
+    g = w.guest("-t", f"{HOST[v]}/{port}")
+    arrives(w, g, v, connect(w, v, HOST[v], port, PEER[v]), port, (PEER[v],))
+    refused(w, v, LOOPBACK[v], port, w.net.host)
+    refused(w, 10 - v, HOST[10 - v], port)
+
+
+@test("section 7 -t", both)
+def bound_to_loopback(w, v):
+    g = w.guest("-t", f"{LOOPBACK[v]}/7361")
+    refused(w, v, HOST[v], 7361)
+    s = connect(w, v, LOOPBACK[v], 7361, where=w.net.host)
+    arrives(w, g, v, s, 7361, (GATEWAY[v],))
+
+
+@test("section 7 -t", both)
+def bound_to_an_interface(w, v):
+    g = w.guest("-t", "%v0/7362")
+    arrives(w, g, v, connect(w, v, HOST[v], 7362, PEER[v]), 7362, (PEER[v],))
+    refused(w, v, LOOPBACK[v], 7362, w.net.host)
+
+
+@test("section 7 -t", both)
+def fifty_connections_to_one_port(w, v):
+    g = w.guest("-t", "7300")
+    socks = [connect(w, v, HOST[v], 7300, PEER[v]) for _ in range(50)]
+    conns = []
+    for _ in socks:
+        c, _ = tcp.from_syn(g, 7300, v, mss=1460)
+        c.answer_syn()
+        conns.append(c)
+    by_port = {s.getsockname()[1]: s for s in socks}
+    if {c.rport for c in conns} != set(by_port):
+        raise Failure("ports differ")
+    for c in conns:
+        c.expect(ACK, ack=1)
+        by_port[c.rport].sendall(b"%05d" % c.rport)
+    for c in conns:
+        if c.read(5) != b"%05d" % c.rport:
+            raise Failure(f"{c.got} on {c}")
+
+
+@test("section 7 -t", both)
+def the_guest_may_connect_out_from_a_forwarded_port(w, v):
+    """A server that also calls out from its own port."""
+    g = w.guest("-t", "7300")
+    server = w.server(v)
+    c = tcp.Conn(g, PEER[v], server.getsockname()[1], port=7300, mss=1460)
+    c.connect()
+    w.accept(server)
+
+
+@test("section 7 -t", both)
+def a_port_that_is_taken_is_an_error_that_names_it(w, v):
+    taken = w.server(v, HOST[v], where=w.net.host)
+    port = taken.getsockname()[1]
+    p = w.start("-t", f"{HOST[v]}/{port}")
+    status = p.proc.wait(5 * SLOW)
+    lines = [x for x in p.log().splitlines() if str(port) in x]
+    if status != 1 or not lines:
+        raise Failure(f"exit status {status}: {p.log()[-300:]}")
+
+
+@test("section 7 -t")
+def all_binds_what_is_free_and_says_how_many(w):
+    taken = w.server(4, "0.0.0.0", port=7777, where=w.net.host)
+    p = w.start("-t", "all", "-u", "none")
+    p.wait_ready()
+    g = w.join(p)
+    if not any("port" in x and any(c.isdigit() for c in x)
+               for x in p.log().splitlines()):
+        raise Failure(f"no word of how many: {p.log()[-600:]}")
+    s = connect(w, 4, HOST[4], 7778, PEER[4])
+    arrives(w, g, 4, s, 7778, (PEER[4],))
+    taken.close()
+
+
+# --- UDP
+
+def delivered(g, v, sport, dport, text, seen):
+    p = g.expect(lambda p: p.udp and p.v == v and p.udp.dport == dport,
+                 "datagram for the guest")
+    if p.udp.data != text or p.src not in seen or p.udp.sport != sport:
+        raise Failure(f"{p} {p.udp.data[:40]!r}, from {seen} wanted")
+    if p.dst not in (g.addr[v], g.link_local):
+        raise Failure(f"goes to {p.dst}")
+    return p
+
+
+def exchange(w, g, v, s, addr, hport, gport, seen):
+    """From socket s to the guest's port and back, from the same address."""
+    s.sendto(b"question", (addr, hport))
+    sport = s.getsockname()[1]
+    p = delivered(g, v, sport, gport, b"question", seen)
+    g.send_udp(p.src, gport, sport, b"answer", src=p.dst)
+    data, who = s.recvfrom(100)
+    if data != b"answer" or who[:2] != (addr, hport):
+        raise Failure(f"the answer {data} comes from {who}, not from "
+                      f"{addr} port {hport}")
+
+
+@test("U5", both)
+def a_forwarded_datagram_and_its_answer(w, v):
+    g = w.guest("-u", "7500")
+    exchange(w, g, v, w.udp(v), HOST[v], 7500, 7500, (PEER[v],))
+
+
+@test("U5", both)
+def answers_leave_from_the_address_that_was_addressed(w, v):
+    """pktinfo: any address of the host, and of its loopback"""
+    second_address(w)
+    g = w.guest("-u", "7500")
+    exchange(w, g, v, w.udp(v), SECOND[v], 7500, 7500, (PEER[v],))
+    exchange(w, g, v, w.udp(v), HOST[v], 7500, 7500, (PEER[v],))
+    if v == 4:
+        s = w.udp(4, "127.0.0.1", where=w.net.host)
+        exchange(w, g, 4, s, "127.0.0.5", 7500, 7500, (GATEWAY[4],))
+
+
+@test("section 7 -u", both)
+def from_the_hosts_loopback_it_is_the_gateway_udp(w, v):
+    g = w.guest("-u", "7500")
+    s = w.udp(v, LOOPBACK[v], where=w.net.host)
+    exchange(w, g, v, s, LOOPBACK[v], 7500, 7500, (GATEWAY[v],))
+
+
+@test("section 7 -u", both)
+def a_port_leads_to_another_udp(w, v):
+    g = w.guest("-u", "7510:7610,7512-7513:7612-7613")
+    exchange(w, g, v, w.udp(v), HOST[v], 7510, 7610, (PEER[v],))
+    exchange(w, g, v, w.udp(v), HOST[v], 7513, 7613, (PEER[v],))
+
+
+@test("section 7 -u", both)
+def many_peers_of_one_port(w, v):
+    """Each gets its own answer."""
+    g = w.guest("-u", "7500")
+    peers = [w.udp(v, a) for a in (PEER[v], PEER2[v]) for _ in range(10)]
+    for i, s in enumerate(peers):
+        s.sendto(b"from %02d" % i, (HOST[v], 7500))
+    for _ in peers:
+        p = g.expect(lambda p: p.udp and p.udp.dport == 7500, "datagram")
+        g.send_udp(p.src, 7500, p.udp.sport, b"to" + p.udp.data[4:],
+                   src=p.dst)
+    for i, s in enumerate(peers):
+        data, who = s.recvfrom(100)
+        if data != b"to %02d" % i or who[:2] != (HOST[v], 7500):
+            raise Failure(f"{data} from {who} at {i}")
+
+
+@test("section 7 -u", both)
+def without_u_the_tcp_ports_are_forwarded_untranslated(w, v):
+    g = w.guest("-t", "7520,7521:7621")
+    exchange(w, g, v, w.udp(v), HOST[v], 7520, 7520, (PEER[v],))
+    exchange(w, g, v, w.udp(v), HOST[v], 7521, 7521, (PEER[v],))
+
+
+@test("section 7 -u", both)
+def with_u_only_those_are_forwarded(w, v):
+    g = w.guest("-t", "7530", "-u", "7531")
+    s = w.udp(v)
+    s.sendto(b"x", (HOST[v], 7530))
+    g.silence(lambda p: p.udp and p.udp.dport == 7530, "not forwarded")
+    exchange(w, g, v, s, HOST[v], 7531, 7531, (PEER[v],))
+
+
+@test("section 7 -u", both)
+def the_guest_may_speak_first_from_a_forwarded_port(w, v):
+    g = w.guest("-u", "7500")
+    s = w.udp(v)
+    g.send_udp(PEER[v], 7500, s.getsockname()[1], b"hello")
+    data, who = s.recvfrom(100)
+    if data != b"hello":
+        raise Failure(f"{data}")
+    s.sendto(b"hello yourself", who)
+    delivered(g, v, s.getsockname()[1], 7500, b"hello yourself", (PEER[v],))
+
+
+@test("section 7 -u", both)
+def large_forwarded_datagrams(w, v):
+    g = w.guest("-u", "7500")
+    s = w.udp(v)
+    for n in (0, 1, 1472, 9000, 60000):
+        text = bytes(i & 0xff for i in range(n))
+        s.sendto(text, (HOST[v], 7500))
+        p = delivered(g, v, s.getsockname()[1], 7500, text, (PEER[v],))
+        g.send_udp(p.src, 7500, p.udp.sport, text[::-1], src=p.dst)
+        if s.recv(65536) != text[::-1]:
+            raise Failure(f"answer of {n} bytes")
+
+
+@test("section 7 -u", both)
+def datagrams_before_there_is_a_guest_are_dropped(w, v):
+    p = w.start("-u", "7540")
+    p.wait_ready()
+    s = w.udp(v)
+    for _ in range(20):
+        s.sendto(b"early", (HOST[v], 7540))
+    g = w.join(p)
+    g.flush()
+    exchange(w, g, v, s, HOST[v], 7540, 7540, (PEER[v],))
+
+
+@test("section 7 -t", both)
+def connections_before_there_is_a_guest_do_no_harm(w, v):
+    p = w.start("-t", "7541")
+    p.wait_ready()
+    for _ in range(20):
+        s = w.sock(v, socket.SOCK_STREAM)
+        s.connect_ex((HOST[v], 7541))
+    g = w.join(p)
+    g.flush()
+    s = connect(w, v, HOST[v], 7541, PEER[v])
+    sport = s.getsockname()[1]
+    q = g.expect(lambda q: q.tcp and q.tcp.sport == sport, "SYN")
+    if not q.tcp.flags & SYN or q.tcp.flags & (ACK | RST):
+        raise Failure(str(q))
+
+
+# --- addresses on the way out
+
+@test("section 7", both)
+def no_map_gw_leads_to_the_real_gateway(w, v):
+    """A server on the gateway itself"""
+    g = w.guest("--no-map-gw")
+    local = w.server(v, LOOPBACK[v], where=w.net.host)
+    port = local.getsockname()[1]
+    c = tcp.Conn(g, GATEWAY[v], port, mss=1460)
+    c.syn()
+    c.expect(RST | ACK, ack=1, what="nobody listens on the real gateway")
+
+
+@test("section 7", both)
+def map_host_loopback_is_another_address(w, v):
+    alias = {4: "192.0.2.77", 6: "2001:db8:1::77"}[v]
+    g = w.guest("--map-host-loopback", alias)
+    local = w.server(v, LOOPBACK[v], where=w.net.host)
+    port = local.getsockname()[1]
+    tcp.Conn(g, alias, port, mss=1460).connect()
+    w.accept(local)
+
+
+@test("section 7", both)
+def map_guest_addr_is_the_hosts_own_copy(w, v):
+    """The address that guest and host share, as the host has it"""
+    alias = {4: "192.0.2.78", 6: "2001:db8:1::78"}[v]
+    g = w.guest("--map-guest-addr", alias)
+    local = w.server(v, HOST[v], where=w.net.host)
+    tcp.Conn(g, alias, local.getsockname()[1], mss=1460).connect()
+    w.accept(local)
+
+
+@test("section 7 -o", both)
+def the_source_address_of_our_sockets(w, v):
+    second_address(w)
+    g = w.guest("-o", SECOND[v])
+    server = w.server(v)
+    tcp.Conn(g, PEER[v], server.getsockname()[1], mss=1460).connect()
+    _, who = w.accept(server)
+    if who[0] != SECOND[v]:
+        raise Failure(f"TCP from {who[0]}")
+    s = w.udp(v)
+    g.send_udp(PEER[v], fresh_port(), s.getsockname()[1], b"x")
+    _, who = s.recvfrom(10)
+    if who[0] != SECOND[v]:
+        raise Failure(f"UDP from {who[0]}")
+
+
+@test("section 7", both)
+def a_guest_with_another_address_is_served(w, v):
+    """It took its own; answers go there, forwarded connections too."""
+    g = w.guest("-t", "7300", hello=False)
+    other = {4: "192.0.2.41", 6: "2001:db8:1::41"}[v]
+    g.addr[v] = other
+    server = w.server(v)
+    c = tcp.Conn(g, PEER[v], server.getsockname()[1], mss=1460)
+    c.connect()
+    s, _ = w.accept(server)
+    s.sendall(b"hello")
+    c.read(5)
+    s = connect(w, v, HOST[v], 7300, PEER[v])
+    p = g.expect(lambda p: p.tcp and p.tcp.dport == 7300, "SYN")
+    if p.dst != other:
+        raise Failure(f"SYN for {p.dst}")
+
+
+if __name__ == "__main__":
+    main()
