@@ -238,6 +238,17 @@ def refused(guest, name):
             expect_below("seconds", time.monotonic() - began, 3)
 
 
+def one_at_a_time(lab, guest, name):
+    """When a second guest comes, then it is turned away, the first stays."""
+    with check(f"{name}: a second guest is turned away"):
+        p = subprocess.run([QRAP, "5", "true"], capture_output=True, text=True,
+                           env=dict(os.environ, PASST_SOCKET=lab.socket))
+        expect("exit status", p.returncode, 1)
+        expect(f"reason in {p.stderr}", "serves another guest" in p.stderr,
+               True)
+        guest.run(f"ping -c 1 -W 5 {SERVER4}")
+
+
 def everything(lab, guest, name):
     addresses(guest, name)
     ping(guest, name)
@@ -247,6 +258,7 @@ def everything(lab, guest, name):
     dns(lab, guest, name)
     at_once(lab, guest, name)
     refused(guest, name)
+    one_at_a_time(lab, guest, name)
 
 
 def some(lab, guest, name):
