@@ -28,6 +28,7 @@ class Crowd:
         self.poll = select.epoll()
         self.handlers = {}
         self.clients, self.servers = [], []
+        self.connected = 0
         self.listeners = [lab.outside.bind(addr) for _, addr in FAMILIES]
         for listener in self.listeners:
             listener.setblocking(False)
@@ -48,8 +49,16 @@ class Crowd:
         error = s.connect_ex(listener.getsockname()[:2])
         if error not in (0, errno.EINPROGRESS):
             raise OSError(error, "connect")
-        self.watch(s, self.collect, select.EPOLLIN)
+        self.watch(s, self.connects, select.EPOLLOUT)
         return s
+
+    def connects(self, sock):
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, "connect")
+        self.connected += 1
+        self.handlers[sock.fileno()] = (sock, self.collect)
+        self.poll.modify(sock, select.EPOLLIN)
 
     def accept(self, listener):
         with contextlib.suppress(BlockingIOError):
@@ -82,6 +91,12 @@ class Crowd:
             return condition()
         wait_for(what, step, 60, 0)
 
+    def open_all(self):
+        """Serves until every connection stands, at both ends."""
+        count = len(self.clients)
+        self.until(f"{count} connections", lambda: self.connected == count
+                   and len(self.servers) == count)
+
     def echo_all(self, text):
         """Each sends something of its own, and gets just that back."""
         self.answers = {}
@@ -107,7 +122,7 @@ def crowd(lab, passt):
     idle = passt.descriptors()
     with check("3,000 connections open"):
         many = Crowd(lab, COUNT)
-        many.until("all accepted", lambda: len(many.servers) == COUNT)
+        many.open_all()
     with check("3,000 connections, each echoes"):
         many.echo_all("first")
     with check("3,000 connections, one descriptor each"):
@@ -154,7 +169,7 @@ def more_than_descriptors(lab):
     lab.attach()
     with check("beyond the limit: old connections stay, new are refused"):
         few = Crowd(lab, 200)
-        few.until("all accepted", lambda: len(few.servers) == 200)
+        few.open_all()
         refused = 0
         burst = []
         for i in range(600):

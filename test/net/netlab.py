@@ -65,6 +65,7 @@ except FileNotFoundError:
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 PR_SET_CHILD_SUBREAPER = 36
+SO_ACCEPTCON = "00010000"       # flag of listening sockets, linux/net.h
 MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 0x1000, 0x4000, 0x40000, 2
 libc = ctypes.CDLL(None, use_errno=True)
 

@@ -68,7 +68,7 @@ def iperf(lab, addr, *options):
     try:
         wait_for("iperf3 server", lambda: lab.outside.run(
             "ss", "-Hltn", "sport = 5201").strip())
-        out = json.loads(lab.guest.run("iperf3", "-c", addr, "-J", "-t", "2",
+        out = json.loads(lab.guest.run("iperf3", "-c", addr, "-J", "-t", "1",
                                        *options))
     finally:
         server.kill()
