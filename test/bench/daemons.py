@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""daemons.py - What is compared: each connects the guest to the servers.
+
+    stream    guest = tap0 == stand-in == UNIX socket == daemon = host
+    slirp     guest = tap0 (its own) == slirp4netns = host
+    veth      guest = tap0 (a veth pair) = outside, the limit of the kernel
+    relay     guest = tap0 == stand-in == stand-in == tap1 = outside, the limit
+              of the stand-in
+    host      the client runs in the host's namespace itself
+
+The namespaces are those of netlab.py, with one more link between host and
+outside for emulation. A daemon lives for one measurement: all start alike.
+
+Called by items.py and soak; calls netlab.py.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from collections import namedtuple
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))), "net"))
+
+from netlab import (B, HOST4, Lab, PASST, PR_SET_CHILD_SUBREAPER,  # noqa: E402
+                    Process, ROUTER4, SERVER4, STANDIN, TOP, call, need_root,
+                    need_tun, wait_for)
+
+EMULATE = os.path.join(TOP, os.environ.get("EMULATE", f"{B}/emulate"))
+FLOOR, RR, POUR = [f"{B}/bench/{name}" for name in ("floor", "rr", "pour")]
+SERVER_EMULATED = "198.51.100.2"
+QUEUE = 20000
+SOFT_LIMIT = 1024       # descriptors that a daemon is started with
+HARD_LIMIT = 65536      # so that peers with two for a connection can take part
+
+Link = namedtuple("Link", "delay_ms loss rate")     # round trip, 1, bit/s
+
+
+class Failed(Exception):
+    """A measurement that could not be made, with the reason."""
+
+
+def prepare(*programs):
+    """What a program needs before it makes a Site."""
+    need_root()
+    need_tun()
+    for path in (PASST, STANDIN, *programs):
+        if not os.path.exists(path):
+            sys.exit(f"{path} is missing: make benches builds it")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(ValueError, OSError):
+        hard = max(hard, HARD_LIMIT)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+
+
+def end(pid):
+    """Ends a process of ours, and those it started."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            for child in f.read().split():
+                end(int(child))
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 9)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+@contextlib.contextmanager
+def ended(process):
+    """A Popen or Process that is ended at the end."""
+    try:
+        yield process
+    finally:
+        end(process.pid)
+
+
+def cpu(pid):
+    """Seconds of processor time of a process, its threads and children."""
+    total = 0.0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+            total += int(f.read().split()[0]) / 1e9
+        with open(f"/proc/{pid}/task/{task}/children") as f:
+            total += sum(cpu(child) for child in f.read().split())
+    return total
+
+
+def soft_limit():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (SOFT_LIMIT, hard))
+
+
+class Site(Lab):
+    """The namespaces of a benchmark, and links with delay and loss."""
+
+    def build(self, *args):
+        super().build(*args)
+        self.copy = self.passt_bin
+        self.outside.ip(f"addr add {SERVER_EMULATED}/32 dev lo")
+        for ns in self.guest, self.host, self.outside:
+            # What a lossy run teaches of a peer is not for the next run.
+            ns.sysctl(net__ipv4__tcp_no_metrics_save=1)
+
+    def path(self, ns):
+        """A path to a namespace, for other programs."""
+        return f"/proc/{os.getpid()}/fd/{ns.fd}"
+
+    @contextlib.contextmanager
+    def link(self, link, seed):
+        """An emulated way from the host to SERVER_EMULATED."""
+        options = ["--delay-us", int(link.delay_ms * 500), "--loss-ppm",
+                   int(link.loss * 1e6), "--seed", seed]
+        if link.rate:
+            # One bandwidth-delay product, or 5 ms.
+            ms = max(link.delay_ms, 5)
+            options += ["--rate-bps", link.rate,
+                        "--queue-bytes", int(link.rate / 8e3 * ms)]
+        p = subprocess.Popen(
+            [EMULATE, "--tap-a", "emu0", "--tap-b", "emu0", "--netns-a",
+             self.path(self.host), "--netns-b", self.path(self.outside),
+             *map(str, options)], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        with ended(p):
+            started(p, "emulate")
+            self.outside.ip("addr add 192.0.3.1/24 dev emu0")
+            self.host.ip("addr add 192.0.3.2/24 dev emu0",
+                         f"route add {SERVER_EMULATED} via 192.0.3.1")
+            yield
+
+
+def started(p, name):
+    """Waits until a program of ours says that it is ready."""
+    line = p.stdout.readline()
+    if line != b"ready\n":
+        raise Failed(f"{name} did not start")
+
+
+class Daemon:
+    """One of the things compared.
+
+    @name: for --only and the results
+    @title: for people
+    @limit: not a peer, but what the machine could do
+    """
+
+    limit = False
+    version = ""
+
+    def __init__(self, name, title):
+        self.name, self.title = name, title
+
+    @contextlib.contextmanager
+    def up(self, site, mtu, *standin):
+        """Connects the guest. Yields the daemon's Process, None: no daemon.
+
+        @standin: options for the stand-in, if there is one
+        """
+        raise NotImplementedError
+
+    def client(self, site):
+        """The namespace that clients run in."""
+        return site.guest
+
+
+class Stream(Daemon):
+    """passt, or another that speaks what qemu's stream socket does."""
+
+    def __init__(self, name, title, path):
+        super().__init__(name, title)
+        self.path = path
+        self.version = version(path)
+
+    @contextlib.contextmanager
+    def up(self, site, mtu, *standin):
+        # Ours was copied to where nobody may read it.
+        site.passt_bin = site.copy if self.path == PASST else self.path
+        with ended(site.passt("-m", str(mtu), preexec_fn=soft_limit)) as p:
+            wait_for("daemon to listen", lambda: accepts(p.pid, site.socket),
+                     step=0.005)
+            with ended(site.attach("--offload", *standin, mtu=mtu,
+                                   configure=False)):
+                site.guest.ip(f"addr add {HOST4}/24 dev tap0",
+                              f"route add default via {ROUTER4}")
+                yield p
+
+
+def accepts(pid, path):
+    """Whether the UNIX socket @path is listening."""
+    with open(f"/proc/{pid}/net/unix") as f:
+        return any(line.endswith(f" {path}\n") and
+                   line.split()[3] == "00010000" for line in f)
+
+
+class Slirp(Daemon):
+    """Does not raise its limit of descriptors: it is started with enough."""
+
+    def __init__(self):
+        super().__init__("slirp4netns", "slirp4netns")
+        self.version = version("slirp4netns")
+
+    @contextlib.contextmanager
+    def up(self, site, mtu, *standin):
+        ready, tell = os.pipe()
+        p = site.host.spawn("slirp4netns", "-c", "-m", str(mtu), "-r",
+                            str(tell), "--netns-type=path",
+                            site.path(site.guest), "tap0",
+                            pass_fds=[tell],
+                            stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+        os.close(tell)
+        with ended(p), open(ready, "rb") as f:
+            if not f.read(1):
+                raise Failed("slirp4netns did not start")
+            site.guest.ip(f"link set tap0 txqueuelen {QUEUE}")
+            yield Process(p.pid)
+
+
+class Veth(Daemon):
+    limit = True
+
+    def __init__(self):
+        super().__init__("veth", "kernel veth")
+
+    @contextlib.contextmanager
+    def up(self, site, mtu, *standin):
+        site.guest.ip(f"link add tap0 mtu {mtu} type veth peer name tap1 "
+                      f"mtu {mtu} netns {site.path(site.outside)}")
+        try:
+            direct(site, "tap1")
+            yield None
+        finally:
+            site.guest.ip("link del tap0")
+
+
+class Relay(Daemon):
+    limit = True
+
+    def __init__(self):
+        super().__init__("relay", "stand-in alone")
+
+    @contextlib.contextmanager
+    def up(self, site, mtu, *standin):
+        ends = socket.socketpair()
+        with contextlib.ExitStack() as stack:
+            for ns, name, end_, more in (
+                    (site.guest, "tap0", ends[0], standin),
+                    (site.outside, "tap1", ends[1], ())):
+                mac = f"02:00:00:00:00:0{name[-1]}"
+                p = ns.spawn(STANDIN, "--fd", str(end_.fileno()),
+                             "--tap", name, "--mtu", str(mtu), "--offload",
+                             "--mac", mac, *more, pass_fds=[end_.fileno()],
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                stack.enter_context(ended(p))
+                started(p, "stand-in")
+                end_.close()
+            direct(site, "tap1")
+            yield None
+
+
+class Host(Daemon):
+    limit = True
+
+    def __init__(self):
+        super().__init__("host", "host itself")
+
+    @contextlib.contextmanager
+    def up(self, site, mtu, *standin):
+        yield None
+
+    def client(self, site):
+        return site.host
+
+
+def direct(site, outer):
+    """Addresses for a guest whose tap0 leads outside without a host."""
+    site.outside.ip(f"addr add 192.0.4.1/24 dev {outer}",
+                    f"link set {outer} up")
+    site.guest.ip("addr add 192.0.4.2/24 dev tap0", "link set tap0 up",
+                  "route add default via 192.0.4.1")
+
+
+def version(path):
+    """The first line of PROGRAM --version, or nothing."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        out = subprocess.run([path, "--version"], capture_output=True,
+                             text=True, timeout=10)
+        lines = (out.stdout or out.stderr).splitlines()
+        return lines[0].strip() if lines else ""
+    return ""
+
+
+def run_json(ns, *cmd, timeout):
+    """Runs a program that prints JSON. Returns it."""
+    try:
+        return json.loads(ns.run(*map(str, cmd), timeout=timeout))
+    except subprocess.TimeoutExpired:
+        raise Failed(f"no end within {timeout} s") from None
+    except AssertionError as e:
+        raise Failed(str(e)) from None
+
+
+@contextlib.contextmanager
+def iperf_server(site):
+    """One run's server, on every address outside."""
+    with ended(site.outside.spawn("iperf3", "-s", "-1",
+                                  stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)) as p:
+        wait_for("iperf3 server", lambda: listening(p.pid, 5201), step=0.005)
+        yield
+
+
+def listening(pid, port):
+    """Whether somebody listens on a TCP port in the namespace of a process."""
+    for family in "tcp", "tcp6":
+        with open(f"/proc/{pid}/net/{family}") as f:
+            if any(line.split()[1].endswith(f":{port:04X}") and
+                   line.split()[3] == "0A" for line in f):
+                return True
+    return False
+
+
+def iperf(site, ns, way, seconds, addr=SERVER4, *options):
+    """One iperf3 run. Returns (bit/s, bytes), as received."""
+    with iperf_server(site):
+        out = run_json(ns, "iperf3", "-c", addr, "-J", "-t", seconds,
+                       *(["-R"] if way == "in" else []), *options,
+                       timeout=seconds + 30)
+    if "error" in out:
+        raise Failed(f"iperf3: {out['error']}")
+    received = out["end"]["sum_received"]
+    return received["bits_per_second"], received["bytes"]

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""items.py - What is measured: each item once for each daemon and round.
+
+An item has a name, metrics, and measure(site, daemon, seconds, round), which
+returns a value for each metric that makes sense for that daemon.
+
+Called by run; calls daemons.py.
+"""
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import time
+from collections import namedtuple
+
+from daemons import (FLOOR, Failed, Host, Link, RR, Relay, SERVER4,
+                     SERVER_EMULATED, Slirp, Stream, Veth, cpu, ended, iperf,
+                     run_json, started)
+
+PORT = 7000
+WAYS = {"out": "guest to server", "in": "server to guest"}
+MTUS = (1500, 65520)
+# Bytes of a frame in the floor: what these MTUs leave, and fills the buffer.
+FLOOR_PAYLOAD = {1500: 1460, 65520: 65466}
+LOSS = 1000             # of a million frames
+
+# @better: +1 more is better, -1 less, 0 no ratio makes sense
+Metric = namedtuple("Metric", "key title unit better")
+
+
+@contextlib.contextmanager
+def one_cpu():
+    """What is started meanwhile shares one processor, the last."""
+    everything = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(everything)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, everything)
+
+
+@contextlib.contextmanager
+def rr_server(site, addr=SERVER4):
+    with ended(site.outside.spawn(RR, "serve", addr, str(PORT),
+                                  stdout=subprocess.PIPE)) as p:
+        started(p, "rr")
+        yield
+
+
+class Item:
+    """@kinds: classes of daemons it makes sense for"""
+
+    kinds = (Stream, Slirp, Veth)
+    peers = True        # all of them; else ours and the reference only
+
+    def __init__(self, name, title, metrics):
+        self.name, self.title, self.metrics = name, title, metrics
+
+    def fits(self, daemon):
+        return isinstance(daemon, self.kinds)
+
+
+class Floor:
+    """Stands among the daemons: the bare loop that only copies and sums."""
+
+    limit = True
+    name, title, version = "floor", "copy-and-sum loop", ""
+
+
+class Tcp(Item):
+    """iperf3 for a while, and what the daemon used meanwhile."""
+
+    def __init__(self, way, mtu):
+        super().__init__(
+            f"tcp-{way}-{mtu}", f"TCP {WAYS[way]}, MTU {mtu}",
+            [Metric("gbps", "throughput", "Gbit/s", +1),
+             Metric("cpu", "daemon's CPU", "s/GB", -1)])
+        self.way, self.mtu = way, mtu
+        self.kinds = (Stream, Slirp, Veth, Relay, Floor)
+
+    def measure(self, site, daemon, seconds, seed):
+        if isinstance(daemon, Floor):
+            return self.floor(site, seconds)
+        with daemon.up(site, self.mtu) as p:
+            return timed(p, lambda: iperf(site, site.guest, self.way,
+                                          seconds))
+
+    def floor(self, site, seconds):
+        out = run_json(site.host, FLOOR, self.way, FLOOR_PAYLOAD[self.mtu],
+                       int(seconds * 1000), "--addr", SERVER4, "--netns",
+                       site.path(site.outside), timeout=seconds + 30)
+        return {"gbps": out["bytes"] * 8e-9 / out["seconds"],
+                "cpu": out["cpu"] / out["bytes"] * 1e9}
+
+
+def timed(p, transfer):
+    """Gbit/s of a transfer, and CPU seconds per GB of a process."""
+    before = cpu(p.pid) if p else 0
+    rate, count = transfer()
+    result = {"gbps": rate / 1e9}
+    if p and count:
+        result["cpu"] = (cpu(p.pid) - before) / count * 1e9
+    return result
+
+
+class Lossy(Item):
+    """Frames with data get lost between guest and daemon."""
+
+    def __init__(self, way, mtu):
+        super().__init__(
+            f"loss-{way}-{mtu}",
+            f"TCP {WAYS[way]}, MTU {mtu}, 0.1 % of frames lost",
+            [Metric("gbps", "throughput", "Gbit/s", +1)])
+        self.way, self.mtu = way, mtu
+        self.kinds = (Stream, Relay)
+
+    def measure(self, site, daemon, seconds, seed):
+        with daemon.up(site, self.mtu, f"--drop-{self.way}", str(LOSS),
+                       "--seed", str(seed + 1)):
+            rate, _ = iperf(site, site.guest, self.way, seconds)
+            return {"gbps": rate / 1e9}
+
+
+class Bbr(Item):
+    """BBR as the guest's congestion control."""
+
+    def __init__(self, mtu):
+        super().__init__(
+            f"bbr-out-{mtu}", f"TCP {WAYS['out']}, MTU {mtu}, BBR",
+            [Metric("gbps", "throughput", "Gbit/s", +1)])
+        self.mtu = mtu
+        self.kinds = (Stream, Veth, Relay)
+
+    def measure(self, site, daemon, seconds, seed):
+        with daemon.up(site, self.mtu) as p:
+            rate = timed(p, lambda: iperf(site, site.guest, "out", seconds,
+                                          SERVER4, "-C", "bbr"))["gbps"]
+            return {"gbps": rate}
+
+
+class Ask(Item):
+    """One request after another, everything on one processor."""
+
+    def __init__(self, mode, title):
+        super().__init__(
+            mode, title, [Metric("p50", "median", "us", -1),
+                          Metric("p99", "99 of 100 within", "us", -1),
+                          Metric("rate", "rate", "/s", +1)])
+
+    def measure(self, site, daemon, seconds, seed):
+        with one_cpu(), daemon.up(site, 65520), rr_server(site):
+            return asked(site, self.name, seconds)
+
+
+def asked(site, mode, seconds):
+    out = run_json(site.guest, RR, mode, SERVER4, PORT, int(seconds * 1000),
+                   timeout=seconds + 30)
+    return {"p50": out["p50"], "p99": out["p99"],
+            "rate": out["count"] / out["seconds"]}
+
+
+class Load(Item):
+    """Requests beside a bulk transfer, on all processors."""
+
+    def __init__(self):
+        super().__init__(
+            "load", "request-response beside a bulk transfer",
+            [Metric("idle", "median, nothing else", "us", -1),
+             Metric("out", f"median, {WAYS['out']}", "us", -1),
+             Metric("in", f"median, {WAYS['in']}", "us", -1)])
+
+    def measure(self, site, daemon, seconds, seed):
+        with daemon.up(site, 65520), rr_server(site):
+            result = {"idle": asked(site, "rr", seconds)["p50"]}
+            for way in WAYS:
+                result[way] = self.beside(site, way, seconds)
+        return result
+
+    def beside(self, site, way, seconds):
+        options = ["-R"] if way == "in" else []
+        with ended(site.outside.spawn(
+                "iperf3", "-s", stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL)):
+            time.sleep(0.1)
+            with ended(site.guest.spawn(
+                    "iperf3", "-c", SERVER4, "-t", "60", *options,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)):
+                time.sleep(0.5)
+                return asked(site, "rr", seconds)["p50"]
+
+
+class Idle(Item):
+    def __init__(self):
+        super().__init__("idle", "at rest, a guest attached",
+                         [Metric("rss", "resident memory", "MB", -1),
+                          Metric("data", "data segment", "MB", -1)])
+        self.kinds = (Stream, Slirp)
+
+    def measure(self, site, daemon, seconds, seed):
+        with daemon.up(site, 65520) as p:
+            time.sleep(0.5)
+            return {"rss": memory(p, "VmRSS") / 1e6,
+                    "data": memory(p, "VmData") / 1e6}
+
+
+def memory(p, field):
+    """Bytes."""
+    return int(p.status(field).split()[0]) * 1024
+
+
+class Hold(Item):
+    """Many connections: opened, each echoes, closed by the server."""
+
+    def __init__(self, count):
+        super().__init__(
+            "hold", f"{count:,} connections at once",
+            [Metric("opened", "opened", "", 0),
+             Metric("echoed", "of these echoed", "", 0),
+             Metric("rate", "opening rate", "/s", +1),
+             Metric("rss", "resident memory, each", "bytes", -1),
+             Metric("data", "data segment, each", "bytes", -1),
+             Metric("fds", "descriptors, each", "", -1),
+             Metric("rss_after", "resident memory left behind", "kB", 0),
+             Metric("fds_after", "descriptors left behind", "", 0)])
+        self.count = count
+
+    def measure(self, site, daemon, seconds, seed):
+        with one_cpu(), daemon.up(site, 65520) as p, rr_server(site):
+            with ended(site.guest.spawn(
+                    RR, "hold", SERVER4, str(PORT), str(self.count),
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    text=True)) as client:
+                return self.story(p, client)
+
+    def story(self, p, client):
+        before = Footprint(p)
+        opened = step(client, None)
+        well = opened["well"]
+        result = {"opened": well, "rate": well / opened["seconds"]}
+        if p and well:
+            held = Footprint(p)
+            for key in "rss", "data", "fds":
+                result[key] = held.above(before, key) / well
+        result["echoed"] = step(client, "echo")["well"]
+        step(client, "close")
+        if p:
+            after = self.settled(p, before)
+            result["rss_after"] = after.above(before, "rss") / 1e3
+            result["fds_after"] = after.above(before, "fds")
+        return result
+
+    def settled(self, p, before):
+        """What is left, once it shrinks no more: at most 5 s."""
+        for _ in range(10):
+            time.sleep(0.5)
+            after = Footprint(p)
+            if after.fds <= before.fds:
+                break
+        return after
+
+
+class Footprint:
+    def __init__(self, p):
+        if p:
+            self.rss, self.data = memory(p, "VmRSS"), memory(p, "VmData")
+            self.fds = p.descriptors()
+
+    def above(self, other, key):
+        return getattr(self, key) - getattr(other, key)
+
+
+def step(client, command, timeout=90):
+    """Tells 'rr hold' what to do, None: it began by itself. Returns JSON."""
+    if command:
+        client.stdin.write(command + "\n")
+        client.stdin.flush()
+    if not select.select([client.stdout], [], [], timeout)[0]:
+        raise Failed(f"rr hold: no answer within {timeout} s")
+    line = client.stdout.readline()
+    if not line:
+        raise Failed("rr hold ended")
+    return json.loads(line)
+
+
+class Emulated(Item):
+    """iperf3 over a link with delay, loss and a rate, behind the host."""
+
+    peers = False
+
+    def __init__(self, way, link):
+        rate = f"{link.rate / 1e9:g}g" if link.rate else "none"
+        super().__init__(
+            f"emulate-{way}-{link.delay_ms}ms-{link.loss * 100:g}%-{rate}",
+            f"TCP {WAYS[way]}, {link.delay_ms} ms, {link.loss:.2%} loss, "
+            f"rate {rate}", [Metric("gbps", "throughput", "Gbit/s", +1)])
+        self.way, self.link = way, link
+        self.kinds = (Stream, Host)
+
+    def measure(self, site, daemon, seconds, seed):
+        with site.link(self.link, seed + 1), daemon.up(site, 65520):
+            rate, _ = iperf(site, daemon.client(site), self.way, seconds,
+                            SERVER_EMULATED)
+            return {"gbps": rate / 1e9}
+
+
+DELAYS, LOSSES, RATES = (0, 1, 10, 50), (0, 1e-4, 1e-3, 1e-2), (None, 10**9)
+QUICK_LINKS = (Link(0, 0, None), Link(10, 1e-3, None), Link(10, 0, 10**9))
+
+
+def links(quick):
+    if quick:
+        return QUICK_LINKS
+    return [Link(delay, loss, rate) for rate in RATES for delay in DELAYS
+            for loss in LOSSES]
+
+
+def items(quick=False, count=15000):
+    """All of them, in the order of the report."""
+    both = [(way, mtu) for mtu in MTUS for way in WAYS]
+    return [*(Tcp(*x) for x in both),
+            Ask("rr", "TCP request-response, on one CPU"),
+            Ask("crr", "connect, request, response, on one CPU"),
+            Hold(count), Idle(), Load(), *(Lossy(*x) for x in both),
+            *(Bbr(mtu) for mtu in MTUS),
+            *(Emulated(way, link) for link in links(quick) for way in WAYS)]

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""report.py - What was found, as figures: medians, ratios, what had to be
+shown; and as a text table.
+
+Called by run and page.py with the results as they are in results.json.
+"""
+
+from collections import namedtuple
+from statistics import median
+
+OURS = "passt"
+
+# What had to be shown. @good: True, False; None: was not measured.
+Verdict = namedtuple("Verdict", "text found good")
+
+
+def short(x):
+    """A figure with three digits that count."""
+    if x is None:
+        return "-"
+    if abs(x) >= 1000:
+        return f"{x:,.0f}"
+    digits = 0 if abs(x) >= 100 else 1 if abs(x) >= 10 else 2
+    return f"{x:.{digits}f}"
+
+
+def reference(data):
+    """The daemon that ratios are to: the first after ours that is a peer."""
+    for d in data["daemons"]:
+        if d["name"] != OURS and not d["limit"]:
+            return d["name"]
+    return None
+
+
+def values(data, item, daemon, key):
+    """Those of all rounds, in order, None where there is none."""
+    rounds = data["values"].get(item, {}).get(daemon, [])
+    return [r.get(key) for r in rounds]
+
+
+def middle(data, item, daemon, key):
+    """The median, None: never measured."""
+    found = [v for v in values(data, item, daemon, key) if v is not None]
+    return median(found) if found else None
+
+
+def ratio(data, item, daemon, key, to=None, to_item=None):
+    """Median of the ratios in each round, to another daemon or item."""
+    pairs = zip(values(data, item, daemon, key),
+                values(data, to_item or item, to or daemon, key))
+    found = [a / b for a, b in pairs if a is not None and b]
+    return median(found) if found else None
+
+
+def slowest(data, item, daemon, key):
+    """The least of all rounds, as part of the median."""
+    found = [v for v in values(data, item, daemon, key) if v is not None]
+    return min(found) / median(found) if found and median(found) else None
+
+
+def errors(data):
+    """(item, daemon, round, why) of what failed."""
+    return [(item, daemon, n + 1, r["error"])
+            for item, by in data["values"].items()
+            for daemon, rounds in by.items()
+            for n, r in enumerate(rounds) if "error" in r]
+
+
+#
+# What had to be shown.
+#
+
+def at_least(text, found, limit, unit="x"):
+    return Verdict(f"{text} at least {limit}{unit}", show(found, unit),
+                   None if found is None else found >= limit)
+
+
+def at_most(text, found, limit, unit="x"):
+    return Verdict(f"{text} at most {limit}{unit}", show(found, unit),
+                   None if found is None else found <= limit)
+
+
+def show(found, unit):
+    return "-" if found is None else f"{short(found)}{unit}"
+
+
+def verdicts(data):
+    """What issue and DESIGN ask of a run like this, and what was found."""
+    ref = reference(data)
+    found = []
+    for item in data["items"]:
+        name, title = item["name"], item["title"]
+        if name.startswith("tcp-"):
+            found += bulk(data, name, title, ref)
+        elif name.startswith("loss-"):
+            found.append(at_least(
+                f"{title}: of that without loss", ratio(
+                    data, name, OURS, "gbps",
+                    to_item="tcp-" + name.removeprefix("loss-")), 0.5))
+        elif name.startswith("bbr-"):
+            found.append(at_least(
+                f"{title}: of cubic's throughput", ratio(
+                    data, name, OURS, "gbps",
+                    to_item="tcp-" + name.removeprefix("bbr-")), 0.7))
+    found += asked(data, ref) + held(data, ref) + matrix_verdicts(data)
+    measured = {item["name"] for item in data["items"]}
+    return [v for v in found if v.good is not None or measured]
+
+
+def bulk(data, name, title, ref):
+    rate = ratio(data, name, OURS, "gbps", ref)
+    limit = ratio(data, name, OURS, "gbps", "relay")
+    enough = None if rate is None else rate >= 1.25 or (limit or 0) >= 0.8
+    found = f"{show(rate, 'x')}, {show(limit, 'x')} of the relay"
+    return [
+        Verdict(f"{title}: throughput at least 1.25x, or 0.8x of the relay",
+                found, enough),
+        at_most(f"{title}: CPU", ratio(data, name, OURS, "cpu", ref), 0.75),
+        at_most(f"{title}: CPU, of the floor's",
+                ratio(data, name, OURS, "cpu", "floor"), 1.25),
+        at_least(f"{title}: slowest round, of the median",
+                 slowest(data, name, OURS, "gbps"), 0.8)]
+
+
+def asked(data, ref):
+    names = {item["name"] for item in data["items"]}
+    found = []
+    if "rr" in names:
+        found.append(at_most("request-response: median latency",
+                             ratio(data, "rr", OURS, "p50", ref), 0.7))
+    if "crr" in names:
+        found.append(at_least("connect, request, response: rate",
+                              ratio(data, "crr", OURS, "rate", ref), 1.5))
+    if "load" in names:
+        for way in "out", "in":
+            loaded = [b / a for a, b in zip(
+                values(data, "load", OURS, "idle"),
+                values(data, "load", OURS, way)) if a and b]
+            found.append(at_most(
+                f"request beside a transfer {way}, of that alone",
+                median(loaded) if loaded else None, 3))
+    if "idle" in names:
+        found.append(at_most("at rest: resident memory",
+                             middle(data, "idle", OURS, "rss"), 2, " MB"))
+    return found
+
+
+def held(data, ref):
+    def mine(key):
+        return middle(data, "hold", OURS, key)
+
+    hold = [i for i in data["items"] if i["name"] == "hold"]
+    if not hold or mine("opened") is None:
+        return []
+    title = hold[0]["title"]
+    return [
+        Verdict(f"{title}: every one echoes",
+                f"{short(mine('opened'))} opened, {short(mine('echoed'))} "
+                "echoed", mine("opened") == mine("echoed") and
+                f"{mine('opened'):,.0f} " in title),
+        at_most(f"{title}: descriptors each", mine("fds"), 1.01, ""),
+        at_most(f"{title}: resident memory each", mine("rss"), 1024, " bytes"),
+        at_least(f"{title}: opening rate",
+                 ratio(data, "hold", OURS, "rate", ref), 1.5),
+        at_most(f"{title}: descriptors left behind", mine("fds_after"), 0, ""),
+        at_most(f"{title}: memory left behind", mine("rss_after"), 256, " kB")]
+
+
+def cells(data, way):
+    """(link, item name) of the matrix, one direction."""
+    return [(item["link"], item["name"]) for item in data["items"]
+            if item.get("link") and item["way"] == way]
+
+
+def matrix_verdicts(data):
+    found = []
+    for way, title in (("out", "guest to server"), ("in", "server to guest")):
+        parts = [ratio(data, name, OURS, "gbps", "host")
+                 for _, name in cells(data, way)]
+        parts = [p for p in parts if p is not None]
+        if parts:
+            good = sum(p >= 0.9 for p in parts)
+            found.append(Verdict(
+                f"every emulated link, {title}: at least 0.9x of the host's "
+                "own", f"{good} of {len(parts)} links, least "
+                f"{short(min(parts))}x", good == len(parts)))
+    return found
+
+
+#
+# The table.
+#
+
+WIDTH, CELL = 36, 16
+
+
+def text(data):
+    m = data["machine"]
+    lines = [f"{m['time']}, commit {m['commit']}, Linux {m['kernel']}, "
+             f"{m['cpus']} x {m['cpu']}, load {m['load']}; median of "
+             f"{data['rounds']}, ratio to the reference, *"]
+    for d in data["daemons"]:
+        mark = "*" if d["name"] == reference(data) else ""
+        lines.append(f"  {d['name'] + mark:<12} {d['title']}")
+    lines += ["", *table(data), "", *matrix(data)]
+    for v in verdicts(data):
+        mark = {True: "met", False: "NOT MET", None: "?"}[v.good]
+        lines.append(f"{mark:<8} {v.text}: {v.found}")
+    lines += [f"failed: {item} {daemon} round {n}: {why}"
+              for item, daemon, n, why in errors(data)]
+    return "\n".join(lines)
+
+
+def table(data):
+    """Lines: an item a block, a metric a line, a daemon a column."""
+    columns = [d["name"] for d in data["daemons"]
+               if any(d["name"] in data["values"][i["name"]]
+                      for i in data["items"] if not i.get("link"))]
+    ref = reference(data)
+    yield " " * WIDTH + "".join(
+        f"{name + ('*' if name == ref else ''):>{CELL}}" for name in columns)
+    for item in data["items"]:
+        if item.get("link") or not data["values"][item["name"]]:
+            continue
+        yield item["title"]
+        for m in item["metrics"]:
+            label = f"  {m['title']}" + (f", {m['unit']}" if m["unit"] else "")
+            yield f"{label:<{WIDTH}}" + "".join(
+                cell(data, item["name"], name, m, ref) for name in columns)
+
+
+def cell(data, item, daemon, m, ref):
+    """Median and ratio, CELL wide."""
+    value = middle(data, item, daemon, m["key"])
+    if value is None:
+        return f"{'-':>{CELL - 8}}" + " " * 8
+    part = (ratio(data, item, daemon, m["key"], ref)
+            if daemon != ref and m["better"] else None)
+    return f"{short(value):>{CELL - 8}}" + (
+        f" {short(part) + 'x':<7}" if part is not None else " " * 8)
+
+
+def matrix(data):
+    """Lines: the emulated links, ours as part of the host's own."""
+    peer = reference(data)
+    for way, title in (("out", "guest to server"), ("in", "server to guest")):
+        if not any(data["values"].get(name) for _, name in cells(data, way)):
+            continue
+        yield (f"Emulated links, TCP {title}: Mbit/s of the host itself; part "
+               f"that {OURS} reaches, {peer}")
+        for link, name in cells(data, way):
+            host = middle(data, name, "host", "gbps")
+            parts = [show(ratio(data, name, d, "gbps", "host"), "x")
+                     for d in (OURS, peer)]
+            yield (f"  {link['delay_ms']:>3} ms  loss {link['loss']:<7.2%} "
+                   f"{'1 Gbit/s' if link['rate'] else 'no rate':<9}"
+                   f"{short(host and host * 1e3):>8}{parts[0]:>9}"
+                   f"{parts[1]:>9}")
+        yield ""
