@@ -96,7 +96,7 @@ bench: benches
 units: $(UNITS)
 
 check: $(UNITS)
-	@for t in $(UNITS); do ./$$t || exit 1; done
+	@for t in $(abspath $(UNITS)); do $$t || exit 1; done
 
 install: all
 	install -D -m 755 $B/passt $(DESTDIR)$(BINDIR)/passt

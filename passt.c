@@ -90,7 +90,7 @@ static int watch(int epfd, int fd, uint32_t events, enum event_type type)
 	return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
-/* show_counters() - Those that are not zero, on one line each part */
+/* show_counters() - Those that are not zero, also for who wants quiet */
 static void show_counters(const struct passt *p)
 {
 	const struct {
@@ -105,12 +105,13 @@ static void show_counters(const struct passt *p)
 	};
 	unsigned int i, j;
 
-	info("counters: flows %u", p->flows.used);
+	log_msg(LOG_NOTICE, "counters: flows %u", p->flows.used);
 	for (i = 0; i < ARRAY_SIZE(part); i++) {
 		for (j = 0; j < part[i].n; j++) {
 			if (part[i].count[j])
-				info("counters: %s %llu", part[i].name[j],
-				     (unsigned long long)part[i].count[j]);
+				log_msg(LOG_NOTICE, "counters: %s %llu",
+					part[i].name[j],
+					(unsigned long long)part[i].count[j]);
 		}
 	}
 }
@@ -143,7 +144,7 @@ static void guest_down(struct passt *p, int error)
 {
 	if (error == -ECONNRESET || error == -EPIPE)
 		info("guest disconnected");
-	else
+	else if (error != -EPROTO)	/* the link has said what was wrong */
 		warn("guest's link closed: %s", strerror(-error));
 
 	tcp_guest_gone(&p->tcp);
@@ -159,6 +160,13 @@ static void guest_accept(struct passt *p, uint64_t now)
 {
 	int fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+		fd = accept_last(p->listener, &p->spare);
+		if (fd >= 0)
+			close(fd);
+		p->spare = spare_open();
+		return;
+	}
 	if (fd < 0)
 		return;
 	if (!link_up(&p->stream.link)) {
@@ -287,11 +295,11 @@ static bool pass_end(struct passt *p, uint64_t now)
 	if (!link_up(l))
 		return false;
 
-	tcp_pass_end(&p->tcp);
+	tcp_pass_end(&p->tcp, now);
 	rc = link_flush(l);
 	if (rc > 0) {
 		more = tcp_resume(&p->tcp, now);
-		tcp_pass_end(&p->tcp);
+		tcp_pass_end(&p->tcp, now);
 		rc = link_flush(l);
 	}
 	if (rc < 0)
@@ -320,6 +328,8 @@ static void loop(struct passt *p)
 			       ev, EVENTS,
 			       more ? 0 : timers_wait(&p->timers, now_ms()));
 		now = now_ms();
+		if (p->stream.link.more)	/* left by the last pass */
+			guest_frames(p, now);
 		for (i = 0; i < n; i++)
 			on_event(p, &ev[i], now);
 		while ((timer = timers_expire(&p->timers, now)))
@@ -395,8 +405,8 @@ static void forward_map(struct passt *p)
 	m->scope = c->ifindex;
 }
 
-/* connect_parts() - Each part learns what it works with */
-static void connect_parts(struct passt *p)
+/* connect_parts() - Each part learns what it works with; 0 or -ENOMEM */
+static int connect_parts(struct passt *p)
 {
 	struct lease *lease = &p->conf.lease;
 	struct link *l = &p->stream.link;
@@ -414,8 +424,9 @@ static void connect_parts(struct passt *p)
 	p->udp.icmp = p->tcp.icmp = &p->icmp;
 	p->tcp.mtu = lease->mtu ? lease->mtu : CONF_MTU;
 	icmp_init(&p->icmp);
-	udp_init(&p->udp);
 	tcp_init(&p->tcp);
+	p->spare = spare_open();
+	return udp_init(&p->udp);
 }
 
 /* failed() - A step of start-up failed */
@@ -468,7 +479,6 @@ static int open_socket(struct passt *p)
 {
 	char *path = p->conf.socket_path, used[sizeof(p->conf.socket_path)];
 
-	p->listener = -1;
 	if (p->conf.fd >= 0)
 		return 0;
 
@@ -496,7 +506,6 @@ static int open_files(struct passt *p)
 	const char *log = p->conf.log_file;
 	int rc;
 
-	p->pid_fd = -1;
 	if (pid) {
 		p->pid_fd = open(pid, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC,
 				 0644);
@@ -591,18 +600,42 @@ static int background(struct passt *p)
 	return 0;
 }
 
-/* finish() - Leave nothing behind that we can remove */
+/* finish() - Reset the peers, and leave nothing behind that we can remove */
 static void finish(struct passt *p)
 {
+	if (p->flows.slots) {
+		tcp_guest_gone(&p->tcp);
+		udp_guest_gone(&p->udp);
+		icmp_guest_gone(&p->icmp);
+	}
 	if (p->listener >= 0)
 		unlink(p->conf.socket_path);
-	if (p->conf.pid_file)
+	if (p->pid_fd >= 0)
 		unlink(p->conf.pid_file);
 	if (p->conf.pcap)
 		pcap_close(&p->pcap);
 	link_close(&p->stream.link);
 	fwd_free(&p->fwd);
+	udp_free(&p->udp);
+	tcp_free(&p->tcp);
 	flow_table_free(&p->flows);
+}
+
+/* prepare() - All that can fail, up to a process that is ready; 0 or -1 */
+static int prepare(struct passt *p)
+{
+	p->listener = p->pid_fd = p->pcap.fd = -1;
+	timers_init(&p->timers, now_ms());
+	if (connect_parts(p))
+		return failed("start", ENOMEM);
+	if (open_all(p) || sandbox_drop_root(p->conf.uid, p->conf.gid) ||
+	    sandbox_lock())
+		return -1;
+
+	conf_print(&p->conf);
+	if (p->conf.icmp)
+		icmp_check_allowed(&p->icmp);
+	return 0;
 }
 
 /* start() - From the command line to the first pass; 0 or -1, error shown */
@@ -613,17 +646,10 @@ static int start(struct passt *p)
 
 	sandbox_close_fds(p->conf.fd);
 	forward_map(p);
-	timers_init(&p->timers, now_ms());
-	connect_parts(p);
-	if (open_all(p) || sandbox_drop_root(p->conf.uid, p->conf.gid) ||
-	    sandbox_lock())
+	if (prepare(p) || background(p) || open_signals(p)) {
+		finish(p);
 		return -1;
-
-	conf_print(&p->conf);
-	if (p->conf.icmp)
-		icmp_check_allowed(&p->icmp);
-	if (background(p) || open_signals(p))
-		return -1;
+	}
 	if (p->conf.fd >= 0)
 		guest_up(p, p->conf.fd, now_ms());
 	return 0;
@@ -645,6 +671,7 @@ int main(int argc, char **argv)
 	if (conf_check(&p.conf) == CONF_WRONG || start(&p))
 		return EXIT_FAILURE;
 
+	p.quit = p.conf.fd >= 0 && !link_up(&p.stream.link);
 	loop(&p);
 	finish(&p);
 	return EXIT_SUCCESS;

@@ -35,6 +35,7 @@ enum timer_type {
  *		are not looked at then, and what they hold stays in the kernel
  * @listener:	socket where guests connect, -1: none
  * @signals:	signalfd
+ * @spare:	a descriptor to give up when there are no more, -1: none
  * @pid_fd:	pid file, open since before root was given up, -1: none
  * @stats_due:	ms: when counters may be shown next
  * @quit:	leave the loop
@@ -52,7 +53,7 @@ struct passt {
 	struct udp udp;
 	struct icmp icmp;
 	int epfd, epfd_link;
-	int listener, signals, pid_fd;
+	int listener, signals, spare, pid_fd;
 	uint64_t stats_due;
 	bool quit;
 };

@@ -6,8 +6,6 @@
  * forwarding, tap.c and icmp.c.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -70,11 +68,13 @@ static void set_timer(struct tcp *t, struct tcp_flow *f)
 {
 	struct timer *timer = &f->flow.timer;
 	struct tcp_conn *c = &f->conn;
+	uint64_t due = c->timer == TIMER_NONE ? UINT64_MAX : c->deadline;
 
-	if (c->timer == TIMER_NONE)
-		return;
-	if (!timer_armed(timer) || c->deadline < timer->expires)
-		timer_arm(t->timers, timer, c->deadline);
+	if (c->ack_due && c->ack_due < due)
+		due = c->ack_due;
+	if (due != UINT64_MAX &&
+	    (!timer_armed(timer) || due < timer->expires))
+		timer_arm(t->timers, timer, due);
 }
 
 /* challenge() - ACK as RFC 5961 wants it, while there is budget */
@@ -106,7 +106,7 @@ static void end(struct tcp *t, struct tcp_flow *f)
 
 	if (todo & TODO_RST_GUEST)
 		tcp_out_rst(t, f);
-	else if (todo & TODO_ACK)
+	else if (todo & TODO_ACK && !(todo & TODO_RST_PEER))
 		tcp_out_flags(t, f, 0, f->conn.snd_nxt);
 	remove_flow(t, f, todo & TODO_RST_PEER);
 }
@@ -122,7 +122,7 @@ static void on_socket(struct tcp *t, struct tcp_flow *f, uint32_t todo)
 		t->count[TCP_TIMEOUT]++;
 		f->readable = f->peek_moved = true;
 	}
-	if (todo & TODO_SHUTDOWN)
+	if (todo & TODO_SHUTDOWN && !(todo & (TODO_CLOSE | TODO_REMOVE)))
 		shutdown(f->flow.fd, SHUT_WR);
 	if (todo & TODO_KEEPALIVE)
 		setsockopt(f->flow.fd, SOL_SOCKET, SO_KEEPALIVE, &on,
@@ -195,7 +195,6 @@ static void failed(struct tcp *t, struct tcp_flow *f, int error, uint64_t now)
 static void connected(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	conn_connected(&f->conn, now);
-	tcp_sock_space(t, f);
 	f->readable = true;
 	execute(t, f, now);
 }
@@ -222,15 +221,13 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 			 const struct in6_addr *host, uint16_t port)
 {
 	union sockaddr_any sa;
-	int on = 1, fd;
 	socklen_t len;
+	int fd;
 
 	fd = fwd_socket(&t->fwd->map, host, SOCK_STREAM, IPPROTO_TCP, 0);
 	if (fd < 0)
 		return fd;
 	f->flow.fd = fd;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-
 	len = sockaddr_set(&sa, host, port, t->fwd->map.scope);
 	if (connect(fd, &sa.sa, len) && errno != EINPROGRESS)
 		return -errno;
@@ -353,8 +350,7 @@ static void finish_run(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 	tcp_sock_deliver(t, f, false, now);
 	if (f->failed && c->phase != TCP_CLOSED)
 		conn_peer_error(c);
-	if (!c->fin_rcvd && c->todo & (TODO_ACK | TODO_SYN) &&
-	    (c->phase == TCP_OPEN || c->phase == TCP_SYN_ACKED))
+	if (conn_wants_space(c))
 		tcp_sock_space(t, f);
 
 	/* A SACK block tells as much as many ACKs. */
@@ -419,7 +415,8 @@ void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 	int error = 0, on = 1;
 
 	if (f->conn.phase == TCP_CONNECTING) {
-		getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+		if (events & EPOLLERR)
+			getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &error, &len);
 		if (error)
 			failed(t, f, error, now);
 		else if (events & EPOLLOUT)
@@ -431,13 +428,17 @@ void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 		setsockopt(flow->fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
 	if (events & (EPOLLRDHUP | EPOLLERR | EPOLLPRI))
 		f->read_on = true;
+	if (events & EPOLLERR)
+		f->failed = true;
+	else if (events & EPOLLRDHUP)
+		f->fin = true;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLPRI))
 		f->readable = true;
-	if (events & EPOLLOUT && f->want_out)
+	if (events & EPOLLOUT && f->want_out && !f->failed)
 		tcp_sock_writable(t, f, now);
 	if (f->readable && f->conn.phase == TCP_OPEN)
 		send_data(t, f, now);
-	if ((events & EPOLLERR || f->failed) && f->conn.phase != TCP_CLOSED)
+	if (f->failed && f->conn.phase != TCP_CLOSED)
 		conn_peer_error(&f->conn);
 	execute(t, f, now);
 }
@@ -473,6 +474,10 @@ static void accepted(struct tcp *t, const struct listener *l, int fd,
 	key.guest = addr_is_none(&rule->target) ?
 		*tap_guest_addr(t->tap, &key.remote) : rule->target;
 	key.gport = fwd_guest_port(t->fwd, l);
+	if (addr_is_none(&key.guest)) {		/* not known yet */
+		refuse_accepted(t, fd);
+		return;
+	}
 
 	f = (struct tcp_flow *)flow_lookup(t->flows, &key);
 	if (f && f->conn.phase == TCP_WAIT)
@@ -488,6 +493,7 @@ static void accepted(struct tcp *t, const struct listener *l, int fd,
 		return;
 	}
 	f->flow.fd = fd;
+	f->nodelay = true;		/* from the listener */
 	f->readable = true;
 	conn_accepted(&f->conn, isn(t, &key, now), tcp_mss(t, &key.guest), now);
 	if (flow_watch(t->flows, &f->flow, TCP_EVENTS))
@@ -500,20 +506,15 @@ static void accepted(struct tcp *t, const struct listener *l, int fd,
  * out_of_fds() - Refuse a connection with no descriptor to accept it with
  * @t:		TCP
  * @listener:	listening socket
- *
- * Left in the queue it would be reported again and again.
  */
 static void out_of_fds(struct tcp *t, int listener)
 {
-	int fd;
+	int fd = accept_last(listener, &t->spare);
 
 	LOG_LIMITED(LOG_WARNING, "no descriptors left: connections to the guest are refused; raise the limit (ulimit -n)");
-	if (t->spare >= 0)
-		close(t->spare);
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
 		refuse_accepted(t, fd);
-	t->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	t->spare = spare_open();
 }
 
 /**
@@ -560,17 +561,22 @@ void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
 /**
  * tcp_pass_end() - Send the ACKs that no other segment has carried (T13)
  * @t:		TCP
+ * @now:	ms
  *
  * Where the link has no room they wait.
  */
-void tcp_pass_end(struct tcp *t)
+void tcp_pass_end(struct tcp *t, uint64_t now)
 {
 	struct tcp_flow *f;
 
 	while (!list_empty(&t->ack)) {
 		f = container_of(t->ack.next, struct tcp_flow, flow.node);
-		if (!tcp_out_flags(t, f, 0, f->conn.snd_nxt))
+		if (conn_ack_can_wait(&f->conn, now)) {
+			list_remove(&f->flow.node);
+			set_timer(t, f);
+		} else if (!tcp_out_flags(t, f, 0, f->conn.snd_nxt)) {
 			return;
+		}
 	}
 }
 
@@ -614,6 +620,13 @@ void tcp_guest_gone(struct tcp *t)
 	}
 }
 
+/* tcp_free() - Give back what tcp_init() took; flows are gone */
+void tcp_free(struct tcp *t)
+{
+	if (t->spare >= 0)
+		close(t->spare);
+}
+
 /**
  * tcp_init() - Start without flows
  * @t:		TCP; what it works with is set
@@ -623,5 +636,5 @@ void tcp_init(struct tcp *t)
 	list_init(&t->ack);
 	list_init(&t->ready);
 	random_bytes(&t->secret, sizeof(t->secret));
-	t->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	t->spare = spare_open();
 }

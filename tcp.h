@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * tcp.h - TCP: guest segments <-> a stream socket for each connection.
- * Called by passt.c. What decides is in tcp/, without system calls; tcp.c
- * carries it out with sockets and frames.
+ * Called by passt.c. What decides is tcp/conn.h, without system calls; tcp.c
+ * carries it out, with tcp/socket.c and tcp/output.c.
  */
 #ifndef TCP_H
 #define TCP_H
@@ -77,12 +77,13 @@ struct tcp {
 
 size_t tcp_flow_size(void);
 void tcp_init(struct tcp *t);
+void tcp_free(struct tcp *t);
 void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
 	       uint64_t now);
 void tcp_event(struct tcp *t, struct flow *f, uint32_t events, uint64_t now);
 void tcp_listener(struct tcp *t, unsigned int index, uint64_t now);
 void tcp_timer(struct tcp *t, struct flow *f, uint64_t now);
-void tcp_pass_end(struct tcp *t);
+void tcp_pass_end(struct tcp *t, uint64_t now);
 bool tcp_resume(struct tcp *t, uint64_t now);
 void tcp_guest_gone(struct tcp *t);
 

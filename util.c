@@ -5,10 +5,12 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "util.h"
 
@@ -334,4 +336,28 @@ void random_bytes(void *buf, size_t len)
 			len -= (size_t)n;
 		}
 	}
+}
+
+/**
+ * accept_last() - Accept a connection when there are no descriptors left
+ * @listener:	listening socket
+ * @spare:	a descriptor to give up for it, -1 afterwards
+ *
+ * Left in the queue, a connection would be reported again and again.
+ *
+ * Return: socket, to be closed at once, so that spare_open() can have its
+ *	   place; or -1
+ */
+int accept_last(int listener, int *spare)
+{
+	if (*spare >= 0)
+		close(*spare);
+	*spare = -1;
+	return accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+}
+
+/* spare_open() - A descriptor to give up for accept_last(); -1: none */
+int spare_open(void)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }

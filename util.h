@@ -132,6 +132,8 @@ static inline int addr_family(const struct in6_addr *a)
 }
 
 bool number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *n);
+int accept_last(int listener, int *spare);
+int spare_open(void);
 uint64_t now_ms(void);
 void random_bytes(void *buf, size_t len);
 

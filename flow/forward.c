@@ -59,31 +59,45 @@ bool fwd_out(const struct fwd_map *m, const struct in6_addr *dst,
 }
 
 /**
+ * fwd_dns() - The resolver that an address of ours stands for
+ * @m:		translation
+ * @dst:	address the guest sends to
+ * @port:	host order
+ *
+ * On the ports of DNS and of DNS over TLS (RFC 7858), and on no other.
+ *
+ * Return: address of the resolver, NULL: that is not what is meant
+ */
+const struct in6_addr *fwd_dns(const struct fwd_map *m,
+			       const struct in6_addr *dst, uint16_t port)
+{
+	if (port != PORT_DNS && port != PORT_DNS_TLS)
+		return NULL;
+	if (same(dst, &m->dns4) && !addr_is_none(&m->dns_host4))
+		return &m->dns_host4;
+	if (same(dst, &m->dns6) && !addr_is_none(&m->dns_host6))
+		return &m->dns_host6;
+	return NULL;
+}
+
+/**
  * fwd_out_port() - Where a destination of TCP or UDP really is
  * @m:		translation
  * @dst:	address the guest sends to
  * @port:	host order
  * @host:	set to the address to connect to, on success only
  *
- * As fwd_out(), but an address of ours may stand for the host's resolver: on
- * the ports of DNS and of DNS over TLS (RFC 7858), and on no other.
- *
- * Return: false if no flow can lead there
+ * Return: false if no flow can lead there, as with fwd_out()
  */
 bool fwd_out_port(const struct fwd_map *m, const struct in6_addr *dst,
 		  uint16_t port, struct in6_addr *host)
 {
-	if (port == PORT_DNS || port == PORT_DNS_TLS) {
-		if (same(dst, &m->dns4) && !addr_is_none(&m->dns_host4)) {
-			*host = m->dns_host4;
-			return true;
-		}
-		if (same(dst, &m->dns6) && !addr_is_none(&m->dns_host6)) {
-			*host = m->dns_host6;
-			return true;
-		}
-	}
-	return fwd_out(m, dst, host);
+	const struct in6_addr *dns = fwd_dns(m, dst, port);
+
+	if (!dns)
+		return fwd_out(m, dst, host);
+	*host = *dns;
+	return true;
 }
 
 /**

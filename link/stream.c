@@ -48,11 +48,8 @@ static int take_frame(struct stream *s)
 		return 0;
 
 	len = get_be32(s->in + s->parsed);
-	if (!len || len > LINK_FRAME_MAX) {
-		warn("guest announced a frame of %u bytes, 1 to %u are possible: not a qemu socket, or out of step; connection closed",
-		     len, LINK_FRAME_MAX);
+	if (!len || len > LINK_FRAME_MAX)
 		return -EPROTO;
-	}
 	if (left < STREAM_PREFIX + len)
 		return 0;
 
@@ -77,8 +74,11 @@ static int take_frames(struct stream *s)
 
 	while (l->nin < LINK_BATCH && (rc = take_frame(s)) > 0)
 		;
-	if (rc < 0 && !l->nin)
+	if (rc < 0 && !l->nin) {
+		warn("guest announced a frame of %u bytes, 1 to %u are possible: not a qemu socket, or out of step; connection closed",
+		     get_be32(s->in + s->parsed), LINK_FRAME_MAX);
 		return rc;
+	}
 
 	/* An impossible length behind good frames: report it next time. */
 	l->more = rc != 0;

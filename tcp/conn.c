@@ -93,7 +93,9 @@ static void syn_options(struct tcp_conn *c, const struct tcp_seg *seg)
 	c->mss = MIN(c->mss, MAX(seg->mss, TCP_MSS_MIN));
 	c->sack_ok = seg->sack_ok;
 
-	c->rcv_nxt = c->rcv_adv = seg->seq + 1;
+	c->rcv_nxt = c->rcv_acked = seg->seq + 1;
+	c->rcv_adv = c->rcv_nxt + TCP_WND_INIT;
+	c->rcv_wnd = TCP_WND_INIT;
 	c->snd_wnd = c->wnd_max = seg->wnd;	/* of a SYN: never scaled */
 	c->snd_wl1 = seg->seq;
 	c->snd_wl2 = seg->ack;
@@ -107,6 +109,7 @@ static void conn_new(struct tcp_conn *c, enum tcp_phase phase,
 	c->isn = c->snd_una = c->snd_nxt = c->snd_max = isn;
 	c->mss = mss;
 	c->rto = TCP_RTO_INIT;
+	c->ack_delay = TCP_ACK_FIRST;
 	c->active = now;
 	conn_move(c, phase, cause);
 }
@@ -234,7 +237,8 @@ void conn_check_done(struct tcp_conn *c, uint64_t now)
 		return;
 
 	if (!c->fin_first) {
-		conn_close(c, CAUSE_BOTH_FIN, c->todo & TODO_ACK);
+		conn_close(c, CAUSE_BOTH_FIN,
+			   c->todo & (TODO_ACK | TODO_DISCARD));
 		return;
 	}
 	conn_move(c, TCP_WAIT, CAUSE_BOTH_FIN);
@@ -361,6 +365,10 @@ static void timeout_idle(struct tcp_conn *c, uint64_t now)
  */
 void conn_timeout(struct tcp_conn *c, uint64_t now)
 {
+	if (c->ack_due && now >= c->ack_due) {
+		c->todo |= TODO_ACK;
+		c->ack_due = c->ack_delay = 0;
+	}
 	if (c->timer == TIMER_NONE || now < c->deadline)
 		return;
 

@@ -36,6 +36,9 @@
 #define TCP_LINGER	2000		/* ms to acknowledge a FIN once more */
 #define TCP_WSCALE	8		/* ours: windows to 16 MiB */
 #define TCP_WND_MAX	(16 * 1024 * 1024 - 256)
+#define TCP_WND_INIT	65535		/* before the socket was asked */
+#define TCP_ACK_DELAY	40		/* ms, as Linux; RFC 9293: below 500 */
+#define TCP_ACK_FIRST	2		/* ms: a request may be answered at once */
 #define TCP_MSS_MIN	48		/* a smaller one is not believed */
 #define TCP_DUPACKS	3		/* RFC 5681 3.2 */
 
@@ -55,7 +58,7 @@ enum tcp_cause {
 	CAUSE_PEER_RESET, CAUSE_BOTH_FIN, CAUSE_WAITED, CAUSE_ABORTED,
 };
 
-/* What the caller is to do, in this order. */
+/* What the caller is to do. */
 enum tcp_todo {
 	TODO_DISCARD	= 1 << 0,	/* @discard bytes leave the socket */
 	TODO_REWIND	= 1 << 1,	/* peek from @snd_nxt on again */
@@ -93,13 +96,18 @@ enum tcp_timer_mode {
  * @rcv_nxt:	next sequence number to acknowledge: the socket has the rest
  * @rcv_queued:	bytes after it that were accepted and wait for the socket
  * @rcv_adv:	right edge of the window told to the guest
+ * @rcv_wnd:	the window when the socket was last asked
+ * @rcv_acked:	the last ACK that was sent
+ * @ack_due:	ms: till when an ACK may wait for data to go with, 0: none does
+ * @ack_delay:	ms that an ACK may wait: the guest's data is likely to be
+ *		answered by data, with which it can go
  * @rcv_wscale:	of the windows we send, 0 if not agreed
  * @fin_queued:	the guest's FIN was accepted, after @rcv_queued bytes
  * @fin_rcvd:	it is acknowledged, @rcv_nxt is past it
  * @fin_seen, @fin_at: a FIN came, with this sequence number
  * @sack_ok:	SACK was agreed on (RFC 2018)
  * @ahead:	stretches that came ahead of a gap, and were kept
- * @ahead_last:	in the latest of them
+ * @recent:	a sequence number in each of the latest of them, newest first
  * To the guest:
  * @snd_una, @snd_nxt, @snd_max: oldest not acknowledged, next to send,
  *		highest sent; differ after a timeout (RFC 9293 3.3.1)
@@ -130,10 +138,11 @@ struct tcp_conn {
 	uint32_t todo;
 
 	uint32_t isn;
-	uint32_t rcv_nxt, rcv_queued, rcv_adv;
+	uint32_t rcv_nxt, rcv_queued, rcv_adv, rcv_wnd, rcv_acked;
 	uint8_t rcv_wscale;
 	bool fin_queued, fin_rcvd, fin_seen, sack_ok;
-	uint32_t fin_at, ahead_last;
+	uint8_t ack_delay;
+	uint32_t fin_at, recent[TCP_SACKS];
 
 	uint8_t snd_wscale;
 	bool eof, fin_first, more, recovering;
@@ -148,7 +157,7 @@ struct tcp_conn {
 	uint64_t rtt_at;
 	uint8_t dupacks, tries;
 	enum tcp_timer_mode timer;
-	uint64_t deadline, active;
+	uint64_t deadline, active, ack_due;
 	struct tcp_ranges ahead, sacked;
 };
 
@@ -181,7 +190,10 @@ void conn_forget(struct tcp_conn *c);
 void conn_kept(struct tcp_conn *c, uint32_t seq, uint32_t len);
 unsigned int conn_sacks(const struct tcp_conn *c,
 			struct tcp_range block[TCP_SACKS]);
+bool conn_wants_space(const struct tcp_conn *c);
 void conn_space(struct tcp_conn *c, uint32_t space);
+bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now);
+void conn_ack_sent(struct tcp_conn *c, bool with_data);
 void conn_eof(struct tcp_conn *c);
 void conn_peer_error(struct tcp_conn *c);
 void conn_abort(struct tcp_conn *c);

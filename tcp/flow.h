@@ -14,7 +14,7 @@
 #include "tcp/conn.h"
 #include "tcp/hold.h"
 
-/* What a socket is watched for, once and for all: no epoll_ctl() in passing. */
+/* What a socket is watched for; it changes never, only asks again. */
 #define TCP_EVENTS \
 	(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 
@@ -32,12 +32,15 @@
  * @hold:	bytes of the guest that can't go to the socket yet: those that
  *		conn.rcv_queued counts, and those in conn.ahead
  * @readable:	the socket may have more data, or EOF
- * @read_on:	a short read does not mean that the socket is empty: the
- *		peer's FIN, or urgent data, comes after it
+ * @read_on:	a short read does not mean that the socket is empty: FIN, an
+ *		error or urgent data comes after it
+ * @fin:	what comes at the end is the peer's FIN
  * @peek_on:	SO_PEEK_OFF is set; it follows conn.snd_nxt
  * @peek_moved:	but not now
  * @want_out:	EPOLLOUT will come
- * @failed:	the socket refused data for good
+ * @sent:	something was handed to the socket
+ * @nodelay:	TCP_NODELAY is set
+ * @failed:	the socket is of no use any more; what it still holds is sent
  */
 struct tcp_flow {
 	struct flow flow;
@@ -45,6 +48,7 @@ struct tcp_flow {
 	struct list ready;
 	struct tcp_hold hold;
 	bool readable, read_on, peek_on, peek_moved, want_out, failed;
+	bool fin, sent, nodelay;
 };
 
 /* socket.c */

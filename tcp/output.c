@@ -37,9 +37,9 @@ static struct tcp_hdr header(struct tcp_flow *f, uint8_t flags, uint32_t seq)
 }
 
 /* ack_sent() - A segment carried the ACK: none is owed any more */
-static void ack_sent(struct tcp_flow *f)
+static void ack_sent(struct tcp_flow *f, bool with_data)
 {
-	f->conn.todo &= ~(uint32_t)TODO_ACK;
+	conn_ack_sent(&f->conn, with_data);
 	list_remove(&f->flow.node);
 }
 
@@ -63,11 +63,11 @@ bool tcp_out_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
 	ip_of(&ip, &f->flow.key);
 	if (tap_ip_send(t->tap, &ip, seg, tcp_hdr_put(&h, seg)))
 		return false;
-	ack_sent(f);
+	ack_sent(f, false);
 	return true;
 }
 
-/* tcp_out_rst() - RST, with an ACK where the guest has sent anything (T11) */
+/* tcp_out_rst() - Reset the guest's end (T11) */
 void tcp_out_rst(struct tcp *t, struct tcp_flow *f)
 {
 	struct tcp_hdr h = header(f, SEG_RST, f->conn.snd_max);
@@ -233,7 +233,7 @@ static void commit_all(struct tcp *t, struct tcp_flow *f, struct burst *b,
 		commit(t, b, i, n);
 	}
 	link_cancel(t->tap->link);
-	ack_sent(f);
+	ack_sent(f, true);
 }
 
 /* send_hole() - Send one segment, or our FIN, again; false: no room */
@@ -311,7 +311,7 @@ static ssize_t burst(struct tcp *t, struct tcp_flow *f, uint32_t len,
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return -errno;
 	f->readable = n < 0 && errno == EINTR;
-	if (!n)
+	if (!n && !f->failed)	/* an end by error is no FIN */
 		conn_eof(&f->conn);
 	return 0;
 }
@@ -344,8 +344,8 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
  */
 bool tcp_out_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
-	uint32_t budget = TCP_QUANTUM, usable;
 	struct tcp_conn *c = &f->conn;
+	uint32_t budget = MAX(TCP_QUANTUM / c->mss, 1) * c->mss, usable;
 	ssize_t n;
 
 	if (!retransmit(t, f))

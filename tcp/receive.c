@@ -4,6 +4,8 @@
  * what of them is new, and the window it is told (RFC 9293 3.10.7.4).
  * Called by tcp.c; calls the other files of the connection.
  */
+#include <string.h>
+
 #include "tcp/inside.h"
 #include "tcp/seq.h"
 #include "util.h"
@@ -128,6 +130,8 @@ static struct tcp_take segment_data(struct tcp_conn *c,
 	c->todo |= take.ahead ? TODO_DUP_ACK : TODO_ACK;
 	if (seq_lt(c->rcv_adv, end))
 		end = c->rcv_adv;
+	if (c->fin_seen && seq_lt(c->fin_at, end))
+		end = c->fin_at;
 	if (!seq_lt(start, end))
 		return take;
 
@@ -300,38 +304,63 @@ void conn_forget(struct tcp_conn *c)
  */
 void conn_kept(struct tcp_conn *c, uint32_t seq, uint32_t len)
 {
-	if (ranges_add(&c->ahead, seq, seq + len))
-		c->ahead_last = seq;
+	if (!ranges_add(&c->ahead, seq, seq + len))
+		return;
+	memmove(&c->recent[1], &c->recent[0],
+		sizeof(c->recent) - sizeof(c->recent[0]));
+	c->recent[0] = seq;
+}
+
+/* add_block() - The stretch that @seq is in, unless it is listed already */
+static unsigned int add_block(const struct tcp_ranges *rs, uint32_t seq,
+			      struct tcp_range *block, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		if (seq_le(block[i].start, seq) && seq_lt(seq, block[i].end))
+			return n;
+	}
+	for (i = 0; i < rs->n && n < TCP_SACKS; i++) {
+		if (seq_le(rs->r[i].start, seq) && seq_lt(seq, rs->r[i].end))
+			block[n++] = rs->r[i];
+	}
+	return n;
 }
 
 /**
- * conn_sacks() - SACK blocks for an ACK, the latest first (RFC 2018 4)
+ * conn_sacks() - SACK blocks for an ACK (RFC 2018 4)
  * @c:		connection
- * @block:	filled
+ * @block:	filled: what came last first, then what was reported last
  *
  * Return: number of blocks
  */
 unsigned int conn_sacks(const struct tcp_conn *c,
 			struct tcp_range block[TCP_SACKS])
 {
-	const struct tcp_range *r;
 	unsigned int i, n = 0;
 
 	if (!c->sack_ok || !c->ahead.n)
 		return 0;
-
-	for (i = 0; i < c->ahead.n && !n; i++) {
-		r = &c->ahead.r[i];
-		if (seq_le(r->start, c->ahead_last) &&
-		    seq_lt(c->ahead_last, r->end))
-			block[n++] = *r;
-	}
-	for (i = 0; i < c->ahead.n && n < TCP_SACKS; i++) {
-		r = &c->ahead.r[i];
-		if (!n || r->start != block[0].start)
-			block[n++] = *r;
-	}
+	for (i = 0; i < TCP_SACKS; i++)
+		n = add_block(&c->ahead, c->recent[i], block, n);
+	for (i = 0; i < c->ahead.n; i++)
+		n = add_block(&c->ahead, c->ahead.r[i].start, block, n);
 	return n;
+}
+
+/**
+ * conn_wants_space() - Whether to ask the socket what it can take
+ * @c:		connection
+ *
+ * Not while most of what it was last told is left: a system call for each
+ * small message would tell nothing.
+ */
+bool conn_wants_space(const struct tcp_conn *c)
+{
+	return (c->phase == TCP_OPEN || c->phase == TCP_SYN_ACKED) &&
+	       !c->fin_rcvd &&
+	       c->rcv_adv - c->rcv_nxt < c->rcv_wnd - c->rcv_wnd / 8;
 }
 
 /**
@@ -349,6 +378,7 @@ void conn_space(struct tcp_conn *c, uint32_t space)
 	uint32_t wnd = MIN(c->rcv_queued + space, limit);
 	uint32_t old = c->rcv_adv - c->rcv_nxt;
 
+	c->rcv_wnd = wnd;
 	if (c->fin_rcvd || wnd <= old)
 		return;
 	c->rcv_adv = c->rcv_nxt + wnd;
@@ -378,4 +408,43 @@ uint16_t conn_window(struct tcp_conn *c, bool syn)
 	c->rcv_adv = seq_max(c->rcv_adv,
 			     c->rcv_nxt + (field << c->rcv_wscale));
 	return (uint16_t)field;
+}
+
+/**
+ * conn_ack_can_wait() - Whether an ACK that is owed may go with data
+ * @c:		connection with TODO_ACK
+ * @now:	ms
+ *
+ * RFC 9293 3.8.6.3: for less than two full segments. As Linux does, only where
+ * the guest's data was answered by data the last time: a guest that waits for
+ * the ACK with more data to send (RFC 896) would wait in vain. The first time
+ * it is worth a short wait to see which it is.
+ *
+ * Return: true: not now, @ack_due says till when
+ */
+bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now)
+{
+	uint32_t unacked = c->rcv_nxt - c->rcv_acked;
+
+	if (!c->ack_delay || !unacked || unacked >= c->mss || c->ahead.n ||
+	    c->fin_rcvd || c->phase != TCP_OPEN ||
+	    c->rcv_adv - c->rcv_nxt < c->rcv_wnd / 2)
+		return false;
+	if (!c->ack_due)
+		c->ack_due = now + c->ack_delay;
+	return now < c->ack_due;
+}
+
+/**
+ * conn_ack_sent() - A segment with all that is to be acknowledged was sent
+ * @c:		connection
+ * @with_data:	it would have been sent anyway
+ */
+void conn_ack_sent(struct tcp_conn *c, bool with_data)
+{
+	if (c->todo & TODO_ACK && c->rcv_acked != c->rcv_nxt)
+		c->ack_delay = with_data ? TCP_ACK_DELAY : 0;
+	c->todo &= ~(uint32_t)TODO_ACK;
+	c->rcv_acked = c->rcv_nxt;
+	c->ack_due = 0;
 }

@@ -98,7 +98,7 @@ static void take_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
 	const struct tcp_range *r;
 	unsigned int i;
 
-	for (i = 0; i < seg->nsack; i++) {
+	for (i = 0; c->sack_ok && i < seg->nsack; i++) {
 		r = &seg->sack[i];
 		if (seq_le(c->snd_una, r->start) && seq_lt(r->start, r->end) &&
 		    seq_le(r->end, c->snd_max))
@@ -184,7 +184,7 @@ bool conn_hole(struct tcp_conn *c, struct tcp_range *hole)
 static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 			  uint64_t now)
 {
-	uint32_t wnd = (uint32_t)seg->wnd << c->snd_wscale;
+	uint32_t wnd = MIN((uint32_t)seg->wnd << c->snd_wscale, TCP_WND_MAX);
 
 	if (seq_lt(seg->seq, c->snd_wl1) ||
 	    (seg->seq == c->snd_wl1 && seq_lt(seg->ack, c->snd_wl2)))

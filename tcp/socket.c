@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -117,12 +118,17 @@ static uint32_t put(struct tcp_flow *f, struct iovec *iov, unsigned int cnt,
 		    bool more)
 {
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = cnt };
-	int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+	int on = 1, flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
 	ssize_t n;
 
+	/* The first bytes go at once anyway: no call for a lone request. */
+	if (f->sent && !f->nodelay)
+		f->nodelay = !setsockopt(f->flow.fd, IPPROTO_TCP, TCP_NODELAY,
+					 &on, sizeof(on));
 	do
 		n = sendmsg(f->flow.fd, &msg, flags);
 	while (n < 0 && errno == EINTR);
+	f->sent = true;
 
 	if (n < 0 && errno != EAGAIN)
 		f->failed = true;
@@ -350,7 +356,7 @@ static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 		return n;
 	if (n > (ssize_t)off)
 		return n - (ssize_t)off;
-	if (f->read_on)
+	if (f->fin)
 		return 0;
 	errno = EAGAIN;
 	return -1;

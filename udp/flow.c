@@ -168,7 +168,7 @@ static int connected(struct udp *u, const struct flow_key *key)
 	socklen_t len;
 	int fd, rc;
 
-	if (!fwd_out(&u->fwd->map, &key->remote, &host))
+	if (!fwd_out_port(&u->fwd->map, &key->remote, key->rport, &host))
 		return -EINVAL;
 
 	fd = new_socket(u, &host, key->gport);
@@ -200,7 +200,9 @@ static struct udp_flow *open_listener(struct udp *u, const struct flow_key *key,
 	struct in6_addr host;
 	struct udp_flow *uf;
 
-	if (!fwd_out(m, &key->remote, &host))
+	/* A resolver's answer would seem to come from the resolver. */
+	if (!fwd_out(m, &key->remote, &host) ||
+	    fwd_dns(m, &key->remote, key->rport))
 		return NULL;
 	uf = insert(u, key, now);
 	if (!uf)
