@@ -331,6 +331,11 @@ static void timeout_rto(struct tcp_conn *c, uint64_t now)
 	c->dupacks = 0;
 	c->rtt_seq = 0;
 	c->todo |= TODO_REWIND | TODO_SEND;
+	if (!c->snd_wnd) {	/* it took its window back: ask, don't send */
+		c->timer = TIMER_PERSIST;
+		c->more = true;
+		c->todo |= TODO_PROBE;
+	}
 }
 
 static void timeout_persist(struct tcp_conn *c, uint64_t now)
