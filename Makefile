@@ -74,20 +74,18 @@ TAP   := $B/test/net/offload.o $B/test/net/tapdev.o $B/passt.a
 $B/standin: $B/test/net/standin.o $(TAP)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
-standin: $B/standin
-
 # A link that delays and loses, for tests and benchmark.
 $B/emulate: $B/test/net/emulate.o $(TAP)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
-emulate: $B/emulate
+standin: $B/standin $B/emulate
 
 # What the benchmark measures with.
 $B/bench/%: $B/test/bench/%.o $B/passt.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
-benches: $B/passt standin emulate $B/bench/rr $B/bench/floor $B/bench/pour
+benches: $B/passt standin $B/bench/rr $B/bench/floor $B/bench/pour
 
 bench: benches
 	@test/setup bench
@@ -108,6 +106,6 @@ clean:
 
 -include $(OBJS:.o=.d) $B/qrap.d $(UNITS:=.d) $(wildcard $B/test/net/*.d $B/test/bench/*.d)
 
-.PHONY: all check units standin emulate benches bench install clean
+.PHONY: all check units standin benches bench install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
