@@ -65,6 +65,8 @@ except FileNotFoundError:
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 PR_SET_CHILD_SUBREAPER = 36
+# Whether we are root only in a user namespace, made by need_root().
+USERNS = "NETLAB_USERNS" in os.environ
 SO_ACCEPTCON = "00010000"       # flag of listening sockets, linux/net.h
 MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 0x1000, 0x4000, 0x40000, 2
 libc = ctypes.CDLL(None, use_errno=True)
@@ -149,7 +151,7 @@ def need_root():
     """Without root: start again as root of a user namespace of our own."""
     if os.geteuid() == 0:
         return
-    if os.environ.get("NETLAB_USERNS"):
+    if USERNS:
         sys.exit("not root in a namespace of our own")
     os.environ["NETLAB_USERNS"] = "1"
     os.execvp("unshare", ["unshare", "-Urnm", sys.executable] + sys.argv)
@@ -446,21 +448,20 @@ ip route add default via "$router" dev "$interface"
 class Lab:
     """The three namespaces, passt in one and the stand-in in another."""
 
-    def __init__(self, standin=True):
+    def __init__(self, ping=True):
         need(PASST)
-        if standin:
-            need(STANDIN)
-            need_tun()
+        need(STANDIN)
+        need_tun()
         self.dir = tempfile.mkdtemp(prefix="passt-net-")
         os.chmod(self.dir, 0o777)
         self.socket = f"{self.dir}/socket"
         self.private_tmp = False
         # Where an ordinary user can run them, whatever our tree is in.
         self.passt_bin = shutil.copy(PASST, f"{self.dir}/passt")
-        self.standin = standin and shutil.copy(STANDIN, f"{self.dir}/standin")
+        self.standin = shutil.copy(STANDIN, f"{self.dir}/standin")
         self.guest, self.host, self.outside = [
             Namespace() for _ in range(3)]
-        self.build()
+        self.build(ping)
 
     def __enter__(self):
         return self
@@ -474,8 +475,8 @@ class Lab:
             call("umount2", b"/tmp", MNT_DETACH)
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def build(self):
-        """Addresses and routes, as drawn above."""
+    def build(self, ping):
+        """Addresses and routes, as drawn above; @ping: its sockets, too."""
         self.host.run("ip", "link", "add", "eth0", "type", "veth", "peer",
                       "name", "eth0", "netns", f"/proc/{os.getpid()}/fd/"
                       f"{self.outside.fd}")
@@ -498,8 +499,9 @@ class Lab:
                             net__ipv6__conf__all__forwarding=1,
                             net__ipv4__icmp_ratelimit=0,
                             net__ipv6__icmp__ratelimit=0)
-        group = 0 if os.environ.get("NETLAB_USERNS") else 2147483647
-        self.host.sysctl(net__ipv4__ping_group_range=f"0 {group}")
+        if ping:
+            self.host.sysctl(net__ipv4__ping_group_range="0 0" if USERNS
+                             else "0 2147483647")
         for ns in self.guest, self.host, self.outside:
             with contextlib.suppress(OSError):
                 ns.sysctl(net__ipv4__tcp_congestion_control="cubic")
@@ -554,6 +556,7 @@ class Lab:
         p.stdout.close()
         if line != b"ready\n":
             raise AssertionError("the stand-in guest did not start")
+        self.guest.ip("link set tap0 txqueuelen 20000")
         if configure:
             self.dhcp()
             self.slaac()
@@ -588,10 +591,11 @@ class Lab:
 
 
 def spawn_user(ns, cmd, root=False, **kw):
-    """Starts a program as an unprivileged user. Returns its Popen."""
-    if not root and os.environ.get("NETLAB_USERNS"):
-        cmd = ["unshare", "-U", "--map-user=1000", "--map-group=1000", *cmd]
-    elif not root:
+    """Starts a program as an unprivileged user. Returns its Popen.
+
+    The root of a user namespace is one already, outside.
+    """
+    if not root and not USERNS:
         kw.update(user=NOBODY, group=NOBODY, extra_groups=[])
     return ns.spawn(*cmd, **kw)
 

@@ -51,8 +51,10 @@ static void configure(const struct tapdev *dev)
 	}
 	ifr.ifr_mtu = dev->mtu;
 	if_ioctl(fd, SIOCSIFMTU, &ifr, "MTU");
+	/* The root of a user namespace may not, but with ip(8). */
 	ifr.ifr_qlen = QUEUE;
-	if_ioctl(fd, SIOCSIFTXQLEN, &ifr, "queue");
+	if (ioctl(fd, SIOCSIFTXQLEN, &ifr) && errno != EPERM)
+		fail(dev->name, "queue");
 	if_ioctl(fd, SIOCGIFFLAGS, &ifr, "flags");
 	ifr.ifr_flags |= IFF_UP;
 	if_ioctl(fd, SIOCSIFFLAGS, &ifr, "up");
