@@ -914,63 +914,66 @@ static bool cmdline_devno_used(const struct cmdline *c, unsigned int devno)
  * What is put in
  */
 
-/* put_prop() - Write ,key=value with its commas doubled */
-static void put_prop(FILE *t, const char *key, const char *value)
-{
-	fprintf(t, ",%s=", key);
-	for (; *value; value++)
-		fprintf(t, *value == ',' ? ",," : "%c", *value);
-}
+/**
+ * struct device - The new network device
+ * @props:	what is said of it, the driver first
+ * @place:	text of a place that was found
+ */
+struct device {
+	struct props props;
+	char place[sizeof("fe.0.ffff")];
+};
 
-/* put_kept() - Write a property of the device that is replaced, if set */
-static void put_kept(FILE *t, const struct props *old, const char *key)
+/* device_keep() - Take a property over from the old device, if it has it */
+static void device_keep(struct device *d, const struct props *old,
+			const char *key)
 {
 	const char *value = props_get(old, key);
 
 	if (value)
-		put_prop(t, key, value);
+		props_add(&d->props, key, value);
 }
 
-/* place_pci() - Write the place of a PCI device: the old, or a free one */
-static void place_pci(FILE *t, const struct cmdline *c,
-		      const struct machine *m, const struct props *old)
+/* device_place_pci() - The place of a PCI device: the old, or a free one */
+static void device_place_pci(struct device *d, const struct cmdline *c,
+			     const struct machine *m, const struct props *old)
 {
 	const char *port;
 	int slot;
 
 	if (props_get(old, "addr")) {
-		put_kept(t, old, "bus");
-		put_kept(t, old, "addr");
-		put_kept(t, old, "multifunction");
+		device_keep(d, old, "bus");
+		device_keep(d, old, "addr");
+		device_keep(d, old, "multifunction");
 		return;
 	}
 	if (!m->bus)
 		return;
 
 	port = cmdline_free_port(c);
-	if (port) {
-		put_prop(t, "bus", port);
-		put_prop(t, "addr", "0x0");
+	slot = port ? 0 : cmdline_free_slot(c, m->bus);
+	if (slot < 0)
 		return;
-	}
-	slot = cmdline_free_slot(c, m->bus);
-	if (slot >= 0)
-		fprintf(t, ",bus=%s,addr=%#x", m->bus, (unsigned int)slot);
+
+	snprintf(d->place, sizeof(d->place), "0x%x", (unsigned int)slot);
+	props_add(&d->props, "bus", port ? port : m->bus);
+	props_add(&d->props, "addr", d->place);
 }
 
-/* place_ccw() - Likewise for a channel device */
-static void place_ccw(FILE *t, const struct cmdline *c,
-		      const struct props *old)
+/* device_place_ccw() - Likewise for a channel device */
+static void device_place_ccw(struct device *d, const struct cmdline *c,
+			     const struct props *old)
 {
 	unsigned int devno = DEVNO_MAX;
 
 	if (props_get(old, "devno")) {
-		put_kept(t, old, "devno");
+		device_keep(d, old, "devno");
 		return;
 	}
 	while (devno && cmdline_devno_used(c, devno))
 		devno--;
-	fprintf(t, ",devno=fe.0.%04x", devno);
+	snprintf(d->place, sizeof(d->place), "fe.0.%04x", devno & DEVNO_MAX);
+	props_add(&d->props, "devno", d->place);
 }
 
 static bool ends_with(const char *s, const char *end)
@@ -989,12 +992,12 @@ static const char *backend_id(const struct props *old)
 }
 
 /**
- * put_device() - Write the new network device, as the value of -device
- * @t:		stream to write to
+ * device_new() - The network device that replaces another
+ * @d:		device, set
  * @c:		command line, without the old ones
  * @old:	the device that is replaced
  */
-static void put_device(FILE *t, const struct cmdline *c,
+static void device_new(struct device *d, const struct cmdline *c,
 		       const struct props *old)
 {
 	const struct machine *m = cmdline_machine(c);
@@ -1005,18 +1008,79 @@ static void put_device(FILE *t, const struct cmdline *c,
 	if (strncmp(driver, "virtio-net", strlen("virtio-net")))
 		driver = m->driver;
 
-	fputs(driver, t);
-	put_prop(t, "netdev", backend_id(old));
-	put_kept(t, old, "id");
-	put_kept(t, old, "mac");
+	d->props.n = 0;
+	props_add(&d->props, "driver", driver);
+	props_add(&d->props, "netdev", backend_id(old));
+	device_keep(d, old, "id");
+	device_keep(d, old, "mac");
 	if (mac)
-		put_prop(t, "mac", mac);
-	put_kept(t, old, "bootindex");
+		props_add(&d->props, "mac", mac);
+	device_keep(d, old, "bootindex");
 
 	if (ends_with(driver, "-ccw"))
-		place_ccw(t, c, old);
+		device_place_ccw(d, c, old);
 	else if (!ends_with(driver, "-device"))
-		place_pci(t, c, m, old);
+		device_place_pci(d, c, m, old);
+}
+
+/* put_escaped() - Write text, where @escape goes before some characters */
+static void put_escaped(FILE *t, const char *s, const char *special,
+			char escape)
+{
+	for (; *s; s++) {
+		if (strchr(special, *s))
+			fputc(escape, t);
+		fputc(*s, t);
+	}
+}
+
+/* put_list() - Write driver,key=value,... */
+static void put_list(FILE *t, const struct props *props)
+{
+	unsigned int i;
+
+	for (i = 0; i < props->n; i++) {
+		if (i)
+			fprintf(t, ",%s=", props->p[i].key);
+		put_escaped(t, props->p[i].value, ",", ',');
+	}
+}
+
+/* put_json() - Write the same in JSON, where not all values are strings */
+static void put_json(FILE *t, const struct props *props)
+{
+	unsigned int i;
+
+	for (i = 0; i < props->n; i++) {
+		const char *key = props->p[i].key, *value = props->p[i].value;
+
+		fprintf(t, "%s\"%s\":", i ? "," : "{", key);
+		if (!strcmp(key, "bootindex")) {
+			fprintf(t, "%ld", strtol(value, NULL, 0));
+		} else if (!strcmp(key, "multifunction")) {
+			fputs(strcmp(value, "on") ? "false" : "true", t);
+		} else {
+			fputc('"', t);
+			put_escaped(t, value, "\"\\", '\\');
+			fputc('"', t);
+		}
+	}
+	fputc('}', t);
+}
+
+/* cmdline_json() - Is a device that stays given in JSON? */
+static bool cmdline_json(const struct cmdline *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->n; i++) {
+		const struct arg *arg = &c->args[i];
+
+		if (arg->option == OPTION_DEVICE && !arg->drop &&
+		    arg->props.json)
+			return true;
+	}
+	return false;
 }
 
 /**
@@ -1032,22 +1096,30 @@ struct network {
  * @c:		command line, without it
  * @old:	the device that is replaced
  * @fd:		inherited socket
+ *
+ * qemu makes devices given in JSON after all the others: among those, the new
+ * one has to be, too, so that there is the bus that it goes to.
  */
 static struct network network_new(const struct cmdline *c,
 				  const struct props *old, int fd)
 {
 	struct network net = { NULL, NULL };
+	struct device d;
 	size_t size;
 	FILE *t;
 
 	t = must(open_memstream(&net.netdev, &size));
-	fprintf(t, "socket,fd=%d", fd);
-	put_prop(t, "id", backend_id(old));
+	fprintf(t, "socket,fd=%d,id=", fd);
+	put_escaped(t, backend_id(old), ",", ',');
 	fclose(t);
 	must(net.netdev);
 
+	device_new(&d, c, old);
 	t = must(open_memstream(&net.device, &size));
-	put_device(t, c, old);
+	if (cmdline_json(c))
+		put_json(t, &d.props);
+	else
+		put_list(t, &d.props);
 	fclose(t);
 	must(net.device);
 	return net;

@@ -11,6 +11,7 @@ other users of the machine are out of the way.
 """
 
 import ctypes
+import json
 import os
 import platform
 import shutil
@@ -289,6 +290,13 @@ STORIES = [
         "-netdev", "user,id=hostnet0", "-device",
         "virtio-net-device,netdev=hostnet0,id=net0,mac=52:54:00:12:34:56",
     ], "virtio-net-device,netdev=hostnet0,id=net0,mac=52:54:00:12:34:56"),
+    ("a multifunction slot stays one, JSON among JSON", Q35 + PORTS_JSON, ["-device",
+        '{"driver":"virtio-net-pci","netdev":"n","multifunction":true,'
+        '"bus":"pci.2","addr":"0x0"}',
+    ], "virtio-net-pci,netdev=n,bus=pci.2,addr=0x0,multifunction=on"),
+    ("a list becomes JSON among JSON", Q35 + PORTS_JSON, ["-device",
+        'e1000,netdev=a,,b,id=c"d\\e,bootindex=3,bus=pci.2,addr=0x0,multifunction=on',
+    ], 'virtio-net-pci,netdev=a,,b,id=c"d\\e,bootindex=3,bus=pci.2,addr=0x0,multifunction=on'),
     ("a multifunction slot stays one", Q35, ["-device",
         '{"driver":"virtio-net-pci","netdev":"n","multifunction":true,'
         '"bus":"pci.2","addr":"0x0"}',
@@ -374,10 +382,26 @@ STORIES = [
 ]
 
 
+def device_json(props):
+    """A device in JSON, from its properties."""
+    text = ",".join(f'"{key}":' + (
+        {"on": "true"}[value] if key == "multifunction" else
+        value if key == "bootindex" else json.dumps(value))
+        for key, value in props)
+    return "{" + text + "}"
+
+
 def wanted(keep, device):
-    """The command line that a story ends with."""
-    netdev = next(p for p in device.replace(",,", "\0").split(",") if p.startswith("netdev="))
-    netdev = netdev[len("netdev="):].replace("\0", ",,")
+    """The command line that a story ends with.
+
+    The device is in JSON if others are: qemu makes those last.
+    """
+    props = [item.replace("\0", ",").split("=", 1)
+             for item in f"driver={device}".replace(",,", "\0").split(",")]
+    netdev = dict(props)["netdev"].replace(",", ",,")
+    if any(word.endswith("-device") and value.startswith("{")
+           for word, value in zip(keep, keep[1:])):
+        device = device_json(props)
     return keep + ["-netdev", f"socket,fd=5,id={netdev}", "-device", device]
 
 
@@ -437,7 +461,7 @@ def test_emulator():
 
 
 def main():
-    program = os.path.join(BUILD, "qrap")
+    program = os.environ.get("QRAP", os.path.join(BUILD, "qrap"))
     if not os.path.exists(program):
         sys.exit(f"not ok qrap: {program} is missing, run make first")
     with open(program, "rb") as f:

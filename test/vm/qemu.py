@@ -274,6 +274,62 @@ def some(lab, guest, name):
 
 
 #
+# Places: what qrap puts on a command line, judged by qemu. Nothing boots.
+#
+
+PORTS = [
+    "-device", '{"driver":"pcie-root-port","chassis":1,"id":"pci.1",'
+               '"bus":"pcie.0","multifunction":true,"addr":"0x1"}',
+    "-device", '{"driver":"pcie-root-port","chassis":2,"id":"pci.2",'
+               '"bus":"pcie.0","addr":"0x1.0x1"}',
+    "-device", '{"driver":"virtio-serial-pci","bus":"pci.1","addr":"0x0"}',
+]
+
+# (name, arguments, bus and address of the one network device)
+PLACES = [
+    ("q35, libvirt's ports",
+     ["-machine", "q35", *PORTS], "pci.2 00.0"),
+    ("q35, slot of the old device",
+     ["-machine", "q35", *PORTS, "-netdev", "user,id=hostnet0", "-device",
+      "e1000e,netdev=hostnet0,id=net0,bus=pci.2,addr=0x0"],
+     "pci.2 00.0"),
+    ("q35 without ports", ["-machine", "q35"], "pcie.0 1e.0"),
+    ("i440fx, slot of the old device",
+     ["-machine", "pc", "-device", '{"driver":"rtl8139","addr":"0x7"}'],
+     "pci.0 07.0"),
+    ("i440fx", ["-machine", "pc", "-nic", "user"], "pci.0 1e.0"),
+]
+
+
+def network_devices(qtree):
+    """Where PCI network devices are, according to 'info qtree'."""
+    found, bus, network = [], {}, False
+    for line in qtree.splitlines():
+        depth = len(line) - len(line.lstrip())
+        kind, _, rest = line.strip().partition(" ")
+        if kind == "bus:":
+            bus[depth + 2] = rest
+        elif kind == "dev:":
+            network = rest.startswith("virtio-net-pci") and bus[depth]
+        elif kind == "addr" and network:
+            found.append(f"{network} {rest.removeprefix('= ')}")
+    return found
+
+
+def places(lab):
+    """When qrap adds a device, then qemu takes it where it was put."""
+    for name, args, place in PLACES:
+        with check(f"qrap's device: {name}"):
+            p = subprocess.run(
+                [QRAP, *args, "-S", "-nodefaults", "-display", "none",
+                 "-monitor", "stdio"], input="info qtree\nquit\n", text=True,
+                capture_output=True, timeout=30,
+                env=dict(os.environ, PASST_SOCKET=lab.socket))
+            expect(f"network device, {p.stderr}", network_devices(p.stdout),
+                   [place])
+
+
+#
 # The guests.
 #
 
@@ -326,8 +382,10 @@ class Guests:
 
 def story():
     """Given passt, when guests come and go, then each has the network."""
-    with Lab(standin=False) as lab:
+    with Lab() as lab:
         passt = lab.passt(*OPTIONS)
+        if vm.EMULATOR == "qemu-system-x86_64":
+            places(lab)
         guests = Guests(lab)
         guests.through_qrap("first guest")
         with check("after the first guest was killed, passt rests"):
