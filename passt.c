@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,6 +156,19 @@ static void guest_down(struct passt *p, int error)
 		p->quit = true;
 }
 
+/**
+ * guest_left() - Whether the guest has closed its end, be it not read yet
+ * @p:		the program
+ *
+ * A guest that comes back may be seen before its leaving is.
+ */
+static bool guest_left(const struct passt *p)
+{
+	struct pollfd pfd = { .fd = p->stream.link.fd };
+
+	return poll(&pfd, 1, 0) > 0;	/* POLLHUP or POLLERR */
+}
+
 /* guest_accept() - One at a time: a second one is turned away */
 static void guest_accept(struct passt *p, uint64_t now)
 {
@@ -169,7 +183,9 @@ static void guest_accept(struct passt *p, uint64_t now)
 	}
 	if (fd < 0)
 		return;
-	if (!link_up(&p->stream.link)) {
+	if (link_up(&p->stream.link) && guest_left(p))
+		guest_down(p, -ECONNRESET);
+	if (!link_up(&p->stream.link) && !p->quit) {
 		guest_up(p, fd, now);
 		return;
 	}

@@ -250,7 +250,6 @@ static void pull(struct tcp_conn *c)
 {
 	struct tcp_range r;
 
-	ranges_trim(&c->ahead, c->rcv_nxt);
 	if (!c->ahead.n || c->ahead.r[0].start != c->rcv_nxt)
 		return;
 
@@ -274,6 +273,7 @@ void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now)
 	c->rcv_queued -= taken;
 	if (taken)
 		c->todo |= TODO_ACK;
+	ranges_trim(&c->ahead, c->rcv_nxt + c->rcv_queued);
 	if (c->rcv_queued)
 		return;
 
