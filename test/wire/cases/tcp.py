@@ -581,6 +581,35 @@ def a_link_that_is_not_read_stops_the_sender(w, v):
 
 # --- T10, T11
 
+def timer_of(v, peer, port):
+    """What the kernel's timer of the host's socket to the peer is for."""
+    want = packet.pton(peer)
+    with open(f"/proc/net/tcp{'6' if v == 6 else ''}") as f:
+        for line in f.readlines()[1:]:
+            words = line.split()
+            addr, rport = words[2].split(":")
+            raw = b"".join(bytes.fromhex(addr[i:i + 8])[::-1]
+                           for i in range(0, len(addr), 8))
+            if raw == want and int(rport, 16) == port:
+                return int(words[5].split(":")[0], 16)
+    raise Failure("the host has no such connection")
+
+
+@test("T10", both)
+def the_guests_keep_alive_turns_on_ours(w, v):
+    """A guest that asks wants to know of the peer, not of us."""
+    g, c, s = open_flow(w, v)
+    c.write(b"x")
+    s.recv(1)
+    port = s.getsockname()[1]
+    time.sleep(0.3)         # the ACK of the byte is in: no other timer
+    c.send(ACK, seq=c.snd_nxt - 1)
+    c.expect(ACK, ack=2)
+    time.sleep(0.1)
+    if timer_of(v, PEER[v], port) != 2:
+        raise Failure("SO_KEEPALIVE is off outside")
+
+
 @test("T10", both)
 def half_closed_and_idle_costs_no_processor_time(w, v):
     """The peer closed, the guest keeps its half open: no busy loop."""

@@ -43,11 +43,13 @@ class Guest:
         while True:
             try:
                 self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                self.sock.settimeout(2 * SLOW)
                 self.sock.connect(self.passt.path)
                 self.buf = b""
-                if not hello or self._hello():
+                if self._hello() if hello else self._welcome():
                     return
-            except (ConnectionError, FileNotFoundError, EOFError):
+            except (ConnectionError, FileNotFoundError, EOFError,
+                    TimeoutError):
                 pass
             self.sock.close()
             if not self.passt.alive():
@@ -55,6 +57,14 @@ class Guest:
             if time.monotonic() > end:
                 raise Failure("no answer from passt on a new link")
             time.sleep(0.01)
+
+    def _welcome(self):
+        """Whether the daemon keeps us; without sending anything."""
+        self.sock.settimeout(0.05)
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK) != b""
+        except TimeoutError:
+            return True
 
     def _hello(self):
         """Tells MAC and addresses, and waits for any sign of life."""

@@ -254,6 +254,7 @@ class Tcp:
     def __str__(self):
         opts = "".join(f" {n} {v}" for n, v in (
             ("mss", self.mss), ("wscale", self.wscale)) if v is not None)
+        opts += " sackok" * self.sackok
         opts += "".join(f" sack {a}..{b}" for a, b in self.sack)
         return (f"tcp {self.sport} > {self.dport} {flag_text(self.flags)} "
                 f"seq {self.seq} ack {self.ack} win {self.win} "
