@@ -312,11 +312,11 @@ static bool pass_end(struct passt *p, uint64_t now)
 		return false;
 
 	tcp_pass_end(&p->tcp, now);
-	rc = link_flush(l);
+	rc = tap_flush(&p->tap);
 	if (rc > 0) {
 		more = tcp_resume(&p->tcp, now);
 		tcp_pass_end(&p->tcp, now);
-		rc = link_flush(l);
+		rc = tap_flush(&p->tap);
 	}
 	if (rc < 0)
 		guest_down(p, rc);

@@ -459,6 +459,54 @@ static void learn(struct tap *t, const struct pkt *pkt)
 	}
 }
 
+/* trace_pkt() - A line about a packet, for --trace */
+static void trace_pkt(const char *dir, const struct pkt *pkt)
+{
+	char src[ADDR_STRLEN], dst[ADDR_STRLEN];
+
+	if (pkt->etype == ETH_P_ARP)
+		log_msg(LOG_TRACE, "%s ARP operation %u", dir,
+			get_be16(pkt->l3 + 6));
+	else
+		log_msg(LOG_TRACE, "%s %s.%u > %s.%u protocol %u, %u bytes",
+			dir, addr_str(&pkt->src, src), pkt->sport,
+			addr_str(&pkt->dst, dst), pkt->dport, pkt->proto,
+			pkt->len);
+}
+
+/* trace_out() - Lines about the frames that are to be sent */
+static void trace_out(struct tap *t)
+{
+	const struct link *l = t->link;
+	uint8_t copy[PKT_HDR_MAX];
+	unsigned int i;
+	struct pkt pkt;
+
+	for (i = 0; i < l->nout; i++) {
+		struct iovec iov = l->out[i];
+		struct frame f = {
+			.iov = &iov, .iovcnt = 1,
+			.len = (uint32_t)iov.iov_len, .csum_ok = true,
+		};
+
+		if (tap_parse(t, &f, copy, &pkt))
+			trace_pkt("to guest:", &pkt);
+	}
+}
+
+/**
+ * tap_flush() - Send what was committed to the link
+ * @t:		the guest's side
+ *
+ * Return: as link_flush()
+ */
+int tap_flush(struct tap *t)
+{
+	if (log_enabled(LOG_TRACE))
+		trace_out(t);
+	return link_flush(t->link);
+}
+
 /**
  * tap_init() - Start with a guest unknown
  * @t:		the guest's side
@@ -511,6 +559,8 @@ int tap_input(struct tap *t)
 			continue;
 		learn(t, pkt);
 		t->npkt++;
+		if (log_enabled(LOG_TRACE))
+			trace_pkt("from guest:", pkt);
 	}
 	if (n > 0)
 		t->count[TAP_IN] += (unsigned int)n;
@@ -574,7 +624,7 @@ static uint8_t *room(struct tap *t, size_t len)
 	if (link_reserve(t->link, len, &iov))
 		return iov.iov_base;
 	/* Behind bulk data of this pass: make way for it. */
-	if (link_flush(t->link) > 0 && link_reserve(t->link, len, &iov))
+	if (tap_flush(t) > 0 && link_reserve(t->link, len, &iov))
 		return iov.iov_base;
 
 	t->count[TAP_NO_ROOM]++;

@@ -134,6 +134,7 @@ unsigned int tap_run(const struct tap *t, unsigned int first);
 bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt);
 size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size);
 
+int tap_flush(struct tap *t);
 int tap_send(struct tap *t, const void *frame, size_t len);
 int tap_ip_send(struct tap *t, const struct tap_ip *ip, const void *l4,
 		size_t len);
