@@ -2,7 +2,7 @@
 """DHCP (RFC 2131, 2132, 3442, 4039; DESIGN 6)."""
 import struct
 
-from lib import dhcp, packet
+from lib import dhcp
 from lib.case import Failure, main, test
 from lib.dhcp import (ACK, DECLINE, DISCOVER, INFORM, NAK, OFFER, RELEASE,
                       REQUEST, address, ask, kind, wanted)

@@ -2,7 +2,7 @@
 """DHCPv6 (RFC 8415; DESIGN 6)."""
 import struct
 
-from lib import dhcp, packet
+from lib import dhcp
 from lib.case import Failure, main, test
 from lib.dhcp import (ADVERTISE, CONFIRM, DECLINE6, INFORMATION, REBIND,
                       RELEASE6, RENEW, REPLY, REQUEST6, SOLICIT, ask6, duid,

@@ -8,7 +8,7 @@ import time
 
 from lib import packet
 from lib.case import Failure, main, test
-from lib.guest import fresh_port
+from lib.guest import Guest, fresh_port
 from lib.netns import GATEWAY, PEER
 from lib.packet import ETH_ARP
 from lib.tcp import Conn
@@ -209,6 +209,25 @@ def guests_come_and_go_fifty_times(w):
     time.sleep(0.2)
     if p.fds() is not None and p.fds() > before:
         raise Failure(f"{p.fds()} descriptors, {before} before")
+
+
+@test("link")
+def the_next_guest_may_come_at_once(w):
+    """A restarted qemu does not wait until we noticed that it was gone."""
+    p = w.passt()
+    w.join(p).close()
+    time.sleep(0.1)
+    for i in range(30):
+        s = w.keep(socket.socket(socket.AF_UNIX))
+        s.connect(p.path)
+        g = Guest(p)
+        g.sock = s
+        try:
+            answers(g)
+        except (ConnectionError, EOFError):
+            raise Failure(f"guest {i} was turned away") from None
+        g.send_frames([arp_for(g)] * (i % 3) * 20)
+        s.close()
 
 
 @test("link")

@@ -8,7 +8,7 @@ import time
 
 from . import packet
 from .netns import GATEWAY, HOST
-from .packet import (ETH_ARP, ETH_IP, ETH_IPV6, ICMPV6, TCP, UDP, Malformed)
+from .packet import (ETH_ARP, ETH_IP, ETH_IPV6, ICMPV6, UDP, Malformed)
 from .passt import Failure, SLOW
 
 MAC = "52:54:00:12:34:56"

@@ -6,7 +6,6 @@ import subprocess
 import tempfile
 import time
 
-from . import packet
 
 PROGRAM = os.path.abspath(os.environ.get("PASST") or os.path.join(
     os.path.dirname(__file__), "../../../build/passt"))

@@ -11,7 +11,6 @@ import random
 
 from . import packet
 from .guest import SILENCE, fresh_port
-from .netns import HOST
 from .packet import ACK, FIN, PSH, RST, SYN, TCP, flag_text
 from .passt import Failure, SLOW
 
