@@ -126,7 +126,7 @@ class Site(Lab):
             [EMULATE, "--tap-a", "emu0", "--tap-b", "emu0", "--netns-a",
              self.path(self.host), "--netns-b", self.path(self.outside),
              *map(str, options)], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         with ended(p):
             started(p, "emulate")
             self.outside.ip("addr add 192.0.3.1/24 dev emu0")
@@ -139,7 +139,8 @@ def started(p, name):
     """Waits until a program of ours says that it is ready."""
     line = p.stdout.readline()
     if line != b"ready\n":
-        raise Failed(f"{name} did not start")
+        why = p.stderr.read().decode().strip() if p.stderr else "see above"
+        raise Failed(f"{name} did not start: {why}")
 
 
 class Daemon:
@@ -256,7 +257,7 @@ class Relay(Daemon):
                 p = ns.spawn(STANDIN, "--fd", str(end_.fileno()),
                              "--tap", name, "--mtu", str(mtu), "--offload",
                              "--mac", mac, *more, pass_fds=[end_.fileno()],
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
                 stack.enter_context(ended(p))
                 started(p, "stand-in")
                 end_.close()

@@ -271,7 +271,7 @@ class Footprint:
         return getattr(self, key) - getattr(other, key)
 
 
-def step(client, command, timeout=90):
+def step(client, command, timeout=60):
     """Tells 'rr hold' what to do, None: it began by itself. Returns JSON."""
     if command:
         client.stdin.write(command + "\n")
