@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""demo.py - The demo does what it says: with qemu, with the stand-in guest,
+interrupted, and kept. It draws its own topology.
+
+Each run has a folder for temporary files of its own, that it must leave empty.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+LIMIT = 300                     # s, for one run
+SHOWN = ("address", "route", "name server", "lookup", "ping", "page fetched",
+         "page served", "speed out", "speed in")
+
+failed = 0
+
+
+@contextlib.contextmanager
+def check(name):
+    """One line for one check, that fails by any exception."""
+    global failed
+    try:
+        yield
+        print(f"ok {name}", flush=True)
+    except Exception as e:
+        failed += 1
+        print(f"not ok {name}: {' '.join(str(e).split())}", flush=True)
+
+
+def expect(what, got, want):
+    if got != want:
+        raise AssertionError(f"{what} is {got!r}, not {want!r}")
+
+
+class Demo:
+    """One run. Signals reach it as they would from a terminal."""
+
+    def __init__(self, *options):
+        self.tmp = tempfile.mkdtemp(prefix="passt-demo-test-")
+        os.chmod(self.tmp, 0o755)       # passt in it is another user
+        self.process = subprocess.Popen(
+            [f"{TOP}/demo", *options], stdout=subprocess.PIPE, text=True,
+            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            start_new_session=True, env=dict(os.environ, TMPDIR=self.tmp))
+        self.said = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """What is left of it ends by pid, whatever happened."""
+        self.process.kill()
+        self.process.wait()
+        for pid in self.leftover():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.tmp, ignore_errors=True)
+
+    def leftover(self):
+        """Processes that were started by this run: all have its TMPDIR."""
+        pids = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError), \
+                    open(f"/proc/{pid}/environ", "rb") as f:
+                if f"TMPDIR={self.tmp}".encode() in f.read().split(b"\0"):
+                    pids.append(int(pid))
+        return pids
+
+    def until(self, text):
+        """Reads on until a line has @text."""
+        for line in self.process.stdout:
+            self.said += line
+            if text in line:
+                return
+        raise AssertionError(f"{text!r} never came: {self.said[-500:]}")
+
+    def end(self):
+        """Returns the exit status."""
+        out, _ = self.process.communicate(timeout=LIMIT)
+        self.said += out
+        return self.process.returncode
+
+    def leaves_nothing(self):
+        expect("processes left", self.leftover(), [])
+        expect("files left", os.listdir(self.tmp), [])
+
+
+def shows_all(demo):
+    """Fails unless every line of a run is good, and none is missing."""
+    status = demo.end()
+    bad = [line for line in demo.said.splitlines() if line.startswith("  --")]
+    expect("bad lines", bad, [])
+    expect("exit status", status, 0)
+    for what in SHOWN:
+        for family in "IPv4", "IPv6":
+            if not re.search(f"^  ok  {what}, {family} +[^ ]", demo.said,
+                             re.M):
+                raise AssertionError(f"nothing on {what}, {family}")
+    good, steps = re.search(r"(\d+) of (\d+) good", demo.said).groups()
+    expect("number of good lines", good, steps)
+
+
+def whole():
+    with Demo() as demo:
+        with check("in qemu, every line is good"):
+            shows_all(demo)
+            expect("guest", "A namespace stands in" not in demo.said, True)
+        with check("in qemu, nothing is left"):
+            demo.leaves_nothing()
+
+
+def stand_in_kept():
+    """Given --keep, then all runs on, and what it says ends it."""
+    if os.geteuid() and not os.access("/dev/net/tun", os.W_OK):
+        print("skip with the stand-in guest: /dev/net/tun is root's alone")
+        return
+    with Demo("--stand-in", "--keep") as demo:
+        with check("with the stand-in guest, every line is good"):
+            shows_all(demo)
+            expect("told so", "A namespace stands in" in demo.said, True)
+        with check("--keep: passt and the guest run on"):
+            inside, = re.findall(r"in the guest +(nsenter .*) sh$", demo.said,
+                                 re.M)
+            subprocess.run([*inside.split(), "ping", "-c1", "-W5",
+                            "198.51.100.1"], check=True,
+                           stdout=subprocess.DEVNULL)
+        with check("--keep: ended by the command it tells"):
+            command, = re.findall(r"end it all +(.*)", demo.said)
+            subprocess.run(command, shell=True, check=True)
+            time.sleep(1)
+            demo.leaves_nothing()
+
+
+def interrupted():
+    """Given Ctrl-C while a guest boots, then nothing is left."""
+    with Demo() as demo, check("Ctrl-C cleans up"):
+        demo.until("  passt  ")
+        time.sleep(1)
+        os.killpg(demo.process.pid, signal.SIGINT)
+        expect("exit status", demo.end(), 130)
+        demo.leaves_nothing()
+
+
+def refused():
+    with Demo("--stand-im") as demo, check("an unknown option"):
+        expect("exit status", demo.end(), 1)
+        expect("what it says", demo.said,
+               "demo: unknown option '--stand-im': see ./demo --help\n")
+
+
+if __name__ == "__main__":
+    for story in whole, stand_in_kept, interrupted, refused:
+        story()
+    sys.exit(1 if failed else 0)
