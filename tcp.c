@@ -228,6 +228,8 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	if (fd < 0)
 		return fd;
 	f->flow.fd = fd;
+	if (fd >= t->max_fd)
+		return -EMFILE;
 	len = sockaddr_set(&sa, host, port, t->fwd->map.scope);
 	if (connect(fd, &sa.sa, len) && errno != EINPROGRESS)
 		return -errno;
@@ -466,7 +468,7 @@ static void accepted(struct tcp *t, const struct listener *l, int fd,
 	struct in6_addr peer;
 	struct tcp_flow *f;
 
-	if (!link_up(t->tap->link) || !sockaddr_get(sa, &peer, &key.rport) ||
+	if (fd >= t->max_fd || !link_up(t->tap->link) || !sockaddr_get(sa, &peer, &key.rport) ||
 	    !fwd_in(&t->fwd->map, &peer, &key.remote)) {
 		refuse_accepted(t, fd);
 		return;

@@ -46,6 +46,8 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  * @ready:	flows with data for the guest, waiting for their turn
  * @challenge:	budget of challenge ACKs in the current second (RFC 5961 7)
  * @no_peek_off: the kernel has no SO_PEEK_OFF for TCP (before Linux 6.9)
+ * @max_fd:	descriptors from here on are left to others: a flood of
+ *		connections must not cost the guest its DNS
  * @spare:	a descriptor to give up when there are no more, -1: none
  * @held:	bytes held for sockets, all flows
  * @run:	pieces of the payload that the current run delivers
@@ -67,7 +69,7 @@ struct tcp {
 		unsigned int sent;
 	} challenge;
 	bool no_peek_off;
-	int spare;
+	int max_fd, spare;
 	size_t held;
 	struct iovec run[TCP_RUN];
 	unsigned int nrun;

@@ -92,17 +92,25 @@ static void dup_ack(struct tcp_conn *c)
 		recover(c);
 }
 
-/* take_sacks() - What the guest has beyond a gap (RFC 2018 4) */
+/**
+ * take_sacks() - What the guest has beyond a gap (RFC 2018 4)
+ * @c:		connection
+ * @seg:	segment, its blocks anything at all
+ *
+ * Distances from @snd_una are compared, unsigned: three comparisons in pairs
+ * would let a block pass that goes round the whole sequence space.
+ */
 static void take_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
 {
-	const struct tcp_range *r;
+	uint32_t flight = c->snd_max - c->snd_una, start, end;
 	unsigned int i;
 
 	for (i = 0; c->sack_ok && i < seg->nsack; i++) {
-		r = &seg->sack[i];
-		if (seq_le(c->snd_una, r->start) && seq_lt(r->start, r->end) &&
-		    seq_le(r->end, c->snd_max))
-			ranges_add(&c->sacked, r->start, r->end);
+		start = seg->sack[i].start - c->snd_una;
+		end = seg->sack[i].end - c->snd_una;
+		if (start < end && end <= flight)
+			ranges_add(&c->sacked, c->snd_una + start,
+				   c->snd_una + end);
 	}
 	ranges_trim(&c->sacked, c->snd_una);
 }
@@ -174,7 +182,23 @@ bool conn_hole(struct tcp_conn *c, struct tcp_range *hole)
 }
 
 /**
- * update_window() - Take over the guest's window (RFC 9293 3.10.7.4)
+ * newer_window() - Whether a segment's window is newer than the one in use
+ * @c:		connection
+ * @seg:	acceptable segment with ACK
+ *
+ * RFC 9293 3.10.7.4, and whatever acknowledges new data: the old window would
+ * count from there on.
+ */
+static bool newer_window(const struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	if (seg->ack != c->snd_una)
+		return seq_lt(c->snd_una, seg->ack);
+	return seq_lt(c->snd_wl1, seg->seq) ||
+	       (c->snd_wl1 == seg->seq && seq_le(c->snd_wl2, seg->ack));
+}
+
+/**
+ * update_window() - Take over the guest's window
  * @c:		connection
  * @seg:	acceptable segment with ACK
  * @now:	ms
@@ -186,8 +210,7 @@ static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 {
 	uint32_t wnd = MIN((uint32_t)seg->wnd << c->snd_wscale, TCP_WND_MAX);
 
-	if (seq_lt(seg->seq, c->snd_wl1) ||
-	    (seg->seq == c->snd_wl1 && seq_lt(seg->ack, c->snd_wl2)))
+	if (!newer_window(c, seg))
 		return false;
 	c->snd_wl1 = seg->seq;
 	c->snd_wl2 = seg->ack;
