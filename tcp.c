@@ -468,7 +468,8 @@ static void accepted(struct tcp *t, const struct listener *l, int fd,
 	struct in6_addr peer;
 	struct tcp_flow *f;
 
-	if (fd >= t->max_fd || !link_up(t->tap->link) || !sockaddr_get(sa, &peer, &key.rport) ||
+	if (fd >= t->max_fd || !link_up(t->tap->link) ||
+	    !sockaddr_get(sa, &peer, &key.rport) ||
 	    !fwd_in(&t->fwd->map, &peer, &key.remote)) {
 		refuse_accepted(t, fd);
 		return;
