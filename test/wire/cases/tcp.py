@@ -331,6 +331,28 @@ def fill(c, most, quiet=1.0):
     return una
 
 
+@test("T5", both)
+def what_is_kept_ahead_of_gaps_is_bounded(w, v):
+    """doc/design.md: 64 MiB for all flows"""
+    g = w.guest()
+    server = w.server(v, backlog=200)
+    before, conns = g.passt.rss(), []
+    for _ in range(100):
+        c = Conn(g, PEER[v], server.getsockname()[1], mss=65000, wscale=10)
+        c.connect()
+        conns.append(c)
+        edge = min(c.their_edge, 2 << 20)
+        for at in range(2, edge, 60000):
+            g.send_frame(c.segment(ACK, seq=at, data=tcp.stream(
+                at - 1, min(at - 1 + 60000, edge - 1))))
+    g.flush()
+    if g.passt.rss() - before > 70 << 10:
+        raise Failure(f"{(g.passt.rss() - before) >> 10} MiB are kept")
+    for c in conns:
+        c.send(RST, seq=1)
+    open_flow(w, v, g)
+
+
 # --- T6
 
 @test("T6", both)
