@@ -448,18 +448,17 @@ ip route add default via "$router" dev "$interface"
 class Lab:
     """The three namespaces, passt in one and the stand-in in another."""
 
-    def __init__(self, standin=True, ping=True):
+    def __init__(self, ping=True):
         need(PASST)
-        if standin:
-            need(STANDIN)
-            need_tun()
+        need(STANDIN)
+        need_tun()
         self.dir = tempfile.mkdtemp(prefix="passt-net-")
         os.chmod(self.dir, 0o777)
         self.socket = f"{self.dir}/socket"
         self.private_tmp = False
         # Where an ordinary user can run them, whatever our tree is in.
         self.passt_bin = shutil.copy(PASST, f"{self.dir}/passt")
-        self.standin = standin and shutil.copy(STANDIN, f"{self.dir}/standin")
+        self.standin = shutil.copy(STANDIN, f"{self.dir}/standin")
         self.guest, self.host, self.outside = [
             Namespace() for _ in range(3)]
         self.build(ping)
