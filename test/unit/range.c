@@ -185,7 +185,8 @@ int main(void)
 	story_joined();
 	story_trimmed();
 	story_random("random stretches anywhere", 0);
-	story_random("random stretches across the wrap", UINT32_MAX - SPACE / 2);
+	story_random("random stretches across the wrap",
+		     UINT32_MAX - SPACE / 2);
 	story_random("random stretches across the change of sign",
 		     INT32_MAX - SPACE / 2);
 	return unit_end();

@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * conn_walk.c - Random walks of a TCP connection: more than a million steps
+ * of a guest that sends what it may and what it may not, of a socket that
+ * takes and gives in pieces, and of time; with what must always be true, see
+ * machine.h, checked after each. Every life ends: when both ends are done, or
+ * when nobody says anything any more.
+ *
+ *	conn_walk [STEPS [SEED]]
+ */
+#include <stdio.h>
+
+#include "../../tcp/conn.c"
+#include "../../tcp/receive.c"
+#include "../../tcp/send.c"
+#include "test/unit/machine.h"
+#include "test/unit/unit.h"
+
+#define STEPS		4000000
+#define LIFE_MAX	1500		/* steps */
+#define PATIENCE	(4ULL * 3600 * 1000)	/* ms of silence: it is over */
+#define LEN_MAX		4000		/* bytes in a segment */
+
+/* Where walks have been; each has to be seen. */
+enum sight {
+	SAW_CONNECTING, SAW_SYN_ACKED, SAW_SYN_SENT, SAW_OPEN, SAW_WAIT,
+	SAW_BOTH_SYN, SAW_GUEST_FIN, SAW_PEER_FIN, SAW_RECOVERY, SAW_SACKED,
+	SAW_REWIND, SAW_PERSIST, SAW_AHEAD, SAW_HELD, SAW_CHALLENGE,
+	SAW_REFUSED, SAW_FIN_AHEAD, SAW_NO_WINDOW, SAW_RST, SAW_WRAP_IN,
+	SAW_WRAP_OUT, SAW_FIN_WAITS, SIGHTS,
+};
+
+static const char *const sight_name[SIGHTS] = {
+	[SAW_CONNECTING] = "connecting", [SAW_SYN_ACKED] = "syn-acked",
+	[SAW_SYN_SENT] = "syn-sent", [SAW_OPEN] = "open", [SAW_WAIT] = "wait",
+	[SAW_BOTH_SYN] = "simultaneous open", [SAW_GUEST_FIN] = "guest's FIN",
+	[SAW_PEER_FIN] = "peer's FIN", [SAW_RECOVERY] = "recovery",
+	[SAW_SACKED] = "SACK blocks", [SAW_REWIND] = "timeout",
+	[SAW_PERSIST] = "persist", [SAW_AHEAD] = "data ahead of a gap",
+	[SAW_HELD] = "held data", [SAW_CHALLENGE] = "challenge",
+	[SAW_REFUSED] = "refused", [SAW_FIN_AHEAD] = "FIN ahead of a gap",
+	[SAW_NO_WINDOW] = "window of zero told to the guest",
+	[SAW_RST] = "RST to the guest",
+	[SAW_WRAP_IN] = "wrap of the guest's numbers",
+	[SAW_WRAP_OUT] = "wrap of our numbers",
+	[SAW_FIN_WAITS] = "FIN behind held data",
+};
+
+static struct machine m;
+static unsigned long seen[SIGHTS], steps;
+static uint64_t seed = 88172645463325252;
+
+/* The guest: next number it has not used, and a window it likes to tell. */
+static uint32_t guest_nxt;
+static uint16_t guest_wnd;
+
+static uint64_t next_random(void)
+{
+	seed ^= seed >> 12;
+	seed ^= seed << 25;
+	seed ^= seed >> 27;
+	return seed * UINT64_C(2685821657736338717);
+}
+
+/* below() - A random number from 0 to @n - 1 */
+static uint32_t below(uint32_t n)
+{
+	return (uint32_t)((next_random() >> 32) * n >> 32);
+}
+
+/* one_in() - True once in @n times */
+static bool one_in(uint32_t n)
+{
+	return !below(n);
+}
+
+/* near_wrap() - An initial sequence number, often shortly before a wrap */
+static uint32_t near_wrap(void)
+{
+	switch (below(4)) {
+	case 0:
+		return (uint32_t)next_random();
+	case 1:
+		return INT32_MAX - below(100000);
+	default:
+		return UINT32_MAX - below(200000);
+	}
+}
+
+/* look() - Remember where the walk is */
+static void look(void)
+{
+	const struct tcp_conn *c = &m.c;
+	static const enum sight of[] = {
+		[TCP_CONNECTING] = SAW_CONNECTING,
+		[TCP_SYN_ACKED] = SAW_SYN_ACKED,
+		[TCP_SYN_SENT] = SAW_SYN_SENT, [TCP_OPEN] = SAW_OPEN,
+		[TCP_WAIT] = SAW_WAIT,
+	};
+
+	if (m.removed)
+		return;
+	seen[of[c->phase]]++;
+	if (c->phase != TCP_OPEN)
+		return;
+	seen[SAW_GUEST_FIN] += c->fin_rcvd;
+	seen[SAW_PEER_FIN] += c->eof;
+	seen[SAW_RECOVERY] += c->recovering;
+	seen[SAW_SACKED] += c->sacked.n > 0;
+	seen[SAW_PERSIST] += c->timer == TIMER_PERSIST;
+	seen[SAW_AHEAD] += c->ahead.n > 0;
+	seen[SAW_HELD] += c->rcv_queued > 0;
+	seen[SAW_FIN_AHEAD] += c->fin_seen && !c->fin_queued;
+	seen[SAW_FIN_WAITS] += c->fin_queued && !c->fin_rcvd;
+	seen[SAW_NO_WINDOW] += c->rcv_adv == c->rcv_nxt;
+	seen[SAW_WRAP_IN] += c->rcv_nxt < m.irs;
+	seen[SAW_WRAP_OUT] += c->snd_nxt < c->isn;
+}
+
+/* some_seq() - Where a segment starts: mostly where something happens */
+static uint32_t some_seq(void)
+{
+	const struct tcp_conn *c = &m.c;
+	uint32_t next = c->rcv_nxt + c->rcv_queued, span;
+
+	switch (below(16)) {
+	case 0: case 1: case 2: case 3: case 4:
+		return guest_nxt;
+	case 5: case 6: case 7:
+		return next;
+	case 8:
+		return c->rcv_nxt - below(3);
+	case 9:
+		return next + 2 - below(5);
+	case 10:
+		return c->rcv_adv + 2 - below(5);
+	case 11:
+		if (c->ahead.n)
+			return c->ahead.r[below(c->ahead.n)].end + 1 - below(3);
+		return next;
+	case 12:
+		if (c->ahead.n)
+			return c->ahead.r[below(c->ahead.n)].start -
+			       below(3000);
+		return next;
+	case 13: case 14:
+		span = c->rcv_adv - c->rcv_nxt + 4000;
+		return c->rcv_nxt - 2000 + below(span);
+	default:
+		return one_in(8) ? (uint32_t)next_random() : guest_nxt;
+	}
+}
+
+/* some_ack() - What it acknowledges: mostly something that was sent */
+static uint32_t some_ack(void)
+{
+	const struct tcp_conn *c = &m.c;
+	uint32_t flight = c->snd_max - c->snd_una;
+
+	switch (below(16)) {
+	case 0: case 1: case 2: case 3:
+		return c->snd_una;
+	case 4: case 5: case 6: case 7:
+		return c->snd_max;
+	case 8:
+		return c->snd_nxt;
+	case 9: case 10: case 11: case 12:
+		return c->snd_una + below(flight + 1);
+	case 13:
+		return c->snd_una + below(2 * c->mss);
+	case 14:
+		return c->snd_una - below(3000);
+	default:
+		return one_in(8) ? (uint32_t)next_random() : c->snd_max + 1;
+	}
+}
+
+/* some_sacks() - Blocks of what is in flight, now and then of what is not */
+static void some_sacks(struct tcp_seg *seg)
+{
+	const struct tcp_conn *c = &m.c;
+	uint32_t flight = c->snd_max - c->snd_una, start;
+	unsigned int i;
+
+	seg->nsack = (uint8_t)below(TCP_SACKS + 1);
+	for (i = 0; i < seg->nsack; i++) {
+		start = c->snd_una + below(flight + 1);
+		if (one_in(20))
+			start = (uint32_t)next_random();
+		seg->sack[i] = (struct tcp_range){
+			start, start + below(3 * c->mss) };
+	}
+}
+
+/* some_flags() - ACK mostly; what ends a life is rare, or there is none */
+static uint8_t some_flags(void)
+{
+	switch (below(512)) {
+	case 0:
+		return SEG_RST;
+	case 1:
+		return SEG_RST | SEG_ACK;
+	case 2:
+		return SEG_SYN;
+	case 3:
+		return SEG_SYN | SEG_ACK;
+	case 4:
+		return 0;
+	case 5:
+		return SEG_FIN;
+	case 6: case 7: case 8:
+		return SEG_FIN | SEG_ACK;
+	default:
+		return SEG_ACK;
+	}
+}
+
+static struct tcp_seg some_segment(void)
+{
+	uint32_t room = m.c.rcv_adv - guest_nxt;
+	struct tcp_seg seg = {
+		.seq = some_seq(), .ack = some_ack(), .flags = some_flags(),
+		.wnd = guest_wnd, .wscale = -1,
+	};
+
+	if (!one_in(3))
+		seg.len = below(LEN_MAX);
+	if (one_in(20))
+		guest_wnd = (uint16_t)(one_in(3) ? 0 : one_in(3) ? below(20) :
+				       below(UINT16_MAX));
+	if (m.c.sack_ok && one_in(3))
+		some_sacks(&seg);
+	if (seg.flags & SEG_RST && !one_in(3))
+		seg.seq += 100;
+	if (seg.seq == guest_nxt) {
+		if (!one_in(10) && seq_lt(guest_nxt, m.c.rcv_adv))
+			seg.len = MIN(seg.len, room);
+		guest_nxt += seg.len;
+	}
+	return seg;
+}
+
+/* guest_sends() - A run of segments, some of which are lost on the way */
+static void guest_sends(void)
+{
+	static uint8_t data[LEN_MAX];
+	unsigned int n = one_in(3) ? 1 + below(4) : 1;
+	struct tcp_seg seg;
+
+	for (; n && !m.removed; n--) {
+		seg = some_segment();
+		if (!one_in(6) && m.run_len + LEN_MAX < MACHINE_RUN)
+			machine_feed(&m, &seg, data);
+	}
+	machine_run_end(&m);
+}
+
+/* guest_agrees() - What the handshake lacks comes */
+static void guest_agrees(void)
+{
+	struct tcp_seg seg = { .wnd = UINT16_MAX, .wscale = -1 };
+
+	if (m.c.phase == TCP_CONNECTING) {
+		machine_connected(&m);
+		return;
+	}
+	if (m.c.phase == TCP_SYN_SENT) {
+		seg.flags = SEG_SYN | SEG_ACK;
+		seg.wscale = (int8_t)(below(16) - 1);
+		seg.sack_ok = !one_in(3);
+		seg.seq = near_wrap();
+		seg.ack = m.c.snd_nxt;
+		if (one_in(3)) {
+			seg.flags = SEG_SYN;
+			seen[SAW_BOTH_SYN]++;
+		}
+		guest_nxt = seg.seq + 1;
+	} else {
+		seg.flags = SEG_ACK;
+		seg.seq = m.c.rcv_nxt;
+		seg.ack = m.c.snd_nxt;
+	}
+	machine_feed(&m, &seg, NULL);
+	machine_run_end(&m);
+}
+
+static void time_passes(void)
+{
+	uint64_t next = machine_next(&m);
+
+	if (one_in(4) && next != GUEST_NEVER && next > m.now)
+		m.now = next;
+	else
+		m.now += below(one_in(10) ? 3000 : 20);
+	machine_timer(&m);
+}
+
+/* something_rare() - Errors, ends, and memory that is used up by others */
+static void something_rare(void)
+{
+	size_t others = TCP_HOLD_MAX - m.held;
+
+	switch (below(24)) {
+	case 0:
+		machine_arrives(&m, 0, true);
+		break;
+	case 1:
+		if (m.closed)
+			break;
+		if (m.c.phase == TCP_CONNECTING)
+			conn_connect_failed(&m.c, one_in(2));
+		else
+			conn_peer_error(&m.c);
+		machine_execute(&m);
+		break;
+	case 2:
+		conn_abort(&m.c);
+		machine_execute(&m);
+		break;
+	default:
+		m.held += others;
+		guest_sends();
+		m.held -= others;
+		break;
+	}
+}
+
+static void step(void)
+{
+	bool open = m.c.phase == TCP_OPEN || m.c.phase == TCP_WAIT;
+
+	if (!open && one_in(4)) {
+		guest_agrees();
+	} else if (one_in(200)) {
+		something_rare();
+	} else {
+		switch (below(8)) {
+		case 0:
+			machine_drain(&m, below(m.sndbuf));
+			break;
+		case 1:
+			if (!m.fin)
+				machine_arrives(&m, below(20000), false);
+			break;
+		case 2:
+			time_passes();
+			break;
+		default:
+			guest_sends();
+			break;
+		}
+	}
+	if (one_in(2))
+		machine_pass_end(&m);
+	look();
+}
+
+static void begin(void)
+{
+	struct tcp_seg syn = {
+		.seq = near_wrap(), .flags = SEG_SYN, .mss = 1460,
+		.wnd = (uint16_t)next_random(), .sack_ok = !one_in(3),
+		.wscale = (int8_t)(below(16) - 1),
+	};
+
+	m.now = 1000000;
+	m.sndbuf = 1000 + below(one_in(2) ? 20000 : 300000);
+	guest_wnd = (uint16_t)next_random();
+	guest_nxt = syn.seq + 1;
+	if (one_in(2))
+		machine_opens(&m, &syn, near_wrap());
+	else
+		machine_accepted(&m, near_wrap());
+}
+
+/* sane() - Whether the guest did not send anything beyond its FIN */
+static bool sane(void)
+{
+	const struct tcp_conn *c = &m.c;
+	uint32_t end = c->rcv_nxt + c->rcv_queued;
+
+	if (!c->fin_seen)
+		return true;
+	if (c->ahead.n)
+		end = c->ahead.r[c->ahead.n - 1].end;
+	return seq_le(c->snd_wl1, c->fin_at + 1) &&
+	       (c->fin_queued || seq_le(end, c->fin_at));
+}
+
+/* guest_ends() - It sends what is missing, then FIN, and hears everything */
+static void guest_ends(void)
+{
+	static uint8_t data[LEN_MAX];
+	const struct tcp_conn *c = &m.c;
+	uint32_t next = c->rcv_nxt + c->rcv_queued, room = c->rcv_adv - next;
+	struct tcp_seg seg = {
+		.flags = SEG_ACK, .seq = next, .ack = c->snd_max,
+		.wnd = UINT16_MAX, .wscale = -1,
+	};
+
+	if (c->fin_queued) {
+		seg.seq += !c->fin_rcvd;
+	} else if (c->fin_seen) {
+		seg.len = MIN(c->fin_at - next, MIN(room, LEN_MAX));
+	} else if (seq_lt(next, c->snd_wl1)) {
+		seg.len = MIN(c->snd_wl1 - next, MIN(room, LEN_MAX));
+	} else {
+		seg.flags |= SEG_FIN;
+	}
+	machine_feed(&m, &seg, data);
+	machine_run_end(&m);
+}
+
+/* both_end() - Given that both ends are done, the flow is soon closed */
+static void both_end(void)
+{
+	uint64_t start = m.now;
+	unsigned int i;
+
+	for (i = 0; i < 2000 && !m.removed; i++) {
+		if (m.c.phase <= TCP_SYN_SENT)
+			guest_agrees();
+		else if (m.c.phase == TCP_OPEN)
+			guest_ends();
+		if (!m.removed && !m.fin)
+			machine_arrives(&m, 0, true);
+		machine_drain(&m, m.sndbuf);
+		m.now += 5;
+		machine_timer(&m);
+		machine_pass_end(&m);
+		look();
+	}
+	MUST(&m, m.removed);
+	MUST(&m, m.now - start <= 2 * TCP_LINGER + 6000);
+}
+
+/* silence() - Given that nobody says anything, the flow is closed, some day */
+static void silence(void)
+{
+	uint64_t start = m.now;
+	unsigned int i;
+
+	if (m.c.phase == TCP_CONNECTING)
+		conn_connect_failed(&m.c, false);
+	for (i = 0; i < 100 && !m.removed; i++) {
+		if (machine_next(&m) != GUEST_NEVER)
+			m.now = MAX(m.now, machine_next(&m));
+		machine_timer(&m);
+		machine_pass_end(&m);
+		look();
+	}
+	MUST(&m, m.removed);
+	MUST(&m, m.now - start <= PATIENCE);
+}
+
+/* life() - One connection from its beginning to its end */
+static void life(void)
+{
+	unsigned int i, n = below(one_in(4) ? LIFE_MAX : 200);
+
+	begin();
+	for (i = 0; i < n && !m.removed && !m.wrong; i++, steps++)
+		step();
+	if (!m.removed && !m.wrong && sane() && one_in(2))
+		both_end();
+	else if (!m.removed && !m.wrong)
+		silence();
+	MUST(&m, !m.held && !m.hold.buf);
+	seen[SAW_REWIND] += m.rewinds;
+	seen[SAW_CHALLENGE] += m.challenges;
+	seen[SAW_REFUSED] += m.refused;
+	seen[SAW_RST] += m.rst_guest;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long wanted = argc > 1 ? strtoul(argv[1], NULL, 0) : STEPS;
+	unsigned long lives = 0;
+	uint64_t before = 0;
+	unsigned int i;
+
+	if (argc > 2)
+		seed = strtoull(argv[2], NULL, 0) * 2 + 1;
+	for (; steps < wanted && !m.wrong; lives++) {
+		before = seed;
+		life();
+	}
+	printf("# %lu steps in %lu lives\n", steps, lives);
+	if (m.wrong)
+		fail("what must be true is, at each step",
+		     "%s, line %d; life %lu, seed %" PRIu64 ", phase %s",
+		     m.wrong, m.line, lives, before,
+		     tcp_phase_name[m.c.phase]);
+	else
+		pass("what must be true is, at each step");
+	for (i = 0; i < SIGHTS && seen[i] >= 20; i++)
+		;
+	if (i < SIGHTS)
+		fail("the walks have been everywhere", "%lu times at: %s",
+		     seen[i], sight_name[i]);
+	else
+		pass("the walks have been everywhere");
+	return unit_end();
+}

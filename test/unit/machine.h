@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * machine.h - A connection of tcp/conn.h with a socket that is only a model:
+ * what it decides is carried out as tcp.c does, without system calls, and
+ * after each step is held against what must always be true.
+ * Included by tests that walk at random or move data, after guest.h.
+ *
+ * The first promise that was broken is remembered in @wrong.
+ */
+#ifndef TEST_UNIT_MACHINE_H
+#define TEST_UNIT_MACHINE_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tcp/conn.h"
+#include "tcp/hold.h"
+#include "tcp/seq.h"
+#include "test/unit/guest.h"
+#include "util.h"
+
+#define MACHINE_RUN	(1U << 20)	/* bytes in a run, at most */
+
+/**
+ * struct machine - A connection and its socket
+ * @c:		the connection
+ * @hold, @held: bytes that wait for the socket
+ * The socket, from the guest:
+ * @gport:	stream that comes from the guest; bytes are checked if not 0
+ * @took:	bytes in all that it took
+ * @buffered, @sndbuf: bytes in its send buffer, and how many fit
+ * @shut:	SHUT_WR was done
+ * @want_out:	a write was cut short: it will tell when there is room
+ * The socket, to the guest:
+ * @rport:	stream that comes from the peer
+ * @arrived:	bytes in all that the peer sent
+ * @discarded:	bytes in all that left the socket
+ * @fin:	the peer's FIN has come after them
+ * @readable:	as in tcp.c
+ * What was done:
+ * @out, @arg:	where segments to the guest go, NULL: nowhere
+ * @challenges, @refused, @rewinds: how often
+ * @rst_guest, @rst_peer, @removed: how it ended
+ * Checked:
+ * @adv:	right edge of the window, as it was last
+ * @phase:	likewise
+ * @wrong, @line: first broken promise, NULL: none
+ */
+struct machine {
+	struct tcp_conn c;
+	struct tcp_hold hold;
+	size_t held;
+	uint64_t now;
+
+	uint16_t gport;
+	uint32_t took, buffered, sndbuf;
+	bool shut, want_out;
+
+	uint16_t rport;
+	uint32_t arrived, discarded;
+	bool fin, readable;
+
+	void (*out)(void *arg, const uint8_t *seg, size_t len);
+	void *arg;
+	unsigned int challenges, refused, rewinds, retransmits;
+	bool rst_guest, rst_peer, closed, removed;
+
+	uint8_t run[MACHINE_RUN];
+	uint32_t run_len;
+	unsigned int dups;
+
+	uint32_t irs, adv;
+	enum tcp_phase phase;
+	const char *wrong;
+	int line;
+};
+
+static void machine_wrong(struct machine *m, const char *what, int line)
+{
+	if (m->wrong)
+		return;
+	m->wrong = what;
+	m->line = line;
+}
+
+/* MUST() - A promise */
+#define MUST(m, cond) \
+	((cond) ? (void)0 : machine_wrong(m, "not: " #cond, __LINE__))
+
+/* machine_moves() - Which phase may follow which */
+static bool machine_moves(enum tcp_phase from, enum tcp_phase to)
+{
+	static const bool may[TCP_CLOSED + 1][TCP_CLOSED + 1] = {
+		[TCP_CONNECTING] = { [TCP_SYN_ACKED] = true },
+		[TCP_SYN_ACKED]	= { [TCP_OPEN] = true, [TCP_WAIT] = true },
+		[TCP_SYN_SENT]	= { [TCP_SYN_ACKED] = true, [TCP_OPEN] = true },
+		[TCP_OPEN]	= { [TCP_WAIT] = true },
+	};
+
+	return from == to || to == TCP_CLOSED || may[from][to];
+}
+
+static bool ranges_ordered(const struct tcp_ranges *rs)
+{
+	unsigned int i;
+
+	for (i = 0; i < rs->n; i++) {
+		if (!seq_lt(rs->r[i].start, rs->r[i].end))
+			return false;
+		if (i && !seq_lt(rs->r[i - 1].end, rs->r[i].start))
+			return false;
+	}
+	return rs->n <= TCP_RANGES;
+}
+
+/* machine_check_receive() - The half from the guest */
+static void machine_check_receive(struct machine *m)
+{
+	const struct tcp_conn *c = &m->c;
+	uint32_t limit = (uint32_t)UINT16_MAX << c->rcv_wscale;
+
+	/* Nothing is acknowledged that the socket has not taken (T5). */
+	MUST(m, c->rcv_nxt == m->irs + 1 + m->took + c->fin_rcvd);
+	MUST(m, !c->fin_rcvd || c->fin_queued);
+	MUST(m, !c->fin_queued || c->fin_seen);
+	MUST(m, m->shut == c->fin_rcvd || m->removed);
+
+	/* The window does not shrink, and is kept (T6). */
+	MUST(m, seq_le(m->adv, c->rcv_adv));
+	MUST(m, seq_le(c->rcv_nxt + c->rcv_queued, c->rcv_adv));
+	MUST(m, c->rcv_adv - c->rcv_nxt <= MAX(limit, TCP_WND_INIT));
+	m->adv = c->rcv_adv;
+
+	/* What came ahead of a gap is in order, ahead, and in the window. */
+	MUST(m, ranges_ordered(&c->ahead));
+	if (c->ahead.n) {
+		MUST(m, seq_lt(c->rcv_nxt, c->ahead.r[0].start));
+		MUST(m, seq_le(c->ahead.r[c->ahead.n - 1].end, c->rcv_adv));
+		MUST(m, !c->fin_queued);
+	}
+	MUST(m, m->hold.buf || (!c->ahead.n && !c->rcv_queued) || m->removed);
+}
+
+/* machine_check_send() - The half to the guest */
+static void machine_check_send(struct machine *m)
+{
+	const struct tcp_conn *c = &m->c;
+	uint32_t first = c->isn + 1, fin = c->eof && seq_lt(c->fin_seq,
+							    c->snd_una);
+
+	MUST(m, seq_le(c->snd_una, c->snd_nxt));
+	MUST(m, seq_le(c->snd_nxt, c->snd_max));
+	MUST(m, seq_le(first, c->snd_una));
+	MUST(m, !c->eof || seq_le(c->snd_max, c->fin_seq + 1));
+	/* No byte is sent that the socket has not, none forgotten (T7). */
+	MUST(m, c->snd_max - first <= m->arrived + c->eof);
+	MUST(m, c->snd_una - first - fin == m->discarded + c->discard);
+
+	MUST(m, ranges_ordered(&c->sacked));
+	if (c->sacked.n) {
+		MUST(m, seq_le(c->snd_una, c->sacked.r[0].start));
+		MUST(m, seq_le(c->sacked.r[c->sacked.n - 1].end, c->snd_max));
+	}
+}
+
+/* machine_check_time() - Something is always waited for, and not for ever */
+static void machine_check_time(struct machine *m)
+{
+	const struct tcp_conn *c = &m->c;
+
+	MUST(m, c->rto >= TCP_RTO_MIN && c->rto <= TCP_RTO_MAX);
+	MUST(m, c->timer != TIMER_RTO || c->tries <= TCP_RTO_TRIES);
+	MUST(m, c->timer == TIMER_NONE || c->deadline <= m->now + TCP_IDLE);
+
+	switch (c->phase) {
+	case TCP_CONNECTING:
+	case TCP_CLOSED:
+		MUST(m, c->timer == TIMER_NONE);
+		break;
+	case TCP_SYN_ACKED:
+	case TCP_SYN_SENT:
+		MUST(m, c->timer == TIMER_SYN);
+		break;
+	case TCP_OPEN:
+		MUST(m, c->timer == TIMER_RTO || c->timer == TIMER_PERSIST ||
+		     (c->timer == TIMER_IDLE && c->snd_una == c->snd_max));
+		break;
+	case TCP_WAIT:
+		MUST(m, c->timer == TIMER_WAIT);
+		break;
+	}
+}
+
+/* machine_check() - Whatever happened, this is true afterwards */
+static void machine_check(struct machine *m)
+{
+	const struct tcp_conn *c = &m->c;
+
+	MUST(m, machine_moves(m->phase, c->phase));
+	m->phase = c->phase;
+	MUST(m, (c->phase == TCP_CLOSED) == m->removed);
+	machine_check_time(m);
+	if (c->phase == TCP_CONNECTING || c->phase == TCP_SYN_SENT)
+		m->adv = c->rcv_adv;
+	else if (c->phase != TCP_CLOSED)
+		machine_check_receive(m);
+	if (c->phase == TCP_OPEN || c->phase == TCP_WAIT)
+		machine_check_send(m);
+}
+
+/* machine_emit() - A segment to the guest, as output.c makes it */
+static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
+			 uint32_t len)
+{
+	static uint8_t seg[TCP_HLEN_MAX + UINT16_MAX];
+	struct tcp_conn *c = &m->c;
+	struct tcp_hdr h = {
+		.sport = m->rport, .dport = m->gport, .seq = seq,
+		.ack = c->rcv_nxt, .wscale = -1, .flags = flags | SEG_ACK,
+		.wnd = conn_window(c, false),
+	};
+	uint32_t edge = c->rcv_nxt + ((uint32_t)h.wnd << c->rcv_wscale), i;
+	size_t hlen;
+
+	MUST(m, edge == c->rcv_adv);
+	if (!len)
+		h.nsack = (uint8_t)conn_sacks(c, h.sack);
+	conn_ack_sent(c, len);
+	if (!m->out)
+		return;
+	hlen = tcp_hdr_put(&h, seg);
+	for (i = 0; i < len; i++)
+		seg[hlen + i] = stream_byte(m->rport, seq + i - c->isn - 1);
+	m->out(m->arg, seg, hlen + len);
+}
+
+static void machine_emit_syn(struct machine *m)
+{
+	struct tcp_conn *c = &m->c;
+	struct tcp_hdr h = {
+		.sport = m->rport, .dport = m->gport, .seq = c->isn,
+		.flags = SEG_SYN, .mss = 1460, .wnd = TCP_WND_INIT,
+		.wscale = TCP_WSCALE, .sack_ok = true,
+	};
+	uint8_t seg[TCP_HLEN_MAX];
+
+	if (c->phase == TCP_SYN_ACKED) {
+		h.flags |= SEG_ACK;
+		h.ack = c->rcv_nxt;
+		h.wnd = conn_window(c, true);
+		h.wscale = c->rcv_wscale ? (int8_t)c->rcv_wscale : -1;
+		h.sack_ok = c->sack_ok;
+	}
+	if (m->out)
+		m->out(m->arg, seg, tcp_hdr_put(&h, seg));
+}
+
+/* machine_put() - Bytes for the socket; how many it took */
+static uint32_t machine_put(struct machine *m, const uint8_t *p, uint32_t len)
+{
+	uint32_t n = MIN(len, m->sndbuf - m->buffered), i;
+	bool same = true;
+
+	for (i = 0; m->gport && i < n; i++)
+		same &= p[i] == stream_byte(m->gport, m->took + i);
+	MUST(m, same);
+	MUST(m, !n || !m->shut);
+	m->buffered += n;
+	m->took += n;
+	if (n < len)
+		m->want_out = true;
+	return n;
+}
+
+/* machine_put_held() - What is held and in order; whether nothing is left */
+static bool machine_put_held(struct machine *m, uint32_t beyond)
+{
+	struct tcp_conn *c = &m->c;
+	uint32_t len, n;
+	struct iovec iov[2];
+
+	while (c->rcv_queued > beyond) {
+		len = c->rcv_queued - beyond;
+		hold_read(&m->hold, c->rcv_nxt, len, iov);
+		n = machine_put(m, iov[0].iov_base, (uint32_t)iov[0].iov_len);
+		if (n == iov[0].iov_len && n < len)
+			n += machine_put(m, iov[1].iov_base, len - n);
+		conn_taken(c, n, m->now);
+		if (n < len)
+			return false;
+	}
+	return true;
+}
+
+static void machine_unhold(struct machine *m)
+{
+	if (m->hold.buf && !m->c.rcv_queued && !m->c.ahead.n)
+		hold_free(&m->hold, &m->held);
+}
+
+/* machine_deliver() - The run to the socket */
+static void machine_deliver(struct machine *m)
+{
+	struct tcp_conn *c = &m->c;
+	uint32_t seq = c->rcv_nxt + c->rcv_queued - m->run_len, n = 0;
+	bool kept = true;
+
+	if (!m->run_len)
+		return;
+	if (machine_put_held(m, m->run_len))
+		n = machine_put(m, m->run, m->run_len);
+	if (n < m->run_len)
+		kept = hold_grow(&m->hold, &m->held, c->rcv_nxt,
+				 seq + m->run_len);
+	if (n < m->run_len && kept)
+		hold_write(&m->hold, seq + n, m->run + n, m->run_len - n);
+	m->run_len = 0;
+	conn_taken(c, n, m->now);
+	if (!kept)
+		conn_forget(c);
+	if (n)
+		machine_put_held(m, 0);
+	machine_unhold(m);
+}
+
+/* machine_space() - The socket is asked what it can take */
+static void machine_space(struct machine *m)
+{
+	uint32_t room = m->sndbuf - m->buffered;
+
+	conn_space(&m->c, m->c.rcv_queued ? 0 : room);
+	if (room < m->sndbuf / 3)
+		m->want_out = true;
+}
+
+static void machine_retransmit(struct machine *m)
+{
+	struct tcp_conn *c = &m->c;
+	struct tcp_range hole;
+	unsigned int n = 0;
+
+	while (conn_hole(c, &hole)) {
+		MUST(m, seq_le(c->snd_una, hole.start));
+		MUST(m, seq_le(hole.end, c->snd_max));
+		MUST(m, hole.end - hole.start <= c->mss);
+		MUST(m, seq_le(hole.end, c->isn + 1 + m->arrived));
+		if (hole.end == hole.start) {
+			MUST(m, c->eof && hole.start == c->fin_seq);
+			machine_emit(m, SEG_FIN, hole.start, 0);
+		} else {
+			machine_emit(m, 0, hole.start, hole.end - hole.start);
+		}
+		m->retransmits++;
+		if (n++ > 20000) {
+			machine_wrong(m, "holes without end", __LINE__);
+			return;
+		}
+	}
+}
+
+/* machine_send() - What the socket has and the guest's window takes */
+static void machine_send(struct machine *m)
+{
+	struct tcp_conn *c = &m->c;
+	uint32_t usable, left, n;
+
+	machine_retransmit(m);
+	while (m->readable && !conn_all_sent(c)) {
+		left = c->isn + 1 + m->arrived - c->snd_nxt;
+		usable = conn_usable(c);
+		if (!usable) {
+			conn_blocked(c, m->now);
+			return;
+		}
+		MUST(m, c->snd_nxt + usable - c->snd_una <= c->snd_wnd);
+		n = MIN(MIN(usable, left), c->mss);
+		if (!n) {
+			m->readable = false;
+			if (m->fin)
+				conn_eof(c);
+			break;
+		}
+		machine_emit(m, 0, c->snd_nxt, n);
+		conn_sent(c, n, m->now);
+	}
+	if (!c->eof || c->snd_nxt != c->fin_seq || c->phase != TCP_OPEN)
+		return;
+	if (!conn_fin_due(c)) {
+		conn_blocked(c, m->now);
+		return;
+	}
+	machine_emit(m, SEG_FIN, c->fin_seq, 0);
+	conn_fin_sent(c, m->now);
+}
+
+/* machine_end() - The connection is over */
+static void machine_end(struct machine *m, uint32_t todo)
+{
+	MUST(m, todo & TODO_REMOVE);
+	m->rst_guest = todo & TODO_RST_GUEST;
+	m->rst_peer = todo & TODO_RST_PEER;
+	if (!m->rst_guest && todo & TODO_ACK && !m->rst_peer)
+		machine_emit(m, 0, m->c.snd_nxt, 0);
+	m->removed = true;
+	hold_free(&m->hold, &m->held);
+}
+
+/* machine_execute() - Do what the connection wants done, and check it */
+static void machine_execute(struct machine *m)
+{
+	struct tcp_conn *c = &m->c;
+	uint32_t todo = c->todo & ~(uint32_t)TODO_ACK;
+
+	c->todo &= TODO_ACK;
+	if (todo & TODO_DISCARD) {
+		MUST(m, c->discard <= m->arrived - m->discarded);
+		m->discarded += c->discard;
+		c->discard = 0;
+	}
+	if (todo & TODO_REWIND) {
+		m->rewinds++;
+		m->readable = true;
+	}
+	if (todo & TODO_SHUTDOWN) {
+		MUST(m, !m->shut);
+		m->shut = true;
+	}
+	if (todo & TODO_SYN)
+		machine_emit_syn(m);
+	if (todo & TODO_PROBE)
+		machine_emit(m, 0, c->snd_una - 1, 0);
+	if (todo & TODO_CHALLENGE) {
+		m->challenges++;
+		machine_emit(m, 0, c->snd_nxt, 0);
+	}
+	if (todo & (TODO_RETRANSMIT | TODO_SEND) && c->phase == TCP_OPEN)
+		machine_send(m);
+	if (todo & TODO_CLOSE) {
+		MUST(m, !m->closed && !c->rcv_queued);
+		m->closed = true;
+	}
+	if (c->phase == TCP_CLOSED && !m->removed)
+		machine_end(m, c->todo | todo);
+	machine_check(m);
+}
+
+/* machine_pass_end() - ACKs that nothing else has carried */
+static void machine_pass_end(struct machine *m)
+{
+	if (!m->removed && m->c.todo & TODO_ACK &&
+	    !conn_ack_can_wait(&m->c, m->now))
+		machine_emit(m, 0, m->c.snd_nxt, 0);
+	if (!m->removed)
+		machine_check(m);
+}
+
+/* machine_clear() - As new, but for what the test has set up */
+static void machine_clear(struct machine *m)
+{
+	hold_free(&m->hold, &m->held);
+	m->took = m->buffered = m->arrived = m->discarded = m->run_len = 0;
+	m->dups = 0;
+	m->shut = m->want_out = m->fin = m->readable = false;
+	m->challenges = m->refused = m->rewinds = m->retransmits = 0;
+	m->rst_guest = m->rst_peer = m->closed = m->removed = false;
+	m->wrong = NULL;
+}
+
+/* machine_opens() - The guest's SYN came */
+static void machine_opens(struct machine *m, struct tcp_seg *seg, uint32_t isn)
+{
+	machine_clear(m);
+	if (!seg->mss)
+		seg->mss = 536;
+	m->irs = seg->seq;
+	m->phase = TCP_CONNECTING;
+	conn_guest_syn(&m->c, seg, isn, 1460, m->now);
+	m->adv = m->c.rcv_adv;
+	machine_execute(m);
+}
+
+/* machine_connected() - The socket is connected */
+static void machine_connected(struct machine *m)
+{
+	conn_connected(&m->c, m->now);
+	m->readable = true;
+	machine_execute(m);
+}
+
+/* machine_accepted() - The socket was accepted from a listening one */
+static void machine_accepted(struct machine *m, uint32_t isn)
+{
+	machine_clear(m);
+	m->phase = TCP_SYN_SENT;
+	conn_accepted(&m->c, isn, 1460, m->now);
+	m->readable = true;
+	machine_execute(m);
+}
+
+/* machine_keep() - What came ahead of a gap, if there is memory */
+static void machine_keep(struct machine *m, struct tcp_take take,
+			 const uint8_t *data)
+{
+	struct tcp_conn *c = &m->c;
+
+	if (!hold_grow(&m->hold, &m->held, c->rcv_nxt, take.seq + take.len))
+		return;
+	hold_write(&m->hold, take.seq, data + take.skip, take.len);
+	conn_kept(c, take.seq, take.len);
+}
+
+/**
+ * machine_feed() - One segment of a run
+ * @m:		machine
+ * @seg:	segment
+ * @data:	its payload
+ */
+static void machine_feed(struct machine *m, struct tcp_seg *seg,
+			 const uint8_t *data)
+{
+	struct tcp_conn *c = &m->c;
+	uint32_t next = c->rcv_nxt + c->rcv_queued;
+	bool first = c->phase == TCP_SYN_SENT;
+	struct tcp_take take;
+
+	if (m->removed)
+		return;
+	if (seg->flags & SEG_SYN && !seg->mss)
+		seg->mss = 536;
+	take = conn_segment(c, seg, m->now);
+	if (first && c->phase != TCP_SYN_SENT) {
+		m->irs = seg->seq;
+		m->adv = c->rcv_adv;
+	}
+	if (take.len) {
+		MUST(m, take.seq == seg->seq + take.skip);
+		MUST(m, take.skip + take.len <= seg->len);
+		MUST(m, seq_le(take.seq + take.len, c->rcv_adv));
+		MUST(m, take.ahead ? seq_lt(next, take.seq) :
+		     take.seq == next);
+	}
+	if (take.len && take.ahead) {
+		machine_keep(m, take, data);
+	} else if (take.len) {
+		memcpy(m->run + m->run_len, data + take.skip, take.len);
+		m->run_len += take.len;
+	}
+	m->refused += c->todo & TODO_REFUSE ? 1 : 0;
+	m->dups += c->todo & TODO_DUP_ACK ? 1 : 0;
+	c->todo &= ~(uint32_t)(TODO_REFUSE | TODO_DUP_ACK);
+	if (c->phase == TCP_CLOSED) {
+		machine_deliver(m);
+		machine_execute(m);
+	}
+}
+
+/* machine_run_end() - The run goes to the socket */
+static void machine_run_end(struct machine *m)
+{
+	unsigned int n;
+
+	if (m->removed)
+		return;
+	machine_deliver(m);
+	if (conn_wants_space(&m->c))
+		machine_space(m);
+	for (n = MIN(m->dups, m->c.sack_ok ? 1 : 8); n; n--)
+		machine_emit(m, 0, m->c.snd_nxt, 0);
+	m->dups = 0;
+	machine_execute(m);
+}
+
+/* machine_drain() - The peer took bytes out of the socket's send buffer */
+static void machine_drain(struct machine *m, uint32_t bytes)
+{
+	m->buffered -= MIN(bytes, m->buffered);
+	if (m->removed || m->closed || !m->want_out ||
+	    m->buffered > m->sndbuf / 3 * 2)
+		return;
+	m->want_out = false;
+	if (!machine_put_held(m, 0))
+		m->want_out = true;
+	machine_unhold(m);
+	if (m->c.phase == TCP_OPEN && !m->c.fin_rcvd)
+		machine_space(m);
+	machine_execute(m);
+}
+
+/* machine_arrives() - The peer sent bytes, or FIN after them */
+static void machine_arrives(struct machine *m, uint32_t bytes, bool fin)
+{
+	m->arrived += bytes;
+	m->fin |= fin;
+	m->readable = true;
+	if (m->removed || m->closed)
+		return;
+	if (m->c.phase == TCP_OPEN)
+		machine_send(m);
+	if (m->c.phase != TCP_CONNECTING)
+		machine_execute(m);
+}
+
+/* machine_timer() - Time passed */
+static void machine_timer(struct machine *m)
+{
+	if (m->removed)
+		return;
+	conn_timeout(&m->c, m->now);
+	machine_execute(m);
+}
+
+/* machine_next() - When machine_timer() may have something to do, ms */
+static uint64_t machine_next(const struct machine *m)
+{
+	uint64_t due = m->c.timer == TIMER_NONE ? GUEST_NEVER : m->c.deadline;
+
+	if (m->removed)
+		return GUEST_NEVER;
+	return m->c.ack_due ? MIN(due, m->c.ack_due) : due;
+}
+
+#endif /* TEST_UNIT_MACHINE_H */
