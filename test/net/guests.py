@@ -65,7 +65,7 @@ def guest_killed(lab, passt, guest, idle):
 
 
 def without_guest(lab):
-    """Given no guest, then a client of a forwarded port is not kept waiting."""
+    """Given no guest, then clients of forwarded ports are not kept waiting."""
     with check("without a guest: tcp to a forwarded port is not served"):
         start = time.monotonic()
         try:

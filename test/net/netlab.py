@@ -15,9 +15,9 @@
 
 The guest uses the host's own address and gateway, and what it sends to the
 gateway, 192.0.2.1 or fe80::1, passt leads to the host's loopback: what should
-go outside goes to the servers' addresses. Behind the router, 203.0.113.0/24 and 2001:db8:dead::/64 swallow
-everything without a word, and 203.0.114.0/24 and 2001:db8:bad::/64 answer
-that they can't be reached.
+go outside goes to the servers' addresses. Behind the router, 203.0.113.0/24
+and 2001:db8:dead::/64 swallow everything without a word, and 203.0.114.0/24
+and 2001:db8:bad::/64 answer that they can't be reached.
 
 A namespace is entered by its thread alone (`with lab.guest:`), and what is
 made there stays there: sockets, and the programs that are started. So a test
@@ -523,9 +523,15 @@ class Lab:
                        stderr=self.log, **kw)
         if not wait:
             return p
-        wait_for("passt's socket", lambda: os.path.exists(self.socket)
+        wait_for("passt's socket", lambda: self.accepts()
                  or p.poll() is not None and self.no_passt())
         return Process(p.pid)
+
+    def accepts(self):
+        """Whether passt's socket listens; to try would be to be a guest."""
+        with self.host, open("/proc/thread-self/net/unix") as f:
+            return any(line.endswith(f" {self.socket}\n")
+                       and line.split()[3] == SO_ACCEPTCON for line in f)
 
     def own_tmp(self):
         """From now on /tmp is empty but for our own directory."""

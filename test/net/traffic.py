@@ -15,7 +15,6 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 
 from netlab import (FAMILIES, Lab, ROUTER4, ROUTER6, SERVER4, Server, check,
                     echo_udp, expect, expect_below, main, receive, rests,
