@@ -35,7 +35,9 @@
 #define TCP_SILENT	(900 * 1000)	/* ms without an answer to persist probes */
 #define TCP_LINGER	2000		/* ms to acknowledge a FIN once more */
 #define TCP_WSCALE	8		/* ours: windows to 16 MiB */
-#define TCP_WND_MAX	(16 * 1024 * 1024 - 256)
+#define TCP_WND_MAX	(16 * 1024 * 1024 - 256)	/* in flight to the guest */
+#define TCP_WND_OURS	(256 * 1024)	/* told to it: the way to us is short,
+					 * and what waits there delays others */
 #define TCP_WND_INIT	65535		/* before the socket was asked */
 #define TCP_ACK_DELAY	40		/* ms, as Linux; RFC 9293: below 500 */
 #define TCP_ACK_FIRST	2		/* ms: a request may be answered at once */
@@ -97,6 +99,7 @@ enum tcp_timer_mode {
  * @rcv_queued:	bytes after it that were accepted and wait for the socket
  * @rcv_adv:	right edge of the window told to the guest
  * @rcv_wnd:	the window when the socket was last asked
+ * @rcv_mss:	longest segment of the guest
  * @rcv_acked:	the last ACK that was sent
  * @ack_due:	ms: till when an ACK may wait for data to go with, 0: none does
  * @ack_delay:	ms that an ACK may wait: the guest's data is likely to be
@@ -138,7 +141,8 @@ struct tcp_conn {
 	uint32_t todo;
 
 	uint32_t isn;
-	uint32_t rcv_nxt, rcv_queued, rcv_adv, rcv_wnd, rcv_acked;
+	uint32_t rcv_nxt, rcv_queued, rcv_adv, rcv_wnd, rcv_acked,
+		 rcv_mss;
 	uint8_t rcv_wscale;
 	bool fin_queued, fin_rcvd, fin_seen, sack_ok;
 	uint8_t ack_delay;

@@ -126,6 +126,7 @@ static struct tcp_take segment_data(struct tcp_conn *c,
 	if (!seg->len || c->fin_queued)
 		return take;
 
+	c->rcv_mss = MAX(c->rcv_mss, seg->len);
 	take.ahead = seq_lt(nxt, start);
 	c->todo |= take.ahead ? TODO_DUP_ACK : TODO_ACK;
 	if (seq_lt(c->rcv_adv, end))
@@ -370,12 +371,17 @@ bool conn_wants_space(const struct tcp_conn *c)
  *
  * The right edge never moves back (RFC 9293 3.8.6). A window that more than
  * doubles is worth an ACK of its own: the guest may be waiting for it.
+ *
+ * Two segments of the guest are always welcome, unless some wait already: with
+ * an MSS of 64 kB and a socket that has room for less, the guest would wait
+ * for a better offer until its timer tells it to stop (RFC 9293 3.8.6.2.1).
  */
 void conn_space(struct tcp_conn *c, uint32_t space)
 {
 	uint32_t limit = MIN((uint32_t)UINT16_MAX << c->rcv_wscale,
-			     TCP_WND_MAX);
-	uint32_t wnd = MIN(c->rcv_queued + space, limit);
+			     TCP_WND_OURS);
+	uint32_t least = c->rcv_queued ? 0 : 2 * c->rcv_mss;
+	uint32_t wnd = MIN(c->rcv_queued + MAX(space, least), limit);
 	uint32_t old = c->rcv_adv - c->rcv_nxt;
 
 	c->rcv_wnd = wnd;
