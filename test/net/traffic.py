@@ -227,6 +227,13 @@ def short_connections(lab):
                         expect("end", s.recv(1), b"")
 
 
+def faults(ppm):
+    """Options of the stand-in: as many of each kind, each way (T7)."""
+    for kind in "drop", "dup", "swap", "corrupt":
+        for way in "in", "out":
+            yield from (f"--{kind}-{way}", str(ppm))
+
+
 def story():
     with Lab() as lab:
         passt = lab.passt()
@@ -258,6 +265,13 @@ def story():
         tcp_sums(lab, "mtu 1500, offload in the guest")
         tcp_iperf(lab, "mtu 1500, offload in the guest")
         with check("at rest after bulk transfers"):
+            rests(passt)
+
+    with Lab() as lab:
+        passt = lab.passt("-m", "1500")
+        lab.attach(*faults(2000), mtu=1500)
+        tcp_sums(lab, "mtu 1500, 0.8 % faults each way")
+        with check("at rest after faults"):
             rests(passt)
 
 
