@@ -38,6 +38,7 @@ static void dispatch_udp(struct passt *p, const struct pkt *run, unsigned int n,
 		    !dhcpv6_input(&p->answer, &run[i]))
 			break;
 	}
+	tcp_link_shared(&p->tcp, now);
 	if (i < n && p->conf.udp)
 		udp_input(&p->udp, run + i, n - i, now);
 }

@@ -515,7 +515,10 @@ int tap_flush(struct tap *t)
  */
 void tap_init(struct tap *t, struct link *link, const uint8_t mac[MAC_LEN])
 {
-	memset(t, 0, sizeof(*t));
+	/* Not the packets, whose memory is not needed before they come. */
+	memset(t, 0, offsetof(struct tap, pkt));
+	memset(t->count, 0, sizeof(t->count));
+	t->npkt = 0;
 	t->link = link;
 	memcpy(t->mac, mac, MAC_LEN);
 	memset(t->guest_mac, 0xff, MAC_LEN);

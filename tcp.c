@@ -353,12 +353,23 @@ static void finish_run(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 	if (f->failed && c->phase != TCP_CLOSED)
 		conn_peer_error(c);
 	if (conn_wants_space(c))
-		tcp_sock_space(t, f);
+		tcp_sock_space(t, f, now);
 
 	/* A SACK block tells as much as many ACKs. */
 	for (dups = MIN(dups, c->sack_ok ? 1 : DUP_ACKS_MAX); dups; dups--)
 		tcp_out_flags(t, f, 0, c->snd_nxt);
 	execute(t, f, now);
+}
+
+/**
+ * tcp_link_shared() - Somebody else than the last flow has sent something
+ * @t:		TCP
+ * @now:	ms
+ */
+void tcp_link_shared(struct tcp *t, uint64_t now)
+{
+	t->shared_at = now;
+	t->last = NULL;
 }
 
 /**
@@ -379,6 +390,9 @@ void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
 	unsigned int i, dups = 0;
 	struct tcp_seg seg;
 
+	if (t->last != &f->flow)
+		tcp_link_shared(t, now);
+	t->last = &f->flow;
 	for (i = 0; i < n; i++) {
 		if (!tcp_seg_parse(&seg, run[i].l4, run[i].l4len, run[i].len)) {
 			t->count[TCP_MALFORMED]++;

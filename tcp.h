@@ -44,6 +44,8 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  * @secret:	for initial sequence numbers (RFC 6528)
  * @ack:	flows that owe the guest an ACK at the end of the pass
  * @ready:	flows with data for the guest, waiting for their turn
+ * @last, @shared_at: the flow that sent last, and when it was another one:
+ *		while several flows send, less of each may be on the way
  * @challenge:	budget of challenge ACKs in the current second (RFC 5961 7)
  * @no_peek_off: the kernel has no SO_PEEK_OFF for TCP (before Linux 6.9)
  * @max_fd:	descriptors from here on are left to others: a flood of
@@ -64,6 +66,8 @@ struct tcp {
 	uint32_t mtu;
 	struct siphash_key secret;
 	struct list ack, ready;
+	const struct flow *last;
+	uint64_t shared_at;
 	struct {
 		uint64_t second;
 		unsigned int sent;
@@ -85,6 +89,7 @@ void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
 void tcp_event(struct tcp *t, struct flow *f, uint32_t events, uint64_t now);
 void tcp_listener(struct tcp *t, unsigned int index, uint64_t now);
 void tcp_timer(struct tcp *t, struct flow *f, uint64_t now);
+void tcp_link_shared(struct tcp *t, uint64_t now);
 void tcp_pass_end(struct tcp *t, uint64_t now);
 bool tcp_resume(struct tcp *t, uint64_t now);
 void tcp_guest_gone(struct tcp *t);

@@ -246,6 +246,16 @@ void conn_check_done(struct tcp_conn *c, uint64_t now)
 	c->todo |= TODO_CLOSE;
 }
 
+/* established() - Both SYNs are acknowledged (RFC 6298 5.7 for the timer) */
+static void established(struct tcp_conn *c, uint64_t now)
+{
+	conn_move(c, TCP_OPEN, CAUSE_GUEST_ACK);
+	c->rto = c->tries ? TCP_RTO_LOST_SYN : TCP_RTO_INIT;
+	c->tries = 0;
+	c->todo |= TODO_SEND;
+	conn_rest(c, now);
+}
+
 /**
  * conn_syn_sent() - A segment for a SYN of ours (RFC 9293 3.10.7.3)
  * @c:		connection in TCP_SYN_SENT
@@ -275,10 +285,8 @@ void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now)
 		return;
 	}
 	c->snd_una = seg->ack;
-	conn_move(c, TCP_OPEN, CAUSE_GUEST_ACK);
-	c->tries = 0;
-	c->todo |= TODO_ACK | TODO_SEND;
-	conn_rest(c, now);
+	c->todo |= TODO_ACK;
+	established(c, now);
 }
 
 /**
@@ -289,10 +297,7 @@ void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now)
 void conn_handshake_done(struct tcp_conn *c, uint64_t now)
 {
 	c->snd_una = c->snd_nxt;
-	conn_move(c, TCP_OPEN, CAUSE_GUEST_ACK);
-	c->tries = 0;
-	c->todo |= TODO_SEND;
-	conn_rest(c, now);
+	established(c, now);
 }
 
 /* back_off() - Twice the time for the next try (RFC 6298 5.5) */

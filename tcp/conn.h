@@ -25,6 +25,7 @@
 #include "tcp/segment.h"
 
 #define TCP_RTO_INIT	1000		/* ms, RFC 6298 2.1 */
+#define TCP_RTO_LOST_SYN 3000		/* ms, RFC 6298 5.7 */
 #define TCP_RTO_MIN	200		/* ms, as Linux: the guest is near */
 #define TCP_RTO_MAX	60000		/* ms, RFC 6298 2.4 */
 #define TCP_SYN_TRIES	6		/* SYN or SYN-ACK: 63 s in all */
@@ -36,8 +37,8 @@
 #define TCP_LINGER	2000		/* ms to acknowledge a FIN once more */
 #define TCP_WSCALE	8		/* ours: windows to 16 MiB */
 #define TCP_WND_MAX	(16 * 1024 * 1024 - 256)	/* in flight to the guest */
-#define TCP_WND_OURS	(256 * 1024)	/* told to it: the way to us is short,
-					 * and what waits there delays others */
+#define TCP_WND_OURS	(1024 * 1024)	/* told to it: the way to us is short */
+#define TCP_WND_SHARED	(256 * 1024)	/* where what waits delays others */
 #define TCP_WND_INIT	65535		/* before the socket was asked */
 #define TCP_ACK_DELAY	40		/* ms, as Linux; RFC 9293: below 500 */
 #define TCP_ACK_FIRST	2		/* ms: a request may be answered at once */
@@ -195,7 +196,7 @@ void conn_kept(struct tcp_conn *c, uint32_t seq, uint32_t len);
 unsigned int conn_sacks(const struct tcp_conn *c,
 			struct tcp_range block[TCP_SACKS]);
 bool conn_wants_space(const struct tcp_conn *c);
-void conn_space(struct tcp_conn *c, uint32_t space);
+void conn_space(struct tcp_conn *c, uint32_t space, uint32_t limit);
 bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now);
 void conn_ack_sent(struct tcp_conn *c, bool with_data);
 void conn_eof(struct tcp_conn *c);

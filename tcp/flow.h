@@ -21,6 +21,9 @@
 /* Bytes that a flow may send before it is another's turn. */
 #define TCP_QUANTUM	(256 * 1024)
 
+/* How long a flow counts as sending, ms. */
+#define TCP_SHARED	1000
+
 /* Segments to the guest made from one read of the socket. */
 #define TCP_BURST	192
 
@@ -29,6 +32,8 @@
  * @flow:	common part; its @node hangs in the list of ACKs owed
  * @conn:	the connection
  * @ready:	node in the list of flows that wait for their turn to send
+ * @room:	bytes that the socket is sure to take: what it had room for when
+ *		it was asked, less what it took since
  * @hold:	bytes of the guest that can't go to the socket yet: those that
  *		conn.rcv_queued counts, and those in conn.ahead
  * @readable:	the socket may have more data, or EOF
@@ -46,13 +51,14 @@ struct tcp_flow {
 	struct flow flow;
 	struct tcp_conn conn;
 	struct list ready;
+	uint32_t room;
 	struct tcp_hold hold;
 	bool readable, read_on, peek_on, peek_moved, want_out, failed;
 	bool fin, sent, nodelay;
 };
 
 /* socket.c */
-void tcp_sock_space(struct tcp *t, struct tcp_flow *f);
+void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now);
 void tcp_sock_add(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 		  struct tcp_take take, uint64_t now);
 void tcp_sock_keep(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,

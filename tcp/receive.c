@@ -368,6 +368,7 @@ bool conn_wants_space(const struct tcp_conn *c)
  * conn_space() - What the socket can take beyond what is queued (T6)
  * @c:		connection
  * @space:	bytes
+ * @limit:	bytes that are worth having on the way
  *
  * The right edge never moves back (RFC 9293 3.8.6). A window that more than
  * doubles is worth an ACK of its own: the guest may be waiting for it.
@@ -376,12 +377,11 @@ bool conn_wants_space(const struct tcp_conn *c)
  * an MSS of 64 kB and a socket that has room for less, the guest would wait
  * for a better offer until its timer tells it to stop (RFC 9293 3.8.6.2.1).
  */
-void conn_space(struct tcp_conn *c, uint32_t space)
+void conn_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
 {
-	uint32_t limit = MIN((uint32_t)UINT16_MAX << c->rcv_wscale,
-			     TCP_WND_OURS);
+	uint32_t most = MIN((uint32_t)UINT16_MAX << c->rcv_wscale, limit);
 	uint32_t least = c->rcv_queued ? 0 : 2 * c->rcv_mss;
-	uint32_t wnd = MIN(c->rcv_queued + MAX(space, least), limit);
+	uint32_t wnd = MIN(c->rcv_queued + MAX(space, least), most);
 	uint32_t old = c->rcv_adv - c->rcv_nxt;
 
 	c->rcv_wnd = wnd;

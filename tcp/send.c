@@ -315,8 +315,11 @@ void conn_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
 			c->rtt_at = now;
 		}
 	}
-	if (c->timer != TIMER_RTO)
-		conn_arm(c, TIMER_RTO, now + c->rto);
+	if (c->timer == TIMER_RTO)
+		return;
+	if (c->timer == TIMER_IDLE)
+		c->tries = 0;		/* those were keep-alives */
+	conn_arm(c, TIMER_RTO, now + c->rto);
 }
 
 /* conn_fin_sent() - FIN went to the guest */

@@ -53,16 +53,22 @@ static uint32_t send_room(int fd, uint32_t *size)
  * tcp_sock_space() - Tell the connection what the socket can take (T6)
  * @t:		TCP
  * @f:		flow
+ * @now:	ms
+ *
+ * It is asked only if there might be less than the guest could use.
  *
  * Where that is little, EPOLLOUT has to come when it is more. It does so only
  * once the kernel has been asked in vain, and registering again asks.
  */
-void tcp_sock_space(struct tcp *t, struct tcp_flow *f)
+void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
-	uint32_t size, room = send_room(f->flow.fd, &size);
+	bool shared = now - t->shared_at < TCP_SHARED;
+	uint32_t limit = shared ? TCP_WND_SHARED : TCP_WND_OURS, size = 0;
 
-	conn_space(&f->conn, f->conn.rcv_queued ? 0 : room);
-	if (room < size / 3 && !f->want_out) {
+	if (f->room < limit || f->conn.rcv_queued)
+		f->room = send_room(f->flow.fd, &size);
+	conn_space(&f->conn, f->conn.rcv_queued ? 0 : f->room, limit);
+	if (f->room < size / 3 && !f->want_out) {
 		f->want_out = true;
 		flow_rewatch(t->flows, &f->flow, TCP_EVENTS);
 	}
@@ -129,6 +135,8 @@ static uint32_t put(struct tcp_flow *f, struct iovec *iov, unsigned int cnt,
 		n = sendmsg(f->flow.fd, &msg, flags);
 	while (n < 0 && errno == EINTR);
 	f->sent = true;
+	if (n > 0)	/* with what the kernel adds for its own */
+		f->room -= MIN(f->room, (uint32_t)n + (uint32_t)n / 4);
 
 	if (n < 0 && errno != EAGAIN)
 		f->failed = true;
@@ -276,7 +284,7 @@ void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	f->want_out = !put_held(f, 0, now);
 	unhold(t, f);
 	if (f->conn.phase == TCP_OPEN && !f->conn.fin_rcvd)
-		tcp_sock_space(t, f);
+		tcp_sock_space(t, f, now);
 }
 
 /**

@@ -328,7 +328,7 @@ static void machine_space(struct machine *m)
 {
 	uint32_t room = m->sndbuf - m->buffered;
 
-	conn_space(&m->c, m->c.rcv_queued ? 0 : room);
+	conn_space(&m->c, m->c.rcv_queued ? 0 : room, TCP_WND_OURS);
 	if (room < m->sndbuf / 3)
 		m->want_out = true;
 }

@@ -1,0 +1,884 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * conn.c - What a TCP connection does about what happens to it: each phase
+ * with each event, in one table; and its phases as stories of segments, rules
+ * T1, T2 and T10 to T12 of doc/design.md.
+ */
+#include "../../tcp/conn.c"
+#include "test/unit/story.h"
+
+/* ---- Events ---- */
+
+static void own_syn(void)
+{
+	got(SEG_SYN, 0, 0, 0);
+}
+
+static void new_syn(void)
+{
+	got(SEG_SYN, nxt() + 5000, 0, 0);
+}
+
+static void syn_ack(void)
+{
+	got(SEG_SYN | SEG_ACK, 0, max(), 0);
+}
+
+static void syn_ack_wrong(void)
+{
+	got(SEG_SYN | SEG_ACK, 0, max() + 1, 0);
+}
+
+static void ack_all(void)
+{
+	got(SEG_ACK, nxt(), max(), 0);
+}
+
+static void ack_unsent(void)
+{
+	got(SEG_ACK, nxt(), max() + 1, 0);
+}
+
+static void ack_stale(void)
+{
+	got(SEG_ACK, nxt(), una() - c.wnd_max - 1, 0);
+}
+
+static void data_next(void)
+{
+	struct tcp_take t = got(SEG_ACK, nxt(), max(), 100);
+
+	if (t.len)
+		conn_taken(&c, t.len, now);
+}
+
+static void data_ahead(void)
+{
+	struct tcp_take t = got(SEG_ACK, nxt() + 100, max(), 100);
+
+	if (t.len)
+		conn_kept(&c, t.seq, t.len);
+}
+
+static void data_again(void)
+{
+	got(SEG_ACK, nxt() - 50, max(), 50);
+}
+
+static void fin(void)
+{
+	got(SEG_FIN | SEG_ACK, nxt(), una(), 0);
+}
+
+static void fin_again(void)
+{
+	got(SEG_FIN | SEG_ACK, nxt() - 1, una(), 0);
+}
+
+static void rst_exact(void)
+{
+	got(SEG_RST, nxt(), 0, 0);
+}
+
+static void rst_inside(void)
+{
+	got(SEG_RST, nxt() + 1, 0, 0);
+}
+
+static void rst_outside(void)
+{
+	got(SEG_RST, nxt() - 1, 0, 0);
+}
+
+static void rst_ack(void)
+{
+	got(SEG_RST | SEG_ACK, nxt(), max(), 0);
+}
+
+static void no_bits(void)
+{
+	got(0, nxt(), 0, 10);
+}
+
+static void keepalive(void)
+{
+	got(SEG_ACK, nxt() - 1, una(), 0);
+}
+
+static void connected(void)
+{
+	conn_connected(&c, now);
+}
+
+static void refused(void)
+{
+	conn_connect_failed(&c, true);
+}
+
+static void unreachable(void)
+{
+	conn_connect_failed(&c, false);
+}
+
+static void peer_fin(void)
+{
+	conn_eof(&c);
+}
+
+static void peer_rst(void)
+{
+	conn_peer_error(&c);
+}
+
+static void aborted(void)
+{
+	conn_abort(&c);
+}
+
+static void more_room(void)
+{
+	room(200000);
+}
+
+static void time_passes(void)
+{
+	if (c.timer == TIMER_NONE)
+		conn_timeout(&c, now + TCP_IDLE);
+	else
+		at_deadline();
+}
+
+/* ---- The table ----
+ *
+ * A cell is the phase afterwards and what is to be done. Phases: = the same,
+ * s syn-acked, o open, w wait, x closed; ! is not called there (conn.h).
+ * To do: D discard, W rewind, F shut down, K keep-alive, S SYN, R retransmit,
+ * P probe, T send, A ACK, U duplicate ACK, C challenge, X refuse, G RST to the
+ * guest, H RST to the peer, L close the socket, Z remove.
+ */
+static const struct {
+	void (*event)(void);
+	const char *name, *cells;
+} table[] = {
+	/*	connecting syn-sent   close-wait fin-wait-2 last-ack  closed
+	 *		syn-acked established fin-wait-1 closing  wait	*/
+	{ own_syn, "its own SYN once more",
+	  "=    =S   sS   =C   =C   =C   =C   =C   =C   =A   =" },
+	{ new_syn, "another SYN",
+	  "=    =C   sS   =C   =C   =C   =C   =C   =C   =A   =" },
+	{ syn_ack, "a SYN-ACK",
+	  "=    oTA  oTA  =C   =C   =C   =C   =C   =C   =A   =" },
+	{ syn_ack_wrong, "a SYN-ACK for no SYN of ours",
+	  "=    =X   =X   =C   =C   =C   =C   =C   =C   =A   =" },
+	{ ack_all, "an ACK of all that was sent",
+	  "=    oT   =    =DT  =DT  =DT  =    wTL  xDZ  =    =" },
+	{ ack_unsent, "an ACK of what was not",
+	  "=    =X   =X   =C   =C   =C   =C   =C   =C   =    =" },
+	{ ack_stale, "an ACK older than any window",
+	  "=    =X   =X   =C   =C   =C   =C   =C   =C   =    =" },
+	{ data_next, "data",
+	  "=    oTA  =    =DTA =DT  =DTA =A   wTL  xDZ  =A   =" },
+	{ data_ahead, "data ahead of a gap",
+	  "=    oTU  =    =DTU =DT  =DTU =U   wTL  xDZ  =A   =" },
+	{ data_again, "data once more",
+	  "=    =A   =    =A   =A   =A   =A   =A   =A   =A   =" },
+	{ fin, "FIN",
+	  "=    =X   =X   =FA  =A   =FA  wFAL =A   =A   =A   =" },
+	{ fin_again, "FIN once more",
+	  "=    =A   =X   =A   =A   =A   =A   =A   =A   =A   =" },
+	{ rst_exact, "RST",
+	  "xHZ  xHZ  =    xHZ  xHZ  xHZ  xHZ  xHZ  xHZ  xHZ  =" },
+	{ rst_inside, "RST in the window, not where it should be",
+	  "=    =C   =    =C   =C   =C   =C   =C   =C   =C   =" },
+	{ rst_outside, "RST outside the window",
+	  "=    =    =    =    =    =    =    =    =    =    =" },
+	{ rst_ack, "RST with an ACK",
+	  "xHZ  xHZ  xHZ  xHZ  xHZ  xHZ  xHZ  xHZ  xHZ  xHZ  =" },
+	{ no_bits, "data without ACK",
+	  "=    =    =    =    =    =    =    =    =    =A   =" },
+	{ keepalive, "a keep-alive probe",
+	  "=    =KA  =X   =KA  =KA  =KA  =KA  =KA  =KA  =    =" },
+	{ connected, "the socket has connected",
+	  "sS   !    !    !    !    !    !    !    !    !    !" },
+	{ refused, "it was refused",
+	  "xGZ  !    !    !    !    !    !    !    !    !    !" },
+	{ unreachable, "it could not connect",
+	  "xZ   !    !    !    !    !    !    !    !    !    !" },
+	{ peer_fin, "the peer's FIN",
+	  "!    !    !    =T   =T   =    =    =    =    !    !" },
+	{ peer_rst, "the peer's RST",
+	  "!    xGZ  xGZ  xGZ  xGZ  xGZ  xGZ  xGZ  xGZ  !    !" },
+	{ aborted, "the guest has left",
+	  "xGHZ xGHZ xGHZ xGHZ xGHZ xGHZ xGHZ xGHZ xGHZ xGHZ !" },
+	{ more_room, "the socket has more room",
+	  "!    =    =    =A   =    =A   =A   =    =    !    !" },
+	{ time_passes, "time passes",
+	  "=    =S   =S   =WT  =WT  =WT  =P   =WT  =WT  xZ   =" },
+};
+
+static void (*const states[])(void) = {
+	connecting, syn_acked, syn_sent, established, close_wait, fin_wait_1,
+	fin_wait_2, closing, last_ack, waiting, closed,
+};
+
+static char phase_letter(enum tcp_phase before)
+{
+	static const char letter[] = {
+		[TCP_CONNECTING] = 'c', [TCP_SYN_ACKED] = 's',
+		[TCP_SYN_SENT] = 't', [TCP_OPEN] = 'o', [TCP_WAIT] = 'w',
+		[TCP_CLOSED] = 'x',
+	};
+
+	return c.phase == before ? '=' : letter[c.phase];
+}
+
+/* cell() - Whether an event in a state does what the table says */
+static bool cell(unsigned int state, void (*event)(void), const char *want,
+		 char got_cell[24])
+{
+	enum tcp_phase before;
+
+	got_cell[0] = '!';
+	got_cell[1] = '\0';
+	if (*want == '!')
+		return true;
+	now = START;
+	wnd = 20000;
+	nsack = 0;
+	states[state]();
+	before = c.phase;
+	event();
+	got_cell[0] = phase_letter(before);
+	letters(c.todo, got_cell + 1);
+	return !strcmp(want, got_cell);
+}
+
+/* story_event() - One row: an event in every state */
+static void story_event(unsigned int row)
+{
+	char cells[128], name[96], was[24], *want, *left = cells;
+	unsigned int i;
+
+	snprintf(name, sizeof(name), "%s, in every state", table[row].name);
+	snprintf(cells, sizeof(cells), "%s", table[row].cells);
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		want = strtok_r(left, " ", &left);
+		if (!want) {
+			fail(name, "the table has no cell %u", i);
+			return;
+		}
+		if (!cell(i, table[row].event, want, was)) {
+			fail(name, "state %u: %s, not %s", i, was, want);
+			return;
+		}
+	}
+	pass(name);
+}
+
+/* ---- T1: the guest connects ---- */
+
+/* Given the guest's SYN, when the socket has connected, then SYN-ACK is sent,
+ * and not before; its ACK opens the connection. */
+static void t1_connects(void)
+{
+	syn(MSS, 0, true);
+	EXPECT_EQ(c.phase, TCP_CONNECTING);
+	DID(0);
+	EXPECT_EQ(c.timer, TIMER_NONE);		/* that is the kernel's */
+
+	conn_connected(&c, now);
+	EXPECT_EQ(c.phase, TCP_SYN_ACKED);
+	DID(TODO_SYN);
+	EXPECT_EQ(c.isn, H);
+	EXPECT_EQ(c.rcv_nxt, G + 1);
+	EXPECT_EQ(conn_usable(&c), 0);
+
+	now += 10;
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT_EQ(c.phase, TCP_OPEN);
+	DID(TODO_SEND);
+	EXPECT_EQ(c.snd_una, H + 1);
+	EXPECT_EQ(c.snd_nxt, H + 1);
+	EXPECT_EQ(c.timer, TIMER_IDLE);
+	EXPECT_EQ(c.tries, 0);
+}
+
+/* Given a SYN-ACK that is lost, then the guest's own SYN once more brings
+ * another at once, and else time does: after 1, 2, 4, 8 and 16 s. */
+static void t1_syn_ack_lost(void)
+{
+	static const unsigned int after[] = { 1000, 2000, 4000, 8000, 16000 };
+	unsigned int i;
+
+	syn_acked();
+	now += 500;
+	got(SEG_SYN, 0, 0, 0);
+	DID(TODO_SYN);
+	now -= 500;
+	for (i = 0; i < ARRAY_SIZE(after); i++) {
+		conn_timeout(&c, now + after[i] - 1);
+		DID(0);
+		now += after[i];
+		conn_timeout(&c, now);
+		DID(TODO_SYN);
+	}
+	conn_timeout(&c, now + 31999);
+	DID(0);
+	conn_timeout(&c, now + 32000);
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+	DID(TODO_RST_PEER | TODO_RST_GUEST | TODO_REMOVE);
+}
+
+/* Given a guest that gives up while the socket connects, then the socket is
+ * given up; a RST that is not exact is not believed. */
+static void t1_gives_up(void)
+{
+	connecting();
+	got(SEG_RST, 0, 0, 0);
+	got(SEG_RST, 2, 0, 0);
+	DID(0);
+	got(SEG_RST | SEG_ACK, 1, 0, 0);
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+	DID(TODO_RST_PEER | TODO_REMOVE);
+}
+
+/* Given the guest's ACK, when data, or all of its data and FIN, comes with it,
+ * then that counts. */
+static void t1_data_with_ack(void)
+{
+	struct tcp_take t;
+
+	syn_acked();
+	t = got(SEG_ACK, 1, 1, 300);
+	EXPECT_EQ(t.len, 300);
+	EXPECT_EQ(c.phase, TCP_OPEN);
+	DID(TODO_SEND | TODO_ACK);
+	conn_taken(&c, 300, now);
+	EXPECT_EQ(c.rcv_nxt, G + 301);
+	DID(TODO_ACK);
+
+	syn_acked();
+	got(SEG_ACK | SEG_FIN, 1, 1, 300);
+	conn_taken(&c, 300, now);
+	EXPECT_EQ(c.phase, TCP_OPEN);
+	EXPECT(c.fin_rcvd);
+	DID(TODO_SEND | TODO_ACK | TODO_SHUTDOWN);
+}
+
+/* Given a segment with data before the handshake's ACK was seen, whose ACK is
+ * of something else, then it is refused and nothing of it taken. */
+static void t1_wrong_ack(void)
+{
+	struct tcp_take t;
+
+	syn_acked();
+	t = got(SEG_ACK, 1, 2, 300);
+	EXPECT_EQ(t.len, 0);
+	EXPECT_EQ(c.phase, TCP_SYN_ACKED);
+	DID(TODO_REFUSE);
+	got(SEG_ACK, 1, 0, 0);
+	DID(TODO_REFUSE);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT_EQ(c.phase, TCP_OPEN);
+}
+
+/* ---- T2: the guest is connected to ---- */
+
+static void t2_accepted(void)
+{
+	conn_accepted(&c, H, PAYLOAD, now);
+	EXPECT_EQ(c.phase, TCP_SYN_SENT);
+	DID(TODO_SYN);
+	EXPECT_EQ(c.snd_nxt, H + 1);
+
+	wnd = 7000;
+	got(SEG_SYN | SEG_ACK, 0, 1, 0);
+	EXPECT_EQ(c.phase, TCP_OPEN);
+	DID(TODO_ACK | TODO_SEND);
+	EXPECT_EQ(c.rcv_nxt, G + 1);
+	EXPECT_EQ(c.snd_una, H + 1);
+	EXPECT_EQ(c.mss, MSS);
+	EXPECT_EQ(conn_usable(&c), 7000);
+}
+
+/* Given a guest that does not answer, then SYN is sent for 63 s, and the peer
+ * is reset. */
+static void t2_silence(void)
+{
+	unsigned int tries = 0;
+
+	syn_sent();
+	while (c.phase == TCP_SYN_SENT) {
+		tries++;
+		at_deadline();
+		if (c.phase == TCP_SYN_SENT)
+			DID(TODO_SYN);
+	}
+	EXPECT_EQ(tries, TCP_SYN_TRIES);
+	EXPECT_EQ(now - START, 63000);
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+	DID(TODO_RST_PEER | TODO_RST_GUEST | TODO_REMOVE);
+}
+
+/* Given SYN that timed out, when the guest has answered, then the first data
+ * waits 3 s for its ACK (RFC 6298 5.7), not as long as SYN did. */
+static void t2_first_timeout(void)
+{
+	unsigned int i;
+
+	syn_sent();
+	for (i = 0; i < 4; i++)
+		at_deadline();
+	got(SEG_SYN | SEG_ACK, 0, 1, 0);
+	sent(100);
+	EXPECT_EQ(c.deadline - now, 3000);
+
+	syn_acked();
+	at_deadline();
+	got(SEG_ACK, 1, 1, 0);
+	sent(100);
+	EXPECT_EQ(c.deadline - now, 3000);
+
+	opened();
+	sent(100);
+	EXPECT_EQ(c.deadline - now, TCP_RTO_INIT);
+}
+
+/* Given that nobody listens in the guest, then its RST resets the peer; it has
+ * to acknowledge our SYN to be believed (RFC 9293 3.10.7.3). */
+static void t2_refused(void)
+{
+	syn_sent();
+	got(SEG_RST, 0, 0, 0);
+	got(SEG_RST | SEG_ACK, 0, 0, 0);
+	got(SEG_RST | SEG_ACK, 0, 2, 0);
+	DID(0);
+	EXPECT_EQ(c.phase, TCP_SYN_SENT);
+	got(SEG_RST | SEG_ACK, 0, 1, 0);
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+	DID(TODO_RST_PEER | TODO_REMOVE);
+}
+
+/* Given a guest with an old connection on these ports, then its answer gets a
+ * RST (RFC 9293 3.5, figure 9), and what it sends next counts. */
+static void t2_old_connection(void)
+{
+	syn_sent();
+	got(SEG_ACK, 900, 500, 0);
+	DID(TODO_REFUSE);
+	got(SEG_SYN | SEG_ACK, 0, 500, 0);
+	DID(TODO_REFUSE);
+	got(SEG_FIN | SEG_ACK, 900, 1, 0);
+	DID(0);
+	got(SEG_SYN | SEG_ACK, 0, 1, 0);
+	EXPECT_EQ(c.phase, TCP_OPEN);
+}
+
+/* Given that both ends ask at once, then each gets a SYN-ACK, and that opens
+ * the connection, or an ACK does (RFC 9293 3.5, figure 8). */
+static void t2_both_at_once(void)
+{
+	syn_sent();
+	got(SEG_SYN, 0, 0, 0);
+	EXPECT_EQ(c.phase, TCP_SYN_ACKED);
+	DID(TODO_SYN);
+	EXPECT_EQ(c.rcv_nxt, G + 1);
+	EXPECT_EQ(c.snd_nxt, H + 1);
+	got(SEG_SYN | SEG_ACK, 0, 1, 0);
+	EXPECT_EQ(c.phase, TCP_OPEN);
+	DID(TODO_ACK | TODO_SEND);
+	got_data(1, 10);
+	EXPECT_EQ(c.rcv_nxt, G + 11);
+
+	syn_sent();
+	got(SEG_SYN, 0, 0, 0);
+	c.todo = 0;
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT_EQ(c.phase, TCP_OPEN);
+	DID(TODO_SEND);
+}
+
+/* ---- T10: ends ---- */
+
+/* Given the guest's FIN with its last data, then it is acknowledged, and passed
+ * on, once the socket has all before it. */
+static void t10_guest_first(void)
+{
+	established();
+	got(SEG_ACK | SEG_FIN, 101, 101, 500);
+	EXPECT(!c.fin_rcvd);
+	EXPECT_EQ(c.rcv_queued, 500);
+	DID(TODO_DISCARD | TODO_SEND | TODO_ACK);
+	conn_taken(&c, 200, now);
+	EXPECT(!c.fin_rcvd);
+	DID(TODO_ACK);
+	conn_taken(&c, 300, now);
+	EXPECT(c.fin_rcvd);
+	EXPECT_EQ(c.rcv_nxt, G + 602);
+	DID(TODO_ACK | TODO_SHUTDOWN);
+
+	sent(1000);			/* half closed, it still hears */
+	got(SEG_ACK, 602, 1101, 0);
+	EXPECT_EQ(c.discard, 1100);
+	peer_ends();
+	got(SEG_ACK, 602, 1102, 0);
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+	EXPECT_EQ(c.discard, 1100);
+	DID(TODO_DISCARD | TODO_REMOVE);
+}
+
+/* Given the peer's FIN first, then the guest's data still counts, and the end
+ * of all waits a moment: the last ACK may be lost. */
+static void t10_peer_first(void)
+{
+	uint64_t end;
+
+	opened();
+	sent(100);
+	peer_ends();
+	got_data(1, 1000);
+	got(SEG_ACK, 1001, 102, 0);
+	EXPECT_EQ(c.discard, 100);	/* FIN is no data */
+	got_data(1001, 1000);
+	EXPECT_EQ(c.rcv_nxt, G + 2001);
+	c.todo = 0;
+	got(SEG_ACK | SEG_FIN, 2001, 102, 0);
+	EXPECT_EQ(c.phase, TCP_WAIT);
+	DID(TODO_SHUTDOWN | TODO_ACK | TODO_CLOSE);
+	end = c.deadline;
+	EXPECT_EQ(end, now + TCP_LINGER);
+
+	now += 500;
+	got(SEG_ACK | SEG_FIN, 2001, 102, 0);
+	DID(TODO_ACK);
+	got(SEG_ACK, 2002, 102, 0);
+	DID(0);
+	EXPECT_EQ(c.deadline, end);
+	conn_timeout(&c, end - 1);
+	EXPECT_EQ(c.phase, TCP_WAIT);
+	conn_timeout(&c, end);
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+	DID(TODO_REMOVE);
+}
+
+/* Given both FINs at once, in whichever order their ACKs come, then it ends as
+ * RFC 9293 3.6 has it. */
+static void t10_both_at_once(void)
+{
+	fin_wait_1();
+	got(SEG_ACK | SEG_FIN, 101, 101, 0);	/* before it saw ours */
+	EXPECT_EQ(c.phase, TCP_OPEN);
+	DID(TODO_DISCARD | TODO_SEND | TODO_ACK | TODO_SHUTDOWN);
+	got(SEG_ACK, 102, 102, 0);
+	EXPECT_EQ(c.phase, TCP_WAIT);
+	EXPECT(c.todo & TODO_CLOSE);
+
+	fin_wait_1();				/* its FIN acknowledges ours */
+	got(SEG_ACK | SEG_FIN, 101, 102, 0);
+	EXPECT_EQ(c.phase, TCP_WAIT);
+	DID(TODO_DISCARD | TODO_SEND | TODO_ACK | TODO_SHUTDOWN | TODO_CLOSE);
+}
+
+/* Given the guest's last ACK of data and FIN at once, then the data leaves the
+ * socket before that is closed: with unread data it would reset the peer. */
+static void t10_last_ack_of_all(void)
+{
+	close_wait();
+	sent(400);
+	peer_ends();
+	got(SEG_ACK, 102, 502, 0);
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+	EXPECT_EQ(c.discard, 500);
+	DID(TODO_DISCARD | TODO_REMOVE);
+}
+
+/* Given FIN ahead of a gap, then it counts once all before it has come, and
+ * nothing beyond it does. */
+static void t10_fin_ahead(void)
+{
+	struct tcp_take t;
+
+	opened();
+	got(SEG_ACK | SEG_FIN, 1001, 1, 0);
+	EXPECT(c.todo & (TODO_ACK | TODO_DUP_ACK));
+	EXPECT(!c.fin_queued);
+	t = got(SEG_ACK | SEG_FIN, 501, 1, 500);	/* again, with data */
+	EXPECT(t.ahead);
+	conn_kept(&c, t.seq, t.len);
+	t = got(SEG_ACK, 901, 1, 400);
+	EXPECT_EQ(t.len, 100);
+	got(SEG_ACK, 1, 1, 500);
+	conn_taken(&c, 500, now);
+	EXPECT_EQ(c.rcv_queued, 500);
+	EXPECT(!c.fin_rcvd);
+	c.todo = 0;
+	conn_taken(&c, 500, now);
+	EXPECT(c.fin_rcvd);
+	EXPECT_EQ(c.rcv_nxt, G + 1002);
+	DID(TODO_ACK | TODO_SHUTDOWN);
+}
+
+/* Given FIN at the right edge of the window, then it counts; beyond it, with
+ * data that does not fit, it comes again. */
+static void t10_fin_at_the_edge(void)
+{
+	opened();
+	got(SEG_ACK | SEG_FIN, 1, 1, TCP_WND_INIT + 1);
+	conn_taken(&c, TCP_WND_INIT, now);
+	EXPECT(!c.fin_rcvd);
+	EXPECT_EQ(c.rcv_nxt, c.rcv_adv);
+
+	opened();
+	got(SEG_ACK | SEG_FIN, 1, 1, TCP_WND_INIT);
+	conn_taken(&c, TCP_WND_INIT, now);
+	EXPECT(c.fin_rcvd);
+	EXPECT(seq_le(c.rcv_nxt, c.rcv_adv));
+	EXPECT_EQ(conn_window(&c, false), 0);
+}
+
+/* Given a FIN of ours that is lost, then it is sent again by the same rules as
+ * data; as a part of recovery, too. */
+static void t10_fin_lost(void)
+{
+	unsigned int i;
+
+	fin_wait_1();
+	at_deadline();
+	DID(TODO_REWIND | TODO_SEND);
+	EXPECT_EQ(c.snd_nxt, H + 1);
+	EXPECT(!conn_fin_due(&c));
+	EXPECT(!conn_all_sent(&c));
+	sent(100);
+	EXPECT(conn_fin_due(&c));
+	EXPECT(conn_all_sent(&c));
+	EXPECT_EQ(conn_usable(&c), 0);
+	conn_fin_sent(&c, now);
+	EXPECT(!conn_fin_due(&c));
+
+	got(SEG_ACK, 101, 101, 0);		/* now only FIN is missing */
+	for (i = 0; i < 3; i++)
+		got(SEG_ACK, 101, 101, 0);
+	EXPECT(hole(101, 0));
+	EXPECT(no_hole());
+	got(SEG_ACK, 101, 102, 0);
+	EXPECT_EQ(c.snd_una, c.snd_max);
+	EXPECT(no_hole());
+}
+
+/* Given data and FIN that are lost with SACK, then FIN is a hole of its own,
+ * behind the data. */
+static void t10_fin_after_holes(void)
+{
+	unsigned int i;
+
+	wnd = 20000;
+	opened();
+	sent(1500);
+	peer_ends();
+	for (i = 0; i < 3; i++)
+		got(SEG_ACK, 1, 1, 0);
+	EXPECT(hole(1, 1000));
+	got(SEG_ACK, 1, 1001, 0);
+	EXPECT(hole(1001, 500));
+	got(SEG_ACK, 1, 1501, 0);
+	EXPECT(hole(1501, 0));
+	EXPECT(no_hole());
+
+	opened();
+	sent(5000);
+	peer_ends();
+	block(1001, 5002);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT(hole(1, 1000));
+	EXPECT(no_hole());
+}
+
+/* Given nothing to do for two hours, then the guest is asked whether it is
+ * there; if it is, all starts anew, if not, it is gone (RFC 5382 REQ-5). */
+static void t10_idle(void)
+{
+	unsigned int probes = 0;
+
+	opened();
+	now += 3600 * 1000;
+	got_data(1, 10);
+	c.todo = 0;
+	conn_timeout(&c, START + TCP_IDLE);
+	DID(0);
+	EXPECT_EQ(c.deadline, now + TCP_IDLE);
+	at_deadline();
+	DID(TODO_PROBE);
+	now += 5;
+	got(SEG_ACK, 11, 1, 0);
+	at_deadline();
+	DID(0);
+	EXPECT_EQ(c.deadline, c.active + TCP_IDLE);
+
+	while (c.phase == TCP_OPEN && probes < 100) {
+		c.todo = 0;
+		at_deadline();
+		probes += c.todo == TODO_PROBE;
+	}
+	EXPECT_EQ(probes, TCP_PROBES);
+	EXPECT_EQ(now - c.active, TCP_IDLE + TCP_PROBES * TCP_PROBE_EVERY);
+	DID(TODO_RST_PEER | TODO_RST_GUEST | TODO_REMOVE);
+}
+
+/* Given keep-alive probes without an answer, when the guest is there again,
+ * then what is sent to it next is repeated for as long as ever. */
+static void t10_idle_costs_no_patience(void)
+{
+	unsigned int i, tries = 0;
+
+	opened();
+	for (i = 0; i < TCP_PROBES - 1; i++)
+		at_deadline();
+	got_data(1, 10);
+	sent(100);
+	while (c.phase == TCP_OPEN && tries < 100) {
+		at_deadline();
+		tries++;
+	}
+	EXPECT_EQ(tries, TCP_RTO_TRIES + 1);
+}
+
+/* Given a keep-alive probe of the guest, with or without a byte, then it is
+ * answered, and the peer is asked from then on. */
+static void t10_guest_asks(void)
+{
+	established();
+	got(SEG_ACK, 100, 1, 0);
+	DID(TODO_ACK | TODO_KEEPALIVE);
+	got(SEG_ACK, 100, 1, 1);
+	DID(TODO_ACK | TODO_KEEPALIVE);
+	got(SEG_ACK, 99, 1, 1);
+	DID(TODO_ACK);
+	got(SEG_ACK | SEG_FIN, 100, 1, 0);
+	DID(TODO_ACK);
+}
+
+/* ---- T11: RST ---- */
+
+/* Given RST of either end, whatever else is open, then the other end is reset,
+ * and nothing else is to be done. */
+static void t11_reset(void)
+{
+	established();
+	got(SEG_ACK, 101, 51, 700);
+	conn_kept(&c, c.rcv_nxt + 1000, 50);
+	got(SEG_RST, 801, 0, 0);
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+	EXPECT_EQ(c.timer, TIMER_NONE);
+	DID(TODO_RST_PEER | TODO_REMOVE);
+	conn_timeout(&c, now + 10 * TCP_IDLE);
+	got(SEG_ACK, 801, 51, 10);
+	DID(0);
+
+	established();
+	got(SEG_ACK, 101, 51, 700);
+	conn_peer_error(&c);
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+	DID(TODO_RST_GUEST | TODO_REMOVE);
+	EXPECT_EQ(conn_usable(&c), 0);
+	conn_blocked(&c, now);
+	EXPECT_EQ(c.timer, TIMER_NONE);
+}
+
+/* ---- T12: options ---- */
+
+/* Given an MSS, then segments are as long as both the guest and the way to it
+ * take; an absurd one is not believed. */
+static void t12_mss(void)
+{
+	static const struct {
+		uint16_t guest, way, mss;
+	} m[] = {
+		{ 1000, 1460, 1000 }, { 1460, 1000, 1000 },
+		{ 65495, 1460, 1460 }, { 88, 65495, 88 }, { 1, 1460, 48 },
+		{ 48, 1460, 48 },
+	};
+	struct tcp_seg seg = { .flags = SEG_SYN, .wscale = -1 };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(m); i++) {
+		seg.mss = m[i].guest;
+		seg.seq = G;
+		seg.flags = SEG_SYN;
+		conn_guest_syn(&c, &seg, H, m[i].way, now);
+		EXPECT_EQ(c.mss, m[i].mss);
+		conn_accepted(&c, H, m[i].way, now);
+		seg.flags = SEG_SYN | SEG_ACK;
+		seg.ack = H + 1;
+		conn_segment(&c, &seg, now);
+		EXPECT_EQ(c.mss, m[i].mss);
+	}
+}
+
+/* Given window scale, then both ends use it, or neither does; the window of a
+ * SYN is what it says (RFC 7323 2.2). */
+static void t12_wscale(void)
+{
+	wnd = 500;
+	syn(MSS, 7, true);
+	conn_connected(&c, now);
+	EXPECT_EQ(c.rcv_wscale, TCP_WSCALE);
+	EXPECT_EQ(c.snd_wnd, 500);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT_EQ(c.snd_wnd, 500 << 7);
+
+	syn(MSS, -1, true);
+	conn_connected(&c, now);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT_EQ(c.rcv_wscale, 0);
+	EXPECT_EQ(c.snd_wnd, 500);
+
+	syn_sent();
+	got(SEG_SYN | SEG_ACK, 0, 1, 0);
+	EXPECT_EQ(c.rcv_wscale, TCP_WSCALE);
+	EXPECT_EQ(c.snd_wnd, 500);
+}
+
+static const struct {
+	const char *name;
+	void (*story)(void);
+} stories[] = {
+	{ "T1 SYN, a socket that connects, SYN-ACK, ACK", t1_connects },
+	{ "T1 a SYN-ACK that is lost", t1_syn_ack_lost },
+	{ "T1 a guest that gives up", t1_gives_up },
+	{ "T1 data and FIN with the ACK", t1_data_with_ack },
+	{ "T1 an ACK of something else", t1_wrong_ack },
+	{ "T2 a socket that was accepted, SYN, SYN-ACK", t2_accepted },
+	{ "T2 a guest that does not answer", t2_silence },
+	{ "T2 after a lost SYN the first data waits 3 s", t2_first_timeout },
+	{ "T2 a guest where nobody listens", t2_refused },
+	{ "T2 an old connection on the same ports", t2_old_connection },
+	{ "T2 both ask at once", t2_both_at_once },
+	{ "T10 the guest's FIN first", t10_guest_first },
+	{ "T10 the peer's FIN first", t10_peer_first },
+	{ "T10 both FINs at once", t10_both_at_once },
+	{ "T10 a last ACK of data and FIN", t10_last_ack_of_all },
+	{ "T10 FIN ahead of a gap", t10_fin_ahead },
+	{ "T10 FIN at the edge of the window", t10_fin_at_the_edge },
+	{ "T10 our FIN is lost", t10_fin_lost },
+	{ "T10 our FIN behind what is lost", t10_fin_after_holes },
+	{ "T10 nothing idles out that is there", t10_idle },
+	{ "T10 keep-alives without answer cost data no patience",
+	  t10_idle_costs_no_patience },
+	{ "T10 the guest's keep-alives", t10_guest_asks },
+	{ "T11 RST of either end", t11_reset },
+	{ "T12 MSS", t12_mss },
+	{ "T12 window scale", t12_wscale },
+};
+
+int main(void)
+{
+	unsigned int i;
+
+	G = 1000;
+	H = 5000;
+	for (i = 0; i < ARRAY_SIZE(table); i++)
+		story_event(i);
+	for (i = 0; i < ARRAY_SIZE(stories); i++)
+		tell_everywhere(stories[i].name, stories[i].story);
+	return unit_end();
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * story.h - What stories of a TCP connection are told with: a guest and a
+ * socket by hand, states to begin in, and expectations. A story is told many times,
+ * with sequence numbers of both directions anywhere (T3): across the wrap, and
+ * across the change of sign. Included by conn.c, receive.c and send.c beside
+ * it, after the file under test.
+ */
+#ifndef TEST_UNIT_STORY_H
+#define TEST_UNIT_STORY_H
+
+#include "tcp/conn.h"
+#include "tcp/seq.h"
+#include "test/unit/unit.h"
+#include "util.h"
+
+#define MSS		1000
+#define PAYLOAD		1460		/* what the way to the guest takes */
+#define START		5000000		/* ms */
+
+/* The connection, the time, and the initial sequence numbers of both ends. */
+static struct tcp_conn c;
+static uint64_t now;
+static uint32_t G, H;
+
+/* What the guest's next segments say, besides what got() is told. */
+static uint16_t wnd;
+static struct tcp_range sack[TCP_SACKS];
+static uint8_t nsack;
+
+/* The first thing in a story that was not as it should be. */
+static char wrong[200];
+
+/* EXPECT() - Something holds at this point of a story */
+#define EXPECT(cond) expect((cond), #cond, __LINE__)
+
+/* EXPECT_EQ() - Two numbers are the same */
+#define EXPECT_EQ(got, want) \
+	expect_eq((uint64_t)(got), (uint64_t)(want), #got, __LINE__)
+
+/* DID() - What is to be done is exactly this, and is done */
+#define DID(what) expect_todo((what), __LINE__)
+
+static void expect(bool good, const char *what, int line)
+{
+	if (!good && !*wrong)
+		snprintf(wrong, sizeof(wrong), "not: %s, line %d", what, line);
+}
+
+static void expect_eq(uint64_t got, uint64_t want, const char *what, int line)
+{
+	if (got != want && !*wrong)
+		snprintf(wrong, sizeof(wrong),
+			 "%s is %" PRIu64 ", not %" PRIu64 ", line %d", what,
+			 got, want, line);
+}
+
+/* letters() - What is to be done, a letter each, see the legend of the table */
+static const char *letters(uint32_t todo, char buf[20])
+{
+	static const char letter[] = "DWFKSRPTAUCXGHLZ";
+	unsigned int i, n = 0;
+
+	for (i = 0; i < 16; i++) {
+		if (todo & 1U << i)
+			buf[n++] = letter[i];
+	}
+	buf[n] = '\0';
+	return buf;
+}
+
+static void expect_todo(uint32_t want, int line)
+{
+	char got[20], should[20];
+
+	if (c.todo != want && !*wrong)
+		snprintf(wrong, sizeof(wrong),
+			 "to do is '%s', not '%s', line %d",
+			 letters(c.todo, got), letters(want, should), line);
+	c.todo = 0;
+}
+
+/* ---- A guest and a socket by hand ---- */
+
+/**
+ * got() - A segment of the guest comes
+ * @flags:	SEG_*
+ * @seq:	counted from its initial sequence number: its first byte is 1
+ * @ack:	counted from ours: our first byte is 1
+ * @len:	bytes of payload
+ *
+ * Return: the part that is new
+ */
+static struct tcp_take got(uint8_t flags, uint32_t seq, uint32_t ack,
+			   uint32_t len)
+{
+	struct tcp_seg seg = {
+		.flags = flags, .seq = G + seq, .ack = H + ack, .len = len,
+		.wnd = wnd, .wscale = -1, .nsack = nsack,
+	};
+	struct tcp_take take;
+
+	if (flags & SEG_SYN) {
+		seg.mss = MSS;
+		seg.wscale = 0;
+		seg.sack_ok = true;
+	}
+	memcpy(seg.sack, sack, sizeof(sack));
+	take = conn_segment(&c, &seg, now);
+	nsack = 0;
+	return take;
+}
+
+/* block() - The guest's next segment has another SACK block */
+__attribute__((unused))
+static void block(uint32_t start, uint32_t end)
+{
+	sack[nsack++] = (struct tcp_range){ H + start, H + end };
+}
+
+/* got_data() - Data comes in order, and the socket takes all of it */
+__attribute__((unused))
+static void got_data(uint32_t seq, uint32_t len)
+{
+	got(SEG_ACK, seq, c.snd_una - H, len);
+	conn_taken(&c, len, now);
+}
+
+/* sent() - Data goes to the guest, as much as is asked for */
+__attribute__((unused))
+static void sent(uint32_t len)
+{
+	EXPECT(conn_usable(&c) >= len);
+	conn_sent(&c, len, now);
+}
+
+/* room() - The socket can take so many bytes more */
+__attribute__((unused))
+static void room(uint32_t bytes)
+{
+	conn_space(&c, bytes, TCP_WND_OURS);
+}
+
+/* peer_ends() - The peer's FIN, and ours to the guest */
+__attribute__((unused))
+static void peer_ends(void)
+{
+	conn_eof(&c);
+	EXPECT(conn_fin_due(&c));
+	conn_fin_sent(&c, now);
+	c.todo = 0;
+}
+
+/* at_deadline() - Time passes until what is waited for */
+__attribute__((unused))
+static void at_deadline(void)
+{
+	now = c.deadline;
+	conn_timeout(&c, now);
+}
+
+/* hole() - The next stretch to send again starts here, and is that long */
+__attribute__((unused))
+static bool hole(uint32_t start, uint32_t len)
+{
+	struct tcp_range r;
+
+	return conn_hole(&c, &r) && r.start == H + start &&
+	       r.end == H + start + len;
+}
+
+__attribute__((unused))
+static bool no_hole(void)
+{
+	struct tcp_range r;
+
+	return !conn_hole(&c, &r);
+}
+
+/* syn() - The guest's SYN */
+__attribute__((unused))
+static void syn(uint16_t mss, int8_t wscale, bool sack_ok)
+{
+	struct tcp_seg seg = {
+		.flags = SEG_SYN, .seq = G, .mss = mss, .wscale = wscale,
+		.sack_ok = sack_ok, .wnd = wnd,
+	};
+
+	conn_guest_syn(&c, &seg, H, PAYLOAD, now);
+}
+
+/* ---- States to begin in, as RFC 9293 names those after the handshake ---- */
+
+__attribute__((unused))
+static void connecting(void)
+{
+	syn(MSS, 0, true);
+}
+
+__attribute__((unused))
+static void syn_acked(void)
+{
+	connecting();
+	conn_connected(&c, now);
+	c.todo = 0;
+}
+
+__attribute__((unused))
+static void syn_sent(void)
+{
+	conn_accepted(&c, H, PAYLOAD, now);
+	c.todo = 0;
+}
+
+/* opened() - Nothing was sent yet in either direction */
+__attribute__((unused))
+static void opened(void)
+{
+	syn_acked();
+	got(SEG_ACK, 1, 1, 0);
+	c.todo = 0;
+}
+
+/* established() - With 100 bytes in flight to the guest */
+__attribute__((unused))
+static void established(void)
+{
+	opened();
+	got_data(1, 100);
+	sent(100);
+	c.todo = 0;
+}
+
+/* close_wait() - The guest's FIN came, 100 bytes are in flight to it */
+__attribute__((unused))
+static void close_wait(void)
+{
+	established();
+	got(SEG_FIN | SEG_ACK, 101, 1, 0);
+	c.todo = 0;
+}
+
+__attribute__((unused))
+static void fin_wait_1(void)
+{
+	established();
+	peer_ends();
+}
+
+__attribute__((unused))
+static void fin_wait_2(void)
+{
+	fin_wait_1();
+	got(SEG_ACK, 101, 102, 0);
+	c.discard = c.todo = 0;
+}
+
+__attribute__((unused))
+static void closing(void)
+{
+	fin_wait_1();
+	got(SEG_FIN | SEG_ACK, 101, 101, 0);
+	c.discard = c.todo = 0;
+}
+
+__attribute__((unused))
+static void last_ack(void)
+{
+	close_wait();
+	peer_ends();
+}
+
+__attribute__((unused))
+static void waiting(void)
+{
+	fin_wait_2();
+	got(SEG_FIN | SEG_ACK, 101, 102, 0);
+	c.todo = 0;
+}
+
+__attribute__((unused))
+static void closed(void)
+{
+	established();
+	conn_abort(&c);
+	c.todo = 0;
+}
+
+/* nxt(), una(), max() - Where the connection stands, as got() counts */
+__attribute__((unused))
+static uint32_t nxt(void)
+{
+	return c.phase == TCP_SYN_SENT ? 77 : c.rcv_nxt - G;
+}
+
+__attribute__((unused))
+static uint32_t una(void)
+{
+	return c.snd_una - H;
+}
+
+__attribute__((unused))
+static uint32_t max(void)
+{
+	return c.snd_max - H;
+}
+
+/* tell() - A story, with these initial sequence numbers; whether it held */
+static bool tell(void (*story)(void), uint32_t guest, uint32_t ours)
+{
+	G = guest;
+	H = ours;
+	now = START;
+	wnd = 20000;
+	nsack = 0;
+	*wrong = '\0';
+	story();
+	return !*wrong;
+}
+
+/* tell_everywhere() - T3: sequence numbers may be anything */
+__attribute__((unused))
+static void tell_everywhere(const char *name, void (*story)(void))
+{
+	static const uint32_t at[] = {
+		1000, 0, UINT32_MAX, UINT32_MAX - 50, UINT32_MAX - 1500,
+		UINT32_MAX - 40000, INT32_MAX - 1500, 0x80000000,
+	};
+	unsigned int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		for (j = 0; j < ARRAY_SIZE(at); j++) {
+			if (tell(story, at[i], at[j]))
+				continue;
+			fail(name, "%s, guest from %u, we from %u", wrong,
+			     at[i], at[j]);
+			return;
+		}
+	}
+	pass(name);
+}
+
+#endif /* TEST_UNIT_STORY_H */
