@@ -246,8 +246,8 @@ void conn_check_done(struct tcp_conn *c, uint64_t now)
 	c->todo |= TODO_CLOSE;
 }
 
-/* established() - Both SYNs are acknowledged (RFC 6298 5.7 for the timer) */
-static void established(struct tcp_conn *c, uint64_t now)
+/* now_open() - Both SYNs are acknowledged (RFC 6298 5.7 for the timer) */
+static void now_open(struct tcp_conn *c, uint64_t now)
 {
 	conn_move(c, TCP_OPEN, CAUSE_GUEST_ACK);
 	c->rto = c->tries ? TCP_RTO_LOST_SYN : TCP_RTO_INIT;
@@ -286,7 +286,7 @@ void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now)
 	}
 	c->snd_una = seg->ack;
 	c->todo |= TODO_ACK;
-	established(c, now);
+	now_open(c, now);
 }
 
 /**
@@ -297,7 +297,7 @@ void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now)
 void conn_handshake_done(struct tcp_conn *c, uint64_t now)
 {
 	c->snd_una = c->snd_nxt;
-	established(c, now);
+	now_open(c, now);
 }
 
 /* back_off() - Twice the time for the next try (RFC 6298 5.5) */
