@@ -28,16 +28,18 @@ static uint32_t seg_end(const struct tcp_seg *seg)
  * @c:		connection
  * @seg:	segment
  *
- * At the right edge an empty segment is, too: that is where a guest stands
- * that has used up its window.
+ * The window begins at what was acknowledged: what is queued and comes again
+ * has an ACK and a window that count. At its right edge an empty segment is
+ * acceptable, too: that is where a guest stands that has used it up.
  */
 static bool acceptable(const struct tcp_conn *c, const struct tcp_seg *seg)
 {
-	uint32_t end = seg_end(seg), nxt = expected(c);
+	uint32_t end = seg_end(seg);
 
 	if (!seq_le(seg->seq, c->rcv_adv))
 		return false;
-	return end == seg->seq ? seq_le(nxt, end) : seq_lt(nxt, end);
+	return end == seg->seq ? seq_le(c->rcv_nxt, end) :
+				 seq_lt(c->rcv_nxt, end);
 }
 
 /* is_keepalive() - A probe: the byte before the next, or none (RFC 9293 3.8.4) */
