@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * story.h - What stories of a TCP connection are told with: a guest and a
- * socket by hand, states to begin in, and expectations. A story is told many times,
- * with sequence numbers of both directions anywhere (T3): across the wrap, and
- * across the change of sign. Included by conn.c, receive.c and send.c beside
- * it, after the file under test.
+ * socket by hand, states to begin in, and expectations. A story is told many
+ * times, with sequence numbers of both directions anywhere (T3): across the
+ * wrap, and across the change of sign. Included by conn.c, receive.c and send.c
+ * beside it, after the file under test.
  */
 #ifndef TEST_UNIT_STORY_H
 #define TEST_UNIT_STORY_H
