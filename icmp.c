@@ -157,6 +157,12 @@ static int ping_socket(struct icmp *i, const struct flow_key *key,
 	return fd;
 }
 
+/* share() - Of a small table echo may take an eighth, not all that is usual */
+static unsigned int share(const struct icmp *i, unsigned int usual)
+{
+	return MIN(usual, MAX(i->flows->max / 8, 1));
+}
+
 /**
  * open_socket() - A new ping socket
  * @i:		ICMP
@@ -173,7 +179,7 @@ static struct icmp_flow *open_socket(struct icmp *i, const struct flow_key *key,
 	struct flow *f;
 	int fd, one = 1;
 
-	if (i->nsockets >= ICMP_SOCKETS)
+	if (i->nsockets >= share(i, ICMP_SOCKETS))
 		evict_socket(i);
 	fd = ping_socket(i, key, host);
 	if (fd < 0) {
@@ -235,7 +241,7 @@ static struct icmp_flow *open_host(struct icmp *i, const struct flow_key *key,
 	struct flow *f;
 
 	/* First, because the socket may go with its last host. */
-	if (i->nhosts >= ICMP_HOSTS)
+	if (i->nhosts >= share(i, ICMP_HOSTS))
 		evict_host(i);
 	s = socket_of(i, key, host);
 	if (!s)

@@ -31,6 +31,7 @@
 #define TCP_SYN_TRIES	6		/* SYN or SYN-ACK: 63 s in all */
 #define TCP_RTO_TRIES	12		/* RFC 9293 3.8.3 R2: over 100 s */
 #define TCP_IDLE	(7200 * 1000)	/* ms, RFC 5382 REQ-5: 2:04 h at least */
+#define TCP_STALL	(60 * 1000)	/* ms; guests give up after 10 minutes */
 #define TCP_PROBE_EVERY	75000		/* ms between keep-alive probes */
 #define TCP_PROBES	9		/* without an answer: the guest is gone */
 #define TCP_SILENT	(900 * 1000)	/* ms without an answer to persist probes */
@@ -101,6 +102,8 @@ enum tcp_timer_mode {
  * @rcv_adv:	right edge of the window told to the guest
  * @rcv_wnd:	the window when the socket was last asked
  * @rcv_mss:	longest segment of the guest
+ * @stall_at:	ms: the guest sends again what is queued, and has to be told
+ *		from then on that there is no room, see conn_window(); 0: none
  * @rcv_acked:	the last ACK that was sent
  * @ack_due:	ms: till when an ACK may wait for data to go with, 0: none does
  * @ack_delay:	ms that an ACK may wait: the guest's data is likely to be
@@ -162,7 +165,7 @@ struct tcp_conn {
 	uint64_t rtt_at;
 	uint8_t dupacks, tries;
 	enum tcp_timer_mode timer;
-	uint64_t deadline, active, ack_due;
+	uint64_t deadline, active, ack_due, stall_at;
 	struct tcp_ranges ahead, sacked;
 };
 

@@ -135,8 +135,11 @@ static struct tcp_take segment_data(struct tcp_conn *c,
 		end = c->rcv_adv;
 	if (c->fin_seen && seq_lt(c->fin_at, end))
 		end = c->fin_at;
-	if (!seq_lt(start, end))
+	if (!seq_lt(start, end)) {
+		if (c->rcv_queued && !c->stall_at)
+			c->stall_at = c->active + TCP_STALL;
 		return take;
+	}
 
 	take.seq = start;
 	take.skip = start - seg->seq;
@@ -274,8 +277,10 @@ void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now)
 {
 	c->rcv_nxt += taken;
 	c->rcv_queued -= taken;
-	if (taken)
+	if (taken) {
 		c->todo |= TODO_ACK;
+		c->stall_at = 0;
+	}
 	ranges_trim(&c->ahead, c->rcv_nxt + c->rcv_queued);
 	if (c->rcv_queued)
 		return;
@@ -402,12 +407,20 @@ void conn_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
  * Rounding down to the scale would move the right edge back; rounding up gives
  * away less than 256 bytes more.
  *
+ * A guest whose data waits for the socket that long sends it again and again,
+ * and would give up after a while, its window being open. It must not: the peer
+ * is slow, not gone. Told that the window is closed it asks for ever (RFC 9293
+ * 3.8.6.1). That takes back what was offered, which RFC 9293 3.8.6 discourages
+ * and every sender has to survive (MUST-34): so it is the last resort.
+ *
  * Return: field, host order
  */
 uint16_t conn_window(struct tcp_conn *c, bool syn)
 {
 	uint32_t wnd = c->rcv_adv - c->rcv_nxt, field;
 
+	if (c->stall_at && c->active >= c->stall_at)
+		return 0;
 	if (syn)
 		return (uint16_t)MIN(wnd, UINT16_MAX);
 
