@@ -390,9 +390,9 @@ void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
 	unsigned int i, dups = 0;
 	struct tcp_seg seg;
 
-	if (t->last != &f->flow)
+	if (t->last != f)
 		tcp_link_shared(t, now);
-	t->last = &f->flow;
+	t->last = f;
 	for (i = 0; i < n; i++) {
 		if (!tcp_seg_parse(&seg, run[i].l4, run[i].l4len, run[i].len)) {
 			t->count[TCP_MALFORMED]++;

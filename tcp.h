@@ -20,6 +20,8 @@
 /* Pieces of payload handed to a socket in one call; UIO_MAXIOV is 1,024. */
 #define TCP_RUN		512
 
+struct tcp_flow;
+
 /* What is counted. */
 enum tcp_counter {
 	TCP_OPENED,		/* flows from the guest */
@@ -66,7 +68,7 @@ struct tcp {
 	uint32_t mtu;
 	struct siphash_key secret;
 	struct list ack, ready;
-	const struct flow *last;
+	const struct tcp_flow *last;
 	uint64_t shared_at;
 	struct {
 		uint64_t second;
