@@ -182,6 +182,9 @@ static void failed(struct tcp *t, struct tcp_flow *f, int error, uint64_t now)
 		.total = sizeof(syn),
 	};
 
+	/* Reset right after it was accepted is, to the guest, the same. */
+	if (error == ECONNRESET || error == EPIPE)
+		error = ECONNREFUSED;
 	conn_connect_failed(&f->conn, error == ECONNREFUSED);
 	if (error != ECONNREFUSED) {
 		own = addr_is_v4(&key->guest) ? &t->tap->own4 : &t->tap->own6;
