@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * cable.h - The stage for tests of TCP with real sockets: guests (guest.h) with
+ * frames at one end of a memory link, tcp.c at the other, and peers with
+ * sockets on loopback. Time is the test's: a turn of the loop is a ms.
+ * Included by tests of tcp.c, after the file under test.
+ *
+ * The guests' end of the cable is another struct tap: it makes their frames,
+ * and checks every length and checksum of those they get.
+ */
+#ifndef TEST_UNIT_CABLE_H
+#define TEST_UNIT_CABLE_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "checksum.h"
+#include "icmp.h"
+#include "link/memory.h"
+#include "tcp.h"
+#include "tcp/flow.h"
+#include "test/unit/guest.h"
+#include "test/unit/unit.h"
+#include "udp.h"
+
+#define OUR_MAC		{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
+#define GUEST_MAC	{ 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 }
+
+#define GUEST4		"192.0.2.15"
+#define GUEST6		"2001:db8::15"
+#define GW4		"192.0.2.1"	/* leads to the host's loopback */
+#define GW6		"2001:db8::1"
+
+#define GPORTS		65536
+#define PORTS_MAX	16		/* forwarded to the guest */
+
+/**
+ * struct world - The stage
+ * @mem, @tap:	our end of the cable
+ * @gmem, @gtap: the guests' end
+ * @tcp, @timers, @flows, @fwd, @icmp: what is tested, and works with
+ * @rules, @listeners: forwarded ports
+ * @now:	ms
+ * @loss:	of 1000 frames, each way
+ * @ends:	who has a port of the guest
+ * @fds:	descriptors in use before
+ */
+struct world {
+	struct memory mem, gmem;
+	struct tap tap, gtap;
+	struct tcp tcp;
+	struct timers timers;
+	struct flow_table flows;
+	struct fwd fwd;
+	struct icmp icmp;
+	struct fwd_rule rules[PORTS_MAX];
+	struct listener listeners[PORTS_MAX];
+	uint64_t now;
+	unsigned int loss;
+	struct end *ends[GPORTS];
+	unsigned int fds;
+};
+
+/**
+ * struct end - A guest's connection, and the peer of it
+ * @w:		stage
+ * @ip:		addresses that its packets have
+ * @guest:	its TCP, NULL: the test writes its segments
+ * @seen, @nseen: what it was sent, if @guest is NULL
+ * @fd:		the peer's socket, -1: none yet, or no more
+ * @tx, @tx_total: bytes that the peer has sent, and has to
+ * @rx:		bytes that it has received
+ * @eof, @error: how its stream from the guest ended
+ * @wrong:	a byte was not what the guest sent
+ * @deaf:	the peer does not read
+ */
+struct end {
+	struct world *w;
+	struct tap_ip ip;
+	struct guest *guest;
+	struct tcp_seg seen[64];
+	unsigned int nseen;
+	int fd;
+	uint32_t tx, tx_total, rx;
+	bool eof, shut, wrong, deaf;
+	int error;
+};
+
+static uint64_t cable_seed = 88172645463325252;
+
+static uint32_t cable_random(uint32_t n)
+{
+	cable_seed ^= cable_seed >> 12;
+	cable_seed ^= cable_seed << 25;
+	cable_seed ^= cable_seed >> 27;
+	return (uint32_t)((cable_seed >> 32) * n >> 32);
+}
+
+static struct in6_addr addr(const char *s)
+{
+	struct in6_addr a = ADDR_NONE;
+
+	if (!addr_parse(s, &a))
+		fail("the test knows its addresses", "'%s' is none", s);
+	return a;
+}
+
+/* descriptors() - How many are in use */
+static unsigned int descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+/**
+ * world_open() - Set the stage
+ * @w:		stage
+ * @max_flows:	flows in the table
+ * @room:	bytes of frames on their way to the guest
+ */
+static void world_open(struct world *w, uint32_t max_flows, size_t room)
+{
+	static const uint8_t our_mac[MAC_LEN] = OUR_MAC;
+	static const uint8_t guest_mac[MAC_LEN] = GUEST_MAC;
+
+	memset(w, 0, sizeof(*w));
+	csum_init();
+	w->now = 1000000;
+	w->fds = descriptors();
+	timers_init(&w->timers, w->now);
+	if (memory_open(&w->mem, room) || memory_open(&w->gmem, 1 << 21) ||
+	    flow_table_init(&w->flows, tcp_flow_size(), max_flows,
+			    epoll_create1(EPOLL_CLOEXEC)))
+		exit(1);
+	tap_init(&w->tap, &w->mem.link, our_mac);
+	tap_init(&w->gtap, &w->gmem.link, guest_mac);
+	memcpy(w->tap.guest_mac, guest_mac, MAC_LEN);
+	memcpy(w->gtap.guest_mac, our_mac, MAC_LEN);
+	w->tap.addr4 = addr(GUEST4);
+	w->tap.addr6 = addr(GUEST6);
+	w->tap.own4 = addr(GW4);
+	w->tap.own6 = addr(GW6);
+	w->fwd.map.host4 = addr(GW4);
+	w->fwd.map.host6 = addr(GW6);
+	w->fwd.ipv4 = w->fwd.ipv6 = true;
+	w->fwd.rules = w->rules;
+	w->fwd.listeners = w->listeners;
+	w->icmp = (struct icmp){ .tap = &w->tap, .flows = &w->flows,
+				 .timers = &w->timers, .fwd = &w->fwd };
+	icmp_init(&w->icmp);
+	w->tcp = (struct tcp){ .tap = &w->tap, .flows = &w->flows,
+			       .timers = &w->timers, .fwd = &w->fwd,
+			       .icmp = &w->icmp, .mtu = 65520,
+			       .max_fd = INT32_MAX };
+	tcp_init(&w->tcp);
+}
+
+/* world_close() - Take it down; no flow, timer, byte, descriptor is left */
+static void world_close(struct world *w, const char *name)
+{
+	char all[128];
+	bool left;
+
+	snprintf(all, sizeof(all), "%s: nothing is left", name);
+	left = w->flows.used || w->tcp.held ||
+	       timers_wait(&w->timers, w->now) >= 0;
+	if (left)
+		fail(all, "%u flows, %zu bytes, %d ms", w->flows.used,
+		     w->tcp.held, timers_wait(&w->timers, w->now));
+	tcp_free(&w->tcp);
+	close(w->flows.epfd);
+	flow_table_free(&w->flows);
+	link_close(&w->mem.link);
+	link_close(&w->gmem.link);
+	if (descriptors() != w->fds)
+		fail(all, "%d descriptors", (int)(descriptors() - w->fds));
+	else if (!left)
+		pass(all);
+}
+
+/* guest_frame() - A segment of a guest, for the cable */
+static void guest_frame(void *arg, const uint8_t *seg, size_t len)
+{
+	struct end *e = arg;
+	struct world *w = e->w;
+
+	if (cable_random(1000) < w->loss)
+		return;
+	tap_ip_send(&w->gtap, &e->ip, seg, len);
+}
+
+/* to_us() - Frames of the guests arrive, up to a batch at a time */
+static void to_us(struct world *w)
+{
+	unsigned int i, n, at;
+
+	link_flush(&w->gmem.link);
+	for (at = 0; at < w->gmem.nsent;) {
+		for (i = 0; i < LINK_BATCH && at < w->gmem.nsent; i++, at++)
+			memory_put(&w->mem, w->gmem.sent[at].iov_base,
+				   w->gmem.sent[at].iov_len);
+		tap_input(&w->tap);
+		for (i = 0; i < w->tap.npkt; i += n) {
+			n = tap_run(&w->tap, i);
+			tcp_input(&w->tcp, &w->tap.pkt[i], n, w->now);
+		}
+		link_release(&w->mem.link);
+	}
+	memory_clear(&w->gmem);
+}
+
+/* see() - A guest of which the test writes the segments gets one */
+static void see(struct end *e, const struct pkt *pkt)
+{
+	if (e->nseen < ARRAY_SIZE(e->seen))
+		tcp_seg_parse(&e->seen[e->nseen++], pkt->l4, pkt->l4len,
+			      pkt->len);
+}
+
+/* guest_gets() - A packet for a guest */
+static void guest_gets(struct world *w, const struct pkt *pkt)
+{
+	static uint8_t seg[TCP_HLEN_MAX + UINT16_MAX];
+	struct end *e = w->ends[pkt->dport];
+
+	if (pkt->proto != IPPROTO_TCP || !e || cable_random(1000) < w->loss)
+		return;
+	if (!addr_eq(&pkt->src, &e->ip.dst) || !addr_eq(&pkt->dst, &e->ip.src))
+		e->wrong = true;
+	if (!e->guest) {
+		see(e, pkt);
+		return;
+	}
+	memcpy(seg, pkt->l4, pkt->l4len);
+	pkt_copy(pkt, seg + pkt->l4len, UINT16_MAX);
+	guest_input(e->guest, seg, pkt->l4len, pkt->len, w->now);
+}
+
+/* to_guests() - Frames for the guests arrive, unless they don't read */
+static void to_guests(struct world *w)
+{
+	unsigned int i, at;
+
+	if (link_flush(&w->mem.link) != 1)
+		return;
+	for (at = 0; at < w->mem.nsent;) {
+		for (i = 0; i < LINK_BATCH && at < w->mem.nsent; i++, at++)
+			memory_put(&w->gmem, w->mem.sent[at].iov_base,
+				   w->mem.sent[at].iov_len);
+		tap_input(&w->gtap);
+		for (i = 0; i < w->gtap.npkt; i++)
+			guest_gets(w, &w->gtap.pkt[i]);
+	}
+	memory_clear(&w->mem);
+}
+
+/* sockets() - What epoll says */
+static void sockets(struct world *w)
+{
+	struct epoll_event ev[256];
+	struct flow *f;
+	int i, n;
+
+	n = epoll_wait(w->flows.epfd, ev, ARRAY_SIZE(ev), 0);
+	for (i = 0; i < n; i++) {
+		if (event_type(ev[i].data.u64) == EVENT_LISTENER) {
+			tcp_listener(&w->tcp, event_index(ev[i].data.u64),
+				     w->now);
+			continue;
+		}
+		f = flow_from_token(&w->flows, ev[i].data.u64);
+		if (f)
+			tcp_event(&w->tcp, f, ev[i].events, w->now);
+	}
+}
+
+/* turn() - A turn of the loop, as in passt.c, and a ms */
+static void turn(struct world *w)
+{
+	struct timer *t;
+
+	w->now++;
+	to_us(w);
+	sockets(w);
+	while ((t = timers_expire(&w->timers, w->now)))
+		tcp_timer(&w->tcp, container_of(t, struct flow, timer), w->now);
+	tcp_pass_end(&w->tcp, w->now);
+	to_guests(w);
+	tcp_resume(&w->tcp, w->now);
+	tcp_pass_end(&w->tcp, w->now);
+	to_guests(w);
+}
+
+/* turns() - So many turns */
+__attribute__((unused))
+static void turns(struct world *w, unsigned int n)
+{
+	while (n--)
+		turn(w);
+}
+
+/* listen_on() - A peer that waits for connections on loopback */
+static int listen_on(const char *host, uint16_t *port)
+{
+	struct in6_addr a = addr(host);
+	union sockaddr_any sa;
+	socklen_t len = sockaddr_set(&sa, &a, *port, 0);
+	int fd = socket(sa.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC |
+			SOCK_NONBLOCK, 0), on = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (fd < 0 || bind(fd, &sa.sa, len) || listen(fd, 4096))
+		fail("the test can listen", "%s", strerror(errno));
+	len = sizeof(sa);
+	getsockname(fd, &sa.sa, &len);
+	sockaddr_get(&sa, &a, port);
+	return fd;
+}
+
+/**
+ * forward() - Another port of the host that leads to the guest
+ * @w:		stage
+ * @host:	address to bind to
+ * @to:		port of the guest
+ *
+ * Return: the host's port
+ */
+__attribute__((unused))
+static uint16_t forward(struct world *w, const char *host, uint16_t to)
+{
+	unsigned int i = w->fwd.nlisteners++;
+	struct epoll_event ev = {
+		.events = EPOLLIN,
+		.data.u64 = event_token(EVENT_LISTENER, 0, i),
+	};
+	struct listener *l = &w->listeners[i];
+	uint16_t port = 0;
+
+	l->fd = listen_on(host, &port);
+	l->rule = (uint16_t)i;
+	l->port = port;
+	w->rules[i] = (struct fwd_rule){ .proto = IPPROTO_TCP, .first = port,
+					 .last = port, .to = to };
+	w->fwd.nrules = w->fwd.nlisteners;
+	epoll_ctl(w->flows.epfd, EPOLL_CTL_ADD, l->fd, &ev);
+	return port;
+}
+
+/* end_init() - A port of the guest, and where it leads */
+static void end_init(struct world *w, struct end *e, struct guest *g,
+		     uint16_t gport, const char *remote, uint16_t rport)
+{
+	memset(e, 0, sizeof(*e));
+	e->w = w;
+	e->fd = -1;
+	e->ip = (struct tap_ip){
+		.src = addr(strchr(remote, ':') ? GUEST6 : GUEST4),
+		.dst = addr(remote), .proto = IPPROTO_TCP,
+	};
+	w->ends[gport] = e;
+	if (!g)
+		return;
+	memset(g, 0, sizeof(*g));
+	*g = (struct guest){
+		.gport = gport, .rport = rport, .mss = 1460, .wscale = 7,
+		.sack = true, .rcvbuf = 300000, .reads = UINT32_MAX,
+		.tx_fin = true, .out = guest_frame, .arg = e,
+	};
+	e->guest = g;
+}
+
+/**
+ * sends() - The test writes a segment of a guest
+ * @e:		end
+ * @h:		header
+ * @data, @len:	payload
+ */
+__attribute__((unused))
+static void sends(struct end *e, const struct tcp_hdr *h, const void *data,
+		  size_t len)
+{
+	static uint8_t seg[TCP_HLEN_MAX + UINT16_MAX];
+	size_t hlen = tcp_hdr_put(h, seg);
+
+	if (len)
+		memcpy(seg + hlen, data, len);
+	guest_frame(e, seg, hlen + len);
+}
+
+/* peer_accepts() - The peer takes a connection that waits, if one does */
+__attribute__((unused))
+static bool peer_accepts(struct end *e, int listener)
+{
+	e->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	return e->fd >= 0;
+}
+
+/* peer_connects() - The peer connects to a port of the host */
+__attribute__((unused))
+static void peer_connects(struct end *e, const char *host, uint16_t port)
+{
+	struct in6_addr a = addr(host);
+	union sockaddr_any sa;
+	socklen_t len = sockaddr_set(&sa, &a, port, 0);
+
+	e->fd = socket(sa.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC |
+		       SOCK_NONBLOCK, 0);
+	connect(e->fd, &sa.sa, len);
+}
+
+/* peer_port() - The peer's own port */
+__attribute__((unused))
+static uint16_t peer_port(const struct end *e)
+{
+	union sockaddr_any sa;
+	socklen_t len = sizeof(sa);
+	struct in6_addr a;
+	uint16_t port = 0;
+
+	getsockname(e->fd, &sa.sa, &len);
+	sockaddr_get(&sa, &a, &port);
+	return port;
+}
+
+/* peer_sends() - The peer sends what its socket takes, and FIN at the end */
+static void peer_sends(struct end *e)
+{
+	uint8_t buf[65536];
+	uint32_t n, i;
+	ssize_t sent;
+
+	while (e->tx < e->tx_total) {
+		n = MIN(e->tx_total - e->tx, sizeof(buf));
+		for (i = 0; i < n; i++)
+			buf[i] = stream_byte(e->guest->rport, e->tx + i);
+		sent = send(e->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (sent <= 0)
+			return;
+		e->tx += (uint32_t)sent;
+	}
+	if (!e->shut) {
+		shutdown(e->fd, SHUT_WR);
+		e->shut = true;
+	}
+}
+
+/* peer_reads() - The peer takes what has come, and looks at each byte */
+static void peer_reads(struct end *e)
+{
+	uint8_t buf[65536];
+	ssize_t n, i;
+
+	while (!e->deaf && !e->eof && !e->error) {
+		n = recv(e->fd, buf, sizeof(buf), MSG_DONTWAIT);
+		if (n < 0 && errno != EAGAIN)
+			e->error = errno;
+		if (n < 0)
+			return;
+		e->eof = !n;
+		for (i = 0; i < n; i++, e->rx++)
+			e->wrong |= buf[i] != stream_byte(e->guest->gport,
+							  e->rx);
+	}
+}
+
+/* end_turn() - What the two ends of a connection do in a ms */
+__attribute__((unused))
+static void end_turn(struct end *e)
+{
+	struct guest *g = e->guest;
+
+	if (e->fd >= 0) {
+		peer_sends(e);
+		peer_reads(e);
+	}
+	guest_read(g);
+	guest_pump(g, e->w->now);
+	guest_timer(g, e->w->now);
+}
+
+/* end_done() - Whether everything has arrived at both ends */
+__attribute__((unused))
+static bool end_done(const struct end *e)
+{
+	return guest_done(e->guest) && e->eof && e->rx == e->guest->tx_total &&
+	       guest_received(e->guest) == e->tx_total;
+}
+
+/* end_well() - Whether nothing went wrong; the line of a check if it did */
+__attribute__((unused))
+static bool end_well(const char *name, const struct end *e)
+{
+	const struct guest *g = e->guest;
+
+	if (end_done(e) && !e->wrong && !e->error && !g->wrong)
+		return true;
+	return fail(name, "peer has %u of %u%s, guest %u of %u%s, %s, %s, %s",
+		    e->rx, g->tx_total, e->eof ? " and FIN" : "",
+		    guest_received(g), e->tx_total, g->rx_fin ? " and FIN" : "",
+		    g->wrong ? g->wrong : "guest content",
+		    e->wrong ? "wrong bytes" : "right bytes",
+		    e->error ? strerror(e->error) : "no error");
+}
+
+/* end_close() - The peer goes */
+static void end_close(struct end *e)
+{
+	if (e->fd >= 0)
+		close(e->fd);
+	e->fd = -1;
+}
+
+/* end_reset() - The peer goes, with RST */
+__attribute__((unused))
+static void end_reset(struct end *e)
+{
+	struct linger linger = { .l_onoff = 1 };
+
+	setsockopt(e->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	end_close(e);
+}
+
+/* unforward() - Forwarded ports are closed */
+__attribute__((unused))
+static void unforward(struct world *w)
+{
+	while (w->fwd.nlisteners)
+		close(w->listeners[--w->fwd.nlisteners].fd);
+}
+
+#endif /* TEST_UNIT_CABLE_H */

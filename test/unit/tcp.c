@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * tcp.c - TCP flows of guests with real sockets on loopback: what arrives
+ * where, whatever the kernel can do and however little room there is; resets,
+ * what is held, urgent data, and guests that stall, leave and come back.
+ */
+#include "../../tcp.c"
+#include "test/unit/cable.h"
+
+#define ROOM		(1 << 20)
+
+static struct world w;
+static struct guest guest;
+static struct end end_one;
+
+/**
+ * struct way - How a transfer goes
+ * @name:	what is promised
+ * @host, @gw:	the peer's address, and what the guest takes it for
+ * @accepts:	the guest is connected to
+ * @no_peek_off: the kernel has no SO_PEEK_OFF
+ * @room:	bytes of frames on their way to the guest
+ * @loss:	of 1000 frames, each way
+ * @sndbuf:	bytes of our socket's send buffer, 0: as it is
+ * @deaf:	turns for which the peer does not read
+ * @mss, @rcvbuf, @sack: of the guest
+ * @up, @down:	bytes from it and to it
+ */
+struct way {
+	const char *name, *host, *gw;
+	bool accepts, no_peek_off;
+	size_t room;
+	unsigned int loss;
+	int sndbuf;
+	unsigned int deaf;
+	uint16_t mss;
+	uint32_t rcvbuf;
+	bool no_sack;
+	uint32_t up, down;
+};
+
+/* the_flow() - The only flow there is, NULL: none */
+static struct tcp_flow *the_flow(void)
+{
+	return (struct tcp_flow *)flow_next(&w.flows, NULL);
+}
+
+/* opens() - A connection, by whoever is to ask; the listener, if any */
+static int opens(const struct way *y)
+{
+	uint16_t port = 0;
+	int fd = -1;
+
+	if (y->accepts) {
+		port = forward(&w, y->host, 5001);
+		end_init(&w, &end_one, &guest, 5001, y->gw, 0);
+		peer_connects(&end_one, y->host, port);
+		guest.rport = peer_port(&end_one);
+	} else {
+		fd = listen_on(y->host, &port);
+		end_init(&w, &end_one, &guest, 40001, y->gw, port);
+	}
+	guest.tx_total = y->up;
+	guest.rx_total = end_one.tx_total = y->down;
+	guest.sack = !y->no_sack;
+	if (y->mss)
+		guest.mss = y->mss;
+	if (y->rcvbuf)
+		guest.rcvbuf = y->rcvbuf;
+	guest_start(&guest, UINT32_MAX - 100000, !y->accepts, w.now);
+	return fd;
+}
+
+/* transfer() - Turns till all has arrived at both ends, or too many */
+static void transfer(const struct way *y, int listener)
+{
+	unsigned int i;
+
+	for (i = 0; i < 400000 && !end_done(&end_one); i++) {
+		if (end_one.fd < 0 && !peer_accepts(&end_one, listener) &&
+		    i > 100000)
+			break;
+		if (y->sndbuf && the_flow())
+			setsockopt(the_flow()->flow.fd, SOL_SOCKET, SO_SNDBUF,
+				   &y->sndbuf, sizeof(y->sndbuf));
+		end_one.deaf = i < y->deaf;
+		end_turn(&end_one);
+		turn(&w);
+	}
+}
+
+/* goes() - Time passes till nothing is left to do */
+static void goes(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3 * TCP_LINGER && w.flows.used; i++) {
+		if (end_one.guest)
+			guest_timer(&guest, w.now);
+		turn(&w);
+	}
+}
+
+/* Given streams both ways, then every byte and both FINs arrive, and nothing
+ * is left of the flow. */
+static void story_transfer(const struct way *y)
+{
+	int listener;
+
+	world_open(&w, 16, y->room ? y->room : ROOM);
+	w.tcp.no_peek_off = y->no_peek_off;
+	w.loss = y->loss;
+	listener = opens(y);
+	transfer(y, listener);
+	w.loss = 0;
+	if (end_well(y->name, &end_one))
+		pass(y->name);
+	goes();
+	end_close(&end_one);
+	close(listener);
+	unforward(&w);
+	world_close(&w, y->name);
+}
+
+#define V4	.host = "127.0.0.1", .gw = GW4
+#define V6	.host = "::1", .gw = GW6
+#define BOTH	.up = 3000000, .down = 3000000
+
+static const struct way ways[] = {
+	{ "the guest connects over IPv4", V4, BOTH },
+	{ "the guest connects over IPv6", V6, BOTH },
+	{ "the guest is connected to over IPv4", V4, BOTH, .accepts = true },
+	{ "the guest is connected to over IPv6", V6, BOTH, .accepts = true },
+	{ "without SO_PEEK_OFF", V4, BOTH, .no_peek_off = true },
+	{ "hardly any room on the link", V4, BOTH, .room = 20000 },
+	{ "hardly any room, without SO_PEEK_OFF", V4, BOTH, .room = 20000,
+	  .no_peek_off = true },
+	{ "an MSS of 65,480", V6, BOTH, .mss = 65435 },
+	{ "an MSS of 88", V4, .up = 300000, .down = 300000, .mss = 88 },
+	{ "a guest with a small window", V4, .down = 300000, .rcvbuf = 2000 },
+	{ "frames are lost", V4, BOTH, .loss = 20 },
+	{ "frames are lost, without SO_PEEK_OFF", V4, BOTH, .loss = 20,
+	  .no_peek_off = true },
+	{ "frames are lost, without SACK", V4, BOTH, .loss = 20,
+	  .no_sack = true },
+	{ "frames are lost, without either", V4, BOTH, .loss = 20,
+	  .no_sack = true, .no_peek_off = true },
+	{ "many frames are lost, and there is no room", V6, .loss = 150,
+	  .up = 300000, .down = 300000, .room = 20000 },
+	{ "a small send buffer", V4, BOTH, .sndbuf = 4096 },
+	{ "a peer that does not read for a while", V4, BOTH, .deaf = 3000 },
+	{ "a small send buffer, and the peer does not read", V4, BOTH,
+	  .sndbuf = 4096, .deaf = 3000 },
+	{ "all of that, and frames are lost", V4, BOTH, .sndbuf = 4096,
+	  .deaf = 1000, .loss = 20, .room = 50000, .no_peek_off = true },
+	{ "nothing is said", V4 },
+};
+
+
+/* begins() - A connection of the guest is open, and the peer has it */
+static void begins(const struct way *y)
+{
+	int listener;
+	unsigned int i;
+
+	world_open(&w, 16, ROOM);
+	w.tcp.no_peek_off = y->no_peek_off;
+	listener = opens(y);
+	for (i = 0; i < 100 && (guest.state != GUEST_OPEN || end_one.fd < 0);
+	     i++) {
+		turn(&w);
+		if (end_one.fd < 0)
+			peer_accepts(&end_one, listener);
+	}
+	close(listener);
+}
+
+/* ends() - Nothing is left of it */
+static void ends(const char *name)
+{
+	goes();
+	end_close(&end_one);
+	unforward(&w);
+	world_close(&w, name);
+}
+
+/* Given an open connection with data on its way, when the peer resets it, then
+ * the guest is, too. */
+static void story_peer_resets(void)
+{
+	const struct way y = { V4, .up = 500000, .down = 500000 };
+
+	begins(&y);
+	end_one.deaf = true;
+	guest.reads = 0;
+	end_turn(&end_one);
+	turns(&w, 20);
+	end_reset(&end_one);
+	turns(&w, 5);
+	check("RST of the peer resets the guest", guest.state == GUEST_RESET);
+	check("and not by a FIN before it", !guest.rx_fin);
+	check_eq("the flow is gone", w.flows.used, 0);
+	ends("RST of the peer");
+}
+
+/* Given bytes of the guest that wait for the socket, when the peer resets, then
+ * they are given back, and the guest gets RST, not FIN. */
+static void story_peer_resets_held(bool no_peek_off)
+{
+	const struct way y = { V4, .up = 9000000, .down = 1000,
+			       .no_peek_off = no_peek_off };
+
+	begins(&y);
+	end_one.deaf = end_one.shut = true;	/* it does not end, either */
+	while (!w.tcp.held && w.now < 1010000) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	check("bytes are held for a peer that does not read", w.tcp.held);
+	end_reset(&end_one);
+	turns(&w, 5);
+	check("RST while bytes are held resets the guest",
+	      guest.state == GUEST_RESET);
+	check("its stream does not look complete", !guest.rx_fin);
+	check_eq("what was held is given back", w.tcp.held, 0);
+	ends("RST while bytes are held");
+}
+
+/* Given RST of the guest, then the peer is reset, and what waited for it is
+ * given back. */
+static void story_guest_resets(void)
+{
+	const struct way y = { V4, .up = 9000000, .down = 1000 };
+	struct tcp_hdr h = { .sport = 40001, .flags = SEG_RST, .wscale = -1 };
+
+	begins(&y);
+	end_one.deaf = true;
+	while (!w.tcp.held && w.now < 1010000) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	h.dport = guest.rport;
+	h.seq = guest.rcv_nxt ? guest.snd_una : 0;
+	sends(&end_one, &h, NULL, 0);
+	end_one.guest = NULL;
+	w.ends[40001] = NULL;
+	turn(&w);
+	end_one.guest = &guest;
+	end_one.deaf = false;
+	peer_reads(&end_one);
+	check_eq("RST of the guest resets the peer", end_one.error, ECONNRESET);
+	check_eq("what was held for it is given back", w.tcp.held, 0);
+	end_one.guest = NULL;
+	ends("RST of the guest");
+}
+
+/* segment() - What a guest that the test writes for says next */
+static void segment(uint8_t flags, uint32_t seq, uint32_t ack, size_t len)
+{
+	static const uint8_t data[2000];
+	struct tcp_hdr h = {
+		.sport = 40001, .dport = guest.rport, .seq = seq, .ack = ack,
+		.flags = flags, .wnd = 60000, .wscale = -1,
+	};
+
+	if (flags & SEG_SYN)
+		h.mss = 1460;
+	sends(&end_one, &h, data, len);
+}
+
+/* by_hand() - A connection whose segments the test writes; our first number */
+static uint32_t by_hand(int *listener)
+{
+	uint16_t port = 0;
+
+	world_open(&w, 16, ROOM);
+	*listener = listen_on("127.0.0.1", &port);
+	end_init(&w, &end_one, NULL, 40001, GW4, port);
+	guest.rport = port;
+	segment(SEG_SYN, 1000, 0, 0);
+	turns(&w, 2);
+	segment(SEG_ACK, 1001, end_one.seen[0].seq + 1, 0);
+	turns(&w, 2);
+	peer_accepts(&end_one, *listener);
+	return end_one.seen[0].seq + 1;
+}
+
+/* Given data and RST in one batch, then RST gets no answer. */
+static void story_batch_with_rst(void)
+{
+	int listener;
+	uint32_t ack = by_hand(&listener);
+
+	end_one.nseen = 0;
+	segment(SEG_ACK, 1001, ack, 100);
+	segment(SEG_RST, 1101, 0, 0);
+	turns(&w, 3);
+	check_eq("RST behind data gets no answer", end_one.nseen, 0);
+	close(listener);
+	ends("RST behind data");
+}
+
+/* Given two connections in one batch, the second on the ports of the first, of
+ * which RST was lost, then SYN gets an ACK, whose RST makes room for it. */
+static void story_rebooted(void)
+{
+	int listener;
+	uint32_t ack = by_hand(&listener);
+
+	end_one.nseen = 0;
+	segment(SEG_SYN, 700000, 0, 0);
+	turn(&w);
+	if (check("SYN in an open flow is answered", end_one.nseen == 1))
+		check("by an ACK of what is open",
+		      end_one.seen[0].ack == 1001 &&
+		      end_one.seen[0].flags == SEG_ACK);
+	segment(SEG_RST, 1001, 0, 0);
+	segment(SEG_SYN, 700000, 0, 0);
+	end_one.nseen = 0;
+	turns(&w, 3);
+	if (check("after its RST, SYN opens another", end_one.nseen == 1))
+		check("with a number of its own", end_one.seen[0].seq + 1 != ack
+		      && end_one.seen[0].flags == (SEG_SYN | SEG_ACK));
+	segment(SEG_RST, 700001, 0, 0);
+	turn(&w);
+	close(listener);
+	ends("a guest that was restarted");
+}
+
+/* Given a port where nobody listens, then the guest's SYN gets RST. */
+static void story_refused(void)
+{
+	uint16_t port = 0;
+	int fd;
+
+	world_open(&w, 16, ROOM);
+	fd = listen_on("127.0.0.1", &port);
+	close(fd);
+	end_init(&w, &end_one, NULL, 40001, GW4, port);
+	guest.rport = port;
+	segment(SEG_SYN, 1000, 0, 0);
+	turns(&w, 2);
+	if (check("nobody listens: an answer", end_one.nseen == 1))
+		check("which is a RST of that SYN",
+		      end_one.seen[0].flags == (SEG_RST | SEG_ACK) &&
+		      end_one.seen[0].ack == 1001);
+	ends("nobody listens");
+}
+
+/* Given a guest that has said all, and a peer that has not read all when its
+ * own answer and FIN are acknowledged in one, then it still gets all. */
+static void story_last_ack(void)
+{
+	const struct way y = { V4, .up = 200000, .down = 4 };
+	unsigned int i;
+
+	begins(&y);
+	end_one.deaf = true;
+	guest.delay = true;
+	for (i = 0; i < 300 && !guest_done(&guest); i++) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	check("a guest that is done before the peer has read",
+	      guest_done(&guest));
+	turns(&w, 10);
+	end_one.deaf = false;
+	for (i = 0; i < 1000 && !end_one.eof && !end_one.error; i++) {
+		peer_reads(&end_one);
+		turn(&w);
+	}
+	if (end_well("the peer has all in the end", &end_one))
+		pass("the peer has all in the end");
+	ends("a last ACK of data and FIN");
+}
+
+/* Given urgent data among other data, then all of it arrives in line, the rest
+ * too, and FIN is at the end (T12). */
+static void story_urgent(const char *name, bool no_peek_off)
+{
+	const struct way y = { V4, .up = 10, .down = 30001,
+			       .no_peek_off = no_peek_off };
+	uint8_t buf[15000], b;
+	unsigned int i, part;
+
+	begins(&y);
+	guest.delay = true;
+	for (part = 0; part < 2; part++) {
+		for (i = 0; i < sizeof(buf); i++)
+			buf[i] = stream_byte(guest.rport, end_one.tx + i);
+		send(end_one.fd, buf, sizeof(buf), 0);
+		end_one.tx += sizeof(buf);
+		if (!part) {
+			b = stream_byte(guest.rport, end_one.tx++);
+			send(end_one.fd, &b, 1, MSG_OOB);
+		}
+		/* New events while data is in flight, too. */
+		turns(&w, part ? 50 : 1);
+	}
+	check("urgent data is no end", !guest.rx_fin);
+	for (i = 0; i < 300 && !end_done(&end_one); i++) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	if (end_well(name, &end_one))
+		pass(name);
+	ends(name);
+}
+
+/* Given a guest that does not take frames, then nothing is read for it, and the
+ * peer is stopped; when it does again, all goes on (T9). */
+static void story_stalled(void)
+{
+	const struct way y = { V4, .up = 10, .down = 60000000 };
+	unsigned int i;
+	uint32_t stopped;
+
+	begins(&y);
+	guest.rcvbuf = 400000;
+	for (i = 0; i < 20; i++) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	w.mem.stalled = true;
+	for (i = 0; i < 200; i++) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	stopped = end_one.tx;
+	for (i = 0; i < 200; i++) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	check("a guest that takes no frames stops the peer",
+	      end_one.tx == stopped && stopped < end_one.tx_total);
+	w.mem.stalled = false;
+	for (i = 0; i < 10000 && !end_done(&end_one); i++) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	if (end_well("and all goes on when it does", &end_one))
+		pass("and all goes on when it does");
+	ends("a guest that takes no frames");
+}
+
+/* Given data both ways, when the guest leaves, then its peer is reset. */
+static void story_guest_gone(void)
+{
+	const struct way y = { V4, .up = 9000000, .down = 3000000 };
+	struct pollfd p = { .events = POLLIN };
+	unsigned int i;
+
+	begins(&y);
+	end_one.deaf = true;
+	for (i = 0; i < 50; i++) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	tcp_guest_gone(&w.tcp);
+	check_eq("no flow is left when the guest leaves", w.flows.used, 0);
+	p.fd = end_one.fd;
+	poll(&p, 1, 1000);
+	end_one.deaf = false;
+	end_one.shut = true;
+	end_one.tx = end_one.tx_total;
+	peer_reads(&end_one);
+	check_eq("its peer is reset", end_one.error, ECONNRESET);
+	end_one.guest = NULL;
+	ends("a guest that leaves");
+}
+
+/* Given a packet in more pieces than one call hands over, then all of them
+ * reach the socket, in order. */
+static void story_pieces(void)
+{
+	static uint8_t data[3 * TCP_RUN], got[3 * TCP_RUN + 1];
+	struct iovec iov[3 * TCP_RUN / 2];
+	struct pkt pkt = { .iov = iov, .iovcnt = ARRAY_SIZE(iov),
+			   .len = sizeof(data) };
+	struct tcp_seg seg = { .flags = SEG_ACK, .seq = 1001, .wnd = 1000,
+			       .len = sizeof(data), .wscale = -1 };
+	struct tcp_take take;
+	struct tcp_flow *f;
+	unsigned int i;
+	int listener;
+
+	seg.ack = by_hand(&listener);
+	for (i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 + i / 251);
+	for (i = 0; i < ARRAY_SIZE(iov); i++)
+		iov[i] = (struct iovec){ data + 2 * i, 2 };
+	f = the_flow();
+	take = conn_segment(&f->conn, &seg, w.now);
+	tcp_sock_add(&w.tcp, f, &pkt, take, w.now);
+	tcp_sock_deliver(&w.tcp, f, false, w.now);
+	turn(&w);
+	check_eq("a packet in many pieces arrives",
+		 recv(end_one.fd, got, sizeof(got), MSG_DONTWAIT),
+		 sizeof(data));
+	check_mem("as it was", got, data, sizeof(data));
+	check_eq("and is acknowledged", f->conn.rcv_nxt, 1001 + sizeof(data));
+	segment(SEG_RST, f->conn.rcv_nxt, 0, 0);
+	turn(&w);
+	close(listener);
+	ends("a packet in many pieces");
+}
+
+int main(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ways); i++)
+		story_transfer(&ways[i]);
+	story_peer_resets();
+	story_peer_resets_held(false);
+	story_peer_resets_held(true);
+	story_guest_resets();
+	story_batch_with_rst();
+	story_rebooted();
+	story_refused();
+	story_last_ack();
+	story_urgent("urgent data arrives in line", false);
+	story_urgent("urgent data without SO_PEEK_OFF", true);
+	story_stalled();
+	story_guest_gone();
+	story_pieces();
+	return unit_end();
+}

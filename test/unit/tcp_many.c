@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * tcp_many.c - Crowds of TCP flows with real sockets: what all of them together
+ * may hold, and that a hundred thousand, one after the other, leave nothing.
+ *
+ *	tcp_many [FLOWS]
+ */
+#include "../../tcp.c"
+#include "test/unit/cable.h"
+
+#define ROOM		(1 << 20)
+#define FLOWS		100000
+#define CROWD		300		/* of them at once */
+#define LISTENERS	16		/* ports: TIME-WAIT needs many */
+#define PEERS		(4 * CROWD)
+
+static struct world w;
+
+/* more_files() - Descriptors for a crowd; how many there may be */
+static rlim_t more_files(void)
+{
+	struct rlimit r;
+
+	getrlimit(RLIMIT_NOFILE, &r);
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+	return r.rlim_cur;
+}
+
+/* Given flows that each want something held, then all of them together hold no
+ * more than TCP_HOLD_MAX, and when they go, all is given back. */
+static void story_hold_max(void)
+{
+	const unsigned int n = TCP_HOLD_MAX / TCP_HOLD_MIN + 50;
+	struct tcp_hdr h = { .wnd = 60000, .wscale = -1 };
+	struct end *e = calloc(n, sizeof(*e));
+	uint16_t port = 0;
+	unsigned int i, held = 0;
+	int listener;
+
+	world_open(&w, 2 * n, ROOM);
+	listener = listen_on("127.0.0.1", &port);
+	h.dport = port;
+	for (i = 0; i < n; i++) {
+		end_init(&w, &e[i], NULL, (uint16_t)(10000 + i), GW4, port);
+		h.sport = (uint16_t)(10000 + i);
+		h.flags = SEG_SYN;
+		h.seq = 1000;
+		sends(&e[i], &h, NULL, 0);
+		turns(&w, 2);
+		h.flags = SEG_ACK;
+		h.seq = 1001;
+		h.ack = e[i].seen[0].seq + 1;
+		sends(&e[i], &h, NULL, 0);
+		h.seq = 2001;			/* ahead of a gap */
+		sends(&e[i], &h, "x", 1);
+		turn(&w);
+		peer_accepts(&e[i], listener);
+		held += w.tcp.held <= TCP_HOLD_MAX;
+	}
+	check_eq("all of them are open", w.flows.used, n);
+	check_eq("never is more held than may be", held, n);
+	check_eq("all that may be is", w.tcp.held, TCP_HOLD_MAX);
+
+	/* The last had nothing kept; it is as if it had not been sent. */
+	h.seq = 1001;
+	sends(&e[n - 1], &h, e, 1000);
+	turns(&w, 2);
+	check_eq("what could not be kept is not acknowledged",
+		 e[n - 1].seen[e[n - 1].nseen - 1].ack, 2001);
+	h.sport = 10000;
+	h.ack = e[0].seen[0].seq + 1;
+	sends(&e[0], &h, e, 1000);
+	turns(&w, 2);
+	check_eq("what could is, once the gap is filled",
+		 e[0].seen[e[0].nseen - 1].ack, 2002);
+	check_eq("and is given back", w.tcp.held,
+		 TCP_HOLD_MAX - TCP_HOLD_MIN);
+
+	for (i = 0; i < n; i++) {
+		end_reset(&e[i]);
+		if (i % 100 == 0)
+			turn(&w);
+	}
+	turns(&w, 5);
+	check_eq("all that was held is given back", w.tcp.held, 0);
+	close(listener);
+	world_close(&w, "flows that hold as much as may be");
+	free(e);
+}
+
+/* ---- Many flows, one after the other ---- */
+
+/* How a guest's flow ends, if its peer does not end it before. */
+enum fate { CLOSES, WAITS, RESETS, NOBODY, ONLY_SYN, FATES };
+
+/**
+ * struct member - A guest's flow in the crowd
+ * @e:		its end of the cable
+ * @h:		header of what it says next
+ * @fate:	how it ends
+ * @age:	turns
+ * @open, @fin_sent, @fin_rcvd, @fin_acked, @over: state
+ */
+struct member {
+	struct end e;
+	struct tcp_hdr h;
+	enum fate fate;
+	unsigned int age;
+	bool open, fin_sent, fin_rcvd, fin_acked, over;
+};
+
+/**
+ * struct peer - The other end of one of them
+ * @fd:		its socket, -1: none
+ * @age:	turns
+ * @fate:	0: closes, 1: resets, else waits for the guest's FIN
+ */
+struct peer {
+	int fd;
+	unsigned int age, fate;
+};
+
+static struct member member[CROWD];
+static struct peer peer[PEERS];
+static int listener[LISTENERS];
+static uint16_t port[LISTENERS];
+
+/* says() - The next segment of a member */
+static void says(struct member *m, uint8_t flags, size_t len)
+{
+	static const uint8_t data[1000];
+
+	m->h.flags = flags;
+	sends(&m->e, &m->h, data, len);
+	m->h.seq += (uint32_t)len + !!(flags & (SEG_SYN | SEG_FIN));
+}
+
+static void starts(struct member *m, unsigned int n)
+{
+	uint16_t to = port[n % LISTENERS];
+
+	memset(m, 0, sizeof(*m));
+	m->fate = (enum fate)(n / 7 % FATES);
+	if (m->fate == NOBODY)
+		to = 1;
+	m->h = (struct tcp_hdr){
+		.sport = (uint16_t)(1024 + n % 60000), .dport = to,
+		.seq = n * 2654435761U, .wnd = 60000, .wscale = -1,
+	};
+	end_init(&w, &m->e, NULL, m->h.sport, GW4, to);
+	says(m, SEG_SYN, 0);
+}
+
+/* hears() - A segment for a member */
+static void hears(struct member *m, const struct tcp_seg *seg)
+{
+	if (seg->flags & SEG_RST) {
+		m->over = true;
+		return;
+	}
+	if (seg->flags & SEG_SYN && !m->open && m->fate != ONLY_SYN) {
+		m->h.ack = seg->seq + 1;
+		m->open = true;
+		says(m, SEG_ACK, m->h.sport % 1000);
+	} else if (seg->seq == m->h.ack && m->open) {
+		m->h.ack += seg->len + (seg->flags & SEG_FIN);
+		m->fin_rcvd |= seg->flags & SEG_FIN;
+		if (seg->len || seg->flags & SEG_FIN)
+			says(m, SEG_ACK, 0);
+	}
+	m->fin_acked |= m->fin_sent && seg->ack == m->h.seq;
+}
+
+/* member_turn() - What it says by itself; whether it is over */
+static bool member_turn(struct member *m)
+{
+	bool closes = m->fate == CLOSES || m->fin_rcvd;
+	unsigned int i;
+
+	for (i = 0; i < m->e.nseen; i++)
+		hears(m, &m->e.seen[i]);
+	m->e.nseen = 0;
+	m->age++;
+	if (m->over || (m->fin_acked && m->fin_rcvd))
+		return true;
+	if (m->age < 5U + m->h.sport % 5)
+		return false;
+	if (m->fate == RESETS || m->fate == ONLY_SYN || m->age > 100) {
+		says(m, SEG_RST, 0);
+		return true;
+	}
+	if (m->open && closes && !m->fin_sent) {
+		m->fin_sent = true;
+		says(m, SEG_FIN | SEG_ACK, 0);
+	}
+	return false;
+}
+
+/* accepts() - Connections that wait become peers */
+static void accepts(void)
+{
+	unsigned int i, j = 0;
+
+	for (i = 0; i < LISTENERS; i++) {
+		for (; j < PEERS; j++) {
+			if (peer[j].fd >= 0)
+				continue;
+			peer[j].fd = accept4(listener[i], NULL, NULL,
+					     SOCK_NONBLOCK | SOCK_CLOEXEC);
+			peer[j].age = 0;
+			peer[j].fate = cable_random(4);
+			if (peer[j].fd < 0)
+				break;
+		}
+	}
+}
+
+/* peer_turn() - It answers, reads, and goes in its way */
+static void peer_turn(struct peer *p)
+{
+	struct end e = { .fd = p->fd };
+	uint8_t buf[2000] = { 0 };
+	ssize_t n;
+
+	if (p->age++ == 2)
+		send(p->fd, buf, cable_random(sizeof(buf)), MSG_NOSIGNAL);
+	do
+		n = recv(p->fd, buf, sizeof(buf), MSG_DONTWAIT);
+	while (n > 0);
+	if (n < 0 && errno == EAGAIN && p->age < 6 + p->fate * 20)
+		return;
+	if (p->fate == 1)
+		end_reset(&e);
+	else
+		end_close(&e);
+	p->fd = -1;
+}
+
+/* churn() - So many flows, a crowd at a time */
+static void churn(unsigned int flows)
+{
+	unsigned int i, n = 0, left = 0, idle = 0;
+
+	for (i = 0; i < CROWD; i++)
+		member[i].over = true;
+	while (n < flows || left || idle++ < 50) {
+		for (left = i = 0; i < CROWD; i++) {
+			if (member[i].over && n < flows)
+				starts(&member[i], n++);
+			if (!member[i].over)
+				member[i].over = member_turn(&member[i]);
+			left += !member[i].over;
+		}
+		turn(&w);
+		accepts();
+		for (i = 0; i < PEERS; i++) {
+			if (peer[i].fd >= 0)
+				peer_turn(&peer[i]);
+		}
+	}
+}
+
+/* resident() - Memory in use, kB */
+static unsigned int resident(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	unsigned int all, pages = 0;
+
+	if (f && fscanf(f, "%u %u", &all, &pages) != 2)
+		pages = 0;
+	if (f)
+		fclose(f);
+	return pages * (unsigned int)(sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* Given flows that open and end in all ways there are, then nothing is left of
+ * them in the end, and no memory either. */
+static void story_churn(unsigned int flows)
+{
+	unsigned int i, before;
+
+	for (i = 0; i < PEERS; i++)
+		peer[i].fd = -1;
+	world_open(&w, 1 << 17, ROOM);	/* they wait for 2 s */
+	for (i = 0; i < LISTENERS; i++)
+		listener[i] = listen_on("127.0.0.1", &port[i]);
+	churn(1000);
+	before = resident();
+	churn(flows);
+	turns(&w, TCP_LINGER);
+	check_eq("no flow is left of all of them", w.flows.used, 0);
+	check("nearly all of them were open",
+	      w.tcp.count[TCP_OPENED] > flows / 20 * 19);
+	check("no memory was lost", resident() < before + flows / 10);
+	for (i = 0; i < LISTENERS; i++)
+		close(listener[i]);
+	world_close(&w, "a hundred thousand flows");
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int flows = argc > 1 ? (unsigned int)atoi(argv[1]) : FLOWS;
+
+	if (more_files() < 4096) {
+		skip("crowds of flows", "4,096 descriptors are needed");
+		return unit_end();
+	}
+	story_hold_max();
+	story_churn(flows);
+	return unit_end();
+}
