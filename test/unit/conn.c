@@ -518,6 +518,7 @@ static void t2_both_at_once(void)
 	for (i = 1; i < TCP_SYN_TRIES; i++)
 		at_deadline();
 	got(SEG_SYN, 0, 0, 0);
+	EXPECT_EQ(c.deadline - now, TCP_RTO_INIT);
 	for (i = 1; i < TCP_SYN_TRIES; i++)	/* it has all the time again */
 		at_deadline();
 	c.todo = 0;

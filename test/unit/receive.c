@@ -117,6 +117,14 @@ static void t4_rst(void)
 	got(SEG_RST, 501, 0, 0);	/* after what it has sent */
 	EXPECT_EQ(c.phase, TCP_CLOSED);
 	DID(TODO_RST_PEER | TODO_REMOVE);
+
+	opened();
+	got(SEG_ACK | SEG_FIN, 1, 1, 500);
+	conn_taken(&c, 200, now);
+	got(SEG_RST, 500, 0, 0);
+	EXPECT_EQ(c.phase, TCP_OPEN);
+	got(SEG_RST, 502, 0, 0);	/* and after its FIN */
+	EXPECT_EQ(c.phase, TCP_CLOSED);
 }
 
 /* Given SYN in an open connection, wherever it is, then it gets an ACK and
@@ -270,6 +278,7 @@ static void t5_forgotten(void)
  * has it. */
 static void t5_ahead(void)
 {
+	struct tcp_range b[TCP_SACKS];
 	struct tcp_take t;
 
 	opened();
@@ -289,6 +298,7 @@ static void t5_ahead(void)
 	conn_taken(&c, 1000, now);
 	EXPECT_EQ(c.rcv_nxt, G + 1001);
 	EXPECT_EQ(c.rcv_queued, 1000);	/* now it is its turn */
+	EXPECT_EQ(conn_sacks(&c, b), 0);
 	conn_taken(&c, 600, now);
 	EXPECT_EQ(c.rcv_nxt, G + 1601);
 	conn_taken(&c, 400, now);
@@ -498,10 +508,31 @@ static void t6_asked(void)
 	fin_wait_2();
 	c.rcv_adv = c.rcv_nxt;
 	EXPECT(conn_wants_space(&c));
+	syn_acked();
+	c.rcv_adv = c.rcv_nxt;
+	EXPECT(conn_wants_space(&c));
 	connecting();
+	c.rcv_adv = c.rcv_nxt;
 	EXPECT(!conn_wants_space(&c));
-	waiting();
+	closed();
+	c.rcv_adv = c.rcv_nxt;
 	EXPECT(!conn_wants_space(&c));
+}
+
+/* Given segments that are longer than what the socket has room for, then two of
+ * them are asked for all the same: the guest would wait for a better offer; but
+ * none while some of one waits. */
+static void t6_long_segments(void)
+{
+	opened();
+	got_data(1, 30000);
+	got_data(30001, 100);
+	room(1000);
+	EXPECT(c.rcv_adv - c.rcv_nxt >= 60000);
+	got(SEG_ACK, 30101, 1, 30000);
+	conn_taken(&c, 10000, now);
+	room(0);
+	EXPECT(c.rcv_adv - c.rcv_nxt < 60000);
 }
 
 /* ---- T13: ACKs that wait ---- */
@@ -570,6 +601,19 @@ static void t13_does_not_wait(void)
 	EXPECT(!conn_ack_can_wait(&c, now));
 }
 
+/* Given an ACK for another reason than data, then that says nothing about
+ * answers. */
+static void t13_not_about_data(void)
+{
+	answered();
+	got(SEG_ACK, 1, 101, 50);
+	EXPECT(c.todo & TODO_ACK);
+	conn_ack_sent(&c, false);
+	got_data(51, 50);
+	EXPECT(conn_ack_can_wait(&c, now));
+	EXPECT_EQ(c.ack_due, now + TCP_ACK_DELAY);
+}
+
 static const struct {
 	const char *name;
 	void (*story)(void);
@@ -596,8 +640,10 @@ static const struct {
 	{ "T6 a window that opens is told at once", t6_opens_again },
 	{ "T6 what is held, and FIN", t6_held },
 	{ "T6 when the socket is asked", t6_asked },
+	{ "T6 segments longer than the socket's room", t6_long_segments },
 	{ "T13 an ACK waits for an answer to go with", t13_waits },
 	{ "T13 an ACK that does not wait", t13_does_not_wait },
+	{ "T13 an ACK that is not about data", t13_not_about_data },
 };
 
 int main(void)
