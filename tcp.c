@@ -352,7 +352,7 @@ static void finish_run(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 {
 	struct tcp_conn *c = &f->conn;
 
-	tcp_sock_deliver(t, f, false, now);
+	tcp_sock_deliver(t, f, 0, now);
 	if (f->failed && c->phase != TCP_CLOSED)
 		conn_peer_error(c);
 	if (conn_wants_space(c))

@@ -63,7 +63,7 @@ void tcp_sock_add(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 		  struct tcp_take take, uint64_t now);
 void tcp_sock_keep(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 		   struct tcp_take take);
-void tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, bool more,
+bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 		      uint64_t now);
 void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now);
 void tcp_sock_discard(struct tcp_flow *f);

@@ -190,8 +190,8 @@ void tcp_sock_add(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 			skip -= n;
 			continue;
 		}
-		if (t->nrun == TCP_RUN)
-			tcp_sock_deliver(t, f, true, now);
+		if (t->nrun == TCP_RUN && !tcp_sock_deliver(t, f, left, now))
+			return;
 
 		n = MIN(n - skip, left);
 		iov = &t->run[t->nrun++];
@@ -239,25 +239,27 @@ void tcp_sock_keep(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
  * tcp_sock_deliver() - Hand the run to the socket, in one call
  * @t:		TCP, with the run
  * @f:		flow
- * @more:	the run goes on
+ * @later:	bytes of conn.rcv_queued that are not in the run yet
  * @now:	ms
  *
  * The guest was told that there is room for all of it. If the socket takes
  * less all the same (it counts memory, small segments cost more than their
  * payload), the rest is held here, and acknowledged when the socket has it:
  * else the guest would have to find out by a timeout.
+ *
+ * Return: false: there was no memory for that, all that waits is forgotten
  */
-void tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, bool more,
+bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 		      uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
-	uint32_t seq = c->rcv_nxt + c->rcv_queued - t->run_len, n = 0;
+	uint32_t seq = c->rcv_nxt + c->rcv_queued - later - t->run_len, n = 0;
 	bool kept = true;
 
 	if (!t->nrun)
-		return;
-	if (put_held(f, t->run_len, now))
-		n = put(f, t->run, t->nrun, more);
+		return true;
+	if (put_held(f, t->run_len + later, now))
+		n = put(f, t->run, t->nrun, later);
 	if (n < t->run_len)
 		kept = hold_run(t, f, seq, n);
 	t->nrun = 0;
@@ -266,11 +268,12 @@ void tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, bool more,
 	conn_taken(c, n, now);
 	if (!kept)
 		conn_forget(c);
-	if (n)		/* may have filled a gap */
-		put_held(f, 0, now);
-	if (c->rcv_queued)
+	else if (n)	/* may have filled a gap */
+		put_held(f, later, now);
+	if (kept && c->rcv_queued > later)
 		f->want_out = true;	/* EPOLLOUT follows a short write */
 	unhold(t, f);
+	return kept;
 }
 
 /**

@@ -492,7 +492,7 @@ static void story_pieces(void)
 	f = the_flow();
 	take = conn_segment(&f->conn, &seg, w.now);
 	tcp_sock_add(&w.tcp, f, &pkt, take, w.now);
-	tcp_sock_deliver(&w.tcp, f, false, w.now);
+	tcp_sock_deliver(&w.tcp, f, 0, w.now);
 	turn(&w);
 	check_eq("a packet in many pieces arrives",
 		 recv(end_one.fd, got, sizeof(got), MSG_DONTWAIT),
