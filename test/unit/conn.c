@@ -44,6 +44,12 @@ static void ack_stale(void)
 	got(SEG_ACK, nxt(), una() - c.wnd_max - 1, 0);
 }
 
+static void wider(void)
+{
+	wnd = 30000;
+	got(SEG_ACK, nxt(), una(), 0);
+}
+
 static void data_next(void)
 {
 	struct tcp_take t = got(SEG_ACK, nxt(), max(), 100);
@@ -176,6 +182,8 @@ static const struct {
 	  "=    =X   =X   =C   =C   =C   =C   =C   =C   =    =" },
 	{ ack_stale, "an ACK older than any window",
 	  "=    =X   =X   =C   =C   =C   =C   =C   =C   =    =" },
+	{ wider, "a wider window",
+	  "=    =X   =X   =T   =T   =T   =T   =T   =T   =    =" },
 	{ data_next, "data",
 	  "=    oTA  =    =DTA =DT  =DTA =A   wTL  xDZ  =A   =" },
 	{ data_ahead, "data ahead of a gap",

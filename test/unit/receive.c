@@ -254,6 +254,7 @@ static void t5_trimmed(void)
  * is as if it had not come: the guest sends it again. */
 static void t5_forgotten(void)
 {
+	struct tcp_range b[TCP_SACKS];
 	struct tcp_take t;
 
 	opened();
@@ -271,6 +272,16 @@ static void t5_forgotten(void)
 	EXPECT_EQ(c.rcv_nxt, G + 1002);
 	conn_forget(&c);
 	EXPECT(c.fin_rcvd && c.fin_queued);
+
+	opened();
+	conn_kept(&c, G + 2001, 100);
+	got(SEG_ACK, 1, 1, 1000);
+	conn_taken(&c, 0, now);
+	conn_forget(&c);
+	EXPECT_EQ(conn_sacks(&c, b), 0);
+	got_data(1, 2000);
+	EXPECT_EQ(c.rcv_nxt, G + 2001);
+	EXPECT_EQ(c.rcv_queued, 0);
 }
 
 /* Given data ahead of a gap, then the guest hears of the gap at once; when it
@@ -501,7 +512,7 @@ static void t6_asked(void)
 	conn_window(&c, false);
 	got_data(nxt(), 1000);
 	EXPECT(!conn_wants_space(&c));
-	got_data(nxt(), 39000);
+	got_data(nxt(), 14000);
 	EXPECT(conn_wants_space(&c));
 	room(80000);
 	EXPECT(!conn_wants_space(&c));
@@ -589,6 +600,11 @@ static void t13_does_not_wait(void)
 	answered();
 	got_data(51, 50);
 	got(SEG_FIN | SEG_ACK, 101, 101, 0);
+	EXPECT(!conn_ack_can_wait(&c, now));
+
+	answered();
+	got_data(51, 50);
+	c.rcv_adv = c.rcv_nxt + 30000;
 	EXPECT(!conn_ack_can_wait(&c, now));
 
 	answered();

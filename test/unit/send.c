@@ -42,6 +42,17 @@ static void t7_crumbs(void)
 	wnd = 300;
 	got(SEG_ACK, 1, 4501, 0);
 	EXPECT_EQ(conn_usable(&c), 300);	/* nothing is in flight */
+	wnd = 10000;
+	got(SEG_ACK, 1, 4501, 0);
+	sent(9200);
+	EXPECT_EQ(conn_usable(&c), 0);
+
+	wnd = 900;				/* never as much as a segment */
+	opened();
+	sent(400);
+	EXPECT_EQ(conn_usable(&c), 500);
+	sent(51);
+	EXPECT_EQ(conn_usable(&c), 0);
 }
 
 /* Given that the guest takes its window back, then nothing is sent beyond it,
@@ -204,13 +215,24 @@ static void t7_sack(void)
 	block(6501, 8501);		/* nothing new is missing */
 	got(SEG_ACK, 1, 1, 0);
 	EXPECT(no_hole());
+	c.todo = 0;
 	block(9501, 10001);
 	got(SEG_ACK, 1, 4001, 0);
+	DID(TODO_DISCARD | TODO_RETRANSMIT | TODO_SEND);
 	EXPECT(hole(8501, 1000));
 	EXPECT(no_hole());
 	got(SEG_ACK, 1, 10001, 0);
 	EXPECT(!c.recovering);
 	EXPECT_EQ(c.sacked.n, 0);
+
+	sent(5000);			/* three segments at once are enough */
+	c.todo = 0;
+	block(11001, 14000);
+	got(SEG_ACK, 1, 10001, 0);
+	DID(0);
+	block(11001, 14001);
+	got(SEG_ACK, 1, 10001, 0);
+	DID(TODO_RETRANSMIT);
 }
 
 /* Given SACK blocks that can't be, then they are ignored: below the ACK, beyond
@@ -309,6 +331,11 @@ static void t7_rto(void)
 	now += 425;
 	got(SEG_ACK, 1, 301, 0);
 	EXPECT_EQ(c.rto, 425 + 600);
+	sent(100);
+	now += 25;
+	got(SEG_ACK, 1, 401, 0);
+	EXPECT_EQ(c.srtt, 375 * 8);
+	EXPECT_EQ(c.rto, 375 + 850);
 
 	opened();				/* 2.4 and 2.5 */
 	sent(100);
@@ -343,6 +370,17 @@ static void t7_samples(void)
 	sent(100);
 	now += 10;
 	got(SEG_ACK, 1, 101, 0);
+	EXPECT_EQ(c.srtt, 0);
+
+	opened();				/* up to where it was before */
+	wnd = 20000;
+	sent(5000);
+	at_deadline();
+	sent(1000);
+	got(SEG_ACK, 1, 1001, 0);
+	sent(4000);
+	now += 10;
+	got(SEG_ACK, 1, 5001, 0);
 	EXPECT_EQ(c.srtt, 0);
 
 	opened();				/* a fast retransmission */
@@ -398,6 +436,9 @@ static void t7_timer_starts_again(void)
 	sent(100);
 	now += 300;
 	sent(100);
+	EXPECT_EQ(c.deadline, START + 1000);
+	wnd = 25000;
+	got(SEG_ACK, 1, 1, 0);			/* not by a window */
 	EXPECT_EQ(c.deadline, START + 1000);
 	now += 200;
 	got(SEG_ACK, 1, 101, 0);
@@ -478,11 +519,17 @@ static void t8_persist(void)
 	wnd = 2000;
 	got(SEG_ACK, 1, 1, 0);
 	DID(TODO_SEND);
+	EXPECT_EQ(c.timer, TIMER_IDLE);
 	EXPECT_EQ(conn_usable(&c), 2000);
 	sent(2000);
 	EXPECT_EQ(c.timer, TIMER_RTO);
 	EXPECT_EQ(c.deadline - now, 1000);
 	EXPECT_EQ(c.tries, 0);
+	conn_blocked(&c, now);
+	got(SEG_ACK, 1, 2001, 0);
+	sent(10);
+	got(SEG_ACK, 1, 2011, 0);	/* nothing waits any more */
+	EXPECT_EQ(c.timer, TIMER_IDLE);
 }
 
 /* Given a guest that does not answer about its window, then it is gone after a
