@@ -572,6 +572,8 @@ static void stories_pause(void)
 	s.pause = 5000;
 	s.up = 1000000;
 	told("the peer does not read for 5 s", transfer(&s));
+	s.pause = 1200000;
+	told("the peer does not read for 20 minutes", transfer(&s));
 	s = usual();
 	s.guest_pause_at = 50;
 	s.guest_pause = 5000;
@@ -582,6 +584,9 @@ static void stories_pause(void)
 		     " ms", sim.now - BASE);
 	s.loss = 100;
 	told("likewise, and a tenth of all segments is lost", transfer(&s));
+	s.loss = 0;
+	s.guest_pause = 1200000;
+	told("the guest does not read for 20 minutes", transfer(&s));
 }
 
 /**

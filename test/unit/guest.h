@@ -22,6 +22,7 @@
 #define GUEST_NEVER	UINT64_MAX
 #define GUEST_RTO	300		/* ms; for each next try twice that */
 #define GUEST_RTO_MAX	20000
+#define GUEST_TRIES	12		/* with an open window: 2:40 minutes */
 #define GUEST_DELAY	40		/* ms, of an ACK */
 
 enum guest_state { GUEST_CLOSED, GUEST_SYN_SENT, GUEST_LISTEN,
@@ -592,7 +593,9 @@ static void guest_timer(struct guest *g, uint64_t now)
 	if (now < g->deadline)
 		return;
 
-	g->tries++;
+	g->tries = g->state == GUEST_OPEN && !g->snd_wnd ? 0 : g->tries + 1;
+	if (g->tries > GUEST_TRIES)
+		guest_wrong(g, "so little is heard that it gives up");
 	g->rto = MIN(2 * g->rto, GUEST_RTO_MAX);
 	guest_arm(g, now);
 	if (g->state == GUEST_SYN_SENT) {

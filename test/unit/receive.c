@@ -504,6 +504,36 @@ static void t6_held(void)
 	EXPECT(!conn_wants_space(&c));
 }
 
+/* Given a guest that repeats for a minute what waits for the socket, then it is
+ * told that the window is closed, and asks from then on instead of giving up;
+ * when the socket takes some, all of the window is there again. */
+static void t6_stalled(void)
+{
+	unsigned int i;
+
+	opened();
+	got(SEG_ACK, 1, 1, 5000);
+	conn_taken(&c, 0, now);
+	now += 10 * TCP_STALL;
+	EXPECT(conn_window(&c, false));		/* it has not repeated it */
+	for (i = 0; i < 2; i++) {
+		got(SEG_ACK, 1, 1, 1000);
+		EXPECT(conn_window(&c, false));
+		now += TCP_STALL - 1 + i;
+	}
+	c.todo = 0;
+	got(SEG_ACK, 1, 1, 1000);
+	DID(TODO_ACK);
+	EXPECT_EQ(conn_window(&c, false), 0);
+	got(SEG_ACK, 1, 1, 1);
+	EXPECT_EQ(conn_window(&c, false), 0);
+
+	c.todo = 0;
+	conn_taken(&c, 1, now);
+	DID(TODO_ACK);
+	EXPECT(conn_window(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
+}
+
 /* Given that most of the window is left, then the socket is not asked. */
 static void t6_asked(void)
 {
@@ -655,6 +685,7 @@ static const struct {
 	{ "T6 a guest without window scale", t6_unscaled },
 	{ "T6 a window that opens is told at once", t6_opens_again },
 	{ "T6 what is held, and FIN", t6_held },
+	{ "T6 a peer that does not read for a minute", t6_stalled },
 	{ "T6 when the socket is asked", t6_asked },
 	{ "T6 segments longer than the socket's room", t6_long_segments },
 	{ "T13 an ACK waits for an answer to go with", t13_waits },
