@@ -604,8 +604,9 @@ static void t13_waits(void)
 	conn_timeout(&c, now);
 	DID(0);
 	now++;
+	c.todo = TODO_SEND;
 	conn_timeout(&c, now);
-	DID(TODO_ACK);
+	DID(TODO_SEND | TODO_ACK);
 	EXPECT(!conn_ack_can_wait(&c, now));
 	conn_ack_sent(&c, false);
 	EXPECT_EQ(c.ack_due, 0);

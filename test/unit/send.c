@@ -508,8 +508,9 @@ static void t8_persist(void)
 	for (i = 0; i < 300; i++) {
 		EXPECT_EQ(c.deadline - now, wait);
 		conn_blocked(&c, now);		/* is no news */
+		c.todo = TODO_ACK;
 		at_deadline();
-		DID(TODO_PROBE);
+		DID(TODO_PROBE | TODO_ACK);
 		got(SEG_ACK, 1, 1, 0);
 		DID(0);
 		wait = MIN(2 * wait, TCP_RTO_MAX);

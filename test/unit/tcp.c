@@ -25,6 +25,7 @@ static struct end end_one;
  * @deaf:	turns for which the peer does not read
  * @mss, @rcvbuf, @sack: of the guest
  * @up, @down:	bytes from it and to it
+ * @sees:	what has to happen for the test to be one
  */
 struct way {
 	const char *name, *host, *gw;
@@ -37,6 +38,7 @@ struct way {
 	uint32_t rcvbuf;
 	bool no_sack;
 	uint32_t up, down;
+	enum tcp_counter sees;
 };
 
 /* the_flow() - The only flow there is, NULL: none */
@@ -113,7 +115,9 @@ static void story_transfer(const struct way *y)
 	listener = opens(y);
 	transfer(y, listener);
 	w.loss = 0;
-	if (end_well(y->name, &end_one))
+	if (!w.tcp.count[y->sees])
+		fail(y->name, "'%s' is zero", tcp_counter_name[y->sees]);
+	else if (end_well(y->name, &end_one))
 		pass(y->name);
 	goes();
 	end_close(&end_one);
@@ -129,30 +133,36 @@ static void story_transfer(const struct way *y)
 static const struct way ways[] = {
 	{ "the guest connects over IPv4", V4, BOTH },
 	{ "the guest connects over IPv6", V6, BOTH },
-	{ "the guest is connected to over IPv4", V4, BOTH, .accepts = true },
-	{ "the guest is connected to over IPv6", V6, BOTH, .accepts = true },
+	{ "the guest is connected to over IPv4", V4, BOTH, .accepts = true,
+	  .sees = TCP_ACCEPTED },
+	{ "the guest is connected to over IPv6", V6, BOTH, .accepts = true,
+	  .sees = TCP_ACCEPTED },
 	{ "without SO_PEEK_OFF", V4, BOTH, .no_peek_off = true },
 	{ "hardly any room on the link", V4, BOTH, .room = 20000 },
 	{ "hardly any room, without SO_PEEK_OFF", V4, BOTH, .room = 20000,
 	  .no_peek_off = true },
-	{ "an MSS of 65,480", V6, BOTH, .mss = 65435 },
+	{ "an MSS of 65,435", V6, BOTH, .mss = 65435 },
 	{ "an MSS of 88", V4, .up = 300000, .down = 300000, .mss = 88 },
 	{ "a guest with a small window", V4, .down = 300000, .rcvbuf = 2000 },
-	{ "frames are lost", V4, BOTH, .loss = 20 },
+	{ "frames are lost", V4, BOTH, .loss = 20, .sees = TCP_RETRANSMIT },
+	{ "frames from the guest are lost", V4, .up = 3000000, .loss = 20,
+	  .sees = TCP_AHEAD },
 	{ "frames are lost, without SO_PEEK_OFF", V4, BOTH, .loss = 20,
-	  .no_peek_off = true },
+	  .no_peek_off = true, .sees = TCP_RETRANSMIT },
 	{ "frames are lost, without SACK", V4, BOTH, .loss = 20,
-	  .no_sack = true },
+	  .no_sack = true, .sees = TCP_RETRANSMIT },
 	{ "frames are lost, without either", V4, BOTH, .loss = 20,
-	  .no_sack = true, .no_peek_off = true },
+	  .no_sack = true, .no_peek_off = true, .sees = TCP_RETRANSMIT },
 	{ "many frames are lost, and there is no room", V6, .loss = 150,
-	  .up = 300000, .down = 300000, .room = 20000 },
-	{ "a small send buffer", V4, BOTH, .sndbuf = 4096 },
-	{ "a peer that does not read for a while", V4, BOTH, .deaf = 3000 },
+	  .up = 300000, .down = 300000, .room = 20000, .sees = TCP_TIMEOUT },
+	{ "a small send buffer", V4, BOTH, .sndbuf = 4096, .sees = TCP_HELD },
+	{ "a peer that does not read for a while", V4, .up = 12000000,
+	  .deaf = 3000, .sees = TCP_HELD },
 	{ "a small send buffer, and the peer does not read", V4, BOTH,
-	  .sndbuf = 4096, .deaf = 3000 },
+	  .sndbuf = 4096, .deaf = 3000, .sees = TCP_HELD },
 	{ "all of that, and frames are lost", V4, BOTH, .sndbuf = 4096,
-	  .deaf = 1000, .loss = 20, .room = 50000, .no_peek_off = true },
+	  .deaf = 1000, .loss = 20, .room = 50000, .no_peek_off = true,
+	  .sees = TCP_HELD },
 	{ "nothing is said", V4 },
 };
 
@@ -283,6 +293,84 @@ static uint32_t by_hand(int *listener)
 	turns(&w, 2);
 	peer_accepts(&end_one, *listener);
 	return end_one.seen[0].seq + 1;
+}
+
+/* Given many segments in one batch, then they get one ACK, of all (T13). */
+static void story_one_ack(void)
+{
+	uint32_t ack;
+	unsigned int i;
+	int listener;
+
+	ack = by_hand(&listener);
+	end_one.nseen = 0;
+	for (i = 0; i < 20; i++)
+		segment(SEG_ACK, 1001 + 1000 * i, ack, 1000);
+	turns(&w, 5);
+	if (check("twenty segments in a batch get one ACK", end_one.nseen == 1))
+		check_eq("of all of them", end_one.seen[0].ack, 21001);
+	end_one.nseen = 0;
+	segment(SEG_ACK, 22001, ack, 1000);
+	segment(SEG_ACK, 21001, ack, 1000);
+	turns(&w, 5);
+	check_eq("swapped they are acknowledged together",
+		 end_one.seen[end_one.nseen - 1].ack, 23001);
+	segment(SEG_RST, 23001, 0, 0);
+	turn(&w);
+	close(listener);
+	ends("a batch");
+}
+
+/* Given a flood of segments that call for challenge ACKs, then a hundred are
+ * sent in a second, and the connection lives on (RFC 5961 7). */
+static void story_challenges(void)
+{
+	uint32_t ack;
+	unsigned int i;
+	int listener;
+
+	ack = by_hand(&listener);
+	w.now += 1000 - w.now % 1000;
+	for (i = 0; i < 300; i++) {
+		segment(SEG_RST, 1500 + i, 0, 0);
+		segment(SEG_SYN, 1500 + i, 0, 0);
+		turn(&w);
+	}
+	check_eq("a hundred challenge ACKs in a second",
+		 w.tcp.count[TCP_CHALLENGE], 100);
+	w.now += 1000;
+	segment(SEG_ACK, 1001, ack + 1, 0);
+	turn(&w);
+	check_eq("and more in the next", w.tcp.count[TCP_CHALLENGE], 101);
+	check_eq("the connection lives on", w.flows.used, 1);
+	segment(SEG_RST, 1001, 0, 0);
+	turn(&w);
+	check_eq("till the right RST", w.flows.used, 0);
+	close(listener);
+	ends("a flood");
+}
+
+/* Given a keep-alive probe of the guest, then it is answered, and the peer is
+ * probed from then on (T10). */
+static void story_keepalive(void)
+{
+	socklen_t len = sizeof(int);
+	int listener, on = 0;
+	uint32_t ack = by_hand(&listener);
+
+	getsockopt(the_flow()->flow.fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len);
+	check("a peer is not probed as long as the guest does not", !on);
+	end_one.nseen = 0;
+	segment(SEG_ACK, 1000, ack, 0);
+	turns(&w, 2);
+	check("a keep-alive probe is answered", end_one.nseen == 1 &&
+	      end_one.seen[0].ack == 1001);
+	getsockopt(the_flow()->flow.fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len);
+	check("and probes the peer from then on", on);
+	segment(SEG_RST, 1001, 0, 0);
+	turn(&w);
+	close(listener);
+	ends("a keep-alive probe");
 }
 
 /* Given data and RST in one batch, then RST gets no answer. */
@@ -515,6 +603,9 @@ int main(void)
 	story_peer_resets_held(false);
 	story_peer_resets_held(true);
 	story_guest_resets();
+	story_one_ack();
+	story_challenges();
+	story_keepalive();
 	story_batch_with_rst();
 	story_rebooted();
 	story_refused();
