@@ -154,7 +154,7 @@ static const struct way ways[] = {
 	{ "frames are lost, without either", V4, BOTH, .loss = 20,
 	  .no_sack = true, .no_peek_off = true, .sees = TCP_RETRANSMIT },
 	{ "many frames are lost, and there is no room", V6, .loss = 150,
-	  .up = 300000, .down = 300000, .room = 20000, .sees = TCP_TIMEOUT },
+	  .up = 300000, .down = 300000, .room = 20000, .sees = TCP_RETRANSMIT },
 	{ "a small send buffer", V4, BOTH, .sndbuf = 4096, .sees = TCP_HELD },
 	{ "a peer that does not read for a while", V4, .up = 12000000,
 	  .deaf = 3000, .sees = TCP_HELD },
