@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "udp/flow.h"
+#include "udp/multicast.h"
 
 const char *const udp_counter_name[UDP_COUNTERS] = {
 	[UDP_OPENED]		= "udp_opened",
@@ -22,6 +23,7 @@ const char *const udp_counter_name[UDP_COUNTERS] = {
 	[UDP_NO_GUEST]		= "udp_no_guest",
 	[UDP_IMPOSSIBLE]	= "udp_impossible",
 	[UDP_TOO_BIG]		= "udp_too_big",
+	[UDP_MULTICAST]		= "udp_multicast",
 };
 
 /**
@@ -45,6 +47,7 @@ int udp_init(struct udp *u)
 	u->alive = u->sockets = 0;
 	u->expected = UDP_FIRST_GUESS;
 	u->ports = NULL;
+	u->multicast = NULL;
 	memset(u->count, 0, sizeof(u->count));
 	u->batch = udp_batch_new();
 	return u->batch ? 0 : -ENOMEM;
@@ -57,6 +60,7 @@ int udp_init(struct udp *u)
 void udp_free(struct udp *u)
 {
 	udp_guest_gone(u);
+	udp_multicast_close(u);
 	udp_batch_free(u->batch);
 	free(u->ports);
 	u->batch = NULL;
@@ -220,6 +224,9 @@ void udp_input(struct udp *u, const struct pkt *run, unsigned int n,
 	};
 	struct udp_flow *uf;
 
+	if (udp_multicast_input(u, run, n, now))
+		return;
+
 	/* RFC 768: without a source port no reply is wanted, but a socket
 	 * would have one. */
 	if (!run->sport || !run->dport || !addr_is_unicast(&run->src) ||
@@ -253,6 +260,9 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 	socklen_t len = sizeof(int);
 	struct tap_hdr h;
 	int i, n, error;
+
+	if (udp_multicast_event(u, uf, events, now))
+		return;
 
 	if (events & EPOLLERR &&
 	    !getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &error, &len) && error)

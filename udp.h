@@ -43,12 +43,14 @@ enum udp_counter {
 	UDP_NO_GUEST,		/* came in while no guest was there */
 	UDP_IMPOSSIBLE,		/* port 0, or an address nobody can have */
 	UDP_TOO_BIG,		/* longer than a frame to the guest may be */
+	UDP_MULTICAST,		/* from the guest to many: not relayed */
 	UDP_COUNTERS,
 };
 
 extern const char *const udp_counter_name[UDP_COUNTERS];
 
 struct udp_batch;
+struct udp_multicast;
 
 /**
  * struct udp - Everything UDP
@@ -58,6 +60,7 @@ struct udp_batch;
  * @batch:	what one recvmmsg() fills, see udp/receive.c
  * @ports:	for each port of the guest, which listener can send for it, see
  *		udp/ports.c; NULL until that was asked
+ * @multicast:	groups that are relayed, see udp/multicast.c; NULL: none
  * @expected:	bytes a datagram from outside is likely to have at most
  * @count:	see enum udp_counter
  */
@@ -71,6 +74,7 @@ struct udp {
 	uint32_t alive, sockets;
 	struct udp_batch *batch;
 	uint32_t *ports;
+	struct udp_multicast *multicast;
 	uint32_t expected;
 	uint64_t count[UDP_COUNTERS];
 };

@@ -116,8 +116,15 @@ static rlim_t most_sockets(const struct udp *u)
 	return (limit.rlim_cur - u->fwd->nlisteners) / UDP_SHARE;
 }
 
-/* new_socket() - For one flow, by eviction if need be; or -errno */
-static int new_socket(struct udp *u, const struct in6_addr *host, uint16_t port)
+/**
+ * udp_flow_socket() - A socket for one flow, by eviction if need be
+ * @u:		UDP
+ * @host:	where it is going to send to
+ * @port:	source port to have if it is free, host order
+ *
+ * Return: descriptor, or -errno
+ */
+int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t port)
 {
 	const struct fwd_map *m = &u->fwd->map;
 	int fd;
@@ -171,7 +178,7 @@ static int connected(struct udp *u, const struct flow_key *key)
 	if (!fwd_out_port(&u->fwd->map, &key->remote, key->rport, &host))
 		return -EINVAL;
 
-	fd = new_socket(u, &host, key->gport);
+	fd = udp_flow_socket(u, &host, key->gport);
 	if (fd < 0)
 		return fd;
 
@@ -216,16 +223,21 @@ static struct udp_flow *open_listener(struct udp *u, const struct flow_key *key,
 	return uf;
 }
 
-/* open_socket() - A flow from the guest with a socket of its own; or -errno */
-static int open_socket(struct udp *u, const struct flow_key *key, uint64_t now,
-		       struct udp_flow **flow)
+/**
+ * udp_flow_own() - A new flow from the guest with a socket of its own
+ * @u:		UDP
+ * @key:	of the flow, which is not in the table
+ * @fd:		socket, the flow's after this, or closed
+ * @now:	ms
+ * @flow:	set to the flow on success
+ *
+ * Return: 0, or -errno
+ */
+int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
+		 uint64_t now, struct udp_flow **flow)
 {
 	struct udp_flow *uf;
-	int fd, rc;
-
-	fd = connected(u, key);
-	if (fd < 0)
-		return fd;
+	int rc;
 
 	uf = insert(u, key, now);
 	if (!uf) {
@@ -242,6 +254,15 @@ static int open_socket(struct udp *u, const struct flow_key *key, uint64_t now,
 	}
 	*flow = uf;
 	return 0;
+}
+
+/* open_socket() - Connect a socket for a flow from the guest; 0 or -errno */
+static int open_socket(struct udp *u, const struct flow_key *key, uint64_t now,
+		       struct udp_flow **flow)
+{
+	int fd = connected(u, key);
+
+	return fd < 0 ? fd : udp_flow_own(u, key, fd, now, flow);
 }
 
 /**

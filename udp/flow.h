@@ -54,6 +54,9 @@ struct udp_origin {
 /* flow.c: how flows begin and end */
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow);
+int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t port);
+int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
+		 uint64_t now, struct udp_flow **flow);
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
 				 uint32_t listener, uint64_t now);
 void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
