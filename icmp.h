@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * icmp.h - Echo over ping sockets, and ICMP and ICMPv6 errors to the guest.
- * Called by passt.c; icmp_error() and icmp_error_pkt() by TCP and UDP. Calls
- * tap.c, forward.c and the flow table.
+ * Called by passt.c; icmp_error(), icmp_error_pkt() and icmp_report_*() by TCP
+ * and UDP. Calls tap.c, forward.c and the flow table.
  *
  * Echo (I1): each identifier of the guest has one ping socket, a flow without
  * remote address, and each host it asked has a flow without socket. Nobody
@@ -29,6 +29,10 @@
  * icmp_msgs_per_sec and icmp_msgs_burst). */
 #define ICMP_ERROR_RATE		1000
 #define ICMP_ERROR_BURST	50
+
+/* Of a datagram that came back with an error: no more fits an error to the
+ * guest. */
+#define ICMP_REPORT_DATA	1280
 
 /* What is counted. */
 enum icmp_counter {
@@ -74,12 +78,46 @@ struct icmp {
  * @l4:		the start of its transport header, 8 bytes or more, as it was;
  *		NULL: not at hand, 8 bytes are rebuilt from @key
  * @len:	bytes at @l4
- * @total:	bytes its transport header and payload had in all
+ * @total:	bytes its transport header and payload had in all; of a report
+ *		0: not known, as many as came back
+ * @ttl:	TTL or hop limit, 0: TAP_TTL
+ * @tos:	type of service or traffic class
+ * @df:		IPv4: don't fragment
  */
 struct icmp_quote {
 	const struct flow_key *key;
 	const uint8_t *l4;
 	size_t len, total;
+	uint8_t ttl, tos;
+	bool df;
+};
+
+/**
+ * struct icmp_report - An entry of a socket's error queue
+ * @error:	errno, positive
+ * @wire:	it came as an ICMP message; else the host's kernel would not
+ *		send, as the call that was to send has said, too
+ * @type, @code: of that message, of the family of @dest
+ * @ttl:	TTL or hop limit it arrived with, 0: not known (the socket does
+ *		not ask by IP_RECVTTL, IPV6_RECVHOPLIMIT)
+ * @info:	of what was too long: the MTU, 0: not known; of a parameter
+ *		problem: the pointer, in bytes
+ * @from:	who sent it, as our sockets know it; none: not known
+ * @dest, @port: where the datagram went, likewise; port in host order
+ * @data:	what came back of it: payload; of a ping socket (TCP, too) from
+ *		the transport header on
+ * @len:	bytes of it
+ */
+struct icmp_report {
+	int error;
+	bool wire;
+	uint8_t type, code;
+	uint8_t ttl;
+	uint32_t info;
+	struct in6_addr from, dest;
+	uint16_t port;
+	uint8_t data[ICMP_REPORT_DATA];
+	size_t len;
 };
 
 size_t icmp_flow_size(void);
@@ -92,6 +130,10 @@ bool icmp_error(struct icmp *i, int error, const struct in6_addr *from,
 		uint32_t mtu, const struct icmp_quote *q, uint64_t now);
 bool icmp_error_pkt(struct icmp *i, int error, const struct in6_addr *from,
 		    uint32_t mtu, const struct pkt *pkt, uint64_t now);
+int icmp_report_on(int fd, bool v4);
+bool icmp_report_next(int fd, struct icmp_report *r);
+void icmp_report_send(struct icmp *i, const struct icmp_report *r,
+		      const struct icmp_quote *q, uint64_t now);
 void icmp_guest_gone(struct icmp *i);
 
 #endif /* ICMP_H */

@@ -179,7 +179,7 @@ static void failed(struct tcp *t, struct tcp_flow *f, int error, uint64_t now)
 	uint8_t syn[TCP_HLEN];
 	struct icmp_quote quote = {
 		.key = key, .l4 = syn, .len = sizeof(syn),
-		.total = sizeof(syn),
+		.total = sizeof(syn), .df = true,
 	};
 
 	/* Reset right after it was accepted is, to the guest, the same. */

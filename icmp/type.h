@@ -18,6 +18,8 @@
 #define ICMP4_UNREACH_ISOLATED	8	/* source host isolated */
 #define ICMP4_UNREACH_ADMIN	13	/* administratively prohibited */
 #define ICMP4_ECHO_REQUEST	8
+#define ICMP4_TIME_EXCEEDED	11
+#define ICMP4_PARAM_PROB	12
 
 /* ICMPv6 (RFC 4443) are those of <netinet/icmp6.h>. */
 #include <netinet/icmp6.h>
