@@ -493,8 +493,6 @@ static void story_impossible(void)
 		{ "to a group", "224.0.0.251", 5353, 5353 },
 		{ "to a group over IPv6", "ff02::fb", 5353, 5353 },
 		{ "to everybody", "255.255.255.255", 7000, 53 },
-		{ "to a group", "224.0.0.251", 5353, 5353 },
-		{ "to a group over IPv6", "ff02::fb", 5353, 5353 },
 		{ "to loopback", "127.0.0.1", 7000, 53 },
 		{ "to loopback over IPv6", "::1", 7000, 53 },
 		{ "to the subnet's broadcast", "127.255.255.255", 7000, 53 },
