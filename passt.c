@@ -202,7 +202,7 @@ static void guest_frames(struct passt *p, uint64_t now)
 	int rc;
 
 	for (refills = 0; refills < REFILLS; refills++) {
-		rc = tap_input(&p->tap);
+		rc = tap_input(&p->tap, now);
 		for (i = 0; i < p->tap.npkt; i += n) {
 			n = tap_run(&p->tap, i);
 			dispatch(p, &p->tap.pkt[i], n, now);
@@ -439,7 +439,7 @@ static int connect_parts(struct passt *p)
 	p->icmp.timers = p->udp.timers = p->tcp.timers = &p->timers;
 	p->icmp.fwd = p->udp.fwd = p->tcp.fwd = &p->fwd;
 	p->udp.icmp = p->tcp.icmp = &p->icmp;
-	p->tcp.mtu = lease->mtu ? lease->mtu : CONF_MTU;
+	p->tcp.mtu = p->tap.mtu = lease->mtu ? lease->mtu : CONF_MTU;
 	icmp_init(&p->icmp);
 	tcp_init(&p->tcp);
 	p->spare = spare_open();

@@ -542,13 +542,14 @@ void tap_guest_new(struct tap *t, const struct in6_addr *addr4,
 /**
  * tap_input() - Receive a batch of frames and parse them into @t->pkt
  * @t:		the guest's side
+ * @now:	ms
  *
  * The packets are good until link_release().
  *
  * Return: frames received, parsed or dropped; 0: none now; < 0: -errno, the
  *	   link is gone
  */
-int tap_input(struct tap *t)
+int tap_input(struct tap *t, uint64_t now)
 {
 	struct link *l = t->link;
 	struct pkt *pkt;

@@ -79,6 +79,7 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  * @link:	what carries the frames
  * @mac:	our address
  * @own4, @own6: our addresses as its router, for errors; none: off
+ * @mtu:	the MTU it was given, bytes; 0: what the link carries
  * @guest_mac:	the guest's, broadcast until it is known
  * @addr4:	guest's IPv4 address: assigned, then the last it used
  * @addr6:	its IPv6 address of global scope, likewise
@@ -92,6 +93,7 @@ struct tap {
 	uint8_t mac[MAC_LEN];
 	uint8_t guest_mac[MAC_LEN];
 	struct in6_addr own4, own6;
+	uint32_t mtu;
 	struct in6_addr addr4, addr6, addr6_ll;
 	struct pkt pkt[LINK_BATCH];
 	unsigned int npkt;
@@ -129,7 +131,7 @@ void tap_init(struct tap *t, struct link *link, const uint8_t mac[MAC_LEN]);
 void tap_guest_new(struct tap *t, const struct in6_addr *addr4,
 		   const struct in6_addr *addr6);
 void tap_learn(struct tap *t, const struct in6_addr *addr);
-int tap_input(struct tap *t);
+int tap_input(struct tap *t, uint64_t now);
 unsigned int tap_run(const struct tap *t, unsigned int first);
 bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt);
 size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size);

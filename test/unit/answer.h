@@ -95,7 +95,7 @@ static void sends(struct world *w, const uint8_t *frame, size_t len)
 	memory_clear(&w->mem);
 	memory_put(&w->mem, exact, len);
 	w->consumed = false;
-	tap_input(&w->tap);
+	tap_input(&w->tap, w->now);
 	for (i = 0; i < w->tap.npkt; i++)
 		w->consumed = deliver(w, &w->tap.pkt[i]);
 	link_release(&w->mem.link);

@@ -212,7 +212,7 @@ static void to_us(struct world *w)
 		for (i = 0; i < LINK_BATCH && at < w->gmem.nsent; i++, at++)
 			memory_put(&w->mem, w->gmem.sent[at].iov_base,
 				   w->gmem.sent[at].iov_len);
-		tap_input(&w->tap);
+		tap_input(&w->tap, w->now);
 		for (i = 0; i < w->tap.npkt; i += n) {
 			n = tap_run(&w->tap, i);
 			tcp_input(&w->tcp, &w->tap.pkt[i], n, w->now);
@@ -260,7 +260,7 @@ static void to_guests(struct world *w)
 		for (i = 0; i < LINK_BATCH && at < w->mem.nsent; i++, at++)
 			memory_put(&w->gmem, w->mem.sent[at].iov_base,
 				   w->mem.sent[at].iov_len);
-		tap_input(&w->gtap);
+		tap_input(&w->gtap, w->now);
 		for (i = 0; i < w->gtap.npkt; i++)
 			guest_gets(w, &w->gtap.pkt[i]);
 	}

@@ -243,7 +243,7 @@ static void hand_over(struct world *w)
 	const struct pkt *pkt;
 	unsigned int i, n;
 
-	tap_input(&w->tap);
+	tap_input(&w->tap, w->now);
 	for (i = 0; i < w->tap.npkt; i += n) {
 		pkt = &w->tap.pkt[i];
 		n = tap_run(&w->tap, i);
