@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * icmp.c - Echo requests of the guest over ping sockets (icmp(7)), and the
- * replies of those it asked.
+ * replies of those it asked, or the errors of routers on the way.
  * Called by passt.c; calls tap.c, the flow table, timers, forward.c and
- * sockets. Errors are in icmp/error.c.
+ * sockets. Errors are in icmp/error.c and icmp/report.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 #define ECHO_HLEN	8
 #define ECHO_MAX	(LINK_FRAME_MAX - TAP_HDR_MAX)
 
-/* Replies taken in one turn of a socket. */
+/* Replies, and errors, taken in one turn of a socket. */
 #define QUANTUM		32
 
 /* Any group may open ping sockets; the range that the kernel takes at most. */
@@ -42,6 +42,9 @@ const char *const icmp_counter_name[ICMP_COUNTERS] = {
  * @f:		what all flows have; of a socket, the remote address is none.
  *		A host's @f.node is in the list of struct icmp
  * @hosts:	socket: how many hosts use it; it lives as long as any does
+ * @df:		socket: the kernel does not fragment what it sends; host: the
+ *		guest's last request said so
+ * @ttl, @tos:	host: of the guest's last request
  * @socket:	host: the socket that asks it
  * @host:	host: its address as our sockets know it
  * @last:	host: when it was asked or answered last, ms
@@ -49,6 +52,8 @@ const char *const icmp_counter_name[ICMP_COUNTERS] = {
 struct icmp_flow {
 	struct flow f;
 	uint32_t hosts;
+	bool df;
+	uint8_t ttl, tos;
 	struct icmp_flow *socket;
 	struct in6_addr host;
 	uint64_t last;
@@ -164,6 +169,44 @@ static unsigned int share(const struct icmp *i, unsigned int usual)
 }
 
 /**
+ * set_df() - Who fragments what is too long for the path
+ * @s:		socket
+ * @df:		the guest, which is told: its packets go out as they are (RFC
+ *		1191 3), or not at all (EMSGSIZE). Else the kernel does
+ */
+static void set_df(struct icmp_flow *s, bool df)
+{
+	bool v4 = s->f.key.proto == IPPROTO_ICMP;
+	int pmtu, dont = df;
+
+	if (v4)
+		pmtu = df ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT;
+	else
+		pmtu = df ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT;
+	setsockopt(s->f.fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+		   v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &pmtu,
+		   sizeof(pmtu));
+	if (!v4)
+		setsockopt(s->f.fd, IPPROTO_IPV6, IPV6_DONTFRAG, &dont,
+			   sizeof(dont));
+	s->df = df;
+}
+
+/* set_options() - Replies with their TTL and TOS, and errors, are wanted */
+static void set_options(struct icmp_flow *s)
+{
+	bool v4 = s->f.key.proto == IPPROTO_ICMP;
+	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, one = 1;
+
+	setsockopt(s->f.fd, level, v4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, &one,
+		   sizeof(one));
+	setsockopt(s->f.fd, level, v4 ? IP_RECVTOS : IPV6_RECVTCLASS, &one,
+		   sizeof(one));
+	icmp_report_on(s->f.fd, v4);
+	set_df(s, true);
+}
+
+/**
  * open_socket() - A new ping socket
  * @i:		ICMP
  * @key:	of the socket: identifier, no remote address
@@ -174,10 +217,9 @@ static unsigned int share(const struct icmp *i, unsigned int usual)
 static struct icmp_flow *open_socket(struct icmp *i, const struct flow_key *key,
 				     const struct in6_addr *host)
 {
-	bool v4 = key->proto == IPPROTO_ICMP;
 	struct icmp_flow *s;
 	struct flow *f;
-	int fd, one = 1;
+	int fd;
 
 	if (i->nsockets >= share(i, ICMP_SOCKETS))
 		evict_socket(i);
@@ -195,8 +237,7 @@ static struct icmp_flow *open_socket(struct icmp *i, const struct flow_key *key,
 	s = container_of(f, struct icmp_flow, f);
 	f->fd = fd;
 	i->nsockets++;
-	setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
-		   v4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, &one, sizeof(one));
+	set_options(s);
 	if (flow_watch(i->flows, f, EPOLLIN)) {
 		close_socket(i, s);
 		return NULL;
@@ -272,6 +313,15 @@ static void used(struct icmp *i, struct icmp_flow *h, uint64_t now)
 	list_push(&i->hosts, &h->f.node);
 }
 
+/* put_int() - A control message with a number */
+static void put_int(struct cmsghdr *c, int level, int type, int value)
+{
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(sizeof(value));
+	memcpy(CMSG_DATA(c), &value, sizeof(value));
+}
+
 /**
  * send_request() - Send an echo request, identifier aside as it is
  * @i:		ICMP
@@ -284,32 +334,126 @@ static int send_request(const struct icmp *i, const struct icmp_flow *h,
 			const struct pkt *pkt)
 {
 	bool v4 = addr_is_v4(&h->host);
+	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
 	uint8_t buf[LINK_FRAME_MAX];
 	union {
-		char buf[CMSG_SPACE(sizeof(int))];
+		char buf[2 * CMSG_SPACE(sizeof(int))];
 		struct cmsghdr c;
-	} control = { .c = {
-		.cmsg_len = CMSG_LEN(sizeof(int)),
-		.cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6,
-		.cmsg_type = v4 ? IP_TTL : IPV6_HOPLIMIT,
-	} };
+	} control = { { 0 } };
 	union sockaddr_any sa;
 	struct iovec iov = { .iov_base = buf };
 	struct msghdr m = {
 		.msg_name = &sa, .msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = &control, .msg_controllen = sizeof(control),
 	};
-	int ttl = pkt->ttl;
 
 	memcpy(buf, pkt->l4, ECHO_HLEN);
 	iov.iov_len = ECHO_HLEN + pkt_copy(pkt, buf + ECHO_HLEN,
 					   sizeof(buf) - ECHO_HLEN);
-	memcpy(CMSG_DATA(&control.c), &ttl, sizeof(ttl));
+	put_int(&control.c, level, v4 ? IP_TTL : IPV6_HOPLIMIT, pkt->ttl);
+	put_int(CMSG_NXTHDR(&m, &control.c), level, v4 ? IP_TOS : IPV6_TCLASS,
+		pkt->tos);
 	m.msg_namelen = sockaddr_set(&sa, &h->host, 0, i->fwd->map.scope);
 
 	if (sendmsg(h->socket->f.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return -errno;
 	return 0;
+}
+
+/**
+ * asked() - The flow of a host that was asked
+ * @i:		ICMP
+ * @s:		socket by which
+ * @host:	its address as our sockets know it
+ *
+ * Return: flow, NULL if that host was not asked
+ */
+static struct icmp_flow *asked(const struct icmp *i, const struct icmp_flow *s,
+			       const struct in6_addr *host)
+{
+	struct flow_key key = s->f.key;
+	struct icmp_flow *h;
+
+	if (!fwd_in(&i->fwd->map, host, &key.remote))
+		return NULL;
+	h = find(i, &key);
+	return h && addr_eq(&h->host, host) ? h : NULL;
+}
+
+/**
+ * report() - Tell the guest of an error that came for one of its requests
+ * @i:		ICMP
+ * @s:		socket it came to
+ * @r:		error
+ * @now:	ms
+ */
+static void report(struct icmp *i, const struct icmp_flow *s,
+		   const struct icmp_report *r, uint64_t now)
+{
+	const struct icmp_flow *h = asked(i, s, &r->dest);
+	struct icmp_quote q;
+
+	if (!h) {
+		i->count[ICMP_UNASKED]++;
+		return;
+	}
+	q = (struct icmp_quote){
+		.key = &h->f.key, .ttl = h->ttl, .tos = h->tos, .df = h->df,
+	};
+	icmp_report_send(i, r, &q, now);
+}
+
+/**
+ * take_reports() - Tell the guest of the errors that wait at a socket
+ * @i:		ICMP
+ * @s:		socket
+ * @now:	ms
+ *
+ * Those of the host's kernel were returned by sendmsg() already, but for one
+ * thing.
+ *
+ * Return: MTU that a request was too long for, 0: none was, or not known
+ */
+static uint32_t take_reports(struct icmp *i, const struct icmp_flow *s,
+			     uint64_t now)
+{
+	struct icmp_report r;
+	uint32_t mtu = 0;
+	unsigned int n;
+
+	for (n = 0; n < QUANTUM && icmp_report_next(s->f.fd, &r); n++) {
+		if (r.wire)
+			report(i, s, &r, now);
+		else if (r.error == EMSGSIZE)
+			mtu = r.info;
+	}
+	return mtu;
+}
+
+/**
+ * send_twice() - Send an echo request, or find out why not
+ * @i:		ICMP
+ * @h:		host
+ * @pkt:	request
+ * @mtu:	set if it was too long, 0: not known
+ * @now:	ms
+ *
+ * What sendmsg() returns may be the pending error of another request: that is
+ * gone with the report of it.
+ *
+ * Return: 0, or -errno
+ */
+static int send_twice(struct icmp *i, const struct icmp_flow *h,
+		      const struct pkt *pkt, uint32_t *mtu, uint64_t now)
+{
+	int rc = send_request(i, h, pkt);
+
+	if (!rc || rc == -EAGAIN)
+		return rc;
+	take_reports(i, h->socket, now);
+	rc = send_request(i, h, pkt);
+	*mtu = rc == -EMSGSIZE ? take_reports(i, h->socket, now) : 0;
+	return rc;
 }
 
 /* is_request() - Whether a packet of the guest is an echo request */
@@ -364,6 +508,7 @@ static struct icmp_flow *asked_host(struct icmp *i, const struct pkt *pkt,
 void icmp_input(struct icmp *i, const struct pkt *pkt, uint64_t now)
 {
 	struct icmp_flow *h;
+	uint32_t mtu = 0;
 	int rc;
 
 	if (!is_request(pkt))
@@ -373,49 +518,41 @@ void icmp_input(struct icmp *i, const struct pkt *pkt, uint64_t now)
 		return;
 
 	used(i, h, now);
-	rc = send_request(i, h, pkt);
+	h->ttl = pkt->ttl;
+	h->tos = pkt->tos;
+	h->df = pkt->df;
+	if (h->socket->df != pkt->df)
+		set_df(h->socket, pkt->df);
+	rc = send_twice(i, h, pkt, &mtu, now);
 	if (!rc) {
 		i->count[ICMP_SENT]++;
 		return;
 	}
 	i->count[ICMP_SEND_ERROR]++;
-	icmp_error_pkt(i, -rc, NULL, 0, pkt, now);
+	icmp_error_pkt(i, -rc, NULL, mtu, pkt, now);
 }
 
-/**
- * answering() - The flow of a host that has answered
- * @i:		ICMP
- * @s:		socket its reply came to
- * @peer:	its address
- *
- * Return: flow, NULL if that host was not asked
- */
-static struct icmp_flow *answering(const struct icmp *i,
-				   const struct icmp_flow *s,
-				   const struct in6_addr *peer)
-{
-	struct flow_key key = s->f.key;
-	struct icmp_flow *h;
-
-	if (!fwd_in(&i->fwd->map, peer, &key.remote))
-		return NULL;
-	h = find(i, &key);
-	return h && addr_eq(&h->host, peer) ? h : NULL;
-}
-
-/* received_ttl() - TTL or hop limit of a message, 0 if it does not say */
-static uint8_t received_ttl(struct msghdr *m)
+/* read_control() - TTL and TOS of a reply, as far as the kernel says them */
+static void read_control(struct tap_ip *ip, struct msghdr *m)
 {
 	struct cmsghdr *c;
-	int ttl = 0;
+	bool v4;
+	int n;
 
 	for (c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-		if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
-		    (c->cmsg_level == IPPROTO_IPV6 &&
-		     c->cmsg_type == IPV6_HOPLIMIT))
-			memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
+		v4 = c->cmsg_level == IPPROTO_IP;
+		if (!v4 && c->cmsg_level != IPPROTO_IPV6)
+			continue;
+		if (v4 && c->cmsg_type == IP_TOS) {	/* a byte */
+			ip->tos = *CMSG_DATA(c);
+			continue;
+		}
+		memcpy(&n, CMSG_DATA(c), sizeof(n));
+		if (c->cmsg_type == (v4 ? IP_TTL : IPV6_HOPLIMIT))
+			ip->ttl = (uint8_t)n;
+		else if (!v4 && c->cmsg_type == IPV6_TCLASS)
+			ip->tos = (uint8_t)n;
 	}
-	return (uint8_t)ttl;
 }
 
 /**
@@ -434,7 +571,6 @@ static void deliver(struct icmp *i, const struct icmp_flow *s, struct msghdr *m,
 							ICMP6_ECHO_REPLY;
 	struct tap_ip ip = {
 		.dst = s->f.key.guest, .proto = s->f.key.proto,
-		.ttl = received_ttl(m),
 	};
 	struct in6_addr peer;
 	struct icmp_flow *h;
@@ -442,12 +578,13 @@ static void deliver(struct icmp *i, const struct icmp_flow *s, struct msghdr *m,
 
 	h = len >= ECHO_HLEN && buf[0] == type &&
 	    sockaddr_get(m->msg_name, &peer, &port) ?
-	    answering(i, s, &peer) : NULL;
+	    asked(i, s, &peer) : NULL;
 	if (!h) {
 		i->count[ICMP_UNASKED]++;
 		return;
 	}
 	used(i, h, now);
+	read_control(&ip, m);
 	ip.src = h->f.key.remote;
 	put_be16(buf + 4, s->f.key.gport);
 	if (!tap_ip_send(i->tap, &ip, buf, len))
@@ -465,7 +602,7 @@ static void deliver(struct icmp *i, const struct icmp_flow *s, struct msghdr *m,
 static bool receive(struct icmp *i, const struct icmp_flow *s, uint64_t now)
 {
 	union {
-		char buf[CMSG_SPACE(sizeof(int))];
+		char buf[2 * CMSG_SPACE(sizeof(int))];
 		struct cmsghdr c;
 	} control;
 	uint8_t buf[ECHO_MAX];
@@ -498,13 +635,10 @@ static bool receive(struct icmp *i, const struct icmp_flow *s, uint64_t now)
 void icmp_event(struct icmp *i, struct flow *f, uint32_t events, uint64_t now)
 {
 	struct icmp_flow *s = container_of(f, struct icmp_flow, f);
-	socklen_t len = sizeof(int);
 	unsigned int n;
-	int error;
 
-	/* Reading the error takes it away; of whom it is, it does not say. */
 	if (events & EPOLLERR)
-		getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+		take_reports(i, s, now);
 	if (!(events & EPOLLIN))
 		return;
 	for (n = 0; n < QUANTUM && receive(i, s, now); n++)
