@@ -19,6 +19,9 @@
 #define TAP_HDR_MAX	(14 + 40)	/* Ethernet and IP as we write them */
 #define TAP_TTL		64		/* of packets of our own making */
 
+#define IP4_HLEN	20		/* without options */
+#define IP6_HLEN	40
+
 /* The headers of one frame, copied out: more than this is dropped. */
 #define PKT_HDR_MAX	256
 

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * parse.c - A frame of the guest is checked and taken apart, once.
+ * Called by tap.c; calls checksum.c.
+ *
+ * After that nobody looks at raw lengths again: what struct pkt says is inside
+ * the frame, and where the guest could still write to it, the headers are our
+ * copy.
+ */
+#include <string.h>
+
+#include "checksum.h"
+#include "tap/parse.h"
+
+#define UDP_HLEN	8
+#define ICMP_HLEN	8
+#define ARP_LEN		28
+#define TCP_HLEN_MIN	20
+
+/* IPv4 flags and fragment offset (RFC 791 3.1). */
+#define IP4_DF		0x4000
+#define IP4_FRAGMENT	0x3fff		/* more fragments, or an offset */
+
+/**
+ * struct cursor - Where parsing stands in the headers of a frame
+ * @at:		next byte
+ * @left:	bytes of the packet from there on, as far as lengths say
+ * @end:	end of the bytes that may be looked at
+ */
+struct cursor {
+	const uint8_t *at;
+	size_t left;
+	const uint8_t *end;
+};
+
+/**
+ * need() - Check that a header is there
+ * @c:		cursor
+ * @len:	bytes of it
+ *
+ * Return: TAP_COUNTERS if it is, else the reason to drop
+ */
+static enum tap_counter need(const struct cursor *c, size_t len)
+{
+	if (len > c->left)
+		return TAP_SHORT;
+	if (len > (size_t)(c->end - c->at))
+		return TAP_HEADERS;
+	return TAP_COUNTERS;
+}
+
+static void skip(struct cursor *c, size_t len)
+{
+	c->at += len;
+	c->left -= len;
+}
+
+/* parse_arp() - Only Ethernet and IPv4 (RFC 826) */
+static enum tap_counter parse_arp(struct cursor *c, struct pkt *pkt)
+{
+	enum tap_counter drop = need(c, ARP_LEN);
+
+	if (drop != TAP_COUNTERS)
+		return drop;
+
+	pkt->l3 = c->at;
+	pkt->l3len = ARP_LEN;
+	skip(c, ARP_LEN);
+	pkt->l4 = c->at;
+	return TAP_COUNTERS;
+}
+
+/* parse_ip4() - RFC 791 3.1; options are skipped, padding is cut off */
+static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
+{
+	enum tap_counter drop = need(c, IP4_HLEN);
+	size_t hlen, total;
+	struct in_addr v4;
+	uint16_t off;
+
+	if (drop != TAP_COUNTERS)
+		return drop;
+
+	hlen = (c->at[0] & 0xf) * 4U;
+	total = get_be16(c->at + 2);
+	if (c->at[0] >> 4 != 4 || hlen < IP4_HLEN)
+		return TAP_VERSION;
+	drop = need(c, hlen);
+	if (drop != TAP_COUNTERS)
+		return drop;
+	if (total < hlen || total > c->left)
+		return TAP_SHORT;
+	if (csum_ip4(c->at, hlen))
+		return TAP_CHECKSUM;
+
+	off = get_be16(c->at + 6);
+	if (off & IP4_FRAGMENT)
+		return TAP_FRAGMENT;
+
+	pkt->tos = c->at[1];
+	pkt->df = off & IP4_DF;
+	pkt->ttl = c->at[8];
+	pkt->proto = c->at[9];
+	memcpy(&v4, c->at + 12, sizeof(v4));
+	pkt->src = addr_from_v4(v4);
+	memcpy(&v4, c->at + 16, sizeof(v4));
+	pkt->dst = addr_from_v4(v4);
+	pkt->l3len = (uint16_t)hlen;
+
+	c->left = total;
+	skip(c, hlen);
+	return TAP_COUNTERS;
+}
+
+/**
+ * parse_ip6_ext() - Skip extension headers (RFC 8200 4)
+ * @c:		cursor, behind the fixed header
+ * @next:	Next Header field; out: the transport protocol
+ *
+ * Return: TAP_COUNTERS, or the reason to drop
+ */
+static enum tap_counter parse_ip6_ext(struct cursor *c, uint8_t *next)
+{
+	enum tap_counter drop;
+	size_t len;
+
+	for (;;) {
+		if (*next == IPPROTO_FRAGMENT)
+			return TAP_FRAGMENT;
+		if (*next != IPPROTO_HOPOPTS && *next != IPPROTO_ROUTING &&
+		    *next != IPPROTO_DSTOPTS)
+			return TAP_COUNTERS;
+
+		drop = need(c, 8);
+		if (drop != TAP_COUNTERS)
+			return drop;
+		*next = c->at[0];
+		len = (c->at[1] + 1U) * 8;
+		drop = need(c, len);
+		if (drop != TAP_COUNTERS)
+			return drop;
+		skip(c, len);
+	}
+}
+
+static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
+{
+	enum tap_counter drop = need(c, IP6_HLEN);
+	const uint8_t *ip = c->at;
+	size_t len;
+
+	if (drop != TAP_COUNTERS)
+		return drop;
+	if (ip[0] >> 4 != 6)
+		return TAP_VERSION;
+	len = get_be16(ip + 4);
+	if (len > c->left - IP6_HLEN)
+		return TAP_SHORT;
+
+	pkt->tos = (uint8_t)(get_be16(ip) >> 4);
+	pkt->df = true;
+	pkt->proto = ip[6];
+	pkt->ttl = ip[7];
+	memcpy(&pkt->src, ip + 8, sizeof(pkt->src));
+	memcpy(&pkt->dst, ip + 24, sizeof(pkt->dst));
+
+	/* On the wire it would be an attempt to pass for IPv4. */
+	if (addr_is_v4(&pkt->src) || addr_is_v4(&pkt->dst))
+		return TAP_ADDRESS;
+
+	c->left = IP6_HLEN + len;
+	skip(c, IP6_HLEN);
+	drop = parse_ip6_ext(c, &pkt->proto);
+	pkt->l3len = (uint16_t)(c->at - ip);
+	return drop;
+}
+
+static enum tap_counter parse_tcp(struct cursor *c, struct pkt *pkt)
+{
+	enum tap_counter drop = need(c, TCP_HLEN_MIN);
+
+	if (drop != TAP_COUNTERS)
+		return drop;
+
+	pkt->sport = get_be16(c->at);
+	pkt->dport = get_be16(c->at + 2);
+	pkt->l4len = (uint16_t)((c->at[12] >> 4) * 4);
+	if (pkt->l4len < TCP_HLEN_MIN)
+		return TAP_SHORT;
+	return need(c, pkt->l4len);
+}
+
+static enum tap_counter parse_udp(struct cursor *c, struct pkt *pkt)
+{
+	enum tap_counter drop = need(c, UDP_HLEN);
+	size_t len;
+
+	if (drop != TAP_COUNTERS)
+		return drop;
+
+	pkt->sport = get_be16(c->at);
+	pkt->dport = get_be16(c->at + 2);
+	len = get_be16(c->at + 4);
+	if (len < UDP_HLEN || len > c->left)
+		return TAP_SHORT;
+	c->left = len;
+	pkt->l4len = UDP_HLEN;
+
+	/* RFC 8200 8.1: zero is no checksum over IPv6. */
+	if (!addr_is_v4(&pkt->src) && !get_be16(c->at + 6))
+		return TAP_CHECKSUM;
+	return TAP_COUNTERS;
+}
+
+static enum tap_counter parse_icmp(struct cursor *c, struct pkt *pkt)
+{
+	enum tap_counter drop = need(c, ICMP_HLEN);
+	bool v4 = addr_is_v4(&pkt->src);
+	uint8_t type;
+
+	if (drop != TAP_COUNTERS)
+		return drop;
+
+	type = c->at[0];
+	if (v4 ? type == 8 || !type : type == 128 || type == 129)
+		pkt->sport = get_be16(c->at + 4);
+	pkt->l4len = ICMP_HLEN;
+	return TAP_COUNTERS;
+}
+
+static enum tap_counter parse_l4(struct cursor *c, struct pkt *pkt)
+{
+	bool v4 = addr_is_v4(&pkt->src);
+	enum tap_counter drop;
+
+	if (pkt->proto == IPPROTO_TCP)
+		drop = parse_tcp(c, pkt);
+	else if (pkt->proto == IPPROTO_UDP)
+		drop = parse_udp(c, pkt);
+	else if (pkt->proto == (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		drop = parse_icmp(c, pkt);
+	else
+		drop = TAP_PROTO;
+	if (drop != TAP_COUNTERS)
+		return drop;
+
+	pkt->l4 = c->at;
+	skip(c, pkt->l4len);
+	return TAP_COUNTERS;
+}
+
+/* address_ok() - Whether a guest may write these (RFC 1122 3.2.1.3) */
+static bool address_ok(const struct pkt *pkt)
+{
+	struct in6_addr any4 = addr_from_v4((struct in_addr){ INADDR_ANY });
+
+	if (addr_is_none(&pkt->dst) || addr_eq(&pkt->dst, &any4))
+		return false;
+	if (addr_eq(&pkt->src, &any4))			/* DHCP */
+		return pkt->proto == IPPROTO_UDP;
+	if (addr_is_none(&pkt->src))			/* DAD */
+		return pkt->proto == IPPROTO_ICMPV6;
+	return addr_is_unicast(&pkt->src);
+}
+
+/**
+ * trim() - Cut an array of pieces down to the payload
+ * @f:		frame
+ * @off:	bytes to drop in front
+ * @len:	bytes to keep after them; both are inside the frame
+ */
+static void trim(struct frame *f, size_t off, size_t len)
+{
+	unsigned int i;
+
+	for (; f->iovcnt && off >= f->iov->iov_len; f->iov++, f->iovcnt--)
+		off -= f->iov->iov_len;
+	if (!f->iovcnt)
+		return;
+	f->iov->iov_base = (uint8_t *)f->iov->iov_base + off;
+	f->iov->iov_len -= off;
+
+	for (i = 0; i < f->iovcnt && len; i++) {
+		f->iov[i].iov_len = MIN(f->iov[i].iov_len, len);
+		len -= f->iov[i].iov_len;
+	}
+	f->iovcnt = i;
+}
+
+/**
+ * checksum_ok() - Check the transport checksum of a parsed packet
+ * @pkt:	packet
+ *
+ * TCP would have to (RFC 9293 3.1): what is damaged inside the guest must not
+ * leave it under a checksum that is right. The pass over the payload brings it
+ * into the cache from which send() copies it.
+ *
+ * Return: whether it is right, or not used
+ */
+static bool checksum_ok(const struct pkt *pkt)
+{
+	size_t len = pkt->l4len + pkt->len;
+	uint64_t sum = 0;
+
+	if (pkt->proto == IPPROTO_UDP && !get_be16(pkt->l4 + 6))
+		return true;
+	if (pkt->proto != IPPROTO_ICMP)
+		sum = csum_pseudo(&pkt->src, &pkt->dst, pkt->proto,
+				  (uint32_t)len);
+	sum = csum_add(pkt->l4, pkt->l4len, sum);
+	return !csum_fold(csum_iov(pkt->iov, pkt->iovcnt, sum));
+}
+
+/* parse_headers() - Everything but the payload; the reason to drop, if any */
+static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
+{
+	enum tap_counter drop = need(c, ETH_HLEN);
+
+	if (drop != TAP_COUNTERS)
+		return drop;
+
+	pkt->dmac = c->at;
+	pkt->smac = c->at + MAC_LEN;
+	pkt->etype = get_be16(c->at + 2 * MAC_LEN);
+	skip(c, ETH_HLEN);
+	pkt->l3 = c->at;
+
+	if (pkt->etype == ETH_P_ARP)
+		return parse_arp(c, pkt);
+	if (pkt->etype == ETH_P_IP)
+		drop = parse_ip4(c, pkt);
+	else if (pkt->etype == ETH_P_IPV6)
+		drop = parse_ip6(c, pkt);
+	else
+		drop = TAP_ETYPE;
+	if (drop == TAP_COUNTERS)
+		drop = parse_l4(c, pkt);
+	if (drop == TAP_COUNTERS && !address_ok(pkt))
+		drop = TAP_ADDRESS;
+	return drop;
+}
+
+/**
+ * gather() - Copy the start of a frame
+ * @f:		frame
+ * @copy:	PKT_HDR_MAX bytes
+ *
+ * Return: bytes copied
+ */
+static size_t gather(const struct frame *f, uint8_t *copy)
+{
+	size_t len = 0, n;
+	unsigned int i;
+
+	for (i = 0; i < f->iovcnt && len < PKT_HDR_MAX; i++) {
+		n = MIN(f->iov[i].iov_len, PKT_HDR_MAX - len);
+		memcpy(copy + len, f->iov[i].iov_base, n);
+		len += n;
+	}
+	return len;
+}
+
+/**
+ * parse_frame() - Check a frame and take it apart
+ * @f:		frame; its pieces become the payload of @pkt
+ * @shared:	the guest could change it meanwhile
+ * @copy:	PKT_HDR_MAX bytes that live as long as @pkt; the headers go
+ *		there where the guest could change them, or they are scattered
+ * @pkt:	filled
+ *
+ * Return: TAP_COUNTERS, or the reason to drop it
+ */
+enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
+			     struct pkt *pkt)
+{
+	struct cursor c = { .left = f->len };
+	enum tap_counter drop;
+
+	if (shared || f->iovcnt != 1) {
+		c.at = copy;
+		c.end = copy + gather(f, copy);
+	} else {
+		c.at = f->iov->iov_base;
+		c.end = c.at + MIN(f->len, PKT_HDR_MAX);
+	}
+
+	memset(pkt, 0, sizeof(*pkt));
+	drop = parse_headers(&c, pkt);
+	if (drop != TAP_COUNTERS)
+		return drop;
+
+	trim(f, (size_t)(pkt->l4 + pkt->l4len - pkt->dmac), c.left);
+	pkt->iov = f->iov;
+	pkt->iovcnt = c.left ? f->iovcnt : 0;
+	pkt->len = (uint32_t)c.left;
+	if (pkt->etype != ETH_P_ARP && !f->csum_ok && !checksum_ok(pkt))
+		return TAP_CHECKSUM;
+	return TAP_COUNTERS;
+}
