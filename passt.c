@@ -22,6 +22,7 @@
 #include "host/log.h"
 #include "host/sandbox.h"
 #include "passt.h"
+#include "udp/multicast.h"
 
 #define EVENTS		256	/* taken from epoll at once */
 #define REFILLS		64	/* batches of frames before sockets' turn */
@@ -275,6 +276,9 @@ static void on_event(struct passt *p, const struct epoll_event *ev,
 		break;
 	case EVENT_FLOW:
 		on_flow(p, token, ev->events, now);
+		break;
+	case EVENT_GROUP:
+		udp_multicast_group(&p->udp, event_index(token), now);
 		break;
 	}
 }
@@ -547,6 +551,21 @@ static int open_files(struct passt *p)
 	return 0;
 }
 
+/* join_groups() - For --multicast, where flows leave; 0 or -1, error shown */
+static int join_groups(struct passt *p)
+{
+	const struct fwd_map *m = &p->fwd.map;
+	const struct conf *c = &p->conf;
+
+	if (!c->multicast || !c->udp)
+		return 0;
+	if (udp_multicast_open(&p->udp,
+			       *m->if4 ? if_nametoindex(m->if4) : c->ifindex4,
+			       *m->if6 ? if_nametoindex(m->if6) : c->ifindex6))
+		return failed("--multicast", ENOMEM);
+	return 0;
+}
+
 /**
  * open_all() - Everything that start-up can fail at
  * @p:		the program, configured
@@ -569,7 +588,9 @@ static int open_all(struct passt *p)
 		return failed("flow table", ENOMEM);
 	p->tcp.max_fd = (int)(fds - MIN(fds / 8, DESCRIPTORS));
 	ports = fds - fds / 4;
-	return fwd_listen(&p->fwd, ports - MIN(ports, DESCRIPTORS), p->epfd);
+	if (fwd_listen(&p->fwd, ports - MIN(ports, DESCRIPTORS), p->epfd))
+		return -1;
+	return join_groups(p);
 }
 
 /* write_pid() - Of the process that goes on */

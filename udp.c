@@ -24,6 +24,7 @@ const char *const udp_counter_name[UDP_COUNTERS] = {
 	[UDP_IMPOSSIBLE]	= "udp_impossible",
 	[UDP_TOO_BIG]		= "udp_too_big",
 	[UDP_MULTICAST]		= "udp_multicast",
+	[UDP_UNASKED]		= "udp_unasked",
 };
 
 /**
@@ -424,4 +425,5 @@ void udp_guest_gone(struct udp *u)
 {
 	close_all(u, &u->one_shot);
 	close_all(u, &u->stream);
+	udp_multicast_forget(u);
 }

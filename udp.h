@@ -44,6 +44,7 @@ enum udp_counter {
 	UDP_IMPOSSIBLE,		/* port 0, or an address nobody can have */
 	UDP_TOO_BIG,		/* longer than a frame to the guest may be */
 	UDP_MULTICAST,		/* from the guest to many: not relayed */
+	UDP_UNASKED,		/* for a relayed service's port, not asked for */
 	UDP_COUNTERS,
 };
 

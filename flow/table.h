@@ -26,6 +26,7 @@ enum event_type {
 	EVENT_SIGNAL,
 	EVENT_LISTENER,		/* a forwarded port; index is the listener */
 	EVENT_FLOW,		/* a flow's socket; index is the slot */
+	EVENT_GROUP,		/* a multicast group; index is the group */
 };
 
 /**

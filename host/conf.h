@@ -43,6 +43,7 @@
  * @tcp, @udp, @icmp: protocols in use
  * @tcp_spec, @udp_spec: forwarding as it was given, NULL after the last
  * @freebind:	forward from addresses that the host does not have yet
+ * @multicast:	relay groups of services that find others on the same link
  * @gw4, @gw6:	the host's gateways, as the guest may address them
  * @map_gw:	the gateway's address leads to the host's loopback
  * @map_loopback4, @map_loopback6: addresses that do so instead
@@ -73,7 +74,7 @@ struct conf {
 	unsigned int netmask;
 	bool ipv4, ipv6, tcp, udp, icmp;
 	const char *tcp_spec[CONF_SPECS + 1], *udp_spec[CONF_SPECS + 1];
-	bool freebind;
+	bool freebind, multicast;
 	struct in6_addr gw4, gw6;
 	bool map_gw, no_map_loopback;
 	struct in6_addr map_loopback4, map_loopback6;

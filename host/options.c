@@ -603,6 +603,8 @@ const struct opt conf_options[] = {
 	  .set = set_addr, FIELDS(dns_match) },
 	{ "dns-host", 0, "ADDR", "that one; default: resolv.conf's first",
 	  .set = set_dns_host, FIELDS(dns_host) },
+	{ "multicast", 0, NULL, "relay mDNS, SSDP and LLMNR, both ways",
+	  .set = set_true, FIELD(multicast) },
 
 	HEADING("Inward"),
 	{ "tcp-ports", 't', "SPEC", "forward these to the guest: none, all,\n"

@@ -4,7 +4,7 @@
  * groups: dropped, or with --multicast relayed for the services that find
  * others on the same link (mDNS, SSDP, LLMNR).
  * Called by udp.c for what it does not know itself, by passt.c at start-up and
- * for the groups' sockets; calls udp/flow.c, tap.c, forward.c and sockets.
+ * for the groups' sockets; calls group.c, udp/flow.c, tap.c and forward.c.
  */
 #ifndef UDP_MULTICAST_H
 #define UDP_MULTICAST_H
@@ -14,6 +14,7 @@
 #include "udp/flow.h"
 
 int udp_multicast_open(struct udp *u, uint32_t if4, uint32_t if6);
+void udp_multicast_forget(struct udp *u);
 void udp_multicast_close(struct udp *u);
 void udp_multicast_group(struct udp *u, unsigned int index, uint64_t now);
 

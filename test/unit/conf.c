@@ -453,6 +453,8 @@ static void test_inward(void)
 	      !strcmp(c.tcp_spec[1], "whatever") && !c.tcp_spec[2] &&
 	      !strcmp(c.udp_spec[0], "all") && !c.udp_spec[1]);
 	check("--freebind", accepted("--freebind") && c.freebind);
+	check("--multicast", accepted("--multicast") && c.multicast);
+	check("no multicast by itself", accepted("--quiet") && !c.multicast);
 
 	argv[argc++] = "passt";
 	while (argc <= CONF_SPECS)
