@@ -295,6 +295,7 @@ static void sends(struct world *w, uint16_t sport, const char *dst,
  * @w:		stage
  * @wait:	ms at most until something happens
  */
+__attribute__((unused))
 static void events(struct world *w, int wait)
 {
 	struct epoll_event ev[64];

@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * report.c - Errors of the network on their way to the guest: what is taken off
+ * a socket's error queue, from whom the guest hears of it, what it says, what
+ * it quotes, and when it is not sent.
+ */
+#include "../../icmp/report.c"
+#include "test/unit/flows.h"
+
+#define ROOM		(1 << 20)
+#define LIFE		64
+
+#define ROUTER4		"198.51.100.7"
+#define ROUTER6		"2001:db8:7::7"
+
+/* One of each family, where a story is told for both. */
+struct family {
+	const char *gw, *nowhere, *router, *guest, *loopback;
+	bool v4;
+	size_t hlen;
+};
+
+static const struct family v4 = {
+	GW4, NOWHERE4, ROUTER4, GUEST4, "127.0.0.1", true, 20,
+};
+
+static const struct family v6 = {
+	GW6, NOWHERE6, ROUTER6, GUEST6, "::1", false, 40,
+};
+
+/* udp_key() - Of a flow of the guest to where there is no route */
+static struct flow_key udp_key(const struct family *f)
+{
+	return (struct flow_key){
+		.guest = addr(f->guest), .remote = addr(f->nowhere),
+		.gport = 40000, .rport = 33434, .proto = IPPROTO_UDP,
+	};
+}
+
+/* wire_report() - A message of a router, about a datagram of 12 bytes */
+static struct icmp_report wire_report(const struct family *f, uint8_t type,
+				      uint8_t code, uint32_t info)
+{
+	struct icmp_report r = {
+		.wire = true, .type = type, .code = code, .info = info,
+		.error = EHOSTUNREACH, .from = addr(f->router),
+		.dest = addr(f->nowhere), .port = 33434, .len = 12,
+	};
+
+	memcpy(r.data, "traceroute..", 12);
+	return r;
+}
+
+/* told() - Hand a report on; true if the guest got one packet, all right */
+static bool told(struct world *w, const struct icmp_report *r,
+		 const struct icmp_quote *q, struct seen *s)
+{
+	memory_clear(&w->mem);
+	icmp_report_send(&w->icmp, r, q, w->now++);
+	link_flush(&w->mem.link);
+	return nth(w, 0, s) && w->mem.nsent == 1 && s->good;
+}
+
+/* Given a message of a router, then the guest gets the same one; what is no
+ * error of today is not passed on. */
+static void story_messages(const struct family *f)
+{
+	static const struct {
+		const char *name;
+		bool v4;
+		uint8_t type, code;
+		uint32_t info, rest;
+	} c[] = {
+		{ "network unreachable", true, 3, 0, 0, 0 },
+		{ "port unreachable", true, 3, 3, 0, 0 },
+		{ "fragmentation needed", true, 3, 4, 1400, 1400 },
+		{ "fragmentation needed, of an old router", true, 3, 4, 0, 0 },
+		{ "fragmentation needed, absurd", true, 3, 4, 1, 68 },
+		{ "source route failed", true, 3, 5, 0, 0 },
+		{ "network prohibited", true, 3, 9, 0, 0 },
+		{ "filtered", true, 3, 13, 0, 0 },
+		{ "TTL exceeded", true, 11, 0, 0, 0 },
+		{ "reassembly time exceeded", true, 11, 1, 0, 0 },
+		{ "parameter problem", true, 12, 0, 9, 9 << 24 },
+		{ "no route", false, 1, 0, 0, 0 },
+		{ "prohibited", false, 1, 1, 0, 0 },
+		{ "source address failed policy", false, 1, 5, 0, 0 },
+		{ "too big", false, 2, 0, 1400, 1400 },
+		{ "too big, absurd", false, 2, 0, 600, 1280 },
+		{ "hop limit exceeded", false, 3, 0, 0, 0 },
+		{ "unknown next header", false, 4, 1, 40, 40 },
+	};
+	struct flow_key key = udp_key(f);
+	struct icmp_quote q = { .key = &key };
+	struct icmp_report r;
+	struct world w;
+	struct seen s;
+	unsigned int i;
+
+	printf("# messages of a router, IPv%d\n", f->v4 ? 4 : 6);
+	world_open(&w, LIFE, ROOM);
+	for (i = 0; i < ARRAY_SIZE(c); i++) {
+		if (c[i].v4 != f->v4)
+			continue;
+		r = wire_report(f, c[i].type, c[i].code, c[i].info);
+		check(c[i].name, told(&w, &r, &q, &s) &&
+		      is_from(&s, f->router) && s.l4[0] == c[i].type &&
+		      s.l4[1] == c[i].code &&
+		      get_be32(s.l4 + 4) == c[i].rest);
+	}
+
+	r = wire_report(f, f->v4 ? 5 : 137, 0, 0);
+	r.error = EREMOTEIO;
+	check("a redirect is not for the guest", !told(&w, &r, &q, &s) &&
+	      !w.mem.nsent);
+	r = wire_report(f, f->v4 ? 4 : 100, 0, 0);
+	r.error = EPROTO;
+	check("nor is what means nothing today", !told(&w, &r, &q, &s) &&
+	      !w.mem.nsent);
+	r.error = EHOSTUNREACH;
+	check("unless it means an error of today", told(&w, &r, &q, &s) &&
+	      s.l4[0] == (f->v4 ? 3 : 1) && s.l4[1] == (f->v4 ? 1 : 3));
+	world_close(&w);
+}
+
+/* Given what the host's kernel refused, then the errno decides, and the guest's
+ * router says it. */
+static void story_local(const struct family *f)
+{
+	struct flow_key key = udp_key(f);
+	struct icmp_quote q = { .key = &key };
+	struct icmp_report r = wire_report(f, 0, 0, 1400);
+	struct world w;
+	struct seen s;
+
+	printf("# what the host's kernel refused, IPv%d\n", f->v4 ? 4 : 6);
+	world_open(&w, LIFE, ROOM);
+	r.wire = false;
+	r.from = ADDR_NONE;
+	r.error = EMSGSIZE;
+	check("too long", told(&w, &r, &q, &s) && is_from(&s, f->gw) &&
+	      s.l4[0] == (f->v4 ? 3 : 2) && s.l4[1] == (f->v4 ? 4 : 0) &&
+	      get_be32(s.l4 + 4) == 1400);
+	r.error = ENETUNREACH;
+	check("no route", told(&w, &r, &q, &s) && is_from(&s, f->gw) &&
+	      s.l4[0] == (f->v4 ? 3 : 1) && s.l4[1] == 0);
+	r.error = ENOBUFS;
+	check("what is no matter of the guest's",
+	      !told(&w, &r, &q, &s) && !w.mem.nsent);
+	world_close(&w);
+}
+
+/* Given the address of a router as the host knows it, then the guest hears of
+ * it by the address that it knows. */
+static void story_sender(const struct family *f)
+{
+	struct flow_key key = udp_key(f);
+	struct icmp_quote q = { .key = &key };
+	struct icmp_report r = wire_report(f, f->v4 ? 11 : 3, 0, 0);
+	struct world w;
+	struct seen s;
+
+	printf("# who an error is from, IPv%d\n", f->v4 ? 4 : 6);
+	world_open(&w, LIFE, ROOM);
+	check("a router is what it is", told(&w, &r, &q, &s) &&
+	      is_from(&s, f->router));
+	r.from = addr(f->loopback);
+	check("the host's loopback is what leads there",
+	      told(&w, &r, &q, &s) && is_from(&s, f->gw));
+	r.from = addr(f->guest);
+	check("nothing comes from the guest itself", told(&w, &r, &q, &s) &&
+	      is_from(&s, f->gw));
+	w.fwd.map.guest4 = addr(GUEST4);
+	w.fwd.map.guest6 = addr(GUEST6);
+	check("an address that host and guest share is what leads there",
+	      told(&w, &r, &q, &s) && is_from(&s, f->gw));
+	w.fwd.map.host4 = w.fwd.map.host6 = ADDR_NONE;
+	check("or the guest's router, if nothing does",
+	      told(&w, &r, &q, &s) && is_from(&s, f->gw));
+	r.from = ADDR_NONE;
+	check("who is not known is the guest's router",
+	      told(&w, &r, &q, &s) && is_from(&s, f->gw));
+	r.from = addr(f->v4 ? "224.0.0.1" : "ff02::1");
+	check("so is who can't be", told(&w, &r, &q, &s) &&
+	      is_from(&s, f->gw));
+	r.from = addr(f->v4 ? ROUTER6 : ROUTER4);
+	check("or is of the other family", told(&w, &r, &q, &s) &&
+	      is_from(&s, f->gw));
+	r.dest = r.from = addr(f->loopback);
+	check("who was asked has the address by which it was",
+	      told(&w, &r, &q, &s) && is_from(&s, f->nowhere));
+	world_close(&w);
+}
+
+/* Given a message that took some hops to us, then the guest sees how many. */
+static void story_ttl(const struct family *f)
+{
+	struct flow_key key = udp_key(f);
+	struct icmp_quote q = { .key = &key };
+	struct icmp_report r = wire_report(f, f->v4 ? 11 : 3, 0, 0);
+	struct world w;
+	struct seen s;
+
+	printf("# the TTL of a message, IPv%d\n", f->v4 ? 4 : 6);
+	world_open(&w, LIFE, ROOM);
+	r.ttl = 251;
+	told(&w, &r, &q, &s);
+	check_eq("it is what the message had", s.ttl, 251);
+	r.ttl = 0;
+	told(&w, &r, &q, &s);
+	check_eq("or ours", s.ttl, TAP_TTL);
+	world_close(&w);
+}
+
+/* Given a datagram that came back, then the error quotes what the guest sent. */
+static void story_quote_udp(const struct family *f)
+{
+	struct flow_key key = udp_key(f);
+	struct icmp_quote q = { .key = &key, .ttl = 9, .tos = 0xb9 };
+	struct icmp_report r = wire_report(f, f->v4 ? 3 : 1, 1, 0);
+	size_t most = (f->v4 ? 576 : 1280) - f->hlen;
+	const uint8_t *ip, *l4;
+	struct world w;
+	struct seen s;
+
+	printf("# what is quoted of a datagram, IPv%d\n", f->v4 ? 4 : 6);
+	world_open(&w, LIFE, ROOM);
+	check("it is sent", told(&w, &r, &q, &s));
+	ip = s.l4 + 8;
+	l4 = ip + f->hlen;
+	check_eq("as long as what came back", s.len, 8 + f->hlen + 8 + 12);
+	check("its header is right", f->v4 ? !csum_ip4(ip, 20) &&
+	      ip[0] == 0x45 && get_be16(ip + 2) == 20 + 8 + 12 && ip[9] == 17 :
+	      ip[0] >> 4 == 6 && get_be16(ip + 4) == 8 + 12 && ip[6] == 17);
+	check_eq("with the guest's type of service",
+		 f->v4 ? ip[1] : get_be16(ip) >> 4 & 0xff, 0xb9);
+	check_eq("and TTL", f->v4 ? ip[8] : ip[7], 9);
+	check("its addresses", f->v4 ?
+	      !memcmp(ip + 12, &key.guest.s6_addr[12], 4) &&
+	      !memcmp(ip + 16, &key.remote.s6_addr[12], 4) :
+	      !memcmp(ip + 8, &key.guest, 16) &&
+	      !memcmp(ip + 24, &key.remote, 16));
+	check("its ports", get_be16(l4) == 40000 && get_be16(l4 + 2) == 33434);
+	check_eq("its length", get_be16(l4 + 4), 8 + 12);
+	check_mem("and its payload", l4 + 8, "traceroute..", 12);
+	if (f->v4)
+		check_eq("no DF", get_be16(ip + 6), 0);
+
+	q.df = true;
+	r.type = f->v4 ? 11 : 3;
+	r.code = 0;
+	told(&w, &r, &q, &s);
+	ip = s.l4 + 8;
+	if (f->v4)
+		check_eq("DF where the guest set it", get_be16(ip + 6), 0x4000);
+	check_eq("a TTL that ran out was 1", f->v4 ? ip[8] : ip[7], 1);
+
+	q.total = 1008;
+	told(&w, &r, &q, &s);
+	check_eq("a length that is known is said",
+		 get_be16(s.l4 + 8 + f->hlen + 4), 1008);
+	r.len = sizeof(r.data);
+	told(&w, &r, &q, &s);
+	check_eq("no error is longer than may be", s.len, most);
+	r.len = 0;
+	check("without any payload the ports tell", told(&w, &r, &q, &s) &&
+	      s.len == 8 + f->hlen + 8 &&
+	      get_be16(s.l4 + 8 + f->hlen) == 40000);
+	world_close(&w);
+}
+
+/* Given an echo request that came back with the host's identifier, then the
+ * quote has the guest's, under a checksum that is right. */
+static void story_quote_echo(void)
+{
+	struct flow_key key = {
+		.guest = addr(GUEST4), .remote = addr(NOWHERE4),
+		.gport = 0x1234, .proto = IPPROTO_ICMP,
+	};
+	struct icmp_quote q = { .key = &key };
+	struct icmp_report r = wire_report(&v4, 11, 0, 0);
+	uint8_t echo[64] = { 8, 0, 0, 0, 0xbe, 0xef, 0, 7 };
+	const uint8_t *l4;
+	uint16_t check;
+	struct world w;
+	struct seen s;
+	unsigned int i;
+
+	printf("# what is quoted of an echo request\n");
+	world_open(&w, LIFE, ROOM);
+	for (i = 8; i < sizeof(echo); i++)
+		echo[i] = (uint8_t)(i * 11);
+	check = csum_fold(csum_add(echo, sizeof(echo), 0));
+	memcpy(echo + 2, &check, 2);
+	memcpy(r.data, echo, sizeof(echo));
+	r.len = sizeof(echo);
+	check("it is sent", told(&w, &r, &q, &s));
+	l4 = s.l4 + 8 + 20;
+	check_eq("all that came back", s.len, 8 + 20 + sizeof(echo));
+	check_eq("the guest's identifier", get_be16(l4 + 4), 0x1234);
+	check_eq("its sequence number", get_be16(l4 + 6), 7);
+	check_mem("its payload", l4 + 8, echo + 8, sizeof(echo) - 8);
+	check_eq("a checksum that is right",
+		 csum_fold(csum_add(l4, sizeof(echo), 0)), 0);
+
+	r.len = 7;
+	check("less than a header tells nothing", !told(&w, &r, &q, &s) &&
+	      !w.mem.nsent);
+	world_close(&w);
+}
+
+/* Given a segment that TCP has at hand, then that is quoted. */
+static void story_quote_given(void)
+{
+	static const uint8_t syn[20] = { 0x9c, 0x40, 0, 80, 1, 2, 3, 4,
+					 [12] = 0x50, [13] = 2 };
+	struct flow_key key = {
+		.guest = addr(GUEST4), .remote = addr(NOWHERE4),
+		.gport = 40000, .rport = 80, .proto = IPPROTO_TCP,
+	};
+	struct icmp_quote q = { .key = &key, .l4 = syn, .len = sizeof(syn),
+				.total = sizeof(syn), .df = true };
+	struct icmp_report r = wire_report(&v4, 3, 13, 0);
+	struct world w;
+	struct seen s;
+
+	printf("# what is quoted of a segment\n");
+	world_open(&w, LIFE, ROOM);
+	check("it is sent", told(&w, &r, &q, &s) && is_from(&s, ROUTER4));
+	check_eq("as long as the segment", s.len, 8 + 20 + sizeof(syn));
+	check_mem("the segment itself", s.l4 + 28, syn, sizeof(syn));
+	world_close(&w);
+}
+
+/* Given what must not cause errors, or too many, then none are sent. */
+static void story_never(void)
+{
+	static const char *const many[] = { "224.0.0.251", "255.255.255.255",
+					    "ff02::fb" };
+	struct flow_key key = udp_key(&v4);
+	struct icmp_quote q = { .key = &key };
+	struct icmp_report r = wire_report(&v4, 11, 0, 0);
+	unsigned int i, sent = 0;
+	struct world w;
+	struct seen s;
+
+	printf("# what causes no error, and how many there are\n");
+	world_open(&w, LIFE, ROOM);
+	for (i = 0; i < ARRAY_SIZE(many); i++) {
+		key.remote = addr(many[i]);
+		key.guest = addr(guest_of(many[i]));
+		told(&w, &r, &q, &s);
+		check(many[i], !w.mem.nsent);
+	}
+	key = udp_key(&v4);
+	for (i = 0; i < 1000; i++) {
+		told(&w, &r, &q, &s);
+		w.now--;
+		sent += w.mem.nsent;
+	}
+	check_eq("at once, a burst", sent, ICMP_ERROR_BURST);
+	check_eq("the others are counted", w.icmp.count[ICMP_LIMITED],
+		 1000 - ICMP_ERROR_BURST);
+	world_close(&w);
+}
+
+/* asks() - A socket with its errors in full, and a datagram to a closed port */
+static int asks(const char *dst, int family, const void *data, size_t len)
+{
+	struct in6_addr to = addr(dst);
+	union sockaddr_any sa;
+	socklen_t salen = sockaddr_set(&sa, &to, 9, 0);
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), one = 1;
+
+	if (family == AF_INET6 && sa.sa.sa_family == AF_INET) {
+		sa.sin6 = (struct sockaddr_in6){
+			.sin6_family = AF_INET6, .sin6_port = htons(9),
+			.sin6_addr = to,
+		};
+		salen = sizeof(sa.sin6);
+	}
+	setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
+	check_eq("the queue can be had",
+		 icmp_report_on(fd, family == AF_INET), 0);
+	check("a datagram leaves", sendto(fd, data, len, 0, &sa.sa, salen) ==
+	      (ssize_t)len);
+	return fd;
+}
+
+/* in_error() - Whether epoll would report an error */
+static bool in_error(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLERR;
+}
+
+/* Given a closed port, then the queue says all about it, once. */
+static void story_queue(const char *dst, int family)
+{
+	int fd = asks(dst, family, "hello", 5);
+	struct in6_addr to = addr(dst);
+	bool v4mapped = addr_is_v4(&to);
+	struct icmp_report r;
+
+	printf("# a closed port of %s, by a socket of IPv%d\n", dst,
+	       family == AF_INET ? 4 : 6);
+	check("there is an error", in_error(fd));
+	if (check("it is in the queue", icmp_report_next(fd, &r))) {
+		check_eq("refused", r.error, ECONNREFUSED);
+		check("by a message", r.wire);
+		check("of the right type and code", v4mapped ?
+		      r.type == 3 && r.code == 3 : r.type == 1 && r.code == 4);
+		check_mem("of the host", &r.from, &to, sizeof(to));
+		check_mem("that was asked", &r.dest, &to, sizeof(to));
+		check_eq("on that port", r.port, 9);
+		check_eq("the message's TTL", r.ttl, 64);
+		check_eq("as much came back as was sent", r.len, 5);
+		check_mem("the same", r.data, "hello", 5);
+	}
+	check("there is one", !icmp_report_next(fd, &r));
+	check("and then no error any more", !in_error(fd));
+	close(fd);
+}
+
+/* Given a datagram that is too long, then the queue says the MTU. */
+static void story_queue_mtu(void)
+{
+	static const uint8_t big[3000];
+	int fd = asks("127.0.0.1", AF_INET, "", 0);
+	int probe = IP_PMTUDISC_PROBE;
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_mtu = 1500 };
+	struct in6_addr to = addr("127.0.0.1");
+	union sockaddr_any sa;
+	socklen_t len = sockaddr_set(&sa, &to, 9, 0);
+	struct icmp_report r;
+
+	printf("# a datagram that is too long\n");
+	check("the test can set an MTU", !ioctl(fd, SIOCSIFMTU, &ifr));
+	setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof(probe));
+	while (icmp_report_next(fd, &r))
+		;
+	check("it does not leave", sendto(fd, big, sizeof(big), 0, &sa.sa,
+					  len) < 0 && errno == EMSGSIZE);
+	if (check("that is in the queue", icmp_report_next(fd, &r))) {
+		check_eq("as too long", r.error, EMSGSIZE);
+		check("by no message", !r.wire && addr_is_none(&r.from));
+		check_eq("with the MTU", r.info, 1500);
+	}
+	check("and then no error any more", !icmp_report_next(fd, &r) &&
+	      !in_error(fd));
+	ifr.ifr_mtu = 65536;
+	ioctl(fd, SIOCSIFMTU, &ifr);
+	close(fd);
+}
+
+/* Given more errors than the queue has room for, then it still ends: the
+ * kernel sets the pending error, and has no entry for it. */
+static void story_queue_full(void)
+{
+	static const uint8_t big[1400];
+	struct in6_addr to = addr("127.0.0.1");
+	union sockaddr_any sa;
+	socklen_t len = sockaddr_set(&sa, &to, 9, 0);
+	int fd = asks("127.0.0.1", AF_INET, big, sizeof(big)), small = 1, i;
+	unsigned int n = 0;
+	struct icmp_report r;
+
+	printf("# more errors than there is room for\n");
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	for (i = 0; i < 100; i++)
+		sendto(fd, big, sizeof(big), 0, &sa.sa, len);
+	check("there is an error", in_error(fd));
+	while (n <= 100 && icmp_report_next(fd, &r))
+		n++;
+	check("some are in the queue, not all", n && n < 50);
+	check("and then no error any more", !in_error(fd));
+	close(fd);
+}
+
+int main(void)
+{
+	story_messages(&v4);
+	story_messages(&v6);
+	story_local(&v4);
+	story_local(&v6);
+	story_sender(&v4);
+	story_sender(&v6);
+	story_ttl(&v4);
+	story_ttl(&v6);
+	story_quote_udp(&v4);
+	story_quote_udp(&v6);
+	story_quote_echo();
+	story_quote_given();
+	story_never();
+	if (!own_network()) {
+		skip("queues of real sockets", "no network namespace allowed");
+		return unit_end();
+	}
+	put_file("/proc/sys/net/ipv4/icmp_ratelimit", "0");
+	story_queue("127.0.0.1", AF_INET);
+	story_queue("::1", AF_INET6);
+	story_queue("127.0.0.1", AF_INET6);
+	story_queue_mtu();
+	story_queue_full();
+	return unit_end();
+}
