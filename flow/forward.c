@@ -206,6 +206,20 @@ static int bind_source(int fd, const struct fwd_map *m,
 }
 
 /**
+ * own_identifier() - Have an identifier of echo for one socket alone
+ * @fd:		ping socket
+ *
+ * Ping sockets share theirs unless told not to (INET_PROTOSW_REUSE in the
+ * kernel's net/ipv4/af_inet.c), and one of them gets the replies of all.
+ */
+static void own_identifier(int fd)
+{
+	int zero = 0;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &zero, sizeof(zero));
+}
+
+/**
  * fwd_socket() - A socket for a flow from the guest, to be connected
  * @m:		translation
  * @host:	where to, from fwd_out()
@@ -228,6 +242,8 @@ int fwd_socket(const struct fwd_map *m, const struct in6_addr *host,
 	if (fd < 0)
 		return -errno;
 
+	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
+		own_identifier(fd);
 	rc = bind_source(fd, m, host, port);
 	if (rc) {
 		close(fd);
