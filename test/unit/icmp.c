@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * icmp.c - Pings of a guest over real ping sockets: what comes back, who is not
- * heard, how long it lasts; and errors to the guest, what they quote, and how
- * many there are.
+ * icmp.c - Pings of a guest over real ping sockets: what comes back, be it from
+ * a router on the way, who is not heard, how long it lasts; and errors to the
+ * guest, what they quote, and how many there are.
  */
 #include "../../icmp.c"
 #include "test/unit/flows.h"
@@ -34,6 +34,37 @@ static void pings(struct world *w, const struct family *f, const char *dst,
 	for (i = 0; i < len; i++)
 		buf[8 + i] = (uint8_t)(i * 7 + seq);
 	sends_ip(w, guest_of(dst), dst, f->proto, buf, 8 + len);
+}
+
+/* pings_with() - As pings(), with a TOS, and IPv4's DF; IPv6 is never cut */
+static void pings_with(struct world *w, const struct family *f, uint16_t seq,
+		       size_t len, uint8_t tos, bool df)
+{
+	static uint8_t buf[65536];
+	struct tap_ip ip = { .src = addr(guest_of(f->gw)), .dst = addr(f->gw),
+			     .proto = f->proto, .ttl = 61 };
+	uint8_t *frame, *h;
+	uint16_t check;
+
+	memset(buf, 0, 8 + len);
+	buf[0] = f->request;
+	put_be16(buf + 4, 5);
+	put_be16(buf + 6, seq);
+	len = make_frame(&ip, buf, 8 + len, &frame);
+	h = frame + ETH_LEN;
+	if (f->hlen == 20) {
+		h[1] = tos;
+		h[6] = df ? 0x40 : 0;
+		memset(h + 10, 0, 2);
+		check = csum_ip4(h, 20);
+		memcpy(h + 10, &check, 2);
+	} else {
+		put_be16(h, (uint16_t)(0x6000 | tos << 4));
+	}
+	memory_clear(&w->mem);
+	memory_put(&w->mem, frame, len);
+	hand_over(w);
+	free(frame);
 }
 
 static struct icmp_flow *flow_of(struct world *w, const struct family *f,
@@ -177,6 +208,195 @@ static void story_unasked(void)
 	check("the test can forge", forge("127.0.0.1", 5));
 	events(&w, 1000);
 	check_eq("a second reply of the one asked is", w.mem.nsent, 1);
+	world_close(&w);
+}
+
+/* tos_of() - Type of service or traffic class of what the guest got */
+static uint8_t tos_of(const struct family *f, const struct seen *s)
+{
+	const uint8_t *ip = s->l4 - f->hlen;
+
+	return f->hlen == 20 ? ip[1] : (uint8_t)(get_be16(ip) >> 4);
+}
+
+/* Given a TOS of the guest, then it gets there, and back with the reply. */
+static void story_tos(const struct family *f)
+{
+	static const uint8_t tos[] = { 0, 0xb8, 0x02, 0xff, 0 };
+	struct world w;
+	struct seen s;
+	unsigned int i;
+
+	printf("# the type of service of a ping %s\n", f->gw);
+	world_open(&w, LIFE, ROOM);
+	for (i = 0; i < ARRAY_SIZE(tos); i++) {
+		pings_with(&w, f, 1, 8, tos[i], true);
+		events(&w, 1000);
+		if (check("a ping is answered", w.mem.nsent == 1))
+			nth(&w, 0, &s);
+		check_eq("with its type of service",
+			 w.mem.nsent ? tos_of(f, &s) : 0, tos[i]);
+	}
+	world_close(&w);
+}
+
+/* set_mtu() - Of loopback */
+static bool set_mtu(int mtu)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_mtu = mtu };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool good = fd >= 0 && !ioctl(fd, SIOCSIFMTU, &ifr);
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* Given what is too long for the host's interface, then the guest hears how
+ * long it may be, unless the kernel may fragment it. */
+static void story_too_long(const struct family *f)
+{
+	bool four = f->hlen == 20;
+	struct world w;
+	struct seen s;
+
+	printf("# a ping of %s that is too long\n", f->gw);
+	world_open(&w, LIFE, ROOM);
+	check("the test can set an MTU", set_mtu(1400));
+	pings_with(&w, f, 9, 3000, 0, true);
+	if (check("it is too long", nth(&w, 0, &s) && s.good)) {
+		check("the guest hears so", is_from(&s, f->gw) &&
+		      s.l4[0] == (four ? 3 : 2) && s.l4[1] == (four ? 4 : 0));
+		check_eq("with the MTU", get_be32(s.l4 + 4), 1400);
+		check_eq("and its request",
+			 get_be16(s.l4 + 8 + f->hlen + 6), 9);
+	}
+	memory_clear(&w.mem);
+	events(&w, 100);
+	check("it hears that once", !w.mem.nsent);
+	if (four) {
+		pings_with(&w, f, 10, 3000, 0, false);
+		events(&w, 1000);
+		check("what may be fragmented is, and is answered",
+		      nth(&w, 0, &s) && s.good && s.l4[0] == f->reply);
+	}
+	pings_with(&w, f, 11, 1000, 0, true);
+	events(&w, 1000);
+	check("what is short enough is answered",
+	      nth(&w, 0, &s) && s.good && s.l4[0] == f->reply);
+	set_mtu(65536);
+	world_close(&w);
+}
+
+/**
+ * router_says() - A router at 127.0.0.33 sends an error about an echo request
+ * @type, @code: of it
+ * @id, @seq:	of the request
+ * @dst:	that it was for
+ */
+static bool router_says(uint8_t type, uint8_t code, uint16_t id, uint16_t seq,
+			const char *dst)
+{
+	struct in6_addr from = addr("127.0.0.33"), to = addr("127.0.0.1");
+	struct in6_addr asked_of = addr(dst);
+	uint8_t m[8 + 20 + 8 + 4] = { type, code, [8] = 0x45, [17] = 1,
+				      [28] = 8, [36] = 'e', 'c', 'h', 'o' };
+	uint8_t *ip = m + 8, *echo = m + 28;
+	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+	union sockaddr_any sa;
+	socklen_t len;
+	uint16_t check;
+	bool good;
+
+	put_be16(ip + 2, 32);
+	memcpy(ip + 12, &to.s6_addr[12], 4);
+	memcpy(ip + 16, &asked_of.s6_addr[12], 4);
+	check = csum_ip4(ip, 20);
+	memcpy(ip + 10, &check, 2);
+	put_be16(echo + 4, id);
+	put_be16(echo + 6, seq);
+	check = csum_fold(csum_add(echo, 12, 0));
+	memcpy(echo + 2, &check, 2);
+	check = csum_fold(csum_add(m, sizeof(m), 0));
+	memcpy(m + 2, &check, 2);
+
+	len = sockaddr_set(&sa, &from, 0, 0);
+	good = fd >= 0 && !bind(fd, &sa.sa, len);
+	len = sockaddr_set(&sa, &to, 0, 0);
+	good = good && sendto(fd, m, sizeof(m), 0, &sa.sa, len) ==
+	       (ssize_t)sizeof(m);
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* seen_router() - Whether the guest got an error of the router, about @seq */
+static bool seen_router(const struct world *w, unsigned int n, uint8_t type,
+			uint8_t code, uint16_t seq)
+{
+	const uint8_t *echo;
+	struct seen s;
+
+	if (!nth(w, n, &s) || !s.good)
+		return false;
+	echo = s.l4 + 28;
+	return is_from(&s, "192.0.2.33") && s.l4[0] == type &&
+	       s.l4[1] == code && s.len == 40 &&
+	       !csum_fold(csum_add(echo, 12, 0)) &&
+	       get_be16(echo + 4) == 77 && get_be16(echo + 6) == seq &&
+	       !memcmp(echo + 8, "echo", 4);
+}
+
+/* Given a router that has something to say of a request, then the guest hears
+ * it from that router, about its own identifier; and no request is lost. */
+static void story_router(void)
+{
+	struct in6_addr any = addr("0.0.0.0");
+	union sockaddr_any sa;
+	socklen_t len = sockaddr_set(&sa, &any, 77, 0);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
+	const struct icmp_flow *s;
+	struct world w;
+	struct seen reply;
+	uint16_t id;
+
+	printf("# what a router says of a ping\n");
+	world_open(&w, LIFE, ROOM);
+	w.fwd.map.guest4 = addr("127.0.0.33");
+	w.fwd.map.map_guest4 = addr("192.0.2.33");
+	bind(fd, &sa.sa, len);
+	pings(&w, &v4, GW4, 77, 1, 8);
+	events(&w, 1000);
+	s = flow_of(&w, &v4, NULL, 77);
+	len = sizeof(sa);
+	getsockname(s->f.fd, &sa.sa, &len);
+	id = ntohs(sa.sin.sin_port);
+	check("the host's identifier is another", id != 77);
+
+	memory_clear(&w.mem);
+	check("the test can be a router", router_says(11, 0, id, 1,
+						      "127.0.0.1"));
+	events(&w, 1000);
+	check("a TTL that ran out", seen_router(&w, 0, 11, 0, 1));
+
+	memory_clear(&w.mem);
+	check("the test can be a router", router_says(3, 13, id, 2,
+						      "127.0.0.1"));
+	pings(&w, &v4, GW4, 77, 3, 8);
+	check("an error is heard of when the next request is sent",
+	      seen_router(&w, 0, 3, 13, 2));
+	memory_clear(&w.mem);
+	events(&w, 1000);
+	check("which leaves all the same", nth(&w, 0, &reply) &&
+	      reply.l4[0] == 0 && get_be16(reply.l4 + 6) == 3);
+
+	memory_clear(&w.mem);
+	check("the test can be a router", router_says(11, 0, id, 1,
+						      "127.0.0.9"));
+	events(&w, 1000);
+	check_eq("about who was not asked nothing is heard", w.mem.nsent, 0);
+	check_eq("which is counted", w.icmp.count[ICMP_UNASKED], 1);
+	close(fd);
 	world_close(&w);
 }
 
@@ -469,6 +689,11 @@ static void with_sockets(void)
 	story_echo(&v6);
 	story_identifier_taken();
 	story_unasked();
+	story_tos(&v4);
+	story_tos(&v6);
+	story_too_long(&v4);
+	story_too_long(&v6);
+	story_router();
 	story_expiry();
 	story_limits();
 	story_unreachable(&v4);
