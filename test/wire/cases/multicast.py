@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Groups and limited broadcast (DESIGN 7, rule U7)."""
+import re
+import signal
+import socket
+import struct
+import time
+
+from lib import packet
+from lib.case import Failure, both, main, test
+from lib.guest import MAC, fresh_port
+from lib.netns import FAMILY, HOST, PEER, PEER2
+
+RELAY = ("--multicast",)
+MDNS = {4: "224.0.0.251", 6: "ff02::fb"}
+SSDP = {4: "239.255.255.250", 6: "ff05::c"}
+LLMNR = {4: "224.0.0.252", 6: "ff02::1:3"}
+SERVICES = ((MDNS, 5353), (SSDP, 1900), (LLMNR, 5355))
+IP_RECVTTL, ONE_SHOT = 12, 10
+
+
+def member(w, v, group, port, where=None):
+    """A socket that hears a group, outside or in the namespace given."""
+    s = w.sock(v, socket.SOCK_DGRAM, where)
+    name = "v0" if where else "v1"
+    scope = w.net.in_ns(where or w.net.outside, socket.if_nametoindex, name)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    raw = packet.pton(group)
+    if v == 6:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1)
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+                     raw + struct.pack("=I", scope))
+    else:
+        s.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                     raw + struct.pack("=4si", bytes(4), scope))
+    s.bind(({4: "0.0.0.0", 6: "::"}[v], port))
+    return s
+
+
+def peer(w, v, addr=None, ttl=255, tos=0, port=0):
+    """A socket outside that speaks to groups."""
+    s = w.sock(v, socket.SOCK_DGRAM)
+    scope = w.net.in_ns(w.net.outside, socket.if_nametoindex, "v1")
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if v == 6:
+        for option, value in ((socket.IPV6_MULTICAST_IF, scope),
+                              (socket.IPV6_MULTICAST_HOPS, ttl),
+                              (socket.IPV6_UNICAST_HOPS, ttl),
+                              (socket.IPV6_MULTICAST_LOOP, 0),
+                              (socket.IPV6_TCLASS, tos)):
+            s.setsockopt(socket.IPPROTO_IPV6, option, value)
+    else:
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF,
+                     struct.pack("=4s4si", bytes(4), bytes(4), scope))
+        for option, value in ((socket.IP_MULTICAST_TTL, ttl),
+                              (socket.IP_MULTICAST_LOOP, 0),
+                              (socket.IP_TTL, ttl), (socket.IP_TOS, tos)):
+            s.setsockopt(socket.IPPROTO_IP, option, value)
+    s.bind((addr or PEER[v], port))
+    return s
+
+
+def hear(s, text):
+    """Who sent what comes next, which is @text; its TTL and TOS."""
+    data, control, _, who = s.recvmsg(65536, 256)
+    if data != text:
+        raise Failure(f"heard {data[:40]!r}")
+    values = {kind: c[0] for _, kind, c in control}
+    ttl = values.get(socket.IP_TTL, values.get(socket.IPV6_HOPLIMIT))
+    tos = values.get(socket.IP_TOS, values.get(socket.IPV6_TCLASS))
+    return who, ttl, tos
+
+
+def deaf(s, what):
+    s.settimeout(0.3)
+    try:
+        raise Failure(f"{what}, but {s.recvfrom(65536)} came")
+    except TimeoutError:
+        s.settimeout(5)
+
+
+def ask(g, v, group, sport, port, text=b"who is there?", **kw):
+    """The guest's query, from where it speaks to a group of that scope."""
+    src = g.link_local if group.startswith("ff02") else g.addr[v]
+    g.send_udp(group, sport, port, text, src=src,
+               dmac=packet.multicast_mac(group), **kw)
+    return src
+
+
+def to_group(group, port, text):
+    return lambda p: (p.udp and p.dst == group and p.udp.dport == port and
+                      p.udp.data == text)
+
+
+def counter(p, name):
+    """A counter of the daemon's, which it logs when told to."""
+    marks = p.log().count("counters: flows")
+    p.proc.send_signal(signal.SIGUSR1)
+    end = time.monotonic() + 5
+    while p.log().count("counters: flows") == marks:
+        if time.monotonic() > end:
+            raise Failure("no counters in the log")
+        time.sleep(0.02)
+    time.sleep(0.1)
+    last = p.log().rpartition("counters: flows")[2]
+    found = re.search(rf"counters: {name} (\d+)", last)
+    return int(found[1]) if found else 0
+
+
+@test("U7", both)
+def without_the_option_nothing_passes(w, v):
+    """Neither way, and it is counted"""
+    g = w.guest()
+    for group, port in SERVICES:
+        ear, s = member(w, v, group[v], port), peer(w, v)
+        before = counter(g.passt, "udp_multicast")
+        ask(g, v, group[v], port, port)
+        ask(g, v, group[v], fresh_port(), port)
+        deaf(ear, "nothing goes out")
+        s.sendto(b"news", (group[v], port))
+        g.silence(lambda p: p.udp and p.v == v, "nothing comes in")
+        moved = counter(g.passt, "udp_multicast") - before
+        if moved != 2:
+            raise Failure(f"the counter moved by {moved}")
+
+
+@test("U7", both)
+def a_datagram_to_a_group_goes_out_as_it_is(w, v):
+    """Port, TTL and type of service; from the host's address"""
+    g = w.guest(*RELAY)
+    for group, port in SERVICES:
+        ear = member(w, v, group[v], port)
+        for sport in port, fresh_port():
+            for ttl, tos in ((255, 0), (1, 0x48)):
+                ask(g, v, group[v], sport, port, b"%d" % ttl, ttl=ttl,
+                    tos=tos)
+                who, got, service = hear(ear, b"%d" % ttl)
+                if who[1] != sport or (got, service) != (ttl, tos):
+                    raise Failure(f"port {who[1]} for {sport}, TTL {got} for "
+                                  f"{ttl}, {service:#x} for {tos:#x}")
+                if v == 4 and who[0] != HOST[4]:
+                    raise Failure(f"from {who[0]}")
+
+
+@test("U7", both)
+def a_datagram_for_a_group_comes_in_as_it_is(w, v):
+    """Sender, port, TTL and type of service; in a frame to the group"""
+    g = w.guest(*RELAY)
+    for group, port in SERVICES:
+        s = peer(w, v, ttl=7, tos=0x28)
+        s.sendto(b"news", (group[v], port))
+        p = g.expect(to_group(group[v], port, b"news"), "datagram")
+        if (p.src, p.udp.sport) != (PEER[v], s.getsockname()[1]):
+            raise Failure(f"from {p.src}, port {p.udp.sport}")
+        if (p.ttl, p.tos) != (7, 0x28):
+            raise Failure(f"TTL {p.ttl}, type of service {p.tos:#x}")
+        if p.eth_dst != packet.multicast_mac(group[v]):
+            raise Failure(f"frame to {p.eth_dst}")
+
+
+@test("U7", both)
+def whoever_answers_a_query_is_heard(w, v):
+    g = w.guest(*RELAY)
+    for group, port in SERVICES:
+        ear, me = member(w, v, group[v], port), fresh_port()
+        src = ask(g, v, group[v], me, port)
+        who, _, _ = hear(ear, b"who is there?")
+        for addr in PEER[v], PEER2[v]:
+            s = peer(w, v, addr, ttl=9, tos=0x10)
+            if who[0].startswith("fe80"):
+                s = w.sock(v, socket.SOCK_DGRAM)
+                addr = None
+            s.sendto(b"me", who)
+            p = g.expect(lambda p: p.udp and p.udp.data == b"me", "answer")
+            if addr and (p.src != addr or (p.ttl, p.tos) != (9, 0x10)):
+                raise Failure(f"answer {p}, TTL {p.ttl}")
+            if (p.dst, p.udp.dport) != (src, me) or p.eth_dst != MAC:
+                raise Failure(f"answer to {p.dst} port {p.udp.dport}")
+
+
+@test("U7", both)
+def what_is_no_answer_is_not_heard(w, v):
+    """To the service's port of the host, when nothing was sent from there"""
+    g = w.guest(*RELAY)
+    for group, port in SERVICES:
+        s = peer(w, v, port=port)
+        s.sendto(b"unasked", (HOST[v], port))
+        g.silence(lambda p: p.udp, "nobody asked")
+    if not counter(g.passt, "udp_unasked"):
+        raise Failure("it is not counted")
+
+
+@test("U7", both)
+def answers_leave_from_the_services_port(w, v):
+    """To whom asked the group; and what comes back is heard"""
+    g = w.guest(*RELAY)
+    for group, port in SERVICES:
+        s = peer(w, v)
+        s.sendto(b"who?", (group[v], port))
+        p = g.expect(to_group(group[v], port, b"who?"), "question")
+        g.send_udp(p.src, port, p.udp.sport, b"me")
+        data, who = s.recvfrom(100)
+        if data != b"me" or who[:2] != (HOST[v], port):
+            raise Failure(f"{data!r} from {who}")
+        s.sendto(b"and then?", who)
+        p = g.expect(g.is_udp(PEER[v], s.getsockname()[1], port), "more")
+        if p.dst != g.addr[v]:
+            raise Failure(f"to {p.dst}")
+
+
+@test("U7", both)
+def the_next_guest_hears_no_answers_of_the_last(w, v):
+    group, port = MDNS[v], 5353
+    g, ear = w.guest(*RELAY), member(w, v, group, port)
+    ask(g, v, group, port, port)
+    hear(ear, b"who is there?")
+    g.close()
+    g = w.guest(*RELAY)
+    s = peer(w, v, port=port)
+    s.sendto(b"late", (HOST[v], port))
+    g.silence(lambda p: p.udp and p.udp.data == b"late",
+              "that was for another guest")
+
+
+@test("U7", both)
+def other_groups_and_ports_stay_inside(w, v):
+    g = w.guest(*RELAY)
+    before = counter(g.passt, "udp_multicast")
+    other = {4: "239.1.2.3", 6: "ff02::4321"}[v]
+    ears = [member(w, v, other, 5353), member(w, v, MDNS[v], 1900)]
+    ask(g, v, other, 5353, 5353)
+    ask(g, v, MDNS[v], fresh_port(), 1900)
+    ask(g, v, {4: "255.255.255.255", 6: "ff02::1"}[v], 1900, 1900)
+    for ear in ears:
+        deaf(ear, "that is not relayed")
+    moved = counter(g.passt, "udp_multicast") - before
+    if moved != 3:
+        raise Failure(f"the counter moved by {moved}")
+    peer(w, v).sendto(b"x", (other, 5353))
+    g.silence(lambda p: p.udp, "that is not relayed either")
+
+
+@test("U7", both)
+def impossible_ports_stay_inside(w, v):
+    g, ear = w.guest(*RELAY), member(w, v, MDNS[v], 5353)
+    ask(g, v, MDNS[v], 0, 5353)
+    ask(g, v, MDNS[v], 5353, 0)
+    deaf(ear, "there is no port 0")
+
+
+@test("U7", both)
+def the_host_and_the_guest_are_apart(w, v):
+    """What one of them sends to a group is not for the other"""
+    group, port = MDNS[v], 5353
+    g = w.guest(*RELAY)
+    ear, own = member(w, v, group, port), member(w, v, group, port,
+                                                 w.net.host)
+    ask(g, v, group, port, port, b"the guest's")
+    hear(ear, b"the guest's")
+    deaf(own, "the guest is not the host's concern")
+    g.silence(lambda p: p.udp, "its own words don't come back")
+    scope = w.net.in_ns(w.net.host, socket.if_nametoindex, "v0")
+    if v == 6:
+        own.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, scope)
+    own.sendto(b"the host's", (group, port))
+    hear(ear, b"the host's")
+    g.silence(lambda p: p.udp, "the host is not the guest's concern")
+
+
+@test("U7", both)
+def sizes_up_to_what_services_send(w, v):
+    """9,216 bytes of payload in; one more is dropped"""
+    group, port = MDNS[v], 5353
+    g, ear, s = w.guest(*RELAY), member(w, v, group, port), peer(w, v)
+    for n in (0, 1, 1400, 9000, 9216):
+        text = bytes(i * 7 & 0xff for i in range(n))
+        ask(g, v, group, port, port, text)
+        hear(ear, text)
+        s.sendto(text, (group, port))
+        g.expect(to_group(group, port, text), f"{n} bytes")
+    s.sendto(bytes(9217), (group, port))
+    g.silence(lambda p: p.udp, "that is too long")
+
+
+@test("U7", both)
+def a_run_to_a_group_keeps_order_and_borders(w, v):
+    group, port = MDNS[v], 5353
+    g, ear = w.guest(*RELAY), member(w, v, group, port)
+    src = {4: g.addr[4], 6: g.link_local}[v]
+    for sport in port, fresh_port():
+        texts = [b"%03d" % i * (i % 7 + 1) for i in range(40)]
+        g.send_frames([g.udp_frame(group, sport, port, t, src=src)
+                       for t in texts])
+        for t in texts:
+            hear(ear, t)
+
+
+@test("U7", both)
+def only_families_and_protocols_in_use(w, v):
+    """--ipv4-only, --ipv6-only; --no-udp"""
+    group, port = MDNS[v], 5353
+    for options in (("-4",) if v == 6 else ("-6",)), ("--no-udp",):
+        p = w.start(*RELAY, *options).wait_ready()
+        g = w.join(p, hello=False)
+        ear, s = member(w, v, group, port), peer(w, v)
+        ask(g, v, group, port, port)
+        deaf(ear, f"not with {options[0]}")
+        s.sendto(b"news", (group, port))
+        g.silence(lambda p: p.udp, f"not with {options[0]}")
+        if "not relayed" in p.log():
+            raise Failure(p.log())
+
+
+@test("U7", both)
+def a_query_that_nobody_answers_ends(w, v):
+    """Its socket goes after 10 s, and no other error comes of it"""
+    g, me = w.guest(*RELAY), fresh_port()
+    idle = g.passt.fds()
+    ear = member(w, v, LLMNR[v], 5355)
+    ask(g, v, LLMNR[v], me, 5355)
+    who, _, _ = hear(ear, b"who is there?")
+    g.silence(lambda p: p.udp or p.icmp and p.icmp.kind in (1, 3),
+              "no error about a group", ONE_SHOT + 1)
+    if idle is not None and g.passt.fds() > idle:
+        raise Failure(f"{g.passt.fds()} descriptors, before {idle}")
+    ear.sendto(b"late", who)
+    g.silence(lambda p: p.udp, "nobody waits any longer")
+
+
+if __name__ == "__main__":
+    main()
