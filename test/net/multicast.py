@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """multicast.py - Finding others on the link: mDNS, SSDP and LLMNR.
 
