@@ -32,8 +32,8 @@ override CPPFLAGS += -D_GNU_SOURCE -I. -DVERSION='"$(VERSION)"'
 override CFLAGS   += -std=gnu11 $(WARN)
 
 SRCS  := passt.c tap.c tcp.c udp.c icmp.c checksum.c util.c \
-	 $(wildcard tap/*.c link/*.c answer/*.c flow/*.c host/*.c tcp/*.c udp/*.c \
-	 icmp/*.c)
+	 $(wildcard tap/*.c link/*.c answer/*.c flow/*.c host/*.c tcp/*.c \
+	 udp/*.c icmp/*.c)
 OBJS  := $(SRCS:%.c=$B/%.o)
 LIB   := $(filter-out $B/passt.o,$(OBJS))
 UNITS := $(patsubst test/unit/%.c,$B/unit/%,$(wildcard test/unit/*.c))

@@ -102,6 +102,8 @@ static void show_counters(const struct passt *p)
 		unsigned int n;
 	} part[] = {
 		{ tap_counter_name, p->tap.count, TAP_COUNTERS },
+		{ fragment_counter_name, p->tap.fragments.count,
+		  FRAG_COUNTERS },
 		{ tcp_counter_name, p->tcp.count, TCP_COUNTERS },
 		{ udp_counter_name, p->udp.count, UDP_COUNTERS },
 		{ icmp_counter_name, p->icmp.count, ICMP_COUNTERS },
@@ -153,6 +155,7 @@ static void guest_down(struct passt *p, int error)
 	tcp_guest_gone(&p->tcp);
 	udp_guest_gone(&p->udp);
 	icmp_guest_gone(&p->icmp);
+	tap_guest_gone(&p->tap);
 	link_close(&p->stream.link);
 	if (p->conf.one_off)
 		p->quit = true;
@@ -195,6 +198,15 @@ static void guest_accept(struct passt *p, uint64_t now)
 	LOG_LIMITED(LOG_INFO, "a second guest was turned away: one is connected, and each needs a passt of its own");
 }
 
+/* wait_for_fragments() - Until the oldest datagram's time is over */
+static void wait_for_fragments(struct passt *p)
+{
+	uint64_t due = reassembly_due(&p->tap.fragments);
+
+	if (due && !timer_armed(&p->fragments))
+		timer_arm(&p->timers, &p->fragments, due);
+}
+
 /* guest_frames() - Frames wait on the link */
 static void guest_frames(struct passt *p, uint64_t now)
 {
@@ -212,10 +224,11 @@ static void guest_frames(struct passt *p, uint64_t now)
 			guest_down(p, rc);
 			return;
 		}
-		link_release(l);
+		tap_release(&p->tap);
 		if (!l->more)
-			return;
+			break;
 	}
+	wait_for_fragments(p);
 }
 
 static void on_signal(struct passt *p)
@@ -289,6 +302,11 @@ static void on_timer(struct passt *p, struct timer *timer, uint64_t now)
 
 	if (timer->type == TIMER_RA) {
 		ndp_timer(&p->answer, now);
+		return;
+	}
+	if (timer->type == TIMER_FRAGMENTS) {
+		reassembly_expire(&p->tap.fragments, now);
+		wait_for_fragments(p);
 		return;
 	}
 	f = container_of(timer, struct flow, timer);
@@ -653,6 +671,7 @@ static void finish(struct passt *p)
 		unlink(p->conf.pid_file);
 	if (p->conf.pcap)
 		pcap_close(&p->pcap);
+	tap_guest_gone(&p->tap);
 	link_close(&p->stream.link);
 	fwd_free(&p->fwd);
 	udp_free(&p->udp);
@@ -665,6 +684,7 @@ static int prepare(struct passt *p)
 {
 	p->listener = p->pid_fd = p->pcap.fd = -1;
 	timers_init(&p->timers, now_ms());
+	timer_init(&p->fragments, TIMER_FRAGMENTS);
 	if (connect_parts(p))
 		return failed("start", ENOMEM);
 	if (open_all(p) || sandbox_drop_root(p->conf.uid, p->conf.gid) ||

@@ -22,6 +22,7 @@
 enum timer_type {
 	TIMER_FLOW,		/* what the flow table gives its timers */
 	TIMER_RA,
+	TIMER_FRAGMENTS,	/* datagrams that did not become whole */
 };
 
 /**
@@ -30,6 +31,7 @@ enum timer_type {
  * @stream:	the link to the guest
  * @pcap:	capture of its frames, if asked for
  * @tap, @flows, @timers, @fwd, @answer, @tcp, @udp, @icmp: the parts
+ * @fragments:	when the oldest datagram of @tap is given up
  * @epfd:	everything that is waited for
  * @epfd_link:	what is waited for while the guest takes no frames: sockets
  *		are not looked at then, and what they hold stays in the kernel
@@ -52,6 +54,7 @@ struct passt {
 	struct tcp tcp;
 	struct udp udp;
 	struct icmp icmp;
+	struct timer fragments;
 	int epfd, epfd_link;
 	int listener, signals, spare, pid_fd;
 	uint64_t stats_due;

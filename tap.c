@@ -6,15 +6,13 @@
  * checksum.c and tap/.
  */
 #include <errno.h>
-#include <netinet/ip.h>
+#include <netinet/icmp6.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "checksum.h"
 #include "host/log.h"
 #include "tap/parse.h"
-
-#define IP4_DF		0x4000		/* don't fragment (RFC 791 3.1) */
 
 const char *const tap_counter_name[TAP_COUNTERS] = {
 	[TAP_IN]	= "frames_in",
@@ -30,6 +28,14 @@ const char *const tap_counter_name[TAP_COUNTERS] = {
 	[TAP_ADDRESS]	= "in_address",
 };
 
+/* dropped() - Count a frame of @len bytes that was */
+static void dropped(struct tap *t, enum tap_counter why, uint32_t len)
+{
+	t->count[why]++;
+	LOG_LIMITED(LOG_DEBUG, "frame of %u bytes dropped: %s", len,
+		    tap_counter_name[why]);
+}
+
 /**
  * tap_parse() - Check a frame and take it apart
  * @t:		for the counters, and for whether memory is shared
@@ -38,19 +44,19 @@ const char *const tap_counter_name[TAP_COUNTERS] = {
  *		there where the guest could change them, or they are scattered
  * @pkt:	filled
  *
+ * For frames by themselves: a fragment is dropped.
+ *
  * Return: true, or false: dropped and counted
  */
 bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt)
 {
-	enum tap_counter drop = parse_frame(f, t->link->shared, copy, pkt);
+	struct fragment frag;
+	enum tap_counter drop;
 
-	if (drop == TAP_COUNTERS)
-		return true;
-
-	t->count[drop]++;
-	LOG_LIMITED(LOG_DEBUG, "frame of %u bytes dropped: %s", f->len,
-		    tap_counter_name[drop]);
-	return false;
+	drop = parse_frame(f, t->link->shared, copy, pkt, &frag);
+	if (drop != TAP_COUNTERS)
+		dropped(t, drop, f->len);
+	return drop == TAP_COUNTERS;
 }
 
 /**
@@ -108,6 +114,8 @@ static void trace_out(struct tap *t)
 {
 	const struct link *l = t->link;
 	uint8_t copy[PKT_HDR_MAX];
+	enum tap_counter drop;
+	struct fragment frag;
 	unsigned int i;
 	struct pkt pkt;
 
@@ -118,8 +126,12 @@ static void trace_out(struct tap *t)
 			.len = (uint32_t)iov.iov_len, .csum_ok = true,
 		};
 
-		if (tap_parse(t, &f, copy, &pkt))
+		drop = parse_frame(&f, l->shared, copy, &pkt, &frag);
+		if (drop == TAP_COUNTERS)
 			trace_pkt("to guest:", &pkt);
+		else
+			log_msg(LOG_TRACE, "to guest: %s", drop == TAP_FRAGMENT ?
+				"fragment" : tap_counter_name[drop]);
 	}
 }
 
@@ -168,12 +180,57 @@ void tap_guest_new(struct tap *t, const struct in6_addr *addr4,
 	t->addr6_ll = ADDR_NONE;
 }
 
+/* tap_guest_gone() - What it left of fragments is given back */
+void tap_guest_gone(struct tap *t)
+{
+	reassembly_free(&t->fragments);
+}
+
+/* ndp_cut() - Neighbour discovery in fragments is dropped (RFC 6980 5) */
+static bool ndp_cut(const struct pkt *pkt)
+{
+	return pkt->etype == ETH_P_IPV6 && pkt->proto == IPPROTO_ICMPV6 &&
+	       !pkt->df && pkt->l4[0] >= ND_ROUTER_SOLICIT &&
+	       pkt->l4[0] <= ND_REDIRECT;
+}
+
+/**
+ * input() - One frame of a batch
+ * @t:		the guest's side
+ * @f:		frame
+ * @copy:	as for tap_parse()
+ * @pkt:	filled: what the frame is, or was the last fragment of
+ * @now:	ms
+ *
+ * Return: whether it is a packet
+ */
+static bool input(struct tap *t, struct frame *f, uint8_t *copy,
+		  struct pkt *pkt, uint64_t now)
+{
+	struct fragment frag;
+	enum tap_counter drop;
+
+	drop = parse_frame(f, t->link->shared, copy, pkt, &frag);
+	if (drop == TAP_FRAGMENT && frag.len) {
+		f = reassemble(&t->fragments, &frag, f, now);
+		if (!f)
+			return false;
+		drop = parse_frame(f, false, copy, pkt, &frag);
+		pkt->df = false;
+	}
+	if (drop == TAP_COUNTERS && ndp_cut(pkt))
+		drop = TAP_FRAGMENT;
+	if (drop != TAP_COUNTERS)
+		dropped(t, drop, f->len);
+	return drop == TAP_COUNTERS;
+}
+
 /**
  * tap_input() - Receive a batch of frames and parse them into @t->pkt
  * @t:		the guest's side
  * @now:	ms
  *
- * The packets are good until link_release().
+ * The packets are good until tap_release().
  *
  * Return: frames received, parsed or dropped; 0: none now; < 0: -errno, the
  *	   link is gone
@@ -185,10 +242,12 @@ int tap_input(struct tap *t, uint64_t now)
 	int n, i;
 
 	t->npkt = 0;
+	reassembly_release(&t->fragments);
+	reassembly_expire(&t->fragments, now);
 	n = link_refill(l);
 	for (i = 0; i < n; i++) {
 		pkt = &t->pkt[t->npkt];
-		if (!tap_parse(t, &l->in[i], t->hdr[t->npkt], pkt))
+		if (!input(t, &l->in[i], t->hdr[t->npkt], pkt, now))
 			continue;
 		learn(t, pkt);
 		t->npkt++;
@@ -198,6 +257,16 @@ int tap_input(struct tap *t, uint64_t now)
 	if (n > 0)
 		t->count[TAP_IN] += (unsigned int)n;
 	return n;
+}
+
+/**
+ * tap_release() - The packets of the last batch are done with
+ * @t:		the guest's side
+ */
+void tap_release(struct tap *t)
+{
+	reassembly_release(&t->fragments);
+	link_release(t->link);
 }
 
 /**

@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 
 #include "link/link.h"
+#include "tap/fragment.h"
 #include "util.h"
 
 #define TAP_HDR_MAX	(14 + 40)	/* Ethernet and IP as we write them */
@@ -31,7 +32,8 @@
  * @proto:	IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6
  * @ttl:	TTL or hop limit
  * @tos:	type of service or traffic class
- * @df:		IPv4: don't fragment; IPv6: always set
+ * @df:		IPv4: don't fragment; IPv6: always set, but for what came in
+ *		fragments
  * @src, @dst:	addresses, IPv4 mapped
  * @sport, @dport: TCP and UDP, host order; echo request and reply: the
  *		identifier and 0; other ICMP: 0 and 0
@@ -40,7 +42,8 @@
  * @l3len:	bytes from @l3 to @l4: IP header with all its extensions
  * @l4:		TCP, UDP or ICMP header with options, in private memory
  * @l4len:	its length: TCP with options, UDP 8, ICMP 8 (ARP: 0)
- * @iov:	payload after @l4, in the link's memory
+ * @iov:	payload after @l4, in the link's memory, or in ours if the
+ *		packet came in fragments
  * @iovcnt:	pieces of it
  * @len:	bytes of it
  */
@@ -69,7 +72,7 @@ enum tap_counter {
 	TAP_ETYPE,		/* not ARP, IPv4 or IPv6 */
 	TAP_VERSION,		/* IP version or header length wrong */
 	TAP_CHECKSUM,		/* IPv4, TCP, UDP, ICMP or ICMPv6 checksum */
-	TAP_FRAGMENT,		/* IP fragment (U6) */
+	TAP_FRAGMENT,		/* IP fragment that can't be one */
 	TAP_PROTO,		/* no protocol of ours */
 	TAP_ADDRESS,		/* source or destination that can't be */
 	TAP_COUNTERS,
@@ -87,6 +90,7 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  * @addr4:	guest's IPv4 address: assigned, then the last it used
  * @addr6:	its IPv6 address of global scope, likewise
  * @addr6_ll:	its link-local IPv6 address, all zero until it is known
+ * @fragments:	datagrams of which fragments came
  * @pkt, @npkt:	packets of the current batch
  * @hdr:		their headers, where they had to be copied
  * @count:	see enum tap_counter
@@ -98,6 +102,7 @@ struct tap {
 	struct in6_addr own4, own6;
 	uint32_t mtu;
 	struct in6_addr addr4, addr6, addr6_ll;
+	struct reassembly fragments;
 	struct pkt pkt[LINK_BATCH];
 	unsigned int npkt;
 	uint8_t hdr[LINK_BATCH][PKT_HDR_MAX];
@@ -133,8 +138,10 @@ struct tap_hdr {
 void tap_init(struct tap *t, struct link *link, const uint8_t mac[MAC_LEN]);
 void tap_guest_new(struct tap *t, const struct in6_addr *addr4,
 		   const struct in6_addr *addr6);
+void tap_guest_gone(struct tap *t);
 void tap_learn(struct tap *t, const struct in6_addr *addr);
 int tap_input(struct tap *t, uint64_t now);
+void tap_release(struct tap *t);
 unsigned int tap_run(const struct tap *t, unsigned int first);
 bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt);
 size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size);

@@ -17,20 +17,21 @@
 #define ARP_LEN		28
 #define TCP_HLEN_MIN	20
 
-/* IPv4 flags and fragment offset (RFC 791 3.1). */
-#define IP4_DF		0x4000
-#define IP4_FRAGMENT	0x3fff		/* more fragments, or an offset */
 
 /**
  * struct cursor - Where parsing stands in the headers of a frame
  * @at:		next byte
  * @left:	bytes of the packet from there on, as far as lengths say
  * @end:	end of the bytes that may be looked at
+ * @next:	IPv6: the number of the header at @at
+ * @frag:	filled if it is a fragment
  */
 struct cursor {
 	const uint8_t *at;
 	size_t left;
 	const uint8_t *end;
+	const uint8_t *next;
+	struct fragment *frag;
 };
 
 /**
@@ -70,13 +71,62 @@ static enum tap_counter parse_arp(struct cursor *c, struct pkt *pkt)
 	return TAP_COUNTERS;
 }
 
+/* known() - Whether it is a protocol of ours */
+static bool known(uint8_t proto, bool v4)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP ||
+	       proto == (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+}
+
+/**
+ * fragment() - What a fragment of either family says
+ * @c:		cursor, at its payload
+ * @pkt:	addresses, Ethernet header
+ * @off:	bytes before it
+ * @hdrlen:	Ethernet and IP headers that the whole will have, bytes
+ * @room:	of 65,535 bytes, those that the whole's IP header counts too
+ *
+ * Return: TAP_FRAGMENT; what is none has no length
+ */
+static enum tap_counter fragment(struct cursor *c, const struct pkt *pkt,
+				 uint32_t off, size_t hdrlen, size_t room)
+{
+	struct fragment *f = c->frag;
+
+	if (f->more && c->left % FRAG_UNIT)
+		return TAP_FRAGMENT;
+	f->src = pkt->src;
+	f->dst = pkt->dst;
+	f->off = off;
+	f->len = (uint32_t)c->left;
+	f->hdr = pkt->dmac;
+	f->hdrlen = (uint16_t)hdrlen;
+	f->broken = f->broken || room + off + c->left > UINT16_MAX;
+	return TAP_FRAGMENT;
+}
+
+/* fragment4() - RFC 791 3.2; the cursor is behind the header at @ip */
+static enum tap_counter fragment4(struct cursor *c, struct pkt *pkt,
+				  const uint8_t *ip)
+{
+	uint16_t off = get_be16(ip + 6);
+
+	if (!known(pkt->proto, true))
+		return TAP_PROTO;
+	c->frag->id = get_be16(ip + 4);
+	c->frag->proto = pkt->proto;
+	c->frag->more = off & IP4_MF;
+	return fragment(c, pkt, (off & IP4_OFFSET) * FRAG_UNIT,
+			ETH_HLEN + pkt->l3len, pkt->l3len);
+}
+
 /* parse_ip4() - RFC 791 3.1; options are skipped, padding is cut off */
 static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
 {
 	enum tap_counter drop = need(c, IP4_HLEN);
+	const uint8_t *ip = c->at;
 	size_t hlen, total;
 	struct in_addr v4;
-	uint16_t off;
 
 	if (drop != TAP_COUNTERS)
 		return drop;
@@ -93,12 +143,8 @@ static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
 	if (csum_ip4(c->at, hlen))
 		return TAP_CHECKSUM;
 
-	off = get_be16(c->at + 6);
-	if (off & IP4_FRAGMENT)
-		return TAP_FRAGMENT;
-
 	pkt->tos = c->at[1];
-	pkt->df = off & IP4_DF;
+	pkt->df = get_be16(c->at + 6) & IP4_DF;
 	pkt->ttl = c->at[8];
 	pkt->proto = c->at[9];
 	memcpy(&v4, c->at + 12, sizeof(v4));
@@ -109,38 +155,85 @@ static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
 
 	c->left = total;
 	skip(c, hlen);
+	if (get_be16(ip + 6) & (IP4_MF | IP4_OFFSET))
+		return fragment4(c, pkt, ip);
 	return TAP_COUNTERS;
 }
 
 /**
  * parse_ip6_ext() - Skip extension headers (RFC 8200 4)
- * @c:		cursor, behind the fixed header
- * @next:	Next Header field; out: the transport protocol
+ * @c:		cursor, behind the fixed header; out: at what is none, or is
+ *		the fragment header
  *
  * Return: TAP_COUNTERS, or the reason to drop
  */
-static enum tap_counter parse_ip6_ext(struct cursor *c, uint8_t *next)
+static enum tap_counter parse_ip6_ext(struct cursor *c)
 {
 	enum tap_counter drop;
 	size_t len;
 
-	for (;;) {
-		if (*next == IPPROTO_FRAGMENT)
-			return TAP_FRAGMENT;
-		if (*next != IPPROTO_HOPOPTS && *next != IPPROTO_ROUTING &&
-		    *next != IPPROTO_DSTOPTS)
-			return TAP_COUNTERS;
-
+	while (*c->next == IPPROTO_HOPOPTS || *c->next == IPPROTO_ROUTING ||
+	       *c->next == IPPROTO_DSTOPTS) {
 		drop = need(c, 8);
 		if (drop != TAP_COUNTERS)
 			return drop;
-		*next = c->at[0];
 		len = (c->at[1] + 1U) * 8;
 		drop = need(c, len);
 		if (drop != TAP_COUNTERS)
 			return drop;
+		c->next = c->at;
 		skip(c, len);
 	}
+	return TAP_COUNTERS;
+}
+
+/* has_headers() - Whether all headers are behind the cursor (RFC 7112 5) */
+static bool has_headers(struct cursor c)
+{
+	if (parse_ip6_ext(&c) != TAP_COUNTERS || !known(*c.next, false))
+		return false;
+	if (*c.next != IPPROTO_TCP)
+		return need(&c, UDP_HLEN) == TAP_COUNTERS;
+	return need(&c, TCP_HLEN_MIN) == TAP_COUNTERS &&
+	       need(&c, (c.at[12] >> 4) * 4U) == TAP_COUNTERS;
+}
+
+/**
+ * fragment6() - The fragment header (RFC 8200 4.5)
+ * @c:		cursor, at it
+ * @pkt:	the rest
+ *
+ * A fragment that is all of the packet is no other's part, whatever number it
+ * has (RFC 6946), and is parsed on.
+ *
+ * Return: TAP_COUNTERS if it is such a one, else the reason to drop
+ */
+static enum tap_counter fragment6(struct cursor *c, struct pkt *pkt)
+{
+	enum tap_counter drop = need(c, FRAG_HLEN);
+	const uint8_t *h = c->at;
+	size_t unfrag = (size_t)(h - pkt->l3) - IP6_HLEN;
+	uint16_t off;
+
+	if (drop != TAP_COUNTERS)
+		return drop;
+
+	off = get_be16(h + 2);
+	c->frag->id = get_be32(h + 4);
+	c->frag->more = off & IP6_MF;
+	c->frag->next_at = (uint16_t)(c->next - pkt->dmac);
+	c->frag->next = h[0];
+	c->next = h;
+	skip(c, FRAG_HLEN);
+	pkt->df = false;
+	if (!(off & (IP6_OFFSET | IP6_MF))) {
+		drop = parse_ip6_ext(c);
+		/* One in another: nobody does that but to deceive. */
+		return *c->next == IPPROTO_FRAGMENT ? TAP_FRAGMENT : drop;
+	}
+	c->frag->broken = !(off & IP6_OFFSET) && !has_headers(*c);
+	return fragment(c, pkt, off & IP6_OFFSET,
+			ETH_HLEN + IP6_HLEN + unfrag, unfrag);
 }
 
 static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
@@ -159,7 +252,6 @@ static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
 
 	pkt->tos = (uint8_t)(get_be16(ip) >> 4);
 	pkt->df = true;
-	pkt->proto = ip[6];
 	pkt->ttl = ip[7];
 	memcpy(&pkt->src, ip + 8, sizeof(pkt->src));
 	memcpy(&pkt->dst, ip + 24, sizeof(pkt->dst));
@@ -170,7 +262,11 @@ static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
 
 	c->left = IP6_HLEN + len;
 	skip(c, IP6_HLEN);
-	drop = parse_ip6_ext(c, &pkt->proto);
+	c->next = ip + 6;
+	drop = parse_ip6_ext(c);
+	if (drop == TAP_COUNTERS && *c->next == IPPROTO_FRAGMENT)
+		drop = fragment6(c, pkt);
+	pkt->proto = *c->next;
 	pkt->l3len = (uint16_t)(c->at - ip);
 	return drop;
 }
@@ -367,13 +463,15 @@ static size_t gather(const struct frame *f, uint8_t *copy)
  * @copy:	PKT_HDR_MAX bytes that live as long as @pkt; the headers go
  *		there where the guest could change them, or they are scattered
  * @pkt:	filled
+ * @frag:	filled if it is a fragment; then @f is trimmed to its payload
  *
- * Return: TAP_COUNTERS, or the reason to drop it
+ * Return: TAP_COUNTERS, or the reason to drop it: TAP_FRAGMENT if it is a
+ *	   fragment, which can't be one of a datagram if @frag->len is 0
  */
 enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
-			     struct pkt *pkt)
+			     struct pkt *pkt, struct fragment *frag)
 {
-	struct cursor c = { .left = f->len };
+	struct cursor c = { .left = f->len, .frag = frag };
 	enum tap_counter drop;
 
 	if (shared || f->iovcnt != 1) {
@@ -385,7 +483,10 @@ enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
 	}
 
 	memset(pkt, 0, sizeof(*pkt));
+	memset(frag, 0, sizeof(*frag));
 	drop = parse_headers(&c, pkt);
+	if (drop == TAP_FRAGMENT)
+		trim(f, (size_t)(c.at - pkt->dmac), frag->len);
 	if (drop != TAP_COUNTERS)
 		return drop;
 

@@ -8,6 +8,6 @@
 #include "tap.h"
 
 enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
-			     struct pkt *pkt);
+			     struct pkt *pkt, struct fragment *frag);
 
 #endif /* TAP_PARSE_H */

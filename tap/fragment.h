@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * fragment.h - IP fragments: the guest's are put together (reassemble.c).
+ * Called by tap.c and passt.c; calls libc and checksum.c.
+ *
+ * What a fragment says has been checked by tap.c when it gets here: its bytes
+ * are inside the frame, and there is at least one; all but the last of a
+ * datagram are multiples of 8.
+ */
+#ifndef TAP_FRAGMENT_H
+#define TAP_FRAGMENT_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "checksum.h"
+#include "link/link.h"
+#include "util.h"
+
+#define FRAG_DATAGRAMS	64		/* waited for at a time */
+#define FRAG_BYTES	(1U << 20)	/* of memory, in all */
+#define FRAG_TIMEOUT_MS	15000		/* from the first that came */
+#define FRAG_UNIT	8U		/* bytes that offsets count */
+
+/* IPv4's flags and offset (RFC 791 3.1). */
+#define IP4_DF		0x4000
+#define IP4_MF		0x2000		/* more fragments */
+#define IP4_OFFSET	0x1fff		/* in units */
+
+/* IPv6's fragment header (RFC 8200 4.5). */
+#define FRAG_HLEN	8
+#define IP6_MF		0x0001
+#define IP6_OFFSET	0xfff8		/* in bytes */
+
+/* What is counted of fragments: the first of frames, else of datagrams. */
+enum fragment_counter {
+	FRAG_IN,		/* fragments from the guest */
+	FRAG_WHOLE,		/* put together */
+	FRAG_TIMEOUT,		/* given up: the rest did not come */
+	FRAG_OVERLAP,		/* given up: fragments contradict each other */
+	FRAG_BROKEN,		/* given up: too long, or headers cut */
+	FRAG_NO_ROOM,		/* given up for another, or for want of memory */
+	FRAG_COUNTERS,
+};
+
+extern const char *const fragment_counter_name[FRAG_COUNTERS];
+
+/**
+ * struct fragment - What one fragment says
+ * @src, @dst, @id, @proto: which datagram it is of; @proto is 0 for IPv6
+ *		(RFC 791 3.2, RFC 8200 4.5)
+ * @off, @len:	its place in what was cut, bytes
+ * @more:	it is not the last one
+ * @broken:	its datagram can't be: it would be too long, or the first
+ *		fragment does not hold all headers (RFC 7112)
+ * @hdr, @hdrlen: Ethernet and IP headers, without the fragment header
+ * @next_at:	IPv6: where in @hdr the number of the fragment header stands
+ * @next:	IPv6: the number that it had in its place
+ */
+struct fragment {
+	struct in6_addr src, dst;
+	uint32_t id;
+	uint8_t proto;
+	uint32_t off, len;
+	bool more, broken;
+	const uint8_t *hdr;
+	uint16_t hdrlen;
+	uint16_t next_at;
+	uint8_t next;
+};
+
+struct datagram;
+
+/**
+ * struct reassembly - Datagrams of which fragments came; all zero: none
+ * @held:	those not whole yet, or given up; oldest first
+ * @n:		how many
+ * @whole:	those that have become whole since reassembly_release()
+ * @bytes:	memory that all of these take
+ * @count:	see enum fragment_counter
+ */
+struct reassembly {
+	struct datagram *held[FRAG_DATAGRAMS];
+	unsigned int n;
+	struct datagram *whole;
+	size_t bytes;
+	uint64_t count[FRAG_COUNTERS];
+};
+
+struct frame *reassemble(struct reassembly *r, const struct fragment *frag,
+			 const struct frame *payload, uint64_t now);
+void reassembly_release(struct reassembly *r);
+void reassembly_expire(struct reassembly *r, uint64_t now);
+void reassembly_free(struct reassembly *r);
+uint64_t reassembly_due(const struct reassembly *r);
+
+/* ip4_sum() - Put the checksum of an IPv4 header of @hlen bytes right */
+static inline void ip4_sum(uint8_t *ip, size_t hlen)
+{
+	uint16_t check = 0;
+
+	memcpy(ip + 10, &check, sizeof(check));
+	check = csum_ip4(ip, hlen);
+	memcpy(ip + 10, &check, sizeof(check));
+}
+
+#endif /* TAP_FRAGMENT_H */
