@@ -23,6 +23,7 @@
 #include "link/memory.h"
 #include "test/unit/unit.h"
 #include "udp.h"
+#include "udp/multicast.h"
 
 #define OUR_MAC		{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
 #define GUEST_MAC	{ 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 }
@@ -307,6 +308,12 @@ static void events(struct world *w, int wait)
 		if (event_type(ev[i].data.u64) == EVENT_LISTENER) {
 			udp_listener(&w->udp, event_index(ev[i].data.u64),
 				     w->now);
+			continue;
+		}
+		if (event_type(ev[i].data.u64) == EVENT_GROUP) {
+			udp_multicast_group(&w->udp,
+					    event_index(ev[i].data.u64),
+					    w->now);
 			continue;
 		}
 		f = flow_from_token(&w->flows, ev[i].data.u64);
