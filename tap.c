@@ -14,6 +14,9 @@
 #include "host/log.h"
 #include "tap/parse.h"
 
+#define MTU_MIN_IP4	68	/* RFC 791 3.2 */
+#define MTU_MIN_IP6	1280	/* RFC 8200 5 */
+
 const char *const tap_counter_name[TAP_COUNTERS] = {
 	[TAP_IN]	= "frames_in",
 	[TAP_OUT]	= "frames_out",
@@ -163,6 +166,7 @@ void tap_init(struct tap *t, struct link *link, const uint8_t mac[MAC_LEN])
 	t->link = link;
 	memcpy(t->mac, mac, MAC_LEN);
 	memset(t->guest_mac, 0xff, MAC_LEN);
+	random_bytes(&t->ident, sizeof(t->ident));
 }
 
 /**
@@ -313,13 +317,13 @@ size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size)
 }
 
 /**
- * room() - Room for one frame that is not bulk data
+ * tap_room() - Room for one frame that is not bulk data
  * @t:		the guest's side
  * @len:	bytes
  *
  * Return: where to write it, or NULL, counted: the guest does not read
  */
-static uint8_t *room(struct tap *t, size_t len)
+uint8_t *tap_room(struct tap *t, size_t len)
 {
 	struct iovec iov;
 
@@ -343,7 +347,7 @@ static uint8_t *room(struct tap *t, size_t len)
  */
 int tap_send(struct tap *t, const void *frame, size_t len)
 {
-	uint8_t *p = room(t, len);
+	uint8_t *p = tap_room(t, len);
 
 	if (!p)
 		return -ENOBUFS;
@@ -361,40 +365,70 @@ static size_t csum_offset(uint8_t proto)
 	return proto == IPPROTO_UDP ? 6 : 2;
 }
 
+/* l4_check() - The checksum, whatever is in its place at @at now */
+static uint16_t l4_check(const struct tap_ip *ip, const uint8_t *l4,
+			 size_t len, size_t at)
+{
+	uint16_t check;
+	uint64_t sum = 0;
+
+	if (ip->proto != IPPROTO_ICMP)
+		sum = csum_pseudo(&ip->src, &ip->dst, ip->proto,
+				  (uint32_t)len);
+	sum = csum_add(l4, at, sum);
+	check = csum_fold(csum_add(l4 + at + sizeof(check),
+				   len - at - sizeof(check), sum));
+	if (!check && ip->proto == IPPROTO_UDP)
+		check = 0xffff;			/* RFC 768: zero is none */
+	return check;
+}
+
+/* guest_mtu() - The longest packet that the guest takes in one piece, bytes */
+static size_t guest_mtu(const struct tap *t, bool v4)
+{
+	size_t most = t->link->max_frame - ETH_HLEN;
+
+	if (!t->mtu)
+		return most;
+	return MIN(most, MAX(t->mtu, v4 ? MTU_MIN_IP4 : MTU_MIN_IP6));
+}
+
 /**
  * tap_ip_send() - Send one packet, given from the transport header on
  * @t:		the guest's side
  * @ip:		what the IP header says
  * @l4:		TCP, UDP, ICMP or ICMPv6 header and payload; whatever is in
  *		its checksum field is replaced
- * @len:	bytes, at least those of the header
+ * @len:	bytes, at least those of the header; with the IPv4 header, or
+ *		without that of IPv6, at most 65,535
+ *
+ * It goes in fragments if it is longer than the guest's MTU.
  *
  * Return: 0, or -ENOBUFS: dropped and counted, the guest does not read
  */
 int tap_ip_send(struct tap *t, const struct tap_ip *ip, const void *l4,
 		size_t len)
 {
-	size_t off = csum_offset(ip->proto);
+	size_t at = csum_offset(ip->proto), mtu;
 	struct tap_hdr h;
+	struct whole w = {
+		.hdr = &h, .proto = ip->proto, .l4 = l4, .len = len,
+		.check = l4_check(ip, l4, len, at), .check_at = at,
+	};
 	uint8_t *frame;
-	uint16_t check;
-	uint64_t sum;
 
 	tap_hdr_init(&h, t, ip);
-	frame = room(t, h.len + len);
+	mtu = guest_mtu(t, addr_is_v4(&ip->dst));
+	if (h.len - ETH_HLEN + len > mtu)
+		return fragment_send(t, &w, mtu);
+
+	frame = tap_room(t, h.len + len);
 	if (!frame)
 		return -ENOBUFS;
 
-	sum = tap_hdr_put(&h, frame, len);
+	tap_hdr_put(&h, frame, len);
 	memcpy(frame + h.len, l4, len);
-	memset(frame + h.len + off, 0, sizeof(check));
-	if (ip->proto == IPPROTO_ICMP)
-		sum = 0;
-	check = csum_fold(csum_add(frame + h.len, len, sum));
-	if (!check && ip->proto == IPPROTO_UDP)
-		check = 0xffff;			/* RFC 768: zero is none */
-	memcpy(frame + h.len + off, &check, sizeof(check));
-
+	memcpy(frame + h.len + at, &w.check, sizeof(w.check));
 	link_commit(t->link, h.len + len);
 	t->count[TAP_OUT]++;
 	return 0;

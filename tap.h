@@ -91,6 +91,7 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  * @addr6:	its IPv6 address of global scope, likewise
  * @addr6_ll:	its link-local IPv6 address, all zero until it is known
  * @fragments:	datagrams of which fragments came
+ * @ident:	number of the next packet that is sent in fragments
  * @pkt, @npkt:	packets of the current batch
  * @hdr:		their headers, where they had to be copied
  * @count:	see enum tap_counter
@@ -103,6 +104,7 @@ struct tap {
 	uint32_t mtu;
 	struct in6_addr addr4, addr6, addr6_ll;
 	struct reassembly fragments;
+	uint32_t ident;
 	struct pkt pkt[LINK_BATCH];
 	unsigned int npkt;
 	uint8_t hdr[LINK_BATCH][PKT_HDR_MAX];
@@ -147,6 +149,7 @@ bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt);
 size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size);
 
 int tap_flush(struct tap *t);
+uint8_t *tap_room(struct tap *t, size_t len);
 int tap_send(struct tap *t, const void *frame, size_t len);
 int tap_ip_send(struct tap *t, const struct tap_ip *ip, const void *l4,
 		size_t len);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * fragment.h - IP fragments: the guest's are put together (reassemble.c).
- * Called by tap.c and passt.c; calls libc and checksum.c.
+ * fragment.h - IP fragments: the guest's are put together (reassemble.c), and
+ * what is longer than its MTU is sent to it in fragments (fragment.c).
+ * Called by tap.c and passt.c; calls libc, the link and checksum.c.
  *
  * What a fragment says has been checked by tap.c when it gets here: its bytes
  * are inside the frame, and there is at least one; all but the last of a
@@ -34,7 +35,8 @@
 #define IP6_MF		0x0001
 #define IP6_OFFSET	0xfff8		/* in bytes */
 
-/* What is counted of fragments: the first of frames, else of datagrams. */
+/* What is counted of fragments: the first and the last of frames, else of
+ * datagrams. */
 enum fragment_counter {
 	FRAG_IN,		/* fragments from the guest */
 	FRAG_WHOLE,		/* put together */
@@ -42,6 +44,7 @@ enum fragment_counter {
 	FRAG_OVERLAP,		/* given up: fragments contradict each other */
 	FRAG_BROKEN,		/* given up: too long, or headers cut */
 	FRAG_NO_ROOM,		/* given up for another, or for want of memory */
+	FRAG_OUT,		/* fragments to the guest */
 	FRAG_COUNTERS,
 };
 
@@ -105,5 +108,27 @@ static inline void ip4_sum(uint8_t *ip, size_t hlen)
 	check = csum_ip4(ip, hlen);
 	memcpy(ip + 10, &check, sizeof(check));
 }
+
+struct tap;
+struct tap_hdr;
+
+/**
+ * struct whole - A packet that is longer than the guest's MTU
+ * @hdr:	its headers, as tap_hdr_init() made them
+ * @proto:	IPPROTO_*
+ * @l4, @len:	transport header, with any checksum, and payload
+ * @check:	its checksum
+ * @check_at:	where that belongs in @l4, below 48
+ */
+struct whole {
+	const struct tap_hdr *hdr;
+	uint8_t proto;
+	const uint8_t *l4;
+	size_t len;
+	uint16_t check;
+	size_t check_at;
+};
+
+int fragment_send(struct tap *t, const struct whole *w, size_t mtu);
 
 #endif /* TAP_FRAGMENT_H */

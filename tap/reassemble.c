@@ -64,6 +64,7 @@ const char *const fragment_counter_name[FRAG_COUNTERS] = {
 	[FRAG_OVERLAP]	= "fragments_overlapping",
 	[FRAG_BROKEN]	= "fragments_broken",
 	[FRAG_NO_ROOM]	= "fragments_no_room",
+	[FRAG_OUT]	= "fragments_out",
 };
 
 static bool bit(const uint8_t *bits, unsigned int i)

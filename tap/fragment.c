@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * fragment.c - What is longer than the guest's MTU goes to it in fragments
+ * (RFC 791 3.2, RFC 8200 4.5).
+ * Called by tap.c; calls tap.c for room, the link and checksum.c.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "tap.h"
+
+/**
+ * put_headers() - Ethernet and IP headers of one fragment
+ * @h:		those of the whole
+ * @proto:	IPPROTO_*
+ * @frame:	where to
+ * @frag:	which one: @id, @off, @len, @more
+ *
+ * Return: bytes written
+ */
+static size_t put_headers(const struct tap_hdr *h, uint8_t proto,
+			  uint8_t *frame, const struct fragment *frag)
+{
+	uint8_t *ip = frame + ETH_HLEN, *f = frame + h->len;
+
+	if (h->len == ETH_HLEN + IP4_HLEN) {
+		tap_hdr_put(h, frame, frag->len);
+		put_be16(ip + 4, (uint16_t)frag->id);
+		put_be16(ip + 6, (uint16_t)(frag->off / FRAG_UNIT |
+					    (frag->more ? IP4_MF : 0)));
+		ip4_sum(ip, IP4_HLEN);
+		return h->len;
+	}
+	tap_hdr_put(h, frame, FRAG_HLEN + frag->len);
+	ip[6] = IPPROTO_FRAGMENT;
+	f[0] = proto;
+	f[1] = 0;
+	put_be16(f + 2, (uint16_t)(frag->off | (frag->more ? IP6_MF : 0)));
+	put_be32(f + 4, frag->id);
+	return h->len + FRAG_HLEN;
+}
+
+/**
+ * fragment_send() - Send a packet in fragments
+ * @t:		the guest's side
+ * @w:		packet
+ * @mtu:	bytes of the longest fragment, IP header included
+ *
+ * All but the last are as long as can be, in order. They have no DF: the
+ * number must tell them apart (RFC 6864 4), and the guest may pass them on.
+ *
+ * Return: 0, or -ENOBUFS: from some fragment on they were dropped, the guest
+ *	   does not read
+ */
+int fragment_send(struct tap *t, const struct whole *w, size_t mtu)
+{
+	bool v4 = w->hdr->len == ETH_HLEN + IP4_HLEN;
+	size_t hlen = v4 ? IP4_HLEN : IP6_HLEN + FRAG_HLEN, at;
+	struct fragment f = { .id = t->ident++, .more = true };
+	uint32_t most = (uint32_t)((mtu - hlen) / FRAG_UNIT * FRAG_UNIT);
+	uint8_t *frame;
+
+	for (; f.more; f.off += f.len) {
+		f.more = w->len - f.off > most;
+		f.len = f.more ? most : (uint32_t)w->len - f.off;
+		frame = tap_room(t, ETH_HLEN + hlen + f.len);
+		if (!frame)
+			return -ENOBUFS;
+
+		at = put_headers(w->hdr, w->proto, frame, &f);
+		memcpy(frame + at, w->l4 + f.off, f.len);
+		if (!f.off)
+			memcpy(frame + at + w->check_at, &w->check,
+			       sizeof(w->check));
+		link_commit(t->link, at + f.len);
+		t->count[TAP_OUT]++;
+		t->fragments.count[FRAG_OUT]++;
+	}
+	return 0;
+}
