@@ -47,6 +47,7 @@ int udp_init(struct udp *u)
 	list_init(&u->stream);
 	u->alive = u->sockets = 0;
 	u->expected = UDP_FIRST_GUESS;
+	u->segment = udp_can_segment() ? UINT16_MAX : 0;
 	u->ports = NULL;
 	u->multicast = NULL;
 	memset(u->count, 0, sizeof(u->count));
@@ -134,7 +135,7 @@ static void send_failed(struct udp *u, const struct udp_flow *uf, int error,
  *
  * Return: number sent, 1 or more, or -errno of the first datagram
  */
-static int send_some(struct udp *u, const struct udp_flow *uf,
+static int send_some(struct udp *u, struct udp_flow *uf,
 		     const struct pkt *run, unsigned int n, uint64_t now)
 {
 	int pending = udp_send(u, uf, run, n), rc;
@@ -158,7 +159,7 @@ static int send_some(struct udp *u, const struct udp_flow *uf,
  *
  * What a full socket does not take is dropped, as by a full queue on the way.
  */
-static void send_run(struct udp *u, const struct udp_flow *uf,
+static void send_run(struct udp *u, struct udp_flow *uf,
 		     const struct pkt *run, unsigned int n, uint64_t now)
 {
 	int rc;

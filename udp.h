@@ -63,6 +63,8 @@ struct udp_multicast;
  *		udp/ports.c; NULL until that was asked
  * @multicast:	groups that are relayed, see udp/multicast.c; NULL: none
  * @expected:	bytes a datagram from outside is likely to have at most
+ * @segment:	the longest datagram that new flows send in one message with
+ *		others, bytes; 0: this kernel can't
  * @count:	see enum udp_counter
  */
 struct udp {
@@ -77,6 +79,7 @@ struct udp {
 	uint32_t *ports;
 	struct udp_multicast *multicast;
 	uint32_t expected;
+	uint32_t segment;
 	uint64_t count[UDP_COUNTERS];
 };
 

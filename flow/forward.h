@@ -35,16 +35,38 @@ struct fwd_rule {
 	char ifname[IFNAMSIZ];
 };
 
+/* Whether what leaves by a socket may be fragmented. */
+enum listener_df {
+	LISTENER_DF_UNSET,	/* as the host's default is */
+	LISTENER_DF,
+	LISTENER_NO_DF,
+};
+
+/**
+ * struct inlet - What is known of a socket that datagrams come from (UDP)
+ * @expected:	bytes in the link that one message is likely to take at most,
+ *		0: nothing is known
+ * @dropped:	datagrams that the kernel dropped for want of room, as it last
+ *		said
+ */
+struct inlet {
+	uint32_t expected, dropped;
+};
+
 /**
  * struct listener - One listening (TCP) or receiving (UDP) forwarded socket
  * @fd:		the socket, non-blocking
  * @rule:	index of its rule
  * @port:	host port, host order
+ * @df4, @df6:	enum listener_df for each family (UDP)
+ * @inlet:	see there
  */
 struct listener {
 	int fd;
 	uint16_t rule;
 	uint16_t port;
+	uint8_t df4, df6;
+	struct inlet inlet;
 };
 
 /**

@@ -94,6 +94,7 @@ static struct udp_flow *insert(struct udp *u, const struct flow_key *key,
 	uf = container_of(f, struct udp_flow, f);
 	uf->last = now;
 	uf->listener = UDP_NO_LISTENER;
+	uf->segment = u->segment;
 	list_push(&u->one_shot, &f->node);
 	u->alive++;
 	timer_arm(u->timers, &f->timer, udp_flow_expires(uf));

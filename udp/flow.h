@@ -10,6 +10,7 @@
 
 #define UDP_HLEN	8
 #define UDP_BATCH	64	/* datagrams in one recvmmsg() */
+
 #define UDP_FIRST_GUESS	1500	/* bytes of a datagram before any was seen */
 
 #define UDP_NO_LISTENER	UINT32_MAX
@@ -24,6 +25,10 @@
  * @peer:	the other end as a listener knows it
  * @local:	address of ours to send from by a listener, that is, to which
  *		the other end sent (U5); none: the kernel's choice
+ * @ttl, @tos, @df: of the guest's last datagram; @ttl is 0 before the first
+ * @segment:	the longest datagram that is sent in one message with others
+ * @inlet:	of its own socket
+ * @has_port:	its own socket has the guest's port
  * @inbound:	the other end began
  * @stream:	is one, see udp.h; for ever
  * @asked:	datagrams from the side that began, up to what matters
@@ -35,6 +40,11 @@ struct udp_flow {
 	uint32_t listener;
 	uint32_t ifindex;
 	struct in6_addr peer, local;
+	uint8_t ttl, tos;
+	bool df;
+	uint32_t segment;
+	struct inlet inlet;
+	bool has_port;
 	bool inbound, stream;
 	uint8_t asked, answered;
 };
@@ -50,6 +60,13 @@ struct udp_origin {
 	uint16_t port;
 	uint32_t ifindex;
 };
+
+/* udp_flow_fd() - The socket that a flow sends by */
+static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
+{
+	return uf->listener == UDP_NO_LISTENER ?
+		uf->f.fd : u->fwd->listeners[uf->listener].fd;
+}
 
 /* flow.c: how flows begin and end */
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
@@ -68,8 +85,9 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf);
 uint32_t udp_port_listener(struct udp *u, const struct flow_key *key);
 
 /* send.c: to the host's sockets */
-int udp_send(const struct udp *u, const struct udp_flow *uf,
-	     const struct pkt *run, unsigned int n);
+bool udp_can_segment(void);
+int udp_send(const struct udp *u, struct udp_flow *uf, const struct pkt *run,
+	     unsigned int n);
 
 /* receive.c: from the host's sockets, and on to the guest */
 struct udp_batch *udp_batch_new(void);
