@@ -6,10 +6,13 @@ import struct
 import time
 
 from lib import packet
-from lib.case import Failure, Skip, both, main, test
+from lib.case import Failure, Skip, both, main, only4, test
 from lib.guest import fresh_port
-from lib.netns import DEAD, GATEWAY, PEER, PEER2, UNREACHABLE, sysctl
+from lib.netns import (DEAD, GATEWAY, HOST, PEER, PEER2, UNREACHABLE,
+                       sysctl)
 from lib.packet import ICMP, ICMPV6
+
+HLEN = {4: 20, 6: 40}
 
 
 def is_reply(v, src=None, ident=None):
@@ -19,8 +22,8 @@ def is_reply(v, src=None, ident=None):
                       (ident is None or p.icmp.ident == ident))
 
 
-def ping(g, v, dst, ident, seq, data=b"payload"):
-    g.send_echo(dst, ident, seq, data)
+def ping(g, v, dst, ident, seq, data=b"payload", **kw):
+    g.send_echo(dst, ident, seq, data, **kw)
     p = g.expect(is_reply(v, dst, ident), f"echo reply {seq} from {dst}")
     if p.icmp.seq != seq or p.icmp.data != data:
         raise Failure(f"other reply: {p} {p.icmp.data!r}")
@@ -38,9 +41,18 @@ def identifier_sequence_and_payload_come_back(w, v):
 
 @test("I1", both)
 def every_size(w, v):
+    """As long as the way takes"""
     g = w.guest()
-    for n in (0, 1, 7, 56, 1400, 1473, 9000, 40000):
+    for n in (0, 1, 7, 56, 1400, 1500 - HLEN[v] - 8):
         ping(g, v, PEER[v], 77, n & 0xffff, os.urandom(n))
+
+
+@test("I1", only4)
+def longer_than_the_way_takes_without_df(w, v):
+    """The host's kernel fragments, and the peer's puts together."""
+    g = w.guest()
+    for n in (1473, 9000, 40000):
+        ping(g, v, PEER[v], 77, n & 0xffff, os.urandom(n), frag=0)
 
 
 @test("I1", both)
@@ -124,16 +136,161 @@ def sniffer(v):
     return s
 
 
-def asked_identifier(s, v):
-    """The identifier of the first echo request on the veth."""
+def asked(s, v):
+    """The first echo request on the veth, from its IP header on."""
     s.settimeout(3)
     while True:
         b = s.recv(65536)
-        at = 20 if v == 4 else 40
         kind = 8 if v == 4 else 128
         proto = b[9] if v == 4 else b[6]
-        if proto in (ICMP, ICMPV6) and b[at] == kind:
-            return int.from_bytes(b[at + 4:at + 6], "big")
+        if proto in (ICMP, ICMPV6) and b[HLEN[v]] == kind:
+            return b
+
+
+def asked_identifier(s, v):
+    """The identifier of the first echo request on the veth."""
+    at = HLEN[v]
+    return int.from_bytes(asked(s, v)[at + 4:at + 6], "big")
+
+
+def router_says(w, v, kind, code, rest, about):
+    """A router at PEER2 sends an error about a packet of the host's."""
+    raw = w.keep(w.net.socket(v, socket.SOCK_RAW, proto=ICMP if v == 4
+                              else ICMPV6))
+    raw.bind((PEER2[v], 0))
+    raw.sendto(packet.icmp(PEER2[v], HOST[v], kind, code,
+                           struct.pack("!I", rest) + about), (HOST[v], 0))
+
+
+# Errors: type, code, second word; what a router may say of a request.
+ERRORS = {
+    4: ((3, 0, 0), (3, 1, 0), (3, 4, 1400), (3, 4, 0), (3, 9, 0), (3, 13, 0),
+        (11, 0, 0), (12, 0, 9 << 24)),
+    6: ((1, 0, 0), (1, 1, 0), (1, 3, 0), (1, 5, 0), (2, 0, 1400), (3, 0, 0),
+        (4, 1, 40)),
+}
+
+
+@test("I1", both)
+def errors_come_from_the_router_that_sent_them(w, v):
+    """With type, code, MTU and pointer; they quote the guest's request."""
+    g = w.guest()
+    s = w.keep(w.net.in_ns(w.net.outside, sniffer, v))
+    for n, (kind, code, rest) in enumerate(ERRORS[v]):
+        g.send_echo(DEAD[v], 0x4242, n, b"who is there?", tos=0xb8)
+        router_says(w, v, kind, code, rest, asked(s, v))
+        p = g.expect(g.is_icmp(kind, PEER2[v]), f"error {kind}, {code}")
+        if (p.icmp.code, p.icmp.body[:4]) != (code, struct.pack("!I", rest)):
+            raise Failure(f"other error: {p} {p.icmp.body[:4].hex()}")
+        q = p.icmp.data
+        quoted = packet.ip(g.addr[v], DEAD[v], ICMP if v == 4 else ICMPV6,
+                           packet.echo(g.addr[v], DEAD[v], 0x4242, n,
+                                       b"who is there?"), tos=0xb8)
+        if q[HLEN[v]:] != quoted[HLEN[v]:]:
+            raise Failure(f"it quotes {q.hex()}")
+        ttl = q[8 if v == 4 else 7]
+        if ttl != (1 if kind == (11 if v == 4 else 3) else 64):
+            raise Failure(f"it quotes a TTL of {ttl}")
+        # But for identification, TTL and sum of the header: the same.
+        if v == 4 and (q[:4] + q[6:8] + q[9:10] + q[12:20] !=
+                       quoted[:4] + quoted[6:8] + quoted[9:10] +
+                       quoted[12:20] or packet.fold(q[:20]) != 0xffff):
+            raise Failure(f"it quotes the header {q[:20].hex()}")
+        if v == 6 and q[:7] + q[8:40] != quoted[:7] + quoted[8:40]:
+            raise Failure(f"it quotes the header {q[:40].hex()}")
+
+
+@test("I1", both)
+def no_error_is_longer_than_may_be(w, v):
+    """576 bytes (RFC 1812 4.3.2.3), 1280 bytes (RFC 4443 2.4 (c))"""
+    g = w.guest()
+    s = w.keep(w.net.in_ns(w.net.outside, sniffer, v))
+    g.send_echo(DEAD[v], 3, 1, bytes(1300))
+    router_says(w, v, 11 if v == 4 else 3, 0, 0, asked(s, v)[:1232])
+    p = g.expect(g.is_icmp(11 if v == 4 else 3, PEER2[v]), "error")
+    if len(p.l4) + HLEN[v] != (576 if v == 4 else 1280):
+        raise Failure(f"{len(p.l4) + HLEN[v]} bytes")
+
+
+@test("I1", both)
+def errors_about_what_was_not_asked_stay_outside(w, v):
+    """Another host, another identifier, no echo request at all."""
+    g = w.guest()
+    s = w.keep(w.net.in_ns(w.net.outside, sniffer, v))
+    g.send_echo(DEAD[v], 0x4242, 1, b"who is there?")
+    about = asked(s, v)
+    at, kind = HLEN[v], 11 if v == 4 else 3
+    other = bytearray(about)
+    other[at - 1] ^= 0x40
+    router_says(w, v, kind, 0, 0, bytes(other))
+    other = bytearray(about)
+    other[at + 4] ^= 0x40
+    router_says(w, v, kind, 0, 0, bytes(other))
+    other = bytearray(about)
+    other[at] = 0 if v == 4 else 129
+    router_says(w, v, kind, 0, 0, bytes(other))
+    router_says(w, v, kind, 0, 0, about[:at + 4])
+    g.silence(g.is_icmp(kind), "an error about what was not asked", 0.5)
+    router_says(w, v, kind, 0, 0, about)
+    g.expect(g.is_icmp(kind, PEER2[v]), "an error about what was")
+
+
+@test("I1", both)
+def errors_do_not_cost_the_next_request(w, v):
+    """The kernel's pending error is another request's."""
+    g = w.guest()
+    s = w.keep(w.net.in_ns(w.net.outside, sniffer, v))
+    g.send_echo(DEAD[v], 0x4242, 0, b"who is there?")
+    about = asked(s, v)
+    for seq in range(1, 20):
+        router_says(w, v, 3 if v == 4 else 1, 1, 0, about)
+        ping(g, v, PEER[v], 0x4242, seq)
+
+
+@test("I1", both)
+def ttl_tos_and_df_go_out(w, v):
+    g = w.guest()
+    s = w.keep(w.net.in_ns(w.net.outside, sniffer, v))
+    for ttl, tos, df in ((1, 0, True), (64, 0xb8, False), (255, 0x03, True),
+                         (2, 0xff, False)):
+        kw = {"frag": 0x4000 if df else 0} if v == 4 else {}
+        g.send_echo(DEAD[v], 8, ttl, b"look at my header", ttl=ttl, tos=tos,
+                    **kw)
+        b = asked(s, v)
+        if v == 4:
+            seen = b[8], b[1], bool(b[6] & 0x40)
+        else:
+            seen = b[7], int.from_bytes(b[:2], "big") >> 4 & 0xff, df
+        if seen != (ttl, tos, df):
+            raise Failure(f"TTL, TOS, DF are {seen}, not {ttl, tos, df}")
+
+
+@test("I1", both)
+def ttl_and_tos_come_back(w, v):
+    """Linux replies with the request's TOS, and a TTL of its own."""
+    g = w.guest()
+    for tos in (0, 0xb8, 0x01, 0):
+        g.send_echo(PEER[v], 9, tos, b"x", tos=tos)
+        p = g.expect(is_reply(v, PEER[v], 9), "echo reply")
+        if (p.ttl, p.tos) != (64, tos):
+            raise Failure(f"TTL {p.ttl}, TOS {p.tos}, not 64, {tos}")
+
+
+@test("I1", both)
+def too_long_for_the_hosts_interface(w, v):
+    """What must not be fragmented: its MTU, and the guest's request"""
+    g = w.guest()
+    kw = {"frag": 0x4000} if v == 4 else {}
+    g.send_echo(PEER[v], 10, 1, bytes(2000), **kw)
+    p = g.expect(g.is_icmp(3 if v == 4 else 2), "too big")
+    if (p.icmp.code, p.icmp.body[:4]) != (4 if v == 4 else 0,
+                                          struct.pack("!I", 1500)):
+        raise Failure(f"other error: {p} {p.icmp.body[:4].hex()}")
+    q = p.icmp.data
+    if q[HLEN[v] + 4:HLEN[v] + 8] != b"\0\x0a\0\x01":
+        raise Failure(f"it quotes {q.hex()}")
+    g.silence(g.is_icmp(3 if v == 4 else 2), "it is said twice", 0.2)
+    ping(g, v, PEER[v], 10, 2)
 
 
 @test("I1", both)

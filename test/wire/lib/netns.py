@@ -121,6 +121,8 @@ class Topology:
         run("ip link set v1 up")
         run(f"ip addr add {GATEWAY[6]}/64 dev v1 nodad")
         run(f"ip route add 2001:db8:1::/64 dev v1")
+        # Linux says "no route" even if it is no router.
+        run(f"ip route add blackhole {DEAD[6]}")
         for f in (4, 6):
             self.add_peer(PEER[f])
             self.add_peer(PEER2[f])
