@@ -194,14 +194,6 @@ static void failed(struct tcp *t, struct tcp_flow *f, int error, uint64_t now)
 	execute(t, f, now);
 }
 
-/* connected() - The socket is: tell the guest, and how much it may send */
-static void connected(struct tcp *t, struct tcp_flow *f, uint64_t now)
-{
-	conn_connected(&f->conn, now);
-	f->readable = true;
-	execute(t, f, now);
-}
-
 static struct tcp_flow *new_flow(struct tcp *t, const struct flow_key *key)
 {
 	struct tcp_flow *f = (struct tcp_flow *)flow_insert(t->flows, key);
@@ -421,6 +413,47 @@ void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
 }
 
 /**
+ * connect_event() - Something happened to a socket that connects
+ * @t:		TCP
+ * @f:		flow
+ * @events:	of epoll
+ * @now:	ms
+ */
+static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
+			  uint64_t now)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (events & EPOLLERR)
+		getsockopt(f->flow.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (error) {
+		failed(t, f, error, now);
+	} else if (events & EPOLLOUT) {
+		conn_connected(&f->conn, now);
+		execute(t, f, now);
+	}
+}
+
+/* note_events() - What epoll says only once (EPOLLET) */
+static void note_events(struct tcp_flow *f, uint32_t events)
+{
+	int on = 1;
+
+	if (events & EPOLLPRI)		/* urgent data is data (T12) */
+		setsockopt(f->flow.fd, SOL_SOCKET, SO_OOBINLINE, &on,
+			   sizeof(on));
+	if (events & (EPOLLERR | EPOLLPRI))
+		f->read_on = true;
+	if (events & EPOLLERR)
+		f->failed = true;
+	else if (events & EPOLLRDHUP)
+		f->fin = true;
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLPRI))
+		f->readable = true;
+}
+
+/**
  * tcp_event() - Something happened to a flow's socket
  * @t:		TCP
  * @flow:	flow
@@ -430,29 +463,15 @@ void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
 void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 {
 	struct tcp_flow *f = (struct tcp_flow *)flow;
-	socklen_t len = sizeof(int);
-	int error = 0, on = 1;
 
 	if (f->conn.phase == TCP_CONNECTING) {
-		if (events & EPOLLERR)
-			getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-		if (error)
-			failed(t, f, error, now);
-		else if (events & EPOLLOUT)
-			connected(t, f, now);
+		if (!(events & EPOLLERR))
+			note_events(f, events);
+		connect_event(t, f, events, now);
 		return;
 	}
 
-	if (events & EPOLLPRI)		/* urgent data is data (T12) */
-		setsockopt(flow->fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
-	if (events & (EPOLLRDHUP | EPOLLERR | EPOLLPRI))
-		f->read_on = true;
-	if (events & EPOLLERR)
-		f->failed = true;
-	else if (events & EPOLLRDHUP)
-		f->fin = true;
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLPRI))
-		f->readable = true;
+	note_events(f, events);
 	if (events & EPOLLOUT && f->want_out && !f->failed)
 		tcp_sock_writable(t, f, now);
 	if (f->readable && f->conn.phase == TCP_OPEN)
@@ -514,7 +533,6 @@ static void accepted(struct tcp *t, const struct listener *l, int fd,
 	}
 	f->flow.fd = fd;
 	f->nodelay = true;		/* from the listener */
-	f->readable = true;
 	conn_accepted(&f->conn, isn(t, &key, now), tcp_mss(t, &key.guest), now);
 	if (flow_watch(t->flows, &f->flow, TCP_EVENTS))
 		conn_abort(&f->conn);

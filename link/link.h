@@ -145,6 +145,12 @@ static inline void link_cancel(struct link *l)
 	l->nreserved = 0;
 }
 
+/* link_pending() - Bytes committed since the last flush */
+static inline size_t link_pending(const struct link *l)
+{
+	return l->nout ? (size_t)(l->room - (uint8_t *)l->out[0].iov_base) : 0;
+}
+
 /* link_up() - Whether a guest is there */
 static inline bool link_up(const struct link *l)
 {

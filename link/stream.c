@@ -25,8 +25,9 @@
 #define SOCKET_NAME	"/tmp/passt_%u.socket"
 #define SOCKET_MAX	64
 
-/* More in flight than qemu reads at once gains nothing; the kernel clips. */
-#define SOCKET_BUFFER	(4 * 1024 * 1024)
+/* The kernel counts twice that. More gains nothing, and whatever waits in it
+ * delays what comes after (doc/performance.md). */
+#define SOCKET_BUFFER	(256 * 1024)
 
 _Static_assert(STREAM_IN >= STREAM_PREFIX + LINK_FRAME_MAX,
 	       "the longest frame fits");

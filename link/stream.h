@@ -14,8 +14,8 @@
 #define STREAM_PREFIX	4
 
 /* Received at once, and held for a guest that does not read. */
-#define STREAM_IN	(256 * 1024)
-#define STREAM_OUT	(256 * 1024)
+#define STREAM_IN	(1024 * 1024)
+#define STREAM_OUT	(1024 * 1024)
 
 /**
  * struct stream - A stream link

@@ -18,8 +18,11 @@
 #define TCP_EVENTS \
 	(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 
-/* Bytes that a flow may send before it is another's turn. */
-#define TCP_QUANTUM	(256 * 1024)
+/* Bytes that a flow may send in a turn: as much as the link takes at once, or,
+ * while others use the link, what all may send between two flushes: it waits
+ * in front of what comes after it. */
+#define TCP_QUANTUM	(1024 * 1024)
+#define TCP_QUANTUM_SHARED (128 * 1024)
 
 /* How long a flow counts as sending, ms. */
 #define TCP_SHARED	1000
@@ -37,9 +40,9 @@
  * @hold:	bytes of the guest that can't go to the socket yet: those that
  *		conn.rcv_queued counts, and those in conn.ahead
  * @readable:	the socket may have more data, or EOF
- * @read_on:	a short read does not mean that the socket is empty: FIN, an
- *		error or urgent data comes after it
- * @fin:	what comes at the end is the peer's FIN
+ * @read_on:	a short read does not mean that the socket is empty: an error
+ *		or urgent data comes after it
+ * @fin:	the peer's FIN came: what comes at the end, else, is that
  * @peek_on:	SO_PEEK_OFF is set; it follows conn.snd_nxt
  * @peek_moved:	but not now
  * @want_out:	EPOLLOUT will come
@@ -56,6 +59,12 @@ struct tcp_flow {
 	bool readable, read_on, peek_on, peek_moved, want_out, failed;
 	bool fin, sent, nodelay;
 };
+
+/* tcp_shared() - Whether several flows have sent lately */
+static inline bool tcp_shared(const struct tcp *t, uint64_t now)
+{
+	return now - t->shared_at < TCP_SHARED;
+}
 
 /* socket.c */
 void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now);

@@ -215,9 +215,10 @@ static void commit(struct tcp *t, struct burst *b, unsigned int i, size_t len)
  * @b:		burst
  * @seq:	of the first byte
  * @len:	bytes read; the last segment of them pushes
+ * @fin:	FIN follows them, and goes with the last
  */
 static void commit_all(struct tcp *t, struct tcp_flow *f, struct burst *b,
-		       uint32_t seq, uint32_t len)
+		       uint32_t seq, uint32_t len, bool fin)
 {
 	struct tap_ip ip;
 	unsigned int i;
@@ -229,7 +230,7 @@ static void commit_all(struct tcp *t, struct tcp_flow *f, struct burst *b,
 	for (i = 0; len; i++, len -= (uint32_t)n) {
 		n = MIN(len, b->data[i].iov_len);
 		if (n == len)
-			b->hdr.flags |= SEG_PSH;
+			b->hdr.flags |= SEG_PSH | (fin ? SEG_FIN : 0);
 		commit(t, b, i, n);
 	}
 	link_cancel(t->tap->link);
@@ -250,7 +251,7 @@ static bool send_hole(struct tcp *t, struct tcp_flow *f,
 		return false;
 	n = tcp_sock_peek_at(t, f, hole->start, b.data);
 	if (n > 0)
-		commit_all(t, f, &b, hole->start, (uint32_t)n);
+		commit_all(t, f, &b, hole->start, (uint32_t)n, false);
 	else
 		link_cancel(t->tap->link);
 	return true;
@@ -278,6 +279,39 @@ static bool retransmit(struct tcp *t, struct tcp_flow *f)
 }
 
 /**
+ * sent() - A burst was read and goes to the guest
+ * @t:		TCP
+ * @f:		flow
+ * @b:		burst
+ * @len:	bytes read
+ * @room:	bytes there was room for
+ * @now:	ms
+ *
+ * Less than that was all the socket had. If the peer's FIN has come, it comes
+ * next, and where the window has room for it, it goes with the data.
+ */
+static void sent(struct tcp *t, struct tcp_flow *f, struct burst *b,
+		 uint32_t len, uint32_t room, uint64_t now)
+{
+	struct tcp_conn *c = &f->conn;
+	bool all = len < room && !f->read_on, fin;
+	uint32_t end = c->snd_nxt + len;
+
+	fin = c->eof ? end == c->fin_seq : all && f->fin;
+	if (fin && end - c->snd_una >= c->snd_wnd)
+		fin = false;
+
+	commit_all(t, f, b, c->snd_nxt, len, fin);
+	conn_sent(c, len, now);
+	if (all && f->fin)
+		conn_eof(c);
+	else if (all)
+		f->readable = false;
+	if (fin)
+		conn_fin_sent(c, now);
+}
+
+/**
  * burst() - Read from the socket into segments for the guest
  * @t:		TCP
  * @f:		flow
@@ -300,10 +334,7 @@ static ssize_t burst(struct tcp *t, struct tcp_flow *f, uint32_t len,
 
 	n = tcp_sock_peek(t, f, b.data, b.n);
 	if (n > 0) {
-		commit_all(t, f, &b, f->conn.snd_nxt, (uint32_t)n);
-		conn_sent(&f->conn, (uint32_t)n, now);
-		if ((uint32_t)n < room && !f->read_on)
-			f->readable = false;
+		sent(t, f, &b, (uint32_t)n, room, now);
 		return n;
 	}
 
@@ -334,6 +365,26 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 }
 
 /**
+ * quantum() - How much a flow may send in its turn
+ * @t:		TCP
+ * @mss:	of the flow
+ * @now:	ms
+ *
+ * Return: bytes, a number of whole segments; 0: others were first, and the
+ *	   link is to be flushed
+ */
+static uint32_t quantum(const struct tcp *t, uint32_t mss, uint64_t now)
+{
+	size_t pending = link_pending(t->tap->link);
+
+	if (!tcp_shared(t, now))
+		return MAX(TCP_QUANTUM / mss, 1) * mss;
+	if (pending >= TCP_QUANTUM_SHARED)
+		return 0;
+	return MAX((TCP_QUANTUM_SHARED - (uint32_t)pending) / mss, 1) * mss;
+}
+
+/**
  * tcp_out_data() - Send what the socket has and the guest's window takes
  * @t:		TCP
  * @f:		flow
@@ -345,7 +396,7 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 bool tcp_out_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
-	uint32_t budget = MAX(TCP_QUANTUM / c->mss, 1) * c->mss, usable;
+	uint32_t budget = quantum(t, c->mss, now), usable;
 	ssize_t n;
 
 	if (!retransmit(t, f))

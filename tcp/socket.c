@@ -62,8 +62,8 @@ static uint32_t send_room(int fd, uint32_t *size)
  */
 void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
-	bool shared = now - t->shared_at < TCP_SHARED;
-	uint32_t limit = shared ? TCP_WND_SHARED : TCP_WND_OURS, size = 0;
+	uint32_t limit = tcp_shared(t, now) ? TCP_WND_SHARED : TCP_WND_OURS;
+	uint32_t size = 0;
 
 	if (f->room < limit || f->conn.rcv_queued)
 		f->room = send_room(f->flow.fd, &size);
@@ -294,7 +294,8 @@ void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
  * tcp_sock_discard() - The guest has it: remove it from the socket (T7)
  * @f:		flow
  *
- * MSG_TRUNC on a TCP socket throws away instead of copying (tcp(7)).
+ * MSG_TRUNC on a TCP socket throws away instead of copying (tcp(7)). At once:
+ * a few bytes left can hold a buffer of 64 KiB, and keep the window shut.
  */
 void tcp_sock_discard(struct tcp_flow *f)
 {
