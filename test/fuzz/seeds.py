@@ -164,13 +164,47 @@ def frames():
     yield "mld", ethernet(0x86dd, ip6(0, icmp6(
         143, b"\0\0\0\1\4\0\0\0" + pton6(solicited), LL6, "ff02::16"), LL6,
         "ff02::16", 1, b"\x3a\0\5\2\0\0\1\0"), bytes.fromhex("333300000016"))
+    yield "udp6-atomic", ethernet(0x86dd, ip6(
+        44, udp(A6, B6, b"hello"), ext=b"\x11\0\0\0\0\0\0\7"))
+    yield "ns-atomic", ethernet(0x86dd, ip6(44, icmp6(
+        135, bytes(4) + pton6("fe80::1"), LL6, solicited), LL6, solicited,
+        255, b"\x3a\0\0\0\0\0\0\7"))
     yield "vlan", ethernet(0x8100, b"\0\1\x08\0" + ip4(6, tcp(A4, B4, 2)))
     yield "short", GUEST
 
 
+def fragments4(segment):
+    """Of 16 bytes each."""
+    for off in range(0, len(segment), 16):
+        part = segment[off:off + 16]
+        more = 0x2000 if off + 16 < len(segment) else 0
+        yield ethernet(0x0800, ip4(17, part, frag=more | off // 8))
+
+
+def fragments6(segment):
+    for off in range(0, len(segment), 16):
+        part = segment[off:off + 16]
+        yield ethernet(0x86dd, ip6(44, part, ext=struct.pack(
+            "!BBHI", 17, 0, off | (off + 16 < len(segment)), 7)))
+
+
+def sequences():
+    """What test/fuzz/fragments.c reads: frames, and fragments for a model."""
+    for name, parts in (
+            ("v4", fragments4(udp(A4, B4, bytes(range(50))))),
+            ("v6", fragments6(udp(A6, B6, bytes(range(50)))))):
+        parts = [struct.pack("!H", len(p)) + p for p in parts]
+        yield f"sequence-{name}", b"\1" + b"".join(parts)
+        yield f"sequence-{name}-back", b"\1" + b"".join(parts[::-1])
+        yield f"sequence-{name}-twice", b"\1" + b"".join(parts[:2] * 2)
+    yield "model", b"\0" + b"".join(
+        bytes((kind | key << 1, unit, 0, 0, 0))
+        for key in range(4) for kind, unit in ((32, 0), (32, 1), (0, 2)))
+
+
 def main(path):
     os.makedirs(path, exist_ok=True)
-    for name, frame in frames():
+    for name, frame in [*frames(), *sequences()]:
         with open(os.path.join(path, name), "wb") as f:
             f.write(frame)
 

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * fragments.c - libFuzzer target: whatever fragments a guest sends, in
+ * whatever order, they make the datagram that a slow and simple model makes of
+ * them, or none; and never more memory is taken than is allowed.
+ *
+ * An input whose first byte is even is a list of fragments for the table and
+ * for the model, OP_LEN bytes each. Else it is a list of frames, each after
+ * its length in 2 bytes, which come one by one through tap_input().
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "checksum.h"
+#include "link/memory.h"
+#include "tap.h"
+#include "test/fuzz/mutate.h"
+
+#define KEYS		8	/* datagrams, few enough to fit in memory */
+#define OPS		64	/* fragments of an input, for speed */
+#define OP_LEN		5
+#define HDR_LEN(key)	((key) & 1 ? 14 + 40 + ((key) & 2) * 4 : 14 + 20)
+#define MUST(cond)							\
+	do {								\
+		if (!(cond))						\
+			abort();					\
+	} while (0)
+
+/**
+ * struct op - One fragment for the model
+ * @key:	datagram, odd: IPv6
+ * @off, @len, @more: its place
+ * @variant:	which of two contents
+ */
+struct op {
+	unsigned int key;
+	uint32_t off, len;
+	bool more, variant;
+};
+
+/**
+ * struct model - What came of one datagram
+ * @op, @n:	fragments
+ * @since:	ms: when the first came
+ * @used:	something came
+ * @dead:	they contradict each other
+ */
+struct model {
+	struct op op[OPS];
+	unsigned int n;
+	uint64_t since;
+	bool used, dead;
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* content() - One byte of a datagram */
+static uint8_t content(const struct op *op, uint32_t at)
+{
+	return (uint8_t)(at * 31 + op->key + op->variant * 128);
+}
+
+static void read_op(const uint8_t *p, struct op *op)
+{
+	op->key = p[0] >> 1 & 7;
+	op->variant = p[0] >> 4 & 1;
+	op->more = p[0] >> 5 & 1;
+	if (p[0] >> 6 & 1) {		/* anywhere */
+		op->off = (p[1] << 8 | p[2]) / 8 * 8U;
+		op->len = (p[3] << 8 | p[4]) / 8 * 8U + 8;
+		if (p[0] >> 7)		/* mostly small, for speed */
+			op->len = op->len % 1024 + 8;
+	} else {			/* where it will meet others */
+		op->off = p[1] % 16 * 8U;
+		op->len = p[2] % 16 * 8U + 8;
+	}
+	if (!op->more)
+		op->len -= p[3] % 8;
+}
+
+/* ends() - Where the datagram ends, as a fragment has it; 0: it does not say */
+static uint32_t ends(const struct op *op)
+{
+	return op->more ? 0 : op->off + op->len;
+}
+
+static bool identical(const struct op *a, const struct op *b)
+{
+	return a->off == b->off && a->len == b->len && a->more == b->more &&
+	       a->variant == b->variant;
+}
+
+/* at_odds() - Whether two fragments can't be of one datagram */
+static bool at_odds(const struct op *a, const struct op *b)
+{
+	uint32_t enda = a->off + a->len, endb = b->off + b->len;
+
+	if (a->off < endb && b->off < enda)
+		return true;
+	return (ends(a) && endb > ends(a)) || (ends(b) && enda > ends(b));
+}
+
+/**
+ * model_input() - One more fragment
+ * @m:		its datagram
+ * @op:		fragment
+ *
+ * Return: length of the whole, 0: it is none
+ */
+static uint32_t model_input(struct model *m, const struct op *op)
+{
+	uint32_t have = 0, end = 0;
+	unsigned int i;
+
+	for (i = 0; i < m->n; i++) {
+		if (identical(&m->op[i], op))
+			return 0;
+		m->dead = m->dead || at_odds(&m->op[i], op);
+	}
+	m->dead = m->dead || op->off + op->len > 65535;
+	if (m->dead)
+		return 0;
+
+	m->op[m->n++] = *op;
+	for (i = 0; i < m->n; i++) {
+		have += m->op[i].len;
+		end = MAX(end, ends(&m->op[i]));
+	}
+	return have == end ? end : 0;
+}
+
+/* check_whole() - What came out is what went in */
+static void check_whole(const struct model *m, const struct frame *f,
+			uint32_t len)
+{
+	const struct op *op = m->op;
+	const uint8_t *p = f->iov->iov_base;
+	unsigned int i, hdrlen = HDR_LEN(op->key);
+	uint32_t at;
+
+	MUST(f->iovcnt == 1 && f->len == hdrlen + len &&
+	     f->iov->iov_len == f->len);
+	for (i = 0; i < m->n; i++) {
+		op = &m->op[i];
+		for (at = op->off; at < op->off + op->len; at++)
+			MUST(p[hdrlen + at] == content(op, at));
+	}
+	if (op->key & 1)
+		MUST(get_be16(p + 18) == hdrlen - 54 + len);
+	else
+		MUST(get_be16(p + 16) == 20 + len && !csum_ip4(p + 14, 20));
+}
+
+/* hand_over() - A fragment to the table; what comes of it */
+static struct frame *hand_over(struct reassembly *r, const struct op *op,
+			       uint64_t now)
+{
+	static const uint8_t hdr[14 + 40 + 8] = { [14] = 0x45 };
+	static uint8_t data[65536 + 8];
+	struct iovec iov[2];
+	struct frame f = { .iov = iov, .iovcnt = 2, .len = op->len };
+	struct fragment frag = {
+		.id = op->key, .off = op->off, .len = op->len,
+		.more = op->more, .hdr = hdr,
+		.hdrlen = (uint16_t)HDR_LEN(op->key),
+		.next_at = op->key & 1 ? 20 : 0,
+		.broken = op->off + op->len > 65535,
+	};
+	uint32_t i;
+
+	for (i = 0; i < op->len; i++)
+		data[i] = content(op, op->off + i);
+	iov[0] = (struct iovec){ data, op->len / 3 };
+	iov[1] = (struct iovec){ data + op->len / 3, op->len - op->len / 3 };
+	return reassemble(r, &frag, &f, now);
+}
+
+static void check_bounds(const struct reassembly *r)
+{
+	MUST(r->n <= FRAG_DATAGRAMS);
+	MUST(r->bytes <= FRAG_BYTES);
+}
+
+/* against_model() - The table and the model have to agree */
+static void against_model(const uint8_t *data, size_t size)
+{
+	static struct model models[KEYS];
+	static struct reassembly r;
+	struct model *m;
+	struct frame *f;
+	unsigned int left = OPS;
+	uint64_t now = 1;
+	uint32_t len;
+	struct op op;
+
+	memset(models, 0, sizeof(models));
+	memset(&r, 0, sizeof(r));
+	for (; size >= OP_LEN && left--; data += OP_LEN, size -= OP_LEN) {
+		read_op(data, &op);
+		now += data[0] & 1 ? 4000 : 1;
+		m = &models[op.key];
+		if (m->used && now - m->since >= FRAG_TIMEOUT_MS)
+			memset(m, 0, sizeof(*m));
+		if (!m->used)
+			m->since = now;
+		m->used = true;
+
+		len = model_input(m, &op);
+		reassembly_expire(&r, now);
+		f = hand_over(&r, &op, now);
+		check_bounds(&r);
+		if (HDR_LEN(op.key) - (op.key & 1 ? 54 : 14) + len > 65535) {
+			m->dead = true;
+			len = 0;
+		}
+		MUST(!len == !f);
+		if (f) {
+			check_whole(m, f, len);
+			memset(m, 0, sizeof(*m));
+		}
+		reassembly_release(&r);
+	}
+	MUST(!r.count[FRAG_NO_ROOM]);
+	reassembly_free(&r);
+	MUST(!r.bytes && !r.n);
+}
+
+/* as_frames() - What a guest sends is dropped or good, and within bounds */
+static void as_frames(const uint8_t *data, size_t size)
+{
+	static const uint8_t mac[MAC_LEN];
+	static uint8_t buf[LINK_FRAME_MAX + 1];
+	static struct memory m;
+	static struct tap tap;
+	uint8_t *frame;
+	size_t len;
+
+	MUST(!memory_open(&m, 64));
+	tap_init(&tap, &m.link, mac);
+	while (size > 2) {
+		len = MIN(get_be16(data), size - 2);
+		frame = malloc(len ? len : 1);
+		memcpy(frame, data + 2, len);
+		fix_ip4(frame, len);
+		memory_put(&m, frame, len);
+		MUST(tap_input(&tap, 1) == 1);
+		check_bounds(&tap.fragments);
+		if (tap.npkt)
+			MUST(pkt_copy(tap.pkt, buf, sizeof(buf)) ==
+			     MIN(tap.pkt->len, sizeof(buf)));
+		tap_release(&tap);
+		free(frame);
+		data += 2 + len;
+		size -= 2 + len;
+	}
+	tap_guest_gone(&tap);
+	MUST(!tap.fragments.bytes);
+	link_close(&m.link);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static bool started;
+
+	if (!started)
+		csum_init();
+	started = true;
+	if (!size)
+		return 0;
+	if (*data & 1)
+		as_frames(data + 1, size - 1);
+	else
+		against_model(data + 1, size - 1);
+	return 0;
+}
