@@ -23,7 +23,7 @@
  * @fd:		socket, -1: it could not be opened
  * @unicast:	@fd has the port on every address, so that answers to the host
  *		itself come in by it; else another program has
- * @asker, @asked: address of the guest that last sent from @port by @fd, and
+ * @user, @used: address of the guest that last sent from @port by @fd, and
  *		when, ms; none: nobody
  */
 struct udp_group {
@@ -33,8 +33,8 @@ struct udp_group {
 	uint32_t ifindex;
 	int fd;
 	bool unicast;
-	struct in6_addr asker;
-	uint64_t asked;
+	struct in6_addr user;
+	uint64_t used;
 };
 
 /* RFC 6762 17: 9,000 bytes with all headers; RFC 4795 2.1: 9,194. */

@@ -6,10 +6,10 @@
  * sockets.
  *
  * What the guest sends from the port of a service leaves by the group's own
- * socket, from the same port; its unicast answers as well. A query from any
- * other port is a flow, with a socket that is not connected: whoever answers
- * is heard for as long as a one-shot flow lives. The rates are those of a few
- * hosts that look for each other: no batches here.
+ * socket, from the same port; its answers to one who asked as well. A query
+ * from any other port is a flow, with a socket that is not connected: whoever
+ * answers is heard for as long as a one-shot flow lives. The rates are those of
+ * a few hosts that look for each other: no batches here.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,9 +21,31 @@
 #include "udp/group.h"
 #include "udp/multicast.h"
 
-/* struct udp_multicast - What is relayed */
+/* Hosts to be answered, of all services: some pages of a busy network. */
+#define ASKERS		64
+
+/**
+ * struct asker - A host that sent to a group
+ * @addr, @port: who, port in host order
+ * @service:	port of the group, 0: nobody
+ * @at:		when, ms
+ */
+struct asker {
+	struct in6_addr addr;
+	uint16_t port, service;
+	uint64_t at;
+};
+
+/**
+ * struct udp_multicast - What is relayed
+ * @group:	the groups
+ * @asker:	who sent to them, the guest to answer
+ * @next:	the one of them to be forgotten next
+ */
 struct udp_multicast {
 	struct udp_group group[UDP_GROUPS];
+	struct asker asker[ASKERS];
+	unsigned int next;
 };
 
 /* to_many() - Whether a destination is a group or limited broadcast */
@@ -59,6 +81,42 @@ static struct udp_group *find_port(const struct udp *u, bool v4, uint16_t port)
 		    addr_is_v4(&g->addr) == v4)
 			return g;
 	return NULL;
+}
+
+/**
+ * find_asker() - A host that has sent to a service's groups
+ * @mc:		what is relayed
+ * @addr, @port: who
+ * @service:	port of the group
+ *
+ * Return: it, or NULL; maybe long ago
+ */
+static struct asker *find_asker(struct udp_multicast *mc,
+				const struct in6_addr *addr, uint16_t port,
+				uint16_t service)
+{
+	struct asker *a;
+
+	for (a = mc->asker; a < mc->asker + ASKERS; a++)
+		if (a->service == service && a->port == port &&
+		    addr_eq(&a->addr, addr))
+			return a;
+	return NULL;
+}
+
+/* has_asked() - A host has sent to a service's groups: it may be answered */
+static void has_asked(struct udp_multicast *mc, const struct in6_addr *addr,
+		      uint16_t port, uint16_t service, uint64_t now)
+{
+	struct asker *a = find_asker(mc, addr, port, service);
+
+	if (!a) {
+		a = &mc->asker[mc->next];
+		mc->next = (mc->next + 1) % ASKERS;
+	}
+	*a = (struct asker){
+		.addr = *addr, .port = port, .service = service, .at = now,
+	};
 }
 
 /**
@@ -116,12 +174,12 @@ static struct udp_flow *query_flow(struct udp *u, const struct pkt *run,
 	return uf;
 }
 
-/* from_service() - Send from a service's port; its answers are expected */
+/* from_service() - Send from a service's port; what comes back is expected */
 static void from_service(struct udp *u, struct udp_group *g, uint32_t ifindex,
 			 const struct pkt *run, unsigned int n, uint64_t now)
 {
-	g->asker = run->src;
-	g->asked = now;
+	g->user = run->src;
+	g->used = now;
 	send_run(u, g->fd, ifindex, run, n);
 }
 
@@ -152,35 +210,35 @@ static void to_group(struct udp *u, struct udp_group *g, const struct pkt *run,
 }
 
 /**
- * to_one() - Answers from the guest, from the port of a service to one host
+ * to_one() - From the port of a service to a host that asked
  * @u:		UDP
  * @run:	packets with the same addresses and ports
  * @n:		how many
  * @now:	ms
  *
- * An answer from another port would not be heard (RFC 6762 6). What leads to
- * the host itself, or leaves by a forwarded port, is a flow like others.
+ * An answer from another port would not be heard (RFC 6762 6). If the port is
+ * forwarded, it leaves from there anyway.
  *
- * Return: false if they are a flow's
+ * Return: false if they are a flow's, as others
  */
 static bool to_one(struct udp *u, const struct pkt *run, unsigned int n,
 		   uint64_t now)
 {
 	bool v4 = addr_is_v4(&run->dst);
 	struct udp_group *g = find_port(u, v4, run->sport);
-	const struct fwd_map *m = &u->fwd->map;
+	const struct asker *a;
 	struct flow_key key = {
 		.guest = run->src, .remote = run->dst, .gport = run->sport,
 	};
-	struct in6_addr host;
 
-	if (!g || !fwd_out_port(m, &run->dst, run->dport, &host) ||
-	    !addr_eq(&host, &run->dst) ||
+	if (!g)
+		return false;
+	a = find_asker(u->multicast, &run->dst, run->dport, run->sport);
+	if (!a || now - a->at >= UDP_ONE_SHOT ||
 	    udp_port_listener(u, &key) != UDP_NO_LISTENER)
 		return false;
 
-	from_service(u, g, !v4 && addr_is_linklocal(&host) ? g->ifindex : 0,
-		     run, n, now);
+	from_service(u, g, g->ifindex, run, n, now);
 	return true;
 }
 
@@ -202,7 +260,7 @@ bool udp_multicast_input(struct udp *u, const struct pkt *run, unsigned int n,
 	if (!run->sport || !run->dport || !addr_is_unicast(&run->src))
 		return false;
 	if (!to_many(&run->dst))
-		return u->multicast && to_one(u, run, n, now);
+		return to_one(u, run, n, now);
 
 	g = find_group(u, &run->dst, run->dport);
 	if (g)
@@ -297,17 +355,19 @@ bool udp_multicast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
  * To the group, it is for all of it; to the host, it is for the guest if that
  * has asked from this port lately.
  */
-static void heard(struct udp *u, const struct udp_group *g, struct udp_arrival *a,
-		  uint64_t now)
+static void heard(struct udp *u, const struct udp_group *g,
+		  struct udp_arrival *a, uint64_t now)
 {
-	bool asked = !addr_is_none(&g->asker) && now - g->asked < UDP_ONE_SHOT;
+	bool asked = !addr_is_none(&g->user) && now - g->used < UDP_ONE_SHOT;
 
-	if (a->ifindex == g->ifindex && addr_eq(&a->dest, &g->addr))
+	if (a->ifindex == g->ifindex && addr_eq(&a->dest, &g->addr)) {
+		has_asked(u->multicast, &a->peer, a->port, g->port, now);
 		deliver(u, a, &g->addr, g->port);
-	else if (a->ifindex == g->ifindex && !to_many(&a->dest) && asked)
-		deliver(u, a, &g->asker, g->port);
-	else
+	} else if (a->ifindex == g->ifindex && !to_many(&a->dest) && asked) {
+		deliver(u, a, &g->user, g->port);
+	} else {
 		u->count[UDP_UNASKED]++;
+	}
 }
 
 /**
@@ -362,7 +422,7 @@ int udp_multicast_open(struct udp *u, uint32_t if4, uint32_t if6)
 	unsigned int i;
 	int rc;
 
-	u->multicast = malloc(sizeof(*u->multicast));
+	u->multicast = calloc(1, sizeof(*u->multicast));
 	if (!u->multicast)
 		return -ENOMEM;
 
@@ -386,10 +446,14 @@ int udp_multicast_open(struct udp *u, uint32_t if4, uint32_t if6)
  */
 void udp_multicast_forget(struct udp *u)
 {
+	struct udp_multicast *mc = u->multicast;
 	unsigned int i;
 
-	for (i = 0; u->multicast && i < UDP_GROUPS; i++)
-		u->multicast->group[i].asker = ADDR_NONE;
+	if (!mc)
+		return;
+	for (i = 0; i < UDP_GROUPS; i++)
+		mc->group[i].user = ADDR_NONE;
+	memset(mc->asker, 0, sizeof(mc->asker));
 }
 
 /**

@@ -11,6 +11,7 @@
 #define LIFE	128		/* flows in the table */
 #define GROUP	"224.0.0.251"
 #define PORT	5353
+#define NEIGHBOUR "198.18.0.1"	/* one more address on loopback (RFC 2544) */
 
 /* relay_open() - A stage with groups on loopback, IPv4 only: it has no route
  * for those of IPv6 */
@@ -67,6 +68,23 @@ static void says_alone(struct world *w, int peer, uint16_t port)
 {
 	memory_clear(&w->mem);
 	peer_says(peer, "127.0.0.1", port, "answer", 6);
+}
+
+/* neighbour_up() - Give loopback the neighbour's address */
+static bool neighbour_up(void)
+{
+	struct ifreq ifr = { .ifr_name = "lo:1" };
+	struct in6_addr a = addr(NEIGHBOUR);
+	union sockaddr_any sa;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool good;
+
+	sockaddr_set(&sa, &a, 0, 0);
+	ifr.ifr_addr = sa.sa;
+	good = fd >= 0 && !ioctl(fd, SIOCSIFADDR, &ifr);
+	if (fd >= 0)
+		close(fd);
+	return good;
 }
 
 static struct udp_flow *query_of(struct world *w, uint16_t gport)
@@ -168,6 +186,43 @@ static void story_flow(void)
 	close(ear);
 	close(peer);
 	close(other);
+	world_close(&w);
+}
+
+/* Given a neighbour that asks all, when the guest answers it alone, then the
+ * answer leaves from the service's port, for ten seconds; after that, and to
+ * others, it is a flow like any. */
+static void story_answer(void)
+{
+	struct ip_mreqn m = { .imr_ifindex = 1 };
+	uint16_t port = 0, from;
+	struct in6_addr who;
+	struct world w;
+	char buf[8];
+	int peer;
+
+	printf("# a neighbour asks\n");
+	relay_open(&w, 1);
+	peer = peer_open(NEIGHBOUR, &port);
+	setsockopt(peer, IPPROTO_IP, IP_MULTICAST_IF, &m, sizeof(m));
+	peer_says(peer, GROUP, PORT, "who?", 4);
+	events(&w, 1000);
+
+	sends(&w, PORT, NEIGHBOUR, port, "me", 2);
+	peer_hears(peer, buf, sizeof(buf), &who, &from);
+	check_eq("the answer is from the service's port", from, PORT);
+	check_eq("and no flow", w.flows.used, 0);
+	later(&w, UDP_ONE_SHOT - 1);
+	sends(&w, PORT, NEIGHBOUR, port, "me", 2);
+	check_eq("as it is just in time", w.flows.used, 0);
+	sends(&w, PORT, NEIGHBOUR, port + 1, "me", 2);
+	check_eq("another port has not asked", w.flows.used, 1);
+	sends(&w, 1900, NEIGHBOUR, port, "me", 2);
+	check_eq("nor for another service", w.flows.used, 2);
+	later(&w, 1);
+	sends(&w, PORT, NEIGHBOUR, port, "me", 2);
+	check_eq("ten seconds later it is a flow", w.flows.used, 3);
+	close(peer);
 	world_close(&w);
 }
 
@@ -319,6 +374,10 @@ int main(void)
 	}
 	story_window();
 	story_flow();
+	if (neighbour_up())
+		story_answer();
+	else
+		skip("neighbours are answered", "no second address allowed");
 	story_responder(true);
 	story_responder(false);
 	story_forwarded();

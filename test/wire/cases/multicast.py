@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 
-from lib import packet
+from lib import netns, packet
 from lib.case import Failure, both, main, test
 from lib.guest import MAC, fresh_port
 from lib.netns import FAMILY, HOST, PEER, PEER2
@@ -19,8 +19,20 @@ SERVICES = ((MDNS, 5353), (SSDP, 1900), (LLMNR, 5355))
 IP_RECVTTL, ONE_SHOT = 12, 10
 
 
+def cable(w):
+    """Until the interfaces carry: nobody repeats what is for a group."""
+    end = time.monotonic() + 5
+    for ns, name in (w.net.host, "v0"), (w.net.outside, "v1"):
+        while "state UP" not in w.net.in_ns(ns, netns.run,
+                                            f"ip link show {name}"):
+            if time.monotonic() > end:
+                raise Failure(f"{name} does not come up")
+            time.sleep(0.02)
+
+
 def member(w, v, group, port, where=None):
     """A socket that hears a group, outside or in the namespace given."""
+    cable(w)
     s = w.sock(v, socket.SOCK_DGRAM, where)
     name = "v0" if where else "v1"
     scope = w.net.in_ns(where or w.net.outside, socket.if_nametoindex, name)
@@ -43,9 +55,10 @@ def member(w, v, group, port, where=None):
 
 def peer(w, v, addr=None, ttl=255, tos=0, port=0):
     """A socket outside that speaks to groups."""
+    cable(w)
     s = w.sock(v, socket.SOCK_DGRAM)
     scope = w.net.in_ns(w.net.outside, socket.if_nametoindex, "v1")
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(port > 0))
     if v == 6:
         for option, value in ((socket.IPV6_MULTICAST_IF, scope),
                               (socket.IPV6_MULTICAST_HOPS, ttl),
@@ -213,6 +226,40 @@ def answers_leave_from_the_services_port(w, v):
 
 
 @test("U7", both)
+def to_whom_did_not_ask_it_is_a_flow_like_others(w, v):
+    """From another port, as that is taken; its answer is heard"""
+    g = w.guest(*RELAY)
+    for _, port in SERVICES:
+        s = peer(w, v)
+        g.send_udp(PEER[v], port, s.getsockname()[1], b"query")
+        data, who = s.recvfrom(100)
+        if data != b"query" or who[1] == port:
+            raise Failure(f"{data!r} from {who}")
+        s.sendto(b"reply", who)
+        g.expect(g.is_udp(PEER[v], s.getsockname()[1], port), "the reply")
+        other = peer(w, v)
+        other.sendto(b"unasked", who)
+        g.silence(lambda p: p.udp, "nobody else is heard")
+
+
+@test("U7", both)
+def sixty_four_hosts_can_be_answered(w, v):
+    """The one that asked first is forgotten first"""
+    g, port = w.guest(*RELAY), 5353
+    asked = []
+    for i in range(65):
+        s = peer(w, v)
+        s.sendto(b"%d" % i, (MDNS[v], port))
+        p = g.expect(to_group(MDNS[v], port, b"%d" % i), f"question {i}")
+        asked.append((s, p))
+    for i, (s, p) in enumerate(asked):
+        g.send_udp(p.src, port, p.udp.sport, b"me")
+        data, who = s.recvfrom(100)
+        if data != b"me" or (who[1] == port) != (i > 0):
+            raise Failure(f"answer {i}: {data!r} from {who}")
+
+
+@test("U7", both)
 def the_next_guest_hears_no_answers_of_the_last(w, v):
     group, port = MDNS[v], 5353
     g, ear = w.guest(*RELAY), member(w, v, group, port)
@@ -297,6 +344,26 @@ def a_run_to_a_group_keeps_order_and_borders(w, v):
                        for t in texts])
         for t in texts:
             hear(ear, t)
+
+
+@test("U7", both)
+def beside_a_forwarded_port_all_is_heard_once(w, v):
+    """The port of one family, and the port of both"""
+    if RELAY in w.running:      # that one has the port
+        w.running.pop(RELAY).cleanup()
+    for options in (), (("-4",) if v == 4 else ("-6",)):
+        p = w.start(*RELAY, "-u", "5353", *options).wait_ready()
+        g = w.join(p, hello=not options)
+        g.send_udp(PEER[v], 5353, 9, b"this is my address")
+        s = peer(w, v)
+        s.sendto(b"to all", (MDNS[v], 5353))
+        g.expect(to_group(MDNS[v], 5353, b"to all"), "datagram")
+        g.silence(lambda p: p.udp, "once is enough")
+        s.sendto(b"to one", (HOST[v], 5353))
+        g.expect(lambda p: p.udp and p.dst == g.addr[v], "forwarded one")
+        g.silence(lambda p: p.udp, "once is enough")
+        g.close()
+        p.stop()
 
 
 @test("U7", both)
