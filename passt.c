@@ -243,14 +243,15 @@ static void on_signal(struct passt *p)
 		p->quit = true;
 }
 
-static void on_listener(struct passt *p, uint32_t index, uint64_t now)
+static void on_listener(struct passt *p, uint32_t index, uint32_t events,
+			uint64_t now)
 {
 	const struct listener *l = &p->fwd.listeners[index];
 
 	if (p->fwd.rules[l->rule].proto == IPPROTO_TCP)
 		tcp_listener(&p->tcp, index, now);
 	else
-		udp_listener(&p->udp, index, now);
+		udp_listener(&p->udp, index, events, now);
 }
 
 static void on_flow(struct passt *p, uint64_t token, uint32_t events,
@@ -285,7 +286,7 @@ static void on_event(struct passt *p, const struct epoll_event *ev,
 		on_signal(p);
 		break;
 	case EVENT_LISTENER:
-		on_listener(p, event_index(token), now);
+		on_listener(p, event_index(token), ev->events, now);
 		break;
 	case EVENT_FLOW:
 		on_flow(p, token, ev->events, now);

@@ -20,6 +20,7 @@ const char *const udp_counter_name[UDP_COUNTERS] = {
 	[UDP_SENT]		= "udp_sent",
 	[UDP_SEND_ERROR]	= "udp_send_error",
 	[UDP_RECEIVED]		= "udp_received",
+	[UDP_DROPPED]		= "udp_dropped",
 	[UDP_NO_GUEST]		= "udp_no_guest",
 	[UDP_IMPOSSIBLE]	= "udp_impossible",
 	[UDP_TOO_BIG]		= "udp_too_big",
@@ -46,7 +47,7 @@ int udp_init(struct udp *u)
 	list_init(&u->one_shot);
 	list_init(&u->stream);
 	u->alive = u->sockets = 0;
-	u->expected = UDP_FIRST_GUESS;
+	u->hungry = -1;
 	u->segment = udp_can_segment() ? UINT16_MAX : 0;
 	u->ports = NULL;
 	u->multicast = NULL;
@@ -78,31 +79,99 @@ static struct udp_flow *find(const struct udp *u, const struct flow_key *key)
 }
 
 /**
- * report_pending() - Tell the guest of an error that came for earlier datagrams
+ * forwarded_key() - The key of the flow of somebody who sends to a listener
  * @u:		UDP
- * @uf:		flow
- * @error:	as the socket said, positive
- * @now:	ms
+ * @l:		listener
+ * @peer, @port: who, as the listener knows it; port in host order
+ * @key:	filled
+ *
+ * Return: UDP_COUNTERS, or what to count: there is no way to address it
  */
-static void report_pending(struct udp *u, const struct udp_flow *uf, int error,
-			   uint64_t now)
+static enum udp_counter forwarded_key(const struct udp *u,
+				      const struct listener *l,
+				      const struct in6_addr *peer,
+				      uint16_t port, struct flow_key *key)
 {
-	struct icmp_quote q = { .key = &uf->f.key, .total = UDP_HLEN };
+	const struct in6_addr *target = &u->fwd->rules[l->rule].target;
 
-	icmp_error(u->icmp, error, NULL, 0, &q, now);
+	memset(key, 0, sizeof(*key));
+	key->proto = IPPROTO_UDP;
+	key->rport = port;
+	key->gport = fwd_guest_port(u->fwd, l);
+	if (!fwd_in(&u->fwd->map, peer, &key->remote))
+		return UDP_IMPOSSIBLE;
+	key->guest = addr_is_none(target) ?
+		     *tap_guest_addr(u->tap, &key->remote) : *target;
+	if (addr_is_none(&key->guest))
+		return UDP_NO_GUEST;
+	if (addr_is_v4(&key->remote) != addr_is_v4(&key->guest))
+		return UDP_IMPOSSIBLE;
+	return UDP_COUNTERS;
 }
 
-/* path_mtu() - What the host knows of the MTU on a flow's path, 0: nothing */
-static uint32_t path_mtu(const struct udp_flow *uf)
+/* report() - Tell the guest of an error that came for what a flow sent */
+static void report(struct udp *u, const struct udp_flow *uf,
+		   const struct icmp_report *r, uint64_t now)
 {
-	bool v4 = addr_is_v4(&uf->f.key.remote);
-	socklen_t len = sizeof(int);
-	int mtu;
+	struct icmp_quote q = {
+		.key = &uf->f.key, .ttl = uf->ttl, .tos = uf->tos, .df = uf->df,
+	};
 
-	if (getsockopt(uf->f.fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
-		       v4 ? IP_MTU : IPV6_MTU, &mtu, &len) || mtu < 0)
-		return 0;
-	return (uint32_t)mtu;
+	icmp_report_send(u->icmp, r, &q, now);
+}
+
+/* sent_by() - The flow of a listener that sent what came back; or NULL */
+static struct udp_flow *sent_by(const struct udp *u, const struct listener *l,
+				const struct icmp_report *r)
+{
+	struct flow_key key;
+
+	if (forwarded_key(u, l, &r->dest, r->port, &key) != UDP_COUNTERS)
+		return NULL;
+	return find(u, &key);
+}
+
+/**
+ * take_errors() - Empty the error queue of a socket, and tell the guest
+ * @u:		UDP
+ * @fd:		socket
+ * @uf:		its flow; NULL: it is @l
+ * @l:		listener
+ * @now:	ms
+ *
+ * What the host's kernel itself refused is not told here: the call that was to
+ * send it has failed, and its datagram is at hand there.
+ *
+ * Return: MTU that such a datagram was too long for, 0: there was none
+ */
+static uint32_t take_errors(struct udp *u, int fd, const struct udp_flow *uf,
+			    const struct listener *l, uint64_t now)
+{
+	const struct udp_flow *of;
+	struct icmp_report r;
+	uint32_t mtu = 0;
+	unsigned int i;
+
+	for (i = 0; i < UDP_BATCH && icmp_report_next(fd, &r); i++) {
+		if (!r.wire) {
+			mtu = r.error == EMSGSIZE ? r.info : 0;
+			continue;
+		}
+		of = uf ? uf : sent_by(u, l, &r);
+		if (of)
+			report(u, of, &r, now);
+	}
+	return mtu;
+}
+
+/* sender_errors() - The same, of the socket that a flow sends by */
+static uint32_t sender_errors(struct udp *u, const struct udp_flow *uf,
+			      uint64_t now)
+{
+	if (uf->listener == UDP_NO_LISTENER)
+		return take_errors(u, uf->f.fd, uf, NULL, now);
+	return take_errors(u, udp_flow_fd(u, uf), NULL,
+			   &u->fwd->listeners[uf->listener], now);
 }
 
 /**
@@ -116,10 +185,11 @@ static uint32_t path_mtu(const struct udp_flow *uf)
 static void send_failed(struct udp *u, const struct udp_flow *uf, int error,
 			const struct pkt *pkt, uint64_t now)
 {
-	uint32_t mtu = error == EMSGSIZE ? path_mtu(uf) : 0;
+	uint32_t mtu = sender_errors(u, uf, now);
 
 	u->count[UDP_SEND_ERROR]++;
-	icmp_error_pkt(u->icmp, error, NULL, mtu, pkt, now);
+	icmp_error_pkt(u->icmp, error, NULL, error == EMSGSIZE ? mtu : 0, pkt,
+		       now);
 }
 
 /**
@@ -130,23 +200,20 @@ static void send_failed(struct udp *u, const struct udp_flow *uf, int error,
  * @n:		how many
  * @now:	ms
  *
- * The first error may be the pending one of an earlier datagram, which the
- * kernel hands out only once: the second is the datagram's own.
+ * The first error may be one that came back for an earlier datagram: what it
+ * is about waits in the queue, and the second is the datagram's own.
  *
  * Return: number sent, 1 or more, or -errno of the first datagram
  */
-static int send_some(struct udp *u, struct udp_flow *uf,
-		     const struct pkt *run, unsigned int n, uint64_t now)
+static int send_some(struct udp *u, struct udp_flow *uf, const struct pkt *run,
+		     unsigned int n, uint64_t now)
 {
-	int pending = udp_send(u, uf, run, n), rc;
+	int rc = udp_send(u, uf, run, n);
 
-	if (pending > 0 || pending == -EAGAIN || uf->f.fd < 0)
-		return pending;
-
-	rc = udp_send(u, uf, run, n);
-	if (rc != pending)
-		report_pending(u, uf, -pending, now);
-	return rc;
+	if (rc > 0 || rc == -EAGAIN)
+		return rc;
+	sender_errors(u, uf, now);
+	return udp_send(u, uf, run, n);
 }
 
 /**
@@ -259,64 +326,25 @@ void udp_input(struct udp *u, const struct pkt *run, unsigned int n,
 void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 {
 	struct udp_flow *uf = container_of(f, struct udp_flow, f);
-	socklen_t len = sizeof(int);
-	struct tap_hdr h;
-	int i, n, error;
+	unsigned int datagrams = 0;
+	int i, n;
 
 	if (udp_multicast_event(u, uf, events, now))
 		return;
 
-	if (events & EPOLLERR &&
-	    !getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &error, &len) && error)
-		report_pending(u, uf, error, now);
+	if (events & EPOLLERR)
+		take_errors(u, f->fd, uf, NULL, now);
 	if (!(events & EPOLLIN))
 		return;
 
-	n = udp_receive(u, f->fd, false);
-	if (n < 0)
-		report_pending(u, uf, -n, now);
+	/* An error that has just come is in the queue, and will be reported. */
+	n = udp_receive(u, f->fd, &uf->inlet, false);
 	if (n <= 0)
 		return;
 
-	udp_flow_used(u, uf, 0, (unsigned int)n, now);
-	udp_headers(u, uf, &h);
 	for (i = 0; i < n; i++)
-		udp_deliver(u, &h, uf, (unsigned int)i);
-}
-
-/**
- * forwarded_key() - The key of the flow that a datagram belongs to
- * @u:		UDP
- * @l:		listener it came to
- * @o:		where it came from
- * @key:	filled
- *
- * Return: false if there is no way to address it, counted
- */
-static bool forwarded_key(struct udp *u, const struct listener *l,
-			  const struct udp_origin *o, struct flow_key *key)
-{
-	const struct in6_addr *target = &u->fwd->rules[l->rule].target;
-
-	memset(key, 0, sizeof(*key));
-	key->proto = IPPROTO_UDP;
-	key->rport = o->port;
-	key->gport = fwd_guest_port(u->fwd, l);
-	if (!fwd_in(&u->fwd->map, &o->peer, &key->remote)) {
-		u->count[UDP_IMPOSSIBLE]++;
-		return false;
-	}
-	key->guest = addr_is_none(target) ?
-		     *tap_guest_addr(u->tap, &key->remote) : *target;
-	if (addr_is_none(&key->guest)) {
-		u->count[UDP_NO_GUEST]++;
-		return false;
-	}
-	if (addr_is_v4(&key->remote) != addr_is_v4(&key->guest)) {
-		u->count[UDP_IMPOSSIBLE]++;
-		return false;
-	}
-	return true;
+		datagrams += udp_deliver(u, uf, (unsigned int)i);
+	udp_flow_used(u, uf, 0, datagrams, now);
 }
 
 /**
@@ -334,11 +362,16 @@ static bool forwarded_key(struct udp *u, const struct listener *l,
 static struct udp_flow *forwarded_flow(struct udp *u, uint32_t index,
 				       const struct udp_origin *o, uint64_t now)
 {
+	enum udp_counter why;
 	struct udp_flow *uf;
 	struct flow_key key;
 
-	if (!forwarded_key(u, &u->fwd->listeners[index], o, &key))
+	why = forwarded_key(u, &u->fwd->listeners[index], &o->peer, o->port,
+			    &key);
+	if (why != UDP_COUNTERS) {
+		u->count[why]++;
 		return NULL;
+	}
 
 	uf = find(u, &key);
 	if (!uf)
@@ -356,12 +389,11 @@ static struct udp_flow *forwarded_flow(struct udp *u, uint32_t index,
 	return uf;
 }
 
-/* forward() - One datagram of the batch that came in through a listener */
+/* forward() - One message of the batch that came in through a listener */
 static void forward(struct udp *u, uint32_t index, unsigned int i, uint64_t now)
 {
 	struct udp_origin o;
 	struct udp_flow *uf;
-	struct tap_hdr h;
 
 	if (!udp_origin(u, i, &o)) {
 		u->count[UDP_IMPOSSIBLE]++;
@@ -370,21 +402,28 @@ static void forward(struct udp *u, uint32_t index, unsigned int i, uint64_t now)
 	uf = forwarded_flow(u, index, &o, now);
 	if (!uf)
 		return;
-	udp_flow_used(u, uf, 0, 1, now);
-	udp_headers(u, uf, &h);
-	udp_deliver(u, &h, uf, i);
+	udp_flow_used(u, uf, 0, udp_deliver(u, uf, i), now);
 }
 
 /**
- * udp_listener() - A forwarded port has datagrams
+ * udp_listener() - A forwarded port has datagrams, or errors
  * @u:		UDP
  * @index:	of the listener
+ * @events:	EPOLL*
  * @now:	ms
  */
-void udp_listener(struct udp *u, unsigned int index, uint64_t now)
+void udp_listener(struct udp *u, unsigned int index, uint32_t events,
+		  uint64_t now)
 {
-	int i, n = udp_receive(u, u->fwd->listeners[index].fd, true);
+	struct listener *l = &u->fwd->listeners[index];
+	int i, n;
 
+	if (events & EPOLLERR)
+		take_errors(u, l->fd, NULL, l, now);
+	if (!(events & EPOLLIN))
+		return;
+
+	n = udp_receive(u, l->fd, &l->inlet, true);
 	if (n > 0 && !link_up(u->tap->link)) {
 		u->count[UDP_NO_GUEST] += (unsigned int)n;
 		return;

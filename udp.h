@@ -40,6 +40,7 @@ enum udp_counter {
 	UDP_SENT,		/* datagrams to the host's sockets */
 	UDP_SEND_ERROR,		/* those that the host's socket refused */
 	UDP_RECEIVED,		/* datagrams from the host's sockets */
+	UDP_DROPPED,		/* there, because nobody read them in time */
 	UDP_NO_GUEST,		/* came in while no guest was there */
 	UDP_IMPOSSIBLE,		/* port 0, or an address nobody can have */
 	UDP_TOO_BIG,		/* longer than a frame to the guest may be */
@@ -62,9 +63,10 @@ struct udp_multicast;
  * @ports:	for each port of the guest, which listener can send for it, see
  *		udp/ports.c; NULL until that was asked
  * @multicast:	groups that are relayed, see udp/multicast.c; NULL: none
- * @expected:	bytes a datagram from outside is likely to have at most
  * @segment:	the longest datagram that new flows send in one message with
  *		others, bytes; 0: this kernel can't
+ * @hungry:	socket that found no room in the link to the guest, -1: none
+ * @patience:	how many times others still wait for it
  * @count:	see enum udp_counter
  */
 struct udp {
@@ -78,8 +80,9 @@ struct udp {
 	struct udp_batch *batch;
 	uint32_t *ports;
 	struct udp_multicast *multicast;
-	uint32_t expected;
 	uint32_t segment;
+	int hungry;
+	unsigned int patience;
 	uint64_t count[UDP_COUNTERS];
 };
 
@@ -89,7 +92,8 @@ void udp_free(struct udp *u);
 void udp_input(struct udp *u, const struct pkt *run, unsigned int n,
 	       uint64_t now);
 void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now);
-void udp_listener(struct udp *u, unsigned int index, uint64_t now);
+void udp_listener(struct udp *u, unsigned int index, uint32_t events,
+		  uint64_t now);
 void udp_timer(struct udp *u, struct flow *f, uint64_t now);
 void udp_guest_gone(struct udp *u);
 

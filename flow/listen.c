@@ -90,23 +90,33 @@ static int bind_rule(int fd, const struct fwd_rule *r, uint16_t port,
  * @fd:		socket
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
  * @family:	AF_INET or AF_INET6
+ * @both:	AF_INET6 that serves IPv4, too
  *
  * TCP_NODELAY is inherited by connections (T13). A UDP socket says to which
- * address a datagram came, so that the answer leaves from there (U5).
+ * address a datagram came, so that the answer leaves from there (U5): for IPv4
+ * by IP_PKTINFO, also over IPv6, as the other form can't tell our address from
+ * a broadcast one. It hears no groups that others on the host have joined.
  *
  * Return: 0, or -errno
  */
-static int start(int fd, uint8_t proto, int family)
+static int start(int fd, uint8_t proto, int family, bool both)
 {
+	bool v6 = family == AF_INET6, v4 = !v6 || both;
+
 	if (proto == IPPROTO_TCP) {
 		set_flag(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		return listen(fd, SOMAXCONN) ? -errno : 0;
 	}
 
-	if (family == AF_INET6)
+	if (v6) {
 		set_flag(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-	else
+		set_flag(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
+	}
+	if (v4) {
 		set_flag(fd, IPPROTO_IP, IP_PKTINFO, 1);
+		set_flag(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
+	}
+	fwd_udp_options(fd, v4, v6);
 	return 0;
 }
 
@@ -134,7 +144,7 @@ static int open_family(const struct fwd *f, const struct fwd_rule *r,
 		set_flag(fd, IPPROTO_IP, IP_FREEBIND, 1);
 	rc = bind_rule(fd, r, port, family, both);
 	if (!rc)
-		rc = start(fd, r->proto, family);
+		rc = start(fd, r->proto, family, both);
 	if (rc) {
 		close(fd);
 		return rc;

@@ -40,6 +40,8 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf)
 	list_remove(&uf->f.node);
 	timer_cancel(u->timers, &uf->f.timer);
 	if (uf->f.fd >= 0) {
+		if (u->hungry == uf->f.fd)
+			u->hungry = -1;
 		close(uf->f.fd);
 		u->sockets--;
 	}
@@ -183,6 +185,7 @@ static int connected(struct udp *u, const struct flow_key *key)
 	if (fd < 0)
 		return fd;
 
+	fwd_udp_options(fd, addr_is_v4(&host), !addr_is_v4(&host));
 	len = sockaddr_set(&sa, &host, key->rport, u->fwd->map.scope);
 	rc = connect_to(fd, &sa, len);
 	if (rc) {

@@ -9,9 +9,7 @@
 #include "udp.h"
 
 #define UDP_HLEN	8
-#define UDP_BATCH	64	/* datagrams in one recvmmsg() */
-
-#define UDP_FIRST_GUESS	1500	/* bytes of a datagram before any was seen */
+#define UDP_BATCH	64	/* messages in one recvmmsg() */
 
 #define UDP_NO_LISTENER	UINT32_MAX
 
@@ -92,11 +90,9 @@ int udp_send(const struct udp *u, struct udp_flow *uf, const struct pkt *run,
 /* receive.c: from the host's sockets, and on to the guest */
 struct udp_batch *udp_batch_new(void);
 void udp_batch_free(struct udp_batch *b);
-int udp_receive(struct udp *u, int fd, bool origin);
+int udp_receive(struct udp *u, int fd, struct inlet *in, bool origin);
 bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o);
-void udp_deliver(struct udp *u, const struct tap_hdr *h,
-		 const struct udp_flow *uf, unsigned int i);
-void udp_headers(const struct udp *u, const struct udp_flow *uf,
-		 struct tap_hdr *h);
+unsigned int udp_deliver(struct udp *u, const struct udp_flow *uf,
+			 unsigned int i);
 
 #endif /* UDP_FLOW_H */

@@ -307,7 +307,7 @@ static void events(struct world *w, int wait)
 	for (i = 0; i < n; i++) {
 		if (event_type(ev[i].data.u64) == EVENT_LISTENER) {
 			udp_listener(&w->udp, event_index(ev[i].data.u64),
-				     w->now);
+				     ev[i].events, w->now);
 			continue;
 		}
 		if (event_type(ev[i].data.u64) == EVENT_GROUP) {

@@ -139,6 +139,15 @@ static void story_run(void)
 	world_close(&w);
 }
 
+/* arrives() - One pass; whether more reached the guest */
+static bool arrives(struct world *w)
+{
+	unsigned int before = w->mem.nsent;
+
+	events(w, 1000);
+	return w->mem.nsent > before;
+}
+
 /* Given many answers at once, in all sizes, then the guest gets all of them. */
 static void story_burst(void)
 {
@@ -161,8 +170,9 @@ static void story_burst(void)
 		peer_says(fd, "127.0.0.1", sport, data, i * 13);
 	}
 	events(&w, 1000);
-	check("the first batch is not all", w.mem.nsent == UDP_BATCH);
-	events(&w, 1000);
+	check("the first batch is not all", w.mem.nsent < 100);
+	while (w.mem.nsent < 100 && arrives(&w))
+		;
 	for (i = 0; nth(&w, i, &s); i++)
 		good += s.good && s.len == 8 + i * 13 &&
 			(!i || s.l4[s.len - 1] == i);
@@ -175,12 +185,14 @@ static void story_burst(void)
 	check("a datagram of 65,000 bytes", nth(&w, 0, &s) && s.good &&
 	      s.len == 8 + sizeof(data));
 	memory_clear(&w.mem);
-	w.mem.link.max_frame = 1514;
-	peer_says(fd, "127.0.0.1", sport, data, 1473);
+	w.tap.mtu = 1500;
 	peer_says(fd, "127.0.0.1", sport, data, 1472);
-	events(&w, 1000);
-	check_eq("only what fits into a frame is sent", w.mem.nsent, 1);
-	check_eq("the other is counted", w.udp.count[UDP_TOO_BIG], 1);
+	arrives(&w);
+	check_eq("what is as long as the guest's MTU is one frame",
+		 w.mem.nsent, 1);
+	peer_says(fd, "127.0.0.1", sport, data, 1473);
+	arrives(&w);
+	check_eq("what is longer goes in fragments", w.mem.nsent, 3);
 	close(fd);
 	world_close(&w);
 }
@@ -189,6 +201,7 @@ static void story_burst(void)
  * nothing is lost. */
 static void story_no_room(void)
 {
+	enum { DATAGRAMS = 200 };
 	static uint8_t data[1000];
 	uint16_t port = 0, sport;
 	struct in6_addr from;
@@ -198,27 +211,27 @@ static void story_no_room(void)
 	int fd;
 
 	printf("# a guest that does not read\n");
-	world_open(&w, LIFE, 16384);
+	world_open(&w, LIFE, 128 * 1024);
 	fd = peer_open("127.0.0.1", &port);
 	sends(&w, 4002, GW4, port, "go", 2);
 	peer_hears(fd, buf, sizeof(buf), &from, &sport);
-	for (i = 0; i < 40; i++)
+	for (i = 0; i < DATAGRAMS; i++)
 		peer_says(fd, "127.0.0.1", sport, data, sizeof(data));
 	w.mem.stalled = true;
-	for (i = 0; i < 40; i++)
+	for (i = 0; i < DATAGRAMS; i++)
 		events(&w, 0);
 	check("what there is no room for is not read",
-	      w.udp.count[UDP_RECEIVED] < 17);
+	      w.udp.count[UDP_RECEIVED] < 128);
 	check_eq("and not dropped", w.tap.count[TAP_NO_ROOM], 0);
 
 	w.mem.stalled = false;
-	for (i = got = 0; i < 40 && got < 40; i++) {
+	for (i = got = 0; i < DATAGRAMS && got < DATAGRAMS; i++) {
 		link_flush(&w.mem.link);
 		got += w.mem.nsent;
 		memory_clear(&w.mem);
 		events(&w, 0);
 	}
-	check_eq("once it reads, all of it comes", got, 40);
+	check_eq("once it reads, all of it comes", got, DATAGRAMS);
 	close(fd);
 	world_close(&w);
 }
@@ -574,7 +587,7 @@ static void story_nobody(void)
 	link_close(&w.mem.link);
 	peer_says(fd, "127.0.0.1", port, "knock", 5);
 	peer_says(fd, "127.0.0.1", port, "knock", 5);
-	udp_listener(&w.udp, 0, w.now);
+	udp_listener(&w.udp, 0, EPOLLIN, w.now);
 	check_eq("without a guest, too", w.udp.count[UDP_NO_GUEST], 3);
 	check_eq("no flow comes of it", w.udp.alive, 0);
 	close(w.fwd.listeners[0].fd);
