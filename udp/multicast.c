@@ -216,8 +216,8 @@ static void to_group(struct udp *u, struct udp_group *g, const struct pkt *run,
  * @n:		how many
  * @now:	ms
  *
- * An answer from another port would not be heard (RFC 6762 6). If the port is
- * forwarded, it leaves from there anyway.
+ * An answer from another port would not be heard (RFC 6762 6), not even from
+ * one that is forwarded to this of the guest.
  *
  * Return: false if they are a flow's, as others
  */
@@ -227,15 +227,11 @@ static bool to_one(struct udp *u, const struct pkt *run, unsigned int n,
 	bool v4 = addr_is_v4(&run->dst);
 	struct udp_group *g = find_port(u, v4, run->sport);
 	const struct asker *a;
-	struct flow_key key = {
-		.guest = run->src, .remote = run->dst, .gport = run->sport,
-	};
 
 	if (!g)
 		return false;
 	a = find_asker(u->multicast, &run->dst, run->dport, run->sport);
-	if (!a || now - a->at >= UDP_ONE_SHOT ||
-	    udp_port_listener(u, &key) != UDP_NO_LISTENER)
+	if (!a || now - a->at >= UDP_ONE_SHOT)
 		return false;
 
 	from_service(u, g, g->ifindex, run, n, now);

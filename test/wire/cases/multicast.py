@@ -367,6 +367,24 @@ def beside_a_forwarded_port_all_is_heard_once(w, v):
 
 
 @test("U7", both)
+def answers_leave_from_the_services_port_be_another_forwarded(w, v):
+    """To the guest's 5353 leads 15353, from where its flows leave"""
+    if RELAY in w.running:
+        w.running.pop(RELAY).cleanup()
+    g, s = w.guest(*RELAY, "-u", "15353:5353"), peer(w, v)
+    g.send_udp(PEER[v], 5353, s.getsockname()[1], b"flow")
+    _, who = s.recvfrom(100)
+    if who[1] != 15353:
+        raise Failure(f"a flow from port {who[1]}")
+    s.sendto(b"who?", (MDNS[v], 5353))
+    p = g.expect(to_group(MDNS[v], 5353, b"who?"), "question")
+    g.send_udp(p.src, 5353, p.udp.sport, b"me")
+    data, who = s.recvfrom(100)
+    if data != b"me" or who[1] != 5353:
+        raise Failure(f"{data!r} from {who}")
+
+
+@test("U7", both)
 def only_families_and_protocols_in_use(w, v):
     """--ipv4-only, --ipv6-only; --no-udp"""
     group, port = MDNS[v], 5353
