@@ -167,11 +167,34 @@ static bool execute(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	return true;
 }
 
+/**
+ * unreachable() - Tell the guest why it can't connect
+ * @t:		TCP
+ * @f:		flow
+ * @error:	errno
+ * @q:		its SYN
+ * @now:	ms
+ *
+ * Linux queues the message that ends a connect() since 5.11, of IPv4 without
+ * being asked: then the guest hears it from the router that sent it.
+ */
+static void unreachable(struct tcp *t, const struct tcp_flow *f, int error,
+			const struct icmp_quote *q, uint64_t now)
+{
+	bool v4 = addr_is_v4(&q->key->guest);
+	struct icmp_report r;
+
+	if (icmp_report_next(f->flow.fd, &r) && r.wire)
+		icmp_report_send(t->icmp, &r, q, now);
+	else
+		icmp_error(t->icmp, error, v4 ? &t->tap->own4 : &t->tap->own6,
+			   0, q, now);
+}
+
 /* failed() - The socket did not connect: as the errno has it (T1) */
 static void failed(struct tcp *t, struct tcp_flow *f, int error, uint64_t now)
 {
 	const struct flow_key *key = &f->flow.key;
-	const struct in6_addr *own;
 	struct tcp_hdr h = {
 		.sport = key->gport, .dport = key->rport,
 		.seq = f->conn.rcv_nxt - 1, .flags = SEG_SYN, .wscale = -1,
@@ -187,9 +210,8 @@ static void failed(struct tcp *t, struct tcp_flow *f, int error, uint64_t now)
 		error = ECONNREFUSED;
 	conn_connect_failed(&f->conn, error == ECONNREFUSED);
 	if (error != ECONNREFUSED) {
-		own = addr_is_v4(&key->guest) ? &t->tap->own4 : &t->tap->own6;
 		tcp_hdr_put(&h, syn);
-		icmp_error(t->icmp, error, own, 0, &quote, now);
+		unreachable(t, f, error, &quote, now);
 	}
 	execute(t, f, now);
 }
