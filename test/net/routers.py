@@ -31,6 +31,8 @@ PROHIBITED = "203.0.115.1", "2001:db8:ad::1"
 NOWHERE = "203.0.116.1", "2001:db8:fa::1"
 FAMILIES = (("4", 0), ("6", 1))
 ECHO = 8, 128
+IP_RECVERR, IPV6_RECVERR = 11, 25       # linux/in.h, linux/in6.h
+IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_DO = 10, 0, 2
 TOS = 0xb9              # expedited forwarding, and ECT(1) of ECN
 
 
@@ -173,6 +175,26 @@ def pings(lab):
              "dont", "-s", "1440", FAR[0], see=["2 received"])
 
 
+def connects(lab):
+    """Given a router that prohibits it, then a guest that connects hears so
+    from that router. (Of IPv6 it hears it from its own.)"""
+    for family, n in FAMILIES:
+        with check(f"tcp{family} to what is prohibited"), lab.guest:
+            with socket.socket(socket.AF_INET6 if n else
+                               socket.AF_INET) as s:
+                s.setsockopt(*((socket.IPPROTO_IPV6, IPV6_RECVERR) if n else
+                               (socket.IPPROTO_IP, IP_RECVERR)), 1)
+                s.settimeout(5)
+                with contextlib.suppress(OSError):
+                    s.connect((PROHIBITED[n], 80))
+                _, control, _, _ = s.recvmsg(2000, 500, socket.MSG_ERRQUEUE)
+            # struct sock_extended_err, and the sender's socket address.
+            error = control[0][2]
+            expect("type, code", tuple(error[5:7]), ((3, 13), (1, 1))[n])
+            if n == 0:
+                expect("sender", socket.inet_ntoa(error[20:24]), THIRD[0])
+
+
 def checksum(data):
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total & 0xffff) + (total >> 16)
@@ -220,7 +242,8 @@ def header(lab, chain, n, ttl, tos, df):
         if n == 0:
             guest.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
             guest.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)
-            guest.setsockopt(socket.IPPROTO_IP, 10, 2 if df else 0)
+            guest.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER,
+                             IP_PMTUDISC_DO if df else IP_PMTUDISC_DONT)
         else:
             guest.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS,
                              ttl)
@@ -245,7 +268,8 @@ def headers(lab, chain):
 
 def large(lab):
     """Given a guest that was told a large MTU, when it sends what is too long
-    for the host's interface, then it hears that, with the MTU."""
+    for the host's interface, then it hears that, with the MTU; what it sends
+    in fragments after that gets there."""
     for family, n in FAMILIES:
         with check(f"ping{family} too long for the host's interface"):
             out = lab.guest.run("ping", f"-{family}", "-n", "-c", "3", "-i",
@@ -253,6 +277,12 @@ def large(lab):
                                 FAR[n], status=None)
             if "1500" not in out or " 0 received" not in out:
                 raise AssertionError(f"no MTU in: {out}")
+        with check(f"ping{family} in fragments"):
+            out = lab.guest.run("ping", f"-{family}", "-n", "-c", "3", "-i",
+                                "0.3", "-W", "1", "-s", "5000", FAR[n],
+                                status=None)
+            if " 0 received" in out:
+                raise AssertionError(out)
 
 
 def story():
@@ -261,6 +291,7 @@ def story():
         guest = lab.attach(mtu=1500)
         pings(lab)
         headers(lab, chain)
+        connects(lab)
         traces(lab)
         guest.kill()
         passt.kill()
