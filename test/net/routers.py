@@ -123,11 +123,14 @@ def hops(n):
 def traces(lab):
     """Given three routers, then each tool shows them all."""
     for family, n in FAMILIES:
-        for name, options in (("icmp", ["-I"]),):
+        for name, options in ("icmp", ["-I"]), ("udp", []):
             with check(f"traceroute{family} by {name}"):
                 same(lab, "traceroute", f"-{family}", "-n", "-w", "2",
                      *options, FAR[n], see=hops(n))
-        for name, options in (("icmp", []),):
+        with check(f"tracepath{family}"):
+            same(lab, "tracepath", f"-{family}", "-n", "-m", "8", FAR[n],
+                 see=[*hops(n), f"pmtu {MTU}"])
+        for name, options in ("icmp", []), ("udp", ["-u"]):
             with check(f"mtr{family} by {name}"):
                 mtr(lab, family, FAR[n], options, hops(n))
 
