@@ -8,7 +8,7 @@ import socket
 import struct
 
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << i for i in range(8))
-TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+TCP, UDP, ICMP, ICMPV6, FRAGMENT = 6, 17, 1, 58, 44
 ETH_IP, ETH_ARP, ETH_IPV6 = 0x0800, 0x0806, 0x86dd
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
@@ -286,12 +286,42 @@ class Icmp:
                 f"seq {self.seq} len {len(self.data)}")
 
 
+class Fragment:
+    """What a fragment says of itself, and its bytes."""
+
+    def __init__(self, ident, off, more, data):
+        self.ident, self.off, self.more, self.data = ident, off, more, data
+        need(data, "empty fragment")
+        need(not more or len(data) % 8 == 0, f"fragment of {len(data)} bytes")
+        need(off + len(data) <= 65535, "fragment beyond the longest packet")
+
+    def __str__(self):
+        return (f"fragment {self.ident:#x}, {self.off}..."
+                f"{self.off + len(self.data)}{' more' * self.more}")
+
+
+def join(packets):
+    """The packet that was cut into these, in any order."""
+    parts = sorted(packets, key=lambda p: p.frag.off)
+    first, l4 = parts[0], b""
+    for p in parts:
+        need(p.frag.off == len(l4), f"{p} does not follow {len(l4)} bytes")
+        need((p.frag.ident, p.src, p.dst, p.proto, p.ttl, p.tos) == (
+            first.frag.ident, first.src, first.dst, first.proto, first.ttl,
+            first.tos), f"{p} is not of {first}")
+        need(p.frag.more == (p is not parts[-1]), f"the last one is not {p}")
+        l4 += p.frag.data
+    whole = ip(first.src, first.dst, first.proto, l4, ttl=first.ttl,
+               tos=first.tos)
+    return Packet(first.raw[:14] + whole)
+
+
 class Packet:
     """One frame from passt, every length and checksum in it verified."""
 
     def __init__(self, frame):
         self.raw = frame
-        self.arp = self.tcp = self.udp = self.icmp = None
+        self.arp = self.tcp = self.udp = self.icmp = self.frag = None
         self.v = self.src = self.dst = self.proto = self.l4 = None
         need(len(frame) >= 14, "Ethernet header too short")
         self.eth_dst = mac_text(frame[:6])
@@ -307,6 +337,8 @@ class Packet:
             self._ip6(body)
         else:
             raise Malformed(f"Ethernet type {self.etype:#06x}")
+        if self.frag:
+            return
         if self.v and self.proto in (TCP, UDP, ICMPV6):
             need(fold(pseudo(self.src, self.dst, self.proto, len(self.l4))
                       + self.l4) == 0xffff, "checksum of protocol "
@@ -338,11 +370,14 @@ class Packet:
         need(fold(b[:20]) == 0xffff, "IPv4 header checksum")
         need(20 <= length <= len(b), f"IPv4 length {length} of {len(b)}")
         self._trailer(b[length:])
-        need(not frag & 0x3fff, "IPv4 fragment")
         need(self.ttl, "IPv4 TTL 0")
         self.df = bool(frag & 0x4000)
         self.v, self.src, self.dst = 4, ntop(src), ntop(dst)
         self.l4 = b[20:length]
+        if frag & 0x3fff:
+            need(not frag & 0xc000, "IPv4 fragment with DF")
+            self.frag = Fragment(self.ident, (frag & 0x1fff) * 8,
+                                 bool(frag & 0x2000), self.l4)
 
     def _ip6(self, b):
         need(len(b) >= 40 and b[0] >> 4 == 6, "IPv6 header")
@@ -354,12 +389,20 @@ class Packet:
         self.tos, self.df = word >> 20 & 0xff, True
         self.v, self.src, self.dst = 6, ntop(src), ntop(dst)
         self.l4 = b[40:40 + length]
+        if self.proto == FRAGMENT:
+            need(length > 8, "IPv6 fragment header")
+            self.proto, reserved, off, ident = struct.unpack(
+                "!BBHI", self.l4[:8])
+            need(not reserved and not off & 6, "IPv6 fragment header")
+            need(off, "atomic fragment")
+            self.frag = Fragment(ident, off & 0xfff8, bool(off & 1),
+                                 self.l4[8:])
 
     def __str__(self):
         if self.arp:
             return str(self.arp)
         return (f"{self.src} > {self.dst} "
-                f"{self.tcp or self.udp or self.icmp}")
+                f"{self.tcp or self.udp or self.icmp or self.frag}")
 
 
 def parse(frame):
