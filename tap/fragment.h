@@ -21,7 +21,7 @@
 #include "util.h"
 
 #define FRAG_DATAGRAMS	64		/* waited for at a time */
-#define FRAG_BYTES	(1U << 20)	/* of memory, in all */
+#define FRAG_BYTES	(1U << 20)	/* of memory that these take */
 #define FRAG_TIMEOUT_MS	15000		/* from the first that came */
 #define FRAG_UNIT	8U		/* bytes that offsets count */
 
@@ -80,15 +80,16 @@ struct datagram;
  * struct reassembly - Datagrams of which fragments came; all zero: none
  * @held:	those not whole yet, or given up; oldest first
  * @n:		how many
- * @whole:	those that have become whole since reassembly_release()
- * @bytes:	memory that all of these take
+ * @bytes:	memory that they take
+ * @whole:	those that have become whole since reassembly_release(); they
+ *		take no more than twice what was held and what a batch brought
  * @count:	see enum fragment_counter
  */
 struct reassembly {
 	struct datagram *held[FRAG_DATAGRAMS];
 	unsigned int n;
-	struct datagram *whole;
 	size_t bytes;
+	struct datagram *whole;
 	uint64_t count[FRAG_COUNTERS];
 };
 

@@ -77,7 +77,7 @@ static void bit_set(uint8_t *bits, unsigned int i)
 	bits[i / 8] |= (uint8_t)(1 << i % 8);
 }
 
-/* take_out() - A datagram is held no more */
+/* take_out() - A datagram is held no more, and its memory does not count */
 static void take_out(struct reassembly *r, const struct datagram *d)
 {
 	unsigned int i;
@@ -87,12 +87,11 @@ static void take_out(struct reassembly *r, const struct datagram *d)
 	r->n--;
 	memmove(&r->held[i], &r->held[i + 1],
 		(r->n - i) * sizeof(r->held[0]));
+	r->bytes -= sizeof(*d) + d->size;
 }
 
-/* datagram_free() - Give back all that one takes which is held no more */
-static void datagram_free(struct reassembly *r, struct datagram *d)
+static void datagram_free(struct datagram *d)
 {
-	r->bytes -= sizeof(*d) + d->size;
 	free(d->buf);
 	free(d);
 }
@@ -104,7 +103,7 @@ static void forget(struct reassembly *r, enum fragment_counter why)
 
 	r->count[why] += d->buf != NULL;
 	take_out(r, d);
-	datagram_free(r, d);
+	datagram_free(d);
 }
 
 /**
@@ -155,7 +154,7 @@ void reassembly_release(struct reassembly *r)
 
 	while ((d = r->whole)) {
 		r->whole = d->next;
-		datagram_free(r, d);
+		datagram_free(d);
 	}
 }
 
@@ -167,7 +166,8 @@ void reassembly_free(struct reassembly *r)
 {
 	reassembly_release(r);
 	while (r->n)
-		datagram_free(r, r->held[--r->n]);
+		datagram_free(r->held[--r->n]);
+	r->bytes = 0;
 }
 
 /**

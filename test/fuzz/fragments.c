@@ -222,7 +222,7 @@ static void against_model(const uint8_t *data, size_t size)
 	}
 	MUST(!r.count[FRAG_NO_ROOM]);
 	reassembly_free(&r);
-	MUST(!r.bytes && !r.n);
+	MUST(!r.bytes && !r.n && !r.whole);
 }
 
 /* as_frames() - What a guest sends is dropped or good, and within bounds */
@@ -254,7 +254,7 @@ static void as_frames(const uint8_t *data, size_t size)
 		size -= 2 + len;
 	}
 	tap_guest_gone(&tap);
-	MUST(!tap.fragments.bytes);
+	MUST(!tap.fragments.bytes && !tap.fragments.whole);
 	link_close(&m.link);
 }
 
