@@ -453,6 +453,13 @@ static void test_end_too_early(int v)
 	piece(&s, 0, 1000, MORE);
 	gets_none(&s, "an end before what is there already");
 	counted(&s, "which contradicts it", FRAG_OVERLAP, 1);
+
+	datagram(&s, 3000);
+	piece(&s, 1000, 2000, MORE);
+	piece(&s, 1000, 2000, LAST);
+	piece(&s, 0, 1000, MORE);
+	gets_none(&s, "the same bytes, first with more and then without");
+	counted(&s, "contradict each other", FRAG_OVERLAP, 2);
 	stage_close(&s);
 }
 
