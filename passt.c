@@ -127,30 +127,32 @@ static void guest_up(struct passt *p, int fd, uint64_t now)
 	struct lease *lease = &p->conf.lease;
 
 	if (stream_open(&p->stream, fd)) {
-		warn("no memory for a guest");
+		LOG_LIMITED(LOG_WARNING, "no memory for a guest");
 		return;
 	}
 	if (p->conf.pcap)
 		pcap_attach(&p->pcap, &p->stream.link);
 	if (watch(p->epfd, fd, EPOLLIN, EVENT_LINK) ||
 	    watch(p->epfd_link, fd, EPOLLIN | EPOLLOUT, EVENT_LINK)) {
-		warn("can't wait for the guest: %s", strerror(errno));
+		LOG_LIMITED(LOG_WARNING, "can't wait for the guest: %s",
+			    strerror(errno));
 		link_close(&p->stream.link);
 		return;
 	}
 
 	tap_guest_new(&p->tap, &lease->addr4, &lease->addr6);
 	answer_guest_up(&p->answer, now);
-	info("guest connected");
+	LOG_LIMITED(LOG_INFO, "guest connected");
 }
 
 /* guest_down() - The guest has left, or its link has failed */
 static void guest_down(struct passt *p, int error)
 {
 	if (error == -ECONNRESET || error == -EPIPE)
-		info("guest disconnected");
+		LOG_LIMITED(LOG_INFO, "guest disconnected");
 	else if (error != -EPROTO)	/* the link has said what was wrong */
-		warn("guest's link closed: %s", strerror(-error));
+		LOG_LIMITED(LOG_WARNING, "guest's link closed: %s",
+			    strerror(-error));
 
 	tcp_guest_gone(&p->tcp);
 	udp_guest_gone(&p->udp);

@@ -76,8 +76,8 @@ static int take_frames(struct stream *s)
 	while (l->nin < LINK_BATCH && (rc = take_frame(s)) > 0)
 		;
 	if (rc < 0 && !l->nin) {
-		warn("guest announced a frame of %u bytes, 1 to %u are possible: not a qemu socket, or out of step; connection closed",
-		     get_be32(s->in + s->parsed), LINK_FRAME_MAX);
+		LOG_LIMITED(LOG_WARNING, "guest announced a frame of %u bytes, 1 to %u are possible: not a qemu socket, or out of step; connection closed",
+			    get_be32(s->in + s->parsed), LINK_FRAME_MAX);
 		return rc;
 	}
 
