@@ -506,7 +506,6 @@ static int open_signals(struct passt *p)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
 
 	p->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (p->signals < 0 ||
@@ -700,9 +699,19 @@ static int prepare(struct passt *p)
 	return 0;
 }
 
-/* start() - From the command line to the first pass; 0 or -1, error shown */
+/**
+ * start() - From the command line to the first pass
+ * @p:		the program
+ *
+ * A reader that has left, and a file that may not grow (RLIMIT_FSIZE), are
+ * errors of the call that meets them, and no reason to end.
+ *
+ * Return: 0, or -1: an error was shown
+ */
 static int start(struct passt *p)
 {
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	if (conf_complete(&p->conf) || !forward_rules(p))
 		return -1;
 
