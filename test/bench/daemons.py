@@ -107,6 +107,8 @@ class Site(Lab):
         for ns in self.guest, self.host, self.outside:
             # What a lossy run teaches of a peer is not for the next run.
             ns.sysctl(net__ipv4__tcp_no_metrics_save=1)
+            # connect() takes every other port first, and then searches all.
+            ns.sysctl(net__ipv4__ip_local_port_range="1024 65535")
 
     def path(self, ns):
         """A path to a namespace, for other programs."""

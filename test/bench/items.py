@@ -252,11 +252,11 @@ class Hold(Item):
         return result
 
     def settled(self, p, before):
-        """What is left, once it shrinks no more: at most 5 s."""
+        """What is left when flows have ended their wait for a last ACK."""
         for _ in range(10):
             time.sleep(0.5)
             after = Footprint(p)
-            if after.fds <= before.fds:
+            if after.fds <= before.fds and after.rss <= before.rss:
                 break
         return after
 

@@ -38,6 +38,7 @@
 #define FRAME_MAX	65535
 #define BATCH		(512 * 1024)	/* bytes moved in one call: L2 */
 #define BUFFER		(2 * BATCH)	/* room to cut the last, twice */
+#define TAKEN		(128 * 1024)	/* from the socket at once: qemu takes 68 */
 #define SOCKET_BUFFER	(4 * 1024 * 1024)
 #define RETRY		100		/* ms between attempts to connect */
 
@@ -378,7 +379,7 @@ static void in_parse(struct standin *s)
 static bool in_move(struct standin *s)
 {
 	struct way *w = &s->in;
-	ssize_t n = recv(s->sock, w->buf + w->have, BATCH - w->have, 0);
+	ssize_t n = recv(s->sock, w->buf + w->have, TAKEN, 0);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
