@@ -118,6 +118,8 @@ static void on_socket(struct tcp *t, struct tcp_flow *f, uint32_t todo)
 
 	if (todo & TODO_DISCARD)
 		tcp_sock_discard(f);
+	if (todo & TODO_DISCARD && f->read_on && t->no_peek_off)
+		f->readable = true;	/* peek_over() may have stopped short */
 	if (todo & TODO_REWIND) {
 		t->count[TCP_TIMEOUT]++;
 		f->readable = f->peek_moved = true;

@@ -346,7 +346,11 @@ static bool set_peek(struct tcp *t, struct tcp_flow *f, uint32_t off)
  * @iov:	pieces of room for what follows
  * @cnt:	how many
  *
- * Return: bytes after @off; -1 with errno EAGAIN if there are none
+ * It stops at urgent data, like any read that has something already: what comes
+ * after that, be it FIN, is found once the guest has all before it.
+ *
+ * Return: bytes after @off; 0: the peer's FIN; -1 with errno: EAGAIN if there
+ *	   is nothing
  */
 static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 			 unsigned int cnt)
@@ -368,7 +372,7 @@ static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 		return n;
 	if (n > (ssize_t)off)
 		return n - (ssize_t)off;
-	if (f->fin)
+	if (f->fin && !f->read_on)
 		return 0;
 	errno = EAGAIN;
 	return -1;
