@@ -17,11 +17,12 @@
 #define JOIN_SEGMENTS	64
 
 /**
- * struct seg - Where the parts of a TCP segment with data are in its frame
- * @l4:		offset of the TCP header
+ * struct seg - Where the parts of a TCP segment or UDP datagram with data are
+ * in its frame
+ * @l4:		offset of the TCP or UDP header
  * @hlen:	bytes of all headers
  * @len:	bytes of payload
- * @seq:	sequence number, host order
+ * @seq:	sequence number, host order; of UDP 0
  */
 struct seg {
 	unsigned int l4, hlen, len;
@@ -35,7 +36,7 @@ struct seg {
  * @n:		segments in it, 0: none
  * @first:	layout of the first, the headers of which it takes
  * @frame:	the first, borrowed until join_flush()
- * @next:	sequence number that goes on from it
+ * @next:	sequence number that goes on from it; of UDP 0
  * @total:	bytes of payload
  * @last:	a segment that may only be the last was taken
  * @joined:	counts segments that were joined to another

@@ -15,6 +15,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import threading
 
@@ -23,6 +24,7 @@ from netlab import (Namespace, STANDIN, Server, check, end_children, expect,
                     wait_for)
 
 DATA = hashlib.shake_256(b"back to back").digest(16 << 20)
+UDP_SEGMENT = 103           # linux/udp.h
 A4, A6, B4, B6 = "192.0.2.1", "2001:db8::1", "192.0.2.2", "2001:db8::2"
 
 
@@ -90,6 +92,23 @@ def transfers(pair, name):
                     raise AssertionError("data differ")
 
 
+def rows(pair, name):
+    """Given UDP_SEGMENT, then each datagram arrives as it was sent.
+
+    Two rows, the second with a shorter last one: a card that offloads cuts
+    the first from the second, and joins no more than what was one row.
+    """
+    sent = [bytes([n]) * (700 if n < 22 else 300) for n in range(23)]
+    for ns, other, addr in ((pair.a, pair.b, B4), (pair.b, pair.a, A6)):
+        with check(f"{name}, rows of datagrams to {addr}"), \
+                other.bind(addr, 9, socket.SOCK_DGRAM) as server, \
+                ns.connect(addr, 9, 1, socket.SOCK_DGRAM) as s:
+            for row in sent[:11], sent[11:]:
+                s.sendmsg([b"".join(row)], [(socket.IPPROTO_UDP, UDP_SEGMENT,
+                                             struct.pack("H", 700))])
+            expect("what came", [server.recv(2000) for _ in sent], sent)
+
+
 def bulk(pair, name):
     """Given iperf3, then the pair is faster than what it will measure."""
     server = pair.b.spawn("iperf3", "-s", "-1", stdout=subprocess.DEVNULL)
@@ -134,9 +153,11 @@ def story():
             name = " ".join([f"mtu {mtu}", *options])
             with Pair(path, mtu, options, options) as pair:
                 transfers(pair, name)
+                rows(pair, name)
                 bulk(pair, name)
     with Pair(path, 1500, ("--offload",)) as pair:
         transfers(pair, "mtu 1500, one offloads")
+        rows(pair, "mtu 1500, one offloads")
         bulk(pair, "mtu 1500, one offloads")
     faults(path)
 

@@ -21,6 +21,11 @@
 
 #define QUEUE	20000		/* frames the tap holds for us */
 
+#ifndef TUN_F_USO4		/* Linux 6.2; Debian 12 has older headers */
+#define TUN_F_USO4	0x20
+#define TUN_F_USO6	0x40
+#endif
+
 static void __attribute__((noreturn)) fail(const char *name, const char *what)
 {
 	fprintf(stderr, "tap %s: %s: %s\n", name, what, strerror(errno));
@@ -61,6 +66,16 @@ static void configure(const struct tapdev *dev)
 	close(fd);
 }
 
+/* offload() - Let the kernel leave cutting to us: of UDP, too, if it can */
+static int offload(int fd)
+{
+	const unsigned long tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+
+	if (!ioctl(fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6))
+		return 0;
+	return ioctl(fd, TUNSETOFFLOAD, tcp);
+}
+
 static int create(const struct tapdev *dev)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
@@ -72,8 +87,7 @@ static int create(const struct tapdev *dev)
 	if (dev->offload)
 		ifr.ifr_flags |= IFF_VNET_HDR;
 	if_ioctl(fd, TUNSETIFF, &ifr, "TUNSETIFF");
-	if (dev->offload && ioctl(fd, TUNSETOFFLOAD,
-				  TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6))
+	if (dev->offload && offload(fd))
 		fail(dev->name, "TUNSETOFFLOAD");
 	configure(dev);
 	return fd;

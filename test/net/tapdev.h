@@ -15,7 +15,8 @@
  * @name:	of the interface
  * @mac:	its address, NULL: the kernel chooses
  * @mtu:	bytes
- * @offload:	frames carry a virtio-net header, TCP comes in super-segments
+ * @offload:	frames carry a virtio-net header, TCP and UDP come in
+ *		super-segments
  */
 struct tapdev {
 	const char *netns, *name;
