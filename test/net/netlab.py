@@ -213,6 +213,14 @@ class Process:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def started(self):
+        """Whether passt has come to its last step, taking signals."""
+        links = []
+        for fd in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                links.append(os.readlink(f"/proc/{self.pid}/fd/{fd}"))
+        return "anon_inode:[signalfd]" in links
+
     def cpu(self):
         """Seconds of processor time used."""
         with open(f"/proc/{self.pid}/schedstat") as f:
@@ -513,7 +521,7 @@ class Lab:
         """Starts passt in the host's namespace, in the foreground.
 
         @root: start it as root, so that it has to step down itself
-        Returns its Popen, or the Process once its socket accepts (@wait).
+        Returns its Popen, or the Process once it has started (@wait).
         """
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
@@ -525,7 +533,9 @@ class Lab:
             return p
         wait_for("passt's socket", lambda: self.accepts()
                  or p.poll() is not None and self.no_passt())
-        return Process(p.pid)
+        process = Process(p.pid)
+        wait_for("passt's start", process.started)
+        return process
 
     def accepts(self):
         """Whether passt's socket listens; to try would be to be a guest."""
