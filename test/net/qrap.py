@@ -14,12 +14,9 @@ import ctypes
 import json
 import os
 import platform
-import shutil
 import socket
-import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
