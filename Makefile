@@ -85,7 +85,7 @@ $B/bench/%: $B/test/bench/%.o $B/passt.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
-benches: $B/passt standin $B/bench/rr $B/bench/floor $B/bench/pour
+benches: $B/passt standin $(addprefix $B/bench/,floor pour query rr spray)
 
 bench: benches
 	@test/setup bench
