@@ -136,7 +136,8 @@ static enum conf_next set_socket(struct conf *c, const struct opt *o,
 static enum conf_next set_fd(struct conf *c, const struct opt *o,
 			     const char *arg)
 {
-	socklen_t len = sizeof(int);
+	socklen_t len = sizeof(int), peer_len = sizeof(struct sockaddr);
+	struct sockaddr peer;
 	uint64_t n;
 	int type;
 
@@ -149,6 +150,9 @@ static enum conf_next set_fd(struct conf *c, const struct opt *o,
 				 "is not a socket: give a connected one");
 	if (type != SOCK_STREAM)
 		return opt_error(o, arg, "is not a stream socket: give one");
+	if (getpeername((int)n, &peer, &peer_len))
+		return opt_error(o, arg, "is not connected: give a connected "
+				 "socket");
 
 	c->fd = (int)n;
 	c->one_off = true;

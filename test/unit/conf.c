@@ -242,6 +242,13 @@ static void test_fd(void)
 	close(pair[0]);
 	close(pair[1]);
 
+	pair[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+	snprintf(line, sizeof(line), "-F %d", pair[0]);
+	snprintf(words, sizeof(words),
+		 "--fd %d: is not connected: give a connected socket", pair[0]);
+	refused(line, words);
+	close(pair[0]);
+
 	snprintf(line, sizeof(line), "-F %d", file);
 	snprintf(words, sizeof(words),
 		 "--fd %d: is not a socket: give a connected one", file);
