@@ -53,7 +53,8 @@ int udp_init(struct udp *u)
 	u->multicast = NULL;
 	memset(u->count, 0, sizeof(u->count));
 	u->batch = udp_batch_new();
-	return u->batch ? 0 : -ENOMEM;
+	u->held = udp_held_new();
+	return u->batch && u->held ? 0 : -ENOMEM;
 }
 
 /**
@@ -66,8 +67,10 @@ void udp_free(struct udp *u)
 	udp_multicast_close(u);
 	udp_batch_free(u->batch);
 	free(u->ports);
+	free(u->held);
 	u->batch = NULL;
 	u->ports = NULL;
+	u->held = NULL;
 }
 
 /* find() - The flow with a key, or NULL */

@@ -52,6 +52,7 @@ enum udp_counter {
 extern const char *const udp_counter_name[UDP_COUNTERS];
 
 struct udp_batch;
+struct udp_held;
 struct udp_multicast;
 
 /**
@@ -62,6 +63,7 @@ struct udp_multicast;
  * @batch:	what one recvmmsg() fills, see udp/receive.c
  * @ports:	for each port of the guest, which listener can send for it, see
  *		udp/ports.c; NULL until that was asked
+ * @held:	for each port of the guest and family, whose sockets have it
  * @multicast:	groups that are relayed, see udp/multicast.c; NULL: none
  * @segment:	the longest datagram that new flows send in one message with
  *		others, bytes; 0: this kernel can't
@@ -79,6 +81,7 @@ struct udp {
 	uint32_t alive, sockets;
 	struct udp_batch *batch;
 	uint32_t *ports;
+	struct udp_held *held;
 	struct udp_multicast *multicast;
 	uint32_t segment;
 	int hungry;

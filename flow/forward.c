@@ -139,6 +139,12 @@ bool fwd_in(const struct fwd_map *m, const struct in6_addr *peer,
 	return true;
 }
 
+/* set_number() - Set a socket option, as far as this kernel has it */
+static void set_number(int fd, int level, int option, int value)
+{
+	setsockopt(fd, level, option, &value, sizeof(value));
+}
+
 /**
  * bind_port() - Give a socket its source address and port
  * @fd:		socket
@@ -146,8 +152,9 @@ bool fwd_in(const struct fwd_map *m, const struct in6_addr *peer,
  * @port:	host order, 0: any
  * @scope:	interface index for a link-local address
  *
- * A port that is taken or not permitted is no error: the kernel chooses. If
- * it may choose at connect(), a TCP port is taken for that destination only.
+ * A port that is taken or not permitted is no error: the kernel chooses one
+ * that is not shared. If it may choose at connect(), a TCP port is taken for
+ * that destination only.
  *
  * Return: 0, or -errno
  */
@@ -165,6 +172,7 @@ static int bind_port(int fd, const struct in6_addr *addr, uint16_t port,
 		if (errno != EADDRINUSE && errno != EACCES)
 			return -errno;
 		len = sockaddr_set(&sa, addr, 0, scope);
+		set_number(fd, SOL_SOCKET, SO_REUSEADDR, 0);
 	}
 
 	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
@@ -224,6 +232,30 @@ static void own_identifier(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &zero, sizeof(zero));
 }
 
+/* open_socket() - As fwd_socket(), @port to be shared on request */
+static int open_socket(const struct fwd_map *m, const struct in6_addr *host,
+		       int type, int proto, uint16_t port, bool share)
+{
+	int fd, rc;
+
+	fd = socket(addr_family(host), type | SOCK_NONBLOCK | SOCK_CLOEXEC,
+		    proto);
+	if (fd < 0)
+		return -errno;
+
+	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
+		own_identifier(fd);
+	if (share)
+		set_number(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	rc = bind_source(fd, m, host, port);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+
+	return fd;
+}
+
 /**
  * fwd_socket() - A socket for a flow from the guest, to be connected
  * @m:		translation
@@ -240,28 +272,25 @@ static void own_identifier(int fd)
 int fwd_socket(const struct fwd_map *m, const struct in6_addr *host,
 	       int type, int proto, uint16_t port)
 {
-	int fd, rc;
-
-	fd = socket(addr_family(host), type | SOCK_NONBLOCK | SOCK_CLOEXEC,
-		    proto);
-	if (fd < 0)
-		return -errno;
-
-	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
-		own_identifier(fd);
-	rc = bind_source(fd, m, host, port);
-	if (rc) {
-		close(fd);
-		return rc;
-	}
-
-	return fd;
+	return open_socket(m, host, type, proto, port, false);
 }
 
-/* set_number() - Set a socket option, as far as this kernel has it */
-static void set_number(int fd, int level, int option, int value)
+/**
+ * fwd_udp_socket() - A UDP socket for a flow from the guest, to be connected
+ * @m:		translation
+ * @host:	where to, from fwd_out()
+ * @port:	source port to have if it is free, host order; 0: any
+ * @ours:	sockets of ours have it already, and SO_REUSEADDR: share it
+ *
+ * A port is not shared with others: it has to be free for the first socket,
+ * which may allow the next ones by SO_REUSEADDR once it has the port.
+ *
+ * Return: as fwd_socket()
+ */
+int fwd_udp_socket(const struct fwd_map *m, const struct in6_addr *host,
+		   uint16_t port, bool ours)
 {
-	setsockopt(fd, level, option, &value, sizeof(value));
+	return open_socket(m, host, SOCK_DGRAM, IPPROTO_UDP, port, ours);
 }
 
 /**

@@ -127,6 +127,8 @@ bool fwd_in(const struct fwd_map *m, const struct in6_addr *peer,
 	    struct in6_addr *seen);
 int fwd_socket(const struct fwd_map *m, const struct in6_addr *host,
 	       int type, int proto, uint16_t port);
+int fwd_udp_socket(const struct fwd_map *m, const struct in6_addr *host,
+		   uint16_t port, bool ours);
 void fwd_udp_options(int fd, bool v4, bool v6);
 
 #endif /* FLOW_FORWARD_H */

@@ -39,6 +39,7 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf)
 {
 	list_remove(&uf->f.node);
 	timer_cancel(u->timers, &uf->f.timer);
+	udp_port_give(u, uf);
 	if (uf->f.fd >= 0) {
 		if (u->hungry == uf->f.fd)
 			u->hungry = -1;
@@ -124,19 +125,21 @@ static rlim_t most_sockets(const struct udp *u)
  * @u:		UDP
  * @host:	where it is going to send to
  * @port:	source port to have if it is free, host order
+ * @ours:	flows of the guest have it already: share it with them
  *
  * Return: descriptor, or -errno
  */
-int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t port)
+int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t port,
+		    bool ours)
 {
 	const struct fwd_map *m = &u->fwd->map;
 	int fd;
 
 	if (u->sockets >= most_sockets(u) && !evict(u, true))
 		return -EMFILE;
-	fd = fwd_socket(m, host, SOCK_DGRAM, IPPROTO_UDP, port);
+	fd = fwd_udp_socket(m, host, port, ours);
 	if ((fd == -EMFILE || fd == -ENFILE) && evict(u, true))
-		fd = fwd_socket(m, host, SOCK_DGRAM, IPPROTO_UDP, port);
+		fd = fwd_udp_socket(m, host, port, ours);
 	return fd;
 }
 
@@ -164,6 +167,13 @@ static int connect_to(int fd, const union sockaddr_any *sa, socklen_t len)
 	return -EINVAL;
 }
 
+/* forget_strangers() - What came between bind() and connect() is of anybody */
+static void forget_strangers(int fd)
+{
+	while (recv(fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0)
+		;
+}
+
 /**
  * connected() - A socket of the flow's own
  * @u:		UDP
@@ -181,7 +191,7 @@ static int connected(struct udp *u, const struct flow_key *key)
 	if (!fwd_out_port(&u->fwd->map, &key->remote, key->rport, &host))
 		return -EINVAL;
 
-	fd = udp_flow_socket(u, &host, key->gport);
+	fd = udp_flow_socket(u, &host, key->gport, udp_port_ours(u, key));
 	if (fd < 0)
 		return fd;
 
@@ -192,6 +202,7 @@ static int connected(struct udp *u, const struct flow_key *key)
 		close(fd);
 		return rc;
 	}
+	forget_strangers(fd);
 	return fd;
 }
 
@@ -250,6 +261,7 @@ int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
 	}
 	uf->f.fd = fd;
 	u->sockets++;
+	udp_port_take(u, uf);
 
 	rc = flow_watch(u->flows, &uf->f, EPOLLIN);
 	if (rc) {

@@ -26,7 +26,7 @@
  * @ttl, @tos, @df: of the guest's last datagram; @ttl is 0 before the first
  * @segment:	the longest datagram that is sent in one message with others
  * @inlet:	of its own socket
- * @has_port:	its own socket has the guest's port
+ * @has_port:	its own socket has the guest's port, see udp/ports.c
  * @inbound:	the other end began
  * @stream:	is one, see udp.h; for ever
  * @asked:	datagrams from the side that began, up to what matters
@@ -69,7 +69,8 @@ static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
 /* flow.c: how flows begin and end */
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow);
-int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t port);
+int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t port,
+		    bool ours);
 int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
 		 uint64_t now, struct udp_flow **flow);
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
@@ -79,8 +80,12 @@ void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
 uint64_t udp_flow_expires(const struct udp_flow *uf);
 void udp_flow_close(struct udp *u, struct udp_flow *uf);
 
-/* ports.c: which listeners can send for the guest */
+/* ports.c: which listeners can send for the guest, and which ports it has */
 uint32_t udp_port_listener(struct udp *u, const struct flow_key *key);
+struct udp_held *udp_held_new(void);
+bool udp_port_ours(const struct udp *u, const struct flow_key *key);
+void udp_port_take(struct udp *u, struct udp_flow *uf);
+void udp_port_give(struct udp *u, const struct udp_flow *uf);
 
 /* send.c: to the host's sockets */
 bool udp_can_segment(void);

@@ -161,7 +161,7 @@ static struct udp_flow *query_flow(struct udp *u, const struct pkt *run,
 	if (f)
 		return container_of(f, struct udp_flow, f);
 
-	fd = udp_flow_socket(u, &key.remote, key.gport);
+	fd = udp_flow_socket(u, &key.remote, key.gport, false);
 	if (fd >= 0 && udp_group_options(fd, addr_is_v4(&key.remote))) {
 		close(fd);
 		fd = -1;

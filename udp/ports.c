@@ -1,18 +1,36 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * ports.c - Which forwarded port's socket sends for a port of the guest.
- * Called by flow.c; reads the listeners.
+ * ports.c - Which socket sends for a port of the guest: that of a forwarded
+ * port, or several that share it.
+ * Called by flow.c; reads the listeners, calls sockets.
  *
  * A port that is forwarded is taken on the host, so a socket bound to it can't
  * be had, and what the guest sends from there would have a source that nobody
  * expects: a peer of its VPN, of its telephone, whoever it answers late. So it
  * leaves by the socket that has the port, from which answers come in as well.
+ *
+ * What the guest sends from one port to many hosts has one port outside, too
+ * (RFC 4787 REQ-1): who was told of it by one can reach it, once the guest has
+ * sent there. The first socket has to find the port free, so that it is not
+ * somebody else's; then it lets others share it (SO_REUSEADDR), and each hears
+ * the host it is connected to and nobody else. No two may have the same host:
+ * so only one address of the guest, and no address that stands for another.
  */
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "udp/flow.h"
 
 #define PORTS	65536
+
+/**
+ * struct udp_held - The sockets that have a port of the guest
+ * @n:		how many
+ * @guest:	the last bytes of its address
+ */
+struct udp_held {
+	uint32_t n, guest;
+};
 
 /**
  * can_send() - Whether a forwarded port can send to anybody
@@ -69,4 +87,71 @@ uint32_t udp_port_listener(struct udp *u, const struct flow_key *key)
 	if (!addr_is_none(target) && !addr_eq(target, &key->guest))
 		return UDP_NO_LISTENER;
 	return n - 1;
+}
+
+/**
+ * udp_held_new() - No port is held
+ *
+ * Return: memory, touched as ports are used; NULL if there is none
+ */
+struct udp_held *udp_held_new(void)
+{
+	return calloc(2 * PORTS, sizeof(struct udp_held));
+}
+
+/* held() - Who has the port of a flow */
+static struct udp_held *held(const struct udp *u, const struct flow_key *key)
+{
+	return &u->held[key->gport + (addr_is_v4(&key->remote) ? 0 : PORTS)];
+}
+
+/* tail() - What tells addresses of one guest apart */
+static uint32_t tail(const struct in6_addr *a)
+{
+	return get_be32(&a->s6_addr[12]);
+}
+
+/**
+ * udp_port_ours() - Whether flows have the guest's port that one can share
+ * @u:		UDP
+ * @key:	of that flow
+ */
+bool udp_port_ours(const struct udp *u, const struct flow_key *key)
+{
+	const struct udp_held *h = held(u, key);
+
+	return h->n && h->guest == tail(&key->guest) &&
+	       !fwd_dns(&u->fwd->map, &key->remote, key->rport);
+}
+
+/**
+ * udp_port_take() - A flow's own socket may have the guest's port
+ * @u:		UDP
+ * @uf:		flow, with its socket
+ */
+void udp_port_take(struct udp *u, struct udp_flow *uf)
+{
+	const struct flow_key *key = &uf->f.key;
+	struct udp_held *h = held(u, key);
+	union sockaddr_any sa;
+	socklen_t len = sizeof(sa);
+	struct in6_addr addr;
+	uint16_t port;
+	int one = 1;
+
+	if (fwd_dns(&u->fwd->map, &key->remote, key->rport) ||
+	    getsockname(uf->f.fd, &sa.sa, &len) ||
+	    !sockaddr_get(&sa, &addr, &port) || port != key->gport ||
+	    setsockopt(uf->f.fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)))
+		return;
+	h->n++;
+	h->guest = tail(&key->guest);
+	uf->has_port = true;
+}
+
+/* udp_port_give() - The flow ends */
+void udp_port_give(struct udp *u, const struct udp_flow *uf)
+{
+	if (uf->has_port)
+		held(u, &uf->f.key)->n--;
 }

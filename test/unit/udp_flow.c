@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * udp_flow.c - Which port a flow of the guest has outside, with whom it shares
+ * it, and who is heard there: with real sockets of ours, of peers and of
+ * strangers.
+ */
+#include "../../udp/flow.c"
+#include "test/unit/flows.h"
+
+#define ROOM	(1 << 20)
+#define LIFE	128
+#define PEERS	5
+
+static struct udp_flow *flow_of(struct world *w, uint16_t gport,
+				const char *remote, uint16_t rport)
+{
+	struct flow_key key = { .guest = addr(guest_of(remote)),
+				.remote = addr(remote), .gport = gport,
+				.rport = rport, .proto = IPPROTO_UDP };
+	struct flow *f = flow_lookup(&w->flows, &key);
+
+	return f ? container_of(f, struct udp_flow, f) : NULL;
+}
+
+/* asks() - The guest asks a peer; the port that it comes from */
+static uint16_t asks(struct world *w, int fd, uint16_t sport, const char *gw,
+		     uint16_t port)
+{
+	struct in6_addr from;
+	uint16_t at = 0;
+	char buf[8];
+
+	sends(w, sport, gw, port, "hello", 5);
+	peer_hears(fd, buf, sizeof(buf), &from, &at);
+	return at;
+}
+
+/* stranger() - Somebody on the host who shares a port with whoever likes */
+static int stranger(const char *any, uint16_t port)
+{
+	struct in6_addr a = addr(any);
+	union sockaddr_any sa;
+	socklen_t len = sockaddr_set(&sa, &a, port, 0);
+	int fd = socket(sa.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (sa.sa.sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (!bind(fd, &sa.sa, len))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* exclusive() - Whether nobody has a port */
+static bool exclusive(const char *any, uint16_t port)
+{
+	int fd = peer_open(any, &port);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* Given one port of the guest and many peers, then all see the same port, each
+ * answer is that of its peer, and in the end the port is free. */
+static void story_one_port(const char *gw, const char *host, const char *any)
+{
+	uint16_t port[PEERS] = { 0 }, same = 0, right = 0;
+	int fd[PEERS];
+	struct world w;
+	struct seen s;
+	unsigned int i;
+
+	printf("# one port to many at %s\n", host);
+	world_open(&w, LIFE, ROOM);
+	for (i = 0; i < PEERS; i++) {
+		fd[i] = peer_open(host, &port[i]);
+		same += asks(&w, fd[i], 4500, gw, port[i]) == 4500;
+	}
+	check_eq("all peers see the guest's port", same, PEERS);
+	for (i = 0; i < PEERS; i++) {
+		memory_clear(&w.mem);
+		peer_says(fd[i], host, 4500, "answer", 6);
+		events(&w, 1000);
+		right += nth(&w, 0, &s) && s.good &&
+			 get_be16(s.l4) == port[i] &&
+			 get_be16(s.l4 + 2) == 4500;
+	}
+	check_eq("each answers as itself", right, PEERS);
+	check("the port is taken", !exclusive(any, 4500));
+	later(&w, 10 * SEC);
+	check_eq("all flows end", w.udp.alive, 0);
+	check("then the port is free", exclusive(any, 4500));
+	for (i = 0; i < PEERS; i++)
+		close(fd[i]);
+	world_close(&w);
+}
+
+/* Given a stranger who shares his port with anybody, then the guest does not
+ * get it: what is sent to him stays his. */
+static void story_stranger_first(const char *gw, const char *host,
+				 const char *any)
+{
+	uint16_t port = 0, at;
+	struct in6_addr from;
+	struct world w;
+	char buf[8];
+	int fd, other;
+
+	printf("# a stranger has the port on %s\n", any);
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open(host, &port);
+	other = stranger(any, 4501);
+	at = asks(&w, fd, 4501, gw, port);
+	check("the guest has another port", at && at != 4501);
+	peer_says(fd, host, 4501, "yours", 5);
+	check_eq("the stranger keeps what is sent to him",
+		 peer_hears(other, buf, sizeof(buf), &from, &at), 5);
+	events(&w, 0);
+	check_eq("the guest does not hear it", w.mem.nsent, 0);
+	close(other);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given a stranger who comes to share the guest's port, then each hears what is
+ * for him. */
+static void story_stranger_later(const char *gw, const char *host,
+				 const char *any)
+{
+	uint16_t port = 0, third = 0, at;
+	struct in6_addr from;
+	struct world w;
+	char buf[8];
+	int fd, other, who;
+
+	printf("# a stranger comes to the port on %s\n", any);
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open(host, &port);
+	who = peer_open(host, &third);
+	asks(&w, fd, 4502, gw, port);
+	other = stranger(any, 4502);
+	memory_clear(&w.mem);
+	peer_says(fd, host, 4502, "answer", 6);
+	events(&w, 1000);
+	check_eq("the guest hears its peer", w.mem.nsent, 1);
+	memory_clear(&w.mem);
+	peer_says(who, host, 4502, "yours", 5);
+	check("the stranger hears others", other < 0 ||
+	      peer_hears(other, buf, sizeof(buf), &from, &at) == 5);
+	events(&w, 0);
+	check_eq("the guest does not", w.mem.nsent, 0);
+	if (other >= 0)
+		close(other);
+	close(who);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given two addresses of the guest, or one host under two addresses, then they
+ * have no port in common: their answers could not be told apart. */
+static void story_alike(void)
+{
+	static uint8_t l4[64];
+	uint16_t port = 0, at = 0;
+	struct in6_addr from;
+	struct world w;
+	char buf[8];
+	size_t len;
+	int fd;
+
+	printf("# what would be alike outside\n");
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open("127.0.0.1", &port);
+	check_eq("the first address has the port",
+		 asks(&w, fd, 4503, GW4, port), 4503);
+	len = make_udp(l4, 4503, port, "hello", 5);
+	sends_ip(&w, "192.0.2.16", GW4, IPPROTO_UDP, l4, len);
+	peer_hears(fd, buf, sizeof(buf), &from, &at);
+	check("another has another", at && at != 4503);
+	close(fd);
+
+	port = 53;
+	fd = peer_open("127.0.0.1", &port);
+	if (fd < 0) {
+		skip("a resolver under two addresses", "port 53 is not free");
+		world_close(&w);
+		return;
+	}
+	w.fwd.map.dns4 = addr("192.0.2.3");
+	w.fwd.map.dns_host4 = addr("127.0.0.1");
+	check_eq("a resolver under its own name",
+		 asks(&w, fd, 4504, "192.0.2.3", 53), 4504);
+	at = asks(&w, fd, 4504, GW4, 53);
+	check("under the host's name it sees another port", at && at != 4504);
+	peer_says(fd, "127.0.0.1", 4504, "answer", 6);
+	events(&w, 1000);
+	check("and is heard under the name it was asked by",
+	      flow_of(&w, 4504, "192.0.2.3", 53)->answered == 1 &&
+	      flow_of(&w, 4504, GW4, 53)->answered == 0);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given a datagram that somebody sent before a socket was connected, then it
+ * is not the peer's. */
+static void story_early(void)
+{
+	uint16_t port = 0, early = 4505;
+	struct in6_addr a = addr("127.0.0.1");
+	union sockaddr_any sa;
+	socklen_t len;
+	char buf[8];
+	int fd, who;
+
+	printf("# what came before connect()\n");
+	fd = peer_open("127.0.0.1", &early);
+	who = peer_open("127.0.0.1", &port);
+	peer_says(who, "127.0.0.1", early, "forged", 6);
+	peer_says(who, "127.0.0.1", early, "", 0);
+	len = sockaddr_set(&sa, &a, 9, 0);
+	connect(fd, &sa.sa, len);
+	forget_strangers(fd);
+	check("it is forgotten", recv(fd, buf, sizeof(buf), MSG_DONTWAIT) < 0);
+	close(who);
+	close(fd);
+}
+
+int main(void)
+{
+	own_network();
+
+	story_one_port(GW4, "127.0.0.1", "0.0.0.0");
+	story_one_port(GW6, "::1", "::");
+	story_stranger_first(GW4, "127.0.0.1", "0.0.0.0");
+	story_stranger_first(GW6, "::1", "::");
+	story_stranger_later(GW4, "127.0.0.1", "0.0.0.0");
+	story_stranger_later(GW6, "::1", "::");
+	story_alike();
+	story_early();
+	return unit_end();
+}
