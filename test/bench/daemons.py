@@ -32,7 +32,8 @@ from netlab import (B, HOST4, Lab, PASST, PR_SET_CHILD_SUBREAPER,  # noqa: E402
                     need_tun, wait_for)
 
 EMULATE = os.path.join(TOP, os.environ.get("EMULATE", f"{B}/emulate"))
-FLOOR, RR, POUR = [f"{B}/bench/{name}" for name in ("floor", "rr", "pour")]
+FLOOR, RR, POUR, QUERY, SPRAY = [f"{B}/bench/{name}" for name in (
+    "floor", "rr", "pour", "query", "spray")]
 SERVER_EMULATED = "198.51.100.2"
 QUEUE = 20000
 SOFT_LIMIT = 1024       # descriptors that a daemon is started with
@@ -115,6 +116,19 @@ class Site(Lab):
         return f"/proc/{os.getpid()}/fd/{ns.fd}"
 
     @contextlib.contextmanager
+    def wire(self, mtu):
+        """The link between host and outside has this MTU meanwhile."""
+        try:
+            self.wire_mtu(mtu)
+            yield
+        finally:
+            self.wire_mtu(1500)
+
+    def wire_mtu(self, mtu):
+        for ns in self.host, self.outside:
+            ns.ip(f"link set eth0 mtu {mtu}")
+
+    @contextlib.contextmanager
     def link(self, link, seed):
         """An emulated way from the host to SERVER_EMULATED."""
         options = ["--delay-us", int(link.delay_ms * 500), "--loss-ppm",
@@ -184,7 +198,10 @@ class Stream(Daemon):
     def up(self, site, mtu, *standin):
         # Ours was copied to where nobody may read it.
         site.passt_bin = site.copy if self.path == PASST else self.path
-        with ended(site.passt("-m", str(mtu), preexec_fn=soft_limit)) as p:
+        # Not waited for: what netlab.py looks for, only ours has.
+        p = Process(site.passt("-m", str(mtu), wait=False,
+                               preexec_fn=soft_limit).pid)
+        with ended(p):
             wait_for("daemon to listen", lambda: accepts(p.pid, site.socket),
                      step=0.005)
             with ended(site.attach("--offload", *standin, mtu=mtu,

@@ -15,9 +15,9 @@ import subprocess
 import time
 from collections import namedtuple
 
-from daemons import (FLOOR, Failed, Host, Link, RR, Relay, SERVER4,
-                     SERVER_EMULATED, Slirp, Stream, Veth, cpu, ended, iperf,
-                     run_json, started)
+from daemons import (FLOOR, Failed, Host, Link, QUERY, RR, Relay, SERVER4,
+                     SERVER_EMULATED, SPRAY, Slirp, Stream, Veth, cpu, ended,
+                     iperf, run_json, started)
 
 PORT = 7000
 WAYS = {"out": "guest to server", "in": "server to guest"}
@@ -25,6 +25,9 @@ MTUS = (1500, 65520)
 # Bytes of a frame in the floor: what these MTUs leave, and fills the buffer.
 FLOOR_PAYLOAD = {1500: 1460, 65520: 65466}
 LOSS = 1000             # of a million frames
+SIZES, FLOWS = (64, 512, 1400, 8000), (1, 100)
+QUESTIONS = (1, 100)    # that wait for their answers at once
+JUMBO = 9000            # MTU for datagrams that 1500 does not carry
 
 # @better: +1 more is better, -1 less, 0 no ratio makes sense
 Metric = namedtuple("Metric", "key title unit better")
@@ -42,11 +45,16 @@ def one_cpu():
 
 
 @contextlib.contextmanager
-def rr_server(site, addr=SERVER4):
-    with ended(site.outside.spawn(RR, "serve", addr, str(PORT),
+def serving(site, program):
+    """One of our programs, as server outside."""
+    with ended(site.outside.spawn(program, "serve", SERVER4, str(PORT),
                                   stdout=subprocess.PIPE)) as p:
-        started(p, "rr")
+        started(p, os.path.basename(program))
         yield
+
+
+def rr_server(site):
+    return serving(site, RR)
 
 
 class Item:
@@ -191,6 +199,84 @@ class Load(Item):
                 return asked(site, "rr", seconds)["p50"]
 
 
+class Udp(Item):
+    """Datagrams: as many as are taken; then half of what a veth carries.
+
+    The first in rows, as QUIC sends them, the second singly: what a wire
+    with packets of this size brings.
+    """
+
+    def __init__(self, way, size, flows):
+        super().__init__(
+            f"udp-{way}-{size}-{flows}",
+            f"UDP {WAYS[way]}, {size} bytes, "
+            f"{flows} flow{'s' if flows > 1 else ''}",
+            [Metric("gbps", "throughput", "Gbit/s", +1),
+             Metric("kpps", "datagrams", "1000/s", +1),
+             Metric("cpu", "daemon's CPU", "s/GB", -1),
+             Metric("offered", "at half, offered", "1000/s", 0),
+             Metric("lost", "of that, lost", "%", -1)])
+        self.way, self.size, self.flows = way, size, flows
+        self.kinds = (Stream, Slirp, Veth, Relay)
+        self.mtu = 1500 if size < 1472 else JUMBO
+        self.half = None
+
+    def measure(self, site, daemon, seconds, seed):
+        with site.wire(self.mtu):
+            self.half = self.half or self.calibrated(site, seconds)
+            with daemon.up(site, self.mtu) as p:
+                before = cpu(p.pid) if p else 0
+                most = self.spray(site, seconds, 0, "rows")
+                used = cpu(p.pid) - before if p else 0
+                some = self.spray(site, seconds / 2, self.half, "single")
+        if not most["received"]:
+            raise Failed("nothing arrived")
+        per_second = most["received"] / most["seconds"]
+        lost = some["sent"] - some["received"]
+        return {"gbps": per_second * self.size * 8e-9,
+                "kpps": per_second / 1e3,
+                **({"cpu": used / most["bytes"] * 1e9} if p else {}),
+                "offered": some["offered"] / 1e3, "wanted": self.half / 1e3,
+                "lost": lost / some["sent"] * 100, "count": lost}
+
+    def calibrated(self, site, seconds):
+        """Datagrams a second: half of what arrives through a veth pair."""
+        with Veth().up(site, self.mtu):
+            out = self.spray(site, seconds, 0, "single")
+            return round(out["received"] / out["seconds"] / 2)
+
+    def spray(self, site, seconds, rate, how):
+        with serving(site, SPRAY):
+            return run_json(site.guest, SPRAY, self.way, SERVER4, PORT,
+                            self.size, self.flows, rate, int(seconds * 1000),
+                            how, timeout=seconds + 30)
+
+
+class Dns(Item):
+    """Questions as a resolver asks them: each from a port of its own."""
+
+    def __init__(self, ahead):
+        super().__init__(
+            f"udp-dns-{ahead}",
+            f"DNS-like, {ahead} at once" if ahead > 1 else
+            "DNS-like, one after another, on one CPU",
+            [Metric("rate", "answered", "/s", +1),
+             Metric("p50", "median", "us", -1),
+             Metric("p99", "99 of 100 within", "us", -1),
+             Metric("lost", "not answered", "%", -1)])
+        self.ahead = ahead
+
+    def measure(self, site, daemon, seconds, seed):
+        alone = one_cpu() if self.ahead == 1 else contextlib.nullcontext()
+        with alone, daemon.up(site, 1500), serving(site, QUERY):
+            out = run_json(site.guest, QUERY, "ask", SERVER4, PORT,
+                           int(seconds * 1000), self.ahead,
+                           timeout=seconds + 30)
+        return {"rate": out["count"] / out["seconds"], "p50": out["p50"],
+                "p99": out["p99"],
+                "lost": out["lost"] / (out["count"] + out["lost"]) * 100}
+
+
 class Idle(Item):
     def __init__(self):
         super().__init__("idle", "at rest, a guest attached",
@@ -316,6 +402,13 @@ def links(quick):
             for loss in LOSSES]
 
 
+def datagrams(quick):
+    if quick:
+        return [*(Udp(way, 1400, 1) for way in WAYS), Dns(100)]
+    return [*(Udp(way, size, flows) for flows in FLOWS for size in SIZES
+              for way in WAYS), *(Dns(ahead) for ahead in QUESTIONS)]
+
+
 def items(quick=False, count=15000):
     """All of them, in the order of the report."""
     both = [(way, mtu) for mtu in MTUS for way in WAYS]
@@ -323,5 +416,5 @@ def items(quick=False, count=15000):
             Ask("rr", "TCP request-response, on one CPU"),
             Ask("crr", "connect, request, response, on one CPU"),
             Hold(count), Idle(), Load(), *(Lossy(*x) for x in both),
-            *(Bbr(mtu) for mtu in MTUS),
+            *(Bbr(mtu) for mtu in MTUS), *datagrams(quick),
             *(Emulated(way, link) for link in links(quick) for way in WAYS)]

@@ -68,6 +68,13 @@ GROUPS = (
      (("load", "idle"), ("load", "out"), ("load", "in"))),
     ("Frames lost between guest and daemon", (("loss-", "gbps"),)),
     ("BBR in the guest", (("bbr-", "gbps"),)),
+    ("Datagrams: throughput", (("udp-", "gbps"),)),
+    ("Datagrams: processor time of the daemon for each gigabyte",
+     (("udp-", "cpu"),)),
+    ("Datagrams lost at half the rate that a veth pair carries singly",
+     (("udp-out", "lost"), ("udp-in", "lost"))),
+    ("Questions of a resolver, each from its own port",
+     (("udp-dns", "rate"), ("udp-dns", "p99"), ("udp-dns", "lost"))),
 )
 
 LABEL, BARS, WIDTH, ROW = 84, 120, 330, 22

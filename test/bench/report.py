@@ -102,6 +102,9 @@ def verdicts(data):
                 f"{title}: of cubic's throughput", ratio(
                     data, name, OURS, "gbps",
                     to_item="tcp-" + name.removeprefix("bbr-")), 0.7))
+    for item in data["items"]:
+        if any(m["key"] == "kpps" for m in item["metrics"]):
+            found += datagrams(data, item["name"], item["title"], ref)
     found += asked(data, ref) + held(data, ref) + matrix_verdicts(data)
     measured = {item["name"] for item in data["items"]}
     return [v for v in found if v.good is not None or measured]
@@ -120,6 +123,37 @@ def bulk(data, name, title, ref):
                 ratio(data, name, OURS, "cpu", "floor"), 1.25),
         at_least(f"{title}: slowest round, of the median",
                  slowest(data, name, OURS, "gbps"), 0.8)]
+
+
+# The part of the reference's CPU that one gigabyte may take, at 1400 bytes.
+CPU_1400 = {"out": 0.35, "in": 0.5}
+OFFERED = 0.95      # of what shall be offered; less shows nothing
+
+
+def datagrams(data, name, title, ref):
+    rate = ratio(data, name, OURS, "gbps", ref)
+    part = ratio(data, name, OURS, "gbps", "relay")
+    found = [Verdict(f"{title}: throughput at least 2x",
+                     f"{show(rate, 'x')}, {show(part, 'x')} of the relay",
+                     None if rate is None else rate >= 2)]
+    _, way, size, _ = name.split("-")
+    if size == "1400":
+        found.append(at_most(f"{title}: CPU", ratio(
+            data, name, OURS, "cpu", ref), CPU_1400[way]))
+    return found + lossless(data, name, title)
+
+
+def lossless(data, name, title):
+    """Nothing of what was offered may be lost, in any round."""
+    counts = [n for n in values(data, name, OURS, "count") if n is not None]
+    if not counts:
+        return []
+    offered, wanted = (middle(data, name, OURS, key)
+                       for key in ("offered", "wanted"))
+    return [Verdict(
+        f"{title}: nothing lost at half of what the veth carries",
+        f"{sum(counts)} lost at {short(offered)} of {short(wanted)} "
+        "thousand/s", not any(counts) and offered >= OFFERED * wanted)]
 
 
 def asked(data, ref):
