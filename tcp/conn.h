@@ -102,7 +102,7 @@ enum tcp_timer_mode {
  * @rcv_adv:	right edge of the window told to the guest
  * @rcv_wnd:	the window when the socket was last asked
  * @rcv_mss:	longest segment of the guest
- * @stall_at:	ms: the guest sends again what is queued, and has to be told
+ * @stall_at:	ms: the guest sends again what waits, and has to be told
  *		from then on that there is no room, see conn_window(); 0: none
  * @rcv_acked:	the last ACK that was sent
  * @ack_due:	ms: till when an ACK may wait for data to go with, 0: none does

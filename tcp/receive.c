@@ -294,10 +294,12 @@ void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now)
 
 /**
  * conn_forget() - What was accepted and not taken could not be kept
- * @c:		connection; the guest will send it again
+ * @c:		connection; the guest will send it again, maybe for long
  */
 void conn_forget(struct tcp_conn *c)
 {
+	if (!c->stall_at)
+		c->stall_at = c->active + TCP_STALL;
 	c->rcv_queued = 0;
 	c->ahead.n = 0;
 	c->fin_queued = c->fin_rcvd;
@@ -380,6 +382,9 @@ bool conn_wants_space(const struct tcp_conn *c)
  * The right edge never moves back (RFC 9293 3.8.6). A window that more than
  * doubles is worth an ACK of its own: the guest may be waiting for it.
  *
+ * What was forgotten can be sent again once there is space, and the guest may
+ * be waiting to hear that, see conn_window().
+ *
  * Two segments of the guest are always welcome, unless some wait already: with
  * an MSS of 64 kB and a socket that has room for less, the guest would wait
  * for a better offer until its timer tells it to stop (RFC 9293 3.8.6.2.1).
@@ -392,6 +397,10 @@ void conn_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
 	uint32_t old = c->rcv_adv - c->rcv_nxt;
 
 	c->rcv_wnd = wnd;
+	if (space && c->stall_at) {
+		c->stall_at = 0;
+		c->todo |= TODO_ACK;
+	}
 	if (c->fin_rcvd || wnd <= old)
 		return;
 	c->rcv_adv = c->rcv_nxt + wnd;

@@ -270,7 +270,7 @@ bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 		conn_forget(c);
 	else if (n)	/* may have filled a gap */
 		put_held(f, later, now);
-	if (kept && c->rcv_queued > later)
+	if (!kept || c->rcv_queued > later)
 		f->want_out = true;	/* EPOLLOUT follows a short write */
 	unhold(t, f);
 	return kept;

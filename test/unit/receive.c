@@ -534,6 +534,28 @@ static void t6_stalled(void)
 	EXPECT(conn_window(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
 }
 
+/* Given no memory for what the socket does not take, then the same, and all of
+ * the window is there again when the socket has room. */
+static void t6_forgotten(void)
+{
+	unsigned int i;
+
+	opened();
+	for (i = 0; i < 3; i++) {
+		got(SEG_ACK, 1, 1, 5000);
+		conn_taken(&c, 0, now);
+		conn_forget(&c);
+		room(0);
+		EXPECT_EQ(conn_window(&c, false) == 0, i == 2);
+		now += TCP_STALL - 1 + i;
+	}
+
+	c.todo = 0;
+	room(5000);
+	DID(TODO_ACK);
+	EXPECT(conn_window(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
+}
+
 /* Given that most of the window is left, then the socket is not asked. */
 static void t6_asked(void)
 {
@@ -687,6 +709,7 @@ static const struct {
 	{ "T6 a window that opens is told at once", t6_opens_again },
 	{ "T6 what is held, and FIN", t6_held },
 	{ "T6 a peer that does not read for a minute", t6_stalled },
+	{ "T6 likewise, and no memory for what waits", t6_forgotten },
 	{ "T6 when the socket is asked", t6_asked },
 	{ "T6 segments longer than the socket's room", t6_long_segments },
 	{ "T13 an ACK waits for an answer to go with", t13_waits },

@@ -531,6 +531,33 @@ static void story_stalled(void)
 	ends("a guest that takes no frames");
 }
 
+/* Given a peer that does not read for minutes, and no memory for what waits,
+ * then the guest does not give up, and all goes on when the peer does read. */
+static void story_nothing_held(void)
+{
+	const struct way y = { V4, .up = 9000000, .down = 1000 };
+	unsigned int i;
+
+	begins(&y);
+	w.tcp.held += TCP_HOLD_MAX;
+	end_one.deaf = true;
+	for (i = 0; i < 400000 && !guest.wrong; i++) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	check("a guest whose data can't be kept asks on",
+	      !guest.wrong && guest.state == GUEST_OPEN);
+	end_one.deaf = false;
+	for (i = 0; i < 100000 && !end_done(&end_one); i++) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	if (end_well("and all goes on when there is room", &end_one))
+		pass("and all goes on when there is room");
+	w.tcp.held -= TCP_HOLD_MAX;
+	ends("a guest whose data can't be kept");
+}
+
 /* Given data both ways, when the guest leaves, then its peer is reset. */
 static void story_guest_gone(void)
 {
@@ -613,6 +640,7 @@ int main(void)
 	story_urgent("urgent data arrives in line", false);
 	story_urgent("urgent data without SO_PEEK_OFF", true);
 	story_stalled();
+	story_nothing_held();
 	story_guest_gone();
 	story_pieces();
 	return unit_end();
