@@ -150,10 +150,11 @@ def lossless(data, name, title):
         return []
     offered, wanted = (middle(data, name, OURS, key)
                        for key in ("offered", "wanted"))
+    good = False if any(counts) else offered >= OFFERED * wanted or None
     return [Verdict(
         f"{title}: nothing lost at half of what the veth carries",
         f"{sum(counts)} lost at {short(offered)} of {short(wanted)} "
-        "thousand/s", not any(counts) and offered >= OFFERED * wanted)]
+        "thousand/s", good)]
 
 
 def asked(data, ref):
