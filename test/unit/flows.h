@@ -381,7 +381,7 @@ static bool nth(const struct world *w, unsigned int n, struct seen *s)
 		s->dst = addr_from_v4(v4);
 		s->l4 = ip + 20;
 	} else {
-		s->good &= ip[0] == 0x60 &&
+		s->good &= ip[0] >> 4 == 6 &&
 			   get_be16(ip + 4) == len - ETH_LEN - 40;
 		s->ttl = ip[7];
 		s->proto = ip[6];
