@@ -24,17 +24,7 @@
 #define PORT_MAX	65535
 #define PLACE_STRLEN	(sizeof("TCP port 65535 of %") + ADDR_STRLEN + IFNAMSIZ)
 #define COUNT_STRLEN	sizeof("4,294,967,295")
-
-/**
- * struct tally - How far best-effort rules of a protocol got
- * @asked:	ports
- * @bound:	of those
- * @last:	port bound last
- */
-struct tally {
-	unsigned int asked, bound;
-	uint16_t last;
-};
+#define TALLY_STRLEN	(sizeof("TCP  of ") + 2 * COUNT_STRLEN)
 
 static const char *proto_name(uint8_t proto)
 {
@@ -323,18 +313,15 @@ static unsigned int next_port(const struct fwd *f, unsigned int from)
  * @port:	host order
  * @max:	listeners at most
  * @epfd:	epoll descriptor
- * @tally:	of TCP and UDP, counts up
  *
  * Return: 0, or -errno of what ran out
  */
-static int listen_port(struct fwd *f, uint16_t port, unsigned int max,
-		       int epfd, struct tally tally[2])
+static int listen_port(struct fwd *f, uint16_t port, unsigned int max, int epfd)
 {
 	unsigned int i;
 
 	for (i = 0; i < f->nrules; i++) {
 		const struct fwd_rule *r = &f->rules[i];
-		struct tally *t = &tally[r->proto == IPPROTO_UDP];
 		int rc;
 
 		if (!r->best_effort || port < r->first || port > r->last)
@@ -343,10 +330,6 @@ static int listen_port(struct fwd *f, uint16_t port, unsigned int max,
 		rc = add_listener(f, i, port, max, epfd);
 		if (out_of(-rc))
 			return rc;
-		if (!rc) {
-			t->bound++;
-			t->last = port;
-		}
 	}
 
 	return 0;
@@ -357,19 +340,17 @@ static int listen_port(struct fwd *f, uint16_t port, unsigned int max,
  * @f:		rules and listeners
  * @max:	listeners at most
  * @epfd:	epoll descriptor
- * @tally:	of TCP and UDP, counts up
  *
  * Return: 0, or -errno of what ran out
  */
-static int listen_best(struct fwd *f, unsigned int max, int epfd,
-		       struct tally tally[2])
+static int listen_best(struct fwd *f, unsigned int max, int epfd)
 {
 	unsigned int port;
 	int rc = 0;
 
 	for (port = next_port(f, 1); port <= PORT_MAX && !rc;
 	     port = next_port(f, port + 1))
-		rc = listen_port(f, (uint16_t)port, max, epfd, tally);
+		rc = listen_port(f, (uint16_t)port, max, epfd);
 
 	return rc;
 }
@@ -389,50 +370,84 @@ static const char *count_str(unsigned int n, char buf[COUNT_STRLEN])
 	return buf;
 }
 
-/**
- * report() - Say how many ports of those asked for are forwarded
- * @proto:	IPPROTO_TCP or IPPROTO_UDP
- * @t:		how far it got
- * @error:	errno of what ran out, 0: nothing did
- */
-static void report(uint8_t proto, const struct tally *t, int error)
+/* ports_asked() - How many ports the rules of a protocol have */
+static unsigned int ports_asked(const struct fwd *f, uint8_t proto)
 {
-	char bound[COUNT_STRLEN], asked[COUNT_STRLEN], end[120] = "";
+	unsigned int i, n = 0;
 
-	if (!t->asked)
-		return;
+	for (i = 0; i < f->nrules; i++) {
+		if (f->rules[i].proto == proto)
+			n += f->rules[i].last - f->rules[i].first + 1U;
+	}
+	return n;
+}
 
-	if (error)
-		snprintf(end, sizeof(end), ", up to %u: %s", t->last,
-			 error == EMFILE ? "descriptor limit" :
-					   strerror(error));
+/* ports_bound() - And how many of them are forwarded */
+static unsigned int ports_bound(const struct fwd *f, uint8_t proto)
+{
+	unsigned int i, n = 0;
 
-	log_msg(t->bound ? LOG_INFO : LOG_WARNING,
-		"%s: %s of %s ports forwarded%s", proto_name(proto),
-		count_str(t->bound, bound), count_str(t->asked, asked), end);
+	for (i = 0; i < f->nlisteners; i++)
+		n += f->rules[f->listeners[i].rule].proto == proto;
+	return n;
 }
 
 /**
- * count_ports() - Room for listeners, and how many ports are best effort
+ * tally() - 'TCP 12', or 'TCP 7 of 12', or nothing if none was asked for
+ * @f:		rules and listeners
+ * @proto:	IPPROTO_TCP or IPPROTO_UDP
+ * @buf:	filled
+ *
+ * Return: @buf
+ */
+static const char *tally(const struct fwd *f, uint8_t proto,
+			 char buf[TALLY_STRLEN])
+{
+	unsigned int asked = ports_asked(f, proto);
+	unsigned int bound = ports_bound(f, proto);
+	char text[2][COUNT_STRLEN];
+	bool all = bound == asked;
+
+	snprintf(buf, TALLY_STRLEN, "%s %s%s%s", proto_name(proto),
+		 count_str(bound, text[0]), all ? "" : " of ",
+		 all ? "" : count_str(asked, text[1]));
+	return asked ? buf : "";
+}
+
+/**
+ * report() - Say how many ports of those asked for are forwarded, in a line
+ * @f:		rules and listeners, one at least
+ * @error:	errno of what ran out, 0: nothing did
+ *
+ * Not where each was named: these are, or passt does not start.
+ */
+static void report(const struct fwd *f, int error)
+{
+	char tcp[TALLY_STRLEN], udp[TALLY_STRLEN], end[120] = "";
+	bool both = ports_asked(f, IPPROTO_TCP) && ports_asked(f, IPPROTO_UDP);
+	bool some = ports_bound(f, IPPROTO_TCP) && ports_bound(f, IPPROTO_UDP);
+
+	if (error)
+		snprintf(end, sizeof(end), ", up to %u: %s",
+			 f->listeners[f->nlisteners - 1].port,
+			 error == EMFILE ? "descriptor limit" :
+					   strerror(error));
+
+	log_msg(both && !some ? LOG_WARNING : LOG_INFO,
+		"ports forwarded: %s%s%s%s", tally(f, IPPROTO_TCP, tcp),
+		both ? ", " : "", tally(f, IPPROTO_UDP, udp), end);
+}
+
+/**
+ * room_for_ports() - Room for listeners
  * @f:		rules; the listeners get room
  * @max:	listeners at most
- * @tally:	of TCP and UDP, set to what is asked for
  *
  * Return: 0, -1 if there is no memory, after a message
  */
-static int count_ports(struct fwd *f, unsigned int max, struct tally tally[2])
+static int room_for_ports(struct fwd *f, unsigned int max)
 {
-	unsigned int i;
-	size_t n = 0;
-
-	for (i = 0; i < f->nrules; i++) {
-		const struct fwd_rule *r = &f->rules[i];
-		unsigned int ports = r->last - r->first + 1U;
-
-		n += ports;
-		if (r->best_effort)
-			tally[r->proto == IPPROTO_UDP].asked += ports;
-	}
+	size_t n = ports_asked(f, IPPROTO_TCP) + ports_asked(f, IPPROTO_UDP);
 
 	/* Touched only as far as it is filled. */
 	f->listeners = malloc(MAX(1, MIN(n, max)) * sizeof(*f->listeners));
@@ -455,20 +470,19 @@ static int count_ports(struct fwd *f, unsigned int max, struct tally tally[2])
  */
 int fwd_listen(struct fwd *f, unsigned int max, int epfd)
 {
-	struct tally tally[2] = { 0 };
 	unsigned int i;
 	int rc;
 
-	if (count_ports(f, max, tally))
+	if (room_for_ports(f, max))
 		return -1;
 
 	for (i = 0; i < f->nrules; i++)
 		if (!f->rules[i].best_effort && listen_named(f, i, max, epfd))
 			return -1;
 
-	rc = listen_best(f, max, epfd, tally);
-	report(IPPROTO_TCP, &tally[0], -rc);
-	report(IPPROTO_UDP, &tally[1], -rc);
+	rc = listen_best(f, max, epfd);
+	if (f->nlisteners && next_port(f, 1) <= PORT_MAX)
+		report(f, -rc);
 	if (f->nrules && !f->nlisteners) {
 		err("no port can be forwarded: %s", rc ? strerror(-rc) :
 		    "all are taken or not permitted");

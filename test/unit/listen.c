@@ -434,8 +434,7 @@ static void best_effort(void)
 	check_eq("best effort: taken ports are no error",
 		 fwd_listen(&f, 100, epfd), 0);
 	check_str("best effort: what became of it is said", logged,
-		  "TCP: 3 of 4 ports forwarded\n"
-		  "UDP: 3 of 4 ports forwarded\n");
+		  "ports forwarded: TCP 3 of 4, UDP 3 of 4\n");
 	check("best effort: the ports around the taken one are bound",
 	      reaches("::1", 0) && !reaches("::1", 1) && reaches("::1", 2));
 	fwd_free(&f);
@@ -446,9 +445,8 @@ static void best_effort(void)
 	check_eq("best effort: the limit is no error",
 		 fwd_listen(&f, 3, epfd), 0);
 	snprintf(want, sizeof(want),
-		 "TCP: 1 of 4 ports forwarded, up to %u: descriptor limit\n"
-		 "UDP: 2 of 4 ports forwarded, up to %u: descriptor limit\n",
-		 base, base + 1);
+		 "ports forwarded: TCP 1 of 4, UDP 2 of 4, "
+		 "up to %u: descriptor limit\n", base + 1);
 	check_str("best effort: TCP and UDP get equally far", logged, want);
 	check_eq("best effort: the limit is kept", f.nlisteners, 3);
 	fwd_free(&f);
@@ -458,7 +456,6 @@ static void best_effort(void)
 	check_eq("best effort: nothing at all is an error",
 		 fwd_listen(&f, 100, epfd), -1);
 	check_str("best effort: which is said", logged,
-		  "TCP: 0 of 1 ports forwarded\n"
 		  "no port can be forwarded: "
 		  "all are taken or not permitted\n");
 	fwd_free(&f);
@@ -495,10 +492,18 @@ static void tcp_means_udp(void)
 	check_eq("UDP as TCP: a port taken for UDP is no error",
 		 fwd_listen(&f, 100, epfd), 0);
 	check_str("UDP as TCP: but said", logged,
-		  "UDP: 1 of 2 ports forwarded\n");
+		  "ports forwarded: TCP 2, UDP 1 of 2\n");
 	check_eq("UDP as TCP: the rest is bound", f.nlisteners, 3);
 	fwd_free(&f);
 	close(udp);
+
+	begin(&f);
+	parse(&f, IPPROTO_TCP, "%d", 0, 0, 0);
+	fwd_mirror_udp(&f);
+	check_eq("UDP as TCP: a single port", fwd_listen(&f, 100, epfd), 0);
+	check_str("UDP as TCP: both are said, in one line", logged,
+		  "ports forwarded: TCP 1, UDP 1\n");
+	fwd_free(&f);
 }
 
 static void nothing(void)
