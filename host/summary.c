@@ -67,15 +67,24 @@ static void print_ipv4(const struct conf *c)
 		item_dns(l->dns4);
 }
 
+/* item_router6() - What the guest is told, and the address that it stands for */
+static void item_router6(const struct in6_addr *told, const struct in6_addr *gw)
+{
+	char both[2 * ADDR_STRLEN + 2], text[2][ADDR_STRLEN];
+
+	snprintf(both, sizeof(both), "%s, %s", addr_str(told, text[0]),
+		 addr_str(gw, text[1]));
+	item("router", addr_eq(told, gw) ? text[0] : both);
+}
+
 static void print_ipv6(const struct conf *c)
 {
 	const struct lease *l = &c->lease;
-	char text[ADDR_STRLEN];
 
 	heading("IPv6", c->ifindex6);
 	if (!addr_is_none(&l->addr6))
 		item_addr(&l->addr6, l->len6);
-	item("router", addr_str(&l->gw6, text));
+	item_router6(&l->gw6, &c->gw6);
 	if (l->dhcp_dns)
 		item_dns(l->dns6);
 }

@@ -345,6 +345,12 @@ static void test_summary(void)
 	check("qrap finds the usual sockets by itself",
 	      strstr(said, "\n  qrap 5 ") && !strstr(said, "PASST_SOCKET"));
 
+	complete("-g 2001:db8::1");
+	said[0] = '\0';
+	conf_print(&c);
+	check("a router that is not link-local is shown with its other address",
+	      strstr(said, "\n  router      fe80::1, 2001:db8::1\n"));
+
 	host = (struct host){ .ifindex = 0 };
 	complete("-6 -m 0");
 	said[0] = '\0';
