@@ -139,6 +139,7 @@ static unsigned int affordable(const struct udp *u, const struct inlet *in)
 	if (!link_up(l))
 		return UDP_BATCH;
 
+	most = MIN(most, (LINK_OUT - l->nout) * FRAME_MIN / each);
 	while (n < most && link_reserve(l, each, &iov))
 		n++;
 	link_cancel(l);

@@ -2,9 +2,15 @@
 /*
  * udp_flow.c - Which port a flow of the guest has outside, with whom it shares
  * it, and who is heard there: with real sockets of ours, of peers and of
- * strangers.
+ * strangers, one of whom is as quick as can be.
  */
+#include <sys/socket.h>
+
+static int late_connect(int fd, const struct sockaddr *sa, socklen_t len);
+
+#define connect	late_connect
 #include "../../udp/flow.c"
+#undef connect
 #include "test/unit/flows.h"
 
 #define ROOM	(1 << 20)
@@ -20,6 +26,24 @@ static struct udp_flow *flow_of(struct world *w, uint16_t gport,
 	struct flow *f = flow_lookup(&w->flows, &key);
 
 	return f ? container_of(f, struct udp_flow, f) : NULL;
+}
+
+static int quick = -1;		/* a stranger's socket, -1: nobody's */
+
+/* late_connect() - As connect(), after a stranger has sent to the socket */
+static int late_connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	union sockaddr_any own;
+	socklen_t size = sizeof(own);
+	struct in6_addr a;
+	uint16_t port;
+
+	if (quick >= 0 && !getsockname(fd, &own.sa, &size) &&
+	    sockaddr_get(&own, &a, &port)) {
+		peer_says(quick, "127.0.0.1", port, "forged", 6);
+		peer_says(quick, "127.0.0.1", port, "", 0);
+	}
+	return connect(fd, sa, len);
 }
 
 /* asks() - The guest asks a peer; the port that it comes from */
@@ -68,7 +92,7 @@ static bool exclusive(const char *any, uint16_t port)
 static void story_one_port(const char *gw, const char *host, const char *any)
 {
 	uint16_t port[PEERS] = { 0 }, same = 0, right = 0;
-	int fd[PEERS];
+	int fd[PEERS], other;
 	struct world w;
 	struct seen s;
 	unsigned int i;
@@ -93,6 +117,10 @@ static void story_one_port(const char *gw, const char *host, const char *any)
 	later(&w, 10 * SEC);
 	check_eq("all flows end", w.udp.alive, 0);
 	check("then the port is free", exclusive(any, 4500));
+	other = stranger(any, 4500);
+	same = asks(&w, fd[0], 4500, gw, port[0]);
+	check("and not the guest's if a stranger has it", same && same != 4500);
+	close(other);
 	for (i = 0; i < PEERS; i++)
 		close(fd[i]);
 	world_close(&w);
@@ -200,6 +228,9 @@ static void story_alike(void)
 	check("and is heard under the name it was asked by",
 	      flow_of(&w, 4504, "192.0.2.3", 53)->answered == 1 &&
 	      flow_of(&w, 4504, GW4, 53)->answered == 0);
+	check_eq("the host under its name", asks(&w, fd, 4506, GW4, 53), 4506);
+	at = asks(&w, fd, 4506, "192.0.2.3", 53);
+	check("as a resolver it sees another port", at && at != 4506);
 	close(fd);
 	world_close(&w);
 }
@@ -208,24 +239,24 @@ static void story_alike(void)
  * is not the peer's. */
 static void story_early(void)
 {
-	uint16_t port = 0, early = 4505;
-	struct in6_addr a = addr("127.0.0.1");
-	union sockaddr_any sa;
-	socklen_t len;
-	char buf[8];
-	int fd, who;
+	uint16_t port = 0, other = 0;
+	struct world w;
+	int fd;
 
 	printf("# what came before connect()\n");
-	fd = peer_open("127.0.0.1", &early);
-	who = peer_open("127.0.0.1", &port);
-	peer_says(who, "127.0.0.1", early, "forged", 6);
-	peer_says(who, "127.0.0.1", early, "", 0);
-	len = sockaddr_set(&sa, &a, 9, 0);
-	connect(fd, &sa.sa, len);
-	forget_strangers(fd);
-	check("it is forgotten", recv(fd, buf, sizeof(buf), MSG_DONTWAIT) < 0);
-	close(who);
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open("127.0.0.1", &port);
+	quick = peer_open("127.0.0.1", &other);
+	check_eq("the guest asks", asks(&w, fd, 4505, GW4, port), 4505);
+	events(&w, 0);
+	check_eq("what was there before is forgotten", w.mem.nsent, 0);
+	peer_says(fd, "127.0.0.1", 4505, "answer", 6);
+	events(&w, 1000);
+	check_eq("an answer is heard", w.mem.nsent, 1);
+	close(quick);
+	quick = -1;
 	close(fd);
+	world_close(&w);
 }
 
 int main(void)

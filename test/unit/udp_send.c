@@ -331,26 +331,28 @@ static int mode(int fd, bool v4)
 	return value;
 }
 
-/* marked() - Send three datagrams with headers that differ, and see them */
+/* marked() - Send five datagrams with headers that differ, and see them */
 static void marked(struct world *w, int fd, const char *gw, uint16_t sport,
 		   uint16_t port)
 {
 	struct pkt *p;
 
 	begin(sport, gw, port);
-	p = with(3, 100);
-	p[0].ttl = p[1].ttl = 3;
+	p = with(5, 100);
+	p[0].ttl = p[1].ttl = p[2].ttl = 3;
 	p[0].tos = p[1].tos = 0xb8;		/* EF */
-	p[2].ttl = 200;
-	p[2].tos = 0x02;			/* ECT(0) */
-	p[2].df = false;
+	p[2].tos = p[3].tos = p[4].tos = 0x02;	/* ECT(0) */
+	p[3].ttl = p[4].ttl = 200;
+	p[4].df = false;
 	udp_input(&w->udp, run, nrun, w->now);
 	check_eq("TTL and type of service as the guest wrote them",
 		 header(fd), 3 << 8 | 0xb8);
 	check_eq("of the second, too", header(fd), 3 << 8 | 0xb8);
-	check_eq("and of the third, which has others", header(fd),
-		 200 << 8 | 0x02);
-	check_eq("what is alike leaves together", calls, 2);
+	check_eq("the third has another type of service", header(fd),
+		 3 << 8 | 0x02);
+	check_eq("the fourth another TTL", header(fd), 200 << 8 | 0x02);
+	check_eq("so has the fifth", header(fd), 200 << 8 | 0x02);
+	check_eq("what is alike leaves together", calls, 4);
 }
 
 /* Given datagrams whose TTL, type of service and DF differ, then they are
