@@ -219,6 +219,36 @@ def one_shot_flows_give_their_descriptors_back(w, v):
 
 
 @test("U4", both)
+def thirty_thousand_queries_leave_ports_and_descriptors_free(w, v):
+    """A minute of a busy resolver, from another port for each, in a few s."""
+    g, s = w.guest(), w.udp(v)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    before, right = g.passt.fds(), 0
+    for first in range(30000, 60000, 50):
+        g.send_frames([g.udp_frame(PEER[v], first + j, port_of(s), b"query")
+                       for j in range(50)])
+        for _ in range(50):
+            s.sendto(b"answer", s.recvfrom(100)[1])
+        for _ in range(50):
+            p = g.expect(g.is_udp(PEER[v]), "an answer")
+            right += first <= p.udp.dport < first + 50
+    if right != 30000:
+        raise Failure(f"{right} answers to the right port")
+    if before is not None and g.passt.fds() - before > 30000:
+        raise Failure(f"{g.passt.fds() - before} descriptors")
+    end = time.monotonic() + 16
+    while (before is not None and g.passt.fds() > before
+           and time.monotonic() < end):
+        time.sleep(0.2)
+    if before is not None and g.passt.fds() > before:
+        raise Failure(f"{g.passt.fds() - before} sockets left after 16 s")
+    for port in range(30000, 60000, 1000):
+        w.udp(v, HOST[v], port, where=w.net.host)
+    me = fresh_port()
+    answer(g, s, v, b"new", say(g, s, v, b"new", me), me)
+
+
+@test("U4", both)
 def a_conversation_outlives_a_query(w, v):
     """Several datagrams both ways: kept for three minutes, so 15 s is fine."""
     g, s, me = w.guest(), w.udp(v), fresh_port()
