@@ -100,6 +100,7 @@ install: all
 	install -D -m 755 $B/passt $(DESTDIR)$(BINDIR)/passt
 	install -D -m 755 $B/qrap $(DESTDIR)$(BINDIR)/qrap
 	install -D -m 644 doc/passt.1 $(DESTDIR)$(MANDIR)/man1/passt.1
+	install -D -m 644 doc/qrap.1 $(DESTDIR)$(MANDIR)/man1/qrap.1
 
 clean:
 	rm -rf build passt qrap

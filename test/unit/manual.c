@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * manual.c - The manual page has every option that --help lists, with its
- * letter and the form of its value, and no other, in the same order.
+ * manual.c - The manual page of passt has every option that --help lists, with
+ * its letter and the form of its value, and no other, in the same order; that
+ * of qrap has the names and numbers that it goes by.
  * Run from the top of the tree, where doc/ is.
  */
 #include "host/options.h"
 #include "unit.h"
 
+/* qrap is a program of its own, with a clock of its own. */
+#define main	qrap_main
+#define now_ms	qrap_now_ms
+int qrap_main(int argc, char **argv);
+#include "../../qrap.c"
+#undef main
+
 #define MANUAL	"doc/passt.1"
+#define QRAP	"doc/qrap.1"
 
 /* heading() - How the manual page introduces an option */
 static void heading(const struct opt *o, char *buf, size_t size)
@@ -41,7 +50,7 @@ static bool next_heading(FILE *f, char *line, int size)
 	return false;
 }
 
-int main(void)
+static void test_passt(void)
 {
 	FILE *f = fopen(MANUAL, "re");
 	char line[256], want[256], name[128];
@@ -49,7 +58,7 @@ int main(void)
 	unsigned int i = 0;
 
 	if (!check("there is a manual page", f))
-		return unit_end();
+		return;
 
 	while ((o = next_option(&i))) {
 		heading(o, want, sizeof(want));
@@ -63,5 +72,53 @@ int main(void)
 	check("and nothing that is not an option",
 	      !next_heading(f, line, sizeof(line)));
 	fclose(f);
+}
+
+/* has() - The page of qrap has a line with this, as for printf() */
+__attribute__((format(printf, 2, 3)))
+static bool has(const char *page, const char *fmt, ...)
+{
+	char want[256], name[300];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(want, sizeof(want), fmt, ap);
+	va_end(ap);
+	snprintf(name, sizeof(name), "'%s' is in the page of qrap", want);
+	return check(name, strstr(page, want));
+}
+
+static void test_qrap(void)
+{
+	char page[16384], folders[sizeof(usual_folders)], *folder;
+	FILE *f = fopen(QRAP, "re");
+	unsigned int i;
+	size_t n;
+
+	if (!check("there is a manual page of qrap", f))
+		return;
+	n = fread(page, 1, sizeof(page) - 1, f);
+	page[n] = '\0';
+	fclose(f);
+
+	has(page, ".It Pa " SOCKET_FORMAT " , No ... Pa " SOCKET_FORMAT,
+	    1, SOCKET_MAX);
+	has(page, ".It Ev %s", SOCKET_ENV);
+	has(page, "again for %d seconds", RETRY_MS / 1000);
+	has(page, "is descriptor %d,", EMULATOR_FD);
+	memcpy(folders, usual_folders, sizeof(folders));
+	for (folder = strtok(folders, ":"); folder; folder = strtok(NULL, ":"))
+		has(page, " %s", folder);
+	for (i = 0; i < ARRAY_SIZE(options); i++) {
+		if (options[i].option >= OPTION_DEVICE &&
+		    options[i].option <= OPTION_NIC)
+			has(page, "-%s ", options[i].name);
+	}
+}
+
+int main(void)
+{
+	test_passt();
+	test_qrap();
 	return unit_end();
 }
