@@ -326,56 +326,14 @@ uint16_t csum_ip4(const void *hdr, size_t len)
 }
 
 /**
- * csum_l4() - Checksum of a whole TCP, UDP, ICMP or ICMPv6 packet
- * @src:	source address
- * @dst:	destination address, of the same family
- * @proto:	IPPROTO_*
- * @iov:	transport header, the field zero or as received, and data
- * @cnt:	pieces of it
- *
- * In a UDP header zero means that there is none: who builds one stores 0xffff
- * instead (RFC 768).
- *
- * Return: the field; 0 for a received packet that is right
- */
-uint16_t csum_l4(const struct in6_addr *src, const struct in6_addr *dst,
-		 uint8_t proto, const struct iovec *iov, unsigned int cnt)
-{
-	uint64_t sum = 0;
-	uint32_t len = 0;
-	unsigned int i;
-
-	for (i = 0; i < cnt; i++)
-		len += (uint32_t)iov[i].iov_len;
-
-	if (proto != IPPROTO_ICMP)
-		sum = csum_pseudo(src, dst, proto, len);
-
-	return csum_fold(csum_iov(iov, cnt, sum));
-}
-
-/**
- * csum_update32() - Checksum after a change of two words (RFC 1624 equation 3)
+ * csum_update16() - Checksum after a change of one word (RFC 1624 equation 3)
  * @check:	the field, as it is stored
  * @old:	what was covered, as it is stored, from an even offset
  * @new:	what took its place
  *
  * Equal to computing it anew, unless all that is covered has become zero: then
  * this gives 0x0000, where that gives 0xffff. No IP header and no pseudo-header
- * is all zero. For UDP, a field of zero stays out of this, see csum_l4().
- *
- * Return: new field
- */
-uint16_t csum_update32(uint16_t check, uint32_t old, uint32_t new)
-{
-	return csum_fold((uint64_t)(uint16_t)~check + (uint32_t)~old + new);
-}
-
-/**
- * csum_update16() - Checksum after a change of one word, see csum_update32()
- * @check:	the field, as it is stored
- * @old:	what was covered, as it is stored, from an even offset
- * @new:	what took its place
+ * is all zero. For UDP, a field of zero stays out of this: there is no checksum.
  *
  * Return: new field
  */

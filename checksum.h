@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * checksum.h - The Internet checksum (RFC 1071): over buffers, with copy,
- * incremental (RFC 1624), and of IPv4, TCP, UDP, ICMP and ICMPv6.
+ * incremental (RFC 1624), and of IPv4 headers and pseudo-headers.
  * A leaf: holds no state but the choice of routine made by csum_init().
  *
  * A *sum* is an unfolded one's complement sum of 16-bit words read as the
@@ -26,10 +26,7 @@ uint64_t csum_iov(const struct iovec *iov, unsigned int cnt, uint64_t sum);
 uint64_t csum_pseudo(const struct in6_addr *src, const struct in6_addr *dst,
 		     uint8_t proto, uint32_t len);
 uint16_t csum_ip4(const void *hdr, size_t len);
-uint16_t csum_l4(const struct in6_addr *src, const struct in6_addr *dst,
-		 uint8_t proto, const struct iovec *iov, unsigned int cnt);
 uint16_t csum_update16(uint16_t check, uint16_t old, uint16_t new);
-uint16_t csum_update32(uint16_t check, uint32_t old, uint32_t new);
 
 /**
  * csum_sum_add() - Add two sums without losing the carry

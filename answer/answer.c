@@ -35,17 +35,6 @@ void answer_guest_up(struct answer *a, uint64_t now)
 }
 
 /**
- * answer_host_changed() - The lease has changed: advertise it at once
- * @a:		state of the services
- * @now:	ms
- */
-void answer_host_changed(struct answer *a, uint64_t now)
-{
-	a->ra_sent = 0;
-	ndp_timer(a, now);
-}
-
-/**
  * answer_ll() - Our link-local IPv6 address
  * @a:		state of the services
  *

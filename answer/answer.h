@@ -37,7 +37,6 @@ struct answer {
 void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 		 struct timers *timers, uint8_t timer_type);
 void answer_guest_up(struct answer *a, uint64_t now);
-void answer_host_changed(struct answer *a, uint64_t now);
 
 void arp_input(struct answer *a, const struct pkt *pkt);
 bool ndp_input(struct answer *a, const struct pkt *pkt, uint64_t now);

@@ -12,6 +12,7 @@
 #include "answer/answer.h"
 #include "checksum.h"
 #include "link/memory.h"
+#include "test/unit/l4.h"
 #include "test/unit/unit.h"
 
 #define OUR_MAC		{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }

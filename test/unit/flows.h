@@ -21,6 +21,7 @@
 #include "checksum.h"
 #include "icmp.h"
 #include "link/memory.h"
+#include "test/unit/l4.h"
 #include "test/unit/unit.h"
 #include "udp.h"
 #include "udp/multicast.h"

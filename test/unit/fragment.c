@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "link/memory.h"
+#include "test/unit/l4.h"
 #include "test/unit/unit.h"
 
 #define ETH_LEN		14
