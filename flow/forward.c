@@ -299,13 +299,12 @@ int fwd_udp_socket(const struct fwd_map *m, const struct in6_addr *host,
  * @v4, @v6:	families it serves
  *
  * TTL and type of service of what comes in, rows of datagrams as one message
- * (UDP_GRO, since Linux 5.0), how many were dropped, and errors in full. A
- * large buffer takes no memory before it is used.
+ * (UDP_GRO, since Linux 5.0), and errors in full. A large buffer takes no
+ * memory before it is used.
  */
 void fwd_udp_options(int fd, bool v4, bool v6)
 {
 	set_number(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER);
-	set_number(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 	set_number(fd, IPPROTO_UDP, UDP_GRO, 1);
 	if (v4) {
 		set_number(fd, IPPROTO_IP, IP_RECVERR, 1);

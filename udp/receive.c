@@ -10,6 +10,7 @@
  * last (UDP_GRO in udp(7)).
  */
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/udp.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -22,10 +23,10 @@
 #define SLOT		(65536 + 1536)
 
 /* Whatever a socket may tell of a message: both forms of the address for IPv4
- * over an IPv6 socket, TTL, type of service, size of segments, drops. */
+ * over an IPv6 socket, TTL, type of service, size of segments. */
 #define CONTROL		(CMSG_SPACE(sizeof(struct in_pktinfo)) + \
 			 CMSG_SPACE(sizeof(struct in6_pktinfo)) + \
-			 4 * CMSG_SPACE(sizeof(int)))
+			 3 * CMSG_SPACE(sizeof(int)))
 
 /* What a flow may fill of the link before it is another's turn, bytes. */
 #define TURN		(256 * 1024)
@@ -36,6 +37,9 @@
 /* The most that one message can fill, with headers. */
 #define MESSAGE_MAX	(72 * 1024)
 
+/* So many messages have waited where the kernel may have dropped others. */
+#define MANY		8
+
 /* How many others wait for one that found no room. */
 #define PATIENCE	256
 
@@ -43,13 +47,12 @@
  * struct arrival - What came with a message
  * @ttl, @tos:	of its IP header, 0: not known
  * @segment:	bytes of each datagram in it but the last; 0: it is one
- * @dropped:	how many the socket has lost so far, 0: none, or not told
  * @local:	address that it was sent to, and that answers may come from;
  *		none: not known, or none of that kind
  */
 struct arrival {
 	uint8_t ttl, tos;
-	uint32_t segment, dropped;
+	uint32_t segment;
 	struct in6_addr local;
 };
 
@@ -231,10 +234,6 @@ static void read_control(const struct cmsghdr *c, struct arrival *a)
 		if (c->cmsg_type == UDP_GRO)
 			a->segment = number(c);
 		break;
-	case SOL_SOCKET:
-		if (c->cmsg_type == SO_RXQ_OVFL)
-			a->dropped = number(c);
-		break;
 	}
 }
 
@@ -293,6 +292,25 @@ static void expect(struct inlet *in, const struct udp_batch *b, unsigned int n)
 }
 
 /**
+ * count_drops() - Count what the kernel dropped, of a socket that was full
+ * @u:		for the counter
+ * @fd:		socket
+ * @in:		remembers how many it were
+ *
+ * SO_RXQ_OVFL would tell, too, but for a price with every single message.
+ */
+static void count_drops(struct udp *u, int fd, struct inlet *in)
+{
+	uint32_t info[SK_MEMINFO_VARS] = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len))
+		return;			/* before Linux 4.12 */
+	u->count[UDP_DROPPED] += info[SK_MEMINFO_DROPS] - in->dropped;
+	in->dropped = info[SK_MEMINFO_DROPS];
+}
+
+/**
  * udp_receive() - Receive a batch of messages
  * @u:		holds the batch
  * @fd:		socket
@@ -305,7 +323,6 @@ int udp_receive(struct udp *u, int fd, struct inlet *in, bool origin)
 {
 	unsigned int max = turn(u, fd, in);
 	struct udp_batch *b = u->batch;
-	uint32_t dropped;
 	int n;
 
 	if (!max)
@@ -319,11 +336,8 @@ int udp_receive(struct udp *u, int fd, struct inlet *in, bool origin)
 	b->of = NULL;
 	read_arrivals(b, (unsigned int)n);
 	expect(in, b, (unsigned int)n);
-	dropped = n ? b->arrival[n - 1].dropped : 0;
-	if (dropped) {
-		u->count[UDP_DROPPED] += dropped - in->dropped;
-		in->dropped = dropped;
-	}
+	if (n >= (int)MIN(max, MANY))
+		count_drops(u, fd, in);
 	return n;
 }
 
