@@ -16,7 +16,7 @@
 #include "icmp/type.h"
 
 #define ECHO_HLEN	8
-#define ECHO_MAX	(LINK_FRAME_MAX - TAP_HDR_MAX)
+#define ECHO_MAX	65535	/* of an IPv6 packet, in fragments if need be */
 
 /* Replies, and errors, taken in one turn of a socket. */
 #define QUANTUM		32
@@ -617,8 +617,7 @@ static bool receive(struct icmp *i, const struct icmp_flow *s, uint64_t now)
 
 	if (n < 0)
 		return errno == EINTR;
-	if (m.msg_flags & MSG_TRUNC ||
-	    (size_t)n + TAP_HDR_MAX > i->tap->link->max_frame)
+	if (m.msg_flags & MSG_TRUNC)
 		i->count[ICMP_UNASKED]++;	/* longer than any request */
 	else
 		deliver(i, s, &m, buf, (size_t)n, now);
