@@ -149,7 +149,7 @@ static void set_number(int fd, int level, int option, int value)
  * bind_port() - Give a socket its source address and port
  * @fd:		socket
  * @addr:	address of the family of @fd, may be its wildcard
- * @port:	host order, 0: any
+ * @port:	host order, 0: any; set to 0 if it can't be had
  * @scope:	interface index for a link-local address
  *
  * A port that is taken or not permitted is no error: the kernel chooses one
@@ -158,21 +158,22 @@ static void set_number(int fd, int level, int option, int value)
  *
  * Return: 0, or -errno
  */
-static int bind_port(int fd, const struct in6_addr *addr, uint16_t port,
+static int bind_port(int fd, const struct in6_addr *addr, uint16_t *port,
 		     uint32_t scope)
 {
 	union sockaddr_any sa;
 	socklen_t len;
 	int one = 1;
 
-	len = sockaddr_set(&sa, addr, port, scope);
-	if (port) {
+	len = sockaddr_set(&sa, addr, *port, scope);
+	if (*port) {
 		if (!bind(fd, &sa.sa, len))
 			return 0;
 		if (errno != EADDRINUSE && errno != EACCES)
 			return -errno;
 		len = sockaddr_set(&sa, addr, 0, scope);
 		set_number(fd, SOL_SOCKET, SO_REUSEADDR, 0);
+		*port = 0;
 	}
 
 	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
@@ -184,7 +185,7 @@ static int bind_port(int fd, const struct in6_addr *addr, uint16_t port,
  * @fd:		socket
  * @m:		translation
  * @host:	where it is going to be connected to
- * @port:	source port, host order; 0: any
+ * @port:	source port, host order, 0: any; set to 0 if it can't be had
  *
  * What is said about our source does not apply on the way to the host's
  * loopback, which is on no other interface and takes no other's address.
@@ -192,7 +193,7 @@ static int bind_port(int fd, const struct in6_addr *addr, uint16_t port,
  * Return: 0, or -errno
  */
 static int bind_source(int fd, const struct fwd_map *m,
-		       const struct in6_addr *host, uint16_t port)
+		       const struct in6_addr *host, uint16_t *port)
 {
 	bool v4 = addr_is_v4(host), local = addr_is_loopback(host);
 	struct in6_addr addr = v4 ? m->out4 : m->out6;
@@ -209,7 +210,7 @@ static int bind_source(int fd, const struct fwd_map *m,
 		return -errno;
 
 	if (local || addr_is_none(&addr)) {
-		if (!port)
+		if (!*port)
 			return 0;
 		addr = v4 ? addr_from_v4((struct in_addr){ INADDR_ANY }) :
 			    in6addr_any;
@@ -232,9 +233,9 @@ static void own_identifier(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &zero, sizeof(zero));
 }
 
-/* open_socket() - As fwd_socket(), @port to be shared on request */
+/* open_socket() - As fwd_socket(), @port to be shared on request; see there */
 static int open_socket(const struct fwd_map *m, const struct in6_addr *host,
-		       int type, int proto, uint16_t port, bool share)
+		       int type, int proto, uint16_t *port, bool share)
 {
 	int fd, rc;
 
@@ -272,23 +273,24 @@ static int open_socket(const struct fwd_map *m, const struct in6_addr *host,
 int fwd_socket(const struct fwd_map *m, const struct in6_addr *host,
 	       int type, int proto, uint16_t port)
 {
-	return open_socket(m, host, type, proto, port, false);
+	return open_socket(m, host, type, proto, &port, false);
 }
 
 /**
  * fwd_udp_socket() - A UDP socket for a flow from the guest, to be connected
  * @m:		translation
  * @host:	where to, from fwd_out()
- * @port:	source port to have if it is free, host order; 0: any
+ * @port:	source port to have if it is free, host order; set to 0 if it
+ *		is not
  * @ours:	sockets of ours have it already, and SO_REUSEADDR: share it
  *
  * A port is not shared with others: it has to be free for the first socket,
- * which may allow the next ones by SO_REUSEADDR once it has the port.
+ * which then allows the next ones by SO_REUSEADDR.
  *
  * Return: as fwd_socket()
  */
 int fwd_udp_socket(const struct fwd_map *m, const struct in6_addr *host,
-		   uint16_t port, bool ours)
+		   uint16_t *port, bool ours)
 {
 	return open_socket(m, host, SOCK_DGRAM, IPPROTO_UDP, port, ours);
 }
@@ -298,14 +300,10 @@ int fwd_udp_socket(const struct fwd_map *m, const struct in6_addr *host,
  * @fd:		socket
  * @v4, @v6:	families it serves
  *
- * TTL and type of service of what comes in, rows of datagrams as one message
- * (UDP_GRO, since Linux 5.0), and errors in full. A large buffer takes no
- * memory before it is used.
+ * TTL and type of service of what comes in, and errors in full.
  */
 void fwd_udp_options(int fd, bool v4, bool v6)
 {
-	set_number(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER);
-	set_number(fd, IPPROTO_UDP, UDP_GRO, 1);
 	if (v4) {
 		set_number(fd, IPPROTO_IP, IP_RECVERR, 1);
 		set_number(fd, IPPROTO_IP, IP_RECVTTL, 1);
@@ -316,4 +314,17 @@ void fwd_udp_options(int fd, bool v4, bool v6)
 		set_number(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
 		set_number(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
 	}
+}
+
+/**
+ * fwd_udp_bulk() - Make a UDP socket ready for more than an answer
+ * @fd:		socket
+ *
+ * A large buffer, which takes no memory before it is used, and datagrams that
+ * came in a row as one message (UDP_GRO, since Linux 5.0).
+ */
+void fwd_udp_bulk(int fd)
+{
+	set_number(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER);
+	set_number(fd, IPPROTO_UDP, UDP_GRO, 1);
 }

@@ -128,7 +128,8 @@ bool fwd_in(const struct fwd_map *m, const struct in6_addr *peer,
 int fwd_socket(const struct fwd_map *m, const struct in6_addr *host,
 	       int type, int proto, uint16_t port);
 int fwd_udp_socket(const struct fwd_map *m, const struct in6_addr *host,
-		   uint16_t port, bool ours);
+		   uint16_t *port, bool ours);
 void fwd_udp_options(int fd, bool v4, bool v6);
+void fwd_udp_bulk(int fd);
 
 #endif /* FLOW_FORWARD_H */

@@ -107,6 +107,7 @@ static int start(int fd, uint8_t proto, int family, bool both)
 		set_flag(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
 	}
 	fwd_udp_options(fd, v4, v6);
+	fwd_udp_bulk(fd);
 	return 0;
 }
 

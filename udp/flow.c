@@ -124,12 +124,13 @@ static rlim_t most_sockets(const struct udp *u)
  * udp_flow_socket() - A socket for one flow, by eviction if need be
  * @u:		UDP
  * @host:	where it is going to send to
- * @port:	source port to have if it is free, host order
+ * @port:	source port to have if it is free, host order; set to 0 if it
+ *		is not
  * @ours:	flows of the guest have it already: share it with them
  *
  * Return: descriptor, or -errno
  */
-int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t port,
+int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t *port,
 		    bool ours)
 {
 	const struct fwd_map *m = &u->fwd->map;
@@ -178,12 +179,14 @@ static void forget_strangers(int fd)
  * connected() - A socket of the flow's own
  * @u:		UDP
  * @key:	of the flow
+ * @has_port:	set: it has the guest's port
  *
  * Return: descriptor, or -errno
  */
-static int connected(struct udp *u, const struct flow_key *key)
+static int connected(struct udp *u, const struct flow_key *key, bool *has_port)
 {
 	union sockaddr_any sa;
+	uint16_t port = key->gport;
 	struct in6_addr host;
 	socklen_t len;
 	int fd, rc;
@@ -191,10 +194,11 @@ static int connected(struct udp *u, const struct flow_key *key)
 	if (!fwd_out_port(&u->fwd->map, &key->remote, key->rport, &host))
 		return -EINVAL;
 
-	fd = udp_flow_socket(u, &host, key->gport, udp_port_ours(u, key));
+	fd = udp_flow_socket(u, &host, &port, udp_port_share(u, key));
 	if (fd < 0)
 		return fd;
 
+	*has_port = port;
 	fwd_udp_options(fd, addr_is_v4(&host), !addr_is_v4(&host));
 	len = sockaddr_set(&sa, &host, key->rport, u->fwd->map.scope);
 	rc = connect_to(fd, &sa, len);
@@ -261,7 +265,6 @@ int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
 	}
 	uf->f.fd = fd;
 	u->sockets++;
-	udp_port_take(u, uf);
 
 	rc = flow_watch(u->flows, &uf->f, EPOLLIN);
 	if (rc) {
@@ -276,9 +279,15 @@ int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
 static int open_socket(struct udp *u, const struct flow_key *key, uint64_t now,
 		       struct udp_flow **flow)
 {
-	int fd = connected(u, key);
+	bool has_port;
+	int fd = connected(u, key, &has_port), rc;
 
-	return fd < 0 ? fd : udp_flow_own(u, key, fd, now, flow);
+	if (fd < 0)
+		return fd;
+	rc = udp_flow_own(u, key, fd, now, flow);
+	if (!rc && has_port)
+		udp_port_take(u, *flow);
+	return rc;
 }
 
 /**
@@ -335,6 +344,8 @@ static void become_stream(struct udp *u, struct udp_flow *uf)
 	char guest[ADDR_STRLEN], remote[ADDR_STRLEN];
 
 	uf->stream = true;
+	if (uf->f.fd >= 0)
+		fwd_udp_bulk(uf->f.fd);
 	LOG_LIMITED(LOG_DEBUG, "UDP flow %s port %u to %s port %u is a stream",
 		    addr_str(&uf->f.key.guest, guest), uf->f.key.gport,
 		    addr_str(&uf->f.key.remote, remote), uf->f.key.rport);

@@ -69,7 +69,7 @@ static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
 /* flow.c: how flows begin and end */
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow);
-int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t port,
+int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t *port,
 		    bool ours);
 int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
 		 uint64_t now, struct udp_flow **flow);
@@ -83,7 +83,7 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf);
 /* ports.c: which listeners can send for the guest, and which ports it has */
 uint32_t udp_port_listener(struct udp *u, const struct flow_key *key);
 struct udp_held *udp_held_new(void);
-bool udp_port_ours(const struct udp *u, const struct flow_key *key);
+bool udp_port_share(struct udp *u, const struct flow_key *key);
 void udp_port_take(struct udp *u, struct udp_flow *uf);
 void udp_port_give(struct udp *u, const struct udp_flow *uf);
 

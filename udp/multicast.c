@@ -155,13 +155,14 @@ static struct udp_flow *query_flow(struct udp *u, const struct pkt *run,
 		.proto = IPPROTO_UDP,
 	};
 	struct flow *f = flow_lookup(u->flows, &key);
+	uint16_t port = key.gport;
 	struct udp_flow *uf;
 	int fd;
 
 	if (f)
 		return container_of(f, struct udp_flow, f);
 
-	fd = udp_flow_socket(u, &key.remote, key.gport, false);
+	fd = udp_flow_socket(u, &key.remote, &port, false);
 	if (fd >= 0 && udp_group_options(fd, addr_is_v4(&key.remote))) {
 		close(fd);
 		fd = -1;

@@ -12,8 +12,8 @@
  * What the guest sends from one port to many hosts has one port outside, too
  * (RFC 4787 REQ-1): who was told of it by one can reach it, once the guest has
  * sent there. The first socket has to find the port free, so that it is not
- * somebody else's; then it lets others share it (SO_REUSEADDR), and each hears
- * the host it is connected to and nobody else. No two may have the same host:
+ * somebody else's; it lets others share it when they come (SO_REUSEADDR), and
+ * each hears the host it is connected to and nobody else. No two may have the same host:
  * so only one address of the guest, and no address that stands for another.
  */
 #include <stdlib.h>
@@ -27,9 +27,12 @@
  * struct udp_held - The sockets that have a port of the guest
  * @n:		how many
  * @guest:	the last bytes of its address
+ * @alone:	descriptor of the only one, which does not share the port yet;
+ *		-1: they do
  */
 struct udp_held {
 	uint32_t n, guest;
+	int alone;
 };
 
 /**
@@ -111,41 +114,53 @@ static uint32_t tail(const struct in6_addr *a)
 	return get_be32(&a->s6_addr[12]);
 }
 
-/**
- * udp_port_ours() - Whether flows have the guest's port that one can share
- * @u:		UDP
- * @key:	of that flow
- */
-bool udp_port_ours(const struct udp *u, const struct flow_key *key)
+/* can_share() - Whether a flow's remote has no other address, see above */
+static bool can_share(const struct udp *u, const struct flow_key *key)
 {
-	const struct udp_held *h = held(u, key);
+	return !fwd_dns(&u->fwd->map, &key->remote, key->rport);
+}
 
-	return h->n && h->guest == tail(&key->guest) &&
-	       !fwd_dns(&u->fwd->map, &key->remote, key->rport);
+/* share() - Let other sockets have the port of this one, too; false: can't be */
+static bool share(int fd)
+{
+	int one = 1;
+
+	return !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 }
 
 /**
- * udp_port_take() - A flow's own socket may have the guest's port
+ * udp_port_share() - Whether flows have the guest's port that one can share
  * @u:		UDP
- * @uf:		flow, with its socket
+ * @key:	of that flow
+ *
+ * Return: true: they let it
+ */
+bool udp_port_share(struct udp *u, const struct flow_key *key)
+{
+	struct udp_held *h = held(u, key);
+
+	if (!h->n || h->guest != tail(&key->guest) || !can_share(u, key))
+		return false;
+	if (h->alone >= 0 && !share(h->alone))
+		return false;
+	h->alone = -1;
+	return true;
+}
+
+/**
+ * udp_port_take() - A flow's own socket has the guest's port
+ * @u:		UDP
+ * @uf:		flow
  */
 void udp_port_take(struct udp *u, struct udp_flow *uf)
 {
-	const struct flow_key *key = &uf->f.key;
-	struct udp_held *h = held(u, key);
-	union sockaddr_any sa;
-	socklen_t len = sizeof(sa);
-	struct in6_addr addr;
-	uint16_t port;
-	int one = 1;
+	struct udp_held *h = held(u, &uf->f.key);
 
-	if (fwd_dns(&u->fwd->map, &key->remote, key->rport) ||
-	    getsockname(uf->f.fd, &sa.sa, &len) ||
-	    !sockaddr_get(&sa, &addr, &port) || port != key->gport ||
-	    setsockopt(uf->f.fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)))
+	if (!can_share(u, &uf->f.key))
 		return;
+	h->alone = h->n ? -1 : uf->f.fd;
+	h->guest = tail(&uf->f.key.guest);
 	h->n++;
-	h->guest = tail(&key->guest);
 	uf->has_port = true;
 }
 
