@@ -212,7 +212,7 @@ class Streams:
     def verdict(self):
         """Fails unless each arrived whole, at its pace, without a stall."""
         for name, reader in self.readers.items():
-            if not reader.ended.wait(20):
+            if not reader.ended.wait(self.seconds + 20):
                 raise AssertionError(f"{name}: not at its end after "
                                      f"{reader.size} bytes")
             print(f"TCP {name}: {reader.size / self.seconds / 1e6:.2f} MB/s, "
