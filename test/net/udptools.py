@@ -60,8 +60,8 @@ def running(ns, *cmd, ready=None, **kw):
 
 
 def binds(ns, kind, port):
-    """A condition: somebody has the port; @kind: "t" for TCP, "u" for UDP."""
-    return lambda: ns.run("ss", f"-Han{kind}", f"sport = {port}").strip()
+    """A condition: somebody listens there; @kind: t for TCP, u for UDP."""
+    return lambda: ns.run("ss", f"-Hln{kind}", f"sport = {port}").strip()
 
 
 def need_tool(name):
