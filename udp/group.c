@@ -123,8 +123,7 @@ int udp_group_options(int fd, bool v4)
  * @g:		group
  * @on:		allow it, or not any longer: others must not get in
  *
- * A forwarded port does not hear groups by itself, which it would by default,
- * once another socket has joined them.
+ * A forwarded port does not hear groups by itself: see listen.c.
  */
 static void share(const struct fwd *f, const struct udp_group *g, bool on)
 {
@@ -137,8 +136,6 @@ static void share(const struct fwd *f, const struct udp_group *g, bool on)
 		    f->rules[l->rule].proto != IPPROTO_UDP)
 			continue;
 		set_int(l->fd, SOL_SOCKET, SO_REUSEADDR, on);
-		set_int(l->fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
-		set_int(l->fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
 	}
 }
 

@@ -260,7 +260,7 @@ def a_conversation_outlives_a_query(w, v):
 
 
 @test("U6", both)
-def fragments_are_dropped(w, v):
+def lone_fragments_are_not_delivered(w, v):
     g, s, me = w.guest(), w.udp(v), fresh_port()
     s.settimeout(0.3)
     seg = packet.udp(g.addr[v], PEER[v], me, port_of(s), b"x" * 64)
