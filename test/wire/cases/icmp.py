@@ -356,7 +356,7 @@ def a_hundred_identifiers(w, v):
 
 
 @test("I1", both)
-def fragments_of_echo_are_dropped(w, v):
+def lone_fragments_of_echo_are_not_delivered(w, v):
     g = w.guest()
     me = g.addr[v]
     m = packet.echo(me, PEER[v], 13, 1, b"x" * 16)

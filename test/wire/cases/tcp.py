@@ -797,7 +797,7 @@ def no_tcp_is_silence(w, v):
 
 
 @test("TCP", both)
-def fragments_of_segments_are_dropped(w, v):
+def lone_fragments_of_segments_are_not_delivered(w, v):
     """U6 is about every protocol."""
     g = w.guest()
     server = w.server(v)
