@@ -180,7 +180,7 @@ static void say(const struct flow *f, const struct note *n)
 		      f->len ? &f->to.sa : NULL, f->len);
 }
 
-/* heard() - Take one short datagram, if there is one. Returns its kind, or 0. */
+/* heard() - Take a short datagram, if there is one. Returns its kind, or 0 */
 static uint64_t heard(int fd, struct note *n, struct flow *from)
 {
 	ssize_t len;
@@ -562,7 +562,7 @@ static int serve(struct side *s, const union sockaddr_any *sa, socklen_t len)
 	die("poll");
 }
 
-/* greet() - Open all the flows: each is known to the server, and has answered */
+/* greet() - Open all flows: each is known to the server, and has answered */
 static void greet(struct side *s)
 {
 	struct note n = { .kind = HELLO, .order = s->order };

@@ -44,7 +44,7 @@ static bool is_udp(const uint8_t *frame)
 	return frame[L3 + (is_ip4(frame) ? 9 : 6)] == IPPROTO_UDP;
 }
 
-/* check_at() - Where the checksum is, from the start of the TCP or UDP header */
+/* check_at() - Where the checksum is, from the start of TCP or UDP header */
 static uint16_t check_at(const uint8_t *frame)
 {
 	return is_udp(frame) ? UDP_CHECK : TCP_CHECK;
