@@ -438,8 +438,7 @@ static uint32_t take_reports(struct icmp *i, const struct icmp_flow *s,
  * @mtu:	set if it was too long, 0: not known
  * @now:	ms
  *
- * What sendmsg() returns may be the pending error of another request: that is
- * gone with the report of it.
+ * What sendmsg() returns may be the pending error of another request.
  *
  * Return: 0, or -errno
  */
@@ -451,6 +450,7 @@ static int send_twice(struct icmp *i, const struct icmp_flow *h,
 	if (!rc || rc == -EAGAIN)
 		return rc;
 	take_reports(i, h->socket, now);
+	icmp_report_settle(h->socket->f.fd);
 	rc = send_request(i, h, pkt);
 	*mtu = rc == -EMSGSIZE ? take_reports(i, h->socket, now) : 0;
 	return rc;

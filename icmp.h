@@ -132,6 +132,7 @@ bool icmp_error_pkt(struct icmp *i, int error, const struct in6_addr *from,
 		    uint32_t mtu, const struct pkt *pkt, uint64_t now);
 int icmp_report_on(int fd, bool v4);
 bool icmp_report_next(int fd, struct icmp_report *r);
+void icmp_report_settle(int fd);
 void icmp_report_send(struct icmp *i, const struct icmp_report *r,
 		      const struct icmp_quote *q, uint64_t now);
 void icmp_guest_gone(struct icmp *i);

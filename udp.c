@@ -191,6 +191,9 @@ static void send_failed(struct udp *u, const struct udp_flow *uf, int error,
 	uint32_t mtu = sender_errors(u, uf, now);
 
 	u->count[UDP_SEND_ERROR]++;
+	/* Of a socket that is not connected that was somebody else's. */
+	if (uf->listener != UDP_NO_LISTENER && error == ECONNREFUSED)
+		return;
 	icmp_error_pkt(u->icmp, error, NULL, error == EMSGSIZE ? mtu : 0, pkt,
 		       now);
 }
@@ -216,6 +219,7 @@ static int send_some(struct udp *u, struct udp_flow *uf, const struct pkt *run,
 	if (rc > 0 || rc == -EAGAIN)
 		return rc;
 	sender_errors(u, uf, now);
+	icmp_report_settle(udp_flow_fd(u, uf));
 	return udp_send(u, uf, run, n);
 }
 

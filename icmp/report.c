@@ -88,6 +88,22 @@ static void read_control(struct icmp_report *r, const struct cmsghdr *c)
 }
 
 /**
+ * icmp_report_settle() - Forget the pending error of a socket
+ * @fd:		socket
+ *
+ * What it is about waits in the queue, be that long: for who forges ICMP
+ * messages it is easy to fill. Each entry taken makes the next one pending, so
+ * only after this is the error of a call its own.
+ */
+void icmp_report_settle(int fd)
+{
+	socklen_t len = sizeof(int);
+	int error;
+
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+}
+
+/**
  * icmp_report_next() - Take an entry off the error queue of a socket
  * @fd:		socket
  * @r:		filled
@@ -111,14 +127,12 @@ bool icmp_report_next(int fd, struct icmp_report *r)
 		.msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = &control, .msg_controllen = sizeof(control),
 	};
-	socklen_t len = sizeof(int);
 	struct cmsghdr *c;
 	ssize_t n;
-	int error;
 
 	n = recvmsg(fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT);
 	if (n < 0) {
-		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+		icmp_report_settle(fd);
 		return false;
 	}
 	memset(r, 0, offsetof(struct icmp_report, data));

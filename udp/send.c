@@ -430,15 +430,22 @@ int udp_send(const struct udp *u, struct udp_flow *uf, const struct pkt *run,
 	     unsigned int n)
 {
 	struct path path = { .tolen = 0 };
+	int rc, fd = udp_flow_fd(u, uf);
+	bool own = false;
 	uint32_t cut;
-	int rc;
 
 	n = alike(run, n);
 	mark(u, uf, run);
 	if (uf->listener != UDP_NO_LISTENER)
 		set_path(&path, uf);
-	do
-		rc = send_burst(udp_flow_fd(u, uf), uf, &path, run, n, &cut);
-	while (cut && cut_less(uf, -rc, cut));
-	return rc;
+	for (;;) {
+		rc = send_burst(fd, uf, &path, run, n, &cut);
+		if (!cut || rc == -EAGAIN)
+			return rc;
+		if (own && !cut_less(uf, -rc, cut))
+			return rc;
+		own = !own;
+		if (own)	/* it may have been pending */
+			icmp_report_settle(fd);
+	}
 }
