@@ -60,8 +60,8 @@ struct arrival {
  * struct udp_batch - What one recvmmsg() fills
  * @msg, @iov, @from, @control: for the call
  * @arrival:	what came with each
- * @of, @ip, @hdr: flow that the last datagram went to, and its headers: good
- *		for the next if that is alike. NULL: none in this batch
+ * @ip, @hdr:	headers of the last datagram, good for the next if that is
+ *		alike. No source: none in this batch
  * @data:	room for a UDP header, and a message
  */
 struct udp_batch {
@@ -73,7 +73,6 @@ struct udp_batch {
 		struct cmsghdr align;
 	} control[UDP_BATCH];
 	struct arrival arrival[UDP_BATCH];
-	const struct udp_flow *of;
 	struct tap_ip ip;
 	struct tap_hdr hdr;
 	uint8_t data[UDP_BATCH][SLOT];
@@ -171,7 +170,7 @@ static unsigned int turn(struct udp *u, int fd, const struct inlet *in)
 	n = affordable(u, in);
 	if (n) {
 		u->hungry = -1;
-	} else {
+	} else if (u->hungry != fd) {
 		u->hungry = fd;
 		u->patience = PATIENCE;
 	}
@@ -333,7 +332,7 @@ int udp_receive(struct udp *u, int fd, struct inlet *in, bool origin)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 
-	b->of = NULL;
+	b->ip.src = ADDR_NONE;	/* the guest's Ethernet address may change */
 	read_arrivals(b, (unsigned int)n);
 	expect(in, b, (unsigned int)n);
 	if (n >= (int)MIN(max, MANY))
@@ -374,9 +373,11 @@ static void set_headers(struct udp *u, const struct udp_flow *uf,
 {
 	struct udp_batch *b = u->batch;
 
-	if (b->of == uf && b->ip.ttl == a->ttl && b->ip.tos == a->tos)
+	/* Not by the flow's place, which another may have by now. */
+	if (addr_eq(&b->ip.src, &uf->f.key.remote) &&
+	    addr_eq(&b->ip.dst, &uf->f.key.guest) &&
+	    b->ip.ttl == a->ttl && b->ip.tos == a->tos)
 		return;
-	b->of = uf;
 	b->ip = (struct tap_ip){
 		.src = uf->f.key.remote, .dst = uf->f.key.guest,
 		.proto = IPPROTO_UDP, .ttl = a->ttl, .tos = a->tos,
