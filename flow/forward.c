@@ -172,7 +172,7 @@ static int bind_port(int fd, const struct in6_addr *addr, uint16_t *port,
 		if (errno != EADDRINUSE && errno != EACCES)
 			return -errno;
 		len = sockaddr_set(&sa, addr, 0, scope);
-		set_number(fd, SOL_SOCKET, SO_REUSEADDR, 0);
+		set_number(fd, SOL_SOCKET, SO_REUSEPORT, 0);
 		*port = 0;
 	}
 
@@ -247,7 +247,7 @@ static int open_socket(const struct fwd_map *m, const struct in6_addr *host,
 	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
 		own_identifier(fd);
 	if (share)
-		set_number(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		set_number(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	rc = bind_source(fd, m, host, port);
 	if (rc) {
 		close(fd);
@@ -282,10 +282,10 @@ int fwd_socket(const struct fwd_map *m, const struct in6_addr *host,
  * @host:	where to, from fwd_out()
  * @port:	source port to have if it is free, host order; set to 0 if it
  *		is not
- * @ours:	sockets of ours have it already, and SO_REUSEADDR: share it
+ * @ours:	sockets of ours have it already, and SO_REUSEPORT: share it
  *
  * A port is not shared with others: it has to be free for the first socket,
- * which then allows the next ones by SO_REUSEADDR.
+ * which then allows the next ones of our user by SO_REUSEPORT.
  *
  * Return: as fwd_socket()
  */

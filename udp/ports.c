@@ -12,9 +12,11 @@
  * What the guest sends from one port to many hosts has one port outside, too
  * (RFC 4787 REQ-1): who was told of it by one can reach it, once the guest has
  * sent there. The first socket has to find the port free, so that it is not
- * somebody else's; it lets others share it when they come (SO_REUSEADDR), and
- * each hears the host it is connected to and nobody else. No two may have the same host:
- * so only one address of the guest, and no address that stands for another.
+ * somebody else's; it lets others share it when they come, and each hears the
+ * host it is connected to and nobody else. No two may have the same host: so
+ * only one address of the guest, and no address that stands for another.
+ * SO_REUSEPORT asks who shares: nobody but our user. By SO_REUSEADDR anybody on
+ * the host could, and whoever connects last to a peer hears it.
  */
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -125,7 +127,7 @@ static bool share(int fd)
 {
 	int one = 1;
 
-	return !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	return !setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
 }
 
 /**

@@ -187,6 +187,34 @@ static void story_stranger_later(const char *gw, const char *host,
 	world_close(&w);
 }
 
+/* Given two flows that share the guest's port, then no stranger comes to share
+ * it: connected to a peer of the guest's, he would hear that instead of it. */
+static void story_thief(const char *gw, const char *host, const char *any)
+{
+	uint16_t port[2] = { 0 }, i;
+	struct world w;
+	int fd[2], other;
+
+	printf("# a stranger wants the guest's peer on %s\n", any);
+	world_open(&w, LIFE, ROOM);
+	for (i = 0; i < 2; i++) {
+		fd[i] = peer_open(host, &port[i]);
+		check_eq("the guest's port is shared",
+			 asks(&w, fd[i], 4507, gw, port[i]), 4507);
+	}
+	other = stranger(any, 4507);
+	check("but not with a stranger", other < 0);
+	memory_clear(&w.mem);
+	peer_says(fd[0], host, 4507, "answer", 6);
+	events(&w, 1000);
+	check_eq("and the guest hears its peer", w.mem.nsent, 1);
+	if (other >= 0)
+		close(other);
+	close(fd[0]);
+	close(fd[1]);
+	world_close(&w);
+}
+
 /* Given two addresses of the guest, or one host under two addresses, then they
  * have no port in common: their answers could not be told apart. */
 static void story_alike(void)
@@ -269,6 +297,8 @@ int main(void)
 	story_stranger_first(GW6, "::1", "::");
 	story_stranger_later(GW4, "127.0.0.1", "0.0.0.0");
 	story_stranger_later(GW6, "::1", "::");
+	story_thief(GW4, "127.0.0.1", "0.0.0.0");
+	story_thief(GW6, "::1", "::");
 	story_alike();
 	story_early();
 	return unit_end();
