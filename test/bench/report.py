@@ -277,18 +277,17 @@ def cell(data, item, daemon, m, ref):
 
 def matrix(data):
     """Lines: the emulated links, ours as part of the host's own."""
-    peer = reference(data)
+    ours = [d for d in (OURS, reference(data)) if d]
     for way, title in (("out", "guest to server"), ("in", "server to guest")):
         if not any(data["values"].get(name) for _, name in cells(data, way)):
             continue
         yield (f"Emulated links, TCP {title}: Mbit/s of the host itself; part "
-               f"that {OURS} reaches, {peer}")
+               f"that is reached by {', '.join(ours)}")
         for link, name in cells(data, way):
             host = middle(data, name, "host", "gbps")
-            parts = [show(ratio(data, name, d, "gbps", "host"), "x")
-                     for d in (OURS, peer)]
+            parts = [ratio(data, name, d, "gbps", "host") for d in ours]
             yield (f"  {link['delay_ms']:>3} ms  loss {link['loss']:<7.2%} "
                    f"{'1 Gbit/s' if link['rate'] else 'no rate':<9}"
-                   f"{short(host and host * 1e3):>8}{parts[0]:>9}"
-                   f"{parts[1]:>9}")
+                   f"{short(host and host * 1e3):>8}"
+                   + "".join(f"{show(part, 'x'):>9}" for part in parts))
         yield ""
