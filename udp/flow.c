@@ -19,6 +19,9 @@
 /* Datagrams from each side that a resolver's two queries don't reach. */
 #define STREAM_EACH	3
 
+/* How many flows are looked at for one that has a descriptor. */
+#define REACH		1024
+
 /**
  * udp_flow_expires() - When a flow is over if nothing more happens (U4)
  * @uf:		flow
@@ -53,23 +56,25 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf)
 /**
  * evict() - End the one-shot flow that was used the longest ago (U4)
  * @u:		UDP
- * @descriptor:	it must give back a descriptor; those at the front that have
- *		none go too
+ * @descriptor:	the one of those that have a descriptor to give back
  *
- * Return: false if there is none
+ * Return: false if there is none, or none in reach
  */
 static bool evict(struct udp *u, bool descriptor)
 {
+	struct list *l = u->one_shot.next;
 	struct udp_flow *uf;
-	bool enough = false;
+	unsigned int i;
 
-	while (!enough && !list_empty(&u->one_shot)) {
-		uf = container_of(u->one_shot.next, struct udp_flow, f.node);
-		enough = !descriptor || uf->f.fd >= 0;
+	for (i = 0; i < REACH && l != &u->one_shot; i++, l = l->next) {
+		uf = container_of(l, struct udp_flow, f.node);
+		if (descriptor && uf->f.fd < 0)
+			continue;
 		udp_flow_close(u, uf);
 		u->count[UDP_EVICTED]++;
+		return true;
 	}
-	return enough;
+	return false;
 }
 
 /**

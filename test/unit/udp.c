@@ -470,6 +470,48 @@ static void story_descriptors(void)
 	world_close(&w);
 }
 
+/* Given no descriptor left, then a flow that has none can't give it, and is not
+ * ended for nothing. */
+static void story_no_descriptor_to_give(void)
+{
+	uint16_t port = 0, forwarded = 0, other;
+	struct rlimit few, before;
+	struct world w;
+	int fd, peer[3];
+	unsigned int i;
+
+	printf("# no descriptor left, and flows that have none\n");
+	world_open(&w, LIFE, ROOM);
+	listens(&w, AF_INET, "127.0.0.1", &forwarded, 5000);
+	fd = peer_open("127.0.0.1", &port);
+	for (i = 0; i < ARRAY_SIZE(peer); i++) {
+		other = 0;
+		peer[i] = peer_open("127.0.0.1", &other);
+		peer_says(peer[i], "127.0.0.1", forwarded, "hi", 2);
+	}
+	events(&w, 1000);
+	check_eq("three flows of a forwarded port", w.udp.alive, 3);
+	exchange(&w, fd, 6400, port, 1, 0);
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = before;
+	few.rlim_cur = (rlim_t)flow_of(&w, 6400, GW4, port)->f.fd + 1;
+	setrlimit(RLIMIT_NOFILE, &few);
+	exchange(&w, fd, 6401, port, 3, 3);
+	check("the oldest flow that has one gives it",
+	      !flow_of(&w, 6400, GW4, port) && flow_of(&w, 6401, GW4, port));
+	check_eq("and no other flow ends", w.udp.alive, 4);
+	sends(&w, 6402, GW4, port, "q", 1);
+	check("if only streams have one, a new flow is refused",
+	      !flow_of(&w, 6402, GW4, port));
+	check_eq("and no other flow ends", w.udp.alive, 4);
+	setrlimit(RLIMIT_NOFILE, &before);
+	for (i = 0; i < ARRAY_SIZE(peer); i++)
+		close(peer[i]);
+	close(w.fwd.listeners[0].fd);
+	close(fd);
+	world_close(&w);
+}
+
 /* Given a guest that leaves, then its flows and their sockets are gone. */
 static void story_guest_gone(void)
 {
@@ -688,6 +730,7 @@ int main(void)
 	story_expiry();
 	story_eviction();
 	story_descriptors();
+	story_no_descriptor_to_give();
 	story_guest_gone();
 	story_impossible();
 	story_forward(AF_INET, "0.0.0.0", "127.0.0.9", GW4);
