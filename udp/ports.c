@@ -28,13 +28,14 @@
 /**
  * struct udp_held - The sockets that have a port of the guest
  * @n:		how many
- * @guest:	the last bytes of its address
  * @alone:	descriptor of the only one, which does not share the port yet;
  *		-1: they do
+ * @guest:	its address; all of it, as those of one interface end alike
  */
 struct udp_held {
-	uint32_t n, guest;
+	uint32_t n;
 	int alone;
+	struct in6_addr guest;
 };
 
 /**
@@ -110,12 +111,6 @@ static struct udp_held *held(const struct udp *u, const struct flow_key *key)
 	return &u->held[key->gport + (addr_is_v4(&key->remote) ? 0 : PORTS)];
 }
 
-/* tail() - What tells addresses of one guest apart */
-static uint32_t tail(const struct in6_addr *a)
-{
-	return get_be32(&a->s6_addr[12]);
-}
-
 /* can_share() - Whether a flow's remote has no other address, see above */
 static bool can_share(const struct udp *u, const struct flow_key *key)
 {
@@ -141,7 +136,7 @@ bool udp_port_share(struct udp *u, const struct flow_key *key)
 {
 	struct udp_held *h = held(u, key);
 
-	if (!h->n || h->guest != tail(&key->guest) || !can_share(u, key))
+	if (!h->n || !addr_eq(&h->guest, &key->guest) || !can_share(u, key))
 		return false;
 	if (h->alone >= 0 && !share(h->alone))
 		return false;
@@ -161,7 +156,7 @@ void udp_port_take(struct udp *u, struct udp_flow *uf)
 	if (!can_share(u, &uf->f.key))
 		return;
 	h->alone = h->n ? -1 : uf->f.fd;
-	h->guest = tail(&uf->f.key.guest);
+	h->guest = uf->f.key.guest;
 	h->n++;
 	uf->has_port = true;
 }

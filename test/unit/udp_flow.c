@@ -28,6 +28,10 @@ static struct udp_flow *flow_of(struct world *w, uint16_t gport,
 	return f ? container_of(f, struct udp_flow, f) : NULL;
 }
 
+/* EUI-64: a guest's addresses end alike under all prefixes. */
+#define ALIKE_A		"2001:db8:1::5054:ff:fe12:3456"
+#define ALIKE_B		"2001:db8:2::5054:ff:fe12:3456"
+
 static int quick = -1;		/* a stranger's socket, -1: nobody's */
 
 /* late_connect() - As connect(), after a stranger has sent to the socket */
@@ -55,6 +59,21 @@ static uint16_t asks(struct world *w, int fd, uint16_t sport, const char *gw,
 	char buf[8];
 
 	sends(w, sport, gw, port, "hello", 5);
+	peer_hears(fd, buf, sizeof(buf), &from, &at);
+	return at;
+}
+
+/* asks_as() - As asks(), from an address of the guest's choice to @GW6 */
+static uint16_t asks_as(struct world *w, int fd, const char *guest,
+			uint16_t sport, uint16_t port)
+{
+	static uint8_t l4[64];
+	struct in6_addr from;
+	uint16_t at = 0;
+	char buf[8];
+	size_t len = make_udp(l4, sport, port, "hello", 5);
+
+	sends_ip(w, guest, GW6, IPPROTO_UDP, l4, len);
 	peer_hears(fd, buf, sizeof(buf), &from, &at);
 	return at;
 }
@@ -263,6 +282,37 @@ static void story_alike(void)
 	world_close(&w);
 }
 
+/* Given two addresses of the guest that end alike, then each has a port of its
+ * own, and hears what is for it. */
+static void story_end_alike(void)
+{
+	struct in6_addr first = addr(ALIKE_A), second = addr(ALIKE_B);
+	uint16_t port = 0, at;
+	struct world w;
+	struct seen s;
+	int fd;
+
+	printf("# addresses that end alike\n");
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open("::1", &port);
+	check_eq("the first address has the port",
+		 asks_as(&w, fd, ALIKE_A, 4508, port), 4508);
+	at = asks_as(&w, fd, ALIKE_B, 4508, port);
+	check("another has another", at && at != 4508);
+	memory_clear(&w.mem);
+	peer_says(fd, "::1", 4508, "answer", 6);
+	events(&w, 1000);
+	check("the first hears its answer", nth(&w, 0, &s) &&
+	      addr_eq(&s.dst, &first));
+	memory_clear(&w.mem);
+	peer_says(fd, "::1", at, "answer", 6);
+	events(&w, 1000);
+	check("and the other its own", nth(&w, 0, &s) &&
+	      addr_eq(&s.dst, &second));
+	close(fd);
+	world_close(&w);
+}
+
 /* Given a datagram that somebody sent before a socket was connected, then it
  * is not the peer's. */
 static void story_early(void)
@@ -300,6 +350,7 @@ int main(void)
 	story_thief(GW4, "127.0.0.1", "0.0.0.0");
 	story_thief(GW6, "::1", "::");
 	story_alike();
+	story_end_alike();
 	story_early();
 	return unit_end();
 }
