@@ -22,6 +22,10 @@
 /* How many flows are looked at for one that has a descriptor. */
 #define REACH		1024
 
+/* Datagrams that may come before a socket is connected: more than its receive
+ * buffer holds (208 KiB by default, of which an empty one takes 768 bytes). */
+#define EARLY		1024
+
 /**
  * udp_flow_expires() - When a flow is over if nothing more happens (U4)
  * @uf:		flow
@@ -173,11 +177,22 @@ static int connect_to(int fd, const union sockaddr_any *sa, socklen_t len)
 	return -EINVAL;
 }
 
-/* forget_strangers() - What came between bind() and connect() is of anybody */
+/**
+ * forget_strangers() - What came between bind() and connect() is of anybody
+ * @fd:		socket, just connected
+ *
+ * Its peer may send as fast as this reads, so there is an end to it. An error
+ * that came, too, does not end it.
+ */
 static void forget_strangers(int fd)
 {
-	while (recv(fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0)
-		;
+	unsigned int i;
+
+	for (i = 0; i < EARLY; i++) {
+		if (recv(fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC) < 0 &&
+		    errno == EAGAIN)
+			return;
+	}
 }
 
 /**

@@ -7,9 +7,12 @@
 #include <sys/socket.h>
 
 static int late_connect(int fd, const struct sockaddr *sa, socklen_t len);
+static ssize_t more(int fd, void *buf, size_t len, int flags);
 
 #define connect	late_connect
+#define recv	more
 #include "../../udp/flow.c"
+#undef recv
 #undef connect
 #include "test/unit/flows.h"
 
@@ -33,6 +36,17 @@ static struct udp_flow *flow_of(struct world *w, uint16_t gport,
 #define ALIKE_B		"2001:db8:2::5054:ff:fe12:3456"
 
 static int quick = -1;		/* a stranger's socket, -1: nobody's */
+
+static unsigned int flood;	/* datagrams that come as fast as they are read */
+
+/* more() - As recv(), with a flood */
+static ssize_t more(int fd, void *buf, size_t len, int flags)
+{
+	if (!flood)
+		return recv(fd, buf, len, flags);
+	flood--;
+	return 0;
+}
 
 /* late_connect() - As connect(), after a stranger has sent to the socket */
 static int late_connect(int fd, const struct sockaddr *sa, socklen_t len)
@@ -337,6 +351,25 @@ static void story_early(void)
 	world_close(&w);
 }
 
+/* Given a peer who sends faster than can be forgotten what came before him, then
+ * that is left at some time. */
+static void story_flood(void)
+{
+	uint16_t port = 0;
+	struct world w;
+	int fd;
+
+	printf("# a flood before the first datagram\n");
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open("127.0.0.1", &port);
+	flood = 1000000;
+	check_eq("the guest asks", asks(&w, fd, 4509, GW4, port), 4509);
+	check("not all of the flood was waited for", flood);
+	flood = 0;
+	close(fd);
+	world_close(&w);
+}
+
 int main(void)
 {
 	own_network();
@@ -352,5 +385,6 @@ int main(void)
 	story_alike();
 	story_end_alike();
 	story_early();
+	story_flood();
 	return unit_end();
 }
