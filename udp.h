@@ -31,6 +31,10 @@
  * half is for UDP: a flood leaves the rest to TCP. */
 #define UDP_SHARE	2
 
+/* Of that, at most half is for one-shot flows that others began: a crowd at a
+ * forwarded port leaves the rest to what the guest asks. */
+#define UDP_INBOUND	2
+
 /* What is counted. */
 enum udp_counter {
 	UDP_OPENED,		/* flows from the guest */
@@ -58,7 +62,11 @@ struct udp_multicast;
 /**
  * struct udp - Everything UDP
  * @tap, @flows, @timers, @fwd, @icmp: what it works with
- * @one_shot, @stream: flows by age, the least recently used first (U4)
+ * @one_shot, @stream: flows by age, the least recently used first (U4); of the
+ *		one-shot flows first those that the other end began, then the
+ *		guest's own
+ * @own:	the first of the guest's own one-shot flows, NULL: none
+ * @inbound:	how many one-shot flows are before it
  * @alive, @sockets: how many there are in both, and with a socket
  * @batch:	what one recvmmsg() fills, see udp/receive.c
  * @ports:	for each port of the guest, which listener can send for it, see
@@ -77,7 +85,8 @@ struct udp {
 	struct timers *timers;
 	const struct fwd *fwd;
 	struct icmp *icmp;
-	struct list one_shot, stream;
+	struct list one_shot, stream, *own;
+	uint32_t inbound;
 	uint32_t alive, sockets;
 	struct udp_batch *batch;
 	uint32_t *ports;

@@ -4,8 +4,10 @@
  * Called by udp.c; calls the flow table, timers, forward.c and sockets.
  *
  * A flow is in the list of its kind in the order of last use, so the next to
- * be evicted is at the front. Its timer is armed once and looks at the last
- * use when it expires: no work on timers for each datagram.
+ * be evicted is at the front. One-shot flows that others began are apart from
+ * the guest's own, and make room for each other only. A flow's timer is armed
+ * once and looks at the last use when it expires: no work on timers for each
+ * datagram.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -37,6 +39,35 @@ uint64_t udp_flow_expires(const struct udp_flow *uf)
 	return uf->last + (uf->stream ? UDP_STREAM : UDP_ONE_SHOT);
 }
 
+/* list_in() - Put a flow in its list, as the one used last */
+static void list_in(struct udp *u, struct udp_flow *uf)
+{
+	struct list *l = &uf->f.node;
+
+	if (uf->stream) {
+		list_push(&u->stream, l);
+	} else if (uf->inbound) {
+		list_push(u->own ? u->own : &u->one_shot, l);
+		u->inbound++;
+	} else {
+		list_push(&u->one_shot, l);
+		if (!u->own)
+			u->own = l;
+	}
+}
+
+/* list_out() - Take a flow out of its list */
+static void list_out(struct udp *u, struct udp_flow *uf)
+{
+	struct list *l = &uf->f.node;
+
+	if (u->own == l)
+		u->own = l->next == &u->one_shot ? NULL : l->next;
+	if (uf->inbound && !uf->stream)
+		u->inbound--;
+	list_remove(l);
+}
+
 /**
  * udp_flow_close() - End a flow
  * @u:		UDP
@@ -44,7 +75,7 @@ uint64_t udp_flow_expires(const struct udp_flow *uf)
  */
 void udp_flow_close(struct udp *u, struct udp_flow *uf)
 {
-	list_remove(&uf->f.node);
+	list_out(u, uf);
 	timer_cancel(u->timers, &uf->f.timer);
 	udp_port_give(u, uf);
 	if (uf->f.fd >= 0) {
@@ -57,48 +88,80 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf)
 	u->alive--;
 }
 
-/**
- * evict() - End the one-shot flow that was used the longest ago (U4)
- * @u:		UDP
- * @descriptor:	the one of those that have a descriptor to give back
- *
- * Return: false if there is none, or none in reach
- */
-static bool evict(struct udp *u, bool descriptor)
+/* evict() - End a one-shot flow for the sake of another */
+static void evict(struct udp *u, struct list *l)
 {
-	struct list *l = u->one_shot.next;
-	struct udp_flow *uf;
+	udp_flow_close(u, container_of(l, struct udp_flow, f.node));
+	u->count[UDP_EVICTED]++;
+}
+
+/**
+ * evict_slot() - End the one-shot flow that was used the longest ago (U4)
+ * @u:		UDP
+ * @inbound:	of those that others began; false: of the guest's own, or of
+ *		the others if it has none
+ *
+ * Return: false if there is none
+ */
+static bool evict_slot(struct udp *u, bool inbound)
+{
+	if (!inbound && u->own)
+		evict(u, u->own);
+	else if (u->inbound)
+		evict(u, u->one_shot.next);
+	else
+		return false;
+	return true;
+}
+
+/**
+ * evict_socket() - The same, of those that have a socket to give back
+ * @u:		UDP
+ *
+ * Return: false if there is none in reach
+ */
+static bool evict_socket(struct udp *u)
+{
+	struct list *l = u->own;
 	unsigned int i;
 
-	for (i = 0; i < REACH && l != &u->one_shot; i++, l = l->next) {
-		uf = container_of(l, struct udp_flow, f.node);
-		if (descriptor && uf->f.fd < 0)
+	for (i = 0; l && i < REACH && l != &u->one_shot; i++, l = l->next) {
+		if (container_of(l, struct udp_flow, f.node)->f.fd < 0)
 			continue;
-		udp_flow_close(u, uf);
-		u->count[UDP_EVICTED]++;
+		evict(u, l);
 		return true;
 	}
 	return false;
+}
+
+/* is_full() - Whether all the room is taken that a new flow could have */
+static bool is_full(const struct udp *u, bool inbound)
+{
+	uint32_t share = u->flows->max / UDP_SHARE;
+
+	return u->alive >= share ||
+	       (inbound && u->inbound >= share / UDP_INBOUND);
 }
 
 /**
  * insert() - A slot for a new flow, by eviction if need be
  * @u:		UDP
  * @key:	of the flow, which is not in the table
+ * @inbound:	the other end began
  * @now:	ms
  *
- * Return: flow without socket or listener, NULL if all others are streams
+ * Return: flow without socket or listener, NULL if there is no room
  */
 static struct udp_flow *insert(struct udp *u, const struct flow_key *key,
-			       uint64_t now)
+			       bool inbound, uint64_t now)
 {
 	struct udp_flow *uf;
 	struct flow *f;
 
-	if (u->alive >= u->flows->max / UDP_SHARE && !evict(u, false))
+	if (is_full(u, inbound) && !evict_slot(u, inbound))
 		return NULL;
 	f = flow_insert(u->flows, key);
-	if (!f && evict(u, false))
+	if (!f && evict_slot(u, inbound))
 		f = flow_insert(u->flows, key);
 	if (!f)
 		return NULL;
@@ -107,7 +170,8 @@ static struct udp_flow *insert(struct udp *u, const struct flow_key *key,
 	uf->last = now;
 	uf->listener = UDP_NO_LISTENER;
 	uf->segment = u->segment;
-	list_push(&u->one_shot, &f->node);
+	uf->inbound = inbound;
+	list_in(u, uf);
 	u->alive++;
 	timer_arm(u->timers, &f->timer, udp_flow_expires(uf));
 	return uf;
@@ -145,10 +209,10 @@ int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t *port,
 	const struct fwd_map *m = &u->fwd->map;
 	int fd;
 
-	if (u->sockets >= most_sockets(u) && !evict(u, true))
+	if (u->sockets >= most_sockets(u) && !evict_socket(u))
 		return -EMFILE;
 	fd = fwd_udp_socket(m, host, port, ours);
-	if ((fd == -EMFILE || fd == -ENFILE) && evict(u, true))
+	if ((fd == -EMFILE || fd == -ENFILE) && evict_socket(u))
 		fd = fwd_udp_socket(m, host, port, ours);
 	return fd;
 }
@@ -250,7 +314,7 @@ static struct udp_flow *open_listener(struct udp *u, const struct flow_key *key,
 	if (!fwd_out(m, &key->remote, &host) ||
 	    fwd_dns(m, &key->remote, key->rport))
 		return NULL;
-	uf = insert(u, key, now);
+	uf = insert(u, key, false, now);
 	if (!uf)
 		return NULL;
 	uf->listener = listener;
@@ -278,7 +342,7 @@ int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
 	struct udp_flow *uf;
 	int rc;
 
-	uf = insert(u, key, now);
+	uf = insert(u, key, false, now);
 	if (!uf) {
 		close(fd);
 		return -ENOBUFS;
@@ -348,12 +412,11 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
 				 uint32_t listener, uint64_t now)
 {
-	struct udp_flow *uf = insert(u, key, now);
+	struct udp_flow *uf = insert(u, key, true, now);
 
 	if (!uf)
 		return NULL;
 	uf->listener = listener;
-	uf->inbound = true;
 	u->count[UDP_ACCEPTED]++;
 	return uf;
 }
@@ -385,6 +448,7 @@ void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
 	unsigned int asked = uf->asked + (uf->inbound ? in : out);
 	unsigned int answered = uf->answered + (uf->inbound ? out : in);
 
+	list_out(u, uf);
 	uf->last = now;
 	if (!uf->stream) {
 		uf->asked = (uint8_t)MIN(asked, UINT8_MAX);
@@ -393,7 +457,5 @@ void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
 		    MIN(uf->asked, uf->answered) >= STREAM_EACH)
 			become_stream(u, uf);
 	}
-
-	list_remove(&uf->f.node);
-	list_push(uf->stream ? &u->stream : &u->one_shot, &uf->f.node);
+	list_in(u, uf);
 }

@@ -435,6 +435,69 @@ static void story_eviction(void)
 	world_close(&w);
 }
 
+/* knocks() - Somebody new sends to a forwarded port; the port he has */
+static uint16_t knocks(struct world *w, uint16_t forwarded)
+{
+	uint16_t port = 0;
+	int fd = peer_open("127.0.0.1", &port);
+
+	peer_says(fd, "127.0.0.1", forwarded, "hi", 2);
+	events(w, 1000);
+	close(fd);
+	return port;
+}
+
+/* Given a crowd at a forwarded port, then it takes no more than half of the
+ * room, its own make room for it, and not what the guest waits for. */
+static void story_crowd(void)
+{
+	uint16_t port = 0, forwarded = 0, came[10];
+	struct world w;
+	unsigned int i;
+	int fd;
+
+	printf("# a crowd at a forwarded port\n");
+	world_open(&w, 8 * UDP_SHARE, ROOM);
+	listens(&w, AF_INET, "127.0.0.1", &forwarded, 5000);
+	fd = peer_open("127.0.0.1", &port);
+	came[0] = knocks(&w, forwarded);
+	for (i = 0; i < 2; i++)
+		exchange(&w, fd, (uint16_t)(6500 + i), port, 1, 0);
+	for (i = 1; i < 10; i++)
+		came[i] = knocks(&w, forwarded);
+	check_eq("it has half of the room", w.udp.alive, 2 + 4);
+	check("that is for the latest", flow_of(&w, 5000, GW4, came[9]) &&
+	      flow_of(&w, 5000, GW4, came[6]) &&
+	      !flow_of(&w, 5000, GW4, came[5]) &&
+	      !flow_of(&w, 5000, GW4, came[0]));
+	check("the guest's queries stay", flow_of(&w, 6500, GW4, port) &&
+	      flow_of(&w, 6501, GW4, port));
+
+	for (i = 2; i < 5; i++)
+		exchange(&w, fd, (uint16_t)(6500 + i), port, 1, 0);
+	check_eq("the guest has the other half", w.udp.alive, 8);
+	check("its oldest query made room for its latest",
+	      !flow_of(&w, 6500, GW4, port) && flow_of(&w, 6501, GW4, port) &&
+	      flow_of(&w, 6504, GW4, port));
+	check("not somebody of the crowd", flow_of(&w, 5000, GW4, came[6]));
+	came[0] = knocks(&w, forwarded);
+	check("and he for somebody", flow_of(&w, 5000, GW4, came[0]) &&
+	      !flow_of(&w, 5000, GW4, came[6]) &&
+	      flow_of(&w, 6501, GW4, port));
+
+	later(&w, 10 * SEC);
+	check_eq("all expire", w.udp.alive, 0);
+	for (i = 0; i < 8; i++)
+		exchange(&w, fd, (uint16_t)(6510 + i), port, 1, 0);
+	came[0] = knocks(&w, forwarded);
+	check("where the guest has all the room nobody else comes in",
+	      !flow_of(&w, 5000, GW4, came[0]) && w.udp.alive == 8);
+	check_eq("which is counted", w.udp.count[UDP_REFUSED], 1);
+	close(w.fwd.listeners[0].fd);
+	close(fd);
+	world_close(&w);
+}
+
 /* Given no descriptor left, then the oldest flow that has one gives it. */
 static void story_descriptors(void)
 {
@@ -729,6 +792,7 @@ int main(void)
 	}
 	story_expiry();
 	story_eviction();
+	story_crowd();
 	story_descriptors();
 	story_no_descriptor_to_give();
 	story_guest_gone();
