@@ -18,6 +18,8 @@
 #include "host/log.h"
 #include "udp/flow.h"
 
+#define DNS_PORT	53		/* RFC 1035 4.2.1 */
+
 /* Datagrams from each side that a resolver's two queries don't reach. */
 #define STREAM_EACH	3
 
@@ -369,9 +371,13 @@ static int open_socket(struct udp *u, const struct flow_key *key, uint64_t now,
 	if (fd < 0)
 		return fd;
 	rc = udp_flow_own(u, key, fd, now, flow);
-	if (!rc && has_port)
+	if (rc)
+		return rc;
+	if (has_port)
 		udp_port_take(u, *flow);
-	return rc;
+	if (key->rport != DNS_PORT)	/* a resolver answers once */
+		fwd_udp_bulk(fd);
+	return 0;
 }
 
 /**
