@@ -148,8 +148,13 @@ def udp(lab, guest, name):
                        echo_udp) as server:
             to = f"UDP:{at(addr)}:{server.port}"
             for size in 1400, 9000:
-                got = guest.run(f"head -c {size} /tmp/data | socat -b 65536 "
-                                f"-t 2 - {to},shut-none | sha256sum")
+                echo = (f"head -c {size} /tmp/data | socat -b 65536 -t 2 - "
+                        f"{to},shut-none")
+                # Its link takes 65520: of the path's MTU the guest learns by
+                # the loss of the first one, which had DF.
+                if size > 1400:
+                    guest.run(f"{echo} >/dev/null 2>&1 || true")
+                got = guest.run(f"{echo} | sha256sum")
                 expect(f"SHA-256 of {size} bytes", got,
                        guest.run(f"head -c {size} /tmp/data | sha256sum"))
 
