@@ -178,8 +178,7 @@ static bool execute(struct tcp *t, struct tcp_flow *f, uint64_t now)
  * @now:	ms
  *
  * Linux queues the message that ends a connect() since 5.11, of IPv4 without
- * being asked, of IPv6 see ask_why(): then the guest hears it from the router
- * that sent it.
+ * being asked: then the guest hears it from the router that sent it.
  */
 static void unreachable(struct tcp *t, const struct tcp_flow *f, int error,
 			const struct icmp_quote *q, uint64_t now)
@@ -229,17 +228,6 @@ static struct tcp_flow *new_flow(struct tcp *t, const struct flow_key *key)
 }
 
 /**
- * ask_why() - Whether a connect() over IPv6 that fails is to be explained
- * @fd:		socket
- * @on:		while it connects; afterwards no more: what TCP survives would
- *		end the connection
- */
-static void ask_why(int fd, int on)
-{
-	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on));
-}
-
-/**
  * start_connect() - Socket for a connection of the guest, connecting
  * @t:		TCP
  * @f:		flow
@@ -261,8 +249,6 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	f->flow.fd = fd;
 	if (fd >= t->max_fd)
 		return -EMFILE;
-	if (!addr_is_v4(host))
-		ask_why(fd, true);
 	len = sockaddr_set(&sa, host, port, t->fwd->map.scope);
 	if (connect(fd, &sa.sa, len) && errno != EINPROGRESS)
 		return -errno;
@@ -468,8 +454,6 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 	if (error) {
 		failed(t, f, error, now);
 	} else if (events & EPOLLOUT) {
-		if (!addr_is_v4(&f->flow.key.guest))
-			ask_why(f->flow.fd, false);
 		conn_connected(&f->conn, now);
 		execute(t, f, now);
 	}
