@@ -167,9 +167,11 @@ static void story_rows(void)
 	}
 	hand_over(&w);
 	check("rows are cut as before", uf && uf->segment);
-	for (i = 0; i < ARRAY_SIZE(frame); i++)
+	for (i = 0; i < ARRAY_SIZE(frame); i++) {
 		check("a datagram of the row arrives",
 		      peer_hears(fd, buf, sizeof(buf), &from, &from_port) == 10);
+		free(frame[i]);
+	}
 	close(fd);
 	close(raw);
 	world_close(&w);
