@@ -616,6 +616,7 @@ void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
 {
 	struct tcp_flow *f = (struct tcp_flow *)flow;
 
+	list_remove(&f->flow.node);	/* an ACK has waited for others */
 	conn_timeout(&f->conn, now);
 	execute(t, f, now);
 }
@@ -625,16 +626,25 @@ void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
  * @t:		TCP
  * @now:	ms
  *
- * Where the link has no room they wait.
+ * Where the link has no room they wait. The last of a connection goes with
+ * something that wakes the guest anyway: often the next one's first.
  */
 void tcp_pass_end(struct tcp *t, uint64_t now)
 {
+	struct list *from;
 	struct tcp_flow *f;
 
-	while (!list_empty(&t->ack)) {
-		f = container_of(t->ack.next, struct tcp_flow, flow.node);
-		if (conn_ack_can_wait(&f->conn, now)) {
+	for (;;) {
+		from = !list_empty(&t->ack) ? &t->ack : &t->parting;
+		if (list_empty(from) ||
+		    (from == &t->parting && !link_pending(t->tap->link)))
+			return;
+
+		f = container_of(from->next, struct tcp_flow, flow.node);
+		if (from == &t->ack && conn_ack_can_wait(&f->conn, now)) {
 			list_remove(&f->flow.node);
+			if (f->conn.phase == TCP_WAIT)
+				list_push(&t->parting, &f->flow.node);
 			set_timer(t, f);
 		} else if (!tcp_out_flags(t, f, 0, f->conn.snd_nxt)) {
 			return;
@@ -696,6 +706,7 @@ void tcp_free(struct tcp *t)
 void tcp_init(struct tcp *t)
 {
 	list_init(&t->ack);
+	list_init(&t->parting);
 	list_init(&t->ready);
 	random_bytes(&t->secret, sizeof(t->secret));
 	t->spare = spare_open();

@@ -45,6 +45,7 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  * @mtu:	of the guest's interface, for the MSS we announce
  * @secret:	for initial sequence numbers (RFC 6528)
  * @ack:	flows that owe the guest an ACK at the end of the pass
+ * @parting:	flows that owe it the last: soon, or with whatever goes before
  * @ready:	flows with data for the guest, waiting for their turn
  * @last, @shared_at: the flow that sent last, and when it was another one:
  *		while several flows send, less of each may be on the way
@@ -67,7 +68,7 @@ struct tcp {
 	struct icmp *icmp;
 	uint32_t mtu;
 	struct siphash_key secret;
-	struct list ack, ready;
+	struct list ack, parting, ready;
 	const struct tcp_flow *last;
 	uint64_t shared_at;
 	struct {

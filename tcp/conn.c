@@ -243,6 +243,7 @@ void conn_check_done(struct tcp_conn *c, uint64_t now)
 	}
 	conn_move(c, TCP_WAIT, CAUSE_BOTH_FIN);
 	conn_arm(c, TIMER_WAIT, now + TCP_LINGER);
+	c->ack_delay = TCP_ACK_LAST;
 	c->todo |= TODO_CLOSE;
 }
 

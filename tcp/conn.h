@@ -43,6 +43,7 @@
 #define TCP_WND_INIT	65535		/* before the socket was asked */
 #define TCP_ACK_DELAY	40		/* ms, as Linux; RFC 9293: below 500 */
 #define TCP_ACK_FIRST	2		/* ms: a request may be answered at once */
+#define TCP_ACK_LAST	2		/* ms: nobody waits for the last one */
 #define TCP_MSS_MIN	48		/* a smaller one is not believed */
 #define TCP_DUPACKS	3		/* RFC 5681 3.2 */
 
@@ -105,9 +106,10 @@ enum tcp_timer_mode {
  * @stall_at:	ms: the guest sends again what waits, and has to be told
  *		from then on that there is no room, see conn_window(); 0: none
  * @rcv_acked:	the last ACK that was sent
- * @ack_due:	ms: till when an ACK may wait for data to go with, 0: none does
+ * @ack_due:	ms: till when an ACK may wait for something to go with, 0: none
+ *		does
  * @ack_delay:	ms that an ACK may wait: the guest's data is likely to be
- *		answered by data, with which it can go
+ *		answered by data, with which it can go; or it is the last
  * @rcv_wscale:	of the windows we send, 0 if not agreed
  * @fin_queued:	the guest's FIN was accepted, after @rcv_queued bytes
  * @fin_rcvd:	it is acknowledged, @rcv_nxt is past it

@@ -448,7 +448,8 @@ uint16_t conn_window(struct tcp_conn *c, bool syn)
  * RFC 9293 3.8.6.3: for less than two full segments. As Linux does, only where
  * the guest's data was answered by data the last time: a guest that waits for
  * the ACK with more data to send (RFC 896) would wait in vain. The first time
- * it is worth a short wait to see which it is.
+ * it is worth a short wait to see which it is. The ACK of the guest's FIN, after
+ * ours, is one that nobody waits for.
  *
  * Return: true: not now, @ack_due says till when
  */
@@ -456,9 +457,11 @@ bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now)
 {
 	uint32_t unacked = c->rcv_nxt - c->rcv_acked;
 
-	if (!c->ack_delay || !unacked || unacked >= c->mss || c->ahead.n ||
-	    c->fin_rcvd || c->phase != TCP_OPEN ||
-	    c->rcv_adv - c->rcv_nxt < c->rcv_wnd / 2)
+	if (!c->ack_delay || !unacked)
+		return false;
+	if (c->phase != TCP_WAIT &&
+	    (unacked >= c->mss || c->ahead.n || c->fin_rcvd ||
+	     c->phase != TCP_OPEN || c->rcv_adv - c->rcv_nxt < c->rcv_wnd / 2))
 		return false;
 	if (!c->ack_due)
 		c->ack_due = now + c->ack_delay;

@@ -664,9 +664,23 @@ static void t13_does_not_wait(void)
 	got(SEG_ACK, 1, 101, 50);		/* again */
 	DID(TODO_ACK);
 	EXPECT(!conn_ack_can_wait(&c, now));
+}
 
+/* Given the guest's FIN after ours, then its ACK, the last, may wait a little
+ * for something else to go with; that of the same FIN again may not. */
+static void t13_last_waits(void)
+{
 	waiting();
+	EXPECT(conn_ack_can_wait(&c, now));
+	EXPECT_EQ(c.ack_due, now + TCP_ACK_LAST);
+	now += TCP_ACK_LAST;
+	conn_timeout(&c, now);
+	EXPECT(c.todo & TODO_ACK);
+	EXPECT(!conn_ack_can_wait(&c, now));
+	conn_ack_sent(&c, false);
+
 	got(SEG_FIN | SEG_ACK, 101, 102, 0);
+	EXPECT(c.todo & TODO_ACK);
 	EXPECT(!conn_ack_can_wait(&c, now));
 }
 
@@ -714,6 +728,7 @@ static const struct {
 	{ "T6 segments longer than the socket's room", t6_long_segments },
 	{ "T13 an ACK waits for an answer to go with", t13_waits },
 	{ "T13 an ACK that does not wait", t13_does_not_wait },
+	{ "T13 the last ACK waits for anything to go with", t13_last_waits },
 	{ "T13 an ACK that is not about data", t13_not_about_data },
 };
 

@@ -373,6 +373,43 @@ static void story_keepalive(void)
 	ends("a keep-alive probe");
 }
 
+/* Given a peer that ends first, then the guest's FIN is acknowledged soon, and
+ * at once where something else is sent to the guest (T13). */
+static void story_parting(const char *name, bool another)
+{
+	static struct end next;
+	struct tcp_hdr syn = {
+		.sport = 40002, .dport = 0, .seq = 5000, .flags = SEG_SYN,
+		.wnd = 60000, .wscale = -1, .mss = 1460,
+	};
+	int listener;
+	uint32_t ack = by_hand(&listener);
+
+	syn.dport = guest.rport;
+	end_init(&w, &next, NULL, 40002, GW4, guest.rport);
+	end_close(&end_one);
+	turns(&w, 2);
+	end_one.nseen = 0;
+	segment(SEG_FIN | SEG_ACK, 1001, ack + 1, 0);
+	turn(&w);
+	check_eq("the last ACK waits", end_one.nseen, 0);
+	if (another)
+		sends(&next, &syn, NULL, 0);
+	turn(&w);
+	check_eq("a connection that comes next is answered", next.nseen,
+		 another);
+	if (!another)
+		turn(&w);
+	check(name, end_one.nseen == 1 && end_one.seen[0].ack == 1002 &&
+	      end_one.seen[0].flags == SEG_ACK);
+	syn.flags = SEG_RST;
+	syn.seq++;
+	sends(&next, &syn, NULL, 0);
+	turn(&w);
+	close(listener);
+	ends(name);
+}
+
 /* Given data and RST in one batch, then RST gets no answer. */
 static void story_batch_with_rst(void)
 {
@@ -637,6 +674,8 @@ int main(void)
 	story_rebooted();
 	story_refused();
 	story_last_ack();
+	story_parting("the last ACK goes with what goes next", true);
+	story_parting("else it goes soon", false);
 	story_urgent("urgent data arrives in line", false);
 	story_urgent("urgent data without SO_PEEK_OFF", true);
 	story_stalled();
