@@ -326,12 +326,15 @@ static void on_timer(struct passt *p, struct timer *timer, uint64_t now)
  * @p:		the program
  * @now:	ms
  *
+ * While the link was blocked nobody looked at the sockets: where the link is
+ * shared, what came there meanwhile goes before those that have more.
+ *
  * Return: whether there is more to send that waits for nothing
  */
 static bool pass_end(struct passt *p, uint64_t now)
 {
 	struct link *l = &p->stream.link;
-	bool more = false;
+	bool more = l->blocked && l->shallow;
 	int rc;
 
 	if (!link_up(l))
@@ -339,7 +342,7 @@ static bool pass_end(struct passt *p, uint64_t now)
 
 	tcp_pass_end(&p->tcp, now);
 	rc = tap_flush(&p->tap);
-	if (rc > 0) {
+	if (rc > 0 && !more) {
 		more = tcp_resume(&p->tcp, now);
 		tcp_pass_end(&p->tcp, now);
 		rc = tap_flush(&p->tap);

@@ -391,6 +391,41 @@ void tcp_link_shared(struct tcp *t, uint64_t now)
 	t->last = NULL;
 }
 
+/* is_bulk() - Whether a run is part of a bulk transfer, either way */
+static bool is_bulk(const struct tcp_flow *f, const struct pkt *run,
+		    unsigned int n)
+{
+	uint32_t len = f ? f->conn.snd_nxt - f->conn.snd_una : 0;
+
+	if (f && !list_empty(&f->ready))
+		return true;
+	while (n--)
+		len += run[n].len;
+	return len >= TCP_BULK;
+}
+
+/**
+ * note_sender() - Find out who uses the link
+ * @t:		TCP
+ * @f:		flow, NULL: not yet
+ * @run:	its packets
+ * @n:		how many
+ * @now:	ms
+ *
+ * A transfer that pauses for a moment is one still.
+ */
+static void note_sender(struct tcp *t, struct tcp_flow *f,
+			const struct pkt *run, unsigned int n, uint64_t now)
+{
+	bool bulk = is_bulk(f, run, n);
+
+	if (t->last != f && !bulk && !(f && f->bulk))
+		tcp_link_shared(t, now);
+	t->last = f;
+	if (f)
+		f->bulk = bulk;
+}
+
 /**
  * tcp_input() - A run of segments of one flow
  * @t:		TCP
@@ -409,9 +444,7 @@ void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
 	unsigned int i, dups = 0;
 	struct tcp_seg seg;
 
-	if (t->last != f)
-		tcp_link_shared(t, now);
-	t->last = f;
+	note_sender(t, f, run, n, now);
 	for (i = 0; i < n; i++) {
 		if (!tcp_seg_parse(&seg, run[i].l4, run[i].l4len, run[i].len)) {
 			t->count[TCP_MALFORMED]++;
@@ -477,6 +510,13 @@ static void note_events(struct tcp_flow *f, uint32_t events)
 		f->readable = true;
 }
 
+/* waits_for_others() - What it has goes in its turn: it had its share */
+static bool waits_for_others(const struct tcp *t, const struct tcp_flow *f,
+			     uint64_t now)
+{
+	return tcp_shared(t, now) && !list_empty(&f->ready);
+}
+
 /**
  * tcp_event() - Something happened to a flow's socket
  * @t:		TCP
@@ -498,7 +538,8 @@ void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 	note_events(f, events);
 	if (events & EPOLLOUT && f->want_out && !f->failed)
 		tcp_sock_writable(t, f, now);
-	if (f->readable && f->conn.phase == TCP_OPEN)
+	if (f->readable && f->conn.phase == TCP_OPEN &&
+	    (f->failed || !waits_for_others(t, f, now)))
 		send_data(t, f, now);
 	if (f->failed && f->conn.phase != TCP_CLOSED)
 		conn_peer_error(&f->conn);
@@ -664,6 +705,7 @@ bool tcp_resume(struct tcp *t, uint64_t now)
 	struct list turn, *m;
 	struct tcp_flow *f;
 
+	t->tap->link->shallow = tcp_shared(t, now);
 	list_init(&turn);
 	while ((m = list_pop(&t->ready)))
 		list_push(&turn, m);

@@ -47,8 +47,8 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  * @ack:	flows that owe the guest an ACK at the end of the pass
  * @parting:	flows that owe it the last: soon, or with whatever goes before
  * @ready:	flows with data for the guest, waiting for their turn
- * @last, @shared_at: the flow that sent last, and when it was another one:
- *		while several flows send, less of each may be on the way
+ * @last, @shared_at: the flow that sent last, and when another one did that
+ *		is no bulk transfer: then less of each may be on the way
  * @challenge:	budget of challenge ACKs in the current second (RFC 5961 7)
  * @no_peek_off: the kernel has no SO_PEEK_OFF for TCP (before Linux 6.9)
  * @max_fd:	descriptors from here on are left to others: a flood of

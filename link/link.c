@@ -55,5 +55,5 @@ void link_close(struct link *l)
 	l->fd = -1;
 	l->nin = l->nout = l->nreserved = 0;
 	l->room = l->end = l->reserved = NULL;
-	l->blocked = l->more = false;
+	l->blocked = l->more = l->shallow = false;
 }

@@ -74,6 +74,8 @@ struct link_ops {
  * @reserved:	where the next reservation starts
  * @out, @nout:	frames committed since the last flush
  * @blocked:	the guest takes no more for now
+ * @shallow:	a wish, from the next flush on: let less wait for the guest, so
+ *		that what comes after it comes soon
  */
 struct link {
 	const struct link_ops *ops;
@@ -95,7 +97,7 @@ struct link {
 	uint8_t *reserved;
 	struct iovec out[LINK_OUT];
 	unsigned int nout, nreserved;
-	bool blocked;
+	bool blocked, shallow;
 };
 
 /**

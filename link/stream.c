@@ -26,8 +26,9 @@
 #define SOCKET_MAX	64
 
 /* The kernel counts twice that. More gains nothing, and whatever waits in it
- * delays what comes after (doc/performance.md). */
+ * delays what comes after; less costs throughput (doc/performance.md). */
 #define SOCKET_BUFFER	(256 * 1024)
+#define SOCKET_SHALLOW	(96 * 1024)
 
 _Static_assert(STREAM_IN >= STREAM_PREFIX + LINK_FRAME_MAX,
 	       "the longest frame fits");
@@ -115,12 +116,23 @@ static void stream_release(struct link *l)
 	/* Nothing to do: refill moves on by itself. */
 }
 
+/* set_depth() - How much the socket takes; best effort */
+static void set_depth(struct stream *s)
+{
+	int size = s->link.shallow ? SOCKET_SHALLOW : SOCKET_BUFFER;
+
+	setsockopt(s->link.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	s->shallow = s->link.shallow;
+}
+
 static int stream_flush(struct link *l)
 {
 	struct stream *s = container_of(l, struct stream, link);
 	unsigned int i;
 	ssize_t n;
 
+	if (s->shallow != l->shallow)
+		set_depth(s);
 	link_cancel(l);
 	for (i = 0; i < l->nout; i++)
 		put_be32((uint8_t *)l->out[i].iov_base - STREAM_PREFIX,
@@ -196,11 +208,10 @@ int stream_open(struct stream *s, int fd)
 	}
 
 	/* Best effort: a smaller buffer costs wake-ups, not frames. */
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-
 	s->link.ops = &stream_ops;
 	s->link.fd = fd;
+	set_depth(s);
 	s->link.max_frame = LINK_FRAME_MAX;
 	s->link.headroom = STREAM_PREFIX;
 	s->sent = s->link.room = s->link.reserved = s->out;

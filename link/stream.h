@@ -26,6 +26,7 @@
  * @iov:	one piece for each frame of the batch
  * @out:	frames with their prefixes, STREAM_OUT of room
  * @sent:	[@sent, link.room) waits to be sent
+ * @shallow:	the socket's buffer is the smaller one
  */
 struct stream {
 	struct link link;
@@ -33,6 +34,7 @@ struct stream {
 	size_t parsed, have;
 	struct iovec iov[LINK_BATCH];
 	uint8_t *out, *sent;
+	bool shallow;
 };
 
 int stream_listen(const char *path, char *used, size_t size);

@@ -39,7 +39,7 @@
 #define TCP_WSCALE	8		/* ours: windows to 16 MiB */
 #define TCP_WND_MAX	(16 * 1024 * 1024 - 256)	/* in flight to the guest */
 #define TCP_WND_OURS	(1024 * 1024)	/* told to it: the way to us is short */
-#define TCP_WND_SHARED	(256 * 1024)	/* where what waits delays others */
+#define TCP_WND_SHARED	(128 * 1024)	/* where what waits delays others */
 #define TCP_WND_INIT	65535		/* before the socket was asked */
 #define TCP_ACK_DELAY	40		/* ms, as Linux; RFC 9293: below 500 */
 #define TCP_ACK_FIRST	2		/* ms: a request may be answered at once */

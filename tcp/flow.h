@@ -22,7 +22,11 @@
  * while others use the link, what all may send between two flushes: it waits
  * in front of what comes after it. */
 #define TCP_QUANTUM	(1024 * 1024)
-#define TCP_QUANTUM_SHARED (128 * 1024)
+#define TCP_QUANTUM_SHARED (64 * 1024)
+
+/* Bytes on their way from which on a flow is a transfer: it makes others wait,
+ * and does not mind to wait itself. */
+#define TCP_BULK	(32 * 1024)
 
 /* How long a flow counts as sending, ms. */
 #define TCP_SHARED	1000
@@ -49,6 +53,7 @@
  * @sent:	something was handed to the socket
  * @nodelay:	TCP_NODELAY is set
  * @failed:	the socket is of no use any more; what it still holds is sent
+ * @bulk:	its last run was part of a bulk transfer
  */
 struct tcp_flow {
 	struct flow flow;
@@ -57,10 +62,10 @@ struct tcp_flow {
 	uint32_t room;
 	struct tcp_hold hold;
 	bool readable, read_on, peek_on, peek_moved, want_out, failed;
-	bool fin, sent, nodelay;
+	bool fin, sent, nodelay, bulk;
 };
 
-/* tcp_shared() - Whether several flows have sent lately */
+/* tcp_shared() - Whether somebody who minds to wait has sent lately */
 static inline bool tcp_shared(const struct tcp *t, uint64_t now)
 {
 	return now - t->shared_at < TCP_SHARED;

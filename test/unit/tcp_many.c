@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * tcp_many.c - Crowds of TCP flows with real sockets: what all of them together
- * may hold, and that a hundred thousand, one after the other, leave nothing.
+ * may hold, who makes others wait, and that a hundred thousand, one after the
+ * other, leave nothing.
  *
  *	tcp_many [FLOWS]
  */
@@ -87,6 +88,102 @@ static void story_hold_max(void)
 	close(listener);
 	world_close(&w, "flows that hold as much as may be");
 	free(e);
+}
+
+/* ---- Transfers, and who minds to wait behind them ---- */
+
+#define TRANSFERS	2
+
+static struct end transfer[TRANSFERS];
+static struct guest getter[TRANSFERS];
+
+/* moves() - A turn of the transfers; bytes that the guests got in it */
+static uint32_t moves(void)
+{
+	uint32_t bytes = 0;
+	unsigned int i;
+
+	for (i = 0; i < TRANSFERS; i++) {
+		bytes -= getter[i].rcv_nxt;
+		end_turn(&transfer[i]);
+	}
+	turn(&w);
+	for (i = 0; i < TRANSFERS; i++)
+		bytes += getter[i].rcv_nxt;
+	return bytes;
+}
+
+/* most() - The most that goes to the guests in a turn, of so many */
+static uint32_t most(unsigned int n)
+{
+	uint32_t max = 0, bytes;
+
+	while (n--) {
+		bytes = moves();
+		max = MAX(max, bytes);
+	}
+	return max;
+}
+
+/* Given transfers to the guest, then they do not count as sharing the link; a
+ * connection beside them does: then less goes at a time, till it is silent. */
+static void story_shared(void)
+{
+	struct tcp_hdr h = {
+		.sport = 21000, .wnd = 60000, .wscale = -1, .flags = SEG_SYN,
+		.mss = 1460, .seq = 1000,
+	};
+	static struct end talk;
+	uint16_t port = 0;
+	unsigned int i;
+	int listener;
+
+	world_open(&w, 16, ROOM);
+	listener = listen_on("127.0.0.1", &port);
+	for (i = 0; i < TRANSFERS; i++) {
+		end_init(&w, &transfer[i], &getter[i], (uint16_t)(20000 + i),
+			 GW4, port);
+		getter[i].rx_total = transfer[i].tx_total = UINT32_MAX / 2;
+		guest_start(&getter[i], 5000, true, w.now);
+		turns(&w, 3);
+		peer_accepts(&transfer[i], listener);
+	}
+	turns(&w, TCP_SHARED);
+	check("transfers do not share", most(100) > 2 * TCP_QUANTUM_SHARED &&
+	      !tcp_shared(&w.tcp, w.now) && !w.mem.link.shallow);
+
+	turns(&w, 200);
+	end_turn(&transfer[1]);
+	turns(&w, 3);
+	send(transfer[0].fd, "x", 1, 0);
+	turns(&w, 3);
+	check("nor where one pauses", !tcp_shared(&w.tcp, w.now));
+
+	h.dport = port;
+	end_init(&w, &talk, NULL, h.sport, GW4, port);
+	sends(&talk, &h, NULL, 0);
+	moves();
+	moves();
+	if (check("a connection beside them is answered", talk.nseen == 1))
+		h.ack = talk.seen[0].seq + 1;
+	h.flags = SEG_ACK;
+	h.seq = 1001;
+	sends(&talk, &h, NULL, 0);
+	w.now += TCP_SHARED - 10;
+	sends(&talk, &h, "x", 1);
+	moves();
+	w.now += TCP_SHARED - 10;
+	check("and shares from then on", most(5) <= 2 * TCP_QUANTUM_SHARED &&
+	      tcp_shared(&w.tcp, w.now) && w.mem.link.shallow);
+	w.now += 10;
+	check("till it is silent", most(20) > 2 * TCP_QUANTUM_SHARED &&
+	      !tcp_shared(&w.tcp, w.now) && !w.mem.link.shallow);
+
+	tcp_guest_gone(&w.tcp);
+	for (i = 0; i < TRANSFERS; i++)
+		close(transfer[i].fd);
+	close(listener);
+	world_close(&w, "transfers and a connection beside them");
 }
 
 /* ---- Many flows, one after the other ---- */
@@ -307,6 +404,7 @@ int main(int argc, char **argv)
 		return unit_end();
 	}
 	story_hold_max();
+	story_shared();
 	story_churn(flows);
 	return unit_end();
 }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * stream.c - The link over a stream socket: frames in pieces, a guest that does
+ * not read, and how much waits for it.
+ */
+#include "../../link/stream.c"
+#include "test/unit/unit.h"
+
+static struct stream s;
+static int guest;
+
+static void begins(void)
+{
+	int ends[2];
+
+	socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends);
+	stream_open(&s, ends[0]);
+	guest = ends[1];
+}
+
+static void ends(void)
+{
+	link_close(&s.link);
+	close(guest);
+}
+
+/* frame() - One to the guest; false: no room for it */
+static bool frame(size_t len)
+{
+	struct iovec iov;
+
+	if (!link_reserve(&s.link, len, &iov))
+		return false;
+	memset(iov.iov_base, 'f', len);
+	link_commit(&s.link, len);
+	return true;
+}
+
+/* waits() - Bytes that wait for the guest when the link takes no more */
+static size_t waits(void)
+{
+	static uint8_t buf[1 << 20];
+	size_t total = 0;
+	ssize_t n;
+
+	while (frame(1000) && link_flush(&s.link) == 1)
+		;
+	while ((n = recv(guest, buf, sizeof(buf), 0)) > 0)
+		total += (size_t)n;
+	link_flush(&s.link);
+	while (recv(guest, buf, sizeof(buf), 0) > 0)
+		;
+	return total;
+}
+
+/* Given a link that others use, then less waits in it, till they don't. */
+static void story_shallow(void)
+{
+	size_t deep, shallow;
+
+	begins();
+	deep = waits();
+	s.link.shallow = true;
+	shallow = waits();
+	check("a shallow link keeps less", shallow < deep / 2 && shallow);
+	check("and takes all in the end", !s.link.blocked);
+	s.link.shallow = false;
+	link_flush(&s.link);
+	check("a deep one as much as before", waits() == deep);
+	ends();
+}
+
+/* Given frames that come in pieces, then each is handed out once it is whole. */
+static void story_pieces(void)
+{
+	uint8_t bytes[2 * (STREAM_PREFIX + 100)] = { 0 };
+	unsigned int i, frames = 0, wrong = 0;
+	int rc;
+
+	begins();
+	bytes[3] = bytes[STREAM_PREFIX + 100 + 3] = 100;
+	for (i = 0; i < sizeof(bytes); i++) {
+		send(guest, &bytes[i], 1, 0);
+		rc = link_refill(&s.link);
+		wrong += rc && (i + 1) % (STREAM_PREFIX + 100);
+		wrong += rc && s.link.in[0].len != 100;
+		frames += rc == 1;
+		link_release(&s.link);
+	}
+	check_eq("each frame comes when it is whole", wrong, 0);
+	check_eq("and once", frames, 2);
+	ends();
+}
+
+/* Given an impossible length, then frames before it come, and then the end. */
+static void story_length(void)
+{
+	uint8_t bytes[STREAM_PREFIX + 60 + STREAM_PREFIX] = { [3] = 60 };
+
+	begins();
+	bytes[STREAM_PREFIX + 60] = 0xff;
+	send(guest, bytes, sizeof(bytes), 0);
+	check_eq("the frame before a bad length", link_refill(&s.link), 1);
+	check("and there is more", s.link.more);
+	link_release(&s.link);
+	check_eq("which ends the link", link_refill(&s.link), -EPROTO);
+	ends();
+}
+
+int main(void)
+{
+	story_shallow();
+	story_pieces();
+	story_length();
+	return unit_end();
+}
