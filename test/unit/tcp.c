@@ -8,6 +8,7 @@
 #include "test/unit/cable.h"
 
 #define ROOM		(1 << 20)
+#define PROBE		(256 * 1024)
 
 static struct world w;
 static struct guest guest;
@@ -556,8 +557,9 @@ static void story_stalled(void)
 		end_turn(&end_one);
 		turn(&w);
 	}
+	/* A probe of the kernel's for a closed window may still get in. */
 	check("a guest that takes no frames stops the peer",
-	      end_one.tx == stopped && stopped < end_one.tx_total);
+	      end_one.tx - stopped <= PROBE && stopped < end_one.tx_total / 2);
 	w.mem.stalled = false;
 	for (i = 0; i < 10000 && !end_done(&end_one); i++) {
 		end_turn(&end_one);
