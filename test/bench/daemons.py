@@ -6,6 +6,8 @@
     veth      guest = tap0 (a veth pair) = outside, the limit of the kernel
     relay     guest = tap0 == stand-in == stand-in == tap1 = outside, the limit
               of the stand-in
+    routed    guest = tap0 == stand-in == stand-in == tap1 = host, which routes:
+              the limit of the stand-in over an emulated link
     host      the client runs in the host's namespace itself
 
 The namespaces are those of netlab.py, with one more link between host and
@@ -35,6 +37,7 @@ EMULATE = os.path.join(TOP, os.environ.get("EMULATE", f"{B}/emulate"))
 FLOOR, RR, POUR, QUERY, SPRAY = [f"{B}/bench/{name}" for name in (
     "floor", "rr", "pour", "query", "spray")]
 SERVER_EMULATED = "198.51.100.2"
+EMULATED, DIRECT = "192.0.3", "192.0.4"      # networks of 256 addresses
 QUEUE = 20000
 SOFT_LIMIT = 1024       # descriptors that a daemon is started with
 HARD_LIMIT = 65536      # so that peers with two for a connection can take part
@@ -145,9 +148,9 @@ class Site(Lab):
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         with ended(p):
             started(p, "emulate")
-            self.outside.ip("addr add 192.0.3.1/24 dev emu0")
-            self.host.ip("addr add 192.0.3.2/24 dev emu0",
-                         f"route add {SERVER_EMULATED} via 192.0.3.1")
+            self.outside.ip(f"addr add {EMULATED}.1/24 dev emu0")
+            self.host.ip(f"addr add {EMULATED}.2/24 dev emu0",
+                         f"route add {SERVER_EMULATED} via {EMULATED}.1")
             yield
 
 
@@ -259,11 +262,14 @@ class Veth(Daemon):
             site.guest.ip("link del tap0")
 
 
-class Relay(Daemon):
+class Standins(Daemon):
+    """Two of them back to back, no daemon."""
+
     limit = True
 
-    def __init__(self):
-        super().__init__("relay", "stand-in alone")
+    def beyond(self, site):
+        """The namespace at the other end."""
+        raise NotImplementedError
 
     @contextlib.contextmanager
     def up(self, site, mtu, *standin):
@@ -271,7 +277,7 @@ class Relay(Daemon):
         with contextlib.ExitStack() as stack:
             for ns, name, end_, more in (
                     (site.guest, "tap0", ends[0], standin),
-                    (site.outside, "tap1", ends[1], ())):
+                    (self.beyond(site), "tap1", ends[1], ())):
                 mac = f"02:00:00:00:00:0{name[-1]}"
                 p = ns.spawn(STANDIN, "--fd", str(end_.fileno()),
                              "--tap", name, "--mtu", str(mtu), "--offload",
@@ -280,8 +286,28 @@ class Relay(Daemon):
                 stack.enter_context(ended(p))
                 started(p, "stand-in")
                 end_.close()
-            direct(site, "tap1")
+            direct(site, "tap1", self.beyond(site))
             yield None
+
+
+class Relay(Standins):
+    def __init__(self):
+        super().__init__("relay", "stand-in alone")
+
+    def beyond(self, site):
+        return site.outside
+
+
+class Routed(Standins):
+    """The kernel stands where a daemon would; only with an emulated link."""
+
+    def __init__(self):
+        super().__init__("routed", "stand-in, routed by the kernel")
+
+    def beyond(self, site):
+        site.host.sysctl(net__ipv4__ip_forward=1)
+        site.outside.ip(f"route replace {DIRECT}.0/24 via {EMULATED}.2")
+        return site.host
 
 
 class Host(Daemon):
@@ -298,12 +324,13 @@ class Host(Daemon):
         return site.host
 
 
-def direct(site, outer):
-    """Addresses for a guest whose tap0 leads outside without a host."""
-    site.outside.ip(f"addr add 192.0.4.1/24 dev {outer}",
-                    f"link set {outer} up")
-    site.guest.ip("addr add 192.0.4.2/24 dev tap0", "link set tap0 up",
-                  "route add default via 192.0.4.1")
+def direct(site, outer, beyond=None):
+    """Addresses for a guest whose tap0 leads outside without a host, or to
+    another namespace."""
+    (beyond or site.outside).ip(f"addr add {DIRECT}.1/24 dev {outer}",
+                                f"link set {outer} up")
+    site.guest.ip(f"addr add {DIRECT}.2/24 dev tap0", "link set tap0 up",
+                  f"route add default via {DIRECT}.1")
 
 
 def version(path):

@@ -37,9 +37,9 @@
 #define PAYLOAD_MIN	512
 #define PAYLOAD_MAX	65481
 #define FRAMES_MAX	(STREAM_OUT / (OVERHEAD + PAYLOAD_MIN))
-#define SOCKET_BUFFER	(4 * 1024 * 1024)	/* as in link/stream.c */
+#define SOCKET_BUFFER	(256 * 1024)	/* as in link/stream.c */
 #define PEER_BLOCK	(128 * 1024)	/* as iperf3 writes and reads */
-#define GUEST_BLOCK	(512 * 1024)	/* as the stand-in guest does */
+#define GUEST_BLOCK	(128 * 1024)	/* as the stand-in guest does */
 
 /**
  * struct lift - One direction being carried

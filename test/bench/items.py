@@ -15,9 +15,9 @@ import subprocess
 import time
 from collections import namedtuple
 
-from daemons import (FLOOR, Failed, Host, Link, QUERY, RR, Relay, SERVER4,
-                     SERVER_EMULATED, SPRAY, Slirp, Stream, Veth, cpu, ended,
-                     iperf, run_json, started)
+from daemons import (FLOOR, Failed, Host, Link, QUERY, RR, Relay, Routed,
+                     SERVER4, SERVER_EMULATED, SPRAY, Slirp, Stream, Veth, cpu,
+                     ended, iperf, run_json, started)
 
 PORT = 7000
 WAYS = {"out": "guest to server", "in": "server to guest"}
@@ -60,7 +60,7 @@ def rr_server(site):
 class Item:
     """@kinds: classes of daemons it makes sense for"""
 
-    kinds = (Stream, Slirp, Veth)
+    kinds = (Stream, Slirp, Veth, Relay)
     peers = True        # all of them; else ours and the reference only
 
     def __init__(self, name, title, metrics):
@@ -217,7 +217,6 @@ class Udp(Item):
              Metric("offered", "at half, offered", "1000/s", 0),
              Metric("lost", "of that, lost", "%", -1)])
         self.way, self.size, self.flows = way, size, flows
-        self.kinds = (Stream, Slirp, Veth, Relay)
         self.mtu = 1500 if size < 1472 else JUMBO
         self.half = None
 
@@ -382,7 +381,7 @@ class Emulated(Item):
             f"TCP {WAYS[way]}, {link.delay_ms} ms, {link.loss:.2%} loss, "
             f"rate {rate}", [Metric("gbps", "throughput", "Gbit/s", +1)])
         self.way, self.link = way, link
-        self.kinds = (Stream, Host)
+        self.kinds = (Stream, Host, Routed)
 
     def measure(self, site, daemon, seconds, seed):
         with site.link(self.link, seed + 1), daemon.up(site, 65520):

@@ -223,7 +223,7 @@ def heat(data):
         for rate in sorted({link["rate"] or 0 for link, _ in found}):
             part = [(link, name) for link, name in found
                     if (link["rate"] or 0) == rate]
-            for daemon in (OURS, reference(data)):
+            for daemon in (OURS, reference(data), "routed"):
                 maps.append(heat_map(data, part, daemon, title, rate))
     maps = [m for m in maps if m]
     if not maps:
