@@ -5,9 +5,10 @@
  * Called by the protocols; calls timer_init(), siphash and util.c only.
  *
  * A new flow gets the lowest free slot, so that flows gather at the front of
- * the table once there are fewer of them. When three quarters have gone, the
- * pages without a flow go back to the kernel: that is at most one pass over
- * the rest for three times as many flows removed. Buckets are made anew then.
+ * the table once there are fewer of them. When three quarters have gone, and
+ * when all have, the pages without a flow go back to the kernel: that is at most
+ * one pass over the rest for three times as many flows removed. Buckets are made
+ * anew then.
  */
 #include <assert.h>
 #include <errno.h>
@@ -20,7 +21,8 @@
 
 #define FLOW_MAX	(UINT32_C(1) << 22)	/* four times fs.nr_open's default */
 #define SLOT_ALIGN	64	/* a cache line: key and hash in the first */
-#define KEEP		256	/* flows: less memory isn't worth giving back */
+#define KEEP		256	/* flows: less memory isn't worth giving back, */
+#define KEEP_EMPTY	16	/* or, once the last of them has gone */
 #define GEN_MASK	0xffffff	/* as wide as in a token */
 #define POISON		0xdb	/* in free slots, to notice use after removal */
 #define WORD		64	/* slots in a word of @live */
@@ -312,7 +314,7 @@ void flow_remove(struct flow_table *t, struct flow *f)
 	t->full = MIN(t->full, slot / WORD);
 	t->used--;
 
-	if (t->peak > KEEP && t->used < t->peak / 4)
+	if (t->peak > (t->used ? KEEP : KEEP_EMPTY) && t->used < t->peak / 4)
 		shrink(t);
 }
 

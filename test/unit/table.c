@@ -243,20 +243,48 @@ static void removed_while_going_through(void)
 	flow_table_free(&t);
 }
 
-/* resident() - Bytes of the table that are in memory */
-static size_t resident(const struct flow_table *t)
+/* touched() - Bytes of a piece of memory that are there */
+static size_t touched(void *mem, size_t size)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = 0, i, pages;
 	unsigned char *vec;
 
-	pages = (t->max * t->slot_size + page - 1) / page;
+	pages = (size + page - 1) / page;
 	vec = malloc(pages);
-	if (!vec || mincore(t->slots, t->max * t->slot_size, vec))
+	if (!vec || mincore(mem, size, vec))
 		fail("memory is looked at", "%s", strerror(errno));
 	for (i = 0; vec && i < pages; i++)
 		n += vec[i] & 1;
 	free(vec);
 	return n * page;
+}
+
+/* resident() - Bytes of slots that are in memory */
+static size_t resident(const struct flow_table *t)
+{
+	return touched(t->slots, t->max * t->slot_size);
+}
+
+/* Given a table that gets empty, then what it took is back; for a handful of
+ * flows that come and go nothing is done. */
+static void empty_again(void)
+{
+	struct flow_table t;
+	uint32_t i, j;
+
+	flow_table_init(&t, sizeof(struct test_flow), 20000, -1);
+	for (j = 0; j < 2; j++) {
+		for (i = 0; i < MANY; i++)
+			insert(&t, i);
+		for (i = 0; i < MANY; i++)
+			flow_remove(&t, lookup(&t, i));
+		check_eq("empty: all memory is back", resident(&t) +
+			 touched(t.buckets, buckets_size(&t)), 0);
+	}
+	insert(&t, 1);
+	flow_remove(&t, lookup(&t, 1));
+	check("a flow's memory is kept for the next", resident(&t));
+	flow_table_free(&t);
 }
 
 static void memory_goes_back(void)
@@ -452,6 +480,7 @@ int main(void)
 	endless_limit();
 	removed_while_going_through();
 	memory_goes_back();
+	empty_again();
 	random_lives();
 	secrets();
 	watching();
