@@ -28,7 +28,7 @@
 /* The kernel counts twice that. More gains nothing, and whatever waits in it
  * delays what comes after; less costs throughput (doc/performance.md). */
 #define SOCKET_BUFFER	(256 * 1024)
-#define SOCKET_SHALLOW	(96 * 1024)
+#define SOCKET_SHALLOW	(64 * 1024)
 
 _Static_assert(STREAM_IN >= STREAM_PREFIX + LINK_FRAME_MAX,
 	       "the longest frame fits");
