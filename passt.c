@@ -327,14 +327,16 @@ static void on_timer(struct passt *p, struct timer *timer, uint64_t now)
  * @now:	ms
  *
  * While the link was blocked nobody looked at the sockets: where the link is
- * shared, what came there meanwhile goes before those that have more.
+ * shared, what came there meanwhile goes before those that have more, which are
+ * passed over, but not twice.
  *
  * Return: whether there is more to send that waits for nothing
  */
 static bool pass_end(struct passt *p, uint64_t now)
 {
 	struct link *l = &p->stream.link;
-	bool more = l->blocked && l->shallow;
+	bool pass_over = l->blocked && l->shallow && !p->passed_over;
+	bool more = pass_over;
 	int rc;
 
 	if (!link_up(l))
@@ -342,7 +344,9 @@ static bool pass_end(struct passt *p, uint64_t now)
 
 	tcp_pass_end(&p->tcp, now);
 	rc = tap_flush(&p->tap);
-	if (rc > 0 && !more) {
+	if (rc > 0)
+		p->passed_over = pass_over;
+	if (rc > 0 && !pass_over) {
 		more = tcp_resume(&p->tcp, now);
 		tcp_pass_end(&p->tcp, now);
 		rc = tap_flush(&p->tap);

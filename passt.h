@@ -40,6 +40,7 @@ enum timer_type {
  * @spare:	a descriptor to give up when there are no more, -1: none
  * @pid_fd:	pid file, open since before root was given up, -1: none
  * @stats_due:	ms: when counters may be shown next
+ * @passed_over: flows with more to send have been, see pass_end()
  * @quit:	leave the loop
  */
 struct passt {
@@ -58,7 +59,7 @@ struct passt {
 	int epfd, epfd_link;
 	int listener, signals, spare, pid_fd;
 	uint64_t stats_due;
-	bool quit;
+	bool passed_over, quit;
 };
 
 #endif /* PASST_H */

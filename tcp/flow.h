@@ -28,8 +28,9 @@
  * and does not mind to wait itself. */
 #define TCP_BULK	(32 * 1024)
 
-/* How long a flow counts as sending, ms. */
-#define TCP_SHARED	1000
+/* How long somebody counts as sending, ms: who waits longer than that for an
+ * answer does not notice what a deep link adds. */
+#define TCP_SHARED	100
 
 /* Segments to the guest made from one read of the socket. */
 #define TCP_BURST	192
