@@ -31,9 +31,9 @@ endif
 override CPPFLAGS += -D_GNU_SOURCE -I. -DVERSION='"$(VERSION)"'
 override CFLAGS   += -std=gnu11 $(WARN)
 
-SRCS  := passt.c tap.c tcp.c udp.c icmp.c checksum.c util.c \
-	 $(wildcard tap/*.c link/*.c answer/*.c flow/*.c host/*.c tcp/*.c \
-	 udp/*.c icmp/*.c)
+SRCS  := passt.c tap.c tcp.c udp.c icmp.c checksum.c log.c siphash.c util.c \
+	 $(wildcard tap/*.c link/*.c answer/*.c flow/*.c forward/*.c conf/*.c \
+	 host/*.c tcp/*.c udp/*.c icmp/*.c)
 OBJS  := $(SRCS:%.c=$B/%.o)
 LIB   := $(filter-out $B/passt.o,$(OBJS))
 UNITS := $(patsubst test/unit/%.c,$B/unit/%,$(wildcard test/unit/*.c))
@@ -54,10 +54,11 @@ else
 passt qrap: ;
 endif
 
-# A unit test includes the file it tests; what else it needs comes from here.
-$B/passt.a: $(LIB)
+# A unit test includes the file it tests; what else it needs comes from here:
+# the product, and a link between two arrays.
+$B/passt.a: $(LIB) $B/test/memory.o
 	rm -f $@
-	$(AR) rcs $@ $(LIB)
+	$(AR) rcs $@ $^
 
 $B/unit/%: test/unit/%.c $B/passt.a
 	@mkdir -p $(@D)
@@ -105,7 +106,8 @@ install: all
 clean:
 	rm -rf build passt qrap
 
--include $(OBJS:.o=.d) $B/qrap.d $(UNITS:=.d) $(wildcard $B/test/net/*.d $B/test/bench/*.d)
+-include $(OBJS:.o=.d) $B/qrap.d $(UNITS:=.d) \
+	 $(wildcard $B/test/*.d $B/test/net/*.d $B/test/bench/*.d)
 
 .PHONY: all check units standin benches bench install clean
 .DELETE_ON_ERROR:

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "host/log.h"
+#include "log.h"
 #include "icmp.h"
 #include "icmp/type.h"
 

@@ -14,8 +14,8 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
-#include "flow/forward.h"
-#include "flow/list.h"
+#include "forward/forward.h"
+#include "list.h"
 #include "flow/table.h"
 #include "tap.h"
 

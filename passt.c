@@ -19,10 +19,10 @@
 #include <unistd.h>
 
 #include "checksum.h"
-#include "host/log.h"
+#include "log.h"
 #include "host/sandbox.h"
 #include "passt.h"
-#include "udp/multicast.h"
+#include "udp/mcast.h"
 
 #define EVENTS		256	/* taken from epoll at once */
 #define REFILLS		64	/* batches of frames before sockets' turn */

@@ -7,10 +7,10 @@
 #define PASST_H
 
 #include "answer/answer.h"
-#include "flow/forward.h"
+#include "forward/forward.h"
 #include "flow/table.h"
 #include "flow/timer.h"
-#include "host/conf.h"
+#include "conf/conf.h"
 #include "icmp.h"
 #include "link/pcap.h"
 #include "link/stream.h"

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "checksum.h"
-#include "host/log.h"
+#include "log.h"
 #include "tap/parse.h"
 
 #define MTU_MIN_IP4	68	/* RFC 791 3.2 */

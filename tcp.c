@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "checksum.h"
-#include "host/log.h"
+#include "log.h"
 #include "tcp.h"
 #include "tcp/flow.h"
 #include "tcp/seq.h"

@@ -2,7 +2,7 @@
 /*
  * tcp.h - TCP: guest segments <-> a stream socket for each connection.
  * Called by passt.c. What decides is tcp/conn.h, without system calls; tcp.c
- * carries it out, with tcp/socket.c and tcp/output.c.
+ * carries it out, with tcp/socket.c and tcp/to_guest.c.
  */
 #ifndef TCP_H
 #define TCP_H
@@ -10,9 +10,9 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "flow/forward.h"
-#include "flow/list.h"
-#include "flow/siphash.h"
+#include "forward/forward.h"
+#include "list.h"
+#include "siphash.h"
 #include "flow/table.h"
 #include "icmp.h"
 #include "tap.h"

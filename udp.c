@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 #include "udp/flow.h"
-#include "udp/multicast.h"
+#include "udp/mcast.h"
 
 const char *const udp_counter_name[UDP_COUNTERS] = {
 	[UDP_OPENED]		= "udp_opened",

@@ -18,8 +18,8 @@
 
 #include <stdint.h>
 
-#include "flow/forward.h"
-#include "flow/list.h"
+#include "forward/forward.h"
+#include "list.h"
 #include "flow/table.h"
 #include "icmp.h"
 #include "tap.h"
@@ -68,11 +68,11 @@ struct udp_multicast;
  * @own:	the first of the guest's own one-shot flows, NULL: none
  * @inbound:	how many one-shot flows are before it
  * @alive, @sockets: how many there are in both, and with a socket
- * @batch:	what one recvmmsg() fills, see udp/receive.c
+ * @batch:	what one recvmmsg() fills, see udp/to_guest.c
  * @ports:	for each port of the guest, which listener can send for it, see
- *		udp/ports.c; NULL until that was asked
+ *		udp/srcport.c; NULL until that was asked
  * @held:	for each port of the guest and family, whose sockets have it
- * @multicast:	groups that are relayed, see udp/multicast.c; NULL: none
+ * @multicast:	groups that are relayed, see udp/mcast.c; NULL: none
  * @segment:	the longest datagram that new flows send in one message with
  *		others, bytes; 0: this kernel can't
  * @hungry:	socket that found no room in the link to the guest, -1: none

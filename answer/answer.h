@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "answer/wire.h"
+#include "answer/msgbuf.h"
 #include "flow/timer.h"
-#include "host/lease.h"
+#include "conf/lease.h"
 #include "tap.h"
 
 #define ANSWER_RA_DELAY	500	/* ms, MAX_RA_DELAY_TIME of RFC 4861 10 */

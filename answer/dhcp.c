@@ -8,7 +8,7 @@
  */
 #include "answer/answer.h"
 #include "answer/domain.h"
-#include "host/log.h"
+#include "log.h"
 
 #define DHCP_SERVER	67
 #define DHCP_CLIENT	68

@@ -9,7 +9,7 @@
  */
 #include "answer/answer.h"
 #include "answer/domain.h"
-#include "host/log.h"
+#include "log.h"
 
 #define DHCP6_SERVER	547
 #define DHCP6_CLIENT	546

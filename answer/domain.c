@@ -10,7 +10,7 @@
 #include <strings.h>
 
 #include "answer/domain.h"
-#include "host/lease.h"
+#include "conf/lease.h"
 
 #define LABEL_MAX	63	/* RFC 1035 2.3.4 */
 #define NAME_MAX_WIRE	255	/* likewise, with length bytes and the root */

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "answer/wire.h"
+#include "answer/msgbuf.h"
 
 void domain_put(struct wire *w, const char *name);
 void domain_list_put(struct wire *w, const char *list);

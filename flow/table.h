@@ -16,7 +16,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
-#include "flow/siphash.h"
+#include "siphash.h"
 #include "flow/timer.h"
 
 /* What an epoll token stands for. */

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "flow/list.h"
+#include "list.h"
 
 #define TIMER_BITS	6
 #define TIMER_SLOTS	(1 << TIMER_BITS)

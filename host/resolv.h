@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "host/lease.h"
+#include "conf/lease.h"
 
 #define RESOLV_CONF	"/etc/resolv.conf"
 #define RESOLV_DNS	(2 * LEASE_DNS)

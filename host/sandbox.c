@@ -20,7 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "host/log.h"
+#include "log.h"
 #include "host/sandbox.h"
 #include "util.h"
 

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host/log.h"
+#include "log.h"
 #include "link/pcap.h"
 #include "util.h"
 

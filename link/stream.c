@@ -18,7 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "host/log.h"
+#include "log.h"
 #include "link/stream.h"
 #include "util.h"
 

@@ -7,8 +7,8 @@
  */
 #include <string.h>
 
-#include "host/log.h"
-#include "tcp/inside.h"
+#include "log.h"
+#include "tcp/conn_priv.h"
 #include "tcp/seq.h"
 #include "util.h"
 

@@ -12,7 +12,7 @@
 #include "flow/table.h"
 #include "tcp.h"
 #include "tcp/conn.h"
-#include "tcp/hold.h"
+#include "tcp/rxring.h"
 
 /* What a socket is watched for; it changes never, only asks again. */
 #define TCP_EVENTS \

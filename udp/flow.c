@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "host/log.h"
+#include "log.h"
 #include "udp/flow.h"
 
 #define DNS_PORT	53		/* RFC 1035 4.2.1 */

@@ -26,7 +26,7 @@
  * @ttl, @tos, @df: of the guest's last datagram; @ttl is 0 before the first
  * @segment:	the longest datagram that is sent in one message with others
  * @inlet:	of its own socket
- * @has_port:	its own socket has the guest's port, see udp/ports.c
+ * @has_port:	its own socket has the guest's port, see udp/srcport.c
  * @inbound:	the other end began
  * @stream:	is one, see udp.h; for ever
  * @asked:	datagrams from the side that began, up to what matters

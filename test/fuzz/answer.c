@@ -13,7 +13,7 @@
 
 #include "answer/answer.h"
 #include "checksum.h"
-#include "link/memory.h"
+#include "test/memory.h"
 #include "test/fuzz/mutate.h"
 
 #define MUST(cond)							\

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "checksum.h"
-#include "link/memory.h"
+#include "test/memory.h"
 #include "tap.h"
 #include "test/fuzz/mutate.h"
 

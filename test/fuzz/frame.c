@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "checksum.h"
-#include "link/memory.h"
+#include "test/memory.h"
 #include "tap.h"
 #include "test/fuzz/mutate.h"
 

@@ -11,7 +11,7 @@
 
 #include "answer/answer.h"
 #include "checksum.h"
-#include "link/memory.h"
+#include "test/memory.h"
 #include "test/unit/l4.h"
 #include "test/unit/unit.h"
 

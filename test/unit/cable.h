@@ -23,7 +23,7 @@
 
 #include "checksum.h"
 #include "icmp.h"
-#include "link/memory.h"
+#include "test/memory.h"
 #include "tcp.h"
 #include "tcp/flow.h"
 #include "test/unit/guest.h"

@@ -11,8 +11,8 @@ static uid_t starter = 1000;
 #define geteuid()	starter
 #define getuid()	starter
 
-#include "../../host/options.c"
-#include "../../host/conf.c"
+#include "../../conf/options.c"
+#include "../../conf/conf.c"
 #include "unit.h"
 
 #define WORDS	16

@@ -11,8 +11,8 @@
 #include <stdio.h>
 
 #include "../../tcp/conn.c"
-#include "../../tcp/receive.c"
-#include "../../tcp/send.c"
+#include "../../tcp/conn_rx.c"
+#include "../../tcp/conn_tx.c"
 #include "test/unit/machine.h"
 #include "test/unit/unit.h"
 

@@ -20,11 +20,11 @@
 
 #include "checksum.h"
 #include "icmp.h"
-#include "link/memory.h"
+#include "test/memory.h"
 #include "test/unit/l4.h"
 #include "test/unit/unit.h"
 #include "udp.h"
-#include "udp/multicast.h"
+#include "udp/mcast.h"
 
 #define OUR_MAC		{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
 #define GUEST_MAC	{ 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 }

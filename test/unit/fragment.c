@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-#include "link/memory.h"
+#include "test/memory.h"
 #include "test/unit/l4.h"
 #include "test/unit/unit.h"
 

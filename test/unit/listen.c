@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "host/log.h"
+#include "log.h"
 
 /* What was logged since the story began. */
 static char logged[1000];
@@ -44,7 +44,7 @@ static int test_socket(int family, int type, int proto)
 
 #define log_msg(...) test_log(__VA_ARGS__)
 #define socket(family, type, proto) test_socket(family, type, proto)
-#include "../../flow/listen.c"
+#include "../../forward/listen.c"
 #undef socket
 #include "unit.h"
 

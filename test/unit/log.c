@@ -17,7 +17,7 @@ static const char *sys_ident;
 #define syslog(prio, fmt, msg)						\
 	((void)(prio), (void)snprintf(sys_line, sizeof(sys_line), fmt, msg))
 
-#include "../../host/log.c"
+#include "../../log.c"
 #include "unit.h"
 
 static char path[] = "/tmp/passt-log-XXXXXX";

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "tcp/conn.h"
-#include "tcp/hold.h"
+#include "tcp/rxring.h"
 #include "tcp/seq.h"
 #include "test/unit/guest.h"
 #include "util.h"

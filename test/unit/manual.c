@@ -5,7 +5,7 @@
  * of qrap has the names and numbers that it goes by.
  * Run from the top of the tree, where doc/ is.
  */
-#include "host/options.h"
+#include "conf/options.h"
 #include "unit.h"
 
 /* qrap is a program of its own, with a clock of its own. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "../../link/pcap.c"
-#include "link/memory.h"
+#include "test/memory.h"
 #include "unit.h"
 
 static char path[] = "/tmp/passt-pcap-XXXXXX";

@@ -10,7 +10,7 @@
 #include "../../tap/reassemble.c"
 
 #include "checksum.h"
-#include "link/memory.h"
+#include "test/memory.h"
 #include "test/unit/l4.h"
 #include "test/unit/unit.h"
 

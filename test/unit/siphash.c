@@ -2,7 +2,7 @@
 /*
  * siphash.c - SipHash-2-4 against the vectors of its authors.
  */
-#include "../../flow/siphash.c"
+#include "../../siphash.c"
 
 #include "unit.h"
 

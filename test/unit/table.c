@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "flow/siphash.h"
+#include "siphash.h"
 
 static uint64_t test_hash(const struct siphash_key *key, const void *data,
 			  size_t len);

@@ -145,7 +145,7 @@ def a_frame_without_a_whole_header_is_dropped(w):
 
 @test("link")
 def huge_length_closes_the_link(w):
-    """With that of zero, as many as are logged at once (host/log.h)."""
+    """With that of zero, as many as are logged at once (log.h)."""
     for n in (0x00010100, 0x7fffffff, 0x80000000, 0xffffffff):
         impossible(w, struct.pack("!I", n) + bytes(64), f"length {n}")
 

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * conf.c - Reads the command line by the table in options.c, checks options
+ * against each other, prints help.
+ * Called by passt.c at start-up; calls options.c, libc and util.c.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "conf/options.h"
+
+#define OPTIONS_MAX	128	/* rows of the table */
+#define LONG_BASE	256	/* getopt()'s values of long options */
+#define NOBODY		65534	/* where there is no such user by name */
+#define MTU_MIN_IPV6	1280	/* RFC 8200 5 */
+
+/**
+ * conf_error() - One line on stderr about an option
+ * @option:	as the user knows it, with its dashes
+ * @value:	its value, NULL: none
+ * @fmt:	what is wrong and what would be right, as for printf()
+ */
+void conf_error(const char *option, const char *value, const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+	size_t n;
+
+	if (value && !*value)
+		value = "''";
+	snprintf(line, sizeof(line) / 2, "passt: %s%s%s: ", option,
+		 value ? " " : "", value ? value : "");
+	n = strlen(line);
+	va_start(ap, fmt);
+	vsnprintf(line + n, sizeof(line) - n, fmt, ap);
+	va_end(ap);
+
+	log_one_line(line);
+	fprintf(stderr, "%s\n", line);
+}
+
+/* help_line() - One line: option in a column @width wide, what it does */
+static void help_line(const char *option, int width, const char *help,
+		      size_t len)
+{
+	printf("  %-*s  %.*s\n", width, option, (int)len, help);
+}
+
+/* help_name() - The left column of an option; returns its width */
+static int help_name(const struct opt *o, char *buf, size_t size)
+{
+	char letter[] = "-x, ";
+
+	letter[1] = o->letter;
+	return snprintf(buf, size, "%s--%s%s%s", o->letter ? letter : "    ",
+			o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+}
+
+/* help_option() - An option and its lines of help */
+static void help_option(const struct opt *o, int width)
+{
+	const char *help = o->help;
+	char name[80];
+
+	help_name(o, name, sizeof(name));
+	for (;;) {
+		size_t len = strcspn(help, "\n");
+
+		help_line(name, width, help, len);
+		if (!help[len])
+			return;
+		help += len + 1;
+		name[0] = '\0';
+	}
+}
+
+/**
+ * opt_help() - Print all options, aligned
+ *
+ * Return: CONF_DONE
+ */
+enum conf_next opt_help(struct conf *c, const struct opt *o, const char *arg)
+{
+	int width = 0, n;
+	char name[80];
+	unsigned int i;
+
+	for (i = 0; i < conf_option_count; i++) {
+		o = &conf_options[i];
+		if (!o->name || !o->help)
+			continue;
+		n = help_name(o, name, sizeof(name));
+		width = MAX(width, n);
+	}
+
+	puts("Usage: passt [OPTION]...\n"
+	     "Connect a virtual machine to the network, without privilege.");
+	for (i = 0; i < conf_option_count; i++) {
+		o = &conf_options[i];
+		if (!o->name)
+			printf("\n%s:\n", o->help);
+		else if (o->help)
+			help_option(o, width);
+	}
+	return CONF_DONE;
+}
+
+/**
+ * opt_version() - Print name, version and licence
+ *
+ * Return: CONF_DONE
+ */
+enum conf_next opt_version(struct conf *c, const struct opt *o, const char *arg)
+{
+	printf("passt " VERSION "\n"
+	       "Licence: GNU AGPL, version 3 or later "
+	       "<https://www.gnu.org/licenses/agpl-3.0.html>\n"
+	       "This is free software: you may change and share it.\n"
+	       "There is no warranty, as far as the law permits.\n");
+	return CONF_DONE;
+}
+
+/* default_user() - Who to be when started as root and nothing is said */
+static void default_user(struct conf *c)
+{
+	const struct passwd *pw;
+
+	c->uid = getuid();
+	c->gid = getgid();
+	if (geteuid())
+		return;
+
+	pw = getpwnam("nobody");
+	c->uid = pw ? pw->pw_uid : NOBODY;
+	c->gid = pw ? pw->pw_gid : NOBODY;
+}
+
+static void conf_defaults(struct conf *c)
+{
+	*c = (struct conf) {
+		.lease = {
+			.mtu = CONF_MTU, .mac = CONF_MAC,
+			.dhcp = true, .dhcpv6 = true, .ndp = true, .ra = true,
+			.dhcp_dns = true, .dhcp_search = true,
+		},
+		.fd = -1,
+		.log_size = LOG_FILE_SIZE,
+		.ipv4 = true, .ipv6 = true,
+		.tcp = true, .udp = true, .icmp = true,
+		.map_gw = true,
+	};
+	default_user(c);
+}
+
+/**
+ * getopt_tables() - The table as getopt_long(3) wants it
+ * @longs:	filled
+ * @shorts:	filled
+ *
+ * A long option's value is its row, above all letters.
+ */
+static void getopt_tables(struct option *longs, char *shorts)
+{
+	unsigned int i;
+
+	*shorts++ = ':';
+	for (i = 0; i < conf_option_count; i++) {
+		const struct opt *o = &conf_options[i];
+
+		if (!o->name)
+			continue;
+		*longs++ = (struct option) {
+			.name = o->name,
+			.has_arg = o->arg ? required_argument : no_argument,
+			.val = LONG_BASE + (int)i,
+		};
+		if (o->letter)
+			*shorts++ = o->letter;
+		if (o->letter && o->arg)
+			*shorts++ = ':';
+	}
+	*shorts = '\0';
+	*longs = (struct option) { 0 };
+}
+
+/* opt_find() - The row of an option by getopt()'s value; NULL: none */
+static const struct opt *opt_find(int val)
+{
+	unsigned int i;
+
+	if (val >= LONG_BASE)
+		return &conf_options[val - LONG_BASE];
+
+	for (i = 0; i < conf_option_count; i++) {
+		if (conf_options[i].letter == val && val)
+			return &conf_options[i];
+	}
+	return NULL;
+}
+
+/**
+ * getopt_error() - What getopt_long() did not like
+ * @val:	what it returned, ':' or '?'
+ * @word:	the word it was at
+ */
+static void getopt_error(int val, const char *word)
+{
+	const struct opt *o = opt_find(optopt);
+	char name[64];
+
+	if (o) {
+		snprintf(name, sizeof(name), "--%s", o->name);
+		if (val == ':')
+			conf_error(name, NULL, "needs a value: %s", o->arg);
+		else
+			conf_error(name, strchr(word, '=') + 1,
+				   "takes no value");
+		return;
+	}
+
+	snprintf(name, sizeof(name), "-%c", optopt);
+	conf_error(optopt ? name : word, NULL,
+		   "is not an option: try passt --help");
+}
+
+/**
+ * conf_parse() - Read the command line, each option on its own
+ * @c:		filled: defaults and what was given
+ * @argc, @argv: as for main(); @c keeps pointers into @argv
+ *
+ * Return: CONF_GO, or what to do instead of starting
+ */
+enum conf_next conf_parse(struct conf *c, int argc, char **argv)
+{
+	struct option longs[OPTIONS_MAX + 1];
+	char shorts[2 * OPTIONS_MAX + 2];
+	enum conf_next next;
+	int val;
+
+	conf_defaults(c);
+	getopt_tables(longs, shorts);
+	opterr = 0;
+	optind = 0;	/* start over, in glibc and musl alike */
+
+	while ((val = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		const struct opt *o;
+
+		if (val == '?' || val == ':') {
+			getopt_error(val, argv[optind - 1]);
+			return CONF_WRONG;
+		}
+		o = opt_find(val);
+		next = o->set(c, o, optarg);
+		if (next != CONF_GO)
+			return next;
+	}
+
+	if (optind < argc) {
+		conf_error(argv[optind], NULL,
+			   "is not an option: try passt --help");
+		return CONF_WRONG;
+	}
+	return CONF_GO;
+}
+
+/**
+ * conf_imply() - What follows from options
+ * @c:		configuration
+ *
+ * An MTU above what a frame can hold is one that the guest can't use.
+ */
+static void conf_imply(struct conf *c)
+{
+	struct lease *l = &c->lease;
+
+	l->mtu = MIN(l->mtu, CONF_MTU);
+	if (c->ipv6 && l->mtu && l->mtu < MTU_MIN_IPV6)
+		warn("--mtu %u: guests use no IPv6 below %u (RFC 8200 5)",
+		     l->mtu, MTU_MIN_IPV6);
+
+	l->dhcp = l->dhcp && c->ipv4;
+	l->dhcpv6 = l->dhcpv6 && c->ipv6;
+	l->ndp = l->ndp && c->ipv6 && c->icmp;
+	l->ra = l->ra && l->ndp;
+}
+
+/* check_gateway() - The guest and its router can't be one */
+static bool check_gateway(const struct in6_addr *addr,
+			  const struct in6_addr *gw)
+{
+	char text[ADDR_STRLEN];
+
+	if (addr_is_none(gw) || !addr_eq(addr, gw))
+		return true;
+	conf_error("--gateway", addr_str(gw, text),
+		   "is the address of the guest: give another one");
+	return false;
+}
+
+/* conf_verbosity() - What is logged from now on */
+static void conf_verbosity(const struct conf *c)
+{
+	if (c->trace)
+		log_set_level(LOG_TRACE);
+	else if (c->debug)
+		log_set_level(LOG_DEBUG);
+	else
+		log_set_level(c->quiet ? LOG_WARNING : LOG_INFO);
+}
+
+/**
+ * conf_check() - Check options against each other, apply those for messages
+ * @c:		from conf_parse(); what follows from options is filled in
+ *
+ * Return: CONF_GO or CONF_WRONG
+ */
+enum conf_next conf_check(struct conf *c)
+{
+	char number[16];
+
+	conf_verbosity(c);
+	if (!c->ipv4 && !c->ipv6) {
+		conf_error("--ipv4-only", NULL,
+			   "contradicts --ipv6-only: give one of them");
+		return CONF_WRONG;
+	}
+	if (c->netmask && c->lease.len4) {
+		snprintf(number, sizeof(number), "%u", c->netmask);
+		conf_error("--netmask", number, "is a second length after "
+			   "--address ADDR/LEN: give one of them");
+		return CONF_WRONG;
+	}
+	if (geteuid() && c->uid != getuid()) {
+		snprintf(number, sizeof(number), "%u", c->uid);
+		conf_error("--runas", number, "needs a start as root");
+		return CONF_WRONG;
+	}
+	if (c->fd >= 0 && c->socket_path[0]) {
+		conf_error("--socket", c->socket_path,
+			   "contradicts --fd: give one of them");
+		return CONF_WRONG;
+	}
+	if (!check_gateway(&c->lease.addr4, &c->gw4) ||
+	    !check_gateway(&c->lease.addr6, &c->gw6))
+		return CONF_WRONG;
+
+	conf_imply(c);
+	return CONF_GO;
+}

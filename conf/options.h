@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * options.h - The table of command line options: what conf.c parses by, what
+ * --help prints, what the manual page is checked against.
+ * Called by conf.c only.
+ */
+#ifndef CONF_OPTIONS_H
+#define CONF_OPTIONS_H
+
+#include <stddef.h>
+
+#include "conf/conf.h"
+
+/**
+ * struct opt - An option, or a heading between options
+ * @name:	long name, NULL: heading
+ * @letter:	short name, 0: none
+ * @arg:	form of its value, NULL: it takes none
+ * @help:	a few words; NULL: not shown
+ * @set:	checks the value and stores it: CONF_GO, or what to do instead
+ * @field:	offset in struct conf of what it sets
+ * @field6:	the same for an IPv6 address, where @field is for IPv4
+ */
+struct opt {
+	const char *name;
+	char letter;
+	const char *arg;
+	const char *help;
+	enum conf_next (*set)(struct conf *c, const struct opt *o,
+			      const char *arg);
+	size_t field, field6;
+};
+
+extern const struct opt conf_options[];
+extern const unsigned int conf_option_count;
+
+enum conf_next opt_help(struct conf *c, const struct opt *o, const char *arg);
+enum conf_next opt_version(struct conf *c, const struct opt *o,
+			   const char *arg);
+
+#endif /* CONF_OPTIONS_H */

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * summary.c - Tells the user at start what the guest will be given, and how
+ * to start one.
+ * Called by passt.c once it is ready; calls the log and util.c.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/conf.h"
+#include "log.h"
+
+#define USUAL_SOCKET	"/tmp/passt_"
+#define PREFIX_STRLEN	(ADDR_STRLEN + sizeof("/128"))
+
+/* item() - One line of the summary: what, aligned, and its value */
+static void item(const char *what, const char *value)
+{
+	info("  %-11s %s", what, value);
+}
+
+/* item_dns() - Resolvers of one family, if any */
+static void item_dns(const struct in6_addr dns[LEASE_DNS])
+{
+	char list[LEASE_DNS * (ADDR_STRLEN + 2)] = "", text[ADDR_STRLEN];
+	unsigned int i;
+
+	for (i = 0; i < LEASE_DNS && !addr_is_none(&dns[i]); i++) {
+		size_t used = strlen(list);
+
+		snprintf(list + used, sizeof(list) - used, "%s%s",
+			 i ? ", " : "", addr_str(&dns[i], text));
+	}
+	if (i)
+		item("DNS", list);
+}
+
+/* item_addr() - The guest's address with its length */
+static void item_addr(const struct in6_addr *addr, unsigned int len)
+{
+	char text[ADDR_STRLEN], prefix[PREFIX_STRLEN];
+
+	snprintf(prefix, sizeof(prefix), "%s/%u", addr_str(addr, text), len);
+	item("address", prefix);
+}
+
+/* heading() - A family, and the interface it is taken from */
+static void heading(const char *family, unsigned int ifindex)
+{
+	char name[IFNAMSIZ];
+
+	if (ifindex && if_indextoname(ifindex, name))
+		info("%s, as on %s:", family, name);
+	else
+		info("%s, no default route on the host:", family);
+}
+
+static void print_ipv4(const struct conf *c)
+{
+	const struct lease *l = &c->lease;
+	char text[ADDR_STRLEN];
+
+	heading("IPv4", c->ifindex4);
+	item_addr(&l->addr4, l->len4);
+	item("router", addr_str(&l->gw4, text));
+	if (l->dhcp_dns)
+		item_dns(l->dns4);
+}
+
+/* item_router6() - What the guest is told, and the address that it stands for */
+static void item_router6(const struct in6_addr *told, const struct in6_addr *gw)
+{
+	char both[2 * ADDR_STRLEN + 2], text[2][ADDR_STRLEN];
+
+	snprintf(both, sizeof(both), "%s, %s", addr_str(told, text[0]),
+		 addr_str(gw, text[1]));
+	item("router", addr_eq(told, gw) ? text[0] : both);
+}
+
+static void print_ipv6(const struct conf *c)
+{
+	const struct lease *l = &c->lease;
+
+	heading("IPv6", c->ifindex6);
+	if (!addr_is_none(&l->addr6))
+		item_addr(&l->addr6, l->len6);
+	item_router6(&l->gw6, &c->gw6);
+	if (l->dhcp_dns)
+		item_dns(l->dns6);
+}
+
+/* print_both() - What is not of a family */
+static void print_both(const struct lease *l)
+{
+	char text[MAC_STRLEN], mtu[16];
+
+	info("Guest:");
+	item("our MAC", mac_str(l->mac, text));
+	snprintf(mtu, sizeof(mtu), "%u", l->mtu);
+	item("MTU", l->mtu ? mtu : "its own choice");
+	if (l->search[0] && l->dhcp_search)
+		item("search", l->search);
+	if (l->hostname[0])
+		item("host name", l->hostname);
+	if (l->fqdn[0])
+		item("FQDN", l->fqdn);
+}
+
+/**
+ * qemu_escape() - A value for one of qemu's options: commas are doubled
+ * @path:	value
+ * @buf:	filled, of twice its size
+ */
+static void qemu_escape(const char *path, char *buf)
+{
+	for (; *path; path++) {
+		if (*path == ',')
+			*buf++ = ',';
+		*buf++ = *path;
+	}
+	*buf = '\0';
+}
+
+/**
+ * print_qemu() - The command lines that connect a guest
+ * @path:	of the socket; qrap finds the usual ones by itself
+ */
+static void print_qemu(const char *path)
+{
+	char escaped[2 * sizeof(((struct conf *)0)->socket_path)];
+	bool usual = !strncmp(path, USUAL_SOCKET, strlen(USUAL_SOCKET));
+
+	qemu_escape(path, escaped);
+	info("Now start a guest, with qemu 7.2 or later:");
+	info("  qemu-system-x86_64 ... -netdev stream,id=s,server=off,"
+	     "addr.type=unix,addr.path=%s -device virtio-net-pci,netdev=s",
+	     escaped);
+	info("or with any, through qrap:");
+	info("  %s%s%sqrap 5 qemu-system-x86_64 ... -netdev socket,fd=5,id=n "
+	     "-device virtio-net-pci,netdev=n", usual ? "" : "PASST_SOCKET=",
+	     usual ? "" : path, usual ? "" : " ");
+}
+
+/**
+ * conf_print() - Tell the user what the guest will be given
+ * @c:		complete configuration, with the socket's path filled in
+ */
+void conf_print(const struct conf *c)
+{
+	print_both(&c->lease);
+	if (c->ipv4)
+		print_ipv4(c);
+	if (c->ipv6)
+		print_ipv6(c);
+	if (c->socket_path[0])
+		print_qemu(c->socket_path);
+}

@@ -1,0 +1,656 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * rule.c - Reads what -t and -u say into rules for forwarding.
+ * Called by passt.c at start-up; calls the log, util.c and libc.
+ *
+ * A specification is 'none', or a list of entries with commas between, and
+ * before the list, if the ports are not to be open on every address of the
+ * host, [ADDRESS][%INTERFACE]/. Entries are taken apart one by one; what they
+ * mean together is in two sets of ports: those named, and those excluded.
+ */
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "forward/forward.h"
+#include "log.h"
+#include "util.h"
+
+#define PORT_MAX	65535
+#define RULES_MAX	65536	/* a listener has 16 bits for its rule */
+#define SHOWN		48	/* bytes of the user's text in a message */
+
+/* Linux's default, where /proc can't be read */
+#define EPHEMERAL	"/proc/sys/net/ipv4/ip_local_port_range"
+#define EPHEMERAL_FIRST	32768
+#define EPHEMERAL_LAST	60999
+
+/* What an entry of the list asks for. */
+enum entry_kind {
+	ENTRY_PORTS,
+	ENTRY_ALL,		/* every port that is not ephemeral */
+	ENTRY_EXCEPT,		/* not these */
+};
+
+/**
+ * struct entry - One entry of the list
+ * @kind:	see enum entry_kind
+ * @first, @last: host ports, inclusive
+ * @to:		guest port for @first
+ * @target:	address on the guest's side, none: the guest's own
+ */
+struct entry {
+	enum entry_kind kind;
+	uint16_t first, last, to;
+	struct in6_addr target;
+};
+
+/* A set of ports, one bit each. */
+struct ports {
+	uint64_t bits[(PORT_MAX + 1) / 64];
+};
+
+/**
+ * struct spec - A specification while it is read
+ * @f:		where the rules go
+ * @rule:	what all of them have in common
+ * @entries:	of the list
+ * @nentries:	how many
+ * @named:	ports in entries of their own
+ * @except:	ports not to be forwarded
+ * @why:	room for a message
+ * @size:	bytes of it
+ */
+struct spec {
+	struct fwd *f;
+	struct fwd_rule rule;
+	struct entry *entries;
+	unsigned int nentries;
+	struct ports named, except;
+	char *why;
+	size_t size;
+};
+
+/* wrong() - Say what is wrong; always -1, to be returned */
+__attribute__((format(printf, 2, 3)))
+static int wrong(const struct spec *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(s->why, s->size, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+static bool ports_has(const struct ports *p, unsigned int port)
+{
+	return p->bits[port / 64] >> (port % 64) & 1;
+}
+
+static void ports_add(struct ports *p, unsigned int port)
+{
+	p->bits[port / 64] |= UINT64_C(1) << (port % 64);
+}
+
+/**
+ * add_ephemeral() - Add the ports that the kernel gives to whoever asks
+ * @p:		set
+ */
+static void add_ephemeral(struct ports *p)
+{
+	unsigned int first, last, port;
+	FILE *file;
+
+	file = fopen(EPHEMERAL, "re");
+	if (!file || fscanf(file, "%u %u", &first, &last) != 2 ||
+	    last > PORT_MAX) {
+		first = EPHEMERAL_FIRST;
+		last = EPHEMERAL_LAST;
+	}
+	if (file)
+		fclose(file);
+
+	for (port = first; port <= last; port++)
+		ports_add(p, port);
+}
+
+/* all_digits() - Whether a string is a number, however large */
+static bool all_digits(const char *s)
+{
+	return *s && !s[strspn(s, "0123456789")];
+}
+
+static int parse_port(const struct spec *s, const char *text, uint16_t *port)
+{
+	uint64_t n;
+
+	if (number_parse(text, 1, PORT_MAX, &n)) {
+		*port = (uint16_t)n;
+		return 0;
+	}
+
+	if (all_digits(text))
+		return wrong(s, "port %.*s is not between 1 and %u",
+			     SHOWN, text, PORT_MAX);
+
+	if (!*text)
+		return wrong(s, "a port is missing, a number between 1 and %u",
+			     PORT_MAX);
+
+	return wrong(s, "'%.*s' is not a port, a number between 1 and %u",
+		     SHOWN, text, PORT_MAX);
+}
+
+/**
+ * parse_range() - PORT or FIRST-LAST
+ * @s:		specification
+ * @text:	range; gets cut
+ * @first:	set, host order
+ * @last:	likewise, inclusive
+ *
+ * Return: 0, -1 if it isn't one
+ */
+static int parse_range(const struct spec *s, char *text, uint16_t *first,
+		       uint16_t *last)
+{
+	char *dash = strchr(text, '-');
+
+	if (dash)
+		*dash++ = '\0';
+
+	if (parse_port(s, text, first) ||
+	    parse_port(s, dash ? dash : text, last))
+		return -1;
+
+	if (*first > *last)
+		return wrong(s, "range %u-%u is reversed: %u-%u would be right",
+			     *first, *last, *last, *first);
+
+	return 0;
+}
+
+/* parse_addr() - Address, an IPv6 one also in brackets */
+static bool parse_addr(const char *text, struct in6_addr *addr)
+{
+	size_t len = strlen(text);
+	char inner[ADDR_STRLEN];
+
+	if (*text != '[')
+		return addr_parse(text, addr);
+
+	if (text[len - 1] != ']' || len - 2 >= sizeof(inner))
+		return false;
+
+	memcpy(inner, text + 1, len - 2);
+	inner[len - 2] = '\0';
+	return strchr(inner, ':') && addr_parse(inner, addr);
+}
+
+/**
+ * parse_to() - The guest's ports of an entry: as many as there are host ports
+ * @s:		specification
+ * @e:		entry, its host ports known
+ * @text:	PORT or FIRST-LAST; gets cut
+ *
+ * Return: 0, -1 if wrong
+ */
+static int parse_to(const struct spec *s, struct entry *e, char *text)
+{
+	uint16_t last;
+
+	if (parse_range(s, text, &e->to, &last))
+		return -1;
+
+	if (last - e->to != e->last - e->first)
+		return wrong(s, "%u-%u and %u-%u are not equally many ports",
+			     e->first, e->last, e->to, last);
+
+	return 0;
+}
+
+/**
+ * parse_target() - The address on the guest's side in an entry
+ * @s:		specification, its own address known
+ * @e:		entry
+ * @text:	address
+ *
+ * passt does not translate between families, so that of the host's address
+ * has to be the same, if one is given.
+ *
+ * Return: 0, -1 if wrong
+ */
+static int parse_target(const struct spec *s, struct entry *e, const char *text)
+{
+	if (!parse_addr(text, &e->target))
+		return wrong(s, "'%.*s' is neither a port nor an address",
+			     SHOWN, text);
+
+	if (!addr_is_unicast(&e->target))
+		return wrong(s, "%s is no address that a guest could have",
+			     text);
+
+	if (!addr_is_none(&s->rule.addr) &&
+	    addr_is_v4(&s->rule.addr) != addr_is_v4(&e->target))
+		return wrong(s, "%s is of another family than the host's address before '/'",
+			     text);
+
+	return 0;
+}
+
+/**
+ * parse_guest_side() - What follows the colon: PORTS, ADDRESS/PORTS or ADDRESS
+ * @s:		specification
+ * @e:		entry, its host ports known
+ * @text:	gets cut
+ *
+ * Return: 0, -1 if wrong
+ */
+static int parse_guest_side(const struct spec *s, struct entry *e, char *text)
+{
+	char *slash = strchr(text, '/');
+
+	if (!text[strspn(text, "0123456789-")])
+		return parse_to(s, e, text);
+
+	if (!slash)
+		return parse_target(s, e, text);
+
+	*slash = '\0';
+	if (parse_target(s, e, text))
+		return -1;
+	return parse_to(s, e, slash + 1);
+}
+
+/* parse_ports() - PORTS or PORTS:GUEST-SIDE */
+static int parse_ports(const struct spec *s, struct entry *e, char *text)
+{
+	char *colon = strchr(text, ':');
+
+	if (colon)
+		*colon = '\0';
+
+	e->kind = ENTRY_PORTS;
+	if (parse_range(s, text, &e->first, &e->last))
+		return -1;
+
+	e->to = e->first;
+	return colon ? parse_guest_side(s, e, colon + 1) : 0;
+}
+
+/**
+ * parse_entry() - One entry of the list
+ * @s:		specification
+ * @e:		filled; zero before
+ * @text:	entry; gets cut
+ *
+ * Return: 0, -1 if wrong
+ */
+static int parse_entry(const struct spec *s, struct entry *e, char *text)
+{
+	if (!*text)
+		return wrong(s, "an entry is empty: ports have one comma between them");
+
+	if (!strcmp(text, "none"))
+		return wrong(s, "'none' has to stand alone");
+
+	if (!strcmp(text, "auto"))
+		return wrong(s, "'auto' is for network namespaces only: give ports, or 'all'");
+
+	if (*text == '~') {
+		e->kind = ENTRY_EXCEPT;
+		return parse_range(s, text + 1, &e->first, &e->last);
+	}
+
+	if (strcmp(text, "all") && strncmp(text, "all:", 4))
+		return parse_ports(s, e, text);
+
+	e->kind = ENTRY_ALL;
+	e->first = e->to = 1;
+	e->last = PORT_MAX;
+	return text[3] ? parse_target(s, e, text + 4) : 0;
+}
+
+/**
+ * enter() - Note the ports of an entry
+ * @s:		specification
+ * @e:		entry
+ *
+ * Return: 0, -1 if an entry before has one of them: where should it lead?
+ */
+static int enter(struct spec *s, const struct entry *e)
+{
+	unsigned int port, i;
+
+	switch (e->kind) {
+	case ENTRY_PORTS:
+		for (port = e->first; port <= e->last; port++) {
+			if (ports_has(&s->named, port))
+				return wrong(s, "port %u is given twice", port);
+			ports_add(&s->named, port);
+		}
+		return 0;
+	case ENTRY_EXCEPT:
+		for (port = e->first; port <= e->last; port++)
+			ports_add(&s->except, port);
+		return 0;
+	case ENTRY_ALL:
+		for (i = 0; i < s->nentries; i++)
+			if (s->entries[i].kind == ENTRY_ALL)
+				return wrong(s, "'all' is given twice");
+		return 0;
+	}
+
+	return 0;
+}
+
+/**
+ * parse_list() - Entries with commas between
+ * @s:		specification, its @entries with room for all
+ * @text:	list; gets cut
+ *
+ * Return: 0, -1 if wrong
+ */
+static int parse_list(struct spec *s, char *text)
+{
+	bool except_only = true;
+	char *comma;
+
+	for (; text; text = comma) {
+		struct entry e = { 0 };
+
+		comma = strchr(text, ',');
+		if (comma)
+			*comma++ = '\0';
+
+		if (parse_entry(s, &e, text) || enter(s, &e))
+			return -1;
+		except_only &= e.kind == ENTRY_EXCEPT;
+		s->entries[s->nentries++] = e;
+	}
+
+	if (except_only)
+		s->entries[s->nentries++] = (struct entry){
+			.kind = ENTRY_ALL, .first = 1, .last = PORT_MAX, .to = 1
+		};
+	return 0;
+}
+
+/**
+ * valid_ifname() - Whether an interface may have this name
+ * @name:	name
+ *
+ * As dev_valid_name() in the kernel's net/core/dev.c; whether there is such an
+ * interface shows when a port is bound.
+ */
+static bool valid_ifname(const char *name)
+{
+	const char *c;
+
+	if (!*name || strlen(name) >= IFNAMSIZ || !strcmp(name, ".") ||
+	    !strcmp(name, ".."))
+		return false;
+
+	for (c = name; *c; c++)
+		if (*c == '/' || *c == ':' || isspace((unsigned char)*c))
+			return false;
+	return true;
+}
+
+/**
+ * parse_prefix() - What stands before the slash: [ADDRESS][%INTERFACE]
+ * @s:		specification, the rule's address and interface are set
+ * @text:	prefix; gets cut
+ *
+ * Return: 0, -1 if wrong
+ */
+static int parse_prefix(struct spec *s, char *text)
+{
+	char *ifname = strchr(text, '%');
+
+	if (!*text)
+		return wrong(s, "nothing before '/': an address of the host or %%INTERFACE would be right");
+
+	if (ifname) {
+		*ifname++ = '\0';
+		if (!valid_ifname(ifname))
+			return wrong(s, "'%.*s' is no interface name",
+				     SHOWN, ifname);
+		strcpy(s->rule.ifname, ifname);
+	}
+
+	if (*text && !parse_addr(text, &s->rule.addr))
+		return wrong(s, "'%.*s' before '/' is not an address",
+			     SHOWN, text);
+
+	if (!addr_is_v4(&s->rule.addr) && addr_is_linklocal(&s->rule.addr) &&
+	    !ifname)
+		return wrong(s, "link-local address without interface: %.*s%%INTERFACE/ would be right",
+			     SHOWN, text);
+
+	return 0;
+}
+
+/**
+ * prefix_end() - The slash that ends a prefix
+ * @text:	specification
+ *
+ * In 5000:192.0.2.5/6000 and 22,5000:192.0.2.5/6000 the slash belongs to an
+ * entry: what is before it isn't an address. In 5000:2001:db8::5/6000 it is:
+ * who means the other puts the address in brackets.
+ *
+ * Return: pointer into @text, NULL if there is no prefix
+ */
+static char *prefix_end(char *text)
+{
+	char *slash = strchr(text, '/'), addr[ADDR_STRLEN];
+	struct in6_addr unused;
+	size_t len;
+
+	if (!slash)
+		return NULL;
+
+	len = (size_t)(slash - text);
+	if (memchr(text, ',', len))
+		return NULL;
+	if (!memchr(text, ':', len) || memchr(text, '%', len) || *text == '[')
+		return slash;
+	if (len >= sizeof(addr))
+		return NULL;
+
+	memcpy(addr, text, len);
+	addr[len] = '\0';
+	return addr_parse(addr, &unused) ? slash : NULL;
+}
+
+/* add_rule() - One rule more for @s->f; -1 if there are too many */
+static int add_rule(struct spec *s, const struct fwd_rule *rule)
+{
+	struct fwd *f = s->f;
+
+	if (f->nrules == RULES_MAX)
+		return wrong(s, "more than %u ranges of ports in all",
+			     RULES_MAX);
+
+	/* Room doubles: it is short when the number is a power of two. */
+	if (!(f->nrules & (f->nrules - 1))) {
+		size_t n = MAX(1, 2 * (size_t)f->nrules);
+		void *rules = realloc(f->rules, n * sizeof(*f->rules));
+
+		if (!rules)
+			return wrong(s, "out of memory");
+		f->rules = rules;
+	}
+
+	f->rules[f->nrules++] = *rule;
+	return 0;
+}
+
+/**
+ * add_rules() - The rules of one entry: its ports without those excluded
+ * @s:		specification
+ * @e:		entry
+ *
+ * Return: 0, -1 if there are too many
+ */
+static int add_rules(struct spec *s, const struct entry *e)
+{
+	unsigned int first, last;
+	struct fwd_rule rule = s->rule;
+
+	rule.target = e->target;
+	rule.best_effort = e->kind == ENTRY_ALL;
+	for (first = e->first; first <= e->last; first = last + 1) {
+		last = first;
+		if (ports_has(&s->except, first))
+			continue;
+		while (last < e->last && !ports_has(&s->except, last + 1))
+			last++;
+
+		rule.first = (uint16_t)first;
+		rule.last = (uint16_t)last;
+		rule.to = (uint16_t)(e->to + (first - e->first));
+		if (add_rule(s, &rule))
+			return -1;
+	}
+
+	return 0;
+}
+
+/* add_kind() - The rules of all entries of a kind */
+static int add_kind(struct spec *s, enum entry_kind kind)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nentries; i++)
+		if (s->entries[i].kind == kind && add_rules(s, &s->entries[i]))
+			return -1;
+	return 0;
+}
+
+/**
+ * add_all() - The rules of all entries
+ * @s:		specification, all of which is known
+ *
+ * 'all' means what is left: neither named in the same list nor ephemeral.
+ *
+ * Return: 0, -1 if there are none, or too many
+ */
+static int add_all(struct spec *s)
+{
+	unsigned int before = s->f->nrules, i;
+
+	if (add_kind(s, ENTRY_PORTS))
+		return -1;
+
+	add_ephemeral(&s->except);
+	for (i = 0; i < ARRAY_SIZE(s->except.bits); i++)
+		s->except.bits[i] |= s->named.bits[i];
+	if (add_kind(s, ENTRY_ALL))
+		return -1;
+
+	return s->f->nrules > before ? 0 : wrong(s, "every port is excluded");
+}
+
+/* remove_rules() - Forget what was asked for a protocol so far */
+static void remove_rules(struct fwd *f, uint8_t proto)
+{
+	unsigned int i, kept = 0;
+
+	for (i = 0; i < f->nrules; i++)
+		if (f->rules[i].proto != proto)
+			f->rules[kept++] = f->rules[i];
+	f->nrules = kept;
+}
+
+/**
+ * parse_spec() - A specification other than 'none'
+ * @s:		specification, @entries with room for all
+ * @text:	gets cut
+ *
+ * Return: 0, -1 if wrong
+ */
+static int parse_spec(struct spec *s, char *text)
+{
+	char *slash = prefix_end(text);
+
+	if (slash) {
+		*slash = '\0';
+		if (parse_prefix(s, text))
+			return -1;
+		text = slash + 1;
+	}
+
+	if (parse_list(s, text))
+		return -1;
+
+	return add_all(s);
+}
+
+/**
+ * fwd_parse() - Add what one -t or -u option says
+ * @f:		where to; unchanged if the specification is wrong
+ * @proto:	IPPROTO_TCP or IPPROTO_UDP
+ * @spec:	the option's value; 'none' takes back those given before
+ * @why:	if wrong, set to what is wrong and what would be right
+ * @size:	bytes of room there
+ *
+ * Return: 0, -1 if wrong
+ */
+int fwd_parse(struct fwd *f, uint8_t proto, const char *spec,
+	      char *why, size_t size)
+{
+	struct spec s = { .f = f, .rule.proto = proto,
+			  .why = why, .size = size };
+	unsigned int before = f->nrules;
+	char *text;
+	int rc;
+
+	if (!strcmp(spec, "none")) {
+		remove_rules(f, proto);
+		return 0;
+	}
+
+	/* There are not more entries than characters, and one that is meant. */
+	text = strdup(spec);
+	s.entries = calloc(strlen(spec) + 2, sizeof(*s.entries));
+	rc = text && s.entries ? parse_spec(&s, text) :
+				 wrong(&s, "out of memory");
+	if (rc)
+		f->nrules = before;
+
+	free(s.entries);
+	free(text);
+	return rc;
+}
+
+/**
+ * fwd_mirror_udp() - Forward for UDP the ports that are forwarded for TCP
+ * @f:		rules, none for UDP
+ *
+ * To the same ports of the guest, even if TCP goes to others. Nobody has named
+ * these ports for UDP: one that is taken is no error.
+ *
+ * Return: 0, -1 if there are too many, after a message
+ */
+int fwd_mirror_udp(struct fwd *f)
+{
+	unsigned int i, n = f->nrules;
+	char why[80];
+	struct spec s = { .f = f, .why = why, .size = sizeof(why) };
+
+	for (i = 0; i < n; i++) {
+		struct fwd_rule rule = f->rules[i];
+
+		rule.proto = IPPROTO_UDP;
+		rule.to = rule.first;
+		rule.best_effort = true;
+		if (f->rules[i].proto == IPPROTO_TCP && add_rule(&s, &rule)) {
+			err("UDP ports can't follow those of TCP: %s", why);
+			return -1;
+		}
+	}
+
+	return 0;
+}

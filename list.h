@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * list.h - Circular doubly linked list, its links inside the members.
+ * A member that is in no list points to itself, so that removing twice is
+ * harmless.
+ */
+#ifndef LIST_H
+#define LIST_H
+
+#include <stdbool.h>
+
+struct list {
+	struct list *next, *prev;
+};
+
+static inline void list_init(struct list *l)
+{
+	l->next = l->prev = l;
+}
+
+static inline bool list_empty(const struct list *l)
+{
+	return l->next == l;
+}
+
+/* list_push() - Insert at the tail of list @head a member that is in none */
+static inline void list_push(struct list *head, struct list *m)
+{
+	m->prev = head->prev;
+	m->next = head;
+	head->prev->next = m;
+	head->prev = m;
+}
+
+static inline void list_remove(struct list *m)
+{
+	m->prev->next = m->next;
+	m->next->prev = m->prev;
+	list_init(m);
+}
+
+/* list_pop() - Take the member at the front; NULL from an empty list */
+static inline struct list *list_pop(struct list *head)
+{
+	struct list *m = head->next;
+
+	if (m == head)
+		return 0;
+	list_remove(m);
+	return m;
+}
+
+#endif /* LIST_H */

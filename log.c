@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * log.c - Messages to stderr, the system logger or a file of bounded size.
+ * Calls libc and the clock of util.c; called by everything.
+ *
+ * On stderr, warnings and errors name the program, as its user may see them
+ * among the messages of others; information stands as it is. Each message is
+ * one line, whatever a guest managed to get into it, and one write().
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "util.h"
+
+#define LOG_LINE	1024	/* longest message, bytes */
+
+/**
+ * struct log - Where messages go
+ * @level:	the least urgent that are logged
+ * @background:	nobody reads stderr: the system logger instead
+ * @fd:		log file, -1: none
+ * @size:	its bound, bytes
+ * @used:	its length
+ * @suppressed:	messages like the next one that were not logged
+ */
+static struct log {
+	int level;
+	bool background;
+	int fd;
+	size_t size, used;
+	uint32_t suppressed;
+} state = { .level = LOG_INFO, .fd = -1 };
+
+/**
+ * file_trim() - Forget the oldest entries: keep the newest half of the bound
+ *
+ * In place, as the path may be out of reach by now. What is kept starts at
+ * the beginning of an entry.
+ */
+static void file_trim(void)
+{
+	off_t from = (off_t)(state.used - state.size / 2), to = 0;
+	char buf[4096], *start = NULL;
+	ssize_t n;
+
+	while ((n = pread(state.fd, buf, sizeof(buf), from)) > 0) {
+		char *keep = buf;
+
+		from += n;
+		if (!start) {
+			start = memchr(buf, '\n', (size_t)n);
+			if (!start)
+				continue;
+			keep = start + 1;
+			n -= keep - buf;
+		}
+		if (pwrite(state.fd, keep, (size_t)n, to) != n)
+			break;
+		to += n;
+	}
+
+	if (!ftruncate(state.fd, to))
+		state.used = (size_t)to;
+}
+
+static const char *prio_name(int prio)
+{
+	static const char *const names[] = {
+		[LOG_ERR] = "error", [LOG_WARNING] = "warning",
+		[LOG_NOTICE] = "notice", [LOG_INFO] = "info",
+		[LOG_DEBUG] = "debug", [LOG_TRACE] = "trace",
+	};
+
+	return names[prio];
+}
+
+/**
+ * file_write() - One entry in the log file: time (UTC), urgency, message
+ * @prio:	urgency
+ * @msg:	message
+ *
+ * A file that can't be written to has no one to complain to.
+ */
+static void file_write(int prio, const char *msg)
+{
+	char line[LOG_LINE + 64], stamp[32];
+	struct timespec now;
+	struct tm tm;
+	ssize_t n;
+	int len;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+	len = snprintf(line, sizeof(line), "%s.%03ldZ %s: %s\n", stamp,
+		       now.tv_nsec / 1000000, prio_name(prio), msg);
+
+	if (state.used + (size_t)len > state.size)
+		file_trim();
+	n = pwrite(state.fd, line, (size_t)len, (off_t)state.used);
+	if (n > 0)
+		state.used += (size_t)n;
+}
+
+/**
+ * log_one_line() - Nothing but one line of text, terminals being easily led
+ * @s:		string; control characters in it are replaced
+ */
+void log_one_line(char *s)
+{
+	for (; *s; s++) {
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			*s = '?';
+	}
+}
+
+static void stderr_write(int prio, const char *msg)
+{
+	char line[LOG_LINE + 16];
+	int len;
+	ssize_t n;
+
+	len = snprintf(line, sizeof(line), "%s%s\n",
+		       prio <= LOG_WARNING ? "passt: " : "", msg);
+	n = write(STDERR_FILENO, line, (size_t)len);
+	(void)n;	/* no one to complain to */
+}
+
+/**
+ * log_msg() - One message
+ * @prio:	urgency, LOG_ERR to LOG_DEBUG of syslog(3), or LOG_TRACE
+ * @fmt:	printf() format without newline
+ *
+ * Keeps errno. Warnings and errors appear on stderr also if there is a log
+ * file, as long as someone waits for the program to start.
+ */
+void log_msg(int prio, const char *fmt, ...)
+{
+	char msg[LOG_LINE];
+	int saved = errno;
+	va_list ap;
+	int n;
+
+	if (!log_enabled(prio))
+		return;
+
+	va_start(ap, fmt);
+	n = vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	if (state.suppressed && n >= 0 && (size_t)n < sizeof(msg))
+		snprintf(msg + n, sizeof(msg) - (size_t)n,
+			 " (and %u like it)", state.suppressed);
+	state.suppressed = 0;
+	log_one_line(msg);
+
+	if (state.fd >= 0)
+		file_write(prio, msg);
+	else if (state.background)
+		syslog(MIN(prio, LOG_DEBUG), "%s", msg);
+	if (!state.background && (state.fd < 0 || prio <= LOG_WARNING))
+		stderr_write(prio, msg);
+	errno = saved;
+}
+
+/**
+ * log_allowed() - Whether a message that others can cause may be logged now
+ * @l:		limit of the place it comes from
+ *
+ * Return: true if so: the next message tells how many were not
+ */
+bool log_allowed(struct log_limit *l)
+{
+	uint64_t now = now_ms();
+
+	if (l->burst < LOG_BURST) {
+		l->burst++;
+		l->next = now + LOG_INTERVAL;
+		return true;
+	}
+	if (now < l->next) {
+		l->suppressed++;
+		return false;
+	}
+	l->next = now + LOG_INTERVAL;
+	state.suppressed = l->suppressed;
+	l->suppressed = 0;
+	return true;
+}
+
+/**
+ * log_set_level() - Choose what is logged
+ * @prio:	the least urgent messages that are; LOG_INFO at first
+ */
+void log_set_level(int prio)
+{
+	state.level = prio;
+}
+
+/* log_enabled() - Whether messages of an urgency are logged at all */
+bool log_enabled(int prio)
+{
+	return prio <= state.level;
+}
+
+/**
+ * log_to_file() - Log to a file from now on, after what is in it already
+ * @path:	path
+ * @size:	bound, bytes, LOG_FILE_MIN or more: the oldest entries go
+ *		first
+ *
+ * Return: 0, -errno on failure
+ */
+int log_to_file(const char *path, size_t size)
+{
+	struct stat st;
+	int fd;
+
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return -EINVAL;
+	}
+	state.fd = fd;
+	state.size = size;
+	state.used = (size_t)st.st_size;
+	return 0;
+}
+
+/**
+ * log_to_syslog() - Going to the background: nobody reads stderr any more
+ * @ident:	name of the program for the system logger
+ *
+ * A log file remains in use, otherwise the system logger takes over. It is
+ * connected to at once, as /dev/log may be out of reach later.
+ */
+void log_to_syslog(const char *ident)
+{
+	state.background = true;
+	if (state.fd < 0)
+		openlog(ident, LOG_PID | LOG_NDELAY, LOG_DAEMON);
+}

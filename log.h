@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * log.h - Messages to stderr, the system logger or a file.
+ * The one piece of state that is global: a message must be possible anywhere.
+ *
+ * What a guest or a peer can cause is logged with LOG_LIMITED(), never
+ * without: at most a burst of LOG_BURST lines for each such place, then one
+ * line in LOG_INTERVAL ms, with the number suppressed.
+ */
+#ifndef LOG_H
+#define LOG_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <syslog.h>
+
+#define LOG_TRACE	(LOG_DEBUG + 1)	/* a line per packet */
+#define LOG_BURST	5
+#define LOG_INTERVAL	10000	/* ms */
+#define LOG_FILE_SIZE	(1024 * 1024)	/* default bound of a log file */
+#define LOG_FILE_MIN	4096		/* least bound: a few lines */
+
+struct log_limit {
+	uint64_t next;		/* ms: when one more is allowed */
+	uint32_t burst, suppressed;
+};
+
+void log_msg(int prio, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+bool log_allowed(struct log_limit *l);
+void log_set_level(int prio);
+int log_to_file(const char *path, size_t size);
+void log_to_syslog(const char *ident);
+bool log_enabled(int prio);
+void log_one_line(char *s);
+
+#define err(...)	log_msg(LOG_ERR, __VA_ARGS__)
+#define warn(...)	log_msg(LOG_WARNING, __VA_ARGS__)
+#define info(...)	log_msg(LOG_INFO, __VA_ARGS__)
+#define debug(...)							\
+	do {								\
+		if (log_enabled(LOG_DEBUG))				\
+			log_msg(LOG_DEBUG, __VA_ARGS__);		\
+	} while (0)
+
+#define LOG_LIMITED(prio, ...)						\
+	do {								\
+		static struct log_limit limit_;				\
+									\
+		if (log_enabled(prio) && log_allowed(&limit_))		\
+			log_msg(prio, __VA_ARGS__);			\
+	} while (0)
+
+#endif /* LOG_H */

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * siphash.c - SipHash-2-4: two rounds for each word, four at the end.
+ * Called by whatever keys a table or makes numbers nobody can guess; calls
+ * only libc.
+ *
+ * Names and steps as in Aumasson and Bernstein, "SipHash: a fast short-input
+ * PRF", 2012, section 2.
+ */
+#include <endian.h>
+#include <string.h>
+
+#include "siphash.h"
+
+struct sip {
+	uint64_t v0, v1, v2, v3;
+};
+
+static inline uint64_t rotl(uint64_t v, unsigned int bits)
+{
+	return v << bits | v >> (64 - bits);
+}
+
+static inline void sip_round(struct sip *s)
+{
+	s->v0 += s->v1;
+	s->v2 += s->v3;
+	s->v1 = rotl(s->v1, 13) ^ s->v0;
+	s->v3 = rotl(s->v3, 16) ^ s->v2;
+	s->v0 = rotl(s->v0, 32);
+
+	s->v2 += s->v1;
+	s->v0 += s->v3;
+	s->v1 = rotl(s->v1, 17) ^ s->v2;
+	s->v3 = rotl(s->v3, 21) ^ s->v0;
+	s->v2 = rotl(s->v2, 32);
+}
+
+/* sip_word() - Take one word of the message in */
+static inline void sip_word(struct sip *s, uint64_t m)
+{
+	s->v3 ^= m;
+	sip_round(s);
+	sip_round(s);
+	s->v0 ^= m;
+}
+
+/**
+ * siphash() - Keyed hash of a few bytes
+ * @key:	random, see random_bytes()
+ * @data:	message at any alignment; without holes between fields
+ * @len:	bytes of it
+ *
+ * Return: 64 bits that look random to who doesn't know the key
+ */
+uint64_t siphash(const struct siphash_key *key, const void *data, size_t len)
+{
+	struct sip s = {
+		.v0 = key->k0 ^ 0x736f6d6570736575,
+		.v1 = key->k1 ^ 0x646f72616e646f6d,
+		.v2 = key->k0 ^ 0x6c7967656e657261,
+		.v3 = key->k1 ^ 0x7465646279746573,
+	};
+	uint64_t m, last = 0;
+	size_t i;
+
+	for (i = 0; len - i >= sizeof(m); i += sizeof(m)) {
+		memcpy(&m, (const uint8_t *)data + i, sizeof(m));
+		sip_word(&s, le64toh(m));
+	}
+
+	if (i < len)
+		memcpy(&last, (const uint8_t *)data + i, len - i);
+	sip_word(&s, le64toh(last) | (uint64_t)len << 56);
+
+	s.v2 ^= 0xff;
+	for (i = 0; i < 4; i++)
+		sip_round(&s);
+
+	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * conn_priv.h - What the files of the connection share among themselves: conn.c
+ * (phases), receive.c (segments of the guest), send.c (what it is sent).
+ */
+#ifndef TCP_CONN_PRIV_H
+#define TCP_CONN_PRIV_H
+
+#include "tcp/conn.h"
+
+void conn_move(struct tcp_conn *c, enum tcp_phase phase, enum tcp_cause cause);
+void conn_arm(struct tcp_conn *c, enum tcp_timer_mode timer, uint64_t deadline);
+void conn_rest(struct tcp_conn *c, uint64_t now);
+void conn_guest_reset(struct tcp_conn *c);
+void conn_guest_fin(struct tcp_conn *c);
+void conn_check_done(struct tcp_conn *c, uint64_t now);
+void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now);
+void conn_handshake_done(struct tcp_conn *c, uint64_t now);
+void conn_acknowledged(struct tcp_conn *c, const struct tcp_seg *seg,
+		       uint64_t now);
+
+#endif /* TCP_CONN_PRIV_H */

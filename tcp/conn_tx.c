@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * conn_tx.c - The half-pipe to the guest: what it acknowledges, what may be sent,
+ * and what must be sent again.
+ * Called by tcp.c and receive.c; calls nothing.
+ */
+#include "tcp/conn_priv.h"
+#include "tcp/seq.h"
+#include "util.h"
+
+/**
+ * rtt_sample() - Smooth round-trip time and variation (RFC 6298 2)
+ * @c:		connection
+ * @rtt:	ms
+ */
+static void rtt_sample(struct tcp_conn *c, uint32_t rtt)
+{
+	uint32_t r = MAX(rtt, 1), diff;
+
+	if (!c->srtt) {
+		c->srtt = r << 3;
+		c->rttvar = r << 1;
+		return;
+	}
+	diff = c->srtt >> 3 > r ? (c->srtt >> 3) - r : r - (c->srtt >> 3);
+	c->rttvar += diff - (c->rttvar >> 2);
+	c->srtt += r - (c->srtt >> 3);
+}
+
+/* rto_reset() - Timeout from the estimate, backing off is over (RFC 6298 2) */
+static void rto_reset(struct tcp_conn *c)
+{
+	uint32_t rto = TCP_RTO_INIT;
+
+	if (c->srtt)
+		rto = (c->srtt >> 3) + MAX(c->rttvar, 1);
+	c->rto = MIN(MAX(rto, TCP_RTO_MIN), TCP_RTO_MAX);
+	c->tries = 0;
+}
+
+/* recover() - Something was lost: send again what is missing */
+static void recover(struct tcp_conn *c)
+{
+	c->recovering = true;
+	c->recover = c->rtx_mark = c->snd_max;
+	c->rtx_next = c->snd_una;
+	c->rtt_seq = 0;				/* Karn's algorithm */
+	c->todo |= TODO_RETRANSMIT;
+}
+
+/* recovery_ack() - An ACK of new data, in recovery or not (RFC 6582 3.2) */
+static void recovery_ack(struct tcp_conn *c)
+{
+	c->dupacks = 0;
+	if (!c->recovering)
+		return;
+	if (seq_le(c->recover, c->snd_una))
+		c->recovering = false;
+	else
+		c->todo |= TODO_RETRANSMIT;
+}
+
+/* new_ack() - The guest has more of what was sent */
+static void new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
+{
+	uint32_t len = ack - c->snd_una;
+
+	if (c->eof && seq_lt(c->fin_seq, ack))
+		len--;				/* the FIN is no data */
+	c->discard += len;
+	if (c->discard)
+		c->todo |= TODO_DISCARD;
+
+	if (c->rtt_seq && seq_le(c->rtt_seq, ack)) {
+		rtt_sample(c, (uint32_t)(now - c->rtt_at));
+		c->rtt_seq = 0;
+	}
+	c->snd_una = ack;
+	c->snd_nxt = seq_max(c->snd_nxt, ack);
+	ranges_trim(&c->sacked, ack);
+	rto_reset(c);
+	recovery_ack(c);
+	c->todo |= TODO_SEND;
+	conn_rest(c, now);
+}
+
+/* dup_ack() - The guest got something else than it waits for (RFC 5681 3.2) */
+static void dup_ack(struct tcp_conn *c)
+{
+	if (!c->recovering && c->snd_una != c->snd_max &&
+	    ++c->dupacks >= TCP_DUPACKS)
+		recover(c);
+}
+
+/**
+ * take_sacks() - What the guest has beyond a gap (RFC 2018 4)
+ * @c:		connection
+ * @seg:	segment, its blocks anything at all
+ *
+ * Distances from @snd_una are compared, unsigned: three comparisons in pairs
+ * would let a block pass that goes round the whole sequence space.
+ */
+static void take_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	uint32_t flight = c->snd_max - c->snd_una, start, end;
+	unsigned int i;
+
+	for (i = 0; c->sack_ok && i < seg->nsack; i++) {
+		start = seg->sack[i].start - c->snd_una;
+		end = seg->sack[i].end - c->snd_una;
+		if (start < end && end <= flight)
+			ranges_add(&c->sacked, c->snd_una + start,
+				   c->snd_una + end);
+	}
+	ranges_trim(&c->sacked, c->snd_una);
+}
+
+/**
+ * sack_recovery() - Whether what the guest has says that something is lost
+ * @c:		connection with SACK
+ *
+ * RFC 6675 4, IsLost(): more than three segments came after it. The way to the
+ * guest is a queue, so all holes are as lost as the first.
+ */
+static void sack_recovery(struct tcp_conn *c)
+{
+	uint32_t high;
+
+	if (!c->sacked.n)
+		return;
+	high = c->sacked.r[c->sacked.n - 1].end;
+	if (!c->recovering) {
+		if (ranges_bytes(&c->sacked) >= TCP_DUPACKS * c->mss)
+			recover(c);
+		return;
+	}
+	if (seq_lt(c->rtx_mark, high)) {	/* lost once more */
+		c->rtx_mark = c->snd_max;
+		c->rtx_next = c->snd_una;
+	}
+	c->todo |= TODO_RETRANSMIT;
+}
+
+/**
+ * conn_hole() - The next stretch to send again
+ * @c:		connection
+ * @hole:	filled, a segment at most; empty: our FIN
+ *
+ * With SACK blocks all holes below the highest one, each once; without, the
+ * oldest segment only, and the next one when an ACK says that it is missing
+ * (RFC 6582).
+ *
+ * Return: false: there is none
+ */
+bool conn_hole(struct tcp_conn *c, struct tcp_range *hole)
+{
+	uint32_t limit = c->snd_una + 1, end = c->snd_max;
+	uint32_t seq = seq_max(c->rtx_next, c->snd_una);
+	unsigned int i;
+
+	if (!c->recovering || c->snd_una == c->snd_max)
+		return false;
+	if (c->sacked.n)
+		limit = c->sacked.r[c->sacked.n - 1].start;
+
+	for (i = 0; i < c->sacked.n; i++) {
+		if (seq_lt(seq, c->sacked.r[i].start)) {
+			end = c->sacked.r[i].start;
+			break;
+		}
+		seq = seq_max(seq, c->sacked.r[i].end);
+	}
+	if (seq_le(limit, seq))
+		return false;
+
+	if (c->eof && seq_lt(c->fin_seq, end))
+		end = c->fin_seq;
+	hole->start = seq;
+	hole->end = seq + MIN(end - seq, c->mss);
+	c->rtx_next = hole->end + (hole->end == hole->start);
+	return true;
+}
+
+/**
+ * newer_window() - Whether a segment's window is newer than the one in use
+ * @c:		connection
+ * @seg:	acceptable segment with ACK
+ *
+ * RFC 9293 3.10.7.4, and whatever acknowledges new data: the old window would
+ * count from there on.
+ */
+static bool newer_window(const struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	if (seg->ack != c->snd_una)
+		return seq_lt(c->snd_una, seg->ack);
+	return seq_lt(c->snd_wl1, seg->seq) ||
+	       (c->snd_wl1 == seg->seq && seq_le(c->snd_wl2, seg->ack));
+}
+
+/**
+ * update_window() - Take over the guest's window
+ * @c:		connection
+ * @seg:	acceptable segment with ACK
+ * @now:	ms
+ *
+ * Return: whether it changed
+ */
+static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
+			  uint64_t now)
+{
+	uint32_t wnd = MIN((uint32_t)seg->wnd << c->snd_wscale, TCP_WND_MAX);
+
+	if (!newer_window(c, seg))
+		return false;
+	c->snd_wl1 = seg->seq;
+	c->snd_wl2 = seg->ack;
+	if (wnd == c->snd_wnd)
+		return false;
+
+	if (wnd > c->snd_wnd)
+		c->todo |= TODO_SEND;
+	c->snd_wnd = wnd;
+	c->wnd_max = MAX(c->wnd_max, wnd);
+	if (c->timer == TIMER_PERSIST && wnd) {
+		c->more = false;	/* found out again by sending */
+		rto_reset(c);
+		conn_rest(c, now);
+	}
+	return true;
+}
+
+/**
+ * conn_acknowledged() - The ACK field and window of an acceptable segment
+ * @c:		open connection
+ * @seg:	segment with ACK, not beyond what was sent
+ * @now:	ms
+ */
+void conn_acknowledged(struct tcp_conn *c, const struct tcp_seg *seg,
+		       uint64_t now)
+{
+	bool moved = update_window(c, seg, now);
+
+	take_sacks(c, seg);
+	if (seq_lt(c->snd_una, seg->ack))
+		new_ack(c, seg->ack, now);
+	else if (seg->ack == c->snd_una && !moved && !seg->len &&
+		 !(seg->flags & SEG_FIN))
+		dup_ack(c);
+	sack_recovery(c);
+}
+
+/**
+ * conn_eof() - The peer has sent FIN, all before it was read up to @snd_nxt
+ * @c:		connection
+ */
+void conn_eof(struct tcp_conn *c)
+{
+	if (c->eof)
+		return;
+	c->eof = true;
+	c->fin_seq = c->snd_nxt;
+	c->todo |= TODO_SEND;
+}
+
+/**
+ * conn_usable() - How much data may be sent now
+ * @c:		connection
+ *
+ * A segment shorter than both the MSS and half the largest window waits for
+ * the ACK of what is in flight (RFC 9293 3.8.6.2.1): a window that opens by
+ * crumbs is not worth it.
+ *
+ * Return: bytes
+ */
+uint32_t conn_usable(const struct tcp_conn *c)
+{
+	uint32_t flight = c->snd_nxt - c->snd_una, usable;
+
+	if (c->phase != TCP_OPEN || flight >= c->snd_wnd || conn_all_sent(c))
+		return 0;
+
+	usable = c->snd_wnd - flight;
+	if (flight && usable < c->mss && usable < c->wnd_max / 2)
+		return 0;
+	return usable;
+}
+
+/* conn_all_sent() - Whether all data before the peer's FIN was sent */
+bool conn_all_sent(const struct tcp_conn *c)
+{
+	return c->eof && seq_le(c->fin_seq, c->snd_nxt);
+}
+
+/* conn_fin_due() - Whether all data was sent and FIN is to follow (T10) */
+bool conn_fin_due(const struct tcp_conn *c)
+{
+	return c->phase == TCP_OPEN && c->eof && c->snd_nxt == c->fin_seq &&
+	       c->snd_nxt - c->snd_una < c->snd_wnd;
+}
+
+/**
+ * conn_sent() - Data went to the guest, from @snd_nxt on
+ * @c:		connection
+ * @len:	bytes
+ * @now:	ms
+ */
+void conn_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
+{
+	c->snd_nxt += len;
+	c->more = false;
+	if (seq_lt(c->snd_max, c->snd_nxt)) {
+		c->snd_max = c->snd_nxt;
+		if (!c->rtt_seq && !c->recovering && !c->tries) {
+			c->rtt_seq = c->snd_nxt;
+			c->rtt_at = now;
+		}
+	}
+	if (c->timer == TIMER_RTO)
+		return;
+	if (c->timer == TIMER_IDLE)
+		c->tries = 0;		/* those were keep-alives */
+	conn_arm(c, TIMER_RTO, now + c->rto);
+}
+
+/* conn_fin_sent() - FIN went to the guest */
+void conn_fin_sent(struct tcp_conn *c, uint64_t now)
+{
+	conn_sent(c, 1, now);
+}
+
+/**
+ * conn_blocked() - There is data or FIN to send, and the window is closed (T8)
+ * @c:		connection
+ * @now:	ms
+ *
+ * With data in flight its ACK, or its timeout, brings the next window.
+ */
+void conn_blocked(struct tcp_conn *c, uint64_t now)
+{
+	if (c->phase != TCP_OPEN)
+		return;
+	c->more = true;
+	if (c->snd_nxt == c->snd_una && c->timer != TIMER_PERSIST)
+		conn_arm(c, TIMER_PERSIST, now + c->rto);
+}

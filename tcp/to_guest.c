@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * to_guest.c - The guest's side of a TCP flow: segments to it, written where
+ * the link sends them from.
+ * Called by tcp.c; calls socket.c, the connection, tap.c and the link.
+ */
+#include <errno.h>
+
+#include "checksum.h"
+#include "tcp/flow.h"
+#include "tcp/seq.h"
+
+/* tcp_mss() - Longest payload that a frame to or from the guest takes */
+uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest)
+{
+	uint32_t mtu = MIN(t->mtu, t->tap->link->max_frame - ETH_HLEN);
+	uint32_t hdr = (addr_is_v4(guest) ? 20 : 40) + TCP_HLEN;
+
+	return (uint16_t)(mtu - hdr);
+}
+
+static void ip_of(struct tap_ip *ip, const struct flow_key *key)
+{
+	*ip = (struct tap_ip){
+		.src = key->remote, .dst = key->guest, .proto = IPPROTO_TCP,
+	};
+}
+
+/* header() - Of a segment of an established flow; flags besides ACK */
+static struct tcp_hdr header(struct tcp_flow *f, uint8_t flags, uint32_t seq)
+{
+	return (struct tcp_hdr){
+		.sport = f->flow.key.rport, .dport = f->flow.key.gport,
+		.seq = seq, .ack = f->conn.rcv_nxt, .wscale = -1,
+		.flags = flags | SEG_ACK, .wnd = conn_window(&f->conn, false),
+	};
+}
+
+/* ack_sent() - A segment carried the ACK: none is owed any more */
+static void ack_sent(struct tcp_flow *f, bool with_data)
+{
+	conn_ack_sent(&f->conn, with_data);
+	list_remove(&f->flow.node);
+}
+
+/**
+ * tcp_out_flags() - Send a segment without data
+ * @t:		TCP
+ * @f:		flow
+ * @flags:	SEG_* besides ACK
+ * @seq:	sequence number
+ *
+ * Return: false: no room on the link
+ */
+bool tcp_out_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
+		   uint32_t seq)
+{
+	struct tcp_hdr h = header(f, flags, seq);
+	uint8_t seg[TCP_HLEN_MAX];
+	struct tap_ip ip;
+
+	h.nsack = (uint8_t)conn_sacks(&f->conn, h.sack);
+	ip_of(&ip, &f->flow.key);
+	if (tap_ip_send(t->tap, &ip, seg, tcp_hdr_put(&h, seg)))
+		return false;
+	ack_sent(f, false);
+	return true;
+}
+
+/* tcp_out_rst() - Reset the guest's end (T11) */
+void tcp_out_rst(struct tcp *t, struct tcp_flow *f)
+{
+	struct tcp_hdr h = header(f, SEG_RST, f->conn.snd_max);
+	uint8_t seg[TCP_HLEN];
+	struct tap_ip ip;
+
+	h.wnd = 0;
+	if (f->conn.snd_max == f->conn.isn)
+		h.seq = 0;			/* RFC 9293 3.10.7.1 */
+	ip_of(&ip, &f->flow.key);
+	tcp_hdr_put(&h, seg);
+	tap_ip_send(t->tap, &ip, seg, sizeof(seg));
+	t->count[TCP_RESET_SENT]++;
+}
+
+/**
+ * tcp_out_syn() - Send SYN or SYN-ACK, as the phase has it
+ * @t:		TCP
+ * @f:		flow
+ *
+ * Return: false: no room on the link; it will be sent again
+ */
+bool tcp_out_syn(struct tcp *t, struct tcp_flow *f)
+{
+	struct tcp_conn *c = &f->conn;
+	struct tcp_hdr h = {
+		.sport = f->flow.key.rport, .dport = f->flow.key.gport,
+		.seq = c->isn, .flags = SEG_SYN,
+		.mss = tcp_mss(t, &f->flow.key.guest),
+		.wnd = UINT16_MAX, .wscale = TCP_WSCALE, .sack_ok = true,
+	};
+	uint8_t seg[TCP_HLEN_MAX];
+	struct tap_ip ip;
+
+	if (c->phase == TCP_SYN_ACKED) {
+		h.flags |= SEG_ACK;
+		h.ack = c->rcv_nxt;
+		h.wnd = conn_window(c, true);
+		h.wscale = c->rcv_wscale ? (int8_t)c->rcv_wscale : -1;
+		h.sack_ok = c->sack_ok;
+	}
+	ip_of(&ip, &f->flow.key);
+	return !tap_ip_send(t->tap, &ip, seg, tcp_hdr_put(&h, seg));
+}
+
+/**
+ * tcp_out_refuse() - Answer a segment that no connection is there for
+ * @t:		TCP
+ * @pkt:	the guest's packet
+ * @seg:	its segment
+ *
+ * RFC 9293 3.10.7.1: never for RST.
+ */
+void tcp_out_refuse(struct tcp *t, const struct pkt *pkt,
+		    const struct tcp_seg *seg)
+{
+	struct tap_ip ip = {
+		.src = pkt->dst, .dst = pkt->src, .proto = IPPROTO_TCP,
+	};
+	struct tcp_hdr h = {
+		.sport = pkt->dport, .dport = pkt->sport,
+		.flags = SEG_RST, .wscale = -1,
+	};
+	uint8_t out[TCP_HLEN];
+
+	if (seg->flags & SEG_RST)
+		return;
+	if (seg->flags & SEG_ACK) {
+		h.seq = seg->ack;
+	} else {
+		h.flags |= SEG_ACK;
+		h.ack = seg->seq + seg->len + !!(seg->flags & SEG_SYN) +
+			!!(seg->flags & SEG_FIN);
+	}
+	tcp_hdr_put(&h, out);
+	tap_ip_send(t->tap, &ip, out, sizeof(out));
+	t->count[TCP_RESET_SENT]++;
+}
+
+/**
+ * struct burst - Segments being made from one read
+ * @ip:		their Ethernet and IP headers
+ * @hdr:	their TCP header, @seq moves on
+ * @hlen:	bytes of all headers
+ * @frame:	whole frames
+ * @data:	the part of each that is payload
+ * @n:		how many
+ */
+struct burst {
+	struct tap_hdr ip;
+	struct tcp_hdr hdr;
+	uint32_t hlen;
+	struct iovec frame[TCP_BURST], data[TCP_BURST];
+	unsigned int n;
+};
+
+/**
+ * reserve() - Room for segments
+ * @t:		TCP
+ * @f:		flow
+ * @b:		burst
+ * @len:	bytes of payload wanted
+ *
+ * Return: bytes of payload there is room for
+ */
+static uint32_t reserve(struct tcp *t, struct tcp_flow *f, struct burst *b,
+			uint32_t len)
+{
+	uint32_t left = len, n;
+	struct iovec *frame;
+
+	b->hlen = ETH_HLEN + TCP_HLEN + (addr_is_v4(&f->flow.key.guest) ? 20 : 40);
+	for (b->n = 0; left && b->n < TCP_BURST; b->n++) {
+		frame = &b->frame[b->n];
+		n = MIN(left, f->conn.mss);
+		if (!link_reserve(t->tap->link, b->hlen + n, frame))
+			break;
+		b->data[b->n].iov_base = (uint8_t *)frame->iov_base + b->hlen;
+		b->data[b->n].iov_len = n;
+		left -= n;
+	}
+	return len - left;
+}
+
+/* commit() - One segment of a burst, its payload in place, becomes a frame */
+static void commit(struct tcp *t, struct burst *b, unsigned int i, size_t len)
+{
+	uint8_t *frame = b->frame[i].iov_base, *tcp = frame + b->ip.len;
+	uint16_t check;
+	uint64_t sum;
+
+	sum = tap_hdr_put(&b->ip, frame, TCP_HLEN + len);
+	tcp_hdr_put(&b->hdr, tcp);
+	check = csum_fold(csum_add(tcp, TCP_HLEN + len, sum));
+	memcpy(tcp + 16, &check, sizeof(check));
+	link_commit(t->tap->link, b->hlen + len);
+	t->tap->count[TAP_OUT]++;
+	b->hdr.seq += (uint32_t)len;
+}
+
+/**
+ * commit_all() - Make frames of the segments that were filled
+ * @t:		TCP
+ * @f:		flow
+ * @b:		burst
+ * @seq:	of the first byte
+ * @len:	bytes read; the last segment of them pushes
+ * @fin:	FIN follows them, and goes with the last
+ */
+static void commit_all(struct tcp *t, struct tcp_flow *f, struct burst *b,
+		       uint32_t seq, uint32_t len, bool fin)
+{
+	struct tap_ip ip;
+	unsigned int i;
+	size_t n;
+
+	ip_of(&ip, &f->flow.key);
+	tap_hdr_init(&b->ip, t->tap, &ip);
+	b->hdr = header(f, 0, seq);
+	for (i = 0; len; i++, len -= (uint32_t)n) {
+		n = MIN(len, b->data[i].iov_len);
+		if (n == len)
+			b->hdr.flags |= SEG_PSH | (fin ? SEG_FIN : 0);
+		commit(t, b, i, n);
+	}
+	link_cancel(t->tap->link);
+	ack_sent(f, true);
+}
+
+/* send_hole() - Send one segment, or our FIN, again; false: no room */
+static bool send_hole(struct tcp *t, struct tcp_flow *f,
+		      const struct tcp_range *hole)
+{
+	uint32_t len = hole->end - hole->start;
+	struct burst b;
+	ssize_t n;
+
+	if (!len)
+		return tcp_out_flags(t, f, SEG_FIN, hole->start);
+	if (!reserve(t, f, &b, len))
+		return false;
+	n = tcp_sock_peek_at(t, f, hole->start, b.data);
+	if (n > 0)
+		commit_all(t, f, &b, hole->start, (uint32_t)n, false);
+	else
+		link_cancel(t->tap->link);
+	return true;
+}
+
+/**
+ * retransmit() - Send again what the guest is missing (RFC 6675)
+ * @t:		TCP
+ * @f:		flow
+ *
+ * Return: false: the link had no room for all of it
+ */
+static bool retransmit(struct tcp *t, struct tcp_flow *f)
+{
+	struct tcp_range hole;
+
+	while (conn_hole(&f->conn, &hole)) {
+		if (!send_hole(t, f, &hole)) {
+			f->conn.rtx_next = hole.start;
+			return false;
+		}
+		t->count[TCP_RETRANSMIT]++;
+	}
+	return true;
+}
+
+/**
+ * sent() - A burst was read and goes to the guest
+ * @t:		TCP
+ * @f:		flow
+ * @b:		burst
+ * @len:	bytes read
+ * @room:	bytes there was room for
+ * @now:	ms
+ *
+ * Less than that was all the socket had. If the peer's FIN has come, it comes
+ * next, and where the window has room for it, it goes with the data.
+ */
+static void sent(struct tcp *t, struct tcp_flow *f, struct burst *b,
+		 uint32_t len, uint32_t room, uint64_t now)
+{
+	struct tcp_conn *c = &f->conn;
+	bool all = len < room && !f->read_on, fin;
+	uint32_t end = c->snd_nxt + len;
+
+	fin = c->eof ? end == c->fin_seq : all && f->fin;
+	if (fin && end - c->snd_una >= c->snd_wnd)
+		fin = false;
+
+	commit_all(t, f, b, c->snd_nxt, len, fin);
+	conn_sent(c, len, now);
+	if (all && f->fin)
+		conn_eof(c);
+	else if (all)
+		f->readable = false;
+	if (fin)
+		conn_fin_sent(c, now);
+}
+
+/**
+ * burst() - Read from the socket into segments for the guest
+ * @t:		TCP
+ * @f:		flow
+ * @len:	bytes, at most what the window takes
+ * @now:	ms
+ *
+ * Return: bytes sent; 0: none, @readable says if there might be more;
+ *	   -ENOBUFS: no room on the link; -errno: the socket failed
+ */
+static ssize_t burst(struct tcp *t, struct tcp_flow *f, uint32_t len,
+		     uint64_t now)
+{
+	uint32_t room;
+	struct burst b;
+	ssize_t n;
+
+	room = reserve(t, f, &b, len);
+	if (!room)
+		return -ENOBUFS;
+
+	n = tcp_sock_peek(t, f, b.data, b.n);
+	if (n > 0) {
+		sent(t, f, &b, (uint32_t)n, room, now);
+		return n;
+	}
+
+	link_cancel(t->tap->link);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return -errno;
+	f->readable = n < 0 && errno == EINTR;
+	if (!n && !f->failed)	/* an end by error is no FIN */
+		conn_eof(&f->conn);
+	return 0;
+}
+
+/* send_fin() - FIN, once all data has gone (T10); false: no room on the link */
+static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
+{
+	struct tcp_conn *c = &f->conn;
+
+	if (!c->eof || c->snd_nxt != c->fin_seq || c->phase != TCP_OPEN)
+		return true;
+	if (!conn_fin_due(c)) {
+		conn_blocked(c, now);
+		return true;
+	}
+	if (!tcp_out_flags(t, f, SEG_FIN, c->fin_seq))
+		return false;
+	conn_fin_sent(c, now);
+	return true;
+}
+
+/**
+ * quantum() - How much a flow may send in its turn
+ * @t:		TCP
+ * @mss:	of the flow
+ * @now:	ms
+ *
+ * Return: bytes, a number of whole segments; 0: others were first, and the
+ *	   link is to be flushed
+ */
+static uint32_t quantum(const struct tcp *t, uint32_t mss, uint64_t now)
+{
+	size_t pending = link_pending(t->tap->link);
+
+	if (!tcp_shared(t, now))
+		return MAX(TCP_QUANTUM / mss, 1) * mss;
+	if (pending >= TCP_QUANTUM_SHARED)
+		return 0;
+	return MAX((TCP_QUANTUM_SHARED - (uint32_t)pending) / mss, 1) * mss;
+}
+
+/**
+ * tcp_out_data() - Send what the socket has and the guest's window takes
+ * @t:		TCP
+ * @f:		flow
+ * @now:	ms
+ *
+ * Return: whether there is more to do that waits for nothing but its turn,
+ *	   or room on the link
+ */
+bool tcp_out_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
+{
+	struct tcp_conn *c = &f->conn;
+	uint32_t budget = quantum(t, c->mss, now), usable;
+	ssize_t n;
+
+	if (!retransmit(t, f))
+		return true;
+	while (f->readable && budget && !conn_all_sent(c)) {
+		usable = MIN(conn_usable(c), budget);
+		if (!usable) {
+			conn_blocked(c, now);
+			return false;
+		}
+		n = burst(t, f, usable, now);
+		if (n == -ENOBUFS)
+			return true;
+		if (n < 0) {
+			conn_peer_error(c);
+			return false;
+		}
+		budget -= (uint32_t)n;
+	}
+	if (!send_fin(t, f, now))
+		return true;
+	return f->readable && !conn_all_sent(c);
+}

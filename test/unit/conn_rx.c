@@ -1,0 +1,742 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * conn_rx.c - What a TCP connection takes from the guest, and what it tells it
+ * about that: rules T4 to T6 and T13 of doc/design.md as stories of segments.
+ */
+#include "../../tcp/conn_rx.c"
+#include "test/unit/story.h"
+
+/* ---- T4: what is acceptable, RST and SYN ---- */
+
+/**
+ * accepts() - Whether a segment counts: its ACK does
+ * @seq, @len:	the segment
+ * @data:	bytes of its payload that should be new
+ */
+static bool accepts(uint32_t seq, uint32_t len, uint32_t data)
+{
+	struct tcp_take t;
+	bool acked;
+
+	sent(10);
+	t = got(SEG_ACK, seq, max(), len);
+	acked = c.snd_una == c.snd_max;
+	got(SEG_ACK, nxt(), max(), 0);
+	EXPECT_EQ(t.len, data);
+	c.rcv_queued = 0;
+	c.todo = 0;
+	return acked;
+}
+
+/* Given a window from 1 to 65,536, then segments are acceptable as RFC 9293
+ * 3.10.7.4 (table 6) has it; and an empty one at the right edge, where a guest
+ * stands that has used up its window. */
+static void t4_acceptable(void)
+{
+	const uint32_t edge = 1 + TCP_WND_INIT;
+
+	opened();
+	EXPECT_EQ(c.rcv_adv, G + edge);
+	EXPECT(accepts(1, 0, 0));
+	EXPECT(accepts(2, 0, 0));
+	EXPECT(accepts(edge - 1, 0, 0));
+	EXPECT(accepts(edge, 0, 0));
+	EXPECT(!accepts(edge + 1, 0, 0));
+	EXPECT(!accepts(0, 0, 0));
+	EXPECT(!accepts(0x80000000, 0, 0));
+
+	EXPECT(accepts(1, 1, 1));
+	EXPECT(accepts(0, 2, 1));
+	EXPECT(accepts(1 - 500, 501, 1));
+	EXPECT(!accepts(0, 1, 0));
+	EXPECT(!accepts(1 - 500, 500, 0));
+	EXPECT(accepts(edge - 1, 1, 1));
+	EXPECT(accepts(edge - 1, 100, 1));
+	EXPECT(!accepts(edge + 1, 100, 0));
+	EXPECT(accepts(1, TCP_WND_INIT, TCP_WND_INIT));
+	EXPECT(accepts(1, TCP_WND_INIT + 1, TCP_WND_INIT));
+	EXPECT(!accepts(0x80000000, 100, 0));
+}
+
+/* Given a window of zero, then the guest's ACKs count all the same. */
+static void t4_window_zero(void)
+{
+	opened();
+	got_data(1, TCP_WND_INIT);
+	c.todo = 0;
+	EXPECT_EQ(c.rcv_adv, c.rcv_nxt);
+	EXPECT(accepts(nxt(), 0, 0));
+	EXPECT(!accepts(nxt() - 1, 0, 0));
+	EXPECT(!accepts(nxt() + 1, 0, 0));
+	got(SEG_ACK, nxt(), una(), 1);		/* a probe */
+	EXPECT_EQ(c.rcv_queued, 0);
+	DID(TODO_ACK);
+}
+
+/* Given data that waits for the socket, when the guest repeats it, or stands
+ * before it as a guest does that has one segment in flight at a time, then the
+ * ACK that comes with it counts: RCV.NXT is what it was told. */
+static void t4_held(void)
+{
+	opened();
+	got(SEG_ACK, 1, 1, 500);
+	conn_taken(&c, 0, now);
+	sent(200);
+	got(SEG_ACK, 1, 101, 500);
+	EXPECT_EQ(c.snd_una, H + 101);
+	got(SEG_ACK, 1, 201, 0);
+	EXPECT_EQ(c.snd_una, H + 201);
+	EXPECT_EQ(c.rcv_queued, 500);
+}
+
+/* Given RST, then only an exact one ends the connection; one elsewhere in the
+ * window is asked about, others are dropped (RFC 5961 3.2). */
+static void t4_rst(void)
+{
+	const uint32_t edge = 1 + TCP_WND_INIT;
+
+	opened();
+	got(SEG_RST, 2, 0, 0);
+	DID(TODO_CHALLENGE);
+	got(SEG_RST | SEG_ACK, edge - 1, 1, 0);
+	DID(TODO_CHALLENGE);
+	got(SEG_RST, edge, 0, 0);
+	got(SEG_RST, 0, 0, 0);
+	got(SEG_RST, 1 + 0x80000000, 0, 0);
+	DID(0);
+	got(SEG_RST, 1, 0, 0);
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+	DID(TODO_RST_PEER | TODO_REMOVE);
+
+	opened();
+	got(SEG_ACK, 1, 1, 500);
+	conn_taken(&c, 200, now);
+	c.todo = 0;
+	got(SEG_RST, 400, 0, 0);
+	DID(TODO_CHALLENGE);
+	got(SEG_RST, 501, 0, 0);	/* after what it has sent */
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+	DID(TODO_RST_PEER | TODO_REMOVE);
+
+	opened();
+	got(SEG_ACK | SEG_FIN, 1, 1, 500);
+	conn_taken(&c, 200, now);
+	got(SEG_RST, 500, 0, 0);
+	EXPECT_EQ(c.phase, TCP_OPEN);
+	got(SEG_RST, 502, 0, 0);	/* and after its FIN */
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+}
+
+/* Given SYN in an open connection, wherever it is, then it gets an ACK and
+ * changes nothing (RFC 5961 4.2). */
+static void t4_syn(void)
+{
+	static const uint32_t at[] = { 0, 1, 2, 30000, 200000, 0x80000000 };
+	struct tcp_conn before;
+	unsigned int i;
+
+	established();
+	before = c;
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		got(SEG_SYN, at[i], 0, 0);
+		DID(TODO_CHALLENGE);
+		got(SEG_SYN | SEG_ACK, at[i], 101, 100);
+		DID(TODO_CHALLENGE);
+	}
+	EXPECT(!memcmp(&before, &c, sizeof(c)));
+}
+
+/* Given an ACK, then it counts if it is of something that was sent, or of
+ * something not too old; else it is asked about (RFC 5961 5.2), and its data
+ * does not count. */
+static void t4_ack(void)
+{
+	struct tcp_take t;
+
+	wnd = 3000;
+	opened();
+	sent(2000);
+	got(SEG_ACK, 1, 2002, 0);
+	DID(TODO_CHALLENGE);
+	t = got(SEG_ACK, 1, 2002, 50);
+	EXPECT_EQ(t.len, 0);
+	DID(TODO_CHALLENGE);
+	t = got(SEG_ACK, 1, 1 - 3001, 50);
+	EXPECT_EQ(t.len, 0);
+	DID(TODO_CHALLENGE);
+	t = got(SEG_ACK, 1, 1 - 3000, 50);
+	EXPECT_EQ(t.len, 50);
+	conn_taken(&c, 50, now);
+	DID(TODO_ACK);
+	got(SEG_ACK, 51, 2001, 0);
+	EXPECT_EQ(c.snd_una, H + 2001);
+	DID(TODO_SEND | TODO_DISCARD);
+}
+
+/* Given that after a timeout less was sent again than before, then an ACK of
+ * all that ever was counts. */
+static void t4_ack_after_timeout(void)
+{
+	opened();
+	sent(2000);
+	at_deadline();
+	sent(500);
+	c.todo = 0;
+	got(SEG_ACK, 1, 2001, 0);
+	EXPECT_EQ(c.snd_una, H + 2001);
+	EXPECT_EQ(c.snd_nxt, H + 2001);
+	DID(TODO_SEND | TODO_DISCARD);
+}
+
+/* ---- T5: acknowledged is what the socket has taken ---- */
+
+static void t5_taken(void)
+{
+	struct tcp_take t;
+
+	opened();
+	t = got(SEG_ACK, 1, 1, 1000);
+	EXPECT_EQ(t.skip, 0);
+	EXPECT_EQ(t.len, 1000);
+	EXPECT_EQ(t.seq, G + 1);
+	EXPECT(!t.ahead);
+	EXPECT_EQ(c.rcv_nxt, G + 1);
+	EXPECT_EQ(c.rcv_queued, 1000);
+	c.todo = 0;
+
+	conn_taken(&c, 0, now);
+	DID(0);
+	EXPECT_EQ(c.rcv_nxt, G + 1);
+	conn_taken(&c, 300, now);
+	DID(TODO_ACK);
+	EXPECT_EQ(c.rcv_nxt, G + 301);
+	EXPECT_EQ(c.rcv_queued, 700);
+
+	t = got(SEG_ACK, 1001, 1, 500);
+	EXPECT_EQ(t.len, 500);
+	EXPECT_EQ(c.rcv_queued, 1200);
+	c.todo = 0;
+	conn_taken(&c, 1200, now);
+	DID(TODO_ACK);
+	EXPECT_EQ(c.rcv_nxt, G + 1501);
+	EXPECT_EQ(c.rcv_queued, 0);
+}
+
+/* Given a segment of which some is old, some new, and some beyond the window,
+ * then what is new and inside is taken. */
+static void t5_trimmed(void)
+{
+	struct tcp_take t;
+
+	opened();
+	got_data(1, 1000);
+	t = got(SEG_ACK, 501, 1, 1000);
+	EXPECT_EQ(t.skip, 500);
+	EXPECT_EQ(t.len, 500);
+	EXPECT_EQ(t.seq, G + 1001);
+	conn_taken(&c, 500, now);
+
+	t = got(SEG_ACK, 1, 1, 100000);
+	EXPECT_EQ(t.skip, 1500);
+	EXPECT_EQ(t.len, TCP_WND_INIT - 1500);
+	EXPECT_EQ(c.rcv_queued, TCP_WND_INIT - 1500);
+
+	opened();
+	got(SEG_ACK, 1, 1, 1000);
+	t = got(SEG_ACK, 1, 1, 1200);	/* the first is not taken yet */
+	EXPECT_EQ(t.skip, 1000);
+	EXPECT_EQ(t.len, 200);
+	t = got(SEG_ACK, 1, 1, 1200);
+	EXPECT_EQ(t.len, 0);
+}
+
+/* Given data that the socket did not take and that could not be kept, then it
+ * is as if it had not come: the guest sends it again. */
+static void t5_forgotten(void)
+{
+	struct tcp_range b[TCP_SACKS];
+	struct tcp_take t;
+
+	opened();
+	got(SEG_ACK | SEG_FIN, 1, 1, 1000);
+	conn_taken(&c, 400, now);
+	EXPECT(!c.fin_rcvd);
+	conn_forget(&c);
+	EXPECT_EQ(c.rcv_nxt, G + 401);
+	EXPECT_EQ(c.rcv_queued, 0);
+	t = got(SEG_ACK | SEG_FIN, 1, 1, 1000);
+	EXPECT_EQ(t.skip, 400);
+	EXPECT_EQ(t.len, 600);
+	conn_taken(&c, 600, now);
+	EXPECT(c.fin_rcvd);
+	EXPECT_EQ(c.rcv_nxt, G + 1002);
+	conn_forget(&c);
+	EXPECT(c.fin_rcvd && c.fin_queued);
+
+	opened();
+	conn_kept(&c, G + 2001, 100);
+	got(SEG_ACK, 1, 1, 1000);
+	conn_taken(&c, 0, now);
+	conn_forget(&c);
+	EXPECT_EQ(conn_sacks(&c, b), 0);
+	got_data(1, 2000);
+	EXPECT_EQ(c.rcv_nxt, G + 2001);
+	EXPECT_EQ(c.rcv_queued, 0);
+}
+
+/* Given data ahead of a gap, then the guest hears of the gap at once; when it
+ * is filled, what was kept is next for the socket, and acknowledged once that
+ * has it. */
+static void t5_ahead(void)
+{
+	struct tcp_range b[TCP_SACKS];
+	struct tcp_take t;
+
+	opened();
+	t = got(SEG_ACK, 1001, 1, 500);
+	EXPECT(t.ahead);
+	EXPECT_EQ(t.seq, G + 1001);
+	EXPECT_EQ(t.len, 500);
+	DID(TODO_DUP_ACK);
+	conn_kept(&c, t.seq, t.len);
+	EXPECT_EQ(c.rcv_queued, 0);
+	t = got(SEG_ACK, 1501, 1, 500);
+	conn_kept(&c, t.seq, t.len);
+	DID(TODO_DUP_ACK);
+
+	t = got(SEG_ACK, 1, 1, 1000);
+	EXPECT(!t.ahead);
+	conn_taken(&c, 1000, now);
+	EXPECT_EQ(c.rcv_nxt, G + 1001);
+	EXPECT_EQ(c.rcv_queued, 1000);	/* now it is its turn */
+	EXPECT_EQ(conn_sacks(&c, b), 0);
+	conn_taken(&c, 600, now);
+	EXPECT_EQ(c.rcv_nxt, G + 1601);
+	conn_taken(&c, 400, now);
+	EXPECT_EQ(c.rcv_nxt, G + 2001);
+	EXPECT_EQ(c.rcv_queued, 0);
+	EXPECT_EQ(c.ahead.n, 0);
+}
+
+/* Given what was kept ahead of two gaps, when the socket takes only a part of
+ * what fills the first, or the filling overlaps, then all bytes count once. */
+static void t5_ahead_overlapped(void)
+{
+	struct tcp_range b[TCP_SACKS];
+	struct tcp_take t;
+
+	opened();
+	conn_kept(&c, G + 1001, 500);
+	conn_kept(&c, G + 3001, 500);
+	t = got(SEG_ACK, 1, 1, 2000);	/* over the first, and further */
+	EXPECT_EQ(t.len, 2000);
+	conn_taken(&c, 1200, now);
+	EXPECT_EQ(c.rcv_queued, 800);
+	EXPECT_EQ(conn_sacks(&c, b), 1);
+	EXPECT_EQ(b[0].start, G + 3001);
+	conn_taken(&c, 800, now);
+	EXPECT_EQ(c.rcv_nxt, G + 2001);
+	EXPECT_EQ(c.rcv_queued, 0);
+
+	t = got(SEG_ACK, 2001, 1, 1200);
+	EXPECT_EQ(t.len, 1200);
+	conn_taken(&c, 1200, now);
+	EXPECT_EQ(c.rcv_nxt, G + 3201);
+	EXPECT_EQ(c.rcv_queued, 300);
+	conn_taken(&c, 300, now);
+	EXPECT_EQ(c.rcv_nxt, G + 3501);
+}
+
+/* Given gaps, then ACKs say in SACK blocks what came: the latest first, then
+ * those reported before, each a stretch that is whole (RFC 2018 4). */
+static void t5_sacks(void)
+{
+	struct tcp_range b[TCP_SACKS];
+	unsigned int i;
+
+	opened();
+	EXPECT_EQ(conn_sacks(&c, b), 0);
+	conn_kept(&c, G + 1001, 100);
+	conn_kept(&c, G + 3001, 100);
+	conn_kept(&c, G + 2001, 100);
+	EXPECT_EQ(conn_sacks(&c, b), 3);
+	EXPECT_EQ(b[0].start, G + 2001);
+	EXPECT_EQ(b[0].end, G + 2101);
+	EXPECT_EQ(b[1].start, G + 3001);
+	EXPECT_EQ(b[2].start, G + 1001);
+
+	conn_kept(&c, G + 3101, 100);	/* joins one */
+	EXPECT_EQ(conn_sacks(&c, b), 3);
+	EXPECT_EQ(b[0].start, G + 3001);
+	EXPECT_EQ(b[0].end, G + 3201);
+	EXPECT_EQ(b[1].start, G + 2001);
+
+	for (i = 0; i < 5; i++)
+		conn_kept(&c, G + 5001 + 200 * i, 100);
+	EXPECT_EQ(conn_sacks(&c, b), TCP_SACKS);
+	EXPECT_EQ(b[0].start, G + 5801);
+	EXPECT_EQ(b[1].start, G + 5601);
+	EXPECT_EQ(b[3].start, G + 5201);
+
+	c.sack_ok = false;
+	EXPECT_EQ(conn_sacks(&c, b), 0);
+}
+
+/* Given more gaps than are kept track of, then the rest comes again. */
+static void t5_many_gaps(void)
+{
+	unsigned int i;
+
+	opened();
+	for (i = 1; i <= TCP_RANGES + 3; i++)
+		conn_kept(&c, G + 1 + 100 * i, 50);
+	EXPECT_EQ(c.ahead.n, TCP_RANGES);
+	got_data(1, 100);
+	EXPECT_EQ(c.rcv_queued, 50);
+}
+
+/* ---- T6: the window told to the guest ---- */
+
+/* Given a socket with less and less room, then the right edge of the window
+ * never moves back, whatever it says. */
+static void t6_never_shrinks(void)
+{
+	uint32_t edge, left;
+
+	opened();
+	room(100000);
+	conn_window(&c, false);
+	edge = c.rcv_adv;
+	EXPECT(edge - c.rcv_nxt >= 100000);
+	for (left = 100000; left >= 5000; left -= 5000) {
+		got_data(nxt(), 1000);
+		room(left);
+		conn_window(&c, false);
+		EXPECT(!seq_lt(c.rcv_adv, edge));
+		edge = c.rcv_adv;
+	}
+	got(SEG_ACK, nxt(), 1, 1000);
+	conn_taken(&c, 0, now);
+	room(0);
+	EXPECT_EQ(c.rcv_adv, edge);
+}
+
+/* Given any window, then the field never says less than was promised, and at
+ * most 255 bytes more; and that more is promised from then on. */
+static void t6_rounding(void)
+{
+	uint32_t w, field, told;
+
+	for (w = 0; w < 3000; w++) {
+		opened();
+		c.rcv_adv = c.rcv_nxt + w;
+		field = conn_window(&c, false);
+		told = field << TCP_WSCALE;
+		EXPECT(told >= w && told < w + 256);
+		EXPECT_EQ(c.rcv_adv, c.rcv_nxt + told);
+		EXPECT_EQ(conn_window(&c, false), field);
+	}
+	opened();
+	c.rcv_adv = c.rcv_nxt + 1;
+	got_data(1, 0);
+	c.rcv_nxt++;
+	EXPECT_EQ(conn_window(&c, false), 0);
+	EXPECT_EQ(c.rcv_adv, c.rcv_nxt);
+}
+
+/* Given a guest without window scale, then no more than 65,535 is told, to the
+ * byte; and never more in a SYN. */
+static void t6_unscaled(void)
+{
+	syn(MSS, -1, true);
+	conn_connected(&c, now);
+	EXPECT_EQ(conn_window(&c, true), TCP_WND_INIT);
+	got(SEG_ACK, 1, 1, 0);
+	got_data(1, 1000);
+	EXPECT_EQ(conn_window(&c, false), TCP_WND_INIT - 1000);
+	room(10000000);
+	EXPECT_EQ(conn_window(&c, false), 65535);
+	EXPECT_EQ(c.rcv_adv, c.rcv_nxt + 65535);
+
+	opened();
+	room(10000000);
+	EXPECT_EQ(conn_window(&c, true), 65535);
+	EXPECT(conn_window(&c, false) << TCP_WSCALE > 65535);
+	EXPECT(c.rcv_adv - c.rcv_nxt <= TCP_WND_MAX);
+}
+
+/* Given a window that was closed but for two segments, when the socket has room
+ * again, then the guest hears at once; a little more is not worth a segment. */
+static void t6_opens_again(void)
+{
+	uint32_t left;
+
+	opened();
+	for (left = TCP_WND_INIT; left; left -= MIN(left, MSS))
+		got_data(nxt(), MIN(left, MSS));
+	EXPECT_EQ(c.rcv_adv, c.rcv_nxt);
+	room(0);
+	EXPECT(c.rcv_adv - c.rcv_nxt <= 2 * MSS);
+	conn_ack_sent(&c, false);
+	c.todo = 0;
+	room(20000);
+	DID(TODO_ACK);
+	EXPECT(c.rcv_adv - c.rcv_nxt >= 20000);
+	room(21000);
+	DID(0);
+	room(60000);
+	DID(TODO_ACK);
+}
+
+/* Given that the socket did not take all, then what is held counts against the
+ * room it has; and a FIN that came needs none. */
+static void t6_held(void)
+{
+	opened();
+	got(SEG_ACK, 1, 1, 50000);
+	conn_taken(&c, 1000, now);
+	room(0);
+	EXPECT_EQ(c.rcv_adv, G + 1 + TCP_WND_INIT);
+
+	close_wait();
+	room(100000);
+	DID(0);
+	EXPECT(!conn_wants_space(&c));
+}
+
+/* Given a guest that repeats for a minute what waits for the socket, then it is
+ * told that the window is closed, and asks from then on instead of giving up;
+ * when the socket takes some, all of the window is there again. */
+static void t6_stalled(void)
+{
+	unsigned int i;
+
+	opened();
+	got(SEG_ACK, 1, 1, 5000);
+	conn_taken(&c, 0, now);
+	now += 10 * TCP_STALL;
+	EXPECT(conn_window(&c, false));		/* it has not repeated it */
+	for (i = 0; i < 2; i++) {
+		got(SEG_ACK, 1, 1, 1000);
+		EXPECT(conn_window(&c, false));
+		now += TCP_STALL - 1 + i;
+	}
+	c.todo = 0;
+	got(SEG_ACK, 1, 1, 1000);
+	DID(TODO_ACK);
+	EXPECT_EQ(conn_window(&c, false), 0);
+	got(SEG_ACK, 1, 1, 1);
+	EXPECT_EQ(conn_window(&c, false), 0);
+
+	c.todo = 0;
+	conn_taken(&c, 1, now);
+	DID(TODO_ACK);
+	EXPECT(conn_window(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
+}
+
+/* Given no memory for what the socket does not take, then the same, and all of
+ * the window is there again when the socket has room. */
+static void t6_forgotten(void)
+{
+	unsigned int i;
+
+	opened();
+	for (i = 0; i < 3; i++) {
+		got(SEG_ACK, 1, 1, 5000);
+		conn_taken(&c, 0, now);
+		conn_forget(&c);
+		room(0);
+		EXPECT_EQ(conn_window(&c, false) == 0, i == 2);
+		now += TCP_STALL - 1 + i;
+	}
+
+	c.todo = 0;
+	room(5000);
+	DID(TODO_ACK);
+	EXPECT(conn_window(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
+}
+
+/* Given that most of the window is left, then the socket is not asked. */
+static void t6_asked(void)
+{
+	opened();
+	room(80000);
+	conn_window(&c, false);
+	got_data(nxt(), 1000);
+	EXPECT(!conn_wants_space(&c));
+	got_data(nxt(), 14000);
+	EXPECT(conn_wants_space(&c));
+	room(80000);
+	EXPECT(!conn_wants_space(&c));
+	fin_wait_2();
+	c.rcv_adv = c.rcv_nxt;
+	EXPECT(conn_wants_space(&c));
+	syn_acked();
+	c.rcv_adv = c.rcv_nxt;
+	EXPECT(conn_wants_space(&c));
+	connecting();
+	c.rcv_adv = c.rcv_nxt;
+	EXPECT(!conn_wants_space(&c));
+	closed();
+	c.rcv_adv = c.rcv_nxt;
+	EXPECT(!conn_wants_space(&c));
+}
+
+/* Given segments that are longer than what the socket has room for, then two of
+ * them are asked for all the same: the guest would wait for a better offer; but
+ * none while some of one waits. */
+static void t6_long_segments(void)
+{
+	opened();
+	got_data(1, 30000);
+	got_data(30001, 100);
+	room(1000);
+	EXPECT(c.rcv_adv - c.rcv_nxt >= 60000);
+	got(SEG_ACK, 30101, 1, 30000);
+	conn_taken(&c, 10000, now);
+	room(0);
+	EXPECT(c.rcv_adv - c.rcv_nxt < 60000);
+}
+
+/* ---- T13: ACKs that wait ---- */
+
+/* answered() - The guest asks, and the ACK goes with the answer */
+static void answered(void)
+{
+	opened();
+	got_data(1, 50);
+	EXPECT(conn_ack_can_wait(&c, now));
+	sent(100);
+	conn_ack_sent(&c, true);
+	got(SEG_ACK, 51, 101, 0);
+	c.todo = 0;
+}
+
+/* Given a guest that is answered, then the ACK of its next data may wait for
+ * the next answer, for a while, which does not start anew. */
+static void t13_waits(void)
+{
+	answered();
+	got_data(51, 50);
+	EXPECT(conn_ack_can_wait(&c, now));
+	EXPECT_EQ(c.ack_due, now + TCP_ACK_DELAY);
+	now += TCP_ACK_DELAY - 1;
+	EXPECT(conn_ack_can_wait(&c, now));
+	c.todo = 0;
+	conn_timeout(&c, now);
+	DID(0);
+	now++;
+	c.todo = TODO_SEND;
+	conn_timeout(&c, now);
+	DID(TODO_SEND | TODO_ACK);
+	EXPECT(!conn_ack_can_wait(&c, now));
+	conn_ack_sent(&c, false);
+	EXPECT_EQ(c.ack_due, 0);
+
+	got_data(101, 50);			/* it was in vain */
+	EXPECT(!conn_ack_can_wait(&c, now));
+}
+
+/* Given a full segment, a gap, FIN, or a window to announce, or nothing that is
+ * new, then the ACK does not wait. */
+static void t13_does_not_wait(void)
+{
+	answered();
+	got_data(51, MSS);
+	EXPECT(!conn_ack_can_wait(&c, now));
+
+	answered();
+	got_data(51, 50);
+	conn_kept(&c, c.rcv_nxt + 100, 50);
+	EXPECT(!conn_ack_can_wait(&c, now));
+
+	answered();
+	got_data(51, 50);
+	got(SEG_FIN | SEG_ACK, 101, 101, 0);
+	EXPECT(!conn_ack_can_wait(&c, now));
+
+	answered();
+	got_data(51, 50);
+	c.rcv_adv = c.rcv_nxt + 30000;
+	EXPECT(!conn_ack_can_wait(&c, now));
+
+	answered();
+	got(SEG_ACK, 1, 101, 50);		/* again */
+	DID(TODO_ACK);
+	EXPECT(!conn_ack_can_wait(&c, now));
+}
+
+/* Given the guest's FIN after ours, then its ACK, the last, may wait a little
+ * for something else to go with; that of the same FIN again may not. */
+static void t13_last_waits(void)
+{
+	waiting();
+	EXPECT(conn_ack_can_wait(&c, now));
+	EXPECT_EQ(c.ack_due, now + TCP_ACK_LAST);
+	now += TCP_ACK_LAST;
+	conn_timeout(&c, now);
+	EXPECT(c.todo & TODO_ACK);
+	EXPECT(!conn_ack_can_wait(&c, now));
+	conn_ack_sent(&c, false);
+
+	got(SEG_FIN | SEG_ACK, 101, 102, 0);
+	EXPECT(c.todo & TODO_ACK);
+	EXPECT(!conn_ack_can_wait(&c, now));
+}
+
+/* Given an ACK for another reason than data, then that says nothing about
+ * answers. */
+static void t13_not_about_data(void)
+{
+	answered();
+	got(SEG_ACK, 1, 101, 50);
+	EXPECT(c.todo & TODO_ACK);
+	conn_ack_sent(&c, false);
+	got_data(51, 50);
+	EXPECT(conn_ack_can_wait(&c, now));
+	EXPECT_EQ(c.ack_due, now + TCP_ACK_DELAY);
+}
+
+static const struct {
+	const char *name;
+	void (*story)(void);
+} stories[] = {
+	{ "T4 acceptable segments", t4_acceptable },
+	{ "T4 acceptable segments, window of zero", t4_window_zero },
+	{ "T4 what the guest repeats while it is held brings its ACK",
+	  t4_held },
+	{ "T4 RST is believed if it is exact", t4_rst },
+	{ "T4 SYN in an open connection", t4_syn },
+	{ "T4 ACKs of what was not sent, and very old ones", t4_ack },
+	{ "T4 an ACK of what was sent before a timeout",
+	  t4_ack_after_timeout },
+	{ "T5 acknowledged is what the socket took", t5_taken },
+	{ "T5 what overlaps is trimmed", t5_trimmed },
+	{ "T5 what can't be kept comes again", t5_forgotten },
+	{ "T5 ahead of a gap", t5_ahead },
+	{ "T5 ahead of gaps, filled with overlaps", t5_ahead_overlapped },
+	{ "T5 SACK blocks", t5_sacks },
+	{ "T5 more gaps than there is room for", t5_many_gaps },
+	{ "T6 the window never shrinks", t6_never_shrinks },
+	{ "T6 the window is rounded up", t6_rounding },
+	{ "T6 a guest without window scale", t6_unscaled },
+	{ "T6 a window that opens is told at once", t6_opens_again },
+	{ "T6 what is held, and FIN", t6_held },
+	{ "T6 a peer that does not read for a minute", t6_stalled },
+	{ "T6 likewise, and no memory for what waits", t6_forgotten },
+	{ "T6 when the socket is asked", t6_asked },
+	{ "T6 segments longer than the socket's room", t6_long_segments },
+	{ "T13 an ACK waits for an answer to go with", t13_waits },
+	{ "T13 an ACK that does not wait", t13_does_not_wait },
+	{ "T13 the last ACK waits for anything to go with", t13_last_waits },
+	{ "T13 an ACK that is not about data", t13_not_about_data },
+};
+
+int main(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(stories); i++)
+		tell_everywhere(stories[i].name, stories[i].story);
+	return unit_end();
+}

@@ -1,0 +1,675 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * conn_tx.c - What a TCP connection sends to the guest, and what it sends again:
+ * rules T7 to T9 of doc/design.md as stories of segments.
+ */
+#include "../../tcp/conn_tx.c"
+#include "test/unit/story.h"
+
+/* ---- T7: to the guest, acknowledgements and losses ---- */
+
+static void t7_sent_and_discarded(void)
+{
+	wnd = 5000;
+	opened();
+	EXPECT_EQ(conn_usable(&c), 5000);
+	sent(3000);
+	EXPECT_EQ(conn_usable(&c), 2000);
+	EXPECT_EQ(c.timer, TIMER_RTO);
+	got(SEG_ACK, 1, 1001, 0);
+	DID(TODO_DISCARD | TODO_SEND);
+	EXPECT_EQ(c.discard, 1000);
+	EXPECT_EQ(conn_usable(&c), 3000);
+	got(SEG_ACK, 1, 2001, 0);	/* the socket was not asked yet */
+	EXPECT_EQ(c.discard, 2000);
+	c.discard = 0;
+	got(SEG_ACK, 1, 3001, 0);
+	EXPECT_EQ(c.discard, 1000);
+	EXPECT_EQ(c.timer, TIMER_IDLE);
+	EXPECT_EQ(conn_usable(&c), 5000);
+}
+
+/* Given a window that is smaller than a segment and than half of the largest,
+ * while data is in flight, then its crumbs are left (RFC 9293 3.8.6.2.1). */
+static void t7_crumbs(void)
+{
+	wnd = 5000;
+	opened();
+	sent(4500);
+	EXPECT_EQ(conn_usable(&c), 0);
+	got(SEG_ACK, 1, 501, 0);
+	EXPECT_EQ(conn_usable(&c), 1000);
+	wnd = 300;
+	got(SEG_ACK, 1, 4501, 0);
+	EXPECT_EQ(conn_usable(&c), 300);	/* nothing is in flight */
+	wnd = 10000;
+	got(SEG_ACK, 1, 4501, 0);
+	sent(9200);
+	EXPECT_EQ(conn_usable(&c), 0);
+
+	wnd = 900;				/* never as much as a segment */
+	opened();
+	sent(400);
+	EXPECT_EQ(conn_usable(&c), 500);
+	sent(51);
+	EXPECT_EQ(conn_usable(&c), 0);
+}
+
+/* Given that the guest takes its window back, then nothing is sent beyond it,
+ * and what is there counts when it opens again. */
+static void t7_shrunk(void)
+{
+	wnd = 5000;
+	opened();
+	sent(4000);
+	wnd = 1000;
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT_EQ(conn_usable(&c), 0);
+	c.todo = 0;
+	wnd = 6000;
+	got(SEG_ACK, 1, 1, 0);
+	DID(TODO_SEND);
+	EXPECT_EQ(conn_usable(&c), 2000);
+}
+
+/* Given segments of the guest out of order, then the window is that of the one
+ * it sent last (RFC 9293 3.10.7.4). */
+static void t7_window_of_the_latest(void)
+{
+	wnd = 5000;
+	opened();
+	got_data(1, 100);
+	wnd = 4000;
+	got(SEG_ACK, 201, 1, 100);
+	EXPECT_EQ(c.snd_wnd, 4000);
+	wnd = 9000;
+	got(SEG_ACK, 101, 1, 100);	/* older */
+	EXPECT_EQ(c.snd_wnd, 4000);
+	wnd = 3000;
+	got(SEG_ACK, 201, 1, 0);
+	EXPECT_EQ(c.snd_wnd, 3000);
+}
+
+/* Given a retransmission of the guest with an ACK of new data, then the window
+ * is the one that came with it, although its sequence number is old. */
+static void t7_window_of_a_retransmission(void)
+{
+	wnd = 5000;
+	opened();
+	got(SEG_ACK, 1001, 1, 100);
+	sent(4000);
+	wnd = 1000;
+	got(SEG_ACK, 1, 4001, 1000);
+	EXPECT_EQ(c.snd_una, H + 4001);
+	EXPECT_EQ(c.snd_wnd, 1000);
+}
+
+/* Given an ACK from before the latest, then its window does not count. */
+static void t7_window_of_an_old_ack(void)
+{
+	wnd = 5000;
+	opened();
+	sent(4000);
+	wnd = 1000;
+	got(SEG_ACK, 1, 4001, 0);
+	wnd = 5000;
+	got(SEG_ACK, 101, 2001, 0);
+	EXPECT_EQ(c.snd_una, H + 4001);
+	EXPECT_EQ(c.snd_wnd, 1000);
+}
+
+/* Given three ACKs that say the same, then the oldest segment is sent again,
+ * once; a window, data, or nothing in flight make it no such ACK. */
+static void t7_three_acks(void)
+{
+	wnd = 20000;
+	opened();
+	sent(5000);
+	got(SEG_ACK, 1, 1, 0);
+	got(SEG_ACK, 1, 1, 0);
+	DID(0);
+	wnd = 21000;
+	got(SEG_ACK, 1, 1, 0);		/* a new window is none */
+	got(SEG_ACK, 1, 1, 40);		/* nor data */
+	got(SEG_ACK | SEG_FIN, 100, 1, 0);
+	c.todo = 0;
+	EXPECT(no_hole());
+	got(SEG_ACK, 41, 1, 0);
+	DID(TODO_RETRANSMIT);
+	EXPECT(hole(1, MSS));
+	EXPECT(no_hole());
+	got(SEG_ACK, 41, 1, 0);
+	got(SEG_ACK, 41, 1, 0);
+	got(SEG_ACK, 41, 1, 0);
+	EXPECT(no_hole());
+
+	opened();
+	for (wnd = 20000; c.dupacks < 3 && now < START + 5; now++)
+		got(SEG_ACK, 1, 1, 0);
+	EXPECT(no_hole());
+}
+
+/* Given recovery without SACK, when an ACK reaches a part of what was in
+ * flight, then the next segment is sent again; when all, it is over (RFC 6582
+ * 3.2). */
+static void t7_partial_acks(void)
+{
+	unsigned int i;
+
+	wnd = 20000;
+	syn(MSS, 0, false);
+	conn_connected(&c, now);
+	got(SEG_ACK, 1, 1, 0);
+	sent(8000);
+	for (i = 0; i < 3; i++)
+		got(SEG_ACK, 1, 1, 0);
+	EXPECT(hole(1, MSS));
+	sent(1000);			/* new data may follow */
+	c.todo = 0;
+
+	got(SEG_ACK, 1, 3001, 0);
+	DID(TODO_DISCARD | TODO_RETRANSMIT | TODO_SEND);
+	EXPECT(hole(3001, MSS));
+	EXPECT(no_hole());
+	got(SEG_ACK, 1, 3001, 0);
+	EXPECT(no_hole());
+	got(SEG_ACK, 1, 6001, 0);
+	EXPECT(hole(6001, MSS));
+	c.todo = 0;
+	got(SEG_ACK, 1, 8001, 0);
+	DID(TODO_DISCARD | TODO_SEND);
+	EXPECT(no_hole());
+	EXPECT(!c.recovering);
+
+	for (i = 0; i < 2; i++)		/* counting starts anew */
+		got(SEG_ACK, 1, 8001, 0);
+	EXPECT(no_hole());
+	got(SEG_ACK, 1, 8001, 0);
+	EXPECT(hole(8001, MSS));
+}
+
+/* Given SACK blocks, then all that is missing below the highest is sent again,
+ * each stretch once, in segments. */
+static void t7_sack(void)
+{
+	wnd = 20000;
+	opened();
+	sent(10000);
+	c.todo = 0;
+	block(2001, 3001);
+	got(SEG_ACK, 1, 1, 0);
+	block(2001, 4001);
+	got(SEG_ACK, 1, 1, 0);
+	DID(0);				/* two segments: may be reordered */
+	block(6501, 7501);
+	block(2001, 4001);
+	got(SEG_ACK, 1, 1, 0);
+	DID(TODO_RETRANSMIT);
+	EXPECT(hole(1, 1000));
+	EXPECT(hole(1001, 1000));
+	EXPECT(hole(4001, 1000));
+	EXPECT(hole(5001, 1000));
+	EXPECT(hole(6001, 500));
+	EXPECT(no_hole());
+
+	block(6501, 8501);		/* nothing new is missing */
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT(no_hole());
+	c.todo = 0;
+	block(9501, 10001);
+	got(SEG_ACK, 1, 4001, 0);
+	DID(TODO_DISCARD | TODO_RETRANSMIT | TODO_SEND);
+	EXPECT(hole(8501, 1000));
+	EXPECT(no_hole());
+	got(SEG_ACK, 1, 10001, 0);
+	EXPECT(!c.recovering);
+	EXPECT_EQ(c.sacked.n, 0);
+
+	sent(5000);			/* three segments at once are enough */
+	c.todo = 0;
+	block(11001, 14000);
+	got(SEG_ACK, 1, 10001, 0);
+	DID(0);
+	block(11001, 14001);
+	got(SEG_ACK, 1, 10001, 0);
+	DID(TODO_RETRANSMIT);
+}
+
+/* Given SACK blocks that can't be, then they are ignored: below the ACK, beyond
+ * what was sent, backwards, empty, or without SACK having been agreed on. */
+static void t7_sack_impossible(void)
+{
+	wnd = 20000;
+	opened();
+	sent(10000);
+	c.todo = 0;
+	block(1 - 500, 4000);
+	block(5001, 10002);
+	block(7001, 6001);
+	block(7001, 7001);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT_EQ(c.sacked.n, 0);
+	block(0x80000000, 0x80001000);
+	block(5001, 0x80001000);
+	block(0x80000000, 8001);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT_EQ(c.sacked.n, 0);
+
+	syn(MSS, 0, false);
+	conn_connected(&c, now);
+	got(SEG_ACK, 1, 1, 0);
+	sent(10000);
+	block(5001, 9001);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT(no_hole());
+}
+
+/* Given a retransmission that is lost, too, when the guest has what was sent
+ * after it, then it is sent once more. */
+static void t7_sack_lost_again(void)
+{
+	wnd = 30000;
+	opened();
+	sent(5000);
+	block(1001, 5001);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT(hole(1, 1000));
+	EXPECT(no_hole());
+	sent(3000);			/* after the retransmission */
+	block(1001, 5001);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT(no_hole());
+	block(1001, 6001);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT(hole(1, 1000));
+	EXPECT(no_hole());
+	block(1001, 7001);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT(no_hole());
+}
+
+/* Given a guest that does not have any more what it said it has, then after a
+ * timeout all is sent again (RFC 2018 8). */
+static void t7_reneging(void)
+{
+	wnd = 30000;
+	opened();
+	sent(5000);
+	block(1001, 5001);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT(hole(1, 1000));
+	got(SEG_ACK, 1, 1001, 0);	/* and now it lacks the rest */
+	EXPECT(no_hole());
+	c.todo = 0;
+	at_deadline();
+	DID(TODO_REWIND | TODO_SEND);
+	EXPECT_EQ(c.snd_nxt, H + 1001);
+	EXPECT_EQ(c.snd_max, H + 5001);
+	EXPECT_EQ(c.sacked.n, 0);
+	EXPECT(conn_usable(&c) >= 4000);
+}
+
+/* Given round trips, then the timeout follows them as RFC 6298 2 has it. */
+static void t7_rto(void)
+{
+	opened();
+	EXPECT_EQ(c.rto, 1000);			/* 2.1 */
+	sent(100);
+	now += 400;
+	got(SEG_ACK, 1, 101, 0);
+	EXPECT_EQ(c.srtt, 400 * 8);		/* 2.2 */
+	EXPECT_EQ(c.rttvar, 200 * 4);
+	EXPECT_EQ(c.rto, 1200);
+	sent(100);
+	EXPECT_EQ(c.deadline, now + 1200);
+	now += 600;
+	got(SEG_ACK, 1, 201, 0);
+	EXPECT_EQ(c.srtt, 425 * 8);		/* 2.3 */
+	EXPECT_EQ(c.rttvar, 200 * 4);
+	EXPECT_EQ(c.rto, 425 + 800);
+	sent(100);
+	now += 425;
+	got(SEG_ACK, 1, 301, 0);
+	EXPECT_EQ(c.rto, 425 + 600);
+	sent(100);
+	now += 25;
+	got(SEG_ACK, 1, 401, 0);
+	EXPECT_EQ(c.srtt, 375 * 8);
+	EXPECT_EQ(c.rto, 375 + 850);
+
+	opened();				/* 2.4 and 2.5 */
+	sent(100);
+	got(SEG_ACK, 1, 101, 0);
+	EXPECT_EQ(c.rto, TCP_RTO_MIN);
+	opened();
+	sent(100);
+	now += 50000;
+	got(SEG_ACK, 1, 101, 0);
+	EXPECT_EQ(c.rto, TCP_RTO_MAX);
+}
+
+/* Given data in flight, then one segment at a time is measured, from when it
+ * was sent till it is acknowledged, and none that was sent again (3). */
+static void t7_samples(void)
+{
+	unsigned int i;
+
+	opened();
+	sent(100);
+	now += 100;
+	sent(100);
+	now += 300;
+	got(SEG_ACK, 1, 51, 0);
+	EXPECT_EQ(c.srtt, 0);
+	got(SEG_ACK, 1, 201, 0);
+	EXPECT_EQ(c.srtt, 400 * 8);
+
+	opened();				/* a timeout */
+	sent(100);
+	at_deadline();
+	sent(100);
+	now += 10;
+	got(SEG_ACK, 1, 101, 0);
+	EXPECT_EQ(c.srtt, 0);
+
+	opened();				/* up to where it was before */
+	wnd = 20000;
+	sent(5000);
+	at_deadline();
+	sent(1000);
+	got(SEG_ACK, 1, 1001, 0);
+	sent(4000);
+	now += 10;
+	got(SEG_ACK, 1, 5001, 0);
+	EXPECT_EQ(c.srtt, 0);
+
+	opened();				/* a fast retransmission */
+	wnd = 20000;
+	sent(5000);
+	for (i = 0; i < 4; i++)
+		got(SEG_ACK, 1, 1, 0);
+	EXPECT(hole(1, MSS));
+	sent(1000);
+	now += 10;
+	got(SEG_ACK, 1, 6001, 0);
+	EXPECT_EQ(c.srtt, 0);
+	sent(1000);
+	now += 30;
+	got(SEG_ACK, 1, 7001, 0);
+	EXPECT_EQ(c.srtt, 30 * 8);
+}
+
+/* Given data that is not acknowledged, then it is sent again, each time after
+ * twice as long, up to a minute; for more than 100 s (RFC 9293 3.8.3); then the
+ * guest is gone. */
+static void t7_timeouts(void)
+{
+	unsigned int tries = 0;
+	uint64_t wait = 1000;
+
+	opened();
+	sent(3000);
+	while (c.phase == TCP_OPEN) {
+		EXPECT_EQ(c.deadline - now, wait);
+		conn_timeout(&c, c.deadline - 1);
+		DID(0);
+		at_deadline();
+		if (c.phase != TCP_OPEN)
+			break;
+		DID(TODO_REWIND | TODO_SEND);
+		EXPECT_EQ(c.snd_nxt, c.snd_una);
+		sent(1000);
+		sent(2000);
+		wait = MIN(2 * wait, TCP_RTO_MAX);
+		tries++;
+	}
+	EXPECT_EQ(tries, TCP_RTO_TRIES);
+	EXPECT(now - START > 100000);
+	DID(TODO_RST_PEER | TODO_RST_GUEST | TODO_REMOVE);
+}
+
+/* Given an ACK of new data, then the timer starts again for the rest, and no
+ * longer backs off (5.3). */
+static void t7_timer_starts_again(void)
+{
+	opened();
+	sent(100);
+	now += 300;
+	sent(100);
+	EXPECT_EQ(c.deadline, START + 1000);
+	wnd = 25000;
+	got(SEG_ACK, 1, 1, 0);			/* not by a window */
+	EXPECT_EQ(c.deadline, START + 1000);
+	now += 200;
+	got(SEG_ACK, 1, 101, 0);
+	EXPECT_EQ(c.deadline, now + c.rto);
+	at_deadline();
+	at_deadline();
+	EXPECT_EQ(c.deadline, now + 4 * (500 + 4 * 250));
+	sent(100);
+	got(SEG_ACK, 1, 201, 0);
+	EXPECT_EQ(c.rto, 500 + 4 * 250);
+	EXPECT_EQ(c.timer, TIMER_IDLE);
+	EXPECT_EQ(c.tries, 0);
+}
+
+/* Given a timeout in recovery, then all starts anew: duplicate ACKs that the
+ * repeated data brings are counted from zero. */
+static void t7_timeout_in_recovery(void)
+{
+	unsigned int i;
+
+	wnd = 20000;
+	opened();
+	sent(5000);
+	for (i = 0; i < 3; i++)
+		got(SEG_ACK, 1, 1, 0);
+	EXPECT(c.recovering);
+	at_deadline();
+	EXPECT(!c.recovering);
+	EXPECT(no_hole());
+	EXPECT_EQ(c.dupacks, 0);
+	EXPECT_EQ(conn_usable(&c), 20000);
+}
+
+/* Given an ACK of a part of what was sent before a timeout, then sending goes
+ * on from there. */
+static void t7_rewound(void)
+{
+	opened();
+	sent(5000);
+	at_deadline();
+	sent(1000);
+	EXPECT_EQ(c.snd_nxt, H + 1001);
+	got(SEG_ACK, 1, 3001, 0);
+	EXPECT_EQ(c.snd_nxt, H + 3001);
+	EXPECT_EQ(c.discard, 3000);
+	EXPECT_EQ(c.timer, TIMER_RTO);
+	sent(2000);
+	EXPECT_EQ(c.snd_max, H + 5001);
+	sent(1000);
+	EXPECT_EQ(c.snd_max, H + 6001);
+}
+
+/* ---- T8: a closed window ---- */
+
+/* Given data that waits for a closed window, then the guest is asked, each time
+ * after twice as long; as long as it answers, for ever. */
+static void t8_persist(void)
+{
+	uint64_t wait = 1000;
+	unsigned int i;
+
+	wnd = 0;
+	opened();
+	EXPECT_EQ(conn_usable(&c), 0);
+	conn_blocked(&c, now);
+	EXPECT_EQ(c.timer, TIMER_PERSIST);
+	for (i = 0; i < 300; i++) {
+		EXPECT_EQ(c.deadline - now, wait);
+		conn_blocked(&c, now);		/* is no news */
+		c.todo = TODO_ACK;
+		at_deadline();
+		DID(TODO_PROBE | TODO_ACK);
+		got(SEG_ACK, 1, 1, 0);
+		DID(0);
+		wait = MIN(2 * wait, TCP_RTO_MAX);
+	}
+	EXPECT_EQ(c.phase, TCP_OPEN);
+
+	wnd = 2000;
+	got(SEG_ACK, 1, 1, 0);
+	DID(TODO_SEND);
+	EXPECT_EQ(c.timer, TIMER_IDLE);
+	EXPECT_EQ(conn_usable(&c), 2000);
+	sent(2000);
+	EXPECT_EQ(c.timer, TIMER_RTO);
+	EXPECT_EQ(c.deadline - now, 1000);
+	EXPECT_EQ(c.tries, 0);
+	conn_blocked(&c, now);
+	got(SEG_ACK, 1, 2001, 0);
+	sent(10);
+	got(SEG_ACK, 1, 2011, 0);	/* nothing waits any more */
+	EXPECT_EQ(c.timer, TIMER_IDLE);
+}
+
+/* Given a guest that does not answer about its window, then it is gone after a
+ * quarter of an hour. */
+static void t8_silence(void)
+{
+	unsigned int probes = 0;
+
+	wnd = 0;
+	opened();
+	conn_blocked(&c, now);
+	while (c.phase == TCP_OPEN && probes++ < 100) {
+		c.todo = 0;
+		at_deadline();
+	}
+	EXPECT_EQ(c.phase, TCP_CLOSED);
+	EXPECT(now - START > TCP_SILENT && now - START < TCP_SILENT + 61000);
+	DID(TODO_RST_PEER | TODO_RST_GUEST | TODO_REMOVE);
+}
+
+/* Given a window that closes behind data in flight, then its ACK, or timeout,
+ * comes first; then the guest is asked. */
+static void t8_behind_data(void)
+{
+	wnd = 1000;
+	opened();
+	sent(1000);
+	conn_blocked(&c, now);
+	EXPECT_EQ(c.timer, TIMER_RTO);
+	wnd = 0;
+	got(SEG_ACK, 1, 1001, 0);
+	EXPECT_EQ(c.timer, TIMER_PERSIST);
+	c.todo = 0;
+	at_deadline();
+	DID(TODO_PROBE);
+}
+
+/* Given a guest that takes its window back with data in flight, then it is
+ * asked instead of sent to, and what it lacks is sent once it opens. */
+static void t8_taken_back(void)
+{
+	unsigned int i;
+
+	wnd = 5000;
+	opened();
+	sent(5000);
+	wnd = 0;
+	got(SEG_ACK, 1, 1001, 0);
+	c.todo = 0;
+	at_deadline();
+	DID(TODO_REWIND | TODO_SEND | TODO_PROBE);
+	EXPECT_EQ(c.timer, TIMER_PERSIST);
+	EXPECT_EQ(c.snd_nxt, c.snd_una);
+	EXPECT_EQ(conn_usable(&c), 0);
+	conn_blocked(&c, now);
+	EXPECT_EQ(c.timer, TIMER_PERSIST);
+	for (i = 0; i < 30; i++) {
+		got(SEG_ACK, 1, 1001, 0);
+		at_deadline();
+	}
+	EXPECT_EQ(c.phase, TCP_OPEN);
+	c.todo = 0;
+	wnd = 4000;
+	got(SEG_ACK, 1, 1001, 0);
+	EXPECT(c.todo & TODO_SEND);
+	EXPECT_EQ(conn_usable(&c), 4000);
+	EXPECT_EQ(c.timer, TIMER_RTO);
+}
+
+/* Given FIN and a closed window, then FIN waits for it as data does. */
+static void t8_fin(void)
+{
+	wnd = 0;
+	opened();
+	conn_eof(&c);
+	DID(TODO_SEND);
+	EXPECT(!conn_fin_due(&c));
+	conn_blocked(&c, now);
+	EXPECT_EQ(c.timer, TIMER_PERSIST);
+	wnd = 1;
+	got(SEG_ACK, 1, 1, 0);
+	DID(TODO_SEND);
+	EXPECT(conn_fin_due(&c));
+	conn_fin_sent(&c, now);
+	EXPECT_EQ(c.timer, TIMER_RTO);
+}
+
+/* ---- T9: what is in flight is bounded ---- */
+
+/* Given a guest with the largest window there is, then no more than 16 MiB are
+ * in flight to it. */
+static void t9_bounded(void)
+{
+	wnd = 65535;
+	syn(MSS, 14, true);
+	conn_connected(&c, now);
+	EXPECT_EQ(c.snd_wnd, 65535);		/* of a SYN: not scaled */
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT(conn_usable(&c) > 8000000);
+	EXPECT(conn_usable(&c) <= TCP_WND_MAX);
+	sent(8000000);
+	EXPECT(conn_usable(&c) <= TCP_WND_MAX - 8000000);
+}
+
+static const struct {
+	const char *name;
+	void (*story)(void);
+} stories[] = {
+	{ "T7 data, ACKs, and what leaves the socket", t7_sent_and_discarded },
+	{ "T7 no crumbs", t7_crumbs },
+	{ "T7 a window that shrinks", t7_shrunk },
+	{ "T7 the window of the latest segment", t7_window_of_the_latest },
+	{ "T7 the window of a retransmission", t7_window_of_a_retransmission },
+	{ "T7 the window of an old ACK", t7_window_of_an_old_ack },
+	{ "T7 three duplicate ACKs", t7_three_acks },
+	{ "T7 recovery by partial ACKs", t7_partial_acks },
+	{ "T7 recovery by SACK", t7_sack },
+	{ "T7 SACK blocks that can't be", t7_sack_impossible },
+	{ "T7 a retransmission that is lost", t7_sack_lost_again },
+	{ "T7 a guest that reneges", t7_reneging },
+	{ "T7 timeout from round trips", t7_rto },
+	{ "T7 what is measured", t7_samples },
+	{ "T7 timeouts back off, and give up", t7_timeouts },
+	{ "T7 the timer starts again with each ACK", t7_timer_starts_again },
+	{ "T7 a timeout in recovery", t7_timeout_in_recovery },
+	{ "T7 an ACK after a timeout", t7_rewound },
+	{ "T8 a closed window is asked about", t8_persist },
+	{ "T8 nobody answers", t8_silence },
+	{ "T8 a window that closes behind data", t8_behind_data },
+	{ "T8 a window that is taken back", t8_taken_back },
+	{ "T8 FIN before a closed window", t8_fin },
+	{ "T9 never more in flight than 16 MiB", t9_bounded },
+};
+
+int main(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(stories); i++)
+		tell_everywhere(stories[i].name, stories[i].story);
+	return unit_end();
+}

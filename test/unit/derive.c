@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * derive.c - What the guest is given on hosts of several kinds, with what
+ * options, and what the user is told.
+ */
+#include <stdlib.h>
+
+#include "host/resolv.h"
+
+static char resolv_path[] = "/tmp/passt-resolv-XXXXXX";
+#undef RESOLV_CONF
+#define RESOLV_CONF		resolv_path
+
+/* The host, as the kernel would describe it. */
+#define nl_open			fake_open
+#define nl_default_if		fake_default_if
+#define nl_gateway		fake_gateway
+#define nl_address		fake_address
+#define if_nametoindex		fake_nametoindex
+#define if_indextoname		fake_indextoname
+#include "../../conf/derive.c"
+#include "../../conf/summary.c"
+#include "unit.h"
+
+static struct host {
+	unsigned int ifindex;
+	const char *addr4, *gw4, *addr6, *gw6;
+	unsigned int len4, len6;
+} host;
+
+static struct conf c;
+static char said[4096];
+
+void log_msg(int prio, const char *fmt, ...)
+{
+	size_t n = strlen(said);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(said + n, sizeof(said) - n - 1, fmt, ap);
+	va_end(ap);
+	strcat(said, "\n");
+}
+
+bool log_enabled(int prio)
+{
+	return true;
+}
+
+void log_set_level(int prio)
+{
+}
+
+void log_one_line(char *s)
+{
+}
+
+int fake_open(void)
+{
+	return -EPERM;
+}
+
+unsigned int fake_default_if(int nl, int family)
+{
+	return (family == AF_INET ? host.addr4 : host.addr6) ? host.ifindex : 0;
+}
+
+bool fake_gateway(int nl, int family, unsigned int ifindex,
+		  struct in6_addr *gw)
+{
+	const char *s = family == AF_INET ? host.gw4 : host.gw6;
+
+	return ifindex == host.ifindex && s && addr_parse(s, gw);
+}
+
+bool fake_address(int nl, int family, unsigned int ifindex,
+		  struct in6_addr *addr, unsigned int *len)
+{
+	const char *s = family == AF_INET ? host.addr4 : host.addr6;
+
+	if (ifindex != host.ifindex || !s)
+		return false;
+	*len = family == AF_INET ? host.len4 : host.len6;
+	return addr_parse(s, addr);
+}
+
+unsigned int if_nametoindex(const char *name)
+{
+	return !strcmp(name, "lo") ? 7 : 0;
+}
+
+char *if_indextoname(unsigned int ifindex, char name[IFNAMSIZ])
+{
+	sprintf(name, "eth%u", ifindex);
+	return name;
+}
+
+/* complete() - What these options yield on the host as it is */
+static void complete(const char *line)
+{
+	static char copy[1024];
+	char *argv[32] = { "passt" }, *word;
+	int argc = 1;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (word = strtok(copy, " "); word; word = strtok(NULL, " "))
+		argv[argc++] = word;
+	if (conf_parse(&c, argc, argv) != CONF_GO || conf_check(&c) != CONF_GO)
+		fail("options", "%s", line);
+	said[0] = '\0';
+	check("there is a start", !conf_complete(&c));
+}
+
+static void resolv(const char *text)
+{
+	FILE *f = fopen(resolv_path, "w");
+
+	fputs(text, f);
+	fclose(f);
+}
+
+static bool is(const struct in6_addr *a, const char *s)
+{
+	struct in6_addr b = ADDR_NONE;
+
+	return (!*s || addr_parse(s, &b)) && addr_eq(a, &b);
+}
+
+static const struct host usual = {
+	.ifindex = 3,
+	.addr4 = "192.0.2.2", .len4 = 24, .gw4 = "192.0.2.1",
+	.addr6 = "2001:db8::2", .len6 = 56, .gw6 = "fe80::7",
+};
+
+static void test_usual(void)
+{
+	const struct lease *l = &c.lease;
+
+	host = usual;
+	resolv("nameserver 203.0.113.53\nnameserver 2001:db8::53\n"
+	       "search example.org\n");
+	complete("");
+	check("the guest gets the host's IPv4 address and length",
+	      is(&l->addr4, "192.0.2.2") && l->len4 == 24);
+	check("and its router", is(&l->gw4, "192.0.2.1") &&
+	      is(&c.gw4, "192.0.2.1"));
+	check("and its IPv6 address, the length kept",
+	      is(&l->addr6, "2001:db8::2") && l->len6 == 56);
+	check("and its router", is(&l->gw6, "fe80::7") &&
+	      is(&c.gw6, "fe80::7"));
+	check("and its resolvers", is(&l->dns4[0], "203.0.113.53") &&
+	      is(&l->dns4[1], "") && is(&l->dns6[0], "2001:db8::53"));
+	check_str("and its search domains", l->search, "example.org");
+	check("the host is not offline", c.host_addr);
+	check("link-local addresses are on the same interface",
+	      c.ifindex == 3 && c.ifindex4 == 3 && c.ifindex6 == 3);
+	check("the DNS ports lead nowhere else",
+	      is(&c.dns_match4, "") && is(&c.dns_match6, ""));
+}
+
+static void test_offline(void)
+{
+	host = (struct host){ .ifindex = 0 };
+	resolv("");
+	complete("");
+	check("offline, IPv4 is link-local",
+	      is(&c.lease.addr4, "169.254.2.1") && c.lease.len4 == 16 &&
+	      is(&c.lease.gw4, "169.254.2.2"));
+	check("IPv6 has no address", is(&c.lease.addr6, "") &&
+	      is(&c.lease.gw6, "fe80::1") && is(&c.gw6, "fe80::1"));
+	check("that is known", !c.host_addr && !c.ifindex);
+
+	complete("-a 10.1.2.3");
+	check("unless an address is given", c.host_addr &&
+	      is(&c.lease.addr4, "10.1.2.3") &&
+	      is(&c.lease.gw4, "169.254.2.2"));
+}
+
+static void test_given(void)
+{
+	host = usual;
+	complete("-a 10.1.2.3 -a fd00::3 -g 10.9.9.9 -g 2001:db8::9");
+	check("a given address has its length by class",
+	      is(&c.lease.addr4, "10.1.2.3") && c.lease.len4 == 8);
+	check("or 64", is(&c.lease.addr6, "fd00::3") && c.lease.len6 == 64);
+	check("a gateway is given", is(&c.lease.gw4, "10.9.9.9") &&
+	      is(&c.gw4, "10.9.9.9"));
+	check("one that is not link-local advertises as fe80::1",
+	      is(&c.gw6, "2001:db8::9") && is(&c.lease.gw6, "fe80::1"));
+	complete("-a 172.16.0.1");
+	check_eq("class B", c.lease.len4, 16);
+	complete("-a 192.168.0.1");
+	check_eq("class C", c.lease.len4, 24);
+	complete("-a 192.168.0.1/27");
+	check_eq("or as given", c.lease.len4, 27);
+	complete("-a 192.168.0.1 -n 255.255.0.0");
+	check_eq("or as --netmask says", c.lease.len4, 16);
+	complete("-n 30");
+	check("which goes for the host's address, too",
+	      is(&c.lease.addr4, "192.0.2.2") && c.lease.len4 == 30);
+
+	complete("-i lo");
+	check("another interface without an address: offline",
+	      is(&c.lease.addr4, "169.254.2.1") && c.ifindex == 7);
+	complete("--outbound-if4 lo");
+	check("the interface of outbound sockets is a template",
+	      c.ifindex4 == 7 && c.ifindex6 == 3);
+}
+
+static void test_one_family(void)
+{
+	host = usual;
+	resolv("nameserver 203.0.113.53\nnameserver 2001:db8::53\n");
+	complete("-4 -a fd00::1 -D 2001:db8::1");
+	check("-4: nothing of IPv6 is handed out", is(&c.lease.addr6, "") &&
+	      is(&c.lease.dns6[0], "") && is(&c.gw6, "") && !c.ifindex6);
+	complete("-4");
+	check("not of resolv.conf either", is(&c.lease.dns6[0], "") &&
+	      is(&c.lease.dns4[0], "203.0.113.53"));
+	complete("-6");
+	check("-6: nothing of IPv4", is(&c.lease.addr4, "") &&
+	      is(&c.lease.dns4[0], "") && is(&c.lease.gw4, "") &&
+	      is(&c.lease.addr6, "2001:db8::2"));
+}
+
+static void test_loopback_resolver(void)
+{
+	host = usual;
+	resolv("nameserver 127.0.0.53\nnameserver ::1\n"
+	       "nameserver 127.0.0.1\nnameserver 203.0.113.53\n");
+	complete("");
+	check("a resolver on the host is reached by the gateway's address",
+	      is(&c.lease.dns4[0], "192.0.2.1") &&
+	      is(&c.lease.dns6[0], "fe80::7"));
+	check("whose DNS ports lead to it", is(&c.dns_match4, "192.0.2.1") &&
+	      is(&c.dns_host4, "127.0.0.53") && is(&c.dns_match6, "fe80::7") &&
+	      is(&c.dns_host6, "::1"));
+	check("once, and then come the others",
+	      is(&c.lease.dns4[1], "203.0.113.53") && is(&c.lease.dns4[2], ""));
+
+	complete("--map-host-loopback 192.0.2.9");
+	check("or by the address that leads to the host",
+	      is(&c.lease.dns4[0], "192.0.2.9") &&
+	      is(&c.dns_match4, "192.0.2.9"));
+	complete("--dns-forward 192.0.2.8 --no-map-gw");
+	check("or by that of --dns-forward",
+	      is(&c.lease.dns4[0], "192.0.2.8") &&
+	      is(&c.dns_match4, "192.0.2.8") && is(&c.dns_host4, "127.0.0.53"));
+
+	complete("--no-map-gw");
+	check("or not at all", is(&c.lease.dns4[0], "203.0.113.53") &&
+	      is(&c.lease.dns6[0], "") && is(&c.dns_match4, ""));
+	check("and the user hears of it", strstr(said, "resolver 127.0.0.53 "
+						 "is out of the guest's"));
+	complete("--map-host-loopback none");
+	check("likewise without any such address", is(&c.dns_match4, ""));
+}
+
+static void test_gateway_resolver(void)
+{
+	host = usual;
+	resolv("nameserver 192.0.2.1\n");
+	complete("");
+	check("a resolver that is the gateway, as at home, is handed out",
+	      is(&c.lease.dns4[0], "192.0.2.1"));
+	check("and its DNS ports lead there, not to the host's loopback",
+	      is(&c.dns_match4, "192.0.2.1") && is(&c.dns_host4, "192.0.2.1"));
+	complete("--no-map-gw");
+	check("which is needless if the gateway is only itself",
+	      is(&c.lease.dns4[0], "192.0.2.1") && is(&c.dns_match4, ""));
+}
+
+static void test_dns_options(void)
+{
+	host = usual;
+	resolv("nameserver 127.0.0.53\nnameserver 203.0.113.53\n"
+	       "search example.org\n");
+	complete("-D 198.51.100.1 -S none");
+	check("given resolvers take the place of the host's",
+	      is(&c.lease.dns4[0], "198.51.100.1") &&
+	      is(&c.lease.dns4[1], "") && !c.lease.search[0]);
+	complete("-D none");
+	check("none is none", is(&c.lease.dns4[0], ""));
+
+	complete("-D none --dns-forward 192.0.2.8 --dns-forward fd00::8");
+	check("--dns-forward goes to the first resolver of its family",
+	      is(&c.dns_host4, "127.0.0.53"));
+	check("or of any", is(&c.dns_host6, "127.0.0.53"));
+	complete("--dns-forward 192.0.2.8 --dns-host 203.0.113.1");
+	check("or to that of --dns-host", is(&c.dns_host4, "203.0.113.1"));
+
+	unlink(resolv_path);
+	complete("");
+	check("no resolv.conf, no resolver", is(&c.lease.dns4[0], ""));
+	check("and the user hears of it", strstr(said, "No resolvers known"));
+}
+
+static void test_many_resolvers(void)
+{
+	char text[1024] = "";
+	int i;
+
+	for (i = 1; i <= 12; i++)
+		sprintf(text + strlen(text), "nameserver 203.0.113.%d\n", i);
+	host = usual;
+	resolv(text);
+	complete("");
+	check("of many resolvers, eight", is(&c.lease.dns4[7], "203.0.113.8"));
+}
+
+static void test_summary(void)
+{
+	host = usual;
+	resolv("nameserver 203.0.113.53\nnameserver 203.0.113.54\n"
+	       "search example.org\n");
+	complete("-H vm");
+	strcpy(c.socket_path, "/tmp/a,b.socket");
+	said[0] = '\0';
+	conf_print(&c);
+	check_str("what the user is told", said,
+		  "Guest:\n"
+		  "  our MAC     9a:55:9a:55:9a:55\n"
+		  "  MTU         65520\n"
+		  "  search      example.org\n"
+		  "  host name   vm\n"
+		  "IPv4, as on eth3:\n"
+		  "  address     192.0.2.2/24\n"
+		  "  router      192.0.2.1\n"
+		  "  DNS         203.0.113.53, 203.0.113.54\n"
+		  "IPv6, as on eth3:\n"
+		  "  address     2001:db8::2/56\n"
+		  "  router      fe80::7\n"
+		  "Now start a guest, with qemu 7.2 or later:\n"
+		  "  qemu-system-x86_64 ... -netdev stream,id=s,server=off,"
+		  "addr.type=unix,addr.path=/tmp/a,,b.socket "
+		  "-device virtio-net-pci,netdev=s\n"
+		  "or with any, through qrap:\n"
+		  "  PASST_SOCKET=/tmp/a,b.socket qrap 5 "
+		  "qemu-system-x86_64 ... -netdev socket,fd=5,id=n "
+		  "-device virtio-net-pci,netdev=n\n");
+
+	strcpy(c.socket_path, "/tmp/passt_3.socket");
+	said[0] = '\0';
+	conf_print(&c);
+	check("qrap finds the usual sockets by itself",
+	      strstr(said, "\n  qrap 5 ") && !strstr(said, "PASST_SOCKET"));
+
+	complete("-g 2001:db8::1");
+	said[0] = '\0';
+	conf_print(&c);
+	check("a router that is not link-local is shown with its other address",
+	      strstr(said, "\n  router      fe80::1, 2001:db8::1\n"));
+
+	host = (struct host){ .ifindex = 0 };
+	complete("-6 -m 0");
+	said[0] = '\0';
+	conf_print(&c);
+	check_str("offline, with an inherited socket", said,
+		  "Guest:\n"
+		  "  our MAC     9a:55:9a:55:9a:55\n"
+		  "  MTU         its own choice\n"
+		  "  search      example.org\n"
+		  "IPv6, no default route on the host:\n"
+		  "  router      fe80::1\n");
+}
+
+int main(void)
+{
+	close(mkstemp(resolv_path));
+	test_usual();
+	test_offline();
+	test_given();
+	test_one_family();
+	test_loopback_resolver();
+	test_gateway_resolver();
+	test_dns_options();
+	test_many_resolvers();
+	test_summary();
+	unlink(resolv_path);
+	return unit_end();
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * rxring.c - The ring of bytes held for a socket, next to a model that knows
+ * every byte by its sequence number; its growth, its bounds, and memory that
+ * runs out.
+ */
+#include <stdlib.h>
+
+static void *test_malloc(size_t size);
+
+/* The ring takes its memory from here. */
+#define malloc(size) test_malloc(size)
+#include "../../tcp/rxring.c"
+#undef malloc
+#include "test/unit/unit.h"
+
+#define REACH	(1024 * 1024)	/* bytes between the oldest and the newest */
+#define LIVES	8
+#define STEPS	500
+
+static bool no_memory;
+
+static void *test_malloc(size_t size)
+{
+	return no_memory ? NULL : malloc(size);
+}
+
+static uint64_t next_random(void)
+{
+	static uint64_t x = 88172645463325252;
+
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	return x * UINT64_C(2685821657736338717);
+}
+
+/* byte_at() - What the guest sent there */
+static uint8_t byte_at(uint32_t seq)
+{
+	return (uint8_t)(seq * 2654435761U >> 24);
+}
+
+/* put() - Bytes of the guest into the ring, which has room */
+static void put(struct tcp_hold *h, uint32_t seq, uint32_t len)
+{
+	static uint8_t buf[REACH];
+	uint32_t i;
+
+	for (i = 0; i < len; i++)
+		buf[i] = byte_at(seq + i);
+	hold_write(h, seq, buf, len);
+}
+
+/* holds() - Whether the ring has these bytes, in at most two pieces */
+static bool holds(const struct tcp_hold *h, uint32_t seq, uint32_t len)
+{
+	struct iovec iov[2];
+	unsigned int n = hold_read(h, seq, len, iov), i;
+	uint32_t got = 0;
+	size_t j;
+
+	if (n < 1 || n > 2)
+		return false;
+	for (i = 0; i < n; i++)
+		for (j = 0; j < iov[i].iov_len; j++, got++)
+			if (((uint8_t *)iov[i].iov_base)[j] !=
+			    byte_at(seq + got))
+				return false;
+	return got == len;
+}
+
+/**
+ * random_life() - Bytes come and go as they do in a flow
+ * @seq:	sequence number of the first
+ *
+ * Those in [from, end) are in the ring. A step adds some at the end, gives
+ * some in front to the socket, or looks whether all are there.
+ *
+ * Return: whether what was held was what had been written
+ */
+static bool random_life(uint32_t seq)
+{
+	uint32_t from = seq, end = seq, len, most;
+	struct tcp_hold h = { 0 };
+	size_t total = 12345;		/* of other flows */
+	unsigned int i;
+	bool good = true;
+
+	for (i = 0; i < STEPS && good; i++) {
+		most = i < STEPS / 2 ? 3000 : 60000;
+		len = 1 + (uint32_t)(next_random() % most);
+		if (next_random() % 3 && end - from + len <= REACH) {
+			good = hold_grow(&h, &total, from, end + len);
+			put(&h, end, len);
+			end += len;
+		} else if (end != from) {
+			len = MIN(len, end - from);
+			good = holds(&h, from, len);
+			from += len;
+		}
+		good &= i % 8 || from == end || holds(&h, from, end - from);
+		good &= total == 12345 + h.size;
+		good &= end - from <= h.size;
+	}
+	hold_free(&h, &total);
+	return good && total == 12345 && !h.buf && !h.size;
+}
+
+static void story_random(const char *name, uint32_t seq)
+{
+	unsigned int i;
+
+	for (i = 0; i < LIVES; i++) {
+		if (random_life(seq ? seq : (uint32_t)next_random()))
+			continue;
+		fail(name, "life %u", i);
+		return;
+	}
+	pass(name);
+}
+
+/* Given bytes ahead of a gap, when the ring grows, then they are still where
+ * their sequence numbers say, and the gap can be filled. */
+static void story_gap(void)
+{
+	const uint32_t seq = UINT32_MAX - 1000;
+	struct tcp_hold h = { 0 };
+	size_t total = 0;
+
+	check("a ring for bytes ahead of a gap",
+	      hold_grow(&h, &total, seq, seq + 5000));
+	check_eq("is as small as rings get", h.size, TCP_HOLD_MIN);
+	put(&h, seq + 2000, 3000);
+	check("it grows for more of them",
+	      hold_grow(&h, &total, seq, seq + TCP_HOLD_MIN + 1));
+	check_eq("to twice the size", h.size, 2 * TCP_HOLD_MIN);
+	check_eq("which is counted once", total, 2 * TCP_HOLD_MIN);
+	check("what it held is still there", holds(&h, seq + 2000, 3000));
+	put(&h, seq, 2000);
+	check("the gap is filled", holds(&h, seq, 5000));
+	hold_free(&h, &total);
+	check("nothing is left of it", !total && !h.buf && !h.size);
+	hold_free(&h, &total);
+	check("which may be said twice", !total);
+}
+
+/* Given a full ring, then its last byte is before its first. */
+static void story_full(void)
+{
+	const uint32_t seq = 0xfffff123;
+	struct tcp_hold h = { 0 };
+	size_t total = 0;
+
+	hold_grow(&h, &total, seq, seq + TCP_HOLD_MIN);
+	check_eq("room for exactly all of it", h.size, TCP_HOLD_MIN);
+	put(&h, seq, TCP_HOLD_MIN);
+	check("a full ring has every byte", holds(&h, seq, TCP_HOLD_MIN));
+	check("no growth when there is room",
+	      hold_grow(&h, &total, seq + 10, seq + 10 + TCP_HOLD_MIN) &&
+	      h.size == TCP_HOLD_MIN);
+	hold_free(&h, &total);
+}
+
+/* Given no memory, or too much of it in use by all flows together, then the
+ * ring stays as it was. */
+static void story_bounds(void)
+{
+	struct tcp_hold h = { 0 }, before;
+	size_t total = 0;
+
+	hold_grow(&h, &total, 0, 1000);
+	put(&h, 0, 1000);
+	before = h;
+	no_memory = true;
+	check("no memory: it does not grow",
+	      !hold_grow(&h, &total, 0, 100000));
+	no_memory = false;
+	check("and is as before", !memcmp(&h, &before, sizeof(h)) &&
+	      holds(&h, 0, 1000) && total == TCP_HOLD_MIN);
+
+	total = TCP_HOLD_MAX - TCP_HOLD_MIN;
+	check("as much as all flows may have",
+	      hold_grow(&h, &total, 0, 2 * TCP_HOLD_MIN) &&
+	      total == TCP_HOLD_MAX);
+	check("not a byte more",
+	      !hold_grow(&h, &total, 0, 2 * TCP_HOLD_MIN + 1) &&
+	      total == TCP_HOLD_MAX && h.size == 2 * TCP_HOLD_MIN);
+	hold_free(&h, &total);
+	check_eq("all of it is given back", total,
+		 TCP_HOLD_MAX - 2 * TCP_HOLD_MIN);
+}
+
+int main(void)
+{
+	story_gap();
+	story_full();
+	story_bounds();
+	story_random("random lives anywhere", 0);
+	story_random("random lives across the wrap", UINT32_MAX - REACH / 2);
+	return unit_end();
+}

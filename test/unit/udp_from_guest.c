@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * udp_from_guest.c - How the guest's datagrams leave: in how many calls and messages,
+ * with what in their IP headers, and what is done where a kernel refuses. The
+ * sockets are real; sendmmsg(), setsockopt() and getsockopt() are counted on
+ * the way, and fail where a story says so.
+ */
+#include <sys/socket.h>
+
+static int told_sendmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags);
+static int told_setsockopt(int fd, int level, int name, const void *value,
+			   socklen_t len);
+static int told_getsockopt(int fd, int level, int name, void *value,
+			   socklen_t *len);
+
+#define sendmmsg	told_sendmmsg
+#define setsockopt	told_setsockopt
+#define getsockopt	told_getsockopt
+#include "../../udp/from_guest.c"
+#undef sendmmsg
+#undef setsockopt
+#undef getsockopt
+#include "test/unit/flows.h"
+
+#define ROOM	(1 << 20)
+#define LIFE	128
+#define MOST	256
+
+/* What happened since forget(), and what is to happen. */
+static unsigned int calls, messages, rows, options;
+static int refuse_rows, refuse_probe;
+
+static void forget(void)
+{
+	calls = messages = rows = options = 0;
+}
+
+/* is_row() - Whether a message asks to be cut up */
+static bool is_row(struct msghdr *m)
+{
+	struct cmsghdr *c;
+
+	for (c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
+		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_SEGMENT)
+			return true;
+	return false;
+}
+
+static int told_sendmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags)
+{
+	unsigned int i;
+
+	calls++;
+	for (i = 0; i < n; i++) {
+		if (is_row(&m[i].msg_hdr) && refuse_rows)
+			break;
+		messages++;
+		rows += is_row(&m[i].msg_hdr);
+	}
+	errno = refuse_rows;
+	return i ? sendmmsg(fd, m, i, flags) : -1;
+}
+
+static int told_setsockopt(int fd, int level, int name, const void *value,
+			   socklen_t len)
+{
+	options++;
+	return setsockopt(fd, level, name, value, len);
+}
+
+static int told_getsockopt(int fd, int level, int name, void *value,
+			   socklen_t *len)
+{
+	if (refuse_probe && level == IPPROTO_UDP && name == UDP_SEGMENT) {
+		errno = refuse_probe;
+		return -1;
+	}
+	return getsockopt(fd, level, name, value, len);
+}
+
+/* A run that is being made. */
+static struct pkt run[MOST];
+static struct iovec pieces[MOST];
+static uint8_t data[MOST][2048];
+static unsigned int nrun;
+
+/* begin() - A run from a port of the guest to another, empty */
+static void begin(uint16_t sport, const char *dst, uint16_t dport)
+{
+	unsigned int i;
+
+	for (i = 0; i < MOST; i++)
+		run[i] = (struct pkt){
+			.proto = IPPROTO_UDP, .ttl = 61, .df = true,
+			.src = addr(guest_of(dst)), .dst = addr(dst),
+			.sport = sport, .dport = dport, .l4len = UDP_HLEN,
+		};
+	nrun = 0;
+	forget();
+}
+
+/* with() - @n more datagrams of @len bytes, each beginning with its number */
+static struct pkt *with(unsigned int n, size_t len)
+{
+	struct pkt *first = &run[nrun], *p;
+
+	for (; n--; nrun++) {
+		p = &run[nrun];
+		memset(data[nrun], (int)nrun, sizeof(data[nrun]));
+		pieces[nrun] = (struct iovec){ data[nrun], len };
+		p->iov = &pieces[nrun];
+		p->iovcnt = len ? 1 : 0;
+		p->len = (uint32_t)len;
+	}
+	return first;
+}
+
+/* arrives() - The peer hears the run, each datagram as it was, in order */
+static bool arrives(int fd)
+{
+	uint8_t buf[65536];
+	struct in6_addr from;
+	unsigned int i;
+	uint16_t port;
+	ssize_t n;
+
+	for (i = 0; i < nrun; i++) {
+		n = peer_hears(fd, buf, sizeof(buf), &from, &port);
+		if (n != (ssize_t)run[i].len ||
+		    (n && memcmp(buf, data[i], (size_t)n)))
+			return false;
+	}
+	return true;
+}
+
+/* wide() - A peer with room for a whole run */
+static int wide(const char *host, uint16_t *port)
+{
+	int fd = peer_open(host, port), size = 1 << 20, one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one));
+	if (strchr(host, ':')) {
+		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &one,
+			   sizeof(one));
+		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &one,
+			   sizeof(one));
+	}
+	return fd;
+}
+
+/* Given runs of equal datagrams, then each leaves as few messages in one call,
+ * and arrives as what it was. */
+static void story_rows(const char *gw, const char *host)
+{
+	uint16_t port = 0;
+	struct world w;
+	int fd;
+
+	printf("# rows to %s\n", host);
+	world_open(&w, LIFE, ROOM);
+	if (!w.udp.segment) {
+		skip("rows", "this kernel has no UDP_SEGMENT");
+		world_close(&w);
+		return;
+	}
+	fd = wide(host, &port);
+	begin(4000, gw, port);
+	with(100, 500);
+	udp_input(&w.udp, run, nrun, w.now);
+	check("a hundred equal datagrams arrive", arrives(fd));
+	check_eq("one call sent them", calls, 1);
+	check_eq("in rows of 64 at most", rows, 2);
+	check_eq("all are counted", w.udp.count[UDP_SENT], 100);
+
+	begin(4000, gw, port);
+	with(60, 1400);
+	udp_input(&w.udp, run, nrun, w.now);
+	check("more than a packet can be arrives", arrives(fd));
+	check_eq("as two rows", rows, 2);
+	check_eq("in one call", calls, 1);
+	check_eq("without a word about headers, which did not change",
+		 options, 0);
+
+	begin(4000, gw, port);
+	with(20, 1000);
+	with(1, 500);
+	with(5, 1000);
+	with(1, 0);
+	with(1, 3);
+	with(2, 1400);
+	udp_input(&w.udp, run, nrun, w.now);
+	check("all sizes arrive", arrives(fd));
+	check_eq("one call", calls, 1);
+	check_eq("a shorter one ends a row, an empty one is none", messages, 5);
+	check_eq("of which three are rows", rows, 3);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given datagrams in several pieces, more of these than one burst has room for,
+ * then they arrive. */
+static void story_pieces(void)
+{
+	static struct iovec split[MOST][4];
+	uint16_t port = 0;
+	unsigned int i, j;
+	struct world w;
+	int fd;
+
+	printf("# datagrams in pieces\n");
+	world_open(&w, LIFE, ROOM);
+	fd = wide("127.0.0.1", &port);
+	begin(4000, GW4, port);
+	with(100, 400);
+	for (i = 0; i < nrun; i++) {
+		for (j = 0; j < 4; j++)
+			split[i][j] = (struct iovec){ data[i] + 100 * j, 100 };
+		run[i].iov = split[i];
+		run[i].iovcnt = 4;
+	}
+	udp_input(&w.udp, run, nrun, w.now);
+	check("datagrams in pieces arrive", arrives(fd));
+	check_eq("in one call", calls, 1);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given a kernel or a device that refuses rows, then the datagrams go singly,
+ * at once, and what is refused for good is not tried again. */
+static void story_refused(int error, bool for_good)
+{
+	uint16_t port = 0;
+	struct world w;
+	int fd;
+
+	printf("# rows are refused: %s\n", strerror(error));
+	world_open(&w, LIFE, ROOM);
+	w.udp.segment = UINT16_MAX;
+	fd = wide("127.0.0.1", &port);
+	refuse_rows = error;
+	begin(4000, GW4, port);
+	with(10, 1400);
+	udp_input(&w.udp, run, nrun, w.now);
+	check("all arrive singly", arrives(fd));
+	check_eq("after two attempts: the first may be of another", calls, 3);
+	check_eq("all are counted", w.udp.count[UDP_SENT], 10);
+	check_eq("none as an error", w.udp.count[UDP_SEND_ERROR], 0);
+	begin(4000, GW4, port);
+	with(10, 1400);
+	udp_input(&w.udp, run, nrun, w.now);
+	check("the next run, too", arrives(fd));
+	check_eq("without an attempt", calls, 1);
+
+	refuse_rows = 0;
+	begin(4000, GW4, port);
+	with(10, 1000);
+	udp_input(&w.udp, run, nrun, w.now);
+	check("shorter ones arrive", arrives(fd));
+	if (for_good)
+		check_eq("still singly", rows, 0);
+	else
+		check_eq("as a row", rows, 1);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given a kernel that does not know rows, then none is tried: it would send
+ * them as one datagram. */
+static void story_unknown(void)
+{
+	uint16_t port = 0;
+	struct world w;
+	int fd;
+
+	printf("# an old kernel\n");
+	refuse_probe = ENOPROTOOPT;
+	world_open(&w, LIFE, ROOM);
+	refuse_probe = 0;
+	fd = wide("127.0.0.1", &port);
+	begin(4000, GW4, port);
+	with(10, 1000);
+	udp_input(&w.udp, run, nrun, w.now);
+	check("datagrams arrive singly", arrives(fd) && !rows);
+	check_eq("in one call", calls, 1);
+	close(fd);
+	world_close(&w);
+}
+
+/**
+ * header() - TTL and type of service that a peer sees on the next datagram
+ * @fd:		its socket
+ *
+ * Return: TTL << 8 | TOS, -1: nothing came
+ */
+static int header(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	union {
+		char buf[256];
+		struct cmsghdr align;
+	} control;
+	struct msghdr m = { .msg_control = &control,
+			    .msg_controllen = sizeof(control) };
+	int ttl = 0, tos = 0, value;
+	struct cmsghdr *c;
+
+	if (poll(&p, 1, 1000) != 1 || recvmsg(fd, &m, 0) < 0)
+		return -1;
+	for (c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		bool v4 = c->cmsg_level == IPPROTO_IP;
+
+		memcpy(&value, CMSG_DATA(c), sizeof(value));
+		if (c->cmsg_type == (v4 ? IP_TTL : IPV6_HOPLIMIT))
+			ttl = value;
+		if (c->cmsg_type == (v4 ? IP_TOS : IPV6_TCLASS))
+			tos = v4 ? *CMSG_DATA(c) : value;
+	}
+	return ttl << 8 | tos;
+}
+
+/* mode() - Whether a socket lets the kernel fragment, as it was told */
+static int mode(int fd, bool v4)
+{
+	socklen_t len = sizeof(int);
+	int value = -1;
+
+	getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+		   v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &value, &len);
+	return value;
+}
+
+/* marked() - Send five datagrams with headers that differ, and see them */
+static void marked(struct world *w, int fd, const char *gw, uint16_t sport,
+		   uint16_t port)
+{
+	struct pkt *p;
+
+	begin(sport, gw, port);
+	p = with(5, 100);
+	p[0].ttl = p[1].ttl = p[2].ttl = 3;
+	p[0].tos = p[1].tos = 0xb8;		/* EF */
+	p[2].tos = p[3].tos = p[4].tos = 0x02;	/* ECT(0) */
+	p[3].ttl = p[4].ttl = 200;
+	p[4].df = false;
+	udp_input(&w->udp, run, nrun, w->now);
+	check_eq("TTL and type of service as the guest wrote them",
+		 header(fd), 3 << 8 | 0xb8);
+	check_eq("of the second, too", header(fd), 3 << 8 | 0xb8);
+	check_eq("the third has another type of service", header(fd),
+		 3 << 8 | 0x02);
+	check_eq("the fourth another TTL", header(fd), 200 << 8 | 0x02);
+	check_eq("so has the fifth", header(fd), 200 << 8 | 0x02);
+	check_eq("what is alike leaves together", calls, 4);
+}
+
+/* Given datagrams whose TTL, type of service and DF differ, then they are
+ * carried out, and the socket is told only of what changes. */
+static void story_marks(const char *gw, const char *host)
+{
+	bool v4 = !strchr(host, ':');
+	struct flow_key key = { .guest = addr(guest_of(gw)), .remote = addr(gw),
+				.gport = 4000, .proto = IPPROTO_UDP };
+	uint16_t port = 0;
+	struct world w;
+	int fd, own;
+
+	printf("# headers to %s\n", host);
+	world_open(&w, LIFE, ROOM);
+	fd = wide(host, &port);
+	marked(&w, fd, gw, 4000, port);
+	key.rport = port;
+	own = flow_lookup(&w.flows, &key)->fd;
+	check_eq("without DF the kernel may fragment", mode(own, v4),
+		 IP_PMTUDISC_DONT);
+	begin(4000, gw, port);
+	with(1, 100)->tos = 0x02;
+	run[0].ttl = 200;
+	udp_input(&w.udp, run, nrun, w.now);
+	check_eq("then only DF is told", options, v4 ? 1 : 2);
+	check_eq("which the socket has", mode(own, v4), IP_PMTUDISC_PROBE);
+	check_eq("and the headers are as before", header(fd), 200 << 8 | 0x02);
+
+	begin(4000, gw, port);
+	with(1, 100)->ttl = 0;
+	udp_input(&w.udp, run, nrun, w.now);
+	check_eq("a TTL of zero, which no host sends, goes no farther",
+		 header(fd) >> 8, 1);
+	close(fd);
+	world_close(&w);
+}
+
+/* forwarded() - A forwarded port and its socket */
+static void forwarded(struct world *w, int family, const char *bound,
+		      uint16_t *port, uint16_t to)
+{
+	static struct fwd_rule rule;
+	static struct listener l;
+	struct in6_addr at = addr(bound);
+	union sockaddr_any sa;
+	socklen_t len = sockaddr_set(&sa, &at, 0, 0);
+
+	l = (struct listener){ .fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC,
+					    0) };
+	if (l.fd < 0 || bind(l.fd, &sa.sa, len))
+		fail("the test can bind a port", "%s", strerror(errno));
+	len = sizeof(sa);
+	getsockname(l.fd, &sa.sa, &len);
+	sockaddr_get(&sa, &at, port);
+	l.port = *port;
+	rule = (struct fwd_rule){ .proto = IPPROTO_UDP, .first = *port,
+				  .last = *port, .to = to };
+	w->fwd.rules = &rule;
+	w->fwd.listeners = &l;
+	w->fwd.nrules = w->fwd.nlisteners = 1;
+}
+
+/* Given a forwarded port whose socket serves many flows, then each datagram
+ * has the headers of its own, and rows go there, too. */
+static void story_listener(int family, const char *bound, const char *gw,
+			   const char *host)
+{
+	bool v4 = !strchr(host, ':');
+	uint16_t port = 0, at = 0;
+	struct world w;
+	int fd;
+
+	printf("# headers from a port on %s to %s\n", bound, host);
+	world_open(&w, LIFE, ROOM);
+	forwarded(&w, family, bound, &port, 5000);
+	fd = wide(host, &at);
+	marked(&w, fd, gw, 5000, at);
+	check_eq("without DF the kernel may fragment",
+		 mode(w.fwd.listeners[0].fd, v4), IP_PMTUDISC_DONT);
+
+	begin(5000, gw, at);
+	with(30, 1000);
+	udp_input(&w.udp, run, nrun, w.now);
+	check("a run arrives", arrives(fd));
+	check_eq("in one call", calls, 1);
+	check_eq("as one row", messages, w.udp.segment ? 1 : 30);
+	check_eq("with DF the kernel may not",
+		 mode(w.fwd.listeners[0].fd, v4), IP_PMTUDISC_PROBE);
+	forget();
+	udp_input(&w.udp, run, nrun, w.now);
+	check_eq("which is told once", options, 0);
+	close(w.fwd.listeners[0].fd);
+	close(fd);
+	world_close(&w);
+}
+
+int main(void)
+{
+	own_network();
+
+	story_rows(GW4, "127.0.0.1");
+	story_rows(GW6, "::1");
+	story_pieces();
+	story_refused(EIO, true);
+	story_refused(ENOPROTOOPT, true);
+	story_refused(EINVAL, false);
+	story_refused(EMSGSIZE, false);
+	story_unknown();
+	story_marks(GW4, "127.0.0.1");
+	story_marks(GW6, "::1");
+	story_listener(AF_INET, "0.0.0.0", GW4, "127.0.0.1");
+	story_listener(AF_INET6, "::", GW4, "127.0.0.1");
+	story_listener(AF_INET6, "::", GW6, "::1");
+	return unit_end();
+}

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * udp_to_guest.c - How datagrams come in: rows in one message, headers carried
+ * on, drops counted, and no flow kept from its turn. The sockets are real;
+ * recvmmsg() is counted on the way.
+ */
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
+static int told_recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags,
+			 struct timespec *t);
+
+#define recvmmsg	told_recvmmsg
+#include "../../udp/to_guest.c"
+#undef recvmmsg
+#include "test/unit/flows.h"
+
+#define ROOM	(1 << 20)
+#define LIFE	128
+#define FLOWS	4
+
+static unsigned int messages;
+
+static int told_recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags,
+			 struct timespec *t)
+{
+	int got = recvmmsg(fd, m, n, flags, t);
+
+	messages += got > 0 ? (unsigned int)got : 0;
+	return got;
+}
+
+static struct udp_flow *flow_of(struct world *w, uint16_t gport,
+				const char *remote, uint16_t rport)
+{
+	struct flow_key key = { .guest = addr(guest_of(remote)),
+				.remote = addr(remote), .gport = gport,
+				.rport = rport, .proto = IPPROTO_UDP };
+	struct flow *f = flow_lookup(&w->flows, &key);
+
+	return f ? container_of(f, struct udp_flow, f) : NULL;
+}
+
+/* begins() - A stream between the guest and a peer; the peer's socket */
+static int begins(struct world *w, uint16_t sport, const char *gw,
+		  const char *host, uint16_t *port)
+{
+	int fd = peer_open(host, port), size = 1 << 20;
+	struct in6_addr a = addr(host), from;
+	union sockaddr_any sa;
+	socklen_t len;
+	uint16_t at;
+	char buf[8];
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	sends(w, sport, gw, *port, "hello", 5);
+	peer_hears(fd, buf, sizeof(buf), &from, &at);
+	len = sockaddr_set(&sa, &a, at, 0);
+	connect(fd, &sa.sa, len);
+	while (w->mem.nsent < 2 && send(fd, "hi", 2, 0) == 2)
+		events(w, 1000);
+	w->udp.count[UDP_RECEIVED] = 0;
+	memory_clear(&w->mem);
+	messages = 0;
+	return fd;
+}
+
+/* says_row() - A peer sends a row as one message; false: not on this kernel */
+static bool says_row(int fd, const void *data, size_t len, int segment)
+{
+	if (setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment,
+		       sizeof(segment)))
+		return false;
+	return send(fd, data, len, 0) == (ssize_t)len;
+}
+
+/* reaches() - Passes until the guest has @n packets, or nothing more comes */
+static unsigned int reaches(struct world *w, unsigned int n)
+{
+	unsigned int before;
+
+	do {
+		before = w->mem.nsent;
+		events(w, 1000);
+	} while (w->mem.nsent > before && w->mem.nsent < n);
+	return w->mem.nsent;
+}
+
+/* in_order() - Whether what the guest got is @data, in pieces of @segment */
+static bool in_order(const struct world *w, const uint8_t *data, size_t len,
+		     size_t segment)
+{
+	struct seen s;
+	unsigned int i;
+	size_t n;
+
+	for (i = 0; len; i++, data += n, len -= n) {
+		n = MIN(len, segment);
+		if (!nth(w, i, &s) || !s.good || s.len != UDP_HLEN + n ||
+		    memcmp(s.l4 + UDP_HLEN, data, n))
+			return false;
+	}
+	return i == w->mem.nsent;
+}
+
+/* Given a row of datagrams that came as one message, then the guest gets each,
+ * and none of them costs a call. */
+static void story_row(const char *gw, const char *host)
+{
+	static uint8_t data[20 * 1000 + 300];
+	uint16_t port = 0;
+	struct world w;
+	unsigned int i;
+	int fd, off = 0;
+
+	printf("# rows from %s\n", host);
+	world_open(&w, LIFE, ROOM);
+	for (i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 + i / 1000);
+	fd = begins(&w, 4000, gw, host, &port);
+	if (!says_row(fd, data, sizeof(data), 1000)) {
+		skip("rows come in", "this kernel has no UDP_SEGMENT");
+		close(fd);
+		world_close(&w);
+		return;
+	}
+	check_eq("all of a row reaches the guest", reaches(&w, 21), 21);
+	check("as it was, with right checksums",
+	      in_order(&w, data, sizeof(data), 1000));
+	check_eq("it came as one message", messages, 1);
+	check_eq("each is counted", w.udp.count[UDP_RECEIVED], 21);
+
+	memory_clear(&w.mem);
+	setsockopt(flow_of(&w, 4000, gw, port)->f.fd, IPPROTO_UDP, UDP_GRO,
+		   &off, sizeof(off));
+	messages = 0;
+	says_row(fd, data, sizeof(data), 1000);
+	check_eq("without UDP_GRO, too", reaches(&w, 21), 21);
+	check("as it was", in_order(&w, data, sizeof(data), 1000));
+	check_eq("but singly", messages, 21);
+
+	memory_clear(&w.mem);
+	w.tap.mtu = 576;
+	if (!strchr(host, ':')) {
+		says_row(fd, data, 4000, 1000);
+		check_eq("what is longer than the guest's MTU in fragments",
+			 reaches(&w, 8), 8);
+	}
+	close(fd);
+	world_close(&w);
+}
+
+/* tos() - Type of service or traffic class of the nth packet */
+static int tos(const struct world *w, unsigned int n)
+{
+	const uint8_t *ip = (uint8_t *)w->mem.sent[n].iov_base + ETH_LEN;
+
+	return *ip >> 4 == 4 ? ip[1] : get_be16(ip) >> 4 & 0xff;
+}
+
+/* Given datagrams with different headers, then they reach the guest as they
+ * came, also what a congested router wrote (RFC 3168). */
+static void story_headers(const char *gw, const char *host)
+{
+	static const int ttl[] = { 9, 9, 200 }, dscp[] = { 0xb8, 0xbb, 0x02 };
+	bool v4 = !strchr(host, ':'), same = true;
+	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, fd;
+	uint16_t port = 0;
+	struct world w;
+	struct seen s;
+	unsigned int i;
+
+	printf("# headers from %s\n", host);
+	world_open(&w, LIFE, ROOM);
+	fd = begins(&w, 4001, gw, host, &port);
+	for (i = 0; i < ARRAY_SIZE(ttl); i++) {
+		setsockopt(fd, level, v4 ? IP_TTL : IPV6_UNICAST_HOPS,
+			   &ttl[i], sizeof(ttl[i]));
+		setsockopt(fd, level, v4 ? IP_TOS : IPV6_TCLASS, &dscp[i],
+			   sizeof(dscp[i]));
+		send(fd, "hi", 2, 0);
+	}
+	check_eq("three datagrams reach the guest",
+		 reaches(&w, ARRAY_SIZE(ttl)), ARRAY_SIZE(ttl));
+	for (i = 0; i < ARRAY_SIZE(ttl) && same; i++)
+		same = nth(&w, i, &s) && s.good && s.ttl == ttl[i] &&
+		       tos(&w, i) == dscp[i];
+	check("with their TTL and type of service", same);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given a socket that is not read for long, then what it dropped is counted. */
+static void story_dropped(void)
+{
+	enum { SENT = 200 };
+	static uint8_t data[1000];
+	uint16_t port = 0;
+	int fd, small = 16384;
+	unsigned int i;
+	struct world w;
+
+	printf("# drops\n");
+	world_open(&w, LIFE, ROOM);
+	fd = begins(&w, 4002, GW4, "127.0.0.1", &port);
+	setsockopt(flow_of(&w, 4002, GW4, port)->f.fd, SOL_SOCKET, SO_RCVBUF,
+		   &small, sizeof(small));
+	for (i = 0; i < SENT; i++)
+		send(fd, data, sizeof(data), 0);
+	reaches(&w, SENT);
+	send(fd, "last", 4, 0);
+	reaches(&w, SENT);
+	check("some were dropped", w.udp.count[UDP_DROPPED] > 0);
+	check_eq("all are accounted for", w.udp.count[UDP_RECEIVED] +
+		 w.udp.count[UDP_DROPPED], SENT + 1);
+	i = (unsigned int)w.udp.count[UDP_DROPPED];
+	send(fd, "last", 4, 0);
+	reaches(&w, SENT);
+	check_eq("once", w.udp.count[UDP_DROPPED], i);
+	close(fd);
+	world_close(&w);
+}
+
+/* Given rows of tiny datagrams, more frames than a link has slots for, and a
+ * guest that does not read, then no more come in than there is room for, once
+ * it is known what they are like. */
+static void story_tiny(void)
+{
+	static uint8_t data[64];
+	uint16_t port = 0;
+	struct world w;
+	unsigned int i;
+	int fd;
+
+	printf("# tiny datagrams\n");
+	world_open(&w, LIFE, ROOM);
+	fd = begins(&w, 4006, GW4, "127.0.0.1", &port);
+	if (says_row(fd, data, sizeof(data), 1))
+		events(&w, 1000);
+	w.mem.stalled = true;
+	for (i = 0; i < 60 && says_row(fd, data, sizeof(data), 1); i++)
+		;
+	for (i = 0; i < 60; i++)
+		events(&w, 0);
+	check_eq("nothing is dropped for want of slots",
+		 w.tap.count[TAP_NO_ROOM], 0);
+	close(fd);
+	world_close(&w);
+}
+
+/* fill() - A peer's datagrams wait for a flow, as many as it takes */
+static void fill(int fd)
+{
+	static uint8_t data[1400];
+	unsigned int i;
+
+	for (i = 0; i < 100; i++)
+		send(fd, data, sizeof(data), MSG_DONTWAIT);
+}
+
+/**
+ * served() - Which flows had something for the guest in one pass
+ * @w:		stage; what the guest saw is forgotten
+ * @port:	of their peers
+ *
+ * Return: a bit for each
+ */
+static unsigned int served(struct world *w, const uint16_t *port)
+{
+	unsigned int bits = 0, i, j;
+	struct seen s;
+
+	events(w, 0);
+	for (i = 0; nth(w, i, &s); i++)
+		for (j = 0; j < FLOWS; j++)
+			bits |= (unsigned int)(get_be16(s.l4) == port[j]) << j;
+	memory_clear(&w->mem);
+	return bits;
+}
+
+/* Given more data than the link takes in a pass, then every flow has its turn,
+ * and nobody waits for one that has none to take. */
+static void story_turns(void)
+{
+	unsigned int had[FLOWS] = { 0 }, pass, i, bits, least = 100, most = 0;
+	uint16_t port[FLOWS] = { 0 };
+	struct udp_flow *uf;
+	int fd[FLOWS];
+	struct world w;
+	char buf[2048];
+
+	printf("# turns\n");
+	world_open(&w, LIFE, 100 * 1024);
+	for (i = 0; i < FLOWS; i++)
+		fd[i] = begins(&w, 4003, GW4, "127.0.0.1", &port[i]);
+	for (pass = 0; pass < 40; pass++) {
+		for (i = 0; i < FLOWS; i++)
+			fill(fd[i]);
+		bits = served(&w, port);
+		for (i = 0; i < FLOWS; i++)
+			had[i] += bits >> i & 1;
+	}
+	for (i = 0; i < FLOWS; i++) {
+		least = MIN(least, had[i]);
+		most = MAX(most, had[i]);
+	}
+	check("no flow has more than twice the turns of another",
+	      most <= 2 * least);
+	check("a link that is full makes somebody wait", w.udp.hungry >= 0);
+
+	for (i = 0; i < FLOWS; i++) {
+		uf = flow_of(&w, 4003, GW4, port[i]);
+		if (uf->f.fd == w.udp.hungry)
+			break;
+	}
+	while (i < FLOWS && recv(uf->f.fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		;
+	for (bits = pass = 0; !bits && pass < PATIENCE; pass++)
+		bits = served(&w, port);
+	check("one that has nothing any more is not waited for", bits);
+
+	while (w.udp.hungry < 0) {
+		for (i = 0; i < FLOWS; i++)
+			fill(fd[i]);
+		served(&w, port);
+	}
+	for (i = 0; i < FLOWS; i++) {
+		uf = flow_of(&w, 4003, GW4, port[i]);
+		if (uf->f.fd == w.udp.hungry)
+			break;
+	}
+	udp_flow_close(&w.udp, uf);
+	check_eq("nor one that has ended", w.udp.hungry, -1);
+	for (i = 0; i < FLOWS; i++)
+		close(fd[i]);
+	world_close(&w);
+}
+
+int main(void)
+{
+	own_network();
+
+	story_row(GW4, "127.0.0.1");
+	story_row(GW6, "::1");
+	story_headers(GW4, "127.0.0.1");
+	story_headers(GW6, "::1");
+	story_dropped();
+	story_tiny();
+	story_turns();
+	return unit_end();
+}

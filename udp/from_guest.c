@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * from_guest.c - Runs of the guest's datagrams leave, straight from the link's
+ * frames.
+ * Called by udp.c; calls sockets.
+ *
+ * A row of datagrams of one size, of which the last may be shorter, is one
+ * message, which the kernel cuts up as late as it can (UDP_SEGMENT in udp(7));
+ * all messages of a run go with one sendmmsg().
+ */
+#include <errno.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "udp/flow.h"
+
+/* What the kernel cuts up at most: 64 pieces before Linux 6.9, and as many
+ * bytes as an IPv4 packet can have. */
+#define SEGMENTS	64
+#define SEGMENTED_MAX	(65535 - 20 - UDP_HLEN)
+
+/* The path of a flow without a socket of its own, and the size of segments. */
+#define CONTROL		(CMSG_SPACE(sizeof(struct in6_pktinfo)) + \
+			 3 * CMSG_SPACE(sizeof(int)))
+
+union control {
+	char buf[CONTROL];
+	struct cmsghdr align;
+};
+
+/**
+ * struct path - What a socket that serves many flows has to be told for one
+ * @to:		the other end
+ * @tolen:	bytes of it, 0: the socket is connected
+ * @len:	bytes of @control, 0: none
+ * @control:	source address, TTL and type of service
+ */
+struct path {
+	union sockaddr_any to;
+	socklen_t tolen;
+	size_t len;
+	union control control;
+};
+
+/**
+ * struct burst - Messages for one sendmmsg()
+ * @msg, @nmsg:	the messages
+ * @datagrams:	how many each is
+ * @iov, @niov:	pieces of those that are more than one
+ * @control, @ncontrol: control messages of those
+ */
+struct burst {
+	struct mmsghdr msg[LINK_BATCH];
+	uint8_t datagrams[LINK_BATCH];
+	struct iovec iov[LINK_BATCH];
+	union control control[LINK_BATCH / 2];
+	unsigned int nmsg, niov, ncontrol;
+};
+
+/**
+ * udp_can_segment() - Whether this kernel knows UDP_SEGMENT (since 4.18)
+ *
+ * One that does not would ignore the control message, and send what was meant
+ * to be many datagrams as one.
+ */
+bool udp_can_segment(void)
+{
+	socklen_t len = sizeof(int);
+	int fd, size;
+	bool can;
+
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+	if (fd < 0)
+		fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+	if (fd < 0)
+		return false;
+	can = !getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size, &len);
+	close(fd);
+	return can;
+}
+
+/**
+ * put_control() - Append a control message
+ * @c:		control messages
+ * @at:		bytes of them so far
+ * @level, @type: what it is
+ * @data, @len:	what it says
+ *
+ * Return: bytes of them now
+ */
+static size_t put_control(union control *c, size_t at, int level, int type,
+			  const void *data, size_t len)
+{
+	struct cmsghdr *h = (struct cmsghdr *)(c->buf + at);
+
+	memset(h, 0, CMSG_SPACE(len));
+	h->cmsg_level = level;
+	h->cmsg_type = type;
+	h->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(h), data, len);
+	return at + CMSG_SPACE(len);
+}
+
+/* put_number() - Append a control message that is a number */
+static void put_number(struct path *p, int level, int type, int value)
+{
+	p->len = put_control(&p->control, p->len, level, type, &value,
+			     sizeof(value));
+}
+
+/* put_source4(), put_source6() - Answer from the address addressed (U5) */
+
+static void put_source4(struct path *p, const struct udp_flow *uf)
+{
+	struct in_pktinfo info = { .ipi_spec_dst = addr_v4(&uf->local) };
+
+	if (!addr_is_none(&uf->local))
+		p->len = put_control(&p->control, p->len, IPPROTO_IP,
+				     IP_PKTINFO, &info, sizeof(info));
+}
+
+static void put_source6(struct path *p, const struct udp_flow *uf)
+{
+	struct in6_pktinfo info = {
+		.ipi6_addr = uf->local, .ipi6_ifindex = uf->ifindex,
+	};
+
+	if (!addr_is_none(&uf->local))
+		p->len = put_control(&p->control, p->len, IPPROTO_IPV6,
+				     IPV6_PKTINFO, &info, sizeof(info));
+}
+
+/**
+ * set_path() - Where datagrams of a forwarded port's flow go, from, and how
+ * @p:		filled
+ * @uf:		flow
+ *
+ * An IPv6 socket that serves IPv4 too takes the address and the control
+ * messages of either family, and no interface is named but for link-local
+ * addresses: what came in over loopback for an address of another interface
+ * has to go back the same way.
+ */
+static void set_path(struct path *p, const struct udp_flow *uf)
+{
+	p->tolen = sockaddr_set(&p->to, &uf->peer, uf->f.key.rport,
+				uf->ifindex);
+	p->len = 0;
+	if (addr_is_v4(&uf->peer)) {
+		put_source4(p, uf);
+		put_number(p, IPPROTO_IP, IP_TTL, uf->ttl);
+		put_number(p, IPPROTO_IP, IP_TOS, uf->tos);
+	} else {
+		put_source6(p, uf);
+		put_number(p, IPPROTO_IPV6, IPV6_HOPLIMIT, uf->ttl);
+		put_number(p, IPPROTO_IPV6, IPV6_TCLASS, uf->tos);
+	}
+}
+
+/* set_number() - Set a socket option, which none refuses that knows it */
+static void set_number(int fd, int level, int option, int value)
+{
+	setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+/**
+ * set_df() - Whether the host's kernel, and routers, may fragment
+ * @fd:		socket
+ * @v4:		for IPv4; else for IPv6, where only the host may
+ * @df:		no: what is too long fails (EMSGSIZE), so that the guest hears
+ *
+ * IP_PMTUDISC_PROBE and not IP_PMTUDISC_DO: the guest keeps the MTU of a path
+ * itself, and may find out whether it has grown (RFC 4821, RFC 8899).
+ */
+static void set_df(int fd, bool v4, bool df)
+{
+	int mode = df ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT;
+
+	if (v4) {
+		set_number(fd, IPPROTO_IP, IP_MTU_DISCOVER, mode);
+		return;
+	}
+	set_number(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, mode);
+	set_number(fd, IPPROTO_IPV6, IPV6_DONTFRAG, df);
+}
+
+/* sent_ttl() - RFC 1122 3.2.1.7: no host sends zero; it gets no farther */
+static uint8_t sent_ttl(const struct pkt *pkt)
+{
+	return MAX(pkt->ttl, 1);
+}
+
+/* mark_socket() - Have a flow's own socket write what the guest wrote */
+static void mark_socket(const struct udp_flow *uf, const struct pkt *pkt)
+{
+	bool v4 = addr_is_v4(&uf->f.key.remote);
+	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, fd = uf->f.fd;
+
+	if (uf->ttl != sent_ttl(pkt))
+		set_number(fd, level, v4 ? IP_TTL : IPV6_UNICAST_HOPS,
+			   sent_ttl(pkt));
+	if (uf->tos != pkt->tos)
+		set_number(fd, level, v4 ? IP_TOS : IPV6_TCLASS, pkt->tos);
+	if (!uf->ttl || uf->df != pkt->df)
+		set_df(fd, v4, pkt->df);
+}
+
+/* mark_listener() - Of what a flow writes, that which no message can say */
+static void mark_listener(struct listener *l, bool v4, bool df)
+{
+	enum listener_df want = df ? LISTENER_DF : LISTENER_NO_DF;
+	uint8_t *is = v4 ? &l->df4 : &l->df6;
+
+	if (*is != want)
+		set_df(l->fd, v4, df);
+	*is = want;
+}
+
+/**
+ * mark() - Carry TTL, type of service and DF of the guest's datagrams out
+ * @u:		for its listeners
+ * @uf:		flow; remembers them
+ * @pkt:	datagram
+ */
+static void mark(const struct udp *u, struct udp_flow *uf,
+		 const struct pkt *pkt)
+{
+	if (uf->listener == UDP_NO_LISTENER)
+		mark_socket(uf, pkt);
+	else
+		mark_listener(&u->fwd->listeners[uf->listener],
+			      addr_is_v4(&uf->peer), pkt->df);
+	uf->ttl = sent_ttl(pkt);
+	uf->tos = pkt->tos;
+	uf->df = pkt->df;
+}
+
+/* alike() - How many of a run have the TTL, type of service and DF of @run */
+static unsigned int alike(const struct pkt *run, unsigned int n)
+{
+	unsigned int i = 1;
+
+	while (i < n && run[i].ttl == run->ttl && run[i].tos == run->tos &&
+	       run[i].df == run->df)
+		i++;
+	return i;
+}
+
+/**
+ * row() - How many datagrams can leave as one message
+ * @run:	datagrams
+ * @n:		how many
+ * @longest:	that may be a segment, bytes
+ *
+ * Return: 1 or more: all of one length, but for the last, which may be shorter
+ */
+static unsigned int row(const struct pkt *run, unsigned int n, uint32_t longest)
+{
+	uint32_t total = run->len;
+	unsigned int i = 1;
+
+	if (!run->len || run->len > longest)
+		return 1;
+	for (; i < MIN(n, SEGMENTS) && run[i - 1].len == run->len; i++) {
+		total += run[i].len;
+		if (!run[i].len || run[i].len > run->len ||
+		    total > SEGMENTED_MAX)
+			break;
+	}
+	return i;
+}
+
+/**
+ * gather() - Put the pieces of several datagrams behind each other
+ * @b:		where to
+ * @run:	datagrams
+ * @n:		how many there may be
+ *
+ * Return: how many there was room for
+ */
+static unsigned int gather(struct burst *b, const struct pkt *run,
+			   unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n && b->niov + run[i].iovcnt <= LINK_BATCH; i++) {
+		memcpy(b->iov + b->niov, run[i].iov,
+		       run[i].iovcnt * sizeof(*b->iov));
+		b->niov += run[i].iovcnt;
+	}
+	return i;
+}
+
+/**
+ * add_row() - Have a message carry several datagrams
+ * @b:		burst; @m is in it
+ * @m:		message, with the control messages of @path
+ * @path:	of the flow
+ * @run:	datagrams, see row()
+ * @n:		how many, 2 or more
+ *
+ * Return: how many it carries, 1: as it is if there is no room for more
+ */
+static unsigned int add_row(struct burst *b, struct msghdr *m,
+			    const struct path *path, const struct pkt *run,
+			    unsigned int n)
+{
+	unsigned int first = b->niov;
+	uint16_t size = (uint16_t)run->len;
+	union control *c;
+
+	n = gather(b, run, n);
+	if (n < 2) {
+		b->niov = first;
+		return 1;
+	}
+	c = &b->control[b->ncontrol++];
+	memcpy(c, &path->control, path->len);
+	m->msg_iov = b->iov + first;
+	m->msg_iovlen = b->niov - first;
+	m->msg_control = c;
+	m->msg_controllen = put_control(c, path->len, IPPROTO_UDP, UDP_SEGMENT,
+					&size, sizeof(size));
+	return n;
+}
+
+/**
+ * add() - One more message
+ * @b:		burst
+ * @uf:		flow
+ * @path:	of the flow
+ * @run:	datagrams that are left
+ * @n:		how many, 1 or more
+ *
+ * Return: how many of them the message is
+ */
+static unsigned int add(struct burst *b, const struct udp_flow *uf,
+			struct path *path, const struct pkt *run,
+			unsigned int n)
+{
+	struct msghdr *m = &b->msg[b->nmsg].msg_hdr;
+
+	memset(m, 0, sizeof(*m));
+	m->msg_iov = run->iov;
+	m->msg_iovlen = run->iovcnt;
+	if (path->tolen) {
+		m->msg_name = &path->to;
+		m->msg_namelen = path->tolen;
+		m->msg_control = &path->control;
+		m->msg_controllen = path->len;
+	}
+	n = row(run, n, uf->segment);
+	if (n > 1)
+		n = add_row(b, m, path, run, n);
+	b->datagrams[b->nmsg++] = (uint8_t)n;
+	return n;
+}
+
+/**
+ * send_burst() - Send datagrams that are alike, as many as the socket takes
+ * @fd:		socket
+ * @uf:		flow
+ * @path:	of the flow
+ * @run:	datagrams
+ * @n:		how many
+ * @cut:	set to the length of the segments if a row was refused
+ *
+ * Return: number sent, 1 or more, or -errno
+ */
+static int send_burst(int fd, const struct udp_flow *uf, struct path *path,
+		      const struct pkt *run, unsigned int n, uint32_t *cut)
+{
+	struct burst b;
+	unsigned int i;
+	int rc, sent;
+
+	b.nmsg = b.niov = b.ncontrol = 0;
+	for (i = 0; i < n; )
+		i += add(&b, uf, path, run + i, n - i);
+
+	do
+		rc = sendmmsg(fd, b.msg, b.nmsg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (rc < 0 && errno == EINTR);
+
+	*cut = rc < 0 && b.datagrams[0] > 1 ? run->len : 0;
+	if (rc < 0)
+		return -errno;
+	for (sent = 0; rc > 0; )
+		sent += b.datagrams[--rc];
+	return sent;
+}
+
+/**
+ * cut_less() - A row was refused: learn which to try
+ * @uf:		flow
+ * @error:	why, positive
+ * @len:	bytes of its segments
+ *
+ * Return: whether it is worth to try again, with less
+ */
+static bool cut_less(struct udp_flow *uf, int error, uint32_t len)
+{
+	switch (error) {
+	case EIO:		/* no checksum offload, or IPsec */
+	case ENOPROTOOPT:
+	case EOPNOTSUPP:
+		uf->segment = 0;
+		return true;
+	case EINVAL:		/* beyond the MTU: single ones are fragmented */
+	case EMSGSIZE:
+		uf->segment = len - 1;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/**
+ * udp_send() - Send the first datagrams of a run, as many as the socket takes
+ * @u:		for its listeners
+ * @uf:		flow
+ * @run:	packets of that flow
+ * @n:		how many, at most LINK_BATCH
+ *
+ * Return: number sent, 1 or more, or -errno: of the first one, or of an
+ *	   earlier one if an error was pending
+ */
+int udp_send(const struct udp *u, struct udp_flow *uf, const struct pkt *run,
+	     unsigned int n)
+{
+	struct path path = { .tolen = 0 };
+	int rc, fd = udp_flow_fd(u, uf);
+	bool own = false;
+	uint32_t cut;
+
+	n = alike(run, n);
+	mark(u, uf, run);
+	if (uf->listener != UDP_NO_LISTENER)
+		set_path(&path, uf);
+	for (;;) {
+		rc = send_burst(fd, uf, &path, run, n, &cut);
+		if (!cut || rc == -EAGAIN)
+			return rc;
+		if (own && !cut_less(uf, -rc, cut))
+			return rc;
+		own = !own;
+		if (own)	/* it may have been pending */
+			icmp_report_settle(fd);
+	}
+}

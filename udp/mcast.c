@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * mcast.c - What the guest sends to more than one host, and what comes for
+ * groups.
+ * Called by udp.c and passt.c; calls group.c, udp/flow.c, tap.c, forward.c and
+ * sockets.
+ *
+ * What the guest sends from the port of a service leaves by the group's own
+ * socket, from the same port; its answers to one who asked as well. A query
+ * from any other port is a flow, with a socket that is not connected: whoever
+ * answers is heard for as long as a one-shot flow lives. The rates are those of
+ * a few hosts that look for each other: no batches here.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "udp/mcast_socket.h"
+#include "udp/mcast.h"
+
+/* Hosts to be answered, of all services: some pages of a busy network. */
+#define ASKERS		64
+
+/**
+ * struct asker - A host that sent to a group
+ * @addr, @port: who, port in host order
+ * @service:	port of the group, 0: nobody
+ * @at:		when, ms
+ */
+struct asker {
+	struct in6_addr addr;
+	uint16_t port, service;
+	uint64_t at;
+};
+
+/**
+ * struct udp_multicast - What is relayed
+ * @group:	the groups
+ * @asker:	who sent to them, the guest to answer
+ * @next:	the one of them to be forgotten next
+ */
+struct udp_multicast {
+	struct udp_group group[UDP_GROUPS];
+	struct asker asker[ASKERS];
+	unsigned int next;
+};
+
+/* to_many() - Whether a destination is a group or limited broadcast */
+static bool to_many(const struct in6_addr *dst)
+{
+	return addr_is_multicast(dst) ||
+	       (addr_is_v4(dst) && addr_v4(dst).s_addr == INADDR_BROADCAST);
+}
+
+/* find_group() - The group that is relayed under an address; or NULL */
+static struct udp_group *find_group(const struct udp *u,
+				    const struct in6_addr *addr, uint16_t port)
+{
+	struct udp_group *g;
+
+	if (!u->multicast)
+		return NULL;
+	for (g = u->multicast->group; g < u->multicast->group + UDP_GROUPS; g++)
+		if (g->fd >= 0 && g->port == port && addr_eq(&g->addr, addr))
+			return g;
+	return NULL;
+}
+
+/* find_port() - The group whose socket has a port of a family; or NULL */
+static struct udp_group *find_port(const struct udp *u, bool v4, uint16_t port)
+{
+	struct udp_group *g;
+
+	if (!u->multicast)
+		return NULL;
+	for (g = u->multicast->group; g < u->multicast->group + UDP_GROUPS; g++)
+		if (g->fd >= 0 && g->port == port &&
+		    addr_is_v4(&g->addr) == v4)
+			return g;
+	return NULL;
+}
+
+/**
+ * find_asker() - A host that has sent to a service's groups
+ * @mc:		what is relayed
+ * @addr, @port: who
+ * @service:	port of the group
+ *
+ * Return: it, or NULL; maybe long ago
+ */
+static struct asker *find_asker(struct udp_multicast *mc,
+				const struct in6_addr *addr, uint16_t port,
+				uint16_t service)
+{
+	struct asker *a;
+
+	for (a = mc->asker; a < mc->asker + ASKERS; a++)
+		if (a->service == service && a->port == port &&
+		    addr_eq(&a->addr, addr))
+			return a;
+	return NULL;
+}
+
+/* has_asked() - A host has sent to a service's groups: it may be answered */
+static void has_asked(struct udp_multicast *mc, const struct in6_addr *addr,
+		      uint16_t port, uint16_t service, uint64_t now)
+{
+	struct asker *a = find_asker(mc, addr, port, service);
+
+	if (!a) {
+		a = &mc->asker[mc->next];
+		mc->next = (mc->next + 1) % ASKERS;
+	}
+	*a = (struct asker){
+		.addr = *addr, .port = port, .service = service, .at = now,
+	};
+}
+
+/**
+ * send_run() - Send datagrams of the guest from a socket
+ * @u:		UDP
+ * @fd:		socket
+ * @ifindex:	interface to send by, 0: as the host's routes say
+ * @run:	packets
+ * @n:		how many
+ */
+static void send_run(struct udp *u, int fd, uint32_t ifindex,
+		     const struct pkt *run, unsigned int n)
+{
+	for (; n; n--, run++) {
+		if (udp_group_send(fd, &u->fwd->map, ifindex, run))
+			u->count[UDP_SEND_ERROR]++;
+		else
+			u->count[UDP_SENT]++;
+	}
+}
+
+/**
+ * query_flow() - The flow of a query from a port that is not the service's
+ * @u:		UDP
+ * @run:	query
+ * @now:	ms
+ *
+ * Return: flow, or NULL, counted
+ */
+static struct udp_flow *query_flow(struct udp *u, const struct pkt *run,
+				   uint64_t now)
+{
+	struct flow_key key = {
+		.guest = run->src, .remote = run->dst,
+		.gport = run->sport, .rport = run->dport,
+		.proto = IPPROTO_UDP,
+	};
+	struct flow *f = flow_lookup(u->flows, &key);
+	uint16_t port = key.gport;
+	struct udp_flow *uf;
+	int fd;
+
+	if (f)
+		return container_of(f, struct udp_flow, f);
+
+	fd = udp_flow_socket(u, &key.remote, &port, false);
+	if (fd >= 0 && udp_group_options(fd, addr_is_v4(&key.remote))) {
+		close(fd);
+		fd = -1;
+	}
+	if (fd < 0 || udp_flow_own(u, &key, fd, now, &uf)) {
+		u->count[UDP_REFUSED]++;
+		return NULL;
+	}
+	u->count[UDP_OPENED]++;
+	return uf;
+}
+
+/* from_service() - Send from a service's port; what comes back is expected */
+static void from_service(struct udp *u, struct udp_group *g, uint32_t ifindex,
+			 const struct pkt *run, unsigned int n, uint64_t now)
+{
+	g->user = run->src;
+	g->used = now;
+	send_run(u, g->fd, ifindex, run, n);
+}
+
+/**
+ * to_group() - Datagrams from the guest to a group
+ * @u:		UDP
+ * @g:		group
+ * @run:	packets with the same addresses and ports
+ * @n:		how many
+ * @now:	ms
+ */
+static void to_group(struct udp *u, struct udp_group *g, const struct pkt *run,
+		     unsigned int n, uint64_t now)
+{
+	struct udp_flow *uf;
+
+	if (run->sport == g->port) {
+		/* That which hears the answers, if there are two. */
+		g = find_port(u, addr_is_v4(&run->dst), run->sport);
+		from_service(u, g, g->ifindex, run, n, now);
+		return;
+	}
+	uf = query_flow(u, run, now);
+	if (!uf)
+		return;
+	udp_flow_used(u, uf, n, 0, now);
+	send_run(u, uf->f.fd, g->ifindex, run, n);
+}
+
+/**
+ * to_one() - From the port of a service to a host that asked
+ * @u:		UDP
+ * @run:	packets with the same addresses and ports
+ * @n:		how many
+ * @now:	ms
+ *
+ * An answer from another port would not be heard (RFC 6762 6), not even from
+ * one that is forwarded to this of the guest.
+ *
+ * Return: false if they are a flow's, as others
+ */
+static bool to_one(struct udp *u, const struct pkt *run, unsigned int n,
+		   uint64_t now)
+{
+	bool v4 = addr_is_v4(&run->dst);
+	struct udp_group *g = find_port(u, v4, run->sport);
+	const struct asker *a;
+
+	if (!g)
+		return false;
+	a = find_asker(u->multicast, &run->dst, run->dport, run->sport);
+	if (!a || now - a->at >= UDP_ONE_SHOT)
+		return false;
+
+	from_service(u, g, g->ifindex, run, n, now);
+	return true;
+}
+
+/**
+ * udp_multicast_input() - Datagrams from the guest that may be for many
+ * @u:		UDP
+ * @run:	packets with the same addresses and ports
+ * @n:		how many
+ * @now:	ms
+ *
+ * Return: whether they were, or belong to that, and are done with; false:
+ *	   udp_input() goes on
+ */
+bool udp_multicast_input(struct udp *u, const struct pkt *run, unsigned int n,
+			 uint64_t now)
+{
+	struct udp_group *g;
+
+	if (!run->sport || !run->dport || !addr_is_unicast(&run->src))
+		return false;
+	if (!to_many(&run->dst))
+		return to_one(u, run, n, now);
+
+	g = find_group(u, &run->dst, run->dport);
+	if (g)
+		to_group(u, g, run, n, now);
+	else
+		u->count[UDP_MULTICAST] += n;
+	return true;
+}
+
+/**
+ * deliver() - Hand a datagram from outside to the guest
+ * @u:		UDP
+ * @a:		datagram
+ * @dst, @port:	where to, as the guest knows it
+ */
+static void deliver(struct udp *u, struct udp_arrival *a,
+		    const struct in6_addr *dst, uint16_t port)
+{
+	struct tap_ip ip = {
+		.dst = *dst, .proto = IPPROTO_UDP, .ttl = a->ttl, .tos = a->tos,
+	};
+
+	if (!fwd_in(&u->fwd->map, &a->peer, &ip.src)) {
+		u->count[UDP_IMPOSSIBLE]++;
+		return;
+	}
+	put_be16(a->l4, a->port);
+	put_be16(a->l4 + 2, port);
+	put_be16(a->l4 + 4, (uint16_t)(UDP_HLEN + a->len));
+	tap_ip_send(u->tap, &ip, a->l4, UDP_HLEN + a->len);
+}
+
+/* usable() - Whether a datagram can go to the guest; false: counted */
+static bool usable(struct udp *u, const struct udp_arrival *a)
+{
+	u->count[UDP_RECEIVED]++;
+	if (!a->whole)
+		u->count[UDP_TOO_BIG]++;
+	else if (!a->port)
+		u->count[UDP_IMPOSSIBLE]++;
+	else if (!link_up(u->tap->link))
+		u->count[UDP_NO_GUEST]++;
+	else
+		return true;
+	return false;
+}
+
+/**
+ * udp_multicast_event() - A flow's socket has something to say
+ * @u:		UDP
+ * @uf:		flow
+ * @events:	EPOLL*
+ * @now:	ms
+ *
+ * However many answer, the flow stays one-shot: nobody waits for minutes.
+ *
+ * Return: whether it is one of a query to a group, and done with; false:
+ *	   udp_event() goes on
+ */
+bool udp_multicast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
+			 uint64_t now)
+{
+	const struct flow_key *key = &uf->f.key;
+	const struct udp_group *g;
+	unsigned int i;
+	struct udp_arrival a;
+
+	if (!addr_is_multicast(&key->remote))
+		return false;
+
+	g = find_group(u, &key->remote, key->rport);
+	for (i = 0; i < UDP_BATCH && !udp_group_receive(uf->f.fd, &a); i++) {
+		if (!usable(u, &a))
+			continue;
+		if (!g || a.ifindex != g->ifindex || to_many(&a.dest)) {
+			u->count[UDP_UNASKED]++;
+			continue;
+		}
+		udp_flow_used(u, uf, 0, 0, now);
+		deliver(u, &a, &key->guest, key->gport);
+	}
+	return true;
+}
+
+/**
+ * heard() - A datagram came in by the socket of a group
+ * @u:		UDP
+ * @g:		group
+ * @a:		datagram
+ * @now:	ms
+ *
+ * To the group, it is for all of it; to the host, it is for the guest if that
+ * has asked from this port lately.
+ */
+static void heard(struct udp *u, const struct udp_group *g,
+		  struct udp_arrival *a, uint64_t now)
+{
+	bool asked = !addr_is_none(&g->user) && now - g->used < UDP_ONE_SHOT;
+
+	if (a->ifindex == g->ifindex && addr_eq(&a->dest, &g->addr)) {
+		has_asked(u->multicast, &a->peer, a->port, g->port, now);
+		deliver(u, a, &g->addr, g->port);
+	} else if (a->ifindex == g->ifindex && !to_many(&a->dest) && asked) {
+		deliver(u, a, &g->user, g->port);
+	} else {
+		u->count[UDP_UNASKED]++;
+	}
+}
+
+/**
+ * udp_multicast_group() - The socket of a group has datagrams
+ * @u:		UDP
+ * @index:	of the group
+ * @now:	ms
+ */
+void udp_multicast_group(struct udp *u, unsigned int index, uint64_t now)
+{
+	const struct udp_group *g = &u->multicast->group[index];
+	unsigned int i;
+	struct udp_arrival a;
+
+	for (i = 0; i < UDP_BATCH && !udp_group_receive(g->fd, &a); i++) {
+		if (usable(u, &a))
+			heard(u, g, &a, now);
+	}
+}
+
+/* open_group() - Join a group, and watch its socket; 0 or -errno */
+static int open_group(struct udp *u, unsigned int index)
+{
+	struct udp_group *g = &u->multicast->group[index];
+	struct epoll_event ev = {
+		.events = EPOLLIN,
+		.data.u64 = event_token(EVENT_GROUP, 0, index),
+	};
+	int rc = udp_group_open(g, u->fwd);
+
+	if (rc || !epoll_ctl(u->flows->epfd, EPOLL_CTL_ADD, g->fd, &ev))
+		return rc;
+	rc = -errno;
+	close(g->fd);
+	g->fd = -1;
+	return rc;
+}
+
+/**
+ * udp_multicast_open() - Join the groups, for --multicast
+ * @u:		UDP, with ports forwarded already
+ * @if4, @if6:	interface outside for each family, 0: none
+ *
+ * One that can't be joined is named, and the others are relayed.
+ *
+ * Return: 0, or -ENOMEM
+ */
+int udp_multicast_open(struct udp *u, uint32_t if4, uint32_t if6)
+{
+	char text[ADDR_STRLEN];
+	struct udp_group *g;
+	unsigned int i;
+	int rc;
+
+	u->multicast = calloc(1, sizeof(*u->multicast));
+	if (!u->multicast)
+		return -ENOMEM;
+
+	udp_group_init(u->multicast->group, if4, if6);
+	for (i = 0; i < UDP_GROUPS; i++) {
+		g = &u->multicast->group[i];
+		if (addr_is_v4(&g->addr) ? !u->fwd->ipv4 : !u->fwd->ipv6)
+			continue;
+		rc = open_group(u, i);
+		if (rc)
+			warn("--multicast: %s port %u (%s) is not relayed: %s",
+			     addr_str(&g->addr, text), g->port, g->service,
+			     strerror(-rc));
+	}
+	return 0;
+}
+
+/**
+ * udp_multicast_forget() - The guest has left
+ * @u:		UDP
+ */
+void udp_multicast_forget(struct udp *u)
+{
+	struct udp_multicast *mc = u->multicast;
+	unsigned int i;
+
+	if (!mc)
+		return;
+	for (i = 0; i < UDP_GROUPS; i++)
+		mc->group[i].user = ADDR_NONE;
+	memset(mc->asker, 0, sizeof(mc->asker));
+}
+
+/**
+ * udp_multicast_close() - Leave the groups
+ * @u:		UDP
+ */
+void udp_multicast_close(struct udp *u)
+{
+	unsigned int i;
+
+	for (i = 0; u->multicast && i < UDP_GROUPS; i++)
+		if (u->multicast->group[i].fd >= 0)
+			close(u->multicast->group[i].fd);
+	free(u->multicast);
+	u->multicast = NULL;
+}

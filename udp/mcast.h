@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * mcast.h - What the guest sends to more than one host, and what comes for
+ * groups: dropped, or with --multicast relayed for the services that find
+ * others on the same link (mDNS, SSDP, LLMNR).
+ * Called by udp.c for what it does not know itself, by passt.c at start-up and
+ * for the groups' sockets; calls group.c, udp/flow.c, tap.c and forward.c.
+ */
+#ifndef UDP_MCAST_H
+#define UDP_MCAST_H
+
+#include <stdint.h>
+
+#include "udp/flow.h"
+
+int udp_multicast_open(struct udp *u, uint32_t if4, uint32_t if6);
+void udp_multicast_forget(struct udp *u);
+void udp_multicast_close(struct udp *u);
+void udp_multicast_group(struct udp *u, unsigned int index, uint64_t now);
+
+bool udp_multicast_input(struct udp *u, const struct pkt *run, unsigned int n,
+			 uint64_t now);
+bool udp_multicast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
+			 uint64_t now);
+
+#endif /* UDP_MCAST_H */

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * srcport.c - Which socket sends for a port of the guest: that of a forwarded
+ * port, or several that share it.
+ * Called by flow.c; reads the listeners, calls sockets.
+ *
+ * A port that is forwarded is taken on the host, so a socket bound to it can't
+ * be had, and what the guest sends from there would have a source that nobody
+ * expects: a peer of its VPN, of its telephone, whoever it answers late. So it
+ * leaves by the socket that has the port, from which answers come in as well.
+ *
+ * What the guest sends from one port to many hosts has one port outside, too
+ * (RFC 4787 REQ-1): who was told of it by one can reach it, once the guest has
+ * sent there. The first socket has to find the port free, so that it is not
+ * somebody else's; it lets others share it when they come, and each hears the
+ * host it is connected to and nobody else. No two may have the same host: so
+ * only one address of the guest, and no address that stands for another.
+ * SO_REUSEPORT asks who shares: nobody but our user. By SO_REUSEADDR anybody on
+ * the host could, and whoever connects last to a peer hears it.
+ */
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "udp/flow.h"
+
+#define PORTS	65536
+
+/**
+ * struct udp_held - The sockets that have a port of the guest
+ * @n:		how many
+ * @alone:	descriptor of the only one, which does not share the port yet;
+ *		-1: they do
+ * @guest:	its address; all of it, as those of one interface end alike
+ */
+struct udp_held {
+	uint32_t n;
+	int alone;
+	struct in6_addr guest;
+};
+
+/**
+ * can_send() - Whether a forwarded port can send to anybody
+ * @r:		its rule: it has to be of UDP, and bound to no address or
+ *		interface that a destination may not be reached from
+ */
+static bool can_send(const struct fwd_rule *r)
+{
+	return r->proto == IPPROTO_UDP && addr_is_none(&r->addr) && !*r->ifname;
+}
+
+/* index_ports() - Index + 1 of the listener for each port, 0: none; or NULL */
+static uint32_t *index_ports(const struct fwd *f)
+{
+	uint32_t *ports = calloc(PORTS, sizeof(*ports)), *port;
+	unsigned int i;
+
+	if (!ports)
+		return NULL;
+	for (i = 0; i < f->nlisteners; i++) {
+		if (!can_send(&f->rules[f->listeners[i].rule]))
+			continue;
+		port = &ports[fwd_guest_port(f, &f->listeners[i])];
+		if (!*port)
+			*port = i + 1;
+	}
+	return ports;
+}
+
+/**
+ * udp_port_listener() - The listener that can send for a flow of the guest
+ * @u:		UDP
+ * @key:	of the flow
+ *
+ * Return: index, UDP_NO_LISTENER if there is none
+ */
+uint32_t udp_port_listener(struct udp *u, const struct flow_key *key)
+{
+	const struct fwd *f = u->fwd;
+	const struct in6_addr *target;
+	uint32_t n;
+
+	/* A listener is not bound to the interface flows are to leave by. */
+	if (!f->nlisteners ||
+	    *(addr_is_v4(&key->remote) ? f->map.if4 : f->map.if6))
+		return UDP_NO_LISTENER;
+	if (!u->ports)
+		u->ports = index_ports(f);
+	n = u->ports ? u->ports[key->gport] : 0;
+	if (!n)
+		return UDP_NO_LISTENER;
+
+	target = &f->rules[f->listeners[n - 1].rule].target;
+	if (!addr_is_none(target) && !addr_eq(target, &key->guest))
+		return UDP_NO_LISTENER;
+	return n - 1;
+}
+
+/**
+ * udp_held_new() - No port is held
+ *
+ * Return: memory, touched as ports are used; NULL if there is none
+ */
+struct udp_held *udp_held_new(void)
+{
+	return calloc(2 * PORTS, sizeof(struct udp_held));
+}
+
+/* held() - Who has the port of a flow */
+static struct udp_held *held(const struct udp *u, const struct flow_key *key)
+{
+	return &u->held[key->gport + (addr_is_v4(&key->remote) ? 0 : PORTS)];
+}
+
+/* can_share() - Whether a flow's remote has no other address, see above */
+static bool can_share(const struct udp *u, const struct flow_key *key)
+{
+	return !fwd_dns(&u->fwd->map, &key->remote, key->rport);
+}
+
+/* share() - Let other sockets have the port of this one, too; false: can't be */
+static bool share(int fd)
+{
+	int one = 1;
+
+	return !setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+}
+
+/**
+ * udp_port_share() - Whether flows have the guest's port that one can share
+ * @u:		UDP
+ * @key:	of that flow
+ *
+ * Return: true: they let it
+ */
+bool udp_port_share(struct udp *u, const struct flow_key *key)
+{
+	struct udp_held *h = held(u, key);
+
+	if (!h->n || !addr_eq(&h->guest, &key->guest) || !can_share(u, key))
+		return false;
+	if (h->alone >= 0 && !share(h->alone))
+		return false;
+	h->alone = -1;
+	return true;
+}
+
+/**
+ * udp_port_take() - A flow's own socket has the guest's port
+ * @u:		UDP
+ * @uf:		flow
+ */
+void udp_port_take(struct udp *u, struct udp_flow *uf)
+{
+	struct udp_held *h = held(u, &uf->f.key);
+
+	if (!can_share(u, &uf->f.key))
+		return;
+	h->alone = h->n ? -1 : uf->f.fd;
+	h->guest = uf->f.key.guest;
+	h->n++;
+	uf->has_port = true;
+}
+
+/* udp_port_give() - The flow ends */
+void udp_port_give(struct udp *u, const struct udp_flow *uf)
+{
+	if (uf->has_port)
+		held(u, &uf->f.key)->n--;
+}

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * to_guest.c - Datagrams from the host's sockets become frames to the guest.
+ * Called by udp.c; calls sockets, tap.c, the link and checksum.c.
+ *
+ * recvmmsg() brings a batch of messages into memory of our own, because their
+ * sizes, and so the places in the link's room, are known only after that; the
+ * copy to the room is the pass over the data that the checksum needs anyway.
+ * A message may be many datagrams that came in a row, all of one size but the
+ * last (UDP_GRO in udp(7)).
+ */
+#include <errno.h>
+#include <linux/sock_diag.h>
+#include <netinet/udp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "checksum.h"
+#include "udp/flow.h"
+
+/* The longest message there is, and such that slots don't fall on each other
+ * in a cache, as they would at a distance of a power of two. */
+#define SLOT		(65536 + 1536)
+
+/* Whatever a socket may tell of a message: both forms of the address for IPv4
+ * over an IPv6 socket, TTL, type of service, size of segments. */
+#define CONTROL		(CMSG_SPACE(sizeof(struct in_pktinfo)) + \
+			 CMSG_SPACE(sizeof(struct in6_pktinfo)) + \
+			 3 * CMSG_SPACE(sizeof(int)))
+
+/* What a flow may fill of the link before it is another's turn, bytes. */
+#define TURN		(256 * 1024)
+
+/* What a frame counts at least: a link has slots for so many, too. */
+#define FRAME_MIN	1024
+
+/* The most that one message can fill, with headers. */
+#define MESSAGE_MAX	(72 * 1024)
+
+/* So many messages have waited where the kernel may have dropped others. */
+#define MANY		8
+
+/* How many others wait for one that found no room. */
+#define PATIENCE	256
+
+/**
+ * struct arrival - What came with a message
+ * @ttl, @tos:	of its IP header, 0: not known
+ * @segment:	bytes of each datagram in it but the last; 0: it is one
+ * @local:	address that it was sent to, and that answers may come from;
+ *		none: not known, or none of that kind
+ */
+struct arrival {
+	uint8_t ttl, tos;
+	uint32_t segment;
+	struct in6_addr local;
+};
+
+/**
+ * struct udp_batch - What one recvmmsg() fills
+ * @msg, @iov, @from, @control: for the call
+ * @arrival:	what came with each
+ * @ip, @hdr:	headers of the last datagram, good for the next if that is
+ *		alike. No source: none in this batch
+ * @data:	room for a UDP header, and a message
+ */
+struct udp_batch {
+	struct mmsghdr msg[UDP_BATCH];
+	struct iovec iov[UDP_BATCH];
+	union sockaddr_any from[UDP_BATCH];
+	union {
+		char buf[CONTROL];
+		struct cmsghdr align;
+	} control[UDP_BATCH];
+	struct arrival arrival[UDP_BATCH];
+	struct tap_ip ip;
+	struct tap_hdr hdr;
+	uint8_t data[UDP_BATCH][SLOT];
+};
+
+/**
+ * udp_batch_new() - Memory for received datagrams, touched as it is used
+ *
+ * Return: batch, NULL if there is no memory
+ */
+struct udp_batch *udp_batch_new(void)
+{
+	struct udp_batch *b;
+	unsigned int i;
+
+	b = mmap(NULL, sizeof(*b), PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (b == MAP_FAILED)
+		return NULL;
+
+	for (i = 0; i < UDP_BATCH; i++) {
+		b->iov[i].iov_base = b->data[i] + UDP_HLEN;
+		b->iov[i].iov_len = SLOT - UDP_HLEN;
+		b->msg[i].msg_hdr.msg_iov = &b->iov[i];
+		b->msg[i].msg_hdr.msg_iovlen = 1;
+	}
+	return b;
+}
+
+void udp_batch_free(struct udp_batch *b)
+{
+	if (b)
+		munmap(b, sizeof(*b));
+}
+
+/* prepare() - The fields of @n messages that the last recvmmsg() changed */
+static void prepare(struct udp_batch *b, unsigned int n, bool origin)
+{
+	struct msghdr *m;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		m = &b->msg[i].msg_hdr;
+		m->msg_name = origin ? &b->from[i] : NULL;
+		m->msg_namelen = origin ? sizeof(b->from[i]) : 0;
+		m->msg_control = &b->control[i];
+		m->msg_controllen = sizeof(b->control[i]);
+	}
+}
+
+/**
+ * affordable() - How many messages the link has room for
+ * @u:		for the link
+ * @in:		for what to expect
+ *
+ * What is not read stays in the kernel. With no guest all of it is read, to be
+ * dropped: it is for nobody.
+ */
+static unsigned int affordable(const struct udp *u, const struct inlet *in)
+{
+	uint32_t each = in->expected ? in->expected : MESSAGE_MAX;
+	struct link *l = u->tap->link;
+	unsigned int n = 0, most = MIN(UDP_BATCH, MAX(TURN / each, 1));
+	struct iovec iov;
+
+	if (!link_up(l))
+		return UDP_BATCH;
+
+	most = MIN(most, (LINK_OUT - l->nout) * FRAME_MIN / each);
+	while (n < most && link_reserve(l, each, &iov))
+		n++;
+	link_cancel(l);
+	return n;
+}
+
+/**
+ * turn() - How many messages a socket may bring now
+ * @u:		remembers who found no room
+ * @fd:		socket
+ * @in:		what is known of it
+ *
+ * epoll reports sockets that are ready in the same order each time, so those
+ * in front could fill the link for ever. Who finds no room is waited for by
+ * the others in the next pass, which then begins with it: but not for long, as
+ * what it had to read may be gone.
+ */
+static unsigned int turn(struct udp *u, int fd, const struct inlet *in)
+{
+	unsigned int n;
+
+	if (u->hungry >= 0 && u->hungry != fd && u->patience) {
+		u->patience--;
+		return 0;
+	}
+	n = affordable(u, in);
+	if (n) {
+		u->hungry = -1;
+	} else if (u->hungry != fd) {
+		u->hungry = fd;
+		u->patience = PATIENCE;
+	}
+	return n;
+}
+
+/**
+ * read_local() - The address that a message was sent to, out of a control
+ * message
+ *
+ * For IPv4, ipi_spec_dst is right also for what was sent to a broadcast or
+ * multicast address (ip(7)); IPv6 has no such thing.
+ */
+static void read_local(const struct cmsghdr *c, struct in6_addr *local)
+{
+	struct in6_pktinfo info6;
+	struct in_pktinfo info4;
+
+	if (c->cmsg_level == IPPROTO_IP) {
+		memcpy(&info4, CMSG_DATA(c), sizeof(info4));
+		*local = addr_from_v4(info4.ipi_spec_dst);
+		return;
+	}
+	memcpy(&info6, CMSG_DATA(c), sizeof(info6));
+	if (!addr_is_multicast(&info6.ipi6_addr) &&
+	    !addr_is_v4(&info6.ipi6_addr))
+		*local = info6.ipi6_addr;
+}
+
+/* number() - What a control message says that is an int */
+static uint32_t number(const struct cmsghdr *c)
+{
+	uint32_t n = 0;
+
+	memcpy(&n, CMSG_DATA(c), MIN(sizeof(n), c->cmsg_len - CMSG_LEN(0)));
+	return n;
+}
+
+/* read_control() - One control message that came with a message */
+static void read_control(const struct cmsghdr *c, struct arrival *a)
+{
+	switch (c->cmsg_level) {
+	case IPPROTO_IP:
+		if (c->cmsg_type == IP_TTL)
+			a->ttl = (uint8_t)number(c);
+		else if (c->cmsg_type == IP_TOS)
+			a->tos = *CMSG_DATA(c);
+		else if (c->cmsg_type == IP_PKTINFO)
+			read_local(c, &a->local);
+		break;
+	case IPPROTO_IPV6:
+		if (c->cmsg_type == IPV6_HOPLIMIT)
+			a->ttl = (uint8_t)number(c);
+		else if (c->cmsg_type == IPV6_TCLASS)
+			a->tos = (uint8_t)number(c);
+		else if (c->cmsg_type == IPV6_PKTINFO)
+			read_local(c, &a->local);
+		break;
+	case IPPROTO_UDP:
+		if (c->cmsg_type == UDP_GRO)
+			a->segment = number(c);
+		break;
+	}
+}
+
+/* read_arrivals() - What came with the messages of a batch */
+static void read_arrivals(struct udp_batch *b, unsigned int n)
+{
+	struct arrival *a;
+	struct cmsghdr *c;
+	struct msghdr *m;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		a = &b->arrival[i];
+		m = &b->msg[i].msg_hdr;
+		memset(a, 0, sizeof(*a));
+		for (c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
+			read_control(c, a);
+	}
+}
+
+/**
+ * fills() - What a message takes of the link's room
+ * @len:	bytes of it
+ * @segment:	see struct arrival
+ *
+ * Return: bytes
+ */
+static uint32_t fills(uint32_t len, uint32_t segment)
+{
+	uint32_t each = segment ? segment : len, n;
+
+	n = segment ? (len + segment - 1) / segment : 1;
+	return n * MAX(FRAME_MIN, each + TAP_HDR_MAX + UDP_HLEN);
+}
+
+/**
+ * expect() - Learn how much messages of a socket fill, from those just received
+ * @in:		keeps it
+ * @b:		batch
+ * @n:		how many there are in it
+ *
+ * Large ones count at once, so that the next batch finds room; they are
+ * forgotten within some batches.
+ */
+static void expect(struct inlet *in, const struct udp_batch *b, unsigned int n)
+{
+	uint32_t most = in->expected - in->expected / 4;
+	unsigned int i;
+
+	if (!in->expected)
+		most = MESSAGE_MAX / 4;
+	for (i = 0; i < n; i++)
+		most = MAX(most, fills(b->msg[i].msg_len,
+				       b->arrival[i].segment));
+	in->expected = most;
+}
+
+/**
+ * count_drops() - Count what the kernel dropped, of a socket that was full
+ * @u:		for the counter
+ * @fd:		socket
+ * @in:		remembers how many it were
+ *
+ * SO_RXQ_OVFL would tell, too, but for a price with every single message.
+ */
+static void count_drops(struct udp *u, int fd, struct inlet *in)
+{
+	uint32_t info[SK_MEMINFO_VARS] = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len))
+		return;			/* before Linux 4.12 */
+	u->count[UDP_DROPPED] += info[SK_MEMINFO_DROPS] - in->dropped;
+	in->dropped = info[SK_MEMINFO_DROPS];
+}
+
+/**
+ * udp_receive() - Receive a batch of messages
+ * @u:		holds the batch
+ * @fd:		socket
+ * @in:		what is known of it
+ * @origin:	it is a listener: udp_origin() will be asked
+ *
+ * Return: how many there are, 0: none, or no room for them; or -errno
+ */
+int udp_receive(struct udp *u, int fd, struct inlet *in, bool origin)
+{
+	unsigned int max = turn(u, fd, in);
+	struct udp_batch *b = u->batch;
+	int n;
+
+	if (!max)
+		return 0;
+
+	prepare(b, max, origin);
+	n = recvmmsg(fd, b->msg, max, MSG_DONTWAIT, NULL);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+
+	b->ip.src = ADDR_NONE;	/* the guest's Ethernet address may change */
+	read_arrivals(b, (unsigned int)n);
+	expect(in, b, (unsigned int)n);
+	if (n >= (int)MIN(max, MANY))
+		count_drops(u, fd, in);
+	return n;
+}
+
+/**
+ * udp_origin() - Who sent a message of the batch, and to which address
+ * @u:		holds the batch, received with @origin set
+ * @i:		index in the batch
+ * @o:		filled
+ *
+ * Return: false if nobody could answer it: there is no port
+ */
+bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o)
+{
+	const struct udp_batch *b = u->batch;
+
+	if (!sockaddr_get(&b->from[i], &o->peer, &o->port) || !o->port)
+		return false;
+
+	o->ifindex = 0;
+	if (!addr_is_v4(&o->peer) && addr_is_linklocal(&o->peer))
+		o->ifindex = b->from[i].sin6.sin6_scope_id;
+	o->local = b->arrival[i].local;
+	return true;
+}
+
+/**
+ * set_headers() - Ethernet and IP headers of a datagram to the guest
+ * @u:		for the Ethernet addresses; the batch keeps the headers
+ * @uf:		flow
+ * @a:		for TTL and type of service
+ */
+static void set_headers(struct udp *u, const struct udp_flow *uf,
+			const struct arrival *a)
+{
+	struct udp_batch *b = u->batch;
+
+	/* Not by the flow's place, which another may have by now. */
+	if (addr_eq(&b->ip.src, &uf->f.key.remote) &&
+	    addr_eq(&b->ip.dst, &uf->f.key.guest) &&
+	    b->ip.ttl == a->ttl && b->ip.tos == a->tos)
+		return;
+	b->ip = (struct tap_ip){
+		.src = uf->f.key.remote, .dst = uf->f.key.guest,
+		.proto = IPPROTO_UDP, .ttl = a->ttl, .tos = a->tos,
+	};
+	tap_hdr_init(&b->hdr, u->tap, &b->ip);
+}
+
+/* longest() - The longest frame the guest takes for sure, bytes */
+static size_t longest(const struct tap *t)
+{
+	size_t most = t->link->max_frame;
+
+	return t->mtu ? MIN(most, t->mtu + (size_t)ETH_HLEN) : most;
+}
+
+/**
+ * send_frame() - A datagram, in one frame
+ * @t:		the guest's side
+ * @h:		headers
+ * @l4:		UDP header without checksum, and payload
+ * @len:	bytes
+ */
+static void send_frame(struct tap *t, const struct tap_hdr *h,
+		       const uint8_t *l4, size_t len)
+{
+	uint8_t *frame = tap_room(t, h->len + len);
+	uint16_t check;
+	uint64_t sum;
+
+	if (!frame)
+		return;
+	sum = tap_hdr_put(h, frame, len);
+	check = csum_fold(csum_copy(frame + h->len, l4, len, sum));
+	if (!check)
+		check = 0xffff;		/* RFC 768: zero is none */
+	memcpy(frame + h->len + 6, &check, sizeof(check));
+	link_commit(t->link, h->len + len);
+	t->count[TAP_OUT]++;
+}
+
+/**
+ * deliver() - Send one datagram to the guest
+ * @u:		for the headers in the batch
+ * @key:	of its flow
+ * @data:	payload, behind UDP_HLEN bytes that may be written
+ * @len:	bytes of it
+ */
+static void deliver(struct udp *u, const struct flow_key *key, uint8_t *data,
+		    size_t len)
+{
+	const struct udp_batch *b = u->batch;
+	uint8_t *l4 = data - UDP_HLEN;
+
+	len += UDP_HLEN;
+	put_be16(l4, key->rport);
+	put_be16(l4 + 2, key->gport);
+	put_be16(l4 + 4, (uint16_t)len);
+	put_be16(l4 + 6, 0);
+	if (b->hdr.len + len > longest(u->tap))
+		tap_ip_send(u->tap, &b->ip, l4, len);
+	else
+		send_frame(u->tap, &b->hdr, l4, len);
+}
+
+/**
+ * udp_deliver() - Send the datagrams of a message of the batch to the guest
+ * @u:		holds the batch
+ * @uf:		flow they belong to
+ * @i:		index in the batch
+ *
+ * What the guest has no room for is dropped and counted.
+ *
+ * Return: how many datagrams they were
+ */
+unsigned int udp_deliver(struct udp *u, const struct udp_flow *uf,
+			 unsigned int i)
+{
+	const struct arrival *a = &u->batch->arrival[i];
+	uint8_t *data = u->batch->data[i] + UDP_HLEN;
+	size_t left = u->batch->msg[i].msg_len, len;
+	unsigned int n = 0;
+
+	set_headers(u, uf, a);
+	do {
+		len = a->segment ? MIN(a->segment, left) : left;
+		deliver(u, &uf->f.key, data, len);
+		data += len;
+		left -= len;
+		n++;
+	} while (left);
+
+	u->count[UDP_RECEIVED] += n;
+	return n;
+}
