@@ -28,9 +28,9 @@ const char *const icmp_counter_name[ICMP_COUNTERS] = {
 	[ICMP_OPENED]		= "icmp_opened",
 	[ICMP_REFUSED]		= "icmp_refused",
 	[ICMP_EVICTED]		= "icmp_evicted",
-	[ICMP_SENT]		= "icmp_sent",
+	[ICMP_FROM_GUEST]		= "icmp_from_guest",
 	[ICMP_SEND_ERROR]	= "icmp_send_error",
-	[ICMP_RECEIVED]		= "icmp_received",
+	[ICMP_TO_GUEST]		= "icmp_to_guest",
 	[ICMP_UNASKED]		= "icmp_unasked",
 	[ICMP_IMPOSSIBLE]	= "icmp_impossible",
 	[ICMP_ERRORS]		= "icmp_errors",
@@ -374,7 +374,7 @@ static struct icmp_flow *asked(const struct icmp *i, const struct icmp_flow *s,
 	struct flow_key key = s->f.key;
 	struct icmp_flow *h;
 
-	if (!fwd_in(&i->fwd->map, host, &key.remote))
+	if (!nat_to_guest(&i->fwd->map, host, &key.remote))
 		return NULL;
 	h = find(i, &key);
 	return h && addr_eq(&h->host, host) ? h : NULL;
@@ -485,7 +485,7 @@ static struct icmp_flow *asked_host(struct icmp *i, const struct pkt *pkt,
 
 	if (!pkt->ttl || !addr_is_unicast(&pkt->src) ||
 	    !addr_is_unicast(&pkt->dst) ||
-	    !fwd_out(&i->fwd->map, &pkt->dst, &host)) {
+	    !nat_from_guest(&i->fwd->map, &pkt->dst, &host)) {
 		i->count[ICMP_IMPOSSIBLE]++;
 		return NULL;
 	}
@@ -499,13 +499,13 @@ static struct icmp_flow *asked_host(struct icmp *i, const struct pkt *pkt,
 }
 
 /**
- * icmp_input() - An ICMP or ICMPv6 packet from the guest
+ * icmp_from_guest() - An ICMP or ICMPv6 packet from the guest
  * @i:		ICMP
  * @pkt:	packet; nothing but an echo request has a socket that could
  *		send it
  * @now:	ms
  */
-void icmp_input(struct icmp *i, const struct pkt *pkt, uint64_t now)
+void icmp_from_guest(struct icmp *i, const struct pkt *pkt, uint64_t now)
 {
 	struct icmp_flow *h;
 	uint32_t mtu = 0;
@@ -525,7 +525,7 @@ void icmp_input(struct icmp *i, const struct pkt *pkt, uint64_t now)
 		set_df(h->socket, pkt->df);
 	rc = send_twice(i, h, pkt, &mtu, now);
 	if (!rc) {
-		i->count[ICMP_SENT]++;
+		i->count[ICMP_FROM_GUEST]++;
 		return;
 	}
 	i->count[ICMP_SEND_ERROR]++;
@@ -588,7 +588,7 @@ static void deliver(struct icmp *i, const struct icmp_flow *s, struct msghdr *m,
 	ip.src = h->f.key.remote;
 	put_be16(buf + 4, s->f.key.gport);
 	if (!tap_ip_send(i->tap, &ip, buf, len))
-		i->count[ICMP_RECEIVED]++;
+		i->count[ICMP_TO_GUEST]++;
 }
 
 /**

@@ -39,9 +39,9 @@ enum icmp_counter {
 	ICMP_OPENED,		/* ping sockets */
 	ICMP_REFUSED,		/* no slot or descriptor, or not allowed */
 	ICMP_EVICTED,		/* hosts forgotten to make room for others */
-	ICMP_SENT,		/* echo requests to ping sockets */
+	ICMP_FROM_GUEST,		/* echo requests to ping sockets */
 	ICMP_SEND_ERROR,	/* those that the ping socket refused */
-	ICMP_RECEIVED,		/* echo replies to the guest */
+	ICMP_TO_GUEST,		/* echo replies to the guest */
 	ICMP_UNASKED,		/* replies from a host that was not asked */
 	ICMP_IMPOSSIBLE,	/* echo requests to where none can go */
 	ICMP_ERRORS,		/* errors sent to the guest */
@@ -123,7 +123,7 @@ struct icmp_report {
 size_t icmp_flow_size(void);
 void icmp_init(struct icmp *i);
 void icmp_check_allowed(const struct icmp *i);
-void icmp_input(struct icmp *i, const struct pkt *pkt, uint64_t now);
+void icmp_from_guest(struct icmp *i, const struct pkt *pkt, uint64_t now);
 void icmp_event(struct icmp *i, struct flow *f, uint32_t events, uint64_t now);
 void icmp_timer(struct icmp *i, struct flow *f, uint64_t now);
 bool icmp_error(struct icmp *i, int error, const struct in6_addr *from,

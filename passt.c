@@ -35,13 +35,13 @@ static void dispatch_udp(struct passt *p, const struct pkt *run, unsigned int n,
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		if (!dhcp_input(&p->answer, &run[i]) &&
-		    !dhcpv6_input(&p->answer, &run[i]))
+		if (!dhcp_from_guest(&p->answer, &run[i]) &&
+		    !dhcpv6_from_guest(&p->answer, &run[i]))
 			break;
 	}
 	tcp_link_shared(&p->tcp, now);
 	if (i < n && p->conf.udp)
-		udp_input(&p->udp, run + i, n - i, now);
+		udp_from_guest(&p->udp, run + i, n - i, now);
 }
 
 static void dispatch_icmp(struct passt *p, const struct pkt *run,
@@ -50,8 +50,8 @@ static void dispatch_icmp(struct passt *p, const struct pkt *run,
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		if (!ndp_input(&p->answer, &run[i], now) && p->conf.icmp)
-			icmp_input(&p->icmp, &run[i], now);
+		if (!ndp_from_guest(&p->answer, &run[i], now) && p->conf.icmp)
+			icmp_from_guest(&p->icmp, &run[i], now);
 	}
 }
 
@@ -72,12 +72,12 @@ static void dispatch(struct passt *p, const struct pkt *run, unsigned int n,
 
 	if (run->etype == ETH_P_ARP) {
 		for (; n; n--, run++)
-			arp_input(&p->answer, run);
+			arp_from_guest(&p->answer, run);
 	} else if (run->proto == IPPROTO_UDP) {
 		dispatch_udp(p, run, n, now);
 	} else if (run->proto == IPPROTO_TCP) {
 		if (p->conf.tcp)
-			tcp_input(&p->tcp, run, n, now);
+			tcp_from_guest(&p->tcp, run, n, now);
 	} else {
 		dispatch_icmp(p, run, n, now);
 	}
@@ -217,9 +217,9 @@ static void guest_frames(struct passt *p, uint64_t now)
 	int rc;
 
 	for (refills = 0; refills < REFILLS; refills++) {
-		rc = tap_input(&p->tap, now);
+		rc = tap_recv_burst(&p->tap, now);
 		for (i = 0; i < p->tap.npkt; i += n) {
-			n = tap_run(&p->tap, i);
+			n = tap_batch_len(&p->tap, i);
 			dispatch(p, &p->tap.pkt[i], n, now);
 		}
 		if (rc < 0) {
@@ -294,7 +294,7 @@ static void on_event(struct passt *p, const struct epoll_event *ev,
 		on_flow(p, token, ev->events, now);
 		break;
 	case EVENT_GROUP:
-		udp_multicast_group(&p->udp, event_index(token), now);
+		mcast_group_event(&p->udp, event_index(token), now);
 		break;
 	}
 }
@@ -586,7 +586,7 @@ static int join_groups(struct passt *p)
 
 	if (!c->multicast || !c->udp)
 		return 0;
-	if (udp_multicast_open(&p->udp,
+	if (mcast_open(&p->udp,
 			       *m->if4 ? if_nametoindex(m->if4) : c->ifindex4,
 			       *m->if6 ? if_nametoindex(m->if6) : c->ifindex6))
 		return failed("--multicast", ENOMEM);

@@ -18,17 +18,17 @@
 #define MTU_MIN_IP6	1280	/* RFC 8200 5 */
 
 const char *const tap_counter_name[TAP_COUNTERS] = {
-	[TAP_IN]	= "frames_in",
-	[TAP_OUT]	= "frames_out",
-	[TAP_NO_ROOM]	= "out_no_room",
-	[TAP_SHORT]	= "in_truncated",
-	[TAP_HEADERS]	= "in_headers_too_long",
-	[TAP_ETYPE]	= "in_ethertype_unknown",
-	[TAP_VERSION]	= "in_ip_version",
-	[TAP_CHECKSUM]	= "in_checksum",
-	[TAP_FRAGMENT]	= "in_fragment",
-	[TAP_PROTO]	= "in_protocol_unknown",
-	[TAP_ADDRESS]	= "in_address",
+	[TAP_FROM_GUEST]	= "frames_from_guest",
+	[TAP_TO_GUEST]	= "frames_to_guest",
+	[TAP_NO_SPACE]	= "to_guest_no_space",
+	[TAP_SHORT]	= "from_guest_truncated",
+	[TAP_HEADERS]	= "from_guest_headers_too_long",
+	[TAP_ETYPE]	= "from_guest_ethertype_unknown",
+	[TAP_VERSION]	= "from_guest_ip_version",
+	[TAP_CHECKSUM]	= "from_guest_checksum",
+	[TAP_FRAGMENT]	= "from_guest_fragment",
+	[TAP_PROTO]	= "from_guest_protocol_unknown",
+	[TAP_ADDRESS]	= "from_guest_address",
 };
 
 /* dropped() - Count a frame of @len bytes that was */
@@ -230,7 +230,7 @@ static bool input(struct tap *t, struct frame *f, uint8_t *copy,
 }
 
 /**
- * tap_input() - Receive a batch of frames and parse them into @t->pkt
+ * tap_recv_burst() - Receive a batch of frames and parse them into @t->pkt
  * @t:		the guest's side
  * @now:	ms
  *
@@ -239,7 +239,7 @@ static bool input(struct tap *t, struct frame *f, uint8_t *copy,
  * Return: frames received, parsed or dropped; 0: none now; < 0: -errno, the
  *	   link is gone
  */
-int tap_input(struct tap *t, uint64_t now)
+int tap_recv_burst(struct tap *t, uint64_t now)
 {
 	struct link *l = t->link;
 	struct pkt *pkt;
@@ -259,7 +259,7 @@ int tap_input(struct tap *t, uint64_t now)
 			trace_pkt("from guest:", pkt);
 	}
 	if (n > 0)
-		t->count[TAP_IN] += (unsigned int)n;
+		t->count[TAP_FROM_GUEST] += (unsigned int)n;
 	return n;
 }
 
@@ -274,13 +274,13 @@ void tap_release(struct tap *t)
 }
 
 /**
- * tap_run() - How many packets from one on belong to the same flow
+ * tap_batch_len() - How many packets from one on belong to the same flow
  * @t:		the guest's side
  * @first:	index in @t->pkt
  *
  * Return: 1 or more
  */
-unsigned int tap_run(const struct tap *t, unsigned int first)
+unsigned int tap_batch_len(const struct tap *t, unsigned int first)
 {
 	const struct pkt *a = &t->pkt[first], *b;
 	unsigned int i;
@@ -333,7 +333,7 @@ uint8_t *tap_room(struct tap *t, size_t len)
 	if (tap_flush(t) > 0 && link_reserve(t->link, len, &iov))
 		return iov.iov_base;
 
-	t->count[TAP_NO_ROOM]++;
+	t->count[TAP_NO_SPACE]++;
 	return NULL;
 }
 
@@ -353,7 +353,7 @@ int tap_send(struct tap *t, const void *frame, size_t len)
 		return -ENOBUFS;
 	memcpy(p, frame, len);
 	link_commit(t->link, len);
-	t->count[TAP_OUT]++;
+	t->count[TAP_TO_GUEST]++;
 	return 0;
 }
 
@@ -430,7 +430,7 @@ int tap_ip_send(struct tap *t, const struct tap_ip *ip, const void *l4,
 	memcpy(frame + h.len, l4, len);
 	memcpy(frame + h.len + at, &w.check, sizeof(w.check));
 	link_commit(t->link, h.len + len);
-	t->count[TAP_OUT]++;
+	t->count[TAP_TO_GUEST]++;
 	return 0;
 }
 

@@ -64,9 +64,9 @@ struct pkt {
 
 /* Why frames were dropped, and what else is counted on the guest's side. */
 enum tap_counter {
-	TAP_IN,			/* frames received */
-	TAP_OUT,		/* frames sent */
-	TAP_NO_ROOM,		/* not sent: guest does not read */
+	TAP_FROM_GUEST,			/* frames received */
+	TAP_TO_GUEST,		/* frames sent */
+	TAP_NO_SPACE,		/* not sent: guest does not read */
 	TAP_SHORT,		/* a length goes beyond the frame */
 	TAP_HEADERS,		/* headers longer than PKT_HDR_MAX */
 	TAP_ETYPE,		/* not ARP, IPv4 or IPv6 */
@@ -105,9 +105,9 @@ struct tap {
 	struct in6_addr addr4, addr6, addr6_ll;
 	struct reassembly fragments;
 	uint32_t ident;
-	struct pkt pkt[LINK_BATCH];
+	struct pkt pkt[LINK_BURST];
 	unsigned int npkt;
-	uint8_t hdr[LINK_BATCH][PKT_HDR_MAX];
+	uint8_t hdr[LINK_BURST][PKT_HDR_MAX];
 	uint64_t count[TAP_COUNTERS];
 };
 
@@ -142,9 +142,9 @@ void tap_guest_new(struct tap *t, const struct in6_addr *addr4,
 		   const struct in6_addr *addr6);
 void tap_guest_gone(struct tap *t);
 void tap_learn(struct tap *t, const struct in6_addr *addr);
-int tap_input(struct tap *t, uint64_t now);
+int tap_recv_burst(struct tap *t, uint64_t now);
 void tap_release(struct tap *t);
-unsigned int tap_run(const struct tap *t, unsigned int first);
+unsigned int tap_batch_len(const struct tap *t, unsigned int first);
 bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt);
 size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size);
 

@@ -37,8 +37,8 @@ const char *const tcp_counter_name[TCP_COUNTERS] = {
 	[TCP_CHALLENGE]	= "tcp_challenge_acks",
 	[TCP_RETRANSMIT] = "tcp_retransmits",
 	[TCP_TIMEOUT]	= "tcp_timeouts",
-	[TCP_HELD]	= "tcp_held",
-	[TCP_AHEAD]	= "tcp_ahead",
+	[TCP_BACKLOGGED]	= "tcp_backlogged",
+	[TCP_OUT_OF_ORDER]	= "tcp_out_of_order",
 };
 
 /* tcp_flow_size() - Bytes of a TCP flow's slot in the table */
@@ -68,7 +68,7 @@ static void set_timer(struct tcp *t, struct tcp_flow *f)
 {
 	struct timer *timer = &f->flow.timer;
 	struct tcp_conn *c = &f->conn;
-	uint64_t due = c->timer == TIMER_NONE ? UINT64_MAX : c->deadline;
+	uint64_t due = c->timer == CONN_TIMER_NONE ? UINT64_MAX : c->deadline;
 
 	if (c->ack_due && c->ack_due < due)
 		due = c->ack_due;
@@ -88,45 +88,45 @@ static void challenge(struct tcp *t, struct tcp_flow *f, uint64_t now)
 		return;
 	t->challenge.sent++;
 	t->count[TCP_CHALLENGE]++;
-	tcp_out_flags(t, f, 0, f->conn.snd_nxt);
+	tcp_to_guest_flags(t, f, 0, f->conn.snd_nxt);
 }
 
 /* send_data() - And wait for the next turn, if there is more */
 static void send_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	list_remove(&f->ready);
-	if (f->flow.fd >= 0 && tcp_out_data(t, f, now))
+	if (f->flow.fd >= 0 && tcp_to_guest_data(t, f, now))
 		list_push(&t->ready, &f->ready);
 }
 
 /* end() - What is left to do for a flow whose connection is closed */
 static void end(struct tcp *t, struct tcp_flow *f)
 {
-	uint32_t todo = f->conn.todo;
+	uint32_t actions = f->conn.actions;
 
-	if (todo & TODO_RST_GUEST)
-		tcp_out_rst(t, f);
-	else if (todo & TODO_ACK && !(todo & TODO_RST_PEER))
-		tcp_out_flags(t, f, 0, f->conn.snd_nxt);
-	remove_flow(t, f, todo & TODO_RST_PEER);
+	if (actions & CONN_DO_RST_GUEST)
+		tcp_to_guest_rst(t, f);
+	else if (actions & CONN_DO_ACK && !(actions & CONN_DO_RST_PEER))
+		tcp_to_guest_flags(t, f, 0, f->conn.snd_nxt);
+	remove_flow(t, f, actions & CONN_DO_RST_PEER);
 }
 
 /* on_socket() - The part of what is to do that the socket is needed for */
-static void on_socket(struct tcp *t, struct tcp_flow *f, uint32_t todo)
+static void on_socket(struct tcp *t, struct tcp_flow *f, uint32_t actions)
 {
 	int on = 1;
 
-	if (todo & TODO_DISCARD)
+	if (actions & CONN_DO_DISCARD)
 		tcp_sock_discard(f);
-	if (todo & TODO_DISCARD && f->read_on && t->no_peek_off)
+	if (actions & CONN_DO_DISCARD && f->read_on && t->no_peek_off)
 		f->readable = true;	/* peek_over() may have stopped short */
-	if (todo & TODO_REWIND) {
+	if (actions & CONN_DO_REWIND) {
 		t->count[TCP_TIMEOUT]++;
 		f->readable = f->peek_moved = true;
 	}
-	if (todo & TODO_SHUTDOWN && !(todo & (TODO_CLOSE | TODO_REMOVE)))
+	if (actions & CONN_DO_SHUTDOWN && !(actions & (CONN_DO_CLOSE | CONN_DO_REMOVE)))
 		shutdown(f->flow.fd, SHUT_WR);
-	if (todo & TODO_KEEPALIVE)
+	if (actions & CONN_DO_KEEPALIVE)
 		setsockopt(f->flow.fd, SOL_SOCKET, SO_KEEPALIVE, &on,
 			   sizeof(on));
 }
@@ -142,28 +142,28 @@ static void on_socket(struct tcp *t, struct tcp_flow *f, uint32_t todo)
 static bool execute(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
-	uint32_t todo = c->todo & ~(uint32_t)TODO_ACK;
+	uint32_t actions = c->actions & ~(uint32_t)CONN_DO_ACK;
 
-	c->todo &= TODO_ACK;
+	c->actions &= CONN_DO_ACK;
 	if (f->flow.fd >= 0)
-		on_socket(t, f, todo);
-	if (todo & TODO_SYN)
-		tcp_out_syn(t, f);
-	if (todo & TODO_PROBE)
-		tcp_out_flags(t, f, 0, c->snd_una - 1);
-	if (todo & TODO_CHALLENGE)
+		on_socket(t, f, actions);
+	if (actions & CONN_DO_SYN)
+		tcp_to_guest_syn(t, f);
+	if (actions & CONN_DO_PROBE)
+		tcp_to_guest_flags(t, f, 0, c->snd_una - 1);
+	if (actions & CONN_DO_CHALLENGE)
 		challenge(t, f, now);
-	if (todo & (TODO_RETRANSMIT | TODO_SEND) && c->phase == TCP_OPEN)
+	if (actions & (CONN_DO_RETRANSMIT | CONN_DO_SEND) && c->phase == CONN_OPEN)
 		send_data(t, f, now);
-	if (todo & TODO_CLOSE)
+	if (actions & CONN_DO_CLOSE)
 		tcp_sock_close(t, f, false);
 
-	if (c->phase == TCP_CLOSED) {
-		c->todo |= todo;
+	if (c->phase == CONN_CLOSED) {
+		c->actions |= actions;
 		end(t, f);
 		return false;
 	}
-	if (c->todo & TODO_ACK && list_empty(&f->flow.node))
+	if (c->actions & CONN_DO_ACK && list_empty(&f->flow.node))
 		list_push(&t->ack, &f->flow.node);
 	set_timer(t, f);
 	return true;
@@ -275,14 +275,14 @@ static struct tcp_flow *open_flow(struct tcp *t, const struct flow_key *key,
 	int rc;
 
 	if (!key->gport || !key->rport ||
-	    !fwd_out_port(&t->fwd->map, &key->remote, key->rport, &host)) {
+	    !nat_from_guest_port(&t->fwd->map, &key->remote, key->rport, &host)) {
 		t->count[TCP_MALFORMED]++;
 		return NULL;
 	}
 	f = new_flow(t, key);
 	if (!f) {
 		t->count[TCP_REFUSED]++;
-		tcp_out_refuse(t, pkt, seg);
+		tcp_to_guest_refuse(t, pkt, seg);
 		return NULL;
 	}
 
@@ -311,14 +311,14 @@ static struct tcp_flow *no_flow(struct tcp *t, const struct flow_key *key,
 		return open_flow(t, key, pkt, seg, now);
 
 	if (addr_is_unicast(&key->remote))
-		tcp_out_refuse(t, pkt, seg);
+		tcp_to_guest_refuse(t, pkt, seg);
 	return NULL;
 }
 
 /* is_reuse() - A new connection on the ports of one that is over */
 static bool is_reuse(const struct tcp_flow *f, const struct tcp_seg *seg)
 {
-	return f->conn.phase == TCP_WAIT &&
+	return f->conn.phase == CONN_TIME_WAIT &&
 	       (seg->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN &&
 	       seq_lt(f->conn.rcv_nxt, seg->seq);
 }
@@ -348,11 +348,11 @@ static unsigned int feed(struct tcp *t, struct tcp_flow *f,
 		tcp_sock_keep(t, f, pkt, take);
 	else if (take.len)
 		tcp_sock_add(t, f, pkt, take, now);
-	if (c->todo & TODO_REFUSE)
-		tcp_out_refuse(t, pkt, seg);
+	if (c->actions & CONN_DO_REFUSE)
+		tcp_to_guest_refuse(t, pkt, seg);
 
-	dup = c->todo & TODO_DUP_ACK ? 1 : 0;
-	c->todo &= ~(uint32_t)(TODO_REFUSE | TODO_DUP_ACK);
+	dup = c->actions & CONN_DO_DUP_ACK ? 1 : 0;
+	c->actions &= ~(uint32_t)(CONN_DO_REFUSE | CONN_DO_DUP_ACK);
 	return dup;
 }
 
@@ -369,14 +369,14 @@ static void finish_run(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 	struct tcp_conn *c = &f->conn;
 
 	tcp_sock_deliver(t, f, 0, now);
-	if (f->failed && c->phase != TCP_CLOSED)
+	if (f->failed && c->phase != CONN_CLOSED)
 		conn_peer_error(c);
 	if (conn_wants_space(c))
 		tcp_sock_space(t, f, now);
 
 	/* A SACK block tells as much as many ACKs. */
 	for (dups = MIN(dups, c->sack_ok ? 1 : DUP_ACKS_MAX); dups; dups--)
-		tcp_out_flags(t, f, 0, c->snd_nxt);
+		tcp_to_guest_flags(t, f, 0, c->snd_nxt);
 	execute(t, f, now);
 }
 
@@ -427,13 +427,13 @@ static void note_sender(struct tcp *t, struct tcp_flow *f,
 }
 
 /**
- * tcp_input() - A run of segments of one flow
+ * tcp_from_guest() - A run of segments of one flow
  * @t:		TCP
  * @run:	packets, all of the same addresses and ports
  * @n:		how many
  * @now:	ms
  */
-void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
+void tcp_from_guest(struct tcp *t, const struct pkt *run, unsigned int n,
 	       uint64_t now)
 {
 	struct flow_key key = {
@@ -459,7 +459,7 @@ void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
 			continue;
 		}
 		dups += feed(t, f, &run[i], &seg, now);
-		if (f->conn.phase == TCP_CLOSED) {
+		if (f->conn.phase == CONN_CLOSED) {
 			finish_run(t, f, 0, now);
 			f = NULL;
 			dups = 0;
@@ -528,7 +528,7 @@ void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 {
 	struct tcp_flow *f = (struct tcp_flow *)flow;
 
-	if (f->conn.phase == TCP_CONNECTING) {
+	if (f->conn.phase == CONN_CONNECTING) {
 		if (!(events & EPOLLERR))
 			note_events(f, events);
 		connect_event(t, f, events, now);
@@ -538,10 +538,10 @@ void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 	note_events(f, events);
 	if (events & EPOLLOUT && f->want_out && !f->failed)
 		tcp_sock_writable(t, f, now);
-	if (f->readable && f->conn.phase == TCP_OPEN &&
+	if (f->readable && f->conn.phase == CONN_OPEN &&
 	    (f->failed || !waits_for_others(t, f, now)))
 		send_data(t, f, now);
-	if (f->failed && f->conn.phase != TCP_CLOSED)
+	if (f->failed && f->conn.phase != CONN_CLOSED)
 		conn_peer_error(&f->conn);
 	execute(t, f, now);
 }
@@ -571,7 +571,7 @@ static void accepted(struct tcp *t, const struct listener *l, int fd,
 
 	if (fd >= t->max_fd || !link_up(t->tap->link) ||
 	    !sockaddr_get(sa, &peer, &key.rport) ||
-	    !fwd_in(&t->fwd->map, &peer, &key.remote)) {
+	    !nat_to_guest(&t->fwd->map, &peer, &key.remote)) {
 		refuse_accepted(t, fd);
 		return;
 	}
@@ -584,7 +584,7 @@ static void accepted(struct tcp *t, const struct listener *l, int fd,
 	}
 
 	f = (struct tcp_flow *)flow_lookup(t->flows, &key);
-	if (f && f->conn.phase == TCP_WAIT)
+	if (f && f->conn.phase == CONN_TIME_WAIT)
 		remove_flow(t, f, false);
 	else if (f || addr_is_v4(&key.guest) != addr_is_v4(&key.remote)) {
 		refuse_accepted(t, fd);
@@ -684,10 +684,10 @@ void tcp_pass_end(struct tcp *t, uint64_t now)
 		f = container_of(from->next, struct tcp_flow, flow.node);
 		if (from == &t->ack && conn_ack_can_wait(&f->conn, now)) {
 			list_remove(&f->flow.node);
-			if (f->conn.phase == TCP_WAIT)
+			if (f->conn.phase == CONN_TIME_WAIT)
 				list_push(&t->parting, &f->flow.node);
 			set_timer(t, f);
-		} else if (!tcp_out_flags(t, f, 0, f->conn.snd_nxt)) {
+		} else if (!tcp_to_guest_flags(t, f, 0, f->conn.snd_nxt)) {
 			return;
 		}
 	}

@@ -18,7 +18,7 @@
 #include "tap.h"
 
 /* Pieces of payload handed to a socket in one call; UIO_MAXIOV is 1,024. */
-#define TCP_RUN		512
+#define TCP_PAYLOAD_IOV		512
 
 struct tcp_flow;
 
@@ -32,8 +32,8 @@ enum tcp_counter {
 	TCP_CHALLENGE,		/* challenge ACKs (RFC 5961) */
 	TCP_RETRANSMIT,		/* segments sent again to the guest */
 	TCP_TIMEOUT,		/* retransmission timeouts */
-	TCP_HELD,		/* runs that waited for the socket */
-	TCP_AHEAD,		/* segments that came ahead of a gap */
+	TCP_BACKLOGGED,		/* runs that waited for the socket */
+	TCP_OUT_OF_ORDER,		/* segments that came ahead of a gap */
 	TCP_COUNTERS,
 };
 
@@ -78,7 +78,7 @@ struct tcp {
 	bool no_peek_off;
 	int max_fd, spare;
 	size_t held;
-	struct iovec run[TCP_RUN];
+	struct iovec run[TCP_PAYLOAD_IOV];
 	unsigned int nrun;
 	uint32_t run_len;
 	uint64_t count[TCP_COUNTERS];
@@ -87,7 +87,7 @@ struct tcp {
 size_t tcp_flow_size(void);
 void tcp_init(struct tcp *t);
 void tcp_free(struct tcp *t);
-void tcp_input(struct tcp *t, const struct pkt *run, unsigned int n,
+void tcp_from_guest(struct tcp *t, const struct pkt *run, unsigned int n,
 	       uint64_t now);
 void tcp_event(struct tcp *t, struct flow *f, uint32_t events, uint64_t now);
 void tcp_listener(struct tcp *t, unsigned int index, uint64_t now);

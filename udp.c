@@ -17,9 +17,9 @@ const char *const udp_counter_name[UDP_COUNTERS] = {
 	[UDP_ACCEPTED]		= "udp_accepted",
 	[UDP_EVICTED]		= "udp_evicted",
 	[UDP_REFUSED]		= "udp_refused",
-	[UDP_SENT]		= "udp_sent",
+	[UDP_FROM_GUEST]		= "udp_from_guest",
 	[UDP_SEND_ERROR]	= "udp_send_error",
-	[UDP_RECEIVED]		= "udp_received",
+	[UDP_TO_GUEST]		= "udp_to_guest",
 	[UDP_DROPPED]		= "udp_dropped",
 	[UDP_NO_GUEST]		= "udp_no_guest",
 	[UDP_IMPOSSIBLE]	= "udp_impossible",
@@ -64,7 +64,7 @@ int udp_init(struct udp *u)
 void udp_free(struct udp *u)
 {
 	udp_guest_gone(u);
-	udp_multicast_close(u);
+	mcast_close(u);
 	udp_batch_free(u->batch);
 	free(u->ports);
 	free(u->held);
@@ -101,7 +101,7 @@ static enum udp_counter forwarded_key(const struct udp *u,
 	key->proto = IPPROTO_UDP;
 	key->rport = port;
 	key->gport = fwd_guest_port(u->fwd, l);
-	if (!fwd_in(&u->fwd->map, peer, &key->remote))
+	if (!nat_to_guest(&u->fwd->map, peer, &key->remote))
 		return UDP_IMPOSSIBLE;
 	key->guest = addr_is_none(target) ?
 		     *tap_guest_addr(u->tap, &key->remote) : *target;
@@ -214,13 +214,13 @@ static void send_failed(struct udp *u, const struct udp_flow *uf, int error,
 static int send_some(struct udp *u, struct udp_flow *uf, const struct pkt *run,
 		     unsigned int n, uint64_t now)
 {
-	int rc = udp_send(u, uf, run, n);
+	int rc = udp_send_batch(u, uf, run, n);
 
 	if (rc > 0 || rc == -EAGAIN)
 		return rc;
 	sender_errors(u, uf, now);
 	icmp_report_settle(udp_flow_fd(u, uf));
-	return udp_send(u, uf, run, n);
+	return udp_send_batch(u, uf, run, n);
 }
 
 /**
@@ -245,7 +245,7 @@ static void send_run(struct udp *u, struct udp_flow *uf,
 			return;
 		}
 		if (rc > 0) {
-			u->count[UDP_SENT] += (unsigned int)rc;
+			u->count[UDP_FROM_GUEST] += (unsigned int)rc;
 		} else {
 			send_failed(u, uf, -rc, run, now);
 			rc = 1;
@@ -284,13 +284,13 @@ static struct udp_flow *open_flow(struct udp *u, const struct flow_key *key,
 }
 
 /**
- * udp_input() - Datagrams from the guest
+ * udp_from_guest() - Datagrams from the guest
  * @u:		UDP
  * @run:	packets with the same addresses and ports
  * @n:		how many
  * @now:	ms
  */
-void udp_input(struct udp *u, const struct pkt *run, unsigned int n,
+void udp_from_guest(struct udp *u, const struct pkt *run, unsigned int n,
 	       uint64_t now)
 {
 	struct flow_key key = {
@@ -300,7 +300,7 @@ void udp_input(struct udp *u, const struct pkt *run, unsigned int n,
 	};
 	struct udp_flow *uf;
 
-	if (udp_multicast_input(u, run, n, now))
+	if (mcast_from_guest(u, run, n, now))
 		return;
 
 	/* RFC 768: without a source port no reply is wanted, but a socket
@@ -336,7 +336,7 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 	unsigned int datagrams = 0;
 	int i, n;
 
-	if (udp_multicast_event(u, uf, events, now))
+	if (mcast_event(u, uf, events, now))
 		return;
 
 	if (events & EPOLLERR)
@@ -345,12 +345,12 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 		return;
 
 	/* An error that has just come is in the queue, and will be reported. */
-	n = udp_receive(u, f->fd, &uf->inlet, false);
+	n = udp_recv_batch(u, f->fd, &uf->inlet, false);
 	if (n <= 0)
 		return;
 
 	for (i = 0; i < n; i++)
-		datagrams += udp_deliver(u, uf, (unsigned int)i);
+		datagrams += udp_to_guest(u, uf, (unsigned int)i);
 	udp_flow_used(u, uf, 0, datagrams, now);
 }
 
@@ -409,7 +409,7 @@ static void forward(struct udp *u, uint32_t index, unsigned int i, uint64_t now)
 	uf = forwarded_flow(u, index, &o, now);
 	if (!uf)
 		return;
-	udp_flow_used(u, uf, 0, udp_deliver(u, uf, i), now);
+	udp_flow_used(u, uf, 0, udp_to_guest(u, uf, i), now);
 }
 
 /**
@@ -430,7 +430,7 @@ void udp_listener(struct udp *u, unsigned int index, uint32_t events,
 	if (!(events & EPOLLIN))
 		return;
 
-	n = udp_receive(u, l->fd, &l->inlet, true);
+	n = udp_recv_batch(u, l->fd, &l->inlet, true);
 	if (n > 0 && !link_up(u->tap->link)) {
 		u->count[UDP_NO_GUEST] += (unsigned int)n;
 		return;
@@ -472,5 +472,5 @@ void udp_guest_gone(struct udp *u)
 {
 	close_all(u, &u->one_shot);
 	close_all(u, &u->stream);
-	udp_multicast_forget(u);
+	mcast_forget(u);
 }

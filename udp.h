@@ -41,9 +41,9 @@ enum udp_counter {
 	UDP_ACCEPTED,		/* flows through forwarded ports */
 	UDP_EVICTED,		/* one-shot flows that made room (U4) */
 	UDP_REFUSED,		/* no slot or descriptor */
-	UDP_SENT,		/* datagrams to the host's sockets */
+	UDP_FROM_GUEST,		/* datagrams to the host's sockets */
 	UDP_SEND_ERROR,		/* those that the host's socket refused */
-	UDP_RECEIVED,		/* datagrams from the host's sockets */
+	UDP_TO_GUEST,		/* datagrams from the host's sockets */
 	UDP_DROPPED,		/* there, because nobody read them in time */
 	UDP_NO_GUEST,		/* came in while no guest was there */
 	UDP_IMPOSSIBLE,		/* port 0, or an address nobody can have */
@@ -57,7 +57,7 @@ extern const char *const udp_counter_name[UDP_COUNTERS];
 
 struct udp_batch;
 struct udp_held;
-struct udp_multicast;
+struct mcast;
 
 /**
  * struct udp - Everything UDP
@@ -91,7 +91,7 @@ struct udp {
 	struct udp_batch *batch;
 	uint32_t *ports;
 	struct udp_held *held;
-	struct udp_multicast *multicast;
+	struct mcast *multicast;
 	uint32_t segment;
 	int hungry;
 	unsigned int patience;
@@ -101,7 +101,7 @@ struct udp {
 size_t udp_flow_size(void);
 int udp_init(struct udp *u);
 void udp_free(struct udp *u);
-void udp_input(struct udp *u, const struct pkt *run, unsigned int n,
+void udp_from_guest(struct udp *u, const struct pkt *run, unsigned int n,
 	       uint64_t now);
 void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now);
 void udp_listener(struct udp *u, unsigned int index, uint32_t events,

@@ -57,10 +57,10 @@ struct in6_addr answer_ll(const struct answer *a)
  * @buf:	to build it in
  * @size:	of @buf, bytes
  */
-void answer_udp_init(struct wire *w, uint8_t *buf, size_t size)
+void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size)
 {
-	*w = (struct wire){ .buf = buf, .size = size };
-	wire_zero(w, ANSWER_UDP_HLEN);
+	*w = (struct msgbuf){ .buf = buf, .size = size };
+	msgbuf_zero(w, ANSWER_UDP_HLEN);
 }
 
 /**
@@ -72,7 +72,7 @@ void answer_udp_init(struct wire *w, uint8_t *buf, size_t size)
  * @w:		message from answer_udp_init()
  */
 void answer_udp_send(struct answer *a, struct tap_ip *ip, uint16_t sport,
-		     uint16_t dport, struct wire *w)
+		     uint16_t dport, struct msgbuf *w)
 {
 	ip->proto = IPPROTO_UDP;
 	put_be16(w->buf, sport);

@@ -16,7 +16,7 @@
 #include "tap.h"
 
 #define ANSWER_RA_DELAY	500	/* ms, MAX_RA_DELAY_TIME of RFC 4861 10 */
-#define ANSWER_UDP_HLEN	8	/* of struct wire for UDP, left free in front */
+#define ANSWER_UDP_HLEN	8	/* of struct msgbuf for UDP, left free in front */
 
 /**
  * struct answer - State of the answering services
@@ -38,16 +38,16 @@ void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 		 struct timers *timers, uint8_t timer_type);
 void answer_guest_up(struct answer *a, uint64_t now);
 
-void arp_input(struct answer *a, const struct pkt *pkt);
-bool ndp_input(struct answer *a, const struct pkt *pkt, uint64_t now);
+void arp_from_guest(struct answer *a, const struct pkt *pkt);
+bool ndp_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
 void ndp_timer(struct answer *a, uint64_t now);
-bool dhcp_input(struct answer *a, const struct pkt *pkt);
-bool dhcpv6_input(struct answer *a, const struct pkt *pkt);
+bool dhcp_from_guest(struct answer *a, const struct pkt *pkt);
+bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt);
 
 /* For the services only. */
 struct in6_addr answer_ll(const struct answer *a);
-void answer_udp_init(struct wire *w, uint8_t *buf, size_t size);
+void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size);
 void answer_udp_send(struct answer *a, struct tap_ip *ip, uint16_t sport,
-		     uint16_t dport, struct wire *w);
+		     uint16_t dport, struct msgbuf *w);
 
 #endif /* ANSWER_ANSWER_H */

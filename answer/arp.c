@@ -88,11 +88,11 @@ static void arp_reply(struct answer *a, const struct arp_packet *p)
 }
 
 /**
- * arp_input() - Take an ARP packet from the guest
+ * arp_from_guest() - Take an ARP packet from the guest
  * @a:		state of the services; without IPv4 nothing is answered
  * @pkt:	the packet
  */
-void arp_input(struct answer *a, const struct pkt *pkt)
+void arp_from_guest(struct answer *a, const struct pkt *pkt)
 {
 	struct arp_packet p;
 

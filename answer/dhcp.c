@@ -398,9 +398,9 @@ static bool dhcp_wants(const struct dhcp_reply *r, enum dhcp_option code)
  * Each of these puts the value of one option, and nothing if there is none.
  */
 
-static void put_mask(struct wire *w, const struct dhcp_reply *r)
+static void put_mask(struct msgbuf *w, const struct dhcp_reply *r)
 {
-	wire_be32(w, r->l->len4 ? ~0U << (32 - MIN(r->l->len4, 32)) : 0);
+	msgbuf_be32(w, r->l->len4 ? ~0U << (32 - MIN(r->l->len4, 32)) : 0);
 }
 
 /* routes_needed() - The gateway is outside of the guest's own prefix */
@@ -410,25 +410,25 @@ static bool routes_needed(const struct lease *l)
 }
 
 /* put_router() - Unless option 121 takes its place (RFC 3442) */
-static void put_router(struct wire *w, const struct dhcp_reply *r)
+static void put_router(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (!routes_needed(r->l) || !dhcp_wants(r, OPT_ROUTES))
-		wire_addr4(w, &r->l->gw4);
+		msgbuf_addr4(w, &r->l->gw4);
 }
 
 /* put_routes() - To the gateway on the link, and by it to everything */
-static void put_routes(struct wire *w, const struct dhcp_reply *r)
+static void put_routes(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (!routes_needed(r->l))
 		return;
-	wire_u8(w, 32);
-	wire_addr4(w, &r->l->gw4);
-	wire_be32(w, INADDR_ANY);
-	wire_u8(w, 0);
-	wire_addr4(w, &r->l->gw4);
+	msgbuf_u8(w, 32);
+	msgbuf_addr4(w, &r->l->gw4);
+	msgbuf_be32(w, INADDR_ANY);
+	msgbuf_u8(w, 0);
+	msgbuf_addr4(w, &r->l->gw4);
 }
 
-static void put_dns(struct wire *w, const struct dhcp_reply *r)
+static void put_dns(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	const struct in6_addr *dns = r->l->dns4;
 	unsigned int i;
@@ -436,38 +436,38 @@ static void put_dns(struct wire *w, const struct dhcp_reply *r)
 	if (!r->l->dhcp_dns)
 		return;
 	for (i = 0; i < LEASE_DNS && !addr_is_none(&dns[i]); i++)
-		wire_addr4(w, &dns[i]);
+		msgbuf_addr4(w, &dns[i]);
 }
 
-static void put_hostname(struct wire *w, const struct dhcp_reply *r)
+static void put_hostname(struct msgbuf *w, const struct dhcp_reply *r)
 {
-	wire_put(w, r->l->hostname, strlen(r->l->hostname));
+	msgbuf_put(w, r->l->hostname, strlen(r->l->hostname));
 }
 
 /* put_domain() - The first of the search list */
-static void put_domain(struct wire *w, const struct dhcp_reply *r)
+static void put_domain(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (r->l->dhcp_search)
-		wire_put(w, r->l->search, domain_first(r->l->search));
+		msgbuf_put(w, r->l->search, domain_first(r->l->search));
 }
 
-static void put_search(struct wire *w, const struct dhcp_reply *r)
+static void put_search(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (r->l->dhcp_search)
 		domain_list_put_compressed(w, r->l->search);
 }
 
-static void put_mtu(struct wire *w, const struct dhcp_reply *r)
+static void put_mtu(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (r->l->mtu)
-		wire_be16(w, (uint16_t)MIN(r->l->mtu, UINT16_MAX));
+		msgbuf_be16(w, (uint16_t)MIN(r->l->mtu, UINT16_MAX));
 }
 
 /* put_t() - T1 and T2 never come, which is worth saying only if asked for */
-static void put_t(struct wire *w, const struct dhcp_reply *r)
+static void put_t(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (dhcp_leases(r) && !r->req->all)
-		wire_be32(w, DHCP_INFINITE);
+		msgbuf_be32(w, DHCP_INFINITE);
 }
 
 /**
@@ -476,7 +476,7 @@ static void put_t(struct wire *w, const struct dhcp_reply *r)
  * We update no DNS: N is set, S is not, and O says so to who wanted S. The
  * name is in ASCII if the client's is (deprecated, 2.3.1).
  */
-static void put_fqdn(struct wire *w, const struct dhcp_reply *r)
+static void put_fqdn(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	bool labels = !r->req->fqdn || r->req->fqdn_flags & FQDN_E;
 	uint8_t flags = FQDN_N;
@@ -488,19 +488,19 @@ static void put_fqdn(struct wire *w, const struct dhcp_reply *r)
 	if (r->req->fqdn_flags & FQDN_S)
 		flags |= FQDN_O;
 
-	wire_u8(w, flags);
-	wire_u8(w, FQDN_RCODE);
-	wire_u8(w, FQDN_RCODE);
+	msgbuf_u8(w, flags);
+	msgbuf_u8(w, FQDN_RCODE);
+	msgbuf_u8(w, FQDN_RCODE);
 	if (labels)
 		domain_put(w, r->l->fqdn);
 	else
-		wire_put(w, r->l->fqdn, strlen(r->l->fqdn));
+		msgbuf_put(w, r->l->fqdn, strlen(r->l->fqdn));
 }
 
 /* What can be asked for, in the order for clients that do not. */
 static const struct {
 	enum dhcp_option code;
-	void (*put)(struct wire *w, const struct dhcp_reply *r);
+	void (*put)(struct msgbuf *w, const struct dhcp_reply *r);
 } dhcp_value[] = {
 	{ OPT_MASK,	put_mask },
 	{ OPT_ROUTER,	put_router },
@@ -522,16 +522,16 @@ static const struct {
  * @data:	value
  * @len:	its length, bytes; above 255 it goes in parts (RFC 3396)
  */
-static void dhcp_put(struct wire *w, enum dhcp_option code,
+static void dhcp_put(struct msgbuf *w, enum dhcp_option code,
 		     const uint8_t *data, size_t len)
 {
 	size_t start = w->len, n;
 
 	do {
 		n = MIN(len, 255);
-		wire_u8(w, (uint8_t)code);
-		wire_u8(w, (uint8_t)n);
-		wire_put(w, data, n);
+		msgbuf_u8(w, (uint8_t)code);
+		msgbuf_u8(w, (uint8_t)n);
+		msgbuf_put(w, data, n);
 		data += n;
 		len -= n;
 	} while (len);
@@ -543,11 +543,11 @@ static void dhcp_put(struct wire *w, enum dhcp_option code,
 }
 
 /* dhcp_put_code() - Put the option of this code, if we know it and have it */
-static void dhcp_put_code(struct wire *w, uint8_t code,
+static void dhcp_put_code(struct msgbuf *w, uint8_t code,
 			  const struct dhcp_reply *r)
 {
 	uint8_t buf[2 * LEASE_SEARCH];
-	struct wire value = { .buf = buf, .size = sizeof(buf) };
+	struct msgbuf value = { .buf = buf, .size = sizeof(buf) };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(dhcp_value); i++) {
@@ -559,7 +559,7 @@ static void dhcp_put_code(struct wire *w, uint8_t code,
 }
 
 /* dhcp_put_asked() - Put what the client asked for, in its order */
-static void dhcp_put_asked(struct wire *w, const struct dhcp_reply *r)
+static void dhcp_put_asked(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	const struct dhcp_req *req = r->req;
 	unsigned int i;
@@ -570,7 +570,7 @@ static void dhcp_put_asked(struct wire *w, const struct dhcp_reply *r)
 		dhcp_put_code(w, OPT_FQDN, r);
 }
 
-static void dhcp_put_all(struct wire *w, const struct dhcp_reply *r)
+static void dhcp_put_all(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	size_t i;
 
@@ -579,7 +579,7 @@ static void dhcp_put_all(struct wire *w, const struct dhcp_reply *r)
 }
 
 /* dhcp_put_must() - What makes it DHCP, and a lease (RFC 2131 table 3) */
-static void dhcp_put_must(struct wire *w, const struct dhcp_reply *r)
+static void dhcp_put_must(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	static const uint8_t infinite[4] = { 0xff, 0xff, 0xff, 0xff };
 	struct in_addr server = addr_v4(&r->l->gw4);
@@ -600,10 +600,10 @@ static void dhcp_put_must(struct wire *w, const struct dhcp_reply *r)
  * @w:		message, behind the fixed part
  * @r:		what it is made from
  */
-static void dhcp_put_options(struct wire *w, const struct dhcp_reply *r)
+static void dhcp_put_options(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	w->size--;				/* for the end */
-	wire_put(w, dhcp_cookie, sizeof(dhcp_cookie));
+	msgbuf_put(w, dhcp_cookie, sizeof(dhcp_cookie));
 	dhcp_put_must(w, r);
 	if (r->type != DHCP_NAK) {
 		if (r->req->all)
@@ -612,11 +612,11 @@ static void dhcp_put_options(struct wire *w, const struct dhcp_reply *r)
 			dhcp_put_asked(w, r);
 	}
 	w->size++;
-	wire_u8(w, OPT_END);
+	msgbuf_u8(w, OPT_END);
 }
 
 /* dhcp_put_hdr() - The fixed part (RFC 2131 table 3) */
-static void dhcp_put_hdr(struct wire *w, const struct dhcp_reply *r)
+static void dhcp_put_hdr(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	const struct dhcp_hdr *in = &r->req->hdr;
 	struct dhcp_hdr h = {
@@ -629,7 +629,7 @@ static void dhcp_put_hdr(struct wire *w, const struct dhcp_reply *r)
 		h.ciaddr = in->ciaddr;
 	if (dhcp_gives_address(r))
 		h.yiaddr = addr_v4(&r->l->addr4);
-	wire_put(w, &h, sizeof(h));
+	msgbuf_put(w, &h, sizeof(h));
 }
 
 /**
@@ -663,14 +663,14 @@ static void dhcp_reply(struct answer *a, const struct dhcp_reply *r)
 	size_t size = r->type == DHCP_NONE ? DHCP_MIN : r->req->size;
 	const size_t least = ANSWER_UDP_HLEN + DHCP_MIN;
 	uint8_t buf[ANSWER_UDP_HLEN + DHCP_MAX];
-	struct wire w;
+	struct msgbuf w;
 
 	answer_udp_init(&w, buf, ANSWER_UDP_HLEN + size);
 	dhcp_put_hdr(&w, r);
 	if (r->req->cookie)
 		dhcp_put_options(&w, r);
 	if (w.len < least)
-		wire_zero(&w, least - w.len);
+		msgbuf_zero(&w, least - w.len);
 	answer_udp_send(a, &ip, DHCP_SERVER, DHCP_CLIENT, &w);
 }
 
@@ -701,13 +701,13 @@ static bool dhcp_for_us(const struct lease *l, const struct pkt *pkt)
 }
 
 /**
- * dhcp_input() - Take a UDP packet from the guest
+ * dhcp_from_guest() - Take a UDP packet from the guest
  * @a:		state of the services
  * @pkt:	the packet
  *
  * Return: false if it is not for the DHCP server, or there is none
  */
-bool dhcp_input(struct answer *a, const struct pkt *pkt)
+bool dhcp_from_guest(struct answer *a, const struct pkt *pkt)
 {
 	struct dhcp_reply r = { .l = a->lease };
 	uint8_t msg[DHCP_MAX];

@@ -137,7 +137,7 @@ struct dhcp6_reply {
 	const struct lease *l;
 	const struct dhcp6_req *req;
 	uint8_t duid[DUID_LL_LEN];
-	struct wire w;
+	struct msgbuf w;
 	bool bound;
 };
 
@@ -316,16 +316,16 @@ static bool dhcp6_valid(const struct dhcp6_reply *r)
 	}
 }
 
-static void put_opt(struct wire *w, enum dhcp6_option code, const void *data,
+static void put_opt(struct msgbuf *w, enum dhcp6_option code, const void *data,
 		    size_t len)
 {
-	wire_be16(w, (uint16_t)code);
-	wire_be16(w, (uint16_t)len);
-	wire_put(w, data, len);
+	msgbuf_be16(w, (uint16_t)code);
+	msgbuf_be16(w, (uint16_t)len);
+	msgbuf_put(w, data, len);
 }
 
 /* put_status() - RFC 8415 21.13, without a message for people */
-static void put_status(struct wire *w, enum dhcp6_status status)
+static void put_status(struct msgbuf *w, enum dhcp6_status status)
 {
 	uint8_t be[2];
 
@@ -341,29 +341,29 @@ static void put_status(struct wire *w, enum dhcp6_status status)
  *
  * Return: offset to give to ia_end()
  */
-static size_t ia_begin(struct wire *w, const struct opt6 *ia, uint32_t t)
+static size_t ia_begin(struct msgbuf *w, const struct opt6 *ia, uint32_t t)
 {
 	size_t start = w->len;
 
-	wire_be16(w, ia->code);
-	wire_be16(w, 0);
-	wire_put(w, ia->data, 4);		/* IAID */
+	msgbuf_be16(w, ia->code);
+	msgbuf_be16(w, 0);
+	msgbuf_put(w, ia->data, 4);		/* IAID */
 	if (ia->code != OPT6_IA_TA) {
-		wire_be32(w, t);		/* T1 */
-		wire_be32(w, t);		/* T2 */
+		msgbuf_be32(w, t);		/* T1 */
+		msgbuf_be32(w, t);		/* T2 */
 	}
 	return start;
 }
 
 /* ia_end() - Its length is known now */
-static void ia_end(struct wire *w, size_t start)
+static void ia_end(struct msgbuf *w, size_t start)
 {
 	if (!w->full)
 		put_be16(w->buf + start + 2, (uint16_t)(w->len - start - 4));
 }
 
 /* ia_refuse() - Put an IA with nothing but a status */
-static void ia_refuse(struct wire *w, const struct opt6 *ia,
+static void ia_refuse(struct msgbuf *w, const struct opt6 *ia,
 		      enum dhcp6_status status)
 {
 	size_t start = ia_begin(w, ia, 0);
@@ -373,14 +373,14 @@ static void ia_refuse(struct wire *w, const struct opt6 *ia,
 }
 
 /* put_iaaddr() - RFC 8415 21.6; a @lifetime of 0 s takes the address away */
-static void put_iaaddr(struct wire *w, const struct in6_addr *addr,
+static void put_iaaddr(struct msgbuf *w, const struct in6_addr *addr,
 		       uint32_t lifetime)
 {
-	wire_be16(w, OPT6_IAADDR);
-	wire_be16(w, 24);
-	wire_addr6(w, addr);
-	wire_be32(w, lifetime);			/* preferred */
-	wire_be32(w, lifetime);			/* valid */
+	msgbuf_be16(w, OPT6_IAADDR);
+	msgbuf_be16(w, 24);
+	msgbuf_addr6(w, addr);
+	msgbuf_be32(w, lifetime);			/* preferred */
+	msgbuf_be32(w, lifetime);			/* valid */
 }
 
 /* on_link() - Whether an address belongs to the guest's prefix */
@@ -557,7 +557,7 @@ static void put_dns(struct dhcp6_reply *r)
 static void put_search(struct dhcp6_reply *r)
 {
 	uint8_t buf[2 * LEASE_SEARCH];
-	struct wire list = { .buf = buf, .size = sizeof(buf) };
+	struct msgbuf list = { .buf = buf, .size = sizeof(buf) };
 
 	if (r->l->dhcp_search && asked(r->req, OPT6_SEARCH))
 		domain_list_put(&list, r->l->search);
@@ -574,12 +574,12 @@ static void put_search(struct dhcp6_reply *r)
 static void put_fqdn(struct dhcp6_reply *r)
 {
 	uint8_t buf[1 + LEASE_NAME + 1];
-	struct wire name = { .buf = buf, .size = sizeof(buf) };
+	struct msgbuf name = { .buf = buf, .size = sizeof(buf) };
 	bool wanted = r->req->oro.len && asked(r->req, OPT6_FQDN);
 
 	if (!*r->l->fqdn || (!r->req->fqdn && !wanted))
 		return;
-	wire_u8(&name, FQDN6_N | (r->req->fqdn_flags & FQDN6_S ? FQDN6_O : 0));
+	msgbuf_u8(&name, FQDN6_N | (r->req->fqdn_flags & FQDN6_S ? FQDN6_O : 0));
 	domain_put(&name, r->l->fqdn);
 	put_opt(&r->w, OPT6_FQDN, buf, name.len);
 }
@@ -642,8 +642,8 @@ static void put_header(struct dhcp6_reply *r)
 	const struct dhcp6_req *req = r->req;
 	bool advertise = req->type == DHCP6_SOLICIT && !req->rapid;
 
-	wire_u8(&r->w, advertise ? DHCP6_ADVERTISE : DHCP6_REPLY);
-	wire_put(&r->w, req->xid, 3);
+	msgbuf_u8(&r->w, advertise ? DHCP6_ADVERTISE : DHCP6_REPLY);
+	msgbuf_put(&r->w, req->xid, 3);
 	if (req->client.len)
 		put_opt(&r->w, OPT6_CLIENTID, req->client.data,
 			req->client.len);
@@ -685,13 +685,13 @@ static void dhcp6_answer(struct answer *a, const struct dhcp6_req *req,
 }
 
 /**
- * dhcpv6_input() - Take a UDP packet from the guest
+ * dhcpv6_from_guest() - Take a UDP packet from the guest
  * @a:		state of the services
  * @pkt:	the packet
  *
  * Return: false if it is not for all DHCPv6 servers, or we are none
  */
-bool dhcpv6_input(struct answer *a, const struct pkt *pkt)
+bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt)
 {
 	uint8_t msg[DHCP6_IN_MAX];
 	struct dhcp6_req req;

@@ -102,7 +102,7 @@ static void suffix_add(struct suffixes *seen, const char *name, size_t len,
  * @len:	its length, bytes
  * @seen:	names to point to; @w is then the list itself. NULL: no pointers
  */
-static void labels_put(struct wire *w, const char *name, size_t len,
+static void labels_put(struct msgbuf *w, const char *name, size_t len,
 		       struct suffixes *seen)
 {
 	while (len) {
@@ -110,24 +110,24 @@ static void labels_put(struct wire *w, const char *name, size_t len,
 		int offset = seen ? suffix_find(seen, name, len) : -1;
 
 		if (offset >= 0) {
-			wire_be16(w, (uint16_t)(POINTER | offset));
+			msgbuf_be16(w, (uint16_t)(POINTER | offset));
 			return;
 		}
 		if (seen)
 			suffix_add(seen, name, len, w->len);
 
-		wire_u8(w, (uint8_t)label);
-		wire_put(w, name, label);
+		msgbuf_u8(w, (uint8_t)label);
+		msgbuf_put(w, name, label);
 		if (label < len)
 			label++;
 		name += label;
 		len -= label;
 	}
-	wire_u8(w, 0);
+	msgbuf_u8(w, 0);
 }
 
 /* name_put() - Put a name, with or without a final dot, if it is valid */
-static void name_put(struct wire *w, const char *name, size_t len,
+static void name_put(struct msgbuf *w, const char *name, size_t len,
 		     struct suffixes *seen)
 {
 	if (len && name[len - 1] == '.')
@@ -136,7 +136,7 @@ static void name_put(struct wire *w, const char *name, size_t len,
 		labels_put(w, name, len, seen);
 }
 
-static void list_put(struct wire *w, const char *list, struct suffixes *seen)
+static void list_put(struct msgbuf *w, const char *list, struct suffixes *seen)
 {
 	while (*list) {
 		size_t len = strcspn(list, " ");
@@ -152,7 +152,7 @@ static void list_put(struct wire *w, const char *list, struct suffixes *seen)
  * @w:		message
  * @name:	dotted, with or without a final dot
  */
-void domain_put(struct wire *w, const char *name)
+void domain_put(struct msgbuf *w, const char *name)
 {
 	name_put(w, name, strlen(name), NULL);
 }
@@ -162,7 +162,7 @@ void domain_put(struct wire *w, const char *name)
  * @w:		message
  * @list:	dotted names, separated by a space
  */
-void domain_list_put(struct wire *w, const char *list)
+void domain_list_put(struct msgbuf *w, const char *list)
 {
 	list_put(w, list, NULL);
 }
@@ -173,7 +173,7 @@ void domain_list_put(struct wire *w, const char *list)
  * @w:		empty message: pointers count from its start
  * @list:	dotted names, separated by a space
  */
-void domain_list_put_compressed(struct wire *w, const char *list)
+void domain_list_put_compressed(struct msgbuf *w, const char *list)
 {
 	struct suffixes seen = { .n = 0 };
 

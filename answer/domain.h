@@ -10,9 +10,9 @@
 
 #include "answer/msgbuf.h"
 
-void domain_put(struct wire *w, const char *name);
-void domain_list_put(struct wire *w, const char *list);
-void domain_list_put_compressed(struct wire *w, const char *list);
+void domain_put(struct msgbuf *w, const char *name);
+void domain_list_put(struct msgbuf *w, const char *list);
+void domain_list_put_compressed(struct msgbuf *w, const char *list);
 size_t domain_first(const char *list);
 
 #endif /* ANSWER_DOMAIN_H */

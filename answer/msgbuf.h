@@ -18,26 +18,26 @@
 #include "util.h"
 
 /**
- * struct wire - A message being built
+ * struct msgbuf - A message being built
  * @buf:	where
  * @len:	bytes put so far
  * @size:	of @buf, bytes
  * @full:	something did not fit
  */
-struct wire {
+struct msgbuf {
 	uint8_t *buf;
 	size_t len, size;
 	bool full;
 };
 
 /**
- * wire_room() - Take the next bytes of the message
+ * msgbuf_reserve() - Take the next bytes of the message
  * @w:		the message
  * @len:	how many
  *
  * Return: where they are to be written, NULL if there is no room
  */
-static inline uint8_t *wire_room(struct wire *w, size_t len)
+static inline uint8_t *msgbuf_reserve(struct msgbuf *w, size_t len)
 {
 	uint8_t *p = w->buf + w->len;
 
@@ -49,52 +49,52 @@ static inline uint8_t *wire_room(struct wire *w, size_t len)
 	return p;
 }
 
-static inline void wire_put(struct wire *w, const void *data, size_t len)
+static inline void msgbuf_put(struct msgbuf *w, const void *data, size_t len)
 {
-	uint8_t *p = wire_room(w, len);
+	uint8_t *p = msgbuf_reserve(w, len);
 
 	if (p && len)
 		memcpy(p, data, len);
 }
 
-static inline void wire_zero(struct wire *w, size_t len)
+static inline void msgbuf_zero(struct msgbuf *w, size_t len)
 {
-	uint8_t *p = wire_room(w, len);
+	uint8_t *p = msgbuf_reserve(w, len);
 
 	if (p)
 		memset(p, 0, len);
 }
 
-static inline void wire_u8(struct wire *w, uint8_t v)
+static inline void msgbuf_u8(struct msgbuf *w, uint8_t v)
 {
-	wire_put(w, &v, 1);
+	msgbuf_put(w, &v, 1);
 }
 
-static inline void wire_be16(struct wire *w, uint16_t v)
+static inline void msgbuf_be16(struct msgbuf *w, uint16_t v)
 {
-	uint8_t *p = wire_room(w, 2);
+	uint8_t *p = msgbuf_reserve(w, 2);
 
 	if (p)
 		put_be16(p, v);
 }
 
-static inline void wire_be32(struct wire *w, uint32_t v)
+static inline void msgbuf_be32(struct msgbuf *w, uint32_t v)
 {
-	uint8_t *p = wire_room(w, 4);
+	uint8_t *p = msgbuf_reserve(w, 4);
 
 	if (p)
 		put_be32(p, v);
 }
 
-/* wire_addr4() - The 4 bytes of a mapped address */
-static inline void wire_addr4(struct wire *w, const struct in6_addr *a)
+/* msgbuf_addr4() - The 4 bytes of a mapped address */
+static inline void msgbuf_addr4(struct msgbuf *w, const struct in6_addr *a)
 {
-	wire_put(w, &a->s6_addr[12], 4);
+	msgbuf_put(w, &a->s6_addr[12], 4);
 }
 
-static inline void wire_addr6(struct wire *w, const struct in6_addr *a)
+static inline void msgbuf_addr6(struct msgbuf *w, const struct in6_addr *a)
 {
-	wire_put(w, a, sizeof(*a));
+	msgbuf_put(w, a, sizeof(*a));
 }
 
 #endif /* ANSWER_MSGBUF_H */

@@ -79,7 +79,7 @@ static bool ndp_options_ok(const struct ndp_msg *m, size_t hlen)
 
 /* ndp_send() - Send a message from one address to another */
 static void ndp_send(struct answer *a, const struct in6_addr *src,
-		     const struct in6_addr *dst, const struct wire *w)
+		     const struct in6_addr *dst, const struct msgbuf *w)
 {
 	struct tap_ip ip = { .src = *src, .dst = *dst,
 			     .proto = IPPROTO_ICMPV6, .ttl = NDP_HOPS };
@@ -88,11 +88,11 @@ static void ndp_send(struct answer *a, const struct in6_addr *src,
 }
 
 /* ndp_put_lladdr() - Source or target link-layer address, RFC 4861 4.6.1 */
-static void ndp_put_lladdr(struct wire *w, uint8_t type, const struct answer *a)
+static void ndp_put_lladdr(struct msgbuf *w, uint8_t type, const struct answer *a)
 {
-	wire_u8(w, type);
-	wire_u8(w, 1);
-	wire_put(w, a->tap->mac, MAC_LEN);
+	msgbuf_u8(w, type);
+	msgbuf_u8(w, 1);
+	msgbuf_put(w, a->tap->mac, MAC_LEN);
 }
 
 /* ndp_ours() - Whether we hold an address ourselves, not on behalf of others */
@@ -124,7 +124,7 @@ static void ndp_advertise(struct answer *a, const struct in6_addr *target,
 			  const struct in6_addr *to)
 {
 	uint8_t buf[sizeof(struct nd_neighbor_advert) + NDP_OPT_UNIT];
-	struct wire w = { .buf = buf, .size = sizeof(buf) };
+	struct msgbuf w = { .buf = buf, .size = sizeof(buf) };
 	uint8_t flags = 1 << 5;			/* override */
 
 	if (ndp_ours(a, target))
@@ -134,11 +134,11 @@ static void ndp_advertise(struct answer *a, const struct in6_addr *target,
 	else
 		flags |= 1 << 6;		/* solicited */
 
-	wire_u8(&w, ND_NEIGHBOR_ADVERT);
-	wire_zero(&w, 3);			/* code, checksum */
-	wire_u8(&w, flags);
-	wire_zero(&w, 3);
-	wire_addr6(&w, target);
+	msgbuf_u8(&w, ND_NEIGHBOR_ADVERT);
+	msgbuf_zero(&w, 3);			/* code, checksum */
+	msgbuf_u8(&w, flags);
+	msgbuf_zero(&w, 3);
+	msgbuf_addr6(&w, target);
 	ndp_put_lladdr(&w, ND_OPT_TARGET_LINKADDR, a);
 	ndp_send(a, target, to, &w);
 }
@@ -188,7 +188,7 @@ static void ndp_ns(struct answer *a, const struct ndp_msg *m)
  * @l:		lease; no address: no prefix. A prefix of the guest's address
  *		alone would say nothing
  */
-static void ra_put_prefix(struct wire *w, const struct lease *l)
+static void ra_put_prefix(struct msgbuf *w, const struct lease *l)
 {
 	struct in6_addr prefix = l->addr6;
 	uint8_t flags = ND_OPT_PI_FLAG_ONLINK;
@@ -201,29 +201,29 @@ static void ra_put_prefix(struct wire *w, const struct lease *l)
 	if (l->len6 == SLAAC_LEN)
 		flags |= ND_OPT_PI_FLAG_AUTO;
 
-	wire_u8(w, ND_OPT_PREFIX_INFORMATION);
-	wire_u8(w, 4);
-	wire_u8(w, (uint8_t)l->len6);
-	wire_u8(w, flags);
-	wire_be32(w, PREFIX_VALID);
-	wire_be32(w, PREFIX_PREFERRED);
-	wire_zero(w, 4);
-	wire_addr6(w, &prefix);
+	msgbuf_u8(w, ND_OPT_PREFIX_INFORMATION);
+	msgbuf_u8(w, 4);
+	msgbuf_u8(w, (uint8_t)l->len6);
+	msgbuf_u8(w, flags);
+	msgbuf_be32(w, PREFIX_VALID);
+	msgbuf_be32(w, PREFIX_PREFERRED);
+	msgbuf_zero(w, 4);
+	msgbuf_addr6(w, &prefix);
 }
 
 /* ra_put_mtu() - RFC 4861 4.6.4 */
-static void ra_put_mtu(struct wire *w, const struct lease *l)
+static void ra_put_mtu(struct msgbuf *w, const struct lease *l)
 {
 	if (l->mtu < IPV6_MTU_MIN)
 		return;
-	wire_u8(w, ND_OPT_MTU);
-	wire_u8(w, 1);
-	wire_zero(w, 2);
-	wire_be32(w, l->mtu);
+	msgbuf_u8(w, ND_OPT_MTU);
+	msgbuf_u8(w, 1);
+	msgbuf_zero(w, 2);
+	msgbuf_be32(w, l->mtu);
 }
 
 /* ra_put_rdnss() - Resolvers, RFC 8106 5.1 */
-static void ra_put_rdnss(struct wire *w, const struct lease *l)
+static void ra_put_rdnss(struct msgbuf *w, const struct lease *l)
 {
 	unsigned int n = 0, i;
 
@@ -233,32 +233,32 @@ static void ra_put_rdnss(struct wire *w, const struct lease *l)
 	if (!n)
 		return;
 
-	wire_u8(w, RDNSS);
-	wire_u8(w, (uint8_t)(1 + 2 * n));
-	wire_zero(w, 2);
-	wire_be32(w, RA_LIFETIME);
+	msgbuf_u8(w, RDNSS);
+	msgbuf_u8(w, (uint8_t)(1 + 2 * n));
+	msgbuf_zero(w, 2);
+	msgbuf_be32(w, RA_LIFETIME);
 	for (i = 0; i < n; i++)
-		wire_addr6(w, &l->dns6[i]);
+		msgbuf_addr6(w, &l->dns6[i]);
 }
 
 /* ra_put_dnssl() - Search list in full, zeroes after it (RFC 8106 5.2) */
-static void ra_put_dnssl(struct wire *w, const struct lease *l)
+static void ra_put_dnssl(struct msgbuf *w, const struct lease *l)
 {
 	uint8_t buf[LEASE_SEARCH + NDP_OPT_UNIT];
-	struct wire list = { .buf = buf, .size = sizeof(buf) };
+	struct msgbuf list = { .buf = buf, .size = sizeof(buf) };
 
 	if (l->dhcp_search)
 		domain_list_put(&list, l->search);
 	if (!list.len || list.full)
 		return;
 	while (list.len % NDP_OPT_UNIT)
-		wire_u8(&list, 0);
+		msgbuf_u8(&list, 0);
 
-	wire_u8(w, DNSSL);
-	wire_u8(w, (uint8_t)(1 + list.len / NDP_OPT_UNIT));
-	wire_zero(w, 2);
-	wire_be32(w, RA_LIFETIME);
-	wire_put(w, list.buf, list.len);
+	msgbuf_u8(w, DNSSL);
+	msgbuf_u8(w, (uint8_t)(1 + list.len / NDP_OPT_UNIT));
+	msgbuf_zero(w, 2);
+	msgbuf_be32(w, RA_LIFETIME);
+	msgbuf_put(w, list.buf, list.len);
 }
 
 /**
@@ -269,7 +269,7 @@ static void ra_put_dnssl(struct wire *w, const struct lease *l)
  * While the host has no IPv6 address we are a router, but not one for the
  * default route: a guest that took it would wait for IPv6 in vain.
  */
-static void ra_put_header(struct wire *w, const struct lease *l)
+static void ra_put_header(struct msgbuf *w, const struct lease *l)
 {
 	bool address = !addr_is_none(&l->addr6);
 	uint8_t flags = 0;
@@ -279,12 +279,12 @@ static void ra_put_header(struct wire *w, const struct lease *l)
 	if (l->dhcpv6)
 		flags |= ND_RA_FLAG_OTHER;
 
-	wire_u8(w, ND_ROUTER_ADVERT);
-	wire_zero(w, 3);			/* code, checksum */
-	wire_u8(w, RA_HOPS);
-	wire_u8(w, flags);
-	wire_be16(w, address ? RA_LIFETIME : 0);
-	wire_zero(w, 8);			/* reachable, retransmission */
+	msgbuf_u8(w, ND_ROUTER_ADVERT);
+	msgbuf_zero(w, 3);			/* code, checksum */
+	msgbuf_u8(w, RA_HOPS);
+	msgbuf_u8(w, flags);
+	msgbuf_be16(w, address ? RA_LIFETIME : 0);
+	msgbuf_zero(w, 8);			/* reachable, retransmission */
 }
 
 /**
@@ -296,7 +296,7 @@ static void ra_send(struct answer *a, const struct in6_addr *to)
 {
 	struct in6_addr src = answer_ll(a);
 	uint8_t buf[NDP_MAX];
-	struct wire w = { .buf = buf, .size = sizeof(buf) };
+	struct msgbuf w = { .buf = buf, .size = sizeof(buf) };
 
 	ra_put_header(&w, a->lease);
 	ndp_put_lladdr(&w, ND_OPT_SOURCE_LINKADDR, a);
@@ -376,7 +376,7 @@ static bool ndp_copy(struct ndp_msg *m, const struct pkt *pkt)
 }
 
 /**
- * ndp_input() - Take an ICMPv6 message from the guest
+ * ndp_from_guest() - Take an ICMPv6 message from the guest
  * @a:		state of the services
  * @pkt:	the packet
  * @now:	ms
@@ -384,7 +384,7 @@ static bool ndp_copy(struct ndp_msg *m, const struct pkt *pkt)
  * Return: false if it is none of neighbour discovery. Those never leave the
  *	   link, answered or not
  */
-bool ndp_input(struct answer *a, const struct pkt *pkt, uint64_t now)
+bool ndp_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now)
 {
 	struct ndp_msg m;
 

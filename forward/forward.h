@@ -117,13 +117,13 @@ void fwd_free(struct fwd *f);
 
 uint16_t fwd_guest_port(const struct fwd *f, const struct listener *l);
 
-bool fwd_out(const struct fwd_map *m, const struct in6_addr *dst,
+bool nat_from_guest(const struct fwd_map *m, const struct in6_addr *dst,
 	     struct in6_addr *host);
-const struct in6_addr *fwd_dns(const struct fwd_map *m,
+const struct in6_addr *nat_resolver(const struct fwd_map *m,
 			       const struct in6_addr *dst, uint16_t port);
-bool fwd_out_port(const struct fwd_map *m, const struct in6_addr *dst,
+bool nat_from_guest_port(const struct fwd_map *m, const struct in6_addr *dst,
 		  uint16_t port, struct in6_addr *host);
-bool fwd_in(const struct fwd_map *m, const struct in6_addr *peer,
+bool nat_to_guest(const struct fwd_map *m, const struct in6_addr *peer,
 	    struct in6_addr *seen);
 int fwd_socket(const struct fwd_map *m, const struct in6_addr *host,
 	       int type, int proto, uint16_t port);

@@ -30,7 +30,7 @@ static bool same(const struct in6_addr *a, const struct in6_addr *b)
 }
 
 /**
- * fwd_out() - Where a destination of the guest really is
+ * nat_from_guest() - Where a destination of the guest really is
  * @m:		translation
  * @dst:	address the guest sends to
  * @host:	set to the address to connect to, on success only
@@ -40,7 +40,7 @@ static bool same(const struct in6_addr *a, const struct in6_addr *b)
  *
  * Return: false if no flow can lead there: none, multicast, broadcast, loopback
  */
-bool fwd_out(const struct fwd_map *m, const struct in6_addr *dst,
+bool nat_from_guest(const struct fwd_map *m, const struct in6_addr *dst,
 	     struct in6_addr *host)
 {
 	struct in6_addr to = *dst;
@@ -64,7 +64,7 @@ bool fwd_out(const struct fwd_map *m, const struct in6_addr *dst,
 }
 
 /**
- * fwd_dns() - The resolver that an address of ours stands for
+ * nat_resolver() - The resolver that an address of ours stands for
  * @m:		translation
  * @dst:	address the guest sends to
  * @port:	host order
@@ -73,7 +73,7 @@ bool fwd_out(const struct fwd_map *m, const struct in6_addr *dst,
  *
  * Return: address of the resolver, NULL: that is not what is meant
  */
-const struct in6_addr *fwd_dns(const struct fwd_map *m,
+const struct in6_addr *nat_resolver(const struct fwd_map *m,
 			       const struct in6_addr *dst, uint16_t port)
 {
 	if (port != PORT_DNS && port != PORT_DNS_TLS)
@@ -86,27 +86,27 @@ const struct in6_addr *fwd_dns(const struct fwd_map *m,
 }
 
 /**
- * fwd_out_port() - Where a destination of TCP or UDP really is
+ * nat_from_guest_port() - Where a destination of TCP or UDP really is
  * @m:		translation
  * @dst:	address the guest sends to
  * @port:	host order
  * @host:	set to the address to connect to, on success only
  *
- * Return: false if no flow can lead there, as with fwd_out()
+ * Return: false if no flow can lead there, as with nat_from_guest()
  */
-bool fwd_out_port(const struct fwd_map *m, const struct in6_addr *dst,
+bool nat_from_guest_port(const struct fwd_map *m, const struct in6_addr *dst,
 		  uint16_t port, struct in6_addr *host)
 {
-	const struct in6_addr *dns = fwd_dns(m, dst, port);
+	const struct in6_addr *dns = nat_resolver(m, dst, port);
 
 	if (!dns)
-		return fwd_out(m, dst, host);
+		return nat_from_guest(m, dst, host);
 	*host = *dns;
 	return true;
 }
 
 /**
- * fwd_in() - As whom the guest sees a peer of the host
+ * nat_to_guest() - As whom the guest sees a peer of the host
  * @m:		translation
  * @peer:	source address of what came in
  * @seen:	set to the source address for the guest, on success only
@@ -118,7 +118,7 @@ bool fwd_out_port(const struct fwd_map *m, const struct in6_addr *dst,
  * Return: false if there is none, so that the guest can't be reached from
  *	   there: the flow is refused
  */
-bool fwd_in(const struct fwd_map *m, const struct in6_addr *peer,
+bool nat_to_guest(const struct fwd_map *m, const struct in6_addr *peer,
 	    struct in6_addr *seen)
 {
 	const struct in6_addr *as = peer;
@@ -260,7 +260,7 @@ static int open_socket(const struct fwd_map *m, const struct in6_addr *host,
 /**
  * fwd_socket() - A socket for a flow from the guest, to be connected
  * @m:		translation
- * @host:	where to, from fwd_out()
+ * @host:	where to, from nat_from_guest()
  * @type:	SOCK_*; the socket is non-blocking and closed on exec
  * @proto:	IPPROTO_*
  * @port:	source port or echo identifier to have if it is free, host
@@ -279,7 +279,7 @@ int fwd_socket(const struct fwd_map *m, const struct in6_addr *host,
 /**
  * fwd_udp_socket() - A UDP socket for a flow from the guest, to be connected
  * @m:		translation
- * @host:	where to, from fwd_out()
+ * @host:	where to, from nat_from_guest()
  * @port:	source port to have if it is free, host order; set to 0 if it
  *		is not
  * @ours:	sockets of ours have it already, and SO_REUSEPORT: share it

@@ -218,7 +218,7 @@ static bool sender(const struct icmp *i, const struct icmp_report *r,
 		return false;
 	if (addr_eq(&r->from, &r->dest))
 		seen = key->remote;
-	else if (!fwd_in(&i->fwd->map, &r->from, &seen))
+	else if (!nat_to_guest(&i->fwd->map, &r->from, &seen))
 		return false;
 	if (!addr_is_unicast(&seen) || addr_eq(&seen, &key->guest))
 		return false;

@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define LINK_BATCH	256	/* frames in one refill */
+#define LINK_BURST	256	/* frames in one refill */
 #define LINK_OUT	1024	/* frames committed between two flushes */
 #define LINK_FRAME_MAX	65535	/* bytes, Ethernet header included */
 
@@ -89,7 +89,7 @@ struct link {
 	bool shared;
 	uint8_t headroom;
 
-	struct frame in[LINK_BATCH];
+	struct frame in[LINK_BURST];
 	unsigned int nin;
 	bool more;
 

@@ -74,7 +74,7 @@ static int take_frames(struct stream *s)
 	struct link *l = &s->link;
 	int rc = 1;
 
-	while (l->nin < LINK_BATCH && (rc = take_frame(s)) > 0)
+	while (l->nin < LINK_BURST && (rc = take_frame(s)) > 0)
 		;
 	if (rc < 0 && !l->nin) {
 		LOG_LIMITED(LOG_WARNING, "guest announced a frame of %u bytes, 1 to %u are possible: not a qemu socket, or out of step; connection closed",

@@ -32,7 +32,7 @@ struct stream {
 	struct link link;
 	uint8_t *in;
 	size_t parsed, have;
-	struct iovec iov[LINK_BATCH];
+	struct iovec iov[LINK_BURST];
 	uint8_t *out, *sent;
 	bool shallow;
 };

@@ -73,8 +73,8 @@ int fragment_send(struct tap *t, const struct whole *w, size_t mtu)
 			memcpy(frame + at + w->check_at, &w->check,
 			       sizeof(w->check));
 		link_commit(t->link, at + f.len);
-		t->count[TAP_OUT]++;
-		t->fragments.count[FRAG_OUT]++;
+		t->count[TAP_TO_GUEST]++;
+		t->fragments.count[FRAG_TO_GUEST]++;
 	}
 	return 0;
 }

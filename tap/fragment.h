@@ -38,13 +38,13 @@
 /* What is counted of fragments: the first and the last of frames, else of
  * datagrams. */
 enum fragment_counter {
-	FRAG_IN,		/* fragments from the guest */
-	FRAG_WHOLE,		/* put together */
+	FRAG_FROM_GUEST,		/* fragments from the guest */
+	FRAG_REASSEMBLED,		/* put together */
 	FRAG_TIMEOUT,		/* given up: the rest did not come */
 	FRAG_OVERLAP,		/* given up: fragments contradict each other */
-	FRAG_BROKEN,		/* given up: too long, or headers cut */
-	FRAG_NO_ROOM,		/* given up for another, or for want of memory */
-	FRAG_OUT,		/* fragments to the guest */
+	FRAG_MALFORMED,		/* given up: too long, or headers cut */
+	FRAG_NO_SPACE,		/* given up for another, or for want of memory */
+	FRAG_TO_GUEST,		/* fragments to the guest */
 	FRAG_COUNTERS,
 };
 

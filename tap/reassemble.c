@@ -58,13 +58,13 @@ struct datagram {
 };
 
 const char *const fragment_counter_name[FRAG_COUNTERS] = {
-	[FRAG_IN]	= "fragments_in",
-	[FRAG_WHOLE]	= "fragments_put_together",
+	[FRAG_FROM_GUEST]	= "fragments_from_guest",
+	[FRAG_REASSEMBLED]	= "fragments_reassembled",
 	[FRAG_TIMEOUT]	= "fragments_timed_out",
 	[FRAG_OVERLAP]	= "fragments_overlapping",
-	[FRAG_BROKEN]	= "fragments_broken",
-	[FRAG_NO_ROOM]	= "fragments_no_room",
-	[FRAG_OUT]	= "fragments_out",
+	[FRAG_MALFORMED]	= "fragments_malformed",
+	[FRAG_NO_SPACE]	= "fragments_no_space",
+	[FRAG_TO_GUEST]	= "fragments_to_guest",
 };
 
 static bool bit(const uint8_t *bits, unsigned int i)
@@ -184,7 +184,7 @@ static bool make_room(struct reassembly *r, size_t bytes,
 	while (r->bytes + bytes > FRAG_BYTES) {
 		if (!r->n || r->held[0] == for_whom)
 			return false;
-		forget(r, FRAG_NO_ROOM);
+		forget(r, FRAG_NO_SPACE);
 	}
 	r->bytes += bytes;
 	return true;
@@ -230,7 +230,7 @@ static struct datagram *begin(struct reassembly *r, const struct fragment *frag,
 	struct datagram *d;
 
 	if (r->n == FRAG_DATAGRAMS)
-		forget(r, FRAG_NO_ROOM);
+		forget(r, FRAG_NO_SPACE);
 	if (!make_room(r, sizeof(*d), NULL))
 		return NULL;
 	d = calloc(1, sizeof(*d));
@@ -396,13 +396,13 @@ static bool finish(struct datagram *d)
 static struct frame *complete(struct reassembly *r, struct datagram *d)
 {
 	if (!finish(d)) {
-		give_up(r, d, FRAG_BROKEN);
+		give_up(r, d, FRAG_MALFORMED);
 		return NULL;
 	}
 	take_out(r, d);
 	d->next = r->whole;
 	r->whole = d;
-	r->count[FRAG_WHOLE]++;
+	r->count[FRAG_REASSEMBLED]++;
 	return &d->frame;
 }
 
@@ -421,23 +421,23 @@ struct frame *reassemble(struct reassembly *r, const struct fragment *frag,
 {
 	struct datagram *d = find(r, frag);
 
-	r->count[FRAG_IN]++;
+	r->count[FRAG_FROM_GUEST]++;
 	if (!d)
 		d = begin(r, frag, now);
 	else if (!d->buf)
 		return NULL;
 
 	if (!d) {
-		r->count[FRAG_NO_ROOM]++;
+		r->count[FRAG_NO_SPACE]++;
 	} else if (frag->broken) {
-		give_up(r, d, FRAG_BROKEN);
+		give_up(r, d, FRAG_MALFORMED);
 	} else if (contradicts(d, frag)) {
 		give_up(r, d, FRAG_OVERLAP);
 	} else if (overlaps(d, frag)) {
 		if (!again(d, frag, payload))
 			give_up(r, d, FRAG_OVERLAP);
 	} else if (!grow(r, d, frag)) {
-		give_up(r, d, FRAG_NO_ROOM);
+		give_up(r, d, FRAG_NO_SPACE);
 	} else {
 		store(d, frag, payload);
 		if (d->have == d->end)

@@ -13,12 +13,12 @@
 #include "util.h"
 
 const char *const tcp_phase_name[] = {
-	[TCP_CONNECTING]	= "connecting",
-	[TCP_SYN_ACKED]		= "syn-acked",
-	[TCP_SYN_SENT]		= "syn-sent",
-	[TCP_OPEN]		= "open",
-	[TCP_WAIT]		= "wait",
-	[TCP_CLOSED]		= "closed",
+	[CONN_CONNECTING]	= "connecting",
+	[CONN_SYN_ACKED]		= "syn-acked",
+	[CONN_SYN_SENT]		= "syn-sent",
+	[CONN_OPEN]		= "open",
+	[CONN_TIME_WAIT]		= "wait",
+	[CONN_CLOSED]		= "closed",
 };
 
 const char *const tcp_cause_name[] = {
@@ -41,7 +41,7 @@ const char *const tcp_cause_name[] = {
  * @phase:	new one
  * @cause:	why
  */
-void conn_move(struct tcp_conn *c, enum tcp_phase phase, enum tcp_cause cause)
+void conn_move(struct tcp_conn *c, enum conn_phase phase, enum conn_cause cause)
 {
 	debug("tcp %08x: %s -> %s: %s", c->isn, tcp_phase_name[c->phase],
 	      tcp_phase_name[phase], tcp_cause_name[cause]);
@@ -54,7 +54,7 @@ void conn_move(struct tcp_conn *c, enum tcp_phase phase, enum tcp_cause cause)
  * @timer:	for what
  * @deadline:	till when, ms
  */
-void conn_arm(struct tcp_conn *c, enum tcp_timer_mode timer, uint64_t deadline)
+void conn_arm(struct tcp_conn *c, enum conn_timer timer, uint64_t deadline)
 {
 	c->timer = timer;
 	c->deadline = deadline;
@@ -63,22 +63,22 @@ void conn_arm(struct tcp_conn *c, enum tcp_timer_mode timer, uint64_t deadline)
 /* conn_rest() - Arm the timer for what is open after an ACK or a window */
 void conn_rest(struct tcp_conn *c, uint64_t now)
 {
-	if (c->phase != TCP_OPEN)
+	if (c->phase != CONN_OPEN)
 		return;
 	if (c->snd_una != c->snd_max)
-		conn_arm(c, TIMER_RTO, now + c->rto);
+		conn_arm(c, CONN_TIMER_RTO, now + c->rto);
 	else if (c->more)
-		conn_arm(c, TIMER_PERSIST, now + c->rto);
+		conn_arm(c, CONN_TIMER_PERSIST, now + c->rto);
 	else
-		conn_arm(c, TIMER_IDLE, now + TCP_IDLE);
+		conn_arm(c, CONN_TIMER_IDLE, now + TCP_IDLE);
 }
 
-/* conn_close() - Nothing more will happen; @todo says how it ends */
-static void conn_close(struct tcp_conn *c, enum tcp_cause cause, uint32_t todo)
+/* conn_close() - Nothing more will happen; @actions says how it ends */
+static void conn_close(struct tcp_conn *c, enum conn_cause cause, uint32_t actions)
 {
-	conn_move(c, TCP_CLOSED, cause);
-	conn_arm(c, TIMER_NONE, 0);
-	c->todo = todo | TODO_REMOVE;
+	conn_move(c, CONN_CLOSED, cause);
+	conn_arm(c, CONN_TIMER_NONE, 0);
+	c->actions = actions | CONN_DO_REMOVE;
 }
 
 /* syn_options() - What the guest's SYN or SYN-ACK says (RFC 7323 2.2) */
@@ -101,8 +101,8 @@ static void syn_options(struct tcp_conn *c, const struct tcp_seg *seg)
 	c->snd_wl2 = seg->ack;
 }
 
-static void conn_new(struct tcp_conn *c, enum tcp_phase phase,
-		     enum tcp_cause cause, uint32_t isn, uint16_t mss,
+static void conn_new(struct tcp_conn *c, enum conn_phase phase,
+		     enum conn_cause cause, uint32_t isn, uint16_t mss,
 		     uint64_t now)
 {
 	memset(c, 0, sizeof(*c));
@@ -120,8 +120,8 @@ static void send_syn(struct tcp_conn *c, uint64_t now)
 	c->snd_nxt = c->snd_max = c->snd_una + 1;
 	c->tries = 0;
 	c->rto = TCP_RTO_INIT;
-	c->todo |= TODO_SYN;
-	conn_arm(c, TIMER_SYN, now + c->rto);
+	c->actions |= CONN_DO_SYN;
+	conn_arm(c, CONN_TIMER_SYN, now + c->rto);
 }
 
 /**
@@ -135,7 +135,7 @@ static void send_syn(struct tcp_conn *c, uint64_t now)
 void conn_guest_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 		    uint32_t isn, uint16_t mss, uint64_t now)
 {
-	conn_new(c, TCP_CONNECTING, CAUSE_GUEST_SYN, isn, mss, now);
+	conn_new(c, CONN_CONNECTING, CAUSE_GUEST_SYN, isn, mss, now);
 	syn_options(c, seg);
 }
 
@@ -149,7 +149,7 @@ void conn_guest_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 void conn_accepted(struct tcp_conn *c, uint32_t isn, uint16_t mss,
 		   uint64_t now)
 {
-	conn_new(c, TCP_SYN_SENT, CAUSE_ACCEPTED, isn, mss, now);
+	conn_new(c, CONN_SYN_SENT, CAUSE_ACCEPTED, isn, mss, now);
 	c->rcv_wscale = TCP_WSCALE;
 	send_syn(c, now);
 }
@@ -161,7 +161,7 @@ void conn_accepted(struct tcp_conn *c, uint32_t isn, uint16_t mss,
  */
 void conn_connected(struct tcp_conn *c, uint64_t now)
 {
-	conn_move(c, TCP_SYN_ACKED, CAUSE_CONNECTED);
+	conn_move(c, CONN_SYN_ACKED, CAUSE_CONNECTED);
 	send_syn(c, now);
 }
 
@@ -172,7 +172,7 @@ void conn_connected(struct tcp_conn *c, uint64_t now)
  */
 void conn_connect_failed(struct tcp_conn *c, bool refused)
 {
-	conn_close(c, CAUSE_FAILED, refused ? TODO_RST_GUEST : 0);
+	conn_close(c, CAUSE_FAILED, refused ? CONN_DO_RST_GUEST : 0);
 }
 
 /**
@@ -181,7 +181,7 @@ void conn_connect_failed(struct tcp_conn *c, bool refused)
  */
 void conn_peer_error(struct tcp_conn *c)
 {
-	conn_close(c, CAUSE_PEER_RESET, TODO_RST_GUEST);
+	conn_close(c, CAUSE_PEER_RESET, CONN_DO_RST_GUEST);
 }
 
 /**
@@ -190,7 +190,7 @@ void conn_peer_error(struct tcp_conn *c)
  */
 void conn_guest_reset(struct tcp_conn *c)
 {
-	conn_close(c, CAUSE_GUEST_RST, TODO_RST_PEER);
+	conn_close(c, CAUSE_GUEST_RST, CONN_DO_RST_PEER);
 }
 
 /**
@@ -199,13 +199,13 @@ void conn_guest_reset(struct tcp_conn *c)
  */
 void conn_abort(struct tcp_conn *c)
 {
-	conn_close(c, CAUSE_ABORTED, TODO_RST_PEER | TODO_RST_GUEST);
+	conn_close(c, CAUSE_ABORTED, CONN_DO_RST_PEER | CONN_DO_RST_GUEST);
 }
 
 /* guest_silent() - It did not answer, for as long as TCP is patient */
 static void guest_silent(struct tcp_conn *c)
 {
-	conn_close(c, CAUSE_GUEST_SILENT, TODO_RST_PEER | TODO_RST_GUEST);
+	conn_close(c, CAUSE_GUEST_SILENT, CONN_DO_RST_PEER | CONN_DO_RST_GUEST);
 }
 
 /**
@@ -218,7 +218,7 @@ void conn_guest_fin(struct tcp_conn *c)
 	c->fin_first = c->eof && seq_lt(c->fin_seq, c->snd_max);
 	c->rcv_nxt++;
 	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt);
-	c->todo |= TODO_SHUTDOWN | TODO_ACK;
+	c->actions |= CONN_DO_SHUTDOWN | CONN_DO_ACK;
 }
 
 /**
@@ -232,34 +232,34 @@ void conn_guest_fin(struct tcp_conn *c)
  */
 void conn_check_done(struct tcp_conn *c, uint64_t now)
 {
-	if (c->phase != TCP_OPEN || !c->fin_rcvd || !c->eof ||
+	if (c->phase != CONN_OPEN || !c->fin_rcvd || !c->eof ||
 	    !seq_lt(c->fin_seq, c->snd_una))
 		return;
 
 	if (!c->fin_first) {
 		conn_close(c, CAUSE_BOTH_FIN,
-			   c->todo & (TODO_ACK | TODO_DISCARD));
+			   c->actions & (CONN_DO_ACK | CONN_DO_DISCARD));
 		return;
 	}
-	conn_move(c, TCP_WAIT, CAUSE_BOTH_FIN);
-	conn_arm(c, TIMER_WAIT, now + TCP_LINGER);
+	conn_move(c, CONN_TIME_WAIT, CAUSE_BOTH_FIN);
+	conn_arm(c, CONN_TIMER_TIME_WAIT, now + TCP_LINGER);
 	c->ack_delay = TCP_ACK_LAST;
-	c->todo |= TODO_CLOSE;
+	c->actions |= CONN_DO_CLOSE;
 }
 
 /* now_open() - Both SYNs are acknowledged (RFC 6298 5.7 for the timer) */
 static void now_open(struct tcp_conn *c, uint64_t now)
 {
-	conn_move(c, TCP_OPEN, CAUSE_GUEST_ACK);
+	conn_move(c, CONN_OPEN, CAUSE_GUEST_ACK);
 	c->rto = c->tries ? TCP_RTO_LOST_SYN : TCP_RTO_INIT;
 	c->tries = 0;
-	c->todo |= TODO_SEND;
+	c->actions |= CONN_DO_SEND;
 	conn_rest(c, now);
 }
 
 /**
  * conn_syn_sent() - A segment for a SYN of ours (RFC 9293 3.10.7.3)
- * @c:		connection in TCP_SYN_SENT
+ * @c:		connection in CONN_SYN_SENT
  * @seg:	segment
  * @now:	ms
  */
@@ -268,7 +268,7 @@ void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now)
 	bool ack = seg->flags & SEG_ACK, rst = seg->flags & SEG_RST;
 
 	if (ack && seg->ack != c->snd_nxt) {
-		c->todo |= rst ? 0 : TODO_REFUSE;
+		c->actions |= rst ? 0 : CONN_DO_REFUSE;
 		return;
 	}
 	if (rst) {
@@ -281,18 +281,18 @@ void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now)
 
 	syn_options(c, seg);
 	if (!ack) {			/* both at once (RFC 9293 3.5) */
-		conn_move(c, TCP_SYN_ACKED, CAUSE_GUEST_SYN);
+		conn_move(c, CONN_SYN_ACKED, CAUSE_GUEST_SYN);
 		send_syn(c, now);
 		return;
 	}
 	c->snd_una = seg->ack;
-	c->todo |= TODO_ACK;
+	c->actions |= CONN_DO_ACK;
 	now_open(c, now);
 }
 
 /**
  * conn_handshake_done() - The guest acknowledged our SYN-ACK
- * @c:		connection in TCP_SYN_ACKED
+ * @c:		connection in CONN_SYN_ACKED
  * @now:	ms
  */
 void conn_handshake_done(struct tcp_conn *c, uint64_t now)
@@ -316,7 +316,7 @@ static void timeout_syn(struct tcp_conn *c, uint64_t now)
 		return;
 	}
 	back_off(c, now);
-	c->todo |= TODO_SYN;
+	c->actions |= CONN_DO_SYN;
 }
 
 /**
@@ -336,11 +336,11 @@ static void timeout_rto(struct tcp_conn *c, uint64_t now)
 	c->recovering = false;
 	c->dupacks = 0;
 	c->rtt_seq = 0;
-	c->todo |= TODO_REWIND | TODO_SEND;
+	c->actions |= CONN_DO_REWIND | CONN_DO_SEND;
 	if (!c->snd_wnd) {	/* it took its window back: ask, don't send */
-		c->timer = TIMER_PERSIST;
+		c->timer = CONN_TIMER_PERSIST;
 		c->more = true;
-		c->todo |= TODO_PROBE;
+		c->actions |= CONN_DO_PROBE;
 	}
 }
 
@@ -351,7 +351,7 @@ static void timeout_persist(struct tcp_conn *c, uint64_t now)
 		return;
 	}
 	back_off(c, now);
-	c->todo |= TODO_PROBE;
+	c->actions |= CONN_DO_PROBE;
 }
 
 static void timeout_idle(struct tcp_conn *c, uint64_t now)
@@ -366,7 +366,7 @@ static void timeout_idle(struct tcp_conn *c, uint64_t now)
 		return;
 	}
 	c->deadline = now + TCP_PROBE_EVERY;
-	c->todo |= TODO_PROBE;
+	c->actions |= CONN_DO_PROBE;
 }
 
 /**
@@ -377,29 +377,29 @@ static void timeout_idle(struct tcp_conn *c, uint64_t now)
 void conn_timeout(struct tcp_conn *c, uint64_t now)
 {
 	if (c->ack_due && now >= c->ack_due) {
-		c->todo |= TODO_ACK;
+		c->actions |= CONN_DO_ACK;
 		c->ack_due = c->ack_delay = 0;
 	}
-	if (c->timer == TIMER_NONE || now < c->deadline)
+	if (c->timer == CONN_TIMER_NONE || now < c->deadline)
 		return;
 
 	switch (c->timer) {
-	case TIMER_SYN:
+	case CONN_TIMER_SYN:
 		timeout_syn(c, now);
 		break;
-	case TIMER_RTO:
+	case CONN_TIMER_RTO:
 		timeout_rto(c, now);
 		break;
-	case TIMER_PERSIST:
+	case CONN_TIMER_PERSIST:
 		timeout_persist(c, now);
 		break;
-	case TIMER_IDLE:
+	case CONN_TIMER_IDLE:
 		timeout_idle(c, now);
 		break;
-	case TIMER_WAIT:
+	case CONN_TIMER_TIME_WAIT:
 		conn_close(c, CAUSE_WAITED, 0);
 		break;
-	case TIMER_NONE:
+	case CONN_TIMER_NONE:
 		break;
 	}
 }

@@ -6,7 +6,7 @@
  *
  * What happens is told by one function each: a segment came, the socket took
  * bytes, it has room, it connected, failed or ended, segments were sent, time
- * passed. Each adds to @todo what the caller is to do, see enum tcp_todo.
+ * passed. Each adds to @actions what the caller is to do, see enum conn_action.
  *
  * Two half-pipes. From the guest: [rcv_nxt, rcv_nxt + rcv_queued) was accepted
  * and is on its way into the socket; what the socket took is acknowledged,
@@ -47,55 +47,55 @@
 #define TCP_MSS_MIN	48		/* a smaller one is not believed */
 #define TCP_DUPACKS	3		/* RFC 5681 3.2 */
 
-enum tcp_phase {
-	TCP_CONNECTING,		/* guest sent SYN, the socket connects */
-	TCP_SYN_ACKED,		/* it has, SYN-ACK sent */
-	TCP_SYN_SENT,		/* socket was accepted, SYN sent to the guest */
-	TCP_OPEN,		/* both ends may send */
-	TCP_WAIT,		/* all said; the last ACK may be needed again */
-	TCP_CLOSED,		/* to be removed */
+enum conn_phase {
+	CONN_CONNECTING,		/* guest sent SYN, the socket connects */
+	CONN_SYN_ACKED,		/* it has, SYN-ACK sent */
+	CONN_SYN_SENT,		/* socket was accepted, SYN sent to the guest */
+	CONN_OPEN,		/* both ends may send */
+	CONN_TIME_WAIT,		/* all said; the last ACK may be needed again */
+	CONN_CLOSED,		/* to be removed */
 };
 
 /* Why a connection moves on: for the log. */
-enum tcp_cause {
+enum conn_cause {
 	CAUSE_GUEST_SYN, CAUSE_ACCEPTED, CAUSE_CONNECTED, CAUSE_FAILED,
 	CAUSE_GUEST_ACK, CAUSE_GUEST_RST, CAUSE_GUEST_SILENT,
 	CAUSE_PEER_RESET, CAUSE_BOTH_FIN, CAUSE_WAITED, CAUSE_ABORTED,
 };
 
 /* What the caller is to do. */
-enum tcp_todo {
-	TODO_DISCARD	= 1 << 0,	/* @discard bytes leave the socket */
-	TODO_REWIND	= 1 << 1,	/* peek from @snd_nxt on again */
-	TODO_SHUTDOWN	= 1 << 2,	/* no more from the guest: SHUT_WR */
-	TODO_KEEPALIVE	= 1 << 3,	/* SO_KEEPALIVE */
-	TODO_SYN	= 1 << 4,	/* send SYN or SYN-ACK, as phase says */
-	TODO_RETRANSMIT	= 1 << 5,	/* send again what conn_hole() says */
-	TODO_PROBE	= 1 << 6,	/* send an empty segment, out of window */
-	TODO_SEND	= 1 << 7,	/* data or FIN may be sent */
-	TODO_ACK	= 1 << 8,	/* owe an ACK by the end of the pass */
-	TODO_DUP_ACK	= 1 << 9,	/* one ACK for this very segment */
-	TODO_CHALLENGE	= 1 << 10,	/* send one at once, if the rate allows */
-	TODO_REFUSE	= 1 << 11,	/* answer this segment with RST */
-	TODO_RST_GUEST	= 1 << 12,	/* send RST to the guest */
-	TODO_RST_PEER	= 1 << 13,	/* reset the socket */
-	TODO_CLOSE	= 1 << 14,	/* close the socket, the flow stays */
-	TODO_REMOVE	= 1 << 15,	/* close and forget the flow */
+enum conn_action {
+	CONN_DO_DISCARD	= 1 << 0,	/* @discard bytes leave the socket */
+	CONN_DO_REWIND	= 1 << 1,	/* peek from @snd_nxt on again */
+	CONN_DO_SHUTDOWN	= 1 << 2,	/* no more from the guest: SHUT_WR */
+	CONN_DO_KEEPALIVE	= 1 << 3,	/* SO_KEEPALIVE */
+	CONN_DO_SYN	= 1 << 4,	/* send SYN or SYN-ACK, as phase says */
+	CONN_DO_RETRANSMIT	= 1 << 5,	/* send again what conn_hole() says */
+	CONN_DO_PROBE	= 1 << 6,	/* send an empty segment, out of window */
+	CONN_DO_SEND	= 1 << 7,	/* data or FIN may be sent */
+	CONN_DO_ACK	= 1 << 8,	/* owe an ACK by the end of the pass */
+	CONN_DO_DUP_ACK	= 1 << 9,	/* one ACK for this very segment */
+	CONN_DO_CHALLENGE	= 1 << 10,	/* send one at once, if the rate allows */
+	CONN_DO_REFUSE	= 1 << 11,	/* answer this segment with RST */
+	CONN_DO_RST_GUEST	= 1 << 12,	/* send RST to the guest */
+	CONN_DO_RST_PEER	= 1 << 13,	/* reset the socket */
+	CONN_DO_CLOSE	= 1 << 14,	/* close the socket, the flow stays */
+	CONN_DO_REMOVE	= 1 << 15,	/* close and forget the flow */
 };
 
-enum tcp_timer_mode {
-	TIMER_NONE,
-	TIMER_SYN,		/* SYN or SYN-ACK not answered */
-	TIMER_RTO,		/* data or FIN not acknowledged */
-	TIMER_PERSIST,		/* data waits behind a closed window */
-	TIMER_IDLE,		/* nothing happens */
-	TIMER_WAIT,		/* end of TCP_WAIT */
+enum conn_timer {
+	CONN_TIMER_NONE,
+	CONN_TIMER_SYN,		/* SYN or SYN-ACK not answered */
+	CONN_TIMER_RTO,		/* data or FIN not acknowledged */
+	CONN_TIMER_PERSIST,		/* data waits behind a closed window */
+	CONN_TIMER_IDLE,		/* nothing happens */
+	CONN_TIMER_TIME_WAIT,		/* end of CONN_TIME_WAIT */
 };
 
 /**
  * struct tcp_conn - A connection
- * @phase:	see enum tcp_phase; written by one function only
- * @todo:	see enum tcp_todo
+ * @phase:	see enum conn_phase; written by one function only
+ * @actions:	see enum conn_action
  * @isn:	our initial sequence number, which names it in the log
  * From the guest:
  * @rcv_nxt:	next sequence number to acknowledge: the socket has the rest
@@ -143,8 +143,8 @@ enum tcp_timer_mode {
  * @active:	ms, last segment of the guest
  */
 struct tcp_conn {
-	enum tcp_phase phase;
-	uint32_t todo;
+	enum conn_phase phase;
+	uint32_t actions;
 
 	uint32_t isn;
 	uint32_t rcv_nxt, rcv_queued, rcv_adv, rcv_wnd, rcv_acked,
@@ -166,7 +166,7 @@ struct tcp_conn {
 	uint32_t rtt_seq;
 	uint64_t rtt_at;
 	uint8_t dupacks, tries;
-	enum tcp_timer_mode timer;
+	enum conn_timer timer;
 	uint64_t deadline, active, ack_due, stall_at;
 	struct tcp_ranges ahead, sacked;
 };

@@ -8,8 +8,8 @@
 
 #include "tcp/conn.h"
 
-void conn_move(struct tcp_conn *c, enum tcp_phase phase, enum tcp_cause cause);
-void conn_arm(struct tcp_conn *c, enum tcp_timer_mode timer, uint64_t deadline);
+void conn_move(struct tcp_conn *c, enum conn_phase phase, enum conn_cause cause);
+void conn_arm(struct tcp_conn *c, enum conn_timer timer, uint64_t deadline);
 void conn_rest(struct tcp_conn *c, uint64_t now);
 void conn_guest_reset(struct tcp_conn *c);
 void conn_guest_fin(struct tcp_conn *c);

@@ -55,12 +55,12 @@ static void segment_rst(struct tcp_conn *c, const struct tcp_seg *seg)
 	if (seg->seq == c->rcv_nxt || seg->seq == expected(c))
 		conn_guest_reset(c);
 	else if (seq_lt(c->rcv_nxt, seg->seq) && seq_lt(seg->seq, c->rcv_adv))
-		c->todo |= TODO_CHALLENGE;
+		c->actions |= CONN_DO_CHALLENGE;
 }
 
 /**
  * segment_syn() - A SYN where none is expected (RFC 5961 4.2)
- * @c:		connection in TCP_SYN_ACKED or TCP_OPEN
+ * @c:		connection in CONN_SYN_ACKED or CONN_OPEN
  * @seg:	segment with SYN
  *
  * The guest's own SYN again means that our SYN-ACK was lost; with an ACK, that
@@ -71,15 +71,15 @@ static void segment_rst(struct tcp_conn *c, const struct tcp_seg *seg)
 static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 			uint64_t now)
 {
-	if (c->phase != TCP_SYN_ACKED || seg->seq != c->rcv_nxt - 1) {
-		c->todo |= TODO_CHALLENGE;
+	if (c->phase != CONN_SYN_ACKED || seg->seq != c->rcv_nxt - 1) {
+		c->actions |= CONN_DO_CHALLENGE;
 	} else if (!(seg->flags & SEG_ACK)) {
-		c->todo |= TODO_SYN;
+		c->actions |= CONN_DO_SYN;
 	} else if (seg->ack == c->snd_nxt) {
 		conn_handshake_done(c, now);
-		c->todo |= TODO_ACK;
+		c->actions |= CONN_DO_ACK;
 	} else {
-		c->todo |= TODO_REFUSE;
+		c->actions |= CONN_DO_REFUSE;
 	}
 }
 
@@ -94,9 +94,9 @@ static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 			uint64_t now)
 {
-	if (c->phase == TCP_SYN_ACKED) {
+	if (c->phase == CONN_SYN_ACKED) {
 		if (seg->ack != c->snd_nxt) {
-			c->todo |= TODO_REFUSE;
+			c->actions |= CONN_DO_REFUSE;
 			return false;
 		}
 		conn_handshake_done(c, now);
@@ -104,7 +104,7 @@ static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 	/* RFC 5961 5.2; snd_nxt goes back after a timeout, snd_max does not. */
 	if (seq_lt(c->snd_max, seg->ack) ||
 	    seq_lt(seg->ack, c->snd_una - c->wnd_max)) {
-		c->todo |= TODO_CHALLENGE;
+		c->actions |= CONN_DO_CHALLENGE;
 		return false;
 	}
 	conn_acknowledged(c, seg, now);
@@ -130,7 +130,7 @@ static struct tcp_take segment_data(struct tcp_conn *c,
 
 	c->rcv_mss = MAX(c->rcv_mss, seg->len);
 	take.ahead = seq_lt(nxt, start);
-	c->todo |= take.ahead ? TODO_DUP_ACK : TODO_ACK;
+	c->actions |= take.ahead ? CONN_DO_DUP_ACK : CONN_DO_ACK;
 	if (seq_lt(c->rcv_adv, end))
 		end = c->rcv_adv;
 	if (c->fin_seen && seq_lt(c->fin_at, end))
@@ -164,7 +164,7 @@ static void check_fin(struct tcp_conn *c)
 /* segment_fin() - FIN, maybe ahead of a gap, maybe once more */
 static void segment_fin(struct tcp_conn *c, const struct tcp_seg *seg)
 {
-	c->todo |= TODO_ACK;
+	c->actions |= CONN_DO_ACK;
 	if (c->fin_seen || seq_lt(c->rcv_adv, seg->seq + seg->len))
 		return;
 	c->fin_seen = true;
@@ -187,9 +187,9 @@ static struct tcp_take segment_open(struct tcp_conn *c,
 		return take;
 	}
 	if (!acceptable(c, seg)) {
-		c->todo |= TODO_ACK;
+		c->actions |= CONN_DO_ACK;
 		if (is_keepalive(c, seg))
-			c->todo |= TODO_KEEPALIVE;
+			c->actions |= CONN_DO_KEEPALIVE;
 		return take;
 	}
 	if (!(seg->flags & SEG_ACK) || !segment_ack(c, seg, now))
@@ -215,7 +215,7 @@ static void segment_wait(struct tcp_conn *c, const struct tcp_seg *seg)
 	if (seg->flags & SEG_RST)
 		segment_rst(c, seg);
 	else if (seg->flags & (SEG_SYN | SEG_FIN) || seg->len)
-		c->todo |= TODO_ACK;
+		c->actions |= CONN_DO_ACK;
 }
 
 /**
@@ -233,19 +233,19 @@ struct tcp_take conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
 	c->active = now;
 
 	switch (c->phase) {
-	case TCP_CONNECTING:
+	case CONN_CONNECTING:
 		segment_connecting(c, seg);
 		break;
-	case TCP_SYN_SENT:
+	case CONN_SYN_SENT:
 		conn_syn_sent(c, seg, now);
 		break;
-	case TCP_SYN_ACKED:
-	case TCP_OPEN:
+	case CONN_SYN_ACKED:
+	case CONN_OPEN:
 		return segment_open(c, seg, now);
-	case TCP_WAIT:
+	case CONN_TIME_WAIT:
 		segment_wait(c, seg);
 		break;
-	case TCP_CLOSED:
+	case CONN_CLOSED:
 		break;
 	}
 	return (struct tcp_take){ 0 };
@@ -278,7 +278,7 @@ void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now)
 	c->rcv_nxt += taken;
 	c->rcv_queued -= taken;
 	if (taken) {
-		c->todo |= TODO_ACK;
+		c->actions |= CONN_DO_ACK;
 		c->stall_at = 0;
 	}
 	ranges_trim(&c->ahead, c->rcv_nxt + c->rcv_queued);
@@ -368,7 +368,7 @@ unsigned int conn_sacks(const struct tcp_conn *c,
  */
 bool conn_wants_space(const struct tcp_conn *c)
 {
-	return (c->phase == TCP_OPEN || c->phase == TCP_SYN_ACKED) &&
+	return (c->phase == CONN_OPEN || c->phase == CONN_SYN_ACKED) &&
 	       !c->fin_rcvd &&
 	       c->rcv_adv - c->rcv_nxt < c->rcv_wnd - c->rcv_wnd / 8;
 }
@@ -399,13 +399,13 @@ void conn_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
 	c->rcv_wnd = wnd;
 	if (space && c->stall_at) {
 		c->stall_at = 0;
-		c->todo |= TODO_ACK;
+		c->actions |= CONN_DO_ACK;
 	}
 	if (c->fin_rcvd || wnd <= old)
 		return;
 	c->rcv_adv = c->rcv_nxt + wnd;
-	if (c->phase == TCP_OPEN && old < wnd / 2)
-		c->todo |= TODO_ACK;
+	if (c->phase == CONN_OPEN && old < wnd / 2)
+		c->actions |= CONN_DO_ACK;
 }
 
 /**
@@ -442,7 +442,7 @@ uint16_t conn_window(struct tcp_conn *c, bool syn)
 
 /**
  * conn_ack_can_wait() - Whether an ACK that is owed may go with data
- * @c:		connection with TODO_ACK
+ * @c:		connection with CONN_DO_ACK
  * @now:	ms
  *
  * RFC 9293 3.8.6.3: for less than two full segments. As Linux does, only where
@@ -459,9 +459,9 @@ bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now)
 
 	if (!c->ack_delay || !unacked)
 		return false;
-	if (c->phase != TCP_WAIT &&
+	if (c->phase != CONN_TIME_WAIT &&
 	    (unacked >= c->mss || c->ahead.n || c->fin_rcvd ||
-	     c->phase != TCP_OPEN || c->rcv_adv - c->rcv_nxt < c->rcv_wnd / 2))
+	     c->phase != CONN_OPEN || c->rcv_adv - c->rcv_nxt < c->rcv_wnd / 2))
 		return false;
 	if (!c->ack_due)
 		c->ack_due = now + c->ack_delay;
@@ -475,9 +475,9 @@ bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now)
  */
 void conn_ack_sent(struct tcp_conn *c, bool with_data)
 {
-	if (c->todo & TODO_ACK && c->rcv_acked != c->rcv_nxt)
+	if (c->actions & CONN_DO_ACK && c->rcv_acked != c->rcv_nxt)
 		c->ack_delay = with_data ? TCP_ACK_DELAY : 0;
-	c->todo &= ~(uint32_t)TODO_ACK;
+	c->actions &= ~(uint32_t)CONN_DO_ACK;
 	c->rcv_acked = c->rcv_nxt;
 	c->ack_due = 0;
 }

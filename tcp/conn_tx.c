@@ -45,7 +45,7 @@ static void recover(struct tcp_conn *c)
 	c->recover = c->rtx_mark = c->snd_max;
 	c->rtx_next = c->snd_una;
 	c->rtt_seq = 0;				/* Karn's algorithm */
-	c->todo |= TODO_RETRANSMIT;
+	c->actions |= CONN_DO_RETRANSMIT;
 }
 
 /* recovery_ack() - An ACK of new data, in recovery or not (RFC 6582 3.2) */
@@ -57,7 +57,7 @@ static void recovery_ack(struct tcp_conn *c)
 	if (seq_le(c->recover, c->snd_una))
 		c->recovering = false;
 	else
-		c->todo |= TODO_RETRANSMIT;
+		c->actions |= CONN_DO_RETRANSMIT;
 }
 
 /* new_ack() - The guest has more of what was sent */
@@ -69,7 +69,7 @@ static void new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 		len--;				/* the FIN is no data */
 	c->discard += len;
 	if (c->discard)
-		c->todo |= TODO_DISCARD;
+		c->actions |= CONN_DO_DISCARD;
 
 	if (c->rtt_seq && seq_le(c->rtt_seq, ack)) {
 		rtt_sample(c, (uint32_t)(now - c->rtt_at));
@@ -80,7 +80,7 @@ static void new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 	ranges_trim(&c->sacked, ack);
 	rto_reset(c);
 	recovery_ack(c);
-	c->todo |= TODO_SEND;
+	c->actions |= CONN_DO_SEND;
 	conn_rest(c, now);
 }
 
@@ -138,7 +138,7 @@ static void sack_recovery(struct tcp_conn *c)
 		c->rtx_mark = c->snd_max;
 		c->rtx_next = c->snd_una;
 	}
-	c->todo |= TODO_RETRANSMIT;
+	c->actions |= CONN_DO_RETRANSMIT;
 }
 
 /**
@@ -218,10 +218,10 @@ static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 		return false;
 
 	if (wnd > c->snd_wnd)
-		c->todo |= TODO_SEND;
+		c->actions |= CONN_DO_SEND;
 	c->snd_wnd = wnd;
 	c->wnd_max = MAX(c->wnd_max, wnd);
-	if (c->timer == TIMER_PERSIST && wnd) {
+	if (c->timer == CONN_TIMER_PERSIST && wnd) {
 		c->more = false;	/* found out again by sending */
 		rto_reset(c);
 		conn_rest(c, now);
@@ -259,7 +259,7 @@ void conn_eof(struct tcp_conn *c)
 		return;
 	c->eof = true;
 	c->fin_seq = c->snd_nxt;
-	c->todo |= TODO_SEND;
+	c->actions |= CONN_DO_SEND;
 }
 
 /**
@@ -276,7 +276,7 @@ uint32_t conn_usable(const struct tcp_conn *c)
 {
 	uint32_t flight = c->snd_nxt - c->snd_una, usable;
 
-	if (c->phase != TCP_OPEN || flight >= c->snd_wnd || conn_all_sent(c))
+	if (c->phase != CONN_OPEN || flight >= c->snd_wnd || conn_all_sent(c))
 		return 0;
 
 	usable = c->snd_wnd - flight;
@@ -294,7 +294,7 @@ bool conn_all_sent(const struct tcp_conn *c)
 /* conn_fin_due() - Whether all data was sent and FIN is to follow (T10) */
 bool conn_fin_due(const struct tcp_conn *c)
 {
-	return c->phase == TCP_OPEN && c->eof && c->snd_nxt == c->fin_seq &&
+	return c->phase == CONN_OPEN && c->eof && c->snd_nxt == c->fin_seq &&
 	       c->snd_nxt - c->snd_una < c->snd_wnd;
 }
 
@@ -315,11 +315,11 @@ void conn_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
 			c->rtt_at = now;
 		}
 	}
-	if (c->timer == TIMER_RTO)
+	if (c->timer == CONN_TIMER_RTO)
 		return;
-	if (c->timer == TIMER_IDLE)
+	if (c->timer == CONN_TIMER_IDLE)
 		c->tries = 0;		/* those were keep-alives */
-	conn_arm(c, TIMER_RTO, now + c->rto);
+	conn_arm(c, CONN_TIMER_RTO, now + c->rto);
 }
 
 /* conn_fin_sent() - FIN went to the guest */
@@ -337,9 +337,9 @@ void conn_fin_sent(struct tcp_conn *c, uint64_t now)
  */
 void conn_blocked(struct tcp_conn *c, uint64_t now)
 {
-	if (c->phase != TCP_OPEN)
+	if (c->phase != CONN_OPEN)
 		return;
 	c->more = true;
-	if (c->snd_nxt == c->snd_una && c->timer != TIMER_PERSIST)
-		conn_arm(c, TIMER_PERSIST, now + c->rto);
+	if (c->snd_nxt == c->snd_una && c->timer != CONN_TIMER_PERSIST)
+		conn_arm(c, CONN_TIMER_PERSIST, now + c->rto);
 }

@@ -61,7 +61,7 @@ struct tcp_flow {
 	struct tcp_conn conn;
 	struct list ready;
 	uint32_t room;
-	struct tcp_hold hold;
+	struct tcp_rxring hold;
 	bool readable, read_on, peek_on, peek_moved, want_out, failed;
 	bool fin, sent, nodelay, bulk;
 };
@@ -90,12 +90,12 @@ void tcp_sock_reset(int fd);
 void tcp_sock_close(struct tcp *t, struct tcp_flow *f, bool reset);
 
 /* output.c */
-bool tcp_out_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
+bool tcp_to_guest_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
 		   uint32_t seq);
-bool tcp_out_syn(struct tcp *t, struct tcp_flow *f);
-void tcp_out_rst(struct tcp *t, struct tcp_flow *f);
-bool tcp_out_data(struct tcp *t, struct tcp_flow *f, uint64_t now);
-void tcp_out_refuse(struct tcp *t, const struct pkt *pkt,
+bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f);
+void tcp_to_guest_rst(struct tcp *t, struct tcp_flow *f);
+bool tcp_to_guest_data(struct tcp *t, struct tcp_flow *f, uint64_t now);
+void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
 		    const struct tcp_seg *seg);
 uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest);
 

@@ -10,7 +10,7 @@
 #include "util.h"
 
 /**
- * hold_grow() - Make room for a stretch of sequence space
+ * rxring_grow() - Make room for a stretch of sequence space
  * @h:		ring
  * @total:	bytes of all rings, kept up to date
  * @from:	first sequence number that may be in use
@@ -18,9 +18,9 @@
  *
  * Return: false: no memory, or too much of it in use; nothing was changed
  */
-bool hold_grow(struct tcp_hold *h, size_t *total, uint32_t from, uint32_t end)
+bool rxring_grow(struct tcp_rxring *h, size_t *total, uint32_t from, uint32_t end)
 {
-	struct tcp_hold new = { .size = MAX(h->size, TCP_HOLD_MIN) };
+	struct tcp_rxring new = { .size = MAX(h->size, TCP_RXRING_MIN) };
 	struct iovec iov[2];
 	unsigned int i, n;
 
@@ -28,29 +28,29 @@ bool hold_grow(struct tcp_hold *h, size_t *total, uint32_t from, uint32_t end)
 		return true;
 	while (new.size < end - from)
 		new.size *= 2;
-	if (*total - h->size + new.size > TCP_HOLD_MAX)
+	if (*total - h->size + new.size > TCP_RXRING_MAX)
 		return false;
 	new.buf = malloc(new.size);
 	if (!new.buf)
 		return false;
 
-	n = h->buf ? hold_read(h, from, h->size, iov) : 0;
+	n = h->buf ? rxring_read(h, from, h->size, iov) : 0;
 	for (i = 0; i < n; from += (uint32_t)iov[i++].iov_len)
-		hold_write(&new, from, iov[i].iov_base, iov[i].iov_len);
-	hold_free(h, total);
+		rxring_write(&new, from, iov[i].iov_base, iov[i].iov_len);
+	rxring_free(h, total);
 	*total += new.size;
 	*h = new;
 	return true;
 }
 
 /**
- * hold_write() - Put bytes in their place
+ * rxring_write() - Put bytes in their place
  * @h:		ring, with room for them
  * @seq:	sequence number of the first
  * @data:	bytes
  * @len:	how many
  */
-void hold_write(struct tcp_hold *h, uint32_t seq, const void *data, size_t len)
+void rxring_write(struct tcp_rxring *h, uint32_t seq, const void *data, size_t len)
 {
 	uint32_t at = seq & (h->size - 1);
 	size_t n = MIN(len, h->size - at);
@@ -60,7 +60,7 @@ void hold_write(struct tcp_hold *h, uint32_t seq, const void *data, size_t len)
 }
 
 /**
- * hold_read() - Where bytes are
+ * rxring_read() - Where bytes are
  * @h:		ring
  * @seq:	sequence number of the first
  * @len:	how many
@@ -68,7 +68,7 @@ void hold_write(struct tcp_hold *h, uint32_t seq, const void *data, size_t len)
  *
  * Return: number of pieces
  */
-unsigned int hold_read(const struct tcp_hold *h, uint32_t seq, uint32_t len,
+unsigned int rxring_read(const struct tcp_rxring *h, uint32_t seq, uint32_t len,
 		       struct iovec iov[2])
 {
 	uint32_t at = seq & (h->size - 1), n = MIN(len, h->size - at);
@@ -79,13 +79,13 @@ unsigned int hold_read(const struct tcp_hold *h, uint32_t seq, uint32_t len,
 }
 
 /**
- * hold_free() - Give the memory back
+ * rxring_free() - Give the memory back
  * @h:		ring
  * @total:	bytes of all rings, kept up to date
  */
-void hold_free(struct tcp_hold *h, size_t *total)
+void rxring_free(struct tcp_rxring *h, size_t *total)
 {
 	*total -= h->size;
 	free(h->buf);
-	*h = (struct tcp_hold){ 0 };
+	*h = (struct tcp_rxring){ 0 };
 }

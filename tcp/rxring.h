@@ -16,23 +16,23 @@
 #include <sys/uio.h>
 
 /* In all flows: a bound on what hostile guests and dead peers can cost. */
-#define TCP_HOLD_MAX	(64 * 1024 * 1024)
-#define TCP_HOLD_MIN	(64 * 1024)
+#define TCP_RXRING_MAX	(64 * 1024 * 1024)
+#define TCP_RXRING_MIN	(64 * 1024)
 
 /**
- * struct tcp_hold - Bytes held for one flow
+ * struct tcp_rxring - Bytes held for one flow
  * @buf:	ring, NULL: none
  * @size:	bytes of it
  */
-struct tcp_hold {
+struct tcp_rxring {
 	uint8_t *buf;
 	uint32_t size;
 };
 
-bool hold_grow(struct tcp_hold *h, size_t *total, uint32_t from, uint32_t end);
-void hold_write(struct tcp_hold *h, uint32_t seq, const void *data, size_t len);
-unsigned int hold_read(const struct tcp_hold *h, uint32_t seq, uint32_t len,
+bool rxring_grow(struct tcp_rxring *h, size_t *total, uint32_t from, uint32_t end);
+void rxring_write(struct tcp_rxring *h, uint32_t seq, const void *data, size_t len);
+unsigned int rxring_read(const struct tcp_rxring *h, uint32_t seq, uint32_t len,
 		       struct iovec iov[2]);
-void hold_free(struct tcp_hold *h, size_t *total);
+void rxring_free(struct tcp_rxring *h, size_t *total);
 
 #endif /* TCP_RXRING_H */

@@ -78,7 +78,7 @@ void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now)
 static void unhold(struct tcp *t, struct tcp_flow *f)
 {
 	if (f->hold.buf && !f->conn.rcv_queued && !f->conn.ahead.n)
-		hold_free(&f->hold, &t->held);
+		rxring_free(&f->hold, &t->held);
 }
 
 /**
@@ -96,18 +96,18 @@ static bool hold_run(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 	uint32_t end = seq + t->run_len, n;
 	unsigned int i;
 
-	if (!hold_grow(&f->hold, &t->held, f->conn.rcv_nxt, end))
+	if (!rxring_grow(&f->hold, &t->held, f->conn.rcv_nxt, end))
 		return false;
 
 	for (i = 0; i < t->nrun; i++, seq += n) {
 		n = (uint32_t)t->run[i].iov_len;
 		if (skip < n)
-			hold_write(&f->hold, seq + skip,
+			rxring_write(&f->hold, seq + skip,
 				   (uint8_t *)t->run[i].iov_base + skip,
 				   n - skip);
 		skip -= MIN(skip, n);
 	}
-	t->count[TCP_HELD]++;
+	t->count[TCP_BACKLOGGED]++;
 	return true;
 }
 
@@ -160,7 +160,7 @@ static bool put_held(struct tcp_flow *f, uint32_t beyond, uint64_t now)
 
 	while (c->rcv_queued > beyond) {
 		len = c->rcv_queued - beyond;
-		cnt = hold_read(&f->hold, c->rcv_nxt, len, iov);
+		cnt = rxring_read(&f->hold, c->rcv_nxt, len, iov);
 		n = put(f, iov, cnt, false);
 		conn_taken(c, n, now);
 		if (n < len)
@@ -190,7 +190,7 @@ void tcp_sock_add(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 			skip -= n;
 			continue;
 		}
-		if (t->nrun == TCP_RUN && !tcp_sock_deliver(t, f, left, now))
+		if (t->nrun == TCP_PAYLOAD_IOV && !tcp_sock_deliver(t, f, left, now))
 			return;
 
 		n = MIN(n - skip, left);
@@ -216,8 +216,8 @@ void tcp_sock_keep(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 	uint32_t skip = take.skip, seq = take.seq, end = seq + take.len, n;
 	unsigned int i;
 
-	t->count[TCP_AHEAD]++;
-	if (!hold_grow(&f->hold, &t->held, f->conn.rcv_nxt, end))
+	t->count[TCP_OUT_OF_ORDER]++;
+	if (!rxring_grow(&f->hold, &t->held, f->conn.rcv_nxt, end))
 		return;
 
 	for (i = 0; i < pkt->iovcnt && seq != end; i++) {
@@ -227,7 +227,7 @@ void tcp_sock_keep(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 			continue;
 		}
 		n = MIN(n - skip, end - seq);
-		hold_write(&f->hold, seq,
+		rxring_write(&f->hold, seq,
 			   (uint8_t *)pkt->iov[i].iov_base + skip, n);
 		seq += n;
 		skip = 0;
@@ -286,7 +286,7 @@ void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	f->want_out = !put_held(f, 0, now);
 	unhold(t, f);
-	if (f->conn.phase == TCP_OPEN && !f->conn.fin_rcvd)
+	if (f->conn.phase == CONN_OPEN && !f->conn.fin_rcvd)
 		tcp_sock_space(t, f, now);
 }
 
@@ -447,5 +447,5 @@ void tcp_sock_close(struct tcp *t, struct tcp_flow *f, bool reset)
 	else if (f->flow.fd >= 0)
 		close(f->flow.fd);
 	f->flow.fd = -1;
-	hold_free(&f->hold, &t->held);
+	rxring_free(&f->hold, &t->held);
 }

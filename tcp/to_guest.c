@@ -44,7 +44,7 @@ static void ack_sent(struct tcp_flow *f, bool with_data)
 }
 
 /**
- * tcp_out_flags() - Send a segment without data
+ * tcp_to_guest_flags() - Send a segment without data
  * @t:		TCP
  * @f:		flow
  * @flags:	SEG_* besides ACK
@@ -52,7 +52,7 @@ static void ack_sent(struct tcp_flow *f, bool with_data)
  *
  * Return: false: no room on the link
  */
-bool tcp_out_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
+bool tcp_to_guest_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
 		   uint32_t seq)
 {
 	struct tcp_hdr h = header(f, flags, seq);
@@ -67,8 +67,8 @@ bool tcp_out_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
 	return true;
 }
 
-/* tcp_out_rst() - Reset the guest's end (T11) */
-void tcp_out_rst(struct tcp *t, struct tcp_flow *f)
+/* tcp_to_guest_rst() - Reset the guest's end (T11) */
+void tcp_to_guest_rst(struct tcp *t, struct tcp_flow *f)
 {
 	struct tcp_hdr h = header(f, SEG_RST, f->conn.snd_max);
 	uint8_t seg[TCP_HLEN];
@@ -84,13 +84,13 @@ void tcp_out_rst(struct tcp *t, struct tcp_flow *f)
 }
 
 /**
- * tcp_out_syn() - Send SYN or SYN-ACK, as the phase has it
+ * tcp_to_guest_syn() - Send SYN or SYN-ACK, as the phase has it
  * @t:		TCP
  * @f:		flow
  *
  * Return: false: no room on the link; it will be sent again
  */
-bool tcp_out_syn(struct tcp *t, struct tcp_flow *f)
+bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 {
 	struct tcp_conn *c = &f->conn;
 	struct tcp_hdr h = {
@@ -102,7 +102,7 @@ bool tcp_out_syn(struct tcp *t, struct tcp_flow *f)
 	uint8_t seg[TCP_HLEN_MAX];
 	struct tap_ip ip;
 
-	if (c->phase == TCP_SYN_ACKED) {
+	if (c->phase == CONN_SYN_ACKED) {
 		h.flags |= SEG_ACK;
 		h.ack = c->rcv_nxt;
 		h.wnd = conn_window(c, true);
@@ -114,14 +114,14 @@ bool tcp_out_syn(struct tcp *t, struct tcp_flow *f)
 }
 
 /**
- * tcp_out_refuse() - Answer a segment that no connection is there for
+ * tcp_to_guest_refuse() - Answer a segment that no connection is there for
  * @t:		TCP
  * @pkt:	the guest's packet
  * @seg:	its segment
  *
  * RFC 9293 3.10.7.1: never for RST.
  */
-void tcp_out_refuse(struct tcp *t, const struct pkt *pkt,
+void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
 		    const struct tcp_seg *seg)
 {
 	struct tap_ip ip = {
@@ -204,7 +204,7 @@ static void commit(struct tcp *t, struct burst *b, unsigned int i, size_t len)
 	check = csum_fold(csum_add(tcp, TCP_HLEN + len, sum));
 	memcpy(tcp + 16, &check, sizeof(check));
 	link_commit(t->tap->link, b->hlen + len);
-	t->tap->count[TAP_OUT]++;
+	t->tap->count[TAP_TO_GUEST]++;
 	b->hdr.seq += (uint32_t)len;
 }
 
@@ -246,7 +246,7 @@ static bool send_hole(struct tcp *t, struct tcp_flow *f,
 	ssize_t n;
 
 	if (!len)
-		return tcp_out_flags(t, f, SEG_FIN, hole->start);
+		return tcp_to_guest_flags(t, f, SEG_FIN, hole->start);
 	if (!reserve(t, f, &b, len))
 		return false;
 	n = tcp_sock_peek_at(t, f, hole->start, b.data);
@@ -352,13 +352,13 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
 
-	if (!c->eof || c->snd_nxt != c->fin_seq || c->phase != TCP_OPEN)
+	if (!c->eof || c->snd_nxt != c->fin_seq || c->phase != CONN_OPEN)
 		return true;
 	if (!conn_fin_due(c)) {
 		conn_blocked(c, now);
 		return true;
 	}
-	if (!tcp_out_flags(t, f, SEG_FIN, c->fin_seq))
+	if (!tcp_to_guest_flags(t, f, SEG_FIN, c->fin_seq))
 		return false;
 	conn_fin_sent(c, now);
 	return true;
@@ -385,7 +385,7 @@ static uint32_t quantum(const struct tcp *t, uint32_t mss, uint64_t now)
 }
 
 /**
- * tcp_out_data() - Send what the socket has and the guest's window takes
+ * tcp_to_guest_data() - Send what the socket has and the guest's window takes
  * @t:		TCP
  * @f:		flow
  * @now:	ms
@@ -393,7 +393,7 @@ static uint32_t quantum(const struct tcp *t, uint32_t mss, uint64_t now)
  * Return: whether there is more to do that waits for nothing but its turn,
  *	   or room on the link
  */
-bool tcp_out_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
+bool tcp_to_guest_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
 	uint32_t budget = quantum(t, c->mss, now), usable;

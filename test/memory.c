@@ -90,7 +90,7 @@ int memory_open(struct memory *m, size_t size)
  */
 void memory_put(struct memory *m, void *frame, size_t len)
 {
-	if (m->count < LINK_BATCH)
+	if (m->count < LINK_BURST)
 		m->iov[m->count++] = (struct iovec){ frame, len };
 }
 

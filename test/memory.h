@@ -19,7 +19,7 @@
  */
 struct memory {
 	struct link link;
-	struct iovec iov[LINK_BATCH];
+	struct iovec iov[LINK_BURST];
 	unsigned int count;
 	uint8_t *arena;
 	size_t size;

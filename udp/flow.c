@@ -277,7 +277,7 @@ static int connected(struct udp *u, const struct flow_key *key, bool *has_port)
 	socklen_t len;
 	int fd, rc;
 
-	if (!fwd_out_port(&u->fwd->map, &key->remote, key->rport, &host))
+	if (!nat_from_guest_port(&u->fwd->map, &key->remote, key->rport, &host))
 		return -EINVAL;
 
 	fd = udp_flow_socket(u, &host, &port, udp_port_share(u, key));
@@ -313,8 +313,8 @@ static struct udp_flow *open_listener(struct udp *u, const struct flow_key *key,
 	struct udp_flow *uf;
 
 	/* A resolver's answer would seem to come from the resolver. */
-	if (!fwd_out(m, &key->remote, &host) ||
-	    fwd_dns(m, &key->remote, key->rport))
+	if (!nat_from_guest(m, &key->remote, &host) ||
+	    nat_resolver(m, &key->remote, key->rport))
 		return NULL;
 	uf = insert(u, key, false, now);
 	if (!uf)

@@ -89,15 +89,15 @@ void udp_port_give(struct udp *u, const struct udp_flow *uf);
 
 /* send.c: to the host's sockets */
 bool udp_can_segment(void);
-int udp_send(const struct udp *u, struct udp_flow *uf, const struct pkt *run,
+int udp_send_batch(const struct udp *u, struct udp_flow *uf, const struct pkt *run,
 	     unsigned int n);
 
 /* receive.c: from the host's sockets, and on to the guest */
 struct udp_batch *udp_batch_new(void);
 void udp_batch_free(struct udp_batch *b);
-int udp_receive(struct udp *u, int fd, struct inlet *in, bool origin);
+int udp_recv_batch(struct udp *u, int fd, struct inlet *in, bool origin);
 bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o);
-unsigned int udp_deliver(struct udp *u, const struct udp_flow *uf,
+unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
 			 unsigned int i);
 
 #endif /* UDP_FLOW_H */

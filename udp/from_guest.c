@@ -52,10 +52,10 @@ struct path {
  * @control, @ncontrol: control messages of those
  */
 struct burst {
-	struct mmsghdr msg[LINK_BATCH];
-	uint8_t datagrams[LINK_BATCH];
-	struct iovec iov[LINK_BATCH];
-	union control control[LINK_BATCH / 2];
+	struct mmsghdr msg[LINK_BURST];
+	uint8_t datagrams[LINK_BURST];
+	struct iovec iov[LINK_BURST];
+	union control control[LINK_BURST / 2];
 	unsigned int nmsg, niov, ncontrol;
 };
 
@@ -284,7 +284,7 @@ static unsigned int gather(struct burst *b, const struct pkt *run,
 {
 	unsigned int i;
 
-	for (i = 0; i < n && b->niov + run[i].iovcnt <= LINK_BATCH; i++) {
+	for (i = 0; i < n && b->niov + run[i].iovcnt <= LINK_BURST; i++) {
 		memcpy(b->iov + b->niov, run[i].iov,
 		       run[i].iovcnt * sizeof(*b->iov));
 		b->niov += run[i].iovcnt;
@@ -417,16 +417,16 @@ static bool cut_less(struct udp_flow *uf, int error, uint32_t len)
 }
 
 /**
- * udp_send() - Send the first datagrams of a run, as many as the socket takes
+ * udp_send_batch() - Send the first datagrams of a run, as many as the socket takes
  * @u:		for its listeners
  * @uf:		flow
  * @run:	packets of that flow
- * @n:		how many, at most LINK_BATCH
+ * @n:		how many, at most LINK_BURST
  *
  * Return: number sent, 1 or more, or -errno: of the first one, or of an
  *	   earlier one if an error was pending
  */
-int udp_send(const struct udp *u, struct udp_flow *uf, const struct pkt *run,
+int udp_send_batch(const struct udp *u, struct udp_flow *uf, const struct pkt *run,
 	     unsigned int n)
 {
 	struct path path = { .tolen = 0 };

@@ -37,12 +37,12 @@ struct asker {
 };
 
 /**
- * struct udp_multicast - What is relayed
+ * struct mcast - What is relayed
  * @group:	the groups
  * @asker:	who sent to them, the guest to answer
  * @next:	the one of them to be forgotten next
  */
-struct udp_multicast {
+struct mcast {
 	struct udp_group group[UDP_GROUPS];
 	struct asker asker[ASKERS];
 	unsigned int next;
@@ -91,7 +91,7 @@ static struct udp_group *find_port(const struct udp *u, bool v4, uint16_t port)
  *
  * Return: it, or NULL; maybe long ago
  */
-static struct asker *find_asker(struct udp_multicast *mc,
+static struct asker *find_asker(struct mcast *mc,
 				const struct in6_addr *addr, uint16_t port,
 				uint16_t service)
 {
@@ -105,7 +105,7 @@ static struct asker *find_asker(struct udp_multicast *mc,
 }
 
 /* has_asked() - A host has sent to a service's groups: it may be answered */
-static void has_asked(struct udp_multicast *mc, const struct in6_addr *addr,
+static void has_asked(struct mcast *mc, const struct in6_addr *addr,
 		      uint16_t port, uint16_t service, uint64_t now)
 {
 	struct asker *a = find_asker(mc, addr, port, service);
@@ -131,10 +131,10 @@ static void send_run(struct udp *u, int fd, uint32_t ifindex,
 		     const struct pkt *run, unsigned int n)
 {
 	for (; n; n--, run++) {
-		if (udp_group_send(fd, &u->fwd->map, ifindex, run))
+		if (mcast_sock_send(fd, &u->fwd->map, ifindex, run))
 			u->count[UDP_SEND_ERROR]++;
 		else
-			u->count[UDP_SENT]++;
+			u->count[UDP_FROM_GUEST]++;
 	}
 }
 
@@ -163,7 +163,7 @@ static struct udp_flow *query_flow(struct udp *u, const struct pkt *run,
 		return container_of(f, struct udp_flow, f);
 
 	fd = udp_flow_socket(u, &key.remote, &port, false);
-	if (fd >= 0 && udp_group_options(fd, addr_is_v4(&key.remote))) {
+	if (fd >= 0 && mcast_sock_options(fd, addr_is_v4(&key.remote))) {
 		close(fd);
 		fd = -1;
 	}
@@ -240,16 +240,16 @@ static bool to_one(struct udp *u, const struct pkt *run, unsigned int n,
 }
 
 /**
- * udp_multicast_input() - Datagrams from the guest that may be for many
+ * mcast_from_guest() - Datagrams from the guest that may be for many
  * @u:		UDP
  * @run:	packets with the same addresses and ports
  * @n:		how many
  * @now:	ms
  *
  * Return: whether they were, or belong to that, and are done with; false:
- *	   udp_input() goes on
+ *	   udp_from_guest() goes on
  */
-bool udp_multicast_input(struct udp *u, const struct pkt *run, unsigned int n,
+bool mcast_from_guest(struct udp *u, const struct pkt *run, unsigned int n,
 			 uint64_t now)
 {
 	struct udp_group *g;
@@ -280,7 +280,7 @@ static void deliver(struct udp *u, struct udp_arrival *a,
 		.dst = *dst, .proto = IPPROTO_UDP, .ttl = a->ttl, .tos = a->tos,
 	};
 
-	if (!fwd_in(&u->fwd->map, &a->peer, &ip.src)) {
+	if (!nat_to_guest(&u->fwd->map, &a->peer, &ip.src)) {
 		u->count[UDP_IMPOSSIBLE]++;
 		return;
 	}
@@ -293,7 +293,7 @@ static void deliver(struct udp *u, struct udp_arrival *a,
 /* usable() - Whether a datagram can go to the guest; false: counted */
 static bool usable(struct udp *u, const struct udp_arrival *a)
 {
-	u->count[UDP_RECEIVED]++;
+	u->count[UDP_TO_GUEST]++;
 	if (!a->whole)
 		u->count[UDP_TOO_BIG]++;
 	else if (!a->port)
@@ -306,7 +306,7 @@ static bool usable(struct udp *u, const struct udp_arrival *a)
 }
 
 /**
- * udp_multicast_event() - A flow's socket has something to say
+ * mcast_event() - A flow's socket has something to say
  * @u:		UDP
  * @uf:		flow
  * @events:	EPOLL*
@@ -317,7 +317,7 @@ static bool usable(struct udp *u, const struct udp_arrival *a)
  * Return: whether it is one of a query to a group, and done with; false:
  *	   udp_event() goes on
  */
-bool udp_multicast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
+bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
 			 uint64_t now)
 {
 	const struct flow_key *key = &uf->f.key;
@@ -329,7 +329,7 @@ bool udp_multicast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
 		return false;
 
 	g = find_group(u, &key->remote, key->rport);
-	for (i = 0; i < UDP_BATCH && !udp_group_receive(uf->f.fd, &a); i++) {
+	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(uf->f.fd, &a); i++) {
 		if (!usable(u, &a))
 			continue;
 		if (!g || a.ifindex != g->ifindex || to_many(&a.dest)) {
@@ -368,18 +368,18 @@ static void heard(struct udp *u, const struct udp_group *g,
 }
 
 /**
- * udp_multicast_group() - The socket of a group has datagrams
+ * mcast_group_event() - The socket of a group has datagrams
  * @u:		UDP
  * @index:	of the group
  * @now:	ms
  */
-void udp_multicast_group(struct udp *u, unsigned int index, uint64_t now)
+void mcast_group_event(struct udp *u, unsigned int index, uint64_t now)
 {
 	const struct udp_group *g = &u->multicast->group[index];
 	unsigned int i;
 	struct udp_arrival a;
 
-	for (i = 0; i < UDP_BATCH && !udp_group_receive(g->fd, &a); i++) {
+	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(g->fd, &a); i++) {
 		if (usable(u, &a))
 			heard(u, g, &a, now);
 	}
@@ -393,7 +393,7 @@ static int open_group(struct udp *u, unsigned int index)
 		.events = EPOLLIN,
 		.data.u64 = event_token(EVENT_GROUP, 0, index),
 	};
-	int rc = udp_group_open(g, u->fwd);
+	int rc = mcast_sock_open(g, u->fwd);
 
 	if (rc || !epoll_ctl(u->flows->epfd, EPOLL_CTL_ADD, g->fd, &ev))
 		return rc;
@@ -404,7 +404,7 @@ static int open_group(struct udp *u, unsigned int index)
 }
 
 /**
- * udp_multicast_open() - Join the groups, for --multicast
+ * mcast_open() - Join the groups, for --multicast
  * @u:		UDP, with ports forwarded already
  * @if4, @if6:	interface outside for each family, 0: none
  *
@@ -412,7 +412,7 @@ static int open_group(struct udp *u, unsigned int index)
  *
  * Return: 0, or -ENOMEM
  */
-int udp_multicast_open(struct udp *u, uint32_t if4, uint32_t if6)
+int mcast_open(struct udp *u, uint32_t if4, uint32_t if6)
 {
 	char text[ADDR_STRLEN];
 	struct udp_group *g;
@@ -423,7 +423,7 @@ int udp_multicast_open(struct udp *u, uint32_t if4, uint32_t if6)
 	if (!u->multicast)
 		return -ENOMEM;
 
-	udp_group_init(u->multicast->group, if4, if6);
+	mcast_sock_init(u->multicast->group, if4, if6);
 	for (i = 0; i < UDP_GROUPS; i++) {
 		g = &u->multicast->group[i];
 		if (addr_is_v4(&g->addr) ? !u->fwd->ipv4 : !u->fwd->ipv6)
@@ -438,12 +438,12 @@ int udp_multicast_open(struct udp *u, uint32_t if4, uint32_t if6)
 }
 
 /**
- * udp_multicast_forget() - The guest has left
+ * mcast_forget() - The guest has left
  * @u:		UDP
  */
-void udp_multicast_forget(struct udp *u)
+void mcast_forget(struct udp *u)
 {
-	struct udp_multicast *mc = u->multicast;
+	struct mcast *mc = u->multicast;
 	unsigned int i;
 
 	if (!mc)
@@ -454,10 +454,10 @@ void udp_multicast_forget(struct udp *u)
 }
 
 /**
- * udp_multicast_close() - Leave the groups
+ * mcast_close() - Leave the groups
  * @u:		UDP
  */
-void udp_multicast_close(struct udp *u)
+void mcast_close(struct udp *u)
 {
 	unsigned int i;
 

@@ -13,14 +13,14 @@
 
 #include "udp/flow.h"
 
-int udp_multicast_open(struct udp *u, uint32_t if4, uint32_t if6);
-void udp_multicast_forget(struct udp *u);
-void udp_multicast_close(struct udp *u);
-void udp_multicast_group(struct udp *u, unsigned int index, uint64_t now);
+int mcast_open(struct udp *u, uint32_t if4, uint32_t if6);
+void mcast_forget(struct udp *u);
+void mcast_close(struct udp *u);
+void mcast_group_event(struct udp *u, unsigned int index, uint64_t now);
 
-bool udp_multicast_input(struct udp *u, const struct pkt *run, unsigned int n,
+bool mcast_from_guest(struct udp *u, const struct pkt *run, unsigned int n,
 			 uint64_t now);
-bool udp_multicast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
+bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
 			 uint64_t now);
 
 #endif /* UDP_MCAST_H */

@@ -36,11 +36,11 @@ static const struct {
 };
 
 /**
- * udp_group_init() - The groups, without sockets
+ * mcast_sock_init() - The groups, without sockets
  * @g:		filled
  * @if4, @if6:	interface outside for each family
  */
-void udp_group_init(struct udp_group g[UDP_GROUPS], uint32_t if4, uint32_t if6)
+void mcast_sock_init(struct udp_group g[UDP_GROUPS], uint32_t if4, uint32_t if6)
 {
 	unsigned int i;
 
@@ -84,7 +84,7 @@ static int ignore_host(int fd)
 }
 
 /**
- * udp_group_options() - What sockets for groups have in common
+ * mcast_sock_options() - What sockets for groups have in common
  * @fd:		socket, not bound to a port yet, or to one that was free
  * @v4:		it is of IPv4
  *
@@ -95,7 +95,7 @@ static int ignore_host(int fd)
  *
  * Return: 0, or -errno
  */
-int udp_group_options(int fd, bool v4)
+int mcast_sock_options(int fd, bool v4)
 {
 	if (v4) {
 		if (set_int(fd, IPPROTO_IP, IP_MULTICAST_LOOP, 0) ||
@@ -200,13 +200,13 @@ static int join(int fd, const struct udp_group *g)
 }
 
 /**
- * udp_group_open() - A socket that hears a group, and sends from its port
+ * mcast_sock_open() - A socket that hears a group, and sends from its port
  * @g:		group; @fd and @unicast are set on success
  * @f:		for the forwarded ports
  *
  * Return: 0, or -errno
  */
-int udp_group_open(struct udp_group *g, const struct fwd *f)
+int mcast_sock_open(struct udp_group *g, const struct fwd *f)
 {
 	bool v4 = addr_is_v4(&g->addr);
 	int fd, rc;
@@ -222,7 +222,7 @@ int udp_group_open(struct udp_group *g, const struct fwd *f)
 	    ignore_host(fd))
 		rc = -errno;
 	else
-		rc = udp_group_options(fd, v4);
+		rc = mcast_sock_options(fd, v4);
 	if (!rc)
 		rc = bind_group(fd, g, f);
 	if (!rc)
@@ -293,7 +293,7 @@ static void put_path6(struct departure *d, const struct fwd_map *m,
 }
 
 /**
- * udp_group_send() - Send a datagram of the guest
+ * mcast_sock_send() - Send a datagram of the guest
  * @fd:		socket
  * @m:		for our source address
  * @ifindex:	interface to send by, 0: as the host's routes say
@@ -301,7 +301,7 @@ static void put_path6(struct departure *d, const struct fwd_map *m,
  *
  * Return: 0, or -errno
  */
-int udp_group_send(int fd, const struct fwd_map *m, uint32_t ifindex,
+int mcast_sock_send(int fd, const struct fwd_map *m, uint32_t ifindex,
 		   const struct pkt *pkt)
 {
 	struct departure d = {
@@ -352,13 +352,13 @@ static void read_control(struct msghdr *m, struct udp_arrival *a)
 }
 
 /**
- * udp_group_receive() - Receive a datagram
+ * mcast_sock_recv() - Receive a datagram
  * @fd:		socket
  * @a:		filled
  *
  * Return: 0, or -errno, -EAGAIN if there is none
  */
-int udp_group_receive(int fd, struct udp_arrival *a)
+int mcast_sock_recv(int fd, struct udp_arrival *a)
 {
 	union sockaddr_any from;
 	union {

@@ -60,11 +60,11 @@ struct udp_arrival {
 	uint8_t l4[8 + UDP_GROUP_LONGEST];
 };
 
-void udp_group_init(struct udp_group g[UDP_GROUPS], uint32_t if4, uint32_t if6);
-int udp_group_open(struct udp_group *g, const struct fwd *f);
-int udp_group_options(int fd, bool v4);
-int udp_group_send(int fd, const struct fwd_map *m, uint32_t ifindex,
+void mcast_sock_init(struct udp_group g[UDP_GROUPS], uint32_t if4, uint32_t if6);
+int mcast_sock_open(struct udp_group *g, const struct fwd *f);
+int mcast_sock_options(int fd, bool v4);
+int mcast_sock_send(int fd, const struct fwd_map *m, uint32_t ifindex,
 		   const struct pkt *pkt);
-int udp_group_receive(int fd, struct udp_arrival *a);
+int mcast_sock_recv(int fd, struct udp_arrival *a);
 
 #endif /* UDP_MCAST_SOCKET_H */

@@ -114,7 +114,7 @@ static struct udp_held *held(const struct udp *u, const struct flow_key *key)
 /* can_share() - Whether a flow's remote has no other address, see above */
 static bool can_share(const struct udp *u, const struct flow_key *key)
 {
-	return !fwd_dns(&u->fwd->map, &key->remote, key->rport);
+	return !nat_resolver(&u->fwd->map, &key->remote, key->rport);
 }
 
 /* share() - Let other sockets have the port of this one, too; false: can't be */

@@ -310,7 +310,7 @@ static void count_drops(struct udp *u, int fd, struct inlet *in)
 }
 
 /**
- * udp_receive() - Receive a batch of messages
+ * udp_recv_batch() - Receive a batch of messages
  * @u:		holds the batch
  * @fd:		socket
  * @in:		what is known of it
@@ -318,7 +318,7 @@ static void count_drops(struct udp *u, int fd, struct inlet *in)
  *
  * Return: how many there are, 0: none, or no room for them; or -errno
  */
-int udp_receive(struct udp *u, int fd, struct inlet *in, bool origin)
+int udp_recv_batch(struct udp *u, int fd, struct inlet *in, bool origin)
 {
 	unsigned int max = turn(u, fd, in);
 	struct udp_batch *b = u->batch;
@@ -415,7 +415,7 @@ static void send_frame(struct tap *t, const struct tap_hdr *h,
 		check = 0xffff;		/* RFC 768: zero is none */
 	memcpy(frame + h->len + 6, &check, sizeof(check));
 	link_commit(t->link, h->len + len);
-	t->count[TAP_OUT]++;
+	t->count[TAP_TO_GUEST]++;
 }
 
 /**
@@ -443,7 +443,7 @@ static void deliver(struct udp *u, const struct flow_key *key, uint8_t *data,
 }
 
 /**
- * udp_deliver() - Send the datagrams of a message of the batch to the guest
+ * udp_to_guest() - Send the datagrams of a message of the batch to the guest
  * @u:		holds the batch
  * @uf:		flow they belong to
  * @i:		index in the batch
@@ -452,7 +452,7 @@ static void deliver(struct udp *u, const struct flow_key *key, uint8_t *data,
  *
  * Return: how many datagrams they were
  */
-unsigned int udp_deliver(struct udp *u, const struct udp_flow *uf,
+unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
 			 unsigned int i)
 {
 	const struct arrival *a = &u->batch->arrival[i];
@@ -469,6 +469,6 @@ unsigned int udp_deliver(struct udp *u, const struct udp_flow *uf,
 		n++;
 	} while (left);
 
-	u->count[UDP_RECEIVED] += n;
+	u->count[UDP_TO_GUEST] += n;
 	return n;
 }

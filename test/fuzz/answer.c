@@ -145,11 +145,11 @@ static void check_answers(struct world *w)
 static void serve(struct world *w, const struct pkt *pkt)
 {
 	if (pkt->etype == ETH_P_ARP)
-		arp_input(&w->answer, pkt);
+		arp_from_guest(&w->answer, pkt);
 	else if (pkt->proto == IPPROTO_ICMPV6)
-		ndp_input(&w->answer, pkt, NOW);
-	else if (!dhcp_input(&w->answer, pkt))
-		dhcpv6_input(&w->answer, pkt);
+		ndp_from_guest(&w->answer, pkt, NOW);
+	else if (!dhcp_from_guest(&w->answer, pkt))
+		dhcpv6_from_guest(&w->answer, pkt);
 	check_answers(w);
 }
 

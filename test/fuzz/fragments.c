@@ -6,7 +6,7 @@
  *
  * An input whose first byte is even is a list of fragments for the table and
  * for the model, OP_LEN bytes each. Else it is a list of frames, each after
- * its length in 2 bytes, which come one by one through tap_input().
+ * its length in 2 bytes, which come one by one through tap_recv_burst().
  */
 #include <stdlib.h>
 #include <string.h>
@@ -220,7 +220,7 @@ static void against_model(const uint8_t *data, size_t size)
 		}
 		reassembly_release(&r);
 	}
-	MUST(!r.count[FRAG_NO_ROOM]);
+	MUST(!r.count[FRAG_NO_SPACE]);
 	reassembly_free(&r);
 	MUST(!r.bytes && !r.n && !r.whole);
 }
@@ -243,7 +243,7 @@ static void as_frames(const uint8_t *data, size_t size)
 		memcpy(frame, data + 2, len);
 		fix_ip4(frame, len);
 		memory_put(&m, frame, len);
-		MUST(tap_input(&tap, 1) == 1);
+		MUST(tap_recv_burst(&tap, 1) == 1);
 		check_bounds(&tap.fragments);
 		if (tap.npkt)
 			MUST(pkt_copy(tap.pkt, buf, sizeof(buf)) ==

@@ -212,10 +212,10 @@ static void check_input(uint8_t *data, size_t size, bool ok)
 	tap_init(&tap, &m.link, mac);
 	memory_put(&m, data, size);
 	memory_put(&m, data, size);
-	MUST(tap_input(&tap, 0) == 2);
+	MUST(tap_recv_burst(&tap, 0) == 2);
 	MUST(tap.npkt == (ok ? 2 : 0));
-	MUST(tap.count[TAP_IN] == 2);
-	MUST(!ok || tap_run(&tap, 0) == 2);
+	MUST(tap.count[TAP_FROM_GUEST] == 2);
+	MUST(!ok || tap_batch_len(&tap, 0) == 2);
 	tap_release(&tap);
 	tap_guest_gone(&tap);
 	link_close(&m.link);

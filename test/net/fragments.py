@@ -75,7 +75,7 @@ def ping(lab, mtu):
 def counters(lab, passt):
     """What the log says of fragments, by name."""
     os.kill(passt.pid, signal.SIGUSR1)
-    wait_for("counters", lambda: "fragments_in" in lab.messages())
+    wait_for("counters", lambda: "fragments_from_guest" in lab.messages())
     return {name: int(n) for name, n in
             re.findall(r"fragments_(\w+) (\d+)", lab.messages())}
 
@@ -92,9 +92,11 @@ def story():
             burst(lab, mtu)
             with check(f"all were put together, MTU {mtu}"):
                 n = counters(lab, passt)
-                if not n["in"] > n["put_together"] > 50 or not n["out"]:
+                if not n["from_guest"] > n["reassembled"] > 50 or \
+                   not n["to_guest"]:
                     raise AssertionError(str(n))
-                for bad in "overlapping", "broken", "no_room", "timed_out":
+                for bad in ("overlapping", "malformed", "no_space",
+                            "timed_out"):
                     expect(bad, n.get(bad, 0), 0)
 
 

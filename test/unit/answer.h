@@ -96,7 +96,7 @@ static void sends(struct world *w, const uint8_t *frame, size_t len)
 	memory_clear(&w->mem);
 	memory_put(&w->mem, exact, len);
 	w->consumed = false;
-	tap_input(&w->tap, w->now);
+	tap_recv_burst(&w->tap, w->now);
 	for (i = 0; i < w->tap.npkt; i++)
 		w->consumed = deliver(w, &w->tap.pkt[i]);
 	link_release(&w->mem.link);
@@ -117,41 +117,41 @@ static bool answered(const struct world *w)
 	return w->mem.nsent;
 }
 
-static void put_eth(struct wire *f, const uint8_t dst[MAC_LEN], uint16_t type)
+static void put_eth(struct msgbuf *f, const uint8_t dst[MAC_LEN], uint16_t type)
 {
-	wire_put(f, dst, MAC_LEN);
-	wire_put(f, guest_mac, MAC_LEN);
-	wire_be16(f, type);
+	msgbuf_put(f, dst, MAC_LEN);
+	msgbuf_put(f, guest_mac, MAC_LEN);
+	msgbuf_be16(f, type);
 }
 
 /* put_ip4() - An IPv4 header for @len bytes more */
-static void put_ip4(struct wire *f, const struct in6_addr *src,
+static void put_ip4(struct msgbuf *f, const struct in6_addr *src,
 		    const struct in6_addr *dst, size_t len)
 {
 	uint16_t check;
 	uint8_t *h;
 
-	wire_be16(f, 0x4500);
-	wire_be16(f, (uint16_t)(20 + len));
-	wire_be32(f, 0);
-	wire_u8(f, 64);
-	wire_u8(f, IPPROTO_UDP);
-	wire_be16(f, 0);
-	wire_addr4(f, src);
-	wire_addr4(f, dst);
+	msgbuf_be16(f, 0x4500);
+	msgbuf_be16(f, (uint16_t)(20 + len));
+	msgbuf_be32(f, 0);
+	msgbuf_u8(f, 64);
+	msgbuf_u8(f, IPPROTO_UDP);
+	msgbuf_be16(f, 0);
+	msgbuf_addr4(f, src);
+	msgbuf_addr4(f, dst);
 	h = f->buf + f->len - 20;
 	check = csum_ip4(h, 20);
 	memcpy(h + 10, &check, sizeof(check));
 }
 
-static void put_ip6(struct wire *f, const struct tap_ip *ip, size_t len)
+static void put_ip6(struct msgbuf *f, const struct tap_ip *ip, size_t len)
 {
-	wire_be32(f, 6U << 28);
-	wire_be16(f, (uint16_t)len);
-	wire_u8(f, ip->proto);
-	wire_u8(f, ip->ttl);
-	wire_addr6(f, &ip->src);
-	wire_addr6(f, &ip->dst);
+	msgbuf_be32(f, 6U << 28);
+	msgbuf_be16(f, (uint16_t)len);
+	msgbuf_u8(f, ip->proto);
+	msgbuf_u8(f, ip->ttl);
+	msgbuf_addr6(f, &ip->src);
+	msgbuf_addr6(f, &ip->dst);
 }
 
 /* sends_ip() - The guest sends a packet whose checksums are right */
@@ -162,7 +162,7 @@ static void sends_ip(struct world *w, const struct tap_ip *ip,
 	static const uint8_t multicast[MAC_LEN] = { 0x33, 0x33, 0, 0, 0, 1 };
 	size_t at = ip->proto == IPPROTO_UDP ? 6 : 2;
 	uint8_t buf[4096], *p;
-	struct wire f = { .buf = buf, .size = sizeof(buf) };
+	struct msgbuf f = { .buf = buf, .size = sizeof(buf) };
 	struct iovec iov;
 	uint16_t check;
 
@@ -174,7 +174,7 @@ static void sends_ip(struct world *w, const struct tap_ip *ip,
 		put_ip6(&f, ip, len);
 	}
 	p = f.buf + f.len;
-	wire_put(&f, l4, len);
+	msgbuf_put(&f, l4, len);
 	iov = (struct iovec){ p, len };
 	if (len >= at + 2) {
 		memset(p + at, 0, 2);

@@ -9,7 +9,7 @@ static bool deliver(struct world *w, const struct pkt *pkt)
 {
 	if (pkt->etype != ETH_P_ARP)
 		return false;
-	arp_input(&w->answer, pkt);
+	arp_from_guest(&w->answer, pkt);
 	return true;
 }
 

@@ -209,13 +209,13 @@ static void to_us(struct world *w)
 
 	link_flush(&w->gmem.link);
 	for (at = 0; at < w->gmem.nsent;) {
-		for (i = 0; i < LINK_BATCH && at < w->gmem.nsent; i++, at++)
+		for (i = 0; i < LINK_BURST && at < w->gmem.nsent; i++, at++)
 			memory_put(&w->mem, w->gmem.sent[at].iov_base,
 				   w->gmem.sent[at].iov_len);
-		tap_input(&w->tap, w->now);
+		tap_recv_burst(&w->tap, w->now);
 		for (i = 0; i < w->tap.npkt; i += n) {
-			n = tap_run(&w->tap, i);
-			tcp_input(&w->tcp, &w->tap.pkt[i], n, w->now);
+			n = tap_batch_len(&w->tap, i);
+			tcp_from_guest(&w->tcp, &w->tap.pkt[i], n, w->now);
 		}
 		link_release(&w->mem.link);
 	}
@@ -257,10 +257,10 @@ static void to_guests(struct world *w)
 	if (link_flush(&w->mem.link) != 1)
 		return;
 	for (at = 0; at < w->mem.nsent;) {
-		for (i = 0; i < LINK_BATCH && at < w->mem.nsent; i++, at++)
+		for (i = 0; i < LINK_BURST && at < w->mem.nsent; i++, at++)
 			memory_put(&w->gmem, w->mem.sent[at].iov_base,
 				   w->mem.sent[at].iov_len);
-		tap_input(&w->gtap, w->now);
+		tap_recv_burst(&w->gtap, w->now);
 		for (i = 0; i < w->gtap.npkt; i++)
 			guest_gets(w, &w->gtap.pkt[i]);
 	}

@@ -148,7 +148,7 @@ static void more_room(void)
 
 static void time_passes(void)
 {
-	if (c.timer == TIMER_NONE)
+	if (c.timer == CONN_TIMER_NONE)
 		conn_timeout(&c, now + TCP_IDLE);
 	else
 		at_deadline();
@@ -229,29 +229,29 @@ static void (*const states[])(void) = {
 	fin_wait_2, closing, last_ack, waiting, closed,
 };
 
-static char phase_letter(enum tcp_phase before)
+static char phase_letter(enum conn_phase before)
 {
 	static const char letter[] = {
-		[TCP_CONNECTING] = 'c', [TCP_SYN_ACKED] = 's',
-		[TCP_SYN_SENT] = 't', [TCP_OPEN] = 'o', [TCP_WAIT] = 'w',
-		[TCP_CLOSED] = 'x',
+		[CONN_CONNECTING] = 'c', [CONN_SYN_ACKED] = 's',
+		[CONN_SYN_SENT] = 't', [CONN_OPEN] = 'o', [CONN_TIME_WAIT] = 'w',
+		[CONN_CLOSED] = 'x',
 	};
 
 	return c.phase == before ? '=' : letter[c.phase];
 }
 
 /* run_cell() - An event in a state, with this already to be done */
-static enum tcp_phase run_cell(unsigned int state, void (*event)(void),
+static enum conn_phase run_cell(unsigned int state, void (*event)(void),
 			       uint32_t pending)
 {
-	enum tcp_phase before;
+	enum conn_phase before;
 
 	now = START;
 	wnd = 20000;
 	nsack = 0;
 	states[state]();
 	before = c.phase;
-	c.todo = pending;
+	c.actions = pending;
 	event();
 	return before;
 }
@@ -264,23 +264,23 @@ static enum tcp_phase run_cell(unsigned int state, void (*event)(void),
 static bool cell(unsigned int state, void (*event)(void), const char *want,
 		 char got_cell[32])
 {
-	enum tcp_phase before;
-	uint32_t todo;
+	enum conn_phase before;
+	uint32_t actions;
 
 	got_cell[0] = '!';
 	got_cell[1] = '\0';
 	if (*want == '!')
 		return true;
 	before = run_cell(state, event, 0);
-	todo = c.todo;
+	actions = c.actions;
 	got_cell[0] = phase_letter(before);
-	letters(todo, got_cell + 1);
+	letters(actions, got_cell + 1);
 	if (strcmp(want, got_cell))
 		return false;
 
-	run_cell(state, event, ~todo & (TODO_REMOVE - 1));
+	run_cell(state, event, ~actions & (CONN_DO_REMOVE - 1));
 	strcpy(got_cell, "forgets what was to be done");
-	return c.phase == TCP_CLOSED || c.todo == TODO_REMOVE - 1;
+	return c.phase == CONN_CLOSED || c.actions == CONN_DO_REMOVE - 1;
 }
 
 /* story_event() - One row: an event in every state */
@@ -312,24 +312,24 @@ static void story_event(unsigned int row)
 static void t1_connects(void)
 {
 	syn(MSS, 0, true);
-	EXPECT_EQ(c.phase, TCP_CONNECTING);
+	EXPECT_EQ(c.phase, CONN_CONNECTING);
 	DID(0);
-	EXPECT_EQ(c.timer, TIMER_NONE);		/* that is the kernel's */
+	EXPECT_EQ(c.timer, CONN_TIMER_NONE);		/* that is the kernel's */
 
 	conn_connected(&c, now);
-	EXPECT_EQ(c.phase, TCP_SYN_ACKED);
-	DID(TODO_SYN);
+	EXPECT_EQ(c.phase, CONN_SYN_ACKED);
+	DID(CONN_DO_SYN);
 	EXPECT_EQ(c.isn, H);
 	EXPECT_EQ(c.rcv_nxt, G + 1);
 	EXPECT_EQ(conn_usable(&c), 0);
 
 	now += 10;
 	got(SEG_ACK, 1, 1, 0);
-	EXPECT_EQ(c.phase, TCP_OPEN);
-	DID(TODO_SEND);
+	EXPECT_EQ(c.phase, CONN_OPEN);
+	DID(CONN_DO_SEND);
 	EXPECT_EQ(c.snd_una, H + 1);
 	EXPECT_EQ(c.snd_nxt, H + 1);
-	EXPECT_EQ(c.timer, TIMER_IDLE);
+	EXPECT_EQ(c.timer, CONN_TIMER_IDLE);
 	EXPECT_EQ(c.tries, 0);
 }
 
@@ -343,20 +343,20 @@ static void t1_syn_ack_lost(void)
 	syn_acked();
 	now += 500;
 	got(SEG_SYN, 0, 0, 0);
-	DID(TODO_SYN);
+	DID(CONN_DO_SYN);
 	now -= 500;
 	for (i = 0; i < ARRAY_SIZE(after); i++) {
 		conn_timeout(&c, now + after[i] - 1);
 		DID(0);
 		now += after[i];
 		conn_timeout(&c, now);
-		DID(TODO_SYN);
+		DID(CONN_DO_SYN);
 	}
 	conn_timeout(&c, now + 31999);
 	DID(0);
 	conn_timeout(&c, now + 32000);
-	EXPECT_EQ(c.phase, TCP_CLOSED);
-	DID(TODO_RST_PEER | TODO_RST_GUEST | TODO_REMOVE);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
+	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
 /* Given a guest that gives up while the socket connects, then the socket is
@@ -368,8 +368,8 @@ static void t1_gives_up(void)
 	got(SEG_RST, 2, 0, 0);
 	DID(0);
 	got(SEG_RST | SEG_ACK, 1, 0, 0);
-	EXPECT_EQ(c.phase, TCP_CLOSED);
-	DID(TODO_RST_PEER | TODO_REMOVE);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
+	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
 }
 
 /* Given the guest's ACK, when data, or all of its data and FIN, comes with it,
@@ -381,18 +381,18 @@ static void t1_data_with_ack(void)
 	syn_acked();
 	t = got(SEG_ACK, 1, 1, 300);
 	EXPECT_EQ(t.len, 300);
-	EXPECT_EQ(c.phase, TCP_OPEN);
-	DID(TODO_SEND | TODO_ACK);
+	EXPECT_EQ(c.phase, CONN_OPEN);
+	DID(CONN_DO_SEND | CONN_DO_ACK);
 	conn_taken(&c, 300, now);
 	EXPECT_EQ(c.rcv_nxt, G + 301);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 
 	syn_acked();
 	got(SEG_ACK | SEG_FIN, 1, 1, 300);
 	conn_taken(&c, 300, now);
-	EXPECT_EQ(c.phase, TCP_OPEN);
+	EXPECT_EQ(c.phase, CONN_OPEN);
 	EXPECT(c.fin_rcvd);
-	DID(TODO_SEND | TODO_ACK | TODO_SHUTDOWN);
+	DID(CONN_DO_SEND | CONN_DO_ACK | CONN_DO_SHUTDOWN);
 }
 
 /* Given a segment with data before the handshake's ACK was seen, whose ACK is
@@ -404,12 +404,12 @@ static void t1_wrong_ack(void)
 	syn_acked();
 	t = got(SEG_ACK, 1, 2, 300);
 	EXPECT_EQ(t.len, 0);
-	EXPECT_EQ(c.phase, TCP_SYN_ACKED);
-	DID(TODO_REFUSE);
+	EXPECT_EQ(c.phase, CONN_SYN_ACKED);
+	DID(CONN_DO_REFUSE);
 	got(SEG_ACK, 1, 0, 0);
-	DID(TODO_REFUSE);
+	DID(CONN_DO_REFUSE);
 	got(SEG_ACK, 1, 1, 0);
-	EXPECT_EQ(c.phase, TCP_OPEN);
+	EXPECT_EQ(c.phase, CONN_OPEN);
 }
 
 /* ---- T2: the guest is connected to ---- */
@@ -417,14 +417,14 @@ static void t1_wrong_ack(void)
 static void t2_accepted(void)
 {
 	conn_accepted(&c, H, PAYLOAD, now);
-	EXPECT_EQ(c.phase, TCP_SYN_SENT);
-	DID(TODO_SYN);
+	EXPECT_EQ(c.phase, CONN_SYN_SENT);
+	DID(CONN_DO_SYN);
 	EXPECT_EQ(c.snd_nxt, H + 1);
 
 	wnd = 7000;
 	got(SEG_SYN | SEG_ACK, 0, 1, 0);
-	EXPECT_EQ(c.phase, TCP_OPEN);
-	DID(TODO_ACK | TODO_SEND);
+	EXPECT_EQ(c.phase, CONN_OPEN);
+	DID(CONN_DO_ACK | CONN_DO_SEND);
 	EXPECT_EQ(c.rcv_nxt, G + 1);
 	EXPECT_EQ(c.snd_una, H + 1);
 	EXPECT_EQ(c.mss, MSS);
@@ -438,16 +438,16 @@ static void t2_silence(void)
 	unsigned int tries = 0;
 
 	syn_sent();
-	while (c.phase == TCP_SYN_SENT) {
+	while (c.phase == CONN_SYN_SENT) {
 		tries++;
 		at_deadline();
-		if (c.phase == TCP_SYN_SENT)
-			DID(TODO_SYN);
+		if (c.phase == CONN_SYN_SENT)
+			DID(CONN_DO_SYN);
 	}
 	EXPECT_EQ(tries, TCP_SYN_TRIES);
 	EXPECT_EQ(now - START, 63000);
-	EXPECT_EQ(c.phase, TCP_CLOSED);
-	DID(TODO_RST_PEER | TODO_RST_GUEST | TODO_REMOVE);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
+	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
 /* Given SYN that timed out, when the guest has answered, then the first data
@@ -483,10 +483,10 @@ static void t2_refused(void)
 	got(SEG_RST | SEG_ACK, 0, 0, 0);
 	got(SEG_RST | SEG_ACK, 0, 2, 0);
 	DID(0);
-	EXPECT_EQ(c.phase, TCP_SYN_SENT);
+	EXPECT_EQ(c.phase, CONN_SYN_SENT);
 	got(SEG_RST | SEG_ACK, 0, 1, 0);
-	EXPECT_EQ(c.phase, TCP_CLOSED);
-	DID(TODO_RST_PEER | TODO_REMOVE);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
+	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
 }
 
 /* Given a guest with an old connection on these ports, then its answer gets a
@@ -495,13 +495,13 @@ static void t2_old_connection(void)
 {
 	syn_sent();
 	got(SEG_ACK, 900, 500, 0);
-	DID(TODO_REFUSE);
+	DID(CONN_DO_REFUSE);
 	got(SEG_SYN | SEG_ACK, 0, 500, 0);
-	DID(TODO_REFUSE);
+	DID(CONN_DO_REFUSE);
 	got(SEG_FIN | SEG_ACK, 900, 1, 0);
 	DID(0);
 	got(SEG_SYN | SEG_ACK, 0, 1, 0);
-	EXPECT_EQ(c.phase, TCP_OPEN);
+	EXPECT_EQ(c.phase, CONN_OPEN);
 }
 
 /* Given that both ends ask at once, then each gets a SYN-ACK, and that opens
@@ -512,13 +512,13 @@ static void t2_both_at_once(void)
 
 	syn_sent();
 	got(SEG_SYN, 0, 0, 0);
-	EXPECT_EQ(c.phase, TCP_SYN_ACKED);
-	DID(TODO_SYN);
+	EXPECT_EQ(c.phase, CONN_SYN_ACKED);
+	DID(CONN_DO_SYN);
 	EXPECT_EQ(c.rcv_nxt, G + 1);
 	EXPECT_EQ(c.snd_nxt, H + 1);
 	got(SEG_SYN | SEG_ACK, 0, 1, 0);
-	EXPECT_EQ(c.phase, TCP_OPEN);
-	DID(TODO_ACK | TODO_SEND);
+	EXPECT_EQ(c.phase, CONN_OPEN);
+	DID(CONN_DO_ACK | CONN_DO_SEND);
 	got_data(1, 10);
 	EXPECT_EQ(c.rcv_nxt, G + 11);
 
@@ -529,10 +529,10 @@ static void t2_both_at_once(void)
 	EXPECT_EQ(c.deadline - now, TCP_RTO_INIT);
 	for (i = 1; i < TCP_SYN_TRIES; i++)	/* it has all the time again */
 		at_deadline();
-	c.todo = 0;
+	c.actions = 0;
 	got(SEG_ACK, 1, 1, 0);
-	EXPECT_EQ(c.phase, TCP_OPEN);
-	DID(TODO_SEND);
+	EXPECT_EQ(c.phase, CONN_OPEN);
+	DID(CONN_DO_SEND);
 }
 
 /* ---- T10: ends ---- */
@@ -545,23 +545,23 @@ static void t10_guest_first(void)
 	got(SEG_ACK | SEG_FIN, 101, 101, 500);
 	EXPECT(!c.fin_rcvd);
 	EXPECT_EQ(c.rcv_queued, 500);
-	DID(TODO_DISCARD | TODO_SEND | TODO_ACK);
+	DID(CONN_DO_DISCARD | CONN_DO_SEND | CONN_DO_ACK);
 	conn_taken(&c, 200, now);
 	EXPECT(!c.fin_rcvd);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 	conn_taken(&c, 300, now);
 	EXPECT(c.fin_rcvd);
 	EXPECT_EQ(c.rcv_nxt, G + 602);
-	DID(TODO_ACK | TODO_SHUTDOWN);
+	DID(CONN_DO_ACK | CONN_DO_SHUTDOWN);
 
 	sent(1000);			/* half closed, it still hears */
 	got(SEG_ACK, 602, 1101, 0);
 	EXPECT_EQ(c.discard, 1100);
 	peer_ends();
 	got(SEG_ACK, 602, 1102, 0);
-	EXPECT_EQ(c.phase, TCP_CLOSED);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
 	EXPECT_EQ(c.discard, 1100);
-	DID(TODO_DISCARD | TODO_REMOVE);
+	DID(CONN_DO_DISCARD | CONN_DO_REMOVE);
 }
 
 /* Given the peer's FIN, but no window to pass it on, when the guest's comes,
@@ -577,7 +577,7 @@ static void t10_peer_waits(void)
 	got(SEG_ACK, 2, 1, 0);
 	conn_fin_sent(&c, now);
 	got(SEG_ACK, 2, 2, 0);
-	EXPECT_EQ(c.phase, TCP_CLOSED);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
 }
 
 /* Given the peer's FIN first, then the guest's data still counts, and the end
@@ -594,24 +594,24 @@ static void t10_peer_first(void)
 	EXPECT_EQ(c.discard, 100);	/* FIN is no data */
 	got_data(1001, 1000);
 	EXPECT_EQ(c.rcv_nxt, G + 2001);
-	c.todo = 0;
+	c.actions = 0;
 	got(SEG_ACK | SEG_FIN, 2001, 102, 0);
-	EXPECT_EQ(c.phase, TCP_WAIT);
-	DID(TODO_SHUTDOWN | TODO_ACK | TODO_CLOSE);
+	EXPECT_EQ(c.phase, CONN_TIME_WAIT);
+	DID(CONN_DO_SHUTDOWN | CONN_DO_ACK | CONN_DO_CLOSE);
 	end = c.deadline;
 	EXPECT_EQ(end, now + TCP_LINGER);
 
 	now += 500;
 	got(SEG_ACK | SEG_FIN, 2001, 102, 0);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 	got(SEG_ACK, 2002, 102, 0);
 	DID(0);
 	EXPECT_EQ(c.deadline, end);
 	conn_timeout(&c, end - 1);
-	EXPECT_EQ(c.phase, TCP_WAIT);
+	EXPECT_EQ(c.phase, CONN_TIME_WAIT);
 	conn_timeout(&c, end);
-	EXPECT_EQ(c.phase, TCP_CLOSED);
-	DID(TODO_REMOVE);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
+	DID(CONN_DO_REMOVE);
 }
 
 /* Given both FINs at once, in whichever order their ACKs come, then it ends as
@@ -620,16 +620,16 @@ static void t10_both_at_once(void)
 {
 	fin_wait_1();
 	got(SEG_ACK | SEG_FIN, 101, 101, 0);	/* before it saw ours */
-	EXPECT_EQ(c.phase, TCP_OPEN);
-	DID(TODO_DISCARD | TODO_SEND | TODO_ACK | TODO_SHUTDOWN);
+	EXPECT_EQ(c.phase, CONN_OPEN);
+	DID(CONN_DO_DISCARD | CONN_DO_SEND | CONN_DO_ACK | CONN_DO_SHUTDOWN);
 	got(SEG_ACK, 102, 102, 0);
-	EXPECT_EQ(c.phase, TCP_WAIT);
-	EXPECT(c.todo & TODO_CLOSE);
+	EXPECT_EQ(c.phase, CONN_TIME_WAIT);
+	EXPECT(c.actions & CONN_DO_CLOSE);
 
 	fin_wait_1();				/* its FIN acknowledges ours */
 	got(SEG_ACK | SEG_FIN, 101, 102, 0);
-	EXPECT_EQ(c.phase, TCP_WAIT);
-	DID(TODO_DISCARD | TODO_SEND | TODO_ACK | TODO_SHUTDOWN | TODO_CLOSE);
+	EXPECT_EQ(c.phase, CONN_TIME_WAIT);
+	DID(CONN_DO_DISCARD | CONN_DO_SEND | CONN_DO_ACK | CONN_DO_SHUTDOWN | CONN_DO_CLOSE);
 }
 
 /* Given the guest's last ACK of data and FIN at once, then the data leaves the
@@ -640,9 +640,9 @@ static void t10_last_ack_of_all(void)
 	sent(400);
 	peer_ends();
 	got(SEG_ACK, 102, 502, 0);
-	EXPECT_EQ(c.phase, TCP_CLOSED);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
 	EXPECT_EQ(c.discard, 500);
-	DID(TODO_DISCARD | TODO_REMOVE);
+	DID(CONN_DO_DISCARD | CONN_DO_REMOVE);
 }
 
 /* Given FIN ahead of a gap, then it counts once all before it has come, and
@@ -653,7 +653,7 @@ static void t10_fin_ahead(void)
 
 	opened();
 	got(SEG_ACK | SEG_FIN, 1001, 1, 0);
-	EXPECT(c.todo & (TODO_ACK | TODO_DUP_ACK));
+	EXPECT(c.actions & (CONN_DO_ACK | CONN_DO_DUP_ACK));
 	EXPECT(!c.fin_queued);
 	t = got(SEG_ACK | SEG_FIN, 501, 1, 500);	/* again, with data */
 	EXPECT(t.ahead);
@@ -664,11 +664,11 @@ static void t10_fin_ahead(void)
 	conn_taken(&c, 500, now);
 	EXPECT_EQ(c.rcv_queued, 500);
 	EXPECT(!c.fin_rcvd);
-	c.todo = 0;
+	c.actions = 0;
 	conn_taken(&c, 500, now);
 	EXPECT(c.fin_rcvd);
 	EXPECT_EQ(c.rcv_nxt, G + 1002);
-	DID(TODO_ACK | TODO_SHUTDOWN);
+	DID(CONN_DO_ACK | CONN_DO_SHUTDOWN);
 }
 
 /* Given FIN at the right edge of the window, then it counts; beyond it, with
@@ -697,7 +697,7 @@ static void t10_fin_lost(void)
 
 	fin_wait_1();
 	at_deadline();
-	DID(TODO_REWIND | TODO_SEND);
+	DID(CONN_DO_REWIND | CONN_DO_SEND);
 	EXPECT_EQ(c.snd_nxt, H + 1);
 	EXPECT(!conn_fin_due(&c));
 	EXPECT(!conn_all_sent(&c));
@@ -755,26 +755,26 @@ static void t10_idle(void)
 	opened();
 	now += 3600 * 1000;
 	got_data(1, 10);
-	c.todo = 0;
+	c.actions = 0;
 	conn_timeout(&c, START + TCP_IDLE);
 	DID(0);
 	EXPECT_EQ(c.deadline, now + TCP_IDLE);
 	at_deadline();
-	DID(TODO_PROBE);
+	DID(CONN_DO_PROBE);
 	now += 5;
 	got(SEG_ACK, 11, 1, 0);
 	at_deadline();
 	DID(0);
 	EXPECT_EQ(c.deadline, c.active + TCP_IDLE);
 
-	while (c.phase == TCP_OPEN && probes < 100) {
-		c.todo = 0;
+	while (c.phase == CONN_OPEN && probes < 100) {
+		c.actions = 0;
 		at_deadline();
-		probes += c.todo == TODO_PROBE;
+		probes += c.actions == CONN_DO_PROBE;
 	}
 	EXPECT_EQ(probes, TCP_PROBES);
 	EXPECT_EQ(now - c.active, TCP_IDLE + TCP_PROBES * TCP_PROBE_EVERY);
-	DID(TODO_RST_PEER | TODO_RST_GUEST | TODO_REMOVE);
+	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
 /* Given keep-alive probes without an answer, when the guest is there again,
@@ -788,7 +788,7 @@ static void t10_idle_costs_no_patience(void)
 		at_deadline();
 	got_data(1, 10);
 	sent(100);
-	while (c.phase == TCP_OPEN && tries < 100) {
+	while (c.phase == CONN_OPEN && tries < 100) {
 		at_deadline();
 		tries++;
 	}
@@ -801,13 +801,13 @@ static void t10_guest_asks(void)
 {
 	established();
 	got(SEG_ACK, 100, 1, 0);
-	DID(TODO_ACK | TODO_KEEPALIVE);
+	DID(CONN_DO_ACK | CONN_DO_KEEPALIVE);
 	got(SEG_ACK, 100, 1, 1);
-	DID(TODO_ACK | TODO_KEEPALIVE);
+	DID(CONN_DO_ACK | CONN_DO_KEEPALIVE);
 	got(SEG_ACK, 99, 1, 1);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 	got(SEG_ACK | SEG_FIN, 100, 1, 0);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 }
 
 /* ---- T11: RST ---- */
@@ -820,9 +820,9 @@ static void t11_reset(void)
 	got(SEG_ACK, 101, 51, 700);
 	conn_kept(&c, c.rcv_nxt + 1000, 50);
 	got(SEG_RST, 801, 0, 0);
-	EXPECT_EQ(c.phase, TCP_CLOSED);
-	EXPECT_EQ(c.timer, TIMER_NONE);
-	DID(TODO_RST_PEER | TODO_REMOVE);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
+	EXPECT_EQ(c.timer, CONN_TIMER_NONE);
+	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
 	conn_timeout(&c, now + 10 * TCP_IDLE);
 	got(SEG_ACK, 801, 51, 10);
 	DID(0);
@@ -830,11 +830,11 @@ static void t11_reset(void)
 	established();
 	got(SEG_ACK, 101, 51, 700);
 	conn_peer_error(&c);
-	EXPECT_EQ(c.phase, TCP_CLOSED);
-	DID(TODO_RST_GUEST | TODO_REMOVE);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
+	DID(CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 	EXPECT_EQ(conn_usable(&c), 0);
 	conn_blocked(&c, now);
-	EXPECT_EQ(c.timer, TIMER_NONE);
+	EXPECT_EQ(c.timer, CONN_TIMER_NONE);
 }
 
 /* ---- T12: options ---- */

@@ -24,7 +24,7 @@ static bool accepts(uint32_t seq, uint32_t len, uint32_t data)
 	got(SEG_ACK, nxt(), max(), 0);
 	EXPECT_EQ(t.len, data);
 	c.rcv_queued = 0;
-	c.todo = 0;
+	c.actions = 0;
 	return acked;
 }
 
@@ -63,14 +63,14 @@ static void t4_window_zero(void)
 {
 	opened();
 	got_data(1, TCP_WND_INIT);
-	c.todo = 0;
+	c.actions = 0;
 	EXPECT_EQ(c.rcv_adv, c.rcv_nxt);
 	EXPECT(accepts(nxt(), 0, 0));
 	EXPECT(!accepts(nxt() - 1, 0, 0));
 	EXPECT(!accepts(nxt() + 1, 0, 0));
 	got(SEG_ACK, nxt(), una(), 1);		/* a probe */
 	EXPECT_EQ(c.rcv_queued, 0);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 }
 
 /* Given data that waits for the socket, when the guest repeats it, or stands
@@ -97,34 +97,34 @@ static void t4_rst(void)
 
 	opened();
 	got(SEG_RST, 2, 0, 0);
-	DID(TODO_CHALLENGE);
+	DID(CONN_DO_CHALLENGE);
 	got(SEG_RST | SEG_ACK, edge - 1, 1, 0);
-	DID(TODO_CHALLENGE);
+	DID(CONN_DO_CHALLENGE);
 	got(SEG_RST, edge, 0, 0);
 	got(SEG_RST, 0, 0, 0);
 	got(SEG_RST, 1 + 0x80000000, 0, 0);
 	DID(0);
 	got(SEG_RST, 1, 0, 0);
-	EXPECT_EQ(c.phase, TCP_CLOSED);
-	DID(TODO_RST_PEER | TODO_REMOVE);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
+	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
 
 	opened();
 	got(SEG_ACK, 1, 1, 500);
 	conn_taken(&c, 200, now);
-	c.todo = 0;
+	c.actions = 0;
 	got(SEG_RST, 400, 0, 0);
-	DID(TODO_CHALLENGE);
+	DID(CONN_DO_CHALLENGE);
 	got(SEG_RST, 501, 0, 0);	/* after what it has sent */
-	EXPECT_EQ(c.phase, TCP_CLOSED);
-	DID(TODO_RST_PEER | TODO_REMOVE);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
+	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
 
 	opened();
 	got(SEG_ACK | SEG_FIN, 1, 1, 500);
 	conn_taken(&c, 200, now);
 	got(SEG_RST, 500, 0, 0);
-	EXPECT_EQ(c.phase, TCP_OPEN);
+	EXPECT_EQ(c.phase, CONN_OPEN);
 	got(SEG_RST, 502, 0, 0);	/* and after its FIN */
-	EXPECT_EQ(c.phase, TCP_CLOSED);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
 }
 
 /* Given SYN in an open connection, wherever it is, then it gets an ACK and
@@ -139,9 +139,9 @@ static void t4_syn(void)
 	before = c;
 	for (i = 0; i < ARRAY_SIZE(at); i++) {
 		got(SEG_SYN, at[i], 0, 0);
-		DID(TODO_CHALLENGE);
+		DID(CONN_DO_CHALLENGE);
 		got(SEG_SYN | SEG_ACK, at[i], 101, 100);
-		DID(TODO_CHALLENGE);
+		DID(CONN_DO_CHALLENGE);
 	}
 	EXPECT(!memcmp(&before, &c, sizeof(c)));
 }
@@ -157,20 +157,20 @@ static void t4_ack(void)
 	opened();
 	sent(2000);
 	got(SEG_ACK, 1, 2002, 0);
-	DID(TODO_CHALLENGE);
+	DID(CONN_DO_CHALLENGE);
 	t = got(SEG_ACK, 1, 2002, 50);
 	EXPECT_EQ(t.len, 0);
-	DID(TODO_CHALLENGE);
+	DID(CONN_DO_CHALLENGE);
 	t = got(SEG_ACK, 1, 1 - 3001, 50);
 	EXPECT_EQ(t.len, 0);
-	DID(TODO_CHALLENGE);
+	DID(CONN_DO_CHALLENGE);
 	t = got(SEG_ACK, 1, 1 - 3000, 50);
 	EXPECT_EQ(t.len, 50);
 	conn_taken(&c, 50, now);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 	got(SEG_ACK, 51, 2001, 0);
 	EXPECT_EQ(c.snd_una, H + 2001);
-	DID(TODO_SEND | TODO_DISCARD);
+	DID(CONN_DO_SEND | CONN_DO_DISCARD);
 }
 
 /* Given that after a timeout less was sent again than before, then an ACK of
@@ -181,11 +181,11 @@ static void t4_ack_after_timeout(void)
 	sent(2000);
 	at_deadline();
 	sent(500);
-	c.todo = 0;
+	c.actions = 0;
 	got(SEG_ACK, 1, 2001, 0);
 	EXPECT_EQ(c.snd_una, H + 2001);
 	EXPECT_EQ(c.snd_nxt, H + 2001);
-	DID(TODO_SEND | TODO_DISCARD);
+	DID(CONN_DO_SEND | CONN_DO_DISCARD);
 }
 
 /* ---- T5: acknowledged is what the socket has taken ---- */
@@ -202,22 +202,22 @@ static void t5_taken(void)
 	EXPECT(!t.ahead);
 	EXPECT_EQ(c.rcv_nxt, G + 1);
 	EXPECT_EQ(c.rcv_queued, 1000);
-	c.todo = 0;
+	c.actions = 0;
 
 	conn_taken(&c, 0, now);
 	DID(0);
 	EXPECT_EQ(c.rcv_nxt, G + 1);
 	conn_taken(&c, 300, now);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 	EXPECT_EQ(c.rcv_nxt, G + 301);
 	EXPECT_EQ(c.rcv_queued, 700);
 
 	t = got(SEG_ACK, 1001, 1, 500);
 	EXPECT_EQ(t.len, 500);
 	EXPECT_EQ(c.rcv_queued, 1200);
-	c.todo = 0;
+	c.actions = 0;
 	conn_taken(&c, 1200, now);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 	EXPECT_EQ(c.rcv_nxt, G + 1501);
 	EXPECT_EQ(c.rcv_queued, 0);
 }
@@ -297,12 +297,12 @@ static void t5_ahead(void)
 	EXPECT(t.ahead);
 	EXPECT_EQ(t.seq, G + 1001);
 	EXPECT_EQ(t.len, 500);
-	DID(TODO_DUP_ACK);
+	DID(CONN_DO_DUP_ACK);
 	conn_kept(&c, t.seq, t.len);
 	EXPECT_EQ(c.rcv_queued, 0);
 	t = got(SEG_ACK, 1501, 1, 500);
 	conn_kept(&c, t.seq, t.len);
-	DID(TODO_DUP_ACK);
+	DID(CONN_DO_DUP_ACK);
 
 	t = got(SEG_ACK, 1, 1, 1000);
 	EXPECT(!t.ahead);
@@ -478,14 +478,14 @@ static void t6_opens_again(void)
 	room(0);
 	EXPECT(c.rcv_adv - c.rcv_nxt <= 2 * MSS);
 	conn_ack_sent(&c, false);
-	c.todo = 0;
+	c.actions = 0;
 	room(20000);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 	EXPECT(c.rcv_adv - c.rcv_nxt >= 20000);
 	room(21000);
 	DID(0);
 	room(60000);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 }
 
 /* Given that the socket did not take all, then what is held counts against the
@@ -521,16 +521,16 @@ static void t6_stalled(void)
 		EXPECT(conn_window(&c, false));
 		now += TCP_STALL - 1 + i;
 	}
-	c.todo = 0;
+	c.actions = 0;
 	got(SEG_ACK, 1, 1, 1000);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 	EXPECT_EQ(conn_window(&c, false), 0);
 	got(SEG_ACK, 1, 1, 1);
 	EXPECT_EQ(conn_window(&c, false), 0);
 
-	c.todo = 0;
+	c.actions = 0;
 	conn_taken(&c, 1, now);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 	EXPECT(conn_window(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
 }
 
@@ -550,9 +550,9 @@ static void t6_forgotten(void)
 		now += TCP_STALL - 1 + i;
 	}
 
-	c.todo = 0;
+	c.actions = 0;
 	room(5000);
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 	EXPECT(conn_window(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
 }
 
@@ -609,7 +609,7 @@ static void answered(void)
 	sent(100);
 	conn_ack_sent(&c, true);
 	got(SEG_ACK, 51, 101, 0);
-	c.todo = 0;
+	c.actions = 0;
 }
 
 /* Given a guest that is answered, then the ACK of its next data may wait for
@@ -622,13 +622,13 @@ static void t13_waits(void)
 	EXPECT_EQ(c.ack_due, now + TCP_ACK_DELAY);
 	now += TCP_ACK_DELAY - 1;
 	EXPECT(conn_ack_can_wait(&c, now));
-	c.todo = 0;
+	c.actions = 0;
 	conn_timeout(&c, now);
 	DID(0);
 	now++;
-	c.todo = TODO_SEND;
+	c.actions = CONN_DO_SEND;
 	conn_timeout(&c, now);
-	DID(TODO_SEND | TODO_ACK);
+	DID(CONN_DO_SEND | CONN_DO_ACK);
 	EXPECT(!conn_ack_can_wait(&c, now));
 	conn_ack_sent(&c, false);
 	EXPECT_EQ(c.ack_due, 0);
@@ -662,7 +662,7 @@ static void t13_does_not_wait(void)
 
 	answered();
 	got(SEG_ACK, 1, 101, 50);		/* again */
-	DID(TODO_ACK);
+	DID(CONN_DO_ACK);
 	EXPECT(!conn_ack_can_wait(&c, now));
 }
 
@@ -675,12 +675,12 @@ static void t13_last_waits(void)
 	EXPECT_EQ(c.ack_due, now + TCP_ACK_LAST);
 	now += TCP_ACK_LAST;
 	conn_timeout(&c, now);
-	EXPECT(c.todo & TODO_ACK);
+	EXPECT(c.actions & CONN_DO_ACK);
 	EXPECT(!conn_ack_can_wait(&c, now));
 	conn_ack_sent(&c, false);
 
 	got(SEG_FIN | SEG_ACK, 101, 102, 0);
-	EXPECT(c.todo & TODO_ACK);
+	EXPECT(c.actions & CONN_DO_ACK);
 	EXPECT(!conn_ack_can_wait(&c, now));
 }
 
@@ -690,7 +690,7 @@ static void t13_not_about_data(void)
 {
 	answered();
 	got(SEG_ACK, 1, 101, 50);
-	EXPECT(c.todo & TODO_ACK);
+	EXPECT(c.actions & CONN_DO_ACK);
 	conn_ack_sent(&c, false);
 	got_data(51, 50);
 	EXPECT(conn_ack_can_wait(&c, now));

@@ -429,7 +429,7 @@ static void turn(void)
 
 	sim.now = m.now = next_time();
 	arrivals();
-	if (!m.removed && m.c.phase == TCP_CONNECTING)
+	if (!m.removed && m.c.phase == CONN_CONNECTING)
 		machine_connected(&m);
 	guest_timer(&guest, sim.now);
 	machine_timer(&m);

@@ -15,9 +15,9 @@ static void t7_sent_and_discarded(void)
 	EXPECT_EQ(conn_usable(&c), 5000);
 	sent(3000);
 	EXPECT_EQ(conn_usable(&c), 2000);
-	EXPECT_EQ(c.timer, TIMER_RTO);
+	EXPECT_EQ(c.timer, CONN_TIMER_RTO);
 	got(SEG_ACK, 1, 1001, 0);
-	DID(TODO_DISCARD | TODO_SEND);
+	DID(CONN_DO_DISCARD | CONN_DO_SEND);
 	EXPECT_EQ(c.discard, 1000);
 	EXPECT_EQ(conn_usable(&c), 3000);
 	got(SEG_ACK, 1, 2001, 0);	/* the socket was not asked yet */
@@ -25,7 +25,7 @@ static void t7_sent_and_discarded(void)
 	c.discard = 0;
 	got(SEG_ACK, 1, 3001, 0);
 	EXPECT_EQ(c.discard, 1000);
-	EXPECT_EQ(c.timer, TIMER_IDLE);
+	EXPECT_EQ(c.timer, CONN_TIMER_IDLE);
 	EXPECT_EQ(conn_usable(&c), 5000);
 }
 
@@ -65,10 +65,10 @@ static void t7_shrunk(void)
 	wnd = 1000;
 	got(SEG_ACK, 1, 1, 0);
 	EXPECT_EQ(conn_usable(&c), 0);
-	c.todo = 0;
+	c.actions = 0;
 	wnd = 6000;
 	got(SEG_ACK, 1, 1, 0);
-	DID(TODO_SEND);
+	DID(CONN_DO_SEND);
 	EXPECT_EQ(conn_usable(&c), 2000);
 }
 
@@ -132,10 +132,10 @@ static void t7_three_acks(void)
 	got(SEG_ACK, 1, 1, 0);		/* a new window is none */
 	got(SEG_ACK, 1, 1, 40);		/* nor data */
 	got(SEG_ACK | SEG_FIN, 100, 1, 0);
-	c.todo = 0;
+	c.actions = 0;
 	EXPECT(no_hole());
 	got(SEG_ACK, 41, 1, 0);
-	DID(TODO_RETRANSMIT);
+	DID(CONN_DO_RETRANSMIT);
 	EXPECT(hole(1, MSS));
 	EXPECT(no_hole());
 	got(SEG_ACK, 41, 1, 0);
@@ -165,19 +165,19 @@ static void t7_partial_acks(void)
 		got(SEG_ACK, 1, 1, 0);
 	EXPECT(hole(1, MSS));
 	sent(1000);			/* new data may follow */
-	c.todo = 0;
+	c.actions = 0;
 
 	got(SEG_ACK, 1, 3001, 0);
-	DID(TODO_DISCARD | TODO_RETRANSMIT | TODO_SEND);
+	DID(CONN_DO_DISCARD | CONN_DO_RETRANSMIT | CONN_DO_SEND);
 	EXPECT(hole(3001, MSS));
 	EXPECT(no_hole());
 	got(SEG_ACK, 1, 3001, 0);
 	EXPECT(no_hole());
 	got(SEG_ACK, 1, 6001, 0);
 	EXPECT(hole(6001, MSS));
-	c.todo = 0;
+	c.actions = 0;
 	got(SEG_ACK, 1, 8001, 0);
-	DID(TODO_DISCARD | TODO_SEND);
+	DID(CONN_DO_DISCARD | CONN_DO_SEND);
 	EXPECT(no_hole());
 	EXPECT(!c.recovering);
 
@@ -195,7 +195,7 @@ static void t7_sack(void)
 	wnd = 20000;
 	opened();
 	sent(10000);
-	c.todo = 0;
+	c.actions = 0;
 	block(2001, 3001);
 	got(SEG_ACK, 1, 1, 0);
 	block(2001, 4001);
@@ -204,7 +204,7 @@ static void t7_sack(void)
 	block(6501, 7501);
 	block(2001, 4001);
 	got(SEG_ACK, 1, 1, 0);
-	DID(TODO_RETRANSMIT);
+	DID(CONN_DO_RETRANSMIT);
 	EXPECT(hole(1, 1000));
 	EXPECT(hole(1001, 1000));
 	EXPECT(hole(4001, 1000));
@@ -215,10 +215,10 @@ static void t7_sack(void)
 	block(6501, 8501);		/* nothing new is missing */
 	got(SEG_ACK, 1, 1, 0);
 	EXPECT(no_hole());
-	c.todo = 0;
+	c.actions = 0;
 	block(9501, 10001);
 	got(SEG_ACK, 1, 4001, 0);
-	DID(TODO_DISCARD | TODO_RETRANSMIT | TODO_SEND);
+	DID(CONN_DO_DISCARD | CONN_DO_RETRANSMIT | CONN_DO_SEND);
 	EXPECT(hole(8501, 1000));
 	EXPECT(no_hole());
 	got(SEG_ACK, 1, 10001, 0);
@@ -226,13 +226,13 @@ static void t7_sack(void)
 	EXPECT_EQ(c.sacked.n, 0);
 
 	sent(5000);			/* three segments at once are enough */
-	c.todo = 0;
+	c.actions = 0;
 	block(11001, 14000);
 	got(SEG_ACK, 1, 10001, 0);
 	DID(0);
 	block(11001, 14001);
 	got(SEG_ACK, 1, 10001, 0);
-	DID(TODO_RETRANSMIT);
+	DID(CONN_DO_RETRANSMIT);
 }
 
 /* Given SACK blocks that can't be, then they are ignored: below the ACK, beyond
@@ -242,7 +242,7 @@ static void t7_sack_impossible(void)
 	wnd = 20000;
 	opened();
 	sent(10000);
-	c.todo = 0;
+	c.actions = 0;
 	block(1 - 500, 4000);
 	block(5001, 10002);
 	block(7001, 6001);
@@ -300,9 +300,9 @@ static void t7_reneging(void)
 	EXPECT(hole(1, 1000));
 	got(SEG_ACK, 1, 1001, 0);	/* and now it lacks the rest */
 	EXPECT(no_hole());
-	c.todo = 0;
+	c.actions = 0;
 	at_deadline();
-	DID(TODO_REWIND | TODO_SEND);
+	DID(CONN_DO_REWIND | CONN_DO_SEND);
 	EXPECT_EQ(c.snd_nxt, H + 1001);
 	EXPECT_EQ(c.snd_max, H + 5001);
 	EXPECT_EQ(c.sacked.n, 0);
@@ -409,14 +409,14 @@ static void t7_timeouts(void)
 
 	opened();
 	sent(3000);
-	while (c.phase == TCP_OPEN) {
+	while (c.phase == CONN_OPEN) {
 		EXPECT_EQ(c.deadline - now, wait);
 		conn_timeout(&c, c.deadline - 1);
 		DID(0);
 		at_deadline();
-		if (c.phase != TCP_OPEN)
+		if (c.phase != CONN_OPEN)
 			break;
-		DID(TODO_REWIND | TODO_SEND);
+		DID(CONN_DO_REWIND | CONN_DO_SEND);
 		EXPECT_EQ(c.snd_nxt, c.snd_una);
 		sent(1000);
 		sent(2000);
@@ -425,7 +425,7 @@ static void t7_timeouts(void)
 	}
 	EXPECT_EQ(tries, TCP_RTO_TRIES);
 	EXPECT(now - START > 100000);
-	DID(TODO_RST_PEER | TODO_RST_GUEST | TODO_REMOVE);
+	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
 /* Given an ACK of new data, then the timer starts again for the rest, and no
@@ -449,7 +449,7 @@ static void t7_timer_starts_again(void)
 	sent(100);
 	got(SEG_ACK, 1, 201, 0);
 	EXPECT_EQ(c.rto, 500 + 4 * 250);
-	EXPECT_EQ(c.timer, TIMER_IDLE);
+	EXPECT_EQ(c.timer, CONN_TIMER_IDLE);
 	EXPECT_EQ(c.tries, 0);
 }
 
@@ -484,7 +484,7 @@ static void t7_rewound(void)
 	got(SEG_ACK, 1, 3001, 0);
 	EXPECT_EQ(c.snd_nxt, H + 3001);
 	EXPECT_EQ(c.discard, 3000);
-	EXPECT_EQ(c.timer, TIMER_RTO);
+	EXPECT_EQ(c.timer, CONN_TIMER_RTO);
 	sent(2000);
 	EXPECT_EQ(c.snd_max, H + 5001);
 	sent(1000);
@@ -504,33 +504,33 @@ static void t8_persist(void)
 	opened();
 	EXPECT_EQ(conn_usable(&c), 0);
 	conn_blocked(&c, now);
-	EXPECT_EQ(c.timer, TIMER_PERSIST);
+	EXPECT_EQ(c.timer, CONN_TIMER_PERSIST);
 	for (i = 0; i < 300; i++) {
 		EXPECT_EQ(c.deadline - now, wait);
 		conn_blocked(&c, now);		/* is no news */
-		c.todo = TODO_ACK;
+		c.actions = CONN_DO_ACK;
 		at_deadline();
-		DID(TODO_PROBE | TODO_ACK);
+		DID(CONN_DO_PROBE | CONN_DO_ACK);
 		got(SEG_ACK, 1, 1, 0);
 		DID(0);
 		wait = MIN(2 * wait, TCP_RTO_MAX);
 	}
-	EXPECT_EQ(c.phase, TCP_OPEN);
+	EXPECT_EQ(c.phase, CONN_OPEN);
 
 	wnd = 2000;
 	got(SEG_ACK, 1, 1, 0);
-	DID(TODO_SEND);
-	EXPECT_EQ(c.timer, TIMER_IDLE);
+	DID(CONN_DO_SEND);
+	EXPECT_EQ(c.timer, CONN_TIMER_IDLE);
 	EXPECT_EQ(conn_usable(&c), 2000);
 	sent(2000);
-	EXPECT_EQ(c.timer, TIMER_RTO);
+	EXPECT_EQ(c.timer, CONN_TIMER_RTO);
 	EXPECT_EQ(c.deadline - now, 1000);
 	EXPECT_EQ(c.tries, 0);
 	conn_blocked(&c, now);
 	got(SEG_ACK, 1, 2001, 0);
 	sent(10);
 	got(SEG_ACK, 1, 2011, 0);	/* nothing waits any more */
-	EXPECT_EQ(c.timer, TIMER_IDLE);
+	EXPECT_EQ(c.timer, CONN_TIMER_IDLE);
 }
 
 /* Given a guest that does not answer about its window, then it is gone after a
@@ -542,13 +542,13 @@ static void t8_silence(void)
 	wnd = 0;
 	opened();
 	conn_blocked(&c, now);
-	while (c.phase == TCP_OPEN && probes++ < 100) {
-		c.todo = 0;
+	while (c.phase == CONN_OPEN && probes++ < 100) {
+		c.actions = 0;
 		at_deadline();
 	}
-	EXPECT_EQ(c.phase, TCP_CLOSED);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
 	EXPECT(now - START > TCP_SILENT && now - START < TCP_SILENT + 61000);
-	DID(TODO_RST_PEER | TODO_RST_GUEST | TODO_REMOVE);
+	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
 /* Given a window that closes behind data in flight, then its ACK, or timeout,
@@ -559,13 +559,13 @@ static void t8_behind_data(void)
 	opened();
 	sent(1000);
 	conn_blocked(&c, now);
-	EXPECT_EQ(c.timer, TIMER_RTO);
+	EXPECT_EQ(c.timer, CONN_TIMER_RTO);
 	wnd = 0;
 	got(SEG_ACK, 1, 1001, 0);
-	EXPECT_EQ(c.timer, TIMER_PERSIST);
-	c.todo = 0;
+	EXPECT_EQ(c.timer, CONN_TIMER_PERSIST);
+	c.actions = 0;
 	at_deadline();
-	DID(TODO_PROBE);
+	DID(CONN_DO_PROBE);
 }
 
 /* Given a guest that takes its window back with data in flight, then it is
@@ -579,25 +579,25 @@ static void t8_taken_back(void)
 	sent(5000);
 	wnd = 0;
 	got(SEG_ACK, 1, 1001, 0);
-	c.todo = 0;
+	c.actions = 0;
 	at_deadline();
-	DID(TODO_REWIND | TODO_SEND | TODO_PROBE);
-	EXPECT_EQ(c.timer, TIMER_PERSIST);
+	DID(CONN_DO_REWIND | CONN_DO_SEND | CONN_DO_PROBE);
+	EXPECT_EQ(c.timer, CONN_TIMER_PERSIST);
 	EXPECT_EQ(c.snd_nxt, c.snd_una);
 	EXPECT_EQ(conn_usable(&c), 0);
 	conn_blocked(&c, now);
-	EXPECT_EQ(c.timer, TIMER_PERSIST);
+	EXPECT_EQ(c.timer, CONN_TIMER_PERSIST);
 	for (i = 0; i < 30; i++) {
 		got(SEG_ACK, 1, 1001, 0);
 		at_deadline();
 	}
-	EXPECT_EQ(c.phase, TCP_OPEN);
-	c.todo = 0;
+	EXPECT_EQ(c.phase, CONN_OPEN);
+	c.actions = 0;
 	wnd = 4000;
 	got(SEG_ACK, 1, 1001, 0);
-	EXPECT(c.todo & TODO_SEND);
+	EXPECT(c.actions & CONN_DO_SEND);
 	EXPECT_EQ(conn_usable(&c), 4000);
-	EXPECT_EQ(c.timer, TIMER_RTO);
+	EXPECT_EQ(c.timer, CONN_TIMER_RTO);
 }
 
 /* Given FIN and a closed window, then FIN waits for it as data does. */
@@ -606,16 +606,16 @@ static void t8_fin(void)
 	wnd = 0;
 	opened();
 	conn_eof(&c);
-	DID(TODO_SEND);
+	DID(CONN_DO_SEND);
 	EXPECT(!conn_fin_due(&c));
 	conn_blocked(&c, now);
-	EXPECT_EQ(c.timer, TIMER_PERSIST);
+	EXPECT_EQ(c.timer, CONN_TIMER_PERSIST);
 	wnd = 1;
 	got(SEG_ACK, 1, 1, 0);
-	DID(TODO_SEND);
+	DID(CONN_DO_SEND);
 	EXPECT(conn_fin_due(&c));
 	conn_fin_sent(&c, now);
-	EXPECT_EQ(c.timer, TIMER_RTO);
+	EXPECT_EQ(c.timer, CONN_TIMER_RTO);
 }
 
 /* ---- T9: what is in flight is bounded ---- */

@@ -92,22 +92,22 @@ static void look(void)
 {
 	const struct tcp_conn *c = &m.c;
 	static const enum sight of[] = {
-		[TCP_CONNECTING] = SAW_CONNECTING,
-		[TCP_SYN_ACKED] = SAW_SYN_ACKED,
-		[TCP_SYN_SENT] = SAW_SYN_SENT, [TCP_OPEN] = SAW_OPEN,
-		[TCP_WAIT] = SAW_WAIT,
+		[CONN_CONNECTING] = SAW_CONNECTING,
+		[CONN_SYN_ACKED] = SAW_SYN_ACKED,
+		[CONN_SYN_SENT] = SAW_SYN_SENT, [CONN_OPEN] = SAW_OPEN,
+		[CONN_TIME_WAIT] = SAW_WAIT,
 	};
 
 	if (m.removed)
 		return;
 	seen[of[c->phase]]++;
-	if (c->phase != TCP_OPEN)
+	if (c->phase != CONN_OPEN)
 		return;
 	seen[SAW_GUEST_FIN] += c->fin_rcvd;
 	seen[SAW_PEER_FIN] += c->eof;
 	seen[SAW_RECOVERY] += c->recovering;
 	seen[SAW_SACKED] += c->sacked.n > 0;
-	seen[SAW_PERSIST] += c->timer == TIMER_PERSIST;
+	seen[SAW_PERSIST] += c->timer == CONN_TIMER_PERSIST;
 	seen[SAW_AHEAD] += c->ahead.n > 0;
 	seen[SAW_HELD] += c->rcv_queued > 0;
 	seen[SAW_FIN_AHEAD] += c->fin_seen && !c->fin_queued;
@@ -260,11 +260,11 @@ static void guest_agrees(void)
 {
 	struct tcp_seg seg = { .wnd = UINT16_MAX, .wscale = -1 };
 
-	if (m.c.phase == TCP_CONNECTING) {
+	if (m.c.phase == CONN_CONNECTING) {
 		machine_connected(&m);
 		return;
 	}
-	if (m.c.phase == TCP_SYN_SENT) {
+	if (m.c.phase == CONN_SYN_SENT) {
 		seg.flags = SEG_SYN | SEG_ACK;
 		seg.wscale = (int8_t)(below(16) - 1);
 		seg.sack_ok = !one_in(3);
@@ -298,7 +298,7 @@ static void time_passes(void)
 /* something_rare() - Errors, ends, and memory that is used up by others */
 static void something_rare(void)
 {
-	size_t others = TCP_HOLD_MAX - m.held;
+	size_t others = TCP_RXRING_MAX - m.held;
 
 	switch (below(24)) {
 	case 0:
@@ -307,7 +307,7 @@ static void something_rare(void)
 	case 1:
 		if (m.closed)
 			break;
-		if (m.c.phase == TCP_CONNECTING)
+		if (m.c.phase == CONN_CONNECTING)
 			conn_connect_failed(&m.c, one_in(2));
 		else
 			conn_peer_error(&m.c);
@@ -327,7 +327,7 @@ static void something_rare(void)
 
 static void step(void)
 {
-	bool open = m.c.phase == TCP_OPEN || m.c.phase == TCP_WAIT;
+	bool open = m.c.phase == CONN_OPEN || m.c.phase == CONN_TIME_WAIT;
 
 	if (!open && one_in(4)) {
 		guest_agrees();
@@ -418,9 +418,9 @@ static void both_end(void)
 	unsigned int i;
 
 	for (i = 0; i < 2000 && !m.removed; i++) {
-		if (m.c.phase <= TCP_SYN_SENT)
+		if (m.c.phase <= CONN_SYN_SENT)
 			guest_agrees();
-		else if (m.c.phase == TCP_OPEN)
+		else if (m.c.phase == CONN_OPEN)
 			guest_ends();
 		if (!m.removed && !m.fin)
 			machine_arrives(&m, 0, true);
@@ -440,7 +440,7 @@ static void silence(void)
 	uint64_t start = m.now;
 	unsigned int i;
 
-	if (m.c.phase == TCP_CONNECTING)
+	if (m.c.phase == CONN_CONNECTING)
 		conn_connect_failed(&m.c, false);
 	for (i = 0; i < 100 && !m.removed; i++) {
 		if (machine_next(&m) != GUEST_NEVER)

@@ -16,7 +16,7 @@
 
 static bool deliver(struct world *w, const struct pkt *pkt)
 {
-	return dhcp_input(&w->answer, pkt);
+	return dhcp_from_guest(&w->answer, pkt);
 }
 
 /**
@@ -27,16 +27,16 @@ static bool deliver(struct world *w, const struct pkt *pkt)
  */
 struct client {
 	uint8_t buf[2048];
-	struct wire m;
+	struct msgbuf m;
 	struct dhcp_hdr *h;
 	const char *src, *dst;
 };
 
 static void opt(struct client *c, uint8_t code, const void *data, size_t len)
 {
-	wire_u8(&c->m, code);
-	wire_u8(&c->m, (uint8_t)len);
-	wire_put(&c->m, data, len);
+	msgbuf_u8(&c->m, code);
+	msgbuf_u8(&c->m, (uint8_t)len);
+	msgbuf_put(&c->m, data, len);
 }
 
 /* message() - Begin a message; without a type it is BOOTP with a cookie */
@@ -48,13 +48,13 @@ static void message(struct client *c, uint8_t type)
 	memcpy(h.chaddr, guest_mac, MAC_LEN);
 	c->src = "0.0.0.0";
 	c->dst = "255.255.255.255";
-	c->m = (struct wire){ .buf = c->buf, .size = sizeof(c->buf) };
-	wire_be16(&c->m, 68);
-	wire_be16(&c->m, 67);
-	wire_be32(&c->m, 0);
+	c->m = (struct msgbuf){ .buf = c->buf, .size = sizeof(c->buf) };
+	msgbuf_be16(&c->m, 68);
+	msgbuf_be16(&c->m, 67);
+	msgbuf_be32(&c->m, 0);
 	c->h = (struct dhcp_hdr *)(c->buf + c->m.len);
-	wire_put(&c->m, &h, sizeof(h));
-	wire_put(&c->m, dhcp_cookie, 4);
+	msgbuf_put(&c->m, &h, sizeof(h));
+	msgbuf_put(&c->m, dhcp_cookie, 4);
 	if (type)
 		opt(c, 53, &type, 1);
 }
@@ -72,7 +72,7 @@ static void post(struct world *w, struct client *c)
 /* done() - Close the message and send it */
 static void done(struct world *w, struct client *c)
 {
-	wire_u8(&c->m, 255);
+	msgbuf_u8(&c->m, 255);
 	post(w, c);
 }
 
@@ -428,7 +428,7 @@ static void story_bootp(struct world *w)
 
 	message(&c, 0);
 	memset(c.m.buf + 8 + 236, 0, 4);
-	wire_zero(&c.m, 60);
+	msgbuf_zero(&c.m, 60);
 	post(w, &c);
 	f = gets_nth(w, 0, &len);
 	if (!check_eq("BOOTP without a cookie: the same length", len,
@@ -661,18 +661,18 @@ static void story_malformed(struct world *w)
 	check("a hardware address of 17 bytes: dropped", !answered(w));
 
 	message(&c, 1);
-	wire_put(&c.m, "\x0c\4abc", 5);
+	msgbuf_put(&c.m, "\x0c\4abc", 5);
 	post(w, &c);
 	check("an option beyond the end: dropped", !answered(w));
 	message(&c, 1);
 	post(w, &c);
 	check("no end, but whole options: answered", answered(w));
 	message(&c, 1);
-	wire_zero(&c.m, 1464 - 1 - (c.m.len - 8));
+	msgbuf_zero(&c.m, 1464 - 1 - (c.m.len - 8));
 	done(w, &c);
 	check("padding to 1464 bytes: answered", answered(w));
 	message(&c, 1);
-	wire_zero(&c.m, 1473 - (c.m.len - 8));
+	msgbuf_zero(&c.m, 1473 - (c.m.len - 8));
 	post(w, &c);
 	check("more than fits a frame of 1500: dropped", !answered(w));
 }
@@ -715,7 +715,7 @@ static void story_lengths(struct world *w)
 		opt(&c, 55, "\1\3\6\x0c", 4);
 		opt(&c, 57, "\5\xdc", 2);
 		opt(&c, 81, "\5\0\0\1x\0", 6);
-		wire_u8(&c.m, 255);
+		msgbuf_u8(&c.m, 255);
 		check_eq(all[i].name, every_length(w, &c), all[i].replies);
 	}
 }

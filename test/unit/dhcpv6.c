@@ -20,20 +20,20 @@
 
 static bool deliver(struct world *w, const struct pkt *pkt)
 {
-	return dhcpv6_input(&w->answer, pkt);
+	return dhcpv6_from_guest(&w->answer, pkt);
 }
 
 struct client {
 	uint8_t buf[2048];
-	struct wire m;
+	struct msgbuf m;
 	const char *src, *dst;
 };
 
 static void opt(struct client *c, uint16_t code, const void *data, size_t len)
 {
-	wire_be16(&c->m, code);
-	wire_be16(&c->m, (uint16_t)len);
-	wire_put(&c->m, data, len);
+	msgbuf_be16(&c->m, code);
+	msgbuf_be16(&c->m, (uint16_t)len);
+	msgbuf_put(&c->m, data, len);
 }
 
 /* message() - Begin a message, with the identifiers that are asked for */
@@ -41,11 +41,11 @@ static void message(struct client *c, uint8_t type, bool client, bool server)
 {
 	c->src = GUEST_LL;
 	c->dst = "ff02::1:2";
-	c->m = (struct wire){ .buf = c->buf, .size = sizeof(c->buf) };
-	wire_be16(&c->m, 546);
-	wire_be16(&c->m, 547);
-	wire_be32(&c->m, 0);
-	wire_be32(&c->m, (uint32_t)type << 24 | 0xabcdef);
+	c->m = (struct msgbuf){ .buf = c->buf, .size = sizeof(c->buf) };
+	msgbuf_be16(&c->m, 546);
+	msgbuf_be16(&c->m, 547);
+	msgbuf_be32(&c->m, 0);
+	msgbuf_be32(&c->m, (uint32_t)type << 24 | 0xabcdef);
 	if (client)
 		opt(c, 1, CLIENT, 10);
 	if (server)
@@ -59,17 +59,17 @@ static void ia(struct client *c, uint16_t code, uint32_t iaid, const char *a,
 	const char *s[2] = { a, b };
 	struct in6_addr in;
 	uint8_t buf[128];
-	struct wire m = { .buf = buf, .size = sizeof(buf) };
+	struct msgbuf m = { .buf = buf, .size = sizeof(buf) };
 	int i;
 
-	wire_be32(&m, iaid);
+	msgbuf_be32(&m, iaid);
 	if (code != 4)
-		wire_zero(&m, 8);
+		msgbuf_zero(&m, 8);
 	for (i = 0; i < 2 && s[i]; i++) {
 		in = addr(s[i]);
-		wire_be32(&m, 5 << 16 | 24);
-		wire_addr6(&m, &in);
-		wire_zero(&m, 8);
+		msgbuf_be32(&m, 5 << 16 | 24);
+		msgbuf_addr6(&m, &in);
+		msgbuf_zero(&m, 8);
 	}
 	opt(c, code, buf, m.len);
 }

@@ -245,16 +245,16 @@ static void hand_over(struct world *w)
 	const struct pkt *pkt;
 	unsigned int i, n;
 
-	tap_input(&w->tap, w->now);
+	tap_recv_burst(&w->tap, w->now);
 	for (i = 0; i < w->tap.npkt; i += n) {
 		pkt = &w->tap.pkt[i];
-		n = tap_run(&w->tap, i);
+		n = tap_batch_len(&w->tap, i);
 		if (pkt->proto == IPPROTO_UDP) {
-			udp_input(&w->udp, pkt, n, w->now);
+			udp_from_guest(&w->udp, pkt, n, w->now);
 			continue;
 		}
 		n = 1;
-		icmp_input(&w->icmp, pkt, w->now);
+		icmp_from_guest(&w->icmp, pkt, w->now);
 	}
 	link_release(&w->mem.link);
 	link_flush(&w->mem.link);
@@ -312,7 +312,7 @@ static void events(struct world *w, int wait)
 			continue;
 		}
 		if (event_type(ev[i].data.u64) == EVENT_GROUP) {
-			udp_multicast_group(&w->udp,
+			mcast_group_event(&w->udp,
 					    event_index(ev[i].data.u64),
 					    w->now);
 			continue;

@@ -214,8 +214,8 @@ static void check_put_together(struct stage *s)
 	for (i = 0; i < s->mem.nsent; i++) {
 		memory_put(&s->gmem, s->mem.sent[i].iov_base,
 			   s->mem.sent[i].iov_len);
-		if (s->gmem.count == LINK_BATCH || i == s->mem.nsent - 1)
-			npkt += (tap_input(&s->gtap, 0), s->gtap.npkt);
+		if (s->gmem.count == LINK_BURST || i == s->mem.nsent - 1)
+			npkt += (tap_recv_burst(&s->gtap, 0), s->gtap.npkt);
 	}
 	if (check_eq(named(s, "the guest gets one datagram"), npkt, 1))
 		check(named(s, "and it is the one that was sent"),
@@ -242,7 +242,7 @@ static void test_border(int v)
 	check(named(&s, "and says so"), v == 4 ?
 	      get_be16(p + 6) == 0x4000 && !get_be16(p + 4) : p[6] == 17);
 	check_eq(named(&s, "nothing is counted"),
-		 s.tap.fragments.count[FRAG_OUT], 0);
+		 s.tap.fragments.count[FRAG_TO_GUEST], 0);
 
 	check_eq(named(&s, "a byte more: two"), sends(&s, 1501 - hlen), 2);
 	wrong = read_all(&s, 1500, &id);
@@ -250,8 +250,8 @@ static void test_border(int v)
 	check_joined(&s);
 	check_put_together(&s);
 	check_eq(named(&s, "both are counted"),
-		 s.tap.fragments.count[FRAG_OUT], 2);
-	check_eq(named(&s, "as frames, too"), s.tap.count[TAP_OUT], 3);
+		 s.tap.fragments.count[FRAG_TO_GUEST], 2);
+	check_eq(named(&s, "as frames, too"), s.tap.count[TAP_TO_GUEST], 3);
 
 	sends(&s, 3000);
 	wrong = read_all(&s, 1500, &next);
@@ -344,7 +344,7 @@ static void test_stalled(int v)
 	s.mem.link.end = s.mem.link.room + 4000;
 	check_eq(named(&s, "with room for two of them"),
 		 tap_ip_send(&s.tap, &s.ip, s.l4, 60000), -ENOBUFS);
-	check_eq(named(&s, "it is counted once"), s.tap.count[TAP_NO_ROOM], 1);
+	check_eq(named(&s, "it is counted once"), s.tap.count[TAP_NO_SPACE], 1);
 	s.mem.stalled = false;
 	link_flush(&s.mem.link);
 	memory_clear(&s.mem);

@@ -48,7 +48,7 @@
  */
 struct machine {
 	struct tcp_conn c;
-	struct tcp_hold hold;
+	struct tcp_rxring hold;
 	size_t held;
 	uint64_t now;
 
@@ -70,7 +70,7 @@ struct machine {
 	unsigned int dups;
 
 	uint32_t irs, adv;
-	enum tcp_phase phase;
+	enum conn_phase phase;
 	const char *wrong;
 	int line;
 };
@@ -88,16 +88,16 @@ static void machine_wrong(struct machine *m, const char *what, int line)
 	((cond) ? (void)0 : machine_wrong(m, "not: " #cond, __LINE__))
 
 /* machine_moves() - Which phase may follow which */
-static bool machine_moves(enum tcp_phase from, enum tcp_phase to)
+static bool machine_moves(enum conn_phase from, enum conn_phase to)
 {
-	static const bool may[TCP_CLOSED + 1][TCP_CLOSED + 1] = {
-		[TCP_CONNECTING] = { [TCP_SYN_ACKED] = true },
-		[TCP_SYN_ACKED]	= { [TCP_OPEN] = true, [TCP_WAIT] = true },
-		[TCP_SYN_SENT]	= { [TCP_SYN_ACKED] = true, [TCP_OPEN] = true },
-		[TCP_OPEN]	= { [TCP_WAIT] = true },
+	static const bool may[CONN_CLOSED + 1][CONN_CLOSED + 1] = {
+		[CONN_CONNECTING] = { [CONN_SYN_ACKED] = true },
+		[CONN_SYN_ACKED]	= { [CONN_OPEN] = true, [CONN_TIME_WAIT] = true },
+		[CONN_SYN_SENT]	= { [CONN_SYN_ACKED] = true, [CONN_OPEN] = true },
+		[CONN_OPEN]	= { [CONN_TIME_WAIT] = true },
 	};
 
-	return from == to || to == TCP_CLOSED || may[from][to];
+	return from == to || to == CONN_CLOSED || may[from][to];
 }
 
 static bool ranges_ordered(const struct tcp_ranges *rs)
@@ -169,24 +169,24 @@ static void machine_check_time(struct machine *m)
 	const struct tcp_conn *c = &m->c;
 
 	MUST(m, c->rto >= TCP_RTO_MIN && c->rto <= TCP_RTO_MAX);
-	MUST(m, c->timer != TIMER_RTO || c->tries <= TCP_RTO_TRIES);
-	MUST(m, c->timer == TIMER_NONE || c->deadline <= m->now + TCP_IDLE);
+	MUST(m, c->timer != CONN_TIMER_RTO || c->tries <= TCP_RTO_TRIES);
+	MUST(m, c->timer == CONN_TIMER_NONE || c->deadline <= m->now + TCP_IDLE);
 
 	switch (c->phase) {
-	case TCP_CONNECTING:
-	case TCP_CLOSED:
-		MUST(m, c->timer == TIMER_NONE);
+	case CONN_CONNECTING:
+	case CONN_CLOSED:
+		MUST(m, c->timer == CONN_TIMER_NONE);
 		break;
-	case TCP_SYN_ACKED:
-	case TCP_SYN_SENT:
-		MUST(m, c->timer == TIMER_SYN);
+	case CONN_SYN_ACKED:
+	case CONN_SYN_SENT:
+		MUST(m, c->timer == CONN_TIMER_SYN);
 		break;
-	case TCP_OPEN:
-		MUST(m, c->timer == TIMER_RTO || c->timer == TIMER_PERSIST ||
-		     (c->timer == TIMER_IDLE && c->snd_una == c->snd_max));
+	case CONN_OPEN:
+		MUST(m, c->timer == CONN_TIMER_RTO || c->timer == CONN_TIMER_PERSIST ||
+		     (c->timer == CONN_TIMER_IDLE && c->snd_una == c->snd_max));
 		break;
-	case TCP_WAIT:
-		MUST(m, c->timer == TIMER_WAIT);
+	case CONN_TIME_WAIT:
+		MUST(m, c->timer == CONN_TIMER_TIME_WAIT);
 		break;
 	}
 }
@@ -198,13 +198,13 @@ static void machine_check(struct machine *m)
 
 	MUST(m, machine_moves(m->phase, c->phase));
 	m->phase = c->phase;
-	MUST(m, (c->phase == TCP_CLOSED) == m->removed);
+	MUST(m, (c->phase == CONN_CLOSED) == m->removed);
 	machine_check_time(m);
-	if (c->phase == TCP_CONNECTING || c->phase == TCP_SYN_SENT)
+	if (c->phase == CONN_CONNECTING || c->phase == CONN_SYN_SENT)
 		m->adv = c->rcv_adv;
-	else if (c->phase != TCP_CLOSED)
+	else if (c->phase != CONN_CLOSED)
 		machine_check_receive(m);
-	if (c->phase == TCP_OPEN || c->phase == TCP_WAIT)
+	if (c->phase == CONN_OPEN || c->phase == CONN_TIME_WAIT)
 		machine_check_send(m);
 }
 
@@ -248,7 +248,7 @@ static void machine_emit_syn(struct machine *m)
 	};
 	uint8_t seg[TCP_HLEN_MAX];
 
-	if (c->phase == TCP_SYN_ACKED) {
+	if (c->phase == CONN_SYN_ACKED) {
 		h.flags |= SEG_ACK;
 		h.ack = c->rcv_nxt;
 		h.wnd = conn_window(c, true);
@@ -285,7 +285,7 @@ static bool machine_put_held(struct machine *m, uint32_t beyond)
 
 	while (c->rcv_queued > beyond) {
 		len = c->rcv_queued - beyond;
-		hold_read(&m->hold, c->rcv_nxt, len, iov);
+		rxring_read(&m->hold, c->rcv_nxt, len, iov);
 		n = machine_put(m, iov[0].iov_base, (uint32_t)iov[0].iov_len);
 		if (n == iov[0].iov_len && n < len)
 			n += machine_put(m, iov[1].iov_base, len - n);
@@ -299,7 +299,7 @@ static bool machine_put_held(struct machine *m, uint32_t beyond)
 static void machine_unhold(struct machine *m)
 {
 	if (m->hold.buf && !m->c.rcv_queued && !m->c.ahead.n)
-		hold_free(&m->hold, &m->held);
+		rxring_free(&m->hold, &m->held);
 }
 
 /* machine_deliver() - The run to the socket */
@@ -314,10 +314,10 @@ static void machine_deliver(struct machine *m)
 	if (machine_put_held(m, m->run_len))
 		n = machine_put(m, m->run, m->run_len);
 	if (n < m->run_len)
-		kept = hold_grow(&m->hold, &m->held, c->rcv_nxt,
+		kept = rxring_grow(&m->hold, &m->held, c->rcv_nxt,
 				 seq + m->run_len);
 	if (n < m->run_len && kept)
-		hold_write(&m->hold, seq + n, m->run + n, m->run_len - n);
+		rxring_write(&m->hold, seq + n, m->run + n, m->run_len - n);
 	m->run_len = 0;
 	conn_taken(c, n, m->now);
 	if (!kept)
@@ -387,7 +387,7 @@ static void machine_send(struct machine *m)
 		machine_emit(m, 0, c->snd_nxt, n);
 		conn_sent(c, n, m->now);
 	}
-	if (!c->eof || c->snd_nxt != c->fin_seq || c->phase != TCP_OPEN)
+	if (!c->eof || c->snd_nxt != c->fin_seq || c->phase != CONN_OPEN)
 		return;
 	if (!conn_fin_due(c)) {
 		conn_blocked(c, m->now);
@@ -398,60 +398,60 @@ static void machine_send(struct machine *m)
 }
 
 /* machine_end() - The connection is over */
-static void machine_end(struct machine *m, uint32_t todo)
+static void machine_end(struct machine *m, uint32_t actions)
 {
-	MUST(m, todo & TODO_REMOVE);
-	m->rst_guest = todo & TODO_RST_GUEST;
-	m->rst_peer = todo & TODO_RST_PEER;
-	if (!m->rst_guest && todo & TODO_ACK && !m->rst_peer)
+	MUST(m, actions & CONN_DO_REMOVE);
+	m->rst_guest = actions & CONN_DO_RST_GUEST;
+	m->rst_peer = actions & CONN_DO_RST_PEER;
+	if (!m->rst_guest && actions & CONN_DO_ACK && !m->rst_peer)
 		machine_emit(m, 0, m->c.snd_nxt, 0);
 	m->removed = true;
-	hold_free(&m->hold, &m->held);
+	rxring_free(&m->hold, &m->held);
 }
 
 /* machine_execute() - Do what the connection wants done, and check it */
 static void machine_execute(struct machine *m)
 {
 	struct tcp_conn *c = &m->c;
-	uint32_t todo = c->todo & ~(uint32_t)TODO_ACK;
+	uint32_t actions = c->actions & ~(uint32_t)CONN_DO_ACK;
 
-	c->todo &= TODO_ACK;
-	if (todo & TODO_DISCARD) {
+	c->actions &= CONN_DO_ACK;
+	if (actions & CONN_DO_DISCARD) {
 		MUST(m, c->discard <= m->arrived - m->discarded);
 		m->discarded += c->discard;
 		c->discard = 0;
 	}
-	if (todo & TODO_REWIND) {
+	if (actions & CONN_DO_REWIND) {
 		m->rewinds++;
 		m->readable = true;
 	}
-	if (todo & TODO_SHUTDOWN) {
+	if (actions & CONN_DO_SHUTDOWN) {
 		MUST(m, !m->shut);
 		m->shut = true;
 	}
-	if (todo & TODO_SYN)
+	if (actions & CONN_DO_SYN)
 		machine_emit_syn(m);
-	if (todo & TODO_PROBE)
+	if (actions & CONN_DO_PROBE)
 		machine_emit(m, 0, c->snd_una - 1, 0);
-	if (todo & TODO_CHALLENGE) {
+	if (actions & CONN_DO_CHALLENGE) {
 		m->challenges++;
 		machine_emit(m, 0, c->snd_nxt, 0);
 	}
-	if (todo & (TODO_RETRANSMIT | TODO_SEND) && c->phase == TCP_OPEN)
+	if (actions & (CONN_DO_RETRANSMIT | CONN_DO_SEND) && c->phase == CONN_OPEN)
 		machine_send(m);
-	if (todo & TODO_CLOSE) {
+	if (actions & CONN_DO_CLOSE) {
 		MUST(m, !m->closed && !c->rcv_queued);
 		m->closed = true;
 	}
-	if (c->phase == TCP_CLOSED && !m->removed)
-		machine_end(m, c->todo | todo);
+	if (c->phase == CONN_CLOSED && !m->removed)
+		machine_end(m, c->actions | actions);
 	machine_check(m);
 }
 
 /* machine_pass_end() - ACKs that nothing else has carried */
 static void machine_pass_end(struct machine *m)
 {
-	if (!m->removed && m->c.todo & TODO_ACK &&
+	if (!m->removed && m->c.actions & CONN_DO_ACK &&
 	    !conn_ack_can_wait(&m->c, m->now))
 		machine_emit(m, 0, m->c.snd_nxt, 0);
 	if (!m->removed)
@@ -461,7 +461,7 @@ static void machine_pass_end(struct machine *m)
 /* machine_clear() - As new, but for what the test has set up */
 static void machine_clear(struct machine *m)
 {
-	hold_free(&m->hold, &m->held);
+	rxring_free(&m->hold, &m->held);
 	m->took = m->buffered = m->arrived = m->discarded = m->run_len = 0;
 	m->dups = 0;
 	m->shut = m->want_out = m->fin = m->readable = false;
@@ -477,7 +477,7 @@ static void machine_opens(struct machine *m, struct tcp_seg *seg, uint32_t isn)
 	if (!seg->mss)
 		seg->mss = 536;
 	m->irs = seg->seq;
-	m->phase = TCP_CONNECTING;
+	m->phase = CONN_CONNECTING;
 	conn_guest_syn(&m->c, seg, isn, 1460, m->now);
 	m->adv = m->c.rcv_adv;
 	machine_execute(m);
@@ -495,7 +495,7 @@ static void machine_connected(struct machine *m)
 static void machine_accepted(struct machine *m, uint32_t isn)
 {
 	machine_clear(m);
-	m->phase = TCP_SYN_SENT;
+	m->phase = CONN_SYN_SENT;
 	conn_accepted(&m->c, isn, 1460, m->now);
 	m->readable = true;
 	machine_execute(m);
@@ -507,9 +507,9 @@ static void machine_keep(struct machine *m, struct tcp_take take,
 {
 	struct tcp_conn *c = &m->c;
 
-	if (!hold_grow(&m->hold, &m->held, c->rcv_nxt, take.seq + take.len))
+	if (!rxring_grow(&m->hold, &m->held, c->rcv_nxt, take.seq + take.len))
 		return;
-	hold_write(&m->hold, take.seq, data + take.skip, take.len);
+	rxring_write(&m->hold, take.seq, data + take.skip, take.len);
 	conn_kept(c, take.seq, take.len);
 }
 
@@ -524,7 +524,7 @@ static void machine_feed(struct machine *m, struct tcp_seg *seg,
 {
 	struct tcp_conn *c = &m->c;
 	uint32_t next = c->rcv_nxt + c->rcv_queued;
-	bool first = c->phase == TCP_SYN_SENT;
+	bool first = c->phase == CONN_SYN_SENT;
 	struct tcp_take take;
 
 	if (m->removed)
@@ -532,7 +532,7 @@ static void machine_feed(struct machine *m, struct tcp_seg *seg,
 	if (seg->flags & SEG_SYN && !seg->mss)
 		seg->mss = 536;
 	take = conn_segment(c, seg, m->now);
-	if (first && c->phase != TCP_SYN_SENT) {
+	if (first && c->phase != CONN_SYN_SENT) {
 		m->irs = seg->seq;
 		m->adv = c->rcv_adv;
 	}
@@ -549,10 +549,10 @@ static void machine_feed(struct machine *m, struct tcp_seg *seg,
 		memcpy(m->run + m->run_len, data + take.skip, take.len);
 		m->run_len += take.len;
 	}
-	m->refused += c->todo & TODO_REFUSE ? 1 : 0;
-	m->dups += c->todo & TODO_DUP_ACK ? 1 : 0;
-	c->todo &= ~(uint32_t)(TODO_REFUSE | TODO_DUP_ACK);
-	if (c->phase == TCP_CLOSED) {
+	m->refused += c->actions & CONN_DO_REFUSE ? 1 : 0;
+	m->dups += c->actions & CONN_DO_DUP_ACK ? 1 : 0;
+	c->actions &= ~(uint32_t)(CONN_DO_REFUSE | CONN_DO_DUP_ACK);
+	if (c->phase == CONN_CLOSED) {
 		machine_deliver(m);
 		machine_execute(m);
 	}
@@ -585,7 +585,7 @@ static void machine_drain(struct machine *m, uint32_t bytes)
 	if (!machine_put_held(m, 0))
 		m->want_out = true;
 	machine_unhold(m);
-	if (m->c.phase == TCP_OPEN && !m->c.fin_rcvd)
+	if (m->c.phase == CONN_OPEN && !m->c.fin_rcvd)
 		machine_space(m);
 	machine_execute(m);
 }
@@ -598,9 +598,9 @@ static void machine_arrives(struct machine *m, uint32_t bytes, bool fin)
 	m->readable = true;
 	if (m->removed || m->closed)
 		return;
-	if (m->c.phase == TCP_OPEN)
+	if (m->c.phase == CONN_OPEN)
 		machine_send(m);
-	if (m->c.phase != TCP_CONNECTING)
+	if (m->c.phase != CONN_CONNECTING)
 		machine_execute(m);
 }
 
@@ -616,7 +616,7 @@ static void machine_timer(struct machine *m)
 /* machine_next() - When machine_timer() may have something to do, ms */
 static uint64_t machine_next(const struct machine *m)
 {
-	uint64_t due = m->c.timer == TIMER_NONE ? GUEST_NEVER : m->c.deadline;
+	uint64_t due = m->c.timer == CONN_TIMER_NONE ? GUEST_NEVER : m->c.deadline;
 
 	if (m->removed)
 		return GUEST_NEVER;

@@ -19,7 +19,7 @@ static void relay_open(struct world *w, uint32_t ifindex)
 {
 	world_open(w, LIFE, ROOM);
 	w->fwd.ipv6 = false;
-	if (udp_multicast_open(&w->udp, ifindex, 0))
+	if (mcast_open(&w->udp, ifindex, 0))
 		exit(1);
 }
 
@@ -105,7 +105,7 @@ static void story_table(void)
 	unsigned int i, good = 0;
 
 	printf("# the groups\n");
-	udp_group_init(g, 4, 6);
+	mcast_sock_init(g, 4, 6);
 	for (i = 0; i < UDP_GROUPS; i++)
 		good += addr_is_multicast(&g[i].addr) && g[i].fd == -1 &&
 			g[i].ifindex == (addr_is_v4(&g[i].addr) ? 4U : 6U);
@@ -130,7 +130,7 @@ static void story_window(void)
 	check_eq("which is counted", w.udp.count[UDP_UNASKED], 1);
 
 	asks(&w, PORT);
-	check_eq("the question leaves", w.udp.count[UDP_SENT], 1);
+	check_eq("the question leaves", w.udp.count[UDP_FROM_GUEST], 1);
 	check_eq("without a flow", w.flows.used, 0);
 	says_alone(&w, peer, PORT);
 	check("an answer at once", heard_from(&w, GW4, PORT));
@@ -280,7 +280,7 @@ static void story_forwarded(void)
 	w.fwd.rules = &rule;
 	w.fwd.listeners = &l;
 	w.fwd.nrules = w.fwd.nlisteners = 1;
-	udp_multicast_open(&w.udp, 1, 0);
+	mcast_open(&w.udp, 1, 0);
 	check("the group has a socket", w.udp.multicast->group[0].fd >= 0);
 	check("but not all of the port", !w.udp.multicast->group[0].unicast);
 	getsockopt(l.fd, SOL_SOCKET, SO_REUSEADDR, &reuse, &len);
@@ -312,7 +312,7 @@ static void story_refused(void)
 	asks(&w, PORT);
 	check_eq("without a port likewise", w.udp.count[UDP_MULTICAST], 1);
 	sends(&w, 1900, "239.255.255.250", 1900, "who?", 4);
-	check_eq("while the others are relayed", w.udp.count[UDP_SENT], 1);
+	check_eq("while the others are relayed", w.udp.count[UDP_FROM_GUEST], 1);
 	close(own);
 	world_close(&w);
 }
@@ -358,7 +358,7 @@ static void story_no_flows(void)
 	asks(&w, 40000);
 	check_eq("a query is refused", w.udp.count[UDP_REFUSED], 1);
 	asks(&w, PORT);
-	check_eq("one from the service's port leaves", w.udp.count[UDP_SENT],
+	check_eq("one from the service's port leaves", w.udp.count[UDP_FROM_GUEST],
 		 1);
 	check_eq("no socket is left", w.udp.sockets, 0);
 	w.flows.max = LIFE;

@@ -38,7 +38,7 @@ static const char *leads(const struct fwd_map *m, const char *dst)
 	struct in6_addr a = addr(dst), host;
 	static char buf[ADDR_STRLEN];
 
-	return fwd_out(m, &a, &host) ? addr_str(&host, buf) : "refused";
+	return nat_from_guest(m, &a, &host) ? addr_str(&host, buf) : "refused";
 }
 
 /* seen() - As whom a peer is seen, "refused" or an address */
@@ -47,7 +47,7 @@ static const char *seen(const struct fwd_map *m, const char *peer)
 	struct in6_addr a = addr(peer), as;
 	static char buf[ADDR_STRLEN];
 
-	return fwd_in(m, &a, &as) ? addr_str(&as, buf) : "refused";
+	return nat_to_guest(m, &a, &as) ? addr_str(&as, buf) : "refused";
 }
 
 static void way_out(void)

@@ -11,12 +11,12 @@
 
 static bool deliver(struct world *w, const struct pkt *pkt)
 {
-	return ndp_input(&w->answer, pkt, w->now);
+	return ndp_from_guest(&w->answer, pkt, w->now);
 }
 
 /* sends_icmp6() - Send a message as neighbour discovery wants it */
 static void sends_icmp6(struct world *w, const char *src, const char *dst,
-			const struct wire *m)
+			const struct msgbuf *m)
 {
 	struct tap_ip ip = { .src = addr(src), .dst = addr(dst),
 			     .proto = IPPROTO_ICMPV6, .ttl = 255 };
@@ -24,30 +24,30 @@ static void sends_icmp6(struct world *w, const char *src, const char *dst,
 	sends_ip(w, &ip, m->buf, m->len);
 }
 
-static struct wire ns(uint8_t *buf, const char *target, bool lladdr)
+static struct msgbuf ns(uint8_t *buf, const char *target, bool lladdr)
 {
-	struct wire m = { .buf = buf, .size = 256 };
+	struct msgbuf m = { .buf = buf, .size = 256 };
 	struct in6_addr t = addr(target);
 
-	wire_u8(&m, 135);
-	wire_zero(&m, 7);
-	wire_addr6(&m, &t);
+	msgbuf_u8(&m, 135);
+	msgbuf_zero(&m, 7);
+	msgbuf_addr6(&m, &t);
 	if (lladdr) {
-		wire_be16(&m, 0x0101);
-		wire_put(&m, guest_mac, MAC_LEN);
+		msgbuf_be16(&m, 0x0101);
+		msgbuf_put(&m, guest_mac, MAC_LEN);
 	}
 	return m;
 }
 
-static struct wire rs(uint8_t *buf, bool lladdr)
+static struct msgbuf rs(uint8_t *buf, bool lladdr)
 {
-	struct wire m = { .buf = buf, .size = 256 };
+	struct msgbuf m = { .buf = buf, .size = 256 };
 
-	wire_u8(&m, 133);
-	wire_zero(&m, 7);
+	msgbuf_u8(&m, 133);
+	msgbuf_zero(&m, 7);
 	if (lladdr) {
-		wire_be16(&m, 0x0101);
-		wire_put(&m, guest_mac, MAC_LEN);
+		msgbuf_be16(&m, 0x0101);
+		msgbuf_put(&m, guest_mac, MAC_LEN);
 	}
 	return m;
 }
@@ -56,7 +56,7 @@ static void solicit(struct world *w, const char *src, const char *target)
 {
 	struct in6_addr t = addr(target);
 	char group[ADDR_STRLEN];
-	struct wire m;
+	struct msgbuf m;
 	uint8_t buf[256];
 
 	snprintf(group, sizeof(group), "ff02::1:ff%02x:%02x%02x",
@@ -161,7 +161,7 @@ static void story_invalid(struct world *w)
 	struct tap_ip ip = { .src = addr(GUEST_LL), .dst = addr("fe80::1"),
 			     .proto = IPPROTO_ICMPV6, .ttl = 254 };
 	uint8_t buf[256];
-	struct wire m = ns(buf, "fe80::1", true);
+	struct msgbuf m = ns(buf, "fe80::1", true);
 
 	sends_ip(w, &ip, m.buf, m.len);
 	check("NS that was forwarded is dropped", !answered(w) && w->consumed);
@@ -200,7 +200,7 @@ static void story_invalid(struct world *w)
 static void story_not_ours(struct world *w)
 {
 	uint8_t buf[256];
-	struct wire m = rs(buf, false);
+	struct msgbuf m = rs(buf, false);
 
 	m.buf[0] = 128;
 	sends_icmp6(w, GUEST_LL, "fe80::1", &m);
@@ -215,9 +215,9 @@ static void story_not_ours(struct world *w)
 }
 
 /* lengths() - Send the first bytes of a message; which lengths are answered */
-static uint64_t lengths(struct world *w, const struct wire *whole)
+static uint64_t lengths(struct world *w, const struct msgbuf *whole)
 {
-	struct wire m = *whole;
+	struct msgbuf m = *whole;
 	uint64_t good = 0;
 
 	for (m.len = 0; m.len <= whole->len; m.len++) {
@@ -231,7 +231,7 @@ static uint64_t lengths(struct world *w, const struct wire *whole)
 static void story_lengths(struct world *w)
 {
 	uint8_t buf[256];
-	struct wire m = ns(buf, "fe80::1", true);
+	struct msgbuf m = ns(buf, "fe80::1", true);
 
 	check_eq("NS is answered with its option or without, at no other "
 		 "length", lengths(w, &m),
@@ -243,17 +243,17 @@ static void story_lengths(struct world *w)
 static void story_longest(struct world *w)
 {
 	uint8_t buf[2048];
-	struct wire m = ns(buf, "fe80::1", false);
+	struct msgbuf m = ns(buf, "fe80::1", false);
 
 	m.size = sizeof(buf);
 	while (m.len < 1280) {
-		wire_be16(&m, 0xfd01);
-		wire_zero(&m, 6);
+		msgbuf_be16(&m, 0xfd01);
+		msgbuf_zero(&m, 6);
 	}
 	sends_icmp6(w, GUEST_LL, "fe80::1", &m);
 	check("NS of 1280 bytes with unknown options is answered", answered(w));
-	wire_be16(&m, 0xfd01);
-	wire_zero(&m, 6);
+	msgbuf_be16(&m, 0xfd01);
+	msgbuf_zero(&m, 6);
 	sends_icmp6(w, GUEST_LL, "fe80::1", &m);
 	check("a longer one is dropped", !answered(w));
 }
@@ -276,7 +276,7 @@ static const uint8_t ra_want[] = {
 static void solicit_router(struct world *w, const char *src)
 {
 	uint8_t buf[256];
-	struct wire m = rs(buf, strcmp(src, "::"));
+	struct msgbuf m = rs(buf, strcmp(src, "::"));
 
 	sends_icmp6(w, src, "ff02::2", &m);
 }

@@ -136,7 +136,7 @@ static void test_full_batches(void)
 	unsigned int i;
 
 	open_both();
-	for (i = 0; i < LINK_BATCH; i++)
+	for (i = 0; i < LINK_BURST; i++)
 		memory_put(&m, frame, sizeof(frame));
 	link_refill(&m.link);
 	for (i = 0; i < LINK_OUT; i++)
@@ -145,9 +145,9 @@ static void test_full_batches(void)
 	pcap_close(&p);
 
 	read_file();
-	for (i = 0; i < LINK_BATCH && next(&data) == 64; i++)
+	for (i = 0; i < LINK_BURST && next(&data) == 64; i++)
 		;
-	check_eq("a full batch in", i, LINK_BATCH);
+	check_eq("a full batch in", i, LINK_BURST);
 	for (i = 0; i < LINK_OUT && next(&data) == (int)(20 + i % 7) &&
 	     data[0] == (uint8_t)i; i++)
 		;

@@ -5,7 +5,7 @@
  * RFC 8200 4.5, RFC 5722, RFC 6946, RFC 6980, RFC 7112).
  *
  * The guest cuts a datagram as a story wants it, and its frames come through
- * tap_input() as they would from a link.
+ * tap_recv_burst() as they would from a link.
  */
 #include "../../tap/reassemble.c"
 
@@ -50,7 +50,7 @@ struct stage {
 	size_t extlen;
 	uint8_t l4[L4_MAX + 16];
 	size_t len;
-	uint8_t *frames[LINK_BATCH];
+	uint8_t *frames[LINK_BURST];
 	unsigned int n;
 	bool arrived;
 };
@@ -218,7 +218,7 @@ static void piece(struct stage *s, size_t off, size_t len, bool more)
 static unsigned int arrive(struct stage *s)
 {
 	tap_release(&s->tap);
-	tap_input(&s->tap, s->now);
+	tap_recv_burst(&s->tap, s->now);
 	s->arrived = true;
 	if (s->tap.fragments.whole)	/* it has memory of its own */
 		frames_free(s);
@@ -293,8 +293,8 @@ static void test_orders(int v)
 			 order[i][1], order[i][2]);
 		gets(&s, name);
 	}
-	counted(&s, "fragments are counted", FRAG_IN, 20);
-	counted(&s, "and datagrams", FRAG_WHOLE, 7);
+	counted(&s, "fragments are counted", FRAG_FROM_GUEST, 20);
+	counted(&s, "and datagrams", FRAG_REASSEMBLED, 7);
 	check_eq(named(&s, "no frame was dropped"),
 		 s.tap.count[TAP_FRAGMENT], 0);
 	stage_close(&s);
@@ -311,7 +311,7 @@ static void test_smallest(int v)
 	for (turn = 0; turn < 2; turn++) {
 		for (i = turn; i < 400; i += 2) {
 			piece(&s, i * 8, 8, MORE);
-			if (s.n == LINK_BATCH)
+			if (s.n == LINK_BURST)
 				n += arrive(&s);
 		}
 	}
@@ -509,11 +509,11 @@ static void test_longest(int v)
 	piece(&s, 0, 65512, MORE);
 	piece_of(&s, 65512, s.l4, most + 1 - 65512, LAST);
 	gets_none(&s, "one byte more");
-	counted(&s, "can't be", FRAG_BROKEN, 1);
+	counted(&s, "can't be", FRAG_MALFORMED, 1);
 	datagram(&s, 3000);
 	piece_of(&s, 65528, s.l4, 1000, LAST);
 	gets_none(&s, "nor can the ping of death");
-	counted(&s, "it is counted", FRAG_BROKEN, 2);
+	counted(&s, "it is counted", FRAG_MALFORMED, 2);
 
 	/* Only with the first fragment's headers is it too long. */
 	datagram(&s, most);
@@ -525,7 +525,7 @@ static void test_longest(int v)
 	s.ext[0] = v == 4 ? 1 : IPPROTO_FRAGMENT;
 	piece(&s, 0, 8, MORE);
 	gets_none(&s, "but those of the first are longer");
-	counted(&s, "so it can't be", FRAG_BROKEN, 3);
+	counted(&s, "so it can't be", FRAG_MALFORMED, 3);
 	stage_close(&s);
 }
 
@@ -579,11 +579,11 @@ static void test_table_full(int v)
 		datagram(&s, 3000);
 		s.now++;
 	}
-	counted(&s, "64 datagrams are waited for", FRAG_NO_ROOM, 0);
+	counted(&s, "64 datagrams are waited for", FRAG_NO_SPACE, 0);
 	piece(&s, 0, 1000, MORE);
 	gets_none(&s, "one more");
 	check_eq(named(&s, "is no more"), s.tap.fragments.n, FRAG_DATAGRAMS);
-	counted(&s, "one has to go", FRAG_NO_ROOM, 1);
+	counted(&s, "one has to go", FRAG_NO_SPACE, 1);
 	piece(&s, 1000, 2000, LAST);
 	gets(&s, "it is not the new one");
 	s.id = first + 1;
@@ -615,7 +615,7 @@ static void test_memory_full(int v)
 	check(named(&s, "no more than a MiB is taken"), most <= FRAG_BYTES);
 	check(named(&s, "most of it can be"), most > FRAG_BYTES / 10 * 9);
 	check(named(&s, "those that are no more are counted"),
-	      s.tap.fragments.count[FRAG_NO_ROOM] > 2 * FRAG_DATAGRAMS);
+	      s.tap.fragments.count[FRAG_NO_SPACE] > 2 * FRAG_DATAGRAMS);
 	datagram(&s, 60000);
 	in_pieces(&s);
 	gets(&s, "a new one finds its place");
@@ -643,7 +643,7 @@ static void test_batch(int v)
 	for (i = 0; i < s.tap.npkt; i++)
 		good = good && is_whole(&s, &s.tap.pkt[i]);
 	check(named(&s, "all as they were"), good);
-	check_eq(named(&s, "they are one run"), tap_run(&s.tap, 0), 100);
+	check_eq(named(&s, "they are one run"), tap_batch_len(&s.tap, 0), 100);
 	stage_close(&s);
 }
 
@@ -662,7 +662,7 @@ static void test_long_batch(int v)
 		s.id++;
 	}
 	check_eq(named(&s, "64 of the longest at once"), arrive(&s), 64);
-	counted(&s, "there was room for all", FRAG_NO_ROOM, 0);
+	counted(&s, "there was room for all", FRAG_NO_SPACE, 0);
 	stage_close(&s);
 }
 
@@ -720,7 +720,7 @@ static void test_protocols(int v)
 	gets_none(&s, "what is not passed on");
 	check(named(&s, "is not waited for"),
 	      s.tap.count[TAP_PROTO] == 1 ||
-	      s.tap.fragments.count[FRAG_BROKEN] == 1);
+	      s.tap.fragments.count[FRAG_MALFORMED] == 1);
 	stage_close(&s);
 }
 
@@ -868,18 +868,18 @@ static void test_header6(void)
 static void cut_headers(struct stage *s, const char *name, uint8_t proto,
 			size_t at)
 {
-	uint64_t before = s->tap.fragments.count[FRAG_BROKEN];
+	uint64_t before = s->tap.fragments.count[FRAG_MALFORMED];
 
 	s->id++;
 	s->proto = proto;
 	piece(s, at, s->len - at, LAST);
 	piece(s, 0, at, MORE);
 	gets_none(s, name);
-	counted(s, "it is given up", FRAG_BROKEN, before + 1);
+	counted(s, "it is given up", FRAG_MALFORMED, before + 1);
 	piece(s, at, s->len - at, LAST);
 	piece(s, 0, at, MORE);
 	gets_none(s, "and so is what comes of it later");
-	counted(s, "without counting that", FRAG_BROKEN, before + 1);
+	counted(s, "without counting that", FRAG_MALFORMED, before + 1);
 }
 
 /* RFC 7112 5: the first fragment has all headers, up to the transport's */

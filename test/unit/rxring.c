@@ -42,21 +42,21 @@ static uint8_t byte_at(uint32_t seq)
 }
 
 /* put() - Bytes of the guest into the ring, which has room */
-static void put(struct tcp_hold *h, uint32_t seq, uint32_t len)
+static void put(struct tcp_rxring *h, uint32_t seq, uint32_t len)
 {
 	static uint8_t buf[REACH];
 	uint32_t i;
 
 	for (i = 0; i < len; i++)
 		buf[i] = byte_at(seq + i);
-	hold_write(h, seq, buf, len);
+	rxring_write(h, seq, buf, len);
 }
 
 /* holds() - Whether the ring has these bytes, in at most two pieces */
-static bool holds(const struct tcp_hold *h, uint32_t seq, uint32_t len)
+static bool holds(const struct tcp_rxring *h, uint32_t seq, uint32_t len)
 {
 	struct iovec iov[2];
-	unsigned int n = hold_read(h, seq, len, iov), i;
+	unsigned int n = rxring_read(h, seq, len, iov), i;
 	uint32_t got = 0;
 	size_t j;
 
@@ -82,7 +82,7 @@ static bool holds(const struct tcp_hold *h, uint32_t seq, uint32_t len)
 static bool random_life(uint32_t seq)
 {
 	uint32_t from = seq, end = seq, len, most;
-	struct tcp_hold h = { 0 };
+	struct tcp_rxring h = { 0 };
 	size_t total = 12345;		/* of other flows */
 	unsigned int i;
 	bool good = true;
@@ -91,7 +91,7 @@ static bool random_life(uint32_t seq)
 		most = i < STEPS / 2 ? 3000 : 60000;
 		len = 1 + (uint32_t)(next_random() % most);
 		if (next_random() % 3 && end - from + len <= REACH) {
-			good = hold_grow(&h, &total, from, end + len);
+			good = rxring_grow(&h, &total, from, end + len);
 			put(&h, end, len);
 			end += len;
 		} else if (end != from) {
@@ -103,7 +103,7 @@ static bool random_life(uint32_t seq)
 		good &= total == 12345 + h.size;
 		good &= end - from <= h.size;
 	}
-	hold_free(&h, &total);
+	rxring_free(&h, &total);
 	return good && total == 12345 && !h.buf && !h.size;
 }
 
@@ -125,23 +125,23 @@ static void story_random(const char *name, uint32_t seq)
 static void story_gap(void)
 {
 	const uint32_t seq = UINT32_MAX - 1000;
-	struct tcp_hold h = { 0 };
+	struct tcp_rxring h = { 0 };
 	size_t total = 0;
 
 	check("a ring for bytes ahead of a gap",
-	      hold_grow(&h, &total, seq, seq + 5000));
-	check_eq("is as small as rings get", h.size, TCP_HOLD_MIN);
+	      rxring_grow(&h, &total, seq, seq + 5000));
+	check_eq("is as small as rings get", h.size, TCP_RXRING_MIN);
 	put(&h, seq + 2000, 3000);
 	check("it grows for more of them",
-	      hold_grow(&h, &total, seq, seq + TCP_HOLD_MIN + 1));
-	check_eq("to twice the size", h.size, 2 * TCP_HOLD_MIN);
-	check_eq("which is counted once", total, 2 * TCP_HOLD_MIN);
+	      rxring_grow(&h, &total, seq, seq + TCP_RXRING_MIN + 1));
+	check_eq("to twice the size", h.size, 2 * TCP_RXRING_MIN);
+	check_eq("which is counted once", total, 2 * TCP_RXRING_MIN);
 	check("what it held is still there", holds(&h, seq + 2000, 3000));
 	put(&h, seq, 2000);
 	check("the gap is filled", holds(&h, seq, 5000));
-	hold_free(&h, &total);
+	rxring_free(&h, &total);
 	check("nothing is left of it", !total && !h.buf && !h.size);
-	hold_free(&h, &total);
+	rxring_free(&h, &total);
 	check("which may be said twice", !total);
 }
 
@@ -149,46 +149,46 @@ static void story_gap(void)
 static void story_full(void)
 {
 	const uint32_t seq = 0xfffff123;
-	struct tcp_hold h = { 0 };
+	struct tcp_rxring h = { 0 };
 	size_t total = 0;
 
-	hold_grow(&h, &total, seq, seq + TCP_HOLD_MIN);
-	check_eq("room for exactly all of it", h.size, TCP_HOLD_MIN);
-	put(&h, seq, TCP_HOLD_MIN);
-	check("a full ring has every byte", holds(&h, seq, TCP_HOLD_MIN));
+	rxring_grow(&h, &total, seq, seq + TCP_RXRING_MIN);
+	check_eq("room for exactly all of it", h.size, TCP_RXRING_MIN);
+	put(&h, seq, TCP_RXRING_MIN);
+	check("a full ring has every byte", holds(&h, seq, TCP_RXRING_MIN));
 	check("no growth when there is room",
-	      hold_grow(&h, &total, seq + 10, seq + 10 + TCP_HOLD_MIN) &&
-	      h.size == TCP_HOLD_MIN);
-	hold_free(&h, &total);
+	      rxring_grow(&h, &total, seq + 10, seq + 10 + TCP_RXRING_MIN) &&
+	      h.size == TCP_RXRING_MIN);
+	rxring_free(&h, &total);
 }
 
 /* Given no memory, or too much of it in use by all flows together, then the
  * ring stays as it was. */
 static void story_bounds(void)
 {
-	struct tcp_hold h = { 0 }, before;
+	struct tcp_rxring h = { 0 }, before;
 	size_t total = 0;
 
-	hold_grow(&h, &total, 0, 1000);
+	rxring_grow(&h, &total, 0, 1000);
 	put(&h, 0, 1000);
 	before = h;
 	no_memory = true;
 	check("no memory: it does not grow",
-	      !hold_grow(&h, &total, 0, 100000));
+	      !rxring_grow(&h, &total, 0, 100000));
 	no_memory = false;
 	check("and is as before", !memcmp(&h, &before, sizeof(h)) &&
-	      holds(&h, 0, 1000) && total == TCP_HOLD_MIN);
+	      holds(&h, 0, 1000) && total == TCP_RXRING_MIN);
 
-	total = TCP_HOLD_MAX - TCP_HOLD_MIN;
+	total = TCP_RXRING_MAX - TCP_RXRING_MIN;
 	check("as much as all flows may have",
-	      hold_grow(&h, &total, 0, 2 * TCP_HOLD_MIN) &&
-	      total == TCP_HOLD_MAX);
+	      rxring_grow(&h, &total, 0, 2 * TCP_RXRING_MIN) &&
+	      total == TCP_RXRING_MAX);
 	check("not a byte more",
-	      !hold_grow(&h, &total, 0, 2 * TCP_HOLD_MIN + 1) &&
-	      total == TCP_HOLD_MAX && h.size == 2 * TCP_HOLD_MIN);
-	hold_free(&h, &total);
+	      !rxring_grow(&h, &total, 0, 2 * TCP_RXRING_MIN + 1) &&
+	      total == TCP_RXRING_MAX && h.size == 2 * TCP_RXRING_MIN);
+	rxring_free(&h, &total);
 	check_eq("all of it is given back", total,
-		 TCP_HOLD_MAX - 2 * TCP_HOLD_MIN);
+		 TCP_RXRING_MAX - 2 * TCP_RXRING_MIN);
 }
 
 int main(void)

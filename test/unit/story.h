@@ -56,13 +56,13 @@ static void expect_eq(uint64_t got, uint64_t want, const char *what, int line)
 }
 
 /* letters() - What is to be done, a letter each, see the legend of the table */
-static const char *letters(uint32_t todo, char buf[20])
+static const char *letters(uint32_t actions, char buf[20])
 {
 	static const char letter[] = "DWFKSRPTAUCXGHLZ";
 	unsigned int i, n = 0;
 
 	for (i = 0; i < 16; i++) {
-		if (todo & 1U << i)
+		if (actions & 1U << i)
 			buf[n++] = letter[i];
 	}
 	buf[n] = '\0';
@@ -73,11 +73,11 @@ static void expect_todo(uint32_t want, int line)
 {
 	char got[20], should[20];
 
-	if (c.todo != want && !*wrong)
+	if (c.actions != want && !*wrong)
 		snprintf(wrong, sizeof(wrong),
 			 "to do is '%s', not '%s', line %d",
-			 letters(c.todo, got), letters(want, should), line);
-	c.todo = 0;
+			 letters(c.actions, got), letters(want, should), line);
+	c.actions = 0;
 }
 
 /* ---- A guest and a socket by hand ---- */
@@ -148,7 +148,7 @@ static void peer_ends(void)
 	conn_eof(&c);
 	EXPECT(conn_fin_due(&c));
 	conn_fin_sent(&c, now);
-	c.todo = 0;
+	c.actions = 0;
 }
 
 /* at_deadline() - Time passes until what is waited for */
@@ -202,14 +202,14 @@ static void syn_acked(void)
 {
 	connecting();
 	conn_connected(&c, now);
-	c.todo = 0;
+	c.actions = 0;
 }
 
 __attribute__((unused))
 static void syn_sent(void)
 {
 	conn_accepted(&c, H, PAYLOAD, now);
-	c.todo = 0;
+	c.actions = 0;
 }
 
 /* opened() - Nothing was sent yet in either direction */
@@ -218,7 +218,7 @@ static void opened(void)
 {
 	syn_acked();
 	got(SEG_ACK, 1, 1, 0);
-	c.todo = 0;
+	c.actions = 0;
 }
 
 /* established() - With 100 bytes in flight to the guest */
@@ -228,7 +228,7 @@ static void established(void)
 	opened();
 	got_data(1, 100);
 	sent(100);
-	c.todo = 0;
+	c.actions = 0;
 }
 
 /* close_wait() - The guest's FIN came, 100 bytes are in flight to it */
@@ -237,7 +237,7 @@ static void close_wait(void)
 {
 	established();
 	got(SEG_FIN | SEG_ACK, 101, 1, 0);
-	c.todo = 0;
+	c.actions = 0;
 }
 
 __attribute__((unused))
@@ -252,7 +252,7 @@ static void fin_wait_2(void)
 {
 	fin_wait_1();
 	got(SEG_ACK, 101, 102, 0);
-	c.discard = c.todo = 0;
+	c.discard = c.actions = 0;
 }
 
 __attribute__((unused))
@@ -260,7 +260,7 @@ static void closing(void)
 {
 	fin_wait_1();
 	got(SEG_FIN | SEG_ACK, 101, 101, 0);
-	c.discard = c.todo = 0;
+	c.discard = c.actions = 0;
 }
 
 __attribute__((unused))
@@ -275,7 +275,7 @@ static void waiting(void)
 {
 	fin_wait_2();
 	got(SEG_FIN | SEG_ACK, 101, 102, 0);
-	c.todo = 0;
+	c.actions = 0;
 }
 
 __attribute__((unused))
@@ -283,14 +283,14 @@ static void closed(void)
 {
 	established();
 	conn_abort(&c);
-	c.todo = 0;
+	c.actions = 0;
 }
 
 /* nxt(), una(), max() - Where the connection stands, as got() counts */
 __attribute__((unused))
 static uint32_t nxt(void)
 {
-	return c.phase == TCP_SYN_SENT ? 77 : c.rcv_nxt - G;
+	return c.phase == CONN_SYN_SENT ? 77 : c.rcv_nxt - G;
 }
 
 __attribute__((unused))

@@ -147,7 +147,7 @@ static const struct way ways[] = {
 	{ "a guest with a small window", V4, .down = 300000, .rcvbuf = 2000 },
 	{ "frames are lost", V4, BOTH, .loss = 20, .sees = TCP_RETRANSMIT },
 	{ "frames from the guest are lost", V4, .up = 3000000, .loss = 20,
-	  .sees = TCP_AHEAD },
+	  .sees = TCP_OUT_OF_ORDER },
 	{ "frames are lost, without SO_PEEK_OFF", V4, BOTH, .loss = 20,
 	  .no_peek_off = true, .sees = TCP_RETRANSMIT },
 	{ "frames are lost, without SACK", V4, BOTH, .loss = 20,
@@ -156,14 +156,14 @@ static const struct way ways[] = {
 	  .no_sack = true, .no_peek_off = true, .sees = TCP_RETRANSMIT },
 	{ "many frames are lost, and there is no room", V6, .loss = 150,
 	  .up = 300000, .down = 300000, .room = 20000, .sees = TCP_RETRANSMIT },
-	{ "a small send buffer", V4, BOTH, .sndbuf = 4096, .sees = TCP_HELD },
+	{ "a small send buffer", V4, BOTH, .sndbuf = 4096, .sees = TCP_BACKLOGGED },
 	{ "a peer that does not read for a while", V4, .up = 12000000,
-	  .deaf = 3000, .sees = TCP_HELD },
+	  .deaf = 3000, .sees = TCP_BACKLOGGED },
 	{ "a small send buffer, and the peer does not read", V4, BOTH,
-	  .sndbuf = 4096, .deaf = 3000, .sees = TCP_HELD },
+	  .sndbuf = 4096, .deaf = 3000, .sees = TCP_BACKLOGGED },
 	{ "all of that, and frames are lost", V4, BOTH, .sndbuf = 4096,
 	  .deaf = 1000, .loss = 20, .room = 50000, .no_peek_off = true,
-	  .sees = TCP_HELD },
+	  .sees = TCP_BACKLOGGED },
 	{ "nothing is said", V4 },
 };
 
@@ -578,7 +578,7 @@ static void story_nothing_held(void)
 	unsigned int i;
 
 	begins(&y);
-	w.tcp.held += TCP_HOLD_MAX;
+	w.tcp.held += TCP_RXRING_MAX;
 	end_one.deaf = true;
 	for (i = 0; i < 400000 && !guest.wrong; i++) {
 		end_turn(&end_one);
@@ -593,7 +593,7 @@ static void story_nothing_held(void)
 	}
 	if (end_well("and all goes on when there is room", &end_one))
 		pass("and all goes on when there is room");
-	w.tcp.held -= TCP_HOLD_MAX;
+	w.tcp.held -= TCP_RXRING_MAX;
 	ends("a guest whose data can't be kept");
 }
 
@@ -627,8 +627,8 @@ static void story_guest_gone(void)
  * reach the socket, in order. */
 static void story_pieces(void)
 {
-	static uint8_t data[3 * TCP_RUN], got[3 * TCP_RUN + 1];
-	struct iovec iov[3 * TCP_RUN / 2];
+	static uint8_t data[3 * TCP_PAYLOAD_IOV], got[3 * TCP_PAYLOAD_IOV + 1];
+	struct iovec iov[3 * TCP_PAYLOAD_IOV / 2];
 	struct pkt pkt = { .iov = iov, .iovcnt = ARRAY_SIZE(iov),
 			   .len = sizeof(data) };
 	struct tcp_seg seg = { .flags = SEG_ACK, .seq = 1001, .wnd = 1000,

@@ -29,10 +29,10 @@ static rlim_t more_files(void)
 }
 
 /* Given flows that each want something held, then all of them together hold no
- * more than TCP_HOLD_MAX, and when they go, all is given back. */
+ * more than TCP_RXRING_MAX, and when they go, all is given back. */
 static void story_hold_max(void)
 {
-	const unsigned int n = TCP_HOLD_MAX / TCP_HOLD_MIN + 50;
+	const unsigned int n = TCP_RXRING_MAX / TCP_RXRING_MIN + 50;
 	struct tcp_hdr h = { .wnd = 60000, .wscale = -1 };
 	struct end *e = calloc(n, sizeof(*e));
 	uint16_t port = 0;
@@ -57,11 +57,11 @@ static void story_hold_max(void)
 		sends(&e[i], &h, "x", 1);
 		turn(&w);
 		peer_accepts(&e[i], listener);
-		held += w.tcp.held <= TCP_HOLD_MAX;
+		held += w.tcp.held <= TCP_RXRING_MAX;
 	}
 	check_eq("all of them are open", w.flows.used, n);
 	check_eq("never is more held than may be", held, n);
-	check_eq("all that may be is", w.tcp.held, TCP_HOLD_MAX);
+	check_eq("all that may be is", w.tcp.held, TCP_RXRING_MAX);
 
 	/* The last had nothing kept; it is as if it had not been sent. */
 	h.seq = 1001;
@@ -76,7 +76,7 @@ static void story_hold_max(void)
 	check_eq("what could is, once the gap is filled",
 		 e[0].seen[e[0].nseen - 1].ack, 2002);
 	check_eq("and is given back", w.tcp.held,
-		 TCP_HOLD_MAX - TCP_HOLD_MIN);
+		 TCP_RXRING_MAX - TCP_RXRING_MIN);
 
 	for (i = 0; i < n; i++) {
 		end_reset(&e[i]);

@@ -134,7 +134,7 @@ static void story_run(void)
 	check_eq("all of the run arrives, in order, in its sizes", i,
 		 ARRAY_SIZE(sizes));
 	check("as it was sent", same);
-	check_eq("it is counted", w.udp.count[UDP_SENT], ARRAY_SIZE(sizes));
+	check_eq("it is counted", w.udp.count[UDP_FROM_GUEST], ARRAY_SIZE(sizes));
 	close(fd);
 	world_close(&w);
 }
@@ -221,8 +221,8 @@ static void story_no_room(void)
 	for (i = 0; i < DATAGRAMS; i++)
 		events(&w, 0);
 	check("what there is no room for is not read",
-	      w.udp.count[UDP_RECEIVED] < 80);
-	check_eq("and not dropped", w.tap.count[TAP_NO_ROOM], 0);
+	      w.udp.count[UDP_TO_GUEST] < 80);
+	check_eq("and not dropped", w.tap.count[TAP_NO_SPACE], 0);
 
 	w.mem.stalled = false;
 	for (i = got = 0; i < DATAGRAMS && got < DATAGRAMS; i++) {
@@ -298,7 +298,7 @@ static void story_refused(const char *gw, const char *host)
 	sends(&w, 4004, gw, port, "anybody?", 8);
 	sends(&w, 4004, gw, port, "anybody?", 8);
 	check_eq("the next send is told of it, too", w.mem.nsent, 1);
-	check_eq("and is sent all the same", w.udp.count[UDP_SENT], 3);
+	check_eq("and is sent all the same", w.udp.count[UDP_FROM_GUEST], 3);
 	world_close(&w);
 }
 

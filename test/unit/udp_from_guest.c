@@ -168,15 +168,15 @@ static void story_rows(const char *gw, const char *host)
 	fd = wide(host, &port);
 	begin(4000, gw, port);
 	with(100, 500);
-	udp_input(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, run, nrun, w.now);
 	check("a hundred equal datagrams arrive", arrives(fd));
 	check_eq("one call sent them", calls, 1);
 	check_eq("in rows of 64 at most", rows, 2);
-	check_eq("all are counted", w.udp.count[UDP_SENT], 100);
+	check_eq("all are counted", w.udp.count[UDP_FROM_GUEST], 100);
 
 	begin(4000, gw, port);
 	with(60, 1400);
-	udp_input(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, run, nrun, w.now);
 	check("more than a packet can be arrives", arrives(fd));
 	check_eq("as two rows", rows, 2);
 	check_eq("in one call", calls, 1);
@@ -190,7 +190,7 @@ static void story_rows(const char *gw, const char *host)
 	with(1, 0);
 	with(1, 3);
 	with(2, 1400);
-	udp_input(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, run, nrun, w.now);
 	check("all sizes arrive", arrives(fd));
 	check_eq("one call", calls, 1);
 	check_eq("a shorter one ends a row, an empty one is none", messages, 5);
@@ -220,7 +220,7 @@ static void story_pieces(void)
 		run[i].iov = split[i];
 		run[i].iovcnt = 4;
 	}
-	udp_input(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, run, nrun, w.now);
 	check("datagrams in pieces arrive", arrives(fd));
 	check_eq("in one call", calls, 1);
 	close(fd);
@@ -242,21 +242,21 @@ static void story_refused(int error, bool for_good)
 	refuse_rows = error;
 	begin(4000, GW4, port);
 	with(10, 1400);
-	udp_input(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, run, nrun, w.now);
 	check("all arrive singly", arrives(fd));
 	check_eq("after two attempts: the first may be of another", calls, 3);
-	check_eq("all are counted", w.udp.count[UDP_SENT], 10);
+	check_eq("all are counted", w.udp.count[UDP_FROM_GUEST], 10);
 	check_eq("none as an error", w.udp.count[UDP_SEND_ERROR], 0);
 	begin(4000, GW4, port);
 	with(10, 1400);
-	udp_input(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, run, nrun, w.now);
 	check("the next run, too", arrives(fd));
 	check_eq("without an attempt", calls, 1);
 
 	refuse_rows = 0;
 	begin(4000, GW4, port);
 	with(10, 1000);
-	udp_input(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, run, nrun, w.now);
 	check("shorter ones arrive", arrives(fd));
 	if (for_good)
 		check_eq("still singly", rows, 0);
@@ -281,7 +281,7 @@ static void story_unknown(void)
 	fd = wide("127.0.0.1", &port);
 	begin(4000, GW4, port);
 	with(10, 1000);
-	udp_input(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, run, nrun, w.now);
 	check("datagrams arrive singly", arrives(fd) && !rows);
 	check_eq("in one call", calls, 1);
 	close(fd);
@@ -344,7 +344,7 @@ static void marked(struct world *w, int fd, const char *gw, uint16_t sport,
 	p[2].tos = p[3].tos = p[4].tos = 0x02;	/* ECT(0) */
 	p[3].ttl = p[4].ttl = 200;
 	p[4].df = false;
-	udp_input(&w->udp, run, nrun, w->now);
+	udp_from_guest(&w->udp, run, nrun, w->now);
 	check_eq("TTL and type of service as the guest wrote them",
 		 header(fd), 3 << 8 | 0xb8);
 	check_eq("of the second, too", header(fd), 3 << 8 | 0xb8);
@@ -377,14 +377,14 @@ static void story_marks(const char *gw, const char *host)
 	begin(4000, gw, port);
 	with(1, 100)->tos = 0x02;
 	run[0].ttl = 200;
-	udp_input(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, run, nrun, w.now);
 	check_eq("then only DF is told", options, v4 ? 1 : 2);
 	check_eq("which the socket has", mode(own, v4), IP_PMTUDISC_PROBE);
 	check_eq("and the headers are as before", header(fd), 200 << 8 | 0x02);
 
 	begin(4000, gw, port);
 	with(1, 100)->ttl = 0;
-	udp_input(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, run, nrun, w.now);
 	check_eq("a TTL of zero, which no host sends, goes no farther",
 		 header(fd) >> 8, 1);
 	close(fd);
@@ -436,14 +436,14 @@ static void story_listener(int family, const char *bound, const char *gw,
 
 	begin(5000, gw, at);
 	with(30, 1000);
-	udp_input(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, run, nrun, w.now);
 	check("a run arrives", arrives(fd));
 	check_eq("in one call", calls, 1);
 	check_eq("as one row", messages, w.udp.segment ? 1 : 30);
 	check_eq("with DF the kernel may not",
 		 mode(w.fwd.listeners[0].fd, v4), IP_PMTUDISC_PROBE);
 	forget();
-	udp_input(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, run, nrun, w.now);
 	check_eq("which is told once", options, 0);
 	close(w.fwd.listeners[0].fd);
 	close(fd);

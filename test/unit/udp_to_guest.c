@@ -59,7 +59,7 @@ static int begins(struct world *w, uint16_t sport, const char *gw,
 	connect(fd, &sa.sa, len);
 	while (w->mem.nsent < 2 && send(fd, "hi", 2, 0) == 2)
 		events(w, 1000);
-	w->udp.count[UDP_RECEIVED] = 0;
+	w->udp.count[UDP_TO_GUEST] = 0;
 	memory_clear(&w->mem);
 	messages = 0;
 	return fd;
@@ -128,7 +128,7 @@ static void story_row(const char *gw, const char *host)
 	check("as it was, with right checksums",
 	      in_order(&w, data, sizeof(data), 1000));
 	check_eq("it came as one message", messages, 1);
-	check_eq("each is counted", w.udp.count[UDP_RECEIVED], 21);
+	check_eq("each is counted", w.udp.count[UDP_TO_GUEST], 21);
 
 	memory_clear(&w.mem);
 	setsockopt(flow_of(&w, 4000, gw, port)->f.fd, IPPROTO_UDP, UDP_GRO,
@@ -211,7 +211,7 @@ static void story_dropped(void)
 	send(fd, "last", 4, 0);
 	reaches(&w, SENT);
 	check("some were dropped", w.udp.count[UDP_DROPPED] > 0);
-	check_eq("all are accounted for", w.udp.count[UDP_RECEIVED] +
+	check_eq("all are accounted for", w.udp.count[UDP_TO_GUEST] +
 		 w.udp.count[UDP_DROPPED], SENT + 1);
 	i = (unsigned int)w.udp.count[UDP_DROPPED];
 	send(fd, "last", 4, 0);
@@ -243,7 +243,7 @@ static void story_tiny(void)
 	for (i = 0; i < 60; i++)
 		events(&w, 0);
 	check_eq("nothing is dropped for want of slots",
-		 w.tap.count[TAP_NO_ROOM], 0);
+		 w.tap.count[TAP_NO_SPACE], 0);
 	close(fd);
 	world_close(&w);
 }
