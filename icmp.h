@@ -14,7 +14,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
-#include "forward/forward.h"
+#include "forward/listen.h"
 #include "list.h"
 #include "flow/table.h"
 #include "tap.h"

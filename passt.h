@@ -7,7 +7,7 @@
 #define PASST_H
 
 #include "answer/answer.h"
-#include "forward/forward.h"
+#include "forward/listen.h"
 #include "flow/table.h"
 #include "flow/timer.h"
 #include "conf/conf.h"

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "forward/forward.h"
+#include "forward/listen.h"
 #include "list.h"
 #include "siphash.h"
 #include "flow/table.h"

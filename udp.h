@@ -18,7 +18,7 @@
 
 #include <stdint.h>
 
-#include "forward/forward.h"
+#include "forward/listen.h"
 #include "list.h"
 #include "flow/table.h"
 #include "icmp.h"

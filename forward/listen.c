@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "forward/forward.h"
+#include "forward/listen.h"
 #include "flow/table.h"
 #include "log.h"
 #include "util.h"

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "forward/forward.h"
+#include "forward/nat.h"
 #include "util.h"
 
 #define PORT_DNS	53

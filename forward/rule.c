@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "forward/forward.h"
+#include "forward/listen.h"
 #include "log.h"
 #include "util.h"
 

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "forward/forward.h"
+#include "forward/listen.h"
 #include "tap.h"
 
 #define UDP_GROUPS	7
