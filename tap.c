@@ -57,9 +57,9 @@ bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt)
 	enum tap_counter drop;
 
 	drop = parse_frame(f, t->link->shared, copy, pkt, &frag);
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		dropped(t, drop, f->len);
-	return drop == TAP_COUNTERS;
+	return drop == DROP_NONE;
 }
 
 /**
@@ -130,7 +130,7 @@ static void trace_out(struct tap *t)
 		};
 
 		drop = parse_frame(&f, l->shared, copy, &pkt, &frag);
-		if (drop == TAP_COUNTERS)
+		if (drop == DROP_NONE)
 			trace_pkt("to guest:", &pkt);
 		else
 			log_msg(LOG_TRACE, "to guest: %s", drop == TAP_FRAGMENT ?
@@ -222,11 +222,11 @@ static bool input(struct tap *t, struct frame *f, uint8_t *copy,
 		drop = parse_frame(f, false, copy, pkt, &frag);
 		pkt->df = false;
 	}
-	if (drop == TAP_COUNTERS && ndp_cut(pkt))
+	if (drop == DROP_NONE && ndp_cut(pkt))
 		drop = TAP_FRAGMENT;
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		dropped(t, drop, f->len);
-	return drop == TAP_COUNTERS;
+	return drop == DROP_NONE;
 }
 
 /**

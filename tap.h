@@ -64,7 +64,8 @@ struct pkt {
 
 /* Why frames were dropped, and what else is counted on the guest's side. */
 enum tap_counter {
-	TAP_FROM_GUEST,			/* frames received */
+	DROP_NONE = 0,		/* not dropped; its count stays 0 */
+	TAP_FROM_GUEST,		/* frames received */
 	TAP_TO_GUEST,		/* frames sent */
 	TAP_NO_SPACE,		/* not sent: guest does not read */
 	TAP_SHORT,		/* a length goes beyond the frame */

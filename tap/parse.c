@@ -39,7 +39,7 @@ struct cursor {
  * @c:		cursor
  * @len:	bytes of it
  *
- * Return: TAP_COUNTERS if it is, else the reason to drop
+ * Return: DROP_NONE if it is, else the reason to drop
  */
 static enum tap_counter need(const struct cursor *c, size_t len)
 {
@@ -47,7 +47,7 @@ static enum tap_counter need(const struct cursor *c, size_t len)
 		return TAP_SHORT;
 	if (len > (size_t)(c->end - c->at))
 		return TAP_HEADERS;
-	return TAP_COUNTERS;
+	return DROP_NONE;
 }
 
 static void skip(struct cursor *c, size_t len)
@@ -61,14 +61,14 @@ static enum tap_counter parse_arp(struct cursor *c, struct pkt *pkt)
 {
 	enum tap_counter drop = need(c, ARP_LEN);
 
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		return drop;
 
 	pkt->l3 = c->at;
 	pkt->l3len = ARP_LEN;
 	skip(c, ARP_LEN);
 	pkt->l4 = c->at;
-	return TAP_COUNTERS;
+	return DROP_NONE;
 }
 
 /* known() - Whether it is a protocol of ours */
@@ -128,7 +128,7 @@ static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
 	size_t hlen, total;
 	struct in_addr v4;
 
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		return drop;
 
 	hlen = (c->at[0] & 0xf) * 4U;
@@ -136,7 +136,7 @@ static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
 	if (c->at[0] >> 4 != 4 || hlen < IP4_HLEN)
 		return TAP_VERSION;
 	drop = need(c, hlen);
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		return drop;
 	if (total < hlen || total > c->left)
 		return TAP_SHORT;
@@ -157,7 +157,7 @@ static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
 	skip(c, hlen);
 	if (get_be16(ip + 6) & (IP4_MF | IP4_OFFSET))
 		return fragment4(c, pkt, ip);
-	return TAP_COUNTERS;
+	return DROP_NONE;
 }
 
 /**
@@ -165,7 +165,7 @@ static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
  * @c:		cursor, behind the fixed header; out: at what is none, or is
  *		the fragment header
  *
- * Return: TAP_COUNTERS, or the reason to drop
+ * Return: DROP_NONE, or the reason to drop
  */
 static enum tap_counter parse_ip6_ext(struct cursor *c)
 {
@@ -175,27 +175,27 @@ static enum tap_counter parse_ip6_ext(struct cursor *c)
 	while (*c->next == IPPROTO_HOPOPTS || *c->next == IPPROTO_ROUTING ||
 	       *c->next == IPPROTO_DSTOPTS) {
 		drop = need(c, 8);
-		if (drop != TAP_COUNTERS)
+		if (drop != DROP_NONE)
 			return drop;
 		len = (c->at[1] + 1U) * 8;
 		drop = need(c, len);
-		if (drop != TAP_COUNTERS)
+		if (drop != DROP_NONE)
 			return drop;
 		c->next = c->at;
 		skip(c, len);
 	}
-	return TAP_COUNTERS;
+	return DROP_NONE;
 }
 
 /* has_headers() - Whether all headers are behind the cursor (RFC 7112 5) */
 static bool has_headers(struct cursor c)
 {
-	if (parse_ip6_ext(&c) != TAP_COUNTERS || !known(*c.next, false))
+	if (parse_ip6_ext(&c) != DROP_NONE || !known(*c.next, false))
 		return false;
 	if (*c.next != IPPROTO_TCP)
-		return need(&c, UDP_HLEN) == TAP_COUNTERS;
-	return need(&c, TCP_HLEN_MIN) == TAP_COUNTERS &&
-	       need(&c, (c.at[12] >> 4) * 4U) == TAP_COUNTERS;
+		return need(&c, UDP_HLEN) == DROP_NONE;
+	return need(&c, TCP_HLEN_MIN) == DROP_NONE &&
+	       need(&c, (c.at[12] >> 4) * 4U) == DROP_NONE;
 }
 
 /**
@@ -206,7 +206,7 @@ static bool has_headers(struct cursor c)
  * A fragment that is all of the packet is no other's part, whatever number it
  * has (RFC 6946), and is parsed on.
  *
- * Return: TAP_COUNTERS if it is such a one, else the reason to drop
+ * Return: DROP_NONE if it is such a one, else the reason to drop
  */
 static enum tap_counter fragment6(struct cursor *c, struct pkt *pkt)
 {
@@ -215,7 +215,7 @@ static enum tap_counter fragment6(struct cursor *c, struct pkt *pkt)
 	size_t unfrag = (size_t)(h - pkt->l3) - IP6_HLEN;
 	uint16_t off;
 
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		return drop;
 
 	off = get_be16(h + 2);
@@ -242,7 +242,7 @@ static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
 	const uint8_t *ip = c->at;
 	size_t len;
 
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		return drop;
 	if (ip[0] >> 4 != 6)
 		return TAP_VERSION;
@@ -264,7 +264,7 @@ static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
 	skip(c, IP6_HLEN);
 	c->next = ip + 6;
 	drop = parse_ip6_ext(c);
-	if (drop == TAP_COUNTERS && *c->next == IPPROTO_FRAGMENT)
+	if (drop == DROP_NONE && *c->next == IPPROTO_FRAGMENT)
 		drop = fragment6(c, pkt);
 	pkt->proto = *c->next;
 	pkt->l3len = (uint16_t)(c->at - ip);
@@ -275,7 +275,7 @@ static enum tap_counter parse_tcp(struct cursor *c, struct pkt *pkt)
 {
 	enum tap_counter drop = need(c, TCP_HLEN_MIN);
 
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		return drop;
 
 	pkt->sport = get_be16(c->at);
@@ -291,7 +291,7 @@ static enum tap_counter parse_udp(struct cursor *c, struct pkt *pkt)
 	enum tap_counter drop = need(c, UDP_HLEN);
 	size_t len;
 
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		return drop;
 
 	pkt->sport = get_be16(c->at);
@@ -305,7 +305,7 @@ static enum tap_counter parse_udp(struct cursor *c, struct pkt *pkt)
 	/* RFC 8200 8.1: zero is no checksum over IPv6. */
 	if (!addr_is_v4(&pkt->src) && !get_be16(c->at + 6))
 		return TAP_CHECKSUM;
-	return TAP_COUNTERS;
+	return DROP_NONE;
 }
 
 static enum tap_counter parse_icmp(struct cursor *c, struct pkt *pkt)
@@ -314,14 +314,14 @@ static enum tap_counter parse_icmp(struct cursor *c, struct pkt *pkt)
 	bool v4 = addr_is_v4(&pkt->src);
 	uint8_t type;
 
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		return drop;
 
 	type = c->at[0];
 	if (v4 ? type == 8 || !type : type == 128 || type == 129)
 		pkt->sport = get_be16(c->at + 4);
 	pkt->l4len = ICMP_HLEN;
-	return TAP_COUNTERS;
+	return DROP_NONE;
 }
 
 static enum tap_counter parse_l4(struct cursor *c, struct pkt *pkt)
@@ -337,12 +337,12 @@ static enum tap_counter parse_l4(struct cursor *c, struct pkt *pkt)
 		drop = parse_icmp(c, pkt);
 	else
 		drop = TAP_PROTO;
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		return drop;
 
 	pkt->l4 = c->at;
 	skip(c, pkt->l4len);
-	return TAP_COUNTERS;
+	return DROP_NONE;
 }
 
 /* address_ok() - Whether a guest may write these (RFC 1122 3.2.1.3) */
@@ -412,7 +412,7 @@ static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
 {
 	enum tap_counter drop = need(c, ETH_HLEN);
 
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		return drop;
 
 	pkt->dmac = c->at;
@@ -429,9 +429,9 @@ static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
 		drop = parse_ip6(c, pkt);
 	else
 		drop = TAP_ETYPE;
-	if (drop == TAP_COUNTERS)
+	if (drop == DROP_NONE)
 		drop = parse_l4(c, pkt);
-	if (drop == TAP_COUNTERS && !address_ok(pkt))
+	if (drop == DROP_NONE && !address_ok(pkt))
 		drop = TAP_ADDRESS;
 	return drop;
 }
@@ -465,7 +465,7 @@ static size_t gather(const struct frame *f, uint8_t *copy)
  * @pkt:	filled
  * @frag:	filled if it is a fragment; then @f is trimmed to its payload
  *
- * Return: TAP_COUNTERS, or the reason to drop it: TAP_FRAGMENT if it is a
+ * Return: DROP_NONE, or the reason to drop it: TAP_FRAGMENT if it is a
  *	   fragment, which can't be one of a datagram if @frag->len is 0
  */
 enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
@@ -487,7 +487,7 @@ enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
 	drop = parse_headers(&c, pkt);
 	if (drop == TAP_FRAGMENT)
 		trim(f, (size_t)(c.at - pkt->dmac), frag->len);
-	if (drop != TAP_COUNTERS)
+	if (drop != DROP_NONE)
 		return drop;
 
 	trim(f, (size_t)(pkt->l4 + pkt->l4len - pkt->dmac), c.left);
@@ -496,5 +496,5 @@ enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
 	pkt->len = (uint32_t)c.left;
 	if (pkt->etype != ETH_P_ARP && !f->csum_ok && !checksum_ok(pkt))
 		return TAP_CHECKSUM;
-	return TAP_COUNTERS;
+	return DROP_NONE;
 }
