@@ -36,6 +36,7 @@ SRCS  := passt.c tap.c tcp.c udp.c icmp.c checksum.c log.c siphash.c util.c \
 	 host/*.c tcp/*.c udp/*.c icmp/*.c)
 OBJS  := $(SRCS:%.c=$B/%.o)
 LIB   := $(filter-out $B/passt.o,$(OBJS))
+QRAP_OBJS := $(patsubst %.c,$B/%.o,qrap.c $(wildcard wrap/*.c))
 UNITS := $(patsubst test/unit/%.c,$B/unit/%,$(wildcard test/unit/*.c))
 
 all: $B/passt $B/qrap passt qrap
@@ -43,8 +44,9 @@ all: $B/passt $B/qrap passt qrap
 $B/passt: $(OBJS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJS)
 
-$B/qrap: $B/qrap.o
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+# The folder is wrap/: qrap, at the top level, is the program.
+$B/qrap: $(QRAP_OBJS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(QRAP_OBJS)
 
 # The programs where the README says they are.
 ifeq ($B,build)
@@ -106,7 +108,7 @@ install: all
 clean:
 	rm -rf build passt qrap
 
--include $(OBJS:.o=.d) $B/qrap.d $(UNITS:=.d) \
+-include $(OBJS:.o=.d) $(QRAP_OBJS:.o=.d) $(UNITS:=.d) \
 	 $(wildcard $B/test/*.d $B/test/net/*.d $B/test/bench/*.d)
 
 .PHONY: all check units standin benches bench install clean

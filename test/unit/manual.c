@@ -14,6 +14,10 @@
 int qrap_main(int argc, char **argv);
 #include "../../qrap.c"
 #undef main
+#include "../../wrap/cmdline.c"
+#include "../../wrap/connect.c"
+#include "../../wrap/device.c"
+#include "../../wrap/die.c"
 
 #define MANUAL	"doc/passt.1"
 #define QRAP	"doc/qrap.1"
