@@ -2,6 +2,7 @@
 #
 # make                 passt and qrap
 # make check           unit tests
+# make check-deps      calls between modules against doc/layers
 # make bench           side by side with PEER=PATH and others, BENCH='--quick ...'
 # make install         PREFIX (/usr/local) and DESTDIR
 # make B=DIR ...       objects and programs in another folder than build/
@@ -99,6 +100,9 @@ units: $(UNITS)
 check: $(UNITS)
 	@for t in $(abspath $(UNITS)); do $$t || exit 1; done
 
+check-deps: all
+	@B=$B test/guards/layers.py
+
 install: all
 	install -D -m 755 $B/passt $(DESTDIR)$(BINDIR)/passt
 	install -D -m 755 $B/qrap $(DESTDIR)$(BINDIR)/qrap
@@ -111,6 +115,6 @@ clean:
 -include $(OBJS:.o=.d) $(QRAP_OBJS:.o=.d) $(UNITS:=.d) \
 	 $(wildcard $B/test/*.d $B/test/net/*.d $B/test/bench/*.d)
 
-.PHONY: all check units standin benches bench install clean
+.PHONY: all check check-deps units standin benches bench install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
