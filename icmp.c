@@ -114,8 +114,8 @@ void icmp_check_allowed(const struct icmp *i)
 
 static void close_socket(struct icmp *i, struct icmp_flow *s)
 {
-	if (s->f.fd >= 0)
-		close(s->f.fd);
+	if (s->f.fd[SIDE_HOST] >= 0)
+		close(s->f.fd[SIDE_HOST]);
 	flow_remove(i->flows, &s->f);
 	i->nsockets--;
 }
@@ -183,11 +183,11 @@ static void set_df(struct icmp_flow *s, bool df)
 		pmtu = df ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT;
 	else
 		pmtu = df ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT;
-	setsockopt(s->f.fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+	setsockopt(s->f.fd[SIDE_HOST], v4 ? IPPROTO_IP : IPPROTO_IPV6,
 		   v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &pmtu,
 		   sizeof(pmtu));
 	if (!v4)
-		setsockopt(s->f.fd, IPPROTO_IPV6, IPV6_DONTFRAG, &dont,
+		setsockopt(s->f.fd[SIDE_HOST], IPPROTO_IPV6, IPV6_DONTFRAG, &dont,
 			   sizeof(dont));
 	s->df = df;
 }
@@ -198,11 +198,11 @@ static void set_options(struct icmp_flow *s)
 	bool v4 = s->f.key.proto == IPPROTO_ICMP;
 	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, one = 1;
 
-	setsockopt(s->f.fd, level, v4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, &one,
+	setsockopt(s->f.fd[SIDE_HOST], level, v4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, &one,
 		   sizeof(one));
-	setsockopt(s->f.fd, level, v4 ? IP_RECVTOS : IPV6_RECVTCLASS, &one,
+	setsockopt(s->f.fd[SIDE_HOST], level, v4 ? IP_RECVTOS : IPV6_RECVTCLASS, &one,
 		   sizeof(one));
-	icmp_report_on(s->f.fd, v4);
+	icmp_report_on(s->f.fd[SIDE_HOST], v4);
 	set_df(s, true);
 }
 
@@ -228,17 +228,17 @@ static struct icmp_flow *open_socket(struct icmp *i, const struct flow_key *key,
 		LOG_LIMITED(LOG_DEBUG, "no ping socket: %s", strerror(-fd));
 		return NULL;
 	}
-	f = flow_insert(i->flows, key);
+	f = flow_insert(i->flows, key, FLOW_ECHO);
 	if (!f) {
 		close(fd);
 		return NULL;
 	}
 
 	s = container_of(f, struct icmp_flow, f);
-	f->fd = fd;
+	f->fd[SIDE_HOST] = fd;
 	i->nsockets++;
 	set_options(s);
-	if (flow_watch(i->flows, f, EPOLLIN)) {
+	if (flow_watch(i->flows, f, SIDE_HOST, EPOLLIN)) {
 		close_socket(i, s);
 		return NULL;
 	}
@@ -287,7 +287,7 @@ static struct icmp_flow *open_host(struct icmp *i, const struct flow_key *key,
 	s = socket_of(i, key, host);
 	if (!s)
 		return NULL;
-	f = flow_insert(i->flows, key);
+	f = flow_insert(i->flows, key, FLOW_ECHO);
 	if (!f) {
 		if (!s->hosts)
 			close_socket(i, s);
@@ -355,7 +355,7 @@ static int send_request(const struct icmp *i, const struct icmp_flow *h,
 		pkt->tos);
 	m.msg_namelen = sockaddr_set(&sa, &h->host, 0, i->fwd->map.scope);
 
-	if (sendmsg(h->socket->f.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (sendmsg(h->socket->f.fd[SIDE_HOST], &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return -errno;
 	return 0;
 }
@@ -421,7 +421,7 @@ static uint32_t take_reports(struct icmp *i, const struct icmp_flow *s,
 	uint32_t mtu = 0;
 	unsigned int n;
 
-	for (n = 0; n < QUANTUM && icmp_report_next(s->f.fd, &r); n++) {
+	for (n = 0; n < QUANTUM && icmp_report_next(s->f.fd[SIDE_HOST], &r); n++) {
 		if (r.wire)
 			report(i, s, &r, now);
 		else if (r.error == EMSGSIZE)
@@ -450,7 +450,7 @@ static int send_twice(struct icmp *i, const struct icmp_flow *h,
 	if (!rc || rc == -EAGAIN)
 		return rc;
 	take_reports(i, h->socket, now);
-	icmp_report_settle(h->socket->f.fd);
+	icmp_report_settle(h->socket->f.fd[SIDE_HOST]);
 	rc = send_request(i, h, pkt);
 	*mtu = rc == -EMSGSIZE ? take_reports(i, h->socket, now) : 0;
 	return rc;
@@ -613,7 +613,7 @@ static bool receive(struct icmp *i, const struct icmp_flow *s, uint64_t now)
 		.msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = &control, .msg_controllen = sizeof(control),
 	};
-	ssize_t n = recvmsg(s->f.fd, &m, MSG_DONTWAIT);
+	ssize_t n = recvmsg(s->f.fd[SIDE_HOST], &m, MSG_DONTWAIT);
 
 	if (n < 0)
 		return errno == EINTR;

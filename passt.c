@@ -87,7 +87,7 @@ static void dispatch(struct passt *p, const struct pkt *run, unsigned int n,
 static int watch(int epfd, int fd, uint32_t events, enum event_type type)
 {
 	struct epoll_event ev = {
-		.events = events, .data.u64 = event_token(type, 0, 0),
+		.events = events, .data.u64 = event_token(type, 0, 0, 0),
 	};
 
 	return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;

@@ -95,7 +95,7 @@ static void challenge(struct tcp *t, struct tcp_flow *f, uint64_t now)
 static void send_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	list_remove(&f->ready);
-	if (f->flow.fd >= 0 && tcp_to_guest_data(t, f, now))
+	if (f->flow.fd[SIDE_HOST] >= 0 && tcp_to_guest_data(t, f, now))
 		list_push(&t->ready, &f->ready);
 }
 
@@ -125,9 +125,9 @@ static void on_socket(struct tcp *t, struct tcp_flow *f, uint32_t actions)
 		f->readable = f->peek_moved = true;
 	}
 	if (actions & CONN_DO_SHUTDOWN && !(actions & (CONN_DO_CLOSE | CONN_DO_REMOVE)))
-		shutdown(f->flow.fd, SHUT_WR);
+		shutdown(f->flow.fd[SIDE_HOST], SHUT_WR);
 	if (actions & CONN_DO_KEEPALIVE)
-		setsockopt(f->flow.fd, SOL_SOCKET, SO_KEEPALIVE, &on,
+		setsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_KEEPALIVE, &on,
 			   sizeof(on));
 }
 
@@ -145,7 +145,7 @@ static bool execute(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	uint32_t actions = c->actions & ~(uint32_t)CONN_DO_ACK;
 
 	c->actions &= CONN_DO_ACK;
-	if (f->flow.fd >= 0)
+	if (f->flow.fd[SIDE_HOST] >= 0)
 		on_socket(t, f, actions);
 	if (actions & CONN_DO_SYN)
 		tcp_to_guest_syn(t, f);
@@ -186,7 +186,7 @@ static void unreachable(struct tcp *t, const struct tcp_flow *f, int error,
 	bool v4 = addr_is_v4(&q->key->guest);
 	struct icmp_report r;
 
-	if (icmp_report_next(f->flow.fd, &r) && r.wire)
+	if (icmp_report_next(f->flow.fd[SIDE_HOST], &r) && r.wire)
 		icmp_report_send(t->icmp, &r, q, now);
 	else
 		icmp_error(t->icmp, error, v4 ? &t->tap->own4 : &t->tap->own6,
@@ -220,7 +220,8 @@ static void failed(struct tcp *t, struct tcp_flow *f, int error, uint64_t now)
 
 static struct tcp_flow *new_flow(struct tcp *t, const struct flow_key *key)
 {
-	struct tcp_flow *f = (struct tcp_flow *)flow_insert(t->flows, key);
+	struct tcp_flow *f = (struct tcp_flow *)flow_insert(t->flows, key,
+								  FLOW_TCP);
 
 	if (f)
 		list_init(&f->ready);
@@ -246,13 +247,13 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	fd = fwd_socket(&t->fwd->map, host, SOCK_STREAM, IPPROTO_TCP, 0);
 	if (fd < 0)
 		return fd;
-	f->flow.fd = fd;
+	f->flow.fd[SIDE_HOST] = fd;
 	if (fd >= t->max_fd)
 		return -EMFILE;
 	len = sockaddr_set(&sa, host, port, t->fwd->map.scope);
 	if (connect(fd, &sa.sa, len) && errno != EINPROGRESS)
 		return -errno;
-	return flow_watch(t->flows, &f->flow, TCP_EVENTS);
+	return flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS);
 }
 
 /**
@@ -483,7 +484,7 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 	int error = 0;
 
 	if (events & EPOLLERR)
-		getsockopt(f->flow.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+		getsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_ERROR, &error, &len);
 	if (error) {
 		failed(t, f, error, now);
 	} else if (events & EPOLLOUT) {
@@ -498,7 +499,7 @@ static void note_events(struct tcp_flow *f, uint32_t events)
 	int on = 1;
 
 	if (events & EPOLLPRI)		/* urgent data is data (T12) */
-		setsockopt(f->flow.fd, SOL_SOCKET, SO_OOBINLINE, &on,
+		setsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_OOBINLINE, &on,
 			   sizeof(on));
 	if (events & (EPOLLERR | EPOLLPRI))
 		f->read_on = true;
@@ -596,10 +597,10 @@ static void accepted(struct tcp *t, const struct listener *l, int fd,
 		refuse_accepted(t, fd);
 		return;
 	}
-	f->flow.fd = fd;
+	f->flow.fd[SIDE_HOST] = fd;
 	f->nodelay = true;		/* from the listener */
 	conn_accepted(&f->conn, isn(t, &key, now), tcp_mss(t, &key.guest), now);
-	if (flow_watch(t->flows, &f->flow, TCP_EVENTS))
+	if (flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS))
 		conn_abort(&f->conn);
 	t->count[TCP_ACCEPTED]++;
 	execute(t, f, now);

@@ -172,7 +172,7 @@ static uint32_t sender_errors(struct udp *u, const struct udp_flow *uf,
 			      uint64_t now)
 {
 	if (uf->listener == UDP_NO_LISTENER)
-		return take_errors(u, uf->f.fd, uf, NULL, now);
+		return take_errors(u, uf->f.fd[SIDE_HOST], uf, NULL, now);
 	return take_errors(u, udp_flow_fd(u, uf), NULL,
 			   &u->fwd->listeners[uf->listener], now);
 }
@@ -340,12 +340,12 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 		return;
 
 	if (events & EPOLLERR)
-		take_errors(u, f->fd, uf, NULL, now);
+		take_errors(u, f->fd[SIDE_HOST], uf, NULL, now);
 	if (!(events & EPOLLIN))
 		return;
 
 	/* An error that has just come is in the queue, and will be reported. */
-	n = udp_recv_batch(u, f->fd, &uf->inlet, false);
+	n = udp_recv_batch(u, f->fd[SIDE_HOST], &uf->inlet, false);
 	if (n <= 0)
 		return;
 
@@ -387,7 +387,7 @@ static struct udp_flow *forwarded_flow(struct udp *u, uint32_t index,
 		u->count[UDP_REFUSED]++;
 		return NULL;
 	}
-	if (uf->f.fd < 0) {
+	if (uf->f.fd[SIDE_HOST] < 0) {
 		uf->listener = index;
 		uf->peer = o->peer;
 		uf->local = o->local;

@@ -23,12 +23,11 @@
 #define SLOT_ALIGN	64	/* a cache line: key and hash in the first */
 #define KEEP		256	/* flows: less memory isn't worth giving back, */
 #define KEEP_EMPTY	16	/* or, once the last of them has gone */
-#define GEN_MASK	0xffffff	/* as wide as in a token */
 #define POISON		0xdb	/* in free slots, to notice use after removal */
 #define WORD		64	/* slots in a word of @live */
 
 _Static_assert(sizeof(struct flow_key) == 40, "the key has no holes");
-_Static_assert(offsetof(struct flow, gen) < SLOT_ALIGN,
+_Static_assert(offsetof(struct flow, node) <= SLOT_ALIGN,
 	       "a lookup reads one cache line of a flow");
 
 /* live_words() - Length of @live in words */
@@ -264,13 +263,15 @@ static uint32_t slot_take(struct flow_table *t)
  * flow_insert() - Make a flow
  * @t:		table
  * @k:		its key
+ * @type:	what it is
  *
  * What follows struct flow in the slot is zero. The flow has no socket, is in
  * no list, and its timer is not armed and of type 0.
  *
  * Return: the flow, NULL if the table is full or has a flow with this key
  */
-struct flow *flow_insert(struct flow_table *t, const struct flow_key *k)
+struct flow *flow_insert(struct flow_table *t, const struct flow_key *k,
+			 enum flow_type type)
 {
 	uint32_t hash = key_hash(t, k), b = bucket_find(t, k, hash), slot;
 	struct flow *f;
@@ -280,14 +281,15 @@ struct flow *flow_insert(struct flow_table *t, const struct flow_key *k)
 
 	slot = slot_take(t);
 	t->buckets[b] = slot + 1;
-	t->gen = (t->gen + 1) & GEN_MASK;
+	t->gen = (t->gen + 1) & EVENT_GEN_MASK;
 
 	f = slot_flow(t, slot);
 	memset(f, 0, t->slot_size);
 	f->key = *k;
 	f->hash = hash;
-	f->fd = -1;
-	f->gen = t->gen;
+	f->fd[SIDE_HOST] = f->fd[SIDE_GUEST] = -1;
+	f->gen = t->gen & EVENT_GEN_MASK;
+	f->type = type;
 	list_init(&f->node);
 	timer_init(&f->timer, 0);
 	return f;
@@ -358,52 +360,43 @@ struct flow *flow_from_token(const struct flow_table *t, uint64_t token)
 		return NULL;
 
 	f = slot_flow(t, slot);
-	return f->gen == (token >> 32 & GEN_MASK) ? f : NULL;
+	return f->gen == event_gen(token) ? f : NULL;
 }
 
-/**
- * watch() - Tell epoll what a flow waits for
- * @t:		table
- * @f:		flow with a socket
- * @op:		EPOLL_CTL_*
- * @events:	EPOLL*
- *
- * Return: 0, or -errno of epoll_ctl()
- */
-static int watch(const struct flow_table *t, const struct flow *f, int op,
-		 uint32_t events)
+/* watch_side() - Tell epoll what one side of a flow waits for; 0 or -errno */
+static int watch_side(const struct flow_table *t, const struct flow *f,
+		      enum flow_side side, int op, uint32_t events)
 {
 	struct epoll_event ev = {
 		.events = events,
-		.data.u64 = event_token(EVENT_FLOW, f->gen, flow_slot(t, f)),
+		.data.u64 = event_token(EVENT_FLOW, side, f->gen,
+					flow_slot(t, f)),
 	};
 
-	return epoll_ctl(t->epfd, op, f->fd, &ev) ? -errno : 0;
+	return epoll_ctl(t->epfd, op, f->fd[side], &ev) ? -errno : 0;
 }
 
 /**
- * flow_watch() - Begin to watch a flow's socket; closing it is the end of that
- * @t:		table
- * @f:		flow
+ * flow_watch() - Begin to watch a socket of a flow; closing it ends that
  * @events:	EPOLL*
  *
  * Return: 0, or -errno: -ENOSPC and -ENOMEM are the kernel's limits
  */
-int flow_watch(struct flow_table *t, struct flow *f, uint32_t events)
+int flow_watch(struct flow_table *t, struct flow *f, enum flow_side side,
+	       uint32_t events)
 {
-	return watch(t, f, EPOLL_CTL_ADD, events);
+	return watch_side(t, f, side, EPOLL_CTL_ADD, events);
 }
 
 /**
- * flow_rewatch() - Watch a flow's socket for other events, or, with
- * EPOLLONESHOT or EPOLLET, for the same once more
- * @t:		table
- * @f:		flow being watched
+ * flow_rewatch() - Watch a socket of a flow for other events, or, with
+ * EPOLLONESHOT or EPOLLET, for the same events once more
  * @events:	EPOLL*
  *
  * Return: 0, or -errno
  */
-int flow_rewatch(struct flow_table *t, struct flow *f, uint32_t events)
+int flow_rewatch(struct flow_table *t, struct flow *f, enum flow_side side,
+		 uint32_t events)
 {
-	return watch(t, f, EPOLL_CTL_MOD, events);
+	return watch_side(t, f, side, EPOLL_CTL_MOD, events);
 }

@@ -17,16 +17,22 @@
 #include <stdint.h>
 
 #include "siphash.h"
+#include "event.h"
 #include "flow/timer.h"
 
-/* What an epoll token stands for. */
-enum event_type {
-	EVENT_LINK,		/* the guest's frames */
-	EVENT_LINK_LISTEN,	/* a new guest */
-	EVENT_SIGNAL,
-	EVENT_LISTENER,		/* a forwarded port; index is the listener */
-	EVENT_FLOW,		/* a flow's socket; index is the slot */
-	EVENT_GROUP,		/* a multicast group; index is the group */
+/* What a flow is: decides which functions handle it (struct flow_class). */
+enum flow_type {
+	FLOW_TCP,
+	FLOW_UDP,
+	FLOW_ECHO,		/* an echo identifier, or a peer that it pings */
+	FLOW_TYPES,
+};
+
+/* The two ends of a flow that may have a descriptor. */
+enum flow_side {
+	SIDE_HOST,		/* a socket on the host, towards the peer */
+	SIDE_GUEST,		/* a socket where the guest is: no link between */
+	FLOW_SIDES,
 };
 
 /**
@@ -49,16 +55,17 @@ struct flow_key {
  * struct flow - What flows of all protocols share; each embeds it first
  * @key:	see struct flow_key
  * @hash:	of the key
- * @fd:		its socket, -1 if it has none
- * @gen:	24 bits, another for each flow: tells a late event from one of ours
+ * @fd:		its socket on each side, see enum flow_side; -1: none
+ * @gen:	generation, for the epoll token
+ * @type:	enum flow_type
  * @node:	a list of the protocol's own
  * @timer:	the one timer of the flow
  */
 struct flow {
 	struct flow_key key;
 	uint32_t hash;
-	int fd;
-	uint32_t gen;
+	int fd[FLOW_SIDES];
+	uint32_t gen : 23, type : 8;
 	struct list node;
 	struct timer timer;
 };
@@ -97,29 +104,14 @@ int flow_table_init(struct flow_table *t, size_t slot_size, uint32_t max,
 		    int epfd);
 void flow_table_free(struct flow_table *t);
 struct flow *flow_lookup(const struct flow_table *t, const struct flow_key *k);
-struct flow *flow_insert(struct flow_table *t, const struct flow_key *k);
+struct flow *flow_insert(struct flow_table *t, const struct flow_key *k,
+			 enum flow_type type);
 void flow_remove(struct flow_table *t, struct flow *f);
 struct flow *flow_next(const struct flow_table *t, const struct flow *f);
 struct flow *flow_from_token(const struct flow_table *t, uint64_t token);
-int flow_watch(struct flow_table *t, struct flow *f, uint32_t events);
-int flow_rewatch(struct flow_table *t, struct flow *f, uint32_t events);
-
-/* Tokens: 8 bits of type, 24 of generation, 32 of index. */
-
-static inline uint64_t event_token(enum event_type type, uint32_t gen,
-				   uint32_t index)
-{
-	return (uint64_t)type << 56 | (uint64_t)(gen & 0xffffff) << 32 | index;
-}
-
-static inline enum event_type event_type(uint64_t token)
-{
-	return (enum event_type)(token >> 56);
-}
-
-static inline uint32_t event_index(uint64_t token)
-{
-	return (uint32_t)token;
-}
+int flow_watch(struct flow_table *t, struct flow *f, enum flow_side side,
+	       uint32_t events);
+int flow_rewatch(struct flow_table *t, struct flow *f, enum flow_side side,
+		 uint32_t events);
 
 #endif /* FLOW_TABLE_H */

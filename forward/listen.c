@@ -187,7 +187,7 @@ static int add_listener(struct fwd *f, unsigned int rule, uint16_t port,
 {
 	struct epoll_event ev = {
 		.events = EPOLLIN,
-		.data.u64 = event_token(EVENT_LISTENER, 0, f->nlisteners),
+		.data.u64 = event_token(EVENT_LISTENER, 0, 0, f->nlisteners),
 	};
 	int fd;
 

@@ -66,11 +66,11 @@ void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	uint32_t size = 0;
 
 	if (f->room < limit || f->conn.rcv_queued)
-		f->room = send_room(f->flow.fd, &size);
+		f->room = send_room(f->flow.fd[SIDE_HOST], &size);
 	conn_space(&f->conn, f->conn.rcv_queued ? 0 : f->room, limit);
 	if (f->room < size / 3 && !f->want_out) {
 		f->want_out = true;
-		flow_rewatch(t->flows, &f->flow, TCP_EVENTS);
+		flow_rewatch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS);
 	}
 }
 
@@ -129,10 +129,10 @@ static uint32_t put(struct tcp_flow *f, struct iovec *iov, unsigned int cnt,
 
 	/* The first bytes go at once anyway: no call for a lone request. */
 	if (f->sent && !f->nodelay)
-		f->nodelay = !setsockopt(f->flow.fd, IPPROTO_TCP, TCP_NODELAY,
+		f->nodelay = !setsockopt(f->flow.fd[SIDE_HOST], IPPROTO_TCP, TCP_NODELAY,
 					 &on, sizeof(on));
 	do
-		n = sendmsg(f->flow.fd, &msg, flags);
+		n = sendmsg(f->flow.fd[SIDE_HOST], &msg, flags);
 	while (n < 0 && errno == EINTR);
 	f->sent = true;
 	if (n > 0)	/* with what the kernel adds for its own */
@@ -302,7 +302,7 @@ void tcp_sock_discard(struct tcp_flow *f)
 	ssize_t n;
 
 	while (f->conn.discard) {
-		n = recv(f->flow.fd, NULL, f->conn.discard,
+		n = recv(f->flow.fd[SIDE_HOST], NULL, f->conn.discard,
 			 MSG_TRUNC | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -331,7 +331,7 @@ static bool set_peek(struct tcp *t, struct tcp_flow *f, uint32_t off)
 		return true;
 	if (t->no_peek_off)
 		return false;
-	if (setsockopt(f->flow.fd, SOL_SOCKET, SO_PEEK_OFF, &v, sizeof(v))) {
+	if (setsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_PEEK_OFF, &v, sizeof(v))) {
 		t->no_peek_off = true;
 		return false;
 	}
@@ -367,7 +367,7 @@ static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 	memcpy(&all[msg.msg_iovlen], iov, cnt * sizeof(*iov));
 	msg.msg_iovlen += cnt;
 
-	n = recvmsg(f->flow.fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+	n = recvmsg(f->flow.fd[SIDE_HOST], &msg, MSG_PEEK | MSG_DONTWAIT);
 	if (n < 0)
 		return n;
 	if (n > (ssize_t)off)
@@ -398,7 +398,7 @@ ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 			return peek_over(f, off, iov, cnt);
 		f->peek_moved = false;
 	}
-	return recvmsg(f->flow.fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+	return recvmsg(f->flow.fd[SIDE_HOST], &msg, MSG_PEEK | MSG_DONTWAIT);
 }
 
 /**
@@ -419,7 +419,7 @@ ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 	f->peek_moved = true;
 	if (!set_peek(t, f, off))
 		return peek_over(f, off, iov, 1);
-	return recvmsg(f->flow.fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+	return recvmsg(f->flow.fd[SIDE_HOST], &msg, MSG_PEEK | MSG_DONTWAIT);
 }
 
 /**
@@ -442,10 +442,10 @@ void tcp_sock_reset(int fd)
  */
 void tcp_sock_close(struct tcp *t, struct tcp_flow *f, bool reset)
 {
-	if (f->flow.fd >= 0 && reset)
-		tcp_sock_reset(f->flow.fd);
-	else if (f->flow.fd >= 0)
-		close(f->flow.fd);
-	f->flow.fd = -1;
+	if (f->flow.fd[SIDE_HOST] >= 0 && reset)
+		tcp_sock_reset(f->flow.fd[SIDE_HOST]);
+	else if (f->flow.fd[SIDE_HOST] >= 0)
+		close(f->flow.fd[SIDE_HOST]);
+	f->flow.fd[SIDE_HOST] = -1;
 	rxring_free(&f->hold, &t->held);
 }

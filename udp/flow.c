@@ -80,10 +80,10 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf)
 	list_out(u, uf);
 	timer_cancel(u->timers, &uf->f.timer);
 	udp_port_give(u, uf);
-	if (uf->f.fd >= 0) {
-		if (u->hungry == uf->f.fd)
+	if (uf->f.fd[SIDE_HOST] >= 0) {
+		if (u->hungry == uf->f.fd[SIDE_HOST])
 			u->hungry = -1;
-		close(uf->f.fd);
+		close(uf->f.fd[SIDE_HOST]);
 		u->sockets--;
 	}
 	flow_remove(u->flows, &uf->f);
@@ -128,7 +128,7 @@ static bool evict_socket(struct udp *u)
 	unsigned int i;
 
 	for (i = 0; l && i < REACH && l != &u->one_shot; i++, l = l->next) {
-		if (container_of(l, struct udp_flow, f.node)->f.fd < 0)
+		if (container_of(l, struct udp_flow, f.node)->f.fd[SIDE_HOST] < 0)
 			continue;
 		evict(u, l);
 		return true;
@@ -162,9 +162,9 @@ static struct udp_flow *insert(struct udp *u, const struct flow_key *key,
 
 	if (is_full(u, inbound) && !evict_slot(u, inbound))
 		return NULL;
-	f = flow_insert(u->flows, key);
+	f = flow_insert(u->flows, key, FLOW_UDP);
 	if (!f && evict_slot(u, inbound))
-		f = flow_insert(u->flows, key);
+		f = flow_insert(u->flows, key, FLOW_UDP);
 	if (!f)
 		return NULL;
 
@@ -349,10 +349,10 @@ int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
 		close(fd);
 		return -ENOBUFS;
 	}
-	uf->f.fd = fd;
+	uf->f.fd[SIDE_HOST] = fd;
 	u->sockets++;
 
-	rc = flow_watch(u->flows, &uf->f, EPOLLIN);
+	rc = flow_watch(u->flows, &uf->f, SIDE_HOST, EPOLLIN);
 	if (rc) {
 		udp_flow_close(u, uf);
 		return rc;
@@ -433,8 +433,8 @@ static void become_stream(struct udp *u, struct udp_flow *uf)
 	char guest[ADDR_STRLEN], remote[ADDR_STRLEN];
 
 	uf->stream = true;
-	if (uf->f.fd >= 0)
-		fwd_udp_bulk(uf->f.fd);
+	if (uf->f.fd[SIDE_HOST] >= 0)
+		fwd_udp_bulk(uf->f.fd[SIDE_HOST]);
 	LOG_LIMITED(LOG_DEBUG, "UDP flow %s port %u to %s port %u is a stream",
 		    addr_str(&uf->f.key.guest, guest), uf->f.key.gport,
 		    addr_str(&uf->f.key.remote, remote), uf->f.key.rport);

@@ -63,7 +63,7 @@ struct udp_origin {
 static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
 {
 	return uf->listener == UDP_NO_LISTENER ?
-		uf->f.fd : u->fwd->listeners[uf->listener].fd;
+		uf->f.fd[SIDE_HOST] : u->fwd->listeners[uf->listener].fd;
 }
 
 /* flow.c: how flows begin and end */

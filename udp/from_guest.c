@@ -195,7 +195,7 @@ static uint8_t sent_ttl(const struct pkt *pkt)
 static void mark_socket(const struct udp_flow *uf, const struct pkt *pkt)
 {
 	bool v4 = addr_is_v4(&uf->f.key.remote);
-	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, fd = uf->f.fd;
+	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, fd = uf->f.fd[SIDE_HOST];
 
 	if (uf->ttl != sent_ttl(pkt))
 		set_number(fd, level, v4 ? IP_TTL : IPV6_UNICAST_HOPS,

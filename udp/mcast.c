@@ -207,7 +207,7 @@ static void to_group(struct udp *u, struct udp_group *g, const struct pkt *run,
 	if (!uf)
 		return;
 	udp_flow_used(u, uf, n, 0, now);
-	send_run(u, uf->f.fd, g->ifindex, run, n);
+	send_run(u, uf->f.fd[SIDE_HOST], g->ifindex, run, n);
 }
 
 /**
@@ -329,7 +329,7 @@ bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
 		return false;
 
 	g = find_group(u, &key->remote, key->rport);
-	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(uf->f.fd, &a); i++) {
+	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(uf->f.fd[SIDE_HOST], &a); i++) {
 		if (!usable(u, &a))
 			continue;
 		if (!g || a.ifindex != g->ifindex || to_many(&a.dest)) {
@@ -391,7 +391,7 @@ static int open_group(struct udp *u, unsigned int index)
 	struct udp_group *g = &u->multicast->group[index];
 	struct epoll_event ev = {
 		.events = EPOLLIN,
-		.data.u64 = event_token(EVENT_GROUP, 0, index),
+		.data.u64 = event_token(EVENT_GROUP, 0, 0, index),
 	};
 	int rc = mcast_sock_open(g, u->fwd);
 

@@ -155,7 +155,7 @@ void udp_port_take(struct udp *u, struct udp_flow *uf)
 
 	if (!can_share(u, &uf->f.key))
 		return;
-	h->alone = h->n ? -1 : uf->f.fd;
+	h->alone = h->n ? -1 : uf->f.fd[SIDE_HOST];
 	h->guest = uf->f.key.guest;
 	h->n++;
 	uf->has_port = true;

@@ -344,7 +344,7 @@ static uint16_t forward(struct world *w, const char *host, uint16_t to)
 	unsigned int i = w->fwd.nlisteners++;
 	struct epoll_event ev = {
 		.events = EPOLLIN,
-		.data.u64 = event_token(EVENT_LISTENER, 0, i),
+		.data.u64 = event_token(EVENT_LISTENER, 0, 0, i),
 	};
 	struct listener *l = &w->listeners[i];
 	uint16_t port = 0;

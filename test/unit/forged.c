@@ -16,7 +16,7 @@ static uint16_t listens(struct world *w, uint16_t to)
 {
 	struct epoll_event ev = {
 		.events = EPOLLIN,
-		.data.u64 = event_token(EVENT_LISTENER, 0, 0),
+		.data.u64 = event_token(EVENT_LISTENER, 0, 0, 0),
 	};
 	struct sockaddr_in6 sa = { .sin6_family = AF_INET6 };
 	socklen_t len = sizeof(sa);

@@ -369,7 +369,7 @@ static void story_router(void)
 	events(&w, 1000);
 	s = flow_of(&w, &v4, NULL, 77);
 	len = sizeof(sa);
-	getsockname(s->f.fd, &sa.sa, &len);
+	getsockname(s->f.fd[SIDE_HOST], &sa.sa, &len);
 	id = ntohs(sa.sin.sin_port);
 	check("the host's identifier is another", id != 77);
 

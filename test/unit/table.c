@@ -80,7 +80,7 @@ static struct flow *insert(struct flow_table *t, uint32_t n)
 {
 	struct flow_key k = key_number(n);
 
-	return flow_insert(t, &k);
+	return flow_insert(t, &k, FLOW_UDP);
 }
 
 static struct flow *lookup(const struct flow_table *t, uint32_t n)
@@ -93,7 +93,7 @@ static struct flow *lookup(const struct flow_table *t, uint32_t n)
 /* token_of() - As epoll would give it back */
 static uint64_t token_of(const struct flow_table *t, const struct flow *f)
 {
-	return event_token(EVENT_FLOW, f->gen, flow_slot(t, f));
+	return event_token(EVENT_FLOW, 0, f->gen, flow_slot(t, f));
 }
 
 static uint32_t count(const struct flow_table *t)
@@ -126,7 +126,7 @@ static void one_flow(void)
 	k = key_number(1);
 	check("a flow is made", f);
 	check_mem("it has its key", &f->key, &k, sizeof(k));
-	check_eq("no socket", f->fd, -1);
+	check_eq("no socket", f->fd[SIDE_HOST], -1);
 	check("no timer", !timer_armed(&f->timer));
 	check("no list", list_empty(&f->node));
 	check_mem("the protocol's part is zero", tf->mark, zero, sizeof(zero));
@@ -166,12 +166,12 @@ static void stale_tokens(void)
 	check("not even when flow and slot are there again",
 	      !flow_from_token(&t, old) && flow_from_token(&t, new) == f);
 	check("a slot never used leads nowhere",
-	      !flow_from_token(&t, event_token(EVENT_FLOW, f->gen, 3)));
+	      !flow_from_token(&t, event_token(EVENT_FLOW, 0, f->gen, 3)));
 	check("a slot beyond the table leads nowhere",
-	      !flow_from_token(&t, event_token(EVENT_FLOW, f->gen,
+	      !flow_from_token(&t, event_token(EVENT_FLOW, 0, f->gen,
 					       UINT32_MAX)));
 
-	t.gen = GEN_MASK - 10;
+	t.gen = EVENT_GEN_MASK - 10;
 	for (i = 0; i < 20; i++) {
 		flow_remove(&t, f);
 		f = insert(&t, 1);
@@ -413,19 +413,19 @@ static void watching(void)
 	}
 	insert(&t, 1);
 	f = insert(&t, 2);
-	check_eq("no socket: can't be watched", flow_watch(&t, f, EPOLLIN),
+	check_eq("no socket: can't be watched", flow_watch(&t, f, SIDE_HOST, EPOLLIN),
 		 -EBADF);
-	f->fd = pair[0];
-	check_eq("a socket is watched", flow_watch(&t, f, EPOLLIN), 0);
+	f->fd[SIDE_HOST] = pair[0];
+	check_eq("a socket is watched", flow_watch(&t, f, SIDE_HOST, EPOLLIN), 0);
 	check_eq("nothing to read: no event", epoll_wait(t.epfd, &ev, 1, 0), 0);
 	send(pair[1], "x", 1, 0);
 	check_eq("something to read: an event",
 		 epoll_wait(t.epfd, &ev, 1, 0), 1);
 	check_eq("of a flow", event_type(ev.data.u64), EVENT_FLOW);
 	check("of this one", flow_from_token(&t, ev.data.u64) == f);
-	check_eq("watched for nothing", flow_rewatch(&t, f, 0), 0);
+	check_eq("watched for nothing", flow_rewatch(&t, f, SIDE_HOST, 0), 0);
 	check_eq("nothing happens", epoll_wait(t.epfd, &ev, 1, 0), 0);
-	check_eq("watched for room", flow_rewatch(&t, f, EPOLLOUT), 0);
+	check_eq("watched for room", flow_rewatch(&t, f, SIDE_HOST, EPOLLOUT), 0);
 	check_eq("there is room", epoll_wait(t.epfd, &ev, 1, 0), 1);
 	check_eq("and that is all", ev.events, EPOLLOUT);
 	close(pair[0]);

@@ -84,7 +84,7 @@ static void transfer(const struct way *y, int listener)
 		    i > 100000)
 			break;
 		if (y->sndbuf && the_flow())
-			setsockopt(the_flow()->flow.fd, SOL_SOCKET, SO_SNDBUF,
+			setsockopt(the_flow()->flow.fd[SIDE_HOST], SOL_SOCKET, SO_SNDBUF,
 				   &y->sndbuf, sizeof(y->sndbuf));
 		end_one.deaf = i < y->deaf;
 		end_turn(&end_one);
@@ -359,14 +359,14 @@ static void story_keepalive(void)
 	int listener, on = 0;
 	uint32_t ack = by_hand(&listener);
 
-	getsockopt(the_flow()->flow.fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len);
+	getsockopt(the_flow()->flow.fd[SIDE_HOST], SOL_SOCKET, SO_KEEPALIVE, &on, &len);
 	check("a peer is not probed as long as the guest does not", !on);
 	end_one.nseen = 0;
 	segment(SEG_ACK, 1000, ack, 0);
 	turns(&w, 2);
 	check("a keep-alive probe is answered", end_one.nseen == 1 &&
 	      end_one.seen[0].ack == 1001);
-	getsockopt(the_flow()->flow.fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len);
+	getsockopt(the_flow()->flow.fd[SIDE_HOST], SOL_SOCKET, SO_KEEPALIVE, &on, &len);
 	check("and probes the peer from then on", on);
 	segment(SEG_RST, 1001, 0, 0);
 	turn(&w);

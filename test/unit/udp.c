@@ -19,7 +19,7 @@ static void listens(struct world *w, int family, const char *a, uint16_t *port,
 	static struct listener l;
 	struct epoll_event ev = {
 		.events = EPOLLIN,
-		.data.u64 = event_token(EVENT_LISTENER, 0, 0),
+		.data.u64 = event_token(EVENT_LISTENER, 0, 0, 0),
 	};
 	struct in6_addr bound = addr(a);
 	union sockaddr_any sa;
@@ -514,7 +514,7 @@ static void story_descriptors(void)
 	exchange(&w, fd, 6301, port, 1, 0);
 	getrlimit(RLIMIT_NOFILE, &before);
 	few = before;
-	few.rlim_cur = (rlim_t)flow_of(&w, 6301, GW4, port)->f.fd + 1;
+	few.rlim_cur = (rlim_t)flow_of(&w, 6301, GW4, port)->f.fd[SIDE_HOST] + 1;
 	setrlimit(RLIMIT_NOFILE, &few);
 	exchange(&w, fd, 6302, port, 1, 0);
 	check("the oldest flow gives its descriptor",
@@ -557,7 +557,7 @@ static void story_no_descriptor_to_give(void)
 	exchange(&w, fd, 6400, port, 1, 0);
 	getrlimit(RLIMIT_NOFILE, &before);
 	few = before;
-	few.rlim_cur = (rlim_t)flow_of(&w, 6400, GW4, port)->f.fd + 1;
+	few.rlim_cur = (rlim_t)flow_of(&w, 6400, GW4, port)->f.fd[SIDE_HOST] + 1;
 	setrlimit(RLIMIT_NOFILE, &few);
 	exchange(&w, fd, 6401, port, 3, 3);
 	check("the oldest flow that has one gives it",
@@ -663,7 +663,7 @@ static void story_forward(int family, const char *bound, const char *local,
 	check_eq("and the port", sport, port);
 	check_eq("all in one flow, without a descriptor", w.udp.alive, 1);
 	check("which is of the listener",
-	      flow_of(&w, 5000, gw, peer)->f.fd == -1);
+	      flow_of(&w, 5000, gw, peer)->f.fd[SIDE_HOST] == -1);
 	later(&w, 10 * SEC);
 	check_eq("one-shot", w.udp.alive, 0);
 	close(w.fwd.listeners[0].fd);

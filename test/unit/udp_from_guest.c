@@ -371,7 +371,7 @@ static void story_marks(const char *gw, const char *host)
 	fd = wide(host, &port);
 	marked(&w, fd, gw, 4000, port);
 	key.rport = port;
-	own = flow_lookup(&w.flows, &key)->fd;
+	own = flow_lookup(&w.flows, &key)->fd[SIDE_HOST];
 	check_eq("without DF the kernel may fragment", mode(own, v4),
 		 IP_PMTUDISC_DONT);
 	begin(4000, gw, port);

@@ -131,7 +131,7 @@ static void story_row(const char *gw, const char *host)
 	check_eq("each is counted", w.udp.count[UDP_TO_GUEST], 21);
 
 	memory_clear(&w.mem);
-	setsockopt(flow_of(&w, 4000, gw, port)->f.fd, IPPROTO_UDP, UDP_GRO,
+	setsockopt(flow_of(&w, 4000, gw, port)->f.fd[SIDE_HOST], IPPROTO_UDP, UDP_GRO,
 		   &off, sizeof(off));
 	messages = 0;
 	says_row(fd, data, sizeof(data), 1000);
@@ -203,7 +203,7 @@ static void story_dropped(void)
 	printf("# drops\n");
 	world_open(&w, LIFE, ROOM);
 	fd = begins(&w, 4002, GW4, "127.0.0.1", &port);
-	setsockopt(flow_of(&w, 4002, GW4, port)->f.fd, SOL_SOCKET, SO_RCVBUF,
+	setsockopt(flow_of(&w, 4002, GW4, port)->f.fd[SIDE_HOST], SOL_SOCKET, SO_RCVBUF,
 		   &small, sizeof(small));
 	for (i = 0; i < SENT; i++)
 		send(fd, data, sizeof(data), 0);
@@ -310,10 +310,10 @@ static void story_turns(void)
 
 	for (i = 0; i < FLOWS; i++) {
 		uf = flow_of(&w, 4003, GW4, port[i]);
-		if (uf->f.fd == w.udp.hungry)
+		if (uf->f.fd[SIDE_HOST] == w.udp.hungry)
 			break;
 	}
-	while (i < FLOWS && recv(uf->f.fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+	while (i < FLOWS && recv(uf->f.fd[SIDE_HOST], buf, sizeof(buf), MSG_DONTWAIT) > 0)
 		;
 	for (bits = pass = 0; !bits && pass < PATIENCE; pass++)
 		bits = served(&w, port);
@@ -326,7 +326,7 @@ static void story_turns(void)
 	}
 	for (i = 0; i < FLOWS; i++) {
 		uf = flow_of(&w, 4003, GW4, port[i]);
-		if (uf->f.fd == w.udp.hungry)
+		if (uf->f.fd[SIDE_HOST] == w.udp.hungry)
 			break;
 	}
 	udp_flow_close(&w.udp, uf);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * event.h - The token that epoll returns for a descriptor: 64 bits that say
+ * what the descriptor is, without a pointer that could dangle.
+ *
+ *	type 8 | side 1 | generation 23 | index 32
+ *
+ * The index is the place in a table (flows, listeners, groups). The generation
+ * changes when a place is reused: an event for what was closed earlier in the
+ * same pass has an old one, and is ignored.
+ */
+#ifndef EVENT_H
+#define EVENT_H
+
+#include <stdint.h>
+
+/* What a descriptor is. */
+enum event_type {
+	EVENT_LINK,		/* the guest's frames */
+	EVENT_LINK_LISTEN,	/* a guest connects */
+	EVENT_SIGNAL,
+	EVENT_LISTENER,		/* forwarded port; index of the listener */
+	EVENT_FLOW,		/* socket of a flow; index of its slot */
+	EVENT_GROUP,		/* multicast group; index of the group */
+};
+
+#define EVENT_GEN_MASK	0x7fffff
+
+static inline uint64_t event_token(enum event_type type, unsigned int side,
+				   uint32_t gen, uint32_t index)
+{
+	return (uint64_t)type << 56 | (uint64_t)(side & 1) << 55 |
+	       (uint64_t)(gen & EVENT_GEN_MASK) << 32 | index;
+}
+
+static inline enum event_type event_type(uint64_t token)
+{
+	return (enum event_type)(token >> 56);
+}
+
+static inline unsigned int event_side(uint64_t token)
+{
+	return token >> 55 & 1;
+}
+
+static inline uint32_t event_gen(uint64_t token)
+{
+	return (uint32_t)(token >> 32) & EVENT_GEN_MASK;
+}
+
+static inline uint32_t event_index(uint64_t token)
+{
+	return (uint32_t)token;
+}
+
+#endif /* EVENT_H */
