@@ -6,6 +6,7 @@
  * sockets. Errors are in icmp/error.c and icmp/report.c.
  */
 #include <errno.h>
+#include <netinet/icmp6.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -13,10 +14,6 @@
 
 #include "log.h"
 #include "icmp.h"
-#include "icmp/type.h"
-
-#define ECHO_HLEN	8
-#define ECHO_MAX	65535	/* of an IPv6 packet, in fragments if need be */
 
 /* Replies, and errors, taken in one turn of a socket. */
 #define QUANTUM		32
@@ -347,9 +344,9 @@ static int send_request(const struct icmp *i, const struct icmp_flow *h,
 		.msg_control = &control, .msg_controllen = sizeof(control),
 	};
 
-	memcpy(buf, pkt->l4, ECHO_HLEN);
-	iov.iov_len = ECHO_HLEN + pkt_copy(pkt, buf + ECHO_HLEN,
-					   sizeof(buf) - ECHO_HLEN);
+	memcpy(buf, pkt->l4, ICMP_HLEN);
+	iov.iov_len = ICMP_HLEN + pkt_copy(pkt, buf + ICMP_HLEN,
+					   sizeof(buf) - ICMP_HLEN);
 	put_int(&control.c, level, v4 ? IP_TTL : IPV6_HOPLIMIT, pkt->ttl);
 	put_int(CMSG_NXTHDR(&m, &control.c), level, v4 ? IP_TOS : IPV6_TCLASS,
 		pkt->tos);
@@ -576,7 +573,7 @@ static void deliver(struct icmp *i, const struct icmp_flow *s, struct msghdr *m,
 	struct icmp_flow *h;
 	uint16_t port;
 
-	h = len >= ECHO_HLEN && buf[0] == type &&
+	h = len >= ICMP_HLEN && buf[0] == type &&
 	    sockaddr_get(m->msg_name, &peer, &port) ?
 	    asked(i, s, &peer) : NULL;
 	if (!h) {
@@ -605,7 +602,7 @@ static bool receive(struct icmp *i, const struct icmp_flow *s, uint64_t now)
 		char buf[2 * CMSG_SPACE(sizeof(int))];
 		struct cmsghdr c;
 	} control;
-	uint8_t buf[ECHO_MAX];
+	uint8_t buf[IP_LEN_MAX];
 	union sockaddr_any sa;
 	struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) };
 	struct msghdr m = {

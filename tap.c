@@ -14,9 +14,6 @@
 #include "log.h"
 #include "tap/parse.h"
 
-#define MTU_MIN_IP4	68	/* RFC 791 3.2 */
-#define MTU_MIN_IP6	1280	/* RFC 8200 5 */
-
 const char *const tap_counter_name[TAP_COUNTERS] = {
 	[TAP_FROM_GUEST]	= "frames_from_guest",
 	[TAP_TO_GUEST]	= "frames_to_guest",
@@ -357,14 +354,6 @@ int tap_send(struct tap *t, const void *frame, size_t len)
 	return 0;
 }
 
-/* csum_offset() - Where the checksum is in a transport header */
-static size_t csum_offset(uint8_t proto)
-{
-	if (proto == IPPROTO_TCP)
-		return 16;
-	return proto == IPPROTO_UDP ? 6 : 2;
-}
-
 /* l4_check() - The checksum, whatever is in its place at @at now */
 static uint16_t l4_check(const struct tap_ip *ip, const uint8_t *l4,
 			 size_t len, size_t at)
@@ -390,7 +379,7 @@ static size_t guest_mtu(const struct tap *t, bool v4)
 
 	if (!t->mtu)
 		return most;
-	return MIN(most, MAX(t->mtu, v4 ? MTU_MIN_IP4 : MTU_MIN_IP6));
+	return MIN(most, MAX(t->mtu, v4 ? IP4_MTU_MIN : IP6_MTU_MIN));
 }
 
 /**
@@ -409,7 +398,7 @@ static size_t guest_mtu(const struct tap *t, bool v4)
 int tap_ip_send(struct tap *t, const struct tap_ip *ip, const void *l4,
 		size_t len)
 {
-	size_t at = csum_offset(ip->proto), mtu;
+	size_t at = l4_csum_offset(ip->proto), mtu;
 	struct tap_hdr h;
 	struct whole w = {
 		.hdr = &h, .proto = ip->proto, .l4 = l4, .len = len,

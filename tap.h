@@ -7,21 +7,18 @@
 #ifndef TAP_H
 #define TAP_H
 
-#include <net/ethernet.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "ip.h"
 #include "link/link.h"
 #include "tap/fragment.h"
 #include "util.h"
 
-#define TAP_HDR_MAX	(14 + 40)	/* Ethernet and IP as we write them */
+#define TAP_HDR_MAX	(ETH_HLEN + IP6_HLEN)	/* as we write them */
 #define TAP_TTL		64		/* of packets of our own making */
-
-#define IP4_HLEN	20		/* without options */
-#define IP6_HLEN	40
 
 /* The headers of one frame, copied out: more than this is dropped. */
 #define PKT_HDR_MAX	256
@@ -128,7 +125,7 @@ struct tap_ip {
 /**
  * struct tap_hdr - Ethernet and IP headers prepared for a row of packets
  * @hdr:	the bytes, lengths and IPv4 checksum missing
- * @len:	14 + 20 or 14 + 40
+ * @len:	ETH_HLEN + IP4_HLEN or ETH_HLEN + IP6_HLEN
  * @pseudo:	sum of the pseudo-header without the length
  * @ip4:	sum of the IPv4 header without the length
  */

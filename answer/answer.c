@@ -60,7 +60,7 @@ struct in6_addr answer_ll(const struct answer *a)
 void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size)
 {
 	*w = (struct msgbuf){ .buf = buf, .size = size };
-	msgbuf_zero(w, ANSWER_UDP_HLEN);
+	msgbuf_zero(w, UDP_HLEN);
 }
 
 /**

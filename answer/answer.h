@@ -16,7 +16,6 @@
 #include "tap.h"
 
 #define ANSWER_RA_DELAY	500	/* ms, MAX_RA_DELAY_TIME of RFC 4861 10 */
-#define ANSWER_UDP_HLEN	8	/* of struct msgbuf for UDP, left free in front */
 
 /**
  * struct answer - State of the answering services

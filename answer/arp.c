@@ -6,7 +6,6 @@
  * A probe (RFC 5227 2.1.1) asks whether an address is in use, and is answered
  * only for the gateway's: any other the guest may take.
  */
-#include <net/ethernet.h>
 #include <net/if_arp.h>
 
 #include "answer/answer.h"
@@ -35,7 +34,7 @@ struct arp_frame {
 	struct arp_packet arp;
 } __attribute__((packed));
 
-_Static_assert(sizeof(struct arp_packet) == 28, "RFC 826");
+_Static_assert(sizeof(struct arp_packet) == ARP_LEN, "RFC 826");
 
 /* arp_request() - Whether this is a request for an IPv4 address */
 static bool arp_request(const struct arp_packet *p)

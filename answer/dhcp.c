@@ -17,9 +17,9 @@
 #define BOOTREPLY	2
 #define DHCP_BROADCAST	0x8000		/* of the flags, RFC 2131 2 */
 
-#define DHCP_MAX	1472		/* longest message, in and out, bytes */
+#define DHCP_MAX	1472		/* longest message either way, bytes */
 #define DHCP_MIN	300		/* shortest that old clients take, RFC 951 */
-#define DHCP_IP_UDP	28		/* option 57 counts these, RFC 2131 2 */
+#define DHCP_IP_UDP	(IP4_HLEN + UDP_HLEN)	/* part of option 57, RFC 2131 2 */
 #define DHCP_MAX_LEAST	576		/* least and default value of option 57 */
 
 /*
@@ -661,11 +661,11 @@ static void dhcp_reply(struct answer *a, const struct dhcp_reply *r)
 {
 	struct tap_ip ip = { .src = r->l->gw4, .dst = dhcp_destination(r) };
 	size_t size = r->type == DHCP_NONE ? DHCP_MIN : r->req->size;
-	const size_t least = ANSWER_UDP_HLEN + DHCP_MIN;
-	uint8_t buf[ANSWER_UDP_HLEN + DHCP_MAX];
+	const size_t least = UDP_HLEN + DHCP_MIN;
+	uint8_t buf[UDP_HLEN + DHCP_MAX];
 	struct msgbuf w;
 
-	answer_udp_init(&w, buf, ANSWER_UDP_HLEN + size);
+	answer_udp_init(&w, buf, UDP_HLEN + size);
 	dhcp_put_hdr(&w, r);
 	if (r->req->cookie)
 		dhcp_put_options(&w, r);

@@ -15,7 +15,7 @@
 #define DHCP6_CLIENT	546
 
 #define DHCP6_IN_MAX	1472	/* longest message looked at, bytes */
-#define DHCP6_OUT_MAX	1232	/* one that every link takes, RFC 8200 5 */
+#define DHCP6_OUT_MAX	(IP6_MTU_MIN - IP6_HLEN - UDP_HLEN)
 
 /* For ever, as over DHCP; T1 and T2 likewise (RFC 8415 7.7, 21.4). */
 #define DHCP6_INFINITE	0xffffffffU
@@ -669,7 +669,7 @@ static void dhcp6_answer(struct answer *a, const struct dhcp6_req *req,
 {
 	struct dhcp6_reply r = { .l = a->lease, .req = req };
 	struct tap_ip ip = { .src = answer_ll(a), .dst = *to };
-	uint8_t buf[ANSWER_UDP_HLEN + DHCP6_OUT_MAX];
+	uint8_t buf[UDP_HLEN + DHCP6_OUT_MAX];
 	char from[ADDR_STRLEN];
 
 	duid_init(r.duid, a->tap->mac);

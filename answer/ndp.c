@@ -14,9 +14,8 @@
 #include "answer/domain.h"
 
 #define NDP_HOPS	255	/* RFC 4861 6.1, 7.1: proof of the same link */
-#define NDP_MAX		1280	/* longest message looked at, bytes */
+#define NDP_MAX		IP6_MTU_MIN	/* longest message looked at, bytes */
 #define NDP_OPT_UNIT	8	/* option lengths count these bytes, RFC 4861 4.6 */
-#define NDP_ICMP_HLEN	8	/* what struct pkt has as the ICMPv6 header */
 
 #define RDNSS		25	/* RFC 8106 5.1 */
 #define DNSSL		31	/* RFC 8106 5.2 */
@@ -31,7 +30,6 @@
 #define PREFIX_VALID	2592000	/* AdvValidLifetime, 30 days */
 #define PREFIX_PREFERRED 604800	/* AdvPreferredLifetime, 7 days */
 #define SLAAC_LEN	64	/* RFC 4862 5.5.3 d with RFC 4291 2.5.1 */
-#define IPV6_MTU_MIN	1280	/* RFC 8200 5; below, RFC 4861 6.3.4 ignores it */
 
 static const struct in6_addr all_nodes = {
 	.s6_addr = { 0xff, 2, [15] = 1 }
@@ -211,10 +209,10 @@ static void ra_put_prefix(struct msgbuf *w, const struct lease *l)
 	msgbuf_addr6(w, &prefix);
 }
 
-/* ra_put_mtu() - RFC 4861 4.6.4 */
+/* ra_put_mtu() - RFC 4861 4.6.4; less than the minimum is ignored (6.3.4) */
 static void ra_put_mtu(struct msgbuf *w, const struct lease *l)
 {
-	if (l->mtu < IPV6_MTU_MIN)
+	if (l->mtu < IP6_MTU_MIN)
 		return;
 	msgbuf_u8(w, ND_OPT_MTU);
 	msgbuf_u8(w, 1);
@@ -363,15 +361,15 @@ static bool ndp_type(uint8_t type)
  */
 static bool ndp_copy(struct ndp_msg *m, const struct pkt *pkt)
 {
-	const size_t room = sizeof(m->data) - NDP_ICMP_HLEN;
+	const size_t room = sizeof(m->data) - ICMP_HLEN;
 
 	if (pkt->ttl != NDP_HOPS || pkt->l4[1] || pkt->len > room)
 		return false;
 
 	m->src = pkt->src;
 	m->dst = pkt->dst;
-	memcpy(m->data, pkt->l4, NDP_ICMP_HLEN);
-	m->len = NDP_ICMP_HLEN + pkt_copy(pkt, m->data + NDP_ICMP_HLEN, room);
+	memcpy(m->data, pkt->l4, ICMP_HLEN);
+	m->len = ICMP_HLEN + pkt_copy(pkt, m->data + ICMP_HLEN, room);
 	return true;
 }
 

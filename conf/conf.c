@@ -12,13 +12,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "ip.h"
 #include "log.h"
 #include "conf/options.h"
 
 #define OPTIONS_MAX	128	/* rows of the table */
 #define LONG_BASE	256	/* getopt()'s values of long options */
 #define NOBODY		65534	/* where there is no such user by name */
-#define MTU_MIN_IPV6	1280	/* RFC 8200 5 */
 
 /**
  * conf_error() - One line on stderr about an option
@@ -280,9 +280,9 @@ static void conf_imply(struct conf *c)
 	struct lease *l = &c->lease;
 
 	l->mtu = MIN(l->mtu, CONF_MTU);
-	if (c->ipv6 && l->mtu && l->mtu < MTU_MIN_IPV6)
+	if (c->ipv6 && l->mtu && l->mtu < IP6_MTU_MIN)
 		warn("--mtu %u: guests use no IPv6 below %u (RFC 8200 5)",
-		     l->mtu, MTU_MIN_IPV6);
+		     l->mtu, IP6_MTU_MIN);
 
 	l->dhcp = l->dhcp && c->ipv4;
 	l->dhcpv6 = l->dhcpv6 && c->ipv6;

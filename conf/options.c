@@ -15,12 +15,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ip.h"
 #include "log.h"
 #include "conf/options.h"
 #include "host/resolv.h"
 
-#define MTU_MIN		68	/* RFC 791 3.2 */
-#define MTU_MAX		65535
 
 /* opt_error() - conf_error() by the option's row */
 #define opt_error(o, arg, ...)						\
@@ -257,9 +256,9 @@ static enum conf_next set_mtu(struct conf *c, const struct opt *o,
 {
 	uint64_t n;
 
-	if (!number_parse(arg, 0, MTU_MAX, &n) || (n && n < MTU_MIN))
+	if (!number_parse(arg, 0, IP_LEN_MAX, &n) || (n && n < IP4_MTU_MIN))
 		return opt_error(o, arg, "is not between %u and %u, or 0",
-				 MTU_MIN, MTU_MAX);
+				 IP4_MTU_MIN, IP_LEN_MAX);
 	c->lease.mtu = (uint32_t)n;
 	c->mtu_given = true;
 	return CONF_GO;

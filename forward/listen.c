@@ -18,10 +18,10 @@
 
 #include "forward/listen.h"
 #include "flow/table.h"
+#include "ip.h"
 #include "log.h"
 #include "util.h"
 
-#define PORT_MAX	65535
 #define PLACE_STRLEN	(sizeof("TCP port 65535 of %") + ADDR_STRLEN + IFNAMSIZ)
 #define COUNT_STRLEN	sizeof("4,294,967,295")
 #define TALLY_STRLEN	(sizeof("TCP  of ") + 2 * COUNT_STRLEN)
@@ -292,11 +292,11 @@ static bool out_of(int error)
  * @f:		rules
  * @from:	port to begin with
  *
- * Return: port from @from on, above PORT_MAX if there is none
+ * Return: port from @from on, above IP_PORT_MAX if there is none
  */
 static unsigned int next_port(const struct fwd *f, unsigned int from)
 {
-	unsigned int next = PORT_MAX + 1, i;
+	unsigned int next = IP_PORT_MAX + 1, i;
 
 	for (i = 0; i < f->nrules; i++) {
 		const struct fwd_rule *r = &f->rules[i];
@@ -349,7 +349,7 @@ static int listen_best(struct fwd *f, unsigned int max, int epfd)
 	unsigned int port;
 	int rc = 0;
 
-	for (port = next_port(f, 1); port <= PORT_MAX && !rc;
+	for (port = next_port(f, 1); port <= IP_PORT_MAX && !rc;
 	     port = next_port(f, port + 1))
 		rc = listen_port(f, (uint16_t)port, max, epfd);
 
@@ -482,7 +482,7 @@ int fwd_listen(struct fwd *f, unsigned int max, int epfd)
 			return -1;
 
 	rc = listen_best(f, max, epfd);
-	if (f->nlisteners && next_port(f, 1) <= PORT_MAX)
+	if (f->nlisteners && next_port(f, 1) <= IP_PORT_MAX)
 		report(f, -rc);
 	if (f->nrules && !f->nlisteners) {
 		err("no port can be forwarded: %s", rc ? strerror(-rc) :

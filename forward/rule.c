@@ -14,10 +14,10 @@
 #include <stdlib.h>
 
 #include "forward/listen.h"
+#include "ip.h"
 #include "log.h"
 #include "util.h"
 
-#define PORT_MAX	65535
 #define RULES_MAX	65536	/* a listener has 16 bits for its rule */
 #define SHOWN		48	/* bytes of the user's text in a message */
 
@@ -48,7 +48,7 @@ struct entry {
 
 /* A set of ports, one bit each. */
 struct ports {
-	uint64_t bits[(PORT_MAX + 1) / 64];
+	uint64_t bits[(IP_PORT_MAX + 1) / 64];
 };
 
 /**
@@ -105,7 +105,7 @@ static void add_ephemeral(struct ports *p)
 
 	file = fopen(EPHEMERAL, "re");
 	if (!file || fscanf(file, "%u %u", &first, &last) != 2 ||
-	    last > PORT_MAX) {
+	    last > IP_PORT_MAX) {
 		first = EPHEMERAL_FIRST;
 		last = EPHEMERAL_LAST;
 	}
@@ -126,21 +126,21 @@ static int parse_port(const struct spec *s, const char *text, uint16_t *port)
 {
 	uint64_t n;
 
-	if (number_parse(text, 1, PORT_MAX, &n)) {
+	if (number_parse(text, 1, IP_PORT_MAX, &n)) {
 		*port = (uint16_t)n;
 		return 0;
 	}
 
 	if (all_digits(text))
 		return wrong(s, "port %.*s is not between 1 and %u",
-			     SHOWN, text, PORT_MAX);
+			     SHOWN, text, IP_PORT_MAX);
 
 	if (!*text)
 		return wrong(s, "a port is missing, a number between 1 and %u",
-			     PORT_MAX);
+			     IP_PORT_MAX);
 
 	return wrong(s, "'%.*s' is not a port, a number between 1 and %u",
-		     SHOWN, text, PORT_MAX);
+		     SHOWN, text, IP_PORT_MAX);
 }
 
 /**
@@ -308,7 +308,7 @@ static int parse_entry(const struct spec *s, struct entry *e, char *text)
 
 	e->kind = ENTRY_ALL;
 	e->first = e->to = 1;
-	e->last = PORT_MAX;
+	e->last = IP_PORT_MAX;
 	return text[3] ? parse_target(s, e, text + 4) : 0;
 }
 
@@ -372,7 +372,7 @@ static int parse_list(struct spec *s, char *text)
 
 	if (except_only)
 		s->entries[s->nentries++] = (struct entry){
-			.kind = ENTRY_ALL, .first = 1, .last = PORT_MAX, .to = 1
+			.kind = ENTRY_ALL, .first = 1, .last = IP_PORT_MAX, .to = 1
 		};
 	return 0;
 }

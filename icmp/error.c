@@ -5,16 +5,13 @@
  * and quote.c.
  */
 #include <errno.h>
+#include <netinet/icmp6.h>
 #include <string.h>
 
 #include "icmp/error.h"
-#include "icmp/type.h"
 
 /* Precedence of errors: internetwork control (RFC 1812 4.3.2.5). */
 #define ERROR4_TOS	0xc0
-
-#define MTU4_MIN	68		/* RFC 791 3.2 */
-#define MTU6_MIN	1280		/* RFC 8200 5 */
 
 /* What the host's errors about a destination stand for: the codes from which
  * the kernel makes them (net/ipv4/icmp.c, net/ipv6/icmp.c). */
@@ -43,8 +40,8 @@ static const struct {
 uint32_t icmp_mtu(bool v4, uint32_t mtu)
 {
 	if (!v4)
-		return MAX(mtu, MTU6_MIN);
-	return mtu ? MIN(MAX(mtu, MTU4_MIN), UINT16_MAX) : 0;
+		return MAX(mtu, IP6_MTU_MIN);
+	return mtu ? MIN(MAX(mtu, IP4_MTU_MIN), UINT16_MAX) : 0;
 }
 
 /**

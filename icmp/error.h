@@ -9,13 +9,9 @@
 
 #include "icmp.h"
 
-#define IP4_HLEN	20
-#define IP6_HLEN	40
-#define ICMP_HLEN	8
-
 /* The whole error, IP header included (RFC 1812 4.3.2.3, RFC 4443 2.4 (c)). */
 #define ERROR4_MAX	576
-#define ERROR6_MAX	1280
+#define ERROR6_MAX	IP6_MTU_MIN
 
 /**
  * struct icmp_message - What an error says

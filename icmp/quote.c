@@ -4,12 +4,11 @@
  * an error can quote it.
  * Called by error.c and report.c; calls checksum.c.
  */
-#include <netinet/ip.h>
+#include <netinet/icmp6.h>
 #include <string.h>
 
 #include "checksum.h"
 #include "icmp/error.h"
-#include "icmp/type.h"
 
 /* put_ip4() - The IPv4 header as the guest will have written it */
 static void put_ip4(uint8_t *h, const struct icmp_packet *p,
@@ -22,7 +21,7 @@ static void put_ip4(uint8_t *h, const struct icmp_packet *p,
 	h[0] = 0x45;
 	h[1] = q->tos;
 	put_be16(h + 2, (uint16_t)(IP4_HLEN + q->total));
-	put_be16(h + 6, q->df ? IP_DF : 0);
+	put_be16(h + 6, q->df ? IP4_DF : 0);
 	h[8] = q->ttl ? q->ttl : TAP_TTL;
 	h[9] = p->proto;
 	memcpy(h + 12, &src, sizeof(src));
@@ -68,7 +67,7 @@ static void put_l4(uint8_t *h, const struct icmp_quote *q)
 void icmp_rebuild(struct icmp_packet *p, const struct icmp_quote *q)
 {
 	bool v4 = addr_is_v4(&q->key->remote);
-	size_t hlen = v4 ? IP4_HLEN : IP6_HLEN, len;
+	size_t hlen = ip_hlen(&q->key->remote), len;
 
 	p->src = q->key->guest;
 	p->dst = q->key->remote;

@@ -8,14 +8,12 @@
 #include <errno.h>
 #include <time.h>
 #include <linux/errqueue.h>
+#include <netinet/icmp6.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "checksum.h"
 #include "icmp/error.h"
-#include "icmp/type.h"
-
-#define UDP_HLEN	8
 
 /* Room for all that a socket may have asked to be told with its datagrams:
  * the kernel tells that with errors as well, and before what they are. */

@@ -26,18 +26,18 @@ static size_t put_headers(const struct tap_hdr *h, uint8_t proto,
 	if (h->len == ETH_HLEN + IP4_HLEN) {
 		tap_hdr_put(h, frame, frag->len);
 		put_be16(ip + 4, (uint16_t)frag->id);
-		put_be16(ip + 6, (uint16_t)(frag->off / FRAG_UNIT |
+		put_be16(ip + 6, (uint16_t)(frag->off / IP_FRAG_UNIT |
 					    (frag->more ? IP4_MF : 0)));
 		ip4_sum(ip, IP4_HLEN);
 		return h->len;
 	}
-	tap_hdr_put(h, frame, FRAG_HLEN + frag->len);
+	tap_hdr_put(h, frame, IP6_FRAG_HLEN + frag->len);
 	ip[6] = IPPROTO_FRAGMENT;
 	f[0] = proto;
 	f[1] = 0;
 	put_be16(f + 2, (uint16_t)(frag->off | (frag->more ? IP6_MF : 0)));
 	put_be32(f + 4, frag->id);
-	return h->len + FRAG_HLEN;
+	return h->len + IP6_FRAG_HLEN;
 }
 
 /**
@@ -55,9 +55,9 @@ static size_t put_headers(const struct tap_hdr *h, uint8_t proto,
 int fragment_send(struct tap *t, const struct whole *w, size_t mtu)
 {
 	bool v4 = w->hdr->len == ETH_HLEN + IP4_HLEN;
-	size_t hlen = v4 ? IP4_HLEN : IP6_HLEN + FRAG_HLEN, at;
+	size_t hlen = v4 ? IP4_HLEN : IP6_HLEN + IP6_FRAG_HLEN, at;
 	struct fragment f = { .id = t->ident++, .more = true };
-	uint32_t most = (uint32_t)((mtu - hlen) / FRAG_UNIT * FRAG_UNIT);
+	uint32_t most = (uint32_t)((mtu - hlen) / IP_FRAG_UNIT * IP_FRAG_UNIT);
 	uint8_t *frame;
 
 	for (; f.more; f.off += f.len) {

@@ -23,17 +23,6 @@
 #define FRAG_DATAGRAMS	64		/* waited for at a time */
 #define FRAG_BYTES	(1U << 20)	/* of memory that these take */
 #define FRAG_TIMEOUT_MS	15000		/* from the first that came */
-#define FRAG_UNIT	8U		/* bytes that offsets count */
-
-/* IPv4's flags and offset (RFC 791 3.1). */
-#define IP4_DF		0x4000
-#define IP4_MF		0x2000		/* more fragments */
-#define IP4_OFFSET	0x1fff		/* in units */
-
-/* IPv6's fragment header (RFC 8200 4.5). */
-#define FRAG_HLEN	8
-#define IP6_MF		0x0001
-#define IP6_OFFSET	0xfff8		/* in bytes */
 
 /* What is counted of fragments: the first and the last of frames, else of
  * datagrams. */

@@ -7,16 +7,11 @@
  * the frame, and where the guest could still write to it, the headers are our
  * copy.
  */
+#include <netinet/icmp6.h>
 #include <string.h>
 
 #include "checksum.h"
 #include "tap/parse.h"
-
-#define UDP_HLEN	8
-#define ICMP_HLEN	8
-#define ARP_LEN		28
-#define TCP_HLEN_MIN	20
-
 
 /**
  * struct cursor - Where parsing stands in the headers of a frame
@@ -93,7 +88,7 @@ static enum tap_counter fragment(struct cursor *c, const struct pkt *pkt,
 {
 	struct fragment *f = c->frag;
 
-	if (f->more && c->left % FRAG_UNIT)
+	if (f->more && c->left % IP_FRAG_UNIT)
 		return TAP_FRAGMENT;
 	f->src = pkt->src;
 	f->dst = pkt->dst;
@@ -116,7 +111,7 @@ static enum tap_counter fragment4(struct cursor *c, struct pkt *pkt,
 	c->frag->id = get_be16(ip + 4);
 	c->frag->proto = pkt->proto;
 	c->frag->more = off & IP4_MF;
-	return fragment(c, pkt, (off & IP4_OFFSET) * FRAG_UNIT,
+	return fragment(c, pkt, (off & IP4_OFFSET) * IP_FRAG_UNIT,
 			ETH_HLEN + pkt->l3len, pkt->l3len);
 }
 
@@ -194,7 +189,7 @@ static bool has_headers(struct cursor c)
 		return false;
 	if (*c.next != IPPROTO_TCP)
 		return need(&c, UDP_HLEN) == DROP_NONE;
-	return need(&c, TCP_HLEN_MIN) == DROP_NONE &&
+	return need(&c, TCP_HLEN) == DROP_NONE &&
 	       need(&c, (c.at[12] >> 4) * 4U) == DROP_NONE;
 }
 
@@ -210,7 +205,7 @@ static bool has_headers(struct cursor c)
  */
 static enum tap_counter fragment6(struct cursor *c, struct pkt *pkt)
 {
-	enum tap_counter drop = need(c, FRAG_HLEN);
+	enum tap_counter drop = need(c, IP6_FRAG_HLEN);
 	const uint8_t *h = c->at;
 	size_t unfrag = (size_t)(h - pkt->l3) - IP6_HLEN;
 	uint16_t off;
@@ -224,7 +219,7 @@ static enum tap_counter fragment6(struct cursor *c, struct pkt *pkt)
 	c->frag->next_at = (uint16_t)(c->next - pkt->dmac);
 	c->frag->next = h[0];
 	c->next = h;
-	skip(c, FRAG_HLEN);
+	skip(c, IP6_FRAG_HLEN);
 	pkt->df = false;
 	if (!(off & (IP6_OFFSET | IP6_MF))) {
 		drop = parse_ip6_ext(c);
@@ -273,7 +268,7 @@ static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
 
 static enum tap_counter parse_tcp(struct cursor *c, struct pkt *pkt)
 {
-	enum tap_counter drop = need(c, TCP_HLEN_MIN);
+	enum tap_counter drop = need(c, TCP_HLEN);
 
 	if (drop != DROP_NONE)
 		return drop;
@@ -281,7 +276,7 @@ static enum tap_counter parse_tcp(struct cursor *c, struct pkt *pkt)
 	pkt->sport = get_be16(c->at);
 	pkt->dport = get_be16(c->at + 2);
 	pkt->l4len = (uint16_t)((c->at[12] >> 4) * 4);
-	if (pkt->l4len < TCP_HLEN_MIN)
+	if (pkt->l4len < TCP_HLEN)
 		return TAP_SHORT;
 	return need(c, pkt->l4len);
 }
@@ -318,7 +313,8 @@ static enum tap_counter parse_icmp(struct cursor *c, struct pkt *pkt)
 		return drop;
 
 	type = c->at[0];
-	if (v4 ? type == 8 || !type : type == 128 || type == 129)
+	if (v4 ? type == ICMP4_ECHO_REQUEST || type == ICMP4_ECHO_REPLY :
+		 type == ICMP6_ECHO_REQUEST || type == ICMP6_ECHO_REPLY)
 		pkt->sport = get_be16(c->at + 4);
 	pkt->l4len = ICMP_HLEN;
 	return DROP_NONE;

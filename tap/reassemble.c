@@ -20,8 +20,7 @@
 #include "tap.h"
 
 #define HDR_ROOM	PKT_HDR_MAX	/* in front of a buffer */
-#define PACKET_MAX	65535U		/* RFC 791 3.1, RFC 8200 3 */
-#define UNITS		((PACKET_MAX + FRAG_UNIT) / FRAG_UNIT)
+#define UNITS		((IP_LEN_MAX + IP_FRAG_UNIT) / IP_FRAG_UNIT)
 
 /**
  * struct datagram - One of which fragments came
@@ -208,7 +207,7 @@ static bool grow(struct reassembly *r, struct datagram *d,
 	if (d->buf && HDR_ROOM + need <= d->size)
 		return true;
 	if (frag->more && !d->end)
-		need = MIN(2 * need, PACKET_MAX);
+		need = MIN(2 * need, IP_LEN_MAX);
 	size = HDR_ROOM + MAX(need, d->end);
 	if (!make_room(r, size - d->size, d))
 		return false;
@@ -292,7 +291,7 @@ static void copy(const struct frame *f, uint8_t *buf)
 /* units_end() - The first unit that a fragment does not touch */
 static unsigned int units_end(const struct fragment *frag)
 {
-	return (frag->off + frag->len + FRAG_UNIT - 1) / FRAG_UNIT;
+	return (frag->off + frag->len + IP_FRAG_UNIT - 1) / IP_FRAG_UNIT;
 }
 
 /* overlaps() - Whether something of a fragment is here already */
@@ -300,7 +299,7 @@ static bool overlaps(const struct datagram *d, const struct fragment *frag)
 {
 	unsigned int i;
 
-	for (i = frag->off / FRAG_UNIT; i < units_end(frag); i++) {
+	for (i = frag->off / IP_FRAG_UNIT; i < units_end(frag); i++) {
 		if (bit(d->got, i))
 			return true;
 	}
@@ -319,7 +318,7 @@ static bool overlaps(const struct datagram *d, const struct fragment *frag)
 static bool again(const struct datagram *d, const struct fragment *frag,
 		  const struct frame *payload)
 {
-	unsigned int i = frag->off / FRAG_UNIT, end = units_end(frag);
+	unsigned int i = frag->off / IP_FRAG_UNIT, end = units_end(frag);
 
 	if (!bit(d->got, i) || !bit(d->start, i))
 		return false;
@@ -352,8 +351,8 @@ static void store(struct datagram *d, const struct fragment *frag,
 	unsigned int i;
 
 	copy(payload, d->buf + HDR_ROOM + frag->off);
-	bit_set(d->start, frag->off / FRAG_UNIT);
-	for (i = frag->off / FRAG_UNIT; i < units_end(frag); i++)
+	bit_set(d->start, frag->off / IP_FRAG_UNIT);
+	for (i = frag->off / IP_FRAG_UNIT; i < units_end(frag); i++)
 		bit_set(d->got, i);
 	d->have += frag->len;
 	d->top = MAX(d->top, end);
@@ -389,7 +388,7 @@ static bool finish(struct datagram *d)
 		.iov = &d->iov, .iovcnt = 1, .len = d->hdrlen + d->end,
 		.csum_ok = d->csum_ok,
 	};
-	return len <= PACKET_MAX;
+	return len <= IP_LEN_MAX;
 }
 
 /* complete() - Nothing is missing any more; the whole, NULL: it is too long */

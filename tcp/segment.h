@@ -10,10 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ip.h"
 #include "tcp/range.h"
 
-#define TCP_HLEN	20
-#define TCP_HLEN_MAX	60
 #define TCP_WSCALE_MAX	14	/* RFC 7323 2.3 */
 #define TCP_SACKS	4	/* blocks that fit without timestamps: RFC 2018 3 */
 

@@ -14,9 +14,8 @@
 uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest)
 {
 	uint32_t mtu = MIN(t->mtu, t->tap->link->max_frame - ETH_HLEN);
-	uint32_t hdr = (addr_is_v4(guest) ? 20 : 40) + TCP_HLEN;
-
-	return (uint16_t)(mtu - hdr);
+	
+	return (uint16_t)(mtu - ip_hlen(guest) - TCP_HLEN);
 }
 
 static void ip_of(struct tap_ip *ip, const struct flow_key *key)
@@ -179,7 +178,7 @@ static uint32_t reserve(struct tcp *t, struct tcp_flow *f, struct burst *b,
 	uint32_t left = len, n;
 	struct iovec *frame;
 
-	b->hlen = ETH_HLEN + TCP_HLEN + (addr_is_v4(&f->flow.key.guest) ? 20 : 40);
+	b->hlen = (uint32_t)(ETH_HLEN + ip_hlen(&f->flow.key.guest) + TCP_HLEN);
 	for (b->n = 0; left && b->n < TCP_BURST; b->n++) {
 		frame = &b->frame[b->n];
 		n = MIN(left, f->conn.mss);

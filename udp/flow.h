@@ -8,7 +8,6 @@
 
 #include "udp.h"
 
-#define UDP_HLEN	8
 #define UDP_BATCH	64	/* messages in one recvmmsg() */
 
 #define UDP_NO_LISTENER	UINT32_MAX

@@ -19,7 +19,7 @@
 /* What the kernel cuts up at most: 64 pieces before Linux 6.9, and as many
  * bytes as an IPv4 packet can have. */
 #define SEGMENTS	64
-#define SEGMENTED_MAX	(65535 - 20 - UDP_HLEN)
+#define SEGMENTED_MAX	(IP_LEN_MAX - IP4_HLEN - UDP_HLEN)
 
 /* The path of a flow without a socket of its own, and the size of segments. */
 #define CONTROL		(CMSG_SPACE(sizeof(struct in6_pktinfo)) + \

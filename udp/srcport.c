@@ -23,7 +23,7 @@
 
 #include "udp/flow.h"
 
-#define PORTS	65536
+#define PORTS	(IP_PORT_MAX + 1)
 
 /**
  * struct udp_held - The sockets that have a port of the guest

@@ -357,7 +357,7 @@ static uint64_t next_random(void)
 static bool sane(const struct fwd_rule *r)
 {
 	return r->first >= 1 && r->first <= r->last && r->to >= 1 &&
-	       r->to + (r->last - r->first) <= PORT_MAX &&
+	       r->to + (r->last - r->first) <= IP_PORT_MAX &&
 	       r->proto == IPPROTO_TCP && strlen(r->ifname) < IFNAMSIZ;
 }
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * ip.h - What the wire looks like, from Ethernet to the transport headers:
+ * lengths, limits, offsets and flags, each defined here and nowhere else.
+ * ETH_HLEN, ETH_P_* and MAC_LEN are those of <net/ethernet.h> and util.h, the
+ * types of ICMPv6 those of <netinet/icmp6.h>.
+ */
+#ifndef IP_H
+#define IP_H
+
+#include <net/ethernet.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util.h"
+
+#define ARP_LEN		28	/* ARP for IPv4 over Ethernet, RFC 826 */
+
+/* Packets: bytes, IP header included unless a comment says otherwise */
+#define IP4_HLEN	20	/* RFC 791 3.1, without options */
+#define IP6_HLEN	40	/* RFC 8200 3 */
+#define IP_LEN_MAX	65535	/* RFC 791 3.1; RFC 8200 3: without the header */
+#define IP4_MTU_MIN	68	/* RFC 791 3.2 */
+#define IP6_MTU_MIN	1280	/* RFC 8200 5 */
+
+/* Fragments: flags and offset of IPv4 (RFC 791 3.1) */
+#define IP4_DF		0x4000
+#define IP4_MF		0x2000	/* more fragments */
+#define IP4_OFFSET	0x1fff	/* in units of IP_FRAG_UNIT */
+#define IP_FRAG_UNIT	8U	/* bytes; all fragments but the last have n * 8 */
+
+/* and the fragment header of IPv6 (RFC 8200 4.5) */
+#define IP6_FRAG_HLEN	8
+#define IP6_MF		0x0001
+#define IP6_OFFSET	0xfff8	/* in bytes */
+
+/* Transport headers, bytes without options */
+#define TCP_HLEN	20	/* RFC 9293 3.1 */
+#define TCP_HLEN_MAX	60	/* with all the options there is space for */
+#define UDP_HLEN	8	/* RFC 768 */
+#define ICMP_HLEN	8	/* RFC 792, RFC 4443; of echoes and errors */
+
+#define IP_PORT_MAX	65535
+
+/* Types of ICMP (RFC 792), codes of Destination Unreachable (RFC 1812
+ * 5.2.7.1). libc's <netinet/ip_icmp.h> has a struct icmp of its own, and
+ * <linux/icmp.h> does not go with <net/if.h>. */
+#define ICMP4_ECHO_REPLY	0
+#define ICMP4_UNREACH		3
+#define ICMP4_UNREACH_NET	0
+#define ICMP4_UNREACH_HOST	1
+#define ICMP4_UNREACH_PORT	3
+#define ICMP4_UNREACH_NEEDFRAG	4
+#define ICMP4_UNREACH_UNKNOWN	7	/* destination host unknown */
+#define ICMP4_UNREACH_ISOLATED	8	/* source host isolated */
+#define ICMP4_UNREACH_ADMIN	13	/* administratively prohibited */
+#define ICMP4_ECHO_REQUEST	8
+#define ICMP4_TIME_EXCEEDED	11
+#define ICMP4_PARAM_PROB	12
+
+/* ip_hlen() - Bytes of an IP header without options, for an address's family */
+static inline size_t ip_hlen(const struct in6_addr *a)
+{
+	return addr_is_v4(a) ? IP4_HLEN : IP6_HLEN;
+}
+
+/**
+ * l4_csum_offset() - Where the checksum is in a transport header
+ * @proto:	IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6
+ *
+ * Return: offset, bytes
+ */
+static inline size_t l4_csum_offset(uint8_t proto)
+{
+	if (proto == IPPROTO_TCP)
+		return 16;
+	return proto == IPPROTO_UDP ? 6 : 2;
+}
+
+#endif /* IP_H */
