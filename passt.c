@@ -613,6 +613,7 @@ static int open_all(struct passt *p)
 	/* Flows of echo have no descriptor of their own: twice as many. */
 	if (flow_table_init(&p->flows, slot, 2 * fds, p->epfd))
 		return failed("flow table", ENOMEM);
+	p->udp.fds = fds;
 	p->tcp.max_fd = (int)(fds - MIN(fds / 8, DESCRIPTORS));
 	ports = fds - fds / 4;
 	if (fwd_listen(&p->fwd, ports - MIN(ports, DESCRIPTORS), p->epfd))

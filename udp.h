@@ -68,6 +68,7 @@ struct mcast;
  * @own:	the first of the guest's own one-shot flows, NULL: none
  * @inbound:	how many one-shot flows are before it
  * @alive, @sockets: how many there are in both, and with a socket
+ * @fds:	how many descriptors the process may have
  * @batch:	what one recvmmsg() fills, see udp/to_guest.c
  * @ports:	for each port of the guest, which listener can send for it, see
  *		udp/srcport.c; NULL until that was asked
@@ -88,6 +89,7 @@ struct udp {
 	struct list one_shot, stream, *own;
 	uint32_t inbound;
 	uint32_t alive, sockets;
+	unsigned int fds;
 	struct udp_batch *batch;
 	uint32_t *ports;
 	struct udp_held *held;

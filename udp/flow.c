@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -185,14 +184,9 @@ static struct udp_flow *insert(struct udp *u, const struct flow_key *key,
  *
  * Return: a share of the descriptors that forwarded ports leave
  */
-static rlim_t most_sockets(const struct udp *u)
+static unsigned int most_sockets(const struct udp *u)
 {
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) ||
-	    limit.rlim_cur <= u->fwd->nlisteners)
-		return 0;
-	return (limit.rlim_cur - u->fwd->nlisteners) / UDP_SHARE;
+	return (u->fds - MIN(u->fds, u->fwd->nlisteners)) / UDP_SHARE;
 }
 
 /**

@@ -150,7 +150,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	icmp_init(&w->icmp);
 	w->udp = (struct udp){ .tap = &w->tap, .flows = &w->flows,
 			       .timers = &w->timers, .fwd = &w->fwd,
-			       .icmp = &w->icmp };
+			       .icmp = &w->icmp, .fds = UINT32_MAX };
 	if (udp_init(&w->udp))
 		exit(1);
 }
