@@ -5,10 +5,10 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -356,8 +356,12 @@ int accept_last(int listener, int *spare)
 	return accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 }
 
-/* spare_open() - A descriptor to give up for accept_last(); -1: none */
+/*
+ * spare_open() - A descriptor to give up for accept_last(); -1: none
+ *
+ * A socket, because the process makes some anyway and need not open files then.
+ */
 int spare_open(void)
 {
-	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
