@@ -33,7 +33,7 @@ const char *const tcp_counter_name[TCP_COUNTERS] = {
 	[TCP_ACCEPTED]	= "tcp_accepted",
 	[TCP_REFUSED]	= "tcp_refused",
 	[TCP_MALFORMED]	= "tcp_malformed",
-	[TCP_RESET_SENT] = "tcp_resets_sent",
+	[TCP_RESETS_TO_GUEST] = "tcp_resets_to_guest",
 	[TCP_CHALLENGE]	= "tcp_challenge_acks",
 	[TCP_RETRANSMIT] = "tcp_retransmits",
 	[TCP_TIMEOUT]	= "tcp_timeouts",
@@ -47,14 +47,14 @@ size_t tcp_flow_size(void)
 	return sizeof(struct tcp_flow);
 }
 
-/* isn() - Initial sequence number (T3): RFC 6528, a clock of 4 us */
-static uint32_t isn(const struct tcp *t, const struct flow_key *key,
+/* initial_seq() - Initial sequence number (T3): RFC 6528, a clock of 4 us */
+static uint32_t initial_seq(const struct tcp *t, const struct flow_key *key,
 		    uint64_t now)
 {
 	return (uint32_t)(now * 250 + siphash(&t->secret, key, sizeof(*key)));
 }
 
-static void remove_flow(struct tcp *t, struct tcp_flow *f, bool reset)
+static void remove_tcp_flow(struct tcp *t, struct tcp_flow *f, bool reset)
 {
 	tcp_sock_close(t, f, reset);
 	timer_cancel(t->timers, &f->flow.timer);
@@ -63,8 +63,8 @@ static void remove_flow(struct tcp *t, struct tcp_flow *f, bool reset)
 	flow_remove(t->flows, &f->flow);
 }
 
-/* set_timer() - A later deadline is found when the earlier timer fires */
-static void set_timer(struct tcp *t, struct tcp_flow *f)
+/* set_flow_timer() - A later deadline is found when the earlier timer fires */
+static void set_flow_timer(struct tcp *t, struct tcp_flow *f)
 {
 	struct timer *timer = &f->flow.timer;
 	struct tcp_conn *c = &f->conn;
@@ -77,30 +77,30 @@ static void set_timer(struct tcp *t, struct tcp_flow *f)
 		timer_arm(t->timers, timer, due);
 }
 
-/* challenge() - ACK as RFC 5961 wants it, while there is budget */
-static void challenge(struct tcp *t, struct tcp_flow *f, uint64_t now)
+/* send_challenge_ack() - ACK as RFC 5961 wants it, while there is budget */
+static void send_challenge_ack(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	if (now / SEC != t->challenge.second) {
 		t->challenge.second = now / SEC;
-		t->challenge.sent = 0;
+		t->challenge.count = 0;
 	}
-	if (t->challenge.sent >= CHALLENGES_MAX)
+	if (t->challenge.count >= CHALLENGES_MAX)
 		return;
-	t->challenge.sent++;
+	t->challenge.count++;
 	t->count[TCP_CHALLENGE]++;
 	tcp_to_guest_flags(t, f, 0, f->conn.snd_nxt);
 }
 
-/* send_data() - And wait for the next turn, if there is more */
-static void send_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
+/* send_and_requeue() - And wait for the next turn, if there is more */
+static void send_and_requeue(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	list_remove(&f->ready);
 	if (f->flow.fd[SIDE_HOST] >= 0 && tcp_to_guest_data(t, f, now))
 		list_push(&t->ready, &f->ready);
 }
 
-/* end() - What is left to do for a flow whose connection is closed */
-static void end(struct tcp *t, struct tcp_flow *f)
+/* finish_closed() - What is left to do for a flow whose connection is closed */
+static void finish_closed(struct tcp *t, struct tcp_flow *f)
 {
 	uint32_t actions = f->conn.actions;
 
@@ -108,21 +108,21 @@ static void end(struct tcp *t, struct tcp_flow *f)
 		tcp_to_guest_rst(t, f);
 	else if (actions & CONN_DO_ACK && !(actions & CONN_DO_RST_PEER))
 		tcp_to_guest_flags(t, f, 0, f->conn.snd_nxt);
-	remove_flow(t, f, actions & CONN_DO_RST_PEER);
+	remove_tcp_flow(t, f, actions & CONN_DO_RST_PEER);
 }
 
-/* on_socket() - The part of what is to do that the socket is needed for */
-static void on_socket(struct tcp *t, struct tcp_flow *f, uint32_t actions)
+/* do_socket_actions() - The part of what is to do that the socket is needed for */
+static void do_socket_actions(struct tcp *t, struct tcp_flow *f, uint32_t actions)
 {
 	int on = 1;
 
 	if (actions & CONN_DO_DISCARD)
 		tcp_sock_discard(f);
-	if (actions & CONN_DO_DISCARD && f->read_on && t->no_peek_off)
+	if (actions & CONN_DO_DISCARD && f->eof_uncertain && t->no_peek_off)
 		f->readable = true;	/* peek_over() may have stopped short */
 	if (actions & CONN_DO_REWIND) {
 		t->count[TCP_TIMEOUT]++;
-		f->readable = f->peek_moved = true;
+		f->readable = f->peek_stale = true;
 	}
 	if (actions & CONN_DO_SHUTDOWN && !(actions & (CONN_DO_CLOSE | CONN_DO_REMOVE)))
 		shutdown(f->flow.fd[SIDE_HOST], SHUT_WR);
@@ -132,45 +132,45 @@ static void on_socket(struct tcp *t, struct tcp_flow *f, uint32_t actions)
 }
 
 /**
- * execute() - Do what the connection wants done
+ * do_actions() - Do what the connection wants done
  * @t:		TCP
  * @f:		flow
  * @now:	ms
  *
  * Return: false: the flow is gone
  */
-static bool execute(struct tcp *t, struct tcp_flow *f, uint64_t now)
+static bool do_actions(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
 	uint32_t actions = c->actions & ~(uint32_t)CONN_DO_ACK;
 
 	c->actions &= CONN_DO_ACK;
 	if (f->flow.fd[SIDE_HOST] >= 0)
-		on_socket(t, f, actions);
+		do_socket_actions(t, f, actions);
 	if (actions & CONN_DO_SYN)
 		tcp_to_guest_syn(t, f);
 	if (actions & CONN_DO_PROBE)
 		tcp_to_guest_flags(t, f, 0, c->snd_una - 1);
 	if (actions & CONN_DO_CHALLENGE)
-		challenge(t, f, now);
+		send_challenge_ack(t, f, now);
 	if (actions & (CONN_DO_RETRANSMIT | CONN_DO_SEND) && c->phase == CONN_OPEN)
-		send_data(t, f, now);
+		send_and_requeue(t, f, now);
 	if (actions & CONN_DO_CLOSE)
 		tcp_sock_close(t, f, false);
 
 	if (c->phase == CONN_CLOSED) {
 		c->actions |= actions;
-		end(t, f);
+		finish_closed(t, f);
 		return false;
 	}
 	if (c->actions & CONN_DO_ACK && list_empty(&f->flow.node))
-		list_push(&t->ack, &f->flow.node);
-	set_timer(t, f);
+		list_push(&t->acks, &f->flow.node);
+	set_flow_timer(t, f);
 	return true;
 }
 
 /**
- * unreachable() - Tell the guest why it can't connect
+ * report_unreachable() - Tell the guest why it can't connect
  * @t:		TCP
  * @f:		flow
  * @error:	errno
@@ -180,7 +180,7 @@ static bool execute(struct tcp *t, struct tcp_flow *f, uint64_t now)
  * Linux queues the message that ends a connect() since 5.11, of IPv4 without
  * being asked: then the guest hears it from the router that sent it.
  */
-static void unreachable(struct tcp *t, const struct tcp_flow *f, int error,
+static void report_unreachable(struct tcp *t, const struct tcp_flow *f, int error,
 			const struct icmp_quote *q, uint64_t now)
 {
 	bool v4 = addr_is_v4(&q->key->guest);
@@ -193,8 +193,8 @@ static void unreachable(struct tcp *t, const struct tcp_flow *f, int error,
 			   0, q, now);
 }
 
-/* failed() - The socket did not connect: as the errno has it (T1) */
-static void failed(struct tcp *t, struct tcp_flow *f, int error, uint64_t now)
+/* connect_failed() - The socket did not connect: as the errno has it (T1) */
+static void connect_failed(struct tcp *t, struct tcp_flow *f, int error, uint64_t now)
 {
 	const struct flow_key *key = &f->flow.key;
 	struct tcp_hdr h = {
@@ -213,12 +213,12 @@ static void failed(struct tcp *t, struct tcp_flow *f, int error, uint64_t now)
 	conn_connect_failed(&f->conn, error == ECONNREFUSED);
 	if (error != ECONNREFUSED) {
 		tcp_hdr_put(&h, syn);
-		unreachable(t, f, error, &quote, now);
+		report_unreachable(t, f, error, &quote, now);
 	}
-	execute(t, f, now);
+	do_actions(t, f, now);
 }
 
-static struct tcp_flow *new_flow(struct tcp *t, const struct flow_key *key)
+static struct tcp_flow *new_tcp_flow(struct tcp *t, const struct flow_key *key)
 {
 	struct tcp_flow *f = (struct tcp_flow *)flow_insert(t->flows, key,
 								  FLOW_TCP);
@@ -257,7 +257,7 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 }
 
 /**
- * open_flow() - The guest's SYN (T1)
+ * open_guest_flow() - The guest's SYN (T1)
  * @t:		TCP
  * @key:	flow
  * @pkt:	its packet
@@ -266,7 +266,7 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
  *
  * Return: the flow, NULL if there is none
  */
-static struct tcp_flow *open_flow(struct tcp *t, const struct flow_key *key,
+static struct tcp_flow *open_guest_flow(struct tcp *t, const struct flow_key *key,
 				  const struct pkt *pkt, struct tcp_seg *seg,
 				  uint64_t now)
 {
@@ -280,7 +280,7 @@ static struct tcp_flow *open_flow(struct tcp *t, const struct flow_key *key,
 		t->count[TCP_MALFORMED]++;
 		return NULL;
 	}
-	f = new_flow(t, key);
+	f = new_tcp_flow(t, key);
 	if (!f) {
 		t->count[TCP_REFUSED]++;
 		tcp_to_guest_refuse(t, pkt, seg);
@@ -289,13 +289,13 @@ static struct tcp_flow *open_flow(struct tcp *t, const struct flow_key *key,
 
 	if (!seg->mss)
 		seg->mss = v4 ? MSS_DEFAULT4 : MSS_DEFAULT6;
-	conn_guest_syn(&f->conn, seg, isn(t, key, now),
+	conn_guest_syn(&f->conn, seg, initial_seq(t, key, now),
 		       tcp_mss(t, &key->guest), now);
 	rc = start_connect(t, f, &host, key->rport);
 	if (rc < 0) {
 		t->count[TCP_REFUSED]++;
 		LOG_LIMITED(LOG_DEBUG, "tcp: no connection: %s", strerror(-rc));
-		failed(t, f, rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM ?
+		connect_failed(t, f, rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM ?
 			     ECONNREFUSED : -rc, now);
 		return NULL;
 	}
@@ -303,21 +303,21 @@ static struct tcp_flow *open_flow(struct tcp *t, const struct flow_key *key,
 	return f;
 }
 
-/* no_flow() - A segment that belongs to no flow (T4) */
-static struct tcp_flow *no_flow(struct tcp *t, const struct flow_key *key,
+/* segment_without_flow() - A segment that belongs to no flow (T4) */
+static struct tcp_flow *segment_without_flow(struct tcp *t, const struct flow_key *key,
 				const struct pkt *pkt, struct tcp_seg *seg,
 				uint64_t now)
 {
 	if ((seg->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN)
-		return open_flow(t, key, pkt, seg, now);
+		return open_guest_flow(t, key, pkt, seg, now);
 
 	if (addr_is_unicast(&key->remote))
 		tcp_to_guest_refuse(t, pkt, seg);
 	return NULL;
 }
 
-/* is_reuse() - A new connection on the ports of one that is over */
-static bool is_reuse(const struct tcp_flow *f, const struct tcp_seg *seg)
+/* reuses_ports() - A new connection on the ports of one that is over */
+static bool reuses_ports(const struct tcp_flow *f, const struct tcp_seg *seg)
 {
 	return f->conn.phase == CONN_TIME_WAIT &&
 	       (seg->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN &&
@@ -325,7 +325,7 @@ static bool is_reuse(const struct tcp_flow *f, const struct tcp_seg *seg)
 }
 
 /**
- * feed() - One segment of a run to its flow
+ * feed_segment() - One segment of a run to its flow
  * @t:		TCP
  * @f:		flow
  * @pkt:	packet
@@ -334,21 +334,21 @@ static bool is_reuse(const struct tcp_flow *f, const struct tcp_seg *seg)
  *
  * Return: 1 if an ACK of its own is owed for it, else 0
  */
-static unsigned int feed(struct tcp *t, struct tcp_flow *f,
+static unsigned int feed_segment(struct tcp *t, struct tcp_flow *f,
 			 const struct pkt *pkt, struct tcp_seg *seg,
 			 uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
-	struct tcp_take take;
+	struct new_payload new;
 	unsigned int dup;
 
 	if (!seg->mss && seg->flags & SEG_SYN)
 		seg->mss = addr_is_v4(&pkt->src) ? MSS_DEFAULT4 : MSS_DEFAULT6;
-	take = conn_segment(c, seg, now);
-	if (take.len && take.ahead)
-		tcp_sock_keep(t, f, pkt, take);
-	else if (take.len)
-		tcp_sock_add(t, f, pkt, take, now);
+	new = conn_segment(c, seg, now);
+	if (new.len && new.ooo)
+		tcp_sock_store_ooo(t, f, pkt, new);
+	else if (new.len)
+		tcp_sock_add_payload(t, f, pkt, new, now);
 	if (c->actions & CONN_DO_REFUSE)
 		tcp_to_guest_refuse(t, pkt, seg);
 
@@ -358,19 +358,19 @@ static unsigned int feed(struct tcp *t, struct tcp_flow *f,
 }
 
 /**
- * finish_run() - Hand a run to the socket, and do what it led to
+ * finish_batch() - Hand a run to the socket, and do what it led to
  * @t:		TCP
  * @f:		flow
  * @dups:	ACKs owed for single segments
  * @now:	ms
  */
-static void finish_run(struct tcp *t, struct tcp_flow *f, unsigned int dups,
+static void finish_batch(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 		       uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
 
 	tcp_sock_deliver(t, f, 0, now);
-	if (f->failed && c->phase != CONN_CLOSED)
+	if (f->sock_failed && c->phase != CONN_CLOSED)
 		conn_peer_error(c);
 	if (conn_wants_space(c))
 		tcp_sock_space(t, f, now);
@@ -378,7 +378,7 @@ static void finish_run(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 	/* A SACK block tells as much as many ACKs. */
 	for (dups = MIN(dups, c->sack_ok ? 1 : DUP_ACKS_MAX); dups; dups--)
 		tcp_to_guest_flags(t, f, 0, c->snd_nxt);
-	execute(t, f, now);
+	do_actions(t, f, now);
 }
 
 /**
@@ -393,7 +393,7 @@ void tcp_link_shared(struct tcp *t, uint64_t now)
 }
 
 /* is_bulk() - Whether a run is part of a bulk transfer, either way */
-static bool is_bulk(const struct tcp_flow *f, const struct pkt *run,
+static bool is_bulk(const struct tcp_flow *f, const struct pkt *batch,
 		    unsigned int n)
 {
 	uint32_t len = f ? f->conn.snd_nxt - f->conn.snd_una : 0;
@@ -401,7 +401,7 @@ static bool is_bulk(const struct tcp_flow *f, const struct pkt *run,
 	if (f && !list_empty(&f->ready))
 		return true;
 	while (n--)
-		len += run[n].len;
+		len += batch[n].len;
 	return len >= TCP_BULK;
 }
 
@@ -409,16 +409,16 @@ static bool is_bulk(const struct tcp_flow *f, const struct pkt *run,
  * note_sender() - Find out who uses the link
  * @t:		TCP
  * @f:		flow, NULL: not yet
- * @run:	its packets
+ * @batch:	its packets
  * @n:		how many
  * @now:	ms
  *
  * A transfer that pauses for a moment is one still.
  */
 static void note_sender(struct tcp *t, struct tcp_flow *f,
-			const struct pkt *run, unsigned int n, uint64_t now)
+			const struct pkt *batch, unsigned int n, uint64_t now)
 {
-	bool bulk = is_bulk(f, run, n);
+	bool bulk = is_bulk(f, batch, n);
 
 	if (t->last != f && !bulk && !(f && f->bulk))
 		tcp_link_shared(t, now);
@@ -430,44 +430,44 @@ static void note_sender(struct tcp *t, struct tcp_flow *f,
 /**
  * tcp_from_guest() - A run of segments of one flow
  * @t:		TCP
- * @run:	packets, all of the same addresses and ports
+ * @batch:	packets, all of the same addresses and ports
  * @n:		how many
  * @now:	ms
  */
-void tcp_from_guest(struct tcp *t, const struct pkt *run, unsigned int n,
+void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 	       uint64_t now)
 {
 	struct flow_key key = {
-		.guest = run->src, .remote = run->dst, .gport = run->sport,
-		.rport = run->dport, .proto = IPPROTO_TCP,
+		.guest = batch->src, .remote = batch->dst, .gport = batch->sport,
+		.rport = batch->dport, .proto = IPPROTO_TCP,
 	};
 	struct tcp_flow *f = (struct tcp_flow *)flow_lookup(t->flows, &key);
 	unsigned int i, dups = 0;
 	struct tcp_seg seg;
 
-	note_sender(t, f, run, n, now);
+	note_sender(t, f, batch, n, now);
 	for (i = 0; i < n; i++) {
-		if (!tcp_seg_parse(&seg, run[i].l4, run[i].l4len, run[i].len)) {
+		if (!tcp_seg_parse(&seg, batch[i].l4, batch[i].l4len, batch[i].len)) {
 			t->count[TCP_MALFORMED]++;
 			continue;
 		}
-		if (f && is_reuse(f, &seg)) {
-			remove_flow(t, f, false);
+		if (f && reuses_ports(f, &seg)) {
+			remove_tcp_flow(t, f, false);
 			f = NULL;
 		}
 		if (!f) {
-			f = no_flow(t, &key, &run[i], &seg, now);
+			f = segment_without_flow(t, &key, &batch[i], &seg, now);
 			continue;
 		}
-		dups += feed(t, f, &run[i], &seg, now);
+		dups += feed_segment(t, f, &batch[i], &seg, now);
 		if (f->conn.phase == CONN_CLOSED) {
-			finish_run(t, f, 0, now);
+			finish_batch(t, f, 0, now);
 			f = NULL;
 			dups = 0;
 		}
 	}
 	if (f)
-		finish_run(t, f, dups, now);
+		finish_batch(t, f, dups, now);
 }
 
 /**
@@ -486,10 +486,10 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 	if (events & EPOLLERR)
 		getsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_ERROR, &error, &len);
 	if (error) {
-		failed(t, f, error, now);
+		connect_failed(t, f, error, now);
 	} else if (events & EPOLLOUT) {
 		conn_connected(&f->conn, now);
-		execute(t, f, now);
+		do_actions(t, f, now);
 	}
 }
 
@@ -502,17 +502,17 @@ static void note_events(struct tcp_flow *f, uint32_t events)
 		setsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_OOBINLINE, &on,
 			   sizeof(on));
 	if (events & (EPOLLERR | EPOLLPRI))
-		f->read_on = true;
+		f->eof_uncertain = true;
 	if (events & EPOLLERR)
-		f->failed = true;
+		f->sock_failed = true;
 	else if (events & EPOLLRDHUP)
-		f->fin = true;
+		f->peer_fin = true;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLPRI))
 		f->readable = true;
 }
 
-/* waits_for_others() - What it has goes in its turn: it had its share */
-static bool waits_for_others(const struct tcp *t, const struct tcp_flow *f,
+/* waits_for_turn() - What it has goes in its turn: it had its share */
+static bool waits_for_turn(const struct tcp *t, const struct tcp_flow *f,
 			     uint64_t now)
 {
 	return tcp_shared(t, now) && !list_empty(&f->ready);
@@ -537,14 +537,14 @@ void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 	}
 
 	note_events(f, events);
-	if (events & EPOLLOUT && f->want_out && !f->failed)
+	if (events & EPOLLOUT && f->want_epollout && !f->sock_failed)
 		tcp_sock_writable(t, f, now);
 	if (f->readable && f->conn.phase == CONN_OPEN &&
-	    (f->failed || !waits_for_others(t, f, now)))
-		send_data(t, f, now);
-	if (f->failed && f->conn.phase != CONN_CLOSED)
+	    (f->sock_failed || !waits_for_turn(t, f, now)))
+		send_and_requeue(t, f, now);
+	if (f->sock_failed && f->conn.phase != CONN_CLOSED)
 		conn_peer_error(&f->conn);
-	execute(t, f, now);
+	do_actions(t, f, now);
 }
 
 /* refuse_accepted() - Nobody to connect to: the peer gets RST */
@@ -555,14 +555,14 @@ static void refuse_accepted(struct tcp *t, int fd)
 }
 
 /**
- * accepted() - A peer's connection to a forwarded port (T2)
+ * accept_peer() - A peer's connection to a forwarded port (T2)
  * @t:		TCP
  * @l:		the port
  * @fd:		socket, ours from now on
  * @sa:		peer
  * @now:	ms
  */
-static void accepted(struct tcp *t, const struct listener *l, int fd,
+static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 		     const union sockaddr_any *sa, uint64_t now)
 {
 	const struct fwd_rule *rule = &t->fwd->rules[l->rule];
@@ -586,39 +586,39 @@ static void accepted(struct tcp *t, const struct listener *l, int fd,
 
 	f = (struct tcp_flow *)flow_lookup(t->flows, &key);
 	if (f && f->conn.phase == CONN_TIME_WAIT)
-		remove_flow(t, f, false);
+		remove_tcp_flow(t, f, false);
 	else if (f || addr_is_v4(&key.guest) != addr_is_v4(&key.remote)) {
 		refuse_accepted(t, fd);
 		return;
 	}
 
-	f = new_flow(t, &key);
+	f = new_tcp_flow(t, &key);
 	if (!f) {
 		refuse_accepted(t, fd);
 		return;
 	}
 	f->flow.fd[SIDE_HOST] = fd;
 	f->nodelay = true;		/* from the listener */
-	conn_accepted(&f->conn, isn(t, &key, now), tcp_mss(t, &key.guest), now);
+	conn_accepted(&f->conn, initial_seq(t, &key, now), tcp_mss(t, &key.guest), now);
 	if (flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS))
 		conn_abort(&f->conn);
 	t->count[TCP_ACCEPTED]++;
-	execute(t, f, now);
+	do_actions(t, f, now);
 }
 
 /**
- * out_of_fds() - Refuse a connection with no descriptor to accept it with
+ * refuse_without_fd() - Refuse a connection with no descriptor to accept it with
  * @t:		TCP
  * @listener:	listening socket
  */
-static void out_of_fds(struct tcp *t, int listener)
+static void refuse_without_fd(struct tcp *t, int listener)
 {
-	int fd = accept_last(listener, &t->spare);
+	int fd = accept_last(listener, &t->spare_fd);
 
 	LOG_LIMITED(LOG_WARNING, "no descriptors left: connections to the guest are refused; raise the limit (ulimit -n)");
 	if (fd >= 0)
 		refuse_accepted(t, fd);
-	t->spare = spare_open();
+	t->spare_fd = spare_open();
 }
 
 /**
@@ -638,11 +638,11 @@ void tcp_listener(struct tcp *t, unsigned int index, uint64_t now)
 		len = sizeof(sa);
 		fd = accept4(l->fd, &sa.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			accepted(t, l, fd, &sa, now);
+			accept_peer(t, l, fd, &sa, now);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE)
-			out_of_fds(t, l->fd);
+			refuse_without_fd(t, l->fd);
 		else if (errno != ECONNABORTED && errno != EINTR)
 			return;
 	}
@@ -660,7 +660,7 @@ void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
 
 	list_remove(&f->flow.node);	/* an ACK has waited for others */
 	conn_timeout(&f->conn, now);
-	execute(t, f, now);
+	do_actions(t, f, now);
 }
 
 /**
@@ -677,17 +677,17 @@ void tcp_pass_end(struct tcp *t, uint64_t now)
 	struct tcp_flow *f;
 
 	for (;;) {
-		from = !list_empty(&t->ack) ? &t->ack : &t->parting;
+		from = !list_empty(&t->acks) ? &t->acks : &t->last_acks;
 		if (list_empty(from) ||
-		    (from == &t->parting && !link_pending(t->tap->link)))
+		    (from == &t->last_acks && !link_pending(t->tap->link)))
 			return;
 
 		f = container_of(from->next, struct tcp_flow, flow.node);
-		if (from == &t->ack && conn_ack_can_wait(&f->conn, now)) {
+		if (from == &t->acks && conn_ack_can_wait(&f->conn, now)) {
 			list_remove(&f->flow.node);
 			if (f->conn.phase == CONN_TIME_WAIT)
-				list_push(&t->parting, &f->flow.node);
-			set_timer(t, f);
+				list_push(&t->last_acks, &f->flow.node);
+			set_flow_timer(t, f);
 		} else if (!tcp_to_guest_flags(t, f, 0, f->conn.snd_nxt)) {
 			return;
 		}
@@ -712,8 +712,8 @@ bool tcp_resume(struct tcp *t, uint64_t now)
 		list_push(&turn, m);
 	while (!t->tap->link->blocked && (m = list_pop(&turn))) {
 		f = container_of(m, struct tcp_flow, ready);
-		send_data(t, f, now);
-		execute(t, f, now);
+		send_and_requeue(t, f, now);
+		do_actions(t, f, now);
 	}
 	while ((m = list_pop(&turn)))
 		list_push(&t->ready, m);
@@ -731,15 +731,15 @@ void tcp_guest_gone(struct tcp *t)
 	for (flow = flow_next(t->flows, NULL); flow; flow = next) {
 		next = flow_next(t->flows, flow);
 		if (flow->key.proto == IPPROTO_TCP)
-			remove_flow(t, (struct tcp_flow *)flow, true);
+			remove_tcp_flow(t, (struct tcp_flow *)flow, true);
 	}
 }
 
 /* tcp_free() - Give back what tcp_init() took; flows are gone */
 void tcp_free(struct tcp *t)
 {
-	if (t->spare >= 0)
-		close(t->spare);
+	if (t->spare_fd >= 0)
+		close(t->spare_fd);
 }
 
 /**
@@ -748,9 +748,9 @@ void tcp_free(struct tcp *t)
  */
 void tcp_init(struct tcp *t)
 {
-	list_init(&t->ack);
-	list_init(&t->parting);
+	list_init(&t->acks);
+	list_init(&t->last_acks);
 	list_init(&t->ready);
 	random_bytes(&t->secret, sizeof(t->secret));
-	t->spare = spare_open();
+	t->spare_fd = spare_open();
 }

@@ -28,7 +28,7 @@ enum tcp_counter {
 	TCP_ACCEPTED,		/* flows towards the guest */
 	TCP_REFUSED,		/* no slot, descriptor or memory */
 	TCP_MALFORMED,		/* flags or addresses that can't be */
-	TCP_RESET_SENT,
+	TCP_RESETS_TO_GUEST,
 	TCP_CHALLENGE,		/* challenge ACKs (RFC 5961) */
 	TCP_RETRANSMIT,		/* segments sent again to the guest */
 	TCP_TIMEOUT,		/* retransmission timeouts */
@@ -44,8 +44,8 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  * @tap, @flows, @timers, @fwd, @icmp: what it works with
  * @mtu:	of the guest's interface, for the MSS we announce
  * @secret:	for initial sequence numbers (RFC 6528)
- * @ack:	flows that owe the guest an ACK at the end of the pass
- * @parting:	flows that owe it the last: soon, or with whatever goes before
+ * @acks:	flows that owe the guest an ACK at the end of the pass
+ * @last_acks:	flows that owe it the last: soon, or with whatever goes before
  * @ready:	flows with data for the guest, waiting for their turn
  * @last, @shared_at: the flow that sent last, and when another one did that
  *		is no bulk transfer: then less of each may be on the way
@@ -53,11 +53,11 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  * @no_peek_off: the kernel has no SO_PEEK_OFF for TCP (before Linux 6.9)
  * @max_fd:	descriptors from here on are left to others: a flood of
  *		connections must not cost the guest its DNS
- * @spare:	a descriptor to give up when there are no more, -1: none
- * @held:	bytes held for sockets, all flows
- * @run:	pieces of the payload that the current run delivers
- * @nrun:	how many
- * @run_len:	bytes of them
+ * @spare_fd:	a descriptor to give up when there are no more, -1: none
+ * @rxring_total:	bytes held for sockets, all flows
+ * @payload:	pieces of the payload that the current run delivers
+ * @npayload:	how many
+ * @payload_len:	bytes of them
  * @count:	see enum tcp_counter
  */
 struct tcp {
@@ -68,26 +68,26 @@ struct tcp {
 	struct icmp *icmp;
 	uint32_t mtu;
 	struct siphash_key secret;
-	struct list ack, parting, ready;
+	struct list acks, last_acks, ready;
 	const struct tcp_flow *last;
 	uint64_t shared_at;
 	struct {
 		uint64_t second;
-		unsigned int sent;
+		unsigned int count;
 	} challenge;
 	bool no_peek_off;
-	int max_fd, spare;
-	size_t held;
-	struct iovec run[TCP_PAYLOAD_IOV];
-	unsigned int nrun;
-	uint32_t run_len;
+	int max_fd, spare_fd;
+	size_t rxring_total;
+	struct iovec payload[TCP_PAYLOAD_IOV];
+	unsigned int npayload;
+	uint32_t payload_len;
 	uint64_t count[TCP_COUNTERS];
 };
 
 size_t tcp_flow_size(void);
 void tcp_init(struct tcp *t);
 void tcp_free(struct tcp *t);
-void tcp_from_guest(struct tcp *t, const struct pkt *run, unsigned int n,
+void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 	       uint64_t now);
 void tcp_event(struct tcp *t, struct flow *f, uint32_t events, uint64_t now);
 void tcp_listener(struct tcp *t, unsigned int index, uint64_t now);

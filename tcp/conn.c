@@ -36,12 +36,12 @@ const char *const tcp_cause_name[] = {
 };
 
 /**
- * conn_move() - The one place that changes the phase
+ * conn_set_phase() - The one place that changes the phase
  * @c:		connection
  * @phase:	new one
  * @cause:	why
  */
-void conn_move(struct tcp_conn *c, enum conn_phase phase, enum conn_cause cause)
+void conn_set_phase(struct tcp_conn *c, enum conn_phase phase, enum conn_cause cause)
 {
 	debug("tcp %08x: %s -> %s: %s", c->isn, tcp_phase_name[c->phase],
 	      tcp_phase_name[phase], tcp_cause_name[cause]);
@@ -49,40 +49,40 @@ void conn_move(struct tcp_conn *c, enum conn_phase phase, enum conn_cause cause)
 }
 
 /**
- * conn_arm() - What is waited for next
+ * conn_arm_timer() - What is waited for next
  * @c:		connection
  * @timer:	for what
  * @deadline:	till when, ms
  */
-void conn_arm(struct tcp_conn *c, enum conn_timer timer, uint64_t deadline)
+void conn_arm_timer(struct tcp_conn *c, enum conn_timer timer, uint64_t deadline)
 {
 	c->timer = timer;
 	c->deadline = deadline;
 }
 
-/* conn_rest() - Arm the timer for what is open after an ACK or a window */
-void conn_rest(struct tcp_conn *c, uint64_t now)
+/* conn_rearm_timer() - Arm the timer for what is open after an ACK or a window */
+void conn_rearm_timer(struct tcp_conn *c, uint64_t now)
 {
 	if (c->phase != CONN_OPEN)
 		return;
 	if (c->snd_una != c->snd_max)
-		conn_arm(c, CONN_TIMER_RTO, now + c->rto);
-	else if (c->more)
-		conn_arm(c, CONN_TIMER_PERSIST, now + c->rto);
+		conn_arm_timer(c, CONN_TIMER_RTO, now + c->rto);
+	else if (c->wnd_blocked)
+		conn_arm_timer(c, CONN_TIMER_PERSIST, now + c->rto);
 	else
-		conn_arm(c, CONN_TIMER_IDLE, now + TCP_IDLE);
+		conn_arm_timer(c, CONN_TIMER_IDLE, now + TCP_IDLE);
 }
 
 /* conn_close() - Nothing more will happen; @actions says how it ends */
 static void conn_close(struct tcp_conn *c, enum conn_cause cause, uint32_t actions)
 {
-	conn_move(c, CONN_CLOSED, cause);
-	conn_arm(c, CONN_TIMER_NONE, 0);
+	conn_set_phase(c, CONN_CLOSED, cause);
+	conn_arm_timer(c, CONN_TIMER_NONE, 0);
 	c->actions = actions | CONN_DO_REMOVE;
 }
 
-/* syn_options() - What the guest's SYN or SYN-ACK says (RFC 7323 2.2) */
-static void syn_options(struct tcp_conn *c, const struct tcp_seg *seg)
+/* take_syn_options() - What the guest's SYN or SYN-ACK says (RFC 7323 2.2) */
+static void take_syn_options(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->wscale < 0) {
 		c->rcv_wscale = 0;
@@ -101,7 +101,7 @@ static void syn_options(struct tcp_conn *c, const struct tcp_seg *seg)
 	c->snd_wl2 = seg->ack;
 }
 
-static void conn_new(struct tcp_conn *c, enum conn_phase phase,
+static void conn_init(struct tcp_conn *c, enum conn_phase phase,
 		     enum conn_cause cause, uint32_t isn, uint16_t mss,
 		     uint64_t now)
 {
@@ -110,18 +110,18 @@ static void conn_new(struct tcp_conn *c, enum conn_phase phase,
 	c->mss = mss;
 	c->rto = TCP_RTO_INIT;
 	c->ack_delay = TCP_ACK_FIRST;
-	c->active = now;
-	conn_move(c, phase, cause);
+	c->heard_at = now;
+	conn_set_phase(c, phase, cause);
 }
 
-/* send_syn() - SYN or SYN-ACK is to be sent, for the first time */
-static void send_syn(struct tcp_conn *c, uint64_t now)
+/* start_syn() - SYN or SYN-ACK is to be sent, for the first time */
+static void start_syn(struct tcp_conn *c, uint64_t now)
 {
 	c->snd_nxt = c->snd_max = c->snd_una + 1;
 	c->tries = 0;
 	c->rto = TCP_RTO_INIT;
 	c->actions |= CONN_DO_SYN;
-	conn_arm(c, CONN_TIMER_SYN, now + c->rto);
+	conn_arm_timer(c, CONN_TIMER_SYN, now + c->rto);
 }
 
 /**
@@ -135,8 +135,8 @@ static void send_syn(struct tcp_conn *c, uint64_t now)
 void conn_guest_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 		    uint32_t isn, uint16_t mss, uint64_t now)
 {
-	conn_new(c, CONN_CONNECTING, CAUSE_GUEST_SYN, isn, mss, now);
-	syn_options(c, seg);
+	conn_init(c, CONN_CONNECTING, CAUSE_GUEST_SYN, isn, mss, now);
+	take_syn_options(c, seg);
 }
 
 /**
@@ -149,9 +149,9 @@ void conn_guest_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 void conn_accepted(struct tcp_conn *c, uint32_t isn, uint16_t mss,
 		   uint64_t now)
 {
-	conn_new(c, CONN_SYN_SENT, CAUSE_ACCEPTED, isn, mss, now);
+	conn_init(c, CONN_SYN_SENT, CAUSE_ACCEPTED, isn, mss, now);
 	c->rcv_wscale = TCP_WSCALE;
-	send_syn(c, now);
+	start_syn(c, now);
 }
 
 /**
@@ -161,8 +161,8 @@ void conn_accepted(struct tcp_conn *c, uint32_t isn, uint16_t mss,
  */
 void conn_connected(struct tcp_conn *c, uint64_t now)
 {
-	conn_move(c, CONN_SYN_ACKED, CAUSE_CONNECTED);
-	send_syn(c, now);
+	conn_set_phase(c, CONN_SYN_ACKED, CAUSE_CONNECTED);
+	start_syn(c, now);
 }
 
 /**
@@ -202,8 +202,8 @@ void conn_abort(struct tcp_conn *c)
 	conn_close(c, CAUSE_ABORTED, CONN_DO_RST_PEER | CONN_DO_RST_GUEST);
 }
 
-/* guest_silent() - It did not answer, for as long as TCP is patient */
-static void guest_silent(struct tcp_conn *c)
+/* close_silent() - It did not answer, for as long as TCP is patient */
+static void close_silent(struct tcp_conn *c)
 {
 	conn_close(c, CAUSE_GUEST_SILENT, CONN_DO_RST_PEER | CONN_DO_RST_GUEST);
 }
@@ -241,29 +241,29 @@ void conn_check_done(struct tcp_conn *c, uint64_t now)
 			   c->actions & (CONN_DO_ACK | CONN_DO_DISCARD));
 		return;
 	}
-	conn_move(c, CONN_TIME_WAIT, CAUSE_BOTH_FIN);
-	conn_arm(c, CONN_TIMER_TIME_WAIT, now + TCP_LINGER);
+	conn_set_phase(c, CONN_TIME_WAIT, CAUSE_BOTH_FIN);
+	conn_arm_timer(c, CONN_TIMER_TIME_WAIT, now + TCP_TIMEWAIT_LEN);
 	c->ack_delay = TCP_ACK_LAST;
 	c->actions |= CONN_DO_CLOSE;
 }
 
-/* now_open() - Both SYNs are acknowledged (RFC 6298 5.7 for the timer) */
-static void now_open(struct tcp_conn *c, uint64_t now)
+/* enter_open() - Both SYNs are acknowledged (RFC 6298 5.7 for the timer) */
+static void enter_open(struct tcp_conn *c, uint64_t now)
 {
-	conn_move(c, CONN_OPEN, CAUSE_GUEST_ACK);
+	conn_set_phase(c, CONN_OPEN, CAUSE_GUEST_ACK);
 	c->rto = c->tries ? TCP_RTO_LOST_SYN : TCP_RTO_INIT;
 	c->tries = 0;
 	c->actions |= CONN_DO_SEND;
-	conn_rest(c, now);
+	conn_rearm_timer(c, now);
 }
 
 /**
- * conn_syn_sent() - A segment for a SYN of ours (RFC 9293 3.10.7.3)
+ * conn_segment_syn_sent() - A segment for a SYN of ours (RFC 9293 3.10.7.3)
  * @c:		connection in CONN_SYN_SENT
  * @seg:	segment
  * @now:	ms
  */
-void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now)
+void conn_segment_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now)
 {
 	bool ack = seg->flags & SEG_ACK, rst = seg->flags & SEG_RST;
 
@@ -279,15 +279,15 @@ void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now)
 	if (!(seg->flags & SEG_SYN))
 		return;
 
-	syn_options(c, seg);
+	take_syn_options(c, seg);
 	if (!ack) {			/* both at once (RFC 9293 3.5) */
-		conn_move(c, CONN_SYN_ACKED, CAUSE_GUEST_SYN);
-		send_syn(c, now);
+		conn_set_phase(c, CONN_SYN_ACKED, CAUSE_GUEST_SYN);
+		start_syn(c, now);
 		return;
 	}
 	c->snd_una = seg->ack;
 	c->actions |= CONN_DO_ACK;
-	now_open(c, now);
+	enter_open(c, now);
 }
 
 /**
@@ -298,11 +298,11 @@ void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now)
 void conn_handshake_done(struct tcp_conn *c, uint64_t now)
 {
 	c->snd_una = c->snd_nxt;
-	now_open(c, now);
+	enter_open(c, now);
 }
 
-/* back_off() - Twice the time for the next try (RFC 6298 5.5) */
-static void back_off(struct tcp_conn *c, uint64_t now)
+/* back_off_timer() - Twice the time for the next try (RFC 6298 5.5) */
+static void back_off_timer(struct tcp_conn *c, uint64_t now)
 {
 	c->tries++;
 	c->rto = MIN(c->rto * 2, TCP_RTO_MAX);
@@ -312,10 +312,10 @@ static void back_off(struct tcp_conn *c, uint64_t now)
 static void timeout_syn(struct tcp_conn *c, uint64_t now)
 {
 	if (c->tries + 1 >= TCP_SYN_TRIES) {
-		guest_silent(c);
+		close_silent(c);
 		return;
 	}
-	back_off(c, now);
+	back_off_timer(c, now);
 	c->actions |= CONN_DO_SYN;
 }
 
@@ -327,10 +327,10 @@ static void timeout_syn(struct tcp_conn *c, uint64_t now)
 static void timeout_rto(struct tcp_conn *c, uint64_t now)
 {
 	if (c->tries >= TCP_RTO_TRIES) {
-		guest_silent(c);
+		close_silent(c);
 		return;
 	}
-	back_off(c, now);
+	back_off_timer(c, now);
 	c->snd_nxt = c->snd_una;
 	c->sacked.n = 0;	/* it may have dropped them (RFC 2018 8) */
 	c->recovering = false;
@@ -339,33 +339,33 @@ static void timeout_rto(struct tcp_conn *c, uint64_t now)
 	c->actions |= CONN_DO_REWIND | CONN_DO_SEND;
 	if (!c->snd_wnd) {	/* it took its window back: ask, don't send */
 		c->timer = CONN_TIMER_PERSIST;
-		c->more = true;
+		c->wnd_blocked = true;
 		c->actions |= CONN_DO_PROBE;
 	}
 }
 
 static void timeout_persist(struct tcp_conn *c, uint64_t now)
 {
-	if (now - c->active > TCP_SILENT) {
-		guest_silent(c);
+	if (now - c->heard_at > TCP_PERSIST_MAX) {
+		close_silent(c);
 		return;
 	}
-	back_off(c, now);
+	back_off_timer(c, now);
 	c->actions |= CONN_DO_PROBE;
 }
 
 static void timeout_idle(struct tcp_conn *c, uint64_t now)
 {
-	if (now < c->active + TCP_IDLE) {
+	if (now < c->heard_at + TCP_IDLE) {
 		c->tries = 0;
-		c->deadline = c->active + TCP_IDLE;
+		c->deadline = c->heard_at + TCP_IDLE;
 		return;
 	}
 	if (c->tries++ >= TCP_PROBES) {
-		guest_silent(c);
+		close_silent(c);
 		return;
 	}
-	c->deadline = now + TCP_PROBE_EVERY;
+	c->deadline = now + TCP_PROBE_INTERVAL;
 	c->actions |= CONN_DO_PROBE;
 }
 

@@ -10,7 +10,7 @@
  *
  * Two half-pipes. From the guest: [rcv_nxt, rcv_nxt + rcv_queued) was accepted
  * and is on its way into the socket; what the socket took is acknowledged,
- * nothing else (T5). What comes ahead of a gap is kept in @ahead, and joins
+ * nothing else (T5). What comes ooo of a gap is kept in @ooo, and joins
  * the queue when the gap is filled. To the guest: [snd_una, snd_max) was peeked from the
  * socket and sent; it leaves the socket's buffer when the guest acknowledges
  * it (T7), so no byte is kept here.
@@ -32,10 +32,10 @@
 #define TCP_RTO_TRIES	12		/* RFC 9293 3.8.3 R2: over 100 s */
 #define TCP_IDLE	(7200 * 1000)	/* ms, RFC 5382 REQ-5: 2:04 h at least */
 #define TCP_STALL	(60 * 1000)	/* ms; guests give up after 10 minutes */
-#define TCP_PROBE_EVERY	75000		/* ms between keep-alive probes */
+#define TCP_PROBE_INTERVAL	75000		/* ms between keep-alive probes */
 #define TCP_PROBES	9		/* without an answer: the guest is gone */
-#define TCP_SILENT	(900 * 1000)	/* ms without an answer to persist probes */
-#define TCP_LINGER	2000		/* ms to acknowledge a FIN once more */
+#define TCP_PERSIST_MAX	(900 * 1000)	/* ms without an answer to persist probes */
+#define TCP_TIMEWAIT_LEN	2000		/* ms to acknowledge a FIN once more */
 #define TCP_WSCALE	8		/* ours: windows to 16 MiB */
 #define TCP_WND_MAX	(16 * 1024 * 1024 - 256)	/* in flight to the guest */
 #define TCP_WND_OURS	(1024 * 1024)	/* told to it: the way to us is short */
@@ -70,7 +70,7 @@ enum conn_action {
 	CONN_DO_SHUTDOWN	= 1 << 2,	/* no more from the guest: SHUT_WR */
 	CONN_DO_KEEPALIVE	= 1 << 3,	/* SO_KEEPALIVE */
 	CONN_DO_SYN	= 1 << 4,	/* send SYN or SYN-ACK, as phase says */
-	CONN_DO_RETRANSMIT	= 1 << 5,	/* send again what conn_hole() says */
+	CONN_DO_RETRANSMIT	= 1 << 5,	/* send again what conn_next_hole() says */
 	CONN_DO_PROBE	= 1 << 6,	/* send an empty segment, out of window */
 	CONN_DO_SEND	= 1 << 7,	/* data or FIN may be sent */
 	CONN_DO_ACK	= 1 << 8,	/* owe an ACK by the end of the pass */
@@ -104,7 +104,7 @@ enum conn_timer {
  * @rcv_wnd:	the window when the socket was last asked
  * @rcv_mss:	longest segment of the guest
  * @stall_at:	ms: the guest sends again what waits, and has to be told
- *		from then on that there is no room, see conn_window(); 0: none
+ *		from then on that there is no room, see conn_window_field(); 0: none
  * @rcv_acked:	the last ACK that was sent
  * @ack_due:	ms: till when an ACK may wait for something to go with, 0: none
  *		does
@@ -113,10 +113,10 @@ enum conn_timer {
  * @rcv_wscale:	of the windows we send, 0 if not agreed
  * @fin_queued:	the guest's FIN was accepted, after @rcv_queued bytes
  * @fin_rcvd:	it is acknowledged, @rcv_nxt is past it
- * @fin_seen, @fin_at: a FIN came, with this sequence number
+ * @fin_seen, @guest_fin_seq: a FIN came, with this sequence number
  * @sack_ok:	SACK was agreed on (RFC 2018)
- * @ahead:	stretches that came ahead of a gap, and were kept
- * @recent:	a sequence number in each of the latest of them, newest first
+ * @ooo:	stretches that came ooo of a gap, and were kept
+ * @ooo_recent:	a sequence number in each of the latest of them, newest first
  * To the guest:
  * @snd_una, @snd_nxt, @snd_max: oldest not acknowledged, next to send,
  *		highest sent; differ after a timeout (RFC 9293 3.3.1)
@@ -127,7 +127,7 @@ enum conn_timer {
  * @eof:	the peer has sent FIN: nothing follows @fin_seq
  * @fin_seq:	sequence number of our FIN, if @eof
  * @fin_first:	our FIN was sent before the guest's came
- * @more:	socket has data that waits for the guest's window
+ * @wnd_blocked:	socket has data that waits for the guest's window
  * @discard:	acknowledged bytes still in the socket's buffer
  * Recovery (RFC 5681, 6582, 6298):
  * @dupacks:	in a row
@@ -140,7 +140,7 @@ enum conn_timer {
  * @rtt_seq, @rtt_at: ACK awaited for a sample, 0: none; and when it was sent
  * @tries:	of whatever the timer repeats
  * @timer, @deadline: what is waited for, and till when, ms
- * @active:	ms, last segment of the guest
+ * @heard_at:	ms, last segment of the guest
  */
 struct tcp_conn {
 	enum conn_phase phase;
@@ -152,10 +152,10 @@ struct tcp_conn {
 	uint8_t rcv_wscale;
 	bool fin_queued, fin_rcvd, fin_seen, sack_ok;
 	uint8_t ack_delay;
-	uint32_t fin_at, recent[TCP_SACKS];
+	uint32_t guest_fin_seq, ooo_recent[TCP_SACK_BLOCKS];
 
 	uint8_t snd_wscale;
-	bool eof, fin_first, more, recovering;
+	bool eof, fin_first, wnd_blocked, recovering;
 	uint16_t mss;
 	uint32_t snd_una, snd_nxt, snd_max;
 	uint32_t snd_wnd, snd_wl1, snd_wl2, wnd_max;
@@ -167,21 +167,21 @@ struct tcp_conn {
 	uint64_t rtt_at;
 	uint8_t dupacks, tries;
 	enum conn_timer timer;
-	uint64_t deadline, active, ack_due, stall_at;
-	struct tcp_ranges ahead, sacked;
+	uint64_t deadline, heard_at, ack_due, stall_at;
+	struct tcp_ranges ooo, sacked;
 };
 
 /**
- * struct tcp_take - The part of a segment's payload that is new
+ * struct new_payload - The part of a segment's payload that is new
  * @skip:	bytes to leave out in front
  * @len:	bytes to hand to the socket, 0: none
  * @seq:	sequence number of the first of them
- * @ahead:	not yet: keep them, and tell conn_kept()
+ * @ooo:	not yet: keep them, and tell conn_ooo_stored()
  */
-struct tcp_take {
+struct new_payload {
 	uint32_t skip, len;
 	uint32_t seq;
-	bool ahead;
+	bool ooo;
 };
 
 extern const char *const tcp_phase_name[];
@@ -193,28 +193,28 @@ void conn_accepted(struct tcp_conn *c, uint32_t isn, uint16_t mtu_mss,
 		   uint64_t now);
 void conn_connected(struct tcp_conn *c, uint64_t now);
 void conn_connect_failed(struct tcp_conn *c, bool reset);
-struct tcp_take conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
+struct new_payload conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
 			     uint64_t now);
-void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now);
-void conn_forget(struct tcp_conn *c);
-void conn_kept(struct tcp_conn *c, uint32_t seq, uint32_t len);
-unsigned int conn_sacks(const struct tcp_conn *c,
-			struct tcp_range block[TCP_SACKS]);
+void conn_delivered(struct tcp_conn *c, uint32_t taken, uint64_t now);
+void conn_drop_backlog(struct tcp_conn *c);
+void conn_ooo_stored(struct tcp_conn *c, uint32_t seq, uint32_t len);
+unsigned int conn_sack_blocks(const struct tcp_conn *c,
+			struct tcp_range block[TCP_SACK_BLOCKS]);
 bool conn_wants_space(const struct tcp_conn *c);
-void conn_space(struct tcp_conn *c, uint32_t space, uint32_t limit);
+void conn_set_space(struct tcp_conn *c, uint32_t space, uint32_t limit);
 bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now);
 void conn_ack_sent(struct tcp_conn *c, bool with_data);
 void conn_eof(struct tcp_conn *c);
 void conn_peer_error(struct tcp_conn *c);
 void conn_abort(struct tcp_conn *c);
-uint32_t conn_usable(const struct tcp_conn *c);
+uint32_t conn_usable_window(const struct tcp_conn *c);
 bool conn_all_sent(const struct tcp_conn *c);
 bool conn_fin_due(const struct tcp_conn *c);
-void conn_sent(struct tcp_conn *c, uint32_t len, uint64_t now);
-bool conn_hole(struct tcp_conn *c, struct tcp_range *hole);
+void conn_data_sent(struct tcp_conn *c, uint32_t len, uint64_t now);
+bool conn_next_hole(struct tcp_conn *c, struct tcp_range *hole);
 void conn_fin_sent(struct tcp_conn *c, uint64_t now);
-void conn_blocked(struct tcp_conn *c, uint64_t now);
-uint16_t conn_window(struct tcp_conn *c, bool syn);
+void conn_window_closed(struct tcp_conn *c, uint64_t now);
+uint16_t conn_window_field(struct tcp_conn *c, bool syn);
 void conn_timeout(struct tcp_conn *c, uint64_t now);
 
 #endif /* TCP_CONN_H */

@@ -8,15 +8,15 @@
 
 #include "tcp/conn.h"
 
-void conn_move(struct tcp_conn *c, enum conn_phase phase, enum conn_cause cause);
-void conn_arm(struct tcp_conn *c, enum conn_timer timer, uint64_t deadline);
-void conn_rest(struct tcp_conn *c, uint64_t now);
+void conn_set_phase(struct tcp_conn *c, enum conn_phase phase, enum conn_cause cause);
+void conn_arm_timer(struct tcp_conn *c, enum conn_timer timer, uint64_t deadline);
+void conn_rearm_timer(struct tcp_conn *c, uint64_t now);
 void conn_guest_reset(struct tcp_conn *c);
 void conn_guest_fin(struct tcp_conn *c);
 void conn_check_done(struct tcp_conn *c, uint64_t now);
-void conn_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now);
+void conn_segment_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now);
 void conn_handshake_done(struct tcp_conn *c, uint64_t now);
-void conn_acknowledged(struct tcp_conn *c, const struct tcp_seg *seg,
+void conn_process_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 		       uint64_t now);
 
 #endif /* TCP_CONN_PRIV_H */

@@ -10,8 +10,8 @@
 #include "tcp/seq.h"
 #include "util.h"
 
-/* expected() - Sequence number that the guest's next new byte has */
-static uint32_t expected(const struct tcp_conn *c)
+/* next_expected() - Sequence number that the guest's next new byte has */
+static uint32_t next_expected(const struct tcp_conn *c)
 {
 	return c->rcv_nxt + c->rcv_queued + (c->fin_queued && !c->fin_rcvd);
 }
@@ -24,7 +24,7 @@ static uint32_t seg_end(const struct tcp_seg *seg)
 }
 
 /**
- * acceptable() - Whether a segment touches the window (RFC 9293 3.10.7.4)
+ * is_acceptable() - Whether a segment touches the window (RFC 9293 3.10.7.4)
  * @c:		connection
  * @seg:	segment
  *
@@ -32,7 +32,7 @@ static uint32_t seg_end(const struct tcp_seg *seg)
  * has an ACK and a window that count. At its right edge an empty segment is
  * acceptable, too: that is where a guest stands that has used it up.
  */
-static bool acceptable(const struct tcp_conn *c, const struct tcp_seg *seg)
+static bool is_acceptable(const struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	uint32_t end = seg_end(seg);
 
@@ -42,8 +42,8 @@ static bool acceptable(const struct tcp_conn *c, const struct tcp_seg *seg)
 				 seq_lt(c->rcv_nxt, end);
 }
 
-/* is_keepalive() - A probe: the byte before the next, or none (RFC 9293 3.8.4) */
-static bool is_keepalive(const struct tcp_conn *c, const struct tcp_seg *seg)
+/* is_keepalive_probe() - A probe: the byte before the next, or none (RFC 9293 3.8.4) */
+static bool is_keepalive_probe(const struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	return seg->seq == c->rcv_nxt - 1 && seg->len <= 1 &&
 	       !(seg->flags & (SEG_FIN | SEG_SYN | SEG_RST));
@@ -52,7 +52,7 @@ static bool is_keepalive(const struct tcp_conn *c, const struct tcp_seg *seg)
 /* segment_rst() - RFC 5961 3.2: only an exact one is believed */
 static void segment_rst(struct tcp_conn *c, const struct tcp_seg *seg)
 {
-	if (seg->seq == c->rcv_nxt || seg->seq == expected(c))
+	if (seg->seq == c->rcv_nxt || seg->seq == next_expected(c))
 		conn_guest_reset(c);
 	else if (seq_lt(c->rcv_nxt, seg->seq) && seq_lt(seg->seq, c->rcv_adv))
 		c->actions |= CONN_DO_CHALLENGE;
@@ -107,7 +107,7 @@ static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 		c->actions |= CONN_DO_CHALLENGE;
 		return false;
 	}
-	conn_acknowledged(c, seg, now);
+	conn_process_ack(c, seg, now);
 	return true;
 }
 
@@ -118,45 +118,45 @@ static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
  *
  * Return: which part of it goes to the socket, or is to be kept
  */
-static struct tcp_take segment_data(struct tcp_conn *c,
+static struct new_payload segment_data(struct tcp_conn *c,
 				    const struct tcp_seg *seg)
 {
-	uint32_t nxt = expected(c), start = seq_max(nxt, seg->seq);
+	uint32_t nxt = next_expected(c), start = seq_max(nxt, seg->seq);
 	uint32_t end = seg->seq + seg->len;
-	struct tcp_take take = { 0 };
+	struct new_payload new = { 0 };
 
 	if (!seg->len || c->fin_queued)
-		return take;
+		return new;
 
 	c->rcv_mss = MAX(c->rcv_mss, seg->len);
-	take.ahead = seq_lt(nxt, start);
-	c->actions |= take.ahead ? CONN_DO_DUP_ACK : CONN_DO_ACK;
+	new.ooo = seq_lt(nxt, start);
+	c->actions |= new.ooo ? CONN_DO_DUP_ACK : CONN_DO_ACK;
 	if (seq_lt(c->rcv_adv, end))
 		end = c->rcv_adv;
-	if (c->fin_seen && seq_lt(c->fin_at, end))
-		end = c->fin_at;
+	if (c->fin_seen && seq_lt(c->guest_fin_seq, end))
+		end = c->guest_fin_seq;
 	if (!seq_lt(start, end)) {
 		if (c->rcv_queued && !c->stall_at)
-			c->stall_at = c->active + TCP_STALL;
-		return take;
+			c->stall_at = c->heard_at + TCP_STALL;
+		return new;
 	}
 
-	take.seq = start;
-	take.skip = start - seg->seq;
-	take.len = end - start;
-	if (!take.ahead)
-		c->rcv_queued += take.len;
-	return take;
+	new.seq = start;
+	new.skip = start - seg->seq;
+	new.len = end - start;
+	if (!new.ooo)
+		c->rcv_queued += new.len;
+	return new;
 }
 
-/* check_fin() - FIN counts once all data before it was accepted (T10) */
-static void check_fin(struct tcp_conn *c)
+/* check_guest_fin() - FIN counts once all data before it was accepted (T10) */
+static void check_guest_fin(struct tcp_conn *c)
 {
-	if (!c->fin_seen || c->fin_queued || expected(c) != c->fin_at)
+	if (!c->fin_seen || c->fin_queued || next_expected(c) != c->guest_fin_seq)
 		return;
 
 	c->fin_queued = true;
-	c->ahead.n = 0;
+	c->ooo.n = 0;
 	if (!c->rcv_queued)
 		conn_guest_fin(c);
 }
@@ -168,38 +168,38 @@ static void segment_fin(struct tcp_conn *c, const struct tcp_seg *seg)
 	if (c->fin_seen || seq_lt(c->rcv_adv, seg->seq + seg->len))
 		return;
 	c->fin_seen = true;
-	c->fin_at = seg->seq + seg->len;
-	check_fin(c);
+	c->guest_fin_seq = seg->seq + seg->len;
+	check_guest_fin(c);
 }
 
 /* segment_open() - RFC 9293 3.10.7.4, in its order */
-static struct tcp_take segment_open(struct tcp_conn *c,
+static struct new_payload segment_open(struct tcp_conn *c,
 				    const struct tcp_seg *seg, uint64_t now)
 {
-	struct tcp_take take = { 0 };
+	struct new_payload new = { 0 };
 
 	if (seg->flags & SEG_RST) {
 		segment_rst(c, seg);
-		return take;
+		return new;
 	}
 	if (seg->flags & SEG_SYN) {
 		segment_syn(c, seg, now);
-		return take;
+		return new;
 	}
-	if (!acceptable(c, seg)) {
+	if (!is_acceptable(c, seg)) {
 		c->actions |= CONN_DO_ACK;
-		if (is_keepalive(c, seg))
+		if (is_keepalive_probe(c, seg))
 			c->actions |= CONN_DO_KEEPALIVE;
-		return take;
+		return new;
 	}
 	if (!(seg->flags & SEG_ACK) || !segment_ack(c, seg, now))
-		return take;
+		return new;
 
-	take = segment_data(c, seg);
+	new = segment_data(c, seg);
 	if (seg->flags & SEG_FIN)
 		segment_fin(c, seg);
 	conn_check_done(c, now);
-	return take;
+	return new;
 }
 
 /* segment_connecting() - The guest can only give up, or ask again */
@@ -209,8 +209,8 @@ static void segment_connecting(struct tcp_conn *c, const struct tcp_seg *seg)
 		conn_guest_reset(c);
 }
 
-/* segment_wait() - RFC 9293 3.10.7.4, TIME-WAIT: acknowledge FIN again */
-static void segment_wait(struct tcp_conn *c, const struct tcp_seg *seg)
+/* segment_time_wait() - RFC 9293 3.10.7.4, TIME-WAIT: acknowledge FIN again */
+static void segment_time_wait(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->flags & SEG_RST)
 		segment_rst(c, seg);
@@ -225,47 +225,47 @@ static void segment_wait(struct tcp_conn *c, const struct tcp_seg *seg)
  * @now:	ms
  *
  * Return: the part of the payload that is to go to the socket; once it was
- *	   tried, conn_taken() says how much went
+ *	   tried, conn_delivered() says how much went
  */
-struct tcp_take conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
+struct new_payload conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
 			     uint64_t now)
 {
-	c->active = now;
+	c->heard_at = now;
 
 	switch (c->phase) {
 	case CONN_CONNECTING:
 		segment_connecting(c, seg);
 		break;
 	case CONN_SYN_SENT:
-		conn_syn_sent(c, seg, now);
+		conn_segment_syn_sent(c, seg, now);
 		break;
 	case CONN_SYN_ACKED:
 	case CONN_OPEN:
 		return segment_open(c, seg, now);
 	case CONN_TIME_WAIT:
-		segment_wait(c, seg);
+		segment_time_wait(c, seg);
 		break;
 	case CONN_CLOSED:
 		break;
 	}
-	return (struct tcp_take){ 0 };
+	return (struct new_payload){ 0 };
 }
 
-/* pull() - What came ahead of a gap that is filled now joins the queue */
-static void pull(struct tcp_conn *c)
+/* queue_ooo() - What came ahead of a gap that is filled now joins the queue */
+static void queue_ooo(struct tcp_conn *c)
 {
 	struct tcp_range r;
 
-	if (!c->ahead.n || c->ahead.r[0].start != c->rcv_nxt)
+	if (!c->ooo.n || c->ooo.r[0].from != c->rcv_nxt)
 		return;
 
-	r = c->ahead.r[0];
-	ranges_trim(&c->ahead, r.end);
-	c->rcv_queued = r.end - r.start;
+	r = c->ooo.r[0];
+	ranges_trim(&c->ooo, r.end);
+	c->rcv_queued = r.end - r.from;
 }
 
 /**
- * conn_taken() - The socket took bytes, which may now be acknowledged (T5)
+ * conn_delivered() - The socket took bytes, which may now be acknowledged (T5)
  * @c:		connection
  * @taken:	bytes, at most @rcv_queued
  * @now:	ms
@@ -273,7 +273,7 @@ static void pull(struct tcp_conn *c)
  * If @rcv_queued is not zero afterwards, there is more to be tried: it was not
  * taken, or kept before and its turn has come.
  */
-void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now)
+void conn_delivered(struct tcp_conn *c, uint32_t taken, uint64_t now)
 {
 	c->rcv_nxt += taken;
 	c->rcv_queued -= taken;
@@ -281,81 +281,81 @@ void conn_taken(struct tcp_conn *c, uint32_t taken, uint64_t now)
 		c->actions |= CONN_DO_ACK;
 		c->stall_at = 0;
 	}
-	ranges_trim(&c->ahead, c->rcv_nxt + c->rcv_queued);
+	ranges_trim(&c->ooo, c->rcv_nxt + c->rcv_queued);
 	if (c->rcv_queued)
 		return;
 
-	pull(c);
-	check_fin(c);
+	queue_ooo(c);
+	check_guest_fin(c);
 	if (!c->rcv_queued && c->fin_queued && !c->fin_rcvd)
 		conn_guest_fin(c);
 	conn_check_done(c, now);
 }
 
 /**
- * conn_forget() - What was accepted and not taken could not be kept
+ * conn_drop_backlog() - What was accepted and not taken could not be kept
  * @c:		connection; the guest will send it again, maybe for long
  */
-void conn_forget(struct tcp_conn *c)
+void conn_drop_backlog(struct tcp_conn *c)
 {
 	if (!c->stall_at)
-		c->stall_at = c->active + TCP_STALL;
+		c->stall_at = c->heard_at + TCP_STALL;
 	c->rcv_queued = 0;
-	c->ahead.n = 0;
+	c->ooo.n = 0;
 	c->fin_queued = c->fin_rcvd;
 	c->fin_seen = c->fin_rcvd;
 }
 
 /**
- * conn_kept() - What came ahead of a gap was kept
+ * conn_ooo_stored() - What came ahead of a gap was kept
  * @c:		connection
  * @seq:	sequence number of the first byte
  * @len:	bytes
  */
-void conn_kept(struct tcp_conn *c, uint32_t seq, uint32_t len)
+void conn_ooo_stored(struct tcp_conn *c, uint32_t seq, uint32_t len)
 {
-	if (!ranges_add(&c->ahead, seq, seq + len))
+	if (!ranges_add(&c->ooo, seq, seq + len))
 		return;
-	memmove(&c->recent[1], &c->recent[0],
-		sizeof(c->recent) - sizeof(c->recent[0]));
-	c->recent[0] = seq;
+	memmove(&c->ooo_recent[1], &c->ooo_recent[0],
+		sizeof(c->ooo_recent) - sizeof(c->ooo_recent[0]));
+	c->ooo_recent[0] = seq;
 }
 
-/* add_block() - The stretch that @seq is in, unless it is listed already */
-static unsigned int add_block(const struct tcp_ranges *rs, uint32_t seq,
+/* add_sack_block() - The stretch that @seq is in, unless it is listed already */
+static unsigned int add_sack_block(const struct tcp_ranges *rs, uint32_t seq,
 			      struct tcp_range *block, unsigned int n)
 {
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		if (seq_le(block[i].start, seq) && seq_lt(seq, block[i].end))
+		if (seq_le(block[i].from, seq) && seq_lt(seq, block[i].end))
 			return n;
 	}
-	for (i = 0; i < rs->n && n < TCP_SACKS; i++) {
-		if (seq_le(rs->r[i].start, seq) && seq_lt(seq, rs->r[i].end))
+	for (i = 0; i < rs->n && n < TCP_SACK_BLOCKS; i++) {
+		if (seq_le(rs->r[i].from, seq) && seq_lt(seq, rs->r[i].end))
 			block[n++] = rs->r[i];
 	}
 	return n;
 }
 
 /**
- * conn_sacks() - SACK blocks for an ACK (RFC 2018 4)
+ * conn_sack_blocks() - SACK blocks for an ACK (RFC 2018 4)
  * @c:		connection
  * @block:	filled: what came last first, then what was reported last
  *
  * Return: number of blocks
  */
-unsigned int conn_sacks(const struct tcp_conn *c,
-			struct tcp_range block[TCP_SACKS])
+unsigned int conn_sack_blocks(const struct tcp_conn *c,
+			struct tcp_range block[TCP_SACK_BLOCKS])
 {
 	unsigned int i, n = 0;
 
-	if (!c->sack_ok || !c->ahead.n)
+	if (!c->sack_ok || !c->ooo.n)
 		return 0;
-	for (i = 0; i < TCP_SACKS; i++)
-		n = add_block(&c->ahead, c->recent[i], block, n);
-	for (i = 0; i < c->ahead.n; i++)
-		n = add_block(&c->ahead, c->ahead.r[i].start, block, n);
+	for (i = 0; i < TCP_SACK_BLOCKS; i++)
+		n = add_sack_block(&c->ooo, c->ooo_recent[i], block, n);
+	for (i = 0; i < c->ooo.n; i++)
+		n = add_sack_block(&c->ooo, c->ooo.r[i].from, block, n);
 	return n;
 }
 
@@ -374,7 +374,7 @@ bool conn_wants_space(const struct tcp_conn *c)
 }
 
 /**
- * conn_space() - What the socket can take beyond what is queued (T6)
+ * conn_set_space() - What the socket can new beyond what is queued (T6)
  * @c:		connection
  * @space:	bytes
  * @limit:	bytes that are worth having on the way
@@ -383,13 +383,13 @@ bool conn_wants_space(const struct tcp_conn *c)
  * doubles is worth an ACK of its own: the guest may be waiting for it.
  *
  * What was forgotten can be sent again once there is space, and the guest may
- * be waiting to hear that, see conn_window().
+ * be waiting to hear that, see conn_window_field().
  *
  * Two segments of the guest are always welcome, unless some wait already: with
  * an MSS of 64 kB and a socket that has room for less, the guest would wait
  * for a better offer until its timer tells it to stop (RFC 9293 3.8.6.2.1).
  */
-void conn_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
+void conn_set_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
 {
 	uint32_t most = MIN((uint32_t)UINT16_MAX << c->rcv_wscale, limit);
 	uint32_t least = c->rcv_queued ? 0 : 2 * c->rcv_mss;
@@ -409,7 +409,7 @@ void conn_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
 }
 
 /**
- * conn_window() - The window field for a segment that is about to be sent
+ * conn_window_field() - The window field for a segment that is about to be sent
  * @c:		connection
  * @syn:	it goes into a SYN, where it is not scaled (RFC 7323 2.2)
  *
@@ -424,11 +424,11 @@ void conn_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
  *
  * Return: field, host order
  */
-uint16_t conn_window(struct tcp_conn *c, bool syn)
+uint16_t conn_window_field(struct tcp_conn *c, bool syn)
 {
 	uint32_t wnd = c->rcv_adv - c->rcv_nxt, field;
 
-	if (c->stall_at && c->active >= c->stall_at)
+	if (c->stall_at && c->heard_at >= c->stall_at)
 		return 0;
 	if (syn)
 		return (uint16_t)MIN(wnd, UINT16_MAX);
@@ -460,7 +460,7 @@ bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now)
 	if (!c->ack_delay || !unacked)
 		return false;
 	if (c->phase != CONN_TIME_WAIT &&
-	    (unacked >= c->mss || c->ahead.n || c->fin_rcvd ||
+	    (unacked >= c->mss || c->ooo.n || c->fin_rcvd ||
 	     c->phase != CONN_OPEN || c->rcv_adv - c->rcv_nxt < c->rcv_wnd / 2))
 		return false;
 	if (!c->ack_due)

@@ -9,11 +9,11 @@
 #include "util.h"
 
 /**
- * rtt_sample() - Smooth round-trip time and variation (RFC 6298 2)
+ * add_rtt_sample() - Smooth round-trip time and variation (RFC 6298 2)
  * @c:		connection
  * @rtt:	ms
  */
-static void rtt_sample(struct tcp_conn *c, uint32_t rtt)
+static void add_rtt_sample(struct tcp_conn *c, uint32_t rtt)
 {
 	uint32_t r = MAX(rtt, 1), diff;
 
@@ -27,8 +27,8 @@ static void rtt_sample(struct tcp_conn *c, uint32_t rtt)
 	c->srtt += r - (c->srtt >> 3);
 }
 
-/* rto_reset() - Timeout from the estimate, backing off is over (RFC 6298 2) */
-static void rto_reset(struct tcp_conn *c)
+/* reset_rto() - Timeout from the estimate, backing off is over (RFC 6298 2) */
+static void reset_rto(struct tcp_conn *c)
 {
 	uint32_t rto = TCP_RTO_INIT;
 
@@ -38,8 +38,8 @@ static void rto_reset(struct tcp_conn *c)
 	c->tries = 0;
 }
 
-/* recover() - Something was lost: send again what is missing */
-static void recover(struct tcp_conn *c)
+/* start_recovery() - Something was lost: send again what is missing */
+static void start_recovery(struct tcp_conn *c)
 {
 	c->recovering = true;
 	c->recover = c->rtx_mark = c->snd_max;
@@ -60,8 +60,8 @@ static void recovery_ack(struct tcp_conn *c)
 		c->actions |= CONN_DO_RETRANSMIT;
 }
 
-/* new_ack() - The guest has more of what was sent */
-static void new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
+/* take_new_ack() - The guest has more of what was sent */
+static void take_new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 {
 	uint32_t len = ack - c->snd_una;
 
@@ -72,41 +72,41 @@ static void new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 		c->actions |= CONN_DO_DISCARD;
 
 	if (c->rtt_seq && seq_le(c->rtt_seq, ack)) {
-		rtt_sample(c, (uint32_t)(now - c->rtt_at));
+		add_rtt_sample(c, (uint32_t)(now - c->rtt_at));
 		c->rtt_seq = 0;
 	}
 	c->snd_una = ack;
 	c->snd_nxt = seq_max(c->snd_nxt, ack);
 	ranges_trim(&c->sacked, ack);
-	rto_reset(c);
+	reset_rto(c);
 	recovery_ack(c);
 	c->actions |= CONN_DO_SEND;
-	conn_rest(c, now);
+	conn_rearm_timer(c, now);
 }
 
-/* dup_ack() - The guest got something else than it waits for (RFC 5681 3.2) */
-static void dup_ack(struct tcp_conn *c)
+/* count_dup_ack() - The guest got something else than it waits for (RFC 5681 3.2) */
+static void count_dup_ack(struct tcp_conn *c)
 {
 	if (!c->recovering && c->snd_una != c->snd_max &&
 	    ++c->dupacks >= TCP_DUPACKS)
-		recover(c);
+		start_recovery(c);
 }
 
 /**
- * take_sacks() - What the guest has beyond a gap (RFC 2018 4)
+ * note_sacks() - What the guest has beyond a gap (RFC 2018 4)
  * @c:		connection
  * @seg:	segment, its blocks anything at all
  *
  * Distances from @snd_una are compared, unsigned: three comparisons in pairs
  * would let a block pass that goes round the whole sequence space.
  */
-static void take_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
+static void note_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	uint32_t flight = c->snd_max - c->snd_una, start, end;
 	unsigned int i;
 
 	for (i = 0; c->sack_ok && i < seg->nsack; i++) {
-		start = seg->sack[i].start - c->snd_una;
+		start = seg->sack[i].from - c->snd_una;
 		end = seg->sack[i].end - c->snd_una;
 		if (start < end && end <= flight)
 			ranges_add(&c->sacked, c->snd_una + start,
@@ -116,13 +116,13 @@ static void take_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
 }
 
 /**
- * sack_recovery() - Whether what the guest has says that something is lost
+ * check_sack_loss() - Whether what the guest has says that something is lost
  * @c:		connection with SACK
  *
  * RFC 6675 4, IsLost(): more than three segments came after it. The way to the
  * guest is a queue, so all holes are as lost as the first.
  */
-static void sack_recovery(struct tcp_conn *c)
+static void check_sack_loss(struct tcp_conn *c)
 {
 	uint32_t high;
 
@@ -131,7 +131,7 @@ static void sack_recovery(struct tcp_conn *c)
 	high = c->sacked.r[c->sacked.n - 1].end;
 	if (!c->recovering) {
 		if (ranges_bytes(&c->sacked) >= TCP_DUPACKS * c->mss)
-			recover(c);
+			start_recovery(c);
 		return;
 	}
 	if (seq_lt(c->rtx_mark, high)) {	/* lost once more */
@@ -142,7 +142,7 @@ static void sack_recovery(struct tcp_conn *c)
 }
 
 /**
- * conn_hole() - The next stretch to send again
+ * conn_next_hole() - The next stretch to send again
  * @c:		connection
  * @hole:	filled, a segment at most; empty: our FIN
  *
@@ -152,7 +152,7 @@ static void sack_recovery(struct tcp_conn *c)
  *
  * Return: false: there is none
  */
-bool conn_hole(struct tcp_conn *c, struct tcp_range *hole)
+bool conn_next_hole(struct tcp_conn *c, struct tcp_range *hole)
 {
 	uint32_t limit = c->snd_una + 1, end = c->snd_max;
 	uint32_t seq = seq_max(c->rtx_next, c->snd_una);
@@ -161,11 +161,11 @@ bool conn_hole(struct tcp_conn *c, struct tcp_range *hole)
 	if (!c->recovering || c->snd_una == c->snd_max)
 		return false;
 	if (c->sacked.n)
-		limit = c->sacked.r[c->sacked.n - 1].start;
+		limit = c->sacked.r[c->sacked.n - 1].from;
 
 	for (i = 0; i < c->sacked.n; i++) {
-		if (seq_lt(seq, c->sacked.r[i].start)) {
-			end = c->sacked.r[i].start;
+		if (seq_lt(seq, c->sacked.r[i].from)) {
+			end = c->sacked.r[i].from;
 			break;
 		}
 		seq = seq_max(seq, c->sacked.r[i].end);
@@ -175,21 +175,21 @@ bool conn_hole(struct tcp_conn *c, struct tcp_range *hole)
 
 	if (c->eof && seq_lt(c->fin_seq, end))
 		end = c->fin_seq;
-	hole->start = seq;
+	hole->from = seq;
 	hole->end = seq + MIN(end - seq, c->mss);
-	c->rtx_next = hole->end + (hole->end == hole->start);
+	c->rtx_next = hole->end + (hole->end == hole->from);
 	return true;
 }
 
 /**
- * newer_window() - Whether a segment's window is newer than the one in use
+ * is_newer_window() - Whether a segment's window is newer than the one in use
  * @c:		connection
  * @seg:	acceptable segment with ACK
  *
  * RFC 9293 3.10.7.4, and whatever acknowledges new data: the old window would
  * count from there on.
  */
-static bool newer_window(const struct tcp_conn *c, const struct tcp_seg *seg)
+static bool is_newer_window(const struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->ack != c->snd_una)
 		return seq_lt(c->snd_una, seg->ack);
@@ -210,7 +210,7 @@ static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 {
 	uint32_t wnd = MIN((uint32_t)seg->wnd << c->snd_wscale, TCP_WND_MAX);
 
-	if (!newer_window(c, seg))
+	if (!is_newer_window(c, seg))
 		return false;
 	c->snd_wl1 = seg->seq;
 	c->snd_wl2 = seg->ack;
@@ -222,31 +222,31 @@ static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 	c->snd_wnd = wnd;
 	c->wnd_max = MAX(c->wnd_max, wnd);
 	if (c->timer == CONN_TIMER_PERSIST && wnd) {
-		c->more = false;	/* found out again by sending */
-		rto_reset(c);
-		conn_rest(c, now);
+		c->wnd_blocked = false;	/* found out again by sending */
+		reset_rto(c);
+		conn_rearm_timer(c, now);
 	}
 	return true;
 }
 
 /**
- * conn_acknowledged() - The ACK field and window of an acceptable segment
+ * conn_process_ack() - The ACK field and window of an acceptable segment
  * @c:		open connection
  * @seg:	segment with ACK, not beyond what was sent
  * @now:	ms
  */
-void conn_acknowledged(struct tcp_conn *c, const struct tcp_seg *seg,
+void conn_process_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 		       uint64_t now)
 {
 	bool moved = update_window(c, seg, now);
 
-	take_sacks(c, seg);
+	note_sacks(c, seg);
 	if (seq_lt(c->snd_una, seg->ack))
-		new_ack(c, seg->ack, now);
+		take_new_ack(c, seg->ack, now);
 	else if (seg->ack == c->snd_una && !moved && !seg->len &&
 		 !(seg->flags & SEG_FIN))
-		dup_ack(c);
-	sack_recovery(c);
+		count_dup_ack(c);
+	check_sack_loss(c);
 }
 
 /**
@@ -263,7 +263,7 @@ void conn_eof(struct tcp_conn *c)
 }
 
 /**
- * conn_usable() - How much data may be sent now
+ * conn_usable_window() - How much data may be sent now
  * @c:		connection
  *
  * A segment shorter than both the MSS and half the largest window waits for
@@ -272,7 +272,7 @@ void conn_eof(struct tcp_conn *c)
  *
  * Return: bytes
  */
-uint32_t conn_usable(const struct tcp_conn *c)
+uint32_t conn_usable_window(const struct tcp_conn *c)
 {
 	uint32_t flight = c->snd_nxt - c->snd_una, usable;
 
@@ -299,15 +299,15 @@ bool conn_fin_due(const struct tcp_conn *c)
 }
 
 /**
- * conn_sent() - Data went to the guest, from @snd_nxt on
+ * conn_data_sent() - Data went to the guest, from @snd_nxt on
  * @c:		connection
  * @len:	bytes
  * @now:	ms
  */
-void conn_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
+void conn_data_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
 {
 	c->snd_nxt += len;
-	c->more = false;
+	c->wnd_blocked = false;
 	if (seq_lt(c->snd_max, c->snd_nxt)) {
 		c->snd_max = c->snd_nxt;
 		if (!c->rtt_seq && !c->recovering && !c->tries) {
@@ -319,27 +319,27 @@ void conn_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
 		return;
 	if (c->timer == CONN_TIMER_IDLE)
 		c->tries = 0;		/* those were keep-alives */
-	conn_arm(c, CONN_TIMER_RTO, now + c->rto);
+	conn_arm_timer(c, CONN_TIMER_RTO, now + c->rto);
 }
 
 /* conn_fin_sent() - FIN went to the guest */
 void conn_fin_sent(struct tcp_conn *c, uint64_t now)
 {
-	conn_sent(c, 1, now);
+	conn_data_sent(c, 1, now);
 }
 
 /**
- * conn_blocked() - There is data or FIN to send, and the window is closed (T8)
+ * conn_window_closed() - There is data or FIN to send, and the window is closed (T8)
  * @c:		connection
  * @now:	ms
  *
  * With data in flight its ACK, or its timeout, brings the next window.
  */
-void conn_blocked(struct tcp_conn *c, uint64_t now)
+void conn_window_closed(struct tcp_conn *c, uint64_t now)
 {
 	if (c->phase != CONN_OPEN)
 		return;
-	c->more = true;
+	c->wnd_blocked = true;
 	if (c->snd_nxt == c->snd_una && c->timer != CONN_TIMER_PERSIST)
-		conn_arm(c, CONN_TIMER_PERSIST, now + c->rto);
+		conn_arm_timer(c, CONN_TIMER_PERSIST, now + c->rto);
 }

@@ -33,37 +33,37 @@
 #define TCP_SHARED	100
 
 /* Segments to the guest made from one read of the socket. */
-#define TCP_BURST	192
+#define SEGS_PER_PEEK	192
 
 /**
  * struct tcp_flow - A TCP flow
  * @flow:	common part; its @node hangs in the list of ACKs owed
  * @conn:	the connection
  * @ready:	node in the list of flows that wait for their turn to send
- * @room:	bytes that the socket is sure to take: what it had room for when
+ * @space:	bytes that the socket is sure to take: what it had room for when
  *		it was asked, less what it took since
- * @hold:	bytes of the guest that can't go to the socket yet: those that
- *		conn.rcv_queued counts, and those in conn.ahead
+ * @rxring:	bytes of the guest that can't go to the socket yet: those that
+ *		conn.rcv_queued counts, and those in conn.ooo
  * @readable:	the socket may have more data, or EOF
- * @read_on:	a short read does not mean that the socket is empty: an error
+ * @eof_uncertain:	a short read does not mean that the socket is empty: an error
  *		or urgent data comes after it
- * @fin:	the peer's FIN came: what comes at the end, else, is that
- * @peek_on:	SO_PEEK_OFF is set; it follows conn.snd_nxt
- * @peek_moved:	but not now
- * @want_out:	EPOLLOUT will come
- * @sent:	something was handed to the socket
+ * @peer_fin:	the peer's FIN came: what comes at the end, else, is that
+ * @peek_off_set:	SO_PEEK_OFF is set; it follows conn.snd_nxt
+ * @peek_stale:	but not now
+ * @want_epollout:	EPOLLOUT will come
+ * @written:	something was handed to the socket
  * @nodelay:	TCP_NODELAY is set
- * @failed:	the socket is of no use any more; what it still holds is sent
+ * @sock_failed:	the socket is of no use any more; what it still holds is sent
  * @bulk:	its last run was part of a bulk transfer
  */
 struct tcp_flow {
 	struct flow flow;
 	struct tcp_conn conn;
 	struct list ready;
-	uint32_t room;
-	struct tcp_rxring hold;
-	bool readable, read_on, peek_on, peek_moved, want_out, failed;
-	bool fin, sent, nodelay, bulk;
+	uint32_t space;
+	struct tcp_rxring rxring;
+	bool readable, eof_uncertain, peek_off_set, peek_stale, want_epollout, sock_failed;
+	bool peer_fin, written, nodelay, bulk;
 };
 
 /* tcp_shared() - Whether somebody who minds to wait has sent lately */
@@ -74,10 +74,10 @@ static inline bool tcp_shared(const struct tcp *t, uint64_t now)
 
 /* socket.c */
 void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now);
-void tcp_sock_add(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
-		  struct tcp_take take, uint64_t now);
-void tcp_sock_keep(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
-		   struct tcp_take take);
+void tcp_sock_add_payload(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
+		  struct new_payload new, uint64_t now);
+void tcp_sock_store_ooo(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
+		   struct new_payload new);
 bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 		      uint64_t now);
 void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now);

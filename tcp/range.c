@@ -8,8 +8,8 @@
 #include "tcp/range.h"
 #include "tcp/seq.h"
 
-/* cut() - Remove @count stretches from @i on */
-static void cut(struct tcp_ranges *rs, unsigned int i, unsigned int count)
+/* remove_ranges() - Remove @count stretches from @i on */
+static void remove_ranges(struct tcp_ranges *rs, unsigned int i, unsigned int count)
 {
 	memmove(&rs->r[i], &rs->r[i + count],
 		(rs->n - i - count) * sizeof(rs->r[0]));
@@ -19,18 +19,18 @@ static void cut(struct tcp_ranges *rs, unsigned int i, unsigned int count)
 /**
  * ranges_add() - Add a stretch, joined with those that it touches
  * @rs:		stretches
- * @start:	first sequence number
+ * @from:	first sequence number
  * @end:	the one after the last
  *
  * Return: false: the list is full, nothing was changed
  */
-bool ranges_add(struct tcp_ranges *rs, uint32_t start, uint32_t end)
+bool ranges_add(struct tcp_ranges *rs, uint32_t from, uint32_t end)
 {
 	unsigned int i, j;
 
-	for (i = 0; i < rs->n && seq_lt(rs->r[i].end, start); i++)
+	for (i = 0; i < rs->n && seq_lt(rs->r[i].end, from); i++)
 		;
-	for (j = i; j < rs->n && seq_le(rs->r[j].start, end); j++)
+	for (j = i; j < rs->n && seq_le(rs->r[j].from, end); j++)
 		;
 
 	if (i == j) {			/* touches none */
@@ -39,14 +39,14 @@ bool ranges_add(struct tcp_ranges *rs, uint32_t start, uint32_t end)
 		memmove(&rs->r[i + 1], &rs->r[i],
 			(rs->n - i) * sizeof(rs->r[0]));
 		rs->n++;
-		rs->r[i] = (struct tcp_range){ start, end };
+		rs->r[i] = (struct tcp_range){ from, end };
 		return true;
 	}
 
-	if (seq_lt(start, rs->r[i].start))
-		rs->r[i].start = start;
+	if (seq_lt(from, rs->r[i].from))
+		rs->r[i].from = from;
 	rs->r[i].end = seq_max(rs->r[j - 1].end, end);
-	cut(rs, i + 1, j - i - 1);
+	remove_ranges(rs, i + 1, j - i - 1);
 	return true;
 }
 
@@ -61,9 +61,9 @@ void ranges_trim(struct tcp_ranges *rs, uint32_t seq)
 
 	for (i = 0; i < rs->n && seq_le(rs->r[i].end, seq); i++)
 		;
-	cut(rs, 0, i);
-	if (rs->n && seq_lt(rs->r[0].start, seq))
-		rs->r[0].start = seq;
+	remove_ranges(rs, 0, i);
+	if (rs->n && seq_lt(rs->r[0].from, seq))
+		rs->r[0].from = seq;
 }
 
 /* ranges_bytes() - Sequence numbers in all stretches */
@@ -73,6 +73,6 @@ uint32_t ranges_bytes(const struct tcp_ranges *rs)
 	unsigned int i;
 
 	for (i = 0; i < rs->n; i++)
-		bytes += rs->r[i].end - rs->r[i].start;
+		bytes += rs->r[i].end - rs->r[i].from;
 	return bytes;
 }

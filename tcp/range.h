@@ -14,11 +14,11 @@
 
 /**
  * struct tcp_range - A stretch of sequence space
- * @start:	its first sequence number
+ * @from:	its first sequence number
  * @end:	the one after its last
  */
 struct tcp_range {
-	uint32_t start, end;
+	uint32_t from, end;
 };
 
 /**
@@ -31,7 +31,7 @@ struct tcp_ranges {
 	struct tcp_range r[TCP_RANGES];
 };
 
-bool ranges_add(struct tcp_ranges *rs, uint32_t start, uint32_t end);
+bool ranges_add(struct tcp_ranges *rs, uint32_t from, uint32_t end);
 void ranges_trim(struct tcp_ranges *rs, uint32_t seq);
 uint32_t ranges_bytes(const struct tcp_ranges *rs);
 

@@ -23,10 +23,10 @@
 /* parse_sack() - RFC 2018 3: pairs of edges */
 static void parse_sack(struct tcp_seg *seg, const uint8_t *p, size_t len)
 {
-	for (; len >= OPT_SACK_BLOCK && seg->nsack < TCP_SACKS;
+	for (; len >= OPT_SACK_BLOCK && seg->nsack < TCP_SACK_BLOCKS;
 	     p += OPT_SACK_BLOCK, len -= OPT_SACK_BLOCK)
 		seg->sack[seg->nsack++] = (struct tcp_range){
-			.start = get_be32(p), .end = get_be32(p + 4),
+			.from = get_be32(p), .end = get_be32(p + 4),
 		};
 }
 
@@ -128,7 +128,7 @@ static size_t put_options(const struct tcp_hdr *h, uint8_t *start)
 		*p++ = (uint8_t)(2 + h->nsack * OPT_SACK_BLOCK);
 	}
 	for (i = 0; i < h->nsack; i++, p += OPT_SACK_BLOCK) {
-		put_be32(p, h->sack[i].start);
+		put_be32(p, h->sack[i].from);
 		put_be32(p + 4, h->sack[i].end);
 	}
 	return (size_t)(p - start);

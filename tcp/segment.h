@@ -14,7 +14,7 @@
 #include "tcp/range.h"
 
 #define TCP_WSCALE_MAX	14	/* RFC 7323 2.3 */
-#define TCP_SACKS	4	/* blocks that fit without timestamps: RFC 2018 3 */
+#define TCP_SACK_BLOCKS	4	/* blocks that fit without timestamps: RFC 2018 3 */
 
 /* Control bits (RFC 9293 3.1). */
 #define SEG_FIN		0x01
@@ -43,7 +43,7 @@ struct tcp_seg {
 	uint32_t len;
 	bool sack_ok;
 	uint8_t nsack;
-	struct tcp_range sack[TCP_SACKS];
+	struct tcp_range sack[TCP_SACK_BLOCKS];
 };
 
 /**
@@ -65,7 +65,7 @@ struct tcp_hdr {
 	uint16_t mss;
 	bool sack_ok;
 	uint8_t nsack;
-	struct tcp_range sack[TCP_SACKS];
+	struct tcp_range sack[TCP_SACK_BLOCKS];
 };
 
 bool tcp_seg_parse(struct tcp_seg *seg, const uint8_t *hdr, size_t hlen,

@@ -22,7 +22,7 @@
 #define SKIP_IOV	(TCP_WND_MAX / SKIP_SIZE + 1)
 
 /**
- * send_room() - Free and total bytes of a socket's send buffer
+ * send_buffer_space() - Free and total bytes of a socket's send buffer
  * @fd:		socket
  * @size:	out: bytes in all
  *
@@ -31,7 +31,7 @@
  *
  * Return: bytes
  */
-static uint32_t send_room(int fd, uint32_t *size)
+static uint32_t send_buffer_space(int fd, uint32_t *size)
 {
 	uint32_t mem[SK_MEMINFO_VARS] = { 0 };
 	socklen_t len = sizeof(mem);
@@ -50,7 +50,7 @@ static uint32_t send_room(int fd, uint32_t *size)
 }
 
 /**
- * tcp_sock_space() - Tell the connection what the socket can take (T6)
+ * tcp_sock_space() - Tell the connection what the socket can new (T6)
  * @t:		TCP
  * @f:		flow
  * @now:	ms
@@ -65,24 +65,24 @@ void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	uint32_t limit = tcp_shared(t, now) ? TCP_WND_SHARED : TCP_WND_OURS;
 	uint32_t size = 0;
 
-	if (f->room < limit || f->conn.rcv_queued)
-		f->room = send_room(f->flow.fd[SIDE_HOST], &size);
-	conn_space(&f->conn, f->conn.rcv_queued ? 0 : f->room, limit);
-	if (f->room < size / 3 && !f->want_out) {
-		f->want_out = true;
+	if (f->space < limit || f->conn.rcv_queued)
+		f->space = send_buffer_space(f->flow.fd[SIDE_HOST], &size);
+	conn_set_space(&f->conn, f->conn.rcv_queued ? 0 : f->space, limit);
+	if (f->space < size / 3 && !f->want_epollout) {
+		f->want_epollout = true;
 		flow_rewatch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS);
 	}
 }
 
-/* unhold() - Give up the ring, if nothing is in it */
-static void unhold(struct tcp *t, struct tcp_flow *f)
+/* release_rxring() - Give up the ring, if nothing is in it */
+static void release_rxring(struct tcp *t, struct tcp_flow *f)
 {
-	if (f->hold.buf && !f->conn.rcv_queued && !f->conn.ahead.n)
-		rxring_free(&f->hold, &t->held);
+	if (f->rxring.buf && !f->conn.rcv_queued && !f->conn.ooo.n)
+		rxring_free(&f->rxring, &t->rxring_total);
 }
 
 /**
- * hold_run() - Keep the rest of a run until the socket takes it
+ * store_payload() - Keep the rest of a run until the socket takes it
  * @t:		TCP, with the run
  * @f:		flow
  * @seq:	sequence number of the run's first byte
@@ -90,20 +90,20 @@ static void unhold(struct tcp *t, struct tcp_flow *f)
  *
  * Return: false: no memory
  */
-static bool hold_run(struct tcp *t, struct tcp_flow *f, uint32_t seq,
+static bool store_payload(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 		     uint32_t skip)
 {
-	uint32_t end = seq + t->run_len, n;
+	uint32_t end = seq + t->payload_len, n;
 	unsigned int i;
 
-	if (!rxring_grow(&f->hold, &t->held, f->conn.rcv_nxt, end))
+	if (!rxring_grow(&f->rxring, &t->rxring_total, f->conn.rcv_nxt, end))
 		return false;
 
-	for (i = 0; i < t->nrun; i++, seq += n) {
-		n = (uint32_t)t->run[i].iov_len;
+	for (i = 0; i < t->npayload; i++, seq += n) {
+		n = (uint32_t)t->payload[i].iov_len;
 		if (skip < n)
-			rxring_write(&f->hold, seq + skip,
-				   (uint8_t *)t->run[i].iov_base + skip,
+			rxring_write(&f->rxring, seq + skip,
+				   (uint8_t *)t->payload[i].iov_base + skip,
 				   n - skip);
 		skip -= MIN(skip, n);
 	}
@@ -112,7 +112,7 @@ static bool hold_run(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 }
 
 /**
- * put() - Hand bytes to the socket
+ * write_socket() - Hand bytes to the socket
  * @f:		flow; its connection is told if the socket failed
  * @iov:	pieces of them
  * @cnt:	how many
@@ -120,7 +120,7 @@ static bool hold_run(struct tcp *t, struct tcp_flow *f, uint32_t seq,
  *
  * Return: bytes taken
  */
-static uint32_t put(struct tcp_flow *f, struct iovec *iov, unsigned int cnt,
+static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov, unsigned int cnt,
 		    bool more)
 {
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = cnt };
@@ -128,30 +128,30 @@ static uint32_t put(struct tcp_flow *f, struct iovec *iov, unsigned int cnt,
 	ssize_t n;
 
 	/* The first bytes go at once anyway: no call for a lone request. */
-	if (f->sent && !f->nodelay)
+	if (f->written && !f->nodelay)
 		f->nodelay = !setsockopt(f->flow.fd[SIDE_HOST], IPPROTO_TCP, TCP_NODELAY,
 					 &on, sizeof(on));
 	do
 		n = sendmsg(f->flow.fd[SIDE_HOST], &msg, flags);
 	while (n < 0 && errno == EINTR);
-	f->sent = true;
+	f->written = true;
 	if (n > 0)	/* with what the kernel adds for its own */
-		f->room -= MIN(f->room, (uint32_t)n + (uint32_t)n / 4);
+		f->space -= MIN(f->space, (uint32_t)n + (uint32_t)n / 4);
 
 	if (n < 0 && errno != EAGAIN)
-		f->failed = true;
+		f->sock_failed = true;
 	return n < 0 ? 0 : (uint32_t)n;
 }
 
 /**
- * put_held() - Hand what is held, and in order, to the socket
+ * write_backlog() - Hand what is held, and in order, to the socket
  * @f:		flow
  * @beyond:	bytes of conn.rcv_queued that are not held
  * @now:	ms
  *
  * Return: whether nothing is left
  */
-static bool put_held(struct tcp_flow *f, uint32_t beyond, uint64_t now)
+static bool write_backlog(struct tcp_flow *f, uint32_t beyond, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
 	struct iovec iov[2];
@@ -160,9 +160,9 @@ static bool put_held(struct tcp_flow *f, uint32_t beyond, uint64_t now)
 
 	while (c->rcv_queued > beyond) {
 		len = c->rcv_queued - beyond;
-		cnt = rxring_read(&f->hold, c->rcv_nxt, len, iov);
-		n = put(f, iov, cnt, false);
-		conn_taken(c, n, now);
+		cnt = rxring_read(&f->rxring, c->rcv_nxt, len, iov);
+		n = write_socket(f, iov, cnt, false);
+		conn_delivered(c, n, now);
 		if (n < len)
 			return false;
 	}
@@ -170,17 +170,17 @@ static bool put_held(struct tcp_flow *f, uint32_t beyond, uint64_t now)
 }
 
 /**
- * tcp_sock_add() - One more piece of a run for the socket
+ * tcp_sock_add_payload() - One more piece of a run for the socket
  * @t:		TCP, with the run
  * @f:		flow
  * @pkt:	packet
  * @take:	which part of its payload
  * @now:	ms
  */
-void tcp_sock_add(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
-		  struct tcp_take take, uint64_t now)
+void tcp_sock_add_payload(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
+		  struct new_payload new, uint64_t now)
 {
-	uint32_t skip = take.skip, left = take.len, n;
+	uint32_t skip = new.skip, left = new.len, n;
 	struct iovec *iov;
 	unsigned int i;
 
@@ -190,34 +190,34 @@ void tcp_sock_add(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 			skip -= n;
 			continue;
 		}
-		if (t->nrun == TCP_PAYLOAD_IOV && !tcp_sock_deliver(t, f, left, now))
+		if (t->npayload == TCP_PAYLOAD_IOV && !tcp_sock_deliver(t, f, left, now))
 			return;
 
 		n = MIN(n - skip, left);
-		iov = &t->run[t->nrun++];
+		iov = &t->payload[t->npayload++];
 		iov->iov_base = (uint8_t *)pkt->iov[i].iov_base + skip;
 		iov->iov_len = n;
-		t->run_len += n;
+		t->payload_len += n;
 		left -= n;
 		skip = 0;
 	}
 }
 
 /**
- * tcp_sock_keep() - Keep what came ahead of a gap, if there is memory
+ * tcp_sock_store_ooo() - Keep what came ahead of a gap, if there is memory
  * @t:		TCP
  * @f:		flow
  * @pkt:	packet
  * @take:	which part of its payload
  */
-void tcp_sock_keep(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
-		   struct tcp_take take)
+void tcp_sock_store_ooo(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
+		   struct new_payload new)
 {
-	uint32_t skip = take.skip, seq = take.seq, end = seq + take.len, n;
+	uint32_t skip = new.skip, seq = new.seq, end = seq + new.len, n;
 	unsigned int i;
 
 	t->count[TCP_OUT_OF_ORDER]++;
-	if (!rxring_grow(&f->hold, &t->held, f->conn.rcv_nxt, end))
+	if (!rxring_grow(&f->rxring, &t->rxring_total, f->conn.rcv_nxt, end))
 		return;
 
 	for (i = 0; i < pkt->iovcnt && seq != end; i++) {
@@ -227,12 +227,12 @@ void tcp_sock_keep(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 			continue;
 		}
 		n = MIN(n - skip, end - seq);
-		rxring_write(&f->hold, seq,
+		rxring_write(&f->rxring, seq,
 			   (uint8_t *)pkt->iov[i].iov_base + skip, n);
 		seq += n;
 		skip = 0;
 	}
-	conn_kept(&f->conn, take.seq, take.len);
+	conn_ooo_stored(&f->conn, new.seq, new.len);
 }
 
 /**
@@ -253,26 +253,26 @@ bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 		      uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
-	uint32_t seq = c->rcv_nxt + c->rcv_queued - later - t->run_len, n = 0;
+	uint32_t seq = c->rcv_nxt + c->rcv_queued - later - t->payload_len, n = 0;
 	bool kept = true;
 
-	if (!t->nrun)
+	if (!t->npayload)
 		return true;
-	if (put_held(f, t->run_len + later, now))
-		n = put(f, t->run, t->nrun, later);
-	if (n < t->run_len)
-		kept = hold_run(t, f, seq, n);
-	t->nrun = 0;
-	t->run_len = 0;
+	if (write_backlog(f, t->payload_len + later, now))
+		n = write_socket(f, t->payload, t->npayload, later);
+	if (n < t->payload_len)
+		kept = store_payload(t, f, seq, n);
+	t->npayload = 0;
+	t->payload_len = 0;
 
-	conn_taken(c, n, now);
+	conn_delivered(c, n, now);
 	if (!kept)
-		conn_forget(c);
+		conn_drop_backlog(c);
 	else if (n)	/* may have filled a gap */
-		put_held(f, later, now);
+		write_backlog(f, later, now);
 	if (!kept || c->rcv_queued > later)
-		f->want_out = true;	/* EPOLLOUT follows a short write */
-	unhold(t, f);
+		f->want_epollout = true;	/* EPOLLOUT follows a short write */
+	release_rxring(t, f);
 	return kept;
 }
 
@@ -284,8 +284,8 @@ bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
  */
 void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
-	f->want_out = !put_held(f, 0, now);
-	unhold(t, f);
+	f->want_epollout = !write_backlog(f, 0, now);
+	release_rxring(t, f);
 	if (f->conn.phase == CONN_OPEN && !f->conn.fin_rcvd)
 		tcp_sock_space(t, f, now);
 }
@@ -314,7 +314,7 @@ void tcp_sock_discard(struct tcp_flow *f)
 }
 
 /**
- * set_peek() - Say where peeks start; the kernel moves it on with each
+ * set_peek_off() - Say where peeks start; the kernel moves it on with each
  * @t:		TCP
  * @f:		flow
  * @off:	bytes after @conn.snd_una
@@ -323,11 +323,11 @@ void tcp_sock_discard(struct tcp_flow *f)
  *
  * Return: false: the kernel can't (before Linux 6.9)
  */
-static bool set_peek(struct tcp *t, struct tcp_flow *f, uint32_t off)
+static bool set_peek_off(struct tcp *t, struct tcp_flow *f, uint32_t off)
 {
 	int v = (int)off;
 
-	if (!off && !f->peek_on)
+	if (!off && !f->peek_off_set)
 		return true;
 	if (t->no_peek_off)
 		return false;
@@ -335,7 +335,7 @@ static bool set_peek(struct tcp *t, struct tcp_flow *f, uint32_t off)
 		t->no_peek_off = true;
 		return false;
 	}
-	f->peek_on = true;
+	f->peek_off_set = true;
 	return true;
 }
 
@@ -356,7 +356,7 @@ static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 			 unsigned int cnt)
 {
 	static uint8_t skip[SKIP_SIZE];
-	struct iovec all[SKIP_IOV + TCP_BURST];
+	struct iovec all[SKIP_IOV + SEGS_PER_PEEK];
 	struct msghdr msg = { .msg_iov = all };
 	uint32_t left;
 	ssize_t n;
@@ -372,7 +372,7 @@ static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 		return n;
 	if (n > (ssize_t)off)
 		return n - (ssize_t)off;
-	if (f->fin && !f->read_on)
+	if (f->peer_fin && !f->eof_uncertain)
 		return 0;
 	errno = EAGAIN;
 	return -1;
@@ -393,10 +393,10 @@ ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 	uint32_t off = f->conn.snd_nxt - f->conn.snd_una;
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = cnt };
 
-	if (!f->peek_on || f->peek_moved) {
-		if (!set_peek(t, f, off))
+	if (!f->peek_off_set || f->peek_stale) {
+		if (!set_peek_off(t, f, off))
 			return peek_over(f, off, iov, cnt);
-		f->peek_moved = false;
+		f->peek_stale = false;
 	}
 	return recvmsg(f->flow.fd[SIDE_HOST], &msg, MSG_PEEK | MSG_DONTWAIT);
 }
@@ -416,8 +416,8 @@ ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 1 };
 	uint32_t off = seq - f->conn.snd_una;
 
-	f->peek_moved = true;
-	if (!set_peek(t, f, off))
+	f->peek_stale = true;
+	if (!set_peek_off(t, f, off))
 		return peek_over(f, off, iov, 1);
 	return recvmsg(f->flow.fd[SIDE_HOST], &msg, MSG_PEEK | MSG_DONTWAIT);
 }
@@ -447,5 +447,5 @@ void tcp_sock_close(struct tcp *t, struct tcp_flow *f, bool reset)
 	else if (f->flow.fd[SIDE_HOST] >= 0)
 		close(f->flow.fd[SIDE_HOST]);
 	f->flow.fd[SIDE_HOST] = -1;
-	rxring_free(&f->hold, &t->held);
+	rxring_free(&f->rxring, &t->rxring_total);
 }

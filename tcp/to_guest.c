@@ -18,25 +18,25 @@ uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest)
 	return (uint16_t)(mtu - ip_hlen(guest) - TCP_HLEN);
 }
 
-static void ip_of(struct tap_ip *ip, const struct flow_key *key)
+static void fill_tap_ip(struct tap_ip *ip, const struct flow_key *key)
 {
 	*ip = (struct tap_ip){
 		.src = key->remote, .dst = key->guest, .proto = IPPROTO_TCP,
 	};
 }
 
-/* header() - Of a segment of an established flow; flags besides ACK */
-static struct tcp_hdr header(struct tcp_flow *f, uint8_t flags, uint32_t seq)
+/* make_header() - Of a segment of an established flow; flags besides ACK */
+static struct tcp_hdr make_header(struct tcp_flow *f, uint8_t flags, uint32_t seq)
 {
 	return (struct tcp_hdr){
 		.sport = f->flow.key.rport, .dport = f->flow.key.gport,
 		.seq = seq, .ack = f->conn.rcv_nxt, .wscale = -1,
-		.flags = flags | SEG_ACK, .wnd = conn_window(&f->conn, false),
+		.flags = flags | SEG_ACK, .wnd = conn_window_field(&f->conn, false),
 	};
 }
 
-/* ack_sent() - A segment carried the ACK: none is owed any more */
-static void ack_sent(struct tcp_flow *f, bool with_data)
+/* note_ack_sent() - A segment carried the ACK: none is owed any more */
+static void note_ack_sent(struct tcp_flow *f, bool with_data)
 {
 	conn_ack_sent(&f->conn, with_data);
 	list_remove(&f->flow.node);
@@ -54,32 +54,32 @@ static void ack_sent(struct tcp_flow *f, bool with_data)
 bool tcp_to_guest_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
 		   uint32_t seq)
 {
-	struct tcp_hdr h = header(f, flags, seq);
+	struct tcp_hdr h = make_header(f, flags, seq);
 	uint8_t seg[TCP_HLEN_MAX];
 	struct tap_ip ip;
 
-	h.nsack = (uint8_t)conn_sacks(&f->conn, h.sack);
-	ip_of(&ip, &f->flow.key);
+	h.nsack = (uint8_t)conn_sack_blocks(&f->conn, h.sack);
+	fill_tap_ip(&ip, &f->flow.key);
 	if (tap_ip_send(t->tap, &ip, seg, tcp_hdr_put(&h, seg)))
 		return false;
-	ack_sent(f, false);
+	note_ack_sent(f, false);
 	return true;
 }
 
 /* tcp_to_guest_rst() - Reset the guest's end (T11) */
 void tcp_to_guest_rst(struct tcp *t, struct tcp_flow *f)
 {
-	struct tcp_hdr h = header(f, SEG_RST, f->conn.snd_max);
+	struct tcp_hdr h = make_header(f, SEG_RST, f->conn.snd_max);
 	uint8_t seg[TCP_HLEN];
 	struct tap_ip ip;
 
 	h.wnd = 0;
 	if (f->conn.snd_max == f->conn.isn)
 		h.seq = 0;			/* RFC 9293 3.10.7.1 */
-	ip_of(&ip, &f->flow.key);
+	fill_tap_ip(&ip, &f->flow.key);
 	tcp_hdr_put(&h, seg);
 	tap_ip_send(t->tap, &ip, seg, sizeof(seg));
-	t->count[TCP_RESET_SENT]++;
+	t->count[TCP_RESETS_TO_GUEST]++;
 }
 
 /**
@@ -104,11 +104,11 @@ bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 	if (c->phase == CONN_SYN_ACKED) {
 		h.flags |= SEG_ACK;
 		h.ack = c->rcv_nxt;
-		h.wnd = conn_window(c, true);
+		h.wnd = conn_window_field(c, true);
 		h.wscale = c->rcv_wscale ? (int8_t)c->rcv_wscale : -1;
 		h.sack_ok = c->sack_ok;
 	}
-	ip_of(&ip, &f->flow.key);
+	fill_tap_ip(&ip, &f->flow.key);
 	return !tap_ip_send(t->tap, &ip, seg, tcp_hdr_put(&h, seg));
 }
 
@@ -143,11 +143,11 @@ void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
 	}
 	tcp_hdr_put(&h, out);
 	tap_ip_send(t->tap, &ip, out, sizeof(out));
-	t->count[TCP_RESET_SENT]++;
+	t->count[TCP_RESETS_TO_GUEST]++;
 }
 
 /**
- * struct burst - Segments being made from one read
+ * struct seg_batch - Segments being made from one read
  * @ip:		their Ethernet and IP headers
  * @hdr:	their TCP header, @seq moves on
  * @hlen:	bytes of all headers
@@ -155,16 +155,16 @@ void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
  * @data:	the part of each that is payload
  * @n:		how many
  */
-struct burst {
+struct seg_batch {
 	struct tap_hdr ip;
 	struct tcp_hdr hdr;
 	uint32_t hlen;
-	struct iovec frame[TCP_BURST], data[TCP_BURST];
+	struct iovec frame[SEGS_PER_PEEK], data[SEGS_PER_PEEK];
 	unsigned int n;
 };
 
 /**
- * reserve() - Room for segments
+ * reserve_segments() - Room for segments
  * @t:		TCP
  * @f:		flow
  * @b:		burst
@@ -172,14 +172,14 @@ struct burst {
  *
  * Return: bytes of payload there is room for
  */
-static uint32_t reserve(struct tcp *t, struct tcp_flow *f, struct burst *b,
+static uint32_t reserve_segments(struct tcp *t, struct tcp_flow *f, struct seg_batch *b,
 			uint32_t len)
 {
 	uint32_t left = len, n;
 	struct iovec *frame;
 
 	b->hlen = (uint32_t)(ETH_HLEN + ip_hlen(&f->flow.key.guest) + TCP_HLEN);
-	for (b->n = 0; left && b->n < TCP_BURST; b->n++) {
+	for (b->n = 0; left && b->n < SEGS_PER_PEEK; b->n++) {
 		frame = &b->frame[b->n];
 		n = MIN(left, f->conn.mss);
 		if (!link_reserve(t->tap->link, b->hlen + n, frame))
@@ -191,8 +191,8 @@ static uint32_t reserve(struct tcp *t, struct tcp_flow *f, struct burst *b,
 	return len - left;
 }
 
-/* commit() - One segment of a burst, its payload in place, becomes a frame */
-static void commit(struct tcp *t, struct burst *b, unsigned int i, size_t len)
+/* commit_segment() - One segment of a burst, its payload in place, becomes a frame */
+static void commit_segment(struct tcp *t, struct seg_batch *b, unsigned int i, size_t len)
 {
 	uint8_t *frame = b->frame[i].iov_base, *tcp = frame + b->ip.len;
 	uint16_t check;
@@ -208,7 +208,7 @@ static void commit(struct tcp *t, struct burst *b, unsigned int i, size_t len)
 }
 
 /**
- * commit_all() - Make frames of the segments that were filled
+ * commit_segments() - Make frames of the segments that were filled
  * @t:		TCP
  * @f:		flow
  * @b:		burst
@@ -216,60 +216,60 @@ static void commit(struct tcp *t, struct burst *b, unsigned int i, size_t len)
  * @len:	bytes read; the last segment of them pushes
  * @fin:	FIN follows them, and goes with the last
  */
-static void commit_all(struct tcp *t, struct tcp_flow *f, struct burst *b,
+static void commit_segments(struct tcp *t, struct tcp_flow *f, struct seg_batch *b,
 		       uint32_t seq, uint32_t len, bool fin)
 {
 	struct tap_ip ip;
 	unsigned int i;
 	size_t n;
 
-	ip_of(&ip, &f->flow.key);
+	fill_tap_ip(&ip, &f->flow.key);
 	tap_hdr_init(&b->ip, t->tap, &ip);
-	b->hdr = header(f, 0, seq);
+	b->hdr = make_header(f, 0, seq);
 	for (i = 0; len; i++, len -= (uint32_t)n) {
 		n = MIN(len, b->data[i].iov_len);
 		if (n == len)
 			b->hdr.flags |= SEG_PSH | (fin ? SEG_FIN : 0);
-		commit(t, b, i, n);
+		commit_segment(t, b, i, n);
 	}
 	link_cancel(t->tap->link);
-	ack_sent(f, true);
+	note_ack_sent(f, true);
 }
 
-/* send_hole() - Send one segment, or our FIN, again; false: no room */
-static bool send_hole(struct tcp *t, struct tcp_flow *f,
+/* resend_hole() - Send one segment, or our FIN, again; false: no room */
+static bool resend_hole(struct tcp *t, struct tcp_flow *f,
 		      const struct tcp_range *hole)
 {
-	uint32_t len = hole->end - hole->start;
-	struct burst b;
+	uint32_t len = hole->end - hole->from;
+	struct seg_batch b;
 	ssize_t n;
 
 	if (!len)
-		return tcp_to_guest_flags(t, f, SEG_FIN, hole->start);
-	if (!reserve(t, f, &b, len))
+		return tcp_to_guest_flags(t, f, SEG_FIN, hole->from);
+	if (!reserve_segments(t, f, &b, len))
 		return false;
-	n = tcp_sock_peek_at(t, f, hole->start, b.data);
+	n = tcp_sock_peek_at(t, f, hole->from, b.data);
 	if (n > 0)
-		commit_all(t, f, &b, hole->start, (uint32_t)n, false);
+		commit_segments(t, f, &b, hole->from, (uint32_t)n, false);
 	else
 		link_cancel(t->tap->link);
 	return true;
 }
 
 /**
- * retransmit() - Send again what the guest is missing (RFC 6675)
+ * resend_holes() - Send again what the guest is missing (RFC 6675)
  * @t:		TCP
  * @f:		flow
  *
  * Return: false: the link had no room for all of it
  */
-static bool retransmit(struct tcp *t, struct tcp_flow *f)
+static bool resend_holes(struct tcp *t, struct tcp_flow *f)
 {
 	struct tcp_range hole;
 
-	while (conn_hole(&f->conn, &hole)) {
-		if (!send_hole(t, f, &hole)) {
-			f->conn.rtx_next = hole.start;
+	while (conn_next_hole(&f->conn, &hole)) {
+		if (!resend_hole(t, f, &hole)) {
+			f->conn.rtx_next = hole.from;
 			return false;
 		}
 		t->count[TCP_RETRANSMIT]++;
@@ -278,31 +278,31 @@ static bool retransmit(struct tcp *t, struct tcp_flow *f)
 }
 
 /**
- * sent() - A burst was read and goes to the guest
+ * commit_peeked() - A burst was read and goes to the guest
  * @t:		TCP
  * @f:		flow
  * @b:		burst
  * @len:	bytes read
- * @room:	bytes there was room for
+ * @space:	bytes there was room for
  * @now:	ms
  *
  * Less than that was all the socket had. If the peer's FIN has come, it comes
  * next, and where the window has room for it, it goes with the data.
  */
-static void sent(struct tcp *t, struct tcp_flow *f, struct burst *b,
-		 uint32_t len, uint32_t room, uint64_t now)
+static void commit_peeked(struct tcp *t, struct tcp_flow *f, struct seg_batch *b,
+		 uint32_t len, uint32_t space, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
-	bool all = len < room && !f->read_on, fin;
+	bool all = len < space && !f->eof_uncertain, fin;
 	uint32_t end = c->snd_nxt + len;
 
-	fin = c->eof ? end == c->fin_seq : all && f->fin;
+	fin = c->eof ? end == c->fin_seq : all && f->peer_fin;
 	if (fin && end - c->snd_una >= c->snd_wnd)
 		fin = false;
 
-	commit_all(t, f, b, c->snd_nxt, len, fin);
-	conn_sent(c, len, now);
-	if (all && f->fin)
+	commit_segments(t, f, b, c->snd_nxt, len, fin);
+	conn_data_sent(c, len, now);
+	if (all && f->peer_fin)
 		conn_eof(c);
 	else if (all)
 		f->readable = false;
@@ -311,7 +311,7 @@ static void sent(struct tcp *t, struct tcp_flow *f, struct burst *b,
 }
 
 /**
- * burst() - Read from the socket into segments for the guest
+ * send_peeked() - Read from the socket into segments for the guest
  * @t:		TCP
  * @f:		flow
  * @len:	bytes, at most what the window takes
@@ -320,20 +320,20 @@ static void sent(struct tcp *t, struct tcp_flow *f, struct burst *b,
  * Return: bytes sent; 0: none, @readable says if there might be more;
  *	   -ENOBUFS: no room on the link; -errno: the socket failed
  */
-static ssize_t burst(struct tcp *t, struct tcp_flow *f, uint32_t len,
+static ssize_t send_peeked(struct tcp *t, struct tcp_flow *f, uint32_t len,
 		     uint64_t now)
 {
-	uint32_t room;
-	struct burst b;
+	uint32_t space;
+	struct seg_batch b;
 	ssize_t n;
 
-	room = reserve(t, f, &b, len);
-	if (!room)
+	space = reserve_segments(t, f, &b, len);
+	if (!space)
 		return -ENOBUFS;
 
 	n = tcp_sock_peek(t, f, b.data, b.n);
 	if (n > 0) {
-		sent(t, f, &b, (uint32_t)n, room, now);
+		commit_peeked(t, f, &b, (uint32_t)n, space, now);
 		return n;
 	}
 
@@ -341,7 +341,7 @@ static ssize_t burst(struct tcp *t, struct tcp_flow *f, uint32_t len,
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return -errno;
 	f->readable = n < 0 && errno == EINTR;
-	if (!n && !f->failed)	/* an end by error is no FIN */
+	if (!n && !f->sock_failed)	/* an end by error is no FIN */
 		conn_eof(&f->conn);
 	return 0;
 }
@@ -354,7 +354,7 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	if (!c->eof || c->snd_nxt != c->fin_seq || c->phase != CONN_OPEN)
 		return true;
 	if (!conn_fin_due(c)) {
-		conn_blocked(c, now);
+		conn_window_closed(c, now);
 		return true;
 	}
 	if (!tcp_to_guest_flags(t, f, SEG_FIN, c->fin_seq))
@@ -364,7 +364,7 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 }
 
 /**
- * quantum() - How much a flow may send in its turn
+ * turn_quantum() - How much a flow may send in its turn
  * @t:		TCP
  * @mss:	of the flow
  * @now:	ms
@@ -372,7 +372,7 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
  * Return: bytes, a number of whole segments; 0: others were first, and the
  *	   link is to be flushed
  */
-static uint32_t quantum(const struct tcp *t, uint32_t mss, uint64_t now)
+static uint32_t turn_quantum(const struct tcp *t, uint32_t mss, uint64_t now)
 {
 	size_t pending = link_pending(t->tap->link);
 
@@ -395,18 +395,18 @@ static uint32_t quantum(const struct tcp *t, uint32_t mss, uint64_t now)
 bool tcp_to_guest_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
-	uint32_t budget = quantum(t, c->mss, now), usable;
+	uint32_t budget = turn_quantum(t, c->mss, now), usable;
 	ssize_t n;
 
-	if (!retransmit(t, f))
+	if (!resend_holes(t, f))
 		return true;
 	while (f->readable && budget && !conn_all_sent(c)) {
-		usable = MIN(conn_usable(c), budget);
+		usable = MIN(conn_usable_window(c), budget);
 		if (!usable) {
-			conn_blocked(c, now);
+			conn_window_closed(c, now);
 			return false;
 		}
-		n = burst(t, f, usable, now);
+		n = send_peeked(t, f, usable, now);
 		if (n == -ENOBUFS)
 			return true;
 		if (n < 0) {

@@ -175,11 +175,11 @@ static void world_close(struct world *w, const char *name)
 	bool left;
 
 	snprintf(all, sizeof(all), "%s: nothing is left", name);
-	left = w->flows.used || w->tcp.held ||
+	left = w->flows.used || w->tcp.rxring_total ||
 	       timers_wait(&w->timers, w->now) >= 0;
 	if (left)
 		fail(all, "%u flows, %zu bytes, %d ms", w->flows.used,
-		     w->tcp.held, timers_wait(&w->timers, w->now));
+		     w->tcp.rxring_total, timers_wait(&w->timers, w->now));
 	tcp_free(&w->tcp);
 	close(w->flows.epfd);
 	flow_table_free(&w->flows);

@@ -52,18 +52,18 @@ static void wider(void)
 
 static void data_next(void)
 {
-	struct tcp_take t = got(SEG_ACK, nxt(), max(), 100);
+	struct new_payload t = got(SEG_ACK, nxt(), max(), 100);
 
 	if (t.len)
-		conn_taken(&c, t.len, now);
+		conn_delivered(&c, t.len, now);
 }
 
 static void data_ahead(void)
 {
-	struct tcp_take t = got(SEG_ACK, nxt() + 100, max(), 100);
+	struct new_payload t = got(SEG_ACK, nxt() + 100, max(), 100);
 
 	if (t.len)
-		conn_kept(&c, t.seq, t.len);
+		conn_ooo_stored(&c, t.seq, t.len);
 }
 
 static void data_again(void)
@@ -321,7 +321,7 @@ static void t1_connects(void)
 	DID(CONN_DO_SYN);
 	EXPECT_EQ(c.isn, H);
 	EXPECT_EQ(c.rcv_nxt, G + 1);
-	EXPECT_EQ(conn_usable(&c), 0);
+	EXPECT_EQ(conn_usable_window(&c), 0);
 
 	now += 10;
 	got(SEG_ACK, 1, 1, 0);
@@ -376,20 +376,20 @@ static void t1_gives_up(void)
  * then that counts. */
 static void t1_data_with_ack(void)
 {
-	struct tcp_take t;
+	struct new_payload t;
 
 	syn_acked();
 	t = got(SEG_ACK, 1, 1, 300);
 	EXPECT_EQ(t.len, 300);
 	EXPECT_EQ(c.phase, CONN_OPEN);
 	DID(CONN_DO_SEND | CONN_DO_ACK);
-	conn_taken(&c, 300, now);
+	conn_delivered(&c, 300, now);
 	EXPECT_EQ(c.rcv_nxt, G + 301);
 	DID(CONN_DO_ACK);
 
 	syn_acked();
 	got(SEG_ACK | SEG_FIN, 1, 1, 300);
-	conn_taken(&c, 300, now);
+	conn_delivered(&c, 300, now);
 	EXPECT_EQ(c.phase, CONN_OPEN);
 	EXPECT(c.fin_rcvd);
 	DID(CONN_DO_SEND | CONN_DO_ACK | CONN_DO_SHUTDOWN);
@@ -399,7 +399,7 @@ static void t1_data_with_ack(void)
  * of something else, then it is refused and nothing of it taken. */
 static void t1_wrong_ack(void)
 {
-	struct tcp_take t;
+	struct new_payload t;
 
 	syn_acked();
 	t = got(SEG_ACK, 1, 2, 300);
@@ -428,7 +428,7 @@ static void t2_accepted(void)
 	EXPECT_EQ(c.rcv_nxt, G + 1);
 	EXPECT_EQ(c.snd_una, H + 1);
 	EXPECT_EQ(c.mss, MSS);
-	EXPECT_EQ(conn_usable(&c), 7000);
+	EXPECT_EQ(conn_usable_window(&c), 7000);
 }
 
 /* Given a guest that does not answer, then SYN is sent for 63 s, and the peer
@@ -546,10 +546,10 @@ static void t10_guest_first(void)
 	EXPECT(!c.fin_rcvd);
 	EXPECT_EQ(c.rcv_queued, 500);
 	DID(CONN_DO_DISCARD | CONN_DO_SEND | CONN_DO_ACK);
-	conn_taken(&c, 200, now);
+	conn_delivered(&c, 200, now);
 	EXPECT(!c.fin_rcvd);
 	DID(CONN_DO_ACK);
-	conn_taken(&c, 300, now);
+	conn_delivered(&c, 300, now);
 	EXPECT(c.fin_rcvd);
 	EXPECT_EQ(c.rcv_nxt, G + 602);
 	DID(CONN_DO_ACK | CONN_DO_SHUTDOWN);
@@ -571,7 +571,7 @@ static void t10_peer_waits(void)
 	wnd = 0;
 	opened();
 	conn_eof(&c);
-	conn_blocked(&c, now);
+	conn_window_closed(&c, now);
 	got(SEG_ACK | SEG_FIN, 1, 1, 0);
 	wnd = 100;
 	got(SEG_ACK, 2, 1, 0);
@@ -599,7 +599,7 @@ static void t10_peer_first(void)
 	EXPECT_EQ(c.phase, CONN_TIME_WAIT);
 	DID(CONN_DO_SHUTDOWN | CONN_DO_ACK | CONN_DO_CLOSE);
 	end = c.deadline;
-	EXPECT_EQ(end, now + TCP_LINGER);
+	EXPECT_EQ(end, now + TCP_TIMEWAIT_LEN);
 
 	now += 500;
 	got(SEG_ACK | SEG_FIN, 2001, 102, 0);
@@ -649,23 +649,23 @@ static void t10_last_ack_of_all(void)
  * nothing beyond it does. */
 static void t10_fin_ahead(void)
 {
-	struct tcp_take t;
+	struct new_payload t;
 
 	opened();
 	got(SEG_ACK | SEG_FIN, 1001, 1, 0);
 	EXPECT(c.actions & (CONN_DO_ACK | CONN_DO_DUP_ACK));
 	EXPECT(!c.fin_queued);
 	t = got(SEG_ACK | SEG_FIN, 501, 1, 500);	/* again, with data */
-	EXPECT(t.ahead);
-	conn_kept(&c, t.seq, t.len);
+	EXPECT(t.ooo);
+	conn_ooo_stored(&c, t.seq, t.len);
 	t = got(SEG_ACK, 901, 1, 400);
 	EXPECT_EQ(t.len, 100);
 	got(SEG_ACK, 1, 1, 500);
-	conn_taken(&c, 500, now);
+	conn_delivered(&c, 500, now);
 	EXPECT_EQ(c.rcv_queued, 500);
 	EXPECT(!c.fin_rcvd);
 	c.actions = 0;
-	conn_taken(&c, 500, now);
+	conn_delivered(&c, 500, now);
 	EXPECT(c.fin_rcvd);
 	EXPECT_EQ(c.rcv_nxt, G + 1002);
 	DID(CONN_DO_ACK | CONN_DO_SHUTDOWN);
@@ -677,16 +677,16 @@ static void t10_fin_at_the_edge(void)
 {
 	opened();
 	got(SEG_ACK | SEG_FIN, 1, 1, TCP_WND_INIT + 1);
-	conn_taken(&c, TCP_WND_INIT, now);
+	conn_delivered(&c, TCP_WND_INIT, now);
 	EXPECT(!c.fin_rcvd);
 	EXPECT_EQ(c.rcv_nxt, c.rcv_adv);
 
 	opened();
 	got(SEG_ACK | SEG_FIN, 1, 1, TCP_WND_INIT);
-	conn_taken(&c, TCP_WND_INIT, now);
+	conn_delivered(&c, TCP_WND_INIT, now);
 	EXPECT(c.fin_rcvd);
 	EXPECT(seq_le(c.rcv_nxt, c.rcv_adv));
-	EXPECT_EQ(conn_window(&c, false), 0);
+	EXPECT_EQ(conn_window_field(&c, false), 0);
 }
 
 /* Given a FIN of ours that is lost, then it is sent again by the same rules as
@@ -704,7 +704,7 @@ static void t10_fin_lost(void)
 	sent(100);
 	EXPECT(conn_fin_due(&c));
 	EXPECT(conn_all_sent(&c));
-	EXPECT_EQ(conn_usable(&c), 0);
+	EXPECT_EQ(conn_usable_window(&c), 0);
 	conn_fin_sent(&c, now);
 	EXPECT(!conn_fin_due(&c));
 
@@ -765,7 +765,7 @@ static void t10_idle(void)
 	got(SEG_ACK, 11, 1, 0);
 	at_deadline();
 	DID(0);
-	EXPECT_EQ(c.deadline, c.active + TCP_IDLE);
+	EXPECT_EQ(c.deadline, c.heard_at + TCP_IDLE);
 
 	while (c.phase == CONN_OPEN && probes < 100) {
 		c.actions = 0;
@@ -773,7 +773,7 @@ static void t10_idle(void)
 		probes += c.actions == CONN_DO_PROBE;
 	}
 	EXPECT_EQ(probes, TCP_PROBES);
-	EXPECT_EQ(now - c.active, TCP_IDLE + TCP_PROBES * TCP_PROBE_EVERY);
+	EXPECT_EQ(now - c.heard_at, TCP_IDLE + TCP_PROBES * TCP_PROBE_INTERVAL);
 	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
@@ -818,7 +818,7 @@ static void t11_reset(void)
 {
 	established();
 	got(SEG_ACK, 101, 51, 700);
-	conn_kept(&c, c.rcv_nxt + 1000, 50);
+	conn_ooo_stored(&c, c.rcv_nxt + 1000, 50);
 	got(SEG_RST, 801, 0, 0);
 	EXPECT_EQ(c.phase, CONN_CLOSED);
 	EXPECT_EQ(c.timer, CONN_TIMER_NONE);
@@ -832,8 +832,8 @@ static void t11_reset(void)
 	conn_peer_error(&c);
 	EXPECT_EQ(c.phase, CONN_CLOSED);
 	DID(CONN_DO_RST_GUEST | CONN_DO_REMOVE);
-	EXPECT_EQ(conn_usable(&c), 0);
-	conn_blocked(&c, now);
+	EXPECT_EQ(conn_usable_window(&c), 0);
+	conn_window_closed(&c, now);
 	EXPECT_EQ(c.timer, CONN_TIMER_NONE);
 }
 

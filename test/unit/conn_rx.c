@@ -15,7 +15,7 @@
  */
 static bool accepts(uint32_t seq, uint32_t len, uint32_t data)
 {
-	struct tcp_take t;
+	struct new_payload t;
 	bool acked;
 
 	sent(10);
@@ -80,7 +80,7 @@ static void t4_held(void)
 {
 	opened();
 	got(SEG_ACK, 1, 1, 500);
-	conn_taken(&c, 0, now);
+	conn_delivered(&c, 0, now);
 	sent(200);
 	got(SEG_ACK, 1, 101, 500);
 	EXPECT_EQ(c.snd_una, H + 101);
@@ -110,7 +110,7 @@ static void t4_rst(void)
 
 	opened();
 	got(SEG_ACK, 1, 1, 500);
-	conn_taken(&c, 200, now);
+	conn_delivered(&c, 200, now);
 	c.actions = 0;
 	got(SEG_RST, 400, 0, 0);
 	DID(CONN_DO_CHALLENGE);
@@ -120,7 +120,7 @@ static void t4_rst(void)
 
 	opened();
 	got(SEG_ACK | SEG_FIN, 1, 1, 500);
-	conn_taken(&c, 200, now);
+	conn_delivered(&c, 200, now);
 	got(SEG_RST, 500, 0, 0);
 	EXPECT_EQ(c.phase, CONN_OPEN);
 	got(SEG_RST, 502, 0, 0);	/* and after its FIN */
@@ -151,7 +151,7 @@ static void t4_syn(void)
  * does not count. */
 static void t4_ack(void)
 {
-	struct tcp_take t;
+	struct new_payload t;
 
 	wnd = 3000;
 	opened();
@@ -166,7 +166,7 @@ static void t4_ack(void)
 	DID(CONN_DO_CHALLENGE);
 	t = got(SEG_ACK, 1, 1 - 3000, 50);
 	EXPECT_EQ(t.len, 50);
-	conn_taken(&c, 50, now);
+	conn_delivered(&c, 50, now);
 	DID(CONN_DO_ACK);
 	got(SEG_ACK, 51, 2001, 0);
 	EXPECT_EQ(c.snd_una, H + 2001);
@@ -192,22 +192,22 @@ static void t4_ack_after_timeout(void)
 
 static void t5_taken(void)
 {
-	struct tcp_take t;
+	struct new_payload t;
 
 	opened();
 	t = got(SEG_ACK, 1, 1, 1000);
 	EXPECT_EQ(t.skip, 0);
 	EXPECT_EQ(t.len, 1000);
 	EXPECT_EQ(t.seq, G + 1);
-	EXPECT(!t.ahead);
+	EXPECT(!t.ooo);
 	EXPECT_EQ(c.rcv_nxt, G + 1);
 	EXPECT_EQ(c.rcv_queued, 1000);
 	c.actions = 0;
 
-	conn_taken(&c, 0, now);
+	conn_delivered(&c, 0, now);
 	DID(0);
 	EXPECT_EQ(c.rcv_nxt, G + 1);
-	conn_taken(&c, 300, now);
+	conn_delivered(&c, 300, now);
 	DID(CONN_DO_ACK);
 	EXPECT_EQ(c.rcv_nxt, G + 301);
 	EXPECT_EQ(c.rcv_queued, 700);
@@ -216,7 +216,7 @@ static void t5_taken(void)
 	EXPECT_EQ(t.len, 500);
 	EXPECT_EQ(c.rcv_queued, 1200);
 	c.actions = 0;
-	conn_taken(&c, 1200, now);
+	conn_delivered(&c, 1200, now);
 	DID(CONN_DO_ACK);
 	EXPECT_EQ(c.rcv_nxt, G + 1501);
 	EXPECT_EQ(c.rcv_queued, 0);
@@ -226,7 +226,7 @@ static void t5_taken(void)
  * then what is new and inside is taken. */
 static void t5_trimmed(void)
 {
-	struct tcp_take t;
+	struct new_payload t;
 
 	opened();
 	got_data(1, 1000);
@@ -234,7 +234,7 @@ static void t5_trimmed(void)
 	EXPECT_EQ(t.skip, 500);
 	EXPECT_EQ(t.len, 500);
 	EXPECT_EQ(t.seq, G + 1001);
-	conn_taken(&c, 500, now);
+	conn_delivered(&c, 500, now);
 
 	t = got(SEG_ACK, 1, 1, 100000);
 	EXPECT_EQ(t.skip, 1500);
@@ -254,31 +254,31 @@ static void t5_trimmed(void)
  * is as if it had not come: the guest sends it again. */
 static void t5_forgotten(void)
 {
-	struct tcp_range b[TCP_SACKS];
-	struct tcp_take t;
+	struct tcp_range b[TCP_SACK_BLOCKS];
+	struct new_payload t;
 
 	opened();
 	got(SEG_ACK | SEG_FIN, 1, 1, 1000);
-	conn_taken(&c, 400, now);
+	conn_delivered(&c, 400, now);
 	EXPECT(!c.fin_rcvd);
-	conn_forget(&c);
+	conn_drop_backlog(&c);
 	EXPECT_EQ(c.rcv_nxt, G + 401);
 	EXPECT_EQ(c.rcv_queued, 0);
 	t = got(SEG_ACK | SEG_FIN, 1, 1, 1000);
 	EXPECT_EQ(t.skip, 400);
 	EXPECT_EQ(t.len, 600);
-	conn_taken(&c, 600, now);
+	conn_delivered(&c, 600, now);
 	EXPECT(c.fin_rcvd);
 	EXPECT_EQ(c.rcv_nxt, G + 1002);
-	conn_forget(&c);
+	conn_drop_backlog(&c);
 	EXPECT(c.fin_rcvd && c.fin_queued);
 
 	opened();
-	conn_kept(&c, G + 2001, 100);
+	conn_ooo_stored(&c, G + 2001, 100);
 	got(SEG_ACK, 1, 1, 1000);
-	conn_taken(&c, 0, now);
-	conn_forget(&c);
-	EXPECT_EQ(conn_sacks(&c, b), 0);
+	conn_delivered(&c, 0, now);
+	conn_drop_backlog(&c);
+	EXPECT_EQ(conn_sack_blocks(&c, b), 0);
 	got_data(1, 2000);
 	EXPECT_EQ(c.rcv_nxt, G + 2001);
 	EXPECT_EQ(c.rcv_queued, 0);
@@ -289,61 +289,61 @@ static void t5_forgotten(void)
  * has it. */
 static void t5_ahead(void)
 {
-	struct tcp_range b[TCP_SACKS];
-	struct tcp_take t;
+	struct tcp_range b[TCP_SACK_BLOCKS];
+	struct new_payload t;
 
 	opened();
 	t = got(SEG_ACK, 1001, 1, 500);
-	EXPECT(t.ahead);
+	EXPECT(t.ooo);
 	EXPECT_EQ(t.seq, G + 1001);
 	EXPECT_EQ(t.len, 500);
 	DID(CONN_DO_DUP_ACK);
-	conn_kept(&c, t.seq, t.len);
+	conn_ooo_stored(&c, t.seq, t.len);
 	EXPECT_EQ(c.rcv_queued, 0);
 	t = got(SEG_ACK, 1501, 1, 500);
-	conn_kept(&c, t.seq, t.len);
+	conn_ooo_stored(&c, t.seq, t.len);
 	DID(CONN_DO_DUP_ACK);
 
 	t = got(SEG_ACK, 1, 1, 1000);
-	EXPECT(!t.ahead);
-	conn_taken(&c, 1000, now);
+	EXPECT(!t.ooo);
+	conn_delivered(&c, 1000, now);
 	EXPECT_EQ(c.rcv_nxt, G + 1001);
 	EXPECT_EQ(c.rcv_queued, 1000);	/* now it is its turn */
-	EXPECT_EQ(conn_sacks(&c, b), 0);
-	conn_taken(&c, 600, now);
+	EXPECT_EQ(conn_sack_blocks(&c, b), 0);
+	conn_delivered(&c, 600, now);
 	EXPECT_EQ(c.rcv_nxt, G + 1601);
-	conn_taken(&c, 400, now);
+	conn_delivered(&c, 400, now);
 	EXPECT_EQ(c.rcv_nxt, G + 2001);
 	EXPECT_EQ(c.rcv_queued, 0);
-	EXPECT_EQ(c.ahead.n, 0);
+	EXPECT_EQ(c.ooo.n, 0);
 }
 
 /* Given what was kept ahead of two gaps, when the socket takes only a part of
  * what fills the first, or the filling overlaps, then all bytes count once. */
 static void t5_ahead_overlapped(void)
 {
-	struct tcp_range b[TCP_SACKS];
-	struct tcp_take t;
+	struct tcp_range b[TCP_SACK_BLOCKS];
+	struct new_payload t;
 
 	opened();
-	conn_kept(&c, G + 1001, 500);
-	conn_kept(&c, G + 3001, 500);
+	conn_ooo_stored(&c, G + 1001, 500);
+	conn_ooo_stored(&c, G + 3001, 500);
 	t = got(SEG_ACK, 1, 1, 2000);	/* over the first, and further */
 	EXPECT_EQ(t.len, 2000);
-	conn_taken(&c, 1200, now);
+	conn_delivered(&c, 1200, now);
 	EXPECT_EQ(c.rcv_queued, 800);
-	EXPECT_EQ(conn_sacks(&c, b), 1);
-	EXPECT_EQ(b[0].start, G + 3001);
-	conn_taken(&c, 800, now);
+	EXPECT_EQ(conn_sack_blocks(&c, b), 1);
+	EXPECT_EQ(b[0].from, G + 3001);
+	conn_delivered(&c, 800, now);
 	EXPECT_EQ(c.rcv_nxt, G + 2001);
 	EXPECT_EQ(c.rcv_queued, 0);
 
 	t = got(SEG_ACK, 2001, 1, 1200);
 	EXPECT_EQ(t.len, 1200);
-	conn_taken(&c, 1200, now);
+	conn_delivered(&c, 1200, now);
 	EXPECT_EQ(c.rcv_nxt, G + 3201);
 	EXPECT_EQ(c.rcv_queued, 300);
-	conn_taken(&c, 300, now);
+	conn_delivered(&c, 300, now);
 	EXPECT_EQ(c.rcv_nxt, G + 3501);
 }
 
@@ -351,35 +351,35 @@ static void t5_ahead_overlapped(void)
  * those reported before, each a stretch that is whole (RFC 2018 4). */
 static void t5_sacks(void)
 {
-	struct tcp_range b[TCP_SACKS];
+	struct tcp_range b[TCP_SACK_BLOCKS];
 	unsigned int i;
 
 	opened();
-	EXPECT_EQ(conn_sacks(&c, b), 0);
-	conn_kept(&c, G + 1001, 100);
-	conn_kept(&c, G + 3001, 100);
-	conn_kept(&c, G + 2001, 100);
-	EXPECT_EQ(conn_sacks(&c, b), 3);
-	EXPECT_EQ(b[0].start, G + 2001);
+	EXPECT_EQ(conn_sack_blocks(&c, b), 0);
+	conn_ooo_stored(&c, G + 1001, 100);
+	conn_ooo_stored(&c, G + 3001, 100);
+	conn_ooo_stored(&c, G + 2001, 100);
+	EXPECT_EQ(conn_sack_blocks(&c, b), 3);
+	EXPECT_EQ(b[0].from, G + 2001);
 	EXPECT_EQ(b[0].end, G + 2101);
-	EXPECT_EQ(b[1].start, G + 3001);
-	EXPECT_EQ(b[2].start, G + 1001);
+	EXPECT_EQ(b[1].from, G + 3001);
+	EXPECT_EQ(b[2].from, G + 1001);
 
-	conn_kept(&c, G + 3101, 100);	/* joins one */
-	EXPECT_EQ(conn_sacks(&c, b), 3);
-	EXPECT_EQ(b[0].start, G + 3001);
+	conn_ooo_stored(&c, G + 3101, 100);	/* joins one */
+	EXPECT_EQ(conn_sack_blocks(&c, b), 3);
+	EXPECT_EQ(b[0].from, G + 3001);
 	EXPECT_EQ(b[0].end, G + 3201);
-	EXPECT_EQ(b[1].start, G + 2001);
+	EXPECT_EQ(b[1].from, G + 2001);
 
 	for (i = 0; i < 5; i++)
-		conn_kept(&c, G + 5001 + 200 * i, 100);
-	EXPECT_EQ(conn_sacks(&c, b), TCP_SACKS);
-	EXPECT_EQ(b[0].start, G + 5801);
-	EXPECT_EQ(b[1].start, G + 5601);
-	EXPECT_EQ(b[3].start, G + 5201);
+		conn_ooo_stored(&c, G + 5001 + 200 * i, 100);
+	EXPECT_EQ(conn_sack_blocks(&c, b), TCP_SACK_BLOCKS);
+	EXPECT_EQ(b[0].from, G + 5801);
+	EXPECT_EQ(b[1].from, G + 5601);
+	EXPECT_EQ(b[3].from, G + 5201);
 
 	c.sack_ok = false;
-	EXPECT_EQ(conn_sacks(&c, b), 0);
+	EXPECT_EQ(conn_sack_blocks(&c, b), 0);
 }
 
 /* Given more gaps than are kept track of, then the rest comes again. */
@@ -389,8 +389,8 @@ static void t5_many_gaps(void)
 
 	opened();
 	for (i = 1; i <= TCP_RANGES + 3; i++)
-		conn_kept(&c, G + 1 + 100 * i, 50);
-	EXPECT_EQ(c.ahead.n, TCP_RANGES);
+		conn_ooo_stored(&c, G + 1 + 100 * i, 50);
+	EXPECT_EQ(c.ooo.n, TCP_RANGES);
 	got_data(1, 100);
 	EXPECT_EQ(c.rcv_queued, 50);
 }
@@ -405,18 +405,18 @@ static void t6_never_shrinks(void)
 
 	opened();
 	room(100000);
-	conn_window(&c, false);
+	conn_window_field(&c, false);
 	edge = c.rcv_adv;
 	EXPECT(edge - c.rcv_nxt >= 100000);
 	for (left = 100000; left >= 5000; left -= 5000) {
 		got_data(nxt(), 1000);
 		room(left);
-		conn_window(&c, false);
+		conn_window_field(&c, false);
 		EXPECT(!seq_lt(c.rcv_adv, edge));
 		edge = c.rcv_adv;
 	}
 	got(SEG_ACK, nxt(), 1, 1000);
-	conn_taken(&c, 0, now);
+	conn_delivered(&c, 0, now);
 	room(0);
 	EXPECT_EQ(c.rcv_adv, edge);
 }
@@ -430,17 +430,17 @@ static void t6_rounding(void)
 	for (w = 0; w < 3000; w++) {
 		opened();
 		c.rcv_adv = c.rcv_nxt + w;
-		field = conn_window(&c, false);
+		field = conn_window_field(&c, false);
 		told = field << TCP_WSCALE;
 		EXPECT(told >= w && told < w + 256);
 		EXPECT_EQ(c.rcv_adv, c.rcv_nxt + told);
-		EXPECT_EQ(conn_window(&c, false), field);
+		EXPECT_EQ(conn_window_field(&c, false), field);
 	}
 	opened();
 	c.rcv_adv = c.rcv_nxt + 1;
 	got_data(1, 0);
 	c.rcv_nxt++;
-	EXPECT_EQ(conn_window(&c, false), 0);
+	EXPECT_EQ(conn_window_field(&c, false), 0);
 	EXPECT_EQ(c.rcv_adv, c.rcv_nxt);
 }
 
@@ -450,18 +450,18 @@ static void t6_unscaled(void)
 {
 	syn(MSS, -1, true);
 	conn_connected(&c, now);
-	EXPECT_EQ(conn_window(&c, true), TCP_WND_INIT);
+	EXPECT_EQ(conn_window_field(&c, true), TCP_WND_INIT);
 	got(SEG_ACK, 1, 1, 0);
 	got_data(1, 1000);
-	EXPECT_EQ(conn_window(&c, false), TCP_WND_INIT - 1000);
+	EXPECT_EQ(conn_window_field(&c, false), TCP_WND_INIT - 1000);
 	room(10000000);
-	EXPECT_EQ(conn_window(&c, false), 65535);
+	EXPECT_EQ(conn_window_field(&c, false), 65535);
 	EXPECT_EQ(c.rcv_adv, c.rcv_nxt + 65535);
 
 	opened();
 	room(10000000);
-	EXPECT_EQ(conn_window(&c, true), 65535);
-	EXPECT(conn_window(&c, false) << TCP_WSCALE > 65535);
+	EXPECT_EQ(conn_window_field(&c, true), 65535);
+	EXPECT(conn_window_field(&c, false) << TCP_WSCALE > 65535);
 	EXPECT(c.rcv_adv - c.rcv_nxt <= TCP_WND_MAX);
 }
 
@@ -494,7 +494,7 @@ static void t6_held(void)
 {
 	opened();
 	got(SEG_ACK, 1, 1, 50000);
-	conn_taken(&c, 1000, now);
+	conn_delivered(&c, 1000, now);
 	room(0);
 	EXPECT_EQ(c.rcv_adv, G + 1 + TCP_WND_INIT);
 
@@ -513,25 +513,25 @@ static void t6_stalled(void)
 
 	opened();
 	got(SEG_ACK, 1, 1, 5000);
-	conn_taken(&c, 0, now);
+	conn_delivered(&c, 0, now);
 	now += 10 * TCP_STALL;
-	EXPECT(conn_window(&c, false));		/* it has not repeated it */
+	EXPECT(conn_window_field(&c, false));		/* it has not repeated it */
 	for (i = 0; i < 2; i++) {
 		got(SEG_ACK, 1, 1, 1000);
-		EXPECT(conn_window(&c, false));
+		EXPECT(conn_window_field(&c, false));
 		now += TCP_STALL - 1 + i;
 	}
 	c.actions = 0;
 	got(SEG_ACK, 1, 1, 1000);
 	DID(CONN_DO_ACK);
-	EXPECT_EQ(conn_window(&c, false), 0);
+	EXPECT_EQ(conn_window_field(&c, false), 0);
 	got(SEG_ACK, 1, 1, 1);
-	EXPECT_EQ(conn_window(&c, false), 0);
+	EXPECT_EQ(conn_window_field(&c, false), 0);
 
 	c.actions = 0;
-	conn_taken(&c, 1, now);
+	conn_delivered(&c, 1, now);
 	DID(CONN_DO_ACK);
-	EXPECT(conn_window(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
+	EXPECT(conn_window_field(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
 }
 
 /* Given no memory for what the socket does not take, then the same, and all of
@@ -543,17 +543,17 @@ static void t6_forgotten(void)
 	opened();
 	for (i = 0; i < 3; i++) {
 		got(SEG_ACK, 1, 1, 5000);
-		conn_taken(&c, 0, now);
-		conn_forget(&c);
+		conn_delivered(&c, 0, now);
+		conn_drop_backlog(&c);
 		room(0);
-		EXPECT_EQ(conn_window(&c, false) == 0, i == 2);
+		EXPECT_EQ(conn_window_field(&c, false) == 0, i == 2);
 		now += TCP_STALL - 1 + i;
 	}
 
 	c.actions = 0;
 	room(5000);
 	DID(CONN_DO_ACK);
-	EXPECT(conn_window(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
+	EXPECT(conn_window_field(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
 }
 
 /* Given that most of the window is left, then the socket is not asked. */
@@ -561,7 +561,7 @@ static void t6_asked(void)
 {
 	opened();
 	room(80000);
-	conn_window(&c, false);
+	conn_window_field(&c, false);
 	got_data(nxt(), 1000);
 	EXPECT(!conn_wants_space(&c));
 	got_data(nxt(), 14000);
@@ -593,7 +593,7 @@ static void t6_long_segments(void)
 	room(1000);
 	EXPECT(c.rcv_adv - c.rcv_nxt >= 60000);
 	got(SEG_ACK, 30101, 1, 30000);
-	conn_taken(&c, 10000, now);
+	conn_delivered(&c, 10000, now);
 	room(0);
 	EXPECT(c.rcv_adv - c.rcv_nxt < 60000);
 }
@@ -647,7 +647,7 @@ static void t13_does_not_wait(void)
 
 	answered();
 	got_data(51, 50);
-	conn_kept(&c, c.rcv_nxt + 100, 50);
+	conn_ooo_stored(&c, c.rcv_nxt + 100, 50);
 	EXPECT(!conn_ack_can_wait(&c, now));
 
 	answered();

@@ -165,7 +165,7 @@ static void trace(enum way way, const uint8_t *p, size_t len, const char *what)
 	       seg.ack - (way == TO_GUEST ? theirs : ours), seg.wnd);
 	for (i = 0; i < seg.nsack; i++)
 		printf(" sack %u:%u",
-		       seg.sack[i].start - (way == TO_GUEST ? theirs : ours),
+		       seg.sack[i].from - (way == TO_GUEST ? theirs : ours),
 		       seg.sack[i].end - (way == TO_GUEST ? theirs : ours));
 	printf("%s\n", what);
 }
@@ -239,7 +239,7 @@ static void machine_gets(const struct packet *p)
 	if (!sim.opened)
 		machine_opens(&m, &seg, sim.s->isn);
 	else if (!m.removed)
-		machine_feed(&m, &seg, p->seg + hlen);
+		machine_feed_segment(&m, &seg, p->seg + hlen);
 	sim.opened = true;
 }
 
@@ -266,7 +266,7 @@ static void arrivals(void)
 		free(p.seg);
 	}
 	if (run)
-		machine_run_end(&m);
+		machine_finish_batch(&m);
 }
 
 /* within() - Whether this moment is in a pause */
@@ -290,9 +290,9 @@ static void applications(uint64_t ms)
 			      m.buffered);
 	guest.reads = within(s->guest_pause_at, s->guest_pause) ? 0 : s->reads;
 	guest_read(&guest);
-	if (s->renege && guest.ahead > 5000 && sim.now > BASE + 100) {
+	if (s->renege && guest.ooo > 5000 && sim.now > BASE + 100) {
 		memset(guest.have, 0, sizeof(guest.have));
-		guest.ahead = 0;
+		guest.ooo = 0;
 	}
 	guest_pump(&guest, sim.now);
 }
@@ -471,7 +471,7 @@ static uint64_t transfer(const struct setup *s)
 		broke("it did not end well");
 	if (m.discarded != s->down)
 		broke("not all bytes left the socket");
-	if (m.held || m.hold.buf)
+	if (m.rxring_total || m.rxring.buf)
 		broke("held bytes are left");
 	return took;
 }
@@ -579,7 +579,7 @@ static void stories_pause(void)
 	s.guest_pause = 5000;
 	s.down = 1000000;
 	if (told("the guest does not read for 5 s", transfer(&s)) &&
-	    sim.now > BASE + 50 + 5000 + 200 + TCP_LINGER)
+	    sim.now > BASE + 50 + 5000 + 200 + TCP_TIMEWAIT_LEN)
 		fail("and the rest comes at once when it does", "after %" PRIu64
 		     " ms", sim.now - BASE);
 	s.loss = 100;

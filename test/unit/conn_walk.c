@@ -108,7 +108,7 @@ static void look(void)
 	seen[SAW_RECOVERY] += c->recovering;
 	seen[SAW_SACKED] += c->sacked.n > 0;
 	seen[SAW_PERSIST] += c->timer == CONN_TIMER_PERSIST;
-	seen[SAW_AHEAD] += c->ahead.n > 0;
+	seen[SAW_AHEAD] += c->ooo.n > 0;
 	seen[SAW_HELD] += c->rcv_queued > 0;
 	seen[SAW_FIN_AHEAD] += c->fin_seen && !c->fin_queued;
 	seen[SAW_FIN_WAITS] += c->fin_queued && !c->fin_rcvd;
@@ -135,12 +135,12 @@ static uint32_t some_seq(void)
 	case 10:
 		return c->rcv_adv + 2 - below(5);
 	case 11:
-		if (c->ahead.n)
-			return c->ahead.r[below(c->ahead.n)].end + 1 - below(3);
+		if (c->ooo.n)
+			return c->ooo.r[below(c->ooo.n)].end + 1 - below(3);
 		return next;
 	case 12:
-		if (c->ahead.n)
-			return c->ahead.r[below(c->ahead.n)].start -
+		if (c->ooo.n)
+			return c->ooo.r[below(c->ooo.n)].from -
 			       below(3000);
 		return next;
 	case 13: case 14:
@@ -182,7 +182,7 @@ static void some_sacks(struct tcp_seg *seg)
 	uint32_t flight = c->snd_max - c->snd_una, start;
 	unsigned int i;
 
-	seg->nsack = (uint8_t)below(TCP_SACKS + 1);
+	seg->nsack = (uint8_t)below(TCP_SACK_BLOCKS + 1);
 	for (i = 0; i < seg->nsack; i++) {
 		start = c->snd_una + below(flight + 1);
 		if (one_in(20))
@@ -249,10 +249,10 @@ static void guest_sends(void)
 
 	for (; n && !m.removed; n--) {
 		seg = some_segment();
-		if (!one_in(6) && m.run_len + LEN_MAX < MACHINE_RUN)
-			machine_feed(&m, &seg, data);
+		if (!one_in(6) && m.payload_len + LEN_MAX < MACHINE_PAYLOAD)
+			machine_feed_segment(&m, &seg, data);
 	}
-	machine_run_end(&m);
+	machine_finish_batch(&m);
 }
 
 /* guest_agrees() - What the handshake lacks comes */
@@ -280,8 +280,8 @@ static void guest_agrees(void)
 		seg.seq = m.c.rcv_nxt;
 		seg.ack = m.c.snd_nxt;
 	}
-	machine_feed(&m, &seg, NULL);
-	machine_run_end(&m);
+	machine_feed_segment(&m, &seg, NULL);
+	machine_finish_batch(&m);
 }
 
 static void time_passes(void)
@@ -298,7 +298,7 @@ static void time_passes(void)
 /* something_rare() - Errors, ends, and memory that is used up by others */
 static void something_rare(void)
 {
-	size_t others = TCP_RXRING_MAX - m.held;
+	size_t others = TCP_RXRING_MAX - m.rxring_total;
 
 	switch (below(24)) {
 	case 0:
@@ -311,16 +311,16 @@ static void something_rare(void)
 			conn_connect_failed(&m.c, one_in(2));
 		else
 			conn_peer_error(&m.c);
-		machine_execute(&m);
+		machine_do_actions(&m);
 		break;
 	case 2:
 		conn_abort(&m.c);
-		machine_execute(&m);
+		machine_do_actions(&m);
 		break;
 	default:
-		m.held += others;
+		m.rxring_total += others;
 		guest_sends();
-		m.held -= others;
+		m.rxring_total -= others;
 		break;
 	}
 }
@@ -381,10 +381,10 @@ static bool sane(void)
 
 	if (!c->fin_seen)
 		return true;
-	if (c->ahead.n)
-		end = c->ahead.r[c->ahead.n - 1].end;
-	return seq_le(c->snd_wl1, c->fin_at + 1) &&
-	       (c->fin_queued || seq_le(end, c->fin_at));
+	if (c->ooo.n)
+		end = c->ooo.r[c->ooo.n - 1].end;
+	return seq_le(c->snd_wl1, c->guest_fin_seq + 1) &&
+	       (c->fin_queued || seq_le(end, c->guest_fin_seq));
 }
 
 /* guest_ends() - It sends what is missing, then FIN, and hears everything */
@@ -401,14 +401,14 @@ static void guest_ends(void)
 	if (c->fin_queued) {
 		seg.seq += !c->fin_rcvd;
 	} else if (c->fin_seen) {
-		seg.len = MIN(c->fin_at - next, MIN(room, LEN_MAX));
+		seg.len = MIN(c->guest_fin_seq - next, MIN(room, LEN_MAX));
 	} else if (seq_lt(next, c->snd_wl1)) {
 		seg.len = MIN(c->snd_wl1 - next, MIN(room, LEN_MAX));
 	} else {
 		seg.flags |= SEG_FIN;
 	}
-	machine_feed(&m, &seg, data);
-	machine_run_end(&m);
+	machine_feed_segment(&m, &seg, data);
+	machine_finish_batch(&m);
 }
 
 /* both_end() - Given that both ends are done, the flow is soon closed */
@@ -431,7 +431,7 @@ static void both_end(void)
 		look();
 	}
 	MUST(&m, m.removed);
-	MUST(&m, m.now - start <= 2 * TCP_LINGER + 6000);
+	MUST(&m, m.now - start <= 2 * TCP_TIMEWAIT_LEN + 6000);
 }
 
 /* silence() - Given that nobody says anything, the flow is closed, some day */
@@ -465,7 +465,7 @@ static void life(void)
 		both_end();
 	else if (!m.removed && !m.wrong)
 		silence();
-	MUST(&m, !m.held && !m.hold.buf);
+	MUST(&m, !m.rxring_total && !m.rxring.buf);
 	seen[SAW_REWIND] += m.rewinds;
 	seen[SAW_CHALLENGE] += m.challenges;
 	seen[SAW_REFUSED] += m.refused;

@@ -75,7 +75,7 @@ struct guest {
 	bool sack_ok, rx_fin, fin_seen;
 	uint32_t fin_at;
 	uint8_t have[GUEST_RING], marked[GUEST_RING];
-	uint32_t ahead, last_ahead, high_mark, marks;
+	uint32_t ooo, last_ooo, high_mark, marks;
 
 	unsigned int dupacks, tries, unacked, bytes_again;
 	bool recovering;
@@ -126,9 +126,9 @@ static uint8_t guest_blocks(const struct guest *g, struct tcp_range *block)
 	struct tcp_range first;
 	uint8_t n = 0, i;
 
-	if (!g->sack_ok || !g->ahead)
+	if (!g->sack_ok || !g->ooo)
 		return 0;
-	while (seq_lt(s, end) && n < TCP_SACKS) {
+	while (seq_lt(s, end) && n < TCP_SACK_BLOCKS) {
 		for (; seq_lt(s, end) && !g->have[s % GUEST_RING]; s++)
 			;
 		for (start = s; seq_lt(s, end) && g->have[s % GUEST_RING]; s++)
@@ -137,8 +137,8 @@ static uint8_t guest_blocks(const struct guest *g, struct tcp_range *block)
 			block[n++] = (struct tcp_range){ start, s };
 	}
 	for (i = 1; i < n; i++) {
-		if (!seq_le(block[i].start, g->last_ahead) ||
-		    !seq_lt(g->last_ahead, block[i].end))
+		if (!seq_le(block[i].from, g->last_ooo) ||
+		    !seq_lt(g->last_ooo, block[i].end))
 			continue;
 		first = block[i];
 		memmove(&block[1], &block[0], i * sizeof(first));
@@ -340,12 +340,12 @@ static void guest_mark(struct guest *g, const struct tcp_seg *seg)
 
 	for (i = 0; i < seg->nsack; i++) {
 		r = &seg->sack[i];
-		if (!g->sack_ok || !seq_lt(seg->ack, r->start) ||
-		    !seq_lt(r->start, r->end) || seq_lt(g->snd_max, r->end)) {
+		if (!g->sack_ok || !seq_lt(seg->ack, r->from) ||
+		    !seq_lt(r->from, r->end) || seq_lt(g->snd_max, r->end)) {
 			guest_wrong(g, "a SACK block that can't be");
 			return;
 		}
-		s = seq_max(r->start, g->snd_una);
+		s = seq_max(r->from, g->snd_una);
 		for (; seq_lt(s, r->end); s++) {
 			g->marks += !g->marked[s % GUEST_RING];
 			g->marked[s % GUEST_RING] = 1;
@@ -460,7 +460,7 @@ static void guest_advance(struct guest *g)
 	while (g->have[g->rcv_nxt % GUEST_RING]) {
 		g->have[g->rcv_nxt % GUEST_RING] = 0;
 		g->rcv_nxt++;
-		g->ahead--;
+		g->ooo--;
 	}
 	g->unread += g->rcv_nxt - before;
 	if (g->fin_seen && g->rcv_nxt == g->fin_at && !g->rx_fin) {
@@ -486,8 +486,8 @@ static void guest_data(struct guest *g, const struct tcp_seg *seg,
 			g->bytes_again++;
 		} else if (seq_lt(s, g->edge)) {
 			g->have[s % GUEST_RING] = 1;
-			g->ahead++;
-			g->last_ahead = s;
+			g->ooo++;
+			g->last_ooo = s;
 		}
 	}
 }
@@ -508,7 +508,7 @@ static void guest_fin(struct guest *g, const struct tcp_seg *seg)
 static void guest_payload(struct guest *g, const struct tcp_seg *seg,
 			  const uint8_t *data, uint64_t now)
 {
-	bool inorder = seg->seq == g->rcv_nxt && !g->ahead;
+	bool inorder = seg->seq == g->rcv_nxt && !g->ooo;
 
 	guest_data(g, seg, data);
 	if (seg->flags & SEG_FIN)

@@ -19,18 +19,18 @@
 #include "test/unit/guest.h"
 #include "util.h"
 
-#define MACHINE_RUN	(1U << 20)	/* bytes in a run, at most */
+#define MACHINE_PAYLOAD	(1U << 20)	/* bytes in a run, at most */
 
 /**
  * struct machine - A connection and its socket
  * @c:		the connection
- * @hold, @held: bytes that wait for the socket
+ * @rxring, @rxring_total: bytes that wait for the socket
  * The socket, from the guest:
  * @gport:	stream that comes from the guest; bytes are checked if not 0
  * @took:	bytes in all that it took
  * @buffered, @sndbuf: bytes in its send buffer, and how many fit
  * @shut:	SHUT_WR was done
- * @want_out:	a write was cut short: it will tell when there is room
+ * @want_epollout:	a write was cut short: it will tell when there is room
  * The socket, to the guest:
  * @rport:	stream that comes from the peer
  * @arrived:	bytes in all that the peer sent
@@ -48,13 +48,13 @@
  */
 struct machine {
 	struct tcp_conn c;
-	struct tcp_rxring hold;
-	size_t held;
+	struct tcp_rxring rxring;
+	size_t rxring_total;
 	uint64_t now;
 
 	uint16_t gport;
 	uint32_t took, buffered, sndbuf;
-	bool shut, want_out;
+	bool shut, want_epollout;
 
 	uint16_t rport;
 	uint32_t arrived, discarded;
@@ -65,8 +65,8 @@ struct machine {
 	unsigned int challenges, refused, rewinds, retransmits;
 	bool rst_guest, rst_peer, closed, removed;
 
-	uint8_t run[MACHINE_RUN];
-	uint32_t run_len;
+	uint8_t payload[MACHINE_PAYLOAD];
+	uint32_t payload_len;
 	unsigned int dups;
 
 	uint32_t irs, adv;
@@ -105,9 +105,9 @@ static bool ranges_ordered(const struct tcp_ranges *rs)
 	unsigned int i;
 
 	for (i = 0; i < rs->n; i++) {
-		if (!seq_lt(rs->r[i].start, rs->r[i].end))
+		if (!seq_lt(rs->r[i].from, rs->r[i].end))
 			return false;
-		if (i && !seq_lt(rs->r[i - 1].end, rs->r[i].start))
+		if (i && !seq_lt(rs->r[i - 1].end, rs->r[i].from))
 			return false;
 	}
 	return rs->n <= TCP_RANGES;
@@ -132,13 +132,13 @@ static void machine_check_receive(struct machine *m)
 	m->adv = c->rcv_adv;
 
 	/* What came ahead of a gap is in order, ahead, and in the window. */
-	MUST(m, ranges_ordered(&c->ahead));
-	if (c->ahead.n) {
-		MUST(m, seq_lt(c->rcv_nxt, c->ahead.r[0].start));
-		MUST(m, seq_le(c->ahead.r[c->ahead.n - 1].end, c->rcv_adv));
+	MUST(m, ranges_ordered(&c->ooo));
+	if (c->ooo.n) {
+		MUST(m, seq_lt(c->rcv_nxt, c->ooo.r[0].from));
+		MUST(m, seq_le(c->ooo.r[c->ooo.n - 1].end, c->rcv_adv));
 		MUST(m, !c->fin_queued);
 	}
-	MUST(m, m->hold.buf || (!c->ahead.n && !c->rcv_queued) || m->removed);
+	MUST(m, m->rxring.buf || (!c->ooo.n && !c->rcv_queued) || m->removed);
 }
 
 /* machine_check_send() - The half to the guest */
@@ -158,7 +158,7 @@ static void machine_check_send(struct machine *m)
 
 	MUST(m, ranges_ordered(&c->sacked));
 	if (c->sacked.n) {
-		MUST(m, seq_le(c->snd_una, c->sacked.r[0].start));
+		MUST(m, seq_le(c->snd_una, c->sacked.r[0].from));
 		MUST(m, seq_le(c->sacked.r[c->sacked.n - 1].end, c->snd_max));
 	}
 }
@@ -217,18 +217,18 @@ static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
 	struct tcp_hdr h = {
 		.sport = m->rport, .dport = m->gport, .seq = seq,
 		.ack = c->rcv_nxt, .wscale = -1, .flags = flags | SEG_ACK,
-		.wnd = conn_window(c, false),
+		.wnd = conn_window_field(c, false),
 	};
 	uint32_t edge = c->rcv_nxt + ((uint32_t)h.wnd << c->rcv_wscale), i;
 	size_t hlen;
 
-	/* But for a guest that would give up: see conn_window(). */
-	if (c->stall_at && c->active >= c->stall_at)
+	/* But for a guest that would give up: see conn_window_field(). */
+	if (c->stall_at && c->heard_at >= c->stall_at)
 		MUST(m, !h.wnd);
 	else
 		MUST(m, edge == c->rcv_adv);
 	if (!len)
-		h.nsack = (uint8_t)conn_sacks(c, h.sack);
+		h.nsack = (uint8_t)conn_sack_blocks(c, h.sack);
 	conn_ack_sent(c, len);
 	if (!m->out)
 		return;
@@ -251,7 +251,7 @@ static void machine_emit_syn(struct machine *m)
 	if (c->phase == CONN_SYN_ACKED) {
 		h.flags |= SEG_ACK;
 		h.ack = c->rcv_nxt;
-		h.wnd = conn_window(c, true);
+		h.wnd = conn_window_field(c, true);
 		h.wscale = c->rcv_wscale ? (int8_t)c->rcv_wscale : -1;
 		h.sack_ok = c->sack_ok;
 	}
@@ -259,8 +259,8 @@ static void machine_emit_syn(struct machine *m)
 		m->out(m->arg, seg, tcp_hdr_put(&h, seg));
 }
 
-/* machine_put() - Bytes for the socket; how many it took */
-static uint32_t machine_put(struct machine *m, const uint8_t *p, uint32_t len)
+/* machine_write() - Bytes for the socket; how many it took */
+static uint32_t machine_write(struct machine *m, const uint8_t *p, uint32_t len)
 {
 	uint32_t n = MIN(len, m->sndbuf - m->buffered), i;
 	bool same = true;
@@ -272,12 +272,12 @@ static uint32_t machine_put(struct machine *m, const uint8_t *p, uint32_t len)
 	m->buffered += n;
 	m->took += n;
 	if (n < len)
-		m->want_out = true;
+		m->want_epollout = true;
 	return n;
 }
 
-/* machine_put_held() - What is held and in order; whether nothing is left */
-static bool machine_put_held(struct machine *m, uint32_t beyond)
+/* machine_write_backlog() - What is held and in order; whether nothing is left */
+static bool machine_write_backlog(struct machine *m, uint32_t beyond)
 {
 	struct tcp_conn *c = &m->c;
 	uint32_t len, n;
@@ -285,56 +285,56 @@ static bool machine_put_held(struct machine *m, uint32_t beyond)
 
 	while (c->rcv_queued > beyond) {
 		len = c->rcv_queued - beyond;
-		rxring_read(&m->hold, c->rcv_nxt, len, iov);
-		n = machine_put(m, iov[0].iov_base, (uint32_t)iov[0].iov_len);
+		rxring_read(&m->rxring, c->rcv_nxt, len, iov);
+		n = machine_write(m, iov[0].iov_base, (uint32_t)iov[0].iov_len);
 		if (n == iov[0].iov_len && n < len)
-			n += machine_put(m, iov[1].iov_base, len - n);
-		conn_taken(c, n, m->now);
+			n += machine_write(m, iov[1].iov_base, len - n);
+		conn_delivered(c, n, m->now);
 		if (n < len)
 			return false;
 	}
 	return true;
 }
 
-static void machine_unhold(struct machine *m)
+static void machine_release_rxring(struct machine *m)
 {
-	if (m->hold.buf && !m->c.rcv_queued && !m->c.ahead.n)
-		rxring_free(&m->hold, &m->held);
+	if (m->rxring.buf && !m->c.rcv_queued && !m->c.ooo.n)
+		rxring_free(&m->rxring, &m->rxring_total);
 }
 
 /* machine_deliver() - The run to the socket */
 static void machine_deliver(struct machine *m)
 {
 	struct tcp_conn *c = &m->c;
-	uint32_t seq = c->rcv_nxt + c->rcv_queued - m->run_len, n = 0;
+	uint32_t seq = c->rcv_nxt + c->rcv_queued - m->payload_len, n = 0;
 	bool kept = true;
 
-	if (!m->run_len)
+	if (!m->payload_len)
 		return;
-	if (machine_put_held(m, m->run_len))
-		n = machine_put(m, m->run, m->run_len);
-	if (n < m->run_len)
-		kept = rxring_grow(&m->hold, &m->held, c->rcv_nxt,
-				 seq + m->run_len);
-	if (n < m->run_len && kept)
-		rxring_write(&m->hold, seq + n, m->run + n, m->run_len - n);
-	m->run_len = 0;
-	conn_taken(c, n, m->now);
+	if (machine_write_backlog(m, m->payload_len))
+		n = machine_write(m, m->payload, m->payload_len);
+	if (n < m->payload_len)
+		kept = rxring_grow(&m->rxring, &m->rxring_total, c->rcv_nxt,
+				 seq + m->payload_len);
+	if (n < m->payload_len && kept)
+		rxring_write(&m->rxring, seq + n, m->payload + n, m->payload_len - n);
+	m->payload_len = 0;
+	conn_delivered(c, n, m->now);
 	if (!kept)
-		conn_forget(c);
+		conn_drop_backlog(c);
 	if (n)
-		machine_put_held(m, 0);
-	machine_unhold(m);
+		machine_write_backlog(m, 0);
+	machine_release_rxring(m);
 }
 
-/* machine_space() - The socket is asked what it can take */
+/* machine_space() - The socket is asked what it can new */
 static void machine_space(struct machine *m)
 {
 	uint32_t room = m->sndbuf - m->buffered;
 
-	conn_space(&m->c, m->c.rcv_queued ? 0 : room, TCP_WND_OURS);
+	conn_set_space(&m->c, m->c.rcv_queued ? 0 : room, TCP_WND_OURS);
 	if (room < m->sndbuf / 3)
-		m->want_out = true;
+		m->want_epollout = true;
 }
 
 static void machine_retransmit(struct machine *m)
@@ -343,16 +343,16 @@ static void machine_retransmit(struct machine *m)
 	struct tcp_range hole;
 	unsigned int n = 0;
 
-	while (conn_hole(c, &hole)) {
-		MUST(m, seq_le(c->snd_una, hole.start));
+	while (conn_next_hole(c, &hole)) {
+		MUST(m, seq_le(c->snd_una, hole.from));
 		MUST(m, seq_le(hole.end, c->snd_max));
-		MUST(m, hole.end - hole.start <= c->mss);
+		MUST(m, hole.end - hole.from <= c->mss);
 		MUST(m, seq_le(hole.end, c->isn + 1 + m->arrived));
-		if (hole.end == hole.start) {
-			MUST(m, c->eof && hole.start == c->fin_seq);
-			machine_emit(m, SEG_FIN, hole.start, 0);
+		if (hole.end == hole.from) {
+			MUST(m, c->eof && hole.from == c->fin_seq);
+			machine_emit(m, SEG_FIN, hole.from, 0);
 		} else {
-			machine_emit(m, 0, hole.start, hole.end - hole.start);
+			machine_emit(m, 0, hole.from, hole.end - hole.from);
 		}
 		m->retransmits++;
 		if (n++ > 20000) {
@@ -371,9 +371,9 @@ static void machine_send(struct machine *m)
 	machine_retransmit(m);
 	while (m->readable && !conn_all_sent(c)) {
 		left = c->isn + 1 + m->arrived - c->snd_nxt;
-		usable = conn_usable(c);
+		usable = conn_usable_window(c);
 		if (!usable) {
-			conn_blocked(c, m->now);
+			conn_window_closed(c, m->now);
 			return;
 		}
 		MUST(m, c->snd_nxt + usable - c->snd_una <= c->snd_wnd);
@@ -385,20 +385,20 @@ static void machine_send(struct machine *m)
 			break;
 		}
 		machine_emit(m, 0, c->snd_nxt, n);
-		conn_sent(c, n, m->now);
+		conn_data_sent(c, n, m->now);
 	}
 	if (!c->eof || c->snd_nxt != c->fin_seq || c->phase != CONN_OPEN)
 		return;
 	if (!conn_fin_due(c)) {
-		conn_blocked(c, m->now);
+		conn_window_closed(c, m->now);
 		return;
 	}
 	machine_emit(m, SEG_FIN, c->fin_seq, 0);
 	conn_fin_sent(c, m->now);
 }
 
-/* machine_end() - The connection is over */
-static void machine_end(struct machine *m, uint32_t actions)
+/* machine_finish_closed() - The connection is over */
+static void machine_finish_closed(struct machine *m, uint32_t actions)
 {
 	MUST(m, actions & CONN_DO_REMOVE);
 	m->rst_guest = actions & CONN_DO_RST_GUEST;
@@ -406,11 +406,11 @@ static void machine_end(struct machine *m, uint32_t actions)
 	if (!m->rst_guest && actions & CONN_DO_ACK && !m->rst_peer)
 		machine_emit(m, 0, m->c.snd_nxt, 0);
 	m->removed = true;
-	rxring_free(&m->hold, &m->held);
+	rxring_free(&m->rxring, &m->rxring_total);
 }
 
-/* machine_execute() - Do what the connection wants done, and check it */
-static void machine_execute(struct machine *m)
+/* machine_do_actions() - Do what the connection wants done, and check it */
+static void machine_do_actions(struct machine *m)
 {
 	struct tcp_conn *c = &m->c;
 	uint32_t actions = c->actions & ~(uint32_t)CONN_DO_ACK;
@@ -444,7 +444,7 @@ static void machine_execute(struct machine *m)
 		m->closed = true;
 	}
 	if (c->phase == CONN_CLOSED && !m->removed)
-		machine_end(m, c->actions | actions);
+		machine_finish_closed(m, c->actions | actions);
 	machine_check(m);
 }
 
@@ -461,10 +461,10 @@ static void machine_pass_end(struct machine *m)
 /* machine_clear() - As new, but for what the test has set up */
 static void machine_clear(struct machine *m)
 {
-	rxring_free(&m->hold, &m->held);
-	m->took = m->buffered = m->arrived = m->discarded = m->run_len = 0;
+	rxring_free(&m->rxring, &m->rxring_total);
+	m->took = m->buffered = m->arrived = m->discarded = m->payload_len = 0;
 	m->dups = 0;
-	m->shut = m->want_out = m->fin = m->readable = false;
+	m->shut = m->want_epollout = m->fin = m->readable = false;
 	m->challenges = m->refused = m->rewinds = m->retransmits = 0;
 	m->rst_guest = m->rst_peer = m->closed = m->removed = false;
 	m->wrong = NULL;
@@ -480,7 +480,7 @@ static void machine_opens(struct machine *m, struct tcp_seg *seg, uint32_t isn)
 	m->phase = CONN_CONNECTING;
 	conn_guest_syn(&m->c, seg, isn, 1460, m->now);
 	m->adv = m->c.rcv_adv;
-	machine_execute(m);
+	machine_do_actions(m);
 }
 
 /* machine_connected() - The socket is connected */
@@ -488,7 +488,7 @@ static void machine_connected(struct machine *m)
 {
 	conn_connected(&m->c, m->now);
 	m->readable = true;
-	machine_execute(m);
+	machine_do_actions(m);
 }
 
 /* machine_accepted() - The socket was accepted from a listening one */
@@ -498,68 +498,68 @@ static void machine_accepted(struct machine *m, uint32_t isn)
 	m->phase = CONN_SYN_SENT;
 	conn_accepted(&m->c, isn, 1460, m->now);
 	m->readable = true;
-	machine_execute(m);
+	machine_do_actions(m);
 }
 
-/* machine_keep() - What came ahead of a gap, if there is memory */
-static void machine_keep(struct machine *m, struct tcp_take take,
+/* machine_store_ooo() - What came ahead of a gap, if there is memory */
+static void machine_store_ooo(struct machine *m, struct new_payload new,
 			 const uint8_t *data)
 {
 	struct tcp_conn *c = &m->c;
 
-	if (!rxring_grow(&m->hold, &m->held, c->rcv_nxt, take.seq + take.len))
+	if (!rxring_grow(&m->rxring, &m->rxring_total, c->rcv_nxt, new.seq + new.len))
 		return;
-	rxring_write(&m->hold, take.seq, data + take.skip, take.len);
-	conn_kept(c, take.seq, take.len);
+	rxring_write(&m->rxring, new.seq, data + new.skip, new.len);
+	conn_ooo_stored(c, new.seq, new.len);
 }
 
 /**
- * machine_feed() - One segment of a run
+ * machine_feed_segment() - One segment of a run
  * @m:		machine
  * @seg:	segment
  * @data:	its payload
  */
-static void machine_feed(struct machine *m, struct tcp_seg *seg,
+static void machine_feed_segment(struct machine *m, struct tcp_seg *seg,
 			 const uint8_t *data)
 {
 	struct tcp_conn *c = &m->c;
 	uint32_t next = c->rcv_nxt + c->rcv_queued;
 	bool first = c->phase == CONN_SYN_SENT;
-	struct tcp_take take;
+	struct new_payload new;
 
 	if (m->removed)
 		return;
 	if (seg->flags & SEG_SYN && !seg->mss)
 		seg->mss = 536;
-	take = conn_segment(c, seg, m->now);
+	new = conn_segment(c, seg, m->now);
 	if (first && c->phase != CONN_SYN_SENT) {
 		m->irs = seg->seq;
 		m->adv = c->rcv_adv;
 	}
-	if (take.len) {
-		MUST(m, take.seq == seg->seq + take.skip);
-		MUST(m, take.skip + take.len <= seg->len);
-		MUST(m, seq_le(take.seq + take.len, c->rcv_adv));
-		MUST(m, take.ahead ? seq_lt(next, take.seq) :
-		     take.seq == next);
+	if (new.len) {
+		MUST(m, new.seq == seg->seq + new.skip);
+		MUST(m, new.skip + new.len <= seg->len);
+		MUST(m, seq_le(new.seq + new.len, c->rcv_adv));
+		MUST(m, new.ooo ? seq_lt(next, new.seq) :
+		     new.seq == next);
 	}
-	if (take.len && take.ahead) {
-		machine_keep(m, take, data);
-	} else if (take.len) {
-		memcpy(m->run + m->run_len, data + take.skip, take.len);
-		m->run_len += take.len;
+	if (new.len && new.ooo) {
+		machine_store_ooo(m, new, data);
+	} else if (new.len) {
+		memcpy(m->payload + m->payload_len, data + new.skip, new.len);
+		m->payload_len += new.len;
 	}
 	m->refused += c->actions & CONN_DO_REFUSE ? 1 : 0;
 	m->dups += c->actions & CONN_DO_DUP_ACK ? 1 : 0;
 	c->actions &= ~(uint32_t)(CONN_DO_REFUSE | CONN_DO_DUP_ACK);
 	if (c->phase == CONN_CLOSED) {
 		machine_deliver(m);
-		machine_execute(m);
+		machine_do_actions(m);
 	}
 }
 
-/* machine_run_end() - The run goes to the socket */
-static void machine_run_end(struct machine *m)
+/* machine_finish_batch() - The run goes to the socket */
+static void machine_finish_batch(struct machine *m)
 {
 	unsigned int n;
 
@@ -571,23 +571,23 @@ static void machine_run_end(struct machine *m)
 	for (n = MIN(m->dups, m->c.sack_ok ? 1 : 8); n; n--)
 		machine_emit(m, 0, m->c.snd_nxt, 0);
 	m->dups = 0;
-	machine_execute(m);
+	machine_do_actions(m);
 }
 
 /* machine_drain() - The peer took bytes out of the socket's send buffer */
 static void machine_drain(struct machine *m, uint32_t bytes)
 {
 	m->buffered -= MIN(bytes, m->buffered);
-	if (m->removed || m->closed || !m->want_out ||
+	if (m->removed || m->closed || !m->want_epollout ||
 	    m->buffered > m->sndbuf / 3 * 2)
 		return;
-	m->want_out = false;
-	if (!machine_put_held(m, 0))
-		m->want_out = true;
-	machine_unhold(m);
+	m->want_epollout = false;
+	if (!machine_write_backlog(m, 0))
+		m->want_epollout = true;
+	machine_release_rxring(m);
 	if (m->c.phase == CONN_OPEN && !m->c.fin_rcvd)
 		machine_space(m);
-	machine_execute(m);
+	machine_do_actions(m);
 }
 
 /* machine_arrives() - The peer sent bytes, or FIN after them */
@@ -601,7 +601,7 @@ static void machine_arrives(struct machine *m, uint32_t bytes, bool fin)
 	if (m->c.phase == CONN_OPEN)
 		machine_send(m);
 	if (m->c.phase != CONN_CONNECTING)
-		machine_execute(m);
+		machine_do_actions(m);
 }
 
 /* machine_timer() - Time passed */
@@ -610,7 +610,7 @@ static void machine_timer(struct machine *m)
 	if (m->removed)
 		return;
 	conn_timeout(&m->c, m->now);
-	machine_execute(m);
+	machine_do_actions(m);
 }
 
 /* machine_next() - When machine_timer() may have something to do, ms */

@@ -54,7 +54,7 @@ static bool same(const struct tcp_ranges *rs, const struct model *m)
 		bytes += m->set[i];
 		at = m->base + i;
 		if (m->set[i] && (!i || !m->set[i - 1]) &&
-		    rs->r[n].start != at)
+		    rs->r[n].from != at)
 			return false;
 		if (!m->set[i] && i && m->set[i - 1] && rs->r[n++].end != at)
 			return false;

@@ -210,9 +210,9 @@ static void story_options(void)
 			 seg.sack_ok != o->sack_ok || seg.nsack != o->nsack)
 			fail(o->name, "MSS %u, scale %d, SACK %d, %u blocks",
 			     seg.mss, seg.wscale, seg.sack_ok, seg.nsack);
-		else if (seg.nsack && (seg.sack[0].start != o->block.start ||
+		else if (seg.nsack && (seg.sack[0].from != o->block.from ||
 				       seg.sack[0].end != o->block.end))
-			fail(o->name, "block %x to %x", seg.sack[0].start,
+			fail(o->name, "block %x to %x", seg.sack[0].from,
 			     seg.sack[0].end);
 		else
 			pass(o->name);
@@ -262,7 +262,7 @@ static void story_random(void)
 		parse(&seg, r & 1 ? SEG_SYN : SEG_ACK, opt,
 		      (r >> 8) % (OPTIONS_MAX + 1));
 		good = seg.wscale >= -1 && seg.wscale <= TCP_WSCALE_MAX &&
-		       seg.nsack <= TCP_SACKS &&
+		       seg.nsack <= TCP_SACK_BLOCKS &&
 		       (r & 1 ? !seg.nsack : !seg.mss && !seg.sack_ok);
 	}
 	check("options of random bytes", good);
@@ -321,7 +321,7 @@ static void story_written(void)
 	check("a SYN with any options is read back as written", good);
 
 	h = any_header(SEG_ACK);
-	for (good = true; h.nsack <= TCP_SACKS; h.nsack++)
+	for (good = true; h.nsack <= TCP_SACK_BLOCKS; h.nsack++)
 		good &= read_back(&h);
 	check("SACK blocks are read back as written", good);
 

@@ -25,7 +25,7 @@ static uint32_t G, H;
 
 /* What the guest's next segments say, besides what got() is told. */
 static uint16_t wnd;
-static struct tcp_range sack[TCP_SACKS];
+static struct tcp_range sack[TCP_SACK_BLOCKS];
 static uint8_t nsack;
 
 /* The first thing in a story that was not as it should be. */
@@ -91,14 +91,14 @@ static void expect_todo(uint32_t want, int line)
  *
  * Return: the part that is new
  */
-static struct tcp_take got(uint8_t flags, uint32_t seq, uint32_t ack,
+static struct new_payload got(uint8_t flags, uint32_t seq, uint32_t ack,
 			   uint32_t len)
 {
 	struct tcp_seg seg = {
 		.flags = flags, .seq = G + seq, .ack = H + ack, .len = len,
 		.wnd = wnd, .wscale = -1, .nsack = nsack,
 	};
-	struct tcp_take take;
+	struct new_payload take;
 
 	if (flags & SEG_SYN) {
 		seg.mss = MSS;
@@ -123,22 +123,22 @@ __attribute__((unused))
 static void got_data(uint32_t seq, uint32_t len)
 {
 	got(SEG_ACK, seq, c.snd_una - H, len);
-	conn_taken(&c, len, now);
+	conn_delivered(&c, len, now);
 }
 
 /* sent() - Data goes to the guest, as much as is asked for */
 __attribute__((unused))
 static void sent(uint32_t len)
 {
-	EXPECT(conn_usable(&c) >= len);
-	conn_sent(&c, len, now);
+	EXPECT(conn_usable_window(&c) >= len);
+	conn_data_sent(&c, len, now);
 }
 
 /* room() - The socket can take so many bytes more */
 __attribute__((unused))
 static void room(uint32_t bytes)
 {
-	conn_space(&c, bytes, TCP_WND_OURS);
+	conn_set_space(&c, bytes, TCP_WND_OURS);
 }
 
 /* peer_ends() - The peer's FIN, and ours to the guest */
@@ -165,7 +165,7 @@ static bool hole(uint32_t start, uint32_t len)
 {
 	struct tcp_range r;
 
-	return conn_hole(&c, &r) && r.start == H + start &&
+	return conn_next_hole(&c, &r) && r.from == H + start &&
 	       r.end == H + start + len;
 }
 
@@ -174,7 +174,7 @@ static bool no_hole(void)
 {
 	struct tcp_range r;
 
-	return !conn_hole(&c, &r);
+	return !conn_next_hole(&c, &r);
 }
 
 /* syn() - The guest's SYN */

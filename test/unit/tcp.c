@@ -97,7 +97,7 @@ static void goes(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < 3 * TCP_LINGER && w.flows.used; i++) {
+	for (i = 0; i < 3 * TCP_TIMEWAIT_LEN && w.flows.used; i++) {
 		if (end_one.guest)
 			guest_timer(&guest, w.now);
 		turn(&w);
@@ -223,17 +223,17 @@ static void story_peer_resets_held(bool no_peek_off)
 
 	begins(&y);
 	end_one.deaf = end_one.shut = true;	/* it does not end, either */
-	while (!w.tcp.held && w.now < 1010000) {
+	while (!w.tcp.rxring_total && w.now < 1010000) {
 		end_turn(&end_one);
 		turn(&w);
 	}
-	check("bytes are held for a peer that does not read", w.tcp.held);
+	check("bytes are held for a peer that does not read", w.tcp.rxring_total);
 	end_reset(&end_one);
 	turns(&w, 5);
 	check("RST while bytes are held resets the guest",
 	      guest.state == GUEST_RESET);
 	check("its stream does not look complete", !guest.rx_fin);
-	check_eq("what was held is given back", w.tcp.held, 0);
+	check_eq("what was held is given back", w.tcp.rxring_total, 0);
 	ends("RST while bytes are held");
 }
 
@@ -246,7 +246,7 @@ static void story_guest_resets(void)
 
 	begins(&y);
 	end_one.deaf = true;
-	while (!w.tcp.held && w.now < 1010000) {
+	while (!w.tcp.rxring_total && w.now < 1010000) {
 		end_turn(&end_one);
 		turn(&w);
 	}
@@ -260,7 +260,7 @@ static void story_guest_resets(void)
 	end_one.deaf = false;
 	peer_reads(&end_one);
 	check_eq("RST of the guest resets the peer", end_one.error, ECONNRESET);
-	check_eq("what was held for it is given back", w.tcp.held, 0);
+	check_eq("what was held for it is given back", w.tcp.rxring_total, 0);
 	end_one.guest = NULL;
 	ends("RST of the guest");
 }
@@ -578,7 +578,7 @@ static void story_nothing_held(void)
 	unsigned int i;
 
 	begins(&y);
-	w.tcp.held += TCP_RXRING_MAX;
+	w.tcp.rxring_total += TCP_RXRING_MAX;
 	end_one.deaf = true;
 	for (i = 0; i < 400000 && !guest.wrong; i++) {
 		end_turn(&end_one);
@@ -593,7 +593,7 @@ static void story_nothing_held(void)
 	}
 	if (end_well("and all goes on when there is room", &end_one))
 		pass("and all goes on when there is room");
-	w.tcp.held -= TCP_RXRING_MAX;
+	w.tcp.rxring_total -= TCP_RXRING_MAX;
 	ends("a guest whose data can't be kept");
 }
 
@@ -633,7 +633,7 @@ static void story_pieces(void)
 			   .len = sizeof(data) };
 	struct tcp_seg seg = { .flags = SEG_ACK, .seq = 1001, .wnd = 1000,
 			       .len = sizeof(data), .wscale = -1 };
-	struct tcp_take take;
+	struct new_payload take;
 	struct tcp_flow *f;
 	unsigned int i;
 	int listener;
@@ -645,7 +645,7 @@ static void story_pieces(void)
 		iov[i] = (struct iovec){ data + 2 * i, 2 };
 	f = the_flow();
 	take = conn_segment(&f->conn, &seg, w.now);
-	tcp_sock_add(&w.tcp, f, &pkt, take, w.now);
+	tcp_sock_add_payload(&w.tcp, f, &pkt, take, w.now);
 	tcp_sock_deliver(&w.tcp, f, 0, w.now);
 	turn(&w);
 	check_eq("a packet in many pieces arrives",

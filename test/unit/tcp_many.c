@@ -57,11 +57,11 @@ static void story_hold_max(void)
 		sends(&e[i], &h, "x", 1);
 		turn(&w);
 		peer_accepts(&e[i], listener);
-		held += w.tcp.held <= TCP_RXRING_MAX;
+		held += w.tcp.rxring_total <= TCP_RXRING_MAX;
 	}
 	check_eq("all of them are open", w.flows.used, n);
 	check_eq("never is more held than may be", held, n);
-	check_eq("all that may be is", w.tcp.held, TCP_RXRING_MAX);
+	check_eq("all that may be is", w.tcp.rxring_total, TCP_RXRING_MAX);
 
 	/* The last had nothing kept; it is as if it had not been sent. */
 	h.seq = 1001;
@@ -75,7 +75,7 @@ static void story_hold_max(void)
 	turns(&w, 2);
 	check_eq("what could is, once the gap is filled",
 		 e[0].seen[e[0].nseen - 1].ack, 2002);
-	check_eq("and is given back", w.tcp.held,
+	check_eq("and is given back", w.tcp.rxring_total,
 		 TCP_RXRING_MAX - TCP_RXRING_MIN);
 
 	for (i = 0; i < n; i++) {
@@ -84,7 +84,7 @@ static void story_hold_max(void)
 			turn(&w);
 	}
 	turns(&w, 5);
-	check_eq("all that was held is given back", w.tcp.held, 0);
+	check_eq("all that was held is given back", w.tcp.rxring_total, 0);
 	close(listener);
 	world_close(&w, "flows that hold as much as may be");
 	free(e);
@@ -385,7 +385,7 @@ static void story_churn(unsigned int flows)
 	churn(1000);
 	before = resident();
 	churn(flows);
-	turns(&w, TCP_LINGER);
+	turns(&w, TCP_TIMEWAIT_LEN);
 	check_eq("no flow is left of all of them", w.flows.used, 0);
 	check("nearly all of them were open",
 	      w.tcp.count[TCP_OPENED] > flows / 20 * 19);
