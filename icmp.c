@@ -151,11 +151,12 @@ static bool evict_socket(struct icmp *i)
 static int ping_socket(struct icmp *i, const struct flow_key *key,
 		       const struct in6_addr *host)
 {
-	const struct fwd_map *m = &i->fwd->map;
-	int fd = fwd_socket(m, host, SOCK_DGRAM, key->proto, key->gport);
+	struct sock_source src = nat_source(&i->fwd->map, host);
+	uint16_t id = key->gport;
+	int fd = sock_open_bound(&src, SOCK_DGRAM, key->proto, &id, false);
 
 	if ((fd == -EMFILE || fd == -ENFILE) && evict_socket(i))
-		fd = fwd_socket(m, host, SOCK_DGRAM, key->proto, key->gport);
+		fd = sock_open_bound(&src, SOCK_DGRAM, key->proto, &id, false);
 	return fd;
 }
 
@@ -173,19 +174,8 @@ static unsigned int share(const struct icmp *i, unsigned int usual)
  */
 static void set_df(struct icmp_flow *s, bool df)
 {
-	bool v4 = s->f.key.proto == IPPROTO_ICMP;
-	int pmtu, dont = df;
-
-	if (v4)
-		pmtu = df ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT;
-	else
-		pmtu = df ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT;
-	setsockopt(s->f.fd[SIDE_HOST], v4 ? IPPROTO_IP : IPPROTO_IPV6,
-		   v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &pmtu,
-		   sizeof(pmtu));
-	if (!v4)
-		setsockopt(s->f.fd[SIDE_HOST], IPPROTO_IPV6, IPV6_DONTFRAG, &dont,
-			   sizeof(dont));
+	sock_set_df(s->f.fd[SIDE_HOST], s->f.key.proto == IPPROTO_ICMP,
+		    df ? SOCK_DF_PROBE : SOCK_DF_WANT);
 	s->df = df;
 }
 
@@ -193,13 +183,8 @@ static void set_df(struct icmp_flow *s, bool df)
 static void set_options(struct icmp_flow *s)
 {
 	bool v4 = s->f.key.proto == IPPROTO_ICMP;
-	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, one = 1;
 
-	setsockopt(s->f.fd[SIDE_HOST], level, v4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, &one,
-		   sizeof(one));
-	setsockopt(s->f.fd[SIDE_HOST], level, v4 ? IP_RECVTOS : IPV6_RECVTCLASS, &one,
-		   sizeof(one));
-	icmp_report_on(s->f.fd[SIDE_HOST], v4);
+	sock_set_reports(s->f.fd[SIDE_HOST], v4, !v4);
 	set_df(s, true);
 }
 
@@ -310,15 +295,6 @@ static void used(struct icmp *i, struct icmp_flow *h, uint64_t now)
 	list_push(&i->hosts, &h->f.node);
 }
 
-/* put_int() - A control message with a number */
-static void put_int(struct cmsghdr *c, int level, int type, int value)
-{
-	c->cmsg_level = level;
-	c->cmsg_type = type;
-	c->cmsg_len = CMSG_LEN(sizeof(value));
-	memcpy(CMSG_DATA(c), &value, sizeof(value));
-}
-
 /**
  * send_request() - Send an echo request, identifier aside as it is
  * @i:		ICMP
@@ -330,26 +306,21 @@ static void put_int(struct cmsghdr *c, int level, int type, int value)
 static int send_request(const struct icmp *i, const struct icmp_flow *h,
 			const struct pkt *pkt)
 {
-	bool v4 = addr_is_v4(&h->host);
-	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+	struct sock_tx_info info = { .ttl = pkt->ttl, .tos = pkt->tos };
 	uint8_t buf[LINK_FRAME_MAX];
-	union {
-		char buf[2 * CMSG_SPACE(sizeof(int))];
-		struct cmsghdr c;
-	} control = { { 0 } };
+	union sock_control control;
 	union sockaddr_any sa;
 	struct iovec iov = { .iov_base = buf };
 	struct msghdr m = {
 		.msg_name = &sa, .msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
+		.msg_control = &control,
 	};
 
 	memcpy(buf, pkt->l4, ICMP_HLEN);
 	iov.iov_len = ICMP_HLEN + pkt_copy(pkt, buf + ICMP_HLEN,
 					   sizeof(buf) - ICMP_HLEN);
-	put_int(&control.c, level, v4 ? IP_TTL : IPV6_HOPLIMIT, pkt->ttl);
-	put_int(CMSG_NXTHDR(&m, &control.c), level, v4 ? IP_TOS : IPV6_TCLASS,
-		pkt->tos);
+	m.msg_controllen = sock_cmsg_put_info(&control, addr_is_v4(&h->host),
+					      &info);
 	m.msg_namelen = sockaddr_set(&sa, &h->host, 0, i->fwd->map.scope);
 
 	if (sendmsg(h->socket->f.fd[SIDE_HOST], &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -381,13 +352,13 @@ static struct icmp_flow *asked(const struct icmp *i, const struct icmp_flow *s,
  * report() - Tell the guest of an error that came for one of its requests
  * @i:		ICMP
  * @s:		socket it came to
- * @r:		error
+ * @e:		error
  * @now:	ms
  */
 static void report(struct icmp *i, const struct icmp_flow *s,
-		   const struct icmp_report *r, uint64_t now)
+		   const struct sock_error *e, uint64_t now)
 {
-	const struct icmp_flow *h = asked(i, s, &r->dest);
+	const struct icmp_flow *h = asked(i, s, &e->dest);
 	struct icmp_quote q;
 
 	if (!h) {
@@ -397,7 +368,7 @@ static void report(struct icmp *i, const struct icmp_flow *s,
 	q = (struct icmp_quote){
 		.key = &h->f.key, .ttl = h->ttl, .tos = h->tos, .df = h->df,
 	};
-	icmp_report_send(i, r, &q, now);
+	icmp_report_send(i, e, &q, now);
 }
 
 /**
@@ -414,15 +385,15 @@ static void report(struct icmp *i, const struct icmp_flow *s,
 static uint32_t take_reports(struct icmp *i, const struct icmp_flow *s,
 			     uint64_t now)
 {
-	struct icmp_report r;
+	struct sock_error e;
 	uint32_t mtu = 0;
 	unsigned int n;
 
-	for (n = 0; n < QUANTUM && icmp_report_next(s->f.fd[SIDE_HOST], &r); n++) {
-		if (r.wire)
-			report(i, s, &r, now);
-		else if (r.error == EMSGSIZE)
-			mtu = r.info;
+	for (n = 0; n < QUANTUM && sock_next_error(s->f.fd[SIDE_HOST], &e); n++) {
+		if (e.from_network)
+			report(i, s, &e, now);
+		else if (e.error == EMSGSIZE)
+			mtu = e.info;
 	}
 	return mtu;
 }
@@ -447,7 +418,7 @@ static int send_twice(struct icmp *i, const struct icmp_flow *h,
 	if (!rc || rc == -EAGAIN)
 		return rc;
 	take_reports(i, h->socket, now);
-	icmp_report_settle(h->socket->f.fd[SIDE_HOST]);
+	sock_clear_error(h->socket->f.fd[SIDE_HOST]);
 	rc = send_request(i, h, pkt);
 	*mtu = rc == -EMSGSIZE ? take_reports(i, h->socket, now) : 0;
 	return rc;
@@ -529,29 +500,6 @@ void icmp_from_guest(struct icmp *i, const struct pkt *pkt, uint64_t now)
 	icmp_error_pkt(i, -rc, NULL, mtu, pkt, now);
 }
 
-/* read_control() - TTL and TOS of a reply, as far as the kernel says them */
-static void read_control(struct tap_ip *ip, struct msghdr *m)
-{
-	struct cmsghdr *c;
-	bool v4;
-	int n;
-
-	for (c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-		v4 = c->cmsg_level == IPPROTO_IP;
-		if (!v4 && c->cmsg_level != IPPROTO_IPV6)
-			continue;
-		if (v4 && c->cmsg_type == IP_TOS) {	/* a byte */
-			ip->tos = *CMSG_DATA(c);
-			continue;
-		}
-		memcpy(&n, CMSG_DATA(c), sizeof(n));
-		if (c->cmsg_type == (v4 ? IP_TTL : IPV6_HOPLIMIT))
-			ip->ttl = (uint8_t)n;
-		else if (!v4 && c->cmsg_type == IPV6_TCLASS)
-			ip->tos = (uint8_t)n;
-	}
-}
-
 /**
  * deliver() - Send an echo reply to the guest
  * @i:		ICMP
@@ -569,6 +517,7 @@ static void deliver(struct icmp *i, const struct icmp_flow *s, struct msghdr *m,
 	struct tap_ip ip = {
 		.dst = s->f.key.guest, .proto = s->f.key.proto,
 	};
+	struct sock_rx_info info;
 	struct in6_addr peer;
 	struct icmp_flow *h;
 	uint16_t port;
@@ -581,7 +530,9 @@ static void deliver(struct icmp *i, const struct icmp_flow *s, struct msghdr *m,
 		return;
 	}
 	used(i, h, now);
-	read_control(&ip, m);
+	sock_cmsg_read(m, &info);
+	ip.ttl = info.ttl;
+	ip.tos = info.tos;
 	ip.src = h->f.key.remote;
 	put_be16(buf + 4, s->f.key.gport);
 	if (!tap_ip_send(i->tap, &ip, buf, len))
@@ -598,10 +549,7 @@ static void deliver(struct icmp *i, const struct icmp_flow *s, struct msghdr *m,
  */
 static bool receive(struct icmp *i, const struct icmp_flow *s, uint64_t now)
 {
-	union {
-		char buf[2 * CMSG_SPACE(sizeof(int))];
-		struct cmsghdr c;
-	} control;
+	union sock_control control;
 	uint8_t buf[IP_LEN_MAX];
 	union sockaddr_any sa;
 	struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) };

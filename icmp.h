@@ -17,6 +17,7 @@
 #include "forward/listen.h"
 #include "list.h"
 #include "flow/table.h"
+#include "sock.h"
 #include "tap.h"
 
 #define ICMP_ECHO_EXPIRE	(60 * SEC)
@@ -29,10 +30,6 @@
  * icmp_msgs_per_sec and icmp_msgs_burst). */
 #define ICMP_ERROR_RATE		1000
 #define ICMP_ERROR_BURST	50
-
-/* Of a datagram that came back with an error: no more fits an error to the
- * guest. */
-#define ICMP_REPORT_DATA	1280
 
 /* What is counted. */
 enum icmp_counter {
@@ -92,34 +89,6 @@ struct icmp_quote {
 	bool df;
 };
 
-/**
- * struct icmp_report - An entry of a socket's error queue
- * @error:	errno, positive
- * @wire:	it came as an ICMP message; else the host's kernel would not
- *		send, as the call that was to send has said, too
- * @type, @code: of that message, of the family of @dest
- * @ttl:	TTL or hop limit it arrived with, 0: not known (the socket does
- *		not ask by IP_RECVTTL, IPV6_RECVHOPLIMIT)
- * @info:	of what was too long: the MTU, 0: not known; of a parameter
- *		problem: the pointer, in bytes
- * @from:	who sent it, as our sockets know it; none: not known
- * @dest, @port: where the datagram went, likewise; port in host order
- * @data:	what came back of it: payload; of a ping socket (TCP, too) from
- *		the transport header on
- * @len:	bytes of it
- */
-struct icmp_report {
-	int error;
-	bool wire;
-	uint8_t type, code;
-	uint8_t ttl;
-	uint32_t info;
-	struct in6_addr from, dest;
-	uint16_t port;
-	uint8_t data[ICMP_REPORT_DATA];
-	size_t len;
-};
-
 size_t icmp_flow_size(void);
 void icmp_init(struct icmp *i);
 void icmp_check_allowed(const struct icmp *i);
@@ -130,10 +99,7 @@ bool icmp_error(struct icmp *i, int error, const struct in6_addr *from,
 		uint32_t mtu, const struct icmp_quote *q, uint64_t now);
 bool icmp_error_pkt(struct icmp *i, int error, const struct in6_addr *from,
 		    uint32_t mtu, const struct pkt *pkt, uint64_t now);
-int icmp_report_on(int fd, bool v4);
-bool icmp_report_next(int fd, struct icmp_report *r);
-void icmp_report_settle(int fd);
-void icmp_report_send(struct icmp *i, const struct icmp_report *r,
+void icmp_report_send(struct icmp *i, const struct sock_error *e,
 		      const struct icmp_quote *q, uint64_t now);
 void icmp_guest_gone(struct icmp *i);
 

@@ -184,10 +184,10 @@ static void report_unreachable(struct tcp *t, const struct tcp_flow *f, int erro
 			const struct icmp_quote *q, uint64_t now)
 {
 	bool v4 = addr_is_v4(&q->key->guest);
-	struct icmp_report r;
+	struct sock_error e;
 
-	if (icmp_report_next(f->flow.fd[SIDE_HOST], &r) && r.wire)
-		icmp_report_send(t->icmp, &r, q, now);
+	if (sock_next_error(f->flow.fd[SIDE_HOST], &e) && e.from_network)
+		icmp_report_send(t->icmp, &e, q, now);
 	else
 		icmp_error(t->icmp, error, v4 ? &t->tap->own4 : &t->tap->own6,
 			   0, q, now);
@@ -240,11 +240,13 @@ static struct tcp_flow *new_tcp_flow(struct tcp *t, const struct flow_key *key)
 static int start_connect(struct tcp *t, struct tcp_flow *f,
 			 const struct in6_addr *host, uint16_t port)
 {
+	struct sock_source src = nat_source(&t->fwd->map, host);
 	union sockaddr_any sa;
+	uint16_t any = 0;
 	socklen_t len;
 	int fd;
 
-	fd = fwd_socket(&t->fwd->map, host, SOCK_STREAM, IPPROTO_TCP, 0);
+	fd = sock_open_bound(&src, SOCK_STREAM, IPPROTO_TCP, &any, false);
 	if (fd < 0)
 		return fd;
 	f->flow.fd[SIDE_HOST] = fd;

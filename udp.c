@@ -114,22 +114,22 @@ static enum udp_counter forwarded_key(const struct udp *u,
 
 /* report() - Tell the guest of an error that came for what a flow sent */
 static void report(struct udp *u, const struct udp_flow *uf,
-		   const struct icmp_report *r, uint64_t now)
+		   const struct sock_error *e, uint64_t now)
 {
 	struct icmp_quote q = {
 		.key = &uf->f.key, .ttl = uf->ttl, .tos = uf->tos, .df = uf->df,
 	};
 
-	icmp_report_send(u->icmp, r, &q, now);
+	icmp_report_send(u->icmp, e, &q, now);
 }
 
 /* sent_by() - The flow of a listener that sent what came back; or NULL */
 static struct udp_flow *sent_by(const struct udp *u, const struct listener *l,
-				const struct icmp_report *r)
+				const struct sock_error *e)
 {
 	struct flow_key key;
 
-	if (forwarded_key(u, l, &r->dest, r->port, &key) != UDP_COUNTERS)
+	if (forwarded_key(u, l, &e->dest, e->port, &key) != UDP_COUNTERS)
 		return NULL;
 	return find(u, &key);
 }
@@ -151,18 +151,18 @@ static uint32_t take_errors(struct udp *u, int fd, const struct udp_flow *uf,
 			    const struct listener *l, uint64_t now)
 {
 	const struct udp_flow *of;
-	struct icmp_report r;
+	struct sock_error e;
 	uint32_t mtu = 0;
 	unsigned int i;
 
-	for (i = 0; i < UDP_BATCH && icmp_report_next(fd, &r); i++) {
-		if (!r.wire) {
-			mtu = r.error == EMSGSIZE ? r.info : 0;
+	for (i = 0; i < UDP_BATCH && sock_next_error(fd, &e); i++) {
+		if (!e.from_network) {
+			mtu = e.error == EMSGSIZE ? e.info : 0;
 			continue;
 		}
-		of = uf ? uf : sent_by(u, l, &r);
+		of = uf ? uf : sent_by(u, l, &e);
 		if (of)
-			report(u, of, &r, now);
+			report(u, of, &e, now);
 	}
 	return mtu;
 }
@@ -219,7 +219,7 @@ static int send_some(struct udp *u, struct udp_flow *uf, const struct pkt *run,
 	if (rc > 0 || rc == -EAGAIN)
 		return rc;
 	sender_errors(u, uf, now);
-	icmp_report_settle(udp_flow_fd(u, uf));
+	sock_clear_error(udp_flow_fd(u, uf));
 	return udp_send_batch(u, uf, run, n);
 }
 

@@ -20,6 +20,7 @@
 #include "flow/table.h"
 #include "ip.h"
 #include "log.h"
+#include "sock.h"
 #include "util.h"
 
 #define PLACE_STRLEN	(sizeof("TCP port 65535 of %") + ADDR_STRLEN + IFNAMSIZ)
@@ -29,12 +30,6 @@
 static const char *proto_name(uint8_t proto)
 {
 	return proto == IPPROTO_TCP ? "TCP" : "UDP";
-}
-
-/* set_flag() - Turn a socket option on (or off), which no kernel refuses */
-static void set_flag(int fd, int level, int option, int on)
-{
-	setsockopt(fd, level, option, &on, sizeof(on));
 }
 
 /**
@@ -54,25 +49,22 @@ static int bind_rule(int fd, const struct fwd_rule *r, uint16_t port,
 		     int family, bool both)
 {
 	struct in6_addr addr = r->addr;
-	union sockaddr_any sa;
 	uint32_t scope = 0;
-	socklen_t len;
+	int rc;
 
 	if (addr_is_none(&addr) && family == AF_INET)
 		addr = addr_from_v4((struct in_addr){ INADDR_ANY });
 	if (family == AF_INET6)
-		set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, !both);
+		sock_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, !both);
 	if (r->proto == IPPROTO_TCP)
-		set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	if (*r->ifname &&
-	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, r->ifname,
-		       (socklen_t)strlen(r->ifname)))
-		return -errno;
+		sock_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	rc = sock_bind_device(fd, r->ifname);
+	if (rc)
+		return rc;
 
 	if (*r->ifname && addr_is_linklocal(&addr))
 		scope = if_nametoindex(r->ifname);
-	len = sockaddr_set(&sa, &addr, port, scope);
-	return bind(fd, &sa.sa, len) ? -errno : 0;
+	return sock_bind(fd, &addr, port, scope);
 }
 
 /**
@@ -94,20 +86,20 @@ static int start(int fd, uint8_t proto, int family, bool both)
 	bool v6 = family == AF_INET6, v4 = !v6 || both;
 
 	if (proto == IPPROTO_TCP) {
-		set_flag(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		sock_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		return listen(fd, SOMAXCONN) ? -errno : 0;
 	}
 
 	if (v6) {
-		set_flag(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-		set_flag(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
+		sock_set_ip(fd, false, SOCK_IP_PKTINFO, 1);
+		sock_set_ip(fd, false, SOCK_IP_MULTICAST_ALL, 0);
 	}
 	if (v4) {
-		set_flag(fd, IPPROTO_IP, IP_PKTINFO, 1);
-		set_flag(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
+		sock_set_ip(fd, true, SOCK_IP_PKTINFO, 1);
+		sock_set_ip(fd, true, SOCK_IP_MULTICAST_ALL, 0);
 	}
-	fwd_udp_options(fd, v4, v6);
-	fwd_udp_bulk(fd);
+	sock_set_reports(fd, v4, v6);
+	sock_set_bulk(fd);
 	return 0;
 }
 
@@ -127,12 +119,12 @@ static int open_family(const struct fwd *f, const struct fwd_rule *r,
 	int type = r->proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
 	int fd, rc;
 
-	fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, r->proto);
+	fd = sock_open(family, type, r->proto);
 	if (fd < 0)
-		return -errno;
+		return fd;
 
 	if (f->freebind)		/* of either family: ip(7) */
-		set_flag(fd, IPPROTO_IP, IP_FREEBIND, 1);
+		sock_set(fd, IPPROTO_IP, IP_FREEBIND, 1);
 	rc = bind_rule(fd, r, port, family, both);
 	if (!rc)
 		rc = start(fd, r->proto, family, both);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * nat.h - Pairs of a guest-visible and a real address, and the sockets of
- * flows, which use the real one.
+ * nat.h - Pairs of a guest-visible and a real address.
  */
 #ifndef FORWARD_NAT_H
 #define FORWARD_NAT_H
@@ -10,6 +9,8 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "sock.h"
 
 /**
  * struct fwd_map - Translation of addresses between the guest's and our side
@@ -42,11 +43,7 @@ bool nat_from_guest_port(const struct fwd_map *m, const struct in6_addr *dst,
 		  uint16_t port, struct in6_addr *host);
 bool nat_to_guest(const struct fwd_map *m, const struct in6_addr *peer,
 	    struct in6_addr *seen);
-int fwd_socket(const struct fwd_map *m, const struct in6_addr *host,
-	       int type, int proto, uint16_t port);
-int fwd_udp_socket(const struct fwd_map *m, const struct in6_addr *host,
-		   uint16_t *port, bool ours);
-void fwd_udp_options(int fd, bool v4, bool v6);
-void fwd_udp_bulk(int fd);
+struct sock_source nat_source(const struct fwd_map *m,
+			      const struct in6_addr *peer);
 
 #endif /* FORWARD_NAT_H */

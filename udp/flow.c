@@ -202,14 +202,14 @@ static unsigned int most_sockets(const struct udp *u)
 int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t *port,
 		    bool ours)
 {
-	const struct fwd_map *m = &u->fwd->map;
+	struct sock_source src = nat_source(&u->fwd->map, host);
 	int fd;
 
 	if (u->sockets >= most_sockets(u) && !evict_socket(u))
 		return -EMFILE;
-	fd = fwd_udp_socket(m, host, port, ours);
+	fd = sock_open_bound(&src, SOCK_DGRAM, IPPROTO_UDP, port, ours);
 	if ((fd == -EMFILE || fd == -ENFILE) && evict_socket(u))
-		fd = fwd_udp_socket(m, host, port, ours);
+		fd = sock_open_bound(&src, SOCK_DGRAM, IPPROTO_UDP, port, ours);
 	return fd;
 }
 
@@ -225,13 +225,11 @@ int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t *port,
  */
 static int connect_to(int fd, const union sockaddr_any *sa, socklen_t len)
 {
-	int one = 1;
-
 	if (!connect(fd, &sa->sa, len))
 		return 0;
 	if (errno != EACCES)
 		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)) ||
+	if (sock_set(fd, SOL_SOCKET, SO_BROADCAST, 1) ||
 	    connect(fd, &sa->sa, len))
 		return -EACCES;
 	return -EINVAL;
@@ -279,7 +277,7 @@ static int connected(struct udp *u, const struct flow_key *key, bool *has_port)
 		return fd;
 
 	*has_port = port;
-	fwd_udp_options(fd, addr_is_v4(&host), !addr_is_v4(&host));
+	sock_set_reports(fd, addr_is_v4(&host), !addr_is_v4(&host));
 	len = sockaddr_set(&sa, &host, key->rport, u->fwd->map.scope);
 	rc = connect_to(fd, &sa, len);
 	if (rc) {
@@ -370,7 +368,7 @@ static int open_socket(struct udp *u, const struct flow_key *key, uint64_t now,
 	if (has_port)
 		udp_port_take(u, *flow);
 	if (key->rport != DNS_PORT)	/* a resolver answers once */
-		fwd_udp_bulk(fd);
+		sock_set_bulk(fd);
 	return 0;
 }
 
@@ -428,7 +426,7 @@ static void become_stream(struct udp *u, struct udp_flow *uf)
 
 	uf->stream = true;
 	if (uf->f.fd[SIDE_HOST] >= 0)
-		fwd_udp_bulk(uf->f.fd[SIDE_HOST]);
+		sock_set_bulk(uf->f.fd[SIDE_HOST]);
 	LOG_LIMITED(LOG_DEBUG, "UDP flow %s port %u to %s port %u is a stream",
 		    addr_str(&uf->f.key.guest, guest), uf->f.key.gport,
 		    addr_str(&uf->f.key.remote, remote), uf->f.key.rport);

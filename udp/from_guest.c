@@ -21,15 +21,6 @@
 #define SEGMENTS	64
 #define SEGMENTED_MAX	(IP_LEN_MAX - IP4_HLEN - UDP_HLEN)
 
-/* The path of a flow without a socket of its own, and the size of segments. */
-#define CONTROL		(CMSG_SPACE(sizeof(struct in6_pktinfo)) + \
-			 3 * CMSG_SPACE(sizeof(int)))
-
-union control {
-	char buf[CONTROL];
-	struct cmsghdr align;
-};
-
 /**
  * struct path - What a socket that serves many flows has to be told for one
  * @to:		the other end
@@ -41,7 +32,7 @@ struct path {
 	union sockaddr_any to;
 	socklen_t tolen;
 	size_t len;
-	union control control;
+	union sock_control control;
 };
 
 /**
@@ -55,7 +46,7 @@ struct burst {
 	struct mmsghdr msg[LINK_BURST];
 	uint8_t datagrams[LINK_BURST];
 	struct iovec iov[LINK_BURST];
-	union control control[LINK_BURST / 2];
+	union sock_control control[LINK_BURST / 2];
 	unsigned int nmsg, niov, ncontrol;
 };
 
@@ -82,57 +73,6 @@ bool udp_can_segment(void)
 }
 
 /**
- * put_control() - Append a control message
- * @c:		control messages
- * @at:		bytes of them so far
- * @level, @type: what it is
- * @data, @len:	what it says
- *
- * Return: bytes of them now
- */
-static size_t put_control(union control *c, size_t at, int level, int type,
-			  const void *data, size_t len)
-{
-	struct cmsghdr *h = (struct cmsghdr *)(c->buf + at);
-
-	memset(h, 0, CMSG_SPACE(len));
-	h->cmsg_level = level;
-	h->cmsg_type = type;
-	h->cmsg_len = CMSG_LEN(len);
-	memcpy(CMSG_DATA(h), data, len);
-	return at + CMSG_SPACE(len);
-}
-
-/* put_number() - Append a control message that is a number */
-static void put_number(struct path *p, int level, int type, int value)
-{
-	p->len = put_control(&p->control, p->len, level, type, &value,
-			     sizeof(value));
-}
-
-/* put_source4(), put_source6() - Answer from the address addressed (U5) */
-
-static void put_source4(struct path *p, const struct udp_flow *uf)
-{
-	struct in_pktinfo info = { .ipi_spec_dst = addr_v4(&uf->local) };
-
-	if (!addr_is_none(&uf->local))
-		p->len = put_control(&p->control, p->len, IPPROTO_IP,
-				     IP_PKTINFO, &info, sizeof(info));
-}
-
-static void put_source6(struct path *p, const struct udp_flow *uf)
-{
-	struct in6_pktinfo info = {
-		.ipi6_addr = uf->local, .ipi6_ifindex = uf->ifindex,
-	};
-
-	if (!addr_is_none(&uf->local))
-		p->len = put_control(&p->control, p->len, IPPROTO_IPV6,
-				     IPV6_PKTINFO, &info, sizeof(info));
-}
-
-/**
  * set_path() - Where datagrams of a forwarded port's flow go, from, and how
  * @p:		filled
  * @uf:		flow
@@ -144,45 +84,20 @@ static void put_source6(struct path *p, const struct udp_flow *uf)
  */
 static void set_path(struct path *p, const struct udp_flow *uf)
 {
+	struct sock_tx_info info = {
+		.local = uf->local, .ifindex = uf->ifindex,
+		.ttl = uf->ttl, .tos = uf->tos,
+	};
+
 	p->tolen = sockaddr_set(&p->to, &uf->peer, uf->f.key.rport,
 				uf->ifindex);
-	p->len = 0;
-	if (addr_is_v4(&uf->peer)) {
-		put_source4(p, uf);
-		put_number(p, IPPROTO_IP, IP_TTL, uf->ttl);
-		put_number(p, IPPROTO_IP, IP_TOS, uf->tos);
-	} else {
-		put_source6(p, uf);
-		put_number(p, IPPROTO_IPV6, IPV6_HOPLIMIT, uf->ttl);
-		put_number(p, IPPROTO_IPV6, IPV6_TCLASS, uf->tos);
-	}
+	p->len = sock_cmsg_put_info(&p->control, addr_is_v4(&uf->peer), &info);
 }
 
-/* set_number() - Set a socket option, which none refuses that knows it */
-static void set_number(int fd, int level, int option, int value)
-{
-	setsockopt(fd, level, option, &value, sizeof(value));
-}
-
-/**
- * set_df() - Whether the host's kernel, and routers, may fragment
- * @fd:		socket
- * @v4:		for IPv4; else for IPv6, where only the host may
- * @df:		no: what is too long fails (EMSGSIZE), so that the guest hears
- *
- * IP_PMTUDISC_PROBE and not IP_PMTUDISC_DO: the guest keeps the MTU of a path
- * itself, and may find out whether it has grown (RFC 4821, RFC 8899).
- */
+/* set_df() - Whether the host's kernel, and routers, may fragment */
 static void set_df(int fd, bool v4, bool df)
 {
-	int mode = df ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT;
-
-	if (v4) {
-		set_number(fd, IPPROTO_IP, IP_MTU_DISCOVER, mode);
-		return;
-	}
-	set_number(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, mode);
-	set_number(fd, IPPROTO_IPV6, IPV6_DONTFRAG, df);
+	sock_set_df(fd, v4, df ? SOCK_DF_PROBE : SOCK_DF_DONT);
 }
 
 /* sent_ttl() - RFC 1122 3.2.1.7: no host sends zero; it gets no farther */
@@ -195,13 +110,12 @@ static uint8_t sent_ttl(const struct pkt *pkt)
 static void mark_socket(const struct udp_flow *uf, const struct pkt *pkt)
 {
 	bool v4 = addr_is_v4(&uf->f.key.remote);
-	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, fd = uf->f.fd[SIDE_HOST];
+	int fd = uf->f.fd[SIDE_HOST];
 
 	if (uf->ttl != sent_ttl(pkt))
-		set_number(fd, level, v4 ? IP_TTL : IPV6_UNICAST_HOPS,
-			   sent_ttl(pkt));
+		sock_set_ip(fd, v4, SOCK_IP_TTL, sent_ttl(pkt));
 	if (uf->tos != pkt->tos)
-		set_number(fd, level, v4 ? IP_TOS : IPV6_TCLASS, pkt->tos);
+		sock_set_ip(fd, v4, SOCK_IP_TOS, pkt->tos);
 	if (!uf->ttl || uf->df != pkt->df)
 		set_df(fd, v4, pkt->df);
 }
@@ -308,7 +222,7 @@ static unsigned int add_row(struct burst *b, struct msghdr *m,
 {
 	unsigned int first = b->niov;
 	uint16_t size = (uint16_t)run->len;
-	union control *c;
+	union sock_control *c;
 
 	n = gather(b, run, n);
 	if (n < 2) {
@@ -320,8 +234,8 @@ static unsigned int add_row(struct burst *b, struct msghdr *m,
 	m->msg_iov = b->iov + first;
 	m->msg_iovlen = b->niov - first;
 	m->msg_control = c;
-	m->msg_controllen = put_control(c, path->len, IPPROTO_UDP, UDP_SEGMENT,
-					&size, sizeof(size));
+	m->msg_controllen = sock_cmsg_put(c, path->len, IPPROTO_UDP,
+					  UDP_SEGMENT, &size, sizeof(size));
 	return n;
 }
 
@@ -446,6 +360,6 @@ int udp_send_batch(const struct udp *u, struct udp_flow *uf, const struct pkt *r
 			return rc;
 		own = !own;
 		if (own)	/* it may have been pending */
-			icmp_report_settle(fd);
+			sock_clear_error(fd);
 	}
 }

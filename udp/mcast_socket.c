@@ -18,10 +18,6 @@
 
 #include "udp/mcast_socket.h"
 
-/* Address, TTL and type of service, of either family. */
-#define CONTROL		(CMSG_SPACE(sizeof(struct in6_pktinfo)) + \
-			 2 * CMSG_SPACE(sizeof(int)))
-
 static const struct {
 	const char *service, *addr;
 	uint16_t port;
@@ -54,11 +50,6 @@ void mcast_sock_init(struct udp_group g[UDP_GROUPS], uint32_t if4, uint32_t if6)
 	}
 }
 
-static int set_int(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof(value));
-}
-
 /**
  * ignore_host() - Don't hear what the host itself sends to groups
  * @fd:		socket
@@ -66,7 +57,7 @@ static int set_int(int fd, int level, int option, int value)
  * Nor does the host hear the guest (IP_MULTICAST_LOOP). They have one address:
  * each would see the other claim it, and one's names lead the other to itself.
  *
- * Return: as setsockopt()
+ * Return: 0, or -errno
  */
 static int ignore_host(int fd)
 {
@@ -80,7 +71,7 @@ static int ignore_host(int fd)
 	struct sock_fprog prog = { ARRAY_SIZE(code), code };
 
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog,
-			  sizeof(prog));
+			  sizeof(prog)) ? -errno : 0;
 }
 
 /**
@@ -97,23 +88,22 @@ static int ignore_host(int fd)
  */
 int mcast_sock_options(int fd, bool v4)
 {
-	if (v4) {
-		if (set_int(fd, IPPROTO_IP, IP_MULTICAST_LOOP, 0) ||
-		    set_int(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0) ||
-		    set_int(fd, IPPROTO_IP, IP_PKTINFO, 1) ||
-		    set_int(fd, IPPROTO_IP, IP_RECVTTL, 1) ||
-		    set_int(fd, IPPROTO_IP, IP_RECVTOS, 1) ||
-		    set_int(fd, IPPROTO_IP, IP_RECVERR, 0))
-			return -errno;
-		return 0;
+	static const struct {
+		enum sock_ip_option option;
+		int value;
+	} set[] = {
+		{ SOCK_IP_MULTICAST_LOOP, 0 }, { SOCK_IP_MULTICAST_ALL, 0 },
+		{ SOCK_IP_PKTINFO, 1 }, { SOCK_IP_RECVTTL, 1 },
+		{ SOCK_IP_RECVTOS, 1 }, { SOCK_IP_RECVERR, 0 },
+	};
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < ARRAY_SIZE(set); i++) {
+		rc = sock_set_ip(fd, v4, set[i].option, set[i].value);
+		if (rc && (v4 || set[i].option != SOCK_IP_MULTICAST_ALL))
+			return rc;
 	}
-	set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
-	if (set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0) ||
-	    set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) ||
-	    set_int(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1) ||
-	    set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) ||
-	    set_int(fd, IPPROTO_IPV6, IPV6_RECVERR, 0))
-		return -errno;
 	return 0;
 }
 
@@ -135,18 +125,8 @@ static void share(const struct fwd *f, const struct udp_group *g, bool on)
 		if (l->port != g->port ||
 		    f->rules[l->rule].proto != IPPROTO_UDP)
 			continue;
-		set_int(l->fd, SOL_SOCKET, SO_REUSEADDR, on);
+		sock_set(l->fd, SOL_SOCKET, SO_REUSEADDR, on);
 	}
-}
-
-/* bind_to() - Bind to the group's port on an address; 0 or -errno */
-static int bind_to(int fd, const struct udp_group *g,
-		   const struct in6_addr *addr)
-{
-	union sockaddr_any sa;
-	socklen_t len = sockaddr_set(&sa, addr, g->port, g->ifindex);
-
-	return bind(fd, &sa.sa, len) ? -errno : 0;
 }
 
 /**
@@ -165,15 +145,14 @@ static int bind_group(int fd, struct udp_group *g, const struct fwd *f)
 	struct in6_addr any4 = addr_from_v4((struct in_addr){ INADDR_ANY });
 	int rc;
 
-	g->unicast = !bind_to(fd, g, addr_is_v4(&g->addr) ? &any4 :
-							    &in6addr_any);
-	if (set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1))
-		return -errno;
-	if (g->unicast)
-		return 0;
+	g->unicast = !sock_bind(fd, addr_is_v4(&g->addr) ? &any4 : &in6addr_any,
+				g->port, g->ifindex);
+	rc = sock_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (rc || g->unicast)
+		return rc;
 
 	share(f, g, true);
-	rc = bind_to(fd, g, &g->addr);
+	rc = sock_bind(fd, &g->addr, g->port, g->ifindex);
 	share(f, g, false);
 	return rc;
 }
@@ -213,15 +192,14 @@ int mcast_sock_open(struct udp_group *g, const struct fwd *f)
 
 	if (!g->ifindex)
 		return -ENODEV;
-	fd = socket(addr_family(&g->addr),
-		    SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+	fd = sock_open(addr_family(&g->addr), SOCK_DGRAM, IPPROTO_UDP);
 	if (fd < 0)
-		return -errno;
+		return fd;
 
-	if ((!v4 && set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) ||
-	    ignore_host(fd))
-		rc = -errno;
-	else
+	rc = v4 ? 0 : sock_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (!rc)
+		rc = ignore_host(fd);
+	if (!rc)
 		rc = mcast_sock_options(fd, v4);
 	if (!rc)
 		rc = bind_group(fd, g, f);
@@ -236,63 +214,6 @@ int mcast_sock_open(struct udp_group *g, const struct fwd *f)
 }
 
 /**
- * struct departure - A message to outside
- * @msg:	for sendmsg()
- * @to:		where to
- * @control:	interface, source address, TTL, type of service
- */
-struct departure {
-	struct msghdr msg;
-	union sockaddr_any to;
-	union {
-		char buf[CONTROL];
-		struct cmsghdr align;
-	} control;
-};
-
-/* put_control() - One more control message */
-static void put_control(struct departure *d, int level, int type,
-			const void *data, size_t len)
-{
-	struct cmsghdr *c;
-
-	c = (struct cmsghdr *)(d->control.buf + d->msg.msg_controllen);
-	c->cmsg_level = level;
-	c->cmsg_type = type;
-	c->cmsg_len = CMSG_LEN(len);
-	memcpy(CMSG_DATA(c), data, len);
-	d->msg.msg_controllen += CMSG_SPACE(len);
-}
-
-/* put_path4() - Source, interface, TTL and type of service over IPv4 */
-static void put_path4(struct departure *d, const struct fwd_map *m,
-		      uint32_t ifindex, const struct pkt *pkt)
-{
-	struct in_pktinfo info = {
-		.ipi_ifindex = (int)ifindex, .ipi_spec_dst = addr_v4(&m->out4),
-	};
-	int ttl = pkt->ttl, tos = pkt->tos;
-
-	put_control(d, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
-	put_control(d, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
-	put_control(d, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
-}
-
-/* put_path6() - Likewise over IPv6 */
-static void put_path6(struct departure *d, const struct fwd_map *m,
-		      uint32_t ifindex, const struct pkt *pkt)
-{
-	struct in6_pktinfo info = {
-		.ipi6_ifindex = ifindex, .ipi6_addr = m->out6,
-	};
-	int ttl = pkt->ttl, tos = pkt->tos;
-
-	put_control(d, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
-	put_control(d, IPPROTO_IPV6, IPV6_HOPLIMIT, &ttl, sizeof(ttl));
-	put_control(d, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
-}
-
-/**
  * mcast_sock_send() - Send a datagram of the guest
  * @fd:		socket
  * @m:		for our source address
@@ -304,51 +225,21 @@ static void put_path6(struct departure *d, const struct fwd_map *m,
 int mcast_sock_send(int fd, const struct fwd_map *m, uint32_t ifindex,
 		   const struct pkt *pkt)
 {
-	struct departure d = {
-		.msg = {
-			.msg_name = &d.to, .msg_control = &d.control,
-			.msg_iov = pkt->iov, .msg_iovlen = pkt->iovcnt,
-		},
+	bool v4 = addr_is_v4(&pkt->dst);
+	struct sock_tx_info info = {
+		.local = v4 ? m->out4 : m->out6, .ifindex = ifindex,
+		.ttl = pkt->ttl, .tos = pkt->tos,
+	};
+	union sock_control control;
+	union sockaddr_any to;
+	struct msghdr msg = {
+		.msg_name = &to, .msg_control = &control,
+		.msg_iov = pkt->iov, .msg_iovlen = pkt->iovcnt,
 	};
 
-	d.msg.msg_namelen = sockaddr_set(&d.to, &pkt->dst, pkt->dport, ifindex);
-	if (addr_is_v4(&pkt->dst))
-		put_path4(&d, m, ifindex, pkt);
-	else
-		put_path6(&d, m, ifindex, pkt);
-	return sendmsg(fd, &d.msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno :
-								      0;
-}
-
-/* read_control() - Destination, interface, TTL, type of service of a message */
-static void read_control(struct msghdr *m, struct udp_arrival *a)
-{
-	struct in6_pktinfo info6;
-	struct in_pktinfo info4;
-	struct cmsghdr *c;
-	int value;
-
-	for (c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-		bool v4 = c->cmsg_level == IPPROTO_IP;
-
-		if (v4 && c->cmsg_type == IP_PKTINFO) {
-			memcpy(&info4, CMSG_DATA(c), sizeof(info4));
-			a->dest = addr_from_v4(info4.ipi_addr);
-			a->ifindex = (uint32_t)info4.ipi_ifindex;
-		} else if (v4 && c->cmsg_type == IP_TOS) {
-			a->tos = *CMSG_DATA(c);
-		} else if (!v4 && c->cmsg_type == IPV6_PKTINFO) {
-			memcpy(&info6, CMSG_DATA(c), sizeof(info6));
-			a->dest = info6.ipi6_addr;
-			a->ifindex = info6.ipi6_ifindex;
-		} else if (c->cmsg_len >= CMSG_LEN(sizeof(value))) {
-			memcpy(&value, CMSG_DATA(c), sizeof(value));
-			if (c->cmsg_type == (v4 ? IP_TTL : IPV6_HOPLIMIT))
-				a->ttl = (uint8_t)value;
-			else if (!v4 && c->cmsg_type == IPV6_TCLASS)
-				a->tos = (uint8_t)value;
-		}
-	}
+	msg.msg_namelen = sockaddr_set(&to, &pkt->dst, pkt->dport, ifindex);
+	msg.msg_controllen = sock_cmsg_put_info(&control, v4, &info);
+	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 /**
@@ -361,10 +252,7 @@ static void read_control(struct msghdr *m, struct udp_arrival *a)
 int mcast_sock_recv(int fd, struct udp_arrival *a)
 {
 	union sockaddr_any from;
-	union {
-		char buf[CONTROL];
-		struct cmsghdr align;
-	} control;
+	union sock_control control;
 	struct iovec iov = {
 		a->l4 + sizeof(a->l4) - UDP_GROUP_LONGEST, UDP_GROUP_LONGEST,
 	};
@@ -373,6 +261,7 @@ int mcast_sock_recv(int fd, struct udp_arrival *a)
 		.msg_control = &control, .msg_controllen = sizeof(control),
 		.msg_iov = &iov, .msg_iovlen = 1,
 	};
+	struct sock_rx_info info;
 	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT);
 
 	if (n < 0)
@@ -381,6 +270,10 @@ int mcast_sock_recv(int fd, struct udp_arrival *a)
 	a->len = (size_t)n;
 	a->whole = !(m.msg_flags & MSG_TRUNC);
 	sockaddr_get(&from, &a->peer, &a->port);
-	read_control(&m, a);
+	sock_cmsg_read(&m, &info);
+	a->dest = info.dest;
+	a->ifindex = info.ifindex;
+	a->ttl = info.ttl;
+	a->tos = info.tos;
 	return 0;
 }

@@ -117,14 +117,6 @@ static bool can_share(const struct udp *u, const struct flow_key *key)
 	return !nat_resolver(&u->fwd->map, &key->remote, key->rport);
 }
 
-/* share() - Let other sockets have the port of this one, too; false: can't be */
-static bool share(int fd)
-{
-	int one = 1;
-
-	return !setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
-}
-
 /**
  * udp_port_share() - Whether flows have the guest's port that one can share
  * @u:		UDP
@@ -138,7 +130,7 @@ bool udp_port_share(struct udp *u, const struct flow_key *key)
 
 	if (!h->n || !addr_eq(&h->guest, &key->guest) || !can_share(u, key))
 		return false;
-	if (h->alone >= 0 && !share(h->alone))
+	if (h->alone >= 0 && sock_set(h->alone, SOL_SOCKET, SO_REUSEPORT, 1))
 		return false;
 	h->alone = -1;
 	return true;

@@ -22,12 +22,6 @@
  * in a cache, as they would at a distance of a power of two. */
 #define SLOT		(65536 + 1536)
 
-/* Whatever a socket may tell of a message: both forms of the address for IPv4
- * over an IPv6 socket, TTL, type of service, size of segments. */
-#define CONTROL		(CMSG_SPACE(sizeof(struct in_pktinfo)) + \
-			 CMSG_SPACE(sizeof(struct in6_pktinfo)) + \
-			 3 * CMSG_SPACE(sizeof(int)))
-
 /* What a flow may fill of the link before it is another's turn, bytes. */
 #define TURN		(256 * 1024)
 
@@ -44,22 +38,9 @@
 #define PATIENCE	256
 
 /**
- * struct arrival - What came with a message
- * @ttl, @tos:	of its IP header, 0: not known
- * @segment:	bytes of each datagram in it but the last; 0: it is one
- * @local:	address that it was sent to, and that answers may come from;
- *		none: not known, or none of that kind
- */
-struct arrival {
-	uint8_t ttl, tos;
-	uint32_t segment;
-	struct in6_addr local;
-};
-
-/**
  * struct udp_batch - What one recvmmsg() fills
  * @msg, @iov, @from, @control: for the call
- * @arrival:	what came with each
+ * @info:	what came with each
  * @ip, @hdr:	headers of the last datagram, good for the next if that is
  *		alike. No source: none in this batch
  * @data:	room for a UDP header, and a message
@@ -68,11 +49,8 @@ struct udp_batch {
 	struct mmsghdr msg[UDP_BATCH];
 	struct iovec iov[UDP_BATCH];
 	union sockaddr_any from[UDP_BATCH];
-	union {
-		char buf[CONTROL];
-		struct cmsghdr align;
-	} control[UDP_BATCH];
-	struct arrival arrival[UDP_BATCH];
+	union sock_control control[UDP_BATCH];
+	struct sock_rx_info info[UDP_BATCH];
 	struct tap_ip ip;
 	struct tap_hdr hdr;
 	uint8_t data[UDP_BATCH][SLOT];
@@ -178,85 +156,9 @@ static unsigned int turn(struct udp *u, int fd, const struct inlet *in)
 }
 
 /**
- * read_local() - The address that a message was sent to, out of a control
- * message
- *
- * For IPv4, ipi_spec_dst is right also for what was sent to a broadcast or
- * multicast address (ip(7)); IPv6 has no such thing.
- */
-static void read_local(const struct cmsghdr *c, struct in6_addr *local)
-{
-	struct in6_pktinfo info6;
-	struct in_pktinfo info4;
-
-	if (c->cmsg_level == IPPROTO_IP) {
-		memcpy(&info4, CMSG_DATA(c), sizeof(info4));
-		*local = addr_from_v4(info4.ipi_spec_dst);
-		return;
-	}
-	memcpy(&info6, CMSG_DATA(c), sizeof(info6));
-	if (!addr_is_multicast(&info6.ipi6_addr) &&
-	    !addr_is_v4(&info6.ipi6_addr))
-		*local = info6.ipi6_addr;
-}
-
-/* number() - What a control message says that is an int */
-static uint32_t number(const struct cmsghdr *c)
-{
-	uint32_t n = 0;
-
-	memcpy(&n, CMSG_DATA(c), MIN(sizeof(n), c->cmsg_len - CMSG_LEN(0)));
-	return n;
-}
-
-/* read_control() - One control message that came with a message */
-static void read_control(const struct cmsghdr *c, struct arrival *a)
-{
-	switch (c->cmsg_level) {
-	case IPPROTO_IP:
-		if (c->cmsg_type == IP_TTL)
-			a->ttl = (uint8_t)number(c);
-		else if (c->cmsg_type == IP_TOS)
-			a->tos = *CMSG_DATA(c);
-		else if (c->cmsg_type == IP_PKTINFO)
-			read_local(c, &a->local);
-		break;
-	case IPPROTO_IPV6:
-		if (c->cmsg_type == IPV6_HOPLIMIT)
-			a->ttl = (uint8_t)number(c);
-		else if (c->cmsg_type == IPV6_TCLASS)
-			a->tos = (uint8_t)number(c);
-		else if (c->cmsg_type == IPV6_PKTINFO)
-			read_local(c, &a->local);
-		break;
-	case IPPROTO_UDP:
-		if (c->cmsg_type == UDP_GRO)
-			a->segment = number(c);
-		break;
-	}
-}
-
-/* read_arrivals() - What came with the messages of a batch */
-static void read_arrivals(struct udp_batch *b, unsigned int n)
-{
-	struct arrival *a;
-	struct cmsghdr *c;
-	struct msghdr *m;
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
-		a = &b->arrival[i];
-		m = &b->msg[i].msg_hdr;
-		memset(a, 0, sizeof(*a));
-		for (c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
-			read_control(c, a);
-	}
-}
-
-/**
  * fills() - What a message takes of the link's room
  * @len:	bytes of it
- * @segment:	see struct arrival
+ * @segment:	see struct sock_rx_info
  *
  * Return: bytes
  */
@@ -286,7 +188,7 @@ static void expect(struct inlet *in, const struct udp_batch *b, unsigned int n)
 		most = MESSAGE_MAX / 4;
 	for (i = 0; i < n; i++)
 		most = MAX(most, fills(b->msg[i].msg_len,
-				       b->arrival[i].segment));
+				       b->info[i].segment));
 	in->expected = most;
 }
 
@@ -322,6 +224,7 @@ int udp_recv_batch(struct udp *u, int fd, struct inlet *in, bool origin)
 {
 	unsigned int max = turn(u, fd, in);
 	struct udp_batch *b = u->batch;
+	unsigned int i;
 	int n;
 
 	if (!max)
@@ -333,7 +236,8 @@ int udp_recv_batch(struct udp *u, int fd, struct inlet *in, bool origin)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 
 	b->ip.src = ADDR_NONE;	/* the guest's Ethernet address may change */
-	read_arrivals(b, (unsigned int)n);
+	for (i = 0; i < (unsigned int)n; i++)
+		sock_cmsg_read(&b->msg[i].msg_hdr, &b->info[i]);
 	expect(in, b, (unsigned int)n);
 	if (n >= (int)MIN(max, MANY))
 		count_drops(u, fd, in);
@@ -358,7 +262,7 @@ bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o)
 	o->ifindex = 0;
 	if (!addr_is_v4(&o->peer) && addr_is_linklocal(&o->peer))
 		o->ifindex = b->from[i].sin6.sin6_scope_id;
-	o->local = b->arrival[i].local;
+	o->local = b->info[i].local;
 	return true;
 }
 
@@ -369,7 +273,7 @@ bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o)
  * @a:		for TTL and type of service
  */
 static void set_headers(struct udp *u, const struct udp_flow *uf,
-			const struct arrival *a)
+			const struct sock_rx_info *a)
 {
 	struct udp_batch *b = u->batch;
 
@@ -455,7 +359,7 @@ static void deliver(struct udp *u, const struct flow_key *key, uint8_t *data,
 unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
 			 unsigned int i)
 {
-	const struct arrival *a = &u->batch->arrival[i];
+	const struct sock_rx_info *a = &u->batch->info[i];
 	uint8_t *data = u->batch->data[i] + UDP_HLEN;
 	size_t left = u->batch->msg[i].msg_len, len;
 	unsigned int n = 0;

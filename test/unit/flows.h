@@ -9,12 +9,9 @@
 #define TEST_UNIT_FLOWS_H
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,6 +19,7 @@
 #include "icmp.h"
 #include "test/memory.h"
 #include "test/unit/l4.h"
+#include "test/unit/netns.h"
 #include "test/unit/unit.h"
 #include "udp.h"
 #include "udp/mcast.h"
@@ -78,50 +76,6 @@ static struct in6_addr addr(const char *s)
 	if (!addr_parse(s, &a))
 		fail("the test knows its addresses", "'%s' is none", s);
 	return a;
-}
-
-/* put_file() - Write a string to a file of /proc; false if it can't be */
-static bool put_file(const char *path, const char *text)
-{
-	ssize_t len = (ssize_t)strlen(text);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool good = fd >= 0 && write(fd, text, (size_t)len) == len;
-
-	if (fd >= 0)
-		close(fd);
-	return good;
-}
-
-/* loopback_up() - The namespace's one interface */
-static bool loopback_up(void)
-{
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool good = fd >= 0 && !ioctl(fd, SIOCSIFFLAGS, &ifr);
-
-	if (fd >= 0)
-		close(fd);
-	return good;
-}
-
-/**
- * own_network() - Move to a network namespace in which only loopback exists
- *
- * Return: false if that is not allowed here
- */
-static bool own_network(void)
-{
-	char map[64];
-	unsigned int uid = geteuid(), gid = getegid();
-
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
-		return false;
-	put_file("/proc/self/setgroups", "deny");
-	snprintf(map, sizeof(map), "0 %u 1", uid);
-	put_file("/proc/self/uid_map", map);
-	snprintf(map, sizeof(map), "0 %u 1", gid);
-	put_file("/proc/self/gid_map", map);
-	return loopback_up();
 }
 
 static void world_open(struct world *w, uint32_t max_flows, size_t room)

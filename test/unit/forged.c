@@ -31,7 +31,7 @@ static uint16_t listens(struct world *w, uint16_t to)
 	if (bind(listener.fd, (struct sockaddr *)&sa, len) ||
 	    getsockname(listener.fd, (struct sockaddr *)&sa, &len))
 		fail("the test can bind a port", "%s", strerror(errno));
-	fwd_udp_options(listener.fd, true, true);
+	sock_set_reports(listener.fd, true, true);
 
 	listener.port = ntohs(sa.sin6_port);
 	rule = (struct fwd_rule){

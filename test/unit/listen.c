@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "sock.h"
 
 /* What was logged since the story began. */
 static char logged[1000];
@@ -33,19 +34,17 @@ static void test_log(int prio, const char *fmt, ...)
 	snprintf(logged + len, sizeof(logged) - len, "\n");
 }
 
-static int test_socket(int family, int type, int proto)
+static int test_open(int family, int type, int proto)
 {
-	if (no_ipv6 && family == AF_INET6) {
-		errno = EAFNOSUPPORT;
-		return -1;
-	}
-	return socket(family, type, proto);
+	if (no_ipv6 && family == AF_INET6)
+		return -EAFNOSUPPORT;
+	return sock_open(family, type, proto);
 }
 
 #define log_msg(...) test_log(__VA_ARGS__)
-#define socket(family, type, proto) test_socket(family, type, proto)
+#define sock_open(family, type, proto) test_open(family, type, proto)
 #include "../../forward/listen.c"
-#undef socket
+#undef sock_open
 #include "unit.h"
 
 #define SPAN	10	/* ports that each story may use */

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * report.c - Errors of the network on their way to the guest: what is taken off
- * a socket's error queue, from whom the guest hears of it, what it says, what
- * it quotes, and when it is not sent.
+ * report.c - Errors of the network on their way to the guest: from whom the
+ * guest hears of one, what it says, what it quotes, and when it is not sent.
  */
 #include "../../icmp/report.c"
 #include "test/unit/flows.h"
@@ -38,11 +37,11 @@ static struct flow_key udp_key(const struct family *f)
 }
 
 /* wire_report() - A message of a router, about a datagram of 12 bytes */
-static struct icmp_report wire_report(const struct family *f, uint8_t type,
+static struct sock_error wire_report(const struct family *f, uint8_t type,
 				      uint8_t code, uint32_t info)
 {
-	struct icmp_report r = {
-		.wire = true, .type = type, .code = code, .info = info,
+	struct sock_error r = {
+		.from_network = true, .type = type, .code = code, .info = info,
 		.error = EHOSTUNREACH, .from = addr(f->router),
 		.dest = addr(f->nowhere), .port = 33434, .len = 12,
 	};
@@ -52,7 +51,7 @@ static struct icmp_report wire_report(const struct family *f, uint8_t type,
 }
 
 /* told() - Hand a report on; true if the guest got one packet, all right */
-static bool told(struct world *w, const struct icmp_report *r,
+static bool told(struct world *w, const struct sock_error *r,
 		 const struct icmp_quote *q, struct seen *s)
 {
 	memory_clear(&w->mem);
@@ -92,7 +91,7 @@ static void story_messages(const struct family *f)
 	};
 	struct flow_key key = udp_key(f);
 	struct icmp_quote q = { .key = &key };
-	struct icmp_report r;
+	struct sock_error r;
 	struct world w;
 	struct seen s;
 	unsigned int i;
@@ -129,13 +128,13 @@ static void story_local(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
 	struct icmp_quote q = { .key = &key };
-	struct icmp_report r = wire_report(f, 0, 0, 1400);
+	struct sock_error r = wire_report(f, 0, 0, 1400);
 	struct world w;
 	struct seen s;
 
 	printf("# what the host's kernel refused, IPv%d\n", f->v4 ? 4 : 6);
 	world_open(&w, LIFE, ROOM);
-	r.wire = false;
+	r.from_network = false;
 	r.from = ADDR_NONE;
 	r.error = EMSGSIZE;
 	check("too long", told(&w, &r, &q, &s) && is_from(&s, f->gw) &&
@@ -156,7 +155,7 @@ static void story_sender(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
 	struct icmp_quote q = { .key = &key };
-	struct icmp_report r = wire_report(f, f->v4 ? 11 : 3, 0, 0);
+	struct sock_error r = wire_report(f, f->v4 ? 11 : 3, 0, 0);
 	struct world w;
 	struct seen s;
 
@@ -197,7 +196,7 @@ static void story_ttl(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
 	struct icmp_quote q = { .key = &key };
-	struct icmp_report r = wire_report(f, f->v4 ? 11 : 3, 0, 0);
+	struct sock_error r = wire_report(f, f->v4 ? 11 : 3, 0, 0);
 	struct world w;
 	struct seen s;
 
@@ -217,7 +216,7 @@ static void story_quote_udp(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
 	struct icmp_quote q = { .key = &key, .ttl = 9, .tos = 0xb9 };
-	struct icmp_report r = wire_report(f, f->v4 ? 3 : 1, 1, 0);
+	struct sock_error r = wire_report(f, f->v4 ? 3 : 1, 1, 0);
 	size_t most = (f->v4 ? 576 : 1280) - f->hlen;
 	const uint8_t *ip, *l4;
 	struct world w;
@@ -278,7 +277,7 @@ static void story_quote_echo(void)
 		.gport = 0x1234, .proto = IPPROTO_ICMP,
 	};
 	struct icmp_quote q = { .key = &key };
-	struct icmp_report r = wire_report(&v4, 11, 0, 0);
+	struct sock_error r = wire_report(&v4, 11, 0, 0);
 	uint8_t echo[64] = { 8, 0, 0, 0, 0xbe, 0xef, 0, 7 };
 	const uint8_t *l4;
 	uint16_t check;
@@ -320,7 +319,7 @@ static void story_quote_given(void)
 	};
 	struct icmp_quote q = { .key = &key, .l4 = syn, .len = sizeof(syn),
 				.total = sizeof(syn), .df = true };
-	struct icmp_report r = wire_report(&v4, 3, 13, 0);
+	struct sock_error r = wire_report(&v4, 3, 13, 0);
 	struct world w;
 	struct seen s;
 
@@ -339,7 +338,7 @@ static void story_never(void)
 					    "ff02::fb" };
 	struct flow_key key = udp_key(&v4);
 	struct icmp_quote q = { .key = &key };
-	struct icmp_report r = wire_report(&v4, 11, 0, 0);
+	struct sock_error r = wire_report(&v4, 11, 0, 0);
 	unsigned int i, sent = 0;
 	struct world w;
 	struct seen s;
@@ -364,130 +363,6 @@ static void story_never(void)
 	world_close(&w);
 }
 
-/* asks() - A socket with its errors in full, and a datagram to a closed port */
-static int asks(const char *dst, int family, const void *data, size_t len)
-{
-	struct in6_addr to = addr(dst);
-	union sockaddr_any sa;
-	socklen_t salen = sockaddr_set(&sa, &to, 9, 0);
-	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), one = 1;
-
-	if (family == AF_INET6 && sa.sa.sa_family == AF_INET) {
-		sa.sin6 = (struct sockaddr_in6){
-			.sin6_family = AF_INET6, .sin6_port = htons(9),
-			.sin6_addr = to,
-		};
-		salen = sizeof(sa.sin6);
-	}
-	setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &one, sizeof(one));
-	setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one));
-	setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
-	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &one, sizeof(one));
-	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
-	check_eq("the queue can be had",
-		 icmp_report_on(fd, family == AF_INET), 0);
-	check("a datagram leaves", sendto(fd, data, len, 0, &sa.sa, salen) ==
-	      (ssize_t)len);
-	return fd;
-}
-
-/* in_error() - Whether epoll would report an error */
-static bool in_error(int fd)
-{
-	struct pollfd p = { .fd = fd };
-
-	return poll(&p, 1, 0) == 1 && p.revents & POLLERR;
-}
-
-/* Given a closed port, then the queue says all about it, once. */
-static void story_queue(const char *dst, int family)
-{
-	int fd = asks(dst, family, "hello", 5);
-	struct in6_addr to = addr(dst);
-	bool v4mapped = addr_is_v4(&to);
-	struct icmp_report r;
-
-	printf("# a closed port of %s, by a socket of IPv%d\n", dst,
-	       family == AF_INET ? 4 : 6);
-	check("there is an error", in_error(fd));
-	if (check("it is in the queue", icmp_report_next(fd, &r))) {
-		check_eq("refused", r.error, ECONNREFUSED);
-		check("by a message", r.wire);
-		check("of the right type and code", v4mapped ?
-		      r.type == 3 && r.code == 3 : r.type == 1 && r.code == 4);
-		check_mem("of the host", &r.from, &to, sizeof(to));
-		check_mem("that was asked", &r.dest, &to, sizeof(to));
-		check_eq("on that port", r.port, 9);
-		check_eq("the message's TTL", r.ttl, 64);
-		check_eq("as much came back as was sent", r.len, 5);
-		check_mem("the same", r.data, "hello", 5);
-	}
-	check("there is one", !icmp_report_next(fd, &r));
-	check("and then no error any more", !in_error(fd));
-	close(fd);
-}
-
-/* Given a datagram that is too long, then the queue says the MTU. */
-static void story_queue_mtu(void)
-{
-	static const uint8_t big[3000];
-	int fd = asks("127.0.0.1", AF_INET, "", 0);
-	int probe = IP_PMTUDISC_PROBE;
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_mtu = 1500 };
-	struct in6_addr to = addr("127.0.0.1");
-	union sockaddr_any sa;
-	socklen_t len = sockaddr_set(&sa, &to, 9, 0);
-	struct icmp_report r;
-
-	printf("# a datagram that is too long\n");
-	check("the test can set an MTU", !ioctl(fd, SIOCSIFMTU, &ifr));
-	setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof(probe));
-	while (icmp_report_next(fd, &r))
-		;
-	check("it does not leave", sendto(fd, big, sizeof(big), 0, &sa.sa,
-					  len) < 0 && errno == EMSGSIZE);
-	if (check("that is in the queue", icmp_report_next(fd, &r))) {
-		check_eq("as too long", r.error, EMSGSIZE);
-		check("by no message", !r.wire && addr_is_none(&r.from));
-		check_eq("with the MTU", r.info, 1500);
-	}
-	check("and then no error any more", !icmp_report_next(fd, &r) &&
-	      !in_error(fd));
-	ifr.ifr_mtu = 65536;
-	ioctl(fd, SIOCSIFMTU, &ifr);
-	close(fd);
-}
-
-/* Given no room for an entry, then the pending error goes all the same: the
- * kernel sets it, and would report it for ever. */
-static void story_queue_full(void)
-{
-	static const uint8_t big[1400];
-	int fd = asks("127.0.0.1", AF_INET, big, sizeof(big)), small = 1, i;
-	struct in6_addr to = addr("127.0.0.1");
-	union sockaddr_any sa;
-	socklen_t len = sizeof(sa);
-	struct icmp_report r;
-	uint16_t own;
-
-	printf("# an error that there is no room for\n");
-	while (icmp_report_next(fd, &r))
-		;
-	getsockname(fd, &sa.sa, &len);
-	own = ntohs(sa.sin.sin_port);
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	len = sockaddr_set(&sa, &to, own, 0);
-	for (i = 0; i < 100; i++)
-		sendto(fd, big, sizeof(big), 0, &sa.sa, len);
-	check("no error yet", !in_error(fd));
-	len = sockaddr_set(&sa, &to, 9, 0);
-	sendto(fd, big, sizeof(big), 0, &sa.sa, len);
-	check("there is one", in_error(fd));
-	check("of which nothing is known", !icmp_report_next(fd, &r));
-	check("and then no error any more", !in_error(fd));
-	close(fd);
-}
-
 int main(void)
 {
 	story_messages(&v4);
@@ -503,15 +378,5 @@ int main(void)
 	story_quote_echo();
 	story_quote_given();
 	story_never();
-	if (!own_network()) {
-		skip("queues of real sockets", "no network namespace allowed");
-		return unit_end();
-	}
-	put_file("/proc/sys/net/ipv4/icmp_ratelimit", "0");
-	story_queue("127.0.0.1", AF_INET);
-	story_queue("::1", AF_INET6);
-	story_queue("127.0.0.1", AF_INET6);
-	story_queue_mtu();
-	story_queue_full();
 	return unit_end();
 }

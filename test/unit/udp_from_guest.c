@@ -16,6 +16,7 @@ static int told_getsockopt(int fd, int level, int name, void *value,
 #define sendmmsg	told_sendmmsg
 #define setsockopt	told_setsockopt
 #define getsockopt	told_getsockopt
+#include "../../sock.c"
 #include "../../udp/from_guest.c"
 #undef sendmmsg
 #undef setsockopt

@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * sock.c - Socket options, control messages, error queues and bound sockets.
+ * A leaf: see sock.h.
+ */
+#include <errno.h>
+#include <time.h>
+#include <linux/errqueue.h>
+#include <netinet/udp.h>
+#include <unistd.h>
+
+#include "sock.h"
+
+/* Asked for: what a sender at 10 Gbit/s sends in 2 ms, as the kernel counts.
+ * Most hosts allow less (net.core.rmem_max). */
+#define BULK_BUFFER	(4 * 1024 * 1024)
+
+/* Control messages of an error: the kernel adds all that the socket asked to
+ * be told with its datagrams, and puts that first. */
+#define ERROR_CONTROL	512
+
+/**
+ * struct extended_error - IP_RECVERR's control message
+ * @e:		the error
+ * @from:	SO_EE_OFFENDER(@e): follows it
+ */
+struct extended_error {
+	struct sock_extended_err e;
+	union sockaddr_any from;
+};
+
+static const struct {
+	int v4, v6;
+} ip_option[] = {
+	[SOCK_IP_TTL]		= { IP_TTL, IPV6_UNICAST_HOPS },
+	[SOCK_IP_TOS]		= { IP_TOS, IPV6_TCLASS },
+	[SOCK_IP_RECVTTL]	= { IP_RECVTTL, IPV6_RECVHOPLIMIT },
+	[SOCK_IP_RECVTOS]	= { IP_RECVTOS, IPV6_RECVTCLASS },
+	[SOCK_IP_RECVERR]	= { IP_RECVERR, IPV6_RECVERR },
+	[SOCK_IP_PKTINFO]	= { IP_PKTINFO, IPV6_RECVPKTINFO },
+	[SOCK_IP_MULTICAST_LOOP] = { IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP },
+	[SOCK_IP_MULTICAST_ALL]	= { IP_MULTICAST_ALL, IPV6_MULTICAST_ALL },
+};
+
+/**
+ * sock_set() - Set a socket option that is an int
+ * @fd:		socket
+ * @level, @option, @value: as for setsockopt()
+ *
+ * Return: 0, or -errno
+ */
+int sock_set(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) ? -errno :
+								      0;
+}
+
+/**
+ * sock_set_ip() - Set an option that each family has under another name
+ * @fd:		socket
+ * @v4:		set IPv4's, which a socket that serves both has, too
+ * @option:	which
+ * @value:	as for setsockopt()
+ *
+ * Return: 0, or -errno
+ */
+int sock_set_ip(int fd, bool v4, enum sock_ip_option option, int value)
+{
+	return sock_set(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+			v4 ? ip_option[option].v4 : ip_option[option].v6,
+			value);
+}
+
+/**
+ * sock_set_df() - Choose who fragments what is too long for the path
+ * @fd:		socket
+ * @v4:		for IPv4
+ * @df:		what the kernel does
+ *
+ * SOCK_DF_PROBE is not IP_PMTUDISC_DO: the guest keeps the MTU of a path
+ * itself, and may find out whether it has grown (RFC 4821, RFC 8899).
+ */
+void sock_set_df(int fd, bool v4, enum sock_df df)
+{
+	static const int mode4[] = {
+		[SOCK_DF_PROBE] = IP_PMTUDISC_PROBE,
+		[SOCK_DF_DONT] = IP_PMTUDISC_DONT,
+		[SOCK_DF_WANT] = IP_PMTUDISC_DONT,
+	};
+	static const int mode6[] = {
+		[SOCK_DF_PROBE] = IPV6_PMTUDISC_PROBE,
+		[SOCK_DF_DONT] = IPV6_PMTUDISC_DONT,
+		[SOCK_DF_WANT] = IPV6_PMTUDISC_WANT,
+	};
+
+	if (v4) {
+		sock_set(fd, IPPROTO_IP, IP_MTU_DISCOVER, mode4[df]);
+		return;
+	}
+	sock_set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, mode6[df]);
+	sock_set(fd, IPPROTO_IPV6, IPV6_DONTFRAG, df == SOCK_DF_PROBE);
+}
+
+/**
+ * sock_set_reports() - Have a socket report what the guest is to be told
+ * @fd:		socket
+ * @v4, @v6:	families it serves
+ *
+ * TTL and type of service of what is received, and errors in full.
+ */
+void sock_set_reports(int fd, bool v4, bool v6)
+{
+	static const enum sock_ip_option reports[] = {
+		SOCK_IP_RECVERR, SOCK_IP_RECVTTL, SOCK_IP_RECVTOS,
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(reports); i++) {
+		if (v4)
+			sock_set_ip(fd, true, reports[i], 1);
+		if (v6)
+			sock_set_ip(fd, false, reports[i], 1);
+	}
+}
+
+/**
+ * sock_set_bulk() - Prepare a UDP socket for more than one answer
+ * @fd:		socket
+ *
+ * A large buffer, which takes no memory before it is used, and consecutive
+ * datagrams as one message (UDP_GRO, since Linux 5.0).
+ */
+void sock_set_bulk(int fd)
+{
+	sock_set(fd, SOL_SOCKET, SO_RCVBUF, BULK_BUFFER);
+	sock_set(fd, IPPROTO_UDP, UDP_GRO, 1);
+}
+
+/**
+ * sock_open() - Open a socket, non-blocking and closed on exec
+ * @family, @type, @proto: as for socket()
+ *
+ * Return: socket, or -errno
+ */
+int sock_open(int family, int type, int proto)
+{
+	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/**
+ * sock_bind() - Bind a socket to an address and port
+ * @fd:		socket
+ * @addr:	address of its family; "none" is the IPv6 wildcard
+ * @port:	host order, 0: any
+ * @scope:	interface index for a link-local address
+ *
+ * Return: 0, or -errno
+ */
+int sock_bind(int fd, const struct in6_addr *addr, uint16_t port,
+	      uint32_t scope)
+{
+	union sockaddr_any sa;
+	socklen_t len = sockaddr_set(&sa, addr, port, scope);
+
+	return bind(fd, &sa.sa, len) ? -errno : 0;
+}
+
+/**
+ * sock_bind_device() - Bind a socket to an interface
+ * @fd:		socket
+ * @ifname:	interface, empty: any
+ *
+ * Return: 0, or -errno
+ */
+int sock_bind_device(int fd, const char *ifname)
+{
+	if (!*ifname)
+		return 0;
+	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname,
+			  (socklen_t)strlen(ifname)) ? -errno : 0;
+}
+
+/**
+ * bind_port() - Bind a socket to an address, and to a port if it can be had
+ * @fd:		socket
+ * @addr:	address of its family, may be its wildcard
+ * @port:	host order, 0: any; set to 0 if it can't be had
+ * @scope:	interface index for a link-local address
+ *
+ * A port that is taken or not permitted is no error: the kernel chooses one
+ * that is not shared. As it may choose at connect(), a TCP port is taken for
+ * that destination only.
+ */
+static int bind_port(int fd, const struct in6_addr *addr, uint16_t *port,
+		     uint32_t scope)
+{
+	int rc;
+
+	if (*port) {
+		rc = sock_bind(fd, addr, *port, scope);
+		if (rc != -EADDRINUSE && rc != -EACCES)
+			return rc;
+		sock_set(fd, SOL_SOCKET, SO_REUSEPORT, 0);
+		*port = 0;
+	}
+	sock_set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	return sock_bind(fd, addr, 0, scope);
+}
+
+/* bind_source() - As sock_open_bound() says; 0, or -errno */
+static int bind_source(int fd, const struct sock_source *src, uint16_t *port)
+{
+	struct in6_addr addr = src->addr;
+	int rc;
+
+	/* An IPv6 wildcard would take the port for IPv4, too. */
+	if (src->family == AF_INET6)
+		sock_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+
+	rc = sock_bind_device(fd, src->ifname);
+	if (rc || (!*port && addr_is_none(&addr)))
+		return rc;
+	if (addr_is_none(&addr) && src->family == AF_INET)
+		addr = addr_from_v4((struct in_addr){ INADDR_ANY });
+	return bind_port(fd, &addr, port, src->scope);
+}
+
+/**
+ * sock_open_bound() - Open a socket for a flow from the guest
+ * @src:	what to bind it to
+ * @type, @proto: as for socket(); it is non-blocking and closed on exec
+ * @port:	source port or echo identifier to have if it is free, host
+ *		order, 0: any; set to 0 if it is not free
+ * @share:	sockets of ours have @port already, and SO_REUSEPORT: share it
+ *
+ * A port has to be free for the first socket, which then may allow other
+ * sockets of our user by SO_REUSEPORT.
+ *
+ * Ping sockets share their identifier unless told not to (INET_PROTOSW_REUSE
+ * in the kernel's net/ipv4/af_inet.c), and one of them would get the replies
+ * of all: SO_REUSEADDR is switched off.
+ *
+ * Return: socket, or -errno: -EMFILE, -ENFILE, -ENOBUFS and -ENOMEM if there
+ *	   are too many, -EADDRNOTAVAIL or -ENODEV if the host does not have the
+ *	   source address or interface (any more)
+ */
+int sock_open_bound(const struct sock_source *src, int type, int proto,
+		    uint16_t *port, bool share)
+{
+	int fd = sock_open(src->family, type, proto), rc;
+
+	if (fd < 0)
+		return fd;
+	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
+		sock_set(fd, SOL_SOCKET, SO_REUSEADDR, 0);
+	if (share)
+		sock_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	rc = bind_source(fd, src, port);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+/**
+ * sock_cmsg_put() - Append a control message
+ * @c:		control messages
+ * @len:	bytes of them so far
+ * @level, @type: what it is
+ * @data, @size: what it says
+ *
+ * Return: bytes of all control messages now, for msg_controllen
+ */
+size_t sock_cmsg_put(union sock_control *c, size_t len, int level, int type,
+		     const void *data, size_t size)
+{
+	struct cmsghdr *h = (struct cmsghdr *)(c->buf + len);
+
+	memset(h, 0, CMSG_SPACE(size));
+	h->cmsg_level = level;
+	h->cmsg_type = type;
+	h->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(h), data, size);
+	return len + CMSG_SPACE(size);
+}
+
+static size_t put_number(union sock_control *c, size_t len, int level, int type,
+			 int value)
+{
+	return sock_cmsg_put(c, len, level, type, &value, sizeof(value));
+}
+
+/* put_source() - Append source address and interface, if any is asked for */
+static size_t put_source(union sock_control *c, bool v4,
+			 const struct sock_tx_info *info)
+{
+	struct in_pktinfo info4 = {
+		.ipi_ifindex = (int)info->ifindex,
+		.ipi_spec_dst = addr_v4(&info->local),
+	};
+	struct in6_pktinfo info6 = {
+		.ipi6_ifindex = info->ifindex, .ipi6_addr = info->local,
+	};
+
+	if (addr_is_none(&info->local) && !info->ifindex)
+		return 0;
+	if (v4)
+		return sock_cmsg_put(c, 0, IPPROTO_IP, IP_PKTINFO, &info4,
+				     sizeof(info4));
+	return sock_cmsg_put(c, 0, IPPROTO_IPV6, IPV6_PKTINFO, &info6,
+			     sizeof(info6));
+}
+
+/**
+ * sock_cmsg_put_info() - Write the control messages that say how one leaves
+ * @c:		filled
+ * @v4:		the message goes over IPv4
+ * @info:	how it is to leave
+ *
+ * Return: bytes of control messages, for msg_controllen
+ */
+size_t sock_cmsg_put_info(union sock_control *c, bool v4,
+			  const struct sock_tx_info *info)
+{
+	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+	size_t len = put_source(c, v4, info);
+
+	len = put_number(c, len, level, v4 ? IP_TTL : IPV6_HOPLIMIT, info->ttl);
+	return put_number(c, len, level, v4 ? IP_TOS : IPV6_TCLASS, info->tos);
+}
+
+/* read_number() - A control message that is an int */
+static uint32_t read_number(const struct cmsghdr *c)
+{
+	uint32_t n = 0;
+
+	memcpy(&n, CMSG_DATA(c), MIN(sizeof(n), c->cmsg_len - CMSG_LEN(0)));
+	return n;
+}
+
+/* read_pktinfo4() - ipi_spec_dst is an address of ours even if the destination
+ * is a broadcast address or a group (ip(7)) */
+static void read_pktinfo4(const struct cmsghdr *c, struct sock_rx_info *info)
+{
+	struct in_pktinfo p;
+
+	memcpy(&p, CMSG_DATA(c), sizeof(p));
+	info->dest = addr_from_v4(p.ipi_addr);
+	info->local = addr_from_v4(p.ipi_spec_dst);
+	info->ifindex = (uint32_t)p.ipi_ifindex;
+}
+
+/* read_pktinfo6() - IPv6 has no such thing, and for IPv4 over an IPv6 socket
+ * IP_PKTINFO comes as well, and counts */
+static void read_pktinfo6(const struct cmsghdr *c, struct sock_rx_info *info)
+{
+	struct in6_pktinfo p;
+
+	memcpy(&p, CMSG_DATA(c), sizeof(p));
+	if (addr_is_v4(&p.ipi6_addr))
+		return;
+	info->dest = p.ipi6_addr;
+	if (!addr_is_multicast(&p.ipi6_addr))
+		info->local = p.ipi6_addr;
+	info->ifindex = p.ipi6_ifindex;
+}
+
+static void read_message(const struct cmsghdr *c, struct sock_rx_info *info)
+{
+	switch (c->cmsg_level) {
+	case IPPROTO_IP:
+		if (c->cmsg_type == IP_TTL)
+			info->ttl = (uint8_t)read_number(c);
+		else if (c->cmsg_type == IP_TOS)	/* a byte */
+			info->tos = *CMSG_DATA(c);
+		else if (c->cmsg_type == IP_PKTINFO)
+			read_pktinfo4(c, info);
+		break;
+	case IPPROTO_IPV6:
+		if (c->cmsg_type == IPV6_HOPLIMIT)
+			info->ttl = (uint8_t)read_number(c);
+		else if (c->cmsg_type == IPV6_TCLASS)
+			info->tos = (uint8_t)read_number(c);
+		else if (c->cmsg_type == IPV6_PKTINFO)
+			read_pktinfo6(c, info);
+		break;
+	case IPPROTO_UDP:
+		if (c->cmsg_type == UDP_GRO)
+			info->segment = read_number(c);
+		break;
+	}
+}
+
+/**
+ * sock_cmsg_read() - Read the control messages of a received message
+ * @m:		as recvmsg() filled it
+ * @info:	filled
+ */
+void sock_cmsg_read(struct msghdr *m, struct sock_rx_info *info)
+{
+	struct cmsghdr *c;
+
+	memset(info, 0, sizeof(*info));
+	for (c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
+		read_message(c, info);
+}
+
+/* read_error() - What IP_RECVERR or IPV6_RECVERR says */
+static void read_error(const struct cmsghdr *c, struct sock_error *e)
+{
+	struct extended_error x = { 0 };
+	uint16_t port;
+
+	memcpy(&x, CMSG_DATA(c), MIN(c->cmsg_len - CMSG_LEN(0), sizeof(x)));
+	e->error = (int)x.e.ee_errno;
+	e->from_network = x.e.ee_origin == SO_EE_ORIGIN_ICMP ||
+			  x.e.ee_origin == SO_EE_ORIGIN_ICMP6;
+	e->type = x.e.ee_type;
+	e->code = x.e.ee_code;
+	e->info = x.e.ee_info;
+	sockaddr_get(&x.from, &e->from, &port);
+}
+
+static bool is_error(const struct cmsghdr *c)
+{
+	return (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+	       (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR);
+}
+
+/**
+ * sock_clear_error() - Consume the pending error of a socket (SO_ERROR)
+ * @fd:		socket
+ *
+ * Each entry taken off the error queue makes the next one pending, and the
+ * queue may be long: forged ICMP messages can fill it. Only after this call
+ * does a system call return its own error.
+ */
+void sock_clear_error(int fd)
+{
+	socklen_t len = sizeof(int);
+	int error;
+
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+}
+
+/**
+ * sock_next_error() - Take an entry off the error queue of a socket
+ * @fd:		socket
+ * @e:		filled
+ *
+ * After EPOLLERR, call it until it returns false: that consumes the pending
+ * error, too, which the kernel leaves behind if the queue had no space for its
+ * entry.
+ *
+ * Return: false if there is none
+ */
+bool sock_next_error(int fd, struct sock_error *e)
+{
+	union {
+		char buf[ERROR_CONTROL];
+		struct cmsghdr align;
+	} control;
+	union sockaddr_any sa = { .sa.sa_family = AF_UNSPEC };
+	struct iovec iov = { .iov_base = e->data, .iov_len = sizeof(e->data) };
+	struct msghdr m = {
+		.msg_name = &sa, .msg_namelen = sizeof(sa),
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	struct sock_rx_info info;
+	struct cmsghdr *c;
+	ssize_t n;
+
+	n = recvmsg(fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT);
+	if (n < 0) {
+		sock_clear_error(fd);
+		return false;
+	}
+	memset(e, 0, offsetof(struct sock_error, data));
+	e->len = (size_t)n;
+	sockaddr_get(&sa, &e->dest, &e->port);
+	sock_cmsg_read(&m, &info);
+	e->ttl = info.ttl;
+	for (c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		if (is_error(c))
+			read_error(c, e);
+	return true;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * sock.h - Socket options, control messages, error queues and bound sockets,
+ * so that no other file has to know what IPv4 and IPv6 call the same thing.
+ * A leaf: holds no state, calls only util.c and libc, may be called by
+ * anything.
+ */
+#ifndef SOCK_H
+#define SOCK_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "util.h"
+
+/* Of a packet that came back with an error, the bytes that are kept: an error
+ * to the guest quotes no more (IPv6's minimum MTU, RFC 4443 2.4 (c)). */
+#define SOCK_ERROR_DATA		1280
+
+/* Options that exist for IPv4 and for IPv6. */
+enum sock_ip_option {
+	SOCK_IP_TTL,		/* of unicast packets; IPv6: hop limit */
+	SOCK_IP_TOS,		/* IPv6: traffic class */
+	SOCK_IP_RECVTTL,
+	SOCK_IP_RECVTOS,
+	SOCK_IP_RECVERR,	/* keep an error queue */
+	SOCK_IP_PKTINFO,	/* tell the destination of what is received */
+	SOCK_IP_MULTICAST_LOOP,
+	SOCK_IP_MULTICAST_ALL,	/* IPv6: since Linux 4.20 */
+};
+
+/* What the kernel does with a packet that is longer than the path's MTU. */
+enum sock_df {
+	SOCK_DF_PROBE,	/* up to the interface's MTU it goes out with DF; above,
+			 * sending fails (EMSGSIZE) */
+	SOCK_DF_DONT,	/* fragment, IP_PMTUDISC_DONT in both families */
+	SOCK_DF_WANT,	/* fragment, IPv6 by IPV6_PMTUDISC_WANT */
+};
+
+/**
+ * struct sock_source - What a socket of ours is bound to
+ * @family:	AF_INET or AF_INET6
+ * @addr:	source address, of @family; none: the kernel's choice
+ * @ifname:	interface, empty: any
+ * @scope:	interface index for a link-local @addr, 0: none
+ */
+struct sock_source {
+	int family;
+	struct in6_addr addr;
+	const char *ifname;
+	uint32_t scope;
+};
+
+/* Control messages of one message: both forms of a destination (an IPv6 socket
+ * that receives IPv4 reports both), TTL, type of service, segment size. */
+union sock_control {
+	char buf[CMSG_SPACE(sizeof(struct in_pktinfo)) +
+		 CMSG_SPACE(sizeof(struct in6_pktinfo)) +
+		 3 * CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+/**
+ * struct sock_tx_info - How a message is to leave
+ * @local:	source address, none: the kernel's choice
+ * @ifindex:	interface, 0: by the host's routes
+ * @ttl:	TTL or hop limit
+ * @tos:	type of service or traffic class
+ */
+struct sock_tx_info {
+	struct in6_addr local;
+	uint32_t ifindex;
+	uint8_t ttl, tos;
+};
+
+/**
+ * struct sock_rx_info - What the kernel says about a received message
+ * @ttl, @tos:	of its IP header, 0: not known
+ * @segment:	bytes of each datagram in it but the last (UDP_GRO); 0: it is
+ *		one datagram
+ * @ifindex:	interface that it arrived on, 0: not known
+ * @dest:	destination address of its IP header, none: not known
+ * @local:	our unicast address that an answer may come from, none: not
+ *		known, or @dest is an IPv6 group
+ */
+struct sock_rx_info {
+	uint8_t ttl, tos;
+	uint32_t segment;
+	uint32_t ifindex;
+	struct in6_addr dest, local;
+};
+
+/**
+ * struct sock_error - An entry of a socket's error queue
+ * @error:	errno, positive
+ * @from_network: an ICMP message came; false: the host's kernel refused to
+ *		send, and the call that was to send has failed with @error
+ * @type, @code: of that ICMP message, of the family of @dest
+ * @ttl:	TTL or hop limit it arrived with, 0: not known (the socket does
+ *		not have SOCK_IP_RECVTTL)
+ * @info:	of what was too long: the MTU, 0: not known; of a parameter
+ *		problem: the pointer, in bytes
+ * @from:	sender of the ICMP message, none: not known
+ * @dest, @port: where our packet was sent to, port in host order
+ * @data:	what came back of our packet: payload; of ping and TCP sockets
+ *		from the transport header on
+ * @len:	bytes of it
+ */
+struct sock_error {
+	int error;
+	bool from_network;
+	uint8_t type, code;
+	uint8_t ttl;
+	uint32_t info;
+	struct in6_addr from, dest;
+	uint16_t port;
+	uint8_t data[SOCK_ERROR_DATA];
+	size_t len;
+};
+
+int sock_set(int fd, int level, int option, int value);
+int sock_set_ip(int fd, bool v4, enum sock_ip_option option, int value);
+void sock_set_df(int fd, bool v4, enum sock_df df);
+void sock_set_reports(int fd, bool v4, bool v6);
+void sock_set_bulk(int fd);
+
+int sock_open(int family, int type, int proto);
+int sock_open_bound(const struct sock_source *src, int type, int proto,
+		    uint16_t *port, bool share);
+int sock_bind(int fd, const struct in6_addr *addr, uint16_t port,
+	      uint32_t scope);
+int sock_bind_device(int fd, const char *ifname);
+
+size_t sock_cmsg_put(union sock_control *c, size_t len, int level, int type,
+		     const void *data, size_t size);
+size_t sock_cmsg_put_info(union sock_control *c, bool v4,
+			  const struct sock_tx_info *info);
+void sock_cmsg_read(struct msghdr *m, struct sock_rx_info *info);
+
+bool sock_next_error(int fd, struct sock_error *e);
+void sock_clear_error(int fd);
+
+#endif /* SOCK_H */
