@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * qrap.c - The wrapper that starts qemu connected to passt, for emulators
- * without -netdev stream and for management tools that know nothing of passt.
- * A program of its own: calls only libc; run by users and, in the place of
- * the emulator, by the likes of libvirt.
+ * qrap.c - A program that starts qemu with a connection to passt, for versions
+ * of qemu without "-netdev stream", and for management tools, such as libvirt,
+ * that do not know passt and can run qrap in place of the emulator.
  *
  *	qrap FD COMMAND [ARG...]
- * runs COMMAND with passt's socket as descriptor FD, and leaves its arguments
- * alone.
+ * runs COMMAND with passt's socket as descriptor FD and does not change ARG.
  *
  *	qrap ARG...
- * runs the emulator with ARG..., where all networking is replaced by one
- * virtio network device on passt's socket. The new device takes the identity
- * (id, MAC address, slot) of the first one it replaces, the back-end that of
- * its back-end, so that whatever refers to them by name still finds them.
+ * runs the emulator with ARG..., with all networking replaced by one virtio
+ * network device that is connected to passt.
  */
 
 #include <errno.h>
@@ -30,15 +26,11 @@
 
 #include "wrap/wrap.h"
 
-/*
- * The emulator
- */
-
-/* Folders looked through after those of PATH. */
+/* Folders to search after those in PATH. */
 static const char usual_folders[] =
 	"/usr/local/bin:/usr/bin:/bin:/usr/libexec:/usr/lib/qemu";
 
-/* is_self() - Is this file the running program? */
+/* is_self() - Whether this file is the running program */
 static bool is_self(const struct stat *file)
 {
 	struct stat self;
@@ -47,14 +39,8 @@ static bool is_self(const struct stat *file)
 	       self.st_dev == file->st_dev && self.st_ino == file->st_ino;
 }
 
-/**
- * program_find() - Find a program that isn't this one
- * @name:	file name
- * @folders:	separated by colons
- *
- * Return: path, allocated, NULL if it is nowhere
- */
-static char *program_find(const char *name, const char *folders)
+/* find_program() - Path, allocated, of a program in one of @folders, or NULL */
+static char *find_program(const char *name, const char *folders)
 {
 	while (*folders) {
 		size_t len = strcspn(folders, ":");
@@ -63,7 +49,7 @@ static char *program_find(const char *name, const char *folders)
 
 		if (asprintf(&path, "%.*s/%s", (int)len, folders, name) < 0)
 			path = NULL;
-		must(path);
+		not_null(path);
 		if (len && !stat(path, &file) && S_ISREG(file.st_mode) &&
 		    !access(path, X_OK) && !is_self(&file))
 			return path;
@@ -74,15 +60,15 @@ static char *program_find(const char *name, const char *folders)
 	return NULL;
 }
 
-static char *program_find_all(const char *name)
+static char *find_in_folders(const char *name)
 {
 	const char *env = getenv("PATH");
-	char *path = env ? program_find(name, env) : NULL;
+	char *path = env ? find_program(name, env) : NULL;
 
-	return path ? path : program_find(name, usual_folders);
+	return path ? path : find_program(name, usual_folders);
 }
 
-/* host_arch() - What qemu calls the architecture we run on */
+/* host_arch() - qemu's name for the host's architecture */
 static const char *host_arch(struct utsname *host)
 {
 	static const struct {
@@ -99,7 +85,7 @@ static const char *host_arch(struct utsname *host)
 	unsigned int i;
 
 	if (uname(host))
-		die("can't tell the host's architecture: %s", strerror(errno));
+		qrap_die("can't tell the host's architecture: %s", strerror(errno));
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		if (!strcmp(host->machine, names[i].kernel))
@@ -108,13 +94,11 @@ static const char *host_arch(struct utsname *host)
 	return host->machine;
 }
 
-/**
- * emulator_find() - Find the emulator, or exit
- * @self:	the name we were called by: if it is an emulator's, that one
- *
- * Return: path, allocated
+/*
+ * find_emulator() - Path, allocated, of the emulator that has the name @self,
+ * if that is an emulator's name, or else of the host's own
  */
-static char *emulator_find(const char *self)
+static char *find_emulator(const char *self)
 {
 	char system[sizeof("qemu-system-") + sizeof(struct utsname)];
 	const char *slash = strrchr(self, '/');
@@ -128,49 +112,44 @@ static char *emulator_find(const char *self)
 		names[0] = name;
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		char *path = names[i] ? program_find_all(names[i]) : NULL;
+		char *path = names[i] ? find_in_folders(names[i]) : NULL;
 
 		if (path)
 			return path;
 	}
-	die("no emulator found: tried %s, qemu-kvm and kvm in PATH and %s; install qemu, or use: qrap FD COMMAND [ARG...]",
-	    names[0] ? names[0] : system, usual_folders);
+	qrap_die("no emulator found: tried %s, qemu-kvm and kvm in PATH and %s; install qemu, or use: qrap FD COMMAND [ARG...]",
+		 names[0] ? names[0] : system, usual_folders);
 }
 
-static void run(const char *program, char **argv)
+static void exec_program(const char *program, char **argv)
 {
 	execvp(program, argv);
-	die("can't run %s: %s", program, strerror(errno));
+	qrap_die("can't run %s: %s", program, strerror(errno));
 }
 
-/* emulate() - Be the emulator: qrap ARG... */
-static void emulate(int argc, char **argv)
+/* run_emulator() - qrap ARG... */
+static void run_emulator(int argc, char **argv)
 {
-	char *emulator = emulator_find(argv[0]);
+	char *emulator = find_emulator(argv[0]);
 	const struct props *old;
 	struct network net;
 	struct cmdline c;
 	int fd;
 
 	cmdline_parse(&c, argc - 1, argv + 1);
-	if (cmdline_probes(&c)) {
+	if (cmdline_is_query(&c)) {
 		argv[0] = emulator;
-		run(emulator, argv);
+		exec_program(emulator, argv);
 	}
 
-	fd = fd_pass_free(passt_connect());
-	old = cmdline_take_network(&c);
-	net = network_new(&c, old, fd);
-	run(emulator, cmdline_argv(&c, emulator, &net));
+	fd = socket_pass_free(passt_connect());
+	old = cmdline_remove_network(&c);
+	net = network_choose(&c, old, fd);
+	exec_program(emulator, cmdline_argv(&c, emulator, &net));
 }
 
-/**
- * fd_parse() - Read the number that the socket shall have, or exit
- * @s:		begins with a digit
- *
- * Return: descriptor that the limits allow, none of the standard streams
- */
-static int fd_parse(const char *s)
+/* parse_fd() - A descriptor within limits, and not a standard stream */
+static int parse_fd(const char *s)
 {
 	struct rlimit lim;
 	unsigned long fd;
@@ -182,32 +161,32 @@ static int fd_parse(const char *s)
 	errno = 0;
 	fd = strtoul(s, &end, 10);
 	if (errno || *end || fd <= STDERR_FILENO || fd >= lim.rlim_cur)
-		die("FD: '%s' is not a descriptor number from %d to %lu", s,
-		    STDERR_FILENO + 1, (unsigned long)lim.rlim_cur - 1);
+		qrap_die("FD: '%s' is not a descriptor number from %d to %lu", s,
+			 STDERR_FILENO + 1, (unsigned long)lim.rlim_cur - 1);
 	return (int)fd;
 }
 
-/* wrap() - Run a command with the socket: qrap FD COMMAND [ARG...] */
-static void wrap(int argc, char **argv)
+/* run_command() - qrap FD COMMAND [ARG...] */
+static void run_command(int argc, char **argv)
 {
-	int fd = fd_parse(argv[1]);
+	int fd = parse_fd(argv[1]);
 
 	if (argc < 3)
-		die("COMMAND is missing after FD '%s': qrap FD COMMAND [ARG...]",
-		    argv[1]);
+		qrap_die("COMMAND is missing after FD '%s': qrap FD COMMAND [ARG...]",
+			 argv[1]);
 
-	fd_pass(passt_connect(), fd);
-	run(argv[2], argv + 2);
+	socket_pass_as(passt_connect(), fd);
+	exec_program(argv[2], argv + 2);
 }
 
 int main(int argc, char **argv)
 {
 	if (argc < 2)
-		die("nothing to run: qrap FD COMMAND [ARG...], or qrap ARG... with the emulator's arguments");
+		qrap_die("nothing to run: qrap FD COMMAND [ARG...], or qrap ARG... with the emulator's arguments");
 
 	if (argv[1][0] >= '0' && argv[1][0] <= '9')
-		wrap(argc, argv);
+		run_command(argc, argv);
 	else
-		emulate(argc, argv);
+		run_emulator(argc, argv);
 	return EXIT_FAILURE;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * wrap/cmdline.c - Take the emulator's command line apart, and write it anew.
+ * wrap/cmdline.c - Parse qemu's command line, with options given
+ * as lists or in JSON, and build the new one.
  */
 
 #include <stdbool.h>
@@ -9,10 +10,12 @@
 
 #include "wrap/wrap.h"
 
-/*
- * Properties of an option: driver,key=value,... or the same in JSON
+/**
+ * props_add() - Add a pair at the end; beyond PROPS_MAX it is ignored
+ * @props:	pairs
+ * @key:	not copied
+ * @value:	not copied
  */
-
 void props_add(struct props *props, const char *key, const char *value)
 {
 	if (props->n == PROPS_MAX)
@@ -22,7 +25,13 @@ void props_add(struct props *props, const char *key, const char *value)
 	props->p[props->n++].value = value;
 }
 
-/* props_get() - Value of a key, the last one if repeated; NULL: not there */
+/**
+ * props_get() - Value of a key
+ * @props:	pairs
+ * @key:	to look for
+ *
+ * Return: value of the last pair with that key, NULL if there is none
+ */
 const char *props_get(const struct props *props, const char *key)
 {
 	unsigned int i = props->n;
@@ -34,23 +43,27 @@ const char *props_get(const struct props *props, const char *key)
 	return NULL;
 }
 
-/* props_kind() - The driver or type, which may go without its key */
-const char *props_kind(const struct props *props, const char *key)
+/**
+ * props_type() - The driver or type, whose key can be left out if it is first
+ * @props:	pairs
+ * @key:	"driver" or "type"
+ *
+ * Return: value, "" if there is none
+ */
+const char *props_type(const struct props *props, const char *key)
 {
-	const char *kind = props_get(props, key);
+	const char *type = props_get(props, key);
 
-	if (!kind && props->n && !*props->p[0].key)
-		kind = props->p[0].value;
-	return kind ? kind : "";
+	if (!type && props->n && !*props->p[0].key)
+		type = props->p[0].value;
+	return type ? type : "";
 }
 
-/**
- * list_item() - Cut the next item off a comma-separated list, in place
- * @list:	rest of the list, moved on; NULL after the last item
- *
- * Return: the item, where a doubled comma has become one
+/*
+ * list_next_item() - Cut the first item off a comma-separated list, in place,
+ * and advance the list, to NULL at its end; a doubled comma becomes one comma
  */
-static char *list_item(char **list)
+static char *list_next_item(char **list)
 {
 	char *item = *list, *in = item, *out = item;
 
@@ -64,11 +77,11 @@ static char *list_item(char **list)
 	return item;
 }
 
-/* list_props() - Take key=value,... apart, in place */
-static void list_props(struct props *props, char *s)
+/* list_parse() - Parse key=value,... in place */
+static void list_parse(struct props *props, char *s)
 {
 	while (s) {
-		char *item = list_item(&s), *eq = strchr(item, '=');
+		char *item = list_next_item(&s), *eq = strchr(item, '=');
 
 		if (eq) {
 			*eq = 0;
@@ -81,21 +94,17 @@ static void list_props(struct props *props, char *s)
 	}
 }
 
-static char *json_space(char *s)
+static char *json_skip_space(char *s)
 {
 	return s + strspn(s, " \t\r\n");
 }
 
-/**
- * json_string() - Take a JSON string apart, in place (RFC 8259 7)
- * @s:		at the opening quote, moved past the closing one
- *
- * Escapes of control and non-ASCII characters stay as they are: no name that
- * matters here has them.
- *
- * Return: the string, NULL if it doesn't end
+/*
+ * json_parse_string() - Parse a JSON string in place (RFC 8259 7); @s moves
+ * from its opening quote past the closing one. Escapes of control and non-ASCII
+ * characters are not decoded: no driver, key or identifier needs them.
  */
-static char *json_string(char **s)
+static char *json_parse_string(char **s)
 {
 	char *start = *s + 1, *in = start, *out = start;
 
@@ -114,8 +123,8 @@ static char *json_string(char **s)
 	return start;
 }
 
-/* json_skip() - Past an object or array at @s; NULL if it doesn't end */
-static char *json_skip(char *s)
+/* json_skip_nested() - The end of an object or array, NULL if it has none */
+static char *json_skip_nested(char *s)
 {
 	unsigned int depth = 0;
 	bool quoted = false;
@@ -133,23 +142,21 @@ static char *json_skip(char *s)
 	return NULL;
 }
 
-/**
- * json_value() - Take a JSON value apart
- * @s:		at the value, moved past it
- * @end:	set to the end of a value that isn't terminated yet
- *
- * Return: value as qemu's list form has it, NULL on a mistake
+/*
+ * json_parse_value() - Parse a value, move @s past it; return it in the
+ * spelling of qemu's lists ("on" for true), or NULL. If @end is set, the caller
+ * writes the terminating 0 there, after it has read the character.
  */
-static const char *json_value(char **s, char **end)
+static const char *json_parse_value(char **s, char **end)
 {
 	char *start = *s;
 
 	*end = NULL;
 	if (*start == '"')
-		return json_string(s);
+		return json_parse_string(s);
 
 	if (*start == '{' || *start == '[')
-		*s = json_skip(start);
+		*s = json_skip_nested(start);
 	else
 		*s = start + strcspn(start, ",}] \t\r\n");
 	if (!*s || *s == start)
@@ -161,57 +168,50 @@ static const char *json_value(char **s, char **end)
 	return strncmp(start, "false", 5) ? start : "off";
 }
 
-/**
- * json_member() - Take one "key": value apart, in place
- * @props:	pair is added here
- * @s:		at the key, moved past the comma or closing brace
- *
- * Return: the comma or brace that followed, 0 on a mistake
+/*
+ * json_parse_member() - Parse one "key": value in place, move @s past the comma
+ * or closing brace that follows, and return that character, 0 if malformed
  */
-static char json_member(struct props *props, char **s)
+static char json_parse_member(struct props *props, char **s)
 {
 	const char *key, *value;
 	char *end, next;
 
-	key = **s == '"' ? json_string(s) : NULL;
+	key = **s == '"' ? json_parse_string(s) : NULL;
 	if (!key)
 		return 0;
-	*s = json_space(*s);
+	*s = json_skip_space(*s);
 	if (*(*s)++ != ':')
 		return 0;
-	*s = json_space(*s);
-	value = json_value(s, &end);
+	*s = json_skip_space(*s);
+	value = json_parse_value(s, &end);
 	if (!value)
 		return 0;
 
-	*s = json_space(*s);
+	*s = json_skip_space(*s);
 	next = **s;
 	if (end)
 		*end = 0;
 	if (next != ',' && next != '}')
 		return 0;
-	*s = json_space(*s + 1);
+	*s = json_skip_space(*s + 1);
 	props_add(props, key, value);
 	return next;
 }
 
-/* json_props() - Take a JSON object apart, in place; nothing if it is wrong */
-static void json_props(struct props *props, char *s)
+/* json_parse() - Parse a JSON object in place; no pairs if it is malformed */
+static void json_parse(struct props *props, char *s)
 {
 	char next;
 
 	props->json = true;
-	s = json_space(s + 1);
+	s = json_skip_space(s + 1);
 	do {
-		next = json_member(props, &s);
+		next = json_parse_member(props, &s);
 	} while (next == ',');
 	if (next != '}' || *s)
 		props->n = 0;
 }
-
-/*
- * The emulator's command line
- */
 
 static const struct {
 	const char *name;
@@ -223,14 +223,14 @@ static const struct {
 	{ "nic",	OPTION_NIC },
 	{ "machine",	OPTION_MACHINE },
 	{ "M",		OPTION_MACHINE },
-	{ "h",		OPTION_ASK },
-	{ "help",	OPTION_ASK },
-	{ "version",	OPTION_ASK },
+	{ "h",		OPTION_QUERY },
+	{ "help",	OPTION_QUERY },
+	{ "version",	OPTION_QUERY },
 	{ "append",	OPTION_TEXT },
 	{ "name",	OPTION_TEXT },
 };
 
-static enum option option_find(const char *word)
+static enum option find_option(const char *word)
 {
 	unsigned int i;
 
@@ -248,7 +248,7 @@ static enum option option_find(const char *word)
 
 static bool option_has_value(enum option option)
 {
-	return option != OPTION_NONE && option != OPTION_ASK;
+	return option != OPTION_NONE && option != OPTION_QUERY;
 }
 
 static void arg_parse(struct arg *arg)
@@ -258,38 +258,38 @@ static void arg_parse(struct arg *arg)
 	if (!arg->value || arg->option == OPTION_TEXT)
 		return;
 
-	s = must(strdup(arg->value));
+	s = not_null(strdup(arg->value));
 	if (*s == '{')
-		json_props(&arg->props, s);
+		json_parse(&arg->props, s);
 	else
-		list_props(&arg->props, s);
+		list_parse(&arg->props, s);
 }
 
 /**
- * cmdline_parse() - Take a command line apart
- * @c:		command line, set
+ * cmdline_parse() - Parse a command line
+ * @c:		set
  * @argc:	number of arguments, without the program
- * @argv:	arguments
+ * @argv:	arguments; kept, not copied
  */
 void cmdline_parse(struct cmdline *c, int argc, char **argv)
 {
 	int i;
 
-	c->args = must(calloc((size_t)argc + 1, sizeof(*c->args)));
+	c->args = not_null(calloc((size_t)argc + 1, sizeof(*c->args)));
 	c->n = 0;
 	for (i = 0; i < argc; i++) {
 		struct arg *arg = &c->args[c->n++];
 
 		arg->word = argv[i];
-		arg->option = option_find(arg->word);
+		arg->option = find_option(arg->word);
 		if (option_has_value(arg->option) && i + 1 < argc)
 			arg->value = argv[++i];
 		arg_parse(arg);
 	}
 }
 
-/* asks_help() - Is this word, or its last item, a request for a list? */
-static bool asks_help(const char *s)
+/* asks_for_help() - Is this "help" or "?", or a list that ends in one? */
+static bool asks_for_help(const char *s)
 {
 	const char *comma = strrchr(s, ',');
 
@@ -298,18 +298,17 @@ static bool asks_help(const char *s)
 	return !strcmp(s, "help") || !strcmp(s, "?");
 }
 
-/* arg_probes() - Does this argument make it a call that starts no guest? */
-static bool arg_probes(const struct arg *arg)
+static bool arg_is_query(const struct arg *arg)
 {
 	switch (arg->option) {
-	case OPTION_ASK:
+	case OPTION_QUERY:
 		return true;
 	case OPTION_MACHINE:
-		if (!strcmp(props_kind(&arg->props, "type"), "none"))
+		if (!strcmp(props_type(&arg->props, "type"), "none"))
 			return true;
 		break;
 	case OPTION_NONE:
-		return asks_help(arg->word);
+		return asks_for_help(arg->word);
 	case OPTION_DEVICE:
 	case OPTION_NETDEV:
 	case OPTION_NET:
@@ -318,36 +317,41 @@ static bool arg_probes(const struct arg *arg)
 	case OPTION_TEXT:
 		return false;
 	}
-	return arg->value && asks_help(arg->value);
+	return arg->value && asks_for_help(arg->value);
 }
 
-/* cmdline_probes() - Is this a question about the emulator itself? */
-bool cmdline_probes(const struct cmdline *c)
+/**
+ * cmdline_is_query() - Whether qemu would only print something, or answer
+ * libvirt's questions about its capabilities, and start no guest
+ * @c:		command line
+ *
+ * Return: true if no network is needed
+ */
+bool cmdline_is_query(const struct cmdline *c)
 {
 	unsigned int i;
 
 	for (i = 0; i < c->n; i++) {
-		if (arg_probes(&c->args[i]))
+		if (arg_is_query(&c->args[i]))
 			return true;
 	}
 	return false;
 }
 
 /**
- * cmdline_argv() - The new command line
- * @c:		arguments, some to be left out
+ * cmdline_argv() - Build the new command line
+ * @c:		arguments; those marked "drop" are left out
  * @program:	emulator
- * @net:	network to put in
- *
- * The network goes last: devices before it have their slots by then.
+ * @net:	network options to add, at the end: qemu has then given slots
+ *		to the other devices
  *
  * Return: argument vector, allocated
  */
 char **cmdline_argv(const struct cmdline *c, char *program,
-			   const struct network *net)
+		    const struct network *net)
 {
 	static char opt_netdev[] = "-netdev", opt_device[] = "-device";
-	char **argv = must(calloc(2 * (size_t)c->n + 6, sizeof(*argv)));
+	char **argv = not_null(calloc(2 * (size_t)c->n + 6, sizeof(*argv)));
 	unsigned int i, n = 0;
 
 	argv[n++] = program;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * wrap/connect.c - Find passt's socket and connect to it.
+ * wrap/connect.c - Find passt's socket, connect to it, and make the connection
+ * inheritable under the number that the command expects.
  */
 
 #include <errno.h>
@@ -20,43 +21,38 @@
 
 #define SOCKET_FORMAT	"/tmp/passt_%u.socket"	/* as passt names them */
 #define SOCKET_MAX	64
-#define SOCKET_ENV	"PASST_SOCKET"		/* try this one only */
+#define SOCKET_ENV	"PASST_SOCKET"		/* path: tried alone */
 
-/* For how long a passt that is there, but does not take us, may restart. */
+/* How long a passt whose socket exists may take to restart. */
 #define RETRY_MS	5000
 #define RETRY_STEP_MS	100
-/* passt hangs up on a second guest at once: a few passes of its loop. */
-#define TURN_AWAY_MS	200
+/* passt closes the connection of a second guest within a few passes. */
+#define HANG_UP_MS	200
 
-#define EMULATOR_FD	5	/* if free: the number in everyone's examples */
+#define EMULATOR_FD	5	/* or the next free one; 5 as in most examples */
 
-/* What became of an attempt on one socket. */
-enum try {
+/* Result of trying one socket. */
+enum try_result {
 	TRY_OK,
-	TRY_ABSENT,	/* no such file */
-	TRY_REFUSED,	/* a file, but nobody listens: stale, or restarting */
+	TRY_ABSENT,	/* the file does not exist */
+	TRY_REFUSED,	/* no program listens: it ended, or restarts */
 	TRY_BUSY,	/* passt serves another guest */
-	TRY_FAILED,	/* anything else, such as a lack of permission */
+	TRY_FAILED,	/* any other error, such as no permission */
 };
 
-/**
- * turned_away() - passt accepts a second guest only to hang up on it
- * @s:		connected socket
- *
- * Return: true if the other side has closed the connection
- */
-static bool turned_away(int s)
+/* passt accepts a second guest's connection and closes it at once. */
+static bool passt_hung_up(int s)
 {
 	struct pollfd p = { .fd = s, .events = POLLIN };
 	char c;
 
-	if (poll(&p, 1, TURN_AWAY_MS) <= 0)
+	if (poll(&p, 1, HANG_UP_MS) <= 0)
 		return false;
 
 	return recv(s, &c, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
-static enum try try_errno(int err)
+static enum try_result result_of_errno(int err)
 {
 	switch (err) {
 	case ENOENT:
@@ -70,17 +66,14 @@ static enum try try_errno(int err)
 	}
 }
 
-/**
- * try_socket() - Connect to one path
- * @path:	socket
- * @s:		set to the connection, close-on-exec, if the result is TRY_OK
- *
- * Return: what happened; errno tells more about TRY_FAILED
+/*
+ * try_socket() - Connect to one path; @s is set, close-on-exec, for TRY_OK, and
+ * errno for TRY_FAILED
  */
-static enum try try_socket(const char *path, int *s)
+static enum try_result try_socket(const char *path, int *s)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	enum try result;
+	enum try_result result;
 
 	if (strlen(path) >= sizeof(sun.sun_path)) {
 		errno = ENAMETOOLONG;
@@ -90,12 +83,12 @@ static enum try try_socket(const char *path, int *s)
 
 	*s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (*s < 0)
-		die("can't open a socket: %s", strerror(errno));
+		qrap_die("can't open a socket: %s", strerror(errno));
 
 	if (connect(*s, (struct sockaddr *)&sun, sizeof(sun)))
-		result = try_errno(errno);
+		result = result_of_errno(errno);
 	else
-		result = turned_away(*s) ? TRY_BUSY : TRY_OK;
+		result = passt_hung_up(*s) ? TRY_BUSY : TRY_OK;
 
 	if (result != TRY_OK) {
 		int err = errno;
@@ -107,33 +100,26 @@ static enum try try_socket(const char *path, int *s)
 }
 
 /**
- * struct attempt - The sockets tried, and what to tell about them
- * @only:	path to try instead of the usual ones, NULL: none
- * @told:	what was there and didn't serve, for the message
- * @seen:	a socket was there: worth trying again
+ * struct attempt - One round over the sockets
+ * @only:	path to try instead of the usual ones, or NULL
+ * @reasons:	why each socket that exists could not be used, for the message
+ * @retry:	a socket exists that may work later
  */
 struct attempt {
 	const char *only;
-	char told[1024];
-	bool seen;
+	char reasons[1024];
+	bool retry;
 };
 
-static void attempt_tell(struct attempt *a, const char *path, const char *why)
+static void attempt_note(struct attempt *a, const char *path, const char *why)
 {
-	size_t len = strlen(a->told);
+	size_t len = strlen(a->reasons);
 
-	snprintf(a->told + len, sizeof(a->told) - len, "%s%s (%s)",
+	snprintf(a->reasons + len, sizeof(a->reasons) - len, "%s%s (%s)",
 		 len ? ", " : "", path, why);
 }
 
-/**
- * attempt_path() - Try one socket, note why it doesn't serve
- * @a:		the attempt
- * @path:	socket
- * @s:		set to the connection on success
- *
- * Return: true on success
- */
+/* attempt_path() - Try one socket; if it can't be used, note why */
 static bool attempt_path(struct attempt *a, const char *path, int *s)
 {
 	switch (try_socket(path, s)) {
@@ -142,26 +128,26 @@ static bool attempt_path(struct attempt *a, const char *path, int *s)
 	case TRY_ABSENT:
 		break;
 	case TRY_REFUSED:
-		a->seen = true;
-		attempt_tell(a, path, "nobody listens");
+		a->retry = true;
+		attempt_note(a, path, "nobody listens");
 		break;
 	case TRY_BUSY:
-		a->seen = true;
-		attempt_tell(a, path, "serves another guest");
+		a->retry = true;
+		attempt_note(a, path, "serves another guest");
 		break;
 	case TRY_FAILED:
-		attempt_tell(a, path, strerror(errno));
+		attempt_note(a, path, strerror(errno));
 		break;
 	}
 	return false;
 }
 
-/* attempt_all() - One round over every socket; true when one is connected */
+/* attempt_all() - Try every socket until one is connected */
 static bool attempt_all(struct attempt *a, int *s)
 {
 	unsigned int i;
 
-	a->told[0] = 0;
+	a->reasons[0] = 0;
 	if (a->only)
 		return attempt_path(a, a->only, s);
 
@@ -177,17 +163,18 @@ static bool attempt_all(struct attempt *a, int *s)
 
 static void attempt_die(const struct attempt *a)
 {
-	const char *told = a->told[0] ? a->told : "none exists";
+	const char *reasons = a->reasons[0] ? a->reasons : "none exists";
 
 	if (a->only)
-		die("no passt to connect to at %s=%s: %s; start it with: passt -s %s",
-		    SOCKET_ENV, a->only, told, a->only);
+		qrap_die("no passt to connect to at %s=%s: %s; start it with: passt -s %s",
+			 SOCKET_ENV, a->only, reasons, a->only);
 
-	die("no passt to connect to: tried " SOCKET_FORMAT " to " SOCKET_FORMAT
-	    ": %s; start it with: passt", 1, SOCKET_MAX, told);
+	qrap_die("no passt to connect to: tried " SOCKET_FORMAT " to "
+		 SOCKET_FORMAT ": %s; start it with: passt",
+		 1, SOCKET_MAX, reasons);
 }
 
-static uint64_t now_ms(void)
+static uint64_t monotonic_ms(void)
 {
 	struct timespec ts;
 
@@ -196,54 +183,59 @@ static uint64_t now_ms(void)
 }
 
 /**
- * passt_connect() - Connect to the first passt that takes us, or exit
+ * passt_connect() - Connect to the first passt that has no guest, or exit
  *
- * A passt that restarts leaves its socket's file behind for a moment, takes it
- * away and makes it anew: once a file was seen, keep trying for a while.
+ * While passt restarts, its socket refuses, then is absent for a moment: once a
+ * socket was seen, try all of them again for RETRY_MS.
  *
  * Return: connected, blocking socket, close-on-exec
  */
 int passt_connect(void)
 {
 	struct attempt a = { .only = getenv(SOCKET_ENV) };
-	uint64_t deadline = now_ms() + RETRY_MS;
+	uint64_t deadline = monotonic_ms() + RETRY_MS;
 	int s;
 
 	while (!attempt_all(&a, &s)) {
-		if (!a.seen || now_ms() >= deadline)
+		if (!a.retry || monotonic_ms() >= deadline)
 			attempt_die(&a);
 		poll(NULL, 0, RETRY_STEP_MS);
 	}
 
-	/* Who inherits it expects what a plain connect() gives. */
+	/* The program that inherits it expects a blocking socket. */
 	fcntl(s, F_SETFL, fcntl(s, F_GETFL) & ~O_NONBLOCK);
 	return s;
 }
 
 /**
- * fd_pass() - Make a socket the descriptor that the command will inherit
+ * socket_pass_as() - Let the command inherit a socket as descriptor @fd
  * @s:		socket, close-on-exec; closed unless it is @fd itself
- * @fd:		number to give it
+ * @fd:		number; what was open under it is closed
  */
-void fd_pass(int s, int fd)
+void socket_pass_as(int s, int fd)
 {
 	if (s == fd) {
 		fcntl(fd, F_SETFD, 0);
 		return;
 	}
 	if (dup2(s, fd) < 0)
-		die("can't make the socket descriptor %d: %s", fd,
-		    strerror(errno));
+		qrap_die("can't make the socket descriptor %d: %s", fd,
+			 strerror(errno));
 	close(s);
 }
 
-/* fd_pass_free() - Likewise, as EMULATOR_FD or the first free one after it */
-int fd_pass_free(int s)
+/**
+ * socket_pass_free() - Let the command inherit a socket
+ * @s:		socket, close-on-exec; closed
+ *
+ * Return: its new number, EMULATOR_FD or the first free one above
+ */
+int socket_pass_free(int s)
 {
 	int fd = fcntl(s, F_DUPFD, EMULATOR_FD);
 
 	if (fd < 0)
-		die("no free descriptor for the socket: %s", strerror(errno));
+		qrap_die("no free descriptor for the socket: %s", strerror(errno));
 	close(s);
 	return fd;
 }

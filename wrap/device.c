@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * wrap/device.c - Take networking out of a command line, and choose the
- * device and the back-end that replace it.
+ * wrap/device.c - Remove networking from a command line, and choose the device
+ * and the back-end that replace it. The new device takes over the identity of
+ * the first one that it replaces, so that what refers to that still works.
  */
 
 #include <stdbool.h>
@@ -14,18 +15,14 @@
 
 #include "wrap/wrap.h"
 
-#define SLOTS		32	/* of a PCI bus */
-#define DEVNO_MAX	0xffff	/* of a channel subsystem */
-
-/*
- * The machine: what a network device is called there, and where it goes
- */
+#define SLOTS		32	/* per PCI bus */
+#define DEVNO_MAX	0xffff	/* device numbers of a channel subsystem */
 
 /**
- * struct machine - A machine, or a family of its versions
- * @name:	up to the version
- * @driver:	virtio network device
- * @bus:	PCI bus that devices without one are on, NULL: let qemu choose
+ * struct machine - A machine type with all its versions
+ * @name:	type, without "-VERSION"
+ * @driver:	its virtio network device
+ * @bus:	PCI bus that devices go to by default, NULL: let qemu choose
  */
 struct machine {
 	const char *name, *driver, *bus;
@@ -42,11 +39,11 @@ static const struct machine machines[] = {
 	{ "microvm",		"virtio-net-device",	NULL },
 };
 
-/* Where nothing is said or known: qemu finds a place by itself. */
+/* No machine is given, or an unknown one: qemu chooses the place. */
 static const struct machine machine_any = { "", "virtio-net-pci", NULL };
 static const struct machine machine_s390 = { "", "virtio-net-ccw", NULL };
 
-static const struct machine *machine_default(void)
+static const struct machine *default_machine(void)
 {
 	struct utsname host;
 
@@ -55,7 +52,7 @@ static const struct machine *machine_default(void)
 	return &machine_any;
 }
 
-static const struct machine *machine_find(const char *type)
+static const struct machine *find_machine(const char *type)
 {
 	unsigned int i;
 
@@ -66,13 +63,13 @@ static const struct machine *machine_find(const char *type)
 		    (!type[len] || type[len] == '-'))
 			return &machines[i];
 	}
-	return machine_default();
+	return default_machine();
 }
 
-/* cmdline_machine() - The machine asked for; the last one counts */
-static const struct machine *cmdline_machine(const struct cmdline *c)
+/* chosen_machine() - The last machine that the command line names */
+static const struct machine *chosen_machine(const struct cmdline *c)
 {
-	const struct machine *m = machine_default();
+	const struct machine *m = default_machine();
 	unsigned int i;
 
 	for (i = 0; i < c->n; i++) {
@@ -81,18 +78,14 @@ static const struct machine *cmdline_machine(const struct cmdline *c)
 
 		if (arg->option != OPTION_MACHINE)
 			continue;
-		type = props_kind(&arg->props, "type");
+		type = props_type(&arg->props, "type");
 		if (*type)
-			m = machine_find(type);
+			m = find_machine(type);
 	}
 	return m;
 }
 
-/*
- * What is taken out
- */
-
-/* Network devices that may be there without a back-end. */
+/* Network devices, which can be given without a back-end. */
 static const char *const models[] = {
 	"virtio-net", "virtio-net-pci", "virtio-net-pci-transitional",
 	"virtio-net-pci-non-transitional", "virtio-net-ccw",
@@ -106,7 +99,7 @@ static const char *const models[] = {
 
 static bool is_network_device(const struct props *props)
 {
-	const char *driver = props_kind(props, "driver");
+	const char *driver = props_type(props, "driver");
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(models); i++) {
@@ -116,7 +109,7 @@ static bool is_network_device(const struct props *props)
 	return props_get(props, "netdev") != NULL;
 }
 
-static bool is_network(const struct arg *arg)
+static bool is_network_arg(const struct arg *arg)
 {
 	switch (arg->option) {
 	case OPTION_NETDEV:
@@ -127,7 +120,7 @@ static bool is_network(const struct arg *arg)
 		return is_network_device(&arg->props);
 	case OPTION_NONE:
 	case OPTION_MACHINE:
-	case OPTION_ASK:
+	case OPTION_QUERY:
 	case OPTION_TEXT:
 		break;
 	}
@@ -135,13 +128,13 @@ static bool is_network(const struct arg *arg)
 }
 
 /**
- * cmdline_take_network() - Take networking out of a command line
+ * cmdline_remove_network() - Mark all networking to be dropped
  * @c:		command line
  *
- * Return: what the first network device was to be, as far as it was said;
- *	   one given by -device tells more than one given by -nic or -net
+ * Return: properties of the first network device: the first -device, else the
+ *	   first -nic or -net with a MAC address, else none
  */
-const struct props *cmdline_take_network(struct cmdline *c)
+const struct props *cmdline_remove_network(struct cmdline *c)
 {
 	static const struct props none;
 	const struct props *device = NULL, *nic = NULL;
@@ -150,7 +143,7 @@ const struct props *cmdline_take_network(struct cmdline *c)
 	for (i = 0; i < c->n; i++) {
 		struct arg *arg = &c->args[i];
 
-		if (!is_network(arg))
+		if (!is_network_arg(arg))
 			continue;
 		arg->drop = true;
 		if (arg->option == OPTION_DEVICE && !device)
@@ -162,20 +155,15 @@ const struct props *cmdline_take_network(struct cmdline *c)
 	return device ? device : nic ? nic : &none;
 }
 
-/*
- * Where the new device goes
- */
-
-/* is_port() - A PCI Express port, which is a bus with room for one device */
-static bool is_port(const struct props *props)
+/* is_pcie_port() - Whether this is a bus that takes a single device */
+static bool is_pcie_port(const struct props *props)
 {
-	const char *driver = props_kind(props, "driver");
+	const char *driver = props_type(props, "driver");
 
 	return !strcmp(driver, "pcie-root-port") || !strcmp(driver, "ioh3420");
 }
 
-/* cmdline_bus_used() - Is a device that stays on this bus? */
-static bool cmdline_bus_used(const struct cmdline *c, const char *bus)
+static bool bus_is_used(const struct cmdline *c, const char *bus)
 {
 	unsigned int i;
 
@@ -190,8 +178,7 @@ static bool cmdline_bus_used(const struct cmdline *c, const char *bus)
 	return false;
 }
 
-/* cmdline_free_port() - Name of a port without a device, NULL: none */
-static const char *cmdline_free_port(const struct cmdline *c)
+static const char *find_free_pcie_port(const struct cmdline *c)
 {
 	unsigned int i;
 
@@ -199,23 +186,18 @@ static const char *cmdline_free_port(const struct cmdline *c)
 		const struct arg *arg = &c->args[i];
 		const char *id = props_get(&arg->props, "id");
 
-		if (arg->option == OPTION_DEVICE && is_port(&arg->props) &&
-		    id && !cmdline_bus_used(c, id))
+		if (arg->option == OPTION_DEVICE && is_pcie_port(&arg->props) &&
+		    id && !bus_is_used(c, id))
 			return id;
 	}
 	return NULL;
 }
 
-/**
- * cmdline_free_slot() - Find a free slot of the bus that devices default to
- * @c:		command line
- * @bus:	its name
- *
- * From the top: devices without an address are given slots from the bottom.
- *
- * Return: slot, -1 if there is none
+/*
+ * find_free_pci_slot() - The highest free slot of a bus, or -1; qemu gives the
+ * lowest ones to devices without an address
  */
-static int cmdline_free_slot(const struct cmdline *c, const char *bus)
+static int find_free_pci_slot(const struct cmdline *c, const char *bus)
 {
 	/* 0 is the host bridge; 31 holds the built-in devices of a q35. */
 	uint32_t taken = 1U << 0 | 1U << 31;
@@ -238,8 +220,8 @@ static int cmdline_free_slot(const struct cmdline *c, const char *bus)
 	return slot;
 }
 
-/* cmdline_devno_used() - Is a channel device that stays at fe.0.@devno? */
-static bool cmdline_devno_used(const struct cmdline *c, unsigned int devno)
+/* devno_is_used() - Whether a channel device has the number fe.0.@devno */
+static bool devno_is_used(const struct cmdline *c, unsigned int devno)
 {
 	unsigned int i;
 
@@ -255,23 +237,18 @@ static bool cmdline_devno_used(const struct cmdline *c, unsigned int devno)
 	return false;
 }
 
-/*
- * What is put in
- */
-
 /**
  * struct device - The new network device
- * @props:	what is said of it, the driver first
- * @place:	text of a place that was found
+ * @props:	properties, the driver first
+ * @place:	text that a property refers to: a free slot or device number
  */
 struct device {
 	struct props props;
 	char place[sizeof("fe.0.ffff")];
 };
 
-/* device_keep() - Take a property over from the old device, if it has it */
-static void device_keep(struct device *d, const struct props *old,
-			const char *key)
+static void device_copy_prop(struct device *d, const struct props *old,
+			     const char *key)
 {
 	const char *value = props_get(old, key);
 
@@ -279,7 +256,7 @@ static void device_keep(struct device *d, const struct props *old,
 		props_add(&d->props, key, value);
 }
 
-/* device_place_pci() - The place of a PCI device: the old, or a free one */
+/* device_place_pci() - Use the old device's PCI address, or a free one */
 static void device_place_pci(struct device *d, const struct cmdline *c,
 			     const struct machine *m, const struct props *old)
 {
@@ -287,16 +264,16 @@ static void device_place_pci(struct device *d, const struct cmdline *c,
 	int slot;
 
 	if (props_get(old, "addr")) {
-		device_keep(d, old, "bus");
-		device_keep(d, old, "addr");
-		device_keep(d, old, "multifunction");
+		device_copy_prop(d, old, "bus");
+		device_copy_prop(d, old, "addr");
+		device_copy_prop(d, old, "multifunction");
 		return;
 	}
 	if (!m->bus)
 		return;
 
-	port = cmdline_free_port(c);
-	slot = port ? 0 : cmdline_free_slot(c, m->bus);
+	port = find_free_pcie_port(c);
+	slot = port ? 0 : find_free_pci_slot(c, m->bus);
 	if (slot < 0)
 		return;
 
@@ -305,17 +282,17 @@ static void device_place_pci(struct device *d, const struct cmdline *c,
 	props_add(&d->props, "addr", d->place);
 }
 
-/* device_place_ccw() - Likewise for a channel device */
+/* device_place_ccw() - Use the old device's channel number, or a free one */
 static void device_place_ccw(struct device *d, const struct cmdline *c,
 			     const struct props *old)
 {
 	unsigned int devno = DEVNO_MAX;
 
 	if (props_get(old, "devno")) {
-		device_keep(d, old, "devno");
+		device_copy_prop(d, old, "devno");
 		return;
 	}
-	while (devno && cmdline_devno_used(c, devno))
+	while (devno && devno_is_used(c, devno))
 		devno--;
 	snprintf(d->place, sizeof(d->place), "fe.0.%04x", devno & DEVNO_MAX);
 	props_add(&d->props, "devno", d->place);
@@ -328,7 +305,7 @@ static bool ends_with(const char *s, const char *end)
 	return len >= end_len && !strcmp(s + len - end_len, end);
 }
 
-/* backend_id() - The name that the old device knew its back-end by */
+/* backend_id() - The name by which the old device refers to its back-end */
 static const char *backend_id(const struct props *old)
 {
 	const char *id = props_get(old, "netdev");
@@ -336,31 +313,25 @@ static const char *backend_id(const struct props *old)
 	return id ? id : "qrap";
 }
 
-/**
- * device_new() - The network device that replaces another
- * @d:		device, set
- * @c:		command line, without the old ones
- * @old:	the device that is replaced
- */
-static void device_new(struct device *d, const struct cmdline *c,
-		       const struct props *old)
+static void device_choose(struct device *d, const struct cmdline *c,
+			  const struct props *old)
 {
-	const struct machine *m = cmdline_machine(c);
-	const char *driver = props_kind(old, "driver");
+	const struct machine *m = chosen_machine(c);
+	const char *driver = props_type(old, "driver");
 	const char *mac = props_get(old, "macaddr");
 
-	/* Other virtio network devices differ in how they are attached. */
+	/* virtio-net-pci and -ccw differ in the bus: keep what was chosen. */
 	if (strncmp(driver, "virtio-net", strlen("virtio-net")))
 		driver = m->driver;
 
 	d->props.n = 0;
 	props_add(&d->props, "driver", driver);
 	props_add(&d->props, "netdev", backend_id(old));
-	device_keep(d, old, "id");
-	device_keep(d, old, "mac");
+	device_copy_prop(d, old, "id");
+	device_copy_prop(d, old, "mac");
 	if (mac)
 		props_add(&d->props, "mac", mac);
-	device_keep(d, old, "bootindex");
+	device_copy_prop(d, old, "bootindex");
 
 	if (ends_with(driver, "-ccw"))
 		device_place_ccw(d, c, old);
@@ -368,9 +339,9 @@ static void device_new(struct device *d, const struct cmdline *c,
 		device_place_pci(d, c, m, old);
 }
 
-/* put_escaped() - Write text, where @escape goes before some characters */
-static void put_escaped(FILE *t, const char *s, const char *special,
-			char escape)
+/* write_escaped() - Write text, with @escape before characters of @special */
+static void write_escaped(FILE *t, const char *s, const char *special,
+			  char escape)
 {
 	for (; *s; s++) {
 		if (strchr(special, *s))
@@ -379,20 +350,19 @@ static void put_escaped(FILE *t, const char *s, const char *special,
 	}
 }
 
-/* put_list() - Write driver,key=value,... */
-static void put_list(FILE *t, const struct props *props)
+static void write_list(FILE *t, const struct props *props)
 {
 	unsigned int i;
 
 	for (i = 0; i < props->n; i++) {
 		if (i)
 			fprintf(t, ",%s=", props->p[i].key);
-		put_escaped(t, props->p[i].value, ",", ',');
+		write_escaped(t, props->p[i].value, ",", ',');
 	}
 }
 
-/* put_json() - Write the same in JSON, where not all values are strings */
-static void put_json(FILE *t, const struct props *props)
+/* write_json() - As write_list(); in JSON not all values are strings */
+static void write_json(FILE *t, const struct props *props)
 {
 	unsigned int i;
 
@@ -406,15 +376,14 @@ static void put_json(FILE *t, const struct props *props)
 			fputs(strcmp(value, "on") ? "false" : "true", t);
 		} else {
 			fputc('"', t);
-			put_escaped(t, value, "\"\\", '\\');
+			write_escaped(t, value, "\"\\", '\\');
 			fputc('"', t);
 		}
 	}
 	fputc('}', t);
 }
 
-/* cmdline_json() - Is a device that stays given in JSON? */
-static bool cmdline_json(const struct cmdline *c)
+static bool has_json_device(const struct cmdline *c)
 {
 	unsigned int i;
 
@@ -429,35 +398,37 @@ static bool cmdline_json(const struct cmdline *c)
 }
 
 /**
- * network_new() - What replaces the networking that was taken out
- * @c:		command line, without it
- * @old:	the device that is replaced
- * @fd:		inherited socket
+ * network_choose() - Choose the options that replace the removed networking
+ * @c:		command line, with networking marked to be dropped
+ * @old:	properties of the device that is replaced
+ * @fd:		socket that the emulator inherits
  *
- * qemu makes devices given in JSON after all the others: among those, the new
- * one has to be, too, so that there is the bus that it goes to.
+ * qemu creates devices given in JSON after all others. If the command line has
+ * one, the new device is in JSON, too, as its bus may be such a device.
+ *
+ * Return: values of both options
  */
-struct network network_new(const struct cmdline *c,
-				  const struct props *old, int fd)
+struct network network_choose(const struct cmdline *c,
+			      const struct props *old, int fd)
 {
 	struct network net = { NULL, NULL };
 	struct device d;
 	size_t size;
 	FILE *t;
 
-	t = must(open_memstream(&net.netdev, &size));
+	t = not_null(open_memstream(&net.netdev, &size));
 	fprintf(t, "socket,fd=%d,id=", fd);
-	put_escaped(t, backend_id(old), ",", ',');
+	write_escaped(t, backend_id(old), ",", ',');
 	fclose(t);
-	must(net.netdev);
+	not_null(net.netdev);
 
-	device_new(&d, c, old);
-	t = must(open_memstream(&net.device, &size));
-	if (cmdline_json(c))
-		put_json(t, &d.props);
+	device_choose(&d, c, old);
+	t = not_null(open_memstream(&net.device, &size));
+	if (has_json_device(c))
+		write_json(t, &d.props);
 	else
-		put_list(t, &d.props);
+		write_list(t, &d.props);
 	fclose(t);
-	must(net.device);
+	not_null(net.device);
 	return net;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * wrap/die.c - End with a message.
+ * wrap/die.c - End the program with a message.
  */
 
 #include <stdarg.h>
@@ -11,8 +11,12 @@
 
 #define DEVNO_MAX	0xffff	/* of a channel subsystem */
 
-/* die() - One line about what is wrong and what would be right, exit 1 */
-void die(const char *fmt, ...)
+/**
+ * qrap_die() - Print one line that says what is wrong and what would be right,
+ * and exit with status 1
+ * @fmt:	as for printf(), without newline
+ */
+void qrap_die(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -24,9 +28,15 @@ void die(const char *fmt, ...)
 	exit(EXIT_FAILURE);
 }
 
-void *must(void *p)
+/**
+ * not_null() - Exit if memory ran out
+ * @p:		result of an allocation
+ *
+ * Return: @p
+ */
+void *not_null(void *p)
 {
 	if (!p)
-		die("out of memory");
+		qrap_die("out of memory");
 	return p;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * wrap/wrap.h - The parts of qrap: private to qrap.c and wrap/.
+ * wrap/wrap.h - What qrap.c and the files of wrap/ share. No other file
+ * includes it.
  */
 
 #ifndef WRAP_WRAP_H
@@ -10,13 +11,13 @@
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
-#define PROPS_MAX	64	/* more than any device or back-end has */
+#define PROPS_MAX	64	/* no device or back-end has as many */
 
 /**
- * struct props - Key and value pairs, in the order given
- * @p:		pairs; the implied first key ('driver' or 'type') is empty
- * @n:		their number
- * @json:	they were written in JSON
+ * struct props - Properties of an option, in the order given
+ * @p:		key and value; the key is "" if the first value has none
+ * @n:		number of pairs
+ * @json:	given in JSON, not as key=value,...
  */
 struct props {
 	struct {
@@ -26,25 +27,25 @@ struct props {
 	bool json;
 };
 
-/* Options that are looked at, or into. */
+/* Options that qrap acts on. */
 enum option {
-	OPTION_NONE,		/* not an option, or none that matters */
+	OPTION_NONE,		/* any other word */
 	OPTION_DEVICE,
 	OPTION_NETDEV,
 	OPTION_NET,
 	OPTION_NIC,
 	OPTION_MACHINE,
-	OPTION_ASK,		/* prints what is asked for, and quits */
-	OPTION_TEXT,		/* free text: may look like an option */
+	OPTION_QUERY,		/* qemu prints something and exits */
+	OPTION_TEXT,		/* its value may look like an option */
 };
 
 /**
- * struct arg - An option with its value, or a lone word
- * @option:	which
+ * struct arg - An option with its value, or a single word
+ * @option:	type of option
  * @word:	as given
- * @value:	as given, NULL: none is known of
- * @props:	what @value says
- * @drop:	leave it out of the new command line
+ * @value:	as given; NULL if there is none, or @word is not in the table
+ * @props:	parsed @value
+ * @drop:	not part of the new command line
  */
 struct arg {
 	enum option option;
@@ -54,9 +55,9 @@ struct arg {
 };
 
 /**
- * struct cmdline - A command line
+ * struct cmdline - A parsed command line
  * @args:	arguments
- * @n:		their number
+ * @n:		number of @args
  */
 struct cmdline {
 	struct arg *args;
@@ -64,32 +65,33 @@ struct cmdline {
 };
 
 /**
- * struct network - The values of the two options put in
- * @netdev, @device: each for the option of its name, allocated
+ * struct network - Values of the two options that qrap adds
+ * @netdev:	of -netdev, allocated
+ * @device:	of -device, allocated
  */
 struct network {
 	char *netdev, *device;
 };
 
-void die(const char *fmt, ...)
+void qrap_die(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2), noreturn));
-void *must(void *p);
+void *not_null(void *p);
 
 int passt_connect(void);
-void fd_pass(int s, int fd);
-int fd_pass_free(int s);
+void socket_pass_as(int s, int fd);
+int socket_pass_free(int s);
 
 void props_add(struct props *props, const char *key, const char *value);
 const char *props_get(const struct props *props, const char *key);
-const char *props_kind(const struct props *props, const char *key);
+const char *props_type(const struct props *props, const char *key);
 
 void cmdline_parse(struct cmdline *c, int argc, char **argv);
-bool cmdline_probes(const struct cmdline *c);
+bool cmdline_is_query(const struct cmdline *c);
 char **cmdline_argv(const struct cmdline *c, char *program,
 		    const struct network *net);
 
-const struct props *cmdline_take_network(struct cmdline *c);
-struct network network_new(const struct cmdline *c, const struct props *old,
-			   int fd);
+const struct props *cmdline_remove_network(struct cmdline *c);
+struct network network_choose(const struct cmdline *c, const struct props *old,
+			      int fd);
 
 #endif /* WRAP_WRAP_H */

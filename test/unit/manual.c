@@ -8,9 +8,8 @@
 #include "conf/options.h"
 #include "unit.h"
 
-/* qrap is a program of its own, with a clock of its own. */
+/* The two programs share no code, so all of qrap can be included. */
 #define main	qrap_main
-#define now_ms	qrap_now_ms
 int qrap_main(int argc, char **argv);
 #include "../../qrap.c"
 #undef main
