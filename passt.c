@@ -140,7 +140,7 @@ static void guest_up(struct passt *p, int fd, uint64_t now)
 		return;
 	}
 
-	tap_guest_new(&p->tap, &lease->addr4, &lease->addr6);
+	tap_guest_new(&p->tap, &lease->addr[IP4], &lease->addr[IP6]);
 	answer_guest_up(&p->answer, now);
 	LOG_LIMITED(LOG_INFO, "guest connected");
 }
@@ -439,8 +439,8 @@ static void forward_map(struct passt *p)
 		m->host6 = either(&c->map_loopback6,
 				  c->map_gw ? &c->gw6 : &none);
 	}
-	m->guest4 = c->lease.addr4;
-	m->guest6 = c->lease.addr6;
+	m->guest4 = c->lease.addr[IP4];
+	m->guest6 = c->lease.addr[IP6];
 	m->map_guest4 = c->map_guest4;
 	m->map_guest6 = c->map_guest6;
 	m->dns4 = c->dns_match4;
@@ -462,8 +462,8 @@ static int connect_parts(struct passt *p)
 
 	l->fd = -1;
 	tap_init(&p->tap, l, lease->mac);
-	p->tap.own4 = lease->gw4;
-	p->tap.own6 = lease->gw6;
+	p->tap.own4 = lease->router[IP4];
+	p->tap.own6 = lease->router[IP6];
 	answer_init(&p->answer, &p->tap, lease, &p->timers, TIMER_RA);
 
 	p->icmp.tap = p->udp.tap = p->tcp.tap = &p->tap;

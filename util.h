@@ -68,6 +68,9 @@ static inline void put_be32(void *p, uint32_t v)
 
 #define ADDR_NONE		((struct in6_addr){ 0 })
 
+/* The two families, as index of arrays that have one element for each. */
+enum ip_family { IP4, IP6, FAMILIES };
+
 static inline bool addr_is_v4(const struct in6_addr *a)
 {
 	return IN6_IS_ADDR_V4MAPPED(a);
@@ -81,6 +84,12 @@ static inline bool addr_is_none(const struct in6_addr *a)
 static inline bool addr_eq(const struct in6_addr *a, const struct in6_addr *b)
 {
 	return !memcmp(a, b, sizeof(*a));
+}
+
+/* addr_ip() - The family of an address, as index; none counts as IPv6 */
+static inline enum ip_family addr_ip(const struct in6_addr *a)
+{
+	return addr_is_v4(a) ? IP4 : IP6;
 }
 
 /* addr_v4() - The IPv4 address, network order, of a mapped address */

@@ -46,8 +46,8 @@ void answer_guest_up(struct answer *a, uint64_t now)
  */
 struct in6_addr answer_ll(const struct answer *a)
 {
-	if (IN6_IS_ADDR_LINKLOCAL(&a->lease->gw6))
-		return a->lease->gw6;
+	if (IN6_IS_ADDR_LINKLOCAL(&a->lease->router[IP6]))
+		return a->lease->router[IP6];
 	return (struct in6_addr){ .s6_addr = { 0xfe, 0x80, [15] = 1 } };
 }
 

@@ -58,12 +58,12 @@ static bool arp_wanted(const struct answer *a, const struct arp_packet *p)
 
 	if (addr_eq(&sender, &target))		/* it announces itself */
 		return false;
-	if (addr_eq(&target, &a->lease->gw4))
+	if (addr_eq(&target, &a->lease->router[IP4]))
 		return true;
 	if (p->spa.s_addr == INADDR_ANY)	/* it probes */
 		return false;
 	return addr_is_unicast(&target) &&
-	       !addr_eq(&target, &a->lease->addr4) &&
+	       !addr_eq(&target, &a->lease->addr[IP4]) &&
 	       !addr_eq(&target, &a->tap->addr4);
 }
 
@@ -95,7 +95,7 @@ void arp_from_guest(struct answer *a, const struct pkt *pkt)
 {
 	struct arp_packet p;
 
-	if (addr_is_none(&a->lease->addr4) || pkt->l3len < sizeof(p))
+	if (addr_is_none(&a->lease->addr[IP4]) || pkt->l3len < sizeof(p))
 		return;
 
 	memcpy(&p, pkt->l3, sizeof(p));

@@ -337,7 +337,8 @@ static bool dhcp_parse(struct dhcp_req *req, const uint8_t *msg, size_t len)
 static enum dhcp_type dhcp_decide_request(const struct lease *l,
 					  const struct dhcp_req *req)
 {
-	struct in_addr server = addr_v4(&l->gw4), ours = addr_v4(&l->addr4);
+	struct in_addr server = addr_v4(&l->router[IP4]);
+	struct in_addr ours = addr_v4(&l->addr[IP4]);
 	struct in_addr wanted = req->address;
 
 	if (req->server.s_addr && req->server.s_addr != server.s_addr)
@@ -400,20 +401,22 @@ static bool dhcp_wants(const struct dhcp_reply *r, enum dhcp_option code)
 
 static void put_mask(struct msgbuf *w, const struct dhcp_reply *r)
 {
-	msgbuf_be32(w, r->l->len4 ? ~0U << (32 - MIN(r->l->len4, 32)) : 0);
+	unsigned int len = MIN(r->l->len[IP4], 32);
+
+	msgbuf_be32(w, len ? ~0U << (32 - len) : 0);
 }
 
 /* routes_needed() - The gateway is outside of the guest's own prefix */
 static bool routes_needed(const struct lease *l)
 {
-	return !addr_in_prefix(&l->gw4, &l->addr4, l->len4);
+	return !addr_in_prefix(&l->router[IP4], &l->addr[IP4], l->len[IP4]);
 }
 
 /* put_router() - Unless option 121 takes its place (RFC 3442) */
 static void put_router(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (!routes_needed(r->l) || !dhcp_wants(r, OPT_ROUTES))
-		msgbuf_addr4(w, &r->l->gw4);
+		msgbuf_addr4(w, &r->l->router[IP4]);
 }
 
 /* put_routes() - To the gateway on the link, and by it to everything */
@@ -422,15 +425,15 @@ static void put_routes(struct msgbuf *w, const struct dhcp_reply *r)
 	if (!routes_needed(r->l))
 		return;
 	msgbuf_u8(w, 32);
-	msgbuf_addr4(w, &r->l->gw4);
+	msgbuf_addr4(w, &r->l->router[IP4]);
 	msgbuf_be32(w, INADDR_ANY);
 	msgbuf_u8(w, 0);
-	msgbuf_addr4(w, &r->l->gw4);
+	msgbuf_addr4(w, &r->l->router[IP4]);
 }
 
 static void put_dns(struct msgbuf *w, const struct dhcp_reply *r)
 {
-	const struct in6_addr *dns = r->l->dns4;
+	const struct in6_addr *dns = r->l->dns[IP4];
 	unsigned int i;
 
 	if (!r->l->dhcp_dns)
@@ -582,7 +585,7 @@ static void dhcp_put_all(struct msgbuf *w, const struct dhcp_reply *r)
 static void dhcp_put_must(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	static const uint8_t infinite[4] = { 0xff, 0xff, 0xff, 0xff };
-	struct in_addr server = addr_v4(&r->l->gw4);
+	struct in_addr server = addr_v4(&r->l->router[IP4]);
 	uint8_t type = (uint8_t)r->type;
 
 	if (r->type == DHCP_NONE)
@@ -628,7 +631,7 @@ static void dhcp_put_hdr(struct msgbuf *w, const struct dhcp_reply *r)
 	if (r->type == DHCP_ACK || r->type == DHCP_NONE)
 		h.ciaddr = in->ciaddr;
 	if (dhcp_gives_address(r))
-		h.yiaddr = addr_v4(&r->l->addr4);
+		h.yiaddr = addr_v4(&r->l->addr[IP4]);
 	msgbuf_put(w, &h, sizeof(h));
 }
 
@@ -649,7 +652,7 @@ static struct in6_addr dhcp_destination(const struct dhcp_reply *r)
 		return addr_from_v4(h->ciaddr);
 	if (h->flags & htons(DHCP_BROADCAST))
 		return addr_from_v4(broadcast);
-	return r->l->addr4;
+	return r->l->addr[IP4];
 }
 
 /**
@@ -659,7 +662,9 @@ static struct in6_addr dhcp_destination(const struct dhcp_reply *r)
  */
 static void dhcp_reply(struct answer *a, const struct dhcp_reply *r)
 {
-	struct tap_ip ip = { .src = r->l->gw4, .dst = dhcp_destination(r) };
+	struct tap_ip ip = {
+		.src = r->l->router[IP4], .dst = dhcp_destination(r),
+	};
 	size_t size = r->type == DHCP_NONE ? DHCP_MIN : r->req->size;
 	const size_t least = UDP_HLEN + DHCP_MIN;
 	uint8_t buf[UDP_HLEN + DHCP_MAX];
@@ -697,7 +702,8 @@ static bool dhcp_for_us(const struct lease *l, const struct pkt *pkt)
 	struct in6_addr all = addr_from_v4(broadcast);
 
 	return pkt->proto == IPPROTO_UDP && pkt->dport == DHCP_SERVER &&
-	       (addr_eq(&pkt->dst, &all) || addr_eq(&pkt->dst, &l->gw4));
+	       (addr_eq(&pkt->dst, &all) ||
+		addr_eq(&pkt->dst, &l->router[IP4]));
 }
 
 /**
@@ -713,8 +719,8 @@ bool dhcp_from_guest(struct answer *a, const struct pkt *pkt)
 	uint8_t msg[DHCP_MAX];
 	struct dhcp_req req;
 
-	if (!a->lease->dhcp || !addr_is_v4(&a->lease->addr4) ||
-	    !addr_is_v4(&a->lease->gw4) || !dhcp_for_us(a->lease, pkt))
+	if (!a->lease->dhcp || !addr_is_v4(&a->lease->addr[IP4]) ||
+	    !addr_is_v4(&a->lease->router[IP4]) || !dhcp_for_us(a->lease, pkt))
 		return false;
 	if (pkt->len > sizeof(msg) ||
 	    !dhcp_parse(&req, msg, pkt_copy(pkt, msg, sizeof(msg))))

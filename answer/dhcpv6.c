@@ -386,8 +386,8 @@ static void put_iaaddr(struct msgbuf *w, const struct in6_addr *addr,
 /* on_link() - Whether an address belongs to the guest's prefix */
 static bool on_link(const struct lease *l, const struct in6_addr *addr)
 {
-	return !addr_is_none(&l->addr6) &&
-	       addr_in_prefix(addr, &l->addr6, l->len6);
+	return !addr_is_none(&l->addr[IP6]) &&
+	       addr_in_prefix(addr, &l->addr[IP6], l->len[IP6]);
 }
 
 /**
@@ -410,7 +410,7 @@ static unsigned int ia_count(const struct opt6 *ia, const struct lease *l,
 	*ours = false;
 	for (; ia_next_addr(&o, &addr); n++) {
 		*off += !on_link(l, &addr);
-		*ours |= addr_eq(&addr, &l->addr6);
+		*ours |= addr_eq(&addr, &l->addr[IP6]);
 	}
 	return n;
 }
@@ -444,9 +444,9 @@ static void ia_bind(struct dhcp6_reply *r, const struct opt6 *ia)
 	size_t start = ia_begin(&r->w, ia, DHCP6_INFINITE);
 	struct in6_addr addr;
 
-	put_iaaddr(&r->w, &r->l->addr6, DHCP6_INFINITE);
+	put_iaaddr(&r->w, &r->l->addr[IP6], DHCP6_INFINITE);
 	while (renews(r->req) && ia_next_addr(&o, &addr)) {
-		if (!addr_eq(&addr, &r->l->addr6))
+		if (!addr_eq(&addr, &r->l->addr[IP6]))
 			put_iaaddr(&r->w, &addr, 0);
 	}
 	ia_end(&r->w, start);
@@ -464,7 +464,8 @@ static void ia_assign(struct dhcp6_reply *r, const struct opt6 *ia)
 	unsigned int off;
 	bool ours;
 
-	if (ia->code != OPT6_IA_NA || r->bound || addr_is_none(&r->l->addr6)) {
+	if (ia->code != OPT6_IA_NA || r->bound ||
+	    addr_is_none(&r->l->addr[IP6])) {
 		ia_refuse(&r->w, ia, no_status(r->req, ia));
 		return;
 	}
@@ -482,7 +483,7 @@ static void ia_give_back(struct dhcp6_reply *r, const struct opt6 *ia)
 	unsigned int off;
 	bool ours = false;
 
-	if (ia->code == OPT6_IA_NA && !addr_is_none(&r->l->addr6))
+	if (ia->code == OPT6_IA_NA && !addr_is_none(&r->l->addr[IP6]))
 		ia_count(ia, r->l, &off, &ours);
 	if (!ours)
 		ia_refuse(&r->w, ia, STATUS_NO_BINDING);
@@ -516,7 +517,7 @@ static bool put_confirm(struct dhcp6_reply *r)
 	struct opt6 opt;
 	bool ours;
 
-	if (addr_is_none(&r->l->addr6))
+	if (addr_is_none(&r->l->addr[IP6]))
 		return false;
 
 	while (opt6_next(&o, &opt)) {
@@ -547,10 +548,11 @@ static void put_dns(struct dhcp6_reply *r)
 	size_t n = 0;
 
 	if (r->l->dhcp_dns && asked(r->req, OPT6_DNS))
-		while (n < LEASE_DNS && !addr_is_none(&r->l->dns6[n]))
+		while (n < LEASE_DNS && !addr_is_none(&r->l->dns[IP6][n]))
 			n++;
 	if (n)
-		put_opt(&r->w, OPT6_DNS, r->l->dns6, n * sizeof(*r->l->dns6));
+		put_opt(&r->w, OPT6_DNS, r->l->dns[IP6],
+			n * sizeof(r->l->dns[IP6][0]));
 }
 
 /* put_search() - Search list, RFC 3646 4, names in full (RFC 8415 10) */

@@ -98,12 +98,12 @@ static bool ndp_ours(const struct answer *a, const struct in6_addr *addr)
 {
 	struct in6_addr ll = answer_ll(a);
 
-	return addr_eq(addr, &ll) || addr_eq(addr, &a->lease->gw6);
+	return addr_eq(addr, &ll) || addr_eq(addr, &a->lease->router[IP6]);
 }
 
 static bool ndp_guests(const struct answer *a, const struct in6_addr *addr)
 {
-	return addr_eq(addr, &a->lease->addr6) ||
+	return addr_eq(addr, &a->lease->addr[IP6]) ||
 	       addr_eq(addr, &a->tap->addr6) ||
 	       addr_eq(addr, &a->tap->addr6_ll);
 }
@@ -188,20 +188,20 @@ static void ndp_ns(struct answer *a, const struct ndp_msg *m)
  */
 static void ra_put_prefix(struct msgbuf *w, const struct lease *l)
 {
-	struct in6_addr prefix = l->addr6;
+	struct in6_addr prefix = l->addr[IP6];
 	uint8_t flags = ND_OPT_PI_FLAG_ONLINK;
 	unsigned int i;
 
-	if (addr_is_none(&l->addr6) || l->len6 >= 128)
+	if (addr_is_none(&l->addr[IP6]) || l->len[IP6] >= 128)
 		return;
-	for (i = l->len6; i < 128; i++)
+	for (i = l->len[IP6]; i < 128; i++)
 		prefix.s6_addr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
-	if (l->len6 == SLAAC_LEN)
+	if (l->len[IP6] == SLAAC_LEN)
 		flags |= ND_OPT_PI_FLAG_AUTO;
 
 	msgbuf_u8(w, ND_OPT_PREFIX_INFORMATION);
 	msgbuf_u8(w, 4);
-	msgbuf_u8(w, (uint8_t)l->len6);
+	msgbuf_u8(w, (uint8_t)l->len[IP6]);
 	msgbuf_u8(w, flags);
 	msgbuf_be32(w, PREFIX_VALID);
 	msgbuf_be32(w, PREFIX_PREFERRED);
@@ -226,7 +226,7 @@ static void ra_put_rdnss(struct msgbuf *w, const struct lease *l)
 	unsigned int n = 0, i;
 
 	if (l->dhcp_dns)
-		while (n < LEASE_DNS && !addr_is_none(&l->dns6[n]))
+		while (n < LEASE_DNS && !addr_is_none(&l->dns[IP6][n]))
 			n++;
 	if (!n)
 		return;
@@ -236,7 +236,7 @@ static void ra_put_rdnss(struct msgbuf *w, const struct lease *l)
 	msgbuf_zero(w, 2);
 	msgbuf_be32(w, RA_LIFETIME);
 	for (i = 0; i < n; i++)
-		msgbuf_addr6(w, &l->dns6[i]);
+		msgbuf_addr6(w, &l->dns[IP6][i]);
 }
 
 /* ra_put_dnssl() - Search list in full, zeroes after it (RFC 8106 5.2) */
@@ -269,7 +269,7 @@ static void ra_put_dnssl(struct msgbuf *w, const struct lease *l)
  */
 static void ra_put_header(struct msgbuf *w, const struct lease *l)
 {
-	bool address = !addr_is_none(&l->addr6);
+	bool address = !addr_is_none(&l->addr[IP6]);
 	uint8_t flags = 0;
 
 	if (l->dhcpv6 && address)

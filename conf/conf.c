@@ -330,7 +330,7 @@ enum conf_next conf_check(struct conf *c)
 			   "contradicts --ipv6-only: give one of them");
 		return CONF_WRONG;
 	}
-	if (c->netmask && c->lease.len4) {
+	if (c->netmask && c->lease.len[IP4]) {
 		snprintf(number, sizeof(number), "%u", c->netmask);
 		conf_error("--netmask", number, "is a second length after "
 			   "--address ADDR/LEN: give one of them");
@@ -346,8 +346,8 @@ enum conf_next conf_check(struct conf *c)
 			   "contradicts --fd: give one of them");
 		return CONF_WRONG;
 	}
-	if (!check_gateway(&c->lease.addr4, &c->gw4) ||
-	    !check_gateway(&c->lease.addr6, &c->gw6))
+	if (!check_gateway(&c->lease.addr[IP4], &c->gw4) ||
+	    !check_gateway(&c->lease.addr[IP6], &c->gw6))
 		return CONF_WRONG;
 
 	conf_imply(c);

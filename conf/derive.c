@@ -22,7 +22,7 @@
 #define OFFLINE_GW6	"fe80::1"
 
 /**
- * struct family - What struct conf has for one of the two families
+ * struct side - What struct conf has for one of the two families
  * @af:		AF_INET or AF_INET6
  * @ifname:	interface to take addresses from, empty: by route
  * @ifindex:	its index
@@ -32,7 +32,7 @@
  * @loopback:	what --map-host-loopback gave
  * @match, @host: see @dns_match4 and @dns_host4 of struct conf
  */
-struct family {
+struct side {
 	int af;
 	const char *ifname;
 	unsigned int *ifindex;
@@ -44,29 +44,29 @@ struct family {
 	struct in6_addr *match, *host;
 };
 
-static struct family family4(struct conf *c)
+static struct side family4(struct conf *c)
 {
-	return (struct family) {
+	return (struct side) {
 		.af = AF_INET,
 		.ifname = c->ifname[0] ? c->ifname : c->out_if4,
 		.ifindex = &c->ifindex4,
-		.addr = &c->lease.addr4, .len = &c->lease.len4,
+		.addr = &c->lease.addr[IP4], .len = &c->lease.len[IP4],
 		.gw = &c->gw4,
-		.dns = c->lease.dns4,
+		.dns = c->lease.dns[IP4],
 		.loopback = &c->map_loopback4,
 		.match = &c->dns_match4, .host = &c->dns_host4,
 	};
 }
 
-static struct family family6(struct conf *c)
+static struct side family6(struct conf *c)
 {
-	return (struct family) {
+	return (struct side) {
 		.af = AF_INET6,
 		.ifname = c->ifname[0] ? c->ifname : c->out_if6,
 		.ifindex = &c->ifindex6,
-		.addr = &c->lease.addr6, .len = &c->lease.len6,
+		.addr = &c->lease.addr[IP6], .len = &c->lease.len[IP6],
 		.gw = &c->gw6,
-		.dns = c->lease.dns6,
+		.dns = c->lease.dns[IP6],
 		.loopback = &c->map_loopback6,
 		.match = &c->dns_match6, .host = &c->dns_host6,
 	};
@@ -87,7 +87,7 @@ static unsigned int class_len(const struct in6_addr *a)
  *
  * Return: true if there is an address, given or the host's
  */
-static bool complete_routes(struct family *f, int nl)
+static bool complete_routes(struct side *f, int nl)
 {
 	bool have = !addr_is_none(f->addr);
 
@@ -106,22 +106,22 @@ static bool complete_routes(struct family *f, int nl)
 /* complete_ipv4() - The guest's IPv4 side; true if there is an address */
 static bool complete_ipv4(struct conf *c, int nl)
 {
-	struct family f = family4(c);
+	struct side f = family4(c);
 	struct lease *l = &c->lease;
 	bool have;
 
 	have = complete_routes(&f, nl);
 	if (!have) {
-		addr_parse(OFFLINE_ADDR4, &l->addr4);
-		l->len4 = OFFLINE_LEN4;
+		addr_parse(OFFLINE_ADDR4, &l->addr[IP4]);
+		l->len[IP4] = OFFLINE_LEN4;
 	}
 	if (c->netmask)
-		l->len4 = c->netmask;
-	else if (!l->len4)
-		l->len4 = class_len(&l->addr4);
+		l->len[IP4] = c->netmask;
+	else if (!l->len[IP4])
+		l->len[IP4] = class_len(&l->addr[IP4]);
 	if (addr_is_none(&c->gw4))
 		addr_parse(OFFLINE_GW4, &c->gw4);
-	l->gw4 = c->gw4;
+	l->router[IP4] = c->gw4;
 	return have;
 }
 
@@ -137,18 +137,18 @@ static bool complete_ipv4(struct conf *c, int nl)
  */
 static bool complete_ipv6(struct conf *c, int nl)
 {
-	struct family f = family6(c);
+	struct side f = family6(c);
 	struct lease *l = &c->lease;
 	bool have;
 
 	have = complete_routes(&f, nl);
-	if (have && !l->len6)
-		l->len6 = 64;
+	if (have && !l->len[IP6])
+		l->len[IP6] = 64;
 	if (addr_is_none(&c->gw6))
 		addr_parse(OFFLINE_GW6, &c->gw6);
-	l->gw6 = c->gw6;
-	if (!addr_is_linklocal(&l->gw6))
-		addr_parse(OFFLINE_GW6, &l->gw6);
+	l->router[IP6] = c->gw6;
+	if (!addr_is_linklocal(&l->router[IP6]))
+		addr_parse(OFFLINE_GW6, &l->router[IP6]);
 	return have;
 }
 
@@ -160,7 +160,7 @@ static bool complete_ipv6(struct conf *c, int nl)
  * Return: that address, NULL if there is none
  */
 static const struct in6_addr *host_seen_as(const struct conf *c,
-					   const struct family *f)
+					   const struct side *f)
 {
 	if (!addr_is_none(f->loopback))
 		return f->loopback;
@@ -180,7 +180,7 @@ static const struct in6_addr *host_seen_as(const struct conf *c,
  * Return: that address, NULL if there is none
  */
 static const struct in6_addr *resolver_seen_as(const struct conf *c,
-					       const struct family *f,
+					       const struct side *f,
 					       const struct in6_addr *dns)
 {
 	const struct in6_addr *us = host_seen_as(c, f);
@@ -203,7 +203,7 @@ static const struct in6_addr *resolver_seen_as(const struct conf *c,
  * @f:		family of the resolver
  * @dns:	its address
  */
-static void complete_dns(const struct conf *c, const struct family *f,
+static void complete_dns(const struct conf *c, const struct side *f,
 			 const struct in6_addr *dns)
 {
 	const struct in6_addr *seen = resolver_seen_as(c, f, dns);
@@ -229,7 +229,7 @@ static void complete_dns(const struct conf *c, const struct family *f,
  * @f:		family of the address given with --dns-forward
  * @r:		the host's resolvers
  */
-static void complete_forward(const struct family *f, const struct resolv *r)
+static void complete_forward(const struct side *f, const struct resolv *r)
 {
 	unsigned int i;
 
@@ -250,7 +250,7 @@ static void complete_forward(const struct family *f, const struct resolv *r)
  */
 static void complete_resolver(struct conf *c, const char *path)
 {
-	struct family f4 = family4(c), f6 = family6(c);
+	struct side f4 = family4(c), f6 = family6(c);
 	struct resolv r;
 	unsigned int i;
 	int ret;
@@ -305,7 +305,7 @@ static int complete_families(struct conf *c)
 }
 
 /* drop_family() - What was given for a family that is not in use */
-static void drop_family(const struct family *f)
+static void drop_family(const struct side *f)
 {
 	*f->addr = *f->gw = *f->match = *f->host = ADDR_NONE;
 	memset(f->dns, 0, LEASE_DNS * sizeof(*f->dns));
@@ -321,7 +321,7 @@ static void drop_family(const struct family *f)
  */
 int conf_complete(struct conf *c)
 {
-	struct family f4 = family4(c), f6 = family6(c);
+	struct side f4 = family4(c), f6 = family6(c);
 	int nl;
 
 	if (complete_families(c))

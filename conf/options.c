@@ -293,8 +293,8 @@ static enum conf_next set_address(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is link-local, which the guest makes "
 				 "itself: give a global address");
 
-	*(v4 ? &c->lease.addr4 : &c->lease.addr6) = a;
-	*(v4 ? &c->lease.len4 : &c->lease.len6) = (unsigned int)len;
+	c->lease.addr[addr_ip(&a)] = a;
+	c->lease.len[addr_ip(&a)] = (unsigned int)len;
 	return CONF_GO;
 }
 
@@ -421,8 +421,8 @@ static enum conf_next set_dns(struct conf *c, const struct opt *o,
 
 	c->dns_given = true;
 	if (!strcmp(arg, "none")) {
-		memset(c->lease.dns4, 0, sizeof(c->lease.dns4));
-		memset(c->lease.dns6, 0, sizeof(c->lease.dns6));
+		memset(c->lease.dns[IP4], 0, sizeof(c->lease.dns[IP4]));
+		memset(c->lease.dns[IP6], 0, sizeof(c->lease.dns[IP6]));
 		return CONF_GO;
 	}
 
@@ -430,7 +430,7 @@ static enum conf_next set_dns(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is not a resolver's address: give an "
 				 "IPv4 or IPv6 one, or none");
 
-	list = addr_is_v4(&a) ? c->lease.dns4 : c->lease.dns6;
+	list = c->lease.dns[addr_ip(&a)];
 	for (i = 0; i < LEASE_DNS && !addr_is_none(&list[i]); i++)
 		;
 	if (i == LEASE_DNS)

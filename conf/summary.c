@@ -61,10 +61,10 @@ static void print_ipv4(const struct conf *c)
 	char text[ADDR_STRLEN];
 
 	heading("IPv4", c->ifindex4);
-	item_addr(&l->addr4, l->len4);
-	item("router", addr_str(&l->gw4, text));
+	item_addr(&l->addr[IP4], l->len[IP4]);
+	item("router", addr_str(&l->router[IP4], text));
 	if (l->dhcp_dns)
-		item_dns(l->dns4);
+		item_dns(l->dns[IP4]);
 }
 
 /* item_router6() - What the guest is told, and the address that it stands for */
@@ -82,11 +82,11 @@ static void print_ipv6(const struct conf *c)
 	const struct lease *l = &c->lease;
 
 	heading("IPv6", c->ifindex6);
-	if (!addr_is_none(&l->addr6))
-		item_addr(&l->addr6, l->len6);
-	item_router6(&l->gw6, &c->gw6);
+	if (!addr_is_none(&l->addr[IP6]))
+		item_addr(&l->addr[IP6], l->len[IP6]);
+	item_router6(&l->router[IP6], &c->gw6);
 	if (l->dhcp_dns)
-		item_dns(l->dns6);
+		item_dns(l->dns[IP6]);
 }
 
 /* print_both() - What is not of a family */

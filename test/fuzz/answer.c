@@ -67,8 +67,8 @@ static void lease_much(struct lease *l)
 	memset(l->hostname, 'h', sizeof(l->hostname) - 1);
 	memset(l->fqdn, 'f', sizeof(l->fqdn) - 1);
 	for (i = 0; i < LEASE_DNS; i++) {
-		l->dns4[i] = addr("192.0.2.53");
-		l->dns6[i] = addr("2001:db8::53");
+		l->dns[IP4][i] = addr("192.0.2.53");
+		l->dns[IP6][i] = addr("2001:db8::53");
 	}
 	for (i = 0; i < sizeof(l->search) - 1; i++)
 		l->search[i] = "a.b "[i % 4];
@@ -77,11 +77,12 @@ static void lease_much(struct lease *l)
 static void lease_pick(struct lease *l, uint8_t pick)
 {
 	*l = (struct lease){
-		.addr4 = addr("192.0.2.2"), .len4 = 24,
-		.gw4 = addr("192.0.2.1"),
-		.addr6 = addr("2001:db8:1::2"), .len6 = 64,
-		.gw6 = addr("fe80::1"),
-		.dns4 = { addr("192.0.2.53") }, .dns6 = { addr("2001:db8::53") },
+		.addr[IP4] = addr("192.0.2.2"), .len[IP4] = 24,
+		.router[IP4] = addr("192.0.2.1"),
+		.addr[IP6] = addr("2001:db8:1::2"), .len[IP6] = 64,
+		.router[IP6] = addr("fe80::1"),
+		.dns[IP4] = { addr("192.0.2.53") },
+		.dns[IP6] = { addr("2001:db8::53") },
 		.search = "example.com lab.example.com",
 		.hostname = "guest", .fqdn = "guest.example.com",
 		.mtu = 65520, .mac = OUR_MAC,
@@ -89,13 +90,13 @@ static void lease_pick(struct lease *l, uint8_t pick)
 		.dhcp_dns = true, .dhcp_search = true,
 	};
 	if (!(pick & PICK_ADDR4))
-		l->addr4 = ADDR_NONE;
+		l->addr[IP4] = ADDR_NONE;
 	if (!(pick & PICK_ADDR6))
-		l->addr6 = ADDR_NONE;
+		l->addr[IP6] = ADDR_NONE;
 	if (!(pick & PICK_PREFIX))
-		l->len4 = 32;
+		l->len[IP4] = 32;
 	if (!(pick & PICK_LL_GW))
-		l->gw6 = addr("2001:db8:1::1");
+		l->router[IP6] = addr("2001:db8:1::1");
 	if (!(pick & PICK_LITTLE))
 		lease_much(l);
 }

@@ -54,12 +54,12 @@ static struct in6_addr addr(const char *s)
 static void world_lease(struct lease *l)
 {
 	*l = (struct lease){
-		.addr4 = addr("192.0.2.15"), .len4 = 24,
-		.gw4 = addr("192.0.2.1"),
-		.addr6 = addr("2001:db8::15"), .len6 = 64,
-		.gw6 = addr("fe80::1"),
-		.dns4 = { addr("198.51.100.53"), addr("198.51.100.54") },
-		.dns6 = { addr("2001:db8:53::1"), addr("2001:db8:53::2") },
+		.addr[IP4] = addr("192.0.2.15"), .len[IP4] = 24,
+		.router[IP4] = addr("192.0.2.1"),
+		.addr[IP6] = addr("2001:db8::15"), .len[IP6] = 64,
+		.router[IP6] = addr("fe80::1"),
+		.dns[IP4] = { addr("198.51.100.53"), addr("198.51.100.54") },
+		.dns[IP6] = { addr("2001:db8:53::1"), addr("2001:db8:53::2") },
 		.search = "example.com lab.example.com",
 		.hostname = "guest", .fqdn = "guest.example.com",
 		.mtu = 65520, .mac = OUR_MAC,

@@ -150,7 +150,7 @@ static void story_lengths(struct world *w)
 
 static void story_no_ipv4(struct world *w)
 {
-	w->lease.addr4 = ADDR_NONE;
+	w->lease.addr[IP4] = ADDR_NONE;
 	ask(w, "192.0.2.15", "192.0.2.1");
 	check("without IPv4 ARP is silent", !answered(w));
 }

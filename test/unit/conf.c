@@ -133,8 +133,8 @@ static void test_nothing_given(void)
 	check("it goes to the background", !c.foreground && !c.one_off);
 	check_eq("there is no inherited socket", c.fd, -1);
 	check_eq("a log file is bounded to 1 MiB", c.log_size, 1024 * 1024);
-	check("no address yet", addr_is_none(&c.lease.addr4) &&
-	      addr_is_none(&c.lease.addr6));
+	check("no address yet", addr_is_none(&c.lease.addr[IP4]) &&
+	      addr_is_none(&c.lease.addr[IP6]));
 }
 
 static void test_words(void)
@@ -278,17 +278,18 @@ static void test_mtu(void)
 static void test_address(void)
 {
 	check("an address of each family", accepted("-a 192.0.2.9 "
-	      "-a 2001:db8::9") && is(&c.lease.addr4, "192.0.2.9") &&
-	      is(&c.lease.addr6, "2001:db8::9"));
-	check("their lengths are still open", !c.lease.len4 && !c.lease.len6);
+	      "-a 2001:db8::9") && is(&c.lease.addr[IP4], "192.0.2.9") &&
+	      is(&c.lease.addr[IP6], "2001:db8::9"));
+	check("their lengths are still open",
+	      !c.lease.len[IP4] && !c.lease.len[IP6]);
 	check("lengths are kept", accepted("-a 192.0.2.9/27 "
-	      "-a 2001:db8::9/56") && c.lease.len4 == 27 &&
-	      c.lease.len6 == 56);
+	      "-a 2001:db8::9/56") && c.lease.len[IP4] == 27 &&
+	      c.lease.len[IP6] == 56);
 	check("a host's own length", accepted("-a 192.0.2.9/32") &&
-	      c.lease.len4 == 32);
+	      c.lease.len[IP4] == 32);
 	check("the last of a family wins, with its length",
 	      accepted("-a 192.0.2.9/27 -a 192.0.2.10") &&
-	      is(&c.lease.addr4, "192.0.2.10") && !c.lease.len4);
+	      is(&c.lease.addr[IP4], "192.0.2.10") && !c.lease.len[IP4]);
 	check("a mask in bits", accepted("-n 20 -a 192.0.2.9") &&
 	      c.netmask == 20);
 	check("a dotted mask", accepted("-n 255.255.240.0") &&
@@ -360,12 +361,12 @@ static void test_names(void)
 
 	check("resolvers in order, as they are given",
 	      accepted("-D 192.0.2.53 -D 127.0.0.1 -D ::1") &&
-	      is(&c.lease.dns4[0], "192.0.2.53") &&
-	      is(&c.lease.dns4[1], "127.0.0.1") &&
-	      addr_is_none(&c.lease.dns4[2]) &&
-	      is(&c.lease.dns6[0], "::1") && c.dns_given);
+	      is(&c.lease.dns[IP4][0], "192.0.2.53") &&
+	      is(&c.lease.dns[IP4][1], "127.0.0.1") &&
+	      addr_is_none(&c.lease.dns[IP4][2]) &&
+	      is(&c.lease.dns[IP6][0], "::1") && c.dns_given);
 	check("no resolvers", accepted("-D 192.0.2.53 -D none") &&
-	      addr_is_none(&c.lease.dns4[0]) && c.dns_given);
+	      addr_is_none(&c.lease.dns[IP4][0]) && c.dns_given);
 	check("eight resolvers fit", accepted("-D 1.1.1.1 -D 1.1.1.2 "
 	      "-D 1.1.1.3 -D1.1.1.4 -D1.1.1.5 -D1.1.1.6 -D1.1.1.7 -D1.1.1.8"));
 	refused("-D1.1.1.1 -D1.1.1.2 -D1.1.1.3 -D1.1.1.4 -D1.1.1.5 -D1.1.1.6 "

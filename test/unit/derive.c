@@ -141,15 +141,15 @@ static void test_usual(void)
 	       "search example.org\n");
 	complete("");
 	check("the guest gets the host's IPv4 address and length",
-	      is(&l->addr4, "192.0.2.2") && l->len4 == 24);
-	check("and its router", is(&l->gw4, "192.0.2.1") &&
+	      is(&l->addr[IP4], "192.0.2.2") && l->len[IP4] == 24);
+	check("and its router", is(&l->router[IP4], "192.0.2.1") &&
 	      is(&c.gw4, "192.0.2.1"));
 	check("and its IPv6 address, the length kept",
-	      is(&l->addr6, "2001:db8::2") && l->len6 == 56);
-	check("and its router", is(&l->gw6, "fe80::7") &&
+	      is(&l->addr[IP6], "2001:db8::2") && l->len[IP6] == 56);
+	check("and its router", is(&l->router[IP6], "fe80::7") &&
 	      is(&c.gw6, "fe80::7"));
-	check("and its resolvers", is(&l->dns4[0], "203.0.113.53") &&
-	      is(&l->dns4[1], "") && is(&l->dns6[0], "2001:db8::53"));
+	check("and its resolvers", is(&l->dns[IP4][0], "203.0.113.53") &&
+	      is(&l->dns[IP4][1], "") && is(&l->dns[IP6][0], "2001:db8::53"));
 	check_str("and its search domains", l->search, "example.org");
 	check("the host is not offline", c.host_addr);
 	check("link-local addresses are on the same interface",
@@ -164,16 +164,16 @@ static void test_offline(void)
 	resolv("");
 	complete("");
 	check("offline, IPv4 is link-local",
-	      is(&c.lease.addr4, "169.254.2.1") && c.lease.len4 == 16 &&
-	      is(&c.lease.gw4, "169.254.2.2"));
-	check("IPv6 has no address", is(&c.lease.addr6, "") &&
-	      is(&c.lease.gw6, "fe80::1") && is(&c.gw6, "fe80::1"));
+	      is(&c.lease.addr[IP4], "169.254.2.1") && c.lease.len[IP4] == 16 &&
+	      is(&c.lease.router[IP4], "169.254.2.2"));
+	check("IPv6 has no address", is(&c.lease.addr[IP6], "") &&
+	      is(&c.lease.router[IP6], "fe80::1") && is(&c.gw6, "fe80::1"));
 	check("that is known", !c.host_addr && !c.ifindex);
 
 	complete("-a 10.1.2.3");
 	check("unless an address is given", c.host_addr &&
-	      is(&c.lease.addr4, "10.1.2.3") &&
-	      is(&c.lease.gw4, "169.254.2.2"));
+	      is(&c.lease.addr[IP4], "10.1.2.3") &&
+	      is(&c.lease.router[IP4], "169.254.2.2"));
 }
 
 static void test_given(void)
@@ -181,27 +181,28 @@ static void test_given(void)
 	host = usual;
 	complete("-a 10.1.2.3 -a fd00::3 -g 10.9.9.9 -g 2001:db8::9");
 	check("a given address has its length by class",
-	      is(&c.lease.addr4, "10.1.2.3") && c.lease.len4 == 8);
-	check("or 64", is(&c.lease.addr6, "fd00::3") && c.lease.len6 == 64);
-	check("a gateway is given", is(&c.lease.gw4, "10.9.9.9") &&
+	      is(&c.lease.addr[IP4], "10.1.2.3") && c.lease.len[IP4] == 8);
+	check("or 64",
+	      is(&c.lease.addr[IP6], "fd00::3") && c.lease.len[IP6] == 64);
+	check("a gateway is given", is(&c.lease.router[IP4], "10.9.9.9") &&
 	      is(&c.gw4, "10.9.9.9"));
 	check("one that is not link-local advertises as fe80::1",
-	      is(&c.gw6, "2001:db8::9") && is(&c.lease.gw6, "fe80::1"));
+	      is(&c.gw6, "2001:db8::9") && is(&c.lease.router[IP6], "fe80::1"));
 	complete("-a 172.16.0.1");
-	check_eq("class B", c.lease.len4, 16);
+	check_eq("class B", c.lease.len[IP4], 16);
 	complete("-a 192.168.0.1");
-	check_eq("class C", c.lease.len4, 24);
+	check_eq("class C", c.lease.len[IP4], 24);
 	complete("-a 192.168.0.1/27");
-	check_eq("or as given", c.lease.len4, 27);
+	check_eq("or as given", c.lease.len[IP4], 27);
 	complete("-a 192.168.0.1 -n 255.255.0.0");
-	check_eq("or as --netmask says", c.lease.len4, 16);
+	check_eq("or as --netmask says", c.lease.len[IP4], 16);
 	complete("-n 30");
 	check("which goes for the host's address, too",
-	      is(&c.lease.addr4, "192.0.2.2") && c.lease.len4 == 30);
+	      is(&c.lease.addr[IP4], "192.0.2.2") && c.lease.len[IP4] == 30);
 
 	complete("-i lo");
 	check("another interface without an address: offline",
-	      is(&c.lease.addr4, "169.254.2.1") && c.ifindex == 7);
+	      is(&c.lease.addr[IP4], "169.254.2.1") && c.ifindex == 7);
 	complete("--outbound-if4 lo");
 	check("the interface of outbound sockets is a template",
 	      c.ifindex4 == 7 && c.ifindex6 == 3);
@@ -212,15 +213,15 @@ static void test_one_family(void)
 	host = usual;
 	resolv("nameserver 203.0.113.53\nnameserver 2001:db8::53\n");
 	complete("-4 -a fd00::1 -D 2001:db8::1");
-	check("-4: nothing of IPv6 is handed out", is(&c.lease.addr6, "") &&
-	      is(&c.lease.dns6[0], "") && is(&c.gw6, "") && !c.ifindex6);
+	check("-4: nothing of IPv6 is handed out", is(&c.lease.addr[IP6], "") &&
+	      is(&c.lease.dns[IP6][0], "") && is(&c.gw6, "") && !c.ifindex6);
 	complete("-4");
-	check("not of resolv.conf either", is(&c.lease.dns6[0], "") &&
-	      is(&c.lease.dns4[0], "203.0.113.53"));
+	check("not of resolv.conf either", is(&c.lease.dns[IP6][0], "") &&
+	      is(&c.lease.dns[IP4][0], "203.0.113.53"));
 	complete("-6");
-	check("-6: nothing of IPv4", is(&c.lease.addr4, "") &&
-	      is(&c.lease.dns4[0], "") && is(&c.lease.gw4, "") &&
-	      is(&c.lease.addr6, "2001:db8::2"));
+	check("-6: nothing of IPv4", is(&c.lease.addr[IP4], "") &&
+	      is(&c.lease.dns[IP4][0], "") && is(&c.lease.router[IP4], "") &&
+	      is(&c.lease.addr[IP6], "2001:db8::2"));
 }
 
 static void test_loopback_resolver(void)
@@ -230,26 +231,27 @@ static void test_loopback_resolver(void)
 	       "nameserver 127.0.0.1\nnameserver 203.0.113.53\n");
 	complete("");
 	check("a resolver on the host is reached by the gateway's address",
-	      is(&c.lease.dns4[0], "192.0.2.1") &&
-	      is(&c.lease.dns6[0], "fe80::7"));
+	      is(&c.lease.dns[IP4][0], "192.0.2.1") &&
+	      is(&c.lease.dns[IP6][0], "fe80::7"));
 	check("whose DNS ports lead to it", is(&c.dns_match4, "192.0.2.1") &&
 	      is(&c.dns_host4, "127.0.0.53") && is(&c.dns_match6, "fe80::7") &&
 	      is(&c.dns_host6, "::1"));
 	check("once, and then come the others",
-	      is(&c.lease.dns4[1], "203.0.113.53") && is(&c.lease.dns4[2], ""));
+	      is(&c.lease.dns[IP4][1], "203.0.113.53") &&
+	      is(&c.lease.dns[IP4][2], ""));
 
 	complete("--map-host-loopback 192.0.2.9");
 	check("or by the address that leads to the host",
-	      is(&c.lease.dns4[0], "192.0.2.9") &&
+	      is(&c.lease.dns[IP4][0], "192.0.2.9") &&
 	      is(&c.dns_match4, "192.0.2.9"));
 	complete("--dns-forward 192.0.2.8 --no-map-gw");
 	check("or by that of --dns-forward",
-	      is(&c.lease.dns4[0], "192.0.2.8") &&
+	      is(&c.lease.dns[IP4][0], "192.0.2.8") &&
 	      is(&c.dns_match4, "192.0.2.8") && is(&c.dns_host4, "127.0.0.53"));
 
 	complete("--no-map-gw");
-	check("or not at all", is(&c.lease.dns4[0], "203.0.113.53") &&
-	      is(&c.lease.dns6[0], "") && is(&c.dns_match4, ""));
+	check("or not at all", is(&c.lease.dns[IP4][0], "203.0.113.53") &&
+	      is(&c.lease.dns[IP6][0], "") && is(&c.dns_match4, ""));
 	check("and the user hears of it", strstr(said, "resolver 127.0.0.53 "
 						 "is out of the guest's"));
 	complete("--map-host-loopback none");
@@ -262,12 +264,12 @@ static void test_gateway_resolver(void)
 	resolv("nameserver 192.0.2.1\n");
 	complete("");
 	check("a resolver that is the gateway, as at home, is handed out",
-	      is(&c.lease.dns4[0], "192.0.2.1"));
+	      is(&c.lease.dns[IP4][0], "192.0.2.1"));
 	check("and its DNS ports lead there, not to the host's loopback",
 	      is(&c.dns_match4, "192.0.2.1") && is(&c.dns_host4, "192.0.2.1"));
 	complete("--no-map-gw");
 	check("which is needless if the gateway is only itself",
-	      is(&c.lease.dns4[0], "192.0.2.1") && is(&c.dns_match4, ""));
+	      is(&c.lease.dns[IP4][0], "192.0.2.1") && is(&c.dns_match4, ""));
 }
 
 static void test_dns_options(void)
@@ -277,10 +279,10 @@ static void test_dns_options(void)
 	       "search example.org\n");
 	complete("-D 198.51.100.1 -S none");
 	check("given resolvers take the place of the host's",
-	      is(&c.lease.dns4[0], "198.51.100.1") &&
-	      is(&c.lease.dns4[1], "") && !c.lease.search[0]);
+	      is(&c.lease.dns[IP4][0], "198.51.100.1") &&
+	      is(&c.lease.dns[IP4][1], "") && !c.lease.search[0]);
 	complete("-D none");
-	check("none is none", is(&c.lease.dns4[0], ""));
+	check("none is none", is(&c.lease.dns[IP4][0], ""));
 
 	complete("-D none --dns-forward 192.0.2.8 --dns-forward fd00::8");
 	check("--dns-forward goes to the first resolver of its family",
@@ -291,7 +293,7 @@ static void test_dns_options(void)
 
 	unlink(resolv_path);
 	complete("");
-	check("no resolv.conf, no resolver", is(&c.lease.dns4[0], ""));
+	check("no resolv.conf, no resolver", is(&c.lease.dns[IP4][0], ""));
 	check("and the user hears of it", strstr(said, "No resolvers known"));
 }
 
@@ -305,7 +307,8 @@ static void test_many_resolvers(void)
 	host = usual;
 	resolv(text);
 	complete("");
-	check("of many resolvers, eight", is(&c.lease.dns4[7], "203.0.113.8"));
+	check("of many resolvers, eight",
+	      is(&c.lease.dns[IP4][7], "203.0.113.8"));
 }
 
 static void test_summary(void)

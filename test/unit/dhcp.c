@@ -453,8 +453,8 @@ static void story_routes(struct world *w)
 	check_str("gateway in the prefix: 3, not 121", order(w, buf),
 		  "53 54 51 1 3 255");
 
-	w->lease.len4 = 32;
-	w->lease.gw4 = addr("203.0.113.1");
+	w->lease.len[IP4] = 32;
+	w->lease.router[IP4] = addr("203.0.113.1");
 	post(w, &c);
 	check_str("gateway outside: 121, not 3", order(w, buf),
 		  "53 54 51 1 121 255");
@@ -469,7 +469,7 @@ static void story_routes(struct world *w)
 	check_str("who doesn't know of 121 gets 3", order(w, buf),
 		  "53 54 51 1 3 255");
 
-	w->lease.len4 = 0;
+	w->lease.len[IP4] = 0;
 	post(w, &c);
 	check("a prefix of no bits has a mask of none",
 	      gives(w, 1, "\0\0\0\0", 4));
@@ -521,7 +521,7 @@ static void story_lease(struct world *w)
 	post(w, &c);
 	check("--no-dhcp: not ours to take", !answered(w) && !w->consumed);
 	w->lease.dhcp = true;
-	w->lease.addr4 = ADDR_NONE;
+	w->lease.addr[IP4] = ADDR_NONE;
 	post(w, &c);
 	check("no address: likewise", !answered(w) && !w->consumed);
 }

@@ -287,7 +287,7 @@ static void story_refused(struct world *w)
 	check_eq("the second: NoAddrsAvail", ia_status(w, 3, 1), 2);
 	check_eq("the whole has no status", top_status(w), -1);
 
-	w->lease.addr6 = ADDR_NONE;
+	w->lease.addr[IP6] = ADDR_NONE;
 	post(w, &c);
 	check_eq("with no address to give: NoAddrsAvail", ia_status(w, 3, 0),
 		 2);
@@ -357,7 +357,7 @@ static void story_confirm(struct world *w)
 
 	message(&c, 4, true, false);
 	ia(&c, 3, 9, OURS, NULL);
-	w->lease.addr6 = ADDR_NONE;
+	w->lease.addr[IP6] = ADDR_NONE;
 	post(w, &c);
 	check("CONFIRM when we have none: silence", !answered(w));
 }
@@ -489,7 +489,7 @@ static void story_lease(struct world *w)
 {
 	struct client c;
 
-	w->lease.gw6 = addr("2001:db8::1");
+	w->lease.router[IP6] = addr("2001:db8::1");
 	message(&c, 11, true, false);
 	post(w, &c);
 	check("with a global gateway replies come from fe80::1",

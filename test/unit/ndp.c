@@ -137,7 +137,7 @@ static void story_dad(struct world *w)
 	check("DAD for ours is answered to all nodes, not as solicited",
 	      is_na(w, 0xa0, "ff02::1"));
 
-	w->lease.gw6 = addr("2001:db8::1");
+	w->lease.router[IP6] = addr("2001:db8::1");
 	solicit(w, "::", "2001:db8::1");
 	check("DAD for a global gateway of ours is answered",
 	      is_na(w, 0xa0, "ff02::1"));
@@ -337,8 +337,8 @@ static void story_prefix(struct world *w)
 	const uint8_t *o;
 	struct in6_addr p;
 
-	w->lease.addr6 = addr("2001:db8:ffff:ffff:ffff::15");
-	w->lease.len6 = 61;
+	w->lease.addr[IP6] = addr("2001:db8:ffff:ffff:ffff::15");
+	w->lease.len[IP6] = 61;
 	o = ra_option(w, 3);
 	p = addr("2001:db8:ffff:fff8::");
 	if (check("a prefix of 61 bits is announced", o)) {
@@ -346,12 +346,12 @@ static void story_prefix(struct world *w)
 		check_eq("on link, but not to make addresses in", o[3], 0x80);
 		check_mem("and nothing after its bits", o + 16, &p, 16);
 	}
-	w->lease.len6 = 0;
+	w->lease.len[IP6] = 0;
 	o = ra_option(w, 3);
 	p = ADDR_NONE;
 	if (check("a prefix of no bits is announced", o))
 		check_mem("all zero", o + 16, &p, 16);
-	w->lease.len6 = 128;
+	w->lease.len[IP6] = 128;
 	check("one of 128 is not", !ra_option(w, 3));
 }
 
@@ -372,13 +372,13 @@ static void story_lease(struct world *w)
 	check_eq("no DHCPv6: neither M nor O", ra_flags(w), 0);
 
 	w->lease.dhcpv6 = true;
-	w->lease.addr6 = ADDR_NONE;
+	w->lease.addr[IP6] = ADDR_NONE;
 	check_eq("no address: O without M", ra_flags(w), 0x40);
 	check("and no prefix", !ra_option(w, 3));
 	f = gets_nth(w, 0, &len);
 	check_eq("and we are no default router", get_be16(f + L4 + 6), 0);
 
-	w->lease.gw6 = addr("2001:db8::1");
+	w->lease.router[IP6] = addr("2001:db8::1");
 	solicit_router(w, GUEST_LL);
 	f = gets_nth(w, 0, &len);
 	check("with a global gateway RA comes from fe80::1",
