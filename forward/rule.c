@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * rule.c - Reads what -t and -u say into rules for forwarding.
- * Called by passt.c at start-up; calls the log, util.c and libc.
+ * rule.c - Parses the values of -t and -u into rules.
  *
- * A specification is 'none', or a list of entries with commas between, and
- * before the list, if the ports are not to be open on every address of the
- * host, [ADDRESS][%INTERFACE]/. Entries are taken apart one by one; what they
- * mean together is in two sets of ports: those named, and those excluded.
+ * A specification is 'none', or a list of entries separated by commas, with
+ * [ADDRESS][%INTERFACE]/ before the list if the ports are not to be open on
+ * every address of the host. Entries are parsed one by one; what they mean
+ * together is in two sets of ports: those named, and those excluded.
  */
 #include <ctype.h>
 #include <stdarg.h>
@@ -26,7 +25,7 @@
 #define EPHEMERAL_FIRST	32768
 #define EPHEMERAL_LAST	60999
 
-/* What an entry of the list asks for. */
+/* Kinds of entries. */
 enum entry_kind {
 	ENTRY_PORTS,
 	ENTRY_ALL,		/* every port that is not ephemeral */
@@ -57,10 +56,9 @@ struct ports {
  * @rule:	what all of them have in common
  * @entries:	of the list
  * @nentries:	how many
- * @named:	ports in entries of their own
+ * @named:	ports that entries name
  * @except:	ports not to be forwarded
- * @why:	room for a message
- * @size:	bytes of it
+ * @why, @size:	space for a message, bytes of it
  */
 struct spec {
 	struct fwd *f;
@@ -72,9 +70,9 @@ struct spec {
 	size_t size;
 };
 
-/* wrong() - Say what is wrong; always -1, to be returned */
+/* Write the message; always -1, to be returned */
 __attribute__((format(printf, 2, 3)))
-static int wrong(const struct spec *s, const char *fmt, ...)
+static int spec_error(const struct spec *s, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -94,10 +92,7 @@ static void ports_add(struct ports *p, unsigned int port)
 	p->bits[port / 64] |= UINT64_C(1) << (port % 64);
 }
 
-/**
- * add_ephemeral() - Add the ports that the kernel gives to whoever asks
- * @p:		set
- */
+/* Add the ports that the kernel gives to sockets that ask for none */
 static void add_ephemeral(struct ports *p)
 {
 	unsigned int first, last, port;
@@ -116,7 +111,7 @@ static void add_ephemeral(struct ports *p)
 		ports_add(p, port);
 }
 
-/* all_digits() - Whether a string is a number, however large */
+/* Whether a string is a number, however large */
 static bool all_digits(const char *s)
 {
 	return *s && !s[strspn(s, "0123456789")];
@@ -132,26 +127,18 @@ static int parse_port(const struct spec *s, const char *text, uint16_t *port)
 	}
 
 	if (all_digits(text))
-		return wrong(s, "port %.*s is not between 1 and %u",
+		return spec_error(s, "port %.*s is not between 1 and %u",
 			     SHOWN, text, IP_PORT_MAX);
 
 	if (!*text)
-		return wrong(s, "a port is missing, a number between 1 and %u",
+		return spec_error(s, "a port is missing, a number between 1 and %u",
 			     IP_PORT_MAX);
 
-	return wrong(s, "'%.*s' is not a port, a number between 1 and %u",
+	return spec_error(s, "'%.*s' is not a port, a number between 1 and %u",
 		     SHOWN, text, IP_PORT_MAX);
 }
 
-/**
- * parse_range() - PORT or FIRST-LAST
- * @s:		specification
- * @text:	range; gets cut
- * @first:	set, host order
- * @last:	likewise, inclusive
- *
- * Return: 0, -1 if it isn't one
- */
+/* PORT or FIRST-LAST; writes into @text, as all parsers below do */
 static int parse_range(const struct spec *s, char *text, uint16_t *first,
 		       uint16_t *last)
 {
@@ -165,13 +152,13 @@ static int parse_range(const struct spec *s, char *text, uint16_t *first,
 		return -1;
 
 	if (*first > *last)
-		return wrong(s, "range %u-%u is reversed: %u-%u would be right",
+		return spec_error(s, "range %u-%u is reversed: %u-%u would be right",
 			     *first, *last, *last, *first);
 
 	return 0;
 }
 
-/* parse_addr() - Address, an IPv6 one also in brackets */
+/* Address, an IPv6 one also in brackets */
 static bool parse_addr(const char *text, struct in6_addr *addr)
 {
 	size_t len = strlen(text);
@@ -188,14 +175,7 @@ static bool parse_addr(const char *text, struct in6_addr *addr)
 	return strchr(inner, ':') && addr_parse(inner, addr);
 }
 
-/**
- * parse_to() - The guest's ports of an entry: as many as there are host ports
- * @s:		specification
- * @e:		entry, its host ports known
- * @text:	PORT or FIRST-LAST; gets cut
- *
- * Return: 0, -1 if wrong
- */
+/* The guest's ports of an entry: as many as its host ports */
 static int parse_to(const struct spec *s, struct entry *e, char *text)
 {
 	uint16_t last;
@@ -204,49 +184,33 @@ static int parse_to(const struct spec *s, struct entry *e, char *text)
 		return -1;
 
 	if (last - e->to != e->last - e->first)
-		return wrong(s, "%u-%u and %u-%u are not equally many ports",
+		return spec_error(s, "%u-%u and %u-%u are not equally many ports",
 			     e->first, e->last, e->to, last);
 
 	return 0;
 }
 
-/**
- * parse_target() - The address on the guest's side in an entry
- * @s:		specification, its own address known
- * @e:		entry
- * @text:	address
- *
- * passt does not translate between families, so that of the host's address
- * has to be the same, if one is given.
- *
- * Return: 0, -1 if wrong
- */
+/* The guest's address in an entry: passt does not translate between families,
+ * so it has to be of the host address's family, if that is given. */
 static int parse_target(const struct spec *s, struct entry *e, const char *text)
 {
 	if (!parse_addr(text, &e->target))
-		return wrong(s, "'%.*s' is neither a port nor an address",
+		return spec_error(s, "'%.*s' is neither a port nor an address",
 			     SHOWN, text);
 
 	if (!addr_is_unicast(&e->target))
-		return wrong(s, "%s is no address that a guest could have",
+		return spec_error(s, "%s is no address that a guest could have",
 			     text);
 
 	if (!addr_is_none(&s->rule.addr) &&
 	    addr_is_v4(&s->rule.addr) != addr_is_v4(&e->target))
-		return wrong(s, "%s is of another family than the host's address before '/'",
+		return spec_error(s, "%s is of another family than the host's address before '/'",
 			     text);
 
 	return 0;
 }
 
-/**
- * parse_guest_side() - What follows the colon: PORTS, ADDRESS/PORTS or ADDRESS
- * @s:		specification
- * @e:		entry, its host ports known
- * @text:	gets cut
- *
- * Return: 0, -1 if wrong
- */
+/* What follows the colon: PORTS, ADDRESS/PORTS or ADDRESS */
 static int parse_guest_side(const struct spec *s, struct entry *e, char *text)
 {
 	char *slash = strchr(text, '/');
@@ -263,7 +227,7 @@ static int parse_guest_side(const struct spec *s, struct entry *e, char *text)
 	return parse_to(s, e, slash + 1);
 }
 
-/* parse_ports() - PORTS or PORTS:GUEST-SIDE */
+/* PORTS or PORTS:GUEST-SIDE */
 static int parse_ports(const struct spec *s, struct entry *e, char *text)
 {
 	char *colon = strchr(text, ':');
@@ -279,24 +243,16 @@ static int parse_ports(const struct spec *s, struct entry *e, char *text)
 	return colon ? parse_guest_side(s, e, colon + 1) : 0;
 }
 
-/**
- * parse_entry() - One entry of the list
- * @s:		specification
- * @e:		filled; zero before
- * @text:	entry; gets cut
- *
- * Return: 0, -1 if wrong
- */
 static int parse_entry(const struct spec *s, struct entry *e, char *text)
 {
 	if (!*text)
-		return wrong(s, "an entry is empty: ports have one comma between them");
+		return spec_error(s, "an entry is empty: ports have one comma between them");
 
 	if (!strcmp(text, "none"))
-		return wrong(s, "'none' has to stand alone");
+		return spec_error(s, "'none' has to stand alone");
 
 	if (!strcmp(text, "auto"))
-		return wrong(s, "'auto' is for network namespaces only: give ports, or 'all'");
+		return spec_error(s, "'auto' is for network namespaces only: give ports, or 'all'");
 
 	if (*text == '~') {
 		e->kind = ENTRY_EXCEPT;
@@ -312,14 +268,9 @@ static int parse_entry(const struct spec *s, struct entry *e, char *text)
 	return text[3] ? parse_target(s, e, text + 4) : 0;
 }
 
-/**
- * enter() - Note the ports of an entry
- * @s:		specification
- * @e:		entry
- *
- * Return: 0, -1 if an entry before has one of them: where should it lead?
- */
-static int enter(struct spec *s, const struct entry *e)
+/* Add an entry's ports to the sets; an error if an earlier entry has one of
+ * them, as it can't lead to two places */
+static int note_ports(struct spec *s, const struct entry *e)
 {
 	unsigned int port, i;
 
@@ -327,7 +278,7 @@ static int enter(struct spec *s, const struct entry *e)
 	case ENTRY_PORTS:
 		for (port = e->first; port <= e->last; port++) {
 			if (ports_has(&s->named, port))
-				return wrong(s, "port %u is given twice", port);
+				return spec_error(s, "port %u is given twice", port);
 			ports_add(&s->named, port);
 		}
 		return 0;
@@ -338,20 +289,14 @@ static int enter(struct spec *s, const struct entry *e)
 	case ENTRY_ALL:
 		for (i = 0; i < s->nentries; i++)
 			if (s->entries[i].kind == ENTRY_ALL)
-				return wrong(s, "'all' is given twice");
+				return spec_error(s, "'all' is given twice");
 		return 0;
 	}
 
 	return 0;
 }
 
-/**
- * parse_list() - Entries with commas between
- * @s:		specification, its @entries with room for all
- * @text:	list; gets cut
- *
- * Return: 0, -1 if wrong
- */
+/* Entries separated by commas; @s->entries has space for all */
 static int parse_list(struct spec *s, char *text)
 {
 	bool except_only = true;
@@ -364,7 +309,7 @@ static int parse_list(struct spec *s, char *text)
 		if (comma)
 			*comma++ = '\0';
 
-		if (parse_entry(s, &e, text) || enter(s, &e))
+		if (parse_entry(s, &e, text) || note_ports(s, &e))
 			return -1;
 		except_only &= e.kind == ENTRY_EXCEPT;
 		s->entries[s->nentries++] = e;
@@ -377,13 +322,8 @@ static int parse_list(struct spec *s, char *text)
 	return 0;
 }
 
-/**
- * valid_ifname() - Whether an interface may have this name
- * @name:	name
- *
- * As dev_valid_name() in the kernel's net/core/dev.c; whether there is such an
- * interface shows when a port is bound.
- */
+/* As dev_valid_name() in the kernel's net/core/dev.c. Whether the host has such
+ * an interface shows when a port is bound. */
 static bool valid_ifname(const char *name)
 {
 	const char *c;
@@ -398,49 +338,40 @@ static bool valid_ifname(const char *name)
 	return true;
 }
 
-/**
- * parse_prefix() - What stands before the slash: [ADDRESS][%INTERFACE]
- * @s:		specification, the rule's address and interface are set
- * @text:	prefix; gets cut
- *
- * Return: 0, -1 if wrong
- */
+/* What stands before the slash: [ADDRESS][%INTERFACE] */
 static int parse_prefix(struct spec *s, char *text)
 {
 	char *ifname = strchr(text, '%');
 
 	if (!*text)
-		return wrong(s, "nothing before '/': an address of the host or %%INTERFACE would be right");
+		return spec_error(s, "nothing before '/': an address of the host or %%INTERFACE would be right");
 
 	if (ifname) {
 		*ifname++ = '\0';
 		if (!valid_ifname(ifname))
-			return wrong(s, "'%.*s' is no interface name",
+			return spec_error(s, "'%.*s' is no interface name",
 				     SHOWN, ifname);
 		strcpy(s->rule.ifname, ifname);
 	}
 
 	if (*text && !parse_addr(text, &s->rule.addr))
-		return wrong(s, "'%.*s' before '/' is not an address",
+		return spec_error(s, "'%.*s' before '/' is not an address",
 			     SHOWN, text);
 
 	if (!addr_is_v4(&s->rule.addr) && addr_is_linklocal(&s->rule.addr) &&
 	    !ifname)
-		return wrong(s, "link-local address without interface: %.*s%%INTERFACE/ would be right",
+		return spec_error(s, "link-local address without interface: %.*s%%INTERFACE/ would be right",
 			     SHOWN, text);
 
 	return 0;
 }
 
-/**
- * prefix_end() - The slash that ends a prefix
- * @text:	specification
+/*
+ * The slash that ends a prefix, or NULL.
  *
  * In 5000:192.0.2.5/6000 and 22,5000:192.0.2.5/6000 the slash belongs to an
- * entry: what is before it isn't an address. In 5000:2001:db8::5/6000 it is:
- * who means the other puts the address in brackets.
- *
- * Return: pointer into @text, NULL if there is no prefix
+ * entry, because the text before it is no address. In 5000:2001:db8::5/6000
+ * that text is an address; brackets around 2001:db8::5 make 5000 a port.
  */
 static char *prefix_end(char *text)
 {
@@ -464,22 +395,21 @@ static char *prefix_end(char *text)
 	return addr_parse(addr, &unused) ? slash : NULL;
 }
 
-/* add_rule() - One rule more for @s->f; -1 if there are too many */
 static int add_rule(struct spec *s, const struct fwd_rule *rule)
 {
 	struct fwd *f = s->f;
 
 	if (f->nrules == RULES_MAX)
-		return wrong(s, "more than %u ranges of ports in all",
+		return spec_error(s, "more than %u ranges of ports in all",
 			     RULES_MAX);
 
-	/* Room doubles: it is short when the number is a power of two. */
+	/* Space doubles: it is short when the number is a power of two. */
 	if (!(f->nrules & (f->nrules - 1))) {
 		size_t n = MAX(1, 2 * (size_t)f->nrules);
 		void *rules = realloc(f->rules, n * sizeof(*f->rules));
 
 		if (!rules)
-			return wrong(s, "out of memory");
+			return spec_error(s, "out of memory");
 		f->rules = rules;
 	}
 
@@ -487,13 +417,7 @@ static int add_rule(struct spec *s, const struct fwd_rule *rule)
 	return 0;
 }
 
-/**
- * add_rules() - The rules of one entry: its ports without those excluded
- * @s:		specification
- * @e:		entry
- *
- * Return: 0, -1 if there are too many
- */
+/* The rules of one entry: its ports without those excluded */
 static int add_rules(struct spec *s, const struct entry *e)
 {
 	unsigned int first, last;
@@ -518,7 +442,6 @@ static int add_rules(struct spec *s, const struct entry *e)
 	return 0;
 }
 
-/* add_kind() - The rules of all entries of a kind */
 static int add_kind(struct spec *s, enum entry_kind kind)
 {
 	unsigned int i;
@@ -529,14 +452,7 @@ static int add_kind(struct spec *s, enum entry_kind kind)
 	return 0;
 }
 
-/**
- * add_all() - The rules of all entries
- * @s:		specification, all of which is known
- *
- * 'all' means what is left: neither named in the same list nor ephemeral.
- *
- * Return: 0, -1 if there are none, or too many
- */
+/* 'all' means what is left: neither named in the same list nor ephemeral. */
 static int add_all(struct spec *s)
 {
 	unsigned int before = s->f->nrules, i;
@@ -550,10 +466,9 @@ static int add_all(struct spec *s)
 	if (add_kind(s, ENTRY_ALL))
 		return -1;
 
-	return s->f->nrules > before ? 0 : wrong(s, "every port is excluded");
+	return s->f->nrules > before ? 0 : spec_error(s, "every port is excluded");
 }
 
-/* remove_rules() - Forget what was asked for a protocol so far */
 static void remove_rules(struct fwd *f, uint8_t proto)
 {
 	unsigned int i, kept = 0;
@@ -564,13 +479,7 @@ static void remove_rules(struct fwd *f, uint8_t proto)
 	f->nrules = kept;
 }
 
-/**
- * parse_spec() - A specification other than 'none'
- * @s:		specification, @entries with room for all
- * @text:	gets cut
- *
- * Return: 0, -1 if wrong
- */
+/* A specification other than 'none' */
 static int parse_spec(struct spec *s, char *text)
 {
 	char *slash = prefix_end(text);
@@ -594,7 +503,7 @@ static int parse_spec(struct spec *s, char *text)
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
  * @spec:	the option's value; 'none' takes back those given before
  * @why:	if wrong, set to what is wrong and what would be right
- * @size:	bytes of room there
+ * @size:	bytes that @why has space for
  *
  * Return: 0, -1 if wrong
  */
@@ -616,7 +525,7 @@ int fwd_parse(struct fwd *f, uint8_t proto, const char *spec,
 	text = strdup(spec);
 	s.entries = calloc(strlen(spec) + 2, sizeof(*s.entries));
 	rc = text && s.entries ? parse_spec(&s, text) :
-				 wrong(&s, "out of memory");
+				 spec_error(&s, "out of memory");
 	if (rc)
 		f->nrules = before;
 
