@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The rules of CONTRIBUTING.md that can be measured, for product code."""
+
+import collections
+import os
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import guard
+
+FUNCTION = 60           # lines, less than
+FILE = 900              # lines, less than
+
+Function = collections.namedtuple('Function', 'path name line end static')
+
+
+def functions(paths):
+    """The functions that these files define, as ctags finds them."""
+    found = []
+    for row in guard.output('ctags', '--sort=no', '--c-kinds=f', '--fields=ne',
+                            '-o', '-', '--language-force=C',
+                            *paths).splitlines():
+        name, path, pattern, *fields = row.split('\t')
+        field = dict(entry.partition(':')[::2] for entry in fields)
+        if name.startswith('__anon') or 'end' not in field:
+            continue
+        found.append(Function(path, name, int(field['line']),
+                              int(field['end']),
+                              pattern.startswith('/^static')))
+    return found
+
+
+def long_files(path, text):
+    lines = text.count('\n')
+    if lines >= FILE:
+        yield f'{path}: {lines} lines'
+
+
+def long_functions(found):
+    for f in found:
+        lines = f.end - f.line + 1
+        if lines >= FUNCTION:
+            yield f'{f.path}:{f.line}: {f.name}() has {lines} lines'
+
+
+def header_guards(path, text):
+    name = re.sub(r'[/.]', '_', path).upper()
+    if f'\n#ifndef {name}\n#define {name}\n' not in text or \
+            not text.endswith(f'\n#endif /* {name} */\n'):
+        yield f'{path}: no guard {name}'
+
+
+def compiler_says(source):
+    """What the compiler says of some includes, message by message."""
+    run = subprocess.run(
+        ['gcc', '-fsyntax-only', '-D_GNU_SOURCE', '-I.', '-std=gnu11', '-Wall',
+         '-Wextra', '-Wno-unused-function', '-Wno-unused-parameter',
+         '-fno-diagnostics-show-caret', '-x', 'c', '-'], cwd=guard.TOP,
+        input=source, text=True, stderr=subprocess.PIPE, check=False)
+    message = []
+    for line in run.stderr.splitlines():
+        if re.search(r': (fatal error|error|warning): ', line) and message:
+            yield message
+            message = []
+        if not re.match(r'In file included|\s+from ', line):
+            message.append(line)
+    if message:
+        yield message
+
+
+def include(*names):
+    return ''.join(f'#include {name}\n' for name in names)
+
+
+def alone(path):
+    for message in compiler_says(include(f'"{path}"')):
+        yield message[0]
+
+
+def each(check, texts):
+    return [problem for path, text in texts.items()
+            for problem in check(path, text)]
+
+
+def parallel(check, items):
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [problem for problems in pool.map(
+            lambda item: list(check(item)), items) for problem in problems]
+
+
+def comment_ratio(texts):
+    """Lines that are comment alone, to lines with code; for information."""
+    comments = code = 0
+    for text in texts.values():
+        inside = False
+        for line in text.splitlines()[1:]:
+            line = line.strip()
+            inside = inside or line.startswith('/*')
+            if inside or line.startswith('//'):
+                comments += 1
+            elif line:
+                code += 1
+            inside = inside and '*/' not in line
+    return comments, code
+
+
+def main():
+    texts = {path: guard.read(path) for path in guard.product('.c', '.h')}
+    headers = {path: text for path, text in texts.items()
+               if path.endswith('.h')}
+    found = functions(texts)
+
+    guard.check(f'files have less than {FILE} lines', each(long_files, texts))
+    guard.check(f'functions have less than {FUNCTION} lines',
+                long_functions(found))
+    guard.check('guards of headers are named after their paths',
+                each(header_guards, headers))
+    guard.check('every header compiles alone', parallel(alone, headers))
+    comments, code = comment_ratio(texts)
+    print(f'# {comments} lines of comment, {code} of code: '
+          f'{100 * comments // code} %; {len(found)} functions')
+    guard.done()
+
+
+if __name__ == '__main__':
+    main()
