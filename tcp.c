@@ -100,10 +100,8 @@ static void send_and_requeue(struct tcp *t, struct tcp_flow *f, uint64_t now)
 }
 
 /* finish_closed() - What is left to do for a flow whose connection is closed */
-static void finish_closed(struct tcp *t, struct tcp_flow *f)
+static void finish_closed(struct tcp *t, struct tcp_flow *f, uint32_t actions)
 {
-	uint32_t actions = f->conn.actions;
-
 	if (actions & CONN_DO_RST_GUEST)
 		tcp_to_guest_rst(t, f);
 	else if (actions & CONN_DO_ACK && !(actions & CONN_DO_RST_PEER))
@@ -142,9 +140,8 @@ static void do_socket_actions(struct tcp *t, struct tcp_flow *f, uint32_t action
 static bool do_actions(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
-	uint32_t actions = c->actions & ~(uint32_t)CONN_DO_ACK;
+	uint32_t actions = conn_take_actions(c, ~(uint32_t)CONN_DO_ACK);
 
-	c->actions &= CONN_DO_ACK;
 	if (f->flow.fd[SIDE_HOST] >= 0)
 		do_socket_actions(t, f, actions);
 	if (actions & CONN_DO_SYN)
@@ -159,8 +156,7 @@ static bool do_actions(struct tcp *t, struct tcp_flow *f, uint64_t now)
 		tcp_sock_close(t, f, false);
 
 	if (c->phase == CONN_CLOSED) {
-		c->actions |= actions;
-		finish_closed(t, f);
+		finish_closed(t, f, actions | c->actions);
 		return false;
 	}
 	if (c->actions & CONN_DO_ACK && list_empty(&f->flow.node))
@@ -342,7 +338,7 @@ static unsigned int feed_segment(struct tcp *t, struct tcp_flow *f,
 {
 	struct tcp_conn *c = &f->conn;
 	struct new_payload new;
-	unsigned int dup;
+	uint32_t actions;
 
 	if (!seg->mss && seg->flags & SEG_SYN)
 		seg->mss = addr_is_v4(&pkt->src) ? MSS_DEFAULT4 : MSS_DEFAULT6;
@@ -351,12 +347,10 @@ static unsigned int feed_segment(struct tcp *t, struct tcp_flow *f,
 		tcp_sock_store_ooo(t, f, pkt, new);
 	else if (new.len)
 		tcp_sock_add_payload(t, f, pkt, new, now);
-	if (c->actions & CONN_DO_REFUSE)
+	actions = conn_take_actions(c, CONN_DO_REFUSE | CONN_DO_DUP_ACK);
+	if (actions & CONN_DO_REFUSE)
 		tcp_to_guest_refuse(t, pkt, seg);
-
-	dup = c->actions & CONN_DO_DUP_ACK ? 1 : 0;
-	c->actions &= ~(uint32_t)(CONN_DO_REFUSE | CONN_DO_DUP_ACK);
-	return dup;
+	return actions & CONN_DO_DUP_ACK ? 1 : 0;
 }
 
 /**

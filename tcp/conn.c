@@ -81,6 +81,21 @@ static void conn_close(struct tcp_conn *c, enum conn_cause cause, uint32_t actio
 	c->actions = actions | CONN_DO_REMOVE;
 }
 
+/**
+ * conn_take_actions() - Take over actions: the caller is going to do them
+ * @c:		connection
+ * @which:	those that the caller can do now; others stay
+ *
+ * Return: those of them that were to be done
+ */
+uint32_t conn_take_actions(struct tcp_conn *c, uint32_t which)
+{
+	uint32_t actions = c->actions & which;
+
+	c->actions &= ~which;
+	return actions;
+}
+
 /* take_syn_options() - What the guest's SYN or SYN-ACK says (RFC 7323 2.2) */
 static void take_syn_options(struct tcp_conn *c, const struct tcp_seg *seg)
 {

@@ -195,6 +195,7 @@ void conn_connected(struct tcp_conn *c, uint64_t now);
 void conn_connect_failed(struct tcp_conn *c, bool reset);
 struct new_payload conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
 			     uint64_t now);
+uint32_t conn_take_actions(struct tcp_conn *c, uint32_t which);
 void conn_delivered(struct tcp_conn *c, uint32_t taken, uint64_t now);
 void conn_drop_backlog(struct tcp_conn *c);
 void conn_ooo_stored(struct tcp_conn *c, uint32_t seq, uint32_t len);
@@ -211,7 +212,9 @@ uint32_t conn_usable_window(const struct tcp_conn *c);
 bool conn_all_sent(const struct tcp_conn *c);
 bool conn_fin_due(const struct tcp_conn *c);
 void conn_data_sent(struct tcp_conn *c, uint32_t len, uint64_t now);
-bool conn_next_hole(struct tcp_conn *c, struct tcp_range *hole);
+bool conn_next_hole(const struct tcp_conn *c, struct tcp_range *hole);
+void conn_hole_sent(struct tcp_conn *c, const struct tcp_range *hole);
+uint32_t conn_take_discard(struct tcp_conn *c);
 void conn_fin_sent(struct tcp_conn *c, uint64_t now);
 void conn_window_closed(struct tcp_conn *c, uint64_t now);
 uint16_t conn_window_field(struct tcp_conn *c, bool syn);

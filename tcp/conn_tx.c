@@ -84,6 +84,20 @@ static void take_new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 	conn_rearm_timer(c, now);
 }
 
+/**
+ * conn_take_discard() - Take over what CONN_DO_DISCARD asks for
+ * @c:		connection
+ *
+ * Return: bytes that the guest acknowledged, to be removed from the socket
+ */
+uint32_t conn_take_discard(struct tcp_conn *c)
+{
+	uint32_t bytes = c->discard;
+
+	c->discard = 0;
+	return bytes;
+}
+
 /* count_dup_ack() - The guest got something else than it waits for (RFC 5681 3.2) */
 static void count_dup_ack(struct tcp_conn *c)
 {
@@ -152,7 +166,7 @@ static void check_sack_loss(struct tcp_conn *c)
  *
  * Return: false: there is none
  */
-bool conn_next_hole(struct tcp_conn *c, struct tcp_range *hole)
+bool conn_next_hole(const struct tcp_conn *c, struct tcp_range *hole)
 {
 	uint32_t limit = c->snd_una + 1, end = c->snd_max;
 	uint32_t seq = seq_max(c->rtx_next, c->snd_una);
@@ -177,8 +191,17 @@ bool conn_next_hole(struct tcp_conn *c, struct tcp_range *hole)
 		end = c->fin_seq;
 	hole->from = seq;
 	hole->end = seq + MIN(end - seq, c->mss);
-	c->rtx_next = hole->end + (hole->end == hole->from);
 	return true;
+}
+
+/**
+ * conn_hole_sent() - A hole was sent again: the next one comes after it
+ * @c:		connection
+ * @hole:	as conn_next_hole() returned it
+ */
+void conn_hole_sent(struct tcp_conn *c, const struct tcp_range *hole)
+{
+	c->rtx_next = hole->end + (hole->end == hole->from);
 }
 
 /**

@@ -299,18 +299,18 @@ void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
  */
 void tcp_sock_discard(struct tcp_flow *f)
 {
+	uint32_t left = conn_take_discard(&f->conn);
 	ssize_t n;
 
-	while (f->conn.discard) {
-		n = recv(f->flow.fd[SIDE_HOST], NULL, f->conn.discard,
+	while (left) {
+		n = recv(f->flow.fd[SIDE_HOST], NULL, left,
 			 MSG_TRUNC | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			break;
-		f->conn.discard -= (uint32_t)n;
+		left -= (uint32_t)n;
 	}
-	f->conn.discard = 0;
 }
 
 /**

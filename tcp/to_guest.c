@@ -268,10 +268,9 @@ static bool resend_holes(struct tcp *t, struct tcp_flow *f)
 	struct tcp_range hole;
 
 	while (conn_next_hole(&f->conn, &hole)) {
-		if (!resend_hole(t, f, &hole)) {
-			f->conn.rtx_next = hole.from;
+		if (!resend_hole(t, f, &hole))
 			return false;
-		}
+		conn_hole_sent(&f->conn, &hole);
 		t->count[TCP_RETRANSMIT]++;
 	}
 	return true;

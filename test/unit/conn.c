@@ -537,6 +537,19 @@ static void t2_both_at_once(void)
 
 /* ---- T10: ends ---- */
 
+/* Given several actions, when the caller takes some, then these are no longer
+ * to be done, and the others still are. */
+static void t13_actions_taken(void)
+{
+	established();
+	got(SEG_ACK, 101, 101, 100);
+	conn_delivered(&c, 100, now);
+	EXPECT_EQ(conn_take_actions(&c, ~(uint32_t)CONN_DO_ACK),
+		  CONN_DO_DISCARD | CONN_DO_SEND);
+	EXPECT_EQ(conn_take_actions(&c, ~(uint32_t)CONN_DO_ACK), 0);
+	DID(CONN_DO_ACK);
+}
+
 /* Given the guest's FIN with its last data, then it is acknowledged, and passed
  * on, once the socket has all before it. */
 static void t10_guest_first(void)
@@ -922,6 +935,8 @@ static const struct {
 	{ "T11 RST of either end", t11_reset },
 	{ "T12 MSS", t12_mss },
 	{ "T12 window scale", t12_wscale },
+	{ "T13 an action that was taken over is not done twice",
+	  t13_actions_taken },
 };
 
 int main(void)

@@ -453,6 +453,38 @@ static void t7_timer_starts_again(void)
 	EXPECT_EQ(c.tries, 0);
 }
 
+/* Given a hole that could not be sent again, then it is still the next one;
+ * once it was sent, the one after it is. */
+static void t7_hole_not_sent(void)
+{
+	struct tcp_range r;
+
+	opened();
+	sent(5000);
+	block(1001, 2001);
+	block(3001, 5001);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT(conn_next_hole(&c, &r) && r.from == H + 1);
+	EXPECT(conn_next_hole(&c, &r) && r.from == H + 1);
+	conn_hole_sent(&c, &r);
+	EXPECT(conn_next_hole(&c, &r) && r.from == H + 2001);
+	EXPECT(hole(2001, 1000));
+	EXPECT(no_hole());
+}
+
+/* Given acknowledged bytes to remove from the socket, when they are taken over,
+ * then only bytes acknowledged later are left to remove. */
+static void t7_discard_taken(void)
+{
+	opened();
+	sent(2000);
+	got(SEG_ACK, 1, 1001, 0);
+	EXPECT_EQ(conn_take_discard(&c), 1000);
+	EXPECT_EQ(conn_take_discard(&c), 0);
+	got(SEG_ACK, 1, 1501, 0);
+	EXPECT_EQ(conn_take_discard(&c), 500);
+}
+
 /* Given a timeout in recovery, then all starts anew: duplicate ACKs that the
  * repeated data brings are counted from zero. */
 static void t7_timeout_in_recovery(void)
@@ -655,6 +687,9 @@ static const struct {
 	{ "T7 what is measured", t7_samples },
 	{ "T7 timeouts back off, and give up", t7_timeouts },
 	{ "T7 the timer starts again with each ACK", t7_timer_starts_again },
+	{ "T7 a hole that was not sent stays the next one", t7_hole_not_sent },
+	{ "T7 acknowledged bytes are removed from the socket once",
+	  t7_discard_taken },
 	{ "T7 a timeout in recovery", t7_timeout_in_recovery },
 	{ "T7 an ACK after a timeout", t7_rewound },
 	{ "T8 a closed window is asked about", t8_persist },

@@ -354,6 +354,7 @@ static void machine_retransmit(struct machine *m)
 		} else {
 			machine_emit(m, 0, hole.from, hole.end - hole.from);
 		}
+		conn_hole_sent(c, &hole);
 		m->retransmits++;
 		if (n++ > 20000) {
 			machine_wrong(m, "holes without end", __LINE__);
@@ -413,13 +414,11 @@ static void machine_finish_closed(struct machine *m, uint32_t actions)
 static void machine_do_actions(struct machine *m)
 {
 	struct tcp_conn *c = &m->c;
-	uint32_t actions = c->actions & ~(uint32_t)CONN_DO_ACK;
+	uint32_t actions = conn_take_actions(c, ~(uint32_t)CONN_DO_ACK);
 
-	c->actions &= CONN_DO_ACK;
 	if (actions & CONN_DO_DISCARD) {
 		MUST(m, c->discard <= m->arrived - m->discarded);
-		m->discarded += c->discard;
-		c->discard = 0;
+		m->discarded += conn_take_discard(c);
 	}
 	if (actions & CONN_DO_REWIND) {
 		m->rewinds++;
@@ -526,6 +525,7 @@ static void machine_feed_segment(struct machine *m, struct tcp_seg *seg,
 	uint32_t next = c->rcv_nxt + c->rcv_queued;
 	bool first = c->phase == CONN_SYN_SENT;
 	struct new_payload new;
+	uint32_t actions;
 
 	if (m->removed)
 		return;
@@ -549,9 +549,9 @@ static void machine_feed_segment(struct machine *m, struct tcp_seg *seg,
 		memcpy(m->payload + m->payload_len, data + new.skip, new.len);
 		m->payload_len += new.len;
 	}
-	m->refused += c->actions & CONN_DO_REFUSE ? 1 : 0;
-	m->dups += c->actions & CONN_DO_DUP_ACK ? 1 : 0;
-	c->actions &= ~(uint32_t)(CONN_DO_REFUSE | CONN_DO_DUP_ACK);
+	actions = conn_take_actions(c, CONN_DO_REFUSE | CONN_DO_DUP_ACK);
+	m->refused += actions & CONN_DO_REFUSE ? 1 : 0;
+	m->dups += actions & CONN_DO_DUP_ACK ? 1 : 0;
 	if (c->phase == CONN_CLOSED) {
 		machine_deliver(m);
 		machine_do_actions(m);

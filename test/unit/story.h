@@ -165,8 +165,10 @@ static bool hole(uint32_t start, uint32_t len)
 {
 	struct tcp_range r;
 
-	return conn_next_hole(&c, &r) && r.from == H + start &&
-	       r.end == H + start + len;
+	if (!conn_next_hole(&c, &r))
+		return false;
+	conn_hole_sent(&c, &r);
+	return r.from == H + start && r.end == H + start + len;
 }
 
 __attribute__((unused))
