@@ -214,10 +214,18 @@ static void connect_failed(struct tcp *t, struct tcp_flow *f, int error, uint64_
 	do_actions(t, f, now);
 }
 
+static struct tcp_flow *lookup_tcp_flow(const struct tcp *t,
+					const struct flow_key *key)
+{
+	struct flow *flow = flow_lookup(t->flows, key);
+
+	return flow ? tcp_flow_of(flow) : NULL;
+}
+
 static struct tcp_flow *new_tcp_flow(struct tcp *t, const struct flow_key *key)
 {
-	struct tcp_flow *f = (struct tcp_flow *)flow_insert(t->flows, key,
-								  FLOW_TCP);
+	struct flow *flow = flow_insert(t->flows, key, FLOW_TCP);
+	struct tcp_flow *f = flow ? tcp_flow_of(flow) : NULL;
 
 	if (f)
 		list_init(&f->ready);
@@ -437,7 +445,7 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 		.guest = batch->src, .remote = batch->dst, .gport = batch->sport,
 		.rport = batch->dport, .proto = IPPROTO_TCP,
 	};
-	struct tcp_flow *f = (struct tcp_flow *)flow_lookup(t->flows, &key);
+	struct tcp_flow *f = lookup_tcp_flow(t, &key);
 	unsigned int i, dups = 0;
 	struct tcp_seg seg;
 
@@ -523,7 +531,7 @@ static bool waits_for_turn(const struct tcp *t, const struct tcp_flow *f,
  */
 void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 {
-	struct tcp_flow *f = (struct tcp_flow *)flow;
+	struct tcp_flow *f = tcp_flow_of(flow);
 
 	if (f->conn.phase == CONN_CONNECTING) {
 		if (!(events & EPOLLERR))
@@ -580,7 +588,7 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 		return;
 	}
 
-	f = (struct tcp_flow *)flow_lookup(t->flows, &key);
+	f = lookup_tcp_flow(t, &key);
 	if (f && f->conn.phase == CONN_TIME_WAIT)
 		remove_tcp_flow(t, f, false);
 	else if (f || addr_is_v4(&key.guest) != addr_is_v4(&key.remote)) {
@@ -652,7 +660,7 @@ void tcp_listener(struct tcp *t, unsigned int index, uint64_t now)
  */
 void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
 {
-	struct tcp_flow *f = (struct tcp_flow *)flow;
+	struct tcp_flow *f = tcp_flow_of(flow);
 
 	list_remove(&f->flow.node);	/* an ACK has waited for others */
 	conn_timeout(&f->conn, now);
@@ -727,7 +735,7 @@ void tcp_guest_gone(struct tcp *t)
 	for (flow = flow_next(t->flows, NULL); flow; flow = next) {
 		next = flow_next(t->flows, flow);
 		if (flow->key.proto == IPPROTO_TCP)
-			remove_tcp_flow(t, (struct tcp_flow *)flow, true);
+			remove_tcp_flow(t, tcp_flow_of(flow), true);
 	}
 }
 

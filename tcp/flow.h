@@ -66,6 +66,12 @@ struct tcp_flow {
 	bool peer_fin, written, nodelay, bulk;
 };
 
+/* tcp_flow_of() - The TCP flow that a flow of the table is part of */
+static inline struct tcp_flow *tcp_flow_of(struct flow *flow)
+{
+	return container_of(flow, struct tcp_flow, flow);
+}
+
 /* tcp_shared() - Whether somebody who minds to wait has sent lately */
 static inline bool tcp_shared(const struct tcp *t, uint64_t now)
 {

@@ -45,7 +45,9 @@ struct way {
 /* the_flow() - The only flow there is, NULL: none */
 static struct tcp_flow *the_flow(void)
 {
-	return (struct tcp_flow *)flow_next(&w.flows, NULL);
+	struct flow *flow = flow_next(&w.flows, NULL);
+
+	return flow ? tcp_flow_of(flow) : NULL;
 }
 
 /* opens() - A connection, by whoever is to ask; the listener, if any */
