@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * conf.c - Reads the command line by the table in options.c, checks options
- * against each other, prints help.
- * Called by passt.c at start-up; calls options.c, libc and util.c.
+ * against each other, and prints the help.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -17,12 +16,12 @@
 #include "conf/options.h"
 
 #define OPTIONS_MAX	128	/* rows of the table */
-#define LONG_BASE	256	/* getopt()'s values of long options */
-#define NOBODY		65534	/* where there is no such user by name */
+#define LONG_BASE	256	/* getopt()'s value of the first row */
+#define NOBODY		65534	/* if no user has that name */
 
 /**
- * conf_error() - One line on stderr about an option
- * @option:	as the user knows it, with its dashes
+ * conf_error() - Print one line on stderr about an option
+ * @option:	its name, with dashes
  * @value:	its value, NULL: none
  * @fmt:	what is wrong and what would be right, as for printf()
  */
@@ -45,14 +44,14 @@ void conf_error(const char *option, const char *value, const char *fmt, ...)
 	fprintf(stderr, "%s\n", line);
 }
 
-/* help_line() - One line: option in a column @width wide, what it does */
+/* help_line() - Print one line: option in a column @width wide, then help */
 static void help_line(const char *option, int width, const char *help,
 		      size_t len)
 {
 	printf("  %-*s  %.*s\n", width, option, (int)len, help);
 }
 
-/* help_name() - The left column of an option; returns its width */
+/* help_name() - Format the left column of an option; returns its width */
 static int help_name(const struct opt *o, char *buf, size_t size)
 {
 	char letter[] = "-x, ";
@@ -62,7 +61,7 @@ static int help_name(const struct opt *o, char *buf, size_t size)
 			o->name, o->arg ? " " : "", o->arg ? o->arg : "");
 }
 
-/* help_option() - An option and its lines of help */
+/* help_option() - Print an option with all lines of its help */
 static void help_option(const struct opt *o, int width)
 {
 	const char *help = o->help;
@@ -81,7 +80,7 @@ static void help_option(const struct opt *o, int width)
 }
 
 /**
- * opt_help() - Print all options, aligned
+ * opt_help() - Print all options, aligned; for the table of options
  *
  * Return: CONF_DONE
  */
@@ -112,7 +111,7 @@ enum conf_next opt_help(struct conf *c, const struct opt *o, const char *arg)
 }
 
 /**
- * opt_version() - Print name, version and licence
+ * opt_version() - Print name, version and licence; for the table of options
  *
  * Return: CONF_DONE
  */
@@ -126,7 +125,7 @@ enum conf_next opt_version(struct conf *c, const struct opt *o, const char *arg)
 	return CONF_DONE;
 }
 
-/* default_user() - Who to be when started as root and nothing is said */
+/* default_user() - Without --runas: ourselves, nobody instead of root */
 static void default_user(struct conf *c)
 {
 	const struct passwd *pw;
@@ -158,12 +157,9 @@ static void conf_defaults(struct conf *c)
 	default_user(c);
 }
 
-/**
- * getopt_tables() - The table as getopt_long(3) wants it
- * @longs:	filled
- * @shorts:	filled
- *
- * A long option's value is its row, above all letters.
+/*
+ * getopt_tables() - Fill the tables of getopt_long(3). The value of a long
+ * option is its row in our table, counted from LONG_BASE, above all letters.
  */
 static void getopt_tables(struct option *longs, char *shorts)
 {
@@ -189,7 +185,7 @@ static void getopt_tables(struct option *longs, char *shorts)
 	*longs = (struct option) { 0 };
 }
 
-/* opt_find() - The row of an option by getopt()'s value; NULL: none */
+/* opt_find() - Find an option's row by getopt()'s value; NULL: none */
 static const struct opt *opt_find(int val)
 {
 	unsigned int i;
@@ -204,11 +200,7 @@ static const struct opt *opt_find(int val)
 	return NULL;
 }
 
-/**
- * getopt_error() - What getopt_long() did not like
- * @val:	what it returned, ':' or '?'
- * @word:	the word it was at
- */
+/* getopt_error() - Report ':' or '?' from getopt_long(), which was at @word */
 static void getopt_error(int val, const char *word)
 {
 	const struct opt *o = opt_find(optopt);
@@ -230,11 +222,11 @@ static void getopt_error(int val, const char *word)
 }
 
 /**
- * conf_parse() - Read the command line, each option on its own
- * @c:		filled: defaults and what was given
+ * conf_parse() - Read the command line and check each option on its own
+ * @c:		filled: defaults, and values that were given
  * @argc, @argv: as for main(); @c keeps pointers into @argv
  *
- * Return: CONF_GO, or what to do instead of starting
+ * Return: CONF_GO, or what the program should do instead of starting
  */
 enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 {
@@ -246,7 +238,7 @@ enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 	conf_defaults(c);
 	getopt_tables(longs, shorts);
 	opterr = 0;
-	optind = 0;	/* start over, in glibc and musl alike */
+	optind = 0;	/* start over, with glibc as with musl */
 
 	while ((val = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		const struct opt *o;
@@ -269,12 +261,7 @@ enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 	return CONF_GO;
 }
 
-/**
- * conf_imply() - What follows from options
- * @c:		configuration
- *
- * An MTU above what a frame can hold is one that the guest can't use.
- */
+/* conf_imply() - Apply options to others that depend on them */
 static void conf_imply(struct conf *c)
 {
 	struct lease *l = &c->lease;
@@ -290,7 +277,7 @@ static void conf_imply(struct conf *c)
 	l->ra = l->ra && l->ndp;
 }
 
-/* check_gateway() - The guest and its router can't be one */
+/* check_gateway() - Refuse a router with the guest's own address */
 static bool check_gateway(const struct in6_addr *addr,
 			  const struct in6_addr *gw)
 {
@@ -303,7 +290,7 @@ static bool check_gateway(const struct in6_addr *addr,
 	return false;
 }
 
-/* conf_verbosity() - What is logged from now on */
+/* conf_verbosity() - Set the level of messages from now on */
 static void conf_verbosity(const struct conf *c)
 {
 	if (c->trace)
@@ -315,8 +302,8 @@ static void conf_verbosity(const struct conf *c)
 }
 
 /**
- * conf_check() - Check options against each other, apply those for messages
- * @c:		from conf_parse(); what follows from options is filled in
+ * conf_check() - Check options against each other, and set the log level
+ * @c:		from conf_parse(); options that others imply are set
  *
  * Return: CONF_GO or CONF_WRONG
  */

@@ -2,10 +2,9 @@
 /*
  * options.c - Each option of the command line: name, value, meaning, and the
  * function that checks one value and stores it.
- * Called by conf.c; calls libc, util.c and the names of resolv.c.
  *
- * A function here looks at its own value only. What two options mean together
- * is for conf_check(), what is not given for conf_complete().
+ * A function here looks at its own value only. conf_check() checks options
+ * against each other, and derive() decides what options leave open.
  */
 #include <errno.h>
 #include <grp.h>
@@ -21,7 +20,7 @@
 #include "host/resolv.h"
 
 
-/* opt_error() - conf_error() by the option's row */
+/* opt_error() - conf_error() for a row of the table; gives CONF_WRONG */
 #define opt_error(o, arg, ...)						\
 	(opt_wrong((o), (arg), __VA_ARGS__), CONF_WRONG)
 
@@ -39,8 +38,8 @@ static void opt_wrong(const struct opt *o, const char *arg,
 	conf_error(name, arg, "%s", why);
 }
 
-/* field() - What a row sets */
-static void *field(struct conf *c, size_t offset)
+/* opt_field() - Find the field that a row sets, by its offset */
+static void *opt_field(struct conf *c, size_t offset)
 {
 	return (char *)c + offset;
 }
@@ -48,25 +47,25 @@ static void *field(struct conf *c, size_t offset)
 static enum conf_next set_true(struct conf *c, const struct opt *o,
 			       const char *arg)
 {
-	*(bool *)field(c, o->field) = true;
+	*(bool *)opt_field(c, o->field) = true;
 	return CONF_GO;
 }
 
 static enum conf_next set_false(struct conf *c, const struct opt *o,
 				const char *arg)
 {
-	*(bool *)field(c, o->field) = false;
+	*(bool *)opt_field(c, o->field) = false;
 	return CONF_GO;
 }
 
-/* set_nothing() - Accepted for the sake of those who still give it */
+/* set_nothing() - Accept an option that has no effect (any more) */
 static enum conf_next set_nothing(struct conf *c, const struct opt *o,
 				  const char *arg)
 {
 	return CONF_GO;
 }
 
-/* set_later() - Known to users of passt, but not here yet */
+/* set_later() - Refuse an option of later versions */
 static enum conf_next set_later(struct conf *c, const struct opt *o,
 				const char *arg)
 {
@@ -82,11 +81,11 @@ static enum conf_next set_repair(struct conf *c, const struct opt *o,
 			 "'none' is");
 }
 
-/* set_verbose() - --debug and --trace, which implies it */
+/* set_verbose() - --debug, or --trace, which implies --debug */
 static enum conf_next set_verbose(struct conf *c, const struct opt *o,
 				  const char *arg)
 {
-	*(bool *)field(c, o->field) = true;
+	*(bool *)opt_field(c, o->field) = true;
 	c->debug = true;
 	c->quiet = false;
 	return CONF_GO;
@@ -100,14 +99,14 @@ static enum conf_next set_quiet(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_path() - The path of a file; its directory is found out when opened */
+/* set_path() - Keep the path of a file; it is checked when it is opened */
 static enum conf_next set_path(struct conf *c, const struct opt *o,
 			       const char *arg)
 {
 	if (!*arg)
 		return opt_error(o, arg, "is empty: give the path of a file");
 
-	*(const char **)field(c, o->field) = arg;
+	*(const char **)opt_field(c, o->field) = arg;
 	return CONF_GO;
 }
 
@@ -127,10 +126,10 @@ static enum conf_next set_socket(struct conf *c, const struct opt *o,
 }
 
 /**
- * set_fd() - A connected socket from the parent; passt ends with it
+ * set_fd() - Take over a connected socket from the parent
  *
- * Not one of the standard descriptors: those are redirected on the way to the
- * background.
+ * Standard descriptors are refused: a daemon redirects them. passt ends when
+ * the guest closes this socket, as it has no other one.
  */
 static enum conf_next set_fd(struct conf *c, const struct opt *o,
 			     const char *arg)
@@ -181,13 +180,9 @@ static enum conf_next set_stats(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/**
- * user_parse() - A user by number or name
- * @s:		string
- * @uid:	set on success
- * @gid:	likewise: the user's own group
- *
- * Return: true if there is such a user, or it is a number
+/*
+ * user_parse() - Read a user, by number or name, and take its own group; false
+ * if no user has that name
  */
 static bool user_parse(const char *s, uid_t *uid, gid_t *gid)
 {
@@ -209,7 +204,7 @@ static bool user_parse(const char *s, uid_t *uid, gid_t *gid)
 	return true;
 }
 
-/* group_parse() - A group by number or name */
+/* group_parse() - Read a group, by number or name; false if there is none */
 static bool group_parse(const char *s, gid_t *gid)
 {
 	const struct group *gr;
@@ -265,9 +260,9 @@ static enum conf_next set_mtu(struct conf *c, const struct opt *o,
 }
 
 /**
- * set_address() - The guest's address, with or without prefix length
+ * set_address() - Set the guest's address, with or without prefix length
  *
- * Given without, the length of an earlier one is not this one's.
+ * An address without a length does not keep the length of an earlier one.
  */
 static enum conf_next set_address(struct conf *c, const struct opt *o,
 				  const char *arg)
@@ -298,12 +293,7 @@ static enum conf_next set_address(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/**
- * mask_len() - Prefix length of a mask
- * @mask:	mapped mask
- *
- * Return: 1 to 32, 0 if its ones are not contiguous
- */
+/* mask_len() - Prefix length of an IPv4 mask; 0: it isn't one */
 static unsigned int mask_len(const struct in6_addr *mask)
 {
 	uint32_t m = get_be32(&mask->s6_addr[12]), inverse = ~m;
@@ -330,7 +320,7 @@ static enum conf_next set_netmask(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_addr() - An address of a host, kept by family */
+/* set_addr() - Set a unicast address, in the element of its family */
 static enum conf_next set_addr(struct conf *c, const struct opt *o,
 			       const char *arg)
 {
@@ -343,19 +333,20 @@ static enum conf_next set_addr(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is no host's: give a unicast "
 				 "address");
 
-	*(struct in6_addr *)field(c, addr_is_v4(&a) ? o->field : o->field6) = a;
+	*(struct in6_addr *)opt_field(c, addr_is_v4(&a) ?
+				      o->field : o->field6) = a;
 	return CONF_GO;
 }
 
-/* set_addr_or_none() - Likewise, or none in both families */
+/* set_addr_or_none() - Like set_addr(); 'none' clears both families */
 static enum conf_next set_addr_or_none(struct conf *c, const struct opt *o,
 				       const char *arg)
 {
 	if (strcmp(arg, "none"))
 		return set_addr(c, o, arg);
 
-	*(struct in6_addr *)field(c, o->field) = ADDR_NONE;
-	*(struct in6_addr *)field(c, o->field6) = ADDR_NONE;
+	*(struct in6_addr *)opt_field(c, o->field) = ADDR_NONE;
+	*(struct in6_addr *)opt_field(c, o->field6) = ADDR_NONE;
 	return CONF_GO;
 }
 
@@ -366,7 +357,7 @@ static enum conf_next set_map_host(struct conf *c, const struct opt *o,
 	return set_addr_or_none(c, o, arg);
 }
 
-/* set_dns_host() - The resolver: one on the host itself is a good one */
+/* set_dns_host() - Set the host's resolver, which may be on its loopback */
 static enum conf_next set_dns_host(struct conf *c, const struct opt *o,
 				   const char *arg)
 {
@@ -376,7 +367,8 @@ static enum conf_next set_dns_host(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is not a resolver's address: give an "
 				 "IPv4 or IPv6 one");
 
-	*(struct in6_addr *)field(c, addr_is_v4(&a) ? o->field : o->field6) = a;
+	*(struct in6_addr *)opt_field(c, addr_is_v4(&a) ?
+				      o->field : o->field6) = a;
 	return CONF_GO;
 }
 
@@ -403,15 +395,14 @@ static enum conf_next set_interface(struct conf *c, const struct opt *o,
 	if (strlen(arg) >= IFNAMSIZ || !if_nametoindex(arg))
 		return opt_error(o, arg, "is not an interface of this host");
 
-	memcpy(field(c, o->field), arg, strlen(arg) + 1);
+	memcpy(opt_field(c, o->field), arg, strlen(arg) + 1);
 	return CONF_GO;
 }
 
 /**
- * set_dns() - One more resolver for the guest, or none at all
+ * set_dns() - Add a resolver for the guest; 'none' clears the list
  *
- * It is passed on as it is: a loopback address may well be right, for a
- * resolver inside the guest.
+ * A loopback address is fine: the resolver may be inside the guest.
  */
 static enum conf_next set_dns(struct conf *c, const struct opt *o,
 			      const char *arg)
@@ -452,11 +443,11 @@ static enum conf_next set_name(struct conf *c, const struct opt *o,
 
 	if (arg[len - 1] == '.')
 		len--;
-	snprintf(field(c, o->field), LEASE_NAME, "%.*s", (int)len, arg);
+	snprintf(opt_field(c, o->field), LEASE_NAME, "%.*s", (int)len, arg);
 	return CONF_GO;
 }
 
-/* set_search() - Domains with spaces between, all of them new */
+/* set_search() - Replace the search list */
 static enum conf_next set_search(struct conf *c, const struct opt *o,
 				 const char *arg)
 {
@@ -482,11 +473,11 @@ static enum conf_next set_search(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_spec() - One more forwarding rule; what is in it is for forward.c */
+/* set_spec() - Add a forwarding rule as text; fwd_parse() reads it later */
 static enum conf_next set_spec(struct conf *c, const struct opt *o,
 			       const char *arg)
 {
-	const char **spec = field(c, o->field);
+	const char **spec = opt_field(c, o->field);
 	unsigned int i;
 
 	for (i = 0; spec[i]; i++)
@@ -618,7 +609,7 @@ const struct opt conf_options[] = {
 	{ "freebind", 0, NULL, "from addresses the host has not got yet",
 	  .set = set_true, FIELD(freebind) },
 
-	/* Known elsewhere, not here yet: no help, one clear line. */
+	/* Options of later versions: no help, and one clear error. */
 	{ "conf-path", 'c', "PATH", NULL, .set = set_later },
 	{ "vhost-user", 0, NULL, NULL, .set = set_later },
 	{ "print-capabilities", 0, NULL, NULL, .set = set_later },

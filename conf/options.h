@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * options.h - The table of command line options: what conf.c parses by, what
- * --help prints, what the manual page is checked against.
- * Called by conf.c only.
+ * options.h - The table of command line options. conf_parse() and --help use
+ * it, and a test compares the manual page with it.
  */
 #ifndef CONF_OPTIONS_H
 #define CONF_OPTIONS_H
@@ -16,9 +15,10 @@
  * @name:	long name, NULL: heading
  * @letter:	short name, 0: none
  * @arg:	form of its value, NULL: it takes none
- * @help:	a few words; NULL: not shown
- * @set:	checks the value and stores it: CONF_GO, or what to do instead
- * @field:	offset in struct conf of what it sets
+ * @help:	a few words for --help; NULL: not shown there
+ * @set:	checks the value and stores it; returns CONF_GO, or what the
+ *		program should do instead of starting
+ * @field:	offset in struct conf of the field that it sets
  * @field6:	the same for an IPv6 address, where @field is for IPv4
  */
 struct opt {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * summary.c - Tells the user at start what the guest will be given, and how
- * to start one.
- * Called by passt.c once it is ready; calls the log and util.c.
+ * to start a guest.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,14 +12,14 @@
 #define USUAL_SOCKET	"/tmp/passt_"
 #define PREFIX_STRLEN	(ADDR_STRLEN + sizeof("/128"))
 
-/* item() - One line of the summary: what, aligned, and its value */
-static void item(const char *what, const char *value)
+/* print_item() - One line of the summary: a name, aligned, and its value */
+static void print_item(const char *what, const char *value)
 {
 	info("  %-11s %s", what, value);
 }
 
-/* item_dns() - Resolvers of one family, if any */
-static void item_dns(const struct in6_addr dns[LEASE_DNS])
+/* print_dns() - The resolvers of one family, if there are any */
+static void print_dns(const struct in6_addr dns[LEASE_DNS])
 {
 	char list[LEASE_DNS * (ADDR_STRLEN + 2)] = "", text[ADDR_STRLEN];
 	unsigned int i;
@@ -32,20 +31,20 @@ static void item_dns(const struct in6_addr dns[LEASE_DNS])
 			 i ? ", " : "", addr_str(&dns[i], text));
 	}
 	if (i)
-		item("DNS", list);
+		print_item("DNS", list);
 }
 
-/* item_addr() - The guest's address with its length */
-static void item_addr(const struct in6_addr *addr, unsigned int len)
+/* print_addr() - The guest's address with its prefix length */
+static void print_addr(const struct in6_addr *addr, unsigned int len)
 {
 	char text[ADDR_STRLEN], prefix[PREFIX_STRLEN];
 
 	snprintf(prefix, sizeof(prefix), "%s/%u", addr_str(addr, text), len);
-	item("address", prefix);
+	print_item("address", prefix);
 }
 
-/* heading() - A family, and the interface it is taken from */
-static void heading(const char *family, unsigned int ifindex)
+/* print_heading() - A family, and the interface that it is taken from */
+static void print_heading(const char *family, unsigned int ifindex)
 {
 	char name[IFNAMSIZ];
 
@@ -60,56 +59,57 @@ static void print_ipv4(const struct conf *c)
 	const struct lease *l = &c->lease;
 	char text[ADDR_STRLEN];
 
-	heading("IPv4", c->ifindex4);
-	item_addr(&l->addr[IP4], l->len[IP4]);
-	item("router", addr_str(&l->router[IP4], text));
+	print_heading("IPv4", c->ifindex4);
+	print_addr(&l->addr[IP4], l->len[IP4]);
+	print_item("router", addr_str(&l->router[IP4], text));
 	if (l->dhcp_dns)
-		item_dns(l->dns[IP4]);
+		print_dns(l->dns[IP4]);
 }
 
-/* item_router6() - What the guest is told, and the address that it stands for */
-static void item_router6(const struct in6_addr *told, const struct in6_addr *gw)
+/* print_router6() - Our link-local address, and the gateway's, if different */
+static void print_router6(const struct in6_addr *told,
+			  const struct in6_addr *gw)
 {
 	char both[2 * ADDR_STRLEN + 2], text[2][ADDR_STRLEN];
 
 	snprintf(both, sizeof(both), "%s, %s", addr_str(told, text[0]),
 		 addr_str(gw, text[1]));
-	item("router", addr_eq(told, gw) ? text[0] : both);
+	print_item("router", addr_eq(told, gw) ? text[0] : both);
 }
 
 static void print_ipv6(const struct conf *c)
 {
 	const struct lease *l = &c->lease;
 
-	heading("IPv6", c->ifindex6);
+	print_heading("IPv6", c->ifindex6);
 	if (!addr_is_none(&l->addr[IP6]))
-		item_addr(&l->addr[IP6], l->len[IP6]);
-	item_router6(&l->router[IP6], &c->gw6);
+		print_addr(&l->addr[IP6], l->len[IP6]);
+	print_router6(&l->router[IP6], &c->gw6);
 	if (l->dhcp_dns)
-		item_dns(l->dns[IP6]);
+		print_dns(l->dns[IP6]);
 }
 
-/* print_both() - What is not of a family */
-static void print_both(const struct lease *l)
+/* print_common() - Everything that belongs to no family */
+static void print_common(const struct lease *l)
 {
 	char text[MAC_STRLEN], mtu[16];
 
 	info("Guest:");
-	item("our MAC", mac_str(l->mac, text));
+	print_item("our MAC", mac_str(l->mac, text));
 	snprintf(mtu, sizeof(mtu), "%u", l->mtu);
-	item("MTU", l->mtu ? mtu : "its own choice");
+	print_item("MTU", l->mtu ? mtu : "its own choice");
 	if (l->search[0] && l->dhcp_search)
-		item("search", l->search);
+		print_item("search", l->search);
 	if (l->hostname[0])
-		item("host name", l->hostname);
+		print_item("host name", l->hostname);
 	if (l->fqdn[0])
-		item("FQDN", l->fqdn);
+		print_item("FQDN", l->fqdn);
 }
 
 /**
- * qemu_escape() - A value for one of qemu's options: commas are doubled
+ * qemu_escape() - Escape a value of one of qemu's options: commas are doubled
  * @path:	value
- * @buf:	filled, of twice its size
+ * @buf:	filled, of twice the size of @path
  */
 static void qemu_escape(const char *path, char *buf)
 {
@@ -121,10 +121,7 @@ static void qemu_escape(const char *path, char *buf)
 	*buf = '\0';
 }
 
-/**
- * print_qemu() - The command lines that connect a guest
- * @path:	of the socket; qrap finds the usual ones by itself
- */
+/* print_qemu() - Command lines that connect a guest to the socket at @path */
 static void print_qemu(const char *path)
 {
 	char escaped[2 * sizeof(((struct conf *)0)->socket_path)];
@@ -143,11 +140,11 @@ static void print_qemu(const char *path)
 
 /**
  * conf_print() - Tell the user what the guest will be given
- * @c:		complete configuration, with the socket's path filled in
+ * @c:		complete configuration, with the path of the socket
  */
 void conf_print(const struct conf *c)
 {
-	print_both(&c->lease);
+	print_common(&c->lease);
 	if (c->ipv4)
 		print_ipv4(c);
 	if (c->ipv6)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * netlink.c - Reads the host's addresses and routes over rtnetlink(7).
- * Called by defaults.c; calls libc and util.c.
  *
- * A question is a dump: the kernel's answers are read message by message,
- * each is checked and parsed once, and the best one by the rules below stays.
+ * Each question is a dump request. Each message of the answer is checked and
+ * parsed once, and the best route or address by the rules below is kept.
  */
 #include <errno.h>
 #include <linux/netlink.h>
@@ -16,16 +15,16 @@
 #include "host/netlink.h"
 #include "util.h"
 
-#define NL_BUF		32768	/* what the kernel fills at most in a dump */
-#define NL_TIMEOUT	2	/* seconds; it answers at once or never */
+#define NL_BUF		32768	/* the longest datagram of a dump */
+#define NL_TIMEOUT	2	/* seconds */
 
 /**
  * struct route - A unicast route of the main table
  * @dst_len:	prefix length, 0: a default route
- * @local:	its prefix is link-local
+ * @local:	the destination is link-local
  * @metric:	priority: the lowest wins
- * @ifindex:	interface of its heaviest next hop
- * @gw:		gateway of that, none: directly connected
+ * @ifindex:	interface of its next hop with the largest weight
+ * @gw:		gateway of that next hop, none: directly connected
  */
 struct route {
 	unsigned int dst_len;
@@ -36,12 +35,12 @@ struct route {
 };
 
 /**
- * struct routes - What was seen in a dump of routes
+ * struct routes - What a dump of routes has shown so far
  * @family:	AF_INET or AF_INET6
- * @ifindex:	count this interface only, 0: any
+ * @ifindex:	look at routes by this interface only, 0: any
  * @def:	the default route, if @have_def
- * @only:	interface of all routes, 0: there is none
- * @several:	there are routes by other interfaces than @only
+ * @only:	interface of the last route, 0: there is no route
+ * @several:	routes lead by more than one interface
  */
 struct routes {
 	int family;
@@ -53,11 +52,11 @@ struct routes {
 };
 
 /**
- * struct addrs - What was seen in a dump of addresses
+ * struct addrs - What a dump of addresses has shown so far
  * @family:	AF_INET or AF_INET6
- * @ifindex:	interface
- * @addr, @len:	the best address so far, and its prefix length
- * @rank:	how good it is, 0: there is none
+ * @ifindex:	look at addresses of this interface only
+ * @addr, @len:	the best address, and its prefix length
+ * @rank:	its addr_rank(), 0: there is no address
  */
 struct addrs {
 	int family;
@@ -67,15 +66,10 @@ struct addrs {
 	unsigned int rank;
 };
 
-/* Called with each message of a dump. */
+/* Looks at one message of a dump, and keeps in @seen what matters. */
 typedef void (*nl_visit)(const struct nlmsghdr *h, void *seen);
 
-/**
- * attr_addr() - An address from an attribute
- * @rta:	attribute
- * @family:	family it has to be of
- * @addr:	set if it is one
- */
+/* attr_addr() - Read an attribute into @addr if it is an address of @family */
 static void attr_addr(const struct rtattr *rta, int family,
 		      struct in6_addr *addr)
 {
@@ -89,7 +83,7 @@ static void attr_addr(const struct rtattr *rta, int family,
 		memcpy(addr, RTA_DATA(rta), sizeof(*addr));
 }
 
-/* attr_u32() - A number from an attribute, @other if it isn't one */
+/* attr_u32() - The number in an attribute, @other if it is too short */
 static uint32_t attr_u32(const struct rtattr *rta, uint32_t other)
 {
 	uint32_t n;
@@ -100,14 +94,12 @@ static uint32_t attr_u32(const struct rtattr *rta, uint32_t other)
 	return n;
 }
 
-/**
- * hops_heaviest() - The next hop that most of the traffic takes
- * @rta:	RTA_MULTIPATH
- * @only:	interface to look at, 0: any
- * @r:		interface and gateway are set
+/*
+ * route_heaviest_hop() - Of the next hops in @rta (RTA_MULTIPATH), take the one
+ * with the largest weight: most of the host's traffic goes there
  */
-static void hops_heaviest(const struct rtattr *rta, const struct routes *only,
-			  struct route *r)
+static void route_heaviest_hop(const struct rtattr *rta,
+			       const struct routes *want, struct route *r)
 {
 	const struct rtnexthop *hop = RTA_DATA(rta);
 	int left = (int)RTA_PAYLOAD(rta), best = -1;
@@ -118,27 +110,22 @@ static void hops_heaviest(const struct rtattr *rta, const struct routes *only,
 		int len = hop->rtnh_len - (int)RTNH_LENGTH(0);
 
 		if (hop->rtnh_hops <= best || hop->rtnh_flags & RTNH_F_DEAD ||
-		    (only->ifindex &&
-		     (unsigned int)hop->rtnh_ifindex != only->ifindex))
+		    (want->ifindex &&
+		     (unsigned int)hop->rtnh_ifindex != want->ifindex))
 			continue;
 		best = hop->rtnh_hops;
 		r->ifindex = (unsigned int)hop->rtnh_ifindex;
 		r->gw = ADDR_NONE;
 		for (; RTA_OK(a, len); a = RTA_NEXT(a, len)) {
 			if (a->rta_type == RTA_GATEWAY)
-				attr_addr(a, only->family, &r->gw);
+				attr_addr(a, want->family, &r->gw);
 		}
 	}
 }
 
-/**
- * route_parse() - One route
- * @h:		RTM_NEWROUTE, its length checked against what was received
- * @want:	family and interface that are looked for
- * @r:		filled
- *
- * Return: false if it is not a unicast route of the main table that leads
- *	   where it is looked for
+/*
+ * route_parse() - Parse a message as a route; false if it is no unicast route
+ * of the main table, or not of the family and interface in @want
  */
 static bool route_parse(const struct nlmsghdr *h, const struct routes *want,
 			struct route *r)
@@ -169,20 +156,17 @@ static bool route_parse(const struct nlmsghdr *h, const struct routes *want,
 		else if (a->rta_type == RTA_GATEWAY)
 			attr_addr(a, want->family, &r->gw);
 		else if (a->rta_type == RTA_MULTIPATH)
-			hops_heaviest(a, want, r);
+			route_heaviest_hop(a, want, r);
 	}
 	r->local = addr_is_linklocal(&dst);
 	return table == RT_TABLE_MAIN && r->ifindex &&
 	       (!want->ifindex || r->ifindex == want->ifindex);
 }
 
-/**
- * routes_visit() - Take note of one route
- * @h:		message
- * @seen:	struct routes
- *
- * A default route counts if it is the first or has a lower metric. Every
- * interface that is up has a route to fe80::/64, which leads nowhere.
+/*
+ * routes_visit() - Note one route, for nl_dump(); @seen is a struct routes.
+ * Link-local routes say nothing about where the network is: every interface
+ * that is up has one to fe80::/64.
  */
 static void routes_visit(const struct nlmsghdr *h, void *seen)
 {
@@ -209,11 +193,11 @@ static void routes_visit(const struct nlmsghdr *h, void *seen)
  * @scope:	enum rt_scope_t
  * @flags:	IFA_F_*
  *
- * One that lasts is better than one that is about to go; of IPv6 addresses, a
- * global one better than a unique local one (RFC 4193), with which guests
- * would avoid IPv6 (RFC 6724 10.6).
+ * A permanent address is better than a deprecated or temporary one. A global
+ * IPv6 address is better than a unique local one (RFC 4193): a guest that has
+ * only the latter avoids IPv6 (RFC 6724 10.6).
  *
- * Return: 0 if not at all, else the higher the better
+ * Return: 0: not at all; else the higher the better
  */
 static unsigned int addr_rank(const struct in6_addr *a, unsigned int scope,
 			      uint32_t flags)
@@ -232,17 +216,16 @@ static unsigned int addr_rank(const struct in6_addr *a, unsigned int scope,
 		rank += 8;
 	if (!(flags & IFA_F_DEPRECATED))
 		rank += 4;
-	if (!(flags & IFA_F_SECONDARY))	/* IPv6: IFA_F_TEMPORARY, the same */
+	if (!(flags & IFA_F_SECONDARY))	/* = IFA_F_TEMPORARY */
 		rank += 2;
 	if (addr_is_v4(a) || (a->s6_addr[0] & 0xfe) != 0xfc)
 		rank += 1;
 	return rank;
 }
 
-/**
- * addrs_visit() - Take note of one address, if it is better than those before
- * @h:		message
- * @seen:	struct addrs
+/*
+ * addrs_visit() - Note one address if it is better than those before, for
+ * nl_dump(); @seen is a struct addrs
  */
 static void addrs_visit(const struct nlmsghdr *h, void *seen)
 {
@@ -269,7 +252,7 @@ static void addrs_visit(const struct nlmsghdr *h, void *seen)
 			attr_addr(a, s->family, &addr);
 	}
 
-	/* On a point-to-point link, IFA_ADDRESS is the other end. */
+	/* On a point-to-point link, IFA_ADDRESS is the peer's address. */
 	if (!addr_is_none(&local))
 		addr = local;
 	rank = addr_rank(&addr, m->ifa_scope, flags);
@@ -281,25 +264,25 @@ static void addrs_visit(const struct nlmsghdr *h, void *seen)
 	s->len = m->ifa_prefixlen;
 }
 
-/* msg_ok() - NLMSG_OK() for a length that NLMSG_NEXT() may take below zero */
-static bool msg_ok(const struct nlmsghdr *h, int left)
+/* nl_msg_ok() - NLMSG_OK() for @left, which NLMSG_NEXT() may make negative */
+static bool nl_msg_ok(const struct nlmsghdr *h, int left)
 {
 	return left >= (int)sizeof(*h) && h->nlmsg_len >= sizeof(*h) &&
 	       h->nlmsg_len <= (unsigned int)left;
 }
 
 /**
- * nl_parse() - The messages of one datagram from the kernel
+ * nl_parse() - Visit the messages of one datagram from the kernel
  * @buf:	datagram, aligned as struct nlmsghdr
  * @len:	its length, bytes
- * @seq:	sequence number of the question
+ * @seq:	sequence number of the request
  * @visit:	called with each message that answers it
  * @seen:	its second argument
  *
- * What changed during a dump (NLM_F_DUMP_INTR) is not told from what changes
- * right after it.
+ * NLM_F_DUMP_INTR is ignored: a change during the dump has the same effect as
+ * a change right after it.
  *
- * Return: 1 if more is to come, 0 at the end, -errno on failure
+ * Return: 1 if more datagrams follow, 0 at the end, -errno on failure
  */
 static int nl_parse(const void *buf, size_t len, uint32_t seq, nl_visit visit,
 		    void *seen)
@@ -307,7 +290,7 @@ static int nl_parse(const void *buf, size_t len, uint32_t seq, nl_visit visit,
 	const struct nlmsghdr *h = buf;
 	int left = (int)len;
 
-	for (; msg_ok(h, left); h = NLMSG_NEXT(h, left)) {
+	for (; nl_msg_ok(h, left); h = NLMSG_NEXT(h, left)) {
 		if (h->nlmsg_seq != seq)
 			continue;
 		if (h->nlmsg_type == NLMSG_DONE)
@@ -325,14 +308,7 @@ static int nl_parse(const void *buf, size_t len, uint32_t seq, nl_visit visit,
 	return 1;
 }
 
-/**
- * nl_read() - Read all answers to a question
- * @nl:		socket
- * @seq:	sequence number of the question
- * @visit, @seen: as for nl_parse()
- *
- * Return: 0, -errno on failure
- */
+/* nl_read() - Read all answers to a request; 0 or -errno; see nl_parse() */
 static int nl_read(int nl, uint32_t seq, nl_visit visit, void *seen)
 {
 	union {
@@ -353,14 +329,9 @@ static int nl_read(int nl, uint32_t seq, nl_visit visit, void *seen)
 	return more;
 }
 
-/**
- * nl_dump() - Ask for everything of one kind
- * @nl:		socket, < 0: no answer
- * @type:	RTM_GETROUTE or RTM_GETADDR
- * @family:	AF_INET or AF_INET6
- * @visit, @seen: as for nl_parse()
- *
- * Return: 0, -errno on failure
+/*
+ * nl_dump() - Visit all routes (RTM_GETROUTE) or addresses (RTM_GETADDR) of a
+ * family; 0 or -errno, also if @nl is not open
  */
 static int nl_dump(int nl, uint16_t type, int family, nl_visit visit,
 		   void *seen)
@@ -368,9 +339,9 @@ static int nl_dump(int nl, uint16_t type, int family, nl_visit visit,
 	struct {
 		struct nlmsghdr h;
 		struct rtgenmsg g;
-	} ask = {
+	} request = {
 		.h = {
-			.nlmsg_len = NLMSG_LENGTH(sizeof(ask.g)),
+			.nlmsg_len = NLMSG_LENGTH(sizeof(request.g)),
 			.nlmsg_type = type,
 			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
 			.nlmsg_seq = (uint32_t)type << 8 | (uint32_t)family,
@@ -378,35 +349,36 @@ static int nl_dump(int nl, uint16_t type, int family, nl_visit visit,
 		.g = { .rtgen_family = (unsigned char)family },
 	};
 
-	if (send(nl, &ask, ask.h.nlmsg_len, 0) < 0)
+	if (send(nl, &request, request.h.nlmsg_len, 0) < 0)
 		return -errno;
-	return nl_read(nl, ask.h.nlmsg_seq, visit, seen);
+	return nl_read(nl, request.h.nlmsg_seq, visit, seen);
 }
 
 /**
- * nl_open() - A socket to ask the kernel with
+ * nl_open() - Open a socket for the functions below
  *
  * Return: descriptor, to be closed by the caller, -errno on failure
  */
 int nl_open(void)
 {
-	struct timeval patience = { .tv_sec = NL_TIMEOUT };
+	struct timeval timeout = { .tv_sec = NL_TIMEOUT };
 	int nl;
 
 	nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	if (nl < 0)
 		return -errno;
-	setsockopt(nl, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(nl, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	return nl;
 }
 
 /**
- * nl_default_if() - The interface that leads to the network
- * @nl:		socket
+ * nl_default_if() - Find the interface that leads to the network
+ * @nl:		socket, < 0: none
  * @family:	AF_INET or AF_INET6
  *
- * Return: index of the one with the first default route of lowest metric,
- *	   else of the only one with any route, else 0
+ * Return: index of the interface with the first default route of the lowest
+ *	   metric; without a default route, of the only interface that has any
+ *	   route; else 0
  */
 unsigned int nl_default_if(int nl, int family)
 {
@@ -420,13 +392,14 @@ unsigned int nl_default_if(int nl, int family)
 }
 
 /**
- * nl_gateway() - The gateway of an interface's default route
- * @nl:		socket
+ * nl_gateway() - Find the gateway of an interface's default route
+ * @nl:		socket, < 0: none
  * @family:	AF_INET or AF_INET6
- * @ifindex:	interface
- * @gw:		set on success; of several next hops, the heaviest
+ * @ifindex:	interface, 0: none
+ * @gw:		set on success; of several next hops, the one with the largest
+ *		weight
  *
- * Return: false if there is no default route by a gateway
+ * Return: false if there is no default route with a gateway
  */
 bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw)
 {
@@ -440,14 +413,14 @@ bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw)
 }
 
 /**
- * nl_address() - The address of an interface that suits the guest best
- * @nl:		socket
+ * nl_address() - Find the address of an interface that suits the guest best
+ * @nl:		socket, < 0: none
  * @family:	AF_INET or AF_INET6
- * @ifindex:	interface
+ * @ifindex:	interface, 0: none
  * @addr:	set on success
- * @len:	its prefix length, likewise
+ * @len:	set to its prefix length on success
  *
- * Return: false if it has none
+ * Return: false if the interface has no such address
  */
 bool nl_address(int nl, int family, unsigned int ifindex,
 		struct in6_addr *addr, unsigned int *len)

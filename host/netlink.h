@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * netlink.h - Reads the host's addresses and routes over rtnetlink(7).
- * Called by conf.c; calls libc.
  */
 #ifndef HOST_NETLINK_H
 #define HOST_NETLINK_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * resolv.c - Reads resolv.conf(5); domain names as text.
- * Called by options.c and defaults.c; calls libc and util.c.
+ * resolv.c - Reads resolv.conf(5), and checks resolvers' addresses and domain
+ * names.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #define LABEL_MAX	63	/* RFC 1035 2.3.4 */
 #define BLANKS		" \t\r\n"
 
-static bool name_char(char c)
+static bool label_char(char c)
 {
 	char lower = (char)(c | 0x20);
 
@@ -20,7 +20,7 @@ static bool name_char(char c)
 	       c == '_' || c == '-';
 }
 
-/* label_ok() - Letters, digits, hyphens inside; underscores are in use, too */
+/* label_ok() - RFC 1035 2.3.1, and underscores, which are in use, too */
 static bool label_ok(const char *s, size_t len)
 {
 	size_t i;
@@ -29,18 +29,18 @@ static bool label_ok(const char *s, size_t len)
 		return false;
 
 	for (i = 0; i < len; i++) {
-		if (!name_char(s[i]))
+		if (!label_char(s[i]))
 			return false;
 	}
 	return true;
 }
 
 /**
- * domain_ok() - Whether a string is a name in the DNS (RFC 1035 2.3.1)
- * @s:		string, may go on after @len
- * @len:	its length, bytes; a final dot is let through
+ * domain_ok() - Check the syntax of a domain name (RFC 1035 2.3.1)
+ * @s:		name, not necessarily terminated
+ * @len:	its length, bytes, with a final dot if there is one
  *
- * Return: true if so
+ * Return: whether it is one
  */
 bool domain_ok(const char *s, size_t len)
 {
@@ -63,10 +63,10 @@ bool domain_ok(const char *s, size_t len)
 /**
  * search_add() - Append a domain to a search list
  * @list:	domains separated by one space
- * @s:		domain, without a final dot in the list
+ * @s:		domain, not empty; a final dot is left out
  * @len:	its length, bytes
  *
- * Return: false if there is no room
+ * Return: false if there is no space for it in the list
  */
 bool search_add(char list[LEASE_SEARCH], const char *s, size_t len)
 {
@@ -84,7 +84,7 @@ bool search_add(char list[LEASE_SEARCH], const char *s, size_t len)
 	return true;
 }
 
-/* next_word() - The next word of a line, ended in place; NULL: no more */
+/* next_word() - Cut the next word off a line, in place; NULL: there is none */
 static char *next_word(char **line)
 {
 	char *word = *line + strspn(*line, BLANKS);
@@ -97,13 +97,19 @@ static char *next_word(char **line)
 	return word;
 }
 
-/* resolver_ok() - Whether a resolver can have an address; one here can, too */
+/**
+ * resolver_ok() - Check an address of a resolver
+ * @a:		address
+ *
+ * Return: whether a resolver may have it; one on the host itself may have a
+ *	   loopback address
+ */
 bool resolver_ok(const struct in6_addr *a)
 {
 	return addr_is_unicast(a) || addr_is_loopback(a);
 }
 
-/* add_nameserver() - One more name server, if there is room; no scope */
+/* add_nameserver() - Append a resolver without its scope; ignore bad ones */
 static void add_nameserver(struct resolv *r, char *word)
 {
 	word[strcspn(word, "%")] = '\0';
@@ -112,15 +118,13 @@ static void add_nameserver(struct resolv *r, char *word)
 		r->n++;
 }
 
-/**
- * parse_line() - One line
- * @r:		what was read so far
- * @line:	the line, modified
+/*
+ * resolv_parse_line() - Add what one line says; modifies the line
  *
- * Of 'domain' and 'search', the last one wins. What isn't a name is left out,
- * as are the domains that no longer fit.
+ * Of all 'domain' and 'search' lines the last one counts (resolv.conf(5)).
+ * Words that are no domain names are left out, and domains that do not fit.
  */
-static void parse_line(struct resolv *r, char *line)
+static void resolv_parse_line(struct resolv *r, char *line)
 {
 	char *key, *word;
 
@@ -153,13 +157,13 @@ static void parse_line(struct resolv *r, char *line)
  * @r:		filled; empty on failure
  * @path:	the file
  *
- * A line is read to its 1023rd byte: longer ones hold no more than we take.
+ * Only the first 1023 bytes of a line count: more does not fit into @r.
  *
  * Return: 0, -errno on failure
  */
 int resolv_read(struct resolv *r, const char *path)
 {
-	bool whole = true, starts;
+	bool ended = true, starts;
 	char line[1024];
 	FILE *f;
 
@@ -169,10 +173,10 @@ int resolv_read(struct resolv *r, const char *path)
 		return -errno;
 
 	while (fgets(line, sizeof(line), f)) {
-		starts = whole;
-		whole = strchr(line, '\n');
+		starts = ended;
+		ended = strchr(line, '\n');
 		if (starts)
-			parse_line(r, line);
+			resolv_parse_line(r, line);
 	}
 	fclose(f);
 	return 0;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * resolv.h - The host's resolver configuration (resolv.conf(5)), and domain
- * names as text.
- * Called by options.c and defaults.c; calls libc and util.c.
+ * resolv.h - The host's resolver configuration (resolv.conf(5)), and checks of
+ * resolvers' addresses and domain names, wherever they come from.
  */
 #ifndef HOST_RESOLV_H
 #define HOST_RESOLV_H
@@ -19,8 +18,8 @@
 
 /**
  * struct resolv - What resolv.conf says
- * @dns:	name servers of both families in order, scopes left out
- * @n:		how many
+ * @dns:	resolvers of both families in order, without their scopes
+ * @n:		number of resolvers
  * @search:	domains separated by one space
  */
 struct resolv {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * sandbox.c - Gives up what the process does not need: inherited descriptors,
- * root, capabilities, the ways to get them back.
- * Called by passt.c at start-up; calls system calls and the log.
+ * the user root, capabilities, and every way to get them back.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -28,7 +27,7 @@
 #define SYS_close_range		436	/* Linux 5.9, the same everywhere */
 #endif
 
-/* close_listed() - Close what /proc/self/fd lists above stderr but @keep */
+/* close_listed() - Close all in /proc/self/fd above stderr, except @keep */
 static void close_listed(int keep)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -46,11 +45,11 @@ static void close_listed(int keep)
 }
 
 /**
- * sandbox_close_fds() - Close what was inherited
- * @keep:	descriptor to keep besides the standard ones, -1: none
+ * sandbox_close_fds() - Close inherited descriptors above stderr
+ * @keep:	descriptor to keep, -1: none
  *
- * Of the standard ones, those that are closed are opened to nowhere, so that
- * no socket gets their numbers.
+ * Standard descriptors that are not open are opened on /dev/null, so that no
+ * socket gets their numbers.
  */
 void sandbox_close_fds(int keep)
 {
@@ -72,12 +71,9 @@ void sandbox_close_fds(int keep)
 		close(null);
 }
 
-/**
- * id_mapped() - Whether a user or group exists in our user namespace
- * @path:	/proc/self/uid_map or gid_map
- * @id:		number inside
- *
- * Return: false only if the map is there and has no such number
+/*
+ * id_mapped() - Whether our user namespace has user or group @id, by its map
+ * (/proc/self/uid_map or gid_map); true if there is no map
  */
 static bool id_mapped(const char *path, unsigned int id)
 {
@@ -95,8 +91,8 @@ static bool id_mapped(const char *path, unsigned int id)
 	return found;
 }
 
-/* failed() - Log what could not be done; returns -errno */
-static int failed(const char *what)
+/* sandbox_failed() - Log which step failed, and errno; returns -errno */
+static int sandbox_failed(const char *what)
 {
 	int ret = -errno;
 
@@ -107,8 +103,8 @@ static int failed(const char *what)
 /**
  * drop_bounding() - Clear the bounding set, capabilities(7)
  *
- * For those who may (CAP_SETPCAP), which is root, before it becomes somebody
- * else. For all others, PR_SET_NO_NEW_PRIVS comes to the same.
+ * This needs CAP_SETPCAP: it works for root, before it changes its user. For
+ * all others PR_SET_NO_NEW_PRIVS has the same effect.
  */
 static void drop_bounding(void)
 {
@@ -119,14 +115,14 @@ static void drop_bounding(void)
 }
 
 /**
- * sandbox_drop_root() - Go on as somebody without privilege
+ * sandbox_drop_root() - Change from root to a user without privilege
  * @uid:	user
- * @gid:	group, the only one
+ * @gid:	its only group
  *
- * In a user namespace that knows root alone there is nobody else to be. That
- * root is an ordinary user outside.
+ * A user namespace in which only root exists has no such user: passt then
+ * remains root, which is an ordinary user outside of the namespace.
  *
- * Return: 0, also if not root at all, -errno on failure, which was logged
+ * Return: 0, also if we are not root; -errno on failure, which was logged
  */
 int sandbox_drop_root(uid_t uid, gid_t gid)
 {
@@ -141,23 +137,19 @@ int sandbox_drop_root(uid_t uid, gid_t gid)
 	}
 
 	if (setgroups(0, NULL) && errno != EPERM)
-		return failed("Can't leave the groups of root");
+		return sandbox_failed("Can't leave the groups of root");
 	if (setresgid(gid, gid, gid))
-		return failed("Can't change the group");
+		return sandbox_failed("Can't change the group");
 	if (setresuid(uid, uid, uid))
-		return failed("Can't change the user");
+		return sandbox_failed("Can't change the user");
 	if (uid && (getuid() != uid || geteuid() != uid || !setuid(0))) {
 		errno = EPERM;
-		return failed("Still root after changing the user");
+		return sandbox_failed("Still root after changing the user");
 	}
 	return 0;
 }
 
-/**
- * drop_capabilities() - Clear all sets of capabilities
- *
- * Return: 0, -errno on failure
- */
+/* drop_capabilities() - Clear all sets of capabilities; 0 or -errno */
 static int drop_capabilities(void)
 {
 	struct __user_cap_header_struct hdr = {
@@ -171,10 +163,10 @@ static int drop_capabilities(void)
 }
 
 /**
- * sandbox_lock() - No capability, no way to get one, no one looking in
+ * sandbox_lock() - Drop all capabilities, and rule out new ones
  *
- * Not dumpable: no core file with the guest's data, no ptrace() by others of
- * the same user.
+ * The process becomes undumpable, too: no core file with the guest's data, and
+ * no ptrace() by other processes of the same user.
  *
  * Return: 0, -errno on failure, which was logged
  */
@@ -188,16 +180,16 @@ int sandbox_lock(void)
 		return ret;
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return failed("Can't rule out new privileges");
+		return sandbox_failed("Can't rule out new privileges");
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-		return failed("Can't become undumpable");
+		return sandbox_failed("Can't become undumpable");
 	return 0;
 }
 
 /**
- * sandbox_raise_nofile() - As many descriptors as we may have
+ * sandbox_raise_nofile() - Raise the limit of open descriptors to the maximum
  *
- * Return: how many that is
+ * Return: the limit
  */
 unsigned int sandbox_raise_nofile(void)
 {

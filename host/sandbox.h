@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * sandbox.h - Gives up what the process does not need.
- * Called by passt.c at start-up, in the order of this file.
+ * sandbox.h - Gives up descriptors, privileges and capabilities that the
+ * process does not need.
  */
 #ifndef HOST_SANDBOX_H
 #define HOST_SANDBOX_H
