@@ -58,4 +58,12 @@ static inline uint16_t csum_fold(uint64_t sum)
 	return (uint16_t)~sum;
 }
 
+/* csum_fold_udp() - The same for UDP, where zero says "none" (RFC 768) */
+static inline uint16_t csum_fold_udp(uint64_t sum)
+{
+	uint16_t check = csum_fold(sum);
+
+	return check ? check : 0xffff;
+}
+
 #endif /* CHECKSUM_H */

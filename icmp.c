@@ -514,7 +514,7 @@ static void deliver(struct icmp *i, const struct icmp_flow *s, struct msghdr *m,
 {
 	uint8_t type = s->f.key.proto == IPPROTO_ICMP ? ICMP4_ECHO_REPLY :
 							ICMP6_ECHO_REPLY;
-	struct tap_ip ip = {
+	struct ip_hdr ip = {
 		.dst = s->f.key.guest, .proto = s->f.key.proto,
 	};
 	struct sock_rx_info info;

@@ -77,7 +77,7 @@ struct icmp {
  * @len:	bytes at @l4
  * @total:	bytes its transport header and payload had in all; of a report
  *		0: not known, as many as came back
- * @ttl:	TTL or hop limit, 0: TAP_TTL
+ * @ttl:	TTL or hop limit, 0: IP_TTL_OWN
  * @tos:	type of service or traffic class
  * @df:		IPv4: don't fragment
  */

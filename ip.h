@@ -20,9 +20,10 @@
 /* Packets: bytes, IP header included unless a comment says otherwise */
 #define IP4_HLEN	20	/* RFC 791 3.1, without options */
 #define IP6_HLEN	40	/* RFC 8200 3 */
-#define IP_LEN_MAX	65535	/* RFC 791 3.1; RFC 8200 3: without the header */
+#define IP_LEN_MAX	65535	/* RFC 791 3.1; RFC 8200 3: payload */
 #define IP4_MTU_MIN	68	/* RFC 791 3.2 */
 #define IP6_MTU_MIN	1280	/* RFC 8200 5 */
+#define IP_TTL_OWN	64	/* TTL of packets that we make, RFC 1700 */
 
 /* Fragments: flags and offset of IPv4 (RFC 791 3.1) */
 #define IP4_DF		0x4000
@@ -37,7 +38,7 @@
 
 /* Transport headers, bytes without options */
 #define TCP_HLEN	20	/* RFC 9293 3.1 */
-#define TCP_HLEN_MAX	60	/* with all the options there is space for */
+#define TCP_HLEN_MAX	60	/* with options */
 #define UDP_HLEN	8	/* RFC 768 */
 #define ICMP_HLEN	8	/* RFC 792, RFC 4443; of echoes and errors */
 
@@ -59,10 +60,42 @@
 #define ICMP4_TIME_EXCEEDED	11
 #define ICMP4_PARAM_PROB	12
 
+/**
+ * struct ip_hdr - What an IP header says, but for the length
+ * @src, @dst:	addresses, of one family
+ * @proto:	IPPROTO_*
+ * @ttl:	TTL or hop limit, 0: IP_TTL_OWN
+ * @tos:	type of service or traffic class
+ */
+struct ip_hdr {
+	struct in6_addr src, dst;
+	uint8_t proto;
+	uint8_t ttl, tos;
+};
+
+size_t ip_hdr_put(uint8_t *p, const struct ip_hdr *ip);
+void ip_set_len(uint8_t *p, size_t len);
+
 /* ip_hlen() - Bytes of an IP header without options, for an address's family */
 static inline size_t ip_hlen(const struct in6_addr *a)
 {
 	return addr_is_v4(a) ? IP4_HLEN : IP6_HLEN;
+}
+
+/**
+ * udp_hdr_put() - Write a UDP header (RFC 768), the checksum zero: none
+ * @p:		where to, UDP_HLEN bytes
+ * @sport:	source port, host order
+ * @dport:	destination port, host order
+ * @len:	bytes of the datagram, header included
+ */
+static inline void udp_hdr_put(uint8_t *p, uint16_t sport, uint16_t dport,
+			       size_t len)
+{
+	put_be16(p, sport);
+	put_be16(p + 2, dport);
+	put_be16(p + 4, (uint16_t)len);
+	put_be16(p + 6, 0);
 }
 
 /**

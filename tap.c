@@ -355,21 +355,17 @@ int tap_send(struct tap *t, const void *frame, size_t len)
 }
 
 /* l4_check() - The checksum, whatever is in its place at @at now */
-static uint16_t l4_check(const struct tap_ip *ip, const uint8_t *l4,
+static uint16_t l4_check(const struct ip_hdr *ip, const uint8_t *l4,
 			 size_t len, size_t at)
 {
-	uint16_t check;
 	uint64_t sum = 0;
 
 	if (ip->proto != IPPROTO_ICMP)
 		sum = csum_pseudo(&ip->src, &ip->dst, ip->proto,
 				  (uint32_t)len);
 	sum = csum_add(l4, at, sum);
-	check = csum_fold(csum_add(l4 + at + sizeof(check),
-				   len - at - sizeof(check), sum));
-	if (!check && ip->proto == IPPROTO_UDP)
-		check = 0xffff;			/* RFC 768: zero is none */
-	return check;
+	sum = csum_add(l4 + at + 2, len - at - 2, sum);
+	return ip->proto == IPPROTO_UDP ? csum_fold_udp(sum) : csum_fold(sum);
 }
 
 /* guest_mtu() - The longest packet that the guest takes in one piece, bytes */
@@ -395,7 +391,7 @@ static size_t guest_mtu(const struct tap *t, bool v4)
  *
  * Return: 0, or -ENOBUFS: dropped and counted, the guest does not read
  */
-int tap_ip_send(struct tap *t, const struct tap_ip *ip, const void *l4,
+int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 		size_t len)
 {
 	size_t at = l4_csum_offset(ip->proto), mtu;
@@ -455,40 +451,16 @@ static void dest_mac(const struct tap *t, const struct in6_addr *dst,
  * @ip:		what the IP header says
  */
 void tap_hdr_init(struct tap_hdr *h, const struct tap *t,
-		  const struct tap_ip *ip)
+		  const struct ip_hdr *ip)
 {
-	uint8_t ttl = ip->ttl ? ip->ttl : TAP_TTL, *p = h->hdr + ETH_HLEN;
-	struct in_addr v4;
+	bool v4 = addr_is_v4(&ip->dst);
+	uint8_t *p = h->hdr + ETH_HLEN;
 
 	dest_mac(t, &ip->dst, h->hdr);
 	memcpy(h->hdr + MAC_LEN, t->mac, MAC_LEN);
-
-	if (addr_is_v4(&ip->dst)) {
-		put_be16(h->hdr + 2 * MAC_LEN, ETH_P_IP);
-		p[0] = 0x45;
-		p[1] = ip->tos;
-		put_be32(p + 2, 0);	/* no ID: never fragmented (RFC 6864) */
-		put_be16(p + 6, IP4_DF);
-		p[8] = ttl;
-		p[9] = ip->proto;
-		put_be16(p + 10, 0);
-		v4 = addr_v4(&ip->src);
-		memcpy(p + 12, &v4, sizeof(v4));
-		v4 = addr_v4(&ip->dst);
-		memcpy(p + 16, &v4, sizeof(v4));
-		h->len = ETH_HLEN + IP4_HLEN;
-		h->ip4 = csum_add(p, IP4_HLEN, 0);
-	} else {
-		put_be16(h->hdr + 2 * MAC_LEN, ETH_P_IPV6);
-		put_be32(p, 6U << 28 | (uint32_t)ip->tos << 20);
-		put_be16(p + 4, 0);
-		p[6] = ip->proto;
-		p[7] = ttl;
-		memcpy(p + 8, &ip->src, sizeof(ip->src));
-		memcpy(p + 24, &ip->dst, sizeof(ip->dst));
-		h->len = ETH_HLEN + IP6_HLEN;
-		h->ip4 = 0;
-	}
+	put_be16(h->hdr + 2 * MAC_LEN, v4 ? ETH_P_IP : ETH_P_IPV6);
+	h->len = (unsigned int)(ETH_HLEN + ip_hdr_put(p, ip));
+	h->ip4 = v4 ? csum_add(p, IP4_HLEN, 0) : 0;
 	h->pseudo = csum_pseudo(&ip->src, &ip->dst, ip->proto, 0);
 }
 

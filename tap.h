@@ -18,7 +18,6 @@
 #include "util.h"
 
 #define TAP_HDR_MAX	(ETH_HLEN + IP6_HLEN)	/* as we write them */
-#define TAP_TTL		64		/* of packets of our own making */
 
 /* The headers of one frame, copied out: more than this is dropped. */
 #define PKT_HDR_MAX	256
@@ -110,19 +109,6 @@ struct tap {
 };
 
 /**
- * struct tap_ip - The IP header of a packet to the guest
- * @src, @dst:	addresses, of one family
- * @proto:	IPPROTO_*
- * @ttl:	TTL or hop limit, 0: TAP_TTL
- * @tos:	type of service or traffic class
- */
-struct tap_ip {
-	struct in6_addr src, dst;
-	uint8_t proto;
-	uint8_t ttl, tos;
-};
-
-/**
  * struct tap_hdr - Ethernet and IP headers prepared for a row of packets
  * @hdr:	the bytes, lengths and IPv4 checksum missing
  * @len:	ETH_HLEN + IP4_HLEN or ETH_HLEN + IP6_HLEN
@@ -149,10 +135,10 @@ size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size);
 int tap_flush(struct tap *t);
 uint8_t *tap_room(struct tap *t, size_t len);
 int tap_send(struct tap *t, const void *frame, size_t len);
-int tap_ip_send(struct tap *t, const struct tap_ip *ip, const void *l4,
+int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 		size_t len);
 void tap_hdr_init(struct tap_hdr *h, const struct tap *t,
-		  const struct tap_ip *ip);
+		  const struct ip_hdr *ip);
 uint64_t tap_hdr_put(const struct tap_hdr *h, uint8_t *frame, size_t l4len);
 
 const struct in6_addr *tap_guest_addr(const struct tap *t,

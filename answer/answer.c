@@ -71,12 +71,10 @@ void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size)
  * @dport:	destination port, host order
  * @w:		message from answer_udp_init()
  */
-void answer_udp_send(struct answer *a, struct tap_ip *ip, uint16_t sport,
+void answer_udp_send(struct answer *a, struct ip_hdr *ip, uint16_t sport,
 		     uint16_t dport, struct msgbuf *w)
 {
 	ip->proto = IPPROTO_UDP;
-	put_be16(w->buf, sport);
-	put_be16(w->buf + 2, dport);
-	put_be16(w->buf + 4, (uint16_t)w->len);
+	udp_hdr_put(w->buf, sport, dport, w->len);
 	tap_ip_send(a->tap, ip, w->buf, w->len);
 }

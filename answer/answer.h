@@ -46,7 +46,7 @@ bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt);
 /* For the services only. */
 struct in6_addr answer_ll(const struct answer *a);
 void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size);
-void answer_udp_send(struct answer *a, struct tap_ip *ip, uint16_t sport,
+void answer_udp_send(struct answer *a, struct ip_hdr *ip, uint16_t sport,
 		     uint16_t dport, struct msgbuf *w);
 
 #endif /* ANSWER_ANSWER_H */

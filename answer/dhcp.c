@@ -662,7 +662,7 @@ static struct in6_addr dhcp_destination(const struct dhcp_reply *r)
  */
 static void dhcp_reply(struct answer *a, const struct dhcp_reply *r)
 {
-	struct tap_ip ip = {
+	struct ip_hdr ip = {
 		.src = r->l->router[IP4], .dst = dhcp_destination(r),
 	};
 	size_t size = r->type == DHCP_NONE ? DHCP_MIN : r->req->size;

@@ -670,7 +670,7 @@ static void dhcp6_answer(struct answer *a, const struct dhcp6_req *req,
 			 const struct in6_addr *to)
 {
 	struct dhcp6_reply r = { .l = a->lease, .req = req };
-	struct tap_ip ip = { .src = answer_ll(a), .dst = *to };
+	struct ip_hdr ip = { .src = answer_ll(a), .dst = *to };
 	uint8_t buf[UDP_HLEN + DHCP6_OUT_MAX];
 	char from[ADDR_STRLEN];
 

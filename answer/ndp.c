@@ -79,7 +79,7 @@ static bool ndp_options_ok(const struct ndp_msg *m, size_t hlen)
 static void ndp_send(struct answer *a, const struct in6_addr *src,
 		     const struct in6_addr *dst, const struct msgbuf *w)
 {
-	struct tap_ip ip = { .src = *src, .dst = *dst,
+	struct ip_hdr ip = { .src = *src, .dst = *dst,
 			     .proto = IPPROTO_ICMPV6, .ttl = NDP_HOPS };
 
 	tap_ip_send(a->tap, &ip, w->buf, w->len);

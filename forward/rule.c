@@ -317,7 +317,8 @@ static int parse_list(struct spec *s, char *text)
 
 	if (except_only)
 		s->entries[s->nentries++] = (struct entry){
-			.kind = ENTRY_ALL, .first = 1, .last = IP_PORT_MAX, .to = 1
+			.kind = ENTRY_ALL, .first = 1,
+			.last = IP_PORT_MAX, .to = 1
 		};
 	return 0;
 }

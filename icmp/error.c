@@ -139,7 +139,7 @@ void icmp_send(struct icmp *i, const struct icmp_message *m,
 {
 	bool v4 = addr_is_v4(&p->dst);
 	uint8_t buf[ICMP_HLEN + sizeof(p->data)] = { m->type, m->code };
-	struct tap_ip ip = {
+	struct ip_hdr ip = {
 		.src = from ? *from : source(i, m, p),
 		.dst = p->src,
 		.proto = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6,

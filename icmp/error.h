@@ -16,7 +16,7 @@
 /**
  * struct icmp_message - What an error says
  * @type, @code: of ICMP or ICMPv6
- * @ttl:	TTL or hop limit to arrive with, 0: TAP_TTL
+ * @ttl:	TTL or hop limit to arrive with, 0: IP_TTL_OWN
  * @rest:	second word of the header, host order
  */
 struct icmp_message {

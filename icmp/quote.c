@@ -7,40 +7,22 @@
 #include <netinet/icmp6.h>
 #include <string.h>
 
-#include "checksum.h"
 #include "icmp/error.h"
 
-/* put_ip4() - The IPv4 header as the guest will have written it */
-static void put_ip4(uint8_t *h, const struct icmp_packet *p,
-		    const struct icmp_quote *q)
+/* put_ip() - The IP header as the guest will have written it; its length */
+static size_t put_ip(uint8_t *h, const struct icmp_packet *p,
+		     const struct icmp_quote *q)
 {
-	struct in_addr src = addr_v4(&p->src), dst = addr_v4(&p->dst);
-	uint16_t check;
+	struct ip_hdr ip = {
+		.src = p->src, .dst = p->dst, .proto = p->proto,
+		.ttl = q->ttl, .tos = q->tos,
+	};
+	size_t hlen = ip_hdr_put(h, &ip);
 
-	memset(h, 0, IP4_HLEN);
-	h[0] = 0x45;
-	h[1] = q->tos;
-	put_be16(h + 2, (uint16_t)(IP4_HLEN + q->total));
-	put_be16(h + 6, q->df ? IP4_DF : 0);
-	h[8] = q->ttl ? q->ttl : TAP_TTL;
-	h[9] = p->proto;
-	memcpy(h + 12, &src, sizeof(src));
-	memcpy(h + 16, &dst, sizeof(dst));
-	check = csum_ip4(h, IP4_HLEN);
-	memcpy(h + 10, &check, sizeof(check));
-}
-
-/* put_ip6() - The IPv6 header as the guest will have written it */
-static void put_ip6(uint8_t *h, const struct icmp_packet *p,
-		    const struct icmp_quote *q)
-{
-	memset(h, 0, IP6_HLEN);
-	put_be16(h, (uint16_t)(6 << 12 | q->tos << 4));
-	put_be16(h + 4, (uint16_t)q->total);
-	h[6] = p->proto;
-	h[7] = q->ttl ? q->ttl : TAP_TTL;
-	memcpy(h + 8, &p->src, sizeof(p->src));
-	memcpy(h + 24, &p->dst, sizeof(p->dst));
+	if (addr_is_v4(&p->dst) && !q->df)
+		put_be16(h + 6, 0);
+	ip_set_len(h, hlen + q->total);
+	return hlen;
 }
 
 /* put_l4() - The 8 bytes by which a guest finds the socket concerned */
@@ -66,16 +48,12 @@ static void put_l4(uint8_t *h, const struct icmp_quote *q)
  */
 void icmp_rebuild(struct icmp_packet *p, const struct icmp_quote *q)
 {
-	bool v4 = addr_is_v4(&q->key->remote);
-	size_t hlen = ip_hlen(&q->key->remote), len;
+	size_t hlen, len;
 
 	p->src = q->key->guest;
 	p->dst = q->key->remote;
 	p->proto = q->key->proto;
-	if (v4)
-		put_ip4(p->data, p, q);
-	else
-		put_ip6(p->data, p, q);
+	hlen = put_ip(p->data, p, q);
 
 	len = MIN(q->len, sizeof(p->data) - hlen);
 	if (q->l4) {

@@ -133,10 +133,7 @@ static bool put_back(uint8_t *l4, const struct sock_error *e,
 		echo_back(l4, key->gport);
 		return true;
 	}
-	put_be16(l4, key->gport);
-	put_be16(l4 + 2, key->rport);
-	put_be16(l4 + 4, (uint16_t)q->total);
-	put_be16(l4 + 6, 0);
+	udp_hdr_put(l4, key->gport, key->rport, q->total);
 	return true;
 }
 

@@ -22,22 +22,24 @@ static size_t put_headers(const struct tap_hdr *h, uint8_t proto,
 			  uint8_t *frame, const struct fragment *frag)
 {
 	uint8_t *ip = frame + ETH_HLEN, *f = frame + h->len;
+	bool v4 = h->len == ETH_HLEN + IP4_HLEN;
+	size_t hlen = h->len + (v4 ? 0 : IP6_FRAG_HLEN);
 
-	if (h->len == ETH_HLEN + IP4_HLEN) {
-		tap_hdr_put(h, frame, frag->len);
+	memcpy(frame, h->hdr, h->len);
+	if (v4) {
 		put_be16(ip + 4, (uint16_t)frag->id);
 		put_be16(ip + 6, (uint16_t)(frag->off / IP_FRAG_UNIT |
 					    (frag->more ? IP4_MF : 0)));
-		ip4_sum(ip, IP4_HLEN);
-		return h->len;
+	} else {
+		ip[6] = IPPROTO_FRAGMENT;
+		f[0] = proto;
+		f[1] = 0;
+		put_be16(f + 2, (uint16_t)(frag->off |
+					   (frag->more ? IP6_MF : 0)));
+		put_be32(f + 4, frag->id);
 	}
-	tap_hdr_put(h, frame, IP6_FRAG_HLEN + frag->len);
-	ip[6] = IPPROTO_FRAGMENT;
-	f[0] = proto;
-	f[1] = 0;
-	put_be16(f + 2, (uint16_t)(frag->off | (frag->more ? IP6_MF : 0)));
-	put_be32(f + 4, frag->id);
-	return h->len + IP6_FRAG_HLEN;
+	ip_set_len(ip, hlen - ETH_HLEN + frag->len);
+	return hlen;
 }
 
 /**

@@ -16,7 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "checksum.h"
 #include "link/link.h"
 #include "util.h"
 
@@ -30,7 +29,7 @@ enum fragment_counter {
 	FRAG_FROM_GUEST,		/* fragments from the guest */
 	FRAG_REASSEMBLED,		/* put together */
 	FRAG_TIMEOUT,		/* given up: the rest did not come */
-	FRAG_OVERLAP,		/* given up: fragments contradict each other */
+	FRAG_OVERLAP,		/* given up: fragments overlap */
 	FRAG_MALFORMED,		/* given up: too long, or headers cut */
 	FRAG_NO_SPACE,		/* given up for another, or for want of memory */
 	FRAG_TO_GUEST,		/* fragments to the guest */
@@ -88,16 +87,6 @@ void reassembly_release(struct reassembly *r);
 void reassembly_expire(struct reassembly *r, uint64_t now);
 void reassembly_free(struct reassembly *r);
 uint64_t reassembly_due(const struct reassembly *r);
-
-/* ip4_sum() - Put the checksum of an IPv4 header of @hlen bytes right */
-static inline void ip4_sum(uint8_t *ip, size_t hlen)
-{
-	uint16_t check = 0;
-
-	memcpy(ip + 10, &check, sizeof(check));
-	check = csum_ip4(ip, hlen);
-	memcpy(ip + 10, &check, sizeof(check));
-}
 
 struct tap;
 struct tap_hdr;

@@ -372,23 +372,20 @@ static void store(struct datagram *d, const struct fragment *frag,
 static bool finish(struct datagram *d)
 {
 	uint8_t *frame = d->buf + HDR_ROOM - d->hdrlen, *ip = frame + ETH_HLEN;
-	uint32_t len = d->hdrlen - ETH_HLEN + d->end;
+	size_t len = d->hdrlen - ETH_HLEN + d->end;
+	bool v4 = !d->next_at;
 
-	if (d->next_at) {
-		len -= IP6_HLEN;
-		put_be16(ip + 4, (uint16_t)len);
-		frame[d->next_at] = d->next_hdr;
-	} else {
-		put_be16(ip + 2, (uint16_t)len);
+	if (v4)
 		put_be16(ip + 6, 0);
-		ip4_sum(ip, d->hdrlen - ETH_HLEN);
-	}
+	else
+		frame[d->next_at] = d->next_hdr;
+	ip_set_len(ip, len);
 	d->iov = (struct iovec){ frame, d->hdrlen + d->end };
 	d->frame = (struct frame){
 		.iov = &d->iov, .iovcnt = 1, .len = d->hdrlen + d->end,
 		.csum_ok = d->csum_ok,
 	};
-	return len <= IP_LEN_MAX;
+	return len <= IP_LEN_MAX + (v4 ? 0 : IP6_HLEN);
 }
 
 /* complete() - Nothing is missing any more; the whole, NULL: it is too long */

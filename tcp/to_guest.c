@@ -18,9 +18,9 @@ uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest)
 	return (uint16_t)(mtu - ip_hlen(guest) - TCP_HLEN);
 }
 
-static void fill_tap_ip(struct tap_ip *ip, const struct flow_key *key)
+static void fill_ip_hdr(struct ip_hdr *ip, const struct flow_key *key)
 {
-	*ip = (struct tap_ip){
+	*ip = (struct ip_hdr){
 		.src = key->remote, .dst = key->guest, .proto = IPPROTO_TCP,
 	};
 }
@@ -56,10 +56,10 @@ bool tcp_to_guest_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
 {
 	struct tcp_hdr h = make_header(f, flags, seq);
 	uint8_t seg[TCP_HLEN_MAX];
-	struct tap_ip ip;
+	struct ip_hdr ip;
 
 	h.nsack = (uint8_t)conn_sack_blocks(&f->conn, h.sack);
-	fill_tap_ip(&ip, &f->flow.key);
+	fill_ip_hdr(&ip, &f->flow.key);
 	if (tap_ip_send(t->tap, &ip, seg, tcp_hdr_put(&h, seg)))
 		return false;
 	note_ack_sent(f, false);
@@ -71,12 +71,12 @@ void tcp_to_guest_rst(struct tcp *t, struct tcp_flow *f)
 {
 	struct tcp_hdr h = make_header(f, SEG_RST, f->conn.snd_max);
 	uint8_t seg[TCP_HLEN];
-	struct tap_ip ip;
+	struct ip_hdr ip;
 
 	h.wnd = 0;
 	if (f->conn.snd_max == f->conn.isn)
 		h.seq = 0;			/* RFC 9293 3.10.7.1 */
-	fill_tap_ip(&ip, &f->flow.key);
+	fill_ip_hdr(&ip, &f->flow.key);
 	tcp_hdr_put(&h, seg);
 	tap_ip_send(t->tap, &ip, seg, sizeof(seg));
 	t->count[TCP_RESETS_TO_GUEST]++;
@@ -99,7 +99,7 @@ bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 		.wnd = UINT16_MAX, .wscale = TCP_WSCALE, .sack_ok = true,
 	};
 	uint8_t seg[TCP_HLEN_MAX];
-	struct tap_ip ip;
+	struct ip_hdr ip;
 
 	if (c->phase == CONN_SYN_ACKED) {
 		h.flags |= SEG_ACK;
@@ -108,7 +108,7 @@ bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 		h.wscale = c->rcv_wscale ? (int8_t)c->rcv_wscale : -1;
 		h.sack_ok = c->sack_ok;
 	}
-	fill_tap_ip(&ip, &f->flow.key);
+	fill_ip_hdr(&ip, &f->flow.key);
 	return !tap_ip_send(t->tap, &ip, seg, tcp_hdr_put(&h, seg));
 }
 
@@ -123,7 +123,7 @@ bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
 		    const struct tcp_seg *seg)
 {
-	struct tap_ip ip = {
+	struct ip_hdr ip = {
 		.src = pkt->dst, .dst = pkt->src, .proto = IPPROTO_TCP,
 	};
 	struct tcp_hdr h = {
@@ -219,11 +219,11 @@ static void commit_segment(struct tcp *t, struct seg_batch *b, unsigned int i, s
 static void commit_segments(struct tcp *t, struct tcp_flow *f, struct seg_batch *b,
 		       uint32_t seq, uint32_t len, bool fin)
 {
-	struct tap_ip ip;
+	struct ip_hdr ip;
 	unsigned int i;
 	size_t n;
 
-	fill_tap_ip(&ip, &f->flow.key);
+	fill_ip_hdr(&ip, &f->flow.key);
 	tap_hdr_init(&b->ip, t->tap, &ip);
 	b->hdr = make_header(f, 0, seq);
 	for (i = 0; len; i++, len -= (uint32_t)n) {

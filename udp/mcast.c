@@ -276,7 +276,7 @@ bool mcast_from_guest(struct udp *u, const struct pkt *run, unsigned int n,
 static void deliver(struct udp *u, struct udp_arrival *a,
 		    const struct in6_addr *dst, uint16_t port)
 {
-	struct tap_ip ip = {
+	struct ip_hdr ip = {
 		.dst = *dst, .proto = IPPROTO_UDP, .ttl = a->ttl, .tos = a->tos,
 	};
 
@@ -284,9 +284,7 @@ static void deliver(struct udp *u, struct udp_arrival *a,
 		u->count[UDP_IMPOSSIBLE]++;
 		return;
 	}
-	put_be16(a->l4, a->port);
-	put_be16(a->l4 + 2, port);
-	put_be16(a->l4 + 4, (uint16_t)(UDP_HLEN + a->len));
+	udp_hdr_put(a->l4, a->port, port, UDP_HLEN + a->len);
 	tap_ip_send(u->tap, &ip, a->l4, UDP_HLEN + a->len);
 }
 

@@ -51,7 +51,7 @@ struct udp_batch {
 	union sockaddr_any from[UDP_BATCH];
 	union sock_control control[UDP_BATCH];
 	struct sock_rx_info info[UDP_BATCH];
-	struct tap_ip ip;
+	struct ip_hdr ip;
 	struct tap_hdr hdr;
 	uint8_t data[UDP_BATCH][SLOT];
 };
@@ -282,7 +282,7 @@ static void set_headers(struct udp *u, const struct udp_flow *uf,
 	    addr_eq(&b->ip.dst, &uf->f.key.guest) &&
 	    b->ip.ttl == a->ttl && b->ip.tos == a->tos)
 		return;
-	b->ip = (struct tap_ip){
+	b->ip = (struct ip_hdr){
 		.src = uf->f.key.remote, .dst = uf->f.key.guest,
 		.proto = IPPROTO_UDP, .ttl = a->ttl, .tos = a->tos,
 	};
@@ -314,9 +314,7 @@ static void send_frame(struct tap *t, const struct tap_hdr *h,
 	if (!frame)
 		return;
 	sum = tap_hdr_put(h, frame, len);
-	check = csum_fold(csum_copy(frame + h->len, l4, len, sum));
-	if (!check)
-		check = 0xffff;		/* RFC 768: zero is none */
+	check = csum_fold_udp(csum_copy(frame + h->len, l4, len, sum));
 	memcpy(frame + h->len + 6, &check, sizeof(check));
 	link_commit(t->link, h->len + len);
 	t->count[TAP_TO_GUEST]++;
@@ -336,10 +334,7 @@ static void deliver(struct udp *u, const struct flow_key *key, uint8_t *data,
 	uint8_t *l4 = data - UDP_HLEN;
 
 	len += UDP_HLEN;
-	put_be16(l4, key->rport);
-	put_be16(l4 + 2, key->gport);
-	put_be16(l4 + 4, (uint16_t)len);
-	put_be16(l4 + 6, 0);
+	udp_hdr_put(l4, key->rport, key->gport, len);
 	if (b->hdr.len + len > longest(u->tap))
 		tap_ip_send(u->tap, &b->ip, l4, len);
 	else

@@ -144,7 +144,7 @@ static void put_ip4(struct msgbuf *f, const struct in6_addr *src,
 	memcpy(h + 10, &check, sizeof(check));
 }
 
-static void put_ip6(struct msgbuf *f, const struct tap_ip *ip, size_t len)
+static void put_ip6(struct msgbuf *f, const struct ip_hdr *ip, size_t len)
 {
 	msgbuf_be32(f, 6U << 28);
 	msgbuf_be16(f, (uint16_t)len);
@@ -156,7 +156,7 @@ static void put_ip6(struct msgbuf *f, const struct tap_ip *ip, size_t len)
 
 /* sends_ip() - The guest sends a packet whose checksums are right */
 __attribute__((unused))
-static void sends_ip(struct world *w, const struct tap_ip *ip,
+static void sends_ip(struct world *w, const struct ip_hdr *ip,
 		     const uint8_t *l4, size_t len)
 {
 	static const uint8_t multicast[MAC_LEN] = { 0x33, 0x33, 0, 0, 0, 1 };

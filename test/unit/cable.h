@@ -83,7 +83,7 @@ struct world {
  */
 struct end {
 	struct world *w;
-	struct tap_ip ip;
+	struct ip_hdr ip;
 	struct guest *guest;
 	struct tcp_seg seen[64];
 	unsigned int nseen;
@@ -366,7 +366,7 @@ static void end_init(struct world *w, struct end *e, struct guest *g,
 	memset(e, 0, sizeof(*e));
 	e->w = w;
 	e->fd = -1;
-	e->ip = (struct tap_ip){
+	e->ip = (struct ip_hdr){
 		.src = addr(strchr(remote, ':') ? GUEST6 : GUEST4),
 		.dst = addr(remote), .proto = IPPROTO_TCP,
 	};

@@ -62,7 +62,7 @@ static void message(struct client *c, uint8_t type)
 /* post() - Send the message as it stands */
 static void post(struct world *w, struct client *c)
 {
-	struct tap_ip ip = { .src = addr(c->src), .dst = addr(c->dst),
+	struct ip_hdr ip = { .src = addr(c->src), .dst = addr(c->dst),
 			     .proto = IPPROTO_UDP };
 
 	put_be16(c->buf + 4, (uint16_t)c->m.len);

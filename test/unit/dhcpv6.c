@@ -76,7 +76,7 @@ static void ia(struct client *c, uint16_t code, uint32_t iaid, const char *a,
 
 static void post(struct world *w, struct client *c)
 {
-	struct tap_ip ip = { .src = addr(c->src), .dst = addr(c->dst),
+	struct ip_hdr ip = { .src = addr(c->src), .dst = addr(c->dst),
 			     .proto = IPPROTO_UDP, .ttl = 1 };
 
 	put_be16(c->buf + 4, (uint16_t)c->m.len);

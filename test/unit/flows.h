@@ -120,7 +120,7 @@ static void world_close(struct world *w)
 }
 
 /* put_ip() - Ethernet and IP headers of the guest; bytes written */
-static size_t put_ip(uint8_t *p, const struct tap_ip *ip, size_t len)
+static size_t put_ip(uint8_t *p, const struct ip_hdr *ip, size_t len)
 {
 	static const uint8_t macs[2 * MAC_LEN] = {
 		0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55,
@@ -163,7 +163,7 @@ static size_t put_ip(uint8_t *p, const struct tap_ip *ip, size_t len)
  *
  * Return: length
  */
-static size_t make_frame(const struct tap_ip *ip, const uint8_t *l4, size_t len,
+static size_t make_frame(const struct ip_hdr *ip, const uint8_t *l4, size_t len,
 			 uint8_t **frame)
 {
 	size_t off = ip->proto == IPPROTO_UDP ? 6 : 2, hlen;
@@ -218,7 +218,7 @@ static void hand_over(struct world *w)
 static void sends_ip(struct world *w, const char *src, const char *dst,
 		     uint8_t proto, const uint8_t *l4, size_t len)
 {
-	struct tap_ip ip = { .src = addr(src), .dst = addr(dst),
+	struct ip_hdr ip = { .src = addr(src), .dst = addr(dst),
 			     .proto = proto, .ttl = 61 };
 	uint8_t *frame;
 

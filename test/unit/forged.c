@@ -130,7 +130,7 @@ static void story_listener(unsigned int n)
 /* Given one that says protocol unreachable, then rows still leave. */
 static void story_rows(void)
 {
-	struct tap_ip ip = {
+	struct ip_hdr ip = {
 		.src = addr(GUEST4), .dst = addr(GW4), .proto = IPPROTO_UDP,
 		.ttl = 64,
 	};

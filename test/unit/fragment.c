@@ -31,7 +31,7 @@ struct stage {
 	struct memory mem, gmem;
 	struct tap tap, gtap;
 	int v;
-	struct tap_ip ip;
+	struct ip_hdr ip;
 	uint8_t l4[L4_MAX];
 	size_t len;
 	uint8_t joined[L4_MAX + 8];
@@ -69,7 +69,7 @@ static void stage_open(struct stage *s, int v, uint32_t mtu)
 	memcpy(s->tap.guest_mac, guest, MAC_LEN);
 	s->tap.mtu = mtu;
 	s->v = v;
-	s->ip = (struct tap_ip){
+	s->ip = (struct ip_hdr){
 		.src = addr(v == 4 ? "198.51.100.1" : "2001:db8:2::1"),
 		.dst = addr(v == 4 ? "192.0.2.15" : "2001:db8::15"),
 		.proto = IPPROTO_UDP, .ttl = 55, .tos = 0xb9,

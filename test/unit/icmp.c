@@ -41,7 +41,7 @@ static void pings_with(struct world *w, const struct family *f, uint16_t seq,
 		       size_t len, uint8_t tos, bool df)
 {
 	static uint8_t buf[65536];
-	struct tap_ip ip = { .src = addr(guest_of(f->gw)), .dst = addr(f->gw),
+	struct ip_hdr ip = { .src = addr(guest_of(f->gw)), .dst = addr(f->gw),
 			     .proto = f->proto, .ttl = 61 };
 	uint8_t *frame, *h;
 	uint16_t check;

@@ -18,7 +18,7 @@ static bool deliver(struct world *w, const struct pkt *pkt)
 static void sends_icmp6(struct world *w, const char *src, const char *dst,
 			const struct msgbuf *m)
 {
-	struct tap_ip ip = { .src = addr(src), .dst = addr(dst),
+	struct ip_hdr ip = { .src = addr(src), .dst = addr(dst),
 			     .proto = IPPROTO_ICMPV6, .ttl = 255 };
 
 	sends_ip(w, &ip, m->buf, m->len);
@@ -158,7 +158,7 @@ static void story_own(struct world *w)
 /* Given a valid message, when something about it is not, then silence */
 static void story_invalid(struct world *w)
 {
-	struct tap_ip ip = { .src = addr(GUEST_LL), .dst = addr("fe80::1"),
+	struct ip_hdr ip = { .src = addr(GUEST_LL), .dst = addr("fe80::1"),
 			     .proto = IPPROTO_ICMPV6, .ttl = 254 };
 	uint8_t buf[256];
 	struct msgbuf m = ns(buf, "fe80::1", true);

@@ -207,7 +207,7 @@ static void story_ttl(const struct family *f)
 	check_eq("it is what the message had", s.ttl, 251);
 	r.ttl = 0;
 	told(&w, &r, &q, &s);
-	check_eq("or ours", s.ttl, TAP_TTL);
+	check_eq("or ours", s.ttl, IP_TTL_OWN);
 	world_close(&w);
 }
 

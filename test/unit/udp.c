@@ -103,7 +103,7 @@ static void story_query(const char *gw, const char *host)
 static void story_run(void)
 {
 	static const size_t sizes[] = { 1, 1400, 0, 1400, 1400, 9000, 3 };
-	struct tap_ip ip = { .src = addr(GUEST4), .dst = addr(GW4),
+	struct ip_hdr ip = { .src = addr(GUEST4), .dst = addr(GW4),
 			     .proto = IPPROTO_UDP, .ttl = 64 };
 	static uint8_t data[16384], buf[16384];
 	uint8_t *frame[ARRAY_SIZE(sizes)];
