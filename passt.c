@@ -250,7 +250,7 @@ static void on_listener(struct passt *p, uint32_t index, uint32_t events,
 {
 	const struct listener *l = &p->fwd.listeners[index];
 
-	if (p->fwd.rules[l->rule].proto == IPPROTO_TCP)
+	if (l->proto == IPPROTO_TCP)
 		tcp_listener(&p->tcp, index, now);
 	else
 		udp_listener(&p->udp, index, events, now);
@@ -388,35 +388,20 @@ static void loop(struct passt *p)
 	}
 }
 
-/* forward_rules() - Read -t and -u; false: an error was shown */
-static bool forward_rules(struct passt *p)
+/* read_rules() - What -t and -u say; 0 or -1, an error was shown */
+static int read_rules(struct passt *p)
 {
-	const struct {
-		const char *option;
-		const char **spec;
-		uint8_t proto;
-		bool used;
-	} kind[] = {
-		{ "--tcp-ports", p->conf.tcp_spec, IPPROTO_TCP, p->conf.tcp },
-		{ "--udp-ports", p->conf.udp_spec, IPPROTO_UDP, p->conf.udp },
-	};
-	const char **spec;
-	unsigned int i;
-	char why[256];
+	const struct conf *c = &p->conf;
+	struct rule_error e;
 
-	p->fwd.ipv4 = p->conf.ipv4;
-	p->fwd.ipv6 = p->conf.ipv6;
-	p->fwd.freebind = p->conf.freebind;
-	for (i = 0; i < ARRAY_SIZE(kind); i++) {
-		for (spec = kind[i].spec; *spec && kind[i].used; spec++) {
-			if (!fwd_parse(&p->fwd, kind[i].proto, *spec, why,
-				       sizeof(why)))
-				continue;
-			conf_error(kind[i].option, *spec, "%s", why);
-			return false;
-		}
-	}
-	return *p->conf.udp_spec || !p->conf.udp || !fwd_mirror_udp(&p->fwd);
+	p->fwd.ipv4 = c->ipv4;
+	p->fwd.ipv6 = c->ipv6;
+	p->fwd.freebind = c->freebind;
+	if (!rule_set_read(&p->rules, c->tcp ? c->tcp_spec : NULL,
+			   c->udp ? c->udp_spec : NULL, &e))
+		return 0;
+	conf_error(e.option, e.spec, "%s", e.why);
+	return -1;
 }
 
 /* either() - The first of two addresses that is one */
@@ -616,7 +601,8 @@ static int open_all(struct passt *p)
 	p->udp.fds = fds;
 	p->tcp.max_fd = (int)(fds - MIN(fds / 8, DESCRIPTORS));
 	ports = fds - fds / 4;
-	if (fwd_listen(&p->fwd, ports - MIN(ports, DESCRIPTORS), p->epfd))
+	if (fwd_listen(&p->fwd, &p->rules, ports - MIN(ports, DESCRIPTORS),
+		       p->epfd))
 		return -1;
 	return join_groups(p);
 }
@@ -684,6 +670,7 @@ static void finish(struct passt *p)
 	tap_guest_gone(&p->tap);
 	link_close(&p->stream.link);
 	fwd_free(&p->fwd);
+	rule_set_free(&p->rules);
 	udp_free(&p->udp);
 	tcp_free(&p->tcp);
 	flow_table_free(&p->flows);
@@ -720,7 +707,7 @@ static int start(struct passt *p)
 {
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	if (conf_complete(&p->conf) || !forward_rules(p))
+	if (conf_complete(&p->conf) || read_rules(p))
 		return -1;
 
 	sandbox_close_fds(p->conf.fd);

@@ -30,6 +30,7 @@ enum timer_type {
  * @conf:	what was asked for
  * @stream:	the link to the guest
  * @pcap:	capture of its frames, if asked for
+ * @rules:	what @fwd forwards
  * @tap, @flows, @timers, @fwd, @answer, @tcp, @udp, @icmp: the parts
  * @fragments:	when the oldest datagram of @tap is given up
  * @epfd:	everything that is waited for
@@ -50,6 +51,7 @@ struct passt {
 	struct tap tap;
 	struct flow_table flows;
 	struct timers timers;
+	struct rule_set rules;
 	struct fwd fwd;
 	struct answer answer;
 	struct tcp tcp;

@@ -569,7 +569,7 @@ static void refuse_accepted(struct tcp *t, int fd)
 static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 		     const union sockaddr_any *sa, uint64_t now)
 {
-	const struct fwd_rule *rule = &t->fwd->rules[l->rule];
+	const struct in6_addr *target = &listener_ends(t->fwd, l)->target;
 	struct flow_key key = { .proto = IPPROTO_TCP };
 	struct in6_addr peer;
 	struct tcp_flow *f;
@@ -580,9 +580,9 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 		refuse_accepted(t, fd);
 		return;
 	}
-	key.guest = addr_is_none(&rule->target) ?
-		*tap_guest_addr(t->tap, &key.remote) : rule->target;
-	key.gport = fwd_guest_port(t->fwd, l);
+	key.guest = addr_is_none(target) ?
+		*tap_guest_addr(t->tap, &key.remote) : *target;
+	key.gport = l->gport;
 	if (addr_is_none(&key.guest)) {		/* not known yet */
 		refuse_accepted(t, fd);
 		return;

@@ -95,12 +95,12 @@ static enum udp_counter forwarded_key(const struct udp *u,
 				      const struct in6_addr *peer,
 				      uint16_t port, struct flow_key *key)
 {
-	const struct in6_addr *target = &u->fwd->rules[l->rule].target;
+	const struct in6_addr *target = &listener_ends(u->fwd, l)->target;
 
 	memset(key, 0, sizeof(*key));
 	key->proto = IPPROTO_UDP;
 	key->rport = port;
-	key->gport = fwd_guest_port(u->fwd, l);
+	key->gport = l->gport;
 	if (!nat_to_guest(&u->fwd->map, peer, &key->remote))
 		return UDP_IMPOSSIBLE;
 	key->guest = addr_is_none(target) ?

@@ -23,14 +23,8 @@
 #include "sock.h"
 #include "util.h"
 
-#define PLACE_STRLEN	(sizeof("TCP port 65535 of %") + ADDR_STRLEN + IFNAMSIZ)
 #define COUNT_STRLEN	sizeof("4,294,967,295")
 #define TALLY_STRLEN	(sizeof("TCP  of ") + 2 * COUNT_STRLEN)
-
-static const char *proto_name(uint8_t proto)
-{
-	return proto == IPPROTO_TCP ? "TCP" : "UDP";
-}
 
 /**
  * bind_rule() - Bind a socket as a rule says
@@ -45,10 +39,10 @@ static const char *proto_name(uint8_t proto)
  *
  * Return: 0, or -errno
  */
-static int bind_rule(int fd, const struct fwd_rule *r, uint16_t port,
+static int bind_rule(int fd, const struct rule *r, uint16_t port,
 		     int family, bool both)
 {
-	struct in6_addr addr = r->addr;
+	struct in6_addr addr = r->ends.addr;
 	uint32_t scope = 0;
 	int rc;
 
@@ -58,12 +52,12 @@ static int bind_rule(int fd, const struct fwd_rule *r, uint16_t port,
 		sock_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, !both);
 	if (r->proto == IPPROTO_TCP)
 		sock_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	rc = sock_bind_device(fd, r->ifname);
+	rc = sock_bind_device(fd, r->ends.ifname);
 	if (rc)
 		return rc;
 
-	if (*r->ifname && addr_is_linklocal(&addr))
-		scope = if_nametoindex(r->ifname);
+	if (*r->ends.ifname && addr_is_linklocal(&addr))
+		scope = if_nametoindex(r->ends.ifname);
 	return sock_bind(fd, &addr, port, scope);
 }
 
@@ -113,7 +107,7 @@ static int start(int fd, uint8_t proto, int family, bool both)
  *
  * Return: socket, or -errno
  */
-static int open_family(const struct fwd *f, const struct fwd_rule *r,
+static int open_family(const struct fwd *f, const struct rule *r,
 		       uint16_t port, int family, bool both)
 {
 	int type = r->proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
@@ -136,25 +130,13 @@ static int open_family(const struct fwd *f, const struct fwd_rule *r,
 	return fd;
 }
 
-/**
- * open_port() - A socket for a port, of the family that the rule means
- * @f:		which families are in use
- * @r:		rule
- * @port:	host order
- *
- * One address is one family; so is a target, as there is no way across. Else
- * both are meant, in one socket if the host has IPv6.
- *
- * Return: socket, or -errno, -EAFNOSUPPORT if no such family is in use
- */
-static int open_port(const struct fwd *f, const struct fwd_rule *r,
-		     uint16_t port)
+/* A socket for a port, or -errno: -EAFNOSUPPORT if no family that the rule means
+ * is in use. Both families share one socket if the host has IPv6. */
+static int open_port(const struct fwd *f, const struct rule *r, uint16_t port)
 {
-	const struct in6_addr *a = addr_is_none(&r->addr) ? &r->target :
-							    &r->addr;
-	bool any = addr_is_none(a);
-	bool v4 = f->ipv4 && (any || addr_is_v4(a));
-	bool v6 = f->ipv6 && (any || !addr_is_v4(a));
+	unsigned int families = rule_families(&r->ends);
+	bool v4 = f->ipv4 && families & RULE_V4;
+	bool v6 = f->ipv6 && families & RULE_V6;
 	int fd = -EAFNOSUPPORT;
 
 	if (v6)
@@ -174,19 +156,21 @@ static int open_port(const struct fwd *f, const struct fwd_rule *r,
  *
  * Return: 0, or -errno, -EMFILE if there are @max
  */
-static int add_listener(struct fwd *f, unsigned int rule, uint16_t port,
-			unsigned int max, int epfd)
+static int add_listener(struct fwd *f, const struct rule_set *rules,
+			unsigned int rule, uint16_t port, unsigned int max,
+			int epfd)
 {
 	struct epoll_event ev = {
 		.events = EPOLLIN,
 		.data.u64 = event_token(EVENT_LISTENER, 0, 0, f->nlisteners),
 	};
+	const struct rule *r = &rules->rules[rule];
 	int fd;
 
 	if (f->nlisteners == max)
 		return -EMFILE;
 
-	fd = open_port(f, &f->rules[rule], port);
+	fd = open_port(f, r, port);
 	if (fd < 0)
 		return fd;
 
@@ -197,24 +181,12 @@ static int add_listener(struct fwd *f, unsigned int rule, uint16_t port,
 		return rc;
 	}
 
+	f->ends[rule] = r->ends;
 	f->listeners[f->nlisteners++] = (struct listener){
-		.fd = fd, .rule = (uint16_t)rule, .port = port
+		.fd = fd, .proto = r->proto, .port = port, .ends = rule,
+		.gport = (uint16_t)(r->to + (port - r->first)),
 	};
 	return 0;
-}
-
-/* place() - Name a rule's port: 'TCP port 22 of 192.0.2.1%eth0' */
-static const char *place(const struct fwd_rule *r, uint16_t port,
-			 char buf[PLACE_STRLEN])
-{
-	bool any = addr_is_none(&r->addr);
-	char addr[ADDR_STRLEN] = "";
-
-	snprintf(buf, PLACE_STRLEN, "%s port %u%s%s%s%s",
-		 proto_name(r->proto), port, any && !*r->ifname ? "" : " of ",
-		 any ? "" : addr_str(&r->addr, addr), *r->ifname ? "%" : "",
-		 r->ifname);
-	return buf;
 }
 
 /**
@@ -252,20 +224,21 @@ static const char *remedy(int error)
  *
  * Return: 0, -1 if one can't be bound, after a message
  */
-static int listen_named(struct fwd *f, unsigned int rule, unsigned int max,
-			int epfd)
+static int listen_named(struct fwd *f, const struct rule_set *rules,
+			unsigned int rule, unsigned int max, int epfd)
 {
-	const struct fwd_rule *r = &f->rules[rule];
-	char buf[PLACE_STRLEN];
+	const struct rule *r = &rules->rules[rule];
+	char buf[RULE_PORT_STRLEN];
 	unsigned int port;
 
 	for (port = r->first; port <= r->last; port++) {
-		int rc = add_listener(f, rule, (uint16_t)port, max, epfd);
+		int rc = add_listener(f, rules, rule, (uint16_t)port, max,
+				      epfd);
 
 		if (!rc)
 			continue;
 		err("%s can't be bound: %s%s",
-		    place(r, (uint16_t)port, buf), strerror(-rc), remedy(-rc));
+		    rule_port_str(r, (uint16_t)port, buf), strerror(-rc), remedy(-rc));
 		return -1;
 	}
 
@@ -286,12 +259,12 @@ static bool out_of(int error)
  *
  * Return: port from @from on, above IP_PORT_MAX if there is none
  */
-static unsigned int next_port(const struct fwd *f, unsigned int from)
+static unsigned int next_port(const struct rule_set *rules, unsigned int from)
 {
 	unsigned int next = IP_PORT_MAX + 1, i;
 
-	for (i = 0; i < f->nrules; i++) {
-		const struct fwd_rule *r = &f->rules[i];
+	for (i = 0; i < rules->n; i++) {
+		const struct rule *r = &rules->rules[i];
 
 		if (r->best_effort && r->last >= from)
 			next = MIN(next, MAX(r->first, from));
@@ -309,18 +282,19 @@ static unsigned int next_port(const struct fwd *f, unsigned int from)
  *
  * Return: 0, or -errno of what ran out
  */
-static int listen_port(struct fwd *f, uint16_t port, unsigned int max, int epfd)
+static int listen_port(struct fwd *f, const struct rule_set *rules,
+		       uint16_t port, unsigned int max, int epfd)
 {
 	unsigned int i;
 
-	for (i = 0; i < f->nrules; i++) {
-		const struct fwd_rule *r = &f->rules[i];
+	for (i = 0; i < rules->n; i++) {
+		const struct rule *r = &rules->rules[i];
 		int rc;
 
 		if (!r->best_effort || port < r->first || port > r->last)
 			continue;
 
-		rc = add_listener(f, i, port, max, epfd);
+		rc = add_listener(f, rules, i, port, max, epfd);
 		if (out_of(-rc))
 			return rc;
 	}
@@ -336,14 +310,15 @@ static int listen_port(struct fwd *f, uint16_t port, unsigned int max, int epfd)
  *
  * Return: 0, or -errno of what ran out
  */
-static int listen_best(struct fwd *f, unsigned int max, int epfd)
+static int listen_best(struct fwd *f, const struct rule_set *rules,
+		       unsigned int max, int epfd)
 {
 	unsigned int port;
 	int rc = 0;
 
-	for (port = next_port(f, 1); port <= IP_PORT_MAX && !rc;
-	     port = next_port(f, port + 1))
-		rc = listen_port(f, (uint16_t)port, max, epfd);
+	for (port = next_port(rules, 1); port <= IP_PORT_MAX && !rc;
+	     port = next_port(rules, port + 1))
+		rc = listen_port(f, rules, (uint16_t)port, max, epfd);
 
 	return rc;
 }
@@ -364,13 +339,13 @@ static const char *count_str(unsigned int n, char buf[COUNT_STRLEN])
 }
 
 /* ports_asked() - How many ports the rules of a protocol have */
-static unsigned int ports_asked(const struct fwd *f, uint8_t proto)
+static unsigned int ports_asked(const struct rule_set *rules, uint8_t proto)
 {
 	unsigned int i, n = 0;
 
-	for (i = 0; i < f->nrules; i++) {
-		if (f->rules[i].proto == proto)
-			n += f->rules[i].last - f->rules[i].first + 1U;
+	for (i = 0; i < rules->n; i++) {
+		if (rules->rules[i].proto == proto)
+			n += rules->rules[i].last - rules->rules[i].first + 1U;
 	}
 	return n;
 }
@@ -381,7 +356,7 @@ static unsigned int ports_bound(const struct fwd *f, uint8_t proto)
 	unsigned int i, n = 0;
 
 	for (i = 0; i < f->nlisteners; i++)
-		n += f->rules[f->listeners[i].rule].proto == proto;
+		n += f->listeners[i].proto == proto;
 	return n;
 }
 
@@ -393,15 +368,15 @@ static unsigned int ports_bound(const struct fwd *f, uint8_t proto)
  *
  * Return: @buf
  */
-static const char *tally(const struct fwd *f, uint8_t proto,
-			 char buf[TALLY_STRLEN])
+static const char *tally(const struct fwd *f, const struct rule_set *rules,
+			 uint8_t proto, char buf[TALLY_STRLEN])
 {
-	unsigned int asked = ports_asked(f, proto);
+	unsigned int asked = ports_asked(rules, proto);
 	unsigned int bound = ports_bound(f, proto);
 	char text[2][COUNT_STRLEN];
 	bool all = bound == asked;
 
-	snprintf(buf, TALLY_STRLEN, "%s %s%s%s", proto_name(proto),
+	snprintf(buf, TALLY_STRLEN, "%s %s%s%s", rule_proto_name(proto),
 		 count_str(bound, text[0]), all ? "" : " of ",
 		 all ? "" : count_str(asked, text[1]));
 	return asked ? buf : "";
@@ -414,10 +389,11 @@ static const char *tally(const struct fwd *f, uint8_t proto,
  *
  * Not where each was named: these are, or passt does not start.
  */
-static void report(const struct fwd *f, int error)
+static void report(const struct fwd *f, const struct rule_set *rules,
+		   int error)
 {
 	char tcp[TALLY_STRLEN], udp[TALLY_STRLEN], end[120] = "";
-	bool both = ports_asked(f, IPPROTO_TCP) && ports_asked(f, IPPROTO_UDP);
+	bool both = ports_asked(rules, IPPROTO_TCP) && ports_asked(rules, IPPROTO_UDP);
 	bool some = ports_bound(f, IPPROTO_TCP) && ports_bound(f, IPPROTO_UDP);
 
 	if (error)
@@ -427,8 +403,8 @@ static void report(const struct fwd *f, int error)
 					   strerror(error));
 
 	log_msg(both && !some ? LOG_WARNING : LOG_INFO,
-		"ports forwarded: %s%s%s%s", tally(f, IPPROTO_TCP, tcp),
-		both ? ", " : "", tally(f, IPPROTO_UDP, udp), end);
+		"ports forwarded: %s%s%s%s", tally(f, rules, IPPROTO_TCP, tcp),
+		both ? ", " : "", tally(f, rules, IPPROTO_UDP, udp), end);
 }
 
 /**
@@ -438,13 +414,15 @@ static void report(const struct fwd *f, int error)
  *
  * Return: 0, -1 if there is no memory, after a message
  */
-static int room_for_ports(struct fwd *f, unsigned int max)
+static int room_for_ports(struct fwd *f, const struct rule_set *rules,
+			  unsigned int max)
 {
-	size_t n = ports_asked(f, IPPROTO_TCP) + ports_asked(f, IPPROTO_UDP);
+	size_t n = ports_asked(rules, IPPROTO_TCP) + ports_asked(rules, IPPROTO_UDP);
 
 	/* Touched only as far as it is filled. */
 	f->listeners = malloc(MAX(1, MIN(n, max)) * sizeof(*f->listeners));
-	if (f->listeners)
+	f->ends = malloc(MAX(1, rules->n) * sizeof(*f->ends));
+	if (f->listeners && f->ends)
 		return 0;
 
 	err("no memory for %zu forwarded ports", n);
@@ -453,7 +431,8 @@ static int room_for_ports(struct fwd *f, unsigned int max)
 
 /**
  * fwd_listen() - Bind all ports, watch them
- * @f:		rules; the listeners are set
+ * @f:		the listeners are set
+ * @rules:	what to forward
  * @max:	sockets at most
  * @epfd:	epoll descriptor; tokens are of type EVENT_LISTENER, by the
  *		index of the listener, and level triggered
@@ -461,22 +440,24 @@ static int room_for_ports(struct fwd *f, unsigned int max)
  * Return: 0, -1 if a port that was named or every port can't be bound, after
  *	   a message. fwd_free() is to be called in any case.
  */
-int fwd_listen(struct fwd *f, unsigned int max, int epfd)
+int fwd_listen(struct fwd *f, const struct rule_set *rules, unsigned int max,
+	       int epfd)
 {
 	unsigned int i;
 	int rc;
 
-	if (room_for_ports(f, max))
+	if (room_for_ports(f, rules, max))
 		return -1;
 
-	for (i = 0; i < f->nrules; i++)
-		if (!f->rules[i].best_effort && listen_named(f, i, max, epfd))
+	for (i = 0; i < rules->n; i++)
+		if (!rules->rules[i].best_effort &&
+		    listen_named(f, rules, i, max, epfd))
 			return -1;
 
-	rc = listen_best(f, max, epfd);
-	if (f->nlisteners && next_port(f, 1) <= IP_PORT_MAX)
-		report(f, -rc);
-	if (f->nrules && !f->nlisteners) {
+	rc = listen_best(f, rules, max, epfd);
+	if (f->nlisteners && next_port(rules, 1) <= IP_PORT_MAX)
+		report(f, rules, -rc);
+	if (rules->n && !f->nlisteners) {
 		err("no port can be forwarded: %s", rc ? strerror(-rc) :
 		    "all are taken or not permitted");
 		return -1;
@@ -486,8 +467,8 @@ int fwd_listen(struct fwd *f, unsigned int max, int epfd)
 }
 
 /**
- * fwd_free() - Close all ports, forget the rules
- * @f:		rules and listeners; the rest stays
+ * fwd_free() - Close all ports
+ * @f:		its listeners go; the rest stays
  */
 void fwd_free(struct fwd *f)
 {
@@ -496,22 +477,8 @@ void fwd_free(struct fwd *f)
 	for (i = 0; i < f->nlisteners; i++)
 		close(f->listeners[i].fd);
 	free(f->listeners);
-	free(f->rules);
+	free(f->ends);
 	f->listeners = NULL;
-	f->rules = NULL;
-	f->nlisteners = f->nrules = 0;
-}
-
-/**
- * fwd_guest_port() - Where at the guest a forwarded port leads
- * @f:		rules
- * @l:		listener
- *
- * Return: port, host order
- */
-uint16_t fwd_guest_port(const struct fwd *f, const struct listener *l)
-{
-	const struct fwd_rule *r = &f->rules[l->rule];
-
-	return (uint16_t)(r->to + (l->port - r->first));
+	f->ends = NULL;
+	f->nlisteners = 0;
 }

@@ -32,39 +32,47 @@ struct inlet {
 /**
  * struct listener - One listening (TCP) or receiving (UDP) forwarded socket
  * @fd:		the socket, non-blocking
- * @rule:	index of its rule
- * @port:	host port, host order
+ * @proto:	IPPROTO_TCP or IPPROTO_UDP
+ * @port:	host port
+ * @gport:	guest port
+ * @ends:	index of what it has in common with others, see listener_ends()
  * @df4, @df6:	enum listener_df for each family (UDP)
  * @inlet:	see there
  */
 struct listener {
 	int fd;
-	uint16_t rule;
-	uint16_t port;
+	uint8_t proto;
+	uint16_t port, gport;
+	uint32_t ends;
 	uint8_t df4, df6;
 	struct inlet inlet;
 };
 
 /**
  * struct fwd - Everything about forwarding
- * @rules, @nrules: in the order given
  * @listeners, @nlisteners: by the index in their epoll tokens
+ * @ends:	where listeners are bound and lead to
  * @map:	translation of addresses
  * @ipv4, @ipv6: families in use
  * @freebind:	addresses may be bound that the host does not have yet
  */
 struct fwd {
-	struct fwd_rule *rules;
-	unsigned int nrules;
 	struct listener *listeners;
 	unsigned int nlisteners;
+	struct rule_ends *ends;
 	struct fwd_map map;
 	bool ipv4, ipv6, freebind;
 };
 
-int fwd_listen(struct fwd *f, unsigned int max, int epfd);
+int fwd_listen(struct fwd *f, const struct rule_set *rules, unsigned int max,
+	       int epfd);
 void fwd_free(struct fwd *f);
 
-uint16_t fwd_guest_port(const struct fwd *f, const struct listener *l);
+/* listener_ends() - Where a listener is bound, and where it leads */
+static inline const struct rule_ends *listener_ends(const struct fwd *f,
+						    const struct listener *l)
+{
+	return &f->ends[l->ends];
+}
 
 #endif /* FORWARD_LISTEN_H */

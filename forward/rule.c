@@ -12,12 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "forward/listen.h"
+#include "forward/rule.h"
 #include "ip.h"
-#include "log.h"
 #include "util.h"
 
-#define RULES_MAX	65536	/* a listener has 16 bits for its rule */
 #define SHOWN		48	/* bytes of the user's text in a message */
 
 /* Linux's default, where /proc can't be read */
@@ -52,7 +50,7 @@ struct ports {
 
 /**
  * struct spec - A specification while it is read
- * @f:		where the rules go
+ * @set:	where the rules go
  * @rule:	what all of them have in common
  * @entries:	of the list
  * @nentries:	how many
@@ -61,8 +59,8 @@ struct ports {
  * @why, @size:	space for a message, bytes of it
  */
 struct spec {
-	struct fwd *f;
-	struct fwd_rule rule;
+	struct rule_set *set;
+	struct rule rule;
 	struct entry *entries;
 	unsigned int nentries;
 	struct ports named, except;
@@ -128,14 +126,14 @@ static int parse_port(const struct spec *s, const char *text, uint16_t *port)
 
 	if (all_digits(text))
 		return spec_error(s, "port %.*s is not between 1 and %u",
-			     SHOWN, text, IP_PORT_MAX);
+				  SHOWN, text, IP_PORT_MAX);
 
 	if (!*text)
 		return spec_error(s, "a port is missing, a number between 1 and %u",
-			     IP_PORT_MAX);
+				  IP_PORT_MAX);
 
 	return spec_error(s, "'%.*s' is not a port, a number between 1 and %u",
-		     SHOWN, text, IP_PORT_MAX);
+			  SHOWN, text, IP_PORT_MAX);
 }
 
 /* PORT or FIRST-LAST; writes into @text, as all parsers below do */
@@ -153,7 +151,7 @@ static int parse_range(const struct spec *s, char *text, uint16_t *first,
 
 	if (*first > *last)
 		return spec_error(s, "range %u-%u is reversed: %u-%u would be right",
-			     *first, *last, *last, *first);
+				  *first, *last, *last, *first);
 
 	return 0;
 }
@@ -185,7 +183,7 @@ static int parse_to(const struct spec *s, struct entry *e, char *text)
 
 	if (last - e->to != e->last - e->first)
 		return spec_error(s, "%u-%u and %u-%u are not equally many ports",
-			     e->first, e->last, e->to, last);
+				  e->first, e->last, e->to, last);
 
 	return 0;
 }
@@ -196,16 +194,16 @@ static int parse_target(const struct spec *s, struct entry *e, const char *text)
 {
 	if (!parse_addr(text, &e->target))
 		return spec_error(s, "'%.*s' is neither a port nor an address",
-			     SHOWN, text);
+				  SHOWN, text);
 
 	if (!addr_is_unicast(&e->target))
 		return spec_error(s, "%s is no address that a guest could have",
-			     text);
+				  text);
 
-	if (!addr_is_none(&s->rule.addr) &&
-	    addr_is_v4(&s->rule.addr) != addr_is_v4(&e->target))
+	if (!addr_is_none(&s->rule.ends.addr) &&
+	    addr_is_v4(&s->rule.ends.addr) != addr_is_v4(&e->target))
 		return spec_error(s, "%s is of another family than the host's address before '/'",
-			     text);
+				  text);
 
 	return 0;
 }
@@ -351,18 +349,18 @@ static int parse_prefix(struct spec *s, char *text)
 		*ifname++ = '\0';
 		if (!valid_ifname(ifname))
 			return spec_error(s, "'%.*s' is no interface name",
-				     SHOWN, ifname);
-		strcpy(s->rule.ifname, ifname);
+					  SHOWN, ifname);
+		strcpy(s->rule.ends.ifname, ifname);
 	}
 
-	if (*text && !parse_addr(text, &s->rule.addr))
+	if (*text && !parse_addr(text, &s->rule.ends.addr))
 		return spec_error(s, "'%.*s' before '/' is not an address",
-			     SHOWN, text);
+				  SHOWN, text);
 
-	if (!addr_is_v4(&s->rule.addr) && addr_is_linklocal(&s->rule.addr) &&
+	if (!addr_is_v4(&s->rule.ends.addr) && addr_is_linklocal(&s->rule.ends.addr) &&
 	    !ifname)
 		return spec_error(s, "link-local address without interface: %.*s%%INTERFACE/ would be right",
-			     SHOWN, text);
+				  SHOWN, text);
 
 	return 0;
 }
@@ -396,35 +394,13 @@ static char *prefix_end(char *text)
 	return addr_parse(addr, &unused) ? slash : NULL;
 }
 
-static int add_rule(struct spec *s, const struct fwd_rule *rule)
-{
-	struct fwd *f = s->f;
-
-	if (f->nrules == RULES_MAX)
-		return spec_error(s, "more than %u ranges of ports in all",
-			     RULES_MAX);
-
-	/* Space doubles: it is short when the number is a power of two. */
-	if (!(f->nrules & (f->nrules - 1))) {
-		size_t n = MAX(1, 2 * (size_t)f->nrules);
-		void *rules = realloc(f->rules, n * sizeof(*f->rules));
-
-		if (!rules)
-			return spec_error(s, "out of memory");
-		f->rules = rules;
-	}
-
-	f->rules[f->nrules++] = *rule;
-	return 0;
-}
-
 /* The rules of one entry: its ports without those excluded */
 static int add_rules(struct spec *s, const struct entry *e)
 {
 	unsigned int first, last;
-	struct fwd_rule rule = s->rule;
+	struct rule rule = s->rule;
 
-	rule.target = e->target;
+	rule.ends.target = e->target;
 	rule.best_effort = e->kind == ENTRY_ALL;
 	for (first = e->first; first <= e->last; first = last + 1) {
 		last = first;
@@ -436,7 +412,7 @@ static int add_rules(struct spec *s, const struct entry *e)
 		rule.first = (uint16_t)first;
 		rule.last = (uint16_t)last;
 		rule.to = (uint16_t)(e->to + (first - e->first));
-		if (add_rule(s, &rule))
+		if (rule_set_add(s->set, &rule, s->why, s->size))
 			return -1;
 	}
 
@@ -456,7 +432,7 @@ static int add_kind(struct spec *s, enum entry_kind kind)
 /* 'all' means what is left: neither named in the same list nor ephemeral. */
 static int add_all(struct spec *s)
 {
-	unsigned int before = s->f->nrules, i;
+	unsigned int before = s->set->n, i;
 
 	if (add_kind(s, ENTRY_PORTS))
 		return -1;
@@ -467,17 +443,18 @@ static int add_all(struct spec *s)
 	if (add_kind(s, ENTRY_ALL))
 		return -1;
 
-	return s->f->nrules > before ? 0 : spec_error(s, "every port is excluded");
+	return s->set->n > before ? 0 : spec_error(s, "every port is excluded");
 }
 
-static void remove_rules(struct fwd *f, uint8_t proto)
+static void remove_rules(struct rule_set *s, uint8_t proto)
 {
 	unsigned int i, kept = 0;
 
-	for (i = 0; i < f->nrules; i++)
-		if (f->rules[i].proto != proto)
-			f->rules[kept++] = f->rules[i];
-	f->nrules = kept;
+	for (i = 0; i < s->n; i++) {
+		if (s->rules[i].proto != proto)
+			s->rules[kept++] = s->rules[i];
+	}
+	s->n = kept;
 }
 
 /* A specification other than 'none' */
@@ -499,68 +476,38 @@ static int parse_spec(struct spec *s, char *text)
 }
 
 /**
- * fwd_parse() - Add what one -t or -u option says
- * @f:		where to; unchanged if the specification is wrong
+ * rule_set_parse() - Append the rules of one -t or -u option
+ * @s:		set; unchanged if the specification is wrong
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
- * @spec:	the option's value; 'none' takes back those given before
- * @why:	if wrong, set to what is wrong and what would be right
+ * @spec:	the option's value; 'none' removes the protocol's earlier rules
+ * @why:	set on failure: what is wrong, and what would be right
  * @size:	bytes that @why has space for
  *
  * Return: 0, -1 if wrong
  */
-int fwd_parse(struct fwd *f, uint8_t proto, const char *spec,
-	      char *why, size_t size)
+int rule_set_parse(struct rule_set *s, uint8_t proto, const char *spec,
+		   char *why, size_t size)
 {
-	struct spec s = { .f = f, .rule.proto = proto,
+	struct spec p = { .set = s, .rule.proto = proto,
 			  .why = why, .size = size };
-	unsigned int before = f->nrules;
+	unsigned int before = s->n;
 	char *text;
 	int rc;
 
 	if (!strcmp(spec, "none")) {
-		remove_rules(f, proto);
+		remove_rules(s, proto);
 		return 0;
 	}
 
-	/* There are not more entries than characters, and one that is meant. */
+	/* Not more entries than characters, and one that is implied. */
 	text = strdup(spec);
-	s.entries = calloc(strlen(spec) + 2, sizeof(*s.entries));
-	rc = text && s.entries ? parse_spec(&s, text) :
-				 spec_error(&s, "out of memory");
+	p.entries = calloc(strlen(spec) + 2, sizeof(*p.entries));
+	rc = text && p.entries ? parse_spec(&p, text) :
+				 spec_error(&p, "out of memory");
 	if (rc)
-		f->nrules = before;
+		s->n = before;
 
-	free(s.entries);
+	free(p.entries);
 	free(text);
 	return rc;
-}
-
-/**
- * fwd_mirror_udp() - Forward for UDP the ports that are forwarded for TCP
- * @f:		rules, none for UDP
- *
- * To the same ports of the guest, even if TCP goes to others. Nobody has named
- * these ports for UDP: one that is taken is no error.
- *
- * Return: 0, -1 if there are too many, after a message
- */
-int fwd_mirror_udp(struct fwd *f)
-{
-	unsigned int i, n = f->nrules;
-	char why[80];
-	struct spec s = { .f = f, .why = why, .size = sizeof(why) };
-
-	for (i = 0; i < n; i++) {
-		struct fwd_rule rule = f->rules[i];
-
-		rule.proto = IPPROTO_UDP;
-		rule.to = rule.first;
-		rule.best_effort = true;
-		if (f->rules[i].proto == IPPROTO_TCP && add_rule(&s, &rule)) {
-			err("UDP ports can't follow those of TCP: %s", why);
-			return -1;
-		}
-	}
-
-	return 0;
 }

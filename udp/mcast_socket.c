@@ -122,10 +122,8 @@ static void share(const struct fwd *f, const struct udp_group *g, bool on)
 
 	for (i = 0; i < f->nlisteners; i++) {
 		l = &f->listeners[i];
-		if (l->port != g->port ||
-		    f->rules[l->rule].proto != IPPROTO_UDP)
-			continue;
-		sock_set(l->fd, SOL_SOCKET, SO_REUSEADDR, on);
+		if (l->port == g->port && l->proto == IPPROTO_UDP)
+			sock_set(l->fd, SOL_SOCKET, SO_REUSEADDR, on);
 	}
 }
 

@@ -38,14 +38,13 @@ struct udp_held {
 	struct in6_addr guest;
 };
 
-/**
- * can_send() - Whether a forwarded port can send to anybody
- * @r:		its rule: it has to be of UDP, and bound to no address or
- *		interface that a destination may not be reached from
- */
-static bool can_send(const struct fwd_rule *r)
+/* Whether a listener is of UDP, and bound to no address or interface that a
+ * destination may not be reached from */
+static bool can_send(const struct fwd *f, const struct listener *l)
 {
-	return r->proto == IPPROTO_UDP && addr_is_none(&r->addr) && !*r->ifname;
+	const struct rule_ends *e = listener_ends(f, l);
+
+	return l->proto == IPPROTO_UDP && addr_is_none(&e->addr) && !*e->ifname;
 }
 
 /* index_ports() - Index + 1 of the listener for each port, 0: none; or NULL */
@@ -57,9 +56,9 @@ static uint32_t *index_ports(const struct fwd *f)
 	if (!ports)
 		return NULL;
 	for (i = 0; i < f->nlisteners; i++) {
-		if (!can_send(&f->rules[f->listeners[i].rule]))
+		if (!can_send(f, &f->listeners[i]))
 			continue;
-		port = &ports[fwd_guest_port(f, &f->listeners[i])];
+		port = &ports[f->listeners[i].gport];
 		if (!*port)
 			*port = i + 1;
 	}
@@ -89,7 +88,7 @@ uint32_t udp_port_listener(struct udp *u, const struct flow_key *key)
 	if (!n)
 		return UDP_NO_LISTENER;
 
-	target = &f->rules[f->listeners[n - 1].rule].target;
+	target = &listener_ends(f, &f->listeners[n - 1])->target;
 	if (!addr_is_none(target) && !addr_eq(target, &key->guest))
 		return UDP_NO_LISTENER;
 	return n - 1;

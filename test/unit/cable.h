@@ -46,7 +46,7 @@
  * @mem, @tap:	our end of the cable
  * @gmem, @gtap: the guests' end
  * @tcp, @timers, @flows, @fwd, @icmp: what is tested, and works with
- * @rules, @listeners: forwarded ports
+ * @forward_ends, @listeners: forwarded ports
  * @now:	ms
  * @loss:	of 1000 frames, each way
  * @ends:	who has a port of the guest
@@ -60,7 +60,7 @@ struct world {
 	struct flow_table flows;
 	struct fwd fwd;
 	struct icmp icmp;
-	struct fwd_rule rules[PORTS_MAX];
+	struct rule_ends forward_ends;
 	struct listener listeners[PORTS_MAX];
 	uint64_t now;
 	unsigned int loss;
@@ -156,7 +156,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	w->fwd.map.host4 = addr(GW4);
 	w->fwd.map.host6 = addr(GW6);
 	w->fwd.ipv4 = w->fwd.ipv6 = true;
-	w->fwd.rules = w->rules;
+	w->fwd.ends = &w->forward_ends;
 	w->fwd.listeners = w->listeners;
 	w->icmp = (struct icmp){ .tap = &w->tap, .flows = &w->flows,
 				 .timers = &w->timers, .fwd = &w->fwd };
@@ -350,11 +350,9 @@ static uint16_t forward(struct world *w, const char *host, uint16_t to)
 	uint16_t port = 0;
 
 	l->fd = listen_on(host, &port);
-	l->rule = (uint16_t)i;
+	l->proto = IPPROTO_TCP;
 	l->port = port;
-	w->rules[i] = (struct fwd_rule){ .proto = IPPROTO_TCP, .first = port,
-					 .last = port, .to = to };
-	w->fwd.nrules = w->fwd.nlisteners;
+	l->gport = to;
 	epoll_ctl(w->flows.epfd, EPOLL_CTL_ADD, l->fd, &ev);
 	return port;
 }

@@ -8,7 +8,7 @@
 
 #define ROOM	(1 << 20)
 
-static struct fwd_rule rule;
+static struct rule_ends ends;
 static struct listener listener;
 
 /* listens() - A forwarded port of all addresses, as fwd_listen() makes it */
@@ -33,14 +33,12 @@ static uint16_t listens(struct world *w, uint16_t to)
 		fail("the test can bind a port", "%s", strerror(errno));
 	sock_set_reports(listener.fd, true, true);
 
+	listener.proto = IPPROTO_UDP;
 	listener.port = ntohs(sa.sin6_port);
-	rule = (struct fwd_rule){
-		.proto = IPPROTO_UDP, .first = listener.port,
-		.last = listener.port, .to = to,
-	};
-	w->fwd.rules = &rule;
+	listener.gport = to;
+	w->fwd.ends = &ends;
 	w->fwd.listeners = &listener;
-	w->fwd.nrules = w->fwd.nlisteners = 1;
+	w->fwd.nlisteners = 1;
 	epoll_ctl(w->flows.epfd, EPOLL_CTL_ADD, listener.fd, &ev);
 	return listener.port;
 }

@@ -98,23 +98,27 @@ static unsigned int count_fds(void)
 	return n;
 }
 
+/* What is to be forwarded. */
+static struct rule_set rules;
+
 /* begin() - What each story starts with: both families, no rules */
 static void begin(struct fwd *f)
 {
 	*f = (struct fwd){ .ipv4 = true, .ipv6 = true };
+	rule_set_free(&rules);
 	*logged = '\0';
 	no_ipv6 = false;
 }
 
 /* parse() - Add rules; % in @fmt, of one to three ports, counted from @base */
-__attribute__((format(printf, 3, 0)))
-static void parse(struct fwd *f, uint8_t proto, const char *fmt, int a, int b,
+__attribute__((format(printf, 2, 0)))
+static void parse(uint8_t proto, const char *fmt, int a, int b,
 		  int c)
 {
 	char spec[200], why[100];
 
 	snprintf(spec, sizeof(spec), fmt, base + a, base + b, base + c);
-	if (fwd_parse(f, proto, spec, why, sizeof(why)))
+	if (rule_set_parse(&rules, proto, spec, why, sizeof(why)))
 		fail(spec, "%s", why);
 }
 
@@ -189,7 +193,7 @@ static void expect_error(const char *name, struct fwd *f, unsigned int max,
 			 const char *where, int error, const char *remedy)
 {
 	unsigned int fds = count_fds();
-	int rc = fwd_listen(f, max, epfd);
+	int rc = fwd_listen(f, &rules, max, epfd);
 	char want[200];
 
 	snprintf(want, sizeof(want), "%s can't be bound: %s: %s", where,
@@ -216,13 +220,13 @@ static void tcp_port(void)
 	struct fwd f;
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "%d:%d", 0, 5, 0);
-	check_eq("TCP: a port is bound", fwd_listen(&f, 100, epfd), 0);
+	parse(IPPROTO_TCP, "%d:%d", 0, 5, 0);
+	check_eq("TCP: a port is bound", fwd_listen(&f, &rules, 100, epfd), 0);
 	check_str("TCP: and nothing said", logged, "");
 	check_eq("TCP: one socket for both families", f.nlisteners, 1);
 	check_eq("TCP: an IPv6 one", family_of(&f, 0), AF_INET6);
 	check_eq("TCP: it knows its port", f.listeners[0].port, base);
-	check_eq("TCP: and the guest's", fwd_guest_port(&f, f.listeners),
+	check_eq("TCP: and the guest's", f.listeners[0].gport,
 		 base + 5);
 	fd = f.listeners[0].fd;
 	check("TCP: it does not block", fcntl(fd, F_GETFL) & O_NONBLOCK);
@@ -256,8 +260,8 @@ static void tcp_again_at_once(void)
 	struct fwd f;
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "%d", 0, 0, 0);
-	fwd_listen(&f, 100, epfd);
+	parse(IPPROTO_TCP, "%d", 0, 0, 0);
+	fwd_listen(&f, &rules, 100, epfd);
 	client = reach(SOCK_STREAM, "127.0.0.1", 0);
 	while ((conn = accept(f.listeners[0].fd, NULL, NULL)) < 0)
 		;
@@ -266,9 +270,9 @@ static void tcp_again_at_once(void)
 	close(client);
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "%d", 0, 0, 0);
+	parse(IPPROTO_TCP, "%d", 0, 0, 0);
 	check_eq("TCP: started again while an old connection lingers",
-		 fwd_listen(&f, 100, epfd), 0);
+		 fwd_listen(&f, &rules, 100, epfd), 0);
 	fwd_free(&f);
 }
 
@@ -286,8 +290,8 @@ static void udp_port(void)
 	int client;
 
 	begin(&f);
-	parse(&f, IPPROTO_UDP, "%d-%d", 0, 2, 0);
-	check_eq("UDP: three ports are bound", fwd_listen(&f, 100, epfd), 0);
+	parse(IPPROTO_UDP, "%d-%d", 0, 2, 0);
+	check_eq("UDP: three ports are bound", fwd_listen(&f, &rules, 100, epfd), 0);
 	check_eq("UDP: one socket for each", f.nlisteners, 3);
 	client = reach(SOCK_DGRAM, "127.0.0.9", 1);
 	check_eq("UDP: a datagram to one of them", send(client, "x", 1, 0), 1);
@@ -306,8 +310,8 @@ static void udp_port(void)
 	fwd_free(&f);
 
 	f.ipv6 = false;
-	parse(&f, IPPROTO_UDP, "%d", 0, 0, 0);
-	fwd_listen(&f, 100, epfd);
+	parse(IPPROTO_UDP, "%d", 0, 0, 0);
+	fwd_listen(&f, &rules, 100, epfd);
 	check("UDP: IPv4 alone says so, too",
 	      get_option(f.listeners[0].fd, IPPROTO_IP, IP_PKTINFO) == 1);
 	fwd_free(&f);
@@ -319,37 +323,37 @@ static void families(void)
 
 	begin(&f);
 	f.ipv6 = false;
-	parse(&f, IPPROTO_TCP, "%d", 0, 0, 0);
-	check_eq("IPv4 only: bound", fwd_listen(&f, 100, epfd), 0);
+	parse(IPPROTO_TCP, "%d", 0, 0, 0);
+	check_eq("IPv4 only: bound", fwd_listen(&f, &rules, 100, epfd), 0);
 	check("IPv4 only: no other",
 	      reaches("127.0.0.1", 0) && !reaches("::1", 0));
 	fwd_free(&f);
 
 	begin(&f);
 	f.ipv4 = false;
-	parse(&f, IPPROTO_TCP, "%d", 0, 0, 0);
-	check_eq("IPv6 only: bound", fwd_listen(&f, 100, epfd), 0);
+	parse(IPPROTO_TCP, "%d", 0, 0, 0);
+	check_eq("IPv6 only: bound", fwd_listen(&f, &rules, 100, epfd), 0);
 	check("IPv6 only: no other",
 	      !reaches("127.0.0.1", 0) && reaches("::1", 0));
 	fwd_free(&f);
 
 	begin(&f);
 	no_ipv6 = true;
-	parse(&f, IPPROTO_TCP, "%d", 0, 0, 0);
-	check_eq("a kernel without IPv6: bound", fwd_listen(&f, 100, epfd), 0);
+	parse(IPPROTO_TCP, "%d", 0, 0, 0);
+	check_eq("a kernel without IPv6: bound", fwd_listen(&f, &rules, 100, epfd), 0);
 	check("a kernel without IPv6: IPv4 is served",
 	      reaches("127.0.0.1", 0));
 	fwd_free(&f);
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "%d:192.0.2.5", 0, 0, 0);
-	check_eq("a target of IPv4: bound", fwd_listen(&f, 100, epfd), 0);
+	parse(IPPROTO_TCP, "%d:192.0.2.5", 0, 0, 0);
+	check_eq("a target of IPv4: bound", fwd_listen(&f, &rules, 100, epfd), 0);
 	check_eq("a target of IPv4: for IPv4", family_of(&f, 0), AF_INET);
 	fwd_free(&f);
 
 	begin(&f);
 	f.ipv4 = false;
-	parse(&f, IPPROTO_TCP, "127.0.0.1/%d", 0, 0, 0);
+	parse(IPPROTO_TCP, "127.0.0.1/%d", 0, 0, 0);
 	expect_error("an address of a family not in use", &f, 100,
 		     " of 127.0.0.1", EAFNOSUPPORT,
 		     "give an address of a family in use");
@@ -360,33 +364,33 @@ static void addresses(void)
 	struct fwd f;
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "127.0.0.9/%d", 0, 0, 0);
-	check_eq("an address: bound", fwd_listen(&f, 100, epfd), 0);
+	parse(IPPROTO_TCP, "127.0.0.9/%d", 0, 0, 0);
+	check_eq("an address: bound", fwd_listen(&f, &rules, 100, epfd), 0);
 	check("an address: no other",
 	      reaches("127.0.0.9", 0) && !reaches("127.0.0.1", 0));
 	fwd_free(&f);
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "::1/%d", 0, 0, 0);
-	check_eq("an IPv6 address: bound", fwd_listen(&f, 100, epfd), 0);
+	parse(IPPROTO_TCP, "::1/%d", 0, 0, 0);
+	check_eq("an IPv6 address: bound", fwd_listen(&f, &rules, 100, epfd), 0);
 	check("an IPv6 address: no other",
 	      reaches("::1", 0) && !reaches("127.0.0.1", 0));
 	fwd_free(&f);
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "%%lo/%d", 0, 0, 0);
-	check_eq("an interface: bound", fwd_listen(&f, 100, epfd), 0);
+	parse(IPPROTO_TCP, "%%lo/%d", 0, 0, 0);
+	check_eq("an interface: bound", fwd_listen(&f, &rules, 100, epfd), 0);
 	check("an interface: reached", reaches("127.0.0.1", 0));
 	fwd_free(&f);
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "%%no_such_thing/%d", 0, 0, 0);
+	parse(IPPROTO_TCP, "%%no_such_thing/%d", 0, 0, 0);
 	expect_error("an interface that isn't there", &f, 100,
 		     " of %no_such_thing", ENODEV,
 		     "give an interface that the host has");
 
 	begin(&f);
-	parse(&f, IPPROTO_UDP, "192.0.2.99/%d", 0, 0, 0);
+	parse(IPPROTO_UDP, "192.0.2.99/%d", 0, 0, 0);
 	expect_error("an address that isn't there", &f, 100,
 		     " of 192.0.2.99", EADDRNOTAVAIL,
 		     "give an address that the host has");
@@ -400,19 +404,19 @@ static void named_and_taken(void)
 	char where[30];
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "%d-%d", 0, 5, 0);
+	parse(IPPROTO_TCP, "%d-%d", 0, 5, 0);
 	snprintf(where, sizeof(where), "TCP port %u", base + 3);
 	expect_error("a named port that is taken", &f, 100, where, EADDRINUSE,
 		     "stop what uses it, or forward another port");
 
 	begin(&f);
-	parse(&f, IPPROTO_UDP, "%d-%d", 0, 5, 0);
+	parse(IPPROTO_UDP, "%d-%d", 0, 5, 0);
 	snprintf(where, sizeof(where), "UDP port %u", base + 4);
 	expect_error("likewise for UDP", &f, 100, where, EADDRINUSE,
 		     "stop what uses it, or forward another port");
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "%d-%d", 0, 2, 0);
+	parse(IPPROTO_TCP, "%d-%d", 0, 2, 0);
 	snprintf(where, sizeof(where), "TCP port %u", base + 2);
 	expect_error("a named port beyond the limit", &f, 2, where, EMFILE,
 		     "raise the limit of open files (ulimit -n)");
@@ -428,10 +432,10 @@ static void best_effort(void)
 	struct fwd f;
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "~1-%d,~%d-65535", -1, 4, 0);
-	parse(&f, IPPROTO_UDP, "~1-%d,~%d-65535", -1, 4, 0);
+	parse(IPPROTO_TCP, "~1-%d,~%d-65535", -1, 4, 0);
+	parse(IPPROTO_UDP, "~1-%d,~%d-65535", -1, 4, 0);
 	check_eq("best effort: taken ports are no error",
-		 fwd_listen(&f, 100, epfd), 0);
+		 fwd_listen(&f, &rules, 100, epfd), 0);
 	check_str("best effort: what became of it is said", logged,
 		  "ports forwarded: TCP 3 of 4, UDP 3 of 4\n");
 	check("best effort: the ports around the taken one are bound",
@@ -439,10 +443,10 @@ static void best_effort(void)
 	fwd_free(&f);
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "~1-%d,~%d-65535", -1, 4, 0);
-	parse(&f, IPPROTO_UDP, "~1-%d,~%d-65535", -1, 4, 0);
+	parse(IPPROTO_TCP, "~1-%d,~%d-65535", -1, 4, 0);
+	parse(IPPROTO_UDP, "~1-%d,~%d-65535", -1, 4, 0);
 	check_eq("best effort: the limit is no error",
-		 fwd_listen(&f, 3, epfd), 0);
+		 fwd_listen(&f, &rules, 3, epfd), 0);
 	snprintf(want, sizeof(want),
 		 "ports forwarded: TCP 1 of 4, UDP 2 of 4, "
 		 "up to %u: descriptor limit\n", base + 1);
@@ -451,9 +455,9 @@ static void best_effort(void)
 	fwd_free(&f);
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "~1-%d,~%d-65535", 0, 2, 0);
+	parse(IPPROTO_TCP, "~1-%d,~%d-65535", 0, 2, 0);
 	check_eq("best effort: nothing at all is an error",
-		 fwd_listen(&f, 100, epfd), -1);
+		 fwd_listen(&f, &rules, 100, epfd), -1);
 	check_str("best effort: which is said", logged,
 		  "no port can be forwarded: "
 		  "all are taken or not permitted\n");
@@ -468,14 +472,14 @@ static void named_before_best_effort(void)
 	struct fwd f;
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "~1-%d,~%d-65535", -1, 4, 0);
-	parse(&f, IPPROTO_TCP, "%d:%d", 2, 7, 0);
+	parse(IPPROTO_TCP, "~1-%d,~%d-65535", -1, 4, 0);
+	parse(IPPROTO_TCP, "%d:%d", 2, 7, 0);
 	check_eq("a named port among all: no error",
-		 fwd_listen(&f, 100, epfd), 0);
+		 fwd_listen(&f, &rules, 100, epfd), 0);
 	check_eq("a named port among all: it comes first",
 		 f.listeners[0].port, base + 2);
 	check_eq("a named port among all: leads where it was told to",
-		 fwd_guest_port(&f, &f.listeners[0]), base + 7);
+		 f.listeners[0].gport, base + 7);
 	check_eq("a named port among all: each is there once", f.nlisteners, 4);
 	fwd_free(&f);
 }
@@ -483,13 +487,14 @@ static void named_before_best_effort(void)
 static void tcp_means_udp(void)
 {
 	int udp = takes(SOCK_DGRAM, "127.0.0.1", 1);
+	char why[100];
 	struct fwd f;
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "%d,%d", 0, 1, 0);
-	fwd_mirror_udp(&f);
+	parse(IPPROTO_TCP, "%d,%d", 0, 1, 0);
+	rule_set_mirror_udp(&rules, why, sizeof(why));
 	check_eq("UDP as TCP: a port taken for UDP is no error",
-		 fwd_listen(&f, 100, epfd), 0);
+		 fwd_listen(&f, &rules, 100, epfd), 0);
 	check_str("UDP as TCP: but said", logged,
 		  "ports forwarded: TCP 2, UDP 1 of 2\n");
 	check_eq("UDP as TCP: the rest is bound", f.nlisteners, 3);
@@ -497,9 +502,9 @@ static void tcp_means_udp(void)
 	close(udp);
 
 	begin(&f);
-	parse(&f, IPPROTO_TCP, "%d", 0, 0, 0);
-	fwd_mirror_udp(&f);
-	check_eq("UDP as TCP: a single port", fwd_listen(&f, 100, epfd), 0);
+	parse(IPPROTO_TCP, "%d", 0, 0, 0);
+	rule_set_mirror_udp(&rules, why, sizeof(why));
+	check_eq("UDP as TCP: a single port", fwd_listen(&f, &rules, 100, epfd), 0);
 	check_str("UDP as TCP: both are said, in one line", logged,
 		  "ports forwarded: TCP 1, UDP 1\n");
 	fwd_free(&f);
@@ -510,7 +515,7 @@ static void nothing(void)
 	struct fwd f;
 
 	begin(&f);
-	check_eq("nothing to forward: no error", fwd_listen(&f, 0, epfd), 0);
+	check_eq("nothing to forward: no error", fwd_listen(&f, &rules, 0, epfd), 0);
 	check_str("nothing to forward: nothing said", logged, "");
 	fwd_free(&f);
 	fwd_free(&f);
@@ -523,8 +528,8 @@ static void not_permitted(void)
 	char why[100];
 
 	begin(&f);
-	fwd_parse(&f, IPPROTO_TCP, "1", why, sizeof(why));
-	if (!fwd_listen(&f, 100, epfd)) {
+	rule_set_parse(&rules, IPPROTO_TCP, "1", why, sizeof(why));
+	if (!fwd_listen(&f, &rules, 100, epfd)) {
 		skip("a port that is not permitted",
 		     "net.ipv4.ip_unprivileged_port_start permits all");
 		fwd_free(&f);
@@ -533,7 +538,7 @@ static void not_permitted(void)
 	fwd_free(&f);
 
 	begin(&f);
-	fwd_parse(&f, IPPROTO_TCP, "1", why, sizeof(why));
+	rule_set_parse(&rules, IPPROTO_TCP, "1", why, sizeof(why));
 	expect_error("a port that is not permitted", &f, 100,
 		     "TCP port 1", EACCES,
 		     "sysctl net.ipv4.ip_unprivileged_port_start");

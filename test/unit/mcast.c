@@ -266,9 +266,9 @@ static void story_responder(bool before)
  * else. */
 static void story_forwarded(void)
 {
-	struct fwd_rule rule = { .proto = IPPROTO_UDP, .first = PORT,
-				 .last = PORT, .to = PORT };
-	struct listener l = { .port = PORT };
+	struct rule_ends ends = { 0 };
+	struct listener l = { .proto = IPPROTO_UDP, .port = PORT,
+			      .gport = PORT };
 	socklen_t len = sizeof(int);
 	struct world w;
 	int fd, reuse = 1;
@@ -277,9 +277,9 @@ static void story_forwarded(void)
 	world_open(&w, LIFE, ROOM);
 	w.fwd.ipv6 = false;
 	l.fd = member_open(false);
-	w.fwd.rules = &rule;
+	w.fwd.ends = &ends;
 	w.fwd.listeners = &l;
-	w.fwd.nrules = w.fwd.nlisteners = 1;
+	w.fwd.nlisteners = 1;
 	mcast_open(&w.udp, 1, 0);
 	check("the group has a socket", w.udp.multicast->group[0].fd >= 0);
 	check("but not all of the port", !w.udp.multicast->group[0].unicast);

@@ -22,34 +22,34 @@ static FILE *test_fopen(const char *path, const char *mode)
 #include "unit.h"
 
 /* put_rule() - Write a rule, in the style of 'tcp 22>23 %eth0 to 192.0.2.5' */
-static void put_rule(FILE *out, const struct fwd_rule *r)
+static void put_rule(FILE *out, const struct rule *r)
 {
 	char buf[ADDR_STRLEN];
 
 	fprintf(out, "%s", r->proto == IPPROTO_TCP ? "tcp " : "udp ");
-	if (!addr_is_none(&r->addr))
-		fprintf(out, "%s ", addr_str(&r->addr, buf));
-	if (*r->ifname)
-		fprintf(out, "%%%s ", r->ifname);
+	if (!addr_is_none(&r->ends.addr))
+		fprintf(out, "%s ", addr_str(&r->ends.addr, buf));
+	if (*r->ends.ifname)
+		fprintf(out, "%%%s ", r->ends.ifname);
 	fprintf(out, "%u", r->first);
 	if (r->last != r->first)
 		fprintf(out, "-%u", r->last);
 	if (r->to != r->first)
 		fprintf(out, ">%u", r->to);
-	if (!addr_is_none(&r->target))
-		fprintf(out, " to %s", addr_str(&r->target, buf));
+	if (!addr_is_none(&r->ends.target))
+		fprintf(out, " to %s", addr_str(&r->ends.target, buf));
 	if (r->best_effort)
 		fprintf(out, " if free");
 }
 
 /* rules() - All rules, written one after the other */
-static const char *rules(const struct fwd *f)
+static const char *rules(const struct rule_set *f)
 {
 	static char buf[4096];
 	FILE *out = fmemopen(buf, sizeof(buf), "w");
 	unsigned int i;
 
-	for (i = 0; i < f->nrules; i++) {
+	for (i = 0; i < f->n; i++) {
 		if (i)
 			fputs(", ", out);
 		put_rule(out, &f->rules[i]);
@@ -62,16 +62,16 @@ static const char *rules(const struct fwd *f)
 /* means() - The rules of a specification for TCP, or what is wrong with it */
 static const char *means(const char *spec)
 {
-	struct fwd f = { 0 };
+	struct rule_set f = { 0 };
 	static char why[200];
 	const char *result;
 
 	strcpy(why, "nothing was said");
-	if (fwd_parse(&f, IPPROTO_TCP, spec, why, sizeof(why)))
-		result = f.nrules ? "rules were left" : why;
+	if (rule_set_parse(&f, IPPROTO_TCP, spec, why, sizeof(why)))
+		result = f.n ? "rules were left" : why;
 	else
 		result = rules(&f);
-	free(f.rules);
+	rule_set_free(&f);
 	return result;
 }
 
@@ -271,17 +271,17 @@ static void wrong_addresses(void)
 }
 
 /* parse() - Add a good specification */
-static void parse(struct fwd *f, uint8_t proto, const char *spec)
+static void parse(struct rule_set *f, uint8_t proto, const char *spec)
 {
 	char why[200];
 
-	if (fwd_parse(f, proto, spec, why, sizeof(why)))
+	if (rule_set_parse(f, proto, spec, why, sizeof(why)))
 		fail(spec, "%s", why);
 }
 
 static void several(void)
 {
-	struct fwd f = { 0 };
+	struct rule_set f = { 0 };
 	char why[200];
 
 	parse(&f, IPPROTO_TCP, "22");
@@ -289,57 +289,58 @@ static void several(void)
 	parse(&f, IPPROTO_TCP, "192.0.2.1/80,81");
 	check_str("several options add up", rules(&f), "tcp 22, udp 53>5353, "
 		  "tcp 192.0.2.1 80, tcp 192.0.2.1 81");
-	check_eq("a wrong one is refused", fwd_parse(&f, IPPROTO_TCP,
+	check_eq("a wrong one is refused", rule_set_parse(&f, IPPROTO_TCP,
 		 "1000,1001,x", why, sizeof(why)), -1);
-	check_eq("and leaves nothing behind", f.nrules, 4);
+	check_eq("and leaves nothing behind", f.n, 4);
 	parse(&f, IPPROTO_TCP, "none");
 	check_str("'none' takes back what was before it", rules(&f),
 		  "udp 53>5353");
 	parse(&f, IPPROTO_TCP, "23");
 	check_str("and not what is after it", rules(&f),
 		  "udp 53>5353, tcp 23");
-	free(f.rules);
+	rule_set_free(&f);
 }
 
 static void mirror(void)
 {
-	struct fwd f = { 0 };
+	struct rule_set f = { 0 };
+	char why[100];
 
 	parse(&f, IPPROTO_TCP, "192.0.2.1%eth0/22,80-90:180-190");
 	parse(&f, IPPROTO_TCP, "8080:192.0.2.5/80");
-	check_eq("UDP as TCP", fwd_mirror_udp(&f), 0);
+	check_eq("UDP as TCP", rule_set_mirror_udp(&f, why, sizeof(why)), 0);
 	check_str("UDP goes to the same ports, whatever TCP does", rules(&f),
 		  "tcp 192.0.2.1 %eth0 22, tcp 192.0.2.1 %eth0 80-90>180, "
 		  "tcp 8080>80 to 192.0.2.5, "
 		  "udp 192.0.2.1 %eth0 22 if free, "
 		  "udp 192.0.2.1 %eth0 80-90 if free, "
 		  "udp 8080 to 192.0.2.5 if free");
-	free(f.rules);
+	rule_set_free(&f);
 }
 
 static void many(void)
 {
 	char *spec = malloc(65536 * 6), why[100], *p = spec;
-	struct fwd f = { 0 };
+	struct rule_set f = { 0 };
 	unsigned int i;
 
 	for (i = 1; i < 65536; i += 2)
 		p += sprintf(p, "%s%u", i > 1 ? "," : "", i);
 	parse(&f, IPPROTO_TCP, spec);
 	parse(&f, IPPROTO_UDP, spec);
-	check_eq("each other port, for both protocols", f.nrules, 65536);
+	check_eq("each other port, for both protocols", f.n, 65536);
 	check_eq("the last rule is right", f.rules[65535].first, 65535);
 	check_eq("one more is too many",
-		 fwd_parse(&f, IPPROTO_TCP, "2", why, sizeof(why)), -1);
+		 rule_set_parse(&f, IPPROTO_TCP, "2", why, sizeof(why)), -1);
 	check_str("which is said", why,
 		  "more than 65536 ranges of ports in all");
-	f.nrules--;
+	f.n--;
 	check_eq("room for one, two wanted",
-		 fwd_parse(&f, IPPROTO_TCP, "2,4", why, sizeof(why)), -1);
-	check_eq("none of them is left behind", f.nrules, 65535);
-	log_set_level(LOG_EMERG);
-	check_eq("UDP can't follow TCP then", fwd_mirror_udp(&f), -1);
-	free(f.rules);
+		 rule_set_parse(&f, IPPROTO_TCP, "2,4", why, sizeof(why)), -1);
+	check_eq("none of them is left behind", f.n, 65535);
+	check_eq("UDP can't follow TCP then",
+		 rule_set_mirror_udp(&f, why, sizeof(why)), -1);
+	rule_set_free(&f);
 	free(spec);
 }
 
@@ -354,11 +355,11 @@ static uint64_t next_random(void)
 }
 
 /* sane() - What must be true of any rule that came of garbage */
-static bool sane(const struct fwd_rule *r)
+static bool sane(const struct rule *r)
 {
 	return r->first >= 1 && r->first <= r->last && r->to >= 1 &&
 	       r->to + (r->last - r->first) <= IP_PORT_MAX &&
-	       r->proto == IPPROTO_TCP && strlen(r->ifname) < IFNAMSIZ;
+	       r->proto == IPPROTO_TCP && strlen(r->ends.ifname) < IFNAMSIZ;
 }
 
 static void garbage(void)
@@ -372,17 +373,17 @@ static void garbage(void)
 
 	for (i = 0; i < 200000; i++) {
 		char spec[200] = "", why[50] = "";
-		struct fwd f = { 0 };
+		struct rule_set f = { 0 };
 
 		for (j = next_random() % 10; j; j--)
 			strcat(spec, words[next_random() % ARRAY_SIZE(words)]);
-		if (fwd_parse(&f, IPPROTO_TCP, spec, why, sizeof(why)))
+		if (rule_set_parse(&f, IPPROTO_TCP, spec, why, sizeof(why)))
 			silent += !*why;
 		else
 			good++;
-		for (j = 0; j < f.nrules; j++)
+		for (j = 0; j < f.n; j++)
 			insane += !sane(&f.rules[j]);
-		free(f.rules);
+		rule_set_free(&f);
 	}
 	check("garbage: some of it is good by chance", good > 1000);
 	check_eq("garbage: no rule comes of it that can't be", insane, 0);

@@ -15,7 +15,7 @@
 static void listens(struct world *w, int family, const char *a, uint16_t *port,
 		    uint16_t to)
 {
-	static struct fwd_rule rule;
+	static struct rule_ends ends;
 	static struct listener l;
 	struct epoll_event ev = {
 		.events = EPOLLIN,
@@ -37,13 +37,13 @@ static void listens(struct world *w, int family, const char *a, uint16_t *port,
 	getsockname(l.fd, &sa.sa, &len);
 	sockaddr_get(&sa, &bound, port);
 
-	l.rule = 0;
+	l.proto = IPPROTO_UDP;
 	l.port = *port;
-	rule = (struct fwd_rule){ .proto = IPPROTO_UDP, .first = *port,
-				  .last = *port, .to = to };
-	w->fwd.rules = &rule;
+	l.gport = to;
+	ends = (struct rule_ends){ 0 };
+	w->fwd.ends = &ends;
 	w->fwd.listeners = &l;
-	w->fwd.nrules = w->fwd.nlisteners = 1;
+	w->fwd.nlisteners = 1;
 	epoll_ctl(w->flows.epfd, EPOLL_CTL_ADD, l.fd, &ev);
 }
 
@@ -758,7 +758,7 @@ static void story_from_forwarded(int family, const char *bound,
 	sends(&w, 5001, gw, peer, "hello", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &sport);
 	check_eq("another port of the guest is its own", sport, 5001);
-	strcpy(w.fwd.rules[0].ifname, "lo");
+	strcpy(w.fwd.ends[0].ifname, "lo");
 	free(w.udp.ports);
 	w.udp.ports = NULL;
 	later(&w, 10 * SEC);

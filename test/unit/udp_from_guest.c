@@ -396,7 +396,7 @@ static void story_marks(const char *gw, const char *host)
 static void forwarded(struct world *w, int family, const char *bound,
 		      uint16_t *port, uint16_t to)
 {
-	static struct fwd_rule rule;
+	static struct rule_ends ends;
 	static struct listener l;
 	struct in6_addr at = addr(bound);
 	union sockaddr_any sa;
@@ -409,12 +409,12 @@ static void forwarded(struct world *w, int family, const char *bound,
 	len = sizeof(sa);
 	getsockname(l.fd, &sa.sa, &len);
 	sockaddr_get(&sa, &at, port);
+	l.proto = IPPROTO_UDP;
 	l.port = *port;
-	rule = (struct fwd_rule){ .proto = IPPROTO_UDP, .first = *port,
-				  .last = *port, .to = to };
-	w->fwd.rules = &rule;
+	l.gport = to;
+	w->fwd.ends = &ends;
 	w->fwd.listeners = &l;
-	w->fwd.nrules = w->fwd.nlisteners = 1;
+	w->fwd.nlisteners = 1;
 }
 
 /* Given a forwarded port whose socket serves many flows, then each datagram

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * rule_set.c - Sets of rules: made, compared, and checked without a socket.
+ *
+ * Two named rules contradict each other where the kernel would not let one host
+ * bind both: the same protocol and port, with addresses and interfaces of which
+ * one includes the other.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "forward/rule.h"
+
+/**
+ * rule_proto_name() - Name of a protocol for messages
+ * @proto:	IPPROTO_TCP or IPPROTO_UDP
+ */
+const char *rule_proto_name(uint8_t proto)
+{
+	return proto == IPPROTO_TCP ? "TCP" : "UDP";
+}
+
+/**
+ * rule_port_str() - Name a rule's port: 'TCP port 22 of 192.0.2.1%eth0'
+ * @r:		rule
+ * @port:	one of its host ports
+ * @buf:	filled
+ *
+ * Return: @buf
+ */
+const char *rule_port_str(const struct rule *r, uint16_t port,
+			  char buf[RULE_PORT_STRLEN])
+{
+	const struct rule_ends *e = &r->ends;
+	bool any = addr_is_none(&e->addr);
+	char addr[ADDR_STRLEN] = "";
+
+	snprintf(buf, RULE_PORT_STRLEN, "%s port %u%s%s%s%s",
+		 rule_proto_name(r->proto), port,
+		 any && !*e->ifname ? "" : " of ",
+		 any ? "" : addr_str(&e->addr, addr), *e->ifname ? "%" : "",
+		 e->ifname);
+	return buf;
+}
+
+/**
+ * rule_families() - Families that a rule's sockets are for
+ * @e:		ends of the rule
+ *
+ * One address is one family; so is a target, as passt does not translate
+ * between families. Otherwise both are meant.
+ *
+ * Return: RULE_V4, RULE_V6, or both
+ */
+unsigned int rule_families(const struct rule_ends *e)
+{
+	const struct in6_addr *a = addr_is_none(&e->addr) ? &e->target :
+							    &e->addr;
+
+	if (addr_is_none(a))
+		return RULE_V4 | RULE_V6;
+	return addr_is_v4(a) ? RULE_V4 : RULE_V6;
+}
+
+/**
+ * rule_same_binding() - Whether one socket serves a port of either rule
+ * @a, @b:	ends of rules of the same protocol
+ *
+ * Return: true if only the targets may differ
+ */
+bool rule_same_binding(const struct rule_ends *a, const struct rule_ends *b)
+{
+	return addr_eq(&a->addr, &b->addr) && !strcmp(a->ifname, b->ifname) &&
+	       rule_families(a) == rule_families(b);
+}
+
+/* Any address of its family, or of both */
+static bool is_wildcard(const struct in6_addr *a)
+{
+	struct in6_addr any4 = addr_from_v4((struct in_addr){ INADDR_ANY });
+
+	return addr_is_none(a) || addr_eq(a, &any4);
+}
+
+/**
+ * rule_overlap() - Whether the kernel would refuse to bind a port twice
+ * @a, @b:	ends of rules of the same protocol
+ *
+ * As inet_bind_conflict() in the kernel's net/ipv4/inet_connection_sock.c and
+ * udp_lib_lport_inuse() in net/ipv4/udp.c, for sockets that share nothing.
+ *
+ * Return: true if only one of them can have a port
+ */
+bool rule_overlap(const struct rule_ends *a, const struct rule_ends *b)
+{
+	if (*a->ifname && *b->ifname && strcmp(a->ifname, b->ifname))
+		return false;
+	if (!(rule_families(a) & rule_families(b)))
+		return false;
+	return is_wildcard(&a->addr) || is_wildcard(&b->addr) ||
+	       addr_eq(&a->addr, &b->addr);
+}
+
+/**
+ * rule_set_add() - Append a rule
+ * @s:		set
+ * @r:		rule, copied
+ * @why:	set on failure: why
+ * @size:	bytes that @why has space for
+ *
+ * Return: 0, -1 if there are too many
+ */
+int rule_set_add(struct rule_set *s, const struct rule *r, char *why,
+		 size_t size)
+{
+	if (s->n == RULE_SET_MAX) {
+		snprintf(why, size, "more than %u ranges of ports in all",
+			 RULE_SET_MAX);
+		return -1;
+	}
+
+	/* Space doubles: it is short when the number is a power of two. */
+	if (!(s->n & (s->n - 1))) {
+		size_t n = MAX(1, 2 * (size_t)s->n);
+		void *rules = realloc(s->rules, n * sizeof(*s->rules));
+
+		if (!rules) {
+			snprintf(why, size, "out of memory");
+			return -1;
+		}
+		s->rules = rules;
+	}
+
+	s->rules[s->n++] = *r;
+	return 0;
+}
+
+/**
+ * rule_set_mirror_udp() - Forward for UDP the ports that are forwarded for TCP
+ * @s:		set without rules for UDP
+ * @why:	set on failure: why
+ * @size:	bytes that @why has space for
+ *
+ * To the same ports of the guest, even if TCP goes to others. Nobody has named
+ * these ports for UDP, so one that is taken is no error.
+ *
+ * Return: 0, -1 if there are too many
+ */
+int rule_set_mirror_udp(struct rule_set *s, char *why, size_t size)
+{
+	unsigned int i, n = s->n;
+
+	for (i = 0; i < n; i++) {
+		struct rule rule = s->rules[i];
+
+		if (rule.proto != IPPROTO_TCP)
+			continue;
+		rule.proto = IPPROTO_UDP;
+		rule.to = rule.first;
+		rule.best_effort = true;
+		if (rule_set_add(s, &rule, why, size))
+			return -1;
+	}
+
+	return 0;
+}
+
+/* For qsort(): by protocol and first port */
+static int compare_first(const void *a, const void *b)
+{
+	const struct rule *x = *(const struct rule *const *)a;
+	const struct rule *y = *(const struct rule *const *)b;
+
+	if (x->proto != y->proto)
+		return x->proto < y->proto ? -1 : 1;
+	return (x->first > y->first) - (x->first < y->first);
+}
+
+/* Two named rules want the same port; always -1, to be returned */
+static int refuse_overlap(const struct rule *a, const struct rule *b, char *why,
+			  size_t size)
+{
+	char one[RULE_PORT_STRLEN], other[RULE_PORT_STRLEN];
+	uint16_t port = MAX(a->first, b->first);
+
+	rule_port_str(a, port, one);
+	rule_port_str(b, port, other);
+	if (!strcmp(one, other))
+		snprintf(why, size, "%s is given twice: give it once", one);
+	else
+		snprintf(why, size, "%s and %s overlap: give one of them", one,
+			 other);
+	return -1;
+}
+
+/* Compare each rule with those that begin before its last port */
+static int check_sorted(const struct rule *const *r, unsigned int n, char *why,
+			size_t size)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < n; i++) {
+		for (j = i + 1; j < n && r[j]->proto == r[i]->proto &&
+		     r[j]->first <= r[i]->last; j++) {
+			if (rule_overlap(&r[i]->ends, &r[j]->ends))
+				return refuse_overlap(r[i], r[j], why, size);
+		}
+	}
+
+	return 0;
+}
+
+/**
+ * rule_set_check() - Find rules that can't stand in one set
+ * @s:		set
+ * @why:	set on failure: what is wrong, and what would be right
+ * @size:	bytes that @why has space for
+ *
+ * A rule that is best effort contradicts nothing: named ones go before it.
+ *
+ * Return: 0, -1 if two named rules have a port that only one can have
+ */
+int rule_set_check(const struct rule_set *s, char *why, size_t size)
+{
+	const struct rule **named = calloc(MAX(1, s->n), sizeof(*named));
+	unsigned int i, n = 0;
+	int rc;
+
+	if (!named) {
+		snprintf(why, size, "out of memory");
+		return -1;
+	}
+
+	for (i = 0; i < s->n; i++) {
+		if (!s->rules[i].best_effort)
+			named[n++] = &s->rules[i];
+	}
+	qsort(named, n, sizeof(*named), compare_first);
+	rc = check_sorted(named, n, why, size);
+	free(named);
+	return rc;
+}
+
+/* All values of one option */
+static int parse_option(struct rule_set *s, uint8_t proto, const char *option,
+			const char *const *spec, struct rule_error *e)
+{
+	e->option = option;
+	for (; spec && *spec; spec++) {
+		e->spec = *spec;
+		if (rule_set_parse(s, proto, *spec, e->why, sizeof(e->why)))
+			return -1;
+	}
+	e->spec = NULL;
+	return 0;
+}
+
+/**
+ * rule_set_read() - Make a set of everything that -t and -u say
+ * @s:		empty set
+ * @tcp:	values of -t, NULL after the last; NULL: TCP is not in use
+ * @udp:	values of -u, likewise; none: UDP's ports are those of TCP
+ * @e:		set on failure
+ *
+ * Return: 0, -1 if something is wrong; rule_set_free() is due in any case
+ */
+int rule_set_read(struct rule_set *s, const char *const *tcp,
+		  const char *const *udp, struct rule_error *e)
+{
+	if (parse_option(s, IPPROTO_TCP, "--tcp-ports", tcp, e) ||
+	    parse_option(s, IPPROTO_UDP, "--udp-ports", udp, e))
+		return -1;
+
+	if (udp && !*udp && rule_set_mirror_udp(s, e->why, sizeof(e->why)))
+		return -1;
+	return rule_set_check(s, e->why, sizeof(e->why));
+}
+
+static bool same_rule(const struct rule *a, const struct rule *b)
+{
+	return a->proto == b->proto && a->best_effort == b->best_effort &&
+	       a->first == b->first && a->last == b->last && a->to == b->to &&
+	       rule_same_binding(&a->ends, &b->ends) &&
+	       addr_eq(&a->ends.target, &b->ends.target);
+}
+
+/**
+ * rule_set_equal() - Whether two sets have the same rules, in the same order
+ * @a, @b:	sets
+ *
+ * Return: true if they have
+ */
+bool rule_set_equal(const struct rule_set *a, const struct rule_set *b)
+{
+	unsigned int i;
+
+	if (a->n != b->n)
+		return false;
+	for (i = 0; i < a->n && same_rule(&a->rules[i], &b->rules[i]); i++)
+		;
+	return i == a->n;
+}
+
+/**
+ * rule_set_free() - Make a set empty, give back its memory
+ * @s:		set
+ */
+void rule_set_free(struct rule_set *s)
+{
+	free(s->rules);
+	*s = (struct rule_set){ 0 };
+}
