@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "checksum.h"
+#include "iov.h"
 #include "log.h"
 #include "tap/parse.h"
 
@@ -302,15 +303,7 @@ unsigned int tap_batch_len(const struct tap *t, unsigned int first)
  */
 size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size)
 {
-	size_t len = 0, n;
-	unsigned int i;
-
-	for (i = 0; i < pkt->iovcnt && len < size; i++) {
-		n = MIN(pkt->iov[i].iov_len, size - len);
-		memcpy((uint8_t *)buf + len, pkt->iov[i].iov_base, n);
-		len += n;
-	}
-	return len;
+	return iov_copy(buf, size, pkt->iov, pkt->iovcnt);
 }
 
 /**

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "checksum.h"
+#include "iov.h"
 #include "tap/parse.h"
 
 /**
@@ -356,30 +357,6 @@ static bool address_ok(const struct pkt *pkt)
 }
 
 /**
- * trim() - Cut an array of pieces down to the payload
- * @f:		frame
- * @off:	bytes to drop in front
- * @len:	bytes to keep after them; both are inside the frame
- */
-static void trim(struct frame *f, size_t off, size_t len)
-{
-	unsigned int i;
-
-	for (; f->iovcnt && off >= f->iov->iov_len; f->iov++, f->iovcnt--)
-		off -= f->iov->iov_len;
-	if (!f->iovcnt)
-		return;
-	f->iov->iov_base = (uint8_t *)f->iov->iov_base + off;
-	f->iov->iov_len -= off;
-
-	for (i = 0; i < f->iovcnt && len; i++) {
-		f->iov[i].iov_len = MIN(f->iov[i].iov_len, len);
-		len -= f->iov[i].iov_len;
-	}
-	f->iovcnt = i;
-}
-
-/**
  * checksum_ok() - Check the transport checksum of a parsed packet
  * @pkt:	packet
  *
@@ -433,26 +410,6 @@ static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
 }
 
 /**
- * gather() - Copy the start of a frame
- * @f:		frame
- * @copy:	PKT_HDR_MAX bytes
- *
- * Return: bytes copied
- */
-static size_t gather(const struct frame *f, uint8_t *copy)
-{
-	size_t len = 0, n;
-	unsigned int i;
-
-	for (i = 0; i < f->iovcnt && len < PKT_HDR_MAX; i++) {
-		n = MIN(f->iov[i].iov_len, PKT_HDR_MAX - len);
-		memcpy(copy + len, f->iov[i].iov_base, n);
-		len += n;
-	}
-	return len;
-}
-
-/**
  * parse_frame() - Check a frame and take it apart
  * @f:		frame; its pieces become the payload of @pkt
  * @shared:	the guest could change it meanwhile
@@ -472,7 +429,7 @@ enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
 
 	if (shared || f->iovcnt != 1) {
 		c.at = copy;
-		c.end = copy + gather(f, copy);
+		c.end = copy + iov_copy(copy, PKT_HDR_MAX, f->iov, f->iovcnt);
 	} else {
 		c.at = f->iov->iov_base;
 		c.end = c.at + MIN(f->len, PKT_HDR_MAX);
@@ -482,13 +439,15 @@ enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
 	memset(frag, 0, sizeof(*frag));
 	drop = parse_headers(&c, pkt);
 	if (drop == TAP_FRAGMENT)
-		trim(f, (size_t)(c.at - pkt->dmac), frag->len);
+		f->iovcnt = iov_slice(f->iov, f->iovcnt,
+				      (size_t)(c.at - pkt->dmac), frag->len);
 	if (drop != DROP_NONE)
 		return drop;
 
-	trim(f, (size_t)(pkt->l4 + pkt->l4len - pkt->dmac), c.left);
+	f->iovcnt = iov_slice(f->iov, f->iovcnt,
+			      (size_t)(c.at - pkt->dmac), c.left);
 	pkt->iov = f->iov;
-	pkt->iovcnt = c.left ? f->iovcnt : 0;
+	pkt->iovcnt = f->iovcnt;
 	pkt->len = (uint32_t)c.left;
 	if (pkt->etype != ETH_P_ARP && !f->csum_ok && !checksum_ok(pkt))
 		return TAP_CHECKSUM;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "iov.h"
 #include "tap.h"
 
 #define HDR_ROOM	PKT_HDR_MAX	/* in front of a buffer */
@@ -264,30 +265,6 @@ static struct datagram *find(const struct reassembly *r,
 	return NULL;
 }
 
-/* same() - Whether a frame's bytes are those at @buf */
-static bool same(const struct frame *f, const uint8_t *buf)
-{
-	unsigned int i;
-
-	for (i = 0; i < f->iovcnt; i++) {
-		if (memcmp(buf, f->iov[i].iov_base, f->iov[i].iov_len))
-			return false;
-		buf += f->iov[i].iov_len;
-	}
-	return true;
-}
-
-/* copy() - A frame's bytes to @buf */
-static void copy(const struct frame *f, uint8_t *buf)
-{
-	unsigned int i;
-
-	for (i = 0; i < f->iovcnt; i++) {
-		memcpy(buf, f->iov[i].iov_base, f->iov[i].iov_len);
-		buf += f->iov[i].iov_len;
-	}
-}
-
 /* units_end() - The first unit that a fragment does not touch */
 static unsigned int units_end(const struct fragment *frag)
 {
@@ -330,7 +307,8 @@ static bool again(const struct datagram *d, const struct fragment *frag,
 		return false;
 	if (!frag->more && d->end != frag->off + frag->len)
 		return false;
-	return same(payload, d->buf + HDR_ROOM + frag->off);
+	return iov_equal(d->buf + HDR_ROOM + frag->off, payload->iov,
+			 payload->iovcnt);
 }
 
 /* contradicts() - Whether a fragment ends the datagram elsewhere than others */
@@ -350,7 +328,8 @@ static void store(struct datagram *d, const struct fragment *frag,
 	uint32_t end = frag->off + frag->len;
 	unsigned int i;
 
-	copy(payload, d->buf + HDR_ROOM + frag->off);
+	iov_copy(d->buf + HDR_ROOM + frag->off, frag->len, payload->iov,
+		 payload->iovcnt);
 	bit_set(d->start, frag->off / IP_FRAG_UNIT);
 	for (i = frag->off / IP_FRAG_UNIT; i < units_end(frag); i++)
 		bit_set(d->got, i);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * iov.h - Bytes that lie in pieces: the one walk over them, and what is made
+ * of it. Inline where it runs for each packet, which mostly has one piece.
+ */
+#ifndef IOV_H
+#define IOV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "util.h"
+
+/**
+ * struct iov_walk - A walk over a part of some pieces
+ * @iov, @cnt:	pieces not visited yet; some may be empty
+ * @skip:	bytes of them before the part
+ * @left:	bytes of the part that are not visited yet
+ */
+struct iov_walk {
+	const struct iovec *iov;
+	unsigned int cnt;
+	size_t skip, left;
+};
+
+/**
+ * iov_next() - Take one step of a walk
+ * @w:		walk
+ * @piece:	filled: the next bytes of the part, one or more; may be an entry
+ *		of the array that was visited
+ *
+ * Return: false if there are none
+ */
+static inline bool iov_next(struct iov_walk *w, struct iovec *piece)
+{
+	const struct iovec *v;
+
+	while (w->cnt && w->left) {
+		v = w->iov++;
+		w->cnt--;
+		if (w->skip >= v->iov_len) {
+			w->skip -= v->iov_len;
+			continue;
+		}
+		piece->iov_base = (uint8_t *)v->iov_base + w->skip;
+		piece->iov_len = MIN(v->iov_len - w->skip, w->left);
+		w->left -= piece->iov_len;
+		w->skip = 0;
+		return true;
+	}
+	return false;
+}
+
+/**
+ * iov_slice() - Reduce an array of pieces to a part of its bytes
+ * @iov:	pieces, changed in place
+ * @cnt:	how many
+ * @skip:	bytes to drop in front
+ * @len:	bytes to keep after them, as far as there are so many
+ *
+ * Return: how many pieces are left, none of them empty
+ */
+static inline unsigned int iov_slice(struct iovec *iov, unsigned int cnt,
+				     size_t skip, size_t len)
+{
+	struct iov_walk w = { iov, cnt, skip, len };
+	unsigned int n = 0;
+
+	while (iov_next(&w, &iov[n]))
+		n++;
+	return n;
+}
+
+size_t iov_copy(void *buf, size_t size, const struct iovec *iov,
+		unsigned int cnt);
+bool iov_equal(const void *buf, const struct iovec *iov, unsigned int cnt);
+
+#endif /* IOV_H */
