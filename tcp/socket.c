@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "iov.h"
 #include "tcp/flow.h"
 #include "tcp/seq.h"
 
@@ -93,20 +94,16 @@ static void release_rxring(struct tcp *t, struct tcp_flow *f)
 static bool store_payload(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 		     uint32_t skip)
 {
-	uint32_t end = seq + t->payload_len, n;
-	unsigned int i;
+	struct iov_walk w = { t->payload, t->npayload, skip, SIZE_MAX };
+	uint32_t end = seq + t->payload_len;
+	struct iovec piece;
 
 	if (!rxring_grow(&f->rxring, &t->rxring_total, f->conn.rcv_nxt, end))
 		return false;
 
-	for (i = 0; i < t->npayload; i++, seq += n) {
-		n = (uint32_t)t->payload[i].iov_len;
-		if (skip < n)
-			rxring_write(&f->rxring, seq + skip,
-				   (uint8_t *)t->payload[i].iov_base + skip,
-				   n - skip);
-		skip -= MIN(skip, n);
-	}
+	for (seq += skip; iov_next(&w, &piece); seq += (uint32_t)piece.iov_len)
+		rxring_write(&f->rxring, seq, piece.iov_base,
+			     (uint32_t)piece.iov_len);
 	t->count[TCP_BACKLOGGED]++;
 	return true;
 }
@@ -180,26 +177,16 @@ static bool write_backlog(struct tcp_flow *f, uint32_t beyond, uint64_t now)
 void tcp_sock_add_payload(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 		  struct new_payload new, uint64_t now)
 {
-	uint32_t skip = new.skip, left = new.len, n;
-	struct iovec *iov;
-	unsigned int i;
+	struct iov_walk w = { pkt->iov, pkt->iovcnt, new.skip, new.len };
+	struct iovec piece;
+	uint32_t left;
 
-	for (i = 0; i < pkt->iovcnt && left; i++) {
-		n = (uint32_t)pkt->iov[i].iov_len;
-		if (skip >= n) {
-			skip -= n;
-			continue;
-		}
-		if (t->npayload == TCP_PAYLOAD_IOV && !tcp_sock_deliver(t, f, left, now))
+	for (left = new.len; iov_next(&w, &piece); left = (uint32_t)w.left) {
+		if (t->npayload == TCP_PAYLOAD_IOV &&
+		    !tcp_sock_deliver(t, f, left, now))
 			return;
-
-		n = MIN(n - skip, left);
-		iov = &t->payload[t->npayload++];
-		iov->iov_base = (uint8_t *)pkt->iov[i].iov_base + skip;
-		iov->iov_len = n;
-		t->payload_len += n;
-		left -= n;
-		skip = 0;
+		t->payload[t->npayload++] = piece;
+		t->payload_len += (uint32_t)piece.iov_len;
 	}
 }
 
@@ -213,25 +200,18 @@ void tcp_sock_add_payload(struct tcp *t, struct tcp_flow *f, const struct pkt *p
 void tcp_sock_store_ooo(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
 		   struct new_payload new)
 {
-	uint32_t skip = new.skip, seq = new.seq, end = seq + new.len, n;
-	unsigned int i;
+	struct iov_walk w = { pkt->iov, pkt->iovcnt, new.skip, new.len };
+	uint32_t seq = new.seq;
+	struct iovec piece;
 
 	t->count[TCP_OUT_OF_ORDER]++;
-	if (!rxring_grow(&f->rxring, &t->rxring_total, f->conn.rcv_nxt, end))
+	if (!rxring_grow(&f->rxring, &t->rxring_total, f->conn.rcv_nxt,
+			 seq + new.len))
 		return;
 
-	for (i = 0; i < pkt->iovcnt && seq != end; i++) {
-		n = (uint32_t)pkt->iov[i].iov_len;
-		if (skip >= n) {
-			skip -= n;
-			continue;
-		}
-		n = MIN(n - skip, end - seq);
-		rxring_write(&f->rxring, seq,
-			   (uint8_t *)pkt->iov[i].iov_base + skip, n);
-		seq += n;
-		skip = 0;
-	}
+	for (; iov_next(&w, &piece); seq += (uint32_t)piece.iov_len)
+		rxring_write(&f->rxring, seq, piece.iov_base,
+			     (uint32_t)piece.iov_len);
 	conn_ooo_stored(&f->conn, new.seq, new.len);
 }
 
