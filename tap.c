@@ -13,6 +13,7 @@
 #include "checksum.h"
 #include "iov.h"
 #include "log.h"
+#include "tap/fragment.h"
 #include "tap/parse.h"
 
 const char *const tap_counter_name[TAP_COUNTERS] = {
@@ -389,7 +390,7 @@ int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 {
 	size_t at = l4_csum_offset(ip->proto), mtu;
 	struct tap_hdr h;
-	struct whole w = {
+	struct long_packet w = {
 		.hdr = &h, .proto = ip->proto, .l4 = l4, .len = len,
 		.check = l4_check(ip, l4, len, at), .check_at = at,
 	};
@@ -398,7 +399,7 @@ int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 	tap_hdr_init(&h, t, ip);
 	mtu = guest_mtu(t, addr_is_v4(&ip->dst));
 	if (h.len - ETH_HLEN + len > mtu)
-		return fragment_send(t, &w, mtu);
+		return fragment_to_guest(t, &w, mtu);
 
 	frame = tap_room(t, h.len + len);
 	if (!frame)

@@ -14,7 +14,7 @@
 
 #include "ip.h"
 #include "link/link.h"
-#include "tap/fragment.h"
+#include "tap/reassemble.h"
 #include "util.h"
 
 #define TAP_HDR_MAX	(ETH_HLEN + IP6_HLEN)	/* as we write them */

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * fragment.c - What is longer than the guest's MTU goes to it in fragments
+ * fragment.c - Packets longer than the guest's MTU go to it in fragments
  * (RFC 791 3.2, RFC 8200 4.5).
- * Called by tap.c; calls tap.c for room, the link and checksum.c.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "tap.h"
+#include "tap/fragment.h"
 
 /**
- * put_headers() - Ethernet and IP headers of one fragment
- * @h:		those of the whole
+ * put_frag_headers() - Ethernet and IP headers of one fragment
+ * @h:		headers of the packet
  * @proto:	IPPROTO_*
  * @frame:	where to
  * @frag:	which one: @id, @off, @len, @more
  *
  * Return: bytes written
  */
-static size_t put_headers(const struct tap_hdr *h, uint8_t proto,
-			  uint8_t *frame, const struct fragment *frag)
+static size_t put_frag_headers(const struct tap_hdr *h, uint8_t proto,
+			       uint8_t *frame, const struct fragment *frag)
 {
 	uint8_t *ip = frame + ETH_HLEN, *f = frame + h->len;
 	bool v4 = h->len == ETH_HLEN + IP4_HLEN;
@@ -43,18 +43,19 @@ static size_t put_headers(const struct tap_hdr *h, uint8_t proto,
 }
 
 /**
- * fragment_send() - Send a packet in fragments
+ * fragment_to_guest() - Put a packet on the link in fragments
  * @t:		the guest's side
  * @w:		packet
  * @mtu:	bytes of the longest fragment, IP header included
  *
- * All but the last are as long as can be, in order. They have no DF: the
- * number must tell them apart (RFC 6864 4), and the guest may pass them on.
+ * They are in order, and all but the last as long as possible. They have no
+ * DF: they are told apart by the ID (RFC 6864 4), and the guest may forward
+ * them to where the MTU is smaller.
  *
- * Return: 0, or -ENOBUFS: from some fragment on they were dropped, the guest
- *	   does not read
+ * Return: 0, or -ENOBUFS: the link had no space for some fragment, and that
+ *	   and all later ones were dropped
  */
-int fragment_send(struct tap *t, const struct whole *w, size_t mtu)
+int fragment_to_guest(struct tap *t, const struct long_packet *w, size_t mtu)
 {
 	bool v4 = w->hdr->len == ETH_HLEN + IP4_HLEN;
 	size_t hlen = v4 ? IP4_HLEN : IP6_HLEN + IP6_FRAG_HLEN, at;
@@ -69,7 +70,7 @@ int fragment_send(struct tap *t, const struct whole *w, size_t mtu)
 		if (!frame)
 			return -ENOBUFS;
 
-		at = put_headers(w->hdr, w->proto, frame, &f);
+		at = put_frag_headers(w->hdr, w->proto, frame, &f);
 		memcpy(frame + at, w->l4 + f.off, f.len);
 		if (!f.off)
 			memcpy(frame + at + w->check_at, &w->check,

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * parse.c - A frame of the guest is checked and taken apart, once.
- * Called by tap.c; calls checksum.c.
+ * parse.c - Checks a frame of the guest and finds its headers and payload.
  *
- * After that nobody looks at raw lengths again: what struct pkt says is inside
- * the frame, and where the guest could still write to it, the headers are our
- * copy.
+ * Nothing else looks at lengths in headers: all that struct pkt says lies
+ * inside the frame. If the guest could still write to the frame, the headers
+ * are copied before they are checked.
  */
 #include <netinet/icmp6.h>
 #include <string.h>
@@ -15,12 +14,12 @@
 #include "tap/parse.h"
 
 /**
- * struct cursor - Where parsing stands in the headers of a frame
+ * struct cursor - Where parsing is in the headers of a frame
  * @at:		next byte
- * @left:	bytes of the packet from there on, as far as lengths say
- * @end:	end of the bytes that may be looked at
- * @next:	IPv6: the number of the header at @at
- * @frag:	filled if it is a fragment
+ * @left:	bytes of the packet from @at on, by the lengths read so far
+ * @end:	end of the bytes that may be read
+ * @next:	IPv6: the byte that has the number of the header at @at
+ * @frag:	filled if the frame is a fragment
  */
 struct cursor {
 	const uint8_t *at;
@@ -30,14 +29,8 @@ struct cursor {
 	struct fragment *frag;
 };
 
-/**
- * need() - Check that a header is there
- * @c:		cursor
- * @len:	bytes of it
- *
- * Return: DROP_NONE if it is, else the reason to drop
- */
-static enum tap_counter need(const struct cursor *c, size_t len)
+/* check_space() - Whether @len bytes of header can be read at the cursor */
+static enum tap_counter check_space(const struct cursor *c, size_t len)
 {
 	if (len > c->left)
 		return TAP_SHORT;
@@ -46,7 +39,7 @@ static enum tap_counter need(const struct cursor *c, size_t len)
 	return DROP_NONE;
 }
 
-static void skip(struct cursor *c, size_t len)
+static void skip_bytes(struct cursor *c, size_t len)
 {
 	c->at += len;
 	c->left -= len;
@@ -55,37 +48,38 @@ static void skip(struct cursor *c, size_t len)
 /* parse_arp() - Only Ethernet and IPv4 (RFC 826) */
 static enum tap_counter parse_arp(struct cursor *c, struct pkt *pkt)
 {
-	enum tap_counter drop = need(c, ARP_LEN);
+	enum tap_counter drop = check_space(c, ARP_LEN);
 
 	if (drop != DROP_NONE)
 		return drop;
 
 	pkt->l3 = c->at;
 	pkt->l3len = ARP_LEN;
-	skip(c, ARP_LEN);
+	skip_bytes(c, ARP_LEN);
 	pkt->l4 = c->at;
 	return DROP_NONE;
 }
 
-/* known() - Whether it is a protocol of ours */
-static bool known(uint8_t proto, bool v4)
+/* is_known_proto() - Whether we handle a transport protocol */
+static bool is_known_proto(uint8_t proto, bool v4)
 {
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP ||
 	       proto == (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 }
 
 /**
- * fragment() - What a fragment of either family says
+ * set_fragment() - Fill in what a fragment of either family says
  * @c:		cursor, at its payload
  * @pkt:	addresses, Ethernet header
- * @off:	bytes before it
- * @hdrlen:	Ethernet and IP headers that the whole will have, bytes
- * @room:	of 65,535 bytes, those that the whole's IP header counts too
+ * @off:	bytes of the datagram before it
+ * @hdrlen:	Ethernet and IP headers of the reassembled datagram, bytes
+ * @counted:	those of them that count for the length field of its IP header
  *
- * Return: TAP_FRAGMENT; what is none has no length
+ * Return: TAP_FRAGMENT; the fragment has no length if it is malformed itself
  */
-static enum tap_counter fragment(struct cursor *c, const struct pkt *pkt,
-				 uint32_t off, size_t hdrlen, size_t room)
+static enum tap_counter set_fragment(struct cursor *c, const struct pkt *pkt,
+				     uint32_t off, size_t hdrlen,
+				     size_t counted)
 {
 	struct fragment *f = c->frag;
 
@@ -97,29 +91,29 @@ static enum tap_counter fragment(struct cursor *c, const struct pkt *pkt,
 	f->len = (uint32_t)c->left;
 	f->hdr = pkt->dmac;
 	f->hdrlen = (uint16_t)hdrlen;
-	f->broken = f->broken || room + off + c->left > UINT16_MAX;
+	f->malformed = f->malformed || counted + off + c->left > IP_LEN_MAX;
 	return TAP_FRAGMENT;
 }
 
-/* fragment4() - RFC 791 3.2; the cursor is behind the header at @ip */
-static enum tap_counter fragment4(struct cursor *c, struct pkt *pkt,
-				  const uint8_t *ip)
+/* parse_fragment4() - RFC 791 3.2; the cursor is after the header at @ip */
+static enum tap_counter parse_fragment4(struct cursor *c, struct pkt *pkt,
+					const uint8_t *ip)
 {
 	uint16_t off = get_be16(ip + 6);
 
-	if (!known(pkt->proto, true))
+	if (!is_known_proto(pkt->proto, true))
 		return TAP_PROTO;
 	c->frag->id = get_be16(ip + 4);
 	c->frag->proto = pkt->proto;
 	c->frag->more = off & IP4_MF;
-	return fragment(c, pkt, (off & IP4_OFFSET) * IP_FRAG_UNIT,
-			ETH_HLEN + pkt->l3len, pkt->l3len);
+	return set_fragment(c, pkt, (off & IP4_OFFSET) * IP_FRAG_UNIT,
+			    ETH_HLEN + pkt->l3len, pkt->l3len);
 }
 
-/* parse_ip4() - RFC 791 3.1; options are skipped, padding is cut off */
+/* parse_ip4() - RFC 791 3.1; options are skipped, padding is left out */
 static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
 {
-	enum tap_counter drop = need(c, IP4_HLEN);
+	enum tap_counter drop = check_space(c, IP4_HLEN);
 	const uint8_t *ip = c->at;
 	size_t hlen, total;
 	struct in_addr v4;
@@ -131,7 +125,7 @@ static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
 	total = get_be16(c->at + 2);
 	if (c->at[0] >> 4 != 4 || hlen < IP4_HLEN)
 		return TAP_VERSION;
-	drop = need(c, hlen);
+	drop = check_space(c, hlen);
 	if (drop != DROP_NONE)
 		return drop;
 	if (total < hlen || total > c->left)
@@ -150,19 +144,14 @@ static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
 	pkt->l3len = (uint16_t)hlen;
 
 	c->left = total;
-	skip(c, hlen);
+	skip_bytes(c, hlen);
 	if (get_be16(ip + 6) & (IP4_MF | IP4_OFFSET))
-		return fragment4(c, pkt, ip);
+		return parse_fragment4(c, pkt, ip);
 	return DROP_NONE;
 }
 
-/**
- * parse_ip6_ext() - Skip extension headers (RFC 8200 4)
- * @c:		cursor, behind the fixed header; out: at what is none, or is
- *		the fragment header
- *
- * Return: DROP_NONE, or the reason to drop
- */
+/* parse_ip6_ext() - Skip extension headers (RFC 8200 4), from the fixed header
+ * to the first that is none, or is the fragment header */
 static enum tap_counter parse_ip6_ext(struct cursor *c)
 {
 	enum tap_counter drop;
@@ -170,43 +159,39 @@ static enum tap_counter parse_ip6_ext(struct cursor *c)
 
 	while (*c->next == IPPROTO_HOPOPTS || *c->next == IPPROTO_ROUTING ||
 	       *c->next == IPPROTO_DSTOPTS) {
-		drop = need(c, 8);
+		drop = check_space(c, 8);
 		if (drop != DROP_NONE)
 			return drop;
 		len = (c->at[1] + 1U) * 8;
-		drop = need(c, len);
+		drop = check_space(c, len);
 		if (drop != DROP_NONE)
 			return drop;
 		c->next = c->at;
-		skip(c, len);
+		skip_bytes(c, len);
 	}
 	return DROP_NONE;
 }
 
-/* has_headers() - Whether all headers are behind the cursor (RFC 7112 5) */
-static bool has_headers(struct cursor c)
+/* has_all_headers() - Whether they all follow the cursor (RFC 7112 5) */
+static bool has_all_headers(struct cursor c)
 {
-	if (parse_ip6_ext(&c) != DROP_NONE || !known(*c.next, false))
+	if (parse_ip6_ext(&c) != DROP_NONE || !is_known_proto(*c.next, false))
 		return false;
 	if (*c.next != IPPROTO_TCP)
-		return need(&c, UDP_HLEN) == DROP_NONE;
-	return need(&c, TCP_HLEN) == DROP_NONE &&
-	       need(&c, (c.at[12] >> 4) * 4U) == DROP_NONE;
+		return check_space(&c, UDP_HLEN) == DROP_NONE;
+	return check_space(&c, TCP_HLEN) == DROP_NONE &&
+	       check_space(&c, (c.at[12] >> 4) * 4U) == DROP_NONE;
 }
 
 /**
- * fragment6() - The fragment header (RFC 8200 4.5)
- * @c:		cursor, at it
- * @pkt:	the rest
+ * parse_fragment6() - The fragment header, at the cursor (RFC 8200 4.5)
  *
- * A fragment that is all of the packet is no other's part, whatever number it
- * has (RFC 6946), and is parsed on.
- *
- * Return: DROP_NONE if it is such a one, else the reason to drop
+ * A fragment that holds its whole datagram is never combined with others that
+ * have the same ID (RFC 6946): it is parsed on like a packet.
  */
-static enum tap_counter fragment6(struct cursor *c, struct pkt *pkt)
+static enum tap_counter parse_fragment6(struct cursor *c, struct pkt *pkt)
 {
-	enum tap_counter drop = need(c, IP6_FRAG_HLEN);
+	enum tap_counter drop = check_space(c, IP6_FRAG_HLEN);
 	const uint8_t *h = c->at;
 	size_t unfrag = (size_t)(h - pkt->l3) - IP6_HLEN;
 	uint16_t off;
@@ -220,21 +205,21 @@ static enum tap_counter fragment6(struct cursor *c, struct pkt *pkt)
 	c->frag->next_at = (uint16_t)(c->next - pkt->dmac);
 	c->frag->next = h[0];
 	c->next = h;
-	skip(c, IP6_FRAG_HLEN);
+	skip_bytes(c, IP6_FRAG_HLEN);
 	pkt->df = false;
 	if (!(off & (IP6_OFFSET | IP6_MF))) {
 		drop = parse_ip6_ext(c);
-		/* One in another: nobody does that but to deceive. */
+		/* Nested fragment headers are only used to evade filters. */
 		return *c->next == IPPROTO_FRAGMENT ? TAP_FRAGMENT : drop;
 	}
-	c->frag->broken = !(off & IP6_OFFSET) && !has_headers(*c);
-	return fragment(c, pkt, off & IP6_OFFSET,
-			ETH_HLEN + IP6_HLEN + unfrag, unfrag);
+	c->frag->malformed = !(off & IP6_OFFSET) && !has_all_headers(*c);
+	return set_fragment(c, pkt, off & IP6_OFFSET,
+			    ETH_HLEN + IP6_HLEN + unfrag, unfrag);
 }
 
 static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
 {
-	enum tap_counter drop = need(c, IP6_HLEN);
+	enum tap_counter drop = check_space(c, IP6_HLEN);
 	const uint8_t *ip = c->at;
 	size_t len;
 
@@ -252,16 +237,16 @@ static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
 	memcpy(&pkt->src, ip + 8, sizeof(pkt->src));
 	memcpy(&pkt->dst, ip + 24, sizeof(pkt->dst));
 
-	/* On the wire it would be an attempt to pass for IPv4. */
+	/* A mapped address on the wire would be taken for IPv4 from here on. */
 	if (addr_is_v4(&pkt->src) || addr_is_v4(&pkt->dst))
 		return TAP_ADDRESS;
 
 	c->left = IP6_HLEN + len;
-	skip(c, IP6_HLEN);
+	skip_bytes(c, IP6_HLEN);
 	c->next = ip + 6;
 	drop = parse_ip6_ext(c);
 	if (drop == DROP_NONE && *c->next == IPPROTO_FRAGMENT)
-		drop = fragment6(c, pkt);
+		drop = parse_fragment6(c, pkt);
 	pkt->proto = *c->next;
 	pkt->l3len = (uint16_t)(c->at - ip);
 	return drop;
@@ -269,7 +254,7 @@ static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
 
 static enum tap_counter parse_tcp(struct cursor *c, struct pkt *pkt)
 {
-	enum tap_counter drop = need(c, TCP_HLEN);
+	enum tap_counter drop = check_space(c, TCP_HLEN);
 
 	if (drop != DROP_NONE)
 		return drop;
@@ -279,12 +264,12 @@ static enum tap_counter parse_tcp(struct cursor *c, struct pkt *pkt)
 	pkt->l4len = (uint16_t)((c->at[12] >> 4) * 4);
 	if (pkt->l4len < TCP_HLEN)
 		return TAP_SHORT;
-	return need(c, pkt->l4len);
+	return check_space(c, pkt->l4len);
 }
 
 static enum tap_counter parse_udp(struct cursor *c, struct pkt *pkt)
 {
-	enum tap_counter drop = need(c, UDP_HLEN);
+	enum tap_counter drop = check_space(c, UDP_HLEN);
 	size_t len;
 
 	if (drop != DROP_NONE)
@@ -306,7 +291,7 @@ static enum tap_counter parse_udp(struct cursor *c, struct pkt *pkt)
 
 static enum tap_counter parse_icmp(struct cursor *c, struct pkt *pkt)
 {
-	enum tap_counter drop = need(c, ICMP_HLEN);
+	enum tap_counter drop = check_space(c, ICMP_HLEN);
 	bool v4 = addr_is_v4(&pkt->src);
 	uint8_t type;
 
@@ -338,12 +323,12 @@ static enum tap_counter parse_l4(struct cursor *c, struct pkt *pkt)
 		return drop;
 
 	pkt->l4 = c->at;
-	skip(c, pkt->l4len);
+	skip_bytes(c, pkt->l4len);
 	return DROP_NONE;
 }
 
-/* address_ok() - Whether a guest may write these (RFC 1122 3.2.1.3) */
-static bool address_ok(const struct pkt *pkt)
+/* are_addrs_valid() - Whether a guest may send these (RFC 1122 3.2.1.3) */
+static bool are_addrs_valid(const struct pkt *pkt)
 {
 	struct in6_addr any4 = addr_from_v4((struct in_addr){ INADDR_ANY });
 
@@ -357,16 +342,15 @@ static bool address_ok(const struct pkt *pkt)
 }
 
 /**
- * checksum_ok() - Check the transport checksum of a parsed packet
- * @pkt:	packet
+ * is_csum_right() - Check the transport checksum of a parsed packet
  *
- * TCP would have to (RFC 9293 3.1): what is damaged inside the guest must not
- * leave it under a checksum that is right. The pass over the payload brings it
- * into the cache from which send() copies it.
+ * TCP has to check (RFC 9293 3.1): what was damaged inside the guest must not
+ * leave it under a new checksum that is right. The pass over the payload brings
+ * it into the cache, from which send() copies it.
  *
- * Return: whether it is right, or not used
+ * Return: whether it is right, or there is none
  */
-static bool checksum_ok(const struct pkt *pkt)
+static bool is_csum_right(const struct pkt *pkt)
 {
 	size_t len = pkt->l4len + pkt->len;
 	uint64_t sum = 0;
@@ -380,10 +364,9 @@ static bool checksum_ok(const struct pkt *pkt)
 	return !csum_fold(csum_iov(pkt->iov, pkt->iovcnt, sum));
 }
 
-/* parse_headers() - Everything but the payload; the reason to drop, if any */
 static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
 {
-	enum tap_counter drop = need(c, ETH_HLEN);
+	enum tap_counter drop = check_space(c, ETH_HLEN);
 
 	if (drop != DROP_NONE)
 		return drop;
@@ -391,7 +374,7 @@ static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
 	pkt->dmac = c->at;
 	pkt->smac = c->at + MAC_LEN;
 	pkt->etype = get_be16(c->at + 2 * MAC_LEN);
-	skip(c, ETH_HLEN);
+	skip_bytes(c, ETH_HLEN);
 	pkt->l3 = c->at;
 
 	if (pkt->etype == ETH_P_ARP)
@@ -404,22 +387,22 @@ static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
 		drop = TAP_ETYPE;
 	if (drop == DROP_NONE)
 		drop = parse_l4(c, pkt);
-	if (drop == DROP_NONE && !address_ok(pkt))
+	if (drop == DROP_NONE && !are_addrs_valid(pkt))
 		drop = TAP_ADDRESS;
 	return drop;
 }
 
 /**
- * parse_frame() - Check a frame and take it apart
+ * parse_frame() - Check a frame, and find its headers and payload
  * @f:		frame; its pieces become the payload of @pkt
- * @shared:	the guest could change it meanwhile
- * @copy:	PKT_HDR_MAX bytes that live as long as @pkt; the headers go
- *		there where the guest could change them, or they are scattered
+ * @shared:	the guest can write to the frame while it is parsed
+ * @copy:	PKT_HDR_MAX bytes that live as long as @pkt: the headers are
+ *		copied there if the frame is shared or in several pieces
  * @pkt:	filled
- * @frag:	filled if it is a fragment; then @f is trimmed to its payload
+ * @frag:	filled if it is a fragment: then @f is reduced to its payload
  *
- * Return: DROP_NONE, or the reason to drop it: TAP_FRAGMENT if it is a
- *	   fragment, which can't be one of a datagram if @frag->len is 0
+ * Return: DROP_NONE, or the reason to drop the frame; TAP_FRAGMENT if it is a
+ *	   fragment, which is to be dropped as well if @frag->len is 0
  */
 enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
 			     struct pkt *pkt, struct fragment *frag)
@@ -449,7 +432,7 @@ enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
 	pkt->iov = f->iov;
 	pkt->iovcnt = f->iovcnt;
 	pkt->len = (uint32_t)c.left;
-	if (pkt->etype != ETH_P_ARP && !f->csum_ok && !checksum_ok(pkt))
+	if (pkt->etype != ETH_P_ARP && !f->csum_ok && !is_csum_right(pkt))
 		return TAP_CHECKSUM;
 	return DROP_NONE;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * parse.h - A frame of the guest, checked and taken apart. For tap.c.
+ * parse.h - Checks a frame of the guest and finds its headers and payload.
  */
 #ifndef TAP_PARSE_H
 #define TAP_PARSE_H

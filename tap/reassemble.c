@@ -2,17 +2,16 @@
 /*
  * reassemble.c - The guest's fragments become datagrams again (RFC 791 3.2,
  * RFC 8200 4.5), because a socket takes nothing less.
- * Called by tap.c; calls libc.
  *
- * The bytes of a datagram lie where they will be in the end, in one buffer
- * with room for the headers in front, and a bit for each unit of 8 bytes says
- * what is there: a fragment costs the same whatever came before it. Another
- * bit says where fragments begin, so that one that comes twice is told from
- * one that overlaps.
+ * The payload of a datagram lies in one buffer, each byte where it belongs in
+ * the end, after space for the headers. One bit for each unit of 8 bytes says
+ * that the unit was received, so that a fragment costs the same however many
+ * came before it. A second bit says that a fragment begins at the unit, which
+ * tells a duplicate from an overlap.
  *
- * A datagram whose fragments overlap is given up (RFC 5722). It keeps its
- * place, without a buffer, until it would have timed out: what comes of it
- * later is dropped and does not begin a new one.
+ * A datagram whose fragments overlap is discarded (RFC 5722). Its entry stays,
+ * without a buffer, until it would have timed out, so that later fragments of
+ * it are dropped and do not begin a new datagram.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,25 +19,26 @@
 #include "iov.h"
 #include "tap.h"
 
-#define HDR_ROOM	PKT_HDR_MAX	/* in front of a buffer */
-#define UNITS		((IP_LEN_MAX + IP_FRAG_UNIT) / IP_FRAG_UNIT)
+#define HEADROOM	PKT_HDR_MAX	/* headers, before the payload */
+#define FRAG_UNITS	((IP_LEN_MAX + IP_FRAG_UNIT) / IP_FRAG_UNIT)
 
 /**
- * struct datagram - One of which fragments came
- * @next:	in the list of whole ones
- * @src, @dst, @id, @proto: which it is
- * @due:	ms: when it is given up
- * @csum_ok:	no fragment's checksum needs a check
- * @buf:	HDR_ROOM and what came; NULL: given up, for the time being
- * @size:	bytes of @buf
- * @hdrlen:	headers, at the end of HDR_ROOM
- * @next_at, @next_hdr: as in struct fragment; all three from the first one
- * @end:	bytes in all, 0: the last fragment is not here
- * @top:	where the furthest of those that are here ends
- * @have:	bytes that are here
- * @got:	units that are here
- * @start:	those at which a fragment begins
- * @iov, @frame: the whole, as if it had come like that
+ * struct datagram - A datagram of which fragments were received
+ * @next:	in the list of reassembled ones
+ * @src, @dst, @id, @proto: as in struct fragment
+ * @due:	ms: when it is discarded
+ * @csum_ok:	the link vouches for the checksum of each fragment
+ * @buf:	HEADROOM and payload; NULL: the datagram was discarded
+ * @size:	of @buf, bytes
+ * @hdrlen:	headers, at the end of HEADROOM
+ * @next_at, @next_hdr: as in struct fragment; all three are known once the
+ *		first fragment is here
+ * @end:	bytes of payload, 0: not known before the last fragment is here
+ * @top:	highest end of a fragment so far
+ * @have:	bytes received
+ * @got:	units received
+ * @start:	units at which a fragment begins
+ * @iov, @frame: the reassembled datagram, as if the link had delivered it
  */
 struct datagram {
 	struct datagram *next;
@@ -52,7 +52,7 @@ struct datagram {
 	uint16_t hdrlen, next_at;
 	uint8_t next_hdr;
 	uint32_t end, top, have;
-	uint8_t got[UNITS / 8], start[UNITS / 8];
+	uint8_t got[FRAG_UNITS / 8], start[FRAG_UNITS / 8];
 	struct iovec iov;
 	struct frame frame;
 };
@@ -67,18 +67,18 @@ const char *const fragment_counter_name[FRAG_COUNTERS] = {
 	[FRAG_TO_GUEST]	= "fragments_to_guest",
 };
 
-static bool bit(const uint8_t *bits, unsigned int i)
+static bool has_unit(const uint8_t *bits, unsigned int i)
 {
-	return i < UNITS && bits[i / 8] >> i % 8 & 1;
+	return i < FRAG_UNITS && bits[i / 8] >> i % 8 & 1;
 }
 
-static void bit_set(uint8_t *bits, unsigned int i)
+static void set_unit(uint8_t *bits, unsigned int i)
 {
 	bits[i / 8] |= (uint8_t)(1 << i % 8);
 }
 
-/* take_out() - A datagram is held no more, and its memory does not count */
-static void take_out(struct reassembly *r, const struct datagram *d)
+/* unlink_datagram() - Remove from those held, and from the memory counted */
+static void unlink_datagram(struct reassembly *r, const struct datagram *d)
 {
 	unsigned int i;
 
@@ -90,30 +90,25 @@ static void take_out(struct reassembly *r, const struct datagram *d)
 	r->bytes -= sizeof(*d) + d->size;
 }
 
-static void datagram_free(struct datagram *d)
+static void free_datagram(struct datagram *d)
 {
 	free(d->buf);
 	free(d);
 }
 
-/* forget() - The oldest datagram goes, counted unless it had been given up */
-static void forget(struct reassembly *r, enum fragment_counter why)
+/* evict_oldest() - If it was discarded before, it has been counted then */
+static void evict_oldest(struct reassembly *r, enum fragment_counter why)
 {
 	struct datagram *d = r->held[0];
 
 	r->count[why] += d->buf != NULL;
-	take_out(r, d);
-	datagram_free(d);
+	unlink_datagram(r, d);
+	free_datagram(d);
 }
 
-/**
- * give_up() - A datagram can't become whole, and nor can what comes of it
- * @r:		for the counters
- * @d:		datagram
- * @why:	counter
- */
-static void give_up(struct reassembly *r, struct datagram *d,
-		    enum fragment_counter why)
+/* discard_datagram() - Count why, and keep its entry: see the top */
+static void discard_datagram(struct reassembly *r, struct datagram *d,
+			     enum fragment_counter why)
 {
 	r->count[why]++;
 	r->bytes -= d->size;
@@ -123,21 +118,20 @@ static void give_up(struct reassembly *r, struct datagram *d,
 }
 
 /**
- * reassembly_expire() - Forget datagrams that did not become whole in time
+ * reassembly_expire() - Remove datagrams that were not completed in time
  * @r:		datagrams
- * @now:	ms
  */
 void reassembly_expire(struct reassembly *r, uint64_t now)
 {
 	while (r->n && r->held[0]->due <= now)
-		forget(r, FRAG_TIMEOUT);
+		evict_oldest(r, FRAG_TIMEOUT);
 }
 
 /**
- * reassembly_due() - When reassembly_expire() has something to do
+ * reassembly_due() - Tell when reassembly_expire() has something to do
  * @r:		datagrams
  *
- * Return: ms, 0: nothing is waited for
+ * Return: ms, 0: no datagram is held
  */
 uint64_t reassembly_due(const struct reassembly *r)
 {
@@ -145,72 +139,59 @@ uint64_t reassembly_due(const struct reassembly *r)
 }
 
 /**
- * reassembly_release() - The whole datagrams are done with
+ * reassembly_release() - Free the reassembled datagrams
  * @r:		datagrams
  */
 void reassembly_release(struct reassembly *r)
 {
 	struct datagram *d;
 
-	while ((d = r->whole)) {
-		r->whole = d->next;
-		datagram_free(d);
+	while ((d = r->reassembled)) {
+		r->reassembled = d->next;
+		free_datagram(d);
 	}
 }
 
 /**
- * reassembly_free() - Forget everything but the counters
+ * reassembly_free() - Free everything but the counters
  * @r:		datagrams
  */
 void reassembly_free(struct reassembly *r)
 {
 	reassembly_release(r);
 	while (r->n)
-		datagram_free(r->held[--r->n]);
+		free_datagram(r->held[--r->n]);
 	r->bytes = 0;
 }
 
-/**
- * make_room() - Memory for one more thing, at the cost of the oldest
- * @r:		datagrams
- * @bytes:	of it
- * @for_whom:	datagram that is not to be forgotten, or NULL
- *
- * Return: whether it may be taken
- */
-static bool make_room(struct reassembly *r, size_t bytes,
-		      const struct datagram *for_whom)
+/* claim_memory() - Count @bytes more within the bound: if necessary, at the
+ * cost of the oldest datagrams, but not of @keep; false: not possible */
+static bool claim_memory(struct reassembly *r, size_t bytes,
+			 const struct datagram *keep)
 {
 	while (r->bytes + bytes > FRAG_BYTES) {
-		if (!r->n || r->held[0] == for_whom)
+		if (!r->n || r->held[0] == keep)
 			return false;
-		forget(r, FRAG_NO_SPACE);
+		evict_oldest(r, FRAG_NO_SPACE);
 	}
 	r->bytes += bytes;
 	return true;
 }
 
-/**
- * grow() - Room for the bytes of a datagram
- * @r:		datagrams
- * @d:		the one
- * @frag:	up to whose end there is to be room; if there are more to come,
- *		for as much again
- *
- * Return: false if there is none
- */
-static bool grow(struct reassembly *r, struct datagram *d,
-		 const struct fragment *frag)
+/* grow_buffer() - Make space for a fragment, and for as much again if others
+ * will follow; false: no memory */
+static bool grow_buffer(struct reassembly *r, struct datagram *d,
+			const struct fragment *frag)
 {
 	size_t need = frag->off + frag->len, size;
 	uint8_t *buf;
 
-	if (d->buf && HDR_ROOM + need <= d->size)
+	if (d->buf && HEADROOM + need <= d->size)
 		return true;
 	if (frag->more && !d->end)
 		need = MIN(2 * need, IP_LEN_MAX);
-	size = HDR_ROOM + MAX(need, d->end);
-	if (!make_room(r, size - d->size, d))
+	size = HEADROOM + MAX(need, d->end);
+	if (!claim_memory(r, size - d->size, d))
 		return false;
 
 	buf = realloc(d->buf, size);
@@ -223,15 +204,15 @@ static bool grow(struct reassembly *r, struct datagram *d,
 	return true;
 }
 
-/* begin() - The first fragment to come of a datagram; NULL: no memory */
-static struct datagram *begin(struct reassembly *r, const struct fragment *frag,
-			      uint64_t now)
+/* add_datagram() - For a fragment that belongs to none; NULL: no memory */
+static struct datagram *add_datagram(struct reassembly *r,
+				     const struct fragment *frag, uint64_t now)
 {
 	struct datagram *d;
 
 	if (r->n == FRAG_DATAGRAMS)
-		forget(r, FRAG_NO_SPACE);
-	if (!make_room(r, sizeof(*d), NULL))
+		evict_oldest(r, FRAG_NO_SPACE);
+	if (!claim_memory(r, sizeof(*d), NULL))
 		return NULL;
 	d = calloc(1, sizeof(*d));
 	if (!d) {
@@ -248,9 +229,9 @@ static struct datagram *begin(struct reassembly *r, const struct fragment *frag,
 	return d;
 }
 
-/* find() - The datagram that a fragment is of, most likely the last; or NULL */
-static struct datagram *find(const struct reassembly *r,
-			     const struct fragment *frag)
+/* find_datagram() - Of a fragment: most likely the latest; NULL: none */
+static struct datagram *find_datagram(const struct reassembly *r,
+				      const struct fragment *frag)
 {
 	struct datagram *d;
 	unsigned int i;
@@ -265,54 +246,48 @@ static struct datagram *find(const struct reassembly *r,
 	return NULL;
 }
 
-/* units_end() - The first unit that a fragment does not touch */
+/* units_end() - The first unit after a fragment */
 static unsigned int units_end(const struct fragment *frag)
 {
 	return (frag->off + frag->len + IP_FRAG_UNIT - 1) / IP_FRAG_UNIT;
 }
 
-/* overlaps() - Whether something of a fragment is here already */
-static bool overlaps(const struct datagram *d, const struct fragment *frag)
+/* has_overlap() - Whether a part of a fragment was received before */
+static bool has_overlap(const struct datagram *d, const struct fragment *frag)
 {
 	unsigned int i;
 
 	for (i = frag->off / IP_FRAG_UNIT; i < units_end(frag); i++) {
-		if (bit(d->got, i))
+		if (has_unit(d->got, i))
 			return true;
 	}
 	return false;
 }
 
-/**
- * again() - Whether a fragment that overlaps is one that has come before
- * @d:		datagram
- * @frag:	the fragment
- * @payload:	its bytes
- *
- * RFC 8200 4.5 lets exact duplicates be ignored: the same place, the same
- * length, and the same bytes.
- */
-static bool again(const struct datagram *d, const struct fragment *frag,
-		  const struct frame *payload)
+/* is_duplicate() - Whether a fragment repeats another one exactly: place,
+ * length and bytes. RFC 8200 4.5 allows to ignore it. */
+static bool is_duplicate(const struct datagram *d, const struct fragment *frag,
+			 const struct frame *payload)
 {
 	unsigned int i = frag->off / IP_FRAG_UNIT, end = units_end(frag);
 
-	if (!bit(d->got, i) || !bit(d->start, i))
+	if (!has_unit(d->got, i) || !has_unit(d->start, i))
 		return false;
 	for (i++; i < end; i++) {
-		if (!bit(d->got, i) || bit(d->start, i))
+		if (!has_unit(d->got, i) || has_unit(d->start, i))
 			return false;
 	}
-	if (bit(d->got, end) && !bit(d->start, end))
+	if (has_unit(d->got, end) && !has_unit(d->start, end))
 		return false;
 	if (!frag->more && d->end != frag->off + frag->len)
 		return false;
-	return iov_equal(d->buf + HDR_ROOM + frag->off, payload->iov,
+	return iov_equal(d->buf + HEADROOM + frag->off, payload->iov,
 			 payload->iovcnt);
 }
 
-/* contradicts() - Whether a fragment ends the datagram elsewhere than others */
-static bool contradicts(const struct datagram *d, const struct fragment *frag)
+/* end_contradicts() - Whether another fragment says that it ends elsewhere */
+static bool end_contradicts(const struct datagram *d,
+			    const struct fragment *frag)
 {
 	uint32_t end = frag->off + frag->len;
 
@@ -321,25 +296,24 @@ static bool contradicts(const struct datagram *d, const struct fragment *frag)
 	return d->top > end || (d->end && d->end != end);
 }
 
-/* store() - What a fragment brings is here now */
-static void store(struct datagram *d, const struct fragment *frag,
-		  const struct frame *payload)
+static void store_fragment(struct datagram *d, const struct fragment *frag,
+			   const struct frame *payload)
 {
 	uint32_t end = frag->off + frag->len;
 	unsigned int i;
 
-	iov_copy(d->buf + HDR_ROOM + frag->off, frag->len, payload->iov,
+	iov_copy(d->buf + HEADROOM + frag->off, frag->len, payload->iov,
 		 payload->iovcnt);
-	bit_set(d->start, frag->off / IP_FRAG_UNIT);
+	set_unit(d->start, frag->off / IP_FRAG_UNIT);
 	for (i = frag->off / IP_FRAG_UNIT; i < units_end(frag); i++)
-		bit_set(d->got, i);
+		set_unit(d->got, i);
 	d->have += frag->len;
 	d->top = MAX(d->top, end);
 	d->csum_ok = d->csum_ok && payload->csum_ok;
 	if (!frag->more)
 		d->end = end;
 	if (!frag->off) {
-		memcpy(d->buf + HDR_ROOM - frag->hdrlen, frag->hdr,
+		memcpy(d->buf + HEADROOM - frag->hdrlen, frag->hdr,
 		       frag->hdrlen);
 		d->hdrlen = frag->hdrlen;
 		d->next_at = frag->next_at;
@@ -347,10 +321,10 @@ static void store(struct datagram *d, const struct fragment *frag,
 	}
 }
 
-/* finish() - Headers as if it had never been cut; false: it is too long */
-static bool finish(struct datagram *d)
+/* restore_headers() - As they were before fragmentation; false: too long */
+static bool restore_headers(struct datagram *d)
 {
-	uint8_t *frame = d->buf + HDR_ROOM - d->hdrlen, *ip = frame + ETH_HLEN;
+	uint8_t *frame = d->buf + HEADROOM - d->hdrlen, *ip = frame + ETH_HLEN;
 	size_t len = d->hdrlen - ETH_HLEN + d->end;
 	bool v4 = !d->next_at;
 
@@ -367,56 +341,56 @@ static bool finish(struct datagram *d)
 	return len <= IP_LEN_MAX + (v4 ? 0 : IP6_HLEN);
 }
 
-/* complete() - Nothing is missing any more; the whole, NULL: it is too long */
-static struct frame *complete(struct reassembly *r, struct datagram *d)
+/* complete_datagram() - All fragments are here; NULL: it is too long */
+static struct frame *complete_datagram(struct reassembly *r,
+				       struct datagram *d)
 {
-	if (!finish(d)) {
-		give_up(r, d, FRAG_MALFORMED);
+	if (!restore_headers(d)) {
+		discard_datagram(r, d, FRAG_MALFORMED);
 		return NULL;
 	}
-	take_out(r, d);
-	d->next = r->whole;
-	r->whole = d;
+	unlink_datagram(r, d);
+	d->next = r->reassembled;
+	r->reassembled = d;
 	r->count[FRAG_REASSEMBLED]++;
 	return &d->frame;
 }
 
 /**
- * reassemble() - One more fragment
+ * reassemble() - Add one fragment to its datagram
  * @r:		datagrams
- * @frag:	what it says
+ * @frag:	the fragment
  * @payload:	its bytes, @frag->len of them
- * @now:	ms
  *
- * Return: the whole datagram, as one frame, if this was the last one missing:
- *	   good until reassembly_release(). Else NULL
+ * Return: the datagram as one frame, valid until reassembly_release(), if this
+ *	   was the last fragment missing; else NULL
  */
 struct frame *reassemble(struct reassembly *r, const struct fragment *frag,
 			 const struct frame *payload, uint64_t now)
 {
-	struct datagram *d = find(r, frag);
+	struct datagram *d = find_datagram(r, frag);
 
 	r->count[FRAG_FROM_GUEST]++;
 	if (!d)
-		d = begin(r, frag, now);
+		d = add_datagram(r, frag, now);
 	else if (!d->buf)
 		return NULL;
 
 	if (!d) {
 		r->count[FRAG_NO_SPACE]++;
-	} else if (frag->broken) {
-		give_up(r, d, FRAG_MALFORMED);
-	} else if (contradicts(d, frag)) {
-		give_up(r, d, FRAG_OVERLAP);
-	} else if (overlaps(d, frag)) {
-		if (!again(d, frag, payload))
-			give_up(r, d, FRAG_OVERLAP);
-	} else if (!grow(r, d, frag)) {
-		give_up(r, d, FRAG_NO_SPACE);
+	} else if (frag->malformed) {
+		discard_datagram(r, d, FRAG_MALFORMED);
+	} else if (end_contradicts(d, frag)) {
+		discard_datagram(r, d, FRAG_OVERLAP);
+	} else if (has_overlap(d, frag)) {
+		if (!is_duplicate(d, frag, payload))
+			discard_datagram(r, d, FRAG_OVERLAP);
+	} else if (!grow_buffer(r, d, frag)) {
+		discard_datagram(r, d, FRAG_NO_SPACE);
 	} else {
-		store(d, frag, payload);
+		store_fragment(d, frag, payload);
 		if (d->have == d->end)
-			return complete(r, d);
+			return complete_datagram(r, d);
 	}
 	return NULL;
 }

@@ -164,7 +164,7 @@ static struct frame *hand_over(struct reassembly *r, const struct op *op,
 		.more = op->more, .hdr = hdr,
 		.hdrlen = (uint16_t)HDR_LEN(op->key),
 		.next_at = op->key & 1 ? 20 : 0,
-		.broken = op->off + op->len > 65535,
+		.malformed = op->off + op->len > 65535,
 	};
 	uint32_t i;
 
@@ -222,7 +222,7 @@ static void against_model(const uint8_t *data, size_t size)
 	}
 	MUST(!r.count[FRAG_NO_SPACE]);
 	reassembly_free(&r);
-	MUST(!r.bytes && !r.n && !r.whole);
+	MUST(!r.bytes && !r.n && !r.reassembled);
 }
 
 /* as_frames() - What a guest sends is dropped or good, and within bounds */
@@ -254,7 +254,7 @@ static void as_frames(const uint8_t *data, size_t size)
 		size -= 2 + len;
 	}
 	tap_guest_gone(&tap);
-	MUST(!tap.fragments.bytes && !tap.fragments.whole);
+	MUST(!tap.fragments.bytes && !tap.fragments.reassembled);
 	link_close(&m.link);
 }
 

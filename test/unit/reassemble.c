@@ -139,7 +139,7 @@ static void stage_close(struct stage *s)
 	frames_free(s);
 	tap_guest_gone(&s->tap);
 	check(named(s, "nothing is left of it"),
-	      !s->tap.fragments.bytes && !s->tap.fragments.whole);
+	      !s->tap.fragments.bytes && !s->tap.fragments.reassembled);
 	link_close(&s->mem.link);
 }
 
@@ -220,7 +220,7 @@ static unsigned int arrive(struct stage *s)
 	tap_release(&s->tap);
 	tap_recv_burst(&s->tap, s->now);
 	s->arrived = true;
-	if (s->tap.fragments.whole)	/* it has memory of its own */
+	if (s->tap.fragments.reassembled)	/* it has memory of its own */
 		frames_free(s);
 	return s->tap.npkt;
 }
@@ -276,12 +276,12 @@ static void test_orders(int v)
 	gets_none(&s, "a half is waited for");
 	piece(&s, 1480, 1520, LAST);
 	gets(&s, "with the other half it is whole");
-	check(named(&s, "it is good for now"), s.tap.fragments.whole);
+	check(named(&s, "it is good for now"), s.tap.fragments.reassembled);
 	check_eq(named(&s, "but waited for no more"),
 		 s.tap.fragments.bytes, 0);
 	tap_release(&s.tap);
 	check(named(&s, "and its memory is given back"),
-	      !s.tap.fragments.whole);
+	      !s.tap.fragments.reassembled);
 
 	for (i = 0; i < 6; i++) {
 		datagram(&s, 3000);
