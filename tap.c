@@ -39,29 +39,6 @@ static void dropped(struct tap *t, enum tap_counter why, uint32_t len)
 }
 
 /**
- * tap_parse() - Check a frame and take it apart
- * @t:		for the counters, and for whether memory is shared
- * @f:		frame; its pieces become the payload of @pkt
- * @copy:	PKT_HDR_MAX bytes that live as long as @pkt; the headers go
- *		there where the guest could change them, or they are scattered
- * @pkt:	filled
- *
- * For frames by themselves: a fragment is dropped.
- *
- * Return: true, or false: dropped and counted
- */
-bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt)
-{
-	struct fragment frag;
-	enum tap_counter drop;
-
-	drop = parse_frame(f, t->link->shared, copy, pkt, &frag);
-	if (drop != DROP_NONE)
-		dropped(t, drop, f->len);
-	return drop == DROP_NONE;
-}
-
-/**
  * tap_learn() - One more address that is the guest's
  * @t:		the guest's side
  * @addr:	what it uses, or is about to use
@@ -201,7 +178,7 @@ static bool ndp_cut(const struct pkt *pkt)
  * input() - One frame of a batch
  * @t:		the guest's side
  * @f:		frame
- * @copy:	as for tap_parse()
+ * @copy:	as for parse_frame()
  * @pkt:	filled: what the frame is, or was the last fragment of
  * @now:	ms
  *

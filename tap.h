@@ -129,7 +129,6 @@ void tap_learn(struct tap *t, const struct in6_addr *addr);
 int tap_recv_burst(struct tap *t, uint64_t now);
 void tap_release(struct tap *t);
 unsigned int tap_batch_len(const struct tap *t, unsigned int first);
-bool tap_parse(struct tap *t, struct frame *f, uint8_t *copy, struct pkt *pkt);
 size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size);
 
 int tap_flush(struct tap *t);

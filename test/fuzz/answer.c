@@ -14,6 +14,7 @@
 #include "answer/answer.h"
 #include "checksum.h"
 #include "test/memory.h"
+#include "tap/parse.h"
 #include "test/fuzz/mutate.h"
 
 #define MUST(cond)							\
@@ -118,16 +119,14 @@ static void world_open(struct world *w, uint8_t pick)
  */
 static void check_sound(struct iovec frame)
 {
-	static struct memory m;
-	static struct tap tap;
 	uint8_t copy[PKT_HDR_MAX];
 	struct frame f = { .iov = &frame, .iovcnt = 1,
 			   .len = (uint32_t)frame.iov_len };
+	struct fragment frag;
 	struct pkt pkt;
 
-	tap.link = &m.link;
 	MUST(frame.iov_len <= 14 + MTU);
-	MUST(tap_parse(&tap, &f, copy, &pkt));
+	MUST(parse_frame(&f, false, copy, &pkt, &frag) == DROP_NONE);
 }
 
 /* check_answers() - At most one, and a sound one; forget it */
@@ -161,9 +160,10 @@ static void serve_frame(struct world *w, uint8_t *frame, size_t size)
 	struct iovec iov = { frame, size };
 	struct frame f = { .iov = &iov, .iovcnt = 1, .len = (uint32_t)size,
 			   .csum_ok = true };
+	struct fragment frag;
 	struct pkt pkt;
 
-	if (tap_parse(&w->tap, &f, copy, &pkt))
+	if (parse_frame(&f, false, copy, &pkt, &frag) == DROP_NONE)
 		serve(w, &pkt);
 }
 

@@ -12,7 +12,7 @@
 
 #include "checksum.h"
 #include "test/memory.h"
-#include "tap.h"
+#include "tap/parse.h"
 #include "test/fuzz/mutate.h"
 
 #define PIECES	5
@@ -45,17 +45,6 @@ struct parsed {
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* drops() - How many frames were dropped so far, whatever the reason */
-static uint64_t drops(const struct tap *t)
-{
-	uint64_t n = 0;
-	int i;
-
-	for (i = TAP_SHORT; i < TAP_COUNTERS; i++)
-		n += t->count[i];
-	return n;
-}
 
 /**
  * cut() - Cut a frame into pieces, some of them empty
@@ -144,15 +133,14 @@ static void check_payload(struct parsed *p, const uint8_t *data, size_t size)
 static void parse(enum way way, bool csum_ok, uint8_t *data, size_t size,
 		  struct parsed *p)
 {
-	static const uint8_t mac[MAC_LEN] = { 0x9a, 0x55, 0x9a, 0x55, 0x9a };
 	static struct memory m;
-	static struct tap tap;
 	struct iovec iov[PIECES];
 	struct frame *f;
 	const uint8_t *hdr;
+	enum tap_counter drop;
+	struct fragment frag;
 
 	MUST(!memory_open(&m, 4096));
-	tap_init(&tap, &m.link, mac);
 	m.link.shared = way == WAY_SHARED;
 	memory_put(&m, data, size);
 	MUST(link_refill(&m.link) == 1);
@@ -165,8 +153,9 @@ static void parse(enum way way, bool csum_ok, uint8_t *data, size_t size,
 		f->iovcnt = PIECES;
 	}
 	p->payload = NULL;
-	p->ok = tap_parse(&tap, f, p->copy, &p->pkt);
-	MUST(drops(&tap) == !p->ok);
+	drop = parse_frame(f, m.link.shared, p->copy, &p->pkt, &frag);
+	p->ok = drop == DROP_NONE;
+	MUST(p->ok || (drop >= TAP_SHORT && drop < TAP_COUNTERS));
 	if (p->ok) {
 		hdr = way == WAY_WHOLE ? data : p->copy;
 		check_headers(&p->pkt, hdr, size);
