@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * icmp.c - Echo requests of the guest over ping sockets (icmp(7)), and the
- * replies of those it asked, or the errors of routers on the way.
- * Called by passt.c; calls tap.c, the flow table, timers, forward.c and
- * sockets. Errors are in icmp/error.c and icmp/report.c.
+ * icmp.c - Echo requests of the guest leave through ping sockets; replies of
+ * the peers that it pinged, and errors of routers on the way, come back.
  */
 #include <errno.h>
 #include <netinet/icmp6.h>
@@ -12,52 +10,57 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "log.h"
 #include "icmp.h"
+#include "ip.h"
+#include "log.h"
+#include "sock.h"
 
-/* Replies, and errors, taken in one turn of a socket. */
-#define QUANTUM		32
+/* Replies, and errors, taken from a socket at a time. */
+#define ECHO_BATCH	32
 
-/* Any group may open ping sockets; the range that the kernel takes at most. */
+/* Any group may open ping sockets: the range is the longest that the kernel
+ * takes. */
 #define ALLOW_ALL	"sysctl -w net.ipv4.ping_group_range='0 2147483647'"
 
 const char *const icmp_counter_name[ICMP_COUNTERS] = {
 	[ICMP_OPENED]		= "icmp_opened",
 	[ICMP_REFUSED]		= "icmp_refused",
 	[ICMP_EVICTED]		= "icmp_evicted",
-	[ICMP_FROM_GUEST]		= "icmp_from_guest",
+	[ICMP_FROM_GUEST]	= "icmp_from_guest",
 	[ICMP_SEND_ERROR]	= "icmp_send_error",
 	[ICMP_TO_GUEST]		= "icmp_to_guest",
 	[ICMP_UNASKED]		= "icmp_unasked",
 	[ICMP_IMPOSSIBLE]	= "icmp_impossible",
-	[ICMP_ERRORS]		= "icmp_errors",
-	[ICMP_LIMITED]		= "icmp_limited",
 };
 
 /**
- * struct icmp_flow - A ping socket of one identifier, or one host it asked
- * @f:		what all flows have; of a socket, the remote address is none.
- *		A host's @f.node is in the list of struct icmp
- * @hosts:	socket: how many hosts use it; it lives as long as any does
- * @df:		socket: the kernel does not fragment what it sends; host: the
- *		guest's last request said so
- * @ttl, @tos:	host: of the guest's last request
- * @socket:	host: the socket that asks it
- * @host:	host: its address as our sockets know it
- * @last:	host: when it was asked or answered last, ms
+ * struct icmp_flow - The ping socket of an identifier, or a peer it pinged
+ * @flow:	what all flows have; of a socket, the remote address is none.
+ *		Of a peer, @flow.node is in the list of struct icmp_echo
+ *
+ * Plain data:
+ * @df:		socket: the kernel does not fragment what it sends; peer: DF of
+ *		the guest's last request
+ * @ttl, @tos:	peer: of the guest's last request
+ * @peer:	peer: its real address
+ * @last:	peer: when it was last pinged or replied, ms
+ *
+ * Rebuilt from the keys of all flows:
+ * @socket:	peer: the socket of its identifier
+ * @npeers:	socket: number of peers; the last one closes it
  */
 struct icmp_flow {
-	struct flow f;
-	uint32_t hosts;
+	struct flow flow;
 	bool df;
 	uint8_t ttl, tos;
-	struct icmp_flow *socket;
-	struct in6_addr host;
+	struct in6_addr peer;
 	uint64_t last;
+	struct icmp_flow *socket;
+	uint32_t npeers;
 };
 
 /**
- * icmp_flow_size() - Bytes a slot of the flow table needs
+ * icmp_flow_size() - Bytes that an echo flow needs in the flow table
  */
 size_t icmp_flow_size(void)
 {
@@ -66,19 +69,17 @@ size_t icmp_flow_size(void)
 
 /**
  * icmp_init() - Start without flows
- * @i:		ICMP, with what it works with filled in
+ * @e:		echo, with the parts it works with set
  */
-void icmp_init(struct icmp *i)
+void icmp_init(struct icmp_echo *e)
 {
-	list_init(&i->hosts);
-	i->nsockets = i->nhosts = 0;
-	i->tokens = ICMP_ERROR_BURST;
-	i->refilled = 0;
-	memset(i->count, 0, sizeof(i->count));
+	list_init(&e->peers);
+	e->nsockets = e->npeers = 0;
+	memset(e->count, 0, sizeof(e->count));
 }
 
-/* check_family() - Try one ping socket; false if there is none, and says so */
-static bool check_family(int family, int proto, const char *name)
+/* check_ping_family() - Try to open a ping socket; warn if that fails */
+static bool check_ping_family(int family, int proto, const char *name)
 {
 	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, proto);
 
@@ -96,214 +97,186 @@ static bool check_family(int family, int proto, const char *name)
 }
 
 /**
- * icmp_check_allowed() - Say at start if the guest won't be able to ping (I2)
- * @i:		ICMP
+ * icmp_check_allowed() - Warn at start if the guest won't be able to ping (I2)
+ * @e:		echo
  *
- * One setting is for both families: it is named once.
+ * One sysctl serves both families, so one warning names it.
  */
-void icmp_check_allowed(const struct icmp *i)
+void icmp_check_allowed(const struct icmp_echo *e)
 {
-	if (i->fwd->ipv4 && !check_family(AF_INET, IPPROTO_ICMP, "IPv4"))
+	if (e->fwd->ipv4 && !check_ping_family(AF_INET, IPPROTO_ICMP, "IPv4"))
 		return;
-	if (i->fwd->ipv6)
-		check_family(AF_INET6, IPPROTO_ICMPV6, "IPv6");
+	if (e->fwd->ipv6)
+		check_ping_family(AF_INET6, IPPROTO_ICMPV6, "IPv6");
 }
 
-static void close_socket(struct icmp *i, struct icmp_flow *s)
+static void close_ping_socket(struct icmp_echo *e, struct icmp_flow *s)
 {
-	if (s->f.fd[SIDE_HOST] >= 0)
-		close(s->f.fd[SIDE_HOST]);
-	flow_remove(i->flows, &s->f);
-	i->nsockets--;
+	if (s->flow.fd[SIDE_HOST] >= 0)
+		close(s->flow.fd[SIDE_HOST]);
+	flow_remove(e->flows, &s->flow);
+	e->nsockets--;
 }
 
-/* close_host() - Forget a host, and its socket if it was the last there */
-static void close_host(struct icmp *i, struct icmp_flow *h)
+/* close_peer() - End the flow of a peer, and the socket with its last peer */
+static void close_peer(struct icmp_echo *e, struct icmp_flow *p)
 {
-	struct icmp_flow *s = h->socket;
+	struct icmp_flow *s = p->socket;
 
-	list_remove(&h->f.node);
-	timer_cancel(i->timers, &h->f.timer);
-	flow_remove(i->flows, &h->f);
-	i->nhosts--;
-	if (!--s->hosts)
-		close_socket(i, s);
+	list_remove(&p->flow.node);
+	timer_cancel(e->timers, &p->flow.timer);
+	flow_remove(e->flows, &p->flow);
+	e->npeers--;
+	if (!--s->npeers)
+		close_ping_socket(e, s);
 }
 
-/* evict_host() - Forget the host that was asked the longest ago */
-static void evict_host(struct icmp *i)
+/* evict_peer() - End the least recently used peer's flow */
+static void evict_peer(struct icmp_echo *e)
 {
-	close_host(i, container_of(i->hosts.next, struct icmp_flow, f.node));
-	i->count[ICMP_EVICTED]++;
+	close_peer(e, container_of(e->peers.next, struct icmp_flow, flow.node));
+	e->count[ICMP_EVICTED]++;
 }
 
-/* evict_socket() - Forget hosts until a socket is closed; false: has none */
-static bool evict_socket(struct icmp *i)
+/* evict_ping_socket() - Evict peers until a socket closes; false: none has */
+static bool evict_ping_socket(struct icmp_echo *e)
 {
-	uint32_t before = i->nsockets;
+	uint32_t before = e->nsockets;
 
-	while (i->nsockets == before && !list_empty(&i->hosts))
-		evict_host(i);
-	return i->nsockets < before;
+	while (e->nsockets == before && !list_empty(&e->peers))
+		evict_peer(e);
+	return e->nsockets < before;
 }
 
-/* ping_socket() - Bound to the identifier where it is free; or -errno */
-static int ping_socket(struct icmp *i, const struct flow_key *key,
-		       const struct in6_addr *host)
+/* bind_ping_socket() - Bound to the identifier if it is free; or -errno */
+static int bind_ping_socket(struct icmp_echo *e, const struct flow_key *key,
+			    const struct in6_addr *peer)
 {
-	struct sock_source src = nat_source(&i->fwd->map, host);
+	struct sock_source src = nat_source(&e->fwd->map, peer);
 	uint16_t id = key->gport;
 	int fd = sock_open_bound(&src, SOCK_DGRAM, key->proto, &id, false);
 
-	if ((fd == -EMFILE || fd == -ENFILE) && evict_socket(i))
+	if ((fd == -EMFILE || fd == -ENFILE) && evict_ping_socket(e))
 		fd = sock_open_bound(&src, SOCK_DGRAM, key->proto, &id, false);
 	return fd;
 }
 
-/* share() - Of a small table echo may take an eighth, not all that is usual */
-static unsigned int share(const struct icmp *i, unsigned int usual)
+/* limit_flows() - Of a small flow table, echo may use an eighth */
+static unsigned int limit_flows(const struct icmp_echo *e, unsigned int usual)
 {
-	return MIN(usual, MAX(i->flows->max / 8, 1));
+	return MIN(usual, MAX(e->flows->max / 8, 1));
 }
 
-/**
- * set_df() - Who fragments what is too long for the path
- * @s:		socket
- * @df:		the guest, which is told: its packets go out as they are (RFC
- *		1191 3), or not at all (EMSGSIZE). Else the kernel does
- */
-static void set_df(struct icmp_flow *s, bool df)
+/* set_ping_df() - With DF the guest's packets leave unfragmented (RFC 1191 3)
+ * or not at all (EMSGSIZE), and the guest is told; else the kernel fragments */
+static void set_ping_df(struct icmp_flow *s, bool df)
 {
-	sock_set_df(s->f.fd[SIDE_HOST], s->f.key.proto == IPPROTO_ICMP,
+	sock_set_df(s->flow.fd[SIDE_HOST], s->flow.key.proto == IPPROTO_ICMP,
 		    df ? SOCK_DF_PROBE : SOCK_DF_WANT);
 	s->df = df;
 }
 
-/* set_options() - Replies with their TTL and TOS, and errors, are wanted */
-static void set_options(struct icmp_flow *s)
+/* open_ping_socket() - Open the socket for a key without remote address;
+ * @peer: for the family; NULL if there can be none */
+static struct icmp_flow *open_ping_socket(struct icmp_echo *e,
+					  const struct flow_key *key,
+					  const struct in6_addr *peer)
 {
-	bool v4 = s->f.key.proto == IPPROTO_ICMP;
-
-	sock_set_reports(s->f.fd[SIDE_HOST], v4, !v4);
-	set_df(s, true);
-}
-
-/**
- * open_socket() - A new ping socket
- * @i:		ICMP
- * @key:	of the socket: identifier, no remote address
- * @host:	for the family
- *
- * Return: flow with no host yet, or NULL
- */
-static struct icmp_flow *open_socket(struct icmp *i, const struct flow_key *key,
-				     const struct in6_addr *host)
-{
+	bool v4 = key->proto == IPPROTO_ICMP;
 	struct icmp_flow *s;
 	struct flow *f;
 	int fd;
 
-	if (i->nsockets >= share(i, ICMP_SOCKETS))
-		evict_socket(i);
-	fd = ping_socket(i, key, host);
+	if (e->nsockets >= limit_flows(e, ICMP_SOCKETS))
+		evict_ping_socket(e);
+	fd = bind_ping_socket(e, key, peer);
 	if (fd < 0) {
 		LOG_LIMITED(LOG_DEBUG, "no ping socket: %s", strerror(-fd));
 		return NULL;
 	}
-	f = flow_insert(i->flows, key, FLOW_ECHO);
+	f = flow_insert(e->flows, key, FLOW_ECHO);
 	if (!f) {
 		close(fd);
 		return NULL;
 	}
 
-	s = container_of(f, struct icmp_flow, f);
+	s = container_of(f, struct icmp_flow, flow);
 	f->fd[SIDE_HOST] = fd;
-	i->nsockets++;
-	set_options(s);
-	if (flow_watch(i->flows, f, SIDE_HOST, EPOLLIN)) {
-		close_socket(i, s);
+	e->nsockets++;
+	sock_set_reports(fd, v4, !v4);
+	set_ping_df(s, true);
+	if (flow_watch(e->flows, f, SIDE_HOST, EPOLLIN)) {
+		close_ping_socket(e, s);
 		return NULL;
 	}
-	i->count[ICMP_OPENED]++;
+	e->count[ICMP_OPENED]++;
 	return s;
 }
 
-/* find() - The flow with a key, or NULL */
-static struct icmp_flow *find(const struct icmp *i, const struct flow_key *key)
+/* find_echo_flow() - The flow with a key, or NULL */
+static struct icmp_flow *find_echo_flow(const struct icmp_echo *e,
+					const struct flow_key *key)
 {
-	struct flow *f = flow_lookup(i->flows, key);
+	struct flow *f = flow_lookup(e->flows, key);
 
-	return f ? container_of(f, struct icmp_flow, f) : NULL;
+	return f ? container_of(f, struct icmp_flow, flow) : NULL;
 }
 
-/* socket_of() - The socket for a host's key, opened if need be; or NULL */
-static struct icmp_flow *socket_of(struct icmp *i, const struct flow_key *key,
-				   const struct in6_addr *host)
+/* get_ping_socket() - The socket for a peer's key, may be new; or NULL */
+static struct icmp_flow *get_ping_socket(struct icmp_echo *e,
+					 const struct flow_key *key,
+					 const struct in6_addr *peer)
 {
 	struct flow_key skey = *key;
 	struct icmp_flow *s;
 
 	skey.remote = ADDR_NONE;
-	s = find(i, &skey);
-	return s ? s : open_socket(i, &skey, host);
+	s = find_echo_flow(e, &skey);
+	return s ? s : open_ping_socket(e, &skey, peer);
 }
 
-/**
- * open_host() - The guest asks a host for the first time
- * @i:		ICMP
- * @key:	of the host
- * @host:	its address as our sockets know it
- * @now:	ms
- *
- * Return: flow, or NULL
- */
-static struct icmp_flow *open_host(struct icmp *i, const struct flow_key *key,
-				   const struct in6_addr *host, uint64_t now)
+/* open_peer() - A flow for a peer that is pinged for the first time; or NULL */
+static struct icmp_flow *open_peer(struct icmp_echo *e,
+				   const struct flow_key *key,
+				   const struct in6_addr *peer, uint64_t now)
 {
-	struct icmp_flow *h, *s;
+	struct icmp_flow *p, *s;
 	struct flow *f;
 
-	/* First, because the socket may go with its last host. */
-	if (i->nhosts >= share(i, ICMP_HOSTS))
-		evict_host(i);
-	s = socket_of(i, key, host);
+	/* Before the socket is looked up: it closes with its last peer. */
+	if (e->npeers >= limit_flows(e, ICMP_PEERS))
+		evict_peer(e);
+	s = get_ping_socket(e, key, peer);
 	if (!s)
 		return NULL;
-	f = flow_insert(i->flows, key, FLOW_ECHO);
+	f = flow_insert(e->flows, key, FLOW_ECHO);
 	if (!f) {
-		if (!s->hosts)
-			close_socket(i, s);
+		if (!s->npeers)
+			close_ping_socket(e, s);
 		return NULL;
 	}
 
-	h = container_of(f, struct icmp_flow, f);
-	h->socket = s;
-	h->host = *host;
-	h->last = now;
-	s->hosts++;
-	i->nhosts++;
-	list_push(&i->hosts, &f->node);
-	timer_arm(i->timers, &f->timer, now + ICMP_ECHO_EXPIRE);
-	return h;
+	p = container_of(f, struct icmp_flow, flow);
+	p->socket = s;
+	p->peer = *peer;
+	p->last = now;
+	s->npeers++;
+	e->npeers++;
+	list_push(&e->peers, &f->node);
+	timer_arm(e->timers, &f->timer, now + ICMP_ECHO_EXPIRE);
+	return p;
 }
 
-/* used() - A host was asked, or has answered */
-static void used(struct icmp *i, struct icmp_flow *h, uint64_t now)
+/* touch_peer() - A peer was pinged, or has replied */
+static void touch_peer(struct icmp_echo *e, struct icmp_flow *p, uint64_t now)
 {
-	h->last = now;
-	list_remove(&h->f.node);
-	list_push(&i->hosts, &h->f.node);
+	p->last = now;
+	list_remove(&p->flow.node);
+	list_push(&e->peers, &p->flow.node);
 }
 
-/**
- * send_request() - Send an echo request, identifier aside as it is
- * @i:		ICMP
- * @h:		host
- * @pkt:	request
- *
- * Return: 0, or -errno
- */
-static int send_request(const struct icmp *i, const struct icmp_flow *h,
+/* send_request() - Send an echo request; the kernel replaces its identifier */
+static int send_request(const struct icmp_echo *e, const struct icmp_flow *p,
 			const struct pkt *pkt)
 {
 	struct sock_tx_info info = { .ttl = pkt->ttl, .tos = pkt->tos };
@@ -319,113 +292,103 @@ static int send_request(const struct icmp *i, const struct icmp_flow *h,
 	memcpy(buf, pkt->l4, ICMP_HLEN);
 	iov.iov_len = ICMP_HLEN + pkt_copy(pkt, buf + ICMP_HLEN,
 					   sizeof(buf) - ICMP_HLEN);
-	m.msg_controllen = sock_cmsg_put_info(&control, addr_is_v4(&h->host),
+	m.msg_controllen = sock_cmsg_put_info(&control, addr_is_v4(&p->peer),
 					      &info);
-	m.msg_namelen = sockaddr_set(&sa, &h->host, 0, i->fwd->map.scope);
+	m.msg_namelen = sockaddr_set(&sa, &p->peer, 0, e->fwd->map.scope);
 
-	if (sendmsg(h->socket->f.fd[SIDE_HOST], &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (sendmsg(p->socket->flow.fd[SIDE_HOST], &m,
+		    MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return -errno;
 	return 0;
 }
 
-/**
- * asked() - The flow of a host that was asked
- * @i:		ICMP
- * @s:		socket by which
- * @host:	its address as our sockets know it
- *
- * Return: flow, NULL if that host was not asked
- */
-static struct icmp_flow *asked(const struct icmp *i, const struct icmp_flow *s,
-			       const struct in6_addr *host)
+/* find_peer() - The flow of the peer with a real address; NULL: not pinged */
+static struct icmp_flow *find_peer(const struct icmp_echo *e,
+				   const struct icmp_flow *s,
+				   const struct in6_addr *peer)
 {
-	struct flow_key key = s->f.key;
-	struct icmp_flow *h;
+	struct flow_key key = s->flow.key;
+	struct icmp_flow *p;
 
-	if (!nat_to_guest(&i->fwd->map, host, &key.remote))
+	if (!nat_to_guest(&e->fwd->map, peer, &key.remote))
 		return NULL;
-	h = find(i, &key);
-	return h && addr_eq(&h->host, host) ? h : NULL;
+	p = find_echo_flow(e, &key);
+	return p && addr_eq(&p->peer, peer) ? p : NULL;
 }
 
-/**
- * report() - Tell the guest of an error that came for one of its requests
- * @i:		ICMP
- * @s:		socket it came to
- * @e:		error
- * @now:	ms
- */
-static void report(struct icmp *i, const struct icmp_flow *s,
-		   const struct sock_error *e, uint64_t now)
+/* relay_ping_error() - Tell the guest of an error about one of its requests */
+static void relay_ping_error(struct icmp_echo *e, const struct icmp_flow *s,
+			     const struct sock_error *error, uint64_t now)
 {
-	const struct icmp_flow *h = asked(i, s, &e->dest);
+	const struct icmp_flow *p = find_peer(e, s, &error->dest);
 	struct icmp_quote q;
 
-	if (!h) {
-		i->count[ICMP_UNASKED]++;
+	if (!p) {
+		e->count[ICMP_UNASKED]++;
 		return;
 	}
 	q = (struct icmp_quote){
-		.key = &h->f.key, .ttl = h->ttl, .tos = h->tos, .df = h->df,
+		.key = &p->flow.key, .ttl = p->ttl, .tos = p->tos, .df = p->df,
 	};
-	icmp_report_send(i, e, &q, now);
+	icmp_error_relay(e->errors, error, &q, now);
 }
 
 /**
- * take_reports() - Tell the guest of the errors that wait at a socket
- * @i:		ICMP
+ * drain_ping_errors() - Take a socket's error queue, and tell the guest
+ * @e:		echo
  * @s:		socket
  * @now:	ms
  *
- * Those of the host's kernel were returned by sendmsg() already, but for one
- * thing.
+ * sendmsg() has already returned the errors of the host's kernel, but not the
+ * MTU.
  *
  * Return: MTU that a request was too long for, 0: none was, or not known
  */
-static uint32_t take_reports(struct icmp *i, const struct icmp_flow *s,
-			     uint64_t now)
+static uint32_t drain_ping_errors(struct icmp_echo *e,
+				  const struct icmp_flow *s, uint64_t now)
 {
-	struct sock_error e;
+	int fd = s->flow.fd[SIDE_HOST];
+	struct sock_error error;
 	uint32_t mtu = 0;
 	unsigned int n;
 
-	for (n = 0; n < QUANTUM && sock_next_error(s->f.fd[SIDE_HOST], &e); n++) {
-		if (e.from_network)
-			report(i, s, &e, now);
-		else if (e.error == EMSGSIZE)
-			mtu = e.info;
+	for (n = 0; n < ECHO_BATCH && sock_next_error(fd, &error); n++) {
+		if (error.from_network)
+			relay_ping_error(e, s, &error, now);
+		else if (error.error == EMSGSIZE)
+			mtu = error.info;
 	}
 	return mtu;
 }
 
 /**
- * send_twice() - Send an echo request, or find out why not
- * @i:		ICMP
- * @h:		host
+ * retry_request() - Send an echo request, or find out why that fails
+ * @e:		echo
+ * @p:		peer
  * @pkt:	request
  * @mtu:	set if it was too long, 0: not known
  * @now:	ms
  *
- * What sendmsg() returns may be the pending error of another request.
+ * The error that sendmsg() returns first may be the pending one of an earlier
+ * request.
  *
- * Return: 0, or -errno
+ * Return: 0, or -errno of this request
  */
-static int send_twice(struct icmp *i, const struct icmp_flow *h,
-		      const struct pkt *pkt, uint32_t *mtu, uint64_t now)
+static int retry_request(struct icmp_echo *e, const struct icmp_flow *p,
+			 const struct pkt *pkt, uint32_t *mtu, uint64_t now)
 {
-	int rc = send_request(i, h, pkt);
+	int rc = send_request(e, p, pkt);
 
 	if (!rc || rc == -EAGAIN)
 		return rc;
-	take_reports(i, h->socket, now);
-	sock_clear_error(h->socket->f.fd[SIDE_HOST]);
-	rc = send_request(i, h, pkt);
-	*mtu = rc == -EMSGSIZE ? take_reports(i, h->socket, now) : 0;
+	drain_ping_errors(e, p->socket, now);
+	sock_clear_error(p->socket->flow.fd[SIDE_HOST]);
+	rc = send_request(e, p, pkt);
+	*mtu = rc == -EMSGSIZE ? drain_ping_errors(e, p->socket, now) : 0;
 	return rc;
 }
 
-/* is_request() - Whether a packet of the guest is an echo request */
-static bool is_request(const struct pkt *pkt)
+static bool is_echo_request(const struct pkt *pkt)
 {
 	uint8_t type = pkt->proto == IPPROTO_ICMP ? ICMP4_ECHO_REQUEST :
 						    ICMP6_ECHO_REQUEST;
@@ -433,121 +396,108 @@ static bool is_request(const struct pkt *pkt)
 	return pkt->l4[0] == type && !pkt->l4[1];
 }
 
-/**
- * asked_host() - The flow of the host that a request is for
- * @i:		ICMP
- * @pkt:	request
- * @now:	ms
- *
- * Return: flow, or NULL, counted
- */
-static struct icmp_flow *asked_host(struct icmp *i, const struct pkt *pkt,
-				    uint64_t now)
+/* get_peer() - The flow of the peer that a request is for; or NULL, counted */
+static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
+				  uint64_t now)
 {
 	struct flow_key key = {
 		.guest = pkt->src, .remote = pkt->dst,
 		.gport = pkt->sport, .proto = pkt->proto,
 	};
-	struct icmp_flow *h;
-	struct in6_addr host;
+	struct icmp_flow *p;
+	struct in6_addr peer;
 
 	if (!pkt->ttl || !addr_is_unicast(&pkt->src) ||
 	    !addr_is_unicast(&pkt->dst) ||
-	    !nat_from_guest(&i->fwd->map, &pkt->dst, &host)) {
-		i->count[ICMP_IMPOSSIBLE]++;
+	    !nat_from_guest(&e->fwd->map, &pkt->dst, &peer)) {
+		e->count[ICMP_IMPOSSIBLE]++;
 		return NULL;
 	}
 
-	h = find(i, &key);
-	if (!h)
-		h = open_host(i, &key, &host, now);
-	if (!h)
-		i->count[ICMP_REFUSED]++;
-	return h;
+	p = find_echo_flow(e, &key);
+	if (!p)
+		p = open_peer(e, &key, &peer, now);
+	if (!p)
+		e->count[ICMP_REFUSED]++;
+	return p;
 }
 
 /**
- * icmp_from_guest() - An ICMP or ICMPv6 packet from the guest
- * @i:		ICMP
- * @pkt:	packet; nothing but an echo request has a socket that could
- *		send it
+ * icmp_from_guest() - Send an echo request of the guest
+ * @e:		echo
+ * @pkt:	ICMP or ICMPv6 packet; anything but an echo request is ignored,
+ *		as no socket could send it
  * @now:	ms
  */
-void icmp_from_guest(struct icmp *i, const struct pkt *pkt, uint64_t now)
+void icmp_from_guest(struct icmp_echo *e, const struct pkt *pkt, uint64_t now)
 {
-	struct icmp_flow *h;
+	struct icmp_flow *p;
 	uint32_t mtu = 0;
 	int rc;
 
-	if (!is_request(pkt))
+	if (!is_echo_request(pkt))
 		return;
-	h = asked_host(i, pkt, now);
-	if (!h)
+	p = get_peer(e, pkt, now);
+	if (!p)
 		return;
 
-	used(i, h, now);
-	h->ttl = pkt->ttl;
-	h->tos = pkt->tos;
-	h->df = pkt->df;
-	if (h->socket->df != pkt->df)
-		set_df(h->socket, pkt->df);
-	rc = send_twice(i, h, pkt, &mtu, now);
+	touch_peer(e, p, now);
+	p->ttl = pkt->ttl;
+	p->tos = pkt->tos;
+	p->df = pkt->df;
+	if (p->socket->df != pkt->df)
+		set_ping_df(p->socket, pkt->df);
+	rc = retry_request(e, p, pkt, &mtu, now);
 	if (!rc) {
-		i->count[ICMP_FROM_GUEST]++;
+		e->count[ICMP_FROM_GUEST]++;
 		return;
 	}
-	i->count[ICMP_SEND_ERROR]++;
-	icmp_error_pkt(i, -rc, NULL, mtu, pkt, now);
+	e->count[ICMP_SEND_ERROR]++;
+	icmp_error_pkt(e->errors, -rc, mtu, pkt, now);
 }
 
 /**
- * deliver() - Send an echo reply to the guest
- * @i:		ICMP
- * @s:		socket it came to
+ * deliver_reply() - Send an echo reply to the guest
+ * @e:		echo
+ * @s:		socket that received it
  * @m:		message as received
  * @buf:	ICMP header and payload; the identifier becomes the guest's
  * @len:	bytes
  * @now:	ms
  */
-static void deliver(struct icmp *i, const struct icmp_flow *s, struct msghdr *m,
-		    uint8_t *buf, size_t len, uint64_t now)
+static void deliver_reply(struct icmp_echo *e, const struct icmp_flow *s,
+			  struct msghdr *m, uint8_t *buf, size_t len,
+			  uint64_t now)
 {
-	uint8_t type = s->f.key.proto == IPPROTO_ICMP ? ICMP4_ECHO_REPLY :
-							ICMP6_ECHO_REPLY;
-	struct ip_hdr ip = {
-		.dst = s->f.key.guest, .proto = s->f.key.proto,
-	};
+	uint8_t type = s->flow.key.proto == IPPROTO_ICMP ? ICMP4_ECHO_REPLY :
+							   ICMP6_ECHO_REPLY;
 	struct sock_rx_info info;
+	struct icmp_flow *p;
 	struct in6_addr peer;
-	struct icmp_flow *h;
+	struct ip_hdr ip;
 	uint16_t port;
 
-	h = len >= ICMP_HLEN && buf[0] == type &&
+	p = len >= ICMP_HLEN && buf[0] == type &&
 	    sockaddr_get(m->msg_name, &peer, &port) ?
-	    asked(i, s, &peer) : NULL;
-	if (!h) {
-		i->count[ICMP_UNASKED]++;
+	    find_peer(e, s, &peer) : NULL;
+	if (!p) {
+		e->count[ICMP_UNASKED]++;
 		return;
 	}
-	used(i, h, now);
+	touch_peer(e, p, now);
 	sock_cmsg_read(m, &info);
-	ip.ttl = info.ttl;
-	ip.tos = info.tos;
-	ip.src = h->f.key.remote;
-	put_be16(buf + 4, s->f.key.gport);
-	if (!tap_ip_send(i->tap, &ip, buf, len))
-		i->count[ICMP_TO_GUEST]++;
+	ip = (struct ip_hdr){
+		.src = p->flow.key.remote, .dst = s->flow.key.guest,
+		.proto = s->flow.key.proto, .ttl = info.ttl, .tos = info.tos,
+	};
+	put_be16(buf + 4, s->flow.key.gport);
+	if (!tap_ip_send(e->tap, &ip, buf, len))
+		e->count[ICMP_TO_GUEST]++;
 }
 
-/**
- * receive() - Take one message from a ping socket
- * @i:		ICMP
- * @s:		socket
- * @now:	ms
- *
- * Return: false if there is none
- */
-static bool receive(struct icmp *i, const struct icmp_flow *s, uint64_t now)
+/* read_reply() - Take one message from a ping socket; false: there is none */
+static bool read_reply(struct icmp_echo *e, const struct icmp_flow *s,
+		       uint64_t now)
 {
 	union sock_control control;
 	uint8_t buf[IP_LEN_MAX];
@@ -558,60 +508,61 @@ static bool receive(struct icmp *i, const struct icmp_flow *s, uint64_t now)
 		.msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = &control, .msg_controllen = sizeof(control),
 	};
-	ssize_t n = recvmsg(s->f.fd[SIDE_HOST], &m, MSG_DONTWAIT);
+	ssize_t n = recvmsg(s->flow.fd[SIDE_HOST], &m, MSG_DONTWAIT);
 
 	if (n < 0)
 		return errno == EINTR;
 	if (m.msg_flags & MSG_TRUNC)
-		i->count[ICMP_UNASKED]++;	/* longer than any request */
+		e->count[ICMP_UNASKED]++;	/* longer than any request */
 	else
-		deliver(i, s, &m, buf, (size_t)n, now);
+		deliver_reply(e, s, &m, buf, (size_t)n, now);
 	return true;
 }
 
 /**
- * icmp_event() - A ping socket has replies or an error
- * @i:		ICMP
+ * icmp_event() - Take replies and errors from a ping socket
+ * @e:		echo
  * @f:		flow of the socket
  * @events:	EPOLL*
  * @now:	ms
  */
-void icmp_event(struct icmp *i, struct flow *f, uint32_t events, uint64_t now)
+void icmp_event(struct icmp_echo *e, struct flow *f, uint32_t events,
+		uint64_t now)
 {
-	struct icmp_flow *s = container_of(f, struct icmp_flow, f);
+	struct icmp_flow *s = container_of(f, struct icmp_flow, flow);
 	unsigned int n;
 
 	if (events & EPOLLERR)
-		take_reports(i, s, now);
+		drain_ping_errors(e, s, now);
 	if (!(events & EPOLLIN))
 		return;
-	for (n = 0; n < QUANTUM && receive(i, s, now); n++)
+	for (n = 0; n < ECHO_BATCH && read_reply(e, s, now); n++)
 		;
 }
 
 /**
- * icmp_timer() - The timer of a host has expired
- * @i:		ICMP
- * @f:		flow of the host
+ * icmp_timer() - End the flow of a peer if it was not used lately
+ * @e:		echo
+ * @f:		flow of the peer, whose timer has expired
  * @now:	ms
  */
-void icmp_timer(struct icmp *i, struct flow *f, uint64_t now)
+void icmp_timer(struct icmp_echo *e, struct flow *f, uint64_t now)
 {
-	struct icmp_flow *h = container_of(f, struct icmp_flow, f);
+	struct icmp_flow *p = container_of(f, struct icmp_flow, flow);
 
-	if (h->last + ICMP_ECHO_EXPIRE > now)
-		timer_arm(i->timers, &f->timer, h->last + ICMP_ECHO_EXPIRE);
+	if (p->last + ICMP_ECHO_EXPIRE > now)
+		timer_arm(e->timers, &f->timer, p->last + ICMP_ECHO_EXPIRE);
 	else
-		close_host(i, h);
+		close_peer(e, p);
 }
 
 /**
  * icmp_guest_gone() - Close all flows
- * @i:		ICMP
+ * @e:		echo
  */
-void icmp_guest_gone(struct icmp *i)
+void icmp_guest_gone(struct icmp_echo *e)
 {
-	while (!list_empty(&i->hosts))
-		close_host(i, container_of(i->hosts.next, struct icmp_flow,
-					   f.node));
+	while (!list_empty(&e->peers))
+		close_peer(e, container_of(e->peers.next, struct icmp_flow,
+					   flow.node));
 }

@@ -51,7 +51,7 @@ static void dispatch_icmp(struct passt *p, const struct pkt *run,
 
 	for (i = 0; i < n; i++) {
 		if (!ndp_from_guest(&p->answer, &run[i], now) && p->conf.icmp)
-			icmp_from_guest(&p->icmp, &run[i], now);
+			icmp_from_guest(&p->echo, &run[i], now);
 	}
 }
 
@@ -106,7 +106,9 @@ static void show_counters(const struct passt *p)
 		  FRAG_COUNTERS },
 		{ tcp_counter_name, p->tcp.count, TCP_COUNTERS },
 		{ udp_counter_name, p->udp.count, UDP_COUNTERS },
-		{ icmp_counter_name, p->icmp.count, ICMP_COUNTERS },
+		{ icmp_counter_name, p->echo.count, ICMP_COUNTERS },
+		{ icmp_error_counter_name, p->errors.count,
+		  ICMP_ERROR_COUNTERS },
 	};
 	unsigned int i, j;
 
@@ -156,7 +158,7 @@ static void guest_down(struct passt *p, int error)
 
 	tcp_guest_gone(&p->tcp);
 	udp_guest_gone(&p->udp);
-	icmp_guest_gone(&p->icmp);
+	icmp_guest_gone(&p->echo);
 	tap_guest_gone(&p->tap);
 	link_close(&p->stream.link);
 	if (p->conf.one_off)
@@ -268,7 +270,7 @@ static void on_flow(struct passt *p, uint64_t token, uint32_t events,
 	else if (f->key.proto == IPPROTO_UDP)
 		udp_event(&p->udp, f, events, now);
 	else
-		icmp_event(&p->icmp, f, events, now);
+		icmp_event(&p->echo, f, events, now);
 }
 
 static void on_event(struct passt *p, const struct epoll_event *ev,
@@ -318,7 +320,7 @@ static void on_timer(struct passt *p, struct timer *timer, uint64_t now)
 	else if (f->key.proto == IPPROTO_UDP)
 		udp_timer(&p->udp, f, now);
 	else
-		icmp_timer(&p->icmp, f, now);
+		icmp_timer(&p->echo, f, now);
 }
 
 /**
@@ -451,13 +453,14 @@ static int connect_parts(struct passt *p)
 	p->tap.own6 = lease->router[IP6];
 	answer_init(&p->answer, &p->tap, lease, &p->timers, TIMER_RA);
 
-	p->icmp.tap = p->udp.tap = p->tcp.tap = &p->tap;
-	p->icmp.flows = p->udp.flows = p->tcp.flows = &p->flows;
-	p->icmp.timers = p->udp.timers = p->tcp.timers = &p->timers;
-	p->icmp.fwd = p->udp.fwd = p->tcp.fwd = &p->fwd;
-	p->udp.icmp = p->tcp.icmp = &p->icmp;
+	p->errors.tap = p->echo.tap = p->udp.tap = p->tcp.tap = &p->tap;
+	p->echo.flows = p->udp.flows = p->tcp.flows = &p->flows;
+	p->echo.timers = p->udp.timers = p->tcp.timers = &p->timers;
+	p->errors.fwd = p->echo.fwd = p->udp.fwd = p->tcp.fwd = &p->fwd;
+	p->echo.errors = p->udp.errors = p->tcp.errors = &p->errors;
 	p->tcp.mtu = p->tap.mtu = lease->mtu ? lease->mtu : CONF_MTU;
-	icmp_init(&p->icmp);
+	icmp_errors_init(&p->errors);
+	icmp_init(&p->echo);
 	tcp_init(&p->tcp);
 	p->spare = spare_open();
 	return udp_init(&p->udp);
@@ -659,7 +662,7 @@ static void finish(struct passt *p)
 	if (p->flows.slots) {
 		tcp_guest_gone(&p->tcp);
 		udp_guest_gone(&p->udp);
-		icmp_guest_gone(&p->icmp);
+		icmp_guest_gone(&p->echo);
 	}
 	if (p->listener >= 0)
 		unlink(p->conf.socket_path);
@@ -690,7 +693,7 @@ static int prepare(struct passt *p)
 
 	conf_print(&p->conf);
 	if (p->conf.icmp)
-		icmp_check_allowed(&p->icmp);
+		icmp_check_allowed(&p->echo);
 	return 0;
 }
 

@@ -56,7 +56,8 @@ struct passt {
 	struct answer answer;
 	struct tcp tcp;
 	struct udp udp;
-	struct icmp icmp;
+	struct icmp_errors errors;
+	struct icmp_echo echo;
 	struct timer fragments;
 	int epfd, epfd_link;
 	int listener, signals, spare, pid_fd;

@@ -183,9 +183,9 @@ static void report_unreachable(struct tcp *t, const struct tcp_flow *f, int erro
 	struct sock_error e;
 
 	if (sock_next_error(f->flow.fd[SIDE_HOST], &e) && e.from_network)
-		icmp_report_send(t->icmp, &e, q, now);
+		icmp_error_relay(t->errors, &e, q, now);
 	else
-		icmp_error(t->icmp, error, v4 ? &t->tap->own4 : &t->tap->own6,
+		icmp_error(t->errors, error, v4 ? &t->tap->own4 : &t->tap->own6,
 			   0, q, now);
 }
 

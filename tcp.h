@@ -14,7 +14,7 @@
 #include "list.h"
 #include "siphash.h"
 #include "flow/table.h"
-#include "icmp.h"
+#include "icmp/error.h"
 #include "tap.h"
 
 /* Pieces of payload handed to a socket in one call; UIO_MAXIOV is 1,024. */
@@ -41,7 +41,7 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
 
 /**
  * struct tcp - Everything TCP
- * @tap, @flows, @timers, @fwd, @icmp: what it works with
+ * @tap, @flows, @timers, @fwd, @errors: what it works with
  * @mtu:	of the guest's interface, for the MSS we announce
  * @secret:	for initial sequence numbers (RFC 6528)
  * @acks:	flows that owe the guest an ACK at the end of the pass
@@ -65,7 +65,7 @@ struct tcp {
 	struct flow_table *flows;
 	struct timers *timers;
 	const struct fwd *fwd;
-	struct icmp *icmp;
+	struct icmp_errors *errors;
 	uint32_t mtu;
 	struct siphash_key secret;
 	struct list acks, last_acks, ready;

@@ -120,7 +120,7 @@ static void report(struct udp *u, const struct udp_flow *uf,
 		.key = &uf->f.key, .ttl = uf->ttl, .tos = uf->tos, .df = uf->df,
 	};
 
-	icmp_report_send(u->icmp, e, &q, now);
+	icmp_error_relay(u->errors, e, &q, now);
 }
 
 /* sent_by() - The flow of a listener that sent what came back; or NULL */
@@ -194,8 +194,7 @@ static void send_failed(struct udp *u, const struct udp_flow *uf, int error,
 	/* Of a socket that is not connected that was somebody else's. */
 	if (uf->listener != UDP_NO_LISTENER && error == ECONNREFUSED)
 		return;
-	icmp_error_pkt(u->icmp, error, NULL, error == EMSGSIZE ? mtu : 0, pkt,
-		       now);
+	icmp_error_pkt(u->errors, error, error == EMSGSIZE ? mtu : 0, pkt, now);
 }
 
 /**
@@ -276,7 +275,7 @@ static struct udp_flow *open_flow(struct udp *u, const struct flow_key *key,
 
 	if (rc == -EINVAL)
 		u->count[UDP_IMPOSSIBLE] += n;
-	else if (!icmp_error_pkt(u->icmp, -rc, NULL, 0, run, now))
+	else if (!icmp_error_pkt(u->errors, -rc, 0, run, now))
 		u->count[UDP_REFUSED]++;
 	else
 		u->count[UDP_SEND_ERROR] += n;

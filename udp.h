@@ -21,7 +21,7 @@
 #include "forward/listen.h"
 #include "list.h"
 #include "flow/table.h"
-#include "icmp.h"
+#include "icmp/error.h"
 #include "tap.h"
 
 #define UDP_ONE_SHOT	(10 * SEC)	/* a query and its reply */
@@ -61,7 +61,7 @@ struct mcast;
 
 /**
  * struct udp - Everything UDP
- * @tap, @flows, @timers, @fwd, @icmp: what it works with
+ * @tap, @flows, @timers, @fwd, @errors: what it works with
  * @one_shot, @stream: flows by age, the least recently used first (U4); of the
  *		one-shot flows first those that the other end began, then the
  *		guest's own
@@ -85,7 +85,7 @@ struct udp {
 	struct flow_table *flows;
 	struct timers *timers;
 	const struct fwd *fwd;
-	struct icmp *icmp;
+	struct icmp_errors *errors;
 	struct list one_shot, stream, *own;
 	uint32_t inbound;
 	uint32_t alive, sockets;

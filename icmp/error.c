@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * error.c - ICMP and ICMPv6 errors to the guest, each quoting its packet.
- * Called by icmp.c, TCP and UDP through icmp.h, and by report.c; calls tap.c
- * and quote.c.
+ * error.c - ICMP and ICMPv6 errors to the guest that passt makes from an errno,
+ * and the rate limit and source address of all errors.
  */
 #include <errno.h>
 #include <netinet/icmp6.h>
 #include <string.h>
 
-#include "icmp/error.h"
+#include "icmp/error_priv.h"
 
 /* Precedence of errors: internetwork control (RFC 1812 4.3.2.5). */
 #define ERROR4_TOS	0xc0
 
-/* What the host's errors about a destination stand for: the codes from which
- * the kernel makes them (net/ipv4/icmp.c, net/ipv6/icmp.c). */
+const char *const icmp_error_counter_name[ICMP_ERROR_COUNTERS] = {
+	[ICMP_ERRORS]		= "icmp_errors",
+	[ICMP_LIMITED]		= "icmp_limited",
+};
+
+/* What the host's errors about a destination mean: the codes from which the
+ * kernel makes them (net/ipv4/icmp.c, net/ipv6/icmp.c). */
 static const struct {
 	int error;
 	uint8_t code4, code6;
@@ -31,13 +35,24 @@ static const struct {
 };
 
 /**
- * icmp_mtu() - The MTU that the guest is told, as a message has it
+ * icmp_errors_init() - Start with a full token bucket
+ * @e:		errors, with @tap and @fwd set
+ */
+void icmp_errors_init(struct icmp_errors *e)
+{
+	e->tokens = ICMP_ERROR_BURST;
+	e->refilled = 0;
+	memset(e->count, 0, sizeof(e->count));
+}
+
+/**
+ * icmp_message_mtu() - The MTU that the guest is told, as a message has it
  * @v4:		for IPv4
  * @mtu:	bytes, 0: not known
  *
  * Return: second word of the header, host order (RFC 1191 4, RFC 4443 3.2)
  */
-uint32_t icmp_mtu(bool v4, uint32_t mtu)
+uint32_t icmp_message_mtu(bool v4, uint32_t mtu)
 {
 	if (!v4)
 		return MAX(mtu, IP6_MTU_MIN);
@@ -45,15 +60,16 @@ uint32_t icmp_mtu(bool v4, uint32_t mtu)
 }
 
 /**
- * icmp_errno() - The error that an errno stands for
+ * icmp_message_from_errno() - The ICMP error that an errno means
  * @m:		filled
- * @error:	errno
+ * @error:	errno, positive
  * @v4:		for IPv4
  * @mtu:	for EMSGSIZE, 0: not known
  *
- * Return: false if it stands for none
+ * Return: false if it means none
  */
-bool icmp_errno(struct icmp_message *m, int error, bool v4, uint32_t mtu)
+bool icmp_message_from_errno(struct icmp_message *m, int error, bool v4,
+			     uint32_t mtu)
 {
 	unsigned int i;
 
@@ -61,7 +77,7 @@ bool icmp_errno(struct icmp_message *m, int error, bool v4, uint32_t mtu)
 	if (error == EMSGSIZE) {
 		m->type = v4 ? ICMP4_UNREACH : ICMP6_PACKET_TOO_BIG;
 		m->code = v4 ? ICMP4_UNREACH_NEEDFRAG : 0;
-		m->rest = icmp_mtu(v4, mtu);
+		m->rest = icmp_message_mtu(v4, mtu);
 		return true;
 	}
 
@@ -75,72 +91,60 @@ bool icmp_errno(struct icmp_message *m, int error, bool v4, uint32_t mtu)
 	return false;
 }
 
-/**
- * allowed() - Take a token for one more error (RFC 4443 2.4 (f))
- * @i:		ICMP
- * @now:	ms
- *
- * Return: false if there is none, counted
- */
-static bool allowed(struct icmp *i, uint64_t now)
+/* take_token() - Whether one more error may be sent (RFC 4443 2.4 (f)); counts
+ * it if not */
+static bool take_token(struct icmp_errors *e, uint64_t now)
 {
-	uint64_t fresh = (now - i->refilled) * ICMP_ERROR_RATE / SEC;
+	uint64_t fresh = (now - e->refilled) * ICMP_ERROR_RATE / SEC;
 
 	if (fresh) {
-		i->tokens = (unsigned int)MIN(i->tokens + fresh,
+		e->tokens = (unsigned int)MIN(e->tokens + fresh,
 					      ICMP_ERROR_BURST);
-		i->refilled = now;
+		e->refilled = now;
 	}
-	if (!i->tokens) {
-		i->count[ICMP_LIMITED]++;
+	if (!e->tokens) {
+		e->count[ICMP_LIMITED]++;
 		return false;
 	}
-	i->tokens--;
+	e->tokens--;
 	return true;
 }
 
-/**
- * source() - Who speaks, where that was not said
- * @i:		ICMP
- * @m:		error
- * @p:		packet it is about
- *
- * A closed port is reported by the host that has it, anything else by us, as
- * the guest's router.
- */
-static struct in6_addr source(const struct icmp *i,
-			      const struct icmp_message *m,
-			      const struct icmp_packet *p)
+/* error_source() - Source of an error whose sender is not known: the peer if
+ * its port is closed, else the guest's router */
+static struct in6_addr error_source(const struct icmp_errors *e,
+				    const struct icmp_message *m,
+				    const struct icmp_packet *p)
 {
 	bool v4 = addr_is_v4(&p->dst);
-	const struct in6_addr *own = v4 ? &i->tap->own4 : &i->tap->own6;
+	const struct in6_addr *router = v4 ? &e->tap->own4 : &e->tap->own6;
 	uint8_t port = v4 ? ICMP4_UNREACH_PORT : ICMP6_DST_UNREACH_NOPORT;
 	uint8_t type = v4 ? ICMP4_UNREACH : ICMP6_DST_UNREACH;
 
-	if (addr_is_none(own) || (m->type == type && m->code == port))
+	if (addr_is_none(router) || (m->type == type && m->code == port))
 		return p->dst;
-	return *own;
+	return *router;
 }
 
 /**
- * icmp_send() - Send an error to the guest, if there may be one
- * @i:		ICMP
+ * icmp_message_send() - Send an error to the guest, if there may be one
+ * @e:		errors
  * @m:		what it says
- * @from:	source, NULL: see source()
+ * @from:	guest-visible source, NULL: see error_source()
  * @p:		the packet it is about
  * @now:	ms
  *
- * There is none for what was sent to or from more than one host (RFC 1812
- * 4.3.2.7, RFC 4443 2.4 (e)).
+ * No error is sent about a packet from or to a group or broadcast address
+ * (RFC 1812 4.3.2.7, RFC 4443 2.4 (e)).
  */
-void icmp_send(struct icmp *i, const struct icmp_message *m,
-	       const struct in6_addr *from, const struct icmp_packet *p,
-	       uint64_t now)
+void icmp_message_send(struct icmp_errors *e, const struct icmp_message *m,
+		       const struct in6_addr *from,
+		       const struct icmp_packet *p, uint64_t now)
 {
 	bool v4 = addr_is_v4(&p->dst);
 	uint8_t buf[ICMP_HLEN + sizeof(p->data)] = { m->type, m->code };
 	struct ip_hdr ip = {
-		.src = from ? *from : source(i, m, p),
+		.src = from ? *from : error_source(e, m, p),
 		.dst = p->src,
 		.proto = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6,
 		.ttl = m->ttl, .tos = v4 ? ERROR4_TOS : 0,
@@ -148,45 +152,46 @@ void icmp_send(struct icmp *i, const struct icmp_message *m,
 	size_t len = p->len;
 
 	if (!addr_is_unicast(&p->src) || !addr_is_unicast(&p->dst) ||
-	    !allowed(i, now))
+	    !take_token(e, now))
 		return;
 
 	if (v4)
 		len = MIN(len, ERROR4_MAX - IP4_HLEN - ICMP_HLEN);
 	put_be32(buf + 4, m->rest);
 	memcpy(buf + ICMP_HLEN, p->data, len);
-	if (!tap_ip_send(i->tap, &ip, buf, ICMP_HLEN + len))
-		i->count[ICMP_ERRORS]++;
+	if (!tap_ip_send(e->tap, &ip, buf, ICMP_HLEN + len))
+		e->count[ICMP_ERRORS]++;
 }
 
 /**
  * icmp_error() - Tell the guest of an error, with its packet rebuilt
- * @i:		ICMP
+ * @e:		errors
  * @error:	errno, positive
- * @from:	source, NULL: not known; the host that was asked if its port is
+ * @from:	guest-visible source, NULL: not known; the peer if its port is
  *		closed, else the guest's router
  * @mtu:	for EMSGSIZE, bytes, 0: not known
  * @q:		what is known of the packet
  * @now:	ms
  *
- * Return: false if @error stands for no ICMP error. If true it was sent, or
- *	   held back as the rate limit or RFC 1812 4.3.2.7 want it
+ * Return: false if @error means no ICMP error. True: it was sent, or withheld
+ *	   by the rate limit or RFC 1812 4.3.2.7
  */
-bool icmp_error(struct icmp *i, int error, const struct in6_addr *from,
+bool icmp_error(struct icmp_errors *e, int error, const struct in6_addr *from,
 		uint32_t mtu, const struct icmp_quote *q, uint64_t now)
 {
 	struct icmp_message m;
 	struct icmp_packet p;
 
-	if (!icmp_errno(&m, error, addr_is_v4(&q->key->remote), mtu))
+	if (!icmp_message_from_errno(&m, error, addr_is_v4(&q->key->remote),
+				     mtu))
 		return false;
-	icmp_rebuild(&p, q);
-	icmp_send(i, &m, from, &p, now);
+	icmp_quote_rebuild(&p, q);
+	icmp_message_send(e, &m, from, &p, now);
 	return true;
 }
 
-/* is_error() - Whether a packet is an ICMP error, which never causes one */
-static bool is_error(const struct pkt *pkt)
+/* is_error_packet() - An ICMP error must not cause another one */
+static bool is_error_packet(const struct pkt *pkt)
 {
 	if (pkt->proto == IPPROTO_ICMPV6)
 		return !(pkt->l4[0] & ICMP6_INFOMSG_MASK);
@@ -195,17 +200,16 @@ static bool is_error(const struct pkt *pkt)
 
 /**
  * icmp_error_pkt() - Tell the guest of an error, with its packet at hand
- * @i:		ICMP
+ * @e:		errors
  * @error:	errno, positive
- * @from:	as for icmp_error()
- * @mtu:	likewise
+ * @mtu:	for EMSGSIZE, bytes, 0: not known
  * @pkt:	packet
  * @now:	ms
  *
  * Return: as icmp_error()
  */
-bool icmp_error_pkt(struct icmp *i, int error, const struct in6_addr *from,
-		    uint32_t mtu, const struct pkt *pkt, uint64_t now)
+bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
+		    const struct pkt *pkt, uint64_t now)
 {
 	size_t hlen = pkt->l3len + (size_t)pkt->l4len;
 	struct icmp_message m;
@@ -213,13 +217,13 @@ bool icmp_error_pkt(struct icmp *i, int error, const struct in6_addr *from,
 		.src = pkt->src, .dst = pkt->dst, .proto = pkt->proto,
 	};
 
-	if (!icmp_errno(&m, error, addr_is_v4(&pkt->dst), mtu))
+	if (!icmp_message_from_errno(&m, error, addr_is_v4(&pkt->dst), mtu))
 		return false;
-	if (is_error(pkt))
+	if (is_error_packet(pkt))
 		return true;
 
 	memcpy(p.data, pkt->l3, hlen);		/* at most PKT_HDR_MAX */
 	p.len = hlen + pkt_copy(pkt, p.data + hlen, sizeof(p.data) - hlen);
-	icmp_send(i, &m, from, &p, now);
+	icmp_message_send(e, &m, NULL, &p, now);
 	return true;
 }

@@ -1,51 +1,76 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * error.h - What the files of ICMP errors share: what one says, and the packet
- * that it quotes.
- * Included by icmp/ only.
+ * error.h - ICMP and ICMPv6 errors to the guest, each quoting its packet: made
+ * from an errno (error.c), or relayed as the network sent them (relay.c).
  */
 #ifndef ICMP_ERROR_H
 #define ICMP_ERROR_H
 
-#include "icmp.h"
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-/* The whole error, IP header included (RFC 1812 4.3.2.3, RFC 4443 2.4 (c)). */
-#define ERROR4_MAX	576
-#define ERROR6_MAX	IP6_MTU_MIN
+#include "flow/table.h"
+#include "forward/listen.h"
+#include "sock.h"
+#include "tap.h"
+
+/* Errors to the guest: per second, and in one burst (Linux's defaults of
+ * icmp_msgs_per_sec and icmp_msgs_burst). */
+#define ICMP_ERROR_RATE		1000
+#define ICMP_ERROR_BURST	50
+
+/* What is counted. */
+enum icmp_error_counter {
+	ICMP_ERRORS,		/* errors to the guest */
+	ICMP_LIMITED,		/* errors not sent: rate limit */
+	ICMP_ERROR_COUNTERS,
+};
+
+extern const char *const icmp_error_counter_name[ICMP_ERROR_COUNTERS];
 
 /**
- * struct icmp_message - What an error says
- * @type, @code: of ICMP or ICMPv6
- * @ttl:	TTL or hop limit to arrive with, 0: IP_TTL_OWN
- * @rest:	second word of the header, host order
+ * struct icmp_errors - What all errors to the guest share
+ * @tap, @fwd:	what it works with
+ * @tokens, @refilled: token bucket of the rate limit, and when the last token
+ *		was put in, ms (RFC 4443 2.4 (f))
+ * @count:	see enum icmp_error_counter
  */
-struct icmp_message {
-	uint8_t type, code;
-	uint8_t ttl;
-	uint32_t rest;
+struct icmp_errors {
+	struct tap *tap;
+	const struct fwd *fwd;
+	unsigned int tokens;
+	uint64_t refilled;
+	uint64_t count[ICMP_ERROR_COUNTERS];
 };
 
 /**
- * struct icmp_packet - The start of the packet that an error is about
- * @src, @dst:	its addresses
- * @proto:	its transport protocol
- * @len:	bytes in @data, from the IP header on
+ * struct icmp_quote - The packet of the guest that an error is about
+ * @key:	its flow: addresses and ports as the guest wrote them
+ * @l4:		the start of its transport header, 8 bytes or more, unchanged;
+ *		NULL: not at hand, 8 bytes are rebuilt from @key
+ * @len:	bytes at @l4
+ * @total:	bytes of its transport header and payload; 0: not known, as many
+ *		as the error brought back
+ * @ttl:	TTL or hop limit, 0: IP_TTL_OWN
+ * @tos:	type of service or traffic class
+ * @df:		IPv4: don't fragment
  */
-struct icmp_packet {
-	struct in6_addr src, dst;
-	uint8_t proto;
-	size_t len;
-	uint8_t data[ERROR6_MAX - IP6_HLEN - ICMP_HLEN];
+struct icmp_quote {
+	const struct flow_key *key;
+	const uint8_t *l4;
+	size_t len, total;
+	uint8_t ttl, tos;
+	bool df;
 };
 
-/* error.c */
-bool icmp_errno(struct icmp_message *m, int error, bool v4, uint32_t mtu);
-uint32_t icmp_mtu(bool v4, uint32_t mtu);
-void icmp_send(struct icmp *i, const struct icmp_message *m,
-	       const struct in6_addr *from, const struct icmp_packet *p,
-	       uint64_t now);
-
-/* quote.c */
-void icmp_rebuild(struct icmp_packet *p, const struct icmp_quote *q);
+void icmp_errors_init(struct icmp_errors *e);
+bool icmp_error(struct icmp_errors *e, int error, const struct in6_addr *from,
+		uint32_t mtu, const struct icmp_quote *q, uint64_t now);
+bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
+		    const struct pkt *pkt, uint64_t now);
+void icmp_error_relay(struct icmp_errors *e, const struct sock_error *s,
+		      const struct icmp_quote *q, uint64_t now);
 
 #endif /* ICMP_ERROR_H */

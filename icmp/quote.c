@@ -2,16 +2,15 @@
 /*
  * quote.c - The guest's packet, rebuilt from what is known of its flow, so that
  * an error can quote it.
- * Called by error.c and report.c; calls checksum.c.
  */
 #include <netinet/icmp6.h>
 #include <string.h>
 
-#include "icmp/error.h"
+#include "icmp/error_priv.h"
 
-/* put_ip() - The IP header as the guest will have written it; its length */
-static size_t put_ip(uint8_t *h, const struct icmp_packet *p,
-		     const struct icmp_quote *q)
+/* quote_put_ip() - The IP header as the guest most likely wrote it; bytes */
+static size_t quote_put_ip(uint8_t *h, const struct icmp_packet *p,
+			   const struct icmp_quote *q)
 {
 	struct ip_hdr ip = {
 		.src = p->src, .dst = p->dst, .proto = p->proto,
@@ -25,8 +24,8 @@ static size_t put_ip(uint8_t *h, const struct icmp_packet *p,
 	return hlen;
 }
 
-/* put_l4() - The 8 bytes by which a guest finds the socket concerned */
-static void put_l4(uint8_t *h, const struct icmp_quote *q)
+/* quote_put_l4() - The 8 bytes by which a guest finds the socket concerned */
+static void quote_put_l4(uint8_t *h, const struct icmp_quote *q)
 {
 	memset(h, 0, ICMP_HLEN);
 	if (q->key->proto == IPPROTO_ICMP || q->key->proto == IPPROTO_ICMPV6) {
@@ -42,24 +41,24 @@ static void put_l4(uint8_t *h, const struct icmp_quote *q)
 }
 
 /**
- * icmp_rebuild() - Rebuild the start of a packet from what is known of it
+ * icmp_quote_rebuild() - Rebuild the start of a packet from what is known of it
  * @p:		filled
  * @q:		what is known
  */
-void icmp_rebuild(struct icmp_packet *p, const struct icmp_quote *q)
+void icmp_quote_rebuild(struct icmp_packet *p, const struct icmp_quote *q)
 {
 	size_t hlen, len;
 
 	p->src = q->key->guest;
 	p->dst = q->key->remote;
 	p->proto = q->key->proto;
-	hlen = put_ip(p->data, p, q);
+	hlen = quote_put_ip(p->data, p, q);
 
 	len = MIN(q->len, sizeof(p->data) - hlen);
 	if (q->l4) {
 		memcpy(p->data + hlen, q->l4, len);
 	} else {
-		put_l4(p->data + hlen, q);
+		quote_put_l4(p->data + hlen, q);
 		len = ICMP_HLEN;
 	}
 	p->len = hlen + len;

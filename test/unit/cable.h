@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "checksum.h"
-#include "icmp.h"
+#include "icmp/error.h"
 #include "test/memory.h"
 #include "tcp.h"
 #include "tcp/flow.h"
@@ -45,7 +45,7 @@
  * struct world - The stage
  * @mem, @tap:	our end of the cable
  * @gmem, @gtap: the guests' end
- * @tcp, @timers, @flows, @fwd, @icmp: what is tested, and works with
+ * @tcp, @timers, @flows, @fwd, @errors: what is tested, and works with
  * @forward_ends, @listeners: forwarded ports
  * @now:	ms
  * @loss:	of 1000 frames, each way
@@ -59,7 +59,7 @@ struct world {
 	struct timers timers;
 	struct flow_table flows;
 	struct fwd fwd;
-	struct icmp icmp;
+	struct icmp_errors errors;
 	struct rule_ends forward_ends;
 	struct listener listeners[PORTS_MAX];
 	uint64_t now;
@@ -158,12 +158,11 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	w->fwd.ipv4 = w->fwd.ipv6 = true;
 	w->fwd.ends = &w->forward_ends;
 	w->fwd.listeners = w->listeners;
-	w->icmp = (struct icmp){ .tap = &w->tap, .flows = &w->flows,
-				 .timers = &w->timers, .fwd = &w->fwd };
-	icmp_init(&w->icmp);
+	w->errors = (struct icmp_errors){ .tap = &w->tap, .fwd = &w->fwd };
+	icmp_errors_init(&w->errors);
 	w->tcp = (struct tcp){ .tap = &w->tap, .flows = &w->flows,
 			       .timers = &w->timers, .fwd = &w->fwd,
-			       .icmp = &w->icmp, .mtu = 65520,
+			       .errors = &w->errors, .mtu = 65520,
 			       .max_fd = INT32_MAX };
 	tcp_init(&w->tcp);
 }

@@ -40,7 +40,8 @@
 /**
  * struct world - The stage
  * @mem:	link to the guest
- * @tap, @timers, @flows, @fwd, @icmp, @udp: what is tested, and works with
+ * @tap, @timers, @flows, @fwd, @errors, @echo, @udp: what is tested, and works
+ *		with
  * @now:	ms
  */
 struct world {
@@ -49,7 +50,8 @@ struct world {
 	struct timers timers;
 	struct flow_table flows;
 	struct fwd fwd;
-	struct icmp icmp;
+	struct icmp_errors errors;
+	struct icmp_echo echo;
 	struct udp udp;
 	uint64_t now;
 };
@@ -99,12 +101,15 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	w->fwd.map.host4 = addr(GW4);
 	w->fwd.map.host6 = addr(GW6);
 	w->fwd.ipv4 = w->fwd.ipv6 = true;
-	w->icmp = (struct icmp){ .tap = &w->tap, .flows = &w->flows,
-				 .timers = &w->timers, .fwd = &w->fwd };
-	icmp_init(&w->icmp);
+	w->errors = (struct icmp_errors){ .tap = &w->tap, .fwd = &w->fwd };
+	icmp_errors_init(&w->errors);
+	w->echo = (struct icmp_echo){ .tap = &w->tap, .flows = &w->flows,
+				      .timers = &w->timers, .fwd = &w->fwd,
+				      .errors = &w->errors };
+	icmp_init(&w->echo);
 	w->udp = (struct udp){ .tap = &w->tap, .flows = &w->flows,
 			       .timers = &w->timers, .fwd = &w->fwd,
-			       .icmp = &w->icmp, .fds = UINT32_MAX };
+			       .errors = &w->errors, .fds = UINT32_MAX };
 	if (udp_init(&w->udp))
 		exit(1);
 }
@@ -112,7 +117,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 static void world_close(struct world *w)
 {
 	udp_free(&w->udp);
-	icmp_guest_gone(&w->icmp);
+	icmp_guest_gone(&w->echo);
 	check_eq("no flow is left behind", w->flows.used, 0);
 	close(w->flows.epfd);
 	flow_table_free(&w->flows);
@@ -208,7 +213,7 @@ static void hand_over(struct world *w)
 			continue;
 		}
 		n = 1;
-		icmp_from_guest(&w->icmp, pkt, w->now);
+		icmp_from_guest(&w->echo, pkt, w->now);
 	}
 	link_release(&w->mem.link);
 	link_flush(&w->mem.link);
@@ -277,7 +282,7 @@ static void events(struct world *w, int wait)
 		if (f->key.proto == IPPROTO_UDP)
 			udp_event(&w->udp, f, ev[i].events, w->now);
 		else
-			icmp_event(&w->icmp, f, ev[i].events, w->now);
+			icmp_event(&w->echo, f, ev[i].events, w->now);
 	}
 	link_flush(&w->mem.link);
 }
@@ -295,7 +300,7 @@ static void later(struct world *w, uint64_t ms)
 		if (f->key.proto == IPPROTO_UDP)
 			udp_timer(&w->udp, f, w->now);
 		else
-			icmp_timer(&w->icmp, f, w->now);
+			icmp_timer(&w->echo, f, w->now);
 	}
 }
 

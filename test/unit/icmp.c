@@ -75,7 +75,7 @@ static struct icmp_flow *flow_of(struct world *w, const struct family *f,
 
 	if (remote)
 		key.remote = addr(remote);
-	return find(&w->icmp, &key);
+	return find_echo_flow(&w->echo, &key);
 }
 
 /* Given ping sockets that are not allowed, then that is said at start, and
@@ -87,11 +87,11 @@ static void story_not_allowed(void)
 	printf("# ping sockets are not allowed\n");
 	world_open(&w, LIFE, ROOM);
 	check("start-up finds out that pings are not allowed",
-	      !check_family(AF_INET, IPPROTO_ICMP, "IPv4"));
-	icmp_check_allowed(&w.icmp);
+	      !check_ping_family(AF_INET, IPPROTO_ICMP, "IPv4"));
+	icmp_check_allowed(&w.echo);
 	pings(&w, &v4, GW4, 1, 1, 8);
 	check_eq("a ping is refused, and counted",
-		 w.icmp.count[ICMP_REFUSED], 1);
+		 w.echo.count[ICMP_REFUSED], 1);
 	check("without an answer", !w.mem.nsent);
 	check_eq("or a flow", w.flows.used, 0);
 	world_close(&w);
@@ -125,8 +125,8 @@ static void story_echo(const struct family *f)
 		check("its payload", same);
 		check_eq("and the host's TTL", s.ttl, 64);
 	}
-	check_eq("all of that over one socket", w.icmp.nsockets, 1);
-	check_eq("and one host", w.icmp.nhosts, 1);
+	check_eq("all of that over one socket", w.echo.nsockets, 1);
+	check_eq("and one host", w.echo.npeers, 1);
 	world_close(&w);
 }
 
@@ -152,7 +152,7 @@ static void story_identifier_taken(void)
 	events(&w, 1000);
 	check("so does identifier 0", nth(&w, 0, &s) && s.good &&
 	      get_be16(s.l4 + 4) == 0);
-	check_eq("each has its socket", w.icmp.nsockets, 2);
+	check_eq("each has its socket", w.echo.nsockets, 2);
 	close(fd);
 	world_close(&w);
 }
@@ -198,13 +198,13 @@ static void story_unasked(void)
 	check("the test can forge", forge("127.0.0.33", 5));
 	events(&w, 1000);
 	check_eq("who was not is not", w.mem.nsent, 0);
-	check_eq("and is counted", w.icmp.count[ICMP_UNASKED], 1);
+	check_eq("and is counted", w.echo.count[ICMP_UNASKED], 1);
 
 	/* As long as the guest's address for it is another's. */
 	check("the test can forge", forge("127.0.0.9", 5));
 	events(&w, 1000);
 	check_eq("nor who only looks like it", w.mem.nsent, 0);
-	check_eq("counted as well", w.icmp.count[ICMP_UNASKED], 2);
+	check_eq("counted as well", w.echo.count[ICMP_UNASKED], 2);
 	check("the test can forge", forge("127.0.0.1", 5));
 	events(&w, 1000);
 	check_eq("a second reply of the one asked is", w.mem.nsent, 1);
@@ -369,7 +369,7 @@ static void story_router(void)
 	events(&w, 1000);
 	s = flow_of(&w, &v4, NULL, 77);
 	len = sizeof(sa);
-	getsockname(s->f.fd[SIDE_HOST], &sa.sa, &len);
+	getsockname(s->flow.fd[SIDE_HOST], &sa.sa, &len);
 	id = ntohs(sa.sin.sin_port);
 	check("the host's identifier is another", id != 77);
 
@@ -395,7 +395,7 @@ static void story_router(void)
 						      "127.0.0.9"));
 	events(&w, 1000);
 	check_eq("about who was not asked nothing is heard", w.mem.nsent, 0);
-	check_eq("which is counted", w.icmp.count[ICMP_UNASKED], 1);
+	check_eq("which is counted", w.echo.count[ICMP_UNASKED], 1);
 	close(fd);
 	world_close(&w);
 }
@@ -410,17 +410,17 @@ static void story_expiry(void)
 	world_open(&w, LIFE, ROOM);
 	pings(&w, &v4, GW4, 5, 1, 8);
 	pings(&w, &v4, NOWHERE4, 5, 1, 8);
-	check_eq("two hosts, one identifier: one socket", w.icmp.nsockets, 1);
+	check_eq("two hosts, one identifier: one socket", w.echo.nsockets, 1);
 	later(&w, 50 * SEC);
 	pings(&w, &v4, GW4, 5, 2, 8);
 	later(&w, 10 * SEC);
 	check("not asked for a minute: forgotten",
 	      !flow_of(&w, &v4, NOWHERE4, 5));
 	check("asked in between: not", flow_of(&w, &v4, GW4, 5));
-	check_eq("the socket is there for it", w.icmp.nsockets, 1);
+	check_eq("the socket is there for it", w.echo.nsockets, 1);
 	later(&w, 50 * SEC);
 	check("a minute later it is forgotten", !flow_of(&w, &v4, GW4, 5));
-	check_eq("and the socket closed", w.icmp.nsockets, 0);
+	check_eq("and the socket closed", w.echo.nsockets, 0);
 	check_eq("nothing is left", w.flows.used, 0);
 	world_close(&w);
 }
@@ -437,14 +437,14 @@ static void story_limits(void)
 	world_open(&w, LIFE, ROOM);
 	for (i = 0; i < ICMP_SOCKETS; i++)
 		pings(&w, &v4, GW4, (uint16_t)(i + 1), 1, 8);
-	check_eq("so many sockets", w.icmp.nsockets, ICMP_SOCKETS);
+	check_eq("so many sockets", w.echo.nsockets, ICMP_SOCKETS);
 	pings(&w, &v4, GW4, 1, 2, 8);
 	pings(&w, &v4, GW4, 60000, 1, 8);
-	check_eq("and no more", w.icmp.nsockets, ICMP_SOCKETS);
+	check_eq("and no more", w.echo.nsockets, ICMP_SOCKETS);
 	check("the oldest is gone", !flow_of(&w, &v4, NULL, 2));
 	check("the one used since is not", flow_of(&w, &v4, NULL, 1));
 	check("the new one is there", flow_of(&w, &v4, NULL, 60000));
-	icmp_guest_gone(&w.icmp);
+	icmp_guest_gone(&w.echo);
 	check_eq("with the guest, all are gone", w.flows.used, 0);
 
 	/* An eighth of this table is less than what is usual. */
@@ -453,12 +453,12 @@ static void story_limits(void)
 		snprintf(host, sizeof(host), "10.0.%u.%u", i >> 8, i & 255);
 		pings(&w, &v4, host, 3, 1, 8);
 	}
-	check_eq("so many hosts", w.icmp.nhosts, most);
+	check_eq("so many hosts", w.echo.npeers, most);
 	check("without the oldest", !flow_of(&w, &v4, "10.0.0.0", 3) &&
 	      flow_of(&w, &v4, "10.0.0.1", 3));
-	check_eq("one socket", w.icmp.nsockets, 1);
-	check("not as many errors", w.icmp.count[ICMP_ERRORS] < 100 &&
-	      w.icmp.count[ICMP_LIMITED]);
+	check_eq("one socket", w.echo.nsockets, 1);
+	check("not as many errors", w.errors.count[ICMP_ERRORS] < 100 &&
+	      w.errors.count[ICMP_LIMITED]);
 	world_close(&w);
 }
 
@@ -508,7 +508,7 @@ static void story_others(void)
 	pings(&w, &v6, "ff02::1", 1, 1, 8);
 	pings(&w, &v4, "127.0.0.1", 1, 1, 8);
 	check_eq("nor for a group or loopback", w.flows.used, 0);
-	check_eq("which is counted", w.icmp.count[ICMP_IMPOSSIBLE], 4);
+	check_eq("which is counted", w.echo.count[ICMP_IMPOSSIBLE], 4);
 	check("nothing comes back", !w.mem.nsent);
 	world_close(&w);
 }
@@ -534,7 +534,7 @@ static bool errs(struct world *w, int error, uint32_t mtu, const char *remote,
 	bool known;
 
 	memory_clear(&w->mem);
-	known = icmp_error(&w->icmp, error, NULL, mtu, &q, w->now);
+	known = icmp_error(&w->errors, error, NULL, mtu, &q, w->now);
 	link_flush(&w->mem.link);
 	nth(w, 0, s);
 	return known;
@@ -615,7 +615,7 @@ static void story_quote(const struct family *f)
 	check_eq("its sequence number", get_be32(ip + f->hlen + 4), 0x01020304);
 
 	memory_clear(&w.mem);
-	icmp_error(&w.icmp, EHOSTUNREACH, &key.remote, 0, &q, w.now);
+	icmp_error(&w.errors, EHOSTUNREACH, &key.remote, 0, &q, w.now);
 	link_flush(&w.mem.link);
 	check("without the segment, 8 bytes are made", nth(&w, 0, &s) &&
 	      s.good && s.len == 8 + f->hlen + 8 &&
@@ -657,7 +657,7 @@ static void story_rate(void)
 		sent += w.mem.nsent;
 	}
 	check_eq("at once, a burst", sent, ICMP_ERROR_BURST);
-	check_eq("the others are counted", w.icmp.count[ICMP_LIMITED],
+	check_eq("the others are counted", w.errors.count[ICMP_LIMITED],
 		 1000 - ICMP_ERROR_BURST);
 	for (i = sent = 0; i < 5000; i++) {
 		w.now += i % 5 == 0;
@@ -683,8 +683,8 @@ static void with_sockets(void)
 		return;
 	}
 	check("start-up finds that pings are allowed",
-	      check_family(AF_INET, IPPROTO_ICMP, "IPv4") &&
-	      check_family(AF_INET6, IPPROTO_ICMPV6, "IPv6"));
+	      check_ping_family(AF_INET, IPPROTO_ICMP, "IPv4") &&
+	      check_ping_family(AF_INET6, IPPROTO_ICMPV6, "IPv6"));
 	story_echo(&v4);
 	story_echo(&v6);
 	story_identifier_taken();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * report.c - Errors of the network on their way to the guest: from whom the
+ * relay.c - Errors of the network on their way to the guest: from whom the
  * guest hears of one, what it says, what it quotes, and when it is not sent.
  */
-#include "../../icmp/report.c"
+#include "../../icmp/relay.c"
 #include "test/unit/flows.h"
 
 #define ROOM		(1 << 20)
@@ -55,7 +55,7 @@ static bool told(struct world *w, const struct sock_error *r,
 		 const struct icmp_quote *q, struct seen *s)
 {
 	memory_clear(&w->mem);
-	icmp_report_send(&w->icmp, r, q, w->now++);
+	icmp_error_relay(&w->errors, r, q, w->now++);
 	link_flush(&w->mem.link);
 	return nth(w, 0, s) && w->mem.nsent == 1 && s->good;
 }
@@ -358,7 +358,7 @@ static void story_never(void)
 		sent += w.mem.nsent;
 	}
 	check_eq("at once, a burst", sent, ICMP_ERROR_BURST);
-	check_eq("the others are counted", w.icmp.count[ICMP_LIMITED],
+	check_eq("the others are counted", w.errors.count[ICMP_LIMITED],
 		 1000 - ICMP_ERROR_BURST);
 	world_close(&w);
 }

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * relay.c - ICMP errors that a socket's error queue holds (IP_RECVERR in ip(7))
+ * go on to the guest as the network sent them.
+ */
+#include <netinet/icmp6.h>
+#include <string.h>
+
+#include "checksum.h"
+#include "icmp/error_priv.h"
+
+/* can_relay() - Whether a message goes on unchanged: it is one of the errors
+ * that hosts still send */
+static bool can_relay(const struct sock_error *s, bool v4)
+{
+	if (!s->from_network)
+		return false;
+	if (v4)
+		return s->type == ICMP4_UNREACH ||
+		       s->type == ICMP4_TIME_EXCEEDED ||
+		       s->type == ICMP4_PARAM_PROB;
+	return s->type >= ICMP6_DST_UNREACH && s->type <= ICMP6_PARAM_PROB;
+}
+
+/* ttl_expired() - Whether the guest's packet ran out of TTL on its way */
+static bool ttl_expired(const struct icmp_message *m, bool v4)
+{
+	return !m->code && m->type == (v4 ? ICMP4_TIME_EXCEEDED :
+					    ICMP6_TIME_EXCEEDED);
+}
+
+/* relayed_rest() - Second word of the header of a message that goes on
+ * unchanged */
+static uint32_t relayed_rest(const struct sock_error *s, bool v4)
+{
+	if (v4 ? s->type == ICMP4_UNREACH && s->code == ICMP4_UNREACH_NEEDFRAG :
+		 s->type == ICMP6_PACKET_TOO_BIG)
+		return icmp_message_mtu(v4, s->info);
+	if (v4)		/* RFC 792: the pointer has 8 bits */
+		return s->type == ICMP4_PARAM_PROB ? s->info << 24 : 0;
+	return s->type == ICMP6_PARAM_PROB ? s->info : 0;
+}
+
+/* set_message() - What the guest is told; false: nothing */
+static bool set_message(struct icmp_message *m, const struct sock_error *s,
+			bool v4)
+{
+	if (can_relay(s, v4)) {
+		m->type = s->type;
+		m->code = s->code;
+		m->rest = relayed_rest(s, v4);
+	} else if (!icmp_message_from_errno(m, s->error, v4, s->info)) {
+		return false;
+	}
+	m->ttl = s->ttl;
+	return true;
+}
+
+/**
+ * error_sender() - Guest-visible address of an error's sender
+ * @e:		errors
+ * @s:		error
+ * @key:	flow that it is about
+ * @from:	set on success only
+ *
+ * The peer may have an address that only this flow uses for it (--dns-forward).
+ * An error of our host has the guest's own address if they share it.
+ *
+ * Return: false if there is none, or it is the guest's own
+ */
+static bool error_sender(const struct icmp_errors *e,
+			 const struct sock_error *s, const struct flow_key *key,
+			 struct in6_addr *from)
+{
+	struct in6_addr seen;
+
+	if (addr_is_none(&s->from) ||
+	    addr_is_v4(&s->from) != addr_is_v4(&key->remote))
+		return false;
+	if (addr_eq(&s->from, &s->dest))
+		seen = key->remote;
+	else if (!nat_to_guest(&e->fwd->map, &s->from, &seen))
+		return false;
+	if (!addr_is_unicast(&seen) || addr_eq(&seen, &key->guest))
+		return false;
+	*from = seen;
+	return true;
+}
+
+/* restore_echo_id() - Give an echo request that came back the identifier that
+ * the guest used: a ping socket sends its own */
+static void restore_echo_id(uint8_t *l4, uint16_t id)
+{
+	uint16_t check, old, new = htons(id);
+
+	memcpy(&check, l4 + 2, sizeof(check));
+	memcpy(&old, l4 + 4, sizeof(old));
+	check = csum_update16(check, old, new);
+	memcpy(l4 + 2, &check, sizeof(check));
+	memcpy(l4 + 4, &new, sizeof(new));
+}
+
+/**
+ * rebuild_l4() - Transport header and payload of the guest's packet
+ * @l4:		filled: UDP_HLEN + SOCK_ERROR_DATA bytes
+ * @s:		error, with what came back of the packet
+ * @q:		what is known of the packet; @q->l4, @q->len, @q->total are set
+ *
+ * Return: false if less than a header came back
+ */
+static bool rebuild_l4(uint8_t *l4, const struct sock_error *s,
+		       struct icmp_quote *q)
+{
+	const struct flow_key *key = q->key;
+	bool udp = key->proto == IPPROTO_UDP;
+	size_t hlen = udp ? UDP_HLEN : 0;
+
+	if (!udp && s->len < ICMP_HLEN)
+		return false;
+	q->l4 = l4;
+	q->len = hlen + s->len;
+	q->total = MAX(q->total, q->len);
+	memcpy(l4 + hlen, s->data, s->len);
+	if (!udp) {
+		restore_echo_id(l4, key->gport);
+		return true;
+	}
+	udp_hdr_put(l4, key->gport, key->rport, q->total);
+	return true;
+}
+
+/**
+ * icmp_error_relay() - Tell the guest of an error that a socket reported
+ * @e:		errors
+ * @s:		error of a UDP, ping or connecting TCP socket
+ * @q:		what is known of the guest's packet: without @q->l4 it is
+ *		rebuilt from what came back
+ * @now:	ms
+ *
+ * A message of the network goes on with its type, code, MTU or pointer, from
+ * the router that sent it. Other messages, and what the host's kernel refused
+ * itself, become what icmp_error() makes of the errno.
+ */
+void icmp_error_relay(struct icmp_errors *e, const struct sock_error *s,
+		      const struct icmp_quote *q, uint64_t now)
+{
+	uint8_t l4[UDP_HLEN + SOCK_ERROR_DATA];
+	struct icmp_quote quote = *q;
+	struct icmp_message m = { 0 };
+	struct icmp_packet p;
+	struct in6_addr from;
+	bool v4 = addr_is_v4(&q->key->remote);
+
+	if (!set_message(&m, s, v4) || (!q->l4 && !rebuild_l4(l4, s, &quote)))
+		return;
+	if (ttl_expired(&m, v4))
+		quote.ttl = 1;
+	icmp_quote_rebuild(&p, &quote);
+	icmp_message_send(e, &m,
+			  error_sender(e, s, q->key, &from) ? &from : NULL, &p,
+			  now);
+}
