@@ -231,6 +231,7 @@ int log_to_file(const char *path, size_t size)
 	state.fd = fd;
 	state.size = size;
 	state.used = (size_t)st.st_size;
+	tzset();	/* reads a file, which gmtime_r() would do later */
 	return 0;
 }
 
@@ -244,6 +245,7 @@ int log_to_file(const char *path, size_t size)
 void log_to_syslog(const char *ident)
 {
 	state.background = true;
+	tzset();	/* as in log_to_file(), for syslog() */
 	if (state.fd < 0)
 		openlog(ident, LOG_PID | LOG_NDELAY, LOG_DAEMON);
 }
