@@ -3,6 +3,7 @@
 # make                 passt and qrap
 # make check           unit tests
 # make check-deps      calls between modules against doc/layers
+# make syscalls        system calls that passt makes at start, and those of the loop
 # make bench           side by side with PEER=PATH and others, BENCH='--quick ...'
 # make install         PREFIX (/usr/local) and DESTDIR
 # make B=DIR ...       objects and programs in another folder than build/
@@ -104,6 +105,13 @@ check: $(UNITS)
 check-deps: all
 	@B=$B test/guards/layers.py
 
+# What libc does on its own: memory, abort() and the end of the program.
+LIBC_CALLS := brk exit_group futex getpid getrandom gettid mmap mremap munmap \
+	      rt_sigprocmask rt_sigreturn tgkill write
+
+syscalls:
+	@awk -v libc='$(LIBC_CALLS)' -f test/guards/syscalls.awk $(SRCS) | sort -u
+
 install: all
 	install -D -m 755 $B/passt $(DESTDIR)$(BINDIR)/passt
 	install -D -m 755 $B/qrap $(DESTDIR)$(BINDIR)/qrap
@@ -116,6 +124,6 @@ clean:
 -include $(OBJS:.o=.d) $(QRAP_OBJS:.o=.d) $(UNITS:=.d) \
 	 $(wildcard $B/test/*.d $B/test/net/*.d $B/test/bench/*.d)
 
-.PHONY: all check check-deps units standin benches bench install clean
+.PHONY: all check check-deps syscalls units standin benches bench install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -3,6 +3,7 @@
  * icmp.c - Echo requests of the guest leave through ping sockets; replies of
  * the peers that it pinged, and errors of routers on the way, come back.
  */
+/* syscalls: start: getegid socket; run: close recvmsg sendmsg */
 #include <errno.h>
 #include <netinet/icmp6.h>
 #include <string.h>

@@ -7,6 +7,8 @@
  * among the messages of others; information stands as it is. Each message is
  * one line, whatever a guest managed to get into it, and one write().
  */
+/* syscalls: start: fstat lseek openat read; run: clock_gettime close connect
+ *	     ftruncate getpid pread64 pwrite64 sendto socket write */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -11,6 +11,7 @@
  * runs the emulator with ARG..., with all networking replaced by one virtio
  * network device that is connected to passt.
  */
+/* syscalls: access execve newfstatat prlimit64 uname */
 
 #include <errno.h>
 #include <errno.h>

@@ -3,6 +3,7 @@
  * sock.c - Socket options, control messages, error queues and bound sockets.
  * A leaf: see sock.h.
  */
+/* syscalls: bind close getsockopt recvmsg setsockopt socket */
 #include <errno.h>
 #include <time.h>
 #include <linux/errqueue.h>

@@ -5,6 +5,7 @@
  * Called by passt.c; calls the files in tcp/, the flow table, timers and
  * forwarding, tap.c and icmp.c.
  */
+/* syscalls: accept4 close connect getsockopt setsockopt shutdown */
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>

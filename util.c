@@ -3,6 +3,7 @@
  * util.c - Addresses, sockaddrs, numbers, the clock and random bytes.
  * A leaf: holds no state, calls only libc, may be called by anything.
  */
+/* syscalls: accept4 clock_gettime close getrandom socket */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>

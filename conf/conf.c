@@ -3,6 +3,8 @@
  * conf.c - Reads the command line by the table in options.c, checks options
  * against each other, and prints the help.
  */
+/* syscalls: start: close connect fstat geteuid getgid getuid lseek openat
+ *	     read socket write */
 #include <errno.h>
 #include <getopt.h>
 #include <pwd.h>

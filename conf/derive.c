@@ -4,6 +4,7 @@
  * addresses, routes and resolvers.
  * Called by passt.c at start-up; calls netlink.c, resolv.c and the log.
  */
+/* syscalls: start: close ioctl socket */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>

@@ -6,6 +6,8 @@
  * A function here looks at its own value only. conf_check() checks options
  * against each other, and derive() decides what options leave open.
  */
+/* syscalls: start: close connect fstat getpeername getsockopt ioctl lseek
+ *	     openat read socket */
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>

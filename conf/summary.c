@@ -3,6 +3,7 @@
  * summary.c - Tells the user at start what the guest will be given, and how
  * to start a guest.
  */
+/* syscalls: start: close ioctl socket */
 #include <stdio.h>
 #include <string.h>
 

@@ -10,6 +10,7 @@
  * one pass over the rest for three times as many flows removed. Buckets are made
  * anew then.
  */
+/* syscalls: epoll_ctl madvise mmap munmap */
 #include <assert.h>
 #include <errno.h>
 #include <sys/epoll.h>

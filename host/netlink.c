@@ -5,6 +5,7 @@
  * Each question is a dump request. Each message of the answer is checked and
  * parsed once, and the best route or address by the rules below is kept.
  */
+/* syscalls: start: recvfrom sendto setsockopt socket */
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>

@@ -9,6 +9,8 @@
  * filled again. Frames to the guest are written one behind the other with
  * room for the length before each, so that one send() takes them all.
  */
+/* syscalls: start: bind connect listen newfstatat socket umask unlink; run:
+ *	     close mmap munmap recvfrom sendto setsockopt */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

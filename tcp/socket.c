@@ -4,6 +4,7 @@
  * from it, and what it has room for.
  * Called by tcp.c and output.c; calls the connection and libc.
  */
+/* syscalls: close getsockopt ioctl recvfrom recvmsg sendmsg setsockopt */
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>

@@ -9,6 +9,7 @@
  * once and looks at the last use when it expires: no work on timers for each
  * datagram.
  */
+/* syscalls: close connect recvfrom */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>

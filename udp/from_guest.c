@@ -8,6 +8,7 @@
  * message, which the kernel cuts up as late as it can (UDP_SEGMENT in udp(7));
  * all messages of a run go with one sendmmsg().
  */
+/* syscalls: start: close getsockopt socket; run: sendmmsg */
 #include <errno.h>
 #include <netinet/udp.h>
 #include <string.h>

@@ -11,6 +11,7 @@
  * answers is heard for as long as a one-shot flow lives. The rates are those of
  * a few hosts that look for each other: no batches here.
  */
+/* syscalls: close epoll_ctl */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>

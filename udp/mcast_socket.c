@@ -10,6 +10,7 @@
  * none, the socket is bound to no address, and hears unicast answers as well;
  * otherwise to the group's address, and hears nothing else.
  */
+/* syscalls: close recvmsg sendmsg setsockopt */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>

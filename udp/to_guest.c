@@ -9,6 +9,7 @@
  * A message may be many datagrams that came in a row, all of one size but the
  * last (UDP_GRO in udp(7)).
  */
+/* syscalls: start: mmap; run: getsockopt munmap recvmmsg */
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>

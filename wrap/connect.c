@@ -3,6 +3,7 @@
  * wrap/connect.c - Find passt's socket, connect to it, and make the connection
  * inheritable under the number that the command expects.
  */
+/* syscalls: clock_gettime close connect dup2 fcntl poll recvfrom socket */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,6 +2,7 @@
 /*
  * wrap/die.c - End the program with a message.
  */
+/* syscalls: fstat write */
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""System calls that files declare, against what their objects refer to.
+
+A file of the product names the system calls that its code makes through libc,
+in one comment; a file that makes none has no such comment:
+
+    /* syscalls: epoll_ctl close */
+    /* syscalls: start: socket bind; run: recvmmsg */
+
+"start" are those that are made before the loop runs, and never after. Without
+such a word, or after "run", any time. Names are those of glibc on x86-64. What
+libc does on its own, for memory and to end the program, is LIBC_CALLS of the
+Makefile. `make syscalls` merges them, and test/net/syscalls.py watches a
+running passt.
+"""
+
+import os
+import re
+
+import guard
+
+NONE = """
+abort asprintf __assert_fail calloc __cpu_model __ctype_b_loc dirfd environ
+__errno_location exit _exit free getenv getopt_long _GLOBAL_OFFSET_TABLE_ htonl
+htons in6addr_any in6addr_loopback inet_ntop inet_pton malloc memchr memcmp
+memcpy memmem memmove mempcpy memset ntohl ntohs open_memstream optarg opterr
+optind optopt __popcountdi2 qsort realloc sigaddset sigemptyset snprintf sscanf
+__stack_chk_fail stderr stdin stdout stpcpy strcasecmp strchr strchrnul strcmp
+strcspn strdup strerror strlen strncasecmp strncmp strncpy strndup strnlen
+strrchr strsep strspn strstr strtok_r strtol strtoll strtoul strtoull sysconf
+vsnprintf
+gmtime_r strftime
+"""     # the last line: because log.c calls tzset() at start
+
+CALLS = """
+closedir        close
+dprintf         write
+execvp          execve
+fclose          close
+fgets           read fstat
+fopen           openat
+fork            clone
+fprintf         write fstat
+fputc           write fstat
+fputs           write fstat
+fscanf          read fstat
+fwrite          write fstat
+getgrnam        openat read fstat lseek close socket connect
+getline         read fstat
+getpwnam        openat read fstat lseek close socket connect
+getpwuid        openat read fstat lseek close socket connect
+getrlimit       prlimit64
+if_indextoname  socket ioctl close
+if_nametoindex  socket ioctl close
+lstat           newfstatat
+open            openat
+opendir         openat fstat
+openlog         socket connect
+pread           pread64
+printf          write fstat
+putchar         write fstat
+puts            write fstat
+pwrite          pwrite64
+readdir         getdents64
+recv            recvfrom
+send            sendto
+setrlimit       prlimit64
+signal          rt_sigaction
+signalfd        signalfd4
+sigprocmask     rt_sigprocmask
+stat            newfstatat
+syslog          sendto socket connect close getpid
+tzset           openat fstat read lseek close
+vfprintf        write fstat
+"""
+
+# Functions that are the system call of the same name.
+SAME = """
+accept4 access bind chdir clock_gettime close connect dup2 epoll_create1
+epoll_ctl epoll_wait fcntl fstat ftruncate getegid geteuid getgid getpeername
+getpid getrandom getsockopt getuid ioctl lchown listen madvise mmap munmap poll
+prctl read recvmmsg recvmsg sendmmsg sendmsg setgroups setresgid setresuid
+setsid setsockopt setuid shutdown socket umask uname unlink write writev
+"""
+
+
+def table():
+    """libc function or variable -> system calls."""
+    calls = {name: [] for name in NONE.split()}
+    calls.update({name: [name] for name in SAME.split()})
+    for row in CALLS.strip().splitlines():
+        name, *those = row.split()
+        calls[name] = those
+    return calls
+
+
+def declared(text):
+    """The calls that a file declares, as {'start': ..., 'run': ...}."""
+    groups = {'start': set(), 'run': set()}
+    for comment in re.findall(r'^/\* syscalls: (.*?)\*/', text, re.M | re.S):
+        for part in re.sub(r'\n \*', ' ', comment).split(';'):
+            word, _, names = part.rpartition(':')
+            groups[word.strip() or 'run'] |= set(names.split())
+    return groups
+
+
+def plain(name):
+    """A libc function without what the compiler made of its name."""
+    name = re.sub(r'^__isoc\d+_', '', name.partition('@')[0])
+    return re.sub(r'^__(\w+)_chk$', r'\1', name)
+
+
+def undefined(objects):
+    """Source path -> names that only libc can have."""
+    source = {obj: path for path, obj in objects.items()}
+    home, wanted = set(), {path: set() for path in objects}
+    for line in guard.output('nm', '-gA', *source).splitlines():
+        obj, _, entry = line.partition(':')
+        *_, kind, name = entry.split()
+        if kind in 'Uvw':
+            wanted[source[obj]].add(name)
+        else:
+            home.add(name)
+    return {path: {plain(name) for name in names - home}
+            for path, names in wanted.items()}
+
+
+def made(names, text, calls):
+    """The system calls of these libc functions; syscall() says which."""
+    found = {call for name in names for call in calls.get(name, ())}
+    if 'syscall' in names:
+        found |= set(re.findall(r'\bsyscall\(SYS_(\w+)', text))
+    return found
+
+
+def mistakes(sources, wanted, calls):
+    for path, names in wanted.items():
+        groups = declared(sources[path])
+        right = made(names, sources[path], calls)
+        said = groups['start'] | groups['run']
+        for name in sorted(names - set(calls) - {'syscall'}):
+            yield f'{path}: {name}: say in syscalls.py which calls it makes'
+        for call in sorted(right - said):
+            yield f'{path}: {call} is not declared'
+        for call in sorted(said - right):
+            yield f'{path}: {call} is declared, but not made'
+        for call in sorted(groups['start'] & groups['run']):
+            yield f'{path}: {call} is declared twice'
+
+
+def main():
+    sources = {path: guard.read(path) for path in guard.product('.c')}
+    objects = {path: os.path.join(guard.B, path[:-1] + 'o')
+               for path in sources}
+    wanted, calls = undefined(objects), table()
+    guard.check('files declare the system calls that they make',
+                mistakes(sources, wanted, calls))
+    found = list(mistakes({'a.c': '/* syscalls: start: bind; run: close */\n'},
+                          {'a.c': {'close', 'recv', 'strange'}}, calls))
+    guard.check('a missing, a needless and an unknown call are found', [] if
+                len(found) == 3 else [f'only {found}'])
+    guard.done()
+
+
+if __name__ == '__main__':
+    main()
