@@ -33,8 +33,8 @@ endif
 override CPPFLAGS += -D_GNU_SOURCE -I. -DVERSION='"$(VERSION)"'
 override CFLAGS   += -std=gnu11 $(WARN)
 
-SRCS  := passt.c tap.c tcp.c udp.c icmp.c checksum.c ip.c iov.c log.c siphash.c \
-	 sock.c util.c \
+SRCS  := passt.c loop.c tap.c tcp.c udp.c icmp.c checksum.c ip.c iov.c \
+	 log.c siphash.c sock.c util.c \
 	 $(wildcard tap/*.c link/*.c answer/*.c flow/*.c forward/*.c conf/*.c \
 	 host/*.c tcp/*.c udp/*.c icmp/*.c)
 OBJS  := $(SRCS:%.c=$B/%.o)

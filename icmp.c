@@ -558,12 +558,13 @@ void icmp_timer(struct icmp_echo *e, struct flow *f, uint64_t now)
 }
 
 /**
- * icmp_guest_gone() - Close all flows
- * @e:		echo
+ * icmp_end() - The guest left: forget a peer that it pinged
+ * @f:		flow of a peer; the flow of a socket goes with its last peer
  */
-void icmp_guest_gone(struct icmp_echo *e)
+void icmp_end(struct icmp_echo *e, struct flow *f)
 {
-	while (!list_empty(&e->peers))
-		close_peer(e, container_of(e->peers.next, struct icmp_flow,
-					   flow.node));
+	struct icmp_flow *p = container_of(f, struct icmp_flow, flow);
+
+	if (p->socket)
+		close_peer(e, p);
 }

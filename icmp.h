@@ -65,6 +65,6 @@ void icmp_from_guest(struct icmp_echo *e, const struct pkt *pkt, uint64_t now);
 void icmp_event(struct icmp_echo *e, struct flow *f, uint32_t events,
 		uint64_t now);
 void icmp_timer(struct icmp_echo *e, struct flow *f, uint64_t now);
-void icmp_guest_gone(struct icmp_echo *e);
+void icmp_end(struct icmp_echo *e, struct flow *f);
 
 #endif /* ICMP_H */

@@ -725,19 +725,10 @@ bool tcp_resume(struct tcp *t, uint64_t now)
 	return !list_empty(&t->ready);
 }
 
-/**
- * tcp_guest_gone() - The guest left: reset all peers (T2, T11)
- * @t:		TCP
- */
-void tcp_guest_gone(struct tcp *t)
+/* tcp_end() - The guest left: reset the peer, and remove the flow (T2, T11) */
+void tcp_end(struct tcp *t, struct flow *f)
 {
-	struct flow *flow, *next;
-
-	for (flow = flow_next(t->flows, NULL); flow; flow = next) {
-		next = flow_next(t->flows, flow);
-		if (flow->key.proto == IPPROTO_TCP)
-			remove_tcp_flow(t, tcp_flow_of(flow), true);
-	}
+	remove_tcp_flow(t, tcp_flow_of(f), true);
 }
 
 /* tcp_free() - Give back what tcp_init() took; flows are gone */

@@ -95,6 +95,6 @@ void tcp_timer(struct tcp *t, struct flow *f, uint64_t now);
 void tcp_link_shared(struct tcp *t, uint64_t now);
 void tcp_pass_end(struct tcp *t, uint64_t now);
 bool tcp_resume(struct tcp *t, uint64_t now);
-void tcp_guest_gone(struct tcp *t);
+void tcp_end(struct tcp *t, struct flow *f);
 
 #endif /* TCP_H */

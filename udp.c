@@ -63,7 +63,6 @@ int udp_init(struct udp *u)
  */
 void udp_free(struct udp *u)
 {
-	udp_guest_gone(u);
 	mcast_close(u);
 	udp_batch_free(u->batch);
 	free(u->ports);
@@ -455,21 +454,8 @@ void udp_timer(struct udp *u, struct flow *f, uint64_t now)
 		udp_flow_close(u, uf);
 }
 
-/* close_all() - Close the flows of one list */
-static void close_all(struct udp *u, struct list *head)
+/* udp_end() - The guest left: close a flow */
+void udp_end(struct udp *u, struct flow *f)
 {
-	while (!list_empty(head))
-		udp_flow_close(u, container_of(head->next, struct udp_flow,
-					       f.node));
-}
-
-/**
- * udp_guest_gone() - Close all flows
- * @u:		UDP
- */
-void udp_guest_gone(struct udp *u)
-{
-	close_all(u, &u->one_shot);
-	close_all(u, &u->stream);
-	mcast_forget(u);
+	udp_flow_close(u, container_of(f, struct udp_flow, f));
 }

@@ -109,6 +109,6 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now);
 void udp_listener(struct udp *u, unsigned int index, uint32_t events,
 		  uint64_t now);
 void udp_timer(struct udp *u, struct flow *f, uint64_t now);
-void udp_guest_gone(struct udp *u);
+void udp_end(struct udp *u, struct flow *f);
 
 #endif /* UDP_H */

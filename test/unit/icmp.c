@@ -444,7 +444,7 @@ static void story_limits(void)
 	check("the oldest is gone", !flow_of(&w, &v4, NULL, 2));
 	check("the one used since is not", flow_of(&w, &v4, NULL, 1));
 	check("the new one is there", flow_of(&w, &v4, NULL, 60000));
-	icmp_guest_gone(&w.echo);
+	guest_leaves(&w);
 	check_eq("with the guest, all are gone", w.flows.used, 0);
 
 	/* An eighth of this table is less than what is usual. */

@@ -142,7 +142,7 @@ static void story_window(void)
 	check("not any more after ten seconds", !heard_from(&w, GW4, PORT));
 
 	asks(&w, PORT);
-	udp_guest_gone(&w.udp);
+	guest_leaves(&w);
 	says_alone(&w, peer, PORT);
 	check("nor what another guest asked", !heard_from(&w, GW4, PORT));
 	close(peer);

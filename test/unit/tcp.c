@@ -612,7 +612,7 @@ static void story_guest_gone(void)
 		end_turn(&end_one);
 		turn(&w);
 	}
-	tcp_guest_gone(&w.tcp);
+	guest_leaves(&w);
 	check_eq("no flow is left when the guest leaves", w.flows.used, 0);
 	p.fd = end_one.fd;
 	poll(&p, 1, 1000);

@@ -179,7 +179,7 @@ static void story_shared(void)
 	check("till it is silent", most(20) > 2 * TCP_QUANTUM_SHARED &&
 	      !tcp_shared(&w.tcp, w.now) && !w.mem.link.shallow);
 
-	tcp_guest_gone(&w.tcp);
+	guest_leaves(&w);
 	for (i = 0; i < TRANSFERS; i++)
 		close(transfer[i].fd);
 	close(listener);

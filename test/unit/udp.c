@@ -588,7 +588,7 @@ static void story_guest_gone(void)
 	close(next);
 	exchange(&w, fd, 6400, port, 1, 1);
 	exchange(&w, fd, 6401, port, 3, 3);
-	udp_guest_gone(&w.udp);
+	guest_leaves(&w);
 	check_eq("all flows are closed", w.udp.alive, 0);
 	check_eq("none is in the table", w.flows.used, 0);
 	check("no timer is armed", timers_wait(&w.timers, w.now) < 0);

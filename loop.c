@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * loop.c - The event loop of a worker. In a pass, events and due timers go to
+ * the part that they are for; then what the pass owes the guest is sent with
+ * one system call.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "loop.h"
+#include "udp/mcast.h"
+
+#define EVENTS_MAX	256	/* taken from epoll at once */
+#define BURSTS_MAX	64	/* bursts of frames before the sockets' turn */
+#define FDS_KEPT	64	/* descriptors for what is neither flow nor port */
+
+/* The flow classes: one row for each type of flow. */
+
+static void tcp_class_event(struct worker *w, struct flow *f,
+			    enum flow_side side, uint32_t events, uint64_t now)
+{
+	tcp_event(&w->tcp, f, events, now);
+}
+
+static void tcp_class_timer(struct worker *w, struct flow *f, uint64_t now)
+{
+	tcp_timer(&w->tcp, f, now);
+}
+
+static void tcp_class_end(struct worker *w, struct flow *f)
+{
+	tcp_end(&w->tcp, f);
+}
+
+static void udp_class_event(struct worker *w, struct flow *f,
+			    enum flow_side side, uint32_t events, uint64_t now)
+{
+	udp_event(&w->udp, f, events, now);
+}
+
+static void udp_class_timer(struct worker *w, struct flow *f, uint64_t now)
+{
+	udp_timer(&w->udp, f, now);
+}
+
+static void udp_class_end(struct worker *w, struct flow *f)
+{
+	udp_end(&w->udp, f);
+}
+
+static void echo_class_event(struct worker *w, struct flow *f,
+			     enum flow_side side, uint32_t events, uint64_t now)
+{
+	icmp_event(&w->echo, f, events, now);
+}
+
+static void echo_class_timer(struct worker *w, struct flow *f, uint64_t now)
+{
+	icmp_timer(&w->echo, f, now);
+}
+
+static void echo_class_end(struct worker *w, struct flow *f)
+{
+	icmp_end(&w->echo, f);
+}
+
+/**
+ * struct flow_class - How flows of one type are handled
+ * @size:	bytes of a flow in the table
+ * @event:	epoll events of one of its sockets
+ * @timer:	its timer is due
+ * @end:	the guest is gone: end the flow, and reset its peer
+ */
+static const struct flow_class {
+	size_t (*size)(void);
+	void (*event)(struct worker *w, struct flow *f, enum flow_side side,
+		      uint32_t events, uint64_t now);
+	void (*timer)(struct worker *w, struct flow *f, uint64_t now);
+	void (*end)(struct worker *w, struct flow *f);
+} flow_class[FLOW_TYPES] = {
+	[FLOW_TCP] = { tcp_flow_size, tcp_class_event, tcp_class_timer,
+		       tcp_class_end },
+	[FLOW_UDP] = { udp_flow_size, udp_class_event, udp_class_timer,
+		       udp_class_end },
+	[FLOW_ECHO] = { icmp_flow_size, echo_class_event, echo_class_timer,
+			echo_class_end },
+};
+
+/* dispatch_udp() - DHCP and DHCPv6 are answered here, the rest is forwarded */
+static void dispatch_udp(struct worker *w, const struct pkt *batch,
+			 unsigned int n, uint64_t now)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		if (!dhcp_from_guest(&w->answer, &batch[i]) &&
+		    !dhcpv6_from_guest(&w->answer, &batch[i]))
+			break;
+	}
+	tcp_link_shared(&w->tcp, now);
+	if (i < n && w->conf->udp)
+		udp_from_guest(&w->udp, batch + i, n - i, now);
+}
+
+static void dispatch_icmp(struct worker *w, const struct pkt *batch,
+			  unsigned int n, uint64_t now)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		if (!ndp_from_guest(&w->answer, &batch[i], now) &&
+		    w->conf->icmp)
+			icmp_from_guest(&w->echo, &batch[i], now);
+	}
+}
+
+/* dispatch_batch() - Hand packets of one flow to the part they are for */
+static void dispatch_batch(struct worker *w, const struct pkt *batch,
+			   unsigned int n, uint64_t now)
+{
+	bool v4 = batch->etype != ETH_P_IPV6;
+
+	if (v4 ? !w->conf->ipv4 : !w->conf->ipv6)
+		return;
+
+	if (batch->etype == ETH_P_ARP) {
+		for (; n; n--, batch++)
+			arp_from_guest(&w->answer, batch);
+	} else if (batch->proto == IPPROTO_UDP) {
+		dispatch_udp(w, batch, n, now);
+	} else if (batch->proto == IPPROTO_TCP) {
+		if (w->conf->tcp)
+			tcp_from_guest(&w->tcp, batch, n, now);
+	} else {
+		dispatch_icmp(w, batch, n, now);
+	}
+}
+
+static int watch_fd(int epfd, int fd, uint32_t events, enum event_type type)
+{
+	struct epoll_event ev = {
+		.events = events, .data.u64 = event_token(type, 0, 0, 0),
+	};
+
+	return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+}
+
+/**
+ * worker_watch() - Wait for a descriptor of the program, even while the link
+ * is blocked
+ * @type:	passed to the worker's @control
+ *
+ * Return: 0, or -errno
+ */
+int worker_watch(struct worker *w, int fd, enum event_type type)
+{
+	int rc = watch_fd(w->epfd, fd, EPOLLIN, type);
+
+	return rc ? rc : watch_fd(w->epfd_link, fd, EPOLLIN, type);
+}
+
+/* worker_log_counters() - Log all counters that are not zero, even if quiet */
+void worker_log_counters(const struct worker *w)
+{
+	const struct {
+		const char *const *name;
+		const uint64_t *count;
+		unsigned int n;
+	} part[] = {
+		{ tap_counter_name, w->tap.count, TAP_COUNTERS },
+		{ fragment_counter_name, w->tap.fragments.count,
+		  FRAG_COUNTERS },
+		{ tcp_counter_name, w->tcp.count, TCP_COUNTERS },
+		{ udp_counter_name, w->udp.count, UDP_COUNTERS },
+		{ icmp_counter_name, w->echo.count, ICMP_COUNTERS },
+		{ icmp_error_counter_name, w->errors.count,
+		  ICMP_ERROR_COUNTERS },
+	};
+	unsigned int i, j;
+
+	log_msg(LOG_NOTICE, "counters: flows %u", w->flows.used);
+	for (i = 0; i < ARRAY_SIZE(part); i++) {
+		for (j = 0; j < part[i].n; j++) {
+			if (part[i].count[j])
+				log_msg(LOG_NOTICE, "counters: %s %llu",
+					part[i].name[j],
+					(unsigned long long)part[i].count[j]);
+		}
+	}
+}
+
+/* end_flows() - End all flows, and forget what the guest left in the parts */
+static void end_flows(struct worker *w)
+{
+	struct flow *f = NULL;
+
+	while ((f = flow_next(&w->flows, f)))
+		flow_class[f->type].end(w, f);
+	mcast_forget(&w->udp);
+	tap_guest_gone(&w->tap);
+}
+
+/**
+ * worker_guest_up() - A guest has connected: its link is open
+ *
+ * Return: 0, or -errno: the link is closed again
+ */
+int worker_guest_up(struct worker *w, uint64_t now)
+{
+	const struct lease *lease = &w->conf->lease;
+	int rc;
+
+	rc = watch_fd(w->epfd, w->link->fd, EPOLLIN, EVENT_LINK);
+	if (!rc)
+		rc = watch_fd(w->epfd_link, w->link->fd, EPOLLIN | EPOLLOUT,
+			      EVENT_LINK);
+	if (rc) {
+		link_close(w->link);
+		return rc;
+	}
+
+	tap_guest_new(&w->tap, &lease->addr[IP4], &lease->addr[IP6]);
+	answer_guest_up(&w->answer, now);
+	LOG_LIMITED(LOG_INFO, "guest connected");
+	return 0;
+}
+
+/**
+ * worker_guest_down() - The guest has left, or its link has failed
+ * @error:	-errno; -EPROTO: the link has logged what was wrong
+ */
+void worker_guest_down(struct worker *w, int error)
+{
+	if (error == -ECONNRESET || error == -EPIPE)
+		LOG_LIMITED(LOG_INFO, "guest disconnected");
+	else if (error != -EPROTO)
+		LOG_LIMITED(LOG_WARNING, "guest's link closed: %s",
+			    strerror(-error));
+
+	end_flows(w);
+	link_close(w->link);
+	if (w->conf->one_off)
+		w->quit = true;
+}
+
+/* arm_fragments() - Wake up when the oldest incomplete datagram expires */
+static void arm_fragments(struct worker *w)
+{
+	uint64_t due = reassembly_due(&w->tap.fragments);
+
+	if (due && !timer_armed(&w->fragments))
+		timer_arm(&w->timers, &w->fragments, due);
+}
+
+/* handle_frames() - Take what the guest has sent, some bursts at most */
+static void handle_frames(struct worker *w, uint64_t now)
+{
+	unsigned int i, n, bursts;
+	int rc;
+
+	for (bursts = 0; bursts < BURSTS_MAX; bursts++) {
+		rc = tap_recv_burst(&w->tap, now);
+		for (i = 0; i < w->tap.npkt; i += n) {
+			n = tap_batch_len(&w->tap, i);
+			dispatch_batch(w, &w->tap.pkt[i], n, now);
+		}
+		if (rc < 0) {
+			worker_guest_down(w, rc);
+			return;
+		}
+		tap_release(&w->tap);
+		if (!w->link->more)
+			break;
+	}
+	arm_fragments(w);
+}
+
+static void handle_listener(struct worker *w, uint32_t index, uint32_t events,
+			    uint64_t now)
+{
+		const struct listener *l = &w->tcp.fwd->listeners[index];
+
+	if (l->proto == IPPROTO_TCP)
+		tcp_listener(&w->tcp, index, now);
+	else
+		udp_listener(&w->udp, index, events, now);
+}
+
+static void handle_event(struct worker *w, const struct epoll_event *ev,
+			 uint64_t now)
+{
+	uint64_t token = ev->data.u64;
+	struct flow *f;
+
+	switch (event_type(token)) {
+	case EVENT_LINK:
+		if (ev->events & ~(uint32_t)EPOLLOUT)
+			handle_frames(w, now);
+		break;
+	case EVENT_LINK_LISTEN:
+	case EVENT_SIGNAL:
+		w->control(w->owner, event_type(token), now);
+		break;
+	case EVENT_LISTENER:
+		handle_listener(w, event_index(token), ev->events, now);
+		break;
+	case EVENT_FLOW:
+		f = flow_from_token(&w->flows, token);
+		if (f)
+			flow_class[f->type].event(w, f, event_side(token),
+						  ev->events, now);
+		break;
+	case EVENT_GROUP:
+		mcast_group_event(&w->udp, event_index(token), now);
+		break;
+	}
+}
+
+static void handle_timer(struct worker *w, struct timer *timer, uint64_t now)
+{
+	struct flow *f;
+
+	switch ((enum timer_type)timer->type) {
+	case TIMER_FLOW:
+		f = container_of(timer, struct flow, timer);
+		flow_class[f->type].timer(w, f, now);
+		break;
+	case TIMER_RA:
+		ndp_timer(&w->answer, now);
+		break;
+	case TIMER_FRAGMENTS:
+		reassembly_expire(&w->tap.fragments, now);
+		arm_fragments(w);
+		break;
+	}
+}
+
+/**
+ * end_pass() - Send what the pass owes the guest
+ *
+ * While the link was blocked nobody read the sockets. Where sparse flows are
+ * active, what arrived there meanwhile goes before the bulk flows that have
+ * more to send: these are skipped once, but not twice in a row.
+ *
+ * Return: whether there is more to send that waits for nothing
+ */
+static bool end_pass(struct worker *w, uint64_t now)
+{
+	struct link *l = w->link;
+	bool skip_bulk = l->blocked && l->shallow && !w->bulk_skipped;
+	bool more = skip_bulk;
+	int rc;
+
+	if (!link_up(l))
+		return false;
+
+	tcp_pass_end(&w->tcp, now);
+	rc = tap_flush(&w->tap);
+	if (rc > 0)
+		w->bulk_skipped = skip_bulk;
+	if (rc > 0 && !skip_bulk) {
+		more = tcp_resume(&w->tcp, now);
+		tcp_pass_end(&w->tcp, now);
+		rc = tap_flush(&w->tap);
+	}
+	if (rc < 0)
+		worker_guest_down(w, rc);
+	return rc > 0 && (more || l->more);
+}
+
+static void log_stats(struct worker *w, uint64_t now)
+{
+	if (!w->conf->stats || now < w->stats_due)
+		return;
+	w->stats_due = now + w->conf->stats * SEC;
+	worker_log_counters(w);
+}
+
+/* worker_run() - Handle events until @quit is set */
+void worker_run(struct worker *w)
+{
+	struct epoll_event ev[EVENTS_MAX];
+	struct timer *timer;
+	bool more = false;
+	uint64_t now;
+	int i, n;
+
+	while (!w->quit) {
+		n = epoll_wait(w->link->blocked ? w->epfd_link : w->epfd,
+			       ev, EVENTS_MAX,
+			       more ? 0 : timers_wait(&w->timers, now_ms()));
+		now = now_ms();
+		if (w->link->more)	/* left by the last pass */
+			handle_frames(w, now);
+		for (i = 0; i < n; i++)
+			handle_event(w, &ev[i], now);
+		while ((timer = timers_expire(&w->timers, now)))
+			handle_timer(w, timer, now);
+		more = end_pass(w, now);
+		log_stats(w, now);
+	}
+}
+
+/* connect_parts() - Give each part the pointers that it works with */
+static void connect_parts(struct worker *w, const struct fwd *fwd)
+{
+	const struct lease *lease = &w->conf->lease;
+
+	tap_init(&w->tap, w->link, lease->mac);
+	w->tap.own4 = lease->router[IP4];
+	w->tap.own6 = lease->router[IP6];
+	answer_init(&w->answer, &w->tap, lease, &w->timers, TIMER_RA);
+
+	w->errors.tap = w->echo.tap = w->udp.tap = w->tcp.tap = &w->tap;
+	w->echo.flows = w->udp.flows = w->tcp.flows = &w->flows;
+	w->echo.timers = w->udp.timers = w->tcp.timers = &w->timers;
+	w->errors.fwd = w->echo.fwd = w->udp.fwd = w->tcp.fwd = fwd;
+	w->echo.errors = w->udp.errors = w->tcp.errors = &w->errors;
+	w->tcp.mtu = w->tap.mtu = lease->mtu ? lease->mtu : CONF_MTU;
+}
+
+/**
+ * worker_init() - Connect the parts; no descriptor is opened
+ * @w:		all zero but for @control and @owner
+ *
+ * Return: 0, or -ENOMEM
+ */
+int worker_init(struct worker *w, const struct conf *conf,
+		const struct fwd *fwd, struct link *link)
+{
+	w->conf = conf;
+	w->link = link;
+	w->epfd = w->epfd_link = -1;
+	link->fd = -1;
+	timers_init(&w->timers, now_ms());
+	timer_init(&w->fragments, TIMER_FRAGMENTS);
+	connect_parts(w, fwd);
+	icmp_errors_init(&w->errors);
+	icmp_init(&w->echo);
+	tcp_init(&w->tcp);
+	return udp_init(&w->udp);
+}
+
+/* flow_size_max() - Bytes of the largest type of flow */
+static size_t flow_size_max(void)
+{
+	size_t max = 0;
+	unsigned int i;
+
+	for (i = 0; i < FLOW_TYPES; i++)
+		max = MAX(max, flow_class[i].size());
+	return max;
+}
+
+/**
+ * worker_open() - Open the epoll sets and make the flow table
+ * @fds:	limit of descriptors
+ *
+ * The table has twice as many slots as there are descriptors: flows of echo
+ * peers and of forwarded UDP ports have none.
+ *
+ * Return: 0, or -errno
+ */
+int worker_open(struct worker *w, unsigned int fds)
+{
+	w->epfd = epoll_create1(EPOLL_CLOEXEC);
+	w->epfd_link = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epfd < 0 || w->epfd_link < 0)
+		return -errno;
+	w->udp.fds = fds;
+	w->tcp.max_fd = (int)(fds - MIN(fds / 8, FDS_KEPT));
+	return flow_table_init(&w->flows, flow_size_max(), 2 * fds, w->epfd);
+}
+
+/* worker_free() - End all flows, close the link, give everything back */
+void worker_free(struct worker *w)
+{
+	if (w->flows.slots)
+		end_flows(w);
+	link_close(w->link);
+	udp_free(&w->udp);
+	tcp_free(&w->tcp);
+	flow_table_free(&w->flows);
+	if (w->epfd >= 0)
+		close(w->epfd);
+	if (w->epfd_link >= 0)
+		close(w->epfd_link);
+}

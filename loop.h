@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * loop.h - A worker: one event loop with everything that it owns, the link to
+ * the guest, flows, timers and protocols. There is one now; what all workers
+ * would share is in struct program (passt.h).
+ */
+#ifndef LOOP_H
+#define LOOP_H
+
+#include "answer/answer.h"
+#include "conf/conf.h"
+#include "event.h"
+#include "flow/table.h"
+#include "flow/timer.h"
+#include "icmp.h"
+#include "tap.h"
+#include "tcp.h"
+#include "udp.h"
+
+/* What a timer wakes. */
+enum timer_type {
+	TIMER_FLOW,		/* a flow; the flow table gives its timers this */
+	TIMER_RA,		/* the next router advertisement */
+	TIMER_FRAGMENTS,	/* expiry of the oldest incomplete datagram */
+};
+
+/**
+ * struct worker - An event loop and what it owns
+ * @conf:	options
+ * @link:	to the guest; closed while there is none
+ * @tap, @flows, @timers, @answer, @tcp, @udp, @errors, @echo: the parts
+ * @fragments:	expiry of the oldest incomplete datagram of @tap
+ * @epfd:	epoll set of all descriptors
+ * @epfd_link:	epoll set used while the link is blocked: no flow's sockets, so
+ *		that what they receive stays in the kernel
+ * @control:	handles an event of the program's own descriptors: a guest
+ *		connects, a signal
+ * @owner:	for @control
+ * @stats_due:	when counters are logged next, ms (--stats)
+ * @bulk_skipped: ready bulk flows were skipped in the last pass
+ * @quit:	leave the loop after this pass
+ */
+struct worker {
+	const struct conf *conf;
+	struct link *link;
+	struct tap tap;
+	struct flow_table flows;
+	struct timers timers;
+	struct answer answer;
+	struct tcp tcp;
+	struct udp udp;
+	struct icmp_errors errors;
+	struct icmp_echo echo;
+	struct timer fragments;
+	int epfd, epfd_link;
+	void (*control)(void *owner, enum event_type type, uint64_t now);
+	void *owner;
+	uint64_t stats_due;
+	bool bulk_skipped, quit;
+};
+
+int worker_init(struct worker *w, const struct conf *conf,
+		const struct fwd *fwd, struct link *link);
+int worker_open(struct worker *w, unsigned int fds);
+int worker_watch(struct worker *w, int fd, enum event_type type);
+int worker_guest_up(struct worker *w, uint64_t now);
+void worker_guest_down(struct worker *w, int error);
+void worker_log_counters(const struct worker *w);
+void worker_run(struct worker *w);
+void worker_free(struct worker *w);
+
+#endif /* LOOP_H */
