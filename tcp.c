@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tcp.c - TCP flows: how they come to be, what reaches them, and the carrying
- * out of what tcp/conn.h decides.
- * Called by passt.c; calls the files in tcp/, the flow table, timers and
- * forwarding, tap.c and icmp.c.
+ * tcp.c - TCP flows: how they begin, segments of the guest, events of sockets,
+ * timers, and the actions that the core (tcp/conn.h) asks for.
  */
 /* syscalls: accept4 close connect getsockopt setsockopt shutdown */
 #include <errno.h>
@@ -16,16 +14,16 @@
 #include "tcp/flow.h"
 #include "tcp/seq.h"
 
-/* Connections taken from one listening socket before others have a turn. */
+/* Connections accepted from one listening socket before the next one's turn. */
 #define ACCEPT_MAX	32
 
-/* ACKs for segments ahead of a gap, from one run: three are a signal. */
+/* Duplicate ACKs for out-of-order segments of one batch: three are a signal. */
 #define DUP_ACKS_MAX	8
 
-/* Challenge ACKs in a second, all flows (RFC 5961 7). */
+/* Challenge ACKs in a second, of all flows (RFC 5961 7). */
 #define CHALLENGES_MAX	100
 
-/* RFC 9293 3.7.1: where the guest names no MSS. */
+/* RFC 9293 3.7.1: if the guest's SYN has no MSS. */
 #define MSS_DEFAULT4	536
 #define MSS_DEFAULT6	1220
 
@@ -38,8 +36,8 @@ const char *const tcp_counter_name[TCP_COUNTERS] = {
 	[TCP_CHALLENGE]	= "tcp_challenge_acks",
 	[TCP_RETRANSMIT] = "tcp_retransmits",
 	[TCP_TIMEOUT]	= "tcp_timeouts",
-	[TCP_BACKLOGGED]	= "tcp_backlogged",
-	[TCP_OUT_OF_ORDER]	= "tcp_out_of_order",
+	[TCP_BACKLOGGED] = "tcp_backlogged",
+	[TCP_OUT_OF_ORDER] = "tcp_out_of_order",
 };
 
 /* tcp_flow_size() - Bytes of a TCP flow's slot in the table */
@@ -48,9 +46,9 @@ size_t tcp_flow_size(void)
 	return sizeof(struct tcp_flow);
 }
 
-/* initial_seq() - Initial sequence number (T3): RFC 6528, a clock of 4 us */
+/* Initial sequence number (T3), RFC 6528: a hash plus a clock of 4 us. */
 static uint32_t initial_seq(const struct tcp *t, const struct flow_key *key,
-		    uint64_t now)
+			    uint64_t now)
 {
 	return (uint32_t)(now * 250 + siphash(&t->secret, key, sizeof(*key)));
 }
@@ -64,7 +62,7 @@ static void remove_tcp_flow(struct tcp *t, struct tcp_flow *f, bool reset)
 	flow_remove(t->flows, &f->flow);
 }
 
-/* set_flow_timer() - A later deadline is found when the earlier timer fires */
+/* Arm the timer; a deadline that moved back is noticed when it fires early. */
 static void set_flow_timer(struct tcp *t, struct tcp_flow *f)
 {
 	struct timer *timer = &f->flow.timer;
@@ -78,7 +76,7 @@ static void set_flow_timer(struct tcp *t, struct tcp_flow *f)
 		timer_arm(t->timers, timer, due);
 }
 
-/* send_challenge_ack() - ACK as RFC 5961 wants it, while there is budget */
+/* Challenge ACK (RFC 5961), at most CHALLENGES_MAX in a second. */
 static void send_challenge_ack(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	if (now / SEC != t->challenge.second) {
@@ -92,7 +90,7 @@ static void send_challenge_ack(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	tcp_to_guest_flags(t, f, 0, f->conn.snd_nxt);
 }
 
-/* send_and_requeue() - And wait for the next turn, if there is more */
+/* Send data to the guest; if there is more the flow waits for its next turn. */
 static void send_and_requeue(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	list_remove(&f->ready);
@@ -100,7 +98,7 @@ static void send_and_requeue(struct tcp *t, struct tcp_flow *f, uint64_t now)
 		list_push(&t->ready, &f->ready);
 }
 
-/* finish_closed() - What is left to do for a flow whose connection is closed */
+/* Tell both ends that the connection is closed, and remove the flow. */
 static void finish_closed(struct tcp *t, struct tcp_flow *f, uint32_t actions)
 {
 	if (actions & CONN_DO_RST_GUEST)
@@ -110,34 +108,28 @@ static void finish_closed(struct tcp *t, struct tcp_flow *f, uint32_t actions)
 	remove_tcp_flow(t, f, actions & CONN_DO_RST_PEER);
 }
 
-/* do_socket_actions() - The part of what is to do that the socket is needed for */
-static void do_socket_actions(struct tcp *t, struct tcp_flow *f, uint32_t actions)
+/* The actions that need the socket. */
+static void do_socket_actions(struct tcp *t, struct tcp_flow *f,
+			      uint32_t actions)
 {
-	int on = 1;
+	int fd = f->flow.fd[SIDE_HOST], on = 1;
 
 	if (actions & CONN_DO_DISCARD)
 		tcp_sock_discard(f);
 	if (actions & CONN_DO_DISCARD && f->eof_uncertain && t->no_peek_off)
-		f->readable = true;	/* peek_over() may have stopped short */
+		f->readable = true;	/* a peek may have stopped short */
 	if (actions & CONN_DO_REWIND) {
 		t->count[TCP_TIMEOUT]++;
 		f->readable = f->peek_stale = true;
 	}
-	if (actions & CONN_DO_SHUTDOWN && !(actions & (CONN_DO_CLOSE | CONN_DO_REMOVE)))
-		shutdown(f->flow.fd[SIDE_HOST], SHUT_WR);
+	if (actions & CONN_DO_SHUTDOWN &&
+	    !(actions & (CONN_DO_CLOSE | CONN_DO_REMOVE)))
+		shutdown(fd, SHUT_WR);
 	if (actions & CONN_DO_KEEPALIVE)
-		setsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_KEEPALIVE, &on,
-			   sizeof(on));
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
-/**
- * do_actions() - Do what the connection wants done
- * @t:		TCP
- * @f:		flow
- * @now:	ms
- *
- * Return: false: the flow is gone
- */
+/* Do what the core wants done. Return: false: the flow is gone. */
 static bool do_actions(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
@@ -151,7 +143,8 @@ static bool do_actions(struct tcp *t, struct tcp_flow *f, uint64_t now)
 		tcp_to_guest_flags(t, f, 0, c->snd_una - 1);
 	if (actions & CONN_DO_CHALLENGE)
 		send_challenge_ack(t, f, now);
-	if (actions & (CONN_DO_RETRANSMIT | CONN_DO_SEND) && c->phase == CONN_OPEN)
+	if (actions & (CONN_DO_RETRANSMIT | CONN_DO_SEND) &&
+	    c->phase == CONN_OPEN)
 		send_and_requeue(t, f, now);
 	if (actions & CONN_DO_CLOSE)
 		tcp_sock_close(t, f, false);
@@ -166,19 +159,15 @@ static bool do_actions(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	return true;
 }
 
-/**
- * report_unreachable() - Tell the guest why it can't connect
- * @t:		TCP
- * @f:		flow
- * @error:	errno
- * @q:		its SYN
- * @now:	ms
+/*
+ * Tell the guest by ICMP why its connection failed; @q quotes its SYN.
  *
- * Linux queues the message that ends a connect() since 5.11, of IPv4 without
- * being asked: then the guest hears it from the router that sent it.
+ * Linux queues the ICMP message that ended a connect() since 5.11, for IPv4
+ * without being asked to: then the guest gets it from the router that sent it.
  */
-static void report_unreachable(struct tcp *t, const struct tcp_flow *f, int error,
-			const struct icmp_quote *q, uint64_t now)
+static void report_unreachable(struct tcp *t, const struct tcp_flow *f,
+			       int error, const struct icmp_quote *q,
+			       uint64_t now)
 {
 	bool v4 = addr_is_v4(&q->key->guest);
 	struct sock_error e;
@@ -190,8 +179,9 @@ static void report_unreachable(struct tcp *t, const struct tcp_flow *f, int erro
 			   0, q, now);
 }
 
-/* connect_failed() - The socket did not connect: as the errno has it (T1) */
-static void connect_failed(struct tcp *t, struct tcp_flow *f, int error, uint64_t now)
+/* The socket did not connect: RST or ICMP, as the errno says (T1). */
+static void connect_failed(struct tcp *t, struct tcp_flow *f, int error,
+			   uint64_t now)
 {
 	const struct flow_key *key = &f->flow.key;
 	struct tcp_hdr h = {
@@ -204,7 +194,7 @@ static void connect_failed(struct tcp *t, struct tcp_flow *f, int error, uint64_
 		.total = sizeof(syn), .df = true,
 	};
 
-	/* Reset right after it was accepted is, to the guest, the same. */
+	/* For the guest, a reset right after accept() is a refusal, too. */
 	if (error == ECONNRESET || error == EPIPE)
 		error = ECONNREFUSED;
 	conn_connect_failed(&f->conn, error == ECONNREFUSED);
@@ -233,19 +223,14 @@ static struct tcp_flow *new_tcp_flow(struct tcp *t, const struct flow_key *key)
 	return f;
 }
 
-/**
- * start_connect() - Socket for a connection of the guest, connecting
- * @t:		TCP
- * @f:		flow
- * @host:	address to connect to
- * @port:	host order
- *
- * Return: 0, or -errno
+/*
+ * Open a socket for the guest's connection, and start to connect it to @peer,
+ * which is the peer's real address. Return: 0, or -errno.
  */
 static int start_connect(struct tcp *t, struct tcp_flow *f,
-			 const struct in6_addr *host, uint16_t port)
+			 const struct in6_addr *peer, uint16_t port)
 {
-	struct sock_source src = nat_source(&t->fwd->map, host);
+	struct sock_source src = nat_source(&t->fwd->map, peer);
 	union sockaddr_any sa;
 	uint16_t any = 0;
 	socklen_t len;
@@ -257,33 +242,26 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	f->flow.fd[SIDE_HOST] = fd;
 	if (fd >= t->max_fd)
 		return -EMFILE;
-	len = sockaddr_set(&sa, host, port, t->fwd->map.scope);
+	len = sockaddr_set(&sa, peer, port, t->fwd->map.scope);
 	if (connect(fd, &sa.sa, len) && errno != EINPROGRESS)
 		return -errno;
 	return flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS);
 }
 
-/**
- * open_guest_flow() - The guest's SYN (T1)
- * @t:		TCP
- * @key:	flow
- * @pkt:	its packet
- * @seg:	its segment
- * @now:	ms
- *
- * Return: the flow, NULL if there is none
- */
-static struct tcp_flow *open_guest_flow(struct tcp *t, const struct flow_key *key,
-				  const struct pkt *pkt, struct tcp_seg *seg,
-				  uint64_t now)
+/* The guest's SYN (T1). Return: the flow, NULL if there is none. */
+static struct tcp_flow *open_guest_flow(struct tcp *t,
+					const struct flow_key *key,
+					const struct pkt *pkt,
+					struct tcp_seg *seg, uint64_t now)
 {
 	bool v4 = addr_is_v4(&key->guest);
-	struct in6_addr host;
+	struct in6_addr peer;
 	struct tcp_flow *f;
 	int rc;
 
 	if (!key->gport || !key->rport ||
-	    !nat_from_guest_port(&t->fwd->map, &key->remote, key->rport, &host)) {
+	    !nat_from_guest_port(&t->fwd->map, &key->remote, key->rport,
+				 &peer)) {
 		t->count[TCP_MALFORMED]++;
 		return NULL;
 	}
@@ -298,22 +276,24 @@ static struct tcp_flow *open_guest_flow(struct tcp *t, const struct flow_key *ke
 		seg->mss = v4 ? MSS_DEFAULT4 : MSS_DEFAULT6;
 	conn_guest_syn(&f->conn, seg, initial_seq(t, key, now),
 		       tcp_mss(t, &key->guest), now);
-	rc = start_connect(t, f, &host, key->rport);
+	rc = start_connect(t, f, &peer, key->rport);
 	if (rc < 0) {
 		t->count[TCP_REFUSED]++;
 		LOG_LIMITED(LOG_DEBUG, "tcp: no connection: %s", strerror(-rc));
-		connect_failed(t, f, rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM ?
-			     ECONNREFUSED : -rc, now);
+		if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM)
+			rc = -ECONNREFUSED;
+		connect_failed(t, f, -rc, now);
 		return NULL;
 	}
 	t->count[TCP_OPENED]++;
 	return f;
 }
 
-/* segment_without_flow() - A segment that belongs to no flow (T4) */
-static struct tcp_flow *segment_without_flow(struct tcp *t, const struct flow_key *key,
-				const struct pkt *pkt, struct tcp_seg *seg,
-				uint64_t now)
+/* A segment that belongs to no flow (T4). Return: the flow that it opened. */
+static struct tcp_flow *segment_without_flow(struct tcp *t,
+					     const struct flow_key *key,
+					     const struct pkt *pkt,
+					     struct tcp_seg *seg, uint64_t now)
 {
 	if ((seg->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN)
 		return open_guest_flow(t, key, pkt, seg, now);
@@ -323,7 +303,7 @@ static struct tcp_flow *segment_without_flow(struct tcp *t, const struct flow_ke
 	return NULL;
 }
 
-/* reuses_ports() - A new connection on the ports of one that is over */
+/* Whether a SYN opens a new connection on the ports of one that is over. */
 static bool reuses_ports(const struct tcp_flow *f, const struct tcp_seg *seg)
 {
 	return f->conn.phase == CONN_TIME_WAIT &&
@@ -331,19 +311,13 @@ static bool reuses_ports(const struct tcp_flow *f, const struct tcp_seg *seg)
 	       seq_lt(f->conn.rcv_nxt, seg->seq);
 }
 
-/**
- * feed_segment() - One segment of a run to its flow
- * @t:		TCP
- * @f:		flow
- * @pkt:	packet
- * @seg:	segment
- * @now:	ms
- *
- * Return: 1 if an ACK of its own is owed for it, else 0
+/*
+ * Pass one segment of a batch to the core.
+ * Return: number of duplicate ACKs that it is to be answered with.
  */
 static unsigned int feed_segment(struct tcp *t, struct tcp_flow *f,
-			 const struct pkt *pkt, struct tcp_seg *seg,
-			 uint64_t now)
+				 const struct pkt *pkt, struct tcp_seg *seg,
+				 uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
 	struct new_payload new;
@@ -362,15 +336,12 @@ static unsigned int feed_segment(struct tcp *t, struct tcp_flow *f,
 	return actions & CONN_DO_DUP_ACK ? 1 : 0;
 }
 
-/**
- * finish_batch() - Hand a run to the socket, and do what it led to
- * @t:		TCP
- * @f:		flow
- * @dups:	ACKs owed for single segments
- * @now:	ms
+/*
+ * Write the batch to the socket, and do what follows from it. @dups: duplicate
+ * ACKs that its segments are to be answered with.
  */
 static void finish_batch(struct tcp *t, struct tcp_flow *f, unsigned int dups,
-		       uint64_t now)
+			 uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
 
@@ -380,24 +351,20 @@ static void finish_batch(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 	if (conn_wants_space(c))
 		tcp_sock_space(t, f, now);
 
-	/* A SACK block tells as much as many ACKs. */
+	/* One ACK with SACK blocks says as much as many without. */
 	for (dups = MIN(dups, c->sack_ok ? 1 : DUP_ACKS_MAX); dups; dups--)
 		tcp_to_guest_flags(t, f, 0, c->snd_nxt);
 	do_actions(t, f, now);
 }
 
-/**
- * tcp_link_shared() - Somebody else than the last flow has sent something
- * @t:		TCP
- * @now:	ms
- */
+/* tcp_link_shared() - Traffic other than that of the last TCP flow was seen */
 void tcp_link_shared(struct tcp *t, uint64_t now)
 {
 	t->shared_at = now;
 	t->last = NULL;
 }
 
-/* is_bulk() - Whether a run is part of a bulk transfer, either way */
+/* Whether a batch is part of a bulk transfer, in either direction. */
 static bool is_bulk(const struct tcp_flow *f, const struct pkt *batch,
 		    unsigned int n)
 {
@@ -410,15 +377,9 @@ static bool is_bulk(const struct tcp_flow *f, const struct pkt *batch,
 	return len >= TCP_BULK;
 }
 
-/**
- * note_sender() - Find out who uses the link
- * @t:		TCP
- * @f:		flow, NULL: not yet
- * @batch:	its packets
- * @n:		how many
- * @now:	ms
- *
- * A transfer that pauses for a moment is one still.
+/*
+ * Find out whether bulk and sparse flows share the link. A bulk flow stays one
+ * for one batch after it paused. @f is NULL if the batch opens a flow.
  */
 static void note_sender(struct tcp *t, struct tcp_flow *f,
 			const struct pkt *batch, unsigned int n, uint64_t now)
@@ -433,18 +394,17 @@ static void note_sender(struct tcp *t, struct tcp_flow *f,
 }
 
 /**
- * tcp_from_guest() - A run of segments of one flow
- * @t:		TCP
- * @batch:	packets, all of the same addresses and ports
- * @n:		how many
- * @now:	ms
+ * tcp_from_guest() - A batch of segments of one flow
+ * @batch:	packets, all with the same addresses and ports
+ * @n:		number of packets
  */
 void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
-	       uint64_t now)
+		    uint64_t now)
 {
 	struct flow_key key = {
-		.guest = batch->src, .remote = batch->dst, .gport = batch->sport,
-		.rport = batch->dport, .proto = IPPROTO_TCP,
+		.guest = batch->src, .gport = batch->sport,
+		.remote = batch->dst, .rport = batch->dport,
+		.proto = IPPROTO_TCP,
 	};
 	struct tcp_flow *f = lookup_tcp_flow(t, &key);
 	unsigned int i, dups = 0;
@@ -452,7 +412,8 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 
 	note_sender(t, f, batch, n, now);
 	for (i = 0; i < n; i++) {
-		if (!tcp_seg_parse(&seg, batch[i].l4, batch[i].l4len, batch[i].len)) {
+		if (!tcp_seg_parse(&seg, batch[i].l4, batch[i].l4len,
+				   batch[i].len)) {
 			t->count[TCP_MALFORMED]++;
 			continue;
 		}
@@ -475,13 +436,7 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 		finish_batch(t, f, dups, now);
 }
 
-/**
- * connect_event() - Something happened to a socket that connects
- * @t:		TCP
- * @f:		flow
- * @events:	of epoll
- * @now:	ms
- */
+/* Something happened to a socket that is connecting. */
 static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 			  uint64_t now)
 {
@@ -489,7 +444,8 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 	int error = 0;
 
 	if (events & EPOLLERR)
-		getsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_ERROR, &error, &len);
+		getsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_ERROR, &error,
+			   &len);
 	if (error) {
 		connect_failed(t, f, error, now);
 	} else if (events & EPOLLOUT) {
@@ -498,14 +454,14 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 	}
 }
 
-/* note_events() - What epoll says only once (EPOLLET) */
+/* Remember what epoll tells only once (EPOLLET). */
 static void note_events(struct tcp_flow *f, uint32_t events)
 {
 	int on = 1;
 
 	if (events & EPOLLPRI)		/* urgent data is data (T12) */
-		setsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_OOBINLINE, &on,
-			   sizeof(on));
+		setsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_OOBINLINE,
+			   &on, sizeof(on));
 	if (events & (EPOLLERR | EPOLLPRI))
 		f->eof_uncertain = true;
 	if (events & EPOLLERR)
@@ -516,19 +472,16 @@ static void note_events(struct tcp_flow *f, uint32_t events)
 		f->readable = true;
 }
 
-/* waits_for_turn() - What it has goes in its turn: it had its share */
+/* Whether a flow has used up its quantum, and others come first. */
 static bool waits_for_turn(const struct tcp *t, const struct tcp_flow *f,
-			     uint64_t now)
+			   uint64_t now)
 {
 	return tcp_shared(t, now) && !list_empty(&f->ready);
 }
 
 /**
  * tcp_event() - Something happened to a flow's socket
- * @t:		TCP
- * @flow:	flow
  * @events:	of epoll
- * @now:	ms
  */
 void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 {
@@ -552,23 +505,19 @@ void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 	do_actions(t, f, now);
 }
 
-/* refuse_accepted() - Nobody to connect to: the peer gets RST */
+/* There is no guest to connect to: the peer gets RST. */
 static void refuse_accepted(struct tcp *t, int fd)
 {
 	t->count[TCP_REFUSED]++;
 	tcp_sock_reset(fd);
 }
 
-/**
- * accept_peer() - A peer's connection to a forwarded port (T2)
- * @t:		TCP
- * @l:		the port
- * @fd:		socket, ours from now on
- * @sa:		peer
- * @now:	ms
+/*
+ * A peer has connected to a forwarded port (T2). @fd is its socket, which this
+ * function owns; @sa is the peer's real address.
  */
 static void accept_peer(struct tcp *t, const struct listener *l, int fd,
-		     const union sockaddr_any *sa, uint64_t now)
+			const union sockaddr_any *sa, uint64_t now)
 {
 	const struct in6_addr *target = &listener_ends(t->fwd, l)->target;
 	struct flow_key key = { .proto = IPPROTO_TCP };
@@ -584,7 +533,7 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 	key.guest = addr_is_none(target) ?
 		*tap_guest_addr(t->tap, &key.remote) : *target;
 	key.gport = l->gport;
-	if (addr_is_none(&key.guest)) {		/* not known yet */
+	if (addr_is_none(&key.guest)) {	/* no frame of the guest yet */
 		refuse_accepted(t, fd);
 		return;
 	}
@@ -603,19 +552,16 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 		return;
 	}
 	f->flow.fd[SIDE_HOST] = fd;
-	f->nodelay = true;		/* from the listener */
-	conn_accepted(&f->conn, initial_seq(t, &key, now), tcp_mss(t, &key.guest), now);
+	f->nodelay = true;		/* inherited from the listener */
+	conn_accepted(&f->conn, initial_seq(t, &key, now),
+		      tcp_mss(t, &key.guest), now);
 	if (flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS))
 		conn_abort(&f->conn);
 	t->count[TCP_ACCEPTED]++;
 	do_actions(t, f, now);
 }
 
-/**
- * refuse_without_fd() - Refuse a connection with no descriptor to accept it with
- * @t:		TCP
- * @listener:	listening socket
- */
+/* Refuse a connection for which there is no descriptor. */
 static void refuse_without_fd(struct tcp *t, int listener)
 {
 	int fd = accept_last(listener, &t->spare_fd);
@@ -626,12 +572,7 @@ static void refuse_without_fd(struct tcp *t, int listener)
 	t->spare_fd = spare_open();
 }
 
-/**
- * tcp_listener() - Connections wait at a forwarded port
- * @t:		TCP
- * @index:	of the listener
- * @now:	ms
- */
+/* tcp_listener() - Connections wait at a forwarded port */
 void tcp_listener(struct tcp *t, unsigned int index, uint64_t now)
 {
 	const struct listener *l = &t->fwd->listeners[index];
@@ -653,28 +594,22 @@ void tcp_listener(struct tcp *t, unsigned int index, uint64_t now)
 	}
 }
 
-/**
- * tcp_timer() - A flow's timer fired
- * @t:		TCP
- * @flow:	flow
- * @now:	ms
- */
+/* tcp_timer() - A flow's timer fired */
 void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
 {
 	struct tcp_flow *f = tcp_flow_of(flow);
 
-	list_remove(&f->flow.node);	/* an ACK has waited for others */
+	list_remove(&f->flow.node);	/* its ACK is due now */
 	conn_timeout(&f->conn, now);
 	do_actions(t, f, now);
 }
 
 /**
  * tcp_pass_end() - Send the ACKs that no other segment has carried (T13)
- * @t:		TCP
- * @now:	ms
  *
- * Where the link has no room they wait. The last of a connection goes with
- * something that wakes the guest anyway: often the next one's first.
+ * They wait if there is no space on the link. The last ACK of a connection is
+ * sent along with any other frame that wakes the guest: often the first of the
+ * next connection.
  */
 void tcp_pass_end(struct tcp *t, uint64_t now)
 {
@@ -700,38 +635,36 @@ void tcp_pass_end(struct tcp *t, uint64_t now)
 }
 
 /**
- * tcp_resume() - Let flows with more data for the guest send, one turn each
- * @t:		TCP
- * @now:	ms
+ * tcp_resume() - Let each flow with more data for the guest send one quantum
  *
- * Return: whether some have more, and room on the link was not what was short
+ * Return: whether some have more, and space on the link was not the reason
  */
 bool tcp_resume(struct tcp *t, uint64_t now)
 {
-	struct list turn, *m;
+	struct list turn, *node;
 	struct tcp_flow *f;
 
 	t->tap->link->shallow = tcp_shared(t, now);
 	list_init(&turn);
-	while ((m = list_pop(&t->ready)))
-		list_push(&turn, m);
-	while (!t->tap->link->blocked && (m = list_pop(&turn))) {
-		f = container_of(m, struct tcp_flow, ready);
+	while ((node = list_pop(&t->ready)))
+		list_push(&turn, node);
+	while (!t->tap->link->blocked && (node = list_pop(&turn))) {
+		f = container_of(node, struct tcp_flow, ready);
 		send_and_requeue(t, f, now);
 		do_actions(t, f, now);
 	}
-	while ((m = list_pop(&turn)))
-		list_push(&t->ready, m);
+	while ((node = list_pop(&turn)))
+		list_push(&t->ready, node);
 	return !list_empty(&t->ready);
 }
 
-/* tcp_end() - The guest left: reset the peer, and remove the flow (T2, T11) */
+/* tcp_end() - The guest has left: reset the peer, remove the flow (T2, T11) */
 void tcp_end(struct tcp *t, struct flow *f)
 {
 	remove_tcp_flow(t, tcp_flow_of(f), true);
 }
 
-/* tcp_free() - Give back what tcp_init() took; flows are gone */
+/* tcp_free() - Release what tcp_init() took; there are no flows any more */
 void tcp_free(struct tcp *t)
 {
 	if (t->spare_fd >= 0)
@@ -740,7 +673,7 @@ void tcp_free(struct tcp *t)
 
 /**
  * tcp_init() - Start without flows
- * @t:		TCP; what it works with is set
+ * @t:		TCP, with @tap to @errors, @mtu and @max_fd set
  */
 void tcp_init(struct tcp *t)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * tcp.h - TCP: guest segments <-> a stream socket for each connection.
- * Called by passt.c. What decides is tcp/conn.h, without system calls; tcp.c
- * carries it out, with tcp/socket.c and tcp/to_guest.c.
+ * tcp.h - TCP: segments of the guest on one side, a stream socket for each
+ * connection on the other. The core (tcp/conn.h) decides; tcp.c, tcp/socket.c
+ * and tcp/to_guest.c carry it out.
  */
 #ifndef TCP_H
 #define TCP_H
@@ -17,47 +17,46 @@
 #include "icmp/error.h"
 #include "tap.h"
 
-/* Pieces of payload handed to a socket in one call; UIO_MAXIOV is 1,024. */
+/* Pieces of payload written to a socket in one call; UIO_MAXIOV is 1,024. */
 #define TCP_PAYLOAD_IOV		512
 
 struct tcp_flow;
 
-/* What is counted. */
 enum tcp_counter {
 	TCP_OPENED,		/* flows from the guest */
-	TCP_ACCEPTED,		/* flows towards the guest */
+	TCP_ACCEPTED,		/* flows to the guest */
 	TCP_REFUSED,		/* no slot, descriptor or memory */
-	TCP_MALFORMED,		/* flags or addresses that can't be */
-	TCP_RESETS_TO_GUEST,
+	TCP_MALFORMED,		/* impossible flags or addresses */
+	TCP_RESETS_TO_GUEST,	/* RST segments */
 	TCP_CHALLENGE,		/* challenge ACKs (RFC 5961) */
-	TCP_RETRANSMIT,		/* segments sent again to the guest */
+	TCP_RETRANSMIT,		/* segments sent to the guest again */
 	TCP_TIMEOUT,		/* retransmission timeouts */
-	TCP_BACKLOGGED,		/* runs that waited for the socket */
-	TCP_OUT_OF_ORDER,		/* segments that came ahead of a gap */
+	TCP_BACKLOGGED,		/* batches that the socket did not take whole */
+	TCP_OUT_OF_ORDER,	/* segments of the guest after a gap */
 	TCP_COUNTERS,
 };
 
 extern const char *const tcp_counter_name[TCP_COUNTERS];
 
 /**
- * struct tcp - Everything TCP
- * @tap, @flows, @timers, @fwd, @errors: what it works with
- * @mtu:	of the guest's interface, for the MSS we announce
+ * struct tcp - TCP of one worker
+ * @tap, @flows, @timers, @fwd, @errors: set by the caller before tcp_init()
+ * @mtu:	of the guest's interface, for the MSS that we announce
  * @secret:	for initial sequence numbers (RFC 6528)
- * @acks:	flows that owe the guest an ACK at the end of the pass
- * @last_acks:	flows that owe it the last: soon, or with whatever goes before
- * @ready:	flows with data for the guest, waiting for their turn
- * @last, @shared_at: the flow that sent last, and when another one did that
- *		is no bulk transfer: then less of each may be on the way
- * @challenge:	budget of challenge ACKs in the current second (RFC 5961 7)
+ * @acks:	flows that send an ACK at the end of the pass
+ * @last_acks:	flows whose final ACK waits for another frame to the guest, at
+ *		most TCP_ACK_LAST
+ * @ready:	flows with data for the guest that wait for their turn
+ * @last:	flow that was active last
+ * @shared_at:	when a sparse flow was last active, ms
+ * @challenge:	challenge ACKs in the current second (RFC 5961 7)
  * @no_peek_off: the kernel has no SO_PEEK_OFF for TCP (before Linux 6.9)
- * @max_fd:	descriptors from here on are left to others: a flood of
- *		connections must not cost the guest its DNS
- * @spare_fd:	a descriptor to give up when there are no more, -1: none
- * @rxring_total:	bytes held for sockets, all flows
- * @payload:	pieces of the payload that the current run delivers
- * @npayload:	how many
- * @payload_len:	bytes of them
+ * @max_fd:	descriptors from here on are for others: a flood of connections
+ *		must not cost the guest its DNS
+ * @spare_fd:	descriptor that is given up when there are no more, -1: none
+ * @rxring_total: bytes of the receive rings of all flows
+ * @payload, @npayload: pieces of the current batch for the socket
+ * @payload_len: bytes of them
  * @count:	see enum tcp_counter
  */
 struct tcp {
@@ -88,7 +87,7 @@ size_t tcp_flow_size(void);
 void tcp_init(struct tcp *t);
 void tcp_free(struct tcp *t);
 void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
-	       uint64_t now);
+		    uint64_t now);
 void tcp_event(struct tcp *t, struct flow *f, uint32_t events, uint64_t now);
 void tcp_listener(struct tcp *t, unsigned int index, uint64_t now);
 void tcp_timer(struct tcp *t, struct flow *f, uint64_t now);

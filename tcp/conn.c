@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn.c - What a connection does about what happens to it: phases, the
- * handshakes and ends, and time. Segments of an open connection are in
- * receive.c, what is sent in send.c.
- * Called by tcp.c; calls nothing but the log.
+ * conn.c - Phases of a connection, handshakes, how it ends, and timers.
+ * Segments from the guest are judged in conn_rx.c; conn_tx.c decides what is
+ * sent to the guest.
  */
 #include <string.h>
 
@@ -14,34 +13,33 @@
 
 const char *const tcp_phase_name[] = {
 	[CONN_CONNECTING]	= "connecting",
-	[CONN_SYN_ACKED]		= "syn-acked",
+	[CONN_SYN_ACKED]	= "syn-acked",
 	[CONN_SYN_SENT]		= "syn-sent",
 	[CONN_OPEN]		= "open",
-	[CONN_TIME_WAIT]		= "wait",
+	[CONN_TIME_WAIT]		= "time-wait",
 	[CONN_CLOSED]		= "closed",
 };
 
 const char *const tcp_cause_name[] = {
 	[CAUSE_GUEST_SYN]	= "guest sent SYN",
-	[CAUSE_ACCEPTED]	= "socket accepted",
+	[CAUSE_ACCEPTED]	= "peer connected",
 	[CAUSE_CONNECTED]	= "socket connected",
 	[CAUSE_FAILED]		= "socket did not connect",
 	[CAUSE_GUEST_ACK]	= "guest acknowledged",
 	[CAUSE_GUEST_RST]	= "guest sent RST",
 	[CAUSE_GUEST_SILENT]	= "guest does not answer",
 	[CAUSE_PEER_RESET]	= "socket failed",
-	[CAUSE_BOTH_FIN]	= "both ends are done",
-	[CAUSE_WAITED]		= "last ACK was not missed",
+	[CAUSE_BOTH_FIN]	= "both FINs acknowledged",
+	[CAUSE_WAITED]		= "last ACK arrived",
 	[CAUSE_ABORTED]		= "aborted",
 };
 
 /**
- * conn_set_phase() - The one place that changes the phase
- * @c:		connection
- * @phase:	new one
- * @cause:	why
+ * conn_set_phase() - Change the phase; nothing else writes it
+ * @cause:	for the log
  */
-void conn_set_phase(struct tcp_conn *c, enum conn_phase phase, enum conn_cause cause)
+void conn_set_phase(struct tcp_conn *c, enum conn_phase phase,
+		    enum conn_cause cause)
 {
 	debug("tcp %08x: %s -> %s: %s", c->isn, tcp_phase_name[c->phase],
 	      tcp_phase_name[phase], tcp_cause_name[cause]);
@@ -49,18 +47,20 @@ void conn_set_phase(struct tcp_conn *c, enum conn_phase phase, enum conn_cause c
 }
 
 /**
- * conn_arm_timer() - What is waited for next
- * @c:		connection
- * @timer:	for what
- * @deadline:	till when, ms
+ * conn_arm_timer() - Set what the connection waits for next
+ * @deadline:	ms of CLOCK_MONOTONIC
  */
-void conn_arm_timer(struct tcp_conn *c, enum conn_timer timer, uint64_t deadline)
+void conn_arm_timer(struct tcp_conn *c, enum conn_timer timer,
+		    uint64_t deadline)
 {
 	c->timer = timer;
 	c->deadline = deadline;
 }
 
-/* conn_rearm_timer() - Arm the timer for what is open after an ACK or a window */
+/**
+ * conn_rearm_timer() - Arm the timer for what is pending after an ACK or a new
+ * 		      window: unacknowledged data, a closed window, or nothing
+ */
 void conn_rearm_timer(struct tcp_conn *c, uint64_t now)
 {
 	if (c->phase != CONN_OPEN)
@@ -73,8 +73,9 @@ void conn_rearm_timer(struct tcp_conn *c, uint64_t now)
 		conn_arm_timer(c, CONN_TIMER_IDLE, now + TCP_IDLE);
 }
 
-/* conn_close() - Nothing more will happen; @actions says how it ends */
-static void conn_close(struct tcp_conn *c, enum conn_cause cause, uint32_t actions)
+/* Nothing more will happen; @actions says how both ends are told. */
+static void conn_close(struct tcp_conn *c, enum conn_cause cause,
+		       uint32_t actions)
 {
 	conn_set_phase(c, CONN_CLOSED, cause);
 	conn_arm_timer(c, CONN_TIMER_NONE, 0);
@@ -82,11 +83,10 @@ static void conn_close(struct tcp_conn *c, enum conn_cause cause, uint32_t actio
 }
 
 /**
- * conn_take_actions() - Take over actions: the caller is going to do them
- * @c:		connection
- * @which:	those that the caller can do now; others stay
+ * conn_take_actions() - Take over actions, which the caller is going to do
+ * @which:	actions that it can do now; all others stay pending
  *
- * Return: those of them that were to be done
+ * Return: the actions of @which that are to be done
  */
 uint32_t conn_take_actions(struct tcp_conn *c, uint32_t which)
 {
@@ -96,7 +96,7 @@ uint32_t conn_take_actions(struct tcp_conn *c, uint32_t which)
 	return actions;
 }
 
-/* take_syn_options() - What the guest's SYN or SYN-ACK says (RFC 7323 2.2) */
+/* Take over what the guest's SYN or SYN-ACK says (RFC 7323 2.2). */
 static void take_syn_options(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->wscale < 0) {
@@ -111,7 +111,7 @@ static void take_syn_options(struct tcp_conn *c, const struct tcp_seg *seg)
 	c->rcv_nxt = c->rcv_acked = seg->seq + 1;
 	c->rcv_adv = c->rcv_nxt + TCP_WND_INIT;
 	c->rcv_wnd = TCP_WND_INIT;
-	c->snd_wnd = c->wnd_max = seg->wnd;	/* of a SYN: never scaled */
+	c->snd_wnd = c->wnd_max = seg->wnd;	/* a SYN's is never scaled */
 	c->snd_wl1 = seg->seq;
 	c->snd_wl2 = seg->ack;
 }
@@ -129,7 +129,7 @@ static void conn_init(struct tcp_conn *c, enum conn_phase phase,
 	conn_set_phase(c, phase, cause);
 }
 
-/* start_syn() - SYN or SYN-ACK is to be sent, for the first time */
+/* Have a SYN or SYN-ACK sent for the first time. */
 static void start_syn(struct tcp_conn *c, uint64_t now)
 {
 	c->snd_nxt = c->snd_max = c->snd_una + 1;
@@ -141,11 +141,10 @@ static void start_syn(struct tcp_conn *c, uint64_t now)
 
 /**
  * conn_guest_syn() - The guest asks for a connection (T1)
- * @c:		connection, its content of no matter
- * @seg:	its SYN, @mss set
+ * @c:		connection, its old content does not matter
+ * @seg:	the guest's SYN; @mss is set, to the default if it has none
  * @isn:	our initial sequence number
- * @mss:	longest payload that the way to the guest takes
- * @now:	ms
+ * @mss:	longest payload that a frame to the guest takes
  */
 void conn_guest_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 		    uint32_t isn, uint16_t mss, uint64_t now)
@@ -155,11 +154,10 @@ void conn_guest_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 }
 
 /**
- * conn_accepted() - A peer asks for a connection to the guest (T2)
- * @c:		connection, its content of no matter
+ * conn_accepted() - A peer has connected to a forwarded port (T2)
+ * @c:		connection, its old content does not matter
  * @isn:	our initial sequence number
- * @mss:	longest payload that the way to the guest takes
- * @now:	ms
+ * @mss:	longest payload that a frame to the guest takes
  */
 void conn_accepted(struct tcp_conn *c, uint32_t isn, uint16_t mss,
 		   uint64_t now)
@@ -169,11 +167,7 @@ void conn_accepted(struct tcp_conn *c, uint32_t isn, uint16_t mss,
 	start_syn(c, now);
 }
 
-/**
- * conn_connected() - The socket has connected: now SYN-ACK is true (T1)
- * @c:		connection
- * @now:	ms
- */
+/* conn_connected() - The socket has connected: SYN-ACK may be sent (T1) */
 void conn_connected(struct tcp_conn *c, uint64_t now)
 {
 	conn_set_phase(c, CONN_SYN_ACKED, CAUSE_CONNECTED);
@@ -182,8 +176,7 @@ void conn_connected(struct tcp_conn *c, uint64_t now)
 
 /**
  * conn_connect_failed() - The socket did not connect
- * @c:		connection
- * @refused:	by a RST, which goes on to the guest
+ * @refused:	by a RST of the peer: the guest gets RST, too
  */
 void conn_connect_failed(struct tcp_conn *c, bool refused)
 {
@@ -191,42 +184,32 @@ void conn_connect_failed(struct tcp_conn *c, bool refused)
 }
 
 /**
- * conn_peer_error() - The socket failed: the peer sent RST, or is gone (T11)
- * @c:		connection
+ * conn_peer_error() - The socket has failed: the peer sent RST or is gone (T11)
  */
 void conn_peer_error(struct tcp_conn *c)
 {
 	conn_close(c, CAUSE_PEER_RESET, CONN_DO_RST_GUEST);
 }
 
-/**
- * conn_guest_reset() - The guest sent RST (T11)
- * @c:		connection
- */
+/* conn_guest_reset() - The guest has sent a valid RST (T11) */
 void conn_guest_reset(struct tcp_conn *c)
 {
 	conn_close(c, CAUSE_GUEST_RST, CONN_DO_RST_PEER);
 }
 
-/**
- * conn_abort() - End it from here: the guest left, or there is no memory
- * @c:		connection
- */
+/* conn_abort() - Reset both ends: there is no memory or descriptor to go on */
 void conn_abort(struct tcp_conn *c)
 {
 	conn_close(c, CAUSE_ABORTED, CONN_DO_RST_PEER | CONN_DO_RST_GUEST);
 }
 
-/* close_silent() - It did not answer, for as long as TCP is patient */
+/* The guest has not answered for as long as TCP waits. */
 static void close_silent(struct tcp_conn *c)
 {
 	conn_close(c, CAUSE_GUEST_SILENT, CONN_DO_RST_PEER | CONN_DO_RST_GUEST);
 }
 
-/**
- * conn_guest_fin() - All data before the guest's FIN has been taken (T10)
- * @c:		connection
- */
+/* conn_guest_fin() - The socket has all data before the guest's FIN (T10) */
 void conn_guest_fin(struct tcp_conn *c)
 {
 	c->fin_rcvd = true;
@@ -237,13 +220,13 @@ void conn_guest_fin(struct tcp_conn *c)
 }
 
 /**
- * conn_check_done() - End the connection if both ends have (RFC 9293 3.6)
- * @c:		connection
- * @now:	ms
+ * conn_check_done() - End the connection once both FINs are acknowledged (RFC
+ * 9293 3.6)
  *
- * Where our FIN came first, the guest waits in LAST-ACK for an ACK that may
- * be lost: it is there to be sent again for a while. The guest keeps its own
- * TIME-WAIT, and the peer's is the kernel's, so ours can be short.
+ * If our FIN was sent first, the guest is in LAST-ACK until it gets our ACK,
+ * which may be lost: CONN_TIME_WAIT can send it again for a while. That can be
+ * short: the guest has a TIME-WAIT of its own, and the host's kernel keeps the
+ * one towards the peer.
  */
 void conn_check_done(struct tcp_conn *c, uint64_t now)
 {
@@ -262,7 +245,7 @@ void conn_check_done(struct tcp_conn *c, uint64_t now)
 	c->actions |= CONN_DO_CLOSE;
 }
 
-/* enter_open() - Both SYNs are acknowledged (RFC 6298 5.7 for the timer) */
+/* Both SYNs are acknowledged; RFC 6298 5.7 for the timeout. */
 static void enter_open(struct tcp_conn *c, uint64_t now)
 {
 	conn_set_phase(c, CONN_OPEN, CAUSE_GUEST_ACK);
@@ -272,13 +255,9 @@ static void enter_open(struct tcp_conn *c, uint64_t now)
 	conn_rearm_timer(c, now);
 }
 
-/**
- * conn_segment_syn_sent() - A segment for a SYN of ours (RFC 9293 3.10.7.3)
- * @c:		connection in CONN_SYN_SENT
- * @seg:	segment
- * @now:	ms
- */
-void conn_segment_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now)
+/* conn_segment_syn_sent() - A segment in CONN_SYN_SENT (RFC 9293 3.10.7.3) */
+void conn_segment_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg,
+			   uint64_t now)
 {
 	bool ack = seg->flags & SEG_ACK, rst = seg->flags & SEG_RST;
 
@@ -295,7 +274,7 @@ void conn_segment_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64
 		return;
 
 	take_syn_options(c, seg);
-	if (!ack) {			/* both at once (RFC 9293 3.5) */
+	if (!ack) {			/* simultaneous open (RFC 9293 3.5) */
 		conn_set_phase(c, CONN_SYN_ACKED, CAUSE_GUEST_SYN);
 		start_syn(c, now);
 		return;
@@ -305,18 +284,14 @@ void conn_segment_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64
 	enter_open(c, now);
 }
 
-/**
- * conn_handshake_done() - The guest acknowledged our SYN-ACK
- * @c:		connection in CONN_SYN_ACKED
- * @now:	ms
- */
+/* conn_handshake_done() - The guest has acknowledged our SYN-ACK */
 void conn_handshake_done(struct tcp_conn *c, uint64_t now)
 {
 	c->snd_una = c->snd_nxt;
 	enter_open(c, now);
 }
 
-/* back_off_timer() - Twice the time for the next try (RFC 6298 5.5) */
+/* Double the timeout for the next try (RFC 6298 5.5). */
 static void back_off_timer(struct tcp_conn *c, uint64_t now)
 {
 	c->tries++;
@@ -334,11 +309,7 @@ static void timeout_syn(struct tcp_conn *c, uint64_t now)
 	c->actions |= CONN_DO_SYN;
 }
 
-/**
- * timeout_rto() - Data or FIN was not acknowledged: go back (RFC 6298 5.4)
- * @c:		connection
- * @now:	ms
- */
+/* Data or FIN was not acknowledged in time: go back (RFC 6298 5.4). */
 static void timeout_rto(struct tcp_conn *c, uint64_t now)
 {
 	if (c->tries >= TCP_RTO_TRIES) {
@@ -347,12 +318,12 @@ static void timeout_rto(struct tcp_conn *c, uint64_t now)
 	}
 	back_off_timer(c, now);
 	c->snd_nxt = c->snd_una;
-	c->sacked.n = 0;	/* it may have dropped them (RFC 2018 8) */
+	c->sacked.n = 0;	/* reneging is allowed (RFC 2018 8) */
 	c->recovering = false;
 	c->dupacks = 0;
 	c->rtt_seq = 0;
 	c->actions |= CONN_DO_REWIND | CONN_DO_SEND;
-	if (!c->snd_wnd) {	/* it took its window back: ask, don't send */
+	if (!c->snd_wnd) {	/* the guest closed its window: only probe */
 		c->timer = CONN_TIMER_PERSIST;
 		c->wnd_blocked = true;
 		c->actions |= CONN_DO_PROBE;
@@ -384,11 +355,7 @@ static void timeout_idle(struct tcp_conn *c, uint64_t now)
 	c->actions |= CONN_DO_PROBE;
 }
 
-/**
- * conn_timeout() - Time passed
- * @c:		connection
- * @now:	ms; before @deadline nothing happens
- */
+/* conn_timeout() - Time has passed: do what is due, if anything is */
 void conn_timeout(struct tcp_conn *c, uint64_t now)
 {
 	if (c->ack_due && now >= c->ack_due) {

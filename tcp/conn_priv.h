@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * conn_priv.h - What the files of the connection share among themselves: conn.c
- * (phases), receive.c (segments of the guest), send.c (what it is sent).
+ * conn_priv.h - What the three files of the core share: conn.c (phases and
+ * timers), conn_rx.c (from the guest), conn_tx.c (to the guest).
  */
 #ifndef TCP_CONN_PRIV_H
 #define TCP_CONN_PRIV_H
 
 #include "tcp/conn.h"
 
-void conn_set_phase(struct tcp_conn *c, enum conn_phase phase, enum conn_cause cause);
-void conn_arm_timer(struct tcp_conn *c, enum conn_timer timer, uint64_t deadline);
+void conn_set_phase(struct tcp_conn *c, enum conn_phase phase,
+		    enum conn_cause cause);
+void conn_arm_timer(struct tcp_conn *c, enum conn_timer timer,
+		    uint64_t deadline);
 void conn_rearm_timer(struct tcp_conn *c, uint64_t now);
 void conn_guest_reset(struct tcp_conn *c);
 void conn_guest_fin(struct tcp_conn *c);
 void conn_check_done(struct tcp_conn *c, uint64_t now);
-void conn_segment_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now);
+void conn_segment_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg,
+			   uint64_t now);
 void conn_handshake_done(struct tcp_conn *c, uint64_t now);
 void conn_process_ack(struct tcp_conn *c, const struct tcp_seg *seg,
-		       uint64_t now);
+		      uint64_t now);
 
 #endif /* TCP_CONN_PRIV_H */

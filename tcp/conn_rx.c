@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn_rx.c - The half-pipe from the guest: which segments are acceptable,
- * what of them is new, and the window it is told (RFC 9293 3.10.7.4).
- * Called by tcp.c; calls the other files of the connection.
+ * conn_rx.c - From the guest: which segments are acceptable, which of their
+ * payload is new, the window that the guest is offered, and ACKs (RFC 9293
+ * 3.10.7.4).
  */
 #include <string.h>
 
@@ -10,27 +10,24 @@
 #include "tcp/seq.h"
 #include "util.h"
 
-/* next_expected() - Sequence number that the guest's next new byte has */
+/* Sequence number of the guest's next new byte. */
 static uint32_t next_expected(const struct tcp_conn *c)
 {
 	return c->rcv_nxt + c->rcv_queued + (c->fin_queued && !c->fin_rcvd);
 }
 
-/* seg_end() - Sequence number after a segment */
+/* Sequence number after a segment. */
 static uint32_t seg_end(const struct tcp_seg *seg)
 {
 	return seg->seq + seg->len + !!(seg->flags & SEG_SYN) +
 	       !!(seg->flags & SEG_FIN);
 }
 
-/**
- * is_acceptable() - Whether a segment touches the window (RFC 9293 3.10.7.4)
- * @c:		connection
- * @seg:	segment
- *
- * The window begins at what was acknowledged: what is queued and comes again
- * has an ACK and a window that count. At its right edge an empty segment is
- * acceptable, too: that is where a guest stands that has used it up.
+/*
+ * RFC 9293 3.10.7.4. The window begins at what was acknowledged, so a repeated
+ * segment whose payload is still queued is acceptable: its ACK and window
+ * count. An empty segment may be at the right edge: a guest that has used up
+ * its window stands there.
  */
 static bool is_acceptable(const struct tcp_conn *c, const struct tcp_seg *seg)
 {
@@ -42,14 +39,15 @@ static bool is_acceptable(const struct tcp_conn *c, const struct tcp_seg *seg)
 				 seq_lt(c->rcv_nxt, end);
 }
 
-/* is_keepalive_probe() - A probe: the byte before the next, or none (RFC 9293 3.8.4) */
-static bool is_keepalive_probe(const struct tcp_conn *c, const struct tcp_seg *seg)
+/* RFC 9293 3.8.4: the byte before the next, or none. */
+static bool is_keepalive_probe(const struct tcp_conn *c,
+			       const struct tcp_seg *seg)
 {
 	return seg->seq == c->rcv_nxt - 1 && seg->len <= 1 &&
 	       !(seg->flags & (SEG_FIN | SEG_SYN | SEG_RST));
 }
 
-/* segment_rst() - RFC 5961 3.2: only an exact one is believed */
+/* RFC 5961 3.2: only an RST with the exact sequence number is believed. */
 static void segment_rst(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->seq == c->rcv_nxt || seg->seq == next_expected(c))
@@ -58,15 +56,13 @@ static void segment_rst(struct tcp_conn *c, const struct tcp_seg *seg)
 		c->actions |= CONN_DO_CHALLENGE;
 }
 
-/**
- * segment_syn() - A SYN where none is expected (RFC 5961 4.2)
- * @c:		connection in CONN_SYN_ACKED or CONN_OPEN
- * @seg:	segment with SYN
+/*
+ * A SYN in CONN_SYN_ACKED or CONN_OPEN (RFC 5961 4.2).
  *
- * The guest's own SYN again means that our SYN-ACK was lost; with an ACK, that
- * both sides asked at once and the guest has heard (RFC 9293 3.5, figure 8).
- * Any other gets an ACK: a guest that was restarted answers it with RST, and
- * asks again.
+ * The guest's first SYN again: our SYN-ACK was lost. With an ACK: both sides
+ * opened at once, and the guest has our SYN (RFC 9293 3.5, figure 8). Any other
+ * SYN gets a challenge ACK: a guest that was restarted answers it with RST, and
+ * then sends SYN again.
  */
 static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 			uint64_t now)
@@ -83,13 +79,9 @@ static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 	}
 }
 
-/**
- * segment_ack() - The ACK field, before anything else is believed
- * @c:		connection
- * @seg:	acceptable segment with ACK
- * @now:	ms
- *
- * Return: whether the rest of the segment counts
+/*
+ * Check the ACK field and take it over, before the payload is looked at.
+ * Return: false if the rest of the segment must be ignored.
  */
 static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 			uint64_t now)
@@ -111,15 +103,9 @@ static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 	return true;
 }
 
-/**
- * segment_data() - The payload, if any of it is new (T5)
- * @c:		connection
- * @seg:	acceptable segment
- *
- * Return: which part of it goes to the socket, or is to be kept
- */
+/* Find the part of the payload that is new, if any (T5). */
 static struct new_payload segment_data(struct tcp_conn *c,
-				    const struct tcp_seg *seg)
+				       const struct tcp_seg *seg)
 {
 	uint32_t nxt = next_expected(c), start = seq_max(nxt, seg->seq);
 	uint32_t end = seg->seq + seg->len;
@@ -149,10 +135,11 @@ static struct new_payload segment_data(struct tcp_conn *c,
 	return new;
 }
 
-/* check_guest_fin() - FIN counts once all data before it was accepted (T10) */
+/* Accept the guest's FIN once all data before it is accepted (T10). */
 static void check_guest_fin(struct tcp_conn *c)
 {
-	if (!c->fin_seen || c->fin_queued || next_expected(c) != c->guest_fin_seq)
+	if (!c->fin_seen || c->fin_queued ||
+	    next_expected(c) != c->guest_fin_seq)
 		return;
 
 	c->fin_queued = true;
@@ -161,7 +148,7 @@ static void check_guest_fin(struct tcp_conn *c)
 		conn_guest_fin(c);
 }
 
-/* segment_fin() - FIN, maybe ahead of a gap, maybe once more */
+/* A FIN, which may come after a gap, or again. */
 static void segment_fin(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	c->actions |= CONN_DO_ACK;
@@ -172,9 +159,9 @@ static void segment_fin(struct tcp_conn *c, const struct tcp_seg *seg)
 	check_guest_fin(c);
 }
 
-/* segment_open() - RFC 9293 3.10.7.4, in its order */
+/* RFC 9293 3.10.7.4, in its order. */
 static struct new_payload segment_open(struct tcp_conn *c,
-				    const struct tcp_seg *seg, uint64_t now)
+				       const struct tcp_seg *seg, uint64_t now)
 {
 	struct new_payload new = { 0 };
 
@@ -202,14 +189,14 @@ static struct new_payload segment_open(struct tcp_conn *c,
 	return new;
 }
 
-/* segment_connecting() - The guest can only give up, or ask again */
+/* Without SYN-ACK the guest can only give up, or send its SYN again. */
 static void segment_connecting(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->flags & SEG_RST && seg->seq == c->rcv_nxt)
 		conn_guest_reset(c);
 }
 
-/* segment_time_wait() - RFC 9293 3.10.7.4, TIME-WAIT: acknowledge FIN again */
+/* RFC 9293 3.10.7.4, TIME-WAIT: acknowledge the guest's FIN again. */
 static void segment_time_wait(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->flags & SEG_RST)
@@ -219,16 +206,13 @@ static void segment_time_wait(struct tcp_conn *c, const struct tcp_seg *seg)
 }
 
 /**
- * conn_segment() - A segment of the guest came
- * @c:		connection
- * @seg:	segment
- * @now:	ms
+ * conn_segment() - A segment of the guest has come
  *
- * Return: the part of the payload that is to go to the socket; once it was
- *	   tried, conn_delivered() says how much went
+ * Return: the part of its payload that is new; the caller then reports what
+ * became of it, see struct new_payload
  */
 struct new_payload conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
-			     uint64_t now)
+				uint64_t now)
 {
 	c->heard_at = now;
 
@@ -251,7 +235,7 @@ struct new_payload conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
 	return (struct new_payload){ 0 };
 }
 
-/* queue_ooo() - What came ahead of a gap that is filled now joins the queue */
+/* Queue the first out-of-order range if the gap before it was filled. */
 static void queue_ooo(struct tcp_conn *c)
 {
 	struct tcp_range r;
@@ -265,19 +249,17 @@ static void queue_ooo(struct tcp_conn *c)
 }
 
 /**
- * conn_delivered() - The socket took bytes, which may now be acknowledged (T5)
- * @c:		connection
- * @taken:	bytes, at most @rcv_queued
- * @now:	ms
+ * conn_delivered() - The socket has taken bytes: acknowledge them (T5)
+ * @len:	bytes, at most @rcv_queued; 0 if it took none
  *
- * If @rcv_queued is not zero afterwards, there is more to be tried: it was not
- * taken, or kept before and its turn has come.
+ * If @rcv_queued is not 0 afterwards, there is more to write: bytes that the
+ * socket did not take, or a range that was out of order until now.
  */
-void conn_delivered(struct tcp_conn *c, uint32_t taken, uint64_t now)
+void conn_delivered(struct tcp_conn *c, uint32_t len, uint64_t now)
 {
-	c->rcv_nxt += taken;
-	c->rcv_queued -= taken;
-	if (taken) {
+	c->rcv_nxt += len;
+	c->rcv_queued -= len;
+	if (len) {
 		c->actions |= CONN_DO_ACK;
 		c->stall_at = 0;
 	}
@@ -293,8 +275,9 @@ void conn_delivered(struct tcp_conn *c, uint32_t taken, uint64_t now)
 }
 
 /**
- * conn_drop_backlog() - What was accepted and not taken could not be kept
- * @c:		connection; the guest will send it again, maybe for long
+ * conn_drop_backlog() - There is no memory for what the socket did not take
+ * @c:		connection; the guest will send the bytes again, and may have to
+ * 		for a long time, which is what @stall_at is for
  */
 void conn_drop_backlog(struct tcp_conn *c)
 {
@@ -306,12 +289,7 @@ void conn_drop_backlog(struct tcp_conn *c)
 	c->fin_seen = c->fin_rcvd;
 }
 
-/**
- * conn_ooo_stored() - What came ahead of a gap was kept
- * @c:		connection
- * @seq:	sequence number of the first byte
- * @len:	bytes
- */
+/* conn_ooo_stored() - Out-of-order payload is in the receive ring */
 void conn_ooo_stored(struct tcp_conn *c, uint32_t seq, uint32_t len)
 {
 	if (!ranges_add(&c->ooo, seq, seq + len))
@@ -321,9 +299,11 @@ void conn_ooo_stored(struct tcp_conn *c, uint32_t seq, uint32_t len)
 	c->ooo_recent[0] = seq;
 }
 
-/* add_sack_block() - The stretch that @seq is in, unless it is listed already */
+/*
+ * Append the range that contains @seq, unless it is there. Return: new count.
+ */
 static unsigned int add_sack_block(const struct tcp_ranges *rs, uint32_t seq,
-			      struct tcp_range *block, unsigned int n)
+				   struct tcp_range *block, unsigned int n)
 {
 	unsigned int i;
 
@@ -340,13 +320,12 @@ static unsigned int add_sack_block(const struct tcp_ranges *rs, uint32_t seq,
 
 /**
  * conn_sack_blocks() - SACK blocks for an ACK (RFC 2018 4)
- * @c:		connection
- * @block:	filled: what came last first, then what was reported last
+ * @block:	filled: ranges that grew last come first
  *
  * Return: number of blocks
  */
 unsigned int conn_sack_blocks(const struct tcp_conn *c,
-			struct tcp_range block[TCP_SACK_BLOCKS])
+			      struct tcp_range block[TCP_SACK_BLOCKS])
 {
 	unsigned int i, n = 0;
 
@@ -360,11 +339,10 @@ unsigned int conn_sack_blocks(const struct tcp_conn *c,
 }
 
 /**
- * conn_wants_space() - Whether to ask the socket what it can take
- * @c:		connection
+ * conn_wants_space() - Whether to ask the socket for its space
  *
- * Not while most of what it was last told is left: a system call for each
- * small message would tell nothing.
+ * Not while most of the last offer is left: it would be a system call for each
+ * small message that changes nothing.
  */
 bool conn_wants_space(const struct tcp_conn *c)
 {
@@ -374,20 +352,17 @@ bool conn_wants_space(const struct tcp_conn *c)
 }
 
 /**
- * conn_set_space() - What the socket can new beyond what is queued (T6)
- * @c:		connection
- * @space:	bytes
- * @limit:	bytes that are worth having on the way
+ * conn_set_space() - The socket was asked for its space: set the window (T6)
+ * @space:	bytes that it takes in addition to @rcv_queued
+ * @limit:	largest window that is useful, bytes
  *
- * The right edge never moves back (RFC 9293 3.8.6). A window that more than
- * doubles is worth an ACK of its own: the guest may be waiting for it.
+ * The right edge never moves back (RFC 9293 3.8.6). If the window more than
+ * doubles the guest gets an ACK: it may be waiting for that. It also does once
+ * there is space after a dropped backlog, see conn_window_field().
  *
- * What was forgotten can be sent again once there is space, and the guest may
- * be waiting to hear that, see conn_window_field().
- *
- * Two segments of the guest are always welcome, unless some wait already: with
- * an MSS of 64 kB and a socket that has room for less, the guest would wait
- * for a better offer until its timer tells it to stop (RFC 9293 3.8.6.2.1).
+ * The window has space for two segments of the guest at least, unless some are
+ * queued: with an MSS of 64 kB and less space than that in the socket, the
+ * guest would wait until its timer lets it send less (RFC 9293 3.8.6.2.1).
  */
 void conn_set_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
 {
@@ -409,18 +384,18 @@ void conn_set_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
 }
 
 /**
- * conn_window_field() - The window field for a segment that is about to be sent
- * @c:		connection
- * @syn:	it goes into a SYN, where it is not scaled (RFC 7323 2.2)
+ * conn_window_field() - Window field of a segment that is about to be sent
+ * @syn:	of a SYN: it is not scaled (RFC 7323 2.2)
  *
- * Rounding down to the scale would move the right edge back; rounding up gives
- * away less than 256 bytes more.
+ * The window is rounded up to the scale, by less than 256 bytes: to round down
+ * would move the right edge back.
  *
- * A guest whose data waits for the socket that long sends it again and again,
- * and would give up after a while, its window being open. It must not: the peer
- * is slow, not gone. Told that the window is closed it asks for ever (RFC 9293
- * 3.8.6.1). That takes back what was offered, which RFC 9293 3.8.6 discourages
- * and every sender has to survive (MUST-34): so it is the last resort.
+ * A guest whose data the socket does not take keeps sending it again, and gives
+ * up after some minutes, because its window is open. It must not: the peer is
+ * slow, not gone. Once it is told a closed window, it probes without end (RFC
+ * 9293 3.8.6.1). This takes back what was offered, which RFC 9293 3.8.6
+ * discourages and every sender has to survive (MUST-34): so only after
+ * TCP_STALL.
  *
  * Return: field, host order
  */
@@ -441,17 +416,16 @@ uint16_t conn_window_field(struct tcp_conn *c, bool syn)
 }
 
 /**
- * conn_ack_can_wait() - Whether an ACK that is owed may go with data
+ * conn_ack_can_wait() - Whether a pending ACK may wait for data to carry it
  * @c:		connection with CONN_DO_ACK
- * @now:	ms
  *
- * RFC 9293 3.8.6.3: for less than two full segments. As Linux does, only where
- * the guest's data was answered by data the last time: a guest that waits for
- * the ACK with more data to send (RFC 896) would wait in vain. The first time
- * it is worth a short wait to see which it is. The ACK of the guest's FIN, after
- * ours, is one that nobody waits for.
+ * RFC 9293 3.8.6.3: for less than two full segments. Only if the guest's data
+ * was last answered by data, as Linux does: a guest that has more to send, but
+ * waits for the ACK (RFC 896), would wait in vain. The first ACK waits shortly
+ * to see which of the two it is. Nothing waits for the ACK of a FIN that came
+ * after ours.
  *
- * Return: true: not now, @ack_due says till when
+ * Return: true: not before @ack_due
  */
 bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now)
 {
@@ -469,9 +443,8 @@ bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now)
 }
 
 /**
- * conn_ack_sent() - A segment with all that is to be acknowledged was sent
- * @c:		connection
- * @with_data:	it would have been sent anyway
+ * conn_ack_sent() - A segment with the current acknowledgement was sent
+ * @with_data:	the segment had data, so that the ACK cost nothing
  */
 void conn_ack_sent(struct tcp_conn *c, bool with_data)
 {

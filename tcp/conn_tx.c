@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn_tx.c - The half-pipe to the guest: what it acknowledges, what may be sent,
- * and what must be sent again.
- * Called by tcp.c and receive.c; calls nothing.
+ * conn_tx.c - To the guest: ACKs and windows of the guest, what may be sent,
+ * and what has to be sent again.
  */
 #include "tcp/conn_priv.h"
 #include "tcp/seq.h"
 #include "util.h"
 
-/**
- * add_rtt_sample() - Smooth round-trip time and variation (RFC 6298 2)
- * @c:		connection
- * @rtt:	ms
- */
+/* Smooth round-trip time and its variation (RFC 6298 2). */
 static void add_rtt_sample(struct tcp_conn *c, uint32_t rtt)
 {
 	uint32_t r = MAX(rtt, 1), diff;
@@ -27,7 +22,7 @@ static void add_rtt_sample(struct tcp_conn *c, uint32_t rtt)
 	c->srtt += r - (c->srtt >> 3);
 }
 
-/* reset_rto() - Timeout from the estimate, backing off is over (RFC 6298 2) */
+/* Set the timeout from the estimate: no backing off any more (RFC 6298 2). */
 static void reset_rto(struct tcp_conn *c)
 {
 	uint32_t rto = TCP_RTO_INIT;
@@ -38,7 +33,7 @@ static void reset_rto(struct tcp_conn *c)
 	c->tries = 0;
 }
 
-/* start_recovery() - Something was lost: send again what is missing */
+/* A segment was lost: send again what is missing. */
 static void start_recovery(struct tcp_conn *c)
 {
 	c->recovering = true;
@@ -48,7 +43,7 @@ static void start_recovery(struct tcp_conn *c)
 	c->actions |= CONN_DO_RETRANSMIT;
 }
 
-/* recovery_ack() - An ACK of new data, in recovery or not (RFC 6582 3.2) */
+/* An ACK of new data, whether in recovery or not (RFC 6582 3.2). */
 static void recovery_ack(struct tcp_conn *c)
 {
 	c->dupacks = 0;
@@ -60,13 +55,13 @@ static void recovery_ack(struct tcp_conn *c)
 		c->actions |= CONN_DO_RETRANSMIT;
 }
 
-/* take_new_ack() - The guest has more of what was sent */
+/* The guest has acknowledged more. */
 static void take_new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 {
 	uint32_t len = ack - c->snd_una;
 
 	if (c->eof && seq_lt(c->fin_seq, ack))
-		len--;				/* the FIN is no data */
+		len--;				/* FIN is not data */
 	c->discard += len;
 	if (c->discard)
 		c->actions |= CONN_DO_DISCARD;
@@ -85,10 +80,9 @@ static void take_new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 }
 
 /**
- * conn_take_discard() - Take over what CONN_DO_DISCARD asks for
- * @c:		connection
+ * conn_take_discard() - Take over the bytes that CONN_DO_DISCARD is about
  *
- * Return: bytes that the guest acknowledged, to be removed from the socket
+ * Return: acknowledged bytes that the caller removes from the socket
  */
 uint32_t conn_take_discard(struct tcp_conn *c)
 {
@@ -98,7 +92,7 @@ uint32_t conn_take_discard(struct tcp_conn *c)
 	return bytes;
 }
 
-/* count_dup_ack() - The guest got something else than it waits for (RFC 5681 3.2) */
+/* A duplicate ACK: the guest got a segment after a gap (RFC 5681 3.2). */
 static void count_dup_ack(struct tcp_conn *c)
 {
 	if (!c->recovering && c->snd_una != c->snd_max &&
@@ -106,13 +100,10 @@ static void count_dup_ack(struct tcp_conn *c)
 		start_recovery(c);
 }
 
-/**
- * note_sacks() - What the guest has beyond a gap (RFC 2018 4)
- * @c:		connection
- * @seg:	segment, its blocks anything at all
- *
- * Distances from @snd_una are compared, unsigned: three comparisons in pairs
- * would let a block pass that goes round the whole sequence space.
+/*
+ * Add the guest's SACK blocks to @sacked (RFC 2018 4). They may be anything:
+ * distances from @snd_una are compared, unsigned, because comparing sequence
+ * numbers in pairs would accept a block that wraps around the whole space.
  */
 static void note_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
 {
@@ -129,12 +120,10 @@ static void note_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
 	ranges_trim(&c->sacked, c->snd_una);
 }
 
-/**
- * check_sack_loss() - Whether what the guest has says that something is lost
- * @c:		connection with SACK
- *
- * RFC 6675 4, IsLost(): more than three segments came after it. The way to the
- * guest is a queue, so all holes are as lost as the first.
+/*
+ * RFC 6675 4, IsLost(): a segment is lost if the guest has more than three
+ * segments after it. The way to the guest is a queue, so all holes are as lost
+ * as the first one.
  */
 static void check_sack_loss(struct tcp_conn *c)
 {
@@ -148,7 +137,7 @@ static void check_sack_loss(struct tcp_conn *c)
 			start_recovery(c);
 		return;
 	}
-	if (seq_lt(c->rtx_mark, high)) {	/* lost once more */
+	if (seq_lt(c->rtx_mark, high)) {	/* lost again */
 		c->rtx_mark = c->snd_max;
 		c->rtx_next = c->snd_una;
 	}
@@ -156,15 +145,15 @@ static void check_sack_loss(struct tcp_conn *c)
 }
 
 /**
- * conn_next_hole() - The next stretch to send again
- * @c:		connection
- * @hole:	filled, a segment at most; empty: our FIN
+ * conn_next_hole() - The next range to send again in recovery
+ * @hole:	set to at most one segment; empty: our FIN
  *
- * With SACK blocks all holes below the highest one, each once; without, the
- * oldest segment only, and the next one when an ACK says that it is missing
- * (RFC 6582).
+ * With SACK these are all holes below the highest reported range, each once.
+ * Without, it is the oldest segment; if the next ACK shows that more is
+ * missing, the next one (RFC 6582). Unless conn_hole_sent() is called the
+ * answer stays the same.
  *
- * Return: false: there is none
+ * Return: false: nothing has to be sent again
  */
 bool conn_next_hole(const struct tcp_conn *c, struct tcp_range *hole)
 {
@@ -194,23 +183,16 @@ bool conn_next_hole(const struct tcp_conn *c, struct tcp_range *hole)
 	return true;
 }
 
-/**
- * conn_hole_sent() - A hole was sent again: the next one comes after it
- * @c:		connection
- * @hole:	as conn_next_hole() returned it
- */
+/* conn_hole_sent() - A hole was sent again: continue after it */
 void conn_hole_sent(struct tcp_conn *c, const struct tcp_range *hole)
 {
 	c->rtx_next = hole->end + (hole->end == hole->from);
 }
 
-/**
- * is_newer_window() - Whether a segment's window is newer than the one in use
- * @c:		connection
- * @seg:	acceptable segment with ACK
- *
- * RFC 9293 3.10.7.4, and whatever acknowledges new data: the old window would
- * count from there on.
+/*
+ * Whether a segment's window is newer than the one in use: by RFC 9293
+ * 3.10.7.4, and if it acknowledges new data, after which the old window would
+ * count from the wrong place.
  */
 static bool is_newer_window(const struct tcp_conn *c, const struct tcp_seg *seg)
 {
@@ -220,14 +202,7 @@ static bool is_newer_window(const struct tcp_conn *c, const struct tcp_seg *seg)
 	       (c->snd_wl1 == seg->seq && seq_le(c->snd_wl2, seg->ack));
 }
 
-/**
- * update_window() - Take over the guest's window
- * @c:		connection
- * @seg:	acceptable segment with ACK
- * @now:	ms
- *
- * Return: whether it changed
- */
+/* Take over the guest's window. Return: whether it changed. */
 static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 			  uint64_t now)
 {
@@ -245,7 +220,7 @@ static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 	c->snd_wnd = wnd;
 	c->wnd_max = MAX(c->wnd_max, wnd);
 	if (c->timer == CONN_TIMER_PERSIST && wnd) {
-		c->wnd_blocked = false;	/* found out again by sending */
+		c->wnd_blocked = false;	/* the next send finds out */
 		reset_rto(c);
 		conn_rearm_timer(c, now);
 	}
@@ -254,12 +229,10 @@ static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 
 /**
  * conn_process_ack() - The ACK field and window of an acceptable segment
- * @c:		open connection
- * @seg:	segment with ACK, not beyond what was sent
- * @now:	ms
+ * @seg:	segment with ACK, which is not after @snd_max
  */
 void conn_process_ack(struct tcp_conn *c, const struct tcp_seg *seg,
-		       uint64_t now)
+		      uint64_t now)
 {
 	bool moved = update_window(c, seg, now);
 
@@ -272,10 +245,7 @@ void conn_process_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 	check_sack_loss(c);
 }
 
-/**
- * conn_eof() - The peer has sent FIN, all before it was read up to @snd_nxt
- * @c:		connection
- */
+/* conn_eof() - The peer has sent FIN, and all its data is before @snd_nxt */
 void conn_eof(struct tcp_conn *c)
 {
 	if (c->eof)
@@ -287,11 +257,10 @@ void conn_eof(struct tcp_conn *c)
 
 /**
  * conn_usable_window() - How much data may be sent now
- * @c:		connection
  *
- * A segment shorter than both the MSS and half the largest window waits for
- * the ACK of what is in flight (RFC 9293 3.8.6.2.1): a window that opens by
- * crumbs is not worth it.
+ * A segment that is shorter than the MSS and than half the largest window waits
+ * for the ACK of what is in flight (RFC 9293 3.8.6.2.1, silly window
+ * avoidance).
  *
  * Return: bytes
  */
@@ -314,19 +283,14 @@ bool conn_all_sent(const struct tcp_conn *c)
 	return c->eof && seq_le(c->fin_seq, c->snd_nxt);
 }
 
-/* conn_fin_due() - Whether all data was sent and FIN is to follow (T10) */
+/* conn_fin_due() - Whether all data was sent and FIN fits the window (T10) */
 bool conn_fin_due(const struct tcp_conn *c)
 {
 	return c->phase == CONN_OPEN && c->eof && c->snd_nxt == c->fin_seq &&
 	       c->snd_nxt - c->snd_una < c->snd_wnd;
 }
 
-/**
- * conn_data_sent() - Data went to the guest, from @snd_nxt on
- * @c:		connection
- * @len:	bytes
- * @now:	ms
- */
+/* conn_data_sent() - Bytes from @snd_nxt on were sent to the guest */
 void conn_data_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
 {
 	c->snd_nxt += len;
@@ -341,22 +305,21 @@ void conn_data_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
 	if (c->timer == CONN_TIMER_RTO)
 		return;
 	if (c->timer == CONN_TIMER_IDLE)
-		c->tries = 0;		/* those were keep-alives */
+		c->tries = 0;		/* it counted keep-alives */
 	conn_arm_timer(c, CONN_TIMER_RTO, now + c->rto);
 }
 
-/* conn_fin_sent() - FIN went to the guest */
+/* conn_fin_sent() - FIN was sent to the guest */
 void conn_fin_sent(struct tcp_conn *c, uint64_t now)
 {
 	conn_data_sent(c, 1, now);
 }
 
 /**
- * conn_window_closed() - There is data or FIN to send, and the window is closed (T8)
- * @c:		connection
- * @now:	ms
+ * conn_window_closed() - Data or FIN waits, and the window is closed (T8)
  *
- * With data in flight its ACK, or its timeout, brings the next window.
+ * With data in flight its ACK or timeout brings the next window; without, the
+ * guest is probed.
  */
 void conn_window_closed(struct tcp_conn *c, uint64_t now)
 {

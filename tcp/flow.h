@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * flow.h - A TCP flow: the connection as conn.h decides it, and what carries
- * that out: its socket (socket.c) and its frames (output.c).
- * Shared by tcp.c and those two.
+ * flow.h - A TCP flow: the connection of the core (conn.h) and what carries out
+ * its decisions, the socket (socket.c) and the segments to the guest
+ * (to_guest.c). Private to tcp.c and these two.
  */
 #ifndef TCP_FLOW_H
 #define TCP_FLOW_H
@@ -14,65 +14,74 @@
 #include "tcp/conn.h"
 #include "tcp/rxring.h"
 
-/* What a socket is watched for; it changes never, only asks again. */
+/* epoll events of a flow's socket: they never change, EPOLL_CTL_MOD only has
+ * them reported again. */
 #define TCP_EVENTS \
 	(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 
-/* Bytes that a flow may send in a turn: as much as the link takes at once, or,
- * while others use the link, what all may send between two flushes: it waits
- * in front of what comes after it. */
+/* Bytes that a flow may send to the guest before the next flow's turn: as many
+ * as the link takes at once, or, while the link is shared, what all flows
+ * together may send between two flushes: it delays what comes after it. */
 #define TCP_QUANTUM	(1024 * 1024)
 #define TCP_QUANTUM_SHARED (64 * 1024)
 
-/* Bytes on their way from which on a flow is a transfer: it makes others wait,
- * and does not mind to wait itself. */
+/* Bytes in flight that make a flow a bulk flow: limited by throughput. */
 #define TCP_BULK	(32 * 1024)
 
-/* How long somebody counts as sending, ms: who waits longer than that for an
- * answer does not notice what a deep link adds. */
+/* How long the link counts as shared after a sparse flow was active, ms: it
+ * must be low for a deep queue not to be noticed. */
 #define TCP_SHARED	100
 
-/* Segments to the guest made from one read of the socket. */
+/* Segments to the guest made from one peek at the socket. */
 #define SEGS_PER_PEEK	192
 
 /**
  * struct tcp_flow - A TCP flow
- * @flow:	common part; its @node hangs in the list of ACKs owed
- * @conn:	the connection
- * @ready:	node in the list of flows that wait for their turn to send
- * @space:	bytes that the socket is sure to take: what it had room for when
- *		it was asked, less what it took since
- * @rxring:	bytes of the guest that can't go to the socket yet: those that
- *		conn.rcv_queued counts, and those in conn.ooo
+ * @flow:	common part; @node is in tcp.acks, in tcp.last_acks, or in none
+ *
+ * What the flow is; plain data:
+ * @conn:	state of the connection
+ *
+ * Memory for its backlog; which bytes are in use is in @conn:
+ * @rxring:	bytes of @conn.rcv_queued and @conn.ooo
+ *
+ * All the rest can be found out again from the socket and from epoll, which
+ * reports all that is true of a socket when it is added:
+ * @ready:	node in tcp.ready: more data waits for its turn
+ * @space:	bytes that the socket is known to take: its space when it was
+ *		last asked, less what was written since
  * @readable:	the socket may have more data, or EOF
- * @eof_uncertain:	a short read does not mean that the socket is empty: an error
- *		or urgent data comes after it
- * @peer_fin:	the peer's FIN came: what comes at the end, else, is that
- * @peek_off_set:	SO_PEEK_OFF is set; it follows conn.snd_nxt
- * @peek_stale:	but not now
- * @want_epollout:	EPOLLOUT will come
- * @written:	something was handed to the socket
+ * @eof_uncertain: a short read does not prove that the socket is empty: an
+ *		error or urgent data may follow
+ * @peer_fin:	EPOLLRDHUP came: EOF follows the data that is queued now
+ * @peek_off_set: SO_PEEK_OFF is set, and follows conn.snd_nxt
+ * @peek_stale:	but it differs from conn.snd_nxt now
+ * @want_epollout: EPOLLOUT is going to come
+ * @written:	something was written to the socket
  * @nodelay:	TCP_NODELAY is set
- * @sock_failed:	the socket is of no use any more; what it still holds is sent
- * @bulk:	its last run was part of a bulk transfer
+ * @sock_failed: the socket had an error; data that it still has is sent on
+ * @bulk:	its last batch was part of a bulk transfer
  */
 struct tcp_flow {
 	struct flow flow;
+
 	struct tcp_conn conn;
+
+	struct tcp_rxring rxring;
+
 	struct list ready;
 	uint32_t space;
-	struct tcp_rxring rxring;
-	bool readable, eof_uncertain, peek_off_set, peek_stale, want_epollout, sock_failed;
-	bool peer_fin, written, nodelay, bulk;
+	bool readable, eof_uncertain, peer_fin, peek_off_set, peek_stale;
+	bool want_epollout, written, nodelay, sock_failed, bulk;
 };
 
-/* tcp_flow_of() - The TCP flow that a flow of the table is part of */
+/* The TCP flow that a flow of the table is part of. */
 static inline struct tcp_flow *tcp_flow_of(struct flow *flow)
 {
 	return container_of(flow, struct tcp_flow, flow);
 }
 
-/* tcp_shared() - Whether somebody who minds to wait has sent lately */
+/* Whether a sparse flow was active lately: bulk flows keep queues short. */
 static inline bool tcp_shared(const struct tcp *t, uint64_t now)
 {
 	return now - t->shared_at < TCP_SHARED;
@@ -80,10 +89,11 @@ static inline bool tcp_shared(const struct tcp *t, uint64_t now)
 
 /* socket.c */
 void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now);
-void tcp_sock_add_payload(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
-		  struct new_payload new, uint64_t now);
-void tcp_sock_store_ooo(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
-		   struct new_payload new);
+void tcp_sock_add_payload(struct tcp *t, struct tcp_flow *f,
+			  const struct pkt *pkt, struct new_payload new,
+			  uint64_t now);
+void tcp_sock_store_ooo(struct tcp *t, struct tcp_flow *f,
+			const struct pkt *pkt, struct new_payload new);
 bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 		      uint64_t now);
 void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now);
@@ -95,14 +105,14 @@ ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 void tcp_sock_reset(int fd);
 void tcp_sock_close(struct tcp *t, struct tcp_flow *f, bool reset);
 
-/* output.c */
+/* to_guest.c */
 bool tcp_to_guest_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
-		   uint32_t seq);
+			uint32_t seq);
 bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f);
 void tcp_to_guest_rst(struct tcp *t, struct tcp_flow *f);
 bool tcp_to_guest_data(struct tcp *t, struct tcp_flow *f, uint64_t now);
 void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
-		    const struct tcp_seg *seg);
+			 const struct tcp_seg *seg);
 uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest);
 
 #endif /* TCP_FLOW_H */

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * range.c - Short sorted lists of stretches of sequence space.
- * Called by the files of the connection; calls nothing.
+ * range.c - Short sorted lists of ranges of the sequence space.
  */
 #include <string.h>
 
 #include "tcp/range.h"
 #include "tcp/seq.h"
 
-/* remove_ranges() - Remove @count stretches from @i on */
-static void remove_ranges(struct tcp_ranges *rs, unsigned int i, unsigned int count)
+/* Remove @count ranges, starting with number @i. */
+static void remove_ranges(struct tcp_ranges *rs, unsigned int i,
+			  unsigned int count)
 {
 	memmove(&rs->r[i], &rs->r[i + count],
 		(rs->n - i - count) * sizeof(rs->r[0]));
@@ -17,12 +17,12 @@ static void remove_ranges(struct tcp_ranges *rs, unsigned int i, unsigned int co
 }
 
 /**
- * ranges_add() - Add a stretch, joined with those that it touches
- * @rs:		stretches
+ * ranges_add() - Add a range, joined with those that it overlaps or touches
+ * @rs:		list
  * @from:	first sequence number
  * @end:	the one after the last
  *
- * Return: false: the list is full, nothing was changed
+ * Return: false: the list is full and was not changed
  */
 bool ranges_add(struct tcp_ranges *rs, uint32_t from, uint32_t end)
 {
@@ -33,7 +33,7 @@ bool ranges_add(struct tcp_ranges *rs, uint32_t from, uint32_t end)
 	for (j = i; j < rs->n && seq_le(rs->r[j].from, end); j++)
 		;
 
-	if (i == j) {			/* touches none */
+	if (i == j) {			/* joins none */
 		if (rs->n == TCP_RANGES)
 			return false;
 		memmove(&rs->r[i + 1], &rs->r[i],
@@ -50,11 +50,7 @@ bool ranges_add(struct tcp_ranges *rs, uint32_t from, uint32_t end)
 	return true;
 }
 
-/**
- * ranges_trim() - Forget everything before a sequence number
- * @rs:		stretches
- * @seq:	the first that counts
- */
+/* ranges_trim() - Remove everything before a sequence number */
 void ranges_trim(struct tcp_ranges *rs, uint32_t seq)
 {
 	unsigned int i;
@@ -66,7 +62,7 @@ void ranges_trim(struct tcp_ranges *rs, uint32_t seq)
 		rs->r[0].from = seq;
 }
 
-/* ranges_bytes() - Sequence numbers in all stretches */
+/* ranges_bytes() - Sequence numbers in all ranges together */
 uint32_t ranges_bytes(const struct tcp_ranges *rs)
 {
 	uint32_t bytes = 0;

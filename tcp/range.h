@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * range.h - A short sorted list of stretches of sequence space that do not
- * touch: what came ahead of a gap, and what the guest says it has.
+ * range.h - A short sorted list of ranges of the sequence space that do not
+ * touch: what came out of order, and what the guest has reported by SACK.
  */
 #ifndef TCP_RANGE_H
 #define TCP_RANGE_H
@@ -9,22 +9,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* More gaps than this at once are rare, and cost a retransmission each. */
+/* More gaps than this are rare, and each costs a retransmission. */
 #define TCP_RANGES	16
 
 /**
- * struct tcp_range - A stretch of sequence space
- * @from:	its first sequence number
- * @end:	the one after its last
+ * struct tcp_range - A range of the sequence space, [from, end)
+ * @from:	first sequence number
+ * @end:	the one after the last
  */
 struct tcp_range {
 	uint32_t from, end;
 };
 
 /**
- * struct tcp_ranges - Stretches in order, with gaps between them
+ * struct tcp_ranges - Ranges in order, with gaps between them
  * @n:		how many
- * @r:		the stretches
+ * @r:		the ranges
  */
 struct tcp_ranges {
 	uint8_t n;

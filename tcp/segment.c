@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * segment.c - Reads and writes TCP headers and their options.
- * Called by tcp.c; calls nothing.
+ * segment.c - Read and write TCP headers and their options.
  */
 #include <string.h>
 
@@ -20,7 +19,7 @@
 #define OPT_SACK	5
 #define OPT_SACK_BLOCK	8
 
-/* parse_sack() - RFC 2018 3: pairs of edges */
+/* RFC 2018 3: pairs of edges. */
 static void parse_sack(struct tcp_seg *seg, const uint8_t *p, size_t len)
 {
 	for (; len >= OPT_SACK_BLOCK && seg->nsack < TCP_SACK_BLOCKS;
@@ -30,7 +29,7 @@ static void parse_sack(struct tcp_seg *seg, const uint8_t *p, size_t len)
 		};
 }
 
-/* parse_option() - One option with its length; the lengths were checked */
+/* One option of known kind or not; its length was checked. */
 static void parse_option(struct tcp_seg *seg, const uint8_t *p, size_t len)
 {
 	bool syn = seg->flags & SEG_SYN;
@@ -45,14 +44,9 @@ static void parse_option(struct tcp_seg *seg, const uint8_t *p, size_t len)
 		parse_sack(seg, p + 2, len - 2);
 }
 
-/**
- * parse_options() - Find the options that we know
- * @seg:	segment, gets what they say
- * @p:		options
- * @left:	bytes of them
- *
- * What is malformed ends the search; what was found before it counts
- * (RFC 9293 3.1: MUST-7, a host must survive any length).
+/*
+ * Read the options that we know. A malformed option ends the search; options
+ * before it count (RFC 9293 3.1, MUST-7: a host must survive any length).
  */
 static void parse_options(struct tcp_seg *seg, const uint8_t *p, size_t left)
 {
@@ -71,7 +65,6 @@ static void parse_options(struct tcp_seg *seg, const uint8_t *p, size_t left)
 
 /**
  * tcp_seg_parse() - Read a TCP header
- * @seg:	filled
  * @hdr:	header, checked to be complete
  * @hlen:	bytes of it with options, 20 to 60
  * @len:	bytes of payload
@@ -97,7 +90,7 @@ bool tcp_seg_parse(struct tcp_seg *seg, const uint8_t *hdr, size_t hlen,
 	return !(flags & SEG_SYN && flags & (SEG_FIN | SEG_RST));
 }
 
-/* put_options() - Padded to whole words; bytes written */
+/* Write the options, in whole words of four bytes. Return: bytes. */
 static size_t put_options(const struct tcp_hdr *h, uint8_t *start)
 {
 	uint8_t *p = start;
@@ -135,9 +128,8 @@ static size_t put_options(const struct tcp_hdr *h, uint8_t *start)
 }
 
 /**
- * tcp_hdr_put() - Write a TCP header, the checksum zero
- * @h:		what it says
- * @p:		where to, TCP_HLEN_MAX bytes; TCP_HLEN where it has no options
+ * tcp_hdr_put() - Write a TCP header with a checksum of zero
+ * @p:		space for TCP_HLEN_MAX bytes; TCP_HLEN if there are no options
  *
  * Return: bytes written
  */

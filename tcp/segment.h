@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * segment.h - TCP headers as the wire has them (RFC 9293 3.1) and as the
- * connection sees them. Called by tcp.c; calls nothing.
+ * segment.h - TCP headers, read from and written to the wire (RFC 9293 3.1).
  */
 #ifndef TCP_SEGMENT_H
 #define TCP_SEGMENT_H
@@ -14,7 +13,7 @@
 #include "tcp/range.h"
 
 #define TCP_WSCALE_MAX	14	/* RFC 7323 2.3 */
-#define TCP_SACK_BLOCKS	4	/* blocks that fit without timestamps: RFC 2018 3 */
+#define TCP_SACK_BLOCKS	4	/* that fit without timestamps: RFC 2018 3 */
 
 /* Control bits (RFC 9293 3.1). */
 #define SEG_FIN		0x01
@@ -24,14 +23,14 @@
 #define SEG_ACK		0x10
 
 /**
- * struct tcp_seg - A segment of the guest
+ * struct tcp_seg - Header of a segment that was read
  * @seq, @ack:	host order
  * @wnd:	window field, not scaled
  * @flags:	SEG_*
  * @mss:	option of a SYN, 0: absent
  * @wscale:	option of a SYN, -1: absent
- * @sack_ok:	option of a SYN: it takes SACK blocks
- * @sack, @nsack: SACK blocks, as they came
+ * @sack_ok:	option of a SYN: the sender understands SACK blocks
+ * @sack, @nsack: SACK blocks, not checked
  * @len:	bytes of payload
  */
 struct tcp_seg {
@@ -47,13 +46,13 @@ struct tcp_seg {
 };
 
 /**
- * struct tcp_hdr - A header to be written
+ * struct tcp_hdr - Header of a segment to be written
  * @sport, @dport: host order
  * @seq, @ack, @wnd: host order, @wnd as it goes into the field
  * @flags:	SEG_*
  * @mss:	option, 0: none
  * @wscale:	option, -1: none
- * @sack_ok:	option: we take SACK blocks
+ * @sack_ok:	option: we understand SACK blocks
  * @sack, @nsack: SACK blocks
  */
 struct tcp_hdr {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * socket.c - The host's side of a TCP flow: data into the socket, data peeked
- * from it, and what it has room for.
- * Called by tcp.c and output.c; calls the connection and libc.
+ * socket.c - The host's side of a TCP flow: payload is written to the socket,
+ * peeked from it, and removed from it; its free space makes the window.
  */
 /* syscalls: close getsockopt ioctl recvfrom recvmsg sendmsg setsockopt */
 #include <errno.h>
@@ -19,19 +18,14 @@
 #include "tcp/flow.h"
 #include "tcp/seq.h"
 
-/* Scratch that a peek without SO_PEEK_OFF reads over what was sent before. */
+/* Scratch buffer for what a peek without SO_PEEK_OFF has to read again. */
 #define SKIP_SIZE	(64 * 1024)
 #define SKIP_IOV	(TCP_WND_MAX / SKIP_SIZE + 1)
 
-/**
- * send_buffer_space() - Free and total bytes of a socket's send buffer
- * @fd:		socket
- * @size:	out: bytes in all
- *
- * What counts is what the kernel counts before it takes more: memory, not
- * payload (sk_stream_memory_free() in include/net/sock.h).
- *
- * Return: bytes
+/*
+ * Free bytes of a socket's send buffer; *size is set to all bytes. Counted as
+ * the kernel counts before it takes more: memory, not payload
+ * (sk_stream_memory_free() in include/net/sock.h).
  */
 static uint32_t send_buffer_space(int fd, uint32_t *size)
 {
@@ -52,15 +46,11 @@ static uint32_t send_buffer_space(int fd, uint32_t *size)
 }
 
 /**
- * tcp_sock_space() - Tell the connection what the socket can new (T6)
- * @t:		TCP
- * @f:		flow
- * @now:	ms
+ * tcp_sock_space() - Ask the socket for its space and set the window (T6)
  *
- * It is asked only if there might be less than the guest could use.
- *
- * Where that is little, EPOLLOUT has to come when it is more. It does so only
- * once the kernel has been asked in vain, and registering again asks.
+ * The socket is asked only if it might take less than the guest can use. If the
+ * space is small EPOLLOUT has to tell when there is more: the kernel reports it
+ * only after it was asked in vain, and EPOLL_CTL_MOD asks.
  */
 void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
@@ -76,24 +66,20 @@ void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	}
 }
 
-/* release_rxring() - Give up the ring, if nothing is in it */
+/* Free the receive ring if it is empty. */
 static void release_rxring(struct tcp *t, struct tcp_flow *f)
 {
 	if (f->rxring.buf && !f->conn.rcv_queued && !f->conn.ooo.n)
 		rxring_free(&f->rxring, &t->rxring_total);
 }
 
-/**
- * store_payload() - Keep the rest of a run until the socket takes it
- * @t:		TCP, with the run
- * @f:		flow
- * @seq:	sequence number of the run's first byte
- * @skip:	bytes of the run that the socket took
- *
- * Return: false: no memory
+/*
+ * Store what the socket did not take of the payload: all but @skip bytes.
+ * @seq is the sequence number of the payload's first byte.
+ * Return: false: no memory.
  */
 static bool store_payload(struct tcp *t, struct tcp_flow *f, uint32_t seq,
-		     uint32_t skip)
+			  uint32_t skip)
 {
 	struct iov_walk w = { t->payload, t->npayload, skip, SIZE_MAX };
 	uint32_t end = seq + t->payload_len;
@@ -109,31 +95,28 @@ static bool store_payload(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 	return true;
 }
 
-/**
- * write_socket() - Hand bytes to the socket
- * @f:		flow; its connection is told if the socket failed
- * @iov:	pieces of them
- * @cnt:	how many
- * @more:	further ones follow at once (T13)
- *
- * Return: bytes taken
+/*
+ * Write to the socket; @more: further bytes follow at once (T13).
+ * Return: bytes that it took.
  */
-static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov, unsigned int cnt,
-		    bool more)
+static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
+			     unsigned int cnt, bool more)
 {
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = cnt };
-	int on = 1, flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+	int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+	int fd = f->flow.fd[SIDE_HOST], on = 1;
 	ssize_t n;
 
-	/* The first bytes go at once anyway: no call for a lone request. */
+	/* The first write is sent at once anyway: a flow that writes only one
+	 * request needs no call. */
 	if (f->written && !f->nodelay)
-		f->nodelay = !setsockopt(f->flow.fd[SIDE_HOST], IPPROTO_TCP, TCP_NODELAY,
-					 &on, sizeof(on));
+		f->nodelay = !setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+					 sizeof(on));
 	do
-		n = sendmsg(f->flow.fd[SIDE_HOST], &msg, flags);
+		n = sendmsg(fd, &msg, flags);
 	while (n < 0 && errno == EINTR);
 	f->written = true;
-	if (n > 0)	/* with what the kernel adds for its own */
+	if (n > 0)	/* with the kernel's overhead */
 		f->space -= MIN(f->space, (uint32_t)n + (uint32_t)n / 4);
 
 	if (n < 0 && errno != EAGAIN)
@@ -141,13 +124,9 @@ static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov, unsigned int
 	return n < 0 ? 0 : (uint32_t)n;
 }
 
-/**
- * write_backlog() - Hand what is held, and in order, to the socket
- * @f:		flow
- * @beyond:	bytes of conn.rcv_queued that are not held
- * @now:	ms
- *
- * Return: whether nothing is left
+/*
+ * Write the backlog to the socket: conn.rcv_queued but for @beyond bytes at its
+ * end, which are not in the ring. Return: whether nothing is left.
  */
 static bool write_backlog(struct tcp_flow *f, uint32_t beyond, uint64_t now)
 {
@@ -168,15 +147,14 @@ static bool write_backlog(struct tcp_flow *f, uint32_t beyond, uint64_t now)
 }
 
 /**
- * tcp_sock_add_payload() - One more piece of a run for the socket
- * @t:		TCP, with the run
- * @f:		flow
- * @pkt:	packet
- * @take:	which part of its payload
- * @now:	ms
+ * tcp_sock_add_payload() - Add the new payload of a segment to the batch
+ * @pkt:	packet of the segment; its bytes stay where they are
+ *
+ * If the batch has no space for its pieces, it is delivered first.
  */
-void tcp_sock_add_payload(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
-		  struct new_payload new, uint64_t now)
+void tcp_sock_add_payload(struct tcp *t, struct tcp_flow *f,
+			  const struct pkt *pkt, struct new_payload new,
+			  uint64_t now)
 {
 	struct iov_walk w = { pkt->iov, pkt->iovcnt, new.skip, new.len };
 	struct iovec piece;
@@ -191,15 +169,9 @@ void tcp_sock_add_payload(struct tcp *t, struct tcp_flow *f, const struct pkt *p
 	}
 }
 
-/**
- * tcp_sock_store_ooo() - Keep what came ahead of a gap, if there is memory
- * @t:		TCP
- * @f:		flow
- * @pkt:	packet
- * @take:	which part of its payload
- */
-void tcp_sock_store_ooo(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt,
-		   struct new_payload new)
+/* tcp_sock_store_ooo() - Store out-of-order payload, if there is memory */
+void tcp_sock_store_ooo(struct tcp *t, struct tcp_flow *f,
+			const struct pkt *pkt, struct new_payload new)
 {
 	struct iov_walk w = { pkt->iov, pkt->iovcnt, new.skip, new.len };
 	uint32_t seq = new.seq;
@@ -217,24 +189,24 @@ void tcp_sock_store_ooo(struct tcp *t, struct tcp_flow *f, const struct pkt *pkt
 }
 
 /**
- * tcp_sock_deliver() - Hand the run to the socket, in one call
- * @t:		TCP, with the run
- * @f:		flow
- * @later:	bytes of conn.rcv_queued that are not in the run yet
- * @now:	ms
+ * tcp_sock_deliver() - Write the payload of the batch to the socket, in one
+ * call
+ * @later:	bytes at the end of conn.rcv_queued that are not in it yet
  *
- * The guest was told that there is room for all of it. If the socket takes
- * less all the same (it counts memory, small segments cost more than their
- * payload), the rest is held here, and acknowledged when the socket has it:
- * else the guest would have to find out by a timeout.
+ * The guest was told that there is space for all of it. The socket may still
+ * take less: it counts memory, of which small segments use more than their
+ * payload. The rest goes into the receive ring, and is acknowledged when the
+ * socket has taken it; if it were dropped the guest would need a timeout to
+ * find out.
  *
- * Return: false: there was no memory for that, all that waits is forgotten
+ * Return: false: there was no memory for the rest, the backlog was dropped
  */
 bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 		      uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
-	uint32_t seq = c->rcv_nxt + c->rcv_queued - later - t->payload_len, n = 0;
+	uint32_t seq = c->rcv_nxt + c->rcv_queued - later - t->payload_len;
+	uint32_t n = 0;
 	bool kept = true;
 
 	if (!t->npayload)
@@ -252,17 +224,12 @@ bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 	else if (n)	/* may have filled a gap */
 		write_backlog(f, later, now);
 	if (!kept || c->rcv_queued > later)
-		f->want_epollout = true;	/* EPOLLOUT follows a short write */
+		f->want_epollout = true;	/* it follows a short write */
 	release_rxring(t, f);
 	return kept;
 }
 
-/**
- * tcp_sock_writable() - EPOLLOUT came: the socket has room again
- * @t:		TCP
- * @f:		flow
- * @now:	ms
- */
+/* tcp_sock_writable() - EPOLLOUT came: the socket has space again */
 void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	f->want_epollout = !write_backlog(f, 0, now);
@@ -272,11 +239,11 @@ void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
 }
 
 /**
- * tcp_sock_discard() - The guest has it: remove it from the socket (T7)
- * @f:		flow
+ * tcp_sock_discard() - Remove acknowledged bytes from the socket (T7)
  *
- * MSG_TRUNC on a TCP socket throws away instead of copying (tcp(7)). At once:
- * a few bytes left can hold a buffer of 64 KiB, and keep the window shut.
+ * MSG_TRUNC makes recv() on a TCP socket discard instead of copy (tcp(7)). This
+ * is done for each ACK: a few bytes that are left can keep a buffer of 64 KiB
+ * allocated, and the peer's window closed.
  */
 void tcp_sock_discard(struct tcp_flow *f)
 {
@@ -294,15 +261,10 @@ void tcp_sock_discard(struct tcp_flow *f)
 	}
 }
 
-/**
- * set_peek_off() - Say where peeks start; the kernel moves it on with each
- * @t:		TCP
- * @f:		flow
- * @off:	bytes after @conn.snd_una
- *
- * While nothing is in flight a plain peek will do, with no call.
- *
- * Return: false: the kernel can't (before Linux 6.9)
+/*
+ * Make peeks start at conn.snd_una + @off; the kernel moves the offset on with
+ * each peek. With nothing in flight and no offset set, no call is needed.
+ * Return: false: the kernel can't (before Linux 6.9).
  */
 static bool set_peek_off(struct tcp *t, struct tcp_flow *f, uint32_t off)
 {
@@ -312,7 +274,8 @@ static bool set_peek_off(struct tcp *t, struct tcp_flow *f, uint32_t off)
 		return true;
 	if (t->no_peek_off)
 		return false;
-	if (setsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_PEEK_OFF, &v, sizeof(v))) {
+	if (setsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_PEEK_OFF, &v,
+		       sizeof(v))) {
 		t->no_peek_off = true;
 		return false;
 	}
@@ -320,18 +283,15 @@ static bool set_peek_off(struct tcp *t, struct tcp_flow *f, uint32_t off)
 	return true;
 }
 
-/**
- * peek_over() - Peek without SO_PEEK_OFF: read over what was sent before
- * @f:		flow
- * @off:	bytes to read over
- * @iov:	pieces of room for what follows
- * @cnt:	how many
+/*
+ * Peek without SO_PEEK_OFF: read @off bytes that were sent before into a
+ * scratch buffer, then fill @iov.
  *
- * It stops at urgent data, like any read that has something already: what comes
- * after that, be it FIN, is found once the guest has all before it.
+ * Like any read that has data already, it stops at urgent data. What comes
+ * after that, which may be FIN, is found once the guest has acknowledged all
+ * before it.
  *
- * Return: bytes after @off; 0: the peer's FIN; -1 with errno: EAGAIN if there
- *	   is nothing
+ * Return: bytes after @off; 0: the peer's FIN; -1 with errno, EAGAIN: nothing.
  */
 static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 			 unsigned int cnt)
@@ -360,13 +320,10 @@ static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 }
 
 /**
- * tcp_sock_peek() - Peek at data for the guest, from @conn.snd_nxt on
- * @t:		TCP
- * @f:		flow
- * @iov:	pieces of room
- * @cnt:	how many
+ * tcp_sock_peek() - Peek at data for the guest, from conn.snd_nxt on
+ * @iov, @cnt: space for it
  *
- * Return: bytes; 0: the peer's FIN; -1 with errno: EAGAIN if there is nothing
+ * Return: bytes; 0: the peer's FIN; -1 with errno, EAGAIN: there is nothing
  */
 ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 		      unsigned int cnt)
@@ -383,11 +340,9 @@ ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 }
 
 /**
- * tcp_sock_peek_at() - Peek at data for the guest that was sent before
- * @t:		TCP
- * @f:		flow
- * @seq:	sequence number, from @conn.snd_una on
- * @iov:	room
+ * tcp_sock_peek_at() - Peek at data again that was sent before
+ * @seq:	sequence number of the first byte, not before conn.snd_una
+ * @iov:	space for it, one piece
  *
  * Return: bytes; -1 with errno
  */
@@ -403,10 +358,7 @@ ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 	return recvmsg(f->flow.fd[SIDE_HOST], &msg, MSG_PEEK | MSG_DONTWAIT);
 }
 
-/**
- * tcp_sock_reset() - Close a socket with RST to the peer (T11)
- * @fd:		socket
- */
+/* tcp_sock_reset() - Close a socket with RST to the peer (T11) */
 void tcp_sock_reset(int fd)
 {
 	struct linger linger = { .l_onoff = 1 };
@@ -416,17 +368,17 @@ void tcp_sock_reset(int fd)
 }
 
 /**
- * tcp_sock_close() - Close the flow's socket; harmless if it is
- * @t:		TCP
- * @f:		flow
- * @reset:	with RST
+ * tcp_sock_close() - Close the flow's socket, if it has one, and free its ring
+ * @reset:	with RST to the peer
  */
 void tcp_sock_close(struct tcp *t, struct tcp_flow *f, bool reset)
 {
-	if (f->flow.fd[SIDE_HOST] >= 0 && reset)
-		tcp_sock_reset(f->flow.fd[SIDE_HOST]);
-	else if (f->flow.fd[SIDE_HOST] >= 0)
-		close(f->flow.fd[SIDE_HOST]);
+	int fd = f->flow.fd[SIDE_HOST];
+
+	if (fd >= 0 && reset)
+		tcp_sock_reset(fd);
+	else if (fd >= 0)
+		close(fd);
 	f->flow.fd[SIDE_HOST] = -1;
 	rxring_free(&f->rxring, &t->rxring_total);
 }

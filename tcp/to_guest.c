@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * to_guest.c - The guest's side of a TCP flow: segments to it, written where
- * the link sends them from.
- * Called by tcp.c; calls socket.c, the connection, tap.c and the link.
+ * to_guest.c - The guest's side of a TCP flow: segments are built in the memory
+ * that the link sends them from, with payload peeked straight into it.
  */
 #include <errno.h>
 
@@ -25,17 +24,19 @@ static void fill_ip_hdr(struct ip_hdr *ip, const struct flow_key *key)
 	};
 }
 
-/* make_header() - Of a segment of an established flow; flags besides ACK */
-static struct tcp_hdr make_header(struct tcp_flow *f, uint8_t flags, uint32_t seq)
+/* Header of a segment of an established flow; @flags besides ACK. */
+static struct tcp_hdr make_header(struct tcp_flow *f, uint8_t flags,
+				  uint32_t seq)
 {
 	return (struct tcp_hdr){
 		.sport = f->flow.key.rport, .dport = f->flow.key.gport,
 		.seq = seq, .ack = f->conn.rcv_nxt, .wscale = -1,
-		.flags = flags | SEG_ACK, .wnd = conn_window_field(&f->conn, false),
+		.flags = flags | SEG_ACK,
+		.wnd = conn_window_field(&f->conn, false),
 	};
 }
 
-/* note_ack_sent() - A segment carried the ACK: none is owed any more */
+/* A segment has carried the current ACK: none is pending. */
 static void note_ack_sent(struct tcp_flow *f, bool with_data)
 {
 	conn_ack_sent(&f->conn, with_data);
@@ -44,15 +45,12 @@ static void note_ack_sent(struct tcp_flow *f, bool with_data)
 
 /**
  * tcp_to_guest_flags() - Send a segment without data
- * @t:		TCP
- * @f:		flow
- * @flags:	SEG_* besides ACK
- * @seq:	sequence number
+ * @flags:	SEG_*, ACK is added
  *
- * Return: false: no room on the link
+ * Return: false: no space on the link
  */
 bool tcp_to_guest_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
-		   uint32_t seq)
+			uint32_t seq)
 {
 	struct tcp_hdr h = make_header(f, flags, seq);
 	uint8_t seg[TCP_HLEN_MAX];
@@ -83,11 +81,9 @@ void tcp_to_guest_rst(struct tcp *t, struct tcp_flow *f)
 }
 
 /**
- * tcp_to_guest_syn() - Send SYN or SYN-ACK, as the phase has it
- * @t:		TCP
- * @f:		flow
+ * tcp_to_guest_syn() - Send SYN-ACK in CONN_SYN_ACKED, otherwise SYN
  *
- * Return: false: no room on the link; it will be sent again
+ * Return: false: no space on the link; the timer sends it again
  */
 bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 {
@@ -113,15 +109,12 @@ bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 }
 
 /**
- * tcp_to_guest_refuse() - Answer a segment that no connection is there for
- * @t:		TCP
- * @pkt:	the guest's packet
- * @seg:	its segment
- *
- * RFC 9293 3.10.7.1: never for RST.
+ * tcp_to_guest_refuse() - Answer a segment that belongs to no connection by RST
+ * @pkt:	packet of the guest
+ * @seg:	its segment; a RST gets no answer (RFC 9293 3.10.7.1)
  */
 void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
-		    const struct tcp_seg *seg)
+			 const struct tcp_seg *seg)
 {
 	struct ip_hdr ip = {
 		.src = pkt->dst, .dst = pkt->src, .proto = IPPROTO_TCP,
@@ -130,7 +123,7 @@ void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
 		.sport = pkt->dport, .dport = pkt->sport,
 		.flags = SEG_RST, .wscale = -1,
 	};
-	uint8_t out[TCP_HLEN];
+	uint8_t rst[TCP_HLEN];
 
 	if (seg->flags & SEG_RST)
 		return;
@@ -141,19 +134,19 @@ void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
 		h.ack = seg->seq + seg->len + !!(seg->flags & SEG_SYN) +
 			!!(seg->flags & SEG_FIN);
 	}
-	tcp_hdr_put(&h, out);
-	tap_ip_send(t->tap, &ip, out, sizeof(out));
+	tcp_hdr_put(&h, rst);
+	tap_ip_send(t->tap, &ip, rst, sizeof(rst));
 	t->count[TCP_RESETS_TO_GUEST]++;
 }
 
 /**
- * struct seg_batch - Segments being made from one read
- * @ip:		their Ethernet and IP headers
- * @hdr:	their TCP header, @seq moves on
- * @hlen:	bytes of all headers
- * @frame:	whole frames
- * @data:	the part of each that is payload
- * @n:		how many
+ * struct seg_batch - Segments that are made from one peek
+ * @ip:		Ethernet and IP header of all of them
+ * @hdr:	TCP header of the next one
+ * @hlen:	bytes of the headers of one
+ * @frame:	memory of each frame
+ * @data:	the part of each frame that is payload
+ * @n:		number of frames
  */
 struct seg_batch {
 	struct tap_hdr ip;
@@ -163,17 +156,12 @@ struct seg_batch {
 	unsigned int n;
 };
 
-/**
- * reserve_segments() - Room for segments
- * @t:		TCP
- * @f:		flow
- * @b:		burst
- * @len:	bytes of payload wanted
- *
- * Return: bytes of payload there is room for
+/*
+ * Reserve space on the link for segments with @len bytes of payload.
+ * Return: bytes of payload that there is space for.
  */
-static uint32_t reserve_segments(struct tcp *t, struct tcp_flow *f, struct seg_batch *b,
-			uint32_t len)
+static uint32_t reserve_segments(struct tcp *t, struct tcp_flow *f,
+				 struct seg_batch *b, uint32_t len)
 {
 	uint32_t left = len, n;
 	struct iovec *frame;
@@ -191,8 +179,9 @@ static uint32_t reserve_segments(struct tcp *t, struct tcp_flow *f, struct seg_b
 	return len - left;
 }
 
-/* commit_segment() - One segment of a burst, its payload in place, becomes a frame */
-static void commit_segment(struct tcp *t, struct seg_batch *b, unsigned int i, size_t len)
+/* Write the headers of one segment, whose payload is in place. */
+static void commit_segment(struct tcp *t, struct seg_batch *b, unsigned int i,
+			   size_t len)
 {
 	uint8_t *frame = b->frame[i].iov_base, *tcp = frame + b->ip.len;
 	uint16_t check;
@@ -207,17 +196,15 @@ static void commit_segment(struct tcp *t, struct seg_batch *b, unsigned int i, s
 	b->hdr.seq += (uint32_t)len;
 }
 
-/**
- * commit_segments() - Make frames of the segments that were filled
- * @t:		TCP
- * @f:		flow
- * @b:		burst
- * @seq:	of the first byte
- * @len:	bytes read; the last segment of them pushes
- * @fin:	FIN follows them, and goes with the last
+/*
+ * Send the segments that were filled.
+ * @seq:	sequence number of the first byte
+ * @len:	bytes of payload; the last segment has PSH
+ * @fin:	the last segment has FIN, too
  */
-static void commit_segments(struct tcp *t, struct tcp_flow *f, struct seg_batch *b,
-		       uint32_t seq, uint32_t len, bool fin)
+static void commit_segments(struct tcp *t, struct tcp_flow *f,
+			    struct seg_batch *b, uint32_t seq, uint32_t len,
+			    bool fin)
 {
 	struct ip_hdr ip;
 	unsigned int i;
@@ -236,9 +223,9 @@ static void commit_segments(struct tcp *t, struct tcp_flow *f, struct seg_batch 
 	note_ack_sent(f, true);
 }
 
-/* resend_hole() - Send one segment, or our FIN, again; false: no room */
+/* Send one segment, or our FIN, again. Return: false: no space on the link. */
 static bool resend_hole(struct tcp *t, struct tcp_flow *f,
-		      const struct tcp_range *hole)
+			const struct tcp_range *hole)
 {
 	uint32_t len = hole->end - hole->from;
 	struct seg_batch b;
@@ -256,12 +243,9 @@ static bool resend_hole(struct tcp *t, struct tcp_flow *f,
 	return true;
 }
 
-/**
- * resend_holes() - Send again what the guest is missing (RFC 6675)
- * @t:		TCP
- * @f:		flow
- *
- * Return: false: the link had no room for all of it
+/*
+ * Send again what the guest is missing (RFC 6675).
+ * Return: false: there was no space on the link for all of it.
  */
 static bool resend_holes(struct tcp *t, struct tcp_flow *f)
 {
@@ -276,20 +260,14 @@ static bool resend_holes(struct tcp *t, struct tcp_flow *f)
 	return true;
 }
 
-/**
- * commit_peeked() - A burst was read and goes to the guest
- * @t:		TCP
- * @f:		flow
- * @b:		burst
- * @len:	bytes read
- * @space:	bytes there was room for
- * @now:	ms
- *
- * Less than that was all the socket had. If the peer's FIN has come, it comes
- * next, and where the window has room for it, it goes with the data.
+/*
+ * Send @len bytes that were peeked into @space bytes of segments. If @len is
+ * less, the socket has no more; if the peer's FIN has come, FIN is next, and
+ * goes with the data if the window has space for it.
  */
-static void commit_peeked(struct tcp *t, struct tcp_flow *f, struct seg_batch *b,
-		 uint32_t len, uint32_t space, uint64_t now)
+static void commit_peeked(struct tcp *t, struct tcp_flow *f,
+			  struct seg_batch *b, uint32_t len, uint32_t space,
+			  uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
 	bool all = len < space && !f->eof_uncertain, fin;
@@ -309,18 +287,15 @@ static void commit_peeked(struct tcp *t, struct tcp_flow *f, struct seg_batch *b
 		conn_fin_sent(c, now);
 }
 
-/**
- * send_peeked() - Read from the socket into segments for the guest
- * @t:		TCP
- * @f:		flow
+/*
+ * Peek at the socket into segments for the guest, and send them.
  * @len:	bytes, at most what the window takes
- * @now:	ms
  *
- * Return: bytes sent; 0: none, @readable says if there might be more;
- *	   -ENOBUFS: no room on the link; -errno: the socket failed
+ * Return: bytes sent; 0: none, @readable says if there might be more; -ENOBUFS:
+ * no space on the link; another -errno: the socket failed.
  */
 static ssize_t send_peeked(struct tcp *t, struct tcp_flow *f, uint32_t len,
-		     uint64_t now)
+			   uint64_t now)
 {
 	uint32_t space;
 	struct seg_batch b;
@@ -340,12 +315,14 @@ static ssize_t send_peeked(struct tcp *t, struct tcp_flow *f, uint32_t len,
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return -errno;
 	f->readable = n < 0 && errno == EINTR;
-	if (!n && !f->sock_failed)	/* an end by error is no FIN */
+	if (!n && !f->sock_failed)	/* EOF after an error is not FIN */
 		conn_eof(&f->conn);
 	return 0;
 }
 
-/* send_fin() - FIN, once all data has gone (T10); false: no room on the link */
+/*
+ * Send FIN once all data was sent (T10). Return: false: no space on the link.
+ */
 static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
@@ -362,14 +339,9 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	return true;
 }
 
-/**
- * turn_quantum() - How much a flow may send in its turn
- * @t:		TCP
- * @mss:	of the flow
- * @now:	ms
- *
- * Return: bytes, a number of whole segments; 0: others were first, and the
- *	   link is to be flushed
+/*
+ * How much a flow may send in its turn: bytes, a number of whole segments; 0:
+ * other flows have filled the queue, and the link has to be flushed.
  */
 static uint32_t turn_quantum(const struct tcp *t, uint32_t mss, uint64_t now)
 {
@@ -384,12 +356,9 @@ static uint32_t turn_quantum(const struct tcp *t, uint32_t mss, uint64_t now)
 
 /**
  * tcp_to_guest_data() - Send what the socket has and the guest's window takes
- * @t:		TCP
- * @f:		flow
- * @now:	ms
  *
- * Return: whether there is more to do that waits for nothing but its turn,
- *	   or room on the link
+ * Return: whether there is more to send that waits for nothing but the flow's
+ * turn, or for space on the link
  */
 bool tcp_to_guest_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
