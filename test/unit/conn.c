@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn.c - What a TCP connection does about what happens to it: each phase
- * with each event, in one table; and its phases as stories of segments, rules
- * T1, T2 and T10 to T12 of doc/design.md.
+ * conn.c - What a TCP connection does on each event: every phase with every
+ * event, in one table; and its phases as stories of segments, rules T1, T2 and
+ * T10 to T13 of doc/design.md.
  */
 #include "../../tcp/conn.c"
 #include "test/unit/story.h"
@@ -143,7 +143,7 @@ static void aborted(void)
 
 static void more_room(void)
 {
-	room(200000);
+	space(200000);
 }
 
 static void time_passes(void)
@@ -156,9 +156,9 @@ static void time_passes(void)
 
 /* ---- The table ----
  *
- * A cell is the phase afterwards and what is to be done. Phases: = the same,
+ * A cell is the phase afterwards and the actions. Phases: = the same,
  * s syn-acked, o open, w wait, x closed; ! is not called there (conn.h).
- * To do: D discard, W rewind, F shut down, K keep-alive, S SYN, R retransmit,
+ * Actions: D discard, W rewind, F shut down, K keep-alive, S SYN, R retransmit,
  * P probe, T send, A ACK, U duplicate ACK, C challenge, X refuse, G RST to the
  * guest, H RST to the peer, L close the socket, Z remove.
  */
@@ -168,7 +168,7 @@ static const struct {
 } table[] = {
 	/*	connecting syn-sent   close-wait fin-wait-2 last-ack  closed
 	 *		syn-acked established fin-wait-1 closing  wait	*/
-	{ own_syn, "its own SYN once more",
+	{ own_syn, "its own SYN again",
 	  "=    =S   sS   =C   =C   =C   =C   =C   =C   =A   =" },
 	{ new_syn, "another SYN",
 	  "=    =C   sS   =C   =C   =C   =C   =C   =C   =A   =" },
@@ -178,7 +178,7 @@ static const struct {
 	  "=    =X   =X   =C   =C   =C   =C   =C   =C   =A   =" },
 	{ ack_all, "an ACK of all that was sent",
 	  "=    oT   =    =DT  =DT  =DT  =    wTL  xDZ  =    =" },
-	{ ack_unsent, "an ACK of what was not",
+	{ ack_unsent, "an ACK of what was never sent",
 	  "=    =X   =X   =C   =C   =C   =C   =C   =C   =    =" },
 	{ ack_stale, "an ACK older than any window",
 	  "=    =X   =X   =C   =C   =C   =C   =C   =C   =    =" },
@@ -186,17 +186,17 @@ static const struct {
 	  "=    =X   =X   =T   =T   =T   =T   =T   =T   =    =" },
 	{ data_next, "data",
 	  "=    oTA  =    =DTA =DT  =DTA =A   wTL  xDZ  =A   =" },
-	{ data_ahead, "data ahead of a gap",
+	{ data_ahead, "data after a gap",
 	  "=    oTU  =    =DTU =DT  =DTU =U   wTL  xDZ  =A   =" },
-	{ data_again, "data once more",
+	{ data_again, "data again",
 	  "=    =A   =    =A   =A   =A   =A   =A   =A   =A   =" },
 	{ fin, "FIN",
 	  "=    =X   =X   =FA  =A   =FA  wFAL =A   =A   =A   =" },
-	{ fin_again, "FIN once more",
+	{ fin_again, "FIN again",
 	  "=    =A   =X   =A   =A   =A   =A   =A   =A   =A   =" },
 	{ rst_exact, "RST",
 	  "xHZ  xHZ  =    xHZ  xHZ  xHZ  xHZ  xHZ  xHZ  xHZ  =" },
-	{ rst_inside, "RST in the window, not where it should be",
+	{ rst_inside, "RST in the window, with a wrong number",
 	  "=    =C   =    =C   =C   =C   =C   =C   =C   =C   =" },
 	{ rst_outside, "RST outside the window",
 	  "=    =    =    =    =    =    =    =    =    =    =" },
@@ -257,9 +257,9 @@ static enum conn_phase run_cell(unsigned int state, void (*event)(void),
 }
 
 /**
- * cell() - Whether an event in a state does what the table says
+ * cell() - Whether an event in a phase does what the table says
  *
- * And adds to what is to be done already, unless the connection is over.
+ * It adds to the actions that are pending, unless the connection is closed.
  */
 static bool cell(unsigned int state, void (*event)(void), const char *want,
 		 char got_cell[32])
@@ -307,8 +307,8 @@ static void story_event(unsigned int row)
 
 /* ---- T1: the guest connects ---- */
 
-/* Given the guest's SYN, when the socket has connected, then SYN-ACK is sent,
- * and not before; its ACK opens the connection. */
+/* Given the guest's SYN, when the socket has connected, and not before, then
+ * SYN-ACK is sent; its ACK opens the connection. */
 static void t1_connects(void)
 {
 	syn(MSS, 0, true);
@@ -333,8 +333,8 @@ static void t1_connects(void)
 	EXPECT_EQ(c.tries, 0);
 }
 
-/* Given a SYN-ACK that is lost, then the guest's own SYN once more brings
- * another at once, and else time does: after 1, 2, 4, 8 and 16 s. */
+/* Given a SYN-ACK that is lost, then the guest's SYN causes another at once,
+ * or else the timer does: after 1, 2, 4, 8 and 16 s. */
 static void t1_syn_ack_lost(void)
 {
 	static const unsigned int after[] = { 1000, 2000, 4000, 8000, 16000 };
@@ -359,8 +359,8 @@ static void t1_syn_ack_lost(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
-/* Given a guest that gives up while the socket connects, then the socket is
- * given up; a RST that is not exact is not believed. */
+/* Given a guest that sends RST while the socket connects, then the socket is
+ * closed, but only if the RST has the exact sequence number. */
 static void t1_gives_up(void)
 {
 	connecting();
@@ -372,8 +372,8 @@ static void t1_gives_up(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
 }
 
-/* Given the guest's ACK, when data, or all of its data and FIN, comes with it,
- * then that counts. */
+/* Given the guest's ACK, when it comes with data, or with all its data and
+ * FIN, then these count. */
 static void t1_data_with_ack(void)
 {
 	struct new_payload t;
@@ -395,8 +395,8 @@ static void t1_data_with_ack(void)
 	DID(CONN_DO_SEND | CONN_DO_ACK | CONN_DO_SHUTDOWN);
 }
 
-/* Given a segment with data before the handshake's ACK was seen, whose ACK is
- * of something else, then it is refused and nothing of it taken. */
+/* Given data before the handshake is complete, in a segment with a wrong
+ * ACK, then it is refused, and none of its data is accepted. */
 static void t1_wrong_ack(void)
 {
 	struct new_payload t;
@@ -431,8 +431,8 @@ static void t2_accepted(void)
 	EXPECT_EQ(conn_usable_window(&c), 7000);
 }
 
-/* Given a guest that does not answer, then SYN is sent for 63 s, and the peer
- * is reset. */
+/* Given a guest that does not answer, then SYN is sent for 63 s, and the
+ * peer is reset. */
 static void t2_silence(void)
 {
 	unsigned int tries = 0;
@@ -474,8 +474,8 @@ static void t2_first_timeout(void)
 	EXPECT_EQ(c.deadline - now, TCP_RTO_INIT);
 }
 
-/* Given that nobody listens in the guest, then its RST resets the peer; it has
- * to acknowledge our SYN to be believed (RFC 9293 3.10.7.3). */
+/* Given a guest that does not listen, then its RST resets the peer if it
+ * acknowledges our SYN, and is ignored otherwise (RFC 9293 3.10.7.3). */
 static void t2_refused(void)
 {
 	syn_sent();
@@ -489,8 +489,8 @@ static void t2_refused(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
 }
 
-/* Given a guest with an old connection on these ports, then its answer gets a
- * RST (RFC 9293 3.5, figure 9), and what it sends next counts. */
+/* Given a guest with an old connection on these ports, then its answer gets
+ * a RST (RFC 9293 3.5, figure 9), and what it sends next counts. */
 static void t2_old_connection(void)
 {
 	syn_sent();
@@ -504,7 +504,7 @@ static void t2_old_connection(void)
 	EXPECT_EQ(c.phase, CONN_OPEN);
 }
 
-/* Given that both ends ask at once, then each gets a SYN-ACK, and that opens
+/* Given a simultaneous open, then each end gets a SYN-ACK, and that opens
  * the connection, or an ACK does (RFC 9293 3.5, figure 8). */
 static void t2_both_at_once(void)
 {
@@ -550,8 +550,8 @@ static void t13_actions_taken(void)
 	DID(CONN_DO_ACK);
 }
 
-/* Given the guest's FIN with its last data, then it is acknowledged, and passed
- * on, once the socket has all before it. */
+/* Given the guest's FIN with its last data, then it is acknowledged and
+ * passed on once the socket has all data before it. */
 static void t10_guest_first(void)
 {
 	established();
@@ -577,8 +577,8 @@ static void t10_guest_first(void)
 	DID(CONN_DO_DISCARD | CONN_DO_REMOVE);
 }
 
-/* Given the peer's FIN, but no window to pass it on, when the guest's comes,
- * then that one was first, and nothing has to wait at the end. */
+/* Given the peer's FIN and a closed window, when the guest's FIN comes, then
+ * that was first, and there is no time-wait. */
 static void t10_peer_waits(void)
 {
 	wnd = 0;
@@ -593,8 +593,8 @@ static void t10_peer_waits(void)
 	EXPECT_EQ(c.phase, CONN_CLOSED);
 }
 
-/* Given the peer's FIN first, then the guest's data still counts, and the end
- * of all waits a moment: the last ACK may be lost. */
+/* Given the peer's FIN first, then the guest's data still counts, and there
+ * is a time-wait: the last ACK may be lost. */
 static void t10_peer_first(void)
 {
 	uint64_t end;
@@ -627,8 +627,8 @@ static void t10_peer_first(void)
 	DID(CONN_DO_REMOVE);
 }
 
-/* Given both FINs at once, in whichever order their ACKs come, then it ends as
- * RFC 9293 3.6 has it. */
+/* Given both FINs at once, then the connection ends as RFC 9293 3.6 says, in
+ * whichever order the ACKs come. */
 static void t10_both_at_once(void)
 {
 	fin_wait_1();
@@ -645,8 +645,9 @@ static void t10_both_at_once(void)
 	DID(CONN_DO_DISCARD | CONN_DO_SEND | CONN_DO_ACK | CONN_DO_SHUTDOWN | CONN_DO_CLOSE);
 }
 
-/* Given the guest's last ACK of data and FIN at once, then the data leaves the
- * socket before that is closed: with unread data it would reset the peer. */
+/* Given the guest's last ACK for data and FIN together, then the data leaves
+ * the socket before it is closed: with unread data close() would reset the
+ * peer. */
 static void t10_last_ack_of_all(void)
 {
 	close_wait();
@@ -658,8 +659,8 @@ static void t10_last_ack_of_all(void)
 	DID(CONN_DO_DISCARD | CONN_DO_REMOVE);
 }
 
-/* Given FIN ahead of a gap, then it counts once all before it has come, and
- * nothing beyond it does. */
+/* Given FIN after a gap, then it counts once all data before it has come,
+ * and no data after it does. */
 static void t10_fin_ahead(void)
 {
 	struct new_payload t;
@@ -685,7 +686,7 @@ static void t10_fin_ahead(void)
 }
 
 /* Given FIN at the right edge of the window, then it counts; beyond it, with
- * data that does not fit, it comes again. */
+ * data that does not fit, it has to come again. */
 static void t10_fin_at_the_edge(void)
 {
 	opened();
@@ -702,8 +703,8 @@ static void t10_fin_at_the_edge(void)
 	EXPECT_EQ(conn_window_field(&c, false), 0);
 }
 
-/* Given a FIN of ours that is lost, then it is sent again by the same rules as
- * data; as a part of recovery, too. */
+/* Given a FIN of ours that is lost, then it is sent again by the same rules
+ * as data, in recovery, too. */
 static void t10_fin_lost(void)
 {
 	unsigned int i;
@@ -731,8 +732,8 @@ static void t10_fin_lost(void)
 	EXPECT(no_hole());
 }
 
-/* Given data and FIN that are lost with SACK, then FIN is a hole of its own,
- * behind the data. */
+/* Given data and FIN that are lost, then with SACK FIN is a hole of its own,
+ * after the data. */
 static void t10_fin_after_holes(void)
 {
 	unsigned int i;
@@ -759,8 +760,8 @@ static void t10_fin_after_holes(void)
 	EXPECT(no_hole());
 }
 
-/* Given nothing to do for two hours, then the guest is asked whether it is
- * there; if it is, all starts anew, if not, it is gone (RFC 5382 REQ-5). */
+/* Given no traffic for two hours, then the guest is probed; if it answers,
+ * two hours begin again, if not, it counts as gone (RFC 5382 REQ-5). */
 static void t10_idle(void)
 {
 	unsigned int probes = 0;
@@ -790,8 +791,8 @@ static void t10_idle(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
-/* Given keep-alive probes without an answer, when the guest is there again,
- * then what is sent to it next is repeated for as long as ever. */
+/* Given keep-alive probes without an answer, when the guest answers at last,
+ * then what is sent to it next is repeated as often as ever. */
 static void t10_idle_costs_no_patience(void)
 {
 	unsigned int i, tries = 0;
@@ -809,7 +810,7 @@ static void t10_idle_costs_no_patience(void)
 }
 
 /* Given a keep-alive probe of the guest, with or without a byte, then it is
- * answered, and the peer is asked from then on. */
+ * answered, and the peer is probed from then on. */
 static void t10_guest_asks(void)
 {
 	established();
@@ -825,8 +826,8 @@ static void t10_guest_asks(void)
 
 /* ---- T11: RST ---- */
 
-/* Given RST of either end, whatever else is open, then the other end is reset,
- * and nothing else is to be done. */
+/* Given RST of either end in any phase, then the other end is reset, and
+ * nothing else is to be done. */
 static void t11_reset(void)
 {
 	established();
@@ -852,8 +853,8 @@ static void t11_reset(void)
 
 /* ---- T12: options ---- */
 
-/* Given an MSS, then segments are as long as both the guest and the way to it
- * take; an absurd one is not believed. */
+/* Given an MSS, then segments are as long as both the guest and the frames
+ * to it allow; an absurd MSS is raised. */
 static void t12_mss(void)
 {
 	static const struct {
@@ -880,8 +881,8 @@ static void t12_mss(void)
 	}
 }
 
-/* Given window scale, then both ends use it, or neither does; the window of a
- * SYN is what it says (RFC 7323 2.2). */
+/* Given window scale, then both ends use it, or neither does; the window of
+ * a SYN is not scaled (RFC 7323 2.2). */
 static void t12_wscale(void)
 {
 	wnd = 500;
@@ -908,33 +909,38 @@ static const struct {
 	const char *name;
 	void (*story)(void);
 } stories[] = {
-	{ "T1 SYN, a socket that connects, SYN-ACK, ACK", t1_connects },
-	{ "T1 a SYN-ACK that is lost", t1_syn_ack_lost },
-	{ "T1 a guest that gives up", t1_gives_up },
-	{ "T1 data and FIN with the ACK", t1_data_with_ack },
-	{ "T1 an ACK of something else", t1_wrong_ack },
-	{ "T2 a socket that was accepted, SYN, SYN-ACK", t2_accepted },
-	{ "T2 a guest that does not answer", t2_silence },
+	{ "T1 SYN-ACK is sent once the socket has connected", t1_connects },
+	{ "T1 a SYN-ACK that is lost is sent again", t1_syn_ack_lost },
+	{ "T1 RST while the socket connects ends the connection", t1_gives_up },
+	{ "T1 data and FIN with the handshake's ACK count", t1_data_with_ack },
+	{ "T1 a wrong ACK in the handshake is refused", t1_wrong_ack },
+	{ "T2 a peer's connection sends SYN to the guest", t2_accepted },
+	{ "T2 a guest that does not answer SYN resets the peer", t2_silence },
 	{ "T2 after a lost SYN the first data waits 3 s", t2_first_timeout },
-	{ "T2 a guest where nobody listens", t2_refused },
-	{ "T2 an old connection on the same ports", t2_old_connection },
-	{ "T2 both ask at once", t2_both_at_once },
-	{ "T10 the guest's FIN first", t10_guest_first },
-	{ "T10 the peer's FIN first", t10_peer_first },
-	{ "T10 the peer's FIN known, the guest's first", t10_peer_waits },
-	{ "T10 both FINs at once", t10_both_at_once },
-	{ "T10 a last ACK of data and FIN", t10_last_ack_of_all },
-	{ "T10 FIN ahead of a gap", t10_fin_ahead },
-	{ "T10 FIN at the edge of the window", t10_fin_at_the_edge },
-	{ "T10 our FIN is lost", t10_fin_lost },
-	{ "T10 our FIN behind what is lost", t10_fin_after_holes },
-	{ "T10 nothing idles out that is there", t10_idle },
-	{ "T10 keep-alives without answer cost data no patience",
+	{ "T2 a guest that refuses resets the peer", t2_refused },
+	{ "T2 an old connection on the same ports is reset",
+	  t2_old_connection },
+	{ "T2 a simultaneous open succeeds", t2_both_at_once },
+	{ "T10 the guest's FIN first leaves no time-wait", t10_guest_first },
+	{ "T10 the peer's FIN first leaves a time-wait", t10_peer_first },
+	{ "T10 a peer's FIN that was not sent is not the first",
+	  t10_peer_waits },
+	{ "T10 both FINs at once end the connection", t10_both_at_once },
+	{ "T10 data leaves the socket before it is closed",
+	  t10_last_ack_of_all },
+	{ "T10 FIN after a gap waits until the gap is filled", t10_fin_ahead },
+	{ "T10 FIN at the edge of the window counts", t10_fin_at_the_edge },
+	{ "T10 a FIN of ours that is lost is sent again", t10_fin_lost },
+	{ "T10 a FIN of ours after lost data is a hole of its own",
+	  t10_fin_after_holes },
+	{ "T10 an idle flow lives as long as the guest answers probes",
+	  t10_idle },
+	{ "T10 unanswered keep-alives do not count as retransmissions",
 	  t10_idle_costs_no_patience },
-	{ "T10 the guest's keep-alives", t10_guest_asks },
-	{ "T11 RST of either end", t11_reset },
-	{ "T12 MSS", t12_mss },
-	{ "T12 window scale", t12_wscale },
+	{ "T10 the guest's keep-alives have the peer probed", t10_guest_asks },
+	{ "T11 RST of either end resets the other", t11_reset },
+	{ "T12 segments are no longer than the guest's MSS", t12_mss },
+	{ "T12 both ends scale windows, or neither does", t12_wscale },
 	{ "T13 an action that was taken over is not done twice",
 	  t13_actions_taken },
 };

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn_rx.c - What a TCP connection takes from the guest, and what it tells it
- * about that: rules T4 to T6 and T13 of doc/design.md as stories of segments.
+ * conn_rx.c - What a TCP connection accepts from the guest, and what it
+ * answers: rules T4 to T6 and T13 of doc/design.md as stories of segments.
  */
 #include "../../tcp/conn_rx.c"
 #include "test/unit/story.h"
 
 /* ---- T4: what is acceptable, RST and SYN ---- */
 
-/**
- * accepts() - Whether a segment counts: its ACK does
- * @seq, @len:	the segment
- * @data:	bytes of its payload that should be new
- */
+/* Whether a segment is acceptable: its ACK counts. @data: bytes of its
+ * payload that should be new. */
 static bool accepts(uint32_t seq, uint32_t len, uint32_t data)
 {
 	struct new_payload t;
@@ -29,8 +26,8 @@ static bool accepts(uint32_t seq, uint32_t len, uint32_t data)
 }
 
 /* Given a window from 1 to 65,536, then segments are acceptable as RFC 9293
- * 3.10.7.4 (table 6) has it; and an empty one at the right edge, where a guest
- * stands that has used up its window. */
+ * 3.10.7.4 (table 6) says, and an empty one also at the right edge, where a
+ * guest stands that has used up its window. */
 static void t4_acceptable(void)
 {
 	const uint32_t edge = 1 + TCP_WND_INIT;
@@ -58,7 +55,7 @@ static void t4_acceptable(void)
 	EXPECT(!accepts(0x80000000, 100, 0));
 }
 
-/* Given a window of zero, then the guest's ACKs count all the same. */
+/* Given a window of zero, then the ACKs of the guest's segments still count. */
 static void t4_window_zero(void)
 {
 	opened();
@@ -73,9 +70,9 @@ static void t4_window_zero(void)
 	DID(CONN_DO_ACK);
 }
 
-/* Given data that waits for the socket, when the guest repeats it, or stands
- * before it as a guest does that has one segment in flight at a time, then the
- * ACK that comes with it counts: RCV.NXT is what it was told. */
+/* Given data that waits for the socket, when the guest repeats it, or sends
+ * a segment before it because it has one segment in flight at a time, then
+ * the ACK in that segment counts: the guest was told that RCV.NXT. */
 static void t4_held(void)
 {
 	opened();
@@ -89,8 +86,9 @@ static void t4_held(void)
 	EXPECT_EQ(c.rcv_queued, 500);
 }
 
-/* Given RST, then only an exact one ends the connection; one elsewhere in the
- * window is asked about, others are dropped (RFC 5961 3.2). */
+/* Given RST, then only one with the exact sequence number ends the
+ * connection; elsewhere in the window it gets a challenge ACK, others are
+ * dropped (RFC 5961 3.2). */
 static void t4_rst(void)
 {
 	const uint32_t edge = 1 + TCP_WND_INIT;
@@ -127,8 +125,8 @@ static void t4_rst(void)
 	EXPECT_EQ(c.phase, CONN_CLOSED);
 }
 
-/* Given SYN in an open connection, wherever it is, then it gets an ACK and
- * changes nothing (RFC 5961 4.2). */
+/* Given SYN in an open connection, at any sequence number, then it gets an
+ * ACK and changes nothing (RFC 5961 4.2). */
 static void t4_syn(void)
 {
 	static const uint32_t at[] = { 0, 1, 2, 30000, 200000, 0x80000000 };
@@ -146,9 +144,9 @@ static void t4_syn(void)
 	EXPECT(!memcmp(&before, &c, sizeof(c)));
 }
 
-/* Given an ACK, then it counts if it is of something that was sent, or of
- * something not too old; else it is asked about (RFC 5961 5.2), and its data
- * does not count. */
+/* Given an ACK, then it counts if it acknowledges something that was sent,
+ * or is not too old; otherwise it gets a challenge ACK, and the data of its
+ * segment is ignored (RFC 5961 5.2). */
 static void t4_ack(void)
 {
 	struct new_payload t;
@@ -222,8 +220,8 @@ static void t5_taken(void)
 	EXPECT_EQ(c.rcv_queued, 0);
 }
 
-/* Given a segment of which some is old, some new, and some beyond the window,
- * then what is new and inside is taken. */
+/* Given a segment of which some is old, some new, and some beyond the
+ * window, then only what is new and inside is accepted. */
 static void t5_trimmed(void)
 {
 	struct new_payload t;
@@ -250,8 +248,8 @@ static void t5_trimmed(void)
 	EXPECT_EQ(t.len, 0);
 }
 
-/* Given data that the socket did not take and that could not be kept, then it
- * is as if it had not come: the guest sends it again. */
+/* Given data that the socket did not take and for which there was no memory,
+ * then it counts as if it had not come: the guest sends it again. */
 static void t5_forgotten(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];
@@ -284,9 +282,9 @@ static void t5_forgotten(void)
 	EXPECT_EQ(c.rcv_queued, 0);
 }
 
-/* Given data ahead of a gap, then the guest hears of the gap at once; when it
- * is filled, what was kept is next for the socket, and acknowledged once that
- * has it. */
+/* Given data after a gap, then the guest is told of the gap at once; when
+ * the gap is filled, the stored data is next for the socket, and is
+ * acknowledged once the socket has taken it. */
 static void t5_ahead(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];
@@ -318,8 +316,9 @@ static void t5_ahead(void)
 	EXPECT_EQ(c.ooo.n, 0);
 }
 
-/* Given what was kept ahead of two gaps, when the socket takes only a part of
- * what fills the first, or the filling overlaps, then all bytes count once. */
+/* Given data stored after two gaps, when the socket takes only a part of
+ * what fills the first, or what fills it overlaps, then every byte counts
+ * once. */
 static void t5_ahead_overlapped(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];
@@ -347,8 +346,8 @@ static void t5_ahead_overlapped(void)
 	EXPECT_EQ(c.rcv_nxt, G + 3501);
 }
 
-/* Given gaps, then ACKs say in SACK blocks what came: the latest first, then
- * those reported before, each a stretch that is whole (RFC 2018 4). */
+/* Given gaps, then ACKs report what came in SACK blocks: the latest first,
+ * then those reported before, each as one whole range (RFC 2018 4). */
 static void t5_sacks(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];
@@ -382,7 +381,8 @@ static void t5_sacks(void)
 	EXPECT_EQ(conn_sack_blocks(&c, b), 0);
 }
 
-/* Given more gaps than are kept track of, then the rest comes again. */
+/* Given more gaps than a connection remembers, then the guest sends the rest
+ * again. */
 static void t5_many_gaps(void)
 {
 	unsigned int i;
@@ -397,32 +397,32 @@ static void t5_many_gaps(void)
 
 /* ---- T6: the window told to the guest ---- */
 
-/* Given a socket with less and less room, then the right edge of the window
- * never moves back, whatever it says. */
+/* Given a socket with less and less space, then the right edge of the window
+ * never moves back. */
 static void t6_never_shrinks(void)
 {
 	uint32_t edge, left;
 
 	opened();
-	room(100000);
+	space(100000);
 	conn_window_field(&c, false);
 	edge = c.rcv_adv;
 	EXPECT(edge - c.rcv_nxt >= 100000);
 	for (left = 100000; left >= 5000; left -= 5000) {
 		got_data(nxt(), 1000);
-		room(left);
+		space(left);
 		conn_window_field(&c, false);
 		EXPECT(!seq_lt(c.rcv_adv, edge));
 		edge = c.rcv_adv;
 	}
 	got(SEG_ACK, nxt(), 1, 1000);
 	conn_delivered(&c, 0, now);
-	room(0);
+	space(0);
 	EXPECT_EQ(c.rcv_adv, edge);
 }
 
-/* Given any window, then the field never says less than was promised, and at
- * most 255 bytes more; and that more is promised from then on. */
+/* Given any window, then the field never says less than was offered before,
+ * and at most 255 bytes more; those are offered from then on. */
 static void t6_rounding(void)
 {
 	uint32_t w, field, told;
@@ -444,8 +444,8 @@ static void t6_rounding(void)
 	EXPECT_EQ(c.rcv_adv, c.rcv_nxt);
 }
 
-/* Given a guest without window scale, then no more than 65,535 is told, to the
- * byte; and never more in a SYN. */
+/* Given a guest without window scale, then it is offered at most 65,535
+ * bytes, to the byte; and in a SYN never more either. */
 static void t6_unscaled(void)
 {
 	syn(MSS, -1, true);
@@ -454,19 +454,20 @@ static void t6_unscaled(void)
 	got(SEG_ACK, 1, 1, 0);
 	got_data(1, 1000);
 	EXPECT_EQ(conn_window_field(&c, false), TCP_WND_INIT - 1000);
-	room(10000000);
+	space(10000000);
 	EXPECT_EQ(conn_window_field(&c, false), 65535);
 	EXPECT_EQ(c.rcv_adv, c.rcv_nxt + 65535);
 
 	opened();
-	room(10000000);
+	space(10000000);
 	EXPECT_EQ(conn_window_field(&c, true), 65535);
 	EXPECT(conn_window_field(&c, false) << TCP_WSCALE > 65535);
 	EXPECT(c.rcv_adv - c.rcv_nxt <= TCP_WND_MAX);
 }
 
-/* Given a window that was closed but for two segments, when the socket has room
- * again, then the guest hears at once; a little more is not worth a segment. */
+/* Given a window that was closed but for two segments, when the socket has
+ * space again, then the guest is told at once; a little more is not worth a
+ * segment. */
 static void t6_opens_again(void)
 {
 	uint32_t left;
@@ -475,38 +476,38 @@ static void t6_opens_again(void)
 	for (left = TCP_WND_INIT; left; left -= MIN(left, MSS))
 		got_data(nxt(), MIN(left, MSS));
 	EXPECT_EQ(c.rcv_adv, c.rcv_nxt);
-	room(0);
+	space(0);
 	EXPECT(c.rcv_adv - c.rcv_nxt <= 2 * MSS);
 	conn_ack_sent(&c, false);
 	c.actions = 0;
-	room(20000);
+	space(20000);
 	DID(CONN_DO_ACK);
 	EXPECT(c.rcv_adv - c.rcv_nxt >= 20000);
-	room(21000);
+	space(21000);
 	DID(0);
-	room(60000);
+	space(60000);
 	DID(CONN_DO_ACK);
 }
 
-/* Given that the socket did not take all, then what is held counts against the
- * room it has; and a FIN that came needs none. */
+/* Given a backlog, then it counts against the space in the socket; a FIN
+ * that came needs no space. */
 static void t6_held(void)
 {
 	opened();
 	got(SEG_ACK, 1, 1, 50000);
 	conn_delivered(&c, 1000, now);
-	room(0);
+	space(0);
 	EXPECT_EQ(c.rcv_adv, G + 1 + TCP_WND_INIT);
 
 	close_wait();
-	room(100000);
+	space(100000);
 	DID(0);
 	EXPECT(!conn_wants_space(&c));
 }
 
-/* Given a guest that repeats for a minute what waits for the socket, then it is
- * told that the window is closed, and asks from then on instead of giving up;
- * when the socket takes some, all of the window is there again. */
+/* Given a guest that has repeated for a minute what the socket does not
+ * take, then it is told that the window is closed, and probes instead of
+ * giving up; when the socket takes some, the whole window is there again. */
 static void t6_stalled(void)
 {
 	unsigned int i;
@@ -515,7 +516,7 @@ static void t6_stalled(void)
 	got(SEG_ACK, 1, 1, 5000);
 	conn_delivered(&c, 0, now);
 	now += 10 * TCP_STALL;
-	EXPECT(conn_window_field(&c, false));		/* it has not repeated it */
+	EXPECT(conn_window_field(&c, false)); /* not repeated */
 	for (i = 0; i < 2; i++) {
 		got(SEG_ACK, 1, 1, 1000);
 		EXPECT(conn_window_field(&c, false));
@@ -534,8 +535,8 @@ static void t6_stalled(void)
 	EXPECT(conn_window_field(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
 }
 
-/* Given no memory for what the socket does not take, then the same, and all of
- * the window is there again when the socket has room. */
+/* Given no memory for what the socket does not take, then the same, and the
+ * whole window is there again when the socket has space. */
 static void t6_forgotten(void)
 {
 	unsigned int i;
@@ -545,28 +546,29 @@ static void t6_forgotten(void)
 		got(SEG_ACK, 1, 1, 5000);
 		conn_delivered(&c, 0, now);
 		conn_drop_backlog(&c);
-		room(0);
+		space(0);
 		EXPECT_EQ(conn_window_field(&c, false) == 0, i == 2);
 		now += TCP_STALL - 1 + i;
 	}
 
 	c.actions = 0;
-	room(5000);
+	space(5000);
 	DID(CONN_DO_ACK);
 	EXPECT(conn_window_field(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
 }
 
-/* Given that most of the window is left, then the socket is not asked. */
+/* Given that most of the window is left, then the socket is not asked for
+ * its space. */
 static void t6_asked(void)
 {
 	opened();
-	room(80000);
+	space(80000);
 	conn_window_field(&c, false);
 	got_data(nxt(), 1000);
 	EXPECT(!conn_wants_space(&c));
 	got_data(nxt(), 14000);
 	EXPECT(conn_wants_space(&c));
-	room(80000);
+	space(80000);
 	EXPECT(!conn_wants_space(&c));
 	fin_wait_2();
 	c.rcv_adv = c.rcv_nxt;
@@ -582,25 +584,25 @@ static void t6_asked(void)
 	EXPECT(!conn_wants_space(&c));
 }
 
-/* Given segments that are longer than what the socket has room for, then two of
- * them are asked for all the same: the guest would wait for a better offer; but
- * none while some of one waits. */
+/* Given segments that are longer than the space in the socket, then the
+ * window has space for two of them, or the guest would wait for a larger
+ * one; but not while a part of one is queued. */
 static void t6_long_segments(void)
 {
 	opened();
 	got_data(1, 30000);
 	got_data(30001, 100);
-	room(1000);
+	space(1000);
 	EXPECT(c.rcv_adv - c.rcv_nxt >= 60000);
 	got(SEG_ACK, 30101, 1, 30000);
 	conn_delivered(&c, 10000, now);
-	room(0);
+	space(0);
 	EXPECT(c.rcv_adv - c.rcv_nxt < 60000);
 }
 
 /* ---- T13: ACKs that wait ---- */
 
-/* answered() - The guest asks, and the ACK goes with the answer */
+/* The guest sends a request, and the ACK goes with the answer. */
 static void answered(void)
 {
 	opened();
@@ -612,8 +614,8 @@ static void answered(void)
 	c.actions = 0;
 }
 
-/* Given a guest that is answered, then the ACK of its next data may wait for
- * the next answer, for a while, which does not start anew. */
+/* Given a guest that got an answer, then the ACK of its next data may wait
+ * for the next answer, for a time that further data does not extend. */
 static void t13_waits(void)
 {
 	answered();
@@ -637,8 +639,8 @@ static void t13_waits(void)
 	EXPECT(!conn_ack_can_wait(&c, now));
 }
 
-/* Given a full segment, a gap, FIN, or a window to announce, or nothing that is
- * new, then the ACK does not wait. */
+/* Given a full segment, a gap, FIN, a larger window, or nothing new, then
+ * the ACK does not wait. */
 static void t13_does_not_wait(void)
 {
 	answered();
@@ -666,8 +668,8 @@ static void t13_does_not_wait(void)
 	EXPECT(!conn_ack_can_wait(&c, now));
 }
 
-/* Given the guest's FIN after ours, then its ACK, the last, may wait a little
- * for something else to go with; that of the same FIN again may not. */
+/* Given the guest's FIN after ours, then its ACK, the last one, may wait
+ * shortly for another frame; the ACK of the same FIN again may not. */
 static void t13_last_waits(void)
 {
 	waiting();
@@ -684,8 +686,8 @@ static void t13_last_waits(void)
 	EXPECT(!conn_ack_can_wait(&c, now));
 }
 
-/* Given an ACK for another reason than data, then that says nothing about
- * answers. */
+/* Given an ACK for another reason than data, then it does not change whether
+ * ACKs wait for answers. */
 static void t13_not_about_data(void)
 {
 	answered();
@@ -701,35 +703,43 @@ static const struct {
 	const char *name;
 	void (*story)(void);
 } stories[] = {
-	{ "T4 acceptable segments", t4_acceptable },
-	{ "T4 acceptable segments, window of zero", t4_window_zero },
-	{ "T4 what the guest repeats while it is held brings its ACK",
+	{ "T4 segments that touch the window are acceptable", t4_acceptable },
+	{ "T4 an ACK counts although our window is zero", t4_window_zero },
+	{ "T4 the ACK of repeated data counts while the data is queued",
 	  t4_held },
-	{ "T4 RST is believed if it is exact", t4_rst },
-	{ "T4 SYN in an open connection", t4_syn },
-	{ "T4 ACKs of what was not sent, and very old ones", t4_ack },
-	{ "T4 an ACK of what was sent before a timeout",
+	{ "T4 only an RST with the exact sequence number is believed", t4_rst },
+	{ "T4 SYN in an open connection gets an ACK and changes nothing",
+	  t4_syn },
+	{ "T4 an ACK of what was never sent, or a very old one, is challenged",
+	  t4_ack },
+	{ "T4 an ACK of what was sent before a timeout counts",
 	  t4_ack_after_timeout },
-	{ "T5 acknowledged is what the socket took", t5_taken },
-	{ "T5 what overlaps is trimmed", t5_trimmed },
-	{ "T5 what can't be kept comes again", t5_forgotten },
-	{ "T5 ahead of a gap", t5_ahead },
-	{ "T5 ahead of gaps, filled with overlaps", t5_ahead_overlapped },
-	{ "T5 SACK blocks", t5_sacks },
-	{ "T5 more gaps than there is room for", t5_many_gaps },
+	{ "T5 only what the socket has taken is acknowledged", t5_taken },
+	{ "T5 a segment that overlaps is trimmed", t5_trimmed },
+	{ "T5 what could not be stored is accepted again", t5_forgotten },
+	{ "T5 data after a gap is stored until the gap is filled", t5_ahead },
+	{ "T5 gaps filled by overlapping segments count each byte once",
+	  t5_ahead_overlapped },
+	{ "T5 SACK blocks report stored ranges, the latest first", t5_sacks },
+	{ "T5 more gaps than can be remembered come again", t5_many_gaps },
 	{ "T6 the window never shrinks", t6_never_shrinks },
-	{ "T6 the window is rounded up", t6_rounding },
-	{ "T6 a guest without window scale", t6_unscaled },
+	{ "T6 the window is rounded up, never down", t6_rounding },
+	{ "T6 a guest without window scale is offered 65,535 bytes",
+	  t6_unscaled },
 	{ "T6 a window that opens is told at once", t6_opens_again },
-	{ "T6 what is held, and FIN", t6_held },
-	{ "T6 a peer that does not read for a minute", t6_stalled },
-	{ "T6 likewise, and no memory for what waits", t6_forgotten },
-	{ "T6 when the socket is asked", t6_asked },
-	{ "T6 segments longer than the socket's room", t6_long_segments },
-	{ "T13 an ACK waits for an answer to go with", t13_waits },
-	{ "T13 an ACK that does not wait", t13_does_not_wait },
-	{ "T13 the last ACK waits for anything to go with", t13_last_waits },
-	{ "T13 an ACK that is not about data", t13_not_about_data },
+	{ "T6 a backlog makes the window smaller, a FIN does not", t6_held },
+	{ "T6 a peer that does not read for a minute closes the window",
+	  t6_stalled },
+	{ "T6 so does one for whose backlog there is no memory", t6_forgotten },
+	{ "T6 the socket is asked only if most of the window is used",
+	  t6_asked },
+	{ "T6 the window has space for two of the guest's segments",
+	  t6_long_segments },
+	{ "T13 an ACK waits for an answer that carries it", t13_waits },
+	{ "T13 an ACK that the guest needs does not wait", t13_does_not_wait },
+	{ "T13 the last ACK waits for any other frame", t13_last_waits },
+	{ "T13 an ACK that is not for data does not change the delay",
+	  t13_not_about_data },
 };
 
 int main(void)

@@ -26,7 +26,7 @@ enum way { TO_GUEST, FROM_GUEST };
 
 /**
  * struct setup - The circumstances of a transfer
- * @passive:	the guest is connected to
+ * @passive:	a peer connects
  * @isn, @iss:	initial sequence numbers, ours and the guest's
  * @mss, @wscale, @sack, @delay_ack, @rcvbuf, @reads: of the guest
  * @sndbuf:	bytes of the socket's send buffer
@@ -468,11 +468,11 @@ static uint64_t transfer(const struct setup *s)
 	while (!m.removed && !sim.wrong && sim.now < BASE + FOREVER)
 		turn();
 	if (!m.removed || m.rst_guest || m.rst_peer)
-		broke("it did not end well");
+		broke("a flow did not end by FIN");
 	if (m.discarded != s->down)
 		broke("not all bytes left the socket");
 	if (m.rxring_total || m.rxring.buf)
-		broke("held bytes are left");
+		broke("a backlog is left");
 	return took;
 }
 
@@ -520,7 +520,7 @@ static void story_clean(const char *name, struct setup s, uint64_t most)
 		fail("nothing is sent twice", "%u holes, %u timeouts, %u bytes",
 		     m.retransmits, m.rewinds, guest.bytes_again);
 	if (took > most)
-		fail("it takes no longer than it must", "%" PRIu64 " ms", took);
+		fail("it takes no longer than necessary", "%" PRIu64 " ms", took);
 }
 
 static void stories_clean(void)
@@ -530,7 +530,7 @@ static void stories_clean(void)
 	printf("# a link that loses nothing\n");
 	story_clean("the guest connects", s, 140);
 	s.passive = true;
-	story_clean("the guest is connected to", s, 140);
+	story_clean("a peer connects", s, 140);
 	s.sack = false;
 	s.wscale = -1;
 	story_clean("without SACK and window scale", s, 300);
@@ -555,7 +555,7 @@ static void stories_clean(void)
 	s = usual();
 	s.sndbuf = 3000;
 	s.rcvbuf = 4000;
-	story_clean("little room at both ends", s, 3500);
+	story_clean("little space at both ends", s, 3500);
 	s = usual();
 	s.delay = 0;
 	story_clean("no delay", s, 10);
@@ -705,7 +705,7 @@ static void story_renege(void)
 	s.renege = true;
 	s.loss = 30;
 	s.down = 1000000;
-	told("a guest that forgets what it said it has", transfer(&s));
+	told("a guest that reneges on its SACK blocks", transfer(&s));
 }
 
 static void story_losses(const char *name, unsigned int loss, unsigned int dup,
@@ -733,10 +733,10 @@ static void stories_lossy(void)
 	printf("# a link that loses, doubles and reorders\n");
 	story_losses("of a thousand segments one is lost", 1, 0, 0);
 	story_losses("of a hundred segments one is lost", 10, 0, 0);
-	story_losses("a tenth is lost", 100, 0, 0);
-	story_losses("a third is lost", 333, 0, 0);
-	story_losses("half is doubled", 0, 500, 0);
-	story_losses("half is late", 0, 0, 500);
+	story_losses("a tenth of the segments is lost", 100, 0, 0);
+	story_losses("a third of the segments is lost", 333, 0, 0);
+	story_losses("half of the segments are duplicated", 0, 500, 0);
+	story_losses("half of the segments are late", 0, 0, 500);
 	story_losses("a bit of everything", 50, 50, 50);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn_tx.c - What a TCP connection sends to the guest, and what it sends again:
- * rules T7 to T9 of doc/design.md as stories of segments.
+ * conn_tx.c - What a TCP connection sends to the guest, and what it sends
+ * again: rules T7 to T9 of doc/design.md as stories of segments.
  */
 #include "../../tcp/conn_tx.c"
 #include "test/unit/story.h"
@@ -29,8 +29,9 @@ static void t7_sent_and_discarded(void)
 	EXPECT_EQ(conn_usable_window(&c), 5000);
 }
 
-/* Given a window that is smaller than a segment and than half of the largest,
- * while data is in flight, then its crumbs are left (RFC 9293 3.8.6.2.1). */
+/* Given a window that is smaller than a segment and than half of the
+ * largest, while data is in flight, then nothing is sent into it (RFC 9293
+ * 3.8.6.2.1). */
 static void t7_crumbs(void)
 {
 	wnd = 5000;
@@ -55,8 +56,8 @@ static void t7_crumbs(void)
 	EXPECT_EQ(conn_usable_window(&c), 0);
 }
 
-/* Given that the guest takes its window back, then nothing is sent beyond it,
- * and what is there counts when it opens again. */
+/* Given a guest that takes its window back, then nothing is sent beyond it,
+ * and what is in flight counts when it opens again. */
 static void t7_shrunk(void)
 {
 	wnd = 5000;
@@ -72,8 +73,8 @@ static void t7_shrunk(void)
 	EXPECT_EQ(conn_usable_window(&c), 2000);
 }
 
-/* Given segments of the guest out of order, then the window is that of the one
- * it sent last (RFC 9293 3.10.7.4). */
+/* Given segments of the guest out of order, then the window is that of the
+ * one that the guest sent last (RFC 9293 3.10.7.4). */
 static void t7_window_of_the_latest(void)
 {
 	wnd = 5000;
@@ -90,8 +91,8 @@ static void t7_window_of_the_latest(void)
 	EXPECT_EQ(c.snd_wnd, 3000);
 }
 
-/* Given a retransmission of the guest with an ACK of new data, then the window
- * is the one that came with it, although its sequence number is old. */
+/* Given a retransmission of the guest with an ACK of new data, then its
+ * window counts, although its sequence number is old. */
 static void t7_window_of_a_retransmission(void)
 {
 	wnd = 5000;
@@ -104,7 +105,8 @@ static void t7_window_of_a_retransmission(void)
 	EXPECT_EQ(c.snd_wnd, 1000);
 }
 
-/* Given an ACK from before the latest, then its window does not count. */
+/* Given an ACK that is older than the latest, then its window does not
+ * count. */
 static void t7_window_of_an_old_ack(void)
 {
 	wnd = 5000;
@@ -118,8 +120,9 @@ static void t7_window_of_an_old_ack(void)
 	EXPECT_EQ(c.snd_wnd, 1000);
 }
 
-/* Given three ACKs that say the same, then the oldest segment is sent again,
- * once; a window, data, or nothing in flight make it no such ACK. */
+/* Given three duplicate ACKs, then the oldest segment is sent again, once;
+ * an ACK with a new window or with data, or with nothing in flight, is no
+ * duplicate. */
 static void t7_three_acks(void)
 {
 	wnd = 20000;
@@ -149,9 +152,9 @@ static void t7_three_acks(void)
 	EXPECT(no_hole());
 }
 
-/* Given recovery without SACK, when an ACK reaches a part of what was in
- * flight, then the next segment is sent again; when all, it is over (RFC 6582
- * 3.2). */
+/* Given recovery without SACK, when an ACK covers a part of what was in
+ * flight, then the next segment is sent again; when it covers all, recovery
+ * is over (RFC 6582 3.2). */
 static void t7_partial_acks(void)
 {
 	unsigned int i;
@@ -188,8 +191,8 @@ static void t7_partial_acks(void)
 	EXPECT(hole(8001, MSS));
 }
 
-/* Given SACK blocks, then all that is missing below the highest is sent again,
- * each stretch once, in segments. */
+/* Given SACK blocks, then all that is missing below the highest is sent
+ * again, each range once, in segments. */
 static void t7_sack(void)
 {
 	wnd = 20000;
@@ -235,7 +238,7 @@ static void t7_sack(void)
 	DID(CONN_DO_RETRANSMIT);
 }
 
-/* Given SACK blocks that can't be, then they are ignored: below the ACK, beyond
+/* Given impossible SACK blocks, then they are ignored: below the ACK, beyond
  * what was sent, backwards, empty, or without SACK having been agreed on. */
 static void t7_sack_impossible(void)
 {
@@ -288,8 +291,8 @@ static void t7_sack_lost_again(void)
 	EXPECT(no_hole());
 }
 
-/* Given a guest that does not have any more what it said it has, then after a
- * timeout all is sent again (RFC 2018 8). */
+/* Given a guest that has dropped what it reported by SACK, then all is sent
+ * again after a timeout (RFC 2018 8). */
 static void t7_reneging(void)
 {
 	wnd = 30000;
@@ -309,7 +312,7 @@ static void t7_reneging(void)
 	EXPECT(conn_usable_window(&c) >= 4000);
 }
 
-/* Given round trips, then the timeout follows them as RFC 6298 2 has it. */
+/* Given round trips, then the timeout follows them as RFC 6298 2 says. */
 static void t7_rto(void)
 {
 	opened();
@@ -349,7 +352,8 @@ static void t7_rto(void)
 }
 
 /* Given data in flight, then one segment at a time is measured, from when it
- * was sent till it is acknowledged, and none that was sent again (3). */
+ * was sent until it is acknowledged, and none that was sent again (RFC 6298
+ * 3). */
 static void t7_samples(void)
 {
 	unsigned int i;
@@ -399,9 +403,9 @@ static void t7_samples(void)
 	EXPECT_EQ(c.srtt, 30 * 8);
 }
 
-/* Given data that is not acknowledged, then it is sent again, each time after
- * twice as long, up to a minute; for more than 100 s (RFC 9293 3.8.3); then the
- * guest is gone. */
+/* Given data that is not acknowledged, then it is sent again, each time
+ * after twice as long, up to a minute; after more than 100 s (RFC 9293
+ * 3.8.3) the guest counts as gone. */
 static void t7_timeouts(void)
 {
 	unsigned int tries = 0;
@@ -429,7 +433,7 @@ static void t7_timeouts(void)
 }
 
 /* Given an ACK of new data, then the timer starts again for the rest, and no
- * longer backs off (5.3). */
+ * longer backs off (RFC 6298 5.3). */
 static void t7_timer_starts_again(void)
 {
 	opened();
@@ -485,8 +489,8 @@ static void t7_discard_taken(void)
 	EXPECT_EQ(conn_take_discard(&c), 500);
 }
 
-/* Given a timeout in recovery, then all starts anew: duplicate ACKs that the
- * repeated data brings are counted from zero. */
+/* Given a timeout in recovery, then recovery is over, and duplicate ACKs
+ * that the repeated data causes are counted from zero. */
 static void t7_timeout_in_recovery(void)
 {
 	unsigned int i;
@@ -504,8 +508,8 @@ static void t7_timeout_in_recovery(void)
 	EXPECT_EQ(conn_usable_window(&c), 20000);
 }
 
-/* Given an ACK of a part of what was sent before a timeout, then sending goes
- * on from there. */
+/* Given an ACK of a part of what was sent before a timeout, then sending
+ * continues from there. */
 static void t7_rewound(void)
 {
 	opened();
@@ -525,8 +529,8 @@ static void t7_rewound(void)
 
 /* ---- T8: a closed window ---- */
 
-/* Given data that waits for a closed window, then the guest is asked, each time
- * after twice as long; as long as it answers, for ever. */
+/* Given data that waits for a closed window, then the guest is probed, each
+ * time after twice as long, and without end while it answers. */
 static void t8_persist(void)
 {
 	uint64_t wait = 1000;
@@ -565,8 +569,8 @@ static void t8_persist(void)
 	EXPECT_EQ(c.timer, CONN_TIMER_IDLE);
 }
 
-/* Given a guest that does not answer about its window, then it is gone after a
- * quarter of an hour. */
+/* Given a guest that does not answer probes, then it counts as gone after 15
+ * minutes. */
 static void t8_silence(void)
 {
 	unsigned int probes = 0;
@@ -579,12 +583,13 @@ static void t8_silence(void)
 		at_deadline();
 	}
 	EXPECT_EQ(c.phase, CONN_CLOSED);
-	EXPECT(now - START > TCP_PERSIST_MAX && now - START < TCP_PERSIST_MAX + 61000);
+	EXPECT(now - START > TCP_PERSIST_MAX &&
+	       now - START < TCP_PERSIST_MAX + 61000);
 	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
-/* Given a window that closes behind data in flight, then its ACK, or timeout,
- * comes first; then the guest is asked. */
+/* Given a window that closes behind data in flight, then first its ACK or
+ * timeout is waited for, then the guest is probed. */
 static void t8_behind_data(void)
 {
 	wnd = 1000;
@@ -601,7 +606,8 @@ static void t8_behind_data(void)
 }
 
 /* Given a guest that takes its window back with data in flight, then it is
- * asked instead of sent to, and what it lacks is sent once it opens. */
+ * probed after the timeout, and what it lacks is sent again once the window
+ * opens. */
 static void t8_taken_back(void)
 {
 	unsigned int i;
@@ -632,7 +638,7 @@ static void t8_taken_back(void)
 	EXPECT_EQ(c.timer, CONN_TIMER_RTO);
 }
 
-/* Given FIN and a closed window, then FIN waits for it as data does. */
+/* Given FIN and a closed window, then FIN waits for the window as data does. */
 static void t8_fin(void)
 {
 	wnd = 0;
@@ -652,8 +658,8 @@ static void t8_fin(void)
 
 /* ---- T9: what is in flight is bounded ---- */
 
-/* Given a guest with the largest window there is, then no more than 16 MiB are
- * in flight to it. */
+/* Given a guest with the largest possible window, then at most 16 MiB are in
+ * flight. */
 static void t9_bounded(void)
 {
 	wnd = 65535;
@@ -671,33 +677,41 @@ static const struct {
 	const char *name;
 	void (*story)(void);
 } stories[] = {
-	{ "T7 data, ACKs, and what leaves the socket", t7_sent_and_discarded },
-	{ "T7 no crumbs", t7_crumbs },
-	{ "T7 a window that shrinks", t7_shrunk },
-	{ "T7 the window of the latest segment", t7_window_of_the_latest },
-	{ "T7 the window of a retransmission", t7_window_of_a_retransmission },
-	{ "T7 the window of an old ACK", t7_window_of_an_old_ack },
-	{ "T7 three duplicate ACKs", t7_three_acks },
-	{ "T7 recovery by partial ACKs", t7_partial_acks },
-	{ "T7 recovery by SACK", t7_sack },
-	{ "T7 SACK blocks that can't be", t7_sack_impossible },
-	{ "T7 a retransmission that is lost", t7_sack_lost_again },
-	{ "T7 a guest that reneges", t7_reneging },
-	{ "T7 timeout from round trips", t7_rto },
-	{ "T7 what is measured", t7_samples },
-	{ "T7 timeouts back off, and give up", t7_timeouts },
-	{ "T7 the timer starts again with each ACK", t7_timer_starts_again },
+	{ "T7 acknowledged data leaves the socket", t7_sent_and_discarded },
+	{ "T7 a small window is not filled while data is in flight",
+	  t7_crumbs },
+	{ "T7 nothing is sent beyond a window that shrank", t7_shrunk },
+	{ "T7 the window of the latest segment counts",
+	  t7_window_of_the_latest },
+	{ "T7 the window of a retransmission with a new ACK counts",
+	  t7_window_of_a_retransmission },
+	{ "T7 the window of an old ACK does not count",
+	  t7_window_of_an_old_ack },
+	{ "T7 three duplicate ACKs have the oldest segment sent again",
+	  t7_three_acks },
+	{ "T7 a partial ACK has the next segment sent again", t7_partial_acks },
+	{ "T7 SACK has every hole sent again once", t7_sack },
+	{ "T7 impossible SACK blocks are ignored", t7_sack_impossible },
+	{ "T7 a retransmission that is lost is sent again",
+	  t7_sack_lost_again },
+	{ "T7 what a guest reneges on is sent again", t7_reneging },
+	{ "T7 the timeout follows the round-trip time", t7_rto },
+	{ "T7 only segments that were sent once are measured", t7_samples },
+	{ "T7 timeouts back off, and end the connection", t7_timeouts },
+	{ "T7 an ACK of new data restarts the timer", t7_timer_starts_again },
 	{ "T7 a hole that was not sent stays the next one", t7_hole_not_sent },
 	{ "T7 acknowledged bytes are removed from the socket once",
 	  t7_discard_taken },
-	{ "T7 a timeout in recovery", t7_timeout_in_recovery },
-	{ "T7 an ACK after a timeout", t7_rewound },
-	{ "T8 a closed window is asked about", t8_persist },
-	{ "T8 nobody answers", t8_silence },
-	{ "T8 a window that closes behind data", t8_behind_data },
-	{ "T8 a window that is taken back", t8_taken_back },
-	{ "T8 FIN before a closed window", t8_fin },
-	{ "T9 never more in flight than 16 MiB", t9_bounded },
+	{ "T7 a timeout ends recovery", t7_timeout_in_recovery },
+	{ "T7 an ACK after a timeout moves on what is sent next", t7_rewound },
+	{ "T8 a closed window is probed without end", t8_persist },
+	{ "T8 a guest that does not answer probes is given up", t8_silence },
+	{ "T8 a window that closes behind data is probed after its ACK",
+	  t8_behind_data },
+	{ "T8 a window that is taken back is probed after the timeout",
+	  t8_taken_back },
+	{ "T8 FIN waits for a closed window", t8_fin },
+	{ "T9 at most 16 MiB are in flight", t9_bounded },
 };
 
 int main(void)

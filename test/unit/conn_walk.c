@@ -25,9 +25,9 @@
 enum sight {
 	SAW_CONNECTING, SAW_SYN_ACKED, SAW_SYN_SENT, SAW_OPEN, SAW_WAIT,
 	SAW_BOTH_SYN, SAW_GUEST_FIN, SAW_PEER_FIN, SAW_RECOVERY, SAW_SACKED,
-	SAW_REWIND, SAW_PERSIST, SAW_AHEAD, SAW_HELD, SAW_CHALLENGE,
-	SAW_REFUSED, SAW_FIN_AHEAD, SAW_NO_WINDOW, SAW_RST, SAW_WRAP_IN,
-	SAW_WRAP_OUT, SAW_FIN_WAITS, SIGHTS,
+	SAW_REWIND, SAW_PERSIST, SAW_OOO, SAW_BACKLOG, SAW_CHALLENGE,
+	SAW_REFUSED, SAW_FIN_AHEAD, SAW_NO_WINDOW, SAW_RST, SAW_WRAP_FROM_GUEST,
+	SAW_WRAP_TO_GUEST, SAW_FIN_WAITS, SIGHTS,
 };
 
 static const char *const sight_name[SIGHTS] = {
@@ -36,13 +36,13 @@ static const char *const sight_name[SIGHTS] = {
 	[SAW_BOTH_SYN] = "simultaneous open", [SAW_GUEST_FIN] = "guest's FIN",
 	[SAW_PEER_FIN] = "peer's FIN", [SAW_RECOVERY] = "recovery",
 	[SAW_SACKED] = "SACK blocks", [SAW_REWIND] = "timeout",
-	[SAW_PERSIST] = "persist", [SAW_AHEAD] = "data ahead of a gap",
-	[SAW_HELD] = "held data", [SAW_CHALLENGE] = "challenge",
+	[SAW_PERSIST] = "persist", [SAW_OOO] = "data after a gap",
+	[SAW_BACKLOG] = "backlog", [SAW_CHALLENGE] = "challenge",
 	[SAW_REFUSED] = "refused", [SAW_FIN_AHEAD] = "FIN ahead of a gap",
-	[SAW_NO_WINDOW] = "window of zero told to the guest",
+	[SAW_NO_WINDOW] = "window of zero offered to the guest",
 	[SAW_RST] = "RST to the guest",
-	[SAW_WRAP_IN] = "wrap of the guest's numbers",
-	[SAW_WRAP_OUT] = "wrap of our numbers",
+	[SAW_WRAP_FROM_GUEST] = "wrap of the guest's numbers",
+	[SAW_WRAP_TO_GUEST] = "wrap of our numbers",
 	[SAW_FIN_WAITS] = "FIN behind held data",
 };
 
@@ -108,13 +108,13 @@ static void look(void)
 	seen[SAW_RECOVERY] += c->recovering;
 	seen[SAW_SACKED] += c->sacked.n > 0;
 	seen[SAW_PERSIST] += c->timer == CONN_TIMER_PERSIST;
-	seen[SAW_AHEAD] += c->ooo.n > 0;
-	seen[SAW_HELD] += c->rcv_queued > 0;
+	seen[SAW_OOO] += c->ooo.n > 0;
+	seen[SAW_BACKLOG] += c->rcv_queued > 0;
 	seen[SAW_FIN_AHEAD] += c->fin_seen && !c->fin_queued;
 	seen[SAW_FIN_WAITS] += c->fin_queued && !c->fin_rcvd;
 	seen[SAW_NO_WINDOW] += c->rcv_adv == c->rcv_nxt;
-	seen[SAW_WRAP_IN] += c->rcv_nxt < m.irs;
-	seen[SAW_WRAP_OUT] += c->snd_nxt < c->isn;
+	seen[SAW_WRAP_FROM_GUEST] += c->rcv_nxt < m.irs;
+	seen[SAW_WRAP_TO_GUEST] += c->snd_nxt < c->isn;
 }
 
 /* some_seq() - Where a segment starts: mostly where something happens */
@@ -487,18 +487,18 @@ int main(int argc, char **argv)
 	}
 	printf("# %lu steps in %lu lives\n", steps, lives);
 	if (m.wrong)
-		fail("what must be true is, at each step",
+		fail("every invariant holds at each step",
 		     "%s, line %d; life %lu, seed %" PRIu64 ", phase %s",
 		     m.wrong, m.line, lives, before,
 		     tcp_phase_name[m.c.phase]);
 	else
-		pass("what must be true is, at each step");
+		pass("every invariant holds at each step");
 	for (i = 0; i < SIGHTS && seen[i] >= 20; i++)
 		;
 	if (i < SIGHTS)
-		fail("the walks have been everywhere", "%lu times at: %s",
+		fail("the walks have reached every state", "%lu times at: %s",
 		     seen[i], sight_name[i]);
 	else
-		pass("the walks have been everywhere");
+		pass("the walks have reached every state");
 	return unit_end();
 }

@@ -2,11 +2,10 @@
 /*
  * guest.h - A small TCP of a guest for tests: one connection, without
  * congestion control, correct otherwise, and strict about what it is sent.
- * Included by tests that carry its segments, over frames or without.
  *
- * What both ends send is known beforehand, stream_byte(), so that each byte is
- * checked when it comes and none has to be kept. The first thing that a TCP
- * must not do is remembered in @wrong.
+ * What both ends send is known beforehand, stream_byte(), so each byte is
+ * checked when it comes and none has to be stored. The first thing that the
+ * other end did and a TCP must not do is remembered in @wrong.
  */
 #ifndef TEST_UNIT_GUEST_H
 #define TEST_UNIT_GUEST_H
@@ -46,7 +45,7 @@ enum guest_state { GUEST_CLOSED, GUEST_SYN_SENT, GUEST_LISTEN,
  * @edge:	right edge of the window it offered
  * @unread:	bytes that its application has not taken
  * @rx_fin:	FIN came
- * @have:	bytes ahead of a gap, by sequence number
+ * @have:	bytes that came after a gap, by sequence number
  * @fin_at:	where FIN is, if @fin_seen
  * @their_edge:	right edge of the window that it was offered
  * @marked:	its bytes that the other end says it has
@@ -150,14 +149,14 @@ static uint8_t guest_blocks(const struct guest *g, struct tcp_range *block)
 /* guest_window() - The window field; the right edge stays or moves on */
 static uint16_t guest_window(struct guest *g, bool syn)
 {
-	uint32_t room = g->rcvbuf - MIN(g->rcvbuf, g->unread), field;
+	uint32_t space = g->rcvbuf - MIN(g->rcvbuf, g->unread), field;
 
 	if (syn)
-		return (uint16_t)MIN(room, UINT16_MAX);
+		return (uint16_t)MIN(space, UINT16_MAX);
 	/* By half the buffer or two segments at least (RFC 9293 3.8.6.2.2) */
-	if (seq_lt(g->edge, g->rcv_nxt + room) &&
-	    (room >= g->rcvbuf / 2 || room >= 2U * g->mss))
-		g->edge = g->rcv_nxt + room;
+	if (seq_lt(g->edge, g->rcv_nxt + space) &&
+	    (space >= g->rcvbuf / 2 || space >= 2U * g->mss))
+		g->edge = g->rcv_nxt + space;
 	field = (g->edge - g->rcv_nxt + (1U << g->rcv_shift) - 1) >>
 		g->rcv_shift;
 	field = MIN(field, UINT16_MAX);
@@ -342,7 +341,7 @@ static void guest_mark(struct guest *g, const struct tcp_seg *seg)
 		r = &seg->sack[i];
 		if (!g->sack_ok || !seq_lt(seg->ack, r->from) ||
 		    !seq_lt(r->from, r->end) || seq_lt(g->snd_max, r->end)) {
-			guest_wrong(g, "a SACK block that can't be");
+			guest_wrong(g, "an impossible SACK block");
 			return;
 		}
 		s = seq_max(r->from, g->snd_una);
@@ -355,7 +354,7 @@ static void guest_mark(struct guest *g, const struct tcp_seg *seg)
 	}
 }
 
-/* guest_fill() - Send again what is missing, each stretch once in a recovery */
+/* guest_fill() - Send again what is missing, each range once in a recovery */
 static void guest_fill(struct guest *g)
 {
 	uint32_t seq = seq_max(g->rtx_next, g->snd_una), len;
@@ -419,7 +418,7 @@ static void guest_ack(struct guest *g, const struct tcp_seg *seg, uint64_t now)
 	uint32_t wnd = (uint32_t)seg->wnd << g->snd_shift, old = g->snd_wnd;
 
 	if (seq_lt(g->snd_max, seg->ack)) {
-		guest_wrong(g, "what was not sent is acknowledged");
+		guest_wrong(g, "an ACK of what was never sent");
 		return;
 	}
 	guest_edge(g, seg);
@@ -538,7 +537,7 @@ static void guest_input(struct guest *g, const uint8_t *p, size_t hlen,
 	struct tcp_seg seg;
 
 	if (!tcp_seg_parse(&seg, p, hlen, len) || hlen != (p[12] >> 4) * 4U) {
-		guest_wrong(g, "a segment that can't be");
+		guest_wrong(g, "an impossible segment");
 		return;
 	}
 	if (seg.flags & SEG_RST) {
@@ -595,7 +594,7 @@ static void guest_timer(struct guest *g, uint64_t now)
 
 	g->tries = g->state == GUEST_OPEN && !g->snd_wnd ? 0 : g->tries + 1;
 	if (g->tries > GUEST_TRIES)
-		guest_wrong(g, "so little is heard that it gives up");
+		guest_wrong(g, "the guest gave up after too many tries");
 	g->rto = MIN(2 * g->rto, GUEST_RTO_MAX);
 	guest_arm(g, now);
 	if (g->state == GUEST_SYN_SENT) {

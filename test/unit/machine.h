@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * machine.h - A connection of tcp/conn.h with a socket that is only a model:
- * what it decides is carried out as tcp.c does, without system calls, and
- * after each step is held against what must always be true.
- * Included by tests that walk at random or move data, after guest.h.
+ * machine.h - A connection of tcp/conn.h with a model of a socket: its actions
+ * are done as tcp.c does them, without system calls, and invariants are checked
+ * after each step. For tests that walk at random or transfer data.
  *
- * The first promise that was broken is remembered in @wrong.
+ * The first invariant that was violated is remembered in @wrong.
  */
 #ifndef TEST_UNIT_MACHINE_H
 #define TEST_UNIT_MACHINE_H
@@ -19,18 +18,18 @@
 #include "test/unit/guest.h"
 #include "util.h"
 
-#define MACHINE_PAYLOAD	(1U << 20)	/* bytes in a run, at most */
+#define MACHINE_PAYLOAD	(1U << 20)	/* bytes in a batch, at most */
 
 /**
  * struct machine - A connection and its socket
  * @c:		the connection
- * @rxring, @rxring_total: bytes that wait for the socket
+ * @rxring, @rxring_total: as in tcp.c
  * The socket, from the guest:
  * @gport:	stream that comes from the guest; bytes are checked if not 0
- * @took:	bytes in all that it took
+ * @took:	bytes in all that the socket took
  * @buffered, @sndbuf: bytes in its send buffer, and how many fit
  * @shut:	SHUT_WR was done
- * @want_epollout:	a write was cut short: it will tell when there is room
+ * @want_epollout: a write was short: the socket will tell when it has space
  * The socket, to the guest:
  * @rport:	stream that comes from the peer
  * @arrived:	bytes in all that the peer sent
@@ -42,9 +41,8 @@
  * @challenges, @refused, @rewinds: how often
  * @rst_guest, @rst_peer, @removed: how it ended
  * Checked:
- * @adv:	right edge of the window, as it was last
- * @phase:	likewise
- * @wrong, @line: first broken promise, NULL: none
+ * @adv, @phase: right edge of the window, and phase, after the last step
+ * @wrong, @line: first invariant that was violated, NULL: none
  */
 struct machine {
 	struct tcp_conn c;
@@ -83,7 +81,7 @@ static void machine_wrong(struct machine *m, const char *what, int line)
 	m->line = line;
 }
 
-/* MUST() - A promise */
+/* MUST() - An invariant */
 #define MUST(m, cond) \
 	((cond) ? (void)0 : machine_wrong(m, "not: " #cond, __LINE__))
 
@@ -113,8 +111,8 @@ static bool ranges_ordered(const struct tcp_ranges *rs)
 	return rs->n <= TCP_RANGES;
 }
 
-/* machine_check_receive() - The half from the guest */
-static void machine_check_receive(struct machine *m)
+/* machine_check_from_guest() - Invariants of the data from the guest */
+static void machine_check_from_guest(struct machine *m)
 {
 	const struct tcp_conn *c = &m->c;
 	uint32_t limit = (uint32_t)UINT16_MAX << c->rcv_wscale;
@@ -125,13 +123,13 @@ static void machine_check_receive(struct machine *m)
 	MUST(m, !c->fin_queued || c->fin_seen);
 	MUST(m, m->shut == c->fin_rcvd || m->removed);
 
-	/* The window does not shrink, and is kept (T6). */
+	/* The window does not shrink (T6). */
 	MUST(m, seq_le(m->adv, c->rcv_adv));
 	MUST(m, seq_le(c->rcv_nxt + c->rcv_queued, c->rcv_adv));
 	MUST(m, c->rcv_adv - c->rcv_nxt <= MAX(limit, TCP_WND_INIT));
 	m->adv = c->rcv_adv;
 
-	/* What came ahead of a gap is in order, ahead, and in the window. */
+	/* Ranges that came out of order are sorted, and in the window. */
 	MUST(m, ranges_ordered(&c->ooo));
 	if (c->ooo.n) {
 		MUST(m, seq_lt(c->rcv_nxt, c->ooo.r[0].from));
@@ -141,8 +139,8 @@ static void machine_check_receive(struct machine *m)
 	MUST(m, m->rxring.buf || (!c->ooo.n && !c->rcv_queued) || m->removed);
 }
 
-/* machine_check_send() - The half to the guest */
-static void machine_check_send(struct machine *m)
+/* machine_check_to_guest() - Invariants of the data to the guest */
+static void machine_check_to_guest(struct machine *m)
 {
 	const struct tcp_conn *c = &m->c;
 	uint32_t first = c->isn + 1, fin = c->eof && seq_lt(c->fin_seq,
@@ -152,7 +150,7 @@ static void machine_check_send(struct machine *m)
 	MUST(m, seq_le(c->snd_nxt, c->snd_max));
 	MUST(m, seq_le(first, c->snd_una));
 	MUST(m, !c->eof || seq_le(c->snd_max, c->fin_seq + 1));
-	/* No byte is sent that the socket has not, none forgotten (T7). */
+	/* No byte is sent that the socket does not have, none is lost (T7). */
 	MUST(m, c->snd_max - first <= m->arrived + c->eof);
 	MUST(m, c->snd_una - first - fin == m->discarded + c->discard);
 
@@ -163,7 +161,7 @@ static void machine_check_send(struct machine *m)
 	}
 }
 
-/* machine_check_time() - Something is always waited for, and not for ever */
+/* machine_check_time() - A timer always runs, and not without end */
 static void machine_check_time(struct machine *m)
 {
 	const struct tcp_conn *c = &m->c;
@@ -191,7 +189,7 @@ static void machine_check_time(struct machine *m)
 	}
 }
 
-/* machine_check() - Whatever happened, this is true afterwards */
+/* machine_check() - Invariants after each step */
 static void machine_check(struct machine *m)
 {
 	const struct tcp_conn *c = &m->c;
@@ -203,12 +201,12 @@ static void machine_check(struct machine *m)
 	if (c->phase == CONN_CONNECTING || c->phase == CONN_SYN_SENT)
 		m->adv = c->rcv_adv;
 	else if (c->phase != CONN_CLOSED)
-		machine_check_receive(m);
+		machine_check_from_guest(m);
 	if (c->phase == CONN_OPEN || c->phase == CONN_TIME_WAIT)
-		machine_check_send(m);
+		machine_check_to_guest(m);
 }
 
-/* machine_emit() - A segment to the guest, as output.c makes it */
+/* machine_emit() - A segment to the guest, as to_guest.c makes it */
 static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
 			 uint32_t len)
 {
@@ -222,7 +220,7 @@ static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
 	uint32_t edge = c->rcv_nxt + ((uint32_t)h.wnd << c->rcv_wscale), i;
 	size_t hlen;
 
-	/* But for a guest that would give up: see conn_window_field(). */
+	/* Except for a guest that would give up: see conn_window_field(). */
 	if (c->stall_at && c->heard_at >= c->stall_at)
 		MUST(m, !h.wnd);
 	else
@@ -259,7 +257,7 @@ static void machine_emit_syn(struct machine *m)
 		m->out(m->arg, seg, tcp_hdr_put(&h, seg));
 }
 
-/* machine_write() - Bytes for the socket; how many it took */
+/* machine_write() - Write to the socket; bytes that it took */
 static uint32_t machine_write(struct machine *m, const uint8_t *p, uint32_t len)
 {
 	uint32_t n = MIN(len, m->sndbuf - m->buffered), i;
@@ -276,7 +274,7 @@ static uint32_t machine_write(struct machine *m, const uint8_t *p, uint32_t len)
 	return n;
 }
 
-/* machine_write_backlog() - What is held and in order; whether nothing is left */
+/* machine_write_backlog() - As in socket.c; whether nothing is left */
 static bool machine_write_backlog(struct machine *m, uint32_t beyond)
 {
 	struct tcp_conn *c = &m->c;
@@ -302,7 +300,7 @@ static void machine_release_rxring(struct machine *m)
 		rxring_free(&m->rxring, &m->rxring_total);
 }
 
-/* machine_deliver() - The run to the socket */
+/* machine_deliver() - Write the batch to the socket */
 static void machine_deliver(struct machine *m)
 {
 	struct tcp_conn *c = &m->c;
@@ -317,7 +315,8 @@ static void machine_deliver(struct machine *m)
 		kept = rxring_grow(&m->rxring, &m->rxring_total, c->rcv_nxt,
 				 seq + m->payload_len);
 	if (n < m->payload_len && kept)
-		rxring_write(&m->rxring, seq + n, m->payload + n, m->payload_len - n);
+		rxring_write(&m->rxring, seq + n, m->payload + n,
+			     m->payload_len - n);
 	m->payload_len = 0;
 	conn_delivered(c, n, m->now);
 	if (!kept)
@@ -327,13 +326,13 @@ static void machine_deliver(struct machine *m)
 	machine_release_rxring(m);
 }
 
-/* machine_space() - The socket is asked what it can new */
+/* machine_space() - The socket is asked for its space */
 static void machine_space(struct machine *m)
 {
-	uint32_t room = m->sndbuf - m->buffered;
+	uint32_t space = m->sndbuf - m->buffered;
 
-	conn_set_space(&m->c, m->c.rcv_queued ? 0 : room, TCP_WND_OURS);
-	if (room < m->sndbuf / 3)
+	conn_set_space(&m->c, m->c.rcv_queued ? 0 : space, TCP_WND_OURS);
+	if (space < m->sndbuf / 3)
 		m->want_epollout = true;
 }
 
@@ -410,7 +409,7 @@ static void machine_finish_closed(struct machine *m, uint32_t actions)
 	rxring_free(&m->rxring, &m->rxring_total);
 }
 
-/* machine_do_actions() - Do what the connection wants done, and check it */
+/* machine_do_actions() - Do the pending actions, then check invariants */
 static void machine_do_actions(struct machine *m)
 {
 	struct tcp_conn *c = &m->c;
@@ -447,7 +446,7 @@ static void machine_do_actions(struct machine *m)
 	machine_check(m);
 }
 
-/* machine_pass_end() - ACKs that nothing else has carried */
+/* machine_pass_end() - Send the ACK that no other segment has carried */
 static void machine_pass_end(struct machine *m)
 {
 	if (!m->removed && m->c.actions & CONN_DO_ACK &&
@@ -457,7 +456,7 @@ static void machine_pass_end(struct machine *m)
 		machine_check(m);
 }
 
-/* machine_clear() - As new, but for what the test has set up */
+/* machine_clear() - Reset all but what the test has set up */
 static void machine_clear(struct machine *m)
 {
 	rxring_free(&m->rxring, &m->rxring_total);
@@ -500,20 +499,21 @@ static void machine_accepted(struct machine *m, uint32_t isn)
 	machine_do_actions(m);
 }
 
-/* machine_store_ooo() - What came ahead of a gap, if there is memory */
+/* machine_store_ooo() - Out-of-order payload, if there is memory */
 static void machine_store_ooo(struct machine *m, struct new_payload new,
 			 const uint8_t *data)
 {
 	struct tcp_conn *c = &m->c;
 
-	if (!rxring_grow(&m->rxring, &m->rxring_total, c->rcv_nxt, new.seq + new.len))
+	if (!rxring_grow(&m->rxring, &m->rxring_total, c->rcv_nxt,
+			 new.seq + new.len))
 		return;
 	rxring_write(&m->rxring, new.seq, data + new.skip, new.len);
 	conn_ooo_stored(c, new.seq, new.len);
 }
 
 /**
- * machine_feed_segment() - One segment of a run
+ * machine_feed_segment() - One segment of a batch
  * @m:		machine
  * @seg:	segment
  * @data:	its payload
@@ -558,7 +558,7 @@ static void machine_feed_segment(struct machine *m, struct tcp_seg *seg,
 	}
 }
 
-/* machine_finish_batch() - The run goes to the socket */
+/* machine_finish_batch() - The batch goes to the socket */
 static void machine_finish_batch(struct machine *m)
 {
 	unsigned int n;

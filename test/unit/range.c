@@ -136,17 +136,17 @@ static void story_joined(void)
 	struct model m = { .base = 0xfffffff0 };
 	unsigned int i;
 
-	check("a first stretch, across the wrap", add(&rs, &m, 10, 20));
+	check("a first range, across the wrap", add(&rs, &m, 10, 20));
 	check("one that touches its end is joined", add(&rs, &m, 20, 25) &&
 	      rs.n == 1);
 	check("one that touches its start is joined", add(&rs, &m, 5, 10) &&
 	      rs.n == 1);
 	check("one inside changes nothing", add(&rs, &m, 7, 9) && rs.n == 1);
-	check("one beyond is another", add(&rs, &m, 30, 40) && rs.n == 2);
-	check("one before is another", add(&rs, &m, 1, 3) && rs.n == 3);
-	check("a gap that is filled is none", add(&rs, &m, 25, 30) &&
+	check("one after a gap is separate", add(&rs, &m, 30, 40) && rs.n == 2);
+	check("one before all is separate", add(&rs, &m, 1, 3) && rs.n == 3);
+	check("a gap that is filled disappears", add(&rs, &m, 25, 30) &&
 	      rs.n == 2);
-	check("one around all is the only one", add(&rs, &m, 0, 60) &&
+	check("one around all replaces all", add(&rs, &m, 0, 60) &&
 	      rs.n == 1);
 
 	memset(&rs, 0, sizeof(rs));
@@ -154,11 +154,11 @@ static void story_joined(void)
 	for (i = 0; i < TCP_RANGES; i++)
 		add(&rs, &m, 10 + 4 * i, 12 + 4 * i);
 	before = rs;
-	check("as many as there is room for", rs.n == TCP_RANGES);
+	check("as many as the list takes", rs.n == TCP_RANGES);
 	check("one more is refused", !ranges_add(&rs, 2, 4) &&
 	      !ranges_add(&rs, 500, 510));
 	check("and changes nothing", !memcmp(&rs, &before, sizeof(rs)));
-	check("what joins others is welcome", add(&rs, &m, 12, 14) &&
+	check("one that joins others is still accepted", add(&rs, &m, 12, 14) &&
 	      rs.n == TCP_RANGES - 1);
 }
 
@@ -172,22 +172,22 @@ static void story_trimmed(void)
 	check("an empty list can be trimmed", trim(&rs, &m, 3));
 	add(&rs, &m, 10, 20);
 	add(&rs, &m, 30, 40);
-	check("before all: nothing is lost", trim(&rs, &m, 9) && rs.n == 2);
-	check("at the first: likewise", trim(&rs, &m, 10) && rs.n == 2);
-	check("inside: the rest stays", trim(&rs, &m, 19) && rs.n == 2 &&
+	check("trimmed before all, nothing is lost", trim(&rs, &m, 9) && rs.n == 2);
+	check("trimmed at the first, nothing is lost", trim(&rs, &m, 10) && rs.n == 2);
+	check("trimmed inside a range, the rest stays", trim(&rs, &m, 19) && rs.n == 2 &&
 	      ranges_bytes(&rs) == 11);
-	check("at its end: it is gone", trim(&rs, &m, 20) && rs.n == 1);
-	check("beyond all: none is left", trim(&rs, &m, 41) && !rs.n);
+	check("trimmed at its end, a range is gone", trim(&rs, &m, 20) && rs.n == 1);
+	check("trimmed after all, none is left", trim(&rs, &m, 41) && !rs.n);
 }
 
 int main(void)
 {
 	story_joined();
 	story_trimmed();
-	story_random("random stretches anywhere", 0);
-	story_random("random stretches across the wrap",
+	story_random("random ranges anywhere", 0);
+	story_random("random ranges across the wrap",
 		     UINT32_MAX - SPACE / 2);
-	story_random("random stretches across the change of sign",
+	story_random("random ranges across the change of sign",
 		     INT32_MAX - SPACE / 2);
 	return unit_end();
 }

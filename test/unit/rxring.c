@@ -128,7 +128,7 @@ static void story_gap(void)
 	struct tcp_rxring h = { 0 };
 	size_t total = 0;
 
-	check("a ring for bytes ahead of a gap",
+	check("a ring for bytes after a gap",
 	      rxring_grow(&h, &total, seq, seq + 5000));
 	check_eq("is as small as rings get", h.size, TCP_RXRING_MIN);
 	put(&h, seq + 2000, 3000);
@@ -136,13 +136,13 @@ static void story_gap(void)
 	      rxring_grow(&h, &total, seq, seq + TCP_RXRING_MIN + 1));
 	check_eq("to twice the size", h.size, 2 * TCP_RXRING_MIN);
 	check_eq("which is counted once", total, 2 * TCP_RXRING_MIN);
-	check("what it held is still there", holds(&h, seq + 2000, 3000));
+	check("the bytes that it had are still there", holds(&h, seq + 2000, 3000));
 	put(&h, seq, 2000);
 	check("the gap is filled", holds(&h, seq, 5000));
 	rxring_free(&h, &total);
-	check("nothing is left of it", !total && !h.buf && !h.size);
+	check("freeing it leaves nothing", !total && !h.buf && !h.size);
 	rxring_free(&h, &total);
-	check("which may be said twice", !total);
+	check("it may be freed twice", !total);
 }
 
 /* Given a full ring, then its last byte is before its first. */
@@ -153,10 +153,10 @@ static void story_full(void)
 	size_t total = 0;
 
 	rxring_grow(&h, &total, seq, seq + TCP_RXRING_MIN);
-	check_eq("room for exactly all of it", h.size, TCP_RXRING_MIN);
+	check_eq("a ring is not larger than it must be", h.size, TCP_RXRING_MIN);
 	put(&h, seq, TCP_RXRING_MIN);
 	check("a full ring has every byte", holds(&h, seq, TCP_RXRING_MIN));
-	check("no growth when there is room",
+	check("a ring with space does not grow",
 	      rxring_grow(&h, &total, seq + 10, seq + 10 + TCP_RXRING_MIN) &&
 	      h.size == TCP_RXRING_MIN);
 	rxring_free(&h, &total);
@@ -173,21 +173,21 @@ static void story_bounds(void)
 	put(&h, 0, 1000);
 	before = h;
 	no_memory = true;
-	check("no memory: it does not grow",
+	check("without memory a ring does not grow",
 	      !rxring_grow(&h, &total, 0, 100000));
 	no_memory = false;
 	check("and is as before", !memcmp(&h, &before, sizeof(h)) &&
 	      holds(&h, 0, 1000) && total == TCP_RXRING_MIN);
 
 	total = TCP_RXRING_MAX - TCP_RXRING_MIN;
-	check("as much as all flows may have",
+	check("all flows together may have TCP_RXRING_MAX bytes",
 	      rxring_grow(&h, &total, 0, 2 * TCP_RXRING_MIN) &&
 	      total == TCP_RXRING_MAX);
-	check("not a byte more",
+	check("and not a byte more",
 	      !rxring_grow(&h, &total, 0, 2 * TCP_RXRING_MIN + 1) &&
 	      total == TCP_RXRING_MAX && h.size == 2 * TCP_RXRING_MIN);
 	rxring_free(&h, &total);
-	check_eq("all of it is given back", total,
+	check_eq("all memory is given back", total,
 		 TCP_RXRING_MAX - 2 * TCP_RXRING_MIN);
 }
 

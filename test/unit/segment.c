@@ -65,7 +65,7 @@ static void story_fields(void)
 	check_eq("its window", seg.wnd, 0x8765);
 	check_eq("its control bits", seg.flags, SEG_ACK | SEG_FIN);
 	check_eq("the length of its payload", seg.len, 1460);
-	check("no option that is not there", !seg.mss && seg.wscale == -1 &&
+	check("an option that is not there is absent", !seg.mss && seg.wscale == -1 &&
 	      !seg.sack_ok && !seg.nsack);
 }
 
@@ -137,7 +137,7 @@ static const struct option_case options[] = {
 	  SYN, OPT(3, 3, 15), .wscale = 14 },
 	{ "window scale of 255 is taken for 14",
 	  SYN, OPT(3, 3, 255), .wscale = 14 },
-	{ "window scale of a segment that is no SYN is ignored",
+	{ "window scale of a segment without SYN is ignored",
 	  ACK, OPT(WSCALE), NONE },
 	{ "window scale one byte short is ignored", SYN, OPT(3, 2), NONE },
 	{ "window scale one byte long is ignored",
@@ -170,25 +170,25 @@ static const struct option_case options[] = {
 	  .sack_ok = true },
 	{ "an option behind one that we don't know",
 	  SYN, OPT(254, 6, 0xf9, 0x89, 2, 4, MSS), NONE, .mss = 1460 },
-	{ "an unknown option's content is no option",
+	{ "the content of an unknown option is no option",
 	  SYN, OPT(253, 6, MSS, 3, 3, 1), .wscale = 1 },
 	{ "forty bytes of padding",
 	  SYN, OPT(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
 		   1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, MSS), NONE,
 	  .mss = 1460 },
-	{ "what follows the end of the list is no option",
+	{ "bytes after the end of the list are no options",
 	  SYN, OPT(WSCALE, 0, MSS), .wscale = 7 },
 	{ "a length of zero ends the search",
 	  SYN, OPT(WSCALE, 254, 0, MSS), .wscale = 7 },
 	{ "a length of one ends the search",
 	  SYN, OPT(WSCALE, 254, 1, MSS), .wscale = 7 },
-	{ "a known option of length zero does, too",
+	{ "a known option of length zero ends the search",
 	  SYN, OPT(WSCALE, 2, 0, 5, 0xb4), .wscale = 7 },
 	{ "a length beyond the header ends the search",
 	  SYN, OPT(WSCALE, 254, 6, 1, 1, 1), .wscale = 7 },
-	{ "a length of 255 does, too",
+	{ "a length of 255 ends the search",
 	  SYN, OPT(WSCALE, 254, 255, MSS), .wscale = 7 },
-	{ "a kind without a length does, too",
+	{ "a kind without a length ends the search",
 	  SYN, OPT(WSCALE, 2), .wscale = 7 },
 	{ "MSS whose value is missing does, too",
 	  SYN, OPT(WSCALE, 2, 4), .wscale = 7 },
@@ -235,7 +235,7 @@ static void story_truncated(void)
 		good &= seg.sack_ok == (len >= 6);
 		good &= seg.wscale == (len >= 20 ? 7 : -1);
 	}
-	check("options of a SYN, cut off at every byte", good);
+	check("options of a SYN may be truncated at any byte", good);
 	for (len = 0; len <= sizeof(sack); len++) {
 		parse(&seg, SEG_ACK, sack, len);
 		blocks &= seg.nsack == (len == sizeof(sack) ? 2 : 0);
@@ -243,7 +243,7 @@ static void story_truncated(void)
 	check("SACK blocks, cut off at every byte", blocks);
 }
 
-/* Given options of random bytes, most of them kinds and lengths that occur,
+/* Given random bytes as options do no harm, most of them kinds and lengths that occur,
  * then what is read stays within its bounds. */
 static void story_random(void)
 {
@@ -265,7 +265,7 @@ static void story_random(void)
 		       seg.nsack <= TCP_SACK_BLOCKS &&
 		       (r & 1 ? !seg.nsack : !seg.mss && !seg.sack_ok);
 	}
-	check("options of random bytes", good);
+	check("random bytes as options do no harm", good);
 }
 
 /* read_back() - Whether a header that was written says what it should */
@@ -328,7 +328,7 @@ static void story_written(void)
 	h = any_header(SEG_ACK | SEG_PSH);
 	check_eq("a header without options is 20 bytes long",
 		 tcp_hdr_put(&h, buf), TCP_HLEN);
-	check_eq("and pushes if it is to", buf[13], SEG_ACK | SEG_PSH);
+	check_eq("and has PSH if asked for", buf[13], SEG_ACK | SEG_PSH);
 }
 
 int main(void)

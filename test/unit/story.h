@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * story.h - What stories of a TCP connection are told with: a guest and a
- * socket by hand, states to begin in, and expectations. A story is told many
- * times, with sequence numbers of both directions anywhere (T3): across the
- * wrap, and across the change of sign. Included by conn.c, receive.c and send.c
- * beside it, after the file under test.
+ * story.h - A test bench for stories of a TCP connection: segments of a guest,
+ * events of a socket, states to begin in, and expectations. Each story is run
+ * with many initial sequence numbers in both directions (T3), across the wrap
+ * and the change of sign. conn.c, conn_rx.c and conn_tx.c include it after the
+ * file under test.
  */
 #ifndef TEST_UNIT_STORY_H
 #define TEST_UNIT_STORY_H
@@ -15,7 +15,7 @@
 #include "util.h"
 
 #define MSS		1000
-#define PAYLOAD		1460		/* what the way to the guest takes */
+#define PAYLOAD		1460		/* that a frame to the guest takes */
 #define START		5000000		/* ms */
 
 /* The connection, the time, and the initial sequence numbers of both ends. */
@@ -23,23 +23,23 @@ static struct tcp_conn c;
 static uint64_t now;
 static uint32_t G, H;
 
-/* What the guest's next segments say, besides what got() is told. */
+/* What the guest's next segments say in addition to got()'s arguments. */
 static uint16_t wnd;
 static struct tcp_range sack[TCP_SACK_BLOCKS];
 static uint8_t nsack;
 
-/* The first thing in a story that was not as it should be. */
+/* The first expectation of a story that was not met. */
 static char wrong[200];
 
-/* EXPECT() - Something holds at this point of a story */
+/* EXPECT() - A condition is true at this point of a story */
 #define EXPECT(cond) expect((cond), #cond, __LINE__)
 
 /* EXPECT_EQ() - Two numbers are the same */
 #define EXPECT_EQ(got, want) \
 	expect_eq((uint64_t)(got), (uint64_t)(want), #got, __LINE__)
 
-/* DID() - What is to be done is exactly this, and is done */
-#define DID(what) expect_todo((what), __LINE__)
+/* DID() - The pending actions are exactly these; they are cleared */
+#define DID(what) expect_actions((what), __LINE__)
 
 static void expect(bool good, const char *what, int line)
 {
@@ -55,7 +55,7 @@ static void expect_eq(uint64_t got, uint64_t want, const char *what, int line)
 			 got, want, line);
 }
 
-/* letters() - What is to be done, a letter each, see the legend of the table */
+/* letters() - Actions, a letter each, see the legend of the table in conn.c */
 static const char *letters(uint32_t actions, char buf[20])
 {
 	static const char letter[] = "DWFKSRPTAUCXGHLZ";
@@ -69,13 +69,13 @@ static const char *letters(uint32_t actions, char buf[20])
 	return buf;
 }
 
-static void expect_todo(uint32_t want, int line)
+static void expect_actions(uint32_t want, int line)
 {
 	char got[20], should[20];
 
 	if (c.actions != want && !*wrong)
 		snprintf(wrong, sizeof(wrong),
-			 "to do is '%s', not '%s', line %d",
+			 "actions are '%s', not '%s', line %d",
 			 letters(c.actions, got), letters(want, should), line);
 	c.actions = 0;
 }
@@ -89,16 +89,16 @@ static void expect_todo(uint32_t want, int line)
  * @ack:	counted from ours: our first byte is 1
  * @len:	bytes of payload
  *
- * Return: the part that is new
+ * Return: the new part of the payload
  */
 static struct new_payload got(uint8_t flags, uint32_t seq, uint32_t ack,
-			   uint32_t len)
+			      uint32_t len)
 {
 	struct tcp_seg seg = {
 		.flags = flags, .seq = G + seq, .ack = H + ack, .len = len,
 		.wnd = wnd, .wscale = -1, .nsack = nsack,
 	};
-	struct new_payload take;
+	struct new_payload new;
 
 	if (flags & SEG_SYN) {
 		seg.mss = MSS;
@@ -106,9 +106,9 @@ static struct new_payload got(uint8_t flags, uint32_t seq, uint32_t ack,
 		seg.sack_ok = true;
 	}
 	memcpy(seg.sack, sack, sizeof(sack));
-	take = conn_segment(&c, &seg, now);
+	new = conn_segment(&c, &seg, now);
 	nsack = 0;
-	return take;
+	return new;
 }
 
 /* block() - The guest's next segment has another SACK block */
@@ -126,7 +126,7 @@ static void got_data(uint32_t seq, uint32_t len)
 	conn_delivered(&c, len, now);
 }
 
-/* sent() - Data goes to the guest, as much as is asked for */
+/* sent() - So much data is sent to the guest */
 __attribute__((unused))
 static void sent(uint32_t len)
 {
@@ -134,9 +134,9 @@ static void sent(uint32_t len)
 	conn_data_sent(&c, len, now);
 }
 
-/* room() - The socket can take so many bytes more */
+/* space() - The socket can take so many bytes more */
 __attribute__((unused))
-static void room(uint32_t bytes)
+static void space(uint32_t bytes)
 {
 	conn_set_space(&c, bytes, TCP_WND_OURS);
 }
@@ -151,7 +151,7 @@ static void peer_ends(void)
 	c.actions = 0;
 }
 
-/* at_deadline() - Time passes until what is waited for */
+/* at_deadline() - Time passes until the connection's deadline */
 __attribute__((unused))
 static void at_deadline(void)
 {
@@ -159,7 +159,7 @@ static void at_deadline(void)
 	conn_timeout(&c, now);
 }
 
-/* hole() - The next stretch to send again starts here, and is that long */
+/* hole() - The next range to send again is this one; it is sent */
 __attribute__((unused))
 static bool hole(uint32_t start, uint32_t len)
 {
@@ -307,7 +307,7 @@ static uint32_t max(void)
 	return c.snd_max - H;
 }
 
-/* tell() - A story, with these initial sequence numbers; whether it held */
+/* tell() - Run a story with these initial sequence numbers; whether it held */
 static bool tell(void (*story)(void), uint32_t guest, uint32_t ours)
 {
 	G = guest;
@@ -320,7 +320,7 @@ static bool tell(void (*story)(void), uint32_t guest, uint32_t ours)
 	return !*wrong;
 }
 
-/* tell_everywhere() - T3: sequence numbers may be anything */
+/* tell_everywhere() - Run a story with many sequence numbers (T3) */
 __attribute__((unused))
 static void tell_everywhere(const char *name, void (*story)(void))
 {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tcp.c - TCP flows of guests with real sockets on loopback: what arrives
- * where, whatever the kernel can do and however little room there is; resets,
- * what is held, urgent data, and guests that stall, leave and come back.
+ * tcp.c - TCP flows of guests with real sockets on loopback: every byte arrives,
+ * with any kernel feature missing and with little space; resets, backlogs,
+ * urgent data, and guests that stall, leave and come back.
  */
 #include "../../tcp.c"
 #include "test/unit/cable.h"
 
-#define ROOM		(1 << 20)
+#define SPACE		(1 << 20)
 #define PROBE		(256 * 1024)
 
 static struct world w;
@@ -15,23 +15,23 @@ static struct guest guest;
 static struct end end_one;
 
 /**
- * struct way - How a transfer goes
+ * struct way - Circumstances of a transfer
  * @name:	what is promised
- * @host, @gw:	the peer's address, and what the guest takes it for
- * @accepts:	the guest is connected to
+ * @host, @gw:	the peer's real address and its guest-visible one
+ * @accepts:	a peer connects to the guest
  * @no_peek_off: the kernel has no SO_PEEK_OFF
- * @room:	bytes of frames on their way to the guest
+ * @space:	bytes of frames on their way to the guest
  * @loss:	of 1000 frames, each way
  * @sndbuf:	bytes of our socket's send buffer, 0: as it is
- * @deaf:	turns for which the peer does not read
+ * @deaf:	turns in which the peer does not read
  * @mss, @rcvbuf, @sack: of the guest
  * @up, @down:	bytes from it and to it
- * @sees:	what has to happen for the test to be one
+ * @sees:	counter that must not be zero, or the test tests nothing
  */
 struct way {
 	const char *name, *host, *gw;
 	bool accepts, no_peek_off;
-	size_t room;
+	size_t space;
 	unsigned int loss;
 	int sndbuf;
 	unsigned int deaf;
@@ -50,7 +50,7 @@ static struct tcp_flow *the_flow(void)
 	return flow ? tcp_flow_of(flow) : NULL;
 }
 
-/* opens() - A connection, by whoever is to ask; the listener, if any */
+/* opens() - Open a connection from either end; the listener, if any */
 static int opens(const struct way *y)
 {
 	uint16_t port = 0;
@@ -76,7 +76,7 @@ static int opens(const struct way *y)
 	return fd;
 }
 
-/* transfer() - Turns till all has arrived at both ends, or too many */
+/* transfer() - Turns until all has arrived at both ends, or too many */
 static void transfer(const struct way *y, int listener)
 {
 	unsigned int i;
@@ -94,7 +94,7 @@ static void transfer(const struct way *y, int listener)
 	}
 }
 
-/* goes() - Time passes till nothing is left to do */
+/* goes() - Time passes until nothing is left to do */
 static void goes(void)
 {
 	unsigned int i;
@@ -112,7 +112,7 @@ static void story_transfer(const struct way *y)
 {
 	int listener;
 
-	world_open(&w, 16, y->room ? y->room : ROOM);
+	world_open(&w, 16, y->space ? y->space : SPACE);
 	w.tcp.no_peek_off = y->no_peek_off;
 	w.loss = y->loss;
 	listener = opens(y);
@@ -136,13 +136,13 @@ static void story_transfer(const struct way *y)
 static const struct way ways[] = {
 	{ "the guest connects over IPv4", V4, BOTH },
 	{ "the guest connects over IPv6", V6, BOTH },
-	{ "the guest is connected to over IPv4", V4, BOTH, .accepts = true,
+	{ "a peer connects to the guest over IPv4", V4, BOTH, .accepts = true,
 	  .sees = TCP_ACCEPTED },
-	{ "the guest is connected to over IPv6", V6, BOTH, .accepts = true,
+	{ "a peer connects to the guest over IPv6", V6, BOTH, .accepts = true,
 	  .sees = TCP_ACCEPTED },
 	{ "without SO_PEEK_OFF", V4, BOTH, .no_peek_off = true },
-	{ "hardly any room on the link", V4, BOTH, .room = 20000 },
-	{ "hardly any room, without SO_PEEK_OFF", V4, BOTH, .room = 20000,
+	{ "hardly any space on the link", V4, BOTH, .space = 20000 },
+	{ "hardly any space, without SO_PEEK_OFF", V4, BOTH, .space = 20000,
 	  .no_peek_off = true },
 	{ "an MSS of 65,435", V6, BOTH, .mss = 65435 },
 	{ "an MSS of 88", V4, .up = 300000, .down = 300000, .mss = 88 },
@@ -154,19 +154,19 @@ static const struct way ways[] = {
 	  .no_peek_off = true, .sees = TCP_RETRANSMIT },
 	{ "frames are lost, without SACK", V4, BOTH, .loss = 20,
 	  .no_sack = true, .sees = TCP_RETRANSMIT },
-	{ "frames are lost, without either", V4, BOTH, .loss = 20,
+	{ "frames are lost, without SACK and SO_PEEK_OFF", V4, BOTH, .loss = 20,
 	  .no_sack = true, .no_peek_off = true, .sees = TCP_RETRANSMIT },
-	{ "many frames are lost, and there is no room", V6, .loss = 150,
-	  .up = 300000, .down = 300000, .room = 20000, .sees = TCP_RETRANSMIT },
+	{ "many frames are lost, and there is hardly any space", V6, .loss = 150,
+	  .up = 300000, .down = 300000, .space = 20000, .sees = TCP_RETRANSMIT },
 	{ "a small send buffer", V4, BOTH, .sndbuf = 4096, .sees = TCP_BACKLOGGED },
 	{ "a peer that does not read for a while", V4, .up = 12000000,
 	  .deaf = 3000, .sees = TCP_BACKLOGGED },
 	{ "a small send buffer, and the peer does not read", V4, BOTH,
 	  .sndbuf = 4096, .deaf = 3000, .sees = TCP_BACKLOGGED },
-	{ "all of that, and frames are lost", V4, BOTH, .sndbuf = 4096,
-	  .deaf = 1000, .loss = 20, .room = 50000, .no_peek_off = true,
+	{ "a small send buffer, a peer that does not read, and losses", V4, BOTH, .sndbuf = 4096,
+	  .deaf = 1000, .loss = 20, .space = 50000, .no_peek_off = true,
 	  .sees = TCP_BACKLOGGED },
-	{ "nothing is said", V4 },
+	{ "no data in either direction", V4 },
 };
 
 
@@ -176,7 +176,7 @@ static void begins(const struct way *y)
 	int listener;
 	unsigned int i;
 
-	world_open(&w, 16, ROOM);
+	world_open(&w, 16, SPACE);
 	w.tcp.no_peek_off = y->no_peek_off;
 	listener = opens(y);
 	for (i = 0; i < 100 && (guest.state != GUEST_OPEN || end_one.fd < 0);
@@ -211,14 +211,14 @@ static void story_peer_resets(void)
 	end_reset(&end_one);
 	turns(&w, 5);
 	check("RST of the peer resets the guest", guest.state == GUEST_RESET);
-	check("and not by a FIN before it", !guest.rx_fin);
+	check("the guest gets no FIN before that RST", !guest.rx_fin);
 	check_eq("the flow is gone", w.flows.used, 0);
 	ends("RST of the peer");
 }
 
 /* Given bytes of the guest that wait for the socket, when the peer resets, then
  * they are given back, and the guest gets RST, not FIN. */
-static void story_peer_resets_held(bool no_peek_off)
+static void story_peer_resets_backlog(bool no_peek_off)
 {
 	const struct way y = { V4, .up = 9000000, .down = 1000,
 			       .no_peek_off = no_peek_off };
@@ -229,14 +229,14 @@ static void story_peer_resets_held(bool no_peek_off)
 		end_turn(&end_one);
 		turn(&w);
 	}
-	check("bytes are held for a peer that does not read", w.tcp.rxring_total);
+	check("a peer that does not read causes a backlog", w.tcp.rxring_total);
 	end_reset(&end_one);
 	turns(&w, 5);
-	check("RST while bytes are held resets the guest",
+	check("RST of a peer with a backlog resets the guest",
 	      guest.state == GUEST_RESET);
 	check("its stream does not look complete", !guest.rx_fin);
-	check_eq("what was held is given back", w.tcp.rxring_total, 0);
-	ends("RST while bytes are held");
+	check_eq("the memory of its backlog is given back", w.tcp.rxring_total, 0);
+	ends("RST with a backlog");
 }
 
 /* Given RST of the guest, then the peer is reset, and what waited for it is
@@ -262,7 +262,7 @@ static void story_guest_resets(void)
 	end_one.deaf = false;
 	peer_reads(&end_one);
 	check_eq("RST of the guest resets the peer", end_one.error, ECONNRESET);
-	check_eq("what was held for it is given back", w.tcp.rxring_total, 0);
+	check_eq("the memory of the backlog is given back", w.tcp.rxring_total, 0);
 	end_one.guest = NULL;
 	ends("RST of the guest");
 }
@@ -286,7 +286,7 @@ static uint32_t by_hand(int *listener)
 {
 	uint16_t port = 0;
 
-	world_open(&w, 16, ROOM);
+	world_open(&w, 16, SPACE);
 	*listener = listen_on("127.0.0.1", &port);
 	end_init(&w, &end_one, NULL, 40001, GW4, port);
 	guest.rport = port;
@@ -311,12 +311,12 @@ static void story_one_ack(void)
 		segment(SEG_ACK, 1001 + 1000 * i, ack, 1000);
 	turns(&w, 5);
 	if (check("twenty segments in a batch get one ACK", end_one.nseen == 1))
-		check_eq("of all of them", end_one.seen[0].ack, 21001);
+		check_eq("the ACK covers all of them", end_one.seen[0].ack, 21001);
 	end_one.nseen = 0;
 	segment(SEG_ACK, 22001, ack, 1000);
 	segment(SEG_ACK, 21001, ack, 1000);
 	turns(&w, 5);
-	check_eq("swapped they are acknowledged together",
+	check_eq("two swapped segments are acknowledged together",
 		 end_one.seen[end_one.nseen - 1].ack, 23001);
 	segment(SEG_RST, 23001, 0, 0);
 	turn(&w);
@@ -344,11 +344,11 @@ static void story_challenges(void)
 	w.now += 1000;
 	segment(SEG_ACK, 1001, ack + 1, 0);
 	turn(&w);
-	check_eq("and more in the next", w.tcp.count[TCP_CHALLENGE], 101);
+	check_eq("another one in the next second", w.tcp.count[TCP_CHALLENGE], 101);
 	check_eq("the connection lives on", w.flows.used, 1);
 	segment(SEG_RST, 1001, 0, 0);
 	turn(&w);
-	check_eq("till the right RST", w.flows.used, 0);
+	check_eq("an RST with the exact number ends it", w.flows.used, 0);
 	close(listener);
 	ends("a flood");
 }
@@ -362,14 +362,14 @@ static void story_keepalive(void)
 	uint32_t ack = by_hand(&listener);
 
 	getsockopt(the_flow()->flow.fd[SIDE_HOST], SOL_SOCKET, SO_KEEPALIVE, &on, &len);
-	check("a peer is not probed as long as the guest does not", !on);
+	check("a peer is not probed while the guest does not probe", !on);
 	end_one.nseen = 0;
 	segment(SEG_ACK, 1000, ack, 0);
 	turns(&w, 2);
 	check("a keep-alive probe is answered", end_one.nseen == 1 &&
 	      end_one.seen[0].ack == 1001);
 	getsockopt(the_flow()->flow.fd[SIDE_HOST], SOL_SOCKET, SO_KEEPALIVE, &on, &len);
-	check("and probes the peer from then on", on);
+	check("the peer is probed from then on", on);
 	segment(SEG_RST, 1001, 0, 0);
 	turn(&w);
 	close(listener);
@@ -378,7 +378,7 @@ static void story_keepalive(void)
 
 /* Given a peer that ends first, then the guest's FIN is acknowledged soon, and
  * at once where something else is sent to the guest (T13). */
-static void story_parting(const char *name, bool another)
+static void story_last_ack_waits(const char *name, bool another)
 {
 	static struct end next;
 	struct tcp_hdr syn = {
@@ -423,13 +423,13 @@ static void story_batch_with_rst(void)
 	segment(SEG_ACK, 1001, ack, 100);
 	segment(SEG_RST, 1101, 0, 0);
 	turns(&w, 3);
-	check_eq("RST behind data gets no answer", end_one.nseen, 0);
+	check_eq("RST after data gets no answer", end_one.nseen, 0);
 	close(listener);
-	ends("RST behind data");
+	ends("RST after data");
 }
 
 /* Given two connections in one batch, the second on the ports of the first, of
- * which RST was lost, then SYN gets an ACK, whose RST makes room for it. */
+ * which RST was lost, then SYN gets an ACK; the guest's RST for that ends the first. */
 static void story_rebooted(void)
 {
 	int listener;
@@ -439,7 +439,7 @@ static void story_rebooted(void)
 	segment(SEG_SYN, 700000, 0, 0);
 	turn(&w);
 	if (check("SYN in an open flow is answered", end_one.nseen == 1))
-		check("by an ACK of what is open",
+		check("by an ACK for the open connection",
 		      end_one.seen[0].ack == 1001 &&
 		      end_one.seen[0].flags == SEG_ACK);
 	segment(SEG_RST, 1001, 0, 0);
@@ -447,7 +447,7 @@ static void story_rebooted(void)
 	end_one.nseen = 0;
 	turns(&w, 3);
 	if (check("after its RST, SYN opens another", end_one.nseen == 1))
-		check("with a number of its own", end_one.seen[0].seq + 1 != ack
+		check("with an initial sequence number of its own", end_one.seen[0].seq + 1 != ack
 		      && end_one.seen[0].flags == (SEG_SYN | SEG_ACK));
 	segment(SEG_RST, 700001, 0, 0);
 	turn(&w);
@@ -461,15 +461,15 @@ static void story_refused(void)
 	uint16_t port = 0;
 	int fd;
 
-	world_open(&w, 16, ROOM);
+	world_open(&w, 16, SPACE);
 	fd = listen_on("127.0.0.1", &port);
 	close(fd);
 	end_init(&w, &end_one, NULL, 40001, GW4, port);
 	guest.rport = port;
 	segment(SEG_SYN, 1000, 0, 0);
 	turns(&w, 2);
-	if (check("nobody listens: an answer", end_one.nseen == 1))
-		check("which is a RST of that SYN",
+	if (check("SYN to a port without listener is answered", end_one.nseen == 1))
+		check("by a RST for that SYN",
 		      end_one.seen[0].flags == (SEG_RST | SEG_ACK) &&
 		      end_one.seen[0].ack == 1001);
 	ends("nobody listens");
@@ -525,7 +525,7 @@ static void story_urgent(const char *name, bool no_peek_off)
 		/* New events while data is in flight, too. */
 		turns(&w, part ? 50 : 1);
 	}
-	check("urgent data is no end", !guest.rx_fin);
+	check("urgent data is not taken for EOF", !guest.rx_fin);
 	for (i = 0; i < 300 && !end_done(&end_one); i++) {
 		end_turn(&end_one);
 		turn(&w);
@@ -567,14 +567,14 @@ static void story_stalled(void)
 		end_turn(&end_one);
 		turn(&w);
 	}
-	if (end_well("and all goes on when it does", &end_one))
-		pass("and all goes on when it does");
+	if (end_well("the peer goes on when the guest does", &end_one))
+		pass("the peer goes on when the guest does");
 	ends("a guest that takes no frames");
 }
 
 /* Given a peer that does not read for minutes, and no memory for what waits,
  * then the guest does not give up, and all goes on when the peer does read. */
-static void story_nothing_held(void)
+static void story_no_backlog(void)
 {
 	const struct way y = { V4, .up = 9000000, .down = 1000 };
 	unsigned int i;
@@ -586,17 +586,17 @@ static void story_nothing_held(void)
 		end_turn(&end_one);
 		turn(&w);
 	}
-	check("a guest whose data can't be kept asks on",
+	check("a guest whose data can't be stored does not give up",
 	      !guest.wrong && guest.state == GUEST_OPEN);
 	end_one.deaf = false;
 	for (i = 0; i < 100000 && !end_done(&end_one); i++) {
 		end_turn(&end_one);
 		turn(&w);
 	}
-	if (end_well("and all goes on when there is room", &end_one))
-		pass("and all goes on when there is room");
+	if (end_well("all its data arrives when there is space", &end_one))
+		pass("all its data arrives when there is space");
 	w.tcp.rxring_total -= TCP_RXRING_MAX;
-	ends("a guest whose data can't be kept");
+	ends("a guest whose data can't be stored");
 }
 
 /* Given data both ways, when the guest leaves, then its peer is reset. */
@@ -635,7 +635,7 @@ static void story_pieces(void)
 			   .len = sizeof(data) };
 	struct tcp_seg seg = { .flags = SEG_ACK, .seq = 1001, .wnd = 1000,
 			       .len = sizeof(data), .wscale = -1 };
-	struct new_payload take;
+	struct new_payload new;
 	struct tcp_flow *f;
 	unsigned int i;
 	int listener;
@@ -646,15 +646,15 @@ static void story_pieces(void)
 	for (i = 0; i < ARRAY_SIZE(iov); i++)
 		iov[i] = (struct iovec){ data + 2 * i, 2 };
 	f = the_flow();
-	take = conn_segment(&f->conn, &seg, w.now);
-	tcp_sock_add_payload(&w.tcp, f, &pkt, take, w.now);
+	new = conn_segment(&f->conn, &seg, w.now);
+	tcp_sock_add_payload(&w.tcp, f, &pkt, new, w.now);
 	tcp_sock_deliver(&w.tcp, f, 0, w.now);
 	turn(&w);
 	check_eq("a packet in many pieces arrives",
 		 recv(end_one.fd, got, sizeof(got), MSG_DONTWAIT),
 		 sizeof(data));
-	check_mem("as it was", got, data, sizeof(data));
-	check_eq("and is acknowledged", f->conn.rcv_nxt, 1001 + sizeof(data));
+	check_mem("with the same bytes", got, data, sizeof(data));
+	check_eq("and it is acknowledged", f->conn.rcv_nxt, 1001 + sizeof(data));
 	segment(SEG_RST, f->conn.rcv_nxt, 0, 0);
 	turn(&w);
 	close(listener);
@@ -668,8 +668,8 @@ int main(void)
 	for (i = 0; i < ARRAY_SIZE(ways); i++)
 		story_transfer(&ways[i]);
 	story_peer_resets();
-	story_peer_resets_held(false);
-	story_peer_resets_held(true);
+	story_peer_resets_backlog(false);
+	story_peer_resets_backlog(true);
 	story_guest_resets();
 	story_one_ack();
 	story_challenges();
@@ -678,12 +678,12 @@ int main(void)
 	story_rebooted();
 	story_refused();
 	story_last_ack();
-	story_parting("the last ACK goes with what goes next", true);
-	story_parting("else it goes soon", false);
+	story_last_ack_waits("the last ACK goes with the next frame", true);
+	story_last_ack_waits("without another frame it is sent soon", false);
 	story_urgent("urgent data arrives in line", false);
 	story_urgent("urgent data without SO_PEEK_OFF", true);
 	story_stalled();
-	story_nothing_held();
+	story_no_backlog();
 	story_guest_gone();
 	story_pieces();
 	return unit_end();

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tcp_many.c - Crowds of TCP flows with real sockets: what all of them together
- * may hold, who makes others wait, and that a hundred thousand, one after the
- * other, leave nothing.
+ * tcp_many.c - Many TCP flows with real sockets: how much memory all of them
+ * may use, which flows delay others, and that a hundred thousand, one after
+ * the other, leave nothing.
  *
  *	tcp_many [FLOWS]
  */
 #include "../../tcp.c"
 #include "test/unit/cable.h"
 
-#define ROOM		(1 << 20)
+#define SPACE		(1 << 20)
 #define FLOWS		100000
-#define CROWD		300		/* of them at once */
+#define AT_ONCE		300		/* of them at once */
 #define LISTENERS	16		/* ports: TIME-WAIT needs many */
-#define PEERS		(4 * CROWD)
+#define PEERS		(4 * AT_ONCE)
 
 static struct world w;
 
@@ -30,7 +30,7 @@ static rlim_t more_files(void)
 
 /* Given flows that each want something held, then all of them together hold no
  * more than TCP_RXRING_MAX, and when they go, all is given back. */
-static void story_hold_max(void)
+static void story_rxring_max(void)
 {
 	const unsigned int n = TCP_RXRING_MAX / TCP_RXRING_MIN + 50;
 	struct tcp_hdr h = { .wnd = 60000, .wscale = -1 };
@@ -39,7 +39,7 @@ static void story_hold_max(void)
 	unsigned int i, held = 0;
 	int listener;
 
-	world_open(&w, 2 * n, ROOM);
+	world_open(&w, 2 * n, SPACE);
 	listener = listen_on("127.0.0.1", &port);
 	h.dport = port;
 	for (i = 0; i < n; i++) {
@@ -53,29 +53,29 @@ static void story_hold_max(void)
 		h.seq = 1001;
 		h.ack = e[i].seen[0].seq + 1;
 		sends(&e[i], &h, NULL, 0);
-		h.seq = 2001;			/* ahead of a gap */
+		h.seq = 2001;			/* after a gap */
 		sends(&e[i], &h, "x", 1);
 		turn(&w);
 		peer_accepts(&e[i], listener);
 		held += w.tcp.rxring_total <= TCP_RXRING_MAX;
 	}
 	check_eq("all of them are open", w.flows.used, n);
-	check_eq("never is more held than may be", held, n);
-	check_eq("all that may be is", w.tcp.rxring_total, TCP_RXRING_MAX);
+	check_eq("receive rings never exceed TCP_RXRING_MAX", held, n);
+	check_eq("all of TCP_RXRING_MAX is used", w.tcp.rxring_total, TCP_RXRING_MAX);
 
 	/* The last had nothing kept; it is as if it had not been sent. */
 	h.seq = 1001;
 	sends(&e[n - 1], &h, e, 1000);
 	turns(&w, 2);
-	check_eq("what could not be kept is not acknowledged",
+	check_eq("data that could not be stored is not acknowledged",
 		 e[n - 1].seen[e[n - 1].nseen - 1].ack, 2001);
 	h.sport = 10000;
 	h.ack = e[0].seen[0].seq + 1;
 	sends(&e[0], &h, e, 1000);
 	turns(&w, 2);
-	check_eq("what could is, once the gap is filled",
+	check_eq("stored data is, once the gap is filled",
 		 e[0].seen[e[0].nseen - 1].ack, 2002);
-	check_eq("and is given back", w.tcp.rxring_total,
+	check_eq("the memory of its ring is given back", w.tcp.rxring_total,
 		 TCP_RXRING_MAX - TCP_RXRING_MIN);
 
 	for (i = 0; i < n; i++) {
@@ -84,13 +84,13 @@ static void story_hold_max(void)
 			turn(&w);
 	}
 	turns(&w, 5);
-	check_eq("all that was held is given back", w.tcp.rxring_total, 0);
+	check_eq("all memory of rings is given back", w.tcp.rxring_total, 0);
 	close(listener);
-	world_close(&w, "flows that hold as much as may be");
+	world_close(&w, "flows that use all memory for rings");
 	free(e);
 }
 
-/* ---- Transfers, and who minds to wait behind them ---- */
+/* ---- Bulk flows and a sparse flow beside them ---- */
 
 #define TRANSFERS	2
 
@@ -126,7 +126,7 @@ static uint32_t most(unsigned int n)
 }
 
 /* Given transfers to the guest, then they do not count as sharing the link; a
- * connection beside them does: then less goes at a time, till it is silent. */
+ * connection beside them does: then less goes at a time, until the sparse flow is silent. */
 static void story_shared(void)
 {
 	struct tcp_hdr h = {
@@ -138,7 +138,7 @@ static void story_shared(void)
 	unsigned int i;
 	int listener;
 
-	world_open(&w, 16, ROOM);
+	world_open(&w, 16, SPACE);
 	listener = listen_on("127.0.0.1", &port);
 	for (i = 0; i < TRANSFERS; i++) {
 		end_init(&w, &transfer[i], &getter[i], (uint16_t)(20000 + i),
@@ -149,7 +149,7 @@ static void story_shared(void)
 		peer_accepts(&transfer[i], listener);
 	}
 	turns(&w, TCP_SHARED);
-	check("transfers do not share", most(100) > 2 * TCP_QUANTUM_SHARED &&
+	check("bulk flows alone do not share the link", most(100) > 2 * TCP_QUANTUM_SHARED &&
 	      !tcp_shared(&w.tcp, w.now) && !w.mem.link.shallow);
 
 	turns(&w, 200);
@@ -157,14 +157,14 @@ static void story_shared(void)
 	turns(&w, 3);
 	send(transfer[0].fd, "x", 1, 0);
 	turns(&w, 3);
-	check("nor where one pauses", !tcp_shared(&w.tcp, w.now));
+	check("nor if one of them pauses", !tcp_shared(&w.tcp, w.now));
 
 	h.dport = port;
 	end_init(&w, &talk, NULL, h.sport, GW4, port);
 	sends(&talk, &h, NULL, 0);
 	moves();
 	moves();
-	if (check("a connection beside them is answered", talk.nseen == 1))
+	if (check("a sparse flow beside them is answered", talk.nseen == 1))
 		h.ack = talk.seen[0].seq + 1;
 	h.flags = SEG_ACK;
 	h.seq = 1001;
@@ -173,10 +173,10 @@ static void story_shared(void)
 	sends(&talk, &h, "x", 1);
 	moves();
 	w.now += TCP_SHARED - 10;
-	check("and shares from then on", most(5) <= 2 * TCP_QUANTUM_SHARED &&
+	check("the link is shared from then on", most(5) <= 2 * TCP_QUANTUM_SHARED &&
 	      tcp_shared(&w.tcp, w.now) && w.mem.link.shallow);
 	w.now += 10;
-	check("till it is silent", most(20) > 2 * TCP_QUANTUM_SHARED &&
+	check("until the sparse flow is silent", most(20) > 2 * TCP_QUANTUM_SHARED &&
 	      !tcp_shared(&w.tcp, w.now) && !w.mem.link.shallow);
 
 	guest_leaves(&w);
@@ -218,7 +218,7 @@ struct peer {
 	unsigned int age, fate;
 };
 
-static struct member member[CROWD];
+static struct member member[AT_ONCE];
 static struct peer peer[PEERS];
 static int listener[LISTENERS];
 static uint16_t port[LISTENERS];
@@ -339,10 +339,10 @@ static void churn(unsigned int flows)
 {
 	unsigned int i, n = 0, left = 0, idle = 0;
 
-	for (i = 0; i < CROWD; i++)
+	for (i = 0; i < AT_ONCE; i++)
 		member[i].over = true;
 	while (n < flows || left || idle++ < 50) {
-		for (left = i = 0; i < CROWD; i++) {
+		for (left = i = 0; i < AT_ONCE; i++) {
 			if (member[i].over && n < flows)
 				starts(&member[i], n++);
 			if (!member[i].over)
@@ -379,7 +379,7 @@ static void story_churn(unsigned int flows)
 
 	for (i = 0; i < PEERS; i++)
 		peer[i].fd = -1;
-	world_open(&w, 1 << 17, ROOM);	/* they wait for 2 s */
+	world_open(&w, 1 << 17, SPACE);	/* they wait for 2 s */
 	for (i = 0; i < LISTENERS; i++)
 		listener[i] = listen_on("127.0.0.1", &port[i]);
 	churn(1000);
@@ -403,7 +403,7 @@ int main(int argc, char **argv)
 		skip("crowds of flows", "4,096 descriptors are needed");
 		return unit_end();
 	}
-	story_hold_max();
+	story_rxring_max();
 	story_shared();
 	story_churn(flows);
 	return unit_end();
