@@ -16,13 +16,6 @@ static uint32_t next_expected(const struct tcp_conn *c)
 	return c->rcv_nxt + c->rcv_queued + (c->fin_queued && !c->fin_rcvd);
 }
 
-/* Sequence number after a segment. */
-static uint32_t seg_end(const struct tcp_seg *seg)
-{
-	return seg->seq + seg->len + !!(seg->flags & SEG_SYN) +
-	       !!(seg->flags & SEG_FIN);
-}
-
 /*
  * RFC 9293 3.10.7.4. The window begins at what was acknowledged, so a repeated
  * segment whose payload is still queued is acceptable: its ACK and window
@@ -31,7 +24,7 @@ static uint32_t seg_end(const struct tcp_seg *seg)
  */
 static bool is_acceptable(const struct tcp_conn *c, const struct tcp_seg *seg)
 {
-	uint32_t end = seg_end(seg);
+	uint32_t end = tcp_seg_end(seg);
 
 	if (!seq_le(seg->seq, c->rcv_adv))
 		return false;

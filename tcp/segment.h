@@ -67,6 +67,13 @@ struct tcp_hdr {
 	struct tcp_range sack[TCP_SACK_BLOCKS];
 };
 
+/* tcp_seg_end() - Sequence number after a segment, which SYN and FIN count in */
+static inline uint32_t tcp_seg_end(const struct tcp_seg *seg)
+{
+	return seg->seq + seg->len + !!(seg->flags & SEG_SYN) +
+	       !!(seg->flags & SEG_FIN);
+}
+
 bool tcp_seg_parse(struct tcp_seg *seg, const uint8_t *hdr, size_t hlen,
 		   uint32_t len);
 size_t tcp_hdr_put(const struct tcp_hdr *h, uint8_t *p);

@@ -131,8 +131,7 @@ void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
 		h.seq = seg->ack;
 	} else {
 		h.flags |= SEG_ACK;
-		h.ack = seg->seq + seg->len + !!(seg->flags & SEG_SYN) +
-			!!(seg->flags & SEG_FIN);
+		h.ack = tcp_seg_end(seg);
 	}
 	tcp_hdr_put(&h, rst);
 	tap_ip_send(t->tap, &ip, rst, sizeof(rst));
