@@ -13,7 +13,7 @@
 uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest)
 {
 	uint32_t mtu = MIN(t->mtu, t->tap->link->max_frame - ETH_HLEN);
-	
+
 	return (uint16_t)(mtu - ip_hlen(guest) - TCP_HLEN);
 }
 
