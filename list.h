@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * list.h - Circular doubly linked list, its links inside the members.
- * A member that is in no list points to itself, so that removing twice is
+ * A member that is in no list points to itself, so that removing it twice is
  * harmless.
  */
 #ifndef LIST_H
 #define LIST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct list {
 	struct list *next, *prev;
@@ -23,7 +24,7 @@ static inline bool list_empty(const struct list *l)
 	return l->next == l;
 }
 
-/* list_push() - Insert at the tail of list @head a member that is in none */
+/* list_push() - Append to list @head a member that is in no list */
 static inline void list_push(struct list *head, struct list *m)
 {
 	m->prev = head->prev;
@@ -39,13 +40,13 @@ static inline void list_remove(struct list *m)
 	list_init(m);
 }
 
-/* list_pop() - Take the member at the front; NULL from an empty list */
+/* list_pop() - Remove the first member; NULL: the list is empty */
 static inline struct list *list_pop(struct list *head)
 {
 	struct list *m = head->next;
 
 	if (m == head)
-		return 0;
+		return NULL;
 	list_remove(m);
 	return m;
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * siphash.c - SipHash-2-4: two rounds for each word, four at the end.
- * Called by whatever keys a table or makes numbers nobody can guess; calls
- * only libc.
+ * siphash.c - SipHash-2-4: two rounds for each word, four at the end. For keys
+ * of tables, and for numbers that nobody can guess.
  *
  * Names and steps as in Aumasson and Bernstein, "SipHash: a fast short-input
  * PRF", 2012, section 2.
@@ -16,7 +15,7 @@ struct sip {
 	uint64_t v0, v1, v2, v3;
 };
 
-static inline uint64_t rotl(uint64_t v, unsigned int bits)
+static inline uint64_t rotate_left(uint64_t v, unsigned int bits)
 {
 	return v << bits | v >> (64 - bits);
 }
@@ -25,18 +24,18 @@ static inline void sip_round(struct sip *s)
 {
 	s->v0 += s->v1;
 	s->v2 += s->v3;
-	s->v1 = rotl(s->v1, 13) ^ s->v0;
-	s->v3 = rotl(s->v3, 16) ^ s->v2;
-	s->v0 = rotl(s->v0, 32);
+	s->v1 = rotate_left(s->v1, 13) ^ s->v0;
+	s->v3 = rotate_left(s->v3, 16) ^ s->v2;
+	s->v0 = rotate_left(s->v0, 32);
 
 	s->v2 += s->v1;
 	s->v0 += s->v3;
-	s->v1 = rotl(s->v1, 17) ^ s->v2;
-	s->v3 = rotl(s->v3, 21) ^ s->v0;
-	s->v2 = rotl(s->v2, 32);
+	s->v1 = rotate_left(s->v1, 17) ^ s->v2;
+	s->v3 = rotate_left(s->v3, 21) ^ s->v0;
+	s->v2 = rotate_left(s->v2, 32);
 }
 
-/* sip_word() - Take one word of the message in */
+/* sip_word() - Add one word of the message */
 static inline void sip_word(struct sip *s, uint64_t m)
 {
 	s->v3 ^= m;
@@ -51,7 +50,7 @@ static inline void sip_word(struct sip *s, uint64_t m)
  * @data:	message at any alignment; without holes between fields
  * @len:	bytes of it
  *
- * Return: 64 bits that look random to who doesn't know the key
+ * Return: 64 bits that look random without the key
  */
 uint64_t siphash(const struct siphash_key *key, const void *data, size_t len)
 {

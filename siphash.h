@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * siphash.h - SipHash-2-4 (Aumasson and Bernstein, 2012), a keyed hash that
- * a guest or a peer can't aim at.
+ * siphash.h - SipHash-2-4 (Aumasson and Bernstein, 2012), a keyed hash: neither
+ * guest nor peer can provoke collisions.
  */
 #ifndef SIPHASH_H
 #define SIPHASH_H

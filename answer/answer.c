@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * answer.c - What the answering services share: their start, what happens to
- * them, and the way out for those that use UDP. Called by passt.c and by the
- * services; calls tap.c and flow/timer.c.
+ * answer.c - What the answering services share: their start, our link-local
+ * address, and messages over UDP.
  */
 #include "answer/answer.h"
 
@@ -10,9 +9,9 @@
  * answer_init() - Prepare the services
  * @a:		their state
  * @tap:	where replies go
- * @lease:	what is handed out; may change afterwards
- * @timers:	the program's timers
- * @timer_type:	what passt.c knows our timer by
+ * @lease:	what the guest is told; may change afterwards
+ * @timers:	for router advertisements
+ * @timer_type:	the type of our timer
  */
 void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 		 struct timers *timers, uint8_t timer_type)
@@ -22,10 +21,9 @@ void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 }
 
 /**
- * answer_guest_up() - A guest has connected: begin to advertise (RFC 4861
- *		6.2.4), after the pause that 6.2.6 asks for before an answer
+ * answer_guest_up() - Begin to advertise the router to a guest that connected
+ *		(RFC 4861 6.2.4), after the delay of 6.2.6
  * @a:		state of the services
- * @now:	ms
  */
 void answer_guest_up(struct answer *a, uint64_t now)
 {
@@ -35,16 +33,16 @@ void answer_guest_up(struct answer *a, uint64_t now)
 }
 
 /**
- * answer_ll() - Our link-local IPv6 address
+ * answer_own_ll() - Our link-local IPv6 address
  * @a:		state of the services
  *
  * Router advertisements must have a link-local source (RFC 4861 6.1.2) even
- * if the gateway that was given to us is of global scope. It is not made from
- * our MAC: that may be the guest's as well.
+ * if the router's address is of global scope. It is not made from our MAC
+ * address, which may be the guest's as well.
  *
- * Return: the gateway's address where that will do, else fe80::1
+ * Return: the router's address if it is link-local, else fe80::1
  */
-struct in6_addr answer_ll(const struct answer *a)
+struct in6_addr answer_own_ll(const struct answer *a)
 {
 	if (IN6_IS_ADDR_LINKLOCAL(&a->lease->router[IP6]))
 		return a->lease->router[IP6];
@@ -53,8 +51,8 @@ struct in6_addr answer_ll(const struct answer *a)
 
 /**
  * answer_udp_init() - Begin a UDP message
- * @w:		set to an empty message, after room for the UDP header
- * @buf:	to build it in
+ * @w:		set to a message that has nothing but space for the UDP header
+ * @buf:	where it is built
  * @size:	of @buf, bytes
  */
 void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size)

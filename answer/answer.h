@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * answer.h - What passt answers the guest itself: ARP, NDP, DHCP, DHCPv6.
- * Called by passt.c with parsed packets; calls tap.c to reply. A service
- * reads struct lease and changes nothing but its own state in struct answer.
+ * answer.h - What passt answers the guest itself: ARP, NDP, DHCP, DHCPv6. A
+ * service reads struct lease and changes nothing but its state in struct
+ * answer.
  */
 #ifndef ANSWER_ANSWER_H
 #define ANSWER_ANSWER_H
@@ -20,10 +20,10 @@
 /**
  * struct answer - State of the answering services
  * @tap:	where replies go
- * @lease:	what is handed out
+ * @lease:	what the guest is told
  * @timers:	for periodic router advertisements
  * @ra:		when the next one is due
- * @ra_sent:	how many initial ones were sent (RFC 4861 6.2.4)
+ * @ra_sent:	number of initial ones sent so far (RFC 4861 6.2.4)
  */
 struct answer {
 	struct tap *tap;
@@ -37,14 +37,14 @@ void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 		 struct timers *timers, uint8_t timer_type);
 void answer_guest_up(struct answer *a, uint64_t now);
 
-void arp_from_guest(struct answer *a, const struct pkt *pkt);
-bool ndp_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
 void ndp_timer(struct answer *a, uint64_t now);
-bool dhcp_from_guest(struct answer *a, const struct pkt *pkt);
-bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt);
 
 /* For the services only. */
-struct in6_addr answer_ll(const struct answer *a);
+void arp_from_guest(struct answer *a, const struct pkt *pkt);
+bool ndp_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
+bool dhcp_from_guest(struct answer *a, const struct pkt *pkt);
+bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt);
+struct in6_addr answer_own_ll(const struct answer *a);
 void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size);
 void answer_udp_send(struct answer *a, struct ip_hdr *ip, uint16_t sport,
 		     uint16_t dport, struct msgbuf *w);

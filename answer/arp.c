@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * arp.c - Answers ARP requests (RFC 826): every address is at our MAC, except
- * those of the guest. Called by passt.c; calls tap_send().
+ * arp.c - Answers ARP requests (RFC 826): all addresses but the guest's own
+ * have our MAC address.
  *
- * A probe (RFC 5227 2.1.1) asks whether an address is in use, and is answered
- * only for the gateway's: any other the guest may take.
+ * A probe (RFC 5227 2.1.1) asks whether an address is in use. It is answered
+ * for the router's address only: the guest may take any other.
  */
 #include <net/if_arp.h>
 
@@ -36,43 +36,31 @@ struct arp_frame {
 
 _Static_assert(sizeof(struct arp_packet) == ARP_LEN, "RFC 826");
 
-/* arp_request() - Whether this is a request for an IPv4 address */
-static bool arp_request(const struct arp_packet *p)
+/* is_arp_request() - Whether this is a request for an IPv4 address */
+static bool is_arp_request(const struct arp_packet *p)
 {
 	return p->hrd == htons(ARPHRD_ETHER) && p->pro == htons(ETH_P_IP) &&
 	       p->hln == MAC_LEN && p->pln == sizeof(p->tpa) &&
 	       p->op == htons(ARPOP_REQUEST);
 }
 
-/**
- * arp_wanted() - Decide whether a request is answered
- * @a:		state of the services
- * @p:		the request
- *
- * Return: true if it is
- */
-static bool arp_wanted(const struct answer *a, const struct arp_packet *p)
+static bool wants_arp_reply(const struct answer *a, const struct arp_packet *p)
 {
 	struct in6_addr sender = addr_from_v4(p->spa);
 	struct in6_addr target = addr_from_v4(p->tpa);
 
-	if (addr_eq(&sender, &target))		/* it announces itself */
+	if (addr_eq(&sender, &target))		/* an announcement */
 		return false;
 	if (addr_eq(&target, &a->lease->router[IP4]))
 		return true;
-	if (p->spa.s_addr == INADDR_ANY)	/* it probes */
+	if (p->spa.s_addr == INADDR_ANY)	/* a probe */
 		return false;
 	return addr_is_unicast(&target) &&
 	       !addr_eq(&target, &a->lease->addr[IP4]) &&
 	       !addr_eq(&target, &a->tap->addr4);
 }
 
-/**
- * arp_reply() - Say that an address is at our MAC
- * @a:		state of the services
- * @p:		request for it
- */
-static void arp_reply(struct answer *a, const struct arp_packet *p)
+static void send_arp_reply(struct answer *a, const struct arp_packet *p)
 {
 	struct arp_frame f = { .etype = htons(ETH_P_ARP), .arp = *p };
 
@@ -87,9 +75,9 @@ static void arp_reply(struct answer *a, const struct arp_packet *p)
 }
 
 /**
- * arp_from_guest() - Take an ARP packet from the guest
- * @a:		state of the services; without IPv4 nothing is answered
- * @pkt:	the packet
+ * arp_from_guest() - Answer an ARP packet, if it is a request and there is IPv4
+ * @a:		state of the services
+ * @pkt:	ARP packet
  */
 void arp_from_guest(struct answer *a, const struct pkt *pkt)
 {
@@ -99,6 +87,6 @@ void arp_from_guest(struct answer *a, const struct pkt *pkt)
 		return;
 
 	memcpy(&p, pkt->l3, sizeof(p));
-	if (arp_request(&p) && arp_wanted(a, &p))
-		arp_reply(a, &p);
+	if (is_arp_request(&p) && wants_arp_reply(a, &p))
+		send_arp_reply(a, &p);
 }

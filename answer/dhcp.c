@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * dhcp.c - A DHCP server with one lease (RFC 2131), which BOOTP clients get as
- * well (RFC 951, 1534). Called by passt.c; calls tap_ip_send().
+ * dhcp.c - A DHCP server with one lease (RFC 2131), for BOOTP clients as well
+ * (RFC 951, RFC 1534).
  *
- * Nothing is remembered: there is one guest and one address, so every request
- * can be decided from the lease and the message alone.
+ * It has no state: there is one guest and one address, so the lease and the
+ * message decide about every reply.
  */
 #include "answer/answer.h"
 #include "answer/domain.h"
@@ -18,19 +18,18 @@
 #define DHCP_BROADCAST	0x8000		/* of the flags, RFC 2131 2 */
 
 #define DHCP_MAX	1472		/* longest message either way, bytes */
-#define DHCP_MIN	300		/* shortest that old clients take, RFC 951 */
-#define DHCP_IP_UDP	(IP4_HLEN + UDP_HLEN)	/* part of option 57, RFC 2131 2 */
-#define DHCP_MAX_LEAST	576		/* least and default value of option 57 */
+#define DHCP_MIN	300		/* shortest for old clients, RFC 951 */
+#define DHCP_IP_UDP	(IP4_HLEN + UDP_HLEN)	/* in option 57, RFC 2131 2 */
+#define DHCP_MAX_LEAST	576		/* minimum and default of option 57 */
 
 /*
- * The lease lasts for ever: the address is the guest's as long as it is there,
- * and a guest that was paused or migrated should not find it expired. A change
- * on the host reaches it by other means.
+ * The lease never expires: a guest that was paused or migrated should not lose
+ * its address, and nobody else could use it.
  */
 #define DHCP_INFINITE	0xffffffffU
 
 enum dhcp_type {			/* RFC 2132 9.6 */
-	DHCP_NONE	= 0,		/* BOOTP in, no reply out */
+	DHCP_NONE	= 0,		/* request: BOOTP, reply: none */
 	DHCP_DISCOVER	= 1,
 	DHCP_OFFER	= 2,
 	DHCP_REQUEST	= 3,
@@ -53,7 +52,7 @@ static const char *const dhcp_name[] = {
 	[DHCP_INFORM]	= "INFORM",
 };
 
-enum dhcp_option {			/* RFC 2132 but where it says so */
+enum dhcp_option {			/* RFC 2132 unless noted */
 	OPT_PAD		= 0,
 	OPT_MASK	= 1,
 	OPT_ROUTER	= 3,
@@ -87,8 +86,8 @@ enum dhcp_option {			/* RFC 2132 but where it says so */
 #define FQDN_RCODE	255		/* RFC 4702 2.2 */
 
 /**
- * struct dhcp_hdr - What comes before the options (RFC 2131 2, whose names
- *		these are); integers in network order
+ * struct dhcp_hdr - The fixed part, before the options, with the names of
+ *		RFC 2131 2; integers in network order
  */
 struct dhcp_hdr {
 	uint8_t op, htype, hlen, hops;
@@ -107,18 +106,18 @@ _Static_assert(sizeof(struct dhcp_hdr) == 236, "RFC 2131 2");
 /**
  * struct dhcp_req - A client's message, parsed
  * @hdr:	its fixed part
- * @cookie:	options follow; BOOTP clients may do without
+ * @cookie:	options follow; those of BOOTP may be missing
  * @type:	DHCP_NONE: BOOTP
- * @server:	option 54, none: not given
- * @address:	option 50, likewise
+ * @server:	option 54, 0.0.0.0: absent
+ * @address:	option 50, 0.0.0.0: absent
  * @overload:	option 52
- * @size:	longest reply it takes, without IP and UDP headers, bytes
- * @rapid:	option 80 was given
- * @fqdn:	option 81 was given
+ * @size:	longest reply that the client takes, without IP and UDP headers
+ * @rapid:	option 80 is there
+ * @fqdn:	option 81 is there
  * @fqdn_flags:	its flags
- * @asked:	option 55, without what comes twice, @nasked entries
- * @want:	per option: it is in @asked
- * @all:	option 55 was not given
+ * @asked:	option 55 without duplicates, @nasked entries
+ * @want:	per option: whether it is in @asked
+ * @all:	option 55 is absent
  */
 struct dhcp_req {
 	struct dhcp_hdr hdr;
@@ -139,7 +138,7 @@ struct dhcp_req {
  * struct dhcp_reply - What a reply is made from
  * @l:		lease
  * @req:	request
- * @type:	of the reply, DHCP_NONE: BOOTP
+ * @type:	type of the reply, DHCP_NONE: BOOTP
  */
 struct dhcp_reply {
 	const struct lease *l;
@@ -147,7 +146,7 @@ struct dhcp_reply {
 	enum dhcp_type type;
 };
 
-/* dhcp_read_asked() - Option 55; it may come in parts (RFC 3396) */
+/* dhcp_read_asked() - Option 55, which may be split (RFC 3396) */
 static void dhcp_read_asked(struct dhcp_req *req, const uint8_t *codes,
 			    size_t len)
 {
@@ -180,7 +179,7 @@ static bool dhcp_read_type(struct dhcp_req *req, const uint8_t *data,
 	return true;
 }
 
-/* dhcp_read_size() - Option 57; never less than what all clients must take */
+/* dhcp_read_size() - Option 57, at least what all clients must take */
 static bool dhcp_read_size(struct dhcp_req *req, const uint8_t *data,
 			   size_t len)
 {
@@ -191,7 +190,7 @@ static bool dhcp_read_size(struct dhcp_req *req, const uint8_t *data,
 	return true;
 }
 
-/* dhcp_read_fqdn() - Option 81; the name itself doesn't matter, ours does */
+/* dhcp_read_fqdn() - Option 81: its flags; we give the name */
 static bool dhcp_read_fqdn(struct dhcp_req *req, const uint8_t *data,
 			   size_t len)
 {
@@ -202,15 +201,7 @@ static bool dhcp_read_fqdn(struct dhcp_req *req, const uint8_t *data,
 	return true;
 }
 
-/**
- * dhcp_read_option() - Take an option of the client
- * @req:	where what it says goes
- * @code:	which
- * @data:	what it says
- * @len:	bytes of it
- *
- * Return: false if it can't have this length or value
- */
+/* dhcp_read_option() - False: an option can't have this length or value */
 static bool dhcp_read_option(struct dhcp_req *req, uint8_t code,
 			     const uint8_t *data, size_t len)
 {
@@ -240,14 +231,7 @@ static bool dhcp_read_option(struct dhcp_req *req, uint8_t code,
 	}
 }
 
-/**
- * dhcp_read_options() - Take the options of one field (RFC 2132 2)
- * @req:	where what they say goes
- * @p:		the field
- * @left:	its length, bytes
- *
- * Return: false if one is not right or reaches beyond the field
- */
+/* dhcp_read_options() - Of one field (RFC 2132 2); false: malformed */
 static bool dhcp_read_options(struct dhcp_req *req, const uint8_t *p,
 			      size_t left)
 {
@@ -270,8 +254,8 @@ static bool dhcp_read_options(struct dhcp_req *req, const uint8_t *p,
 	return true;
 }
 
-/* mask_first() - The mask comes before the router, RFC 2132 3.3 */
-static void mask_first(struct dhcp_req *req)
+/* dhcp_put_mask_first() - Mask before router in a reply, RFC 2132 3.3 */
+static void dhcp_put_mask_first(struct dhcp_req *req)
 {
 	uint8_t *router = memchr(req->asked, OPT_ROUTER, req->nasked);
 	uint8_t *mask = memchr(req->asked, OPT_MASK, req->nasked);
@@ -282,14 +266,7 @@ static void mask_first(struct dhcp_req *req)
 	}
 }
 
-/**
- * dhcp_parse() - Take a message apart
- * @req:	filled
- * @msg:	UDP payload
- * @len:	its length, bytes
- *
- * Return: false if it is not one that a client may send
- */
+/* dhcp_parse() - A UDP payload; false: a client can't send such a message */
 static bool dhcp_parse(struct dhcp_req *req, const uint8_t *msg, size_t len)
 {
 	const size_t hlen = sizeof(req->hdr), olen = sizeof(dhcp_cookie);
@@ -318,24 +295,20 @@ static bool dhcp_parse(struct dhcp_req *req, const uint8_t *msg, size_t len)
 	if (req->overload & OVERLOAD_SNAME &&
 	    !dhcp_read_options(req, h->sname, sizeof(h->sname)))
 		return false;
-	mask_first(req);
+	dhcp_put_mask_first(req);
 	return true;
 }
 
-/**
- * dhcp_decide_request() - Decide about REQUEST (RFC 2131 4.3.2)
- * @l:		lease
- * @req:	the message
+/*
+ * dhcp_check_request() - Type of the reply to REQUEST (RFC 2131 4.3.2)
  *
- * SELECTING names a server: ours, or the client has taken another's offer.
- * INIT-REBOOT has an address in option 50, RENEWING and REBINDING in ciaddr.
- * We know every address on this link, so that one that is not in the lease is
- * refused in any state.
- *
- * Return: type of the reply, DHCP_NONE: silence
+ * A client in state SELECTING names a server: if not us, it has taken another
+ * one's offer. In INIT-REBOOT it has an address in option 50, in RENEWING and
+ * REBINDING in ciaddr. We know every address on this link, so one that is not
+ * in the lease is refused in any state.
  */
-static enum dhcp_type dhcp_decide_request(const struct lease *l,
-					  const struct dhcp_req *req)
+static enum dhcp_type dhcp_check_request(const struct lease *l,
+					 const struct dhcp_req *req)
 {
 	struct in_addr server = addr_v4(&l->router[IP4]);
 	struct in_addr ours = addr_v4(&l->addr[IP4]);
@@ -348,22 +321,15 @@ static enum dhcp_type dhcp_decide_request(const struct lease *l,
 	return wanted.s_addr == ours.s_addr ? DHCP_ACK : DHCP_NAK;
 }
 
-/**
- * dhcp_decide() - Decide about a message
- * @l:		lease
- * @req:	the message
- *
- * Return: type of the reply; DHCP_NONE: silence, or if the message is BOOTP,
- *	   BOOTP
- */
-static enum dhcp_type dhcp_decide(const struct lease *l,
-				  const struct dhcp_req *req)
+/* dhcp_choose_reply() - DHCP_NONE: a BOOTP reply to BOOTP, none to DHCP */
+static enum dhcp_type dhcp_choose_reply(const struct lease *l,
+					const struct dhcp_req *req)
 {
 	switch (req->type) {
 	case DHCP_DISCOVER:
 		return req->rapid ? DHCP_ACK : DHCP_OFFER;
 	case DHCP_REQUEST:
-		return dhcp_decide_request(l, req);
+		return dhcp_check_request(l, req);
 	case DHCP_INFORM:
 		return req->hdr.ciaddr.s_addr ? DHCP_ACK : DHCP_NONE;
 	case DHCP_NONE:
@@ -377,52 +343,50 @@ static enum dhcp_type dhcp_decide(const struct lease *l,
 	return DHCP_NONE;
 }
 
-/* dhcp_gives_address() - Whether a reply hands the address out */
+/* dhcp_gives_address() - Whether a reply gives the client its address */
 static bool dhcp_gives_address(const struct dhcp_reply *r)
 {
 	return r->type != DHCP_NAK && r->req->type != DHCP_INFORM;
 }
 
-/* dhcp_leases() - Whether it does so for a time: BOOTP does without one */
-static bool dhcp_leases(const struct dhcp_reply *r)
+/* dhcp_gives_lease() - The same, with a lease time: not for BOOTP */
+static bool dhcp_gives_lease(const struct dhcp_reply *r)
 {
 	return r->type != DHCP_NONE && dhcp_gives_address(r);
 }
 
-/* dhcp_wants() - Whether the client asked for an option, or for none at all */
-static bool dhcp_wants(const struct dhcp_reply *r, enum dhcp_option code)
+/* dhcp_is_wanted() - Whether the client requests an option, or does not say */
+static bool dhcp_is_wanted(const struct dhcp_reply *r, enum dhcp_option code)
 {
 	return r->req->all || r->req->want[code];
 }
 
-/*
- * Each of these puts the value of one option, and nothing if there is none.
- */
+/* Each dhcp_fill_*() puts the value of one option, or nothing. */
 
-static void put_mask(struct msgbuf *w, const struct dhcp_reply *r)
+static void dhcp_fill_mask(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	unsigned int len = MIN(r->l->len[IP4], 32);
 
 	msgbuf_be32(w, len ? ~0U << (32 - len) : 0);
 }
 
-/* routes_needed() - The gateway is outside of the guest's own prefix */
-static bool routes_needed(const struct lease *l)
+/* dhcp_needs_routes() - Whether the router is outside the guest's prefix */
+static bool dhcp_needs_routes(const struct lease *l)
 {
 	return !addr_in_prefix(&l->router[IP4], &l->addr[IP4], l->len[IP4]);
 }
 
-/* put_router() - Unless option 121 takes its place (RFC 3442) */
-static void put_router(struct msgbuf *w, const struct dhcp_reply *r)
+/* dhcp_fill_router() - Unless option 121 replaces it (RFC 3442) */
+static void dhcp_fill_router(struct msgbuf *w, const struct dhcp_reply *r)
 {
-	if (!routes_needed(r->l) || !dhcp_wants(r, OPT_ROUTES))
+	if (!dhcp_needs_routes(r->l) || !dhcp_is_wanted(r, OPT_ROUTES))
 		msgbuf_addr4(w, &r->l->router[IP4]);
 }
 
-/* put_routes() - To the gateway on the link, and by it to everything */
-static void put_routes(struct msgbuf *w, const struct dhcp_reply *r)
+/* dhcp_fill_routes() - The router is on the link, all else is behind it */
+static void dhcp_fill_routes(struct msgbuf *w, const struct dhcp_reply *r)
 {
-	if (!routes_needed(r->l))
+	if (!dhcp_needs_routes(r->l))
 		return;
 	msgbuf_u8(w, 32);
 	msgbuf_addr4(w, &r->l->router[IP4]);
@@ -431,7 +395,7 @@ static void put_routes(struct msgbuf *w, const struct dhcp_reply *r)
 	msgbuf_addr4(w, &r->l->router[IP4]);
 }
 
-static void put_dns(struct msgbuf *w, const struct dhcp_reply *r)
+static void dhcp_fill_dns(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	const struct in6_addr *dns = r->l->dns[IP4];
 	unsigned int i;
@@ -442,44 +406,44 @@ static void put_dns(struct msgbuf *w, const struct dhcp_reply *r)
 		msgbuf_addr4(w, &dns[i]);
 }
 
-static void put_hostname(struct msgbuf *w, const struct dhcp_reply *r)
+static void dhcp_fill_hostname(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	msgbuf_put(w, r->l->hostname, strlen(r->l->hostname));
 }
 
-/* put_domain() - The first of the search list */
-static void put_domain(struct msgbuf *w, const struct dhcp_reply *r)
+/* dhcp_fill_domain() - The first name of the search list */
+static void dhcp_fill_domain(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (r->l->dhcp_search)
-		msgbuf_put(w, r->l->search, domain_first(r->l->search));
+		msgbuf_put(w, r->l->search, domain_first_len(r->l->search));
 }
 
-static void put_search(struct msgbuf *w, const struct dhcp_reply *r)
+static void dhcp_fill_search(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (r->l->dhcp_search)
 		domain_list_put_compressed(w, r->l->search);
 }
 
-static void put_mtu(struct msgbuf *w, const struct dhcp_reply *r)
+static void dhcp_fill_mtu(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (r->l->mtu)
 		msgbuf_be16(w, (uint16_t)MIN(r->l->mtu, UINT16_MAX));
 }
 
-/* put_t() - T1 and T2 never come, which is worth saying only if asked for */
-static void put_t(struct msgbuf *w, const struct dhcp_reply *r)
+/* dhcp_fill_timer() - T1 and T2: never, told only to those that request them */
+static void dhcp_fill_timer(struct msgbuf *w, const struct dhcp_reply *r)
 {
-	if (dhcp_leases(r) && !r->req->all)
+	if (dhcp_gives_lease(r) && !r->req->all)
 		msgbuf_be32(w, DHCP_INFINITE);
 }
 
-/**
- * put_fqdn() - The name, for a client that knows of this option (RFC 4702 4)
+/*
+ * dhcp_fill_fqdn() - The name, for a client that knows this option (RFC 4702 4)
  *
- * We update no DNS: N is set, S is not, and O says so to who wanted S. The
- * name is in ASCII if the client's is (deprecated, 2.3.1).
+ * We update no DNS: N is set, S is not, and O tells a client that had set S.
+ * The name is in ASCII if the client's is (deprecated, 2.3.1).
  */
-static void put_fqdn(struct msgbuf *w, const struct dhcp_reply *r)
+static void dhcp_fill_fqdn(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	bool labels = !r->req->fqdn || r->req->fqdn_flags & FQDN_E;
 	uint8_t flags = FQDN_N;
@@ -500,33 +464,28 @@ static void put_fqdn(struct msgbuf *w, const struct dhcp_reply *r)
 		msgbuf_put(w, r->l->fqdn, strlen(r->l->fqdn));
 }
 
-/* What can be asked for, in the order for clients that do not. */
+/* All options; clients without option 55 get them in this order. */
 static const struct {
 	enum dhcp_option code;
 	void (*put)(struct msgbuf *w, const struct dhcp_reply *r);
 } dhcp_value[] = {
-	{ OPT_MASK,	put_mask },
-	{ OPT_ROUTER,	put_router },
-	{ OPT_ROUTES,	put_routes },
-	{ OPT_DNS,	put_dns },
-	{ OPT_MTU,	put_mtu },
-	{ OPT_T1,	put_t },
-	{ OPT_T2,	put_t },
-	{ OPT_HOSTNAME,	put_hostname },
-	{ OPT_DOMAIN,	put_domain },
-	{ OPT_SEARCH,	put_search },
-	{ OPT_FQDN,	put_fqdn },
+	{ OPT_MASK,	dhcp_fill_mask },
+	{ OPT_ROUTER,	dhcp_fill_router },
+	{ OPT_ROUTES,	dhcp_fill_routes },
+	{ OPT_DNS,	dhcp_fill_dns },
+	{ OPT_MTU,	dhcp_fill_mtu },
+	{ OPT_T1,	dhcp_fill_timer },
+	{ OPT_T2,	dhcp_fill_timer },
+	{ OPT_HOSTNAME,	dhcp_fill_hostname },
+	{ OPT_DOMAIN,	dhcp_fill_domain },
+	{ OPT_SEARCH,	dhcp_fill_search },
+	{ OPT_FQDN,	dhcp_fill_fqdn },
 };
 
-/**
- * dhcp_put() - Put an option as a whole or, if there is no room, not at all
- * @w:		message
- * @code:	which
- * @data:	value
- * @len:	its length, bytes; above 255 it goes in parts (RFC 3396)
- */
-static void dhcp_put(struct msgbuf *w, enum dhcp_option code,
-		     const uint8_t *data, size_t len)
+/* dhcp_put_option() - Put a whole option, split above 255 bytes (RFC 3396), or
+ * nothing if there is no space */
+static void dhcp_put_option(struct msgbuf *w, enum dhcp_option code,
+			    const uint8_t *data, size_t len)
 {
 	size_t start = w->len, n;
 
@@ -545,9 +504,9 @@ static void dhcp_put(struct msgbuf *w, enum dhcp_option code,
 	}
 }
 
-/* dhcp_put_code() - Put the option of this code, if we know it and have it */
-static void dhcp_put_code(struct msgbuf *w, uint8_t code,
-			  const struct dhcp_reply *r)
+/* dhcp_put_by_code() - Put an option if we know it and have a value for it */
+static void dhcp_put_by_code(struct msgbuf *w, uint8_t code,
+			     const struct dhcp_reply *r)
 {
 	uint8_t buf[2 * LEASE_SEARCH];
 	struct msgbuf value = { .buf = buf, .size = sizeof(buf) };
@@ -558,19 +517,19 @@ static void dhcp_put_code(struct msgbuf *w, uint8_t code,
 			dhcp_value[i].put(&value, r);
 	}
 	if (value.len)
-		dhcp_put(w, code, buf, value.len);
+		dhcp_put_option(w, code, buf, value.len);
 }
 
-/* dhcp_put_asked() - Put what the client asked for, in its order */
+/* dhcp_put_asked() - Put the options requested, in the client's order */
 static void dhcp_put_asked(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	const struct dhcp_req *req = r->req;
 	unsigned int i;
 
 	for (i = 0; i < req->nasked; i++)
-		dhcp_put_code(w, req->asked[i], r);
+		dhcp_put_by_code(w, req->asked[i], r);
 	if (req->fqdn && !req->want[OPT_FQDN])
-		dhcp_put_code(w, OPT_FQDN, r);
+		dhcp_put_by_code(w, OPT_FQDN, r);
 }
 
 static void dhcp_put_all(struct msgbuf *w, const struct dhcp_reply *r)
@@ -578,11 +537,11 @@ static void dhcp_put_all(struct msgbuf *w, const struct dhcp_reply *r)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(dhcp_value); i++)
-		dhcp_put_code(w, (uint8_t)dhcp_value[i].code, r);
+		dhcp_put_by_code(w, (uint8_t)dhcp_value[i].code, r);
 }
 
-/* dhcp_put_must() - What makes it DHCP, and a lease (RFC 2131 table 3) */
-static void dhcp_put_must(struct msgbuf *w, const struct dhcp_reply *r)
+/* dhcp_put_required() - Options that a reply must have (RFC 2131 table 3) */
+static void dhcp_put_required(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	static const uint8_t infinite[4] = { 0xff, 0xff, 0xff, 0xff };
 	struct in_addr server = addr_v4(&r->l->router[IP4]);
@@ -590,24 +549,19 @@ static void dhcp_put_must(struct msgbuf *w, const struct dhcp_reply *r)
 
 	if (r->type == DHCP_NONE)
 		return;
-	dhcp_put(w, OPT_TYPE, &type, sizeof(type));
-	dhcp_put(w, OPT_SERVER, (uint8_t *)&server, sizeof(server));
-	if (dhcp_leases(r))
-		dhcp_put(w, OPT_LEASE_TIME, infinite, sizeof(infinite));
+	dhcp_put_option(w, OPT_TYPE, &type, sizeof(type));
+	dhcp_put_option(w, OPT_SERVER, (uint8_t *)&server, sizeof(server));
+	if (dhcp_gives_lease(r))
+		dhcp_put_option(w, OPT_LEASE_TIME, infinite, sizeof(infinite));
 	if (r->type == DHCP_ACK && r->req->type == DHCP_DISCOVER)
-		dhcp_put(w, OPT_RAPID, &type, 0);	/* an empty one */
+		dhcp_put_option(w, OPT_RAPID, &type, 0);	/* empty */
 }
 
-/**
- * dhcp_put_options() - Put all options, and the end
- * @w:		message, behind the fixed part
- * @r:		what it is made from
- */
 static void dhcp_put_options(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	w->size--;				/* for the end */
 	msgbuf_put(w, dhcp_cookie, sizeof(dhcp_cookie));
-	dhcp_put_must(w, r);
+	dhcp_put_required(w, r);
 	if (r->type != DHCP_NAK) {
 		if (r->req->all)
 			dhcp_put_all(w, r);
@@ -635,13 +589,9 @@ static void dhcp_put_hdr(struct msgbuf *w, const struct dhcp_reply *r)
 	msgbuf_put(w, &h, sizeof(h));
 }
 
-/**
- * dhcp_destination() - Where a reply goes (RFC 2131 4.1)
- * @r:		reply; relays are not a case on this link
- *
- * Return: mapped address
- */
-static struct in6_addr dhcp_destination(const struct dhcp_reply *r)
+/* dhcp_pick_dest() - Address that a reply goes to (RFC 2131 4.1); there are no
+ * relays on this link */
+static struct in6_addr dhcp_pick_dest(const struct dhcp_reply *r)
 {
 	const struct dhcp_hdr *h = &r->req->hdr;
 	struct in_addr broadcast = { htonl(INADDR_BROADCAST) };
@@ -655,15 +605,10 @@ static struct in6_addr dhcp_destination(const struct dhcp_reply *r)
 	return r->l->addr[IP4];
 }
 
-/**
- * dhcp_reply() - Send a reply
- * @a:		state of the services
- * @r:		what it is made from
- */
-static void dhcp_reply(struct answer *a, const struct dhcp_reply *r)
+static void dhcp_send_reply(struct answer *a, const struct dhcp_reply *r)
 {
 	struct ip_hdr ip = {
-		.src = r->l->router[IP4], .dst = dhcp_destination(r),
+		.src = r->l->router[IP4], .dst = dhcp_pick_dest(r),
 	};
 	size_t size = r->type == DHCP_NONE ? DHCP_MIN : r->req->size;
 	const size_t least = UDP_HLEN + DHCP_MIN;
@@ -679,7 +624,7 @@ static void dhcp_reply(struct answer *a, const struct dhcp_reply *r)
 	answer_udp_send(a, &ip, DHCP_SERVER, DHCP_CLIENT, &w);
 }
 
-static void dhcp_log(const struct dhcp_req *req, enum dhcp_type reply)
+static void dhcp_log_request(const struct dhcp_req *req, enum dhcp_type reply)
 {
 	char mac[MAC_STRLEN];
 	const char *to = reply == DHCP_NONE && req->type != DHCP_NONE ?
@@ -689,14 +634,9 @@ static void dhcp_log(const struct dhcp_req *req, enum dhcp_type reply)
 		    mac_str(req->hdr.chaddr, mac), to);
 }
 
-/**
- * dhcp_for_us() - Whether a packet is for our server
- * @l:		lease
- * @pkt:	the packet
- *
- * Return: true if it goes to the server's port, at our address or at all
- */
-static bool dhcp_for_us(const struct lease *l, const struct pkt *pkt)
+/* dhcp_is_for_us() - Whether a packet goes to the server's port, at the
+ * router's address or by broadcast */
+static bool dhcp_is_for_us(const struct lease *l, const struct pkt *pkt)
 {
 	struct in_addr broadcast = { htonl(INADDR_BROADCAST) };
 	struct in6_addr all = addr_from_v4(broadcast);
@@ -707,11 +647,11 @@ static bool dhcp_for_us(const struct lease *l, const struct pkt *pkt)
 }
 
 /**
- * dhcp_from_guest() - Take a UDP packet from the guest
+ * dhcp_from_guest() - Answer a DHCP or BOOTP message
  * @a:		state of the services
- * @pkt:	the packet
+ * @pkt:	UDP packet
  *
- * Return: false if it is not for the DHCP server, or there is none
+ * Return: whether @pkt is for the DHCP server, and there is one
  */
 bool dhcp_from_guest(struct answer *a, const struct pkt *pkt)
 {
@@ -720,16 +660,17 @@ bool dhcp_from_guest(struct answer *a, const struct pkt *pkt)
 	struct dhcp_req req;
 
 	if (!a->lease->dhcp || !addr_is_v4(&a->lease->addr[IP4]) ||
-	    !addr_is_v4(&a->lease->router[IP4]) || !dhcp_for_us(a->lease, pkt))
+	    !addr_is_v4(&a->lease->router[IP4]) ||
+	    !dhcp_is_for_us(a->lease, pkt))
 		return false;
 	if (pkt->len > sizeof(msg) ||
 	    !dhcp_parse(&req, msg, pkt_copy(pkt, msg, sizeof(msg))))
 		return true;
 
 	r.req = &req;
-	r.type = dhcp_decide(a->lease, &req);
-	dhcp_log(&req, r.type);
+	r.type = dhcp_choose_reply(a->lease, &req);
+	dhcp_log_request(&req, r.type);
 	if (r.type != DHCP_NONE || req.type == DHCP_NONE)
-		dhcp_reply(a, &r);
+		dhcp_send_reply(a, &r);
 	return true;
 }

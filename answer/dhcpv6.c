@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * dhcpv6.c - A DHCPv6 server with one address (RFC 8415). Called by passt.c;
- * calls tap_ip_send().
+ * dhcpv6.c - A DHCPv6 server with one address (RFC 8415).
  *
- * Nothing is remembered: there is one guest and one address. The first IA_NA
- * of a message is the binding of that address; any other association, and
- * every temporary address or delegated prefix, is refused with a status.
+ * It has no state: there is one guest and one address. The first IA_NA of a
+ * message gets that address. Any other association, and every temporary address
+ * or delegated prefix, is refused with a status.
  */
 #include "answer/answer.h"
 #include "answer/domain.h"
@@ -14,10 +13,10 @@
 #define DHCP6_SERVER	547
 #define DHCP6_CLIENT	546
 
-#define DHCP6_IN_MAX	1472	/* longest message looked at, bytes */
+#define DHCP6_IN_MAX	1472	/* longest message read, bytes */
 #define DHCP6_OUT_MAX	(IP6_MTU_MIN - IP6_HLEN - UDP_HLEN)
 
-/* For ever, as over DHCP; T1 and T2 likewise (RFC 8415 7.7, 21.4). */
+/* Lifetimes, T1 and T2: never, as with DHCP (RFC 8415 7.7, 21.4). */
 #define DHCP6_INFINITE	0xffffffffU
 
 enum dhcp6_type {		/* RFC 8415 7.3 */
@@ -44,7 +43,7 @@ static const char *const dhcp6_name[] = {
 	[DHCP6_INFORMATION]	= "INFORMATION-REQUEST",
 };
 
-enum dhcp6_option {		/* RFC 8415 21 but where it says so */
+enum dhcp6_option {		/* RFC 8415 21 unless noted */
 	OPT6_CLIENTID		= 1,
 	OPT6_SERVERID		= 2,
 	OPT6_IA_NA		= 3,
@@ -83,10 +82,10 @@ static const struct in6_addr all_agents = {	/* RFC 8415 7.1 */
 };
 
 /**
- * struct opt6 - An option, inside of the message it came in
- * @code:	which
+ * struct opt6 - An option; its value stays in the message
+ * @code:	enum dhcp6_option, or another code
  * @data:	value
- * @len:	bytes of it
+ * @len:	bytes of @data
  */
 struct opt6 {
 	uint16_t code, len;
@@ -94,9 +93,9 @@ struct opt6 {
 };
 
 /**
- * struct opts6 - A row of options
+ * struct opts6 - Options that are not read yet
  * @p:		the next one
- * @left:	bytes from there on
+ * @left:	bytes from @p on
  */
 struct opts6 {
 	const uint8_t *p;
@@ -108,13 +107,13 @@ struct opts6 {
  * @type:	enum dhcp6_type, or another value
  * @xid:	transaction ID
  * @options:	all of them, checked
- * @client:	its DUID, @len 0: not given
- * @server:	the DUID it names, likewise
- * @oro:	codes of the options it asks for, likewise
- * @rapid:	it takes a reply at once
- * @ia:		some association is in the message
- * @fqdn:	it gave its name
- * @fqdn_flags:	with these flags
+ * @client:	DUID of the client; @len 0: absent
+ * @server:	DUID of the server it names; @len 0: absent
+ * @oro:	codes of the options it requests; @len 0: absent
+ * @rapid:	it takes a REPLY to SOLICIT
+ * @ia:		it has at least one association
+ * @fqdn:	it has the client's name
+ * @fqdn_flags:	flags of the name
  */
 struct dhcp6_req {
 	uint8_t type;
@@ -131,7 +130,7 @@ struct dhcp6_req {
  * @req:	request
  * @duid:	ours
  * @w:		the message
- * @bound:	the address has been given to an IA
+ * @bound:	an IA has got the address
  */
 struct dhcp6_reply {
 	const struct lease *l;
@@ -141,14 +140,8 @@ struct dhcp6_reply {
 	bool bound;
 };
 
-/**
- * opt6_next() - Take the next of a row of options
- * @o:		the row
- * @opt:	filled
- *
- * Return: false if there is none, or it reaches beyond the row: @o->left is
- *	   not zero then
- */
+/* opt6_next() - Read an option; false: there is none, or it is truncated, and
+ * then @o->left is not zero */
 static bool opt6_next(struct opts6 *o, struct opt6 *opt)
 {
 	if (o->left < 4)
@@ -169,12 +162,12 @@ static size_t ia_hlen(uint16_t code)
 	return code == OPT6_IA_TA ? 4 : 12;
 }
 
-static bool is_ia(uint16_t code)
+static bool is_ia_option(uint16_t code)
 {
 	return code == OPT6_IA_NA || code == OPT6_IA_TA || code == OPT6_IA_PD;
 }
 
-/* ia_options() - The options inside of an IA whose length was checked */
+/* ia_options() - The options inside an IA whose length was checked */
 static struct opts6 ia_options(const struct opt6 *ia)
 {
 	size_t hlen = ia_hlen(ia->code);
@@ -182,13 +175,7 @@ static struct opts6 ia_options(const struct opt6 *ia)
 	return (struct opts6){ ia->data + hlen, ia->len - hlen };
 }
 
-/**
- * ia_next_addr() - Take the next address of an IA
- * @o:		options of the IA
- * @addr:	filled
- *
- * Return: false if there is none
- */
+/* ia_next_addr() - Read the next address among an IA's options; false: none */
 static bool ia_next_addr(struct opts6 *o, struct in6_addr *addr)
 {
 	struct opt6 opt;
@@ -202,8 +189,8 @@ static bool ia_next_addr(struct opts6 *o, struct in6_addr *addr)
 	return false;
 }
 
-/* ia_ok() - Check the lengths in an IA (RFC 8415 21.4 to 21.6) */
-static bool ia_ok(const struct opt6 *ia)
+/* is_ia_valid() - Check the lengths in an IA (RFC 8415 21.4 to 21.6) */
+static bool is_ia_valid(const struct opt6 *ia)
 {
 	struct opts6 o;
 	struct opt6 opt;
@@ -218,26 +205,26 @@ static bool ia_ok(const struct opt6 *ia)
 	return !o.left;
 }
 
-static bool duid_ok(const struct opt6 *opt)
+static bool is_duid_valid(const struct opt6 *opt)
 {
 	return opt->len >= DUID_MIN && opt->len <= DUID_MAX;
 }
 
-/* dhcp6_read_option() - Take an option; false if its length can't be right */
+/* dhcp6_read_option() - False: an option can't have this length */
 static bool dhcp6_read_option(struct dhcp6_req *req, const struct opt6 *opt)
 {
 	switch (opt->code) {
 	case OPT6_CLIENTID:
 		req->client = *opt;
-		return duid_ok(opt);
+		return is_duid_valid(opt);
 	case OPT6_SERVERID:
 		req->server = *opt;
-		return duid_ok(opt);
+		return is_duid_valid(opt);
 	case OPT6_IA_NA:
 	case OPT6_IA_TA:
 	case OPT6_IA_PD:
 		req->ia = true;
-		return ia_ok(opt);
+		return is_ia_valid(opt);
 	case OPT6_ORO:
 		req->oro = *opt;
 		return !(opt->len % 2);
@@ -253,14 +240,7 @@ static bool dhcp6_read_option(struct dhcp6_req *req, const struct opt6 *opt)
 	}
 }
 
-/**
- * dhcp6_parse() - Take a message apart
- * @req:	filled; points into @msg
- * @msg:	UDP payload
- * @len:	its length, bytes
- *
- * Return: false if a length in it is not right
- */
+/* dhcp6_parse() - A UDP payload, into which @req points; false: malformed */
 static bool dhcp6_parse(struct dhcp6_req *req, const uint8_t *msg, size_t len)
 {
 	struct opts6 o;
@@ -280,8 +260,8 @@ static bool dhcp6_parse(struct dhcp6_req *req, const uint8_t *msg, size_t len)
 	return !o.left;
 }
 
-/* names_us() - Whether the client names our server */
-static bool names_us(const struct dhcp6_reply *r)
+/* dhcp6_names_us() - Whether the client names our server */
+static bool dhcp6_names_us(const struct dhcp6_reply *r)
 {
 	const struct opt6 *server = &r->req->server;
 
@@ -289,13 +269,9 @@ static bool names_us(const struct dhcp6_reply *r)
 	       !memcmp(server->data, r->duid, sizeof(r->duid));
 }
 
-/**
- * dhcp6_valid() - Check who a message is from and for (RFC 8415 16)
- * @r:		reply to it
- *
- * Return: true if it is one that a client sends, to us or to all servers
- */
-static bool dhcp6_valid(const struct dhcp6_reply *r)
+/* dhcp6_is_valid() - Whether the request is one that clients send, to us or to
+ * all servers (RFC 8415 16) */
+static bool dhcp6_is_valid(const struct dhcp6_reply *r)
 {
 	const struct dhcp6_req *req = r->req;
 
@@ -308,39 +284,33 @@ static bool dhcp6_valid(const struct dhcp6_reply *r)
 	case DHCP6_RENEW:
 	case DHCP6_RELEASE:
 	case DHCP6_DECLINE:
-		return req->client.len && names_us(r);
+		return req->client.len && dhcp6_names_us(r);
 	case DHCP6_INFORMATION:
-		return !req->ia && (!req->server.len || names_us(r));
+		return !req->ia && (!req->server.len || dhcp6_names_us(r));
 	default:
 		return false;
 	}
 }
 
-static void put_opt(struct msgbuf *w, enum dhcp6_option code, const void *data,
-		    size_t len)
+static void dhcp6_put_option(struct msgbuf *w, enum dhcp6_option code,
+			     const void *data, size_t len)
 {
 	msgbuf_be16(w, (uint16_t)code);
 	msgbuf_be16(w, (uint16_t)len);
 	msgbuf_put(w, data, len);
 }
 
-/* put_status() - RFC 8415 21.13, without a message for people */
-static void put_status(struct msgbuf *w, enum dhcp6_status status)
+/* dhcp6_put_status() - RFC 8415 21.13, without a text */
+static void dhcp6_put_status(struct msgbuf *w, enum dhcp6_status status)
 {
 	uint8_t be[2];
 
 	put_be16(be, (uint16_t)status);
-	put_opt(w, OPT6_STATUS, be, sizeof(be));
+	dhcp6_put_option(w, OPT6_STATUS, be, sizeof(be));
 }
 
-/**
- * ia_begin() - Put an IA of the client without options
- * @w:		message
- * @ia:		the client's
- * @t:		T1 and T2, s, for an IA that has them; 0: the client may choose
- *
- * Return: offset to give to ia_end()
- */
+/* ia_begin() - Put an IA of the client without options; T1 and T2 are @t
+ * seconds, 0: the client may choose. Returns the offset for ia_end() */
 static size_t ia_begin(struct msgbuf *w, const struct opt6 *ia, uint32_t t)
 {
 	size_t start = w->len;
@@ -355,7 +325,7 @@ static size_t ia_begin(struct msgbuf *w, const struct opt6 *ia, uint32_t t)
 	return start;
 }
 
-/* ia_end() - Its length is known now */
+/* ia_end() - Set the length of an IA, which is known now */
 static void ia_end(struct msgbuf *w, size_t start)
 {
 	if (!w->full)
@@ -368,13 +338,13 @@ static void ia_refuse(struct msgbuf *w, const struct opt6 *ia,
 {
 	size_t start = ia_begin(w, ia, 0);
 
-	put_status(w, status);
+	dhcp6_put_status(w, status);
 	ia_end(w, start);
 }
 
-/* put_iaaddr() - RFC 8415 21.6; a @lifetime of 0 s takes the address away */
-static void put_iaaddr(struct msgbuf *w, const struct in6_addr *addr,
-		       uint32_t lifetime)
+/* ia_put_addr() - RFC 8415 21.6; a @lifetime of 0 s withdraws the address */
+static void ia_put_addr(struct msgbuf *w, const struct in6_addr *addr,
+			uint32_t lifetime)
 {
 	msgbuf_be16(w, OPT6_IAADDR);
 	msgbuf_be16(w, 24);
@@ -383,8 +353,8 @@ static void put_iaaddr(struct msgbuf *w, const struct in6_addr *addr,
 	msgbuf_be32(w, lifetime);			/* valid */
 }
 
-/* on_link() - Whether an address belongs to the guest's prefix */
-static bool on_link(const struct lease *l, const struct in6_addr *addr)
+/* is_on_link() - Whether an address belongs to the guest's prefix */
+static bool is_on_link(const struct lease *l, const struct in6_addr *addr)
 {
 	return !addr_is_none(&l->addr[IP6]) &&
 	       addr_in_prefix(addr, &l->addr[IP6], l->len[IP6]);
@@ -394,10 +364,10 @@ static bool on_link(const struct lease *l, const struct in6_addr *addr)
  * ia_count() - Count addresses of an IA
  * @ia:		IA_NA or IA_TA
  * @l:		lease
- * @off:	set to how many of them are not on this link
- * @ours:	set to true if the guest's address is among them
+ * @off:	set to the number of them that are not on this link
+ * @ours:	set to whether the address of the lease is among them
  *
- * Return: how many there are
+ * Return: number of addresses
  */
 static unsigned int ia_count(const struct opt6 *ia, const struct lease *l,
 			     unsigned int *off, bool *ours)
@@ -409,56 +379,46 @@ static unsigned int ia_count(const struct opt6 *ia, const struct lease *l,
 	*off = 0;
 	*ours = false;
 	for (; ia_next_addr(&o, &addr); n++) {
-		*off += !on_link(l, &addr);
+		*off += !is_on_link(l, &addr);
 		*ours |= addr_eq(&addr, &l->addr[IP6]);
 	}
 	return n;
 }
 
-/* renews() - Whether the client wants to go on with what it has */
-static bool renews(const struct dhcp6_req *req)
+/* dhcp6_renews() - Whether the client extends what it has */
+static bool dhcp6_renews(const struct dhcp6_req *req)
 {
 	return req->type == DHCP6_RENEW || req->type == DHCP6_REBIND;
 }
 
-/* no_status() - What refuses an IA for which we have nothing (RFC 8415 18.3) */
-static enum dhcp6_status no_status(const struct dhcp6_req *req,
-				   const struct opt6 *ia)
+/* dhcp6_pick_refusal() - Of an IA that gets nothing (RFC 8415 18.3) */
+static enum dhcp6_status dhcp6_pick_refusal(const struct dhcp6_req *req,
+					    const struct opt6 *ia)
 {
 	if (req->type != DHCP6_SOLICIT && req->type != DHCP6_REQUEST)
 		return STATUS_NO_BINDING;
 	return ia->code == OPT6_IA_PD ? STATUS_NO_PREFIX : STATUS_NO_ADDRS;
 }
 
-/**
- * ia_bind() - Give the address to an IA
- * @r:		reply
- * @ia:		the client's IA_NA
- *
- * Addresses it had before and can't keep come back with no lifetime left
- * (RFC 8415 18.3.4, 18.3.5).
- */
+/* ia_bind() - Give the address to an IA_NA; other addresses that it renews come
+ * back with a lifetime of zero (RFC 8415 18.3.4, 18.3.5) */
 static void ia_bind(struct dhcp6_reply *r, const struct opt6 *ia)
 {
 	struct opts6 o = ia_options(ia);
 	size_t start = ia_begin(&r->w, ia, DHCP6_INFINITE);
 	struct in6_addr addr;
 
-	put_iaaddr(&r->w, &r->l->addr[IP6], DHCP6_INFINITE);
-	while (renews(r->req) && ia_next_addr(&o, &addr)) {
+	ia_put_addr(&r->w, &r->l->addr[IP6], DHCP6_INFINITE);
+	while (dhcp6_renews(r->req) && ia_next_addr(&o, &addr)) {
 		if (!addr_eq(&addr, &r->l->addr[IP6]))
-			put_iaaddr(&r->w, &addr, 0);
+			ia_put_addr(&r->w, &addr, 0);
 	}
 	ia_end(&r->w, start);
 	r->bound = true;
 }
 
-/**
- * ia_assign() - Answer an IA of who wants an address (RFC 8415 18.3.2, 18.3.4,
- *		18.3.5, 18.3.9)
- * @r:		reply
- * @ia:		the client's
- */
+/* ia_assign() - Answer an IA of a client that wants addresses (RFC 8415 18.3.2,
+ * 18.3.4, 18.3.5, 18.3.9) */
 static void ia_assign(struct dhcp6_reply *r, const struct opt6 *ia)
 {
 	unsigned int off;
@@ -466,7 +426,7 @@ static void ia_assign(struct dhcp6_reply *r, const struct opt6 *ia)
 
 	if (ia->code != OPT6_IA_NA || r->bound ||
 	    addr_is_none(&r->l->addr[IP6])) {
-		ia_refuse(&r->w, ia, no_status(r->req, ia));
+		ia_refuse(&r->w, ia, dhcp6_pick_refusal(r->req, ia));
 		return;
 	}
 
@@ -489,28 +449,23 @@ static void ia_give_back(struct dhcp6_reply *r, const struct opt6 *ia)
 		ia_refuse(&r->w, ia, STATUS_NO_BINDING);
 }
 
-/* each_ia() - Let a function answer every IA of the message */
-static void each_ia(struct dhcp6_reply *r,
-		    void (*answer)(struct dhcp6_reply *r,
-				   const struct opt6 *ia))
+/* for_each_ia() - Let a function answer each IA of the request */
+static void for_each_ia(struct dhcp6_reply *r,
+			void (*answer)(struct dhcp6_reply *r,
+				       const struct opt6 *ia))
 {
 	struct opts6 o = r->req->options;
 	struct opt6 opt;
 
 	while (opt6_next(&o, &opt)) {
-		if (is_ia(opt.code))
+		if (is_ia_option(opt.code))
 			answer(r, &opt);
 	}
 }
 
-/**
- * put_confirm() - Say whether the client's addresses are on this link
- *		(RFC 8415 18.3.3)
- * @r:		reply
- *
- * Return: false if there is nothing to say: no addresses, here or there
- */
-static bool put_confirm(struct dhcp6_reply *r)
+/* dhcp6_put_confirm() - Say whether the client's addresses are on this link
+ * (RFC 8415 18.3.3); false: no reply, because we or the client have none */
+static bool dhcp6_put_confirm(struct dhcp6_reply *r)
 {
 	struct opts6 o = r->req->options;
 	unsigned int n = 0, off = 0, more;
@@ -526,12 +481,12 @@ static bool put_confirm(struct dhcp6_reply *r)
 		n += ia_count(&opt, r->l, &more, &ours);
 		off += more;
 	}
-	put_status(&r->w, off ? STATUS_NOT_ON_LINK : STATUS_SUCCESS);
+	dhcp6_put_status(&r->w, off ? STATUS_NOT_ON_LINK : STATUS_SUCCESS);
 	return n;
 }
 
-/* asked() - Whether the client asked for an option, or for none at all */
-static bool asked(const struct dhcp6_req *req, enum dhcp6_option code)
+/* dhcp6_is_wanted() - Whether the client requests an option, or does not say */
+static bool dhcp6_is_wanted(const struct dhcp6_req *req, enum dhcp6_option code)
 {
 	size_t i;
 
@@ -542,104 +497,96 @@ static bool asked(const struct dhcp6_req *req, enum dhcp6_option code)
 	return !req->oro.len;
 }
 
-/* put_dns() - Resolvers, RFC 3646 3 */
-static void put_dns(struct dhcp6_reply *r)
+/* dhcp6_put_dns() - Resolvers, RFC 3646 3 */
+static void dhcp6_put_dns(struct dhcp6_reply *r)
 {
 	size_t n = 0;
 
-	if (r->l->dhcp_dns && asked(r->req, OPT6_DNS))
+	if (r->l->dhcp_dns && dhcp6_is_wanted(r->req, OPT6_DNS))
 		while (n < LEASE_DNS && !addr_is_none(&r->l->dns[IP6][n]))
 			n++;
 	if (n)
-		put_opt(&r->w, OPT6_DNS, r->l->dns[IP6],
-			n * sizeof(r->l->dns[IP6][0]));
+		dhcp6_put_option(&r->w, OPT6_DNS, r->l->dns[IP6],
+				 n * sizeof(r->l->dns[IP6][0]));
 }
 
-/* put_search() - Search list, RFC 3646 4, names in full (RFC 8415 10) */
-static void put_search(struct dhcp6_reply *r)
+/* dhcp6_put_search() - Search list, RFC 3646 4, names in full (RFC 8415 10) */
+static void dhcp6_put_search(struct dhcp6_reply *r)
 {
 	uint8_t buf[2 * LEASE_SEARCH];
 	struct msgbuf list = { .buf = buf, .size = sizeof(buf) };
 
-	if (r->l->dhcp_search && asked(r->req, OPT6_SEARCH))
+	if (r->l->dhcp_search && dhcp6_is_wanted(r->req, OPT6_SEARCH))
 		domain_list_put(&list, r->l->search);
 	if (list.len)
-		put_opt(&r->w, OPT6_SEARCH, buf, list.len);
+		dhcp6_put_option(&r->w, OPT6_SEARCH, buf, list.len);
 }
 
-/**
- * put_fqdn() - The name, for a client that knows of this option (RFC 4704 6)
- * @r:		reply
- *
- * We update no DNS: N is set, S is not, and O says so to who wanted S.
- */
-static void put_fqdn(struct dhcp6_reply *r)
+/* dhcp6_put_fqdn() - Our name, for a client that knows the option (RFC 4704 6).
+ * We update no DNS: N is set, S is not, and O tells a client that had set S. */
+static void dhcp6_put_fqdn(struct dhcp6_reply *r)
 {
 	uint8_t buf[1 + LEASE_NAME + 1];
 	struct msgbuf name = { .buf = buf, .size = sizeof(buf) };
-	bool wanted = r->req->oro.len && asked(r->req, OPT6_FQDN);
+	bool wanted = r->req->oro.len && dhcp6_is_wanted(r->req, OPT6_FQDN);
 
 	if (!*r->l->fqdn || (!r->req->fqdn && !wanted))
 		return;
-	msgbuf_u8(&name, FQDN6_N | (r->req->fqdn_flags & FQDN6_S ? FQDN6_O : 0));
+	msgbuf_u8(&name, FQDN6_N |
+			 (r->req->fqdn_flags & FQDN6_S ? FQDN6_O : 0));
 	domain_put(&name, r->l->fqdn);
-	put_opt(&r->w, OPT6_FQDN, buf, name.len);
+	dhcp6_put_option(&r->w, OPT6_FQDN, buf, name.len);
 }
 
-static void put_configuration(struct dhcp6_reply *r)
+static void dhcp6_put_config(struct dhcp6_reply *r)
 {
-	put_dns(r);
-	put_search(r);
-	put_fqdn(r);
+	dhcp6_put_dns(r);
+	dhcp6_put_search(r);
+	dhcp6_put_fqdn(r);
 }
 
-/* put_solicit() - ADVERTISE, or REPLY at once (RFC 8415 18.3.1) */
-static void put_solicit(struct dhcp6_reply *r)
+/* dhcp6_put_solicit() - ADVERTISE, or REPLY at once (RFC 8415 18.3.1) */
+static void dhcp6_put_solicit(struct dhcp6_reply *r)
 {
-	static const uint8_t preference = 255;	/* no one else: don't wait */
+	static const uint8_t preference = 255;	/* highest: don't wait */
 
 	if (r->req->rapid)
-		put_opt(&r->w, OPT6_RAPID, NULL, 0);
+		dhcp6_put_option(&r->w, OPT6_RAPID, NULL, 0);
 	else
-		put_opt(&r->w, OPT6_PREFERENCE, &preference, 1);
-	each_ia(r, ia_assign);
-	put_configuration(r);
+		dhcp6_put_option(&r->w, OPT6_PREFERENCE, &preference, 1);
+	for_each_ia(r, ia_assign);
+	dhcp6_put_config(r);
 }
 
-/**
- * put_answer() - What follows the identifiers in a reply
- * @r:		reply
- *
- * Return: false if there is none
- */
-static bool put_answer(struct dhcp6_reply *r)
+/* dhcp6_put_body() - Options after the identifiers; false: no reply */
+static bool dhcp6_put_body(struct dhcp6_reply *r)
 {
 	switch (r->req->type) {
 	case DHCP6_SOLICIT:
-		put_solicit(r);
+		dhcp6_put_solicit(r);
 		return true;
 	case DHCP6_REQUEST:
 	case DHCP6_RENEW:
 	case DHCP6_REBIND:
-		each_ia(r, ia_assign);
-		put_configuration(r);
+		for_each_ia(r, ia_assign);
+		dhcp6_put_config(r);
 		return true;
 	case DHCP6_CONFIRM:
-		return put_confirm(r);
+		return dhcp6_put_confirm(r);
 	case DHCP6_RELEASE:
 	case DHCP6_DECLINE:
-		put_status(&r->w, STATUS_SUCCESS);
-		each_ia(r, ia_give_back);
+		dhcp6_put_status(&r->w, STATUS_SUCCESS);
+		for_each_ia(r, ia_give_back);
 		return true;
 	case DHCP6_INFORMATION:
-		put_configuration(r);
+		dhcp6_put_config(r);
 		return true;
 	default:
 		return false;
 	}
 }
 
-static void put_header(struct dhcp6_reply *r)
+static void dhcp6_put_header(struct dhcp6_reply *r)
 {
 	const struct dhcp6_req *req = r->req;
 	bool advertise = req->type == DHCP6_SOLICIT && !req->rapid;
@@ -647,51 +594,45 @@ static void put_header(struct dhcp6_reply *r)
 	msgbuf_u8(&r->w, advertise ? DHCP6_ADVERTISE : DHCP6_REPLY);
 	msgbuf_put(&r->w, req->xid, 3);
 	if (req->client.len)
-		put_opt(&r->w, OPT6_CLIENTID, req->client.data,
-			req->client.len);
-	put_opt(&r->w, OPT6_SERVERID, r->duid, sizeof(r->duid));
+		dhcp6_put_option(&r->w, OPT6_CLIENTID, req->client.data,
+				 req->client.len);
+	dhcp6_put_option(&r->w, OPT6_SERVERID, r->duid, sizeof(r->duid));
 }
 
-/* duid_init() - Ours, made of our MAC (RFC 8415 11.4) */
-static void duid_init(uint8_t duid[DUID_LL_LEN], const uint8_t mac[MAC_LEN])
+/* make_duid() - Ours, from our MAC address (RFC 8415 11.4) */
+static void make_duid(uint8_t duid[DUID_LL_LEN], const uint8_t mac[MAC_LEN])
 {
 	put_be16(duid, DUID_LL);
 	put_be16(duid + 2, DUID_HW_ETHERNET);
 	memcpy(duid + 4, mac, MAC_LEN);
 }
 
-/**
- * dhcp6_answer() - Answer a message
- * @a:		state of the services
- * @req:	the message
- * @to:		who sent it
- */
-static void dhcp6_answer(struct answer *a, const struct dhcp6_req *req,
-			 const struct in6_addr *to)
+static void dhcp6_send_answer(struct answer *a, const struct dhcp6_req *req,
+			      const struct in6_addr *to)
 {
 	struct dhcp6_reply r = { .l = a->lease, .req = req };
-	struct ip_hdr ip = { .src = answer_ll(a), .dst = *to };
+	struct ip_hdr ip = { .src = answer_own_ll(a), .dst = *to };
 	uint8_t buf[UDP_HLEN + DHCP6_OUT_MAX];
 	char from[ADDR_STRLEN];
 
-	duid_init(r.duid, a->tap->mac);
-	if (!dhcp6_valid(&r))
+	make_duid(r.duid, a->tap->mac);
+	if (!dhcp6_is_valid(&r))
 		return;
 
 	LOG_LIMITED(LOG_INFO, "DHCPv6: %s from %s", dhcp6_name[req->type],
 		    addr_str(to, from));
 	answer_udp_init(&r.w, buf, sizeof(buf));
-	put_header(&r);
-	if (put_answer(&r) && !r.w.full)
+	dhcp6_put_header(&r);
+	if (dhcp6_put_body(&r) && !r.w.full)
 		answer_udp_send(a, &ip, DHCP6_SERVER, DHCP6_CLIENT, &r.w);
 }
 
 /**
- * dhcpv6_from_guest() - Take a UDP packet from the guest
+ * dhcpv6_from_guest() - Answer a DHCPv6 message
  * @a:		state of the services
- * @pkt:	the packet
+ * @pkt:	UDP packet
  *
- * Return: false if it is not for all DHCPv6 servers, or we are none
+ * Return: whether @pkt is for all DHCPv6 servers, and we are one
  */
 bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt)
 {
@@ -704,6 +645,6 @@ bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt)
 
 	if (pkt->len <= sizeof(msg) &&
 	    dhcp6_parse(&req, msg, pkt_copy(pkt, msg, sizeof(msg))))
-		dhcp6_answer(a, &req, &pkt->src);
+		dhcp6_send_answer(a, &req, &pkt->src);
 	return true;
 }

@@ -2,9 +2,9 @@
 /*
  * domain.c - Domain names as DNS labels (RFC 1035 3.1), for the options that
  * carry them: DHCP 81 and 119, DHCPv6 24 and 39, DNSSL of router
- * advertisements. Called by those services; calls wire.h.
+ * advertisements.
  *
- * A name that DNS can't express (an empty label, one above 63 bytes, more
+ * A name that DNS can't express (an empty label, a label above 63 bytes, more
  * than 255 bytes in all) is left out: clients would reject the whole option.
  */
 #include <strings.h>
@@ -17,10 +17,10 @@
 #define POINTER		0xc000	/* RFC 1035 4.1.4 */
 
 /**
- * struct suffixes - The names, and ends of names, that a list holds so far
+ * struct suffixes - Names, and ends of names, that a list has so far
  * @at:		each with its text and its offset in the list, bytes
- * @n:		how many; every one has a label of its own, so that a list of
- *		LEASE_SEARCH bytes can't have more than half as many
+ * @n:		how many; each takes two bytes of the list at least, a label and
+ *		what ends it
  */
 struct suffixes {
 	struct {
@@ -39,14 +39,8 @@ static size_t label_len(const char *name, size_t len)
 	return dot ? (size_t)(dot - name) : len;
 }
 
-/**
- * domain_valid() - Check that a name can be expressed in labels
- * @name:	dotted, without a final dot
- * @len:	its length, bytes
- *
- * Return: true if it can
- */
-static bool domain_valid(const char *name, size_t len)
+/* is_domain_valid() - Whether labels can express a name without final dot */
+static bool is_domain_valid(const char *name, size_t len)
 {
 	if (!len || len + 2 > NAME_MAX_WIRE)
 		return false;
@@ -65,14 +59,7 @@ static bool domain_valid(const char *name, size_t len)
 	}
 }
 
-/**
- * suffix_find() - Look for a name among those that a list holds
- * @seen:	names of the list
- * @name:	dotted, not terminated
- * @len:	its length, bytes
- *
- * Return: offset of its labels in the list, -1 if it is not there
- */
+/* suffix_find() - Offset of a name's labels in a list, -1: not in it */
 static int suffix_find(const struct suffixes *seen, const char *name,
 		       size_t len)
 {
@@ -96,13 +83,14 @@ static void suffix_add(struct suffixes *seen, const char *name, size_t len,
 }
 
 /**
- * labels_put() - Put a valid name as labels
+ * put_labels() - Put a valid name as labels
  * @w:		message
  * @name:	dotted, without a final dot, not terminated
  * @len:	its length, bytes
- * @seen:	names to point to; @w is then the list itself. NULL: no pointers
+ * @seen:	names that pointers may refer to: @w is then the list itself.
+ *		NULL: no pointers
  */
-static void labels_put(struct msgbuf *w, const char *name, size_t len,
+static void put_labels(struct msgbuf *w, const char *name, size_t len,
 		       struct suffixes *seen)
 {
 	while (len) {
@@ -126,22 +114,23 @@ static void labels_put(struct msgbuf *w, const char *name, size_t len,
 	msgbuf_u8(w, 0);
 }
 
-/* name_put() - Put a name, with or without a final dot, if it is valid */
-static void name_put(struct msgbuf *w, const char *name, size_t len,
-		     struct suffixes *seen)
+/* put_domain_name() - Put a valid name, with or without a final dot */
+static void put_domain_name(struct msgbuf *w, const char *name, size_t len,
+			    struct suffixes *seen)
 {
 	if (len && name[len - 1] == '.')
 		len--;
-	if (domain_valid(name, len))
-		labels_put(w, name, len, seen);
+	if (is_domain_valid(name, len))
+		put_labels(w, name, len, seen);
 }
 
-static void list_put(struct msgbuf *w, const char *list, struct suffixes *seen)
+static void put_domain_list(struct msgbuf *w, const char *list,
+			    struct suffixes *seen)
 {
 	while (*list) {
 		size_t len = strcspn(list, " ");
 
-		name_put(w, list, len, seen);
+		put_domain_name(w, list, len, seen);
 		list += len;
 		list += strspn(list, " ");
 	}
@@ -154,7 +143,7 @@ static void list_put(struct msgbuf *w, const char *list, struct suffixes *seen)
  */
 void domain_put(struct msgbuf *w, const char *name)
 {
-	name_put(w, name, strlen(name), NULL);
+	put_domain_name(w, name, strlen(name), NULL);
 }
 
 /**
@@ -164,12 +153,12 @@ void domain_put(struct msgbuf *w, const char *name)
  */
 void domain_list_put(struct msgbuf *w, const char *list)
 {
-	list_put(w, list, NULL);
+	put_domain_list(w, list, NULL);
 }
 
 /**
- * domain_list_put_compressed() - Put the valid names of a list, the end of a
- *		name that was there before as a pointer to it (RFC 3397 2)
+ * domain_list_put_compressed() - Put the valid names of a list, with a pointer
+ *		for the end of a name that the list has already (RFC 3397 2)
  * @w:		empty message: pointers count from its start
  * @list:	dotted names, separated by a space
  */
@@ -177,16 +166,16 @@ void domain_list_put_compressed(struct msgbuf *w, const char *list)
 {
 	struct suffixes seen = { .n = 0 };
 
-	list_put(w, list, &seen);
+	put_domain_list(w, list, &seen);
 }
 
 /**
- * domain_first() - Length of the first name of a list, without a final dot
+ * domain_first_len() - Length of the first name of a list, without a final dot
  * @list:	dotted names, separated by a space
  *
  * Return: bytes, 0 if there is none
  */
-size_t domain_first(const char *list)
+size_t domain_first_len(const char *list)
 {
 	size_t len = strcspn(list, " ");
 

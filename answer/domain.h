@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * domain.h - Domain names as DNS labels (RFC 1035 3.1), for the options that
- * carry them. Called by ndp.c, dhcp.c and dhcpv6.c; calls nothing.
+ * carry them.
  */
 #ifndef ANSWER_DOMAIN_H
 #define ANSWER_DOMAIN_H
@@ -13,6 +13,6 @@
 void domain_put(struct msgbuf *w, const char *name);
 void domain_list_put(struct msgbuf *w, const char *list);
 void domain_list_put_compressed(struct msgbuf *w, const char *list);
-size_t domain_first(const char *list);
+size_t domain_first_len(const char *list);
 
 #endif /* ANSWER_DOMAIN_H */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * msgbuf.h - Builds a message field by field in a buffer of fixed size.
- * Called by the answering services; calls util.h.
  *
- * What does not fit is left out and @full says so, so that a row of puts
- * needs one check at its end.
+ * A field that does not fit is left out and sets @full, so that one check after
+ * the last field is enough.
  */
 #ifndef ANSWER_MSGBUF_H
 #define ANSWER_MSGBUF_H
@@ -22,7 +21,7 @@
  * @buf:	where
  * @len:	bytes put so far
  * @size:	of @buf, bytes
- * @full:	something did not fit
+ * @full:	a field did not fit
  */
 struct msgbuf {
 	uint8_t *buf;
@@ -31,11 +30,11 @@ struct msgbuf {
 };
 
 /**
- * msgbuf_reserve() - Take the next bytes of the message
+ * msgbuf_reserve() - Append bytes that the caller fills in
  * @w:		the message
  * @len:	how many
  *
- * Return: where they are to be written, NULL if there is no room
+ * Return: where to write them, NULL: no space
  */
 static inline uint8_t *msgbuf_reserve(struct msgbuf *w, size_t len)
 {
@@ -86,7 +85,7 @@ static inline void msgbuf_be32(struct msgbuf *w, uint32_t v)
 		put_be32(p, v);
 }
 
-/* msgbuf_addr4() - The 4 bytes of a mapped address */
+/* msgbuf_addr4() - Append the 4 bytes of a mapped address */
 static inline void msgbuf_addr4(struct msgbuf *w, const struct in6_addr *a)
 {
 	msgbuf_put(w, &a->s6_addr[12], 4);

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * ndp.c - Answers neighbour solicitations and advertises a router (RFC 4861),
- * with prefix (RFC 4862), resolvers and search list (RFC 8106). Called by
- * passt.c; calls tap_ip_send() and flow/timer.c.
+ * with prefix (RFC 4862), resolvers and search list (RFC 8106).
  *
- * Every address is at our MAC, except those of the guest. While the guest
- * makes sure that an address is unique (duplicate address detection, RFC 4862
- * 5.4) only the ones that are really ours are defended.
+ * All addresses but the guest's own have our MAC address. While the guest
+ * checks an address for duplicates (RFC 4862 5.4), only the router's own ones
+ * are defended.
  */
 #include <netinet/icmp6.h>
 
@@ -14,8 +13,8 @@
 #include "answer/domain.h"
 
 #define NDP_HOPS	255	/* RFC 4861 6.1, 7.1: proof of the same link */
-#define NDP_MAX		IP6_MTU_MIN	/* longest message looked at, bytes */
-#define NDP_OPT_UNIT	8	/* option lengths count these bytes, RFC 4861 4.6 */
+#define NDP_MAX		IP6_MTU_MIN	/* longest message read, bytes */
+#define NDP_OPT_UNIT	8	/* bytes that a length counts, RFC 4861 4.6 */
 
 #define RDNSS		25	/* RFC 8106 5.1 */
 #define DNSSL		31	/* RFC 8106 5.2 */
@@ -36,10 +35,10 @@ static const struct in6_addr all_nodes = {
 };
 
 /**
- * struct ndp_msg - A message of the guest, copied, its options checked
+ * struct ndp_msg - Copy of a message of the guest
  * @data:	from the ICMPv6 header on
  * @len:	bytes of it
- * @src, @dst:	addresses it came with
+ * @src, @dst:	of its IPv6 header
  */
 struct ndp_msg {
 	uint8_t data[NDP_MAX];
@@ -47,15 +46,10 @@ struct ndp_msg {
 	struct in6_addr src, dst;
 };
 
-/**
- * ndp_options_ok() - Check the options of a message (RFC 4861 4.6, 6.1, 7.1)
- * @m:		the message
- * @hlen:	bytes before the options
- *
- * Return: false if one has no length, reaches beyond the message, or says
- *	   where a sender is that has no address
- */
-static bool ndp_options_ok(const struct ndp_msg *m, size_t hlen)
+/* ndp_check_options() - The options after @hlen bytes (RFC 4861 4.6, 6.1, 7.1);
+ * false: one has no length, is truncated, or gives the link-layer address of a
+ * sender without IPv6 address */
+static bool ndp_check_options(const struct ndp_msg *m, size_t hlen)
 {
 	const uint8_t *p = m->data + hlen;
 	size_t left, len;
@@ -75,7 +69,6 @@ static bool ndp_options_ok(const struct ndp_msg *m, size_t hlen)
 	return true;
 }
 
-/* ndp_send() - Send a message from one address to another */
 static void ndp_send(struct answer *a, const struct in6_addr *src,
 		     const struct in6_addr *dst, const struct msgbuf *w)
 {
@@ -86,22 +79,23 @@ static void ndp_send(struct answer *a, const struct in6_addr *src,
 }
 
 /* ndp_put_lladdr() - Source or target link-layer address, RFC 4861 4.6.1 */
-static void ndp_put_lladdr(struct msgbuf *w, uint8_t type, const struct answer *a)
+static void ndp_put_lladdr(struct msgbuf *w, uint8_t type,
+			   const struct answer *a)
 {
 	msgbuf_u8(w, type);
 	msgbuf_u8(w, 1);
 	msgbuf_put(w, a->tap->mac, MAC_LEN);
 }
 
-/* ndp_ours() - Whether we hold an address ourselves, not on behalf of others */
-static bool ndp_ours(const struct answer *a, const struct in6_addr *addr)
+/* ndp_is_ours() - Whether an address is the router's own, not a peer's */
+static bool ndp_is_ours(const struct answer *a, const struct in6_addr *addr)
 {
-	struct in6_addr ll = answer_ll(a);
+	struct in6_addr ll = answer_own_ll(a);
 
 	return addr_eq(addr, &ll) || addr_eq(addr, &a->lease->router[IP6]);
 }
 
-static bool ndp_guests(const struct answer *a, const struct in6_addr *addr)
+static bool ndp_is_guests(const struct answer *a, const struct in6_addr *addr)
 {
 	return addr_eq(addr, &a->lease->addr[IP6]) ||
 	       addr_eq(addr, &a->tap->addr6) ||
@@ -112,11 +106,12 @@ static bool ndp_guests(const struct answer *a, const struct in6_addr *addr)
  * ndp_advertise() - Send a neighbour advertisement (RFC 4861 4.4, 7.2.4)
  * @a:		state of the services
  * @target:	address that is at our MAC
- * @to:		who asked; none: it checks whether @target is a duplicate
+ * @to:		sender of the solicitation; none: it checks whether @target is a
+ *		duplicate
  *
- * The router flag is for our own address: without it the guest would drop us
- * as its router. Override is always set, as nobody else on this link could
- * give a better answer: it replaces what was learned from an earlier passt.
+ * The router flag is for our own address: without it the guest would no longer
+ * use us as its router. Override is always set, because we alone answer on this
+ * link: the answer replaces what the guest learned from an earlier passt.
  */
 static void ndp_advertise(struct answer *a, const struct in6_addr *target,
 			  const struct in6_addr *to)
@@ -125,7 +120,7 @@ static void ndp_advertise(struct answer *a, const struct in6_addr *target,
 	struct msgbuf w = { .buf = buf, .size = sizeof(buf) };
 	uint8_t flags = 1 << 5;			/* override */
 
-	if (ndp_ours(a, target))
+	if (ndp_is_ours(a, target))
 		flags |= 1 << 7;		/* router */
 	if (addr_is_none(to))
 		to = &all_nodes;
@@ -141,51 +136,46 @@ static void ndp_advertise(struct answer *a, const struct in6_addr *target,
 	ndp_send(a, target, to, &w);
 }
 
-/* ndp_solicited_node() - Whether this is such a group, RFC 4291 2.7.1 */
-static bool ndp_solicited_node(const struct in6_addr *group)
+/* ndp_is_solicited_node() - Whether a group is of this kind, RFC 4291 2.7.1 */
+static bool ndp_is_solicited_node(const struct in6_addr *group)
 {
 	static const uint8_t prefix[13] = { 0xff, 2, [11] = 1, 0xff };
 
 	return !memcmp(group, prefix, sizeof(prefix));
 }
 
-/**
- * ndp_ns() - Take a neighbour solicitation (RFC 4861 7.1.1, 7.2.3)
- * @a:		state of the services
- * @m:		message
+/*
+ * ndp_answer_ns() - A neighbour solicitation (RFC 4861 7.1.1, 7.2.3)
  *
- * What the guest checks for duplicates it is about to take: with an address
- * from a router advertisement it may not send anything else for long.
+ * We learn an address from the check for duplicates, because the guest is about
+ * to take it: with an address from a router advertisement it may send nothing
+ * else for a long time.
  */
-static void ndp_ns(struct answer *a, const struct ndp_msg *m)
+static void ndp_answer_ns(struct answer *a, const struct ndp_msg *m)
 {
 	const size_t hlen = sizeof(struct nd_neighbor_solicit);
 	bool dad = addr_is_none(&m->src);
 	struct in6_addr target;
 
-	if (!ndp_options_ok(m, hlen))
+	if (!ndp_check_options(m, hlen))
 		return;
-	if (dad && !ndp_solicited_node(&m->dst))
+	if (dad && !ndp_is_solicited_node(&m->dst))
 		return;
 
 	memcpy(&target, m->data + 8, sizeof(target));
 	if (!addr_is_unicast(&target) || addr_is_v4(&target))
 		return;
-	if (dad && !ndp_ours(a, &target)) {
+	if (dad && !ndp_is_ours(a, &target)) {
 		tap_learn(a->tap, &target);
 		return;
 	}
-	if (!ndp_ours(a, &target) && ndp_guests(a, &target))
+	if (!ndp_is_ours(a, &target) && ndp_is_guests(a, &target))
 		return;
 	ndp_advertise(a, &target, &m->src);
 }
 
-/**
- * ra_put_prefix() - Prefix information (RFC 4861 4.6.2)
- * @w:		router advertisement
- * @l:		lease; no address: no prefix. A prefix of the guest's address
- *		alone would say nothing
- */
+/* ra_put_prefix() - Prefix information (RFC 4861 4.6.2), unless it would be of
+ * the guest's address alone, which says nothing */
 static void ra_put_prefix(struct msgbuf *w, const struct lease *l)
 {
 	struct in6_addr prefix = l->addr[IP6];
@@ -239,7 +229,7 @@ static void ra_put_rdnss(struct msgbuf *w, const struct lease *l)
 		msgbuf_addr6(w, &l->dns[IP6][i]);
 }
 
-/* ra_put_dnssl() - Search list in full, zeroes after it (RFC 8106 5.2) */
+/* ra_put_dnssl() - Search list, names in full, then padding (RFC 8106 5.2) */
 static void ra_put_dnssl(struct msgbuf *w, const struct lease *l)
 {
 	uint8_t buf[LEASE_SEARCH + NDP_OPT_UNIT];
@@ -259,13 +249,11 @@ static void ra_put_dnssl(struct msgbuf *w, const struct lease *l)
 	msgbuf_put(w, list.buf, list.len);
 }
 
-/**
+/*
  * ra_put_header() - Router advertisement without its options (RFC 4861 4.2)
- * @w:		empty message
- * @l:		lease
  *
- * While the host has no IPv6 address we are a router, but not one for the
- * default route: a guest that took it would wait for IPv6 in vain.
+ * While the host has no IPv6 address, the lifetime of 0 says that we are no
+ * default router: otherwise the guest would wait for IPv6 in vain.
  */
 static void ra_put_header(struct msgbuf *w, const struct lease *l)
 {
@@ -285,14 +273,9 @@ static void ra_put_header(struct msgbuf *w, const struct lease *l)
 	msgbuf_zero(w, 8);			/* reachable, retransmission */
 }
 
-/**
- * ra_send() - Send a router advertisement
- * @a:		state of the services
- * @to:		destination
- */
 static void ra_send(struct answer *a, const struct in6_addr *to)
 {
-	struct in6_addr src = answer_ll(a);
+	struct in6_addr src = answer_own_ll(a);
 	uint8_t buf[NDP_MAX];
 	struct msgbuf w = { .buf = buf, .size = sizeof(buf) };
 
@@ -305,8 +288,8 @@ static void ra_send(struct answer *a, const struct in6_addr *to)
 	ndp_send(a, &src, to, &w);
 }
 
-/* ra_interval() - Until the next one, ms (RFC 4861 6.2.4) */
-static uint64_t ra_interval(unsigned int sent)
+/* ra_pick_interval() - Time until the next one, ms (RFC 4861 6.2.4) */
+static uint64_t ra_pick_interval(unsigned int sent)
 {
 	uint32_t r;
 
@@ -318,9 +301,8 @@ static uint64_t ra_interval(unsigned int sent)
 }
 
 /**
- * ndp_timer() - Advertise the router to all nodes, and set the next time
- * @a:		state of the services; with no guest there is no next time
- * @now:	ms
+ * ndp_timer() - Advertise the router to all nodes, and arm the timer again
+ * @a:		state of the services; nothing is done without a guest
  */
 void ndp_timer(struct answer *a, uint64_t now)
 {
@@ -330,14 +312,15 @@ void ndp_timer(struct answer *a, uint64_t now)
 	ra_send(a, &all_nodes);
 	if (a->ra_sent < RA_INITIAL)
 		a->ra_sent++;
-	timer_arm(a->timers, &a->ra, now + ra_interval(a->ra_sent));
+	timer_arm(a->timers, &a->ra, now + ra_pick_interval(a->ra_sent));
 }
 
-/* ndp_rs() - Take a router solicitation (RFC 4861 6.1.1, 6.2.6) */
-static void ndp_rs(struct answer *a, const struct ndp_msg *m, uint64_t now)
+/* ndp_answer_rs() - A router solicitation (RFC 4861 6.1.1, 6.2.6) */
+static void ndp_answer_rs(struct answer *a, const struct ndp_msg *m,
+			  uint64_t now)
 {
 	if (!a->lease->ra ||
-	    !ndp_options_ok(m, sizeof(struct nd_router_solicit)))
+	    !ndp_check_options(m, sizeof(struct nd_router_solicit)))
 		return;
 
 	if (addr_is_none(&m->src))
@@ -346,54 +329,48 @@ static void ndp_rs(struct answer *a, const struct ndp_msg *m, uint64_t now)
 		ra_send(a, &m->src);
 }
 
-/* ndp_type() - Whether an ICMPv6 type is one of neighbour discovery */
-static bool ndp_type(uint8_t type)
+/* ndp_is_type() - Whether an ICMPv6 type is one of neighbour discovery */
+static bool ndp_is_type(uint8_t type)
 {
 	return type >= ND_ROUTER_SOLICIT && type <= ND_REDIRECT;
 }
 
-/**
- * ndp_copy() - Copy a message (RFC 4861 6.1, 7.1)
- * @m:		filled
- * @pkt:	the packet it came in
- *
- * Return: false if it has been forwarded, or can't be valid otherwise
- */
-static bool ndp_copy(struct ndp_msg *m, const struct pkt *pkt)
+/* ndp_copy_msg() - Copy a message; false if a router forwarded it, or if it is
+ * invalid otherwise (RFC 4861 6.1, 7.1) */
+static bool ndp_copy_msg(struct ndp_msg *m, const struct pkt *pkt)
 {
-	const size_t room = sizeof(m->data) - ICMP_HLEN;
+	const size_t space = sizeof(m->data) - ICMP_HLEN;
 
-	if (pkt->ttl != NDP_HOPS || pkt->l4[1] || pkt->len > room)
+	if (pkt->ttl != NDP_HOPS || pkt->l4[1] || pkt->len > space)
 		return false;
 
 	m->src = pkt->src;
 	m->dst = pkt->dst;
 	memcpy(m->data, pkt->l4, ICMP_HLEN);
-	m->len = ICMP_HLEN + pkt_copy(pkt, m->data + ICMP_HLEN, room);
+	m->len = ICMP_HLEN + pkt_copy(pkt, m->data + ICMP_HLEN, space);
 	return true;
 }
 
 /**
- * ndp_from_guest() - Take an ICMPv6 message from the guest
+ * ndp_from_guest() - Answer neighbour discovery
  * @a:		state of the services
- * @pkt:	the packet
- * @now:	ms
+ * @pkt:	packet
  *
- * Return: false if it is none of neighbour discovery. Those never leave the
- *	   link, answered or not
+ * Return: whether @pkt is neighbour discovery, which never leaves the link,
+ *	   answered or not
  */
 bool ndp_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now)
 {
 	struct ndp_msg m;
 
-	if (pkt->proto != IPPROTO_ICMPV6 || !ndp_type(pkt->l4[0]))
+	if (pkt->proto != IPPROTO_ICMPV6 || !ndp_is_type(pkt->l4[0]))
 		return false;
-	if (!a->lease->ndp || !ndp_copy(&m, pkt))
+	if (!a->lease->ndp || !ndp_copy_msg(&m, pkt))
 		return true;
 
 	if (m.data[0] == ND_NEIGHBOR_SOLICIT)
-		ndp_ns(a, &m);
+		ndp_answer_ns(a, &m);
 	else if (m.data[0] == ND_ROUTER_SOLICIT)
-		ndp_rs(a, &m, now);
+		ndp_answer_rs(a, &m, now);
 	return true;
 }
