@@ -96,8 +96,7 @@ static void dispatch_udp(struct worker *w, const struct pkt *batch,
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		if (!dhcp_from_guest(&w->answer, &batch[i]) &&
-		    !dhcpv6_from_guest(&w->answer, &batch[i]))
+		if (!answer_from_guest(&w->answer, &batch[i], now))
 			break;
 	}
 	tcp_link_shared(&w->tcp, now);
@@ -111,7 +110,7 @@ static void dispatch_icmp(struct worker *w, const struct pkt *batch,
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		if (!ndp_from_guest(&w->answer, &batch[i], now) &&
+		if (!answer_from_guest(&w->answer, &batch[i], now) &&
 		    w->conf->icmp)
 			icmp_from_guest(&w->echo, &batch[i], now);
 	}
@@ -128,7 +127,7 @@ static void dispatch_batch(struct worker *w, const struct pkt *batch,
 
 	if (batch->etype == ETH_P_ARP) {
 		for (; n; n--, batch++)
-			arp_from_guest(&w->answer, batch);
+			answer_from_guest(&w->answer, batch, now);
 	} else if (batch->proto == IPPROTO_UDP) {
 		dispatch_udp(w, batch, n, now);
 	} else if (batch->proto == IPPROTO_TCP) {

@@ -37,6 +37,7 @@ void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 		 struct timers *timers, uint8_t timer_type);
 void answer_guest_up(struct answer *a, uint64_t now);
 
+bool answer_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
 void ndp_timer(struct answer *a, uint64_t now);
 
 /* For the services only. */
@@ -44,6 +45,8 @@ void arp_from_guest(struct answer *a, const struct pkt *pkt);
 bool ndp_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
 bool dhcp_from_guest(struct answer *a, const struct pkt *pkt);
 bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt);
+
+/* reply.c */
 struct in6_addr answer_own_ll(const struct answer *a);
 void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size);
 void answer_udp_send(struct answer *a, struct ip_hdr *ip, uint16_t sport,

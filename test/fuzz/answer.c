@@ -141,15 +141,10 @@ static void check_answers(struct world *w)
 	memory_clear(&w->mem);
 }
 
-/* serve() - Give a packet to whom it belongs */
+/* serve() - Offer a packet to the services */
 static void serve(struct world *w, const struct pkt *pkt)
 {
-	if (pkt->etype == ETH_P_ARP)
-		arp_from_guest(&w->answer, pkt);
-	else if (pkt->proto == IPPROTO_ICMPV6)
-		ndp_from_guest(&w->answer, pkt, NOW);
-	else if (!dhcp_from_guest(&w->answer, pkt))
-		dhcpv6_from_guest(&w->answer, pkt);
+	answer_from_guest(&w->answer, pkt, NOW);
 	check_answers(w);
 }
 

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * reply.c - What the answering services share when they reply: our link-local
+ * address, and messages over UDP.
+ */
+#include "answer/answer.h"
+
+/**
+ * answer_own_ll() - Our link-local IPv6 address
+ * @a:		state of the services
+ *
+ * Router advertisements must have a link-local source (RFC 4861 6.1.2) even
+ * if the router's address is of global scope. It is not made from our MAC
+ * address, which may be the guest's as well.
+ *
+ * Return: the router's address if it is link-local, else fe80::1
+ */
+struct in6_addr answer_own_ll(const struct answer *a)
+{
+	if (IN6_IS_ADDR_LINKLOCAL(&a->lease->router[IP6]))
+		return a->lease->router[IP6];
+	return (struct in6_addr){ .s6_addr = { 0xfe, 0x80, [15] = 1 } };
+}
+
+/**
+ * answer_udp_init() - Begin a UDP message
+ * @w:		set to a message that has nothing but space for the UDP header
+ * @buf:	where it is built
+ * @size:	of @buf, bytes
+ */
+void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size)
+{
+	*w = (struct msgbuf){ .buf = buf, .size = size };
+	msgbuf_zero(w, UDP_HLEN);
+}
+
+/**
+ * answer_udp_send() - Send a UDP message to the guest
+ * @a:		state of the services
+ * @ip:		addresses; the rest is set here
+ * @sport:	source port, host order
+ * @dport:	destination port, host order
+ * @w:		message from answer_udp_init()
+ */
+void answer_udp_send(struct answer *a, struct ip_hdr *ip, uint16_t sport,
+		     uint16_t dport, struct msgbuf *w)
+{
+	ip->proto = IPPROTO_UDP;
+	udp_hdr_put(w->buf, sport, dport, w->len);
+	tap_ip_send(a->tap, ip, w->buf, w->len);
+}
