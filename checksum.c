@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * checksum.c - The Internet checksum: every payload byte passes through here.
- * A leaf: calls only libc, may be called by anything. Holds no state but the
- * choice of routine made by csum_init(), and works before that as well.
+ * The only state is the choice of routines that csum_init() makes; they work
+ * before that, too.
  *
  * A one's complement sum of 16-bit words is a sum modulo 65535, and 2^16, 2^32
- * and 2^48 are all 1 modulo 65535: words may be taken four at a time, as 64-bit
- * numbers, and the sum be folded to 16 bits in the end (RFC 1071 section 2).
- * This holds for either byte order as long as every number is read as the
- * machine stores it, which is all that is done here, and the folded sum is
- * stored in the same way.
+ * and 2^48 are all 1 modulo 65535: words can be added four at a time, as 64-bit
+ * numbers, and the sum folded to 16 bits in the end (RFC 1071 section 2). This
+ * holds for either byte order, because numbers are read, and the folded sum is
+ * stored, as the machine does it.
  *
- * Routines on one core of an EPYC (Zen 4), buffers warm in cache and not
- * aligned, gcc 12 -O2, relative to 64-bit additions with carry (15 GB/s):
+ * Routines on one core of an EPYC (Zen 4), unaligned buffers in the cache, gcc
+ * 12 -O2, relative to 64-bit additions with carry (15 GB/s):
  *
  *	bytes			   60	  200	 1460	65000
  *	words, sum_words()	  1.0	  1.0	  1.0	  1.0
  *	vectors, sum_vec16()	  1.0	  2.0	  3.6	  3.9
  *	vectors, sum_avx2()	  1.0	  3.0	  6.0	  6.8
- *	AVX-512, done likewise	  1.1	  2.9	  7.5	  7.1
+ *	AVX-512, the same way	  1.1	  2.9	  7.5	  7.1
  *
- * csum_add() with AVX2 takes 17 ns for 1460 bytes; AVX-512 would save 3 of
- * them, and nothing for short or long buffers: not worth a third routine.
- * csum_copy() is 1.9 times as fast as memcpy() and csum_add() one by one.
+ * csum_add() with AVX2 takes 17 ns for 1460 bytes. AVX-512 would save 3 ns, and
+ * nothing for short or long buffers: not worth a third routine. csum_copy() is
+ * 1.9 times as fast as memcpy() followed by csum_add().
  */
 #include <string.h>
 
@@ -31,21 +30,13 @@
 
 #define INLINE		static inline __attribute__((always_inline))
 
-/* From here on vectors win over words: see the table above. */
-#define VECTORS_MIN	64	/* bytes */
+#define VECTORS_MIN	64	/* bytes; below, words are as fast: see above */
 
 typedef uint64_t vec16 __attribute__((vector_size(16)));
 typedef uint64_t vec32 __attribute__((vector_size(32)));
 
-/**
- * sum_end() - Add less than eight bytes, and copy them on request
- * @dst:	where to copy, NULL: nowhere
- * @src:	data
- * @len:	bytes, 0 to 7
- * @sum:	sum so far
- *
- * Return: new sum; an odd last byte counts as if a zero byte followed it
- */
+/* sum_end() - Add 0 to 7 bytes, with a zero byte after an odd last one, and
+ * copy them to @dst unless it is NULL */
 INLINE uint64_t sum_end(uint8_t *dst, const uint8_t *src, size_t len,
 			uint64_t sum)
 {
@@ -71,15 +62,8 @@ INLINE uint64_t sum_end(uint8_t *dst, const uint8_t *src, size_t len,
 	return csum_sum_add(sum, (uint64_t)four + two + one);
 }
 
-/**
- * sum_words() - Add bytes as words of 64 bits, and copy them on request
- * @dst:	where to copy, NULL: nowhere
- * @src:	data
- * @len:	bytes, any number
- * @sum:	sum so far
- *
- * Return: new sum
- */
+/* sum_words() - Add bytes as words of 64 bits, and copy them to @dst unless it
+ * is NULL */
 INLINE uint64_t sum_words(uint8_t *dst, const uint8_t *src, size_t len,
 			  uint64_t sum)
 {
@@ -100,24 +84,15 @@ INLINE uint64_t sum_words(uint8_t *dst, const uint8_t *src, size_t len,
 }
 
 /*
- * Vectors have no carry flag. Instead, each 64-bit number goes into two sums:
- * 'high' takes its upper half and can't overflow before 2^32 turns; 'all' takes
- * the number and does overflow, but less the upper halves, which are known by
- * then, it is the sum of the lower ones: modulo 2^64, hence exactly. That is
- * three operations for each vector, where masking both halves takes four.
+ * Vectors have no carry flag. Instead, each 64-bit number goes into two sums.
+ * 'high' adds its upper half and can't overflow in less than 2^32 steps. 'all'
+ * adds the number and does overflow, but minus the upper halves, which are
+ * known then, it is the sum of the lower ones modulo 2^64: they can't overflow.
+ * This takes three operations for each vector; masking both halves takes four.
  */
 
-/**
- * sum_vec16() - Add bytes as vectors of 16, which x86-64 and arm64 always have
- * @dst:	where to copy, NULL: nowhere
- * @src:	data
- * @len:	bytes, any number
- * @sum:	sum so far
- *
- * The vectors are the compiler's: without such registers it uses others.
- *
- * Return: new sum
- */
+/* sum_vec16() - sum_words() with vectors of 16 bytes, which x86-64 and arm64
+ * always have; elsewhere the compiler makes them of smaller registers */
 INLINE uint64_t sum_vec16(uint8_t *dst, const uint8_t *src, size_t len,
 			  uint64_t sum)
 {
@@ -164,18 +139,12 @@ static uint64_t (*copy_vectors)(void *restrict dst, const void *restrict src,
 #ifdef __x86_64__
 #define AVX2		__attribute__((target("avx2")))
 
-/**
- * sum_avx2() - Add bytes as vectors of 32, on processors that have AVX2
- * @dst:	where to copy, NULL: nowhere
- * @src:	data
- * @len:	bytes, any number
- * @sum:	sum so far
+/*
+ * sum_avx2() - sum_words() with vectors of 32 bytes, for processors with AVX2
  *
- * Left alone, gcc merges the load into the addition and loads each vector once
- * more for the shift; then loads are the limit: 72 GB/s instead of 100.
- * The empty asm makes it keep the vector in a register.
- *
- * Return: new sum
+ * By itself gcc merges the load into the addition and loads each vector again
+ * for the shift; then loads are the limit: 72 GB/s instead of 100. The empty
+ * asm makes it keep the vector in a register.
  */
 AVX2 INLINE uint64_t sum_avx2(uint8_t *dst, const uint8_t *src, size_t len,
 			      uint64_t sum)
@@ -217,7 +186,7 @@ AVX2 static uint64_t copy_avx2(void *restrict dst, const void *restrict src,
 #endif /* __x86_64__ */
 
 /**
- * csum_init() - Choose the fastest routines this processor has
+ * csum_init() - Choose the fastest routines that this processor has
  */
 void csum_init(void)
 {
@@ -232,8 +201,8 @@ void csum_init(void)
 /**
  * csum_add() - Add bytes to a sum
  * @buf:	data at any alignment
- * @len:	bytes; if odd, nothing can be added after them
- * @sum:	sum of what came before, of even length; 0 to start
+ * @len:	bytes; after an odd number nothing can be added
+ * @sum:	sum of the data before it, of even length; 0 to start
  *
  * Return: new sum
  */
@@ -246,11 +215,11 @@ uint64_t csum_add(const void *buf, size_t len, uint64_t sum)
 }
 
 /**
- * csum_copy() - Copy bytes and add them to a sum while they pass by
- * @dst:	where to copy; doesn't overlap with @src
+ * csum_copy() - Copy bytes and add them to a sum in one pass
+ * @dst:	where to copy; does not overlap with @src
  * @src:	data
- * @len:	bytes; if odd, nothing can be added after them
- * @sum:	sum of what came before, of even length; 0 to start
+ * @len:	bytes; after an odd number nothing can be added
+ * @sum:	sum of the data before it, of even length; 0 to start
  *
  * Return: new sum
  */
@@ -265,13 +234,12 @@ uint64_t csum_copy(void *restrict dst, const void *restrict src, size_t len,
 
 /**
  * csum_iov() - Add data that lies in pieces
- * @iov:	pieces of any length, odd ones and empty ones too
+ * @iov:	pieces of any length, also odd or zero
  * @cnt:	how many
- * @sum:	sum of what came before, of even length; 0 to start
+ * @sum:	sum of the data before it, of even length; 0 to start
  *
- * A piece that starts at an odd offset has its bytes the wrong way round in
- * every word. Turning the sum by one byte puts that right (RFC 1071 section
- * 2 (B)).
+ * In a piece at an odd offset the bytes of every word are swapped. Rotating its
+ * sum by one byte corrects that (RFC 1071 section 2 (B)).
  *
  * Return: new sum
  */
@@ -298,9 +266,9 @@ uint64_t csum_iov(const struct iovec *iov, unsigned int cnt, uint64_t sum)
  * @proto:	IPPROTO_*; ICMP over IPv4 has no pseudo-header
  * @len:	bytes of transport header and data; at most 65535 for IPv4
  *
- * One computation for both families: the prefix ::ffff of a mapped address
- * adds 0xffff, which is nothing; and the fields are as wide as in IPv6 where
- * IPv4 has 8 and 16 bits, which is as much.
+ * One computation for both families: the prefix ::ffff of a mapped address adds
+ * 0xffff, which is zero in one's complement, and a number has the same sum in
+ * the wider fields of IPv6.
  *
  * Return: sum
  */
@@ -315,7 +283,7 @@ uint64_t csum_pseudo(const struct in6_addr *src, const struct in6_addr *dst,
 
 /**
  * csum_ip4() - Checksum of an IPv4 header (RFC 791 3.1)
- * @hdr:	header, the field zero; or as received, to check it
+ * @hdr:	header with a field of zero; or as received, to check it
  * @len:	its length with options, in bytes
  *
  * Return: the field; 0 for a received header that is right
@@ -328,12 +296,12 @@ uint16_t csum_ip4(const void *hdr, size_t len)
 /**
  * csum_update16() - Checksum after a change of one word (RFC 1624 equation 3)
  * @check:	the field, as it is stored
- * @old:	what was covered, as it is stored, from an even offset
- * @new:	what took its place
+ * @old:	the word before, as it is stored, at an even offset
+ * @new:	the word after
  *
- * Equal to computing it anew, unless all that is covered has become zero: then
- * this gives 0x0000, where that gives 0xffff. No IP header and no pseudo-header
- * is all zero. For UDP, a field of zero stays out of this: there is no checksum.
+ * The result is that of a new computation, unless all words covered are zero:
+ * then this is 0x0000 and the other is 0xffff. No IP header and no
+ * pseudo-header is all zero. Not for a UDP field of zero: it is no checksum.
  *
  * Return: new field
  */

@@ -2,13 +2,11 @@
 /*
  * checksum.h - The Internet checksum (RFC 1071): over buffers, with copy,
  * incremental (RFC 1624), and of IPv4 headers and pseudo-headers.
- * A leaf: holds no state but the choice of routine made by csum_init().
  *
- * A *sum* is an unfolded one's complement sum of 16-bit words read as the
- * machine stores them; two sums may be added, and a sum is passed on as the
- * start of the next as long as the data before it had an even length.
- * csum_fold() makes the field: it is stored as it is, in memory order, so
- * no byte swap is ever needed.
+ * A *sum* is an unfolded one's complement sum of 16-bit words, read as the
+ * machine stores them. Two sums can be added, and a sum is the start of the
+ * next one as long as the data before it had an even length. csum_fold() makes
+ * the field, which is stored in memory order: no byte swap is ever needed.
  */
 #ifndef CHECKSUM_H
 #define CHECKSUM_H
@@ -29,11 +27,8 @@ uint16_t csum_ip4(const void *hdr, size_t len);
 uint16_t csum_update16(uint16_t check, uint16_t old, uint16_t new);
 
 /**
- * csum_sum_add() - Add two sums without losing the carry
- * @a:		a sum
- * @b:		another
- *
- * Return: a sum of both
+ * csum_sum_add() - Add two sums with the carry
+ * @a, @b:	sums
  */
 static inline uint64_t csum_sum_add(uint64_t a, uint64_t b)
 {
@@ -43,10 +38,10 @@ static inline uint64_t csum_sum_add(uint64_t a, uint64_t b)
 
 /**
  * csum_fold() - The checksum field for a sum (RFC 1071)
- * @sum:	sum over everything covered, the field itself taken as zero
+ * @sum:	sum of everything covered, the field itself as zero
  *
- * Return: the complement, ready to be stored; 0 also for a sum over data that
- *	   includes a right field, which is how a received checksum is checked
+ * Return: the complement, ready to be stored. It is 0 for a sum of data with a
+ *	   correct field, which is how a received checksum is checked
  */
 static inline uint16_t csum_fold(uint64_t sum)
 {

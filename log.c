@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * log.c - Messages to stderr, the system logger or a file of bounded size.
- * Calls libc and the clock of util.c; called by everything.
  *
- * On stderr, warnings and errors name the program, as its user may see them
- * among the messages of others; information stands as it is. Each message is
- * one line, whatever a guest managed to get into it, and one write().
+ * On stderr, warnings and errors begin with the program's name, because they
+ * may be among messages of other programs. Each message is one line, whatever
+ * text of a guest is in it, and one write().
  */
 /* syscalls: start: fstat lseek openat read; run: clock_gettime close connect
  *	     ftruncate getpid pread64 pwrite64 sendto socket write */
@@ -24,12 +23,12 @@
 
 /**
  * struct log - Where messages go
- * @level:	the least urgent that are logged
- * @background:	nobody reads stderr: the system logger instead
+ * @level:	messages of this priority and more urgent ones are logged
+ * @background:	use the system logger: nobody reads stderr
  * @fd:		log file, -1: none
- * @size:	its bound, bytes
- * @used:	its length
- * @suppressed:	messages like the next one that were not logged
+ * @size:	bound of the log file, bytes
+ * @used:	its length, bytes
+ * @suppressed:	number of suppressed messages that the next one reports
  */
 static struct log {
 	int level;
@@ -39,13 +38,9 @@ static struct log {
 	uint32_t suppressed;
 } state = { .level = LOG_INFO, .fd = -1 };
 
-/**
- * file_trim() - Forget the oldest entries: keep the newest half of the bound
- *
- * In place, as the path may be out of reach by now. What is kept starts at
- * the beginning of an entry.
- */
-static void file_trim(void)
+/* trim_file() - Drop the oldest entries, so that half of the bound is left; in
+ * place, because the path may be out of reach by now */
+static void trim_file(void)
 {
 	off_t from = (off_t)(state.used - state.size / 2), to = 0;
 	char buf[4096], *start = NULL;
@@ -71,7 +66,7 @@ static void file_trim(void)
 		state.used = (size_t)to;
 }
 
-static const char *prio_name(int prio)
+static const char *get_prio_name(int prio)
 {
 	static const char *const names[] = {
 		[LOG_ERR] = "error", [LOG_WARNING] = "warning",
@@ -82,14 +77,9 @@ static const char *prio_name(int prio)
 	return names[prio];
 }
 
-/**
- * file_write() - One entry in the log file: time (UTC), urgency, message
- * @prio:	urgency
- * @msg:	message
- *
- * A file that can't be written to has no one to complain to.
- */
-static void file_write(int prio, const char *msg)
+/* write_file() - Append time (UTC), priority and message to the log file; there
+ * is nobody to tell of errors */
+static void write_file(int prio, const char *msg)
 {
 	char line[LOG_LINE + 64], stamp[32];
 	struct timespec now;
@@ -101,18 +91,19 @@ static void file_write(int prio, const char *msg)
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
 	len = snprintf(line, sizeof(line), "%s.%03ldZ %s: %s\n", stamp,
-		       now.tv_nsec / 1000000, prio_name(prio), msg);
+		       now.tv_nsec / 1000000, get_prio_name(prio), msg);
 
 	if (state.used + (size_t)len > state.size)
-		file_trim();
+		trim_file();
 	n = pwrite(state.fd, line, (size_t)len, (off_t)state.used);
 	if (n > 0)
 		state.used += (size_t)n;
 }
 
 /**
- * log_one_line() - Nothing but one line of text, terminals being easily led
- * @s:		string; control characters in it are replaced
+ * log_one_line() - Replace control characters: newlines, and those by which a
+ *		guest could take over a terminal
+ * @s:		string, changed in place
  */
 void log_one_line(char *s)
 {
@@ -122,7 +113,7 @@ void log_one_line(char *s)
 	}
 }
 
-static void stderr_write(int prio, const char *msg)
+static void write_stderr(int prio, const char *msg)
 {
 	char line[LOG_LINE + 16];
 	int len;
@@ -131,16 +122,16 @@ static void stderr_write(int prio, const char *msg)
 	len = snprintf(line, sizeof(line), "%s%s\n",
 		       prio <= LOG_WARNING ? "passt: " : "", msg);
 	n = write(STDERR_FILENO, line, (size_t)len);
-	(void)n;	/* no one to complain to */
+	(void)n;	/* there is nobody to tell */
 }
 
 /**
- * log_msg() - One message
- * @prio:	urgency, LOG_ERR to LOG_DEBUG of syslog(3), or LOG_TRACE
+ * log_msg() - Log one message
+ * @prio:	LOG_ERR to LOG_DEBUG of syslog(3), or LOG_TRACE
  * @fmt:	printf() format without newline
  *
- * Keeps errno. Warnings and errors appear on stderr also if there is a log
- * file, as long as someone waits for the program to start.
+ * Keeps errno. Even with a log file, warnings and errors go to stderr as well
+ * while the program is in the foreground.
  */
 void log_msg(int prio, const char *fmt, ...)
 {
@@ -162,19 +153,19 @@ void log_msg(int prio, const char *fmt, ...)
 	log_one_line(msg);
 
 	if (state.fd >= 0)
-		file_write(prio, msg);
+		write_file(prio, msg);
 	else if (state.background)
 		syslog(MIN(prio, LOG_DEBUG), "%s", msg);
 	if (!state.background && (state.fd < 0 || prio <= LOG_WARNING))
-		stderr_write(prio, msg);
+		write_stderr(prio, msg);
 	errno = saved;
 }
 
 /**
- * log_allowed() - Whether a message that others can cause may be logged now
- * @l:		limit of the place it comes from
+ * log_allowed() - Check the rate limit of a message, for LOG_LIMITED()
+ * @l:		limit of the place that logs it
  *
- * Return: true if so: the next message tells how many were not
+ * Return: whether to log it: then log_msg() adds how many were suppressed
  */
 bool log_allowed(struct log_limit *l)
 {
@@ -196,25 +187,25 @@ bool log_allowed(struct log_limit *l)
 }
 
 /**
- * log_set_level() - Choose what is logged
- * @prio:	the least urgent messages that are; LOG_INFO at first
+ * log_set_level() - Choose the messages that are logged
+ * @prio:	the least urgent priority; LOG_INFO at first
  */
 void log_set_level(int prio)
 {
 	state.level = prio;
 }
 
-/* log_enabled() - Whether messages of an urgency are logged at all */
+/* log_enabled() - Whether messages of a priority are logged at all */
 bool log_enabled(int prio)
 {
 	return prio <= state.level;
 }
 
 /**
- * log_to_file() - Log to a file from now on, after what is in it already
+ * log_to_file() - Append all messages to a file from now on
  * @path:	path
- * @size:	bound, bytes, LOG_FILE_MIN or more: the oldest entries go
- *		first
+ * @size:	bound, bytes, LOG_FILE_MIN or more; the oldest entries are
+ *		dropped first
  *
  * Return: 0, -errno on failure
  */
@@ -238,11 +229,11 @@ int log_to_file(const char *path, size_t size)
 }
 
 /**
- * log_to_syslog() - Going to the background: nobody reads stderr any more
+ * log_to_syslog() - Use the system logger instead of stderr
  * @ident:	name of the program for the system logger
  *
- * A log file remains in use, otherwise the system logger takes over. It is
- * connected to at once, as /dev/log may be out of reach later.
+ * A log file, if there is one, stays in use. The system logger is connected to
+ * at once, because /dev/log may be out of reach later.
  */
 void log_to_syslog(const char *ident)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * log.h - Messages to stderr, the system logger or a file.
- * The one piece of state that is global: a message must be possible anywhere.
+ * log.h - Messages to stderr, the system logger or a file. Their state is
+ * global, because every function must be able to log.
  *
- * What a guest or a peer can cause is logged with LOG_LIMITED(), never
- * without: at most a burst of LOG_BURST lines for each such place, then one
- * line in LOG_INTERVAL ms, with the number suppressed.
+ * A message that a guest or a peer can cause is always logged by LOG_LIMITED():
+ * each such place logs at most LOG_BURST lines at once, then one line in
+ * LOG_INTERVAL ms, with the number of lines suppressed.
  */
 #ifndef LOG_H
 #define LOG_H
@@ -16,14 +16,14 @@
 #include <stdint.h>
 #include <syslog.h>
 
-#define LOG_TRACE	(LOG_DEBUG + 1)	/* a line per packet */
+#define LOG_TRACE	(LOG_DEBUG + 1)	/* a line for each packet */
 #define LOG_BURST	5
 #define LOG_INTERVAL	10000	/* ms */
-#define LOG_FILE_SIZE	(1024 * 1024)	/* default bound of a log file */
-#define LOG_FILE_MIN	4096		/* least bound: a few lines */
+#define LOG_FILE_SIZE	(1024 * 1024)	/* default bound of a log file, bytes */
+#define LOG_FILE_MIN	4096		/* minimum of that bound: a few lines */
 
 struct log_limit {
-	uint64_t next;		/* ms: when one more is allowed */
+	uint64_t next;		/* ms: when the next line is allowed */
 	uint32_t burst, suppressed;
 };
 

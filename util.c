@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * util.c - Addresses, sockaddrs, numbers, the clock and random bytes.
- * A leaf: holds no state, calls only libc, may be called by anything.
  */
 /* syscalls: accept4 clock_gettime close getrandom socket */
 #include <arpa/inet.h>
@@ -15,64 +14,57 @@
 
 #include "util.h"
 
-/**
- * v4_host() - The IPv4 address of a mapped address in host order
- * @a:		mapped address
- *
- * Return: the address, its first byte the most significant
- */
-static uint32_t v4_host(const struct in6_addr *a)
+/* get_v4() - The IPv4 address of a mapped address, in host order */
+static uint32_t get_v4(const struct in6_addr *a)
 {
 	return get_be32(&a->s6_addr[12]);
 }
 
 /**
- * addr_is_loopback() - ::1, or 127.0.0.0/8 (RFC 1122 3.2.1.3)
+ * addr_is_loopback() - Check for ::1 or 127.0.0.0/8 (RFC 1122 3.2.1.3)
  * @a:		address
  */
 bool addr_is_loopback(const struct in6_addr *a)
 {
 	if (addr_is_v4(a))
-		return v4_host(a) >> 24 == 127;
+		return get_v4(a) >> 24 == 127;
 
 	return IN6_IS_ADDR_LOOPBACK(a);
 }
 
 /**
- * addr_is_linklocal() - fe80::/10, or 169.254.0.0/16 (RFC 3927)
+ * addr_is_linklocal() - Check for fe80::/10 or 169.254.0.0/16 (RFC 3927)
  * @a:		address
  */
 bool addr_is_linklocal(const struct in6_addr *a)
 {
 	if (addr_is_v4(a))
-		return v4_host(a) >> 16 == 0xa9fe;
+		return get_v4(a) >> 16 == 0xa9fe;
 
 	return IN6_IS_ADDR_LINKLOCAL(a);
 }
 
 /**
- * addr_is_multicast() - ff00::/8, or 224.0.0.0/4 (RFC 5771)
+ * addr_is_multicast() - Check for ff00::/8 or 224.0.0.0/4 (RFC 5771)
  * @a:		address
  *
- * The IPv4 broadcast address isn't one: see addr_is_unicast().
+ * 255.255.255.255 is neither multicast nor unicast.
  */
 bool addr_is_multicast(const struct in6_addr *a)
 {
 	if (addr_is_v4(a))
-		return v4_host(a) >> 28 == 0xe;
+		return get_v4(a) >> 28 == 0xe;
 
 	return IN6_IS_ADDR_MULTICAST(a);
 }
 
 /**
- * addr_is_unicast() - An address that one host beyond this one may have
+ * addr_is_unicast() - Check for an address that one guest or peer can have
  * @a:		address
  *
- * Neither none, multicast, loopback, IPv4's limited broadcast, nor in
- * 0.0.0.0/8, "this network" (RFC 1122 3.2.1.3). Directed broadcast can't be
- * told without a prefix. 240.0.0.0/4 is in use on some networks: let it be.
- *
- * Return: true for a plain unicast address
+ * Return: false for none, multicast, loopback, 255.255.255.255 and 0.0.0.0/8
+ *	   (RFC 1122 3.2.1.3). Directed broadcast can't be told without a
+ *	   prefix. 240.0.0.0/4 is in use on some networks: true
  */
 bool addr_is_unicast(const struct in6_addr *a)
 {
@@ -80,17 +72,17 @@ bool addr_is_unicast(const struct in6_addr *a)
 		return false;
 
 	return !addr_is_v4(a) ||
-	       (v4_host(a) != INADDR_BROADCAST && v4_host(a) >> 24);
+	       (get_v4(a) != INADDR_BROADCAST && get_v4(a) >> 24);
 }
 
 /**
- * addr_in_prefix() - Is an address inside a prefix of its own family?
+ * addr_in_prefix() - Check for an address inside a prefix
  * @a:		address
  * @net:	any address in the prefix
- * @len:	prefix length as written for the family of @net: at most 32 for
- *		a mapped address, else 128; anything above matches nothing
+ * @len:	length of the prefix, at most 32 if @net is mapped, else 128;
+ *		nothing is inside if it is longer
  *
- * Return: true if so; false always across families, even for ::/0
+ * Return: false, too, if the families differ, even for ::/0
  */
 bool addr_in_prefix(const struct in6_addr *a, const struct in6_addr *net,
 		    unsigned int len)
@@ -117,10 +109,10 @@ bool addr_in_prefix(const struct in6_addr *a, const struct in6_addr *net,
 
 /**
  * addr_parse() - Read an address: four decimals with dots, or IPv6
- * @s:		string, the whole of which has to be an address; no scope
- * @a:		set on success only; IPv4 as mapped
+ * @s:		string, nothing but an address without scope
+ * @a:		set on success only; IPv4 mapped
  *
- * Return: true if @s is an address
+ * Return: whether @s is an address
  */
 bool addr_parse(const char *s, struct in6_addr *a)
 {
@@ -137,9 +129,9 @@ bool addr_parse(const char *s, struct in6_addr *a)
 }
 
 /**
- * addr_str() - Write an address the way people do (RFC 5952)
- * @a:		address; a mapped one is written with dots alone
- * @buf:	room for it
+ * addr_str() - Write an address as text (RFC 5952)
+ * @a:		address; a mapped one becomes four decimals with dots
+ * @buf:	filled
  *
  * Return: @buf
  */
@@ -153,12 +145,7 @@ const char *addr_str(const struct in6_addr *a, char buf[ADDR_STRLEN])
 	return buf;
 }
 
-/**
- * hex_digit() - Value of a hexadecimal digit
- * @c:		character
- *
- * Return: 0 to 15, -1 for any other character
- */
+/* hex_digit() - Value of a hexadecimal digit; -1: it is none */
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -171,11 +158,11 @@ static int hex_digit(char c)
 }
 
 /**
- * mac_parse() - Read a MAC address: six pairs of digits with colons between
- * @s:		string, the whole of which has to be an address
+ * mac_parse() - Read a MAC address: six pairs of digits, separated by colons
+ * @s:		string, nothing but an address
  * @mac:	set on success only
  *
- * Return: true if @s is a MAC address
+ * Return: whether @s is a MAC address
  */
 bool mac_parse(const char *s, uint8_t mac[MAC_LEN])
 {
@@ -198,9 +185,9 @@ bool mac_parse(const char *s, uint8_t mac[MAC_LEN])
 }
 
 /**
- * mac_str() - Write a MAC address
+ * mac_str() - Write a MAC address as text
  * @mac:	address
- * @buf:	room for it
+ * @buf:	filled
  *
  * Return: @buf
  */
@@ -212,13 +199,13 @@ const char *mac_str(const uint8_t mac[MAC_LEN], char buf[MAC_STRLEN])
 }
 
 /**
- * sockaddr_set() - Fill a socket address of the family the address is of
- * @sa:		filled, the rest of it zero
- * @addr:	address; "none" is the IPv6 wildcard
+ * sockaddr_set() - Fill a socket address of the family of an address
+ * @sa:		filled, the rest of it with zero
+ * @addr:	address; none is the IPv6 wildcard
  * @port:	port or ICMP identifier, host order
  * @scope:	interface index for link-local IPv6 addresses, 0: none
  *
- * Return: how much of @sa is meant, as bind() and connect() want it
+ * Return: length of @sa for bind() and connect(), bytes
  */
 socklen_t sockaddr_set(union sockaddr_any *sa, const struct in6_addr *addr,
 		       uint16_t port, uint32_t scope)
@@ -240,12 +227,12 @@ socklen_t sockaddr_set(union sockaddr_any *sa, const struct in6_addr *addr,
 }
 
 /**
- * sockaddr_get() - Address and port of a socket address
+ * sockaddr_get() - Read address and port of a socket address
  * @sa:		as the kernel filled it
- * @addr:	set on success only; IPv4 as mapped
- * @port:	likewise, host order
+ * @addr:	set on success only; IPv4 mapped
+ * @port:	set on success only, host order
  *
- * Return: false if it is of another family
+ * Return: false if it is neither of IPv4 nor of IPv6
  */
 bool sockaddr_get(const union sockaddr_any *sa, struct in6_addr *addr,
 		  uint16_t *port)
@@ -267,12 +254,12 @@ bool sockaddr_get(const union sockaddr_any *sa, struct in6_addr *addr,
 
 /**
  * number_parse() - Read a decimal number
- * @s:		string, the whole of which has to be digits: no sign, no space
- * @min:	smallest good value
- * @max:	largest good value
+ * @s:		string, nothing but digits: no sign, no space
+ * @min:	smallest value accepted
+ * @max:	largest value accepted
  * @n:		set on success only
  *
- * Return: true if @s is a number from @min to @max
+ * Return: whether @s is a number from @min to @max
  */
 bool number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *n)
 {
@@ -297,15 +284,15 @@ bool number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *n)
 }
 
 /**
- * now_ms() - The time by which every timer runs
+ * now_ms() - Read the clock of all timers
  *
- * CLOCK_MONOTONIC and not CLOCK_BOOTTIME: it is the clock of epoll_wait()'s
- * timeout and of the host's own TCP timers. While the host sleeps all of them
- * stand still, and the guest with them; after that each goes on with what was
- * left. By CLOCK_BOOTTIME, every flow would be found idle since the evening
- * before the guest had its first chance to speak.
+ * It is CLOCK_MONOTONIC, as for epoll_wait() and the host's own TCP timers, and
+ * not CLOCK_BOOTTIME. While the host sleeps, all of them stand still, and the
+ * guest with them; then each goes on with the time that was left. With
+ * CLOCK_BOOTTIME every flow would have been idle for the whole night before the
+ * guest can send anything.
  *
- * Return: milliseconds since a moment in the past
+ * Return: ms since a moment in the past
  */
 uint64_t now_ms(void)
 {
@@ -316,12 +303,12 @@ uint64_t now_ms(void)
 }
 
 /**
- * random_bytes() - Bytes nobody can guess, for keys, ports and sequence numbers
+ * random_bytes() - Make bytes that nobody can guess
  * @buf:	filled
  * @len:	how many
  *
- * Ends the program if the kernel has no getrandom() (Linux 3.17), because
- * there is no safe way to go on with keys that can be guessed.
+ * Aborts the program if the kernel has no getrandom() (Linux 3.17): there is no
+ * safe way to go on with keys that can be guessed.
  */
 void random_bytes(void *buf, size_t len)
 {
@@ -342,12 +329,11 @@ void random_bytes(void *buf, size_t len)
 /**
  * accept_last() - Accept a connection when there are no descriptors left
  * @listener:	listening socket
- * @spare:	a descriptor to give up for it, -1 afterwards
+ * @spare:	descriptor that is closed for it, -1 afterwards
  *
- * Left in the queue, a connection would be reported again and again.
+ * If it stayed in the queue, epoll would report it again and again.
  *
- * Return: socket, to be closed at once, so that spare_open() can have its
- *	   place; or -1
+ * Return: socket, to be closed at once to make place for spare_open(); or -1
  */
 int accept_last(int listener, int *spare)
 {
@@ -358,7 +344,7 @@ int accept_last(int listener, int *spare)
 }
 
 /*
- * spare_open() - A descriptor to give up for accept_last(); -1: none
+ * spare_open() - Open a descriptor that accept_last() can close; -1: failed
  *
  * A socket, because the process makes some anyway and need not open files then.
  */

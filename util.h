@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * util.h - Small things every part uses: byte order, addresses, sockaddrs.
- * A leaf: holds no state, calls only libc, may be called by anything.
+ * util.h - Small things that every part uses: byte order, addresses, sockaddrs.
  */
 #ifndef UTIL_H
 #define UTIL_H
@@ -18,13 +17,11 @@
 #define container_of(p, type, member) \
 	((type *)((char *)(p) - offsetof(type, member)))
 
-#define MSEC			((uint64_t)1)	/* the unit of every 'now' */
-#define SEC			((uint64_t)1000)
+#define SEC			((uint64_t)1000)	/* in ms, as 'now' */
 
 #define MAC_LEN			6
 #define MAC_STRLEN		sizeof("00:11:22:33:44:55")
 #define ADDR_STRLEN		INET6_ADDRSTRLEN
-#define SOCKADDR_STRLEN		(ADDR_STRLEN + sizeof("[]:65535%") + 16)
 
 /* Big-endian fields at any alignment, as values in host order. */
 
