@@ -598,7 +598,7 @@ static void test_udp_zero(void)
 	check_eq("UDP with a sum of zero: received, is right",
 		 packet_check(&p, IPPROTO_UDP), 0);
 	put_be16(p.l4 + 6, 0);
-	check_eq("UDP with a sum of zero: left to the one who builds it",
+	check_eq("UDP with a sum of zero: left to the caller",
 		 packet_check(&p, IPPROTO_UDP), 0);
 }
 

@@ -466,7 +466,7 @@ static void story_routes(struct world *w)
 	message(&c, 1);
 	opt(&c, 55, "\3\1", 2);
 	done(w, &c);
-	check_str("who doesn't know of 121 gets 3", order(w, buf),
+	check_str("a client that doesn't know 121 gets 3", order(w, buf),
 		  "53 54 51 1 3 255");
 
 	w->lease.len[IP4] = 0;

@@ -342,7 +342,7 @@ static void test_stalled(int v)
 		sends(&s, 60000);
 	memory_clear(&s.mem);
 	s.mem.link.end = s.mem.link.room + 4000;
-	check_eq(named(&s, "with room for two of them"),
+	check_eq(named(&s, "with space for two of them"),
 		 tap_ip_send(&s.tap, &s.ip, s.l4, 60000), -ENOBUFS);
 	check_eq(named(&s, "it is counted once"), s.tap.count[TAP_NO_SPACE], 1);
 	s.mem.stalled = false;

@@ -190,7 +190,7 @@ static void story_invalid(struct world *w)
 
 	m = rs(buf, true);
 	sends_icmp6(w, "::", "ff02::2", &m);
-	check("RS from nobody with a link-layer address is dropped",
+	check("RS without source but with a link-layer address is dropped",
 	      !answered(w));
 	m.buf[9] = 0;
 	sends_icmp6(w, GUEST_LL, "ff02::2", &m);
@@ -295,7 +295,7 @@ static void story_router(struct world *w)
 	check("RA is one", f[L4] == 134 && !f[L4 + 1]);
 	check_eq("RA has hop limit 255", f[L3 + 7], 255);
 	check_mem("RA comes from our link-local address", f + L3 + 8, &us, 16);
-	check_mem("RA goes to who asked", f + L3 + 24, &to, 16);
+	check_mem("RA goes to the sender of the RS", f + L3 + 24, &to, 16);
 	check_mem("RA: MAC, prefix, MTU, resolvers, search list", f + L4 + 4,
 		  ra_want, sizeof(ra_want));
 	check("RA has the right checksum", checksum_right(f, len));
@@ -303,7 +303,7 @@ static void story_router(struct world *w)
 	solicit_router(w, "::");
 	f = gets_nth(w, 0, &len);
 	to = addr("ff02::1");
-	if (check("RS from nobody gets an RA too", f))
+	if (check("RS without source gets an RA, too", f))
 		check_mem("which goes to all nodes", f + L3 + 24, &to, 16);
 }
 
@@ -421,7 +421,7 @@ static void story_silent(struct world *w)
 	check("--no-ndp: no timer", !timer_armed(&w->answer.ra));
 }
 
-/* next_ra() - Let time pass till the timer; ms that it took, 0 if no RA came */
+/* next_ra() - Wait for the timer; ms that it took, 0: no RA was sent */
 static uint64_t next_ra(struct world *w)
 {
 	uint64_t start = w->now;

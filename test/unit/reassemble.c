@@ -277,7 +277,7 @@ static void test_orders(int v)
 	piece(&s, 1480, 1520, LAST);
 	gets(&s, "with the other half it is whole");
 	check(named(&s, "it is good for now"), s.tap.fragments.reassembled);
-	check_eq(named(&s, "but waited for no more"),
+	check_eq(named(&s, "but held no longer"),
 		 s.tap.fragments.bytes, 0);
 	tap_release(&s.tap);
 	check(named(&s, "and its memory is given back"),
@@ -361,7 +361,7 @@ static void test_keys(int v)
 	if (v == 4)
 		gets_none(&s, "RFC 791: another protocol is another datagram");
 	else
-		gets(&s, "RFC 8200: the first fragment alone says what is next");
+		gets(&s, "RFC 8200: only the first fragment says what is next");
 	stage_close(&s);
 }
 
@@ -378,7 +378,7 @@ static void test_duplicates(int v)
 	}
 	gets_none(&s, "what comes again is not counted twice");
 	piece(&s, 1000, 1000, MORE);
-	gets(&s, "and harms nobody");
+	gets(&s, "and does no harm");
 	counted(&s, "nor is it an overlap", FRAG_OVERLAP, 0);
 
 	datagram(&s, 2003);
@@ -479,7 +479,7 @@ static void test_lengths(int v)
 	check_eq(named(&s, "and take no memory"), s.tap.fragments.bytes, 0);
 	piece(&s, 0, 1000, MORE);
 	piece(&s, 1000, 2000, LAST);
-	gets(&s, "and stand in nobody's way");
+	gets(&s, "and are in no other datagram's way");
 	stage_close(&s);
 }
 
@@ -579,11 +579,12 @@ static void test_table_full(int v)
 		datagram(&s, 3000);
 		s.now++;
 	}
-	counted(&s, "64 datagrams are waited for", FRAG_NO_SPACE, 0);
+	counted(&s, "64 datagrams are held", FRAG_NO_SPACE, 0);
 	piece(&s, 0, 1000, MORE);
 	gets_none(&s, "one more");
-	check_eq(named(&s, "is no more"), s.tap.fragments.n, FRAG_DATAGRAMS);
-	counted(&s, "one has to go", FRAG_NO_SPACE, 1);
+	check_eq(named(&s, "the bound holds"), s.tap.fragments.n,
+		 FRAG_DATAGRAMS);
+	counted(&s, "the oldest is evicted", FRAG_NO_SPACE, 1);
 	piece(&s, 1000, 2000, LAST);
 	gets(&s, "it is not the new one");
 	s.id = first + 1;
@@ -612,9 +613,9 @@ static void test_memory_full(int v)
 		most = MAX(most, s.tap.fragments.bytes);
 		s.id++;
 	}
-	check(named(&s, "no more than a MiB is taken"), most <= FRAG_BYTES);
+	check(named(&s, "at most 1 MiB is taken"), most <= FRAG_BYTES);
 	check(named(&s, "most of it can be"), most > FRAG_BYTES / 10 * 9);
-	check(named(&s, "those that are no more are counted"),
+	check(named(&s, "those evicted are counted"),
 	      s.tap.fragments.count[FRAG_NO_SPACE] > 2 * FRAG_DATAGRAMS);
 	datagram(&s, 60000);
 	in_pieces(&s);
@@ -662,7 +663,7 @@ static void test_long_batch(int v)
 		s.id++;
 	}
 	check_eq(named(&s, "64 of the longest at once"), arrive(&s), 64);
-	counted(&s, "there was room for all", FRAG_NO_SPACE, 0);
+	counted(&s, "there was space for all", FRAG_NO_SPACE, 0);
 	stage_close(&s);
 }
 
@@ -915,7 +916,7 @@ static void test_atomic6(void)
 	piece(&s, 0, 100, LAST);
 	gets(&s, "an atomic fragment of the same number is whole");
 	counted(&s, "it contradicts nothing", FRAG_OVERLAP, 0);
-	check_eq("and the other one is still waited for",
+	check_eq("and the other one is still held",
 		 s.tap.fragments.n, 1);
 	s.l4[50] ^= 1;
 	piece(&s, 0, 100, LAST);
