@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * ip.h - What the wire looks like, from Ethernet to the transport headers:
- * lengths, limits, offsets and flags, each defined here and nowhere else.
- * ETH_HLEN, ETH_P_* and MAC_LEN are those of <net/ethernet.h> and util.h, the
- * types of ICMPv6 those of <netinet/icmp6.h>.
+ * ip.h - Headers from Ethernet to the transport protocols: lengths, limits,
+ * offsets and flags, each defined only here. ETH_HLEN and ETH_P_* are those of
+ * <net/ethernet.h>, MAC_LEN is in util.h, and the types of ICMPv6 are those of
+ * <netinet/icmp6.h>.
  */
 #ifndef IP_H
 #define IP_H
@@ -29,9 +29,9 @@
 #define IP4_DF		0x4000
 #define IP4_MF		0x2000	/* more fragments */
 #define IP4_OFFSET	0x1fff	/* in units of IP_FRAG_UNIT */
-#define IP_FRAG_UNIT	8U	/* bytes; all fragments but the last have n * 8 */
+#define IP_FRAG_UNIT	8U	/* bytes; only a last fragment may end inside */
 
-/* and the fragment header of IPv6 (RFC 8200 4.5) */
+/* The fragment header of IPv6 (RFC 8200 4.5) */
 #define IP6_FRAG_HLEN	8
 #define IP6_MF		0x0001
 #define IP6_OFFSET	0xfff8	/* in bytes */
@@ -40,13 +40,12 @@
 #define TCP_HLEN	20	/* RFC 9293 3.1 */
 #define TCP_HLEN_MAX	60	/* with options */
 #define UDP_HLEN	8	/* RFC 768 */
-#define ICMP_HLEN	8	/* RFC 792, RFC 4443; of echoes and errors */
+#define ICMP_HLEN	8	/* RFC 792, RFC 4443: of echoes and errors */
 
 #define IP_PORT_MAX	65535
 
 /* Types of ICMP (RFC 792), codes of Destination Unreachable (RFC 1812
- * 5.2.7.1). libc's <netinet/ip_icmp.h> has a struct icmp of its own, and
- * <linux/icmp.h> does not go with <net/if.h>. */
+ * 5.2.7.1). <linux/icmp.h>, which has them, conflicts with <net/if.h>. */
 #define ICMP4_ECHO_REPLY	0
 #define ICMP4_UNREACH		3
 #define ICMP4_UNREACH_NET	0
@@ -61,7 +60,7 @@
 #define ICMP4_PARAM_PROB	12
 
 /**
- * struct ip_hdr - What an IP header says, but for the length
+ * struct ip_hdr - What an IP header says, without the length
  * @src, @dst:	addresses, of one family
  * @proto:	IPPROTO_*
  * @ttl:	TTL or hop limit, 0: IP_TTL_OWN
