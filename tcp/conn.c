@@ -59,7 +59,7 @@ void conn_arm_timer(struct tcp_conn *c, enum conn_timer timer,
 
 /**
  * conn_rearm_timer() - Arm the timer for what is pending after an ACK or a new
- * 		      window: unacknowledged data, a closed window, or nothing
+ *		      window: unacknowledged data, a closed window, or nothing
  */
 void conn_rearm_timer(struct tcp_conn *c, uint64_t now)
 {

@@ -270,7 +270,7 @@ void conn_delivered(struct tcp_conn *c, uint32_t len, uint64_t now)
 /**
  * conn_drop_backlog() - There is no memory for what the socket did not take
  * @c:		connection; the guest will send the bytes again, and may have to
- * 		for a long time, which is what @stall_at is for
+ *		for a long time, which is what @stall_at is for
  */
 void conn_drop_backlog(struct tcp_conn *c)
 {

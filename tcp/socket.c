@@ -207,26 +207,26 @@ bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 	struct tcp_conn *c = &f->conn;
 	uint32_t seq = c->rcv_nxt + c->rcv_queued - later - t->payload_len;
 	uint32_t n = 0;
-	bool kept = true;
+	bool stored = true;
 
 	if (!t->npayload)
 		return true;
 	if (write_backlog(f, t->payload_len + later, now))
 		n = write_socket(f, t->payload, t->npayload, later);
 	if (n < t->payload_len)
-		kept = store_payload(t, f, seq, n);
+		stored = store_payload(t, f, seq, n);
 	t->npayload = 0;
 	t->payload_len = 0;
 
 	conn_delivered(c, n, now);
-	if (!kept)
+	if (!stored)
 		conn_drop_backlog(c);
 	else if (n)	/* may have filled a gap */
 		write_backlog(f, later, now);
-	if (!kept || c->rcv_queued > later)
+	if (!stored || c->rcv_queued > later)
 		f->want_epollout = true;	/* it follows a short write */
 	release_rxring(t, f);
-	return kept;
+	return stored;
 }
 
 /* tcp_sock_writable() - EPOLLOUT came: the socket has space again */

@@ -141,7 +141,7 @@ static void aborted(void)
 	conn_abort(&c);
 }
 
-static void more_room(void)
+static void more_space(void)
 {
 	space(200000);
 }
@@ -218,7 +218,7 @@ static const struct {
 	  "!    xGZ  xGZ  xGZ  xGZ  xGZ  xGZ  xGZ  xGZ  !    !" },
 	{ aborted, "the guest has left",
 	  "xGHZ xGHZ xGHZ xGHZ xGHZ xGHZ xGHZ xGHZ xGHZ xGHZ !" },
-	{ more_room, "the socket has more room",
+	{ more_space, "the socket has more space",
 	  "!    =    =    =A   =    =A   =A   =    =    !    !" },
 	{ time_passes, "time passes",
 	  "=    =S   =S   =WT  =WT  =WT  =P   =WT  =WT  xZ   =" },
@@ -314,7 +314,7 @@ static void t1_connects(void)
 	syn(MSS, 0, true);
 	EXPECT_EQ(c.phase, CONN_CONNECTING);
 	DID(0);
-	EXPECT_EQ(c.timer, CONN_TIMER_NONE);		/* that is the kernel's */
+	EXPECT_EQ(c.timer, CONN_TIMER_NONE);	/* the kernel has one */
 
 	conn_connected(&c, now);
 	EXPECT_EQ(c.phase, CONN_SYN_ACKED);

@@ -38,8 +38,8 @@ enum way { TO_GUEST, FROM_GUEST };
  * @drop_way, @drop: one segment, counted from 1, that is lost
  * @late_way, @late_at, @late_by: one that is late, and how many ms
  * @pause_at, @pause: the peer stops reading then, ms, for so long
- * @guest_pause_at, @guest_pause: likewise the guest's application
- * @renege:	the guest forgets, once, what it has ahead of a gap
+ * @guest_pause_at, @guest_pause: the same for the guest's application
+ * @renege:	the guest drops once what it has after a gap
  */
 struct setup {
 	bool passive;
@@ -583,7 +583,7 @@ static void stories_pause(void)
 		fail("and the rest comes at once when it does", "after %" PRIu64
 		     " ms", sim.now - BASE);
 	s.loss = 100;
-	told("likewise, and a tenth of all segments is lost", transfer(&s));
+	told("the same, and a tenth of all segments is lost", transfer(&s));
 	s.loss = 0;
 	s.guest_pause = 1200000;
 	told("the guest does not read for 20 minutes", transfer(&s));
@@ -596,7 +596,7 @@ static void stories_pause(void)
  * @way:	where it was on its way to
  * @s:		circumstances
  * @most:	ms more that any loss may cost
- * @middle:	likewise for segments that others follow
+ * @middle:	the same for segments that others follow
  */
 static void story_each(const char *name, enum way way, struct setup s,
 		       uint64_t most, uint64_t middle)
@@ -644,14 +644,16 @@ static void stories_each(void)
 	story_each("one to the guest is lost", TO_GUEST, s, 1100, 100);
 	story_each("one from the guest is lost", FROM_GUEST, s, 1100, 100);
 	s.sack = false;
-	story_each("likewise to the guest, without SACK", TO_GUEST, s, 1100,
+	story_each("one to the guest is lost, without SACK", TO_GUEST, s, 1100,
 		   100);
-	story_each("and from it", FROM_GUEST, s, 1100, 100);
+	story_each("one from the guest is lost, without SACK",
+		   FROM_GUEST, s, 1100, 100);
 	s.passive = true;
 	s.wscale = -1;
-	story_each("likewise to a guest that is connected to", TO_GUEST, s,
+	story_each("a peer connects, one to the guest is lost", TO_GUEST, s,
 		   1100, 100);
-	story_each("and from it", FROM_GUEST, s, 1100, 100);
+	story_each("a peer connects, one from the guest is lost",
+		   FROM_GUEST, s, 1100, 100);
 	s = small();
 	s.down = s.up = 40;
 	story_each("few bytes: to the guest", TO_GUEST, s, 1100, 1100);

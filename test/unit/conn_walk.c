@@ -4,7 +4,7 @@
  * of a guest that sends what it may and what it may not, of a socket that
  * takes and gives in pieces, and of time; with what must always be true, see
  * machine.h, checked after each. Every life ends: when both ends are done, or
- * when nobody says anything any more.
+ * when both ends are silent.
  *
  *	conn_walk [STEPS [SEED]]
  */
@@ -26,7 +26,7 @@ enum sight {
 	SAW_CONNECTING, SAW_SYN_ACKED, SAW_SYN_SENT, SAW_OPEN, SAW_WAIT,
 	SAW_BOTH_SYN, SAW_GUEST_FIN, SAW_PEER_FIN, SAW_RECOVERY, SAW_SACKED,
 	SAW_REWIND, SAW_PERSIST, SAW_OOO, SAW_BACKLOG, SAW_CHALLENGE,
-	SAW_REFUSED, SAW_FIN_AHEAD, SAW_NO_WINDOW, SAW_RST, SAW_WRAP_FROM_GUEST,
+	SAW_REFUSED, SAW_FIN_OOO, SAW_NO_WINDOW, SAW_RST, SAW_WRAP_FROM_GUEST,
 	SAW_WRAP_TO_GUEST, SAW_FIN_WAITS, SIGHTS,
 };
 
@@ -38,12 +38,12 @@ static const char *const sight_name[SIGHTS] = {
 	[SAW_SACKED] = "SACK blocks", [SAW_REWIND] = "timeout",
 	[SAW_PERSIST] = "persist", [SAW_OOO] = "data after a gap",
 	[SAW_BACKLOG] = "backlog", [SAW_CHALLENGE] = "challenge",
-	[SAW_REFUSED] = "refused", [SAW_FIN_AHEAD] = "FIN ahead of a gap",
+	[SAW_REFUSED] = "refused", [SAW_FIN_OOO] = "FIN after a gap",
 	[SAW_NO_WINDOW] = "window of zero offered to the guest",
 	[SAW_RST] = "RST to the guest",
 	[SAW_WRAP_FROM_GUEST] = "wrap of the guest's numbers",
 	[SAW_WRAP_TO_GUEST] = "wrap of our numbers",
-	[SAW_FIN_WAITS] = "FIN behind held data",
+	[SAW_FIN_WAITS] = "FIN after a backlog",
 };
 
 static struct machine m;
@@ -110,7 +110,7 @@ static void look(void)
 	seen[SAW_PERSIST] += c->timer == CONN_TIMER_PERSIST;
 	seen[SAW_OOO] += c->ooo.n > 0;
 	seen[SAW_BACKLOG] += c->rcv_queued > 0;
-	seen[SAW_FIN_AHEAD] += c->fin_seen && !c->fin_queued;
+	seen[SAW_FIN_OOO] += c->fin_seen && !c->fin_queued;
 	seen[SAW_FIN_WAITS] += c->fin_queued && !c->fin_rcvd;
 	seen[SAW_NO_WINDOW] += c->rcv_adv == c->rcv_nxt;
 	seen[SAW_WRAP_FROM_GUEST] += c->rcv_nxt < m.irs;
@@ -217,7 +217,7 @@ static uint8_t some_flags(void)
 
 static struct tcp_seg some_segment(void)
 {
-	uint32_t room = m.c.rcv_adv - guest_nxt;
+	uint32_t space = m.c.rcv_adv - guest_nxt;
 	struct tcp_seg seg = {
 		.seq = some_seq(), .ack = some_ack(), .flags = some_flags(),
 		.wnd = guest_wnd, .wscale = -1,
@@ -234,7 +234,7 @@ static struct tcp_seg some_segment(void)
 		seg.seq += 100;
 	if (seg.seq == guest_nxt) {
 		if (!one_in(10) && seq_lt(guest_nxt, m.c.rcv_adv))
-			seg.len = MIN(seg.len, room);
+			seg.len = MIN(seg.len, space);
 		guest_nxt += seg.len;
 	}
 	return seg;
@@ -392,7 +392,7 @@ static void guest_ends(void)
 {
 	static uint8_t data[LEN_MAX];
 	const struct tcp_conn *c = &m.c;
-	uint32_t next = c->rcv_nxt + c->rcv_queued, room = c->rcv_adv - next;
+	uint32_t next = c->rcv_nxt + c->rcv_queued, space = c->rcv_adv - next;
 	struct tcp_seg seg = {
 		.flags = SEG_ACK, .seq = next, .ack = c->snd_max,
 		.wnd = UINT16_MAX, .wscale = -1,
@@ -401,9 +401,9 @@ static void guest_ends(void)
 	if (c->fin_queued) {
 		seg.seq += !c->fin_rcvd;
 	} else if (c->fin_seen) {
-		seg.len = MIN(c->guest_fin_seq - next, MIN(room, LEN_MAX));
+		seg.len = MIN(c->guest_fin_seq - next, MIN(space, LEN_MAX));
 	} else if (seq_lt(next, c->snd_wl1)) {
-		seg.len = MIN(c->snd_wl1 - next, MIN(room, LEN_MAX));
+		seg.len = MIN(c->snd_wl1 - next, MIN(space, LEN_MAX));
 	} else {
 		seg.flags |= SEG_FIN;
 	}
@@ -434,7 +434,7 @@ static void both_end(void)
 	MUST(&m, m.now - start <= 2 * TCP_TIMEWAIT_LEN + 6000);
 }
 
-/* silence() - Given that nobody says anything, the flow is closed, some day */
+/* silence() - Given that both ends are silent, the flow is closed in the end */
 static void silence(void)
 {
 	uint64_t start = m.now;

@@ -305,21 +305,21 @@ static void machine_deliver(struct machine *m)
 {
 	struct tcp_conn *c = &m->c;
 	uint32_t seq = c->rcv_nxt + c->rcv_queued - m->payload_len, n = 0;
-	bool kept = true;
+	bool stored = true;
 
 	if (!m->payload_len)
 		return;
 	if (machine_write_backlog(m, m->payload_len))
 		n = machine_write(m, m->payload, m->payload_len);
 	if (n < m->payload_len)
-		kept = rxring_grow(&m->rxring, &m->rxring_total, c->rcv_nxt,
+		stored = rxring_grow(&m->rxring, &m->rxring_total, c->rcv_nxt,
 				 seq + m->payload_len);
-	if (n < m->payload_len && kept)
+	if (n < m->payload_len && stored)
 		rxring_write(&m->rxring, seq + n, m->payload + n,
 			     m->payload_len - n);
 	m->payload_len = 0;
 	conn_delivered(c, n, m->now);
-	if (!kept)
+	if (!stored)
 		conn_drop_backlog(c);
 	if (n)
 		machine_write_backlog(m, 0);

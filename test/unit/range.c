@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * range.c - Stretches of sequence space, next to a model that has a flag for
+ * range.c - Ranges of sequence space, next to a model that has a flag for
  * each number, everywhere on the circle and across the wrap.
  */
 #include <stdlib.h>
@@ -13,9 +13,9 @@
 #define STEPS	2000
 
 /**
- * struct model - The same stretches, number by number
+ * struct model - The same ranges, number by number
  * @base:	sequence number of the first flag
- * @set:	which numbers are in a stretch
+ * @set:	which numbers are in a range
  */
 struct model {
 	uint32_t base;
@@ -32,8 +32,8 @@ static uint64_t next_random(void)
 	return x * UINT64_C(2685821657736338717);
 }
 
-/* stretches() - How many there are in the model */
-static unsigned int stretches(const struct model *m)
+/* ranges() - How many there are in the model */
+static unsigned int ranges(const struct model *m)
 {
 	unsigned int i, n = 0;
 
@@ -48,7 +48,7 @@ static bool same(const struct tcp_ranges *rs, const struct model *m)
 	unsigned int i, n = 0, bytes = 0;
 	uint32_t at = 0;
 
-	if (rs->n != stretches(m))
+	if (rs->n != ranges(m))
 		return false;
 	for (i = 0; i < SPACE; i++) {
 		bytes += m->set[i];
@@ -74,7 +74,7 @@ static bool add(struct tcp_ranges *rs, struct model *m, unsigned int from,
 
 	for (i = from; i < to; i++)
 		after.set[i] = true;
-	fits = stretches(&after) <= TCP_RANGES;
+	fits = ranges(&after) <= TCP_RANGES;
 	if (ranges_add(rs, m->base + from, m->base + to) != fits)
 		return false;
 	if (fits)
@@ -92,7 +92,7 @@ static bool trim(struct tcp_ranges *rs, struct model *m, unsigned int to)
 	return same(rs, m);
 }
 
-/* random_step() - A short stretch mostly, now and then a long one or a trim */
+/* random_step() - Mostly a short range, sometimes a long one or a trim */
 static bool random_step(struct tcp_ranges *rs, struct model *m)
 {
 	unsigned int from = (unsigned int)(next_random() % SPACE);
@@ -128,7 +128,7 @@ static void story_random(const char *name, uint32_t base)
 	pass(name);
 }
 
-/* Given stretches that touch, overlap, enclose and fill a gap, then they are
+/* Given ranges that touch, overlap, enclose and fill a gap, then they are
  * joined; given a full list, then it stays as it is. */
 static void story_joined(void)
 {
@@ -162,7 +162,7 @@ static void story_joined(void)
 	      rs.n == TCP_RANGES - 1);
 }
 
-/* Given stretches, when all before a number is forgotten, then a stretch
+/* Given ranges, when all before a number is forgotten, then a range
  * around it loses its first part, and one that ends there is gone. */
 static void story_trimmed(void)
 {
@@ -172,11 +172,15 @@ static void story_trimmed(void)
 	check("an empty list can be trimmed", trim(&rs, &m, 3));
 	add(&rs, &m, 10, 20);
 	add(&rs, &m, 30, 40);
-	check("trimmed before all, nothing is lost", trim(&rs, &m, 9) && rs.n == 2);
-	check("trimmed at the first, nothing is lost", trim(&rs, &m, 10) && rs.n == 2);
-	check("trimmed inside a range, the rest stays", trim(&rs, &m, 19) && rs.n == 2 &&
+	check("trimmed before all, nothing is lost",
+	      trim(&rs, &m, 9) && rs.n == 2);
+	check("trimmed at the first, nothing is lost",
+	      trim(&rs, &m, 10) && rs.n == 2);
+	check("trimmed inside a range, the rest stays",
+	      trim(&rs, &m, 19) && rs.n == 2 &&
 	      ranges_bytes(&rs) == 11);
-	check("trimmed at its end, a range is gone", trim(&rs, &m, 20) && rs.n == 1);
+	check("trimmed at its end, a range is gone",
+	      trim(&rs, &m, 20) && rs.n == 1);
 	check("trimmed after all, none is left", trim(&rs, &m, 41) && !rs.n);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * rxring.c - The ring of bytes held for a socket, next to a model that knows
+ * rxring.c - The receive ring of a flow, next to a model that knows
  * every byte by its sequence number; its growth, its bounds, and memory that
  * runs out.
  */
@@ -41,7 +41,7 @@ static uint8_t byte_at(uint32_t seq)
 	return (uint8_t)(seq * 2654435761U >> 24);
 }
 
-/* put() - Bytes of the guest into the ring, which has room */
+/* put() - Bytes of the guest into the ring, which has space */
 static void put(struct tcp_rxring *h, uint32_t seq, uint32_t len)
 {
 	static uint8_t buf[REACH];
@@ -77,7 +77,7 @@ static bool holds(const struct tcp_rxring *h, uint32_t seq, uint32_t len)
  * Those in [from, end) are in the ring. A step adds some at the end, gives
  * some in front to the socket, or looks whether all are there.
  *
- * Return: whether what was held was what had been written
+ * Return: whether the ring had the bytes that were written
  */
 static bool random_life(uint32_t seq)
 {
@@ -120,7 +120,7 @@ static void story_random(const char *name, uint32_t seq)
 	pass(name);
 }
 
-/* Given bytes ahead of a gap, when the ring grows, then they are still where
+/* Given bytes after a gap, when the ring grows, then they are still where
  * their sequence numbers say, and the gap can be filled. */
 static void story_gap(void)
 {
@@ -136,7 +136,8 @@ static void story_gap(void)
 	      rxring_grow(&h, &total, seq, seq + TCP_RXRING_MIN + 1));
 	check_eq("to twice the size", h.size, 2 * TCP_RXRING_MIN);
 	check_eq("which is counted once", total, 2 * TCP_RXRING_MIN);
-	check("the bytes that it had are still there", holds(&h, seq + 2000, 3000));
+	check("the bytes that it had are still there",
+	      holds(&h, seq + 2000, 3000));
 	put(&h, seq, 2000);
 	check("the gap is filled", holds(&h, seq, 5000));
 	rxring_free(&h, &total);
@@ -153,7 +154,8 @@ static void story_full(void)
 	size_t total = 0;
 
 	rxring_grow(&h, &total, seq, seq + TCP_RXRING_MIN);
-	check_eq("a ring is not larger than it must be", h.size, TCP_RXRING_MIN);
+	check_eq("a ring is not larger than it must be",
+		 h.size, TCP_RXRING_MIN);
 	put(&h, seq, TCP_RXRING_MIN);
 	check("a full ring has every byte", holds(&h, seq, TCP_RXRING_MIN));
 	check("a ring with space does not grow",

@@ -65,7 +65,8 @@ static void story_fields(void)
 	check_eq("its window", seg.wnd, 0x8765);
 	check_eq("its control bits", seg.flags, SEG_ACK | SEG_FIN);
 	check_eq("the length of its payload", seg.len, 1460);
-	check("an option that is not there is absent", !seg.mss && seg.wscale == -1 &&
+	check("an option that is not there is absent",
+	      !seg.mss && seg.wscale == -1 &&
 	      !seg.sack_ok && !seg.nsack);
 }
 
@@ -243,7 +244,7 @@ static void story_truncated(void)
 	check("SACK blocks, cut off at every byte", blocks);
 }
 
-/* Given random bytes as options do no harm, most of them kinds and lengths that occur,
+/* Given options of random bytes, most of them kinds and lengths that occur,
  * then what is read stays within its bounds. */
 static void story_random(void)
 {

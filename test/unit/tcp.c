@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tcp.c - TCP flows of guests with real sockets on loopback: every byte arrives,
- * with any kernel feature missing and with little space; resets, backlogs,
- * urgent data, and guests that stall, leave and come back.
+ * tcp.c - TCP flows of guests with real sockets on loopback: every byte
+ * arrives, without features of new kernels and with little space; resets,
+ * backlogs, urgent data, and guests that stall, leave and come back.
  */
 #include "../../tcp.c"
 #include "test/unit/cable.h"
@@ -156,14 +156,16 @@ static const struct way ways[] = {
 	  .no_sack = true, .sees = TCP_RETRANSMIT },
 	{ "frames are lost, without SACK and SO_PEEK_OFF", V4, BOTH, .loss = 20,
 	  .no_sack = true, .no_peek_off = true, .sees = TCP_RETRANSMIT },
-	{ "many frames are lost, and there is hardly any space", V6, .loss = 150,
-	  .up = 300000, .down = 300000, .space = 20000, .sees = TCP_RETRANSMIT },
+	{ "many frames are lost, and there is hardly any space", V6,
+	  .loss = 150, .up = 300000, .down = 300000, .space = 20000,
+	  .sees = TCP_RETRANSMIT },
 	{ "a small send buffer", V4, BOTH, .sndbuf = 4096, .sees = TCP_BACKLOGGED },
 	{ "a peer that does not read for a while", V4, .up = 12000000,
 	  .deaf = 3000, .sees = TCP_BACKLOGGED },
 	{ "a small send buffer, and the peer does not read", V4, BOTH,
 	  .sndbuf = 4096, .deaf = 3000, .sees = TCP_BACKLOGGED },
-	{ "a small send buffer, a peer that does not read, and losses", V4, BOTH, .sndbuf = 4096,
+	{ "a small send buffer, a peer that does not read, and losses",
+	  V4, BOTH, .sndbuf = 4096,
 	  .deaf = 1000, .loss = 20, .space = 50000, .no_peek_off = true,
 	  .sees = TCP_BACKLOGGED },
 	{ "no data in either direction", V4 },
@@ -235,7 +237,8 @@ static void story_peer_resets_backlog(bool no_peek_off)
 	check("RST of a peer with a backlog resets the guest",
 	      guest.state == GUEST_RESET);
 	check("its stream does not look complete", !guest.rx_fin);
-	check_eq("the memory of its backlog is given back", w.tcp.rxring_total, 0);
+	check_eq("the memory of its backlog is given back",
+		 w.tcp.rxring_total, 0);
 	ends("RST with a backlog");
 }
 
@@ -262,7 +265,8 @@ static void story_guest_resets(void)
 	end_one.deaf = false;
 	peer_reads(&end_one);
 	check_eq("RST of the guest resets the peer", end_one.error, ECONNRESET);
-	check_eq("the memory of the backlog is given back", w.tcp.rxring_total, 0);
+	check_eq("the memory of the backlog is given back",
+		 w.tcp.rxring_total, 0);
 	end_one.guest = NULL;
 	ends("RST of the guest");
 }
@@ -311,7 +315,8 @@ static void story_one_ack(void)
 		segment(SEG_ACK, 1001 + 1000 * i, ack, 1000);
 	turns(&w, 5);
 	if (check("twenty segments in a batch get one ACK", end_one.nseen == 1))
-		check_eq("the ACK covers all of them", end_one.seen[0].ack, 21001);
+		check_eq("the ACK covers all of them",
+			 end_one.seen[0].ack, 21001);
 	end_one.nseen = 0;
 	segment(SEG_ACK, 22001, ack, 1000);
 	segment(SEG_ACK, 21001, ack, 1000);
@@ -344,7 +349,8 @@ static void story_challenges(void)
 	w.now += 1000;
 	segment(SEG_ACK, 1001, ack + 1, 0);
 	turn(&w);
-	check_eq("another one in the next second", w.tcp.count[TCP_CHALLENGE], 101);
+	check_eq("another one in the next second",
+		 w.tcp.count[TCP_CHALLENGE], 101);
 	check_eq("the connection lives on", w.flows.used, 1);
 	segment(SEG_RST, 1001, 0, 0);
 	turn(&w);
@@ -429,7 +435,8 @@ static void story_batch_with_rst(void)
 }
 
 /* Given two connections in one batch, the second on the ports of the first, of
- * which RST was lost, then SYN gets an ACK; the guest's RST for that ends the first. */
+ * which RST was lost, then SYN gets an ACK; the guest's RST for that ends the
+ * first. */
 static void story_rebooted(void)
 {
 	int listener;
@@ -447,15 +454,16 @@ static void story_rebooted(void)
 	end_one.nseen = 0;
 	turns(&w, 3);
 	if (check("after its RST, SYN opens another", end_one.nseen == 1))
-		check("with an initial sequence number of its own", end_one.seen[0].seq + 1 != ack
-		      && end_one.seen[0].flags == (SEG_SYN | SEG_ACK));
+		check("with an initial sequence number of its own",
+		      end_one.seen[0].seq + 1 != ack &&
+		      end_one.seen[0].flags == (SEG_SYN | SEG_ACK));
 	segment(SEG_RST, 700001, 0, 0);
 	turn(&w);
 	close(listener);
 	ends("a guest that was restarted");
 }
 
-/* Given a port where nobody listens, then the guest's SYN gets RST. */
+/* Given a port without a listener, then the guest's SYN gets RST. */
 static void story_refused(void)
 {
 	uint16_t port = 0;
@@ -468,11 +476,12 @@ static void story_refused(void)
 	guest.rport = port;
 	segment(SEG_SYN, 1000, 0, 0);
 	turns(&w, 2);
-	if (check("SYN to a port without listener is answered", end_one.nseen == 1))
+	if (check("SYN to a port without listener is answered",
+		  end_one.nseen == 1))
 		check("by a RST for that SYN",
 		      end_one.seen[0].flags == (SEG_RST | SEG_ACK) &&
 		      end_one.seen[0].ack == 1001);
-	ends("nobody listens");
+	ends("a port without a listener");
 }
 
 /* Given a guest that has said all, and a peer that has not read all when its
@@ -654,7 +663,8 @@ static void story_pieces(void)
 		 recv(end_one.fd, got, sizeof(got), MSG_DONTWAIT),
 		 sizeof(data));
 	check_mem("with the same bytes", got, data, sizeof(data));
-	check_eq("and it is acknowledged", f->conn.rcv_nxt, 1001 + sizeof(data));
+	check_eq("and it is acknowledged",
+		 f->conn.rcv_nxt, 1001 + sizeof(data));
 	segment(SEG_RST, f->conn.rcv_nxt, 0, 0);
 	turn(&w);
 	close(listener);

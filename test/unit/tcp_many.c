@@ -28,15 +28,15 @@ static rlim_t more_files(void)
 	return r.rlim_cur;
 }
 
-/* Given flows that each want something held, then all of them together hold no
- * more than TCP_RXRING_MAX, and when they go, all is given back. */
+/* Given flows that each need a receive ring, then all of them together use no
+ * more than TCP_RXRING_MAX, and all memory is given back when they end. */
 static void story_rxring_max(void)
 {
 	const unsigned int n = TCP_RXRING_MAX / TCP_RXRING_MIN + 50;
 	struct tcp_hdr h = { .wnd = 60000, .wscale = -1 };
 	struct end *e = calloc(n, sizeof(*e));
 	uint16_t port = 0;
-	unsigned int i, held = 0;
+	unsigned int i, within = 0;
 	int listener;
 
 	world_open(&w, 2 * n, SPACE);
@@ -57,13 +57,14 @@ static void story_rxring_max(void)
 		sends(&e[i], &h, "x", 1);
 		turn(&w);
 		peer_accepts(&e[i], listener);
-		held += w.tcp.rxring_total <= TCP_RXRING_MAX;
+		within += w.tcp.rxring_total <= TCP_RXRING_MAX;
 	}
 	check_eq("all of them are open", w.flows.used, n);
-	check_eq("receive rings never exceed TCP_RXRING_MAX", held, n);
-	check_eq("all of TCP_RXRING_MAX is used", w.tcp.rxring_total, TCP_RXRING_MAX);
+	check_eq("receive rings never exceed TCP_RXRING_MAX", within, n);
+	check_eq("all of TCP_RXRING_MAX is used",
+		 w.tcp.rxring_total, TCP_RXRING_MAX);
 
-	/* The last had nothing kept; it is as if it had not been sent. */
+	/* The last flow got no ring: its data counts as not sent. */
 	h.seq = 1001;
 	sends(&e[n - 1], &h, e, 1000);
 	turns(&w, 2);
@@ -126,7 +127,8 @@ static uint32_t most(unsigned int n)
 }
 
 /* Given transfers to the guest, then they do not count as sharing the link; a
- * connection beside them does: then less goes at a time, until the sparse flow is silent. */
+ * connection beside them does: then less goes at a
+ * time, until it is silent. */
 static void story_shared(void)
 {
 	struct tcp_hdr h = {
@@ -149,7 +151,8 @@ static void story_shared(void)
 		peer_accepts(&transfer[i], listener);
 	}
 	turns(&w, TCP_SHARED);
-	check("bulk flows alone do not share the link", most(100) > 2 * TCP_QUANTUM_SHARED &&
+	check("bulk flows alone do not share the link",
+	      most(100) > 2 * TCP_QUANTUM_SHARED &&
 	      !tcp_shared(&w.tcp, w.now) && !w.mem.link.shallow);
 
 	turns(&w, 200);
@@ -173,10 +176,12 @@ static void story_shared(void)
 	sends(&talk, &h, "x", 1);
 	moves();
 	w.now += TCP_SHARED - 10;
-	check("the link is shared from then on", most(5) <= 2 * TCP_QUANTUM_SHARED &&
+	check("the link is shared from then on",
+	      most(5) <= 2 * TCP_QUANTUM_SHARED &&
 	      tcp_shared(&w.tcp, w.now) && w.mem.link.shallow);
 	w.now += 10;
-	check("until the sparse flow is silent", most(20) > 2 * TCP_QUANTUM_SHARED &&
+	check("until the sparse flow is silent",
+	      most(20) > 2 * TCP_QUANTUM_SHARED &&
 	      !tcp_shared(&w.tcp, w.now) && !w.mem.link.shallow);
 
 	guest_leaves(&w);
