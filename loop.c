@@ -277,15 +277,17 @@ static void handle_frames(struct worker *w, uint64_t now)
 	arm_fragments(w);
 }
 
-static void handle_listener(struct worker *w, uint32_t index, uint32_t events,
+static void handle_listener(struct worker *w, uint64_t token, uint32_t events,
 			    uint64_t now)
 {
-		const struct listener *l = &w->tcp.fwd->listeners[index];
+	const struct listener *l = fwd_listener_from_token(w->tcp.fwd, token);
 
+	if (!l)			/* closed by an earlier event of this pass */
+		return;
 	if (l->proto == IPPROTO_TCP)
-		tcp_listener(&w->tcp, index, now);
+		tcp_listener(&w->tcp, l, now);
 	else
-		udp_listener(&w->udp, index, events, now);
+		udp_listener(&w->udp, l, events, now);
 }
 
 static void handle_event(struct worker *w, const struct epoll_event *ev,
@@ -304,7 +306,7 @@ static void handle_event(struct worker *w, const struct epoll_event *ev,
 		w->control(w->owner, event_type(token), now);
 		break;
 	case EVENT_LISTENER:
-		handle_listener(w, event_index(token), ev->events, now);
+		handle_listener(w, token, ev->events, now);
 		break;
 	case EVENT_FLOW:
 		f = flow_from_token(&w->flows, token);

@@ -279,8 +279,9 @@ static int open_all(struct program *p)
 		return start_failed("event loop", -rc);
 	if (open_listener(p) || open_files(p))
 		return -1;
-	if (fwd_listen(&p->fwd, &p->rules, ports - MIN(ports, FDS_KEPT),
-		       p->worker.epfd))
+	if (fwd_init(&p->fwd, ports - MIN(ports, FDS_KEPT), p->worker.epfd))
+		return start_failed("forwarding", ENOMEM);
+	if (fwd_listen(&p->fwd, &p->rules))
 		return -1;
 	return join_groups(p);
 }

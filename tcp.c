@@ -573,9 +573,8 @@ static void refuse_without_fd(struct tcp *t, int listener)
 }
 
 /* tcp_listener() - Connections wait at a forwarded port */
-void tcp_listener(struct tcp *t, unsigned int index, uint64_t now)
+void tcp_listener(struct tcp *t, const struct listener *l, uint64_t now)
 {
-	const struct listener *l = &t->fwd->listeners[index];
 	union sockaddr_any sa;
 	socklen_t len;
 	int i, fd;

@@ -7,10 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "udp/flow.h"
 #include "udp/mcast.h"
+
+#define LISTENING_SIZE	(LISTENERS_MAX * sizeof(struct udp_listening))
 
 const char *const udp_counter_name[UDP_COUNTERS] = {
 	[UDP_OPENED]		= "udp_opened",
@@ -51,10 +54,11 @@ int udp_init(struct udp *u)
 	u->segment = udp_can_segment() ? UINT16_MAX : 0;
 	u->ports = NULL;
 	u->multicast = NULL;
+	u->listening = memory_reserve(LISTENING_SIZE);
 	memset(u->count, 0, sizeof(u->count));
 	u->batch = udp_batch_new();
 	u->held = udp_held_new();
-	return u->batch && u->held ? 0 : -ENOMEM;
+	return u->batch && u->held && u->listening ? 0 : -ENOMEM;
 }
 
 /**
@@ -67,6 +71,9 @@ void udp_free(struct udp *u)
 	udp_batch_free(u->batch);
 	free(u->ports);
 	free(u->held);
+	if (u->listening)
+		munmap(u->listening, LISTENING_SIZE);
+	u->listening = NULL;
 	u->batch = NULL;
 	u->ports = NULL;
 	u->held = NULL;
@@ -173,7 +180,7 @@ static uint32_t sender_errors(struct udp *u, const struct udp_flow *uf,
 	if (uf->listener == UDP_NO_LISTENER)
 		return take_errors(u, uf->f.fd[SIDE_HOST], uf, NULL, now);
 	return take_errors(u, udp_flow_fd(u, uf), NULL,
-			   &u->fwd->listeners[uf->listener], now);
+			   fwd_listener_from_token(u->fwd, uf->listener), now);
 }
 
 /**
@@ -310,6 +317,10 @@ void udp_from_guest(struct udp *u, const struct pkt *run, unsigned int n,
 	}
 
 	uf = find(u, &key);
+	if (uf && udp_flow_fd(u, uf) < 0) {	/* its listener is closed */
+		udp_flow_close(u, uf);
+		uf = NULL;
+	}
 	if (!uf)
 		uf = open_flow(u, &key, run, n, now);
 	if (!uf)
@@ -343,7 +354,7 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 		return;
 
 	/* An error that has just come is in the queue, and will be reported. */
-	n = udp_recv_batch(u, f->fd[SIDE_HOST], &uf->inlet, false);
+	n = udp_recv_batch(u, f->fd[SIDE_HOST], &uf->rx, false);
 	if (n <= 0)
 		return;
 
@@ -355,7 +366,7 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 /**
  * forwarded_flow() - The flow that a datagram for a listener belongs to
  * @u:		UDP
- * @index:	of the listener
+ * @l:		listener
  * @o:		where the datagram came from
  * @now:	ms
  *
@@ -364,15 +375,14 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
  *
  * Return: flow, or NULL, counted
  */
-static struct udp_flow *forwarded_flow(struct udp *u, uint32_t index,
+static struct udp_flow *forwarded_flow(struct udp *u, const struct listener *l,
 				       const struct udp_origin *o, uint64_t now)
 {
 	enum udp_counter why;
 	struct udp_flow *uf;
 	struct flow_key key;
 
-	why = forwarded_key(u, &u->fwd->listeners[index], &o->peer, o->port,
-			    &key);
+	why = forwarded_key(u, l, &o->peer, o->port, &key);
 	if (why != UDP_COUNTERS) {
 		u->count[why]++;
 		return NULL;
@@ -380,13 +390,13 @@ static struct udp_flow *forwarded_flow(struct udp *u, uint32_t index,
 
 	uf = find(u, &key);
 	if (!uf)
-		uf = udp_flow_accept(u, &key, index, now);
+		uf = udp_flow_accept(u, &key, l, now);
 	if (!uf) {
 		u->count[UDP_REFUSED]++;
 		return NULL;
 	}
 	if (uf->f.fd[SIDE_HOST] < 0) {
-		uf->listener = index;
+		uf->listener = listener_token(u->fwd, l);
 		uf->peer = o->peer;
 		uf->local = o->local;
 		uf->ifindex = o->ifindex;
@@ -395,7 +405,8 @@ static struct udp_flow *forwarded_flow(struct udp *u, uint32_t index,
 }
 
 /* forward() - One message of the batch that came in through a listener */
-static void forward(struct udp *u, uint32_t index, unsigned int i, uint64_t now)
+static void forward(struct udp *u, const struct listener *l, unsigned int i,
+		    uint64_t now)
 {
 	struct udp_origin o;
 	struct udp_flow *uf;
@@ -404,7 +415,7 @@ static void forward(struct udp *u, uint32_t index, unsigned int i, uint64_t now)
 		u->count[UDP_IMPOSSIBLE]++;
 		return;
 	}
-	uf = forwarded_flow(u, index, &o, now);
+	uf = forwarded_flow(u, l, &o, now);
 	if (!uf)
 		return;
 	udp_flow_used(u, uf, 0, udp_to_guest(u, uf, i), now);
@@ -413,14 +424,13 @@ static void forward(struct udp *u, uint32_t index, unsigned int i, uint64_t now)
 /**
  * udp_listener() - A forwarded port has datagrams, or errors
  * @u:		UDP
- * @index:	of the listener
+ * @l:		listener
  * @events:	EPOLL*
  * @now:	ms
  */
-void udp_listener(struct udp *u, unsigned int index, uint32_t events,
+void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
 		  uint64_t now)
 {
-	struct listener *l = &u->fwd->listeners[index];
 	int i, n;
 
 	if (events & EPOLLERR)
@@ -428,13 +438,13 @@ void udp_listener(struct udp *u, unsigned int index, uint32_t events,
 	if (!(events & EPOLLIN))
 		return;
 
-	n = udp_recv_batch(u, l->fd, &l->inlet, true);
+	n = udp_recv_batch(u, l->fd, &udp_listening(u, l)->rx, true);
 	if (n > 0 && !link_up(u->tap->link)) {
 		u->count[UDP_NO_GUEST] += (unsigned int)n;
 		return;
 	}
 	for (i = 0; i < n; i++)
-		forward(u, index, (unsigned int)i, now);
+		forward(u, l, (unsigned int)i, now);
 }
 
 /**

@@ -56,6 +56,7 @@ enum udp_counter {
 extern const char *const udp_counter_name[UDP_COUNTERS];
 
 struct udp_batch;
+struct udp_listening;
 struct udp_held;
 struct mcast;
 
@@ -70,8 +71,10 @@ struct mcast;
  * @alive, @sockets: how many there are in both, and with a socket
  * @fds:	how many descriptors the process may have
  * @batch:	what one recvmmsg() fills, see udp/to_guest.c
+ * @listening:	what is known of each listener, by its slot
  * @ports:	for each port of the guest, which listener can send for it, see
  *		udp/srcport.c; NULL until that was asked
+ * @ports_of:	fwd->changes when @ports was made
  * @held:	for each port of the guest and family, whose sockets have it
  * @multicast:	groups that are relayed, see udp/mcast.c; NULL: none
  * @segment:	the longest datagram that new flows send in one message with
@@ -91,7 +94,8 @@ struct udp {
 	uint32_t alive, sockets;
 	unsigned int fds;
 	struct udp_batch *batch;
-	uint32_t *ports;
+	struct udp_listening *listening;
+	uint32_t *ports, ports_of;
 	struct udp_held *held;
 	struct mcast *multicast;
 	uint32_t segment;
@@ -106,7 +110,7 @@ void udp_free(struct udp *u);
 void udp_from_guest(struct udp *u, const struct pkt *run, unsigned int n,
 	       uint64_t now);
 void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now);
-void udp_listener(struct udp *u, unsigned int index, uint32_t events,
+void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
 		  uint64_t now);
 void udp_timer(struct udp *u, struct flow *f, uint64_t now);
 void udp_end(struct udp *u, struct flow *f);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -351,4 +352,24 @@ int accept_last(int listener, int *spare)
 int spare_open(void)
 {
 	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+/**
+ * memory_reserve() - Address space that takes memory only where it is written
+ * @size:	bytes; munmap() gives them back
+ *
+ * Huge pages would take 2 MiB for the first byte.
+ *
+ * Return: zeroed memory, NULL if there is no space for it
+ */
+void *memory_reserve(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+
+	madvise(p, size, MADV_NOHUGEPAGE);
+	return p;
 }

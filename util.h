@@ -142,5 +142,6 @@ int accept_last(int listener, int *spare);
 int spare_open(void);
 uint64_t now_ms(void);
 void random_bytes(void *buf, size_t len);
+void *memory_reserve(size_t size);
 
 #endif /* UTIL_H */

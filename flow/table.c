@@ -59,26 +59,6 @@ static bool slot_live(const struct flow_table *t, uint32_t slot)
 }
 
 /**
- * reserve() - Address space that takes memory only where it is written
- * @size:	bytes
- *
- * Huge pages would take 2 MiB for the first flow.
- *
- * Return: zeroed memory, NULL if there is no room for it
- */
-static void *reserve(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (p == MAP_FAILED)
-		return NULL;
-
-	madvise(p, size, MADV_NOHUGEPAGE);
-	return p;
-}
-
-/**
  * flow_table_init() - A table without flows
  * @t:		table
  * @slot_size:	bytes of the largest structure that embeds struct flow
@@ -105,9 +85,9 @@ int flow_table_init(struct flow_table *t, size_t slot_size, uint32_t max,
 				  .mask = buckets - 1, .epfd = epfd };
 	random_bytes(&t->secret, sizeof(t->secret));
 
-	t->slots = reserve(max * slot_size);
-	t->live = reserve(live_words(t) * sizeof(*t->live));
-	t->buckets = reserve(buckets_size(t));
+	t->slots = memory_reserve(max * slot_size);
+	t->live = memory_reserve(live_words(t) * sizeof(*t->live));
+	t->buckets = memory_reserve(buckets_size(t));
 	if (t->slots && t->live && t->buckets)
 		return 0;
 

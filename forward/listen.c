@@ -14,15 +14,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "event.h"
 #include "forward/listen.h"
-#include "flow/table.h"
 #include "ip.h"
 #include "log.h"
 #include "sock.h"
 #include "util.h"
+
+#define NO_SLOT		UINT32_MAX
+#define LISTENERS_SIZE	(LISTENERS_MAX * sizeof(struct listener))
 
 #define COUNT_STRLEN	sizeof("4,294,967,295")
 #define TALLY_STRLEN	(sizeof("TCP  of ") + 2 * COUNT_STRLEN)
@@ -148,46 +152,149 @@ static int open_port(const struct fwd *f, const struct rule *r, uint16_t port)
 }
 
 /**
- * add_listener() - Open a port and watch it
- * @f:		rules and listeners
- * @rule:	index of the rule
- * @port:	host order
+ * fwd_init() - Start without listeners
+ * @f:		what else it needs is filled in
  * @max:	listeners at most
- * @epfd:	epoll descriptor
+ * @epfd:	epoll descriptor; tokens are of type EVENT_LISTENER, with the
+ *		listener's slot and generation, and level triggered
  *
- * Return: 0, or -errno, -EMFILE if there are @max
+ * Return: 0, or -ENOMEM
  */
-static int add_listener(struct fwd *f, const struct rule_set *rules,
-			unsigned int rule, uint16_t port, unsigned int max,
-			int epfd)
+int fwd_init(struct fwd *f, uint32_t max, int epfd)
 {
-	struct epoll_event ev = {
-		.events = EPOLLIN,
-		.data.u64 = event_token(EVENT_LISTENER, 0, 0, f->nlisteners),
-	};
-	const struct rule *r = &rules->rules[rule];
-	int fd;
+	f->max = MIN(max, LISTENERS_MAX);
+	f->top = f->nlisteners = 0;
+	f->free = NO_SLOT;
+	f->epfd = epfd;
+	f->listeners = memory_reserve(LISTENERS_SIZE);
+	return f->listeners ? 0 : -ENOMEM;
+}
 
-	if (f->nlisteners == max)
-		return -EMFILE;
+/* A free slot, still in the list of them */
+static uint32_t free_slot(const struct fwd *f)
+{
+	return f->free == NO_SLOT ? f->top : f->free;
+}
 
-	fd = open_port(f, r, port);
+static void take_slot(struct fwd *f, uint32_t slot)
+{
+	if (slot == f->top)
+		f->top++;
+	else
+		f->free = f->listeners[slot].ends;
+	f->nlisteners++;
+}
+
+/**
+ * listener_open() - Bind a port and watch it
+ * @f:		gets the listener
+ * @r:		rule that has the port
+ * @port:	host port
+ * @ends:	index of its ends in @f
+ *
+ * The number of listeners is compared with the most there may be after bind():
+ * a port that can't be bound costs no other its place.
+ *
+ * Return: slot, or -errno, -EMFILE if there are @f->max
+ */
+int listener_open(struct fwd *f, const struct rule *r, uint16_t port,
+		  uint32_t ends)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	int fd = open_port(f, r, port), rc = 0;
+	uint32_t slot = free_slot(f);
+	struct listener *l = &f->listeners[slot];
+
 	if (fd < 0)
 		return fd;
 
-	if (epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev)) {
-		int rc = -errno;
-
+	if (f->nlisteners == f->max) {
+		close(fd);
+		return -EMFILE;
+	}
+	ev.data.u64 = event_token(EVENT_LISTENER, 0, l->gen + 1, slot);
+	if (epoll_ctl(f->epfd, EPOLL_CTL_ADD, fd, &ev)) {
+		rc = -errno;
 		close(fd);
 		return rc;
 	}
 
-	f->ends[rule] = r->ends;
-	f->listeners[f->nlisteners++] = (struct listener){
-		.fd = fd, .proto = r->proto, .port = port, .ends = rule,
-		.gport = (uint16_t)(r->to + (port - r->first)),
-	};
-	return 0;
+	take_slot(f, slot);
+	l->fd = fd;
+	l->gen++;
+	l->proto = r->proto;
+	l->port = port;
+	l->gport = (uint16_t)(r->to + (port - r->first));
+	l->ends = ends;
+	f->changes++;
+	return (int)slot;
+}
+
+/**
+ * listener_close() - Close a listener; its token is no listener's any longer
+ * @f:		has it
+ * @slot:	its slot
+ */
+void listener_close(struct fwd *f, uint32_t slot)
+{
+	struct listener *l = &f->listeners[slot];
+
+	close(l->fd);
+	l->fd = -1;
+	l->ends = f->free;
+	f->free = slot;
+	f->nlisteners--;
+	f->changes++;
+}
+
+/**
+ * listener_token() - Stands for a listener until it is closed
+ * @f:		has it
+ * @l:		listener
+ *
+ * Return: token, as epoll returns it; never 0
+ */
+uint64_t listener_token(const struct fwd *f, const struct listener *l)
+{
+	return event_token(EVENT_LISTENER, 0, l->gen,
+			   (uint32_t)(l - f->listeners));
+}
+
+/**
+ * fwd_listener_from_token() - The listener that a token stands for
+ * @f:		listeners
+ * @token:	from epoll or listener_token()
+ *
+ * Return: listener, good until it is closed; NULL if it was closed
+ */
+const struct listener *fwd_listener_from_token(const struct fwd *f,
+					       uint64_t token)
+{
+	const struct listener *l;
+
+	if (event_index(token) >= f->top)
+		return NULL;
+	l = &f->listeners[event_index(token)];
+	if (l->fd < 0 || listener_token(f, l) != token)
+		return NULL;
+	return l;
+}
+
+/**
+ * fwd_next_listener() - Go through all listeners
+ * @f:		listeners
+ * @l:		the one before, NULL: begin
+ *
+ * Return: listener, NULL after the last
+ */
+const struct listener *fwd_next_listener(const struct fwd *f,
+					 const struct listener *l)
+{
+	for (l = l ? l + 1 : f->listeners; l < f->listeners + f->top; l++) {
+		if (l->fd >= 0)
+			return l;
+	}
+	return NULL;
 }
 
 /**
@@ -220,23 +327,20 @@ static const char *remedy(int error)
  * listen_named() - Bind all ports of a rule
  * @f:		rules and listeners
  * @rule:	index of the rule
- * @max:	listeners at most
- * @epfd:	epoll descriptor
  *
  * Return: 0, -1 if one can't be bound, after a message
  */
 static int listen_named(struct fwd *f, const struct rule_set *rules,
-			unsigned int rule, unsigned int max, int epfd)
+			unsigned int rule)
 {
 	const struct rule *r = &rules->rules[rule];
 	char buf[RULE_PORT_STRLEN];
 	unsigned int port;
 
 	for (port = r->first; port <= r->last; port++) {
-		int rc = add_listener(f, rules, rule, (uint16_t)port, max,
-				      epfd);
+		int rc = listener_open(f, r, (uint16_t)port, rule);
 
-		if (!rc)
+		if (rc >= 0)
 			continue;
 		err("%s can't be bound: %s%s",
 		    rule_port_str(r, (uint16_t)port, buf), strerror(-rc), remedy(-rc));
@@ -278,13 +382,11 @@ static unsigned int next_port(const struct rule_set *rules, unsigned int from)
  * listen_port() - Bind a port for all best-effort rules that have it
  * @f:		rules and listeners
  * @port:	host order
- * @max:	listeners at most
- * @epfd:	epoll descriptor
  *
  * Return: 0, or -errno of what ran out
  */
 static int listen_port(struct fwd *f, const struct rule_set *rules,
-		       uint16_t port, unsigned int max, int epfd)
+		       uint16_t port)
 {
 	unsigned int i;
 
@@ -295,7 +397,7 @@ static int listen_port(struct fwd *f, const struct rule_set *rules,
 		if (!r->best_effort || port < r->first || port > r->last)
 			continue;
 
-		rc = add_listener(f, rules, i, port, max, epfd);
+		rc = listener_open(f, r, port, i);
 		if (out_of(-rc))
 			return rc;
 	}
@@ -306,20 +408,17 @@ static int listen_port(struct fwd *f, const struct rule_set *rules,
 /**
  * listen_best() - Bind what can be bound of the rules that are best effort
  * @f:		rules and listeners
- * @max:	listeners at most
- * @epfd:	epoll descriptor
  *
  * Return: 0, or -errno of what ran out
  */
-static int listen_best(struct fwd *f, const struct rule_set *rules,
-		       unsigned int max, int epfd)
+static int listen_best(struct fwd *f, const struct rule_set *rules)
 {
 	unsigned int port;
 	int rc = 0;
 
 	for (port = next_port(rules, 1); port <= IP_PORT_MAX && !rc;
 	     port = next_port(rules, port + 1))
-		rc = listen_port(f, rules, (uint16_t)port, max, epfd);
+		rc = listen_port(f, rules, (uint16_t)port);
 
 	return rc;
 }
@@ -354,10 +453,11 @@ static unsigned int ports_asked(const struct rule_set *rules, uint8_t proto)
 /* ports_bound() - And how many of them are forwarded */
 static unsigned int ports_bound(const struct fwd *f, uint8_t proto)
 {
-	unsigned int i, n = 0;
+	const struct listener *l = NULL;
+	unsigned int n = 0;
 
-	for (i = 0; i < f->nlisteners; i++)
-		n += f->listeners[i].proto == proto;
+	while ((l = fwd_next_listener(f, l)))
+		n += l->proto == proto;
 	return n;
 }
 
@@ -409,53 +509,31 @@ static void report(const struct fwd *f, const struct rule_set *rules,
 }
 
 /**
- * room_for_ports() - Room for listeners
- * @f:		rules; the listeners get room
- * @max:	listeners at most
- *
- * Return: 0, -1 if there is no memory, after a message
- */
-static int room_for_ports(struct fwd *f, const struct rule_set *rules,
-			  unsigned int max)
-{
-	size_t n = ports_asked(rules, IPPROTO_TCP) + ports_asked(rules, IPPROTO_UDP);
-
-	/* Touched only as far as it is filled. */
-	f->listeners = malloc(MAX(1, MIN(n, max)) * sizeof(*f->listeners));
-	f->ends = malloc(MAX(1, rules->n) * sizeof(*f->ends));
-	if (f->listeners && f->ends)
-		return 0;
-
-	err("no memory for %zu forwarded ports", n);
-	return -1;
-}
-
-/**
  * fwd_listen() - Bind all ports, watch them
  * @f:		the listeners are set
  * @rules:	what to forward
- * @max:	sockets at most
- * @epfd:	epoll descriptor; tokens are of type EVENT_LISTENER, by the
- *		index of the listener, and level triggered
  *
  * Return: 0, -1 if a port that was named or every port can't be bound, after
  *	   a message. fwd_free() is to be called in any case.
  */
-int fwd_listen(struct fwd *f, const struct rule_set *rules, unsigned int max,
-	       int epfd)
+int fwd_listen(struct fwd *f, const struct rule_set *rules)
 {
 	unsigned int i;
 	int rc;
 
-	if (room_for_ports(f, rules, max))
+	f->ends = calloc(MAX(1, rules->n), sizeof(*f->ends));
+	if (!f->ends) {
+		err("no memory for forwarded ports");
 		return -1;
+	}
+	for (i = 0; i < rules->n; i++)
+		f->ends[i] = rules->rules[i].ends;
 
 	for (i = 0; i < rules->n; i++)
-		if (!rules->rules[i].best_effort &&
-		    listen_named(f, rules, i, max, epfd))
+		if (!rules->rules[i].best_effort && listen_named(f, rules, i))
 			return -1;
 
-	rc = listen_best(f, rules, max, epfd);
+	rc = listen_best(f, rules);
 	if (f->nlisteners && next_port(rules, 1) <= IP_PORT_MAX)
 		report(f, rules, -rc);
 	if (rules->n && !f->nlisteners) {
@@ -468,18 +546,21 @@ int fwd_listen(struct fwd *f, const struct rule_set *rules, unsigned int max,
 }
 
 /**
- * fwd_free() - Close all ports
+ * fwd_free() - Close all ports, give back memory
  * @f:		its listeners go; the rest stays
  */
 void fwd_free(struct fwd *f)
 {
-	unsigned int i;
+	uint32_t slot;
 
-	for (i = 0; i < f->nlisteners; i++)
-		close(f->listeners[i].fd);
-	free(f->listeners);
+	for (slot = 0; slot < f->top; slot++) {
+		if (f->listeners[slot].fd >= 0)
+			listener_close(f, slot);
+	}
+	if (f->listeners)
+		munmap(f->listeners, LISTENERS_SIZE);
 	free(f->ends);
 	f->listeners = NULL;
 	f->ends = NULL;
-	f->nlisteners = 0;
+	f->top = f->nlisteners = 0;
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * listen.h - The host's ports that lead to the guest, each a bound socket.
+ * listen.h - Listeners: the host's ports that lead to the guest, each a bound
+ * socket. They live in slots that do not move, so a token with slot and
+ * generation stands for a listener until it is closed, and never for the next
+ * one in its slot.
  */
 #ifndef FORWARD_LISTEN_H
 #define FORWARD_LISTEN_H
@@ -11,62 +14,62 @@
 #include "forward/nat.h"
 #include "forward/rule.h"
 
-/* Whether what leaves by a socket may be fragmented. */
-enum listener_df {
-	LISTENER_DF_UNSET,	/* as the host's default is */
-	LISTENER_DF,
-	LISTENER_NO_DF,
-};
-
-/**
- * struct inlet - What is known of a socket that datagrams come from (UDP)
- * @expected:	bytes in the link that one message is likely to take at most,
- *		0: nothing is known
- * @dropped:	datagrams that the kernel dropped for want of room, as it last
- *		said
- */
-struct inlet {
-	uint32_t expected, dropped;
-};
+#define LISTENERS_MAX	(1U << 20)	/* slots at most */
 
 /**
  * struct listener - One listening (TCP) or receiving (UDP) forwarded socket
- * @fd:		the socket, non-blocking
+ * @fd:		the socket, non-blocking; -1: the slot is free
+ * @gen:	generation, another one for each listener of a slot
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
  * @port:	host port
  * @gport:	guest port
- * @ends:	index of what it has in common with others, see listener_ends()
- * @df4, @df6:	enum listener_df for each family (UDP)
- * @inlet:	see there
+ * @ends:	index of what it has in common with others, see listener_ends();
+ *		of a free slot: the next free one
+ *
+ * All ports of both protocols together take little more than a megabyte.
  */
 struct listener {
 	int fd;
-	uint8_t proto;
+	uint32_t gen : 24, proto : 8;
 	uint16_t port, gport;
 	uint32_t ends;
-	uint8_t df4, df6;
-	struct inlet inlet;
 };
 
 /**
  * struct fwd - Everything about forwarding
- * @listeners, @nlisteners: by the index in their epoll tokens
- * @ends:	where listeners are bound and lead to
+ * @listeners:	slots, in reserved address space
+ * @top:	slots from here on were never used
+ * @max:	slots that may be used
+ * @free:	first free slot below @top, UINT32_MAX: none
+ * @nlisteners:	slots in use
+ * @changes:	counts listeners that were opened, closed and led elsewhere
+ * @ends:	where listeners are bound, and where they lead
+ * @epfd:	where they are watched
  * @map:	translation of addresses
  * @ipv4, @ipv6: families in use
  * @freebind:	addresses may be bound that the host does not have yet
  */
 struct fwd {
 	struct listener *listeners;
-	unsigned int nlisteners;
+	uint32_t top, max, free, nlisteners;
+	uint32_t changes;
 	struct rule_ends *ends;
+	int epfd;
 	struct fwd_map map;
 	bool ipv4, ipv6, freebind;
 };
 
-int fwd_listen(struct fwd *f, const struct rule_set *rules, unsigned int max,
-	       int epfd);
+int fwd_init(struct fwd *f, uint32_t max, int epfd);
+int fwd_listen(struct fwd *f, const struct rule_set *rules);
 void fwd_free(struct fwd *f);
+int listener_open(struct fwd *f, const struct rule *r, uint16_t port,
+		  uint32_t ends);
+void listener_close(struct fwd *f, uint32_t slot);
+uint64_t listener_token(const struct fwd *f, const struct listener *l);
+const struct listener *fwd_listener_from_token(const struct fwd *f,
+					       uint64_t token);
+const struct listener *fwd_next_listener(const struct fwd *f,
+					 const struct listener *l);
 
 /* listener_ends() - Where a listener is bound, and where it leads */
 static inline const struct rule_ends *listener_ends(const struct fwd *f,

@@ -512,3 +512,39 @@ int rule_set_parse(struct rule_set *s, uint8_t proto, const char *spec,
 	free(text);
 	return rc;
 }
+
+/* All values of one option, and whether they contradict each other */
+static int parse_option(struct rule_set *s, uint8_t proto, const char *option,
+			const char *const *spec, struct rule_error *e)
+{
+	e->option = option;
+	for (; spec && *spec; spec++) {
+		e->spec = *spec;
+		if (rule_set_parse(s, proto, *spec, e->why, sizeof(e->why)))
+			return -1;
+	}
+
+	e->spec = NULL;
+	return rule_set_check(s, e->why, sizeof(e->why));
+}
+
+/**
+ * rule_set_read() - Make a set of everything that -t and -u say
+ * @s:		empty set
+ * @tcp:	values of -t, NULL after the last; NULL: TCP is not in use
+ * @udp:	values of -u, likewise; none: UDP's ports are those of TCP
+ * @e:		set on failure
+ *
+ * Return: 0, -1 if something is wrong; rule_set_free() is due in any case
+ */
+int rule_set_read(struct rule_set *s, const char *const *tcp,
+		  const char *const *udp, struct rule_error *e)
+{
+	if (parse_option(s, IPPROTO_TCP, "--tcp-ports", tcp, e) ||
+	    parse_option(s, IPPROTO_UDP, "--udp-ports", udp, e))
+		return -1;
+
+	if (udp && !*udp)
+		return rule_set_mirror_udp(s, e->why, sizeof(e->why));
+	return 0;
+}

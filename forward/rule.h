@@ -75,14 +75,14 @@ struct rule_error {
 /* rule.c */
 int rule_set_parse(struct rule_set *s, uint8_t proto, const char *spec,
 		   char *why, size_t size);
+int rule_set_read(struct rule_set *s, const char *const *tcp,
+		  const char *const *udp, struct rule_error *e);
 
 /* rule_set.c */
 int rule_set_add(struct rule_set *s, const struct rule *r, char *why,
 		 size_t size);
 int rule_set_mirror_udp(struct rule_set *s, char *why, size_t size);
 int rule_set_check(const struct rule_set *s, char *why, size_t size);
-int rule_set_read(struct rule_set *s, const char *const *tcp,
-		  const char *const *udp, struct rule_error *e);
 bool rule_set_equal(const struct rule_set *a, const struct rule_set *b);
 void rule_set_free(struct rule_set *s);
 

@@ -293,13 +293,13 @@ static int connected(struct udp *u, const struct flow_key *key, bool *has_port)
  * open_listener() - A flow from the guest that leaves by a forwarded port
  * @u:		UDP
  * @key:	of the flow
- * @listener:	index of the port's socket
+ * @l:		the port's listener
  * @now:	ms
  *
  * Return: flow, NULL if there is no slot or nobody can have that address
  */
 static struct udp_flow *open_listener(struct udp *u, const struct flow_key *key,
-				      uint32_t listener, uint64_t now)
+				      const struct listener *l, uint64_t now)
 {
 	const struct fwd_map *m = &u->fwd->map;
 	struct in6_addr host;
@@ -312,7 +312,7 @@ static struct udp_flow *open_listener(struct udp *u, const struct flow_key *key,
 	uf = insert(u, key, false, now);
 	if (!uf)
 		return NULL;
-	uf->listener = listener;
+	uf->listener = listener_token(u->fwd, l);
 	uf->peer = host;
 	if (!addr_is_loopback(&host))
 		uf->local = addr_is_v4(&host) ? m->out4 : m->out6;
@@ -386,12 +386,12 @@ static int open_socket(struct udp *u, const struct flow_key *key, uint64_t now,
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow)
 {
-	uint32_t listener = udp_port_listener(u, key);
+	const struct listener *l = udp_port_listener(u, key);
 	int rc = 0;
 
 	*flow = NULL;
-	if (listener != UDP_NO_LISTENER)
-		*flow = open_listener(u, key, listener, now);
+	if (l)
+		*flow = open_listener(u, key, l, now);
 	if (!*flow)
 		rc = open_socket(u, key, now, flow);
 	if (!rc)
@@ -400,22 +400,39 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 }
 
 /**
+ * udp_listening() - What UDP knows of a listener
+ * @u:		UDP
+ * @l:		listener
+ *
+ * Return: what was learned since it was opened
+ */
+struct udp_listening *udp_listening(const struct udp *u,
+				    const struct listener *l)
+{
+	struct udp_listening *state = &u->listening[l - u->fwd->listeners];
+
+	if (state->gen != l->gen)
+		*state = (struct udp_listening){ .gen = l->gen };
+	return state;
+}
+
+/**
  * udp_flow_accept() - A new flow through a forwarded port
  * @u:		UDP
  * @key:	of the flow, which is not in the table
- * @listener:	index of the port's socket, which sends the answers too
+ * @l:		the port's listener, which sends the answers too
  * @now:	ms
  *
  * Return: flow, NULL if there is no slot
  */
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
-				 uint32_t listener, uint64_t now)
+				 const struct listener *l, uint64_t now)
 {
 	struct udp_flow *uf = insert(u, key, true, now);
 
 	if (!uf)
 		return NULL;
-	uf->listener = listener;
+	uf->listener = listener_token(u->fwd, l);
 	u->count[UDP_ACCEPTED]++;
 	return uf;
 }

@@ -10,21 +10,51 @@
 
 #define UDP_BATCH	64	/* messages in one recvmmsg() */
 
-#define UDP_NO_LISTENER	UINT32_MAX
+#define UDP_NO_LISTENER	0	/* no listener has this token */
+
+/**
+ * struct udp_rx - What is known of a socket that datagrams come from
+ * @expected:	bytes in the link that one message is likely to take at most,
+ *		0: nothing is known
+ * @dropped:	datagrams that the kernel dropped for lack of space, as it last
+ *		said
+ */
+struct udp_rx {
+	uint32_t expected, dropped;
+};
+
+/* Whether what leaves by a listener may be fragmented. */
+enum udp_df {
+	UDP_DF_UNSET,		/* as the host's default is */
+	UDP_DF,
+	UDP_NO_DF,
+};
+
+/**
+ * struct udp_listening - What UDP knows of a listener
+ * @gen:	generation of the listener that it is about
+ * @df4, @df6:	enum udp_df for each family
+ * @rx:		see there
+ */
+struct udp_listening {
+	uint32_t gen;
+	uint8_t df4, df6;
+	struct udp_rx rx;
+};
 
 /**
  * struct udp_flow - One flow (U1)
  * @f:		what all flows have; @f.node is in a list of struct udp
  * @last:	when it was last used, ms
- * @listener:	index of the forwarded port it came through or leaves by, or
- *		UDP_NO_LISTENER: it has a connected socket of its own
+ * @listener:	token of the listener it came through or leaves by, which may
+ *		have been closed; UDP_NO_LISTENER: it has its own socket
  * @ifindex:	link-local peer of a listener: the interface, else 0
  * @peer:	the other end as a listener knows it
  * @local:	address of ours to send from by a listener, that is, to which
  *		the other end sent (U5); none: the kernel's choice
  * @ttl, @tos, @df: of the guest's last datagram; @ttl is 0 before the first
  * @segment:	the longest datagram that is sent in one message with others
- * @inlet:	of its own socket
+ * @rx:		of its own socket
  * @has_port:	its own socket has the guest's port, see udp/srcport.c
  * @inbound:	the other end began
  * @stream:	is one, see udp.h; for ever
@@ -34,13 +64,13 @@
 struct udp_flow {
 	struct flow f;
 	uint64_t last;
-	uint32_t listener;
+	uint64_t listener;
 	uint32_t ifindex;
 	struct in6_addr peer, local;
 	uint8_t ttl, tos;
 	bool df;
 	uint32_t segment;
-	struct inlet inlet;
+	struct udp_rx rx;
 	bool has_port;
 	bool inbound, stream;
 	uint8_t asked, answered;
@@ -58,11 +88,15 @@ struct udp_origin {
 	uint32_t ifindex;
 };
 
-/* udp_flow_fd() - The socket that a flow sends by */
+/* udp_flow_fd() - The socket that a flow sends by; -1: its listener is closed */
 static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
 {
-	return uf->listener == UDP_NO_LISTENER ?
-		uf->f.fd[SIDE_HOST] : u->fwd->listeners[uf->listener].fd;
+	const struct listener *l;
+
+	if (uf->listener == UDP_NO_LISTENER)
+		return uf->f.fd[SIDE_HOST];
+	l = fwd_listener_from_token(u->fwd, uf->listener);
+	return l ? l->fd : -1;
 }
 
 /* flow.c: how flows begin and end */
@@ -73,14 +107,17 @@ int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t *port,
 int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
 		 uint64_t now, struct udp_flow **flow);
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
-				 uint32_t listener, uint64_t now);
+				 const struct listener *l, uint64_t now);
 void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
 		   unsigned int in, uint64_t now);
 uint64_t udp_flow_expires(const struct udp_flow *uf);
 void udp_flow_close(struct udp *u, struct udp_flow *uf);
+struct udp_listening *udp_listening(const struct udp *u,
+				    const struct listener *l);
 
 /* ports.c: which listeners can send for the guest, and which ports it has */
-uint32_t udp_port_listener(struct udp *u, const struct flow_key *key);
+const struct listener *udp_port_listener(struct udp *u,
+					 const struct flow_key *key);
 struct udp_held *udp_held_new(void);
 bool udp_port_share(struct udp *u, const struct flow_key *key);
 void udp_port_take(struct udp *u, struct udp_flow *uf);
@@ -94,7 +131,7 @@ int udp_send_batch(const struct udp *u, struct udp_flow *uf, const struct pkt *r
 /* receive.c: from the host's sockets, and on to the guest */
 struct udp_batch *udp_batch_new(void);
 void udp_batch_free(struct udp_batch *b);
-int udp_recv_batch(struct udp *u, int fd, struct inlet *in, bool origin);
+int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin);
 bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o);
 unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
 			 unsigned int i);

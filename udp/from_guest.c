@@ -122,10 +122,12 @@ static void mark_socket(const struct udp_flow *uf, const struct pkt *pkt)
 }
 
 /* mark_listener() - Of what a flow writes, that which no message can say */
-static void mark_listener(struct listener *l, bool v4, bool df)
+static void mark_listener(const struct udp *u, const struct listener *l,
+			  bool v4, bool df)
 {
-	enum listener_df want = df ? LISTENER_DF : LISTENER_NO_DF;
-	uint8_t *is = v4 ? &l->df4 : &l->df6;
+	struct udp_listening *state = udp_listening(u, l);
+	uint8_t *is = v4 ? &state->df4 : &state->df6;
+	enum udp_df want = df ? UDP_DF : UDP_NO_DF;
 
 	if (*is != want)
 		set_df(l->fd, v4, df);
@@ -144,7 +146,7 @@ static void mark(const struct udp *u, struct udp_flow *uf,
 	if (uf->listener == UDP_NO_LISTENER)
 		mark_socket(uf, pkt);
 	else
-		mark_listener(&u->fwd->listeners[uf->listener],
+		mark_listener(u, fwd_listener_from_token(u->fwd, uf->listener),
 			      addr_is_v4(&uf->peer), pkt->df);
 	uf->ttl = sent_ttl(pkt);
 	uf->tos = pkt->tos;

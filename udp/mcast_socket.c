@@ -118,11 +118,9 @@ int mcast_sock_options(int fd, bool v4)
  */
 static void share(const struct fwd *f, const struct udp_group *g, bool on)
 {
-	const struct listener *l;
-	unsigned int i;
+	const struct listener *l = NULL;
 
-	for (i = 0; i < f->nlisteners; i++) {
-		l = &f->listeners[i];
+	while ((l = fwd_next_listener(f, l))) {
 		if (l->port == g->port && l->proto == IPPROTO_UDP)
 			sock_set(l->fd, SOL_SOCKET, SO_REUSEADDR, on);
 	}

@@ -47,22 +47,36 @@ static bool can_send(const struct fwd *f, const struct listener *l)
 	return l->proto == IPPROTO_UDP && addr_is_none(&e->addr) && !*e->ifname;
 }
 
-/* index_ports() - Index + 1 of the listener for each port, 0: none; or NULL */
+/* Slot + 1 of the listener for each port, 0: none; or NULL */
 static uint32_t *index_ports(const struct fwd *f)
 {
 	uint32_t *ports = calloc(PORTS, sizeof(*ports)), *port;
-	unsigned int i;
+	const struct listener *l = NULL;
 
-	if (!ports)
-		return NULL;
-	for (i = 0; i < f->nlisteners; i++) {
-		if (!can_send(f, &f->listeners[i]))
-			continue;
-		port = &ports[f->listeners[i].gport];
-		if (!*port)
-			*port = i + 1;
+	while (ports && (l = fwd_next_listener(f, l))) {
+		port = &ports[l->gport];
+		if (!*port && can_send(f, l))
+			*port = (uint32_t)(l - f->listeners) + 1;
 	}
 	return ports;
+}
+
+/* The first listener that can send for a port, or NULL */
+static const struct listener *port_listener(struct udp *u, uint16_t gport)
+{
+	const struct fwd *f = u->fwd;
+	uint32_t n;
+
+	if (u->ports && u->ports_of != f->changes) {
+		free(u->ports);
+		u->ports = NULL;
+	}
+	if (!u->ports) {
+		u->ports = index_ports(f);
+		u->ports_of = f->changes;
+	}
+	n = u->ports ? u->ports[gport] : 0;
+	return n ? &f->listeners[n - 1] : NULL;
 }
 
 /**
@@ -70,28 +84,25 @@ static uint32_t *index_ports(const struct fwd *f)
  * @u:		UDP
  * @key:	of the flow
  *
- * Return: index, UDP_NO_LISTENER if there is none
+ * Return: listener, NULL if there is none
  */
-uint32_t udp_port_listener(struct udp *u, const struct flow_key *key)
+const struct listener *udp_port_listener(struct udp *u,
+					 const struct flow_key *key)
 {
 	const struct fwd *f = u->fwd;
 	const struct in6_addr *target;
-	uint32_t n;
+	const struct listener *l;
 
 	/* A listener is not bound to the interface flows are to leave by. */
 	if (!f->nlisteners ||
 	    *(addr_is_v4(&key->remote) ? f->map.if4 : f->map.if6))
-		return UDP_NO_LISTENER;
-	if (!u->ports)
-		u->ports = index_ports(f);
-	n = u->ports ? u->ports[key->gport] : 0;
-	if (!n)
-		return UDP_NO_LISTENER;
+		return NULL;
+	l = port_listener(u, key->gport);
+	if (!l)
+		return NULL;
 
-	target = &listener_ends(f, &f->listeners[n - 1])->target;
-	if (!addr_is_none(target) && !addr_eq(target, &key->guest))
-		return UDP_NO_LISTENER;
-	return n - 1;
+	target = &listener_ends(f, l)->target;
+	return addr_is_none(target) || addr_eq(target, &key->guest) ? l : NULL;
 }
 
 /**

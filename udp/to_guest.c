@@ -105,14 +105,14 @@ static void prepare(struct udp_batch *b, unsigned int n, bool origin)
 /**
  * affordable() - How many messages the link has room for
  * @u:		for the link
- * @in:		for what to expect
+ * @rx:		for what to expect
  *
  * What is not read stays in the kernel. With no guest all of it is read, to be
  * dropped: it is for nobody.
  */
-static unsigned int affordable(const struct udp *u, const struct inlet *in)
+static unsigned int affordable(const struct udp *u, const struct udp_rx *rx)
 {
-	uint32_t each = in->expected ? in->expected : MESSAGE_MAX;
+	uint32_t each = rx->expected ? rx->expected : MESSAGE_MAX;
 	struct link *l = u->tap->link;
 	unsigned int n = 0, most = MIN(UDP_BATCH, MAX(TURN / each, 1));
 	struct iovec iov;
@@ -131,14 +131,14 @@ static unsigned int affordable(const struct udp *u, const struct inlet *in)
  * turn() - How many messages a socket may bring now
  * @u:		remembers who found no room
  * @fd:		socket
- * @in:		what is known of it
+ * @rx:		what is known of it
  *
  * epoll reports sockets that are ready in the same order each time, so those
  * in front could fill the link for ever. Who finds no room is waited for by
  * the others in the next pass, which then begins with it: but not for long, as
  * what it had to read may be gone.
  */
-static unsigned int turn(struct udp *u, int fd, const struct inlet *in)
+static unsigned int turn(struct udp *u, int fd, const struct udp_rx *rx)
 {
 	unsigned int n;
 
@@ -146,7 +146,7 @@ static unsigned int turn(struct udp *u, int fd, const struct inlet *in)
 		u->patience--;
 		return 0;
 	}
-	n = affordable(u, in);
+	n = affordable(u, rx);
 	if (n) {
 		u->hungry = -1;
 	} else if (u->hungry != fd) {
@@ -173,57 +173,57 @@ static uint32_t fills(uint32_t len, uint32_t segment)
 
 /**
  * expect() - Learn how much messages of a socket fill, from those just received
- * @in:		keeps it
+ * @rx:		keeps it
  * @b:		batch
  * @n:		how many there are in it
  *
  * Large ones count at once, so that the next batch finds room; they are
  * forgotten within some batches.
  */
-static void expect(struct inlet *in, const struct udp_batch *b, unsigned int n)
+static void expect(struct udp_rx *rx, const struct udp_batch *b, unsigned int n)
 {
-	uint32_t most = in->expected - in->expected / 4;
+	uint32_t most = rx->expected - rx->expected / 4;
 	unsigned int i;
 
-	if (!in->expected)
+	if (!rx->expected)
 		most = MESSAGE_MAX / 4;
 	for (i = 0; i < n; i++)
 		most = MAX(most, fills(b->msg[i].msg_len,
 				       b->info[i].segment));
-	in->expected = most;
+	rx->expected = most;
 }
 
 /**
  * count_drops() - Count what the kernel dropped, of a socket that was full
  * @u:		for the counter
  * @fd:		socket
- * @in:		remembers how many it were
+ * @rx:		remembers how many it were
  *
  * SO_RXQ_OVFL would tell, too, but for a price with every single message.
  */
-static void count_drops(struct udp *u, int fd, struct inlet *in)
+static void count_drops(struct udp *u, int fd, struct udp_rx *rx)
 {
 	uint32_t info[SK_MEMINFO_VARS] = { 0 };
 	socklen_t len = sizeof(info);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len))
 		return;			/* before Linux 4.12 */
-	u->count[UDP_DROPPED] += info[SK_MEMINFO_DROPS] - in->dropped;
-	in->dropped = info[SK_MEMINFO_DROPS];
+	u->count[UDP_DROPPED] += info[SK_MEMINFO_DROPS] - rx->dropped;
+	rx->dropped = info[SK_MEMINFO_DROPS];
 }
 
 /**
  * udp_recv_batch() - Receive a batch of messages
  * @u:		holds the batch
  * @fd:		socket
- * @in:		what is known of it
+ * @rx:		what is known of it
  * @origin:	it is a listener: udp_origin() will be asked
  *
  * Return: how many there are, 0: none, or no room for them; or -errno
  */
-int udp_recv_batch(struct udp *u, int fd, struct inlet *in, bool origin)
+int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 {
-	unsigned int max = turn(u, fd, in);
+	unsigned int max = turn(u, fd, rx);
 	struct udp_batch *b = u->batch;
 	unsigned int i;
 	int n;
@@ -239,9 +239,9 @@ int udp_recv_batch(struct udp *u, int fd, struct inlet *in, bool origin)
 	b->ip.src = ADDR_NONE;	/* the guest's Ethernet address may change */
 	for (i = 0; i < (unsigned int)n; i++)
 		sock_cmsg_read(&b->msg[i].msg_hdr, &b->info[i]);
-	expect(in, b, (unsigned int)n);
+	expect(rx, b, (unsigned int)n);
 	if (n >= (int)MIN(max, MANY))
-		count_drops(u, fd, in);
+		count_drops(u, fd, rx);
 	return n;
 }
 

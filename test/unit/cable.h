@@ -27,6 +27,7 @@
 #include "tcp.h"
 #include "tcp/flow.h"
 #include "test/unit/guest.h"
+#include "test/unit/listener.h"
 #include "test/unit/unit.h"
 #include "udp.h"
 
@@ -46,7 +47,6 @@
  * @mem, @tap:	our end of the cable
  * @gmem, @gtap: the guests' end
  * @tcp, @timers, @flows, @fwd, @errors: what is tested, and works with
- * @forward_ends, @listeners: forwarded ports
  * @now:	ms
  * @loss:	of 1000 frames, each way
  * @ends:	who has a port of the guest
@@ -60,8 +60,6 @@ struct world {
 	struct flow_table flows;
 	struct fwd fwd;
 	struct icmp_errors errors;
-	struct rule_ends forward_ends;
-	struct listener listeners[PORTS_MAX];
 	uint64_t now;
 	unsigned int loss;
 	struct end *ends[GPORTS];
@@ -156,8 +154,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	w->fwd.map.host4 = addr(GW4);
 	w->fwd.map.host6 = addr(GW6);
 	w->fwd.ipv4 = w->fwd.ipv6 = true;
-	w->fwd.ends = &w->forward_ends;
-	w->fwd.listeners = w->listeners;
+	fwd_init(&w->fwd, PORTS_MAX, w->flows.epfd);
 	w->errors = (struct icmp_errors){ .tap = &w->tap, .fwd = &w->fwd };
 	icmp_errors_init(&w->errors);
 	w->tcp = (struct tcp){ .tap = &w->tap, .flows = &w->flows,
@@ -285,7 +282,9 @@ static void sockets(struct world *w)
 	n = epoll_wait(w->flows.epfd, ev, ARRAY_SIZE(ev), 0);
 	for (i = 0; i < n; i++) {
 		if (event_type(ev[i].data.u64) == EVENT_LISTENER) {
-			tcp_listener(&w->tcp, event_index(ev[i].data.u64),
+			tcp_listener(&w->tcp,
+				     fwd_listener_from_token(&w->fwd,
+							     ev[i].data.u64),
 				     w->now);
 			continue;
 		}
@@ -349,19 +348,10 @@ static int listen_on(const char *host, uint16_t *port)
 __attribute__((unused))
 static uint16_t forward(struct world *w, const char *host, uint16_t to)
 {
-	unsigned int i = w->fwd.nlisteners++;
-	struct epoll_event ev = {
-		.events = EPOLLIN,
-		.data.u64 = event_token(EVENT_LISTENER, 0, 0, i),
-	};
-	struct listener *l = &w->listeners[i];
 	uint16_t port = 0;
+	int fd = listen_on(host, &port);
 
-	l->fd = listen_on(host, &port);
-	l->proto = IPPROTO_TCP;
-	l->port = port;
-	l->gport = to;
-	epoll_ctl(w->flows.epfd, EPOLL_CTL_ADD, l->fd, &ev);
+	put_listener(&w->fwd, fd, IPPROTO_TCP, port, to);
 	return port;
 }
 
@@ -543,8 +533,8 @@ static void end_reset(struct end *e)
 __attribute__((unused))
 static void unforward(struct world *w)
 {
-	while (w->fwd.nlisteners)
-		close(w->listeners[--w->fwd.nlisteners].fd);
+	while (w->fwd.top)
+		listener_close(&w->fwd, --w->fwd.top);
 }
 
 #endif /* TEST_UNIT_CABLE_H */

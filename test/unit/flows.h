@@ -19,6 +19,7 @@
 #include "icmp.h"
 #include "test/memory.h"
 #include "test/unit/l4.h"
+#include "test/unit/listener.h"
 #include "test/unit/netns.h"
 #include "test/unit/unit.h"
 #include "udp.h"
@@ -29,6 +30,7 @@
 
 #define GUEST4		"192.0.2.15"
 #define GUEST6		"2001:db8::15"
+#define LISTENERS	16
 #define GW4		"192.0.2.1"	/* leads to the host's loopback */
 #define GW6		"2001:db8::1"
 #define NOWHERE4	"203.0.113.9"		/* no route */
@@ -101,6 +103,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	w->fwd.map.host4 = addr(GW4);
 	w->fwd.map.host6 = addr(GW6);
 	w->fwd.ipv4 = w->fwd.ipv6 = true;
+	fwd_init(&w->fwd, LISTENERS, w->flows.epfd);
 	w->errors = (struct icmp_errors){ .tap = &w->tap, .fwd = &w->fwd };
 	icmp_errors_init(&w->errors);
 	w->echo = (struct icmp_echo){ .tap = &w->tap, .flows = &w->flows,
@@ -132,6 +135,7 @@ static void world_close(struct world *w)
 {
 	guest_leaves(w);
 	udp_free(&w->udp);
+	fwd_free(&w->fwd);
 	check_eq("no flow is left behind", w->flows.used, 0);
 	close(w->flows.epfd);
 	flow_table_free(&w->flows);
@@ -280,7 +284,9 @@ static void events(struct world *w, int wait)
 	n = epoll_wait(w->flows.epfd, ev, ARRAY_SIZE(ev), wait);
 	for (i = 0; i < n; i++) {
 		if (event_type(ev[i].data.u64) == EVENT_LISTENER) {
-			udp_listener(&w->udp, event_index(ev[i].data.u64),
+			udp_listener(&w->udp,
+				     fwd_listener_from_token(&w->fwd,
+							     ev[i].data.u64),
 				     ev[i].events, w->now);
 			continue;
 		}

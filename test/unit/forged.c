@@ -8,39 +8,21 @@
 
 #define ROOM	(1 << 20)
 
-static struct rule_ends ends;
-static struct listener listener;
-
 /* listens() - A forwarded port of all addresses, as fwd_listen() makes it */
 static uint16_t listens(struct world *w, uint16_t to)
 {
-	struct epoll_event ev = {
-		.events = EPOLLIN,
-		.data.u64 = event_token(EVENT_LISTENER, 0, 0, 0),
-	};
 	struct sockaddr_in6 sa = { .sin6_family = AF_INET6 };
 	socklen_t len = sizeof(sa);
-	int one = 1;
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0), one = 1;
 
-	listener = (struct listener){
-		.fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0),
-	};
-	setsockopt(listener.fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one,
-		   sizeof(one));
-	setsockopt(listener.fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
-	if (bind(listener.fd, (struct sockaddr *)&sa, len) ||
-	    getsockname(listener.fd, (struct sockaddr *)&sa, &len))
+	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&sa, len) ||
+	    getsockname(fd, (struct sockaddr *)&sa, &len))
 		fail("the test can bind a port", "%s", strerror(errno));
-	sock_set_reports(listener.fd, true, true);
-
-	listener.proto = IPPROTO_UDP;
-	listener.port = ntohs(sa.sin6_port);
-	listener.gport = to;
-	w->fwd.ends = &ends;
-	w->fwd.listeners = &listener;
-	w->fwd.nlisteners = 1;
-	epoll_ctl(w->flows.epfd, EPOLL_CTL_ADD, listener.fd, &ev);
-	return listener.port;
+	sock_set_reports(fd, true, true);
+	put_listener(&w->fwd, fd, IPPROTO_UDP, ntohs(sa.sin6_port), to);
+	return ntohs(sa.sin6_port);
 }
 
 /**
@@ -122,7 +104,6 @@ static void story_listener(unsigned int n)
 	close(fd);
 	close(raw);
 	world_close(&w);
-	close(listener.fd);
 }
 
 /* Given one that says protocol unreachable, then rows still leave. */
@@ -173,7 +154,6 @@ static void story_rows(void)
 	close(fd);
 	close(raw);
 	world_close(&w);
-	close(listener.fd);
 }
 
 /* Given 40 errors at a ping socket, then a request is answered. */
@@ -240,7 +220,6 @@ static void story_place(void)
 	close(b);
 	close(stream);
 	world_close(&w);
-	close(listener.fd);
 }
 
 int main(void)

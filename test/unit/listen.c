@@ -110,6 +110,13 @@ static void begin(struct fwd *f)
 	no_ipv6 = false;
 }
 
+/* listen_to() - Bind what the rules say, with at most @max sockets */
+static int listen_to(struct fwd *f, unsigned int max)
+{
+	fwd_init(f, max, epfd);
+	return fwd_listen(f, &rules);
+}
+
 /* parse() - Add rules; % in @fmt, of one to three ports, counted from @base */
 __attribute__((format(printf, 2, 0)))
 static void parse(uint8_t proto, const char *fmt, int a, int b,
@@ -193,7 +200,7 @@ static void expect_error(const char *name, struct fwd *f, unsigned int max,
 			 const char *where, int error, const char *remedy)
 {
 	unsigned int fds = count_fds();
-	int rc = fwd_listen(f, &rules, max, epfd);
+	int rc = listen_to(f, max);
 	char want[200];
 
 	snprintf(want, sizeof(want), "%s can't be bound: %s: %s", where,
@@ -221,7 +228,7 @@ static void tcp_port(void)
 
 	begin(&f);
 	parse(IPPROTO_TCP, "%d:%d", 0, 5, 0);
-	check_eq("TCP: a port is bound", fwd_listen(&f, &rules, 100, epfd), 0);
+	check_eq("TCP: a port is bound", listen_to(&f, 100), 0);
 	check_str("TCP: and nothing said", logged, "");
 	check_eq("TCP: one socket for both families", f.nlisteners, 1);
 	check_eq("TCP: an IPv6 one", family_of(&f, 0), AF_INET6);
@@ -261,7 +268,7 @@ static void tcp_again_at_once(void)
 
 	begin(&f);
 	parse(IPPROTO_TCP, "%d", 0, 0, 0);
-	fwd_listen(&f, &rules, 100, epfd);
+	listen_to(&f, 100);
 	client = reach(SOCK_STREAM, "127.0.0.1", 0);
 	while ((conn = accept(f.listeners[0].fd, NULL, NULL)) < 0)
 		;
@@ -272,7 +279,7 @@ static void tcp_again_at_once(void)
 	begin(&f);
 	parse(IPPROTO_TCP, "%d", 0, 0, 0);
 	check_eq("TCP: started again while an old connection lingers",
-		 fwd_listen(&f, &rules, 100, epfd), 0);
+		 listen_to(&f, 100), 0);
 	fwd_free(&f);
 }
 
@@ -291,7 +298,7 @@ static void udp_port(void)
 
 	begin(&f);
 	parse(IPPROTO_UDP, "%d-%d", 0, 2, 0);
-	check_eq("UDP: three ports are bound", fwd_listen(&f, &rules, 100, epfd), 0);
+	check_eq("UDP: three ports are bound", listen_to(&f, 100), 0);
 	check_eq("UDP: one socket for each", f.nlisteners, 3);
 	client = reach(SOCK_DGRAM, "127.0.0.9", 1);
 	check_eq("UDP: a datagram to one of them", send(client, "x", 1, 0), 1);
@@ -311,7 +318,7 @@ static void udp_port(void)
 
 	f.ipv6 = false;
 	parse(IPPROTO_UDP, "%d", 0, 0, 0);
-	fwd_listen(&f, &rules, 100, epfd);
+	listen_to(&f, 100);
 	check("UDP: IPv4 alone says so, too",
 	      get_option(f.listeners[0].fd, IPPROTO_IP, IP_PKTINFO) == 1);
 	fwd_free(&f);
@@ -324,7 +331,7 @@ static void families(void)
 	begin(&f);
 	f.ipv6 = false;
 	parse(IPPROTO_TCP, "%d", 0, 0, 0);
-	check_eq("IPv4 only: bound", fwd_listen(&f, &rules, 100, epfd), 0);
+	check_eq("IPv4 only: bound", listen_to(&f, 100), 0);
 	check("IPv4 only: no other",
 	      reaches("127.0.0.1", 0) && !reaches("::1", 0));
 	fwd_free(&f);
@@ -332,7 +339,7 @@ static void families(void)
 	begin(&f);
 	f.ipv4 = false;
 	parse(IPPROTO_TCP, "%d", 0, 0, 0);
-	check_eq("IPv6 only: bound", fwd_listen(&f, &rules, 100, epfd), 0);
+	check_eq("IPv6 only: bound", listen_to(&f, 100), 0);
 	check("IPv6 only: no other",
 	      !reaches("127.0.0.1", 0) && reaches("::1", 0));
 	fwd_free(&f);
@@ -340,14 +347,14 @@ static void families(void)
 	begin(&f);
 	no_ipv6 = true;
 	parse(IPPROTO_TCP, "%d", 0, 0, 0);
-	check_eq("a kernel without IPv6: bound", fwd_listen(&f, &rules, 100, epfd), 0);
+	check_eq("a kernel without IPv6: bound", listen_to(&f, 100), 0);
 	check("a kernel without IPv6: IPv4 is served",
 	      reaches("127.0.0.1", 0));
 	fwd_free(&f);
 
 	begin(&f);
 	parse(IPPROTO_TCP, "%d:192.0.2.5", 0, 0, 0);
-	check_eq("a target of IPv4: bound", fwd_listen(&f, &rules, 100, epfd), 0);
+	check_eq("a target of IPv4: bound", listen_to(&f, 100), 0);
 	check_eq("a target of IPv4: for IPv4", family_of(&f, 0), AF_INET);
 	fwd_free(&f);
 
@@ -365,21 +372,21 @@ static void addresses(void)
 
 	begin(&f);
 	parse(IPPROTO_TCP, "127.0.0.9/%d", 0, 0, 0);
-	check_eq("an address: bound", fwd_listen(&f, &rules, 100, epfd), 0);
+	check_eq("an address: bound", listen_to(&f, 100), 0);
 	check("an address: no other",
 	      reaches("127.0.0.9", 0) && !reaches("127.0.0.1", 0));
 	fwd_free(&f);
 
 	begin(&f);
 	parse(IPPROTO_TCP, "::1/%d", 0, 0, 0);
-	check_eq("an IPv6 address: bound", fwd_listen(&f, &rules, 100, epfd), 0);
+	check_eq("an IPv6 address: bound", listen_to(&f, 100), 0);
 	check("an IPv6 address: no other",
 	      reaches("::1", 0) && !reaches("127.0.0.1", 0));
 	fwd_free(&f);
 
 	begin(&f);
 	parse(IPPROTO_TCP, "%%lo/%d", 0, 0, 0);
-	check_eq("an interface: bound", fwd_listen(&f, &rules, 100, epfd), 0);
+	check_eq("an interface: bound", listen_to(&f, 100), 0);
 	check("an interface: reached", reaches("127.0.0.1", 0));
 	fwd_free(&f);
 
@@ -435,7 +442,7 @@ static void best_effort(void)
 	parse(IPPROTO_TCP, "~1-%d,~%d-65535", -1, 4, 0);
 	parse(IPPROTO_UDP, "~1-%d,~%d-65535", -1, 4, 0);
 	check_eq("best effort: taken ports are no error",
-		 fwd_listen(&f, &rules, 100, epfd), 0);
+		 listen_to(&f, 100), 0);
 	check_str("best effort: what became of it is said", logged,
 		  "ports forwarded: TCP 3 of 4, UDP 3 of 4\n");
 	check("best effort: the ports around the taken one are bound",
@@ -446,7 +453,7 @@ static void best_effort(void)
 	parse(IPPROTO_TCP, "~1-%d,~%d-65535", -1, 4, 0);
 	parse(IPPROTO_UDP, "~1-%d,~%d-65535", -1, 4, 0);
 	check_eq("best effort: the limit is no error",
-		 fwd_listen(&f, &rules, 3, epfd), 0);
+		 listen_to(&f, 3), 0);
 	snprintf(want, sizeof(want),
 		 "ports forwarded: TCP 1 of 4, UDP 2 of 4, "
 		 "up to %u: descriptor limit\n", base + 1);
@@ -457,7 +464,7 @@ static void best_effort(void)
 	begin(&f);
 	parse(IPPROTO_TCP, "~1-%d,~%d-65535", 0, 2, 0);
 	check_eq("best effort: nothing at all is an error",
-		 fwd_listen(&f, &rules, 100, epfd), -1);
+		 listen_to(&f, 100), -1);
 	check_str("best effort: which is said", logged,
 		  "no port can be forwarded: "
 		  "all are taken or not permitted\n");
@@ -475,7 +482,7 @@ static void named_before_best_effort(void)
 	parse(IPPROTO_TCP, "~1-%d,~%d-65535", -1, 4, 0);
 	parse(IPPROTO_TCP, "%d:%d", 2, 7, 0);
 	check_eq("a named port among all: no error",
-		 fwd_listen(&f, &rules, 100, epfd), 0);
+		 listen_to(&f, 100), 0);
 	check_eq("a named port among all: it comes first",
 		 f.listeners[0].port, base + 2);
 	check_eq("a named port among all: leads where it was told to",
@@ -494,7 +501,7 @@ static void tcp_means_udp(void)
 	parse(IPPROTO_TCP, "%d,%d", 0, 1, 0);
 	rule_set_mirror_udp(&rules, why, sizeof(why));
 	check_eq("UDP as TCP: a port taken for UDP is no error",
-		 fwd_listen(&f, &rules, 100, epfd), 0);
+		 listen_to(&f, 100), 0);
 	check_str("UDP as TCP: but said", logged,
 		  "ports forwarded: TCP 2, UDP 1 of 2\n");
 	check_eq("UDP as TCP: the rest is bound", f.nlisteners, 3);
@@ -504,7 +511,7 @@ static void tcp_means_udp(void)
 	begin(&f);
 	parse(IPPROTO_TCP, "%d", 0, 0, 0);
 	rule_set_mirror_udp(&rules, why, sizeof(why));
-	check_eq("UDP as TCP: a single port", fwd_listen(&f, &rules, 100, epfd), 0);
+	check_eq("UDP as TCP: a single port", listen_to(&f, 100), 0);
 	check_str("UDP as TCP: both are said, in one line", logged,
 		  "ports forwarded: TCP 1, UDP 1\n");
 	fwd_free(&f);
@@ -515,7 +522,7 @@ static void nothing(void)
 	struct fwd f;
 
 	begin(&f);
-	check_eq("nothing to forward: no error", fwd_listen(&f, &rules, 0, epfd), 0);
+	check_eq("nothing to forward: no error", listen_to(&f, 0), 0);
 	check_str("nothing to forward: nothing said", logged, "");
 	fwd_free(&f);
 	fwd_free(&f);
@@ -529,7 +536,7 @@ static void not_permitted(void)
 
 	begin(&f);
 	rule_set_parse(&rules, IPPROTO_TCP, "1", why, sizeof(why));
-	if (!fwd_listen(&f, &rules, 100, epfd)) {
+	if (!listen_to(&f, 100)) {
 		skip("a port that is not permitted",
 		     "net.ipv4.ip_unprivileged_port_start permits all");
 		fwd_free(&f);

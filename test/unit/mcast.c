@@ -266,29 +266,22 @@ static void story_responder(bool before)
  * else. */
 static void story_forwarded(void)
 {
-	struct rule_ends ends = { 0 };
-	struct listener l = { .proto = IPPROTO_UDP, .port = PORT,
-			      .gport = PORT };
 	socklen_t len = sizeof(int);
 	struct world w;
-	int fd, reuse = 1;
+	int fd, port, reuse = 1;
 
 	printf("# a forwarded port of the same number\n");
 	world_open(&w, LIFE, ROOM);
 	w.fwd.ipv6 = false;
-	l.fd = member_open(false);
-	w.fwd.ends = &ends;
-	w.fwd.listeners = &l;
-	w.fwd.nlisteners = 1;
+	port = member_open(false);
+	put_listener(&w.fwd, port, IPPROTO_UDP, PORT, PORT);
 	mcast_open(&w.udp, 1, 0);
 	check("the group has a socket", w.udp.multicast->group[0].fd >= 0);
 	check("but not all of the port", !w.udp.multicast->group[0].unicast);
-	getsockopt(l.fd, SOL_SOCKET, SO_REUSEADDR, &reuse, &len);
+	getsockopt(port, SOL_SOCKET, SO_REUSEADDR, &reuse, &len);
 	check_eq("the port is not to be shared with others", reuse, 0);
 	fd = member_open(true);
 	check("nor can it be", fd < 0);
-	close(l.fd);
-	w.fwd.nlisteners = 0;
 	world_close(&w);
 }
 

@@ -158,6 +158,7 @@ static void read_options(void)
 	rule_set_free(&s);
 
 	check_eq("one twice", rule_set_read(&s, twice, NULL, &e), -1);
+	check_str("one twice: its option", e.option, "--tcp-ports");
 	check_str("one twice: said", e.why,
 		  "TCP port 22 is given twice: give it once");
 	check("one twice: it is no single value", !e.spec);

@@ -15,36 +15,22 @@
 static void listens(struct world *w, int family, const char *a, uint16_t *port,
 		    uint16_t to)
 {
-	static struct rule_ends ends;
-	static struct listener l;
-	struct epoll_event ev = {
-		.events = EPOLLIN,
-		.data.u64 = event_token(EVENT_LISTENER, 0, 0, 0),
-	};
 	struct in6_addr bound = addr(a);
 	union sockaddr_any sa;
 	socklen_t len = sockaddr_set(&sa, &bound, 0, 0);
-	int one = 1;
+	int fd, one = 1;
 
-	l.fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (family == AF_INET6)
-		setsockopt(l.fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one,
+		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one,
 			   sizeof(one));
-	setsockopt(l.fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
-	if (bind(l.fd, &sa.sa, len))
+	setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
+	if (bind(fd, &sa.sa, len))
 		fail("the test can bind a port", "%s", strerror(errno));
 	len = sizeof(sa);
-	getsockname(l.fd, &sa.sa, &len);
+	getsockname(fd, &sa.sa, &len);
 	sockaddr_get(&sa, &bound, port);
-
-	l.proto = IPPROTO_UDP;
-	l.port = *port;
-	l.gport = to;
-	ends = (struct rule_ends){ 0 };
-	w->fwd.ends = &ends;
-	w->fwd.listeners = &l;
-	w->fwd.nlisteners = 1;
-	epoll_ctl(w->flows.epfd, EPOLL_CTL_ADD, l.fd, &ev);
+	put_listener(&w->fwd, fd, IPPROTO_UDP, *port, to);
 }
 
 static struct udp_flow *flow_of(struct world *w, uint16_t gport,
@@ -493,7 +479,6 @@ static void story_crowd(void)
 	check("where the guest has all the room nobody else comes in",
 	      !flow_of(&w, 5000, GW4, came[0]) && w.udp.alive == 8);
 	check_eq("which is counted", w.udp.count[UDP_REFUSED], 1);
-	close(w.fwd.listeners[0].fd);
 	close(fd);
 	world_close(&w);
 }
@@ -569,7 +554,6 @@ static void story_no_descriptor_to_give(void)
 	setrlimit(RLIMIT_NOFILE, &before);
 	for (i = 0; i < ARRAY_SIZE(peer); i++)
 		close(peer[i]);
-	close(w.fwd.listeners[0].fd);
 	close(fd);
 	world_close(&w);
 }
@@ -665,7 +649,6 @@ static void story_forward(int family, const char *bound, const char *local,
 	      flow_of(&w, 5000, gw, peer)->f.fd[SIDE_HOST] == -1);
 	later(&w, 10 * SEC);
 	check_eq("one-shot", w.udp.alive, 0);
-	close(w.fwd.listeners[0].fd);
 	close(fd);
 	world_close(&w);
 }
@@ -691,10 +674,9 @@ static void story_nobody(void)
 	link_close(&w.mem.link);
 	peer_says(fd, "127.0.0.1", port, "knock", 5);
 	peer_says(fd, "127.0.0.1", port, "knock", 5);
-	udp_listener(&w.udp, 0, EPOLLIN, w.now);
+	udp_listener(&w.udp, w.fwd.listeners, EPOLLIN, w.now);
 	check_eq("without a guest, too", w.udp.count[UDP_NO_GUEST], 3);
 	check_eq("no flow comes of it", w.udp.alive, 0);
-	close(w.fwd.listeners[0].fd);
 	close(fd);
 	world_close(&w);
 }
@@ -722,7 +704,6 @@ static void story_own_socket_stays(void)
 	sends(&w, 5000, GW4, peer, "again", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &port);
 	check_eq("which sends from where it did", port, sport);
-	close(w.fwd.listeners[0].fd);
 	close(fd);
 	world_close(&w);
 }
@@ -765,7 +746,6 @@ static void story_from_forwarded(int family, const char *bound,
 	sends(&w, 5000, gw, peer, "hello", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &sport);
 	check("a port of one interface does not send to all", sport != port);
-	close(w.fwd.listeners[0].fd);
 	close(fd);
 	world_close(&w);
 }

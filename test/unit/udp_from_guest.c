@@ -396,25 +396,17 @@ static void story_marks(const char *gw, const char *host)
 static void forwarded(struct world *w, int family, const char *bound,
 		      uint16_t *port, uint16_t to)
 {
-	static struct rule_ends ends;
-	static struct listener l;
 	struct in6_addr at = addr(bound);
 	union sockaddr_any sa;
 	socklen_t len = sockaddr_set(&sa, &at, 0, 0);
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	l = (struct listener){ .fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC,
-					    0) };
-	if (l.fd < 0 || bind(l.fd, &sa.sa, len))
+	if (fd < 0 || bind(fd, &sa.sa, len))
 		fail("the test can bind a port", "%s", strerror(errno));
 	len = sizeof(sa);
-	getsockname(l.fd, &sa.sa, &len);
+	getsockname(fd, &sa.sa, &len);
 	sockaddr_get(&sa, &at, port);
-	l.proto = IPPROTO_UDP;
-	l.port = *port;
-	l.gport = to;
-	w->fwd.ends = &ends;
-	w->fwd.listeners = &l;
-	w->fwd.nlisteners = 1;
+	put_listener(&w->fwd, fd, IPPROTO_UDP, *port, to);
 }
 
 /* Given a forwarded port whose socket serves many flows, then each datagram
@@ -446,7 +438,6 @@ static void story_listener(int family, const char *bound, const char *gw,
 	forget();
 	udp_from_guest(&w.udp, run, nrun, w.now);
 	check_eq("which is told once", options, 0);
-	close(w.fwd.listeners[0].fd);
 	close(fd);
 	world_close(&w);
 }
