@@ -4,6 +4,7 @@
  * the part that they are for; then what the pass owes the guest is sent with
  * one system call.
  */
+/* syscalls: start: epoll_create1; run: close epoll_ctl epoll_wait */
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>

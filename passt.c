@@ -7,10 +7,9 @@
  * that are due likewise; then what the pass owes the guest is sent, in one
  * system call.
  */
-/* syscalls: start: chdir clone dup2 epoll_create1 geteuid getpid ioctl
- *	     lchown openat rt_sigaction rt_sigprocmask setsid signalfd4
- *	     socket write; run: accept4 close epoll_ctl epoll_wait poll read
- *	     unlink */
+/* syscalls: start: chdir clone dup2 geteuid getpid ioctl lchown openat
+ *	     rt_sigaction rt_sigprocmask setsid signalfd4 socket write; run:
+ *	     accept4 close poll read unlink */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
