@@ -36,6 +36,11 @@ static void tcp_class_end(struct worker *w, struct flow *f)
 	tcp_end(&w->tcp, f);
 }
 
+static void tcp_class_resume(struct worker *w, struct flow *f, uint64_t now)
+{
+	tcp_resume(&w->tcp, f, now);
+}
+
 static void udp_class_event(struct worker *w, struct flow *f,
 			    enum flow_side side, uint32_t events, uint64_t now)
 {
@@ -74,6 +79,7 @@ static void echo_class_end(struct worker *w, struct flow *f)
  * @event:	epoll events of one of its sockets
  * @timer:	its timer is due
  * @end:	the guest is gone: end the flow, and reset its peer
+ * @resume:	its turn has come to send more; NULL: it never waits for one
  */
 static const struct flow_class {
 	size_t (*size)(void);
@@ -81,13 +87,14 @@ static const struct flow_class {
 		      uint32_t events, uint64_t now);
 	void (*timer)(struct worker *w, struct flow *f, uint64_t now);
 	void (*end)(struct worker *w, struct flow *f);
+	void (*resume)(struct worker *w, struct flow *f, uint64_t now);
 } flow_class[FLOW_TYPES] = {
 	[FLOW_TCP] = { tcp_flow_size, tcp_class_event, tcp_class_timer,
-		       tcp_class_end },
+		       tcp_class_end, tcp_class_resume },
 	[FLOW_UDP] = { udp_flow_size, udp_class_event, udp_class_timer,
-		       udp_class_end },
+		       udp_class_end, NULL },
 	[FLOW_ECHO] = { icmp_flow_size, echo_class_event, echo_class_timer,
-			echo_class_end },
+			echo_class_end, NULL },
 };
 
 /* dispatch_udp() - DHCP and DHCPv6 are answered here, the rest is forwarded */
@@ -100,7 +107,7 @@ static void dispatch_udp(struct worker *w, const struct pkt *batch,
 		if (!answer_from_guest(&w->answer, &batch[i], now))
 			break;
 	}
-	tcp_link_shared(&w->tcp, now);
+	sched_active(&w->sched, &w->flows, NULL, 0, now);
 	if (i < n && w->conf->udp)
 		udp_from_guest(&w->udp, batch + i, n - i, now);
 }
@@ -340,20 +347,26 @@ static void handle_timer(struct worker *w, struct timer *timer, uint64_t now)
 	}
 }
 
+/* resume_flows() - One turn for each flow that waits; true: some have more */
+static bool resume_flows(struct worker *w, uint64_t now)
+{
+	unsigned int n = w->sched.nready;
+	struct flow *f;
+
+	while (n-- && !w->link->blocked && (f = sched_next(&w->sched)))
+		flow_class[f->type].resume(w, f, now);
+	return w->sched.nready;
+}
+
 /**
  * end_pass() - Send what the pass owes the guest
- *
- * While the link was blocked nobody read the sockets. Where sparse flows are
- * active, what arrived there meanwhile goes before the bulk flows that have
- * more to send: these are skipped once, but not twice in a row.
  *
  * Return: whether there is more to send that waits for nothing
  */
 static bool end_pass(struct worker *w, uint64_t now)
 {
 	struct link *l = w->link;
-	bool skip_bulk = l->blocked && l->shallow && !w->bulk_skipped;
-	bool more = skip_bulk;
+	bool was_blocked = l->blocked, more = false;
 	int rc;
 
 	if (!link_up(l))
@@ -361,10 +374,11 @@ static bool end_pass(struct worker *w, uint64_t now)
 
 	tcp_pass_end(&w->tcp, now);
 	rc = tap_flush(&w->tap);
-	if (rc > 0)
-		w->bulk_skipped = skip_bulk;
-	if (rc > 0 && !skip_bulk) {
-		more = tcp_resume(&w->tcp, now);
+	if (rc > 0 && sched_skip_bulk(&w->sched, was_blocked, now)) {
+		more = true;
+	} else if (rc > 0) {
+		l->shallow = sched_low_latency(&w->sched, now);
+		more = resume_flows(w, now);
 		tcp_pass_end(&w->tcp, now);
 		rc = tap_flush(&w->tap);
 	}
@@ -419,6 +433,7 @@ static void connect_parts(struct worker *w, const struct fwd *fwd)
 	w->errors.tap = w->echo.tap = w->udp.tap = w->tcp.tap = &w->tap;
 	w->echo.flows = w->udp.flows = w->tcp.flows = &w->flows;
 	w->echo.timers = w->udp.timers = w->tcp.timers = &w->timers;
+	w->tcp.sched = &w->sched;
 	w->errors.fwd = w->echo.fwd = w->udp.fwd = w->tcp.fwd = fwd;
 	w->echo.errors = w->udp.errors = w->tcp.errors = &w->errors;
 	w->tcp.mtu = w->tap.mtu = lease->mtu ? lease->mtu : CONF_MTU;
@@ -439,6 +454,7 @@ int worker_init(struct worker *w, const struct conf *conf,
 	link->fd = -1;
 	timers_init(&w->timers, now_ms());
 	timer_init(&w->fragments, TIMER_FRAGMENTS);
+	sched_init(&w->sched);
 	connect_parts(w, fwd);
 	icmp_errors_init(&w->errors);
 	icmp_init(&w->echo);

@@ -10,6 +10,7 @@
 #include "answer/answer.h"
 #include "conf/conf.h"
 #include "event.h"
+#include "flow/sched.h"
 #include "flow/table.h"
 #include "flow/timer.h"
 #include "icmp.h"
@@ -28,7 +29,7 @@ enum timer_type {
  * struct worker - An event loop and what it owns
  * @conf:	options
  * @link:	to the guest; closed while there is none
- * @tap, @flows, @timers, @answer, @tcp, @udp, @errors, @echo: the parts
+ * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: the parts
  * @fragments:	expiry of the oldest incomplete datagram of @tap
  * @epfd:	epoll set of all descriptors
  * @epfd_link:	epoll set used while the link is blocked: no flow's sockets, so
@@ -37,7 +38,6 @@ enum timer_type {
  *		connects, a signal
  * @owner:	for @control
  * @stats_due:	when counters are logged next, ms (--stats)
- * @bulk_skipped: ready bulk flows were skipped in the last pass
  * @quit:	leave the loop after this pass
  */
 struct worker {
@@ -46,6 +46,7 @@ struct worker {
 	struct tap tap;
 	struct flow_table flows;
 	struct timers timers;
+	struct sched sched;
 	struct answer answer;
 	struct tcp tcp;
 	struct udp udp;
@@ -56,7 +57,7 @@ struct worker {
 	void (*control)(void *owner, enum event_type type, uint64_t now);
 	void *owner;
 	uint64_t stats_due;
-	bool bulk_skipped, quit;
+	bool quit;
 };
 
 int worker_init(struct worker *w, const struct conf *conf,

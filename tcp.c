@@ -58,7 +58,7 @@ static void remove_tcp_flow(struct tcp *t, struct tcp_flow *f, bool reset)
 	tcp_sock_close(t, f, reset);
 	timer_cancel(t->timers, &f->flow.timer);
 	list_remove(&f->flow.node);
-	list_remove(&f->ready);
+	sched_forget(t->sched, &f->flow);
 	flow_remove(t->flows, &f->flow);
 }
 
@@ -93,9 +93,9 @@ static void send_challenge_ack(struct tcp *t, struct tcp_flow *f, uint64_t now)
 /* Send data to the guest; if there is more the flow waits for its next turn. */
 static void send_and_requeue(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
-	list_remove(&f->ready);
+	sched_forget(t->sched, &f->flow);
 	if (f->flow.fd[SIDE_HOST] >= 0 && tcp_to_guest_data(t, f, now))
-		list_push(&t->ready, &f->ready);
+		sched_wait(t->sched, &f->flow);
 }
 
 /* Tell both ends that the connection is closed, and remove the flow. */
@@ -216,11 +216,8 @@ static struct tcp_flow *lookup_tcp_flow(const struct tcp *t,
 static struct tcp_flow *new_tcp_flow(struct tcp *t, const struct flow_key *key)
 {
 	struct flow *flow = flow_insert(t->flows, key, FLOW_TCP);
-	struct tcp_flow *f = flow ? tcp_flow_of(flow) : NULL;
 
-	if (f)
-		list_init(&f->ready);
-	return f;
+	return flow ? tcp_flow_of(flow) : NULL;
 }
 
 /*
@@ -357,40 +354,15 @@ static void finish_batch(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 	do_actions(t, f, now);
 }
 
-/* tcp_link_shared() - Traffic other than that of the last TCP flow was seen */
-void tcp_link_shared(struct tcp *t, uint64_t now)
-{
-	t->shared_at = now;
-	t->last = NULL;
-}
-
-/* Whether a batch is part of a bulk transfer, in either direction. */
-static bool is_bulk(const struct tcp_flow *f, const struct pkt *batch,
-		    unsigned int n)
-{
-	uint32_t len = f ? f->conn.snd_nxt - f->conn.snd_una : 0;
-
-	if (f && !list_empty(&f->ready))
-		return true;
-	while (n--)
-		len += batch[n].len;
-	return len >= TCP_BULK;
-}
-
-/*
- * Find out whether bulk and sparse flows share the link. A bulk flow stays one
- * for one batch after it paused. @f is NULL if the batch opens a flow.
- */
-static void note_sender(struct tcp *t, struct tcp_flow *f,
+/* tell_active() - Tell the scheduler of a batch; @f: NULL: no flow yet */
+static void tell_active(struct tcp *t, struct tcp_flow *f,
 			const struct pkt *batch, unsigned int n, uint64_t now)
 {
-	bool bulk = is_bulk(f, batch, n);
+	size_t len = f ? f->conn.snd_nxt - f->conn.snd_una : 0;
 
-	if (t->last != f && !bulk && !(f && f->bulk))
-		tcp_link_shared(t, now);
-	t->last = f;
-	if (f)
-		f->bulk = bulk;
+	while (n--)
+		len += batch[n].len;
+	sched_active(t->sched, t->flows, f ? &f->flow : NULL, len, now);
 }
 
 /**
@@ -410,7 +382,7 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 	unsigned int i, dups = 0;
 	struct tcp_seg seg;
 
-	note_sender(t, f, batch, n, now);
+	tell_active(t, f, batch, n, now);
 	for (i = 0; i < n; i++) {
 		if (!tcp_seg_parse(&seg, batch[i].l4, batch[i].l4len,
 				   batch[i].len)) {
@@ -472,11 +444,11 @@ static void note_events(struct tcp_flow *f, uint32_t events)
 		f->readable = true;
 }
 
-/* Whether a flow has used up its quantum, and others come first. */
+/* waits_for_turn() - Whether a flow has had its quantum and others are waiting */
 static bool waits_for_turn(const struct tcp *t, const struct tcp_flow *f,
 			   uint64_t now)
 {
-	return tcp_shared(t, now) && !list_empty(&f->ready);
+	return sched_low_latency(t->sched, now) && sched_waits(&f->flow);
 }
 
 /**
@@ -633,28 +605,13 @@ void tcp_pass_end(struct tcp *t, uint64_t now)
 	}
 }
 
-/**
- * tcp_resume() - Let each flow with more data for the guest send one quantum
- *
- * Return: whether some have more, and space on the link was not the reason
- */
-bool tcp_resume(struct tcp *t, uint64_t now)
+/* tcp_resume() - It is the turn of a flow that has more data for the guest */
+void tcp_resume(struct tcp *t, struct flow *flow, uint64_t now)
 {
-	struct list turn, *node;
-	struct tcp_flow *f;
+	struct tcp_flow *f = tcp_flow_of(flow);
 
-	t->tap->link->shallow = tcp_shared(t, now);
-	list_init(&turn);
-	while ((node = list_pop(&t->ready)))
-		list_push(&turn, node);
-	while (!t->tap->link->blocked && (node = list_pop(&turn))) {
-		f = container_of(node, struct tcp_flow, ready);
-		send_and_requeue(t, f, now);
-		do_actions(t, f, now);
-	}
-	while ((node = list_pop(&turn)))
-		list_push(&t->ready, node);
-	return !list_empty(&t->ready);
+	send_and_requeue(t, f, now);
+	do_actions(t, f, now);
 }
 
 /* tcp_end() - The guest has left: reset the peer, remove the flow (T2, T11) */
@@ -678,7 +635,6 @@ void tcp_init(struct tcp *t)
 {
 	list_init(&t->acks);
 	list_init(&t->last_acks);
-	list_init(&t->ready);
 	random_bytes(&t->secret, sizeof(t->secret));
 	t->spare_fd = spare_open();
 }

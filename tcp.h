@@ -13,6 +13,7 @@
 #include "forward/listen.h"
 #include "list.h"
 #include "siphash.h"
+#include "flow/sched.h"
 #include "flow/table.h"
 #include "icmp/error.h"
 #include "tap.h"
@@ -40,15 +41,12 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
 
 /**
  * struct tcp - TCP of one worker
- * @tap, @flows, @timers, @fwd, @errors: set by the caller before tcp_init()
+ * @tap, @flows, @timers, @sched, @fwd, @errors: set by the caller before tcp_init()
  * @mtu:	of the guest's interface, for the MSS that we announce
  * @secret:	for initial sequence numbers (RFC 6528)
  * @acks:	flows that send an ACK at the end of the pass
  * @last_acks:	flows whose final ACK waits for another frame to the guest, at
  *		most TCP_ACK_LAST
- * @ready:	flows with data for the guest that wait for their turn
- * @last:	flow that was active last
- * @shared_at:	when a sparse flow was last active, ms
  * @challenge:	challenge ACKs in the current second (RFC 5961 7)
  * @no_peek_off: the kernel has no SO_PEEK_OFF for TCP (before Linux 6.9)
  * @max_fd:	descriptors from here on are for others: a flood of connections
@@ -63,13 +61,12 @@ struct tcp {
 	struct tap *tap;
 	struct flow_table *flows;
 	struct timers *timers;
+	struct sched *sched;
 	const struct fwd *fwd;
 	struct icmp_errors *errors;
 	uint32_t mtu;
 	struct siphash_key secret;
-	struct list acks, last_acks, ready;
-	const struct tcp_flow *last;
-	uint64_t shared_at;
+	struct list acks, last_acks;
 	struct {
 		uint64_t second;
 		unsigned int count;
@@ -91,9 +88,8 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 void tcp_event(struct tcp *t, struct flow *f, uint32_t events, uint64_t now);
 void tcp_listener(struct tcp *t, const struct listener *l, uint64_t now);
 void tcp_timer(struct tcp *t, struct flow *f, uint64_t now);
-void tcp_link_shared(struct tcp *t, uint64_t now);
 void tcp_pass_end(struct tcp *t, uint64_t now);
-bool tcp_resume(struct tcp *t, uint64_t now);
+void tcp_resume(struct tcp *t, struct flow *f, uint64_t now);
 void tcp_end(struct tcp *t, struct flow *f);
 
 #endif /* TCP_H */

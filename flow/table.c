@@ -272,6 +272,7 @@ struct flow *flow_insert(struct flow_table *t, const struct flow_key *k,
 	f->gen = t->gen & EVENT_GEN_MASK;
 	f->type = type;
 	list_init(&f->node);
+	list_init(&f->ready);
 	timer_init(&f->timer, 0);
 	return f;
 }
@@ -289,7 +290,8 @@ void flow_remove(struct flow_table *t, struct flow *f)
 	uint32_t slot = flow_slot(t, f);
 
 	assert(slot_live(t, slot));
-	assert(!timer_armed(&f->timer) && list_empty(&f->node));
+	assert(!timer_armed(&f->timer) && list_empty(&f->node) &&
+	       list_empty(&f->ready));
 
 	bucket_empty(t, bucket_find(t, &f->key, f->hash));
 	memset(f, POISON, t->slot_size);
@@ -344,14 +346,24 @@ struct flow *flow_from_token(const struct flow_table *t, uint64_t token)
 	return f->gen == event_gen(token) ? f : NULL;
 }
 
+/**
+ * flow_token() - The epoll token of one side of a flow, which no other flow has
+ *
+ * Return: token of type EVENT_FLOW, not 0
+ */
+uint64_t flow_token(const struct flow_table *t, const struct flow *f,
+		    enum flow_side side)
+{
+	return event_token(EVENT_FLOW, side, f->gen, flow_slot(t, f));
+}
+
 /* watch_side() - Tell epoll what one side of a flow waits for; 0 or -errno */
 static int watch_side(const struct flow_table *t, const struct flow *f,
 		      enum flow_side side, int op, uint32_t events)
 {
 	struct epoll_event ev = {
 		.events = events,
-		.data.u64 = event_token(EVENT_FLOW, side, f->gen,
-					flow_slot(t, f)),
+		.data.u64 = flow_token(t, f, side),
 	};
 
 	return epoll_ctl(t->epfd, op, f->fd[side], &ev) ? -errno : 0;

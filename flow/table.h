@@ -58,15 +58,18 @@ struct flow_key {
  * @fd:		its socket on each side, see enum flow_side; -1: none
  * @gen:	generation, for the epoll token
  * @type:	enum flow_type
+ * @bulk:	its last batch was part of a bulk transfer, see flow/sched.h
  * @node:	a list of the protocol's own
+ * @ready:	node in the list of flows that wait for their turn to send
  * @timer:	the one timer of the flow
  */
 struct flow {
 	struct flow_key key;
 	uint32_t hash;
 	int fd[FLOW_SIDES];
-	uint32_t gen : 23, type : 8;
+	uint32_t gen : 23, type : 8, bulk : 1;
 	struct list node;
+	struct list ready;
 	struct timer timer;
 };
 
@@ -109,6 +112,8 @@ struct flow *flow_insert(struct flow_table *t, const struct flow_key *k,
 void flow_remove(struct flow_table *t, struct flow *f);
 struct flow *flow_next(const struct flow_table *t, const struct flow *f);
 struct flow *flow_from_token(const struct flow_table *t, uint64_t token);
+uint64_t flow_token(const struct flow_table *t, const struct flow *f,
+		    enum flow_side side);
 int flow_watch(struct flow_table *t, struct flow *f, enum flow_side side,
 	       uint32_t events);
 int flow_rewatch(struct flow_table *t, struct flow *f, enum flow_side side,

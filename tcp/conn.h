@@ -37,7 +37,7 @@
 #define TCP_WSCALE	8		/* ours: windows to 16 MiB */
 #define TCP_WND_MAX	(16 * 1024 * 1024 - 256) /* to guest, in flight */
 #define TCP_WND_OURS	(1024 * 1024)	/* enough: the guest is near */
-#define TCP_WND_SHARED	(128 * 1024)	/* while more would delay others */
+#define TCP_WND_LOW	(128 * 1024)	/* likewise, for low latency */
 #define TCP_WND_INIT	65535		/* until the socket was asked */
 #define TCP_ACK_DELAY	40		/* ms, as Linux; RFC 9293: below 500 */
 #define TCP_ACK_FIRST	2		/* ms: the request may have an answer */

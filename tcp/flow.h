@@ -19,19 +19,6 @@
 #define TCP_EVENTS \
 	(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 
-/* Bytes that a flow may send to the guest before the next flow's turn: as many
- * as the link takes at once, or, while the link is shared, what all flows
- * together may send between two flushes: it delays what comes after it. */
-#define TCP_QUANTUM	(1024 * 1024)
-#define TCP_QUANTUM_SHARED (64 * 1024)
-
-/* Bytes in flight that make a flow a bulk flow: limited by throughput. */
-#define TCP_BULK	(32 * 1024)
-
-/* How long the link counts as shared after a sparse flow was active, ms: it
- * must be low for a deep queue not to be noticed. */
-#define TCP_SHARED	100
-
 /* Segments to the guest made from one peek at the socket. */
 #define SEGS_PER_PEEK	192
 
@@ -47,7 +34,6 @@
  *
  * All the rest can be found out again from the socket and from epoll, which
  * reports all that is true of a socket when it is added:
- * @ready:	node in tcp.ready: more data waits for its turn
  * @space:	bytes that the socket is known to take: its space when it was
  *		last asked, less what was written since
  * @readable:	the socket may have more data, or EOF
@@ -60,7 +46,6 @@
  * @written:	something was written to the socket
  * @nodelay:	TCP_NODELAY is set
  * @sock_failed: the socket had an error; data that it still has is sent on
- * @bulk:	its last batch was part of a bulk transfer
  */
 struct tcp_flow {
 	struct flow flow;
@@ -69,22 +54,15 @@ struct tcp_flow {
 
 	struct tcp_rxring rxring;
 
-	struct list ready;
 	uint32_t space;
 	bool readable, eof_uncertain, peer_fin, peek_off_set, peek_stale;
-	bool want_epollout, written, nodelay, sock_failed, bulk;
+	bool want_epollout, written, nodelay, sock_failed;
 };
 
 /* The TCP flow that a flow of the table is part of. */
 static inline struct tcp_flow *tcp_flow_of(struct flow *flow)
 {
 	return container_of(flow, struct tcp_flow, flow);
-}
-
-/* Whether a sparse flow was active lately: bulk flows keep queues short. */
-static inline bool tcp_shared(const struct tcp *t, uint64_t now)
-{
-	return now - t->shared_at < TCP_SHARED;
 }
 
 /* socket.c */

@@ -54,7 +54,8 @@ static uint32_t send_buffer_space(int fd, uint32_t *size)
  */
 void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
-	uint32_t limit = tcp_shared(t, now) ? TCP_WND_SHARED : TCP_WND_OURS;
+	uint32_t limit = sched_low_latency(t->sched, now) ?
+			 TCP_WND_LOW : TCP_WND_OURS;
 	uint32_t size = 0;
 
 	if (f->space < limit || f->conn.rcv_queued)

@@ -338,21 +338,6 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	return true;
 }
 
-/*
- * How much a flow may send in its turn: bytes, a number of whole segments; 0:
- * other flows have filled the queue, and the link has to be flushed.
- */
-static uint32_t turn_quantum(const struct tcp *t, uint32_t mss, uint64_t now)
-{
-	size_t pending = link_pending(t->tap->link);
-
-	if (!tcp_shared(t, now))
-		return MAX(TCP_QUANTUM / mss, 1) * mss;
-	if (pending >= TCP_QUANTUM_SHARED)
-		return 0;
-	return MAX((TCP_QUANTUM_SHARED - (uint32_t)pending) / mss, 1) * mss;
-}
-
 /**
  * tcp_to_guest_data() - Send what the socket has and the guest's window takes
  *
@@ -362,7 +347,8 @@ static uint32_t turn_quantum(const struct tcp *t, uint32_t mss, uint64_t now)
 bool tcp_to_guest_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
-	uint32_t budget = turn_quantum(t, c->mss, now), usable;
+	uint32_t budget = sched_quantum(t->sched,
+					link_pending(t->tap->link), c->mss, now), usable;
 	ssize_t n;
 
 	if (!resend_holes(t, f))

@@ -57,6 +57,7 @@ struct world {
 	struct tap tap, gtap;
 	struct tcp tcp;
 	struct timers timers;
+	struct sched sched;
 	struct flow_table flows;
 	struct fwd fwd;
 	struct icmp_errors errors;
@@ -139,6 +140,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	w->now = 1000000;
 	w->fds = descriptors();
 	timers_init(&w->timers, w->now);
+	sched_init(&w->sched);
 	if (memory_open(&w->mem, room) || memory_open(&w->gmem, 1 << 21) ||
 	    flow_table_init(&w->flows, tcp_flow_size(), max_flows,
 			    epoll_create1(EPOLL_CLOEXEC)))
@@ -158,7 +160,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	w->errors = (struct icmp_errors){ .tap = &w->tap, .fwd = &w->fwd };
 	icmp_errors_init(&w->errors);
 	w->tcp = (struct tcp){ .tap = &w->tap, .flows = &w->flows,
-			       .timers = &w->timers, .fwd = &w->fwd,
+			       .timers = &w->timers, .sched = &w->sched, .fwd = &w->fwd,
 			       .errors = &w->errors, .mtu = 65520,
 			       .max_fd = INT32_MAX };
 	tcp_init(&w->tcp);
@@ -298,6 +300,7 @@ static void sockets(struct world *w)
 static void turn(struct world *w)
 {
 	struct timer *t;
+	unsigned int n;
 
 	w->now++;
 	to_us(w);
@@ -306,7 +309,9 @@ static void turn(struct world *w)
 		tcp_timer(&w->tcp, container_of(t, struct flow, timer), w->now);
 	tcp_pass_end(&w->tcp, w->now);
 	to_guests(w);
-	tcp_resume(&w->tcp, w->now);
+	w->mem.link.shallow = sched_low_latency(&w->sched, w->now);
+	for (n = w->sched.nready; n && !w->mem.link.blocked; n--)
+		tcp_resume(&w->tcp, sched_next(&w->sched), w->now);
 	tcp_pass_end(&w->tcp, w->now);
 	to_guests(w);
 }

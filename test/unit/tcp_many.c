@@ -126,9 +126,8 @@ static uint32_t most(unsigned int n)
 	return max;
 }
 
-/* Given transfers to the guest, then they do not count as sharing the link; a
- * connection beside them does: then less goes at a
- * time, until it is silent. */
+/* Given bulk flows to the guest, the link is not in low-latency mode; a sparse
+ * flow beside them changes that, until it is silent. */
 static void story_shared(void)
 {
 	struct tcp_hdr h = {
@@ -150,17 +149,16 @@ static void story_shared(void)
 		turns(&w, 3);
 		peer_accepts(&transfer[i], listener);
 	}
-	turns(&w, TCP_SHARED);
-	check("bulk flows alone do not share the link",
-	      most(100) > 2 * TCP_QUANTUM_SHARED &&
-	      !tcp_shared(&w.tcp, w.now) && !w.mem.link.shallow);
+	turns(&w, SCHED_ACTIVE);
+	check("bulk flows alone need no low latency", most(100) > 2 * SCHED_QUANTUM_LOW &&
+	      !sched_low_latency(&w.sched, w.now) && !w.mem.link.shallow);
 
 	turns(&w, 200);
 	end_turn(&transfer[1]);
 	turns(&w, 3);
 	send(transfer[0].fd, "x", 1, 0);
 	turns(&w, 3);
-	check("nor if one of them pauses", !tcp_shared(&w.tcp, w.now));
+	check("nor if one of them pauses", !sched_low_latency(&w.sched, w.now));
 
 	h.dport = port;
 	end_init(&w, &talk, NULL, h.sport, GW4, port);
@@ -172,17 +170,15 @@ static void story_shared(void)
 	h.flags = SEG_ACK;
 	h.seq = 1001;
 	sends(&talk, &h, NULL, 0);
-	w.now += TCP_SHARED - 10;
+	w.now += SCHED_ACTIVE - 10;
 	sends(&talk, &h, "x", 1);
 	moves();
-	w.now += TCP_SHARED - 10;
-	check("the link is shared from then on",
-	      most(5) <= 2 * TCP_QUANTUM_SHARED &&
-	      tcp_shared(&w.tcp, w.now) && w.mem.link.shallow);
+	w.now += SCHED_ACTIVE - 10;
+	check("low latency from then on", most(5) <= 2 * SCHED_QUANTUM_LOW &&
+	      sched_low_latency(&w.sched, w.now) && w.mem.link.shallow);
 	w.now += 10;
-	check("until the sparse flow is silent",
-	      most(20) > 2 * TCP_QUANTUM_SHARED &&
-	      !tcp_shared(&w.tcp, w.now) && !w.mem.link.shallow);
+	check("until the sparse flow is silent", most(20) > 2 * SCHED_QUANTUM_LOW &&
+	      !sched_low_latency(&w.sched, w.now) && !w.mem.link.shallow);
 
 	guest_leaves(&w);
 	for (i = 0; i < TRANSFERS; i++)

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * sched.c - Unit tests of flow/sched.c: who may send how much to the guest, on
+ * a link and a clock that are numbers.
+ */
+#include "../../flow/sched.c"
+
+#include "test/unit/unit.h"
+
+#define MSS	1460
+
+static struct flow_table table;
+static struct sched s;
+static uint64_t now;
+
+static void sched_world(void)
+{
+	flow_table_free(&table);
+	flow_table_init(&table, sizeof(struct flow), 64, -1);
+	sched_init(&s);
+	now = 1000000;
+}
+
+static struct flow *add_flow(uint16_t port)
+{
+	struct flow_key k = { .gport = port, .rport = 1, .proto = 6 };
+
+	return flow_insert(&table, &k, FLOW_TCP);
+}
+
+static void remove_flow(struct flow *f)
+{
+	sched_forget(&s, f);
+	flow_remove(&table, f);
+}
+
+static void active(struct flow *f, size_t queued)
+{
+	sched_active(&s, &table, f, queued, now);
+}
+
+static bool low(void)
+{
+	return sched_low_latency(&s, now);
+}
+
+/* Given one flow alone, it has the whole link, whatever it is. */
+static void story_alone(void)
+{
+	struct flow *f;
+	unsigned int i;
+
+	sched_world();
+	check("no low latency before anybody was active", !low());
+	f = add_flow(1);
+	active(f, 100);
+	now += SCHED_ACTIVE;
+	for (i = 0; i < 10; i++, now++)
+		active(f, 100);
+	check("a sparse flow alone needs no low latency", !low());
+	for (i = 0; i < 10; i++, now++)
+		active(f, SCHED_BULK);
+	check("nor does a bulk flow alone", !low());
+	check_eq("its quantum is a whole number of segments",
+		 sched_quantum(&s, 0, MSS, now), SCHED_QUANTUM / MSS * MSS);
+	check_eq("whatever is pending",
+		 sched_quantum(&s, SCHED_QUANTUM, MSS, now),
+		 SCHED_QUANTUM / MSS * MSS);
+}
+
+/* Given a sparse flow beside a bulk flow, less is in front of it. */
+static void story_beside_bulk(void)
+{
+	struct flow *bulk, *sparse;
+
+	sched_world();
+	bulk = add_flow(1);
+	sparse = add_flow(2);
+	active(bulk, SCHED_BULK);
+	active(sparse, 100);
+	check("a sparse flow beside a bulk flow: low latency", low());
+	check_eq("the quantum is small",
+		 sched_quantum(&s, 0, MSS, now),
+		 SCHED_QUANTUM_LOW / MSS * MSS);
+	check_eq("and all flows share it until the flush",
+		 sched_quantum(&s, 60000, MSS, now), 3 * MSS);
+	check_eq("one segment at least, however long",
+		 sched_quantum(&s, SCHED_QUANTUM_LOW - 1, 65000, now), 65000);
+	check_eq("then nobody sends more",
+		 sched_quantum(&s, SCHED_QUANTUM_LOW, MSS, now), 0);
+
+	now += SCHED_ACTIVE - 1;
+	active(bulk, SCHED_BULK);
+	check("low latency stays while the sparse flow is remembered", low());
+	now++;
+	active(bulk, SCHED_BULK);
+	check("and ends when it is silent", !low());
+	active(sparse, 100);
+	check("until it comes back", low());
+}
+
+/* Given many bulk flows, none of them is a reason for low latency. */
+static void story_many_bulks(void)
+{
+	struct flow *f[8];
+	unsigned int i, round;
+
+	sched_world();
+	for (i = 0; i < 8; i++) {
+		f[i] = add_flow((uint16_t)(i + 1));
+		active(f[i], SCHED_BULK);
+	}
+	for (round = 0; round < 50; round++, now++) {
+		for (i = 0; i < 8; i++)
+			active(f[i], SCHED_BULK);
+	}
+	check("many bulk flows need no low latency", !low());
+
+	active(f[3], 10);
+	active(f[4], SCHED_BULK);
+	check("a bulk flow that pauses for one batch is still bulk", !low());
+	active(f[3], 10);
+	check("one that stays small has turned sparse", low());
+
+	now += SCHED_ACTIVE;
+	sched_wait(&s, f[5]);
+	active(f[5], 10);
+	active(f[6], SCHED_BULK);
+	active(f[5], 10);
+	active(f[6], SCHED_BULK);
+	active(f[5], 10);
+	check("a flow that waits for its turn is bulk", !low());
+}
+
+/* Given a packet that has no flow yet, it counts as a sparse flow. */
+static void story_no_flow(void)
+{
+	struct flow *bulk;
+
+	sched_world();
+	active(NULL, 0);
+	check("a first packet has nobody beside it", !low());
+	bulk = add_flow(1);
+	active(bulk, SCHED_BULK);
+	active(NULL, 40);
+	check("a connection request beside a bulk flow: low latency", low());
+}
+
+/* Given the flow that was active last ends, nothing of it is left. */
+static void story_last_dies(void)
+{
+	struct flow *f, *next;
+
+	sched_world();
+	f = add_flow(1);
+	active(f, 100);
+	now += SCHED_ACTIVE;
+	remove_flow(f);
+	next = add_flow(1);
+	check("another flow has its slot", next == f);
+	active(next, 100);
+	check("and is not taken for it", low());
+
+	sched_world();
+	f = add_flow(1);
+	active(f, SCHED_BULK);
+	remove_flow(f);
+	flow_table_free(&table);
+	flow_table_init(&table, sizeof(struct flow), 64, -1);
+	active(NULL, 0);
+	pass("the memory of the last flow is not touched");
+}
+
+/* Given flows that wait, they have turns in the order in which they came. */
+static void story_turns(void)
+{
+	struct flow *a, *b, *c;
+
+	sched_world();
+	check("nobody waits at first", !sched_next(&s));
+	a = add_flow(1);
+	b = add_flow(2);
+	c = add_flow(3);
+	sched_wait(&s, a);
+	sched_wait(&s, b);
+	sched_wait(&s, a);
+	sched_wait(&s, c);
+	check_eq("a flow waits once", s.nready, 3);
+	check("the oldest is first", sched_next(&s) == a && !sched_waits(a));
+	sched_wait(&s, a);
+	remove_flow(b);
+	check("one that ended has no turn", sched_next(&s) == c);
+	check("who waits again is last", sched_next(&s) == a);
+	check_eq("then nobody waits", s.nready, 0);
+}
+
+/* Given a link that was blocked, bulk flows are skipped, but not twice. */
+static void story_skip(void)
+{
+	sched_world();
+	check("without a sparse flow nobody is skipped",
+	      !sched_skip_bulk(&s, true, now));
+	active(add_flow(1), SCHED_BULK);
+	active(add_flow(2), 10);
+	check("not if the link was not blocked",
+	      !sched_skip_bulk(&s, false, now));
+	check("bulk flows are skipped after it was blocked",
+	      sched_skip_bulk(&s, true, now));
+	check("but not twice in a row", !sched_skip_bulk(&s, true, now));
+	check("and again later", sched_skip_bulk(&s, true, now));
+}
+
+/* Given a socket that found no space, others yield to it, for a while. */
+static void story_starved(void)
+{
+	unsigned int n = 0;
+
+	sched_world();
+	check("nobody yields at first", !sched_must_yield(&s, 4));
+	sched_starve(&s, 5);
+	check("the starved one goes on", !sched_must_yield(&s, 5));
+	while (sched_must_yield(&s, 4) && n < 10000) {
+		n++;
+		sched_starve(&s, 5);
+	}
+	check_eq("others yield so often", n, SCHED_YIELDS);
+	sched_starve(&s, 6);
+	check("and to the next one that is starved", sched_must_yield(&s, 5));
+	sched_feed(&s, 6);
+	check("until it has space", !sched_must_yield(&s, 5));
+}
+
+int main(void)
+{
+	story_alone();
+	story_beside_bulk();
+	story_many_bulks();
+	story_no_flow();
+	story_last_dies();
+	story_turns();
+	story_skip();
+	story_starved();
+	flow_table_free(&table);
+	return unit_end();
+}
