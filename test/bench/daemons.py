@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""daemons.py - What is compared: each connects the guest to the servers.
+"""daemons.py - The daemons to compare: each connects the guest to the servers.
 
     stream    guest = tap0 == stand-in == UNIX socket == daemon = host
     slirp     guest = tap0 (its own) == slirp4netns = host
@@ -50,7 +50,7 @@ class Failed(Exception):
 
 
 def prepare(*programs):
-    """What a program needs before it makes a Site."""
+    """Sets up a program that will create a Site."""
     need_root()
     need_tun()
     for path in (PASST, STANDIN, *programs):
@@ -155,7 +155,7 @@ class Site(Lab):
 
 
 def started(p, name):
-    """Waits until a program of ours says that it is ready."""
+    """Waits until a program of ours reports that it is ready."""
     line = p.stdout.readline()
     if line != b"ready\n":
         why = p.stderr.read().decode().strip() if p.stderr else "see above"
@@ -190,7 +190,7 @@ class Daemon:
 
 
 class Stream(Daemon):
-    """passt, or another that speaks what qemu's stream socket does."""
+    """passt, or another daemon for qemu's stream socket."""
 
     def __init__(self, name, title, path):
         super().__init__(name, title)
@@ -199,7 +199,7 @@ class Stream(Daemon):
 
     @contextlib.contextmanager
     def up(self, site, mtu, *standin):
-        # Ours was copied to where nobody may read it.
+        # Ours was copied to a folder that the user nobody can read.
         site.passt_bin = site.copy if self.path == PASST else self.path
         # Not waited for: what netlab.py looks for, only ours has.
         p = Process(site.passt("-m", str(mtu), wait=False,
@@ -299,7 +299,7 @@ class Relay(Standins):
 
 
 class Routed(Standins):
-    """The kernel stands where a daemon would; only with an emulated link."""
+    """The kernel in place of a daemon; only with an emulated link."""
 
     def __init__(self):
         super().__init__("routed", "stand-in, routed by the kernel")
@@ -364,7 +364,7 @@ def iperf_server(site):
 
 
 def listening(pid, port):
-    """Whether somebody listens on a TCP port in the namespace of a process."""
+    """Whether a program listens on a TCP port in a process's namespace."""
     for family in "tcp", "tcp6":
         with open(f"/proc/{pid}/net/{family}") as f:
             if any(line.split()[1].endswith(f":{port:04X}") and

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""items.py - What is measured: each item once for each daemon and round.
+"""items.py - The items: each is measured once per daemon and round.
 
 An item has a name, metrics, and measure(site, daemon, seconds, round), which
 returns a value for each metric that makes sense for that daemon.
@@ -20,7 +20,7 @@ from daemons import (FLOOR, Failed, Host, Link, QUERY, RR, Relay, Routed,
                      ended, iperf, run_json, started)
 
 PORT = 7000
-WAYS = {"out": "guest to server", "in": "server to guest"}
+WAYS = {"out": "from guest", "in": "to guest"}
 MTUS = (1500, 65520)
 # Bytes of a frame in the floor: what these MTUs leave, and fills the buffer.
 FLOOR_PAYLOAD = {1500: 1460, 65520: 65466}
@@ -35,7 +35,7 @@ Metric = namedtuple("Metric", "key title unit better")
 
 @contextlib.contextmanager
 def one_cpu():
-    """What is started meanwhile shares one processor, the last."""
+    """Programs started in this context share one processor, the last one."""
     everything = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(everything)})
     try:
@@ -58,7 +58,7 @@ def rr_server(site):
 
 
 class Item:
-    """@kinds: classes of daemons it makes sense for"""
+    """@kinds: classes of daemons that it applies to"""
 
     kinds = (Stream, Slirp, Veth, Relay)
     peers = True        # all of them; else ours and the reference only
@@ -71,14 +71,14 @@ class Item:
 
 
 class Floor:
-    """Stands among the daemons: the bare loop that only copies and sums."""
+    """The loop that only copies and sums, in place of a daemon."""
 
     limit = True
     name, title, version = "floor", "copy-and-sum loop", ""
 
 
 class Tcp(Item):
-    """iperf3 for a while, and what the daemon used meanwhile."""
+    """iperf3, and the CPU time that the daemon used for it."""
 
     def __init__(self, way, mtu):
         super().__init__(
@@ -104,7 +104,7 @@ class Tcp(Item):
 
 
 def timed(p, transfer):
-    """Gbit/s of a transfer, and CPU seconds per GB of a process."""
+    """Gbit/s of a bulk flow, and CPU seconds per GB of a process."""
     before = cpu(p.pid) if p else 0
     rate, count = transfer()
     result = {"gbps": rate / 1e9}
@@ -114,7 +114,7 @@ def timed(p, transfer):
 
 
 class Lossy(Item):
-    """Frames with data get lost between guest and daemon."""
+    """Frames with data are lost between guest and daemon."""
 
     def __init__(self, way, mtu):
         super().__init__(
@@ -170,11 +170,11 @@ def asked(site, mode, seconds):
 
 
 class Load(Item):
-    """Requests beside a bulk transfer, on all processors."""
+    """Requests beside a bulk flow, on all processors."""
 
     def __init__(self):
         super().__init__(
-            "load", "request-response beside a bulk transfer",
+            "load", "request-response beside a bulk flow",
             [Metric("idle", "median, nothing else", "us", -1),
              Metric("out", f"median, {WAYS['out']}", "us", -1),
              Metric("in", f"median, {WAYS['in']}", "us", -1)])
@@ -278,7 +278,7 @@ class Dns(Item):
 
 class Idle(Item):
     def __init__(self):
-        super().__init__("idle", "at rest, a guest attached",
+        super().__init__("idle", "idle, with a guest",
                          [Metric("rss", "resident memory", "MB", -1),
                           Metric("data", "data segment", "MB", -1)])
         self.kinds = (Stream, Slirp)
@@ -307,8 +307,8 @@ class Hold(Item):
              Metric("rss", "resident memory, each", "bytes", -1),
              Metric("data", "data segment, each", "bytes", -1),
              Metric("fds", "descriptors, each", "", -1),
-             Metric("rss_after", "resident memory left behind", "kB", 0),
-             Metric("fds_after", "descriptors left behind", "", 0)])
+             Metric("rss_after", "resident memory not given back", "kB", 0),
+             Metric("fds_after", "descriptors not given back", "", 0)])
         self.count = count
 
     def measure(self, site, daemon, seconds, seed):
@@ -337,7 +337,7 @@ class Hold(Item):
         return result
 
     def settled(self, p, before):
-        """What is left when flows have ended their wait for a last ACK."""
+        """Memory and descriptors when flows no longer wait for a last ACK."""
         for _ in range(10):
             time.sleep(0.5)
             after = Footprint(p)
@@ -357,7 +357,7 @@ class Footprint:
 
 
 def step(client, command, timeout=60):
-    """Tells 'rr hold' what to do, None: it began by itself. Returns JSON."""
+    """Sends a command to 'rr hold', unless it is None. Returns the JSON answer."""
     if command:
         client.stdin.write(command + "\n")
         client.stdin.flush()

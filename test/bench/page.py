@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""page.py - What was found, as one page to look at: bars, and heat maps of the
+"""page.py - The results as one page: bars, and heat maps of the
 emulated links. Nothing but HTML, CSS and SVG in one file.
 
 Called by run with the results as they are in results.json; calls report.py.
@@ -64,7 +64,7 @@ GROUPS = (
      (("rr", "p50"), ("rr", "p99"), ("rr", "rate"), ("crr", "rate"))),
     ("Many connections, and none",
      (("hold", "rate"), ("hold", "rss"), ("hold", "fds"), ("idle", "rss"))),
-    ("A request beside a bulk transfer",
+    ("A request beside a bulk flow",
      (("load", "idle"), ("load", "out"), ("load", "in"))),
     ("Frames lost between guest and daemon", (("loss-", "gbps"),)),
     ("BBR in the guest", (("bbr-", "gbps"),)),
@@ -218,7 +218,7 @@ def colour(x):
 def heat(data):
     """A map for each daemon, direction and rate."""
     maps = []
-    for way, title in (("in", "server to guest"), ("out", "guest to server")):
+    for way, title in (("in", "to guest"), ("out", "from guest")):
         found = cells(data, way)
         for rate in sorted({link["rate"] or 0 for link, _ in found}):
             part = [(link, name) for link, name in found

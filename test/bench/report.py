@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""report.py - What was found, as figures: medians, ratios, what had to be
+"""report.py - The results as figures: medians, ratios, what had to be
 shown; and as a text table.
 
 Called by run and page.py with the results as they are in results.json.
@@ -25,7 +25,7 @@ def short(x):
 
 
 def reference(data):
-    """The daemon that ratios are to: the first after ours that is a peer."""
+    """The daemon that ratios compare with: the first after ours that is a peer."""
     for d in data["daemons"]:
         if d["name"] != OURS and not d["limit"]:
             return d["name"]
@@ -59,7 +59,7 @@ def slowest(data, item, daemon, key):
 
 
 def errors(data):
-    """(item, daemon, round, why) of what failed."""
+    """(item, daemon, round, why) of each failure."""
     return [(item, daemon, n + 1, r["error"])
             for item, by in data["values"].items()
             for daemon, rounds in by.items()
@@ -144,7 +144,7 @@ def datagrams(data, name, title, ref):
 
 
 def lossless(data, name, title):
-    """Nothing of what was offered may be lost, in any round."""
+    """No datagram may be lost in any round."""
     counts = [n for n in values(data, name, OURS, "count") if n is not None]
     if not counts:
         return []
@@ -197,8 +197,8 @@ def held(data, ref):
         at_most(f"{title}: resident memory each", mine("rss"), 1024, " bytes"),
         at_least(f"{title}: opening rate",
                  ratio(data, "hold", OURS, "rate", ref), 1.5),
-        at_most(f"{title}: descriptors left behind", mine("fds_after"), 0, ""),
-        at_most(f"{title}: memory left behind", mine("rss_after"), 256, " kB")]
+        at_most(f"{title}: descriptors not given back", mine("fds_after"), 0, ""),
+        at_most(f"{title}: memory not given back", mine("rss_after"), 256, " kB")]
 
 
 def cells(data, way):
@@ -209,7 +209,7 @@ def cells(data, way):
 
 def matrix_verdicts(data):
     found = []
-    for way, title in (("out", "guest to server"), ("in", "server to guest")):
+    for way, title in (("out", "from guest"), ("in", "to guest")):
         for limit, whose in (("host", "the host's own"),
                              ("routed", "the stand-in's, routed")):
             parts = [ratio(data, name, OURS, "gbps", limit)
@@ -280,7 +280,7 @@ def cell(data, item, daemon, m, ref):
 def matrix(data):
     """Lines: the emulated links, ours as part of the host's own."""
     ours = [d for d in (OURS, reference(data), "routed") if d]
-    for way, title in (("out", "guest to server"), ("in", "server to guest")):
+    for way, title in (("out", "from guest"), ("in", "to guest")):
         if not any(data["values"].get(name) for _, name in cells(data, way)):
             continue
         yield (f"Emulated links, TCP {title}: Mbit/s of the host itself; part "
