@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""attack.py - What a hostile guest, and hostile peers, have once achieved.
+"""attack.py - Attacks by hostile guests and peers that once succeeded.
 
     raw guest ==socket== passt (host) ---- peers (outside)
 
@@ -29,7 +29,7 @@ LOG = 8 << 10           # bytes that passt may say in one story
 SPARED = 64             # descriptors that TCP leaves to others
 ABORT = struct.pack("ii", 1, 0)         # SO_LINGER: close() is RST
 
-# What a kernel before Linux 6.9 says to SO_PEEK_OFF on a TCP socket.
+# The answer of a kernel before Linux 6.9 to SO_PEEK_OFF on a TCP socket.
 OLD_KERNEL = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -51,7 +51,7 @@ int setsockopt(int fd, int level, int option, const void *value, socklen_t len)
 
 
 def old_kernel(lab):
-    """Options for lab.passt(): it runs as if the kernel were an old one."""
+    """Options for lab.passt(): simulate an old kernel."""
     headers = subprocess.run(["readelf", "-l", lab.passt_bin],
                              capture_output=True, text=True, check=True)
     if "INTERP" not in headers.stdout:
@@ -67,7 +67,7 @@ def old_kernel(lab):
 
 
 def limited(number, what=resource.RLIMIT_NOFILE):
-    """Options for lab.passt(): it has that many descriptors, or so."""
+    """Options for lab.passt(): limit the number of descriptors."""
     return {"preexec_fn": lambda: resource.setrlimit(what, (number, number))}
 
 
@@ -123,7 +123,7 @@ def tiny_frames(lab):
 
 
 def sack_round_the_world(lab, kw, name):
-    """Given a SACK block as long as half the sequence space, then no pause.
+    """Given a SACK block of half the sequence space, then passt does not pause.
 
     One more before it keeps it from being cut off with what is old.
     """
@@ -150,7 +150,7 @@ def flooded(lab, guest, passt):
 
 
 def no_descriptors(lab):
-    """Given a flood of SYNs to nowhere, then all else goes on."""
+    """Given a flood of SYNs to dead addresses, then other flows continue."""
     with check("SYN flood: others go on"), \
             attacked(lab, "-t", "8001", **limited(256)) as (passt, guest), \
             connected(lab, guest) as (conn, peer):
@@ -177,7 +177,7 @@ def no_descriptors(lab):
 
 
 def no_slots(lab):
-    """Given echo and UDP to everywhere, then TCP still has room."""
+    """Given echo and UDP to many addresses, then TCP still gets flows."""
     with check("echo and UDP floods: TCP has room"), \
             attacked(lab, **limited(256)) as (_, guest):
         for i in range(10000):
@@ -197,7 +197,7 @@ def no_slots(lab):
 #
 
 def fin_of_slow_reader(lab):
-    """Given a slow reader that is done, then it still gets all that is its.
+    """Given a slow reader that closes its end, then it gets all its data.
 
     The guest acknowledges the peer's last bytes and FIN in one: unread, they
     would turn the end of the socket into RST.
@@ -249,7 +249,7 @@ def rst_is_no_fin(lab, kw, name):
 
 
 def urgent(lab, kw, name):
-    """Given urgent data in flight, then it comes in line, and is no end.
+    """Given urgent data in flight, then it comes in line, not as an end.
 
     A kernel without SO_PEEK_OFF gives it once what is before it is read.
     """
@@ -281,7 +281,7 @@ def urgent(lab, kw, name):
 
 
 def guest_without_address(lab):
-    """Given a guest that has told no IPv6 address, then none is made up."""
+    """Given a guest that used no IPv6 address, then passt invents none."""
     with check("nothing goes to the address ::"), \
             attacked(lab, "-t", "8001") as (_, guest):
         with contextlib.suppress(OSError), \
@@ -296,7 +296,7 @@ def guest_without_address(lab):
 #
 
 def comes_again(lab):
-    """Given a guest that leaves and comes in one moment, then it is let in."""
+    """Given a guest that reconnects at once, then passt accepts it."""
     passt = lab.passt()
     idle = passt.descriptors()
     with check("a guest that comes again at once is served"):
@@ -317,7 +317,7 @@ def comes_again(lab):
 
 
 def no_space_for_log(lab):
-    """Given a log file that may not grow, then passt goes on without."""
+    """Given a log file that can't grow, then passt continues without it."""
     with check("log file at RLIMIT_FSIZE"), \
             attacked(lab, "-d", "-l", f"{lab.dir}/log",
                      **limited(4000, resource.RLIMIT_FSIZE)) as (_, guest):
@@ -326,7 +326,7 @@ def no_space_for_log(lab):
 
 
 def silent_link(lab):
-    """Given a guest that reads nothing, then the others are still heard."""
+    """Given a guest that reads nothing, then passt still serves peers."""
     with check("guest reads nothing: others are heard"), \
             attacked(lab, "-u", "8001") as (passt, guest):
         stopped, go_on = threading.Event(), threading.Event()

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""emulate.py - The emulated link itself: it does what it was told.
+"""emulate.py - The emulated link itself: it does what its options say.
 
     left                              right
     emu0 == loss, rate, delay == emu0
     192.0.2.1                         192.0.2.2
 
-What goes wrong here would be blamed on passt elsewhere.
+An error here would look like an error of passt in other tests.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ class Pair:
         self.left, self.right = Namespace(), Namespace()
         args = [f"--{name.replace('_', '-')}={value}"
                 for name, value in options.items()]
-        for ns in self.left, self.right:    # nobody speaks but the test
+        for ns in self.left, self.right:    # only the test sends
             ns.sysctl(net__ipv6__conf__default__disable_ipv6=1)
         self.process = subprocess.Popen(
             [EMULATE, "--tap-a=emu0", "--tap-b=emu0",
@@ -83,7 +83,7 @@ def arrivals(pair, count, size=100, burst=50):
 
 
 def delays():
-    """Given 5 ms each way, then an echo takes 10 ms, and a little."""
+    """Given 5 ms each way, then an echo takes just above 10 ms."""
     with check("delay"), Pair(delay_us=5000) as pair, \
             Server(pair.right.bind(RIGHT, 0, socket.SOCK_DGRAM),
                    echo_udp) as server, \
@@ -116,7 +116,7 @@ def losses():
 
 
 def disorder():
-    """Given that some come late, then none is lost, and some are overtaken."""
+    """Given delays of some packets, then none is lost, and some are reordered."""
     with check("order"), Pair(reorder_ppm=100000, reorder_us=2000) as pair:
         got = arrivals(pair, 500)
         expect("datagrams", sorted(got), list(range(500)))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""flood.py - Hostile frames by the hundred thousand; then all is well.
+"""flood.py - Hundreds of thousands of hostile frames; then passt still works.
 
     this program ==socket== passt (host) ---- servers (outside)
 
@@ -78,7 +78,7 @@ def set_checksum(frame, at, value):
 
 
 def repair(frame):
-    """Checksums put right, as far as the frame still looks like a packet."""
+    """Corrects the checksums, if the frame still looks like a packet."""
     if len(frame) < 34:
         return
     if frame[12:14] == b"\x08\x00":
@@ -107,12 +107,12 @@ def mutated(rng):
             rng.choice(MUTATIONS)(rng, frame)
     if rng.random() < 0.5:
         repair(frame)
-    # What is too short or too long for a frame at all ends the link: not here.
+    # A length that no frame can have would close the link: not tested here.
     return bytes(frame.ljust(14, b"\0"))
 
 
 class Link:
-    """A guest that sends whatever it is told to, and looks at ARP replies."""
+    """A guest that sends given frames and waits for ARP replies."""
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX)
@@ -145,7 +145,7 @@ class Link:
 
 
 def flood(lab, passt):
-    """Given mutated frames, then passt goes on answering all the while."""
+    """Given mutated frames, then passt still answers."""
     rng = random.Random(SEED)
     link = Link(lab.socket)
     link.answers()
@@ -163,7 +163,7 @@ def flood(lab, passt):
 
 
 def impossible(lab, passt):
-    """Given lengths that can't be, then the link ends with one line each."""
+    """Given impossible lengths, then passt closes the link with one line."""
     lengths = (0, 65536, 1 << 20, 1 << 31, (1 << 32) - 1)
     with check("impossible lengths close the link, with a line"):
         for length in lengths:

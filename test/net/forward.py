@@ -47,7 +47,7 @@ def echoes_udp(client, addr, port):
 
 
 def closed(client, addr, port, kind=socket.SOCK_STREAM):
-    """Fails unless the host refuses: nobody listens there."""
+    """Fails unless the host refuses the connection."""
     try:
         with client.connect(addr, port, 3, kind) as s:
             if kind == UDP:
@@ -59,7 +59,7 @@ def closed(client, addr, port, kind=socket.SOCK_STREAM):
 
 
 def lists(lab):
-    """Given lists and ranges, then each port leads where it says."""
+    """Given lists and ranges, then each port leads to its target."""
     lab.passt("-t", "8001,8010-8012,8020:9020,8030-8032:9030-9032",
               "-t", "8060-8069,~8065", "-t", "127.0.0.1/8050",
               "-t", "%eth0/8051", "-u", "8001,8040:9040,8041-8042:9041-9042")
@@ -117,7 +117,7 @@ def sources(lab):
 
 
 def bulk(lab):
-    """Given a forwarded port, then 32 MiB cross it as they were."""
+    """Given a forwarded port, then 32 MiB arrive unchanged."""
     for family, addr in HOST:
         with check(f"tcp{family} 32 MiB to the guest"):
             with Server(lab.guest.bind("::", 8010), take_and_tell), \
@@ -162,7 +162,7 @@ def mirrored(lab):
 
 
 def everything(lab):
-    """Given -t all, then all ports lead to the guest but those in use."""
+    """Given -t all, then all ports except those in use lead to the guest."""
     lab.host.sysctl(net__ipv4__ip_local_port_range="6000 65535")
     taken = lab.host.bind("0.0.0.0", 2000)
     with taken, Server(taken, echo_tcp):
@@ -198,7 +198,7 @@ def everything(lab):
 
 
 def few_descriptors(lab):
-    """Given few descriptors, then 'all' leaves room for flows, and says so."""
+    """Given few descriptors, then 'all' leaves some for flows, and says so."""
     limit = 2048
     passt = lab.passt(
         "-t", "all", "-u", "all", preexec_fn=lambda: resource.setrlimit(

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""fragments.py - Datagrams longer than the MTU, cut and joined by a real stack.
+"""fragments.py - Datagrams longer than the MTU, fragmented and reassembled by a real stack.
 
 The guest's kernel cuts what it sends and puts together what it gets: UDP of
 every size and ping, over both families, with MTUs from 1280 on; many at once;
@@ -23,7 +23,7 @@ SIZES = (1, 1232, 1233, 1452, 1453, 1472, 1473, 2961, 9000, 32768, 65487,
 
 
 def echo(s, data):
-    """What comes back. The guest may have to learn the path's MTU first."""
+    """The reply. The guest may have to learn the path's MTU first."""
     for _ in range(3):
         try:
             s.send(data)
@@ -35,7 +35,7 @@ def echo(s, data):
 
 
 def udp(lab, mtu):
-    """Given a UDP echo server, then every size comes back as it was."""
+    """Given a UDP echo server, then every size comes back unchanged."""
     for family, addr in FAMILIES:
         sock = lab.outside.bind(addr, 0, socket.SOCK_DGRAM)
         with check(f"UDP over IPv{family}, MTU {mtu}"), \
@@ -73,7 +73,7 @@ def ping(lab, mtu):
 
 
 def counters(lab, passt):
-    """What the log says of fragments, by name."""
+    """Counters of fragments in the log, by name."""
     os.kill(passt.pid, signal.SIGUSR1)
     wait_for("counters", lambda: "fragments_from_guest" in lab.messages())
     return {name: int(n) for name, n in

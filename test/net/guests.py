@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""guests.py - One guest at a time: it comes, is alone, goes; the next comes.
+"""guests.py - One guest at a time: it connects, is alone, leaves; the next one connects.
 
     guest ====.
                passt (host) ---- servers (outside)
@@ -19,7 +19,7 @@ from netlab import (FAMILIES, HOST4, Lab, Server, check, echo_tcp, echo_udp,
 
 
 def second_client(lab, passt):
-    """Given a guest, when a second one comes, then only that one goes."""
+    """Given a guest, when a second one connects, then passt turns it away."""
     with Server(lab.outside.bind(FAMILIES[0][1]), echo_tcp) as server, \
             lab.guest.connect(FAMILIES[0][1], server.port) as s:
         echoes(s)
@@ -81,7 +81,7 @@ def without_guest(lab):
 
 
 def next_guest(lab):
-    """Given that one left, then the next gets a lease and is served."""
+    """Given that a guest left, then the next one gets a lease and a network."""
     with check("the next guest gets its addresses"):
         lab.attach("--mac", "52:54:00:65:43:21")
     with check("the next guest gets out"):
@@ -99,7 +99,7 @@ def next_guest(lab):
 
 
 def come_and_go(lab, passt, idle):
-    """Given guests that come and go in a hurry, then nothing is left."""
+    """Given guests that connect and leave quickly, then no flow is left."""
     with check("200 guests that come and go leave nothing"):
         for i in range(200):
             with socket.socket(socket.AF_UNIX) as s:
@@ -126,7 +126,7 @@ def story():
 
 
 def restart(lab):
-    """Given a guest that reconnects, when passt starts anew, all is well."""
+    """Given a restart of passt, when the guest reconnects, then it is served."""
     passt = lab.passt()
     lab.attach("--reconnect")
     serves(lab)

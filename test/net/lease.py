@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""lease.py - What real clients are given, and that it works.
+"""lease.py - What real clients get, and whether it works.
 
     guest: udhcpc, dhclient -4 and -6, the kernel's SLAAC ==== passt (host)
 
@@ -15,7 +15,7 @@ from netlab import (HOST4, HOST6, Lab, ROUTER4, ROUTER6, SERVER6, Server,
                     check, echo_tcp, echoes, expect, main, serves, wait_for)
 
 DHCLIENT = """#!/bin/sh
-# Called by dhclient: writes down what it was told.
+# dhclient calls this: it writes the lease to a file.
 case $reason in
 BOUND|BOUND6) env | grep ^new_ >"$LEASE" ;;
 esac
@@ -25,7 +25,7 @@ DNS4, DNS6, SEARCH = "198.51.100.53", "2001:db8:2::53", "example.org a.example"
 
 
 def dhclient(lab, version):
-    """What ISC's client was given: a dictionary of strings."""
+    """The lease of ISC's client: a dictionary of strings."""
     script, lease = f"{lab.dir}/script", f"{lab.dir}/lease{version}"
     if not os.path.exists(script):
         with open(os.open(script, os.O_CREAT | os.O_WRONLY, 0o755), "w") as f:

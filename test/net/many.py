@@ -21,7 +21,7 @@ COUNT = 3000
 PAYLOAD = 64
 
 
-class Crowd:
+class Clients:
     """Many connections from the guest to servers outside, in one loop."""
 
     def __init__(self, lab, count):
@@ -43,7 +43,7 @@ class Crowd:
         self.poll.register(sock, events)
 
     def open(self, listener):
-        """One more connection, on its way."""
+        """Starts to open a connection."""
         s = socket.socket(listener.family)
         s.setblocking(False)
         error = s.connect_ex(listener.getsockname()[:2])
@@ -83,7 +83,7 @@ class Crowd:
         self.answers[sock] = self.answers.get(sock, b"") + data
 
     def until(self, what, condition):
-        """Serves everybody until @condition()."""
+        """Serves all connections until @condition()."""
         def step():
             for fd, _ in self.poll.poll(0.05, 1024):
                 sock, handler = self.handlers[fd]
@@ -92,13 +92,13 @@ class Crowd:
         wait_for(what, step, 60, 0)
 
     def open_all(self):
-        """Serves until every connection stands, at both ends."""
+        """Serves until every connection is open at both ends."""
         count = len(self.clients)
         self.until(f"{count} connections", lambda: self.connected == count
                    and len(self.servers) == count)
 
     def echo_all(self, text):
-        """Each sends something of its own, and gets just that back."""
+        """Each sends data of its own, and gets exactly that back."""
         self.answers = {}
         want = {s: f"{text} {i}".ljust(PAYLOAD).encode()
                 for i, s in enumerate(self.clients)}
@@ -121,7 +121,7 @@ def crowd(lab, passt):
     """Given 3,000 connections that all echo, then one descriptor each."""
     idle = passt.descriptors()
     with check("3,000 connections open"):
-        many = Crowd(lab, COUNT)
+        many = Clients(lab, COUNT)
         many.open_all()
     with check("3,000 connections, each echoes"):
         many.echo_all("first")
@@ -168,7 +168,7 @@ def more_than_descriptors(lab):
         resource.RLIMIT_NOFILE, (limit, limit)))
     lab.attach()
     with check("beyond the limit: old connections stay, UDP works"):
-        few = Crowd(lab, 200)
+        few = Clients(lab, 200)
         few.open_all()
         refused = 0
         burst = []

@@ -53,7 +53,7 @@ NOTIFY = (b"NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\n"
 
 
 class Service:
-    """One group: where, with which TTL, and what is said."""
+    """One group: its address, its TTL and its messages."""
 
     def __init__(self, name, family, group, port, ttl, query, answer, news):
         self.name, self.family = name, family
@@ -181,12 +181,12 @@ class Talk:
         return self.member(self.lab.host, **kw)
 
     def peer(self, n=0, **kw):
-        """One that speaks from an address of its own."""
+        """A peer with an address of its own."""
         return self.member(self.lab.outside,
                            addr=ALONE[self.service.family][n], **kw)
 
     def ear(self):
-        """One outside that hears what is said to the group."""
+        """A peer outside that is a member of the group."""
         return self.member(self.lab.outside, hears=True)
 
     def is_host(self, addr):
@@ -198,7 +198,7 @@ class Talk:
 
 
 def counters(lab, passt):
-    """passt's counters by name: it logs them when told to."""
+    """passt's counters by name: it logs them on SIGUSR1."""
     before = lab.messages().count("counters: flows")
     os.kill(passt.pid, signal.SIGUSR1)
     wait_for("counters in the log",
@@ -210,7 +210,7 @@ def counters(lab, passt):
 
 
 def neighbours(lab):
-    """Addresses outside that passt leads to nobody else."""
+    """Addresses of machines outside, one per use."""
     for addr in ALONE["4"]:
         lab.outside.ip(f"addr add {addr}/24 dev eth0")
     for addr in ALONE["6"]:
@@ -227,7 +227,7 @@ def neighbours(lab):
 
 def guest_asks_as_member(lab, service):
     """...when the guest asks from the service's port, all outside hear it,
-    and it hears what they answer to all, and to it alone."""
+    and it hears their multicast and unicast answers."""
     with Talk(lab, service) as t:
         ear, peer = t.ear(), t.peer(port=service.port)
         guest = t.guest(hears=True)
@@ -246,8 +246,8 @@ def guest_asks_as_member(lab, service):
 
 
 def guest_asks_from_any_port(lab, service):
-    """...when the guest asks from another port, it hears everybody who
-    answers to that, on that port, and nobody else."""
+    """...when the guest asks from another port, it hears every peer that
+    answers to that, on that port, and no other peer."""
     with Talk(lab, service) as t:
         ear, guest, other = t.ear(), t.guest(), t.guest(hears=True)
         guest.tell(service.query)

@@ -88,12 +88,12 @@ failed = 0
 
 
 class Skip(Exception):
-    """Raised in a check that can't be made here, with the reason."""
+    """Raised by a check that can't run here, with the reason."""
 
 
 @contextlib.contextmanager
 def check(name):
-    """One check: fails by any exception, and the next one goes on."""
+    """One check: any exception fails it, and the next check runs."""
     global failed
     try:
         yield
@@ -121,7 +121,7 @@ def expect_below(what, got, limit):
 
 
 def wait_for(what, condition, timeout=10.0, step=0.02):
-    """Waits until @condition() gives something true, and returns it."""
+    """Waits until @condition() returns a true value, and returns that."""
     end = time.monotonic() + timeout
     while True:
         result = condition()
@@ -133,7 +133,7 @@ def wait_for(what, condition, timeout=10.0, step=0.02):
 
 
 def main(story):
-    """Runs a test program: @story(), with what it needs, and exits."""
+    """Runs a test program: sets up what @story() needs, calls it, exits."""
     need_root()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -162,7 +162,7 @@ def need_root():
 #
 
 def children():
-    """Pids of all our children: as subreaper, orphaned daemons too."""
+    """Pids of all our children; as subreaper also of orphaned daemons."""
     pids = []
     for task in os.listdir("/proc/self/task"):
         with contextlib.suppress(OSError):
@@ -172,7 +172,7 @@ def children():
 
 
 def end_children():
-    """Ends what is left, and what that leaves to us, by pid."""
+    """Ends remaining children by pid, and the children that they leave to us."""
     for _ in range(10):
         pids = children()
         if not pids:
@@ -194,7 +194,7 @@ def wait_exit(pid, timeout=10.0):
 
 
 class Process:
-    """What /proc says of a process, by pid."""
+    """What /proc tells about a process, by pid."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -262,7 +262,7 @@ def rests(process, seconds=2.0):
 #
 
 class Namespace:
-    """A network namespace without a name; gone with its last user."""
+    """A network namespace without a name; it ends with its last user."""
 
     def __init__(self):
         self.outer = []
@@ -445,7 +445,7 @@ def serves(lab):
 #
 
 UDHCPC = """#!/bin/sh
-# Called by udhcpc: takes the lease, and writes it down for the test.
+# udhcpc calls this: it applies the lease and writes it to a file.
 [ "$1" = bound ] || exit 0
 env >"$LEASE"
 ip addr add "$ip/$mask" dev "$interface"
@@ -464,7 +464,7 @@ class Lab:
         os.chmod(self.dir, 0o777)
         self.socket = f"{self.dir}/socket"
         self.private_tmp = False
-        # Where an ordinary user can run them, whatever our tree is in.
+        # In a folder where an ordinary user can run them.
         self.passt_bin = shutil.copy(PASST, f"{self.dir}/passt")
         self.standin = shutil.copy(STANDIN, f"{self.dir}/standin")
         self.guest, self.host, self.outside = [
@@ -538,13 +538,13 @@ class Lab:
         return process
 
     def accepts(self):
-        """Whether passt's socket listens; to try would be to be a guest."""
+        """Whether passt's socket listens, without becoming its guest."""
         with self.host, open("/proc/thread-self/net/unix") as f:
             return any(line.endswith(f" {self.socket}\n")
                        and line.split()[3] == SO_ACCEPTCON for line in f)
 
     def own_tmp(self):
-        """From now on /tmp is empty but for our own directory."""
+        """Makes /tmp empty, except for our own directory."""
         call("unshare", CLONE_NEWNS)
         call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
         fd = os.open(self.dir, os.O_PATH)
@@ -559,7 +559,7 @@ class Lab:
         raise AssertionError(f"passt did not start: {self.messages()}")
 
     def messages(self):
-        """What the last passt said so far."""
+        """Messages of the last passt so far."""
         self.log.seek(0)
         return self.log.read().decode(errors="replace")
 

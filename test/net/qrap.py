@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""qrap, with a fake emulator that tells how it was called.
+"""qrap, with a fake emulator that prints its arguments.
 
    listener ── /tmp/passt_N.socket ── qrap ── exec ── fake qemu
                                                       prints its arguments,
@@ -29,8 +29,8 @@ MS_REC, MS_PRIVATE = 0x4000, 0x40000
 EMULATOR = "qemu-system-" + {"i686": "i386", "ppc64le": "ppc64"}.get(
     platform.machine(), platform.machine())
 
-# Prints each argument on a line, then says which descriptors are sockets, and
-# greets on the one that the command line or QRAP_FD names.
+# Prints each argument on a line, then greets on the descriptor that the
+# command line or QRAP_FD names.
 FAKE = r"""#!/bin/sh
 for a; do
     printf '%s\n' "$a"
@@ -51,7 +51,7 @@ def result(name, why):
 
 
 def private_tmp():
-    """Replace /tmp by an empty one that only we and our children see."""
+    """Replace /tmp by an empty one that only this process and its children see."""
     libc = ctypes.CDLL(None, use_errno=True)
     uid, gid = os.getuid(), os.getgid()
     if libc.unshare(CLONE_NEWNS | (CLONE_NEWUSER if uid else 0)):
@@ -67,7 +67,7 @@ def private_tmp():
 
 
 class Listener:
-    """What passt looks like to qrap: one guest, the next is turned away."""
+    """Acts as passt: serves one guest, turns the next one away."""
 
     def __init__(self, path="/tmp/passt_1.socket", turn_away=False):
         self.path, self.turn_away = path, turn_away
@@ -89,7 +89,7 @@ class Listener:
                     self.heard.append(conn.recv(100))
 
     def greeted(self):
-        """Why no guest has said hello, if none has within a second."""
+        """Empty if a guest said hello within a second, else what came."""
         deadline = time.monotonic() + 1
         while b"hello" not in self.heard and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -106,7 +106,7 @@ class Listener:
 
 
 def stale_socket(path):
-    """A socket file that nobody listens on any more."""
+    """A socket file that no program listens on."""
     s = socket.socket(socket.AF_UNIX)
     s.bind(path)
     s.close()
@@ -125,7 +125,7 @@ class Qrap:
         self.err, self.status = p.stderr, p.returncode
 
     def error(self, *words):
-        """Why this isn't exit 1 with one line that has all of words."""
+        """Empty if qrap exited with 1 and one line with all words, else why."""
         if self.status != 1 or self.argv:
             return f"status {self.status}, ran {self.argv}"
         if self.err.count("\n") != 1:
@@ -153,12 +153,12 @@ def test_fd():
 
     with Listener() as passt:
         q = Qrap("9", "fake", QRAP_FD="9")
-    result("fd mode passes it under the number asked for",
+    result("fd mode passes it under the given number",
            passt.greeted())
 
     with Listener():
         q = Qrap("5", "/tmp/bin/not-there")
-    result("a command that isn't there", q.error("/tmp/bin/not-there", "No such file"))
+    result("a command that does not exist", q.error("/tmp/bin/not-there", "No such file"))
 
 
 def test_bad_fd():
@@ -172,10 +172,10 @@ def test_bad_fd():
 
 def test_no_socket():
     q = Qrap("5", "fake")
-    result("no socket: what was tried and what to do",
+    result("no socket: the message says what was tried and what to do",
            q.error("/tmp/passt_1.socket to /tmp/passt_64.socket", "none exists", "start it with: passt"))
-    result("no socket: said at once", "" if q.seconds < 2 else f"{q.seconds:.1f} s")
-    result("no socket: emulator mode says it too",
+    result("no socket: the message comes at once", "" if q.seconds < 2 else f"{q.seconds:.1f} s")
+    result("no socket: emulator mode prints the message too",
            Qrap("-m", "512").error("/tmp/passt_1.socket", "start it with: passt"))
 
 
@@ -183,8 +183,8 @@ def test_stale_socket():
     stale_socket("/tmp/passt_3.socket")
     q = Qrap("5", "fake")
     os.unlink("/tmp/passt_3.socket")
-    result("stale socket: named", q.error("/tmp/passt_3.socket (nobody listens)"))
-    result("stale socket: given a few seconds",
+    result("stale socket: the message names it", q.error("/tmp/passt_3.socket (nobody listens)"))
+    result("stale socket: tried for a few seconds",
            "" if 3 < q.seconds < 10 else f"{q.seconds:.1f} s")
 
 
@@ -208,7 +208,7 @@ def test_second_socket():
 
 
 def test_restart():
-    """passt is back, by way of an absent socket, after a second."""
+    """passt restarts: its socket is absent for half a second."""
     stale_socket("/tmp/passt_1.socket")
     up, done = threading.Event(), []
 
@@ -225,14 +225,14 @@ def test_restart():
     q = Qrap("5", "fake", QRAP_FD="5")
     up.set()
     t.join()
-    result("a restart of passt is waited for", done[0] + q.err)
+    result("qrap waits for a restart of passt", done[0] + q.err)
 
 
 def test_environment():
     path = "/tmp/elsewhere"
     with Listener() as first, Listener(path) as passt:
         q = Qrap("5", "fake", QRAP_FD="5", PASST_SOCKET=path)
-    result("PASST_SOCKET is the only one tried",
+    result("PASST_SOCKET is the only socket tried",
            passt.greeted() or ("the first too" if first.heard else ""))
     with Listener():
         q = Qrap("5", "fake", PASST_SOCKET=path)
@@ -242,8 +242,8 @@ def test_environment():
            Qrap("5", "fake", PASST_SOCKET=long).error(long, "too long"))
 
 
-# Emulator mode. Each story: (name, arguments, what stays, the new device).
-# The new back-end goes by the id in the device's netdev=.
+# Emulator mode. Each story: (name, arguments that stay, arguments that are
+# removed, the new device). The new back-end has the id in netdev=.
 
 Q35 = ["-machine", "pc-q35-7.2,usb=off,dump-guest-core=off,memory-backend=pc.ram"]
 PC = ["-machine", "pc-i440fx-7.2,accel=kvm,usb=off"]
@@ -307,7 +307,7 @@ STORIES = [
     ("q35: a slot of the root bus when no port is free",
      Q35 + PORTS_LIST + ["-device", "virtio-rng-pci,bus=pci.2,addr=0x0"], [],
      "virtio-net-pci,netdev=qrap,bus=pcie.0,addr=0x1e"),
-    ("q35: a slot that nobody took, in both forms", [
+    ("q35: a free slot, in both forms", [
         "-M", "q35", "-device", "ich9-intel-hda,id=s,bus=pcie.0,addr=0x1e",
         "-device", '{"driver":"ich9-usb-ehci1","id":"usb","bus":"pcie.0","addr":"0x1d.0x7"}',
         "--device", "qemu-xhci,addr=1c.1"], [],
@@ -334,13 +334,13 @@ STORIES = [
         "-device", '{"driver":"virtio-scsi-pci","id":"s","bus":"pci.1","addr":"0x0"}'], [],
      "virtio-net-pci,netdev=qrap,bus=pcie.0,addr=0x1e"),
     ("microvm has no PCI", ["-M", "microvm"], [], "virtio-net-device,netdev=qrap"),
-    ("a machine nobody heard of is left to qemu", ["-M", "toaster-1.0"], [],
+    ("an unknown machine is left to qemu", ["-M", "toaster-1.0"], [],
      "virtio-net-pci,netdev=qrap"),
     ("a slot that only looks like one of its bus", PC, [
         "-device", "usb-net,netdev=hostnet0,id=net0,bus=usb.0,port=2"],
      "virtio-net-pci,netdev=hostnet0,id=net0,bus=pci.0,addr=0x1e"),
 
-    # people
+    # written by hand
     ("nothing but a disk", ["disk.img"], [], "virtio-net-pci,netdev=qrap"),
     ("-nic", [], ["-nic", "user,model=e1000,mac=52:54:00:00:00:01"],
      "virtio-net-pci,netdev=qrap,mac=52:54:00:00:00:01"),
@@ -354,22 +354,22 @@ STORIES = [
         "-netdev", "user,id=a", "-device", "e1000,netdev=a,id=one",
         "-netdev", "user,id=b", "-device", "vmxnet3,netdev=b,id=two", "-device", "pcnet"],
      "virtio-net-pci,netdev=a,id=one"),
-    ("a model nobody heard of, known by its back-end", [],
+    ("an unknown model, recognised by its back-end", [],
      ["-device", "quantum-nic,netdev=q"], "virtio-net-pci,netdev=q"),
     ("a filter still finds its back-end",
      ["-object", "filter-dump,id=f,netdev=a,file=x"], ["-netdev", "user,id=a", "-device", "e1000,netdev=a"],
      "virtio-net-pci,netdev=a"),
-    ("commas in names stay what they are", [],
+    ("commas in names are kept", [],
      ["-device", '{"driver":"e1000","netdev":"a,b","id":"c\\"d"}'],
      'virtio-net-pci,netdev=a,,b,id=c"d'),
     ("doubled commas", [], ["-device", "e1000,netdev=a,,b,id=c,,"],
      "virtio-net-pci,netdev=a,,b,id=c,,"),
-    ("a bridge that is named like a network card",
+    ("a bridge with a name like a network card",
      PC + ["-device", "i82801b11-bridge,id=pci.1,bus=pci.0,addr=0x1e"], [],
      "virtio-net-pci,netdev=qrap,bus=pci.0,addr=0x1d"),
     ("text that looks like an option", ["-append", "-netdev", "-name", "-version"], [],
      "virtio-net-pci,netdev=qrap"),
-    ("broken JSON is left to qemu", ["-device", '{"driver":"e1000","id":', "-device", "{", "-device",
+    ("malformed JSON is left to qemu", ["-device", '{"driver":"e1000","id":', "-device", "{", "-device",
                                      '{"driver":"e1000"}x', "-device", '{"a":[{"b":"}"}'], [],
      "virtio-net-pci,netdev=qrap"),
     ("JSON with values in values", [],
@@ -408,12 +408,12 @@ def test_stories():
             passt.heard.clear()
             q = Qrap(*(keep + drop or ["-S"]))
             want = wanted(keep if keep + drop else ["-S"], device)
-            # What is taken out may stand anywhere.
+            # Removed arguments may stand anywhere.
             first = Qrap(*(drop + keep)) if drop and keep else q
             if q.argv != want:
                 result(name, f"got {q.argv[-4:]} {q.err}, wanted {want[-4:]}")
             elif first.argv != want:
-                result(name, f"in front: got {first.argv}")
+                result(name, f"removed arguments in front: got {first.argv}")
             else:
                 result(name, passt.greeted())
 
@@ -441,7 +441,7 @@ def test_emulator():
         os.makedirs("/tmp/first", exist_ok=True)
         os.symlink("/tmp/qrap", f"/tmp/first/{EMULATOR}")
         q = Qrap("-S", program=f"/tmp/first/{EMULATOR}", PATH=f"/tmp/first:/tmp/bin:{os.environ['PATH']}")
-        result("qrap by the emulator's name doesn't find itself",
+        result("qrap under the emulator's name does not run itself",
                "" if q.argv[:1] == ["-S"] else q.err)
 
         fake("/tmp/bin/qemu-system-toaster")
@@ -449,11 +449,11 @@ def test_emulator():
             f.write("echo toaster\n")
         os.symlink("/tmp/qrap", "/tmp/first/qemu-system-toaster")
         q = Qrap("-S", program="/tmp/first/qemu-system-toaster")
-        result("qrap by the name of another emulator runs that one",
+        result("qrap under another emulator's name runs that emulator",
                "" if q.argv[-1:] == ["toaster"] else f"{q.argv} {q.err}")
 
         q = Qrap("-c", "exec 5</dev/null; exec /tmp/qrap -S", program="/bin/sh")
-        result("descriptors that the caller passes are not overwritten",
+        result("qrap does not overwrite inherited descriptors",
                "" if "socket,fd=6,id=qrap" in q.argv else f"{q.argv} {q.err}")
 
 

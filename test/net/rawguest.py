@@ -76,7 +76,7 @@ def is_arp_reply(frame):
 
 
 class RawGuest:
-    """A connection to passt's socket; what comes is read all the while.
+    """A connection to passt's socket; a thread reads all frames.
 
     @hook: called with each frame instead of keeping it in @frames
     """
@@ -100,7 +100,7 @@ class RawGuest:
                                    for frame in frames))
 
     def wait(self, condition, timeout=5.0, seen=0):
-        """The first frame kept that @condition takes, None: none came.
+        """The first kept frame for which @condition is true, or None.
 
         @seen: frames of those kept not to look at
         """
@@ -169,11 +169,11 @@ class RawConn:
             self.addr, self.port, self.sport) else None
 
     def segments(self):
-        """All that came, and was kept, so far."""
+        """All segments that came and were kept so far."""
         return [s for s in map(self.mine, list(self.guest.frames)) if s]
 
     def receive(self, condition, timeout=5.0):
-        """The first segment that @condition takes; fails without one."""
+        """The first segment for which @condition is true; fails without one."""
         def takes(frame):
             s = self.mine(frame)
             return s and condition(s)

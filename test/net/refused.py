@@ -61,7 +61,7 @@ def refused(lab):
 
 
 def dead(lab, passt):
-    """Given a host that is dead, then there is silence, and no busy loop."""
+    """Given a dead peer, then passt is silent, and has no busy loop."""
     for family, addr in ("4", DEAD4), ("6", DEAD6):
         with check(f"tcp{family} dead host stays silent"):
             before = passt.cpu()
@@ -79,7 +79,7 @@ def dead(lab, passt):
 
 
 def unreachable(lab):
-    """Given that a router says so, then the guest hears the same."""
+    """Given an ICMP error of a router, then the guest gets the same."""
     # The router's kernel says 'host unreachable' in IPv4, 'no route' in IPv6.
     for family, addr, error in (("4", UNREACHABLE4, "EHOSTUNREACH"),
                                 ("6", UNREACHABLE6, "ENETUNREACH")):
@@ -90,7 +90,7 @@ def unreachable(lab):
 
 
 def lost_route(lab):
-    """Given a host without a route, then the guest hears of that, too."""
+    """Given that the host loses its route, then the guest gets an error."""
     lab.host.ip("route del default", "-6 route del default")
     for family, addr in ("4", DEAD4), ("6", DEAD6):
         with check(f"tcp{family} no route: told so at once"):

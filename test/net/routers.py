@@ -48,7 +48,7 @@ def link(a, b, name, net4, net6, left, right, mtu=1500):
 
 
 class Chain:
-    """What is behind the first router."""
+    """The chain of routers behind the first one."""
 
     def __init__(self, lab):
         first = lab.outside
@@ -89,13 +89,13 @@ class Chain:
 
 
 def forget(*namespaces):
-    """What was found out of paths is forgotten."""
+    """Makes the kernels forget the paths' MTUs."""
     for ns in namespaces:
         ns.ip("route flush cache", "-6 route flush cache")
 
 
 def plain(text):
-    """What a tool says, without times and what else differs each time."""
+    """A tool's output, without times and other values that vary."""
     text = re.sub(r"[<~]?[0-9.]+ ?ms", "ms", text)
     text = re.sub(r"Start: .*", "", text)
     text = re.sub(r"rtt .*", "", text)
@@ -149,7 +149,7 @@ def mtr(lab, family, addr, options, see):
 
 
 def pings(lab):
-    """Given an error on the way, then the guest's ping says so."""
+    """Given an error on the path, then the guest's ping shows it."""
     for family, n in FAMILIES:
         def ping(*args, see=(), count=2):
             same(lab, "ping", f"-{family}", "-n", "-c", str(count), "-i",

@@ -66,7 +66,7 @@ def read_all(sock):
 
 
 def one(lab, passt, name, from_guest, addr):
-    """Given a reader that stops, then the sender stops, and goes on later."""
+    """Given a reader that pauses, then the sender pauses, and continues later."""
     with lab.outside.bind(addr) as listener, \
             lab.guest.connect(addr, listener.getsockname()[1]) as guest:
         server, _ = listener.accept()
@@ -85,7 +85,7 @@ def one(lab, passt, name, from_guest, addr):
 
 
 def link_stops(lab, passt, guest):
-    """Given a link that nobody reads, then memory stays, and all resume."""
+    """Given a guest that does not read, then memory is bounded, and flows resume."""
     listener = lab.outside.bind(SERVER4)
     pairs = []
     for _ in range(20):

@@ -69,7 +69,7 @@ class Pair:
         self.b.close()
 
     def counts(self, which):
-        """What a stand-in says it has seen, on SIGUSR1: {way: numbers}."""
+        """Counters of a stand-in, logged on SIGUSR1: {direction: numbers}."""
         p = self.processes[which]
         p.send_signal(signal.SIGUSR1)
         return {line.split(":")[0]: [int(n) for n in re.findall(r"\d+", line)]
@@ -93,10 +93,10 @@ def transfers(pair, name):
 
 
 def rows(pair, name):
-    """Given UDP_SEGMENT, then each datagram arrives as it was sent.
+    """Given GSO batches (UDP_SEGMENT), then each datagram arrives unchanged.
 
     Two rows, the second with a shorter last one: a card that offloads cuts
-    the first from the second, and joins no more than what was one row.
+    the first from the second, and joins only datagrams of one batch.
     """
     sent = [bytes([n]) * (700 if n < 22 else 300) for n in range(23)]
     for ns, other, addr in ((pair.a, pair.b, B4), (pair.b, pair.a, A6)):
@@ -123,7 +123,7 @@ def bulk(pair, name):
 
 
 def faults(path):
-    """Given faults, then as many are made, and TCP survives them."""
+    """Given faults, then that number happens, and TCP survives them."""
     with Pair(path, 1500, ("--seed", "7", "--drop-out", "100000",
                            "--dup-out", "100000")) as pair, \
             pair.b.bind(B4, 9, socket.SOCK_DGRAM), \

@@ -88,7 +88,7 @@ def run(lab, *options, **kw):
 
 
 def refuses(lab, options, says, *more):
-    """Fails unless passt says one line with all that, and leaves nothing."""
+    """Fails unless passt prints one line with all words, and leaves no file."""
     before = set(os.listdir(lab.dir))
     status, lines, _ = run(lab, *more, *options)
     expect("exit status", status, 1)
@@ -109,7 +109,7 @@ def refuses(lab, options, says, *more):
 
 
 def wrong(lab):
-    """Given what is wrong, then it is refused in one line."""
+    """Given an invalid option, then passt refuses it in one line."""
     usual = ("-s", lab.socket, "-P", f"{lab.dir}/pid")
     for options, says in WRONG:
         with check(f"refuses {' '.join(options)[:60]}"):
@@ -154,7 +154,7 @@ def informs(lab):
 
 
 def starts(lab, *options, path=None, **kw):
-    """Starts a daemon and returns it; it must accept as soon as that."""
+    """Starts a daemon; when its start returns, it must accept guests."""
     pid_file = f"{lab.dir}/pid"
     options = (*options, "-P", pid_file)
     if path:
@@ -278,7 +278,7 @@ def default_socket(lab):
 
 
 def as_root(lab):
-    """Given root, then passt goes on as nobody, or whom it is told."""
+    """Given root, then passt continues as nobody, or as the given user."""
     if USERNS:
         return
     for options, uid, gid in (((), 65534, 65534),
@@ -353,7 +353,7 @@ def logs(lab):
 
 
 def no_ping(lab):
-    """Given no right to ping, then start-up says which sysctl (I2)."""
+    """Given no ping sockets, then passt names the sysctl at start (I2)."""
     with check("no ping sockets: says which sysctl, goes on"):
         passt = lab.passt()
         lab.attach()
@@ -364,7 +364,7 @@ def no_ping(lab):
 
 
 def offline(lab):
-    """Given a host without addresses, then passt starts all the same."""
+    """Given a host without addresses, then passt starts, too."""
     lab.host.ip("link set eth0 down", "addr flush dev eth0")
     with check("offline: starts, and leases a link-local address"):
         passt = lab.passt()

@@ -52,7 +52,7 @@ class Up:
         self.wrong = None
 
     def take(self, s):
-        """What passt says: only what it was sent, only forwards."""
+        """Checks an ACK of passt: only data that was sent, only forwards."""
         una = ahead(s.ack, self.base)
         if s.flags & (RST | FIN) or una > UP:
             self.wrong = f"flags {s.flags}, ACK of {una}"
@@ -192,7 +192,7 @@ class Down:
 
 
 def streams(lab, kind, size, name):
-    """Given a dozen streams, then every byte arrives, and no other."""
+    """Given a dozen streams, then exactly their bytes arrive."""
     rng = random.Random(SEED)
     kind.data = rng.randbytes(size)
     passt = lab.passt()
@@ -224,7 +224,7 @@ def streams(lab, kind, size, name):
 
 
 class Walk:
-    """Segments at random, near what the connections they are for expect."""
+    """Random segments, near the numbers that the connections expect."""
 
     def __init__(self, lab, guest):
         self.lab, self.guest = lab, guest
@@ -322,7 +322,7 @@ class Walk:
 
 
 def walk(lab):
-    """Given segments that no TCP would send, then passt lives and rests."""
+    """Given segments that no TCP sends, then passt runs on and becomes idle."""
     passt = lab.passt("-t", "8001")
     idle = passt.descriptors()
     with check(f"{WALK} steps at random"), RawGuest(lab.socket) as guest:

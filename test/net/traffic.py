@@ -47,7 +47,7 @@ def give(conn):
 
 
 def tcp_sums(lab, name):
-    """Given 32 MiB, when sent either way, then they arrive as they were."""
+    """Given 32 MiB, when sent either way, then they arrive unchanged."""
     for family, addr in FAMILIES:
         with check(f"{name} tcp{family} guest to server, 32 MiB"):
             with Server(lab.outside.bind(addr), take_and_tell) as server, \
@@ -79,7 +79,7 @@ def iperf(lab, addr, *options):
 
 
 def tcp_iperf(lab, name):
-    """Given iperf3, when it runs either way, then data flows all along."""
+    """Given iperf3, when it runs either way, then data flows without a pause."""
     for family, addr in FAMILIES:
         for way, options in (("out", ()), ("in", ("-R",)),
                              ("in, 4 streams", ("-R", "-P4"))):
@@ -88,7 +88,7 @@ def tcp_iperf(lab, name):
 
 
 def echo(s, data):
-    """What comes back. The guest may have to learn the path's MTU first."""
+    """The reply. The guest may have to learn the path's MTU first."""
     for _ in range(3):
         try:
             s.send(data)
@@ -100,7 +100,7 @@ def echo(s, data):
 
 
 def udp_echo(lab, name, sizes):
-    """Given a UDP echo server, then every size comes back as it was."""
+    """Given a UDP echo server, then every size comes back unchanged."""
     for family, addr in FAMILIES:
         with check(f"{name} udp{family} echo"):
             sock = lab.outside.bind(addr, 0, socket.SOCK_DGRAM)
@@ -173,7 +173,7 @@ def dns(lab):
 
 
 def ping(lab):
-    """Given hosts that answer, then their answers come, one for each."""
+    """Given peers that answer, then the guest gets one answer per request."""
     for family, addr in FAMILIES:
         with check(f"ping{family} server"):
             out = lab.guest.run("ping", "-c", "5", "-i", "0.2", "-W", "2",
@@ -224,7 +224,7 @@ def curls(lab):
 
 
 def short_connections(lab):
-    """Given connections by the hundred, then each is whole, and none stays."""
+    """Given hundreds of connections, then each is complete, and none stays."""
     for family, addr in FAMILIES:
         with check(f"300 short connections in a row, tcp{family}"):
             @tcp_each

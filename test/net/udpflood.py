@@ -48,7 +48,7 @@ ONE_SHOT = 10           # seconds until a query's flow is forgotten
 #
 
 def destinations():
-    """Anything, more or less: (address, port)."""
+    """Random destinations: (address, port)."""
     yield SERVER4, ECHO_PORT
     yield SERVER6, ECHO_PORT
     for addr in (SERVER4, SERVER6, ROUTER4, DEAD4, DEAD6, UNREACHABLE4,
@@ -97,7 +97,7 @@ class Flood:
             self.out4.sendto(head + datagram, (addr, 0))
 
     def run(self, rate, seconds):
-        """@rate datagrams a second. Returns how many it were."""
+        """Sends @rate datagrams per second. Returns their number."""
         start, sent = time.monotonic(), 0
         while (now := time.monotonic() - start) < seconds:
             if sent >= now * rate:
@@ -125,7 +125,7 @@ def flooding(lab, rate, seconds):
 
 
 #
-# TCP beside it.
+# TCP at the same time.
 #
 
 def block(n):
@@ -259,7 +259,7 @@ class Watch:
 #
 
 def settles(passt, idle, what):
-    """Given that it has ended, then soon there is nothing left of it."""
+    """Given the end of the flood, then all its flows expire soon."""
     start = time.monotonic()
     with check(f"{what}: CPU below 1 % within 15 s"):
         wait_for("CPU below 1 %", lambda: passt.load(1) < 1, 15, 0)
@@ -273,14 +273,14 @@ def settles(passt, idle, what):
 
 
 def queue_drops(lab):
-    """Frames that the guest's own queue had no room for."""
+    """Frames that the guest's own queue dropped."""
     with lab.guest, open("/proc/thread-self/net/dev") as f:
         line = next(line for line in f if "tap0:" in line)
     return int(line.split(":")[1].split()[11])
 
 
 def flood(lab, passt, idle, rate, seconds):
-    """Given a flood, then TCP goes on, and what passt holds is bounded."""
+    """Given a flood, then TCP continues, and passt's memory is bounded."""
     watch = Watch(passt)
     drops, cpu = queue_drops(lab), passt.cpu()
     with check("flood: TCP beside it is whole, and keeps its pace"):

@@ -37,7 +37,7 @@ FORWARDED = "-t", f"{IPERF_GUEST}", "-u", f"{IPERF_GUEST},{SIP_GUEST}"
 
 @contextlib.contextmanager
 def running(ns, *cmd, ready=None, **kw):
-    """A program that runs meanwhile; @ready(): whether it can be used."""
+    """A program that runs in the background; @ready(): whether it can be used."""
     kw = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **kw}
     p = ns.spawn(*cmd, **kw)
 
@@ -60,7 +60,7 @@ def running(ns, *cmd, ready=None, **kw):
 
 
 def binds(ns, kind, port):
-    """A condition: somebody listens there; @kind: t for TCP, u for UDP."""
+    """A condition: a program listens there; @kind: t for TCP, u for UDP."""
     return lambda: ns.run("ss", f"-Hln{kind}", f"sport = {port}").strip()
 
 
@@ -118,7 +118,7 @@ QUERIES = (
 
 
 def dig(ns, addr, *options):
-    """What dig prints for each query, but for what differs each time."""
+    """dig's output for each query, without values that vary."""
     said = []
     for query in QUERIES:
         said.append(ns.run("dig", f"@{addr}", "+tries=1", "+time=5",
@@ -179,7 +179,7 @@ def iperf_out(ns, lab, addr, *options):
 
 
 def udp_iperf(lab, name):
-    """Given a modest rate, when it goes either way, then nothing is lost."""
+    """Given a modest rate, in either direction, then nothing is lost."""
     for load, options in LOADS:
         for family, addr in FAMILIES:
             for way, reverse in ("out", ()), ("in", ("-R",)):
@@ -467,7 +467,7 @@ def learns(lab, name):
 
 
 #
-# A flow as QUIC has it: no fragments, rows of equal datagrams, ECN.
+# A flow like QUIC's: no fragments, GSO batches, ECN.
 #
 
 SOL_UDP, UDP_SEGMENT = 17, 103          # linux/udp.h
@@ -492,7 +492,7 @@ def ecn_socket(sock):
 
 
 def send_row(sock, first, ecn, to=None):
-    """A row of datagrams, numbered from @first, in one call (UDP_SEGMENT)."""
+    """A GSO batch of datagrams, numbered from @first (UDP_SEGMENT)."""
     v6 = sock.family == socket.AF_INET6
     data = b"".join(struct.pack("!I", first + i).ljust(
         QUIC_SIZE, bytes([(first + i) & 0xff])) for i in range(ROW))
@@ -515,7 +515,7 @@ def take(sock):
 
 
 def marks(way):
-    """What the n-th row is marked with: mostly ECT, at times CE or nothing."""
+    """ECN bits of the n-th batch: mostly ECT, sometimes CE or none."""
     ect = ECT0 if way == "out" else ECT1
     return [(ect, ect, ect, CE, ect, 0)[n % 6] for n in range(ROWS)]
 
@@ -535,7 +535,7 @@ class Quic:
             ecn_socket(sock)
 
     def row(self, n):
-        """One row out, and one back to whoever sent it."""
+        """One GSO batch to the server, and one back to its sender."""
         send_row(self.near, n * ROW, marks("out")[n])
         for _ in range(ROW):
             number, ecn, peer = take(self.far)
@@ -555,7 +555,7 @@ class Quic:
 
 
 def quic_flow(ns, lab, addr):
-    """All rows, as they arrived."""
+    """All batches, as they arrived."""
     with contextlib.closing(Quic(ns, lab, addr, QUIC_PORT)) as flow:
         for n in range(ROWS):
             flow.row(n)
@@ -563,7 +563,7 @@ def quic_flow(ns, lab, addr):
 
 
 def quic(lab, name):
-    """Given rows of datagrams with ECN marks, then they arrive in order, none
+    """Given GSO batches with ECN marks, then they arrive in order, none
     is lost, and each has its mark."""
     want = {way: [(i, marks(way)[i // ROW]) for i in range(ROWS * ROW)]
             for way in ("out", "in")}

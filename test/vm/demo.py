@@ -27,7 +27,7 @@ failed = 0
 
 @contextlib.contextmanager
 def check(name):
-    """One line for one check, that fails by any exception."""
+    """One line for one check; any exception fails it."""
     global failed
     try:
         yield
@@ -58,7 +58,7 @@ class Demo:
         return self
 
     def __exit__(self, *_):
-        """What is left of it ends by pid, whatever happened."""
+        """Ends remaining processes by pid."""
         self.process.kill()
         self.process.wait()
         for pid in self.leftover():
@@ -77,7 +77,7 @@ class Demo:
         return pids
 
     def until(self, text):
-        """Reads on until a line has @text."""
+        """Reads until a line has @text."""
         for line in self.process.stdout:
             self.said += line
             if text in line:
@@ -120,7 +120,7 @@ def whole():
 
 
 def stand_in_kept():
-    """Given --keep, then all runs on, and what it says ends it."""
+    """Given --keep, then all keeps running, and the printed command ends it."""
     if os.geteuid() and not os.access("/dev/net/tun", os.W_OK):
         print("skip with the stand-in guest: /dev/net/tun is root's alone")
         return

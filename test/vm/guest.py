@@ -47,7 +47,7 @@ MODULES = ["virtio_pci", "virtio_mmio", "virtio_net", "virtio_console",
            "virtio_rng", "af_packet", "ipv6"]
 
 # Programs for the guest: those of the host, or else from these packages.
-# Without one of them the guest works, and can't show as much.
+# The guest works without them, but shows less.
 PROGRAMS = {"socat": None, "iperf3": None, "dhclient": "isc-dhcp-client",
             "rdisc6": "ndisc6"}
 
@@ -70,11 +70,11 @@ GRACE = 10.0                # s for an answer to come, on a busy host
 
 
 class Missing(Exception):
-    """Something can't be had here: the reason, for people."""
+    """Something is not available here, with a reason to print."""
 
 
 #
-# What the guest is made of.
+# Parts of the guest.
 #
 
 def quiet(*cmd, **kw):
@@ -351,7 +351,7 @@ class Agent:
         return data
 
     def run(self, script, timeout=60.0):
-        """Returns the exit status and the output of a script for sh.
+        """Runs a script with sh. Returns its exit status and output.
 
         The guest itself ends it after @timeout seconds.
         """
@@ -363,7 +363,7 @@ class Agent:
         while True:
             line = self.receive(None, deadline).decode().split()
             output = self.receive(int(line[2]), deadline)
-            # Anything else is the answer to somebody who stopped waiting.
+            # Other lines answer a request that timed out.
             if line[0] == tag:
                 return int(line[1]), output.decode(errors="replace")
 
@@ -414,7 +414,7 @@ class Guest:
         return output
 
     def kill(self):
-        """Ends it as a power failure would."""
+        """Ends it like a power failure."""
         self.process.kill()
         self.process.wait()
         with contextlib.suppress(AttributeError):

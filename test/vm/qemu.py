@@ -44,7 +44,7 @@ OPTIONS = ["-t", f"{TCP_PORT},{TCP_MAPPED}:{TCP_MAPPED + MAPPED}",
 
 
 def at(addr):
-    """An address as socat and URLs want it."""
+    """An address in the notation of socat and URLs."""
     return f"[{addr}]" if ":" in addr else addr
 
 
@@ -59,7 +59,7 @@ def settings(text):
 #
 
 def addresses(guest, name):
-    """When the guest asks, then it is given the host's addresses."""
+    """When the guest asks, then it gets the host's addresses."""
     with check(f"{name}: the guest configures its network"):
         guest.run("net", 60)
     with check(f"{name}: DHCP lease"):
@@ -97,7 +97,7 @@ def eui64(mac):
 
 
 def ping(guest, name):
-    """When the guest asks a host outside, then that answers each time."""
+    """When the guest pings a peer outside, then each ping is answered."""
     for family, addr in FAMILIES:
         with check(f"{name}: ping{family} a host outside"):
             out = guest.run(f"ping -c 3 -W 5 {addr}")
@@ -124,7 +124,7 @@ def give(conn):
 
 
 def transfers(lab, guest, name):
-    """When 32 MiB go either way, then they arrive as they were."""
+    """When 32 MiB go either way, then they arrive unchanged."""
     guest.run(f"head -c {SIZE} /dev/urandom >/tmp/data")
     sent = guest.run("sha256sum </tmp/data").split()[0]
     for family, addr in FAMILIES:
@@ -141,7 +141,7 @@ def transfers(lab, guest, name):
 
 
 def udp(lab, guest, name):
-    """When the guest sends datagrams, then each comes back as it was."""
+    """When the guest sends datagrams, then each comes back unchanged."""
     for family, addr in FAMILIES:
         with check(f"{name}: udp{family} echo"), \
                 Server(lab.outside.bind(addr, 0, socket.SOCK_DGRAM),
@@ -160,7 +160,7 @@ def udp(lab, guest, name):
 
 
 def forwarded(lab, guest, name):
-    """When a port is forwarded, then who connects outside gets the guest."""
+    """When a port is forwarded, then clients outside reach the guest."""
     pids = []
     for port in TCP_PORT, TCP_MAPPED + MAPPED:
         pids += guest.run(f"socat TCP6-LISTEN:{port},fork,ipv6only=0,"
@@ -210,7 +210,7 @@ def dns(lab, guest, name):
 def at_once(lab, guest, name):
     """When 50 connect, half over each family, then all are held at once.
 
-    The server answers nobody before all of them are there.
+    The server answers only when all of them are connected.
     """
     everyone = threading.Barrier(AT_ONCE)
 
@@ -234,7 +234,7 @@ def at_once(lab, guest, name):
 
 
 def refused(guest, name):
-    """When nobody listens on a port, then the guest hears so at once."""
+    """When a port is closed, then the guest is refused at once."""
     for family, addr in FAMILIES:
         with check(f"{name}: tcp{family} to a closed port is refused"):
             began = time.monotonic()
@@ -244,7 +244,7 @@ def refused(guest, name):
 
 
 def one_at_a_time(lab, guest, name):
-    """When a second guest comes, then it is turned away, the first stays."""
+    """When a second guest connects, then it is turned away, the first stays."""
     with check(f"{name}: a second guest is turned away"):
         p = subprocess.run([QRAP, "5", "true"], capture_output=True, text=True,
                            env=dict(os.environ, PASST_SOCKET=lab.socket))
@@ -322,7 +322,7 @@ def network_devices(qtree):
 
 
 def places(lab):
-    """When qrap adds a device, then qemu takes it where it was put."""
+    """When qrap adds a device, then qemu accepts its place."""
     for name, args, place in PLACES:
         with check(f"qrap's device: {name}"):
             p = subprocess.run(
@@ -386,7 +386,7 @@ class Guests:
 
 
 def story():
-    """Given passt, when guests come and go, then each has the network."""
+    """Given passt, when guests connect and leave, then each has the network."""
     with Lab() as lab:
         passt = lab.passt(*OPTIONS)
         if vm.EMULATOR == "qemu-system-x86_64":
