@@ -146,10 +146,11 @@ static void dispatch_batch(struct worker *w, const struct pkt *batch,
 	}
 }
 
-static int watch_fd(int epfd, int fd, uint32_t events, enum event_type type)
+static int watch_fd(int epfd, int fd, uint32_t events, enum event_type type,
+		    uint32_t index)
 {
 	struct epoll_event ev = {
-		.events = events, .data.u64 = event_token(type, 0, 0, 0),
+		.events = events, .data.u64 = event_token(type, 0, 0, index),
 	};
 
 	return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
@@ -164,9 +165,9 @@ static int watch_fd(int epfd, int fd, uint32_t events, enum event_type type)
  */
 int worker_watch(struct worker *w, int fd, enum event_type type)
 {
-	int rc = watch_fd(w->epfd, fd, EPOLLIN, type);
+	int rc = watch_fd(w->epfd, fd, EPOLLIN, type, 0);
 
-	return rc ? rc : watch_fd(w->epfd_link, fd, EPOLLIN, type);
+	return rc ? rc : watch_fd(w->epfd_link, fd, EPOLLIN, type, 0);
 }
 
 /* worker_log_counters() - Log all counters that are not zero, even if quiet */
@@ -210,6 +211,23 @@ static void end_flows(struct worker *w)
 	tap_guest_gone(&w->tap);
 }
 
+/* watch_link() - Wait for the descriptors of the link; 0 or -errno */
+static int watch_link(const struct worker *w)
+{
+	const struct link_fd *f;
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; i < w->link->nfds && !rc; i++) {
+		f = &w->link->fds[i];
+		rc = watch_fd(w->epfd, f->fd, f->events, EVENT_LINK, i);
+		if (!rc)
+			rc = watch_fd(w->epfd_link, f->fd, f->blocked,
+				      EVENT_LINK, i);
+	}
+	return rc;
+}
+
 /**
  * worker_guest_up() - A guest has connected: its link is open
  *
@@ -218,12 +236,8 @@ static void end_flows(struct worker *w)
 int worker_guest_up(struct worker *w, uint64_t now)
 {
 	const struct lease *lease = &w->conf->lease;
-	int rc;
+	int rc = watch_link(w);
 
-	rc = watch_fd(w->epfd, w->link->fd, EPOLLIN, EVENT_LINK);
-	if (!rc)
-		rc = watch_fd(w->epfd_link, w->link->fd, EPOLLIN | EPOLLOUT,
-			      EVENT_LINK);
 	if (rc) {
 		link_close(w->link);
 		return rc;
@@ -279,10 +293,22 @@ static void handle_frames(struct worker *w, uint64_t now)
 			return;
 		}
 		tap_release(&w->tap);
-		if (!w->link->more)
+		if (!w->queue->more)
 			break;
 	}
 	arm_fragments(w);
+}
+
+/* handle_link() - A descriptor of the link has events */
+static void handle_link(struct worker *w, uint32_t index, uint32_t events,
+			uint64_t now)
+{
+	int rc = link_up(w->link) ? link_event(w->link, index, events) : 0;
+
+	if (rc < 0)
+		worker_guest_down(w, rc);
+	else if (w->queue->more)
+		handle_frames(w, now);
 }
 
 static void handle_listener(struct worker *w, uint64_t token, uint32_t events,
@@ -306,8 +332,7 @@ static void handle_event(struct worker *w, const struct epoll_event *ev,
 
 	switch (event_type(token)) {
 	case EVENT_LINK:
-		if (ev->events & ~(uint32_t)EPOLLOUT)
-			handle_frames(w, now);
+		handle_link(w, event_index(token), ev->events, now);
 		break;
 	case EVENT_LINK_LISTEN:
 	case EVENT_SIGNAL:
@@ -353,7 +378,7 @@ static bool resume_flows(struct worker *w, uint64_t now)
 	unsigned int n = w->sched.nready;
 	struct flow *f;
 
-	while (n-- && !w->link->blocked && (f = sched_next(&w->sched)))
+	while (n-- && !w->queue->blocked && (f = sched_next(&w->sched)))
 		flow_class[f->type].resume(w, f, now);
 	return w->sched.nready;
 }
@@ -365,11 +390,11 @@ static bool resume_flows(struct worker *w, uint64_t now)
  */
 static bool end_pass(struct worker *w, uint64_t now)
 {
-	struct link *l = w->link;
-	bool was_blocked = l->blocked, more = false;
+	struct link_queue *q = w->queue;
+	bool was_blocked = q->blocked, more = false;
 	int rc;
 
-	if (!link_up(l))
+	if (!link_up(w->link))
 		return false;
 
 	tcp_pass_end(&w->tcp, now);
@@ -377,14 +402,14 @@ static bool end_pass(struct worker *w, uint64_t now)
 	if (rc > 0 && sched_skip_bulk(&w->sched, was_blocked, now)) {
 		more = true;
 	} else if (rc > 0) {
-		l->shallow = sched_low_latency(&w->sched, now);
+		q->low_latency = sched_low_latency(&w->sched, now);
 		more = resume_flows(w, now);
 		tcp_pass_end(&w->tcp, now);
 		rc = tap_flush(&w->tap);
 	}
 	if (rc < 0)
 		worker_guest_down(w, rc);
-	return rc > 0 && (more || l->more);
+	return rc > 0 && (more || q->more);
 }
 
 static void log_stats(struct worker *w, uint64_t now)
@@ -405,11 +430,11 @@ void worker_run(struct worker *w)
 	int i, n;
 
 	while (!w->quit) {
-		n = epoll_wait(w->link->blocked ? w->epfd_link : w->epfd,
+		n = epoll_wait(w->queue->blocked ? w->epfd_link : w->epfd,
 			       ev, EVENTS_MAX,
 			       more ? 0 : timers_wait(&w->timers, now_ms()));
 		now = now_ms();
-		if (w->link->more)	/* left by the last pass */
+		if (w->queue->more)	/* left by the last pass */
 			handle_frames(w, now);
 		for (i = 0; i < n; i++)
 			handle_event(w, &ev[i], now);
@@ -425,7 +450,7 @@ static void connect_parts(struct worker *w, const struct fwd *fwd)
 {
 	const struct lease *lease = &w->conf->lease;
 
-	tap_init(&w->tap, w->link, lease->mac);
+	tap_init(&w->tap, w->link, w->queue, lease->mac);
 	w->tap.own4 = lease->router[IP4];
 	w->tap.own6 = lease->router[IP6];
 	answer_init(&w->answer, &w->tap, lease, &w->timers, TIMER_RA);
@@ -446,12 +471,13 @@ static void connect_parts(struct worker *w, const struct fwd *fwd)
  * Return: 0, or -ENOMEM
  */
 int worker_init(struct worker *w, const struct conf *conf,
-		const struct fwd *fwd, struct link *link)
+		const struct fwd *fwd, struct link *link,
+		struct link_queue *queue)
 {
 	w->conf = conf;
 	w->link = link;
+	w->queue = queue;
 	w->epfd = w->epfd_link = -1;
-	link->fd = -1;
 	timers_init(&w->timers, now_ms());
 	timer_init(&w->fragments, TIMER_FRAGMENTS);
 	sched_init(&w->sched);

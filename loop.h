@@ -29,6 +29,7 @@ enum timer_type {
  * struct worker - An event loop and what it owns
  * @conf:	options
  * @link:	to the guest; closed while there is none
+ * @queue:	the queue of it that this worker serves
  * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: the parts
  * @fragments:	expiry of the oldest incomplete datagram of @tap
  * @epfd:	epoll set of all descriptors
@@ -43,6 +44,7 @@ enum timer_type {
 struct worker {
 	const struct conf *conf;
 	struct link *link;
+	struct link_queue *queue;
 	struct tap tap;
 	struct flow_table flows;
 	struct timers timers;
@@ -61,7 +63,8 @@ struct worker {
 };
 
 int worker_init(struct worker *w, const struct conf *conf,
-		const struct fwd *fwd, struct link *link);
+		const struct fwd *fwd, struct link *link,
+		struct link_queue *queue);
 int worker_open(struct worker *w, unsigned int fds);
 int worker_watch(struct worker *w, int fd, enum event_type type);
 int worker_guest_up(struct worker *w, uint64_t now);

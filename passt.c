@@ -25,6 +25,7 @@
 #include "log.h"
 #include "host/sandbox.h"
 #include "passt.h"
+#include "tap/trace.h"
 #include "udp/mcast.h"
 
 #define FDS_KEPT	64	/* descriptors for what is neither flow nor port */
@@ -39,7 +40,9 @@ static void guest_up(struct program *p, int fd, uint64_t now)
 		return;
 	}
 	if (p->conf.pcap)
-		pcap_attach(&p->pcap, &p->stream.link);
+		link_observe(&p->stream.link, &p->pcap.observer);
+	if (log_enabled(LOG_TRACE))
+		link_observe(&p->stream.link, &p->trace);
 	rc = worker_guest_up(&p->worker, now);
 	if (rc)
 		LOG_LIMITED(LOG_WARNING, "can't wait for the guest: %s",
@@ -53,7 +56,7 @@ static void guest_up(struct program *p, int fd, uint64_t now)
  */
 static bool guest_hung_up(const struct program *p)
 {
-	struct pollfd pfd = { .fd = p->stream.link.fd };
+	struct pollfd pfd = { .fd = p->stream.link.fds[0].fd };
 
 	return poll(&pfd, 1, 0) > 0;	/* POLLHUP or POLLERR */
 }
@@ -350,7 +353,9 @@ static int prepare_program(struct program *p)
 {
 	p->worker.control = handle_control;
 	p->worker.owner = p;
-	if (worker_init(&p->worker, &p->conf, &p->fwd, &p->stream.link))
+	p->trace.see = trace_frames;
+	if (worker_init(&p->worker, &p->conf, &p->fwd, &p->stream.link,
+			&p->stream.queue))
 		return start_failed("start", ENOMEM);
 	p->spare = spare_open();
 	if (open_all(p) || sandbox_drop_root(p->conf.uid, p->conf.gid) ||

@@ -19,7 +19,7 @@
  * @rules:	what @fwd forwards
  * @fwd:	forwarded ports
  * @stream:	link to the guest
- * @pcap:	capture of its frames, if asked for
+ * @pcap, @trace: observers of its frames: --pcap, --trace
  * @worker:	the event loop
  * @listener:	socket where guests connect, -1: none
  * @signals:	signalfd
@@ -32,6 +32,7 @@ struct program {
 	struct fwd fwd;
 	struct stream stream;
 	struct pcap pcap;
+	struct link_observer trace;
 	struct worker worker;
 	int listener, signals, spare, pid_fd;
 };

@@ -73,47 +73,6 @@ static void learn(struct tap *t, const struct pkt *pkt)
 	}
 }
 
-/* trace_pkt() - A line about a packet, for --trace */
-static void trace_pkt(const char *dir, const struct pkt *pkt)
-{
-	char src[ADDR_STRLEN], dst[ADDR_STRLEN];
-
-	if (pkt->etype == ETH_P_ARP)
-		log_msg(LOG_TRACE, "%s ARP operation %u", dir,
-			get_be16(pkt->l3 + 6));
-	else
-		log_msg(LOG_TRACE, "%s %s.%u > %s.%u protocol %u, %u bytes",
-			dir, addr_str(&pkt->src, src), pkt->sport,
-			addr_str(&pkt->dst, dst), pkt->dport, pkt->proto,
-			pkt->len);
-}
-
-/* trace_out() - Lines about the frames that are to be sent */
-static void trace_out(struct tap *t)
-{
-	const struct link *l = t->link;
-	uint8_t copy[PKT_HDR_MAX];
-	enum tap_counter drop;
-	struct fragment frag;
-	unsigned int i;
-	struct pkt pkt;
-
-	for (i = 0; i < l->nout; i++) {
-		struct iovec iov = l->out[i];
-		struct frame f = {
-			.iov = &iov, .iovcnt = 1,
-			.len = (uint32_t)iov.iov_len, .csum_ok = true,
-		};
-
-		drop = parse_frame(&f, l->shared, copy, &pkt, &frag);
-		if (drop == DROP_NONE)
-			trace_pkt("to guest:", &pkt);
-		else
-			log_msg(LOG_TRACE, "to guest: %s", drop == TAP_FRAGMENT ?
-				"fragment" : tap_counter_name[drop]);
-	}
-}
-
 /**
  * tap_flush() - Send what was committed to the link
  * @t:		the guest's side
@@ -122,24 +81,25 @@ static void trace_out(struct tap *t)
  */
 int tap_flush(struct tap *t)
 {
-	if (log_enabled(LOG_TRACE))
-		trace_out(t);
-	return link_flush(t->link);
+	return link_flush(t->queue);
 }
 
 /**
  * tap_init() - Start with a guest unknown
  * @t:		the guest's side
- * @link:	what will carry its frames
+ * @link:	link that will carry its frames
+ * @queue:	the queue of it to use
  * @mac:	our address
  */
-void tap_init(struct tap *t, struct link *link, const uint8_t mac[MAC_LEN])
+void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
+	      const uint8_t mac[MAC_LEN])
 {
 	/* Not the packets, whose memory is not needed before they come. */
 	memset(t, 0, offsetof(struct tap, pkt));
 	memset(t->count, 0, sizeof(t->count));
 	t->npkt = 0;
 	t->link = link;
+	t->queue = queue;
 	memcpy(t->mac, mac, MAC_LEN);
 	memset(t->guest_mac, 0xff, MAC_LEN);
 	random_bytes(&t->ident, sizeof(t->ident));
@@ -190,7 +150,7 @@ static bool input(struct tap *t, struct frame *f, uint8_t *copy,
 	struct fragment frag;
 	enum tap_counter drop;
 
-	drop = parse_frame(f, t->link->shared, copy, pkt, &frag);
+	drop = parse_frame(f, t->link->caps.shared, copy, pkt, &frag);
 	if (drop == TAP_FRAGMENT && frag.len) {
 		f = reassemble(&t->fragments, &frag, f, now);
 		if (!f)
@@ -217,22 +177,20 @@ static bool input(struct tap *t, struct frame *f, uint8_t *copy,
  */
 int tap_recv_burst(struct tap *t, uint64_t now)
 {
-	struct link *l = t->link;
+	struct link_queue *q = t->queue;
 	struct pkt *pkt;
 	int n, i;
 
 	t->npkt = 0;
 	reassembly_release(&t->fragments);
 	reassembly_expire(&t->fragments, now);
-	n = link_refill(l);
+	n = link_refill(q);
 	for (i = 0; i < n; i++) {
 		pkt = &t->pkt[t->npkt];
-		if (!input(t, &l->in[i], t->hdr[t->npkt], pkt, now))
+		if (!input(t, &q->from_guest[i], t->hdr[t->npkt], pkt, now))
 			continue;
 		learn(t, pkt);
 		t->npkt++;
-		if (log_enabled(LOG_TRACE))
-			trace_pkt("from guest:", pkt);
 	}
 	if (n > 0)
 		t->count[TAP_FROM_GUEST] += (unsigned int)n;
@@ -246,7 +204,7 @@ int tap_recv_burst(struct tap *t, uint64_t now)
 void tap_release(struct tap *t)
 {
 	reassembly_release(&t->fragments);
-	link_release(t->link);
+	link_release(t->queue);
 }
 
 /**
@@ -285,64 +243,149 @@ size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size)
 }
 
 /**
- * tap_room() - Room for one frame that is not bulk data
+ * tap_slot() - Space for one frame that is not bulk data
  * @t:		the guest's side
  * @len:	bytes
+ * @slot:	filled
  *
- * Return: where to write it, or NULL, counted: the guest does not read
+ * Return: false, counted: the guest does not read
  */
-uint8_t *tap_room(struct tap *t, size_t len)
+bool tap_slot(struct tap *t, size_t len, struct link_slot *slot)
 {
-	struct iovec iov;
-
-	if (link_reserve(t->link, len, &iov))
-		return iov.iov_base;
-	/* Behind bulk data of this pass: make way for it. */
-	if (tap_flush(t) > 0 && link_reserve(t->link, len, &iov))
-		return iov.iov_base;
+	if (link_slots(t->queue, len, 1, slot))
+		return true;
+	/* Behind bulk data of this pass: make space for it. */
+	if (tap_flush(t) > 0 && link_slots(t->queue, len, 1, slot))
+		return true;
 
 	t->count[TAP_NO_SPACE]++;
-	return NULL;
+	return false;
 }
 
 /**
  * tap_send() - Send one whole frame
  * @t:		the guest's side
- * @frame:	Ethernet frame, checksums and all
+ * @frame:	Ethernet frame with its checksums
  * @len:	bytes
  *
  * Return: 0, or -ENOBUFS: dropped and counted, the guest does not read
  */
 int tap_send(struct tap *t, const void *frame, size_t len)
 {
-	uint8_t *p = tap_room(t, len);
+	struct link_slot slot;
 
-	if (!p)
+	if (!tap_slot(t, len, &slot))
 		return -ENOBUFS;
-	memcpy(p, frame, len);
-	link_commit(t->link, len);
-	t->count[TAP_TO_GUEST]++;
+	link_slot_write(&slot, 0, frame, len);
+	tap_commit(t, &slot, len, (struct frame_meta){ 0 });
 	return 0;
 }
 
-/* l4_check() - The checksum, whatever is in its place at @at now */
-static uint16_t l4_check(const struct ip_hdr *ip, const uint8_t *l4,
-			 size_t len, size_t at)
+/* csum_field() - The checksum field of a transport header for a sum */
+static uint16_t csum_field(uint8_t proto, uint64_t sum)
 {
-	uint64_t sum = 0;
+	return proto == IPPROTO_UDP ? csum_fold_udp(sum) : csum_fold(sum);
+}
 
-	if (ip->proto != IPPROTO_ICMP)
-		sum = csum_pseudo(&ip->src, &ip->dst, ip->proto,
-				  (uint32_t)len);
-	sum = csum_add(l4, at, sum);
-	sum = csum_add(l4 + at + 2, len - at - 2, sum);
-	return ip->proto == IPPROTO_UDP ? csum_fold_udp(sum) : csum_fold(sum);
+/* csum_without() - Take a field at an even offset out of a sum */
+static uint64_t csum_without(uint64_t sum, const uint8_t *field)
+{
+	uint16_t value;
+
+	memcpy(&value, field, sizeof(value));
+	return csum_sum_add(sum, (uint16_t)~value);
+}
+
+/* l4_write() - Write a transport header and payload into a slot, summing them */
+static uint64_t l4_write(const struct link_slot *slot, size_t off,
+			 const uint8_t *l4, size_t len, uint64_t sum)
+{
+	if (slot->cnt == 1)
+		return csum_copy((uint8_t *)slot->iov->iov_base + off, l4, len,
+				 sum);
+	link_slot_write(slot, off, l4, len);
+	return csum_add(l4, len, sum);
+}
+
+/* slot_sum() - Sum of @len bytes of a slot from an offset in its first piece */
+static uint64_t slot_sum(const struct link_slot *slot, size_t off, size_t len,
+			 uint64_t sum)
+{
+	struct iovec first = *slot->iov;
+	unsigned int cnt;
+
+	if (off + len <= first.iov_len)
+		return csum_add((uint8_t *)first.iov_base + off, len, sum);
+
+	cnt = link_slot_cut(slot, off + len);
+	slot->iov->iov_base = (uint8_t *)first.iov_base + off;
+	slot->iov->iov_len -= off;
+	sum = csum_iov(slot->iov, cnt, sum);
+	*slot->iov = first;
+	return sum;
+}
+
+/**
+ * tap_l4_csum() - Set the transport checksum of a packet in a slot
+ * @t:		the guest's side
+ * @slot:	slot with the whole packet, its checksum field zero
+ * @off:	offset of the transport header
+ * @len:	bytes from there on
+ * @proto:	IPPROTO_TCP
+ * @pseudo:	sum of the pseudo-header
+ *
+ * Return: for link_commit()
+ */
+struct frame_meta tap_l4_csum(const struct tap *t, const struct link_slot *slot,
+			      size_t off, size_t len, uint8_t proto,
+			      uint64_t pseudo)
+{
+	uint8_t *field = (uint8_t *)slot->iov->iov_base + off +
+			 l4_csum_offset(proto);
+	uint16_t check = csum_field(proto, slot_sum(slot, off, len, pseudo));
+
+	memcpy(field, &check, sizeof(check));
+	return (struct frame_meta){ 0 };
+}
+
+/**
+ * tap_l4_send() - Send one packet that fits in a frame
+ * @t:		the guest's side
+ * @h:		its Ethernet and IP headers
+ * @proto:	IPPROTO_*
+ * @l4:		transport header and payload; the value of the checksum field
+ *		does not matter
+ * @len:	bytes
+ *
+ * Return: 0, or -ENOBUFS: dropped and counted, the guest does not read
+ */
+int tap_l4_send(struct tap *t, const struct tap_hdr *h, uint8_t proto,
+		const uint8_t *l4, size_t len)
+{
+	size_t at = l4_csum_offset(proto);
+	struct link_slot slot;
+	uint16_t check;
+	uint8_t *frame;
+	uint64_t sum;
+
+	if (!tap_slot(t, h->len + len, &slot))
+		return -ENOBUFS;
+
+	frame = slot.iov->iov_base;
+	sum = tap_hdr_put(h, frame, len);
+	if (proto == IPPROTO_ICMP)
+		sum = 0;
+	sum = csum_without(l4_write(&slot, h->len, l4, len, sum), l4 + at);
+	check = csum_field(proto, sum);
+	memcpy(frame + h->len + at, &check, sizeof(check));
+	tap_commit(t, &slot, h->len + len, (struct frame_meta){ 0 });
+	return 0;
 }
 
 /* guest_mtu() - The longest packet that the guest takes in one piece, bytes */
 static size_t guest_mtu(const struct tap *t, bool v4)
 {
-	size_t most = t->link->max_frame - ETH_HLEN;
+	size_t most = t->link->caps.max_frame - ETH_HLEN;
 
 	if (!t->mtu)
 		return most;
@@ -365,29 +408,22 @@ static size_t guest_mtu(const struct tap *t, bool v4)
 int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 		size_t len)
 {
-	size_t at = l4_csum_offset(ip->proto), mtu;
+	struct long_packet w = { .proto = ip->proto, .l4 = l4, .len = len };
+	size_t mtu = guest_mtu(t, addr_is_v4(&ip->dst));
 	struct tap_hdr h;
-	struct long_packet w = {
-		.hdr = &h, .proto = ip->proto, .l4 = l4, .len = len,
-		.check = l4_check(ip, l4, len, at), .check_at = at,
-	};
-	uint8_t *frame;
+	uint64_t sum = 0;
 
 	tap_hdr_init(&h, t, ip);
-	mtu = guest_mtu(t, addr_is_v4(&ip->dst));
-	if (h.len - ETH_HLEN + len > mtu)
-		return fragment_to_guest(t, &w, mtu);
+	if (h.len - ETH_HLEN + len <= mtu)
+		return tap_l4_send(t, &h, ip->proto, l4, len);
 
-	frame = tap_room(t, h.len + len);
-	if (!frame)
-		return -ENOBUFS;
-
-	tap_hdr_put(&h, frame, len);
-	memcpy(frame + h.len, l4, len);
-	memcpy(frame + h.len + at, &w.check, sizeof(w.check));
-	link_commit(t->link, h.len + len);
-	t->count[TAP_TO_GUEST]++;
-	return 0;
+	w.hdr = &h;
+	w.check_at = l4_csum_offset(ip->proto);
+	if (ip->proto != IPPROTO_ICMP)
+		sum = csum_pseudo(&ip->src, &ip->dst, ip->proto, (uint32_t)len);
+	sum = csum_without(csum_add(l4, len, sum), w.l4 + w.check_at);
+	w.check = csum_field(ip->proto, sum);
+	return fragment_to_guest(t, &w, mtu);
 }
 
 /**

@@ -79,7 +79,8 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
 
 /**
  * struct tap - The guest's side
- * @link:	what carries the frames
+ * @link:	link that carries its frames
+ * @queue:	the queue of it that is used here
  * @mac:	our address
  * @own4, @own6: our addresses as its router, for errors; none: off
  * @mtu:	the MTU it was given, bytes; 0: what the link carries
@@ -95,6 +96,7 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  */
 struct tap {
 	struct link *link;
+	struct link_queue *queue;
 	uint8_t mac[MAC_LEN];
 	uint8_t guest_mac[MAC_LEN];
 	struct in6_addr own4, own6;
@@ -121,7 +123,20 @@ struct tap_hdr {
 	uint64_t pseudo, ip4;
 };
 
-void tap_init(struct tap *t, struct link *link, const uint8_t mac[MAC_LEN]);
+/**
+ * tap_commit() - Make a frame of a slot, and count it
+ * @t:		the guest's side
+ * @slot, @len, @meta: as for link_commit()
+ */
+static inline void tap_commit(struct tap *t, const struct link_slot *slot,
+			      size_t len, struct frame_meta meta)
+{
+	link_commit(t->queue, slot, len, meta);
+	t->count[TAP_TO_GUEST]++;
+}
+
+void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
+	      const uint8_t mac[MAC_LEN]);
 void tap_guest_new(struct tap *t, const struct in6_addr *addr4,
 		   const struct in6_addr *addr6);
 void tap_guest_gone(struct tap *t);
@@ -132,8 +147,13 @@ unsigned int tap_batch_len(const struct tap *t, unsigned int first);
 size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size);
 
 int tap_flush(struct tap *t);
-uint8_t *tap_room(struct tap *t, size_t len);
+bool tap_slot(struct tap *t, size_t len, struct link_slot *slot);
 int tap_send(struct tap *t, const void *frame, size_t len);
+struct frame_meta tap_l4_csum(const struct tap *t, const struct link_slot *slot,
+			      size_t off, size_t len, uint8_t proto,
+			      uint64_t pseudo);
+int tap_l4_send(struct tap *t, const struct tap_hdr *h, uint8_t proto,
+		const uint8_t *l4, size_t len);
 int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 		size_t len);
 void tap_hdr_init(struct tap_hdr *h, const struct tap *t,

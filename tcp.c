@@ -590,7 +590,7 @@ void tcp_pass_end(struct tcp *t, uint64_t now)
 	for (;;) {
 		from = !list_empty(&t->acks) ? &t->acks : &t->last_acks;
 		if (list_empty(from) ||
-		    (from == &t->last_acks && !link_pending(t->tap->link)))
+		    (from == &t->last_acks && !t->tap->queue->pending))
 			return;
 
 		f = container_of(from->next, struct tcp_flow, flow.node);

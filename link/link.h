@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * link.h - What carries frames to and from the guest, whatever it is.
- * Called by tap.c, the protocols' bulk paths and passt.c; a back-end (one
- * file each in link/) fills in the operations and never names a protocol.
+ * link.h - What carries frames to and from the guest, whatever it is. A
+ * back-end (one file each in link/) fills in the operations.
  *
- * In:	link_refill() yields a batch of borrowed frames in @in; they stay
- *	valid until link_release().
- * Out:	link_reserve() hands out room for a frame, link_commit() makes a
- *	frame of it, link_flush() sends what was committed. Reserve and commit
- *	are pointer moves; a system call is made once per flush. Several
- *	frames may be reserved in a row, they are committed in that order.
+ * From the guest: link_refill() yields a burst of borrowed frames, which stay
+ * valid until link_release().
+ * To the guest: link_slots() hands out space for frames, link_commit() makes a
+ * frame of a slot, link_flush() sends what was committed. The back-end is
+ * called once for many slots and once per flush, never for a single frame.
+ *
+ * A link has one or more queues, each of which carries frames both ways and
+ * knows nothing of the others.
  */
 #ifndef LINK_LINK_H
 #define LINK_LINK_H
@@ -20,137 +21,184 @@
 #include <sys/uio.h>
 
 #define LINK_BURST	256	/* frames in one refill */
-#define LINK_OUT	1024	/* frames committed between two flushes */
+#define LINK_FRAMES	1024	/* frames committed between two flushes */
 #define LINK_FRAME_MAX	65535	/* bytes, Ethernet header included */
+#define LINK_HEADERS	128	/* bytes of a slot that are in one piece */
+#define LINK_FDS	4	/* descriptors of one link */
+
+/* What is known of a frame's transport checksum; FULL is 0 for a reason. */
+enum link_csum {
+	LINK_CSUM_FULL,		/* complete; from the guest: verify it */
+	LINK_CSUM_OK,		/* from the guest: known to be right */
+};
 
 /**
- * struct frame - One frame from the guest, borrowed from the link
- * @iov:	its pieces in order; the array is the reader's to trim
- * @iovcnt:	how many
- * @len:	bytes in all
- * @csum_ok:	checksums need no check (offloaded: the data never left memory)
+ * struct frame_meta - What is known of a frame beside its bytes
+ * @csum:	enum link_csum
+ */
+struct frame_meta {
+	uint8_t csum;
+};
+
+/**
+ * struct frame - A frame, either way
+ * @iov:	its pieces in order, as long as the frame in all; of a frame from
+ *		the guest the array is the reader's to trim
+ * @iovcnt:	number of pieces
+ * @len:	bytes
+ * @meta:	what is known of it
  */
 struct frame {
 	struct iovec *iov;
 	unsigned int iovcnt;
 	uint32_t len;
-	bool csum_ok;
+	struct frame_meta meta;
+};
+
+/**
+ * struct link_slot - Space for one frame to the guest
+ * @iov:	pieces; the first holds LINK_HEADERS bytes or the whole slot
+ * @cnt:	number of pieces
+ */
+struct link_slot {
+	struct iovec *iov;
+	unsigned int cnt;
+};
+
+/**
+ * struct link_fd - A descriptor of a link for the loop to wait for
+ * @fd:		descriptor
+ * @events:	EPOLL* to wait for
+ * @blocked:	EPOLL* to wait for while the guest takes no frames
+ */
+struct link_fd {
+	int fd;
+	uint32_t events, blocked;
+};
+
+/**
+ * struct link_caps - What a link can do, fixed while it is open
+ * @max_frame:	longest frame to the guest, bytes
+ * @shared:	the guest can write to borrowed frames: copy before checking
+ */
+struct link_caps {
+	uint32_t max_frame;
+	bool shared;
 };
 
 struct link;
+struct link_queue;
+
+/**
+ * struct link_observer - Sees the frames that pass a link
+ * @see:	frames in one direction, a burst at a time: from the guest before
+ *		they are parsed, to the guest before they are sent
+ * @next:	in the list of the link's observers
+ */
+struct link_observer {
+	void (*see)(struct link_observer *o, bool to_guest,
+		    const struct frame *frames, unsigned int n);
+	struct link_observer *next;
+};
 
 /**
  * struct link_ops - What a back-end does
- * @refill:	receive, fill @in and @nin; > 0: frames, 0: none now,
- *		< 0: -errno, the link is gone (-ECONNRESET: guest left)
- * @release:	the frames of the last refill are done with
- * @flush:	send committed frames; 1: all gone, 0: some wait for the guest
- *		(@blocked is set), < 0: -errno, the link is gone
+ * @event:	descriptor @i of the link has @events; sets @more of the queues
+ *		that have frames; < 0: -errno, the link is gone
+ * @refill:	receive, fill @from_guest and @more; > 0: frames, 0: none now,
+ *		< 0: -errno, the link is gone (-ECONNRESET: the guest left)
+ * @release:	the frames of the last refill are no longer in use
+ * @slots:	see link_slots(); @n is at least 1, and @to_guest has space
+ * @flush:	send @to_guest, or keep it until the guest takes it: the list is
+ *		empty afterwards; 1: all sent, 0: some wait (@blocked is set),
+ *		< 0: -errno, the link is gone
  * @close:	give back everything
  */
 struct link_ops {
-	int (*refill)(struct link *l);
-	void (*release)(struct link *l);
-	int (*flush)(struct link *l);
+	int (*event)(struct link *l, unsigned int i, uint32_t events);
+	int (*refill)(struct link_queue *q);
+	void (*release)(struct link_queue *q);
+	unsigned int (*slots)(struct link_queue *q, size_t len, unsigned int n,
+			      struct link_slot *slots);
+	int (*flush)(struct link_queue *q);
 	void (*close)(struct link *l);
 };
 
 /**
- * struct link - A link, embedded first in the back-end's own structure
- * @ops:	operations; NULL: no guest
- * @wrapped:	operations of the link that a decorator (capture) sits on
- * @decorator:	its state
- * @fd:		what epoll waits for, -1: none
- * Capabilities, fixed once open:
- * @max_frame:	longest frame, bytes
- * @gso_max:	longest frame the link can segment, 0: it can't
- * @csum_offload: the link or the guest fills in checksums
- * @shared:	the guest can write to borrowed frames: copy before checking
- * @headroom:	bytes before each frame that the back-end keeps for itself
- * State:
- * @in, @nin:	frames of the last refill
- * @more:	further frames are at hand: refill again before waiting
- * @room, @end:	free bytes for frames to the guest
- * @reserved:	where the next reservation starts
- * @out, @nout:	frames committed since the last flush
- * @blocked:	the guest takes no more for now
- * @shallow:	a wish, from the next flush on: let less wait for the guest, so
- *		that what comes after it comes soon
+ * struct link_queue - Frames in both directions
+ * @link:	the link it is of; NULL: no guest
+ * @from_guest, @nfrom_guest: frames of the last refill
+ * @more:	further frames are at hand: refill before waiting
+ * @to_guest, @nto_guest: frames committed since the last flush
+ * @pending:	bytes of them
+ * @blocked:	the guest takes no more frames for now
+ * @low_latency: a wish, effective from the next flush on: let fewer bytes wait
+ *		in front of the next frame to the guest
  */
-struct link {
-	const struct link_ops *ops;
-	const struct link_ops *wrapped;
-	void *decorator;
-	int fd;
-
-	uint32_t max_frame;
-	uint32_t gso_max;
-	bool csum_offload;
-	bool shared;
-	uint8_t headroom;
-
-	struct frame in[LINK_BURST];
-	unsigned int nin;
+struct link_queue {
+	struct link *link;
+	struct frame from_guest[LINK_BURST];
+	unsigned int nfrom_guest;
 	bool more;
-
-	uint8_t *room, *end;
-	uint8_t *reserved;
-	struct iovec out[LINK_OUT];
-	unsigned int nout, nreserved;
-	bool blocked, shallow;
+	struct frame to_guest[LINK_FRAMES];
+	unsigned int nto_guest;
+	size_t pending;
+	bool blocked, low_latency;
 };
 
 /**
- * link_reserve() - Room for one more frame, after those already reserved
- * @l:		the link
- * @len:	bytes, Ethernet header included
- * @iov:	the pieces of the room; the first holds at least all headers.
- *		One piece today; callers pass the array on, so that a link
- *		whose room is scattered needs no change in them
- *
- * Return: number of pieces, 0 if there is no room
+ * struct link - A link; the back-end's own structure embeds it
+ * @ops:	operations; NULL: no guest
+ * @caps:	what it can do
+ * @fds, @nfds:	descriptors to wait for, fixed while it is open
+ * @queues, @nqueues: its queues
+ * @observers:	list, NULL: none
  */
-static inline unsigned int link_reserve(struct link *l, size_t len,
-					struct iovec *iov)
-{
-	if (l->nout + l->nreserved == LINK_OUT ||
-	    (size_t)(l->end - l->reserved) < l->headroom + len)
-		return 0;
+struct link {
+	const struct link_ops *ops;
+	struct link_caps caps;
+	struct link_fd fds[LINK_FDS];
+	unsigned int nfds;
+	struct link_queue *queues;
+	unsigned int nqueues;
+	struct link_observer *observers;
+};
 
-	iov->iov_base = l->reserved + l->headroom;
-	iov->iov_len = len;
-	l->reserved += l->headroom + len;
-	l->nreserved++;
-	return 1;
+/**
+ * link_slot_cut() - Cut the pieces of a slot
+ * @slot:	slot
+ * @len:	bytes to leave, 1 to those of the slot
+ *
+ * Return: number of pieces left
+ */
+static inline unsigned int link_slot_cut(const struct link_slot *slot,
+					 size_t len)
+{
+	struct iovec *last = slot->iov;
+
+	for (; len > last->iov_len; last++)
+		len -= last->iov_len;
+	last->iov_len = len;
+	return (unsigned int)(last - slot->iov) + 1;
 }
 
 /**
- * link_commit() - The oldest reservation is a frame now
- * @l:		the link
- * @len:	its length, at most what was reserved. If less, those reserved
- *		after it are given back
+ * link_commit() - Make a frame of a slot
+ * @q:		queue
+ * @slot:	one of those that link_slots() gave last, in their order
+ * @len:	bytes of the frame, 1 to those of the slot. If less, all slots
+ *		after this one are given back
+ * @meta:	what is known of the frame
  */
-static inline void link_commit(struct link *l, size_t len)
+static inline void link_commit(struct link_queue *q,
+			       const struct link_slot *slot, size_t len,
+			       struct frame_meta meta)
 {
-	struct iovec *out = &l->out[l->nout++];
-
-	out->iov_base = l->room + l->headroom;
-	out->iov_len = len;
-	l->room += l->headroom + len;
-	l->nreserved--;
-}
-
-/* link_cancel() - Give back what is reserved and not committed */
-static inline void link_cancel(struct link *l)
-{
-	l->reserved = l->room;
-	l->nreserved = 0;
-}
-
-/* link_pending() - Bytes committed since the last flush */
-static inline size_t link_pending(const struct link *l)
-{
-	return l->nout ? (size_t)(l->room - (uint8_t *)l->out[0].iov_base) : 0;
+	q->to_guest[q->nto_guest++] = (struct frame){
+		.iov = slot->iov, .iovcnt = link_slot_cut(slot, len),
+		.len = (uint32_t)len, .meta = meta,
+	};
+	q->pending += len;
 }
 
 /* link_up() - Whether a guest is there */
@@ -159,9 +207,15 @@ static inline bool link_up(const struct link *l)
 	return l->ops;
 }
 
-int link_refill(struct link *l);
-void link_release(struct link *l);
-int link_flush(struct link *l);
+int link_event(struct link *l, unsigned int i, uint32_t events);
+int link_refill(struct link_queue *q);
+void link_release(struct link_queue *q);
+unsigned int link_slots(struct link_queue *q, size_t len, unsigned int n,
+			struct link_slot *slots);
+void link_slot_write(const struct link_slot *slot, size_t off,
+		     const void *data, size_t len);
+int link_flush(struct link_queue *q);
+void link_observe(struct link *l, struct link_observer *o);
 void link_close(struct link *l);
 
 #endif /* LINK_LINK_H */

@@ -2,11 +2,9 @@
 /*
  * pcap.c - Records the frames of a link, both ways, in pcap format
  * (draft-ietf-opsawg-pcap), with nanoseconds.
- * Attached by passt.c to an open link, whose operations it wraps; calls libc
- * and the log.
  *
- * A batch is written in one go. Recording never stops the daemon: what can't
- * be written ends the recording with a warning.
+ * A burst is written in few calls. Recording never stops the daemon: a failed
+ * or partial write ends the recording with a warning.
  */
 /* syscalls: start: openat write; run: clock_gettime close writev */
 #include <errno.h>
@@ -21,10 +19,10 @@
 #include "link/pcap.h"
 #include "util.h"
 
-#define PCAP_MAGIC_NS	0xa1b23c4d	/* host order tells the reader ours */
+#define PCAP_MAGIC_NS	0xa1b23c4d	/* readers find the byte order by it */
 #define PCAP_ETHERNET	1
 #define PCAP_RECORDS	128		/* in one writev() */
-#define PCAP_PIECES	512		/* likewise, below IOV_MAX (1024) */
+#define PCAP_PIECES	512		/* in one writev(), below IOV_MAX (1024) */
 
 struct pcap_file_hdr {
 	uint32_t magic;
@@ -40,12 +38,12 @@ struct pcap_record_hdr {
 };
 
 /**
- * struct pcap_batch - Records on their way to the file
- * @p:		where they go
+ * struct pcap_batch - Records for one writev()
+ * @p:		recording
  * @now:	time of all of them
  * @hdr, @nhdr:	their headers
  * @iov, @niov:	headers and frames
- * @bytes:	in all
+ * @bytes:	bytes of @iov
  */
 struct pcap_batch {
 	struct pcap *p;
@@ -57,7 +55,7 @@ struct pcap_batch {
 	size_t bytes;
 };
 
-static void batch_start(struct pcap_batch *b, struct pcap *p)
+static void pcap_batch_start(struct pcap_batch *b, struct pcap *p)
 {
 	b->p = p;
 	b->nhdr = b->niov = 0;
@@ -65,8 +63,8 @@ static void batch_start(struct pcap_batch *b, struct pcap *p)
 	clock_gettime(CLOCK_REALTIME, &b->now);
 }
 
-/* batch_write() - Write the records out; a part of them is as good as none */
-static void batch_write(struct pcap_batch *b)
+/* pcap_batch_write() - Write the records out; a partial write is a failure */
+static void pcap_batch_write(struct pcap_batch *b)
 {
 	struct pcap *p = b->p;
 	ssize_t n;
@@ -85,78 +83,48 @@ static void batch_write(struct pcap_batch *b)
 }
 
 /**
- * batch_add() - One more record
+ * pcap_batch_add() - Add a record
  * @b:		batch
- * @iov:	frame, stays where it is until the batch is written
- * @cnt:	its pieces; one with more than a batch can have is left out
- * @len:	bytes
+ * @f:		frame, not copied; one with more pieces than a batch can have is
+ *		left out
  */
-static void batch_add(struct pcap_batch *b, const struct iovec *iov,
-		      unsigned int cnt, uint32_t len)
+static void pcap_batch_add(struct pcap_batch *b, const struct frame *f)
 {
 	struct pcap_record_hdr *hdr;
 
-	if (cnt + 1 > PCAP_PIECES)
+	if (f->iovcnt + 1 > PCAP_PIECES)
 		return;
-	if (b->nhdr == PCAP_RECORDS || b->niov + cnt + 1 > PCAP_PIECES)
-		batch_write(b);
+	if (b->nhdr == PCAP_RECORDS || b->niov + f->iovcnt + 1 > PCAP_PIECES)
+		pcap_batch_write(b);
 
 	hdr = &b->hdr[b->nhdr++];
 	hdr->sec = (uint32_t)b->now.tv_sec;
 	hdr->nsec = (uint32_t)b->now.tv_nsec;
-	hdr->caplen = hdr->len = len;
+	hdr->caplen = hdr->len = f->len;
 
 	b->iov[b->niov].iov_base = hdr;
 	b->iov[b->niov++].iov_len = sizeof(*hdr);
-	memcpy(&b->iov[b->niov], iov, cnt * sizeof(*iov));
-	b->niov += cnt;
-	b->bytes += sizeof(*hdr) + len;
+	memcpy(&b->iov[b->niov], f->iov, f->iovcnt * sizeof(*f->iov));
+	b->niov += f->iovcnt;
+	b->bytes += sizeof(*hdr) + f->len;
 }
 
-static int pcap_refill(struct link *l)
-{
-	struct pcap_batch b;
-	unsigned int i;
-	int n;
-
-	n = l->wrapped->refill(l);
-	if (n <= 0)
-		return n;
-
-	batch_start(&b, l->decorator);
-	for (i = 0; i < l->nin; i++)
-		batch_add(&b, l->in[i].iov, l->in[i].iovcnt, l->in[i].len);
-	batch_write(&b);
-	return n;
-}
-
-static void pcap_release(struct link *l)
-{
-	l->wrapped->release(l);
-}
-
-/* pcap_flush() - Record what was committed since the last flush, and send it */
-static int pcap_flush(struct link *l)
+static void pcap_see(struct link_observer *o, bool to_guest,
+		     const struct frame *frames, unsigned int n)
 {
 	struct pcap_batch b;
 	unsigned int i;
 
-	batch_start(&b, l->decorator);
-	for (i = 0; i < l->nout; i++)
-		batch_add(&b, &l->out[i], 1, (uint32_t)l->out[i].iov_len);
-	batch_write(&b);
-	return l->wrapped->flush(l);
-}
-
-static void pcap_link_close(struct link *l)
-{
-	l->wrapped->close(l);
+	pcap_batch_start(&b, container_of(o, struct pcap, observer));
+	for (i = 0; i < n; i++)
+		pcap_batch_add(&b, &frames[i]);
+	pcap_batch_write(&b);
 }
 
 /**
- * pcap_open() - Start a file
+ * pcap_open() - Start a recording
  * @p:		filled
- * @path:	path; what is there is overwritten
+ * @path:	path; an existing file is overwritten
  *
  * Non-blocking: the reader of a pipe may be slow.
  *
@@ -170,6 +138,7 @@ int pcap_open(struct pcap *p, const char *path)
 	};
 	ssize_t n;
 
+	p->observer.see = pcap_see;
 	p->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
 		     O_NONBLOCK, S_IRUSR | S_IWUSR);
 	if (p->fd < 0)
@@ -186,27 +155,8 @@ int pcap_open(struct pcap *p, const char *path)
 }
 
 /**
- * pcap_attach() - Record the frames of a link from now on
- * @p:		open file
- * @l:		open link, by itself: each new guest's has to be attached
- */
-void pcap_attach(struct pcap *p, struct link *l)
-{
-	static const struct link_ops ops = {
-		.refill = pcap_refill,
-		.release = pcap_release,
-		.flush = pcap_flush,
-		.close = pcap_link_close,
-	};
-
-	l->wrapped = l->ops;
-	l->decorator = p;
-	l->ops = &ops;
-}
-
-/**
- * pcap_close() - End the recording; the link goes on
- * @p:		file, may be closed already
+ * pcap_close() - End the recording; the link is not affected
+ * @p:		recording, which may have ended before
  */
 void pcap_close(struct pcap *p)
 {

@@ -58,25 +58,24 @@ static size_t put_frag_headers(const struct tap_hdr *h, uint8_t proto,
 int fragment_to_guest(struct tap *t, const struct long_packet *w, size_t mtu)
 {
 	bool v4 = w->hdr->len == ETH_HLEN + IP4_HLEN;
-	size_t hlen = v4 ? IP4_HLEN : IP6_HLEN + IP6_FRAG_HLEN, at;
+	size_t hlen = v4 ? IP4_HLEN : IP6_HLEN + IP6_FRAG_HLEN;
 	struct fragment f = { .id = t->ident++, .more = true };
 	uint32_t most = (uint32_t)((mtu - hlen) / IP_FRAG_UNIT * IP_FRAG_UNIT);
-	uint8_t *frame;
+	struct link_slot slot;
+	size_t at;
 
 	for (; f.more; f.off += f.len) {
 		f.more = w->len - f.off > most;
 		f.len = f.more ? most : (uint32_t)w->len - f.off;
-		frame = tap_room(t, ETH_HLEN + hlen + f.len);
-		if (!frame)
+		if (!tap_slot(t, ETH_HLEN + hlen + f.len, &slot))
 			return -ENOBUFS;
 
-		at = put_frag_headers(w->hdr, w->proto, frame, &f);
-		memcpy(frame + at, w->l4 + f.off, f.len);
+		at = put_frag_headers(w->hdr, w->proto, slot.iov->iov_base, &f);
+		link_slot_write(&slot, at, w->l4 + f.off, f.len);
 		if (!f.off)
-			memcpy(frame + at + w->check_at, &w->check,
-			       sizeof(w->check));
-		link_commit(t->link, at + f.len);
-		t->count[TAP_TO_GUEST]++;
+			link_slot_write(&slot, at + w->check_at, &w->check,
+					sizeof(w->check));
+		tap_commit(t, &slot, at + f.len, (struct frame_meta){ 0 });
 		t->fragments.count[FRAG_TO_GUEST]++;
 	}
 	return 0;

@@ -432,7 +432,8 @@ enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
 	pkt->iov = f->iov;
 	pkt->iovcnt = f->iovcnt;
 	pkt->len = (uint32_t)c.left;
-	if (pkt->etype != ETH_P_ARP && !f->csum_ok && !is_csum_right(pkt))
+	if (pkt->etype != ETH_P_ARP && f->meta.csum == LINK_CSUM_FULL &&
+	    !is_csum_right(pkt))
 		return TAP_CHECKSUM;
 	return DROP_NONE;
 }

@@ -309,7 +309,7 @@ static void store_fragment(struct datagram *d, const struct fragment *frag,
 		set_unit(d->got, i);
 	d->have += frag->len;
 	d->top = MAX(d->top, end);
-	d->csum_ok = d->csum_ok && payload->csum_ok;
+	d->csum_ok = d->csum_ok && payload->meta.csum == LINK_CSUM_OK;
 	if (!frag->more)
 		d->end = end;
 	if (!frag->off) {
@@ -336,7 +336,7 @@ static bool restore_headers(struct datagram *d)
 	d->iov = (struct iovec){ frame, d->hdrlen + d->end };
 	d->frame = (struct frame){
 		.iov = &d->iov, .iovcnt = 1, .len = d->hdrlen + d->end,
-		.csum_ok = d->csum_ok,
+		.meta.csum = d->csum_ok ? LINK_CSUM_OK : LINK_CSUM_FULL,
 	};
 	return len <= IP_LEN_MAX + (v4 ? 0 : IP6_HLEN);
 }

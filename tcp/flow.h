@@ -21,6 +21,7 @@
 
 /* Segments to the guest made from one peek at the socket. */
 #define SEGS_PER_PEEK	192
+#define PIECES_PER_PEEK	512	/* of payload; below UIO_MAXIOV with the scratch */
 
 /**
  * struct tcp_flow - A TCP flow
@@ -79,7 +80,7 @@ void tcp_sock_discard(struct tcp_flow *f);
 ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 		      unsigned int cnt);
 ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,
-			 struct iovec *iov);
+			 struct iovec *iov, unsigned int cnt);
 void tcp_sock_reset(int fd);
 void tcp_sock_close(struct tcp *t, struct tcp_flow *f, bool reset);
 

@@ -298,7 +298,7 @@ static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 			 unsigned int cnt)
 {
 	static uint8_t skip[SKIP_SIZE];
-	struct iovec all[SKIP_IOV + SEGS_PER_PEEK];
+	struct iovec all[SKIP_IOV + PIECES_PER_PEEK];
 	struct msghdr msg = { .msg_iov = all };
 	uint32_t left;
 	ssize_t n;
@@ -343,19 +343,19 @@ ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 /**
  * tcp_sock_peek_at() - Peek at data again that was sent before
  * @seq:	sequence number of the first byte, not before conn.snd_una
- * @iov:	space for it, one piece
+ * @iov:	pieces of space for it
  *
  * Return: bytes; -1 with errno
  */
 ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,
-			 struct iovec *iov)
+			 struct iovec *iov, unsigned int cnt)
 {
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 1 };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = cnt };
 	uint32_t off = seq - f->conn.snd_una;
 
 	f->peek_stale = true;
 	if (!set_peek_off(t, f, off))
-		return peek_over(f, off, iov, 1);
+		return peek_over(f, off, iov, cnt);
 	return recvmsg(f->flow.fd[SIDE_HOST], &msg, MSG_PEEK | MSG_DONTWAIT);
 }
 

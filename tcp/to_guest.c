@@ -5,14 +5,14 @@
  */
 #include <errno.h>
 
-#include "checksum.h"
+#include "iov.h"
 #include "tcp/flow.h"
 #include "tcp/seq.h"
 
 /* tcp_mss() - Longest payload that a frame to or from the guest takes */
 uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest)
 {
-	uint32_t mtu = MIN(t->mtu, t->tap->link->max_frame - ETH_HLEN);
+	uint32_t mtu = MIN(t->mtu, t->tap->link->caps.max_frame - ETH_HLEN);
 
 	return (uint16_t)(mtu - ip_hlen(guest) - TCP_HLEN);
 }
@@ -143,17 +143,31 @@ void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
  * @ip:		Ethernet and IP header of all of them
  * @hdr:	TCP header of the next one
  * @hlen:	bytes of the headers of one
- * @frame:	memory of each frame
- * @data:	the part of each frame that is payload
- * @n:		number of frames
+ * @unit:	bytes of payload of each but the last
+ * @slot:	space for them
+ * @data, @ndata: the pieces of it that payload is read into
  */
 struct seg_batch {
 	struct tap_hdr ip;
 	struct tcp_hdr hdr;
-	uint32_t hlen;
-	struct iovec frame[SEGS_PER_PEEK], data[SEGS_PER_PEEK];
-	unsigned int n;
+	uint32_t hlen, unit;
+	struct link_slot slot[SEGS_PER_PEEK];
+	struct iovec data[PIECES_PER_PEEK];
+	unsigned int ndata;
 };
+
+/* Have payload read into a slot; false: there are too many pieces. */
+static bool add_slot(struct seg_batch *b, const struct link_slot *slot,
+		     size_t len)
+{
+	struct iov_walk w = { slot->iov, slot->cnt, b->hlen, len };
+
+	if (b->ndata + slot->cnt > PIECES_PER_PEEK)
+		return false;
+	while (iov_next(&w, &b->data[b->ndata]))
+		b->ndata++;
+	return true;
+}
 
 /*
  * Reserve space on the link for segments with @len bytes of payload.
@@ -162,37 +176,36 @@ struct seg_batch {
 static uint32_t reserve_segments(struct tcp *t, struct tcp_flow *f,
 				 struct seg_batch *b, uint32_t len)
 {
+	unsigned int slots, i;
 	uint32_t left = len, n;
-	struct iovec *frame;
 
 	b->hlen = (uint32_t)(ETH_HLEN + ip_hlen(&f->flow.key.guest) + TCP_HLEN);
-	for (b->n = 0; left && b->n < SEGS_PER_PEEK; b->n++) {
-		frame = &b->frame[b->n];
-		n = MIN(left, f->conn.mss);
-		if (!link_reserve(t->tap->link, b->hlen + n, frame))
+	b->unit = MIN(len, f->conn.mss);
+	b->ndata = 0;
+	slots = MIN((len + b->unit - 1) / b->unit, SEGS_PER_PEEK);
+	slots = link_slots(t->tap->queue, b->hlen + b->unit, slots, b->slot);
+	for (i = 0; i < slots; i++, left -= n) {
+		n = MIN(left, b->unit);
+		if (!add_slot(b, &b->slot[i], n))
 			break;
-		b->data[b->n].iov_base = (uint8_t *)frame->iov_base + b->hlen;
-		b->data[b->n].iov_len = n;
-		left -= n;
 	}
 	return len - left;
 }
 
-/* Write the headers of one segment, whose payload is in place. */
-static void commit_segment(struct tcp *t, struct seg_batch *b, unsigned int i,
-			   size_t len)
+/* Make a frame of a segment whose payload is in its slot. */
+static void commit_segment(struct tcp *t, struct seg_batch *b,
+			   const struct link_slot *slot, uint32_t len)
 {
-	uint8_t *frame = b->frame[i].iov_base, *tcp = frame + b->ip.len;
-	uint16_t check;
+	uint8_t *frame = slot->iov->iov_base;
+	struct frame_meta meta;
 	uint64_t sum;
 
 	sum = tap_hdr_put(&b->ip, frame, TCP_HLEN + len);
-	tcp_hdr_put(&b->hdr, tcp);
-	check = csum_fold(csum_add(tcp, TCP_HLEN + len, sum));
-	memcpy(tcp + 16, &check, sizeof(check));
-	link_commit(t->tap->link, b->hlen + len);
-	t->tap->count[TAP_TO_GUEST]++;
-	b->hdr.seq += (uint32_t)len;
+	tcp_hdr_put(&b->hdr, frame + b->ip.len);
+	meta = tap_l4_csum(t->tap, slot, b->ip.len, TCP_HLEN + len, IPPROTO_TCP,
+			   sum);
+	tap_commit(t->tap, slot, b->hlen + len, meta);
+	b->hdr.seq += len;
 }
 
 /*
@@ -207,18 +220,17 @@ static void commit_segments(struct tcp *t, struct tcp_flow *f,
 {
 	struct ip_hdr ip;
 	unsigned int i;
-	size_t n;
+	uint32_t n;
 
 	fill_ip_hdr(&ip, &f->flow.key);
 	tap_hdr_init(&b->ip, t->tap, &ip);
 	b->hdr = make_header(f, 0, seq);
-	for (i = 0; len; i++, len -= (uint32_t)n) {
-		n = MIN(len, b->data[i].iov_len);
+	for (i = 0; len; i++, len -= n) {
+		n = MIN(len, b->unit);
 		if (n == len)
 			b->hdr.flags |= SEG_PSH | (fin ? SEG_FIN : 0);
-		commit_segment(t, b, i, n);
+		commit_segment(t, b, &b->slot[i], n);
 	}
-	link_cancel(t->tap->link);
 	note_ack_sent(f, true);
 }
 
@@ -234,11 +246,9 @@ static bool resend_hole(struct tcp *t, struct tcp_flow *f,
 		return tcp_to_guest_flags(t, f, SEG_FIN, hole->from);
 	if (!reserve_segments(t, f, &b, len))
 		return false;
-	n = tcp_sock_peek_at(t, f, hole->from, b.data);
+	n = tcp_sock_peek_at(t, f, hole->from, b.data, b.ndata);
 	if (n > 0)
 		commit_segments(t, f, &b, hole->from, (uint32_t)n, false);
-	else
-		link_cancel(t->tap->link);
 	return true;
 }
 
@@ -304,13 +314,12 @@ static ssize_t send_peeked(struct tcp *t, struct tcp_flow *f, uint32_t len,
 	if (!space)
 		return -ENOBUFS;
 
-	n = tcp_sock_peek(t, f, b.data, b.n);
+	n = tcp_sock_peek(t, f, b.data, b.ndata);
 	if (n > 0) {
 		commit_peeked(t, f, &b, (uint32_t)n, space, now);
 		return n;
 	}
 
-	link_cancel(t->tap->link);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return -errno;
 	f->readable = n < 0 && errno == EINTR;
@@ -347,8 +356,8 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 bool tcp_to_guest_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
-	uint32_t budget = sched_quantum(t->sched,
-					link_pending(t->tap->link), c->mss, now), usable;
+	uint32_t budget = sched_quantum(t->sched, t->tap->queue->pending,
+					c->mss, now), usable;
 	ssize_t n;
 
 	if (!resend_holes(t, f))

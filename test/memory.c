@@ -1,108 +1,293 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * memory.c - A link between two arrays, for tests and fuzzers.
- * Called by tests only.
+ * memory.c - A link in memory, for tests and fuzzers.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "test/memory.h"
+#include "util.h"
 
-static int memory_refill(struct link *l)
+#define PIECES_MAX	128
+#define PIECE_MAX	2048
+
+const char *const memory_mode_name[MEMORY_MODES] = {
+	[MEMORY_CONTIGUOUS]	= "contiguous",
+	[MEMORY_SCATTERED]	= "scattered",
+};
+
+static uint64_t seed = 0x9e3779b97f4a7c15;
+
+static size_t memory_random(size_t n)
 {
-	struct memory *m = (struct memory *)l;
-	unsigned int i;
-
-	for (i = 0; i < m->count; i++)
-		l->in[i] = (struct frame){
-			.iov = &m->iov[i], .iovcnt = 1,
-			.len = (uint32_t)m->iov[i].iov_len,
-		};
-	l->nin = m->count;
-	m->count = 0;
-	return (int)l->nin;
+	seed ^= seed >> 12;
+	seed ^= seed << 25;
+	seed ^= seed >> 27;
+	return (size_t)((seed >> 32) * n >> 32);
 }
 
-static void memory_release(struct link *l)
+/* need_memory() - Memory for a test, which ends if there is none */
+static void *need_memory(size_t size)
 {
+	void *p = malloc(MAX(size, 1));
+
+	if (!p)
+		abort();
+	return p;
 }
 
-/* memory_flush() - What was committed is remembered, in the arena, till clear */
-static int memory_flush(struct link *l)
+static struct memory *of_queue(const struct link_queue *q)
 {
-	struct memory *m = (struct memory *)l;
+	return container_of(q->link, struct memory, link);
+}
+
+/**
+ * pieces_new() - Memory for a frame
+ * @m:		memory link
+ * @len:	bytes
+ * @first:	bytes that the first piece has at least, if there are as many
+ */
+static struct memory_frame pieces_new(const struct memory *m, size_t len,
+				      size_t first)
+{
+	struct memory_frame f = {
+		.iov = need_memory(PIECES_MAX * sizeof(*f.iov)),
+		.piece = need_memory(PIECES_MAX * sizeof(*f.piece)),
+	};
+	size_t n, most;
+
+	do {
+		most = memory_random(4) ? PIECE_MAX : 16;
+		n = MIN(len, MAX(first, 1 + memory_random(most)));
+		if (m->mode == MEMORY_CONTIGUOUS || f.cnt == PIECES_MAX - 1)
+			n = len;
+		f.piece[f.cnt] = need_memory(n);
+		f.iov[f.cnt] = (struct iovec){ f.piece[f.cnt], n };
+		f.cnt++;
+		len -= n;
+		first = 0;
+	} while (len);
+	return f;
+}
+
+static void pieces_free(struct memory_frame *f)
+{
+	while (f->cnt)
+		free(f->piece[--f->cnt]);
+	free(f->piece);
+	free(f->iov);
+}
+
+static int memory_event(struct link *l, unsigned int i, uint32_t events)
+{
+	l->queues[i].more = true;
+	return 0;
+}
+
+static void memory_release(struct link_queue *q)
+{
+	struct memory *m = of_queue(q);
+	struct memory_queue *mq = &m->of[q - m->queue];
+
+	while (mq->ngiven)
+		pieces_free(&mq->given[--mq->ngiven]);
+}
+
+/* give_frame() - A frame from the guest in pieces */
+static void give_frame(struct memory *m, struct link_queue *q,
+		       struct memory_queue *mq, const struct iovec *put)
+{
+	struct memory_frame *f = &mq->given[mq->ngiven++];
+
+	*f = pieces_new(m, put->iov_len, 0);
+	link_slot_write(&(struct link_slot){ f->iov, f->cnt }, 0,
+			put->iov_base, put->iov_len);
+	q->from_guest[q->nfrom_guest++] = (struct frame){
+		.iov = f->iov, .iovcnt = f->cnt, .len = (uint32_t)put->iov_len,
+	};
+}
+
+static int memory_refill(struct link_queue *q)
+{
+	struct memory *m = of_queue(q);
+	struct memory_queue *mq = &m->of[q - m->queue];
 	unsigned int i;
 
-	link_cancel(l);
-	l->blocked = m->stalled;
-	if (m->stalled)
+	memory_release(q);
+	if (q != m->queue)
 		return 0;
+	for (i = 0; i < m->count; i++) {
+		if (m->mode == MEMORY_CONTIGUOUS)
+			q->from_guest[q->nfrom_guest++] = (struct frame){
+				.iov = &m->put[i], .iovcnt = 1,
+				.len = (uint32_t)m->put[i].iov_len,
+			};
+		else
+			give_frame(m, q, mq, &m->put[i]);
+	}
+	m->count = 0;
+	return (int)q->nfrom_guest;
+}
 
-	for (i = 0; i < l->nout && m->nsent < LINK_OUT; i++)
-		m->sent[m->nsent++] = l->out[i];
-	l->nout = 0;
-	return 1;
+/* drop_slots() - Give back the slots that were not committed */
+static void drop_slots(struct link_queue *q, struct memory_queue *mq)
+{
+	while (mq->nslot > q->nto_guest)
+		pieces_free(&mq->slot[--mq->nslot]);
+}
+
+static unsigned int memory_slots(struct link_queue *q, size_t len,
+				 unsigned int n, struct link_slot *slots)
+{
+	struct memory *m = of_queue(q);
+	struct memory_queue *mq = &m->of[q - m->queue];
+	size_t left = m->size - MIN(m->size, m->used + m->queue[0].pending +
+				    m->queue[1].pending);
+	struct memory_frame *f;
+	unsigned int i;
+
+	drop_slots(q, mq);
+	for (i = 0; i < n && left >= len; i++, left -= len) {
+		f = &mq->slot[mq->nslot++];
+		*f = pieces_new(m, len, LINK_HEADERS);
+		slots[i] = (struct link_slot){ f->iov, f->cnt };
+	}
+	return i;
+}
+
+/* hold_frame() - Remember a frame to the guest, in one piece */
+static void hold_frame(struct memory *m, const struct frame *f)
+{
+	uint8_t *p = need_memory(f->len), *at = p;
+	unsigned int i;
+
+	for (i = 0; i < f->iovcnt; at += f->iov[i++].iov_len)
+		memcpy(at, f->iov[i].iov_base, f->iov[i].iov_len);
+	if (m->nheld == MEMORY_SENT || at != p + f->len)
+		abort();
+	m->sent[m->nheld++] = (struct iovec){ p, f->len };
+	m->used += f->len;
+}
+
+static int memory_flush(struct link_queue *q)
+{
+	struct memory *m = of_queue(q);
+	struct memory_queue *mq = &m->of[q - m->queue];
+	unsigned int i;
+
+	for (i = 0; i < q->nto_guest; i++)
+		hold_frame(m, &q->to_guest[i]);
+	q->nto_guest = 0;
+	drop_slots(q, mq);
+
+	q->blocked = m->stalled;
+	if (!m->stalled)
+		m->nsent = m->nheld;
+	return !m->stalled;
 }
 
 static void memory_close(struct link *l)
 {
-	struct memory *m = (struct memory *)l;
+	struct memory *m = container_of(l, struct memory, link);
+	unsigned int i;
 
-	free(m->arena);
-	m->arena = NULL;
+	memory_clear(m);
+	for (i = 0; i < MEMORY_QUEUES; i++)
+		memory_release(&m->queue[i]);
 }
 
 static const struct link_ops memory_ops = {
+	.event = memory_event,
 	.refill = memory_refill,
 	.release = memory_release,
+	.slots = memory_slots,
 	.flush = memory_flush,
 	.close = memory_close,
 };
 
 /**
- * memory_open() - Make a memory link
- * @m:		the link, its content of no matter
- * @size:	bytes of room for frames to the guest
+ * memory_open_as() - Make a memory link
+ * @m:		the link, overwritten
+ * @size:	bytes of space for frames to the guest
+ * @mode:	how frames lie in memory
+ */
+void memory_open_as(struct memory *m, size_t size, enum memory_mode mode)
+{
+	unsigned int i;
+
+	/* Not the arrays, which fuzzers would clear for each input. */
+	m->mode = mode;
+	m->size = size;
+	m->used = 0;
+	m->count = m->nsent = m->nheld = 0;
+	m->stalled = false;
+	m->link = (struct link){
+		.ops = &memory_ops, .caps.max_frame = LINK_FRAME_MAX,
+		.caps.shared = mode == MEMORY_SCATTERED,
+		.queues = m->queue, .nqueues = MEMORY_QUEUES,
+	};
+	for (i = 0; i < MEMORY_QUEUES; i++) {
+		m->of[i].ngiven = m->of[i].nslot = 0;
+		m->queue[i].link = &m->link;
+		m->queue[i].nfrom_guest = m->queue[i].nto_guest = 0;
+		m->queue[i].pending = 0;
+		m->queue[i].more = m->queue[i].blocked = false;
+		m->queue[i].low_latency = false;
+		m->link.fds[m->link.nfds++] = (struct link_fd){
+			.fd = -1, .events = EPOLLIN, .blocked = EPOLLIN,
+		};
+	}
+}
+
+/**
+ * memory_open() - Make a memory link of the mode that LINK_MODE names
+ * @m:		the link, overwritten
+ * @size:	bytes of space for frames to the guest
  *
- * Return: 0, or -ENOMEM
+ * Return: 0
  */
 int memory_open(struct memory *m, size_t size)
 {
-	memset(m, 0, sizeof(*m));
-	m->arena = malloc(size);
-	if (!m->arena)
-		return -ENOMEM;
+	const char *name = getenv("LINK_MODE");
+	enum memory_mode mode = MEMORY_CONTIGUOUS;
 
-	m->size = size;
-	m->link.ops = &memory_ops;
-	m->link.fd = -1;
-	m->link.max_frame = LINK_FRAME_MAX;
-	memory_clear(m);
+	while (name && strcmp(name, memory_mode_name[mode]))
+		if (++mode == MEMORY_MODES)
+			abort();
+	memory_open_as(m, size, mode);
 	return 0;
 }
 
 /**
  * memory_put() - One more frame from the guest at the next refill
  * @m:		memory link
- * @frame:	Ethernet frame; stays the caller's, and is read in place
+ * @frame:	Ethernet frame; stays the caller's until the refill, and
+ *		until the release if it is read in place
  * @len:	bytes
  */
 void memory_put(struct memory *m, void *frame, size_t len)
 {
 	if (m->count < LINK_BURST)
-		m->iov[m->count++] = (struct iovec){ frame, len };
+		m->put[m->count++] = (struct iovec){ frame, len };
 }
 
 /**
- * memory_clear() - Forget the frames sent, all room is free again
+ * memory_clear() - Forget all frames to the guest; all space is free again
  * @m:		memory link
  */
 void memory_clear(struct memory *m)
 {
+	struct link_queue *q;
+
+	while (m->nheld)
+		free(m->sent[--m->nheld].iov_base);
 	m->nsent = 0;
-	m->link.nout = 0;
-	m->link.room = m->arena;
-	m->link.end = m->arena + m->size;
-	link_cancel(&m->link);
+	m->used = 0;
+	for (q = m->queue; q < m->queue + MEMORY_QUEUES; q++) {
+		q->nto_guest = 0;
+		q->pending = 0;
+		drop_slots(q, &m->of[q - m->queue]);
+	}
 }

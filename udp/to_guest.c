@@ -113,18 +113,15 @@ static void prepare(struct udp_batch *b, unsigned int n, bool origin)
 static unsigned int affordable(const struct udp *u, const struct udp_rx *rx)
 {
 	uint32_t each = rx->expected ? rx->expected : MESSAGE_MAX;
-	struct link *l = u->tap->link;
-	unsigned int n = 0, most = MIN(UDP_BATCH, MAX(TURN / each, 1));
-	struct iovec iov;
+	unsigned int most = MIN(UDP_BATCH, MAX(TURN / each, 1));
+	struct link_queue *q = u->tap->queue;
+	struct link_slot slot[UDP_BATCH];
 
-	if (!link_up(l))
+	if (!link_up(u->tap->link))
 		return UDP_BATCH;
 
-	most = MIN(most, (LINK_OUT - l->nout) * FRAME_MIN / each);
-	while (n < most && link_reserve(l, each, &iov))
-		n++;
-	link_cancel(l);
-	return n;
+	most = MIN(most, (LINK_FRAMES - q->nto_guest) * FRAME_MIN / each);
+	return link_slots(q, each, most, slot);
 }
 
 /**
@@ -293,32 +290,9 @@ static void set_headers(struct udp *u, const struct udp_flow *uf,
 /* longest() - The longest frame the guest takes for sure, bytes */
 static size_t longest(const struct tap *t)
 {
-	size_t most = t->link->max_frame;
+	size_t most = t->link->caps.max_frame;
 
 	return t->mtu ? MIN(most, t->mtu + (size_t)ETH_HLEN) : most;
-}
-
-/**
- * send_frame() - A datagram, in one frame
- * @t:		the guest's side
- * @h:		headers
- * @l4:		UDP header without checksum, and payload
- * @len:	bytes
- */
-static void send_frame(struct tap *t, const struct tap_hdr *h,
-		       const uint8_t *l4, size_t len)
-{
-	uint8_t *frame = tap_room(t, h->len + len);
-	uint16_t check;
-	uint64_t sum;
-
-	if (!frame)
-		return;
-	sum = tap_hdr_put(h, frame, len);
-	check = csum_fold_udp(csum_copy(frame + h->len, l4, len, sum));
-	memcpy(frame + h->len + 6, &check, sizeof(check));
-	link_commit(t->link, h->len + len);
-	t->count[TAP_TO_GUEST]++;
 }
 
 /**
@@ -339,7 +313,7 @@ static void deliver(struct udp *u, const struct flow_key *key, uint8_t *data,
 	if (b->hdr.len + len > longest(u->tap))
 		tap_ip_send(u->tap, &b->ip, l4, len);
 	else
-		send_frame(u->tap, &b->hdr, l4, len);
+		tap_l4_send(u->tap, &b->hdr, IPPROTO_UDP, l4, len);
 }
 
 /**

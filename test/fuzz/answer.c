@@ -108,7 +108,7 @@ static void world_open(struct world *w, uint8_t pick)
 
 	MUST(!memory_open(&w->mem, 16384));
 	lease_pick(&w->lease, pick);
-	tap_init(&w->tap, &w->mem.link, mac);
+	tap_init(&w->tap, &w->mem.link, w->mem.queue, mac);
 	timers_init(&w->timers, NOW);
 	answer_init(&w->answer, &w->tap, &w->lease, &w->timers, 0);
 }
@@ -134,7 +134,7 @@ static void check_answers(struct world *w)
 {
 	unsigned int i;
 
-	link_flush(&w->mem.link);
+	link_flush(w->mem.queue);
 	MUST(w->mem.nsent <= 1);
 	for (i = 0; i < w->mem.nsent; i++)
 		check_sound(w->mem.sent[i]);
@@ -154,7 +154,7 @@ static void serve_frame(struct world *w, uint8_t *frame, size_t size)
 	uint8_t copy[PKT_HDR_MAX];
 	struct iovec iov = { frame, size };
 	struct frame f = { .iov = &iov, .iovcnt = 1, .len = (uint32_t)size,
-			   .csum_ok = true };
+			   .meta.csum = LINK_CSUM_OK };
 	struct fragment frag;
 	struct pkt pkt;
 

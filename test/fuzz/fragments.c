@@ -236,7 +236,7 @@ static void as_frames(const uint8_t *data, size_t size)
 	size_t len;
 
 	MUST(!memory_open(&m, 64));
-	tap_init(&tap, &m.link, mac);
+	tap_init(&tap, &m.link, m.queue, mac);
 	while (size > 2) {
 		len = MIN(get_be16(data), size - 2);
 		frame = malloc(len ? len : 1);

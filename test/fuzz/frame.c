@@ -141,12 +141,12 @@ static void parse(enum way way, bool csum_ok, uint8_t *data, size_t size,
 	struct fragment frag;
 
 	MUST(!memory_open(&m, 4096));
-	m.link.shared = way == WAY_SHARED;
+	m.link.caps.shared = way == WAY_SHARED;
 	memory_put(&m, data, size);
-	MUST(link_refill(&m.link) == 1);
+	MUST(link_refill(m.queue) == 1);
 
-	f = &m.link.in[0];
-	f->csum_ok = csum_ok;
+	f = &m.queue->from_guest[0];
+	f->meta.csum = csum_ok ? LINK_CSUM_OK : LINK_CSUM_FULL;
 	if (way == WAY_PIECES) {
 		cut(iov, data, size);
 		f->iov = iov;
@@ -161,7 +161,7 @@ static void parse(enum way way, bool csum_ok, uint8_t *data, size_t size,
 		check_headers(&p->pkt, hdr, size);
 		check_payload(p, data, size);
 	}
-	link_release(&m.link);
+	link_release(m.queue);
 	link_close(&m.link);
 }
 
@@ -198,7 +198,7 @@ static void check_input(uint8_t *data, size_t size, bool ok)
 	static struct tap tap;
 
 	MUST(!memory_open(&m, 4096));
-	tap_init(&tap, &m.link, mac);
+	tap_init(&tap, &m.link, m.queue, mac);
 	memory_put(&m, data, size);
 	memory_put(&m, data, size);
 	MUST(tap_recv_burst(&tap, 0) == 2);

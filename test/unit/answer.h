@@ -75,7 +75,7 @@ static void world_open(struct world *w)
 	if (memory_open(&w->mem, 1 << 20))
 		exit(1);
 	world_lease(&w->lease);
-	tap_init(&w->tap, &w->mem.link, our_mac);
+	tap_init(&w->tap, &w->mem.link, w->mem.queue, our_mac);
 	w->now = 1000000;
 	timers_init(&w->timers, w->now);
 	answer_init(&w->answer, &w->tap, &w->lease, &w->timers, 7);
@@ -99,8 +99,8 @@ static void sends(struct world *w, const uint8_t *frame, size_t len)
 	tap_recv_burst(&w->tap, w->now);
 	for (i = 0; i < w->tap.npkt; i++)
 		w->consumed = deliver(w, &w->tap.pkt[i]);
-	link_release(&w->mem.link);
-	link_flush(&w->mem.link);
+	link_release(w->mem.queue);
+	link_flush(w->mem.queue);
 	free(exact);
 }
 

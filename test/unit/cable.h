@@ -145,8 +145,8 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	    flow_table_init(&w->flows, tcp_flow_size(), max_flows,
 			    epoll_create1(EPOLL_CLOEXEC)))
 		exit(1);
-	tap_init(&w->tap, &w->mem.link, our_mac);
-	tap_init(&w->gtap, &w->gmem.link, guest_mac);
+	tap_init(&w->tap, &w->mem.link, w->mem.queue, our_mac);
+	tap_init(&w->gtap, &w->gmem.link, w->gmem.queue, guest_mac);
 	memcpy(w->tap.guest_mac, guest_mac, MAC_LEN);
 	memcpy(w->gtap.guest_mac, our_mac, MAC_LEN);
 	w->tap.addr4 = addr(GUEST4);
@@ -214,7 +214,7 @@ static void to_us(struct world *w)
 {
 	unsigned int i, n, at;
 
-	link_flush(&w->gmem.link);
+	link_flush(w->gmem.queue);
 	for (at = 0; at < w->gmem.nsent;) {
 		for (i = 0; i < LINK_BURST && at < w->gmem.nsent; i++, at++)
 			memory_put(&w->mem, w->gmem.sent[at].iov_base,
@@ -224,7 +224,7 @@ static void to_us(struct world *w)
 			n = tap_batch_len(&w->tap, i);
 			tcp_from_guest(&w->tcp, &w->tap.pkt[i], n, w->now);
 		}
-		link_release(&w->mem.link);
+		link_release(w->mem.queue);
 	}
 	memory_clear(&w->gmem);
 }
@@ -261,7 +261,7 @@ static void to_guests(struct world *w)
 {
 	unsigned int i, at;
 
-	if (link_flush(&w->mem.link) != 1)
+	if (link_flush(w->mem.queue) != 1)
 		return;
 	for (at = 0; at < w->mem.nsent;) {
 		for (i = 0; i < LINK_BURST && at < w->mem.nsent; i++, at++)
@@ -309,8 +309,8 @@ static void turn(struct world *w)
 		tcp_timer(&w->tcp, container_of(t, struct flow, timer), w->now);
 	tcp_pass_end(&w->tcp, w->now);
 	to_guests(w);
-	w->mem.link.shallow = sched_low_latency(&w->sched, w->now);
-	for (n = w->sched.nready; n && !w->mem.link.blocked; n--)
+	w->mem.queue->low_latency = sched_low_latency(&w->sched, w->now);
+	for (n = w->sched.nready; n && !w->mem.queue->blocked; n--)
 		tcp_resume(&w->tcp, sched_next(&w->sched), w->now);
 	tcp_pass_end(&w->tcp, w->now);
 	to_guests(w);

@@ -94,7 +94,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	if (memory_open(&w->mem, room) ||
 	    flow_table_init(&w->flows, SLOT_MAX, max_flows, epoll_create1(0)))
 		exit(1);
-	tap_init(&w->tap, &w->mem.link, our_mac);
+	tap_init(&w->tap, &w->mem.link, w->mem.queue, our_mac);
 	memcpy(w->tap.guest_mac, guest_mac, MAC_LEN);
 	w->tap.addr4 = addr(GUEST4);
 	w->tap.addr6 = addr(GUEST6);
@@ -233,8 +233,8 @@ static void hand_over(struct world *w)
 		n = 1;
 		icmp_from_guest(&w->echo, pkt, w->now);
 	}
-	link_release(&w->mem.link);
-	link_flush(&w->mem.link);
+	link_release(w->mem.queue);
+	link_flush(w->mem.queue);
 }
 
 /* sends_ip() - The guest sends a packet; what it saw before is forgotten */
@@ -304,7 +304,7 @@ static void events(struct world *w, int wait)
 		else
 			icmp_event(&w->echo, f, ev[i].events, w->now);
 	}
-	link_flush(&w->mem.link);
+	link_flush(w->mem.queue);
 }
 
 /* later() - Time goes by, and timers expire */

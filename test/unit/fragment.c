@@ -64,8 +64,8 @@ static void stage_open(struct stage *s, int v, uint32_t mtu)
 	csum_init();
 	if (memory_open(&s->mem, 1 << 18) || memory_open(&s->gmem, 64))
 		exit(1);
-	tap_init(&s->tap, &s->mem.link, mac);
-	tap_init(&s->gtap, &s->gmem.link, guest);
+	tap_init(&s->tap, &s->mem.link, s->mem.queue, mac);
+	tap_init(&s->gtap, &s->gmem.link, s->gmem.queue, guest);
 	memcpy(s->tap.guest_mac, guest, MAC_LEN);
 	s->tap.mtu = mtu;
 	s->v = v;
@@ -98,7 +98,7 @@ static unsigned int sends(struct stage *s, size_t len)
 	put_be16(s->l4 + 6, 0xdead);		/* replaced */
 	if (tap_ip_send(&s->tap, &s->ip, s->l4, len))
 		return 0;
-	link_flush(&s->mem.link);
+	link_flush(s->mem.queue);
 	return s->mem.nsent;
 }
 
@@ -308,7 +308,7 @@ static void test_zero_checksum(int v)
 
 	memory_clear(&s.mem);
 	tap_ip_send(&s.tap, &s.ip, s.l4, s.len);
-	link_flush(&s.mem.link);
+	link_flush(s.mem.queue);
 	read_all(&s, 1280, &id);
 	check_eq(named(&s, "a checksum of zero is sent as ones"),
 		 get_be16(s.joined + 6), 0xffff);
@@ -341,12 +341,12 @@ static void test_stalled(int v)
 	for (i = 0; i < 4; i++)
 		sends(&s, 60000);
 	memory_clear(&s.mem);
-	s.mem.link.end = s.mem.link.room + 4000;
+	s.mem.size = 4000;
 	check_eq(named(&s, "with space for two of them"),
 		 tap_ip_send(&s.tap, &s.ip, s.l4, 60000), -ENOBUFS);
 	check_eq(named(&s, "it is counted once"), s.tap.count[TAP_NO_SPACE], 1);
 	s.mem.stalled = false;
-	link_flush(&s.mem.link);
+	link_flush(s.mem.queue);
 	memory_clear(&s.mem);
 	check_eq(named(&s, "when it reads again all is well"),
 		 sends(&s, 2000), 2);

@@ -535,7 +535,7 @@ static bool errs(struct world *w, int error, uint32_t mtu, const char *remote,
 
 	memory_clear(&w->mem);
 	known = icmp_error(&w->errors, error, NULL, mtu, &q, w->now);
-	link_flush(&w->mem.link);
+	link_flush(w->mem.queue);
 	nth(w, 0, s);
 	return known;
 }
@@ -616,7 +616,7 @@ static void story_quote(const struct family *f)
 
 	memory_clear(&w.mem);
 	icmp_error(&w.errors, EHOSTUNREACH, &key.remote, 0, &q, w.now);
-	link_flush(&w.mem.link);
+	link_flush(w.mem.queue);
 	check("without the segment, 8 bytes are made", nth(&w, 0, &s) &&
 	      s.good && s.len == 8 + f->hlen + 8 &&
 	      get_be16(s.l4 + 8 + f->hlen) == 40000);

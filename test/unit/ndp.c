@@ -435,7 +435,7 @@ static uint64_t next_ra(struct world *w)
 	if (t != &w->answer.ra)
 		return 0;
 	ndp_timer(&w->answer, w->now);
-	link_flush(&w->mem.link);
+	link_flush(w->mem.queue);
 	return answered(w) ? w->now - start : 0;
 }
 

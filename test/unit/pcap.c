@@ -52,22 +52,22 @@ static int next(const uint8_t **data)
 /* open_both() - A guest, recorded */
 static void open_both(void)
 {
-	memory_open(&m, 1 << 20);
+	memory_open_as(&m, 1 << 20, MEMORY_CONTIGUOUS);
 	check_eq("a file opens", pcap_open(&p, path), 0);
-	pcap_attach(&p, &m.link);
+	link_observe(&m.link, &p.observer);
 }
 
 /* send_frame() - Commit a frame to the guest of bytes @c */
 static void send_frame(uint8_t c, size_t len)
 {
-	struct iovec iov;
+	struct link_slot slot;
 
-	if (!link_reserve(&m.link, len, &iov)) {
+	if (!link_slots(m.queue, len, 1, &slot)) {
 		fail("room", "for %zu bytes", len);
 		return;
 	}
-	memset(iov.iov_base, c, len);
-	link_commit(&m.link, len);
+	memset(slot.iov->iov_base, c, len);
+	link_commit(m.queue, &slot, len, (struct frame_meta){ 0 });
 }
 
 static void test_both_ways(void)
@@ -82,13 +82,13 @@ static void test_both_ways(void)
 
 	memory_put(&m, in[0], 60);
 	memory_put(&m, in[1], 42);
-	check_eq("frames come in all the same", link_refill(&m.link), 2);
-	link_release(&m.link);
+	check_eq("frames come in all the same", link_refill(m.queue), 2);
+	link_release(m.queue);
 	send_frame(3, 1514);
-	check_eq("and go out", link_flush(&m.link), 1);
+	check_eq("and go out", link_flush(m.queue), 1);
 	check_eq("to the guest", m.nsent, 1);
-	check_eq("an idle link has nothing", link_refill(&m.link), 0);
-	check_eq("to flush either", link_flush(&m.link), 1);
+	check_eq("an idle link has nothing", link_refill(m.queue), 0);
+	check_eq("to flush either", link_flush(m.queue), 1);
 	pcap_close(&p);
 
 	read_file();
@@ -105,7 +105,12 @@ static void test_pieces(void)
 {
 	static uint8_t frame[PCAP_PIECES];
 	struct iovec iov[PCAP_PIECES], whole = { frame, sizeof(frame) };
-	struct pcap_batch b;
+	struct frame f[] = {
+		{ .iov = &whole, .iovcnt = 1, .len = sizeof(frame) },
+		{ .iov = iov, .iovcnt = PCAP_PIECES - 1,
+		  .len = PCAP_PIECES - 1 },
+		{ .iov = iov, .iovcnt = PCAP_PIECES, .len = PCAP_PIECES },
+	};
 	const uint8_t *data;
 	unsigned int i;
 
@@ -114,11 +119,7 @@ static void test_pieces(void)
 		iov[i] = (struct iovec){ &frame[i], 1 };
 	}
 	pcap_open(&p, path);
-	batch_start(&b, &p);
-	batch_add(&b, &whole, 1, sizeof(frame));
-	batch_add(&b, iov, PCAP_PIECES - 1, PCAP_PIECES - 1);
-	batch_add(&b, iov, PCAP_PIECES, PCAP_PIECES);
-	batch_write(&b);
+	pcap_see(&p.observer, true, f, ARRAY_SIZE(f));
 	pcap_close(&p);
 
 	read_file();
@@ -138,20 +139,20 @@ static void test_full_batches(void)
 	open_both();
 	for (i = 0; i < LINK_BURST; i++)
 		memory_put(&m, frame, sizeof(frame));
-	link_refill(&m.link);
-	for (i = 0; i < LINK_OUT; i++)
+	link_refill(m.queue);
+	for (i = 0; i < LINK_FRAMES; i++)
 		send_frame((uint8_t)i, 20 + i % 7);
-	link_flush(&m.link);
+	link_flush(m.queue);
 	pcap_close(&p);
 
 	read_file();
 	for (i = 0; i < LINK_BURST && next(&data) == 64; i++)
 		;
 	check_eq("a full batch in", i, LINK_BURST);
-	for (i = 0; i < LINK_OUT && next(&data) == (int)(20 + i % 7) &&
+	for (i = 0; i < LINK_FRAMES && next(&data) == (int)(20 + i % 7) &&
 	     data[0] == (uint8_t)i; i++)
 		;
-	check_eq("a full batch out, in order", i, LINK_OUT);
+	check_eq("a full batch out, in order", i, LINK_FRAMES);
 	check_eq("nothing else", next(&data), -1);
 	link_close(&m.link);
 }
@@ -162,14 +163,14 @@ static void test_next_guest(void)
 
 	open_both();
 	send_frame(1, 60);
-	link_flush(&m.link);
+	link_flush(m.queue);
 	link_close(&m.link);
 	check("the link closes", !link_up(&m.link));
 
-	memory_open(&m, 4096);
-	pcap_attach(&p, &m.link);
+	memory_open_as(&m, 4096, MEMORY_CONTIGUOUS);
+	link_observe(&m.link, &p.observer);
 	send_frame(2, 61);
-	link_flush(&m.link);
+	link_flush(m.queue);
 	link_close(&m.link);
 	pcap_close(&p);
 
@@ -190,11 +191,11 @@ static void test_no_room(void)
 	p.fd = open("/dev/full", O_WRONLY);
 	send_frame(1, 60);
 	check_eq("when the disk gets full, frames still go out",
-		 link_flush(&m.link), 1);
+		 link_flush(m.queue), 1);
 	check_eq("to the guest", m.nsent, 1);
 	check_eq("and recording ends", p.fd, -1);
 	send_frame(1, 60);
-	check_eq("without harm to what follows", link_flush(&m.link), 1);
+	check_eq("without harm to what follows", link_flush(m.queue), 1);
 	pcap_close(&p);
 	link_close(&m.link);
 }
@@ -212,7 +213,7 @@ static void test_slow_pipe(void)
 	for (i = 0; i < 100 && p.fd >= 0; i++) {
 		memory_clear(&m);
 		send_frame(1, 60000);
-		link_flush(&m.link);
+		link_flush(m.queue);
 	}
 	check("a reader that does not read ends the recording", i > 0 &&
 	      p.fd < 0);

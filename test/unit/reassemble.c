@@ -121,7 +121,7 @@ static void stage_open(struct stage *s, int v)
 	csum_init();
 	if (memory_open(&s->mem, 1 << 16))
 		exit(1);
-	tap_init(&s->tap, &s->mem.link, mac);
+	tap_init(&s->tap, &s->mem.link, s->mem.queue, mac);
 	s->now = 1000000;
 	stage_family(s, v);
 	datagram(s, 3000);
@@ -731,7 +731,7 @@ static void test_shared(int v)
 	struct stage s;
 
 	stage_open(&s, v);
-	s.mem.link.shared = true;
+	s.mem.link.caps.shared = true;
 	piece(&s, 0, 1480, MORE);
 	piece(&s, 1480, 1520, LAST);
 	gets(&s, "from memory that is the guest's");

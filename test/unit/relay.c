@@ -56,7 +56,7 @@ static bool told(struct world *w, const struct sock_error *r,
 {
 	memory_clear(&w->mem);
 	icmp_error_relay(&w->errors, r, q, w->now++);
-	link_flush(&w->mem.link);
+	link_flush(w->mem.queue);
 	return nth(w, 0, s) && w->mem.nsent == 1 && s->good;
 }
 

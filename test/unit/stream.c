@@ -27,12 +27,12 @@ static void ends(void)
 /* frame() - One to the guest; false: no room for it */
 static bool frame(size_t len)
 {
-	struct iovec iov;
+	struct link_slot slot;
 
-	if (!link_reserve(&s.link, len, &iov))
+	if (!link_slots(&s.queue, len, 1, &slot))
 		return false;
-	memset(iov.iov_base, 'f', len);
-	link_commit(&s.link, len);
+	memset(slot.iov->iov_base, 'f', len);
+	link_commit(&s.queue, &slot, len, (struct frame_meta){ 0 });
 	return true;
 }
 
@@ -43,30 +43,30 @@ static size_t waits(void)
 	size_t total = 0;
 	ssize_t n;
 
-	while (frame(1000) && link_flush(&s.link) == 1)
+	while (frame(1000) && link_flush(&s.queue) == 1)
 		;
 	while ((n = recv(guest, buf, sizeof(buf), 0)) > 0)
 		total += (size_t)n;
-	link_flush(&s.link);
+	link_flush(&s.queue);
 	while (recv(guest, buf, sizeof(buf), 0) > 0)
 		;
 	return total;
 }
 
-/* Given a link that others use, then less waits in it, till they don't. */
-static void story_shallow(void)
+/* Given a link with low latency, then fewer bytes wait in it. */
+static void story_low_latency(void)
 {
-	size_t deep, shallow;
+	size_t deep, low;
 
 	begins();
 	deep = waits();
-	s.link.shallow = true;
-	shallow = waits();
-	check("a shallow link keeps less", shallow < deep / 2 && shallow);
-	check("and takes all in the end", !s.link.blocked);
-	s.link.shallow = false;
-	link_flush(&s.link);
-	check("a deep one as much as before", waits() == deep);
+	s.queue.low_latency = true;
+	low = waits();
+	check("with low latency it keeps less", low < deep / 2 && low);
+	check("and takes all in the end", !s.queue.blocked);
+	s.queue.low_latency = false;
+	link_flush(&s.queue);
+	check("without it as much as before", waits() == deep);
 	ends();
 }
 
@@ -81,11 +81,11 @@ static void story_pieces(void)
 	bytes[3] = bytes[STREAM_PREFIX + 100 + 3] = 100;
 	for (i = 0; i < sizeof(bytes); i++) {
 		send(guest, &bytes[i], 1, 0);
-		rc = link_refill(&s.link);
+		rc = link_refill(&s.queue);
 		wrong += rc && (i + 1) % (STREAM_PREFIX + 100);
-		wrong += rc && s.link.in[0].len != 100;
+		wrong += rc && s.queue.from_guest[0].len != 100;
 		frames += rc == 1;
-		link_release(&s.link);
+		link_release(&s.queue);
 	}
 	check_eq("each frame comes when it is whole", wrong, 0);
 	check_eq("and once", frames, 2);
@@ -100,16 +100,16 @@ static void story_length(void)
 	begins();
 	bytes[STREAM_PREFIX + 60] = 0xff;
 	send(guest, bytes, sizeof(bytes), 0);
-	check_eq("the frame before a bad length", link_refill(&s.link), 1);
-	check("and there is more", s.link.more);
-	link_release(&s.link);
-	check_eq("which ends the link", link_refill(&s.link), -EPROTO);
+	check_eq("the frame before a bad length", link_refill(&s.queue), 1);
+	check("and there is more", s.queue.more);
+	link_release(&s.queue);
+	check_eq("which ends the link", link_refill(&s.queue), -EPROTO);
 	ends();
 }
 
 int main(void)
 {
-	story_shallow();
+	story_low_latency();
 	story_pieces();
 	story_length();
 	return unit_end();

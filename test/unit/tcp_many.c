@@ -151,7 +151,7 @@ static void story_shared(void)
 	}
 	turns(&w, SCHED_ACTIVE);
 	check("bulk flows alone need no low latency", most(100) > 2 * SCHED_QUANTUM_LOW &&
-	      !sched_low_latency(&w.sched, w.now) && !w.mem.link.shallow);
+	      !sched_low_latency(&w.sched, w.now) && !w.mem.queue->low_latency);
 
 	turns(&w, 200);
 	end_turn(&transfer[1]);
@@ -175,10 +175,10 @@ static void story_shared(void)
 	moves();
 	w.now += SCHED_ACTIVE - 10;
 	check("low latency from then on", most(5) <= 2 * SCHED_QUANTUM_LOW &&
-	      sched_low_latency(&w.sched, w.now) && w.mem.link.shallow);
+	      sched_low_latency(&w.sched, w.now) && w.mem.queue->low_latency);
 	w.now += 10;
 	check("until the sparse flow is silent", most(20) > 2 * SCHED_QUANTUM_LOW &&
-	      !sched_low_latency(&w.sched, w.now) && !w.mem.link.shallow);
+	      !sched_low_latency(&w.sched, w.now) && !w.mem.queue->low_latency);
 
 	guest_leaves(&w);
 	for (i = 0; i < TRANSFERS; i++)

@@ -212,7 +212,7 @@ static void story_no_room(void)
 
 	w.mem.stalled = false;
 	for (i = got = 0; i < DATAGRAMS && got < DATAGRAMS; i++) {
-		link_flush(&w.mem.link);
+		link_flush(w.mem.queue);
 		got += w.mem.nsent;
 		memory_clear(&w.mem);
 		events(&w, 0);
