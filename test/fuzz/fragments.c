@@ -129,7 +129,7 @@ static uint32_t model_input(struct model *m, const struct op *op)
 	return have == end ? end : 0;
 }
 
-/* check_whole() - What came out is what went in */
+/* check_whole() - The reassembled datagram is what its fragments were */
 static void check_whole(const struct model *m, const struct frame *f,
 			uint32_t len)
 {
@@ -155,13 +155,15 @@ static void check_whole(const struct model *m, const struct frame *f,
 static struct frame *hand_over(struct reassembly *r, const struct op *op,
 			       uint64_t now)
 {
-	static const uint8_t hdr[14 + 40 + 8] = { [14] = 0x45 };
+	static const uint8_t hdr[2][14 + 40 + 8] = {
+		{ [14] = 0x45 }, { [14] = 0x60 },
+	};
 	static uint8_t data[65536 + 8];
 	struct iovec iov[2];
 	struct frame f = { .iov = iov, .iovcnt = 2, .len = op->len };
 	struct fragment frag = {
 		.id = op->key, .off = op->off, .len = op->len,
-		.more = op->more, .hdr = hdr,
+		.more = op->more, .hdr = hdr[op->key & 1],
 		.hdrlen = (uint16_t)HDR_LEN(op->key),
 		.next_at = op->key & 1 ? 20 : 0,
 		.malformed = op->off + op->len > 65535,
