@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * table.c - The flows of all protocols: slots, a hash over their keys, and
- * the tokens that epoll gives back.
- * Called by the protocols; calls timer_init(), siphash and util.c only.
+ * table.c - The flows of all protocols: slots, and a hash table of their keys.
  *
- * A new flow gets the lowest free slot, so that flows gather at the front of
- * the table once there are fewer of them. When three quarters have gone, and
- * when all have, the pages without a flow go back to the kernel: that is at most
- * one pass over the rest for three times as many flows removed. Buckets are made
- * anew then.
+ * A new flow gets the lowest free slot, so flows gather at the front of the
+ * table as their number falls. When it has fallen to a quarter, and to zero,
+ * pages without a flow go back to the kernel and the buckets are rebuilt: that
+ * costs at most one pass over the flows left for three times as many removed.
  */
 /* syscalls: epoll_ctl madvise mmap munmap */
 #include <assert.h>
@@ -20,11 +17,12 @@
 #include "flow/table.h"
 #include "util.h"
 
-#define FLOW_MAX	(UINT32_C(1) << 22)	/* four times fs.nr_open's default */
+/* Four times the default of fs.nr_open. */
+#define FLOW_MAX	(UINT32_C(1) << 22)
 #define SLOT_ALIGN	64	/* a cache line: key and hash in the first */
-#define KEEP		256	/* flows: less memory isn't worth giving back, */
-#define KEEP_EMPTY	16	/* or, once the last of them has gone */
-#define POISON		0xdb	/* in free slots, to notice use after removal */
+#define KEEP		256	/* no memory is given back after fewer flows */
+#define KEEP_EMPTY	16	/* likewise, when no flow is left */
+#define POISON		0xdb	/* fills free slots: shows use after removal */
 #define WORD		64	/* slots in a word of @live */
 
 _Static_assert(sizeof(struct flow_key) == 40, "the key has no holes");
@@ -59,11 +57,10 @@ static bool slot_live(const struct flow_table *t, uint32_t slot)
 }
 
 /**
- * flow_table_init() - A table without flows
- * @t:		table
+ * flow_table_init() - Make a table without flows
  * @slot_size:	bytes of the largest structure that embeds struct flow
- * @max:	flows at most, and never more than FLOW_MAX: where the limit of
- *		descriptors is endless, address space still is not
+ * @max:	number of flows, capped at FLOW_MAX: descriptors may be unlimited,
+ *		address space is not
  * @epfd:	epoll descriptor for flow_watch()
  *
  * Return: 0, -EINVAL if @max is 0, -ENOMEM
@@ -95,11 +92,7 @@ int flow_table_init(struct flow_table *t, size_t slot_size, uint32_t max,
 	return -ENOMEM;
 }
 
-/**
- * flow_table_free() - Give back a table; to what is in the flows nothing is
- * done
- * @t:		table
- */
+/* flow_table_free() - Give back the table, not what its flows refer to */
 void flow_table_free(struct flow_table *t)
 {
 	if (t->buckets)
@@ -116,15 +109,7 @@ static uint32_t key_hash(const struct flow_table *t, const struct flow_key *k)
 	return (uint32_t)siphash(&t->secret, k, sizeof(*k));
 }
 
-/**
- * bucket_find() - The bucket of a key
- * @t:		table
- * @k:		key
- * @hash:	of the key
- *
- * Return: number of the bucket that has the key, or else of the empty one
- *	   where it belongs
- */
+/* bucket_find() - The bucket that has a key, or else the one to put it in */
 static uint32_t bucket_find(const struct flow_table *t,
 			    const struct flow_key *k, uint32_t hash)
 {
@@ -140,15 +125,13 @@ static uint32_t bucket_find(const struct flow_table *t,
 	return b;
 }
 
-/**
- * bucket_empty() - Empty a bucket, and move up what would be cut off by that
- * @t:		table
- * @b:		number of the bucket
+/*
+ * empty_bucket() - Empty a bucket, and move up entries that it would cut off
  *
  * Knuth, The Art of Computer Programming, volume 3, 6.4, algorithm R: a later
- * entry of the row moves to the gap unless its search begins behind the gap.
+ * entry moves into the gap unless its search begins after the gap.
  */
-static void bucket_empty(struct flow_table *t, uint32_t b)
+static void empty_bucket(struct flow_table *t, uint32_t b)
 {
 	uint32_t next, home;
 
@@ -164,13 +147,8 @@ static void bucket_empty(struct flow_table *t, uint32_t b)
 	t->buckets[b] = 0;
 }
 
-/**
- * forget() - Give back the pages that lie wholly between two slots
- * @t:		table
- * @from:	first slot without a flow
- * @to:		first slot behind those
- */
-static void forget(const struct flow_table *t, uint32_t from, uint32_t to)
+/* release_pages() - Give back the pages that lie in slots @from to @to - 1 */
+static void release_pages(const struct flow_table *t, uint32_t from, uint32_t to)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t start = (from * t->slot_size + page - 1) & ~(page - 1);
@@ -180,11 +158,8 @@ static void forget(const struct flow_table *t, uint32_t from, uint32_t to)
 		madvise(t->slots + start, end - start, MADV_DONTNEED);
 }
 
-/**
- * shrink() - Give back the memory of flows that have gone
- * @t:		table
- */
-static void shrink(struct flow_table *t)
+/* shrink_table() - Give back the memory of flows that were removed */
+static void shrink_table(struct flow_table *t)
 {
 	uint32_t from = 0;
 	struct flow *f;
@@ -193,23 +168,17 @@ static void shrink(struct flow_table *t)
 	for (f = flow_next(t, NULL); f; f = flow_next(t, f)) {
 		uint32_t slot = flow_slot(t, f);
 
-		forget(t, from, slot);
+		release_pages(t, from, slot);
 		t->buckets[bucket_find(t, &f->key, f->hash)] = slot + 1;
 		from = slot + 1;
 	}
 
-	forget(t, from, t->top);
+	release_pages(t, from, t->top);
 	t->top = from;
 	t->peak = t->used;
 }
 
-/**
- * flow_lookup() - Find a flow
- * @t:		table
- * @k:		its key
- *
- * Return: the flow, NULL if there is none
- */
+/* flow_lookup() - The flow with a key, or NULL */
 struct flow *flow_lookup(const struct flow_table *t, const struct flow_key *k)
 {
 	uint32_t slot = t->buckets[bucket_find(t, k, key_hash(t, k))];
@@ -217,15 +186,12 @@ struct flow *flow_lookup(const struct flow_table *t, const struct flow_key *k)
 	return slot ? slot_flow(t, slot - 1) : NULL;
 }
 
-/**
- * slot_take() - Take the lowest slot without a flow; there has to be one
- * @t:		table
+/*
+ * take_slot() - Take the lowest free slot; there must be one
  *
  * At worst this reads one bit for each slot: for 20,000, forty cache lines.
- *
- * Return: number of the slot
  */
-static uint32_t slot_take(struct flow_table *t)
+static uint32_t take_slot(struct flow_table *t)
 {
 	uint32_t slot;
 
@@ -241,9 +207,7 @@ static uint32_t slot_take(struct flow_table *t)
 }
 
 /**
- * flow_insert() - Make a flow
- * @t:		table
- * @k:		its key
+ * flow_insert() - Add a flow
  * @type:	what it is
  *
  * What follows struct flow in the slot is zero. The flow has no socket, is in
@@ -260,7 +224,7 @@ struct flow *flow_insert(struct flow_table *t, const struct flow_key *k,
 	if (t->used == t->max || t->buckets[b])
 		return NULL;
 
-	slot = slot_take(t);
+	slot = take_slot(t);
 	t->buckets[b] = slot + 1;
 	t->gen = (t->gen + 1) & EVENT_GEN_MASK;
 
@@ -278,12 +242,11 @@ struct flow *flow_insert(struct flow_table *t, const struct flow_key *k,
 }
 
 /**
- * flow_remove() - Forget a flow
- * @t:		table
- * @f:		flow, not to be touched any more
+ * flow_remove() - Remove a flow
+ * @f:		the pointer is invalid afterwards
  *
- * Takes the flow out of the table and nothing else: before, the protocol has
- * closed its socket, cancelled its timer and taken it out of its lists.
+ * This takes the flow out of the table and nothing else: the protocol has
+ * closed its sockets, cancelled its timer and removed it from lists before.
  */
 void flow_remove(struct flow_table *t, struct flow *f)
 {
@@ -293,21 +256,19 @@ void flow_remove(struct flow_table *t, struct flow *f)
 	assert(!timer_armed(&f->timer) && list_empty(&f->node) &&
 	       list_empty(&f->ready));
 
-	bucket_empty(t, bucket_find(t, &f->key, f->hash));
+	empty_bucket(t, bucket_find(t, &f->key, f->hash));
 	memset(f, POISON, t->slot_size);
 	t->live[slot / WORD] &= ~(UINT64_C(1) << (slot % WORD));
 	t->full = MIN(t->full, slot / WORD);
 	t->used--;
 
 	if (t->peak > (t->used ? KEEP : KEEP_EMPTY) && t->used < t->peak / 4)
-		shrink(t);
+		shrink_table(t);
 }
 
 /**
- * flow_next() - Go through all flows, in no order that means anything
- * @t:		table
- * @f:		the flow before, which may have been removed; NULL: from the
- *		start
+ * flow_next() - Iterate over all flows, in the order of their slots
+ * @f:		the previous flow, which may have been removed; NULL: start
  *
  * Return: the next flow, NULL after the last
  */
@@ -329,7 +290,6 @@ struct flow *flow_next(const struct flow_table *t, const struct flow *f)
 
 /**
  * flow_from_token() - The flow that an event is for
- * @t:		table
  * @token:	from epoll, of type EVENT_FLOW
  *
  * Return: the flow; NULL if it has gone since, even if another took its slot

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * table.h - The flows of all protocols: slots, a hash over their keys, and
- * the tokens that epoll gives back.
- * Called by the protocols; calls timer_init(), siphash and util.c only.
+ * table.h - The flows of all protocols, found by key or by epoll token.
  *
- * Slots live in one reserved stretch of address space that is touched as
- * flows come and given back when most have gone, so a pointer to a flow stays
- * good, and an idle table is small.
- * A flow's slot is as large as the largest protocol structure, which embeds
- * struct flow first.
+ * Slots are in one reserved range of address space, which takes memory as
+ * flows are added and gives it back when most are removed. So a pointer to a
+ * flow stays valid as long as the flow, and an idle table is small. A slot has
+ * the size of the largest protocol structure; each embeds struct flow first.
  */
 #ifndef FLOW_TABLE_H
 #define FLOW_TABLE_H
@@ -16,11 +13,11 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
-#include "siphash.h"
 #include "event.h"
 #include "flow/timer.h"
+#include "siphash.h"
 
-/* What a flow is: decides which functions handle it (struct flow_class). */
+/* The type selects the functions that handle a flow (struct flow_class). */
 enum flow_type {
 	FLOW_TCP,
 	FLOW_UDP,
@@ -38,11 +35,11 @@ enum flow_side {
 /**
  * struct flow_key - What tells flows apart, as the guest sees the addresses
  * @guest:	guest's address
- * @remote:	the other end's address, before any translation
- * @gport:	guest's port, host order; echo: identifier
- * @rport:	other end's port, host order; echo: zero
+ * @remote:	peer's address, before translation; echo identifier: none
+ * @gport:	guest's port; echo: identifier
+ * @rport:	peer's port; echo: zero
  * @proto:	IPPROTO_*
- * @zero:	no holes: the key is hashed and compared as bytes
+ * @zero:	zero: the key is hashed and compared as bytes
  */
 struct flow_key {
 	struct in6_addr guest, remote;
@@ -59,7 +56,7 @@ struct flow_key {
  * @gen:	generation, for the epoll token
  * @type:	enum flow_type
  * @bulk:	its last batch was part of a bulk transfer, see flow/sched.h
- * @node:	a list of the protocol's own
+ * @node:	node in a list of the protocol
  * @ready:	node in the list of flows that wait for their turn to send
  * @timer:	the one timer of the flow
  */
@@ -75,19 +72,19 @@ struct flow {
 
 /**
  * struct flow_table - All flows
- * @slots:	reserved address space, touched on demand
- * @live:	a bit for each slot: a flow is in it
- * @buckets:	slot number + 1, 0: empty; linear probing
+ * @slots:	reserved address space, takes memory on first use
+ * @live:	one bit for each slot: it has a flow
+ * @buckets:	hash table with linear probing: slot number + 1, 0: empty
  * @slot_size:	bytes
  * @max:	number of slots
  * @mask:	number of buckets - 1
- * @used:	flows alive
- * @peak:	the most of them since memory was last given back
- * @top:	slots from here on have not been touched
- * @full:	words of @live before this one have no slot to spare
+ * @used:	number of flows
+ * @peak:	largest @used since memory was last given back
+ * @top:	slots from here on were never used
+ * @full:	words of @live before this one have no free slot
  * @gen:	generation of the latest flow
  * @secret:	key of the hash
- * @epfd:	where sockets are watched
+ * @epfd:	epoll set of their sockets
  */
 struct flow_table {
 	char *slots;

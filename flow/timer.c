@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * timer.c - The hierarchical timing wheel (Varghese and Lauck, 1987, scheme 7).
- * Calls nothing; called by whatever waits for time.
  *
  * A slot of level L stands for 64^L ms. A timer hangs in the level of the
  * highest digit, to base 64, in which its time differs from the wheel's: so
@@ -26,11 +25,7 @@
 _Static_assert(TIMER_SLOTS == 64, "a level's slots are the bits of a word");
 _Static_assert(SPAN <= INT_MAX, "epoll_wait() can wait for the furthest slot");
 
-/**
- * timers_init() - An empty wheel
- * @t:		wheel
- * @now:	ms
- */
+/* timers_init() - Make an empty wheel */
 void timers_init(struct timers *t, uint64_t now)
 {
 	unsigned int level, slot;
@@ -45,9 +40,8 @@ void timers_init(struct timers *t, uint64_t now)
 }
 
 /**
- * timer_init() - A timer that isn't armed
- * @timer:	timer
- * @type:	whom to wake, for the caller of timers_expire()
+ * timer_init() - Make a timer that is not armed
+ * @type:	what to wake, for the caller of timers_expire()
  */
 void timer_init(struct timer *timer, uint8_t type)
 {
@@ -58,25 +52,19 @@ void timer_init(struct timer *timer, uint8_t type)
 	timer->slot = 0;
 }
 
-/**
- * slot_number() - Slot of a level that a time falls into
- * @level:	level
- * @time:	ms
- */
+/* slot_number() - The slot of a level that a time in ms falls into */
 static unsigned int slot_number(unsigned int level, uint64_t time)
 {
 	return (time >> (level * TIMER_BITS)) & (TIMER_SLOTS - 1);
 }
 
-/**
- * place() - Hang a timer where its time says
- * @t:		wheel
- * @timer:	timer that is in no list
+/*
+ * place_timer() - Put a timer that is in no list into the slot of its time
  *
- * A timer further away than the wheel spans hangs at its end, and is placed
- * again once the wheel is there.
+ * A timer beyond the span of the wheel goes to the last slot, and is placed
+ * again when the wheel gets there.
  */
-static void place(struct timers *t, struct timer *timer)
+static void place_timer(struct timers *t, struct timer *timer)
 {
 	uint64_t at = MIN(timer->expires, t->now + SPAN);
 	unsigned int level;
@@ -95,25 +83,19 @@ static void place(struct timers *t, struct timer *timer)
 }
 
 /**
- * timer_arm() - Have a timer expire, be it armed already or not
- * @t:		wheel
- * @timer:	timer
- * @expires:	ms; a time that has come expires at the next timers_expire(),
- *		even one for the same time: who arms anew from there has to
- *		arm for later
+ * timer_arm() - Set when a timer expires, whether it is armed already or not
+ * @expires:	ms. A time that has passed expires in the next timers_expire(),
+ *		even with the same @now: a timer that re-arms itself when it
+ *		expires has to choose a later time
  */
 void timer_arm(struct timers *t, struct timer *timer, uint64_t expires)
 {
 	timer_cancel(t, timer);
 	timer->expires = expires;
-	place(t, timer);
+	place_timer(t, timer);
 }
 
-/**
- * timer_cancel() - Disarm a timer; does nothing to one that isn't armed
- * @t:		wheel
- * @timer:	timer
- */
+/* timer_cancel() - Disarm a timer; harmless if it is not armed */
 void timer_cancel(struct timers *t, struct timer *timer)
 {
 	bool armed = timer_armed(timer);
@@ -124,12 +106,9 @@ void timer_cancel(struct timers *t, struct timer *timer)
 		t->used[timer->level] &= ~(UINT64_C(1) << timer->slot);
 }
 
-/**
- * next_slot() - The used slot that the wheel comes to next
- * @t:		wheel
- * @start:	set to the time, in ms, at which the slot begins, if there is one
- *
- * Return: its level, -1 if the wheel is empty
+/*
+ * next_slot() - The next used slot: returns its level, -1 if there is none
+ * @start:	set to the time in ms at which the slot begins
  */
 static int next_slot(const struct timers *t, uint64_t *start)
 {
@@ -153,29 +132,24 @@ static int next_slot(const struct timers *t, uint64_t *start)
 	return -1;
 }
 
-/**
- * enter_slot() - The wheel is at a slot: place its timers anew, further down
- * @t:		wheel, its time the beginning of the slot
- * @level:	of the slot
- */
+/* enter_slot() - The wheel reached a slot: move its timers to lower levels */
 static void enter_slot(struct timers *t, unsigned int level)
 {
 	unsigned int number = slot_number(level, t->now);
 	struct list *m, *slot = &t->slot[level][number];
 
 	while ((m = list_pop(slot)))
-		place(t, container_of(m, struct timer, node));
+		place_timer(t, container_of(m, struct timer, node));
 	t->used[level] &= ~(UINT64_C(1) << number);
 }
 
 /**
  * timers_expire() - Take the next timer that has expired
- * @t:		wheel
- * @now:	ms; a time before the last one given is taken for that
+ * @now:	if it is before that of the last call, that one counts
  *
- * To be called until there is none. Between calls any timer may be armed and
- * cancelled, the one returned as well. They come in the order of their times,
- * however far @now jumps; late ones, armed for a time gone by, come first.
+ * Call it until it returns NULL. Between calls any timer may be armed and
+ * cancelled, the returned one as well. Timers come in the order of their times,
+ * however far @now jumps; those armed for a time that had passed come first.
  *
  * Return: a timer, disarmed; NULL if no other has expired
  */
@@ -198,14 +172,12 @@ struct timer *timers_expire(struct timers *t, uint64_t now)
 }
 
 /**
- * timers_wait() - For how long nothing expires
- * @t:		wheel
- * @now:	ms
+ * timers_wait() - How long to wait for the next timer
  *
- * Ends early where timers have to be moved down a level first: once for each
- * level above the lowest, at most. timers_expire() does that.
+ * The wait may end before a timer expires, as timers_expire() has to move it
+ * down a level: at most once for each level.
  *
- * Return: ms, as epoll_wait() takes it: -1 if no timer is armed
+ * Return: timeout for epoll_wait() in ms, -1 if no timer is armed
  */
 int timers_wait(const struct timers *t, uint64_t now)
 {

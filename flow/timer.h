@@ -2,10 +2,9 @@
 /*
  * timer.h - All timers of the program in one hierarchical wheel: O(1) to arm
  * and to cancel, 1 ms ticks, and the timeout for epoll_wait() from bitmaps.
- * Called by whatever waits for time; calls nothing.
  *
- * A timer is embedded in what it belongs to. Its type says to passt.c whom to
- * wake; the wheel does not look at it.
+ * A timer is embedded in what it belongs to. Its type tells the loop what to
+ * wake; the wheel does not read it.
  */
 #ifndef FLOW_TIMER_H
 #define FLOW_TIMER_H
@@ -22,11 +21,11 @@ struct timer {
 	struct list node;
 	uint64_t expires;	/* ms, the clock of now_ms() */
 	uint8_t type;
-	uint8_t level, slot;	/* where it hangs in the wheel */
+	uint8_t level, slot;	/* its place in the wheel */
 };
 
 struct timers {
-	uint64_t now;				/* all before have been run */
+	uint64_t now;				/* earlier timers have expired */
 	uint64_t used[TIMER_LEVELS];		/* slots that are not empty */
 	struct list slot[TIMER_LEVELS][TIMER_SLOTS];
 	struct list due;
