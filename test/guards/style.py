@@ -13,6 +13,18 @@ import guard
 FUNCTION = 60           # lines, less than
 FILE = 900              # lines, less than
 
+# Headers whose names ours must not take, each of which a file might need.
+FOREIGN = """
+net/ethernet.h net/if.h net/if_arp.h net/route.h netinet/icmp6.h
+netinet/if_ether.h netinet/igmp.h netinet/in.h netinet/ip.h netinet/ip6.h
+netinet/ip_icmp.h netinet/tcp.h netinet/udp.h syslog.h sys/queue.h
+sys/sysinfo.h sys/uio.h linux/errqueue.h linux/filter.h linux/icmp.h
+linux/icmpv6.h linux/if_arp.h linux/if_ether.h linux/if_packet.h
+linux/if_tun.h linux/igmp.h linux/in6.h linux/ip.h linux/ipv6.h linux/netlink.h
+linux/rtnetlink.h linux/seccomp.h linux/sock_diag.h linux/sockios.h
+linux/tcp.h linux/udp.h linux/vhost.h linux/virtio_net.h
+""".split()
+
 Function = collections.namedtuple('Function', 'path name line end static')
 
 
@@ -79,6 +91,22 @@ def alone(path):
         yield message[0]
 
 
+def beside(foreign, ours):
+    """Names of ours that another header has; theirs may clash as they like.
+
+    <netinet/in.h> comes first: the kernel's headers make way for it alone.
+    """
+    def quarrels(*names):
+        return [message for message in
+                compiler_says(include('<netinet/in.h>', *names))
+                if not all(line.startswith('/usr/') for line in message)]
+
+    mine = [f'"{path}"' for path in ours]
+    for message in quarrels(f'<{foreign}>', *mine) + \
+            quarrels(*mine, f'<{foreign}>'):
+        yield f'<{foreign}>: {message[0]}'
+
+
 def each(check, texts):
     return [problem for path, text in texts.items()
             for problem in check(path, text)]
@@ -118,6 +146,8 @@ def main():
     guard.check('guards of headers are named after their paths',
                 each(header_guards, headers))
     guard.check('every header compiles alone', parallel(alone, headers))
+    guard.check('no name of ours is one of libc or the kernel',
+                parallel(lambda foreign: beside(foreign, headers), FOREIGN))
     comments, code = comment_ratio(texts)
     print(f'# {comments} lines of comment, {code} of code: '
           f'{100 * comments // code} %; {len(found)} functions')
