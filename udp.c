@@ -49,16 +49,16 @@ int udp_init(struct udp *u)
 {
 	list_init(&u->one_shot);
 	list_init(&u->stream);
-	u->alive = u->sockets = 0;
-	u->hungry = -1;
+	u->nflows = u->nsockets = 0;
+	u->starved_fd = -1;
 	u->segment = udp_can_segment() ? UINT16_MAX : 0;
-	u->ports = NULL;
-	u->multicast = NULL;
+	u->port_listeners = NULL;
+	u->mcast = NULL;
 	u->listening = memory_reserve(LISTENING_SIZE);
 	memset(u->count, 0, sizeof(u->count));
 	u->batch = udp_batch_new();
-	u->held = udp_held_new();
-	return u->batch && u->held && u->listening ? 0 : -ENOMEM;
+	u->guest_ports = udp_guest_ports_new();
+	return u->batch && u->guest_ports && u->listening ? 0 : -ENOMEM;
 }
 
 /**
@@ -69,22 +69,22 @@ void udp_free(struct udp *u)
 {
 	mcast_close(u);
 	udp_batch_free(u->batch);
-	free(u->ports);
-	free(u->held);
+	free(u->port_listeners);
+	free(u->guest_ports);
 	if (u->listening)
 		munmap(u->listening, LISTENING_SIZE);
 	u->listening = NULL;
 	u->batch = NULL;
-	u->ports = NULL;
-	u->held = NULL;
+	u->port_listeners = NULL;
+	u->guest_ports = NULL;
 }
 
-/* find() - The flow with a key, or NULL */
-static struct udp_flow *find(const struct udp *u, const struct flow_key *key)
+/* find_udp_flow() - The flow with a key, or NULL */
+static struct udp_flow *find_udp_flow(const struct udp *u, const struct flow_key *key)
 {
 	struct flow *f = flow_lookup(u->flows, key);
 
-	return f ? container_of(f, struct udp_flow, f) : NULL;
+	return f ? container_of(f, struct udp_flow, flow) : NULL;
 }
 
 /**
@@ -94,7 +94,7 @@ static struct udp_flow *find(const struct udp *u, const struct flow_key *key)
  * @peer, @port: who, as the listener knows it; port in host order
  * @key:	filled
  *
- * Return: UDP_COUNTERS, or what to count: there is no way to address it
+ * Return: UDP_DROP_NONE, or what to count: there is no way to address it
  */
 static enum udp_counter forwarded_key(const struct udp *u,
 				      const struct listener *l,
@@ -115,33 +115,33 @@ static enum udp_counter forwarded_key(const struct udp *u,
 		return UDP_NO_GUEST;
 	if (addr_is_v4(&key->remote) != addr_is_v4(&key->guest))
 		return UDP_IMPOSSIBLE;
-	return UDP_COUNTERS;
+	return UDP_DROP_NONE;
 }
 
-/* report() - Tell the guest of an error that came for what a flow sent */
-static void report(struct udp *u, const struct udp_flow *uf,
+/* relay_udp_error() - Tell the guest of an error that came for what a flow sent */
+static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
 		   const struct sock_error *e, uint64_t now)
 {
 	struct icmp_quote q = {
-		.key = &uf->f.key, .ttl = uf->ttl, .tos = uf->tos, .df = uf->df,
+		.key = &uf->flow.key, .ttl = uf->ttl, .tos = uf->tos, .df = uf->df,
 	};
 
 	icmp_error_relay(u->errors, e, &q, now);
 }
 
-/* sent_by() - The flow of a listener that sent what came back; or NULL */
-static struct udp_flow *sent_by(const struct udp *u, const struct listener *l,
+/* find_sender_flow() - The flow of a listener that sent what came back; or NULL */
+static struct udp_flow *find_sender_flow(const struct udp *u, const struct listener *l,
 				const struct sock_error *e)
 {
 	struct flow_key key;
 
-	if (forwarded_key(u, l, &e->dest, e->port, &key) != UDP_COUNTERS)
+	if (forwarded_key(u, l, &e->dest, e->port, &key) != UDP_DROP_NONE)
 		return NULL;
-	return find(u, &key);
+	return find_udp_flow(u, &key);
 }
 
 /**
- * take_errors() - Empty the error queue of a socket, and tell the guest
+ * drain_udp_errors() - Empty the error queue of a socket, and tell the guest
  * @u:		UDP
  * @fd:		socket
  * @uf:		its flow; NULL: it is @l
@@ -153,7 +153,7 @@ static struct udp_flow *sent_by(const struct udp *u, const struct listener *l,
  *
  * Return: MTU that such a datagram was too long for, 0: there was none
  */
-static uint32_t take_errors(struct udp *u, int fd, const struct udp_flow *uf,
+static uint32_t drain_udp_errors(struct udp *u, int fd, const struct udp_flow *uf,
 			    const struct listener *l, uint64_t now)
 {
 	const struct udp_flow *of;
@@ -166,35 +166,35 @@ static uint32_t take_errors(struct udp *u, int fd, const struct udp_flow *uf,
 			mtu = e.error == EMSGSIZE ? e.info : 0;
 			continue;
 		}
-		of = uf ? uf : sent_by(u, l, &e);
+		of = uf ? uf : find_sender_flow(u, l, &e);
 		if (of)
-			report(u, of, &e, now);
+			relay_udp_error(u, of, &e, now);
 	}
 	return mtu;
 }
 
-/* sender_errors() - The same, of the socket that a flow sends by */
-static uint32_t sender_errors(struct udp *u, const struct udp_flow *uf,
+/* drain_sender_errors() - The same, of the socket that a flow sends by */
+static uint32_t drain_sender_errors(struct udp *u, const struct udp_flow *uf,
 			      uint64_t now)
 {
 	if (uf->listener == UDP_NO_LISTENER)
-		return take_errors(u, uf->f.fd[SIDE_HOST], uf, NULL, now);
-	return take_errors(u, udp_flow_fd(u, uf), NULL,
+		return drain_udp_errors(u, uf->flow.fd[SIDE_HOST], uf, NULL, now);
+	return drain_udp_errors(u, udp_flow_fd(u, uf), NULL,
 			   fwd_listener_from_token(u->fwd, uf->listener), now);
 }
 
 /**
- * send_failed() - A datagram was not sent
+ * answer_failed_send() - A datagram was not sent
  * @u:		UDP
  * @uf:		flow
  * @error:	why, positive
  * @pkt:	datagram
  * @now:	ms
  */
-static void send_failed(struct udp *u, const struct udp_flow *uf, int error,
+static void answer_failed_send(struct udp *u, const struct udp_flow *uf, int error,
 			const struct pkt *pkt, uint64_t now)
 {
-	uint32_t mtu = sender_errors(u, uf, now);
+	uint32_t mtu = drain_sender_errors(u, uf, now);
 
 	u->count[UDP_SEND_ERROR]++;
 	/* Of a socket that is not connected that was somebody else's. */
@@ -204,10 +204,10 @@ static void send_failed(struct udp *u, const struct udp_flow *uf, int error,
 }
 
 /**
- * send_some() - Send the first datagrams of a run
+ * send_first_part() - Send the first datagrams of a run
  * @u:		UDP
  * @uf:		flow
- * @run:	packets of that flow
+ * @batch:	packets of that flow
  * @n:		how many
  * @now:	ms
  *
@@ -216,35 +216,35 @@ static void send_failed(struct udp *u, const struct udp_flow *uf, int error,
  *
  * Return: number sent, 1 or more, or -errno of the first datagram
  */
-static int send_some(struct udp *u, struct udp_flow *uf, const struct pkt *run,
+static int send_first_part(struct udp *u, struct udp_flow *uf, const struct pkt *batch,
 		     unsigned int n, uint64_t now)
 {
-	int rc = udp_send_batch(u, uf, run, n);
+	int rc = udp_send_batch(u, uf, batch, n);
 
 	if (rc > 0 || rc == -EAGAIN)
 		return rc;
-	sender_errors(u, uf, now);
+	drain_sender_errors(u, uf, now);
 	sock_clear_error(udp_flow_fd(u, uf));
-	return udp_send_batch(u, uf, run, n);
+	return udp_send_batch(u, uf, batch, n);
 }
 
 /**
- * send_run() - Send a run of datagrams, and answer for those that can't be
+ * send_whole_batch() - Send a batch of datagrams, and answer for those that can't be
  * @u:		UDP
  * @uf:		flow
- * @run:	packets of that flow
+ * @batch:	packets of that flow
  * @n:		how many
  * @now:	ms
  *
  * What a full socket does not take is dropped, as by a full queue on the way.
  */
-static void send_run(struct udp *u, struct udp_flow *uf,
-		     const struct pkt *run, unsigned int n, uint64_t now)
+static void send_whole_batch(struct udp *u, struct udp_flow *uf,
+		     const struct pkt *batch, unsigned int n, uint64_t now)
 {
 	int rc;
 
-	for (; n; run += rc, n -= (unsigned int)rc) {
-		rc = send_some(u, uf, run, n, now);
+	for (; n; batch += rc, n -= (unsigned int)rc) {
+		rc = send_first_part(u, uf, batch, n, now);
 		if (rc == -EAGAIN || rc == -ENOBUFS) {
 			u->count[UDP_SEND_ERROR] += n;
 			return;
@@ -252,24 +252,24 @@ static void send_run(struct udp *u, struct udp_flow *uf,
 		if (rc > 0) {
 			u->count[UDP_FROM_GUEST] += (unsigned int)rc;
 		} else {
-			send_failed(u, uf, -rc, run, now);
+			answer_failed_send(u, uf, -rc, batch, now);
 			rc = 1;
 		}
 	}
 }
 
 /**
- * open_flow() - A new flow for a run, or the guest hears why not
+ * open_udp_flow() - A new flow for a batch, or the guest hears why not
  * @u:		UDP
  * @key:	of the flow
- * @run:	packets
+ * @batch:	packets
  * @n:		how many
  * @now:	ms
  *
  * Return: flow, or NULL
  */
-static struct udp_flow *open_flow(struct udp *u, const struct flow_key *key,
-				  const struct pkt *run, unsigned int n,
+static struct udp_flow *open_udp_flow(struct udp *u, const struct flow_key *key,
+				  const struct pkt *batch, unsigned int n,
 				  uint64_t now)
 {
 	struct udp_flow *uf;
@@ -281,7 +281,7 @@ static struct udp_flow *open_flow(struct udp *u, const struct flow_key *key,
 
 	if (rc == -EINVAL)
 		u->count[UDP_IMPOSSIBLE] += n;
-	else if (!icmp_error_pkt(u->errors, -rc, 0, run, now))
+	else if (!icmp_error_pkt(u->errors, -rc, 0, batch, now))
 		u->count[UDP_REFUSED]++;
 	else
 		u->count[UDP_SEND_ERROR] += n;
@@ -291,42 +291,42 @@ static struct udp_flow *open_flow(struct udp *u, const struct flow_key *key,
 /**
  * udp_from_guest() - Datagrams from the guest
  * @u:		UDP
- * @run:	packets with the same addresses and ports
+ * @batch:	packets with the same addresses and ports
  * @n:		how many
  * @now:	ms
  */
-void udp_from_guest(struct udp *u, const struct pkt *run, unsigned int n,
+void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 	       uint64_t now)
 {
 	struct flow_key key = {
-		.guest = run->src, .remote = run->dst,
-		.gport = run->sport, .rport = run->dport,
+		.guest = batch->src, .remote = batch->dst,
+		.gport = batch->sport, .rport = batch->dport,
 		.proto = IPPROTO_UDP,
 	};
 	struct udp_flow *uf;
 
-	if (mcast_from_guest(u, run, n, now))
+	if (mcast_from_guest(u, batch, n, now))
 		return;
 
 	/* RFC 768: without a source port no reply is wanted, but a socket
 	 * would have one. */
-	if (!run->sport || !run->dport || !addr_is_unicast(&run->src) ||
-	    !addr_is_unicast(&run->dst)) {
+	if (!batch->sport || !batch->dport || !addr_is_unicast(&batch->src) ||
+	    !addr_is_unicast(&batch->dst)) {
 		u->count[UDP_IMPOSSIBLE] += n;
 		return;
 	}
 
-	uf = find(u, &key);
+	uf = find_udp_flow(u, &key);
 	if (uf && udp_flow_fd(u, uf) < 0) {	/* its listener is closed */
 		udp_flow_close(u, uf);
 		uf = NULL;
 	}
 	if (!uf)
-		uf = open_flow(u, &key, run, n, now);
+		uf = open_udp_flow(u, &key, batch, n, now);
 	if (!uf)
 		return;
 	udp_flow_used(u, uf, n, 0, now);
-	send_run(u, uf, run, n, now);
+	send_whole_batch(u, uf, batch, n, now);
 }
 
 /**
@@ -341,7 +341,7 @@ void udp_from_guest(struct udp *u, const struct pkt *run, unsigned int n,
  */
 void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 {
-	struct udp_flow *uf = container_of(f, struct udp_flow, f);
+	struct udp_flow *uf = container_of(f, struct udp_flow, flow);
 	unsigned int datagrams = 0;
 	int i, n;
 
@@ -349,7 +349,7 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 		return;
 
 	if (events & EPOLLERR)
-		take_errors(u, f->fd[SIDE_HOST], uf, NULL, now);
+		drain_udp_errors(u, f->fd[SIDE_HOST], uf, NULL, now);
 	if (!(events & EPOLLIN))
 		return;
 
@@ -364,7 +364,7 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 }
 
 /**
- * forwarded_flow() - The flow that a datagram for a listener belongs to
+ * get_forwarded_flow() - The flow that a datagram for a listener belongs to
  * @u:		UDP
  * @l:		listener
  * @o:		where the datagram came from
@@ -375,7 +375,7 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
  *
  * Return: flow, or NULL, counted
  */
-static struct udp_flow *forwarded_flow(struct udp *u, const struct listener *l,
+static struct udp_flow *get_forwarded_flow(struct udp *u, const struct listener *l,
 				       const struct udp_origin *o, uint64_t now)
 {
 	enum udp_counter why;
@@ -383,19 +383,19 @@ static struct udp_flow *forwarded_flow(struct udp *u, const struct listener *l,
 	struct flow_key key;
 
 	why = forwarded_key(u, l, &o->peer, o->port, &key);
-	if (why != UDP_COUNTERS) {
+	if (why != UDP_DROP_NONE) {
 		u->count[why]++;
 		return NULL;
 	}
 
-	uf = find(u, &key);
+	uf = find_udp_flow(u, &key);
 	if (!uf)
 		uf = udp_flow_accept(u, &key, l, now);
 	if (!uf) {
 		u->count[UDP_REFUSED]++;
 		return NULL;
 	}
-	if (uf->f.fd[SIDE_HOST] < 0) {
+	if (uf->flow.fd[SIDE_HOST] < 0) {
 		uf->listener = listener_token(u->fwd, l);
 		uf->peer = o->peer;
 		uf->local = o->local;
@@ -404,8 +404,8 @@ static struct udp_flow *forwarded_flow(struct udp *u, const struct listener *l,
 	return uf;
 }
 
-/* forward() - One message of the batch that came in through a listener */
-static void forward(struct udp *u, const struct listener *l, unsigned int i,
+/* deliver_forwarded() - One message of the batch that came in through a listener */
+static void deliver_forwarded(struct udp *u, const struct listener *l, unsigned int i,
 		    uint64_t now)
 {
 	struct udp_origin o;
@@ -415,7 +415,7 @@ static void forward(struct udp *u, const struct listener *l, unsigned int i,
 		u->count[UDP_IMPOSSIBLE]++;
 		return;
 	}
-	uf = forwarded_flow(u, l, &o, now);
+	uf = get_forwarded_flow(u, l, &o, now);
 	if (!uf)
 		return;
 	udp_flow_used(u, uf, 0, udp_to_guest(u, uf, i), now);
@@ -434,7 +434,7 @@ void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
 	int i, n;
 
 	if (events & EPOLLERR)
-		take_errors(u, l->fd, NULL, l, now);
+		drain_udp_errors(u, l->fd, NULL, l, now);
 	if (!(events & EPOLLIN))
 		return;
 
@@ -444,7 +444,7 @@ void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
 		return;
 	}
 	for (i = 0; i < n; i++)
-		forward(u, l, (unsigned int)i, now);
+		deliver_forwarded(u, l, (unsigned int)i, now);
 }
 
 /**
@@ -455,7 +455,7 @@ void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
  */
 void udp_timer(struct udp *u, struct flow *f, uint64_t now)
 {
-	struct udp_flow *uf = container_of(f, struct udp_flow, f);
+	struct udp_flow *uf = container_of(f, struct udp_flow, flow);
 	uint64_t expires = udp_flow_expires(uf);
 
 	if (expires > now)
@@ -467,5 +467,5 @@ void udp_timer(struct udp *u, struct flow *f, uint64_t now)
 /* udp_end() - The guest left: close a flow */
 void udp_end(struct udp *u, struct flow *f)
 {
-	udp_flow_close(u, container_of(f, struct udp_flow, f));
+	udp_flow_close(u, container_of(f, struct udp_flow, flow));
 }

@@ -33,10 +33,11 @@
 
 /* Of that, at most half is for one-shot flows that others began: a crowd at a
  * forwarded port leaves the rest to what the guest asks. */
-#define UDP_INBOUND	2
+#define UDP_INBOUND_SHARE	2
 
 /* What is counted. */
 enum udp_counter {
+	UDP_DROP_NONE = 0,	/* not dropped; its count stays 0 */
 	UDP_OPENED,		/* flows from the guest */
 	UDP_ACCEPTED,		/* flows through forwarded ports */
 	UDP_EVICTED,		/* one-shot flows that made room (U4) */
@@ -57,7 +58,7 @@ extern const char *const udp_counter_name[UDP_COUNTERS];
 
 struct udp_batch;
 struct udp_listening;
-struct udp_held;
+struct udp_guest_port;
 struct mcast;
 
 /**
@@ -66,21 +67,21 @@ struct mcast;
  * @one_shot, @stream: flows by age, the least recently used first (U4); of the
  *		one-shot flows first those that the other end began, then the
  *		guest's own
- * @own:	the first of the guest's own one-shot flows, NULL: none
- * @inbound:	how many one-shot flows are before it
- * @alive, @sockets: how many there are in both, and with a socket
+ * @first_own:	the first of the guest's own one-shot flows, NULL: none
+ * @ninbound:	how many one-shot flows are before it
+ * @nflows, @nsockets: how many there are in both, and with a socket
  * @fds:	how many descriptors the process may have
  * @batch:	what one recvmmsg() fills, see udp/to_guest.c
  * @listening:	what is known of each listener, by its slot
- * @ports:	for each port of the guest, which listener can send for it, see
+ * @port_listeners:	for each port of the guest, which listener can send for it, see
  *		udp/srcport.c; NULL until that was asked
- * @ports_of:	fwd->changes when @ports was made
- * @held:	for each port of the guest and family, whose sockets have it
- * @multicast:	groups that are relayed, see udp/mcast.c; NULL: none
+ * @port_listeners_of: fwd->changes when it was made
+ * @guest_ports:	for each port of the guest and family, whose sockets have it
+ * @mcast:	groups that are relayed, see udp/mcast.c; NULL: none
  * @segment:	the longest datagram that new flows send in one message with
  *		others, bytes; 0: this kernel can't
- * @hungry:	socket that found no room in the link to the guest, -1: none
- * @patience:	how many times others still wait for it
+ * @starved_fd:	socket that found no room in the link to the guest, -1: none
+ * @yields_left:	how many times others still wait for it
  * @count:	see enum udp_counter
  */
 struct udp {
@@ -89,25 +90,25 @@ struct udp {
 	struct timers *timers;
 	const struct fwd *fwd;
 	struct icmp_errors *errors;
-	struct list one_shot, stream, *own;
-	uint32_t inbound;
-	uint32_t alive, sockets;
+	struct list one_shot, stream, *first_own;
+	uint32_t ninbound;
+	uint32_t nflows, nsockets;
 	unsigned int fds;
 	struct udp_batch *batch;
 	struct udp_listening *listening;
-	uint32_t *ports, ports_of;
-	struct udp_held *held;
-	struct mcast *multicast;
+	uint32_t *port_listeners, port_listeners_of;
+	struct udp_guest_port *guest_ports;
+	struct mcast *mcast;
 	uint32_t segment;
-	int hungry;
-	unsigned int patience;
+	int starved_fd;
+	unsigned int yields_left;
 	uint64_t count[UDP_COUNTERS];
 };
 
 size_t udp_flow_size(void);
 int udp_init(struct udp *u);
 void udp_free(struct udp *u);
-void udp_from_guest(struct udp *u, const struct pkt *run, unsigned int n,
+void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 	       uint64_t now);
 void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now);
 void udp_listener(struct udp *u, const struct listener *l, uint32_t events,

@@ -21,14 +21,14 @@
 #define DNS_PORT	53		/* RFC 1035 4.2.1 */
 
 /* Datagrams from each side that a resolver's two queries don't reach. */
-#define STREAM_EACH	3
+#define STREAM_EACH_SIDE	3
 
 /* How many flows are looked at for one that has a descriptor. */
-#define REACH		1024
+#define EVICT_REACH		1024
 
 /* Datagrams that may come before a socket is connected: more than its receive
  * buffer holds (208 KiB by default, of which an empty one takes 768 bytes). */
-#define EARLY		1024
+#define DRAIN_MAX		1024
 
 /**
  * udp_flow_expires() - When a flow is over if nothing more happens (U4)
@@ -41,32 +41,32 @@ uint64_t udp_flow_expires(const struct udp_flow *uf)
 	return uf->last + (uf->stream ? UDP_STREAM : UDP_ONE_SHOT);
 }
 
-/* list_in() - Put a flow in its list, as the one used last */
-static void list_in(struct udp *u, struct udp_flow *uf)
+/* add_to_list() - Put a flow in its list, as the one used last */
+static void add_to_list(struct udp *u, struct udp_flow *uf)
 {
-	struct list *l = &uf->f.node;
+	struct list *l = &uf->flow.node;
 
 	if (uf->stream) {
 		list_push(&u->stream, l);
 	} else if (uf->inbound) {
-		list_push(u->own ? u->own : &u->one_shot, l);
-		u->inbound++;
+		list_push(u->first_own ? u->first_own : &u->one_shot, l);
+		u->ninbound++;
 	} else {
 		list_push(&u->one_shot, l);
-		if (!u->own)
-			u->own = l;
+		if (!u->first_own)
+			u->first_own = l;
 	}
 }
 
-/* list_out() - Take a flow out of its list */
-static void list_out(struct udp *u, struct udp_flow *uf)
+/* remove_from_list() - Take a flow out of its list */
+static void remove_from_list(struct udp *u, struct udp_flow *uf)
 {
-	struct list *l = &uf->f.node;
+	struct list *l = &uf->flow.node;
 
-	if (u->own == l)
-		u->own = l->next == &u->one_shot ? NULL : l->next;
+	if (u->first_own == l)
+		u->first_own = l->next == &u->one_shot ? NULL : l->next;
 	if (uf->inbound && !uf->stream)
-		u->inbound--;
+		u->ninbound--;
 	list_remove(l);
 }
 
@@ -77,76 +77,76 @@ static void list_out(struct udp *u, struct udp_flow *uf)
  */
 void udp_flow_close(struct udp *u, struct udp_flow *uf)
 {
-	list_out(u, uf);
-	timer_cancel(u->timers, &uf->f.timer);
+	remove_from_list(u, uf);
+	timer_cancel(u->timers, &uf->flow.timer);
 	udp_port_give(u, uf);
-	if (uf->f.fd[SIDE_HOST] >= 0) {
-		if (u->hungry == uf->f.fd[SIDE_HOST])
-			u->hungry = -1;
-		close(uf->f.fd[SIDE_HOST]);
-		u->sockets--;
+	if (uf->flow.fd[SIDE_HOST] >= 0) {
+		if (u->starved_fd == uf->flow.fd[SIDE_HOST])
+			u->starved_fd = -1;
+		close(uf->flow.fd[SIDE_HOST]);
+		u->nsockets--;
 	}
-	flow_remove(u->flows, &uf->f);
-	u->alive--;
+	flow_remove(u->flows, &uf->flow);
+	u->nflows--;
 }
 
-/* evict() - End a one-shot flow for the sake of another */
-static void evict(struct udp *u, struct list *l)
+/* evict_one_shot() - End a one-shot flow for the sake of another */
+static void evict_one_shot(struct udp *u, struct list *l)
 {
-	udp_flow_close(u, container_of(l, struct udp_flow, f.node));
+	udp_flow_close(u, container_of(l, struct udp_flow, flow.node));
 	u->count[UDP_EVICTED]++;
 }
 
 /**
- * evict_slot() - End the one-shot flow that was used the longest ago (U4)
+ * evict_udp_flow() - End the one-shot flow that was used the longest ago (U4)
  * @u:		UDP
  * @inbound:	of those that others began; false: of the guest's own, or of
  *		the others if it has none
  *
  * Return: false if there is none
  */
-static bool evict_slot(struct udp *u, bool inbound)
+static bool evict_udp_flow(struct udp *u, bool inbound)
 {
-	if (!inbound && u->own)
-		evict(u, u->own);
-	else if (u->inbound)
-		evict(u, u->one_shot.next);
+	if (!inbound && u->first_own)
+		evict_one_shot(u, u->first_own);
+	else if (u->ninbound)
+		evict_one_shot(u, u->one_shot.next);
 	else
 		return false;
 	return true;
 }
 
 /**
- * evict_socket() - The same, of those that have a socket to give back
+ * evict_udp_socket() - The same, of those that have a socket to give back
  * @u:		UDP
  *
  * Return: false if there is none in reach
  */
-static bool evict_socket(struct udp *u)
+static bool evict_udp_socket(struct udp *u)
 {
-	struct list *l = u->own;
+	struct list *l = u->first_own;
 	unsigned int i;
 
-	for (i = 0; l && i < REACH && l != &u->one_shot; i++, l = l->next) {
-		if (container_of(l, struct udp_flow, f.node)->f.fd[SIDE_HOST] < 0)
+	for (i = 0; l && i < EVICT_REACH && l != &u->one_shot; i++, l = l->next) {
+		if (container_of(l, struct udp_flow, flow.node)->flow.fd[SIDE_HOST] < 0)
 			continue;
-		evict(u, l);
+		evict_one_shot(u, l);
 		return true;
 	}
 	return false;
 }
 
-/* is_full() - Whether all the room is taken that a new flow could have */
-static bool is_full(const struct udp *u, bool inbound)
+/* is_share_used() - Whether all the room is taken that a new flow could have */
+static bool is_share_used(const struct udp *u, bool inbound)
 {
 	uint32_t share = u->flows->max / UDP_SHARE;
 
-	return u->alive >= share ||
-	       (inbound && u->inbound >= share / UDP_INBOUND);
+	return u->nflows >= share ||
+	       (inbound && u->ninbound >= share / UDP_INBOUND_SHARE);
 }
 
 /**
- * insert() - A slot for a new flow, by eviction if need be
+ * insert_udp_flow() - A slot for a new flow, by eviction if need be
  * @u:		UDP
  * @key:	of the flow, which is not in the table
  * @inbound:	the other end began
@@ -154,38 +154,38 @@ static bool is_full(const struct udp *u, bool inbound)
  *
  * Return: flow without socket or listener, NULL if there is no room
  */
-static struct udp_flow *insert(struct udp *u, const struct flow_key *key,
+static struct udp_flow *insert_udp_flow(struct udp *u, const struct flow_key *key,
 			       bool inbound, uint64_t now)
 {
 	struct udp_flow *uf;
 	struct flow *f;
 
-	if (is_full(u, inbound) && !evict_slot(u, inbound))
+	if (is_share_used(u, inbound) && !evict_udp_flow(u, inbound))
 		return NULL;
 	f = flow_insert(u->flows, key, FLOW_UDP);
-	if (!f && evict_slot(u, inbound))
+	if (!f && evict_udp_flow(u, inbound))
 		f = flow_insert(u->flows, key, FLOW_UDP);
 	if (!f)
 		return NULL;
 
-	uf = container_of(f, struct udp_flow, f);
+	uf = container_of(f, struct udp_flow, flow);
 	uf->last = now;
 	uf->listener = UDP_NO_LISTENER;
 	uf->segment = u->segment;
 	uf->inbound = inbound;
-	list_in(u, uf);
-	u->alive++;
+	add_to_list(u, uf);
+	u->nflows++;
 	timer_arm(u->timers, &f->timer, udp_flow_expires(uf));
 	return uf;
 }
 
 /**
- * most_sockets() - How many flows may have a socket
+ * max_udp_sockets() - How many flows may have a socket
  * @u:		UDP
  *
  * Return: a share of the descriptors that forwarded ports leave
  */
-static unsigned int most_sockets(const struct udp *u)
+static unsigned int max_udp_sockets(const struct udp *u)
 {
 	return (u->fds - MIN(u->fds, u->fwd->nlisteners)) / UDP_SHARE;
 }
@@ -193,29 +193,29 @@ static unsigned int most_sockets(const struct udp *u)
 /**
  * udp_flow_socket() - A socket for one flow, by eviction if need be
  * @u:		UDP
- * @host:	where it is going to send to
- * @port:	source port to have if it is free, host order; set to 0 if it
+ * @peer:	where it is going to send to
+ * @port:	source port to have if it is free, peer order; set to 0 if it
  *		is not
- * @ours:	flows of the guest have it already: share it with them
+ * @share:	flows of the guest have it already: share it with them
  *
  * Return: descriptor, or -errno
  */
-int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t *port,
-		    bool ours)
+int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
+		    bool share)
 {
-	struct sock_source src = nat_source(&u->fwd->map, host);
+	struct sock_source src = nat_source(&u->fwd->map, peer);
 	int fd;
 
-	if (u->sockets >= most_sockets(u) && !evict_socket(u))
+	if (u->nsockets >= max_udp_sockets(u) && !evict_udp_socket(u))
 		return -EMFILE;
-	fd = sock_open_bound(&src, SOCK_DGRAM, IPPROTO_UDP, port, ours);
-	if ((fd == -EMFILE || fd == -ENFILE) && evict_socket(u))
-		fd = sock_open_bound(&src, SOCK_DGRAM, IPPROTO_UDP, port, ours);
+	fd = sock_open_bound(&src, SOCK_DGRAM, IPPROTO_UDP, port, share);
+	if ((fd == -EMFILE || fd == -ENFILE) && evict_udp_socket(u))
+		fd = sock_open_bound(&src, SOCK_DGRAM, IPPROTO_UDP, port, share);
 	return fd;
 }
 
 /**
- * connect_to() - Connect a socket to the other end
+ * connect_peer() - Connect a socket to the other end
  * @fd:		socket
  * @sa:		its address
  * @len:	bytes of it
@@ -224,7 +224,7 @@ int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t *port,
  *	   the kernel tells from a prohibited one only by its consent once
  *	   SO_BROADCAST is set (udp(7))
  */
-static int connect_to(int fd, const union sockaddr_any *sa, socklen_t len)
+static int connect_peer(int fd, const union sockaddr_any *sa, socklen_t len)
 {
 	if (!connect(fd, &sa->sa, len))
 		return 0;
@@ -237,17 +237,17 @@ static int connect_to(int fd, const union sockaddr_any *sa, socklen_t len)
 }
 
 /**
- * forget_strangers() - What came between bind() and connect() is of anybody
+ * drain_unconnected() - What came between bind() and connect() is of anybody
  * @fd:		socket, just connected
  *
  * Its peer may send as fast as this reads, so there is an end to it. An error
  * that came, too, does not end it.
  */
-static void forget_strangers(int fd)
+static void drain_unconnected(int fd)
 {
 	unsigned int i;
 
-	for (i = 0; i < EARLY; i++) {
+	for (i = 0; i < DRAIN_MAX; i++) {
 		if (recv(fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC) < 0 &&
 		    errno == EAGAIN)
 			return;
@@ -255,42 +255,42 @@ static void forget_strangers(int fd)
 }
 
 /**
- * connected() - A socket of the flow's own
+ * open_connected() - A socket of the flow's own
  * @u:		UDP
  * @key:	of the flow
  * @has_port:	set: it has the guest's port
  *
  * Return: descriptor, or -errno
  */
-static int connected(struct udp *u, const struct flow_key *key, bool *has_port)
+static int open_connected(struct udp *u, const struct flow_key *key, bool *has_port)
 {
 	union sockaddr_any sa;
 	uint16_t port = key->gport;
-	struct in6_addr host;
+	struct in6_addr peer;
 	socklen_t len;
 	int fd, rc;
 
-	if (!nat_from_guest_port(&u->fwd->map, &key->remote, key->rport, &host))
+	if (!nat_from_guest_port(&u->fwd->map, &key->remote, key->rport, &peer))
 		return -EINVAL;
 
-	fd = udp_flow_socket(u, &host, &port, udp_port_share(u, key));
+	fd = udp_flow_socket(u, &peer, &port, udp_port_share(u, key));
 	if (fd < 0)
 		return fd;
 
 	*has_port = port;
-	sock_set_reports(fd, addr_is_v4(&host), !addr_is_v4(&host));
-	len = sockaddr_set(&sa, &host, key->rport, u->fwd->map.scope);
-	rc = connect_to(fd, &sa, len);
+	sock_set_reports(fd, addr_is_v4(&peer), !addr_is_v4(&peer));
+	len = sockaddr_set(&sa, &peer, key->rport, u->fwd->map.scope);
+	rc = connect_peer(fd, &sa, len);
 	if (rc) {
 		close(fd);
 		return rc;
 	}
-	forget_strangers(fd);
+	drain_unconnected(fd);
 	return fd;
 }
 
 /**
- * open_listener() - A flow from the guest that leaves by a forwarded port
+ * open_by_listener() - A flow from the guest that leaves by a forwarded port
  * @u:		UDP
  * @key:	of the flow
  * @l:		the port's listener
@@ -298,25 +298,25 @@ static int connected(struct udp *u, const struct flow_key *key, bool *has_port)
  *
  * Return: flow, NULL if there is no slot or nobody can have that address
  */
-static struct udp_flow *open_listener(struct udp *u, const struct flow_key *key,
+static struct udp_flow *open_by_listener(struct udp *u, const struct flow_key *key,
 				      const struct listener *l, uint64_t now)
 {
 	const struct fwd_map *m = &u->fwd->map;
-	struct in6_addr host;
+	struct in6_addr peer;
 	struct udp_flow *uf;
 
 	/* A resolver's answer would seem to come from the resolver. */
-	if (!nat_from_guest(m, &key->remote, &host) ||
+	if (!nat_from_guest(m, &key->remote, &peer) ||
 	    nat_resolver(m, &key->remote, key->rport))
 		return NULL;
-	uf = insert(u, key, false, now);
+	uf = insert_udp_flow(u, key, false, now);
 	if (!uf)
 		return NULL;
 	uf->listener = listener_token(u->fwd, l);
-	uf->peer = host;
-	if (!addr_is_loopback(&host))
-		uf->local = addr_is_v4(&host) ? m->out4 : m->out6;
-	if (!addr_is_v4(&host) && addr_is_linklocal(&host))
+	uf->peer = peer;
+	if (!addr_is_loopback(&peer))
+		uf->local = addr_is_v4(&peer) ? m->out4 : m->out6;
+	if (!addr_is_v4(&peer) && addr_is_linklocal(&peer))
 		uf->ifindex = m->scope;
 	return uf;
 }
@@ -337,15 +337,15 @@ int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
 	struct udp_flow *uf;
 	int rc;
 
-	uf = insert(u, key, false, now);
+	uf = insert_udp_flow(u, key, false, now);
 	if (!uf) {
 		close(fd);
 		return -ENOBUFS;
 	}
-	uf->f.fd[SIDE_HOST] = fd;
-	u->sockets++;
+	uf->flow.fd[SIDE_HOST] = fd;
+	u->nsockets++;
 
-	rc = flow_watch(u->flows, &uf->f, SIDE_HOST, EPOLLIN);
+	rc = flow_watch(u->flows, &uf->flow, SIDE_HOST, EPOLLIN);
 	if (rc) {
 		udp_flow_close(u, uf);
 		return rc;
@@ -354,12 +354,12 @@ int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
 	return 0;
 }
 
-/* open_socket() - Connect a socket for a flow from the guest; 0 or -errno */
-static int open_socket(struct udp *u, const struct flow_key *key, uint64_t now,
+/* open_with_socket() - Connect a socket for a flow from the guest; 0 or -errno */
+static int open_with_socket(struct udp *u, const struct flow_key *key, uint64_t now,
 		       struct udp_flow **flow)
 {
 	bool has_port;
-	int fd = connected(u, key, &has_port), rc;
+	int fd = open_connected(u, key, &has_port), rc;
 
 	if (fd < 0)
 		return fd;
@@ -381,7 +381,7 @@ static int open_socket(struct udp *u, const struct flow_key *key, uint64_t now,
  * @flow:	set to it
  *
  * Return: 0, or -errno: -ENOBUFS if there is no slot, -EINVAL if nobody can
- *	   have that address, else what the host says to it
+ *	   have that address, else what the peer says to it
  */
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow)
@@ -391,9 +391,9 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 
 	*flow = NULL;
 	if (l)
-		*flow = open_listener(u, key, l, now);
+		*flow = open_by_listener(u, key, l, now);
 	if (!*flow)
-		rc = open_socket(u, key, now, flow);
+		rc = open_with_socket(u, key, now, flow);
 	if (!rc)
 		u->count[UDP_OPENED]++;
 	return rc;
@@ -428,7 +428,7 @@ struct udp_listening *udp_listening(const struct udp *u,
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
 				 const struct listener *l, uint64_t now)
 {
-	struct udp_flow *uf = insert(u, key, true, now);
+	struct udp_flow *uf = insert_udp_flow(u, key, true, now);
 
 	if (!uf)
 		return NULL;
@@ -443,11 +443,11 @@ static void become_stream(struct udp *u, struct udp_flow *uf)
 	char guest[ADDR_STRLEN], remote[ADDR_STRLEN];
 
 	uf->stream = true;
-	if (uf->f.fd[SIDE_HOST] >= 0)
-		sock_set_bulk(uf->f.fd[SIDE_HOST]);
+	if (uf->flow.fd[SIDE_HOST] >= 0)
+		sock_set_bulk(uf->flow.fd[SIDE_HOST]);
 	LOG_LIMITED(LOG_DEBUG, "UDP flow %s port %u to %s port %u is a stream",
-		    addr_str(&uf->f.key.guest, guest), uf->f.key.gport,
-		    addr_str(&uf->f.key.remote, remote), uf->f.key.rport);
+		    addr_str(&uf->flow.key.guest, guest), uf->flow.key.gport,
+		    addr_str(&uf->flow.key.remote, remote), uf->flow.key.rport);
 }
 
 /**
@@ -461,17 +461,17 @@ static void become_stream(struct udp *u, struct udp_flow *uf)
 void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
 		   unsigned int in, uint64_t now)
 {
-	unsigned int asked = uf->asked + (uf->inbound ? in : out);
-	unsigned int answered = uf->answered + (uf->inbound ? out : in);
+	unsigned int asked = uf->nasked + (uf->inbound ? in : out);
+	unsigned int answered = uf->nanswered + (uf->inbound ? out : in);
 
-	list_out(u, uf);
+	remove_from_list(u, uf);
 	uf->last = now;
 	if (!uf->stream) {
-		uf->asked = (uint8_t)MIN(asked, UINT8_MAX);
-		uf->answered = (uint8_t)MIN(answered, UINT8_MAX);
-		if (uf->answered > uf->asked ||
-		    MIN(uf->asked, uf->answered) >= STREAM_EACH)
+		uf->nasked = (uint8_t)MIN(asked, UINT8_MAX);
+		uf->nanswered = (uint8_t)MIN(answered, UINT8_MAX);
+		if (uf->nanswered > uf->nasked ||
+		    MIN(uf->nasked, uf->nanswered) >= STREAM_EACH_SIDE)
 			become_stream(u, uf);
 	}
-	list_in(u, uf);
+	add_to_list(u, uf);
 }

@@ -14,13 +14,13 @@
 
 /**
  * struct udp_rx - What is known of a socket that datagrams come from
- * @expected:	bytes in the link that one message is likely to take at most,
+ * @space:	bytes in the link that one message is likely to take at most,
  *		0: nothing is known
  * @dropped:	datagrams that the kernel dropped for lack of space, as it last
  *		said
  */
 struct udp_rx {
-	uint32_t expected, dropped;
+	uint32_t space, dropped;
 };
 
 /* Whether what leaves by a listener may be fragmented. */
@@ -44,7 +44,7 @@ struct udp_listening {
 
 /**
  * struct udp_flow - One flow (U1)
- * @f:		what all flows have; @f.node is in a list of struct udp
+ * @flow:		what all flows have; @flow.node is in a list of struct udp
  * @last:	when it was last used, ms
  * @listener:	token of the listener it came through or leaves by, which may
  *		have been closed; UDP_NO_LISTENER: it has its own socket
@@ -58,11 +58,11 @@ struct udp_listening {
  * @has_port:	its own socket has the guest's port, see udp/srcport.c
  * @inbound:	the other end began
  * @stream:	is one, see udp.h; for ever
- * @asked:	datagrams from the side that began, up to what matters
- * @answered:	datagrams from the other side, likewise
+ * @nasked:	datagrams from the side that began, up to what matters
+ * @nanswered:	datagrams from the other side, likewise
  */
 struct udp_flow {
-	struct flow f;
+	struct flow flow;
 	uint64_t last;
 	uint64_t listener;
 	uint32_t ifindex;
@@ -73,7 +73,7 @@ struct udp_flow {
 	struct udp_rx rx;
 	bool has_port;
 	bool inbound, stream;
-	uint8_t asked, answered;
+	uint8_t nasked, nanswered;
 };
 
 /**
@@ -94,7 +94,7 @@ static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
 	const struct listener *l;
 
 	if (uf->listener == UDP_NO_LISTENER)
-		return uf->f.fd[SIDE_HOST];
+		return uf->flow.fd[SIDE_HOST];
 	l = fwd_listener_from_token(u->fwd, uf->listener);
 	return l ? l->fd : -1;
 }
@@ -102,8 +102,8 @@ static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
 /* flow.c: how flows begin and end */
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow);
-int udp_flow_socket(struct udp *u, const struct in6_addr *host, uint16_t *port,
-		    bool ours);
+int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
+		    bool share);
 int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
 		 uint64_t now, struct udp_flow **flow);
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
@@ -115,20 +115,20 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf);
 struct udp_listening *udp_listening(const struct udp *u,
 				    const struct listener *l);
 
-/* ports.c: which listeners can send for the guest, and which ports it has */
+/* srcport.c: which listeners can send for the guest, and which ports it has */
 const struct listener *udp_port_listener(struct udp *u,
 					 const struct flow_key *key);
-struct udp_held *udp_held_new(void);
+struct udp_guest_port *udp_guest_ports_new(void);
 bool udp_port_share(struct udp *u, const struct flow_key *key);
 void udp_port_take(struct udp *u, struct udp_flow *uf);
 void udp_port_give(struct udp *u, const struct udp_flow *uf);
 
-/* send.c: to the host's sockets */
+/* from_guest.c: to the host's sockets */
 bool udp_can_segment(void);
-int udp_send_batch(const struct udp *u, struct udp_flow *uf, const struct pkt *run,
+int udp_send_batch(const struct udp *u, struct udp_flow *uf, const struct pkt *batch,
 	     unsigned int n);
 
-/* receive.c: from the host's sockets, and on to the guest */
+/* to_guest.c: from the host's sockets, and on to the guest */
 struct udp_batch *udp_batch_new(void);
 void udp_batch_free(struct udp_batch *b);
 int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin);

@@ -23,15 +23,15 @@
 #include "udp/mcast.h"
 
 /* Hosts to be answered, of all services: some pages of a busy network. */
-#define ASKERS		64
+#define QUERIERS		64
 
 /**
- * struct asker - A host that sent to a group
+ * struct querier - A host that sent to a group
  * @addr, @port: who, port in host order
  * @service:	port of the group, 0: nobody
  * @at:		when, ms
  */
-struct asker {
+struct querier {
 	struct in6_addr addr;
 	uint16_t port, service;
 	uint64_t at;
@@ -40,17 +40,17 @@ struct asker {
 /**
  * struct mcast - What is relayed
  * @group:	the groups
- * @asker:	who sent to them, the guest to answer
+ * @querier:	who sent to them, the guest to answer
  * @next:	the one of them to be forgotten next
  */
 struct mcast {
 	struct udp_group group[UDP_GROUPS];
-	struct asker asker[ASKERS];
+	struct querier querier[QUERIERS];
 	unsigned int next;
 };
 
-/* to_many() - Whether a destination is a group or limited broadcast */
-static bool to_many(const struct in6_addr *dst)
+/* is_group_address() - Whether a destination is a group or limited broadcast */
+static bool is_group_address(const struct in6_addr *dst)
 {
 	return addr_is_multicast(dst) ||
 	       (addr_is_v4(dst) && addr_v4(dst).s_addr == INADDR_BROADCAST);
@@ -62,22 +62,22 @@ static struct udp_group *find_group(const struct udp *u,
 {
 	struct udp_group *g;
 
-	if (!u->multicast)
+	if (!u->mcast)
 		return NULL;
-	for (g = u->multicast->group; g < u->multicast->group + UDP_GROUPS; g++)
+	for (g = u->mcast->group; g < u->mcast->group + UDP_GROUPS; g++)
 		if (g->fd >= 0 && g->port == port && addr_eq(&g->addr, addr))
 			return g;
 	return NULL;
 }
 
-/* find_port() - The group whose socket has a port of a family; or NULL */
-static struct udp_group *find_port(const struct udp *u, bool v4, uint16_t port)
+/* find_port_group() - The group whose socket has a port of a family; or NULL */
+static struct udp_group *find_port_group(const struct udp *u, bool v4, uint16_t port)
 {
 	struct udp_group *g;
 
-	if (!u->multicast)
+	if (!u->mcast)
 		return NULL;
-	for (g = u->multicast->group; g < u->multicast->group + UDP_GROUPS; g++)
+	for (g = u->mcast->group; g < u->mcast->group + UDP_GROUPS; g++)
 		if (g->fd >= 0 && g->port == port &&
 		    addr_is_v4(&g->addr) == v4)
 			return g;
@@ -85,54 +85,54 @@ static struct udp_group *find_port(const struct udp *u, bool v4, uint16_t port)
 }
 
 /**
- * find_asker() - A host that has sent to a service's groups
+ * find_querier() - A host that has sent to a service's groups
  * @mc:		what is relayed
  * @addr, @port: who
  * @service:	port of the group
  *
  * Return: it, or NULL; maybe long ago
  */
-static struct asker *find_asker(struct mcast *mc,
+static struct querier *find_querier(struct mcast *mc,
 				const struct in6_addr *addr, uint16_t port,
 				uint16_t service)
 {
-	struct asker *a;
+	struct querier *a;
 
-	for (a = mc->asker; a < mc->asker + ASKERS; a++)
+	for (a = mc->querier; a < mc->querier + QUERIERS; a++)
 		if (a->service == service && a->port == port &&
 		    addr_eq(&a->addr, addr))
 			return a;
 	return NULL;
 }
 
-/* has_asked() - A host has sent to a service's groups: it may be answered */
-static void has_asked(struct mcast *mc, const struct in6_addr *addr,
+/* note_querier() - A host has sent to a service's groups: it may be answered */
+static void note_querier(struct mcast *mc, const struct in6_addr *addr,
 		      uint16_t port, uint16_t service, uint64_t now)
 {
-	struct asker *a = find_asker(mc, addr, port, service);
+	struct querier *a = find_querier(mc, addr, port, service);
 
 	if (!a) {
-		a = &mc->asker[mc->next];
-		mc->next = (mc->next + 1) % ASKERS;
+		a = &mc->querier[mc->next];
+		mc->next = (mc->next + 1) % QUERIERS;
 	}
-	*a = (struct asker){
+	*a = (struct querier){
 		.addr = *addr, .port = port, .service = service, .at = now,
 	};
 }
 
 /**
- * send_run() - Send datagrams of the guest from a socket
+ * send_from_socket() - Send datagrams of the guest from a socket
  * @u:		UDP
  * @fd:		socket
  * @ifindex:	interface to send by, 0: as the host's routes say
- * @run:	packets
+ * @batch:	packets
  * @n:		how many
  */
-static void send_run(struct udp *u, int fd, uint32_t ifindex,
-		     const struct pkt *run, unsigned int n)
+static void send_from_socket(struct udp *u, int fd, uint32_t ifindex,
+		     const struct pkt *batch, unsigned int n)
 {
-	for (; n; n--, run++) {
-		if (mcast_sock_send(fd, &u->fwd->map, ifindex, run))
+	for (; n; n--, batch++) {
+		if (mcast_sock_send(fd, &u->fwd->map, ifindex, batch))
 			u->count[UDP_SEND_ERROR]++;
 		else
 			u->count[UDP_FROM_GUEST]++;
@@ -140,19 +140,19 @@ static void send_run(struct udp *u, int fd, uint32_t ifindex,
 }
 
 /**
- * query_flow() - The flow of a query from a port that is not the service's
+ * get_query_flow() - The flow of a query from a port that is not the service's
  * @u:		UDP
- * @run:	query
+ * @batch:	query
  * @now:	ms
  *
  * Return: flow, or NULL, counted
  */
-static struct udp_flow *query_flow(struct udp *u, const struct pkt *run,
+static struct udp_flow *get_query_flow(struct udp *u, const struct pkt *batch,
 				   uint64_t now)
 {
 	struct flow_key key = {
-		.guest = run->src, .remote = run->dst,
-		.gport = run->sport, .rport = run->dport,
+		.guest = batch->src, .remote = batch->dst,
+		.gport = batch->sport, .rport = batch->dport,
 		.proto = IPPROTO_UDP,
 	};
 	struct flow *f = flow_lookup(u->flows, &key);
@@ -161,7 +161,7 @@ static struct udp_flow *query_flow(struct udp *u, const struct pkt *run,
 	int fd;
 
 	if (f)
-		return container_of(f, struct udp_flow, f);
+		return container_of(f, struct udp_flow, flow);
 
 	fd = udp_flow_socket(u, &key.remote, &port, false);
 	if (fd >= 0 && mcast_sock_options(fd, addr_is_v4(&key.remote))) {
@@ -176,45 +176,45 @@ static struct udp_flow *query_flow(struct udp *u, const struct pkt *run,
 	return uf;
 }
 
-/* from_service() - Send from a service's port; what comes back is expected */
-static void from_service(struct udp *u, struct udp_group *g, uint32_t ifindex,
-			 const struct pkt *run, unsigned int n, uint64_t now)
+/* send_from_service() - Send from a service's port; what comes back is expected */
+static void send_from_service(struct udp *u, struct udp_group *g, uint32_t ifindex,
+			 const struct pkt *batch, unsigned int n, uint64_t now)
 {
-	g->user = run->src;
-	g->used = now;
-	send_run(u, g->fd, ifindex, run, n);
+	g->guest = batch->src;
+	g->guest_at = now;
+	send_from_socket(u, g->fd, ifindex, batch, n);
 }
 
 /**
- * to_group() - Datagrams from the guest to a group
+ * batch_to_group() - Datagrams from the guest to a group
  * @u:		UDP
  * @g:		group
- * @run:	packets with the same addresses and ports
+ * @batch:	packets with the same addresses and ports
  * @n:		how many
  * @now:	ms
  */
-static void to_group(struct udp *u, struct udp_group *g, const struct pkt *run,
+static void batch_to_group(struct udp *u, struct udp_group *g, const struct pkt *batch,
 		     unsigned int n, uint64_t now)
 {
 	struct udp_flow *uf;
 
-	if (run->sport == g->port) {
+	if (batch->sport == g->port) {
 		/* That which hears the answers, if there are two. */
-		g = find_port(u, addr_is_v4(&run->dst), run->sport);
-		from_service(u, g, g->ifindex, run, n, now);
+		g = find_port_group(u, addr_is_v4(&batch->dst), batch->sport);
+		send_from_service(u, g, g->ifindex, batch, n, now);
 		return;
 	}
-	uf = query_flow(u, run, now);
+	uf = get_query_flow(u, batch, now);
 	if (!uf)
 		return;
 	udp_flow_used(u, uf, n, 0, now);
-	send_run(u, uf->f.fd[SIDE_HOST], g->ifindex, run, n);
+	send_from_socket(u, uf->flow.fd[SIDE_HOST], g->ifindex, batch, n);
 }
 
 /**
- * to_one() - From the port of a service to a host that asked
+ * batch_to_querier() - From the port of a service to a host that asked
  * @u:		UDP
- * @run:	packets with the same addresses and ports
+ * @batch:	packets with the same addresses and ports
  * @n:		how many
  * @now:	ms
  *
@@ -223,58 +223,58 @@ static void to_group(struct udp *u, struct udp_group *g, const struct pkt *run,
  *
  * Return: false if they are a flow's, as others
  */
-static bool to_one(struct udp *u, const struct pkt *run, unsigned int n,
+static bool batch_to_querier(struct udp *u, const struct pkt *batch, unsigned int n,
 		   uint64_t now)
 {
-	bool v4 = addr_is_v4(&run->dst);
-	struct udp_group *g = find_port(u, v4, run->sport);
-	const struct asker *a;
+	bool v4 = addr_is_v4(&batch->dst);
+	struct udp_group *g = find_port_group(u, v4, batch->sport);
+	const struct querier *a;
 
 	if (!g)
 		return false;
-	a = find_asker(u->multicast, &run->dst, run->dport, run->sport);
+	a = find_querier(u->mcast, &batch->dst, batch->dport, batch->sport);
 	if (!a || now - a->at >= UDP_ONE_SHOT)
 		return false;
 
-	from_service(u, g, g->ifindex, run, n, now);
+	send_from_service(u, g, g->ifindex, batch, n, now);
 	return true;
 }
 
 /**
  * mcast_from_guest() - Datagrams from the guest that may be for many
  * @u:		UDP
- * @run:	packets with the same addresses and ports
+ * @batch:	packets with the same addresses and ports
  * @n:		how many
  * @now:	ms
  *
  * Return: whether they were, or belong to that, and are done with; false:
  *	   udp_from_guest() goes on
  */
-bool mcast_from_guest(struct udp *u, const struct pkt *run, unsigned int n,
+bool mcast_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 			 uint64_t now)
 {
 	struct udp_group *g;
 
-	if (!run->sport || !run->dport || !addr_is_unicast(&run->src))
+	if (!batch->sport || !batch->dport || !addr_is_unicast(&batch->src))
 		return false;
-	if (!to_many(&run->dst))
-		return to_one(u, run, n, now);
+	if (!is_group_address(&batch->dst))
+		return batch_to_querier(u, batch, n, now);
 
-	g = find_group(u, &run->dst, run->dport);
+	g = find_group(u, &batch->dst, batch->dport);
 	if (g)
-		to_group(u, g, run, n, now);
+		batch_to_group(u, g, batch, n, now);
 	else
 		u->count[UDP_MULTICAST] += n;
 	return true;
 }
 
 /**
- * deliver() - Hand a datagram from outside to the guest
+ * deliver_group_msg() - Hand a datagram from outside to the guest
  * @u:		UDP
  * @a:		datagram
  * @dst, @port:	where to, as the guest knows it
  */
-static void deliver(struct udp *u, struct udp_arrival *a,
+static void deliver_group_msg(struct udp *u, struct mcast_rx_msg *a,
 		    const struct in6_addr *dst, uint16_t port)
 {
 	struct ip_hdr ip = {
@@ -289,11 +289,11 @@ static void deliver(struct udp *u, struct udp_arrival *a,
 	tap_ip_send(u->tap, &ip, a->l4, UDP_HLEN + a->len);
 }
 
-/* usable() - Whether a datagram can go to the guest; false: counted */
-static bool usable(struct udp *u, const struct udp_arrival *a)
+/* can_deliver() - Whether a datagram can go to the guest; false: counted */
+static bool can_deliver(struct udp *u, const struct mcast_rx_msg *a)
 {
 	u->count[UDP_TO_GUEST]++;
-	if (!a->whole)
+	if (a->truncated)
 		u->count[UDP_TOO_BIG]++;
 	else if (!a->port)
 		u->count[UDP_IMPOSSIBLE]++;
@@ -319,30 +319,30 @@ static bool usable(struct udp *u, const struct udp_arrival *a)
 bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
 			 uint64_t now)
 {
-	const struct flow_key *key = &uf->f.key;
+	const struct flow_key *key = &uf->flow.key;
 	const struct udp_group *g;
 	unsigned int i;
-	struct udp_arrival a;
+	struct mcast_rx_msg a;
 
 	if (!addr_is_multicast(&key->remote))
 		return false;
 
 	g = find_group(u, &key->remote, key->rport);
-	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(uf->f.fd[SIDE_HOST], &a); i++) {
-		if (!usable(u, &a))
+	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(uf->flow.fd[SIDE_HOST], &a); i++) {
+		if (!can_deliver(u, &a))
 			continue;
-		if (!g || a.ifindex != g->ifindex || to_many(&a.dest)) {
+		if (!g || a.ifindex != g->ifindex || is_group_address(&a.dest)) {
 			u->count[UDP_UNASKED]++;
 			continue;
 		}
 		udp_flow_used(u, uf, 0, 0, now);
-		deliver(u, &a, &key->guest, key->gport);
+		deliver_group_msg(u, &a, &key->guest, key->gport);
 	}
 	return true;
 }
 
 /**
- * heard() - A datagram came in by the socket of a group
+ * deliver_heard() - A datagram came in by the socket of a group
  * @u:		UDP
  * @g:		group
  * @a:		datagram
@@ -351,16 +351,16 @@ bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
  * To the group, it is for all of it; to the host, it is for the guest if that
  * has asked from this port lately.
  */
-static void heard(struct udp *u, const struct udp_group *g,
-		  struct udp_arrival *a, uint64_t now)
+static void deliver_heard(struct udp *u, const struct udp_group *g,
+		  struct mcast_rx_msg *a, uint64_t now)
 {
-	bool asked = !addr_is_none(&g->user) && now - g->used < UDP_ONE_SHOT;
+	bool asked = !addr_is_none(&g->guest) && now - g->guest_at < UDP_ONE_SHOT;
 
 	if (a->ifindex == g->ifindex && addr_eq(&a->dest, &g->addr)) {
-		has_asked(u->multicast, &a->peer, a->port, g->port, now);
-		deliver(u, a, &g->addr, g->port);
-	} else if (a->ifindex == g->ifindex && !to_many(&a->dest) && asked) {
-		deliver(u, a, &g->user, g->port);
+		note_querier(u->mcast, &a->peer, a->port, g->port, now);
+		deliver_group_msg(u, a, &g->addr, g->port);
+	} else if (a->ifindex == g->ifindex && !is_group_address(&a->dest) && asked) {
+		deliver_group_msg(u, a, &g->guest, g->port);
 	} else {
 		u->count[UDP_UNASKED]++;
 	}
@@ -374,20 +374,20 @@ static void heard(struct udp *u, const struct udp_group *g,
  */
 void mcast_group_event(struct udp *u, unsigned int index, uint64_t now)
 {
-	const struct udp_group *g = &u->multicast->group[index];
+	const struct udp_group *g = &u->mcast->group[index];
 	unsigned int i;
-	struct udp_arrival a;
+	struct mcast_rx_msg a;
 
 	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(g->fd, &a); i++) {
-		if (usable(u, &a))
-			heard(u, g, &a, now);
+		if (can_deliver(u, &a))
+			deliver_heard(u, g, &a, now);
 	}
 }
 
 /* open_group() - Join a group, and watch its socket; 0 or -errno */
 static int open_group(struct udp *u, unsigned int index)
 {
-	struct udp_group *g = &u->multicast->group[index];
+	struct udp_group *g = &u->mcast->group[index];
 	struct epoll_event ev = {
 		.events = EPOLLIN,
 		.data.u64 = event_token(EVENT_GROUP, 0, 0, index),
@@ -418,13 +418,13 @@ int mcast_open(struct udp *u, uint32_t if4, uint32_t if6)
 	unsigned int i;
 	int rc;
 
-	u->multicast = calloc(1, sizeof(*u->multicast));
-	if (!u->multicast)
+	u->mcast = calloc(1, sizeof(*u->mcast));
+	if (!u->mcast)
 		return -ENOMEM;
 
-	mcast_sock_init(u->multicast->group, if4, if6);
+	mcast_sock_init(u->mcast->group, if4, if6);
 	for (i = 0; i < UDP_GROUPS; i++) {
-		g = &u->multicast->group[i];
+		g = &u->mcast->group[i];
 		if (addr_is_v4(&g->addr) ? !u->fwd->ipv4 : !u->fwd->ipv6)
 			continue;
 		rc = open_group(u, i);
@@ -442,14 +442,14 @@ int mcast_open(struct udp *u, uint32_t if4, uint32_t if6)
  */
 void mcast_forget(struct udp *u)
 {
-	struct mcast *mc = u->multicast;
+	struct mcast *mc = u->mcast;
 	unsigned int i;
 
 	if (!mc)
 		return;
 	for (i = 0; i < UDP_GROUPS; i++)
-		mc->group[i].user = ADDR_NONE;
-	memset(mc->asker, 0, sizeof(mc->asker));
+		mc->group[i].guest = ADDR_NONE;
+	memset(mc->querier, 0, sizeof(mc->querier));
 }
 
 /**
@@ -460,9 +460,9 @@ void mcast_close(struct udp *u)
 {
 	unsigned int i;
 
-	for (i = 0; u->multicast && i < UDP_GROUPS; i++)
-		if (u->multicast->group[i].fd >= 0)
-			close(u->multicast->group[i].fd);
-	free(u->multicast);
-	u->multicast = NULL;
+	for (i = 0; u->mcast && i < UDP_GROUPS; i++)
+		if (u->mcast->group[i].fd >= 0)
+			close(u->mcast->group[i].fd);
+	free(u->mcast);
+	u->mcast = NULL;
 }

@@ -18,7 +18,7 @@ void mcast_forget(struct udp *u);
 void mcast_close(struct udp *u);
 void mcast_group_event(struct udp *u, unsigned int index, uint64_t now);
 
-bool mcast_from_guest(struct udp *u, const struct pkt *run, unsigned int n,
+bool mcast_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 			 uint64_t now);
 bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
 			 uint64_t now);

@@ -109,14 +109,14 @@ int mcast_sock_options(int fd, bool v4)
 }
 
 /**
- * share() - Whether the group's port may be bound beside forwarded ones
+ * allow_reuse() - Whether the group's port may be bound beside forwarded ones
  * @f:		for the forwarded ports
  * @g:		group
  * @on:		allow it, or not any longer: others must not get in
  *
  * A forwarded port does not hear groups by itself: see listen.c.
  */
-static void share(const struct fwd *f, const struct udp_group *g, bool on)
+static void allow_reuse(const struct fwd *f, const struct udp_group *g, bool on)
 {
 	const struct listener *l = NULL;
 
@@ -148,14 +148,14 @@ static int bind_group(int fd, struct udp_group *g, const struct fwd *f)
 	if (rc || g->unicast)
 		return rc;
 
-	share(f, g, true);
+	allow_reuse(f, g, true);
 	rc = sock_bind(fd, &g->addr, g->port, g->ifindex);
-	share(f, g, false);
+	allow_reuse(f, g, false);
 	return rc;
 }
 
-/* join() - Become a member on the outside interface; 0 or -errno */
-static int join(int fd, const struct udp_group *g)
+/* join_group() - Become a member on the outside interface; 0 or -errno */
+static int join_group(int fd, const struct udp_group *g)
 {
 	struct ipv6_mreq m6 = {
 		.ipv6mr_multiaddr = g->addr, .ipv6mr_interface = g->ifindex,
@@ -201,7 +201,7 @@ int mcast_sock_open(struct udp_group *g, const struct fwd *f)
 	if (!rc)
 		rc = bind_group(fd, g, f);
 	if (!rc)
-		rc = join(fd, g);
+		rc = join_group(fd, g);
 	if (rc) {
 		close(fd);
 		return rc;
@@ -246,7 +246,7 @@ int mcast_sock_send(int fd, const struct fwd_map *m, uint32_t ifindex,
  *
  * Return: 0, or -errno, -EAGAIN if there is none
  */
-int mcast_sock_recv(int fd, struct udp_arrival *a)
+int mcast_sock_recv(int fd, struct mcast_rx_msg *a)
 {
 	union sockaddr_any from;
 	union sock_control control;
@@ -263,9 +263,9 @@ int mcast_sock_recv(int fd, struct udp_arrival *a)
 
 	if (n < 0)
 		return -errno;
-	memset(a, 0, offsetof(struct udp_arrival, l4));
+	memset(a, 0, offsetof(struct mcast_rx_msg, l4));
 	a->len = (size_t)n;
-	a->whole = !(m.msg_flags & MSG_TRUNC);
+	a->truncated = m.msg_flags & MSG_TRUNC;
 	sockaddr_get(&from, &a->peer, &a->port);
 	sock_cmsg_read(&m, &info);
 	a->dest = info.dest;

@@ -23,7 +23,7 @@
  * @fd:		socket, -1: it could not be opened
  * @unicast:	@fd has the port on every address, so that answers to the host
  *		itself come in by it; else another program has
- * @user, @used: address of the guest that last sent from @port by @fd, and
+ * @guest, @guest_at: address of the guest that last sent from @port by @fd, and
  *		when, ms; none: nobody
  */
 struct udp_group {
@@ -33,29 +33,29 @@ struct udp_group {
 	uint32_t ifindex;
 	int fd;
 	bool unicast;
-	struct in6_addr user;
-	uint64_t used;
+	struct in6_addr guest;
+	uint64_t guest_at;
 };
 
 /* RFC 6762 17: 9,000 bytes with all headers; RFC 4795 2.1: 9,194. */
 #define UDP_GROUP_LONGEST	9216
 
 /**
- * struct udp_arrival - A datagram from outside
+ * struct mcast_rx_msg - A datagram from outside
  * @peer, @port: who sent it, port in host order; 0: it can't be answered
  * @dest:	address it was sent to
  * @ifindex:	interface it came in by
  * @ttl, @tos:	of its header
- * @whole:	it is not longer than what there is room for
+ * @truncated:	it is not longer than what there is room for
  * @len:	bytes of payload
  * @l4:		room for a header, and the payload
  */
-struct udp_arrival {
+struct mcast_rx_msg {
 	struct in6_addr peer, dest;
 	uint16_t port;
 	uint32_t ifindex;
 	uint8_t ttl, tos;
-	bool whole;
+	bool truncated;
 	size_t len;
 	uint8_t l4[8 + UDP_GROUP_LONGEST];
 };
@@ -65,6 +65,6 @@ int mcast_sock_open(struct udp_group *g, const struct fwd *f);
 int mcast_sock_options(int fd, bool v4);
 int mcast_sock_send(int fd, const struct fwd_map *m, uint32_t ifindex,
 		   const struct pkt *pkt);
-int mcast_sock_recv(int fd, struct udp_arrival *a);
+int mcast_sock_recv(int fd, struct mcast_rx_msg *a);
 
 #endif /* UDP_MCAST_SOCKET_H */

@@ -23,24 +23,24 @@
 
 #include "udp/flow.h"
 
-#define PORTS	(IP_PORT_MAX + 1)
+#define NPORTS	(IP_PORT_MAX + 1)
 
 /**
- * struct udp_held - The sockets that have a port of the guest
+ * struct udp_guest_port - The sockets that have a port of the guest
  * @n:		how many
- * @alone:	descriptor of the only one, which does not share the port yet;
+ * @sole_fd:	descriptor of the only one, which does not share the port yet;
  *		-1: they do
  * @guest:	its address; all of it, as those of one interface end alike
  */
-struct udp_held {
+struct udp_guest_port {
 	uint32_t n;
-	int alone;
+	int sole_fd;
 	struct in6_addr guest;
 };
 
 /* Whether a listener is of UDP, and bound to no address or interface that a
  * destination may not be reached from */
-static bool can_send(const struct fwd *f, const struct listener *l)
+static bool can_send_anywhere(const struct fwd *f, const struct listener *l)
 {
 	const struct rule_ends *e = listener_ends(f, l);
 
@@ -50,32 +50,32 @@ static bool can_send(const struct fwd *f, const struct listener *l)
 /* Slot + 1 of the listener for each port, 0: none; or NULL */
 static uint32_t *index_ports(const struct fwd *f)
 {
-	uint32_t *ports = calloc(PORTS, sizeof(*ports)), *port;
+	uint32_t *ports = calloc(NPORTS, sizeof(*ports)), *port;
 	const struct listener *l = NULL;
 
 	while (ports && (l = fwd_next_listener(f, l))) {
 		port = &ports[l->gport];
-		if (!*port && can_send(f, l))
+		if (!*port && can_send_anywhere(f, l))
 			*port = (uint32_t)(l - f->listeners) + 1;
 	}
 	return ports;
 }
 
 /* The first listener that can send for a port, or NULL */
-static const struct listener *port_listener(struct udp *u, uint16_t gport)
+static const struct listener *find_port_listener(struct udp *u, uint16_t gport)
 {
 	const struct fwd *f = u->fwd;
 	uint32_t n;
 
-	if (u->ports && u->ports_of != f->changes) {
-		free(u->ports);
-		u->ports = NULL;
+	if (u->port_listeners && u->port_listeners_of != f->changes) {
+		free(u->port_listeners);
+		u->port_listeners = NULL;
 	}
-	if (!u->ports) {
-		u->ports = index_ports(f);
-		u->ports_of = f->changes;
+	if (!u->port_listeners) {
+		u->port_listeners = index_ports(f);
+		u->port_listeners_of = f->changes;
 	}
-	n = u->ports ? u->ports[gport] : 0;
+	n = u->port_listeners ? u->port_listeners[gport] : 0;
 	return n ? &f->listeners[n - 1] : NULL;
 }
 
@@ -97,7 +97,7 @@ const struct listener *udp_port_listener(struct udp *u,
 	if (!f->nlisteners ||
 	    *(addr_is_v4(&key->remote) ? f->map.if4 : f->map.if6))
 		return NULL;
-	l = port_listener(u, key->gport);
+	l = find_port_listener(u, key->gport);
 	if (!l)
 		return NULL;
 
@@ -106,23 +106,23 @@ const struct listener *udp_port_listener(struct udp *u,
 }
 
 /**
- * udp_held_new() - No port is held
+ * udp_guest_ports_new() - No port is held
  *
  * Return: memory, touched as ports are used; NULL if there is none
  */
-struct udp_held *udp_held_new(void)
+struct udp_guest_port *udp_guest_ports_new(void)
 {
-	return calloc(2 * PORTS, sizeof(struct udp_held));
+	return calloc(2 * NPORTS, sizeof(struct udp_guest_port));
 }
 
-/* held() - Who has the port of a flow */
-static struct udp_held *held(const struct udp *u, const struct flow_key *key)
+/* guest_port() - Who has the port of a flow */
+static struct udp_guest_port *guest_port(const struct udp *u, const struct flow_key *key)
 {
-	return &u->held[key->gport + (addr_is_v4(&key->remote) ? 0 : PORTS)];
+	return &u->guest_ports[key->gport + (addr_is_v4(&key->remote) ? 0 : NPORTS)];
 }
 
-/* can_share() - Whether a flow's remote has no other address, see above */
-static bool can_share(const struct udp *u, const struct flow_key *key)
+/* can_share_port() - Whether a flow's remote has no other address, see above */
+static bool can_share_port(const struct udp *u, const struct flow_key *key)
 {
 	return !nat_resolver(&u->fwd->map, &key->remote, key->rport);
 }
@@ -136,13 +136,13 @@ static bool can_share(const struct udp *u, const struct flow_key *key)
  */
 bool udp_port_share(struct udp *u, const struct flow_key *key)
 {
-	struct udp_held *h = held(u, key);
+	struct udp_guest_port *h = guest_port(u, key);
 
-	if (!h->n || !addr_eq(&h->guest, &key->guest) || !can_share(u, key))
+	if (!h->n || !addr_eq(&h->guest, &key->guest) || !can_share_port(u, key))
 		return false;
-	if (h->alone >= 0 && sock_set(h->alone, SOL_SOCKET, SO_REUSEPORT, 1))
+	if (h->sole_fd >= 0 && sock_set(h->sole_fd, SOL_SOCKET, SO_REUSEPORT, 1))
 		return false;
-	h->alone = -1;
+	h->sole_fd = -1;
 	return true;
 }
 
@@ -153,12 +153,12 @@ bool udp_port_share(struct udp *u, const struct flow_key *key)
  */
 void udp_port_take(struct udp *u, struct udp_flow *uf)
 {
-	struct udp_held *h = held(u, &uf->f.key);
+	struct udp_guest_port *h = guest_port(u, &uf->flow.key);
 
-	if (!can_share(u, &uf->f.key))
+	if (!can_share_port(u, &uf->flow.key))
 		return;
-	h->alone = h->n ? -1 : uf->f.fd[SIDE_HOST];
-	h->guest = uf->f.key.guest;
+	h->sole_fd = h->n ? -1 : uf->flow.fd[SIDE_HOST];
+	h->guest = uf->flow.key.guest;
 	h->n++;
 	uf->has_port = true;
 }
@@ -167,5 +167,5 @@ void udp_port_take(struct udp *u, struct udp_flow *uf)
 void udp_port_give(struct udp *u, const struct udp_flow *uf)
 {
 	if (uf->has_port)
-		held(u, &uf->f.key)->n--;
+		guest_port(u, &uf->flow.key)->n--;
 }

@@ -21,22 +21,22 @@
 
 /* The longest message there is, and such that slots don't fall on each other
  * in a cache, as they would at a distance of a power of two. */
-#define SLOT		(65536 + 1536)
+#define MESSAGE_STRIDE		(65536 + 1536)
 
 /* What a flow may fill of the link before it is another's turn, bytes. */
-#define TURN		(256 * 1024)
+#define UDP_QUANTUM		(256 * 1024)
 
 /* What a frame counts at least: a link has slots for so many, too. */
-#define FRAME_MIN	1024
+#define FRAME_SPACE_MIN	1024
 
 /* The most that one message can fill, with headers. */
 #define MESSAGE_MAX	(72 * 1024)
 
 /* So many messages have waited where the kernel may have dropped others. */
-#define MANY		8
+#define DROPS_CHECK_MIN		8
 
 /* How many others wait for one that found no room. */
-#define PATIENCE	256
+#define YIELDS_MAX	256
 
 /**
  * struct udp_batch - What one recvmmsg() fills
@@ -54,7 +54,7 @@ struct udp_batch {
 	struct sock_rx_info info[UDP_BATCH];
 	struct ip_hdr ip;
 	struct tap_hdr hdr;
-	uint8_t data[UDP_BATCH][SLOT];
+	uint8_t data[UDP_BATCH][MESSAGE_STRIDE];
 };
 
 /**
@@ -74,7 +74,7 @@ struct udp_batch *udp_batch_new(void)
 
 	for (i = 0; i < UDP_BATCH; i++) {
 		b->iov[i].iov_base = b->data[i] + UDP_HLEN;
-		b->iov[i].iov_len = SLOT - UDP_HLEN;
+		b->iov[i].iov_len = MESSAGE_STRIDE - UDP_HLEN;
 		b->msg[i].msg_hdr.msg_iov = &b->iov[i];
 		b->msg[i].msg_hdr.msg_iovlen = 1;
 	}
@@ -87,8 +87,8 @@ void udp_batch_free(struct udp_batch *b)
 		munmap(b, sizeof(*b));
 }
 
-/* prepare() - The fields of @n messages that the last recvmmsg() changed */
-static void prepare(struct udp_batch *b, unsigned int n, bool origin)
+/* prepare_messages() - The fields of @n messages that the last recvmmsg() changed */
+static void prepare_messages(struct udp_batch *b, unsigned int n, bool origin)
 {
 	struct msghdr *m;
 	unsigned int i;
@@ -103,29 +103,29 @@ static void prepare(struct udp_batch *b, unsigned int n, bool origin)
 }
 
 /**
- * affordable() - How many messages the link has room for
+ * count_affordable() - How many messages the link has room for
  * @u:		for the link
  * @rx:		for what to expect
  *
  * What is not read stays in the kernel. With no guest all of it is read, to be
  * dropped: it is for nobody.
  */
-static unsigned int affordable(const struct udp *u, const struct udp_rx *rx)
+static unsigned int count_affordable(const struct udp *u, const struct udp_rx *rx)
 {
-	uint32_t each = rx->expected ? rx->expected : MESSAGE_MAX;
-	unsigned int most = MIN(UDP_BATCH, MAX(TURN / each, 1));
+	uint32_t each = rx->space ? rx->space : MESSAGE_MAX;
+	unsigned int most = MIN(UDP_BATCH, MAX(UDP_QUANTUM / each, 1));
 	struct link_queue *q = u->tap->queue;
 	struct link_slot slot[UDP_BATCH];
 
 	if (!link_up(u->tap->link))
 		return UDP_BATCH;
 
-	most = MIN(most, (LINK_FRAMES - q->nto_guest) * FRAME_MIN / each);
+	most = MIN(most, (LINK_FRAMES - q->nto_guest) * FRAME_SPACE_MIN / each);
 	return link_slots(q, each, most, slot);
 }
 
 /**
- * turn() - How many messages a socket may bring now
+ * limit_messages() - How many messages a socket may bring now
  * @u:		remembers who found no room
  * @fd:		socket
  * @rx:		what is known of it
@@ -135,41 +135,41 @@ static unsigned int affordable(const struct udp *u, const struct udp_rx *rx)
  * the others in the next pass, which then begins with it: but not for long, as
  * what it had to read may be gone.
  */
-static unsigned int turn(struct udp *u, int fd, const struct udp_rx *rx)
+static unsigned int limit_messages(struct udp *u, int fd, const struct udp_rx *rx)
 {
 	unsigned int n;
 
-	if (u->hungry >= 0 && u->hungry != fd && u->patience) {
-		u->patience--;
+	if (u->starved_fd >= 0 && u->starved_fd != fd && u->yields_left) {
+		u->yields_left--;
 		return 0;
 	}
-	n = affordable(u, rx);
+	n = count_affordable(u, rx);
 	if (n) {
-		u->hungry = -1;
-	} else if (u->hungry != fd) {
-		u->hungry = fd;
-		u->patience = PATIENCE;
+		u->starved_fd = -1;
+	} else if (u->starved_fd != fd) {
+		u->starved_fd = fd;
+		u->yields_left = YIELDS_MAX;
 	}
 	return n;
 }
 
 /**
- * fills() - What a message takes of the link's room
+ * space_of_message() - What a message takes of the link's room
  * @len:	bytes of it
  * @segment:	see struct sock_rx_info
  *
  * Return: bytes
  */
-static uint32_t fills(uint32_t len, uint32_t segment)
+static uint32_t space_of_message(uint32_t len, uint32_t segment)
 {
 	uint32_t each = segment ? segment : len, n;
 
 	n = segment ? (len + segment - 1) / segment : 1;
-	return n * MAX(FRAME_MIN, each + TAP_HDR_MAX + UDP_HLEN);
+	return n * MAX(FRAME_SPACE_MIN, each + TAP_HDR_MAX + UDP_HLEN);
 }
 
 /**
- * expect() - Learn how much messages of a socket fill, from those just received
+ * learn_message_space() - Learn how much messages of a socket fill, from those just received
  * @rx:		keeps it
  * @b:		batch
  * @n:		how many there are in it
@@ -177,17 +177,17 @@ static uint32_t fills(uint32_t len, uint32_t segment)
  * Large ones count at once, so that the next batch finds room; they are
  * forgotten within some batches.
  */
-static void expect(struct udp_rx *rx, const struct udp_batch *b, unsigned int n)
+static void learn_message_space(struct udp_rx *rx, const struct udp_batch *b, unsigned int n)
 {
-	uint32_t most = rx->expected - rx->expected / 4;
+	uint32_t most = rx->space - rx->space / 4;
 	unsigned int i;
 
-	if (!rx->expected)
+	if (!rx->space)
 		most = MESSAGE_MAX / 4;
 	for (i = 0; i < n; i++)
-		most = MAX(most, fills(b->msg[i].msg_len,
+		most = MAX(most, space_of_message(b->msg[i].msg_len,
 				       b->info[i].segment));
-	rx->expected = most;
+	rx->space = most;
 }
 
 /**
@@ -220,7 +220,7 @@ static void count_drops(struct udp *u, int fd, struct udp_rx *rx)
  */
 int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 {
-	unsigned int max = turn(u, fd, rx);
+	unsigned int max = limit_messages(u, fd, rx);
 	struct udp_batch *b = u->batch;
 	unsigned int i;
 	int n;
@@ -228,7 +228,7 @@ int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 	if (!max)
 		return 0;
 
-	prepare(b, max, origin);
+	prepare_messages(b, max, origin);
 	n = recvmmsg(fd, b->msg, max, MSG_DONTWAIT, NULL);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -236,8 +236,8 @@ int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 	b->ip.src = ADDR_NONE;	/* the guest's Ethernet address may change */
 	for (i = 0; i < (unsigned int)n; i++)
 		sock_cmsg_read(&b->msg[i].msg_hdr, &b->info[i]);
-	expect(rx, b, (unsigned int)n);
-	if (n >= (int)MIN(max, MANY))
+	learn_message_space(rx, b, (unsigned int)n);
+	if (n >= (int)MIN(max, DROPS_CHECK_MIN))
 		count_drops(u, fd, rx);
 	return n;
 }
@@ -276,19 +276,19 @@ static void set_headers(struct udp *u, const struct udp_flow *uf,
 	struct udp_batch *b = u->batch;
 
 	/* Not by the flow's place, which another may have by now. */
-	if (addr_eq(&b->ip.src, &uf->f.key.remote) &&
-	    addr_eq(&b->ip.dst, &uf->f.key.guest) &&
+	if (addr_eq(&b->ip.src, &uf->flow.key.remote) &&
+	    addr_eq(&b->ip.dst, &uf->flow.key.guest) &&
 	    b->ip.ttl == a->ttl && b->ip.tos == a->tos)
 		return;
 	b->ip = (struct ip_hdr){
-		.src = uf->f.key.remote, .dst = uf->f.key.guest,
+		.src = uf->flow.key.remote, .dst = uf->flow.key.guest,
 		.proto = IPPROTO_UDP, .ttl = a->ttl, .tos = a->tos,
 	};
 	tap_hdr_init(&b->hdr, u->tap, &b->ip);
 }
 
-/* longest() - The longest frame the guest takes for sure, bytes */
-static size_t longest(const struct tap *t)
+/* longest_frame() - The longest frame the guest takes for sure, bytes */
+static size_t longest_frame(const struct tap *t)
 {
 	size_t most = t->link->caps.max_frame;
 
@@ -296,13 +296,13 @@ static size_t longest(const struct tap *t)
 }
 
 /**
- * deliver() - Send one datagram to the guest
+ * deliver_datagram() - Send one datagram to the guest
  * @u:		for the headers in the batch
  * @key:	of its flow
  * @data:	payload, behind UDP_HLEN bytes that may be written
  * @len:	bytes of it
  */
-static void deliver(struct udp *u, const struct flow_key *key, uint8_t *data,
+static void deliver_datagram(struct udp *u, const struct flow_key *key, uint8_t *data,
 		    size_t len)
 {
 	const struct udp_batch *b = u->batch;
@@ -310,7 +310,7 @@ static void deliver(struct udp *u, const struct flow_key *key, uint8_t *data,
 
 	len += UDP_HLEN;
 	udp_hdr_put(l4, key->rport, key->gport, len);
-	if (b->hdr.len + len > longest(u->tap))
+	if (b->hdr.len + len > longest_frame(u->tap))
 		tap_ip_send(u->tap, &b->ip, l4, len);
 	else
 		tap_l4_send(u->tap, &b->hdr, IPPROTO_UDP, l4, len);
@@ -337,7 +337,7 @@ unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
 	set_headers(u, uf, a);
 	do {
 		len = a->segment ? MIN(a->segment, left) : left;
-		deliver(u, &uf->f.key, data, len);
+		deliver_datagram(u, &uf->flow.key, data, len);
 		data += len;
 		left -= len;
 		n++;

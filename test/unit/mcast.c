@@ -94,7 +94,7 @@ static struct udp_flow *query_of(struct world *w, uint16_t gport)
 				.proto = IPPROTO_UDP };
 	struct flow *f = flow_lookup(&w->flows, &key);
 
-	return f ? container_of(f, struct udp_flow, f) : NULL;
+	return f ? container_of(f, struct udp_flow, flow) : NULL;
 }
 
 /* Given groups as they are written down, then each is one, and of one
@@ -178,11 +178,11 @@ static void story_flow(void)
 	check("it is a one-shot flow all the same", query_of(&w, 40000) &&
 	      !query_of(&w, 40000)->stream);
 	asks(&w, 40000);
-	check_eq("the next query is the same flow", w.udp.alive, 1);
+	check_eq("the next query is the same flow", w.udp.nflows, 1);
 	later(&w, UDP_ONE_SHOT - 1);
 	check("which lives for ten seconds", query_of(&w, 40000));
 	later(&w, 1);
-	check("and ends", !query_of(&w, 40000) && !w.udp.sockets);
+	check("and ends", !query_of(&w, 40000) && !w.udp.nsockets);
 	close(ear);
 	close(peer);
 	close(other);
@@ -240,9 +240,9 @@ static void story_responder(bool before)
 	if (before)
 		own = member_open(true);
 	relay_open(&w, 1);
-	check("there is a port for the group", w.udp.multicast->group[0].fd >=
+	check("there is a port for the group", w.udp.mcast->group[0].fd >=
 	      0);
-	check_eq("with all that comes to it", w.udp.multicast->group[0].unicast,
+	check_eq("with all that comes to it", w.udp.mcast->group[0].unicast,
 		 !before);
 	if (!before)
 		own = member_open(true);
@@ -276,8 +276,8 @@ static void story_forwarded(void)
 	port = member_open(false);
 	put_listener(&w.fwd, port, IPPROTO_UDP, PORT, PORT);
 	mcast_open(&w.udp, 1, 0);
-	check("the group has a socket", w.udp.multicast->group[0].fd >= 0);
-	check("but not all of the port", !w.udp.multicast->group[0].unicast);
+	check("the group has a socket", w.udp.mcast->group[0].fd >= 0);
+	check("but not all of the port", !w.udp.mcast->group[0].unicast);
 	getsockopt(port, SOL_SOCKET, SO_REUSEADDR, &reuse, &len);
 	check_eq("the port is not to be shared with others", reuse, 0);
 	fd = member_open(true);
@@ -353,7 +353,7 @@ static void story_no_flows(void)
 	asks(&w, PORT);
 	check_eq("one from the service's port leaves", w.udp.count[UDP_FROM_GUEST],
 		 1);
-	check_eq("no socket is left", w.udp.sockets, 0);
+	check_eq("no socket is left", w.udp.nsockets, 0);
 	w.flows.max = LIFE;
 	world_close(&w);
 }

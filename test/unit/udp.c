@@ -40,7 +40,7 @@ static struct udp_flow *flow_of(struct world *w, uint16_t gport,
 				.remote = addr(remote), .gport = gport,
 				.rport = rport, .proto = IPPROTO_UDP };
 
-	return find(&w->udp, &key);
+	return find_udp_flow(&w->udp, &key);
 }
 
 /* Given a service on the host's loopback, when the guest asks it by the address
@@ -79,7 +79,7 @@ static void story_query(const char *gw, const char *host)
 	}
 	uf = flow_of(&w, query, gw, port);
 	check("that was one flow, one-shot", uf && !uf->stream &&
-	      w.udp.alive == 1);
+	      w.udp.nflows == 1);
 	close(fd);
 	world_close(&w);
 }
@@ -310,7 +310,7 @@ static void story_unreachable(const char *nowhere)
 			 get_be16(s.l4 + 8 + hlen + 4), 8 + sizeof(data));
 		check_eq("with the TTL it had", s.l4[8 + (v4 ? 8 : 7)], 61);
 	}
-	check_eq("and there is no flow", w.udp.alive, 0);
+	check_eq("and there is no flow", w.udp.nflows, 0);
 	world_close(&w);
 }
 
@@ -367,7 +367,7 @@ static void story_expiry(void)
 	check("one used in between is not", flow_of(&w, 5001, GW4, port));
 	later(&w, 6 * SEC);
 	check("10 s after that it is", !flow_of(&w, 5001, GW4, port));
-	check_eq("streams are left", w.udp.alive, 2);
+	check_eq("streams are left", w.udp.nflows, 2);
 	later(&w, 100 * SEC);
 	exchange(&w, fd, 5003, port, 1, 0);
 	later(&w, 70 * SEC);
@@ -375,7 +375,7 @@ static void story_expiry(void)
 	      !flow_of(&w, 5004, GW4, port));
 	check("one used in between is not", flow_of(&w, 5003, GW4, port));
 	later(&w, 110 * SEC);
-	check_eq("in the end there is none", w.udp.alive, 0);
+	check_eq("in the end there is none", w.udp.nflows, 0);
 	check_eq("nor in the table", w.flows.used, 0);
 	close(fd);
 	world_close(&w);
@@ -400,7 +400,7 @@ static void story_eviction(void)
 	exchange(&w, fd, 6000, port, 1, 0);
 
 	exchange(&w, fd, 6004, port, 1, 0);
-	check_eq("no more flows than may be", w.udp.alive, 4);
+	check_eq("no more flows than may be", w.udp.nflows, 4);
 	check("the oldest one-shot flow went", !flow_of(&w, 6002, GW4, port));
 	check("not the one used since", flow_of(&w, 6000, GW4, port));
 	check_eq("that is counted", w.udp.count[UDP_EVICTED], 1);
@@ -411,7 +411,7 @@ static void story_eviction(void)
 	for (i = 0; i < 4; i++)
 		exchange(&w, fd, (uint16_t)(6100 + i), port, 3, 3);
 	check("new flows found room", w.udp.count[UDP_REFUSED] > 0);
-	check_eq("streams only", w.udp.alive, 4);
+	check_eq("streams only", w.udp.nflows, 4);
 	i = (unsigned int)w.udp.count[UDP_REFUSED];
 	sends(&w, 6200, GW4, port, "q", 1);
 	check("among streams a new flow is refused",
@@ -451,7 +451,7 @@ static void story_crowd(void)
 		exchange(&w, fd, (uint16_t)(6500 + i), port, 1, 0);
 	for (i = 1; i < 10; i++)
 		came[i] = knocks(&w, forwarded);
-	check_eq("it has half of the room", w.udp.alive, 2 + 4);
+	check_eq("it has half of the room", w.udp.nflows, 2 + 4);
 	check("that is for the latest", flow_of(&w, 5000, GW4, came[9]) &&
 	      flow_of(&w, 5000, GW4, came[6]) &&
 	      !flow_of(&w, 5000, GW4, came[5]) &&
@@ -461,7 +461,7 @@ static void story_crowd(void)
 
 	for (i = 2; i < 5; i++)
 		exchange(&w, fd, (uint16_t)(6500 + i), port, 1, 0);
-	check_eq("the guest has the other half", w.udp.alive, 8);
+	check_eq("the guest has the other half", w.udp.nflows, 8);
 	check("its oldest query made room for its latest",
 	      !flow_of(&w, 6500, GW4, port) && flow_of(&w, 6501, GW4, port) &&
 	      flow_of(&w, 6504, GW4, port));
@@ -472,12 +472,12 @@ static void story_crowd(void)
 	      flow_of(&w, 6501, GW4, port));
 
 	later(&w, 10 * SEC);
-	check_eq("all expire", w.udp.alive, 0);
+	check_eq("all expire", w.udp.nflows, 0);
 	for (i = 0; i < 8; i++)
 		exchange(&w, fd, (uint16_t)(6510 + i), port, 1, 0);
 	came[0] = knocks(&w, forwarded);
 	check("where the guest has all the room nobody else comes in",
-	      !flow_of(&w, 5000, GW4, came[0]) && w.udp.alive == 8);
+	      !flow_of(&w, 5000, GW4, came[0]) && w.udp.nflows == 8);
 	check_eq("which is counted", w.udp.count[UDP_REFUSED], 1);
 	close(fd);
 	world_close(&w);
@@ -499,7 +499,7 @@ static void story_descriptors(void)
 	exchange(&w, fd, 6301, port, 1, 0);
 	getrlimit(RLIMIT_NOFILE, &before);
 	few = before;
-	few.rlim_cur = (rlim_t)flow_of(&w, 6301, GW4, port)->f.fd[SIDE_HOST] + 1;
+	few.rlim_cur = (rlim_t)flow_of(&w, 6301, GW4, port)->flow.fd[SIDE_HOST] + 1;
 	setrlimit(RLIMIT_NOFILE, &few);
 	exchange(&w, fd, 6302, port, 1, 0);
 	check("the oldest flow gives its descriptor",
@@ -510,7 +510,7 @@ static void story_descriptors(void)
 	w.udp.fds = 80;
 	for (i = 0; i < 60; i++)
 		exchange(&w, fd, (uint16_t)(6310 + i), port, 1, 0);
-	check_eq("half of the descriptors is not taken", w.udp.sockets, 40);
+	check_eq("half of the descriptors is not taken", w.udp.nsockets, 40);
 	check("the latest flows have them", flow_of(&w, 6369, GW4, port) &&
 	      flow_of(&w, 6330, GW4, port) && !flow_of(&w, 6329, GW4, port));
 	close(fd);
@@ -537,20 +537,20 @@ static void story_no_descriptor_to_give(void)
 		peer_says(peer[i], "127.0.0.1", forwarded, "hi", 2);
 	}
 	events(&w, 1000);
-	check_eq("three flows of a forwarded port", w.udp.alive, 3);
+	check_eq("three flows of a forwarded port", w.udp.nflows, 3);
 	exchange(&w, fd, 6400, port, 1, 0);
 	getrlimit(RLIMIT_NOFILE, &before);
 	few = before;
-	few.rlim_cur = (rlim_t)flow_of(&w, 6400, GW4, port)->f.fd[SIDE_HOST] + 1;
+	few.rlim_cur = (rlim_t)flow_of(&w, 6400, GW4, port)->flow.fd[SIDE_HOST] + 1;
 	setrlimit(RLIMIT_NOFILE, &few);
 	exchange(&w, fd, 6401, port, 3, 3);
 	check("the oldest flow that has one gives it",
 	      !flow_of(&w, 6400, GW4, port) && flow_of(&w, 6401, GW4, port));
-	check_eq("and no other flow ends", w.udp.alive, 4);
+	check_eq("and no other flow ends", w.udp.nflows, 4);
 	sends(&w, 6402, GW4, port, "q", 1);
 	check("if only streams have one, a new flow is refused",
 	      !flow_of(&w, 6402, GW4, port));
-	check_eq("and no other flow ends", w.udp.alive, 4);
+	check_eq("and no other flow ends", w.udp.nflows, 4);
 	setrlimit(RLIMIT_NOFILE, &before);
 	for (i = 0; i < ARRAY_SIZE(peer); i++)
 		close(peer[i]);
@@ -573,7 +573,7 @@ static void story_guest_gone(void)
 	exchange(&w, fd, 6400, port, 1, 1);
 	exchange(&w, fd, 6401, port, 3, 3);
 	guest_leaves(&w);
-	check_eq("all flows are closed", w.udp.alive, 0);
+	check_eq("all flows are closed", w.udp.nflows, 0);
 	check_eq("none is in the table", w.flows.used, 0);
 	check("no timer is armed", timers_wait(&w.timers, w.now) < 0);
 	check_eq("descriptors are free again", dup(fd), next);
@@ -644,11 +644,11 @@ static void story_forward(int family, const char *bound, const char *local,
 		 peer_hears(fd, buf, sizeof(buf), &from, &sport), 4);
 	check("from the address it sent to", addr_eq(&from, &want));
 	check_eq("and the port", sport, port);
-	check_eq("all in one flow, without a descriptor", w.udp.alive, 1);
+	check_eq("all in one flow, without a descriptor", w.udp.nflows, 1);
 	check("which is of the listener",
-	      flow_of(&w, 5000, gw, peer)->f.fd[SIDE_HOST] == -1);
+	      flow_of(&w, 5000, gw, peer)->flow.fd[SIDE_HOST] == -1);
 	later(&w, 10 * SEC);
-	check_eq("one-shot", w.udp.alive, 0);
+	check_eq("one-shot", w.udp.nflows, 0);
 	close(fd);
 	world_close(&w);
 }
@@ -676,7 +676,7 @@ static void story_nobody(void)
 	peer_says(fd, "127.0.0.1", port, "knock", 5);
 	udp_listener(&w.udp, w.fwd.listeners, EPOLLIN, w.now);
 	check_eq("without a guest, too", w.udp.count[UDP_NO_GUEST], 3);
-	check_eq("no flow comes of it", w.udp.alive, 0);
+	check_eq("no flow comes of it", w.udp.nflows, 0);
 	close(fd);
 	world_close(&w);
 }
@@ -700,7 +700,7 @@ static void story_own_socket_stays(void)
 	peer_says(fd, "127.0.0.1", port, "knock", 5);
 	events(&w, 1000);
 	check_eq("the guest hears it", w.mem.nsent, 1);
-	check_eq("in the same flow", w.udp.alive, 1);
+	check_eq("in the same flow", w.udp.nflows, 1);
 	sends(&w, 5000, GW4, peer, "again", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &port);
 	check_eq("which sends from where it did", port, sport);
@@ -732,7 +732,7 @@ static void story_from_forwarded(int family, const char *bound,
 	events(&w, 1000);
 	check("the guest hears the peer", nth(&w, 0, &s) && s.good &&
 	      is_from(&s, gw) && s.len == 8 + 2);
-	check_eq("all in one flow", w.udp.alive, 1);
+	check_eq("all in one flow", w.udp.nflows, 1);
 	check("which is a query and its answer",
 	      !flow_of(&w, 5000, gw, peer)->stream);
 
@@ -740,8 +740,8 @@ static void story_from_forwarded(int family, const char *bound,
 	peer_hears(fd, buf, sizeof(buf), &from, &sport);
 	check_eq("another port of the guest is its own", sport, 5001);
 	strcpy(w.fwd.ends[0].ifname, "lo");
-	free(w.udp.ports);
-	w.udp.ports = NULL;
+	free(w.udp.port_listeners);
+	w.udp.port_listeners = NULL;
 	later(&w, 10 * SEC);
 	sends(&w, 5000, gw, peer, "hello", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &sport);

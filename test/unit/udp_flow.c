@@ -28,7 +28,7 @@ static struct udp_flow *flow_of(struct world *w, uint16_t gport,
 				.rport = rport, .proto = IPPROTO_UDP };
 	struct flow *f = flow_lookup(&w->flows, &key);
 
-	return f ? container_of(f, struct udp_flow, f) : NULL;
+	return f ? container_of(f, struct udp_flow, flow) : NULL;
 }
 
 /* EUI-64: a guest's addresses end alike under all prefixes. */
@@ -148,7 +148,7 @@ static void story_one_port(const char *gw, const char *host, const char *any)
 	check_eq("each answers as itself", right, PEERS);
 	check("the port is taken", !exclusive(any, 4500));
 	later(&w, 10 * SEC);
-	check_eq("all flows end", w.udp.alive, 0);
+	check_eq("all flows end", w.udp.nflows, 0);
 	check("then the port is free", exclusive(any, 4500));
 	other = stranger(any, 4500);
 	same = asks(&w, fd[0], 4500, gw, port[0]);
@@ -287,8 +287,8 @@ static void story_alike(void)
 	peer_says(fd, "127.0.0.1", 4504, "answer", 6);
 	events(&w, 1000);
 	check("and is heard under the name it was asked by",
-	      flow_of(&w, 4504, "192.0.2.3", 53)->answered == 1 &&
-	      flow_of(&w, 4504, GW4, 53)->answered == 0);
+	      flow_of(&w, 4504, "192.0.2.3", 53)->nanswered == 1 &&
+	      flow_of(&w, 4504, GW4, 53)->nanswered == 0);
 	check_eq("the host under its name", asks(&w, fd, 4506, GW4, 53), 4506);
 	at = asks(&w, fd, 4506, "192.0.2.3", 53);
 	check("as a resolver it sees another port", at && at != 4506);

@@ -38,7 +38,7 @@ static struct udp_flow *flow_of(struct world *w, uint16_t gport,
 				.rport = rport, .proto = IPPROTO_UDP };
 	struct flow *f = flow_lookup(&w->flows, &key);
 
-	return f ? container_of(f, struct udp_flow, f) : NULL;
+	return f ? container_of(f, struct udp_flow, flow) : NULL;
 }
 
 /* begins() - A stream between the guest and a peer; the peer's socket */
@@ -131,7 +131,7 @@ static void story_row(const char *gw, const char *host)
 	check_eq("each is counted", w.udp.count[UDP_TO_GUEST], 21);
 
 	memory_clear(&w.mem);
-	setsockopt(flow_of(&w, 4000, gw, port)->f.fd[SIDE_HOST], IPPROTO_UDP, UDP_GRO,
+	setsockopt(flow_of(&w, 4000, gw, port)->flow.fd[SIDE_HOST], IPPROTO_UDP, UDP_GRO,
 		   &off, sizeof(off));
 	messages = 0;
 	says_row(fd, data, sizeof(data), 1000);
@@ -203,7 +203,7 @@ static void story_dropped(void)
 	printf("# drops\n");
 	world_open(&w, LIFE, ROOM);
 	fd = begins(&w, 4002, GW4, "127.0.0.1", &port);
-	setsockopt(flow_of(&w, 4002, GW4, port)->f.fd[SIDE_HOST], SOL_SOCKET, SO_RCVBUF,
+	setsockopt(flow_of(&w, 4002, GW4, port)->flow.fd[SIDE_HOST], SOL_SOCKET, SO_RCVBUF,
 		   &small, sizeof(small));
 	for (i = 0; i < SENT; i++)
 		send(fd, data, sizeof(data), 0);
@@ -306,31 +306,31 @@ static void story_turns(void)
 	}
 	check("no flow has more than twice the turns of another",
 	      most <= 2 * least);
-	check("a link that is full makes somebody wait", w.udp.hungry >= 0);
+	check("a link that is full makes somebody wait", w.udp.starved_fd >= 0);
 
 	for (i = 0; i < FLOWS; i++) {
 		uf = flow_of(&w, 4003, GW4, port[i]);
-		if (uf->f.fd[SIDE_HOST] == w.udp.hungry)
+		if (uf->flow.fd[SIDE_HOST] == w.udp.starved_fd)
 			break;
 	}
-	while (i < FLOWS && recv(uf->f.fd[SIDE_HOST], buf, sizeof(buf), MSG_DONTWAIT) > 0)
+	while (i < FLOWS && recv(uf->flow.fd[SIDE_HOST], buf, sizeof(buf), MSG_DONTWAIT) > 0)
 		;
-	for (bits = pass = 0; !bits && pass < PATIENCE; pass++)
+	for (bits = pass = 0; !bits && pass < YIELDS_MAX; pass++)
 		bits = served(&w, port);
 	check("one that has nothing any more is not waited for", bits);
 
-	while (w.udp.hungry < 0) {
+	while (w.udp.starved_fd < 0) {
 		for (i = 0; i < FLOWS; i++)
 			fill(fd[i]);
 		served(&w, port);
 	}
 	for (i = 0; i < FLOWS; i++) {
 		uf = flow_of(&w, 4003, GW4, port[i]);
-		if (uf->f.fd[SIDE_HOST] == w.udp.hungry)
+		if (uf->flow.fd[SIDE_HOST] == w.udp.starved_fd)
 			break;
 	}
 	udp_flow_close(&w.udp, uf);
-	check_eq("nor one that has ended", w.udp.hungry, -1);
+	check_eq("nor one that has ended", w.udp.starved_fd, -1);
 	for (i = 0; i < FLOWS; i++)
 		close(fd[i]);
 	world_close(&w);
