@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp.c - What comes in for UDP, from either side, and to which flow it goes.
- * Called by passt.c; calls udp/, the flow table, forward.c and icmp.c.
+ * udp.c - What arrives for UDP, from the guest and from sockets, and the flow
+ * that each datagram and error belongs to.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ const char *const udp_counter_name[UDP_COUNTERS] = {
 	[UDP_ACCEPTED]		= "udp_accepted",
 	[UDP_EVICTED]		= "udp_evicted",
 	[UDP_REFUSED]		= "udp_refused",
-	[UDP_FROM_GUEST]		= "udp_from_guest",
+	[UDP_FROM_GUEST]	= "udp_from_guest",
 	[UDP_SEND_ERROR]	= "udp_send_error",
 	[UDP_TO_GUEST]		= "udp_to_guest",
 	[UDP_DROPPED]		= "udp_dropped",
@@ -32,7 +32,7 @@ const char *const udp_counter_name[UDP_COUNTERS] = {
 };
 
 /**
- * udp_flow_size() - Bytes a slot of the flow table needs
+ * udp_flow_size() - Bytes that a UDP flow needs in the flow table
  */
 size_t udp_flow_size(void)
 {
@@ -41,7 +41,7 @@ size_t udp_flow_size(void)
 
 /**
  * udp_init() - Start without flows
- * @u:		UDP, with what it works with filled in
+ * @u:		UDP, with the parts it works with set
  *
  * Return: 0, or -ENOMEM
  */
@@ -62,7 +62,7 @@ int udp_init(struct udp *u)
 }
 
 /**
- * udp_free() - Close all flows, give back memory
+ * udp_free() - Close all flows and free memory
  * @u:		UDP
  */
 void udp_free(struct udp *u)
@@ -80,7 +80,8 @@ void udp_free(struct udp *u)
 }
 
 /* find_udp_flow() - The flow with a key, or NULL */
-static struct udp_flow *find_udp_flow(const struct udp *u, const struct flow_key *key)
+static struct udp_flow *find_udp_flow(const struct udp *u,
+				      const struct flow_key *key)
 {
 	struct flow *f = flow_lookup(u->flows, key);
 
@@ -88,18 +89,18 @@ static struct udp_flow *find_udp_flow(const struct udp *u, const struct flow_key
 }
 
 /**
- * forwarded_key() - The key of the flow of somebody who sends to a listener
+ * set_forwarded_key() - Key of the flow between a listener and a peer
  * @u:		UDP
  * @l:		listener
- * @peer, @port: who, as the listener knows it; port in host order
+ * @peer, @port: the peer's real address, and port in host order
  * @key:	filled
  *
- * Return: UDP_DROP_NONE, or what to count: there is no way to address it
+ * Return: UDP_DROP_NONE, or what to count: there can be no such flow
  */
-static enum udp_counter forwarded_key(const struct udp *u,
-				      const struct listener *l,
-				      const struct in6_addr *peer,
-				      uint16_t port, struct flow_key *key)
+static enum udp_counter set_forwarded_key(const struct udp *u,
+					  const struct listener *l,
+					  const struct in6_addr *peer,
+					  uint16_t port, struct flow_key *key)
 {
 	const struct in6_addr *target = &listener_ends(u->fwd, l)->target;
 
@@ -118,43 +119,47 @@ static enum udp_counter forwarded_key(const struct udp *u,
 	return UDP_DROP_NONE;
 }
 
-/* relay_udp_error() - Tell the guest of an error that came for what a flow sent */
+/* relay_udp_error() - Tell the guest of an error about a flow's datagram */
 static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
-		   const struct sock_error *e, uint64_t now)
+			    const struct sock_error *e, uint64_t now)
 {
 	struct icmp_quote q = {
-		.key = &uf->flow.key, .ttl = uf->ttl, .tos = uf->tos, .df = uf->df,
+		.key = &uf->flow.key, .ttl = uf->ttl, .tos = uf->tos,
+		.df = uf->df,
 	};
 
 	icmp_error_relay(u->errors, e, &q, now);
 }
 
-/* find_sender_flow() - The flow of a listener that sent what came back; or NULL */
-static struct udp_flow *find_sender_flow(const struct udp *u, const struct listener *l,
-				const struct sock_error *e)
+/* find_sender_flow() - The flow of a listener whose datagram an error is about
+ */
+static struct udp_flow *find_sender_flow(const struct udp *u,
+					 const struct listener *l,
+					 const struct sock_error *e)
 {
 	struct flow_key key;
 
-	if (forwarded_key(u, l, &e->dest, e->port, &key) != UDP_DROP_NONE)
+	if (set_forwarded_key(u, l, &e->dest, e->port, &key) != UDP_DROP_NONE)
 		return NULL;
 	return find_udp_flow(u, &key);
 }
 
 /**
- * drain_udp_errors() - Empty the error queue of a socket, and tell the guest
+ * drain_udp_errors() - Take the error queue of a socket, and tell the guest
  * @u:		UDP
  * @fd:		socket
- * @uf:		its flow; NULL: it is @l
+ * @uf:		its flow; NULL: it is the socket of @l
  * @l:		listener
  * @now:	ms
  *
- * What the host's kernel itself refused is not told here: the call that was to
- * send it has failed, and its datagram is at hand there.
+ * If the host's kernel refused to send, the failed call has its datagram at
+ * hand, and tells the guest.
  *
  * Return: MTU that such a datagram was too long for, 0: there was none
  */
-static uint32_t drain_udp_errors(struct udp *u, int fd, const struct udp_flow *uf,
-			    const struct listener *l, uint64_t now)
+static uint32_t drain_udp_errors(struct udp *u, int fd,
+				 const struct udp_flow *uf,
+				 const struct listener *l, uint64_t now)
 {
 	const struct udp_flow *of;
 	struct sock_error e;
@@ -173,51 +178,46 @@ static uint32_t drain_udp_errors(struct udp *u, int fd, const struct udp_flow *u
 	return mtu;
 }
 
-/* drain_sender_errors() - The same, of the socket that a flow sends by */
+/* drain_sender_errors() - The same, for the socket that a flow sends by */
 static uint32_t drain_sender_errors(struct udp *u, const struct udp_flow *uf,
-			      uint64_t now)
+				    uint64_t now)
 {
+	int fd = udp_flow_fd(u, uf);
+
 	if (uf->listener == UDP_NO_LISTENER)
-		return drain_udp_errors(u, uf->flow.fd[SIDE_HOST], uf, NULL, now);
-	return drain_udp_errors(u, udp_flow_fd(u, uf), NULL,
-			   fwd_listener_from_token(u->fwd, uf->listener), now);
+		return drain_udp_errors(u, fd, uf, NULL, now);
+	return drain_udp_errors(u, fd, NULL,
+				fwd_listener_from_token(u->fwd, uf->listener),
+				now);
 }
 
-/**
- * answer_failed_send() - A datagram was not sent
- * @u:		UDP
- * @uf:		flow
- * @error:	why, positive
- * @pkt:	datagram
- * @now:	ms
- */
-static void answer_failed_send(struct udp *u, const struct udp_flow *uf, int error,
-			const struct pkt *pkt, uint64_t now)
+/* report_unsent() - Tell the guest why a datagram could not be sent */
+static void report_unsent(struct udp *u, const struct udp_flow *uf, int error,
+			  const struct pkt *pkt, uint64_t now)
 {
 	uint32_t mtu = drain_sender_errors(u, uf, now);
 
 	u->count[UDP_SEND_ERROR]++;
-	/* Of a socket that is not connected that was somebody else's. */
+	/* On an unconnected socket, ECONNREFUSED belongs to another flow. */
 	if (uf->listener != UDP_NO_LISTENER && error == ECONNREFUSED)
 		return;
 	icmp_error_pkt(u->errors, error, error == EMSGSIZE ? mtu : 0, pkt, now);
 }
 
 /**
- * send_first_part() - Send the first datagrams of a run
+ * retry_batch() - Send the first datagrams of a batch
  * @u:		UDP
  * @uf:		flow
- * @batch:	packets of that flow
- * @n:		how many
+ * @batch, @n:	packets of that flow
  * @now:	ms
  *
- * The first error may be one that came back for an earlier datagram: what it
- * is about waits in the queue, and the second is the datagram's own.
+ * The first error may be the pending one of an earlier datagram, which the
+ * error queue holds; the second is the datagram's own.
  *
  * Return: number sent, 1 or more, or -errno of the first datagram
  */
-static int send_first_part(struct udp *u, struct udp_flow *uf, const struct pkt *batch,
-		     unsigned int n, uint64_t now)
+static int retry_batch(struct udp *u, struct udp_flow *uf,
+		       const struct pkt *batch, unsigned int n, uint64_t now)
 {
 	int rc = udp_send_batch(u, uf, batch, n);
 
@@ -228,23 +228,17 @@ static int send_first_part(struct udp *u, struct udp_flow *uf, const struct pkt 
 	return udp_send_batch(u, uf, batch, n);
 }
 
-/**
- * send_whole_batch() - Send a batch of datagrams, and answer for those that can't be
- * @u:		UDP
- * @uf:		flow
- * @batch:	packets of that flow
- * @n:		how many
- * @now:	ms
- *
- * What a full socket does not take is dropped, as by a full queue on the way.
+/* send_whole_batch() - Send a batch, and report what can't be sent. Without
+ * space in the socket, datagrams are dropped, as by any full queue on their way
  */
 static void send_whole_batch(struct udp *u, struct udp_flow *uf,
-		     const struct pkt *batch, unsigned int n, uint64_t now)
+			     const struct pkt *batch, unsigned int n,
+			     uint64_t now)
 {
 	int rc;
 
 	for (; n; batch += rc, n -= (unsigned int)rc) {
-		rc = send_first_part(u, uf, batch, n, now);
+		rc = retry_batch(u, uf, batch, n, now);
 		if (rc == -EAGAIN || rc == -ENOBUFS) {
 			u->count[UDP_SEND_ERROR] += n;
 			return;
@@ -252,25 +246,17 @@ static void send_whole_batch(struct udp *u, struct udp_flow *uf,
 		if (rc > 0) {
 			u->count[UDP_FROM_GUEST] += (unsigned int)rc;
 		} else {
-			answer_failed_send(u, uf, -rc, batch, now);
+			report_unsent(u, uf, -rc, batch, now);
 			rc = 1;
 		}
 	}
 }
 
-/**
- * open_udp_flow() - A new flow for a batch, or the guest hears why not
- * @u:		UDP
- * @key:	of the flow
- * @batch:	packets
- * @n:		how many
- * @now:	ms
- *
- * Return: flow, or NULL
- */
+/* open_udp_flow() - A new flow for a batch; or NULL, counted, and the guest is
+ * told */
 static struct udp_flow *open_udp_flow(struct udp *u, const struct flow_key *key,
-				  const struct pkt *batch, unsigned int n,
-				  uint64_t now)
+				      const struct pkt *batch, unsigned int n,
+				      uint64_t now)
 {
 	struct udp_flow *uf;
 	int rc;
@@ -289,14 +275,13 @@ static struct udp_flow *open_udp_flow(struct udp *u, const struct flow_key *key,
 }
 
 /**
- * udp_from_guest() - Datagrams from the guest
+ * udp_from_guest() - Send datagrams of the guest
  * @u:		UDP
- * @batch:	packets with the same addresses and ports
- * @n:		how many
+ * @batch, @n:	packets with the same addresses and ports
  * @now:	ms
  */
 void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
-	       uint64_t now)
+		    uint64_t now)
 {
 	struct flow_key key = {
 		.guest = batch->src, .remote = batch->dst,
@@ -308,8 +293,8 @@ void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 	if (mcast_from_guest(u, batch, n, now))
 		return;
 
-	/* RFC 768: without a source port no reply is wanted, but a socket
-	 * would have one. */
+	/* Source port 0 means that no reply is wanted (RFC 768), but a socket
+	 * always has a port. */
 	if (!batch->sport || !batch->dport || !addr_is_unicast(&batch->src) ||
 	    !addr_is_unicast(&batch->dst)) {
 		u->count[UDP_IMPOSSIBLE] += n;
@@ -330,14 +315,14 @@ void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 }
 
 /**
- * udp_event() - The socket of a flow has datagrams or an error
+ * udp_event() - Take datagrams and errors from the socket of a flow
  * @u:		UDP
  * @f:		flow
  * @events:	EPOLL*
  * @now:	ms
  *
- * One batch at a time: what is left makes the next pass begin at once, after
- * the other flows had their turn.
+ * One read at a time: if more is left, the next pass begins at once, after the
+ * other flows had their turn.
  */
 void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 {
@@ -353,7 +338,8 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 	if (!(events & EPOLLIN))
 		return;
 
-	/* An error that has just come is in the queue, and will be reported. */
+	/* A failed read is an error that just arrived: the next event takes it
+	 * from the queue. */
 	n = udp_recv_batch(u, f->fd[SIDE_HOST], &uf->rx, false);
 	if (n <= 0)
 		return;
@@ -367,22 +353,24 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
  * get_forwarded_flow() - The flow that a datagram for a listener belongs to
  * @u:		UDP
  * @l:		listener
- * @o:		where the datagram came from
+ * @o:		sender and destination of the datagram
  * @now:	ms
  *
- * A flow that the guest opened keeps its own socket, whatever comes in through
- * a forwarded port for the same addresses: its sender could be forged.
+ * A flow that the guest opened keeps its own socket, whatever arrives through a
+ * forwarded port for the same addresses and ports: that sender may be forged.
  *
  * Return: flow, or NULL, counted
  */
-static struct udp_flow *get_forwarded_flow(struct udp *u, const struct listener *l,
-				       const struct udp_origin *o, uint64_t now)
+static struct udp_flow *get_forwarded_flow(struct udp *u,
+					   const struct listener *l,
+					   const struct udp_origin *o,
+					   uint64_t now)
 {
 	enum udp_counter why;
 	struct udp_flow *uf;
 	struct flow_key key;
 
-	why = forwarded_key(u, l, &o->peer, o->port, &key);
+	why = set_forwarded_key(u, l, &o->peer, o->port, &key);
 	if (why != UDP_DROP_NONE) {
 		u->count[why]++;
 		return NULL;
@@ -404,9 +392,10 @@ static struct udp_flow *get_forwarded_flow(struct udp *u, const struct listener 
 	return uf;
 }
 
-/* deliver_forwarded() - One message of the batch that came in through a listener */
-static void deliver_forwarded(struct udp *u, const struct listener *l, unsigned int i,
-		    uint64_t now)
+/* deliver_forwarded() - Send one message that a listener received to the guest
+ */
+static void deliver_forwarded(struct udp *u, const struct listener *l,
+			      unsigned int i, uint64_t now)
 {
 	struct udp_origin o;
 	struct udp_flow *uf;
@@ -422,7 +411,7 @@ static void deliver_forwarded(struct udp *u, const struct listener *l, unsigned 
 }
 
 /**
- * udp_listener() - A forwarded port has datagrams, or errors
+ * udp_listener() - Take datagrams and errors from a forwarded port's socket
  * @u:		UDP
  * @l:		listener
  * @events:	EPOLL*
@@ -448,7 +437,7 @@ void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
 }
 
 /**
- * udp_timer() - The timer of a flow has expired
+ * udp_timer() - End a flow whose timer expired, if it was not used lately
  * @u:		UDP
  * @f:		flow
  * @now:	ms
@@ -464,7 +453,11 @@ void udp_timer(struct udp *u, struct flow *f, uint64_t now)
 		udp_flow_close(u, uf);
 }
 
-/* udp_end() - The guest left: close a flow */
+/**
+ * udp_end() - Close a flow, because the guest has left
+ * @u:		UDP
+ * @f:		flow
+ */
 void udp_end(struct udp *u, struct flow *f)
 {
 	udp_flow_close(u, container_of(f, struct udp_flow, flow));

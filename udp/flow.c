@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * flow.c - How UDP flows begin, grow into streams, make room and end.
- * Called by udp.c; calls the flow table, timers, forward.c and sockets.
+ * flow.c - How UDP flows begin, become streams, are evicted and end.
  *
- * A flow is in the list of its kind in the order of last use, so the next to
- * be evicted is at the front. One-shot flows that others began are apart from
- * the guest's own, and make room for each other only. A flow's timer is armed
- * once and looks at the last use when it expires: no work on timers for each
- * datagram.
+ * Each flow is in a list in the order of last use, so the next to be evicted is
+ * at the front. One-shot flows that peers began are apart from the guest's own,
+ * and are evicted for each other only. The timer of a flow is armed once, and
+ * compares with the last use when it expires: a datagram costs no work on
+ * timers.
  */
 /* syscalls: close connect recvfrom */
 #include <errno.h>
@@ -20,18 +19,18 @@
 
 #define DNS_PORT	53		/* RFC 1035 4.2.1 */
 
-/* Datagrams from each side that a resolver's two queries don't reach. */
+/* Datagrams from each side that make a stream: a resolver sends two at once. */
 #define STREAM_EACH_SIDE	3
 
-/* How many flows are looked at for one that has a descriptor. */
-#define EVICT_REACH		1024
+/* How many flows to search for one that has a descriptor. */
+#define EVICT_REACH	1024
 
-/* Datagrams that may come before a socket is connected: more than its receive
- * buffer holds (208 KiB by default, of which an empty one takes 768 bytes). */
-#define DRAIN_MAX		1024
+/* Datagrams to discard before connect(): more than fit the receive buffer, 208
+ * KiB by default, of which an empty datagram takes 768 bytes. */
+#define DRAIN_MAX	1024
 
 /**
- * udp_flow_expires() - When a flow is over if nothing more happens (U4)
+ * udp_flow_expires() - When a flow ends unless it is used again (U4)
  * @uf:		flow
  *
  * Return: time, ms
@@ -41,8 +40,8 @@ uint64_t udp_flow_expires(const struct udp_flow *uf)
 	return uf->last + (uf->stream ? UDP_STREAM : UDP_ONE_SHOT);
 }
 
-/* add_to_list() - Put a flow in its list, as the one used last */
-static void add_to_list(struct udp *u, struct udp_flow *uf)
+/* list_add_flow() - Put a flow in its list, as the most recently used one */
+static void list_add_flow(struct udp *u, struct udp_flow *uf)
 {
 	struct list *l = &uf->flow.node;
 
@@ -58,8 +57,7 @@ static void add_to_list(struct udp *u, struct udp_flow *uf)
 	}
 }
 
-/* remove_from_list() - Take a flow out of its list */
-static void remove_from_list(struct udp *u, struct udp_flow *uf)
+static void list_remove_flow(struct udp *u, struct udp_flow *uf)
 {
 	struct list *l = &uf->flow.node;
 
@@ -73,11 +71,11 @@ static void remove_from_list(struct udp *u, struct udp_flow *uf)
 /**
  * udp_flow_close() - End a flow
  * @u:		UDP
- * @uf:		flow, gone after this
+ * @uf:		flow, invalid afterwards
  */
 void udp_flow_close(struct udp *u, struct udp_flow *uf)
 {
-	remove_from_list(u, uf);
+	list_remove_flow(u, uf);
 	timer_cancel(u->timers, &uf->flow.timer);
 	udp_port_give(u, uf);
 	if (uf->flow.fd[SIDE_HOST] >= 0) {
@@ -90,7 +88,7 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf)
 	u->nflows--;
 }
 
-/* evict_one_shot() - End a one-shot flow for the sake of another */
+/* evict_one_shot() - End a one-shot flow to make space for another */
 static void evict_one_shot(struct udp *u, struct list *l)
 {
 	udp_flow_close(u, container_of(l, struct udp_flow, flow.node));
@@ -98,10 +96,10 @@ static void evict_one_shot(struct udp *u, struct list *l)
 }
 
 /**
- * evict_udp_flow() - End the one-shot flow that was used the longest ago (U4)
+ * evict_udp_flow() - End the least recently used one-shot flow (U4)
  * @u:		UDP
- * @inbound:	of those that others began; false: of the guest's own, or of
- *		the others if it has none
+ * @inbound:	of those that peers began; false: of the guest's own, or of
+ *		the peers' if it has none
  *
  * Return: false if there is none
  */
@@ -116,19 +114,16 @@ static bool evict_udp_flow(struct udp *u, bool inbound)
 	return true;
 }
 
-/**
- * evict_udp_socket() - The same, of those that have a socket to give back
- * @u:		UDP
- *
- * Return: false if there is none in reach
- */
+/* evict_udp_socket() - End the guest's least recently used one-shot flow that
+ * has a socket; false: none of the first EVICT_REACH has */
 static bool evict_udp_socket(struct udp *u)
 {
 	struct list *l = u->first_own;
 	unsigned int i;
 
-	for (i = 0; l && i < EVICT_REACH && l != &u->one_shot; i++, l = l->next) {
-		if (container_of(l, struct udp_flow, flow.node)->flow.fd[SIDE_HOST] < 0)
+	for (i = 0; l && i < EVICT_REACH && l != &u->one_shot;
+	     i++, l = l->next) {
+		if (container_of(l, struct flow, node)->fd[SIDE_HOST] < 0)
 			continue;
 		evict_one_shot(u, l);
 		return true;
@@ -136,7 +131,8 @@ static bool evict_udp_socket(struct udp *u)
 	return false;
 }
 
-/* is_share_used() - Whether all the room is taken that a new flow could have */
+/* is_share_used() - Whether the share of the table for such a flow is used up
+ */
 static bool is_share_used(const struct udp *u, bool inbound)
 {
 	uint32_t share = u->flows->max / UDP_SHARE;
@@ -145,17 +141,11 @@ static bool is_share_used(const struct udp *u, bool inbound)
 	       (inbound && u->ninbound >= share / UDP_INBOUND_SHARE);
 }
 
-/**
- * insert_udp_flow() - A slot for a new flow, by eviction if need be
- * @u:		UDP
- * @key:	of the flow, which is not in the table
- * @inbound:	the other end began
- * @now:	ms
- *
- * Return: flow without socket or listener, NULL if there is no room
- */
-static struct udp_flow *insert_udp_flow(struct udp *u, const struct flow_key *key,
-			       bool inbound, uint64_t now)
+/* insert_udp_flow() - A slot for a new flow, without socket or listener, maybe
+ * by eviction; @inbound: the peer began; NULL if there is no space */
+static struct udp_flow *insert_udp_flow(struct udp *u,
+					const struct flow_key *key,
+					bool inbound, uint64_t now)
 {
 	struct udp_flow *uf;
 	struct flow *f;
@@ -173,30 +163,26 @@ static struct udp_flow *insert_udp_flow(struct udp *u, const struct flow_key *ke
 	uf->listener = UDP_NO_LISTENER;
 	uf->segment = u->segment;
 	uf->inbound = inbound;
-	add_to_list(u, uf);
+	list_add_flow(u, uf);
 	u->nflows++;
 	timer_arm(u->timers, &f->timer, udp_flow_expires(uf));
 	return uf;
 }
 
-/**
- * max_udp_sockets() - How many flows may have a socket
- * @u:		UDP
- *
- * Return: a share of the descriptors that forwarded ports leave
- */
+/* max_udp_sockets() - How many flows may have a socket: a share of the
+ * descriptors that forwarded ports leave */
 static unsigned int max_udp_sockets(const struct udp *u)
 {
 	return (u->fds - MIN(u->fds, u->fwd->nlisteners)) / UDP_SHARE;
 }
 
 /**
- * udp_flow_socket() - A socket for one flow, by eviction if need be
+ * udp_flow_socket() - Open a socket for one flow, maybe by evicting another
  * @u:		UDP
- * @peer:	where it is going to send to
- * @port:	source port to have if it is free, peer order; set to 0 if it
+ * @peer:	real address that it is going to send to
+ * @port:	source port to have if it is free, host order; set to 0 if it
  *		is not
- * @share:	flows of the guest have it already: share it with them
+ * @share:	flows of the guest have @port already: share it with them
  *
  * Return: descriptor, or -errno
  */
@@ -210,19 +196,19 @@ int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
 		return -EMFILE;
 	fd = sock_open_bound(&src, SOCK_DGRAM, IPPROTO_UDP, port, share);
 	if ((fd == -EMFILE || fd == -ENFILE) && evict_udp_socket(u))
-		fd = sock_open_bound(&src, SOCK_DGRAM, IPPROTO_UDP, port, share);
+		fd = sock_open_bound(&src, SOCK_DGRAM, IPPROTO_UDP, port,
+				     share);
 	return fd;
 }
 
 /**
- * connect_peer() - Connect a socket to the other end
+ * connect_peer() - Connect a socket
  * @fd:		socket
- * @sa:		its address
- * @len:	bytes of it
+ * @sa, @len:	peer
  *
- * Return: 0, or -errno; -EINVAL for the broadcast address of a subnet, which
- *	   the kernel tells from a prohibited one only by its consent once
- *	   SO_BROADCAST is set (udp(7))
+ * Return: 0, or -errno; -EINVAL for the broadcast address of a subnet. The
+ *	   kernel returns EACCES for that and for a prohibited address, and only
+ *	   the first goes away with SO_BROADCAST (udp(7))
  */
 static int connect_peer(int fd, const union sockaddr_any *sa, socklen_t len)
 {
@@ -236,13 +222,9 @@ static int connect_peer(int fd, const union sockaddr_any *sa, socklen_t len)
 	return -EINVAL;
 }
 
-/**
- * drain_unconnected() - What came between bind() and connect() is of anybody
- * @fd:		socket, just connected
- *
- * Its peer may send as fast as this reads, so there is an end to it. An error
- * that came, too, does not end it.
- */
+/* drain_unconnected() - Discard datagrams queued before connect(), which any
+ * host could send. Bounded, as the peer may keep sending; a pending socket
+ * error does not stop it */
 static void drain_unconnected(int fd)
 {
 	unsigned int i;
@@ -254,15 +236,10 @@ static void drain_unconnected(int fd)
 	}
 }
 
-/**
- * open_connected() - A socket of the flow's own
- * @u:		UDP
- * @key:	of the flow
- * @has_port:	set: it has the guest's port
- *
- * Return: descriptor, or -errno
- */
-static int open_connected(struct udp *u, const struct flow_key *key, bool *has_port)
+/* open_connected() - Open a flow's own socket, connected; or -errno. @has_port
+ * is set: it has the guest's port */
+static int open_connected(struct udp *u, const struct flow_key *key,
+			  bool *has_port)
 {
 	union sockaddr_any sa;
 	uint16_t port = key->gport;
@@ -289,23 +266,18 @@ static int open_connected(struct udp *u, const struct flow_key *key, bool *has_p
 	return fd;
 }
 
-/**
- * open_by_listener() - A flow from the guest that leaves by a forwarded port
- * @u:		UDP
- * @key:	of the flow
- * @l:		the port's listener
- * @now:	ms
- *
- * Return: flow, NULL if there is no slot or nobody can have that address
- */
-static struct udp_flow *open_by_listener(struct udp *u, const struct flow_key *key,
-				      const struct listener *l, uint64_t now)
+/* open_by_listener() - A new flow from the guest that leaves by a forwarded
+ * port; NULL: no slot, or the address needs a socket of its own */
+static struct udp_flow *open_by_listener(struct udp *u,
+					 const struct flow_key *key,
+					 const struct listener *l, uint64_t now)
 {
 	const struct fwd_map *m = &u->fwd->map;
 	struct in6_addr peer;
 	struct udp_flow *uf;
 
-	/* A resolver's answer would seem to come from the resolver. */
+	/* The listener's answers would have the resolver's own address, not
+	 * that of --dns-forward. */
 	if (!nat_from_guest(m, &key->remote, &peer) ||
 	    nat_resolver(m, &key->remote, key->rport))
 		return NULL;
@@ -322,17 +294,17 @@ static struct udp_flow *open_by_listener(struct udp *u, const struct flow_key *k
 }
 
 /**
- * udp_flow_own() - A new flow from the guest with a socket of its own
+ * udp_flow_open_fd() - Begin a flow from the guest with a socket of its own
  * @u:		UDP
  * @key:	of the flow, which is not in the table
- * @fd:		socket, the flow's after this, or closed
+ * @fd:		socket: the flow owns it afterwards, or it is closed
  * @now:	ms
  * @flow:	set to the flow on success
  *
  * Return: 0, or -errno
  */
-int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
-		 uint64_t now, struct udp_flow **flow)
+int udp_flow_open_fd(struct udp *u, const struct flow_key *key, int fd,
+		     uint64_t now, struct udp_flow **flow)
 {
 	struct udp_flow *uf;
 	int rc;
@@ -354,16 +326,17 @@ int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
 	return 0;
 }
 
-/* open_with_socket() - Connect a socket for a flow from the guest; 0 or -errno */
-static int open_with_socket(struct udp *u, const struct flow_key *key, uint64_t now,
-		       struct udp_flow **flow)
+/* open_with_socket() - A new flow from the guest with a connected socket; 0 or
+ * -errno */
+static int open_with_socket(struct udp *u, const struct flow_key *key,
+			    uint64_t now, struct udp_flow **flow)
 {
 	bool has_port;
 	int fd = open_connected(u, key, &has_port), rc;
 
 	if (fd < 0)
 		return fd;
-	rc = udp_flow_own(u, key, fd, now, flow);
+	rc = udp_flow_open_fd(u, key, fd, now, flow);
 	if (rc)
 		return rc;
 	if (has_port)
@@ -374,14 +347,14 @@ static int open_with_socket(struct udp *u, const struct flow_key *key, uint64_t 
 }
 
 /**
- * udp_flow_open() - A new flow from the guest
+ * udp_flow_open() - Begin a flow from the guest
  * @u:		UDP
  * @key:	of the flow, which is not in the table
  * @now:	ms
- * @flow:	set to it
+ * @flow:	set to the flow on success
  *
- * Return: 0, or -errno: -ENOBUFS if there is no slot, -EINVAL if nobody can
- *	   have that address, else what the peer says to it
+ * Return: 0, or -errno: -ENOBUFS if there is no slot, -EINVAL if no peer can
+ *	   have that address, else the host's error
  */
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow)
@@ -400,7 +373,7 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 }
 
 /**
- * udp_listening() - What UDP knows of a listener
+ * udp_listening() - Find what UDP knows of a listener
  * @u:		UDP
  * @l:		listener
  *
@@ -417,10 +390,10 @@ struct udp_listening *udp_listening(const struct udp *u,
 }
 
 /**
- * udp_flow_accept() - A new flow through a forwarded port
+ * udp_flow_accept() - Begin a flow through a forwarded port
  * @u:		UDP
  * @key:	of the flow, which is not in the table
- * @l:		the port's listener, which sends the answers too
+ * @l:		the port's listener, by which the answers leave, too
  * @now:	ms
  *
  * Return: flow, NULL if there is no slot
@@ -437,7 +410,7 @@ struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
 	return uf;
 }
 
-/* become_stream() - A one-shot flow is more than that (U4) */
+/* become_stream() - A flow is no longer one-shot (U4) */
 static void become_stream(struct udp *u, struct udp_flow *uf)
 {
 	char guest[ADDR_STRLEN], remote[ADDR_STRLEN];
@@ -451,20 +424,20 @@ static void become_stream(struct udp *u, struct udp_flow *uf)
 }
 
 /**
- * udp_flow_used() - Datagrams went through a flow
+ * udp_flow_used() - Count datagrams that went through a flow
  * @u:		UDP
  * @uf:		flow
- * @out:	number of them from the guest
- * @in:		number of them to the guest
+ * @from_guest, @to_guest: number of them in each direction
  * @now:	ms
  */
-void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
-		   unsigned int in, uint64_t now)
+void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int from_guest,
+		   unsigned int to_guest, uint64_t now)
 {
-	unsigned int asked = uf->nasked + (uf->inbound ? in : out);
-	unsigned int answered = uf->nanswered + (uf->inbound ? out : in);
+	unsigned int asked, answered;
 
-	remove_from_list(u, uf);
+	asked = uf->nasked + (uf->inbound ? to_guest : from_guest);
+	answered = uf->nanswered + (uf->inbound ? from_guest : to_guest);
+	list_remove_flow(u, uf);
 	uf->last = now;
 	if (!uf->stream) {
 		uf->nasked = (uint8_t)MIN(asked, UINT8_MAX);
@@ -473,5 +446,5 @@ void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
 		    MIN(uf->nasked, uf->nanswered) >= STREAM_EACH_SIDE)
 			become_stream(u, uf);
 	}
-	add_to_list(u, uf);
+	list_add_flow(u, uf);
 }

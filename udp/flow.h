@@ -13,17 +13,17 @@
 #define UDP_NO_LISTENER	0	/* no listener has this token */
 
 /**
- * struct udp_rx - What is known of a socket that datagrams come from
- * @space:	bytes in the link that one message is likely to take at most,
- *		0: nothing is known
- * @dropped:	datagrams that the kernel dropped for lack of space, as it last
- *		said
+ * struct udp_rx - What is known of a socket from earlier reads
+ * @space:	bytes of the link that one message is likely to take at most,
+ *		0: not known
+ * @dropped:	datagrams that the kernel has dropped because the socket's
+ *		buffer was full, as it last said
  */
 struct udp_rx {
 	uint32_t space, dropped;
 };
 
-/* Whether what leaves by a listener may be fragmented. */
+/* Whether the host's kernel and routers may fragment what a listener sends. */
 enum udp_df {
 	UDP_DF_UNSET,		/* as the host's default is */
 	UDP_DF,
@@ -32,9 +32,9 @@ enum udp_df {
 
 /**
  * struct udp_listening - What UDP knows of a listener
- * @gen:	generation of the listener that it is about
+ * @gen:	generation of that listener
  * @df4, @df6:	enum udp_df for each family
- * @rx:		see there
+ * @rx:		of its socket
  */
 struct udp_listening {
 	uint32_t gen;
@@ -44,22 +44,26 @@ struct udp_listening {
 
 /**
  * struct udp_flow - One flow (U1)
- * @flow:		what all flows have; @flow.node is in a list of struct udp
+ * @flow:	what all flows have; @flow.node is in a list of struct udp
+ *
+ * Plain data:
  * @last:	when it was last used, ms
- * @listener:	token of the listener it came through or leaves by, which may
- *		have been closed; UDP_NO_LISTENER: it has its own socket
- * @ifindex:	link-local peer of a listener: the interface, else 0
- * @peer:	the other end as a listener knows it
- * @local:	address of ours to send from by a listener, that is, to which
- *		the other end sent (U5); none: the kernel's choice
+ * @listener:	token of the listener that it came through or leaves by, which
+ *		may have been closed; UDP_NO_LISTENER: it has its own socket
+ * @ifindex:	interface of a listener's link-local peer, else 0
+ * @peer:	peer of a listener: its real address
+ * @local:	our address that a listener sends from, because the peer sent
+ *		to it (U5); none: the kernel's choice
  * @ttl, @tos, @df: of the guest's last datagram; @ttl is 0 before the first
- * @segment:	the longest datagram that is sent in one message with others
- * @rx:		of its own socket
  * @has_port:	its own socket has the guest's port, see udp/srcport.c
- * @inbound:	the other end began
- * @stream:	is one, see udp.h; for ever
- * @nasked:	datagrams from the side that began, up to what matters
- * @nanswered:	datagrams from the other side, likewise
+ * @inbound:	the peer began
+ * @stream:	no longer one-shot, see udp.h
+ * @nasked:	datagrams from the side that began, at most UINT8_MAX
+ * @nanswered:	datagrams from the other side, at most UINT8_MAX
+ *
+ * Learned again if lost:
+ * @segment:	longest datagram for a GSO batch, bytes
+ * @rx:	of its own socket
  */
 struct udp_flow {
 	struct flow flow;
@@ -69,17 +73,19 @@ struct udp_flow {
 	struct in6_addr peer, local;
 	uint8_t ttl, tos;
 	bool df;
-	uint32_t segment;
-	struct udp_rx rx;
 	bool has_port;
 	bool inbound, stream;
 	uint8_t nasked, nanswered;
+
+	uint32_t segment;
+	struct udp_rx rx;
 };
 
 /**
- * struct udp_origin - Where a datagram for a listener came from and went to
+ * struct udp_origin - Sender and destination of a datagram for a listener
  * @peer, @port: its sender, port in host order
- * @local:	address of ours it was sent to, none: no unicast address
+ * @local:	our unicast address that it was sent to, or that may answer for
+ *		it; none: the kernel's choice
  * @ifindex:	interface, if @peer is link-local, else 0
  */
 struct udp_origin {
@@ -88,7 +94,8 @@ struct udp_origin {
 	uint32_t ifindex;
 };
 
-/* udp_flow_fd() - The socket that a flow sends by; -1: its listener is closed */
+/* udp_flow_fd() - The socket that the guest's datagrams leave by; -1: its
+ * listener is closed */
 static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
 {
 	const struct listener *l;
@@ -104,18 +111,18 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow);
 int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
 		    bool share);
-int udp_flow_own(struct udp *u, const struct flow_key *key, int fd,
-		 uint64_t now, struct udp_flow **flow);
+int udp_flow_open_fd(struct udp *u, const struct flow_key *key, int fd,
+		     uint64_t now, struct udp_flow **flow);
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
 				 const struct listener *l, uint64_t now);
-void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int out,
-		   unsigned int in, uint64_t now);
+void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int from_guest,
+		   unsigned int to_guest, uint64_t now);
 uint64_t udp_flow_expires(const struct udp_flow *uf);
 void udp_flow_close(struct udp *u, struct udp_flow *uf);
 struct udp_listening *udp_listening(const struct udp *u,
 				    const struct listener *l);
 
-/* srcport.c: which listeners can send for the guest, and which ports it has */
+/* srcport.c: which socket sends for a port of the guest */
 const struct listener *udp_port_listener(struct udp *u,
 					 const struct flow_key *key);
 struct udp_guest_port *udp_guest_ports_new(void);
@@ -123,17 +130,17 @@ bool udp_port_share(struct udp *u, const struct flow_key *key);
 void udp_port_take(struct udp *u, struct udp_flow *uf);
 void udp_port_give(struct udp *u, const struct udp_flow *uf);
 
-/* from_guest.c: to the host's sockets */
+/* from_guest.c: datagrams of the guest to sockets */
 bool udp_can_segment(void);
-int udp_send_batch(const struct udp *u, struct udp_flow *uf, const struct pkt *batch,
-	     unsigned int n);
+int udp_send_batch(const struct udp *u, struct udp_flow *uf,
+		   const struct pkt *batch, unsigned int n);
 
-/* to_guest.c: from the host's sockets, and on to the guest */
+/* to_guest.c: datagrams from sockets, and on to the guest */
 struct udp_batch *udp_batch_new(void);
 void udp_batch_free(struct udp_batch *b);
 int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin);
 bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o);
 unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
-			 unsigned int i);
+			  unsigned int i);
 
 #endif /* UDP_FLOW_H */

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * from_guest.c - Runs of the guest's datagrams leave, straight from the link's
+ * from_guest.c - The guest's datagrams go to sockets, straight from the link's
  * frames.
- * Called by udp.c; calls sockets.
  *
- * A row of datagrams of one size, of which the last may be shorter, is one
- * message, which the kernel cuts up as late as it can (UDP_SEGMENT in udp(7));
- * all messages of a batch go with one sendmmsg().
+ * Consecutive datagrams of one length, the last maybe shorter, make a GSO
+ * batch: one message that the kernel cuts as late as it can (UDP_SEGMENT in
+ * udp(7)). All messages of a batch take one sendmmsg().
  */
 /* syscalls: start: close getsockopt socket; run: sendmmsg */
 #include <errno.h>
@@ -17,14 +16,15 @@
 
 #include "udp/flow.h"
 
-/* What the kernel cuts up at most: 64 pieces before Linux 6.9, and as many
- * bytes as an IPv4 packet can have. */
+/* The longest GSO batch: 64 segments before Linux 6.9, and the payload of one
+ * IPv4 packet. */
 #define GSO_SEGMENTS_MAX	64
-#define GSO_BYTES_MAX	(IP_LEN_MAX - IP4_HLEN - UDP_HLEN)
+#define GSO_BYTES_MAX		(IP_LEN_MAX - IP4_HLEN - UDP_HLEN)
 
 /**
- * struct udp_path - What a socket that serves many flows has to be told for one
- * @to:		the other end
+ * struct udp_path - Destination and control messages of one flow's datagrams,
+ * for a socket that many flows share
+ * @to:		peer
  * @tolen:	bytes of it, 0: the socket is connected
  * @len:	bytes of @control, 0: none
  * @control:	source address, TTL and type of service
@@ -39,9 +39,9 @@ struct udp_path {
 /**
  * struct tx_burst - Messages for one sendmmsg()
  * @msg, @nmsg:	the messages
- * @datagrams:	how many each is
- * @iov, @niov:	pieces of those that are more than one
- * @control, @ncontrol: control messages of those
+ * @datagrams:	number of datagrams in each
+ * @iov, @niov:	pieces of GSO batches
+ * @control, @ncontrol: control messages of GSO batches
  */
 struct tx_burst {
 	struct mmsghdr msg[LINK_BURST];
@@ -52,10 +52,10 @@ struct tx_burst {
 };
 
 /**
- * udp_can_segment() - Whether this kernel knows UDP_SEGMENT (since 4.18)
+ * udp_can_segment() - Find out whether this kernel has UDP_SEGMENT (since 4.18)
  *
- * One that does not would ignore the control message, and send what was meant
- * to be many datagrams as one.
+ * An older kernel ignores the control message, and would send a GSO batch as
+ * one datagram.
  */
 bool udp_can_segment(void)
 {
@@ -74,16 +74,16 @@ bool udp_can_segment(void)
 }
 
 /**
- * set_path() - Where datagrams of a forwarded port's flow go, from, and how
+ * set_flow_path() - Fill in destination and control messages for a flow
  * @p:		filled
- * @uf:		flow
+ * @uf:		flow of a forwarded port
  *
- * An IPv6 socket that serves IPv4 too takes the address and the control
- * messages of either family, and no interface is named but for link-local
- * addresses: what came in over loopback for an address of another interface
- * has to go back the same way.
+ * An IPv6 socket that serves IPv4 too accepts addresses and control messages of
+ * both families. An interface is named for link-local addresses only: what
+ * arrived over loopback for an address of another interface has to return the
+ * same way.
  */
-static void set_path(struct udp_path *p, const struct udp_flow *uf)
+static void set_flow_path(struct udp_path *p, const struct udp_flow *uf)
 {
 	struct sock_tx_info info = {
 		.local = uf->local, .ifindex = uf->ifindex,
@@ -95,20 +95,21 @@ static void set_path(struct udp_path *p, const struct udp_flow *uf)
 	p->len = sock_cmsg_put_info(&p->control, addr_is_v4(&uf->peer), &info);
 }
 
-/* set_udp_df() - Whether the host's kernel, and routers, may fragment */
+/* set_udp_df() - Without DF the host's kernel and IPv4 routers may fragment */
 static void set_udp_df(int fd, bool v4, bool df)
 {
 	sock_set_df(fd, v4, df ? SOCK_DF_PROBE : SOCK_DF_DONT);
 }
 
-/* outgoing_ttl() - RFC 1122 3.2.1.7: no host sends zero; it gets no farther */
+/* outgoing_ttl() - No host may send TTL 0 (RFC 1122 3.2.1.7); 1 gets as far */
 static uint8_t outgoing_ttl(const struct pkt *pkt)
 {
 	return MAX(pkt->ttl, 1);
 }
 
-/* mark_flow_socket() - Have a flow's retried socket write what the guest wrote */
-static void mark_flow_socket(const struct udp_flow *uf, const struct pkt *pkt)
+/* set_flow_options() - Give a flow's own socket the header fields that changed
+ */
+static void set_flow_options(const struct udp_flow *uf, const struct pkt *pkt)
 {
 	bool v4 = addr_is_v4(&uf->flow.key.remote);
 	int fd = uf->flow.fd[SIDE_HOST];
@@ -121,8 +122,8 @@ static void mark_flow_socket(const struct udp_flow *uf, const struct pkt *pkt)
 		set_udp_df(fd, v4, pkt->df);
 }
 
-/* mark_listener() - Of what a flow writes, that which no message can say */
-static void mark_listener(const struct udp *u, const struct listener *l,
+/* set_listener_df() - Set DF on a listener: no control message can say it */
+static void set_listener_df(const struct udp *u, const struct listener *l,
 			  bool v4, bool df)
 {
 	struct udp_listening *state = udp_listening(u, l);
@@ -135,51 +136,52 @@ static void mark_listener(const struct udp *u, const struct listener *l,
 }
 
 /**
- * mark_sender() - Carry TTL, type of service and DF of the guest's datagrams out
+ * set_header_fields() - Have datagrams leave with TTL, type of service and DF
+ * that the guest wrote (U3)
  * @u:		for its listeners
  * @uf:		flow; remembers them
- * @pkt:	datagram
+ * @pkt:	first datagram
  */
-static void mark_sender(const struct udp *u, struct udp_flow *uf,
-		 const struct pkt *pkt)
+static void set_header_fields(const struct udp *u, struct udp_flow *uf,
+			      const struct pkt *pkt)
 {
-	if (uf->listener == UDP_NO_LISTENER)
-		mark_flow_socket(uf, pkt);
-	else
-		mark_listener(u, fwd_listener_from_token(u->fwd, uf->listener),
-			      addr_is_v4(&uf->peer), pkt->df);
+	const struct listener *l;
+
+	if (uf->listener == UDP_NO_LISTENER) {
+		set_flow_options(uf, pkt);
+	} else {
+		l = fwd_listener_from_token(u->fwd, uf->listener);
+		set_listener_df(u, l, addr_is_v4(&uf->peer), pkt->df);
+	}
 	uf->ttl = outgoing_ttl(pkt);
 	uf->tos = pkt->tos;
 	uf->df = pkt->df;
 }
 
-/* count_alike() - How many of a batch have the TTL, type of service and DF of @batch */
+/* count_alike() - Length of the first part of a batch that has one TTL, type of
+ * service and DF */
 static unsigned int count_alike(const struct pkt *batch, unsigned int n)
 {
 	unsigned int i = 1;
 
-	while (i < n && batch[i].ttl == batch->ttl && batch[i].tos == batch->tos &&
-	       batch[i].df == batch->df)
+	while (i < n && batch[i].ttl == batch->ttl &&
+	       batch[i].tos == batch->tos && batch[i].df == batch->df)
 		i++;
 	return i;
 }
 
-/**
- * count_segments() - How many datagrams can leave as one message
- * @batch:	datagrams
- * @n:		how many
- * @longest:	that may be a segment, bytes
- *
- * Return: 1 or more: all of one length, but for the last, which may be shorter
- */
-static unsigned int count_segments(const struct pkt *batch, unsigned int n, uint32_t longest)
+/* count_segments() - How many datagrams can leave as one message, 1 or more:
+ * all of one length, at most @longest bytes, the last maybe shorter */
+static unsigned int count_segments(const struct pkt *batch, unsigned int n,
+				   uint32_t longest)
 {
 	uint32_t total = batch->len;
 	unsigned int i = 1;
 
 	if (!batch->len || batch->len > longest)
 		return 1;
-	for (; i < MIN(n, GSO_SEGMENTS_MAX) && batch[i - 1].len == batch->len; i++) {
+	n = MIN(n, GSO_SEGMENTS_MAX);
+	for (; i < n && batch[i - 1].len == batch->len; i++) {
 		total += batch[i].len;
 		if (!batch[i].len || batch[i].len > batch->len ||
 		    total > GSO_BYTES_MAX)
@@ -188,16 +190,9 @@ static unsigned int count_segments(const struct pkt *batch, unsigned int n, uint
 	return i;
 }
 
-/**
- * gather_pieces() - Put the pieces of several datagrams behind each other
- * @b:		where to
- * @batch:	datagrams
- * @n:		how many there may be
- *
- * Return: how many there was room for
- */
+/* gather_pieces() - Append the pieces of up to @n datagrams; how many fit */
 static unsigned int gather_pieces(struct tx_burst *b, const struct pkt *batch,
-			   unsigned int n)
+				  unsigned int n)
 {
 	unsigned int i;
 
@@ -215,13 +210,13 @@ static unsigned int gather_pieces(struct tx_burst *b, const struct pkt *batch,
  * @m:		message, with the control messages of @path
  * @path:	of the flow
  * @batch:	datagrams, see count_segments()
- * @n:		how many, 2 or more
+ * @n:		number of datagrams, 2 or more
  *
- * Return: how many it carries, 1: as it is if there is no room for more
+ * Return: number of datagrams in @m; 1: no space for more, @m is unchanged
  */
 static unsigned int add_gso_batch(struct tx_burst *b, struct msghdr *m,
-			    const struct udp_path *path, const struct pkt *batch,
-			    unsigned int n)
+				  const struct udp_path *path,
+				  const struct pkt *batch, unsigned int n)
 {
 	unsigned int first = b->niov;
 	uint16_t size = (uint16_t)batch->len;
@@ -242,19 +237,11 @@ static unsigned int add_gso_batch(struct tx_burst *b, struct msghdr *m,
 	return n;
 }
 
-/**
- * add_message() - One more message
- * @b:		burst
- * @uf:		flow
- * @path:	of the flow
- * @batch:	datagrams that are left
- * @n:		how many, 1 or more
- *
- * Return: how many of them the message is
- */
+/* add_message() - Append a message that carries the first of @n datagrams, or
+ * more; how many it carries */
 static unsigned int add_message(struct tx_burst *b, const struct udp_flow *uf,
-			struct udp_path *path, const struct pkt *batch,
-			unsigned int n)
+				struct udp_path *path, const struct pkt *batch,
+				unsigned int n)
 {
 	struct msghdr *m = &b->msg[b->nmsg].msg_hdr;
 
@@ -275,18 +262,20 @@ static unsigned int add_message(struct tx_burst *b, const struct udp_flow *uf,
 }
 
 /**
- * send_burst() - Send datagrams that are alike, as many as the socket takes
+ * send_burst() - Send datagrams with equal header fields, as many as the socket
+ * takes
  * @fd:		socket
  * @uf:		flow
  * @path:	of the flow
  * @batch:	datagrams
- * @n:		how many
- * @refused_len:	set to the length of the segments if a row was refused
+ * @n:		number of datagrams
+ * @refused:	set to the segment length if a GSO batch was refused, else 0
  *
  * Return: number sent, 1 or more, or -errno
  */
 static int send_burst(int fd, const struct udp_flow *uf, struct udp_path *path,
-		      const struct pkt *batch, unsigned int n, uint32_t *refused_len)
+		      const struct pkt *batch, unsigned int n,
+		      uint32_t *refused)
 {
 	struct tx_burst b;
 	unsigned int i;
@@ -300,7 +289,7 @@ static int send_burst(int fd, const struct udp_flow *uf, struct udp_path *path,
 		rc = sendmmsg(fd, b.msg, b.nmsg, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (rc < 0 && errno == EINTR);
 
-	*refused_len = rc < 0 && b.datagrams[0] > 1 ? batch->len : 0;
+	*refused = rc < 0 && b.datagrams[0] > 1 ? batch->len : 0;
 	if (rc < 0)
 		return -errno;
 	for (sent = 0; rc > 0; )
@@ -308,14 +297,8 @@ static int send_burst(int fd, const struct udp_flow *uf, struct udp_path *path,
 	return sent;
 }
 
-/**
- * shrink_segment() - A row was refused: learn which to try
- * @uf:		flow
- * @error:	why, positive
- * @len:	bytes of its segments
- *
- * Return: whether it is worth to try again, with less
- */
+/* shrink_segment() - A GSO batch with segments of @len bytes was refused: send
+ * shorter segments from now on, or none; false: that would not help */
 static bool shrink_segment(struct udp_flow *uf, int error, uint32_t len)
 {
 	switch (error) {
@@ -324,7 +307,7 @@ static bool shrink_segment(struct udp_flow *uf, int error, uint32_t len)
 	case EOPNOTSUPP:
 		uf->segment = 0;
 		return true;
-	case EINVAL:		/* beyond the MTU: single ones are fragmented */
+	case EINVAL:		/* beyond the MTU: a datagram is fragmented */
 	case EMSGSIZE:
 		uf->segment = len - 1;
 		return true;
@@ -334,35 +317,35 @@ static bool shrink_segment(struct udp_flow *uf, int error, uint32_t len)
 }
 
 /**
- * udp_send_batch() - Send the first datagrams of a batch, as many as the socket takes
+ * udp_send_batch() - Send the first datagrams of a batch to the peer
  * @u:		for its listeners
  * @uf:		flow
  * @batch:	packets of that flow
- * @n:		how many, at most LINK_BURST
+ * @n:		number of packets, at most LINK_BURST
  *
- * Return: number sent, 1 or more, or -errno: of the first one, or of an
- *	   earlier one if an error was pending
+ * Return: number that the socket took, 1 or more, or -errno: of the first one,
+ *	   or of an earlier one if an error was pending
  */
-int udp_send_batch(const struct udp *u, struct udp_flow *uf, const struct pkt *batch,
-	     unsigned int n)
+int udp_send_batch(const struct udp *u, struct udp_flow *uf,
+		   const struct pkt *batch, unsigned int n)
 {
 	struct udp_path path = { .tolen = 0 };
 	int rc, fd = udp_flow_fd(u, uf);
 	bool retried = false;
-	uint32_t refused_len;
+	uint32_t refused;
 
 	n = count_alike(batch, n);
-	mark_sender(u, uf, batch);
+	set_header_fields(u, uf, batch);
 	if (uf->listener != UDP_NO_LISTENER)
-		set_path(&path, uf);
+		set_flow_path(&path, uf);
 	for (;;) {
-		rc = send_burst(fd, uf, &path, batch, n, &refused_len);
-		if (!refused_len || rc == -EAGAIN)
+		rc = send_burst(fd, uf, &path, batch, n, &refused);
+		if (!refused || rc == -EAGAIN)
 			return rc;
-		if (retried && !shrink_segment(uf, -rc, refused_len))
+		if (retried && !shrink_segment(uf, -rc, refused))
 			return rc;
 		retried = !retried;
-		if (retried)	/* it may have been pending */
+		if (retried)	/* the error may have been pending */
 			sock_clear_error(fd);
 	}
 }

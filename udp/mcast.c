@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * mcast.c - What the guest sends to more than one host, and what comes for
- * groups.
- * Called by udp.c and passt.c; calls group.c, udp/flow.c, tap.c, forward.c and
- * sockets.
+ * mcast.c - What the guest sends to groups, and what arrives for them.
  *
  * What the guest sends from the port of a service leaves by the group's own
- * socket, from the same port; its answers to one who asked as well. A query
- * from any other port is a flow, with a socket that is not connected: whoever
- * answers is heard for as long as a one-shot flow lives. The rates are those of
- * a few hosts that look for each other: no batches here.
+ * socket, from the same port; so do its answers to a querier. A query from any
+ * other port is a flow, whose socket is not connected: all answers are relayed
+ * for as long as a one-shot flow lives. Only a few hosts look for each other,
+ * so nothing is batched here.
  */
 /* syscalls: close epoll_ctl */
 #include <errno.h>
@@ -22,14 +19,14 @@
 #include "udp/mcast_socket.h"
 #include "udp/mcast.h"
 
-/* Hosts to be answered, of all services: some pages of a busy network. */
-#define QUERIERS		64
+/* Queriers remembered, of all services. */
+#define QUERIERS	64
 
 /**
  * struct querier - A host that sent to a group
- * @addr, @port: who, port in host order
- * @service:	port of the group, 0: nobody
- * @at:		when, ms
+ * @addr, @port: its address, and port in host order
+ * @service:	port of the group, 0: entry not used
+ * @at:		when it last sent, ms
  */
 struct querier {
 	struct in6_addr addr;
@@ -40,8 +37,8 @@ struct querier {
 /**
  * struct mcast - What is relayed
  * @group:	the groups
- * @querier:	who sent to them, the guest to answer
- * @next:	the one of them to be forgotten next
+ * @querier:	hosts that the guest may answer from a service's port
+ * @next:	index of the querier to be replaced next
  */
 struct mcast {
 	struct udp_group group[UDP_GROUPS];
@@ -56,7 +53,7 @@ static bool is_group_address(const struct in6_addr *dst)
 	       (addr_is_v4(dst) && addr_v4(dst).s_addr == INADDR_BROADCAST);
 }
 
-/* find_group() - The group that is relayed under an address; or NULL */
+/* find_group() - The group that is relayed for an address and port; or NULL */
 static struct udp_group *find_group(const struct udp *u,
 				    const struct in6_addr *addr, uint16_t port)
 {
@@ -70,8 +67,9 @@ static struct udp_group *find_group(const struct udp *u,
 	return NULL;
 }
 
-/* find_port_group() - The group whose socket has a port of a family; or NULL */
-static struct udp_group *find_port_group(const struct udp *u, bool v4, uint16_t port)
+/* find_group_by_port() - The first group of a family with a port; or NULL */
+static struct udp_group *find_group_by_port(const struct udp *u, bool v4,
+					    uint16_t port)
 {
 	struct udp_group *g;
 
@@ -84,52 +82,40 @@ static struct udp_group *find_port_group(const struct udp *u, bool v4, uint16_t 
 	return NULL;
 }
 
-/**
- * find_querier() - A host that has sent to a service's groups
- * @mc:		what is relayed
- * @addr, @port: who
- * @service:	port of the group
- *
- * Return: it, or NULL; maybe long ago
- */
+/* find_querier() - A host that has sent to a service's groups, maybe long ago;
+ * or NULL */
 static struct querier *find_querier(struct mcast *mc,
-				const struct in6_addr *addr, uint16_t port,
-				uint16_t service)
+				    const struct in6_addr *addr, uint16_t port,
+				    uint16_t service)
 {
-	struct querier *a;
+	struct querier *q;
 
-	for (a = mc->querier; a < mc->querier + QUERIERS; a++)
-		if (a->service == service && a->port == port &&
-		    addr_eq(&a->addr, addr))
-			return a;
+	for (q = mc->querier; q < mc->querier + QUERIERS; q++)
+		if (q->service == service && q->port == port &&
+		    addr_eq(&q->addr, addr))
+			return q;
 	return NULL;
 }
 
-/* note_querier() - A host has sent to a service's groups: it may be answered */
+/* note_querier() - Remember a host that sent to a service's groups */
 static void note_querier(struct mcast *mc, const struct in6_addr *addr,
-		      uint16_t port, uint16_t service, uint64_t now)
+			 uint16_t port, uint16_t service, uint64_t now)
 {
-	struct querier *a = find_querier(mc, addr, port, service);
+	struct querier *q = find_querier(mc, addr, port, service);
 
-	if (!a) {
-		a = &mc->querier[mc->next];
+	if (!q) {
+		q = &mc->querier[mc->next];
 		mc->next = (mc->next + 1) % QUERIERS;
 	}
-	*a = (struct querier){
+	*q = (struct querier){
 		.addr = *addr, .port = port, .service = service, .at = now,
 	};
 }
 
-/**
- * send_from_socket() - Send datagrams of the guest from a socket
- * @u:		UDP
- * @fd:		socket
- * @ifindex:	interface to send by, 0: as the host's routes say
- * @batch:	packets
- * @n:		how many
- */
+/* send_from_socket() - Send datagrams of the guest through an interface; 0: by
+ * the host's routes */
 static void send_from_socket(struct udp *u, int fd, uint32_t ifindex,
-		     const struct pkt *batch, unsigned int n)
+			     const struct pkt *batch, unsigned int n)
 {
 	for (; n; n--, batch++) {
 		if (mcast_sock_send(fd, &u->fwd->map, ifindex, batch))
@@ -139,16 +125,10 @@ static void send_from_socket(struct udp *u, int fd, uint32_t ifindex,
 	}
 }
 
-/**
- * get_query_flow() - The flow of a query from a port that is not the service's
- * @u:		UDP
- * @batch:	query
- * @now:	ms
- *
- * Return: flow, or NULL, counted
- */
+/* get_query_flow() - The flow of a query whose source port is not the
+ * service's; or NULL, counted */
 static struct udp_flow *get_query_flow(struct udp *u, const struct pkt *batch,
-				   uint64_t now)
+				       uint64_t now)
 {
 	struct flow_key key = {
 		.guest = batch->src, .remote = batch->dst,
@@ -168,7 +148,7 @@ static struct udp_flow *get_query_flow(struct udp *u, const struct pkt *batch,
 		close(fd);
 		fd = -1;
 	}
-	if (fd < 0 || udp_flow_own(u, &key, fd, now, &uf)) {
+	if (fd < 0 || udp_flow_open_fd(u, &key, fd, now, &uf)) {
 		u->count[UDP_REFUSED]++;
 		return NULL;
 	}
@@ -176,32 +156,27 @@ static struct udp_flow *get_query_flow(struct udp *u, const struct pkt *batch,
 	return uf;
 }
 
-/* send_from_service() - Send from a service's port; what comes back is expected */
-static void send_from_service(struct udp *u, struct udp_group *g, uint32_t ifindex,
-			 const struct pkt *batch, unsigned int n, uint64_t now)
+/* send_from_service() - Send from a service's port, and expect answers there */
+static void send_from_service(struct udp *u, struct udp_group *g,
+			      const struct pkt *batch, unsigned int n,
+			      uint64_t now)
 {
 	g->guest = batch->src;
 	g->guest_at = now;
-	send_from_socket(u, g->fd, ifindex, batch, n);
+	send_from_socket(u, g->fd, g->ifindex, batch, n);
 }
 
-/**
- * batch_to_group() - Datagrams from the guest to a group
- * @u:		UDP
- * @g:		group
- * @batch:	packets with the same addresses and ports
- * @n:		how many
- * @now:	ms
- */
-static void batch_to_group(struct udp *u, struct udp_group *g, const struct pkt *batch,
-		     unsigned int n, uint64_t now)
+static void send_to_group(struct udp *u, struct udp_group *g,
+			  const struct pkt *batch, unsigned int n, uint64_t now)
 {
 	struct udp_flow *uf;
 
 	if (batch->sport == g->port) {
-		/* That which hears the answers, if there are two. */
-		g = find_port_group(u, addr_is_v4(&batch->dst), batch->sport);
-		send_from_service(u, g, g->ifindex, batch, n, now);
+		/* SSDP has two IPv6 groups on one port: use the one that
+		 * receives unicast answers. */
+		g = find_group_by_port(u, addr_is_v4(&batch->dst),
+				       batch->sport);
+		send_from_service(u, g, batch, n, now);
 		return;
 	}
 	uf = get_query_flow(u, batch, now);
@@ -212,90 +187,85 @@ static void batch_to_group(struct udp *u, struct udp_group *g, const struct pkt 
 }
 
 /**
- * batch_to_querier() - From the port of a service to a host that asked
+ * send_to_querier() - Send datagrams of the guest from the port of a service to
+ * a host that sent to its group
  * @u:		UDP
- * @batch:	packets with the same addresses and ports
- * @n:		how many
+ * @batch, @n:	packets with the same addresses and ports
  * @now:	ms
  *
- * An answer from another port would not be heard (RFC 6762 6), not even from
- * one that is forwarded to this of the guest.
+ * Queriers ignore answers from any other port (RFC 6762 6), so this comes
+ * before a port that is forwarded to the guest's.
  *
- * Return: false if they are a flow's, as others
+ * Return: false if there was no such query: the packets belong to a flow
  */
-static bool batch_to_querier(struct udp *u, const struct pkt *batch, unsigned int n,
-		   uint64_t now)
+static bool send_to_querier(struct udp *u, const struct pkt *batch,
+			    unsigned int n, uint64_t now)
 {
 	bool v4 = addr_is_v4(&batch->dst);
-	struct udp_group *g = find_port_group(u, v4, batch->sport);
-	const struct querier *a;
+	struct udp_group *g = find_group_by_port(u, v4, batch->sport);
+	const struct querier *q;
 
 	if (!g)
 		return false;
-	a = find_querier(u->mcast, &batch->dst, batch->dport, batch->sport);
-	if (!a || now - a->at >= UDP_ONE_SHOT)
+	q = find_querier(u->mcast, &batch->dst, batch->dport, batch->sport);
+	if (!q || now - q->at >= UDP_ONE_SHOT)
 		return false;
 
-	send_from_service(u, g, g->ifindex, batch, n, now);
+	send_from_service(u, g, batch, n, now);
 	return true;
 }
 
 /**
- * mcast_from_guest() - Datagrams from the guest that may be for many
+ * mcast_from_guest() - Take datagrams of the guest that are for a group, or for
+ * a querier
  * @u:		UDP
- * @batch:	packets with the same addresses and ports
- * @n:		how many
+ * @batch, @n:	packets with the same addresses and ports
  * @now:	ms
  *
- * Return: whether they were, or belong to that, and are done with; false:
- *	   udp_from_guest() goes on
+ * Return: true if they were, and are done with; false: udp_from_guest() goes on
  */
 bool mcast_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
-			 uint64_t now)
+		      uint64_t now)
 {
 	struct udp_group *g;
 
 	if (!batch->sport || !batch->dport || !addr_is_unicast(&batch->src))
 		return false;
 	if (!is_group_address(&batch->dst))
-		return batch_to_querier(u, batch, n, now);
+		return send_to_querier(u, batch, n, now);
 
 	g = find_group(u, &batch->dst, batch->dport);
 	if (g)
-		batch_to_group(u, g, batch, n, now);
+		send_to_group(u, g, batch, n, now);
 	else
 		u->count[UDP_MULTICAST] += n;
 	return true;
 }
 
-/**
- * deliver_group_msg() - Hand a datagram from outside to the guest
- * @u:		UDP
- * @a:		datagram
- * @dst, @port:	where to, as the guest knows it
- */
-static void deliver_group_msg(struct udp *u, struct mcast_rx_msg *a,
-		    const struct in6_addr *dst, uint16_t port)
+/* deliver_mcast_msg() - Send a datagram to a guest-visible address and port of
+ * the guest, or to a group */
+static void deliver_mcast_msg(struct udp *u, struct mcast_rx_msg *m,
+			      const struct in6_addr *dst, uint16_t port)
 {
 	struct ip_hdr ip = {
-		.dst = *dst, .proto = IPPROTO_UDP, .ttl = a->ttl, .tos = a->tos,
+		.dst = *dst, .proto = IPPROTO_UDP, .ttl = m->ttl, .tos = m->tos,
 	};
 
-	if (!nat_to_guest(&u->fwd->map, &a->peer, &ip.src)) {
+	if (!nat_to_guest(&u->fwd->map, &m->peer, &ip.src)) {
 		u->count[UDP_IMPOSSIBLE]++;
 		return;
 	}
-	udp_hdr_put(a->l4, a->port, port, UDP_HLEN + a->len);
-	tap_ip_send(u->tap, &ip, a->l4, UDP_HLEN + a->len);
+	udp_hdr_put(m->l4, m->port, port, UDP_HLEN + m->len);
+	tap_ip_send(u->tap, &ip, m->l4, UDP_HLEN + m->len);
 }
 
 /* can_deliver() - Whether a datagram can go to the guest; false: counted */
-static bool can_deliver(struct udp *u, const struct mcast_rx_msg *a)
+static bool can_deliver(struct udp *u, const struct mcast_rx_msg *m)
 {
 	u->count[UDP_TO_GUEST]++;
-	if (a->truncated)
+	if (m->truncated)
 		u->count[UDP_TOO_BIG]++;
-	else if (!a->port)
+	else if (!m->port)
 		u->count[UDP_IMPOSSIBLE]++;
 	else if (!link_up(u->tap->link))
 		u->count[UDP_NO_GUEST]++;
@@ -305,69 +275,67 @@ static bool can_deliver(struct udp *u, const struct mcast_rx_msg *a)
 }
 
 /**
- * mcast_event() - A flow's socket has something to say
+ * mcast_event() - Take answers to a query of the guest from its flow's socket
  * @u:		UDP
  * @uf:		flow
  * @events:	EPOLL*
  * @now:	ms
  *
- * However many answer, the flow stays one-shot: nobody waits for minutes.
+ * The flow stays one-shot, however many hosts answer: nothing waits for more
+ * answers after minutes.
  *
- * Return: whether it is one of a query to a group, and done with; false:
- *	   udp_event() goes on
+ * Return: true if it is the flow of a query to a group, and its datagrams are
+ *	   taken; false: udp_event() goes on
  */
 bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
-			 uint64_t now)
+		 uint64_t now)
 {
 	const struct flow_key *key = &uf->flow.key;
+	int fd = uf->flow.fd[SIDE_HOST];
 	const struct udp_group *g;
+	struct mcast_rx_msg m;
 	unsigned int i;
-	struct mcast_rx_msg a;
 
 	if (!addr_is_multicast(&key->remote))
 		return false;
 
 	g = find_group(u, &key->remote, key->rport);
-	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(uf->flow.fd[SIDE_HOST], &a); i++) {
-		if (!can_deliver(u, &a))
+	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(fd, &m); i++) {
+		if (!can_deliver(u, &m))
 			continue;
-		if (!g || a.ifindex != g->ifindex || is_group_address(&a.dest)) {
+		if (!g || m.ifindex != g->ifindex ||
+		    is_group_address(&m.dest)) {
 			u->count[UDP_UNASKED]++;
 			continue;
 		}
 		udp_flow_used(u, uf, 0, 0, now);
-		deliver_group_msg(u, &a, &key->guest, key->gport);
+		deliver_mcast_msg(u, &m, &key->guest, key->gport);
 	}
 	return true;
 }
 
-/**
- * deliver_heard() - A datagram came in by the socket of a group
- * @u:		UDP
- * @g:		group
- * @a:		datagram
- * @now:	ms
- *
- * To the group, it is for all of it; to the host, it is for the guest if that
- * has asked from this port lately.
+/* deliver_from_group() - Pass on a datagram that a group's socket received: for
+ * the group in any case, for the host if the guest sent from that port lately
  */
-static void deliver_heard(struct udp *u, const struct udp_group *g,
-		  struct mcast_rx_msg *a, uint64_t now)
+static void deliver_from_group(struct udp *u, const struct udp_group *g,
+			       struct mcast_rx_msg *m, uint64_t now)
 {
-	bool asked = !addr_is_none(&g->guest) && now - g->guest_at < UDP_ONE_SHOT;
+	bool here = m->ifindex == g->ifindex;
+	bool asked = !addr_is_none(&g->guest) &&
+		     now - g->guest_at < UDP_ONE_SHOT;
 
-	if (a->ifindex == g->ifindex && addr_eq(&a->dest, &g->addr)) {
-		note_querier(u->mcast, &a->peer, a->port, g->port, now);
-		deliver_group_msg(u, a, &g->addr, g->port);
-	} else if (a->ifindex == g->ifindex && !is_group_address(&a->dest) && asked) {
-		deliver_group_msg(u, a, &g->guest, g->port);
+	if (here && addr_eq(&m->dest, &g->addr)) {
+		note_querier(u->mcast, &m->peer, m->port, g->port, now);
+		deliver_mcast_msg(u, m, &g->addr, g->port);
+	} else if (here && !is_group_address(&m->dest) && asked) {
+		deliver_mcast_msg(u, m, &g->guest, g->port);
 	} else {
 		u->count[UDP_UNASKED]++;
 	}
 }
 
 /**
- * mcast_group_event() - The socket of a group has datagrams
+ * mcast_group_event() - Take datagrams from the socket of a group
  * @u:		UDP
  * @index:	of the group
  * @now:	ms
@@ -375,12 +343,12 @@ static void deliver_heard(struct udp *u, const struct udp_group *g,
 void mcast_group_event(struct udp *u, unsigned int index, uint64_t now)
 {
 	const struct udp_group *g = &u->mcast->group[index];
+	struct mcast_rx_msg m;
 	unsigned int i;
-	struct mcast_rx_msg a;
 
-	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(g->fd, &a); i++) {
-		if (can_deliver(u, &a))
-			deliver_heard(u, g, &a, now);
+	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(g->fd, &m); i++) {
+		if (can_deliver(u, &m))
+			deliver_from_group(u, g, &m, now);
 	}
 }
 
@@ -404,10 +372,10 @@ static int open_group(struct udp *u, unsigned int index)
 
 /**
  * mcast_open() - Join the groups, for --multicast
- * @u:		UDP, with ports forwarded already
- * @if4, @if6:	interface outside for each family, 0: none
+ * @u:		UDP, after all ports are forwarded
+ * @if4, @if6:	index of the host's interface for each family, 0: none
  *
- * One that can't be joined is named, and the others are relayed.
+ * A group that can't be joined is named in a warning; the others are relayed.
  *
  * Return: 0, or -ENOMEM
  */
@@ -437,7 +405,7 @@ int mcast_open(struct udp *u, uint32_t if4, uint32_t if6)
 }
 
 /**
- * mcast_forget() - The guest has left
+ * mcast_forget() - Forget queries and queriers: the guest has left
  * @u:		UDP
  */
 void mcast_forget(struct udp *u)

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * mcast.h - What the guest sends to more than one host, and what comes for
- * groups: dropped, or with --multicast relayed for the services that find
- * others on the same link (mDNS, SSDP, LLMNR).
- * Called by udp.c for what it does not know itself, by passt.c at start-up and
- * for the groups' sockets; calls group.c, udp/flow.c, tap.c and forward.c.
+ * mcast.h - Datagrams to and from groups: dropped, or with --multicast relayed
+ * for the services that find others on the same network (mDNS, SSDP, LLMNR).
  */
 #ifndef UDP_MCAST_H
 #define UDP_MCAST_H
@@ -19,8 +16,8 @@ void mcast_close(struct udp *u);
 void mcast_group_event(struct udp *u, unsigned int index, uint64_t now);
 
 bool mcast_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
-			 uint64_t now);
+		      uint64_t now);
 bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
-			 uint64_t now);
+		 uint64_t now);
 
 #endif /* UDP_MCAST_H */

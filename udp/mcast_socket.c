@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * mcast_socket.c - The groups that --multicast relays, and their sockets: opened,
- * sent by, received from.
- * Called by multicast.c; calls sockets, and reads forwarding rules.
+ * mcast_socket.c - Sockets of the groups that --multicast relays: opened, sent
+ * by, read from.
  *
  * A group's socket has the port of its service, from which many services want
- * to be answered, and shares it with whoever else on the host takes part: it
- * never takes from a responder of the host what is sent to that. If there is
- * none, the socket is bound to no address, and hears unicast answers as well;
- * otherwise to the group's address, and hears nothing else.
+ * to be answered, and shares it with all programs of the host that take part:
+ * it never takes what is sent to a responder of the host. If there is none, the
+ * socket is bound to no address, and receives unicast answers as well;
+ * otherwise to the group's address, and receives nothing else.
  */
 /* syscalls: close recvmsg sendmsg setsockopt */
 #include <errno.h>
@@ -33,11 +32,12 @@ static const struct {
 };
 
 /**
- * mcast_sock_init() - The groups, without sockets
+ * mcast_sock_init() - List the groups, without sockets
  * @g:		filled
- * @if4, @if6:	interface outside for each family
+ * @if4, @if6:	index of the host's interface for each family
  */
-void mcast_sock_init(struct udp_group g[UDP_GROUPS], uint32_t if4, uint32_t if6)
+void mcast_sock_init(struct udp_group g[UDP_GROUPS], uint32_t if4,
+		     uint32_t if6)
 {
 	unsigned int i;
 
@@ -51,15 +51,10 @@ void mcast_sock_init(struct udp_group g[UDP_GROUPS], uint32_t if4, uint32_t if6)
 	}
 }
 
-/**
- * ignore_host() - Don't hear what the host itself sends to groups
- * @fd:		socket
- *
- * Nor does the host hear the guest (IP_MULTICAST_LOOP). They have one address:
- * each would see the other claim it, and one's names lead the other to itself.
- *
- * Return: 0, or -errno
- */
+/* ignore_host() - Don't receive what the host itself sends to groups, nor does
+ * the host receive what the guest sends (IP_MULTICAST_LOOP). They have one
+ * address: each would see the other claim it, and the names of one lead the
+ * other to itself; 0 or -errno */
 static int ignore_host(int fd)
 {
 	struct sock_filter code[] = {
@@ -76,14 +71,15 @@ static int ignore_host(int fd)
 }
 
 /**
- * mcast_sock_options() - What sockets for groups have in common
+ * mcast_sock_options() - Set what sockets for groups have in common
  * @fd:		socket, not bound to a port yet, or to one that was free
  * @v4:		it is of IPv4
  *
- * It hears its own groups only, not all that somebody on the host has joined
- * (ip(7); for IPv6 since Linux 4.20, before that they are told apart when they
- * come), and is told where a datagram went to, and with what header. It is not
- * told of errors: there are none about what went to many (RFC 1122 3.2.2).
+ * It receives its own groups only, and not all that any program of the host has
+ * joined (ip(7); for IPv6 since Linux 4.20, so mcast.c compares the
+ * destination, too), and is told destination and header fields of each
+ * datagram. It is not told of errors: no host sends any about a group (RFC 1122
+ * 3.2.2).
  *
  * Return: 0, or -errno
  */
@@ -108,14 +104,9 @@ int mcast_sock_options(int fd, bool v4)
 	return 0;
 }
 
-/**
- * allow_reuse() - Whether the group's port may be bound beside forwarded ones
- * @f:		for the forwarded ports
- * @g:		group
- * @on:		allow it, or not any longer: others must not get in
- *
- * A forwarded port does not hear groups by itself: see listen.c.
- */
+/* allow_reuse() - Let the group's port be bound beside forwarded ones, or no
+ * longer: foreign sockets must not get in. A forwarded port does not receive
+ * groups by itself, see forward/listen.c */
 static void allow_reuse(const struct fwd *f, const struct udp_group *g, bool on)
 {
 	const struct listener *l = NULL;
@@ -127,13 +118,13 @@ static void allow_reuse(const struct fwd *f, const struct udp_group *g, bool on)
 }
 
 /**
- * bind_group() - Take the group's port, as a whole or as one of several
+ * bind_group() - Take the port on all addresses, or on the group's alone
  * @fd:		socket
  * @g:		group; @unicast is set
  * @f:		for the forwarded ports
  *
- * Once bound, others may bind too: what comes later than us has precedence for
- * what is sent to the host itself (Linux: the last that was bound).
+ * After it is bound, others may bind the port too, and a later socket than ours
+ * has precedence for what is sent to the host itself (Linux: the last bound).
  *
  * Return: 0, or -errno
  */
@@ -154,7 +145,7 @@ static int bind_group(int fd, struct udp_group *g, const struct fwd *f)
 	return rc;
 }
 
-/* join_group() - Become a member on the outside interface; 0 or -errno */
+/* join_group() - Become a member on the host's interface; 0 or -errno */
 static int join_group(int fd, const struct udp_group *g)
 {
 	struct ipv6_mreq m6 = {
@@ -176,7 +167,7 @@ static int join_group(int fd, const struct udp_group *g)
 }
 
 /**
- * mcast_sock_open() - A socket that hears a group, and sends from its port
+ * mcast_sock_open() - Open a socket to receive a group, and send from its port
  * @g:		group; @fd and @unicast are set on success
  * @f:		for the forwarded ports
  *
@@ -214,13 +205,13 @@ int mcast_sock_open(struct udp_group *g, const struct fwd *f)
  * mcast_sock_send() - Send a datagram of the guest
  * @fd:		socket
  * @m:		for our source address
- * @ifindex:	interface to send by, 0: as the host's routes say
- * @pkt:	datagram: where to, its header and payload
+ * @ifindex:	interface to send by, 0: by the host's routes
+ * @pkt:	datagram: destination, header fields and payload
  *
  * Return: 0, or -errno
  */
 int mcast_sock_send(int fd, const struct fwd_map *m, uint32_t ifindex,
-		   const struct pkt *pkt)
+		    const struct pkt *pkt)
 {
 	bool v4 = addr_is_v4(&pkt->dst);
 	struct sock_tx_info info = {
@@ -240,18 +231,19 @@ int mcast_sock_send(int fd, const struct fwd_map *m, uint32_t ifindex,
 }
 
 /**
- * mcast_sock_recv() - Receive a datagram
+ * mcast_sock_recv() - Read a datagram
  * @fd:		socket
- * @a:		filled
+ * @msg:	filled
  *
  * Return: 0, or -errno, -EAGAIN if there is none
  */
-int mcast_sock_recv(int fd, struct mcast_rx_msg *a)
+int mcast_sock_recv(int fd, struct mcast_rx_msg *msg)
 {
 	union sockaddr_any from;
 	union sock_control control;
 	struct iovec iov = {
-		a->l4 + sizeof(a->l4) - UDP_GROUP_LONGEST, UDP_GROUP_LONGEST,
+		msg->l4 + sizeof(msg->l4) - UDP_GROUP_LONGEST,
+		UDP_GROUP_LONGEST,
 	};
 	struct msghdr m = {
 		.msg_name = &from, .msg_namelen = sizeof(from),
@@ -263,14 +255,14 @@ int mcast_sock_recv(int fd, struct mcast_rx_msg *a)
 
 	if (n < 0)
 		return -errno;
-	memset(a, 0, offsetof(struct mcast_rx_msg, l4));
-	a->len = (size_t)n;
-	a->truncated = m.msg_flags & MSG_TRUNC;
-	sockaddr_get(&from, &a->peer, &a->port);
+	memset(msg, 0, offsetof(struct mcast_rx_msg, l4));
+	msg->len = (size_t)n;
+	msg->truncated = m.msg_flags & MSG_TRUNC;
+	sockaddr_get(&from, &msg->peer, &msg->port);
 	sock_cmsg_read(&m, &info);
-	a->dest = info.dest;
-	a->ifindex = info.ifindex;
-	a->ttl = info.ttl;
-	a->tos = info.tos;
+	msg->dest = info.dest;
+	msg->ifindex = info.ifindex;
+	msg->ttl = info.ttl;
+	msg->tos = info.tos;
 	return 0;
 }

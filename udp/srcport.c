@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * srcport.c - Which socket sends for a port of the guest: that of a forwarded
- * port, or several that share it.
- * Called by flow.c; reads the listeners, calls sockets.
+ * port, or one of several that share a port.
  *
- * A port that is forwarded is taken on the host, so a socket bound to it can't
- * be had, and what the guest sends from there would have a source that nobody
- * expects: a peer of its VPN, of its telephone, whoever it answers late. So it
- * leaves by the socket that has the port, from which answers come in as well.
+ * A forwarded port is taken on the host, so no other socket can be bound to it,
+ * and from another port the guest's datagrams would have a source that its peer
+ * does not expect: the other end of a VPN, or of a telephone call. So they
+ * leave by the forwarded port's own socket, which receives the answers as well.
  *
- * What the guest sends from one port to many hosts has one port outside, too
- * (RFC 4787 REQ-1): who was told of it by one can reach it, once the guest has
- * sent there. The first socket has to find the port free, so that it is not
- * somebody else's; it lets others share it when they come, and each hears the
- * host it is connected to and nobody else. No two may have the same host: so
- * only one address of the guest, and no address that stands for another.
- * SO_REUSEPORT asks who shares: nobody but our user. By SO_REUSEADDR anybody on
- * the host could, and whoever connects last to a peer hears it.
+ * What the guest sends from one port to many peers has one port outside, too
+ * (RFC 4787 REQ-1): a peer that learned the port from another peer reaches the
+ * guest there, once the guest has sent to it. The first socket has to find the
+ * port free, so no foreign socket has it; it then shares the port with the next
+ * ones, and each receives from the peer that it is connected to only. No two
+ * sockets may be connected to one peer: so a port is shared for one address of
+ * the guest only, and not with addresses that are mapped (--dns-forward).
+ * SO_REUSEPORT shares with sockets of our user only. SO_REUSEADDR would share
+ * with any user, and the last socket that connects to a peer receives from it.
  */
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -27,10 +27,11 @@
 
 /**
  * struct udp_guest_port - The sockets that have a port of the guest
- * @n:		how many
+ * @n:		number of sockets
  * @sole_fd:	descriptor of the only one, which does not share the port yet;
- *		-1: they do
- * @guest:	its address; all of it, as those of one interface end alike
+ *		-1: they share it
+ * @guest:	guest's address; the whole of it, as the addresses of one
+ *		interface end alike
  */
 struct udp_guest_port {
 	uint32_t n;
@@ -38,8 +39,8 @@ struct udp_guest_port {
 	struct in6_addr guest;
 };
 
-/* Whether a listener is of UDP, and bound to no address or interface that a
- * destination may not be reached from */
+/* can_send_anywhere() - Whether a listener is for UDP, and not bound to an
+ * address or interface */
 static bool can_send_anywhere(const struct fwd *f, const struct listener *l)
 {
 	const struct rule_ends *e = listener_ends(f, l);
@@ -47,7 +48,7 @@ static bool can_send_anywhere(const struct fwd *f, const struct listener *l)
 	return l->proto == IPPROTO_UDP && addr_is_none(&e->addr) && !*e->ifname;
 }
 
-/* Slot + 1 of the listener for each port, 0: none; or NULL */
+/* index_ports() - Slot + 1 of the listener for each port, 0: none; or NULL */
 static uint32_t *index_ports(const struct fwd *f)
 {
 	uint32_t *ports = calloc(NPORTS, sizeof(*ports)), *port;
@@ -61,7 +62,8 @@ static uint32_t *index_ports(const struct fwd *f)
 	return ports;
 }
 
-/* The first listener that can send for a port, or NULL */
+/* find_port_listener() - The first listener that can send for a port; or NULL
+ * */
 static const struct listener *find_port_listener(struct udp *u, uint16_t gport)
 {
 	const struct fwd *f = u->fwd;
@@ -80,7 +82,7 @@ static const struct listener *find_port_listener(struct udp *u, uint16_t gport)
 }
 
 /**
- * udp_port_listener() - The listener that can send for a flow of the guest
+ * udp_port_listener() - Find the listener that can send for a flow of the guest
  * @u:		UDP
  * @key:	of the flow
  *
@@ -93,7 +95,7 @@ const struct listener *udp_port_listener(struct udp *u,
 	const struct in6_addr *target;
 	const struct listener *l;
 
-	/* A listener is not bound to the interface flows are to leave by. */
+	/* A listener is not bound to the interface of --outbound-if4 and 6. */
 	if (!f->nlisteners ||
 	    *(addr_is_v4(&key->remote) ? f->map.if4 : f->map.if6))
 		return NULL;
@@ -106,66 +108,75 @@ const struct listener *udp_port_listener(struct udp *u,
 }
 
 /**
- * udp_guest_ports_new() - No port is held
+ * udp_guest_ports_new() - Allocate state for all ports, touched as it is used
  *
- * Return: memory, touched as ports are used; NULL if there is none
+ * Return: zeroed array, NULL if there is no memory
  */
 struct udp_guest_port *udp_guest_ports_new(void)
 {
 	return calloc(2 * NPORTS, sizeof(struct udp_guest_port));
 }
 
-/* guest_port() - Who has the port of a flow */
-static struct udp_guest_port *guest_port(const struct udp *u, const struct flow_key *key)
+static struct udp_guest_port *find_guest_port(const struct udp *u,
+					      const struct flow_key *key)
 {
-	return &u->guest_ports[key->gport + (addr_is_v4(&key->remote) ? 0 : NPORTS)];
+	size_t first = addr_is_v4(&key->remote) ? 0 : NPORTS;
+
+	return &u->guest_ports[first + key->gport];
 }
 
-/* can_share_port() - Whether a flow's remote has no other address, see above */
+/* can_share_port() - Whether only one guest-visible address leads to the peer
+ * */
 static bool can_share_port(const struct udp *u, const struct flow_key *key)
 {
 	return !nat_resolver(&u->fwd->map, &key->remote, key->rport);
 }
 
 /**
- * udp_port_share() - Whether flows have the guest's port that one can share
+ * udp_port_share() - Make the sockets that have a port share it with a new flow
  * @u:		UDP
- * @key:	of that flow
+ * @key:	of the new flow
  *
- * Return: true: they let it
+ * Return: false if there are none, or they can't
  */
 bool udp_port_share(struct udp *u, const struct flow_key *key)
 {
-	struct udp_guest_port *h = guest_port(u, key);
+	struct udp_guest_port *p = find_guest_port(u, key);
 
-	if (!h->n || !addr_eq(&h->guest, &key->guest) || !can_share_port(u, key))
+	if (!p->n || !addr_eq(&p->guest, &key->guest) ||
+	    !can_share_port(u, key))
 		return false;
-	if (h->sole_fd >= 0 && sock_set(h->sole_fd, SOL_SOCKET, SO_REUSEPORT, 1))
+	if (p->sole_fd >= 0 &&
+	    sock_set(p->sole_fd, SOL_SOCKET, SO_REUSEPORT, 1))
 		return false;
-	h->sole_fd = -1;
+	p->sole_fd = -1;
 	return true;
 }
 
 /**
- * udp_port_take() - A flow's own socket has the guest's port
+ * udp_port_take() - Note that a flow's own socket has the guest's port
  * @u:		UDP
  * @uf:		flow
  */
 void udp_port_take(struct udp *u, struct udp_flow *uf)
 {
-	struct udp_guest_port *h = guest_port(u, &uf->flow.key);
+	struct udp_guest_port *p = find_guest_port(u, &uf->flow.key);
 
 	if (!can_share_port(u, &uf->flow.key))
 		return;
-	h->sole_fd = h->n ? -1 : uf->flow.fd[SIDE_HOST];
-	h->guest = uf->flow.key.guest;
-	h->n++;
+	p->sole_fd = p->n ? -1 : uf->flow.fd[SIDE_HOST];
+	p->guest = uf->flow.key.guest;
+	p->n++;
 	uf->has_port = true;
 }
 
-/* udp_port_give() - The flow ends */
+/**
+ * udp_port_give() - Note that a flow's socket no longer has the guest's port
+ * @u:		UDP
+ * @uf:		flow that ends
+ */
 void udp_port_give(struct udp *u, const struct udp_flow *uf)
 {
 	if (uf->has_port)
-		guest_port(u, &uf->flow.key)->n--;
+		find_guest_port(u, &uf->flow.key)->n--;
 }

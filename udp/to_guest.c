@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * to_guest.c - Datagrams from the host's sockets become frames to the guest.
- * Called by udp.c; calls sockets, tap.c, the link and checksum.c.
+ * to_guest.c - Datagrams from sockets become frames to the guest.
  *
- * recvmmsg() brings a batch of messages into memory of our own, because their
- * sizes, and so the places in the link's room, are known only after that; the
- * copy to the room is the pass over the data that the checksum needs anyway.
- * A message may be many datagrams that came in a row, all of one size but the
- * last (UDP_GRO in udp(7)).
+ * One recvmmsg() reads up to 64 messages into memory of our own, because their
+ * lengths, and with them the frames to reserve on the link, are known only
+ * afterwards; the copy to the frame is the pass over the data that the checksum
+ * needs anyway. A message may be a GSO batch: datagrams of one length, the last
+ * maybe shorter (UDP_GRO in udp(7)).
  */
 /* syscalls: start: mmap; run: getsockopt munmap recvmmsg */
 #include <errno.h>
@@ -19,32 +18,33 @@
 #include "checksum.h"
 #include "udp/flow.h"
 
-/* The longest message there is, and such that slots don't fall on each other
- * in a cache, as they would at a distance of a power of two. */
-#define MESSAGE_STRIDE		(65536 + 1536)
+/* Distance of messages in memory: the longest message, and not a power of two,
+ * at which they would compete for the same cache lines. */
+#define MESSAGE_STRIDE	(65536 + 1536)
 
-/* What a flow may fill of the link before it is another's turn, bytes. */
-#define UDP_QUANTUM		(256 * 1024)
+/* Bytes that one socket may fill of the link before the next one's turn. */
+#define UDP_QUANTUM	(256 * 1024)
 
-/* What a frame counts at least: a link has slots for so many, too. */
+/* Least space that a frame counts, bytes: the number of frames is limited, too.
+ */
 #define FRAME_SPACE_MIN	1024
 
-/* The most that one message can fill, with headers. */
+/* The most space that one message can take, with headers. */
 #define MESSAGE_MAX	(72 * 1024)
 
-/* So many messages have waited where the kernel may have dropped others. */
-#define DROPS_CHECK_MIN		8
+/* Ask for the kernel's drops (SO_MEMINFO) after reading this many messages. */
+#define DROPS_CHECK_MIN	8
 
-/* How many others wait for one that found no room. */
+/* How often other sockets yield to a starved one. */
 #define YIELDS_MAX	256
 
 /**
  * struct udp_batch - What one recvmmsg() fills
  * @msg, @iov, @from, @control: for the call
- * @info:	what came with each
- * @ip, @hdr:	headers of the last datagram, good for the next if that is
- *		alike. No source: none in this batch
- * @data:	room for a UDP header, and a message
+ * @info:	what the control messages of each say
+ * @ip, @hdr:	headers of the last datagram, which the next may share. Without
+ *		source address: none yet in this batch
+ * @data:	space for a UDP header and a message, for each
  */
 struct udp_batch {
 	struct mmsghdr msg[UDP_BATCH];
@@ -58,7 +58,7 @@ struct udp_batch {
 };
 
 /**
- * udp_batch_new() - Memory for received datagrams, touched as it is used
+ * udp_batch_new() - Allocate memory for messages, touched as it is used
  *
  * Return: batch, NULL if there is no memory
  */
@@ -81,13 +81,14 @@ struct udp_batch *udp_batch_new(void)
 	return b;
 }
 
+/* udp_batch_free() - Free it; @b may be NULL */
 void udp_batch_free(struct udp_batch *b)
 {
 	if (b)
 		munmap(b, sizeof(*b));
 }
 
-/* prepare_messages() - The fields of @n messages that the last recvmmsg() changed */
+/* prepare_messages() - Reset what recvmmsg() changed in @n messages */
 static void prepare_messages(struct udp_batch *b, unsigned int n, bool origin)
 {
 	struct msghdr *m;
@@ -102,15 +103,10 @@ static void prepare_messages(struct udp_batch *b, unsigned int n, bool origin)
 	}
 }
 
-/**
- * count_affordable() - How many messages the link has room for
- * @u:		for the link
- * @rx:		for what to expect
- *
- * What is not read stays in the kernel. With no guest all of it is read, to be
- * dropped: it is for nobody.
- */
-static unsigned int count_affordable(const struct udp *u, const struct udp_rx *rx)
+/* count_affordable() - How many messages the link has space for. The kernel
+ * keeps the others. Without a guest all are read, to be dropped */
+static unsigned int count_affordable(const struct udp *u,
+				     const struct udp_rx *rx)
 {
 	uint32_t each = rx->space ? rx->space : MESSAGE_MAX;
 	unsigned int most = MIN(UDP_BATCH, MAX(UDP_QUANTUM / each, 1));
@@ -126,16 +122,17 @@ static unsigned int count_affordable(const struct udp *u, const struct udp_rx *r
 
 /**
  * limit_messages() - How many messages a socket may bring now
- * @u:		remembers who found no room
+ * @u:		remembers the starved socket
  * @fd:		socket
- * @rx:		what is known of it
+ * @rx:	of the socket
  *
- * epoll reports sockets that are ready in the same order each time, so those
- * in front could fill the link for ever. Who finds no room is waited for by
- * the others in the next pass, which then begins with it: but not for long, as
- * what it had to read may be gone.
+ * epoll reports ready sockets in the same order each time, so the first ones
+ * could always fill the link. Therefore the others yield to a socket that found
+ * no space: the next pass begins with it. Yields are limited, as the datagrams
+ * that it had may be gone.
  */
-static unsigned int limit_messages(struct udp *u, int fd, const struct udp_rx *rx)
+static unsigned int limit_messages(struct udp *u, int fd,
+				   const struct udp_rx *rx)
 {
 	unsigned int n;
 
@@ -153,13 +150,7 @@ static unsigned int limit_messages(struct udp *u, int fd, const struct udp_rx *r
 	return n;
 }
 
-/**
- * space_of_message() - What a message takes of the link's room
- * @len:	bytes of it
- * @segment:	see struct sock_rx_info
- *
- * Return: bytes
- */
+/* space_of_message() - Bytes of the link that a message takes */
 static uint32_t space_of_message(uint32_t len, uint32_t segment)
 {
 	uint32_t each = segment ? segment : len, n;
@@ -168,16 +159,11 @@ static uint32_t space_of_message(uint32_t len, uint32_t segment)
 	return n * MAX(FRAME_SPACE_MIN, each + TAP_HDR_MAX + UDP_HLEN);
 }
 
-/**
- * learn_message_space() - Learn how much messages of a socket fill, from those just received
- * @rx:		keeps it
- * @b:		batch
- * @n:		how many there are in it
- *
- * Large ones count at once, so that the next batch finds room; they are
- * forgotten within some batches.
- */
-static void learn_message_space(struct udp_rx *rx, const struct udp_batch *b, unsigned int n)
+/* learn_message_space() - Update what a message of this socket is likely to
+ * take. A larger one counts at once, so that the next read finds space, and
+ * fades within a few reads */
+static void learn_message_space(struct udp_rx *rx,
+				const struct udp_batch *b, unsigned int n)
 {
 	uint32_t most = rx->space - rx->space / 4;
 	unsigned int i;
@@ -186,18 +172,12 @@ static void learn_message_space(struct udp_rx *rx, const struct udp_batch *b, un
 		most = MESSAGE_MAX / 4;
 	for (i = 0; i < n; i++)
 		most = MAX(most, space_of_message(b->msg[i].msg_len,
-				       b->info[i].segment));
+						  b->info[i].segment));
 	rx->space = most;
 }
 
-/**
- * count_drops() - Count what the kernel dropped, of a socket that was full
- * @u:		for the counter
- * @fd:		socket
- * @rx:		remembers how many it were
- *
- * SO_RXQ_OVFL would tell, too, but for a price with every single message.
- */
+/* count_drops() - Count what the kernel dropped because the socket was full.
+ * SO_RXQ_OVFL would cost a control message with every datagram */
 static void count_drops(struct udp *u, int fd, struct udp_rx *rx)
 {
 	uint32_t info[SK_MEMINFO_VARS] = { 0 };
@@ -210,13 +190,13 @@ static void count_drops(struct udp *u, int fd, struct udp_rx *rx)
 }
 
 /**
- * udp_recv_batch() - Receive a batch of messages
+ * udp_recv_batch() - Read messages from a socket
  * @u:		holds the batch
  * @fd:		socket
- * @rx:		what is known of it
+ * @rx:	of the socket
  * @origin:	it is a listener: udp_origin() will be asked
  *
- * Return: how many there are, 0: none, or no room for them; or -errno
+ * Return: number of messages, 0: none, or no space for one; or -errno
  */
 int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 {
@@ -243,12 +223,12 @@ int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 }
 
 /**
- * udp_origin() - Who sent a message of the batch, and to which address
- * @u:		holds the batch, received with @origin set
+ * udp_origin() - Sender and destination of a message that a listener received
+ * @u:		holds the batch, read with @origin set
  * @i:		index in the batch
  * @o:		filled
  *
- * Return: false if nobody could answer it: there is no port
+ * Return: false if it can't be answered: it has no source port
  */
 bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o)
 {
@@ -264,30 +244,26 @@ bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o)
 	return true;
 }
 
-/**
- * set_headers() - Ethernet and IP headers of a datagram to the guest
- * @u:		for the Ethernet addresses; the batch keeps the headers
- * @uf:		flow
- * @a:		for TTL and type of service
- */
+/* set_headers() - Prepare Ethernet and IP headers, unless those of the last
+ * datagram are the same */
 static void set_headers(struct udp *u, const struct udp_flow *uf,
-			const struct sock_rx_info *a)
+			const struct sock_rx_info *info)
 {
 	struct udp_batch *b = u->batch;
 
-	/* Not by the flow's place, which another may have by now. */
+	/* Addresses and not the flow's pointer: its slot may be reused. */
 	if (addr_eq(&b->ip.src, &uf->flow.key.remote) &&
 	    addr_eq(&b->ip.dst, &uf->flow.key.guest) &&
-	    b->ip.ttl == a->ttl && b->ip.tos == a->tos)
+	    b->ip.ttl == info->ttl && b->ip.tos == info->tos)
 		return;
 	b->ip = (struct ip_hdr){
 		.src = uf->flow.key.remote, .dst = uf->flow.key.guest,
-		.proto = IPPROTO_UDP, .ttl = a->ttl, .tos = a->tos,
+		.proto = IPPROTO_UDP, .ttl = info->ttl, .tos = info->tos,
 	};
 	tap_hdr_init(&b->hdr, u->tap, &b->ip);
 }
 
-/* longest_frame() - The longest frame the guest takes for sure, bytes */
+/* longest_frame() - The longest frame that the guest is sure to take, bytes */
 static size_t longest_frame(const struct tap *t)
 {
 	size_t most = t->link->caps.max_frame;
@@ -295,15 +271,10 @@ static size_t longest_frame(const struct tap *t)
 	return t->mtu ? MIN(most, t->mtu + (size_t)ETH_HLEN) : most;
 }
 
-/**
- * deliver_datagram() - Send one datagram to the guest
- * @u:		for the headers in the batch
- * @key:	of its flow
- * @data:	payload, behind UDP_HLEN bytes that may be written
- * @len:	bytes of it
- */
-static void deliver_datagram(struct udp *u, const struct flow_key *key, uint8_t *data,
-		    size_t len)
+/* deliver_datagram() - Send a datagram to the guest, in fragments if need be;
+ * the UDP_HLEN bytes before @data are overwritten */
+static void deliver_datagram(struct udp *u, const struct flow_key *key,
+			     uint8_t *data, size_t len)
 {
 	const struct udp_batch *b = u->batch;
 	uint8_t *l4 = data - UDP_HLEN;
@@ -317,26 +288,26 @@ static void deliver_datagram(struct udp *u, const struct flow_key *key, uint8_t 
 }
 
 /**
- * udp_to_guest() - Send the datagrams of a message of the batch to the guest
+ * udp_to_guest() - Send the datagrams of one message to the guest
  * @u:		holds the batch
  * @uf:		flow they belong to
- * @i:		index in the batch
+ * @i:		index of the message in the batch
  *
- * What the guest has no room for is dropped and counted.
+ * What the link has no space for is dropped and counted.
  *
- * Return: how many datagrams they were
+ * Return: number of datagrams
  */
 unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
-			 unsigned int i)
+			  unsigned int i)
 {
-	const struct sock_rx_info *a = &u->batch->info[i];
+	const struct sock_rx_info *info = &u->batch->info[i];
 	uint8_t *data = u->batch->data[i] + UDP_HLEN;
 	size_t left = u->batch->msg[i].msg_len, len;
 	unsigned int n = 0;
 
-	set_headers(u, uf, a);
+	set_headers(u, uf, info);
 	do {
-		len = a->segment ? MIN(a->segment, left) : left;
+		len = info->segment ? MIN(info->segment, left) : left;
 		deliver_datagram(u, &uf->flow.key, data, len);
 		data += len;
 		left -= len;
