@@ -3,6 +3,7 @@
  * udp.c - What arrives for UDP, from the guest and from sockets, and the flow
  * that each datagram and error belongs to.
  */
+/* syscalls: munmap */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

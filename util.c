@@ -2,7 +2,7 @@
 /*
  * util.c - Addresses, sockaddrs, numbers, the clock and random bytes.
  */
-/* syscalls: accept4 clock_gettime close getrandom socket */
+/* syscalls: accept4 clock_gettime close getrandom madvise mmap socket */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
  * pages without a flow go back to the kernel and the buckets are rebuilt: that
  * costs at most one pass over the flows left for three times as many removed.
  */
-/* syscalls: epoll_ctl madvise mmap munmap */
+/* syscalls: epoll_ctl madvise munmap */
 #include <assert.h>
 #include <errno.h>
 #include <sys/epoll.h>

@@ -8,7 +8,7 @@
  * is bound after that as far as descriptors go, port by port and not rule by
  * rule: so TCP and UDP get equally far.
  */
-/* syscalls: start: ioctl listen socket; run: close epoll_ctl */
+/* syscalls: start: ioctl listen socket; run: close epoll_ctl munmap */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
