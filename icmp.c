@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "icmp.h"
+#include "forward/nat.h"
 #include "ip.h"
 #include "log.h"
 #include "sock.h"
@@ -105,9 +106,10 @@ static bool check_ping_family(int family, int proto, const char *name)
  */
 void icmp_check_allowed(const struct icmp_echo *e)
 {
-	if (e->fwd->ipv4 && !check_ping_family(AF_INET, IPPROTO_ICMP, "IPv4"))
+	if (e->net->use[IP4] &&
+	    !check_ping_family(AF_INET, IPPROTO_ICMP, "IPv4"))
 		return;
-	if (e->fwd->ipv6)
+	if (e->net->use[IP6])
 		check_ping_family(AF_INET6, IPPROTO_ICMPV6, "IPv6");
 }
 
@@ -153,7 +155,7 @@ static bool evict_ping_socket(struct icmp_echo *e)
 static int bind_ping_socket(struct icmp_echo *e, const struct flow_key *key,
 			    const struct in6_addr *peer)
 {
-	struct sock_source src = nat_source(&e->fwd->map, peer);
+	struct sock_source src = nat_source(e->net, peer);
 	uint16_t id = key->gport;
 	int fd = sock_open_bound(&src, SOCK_DGRAM, key->proto, &id, false);
 
@@ -295,7 +297,7 @@ static int send_request(const struct icmp_echo *e, const struct icmp_flow *p,
 					   sizeof(buf) - ICMP_HLEN);
 	m.msg_controllen = sock_cmsg_put_info(&control, addr_is_v4(&p->peer),
 					      &info);
-	m.msg_namelen = sockaddr_set(&sa, &p->peer, 0, e->fwd->map.scope);
+	m.msg_namelen = sockaddr_set(&sa, &p->peer, 0, e->net->scope);
 
 	if (sendmsg(p->socket->flow.fd[SIDE_HOST], &m,
 		    MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -311,7 +313,7 @@ static struct icmp_flow *find_peer(const struct icmp_echo *e,
 	struct flow_key key = s->flow.key;
 	struct icmp_flow *p;
 
-	if (!nat_to_guest(&e->fwd->map, peer, &key.remote))
+	if (!nat_to_guest(e->net, peer, &key.remote))
 		return NULL;
 	p = find_echo_flow(e, &key);
 	return p && addr_eq(&p->peer, peer) ? p : NULL;
@@ -410,7 +412,7 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 
 	if (!pkt->ttl || !addr_is_unicast(&pkt->src) ||
 	    !addr_is_unicast(&pkt->dst) ||
-	    !nat_from_guest(&e->fwd->map, &pkt->dst, &peer)) {
+	    !nat_from_guest(e->net, &pkt->dst, 0, &peer)) {
 		e->count[ICMP_IMPOSSIBLE]++;
 		return NULL;
 	}

@@ -13,8 +13,8 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
+#include "conf/net.h"
 #include "flow/table.h"
-#include "forward/listen.h"
 #include "icmp/error.h"
 #include "list.h"
 #include "tap.h"
@@ -42,7 +42,7 @@ extern const char *const icmp_counter_name[ICMP_COUNTERS];
 
 /**
  * struct icmp_echo - All echo flows of a guest
- * @tap, @flows, @timers, @fwd, @errors: what it works with
+ * @tap, @flows, @timers, @net, @errors: what it works with
  * @peers:	flows of peers, the least recently used first
  * @nsockets, @npeers: number of ping sockets, and of flows in @peers
  * @count:	see enum icmp_counter
@@ -51,7 +51,7 @@ struct icmp_echo {
 	struct tap *tap;
 	struct flow_table *flows;
 	struct timers *timers;
-	const struct fwd *fwd;
+	const struct net *net;
 	struct icmp_errors *errors;
 	struct list peers;
 	uint32_t nsockets, npeers;

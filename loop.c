@@ -130,7 +130,7 @@ static void dispatch_batch(struct worker *w, const struct pkt *batch,
 {
 	bool v4 = batch->etype != ETH_P_IPV6;
 
-	if (v4 ? !w->conf->ipv4 : !w->conf->ipv6)
+	if (!w->net->use[v4 ? IP4 : IP6])
 		return;
 
 	if (batch->etype == ETH_P_ARP) {
@@ -235,7 +235,6 @@ static int watch_link(const struct worker *w)
  */
 int worker_guest_up(struct worker *w, uint64_t now)
 {
-	const struct lease *lease = &w->conf->lease;
 	int rc = watch_link(w);
 
 	if (rc) {
@@ -243,7 +242,7 @@ int worker_guest_up(struct worker *w, uint64_t now)
 		return rc;
 	}
 
-	tap_guest_new(&w->tap, &lease->addr[IP4], &lease->addr[IP6]);
+	tap_guest_new(&w->tap);
 	answer_guest_up(&w->answer, now);
 	LOG_LIMITED(LOG_INFO, "guest connected");
 	return 0;
@@ -448,20 +447,16 @@ void worker_run(struct worker *w)
 /* connect_parts() - Give each part the pointers that it works with */
 static void connect_parts(struct worker *w, const struct fwd *fwd)
 {
-	const struct lease *lease = &w->conf->lease;
-
-	tap_init(&w->tap, w->link, w->queue, lease->mac);
-	w->tap.own4 = lease->router[IP4];
-	w->tap.own6 = lease->router[IP6];
-	answer_init(&w->answer, &w->tap, lease, &w->timers, TIMER_RA);
+	tap_init(&w->tap, w->link, w->queue, w->net);
+	answer_init(&w->answer, &w->tap, &w->net->lease, &w->timers, TIMER_RA);
 
 	w->errors.tap = w->echo.tap = w->udp.tap = w->tcp.tap = &w->tap;
 	w->echo.flows = w->udp.flows = w->tcp.flows = &w->flows;
 	w->echo.timers = w->udp.timers = w->tcp.timers = &w->timers;
 	w->tcp.sched = &w->sched;
-	w->errors.fwd = w->echo.fwd = w->udp.fwd = w->tcp.fwd = fwd;
+	w->errors.net = w->echo.net = w->udp.net = w->tcp.net = w->net;
+	w->udp.fwd = w->tcp.fwd = fwd;
 	w->echo.errors = w->udp.errors = w->tcp.errors = &w->errors;
-	w->tcp.mtu = w->tap.mtu = lease->mtu ? lease->mtu : CONF_MTU;
 }
 
 /**
@@ -471,10 +466,11 @@ static void connect_parts(struct worker *w, const struct fwd *fwd)
  * Return: 0, or -ENOMEM
  */
 int worker_init(struct worker *w, const struct conf *conf,
-		const struct fwd *fwd, struct link *link,
-		struct link_queue *queue)
+		const struct net *net, const struct fwd *fwd,
+		struct link *link, struct link_queue *queue)
 {
 	w->conf = conf;
+	w->net = net;
 	w->link = link;
 	w->queue = queue;
 	w->epfd = w->epfd_link = -1;

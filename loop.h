@@ -9,6 +9,7 @@
 
 #include "answer/answer.h"
 #include "conf/conf.h"
+#include "conf/net.h"
 #include "event.h"
 #include "flow/sched.h"
 #include "flow/table.h"
@@ -28,6 +29,7 @@ enum timer_type {
 /**
  * struct worker - An event loop and what it owns
  * @conf:	options
+ * @net:	network of the guest
  * @link:	to the guest; closed while there is none
  * @queue:	the queue of it that this worker serves
  * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: the parts
@@ -43,6 +45,7 @@ enum timer_type {
  */
 struct worker {
 	const struct conf *conf;
+	const struct net *net;
 	struct link *link;
 	struct link_queue *queue;
 	struct tap tap;
@@ -63,8 +66,8 @@ struct worker {
 };
 
 int worker_init(struct worker *w, const struct conf *conf,
-		const struct fwd *fwd, struct link *link,
-		struct link_queue *queue);
+		const struct net *net, const struct fwd *fwd,
+		struct link *link, struct link_queue *queue);
 int worker_open(struct worker *w, unsigned int fds);
 int worker_watch(struct worker *w, int fd, enum event_type type);
 int worker_guest_up(struct worker *w, uint64_t now);

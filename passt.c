@@ -110,55 +110,37 @@ static void handle_control(void *owner, enum event_type type, uint64_t now)
 		handle_signal(p);
 }
 
+/* derive_net() - Ask the host, and complete what was asked for; 0 or -1 */
+static int derive_net(struct program *p)
+{
+	const struct conf *c = &p->conf;
+	const char *ifname[FAMILIES] = {
+		conf_ifname(c, IP4), conf_ifname(c, IP6),
+	};
+
+	host_read(&p->host, ifname);
+	derive(c, &p->host, &p->net);
+	net_print_notes(&p->net, &p->host);
+	if (p->net.use[IP4] || p->net.use[IP6])
+		return 0;
+	err("Neither IPv4 nor IPv6 is there to connect the guest to");
+	return -1;
+}
+
 /* read_rules() - Read -t and -u; 0 or -1, an error was shown */
 static int read_rules(struct program *p)
 {
 	const struct conf *c = &p->conf;
 	struct rule_error e;
 
-	p->fwd.ipv4 = c->ipv4;
-	p->fwd.ipv6 = c->ipv6;
+	p->fwd.ipv4 = p->net.use[IP4];
+	p->fwd.ipv6 = p->net.use[IP6];
 	p->fwd.freebind = c->freebind;
 	if (!rule_set_read(&p->rules, c->tcp ? c->tcp_spec : NULL,
 			   c->udp ? c->udp_spec : NULL, &e))
 		return 0;
 	conf_error(e.option, e.spec, "%s", e.why);
 	return -1;
-}
-
-/* first_addr() - The first of two addresses that is one */
-static struct in6_addr first_addr(const struct in6_addr *a,
-			      const struct in6_addr *b)
-{
-	return addr_is_none(a) ? *b : *a;
-}
-
-/* forward_map() - How addresses change on the way in and out */
-static void forward_map(struct program *p)
-{
-	struct in6_addr none = ADDR_NONE;
-	struct fwd_map *m = &p->fwd.map;
-	struct conf *c = &p->conf;
-
-	if (!c->no_map_loopback) {
-		m->host4 = first_addr(&c->map_loopback4,
-				  c->map_gw ? &c->gw4 : &none);
-		m->host6 = first_addr(&c->map_loopback6,
-				  c->map_gw ? &c->gw6 : &none);
-	}
-	m->guest4 = c->lease.addr[IP4];
-	m->guest6 = c->lease.addr[IP6];
-	m->map_guest4 = c->map_guest4;
-	m->map_guest6 = c->map_guest6;
-	m->dns4 = c->dns_match4;
-	m->dns6 = c->dns_match6;
-	m->dns_host4 = c->dns_host4;
-	m->dns_host6 = c->dns_host6;
-	m->out4 = c->out4;
-	m->out6 = c->out6;
-	memcpy(m->if4, c->out_if4, sizeof(m->if4));
-	memcpy(m->if6, c->out_if6, sizeof(m->if6));
-	m->scope = c->ifindex;
 }
 
 /* start_failed() - A step of start-up failed */
@@ -197,18 +179,18 @@ static int open_signals(struct program *p)
 /* open_listener() - Where the guest connects; 0 or -1, an error was shown */
 static int open_listener(struct program *p)
 {
-	char *path = p->conf.socket_path, used[sizeof(p->conf.socket_path)];
+	char *path = p->socket_path;
 
 	if (p->conf.fd >= 0)
 		return 0;
 
-	p->listener = stream_listen(path, used, sizeof(used));
+	p->listener = stream_listen(p->conf.socket_path, path,
+				    sizeof(p->socket_path));
 	if (p->listener < 0) {
-		conf_error("--socket", used, "%s: give a path that can be created and that no other passt uses",
+		conf_error("--socket", path, "%s: give a path that can be created and that no other passt uses",
 			   strerror(-p->listener));
 		return -1;
 	}
-	memcpy(path, used, sizeof(used));
 
 	/* So that it can be removed at the end, as the user we will be. */
 	if (!geteuid() && lchown(path, p->conf.uid, p->conf.gid))
@@ -252,14 +234,9 @@ static int open_files(struct program *p)
 /* join_groups() - For --multicast, where flows leave; 0 or -1, error shown */
 static int join_groups(struct program *p)
 {
-	const struct fwd_map *m = &p->fwd.map;
-	const struct conf *c = &p->conf;
-
-	if (!c->multicast || !c->udp)
+	if (!p->conf.multicast || !p->conf.udp)
 		return 0;
-	if (mcast_open(&p->worker.udp,
-			       *m->if4 ? if_nametoindex(m->if4) : c->ifindex4,
-			       *m->if6 ? if_nametoindex(m->if6) : c->ifindex6))
+	if (mcast_open(&p->worker.udp))
 		return start_failed("--multicast", ENOMEM);
 	return 0;
 }
@@ -339,7 +316,7 @@ static void finish_program(struct program *p)
 {
 	worker_free(&p->worker);
 	if (p->listener >= 0)
-		unlink(p->conf.socket_path);
+		unlink(p->socket_path);
 	if (p->pid_fd >= 0)
 		unlink(p->conf.pid_file);
 	if (p->conf.pcap)
@@ -354,15 +331,15 @@ static int prepare_program(struct program *p)
 	p->worker.control = handle_control;
 	p->worker.owner = p;
 	p->trace.see = trace_frames;
-	if (worker_init(&p->worker, &p->conf, &p->fwd, &p->stream.link,
-			&p->stream.queue))
+	if (worker_init(&p->worker, &p->conf, &p->net, &p->fwd,
+			&p->stream.link, &p->stream.queue))
 		return start_failed("start", ENOMEM);
 	p->spare = spare_open();
 	if (open_all(p) || sandbox_drop_root(p->conf.uid, p->conf.gid) ||
 	    sandbox_lock())
 		return -1;
 
-	conf_print(&p->conf);
+	net_print(&p->net, p->socket_path);
 	if (p->conf.icmp)
 		icmp_check_allowed(&p->worker.echo);
 	return 0;
@@ -381,11 +358,10 @@ static int start_program(struct program *p)
 {
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	if (conf_complete(&p->conf) || read_rules(p))
+	if (derive_net(p) || read_rules(p))
 		return -1;
 
 	sandbox_close_fds(p->conf.fd);
-	forward_map(p);
 	p->listener = p->pid_fd = p->pcap.fd = -1;
 	if (prepare_program(p) || go_background(p) || open_signals(p)) {
 		finish_program(p);

@@ -48,11 +48,11 @@ void tap_learn(struct tap *t, const struct in6_addr *addr)
 	if (!addr_is_unicast(addr))
 		return;
 	if (addr_is_v4(addr))
-		t->addr4 = *addr;
+		t->addr[IP4] = *addr;
 	else if (addr_is_linklocal(addr))
 		t->addr6_ll = *addr;
 	else
-		t->addr6 = *addr;
+		t->addr[IP6] = *addr;
 }
 
 /* learn() - The guest's addresses are those it sends from */
@@ -89,10 +89,10 @@ int tap_flush(struct tap *t)
  * @t:		the guest's side
  * @link:	link that will carry its frames
  * @queue:	the queue of it to use
- * @mac:	our address
+ * @net:	network of the guest
  */
 void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
-	      const uint8_t mac[MAC_LEN])
+	      const struct net *net)
 {
 	/* Not the packets, whose memory is not needed before they come. */
 	memset(t, 0, offsetof(struct tap, pkt));
@@ -100,7 +100,7 @@ void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
 	t->npkt = 0;
 	t->link = link;
 	t->queue = queue;
-	memcpy(t->mac, mac, MAC_LEN);
+	t->net = net;
 	memset(t->guest_mac, 0xff, MAC_LEN);
 	random_bytes(&t->ident, sizeof(t->ident));
 }
@@ -108,15 +108,13 @@ void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
 /**
  * tap_guest_new() - Another guest: what was learned of the last one is gone
  * @t:		the guest's side
- * @addr4:	the IPv4 address it is going to be given, none: none
- * @addr6:	likewise for IPv6
+ *
+ * Its addresses are those that it is going to be given, until others are seen.
  */
-void tap_guest_new(struct tap *t, const struct in6_addr *addr4,
-		   const struct in6_addr *addr6)
+void tap_guest_new(struct tap *t)
 {
 	memset(t->guest_mac, 0xff, MAC_LEN);
-	t->addr4 = *addr4;
-	t->addr6 = *addr6;
+	memcpy(t->addr, t->net->lease.addr, sizeof(t->addr));
 	t->addr6_ll = ADDR_NONE;
 }
 
@@ -382,14 +380,19 @@ int tap_l4_send(struct tap *t, const struct tap_hdr *h, uint8_t proto,
 	return 0;
 }
 
-/* guest_mtu() - The longest packet that the guest takes in one piece, bytes */
-static size_t guest_mtu(const struct tap *t, bool v4)
+/**
+ * tap_mtu() - The longest packet that guest and link take, bytes
+ * @t:		the guest's side
+ */
+size_t tap_mtu(const struct tap *t)
 {
-	size_t most = t->link->caps.max_frame - ETH_HLEN;
+	return MIN(t->net->mtu, t->link->caps.max_frame - ETH_HLEN);
+}
 
-	if (!t->mtu)
-		return most;
-	return MIN(most, MAX(t->mtu, v4 ? IP4_MTU_MIN : IP6_MTU_MIN));
+/* unfragmented_max() - The longest packet that is sent in one piece, bytes */
+static size_t unfragmented_max(const struct tap *t, bool v4)
+{
+	return MAX(tap_mtu(t), v4 ? IP4_MTU_MIN : IP6_MTU_MIN);
 }
 
 /**
@@ -409,7 +412,7 @@ int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 		size_t len)
 {
 	struct long_packet w = { .proto = ip->proto, .l4 = l4, .len = len };
-	size_t mtu = guest_mtu(t, addr_is_v4(&ip->dst));
+	size_t mtu = unfragmented_max(t, addr_is_v4(&ip->dst));
 	struct tap_hdr h;
 	uint64_t sum = 0;
 
@@ -464,7 +467,7 @@ void tap_hdr_init(struct tap_hdr *h, const struct tap *t,
 	uint8_t *p = h->hdr + ETH_HLEN;
 
 	dest_mac(t, &ip->dst, h->hdr);
-	memcpy(h->hdr + MAC_LEN, t->mac, MAC_LEN);
+	memcpy(h->hdr + MAC_LEN, t->net->lease.mac, MAC_LEN);
 	put_be16(h->hdr + 2 * MAC_LEN, v4 ? ETH_P_IP : ETH_P_IPV6);
 	h->len = (unsigned int)(ETH_HLEN + ip_hdr_put(p, ip));
 	h->ip4 = v4 ? csum_add(p, IP4_HLEN, 0) : 0;
@@ -508,6 +511,6 @@ const struct in6_addr *tap_guest_addr(const struct tap *t,
 				      const struct in6_addr *peer)
 {
 	if (addr_is_v4(peer))
-		return &t->addr4;
-	return addr_is_linklocal(peer) ? &t->addr6_ll : &t->addr6;
+		return &t->addr[IP4];
+	return addr_is_linklocal(peer) ? &t->addr6_ll : &t->addr[IP6];
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "conf/net.h"
 #include "ip.h"
 #include "link/link.h"
 #include "tap/reassemble.h"
@@ -81,12 +82,10 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  * struct tap - The guest's side
  * @link:	link that carries its frames
  * @queue:	the queue of it that is used here
- * @mac:	our address
- * @own4, @own6: our addresses as its router, for errors; none: off
- * @mtu:	the MTU it was given, bytes; 0: what the link carries
+ * @net:	our MAC, the guest's MTU and the address that it is given
  * @guest_mac:	the guest's, broadcast until it is known
- * @addr4:	guest's IPv4 address: assigned, then the last it used
- * @addr6:	its IPv6 address of global scope, likewise
+ * @addr:	the guest's address per family, of global scope for IPv6: first
+ *		the assigned one, then the last one it used
  * @addr6_ll:	its link-local IPv6 address, all zero until it is known
  * @fragments:	datagrams of which fragments came
  * @ident:	number of the next packet that is sent in fragments
@@ -97,11 +96,9 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
 struct tap {
 	struct link *link;
 	struct link_queue *queue;
-	uint8_t mac[MAC_LEN];
+	const struct net *net;
 	uint8_t guest_mac[MAC_LEN];
-	struct in6_addr own4, own6;
-	uint32_t mtu;
-	struct in6_addr addr4, addr6, addr6_ll;
+	struct in6_addr addr[FAMILIES], addr6_ll;
 	struct reassembly fragments;
 	uint32_t ident;
 	struct pkt pkt[LINK_BURST];
@@ -136,9 +133,9 @@ static inline void tap_commit(struct tap *t, const struct link_slot *slot,
 }
 
 void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
-	      const uint8_t mac[MAC_LEN]);
-void tap_guest_new(struct tap *t, const struct in6_addr *addr4,
-		   const struct in6_addr *addr6);
+	      const struct net *net);
+void tap_guest_new(struct tap *t);
+size_t tap_mtu(const struct tap *t);
 void tap_guest_gone(struct tap *t);
 void tap_learn(struct tap *t, const struct in6_addr *addr);
 int tap_recv_burst(struct tap *t, uint64_t now);

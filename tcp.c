@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "checksum.h"
+#include "forward/nat.h"
 #include "log.h"
 #include "tcp.h"
 #include "tcp/flow.h"
@@ -169,13 +170,13 @@ static void report_unreachable(struct tcp *t, const struct tcp_flow *f,
 			       int error, const struct icmp_quote *q,
 			       uint64_t now)
 {
-	bool v4 = addr_is_v4(&q->key->guest);
+	enum ip_family family = addr_ip(&q->key->guest);
 	struct sock_error e;
 
 	if (sock_next_error(f->flow.fd[SIDE_HOST], &e) && e.from_network)
 		icmp_error_relay(t->errors, &e, q, now);
 	else
-		icmp_error(t->errors, error, v4 ? &t->tap->own4 : &t->tap->own6,
+		icmp_error(t->errors, error, &t->net->lease.router[family],
 			   0, q, now);
 }
 
@@ -227,7 +228,7 @@ static struct tcp_flow *new_tcp_flow(struct tcp *t, const struct flow_key *key)
 static int start_connect(struct tcp *t, struct tcp_flow *f,
 			 const struct in6_addr *peer, uint16_t port)
 {
-	struct sock_source src = nat_source(&t->fwd->map, peer);
+	struct sock_source src = nat_source(t->net, peer);
 	union sockaddr_any sa;
 	uint16_t any = 0;
 	socklen_t len;
@@ -239,7 +240,7 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	f->flow.fd[SIDE_HOST] = fd;
 	if (fd >= t->max_fd)
 		return -EMFILE;
-	len = sockaddr_set(&sa, peer, port, t->fwd->map.scope);
+	len = sockaddr_set(&sa, peer, port, t->net->scope);
 	if (connect(fd, &sa.sa, len) && errno != EINPROGRESS)
 		return -errno;
 	return flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS);
@@ -257,8 +258,7 @@ static struct tcp_flow *open_guest_flow(struct tcp *t,
 	int rc;
 
 	if (!key->gport || !key->rport ||
-	    !nat_from_guest_port(&t->fwd->map, &key->remote, key->rport,
-				 &peer)) {
+	    !nat_from_guest(t->net, &key->remote, key->rport, &peer)) {
 		t->count[TCP_MALFORMED]++;
 		return NULL;
 	}
@@ -498,7 +498,7 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 
 	if (fd >= t->max_fd || !link_up(t->tap->link) ||
 	    !sockaddr_get(sa, &peer, &key.rport) ||
-	    !nat_to_guest(&t->fwd->map, &peer, &key.remote)) {
+	    !nat_to_guest(t->net, &peer, &key.remote)) {
 		refuse_accepted(t, fd);
 		return;
 	}
@@ -629,7 +629,7 @@ void tcp_free(struct tcp *t)
 
 /**
  * tcp_init() - Start without flows
- * @t:		TCP, with @tap to @errors, @mtu and @max_fd set
+ * @t:		TCP, with @tap to @errors and @max_fd set
  */
 void tcp_init(struct tcp *t)
 {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "conf/net.h"
 #include "forward/listen.h"
 #include "list.h"
 #include "siphash.h"
@@ -41,8 +42,8 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
 
 /**
  * struct tcp - TCP of one worker
- * @tap, @flows, @timers, @sched, @fwd, @errors: set by the caller before tcp_init()
- * @mtu:	of the guest's interface, for the MSS that we announce
+ * @tap, @flows, @timers, @sched, @net, @fwd, @errors: set by the caller before
+ *		tcp_init()
  * @secret:	for initial sequence numbers (RFC 6528)
  * @acks:	flows that send an ACK at the end of the pass
  * @last_acks:	flows whose final ACK waits for another frame to the guest, at
@@ -62,9 +63,9 @@ struct tcp {
 	struct flow_table *flows;
 	struct timers *timers;
 	struct sched *sched;
+	const struct net *net;
 	const struct fwd *fwd;
 	struct icmp_errors *errors;
-	uint32_t mtu;
 	struct siphash_key secret;
 	struct list acks, last_acks;
 	struct {

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "forward/nat.h"
 #include "udp/flow.h"
 #include "udp/mcast.h"
 
@@ -109,7 +110,7 @@ static enum udp_counter set_forwarded_key(const struct udp *u,
 	key->proto = IPPROTO_UDP;
 	key->rport = port;
 	key->gport = l->gport;
-	if (!nat_to_guest(&u->fwd->map, peer, &key->remote))
+	if (!nat_to_guest(u->net, peer, &key->remote))
 		return UDP_IMPOSSIBLE;
 	key->guest = addr_is_none(target) ?
 		     *tap_guest_addr(u->tap, &key->remote) : *target;

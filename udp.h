@@ -15,6 +15,7 @@
 
 #include <stdint.h>
 
+#include "conf/net.h"
 #include "forward/listen.h"
 #include "list.h"
 #include "flow/table.h"
@@ -60,7 +61,7 @@ struct mcast;
 
 /**
  * struct udp - All UDP flows of a guest
- * @tap, @flows, @timers, @fwd, @errors: what it works with
+ * @tap, @flows, @timers, @net, @fwd, @errors: what it works with
  * @fds:	limit of descriptors of the process
  * @one_shot, @stream: flows by last use, the least recent first (U4); one-shot
  *		flows that peers began come before those that the guest began
@@ -84,6 +85,7 @@ struct udp {
 	struct tap *tap;
 	struct flow_table *flows;
 	struct timers *timers;
+	const struct net *net;
 	const struct fwd *fwd;
 	struct icmp_errors *errors;
 	struct list one_shot, stream, *first_own;

@@ -57,7 +57,7 @@ static bool wants_arp_reply(const struct answer *a, const struct arp_packet *p)
 		return false;
 	return addr_is_unicast(&target) &&
 	       !addr_eq(&target, &a->lease->addr[IP4]) &&
-	       !addr_eq(&target, &a->tap->addr4);
+	       !addr_eq(&target, &a->tap->addr[IP4]);
 }
 
 static void send_arp_reply(struct answer *a, const struct arp_packet *p)
@@ -65,9 +65,9 @@ static void send_arp_reply(struct answer *a, const struct arp_packet *p)
 	struct arp_frame f = { .etype = htons(ETH_P_ARP), .arp = *p };
 
 	memcpy(f.dmac, p->sha, MAC_LEN);
-	memcpy(f.smac, a->tap->mac, MAC_LEN);
+	memcpy(f.smac, a->lease->mac, MAC_LEN);
 	f.arp.op = htons(ARPOP_REPLY);
-	memcpy(f.arp.sha, a->tap->mac, MAC_LEN);
+	memcpy(f.arp.sha, a->lease->mac, MAC_LEN);
 	f.arp.spa = p->tpa;
 	memcpy(f.arp.tha, p->sha, MAC_LEN);
 	f.arp.tpa = p->spa;

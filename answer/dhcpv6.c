@@ -615,7 +615,7 @@ static void dhcp6_send_answer(struct answer *a, const struct dhcp6_req *req,
 	uint8_t buf[UDP_HLEN + DHCP6_OUT_MAX];
 	char from[ADDR_STRLEN];
 
-	make_duid(r.duid, a->tap->mac);
+	make_duid(r.duid, a->lease->mac);
 	if (!dhcp6_is_valid(&r))
 		return;
 

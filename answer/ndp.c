@@ -84,7 +84,7 @@ static void ndp_put_lladdr(struct msgbuf *w, uint8_t type,
 {
 	msgbuf_u8(w, type);
 	msgbuf_u8(w, 1);
-	msgbuf_put(w, a->tap->mac, MAC_LEN);
+	msgbuf_put(w, a->lease->mac, MAC_LEN);
 }
 
 /* ndp_is_ours() - Whether an address is the router's own, not a peer's */
@@ -98,7 +98,7 @@ static bool ndp_is_ours(const struct answer *a, const struct in6_addr *addr)
 static bool ndp_is_guests(const struct answer *a, const struct in6_addr *addr)
 {
 	return addr_eq(addr, &a->lease->addr[IP6]) ||
-	       addr_eq(addr, &a->tap->addr6) ||
+	       addr_eq(addr, &a->tap->addr[IP6]) ||
 	       addr_eq(addr, &a->tap->addr6_ll);
 }
 

@@ -145,15 +145,13 @@ static void default_user(struct conf *c)
 static void conf_defaults(struct conf *c)
 {
 	*c = (struct conf) {
-		.lease = {
-			.mtu = CONF_MTU, .mac = CONF_MAC,
-			.dhcp = true, .dhcpv6 = true, .ndp = true, .ra = true,
-			.dhcp_dns = true, .dhcp_search = true,
-		},
 		.fd = -1,
 		.log_size = LOG_FILE_SIZE,
-		.ipv4 = true, .ipv6 = true,
+		.use = { true, true },
 		.tcp = true, .udp = true, .icmp = true,
+		.mac = CONF_MAC,
+		.dhcp = true, .dhcpv6 = true, .ndp = true, .ra = true,
+		.dhcp_dns = true, .dhcp_search = true,
 		.map_gw = true,
 	};
 	default_user(c);
@@ -266,17 +264,15 @@ enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 /* conf_imply() - Apply options to others that depend on them */
 static void conf_imply(struct conf *c)
 {
-	struct lease *l = &c->lease;
-
-	l->mtu = MIN(l->mtu, CONF_MTU);
-	if (c->ipv6 && l->mtu && l->mtu < IP6_MTU_MIN)
+	c->mtu = MIN(c->mtu, CONF_MTU);
+	if (c->use[IP6] && c->mtu && c->mtu < IP6_MTU_MIN)
 		warn("--mtu %u: guests use no IPv6 below %u (RFC 8200 5)",
-		     l->mtu, IP6_MTU_MIN);
+		     c->mtu, IP6_MTU_MIN);
 
-	l->dhcp = l->dhcp && c->ipv4;
-	l->dhcpv6 = l->dhcpv6 && c->ipv6;
-	l->ndp = l->ndp && c->ipv6 && c->icmp;
-	l->ra = l->ra && l->ndp;
+	c->dhcp = c->dhcp && c->use[IP4];
+	c->dhcpv6 = c->dhcpv6 && c->use[IP6];
+	c->ndp = c->ndp && c->use[IP6] && c->icmp;
+	c->ra = c->ra && c->ndp;
 }
 
 /* check_gateway() - Refuse a router with the guest's own address */
@@ -314,12 +310,12 @@ enum conf_next conf_check(struct conf *c)
 	char number[16];
 
 	conf_verbosity(c);
-	if (!c->ipv4 && !c->ipv6) {
+	if (!c->use[IP4] && !c->use[IP6]) {
 		conf_error("--ipv4-only", NULL,
 			   "contradicts --ipv6-only: give one of them");
 		return CONF_WRONG;
 	}
-	if (c->netmask && c->lease.len[IP4]) {
+	if (c->netmask && c->len[IP4]) {
 		snprintf(number, sizeof(number), "%u", c->netmask);
 		conf_error("--netmask", number, "is a second length after "
 			   "--address ADDR/LEN: give one of them");
@@ -335,8 +331,8 @@ enum conf_next conf_check(struct conf *c)
 			   "contradicts --fd: give one of them");
 		return CONF_WRONG;
 	}
-	if (!check_gateway(&c->lease.addr[IP4], &c->gw4) ||
-	    !check_gateway(&c->lease.addr[IP6], &c->gw6))
+	if (!check_gateway(&c->addr[IP4], &c->gateway[IP4]) ||
+	    !check_gateway(&c->addr[IP6], &c->gateway[IP6]))
 		return CONF_WRONG;
 
 	conf_imply(c);

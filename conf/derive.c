@@ -1,76 +1,58 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * derive.c - Completes what the options left open with the host's own
- * addresses, routes and resolvers.
- * Called by passt.c at start-up; calls netlink.c, resolv.c and the log.
+ * derive.c - Makes a struct net of what was asked for and what the host has.
+ *
+ * This is a pure function: no system call, no message, no state, so that it
+ * can be called again whenever the host changes. test/unit/derive.c has a table
+ * of what it yields.
  */
-/* syscalls: start: close ioctl socket */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <string.h>
 
-#include "conf/conf.h"
-#include "log.h"
-#include "host/netlink.h"
-#include "host/resolv.h"
+#include "conf/derive.h"
 
-/* Offline (RFC 3927): any pair of link-local addresses does. */
-#define OFFLINE_ADDR4	"169.254.2.1"
-#define OFFLINE_LEN4	16
-#define OFFLINE_GW4	"169.254.2.2"
-#define OFFLINE_GW6	"fe80::1"
+/* Offline, any link-local address will do (RFC 3927). */
+#define OFFLINE_ADDR4		"169.254.2.1"
+#define OFFLINE_LEN4		16
+#define OFFLINE_GATEWAY4	"169.254.2.2"
+#define OFFLINE_GATEWAY6	"fe80::1"
+
+#define SLAAC_LEN		64	/* RFC 4291 2.5.1 */
 
 /**
- * struct side - What struct conf has for one of the two families
- * @af:		AF_INET or AF_INET6
- * @ifname:	interface to take addresses from, empty: by route
- * @ifindex:	its index
- * @addr, @len:	the guest's address
- * @gw:		the host's gateway
- * @dns:	resolvers of the guest
- * @loopback:	what --map-host-loopback gave
- * @match, @host: see @dns_match4 and @dns_host4 of struct conf
+ * struct dns_map - Where the DNS ports of an address lead, per family
+ * @visible:	guest-visible address, none: no DNS port is translated
+ * @real:	resolver, of either family
  */
-struct side {
-	int af;
-	const char *ifname;
-	unsigned int *ifindex;
-	struct in6_addr *addr;
-	unsigned int *len;
-	struct in6_addr *gw;
-	struct in6_addr *dns;
-	const struct in6_addr *loopback;
-	struct in6_addr *match, *host;
+struct dns_map {
+	struct in6_addr visible[FAMILIES], real[FAMILIES];
 };
 
-static struct side family4(struct conf *c)
+/* addr_fixed() - An address of ours from text */
+static struct in6_addr addr_fixed(const char *text)
 {
-	return (struct side) {
-		.af = AF_INET,
-		.ifname = c->ifname[0] ? c->ifname : c->out_if4,
-		.ifindex = &c->ifindex4,
-		.addr = &c->lease.addr[IP4], .len = &c->lease.len[IP4],
-		.gw = &c->gw4,
-		.dns = c->lease.dns[IP4],
-		.loopback = &c->map_loopback4,
-		.match = &c->dns_match4, .host = &c->dns_host4,
-	};
+	struct in6_addr a = ADDR_NONE;
+
+	addr_parse(text, &a);
+	return a;
 }
 
-static struct side family6(struct conf *c)
+/* addr_or() - The address @a, @b if it is none */
+static struct in6_addr addr_or(struct in6_addr a, struct in6_addr b)
 {
-	return (struct side) {
-		.af = AF_INET6,
-		.ifname = c->ifname[0] ? c->ifname : c->out_if6,
-		.ifindex = &c->ifindex6,
-		.addr = &c->lease.addr[IP6], .len = &c->lease.len[IP6],
-		.gw = &c->gw6,
-		.dns = c->lease.dns[IP6],
-		.loopback = &c->map_loopback6,
-		.match = &c->dns_match6, .host = &c->dns_host6,
-	};
+	return addr_is_none(&a) ? b : a;
+}
+
+static void net_add_note(struct net *n, enum net_note_type type,
+			 const struct in6_addr *addr)
+{
+	if (n->nnotes < NET_NOTES)
+		n->note[n->nnotes++] = (struct net_note){ type, *addr };
+}
+
+static void net_add_pair(struct net *n, struct in6_addr visible,
+			 struct in6_addr real, enum nat_ports ports)
+{
+	n->nat[n->npairs++] = (struct nat_pair){ visible, real, ports };
 }
 
 /* class_len() - Prefix length by class, as before CIDR (RFC 791 3.2) */
@@ -81,269 +63,245 @@ static unsigned int class_len(const struct in6_addr *a)
 	return first < 128 ? 8 : first < 192 ? 16 : 24;
 }
 
-/**
- * complete_routes() - Interface, address and gateway of one family
- * @f:		family
- * @nl:		netlink socket, < 0: the kernel can't be asked
- *
- * Return: true if there is an address, given or the host's
- */
-static bool complete_routes(struct side *f, int nl)
+/* derive_common() - What belongs to no family, and which families there are */
+static void derive_common(const struct conf *c, const struct host *h,
+			  struct net *n)
 {
-	bool have = !addr_is_none(f->addr);
+	struct lease *l = &n->lease;
+	enum ip_family f;
 
-	if (f->ifname[0])
-		*f->ifindex = if_nametoindex(f->ifname);
-	else
-		*f->ifindex = nl_default_if(nl, f->af);
-
-	if (!have)
-		have = nl_address(nl, f->af, *f->ifindex, f->addr, f->len);
-	if (addr_is_none(f->gw))
-		nl_gateway(nl, f->af, *f->ifindex, f->gw);
-	return have;
-}
-
-/* complete_ipv4() - The guest's IPv4 side; true if there is an address */
-static bool complete_ipv4(struct conf *c, int nl)
-{
-	struct side f = family4(c);
-	struct lease *l = &c->lease;
-	bool have;
-
-	have = complete_routes(&f, nl);
-	if (!have) {
-		addr_parse(OFFLINE_ADDR4, &l->addr[IP4]);
-		l->len[IP4] = OFFLINE_LEN4;
+	for (f = IP4; f < FAMILIES; f++) {
+		n->use[f] = c->use[f] && h->family[f].exists;
+		if (c->use[f] && !n->use[f])
+			net_add_note(n, f == IP4 ? NOTE_NO_IPV4 : NOTE_NO_IPV6,
+				     &ADDR_NONE);
 	}
-	if (c->netmask)
-		l->len[IP4] = c->netmask;
-	else if (!l->len[IP4])
-		l->len[IP4] = class_len(&l->addr[IP4]);
-	if (addr_is_none(&c->gw4))
-		addr_parse(OFFLINE_GW4, &c->gw4);
-	l->router[IP4] = c->gw4;
-	return have;
+
+	l->dhcp = c->dhcp && n->use[IP4];
+	l->dhcpv6 = c->dhcpv6 && n->use[IP6];
+	l->ndp = c->ndp && n->use[IP6];
+	l->ra = c->ra && n->use[IP6];
+	l->dhcp_dns = c->dhcp_dns;
+	l->dhcp_search = c->dhcp_search;
+	memcpy(l->mac, c->mac, sizeof(l->mac));
+	memcpy(l->hostname, c->hostname, sizeof(l->hostname));
+	memcpy(l->fqdn, c->fqdn, sizeof(l->fqdn));
+	l->mtu = c->mtu_given ? c->mtu : CONF_MTU;
+	n->mtu = l->mtu ? l->mtu : CONF_MTU;
 }
 
-/**
- * complete_ipv6() - The guest's IPv6 side
- * @c:		configuration
- * @nl:		netlink socket
- *
- * Router advertisements come from a link-local address (RFC 4861 4.2), so
- * with a gateway that has none, the router gets one of ours.
- *
- * Return: true if there is an address, given or the host's
- */
-static bool complete_ipv6(struct conf *c, int nl)
+/* derive_addr() - The guest's address in one family, and its prefix length */
+static void derive_addr(const struct conf *c, const struct host_family *h,
+			enum ip_family f, struct lease *l)
 {
-	struct side f = family6(c);
-	struct lease *l = &c->lease;
-	bool have;
+	bool given = !addr_is_none(&c->addr[f]);
 
-	have = complete_routes(&f, nl);
-	if (have && !l->len[IP6])
-		l->len[IP6] = 64;
-	if (addr_is_none(&c->gw6))
-		addr_parse(OFFLINE_GW6, &c->gw6);
-	l->router[IP6] = c->gw6;
-	if (!addr_is_linklocal(&l->router[IP6]))
-		addr_parse(OFFLINE_GW6, &l->router[IP6]);
-	return have;
-}
-
-/**
- * host_seen_as() - The address under which the guest reaches the host
- * @c:		configuration
- * @f:		family
- *
- * Return: that address, NULL if there is none
- */
-static const struct in6_addr *host_seen_as(const struct conf *c,
-					   const struct side *f)
-{
-	if (!addr_is_none(f->loopback))
-		return f->loopback;
-	return c->map_gw && !c->no_map_loopback ? f->gw : NULL;
-}
-
-/**
- * resolver_seen_as() - The address under which the guest reaches a resolver
- * @c:		configuration
- * @f:		family of the resolver
- * @dns:	its address on the host's side
- *
- * A resolver on the host's loopback, and one whose address the guest can't
- * reach as it leads to the host's loopback (the gateway at home, which is the
- * resolver, too), is reached through the DNS ports of an address alone.
- *
- * Return: that address, NULL if there is none
- */
-static const struct in6_addr *resolver_seen_as(const struct conf *c,
-					       const struct side *f,
-					       const struct in6_addr *dns)
-{
-	const struct in6_addr *us = host_seen_as(c, f);
-
-	if (!addr_is_loopback(dns) && (!us || !addr_eq(us, dns)))
-		return dns;
-	if (addr_is_none(f->match)) {
-		if (!us)
-			return NULL;
-		*f->match = *us;
-	}
-	if (addr_is_none(f->host))
-		*f->host = *dns;
-	return f->match;
-}
-
-/**
- * complete_dns() - Hand out one of the host's resolvers
- * @c:		configuration
- * @f:		family of the resolver
- * @dns:	its address
- */
-static void complete_dns(const struct conf *c, const struct side *f,
-			 const struct in6_addr *dns)
-{
-	const struct in6_addr *seen = resolver_seen_as(c, f, dns);
-	char text[ADDR_STRLEN];
-	unsigned int i;
-
-	if (!seen) {
-		warn("resolver %s is out of the guest's reach: give "
-		     "--map-host-loopback, --dns-forward or --dns",
-		     addr_str(dns, text));
+	l->addr[f] = given ? c->addr[f] : h->addr;
+	l->len[f] = given ? c->len[f] : h->len;
+	if (f == IP6) {
+		if (!addr_is_none(&l->addr[f]) && !l->len[f])
+			l->len[f] = SLAAC_LEN;
 		return;
 	}
-	for (i = 0; i < LEASE_DNS && !addr_is_none(&f->dns[i]); i++) {
-		if (addr_eq(&f->dns[i], seen))
+
+	if (addr_is_none(&l->addr[f])) {
+		l->addr[f] = addr_fixed(OFFLINE_ADDR4);
+		l->len[f] = OFFLINE_LEN4;
+	}
+	if (c->netmask)
+		l->len[f] = c->netmask;
+	else if (!l->len[f])
+		l->len[f] = class_len(&l->addr[f]);
+}
+
+/*
+ * derive_router() - The gateway, and our address as the guest's router
+ *
+ * Router advertisements come from a link-local address (RFC 4861 4.2): if the
+ * gateway's is not, the guest gets one of ours.
+ */
+static void derive_router(const struct conf *c, const struct host_family *h,
+			  enum ip_family f, struct net *n)
+{
+	struct in6_addr offline = addr_fixed(f == IP4 ? OFFLINE_GATEWAY4 :
+							OFFLINE_GATEWAY6);
+	struct in6_addr *gateway = &n->gateway[f];
+
+	*gateway = addr_or(addr_or(c->gateway[f], h->gateway), offline);
+	if (f == IP6 && !addr_is_linklocal(gateway))
+		n->lease.router[f] = offline;
+	else
+		n->lease.router[f] = *gateway;
+}
+
+/* derive_family() - Addresses and interfaces of one family */
+static void derive_family(const struct conf *c, const struct host_family *h,
+			  enum ip_family f, struct net *n)
+{
+	const char *mcast = c->out_ifname[f];
+
+	n->source[f] = c->out[f];
+	memcpy(n->source_ifname[f], c->out_ifname[f], IFNAMSIZ);
+	if (!n->use[f])
+		return;
+
+	derive_addr(c, h, f, &n->lease);
+	derive_router(c, h, f, n);
+	memcpy(n->ifname[f], h->ifname, IFNAMSIZ);
+	memcpy(n->mcast_ifname[f], *mcast ? mcast : h->ifname, IFNAMSIZ);
+	if (h->ifindex)		/* of the last family, IPv6, if there are two */
+		n->scope = h->ifindex;
+}
+
+/* derive_host_addr() - The guest-visible address of the host, none: none */
+static struct in6_addr derive_host_addr(const struct conf *c,
+					const struct net *n, enum ip_family f)
+{
+	if (c->no_map_loopback)
+		return ADDR_NONE;
+	return addr_or(c->map_loopback[f],
+		       c->map_gw ? n->gateway[f] : ADDR_NONE);
+}
+
+/* resolver_first() - The host's first resolver, of family @f if possible */
+static struct in6_addr resolver_first(const struct resolv *r, enum ip_family f)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->n; i++) {
+		if (addr_ip(&r->dns[i]) == f)
+			return r->dns[i];
+	}
+	return r->dns[0];
+}
+
+/*
+ * resolver_visible() - The guest-visible address of a resolver, none: none
+ *
+ * Most resolvers are themselves. A resolver on the host's loopback, and one
+ * whose address leads to the host's loopback (at home, the gateway often is
+ * the resolver), is reached by the DNS ports of an address.
+ */
+static struct in6_addr resolver_visible(const struct in6_addr *dns,
+					const struct in6_addr *host,
+					enum ip_family f, struct dns_map *map)
+{
+	if (!addr_is_loopback(dns) && !addr_eq(dns, host))
+		return *dns;
+	map->visible[f] = addr_or(map->visible[f], *host);
+	if (!addr_is_none(&map->visible[f]))
+		map->real[f] = addr_or(map->real[f], *dns);
+	return map->visible[f];
+}
+
+/* lease_add_dns() - Hand out a resolver, once, while there is space */
+static void lease_add_dns(struct in6_addr list[LEASE_DNS],
+			  const struct in6_addr *addr)
+{
+	unsigned int i;
+
+	for (i = 0; i < LEASE_DNS && !addr_is_none(&list[i]); i++) {
+		if (addr_eq(&list[i], addr))
 			return;
 	}
 	if (i < LEASE_DNS)
-		f->dns[i] = *seen;
+		list[i] = *addr;
 }
 
-/**
- * complete_forward() - The resolver of --dns-forward, if --dns-host is silent
- * @f:		family of the address given with --dns-forward
- * @r:		the host's resolvers
- */
-static void complete_forward(const struct side *f, const struct resolv *r)
+/* derive_host_dns() - Hand out the host's resolvers */
+static void derive_host_dns(const struct conf *c, const struct resolv *r,
+			    struct net *n, struct dns_map *map)
 {
 	unsigned int i;
-
-	if (addr_is_none(f->match) || !addr_is_none(f->host) || !r->n)
-		return;
 
 	for (i = 0; i < r->n; i++) {
-		if (addr_family(&r->dns[i]) == f->af)
-			break;
+		enum ip_family f = addr_ip(&r->dns[i]);
+		struct in6_addr visible, host;
+
+		if (!n->use[f])
+			continue;
+		host = derive_host_addr(c, n, f);
+		visible = resolver_visible(&r->dns[i], &host, f, map);
+		if (addr_is_none(&visible))
+			net_add_note(n, NOTE_RESOLVER, &r->dns[i]);
+		else
+			lease_add_dns(n->lease.dns[f], &visible);
 	}
-	*f->host = r->dns[i < r->n ? i : 0];
+}
+
+/* derive_dns() - Resolvers, search list, and where the DNS ports lead */
+static void derive_dns(const struct conf *c, const struct resolv *r,
+		       struct net *n, struct dns_map *map)
+{
+	struct lease *l = &n->lease;
+	enum ip_family f;
+
+	for (f = IP4; f < FAMILIES; f++) {
+		if (!n->use[f])
+			continue;
+		map->visible[f] = c->dns_match[f];
+		map->real[f] = c->dns_host[f];
+		if (!addr_is_none(&map->visible[f]))
+			map->real[f] = addr_or(map->real[f],
+					       resolver_first(r, f));
+		if (c->dns_given)
+			memcpy(l->dns[f], c->dns[f], sizeof(l->dns[f]));
+	}
+	if (!c->dns_given)
+		derive_host_dns(c, r, n, map);
+	memcpy(l->search, c->search_given ? c->search : r->search,
+	       sizeof(l->search));
+}
+
+/*
+ * derive_nat() - The table of addresses, in the order of precedence
+ *
+ * An address that guest and host share means the guest itself inside of the
+ * guest. So traffic from the host's copy of it comes from another address, just
+ * as that from the host's loopback.
+ */
+static void derive_nat(const struct conf *c, const struct dns_map *map,
+		       struct net *n)
+{
+	enum ip_family f;
+
+	for (f = IP4; f < FAMILIES; f++) {
+		if (!addr_is_none(&map->visible[f]) &&
+		    !addr_is_none(&map->real[f]))
+			net_add_pair(n, map->visible[f], map->real[f],
+				     NAT_DNS_PORTS);
+	}
+	for (f = IP4; f < FAMILIES; f++)
+		net_add_pair(n, derive_host_addr(c, n, f), net_loopback(f),
+			     NAT_ANY_PORT);
+	for (f = IP4; f < FAMILIES; f++) {
+		if (!addr_is_none(&c->map_guest[f]))
+			net_add_pair(n, c->map_guest[f], n->lease.addr[f],
+				     NAT_ANY_PORT);
+		else if (!addr_is_none(&n->lease.addr[f]))
+			net_add_pair(n, derive_host_addr(c, n, f),
+				     n->lease.addr[f], NAT_ANY_PORT);
+	}
 }
 
 /**
- * complete_resolver() - Resolvers and search domains
- * @c:		configuration
- * @path:	resolv.conf
- */
-static void complete_resolver(struct conf *c, const char *path)
-{
-	struct side f4 = family4(c), f6 = family6(c);
-	struct resolv r;
-	unsigned int i;
-	int ret;
-
-	ret = resolv_read(&r, path);
-	if (ret)
-		info("No resolvers known: %s: %s", path, strerror(-ret));
-
-	complete_forward(&f4, &r);
-	complete_forward(&f6, &r);
-	for (i = 0; i < r.n && !c->dns_given; i++) {
-		bool v4 = addr_is_v4(&r.dns[i]);
-
-		if (v4 ? c->ipv4 : c->ipv6)
-			complete_dns(c, v4 ? &f4 : &f6, &r.dns[i]);
-	}
-	if (!c->search_given)
-		memcpy(c->lease.search, r.search, sizeof(r.search));
-}
-
-/* family_exists() - Whether the kernel has a family at all */
-static bool family_exists(int af)
-{
-	int s = socket(af, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (s < 0)
-		return errno != EAFNOSUPPORT;
-	close(s);
-	return true;
-}
-
-/**
- * complete_families() - Leave out a family the kernel does not have
- * @c:		configuration
+ * derive() - Derive what the guest gets
+ * @c:		what was asked for, from conf_check()
+ * @h:		what the host has
+ * @n:		filled
  *
- * Return: 0, -1 if none is left
+ * Anything that @h lacks has a default: offline, the guest gets link-local
+ * addresses. If @n has no family in @use, nothing can be started.
  */
-static int complete_families(struct conf *c)
+void derive(const struct conf *c, const struct host *h, struct net *n)
 {
-	if (c->ipv4 && !family_exists(AF_INET)) {
-		info("No IPv4: the kernel has none");
-		c->ipv4 = false;
-	}
-	if (c->ipv6 && !family_exists(AF_INET6)) {
-		info("No IPv6: the kernel has none");
-		c->ipv6 = c->lease.ndp = c->lease.ra = c->lease.dhcpv6 = false;
-	}
-	if (c->ipv4 || c->ipv6)
-		return 0;
-	err("Neither IPv4 nor IPv6 is there to connect the guest to");
-	return -1;
-}
+	struct dns_map map = { 0 };
+	enum ip_family f;
 
-/* drop_family() - What was given for a family that is not in use */
-static void drop_family(const struct side *f)
-{
-	*f->addr = *f->gw = *f->match = *f->host = ADDR_NONE;
-	memset(f->dns, 0, LEASE_DNS * sizeof(*f->dns));
-}
-
-/**
- * conf_complete() - Ask the host for what was not given
- * @c:		checked configuration, completed
- *
- * A host that is offline is not an error.
- *
- * Return: 0, -1 if no start is possible; one line was logged
- */
-int conf_complete(struct conf *c)
-{
-	struct side f4 = family4(c), f6 = family6(c);
-	int nl;
-
-	if (complete_families(c))
-		return -1;
-
-	nl = nl_open();
-	if (nl < 0)
-		warn("the kernel does not tell its addresses and routes: %s",
-		     strerror(-nl));
-	if (!c->ipv4)
-		drop_family(&f4);
-	else if (complete_ipv4(c, nl))
-		c->host_addr = true;
-	if (!c->ipv6)
-		drop_family(&f6);
-	else if (complete_ipv6(c, nl))
-		c->host_addr = true;
-	if (nl >= 0)
-		close(nl);
-
-	c->ifindex = c->ifindex6 ? c->ifindex6 : c->ifindex4;
-	complete_resolver(c, RESOLV_CONF);
-	return 0;
+	*n = (struct net){ 0 };
+	derive_common(c, h, n);
+	for (f = IP4; f < FAMILIES; f++)
+		derive_family(c, &h->family[f], f, n);
+	derive_dns(c, &h->resolv, n, &map);
+	derive_nat(c, &map, n);
 }

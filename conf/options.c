@@ -256,7 +256,7 @@ static enum conf_next set_mtu(struct conf *c, const struct opt *o,
 	if (!number_parse(arg, 0, IP_LEN_MAX, &n) || (n && n < IP4_MTU_MIN))
 		return opt_error(o, arg, "is not between %u and %u, or 0",
 				 IP4_MTU_MIN, IP_LEN_MAX);
-	c->lease.mtu = (uint32_t)n;
+	c->mtu = (uint32_t)n;
 	c->mtu_given = true;
 	return CONF_GO;
 }
@@ -290,8 +290,8 @@ static enum conf_next set_address(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is link-local, which the guest makes "
 				 "itself: give a global address");
 
-	c->lease.addr[addr_ip(&a)] = a;
-	c->lease.len[addr_ip(&a)] = (unsigned int)len;
+	c->addr[addr_ip(&a)] = a;
+	c->len[addr_ip(&a)] = (unsigned int)len;
 	return CONF_GO;
 }
 
@@ -335,8 +335,7 @@ static enum conf_next set_addr(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is no host's: give a unicast "
 				 "address");
 
-	*(struct in6_addr *)opt_field(c, addr_is_v4(&a) ?
-				      o->field : o->field6) = a;
+	((struct in6_addr *)opt_field(c, o->field))[addr_ip(&a)] = a;
 	return CONF_GO;
 }
 
@@ -347,8 +346,7 @@ static enum conf_next set_addr_or_none(struct conf *c, const struct opt *o,
 	if (strcmp(arg, "none"))
 		return set_addr(c, o, arg);
 
-	*(struct in6_addr *)opt_field(c, o->field) = ADDR_NONE;
-	*(struct in6_addr *)opt_field(c, o->field6) = ADDR_NONE;
+	memset(opt_field(c, o->field), 0, FAMILIES * sizeof(struct in6_addr));
 	return CONF_GO;
 }
 
@@ -369,8 +367,7 @@ static enum conf_next set_dns_host(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is not a resolver's address: give an "
 				 "IPv4 or IPv6 one");
 
-	*(struct in6_addr *)opt_field(c, addr_is_v4(&a) ?
-				      o->field : o->field6) = a;
+	((struct in6_addr *)opt_field(c, o->field))[addr_ip(&a)] = a;
 	return CONF_GO;
 }
 
@@ -387,7 +384,7 @@ static enum conf_next set_mac(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is no single station's: give a "
 				 "unicast MAC address");
 
-	memcpy(c->lease.mac, mac, sizeof(mac));
+	memcpy(c->mac, mac, sizeof(mac));
 	return CONF_GO;
 }
 
@@ -414,8 +411,7 @@ static enum conf_next set_dns(struct conf *c, const struct opt *o,
 
 	c->dns_given = true;
 	if (!strcmp(arg, "none")) {
-		memset(c->lease.dns[IP4], 0, sizeof(c->lease.dns[IP4]));
-		memset(c->lease.dns[IP6], 0, sizeof(c->lease.dns[IP6]));
+		memset(c->dns, 0, sizeof(c->dns));
 		return CONF_GO;
 	}
 
@@ -423,7 +419,7 @@ static enum conf_next set_dns(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is not a resolver's address: give an "
 				 "IPv4 or IPv6 one, or none");
 
-	list = c->lease.dns[addr_ip(&a)];
+	list = c->dns[addr_ip(&a)];
 	for (i = 0; i < LEASE_DNS && !addr_is_none(&list[i]); i++)
 		;
 	if (i == LEASE_DNS)
@@ -470,7 +466,7 @@ static enum conf_next set_search(struct conf *c, const struct opt *o,
 					 "bytes", sizeof(list) - 1);
 	}
 
-	memcpy(c->lease.search, list, sizeof(list));
+	memcpy(c->search, list, sizeof(list));
 	c->search_given = true;
 	return CONF_GO;
 }
@@ -493,7 +489,6 @@ static enum conf_next set_spec(struct conf *c, const struct opt *o,
 
 #define HEADING(text)	{ .help = text }
 #define FIELD(f)	.field = offsetof(struct conf, f)
-#define FIELDS(f)	FIELD(f##4), .field6 = offsetof(struct conf, f##6)
 
 /* Columns: name, letter, form of the value, help, function, field. */
 const struct opt conf_options[] = {
@@ -544,7 +539,7 @@ const struct opt conf_options[] = {
 	{ "netmask", 'n', "MASK", "IPv4 mask, dotted or in bits",
 	  .set = set_netmask },
 	{ "gateway", 'g', "ADDR", "its router; default: the host's",
-	  .set = set_addr, FIELDS(gw) },
+	  .set = set_addr, FIELD(gateway) },
 	{ "mac-addr", 'M', "MAC", "our MAC, default 9a:55:9a:55:9a:55",
 	  .set = set_mac },
 	{ "interface", 'i', "NAME", "interface to take all that from",
@@ -554,25 +549,25 @@ const struct opt conf_options[] = {
 	{ "search", 'S', "LIST|none", "search domains, in one word",
 	  .set = set_search },
 	{ "no-dhcp-dns", 0, NULL, "don't hand out resolvers",
-	  .set = set_false, FIELD(lease.dhcp_dns) },
+	  .set = set_false, FIELD(dhcp_dns) },
 	{ "no-dhcp-search", 0, NULL, "don't hand out search domains",
-	  .set = set_false, FIELD(lease.dhcp_search) },
+	  .set = set_false, FIELD(dhcp_search) },
 	{ "hostname", 'H', "NAME", "its host name",
-	  .set = set_name, FIELD(lease.hostname) },
+	  .set = set_name, FIELD(hostname) },
 	{ "fqdn", 0, "NAME", "its name with domain",
-	  .set = set_name, FIELD(lease.fqdn) },
+	  .set = set_name, FIELD(fqdn) },
 	{ "ipv4-only", '4', NULL, "no IPv6",
-	  .set = set_false, FIELD(ipv6) },
+	  .set = set_false, FIELD(use[IP6]) },
 	{ "ipv6-only", '6', NULL, "no IPv4",
-	  .set = set_false, FIELD(ipv4) },
+	  .set = set_false, FIELD(use[IP4]) },
 	{ "no-dhcp", 0, NULL, "no DHCP server",
-	  .set = set_false, FIELD(lease.dhcp) },
+	  .set = set_false, FIELD(dhcp) },
 	{ "no-dhcpv6", 0, NULL, "no DHCPv6 server",
-	  .set = set_false, FIELD(lease.dhcpv6) },
+	  .set = set_false, FIELD(dhcpv6) },
 	{ "no-ndp", 0, NULL, "no answer to neighbour discovery",
-	  .set = set_false, FIELD(lease.ndp) },
+	  .set = set_false, FIELD(ndp) },
 	{ "no-ra", 0, NULL, "no router advertisements",
-	  .set = set_false, FIELD(lease.ra) },
+	  .set = set_false, FIELD(ra) },
 	{ "no-tcp", 0, NULL, "no TCP",
 	  .set = set_false, FIELD(tcp) },
 	{ "no-udp", 0, NULL, "no UDP",
@@ -582,23 +577,23 @@ const struct opt conf_options[] = {
 
 	HEADING("Outward"),
 	{ "outbound", 'o', "ADDR", "source address of our sockets",
-	  .set = set_addr, FIELDS(out) },
+	  .set = set_addr, FIELD(out) },
 	{ "outbound-if4", 0, "NAME", "interface for IPv4 sockets",
-	  .set = set_interface, FIELD(out_if4) },
+	  .set = set_interface, FIELD(out_ifname[IP4]) },
 	{ "outbound-if6", 0, "NAME", "interface for IPv6 sockets",
-	  .set = set_interface, FIELD(out_if6) },
+	  .set = set_interface, FIELD(out_ifname[IP6]) },
 	{ "map-host-loopback", 0, "ADDR|none", "leads to the host's loopback;\n"
 	  "default: the gateway's address",
-	  .set = set_map_host, FIELDS(map_loopback) },
+	  .set = set_map_host, FIELD(map_loopback) },
 	{ "no-map-gw", 0, NULL, "the gateway's address does not",
 	  .set = set_false, FIELD(map_gw) },
 	{ "map-guest-addr", 0, "ADDR|none", "leads to the host's own copy of\n"
 	  "the guest's address",
-	  .set = set_addr_or_none, FIELDS(map_guest) },
+	  .set = set_addr_or_none, FIELD(map_guest) },
 	{ "dns-forward", 0, "ADDR", "queries to it go to the resolver",
-	  .set = set_addr, FIELDS(dns_match) },
+	  .set = set_addr, FIELD(dns_match) },
 	{ "dns-host", 0, "ADDR", "that one; default: resolv.conf's first",
-	  .set = set_dns_host, FIELDS(dns_host) },
+	  .set = set_dns_host, FIELD(dns_host) },
 	{ "multicast", 0, NULL, "relay mDNS, SSDP and LLMNR, both ways",
 	  .set = set_true, FIELD(multicast) },
 

@@ -18,8 +18,8 @@
  * @help:	a few words for --help; NULL: not shown there
  * @set:	checks the value and stores it; returns CONF_GO, or what the
  *		program should do instead of starting
- * @field:	offset in struct conf of the field that it sets
- * @field6:	the same for an IPv6 address, where @field is for IPv4
+ * @field:	offset in struct conf of the field that it sets; for an address:
+ *		of an array by family
  */
 struct opt {
 	const char *name;
@@ -28,7 +28,7 @@ struct opt {
 	const char *help;
 	enum conf_next (*set)(struct conf *c, const struct opt *o,
 			      const char *arg);
-	size_t field, field6;
+	size_t field;
 };
 
 extern const struct opt conf_options[];

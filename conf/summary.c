@@ -3,11 +3,11 @@
  * summary.c - Tells the user at start what the guest will be given, and how
  * to start a guest.
  */
-/* syscalls: start: close ioctl socket */
 #include <stdio.h>
 #include <string.h>
 
 #include "conf/conf.h"
+#include "conf/summary.h"
 #include "log.h"
 
 #define USUAL_SOCKET	"/tmp/passt_"
@@ -45,22 +45,20 @@ static void print_addr(const struct in6_addr *addr, unsigned int len)
 }
 
 /* print_heading() - A family, and the interface that it is taken from */
-static void print_heading(const char *family, unsigned int ifindex)
+static void print_heading(const char *family, const char *ifname)
 {
-	char name[IFNAMSIZ];
-
-	if (ifindex && if_indextoname(ifindex, name))
-		info("%s, as on %s:", family, name);
+	if (*ifname)
+		info("%s, as on %s:", family, ifname);
 	else
 		info("%s, no default route on the host:", family);
 }
 
-static void print_ipv4(const struct conf *c)
+static void print_ipv4(const struct net *n)
 {
-	const struct lease *l = &c->lease;
+	const struct lease *l = &n->lease;
 	char text[ADDR_STRLEN];
 
-	print_heading("IPv4", c->ifindex4);
+	print_heading("IPv4", n->ifname[IP4]);
 	print_addr(&l->addr[IP4], l->len[IP4]);
 	print_item("router", addr_str(&l->router[IP4], text));
 	if (l->dhcp_dns)
@@ -78,14 +76,14 @@ static void print_router6(const struct in6_addr *told,
 	print_item("router", addr_eq(told, gw) ? text[0] : both);
 }
 
-static void print_ipv6(const struct conf *c)
+static void print_ipv6(const struct net *n)
 {
-	const struct lease *l = &c->lease;
+	const struct lease *l = &n->lease;
 
-	print_heading("IPv6", c->ifindex6);
+	print_heading("IPv6", n->ifname[IP6]);
 	if (!addr_is_none(&l->addr[IP6]))
 		print_addr(&l->addr[IP6], l->len[IP6]);
-	print_router6(&l->router[IP6], &c->gw6);
+	print_router6(&l->router[IP6], &n->gateway[IP6]);
 	if (l->dhcp_dns)
 		print_dns(l->dns[IP6]);
 }
@@ -140,16 +138,50 @@ static void print_qemu(const char *path)
 }
 
 /**
- * conf_print() - Tell the user what the guest will be given
- * @c:		complete configuration, with the path of the socket
+ * net_print_notes() - Log what is unusual about the network of the guest
+ * @n:		network
+ * @h:		what it was derived from
  */
-void conf_print(const struct conf *c)
+void net_print_notes(const struct net *n, const struct host *h)
 {
-	print_common(&c->lease);
-	if (c->ipv4)
-		print_ipv4(c);
-	if (c->ipv6)
-		print_ipv6(c);
-	if (c->socket_path[0])
-		print_qemu(c->socket_path);
+	char text[ADDR_STRLEN];
+	unsigned int i;
+
+	if (h->nl_error)
+		warn("the kernel does not tell its addresses and routes: %s",
+		     strerror(-h->nl_error));
+	if (h->resolv_error)
+		info("No resolvers known: %s: %s", RESOLV_CONF,
+		     strerror(-h->resolv_error));
+	for (i = 0; i < n->nnotes; i++) {
+		switch (n->note[i].type) {
+		case NOTE_NO_IPV4:
+			info("No IPv4: the kernel has none");
+			break;
+		case NOTE_NO_IPV6:
+			info("No IPv6: the kernel has none");
+			break;
+		case NOTE_RESOLVER:
+			warn("resolver %s is out of the guest's reach: give "
+			     "--map-host-loopback, --dns-forward or --dns",
+			     addr_str(&n->note[i].addr, text));
+			break;
+		}
+	}
+}
+
+/**
+ * net_print() - Log what the guest will be given
+ * @n:		network
+ * @socket_path: where the guest connects, empty: it is connected already
+ */
+void net_print(const struct net *n, const char *socket_path)
+{
+	print_common(&n->lease);
+	if (n->use[IP4])
+		print_ipv4(n);
+	if (n->use[IP6])
+		print_ipv6(n);
+	if (*socket_path)
+		print_qemu(socket_path);
 }

@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "forward/nat.h"
 #include "forward/rule.h"
 
 #define LISTENERS_MAX	(1U << 20)	/* slots at most */
@@ -45,7 +44,6 @@ struct listener {
  * @changes:	counts listeners that were opened, closed and led elsewhere
  * @ends:	where listeners are bound, and where they lead
  * @epfd:	where they are watched
- * @map:	translation of addresses
  * @ipv4, @ipv6: families in use
  * @freebind:	addresses may be bound that the host does not have yet
  */
@@ -55,7 +53,6 @@ struct fwd {
 	uint32_t changes;
 	struct rule_ends *ends;
 	int epfd;
-	struct fwd_map map;
 	bool ipv4, ipv6, freebind;
 };
 

@@ -1,156 +1,141 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * nat.c - Translation of addresses between the guest's side and ours.
+ * nat.c - Translation between guest-visible and real addresses.
  *
- * A guest that shares the host's address can't name the host itself: an
- * address of its own, usually the gateway's, stands for the host's loopback,
- * and the host's traffic to the guest seems to come from there.
+ * Most peers have one address for guest and host. The exceptions are pairs in a
+ * table, of which the first that matches counts. A guest that shares the host's
+ * address can't name the host itself: an address of its own, usually the
+ * gateway's, stands for the host's loopback, and traffic from the host itself
+ * to the guest seems to come from there.
  */
-#include <netinet/in.h>
-
 #include "forward/nat.h"
 #include "util.h"
 
 #define PORT_DNS	53
-#define PORT_DNS_TLS	853
+#define PORT_DNS_TLS	853	/* RFC 7858 */
 
-/* same() - Whether two addresses are the same and not "none" */
-static bool same(const struct in6_addr *a, const struct in6_addr *b)
+/* pair_has_port() - Whether a pair applies to a port of the guest's peer */
+static bool pair_has_port(const struct nat_pair *p, uint16_t port)
 {
-	return !addr_is_none(a) && addr_eq(a, b);
+	return p->ports == NAT_ANY_PORT || port == PORT_DNS ||
+	       port == PORT_DNS_TLS;
 }
 
-/**
- * nat_from_guest() - Where a destination of the guest really is
- * @m:		translation
- * @dst:	address the guest sends to
- * @host:	set to the address to connect to, on success only
- *
- * The guest reaches the host's loopback by the address that stands for it and
- * in no other way: services that listen there trust who can reach them.
- *
- * Return: false if no flow can lead there: none, multicast, broadcast, loopback
- */
-bool nat_from_guest(const struct fwd_map *m, const struct in6_addr *dst,
-	     struct in6_addr *host)
+/* pair_has_peer() - Whether a pair applies to a real address */
+static bool pair_has_peer(const struct nat_pair *p, const struct in6_addr *peer)
 {
-	struct in6_addr to = *dst;
+	struct in6_addr loopback = net_loopback(addr_ip(peer));
 
-	if (same(dst, &m->host4))
-		to = addr_from_v4((struct in_addr){ htonl(INADDR_LOOPBACK) });
-	else if (same(dst, &m->host6))
-		to = in6addr_loopback;
-	else if (same(dst, &m->map_guest4))
-		to = m->guest4;
-	else if (same(dst, &m->map_guest6))
-		to = m->guest6;
-	else if (addr_is_loopback(dst))
+	if (p->ports != NAT_ANY_PORT || addr_is_none(&p->real))
 		return false;
-
-	if (!addr_is_unicast(&to) && !addr_is_loopback(&to))
-		return false;
-
-	*host = to;
-	return true;
+	return addr_eq(&p->real, peer) ||
+	       (addr_eq(&p->real, &loopback) && addr_is_loopback(peer));
 }
 
-/**
- * nat_resolver() - The resolver that an address of ours stands for
- * @m:		translation
- * @dst:	address the guest sends to
- * @port:	host order
- *
- * On the ports of DNS and of DNS over TLS (RFC 7858), and on no other.
- *
- * Return: address of the resolver, NULL: that is not what is meant
- */
-const struct in6_addr *nat_resolver(const struct fwd_map *m,
-			       const struct in6_addr *dst, uint16_t port)
+/* pair_find() - Find the pair of a destination of the guest, NULL: none */
+static const struct nat_pair *pair_find(const struct net *n,
+					const struct in6_addr *dst,
+					uint16_t port)
 {
-	if (port != PORT_DNS && port != PORT_DNS_TLS)
-		return NULL;
-	if (same(dst, &m->dns4) && !addr_is_none(&m->dns_host4))
-		return &m->dns_host4;
-	if (same(dst, &m->dns6) && !addr_is_none(&m->dns_host6))
-		return &m->dns_host6;
+	unsigned int i;
+
+	for (i = 0; i < n->npairs; i++) {
+		const struct nat_pair *p = &n->nat[i];
+
+		if (!addr_is_none(&p->visible) && addr_eq(&p->visible, dst) &&
+		    pair_has_port(p, port))
+			return p;
+	}
 	return NULL;
 }
 
 /**
- * nat_from_guest_port() - Where a destination of TCP or UDP really is
- * @m:		translation
- * @dst:	address the guest sends to
- * @port:	host order
- * @host:	set to the address to connect to, on success only
+ * nat_from_guest() - Find the real address of a destination of the guest
+ * @n:		network
+ * @dst:	guest-visible address
+ * @port:	destination port, 0: none, as with ICMP
+ * @real:	set to the address to connect to, on success only
  *
- * Return: false if no flow can lead there, as with nat_from_guest()
+ * The guest reaches the host's loopback by the address that stands for it, and
+ * by no other: services that listen there trust everyone who reaches them.
+ *
+ * Return: false if no flow can lead there: a loopback, multicast or broadcast
+ *	   address, or none
  */
-bool nat_from_guest_port(const struct fwd_map *m, const struct in6_addr *dst,
-		  uint16_t port, struct in6_addr *host)
+bool nat_from_guest(const struct net *n, const struct in6_addr *dst,
+		    uint16_t port, struct in6_addr *real)
 {
-	const struct in6_addr *dns = nat_resolver(m, dst, port);
+	const struct nat_pair *p = pair_find(n, dst, port);
+	const struct in6_addr *to = p ? &p->real : dst;
 
-	if (!dns)
-		return nat_from_guest(m, dst, host);
-	*host = *dns;
-	return true;
-}
-
-/**
- * nat_to_guest() - As whom the guest sees a peer of the host
- * @m:		translation
- * @peer:	source address of what came in
- * @seen:	set to the source address for the guest, on success only
- *
- * The host's loopback and the addresses that guest and host share mean the
- * guest itself inside of it. An address that leads back to where the peer is
- * stands for it: for the shared ones, that of --map-guest-addr comes first.
- *
- * Return: false if there is none, so that the guest can't be reached from
- *	   there: the flow is refused
- */
-bool nat_to_guest(const struct fwd_map *m, const struct in6_addr *peer,
-	    struct in6_addr *seen)
-{
-	const struct in6_addr *as = peer;
-	bool v4 = addr_is_v4(peer);
-
-	if (same(peer, &m->guest4) && !addr_is_none(&m->map_guest4))
-		as = &m->map_guest4;
-	else if (same(peer, &m->guest6) && !addr_is_none(&m->map_guest6))
-		as = &m->map_guest6;
-	else if (addr_is_loopback(peer) || same(peer, &m->guest4) ||
-		 same(peer, &m->guest6))
-		as = v4 ? &m->host4 : &m->host6;
-
-	if (addr_is_none(as))
+	if (!addr_is_unicast(to) && !(p && addr_is_loopback(to)))
 		return false;
 
-	*seen = *as;
+	*real = *to;
 	return true;
 }
 
 /**
- * nat_source() - What a socket to a peer is bound to
- * @m:		translation
- * @peer:	where to, from nat_from_guest()
+ * nat_by_port() - Whether a destination leads elsewhere because of its port
+ * @n:		network
+ * @dst:	guest-visible address
+ * @port:	destination port
  *
- * What is said about our source does not apply on the way to the host's
- * loopback, which is on no other interface and takes no other's address.
- *
- * Return: source, with @ifname in @m
+ * Return: whether other ports of @dst may have another real address
  */
-struct sock_source nat_source(const struct fwd_map *m,
-			      const struct in6_addr *peer)
+bool nat_by_port(const struct net *n, const struct in6_addr *dst,
+		 uint16_t port)
 {
-	bool v4 = addr_is_v4(peer);
+	const struct nat_pair *p = pair_find(n, dst, port);
+
+	return p && p->ports != NAT_ANY_PORT;
+}
+
+/**
+ * nat_to_guest() - Find the guest-visible address of a peer
+ * @n:		network
+ * @peer:	real address
+ * @visible:	set to the source address for the guest, on success only
+ *
+ * Return: false if the guest has no address for this peer: the flow is refused
+ */
+bool nat_to_guest(const struct net *n, const struct in6_addr *peer,
+		  struct in6_addr *visible)
+{
+	const struct in6_addr *from = peer;
+	unsigned int i;
+
+	for (i = 0; i < n->npairs && from == peer; i++) {
+		if (pair_has_peer(&n->nat[i], peer))
+			from = &n->nat[i].visible;
+	}
+	if (addr_is_none(from))
+		return false;
+
+	*visible = *from;
+	return true;
+}
+
+/**
+ * nat_source() - Find what a socket to a peer is bound to
+ * @n:		network
+ * @peer:	real address, from nat_from_guest()
+ *
+ * Options about our source do not apply to the host's loopback: it is on no
+ * other interface, and no other source address works there.
+ *
+ * Return: source, with @ifname in @n
+ */
+struct sock_source nat_source(const struct net *n, const struct in6_addr *peer)
+{
+	enum ip_family f = addr_ip(peer);
 	struct sock_source src = {
-		.family = addr_family(peer), .ifname = "", .scope = m->scope,
+		.family = addr_family(peer), .ifname = "", .scope = n->scope,
 	};
 
 	if (!addr_is_loopback(peer)) {
-		src.addr = v4 ? m->out4 : m->out6;
-		src.ifname = v4 ? m->if4 : m->if6;
+		src.addr = n->source[f];
+		src.ifname = n->source_ifname[f];
 	}
 	return src;
 }

@@ -117,7 +117,7 @@ static struct in6_addr error_source(const struct icmp_errors *e,
 				    const struct icmp_packet *p)
 {
 	bool v4 = addr_is_v4(&p->dst);
-	const struct in6_addr *router = v4 ? &e->tap->own4 : &e->tap->own6;
+	const struct in6_addr *router = &e->net->lease.router[addr_ip(&p->dst)];
 	uint8_t port = v4 ? ICMP4_UNREACH_PORT : ICMP6_DST_UNREACH_NOPORT;
 	uint8_t type = v4 ? ICMP4_UNREACH : ICMP6_DST_UNREACH;
 

@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/net.h"
 #include "flow/table.h"
-#include "forward/listen.h"
 #include "sock.h"
 #include "tap.h"
 
@@ -32,14 +32,14 @@ extern const char *const icmp_error_counter_name[ICMP_ERROR_COUNTERS];
 
 /**
  * struct icmp_errors - What all errors to the guest share
- * @tap, @fwd:	what it works with
+ * @tap, @net:	what it works with
  * @tokens, @refilled: token bucket of the rate limit, and when the last token
  *		was put in, ms (RFC 4443 2.4 (f))
  * @count:	see enum icmp_error_counter
  */
 struct icmp_errors {
 	struct tap *tap;
-	const struct fwd *fwd;
+	const struct net *net;
 	unsigned int tokens;
 	uint64_t refilled;
 	uint64_t count[ICMP_ERROR_COUNTERS];

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "checksum.h"
+#include "forward/nat.h"
 #include "icmp/error_priv.h"
 
 /* can_relay() - Whether a message goes on unchanged: it is one of the errors
@@ -79,7 +80,7 @@ static bool error_sender(const struct icmp_errors *e,
 		return false;
 	if (addr_eq(&s->from, &s->dest))
 		seen = key->remote;
-	else if (!nat_to_guest(&e->fwd->map, &s->from, &seen))
+	else if (!nat_to_guest(e->net, &s->from, &seen))
 		return false;
 	if (!addr_is_unicast(&seen) || addr_eq(&seen, &key->guest))
 		return false;

@@ -12,9 +12,7 @@
 /* tcp_mss() - Longest payload that a frame to or from the guest takes */
 uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest)
 {
-	uint32_t mtu = MIN(t->mtu, t->tap->link->caps.max_frame - ETH_HLEN);
-
-	return (uint16_t)(mtu - ip_hlen(guest) - TCP_HLEN);
+	return (uint16_t)(tap_mtu(t->tap) - ip_hlen(guest) - TCP_HLEN);
 }
 
 static void fill_ip_hdr(struct ip_hdr *ip, const struct flow_key *key)

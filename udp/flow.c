@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "forward/nat.h"
 #include "log.h"
 #include "udp/flow.h"
 
@@ -189,7 +190,7 @@ static unsigned int max_udp_sockets(const struct udp *u)
 int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
 		    bool share)
 {
-	struct sock_source src = nat_source(&u->fwd->map, peer);
+	struct sock_source src = nat_source(u->net, peer);
 	int fd;
 
 	if (u->nsockets >= max_udp_sockets(u) && !evict_udp_socket(u))
@@ -247,7 +248,7 @@ static int open_connected(struct udp *u, const struct flow_key *key,
 	socklen_t len;
 	int fd, rc;
 
-	if (!nat_from_guest_port(&u->fwd->map, &key->remote, key->rport, &peer))
+	if (!nat_from_guest(u->net, &key->remote, key->rport, &peer))
 		return -EINVAL;
 
 	fd = udp_flow_socket(u, &peer, &port, udp_port_share(u, key));
@@ -256,7 +257,7 @@ static int open_connected(struct udp *u, const struct flow_key *key,
 
 	*has_port = port;
 	sock_set_reports(fd, addr_is_v4(&peer), !addr_is_v4(&peer));
-	len = sockaddr_set(&sa, &peer, key->rport, u->fwd->map.scope);
+	len = sockaddr_set(&sa, &peer, key->rport, u->net->scope);
 	rc = connect_peer(fd, &sa, len);
 	if (rc) {
 		close(fd);
@@ -272,14 +273,13 @@ static struct udp_flow *open_by_listener(struct udp *u,
 					 const struct flow_key *key,
 					 const struct listener *l, uint64_t now)
 {
-	const struct fwd_map *m = &u->fwd->map;
 	struct in6_addr peer;
 	struct udp_flow *uf;
 
 	/* The listener's answers would have the resolver's own address, not
 	 * that of --dns-forward. */
-	if (!nat_from_guest(m, &key->remote, &peer) ||
-	    nat_resolver(m, &key->remote, key->rport))
+	if (nat_by_port(u->net, &key->remote, key->rport) ||
+	    !nat_from_guest(u->net, &key->remote, key->rport, &peer))
 		return NULL;
 	uf = insert_udp_flow(u, key, false, now);
 	if (!uf)
@@ -287,9 +287,9 @@ static struct udp_flow *open_by_listener(struct udp *u,
 	uf->listener = listener_token(u->fwd, l);
 	uf->peer = peer;
 	if (!addr_is_loopback(&peer))
-		uf->local = addr_is_v4(&peer) ? m->out4 : m->out6;
+		uf->local = u->net->source[addr_ip(&peer)];
 	if (!addr_is_v4(&peer) && addr_is_linklocal(&peer))
-		uf->ifindex = m->scope;
+		uf->ifindex = u->net->scope;
 	return uf;
 }
 

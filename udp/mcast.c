@@ -8,13 +8,14 @@
  * for as long as a one-shot flow lives. Only a few hosts look for each other,
  * so nothing is batched here.
  */
-/* syscalls: close epoll_ctl */
+/* syscalls: start: ioctl socket; run: close epoll_ctl */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "forward/nat.h"
 #include "log.h"
 #include "udp/mcast_socket.h"
 #include "udp/mcast.h"
@@ -118,7 +119,7 @@ static void send_from_socket(struct udp *u, int fd, uint32_t ifindex,
 			     const struct pkt *batch, unsigned int n)
 {
 	for (; n; n--, batch++) {
-		if (mcast_sock_send(fd, &u->fwd->map, ifindex, batch))
+		if (mcast_sock_send(fd, u->net, ifindex, batch))
 			u->count[UDP_SEND_ERROR]++;
 		else
 			u->count[UDP_FROM_GUEST]++;
@@ -251,7 +252,7 @@ static void deliver_mcast_msg(struct udp *u, struct mcast_rx_msg *m,
 		.dst = *dst, .proto = IPPROTO_UDP, .ttl = m->ttl, .tos = m->tos,
 	};
 
-	if (!nat_to_guest(&u->fwd->map, &m->peer, &ip.src)) {
+	if (!nat_to_guest(u->net, &m->peer, &ip.src)) {
 		u->count[UDP_IMPOSSIBLE]++;
 		return;
 	}
@@ -373,13 +374,12 @@ static int open_group(struct udp *u, unsigned int index)
 /**
  * mcast_open() - Join the groups, for --multicast
  * @u:		UDP, after all ports are forwarded
- * @if4, @if6:	index of the host's interface for each family, 0: none
  *
  * A group that can't be joined is named in a warning; the others are relayed.
  *
  * Return: 0, or -ENOMEM
  */
-int mcast_open(struct udp *u, uint32_t if4, uint32_t if6)
+int mcast_open(struct udp *u)
 {
 	char text[ADDR_STRLEN];
 	struct udp_group *g;
@@ -390,10 +390,12 @@ int mcast_open(struct udp *u, uint32_t if4, uint32_t if6)
 	if (!u->mcast)
 		return -ENOMEM;
 
-	mcast_sock_init(u->mcast->group, if4, if6);
+	mcast_sock_init(u->mcast->group,
+			if_nametoindex(u->net->mcast_ifname[IP4]),
+			if_nametoindex(u->net->mcast_ifname[IP6]));
 	for (i = 0; i < UDP_GROUPS; i++) {
 		g = &u->mcast->group[i];
-		if (addr_is_v4(&g->addr) ? !u->fwd->ipv4 : !u->fwd->ipv6)
+		if (!u->net->use[addr_ip(&g->addr)])
 			continue;
 		rc = open_group(u, i);
 		if (rc)

@@ -10,7 +10,7 @@
 
 #include "udp/flow.h"
 
-int mcast_open(struct udp *u, uint32_t if4, uint32_t if6);
+int mcast_open(struct udp *u);
 void mcast_forget(struct udp *u);
 void mcast_close(struct udp *u);
 void mcast_group_event(struct udp *u, unsigned int index, uint64_t now);

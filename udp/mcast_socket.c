@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "sock.h"
 #include "udp/mcast_socket.h"
 
 static const struct {
@@ -204,18 +205,18 @@ int mcast_sock_open(struct udp_group *g, const struct fwd *f)
 /**
  * mcast_sock_send() - Send a datagram of the guest
  * @fd:		socket
- * @m:		for our source address
+ * @n:		for our source address
  * @ifindex:	interface to send by, 0: by the host's routes
  * @pkt:	datagram: destination, header fields and payload
  *
  * Return: 0, or -errno
  */
-int mcast_sock_send(int fd, const struct fwd_map *m, uint32_t ifindex,
+int mcast_sock_send(int fd, const struct net *n, uint32_t ifindex,
 		    const struct pkt *pkt)
 {
 	bool v4 = addr_is_v4(&pkt->dst);
 	struct sock_tx_info info = {
-		.local = v4 ? m->out4 : m->out6, .ifindex = ifindex,
+		.local = n->source[addr_ip(&pkt->dst)], .ifindex = ifindex,
 		.ttl = pkt->ttl, .tos = pkt->tos,
 	};
 	union sock_control control;

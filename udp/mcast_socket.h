@@ -63,7 +63,7 @@ void mcast_sock_init(struct udp_group g[UDP_GROUPS], uint32_t if4,
 		     uint32_t if6);
 int mcast_sock_open(struct udp_group *g, const struct fwd *f);
 int mcast_sock_options(int fd, bool v4);
-int mcast_sock_send(int fd, const struct fwd_map *m, uint32_t ifindex,
+int mcast_sock_send(int fd, const struct net *n, uint32_t ifindex,
 		    const struct pkt *pkt);
 int mcast_sock_recv(int fd, struct mcast_rx_msg *a);
 

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "forward/nat.h"
 #include "udp/flow.h"
 
 #define NPORTS	(IP_PORT_MAX + 1)
@@ -97,7 +98,7 @@ const struct listener *udp_port_listener(struct udp *u,
 
 	/* A listener is not bound to the interface of --outbound-if4 and 6. */
 	if (!f->nlisteners ||
-	    *(addr_is_v4(&key->remote) ? f->map.if4 : f->map.if6))
+	    *u->net->source_ifname[addr_ip(&key->remote)])
 		return NULL;
 	l = find_port_listener(u, key->gport);
 	if (!l)
@@ -129,7 +130,7 @@ static struct udp_guest_port *find_guest_port(const struct udp *u,
  * */
 static bool can_share_port(const struct udp *u, const struct flow_key *key)
 {
-	return !nat_resolver(&u->fwd->map, &key->remote, key->rport);
+	return !nat_by_port(u->net, &key->remote, key->rport);
 }
 
 /**

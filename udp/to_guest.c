@@ -263,14 +263,6 @@ static void set_headers(struct udp *u, const struct udp_flow *uf,
 	tap_hdr_init(&b->hdr, u->tap, &b->ip);
 }
 
-/* longest_frame() - The longest frame that the guest is sure to take, bytes */
-static size_t longest_frame(const struct tap *t)
-{
-	size_t most = t->link->caps.max_frame;
-
-	return t->mtu ? MIN(most, t->mtu + (size_t)ETH_HLEN) : most;
-}
-
 /* deliver_datagram() - Send a datagram to the guest, in fragments if need be;
  * the UDP_HLEN bytes before @data are overwritten */
 static void deliver_datagram(struct udp *u, const struct flow_key *key,
@@ -281,7 +273,7 @@ static void deliver_datagram(struct udp *u, const struct flow_key *key,
 
 	len += UDP_HLEN;
 	udp_hdr_put(l4, key->rport, key->gport, len);
-	if (b->hdr.len + len > longest_frame(u->tap))
+	if (b->hdr.len + len > tap_mtu(u->tap) + ETH_HLEN)
 		tap_ip_send(u->tap, &b->ip, l4, len);
 	else
 		tap_l4_send(u->tap, &b->hdr, IPPROTO_UDP, l4, len);

@@ -46,7 +46,7 @@ struct world {
 	struct memory mem;
 	struct tap tap;
 	struct timers timers;
-	struct lease lease;
+	struct net net;
 	struct answer answer;
 };
 
@@ -104,13 +104,12 @@ static void lease_pick(struct lease *l, uint8_t pick)
 
 static void world_open(struct world *w, uint8_t pick)
 {
-	static const uint8_t mac[MAC_LEN] = OUR_MAC;
-
 	MUST(!memory_open(&w->mem, 16384));
-	lease_pick(&w->lease, pick);
-	tap_init(&w->tap, &w->mem.link, w->mem.queue, mac);
+	lease_pick(&w->net.lease, pick);
+	w->net.mtu = 65520;
+	tap_init(&w->tap, &w->mem.link, w->mem.queue, &w->net);
 	timers_init(&w->timers, NOW);
-	answer_init(&w->answer, &w->tap, &w->lease, &w->timers, 0);
+	answer_init(&w->answer, &w->tap, &w->net.lease, &w->timers, 0);
 }
 
 /**

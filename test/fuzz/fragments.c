@@ -230,7 +230,7 @@ static void against_model(const uint8_t *data, size_t size)
 /* as_frames() - What a guest sends is dropped or good, and within bounds */
 static void as_frames(const uint8_t *data, size_t size)
 {
-	static const uint8_t mac[MAC_LEN];
+	static const struct net net;
 	static uint8_t buf[LINK_FRAME_MAX + 1];
 	static struct memory m;
 	static struct tap tap;
@@ -238,7 +238,7 @@ static void as_frames(const uint8_t *data, size_t size)
 	size_t len;
 
 	MUST(!memory_open(&m, 64));
-	tap_init(&tap, &m.link, m.queue, mac);
+	tap_init(&tap, &m.link, m.queue, &net);
 	while (size > 2) {
 		len = MIN(get_be16(data), size - 2);
 		frame = malloc(len ? len : 1);

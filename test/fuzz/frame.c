@@ -193,12 +193,12 @@ static bool ndp_cut(const struct pkt *pkt)
 /* check_input() - As the program does it: batch, counters, what is learned */
 static void check_input(uint8_t *data, size_t size, bool ok)
 {
-	static const uint8_t mac[MAC_LEN];
+	static const struct net net;
 	static struct memory m;
 	static struct tap tap;
 
 	MUST(!memory_open(&m, 4096));
-	tap_init(&tap, &m.link, m.queue, mac);
+	tap_init(&tap, &m.link, m.queue, &net);
 	memory_put(&m, data, size);
 	memory_put(&m, data, size);
 	MUST(tap_recv_burst(&tap, 0) == 2);

@@ -25,7 +25,7 @@ static const uint8_t guest_mac[MAC_LEN] = GUEST_MAC;
  * struct world - The stage
  * @mem:	link to the guest
  * @tap, @timers, @answer: what the services work with
- * @lease:	what the guest is to get; a test may change it
+ * @net:	what the guest is to get; a test may change it
  * @now:	ms
  * @consumed:	the service took the last packet for its own
  */
@@ -34,7 +34,7 @@ struct world {
 	struct tap tap;
 	struct timers timers;
 	struct answer answer;
-	struct lease lease;
+	struct net net;
 	uint64_t now;
 	bool consumed;
 };
@@ -74,11 +74,12 @@ static void world_open(struct world *w)
 	csum_init();
 	if (memory_open(&w->mem, 1 << 20))
 		exit(1);
-	world_lease(&w->lease);
-	tap_init(&w->tap, &w->mem.link, w->mem.queue, our_mac);
+	world_lease(&w->net.lease);
+	w->net.mtu = w->net.lease.mtu;
+	tap_init(&w->tap, &w->mem.link, w->mem.queue, &w->net);
 	w->now = 1000000;
 	timers_init(&w->timers, w->now);
-	answer_init(&w->answer, &w->tap, &w->lease, &w->timers, 7);
+	answer_init(&w->answer, &w->tap, &w->net.lease, &w->timers, 7);
 }
 
 static void world_close(struct world *w)

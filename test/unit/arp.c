@@ -150,7 +150,7 @@ static void story_lengths(struct world *w)
 
 static void story_no_ipv4(struct world *w)
 {
-	w->lease.addr[IP4] = ADDR_NONE;
+	w->net.lease.addr[IP4] = ADDR_NONE;
 	ask(w, "192.0.2.15", "192.0.2.1");
 	check("without IPv4 ARP is silent", !answered(w));
 }
@@ -161,7 +161,7 @@ static void story_shared_mac(struct world *w)
 	const uint8_t *reply;
 	size_t len;
 
-	memcpy(w->tap.mac, guest_mac, MAC_LEN);
+	memcpy(w->net.lease.mac, guest_mac, MAC_LEN);
 	ask(w, "192.0.2.15", "192.0.2.1");
 	reply = gets_nth(w, 0, &len);
 	if (check("with the guest's MAC as ours there is a reply", reply))

@@ -28,6 +28,7 @@
 #include "tcp/flow.h"
 #include "test/unit/guest.h"
 #include "test/unit/listener.h"
+#include "test/unit/net.h"
 #include "test/unit/unit.h"
 #include "udp.h"
 
@@ -46,7 +47,8 @@
  * struct world - The stage
  * @mem, @tap:	our end of the cable
  * @gmem, @gtap: the guests' end
- * @tcp, @timers, @flows, @fwd, @errors: what is tested, and works with
+ * @gnet:	network of the guest's own end
+ * @tcp, @timers, @flows, @net, @fwd, @errors: what is tested, and works with
  * @now:	ms
  * @loss:	of 1000 frames, each way
  * @ends:	who has a port of the guest
@@ -59,6 +61,7 @@ struct world {
 	struct timers timers;
 	struct sched sched;
 	struct flow_table flows;
+	struct net net, gnet;
 	struct fwd fwd;
 	struct icmp_errors errors;
 	uint64_t now;
@@ -145,24 +148,22 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	    flow_table_init(&w->flows, tcp_flow_size(), max_flows,
 			    epoll_create1(EPOLL_CLOEXEC)))
 		exit(1);
-	tap_init(&w->tap, &w->mem.link, w->mem.queue, our_mac);
-	tap_init(&w->gtap, &w->gmem.link, w->gmem.queue, guest_mac);
+	net_init(&w->net, our_mac, GW4, GW6);
+	net_init(&w->gnet, guest_mac, GUEST4, GUEST6);
+	tap_init(&w->tap, &w->mem.link, w->mem.queue, &w->net);
+	tap_init(&w->gtap, &w->gmem.link, w->gmem.queue, &w->gnet);
 	memcpy(w->tap.guest_mac, guest_mac, MAC_LEN);
 	memcpy(w->gtap.guest_mac, our_mac, MAC_LEN);
-	w->tap.addr4 = addr(GUEST4);
-	w->tap.addr6 = addr(GUEST6);
-	w->tap.own4 = addr(GW4);
-	w->tap.own6 = addr(GW6);
-	w->fwd.map.host4 = addr(GW4);
-	w->fwd.map.host6 = addr(GW6);
+	w->tap.addr[IP4] = addr(GUEST4);
+	w->tap.addr[IP6] = addr(GUEST6);
 	w->fwd.ipv4 = w->fwd.ipv6 = true;
 	fwd_init(&w->fwd, PORTS_MAX, w->flows.epfd);
-	w->errors = (struct icmp_errors){ .tap = &w->tap, .fwd = &w->fwd };
+	w->errors = (struct icmp_errors){ .tap = &w->tap, .net = &w->net };
 	icmp_errors_init(&w->errors);
 	w->tcp = (struct tcp){ .tap = &w->tap, .flows = &w->flows,
-			       .timers = &w->timers, .sched = &w->sched, .fwd = &w->fwd,
-			       .errors = &w->errors, .mtu = 65520,
-			       .max_fd = INT32_MAX };
+			       .timers = &w->timers, .sched = &w->sched,
+			       .net = &w->net, .fwd = &w->fwd,
+			       .errors = &w->errors, .max_fd = INT32_MAX };
 	tcp_init(&w->tcp);
 }
 

@@ -121,20 +121,20 @@ static void test_nothing_given(void)
 
 	check("no option at all is fine", accepted(""));
 	check("both families and all protocols are on",
-	      c.ipv4 && c.ipv6 && c.tcp && c.udp && c.icmp);
-	check("all services answer", c.lease.dhcp && c.lease.dhcpv6 &&
-	      c.lease.ndp && c.lease.ra);
+	      c.use[IP4] && c.use[IP6] && c.tcp && c.udp && c.icmp);
+	check("all services answer", c.dhcp && c.dhcpv6 &&
+	      c.ndp && c.ra);
 	check("resolvers and domains are handed out",
-	      c.lease.dhcp_dns && c.lease.dhcp_search);
-	check_eq("the MTU is 65520", c.lease.mtu, 65520);
-	check_mem("our MAC is the well-known one", c.lease.mac, mac, MAC_LEN);
+	      c.dhcp_dns && c.dhcp_search);
+	check("no MTU is given", !c.mtu_given);
+	check_mem("our MAC is the well-known one", c.mac, mac, MAC_LEN);
 	check("the gateway leads to the host", c.map_gw && !c.no_map_loopback);
 	check("no port is forwarded", !c.tcp_spec[0] && !c.udp_spec[0]);
 	check("it goes to the background", !c.foreground && !c.one_off);
 	check_eq("there is no inherited socket", c.fd, -1);
 	check_eq("a log file is bounded to 1 MiB", c.log_size, 1024 * 1024);
-	check("no address yet", addr_is_none(&c.lease.addr[IP4]) &&
-	      addr_is_none(&c.lease.addr[IP6]));
+	check("no address yet", addr_is_none(&c.addr[IP4]) &&
+	      addr_is_none(&c.addr[IP6]));
 }
 
 static void test_words(void)
@@ -142,13 +142,13 @@ static void test_words(void)
 	check("letters may be joined", accepted("-1fq") && c.one_off &&
 	      c.foreground && c.quiet);
 	check("a value may follow its letter", accepted("-m1500") &&
-	      c.lease.mtu == 1500);
+	      c.mtu == 1500);
 	check("a value may follow =", accepted("--mtu=1500") &&
-	      c.lease.mtu == 1500);
+	      c.mtu == 1500);
 	check("a long name may be cut short", accepted("--foreg") &&
 	      c.foreground);
 	check("the last one wins", accepted("-m 1500 --mtu 9000") &&
-	      c.lease.mtu == 9000);
+	      c.mtu == 9000);
 	check("-d overrules an earlier -q", accepted("-q -d") && c.debug &&
 	      !c.quiet);
 	check("-q overrules an earlier --trace", accepted("--trace -q") &&
@@ -260,12 +260,12 @@ static void test_fd(void)
 
 static void test_mtu(void)
 {
-	check("no MTU may be announced", accepted("-m 0") && !c.lease.mtu &&
+	check("no MTU may be announced", accepted("-m 0") && !c.mtu &&
 	      c.mtu_given);
 	check("68 is enough for IPv4", accepted("-4 -m 68") &&
-	      c.lease.mtu == 68);
+	      c.mtu == 68);
 	check("65535 is what a frame can hold of it", accepted("-m 65535") &&
-	      c.lease.mtu == 65520);
+	      c.mtu == 65520);
 	check("below 1280, IPv6 gets a warning", given("-m 1279") == CONF_GO &&
 	      strstr(said, "no IPv6 below 1280"));
 	refused("--mtu 70000",
@@ -278,18 +278,18 @@ static void test_mtu(void)
 static void test_address(void)
 {
 	check("an address of each family", accepted("-a 192.0.2.9 "
-	      "-a 2001:db8::9") && is(&c.lease.addr[IP4], "192.0.2.9") &&
-	      is(&c.lease.addr[IP6], "2001:db8::9"));
+	      "-a 2001:db8::9") && is(&c.addr[IP4], "192.0.2.9") &&
+	      is(&c.addr[IP6], "2001:db8::9"));
 	check("their lengths are still open",
-	      !c.lease.len[IP4] && !c.lease.len[IP6]);
+	      !c.len[IP4] && !c.len[IP6]);
 	check("lengths are kept", accepted("-a 192.0.2.9/27 "
-	      "-a 2001:db8::9/56") && c.lease.len[IP4] == 27 &&
-	      c.lease.len[IP6] == 56);
+	      "-a 2001:db8::9/56") && c.len[IP4] == 27 &&
+	      c.len[IP6] == 56);
 	check("a host's own length", accepted("-a 192.0.2.9/32") &&
-	      c.lease.len[IP4] == 32);
+	      c.len[IP4] == 32);
 	check("the last of a family wins, with its length",
 	      accepted("-a 192.0.2.9/27 -a 192.0.2.10") &&
-	      is(&c.lease.addr[IP4], "192.0.2.10") && !c.lease.len[IP4]);
+	      is(&c.addr[IP4], "192.0.2.10") && !c.len[IP4]);
 	check("a mask in bits", accepted("-n 20 -a 192.0.2.9") &&
 	      c.netmask == 20);
 	check("a dotted mask", accepted("-n 255.255.240.0") &&
@@ -328,7 +328,7 @@ static void test_address(void)
 static void test_router(void)
 {
 	check("a gateway of each family", accepted("-g 192.0.2.1 -g fe80::7") &&
-	      is(&c.gw4, "192.0.2.1") && is(&c.gw6, "fe80::7"));
+	      is(&c.gateway[IP4], "192.0.2.1") && is(&c.gateway[IP6], "fe80::7"));
 	refused("-g router", "--gateway router: is not an address: "
 		"give an IPv4 or IPv6 one");
 	refused("-g 224.0.0.1", "--gateway 224.0.0.1: is no host's: "
@@ -337,7 +337,7 @@ static void test_router(void)
 		"is the address of the guest: give another one");
 
 	check("our MAC", accepted("-M 52:54:00:aB:cd:ef") &&
-	      c.lease.mac[3] == 0xab);
+	      c.mac[3] == 0xab);
 	refused("-M 52:54:00:ab:cd", "--mac-addr 52:54:00:ab:cd: is not a MAC "
 		"address: six pairs of hexadecimal digits with colons between");
 	refused("-M 01:00:5e:00:00:01", "--mac-addr 01:00:5e:00:00:01: "
@@ -347,7 +347,7 @@ static void test_router(void)
 
 	check("an interface there is", accepted("-i lo --outbound-if4 lo "
 	      "--outbound-if6 lo") && !strcmp(c.ifname, "lo") &&
-	      !strcmp(c.out_if4, "lo") && !strcmp(c.out_if6, "lo"));
+	      !strcmp(c.out_ifname[IP4], "lo") && !strcmp(c.out_ifname[IP6], "lo"));
 	refused("-i nonesuch",
 		"--interface nonesuch: is not an interface of this host");
 	refused("-i a-name-that-is-too-long", "--interface "
@@ -361,12 +361,12 @@ static void test_names(void)
 
 	check("resolvers in order, as they are given",
 	      accepted("-D 192.0.2.53 -D 127.0.0.1 -D ::1") &&
-	      is(&c.lease.dns[IP4][0], "192.0.2.53") &&
-	      is(&c.lease.dns[IP4][1], "127.0.0.1") &&
-	      addr_is_none(&c.lease.dns[IP4][2]) &&
-	      is(&c.lease.dns[IP6][0], "::1") && c.dns_given);
+	      is(&c.dns[IP4][0], "192.0.2.53") &&
+	      is(&c.dns[IP4][1], "127.0.0.1") &&
+	      addr_is_none(&c.dns[IP4][2]) &&
+	      is(&c.dns[IP6][0], "::1") && c.dns_given);
 	check("no resolvers", accepted("-D 192.0.2.53 -D none") &&
-	      addr_is_none(&c.lease.dns[IP4][0]) && c.dns_given);
+	      addr_is_none(&c.dns[IP4][0]) && c.dns_given);
 	check("eight resolvers fit", accepted("-D 1.1.1.1 -D 1.1.1.2 "
 	      "-D 1.1.1.3 -D1.1.1.4 -D1.1.1.5 -D1.1.1.6 -D1.1.1.7 -D1.1.1.8"));
 	refused("-D1.1.1.1 -D1.1.1.2 -D1.1.1.3 -D1.1.1.4 -D1.1.1.5 -D1.1.1.6 "
@@ -377,9 +377,9 @@ static void test_names(void)
 
 	check("search domains with one space between",
 	      accepted("-S _a.example__b.example.") &&
-	      !strcmp(c.lease.search, "a.example b.example"));
+	      !strcmp(c.search, "a.example b.example"));
 	check("no search domains", accepted("-S none") && c.search_given &&
-	      !c.lease.search[0]);
+	      !c.search[0]);
 	refused("-S a..example", "--search a..example: has a part that is not "
 		"a domain: give domains with spaces between, or none");
 	memset(label, 'a', 62);
@@ -390,58 +390,58 @@ static void test_names(void)
 						  "255 bytes\n"));
 
 	check("names", accepted("-H vm-1 --fqdn vm-1.example.org.") &&
-	      !strcmp(c.lease.hostname, "vm-1") &&
-	      !strcmp(c.lease.fqdn, "vm-1.example.org"));
+	      !strcmp(c.hostname, "vm-1") &&
+	      !strcmp(c.fqdn, "vm-1.example.org"));
 	refused("-H a_b", "--hostname a b: is not a host name: letters, "
 		"digits, hyphens and dots, at most 253 of them");
 	refused("--fqdn -a", "--fqdn -a: is not a host name: letters, "
 		"digits, hyphens and dots, at most 253 of them");
 	check("what is not handed out",
 	      accepted("--no-dhcp-dns --no-dhcp-search") &&
-	      !c.lease.dhcp_dns && !c.lease.dhcp_search);
+	      !c.dhcp_dns && !c.dhcp_search);
 }
 
 static void test_families(void)
 {
-	check("-4: no service of IPv6 answers", accepted("-4") && !c.ipv6 &&
-	      c.ipv4 && c.lease.dhcp && !c.lease.dhcpv6 && !c.lease.ndp &&
-	      !c.lease.ra);
-	check("-6: no DHCP", accepted("-6") && !c.ipv4 && c.ipv6 &&
-	      !c.lease.dhcp && c.lease.dhcpv6 && c.lease.ndp && c.lease.ra);
+	check("-4: no service of IPv6 answers", accepted("-4") && !c.use[IP6] &&
+	      c.use[IP4] && c.dhcp && !c.dhcpv6 && !c.ndp &&
+	      !c.ra);
+	check("-6: no DHCP", accepted("-6") && !c.use[IP4] && c.use[IP6] &&
+	      !c.dhcp && c.dhcpv6 && c.ndp && c.ra);
 	refused("-4 -6", "--ipv4-only: contradicts --ipv6-only: "
 		"give one of them");
 	check("--no-icmp takes neighbour discovery along",
-	      accepted("--no-icmp") && !c.icmp && !c.lease.ndp && !c.lease.ra &&
-	      c.lease.dhcpv6);
+	      accepted("--no-icmp") && !c.icmp && !c.ndp && !c.ra &&
+	      c.dhcpv6);
 	check("--no-ndp takes advertisements along", accepted("--no-ndp") &&
-	      !c.lease.ra && c.icmp);
+	      !c.ra && c.icmp);
 	check("--no-ra leaves neighbour discovery", accepted("--no-ra") &&
-	      !c.lease.ra && c.lease.ndp);
+	      !c.ra && c.ndp);
 	check("protocols off", accepted("--no-tcp --no-udp --no-dhcp "
 	      "--no-dhcpv6") && !c.tcp && !c.udp && c.icmp &&
-	      !c.lease.dhcp && !c.lease.dhcpv6);
+	      !c.dhcp && !c.dhcpv6);
 }
 
 static void test_outward(void)
 {
 	check("source addresses", accepted("-o 192.0.2.3 -o 2001:db8::3") &&
-	      is(&c.out4, "192.0.2.3") && is(&c.out6, "2001:db8::3"));
+	      is(&c.out[IP4], "192.0.2.3") && is(&c.out[IP6], "2001:db8::3"));
 	check("addresses for the host's loopback",
 	      accepted("--map-host-loopback 192.0.2.4 "
 		       "--map-host-loopback 2001:db8::4") &&
-	      is(&c.map_loopback4, "192.0.2.4") &&
-	      is(&c.map_loopback6, "2001:db8::4") && !c.no_map_loopback);
+	      is(&c.map_loopback[IP4], "192.0.2.4") &&
+	      is(&c.map_loopback[IP6], "2001:db8::4") && !c.no_map_loopback);
 	check("none of them", accepted("--map-host-loopback 192.0.2.4 "
 				       "--map-host-loopback none") &&
-	      addr_is_none(&c.map_loopback4) && c.no_map_loopback);
+	      addr_is_none(&c.map_loopback[IP4]) && c.no_map_loopback);
 	check("the gateway is not one", accepted("--no-map-gw") && !c.map_gw);
 	check("an address for the host's own copy",
 	      accepted("--map-guest-addr 192.0.2.5") &&
-	      is(&c.map_guest4, "192.0.2.5"));
+	      is(&c.map_guest[IP4], "192.0.2.5"));
 	check("a resolver's address, and the resolver",
 	      accepted("--dns-forward 192.0.2.53 --dns-host 127.0.0.53") &&
-	      is(&c.dns_match4, "192.0.2.53") &&
-	      is(&c.dns_host4, "127.0.0.53"));
+	      is(&c.dns_match[IP4], "192.0.2.53") &&
+	      is(&c.dns_host[IP4], "127.0.0.53"));
 	refused("-o 192.0.2", "--outbound 192.0.2: is not an address: "
 		"give an IPv4 or IPv6 one");
 	refused("--map-host-loopback no", "--map-host-loopback no: is not an "

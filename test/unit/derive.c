@@ -18,26 +18,29 @@ static char resolv_path[] = "/tmp/passt-resolv-XXXXXX";
 #define nl_address		fake_address
 #define if_nametoindex		fake_nametoindex
 #define if_indextoname		fake_indextoname
+#include "../../host/host.c"
 #include "../../conf/derive.c"
 #include "../../conf/summary.c"
 #include "unit.h"
 
-static struct host {
+static struct fake {
 	unsigned int ifindex;
 	const char *addr4, *gw4, *addr6, *gw6;
 	unsigned int len4, len6;
-} host;
+} fake;
 
 static struct conf c;
+static struct host host;
+static struct net n;
 static char said[4096];
 
 void log_msg(int prio, const char *fmt, ...)
 {
-	size_t n = strlen(said);
+	size_t len = strlen(said);
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(said + n, sizeof(said) - n - 1, fmt, ap);
+	vsnprintf(said + len, sizeof(said) - len - 1, fmt, ap);
 	va_end(ap);
 	strcat(said, "\n");
 }
@@ -62,25 +65,25 @@ int fake_open(void)
 
 unsigned int fake_default_if(int nl, int family)
 {
-	return (family == AF_INET ? host.addr4 : host.addr6) ? host.ifindex : 0;
+	return (family == AF_INET ? fake.addr4 : fake.addr6) ? fake.ifindex : 0;
 }
 
 bool fake_gateway(int nl, int family, unsigned int ifindex,
 		  struct in6_addr *gw)
 {
-	const char *s = family == AF_INET ? host.gw4 : host.gw6;
+	const char *s = family == AF_INET ? fake.gw4 : fake.gw6;
 
-	return ifindex == host.ifindex && s && addr_parse(s, gw);
+	return ifindex == fake.ifindex && s && addr_parse(s, gw);
 }
 
 bool fake_address(int nl, int family, unsigned int ifindex,
 		  struct in6_addr *addr, unsigned int *len)
 {
-	const char *s = family == AF_INET ? host.addr4 : host.addr6;
+	const char *s = family == AF_INET ? fake.addr4 : fake.addr6;
 
-	if (ifindex != host.ifindex || !s)
+	if (ifindex != fake.ifindex || !s)
 		return false;
-	*len = family == AF_INET ? host.len4 : host.len6;
+	*len = family == AF_INET ? fake.len4 : fake.len6;
 	return addr_parse(s, addr);
 }
 
@@ -108,7 +111,11 @@ static void complete(const char *line)
 	if (conf_parse(&c, argc, argv) != CONF_GO || conf_check(&c) != CONF_GO)
 		fail("options", "%s", line);
 	said[0] = '\0';
-	check("there is a start", !conf_complete(&c));
+	host_read(&host, (const char *[]){ conf_ifname(&c, IP4),
+					   conf_ifname(&c, IP6) });
+	derive(&c, &host, &n);
+	net_print_notes(&n, &host);
+	check("there is a start", n.use[IP4] || n.use[IP6]);
 }
 
 static void resolv(const char *text)
@@ -126,7 +133,38 @@ static bool is(const struct in6_addr *a, const char *s)
 	return (!*s || addr_parse(s, &b)) && addr_eq(a, &b);
 }
 
-static const struct host usual = {
+/* offline() - Whether the guest has no address but that of an offline host */
+static bool offline(void)
+{
+	return is(&n.lease.addr[IP4], OFFLINE_ADDR4) &&
+	       is(&n.lease.addr[IP6], "");
+}
+
+/* dns_pair() - Where the DNS ports of an address of one family lead */
+static const struct nat_pair *dns_pair(enum ip_family f)
+{
+	static const struct nat_pair none;
+	unsigned int i;
+
+	for (i = 0; i < n.npairs; i++) {
+		if (n.nat[i].ports == NAT_DNS_PORTS &&
+		    addr_ip(&n.nat[i].visible) == f)
+			return &n.nat[i];
+	}
+	return &none;
+}
+
+static const struct in6_addr *dns_visible(enum ip_family f)
+{
+	return &dns_pair(f)->visible;
+}
+
+static const struct in6_addr *dns_real(enum ip_family f)
+{
+	return &dns_pair(f)->real;
+}
+
+static const struct fake usual = {
 	.ifindex = 3,
 	.addr4 = "192.0.2.2", .len4 = 24, .gw4 = "192.0.2.1",
 	.addr6 = "2001:db8::2", .len6 = 56, .gw6 = "fe80::7",
@@ -134,166 +172,169 @@ static const struct host usual = {
 
 static void test_usual(void)
 {
-	const struct lease *l = &c.lease;
+	const struct lease *l = &n.lease;
 
-	host = usual;
+	fake = usual;
 	resolv("nameserver 203.0.113.53\nnameserver 2001:db8::53\n"
 	       "search example.org\n");
 	complete("");
 	check("the guest gets the host's IPv4 address and length",
 	      is(&l->addr[IP4], "192.0.2.2") && l->len[IP4] == 24);
 	check("and its router", is(&l->router[IP4], "192.0.2.1") &&
-	      is(&c.gw4, "192.0.2.1"));
+	      is(&n.gateway[IP4], "192.0.2.1"));
 	check("and its IPv6 address, the length kept",
 	      is(&l->addr[IP6], "2001:db8::2") && l->len[IP6] == 56);
 	check("and its router", is(&l->router[IP6], "fe80::7") &&
-	      is(&c.gw6, "fe80::7"));
+	      is(&n.gateway[IP6], "fe80::7"));
 	check("and its resolvers", is(&l->dns[IP4][0], "203.0.113.53") &&
 	      is(&l->dns[IP4][1], "") && is(&l->dns[IP6][0], "2001:db8::53"));
 	check_str("and its search domains", l->search, "example.org");
-	check("the host is not offline", c.host_addr);
+	check("the host is not offline", !offline());
 	check("link-local addresses are on the same interface",
-	      c.ifindex == 3 && c.ifindex4 == 3 && c.ifindex6 == 3);
+	      n.scope == 3 && !strcmp(n.ifname[IP4], "eth3") &&
+	      !strcmp(n.ifname[IP6], "eth3"));
 	check("the DNS ports lead nowhere else",
-	      is(&c.dns_match4, "") && is(&c.dns_match6, ""));
+	      is(dns_visible(IP4), "") && is(dns_visible(IP6), ""));
 }
 
 static void test_offline(void)
 {
-	host = (struct host){ .ifindex = 0 };
+	fake = (struct fake){ .ifindex = 0 };
 	resolv("");
 	complete("");
 	check("offline, IPv4 is link-local",
-	      is(&c.lease.addr[IP4], "169.254.2.1") && c.lease.len[IP4] == 16 &&
-	      is(&c.lease.router[IP4], "169.254.2.2"));
-	check("IPv6 has no address", is(&c.lease.addr[IP6], "") &&
-	      is(&c.lease.router[IP6], "fe80::1") && is(&c.gw6, "fe80::1"));
-	check("that is known", !c.host_addr && !c.ifindex);
+	      is(&n.lease.addr[IP4], "169.254.2.1") && n.lease.len[IP4] == 16 &&
+	      is(&n.lease.router[IP4], "169.254.2.2"));
+	check("IPv6 has no address", is(&n.lease.addr[IP6], "") &&
+	      is(&n.lease.router[IP6], "fe80::1") && is(&n.gateway[IP6], "fe80::1"));
+	check("that is known", offline() && !n.scope);
 
 	complete("-a 10.1.2.3");
-	check("unless an address is given", c.host_addr &&
-	      is(&c.lease.addr[IP4], "10.1.2.3") &&
-	      is(&c.lease.router[IP4], "169.254.2.2"));
+	check("unless an address is given", !offline() &&
+	      is(&n.lease.addr[IP4], "10.1.2.3") &&
+	      is(&n.lease.router[IP4], "169.254.2.2"));
 }
 
 static void test_given(void)
 {
-	host = usual;
+	fake = usual;
 	complete("-a 10.1.2.3 -a fd00::3 -g 10.9.9.9 -g 2001:db8::9");
 	check("a given address has its length by class",
-	      is(&c.lease.addr[IP4], "10.1.2.3") && c.lease.len[IP4] == 8);
+	      is(&n.lease.addr[IP4], "10.1.2.3") && n.lease.len[IP4] == 8);
 	check("or 64",
-	      is(&c.lease.addr[IP6], "fd00::3") && c.lease.len[IP6] == 64);
-	check("a gateway is given", is(&c.lease.router[IP4], "10.9.9.9") &&
-	      is(&c.gw4, "10.9.9.9"));
+	      is(&n.lease.addr[IP6], "fd00::3") && n.lease.len[IP6] == 64);
+	check("a gateway is given", is(&n.lease.router[IP4], "10.9.9.9") &&
+	      is(&n.gateway[IP4], "10.9.9.9"));
 	check("one that is not link-local advertises as fe80::1",
-	      is(&c.gw6, "2001:db8::9") && is(&c.lease.router[IP6], "fe80::1"));
+	      is(&n.gateway[IP6], "2001:db8::9") && is(&n.lease.router[IP6], "fe80::1"));
 	complete("-a 172.16.0.1");
-	check_eq("class B", c.lease.len[IP4], 16);
+	check_eq("class B", n.lease.len[IP4], 16);
 	complete("-a 192.168.0.1");
-	check_eq("class C", c.lease.len[IP4], 24);
+	check_eq("class C", n.lease.len[IP4], 24);
 	complete("-a 192.168.0.1/27");
-	check_eq("or as given", c.lease.len[IP4], 27);
+	check_eq("or as given", n.lease.len[IP4], 27);
 	complete("-a 192.168.0.1 -n 255.255.0.0");
-	check_eq("or as --netmask says", c.lease.len[IP4], 16);
+	check_eq("or as --netmask says", n.lease.len[IP4], 16);
 	complete("-n 30");
 	check("which goes for the host's address, too",
-	      is(&c.lease.addr[IP4], "192.0.2.2") && c.lease.len[IP4] == 30);
+	      is(&n.lease.addr[IP4], "192.0.2.2") && n.lease.len[IP4] == 30);
 
 	complete("-i lo");
 	check("another interface without an address: offline",
-	      is(&c.lease.addr[IP4], "169.254.2.1") && c.ifindex == 7);
+	      is(&n.lease.addr[IP4], "169.254.2.1") && n.scope == 7);
 	complete("--outbound-if4 lo");
 	check("the interface of outbound sockets is a template",
-	      c.ifindex4 == 7 && c.ifindex6 == 3);
+	      !strcmp(n.ifname[IP4], "eth7") &&
+	      !strcmp(n.ifname[IP6], "eth3"));
 }
 
 static void test_one_family(void)
 {
-	host = usual;
+	fake = usual;
 	resolv("nameserver 203.0.113.53\nnameserver 2001:db8::53\n");
 	complete("-4 -a fd00::1 -D 2001:db8::1");
-	check("-4: nothing of IPv6 is handed out", is(&c.lease.addr[IP6], "") &&
-	      is(&c.lease.dns[IP6][0], "") && is(&c.gw6, "") && !c.ifindex6);
+	check("-4: nothing of IPv6 is handed out", is(&n.lease.addr[IP6], "") &&
+	      is(&n.lease.dns[IP6][0], "") && is(&n.gateway[IP6], "") &&
+	      !*n.ifname[IP6]);
 	complete("-4");
-	check("not of resolv.conf either", is(&c.lease.dns[IP6][0], "") &&
-	      is(&c.lease.dns[IP4][0], "203.0.113.53"));
+	check("not of resolv.conf either", is(&n.lease.dns[IP6][0], "") &&
+	      is(&n.lease.dns[IP4][0], "203.0.113.53"));
 	complete("-6");
-	check("-6: nothing of IPv4", is(&c.lease.addr[IP4], "") &&
-	      is(&c.lease.dns[IP4][0], "") && is(&c.lease.router[IP4], "") &&
-	      is(&c.lease.addr[IP6], "2001:db8::2"));
+	check("-6: nothing of IPv4", is(&n.lease.addr[IP4], "") &&
+	      is(&n.lease.dns[IP4][0], "") && is(&n.lease.router[IP4], "") &&
+	      is(&n.lease.addr[IP6], "2001:db8::2"));
 }
 
 static void test_loopback_resolver(void)
 {
-	host = usual;
+	fake = usual;
 	resolv("nameserver 127.0.0.53\nnameserver ::1\n"
 	       "nameserver 127.0.0.1\nnameserver 203.0.113.53\n");
 	complete("");
 	check("a resolver on the host is reached by the gateway's address",
-	      is(&c.lease.dns[IP4][0], "192.0.2.1") &&
-	      is(&c.lease.dns[IP6][0], "fe80::7"));
-	check("whose DNS ports lead to it", is(&c.dns_match4, "192.0.2.1") &&
-	      is(&c.dns_host4, "127.0.0.53") && is(&c.dns_match6, "fe80::7") &&
-	      is(&c.dns_host6, "::1"));
+	      is(&n.lease.dns[IP4][0], "192.0.2.1") &&
+	      is(&n.lease.dns[IP6][0], "fe80::7"));
+	check("whose DNS ports lead to it", is(dns_visible(IP4), "192.0.2.1") &&
+	      is(dns_real(IP4), "127.0.0.53") && is(dns_visible(IP6), "fe80::7") &&
+	      is(dns_real(IP6), "::1"));
 	check("once, and then come the others",
-	      is(&c.lease.dns[IP4][1], "203.0.113.53") &&
-	      is(&c.lease.dns[IP4][2], ""));
+	      is(&n.lease.dns[IP4][1], "203.0.113.53") &&
+	      is(&n.lease.dns[IP4][2], ""));
 
 	complete("--map-host-loopback 192.0.2.9");
 	check("or by the address that leads to the host",
-	      is(&c.lease.dns[IP4][0], "192.0.2.9") &&
-	      is(&c.dns_match4, "192.0.2.9"));
+	      is(&n.lease.dns[IP4][0], "192.0.2.9") &&
+	      is(dns_visible(IP4), "192.0.2.9"));
 	complete("--dns-forward 192.0.2.8 --no-map-gw");
 	check("or by that of --dns-forward",
-	      is(&c.lease.dns[IP4][0], "192.0.2.8") &&
-	      is(&c.dns_match4, "192.0.2.8") && is(&c.dns_host4, "127.0.0.53"));
+	      is(&n.lease.dns[IP4][0], "192.0.2.8") &&
+	      is(dns_visible(IP4), "192.0.2.8") && is(dns_real(IP4), "127.0.0.53"));
 
 	complete("--no-map-gw");
-	check("or not at all", is(&c.lease.dns[IP4][0], "203.0.113.53") &&
-	      is(&c.lease.dns[IP6][0], "") && is(&c.dns_match4, ""));
+	check("or not at all", is(&n.lease.dns[IP4][0], "203.0.113.53") &&
+	      is(&n.lease.dns[IP6][0], "") && is(dns_visible(IP4), ""));
 	check("and the user hears of it", strstr(said, "resolver 127.0.0.53 "
 						 "is out of the guest's"));
 	complete("--map-host-loopback none");
-	check("likewise without any such address", is(&c.dns_match4, ""));
+	check("likewise without any such address", is(dns_visible(IP4), ""));
 }
 
 static void test_gateway_resolver(void)
 {
-	host = usual;
+	fake = usual;
 	resolv("nameserver 192.0.2.1\n");
 	complete("");
 	check("a resolver that is the gateway, as at home, is handed out",
-	      is(&c.lease.dns[IP4][0], "192.0.2.1"));
+	      is(&n.lease.dns[IP4][0], "192.0.2.1"));
 	check("and its DNS ports lead there, not to the host's loopback",
-	      is(&c.dns_match4, "192.0.2.1") && is(&c.dns_host4, "192.0.2.1"));
+	      is(dns_visible(IP4), "192.0.2.1") && is(dns_real(IP4), "192.0.2.1"));
 	complete("--no-map-gw");
 	check("which is needless if the gateway is only itself",
-	      is(&c.lease.dns[IP4][0], "192.0.2.1") && is(&c.dns_match4, ""));
+	      is(&n.lease.dns[IP4][0], "192.0.2.1") && is(dns_visible(IP4), ""));
 }
 
 static void test_dns_options(void)
 {
-	host = usual;
+	fake = usual;
 	resolv("nameserver 127.0.0.53\nnameserver 203.0.113.53\n"
 	       "search example.org\n");
 	complete("-D 198.51.100.1 -S none");
 	check("given resolvers take the place of the host's",
-	      is(&c.lease.dns[IP4][0], "198.51.100.1") &&
-	      is(&c.lease.dns[IP4][1], "") && !c.lease.search[0]);
+	      is(&n.lease.dns[IP4][0], "198.51.100.1") &&
+	      is(&n.lease.dns[IP4][1], "") && !n.lease.search[0]);
 	complete("-D none");
-	check("none is none", is(&c.lease.dns[IP4][0], ""));
+	check("none is none", is(&n.lease.dns[IP4][0], ""));
 
 	complete("-D none --dns-forward 192.0.2.8 --dns-forward fd00::8");
 	check("--dns-forward goes to the first resolver of its family",
-	      is(&c.dns_host4, "127.0.0.53"));
-	check("or of any", is(&c.dns_host6, "127.0.0.53"));
+	      is(dns_real(IP4), "127.0.0.53"));
+	check("or of any", is(dns_real(IP6), "127.0.0.53"));
 	complete("--dns-forward 192.0.2.8 --dns-host 203.0.113.1");
-	check("or to that of --dns-host", is(&c.dns_host4, "203.0.113.1"));
+	check("or to that of --dns-host", is(dns_real(IP4), "203.0.113.1"));
 
 	unlink(resolv_path);
 	complete("");
-	check("no resolv.conf, no resolver", is(&c.lease.dns[IP4][0], ""));
+	check("no resolv.conf, no resolver", is(&n.lease.dns[IP4][0], ""));
 	check("and the user hears of it", strstr(said, "No resolvers known"));
 }
 
@@ -304,22 +345,21 @@ static void test_many_resolvers(void)
 
 	for (i = 1; i <= 12; i++)
 		sprintf(text + strlen(text), "nameserver 203.0.113.%d\n", i);
-	host = usual;
+	fake = usual;
 	resolv(text);
 	complete("");
 	check("of many resolvers, eight",
-	      is(&c.lease.dns[IP4][7], "203.0.113.8"));
+	      is(&n.lease.dns[IP4][7], "203.0.113.8"));
 }
 
 static void test_summary(void)
 {
-	host = usual;
+	fake = usual;
 	resolv("nameserver 203.0.113.53\nnameserver 203.0.113.54\n"
 	       "search example.org\n");
 	complete("-H vm");
-	strcpy(c.socket_path, "/tmp/a,b.socket");
 	said[0] = '\0';
-	conf_print(&c);
+	net_print(&n, "/tmp/a,b.socket");
 	check_str("what the user is told", said,
 		  "Guest:\n"
 		  "  our MAC     9a:55:9a:55:9a:55\n"
@@ -342,22 +382,21 @@ static void test_summary(void)
 		  "qemu-system-x86_64 ... -netdev socket,fd=5,id=n "
 		  "-device virtio-net-pci,netdev=n\n");
 
-	strcpy(c.socket_path, "/tmp/passt_3.socket");
 	said[0] = '\0';
-	conf_print(&c);
+	net_print(&n, "/tmp/passt_3.socket");
 	check("qrap finds the usual sockets by itself",
 	      strstr(said, "\n  qrap 5 ") && !strstr(said, "PASST_SOCKET"));
 
 	complete("-g 2001:db8::1");
 	said[0] = '\0';
-	conf_print(&c);
+	net_print(&n, "");
 	check("a router that is not link-local is shown with its other address",
 	      strstr(said, "\n  router      fe80::1, 2001:db8::1\n"));
 
-	host = (struct host){ .ifindex = 0 };
+	fake = (struct fake){ .ifindex = 0 };
 	complete("-6 -m 0");
 	said[0] = '\0';
-	conf_print(&c);
+	net_print(&n, "");
 	check_str("offline, with an inherited socket", said,
 		  "Guest:\n"
 		  "  our MAC     9a:55:9a:55:9a:55\n"

@@ -453,8 +453,8 @@ static void story_routes(struct world *w)
 	check_str("gateway in the prefix: 3, not 121", order(w, buf),
 		  "53 54 51 1 3 255");
 
-	w->lease.len[IP4] = 32;
-	w->lease.router[IP4] = addr("203.0.113.1");
+	w->net.lease.len[IP4] = 32;
+	w->net.lease.router[IP4] = addr("203.0.113.1");
 	post(w, &c);
 	check_str("gateway outside: 121, not 3", order(w, buf),
 		  "53 54 51 1 121 255");
@@ -469,7 +469,7 @@ static void story_routes(struct world *w)
 	check_str("a client that doesn't know 121 gets 3", order(w, buf),
 		  "53 54 51 1 3 255");
 
-	w->lease.len[IP4] = 0;
+	w->net.lease.len[IP4] = 0;
 	post(w, &c);
 	check("a prefix of no bits has a mask of none",
 	      gives(w, 1, "\0\0\0\0", 4));
@@ -495,7 +495,7 @@ static void story_fqdn(struct world *w)
 	done(w, &c);
 	check("only asked for: in labels",
 	      gives(w, 81, "\x0c\xff\xff\5guest\7example\3com\0", 22));
-	w->lease.fqdn[0] = '\0';
+	w->net.lease.fqdn[0] = '\0';
 	post(w, &c);
 	check("no --fqdn: no option", lacks(w, 81));
 }
@@ -506,22 +506,22 @@ static void story_lease(struct world *w)
 
 	message(&c, 1);
 	done(w, &c);
-	w->lease.mtu = 0;
-	w->lease.hostname[0] = '\0';
+	w->net.lease.mtu = 0;
+	w->net.lease.hostname[0] = '\0';
 	post(w, &c);
 	check("no MTU, no host name: no options", lacks(w, 26) && lacks(w, 12));
-	w->lease.dhcp_dns = false;
+	w->net.lease.dhcp_dns = false;
 	post(w, &c);
 	check("--no-dhcp-dns: no resolvers", lacks(w, 6));
-	w->lease.dhcp_search = false;
+	w->net.lease.dhcp_search = false;
 	post(w, &c);
 	check("--no-dhcp-search: no domains", lacks(w, 15) && lacks(w, 119));
 
-	w->lease.dhcp = false;
+	w->net.lease.dhcp = false;
 	post(w, &c);
 	check("--no-dhcp: not ours to take", !answered(w) && !w->consumed);
-	w->lease.dhcp = true;
-	w->lease.addr[IP4] = ADDR_NONE;
+	w->net.lease.dhcp = true;
+	w->net.lease.addr[IP4] = ADDR_NONE;
 	post(w, &c);
 	check("no address: likewise", !answered(w) && !w->consumed);
 }
@@ -540,11 +540,11 @@ static void story_size(struct world *w)
 	struct client c;
 	size_t i, n = 0;
 
-	w->lease.search[0] = '\0';
+	w->net.lease.search[0] = '\0';
 	for (i = 0; n < LEASE_SEARCH - 20; i++)
-		n += (size_t)sprintf(w->lease.search + n, "%sx%zu.d%zu.e%zu",
+		n += (size_t)sprintf(w->net.lease.search + n, "%sx%zu.d%zu.e%zu",
 				     i ? " " : "", i, i, i);
-	memset(w->lease.hostname, 'h', 255);
+	memset(w->net.lease.hostname, 'h', 255);
 
 	message(&c, 1);
 	done(w, &c);
@@ -579,7 +579,7 @@ static void story_long(struct world *w)
 	struct client c;
 	size_t len;
 
-	snprintf(w->lease.search, sizeof(w->lease.search),
+	snprintf(w->net.lease.search, sizeof(w->net.lease.search),
 		 "%063d.%063d.%063d.%062d", 1, 2, 3, 4);
 	message(&c, 1);
 	opt(&c, 57, "\5\xdc", 2);
@@ -587,7 +587,7 @@ static void story_long(struct world *w)
 	o = given(w, 119, &len);
 	check("a name too long for DNS is left out", answered(w) && !o);
 
-	snprintf(w->lease.search, sizeof(w->lease.search),
+	snprintf(w->net.lease.search, sizeof(w->net.lease.search),
 		 "%063d.%063d.%063d %058d b", 1, 2, 3, 4);
 	done(w, &c);
 	o = given(w, 119, &len);

@@ -287,7 +287,7 @@ static void story_refused(struct world *w)
 	check_eq("the second: NoAddrsAvail", ia_status(w, 3, 1), 2);
 	check_eq("the whole has no status", top_status(w), -1);
 
-	w->lease.addr[IP6] = ADDR_NONE;
+	w->net.lease.addr[IP6] = ADDR_NONE;
 	post(w, &c);
 	check_eq("with no address to give: NoAddrsAvail", ia_status(w, 3, 0),
 		 2);
@@ -357,7 +357,7 @@ static void story_confirm(struct world *w)
 
 	message(&c, 4, true, false);
 	ia(&c, 3, 9, OURS, NULL);
-	w->lease.addr[IP6] = ADDR_NONE;
+	w->net.lease.addr[IP6] = ADDR_NONE;
 	post(w, &c);
 	check("CONFIRM when we have none: silence", !answered(w));
 }
@@ -480,7 +480,7 @@ static void story_destination(struct world *w)
 	post(w, &c);
 	check("nor what goes to the client's port", !w->consumed);
 	put_be16(c.buf + 2, 547);
-	w->lease.dhcpv6 = false;
+	w->net.lease.dhcpv6 = false;
 	post(w, &c);
 	check("--no-dhcpv6: nothing is", !w->consumed && !answered(w));
 }
@@ -489,15 +489,15 @@ static void story_lease(struct world *w)
 {
 	struct client c;
 
-	w->lease.router[IP6] = addr("2001:db8::1");
+	w->net.lease.router[IP6] = addr("2001:db8::1");
 	message(&c, 11, true, false);
 	post(w, &c);
 	check("with a global gateway replies come from fe80::1",
 	      answered(w) &&
 	      !memcmp((uint8_t *)w->mem.sent[0].iov_base + L3 + 8,
 		      "\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16));
-	w->lease.dhcp_dns = false;
-	w->lease.dhcp_search = false;
+	w->net.lease.dhcp_dns = false;
+	w->net.lease.dhcp_search = false;
 	post(w, &c);
 	check("--no-dhcp-dns: no resolvers", lacks(w, 23));
 	check("--no-dhcp-search: no search list", lacks(w, 24));
@@ -522,7 +522,7 @@ static void story_fqdn(struct world *w)
 	check("neither: not there", lacks(w, 39));
 	message(&c, 1, true, false);
 	opt(&c, 39, "\1\4name", 6);
-	w->lease.fqdn[0] = '\0';
+	w->net.lease.fqdn[0] = '\0';
 	post(w, &c);
 	check("no --fqdn: not there", lacks(w, 39));
 }

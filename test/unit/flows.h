@@ -20,6 +20,7 @@
 #include "test/memory.h"
 #include "test/unit/l4.h"
 #include "test/unit/listener.h"
+#include "test/unit/net.h"
 #include "test/unit/netns.h"
 #include "test/unit/unit.h"
 #include "udp.h"
@@ -42,12 +43,13 @@
 /**
  * struct world - The stage
  * @mem:	link to the guest
- * @tap, @timers, @flows, @fwd, @errors, @echo, @udp: what is tested, and works
- *		with
+ * @net, @tap, @timers, @flows, @fwd, @errors, @echo, @udp: what is tested, and
+ *		works with
  * @now:	ms
  */
 struct world {
 	struct memory mem;
+	struct net net;
 	struct tap tap;
 	struct timers timers;
 	struct flow_table flows;
@@ -94,25 +96,23 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	if (memory_open(&w->mem, room) ||
 	    flow_table_init(&w->flows, SLOT_MAX, max_flows, epoll_create1(0)))
 		exit(1);
-	tap_init(&w->tap, &w->mem.link, w->mem.queue, our_mac);
+	net_init(&w->net, our_mac, GW4, GW6);
+	tap_init(&w->tap, &w->mem.link, w->mem.queue, &w->net);
 	memcpy(w->tap.guest_mac, guest_mac, MAC_LEN);
-	w->tap.addr4 = addr(GUEST4);
-	w->tap.addr6 = addr(GUEST6);
-	w->tap.own4 = addr(GW4);
-	w->tap.own6 = addr(GW6);
-	w->fwd.map.host4 = addr(GW4);
-	w->fwd.map.host6 = addr(GW6);
+	w->tap.addr[IP4] = addr(GUEST4);
+	w->tap.addr[IP6] = addr(GUEST6);
 	w->fwd.ipv4 = w->fwd.ipv6 = true;
 	fwd_init(&w->fwd, LISTENERS, w->flows.epfd);
-	w->errors = (struct icmp_errors){ .tap = &w->tap, .fwd = &w->fwd };
+	w->errors = (struct icmp_errors){ .tap = &w->tap, .net = &w->net };
 	icmp_errors_init(&w->errors);
 	w->echo = (struct icmp_echo){ .tap = &w->tap, .flows = &w->flows,
-				      .timers = &w->timers, .fwd = &w->fwd,
+				      .timers = &w->timers, .net = &w->net,
 				      .errors = &w->errors };
 	icmp_init(&w->echo);
 	w->udp = (struct udp){ .tap = &w->tap, .flows = &w->flows,
-			       .timers = &w->timers, .fwd = &w->fwd,
-			       .errors = &w->errors, .fds = UINT32_MAX };
+			       .timers = &w->timers, .net = &w->net,
+			       .fwd = &w->fwd, .errors = &w->errors,
+			       .fds = UINT32_MAX };
 	if (udp_init(&w->udp))
 		exit(1);
 }

@@ -19,8 +19,8 @@
 
 /**
  * struct stage - Our end of a guest's link, and the guest's
- * @mem, @tap:	ours
- * @gmem, @gtap: the guest's
+ * @mem, @tap, @net: ours
+ * @gmem, @gtap, @gnet: the guest's
  * @v:		4 or 6
  * @ip:		headers to be sent
  * @l4, @len:	what is sent
@@ -30,6 +30,7 @@
 struct stage {
 	struct memory mem, gmem;
 	struct tap tap, gtap;
+	struct net net, gnet;
 	int v;
 	struct ip_hdr ip;
 	uint8_t l4[L4_MAX];
@@ -64,10 +65,12 @@ static void stage_open(struct stage *s, int v, uint32_t mtu)
 	csum_init();
 	if (memory_open(&s->mem, 1 << 18) || memory_open(&s->gmem, 64))
 		exit(1);
-	tap_init(&s->tap, &s->mem.link, s->mem.queue, mac);
-	tap_init(&s->gtap, &s->gmem.link, s->gmem.queue, guest);
+	memcpy(s->net.lease.mac, mac, MAC_LEN);
+	memcpy(s->gnet.lease.mac, guest, MAC_LEN);
+	s->net.mtu = mtu ? mtu : 65520;	/* 0: none is announced */
+	tap_init(&s->tap, &s->mem.link, s->mem.queue, &s->net);
+	tap_init(&s->gtap, &s->gmem.link, s->gmem.queue, &s->gnet);
 	memcpy(s->tap.guest_mac, guest, MAC_LEN);
-	s->tap.mtu = mtu;
 	s->v = v;
 	s->ip = (struct ip_hdr){
 		.src = addr(v == 4 ? "198.51.100.1" : "2001:db8:2::1"),

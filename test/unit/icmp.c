@@ -188,8 +188,7 @@ static void story_unasked(void)
 
 	printf("# a reply of somebody who was not asked\n");
 	world_open(&w, LIFE, ROOM);
-	w.fwd.map.guest4 = addr("127.0.0.33");
-	w.fwd.map.map_guest4 = addr("192.0.2.33");
+	net_put_pair(&w.net, "192.0.2.33", "127.0.0.33", NAT_ANY_PORT);
 	pings(&w, &v4, GW4, 5, 1, 8);
 	events(&w, 1000);
 	check_eq("who was asked is heard", w.mem.nsent, 1);
@@ -362,8 +361,7 @@ static void story_router(void)
 
 	printf("# what a router says of a ping\n");
 	world_open(&w, LIFE, ROOM);
-	w.fwd.map.guest4 = addr("127.0.0.33");
-	w.fwd.map.map_guest4 = addr("192.0.2.33");
+	net_put_pair(&w.net, "192.0.2.33", "127.0.0.33", NAT_ANY_PORT);
 	bind(fd, &sa.sa, len);
 	pings(&w, &v4, GW4, 77, 1, 8);
 	events(&w, 1000);

@@ -18,8 +18,10 @@
 static void relay_open(struct world *w, uint32_t ifindex)
 {
 	world_open(w, LIFE, ROOM);
-	w->fwd.ipv6 = false;
-	if (mcast_open(&w->udp, ifindex, 0))
+	w->net.use[IP6] = false;
+	if (ifindex)
+		if_indextoname(ifindex, w->net.mcast_ifname[IP4]);
+	if (mcast_open(&w->udp))
 		exit(1);
 }
 
@@ -272,10 +274,11 @@ static void story_forwarded(void)
 
 	printf("# a forwarded port of the same number\n");
 	world_open(&w, LIFE, ROOM);
-	w.fwd.ipv6 = false;
+	w.net.use[IP6] = false;
 	port = member_open(false);
 	put_listener(&w.fwd, port, IPPROTO_UDP, PORT, PORT);
-	mcast_open(&w.udp, 1, 0);
+	if_indextoname(1, w.net.mcast_ifname[IP4]);
+	mcast_open(&w.udp);
 	check("the group has a socket", w.udp.mcast->group[0].fd >= 0);
 	check("but not all of the port", !w.udp.mcast->group[0].unicast);
 	getsockopt(port, SOL_SOCKET, SO_REUSEADDR, &reuse, &len);
@@ -329,7 +332,7 @@ static void story_dropped(void)
 	events(&w, 100);
 	check_eq("not too long", w.mem.nsent, 1);
 
-	w.fwd.map.host4 = ADDR_NONE;
+	w.net.nat[IP4].visible = ADDR_NONE;
 	says_alone(&w, peer, PORT);
 	events(&w, 100);
 	check_eq("from where nothing leads back", w.udp.count[UDP_IMPOSSIBLE],

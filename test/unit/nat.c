@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "../../forward/nat.c"
+#include "conf/derive.h"
+#include "net.h"
 #include "unit.h"
 
 /* addr() - An address from text; "" is none */
@@ -20,38 +22,55 @@ static struct in6_addr addr(const char *s)
 	return a;
 }
 
-/* A guest that shares 192.0.2.2 and 2001:db8::2, behind a usual gateway. */
-static struct fwd_map usual(void)
+/**
+ * net_of() - The network of a guest that was given these options, on a host
+ * with nothing but both families
+ */
+static struct net net_of(const char *options)
 {
-	return (struct fwd_map){
-		.host4 = addr("192.0.2.1"), .host6 = addr("fe80::1"),
-		.guest4 = addr("192.0.2.2"), .guest6 = addr("2001:db8::2"),
-		.map_guest4 = addr("192.0.2.77"),
-		.map_guest6 = addr("2001:db8::77"),
+	static const struct host host = {
+		.family = { { .exists = true }, { .exists = true } },
 	};
+	static char copy[1024];
+	char *argv[32] = { "passt" }, *word;
+	static struct conf c;
+	struct net n;
+	int argc = 1;
+
+	snprintf(copy, sizeof(copy), "%s", options);
+	for (word = strtok(copy, " "); word; word = strtok(NULL, " "))
+		argv[argc++] = word;
+	if (conf_parse(&c, argc, argv) != CONF_GO || conf_check(&c) != CONF_GO)
+		fail("options", "%s", options);
+	derive(&c, &host, &n);
+	return n;
 }
 
+/* A guest that shares 192.0.2.2 and 2001:db8::2, behind a usual gateway. */
+#define SHARED	"-a 192.0.2.2 -a 2001:db8::2 -g 192.0.2.1 -g fe80::1 "
+#define COPIES	"--map-guest-addr 192.0.2.77 --map-guest-addr 2001:db8::77 "
+
 /* leads() - Where a destination leads, "refused" or an address */
-static const char *leads(const struct fwd_map *m, const char *dst)
+static const char *leads(const struct net *n, const char *dst)
 {
 	struct in6_addr a = addr(dst), host;
 	static char buf[ADDR_STRLEN];
 
-	return nat_from_guest(m, &a, &host) ? addr_str(&host, buf) : "refused";
+	return nat_from_guest(n, &a, 0, &host) ? addr_str(&host, buf) : "refused";
 }
 
 /* seen() - As whom a peer is seen, "refused" or an address */
-static const char *seen(const struct fwd_map *m, const char *peer)
+static const char *seen(const struct net *n, const char *peer)
 {
 	struct in6_addr a = addr(peer), as;
 	static char buf[ADDR_STRLEN];
 
-	return nat_to_guest(m, &a, &as) ? addr_str(&as, buf) : "refused";
+	return nat_to_guest(n, &a, &as) ? addr_str(&as, buf) : "refused";
 }
 
 static void way_out(void)
 {
-	struct fwd_map m = usual(), plain = { 0 };
+	struct net m = net_of(SHARED COPIES), plain = net_of("--no-map-gw");
 
 	check_str("out: an address is itself", leads(&m, "198.51.100.7"),
 		  "198.51.100.7");
@@ -81,18 +100,17 @@ static void way_out(void)
 	check_str("out: multicast, IPv6", leads(&m, "ff02::1"), "refused");
 	check_str("out: broadcast", leads(&m, "255.255.255.255"), "refused");
 
-	m.guest4 = ADDR_NONE;
+	m = net_of("-6 " COPIES);
 	check_str("out: the copy of an address that isn't",
 		  leads(&m, "192.0.2.77"), "refused");
-	m.map_guest4 = addr("127.0.0.9");
-	m.guest4 = addr("192.0.2.2");
+	net_put_pair(&m, "127.0.0.9", "192.0.2.2", NAT_ANY_PORT);
 	check_str("out: loopback that was asked to mean something else",
 		  leads(&m, "127.0.0.9"), "192.0.2.2");
 }
 
 static void way_in(void)
 {
-	struct fwd_map m = usual(), plain = { 0 };
+	struct net m = net_of(SHARED COPIES), plain = net_of("--no-map-gw");
 
 	check_str("in: a peer is itself", seen(&m, "198.51.100.7"),
 		  "198.51.100.7");
@@ -106,13 +124,13 @@ static void way_in(void)
 	check_str("in: over IPv6 likewise", seen(&m, "2001:db8::2"),
 		  "2001:db8::77");
 
-	m.map_guest4 = m.map_guest6 = ADDR_NONE;
+	m = net_of(SHARED);
 	check_str("in: if it has none, from the gateway",
 		  seen(&m, "192.0.2.2"), "192.0.2.1");
 	check_str("in: over IPv6 likewise", seen(&m, "2001:db8::2"),
 		  "fe80::1");
 
-	m.host4 = m.host6 = ADDR_NONE;
+	m = net_of(SHARED "--no-map-gw");
 	check_str("in: no mapping: the shared address can't be shown",
 		  seen(&m, "192.0.2.2"), "refused");
 	check_str("in: no mapping: nor can loopback", seen(&m, "127.0.0.1"),
@@ -130,7 +148,7 @@ static void there_and_back(void)
 	static const char *const hosts[] = {
 		"127.0.0.1", "::1", "192.0.2.2", "2001:db8::2", "198.51.100.7",
 	};
-	struct fwd_map m = usual();
+	struct net m = net_of(SHARED COPIES);
 	char name[100];
 	unsigned int i;
 
@@ -141,11 +159,11 @@ static void there_and_back(void)
 }
 
 /* from() - What a socket to a peer is bound to: "ADDR INTERFACE" */
-static const char *from(const struct fwd_map *m, const char *peer)
+static const char *from(const struct net *n, const char *peer)
 {
 	static char buf[ADDR_STRLEN + IFNAMSIZ];
 	struct in6_addr a = addr(peer);
-	struct sock_source src = nat_source(m, &a);
+	struct sock_source src = nat_source(n, &a);
 	char text[ADDR_STRLEN];
 
 	snprintf(buf, sizeof(buf), "%s %s", addr_str(&src.addr, text),
@@ -155,12 +173,12 @@ static const char *from(const struct fwd_map *m, const char *peer)
 
 static void sources(void)
 {
-	struct fwd_map m = {
-		.out4 = addr("127.0.0.9"), .out6 = addr("2001:db8:ffff::9"),
-		.if4 = "eth0", .if6 = "eth1", .scope = 7,
+	struct net m = {
+		.source = { addr("127.0.0.9"), addr("2001:db8:ffff::9") },
+		.source_ifname = { "eth0", "eth1" }, .scope = 7,
 	};
 	struct in6_addr far = addr("198.51.100.7"), far6 = addr("fe80::7");
-	struct fwd_map plain = { 0 };
+	struct net plain = { 0 };
 
 	check_str("source: its address and interface", from(&m, "198.51.100.7"),
 		  "127.0.0.9 eth0");

@@ -137,7 +137,7 @@ static void story_dad(struct world *w)
 	check("DAD for ours is answered to all nodes, not as solicited",
 	      is_na(w, 0xa0, "ff02::1"));
 
-	w->lease.router[IP6] = addr("2001:db8::1");
+	w->net.lease.router[IP6] = addr("2001:db8::1");
 	solicit(w, "::", "2001:db8::1");
 	check("DAD for a global gateway of ours is answered",
 	      is_na(w, 0xa0, "ff02::1"));
@@ -337,8 +337,8 @@ static void story_prefix(struct world *w)
 	const uint8_t *o;
 	struct in6_addr p;
 
-	w->lease.addr[IP6] = addr("2001:db8:ffff:ffff:ffff::15");
-	w->lease.len[IP6] = 61;
+	w->net.lease.addr[IP6] = addr("2001:db8:ffff:ffff:ffff::15");
+	w->net.lease.len[IP6] = 61;
 	o = ra_option(w, 3);
 	p = addr("2001:db8:ffff:fff8::");
 	if (check("a prefix of 61 bits is announced", o)) {
@@ -346,12 +346,12 @@ static void story_prefix(struct world *w)
 		check_eq("on link, but not to make addresses in", o[3], 0x80);
 		check_mem("and nothing after its bits", o + 16, &p, 16);
 	}
-	w->lease.len[IP6] = 0;
+	w->net.lease.len[IP6] = 0;
 	o = ra_option(w, 3);
 	p = ADDR_NONE;
 	if (check("a prefix of no bits is announced", o))
 		check_mem("all zero", o + 16, &p, 16);
-	w->lease.len[IP6] = 128;
+	w->net.lease.len[IP6] = 128;
 	check("one of 128 is not", !ra_option(w, 3));
 }
 
@@ -360,25 +360,25 @@ static void story_lease(struct world *w)
 	const uint8_t *f;
 	size_t len;
 
-	w->lease.mtu = 0;
+	w->net.lease.mtu = 0;
 	check("no MTU: no option", !ra_option(w, 5));
-	w->lease.mtu = 1279;
+	w->net.lease.mtu = 1279;
 	check("an MTU below IPv6's least: no option", !ra_option(w, 5));
-	w->lease.dhcp_dns = false;
+	w->net.lease.dhcp_dns = false;
 	check("--no-dhcp-dns: no resolvers", !ra_option(w, 25));
-	w->lease.dhcp_search = false;
+	w->net.lease.dhcp_search = false;
 	check("--no-dhcp-search: no search list", !ra_option(w, 31));
-	w->lease.dhcpv6 = false;
+	w->net.lease.dhcpv6 = false;
 	check_eq("no DHCPv6: neither M nor O", ra_flags(w), 0);
 
-	w->lease.dhcpv6 = true;
-	w->lease.addr[IP6] = ADDR_NONE;
+	w->net.lease.dhcpv6 = true;
+	w->net.lease.addr[IP6] = ADDR_NONE;
 	check_eq("no address: O without M", ra_flags(w), 0x40);
 	check("and no prefix", !ra_option(w, 3));
 	f = gets_nth(w, 0, &len);
 	check_eq("and we are no default router", get_be16(f + L4 + 6), 0);
 
-	w->lease.router[IP6] = addr("2001:db8::1");
+	w->net.lease.router[IP6] = addr("2001:db8::1");
 	solicit_router(w, GUEST_LL);
 	f = gets_nth(w, 0, &len);
 	check("with a global gateway RA comes from fe80::1",
@@ -389,7 +389,7 @@ static void story_bad_names(struct world *w)
 {
 	const uint8_t *o;
 
-	snprintf(w->lease.search, sizeof(w->lease.search),
+	snprintf(w->net.lease.search, sizeof(w->net.lease.search),
 		 "a..b .x %063d.ok %064d.bad x. good", 0, 0);
 	o = ra_option(w, 31);
 	if (!check("a list with bad names is announced", o))
@@ -397,13 +397,13 @@ static void story_bad_names(struct world *w)
 	check_eq("from its first good name", o[8], 63);
 	check_mem("to its last", o + 8 + 64, "\2ok\0\1x\0\4good\0", 13);
 
-	strcpy(w->lease.search, "a..b");
+	strcpy(w->net.lease.search, "a..b");
 	check("a list with none that is good is not", !ra_option(w, 31));
 }
 
 static void story_silent(struct world *w)
 {
-	w->lease.ra = false;
+	w->net.lease.ra = false;
 	solicit_router(w, GUEST_LL);
 	check("--no-ra: RS is unanswered", w->consumed && !answered(w));
 	solicit(w, GUEST_LL, "fe80::1");
@@ -411,8 +411,8 @@ static void story_silent(struct world *w)
 	answer_guest_up(&w->answer, w->now);
 	check("--no-ra: no timer", !timer_armed(&w->answer.ra));
 
-	w->lease.ra = true;
-	w->lease.ndp = false;
+	w->net.lease.ra = true;
+	w->net.lease.ndp = false;
 	solicit(w, GUEST_LL, "fe80::1");
 	check("--no-ndp: NS is unanswered", w->consumed && !answered(w));
 	solicit_router(w, GUEST_LL);

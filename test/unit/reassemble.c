@@ -115,13 +115,15 @@ static void stage_family(struct stage *s, int v)
 
 static void stage_open(struct stage *s, int v)
 {
-	static const uint8_t mac[MAC_LEN] = { 0x9a, 0x55, 0x9a, 0x55, 0x9a };
+	static const struct net net = {
+		.lease.mac = { 0x9a, 0x55, 0x9a, 0x55, 0x9a },
+	};
 
 	memset(s, 0, sizeof(*s));
 	csum_init();
 	if (memory_open(&s->mem, 1 << 16))
 		exit(1);
-	tap_init(&s->tap, &s->mem.link, s->mem.queue, mac);
+	tap_init(&s->tap, &s->mem.link, s->mem.queue, &net);
 	s->now = 1000000;
 	stage_family(s, v);
 	datagram(s, 3000);
@@ -741,7 +743,6 @@ static void test_shared(int v)
 /* Another guest has nothing to do with what the last one left */
 static void test_guest_gone(int v)
 {
-	struct in6_addr none = ADDR_NONE;
 	struct stage s;
 
 	stage_open(&s, v);
@@ -749,7 +750,7 @@ static void test_guest_gone(int v)
 	gets_none(&s, "a half, and its guest goes");
 	tap_guest_gone(&s.tap);
 	check_eq(named(&s, "it goes with it"), s.tap.fragments.bytes, 0);
-	tap_guest_new(&s.tap, &none, &none);
+	tap_guest_new(&s.tap);
 	piece(&s, 1480, 1520, LAST);
 	gets_none(&s, "the next one's half is no part of it");
 	stage_close(&s);

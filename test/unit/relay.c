@@ -158,6 +158,7 @@ static void story_sender(const struct family *f)
 	struct sock_error r = wire_report(f, f->v4 ? 11 : 3, 0, 0);
 	struct world w;
 	struct seen s;
+	unsigned int i;
 
 	printf("# who an error is from, IPv%d\n", f->v4 ? 4 : 6);
 	world_open(&w, LIFE, ROOM);
@@ -169,11 +170,12 @@ static void story_sender(const struct family *f)
 	r.from = addr(f->guest);
 	check("nothing comes from the guest itself", told(&w, &r, &q, &s) &&
 	      is_from(&s, f->gw));
-	w.fwd.map.guest4 = addr(GUEST4);
-	w.fwd.map.guest6 = addr(GUEST6);
+	net_put_pair(&w.net, GW4, GUEST4, NAT_ANY_PORT);
+	net_put_pair(&w.net, GW6, GUEST6, NAT_ANY_PORT);
 	check("an address that host and guest share is what leads there",
 	      told(&w, &r, &q, &s) && is_from(&s, f->gw));
-	w.fwd.map.host4 = w.fwd.map.host6 = ADDR_NONE;
+	for (i = 0; i < w.net.npairs; i++)
+		w.net.nat[i].visible = ADDR_NONE;
 	check("or the guest's router, if nothing does",
 	      told(&w, &r, &q, &s) && is_from(&s, f->gw));
 	r.from = ADDR_NONE;

@@ -171,7 +171,7 @@ static void story_burst(void)
 	check("a datagram of 65,000 bytes", nth(&w, 0, &s) && s.good &&
 	      s.len == 8 + sizeof(data));
 	memory_clear(&w.mem);
-	w.tap.mtu = 1500;
+	w.net.mtu = 1500;
 	peer_says(fd, "127.0.0.1", sport, data, 1472);
 	arrives(&w);
 	check_eq("what is as long as the guest's MTU is one frame",
@@ -665,7 +665,7 @@ static void story_nobody(void)
 	world_open(&w, LIFE, ROOM);
 	listens(&w, AF_INET, "127.0.0.1", &port, 5000);
 	fd = peer_open("127.0.0.1", &peer);
-	w.tap.addr4 = ADDR_NONE;
+	w.tap.addr[IP4] = ADDR_NONE;
 	peer_says(fd, "127.0.0.1", port, "knock", 5);
 	events(&w, 1000);
 	check_eq("without an address of the guest it is dropped",

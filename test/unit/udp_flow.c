@@ -278,8 +278,7 @@ static void story_alike(void)
 		world_close(&w);
 		return;
 	}
-	w.fwd.map.dns4 = addr("192.0.2.3");
-	w.fwd.map.dns_host4 = addr("127.0.0.1");
+	net_put_pair(&w.net, "192.0.2.3", "127.0.0.1", NAT_DNS_PORTS);
 	check_eq("a resolver under its own name",
 		 asks(&w, fd, 4504, "192.0.2.3", 53), 4504);
 	at = asks(&w, fd, 4504, GW4, 53);

@@ -140,7 +140,7 @@ static void story_row(const char *gw, const char *host)
 	check_eq("but singly", messages, 21);
 
 	memory_clear(&w.mem);
-	w.tap.mtu = 576;
+	w.net.mtu = 576;
 	if (!strchr(host, ':')) {
 		says_row(fd, data, 4000, 1000);
 		check_eq("what is longer than the guest's MTU in fragments",

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * summary.h - What the user is told at start about the network of the guest.
+ */
+#ifndef CONF_SUMMARY_H
+#define CONF_SUMMARY_H
+
+#include "conf/net.h"
+#include "host/host.h"
+
+void net_print_notes(const struct net *n, const struct host *h);
+void net_print(const struct net *n, const char *socket_path);
+
+#endif /* CONF_SUMMARY_H */
