@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "checksum.h"
+#include "forward/apply.h"
 #include "log.h"
 #include "host/sandbox.h"
 #include "passt.h"
@@ -260,7 +261,7 @@ static int open_all(struct program *p)
 		return -1;
 	if (fwd_init(&p->fwd, ports - MIN(ports, FDS_KEPT), p->worker.epfd))
 		return start_failed("forwarding", ENOMEM);
-	if (fwd_listen(&p->fwd, &p->rules))
+	if (fwd_start(&p->fwd, &p->rules))
 		return -1;
 	return join_groups(p);
 }

@@ -3,7 +3,7 @@
  * listen.h - Listeners: the host's ports that lead to the guest, each a bound
  * socket. They live in slots that do not move, so a token with slot and
  * generation stands for a listener until it is closed, and never for the next
- * one in its slot.
+ * one in its slot. Only fwd_apply() opens and closes them.
  */
 #ifndef FORWARD_LISTEN_H
 #define FORWARD_LISTEN_H
@@ -57,7 +57,6 @@ struct fwd {
 };
 
 int fwd_init(struct fwd *f, uint32_t max, int epfd);
-int fwd_listen(struct fwd *f, const struct rule_set *rules);
 void fwd_free(struct fwd *f);
 int listener_open(struct fwd *f, const struct rule *r, uint16_t port,
 		  uint32_t ends);

@@ -341,6 +341,7 @@ static bool valid_ifname(const char *name)
 /* What stands before the slash: [ADDRESS][%INTERFACE] */
 static int parse_prefix(struct spec *s, char *text)
 {
+	struct in6_addr *addr = &s->rule.ends.addr;
 	char *ifname = strchr(text, '%');
 
 	if (!*text)
@@ -354,12 +355,11 @@ static int parse_prefix(struct spec *s, char *text)
 		strcpy(s->rule.ends.ifname, ifname);
 	}
 
-	if (*text && !parse_addr(text, &s->rule.ends.addr))
+	if (*text && !parse_addr(text, addr))
 		return spec_error(s, "'%.*s' before '/' is not an address",
 				  SHOWN, text);
 
-	if (!addr_is_v4(&s->rule.ends.addr) && addr_is_linklocal(&s->rule.ends.addr) &&
-	    !ifname)
+	if (!addr_is_v4(addr) && addr_is_linklocal(addr) && !ifname)
 		return spec_error(s, "link-local address without interface: %.*s%%INTERFACE/ would be right",
 				  SHOWN, text);
 

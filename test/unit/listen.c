@@ -44,6 +44,8 @@ static int test_open(int family, int type, int proto)
 #define log_msg(...) test_log(__VA_ARGS__)
 #define sock_open(family, type, proto) test_open(family, type, proto)
 #include "../../forward/listen.c"
+#include "../../forward/apply.c"
+#include "../../forward/start.c"
 #undef sock_open
 #include "unit.h"
 
@@ -114,7 +116,7 @@ static void begin(struct fwd *f)
 static int listen_to(struct fwd *f, unsigned int max)
 {
 	fwd_init(f, max, epfd);
-	return fwd_listen(f, &rules);
+	return fwd_start(f, &rules);
 }
 
 /* parse() - Add rules; % in @fmt, of one to three ports, counted from @base */

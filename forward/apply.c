@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * apply.c - Makes the listeners those of a rule set: closes what it does not
+ * want, opens what is missing, and leaves alone what stays.
+ *
+ * Named ports come first. Ports of 'all' are bound after that as far as
+ * descriptors go, port by port and not rule by rule, so that TCP and UDP get
+ * equally far. The same order decides later, too: a port that is best effort
+ * gives way to a named one, and the highest of them to a lower one.
+ */
+/* syscalls: start: munmap */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "forward/apply.h"
+#include "ip.h"
+
+#define PORTS		(IP_PORT_MAX + 1)
+
+/**
+ * struct entry - What is known of a listener while a set is applied
+ * @next:	slot + 1 of another one with the same protocol and port, 0: none
+ * @rule:	index + 1 of the rule that wants it, 0: none does
+ */
+struct entry {
+	uint32_t next, rule;
+};
+
+/**
+ * struct change - A rule set while it is applied
+ * @f, @rules, @report: as given to fwd_apply()
+ * @ends:	those of @rules, for the listeners
+ * @entries:	by slot
+ * @heads:	slot + 1 of the first listener of UDP's and TCP's ports, 0: none
+ * @highest:	no port above this one has a listener that is best effort
+ * @order:	rules that are best effort, by their first port
+ * @active:	those of them that have the port which is looked at
+ * @best:	how many @order has
+ */
+struct change {
+	struct fwd *f;
+	const struct rule_set *rules;
+	struct fwd_report *report;
+	struct rule_ends *ends;
+	struct entry *entries;
+	uint32_t *heads;
+	unsigned int highest;
+	const struct rule **order, **active;
+	unsigned int best;
+};
+
+/**
+ * struct sweep - All ports of rules that are best effort, in ascending order
+ * @c:		for the rules
+ * @next:	how many of @c->order have begun
+ * @n:		how many rules of @c->active have @port; in the set's order
+ * @port:	host port
+ */
+struct sweep {
+	const struct change *c;
+	unsigned int next, n, port;
+};
+
+static size_t entries_size(const struct fwd *f)
+{
+	return MAX(1, f->max) * sizeof(struct entry);
+}
+
+static size_t heads_size(void)
+{
+	return 2 * PORTS * sizeof(uint32_t);
+}
+
+static uint32_t *port_head(const struct change *c, uint8_t proto, uint16_t port)
+{
+	return &c->heads[port + (proto == IPPROTO_TCP ? PORTS : 0)];
+}
+
+static const struct rule *entry_rule(const struct change *c, uint32_t slot)
+{
+	return &c->rules->rules[c->entries[slot].rule - 1];
+}
+
+static uint32_t rule_index(const struct change *c, const struct rule *r)
+{
+	return (uint32_t)(r - c->rules->rules);
+}
+
+/* Add a listener to those of its port; @rule: index + 1 of its rule, or 0 */
+static void add_entry(struct change *c, uint32_t slot, uint32_t rule)
+{
+	const struct listener *l = &c->f->listeners[slot];
+	uint32_t *head = port_head(c, l->proto, l->port);
+
+	c->entries[slot] = (struct entry){ .next = *head, .rule = rule };
+	*head = slot + 1;
+	c->highest = MAX(c->highest, l->port);
+}
+
+static void close_entry(struct change *c, uint32_t slot)
+{
+	const struct listener *l = &c->f->listeners[slot];
+	uint32_t *link = port_head(c, l->proto, l->port);
+
+	while (*link != slot + 1)
+		link = &c->entries[*link - 1].next;
+	*link = c->entries[slot].next;
+	listener_close(c->f, slot);
+	c->report->closed++;
+}
+
+/* The listener of a rule's port, as slot + 1; 0: there is none */
+static uint32_t find_entry(const struct change *c, const struct rule *r,
+			   uint16_t port)
+{
+	uint32_t n = *port_head(c, r->proto, port);
+	const struct fwd *f = c->f;
+
+	while (n && !rule_same_binding(listener_ends(f, &f->listeners[n - 1]),
+				       &r->ends))
+		n = c->entries[n - 1].next;
+	return n;
+}
+
+/* For qsort(): by first port, then in the set's order */
+static int compare_rules(const void *a, const void *b)
+{
+	const struct rule *x = *(const struct rule *const *)a;
+	const struct rule *y = *(const struct rule *const *)b;
+
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	return (x > y) - (x < y);
+}
+
+static void end_rules(struct sweep *s)
+{
+	const struct rule **active = s->c->active;
+	unsigned int i, kept = 0;
+
+	for (i = 0; i < s->n; i++) {
+		if (active[i]->last >= s->port)
+			active[kept++] = active[i];
+	}
+	s->n = kept;
+}
+
+static void begin_rule(struct sweep *s, const struct rule *r)
+{
+	const struct rule **active = s->c->active;
+	unsigned int i;
+
+	for (i = s->n++; i && active[i - 1] > r; i--)
+		active[i] = active[i - 1];
+	active[i] = r;
+}
+
+/* Go to the next port that some rule has; false: there is none */
+static bool next_port(struct sweep *s)
+{
+	const struct change *c = s->c;
+
+	s->port++;
+	end_rules(s);
+	if (!s->n && s->next == c->best)
+		return false;
+	if (!s->n)
+		s->port = c->order[s->next]->first;
+	while (s->next < c->best && c->order[s->next]->first <= s->port)
+		begin_rule(s, c->order[s->next++]);
+	return true;
+}
+
+static void mark_entry(struct change *c, const struct rule *r, uint16_t port)
+{
+	uint32_t n = find_entry(c, r, port);
+
+	if (n && !c->entries[n - 1].rule)
+		c->entries[n - 1].rule = rule_index(c, r) + 1;
+}
+
+/* Find which rule wants which listener: the first of the named ones, else the
+ * first that is best effort */
+static void mark_wanted(struct change *c)
+{
+	struct sweep s = { .c = c };
+	const struct rule *r;
+	unsigned int i, port;
+
+	for (i = 0; i < c->rules->n; i++) {
+		r = &c->rules->rules[i];
+		if (r->best_effort)
+			continue;
+		for (port = r->first; port <= r->last; port++)
+			mark_entry(c, r, (uint16_t)port);
+	}
+	while (next_port(&s)) {
+		for (i = 0; i < s.n; i++)
+			mark_entry(c, c->active[i], (uint16_t)s.port);
+	}
+}
+
+/* Lead a listener where the rule that wants it says */
+static void move_listener(struct change *c, uint32_t slot)
+{
+	struct listener *l = &c->f->listeners[slot];
+	const struct rule *r = entry_rule(c, slot);
+	uint16_t gport = (uint16_t)(r->to + (l->port - r->first));
+
+	if (l->gport != gport ||
+	    !addr_eq(&listener_ends(c->f, l)->target, &r->ends.target)) {
+		c->report->moved++;
+		c->f->changes++;
+	}
+	l->gport = gport;
+	l->ends = rule_index(c, r);
+}
+
+/* Close the listeners that no rule wants, and give the others the new ends */
+static void keep_wanted(struct change *c)
+{
+	uint32_t slot;
+
+	for (slot = 0; slot < c->f->top; slot++) {
+		if (c->f->listeners[slot].fd < 0)
+			continue;
+		if (c->entries[slot].rule)
+			move_listener(c, slot);
+		else
+			close_entry(c, slot);
+	}
+	free(c->f->ends);
+	c->f->ends = c->ends;
+	c->ends = NULL;
+}
+
+/* Close the last rule's listener of a port that is best effort; false: none */
+static bool evict_one(struct change *c, uint8_t proto, uint16_t port)
+{
+	uint32_t n = *port_head(c, proto, port), last = 0, rule = 0;
+
+	for (; n; n = c->entries[n - 1].next) {
+		if (!entry_rule(c, n - 1)->best_effort ||
+		    c->entries[n - 1].rule < rule)
+			continue;
+		last = n;
+		rule = c->entries[n - 1].rule;
+	}
+	if (last)
+		close_entry(c, last - 1);
+	return last;
+}
+
+/* Close the highest one above @port; false: there is none */
+static bool evict_above(struct change *c, unsigned int port)
+{
+	for (; c->highest > port; c->highest--) {
+		if (evict_one(c, IPPROTO_UDP, (uint16_t)c->highest) ||
+		    evict_one(c, IPPROTO_TCP, (uint16_t)c->highest))
+			return true;
+	}
+	return false;
+}
+
+/* Close listeners that are best effort and in the way of a named port */
+static void evict_overlaps(struct change *c, const struct rule *r,
+			   uint16_t port)
+{
+	uint32_t n = *port_head(c, r->proto, port), next;
+
+	for (; n; n = next) {
+		next = c->entries[n - 1].next;
+		if (entry_rule(c, n - 1)->best_effort &&
+		    rule_overlap(&entry_rule(c, n - 1)->ends, &r->ends))
+			close_entry(c, n - 1);
+	}
+}
+
+/* Open a rule's port; 0 or -errno */
+static int open_entry(struct change *c, const struct rule *r, uint16_t port)
+{
+	uint32_t rule = rule_index(c, r);
+	int slot = listener_open(c->f, r, port, rule);
+
+	if (slot < 0)
+		return slot;
+	add_entry(c, (uint32_t)slot, rule + 1);
+	c->report->opened++;
+	c->report->last = port;
+	return 0;
+}
+
+static const char *failure_remedy(int error)
+{
+	switch (error) {
+	case EACCES:
+		return ": sysctl net.ipv4.ip_unprivileged_port_start tells the first port allowed to all";
+	case EADDRINUSE:
+		return ": stop what uses it, or forward another port";
+	case EADDRNOTAVAIL:
+		return ": give an address that the host has";
+	case ENODEV:
+		return ": give an interface that the host has";
+	case EAFNOSUPPORT:
+		return ": give an address of a family in use";
+	case EMFILE:
+		return ": raise the limit of open files (ulimit -n), or forward fewer ports";
+	default:
+		return "";
+	}
+}
+
+/* Open a named port if it is not open; false: the caller wants no more */
+static bool open_named(struct change *c, const struct rule *r, uint16_t port)
+{
+	struct fwd_failure e = { .rule = r, .port = port };
+	int rc;
+
+	if (find_entry(c, r, port))
+		return true;
+
+	evict_overlaps(c, r, port);
+	rc = open_entry(c, r, port);
+	if (rc == -EMFILE && evict_above(c, 0))
+		rc = open_entry(c, r, port);
+	if (!rc)
+		return true;
+
+	e.error = -rc;
+	e.remedy = failure_remedy(-rc);
+	return c->report->failed(c->report->arg, &e);
+}
+
+static bool open_all_named(struct change *c)
+{
+	const struct rule *r;
+	unsigned int i, port;
+
+	for (i = 0; i < c->rules->n; i++) {
+		r = &c->rules->rules[i];
+		port = r->first;
+		while (!r->best_effort && port <= r->last) {
+			if (!open_named(c, r, (uint16_t)port++))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Whether an error means that no other port would do better */
+static bool is_exhausted(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM ||
+	       error == ENOBUFS || error == ENOSPC;
+}
+
+/* Open a port that is best effort; 0, or -errno of what ran out */
+static int open_best(struct change *c, const struct rule *r, uint16_t port)
+{
+	int rc;
+
+	if (find_entry(c, r, port)) {
+		c->report->last = port;
+		return 0;
+	}
+
+	rc = open_entry(c, r, port);
+	if (rc == -EMFILE && c->f->nlisteners == c->f->max &&
+	    evict_above(c, port))
+		rc = open_entry(c, r, port);
+	return is_exhausted(-rc) ? rc : 0;
+}
+
+static void open_all_best(struct change *c)
+{
+	struct sweep s = { .c = c };
+	unsigned int i;
+	int rc = 0;
+
+	while (!rc && next_port(&s)) {
+		for (i = 0; i < s.n && !rc; i++)
+			rc = open_best(c, c->active[i], (uint16_t)s.port);
+	}
+	c->report->exhausted = -rc;
+}
+
+/* What the rules say, in the form that the steps need */
+static void fill_change(struct change *c)
+{
+	const struct rule *r;
+	unsigned int i;
+	uint32_t slot;
+
+	for (i = 0; i < c->rules->n; i++) {
+		r = &c->rules->rules[i];
+		c->ends[i] = r->ends;
+		if (r->best_effort)
+			c->order[c->best++] = r;
+	}
+	qsort(c->order, c->best, sizeof(*c->order), compare_rules);
+	for (slot = 0; slot < c->f->top; slot++) {
+		if (c->f->listeners[slot].fd >= 0)
+			add_entry(c, slot, 0);
+	}
+}
+
+/* Memory for a change; 0 or -ENOMEM */
+static int alloc_change(struct change *c)
+{
+	size_t n = MAX(1, c->rules->n);
+
+	c->ends = calloc(n, sizeof(*c->ends));
+	c->order = calloc(n, sizeof(*c->order));
+	c->active = calloc(n, sizeof(*c->active));
+	c->entries = memory_reserve(entries_size(c->f));
+	c->heads = memory_reserve(heads_size());
+	return c->ends && c->order && c->active && c->entries && c->heads ?
+		0 : -ENOMEM;
+}
+
+static void free_change(struct change *c)
+{
+	if (c->heads)
+		munmap(c->heads, heads_size());
+	if (c->entries)
+		munmap(c->entries, entries_size(c->f));
+	free(c->active);
+	free(c->order);
+	free(c->ends);
+}
+
+/**
+ * fwd_failure_str() - Say which port can't be bound, why, and what helps
+ * @e:		failure
+ * @buf:	filled
+ * @size:	bytes that @buf has space for
+ *
+ * Return: @buf
+ */
+const char *fwd_failure_str(const struct fwd_failure *e, char *buf, size_t size)
+{
+	char port[RULE_PORT_STRLEN];
+
+	snprintf(buf, size, "%s can't be bound: %s%s",
+		 rule_port_str(e->rule, e->port, port), strerror(e->error),
+		 e->remedy);
+	return buf;
+}
+
+/**
+ * fwd_apply() - Make the listeners those of a rule set
+ * @f:		listeners; fwd_init() has been called
+ * @rules:	what to forward, checked by rule_set_check(); copied as needed
+ * @r:		@failed and @arg are given, the rest is filled
+ *
+ * A listener whose binding stays keeps its socket, its slot and what waits in
+ * it; only where it leads may change. A port that can't be bound has no effect
+ * on others.
+ *
+ * Return: 0, -ENOMEM: nothing has changed, -ECANCELED: @r->failed ended it
+ */
+int fwd_apply(struct fwd *f, const struct rule_set *rules,
+	      struct fwd_report *r)
+{
+	struct change c = { .f = f, .rules = rules, .report = r };
+	int rc = alloc_change(&c);
+
+	r->opened = r->closed = r->moved = 0;
+	r->exhausted = 0;
+	r->last = 0;
+	if (!rc) {
+		fill_change(&c);
+		mark_wanted(&c);
+		keep_wanted(&c);
+		if (open_all_named(&c))
+			open_all_best(&c);
+		else
+			rc = -ECANCELED;
+	}
+	free_change(&c);
+	return rc;
+}
