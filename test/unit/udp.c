@@ -653,6 +653,45 @@ static void story_forward(int family, const char *bound, const char *local,
 	world_close(&w);
 }
 
+/* Given a flow through a forwarded port, when the port is closed and another
+ * one has its slot, then the guest's next datagram has a socket of its own. */
+static void story_port_closed(void)
+{
+	uint16_t port = 0, other = 0, peer = 0, sport;
+	struct in6_addr from;
+	struct world w;
+	char buf[16];
+	int fd;
+
+	printf("# a forwarded port is closed\n");
+	world_open(&w, LIFE, ROOM);
+	listens(&w, AF_INET6, "::", &port, 5000);
+	fd = peer_open("127.0.0.1", &peer);
+	peer_says(fd, "127.0.0.1", port, "knock", 5);
+	events(&w, 1000);
+	check("a flow of the port", flow_of(&w, 5000, GW4, peer));
+
+	listener_close(&w.fwd, 0);
+	w.fwd.top = 0;
+	listens(&w, AF_INET6, "::", &other, 5001);
+	w.fwd.listeners[0].gen = 2;
+	check_eq("its flow sends by no socket",
+		 udp_flow_fd(&w.udp, flow_of(&w, 5000, GW4, peer)), -1);
+	sends(&w, 5000, GW4, peer, "who?", 4);
+	check_eq("the peer hears the guest",
+		 peer_hears(fd, buf, sizeof(buf), &from, &sport), 4);
+	check("not from the closed port, or that which took its slot",
+	      sport != port && sport != other);
+	check("the flow has a socket of its own",
+	      flow_of(&w, 5000, GW4, peer)->flow.fd[SIDE_HOST] >= 0);
+	sends(&w, 5001, GW4, peer, "me?", 3);
+	check_eq("the guest speaks from the port that is forwarded now",
+		 peer_hears(fd, buf, sizeof(buf), &from, &sport), 3);
+	check_eq("which is that of the host", sport, other);
+	close(fd);
+	world_close(&w);
+}
+
 /* Given a forwarded port and no guest, or one whose address is not known, then
  * what comes in is dropped. */
 static void story_nobody(void)
@@ -779,6 +818,7 @@ int main(void)
 	story_forward(AF_INET, "0.0.0.0", "127.0.0.9", GW4);
 	story_forward(AF_INET6, "::", "127.0.0.9", GW4);
 	story_forward(AF_INET6, "::", "::1", GW6);
+	story_port_closed();
 	story_nobody();
 	story_own_socket_stays();
 	story_from_forwarded(AF_INET, "0.0.0.0", "127.0.0.1", GW4);
