@@ -271,8 +271,10 @@ static struct icmp_flow *open_peer(struct icmp_echo *e,
 }
 
 /* touch_peer() - A peer was pinged, or has replied */
-static void touch_peer(struct icmp_echo *e, struct icmp_flow *p, uint64_t now)
+static void touch_peer(struct icmp_echo *e, struct icmp_flow *p, size_t len,
+		       uint64_t now)
 {
+	sched_active(e->sched, e->flows, &p->flow, len, now);
 	p->last = now;
 	list_remove(&p->flow.node);
 	list_push(&e->peers, &p->flow.node);
@@ -444,7 +446,7 @@ void icmp_from_guest(struct icmp_echo *e, const struct pkt *pkt, uint64_t now)
 	if (!p)
 		return;
 
-	touch_peer(e, p, now);
+	touch_peer(e, p, pkt->len, now);
 	p->ttl = pkt->ttl;
 	p->tos = pkt->tos;
 	p->df = pkt->df;
@@ -487,7 +489,7 @@ static void deliver_reply(struct icmp_echo *e, const struct icmp_flow *s,
 		e->count[ICMP_UNASKED]++;
 		return;
 	}
-	touch_peer(e, p, now);
+	touch_peer(e, p, len, now);
 	sock_cmsg_read(m, &info);
 	ip = (struct ip_hdr){
 		.src = p->flow.key.remote, .dst = s->flow.key.guest,

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "conf/net.h"
+#include "flow/sched.h"
 #include "flow/table.h"
 #include "icmp/error.h"
 #include "list.h"
@@ -42,7 +43,7 @@ extern const char *const icmp_counter_name[ICMP_COUNTERS];
 
 /**
  * struct icmp_echo - All echo flows of a guest
- * @tap, @flows, @timers, @net, @errors: what it works with
+ * @tap, @flows, @timers, @sched, @net, @errors: what it works with
  * @peers:	flows of peers, the least recently used first
  * @nsockets, @npeers: number of ping sockets, and of flows in @peers
  * @count:	see enum icmp_counter
@@ -52,6 +53,7 @@ struct icmp_echo {
 	struct flow_table *flows;
 	struct timers *timers;
 	const struct net *net;
+	struct sched *sched;
 	struct icmp_errors *errors;
 	struct list peers;
 	uint32_t nsockets, npeers;

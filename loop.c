@@ -107,7 +107,6 @@ static void dispatch_udp(struct worker *w, const struct pkt *batch,
 		if (!answer_from_guest(&w->answer, &batch[i], now))
 			break;
 	}
-	sched_active(&w->sched, &w->flows, NULL, 0, now);
 	if (i < n && w->conf->udp)
 		udp_from_guest(&w->udp, batch + i, n - i, now);
 }
@@ -453,7 +452,7 @@ static void connect_parts(struct worker *w, const struct fwd *fwd)
 	w->errors.tap = w->echo.tap = w->udp.tap = w->tcp.tap = &w->tap;
 	w->echo.flows = w->udp.flows = w->tcp.flows = &w->flows;
 	w->echo.timers = w->udp.timers = w->tcp.timers = &w->timers;
-	w->tcp.sched = &w->sched;
+	w->echo.sched = w->udp.sched = w->tcp.sched = &w->sched;
 	w->errors.net = w->echo.net = w->udp.net = w->tcp.net = w->net;
 	w->udp.fwd = w->tcp.fwd = fwd;
 	w->echo.errors = w->udp.errors = w->tcp.errors = &w->errors;

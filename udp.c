@@ -52,7 +52,6 @@ int udp_init(struct udp *u)
 	list_init(&u->one_shot);
 	list_init(&u->stream);
 	u->nflows = u->nsockets = 0;
-	u->starved_fd = -1;
 	u->segment = udp_can_segment() ? UINT16_MAX : 0;
 	u->port_listeners = NULL;
 	u->mcast = NULL;
@@ -276,6 +275,15 @@ static struct udp_flow *open_udp_flow(struct udp *u, const struct flow_key *key,
 	return NULL;
 }
 
+static size_t payload_len(const struct pkt *batch, unsigned int n)
+{
+	size_t len = 0;
+
+	while (n--)
+		len += batch[n].len;
+	return len;
+}
+
 /**
  * udp_from_guest() - Send datagrams of the guest
  * @u:		UDP
@@ -312,7 +320,7 @@ void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 		uf = open_udp_flow(u, &key, batch, n, now);
 	if (!uf)
 		return;
-	udp_flow_used(u, uf, n, 0, now);
+	udp_flow_used(u, uf, n, 0, payload_len(batch, n), now);
 	send_whole_batch(u, uf, batch, n, now);
 }
 
@@ -348,7 +356,8 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 
 	for (i = 0; i < n; i++)
 		datagrams += udp_to_guest(u, uf, (unsigned int)i);
-	udp_flow_used(u, uf, 0, datagrams, now);
+	udp_flow_used(u, uf, 0, datagrams, udp_batch_len(u, 0, (unsigned int)n),
+		      now);
 }
 
 /**
@@ -409,7 +418,8 @@ static void deliver_forwarded(struct udp *u, const struct listener *l,
 	uf = get_forwarded_flow(u, l, &o, now);
 	if (!uf)
 		return;
-	udp_flow_used(u, uf, 0, udp_to_guest(u, uf, i), now);
+	udp_flow_used(u, uf, 0, udp_to_guest(u, uf, i), udp_batch_len(u, i, 1),
+		      now);
 }
 
 /**

@@ -18,6 +18,7 @@
 #include "conf/net.h"
 #include "forward/listen.h"
 #include "list.h"
+#include "flow/sched.h"
 #include "flow/table.h"
 #include "icmp/error.h"
 #include "tap.h"
@@ -61,7 +62,7 @@ struct mcast;
 
 /**
  * struct udp - All UDP flows of a guest
- * @tap, @flows, @timers, @net, @fwd, @errors: what it works with
+ * @tap, @flows, @timers, @sched, @net, @fwd, @errors: what it works with
  * @fds:	limit of descriptors of the process
  * @one_shot, @stream: flows by last use, the least recent first (U4); one-shot
  *		flows that peers began come before those that the guest began
@@ -77,8 +78,6 @@ struct mcast;
  * @mcast:	groups that are relayed, see udp/mcast.c; NULL: none
  * @segment:	longest datagram for a GSO batch of a new flow, bytes; 0: this
  *		kernel has no UDP_SEGMENT
- * @starved_fd:	socket that found no space on the link, -1: none
- * @yields_left: how many more times other sockets yield to it
  * @count:	see enum udp_counter
  */
 struct udp {
@@ -86,6 +85,7 @@ struct udp {
 	struct flow_table *flows;
 	struct timers *timers;
 	const struct net *net;
+	struct sched *sched;
 	const struct fwd *fwd;
 	struct icmp_errors *errors;
 	struct list one_shot, stream, *first_own;
@@ -98,8 +98,6 @@ struct udp {
 	struct udp_guest_port *guest_ports;
 	struct mcast *mcast;
 	uint32_t segment;
-	int starved_fd;
-	unsigned int yields_left;
 	uint64_t count[UDP_COUNTERS];
 };
 

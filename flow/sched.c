@@ -118,21 +118,23 @@ bool sched_must_yield(struct sched *s, int fd)
 	return true;
 }
 
-/* sched_starve() - A socket found no space on the link */
-void sched_starve(struct sched *s, int fd)
+/**
+ * sched_found_space() - A socket has looked for space on the link
+ * @found:	whether there was some; if not, others yield to it from now on
+ */
+void sched_found_space(struct sched *s, int fd, bool found)
 {
-	if (s->starved_fd == fd)
-		return;
-	s->starved_fd = fd;
-	s->yields_left = SCHED_YIELDS;
+	if (found) {
+		s->starved_fd = -1;
+	} else if (s->starved_fd != fd) {
+		s->starved_fd = fd;
+		s->yields_left = SCHED_YIELDS;
+	}
 }
 
-/**
- * sched_feed() - No socket is starved any longer
- * @fd:		one that found space, or was closed. If another one is starved,
- *		its yields are used up
- */
-void sched_feed(struct sched *s, int fd)
+/* sched_close_fd() - A socket is closed: nobody yields to it */
+void sched_close_fd(struct sched *s, int fd)
 {
-	s->starved_fd = -1;
+	if (s->starved_fd == fd)
+		s->starved_fd = -1;
 }

@@ -73,8 +73,8 @@ void sched_forget(struct sched *s, struct flow *f);
 struct flow *sched_next(struct sched *s);
 
 bool sched_must_yield(struct sched *s, int fd);
-void sched_starve(struct sched *s, int fd);
-void sched_feed(struct sched *s, int fd);
+void sched_found_space(struct sched *s, int fd, bool found);
+void sched_close_fd(struct sched *s, int fd);
 
 /* sched_waits() - Whether a flow waits for its next turn */
 static inline bool sched_waits(const struct flow *f)

@@ -80,8 +80,7 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf)
 	timer_cancel(u->timers, &uf->flow.timer);
 	udp_port_give(u, uf);
 	if (uf->flow.fd[SIDE_HOST] >= 0) {
-		if (u->starved_fd == uf->flow.fd[SIDE_HOST])
-			u->starved_fd = -1;
+		sched_close_fd(u->sched, uf->flow.fd[SIDE_HOST]);
 		close(uf->flow.fd[SIDE_HOST]);
 		u->nsockets--;
 	}
@@ -428,12 +427,15 @@ static void become_stream(struct udp *u, struct udp_flow *uf)
  * @u:		UDP
  * @uf:		flow
  * @from_guest, @to_guest: number of them in each direction
+ * @len:	bytes of payload in all
  * @now:	ms
  */
 void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int from_guest,
-		   unsigned int to_guest, uint64_t now)
+		   unsigned int to_guest, size_t len, uint64_t now)
 {
 	unsigned int asked, answered;
+
+	sched_active(u->sched, u->flows, &uf->flow, len, now);
 
 	asked = uf->nasked + (uf->inbound ? to_guest : from_guest);
 	answered = uf->nanswered + (uf->inbound ? from_guest : to_guest);

@@ -116,7 +116,8 @@ int udp_flow_open_fd(struct udp *u, const struct flow_key *key, int fd,
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
 				 const struct listener *l, uint64_t now);
 void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int from_guest,
-		   unsigned int to_guest, uint64_t now);
+		   unsigned int to_guest,
+		   size_t len, uint64_t now);
 uint64_t udp_flow_expires(const struct udp_flow *uf);
 void udp_flow_close(struct udp *u, struct udp_flow *uf);
 struct udp_listening *udp_listening(const struct udp *u,
@@ -140,6 +141,7 @@ struct udp_batch *udp_batch_new(void);
 void udp_batch_free(struct udp_batch *b);
 int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin);
 bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o);
+size_t udp_batch_len(const struct udp *u, unsigned int first, unsigned int n);
 unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
 			  unsigned int i);
 

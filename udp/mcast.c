@@ -183,7 +183,7 @@ static void send_to_group(struct udp *u, struct udp_group *g,
 	uf = get_query_flow(u, batch, now);
 	if (!uf)
 		return;
-	udp_flow_used(u, uf, n, 0, now);
+	udp_flow_used(u, uf, n, 0, batch->len, now);
 	send_from_socket(u, uf->flow.fd[SIDE_HOST], g->ifindex, batch, n);
 }
 
@@ -309,7 +309,7 @@ bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
 			u->count[UDP_UNASKED]++;
 			continue;
 		}
-		udp_flow_used(u, uf, 0, 0, now);
+		udp_flow_used(u, uf, 0, 0, 0, now);
 		deliver_mcast_msg(u, &m, &key->guest, key->gport);
 	}
 	return true;

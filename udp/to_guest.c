@@ -35,9 +35,6 @@
 /* Ask for the kernel's drops (SO_MEMINFO) after reading this many messages. */
 #define DROPS_CHECK_MIN	8
 
-/* How often other sockets yield to a starved one. */
-#define YIELDS_MAX	256
-
 /**
  * struct udp_batch - What one recvmmsg() fills
  * @msg, @iov, @from, @control: for the call
@@ -120,33 +117,16 @@ static unsigned int count_affordable(const struct udp *u,
 	return link_slots(q, each, most, slot);
 }
 
-/**
- * limit_messages() - How many messages a socket may bring now
- * @u:		remembers the starved socket
- * @fd:		socket
- * @rx:	of the socket
- *
- * epoll reports ready sockets in the same order each time, so the first ones
- * could always fill the link. Therefore the others yield to a socket that found
- * no space: the next pass begins with it. Yields are limited, as the datagrams
- * that it had may be gone.
- */
+/* limit_messages() - How many messages a socket may bring now: it may yield */
 static unsigned int limit_messages(struct udp *u, int fd,
 				   const struct udp_rx *rx)
 {
 	unsigned int n;
 
-	if (u->starved_fd >= 0 && u->starved_fd != fd && u->yields_left) {
-		u->yields_left--;
+	if (sched_must_yield(u->sched, fd))
 		return 0;
-	}
 	n = count_affordable(u, rx);
-	if (n) {
-		u->starved_fd = -1;
-	} else if (u->starved_fd != fd) {
-		u->starved_fd = fd;
-		u->yields_left = YIELDS_MAX;
-	}
+	sched_found_space(u->sched, fd, n);
 	return n;
 }
 
@@ -277,6 +257,16 @@ static void deliver_datagram(struct udp *u, const struct flow_key *key,
 		tap_ip_send(u->tap, &b->ip, l4, len);
 	else
 		tap_l4_send(u->tap, &b->hdr, IPPROTO_UDP, l4, len);
+}
+
+/* udp_batch_len() - Bytes of payload in messages @first to @first + @n - 1 */
+size_t udp_batch_len(const struct udp *u, unsigned int first, unsigned int n)
+{
+	size_t len = 0;
+
+	while (n--)
+		len += u->batch->msg[first + n].msg_len;
+	return len;
 }
 
 /**

@@ -52,6 +52,7 @@ struct world {
 	struct net net;
 	struct tap tap;
 	struct timers timers;
+	struct sched sched;
 	struct flow_table flows;
 	struct fwd fwd;
 	struct icmp_errors errors;
@@ -93,6 +94,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	csum_init();
 	w->now = 1000000;
 	timers_init(&w->timers, w->now);
+	sched_init(&w->sched);
 	if (memory_open(&w->mem, room) ||
 	    flow_table_init(&w->flows, SLOT_MAX, max_flows, epoll_create1(0)))
 		exit(1);
@@ -106,11 +108,13 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	w->errors = (struct icmp_errors){ .tap = &w->tap, .net = &w->net };
 	icmp_errors_init(&w->errors);
 	w->echo = (struct icmp_echo){ .tap = &w->tap, .flows = &w->flows,
-				      .timers = &w->timers, .net = &w->net,
+				      .timers = &w->timers, .sched = &w->sched,
+			       .net = &w->net,
 				      .errors = &w->errors };
 	icmp_init(&w->echo);
 	w->udp = (struct udp){ .tap = &w->tap, .flows = &w->flows,
-			       .timers = &w->timers, .net = &w->net,
+			       .timers = &w->timers, .sched = &w->sched,
+			       .net = &w->net,
 			       .fwd = &w->fwd, .errors = &w->errors,
 			       .fds = UINT32_MAX };
 	if (udp_init(&w->udp))

@@ -217,17 +217,22 @@ static void story_starved(void)
 
 	sched_world();
 	check("nobody yields at first", !sched_must_yield(&s, 4));
-	sched_starve(&s, 5);
+	sched_found_space(&s, 5, false);
 	check("the starved one goes on", !sched_must_yield(&s, 5));
 	while (sched_must_yield(&s, 4) && n < 10000) {
 		n++;
-		sched_starve(&s, 5);
+		sched_found_space(&s, 5, false);
 	}
 	check_eq("others yield so often", n, SCHED_YIELDS);
-	sched_starve(&s, 6);
+	sched_found_space(&s, 6, false);
 	check("and to the next one that is starved", sched_must_yield(&s, 5));
-	sched_feed(&s, 6);
+	sched_found_space(&s, 6, true);
 	check("until it has space", !sched_must_yield(&s, 5));
+	sched_found_space(&s, 6, false);
+	sched_close_fd(&s, 5);
+	check("another one may be closed", sched_must_yield(&s, 5));
+	sched_close_fd(&s, 6);
+	check("nobody yields to one that is closed", !sched_must_yield(&s, 5));
 }
 
 int main(void)

@@ -306,31 +306,31 @@ static void story_turns(void)
 	}
 	check("no flow has more than twice the turns of another",
 	      most <= 2 * least);
-	check("a link that is full makes somebody wait", w.udp.starved_fd >= 0);
+	check("a link that is full makes somebody wait", w.sched.starved_fd >= 0);
 
 	for (i = 0; i < FLOWS; i++) {
 		uf = flow_of(&w, 4003, GW4, port[i]);
-		if (uf->flow.fd[SIDE_HOST] == w.udp.starved_fd)
+		if (uf->flow.fd[SIDE_HOST] == w.sched.starved_fd)
 			break;
 	}
 	while (i < FLOWS && recv(uf->flow.fd[SIDE_HOST], buf, sizeof(buf), MSG_DONTWAIT) > 0)
 		;
-	for (bits = pass = 0; !bits && pass < YIELDS_MAX; pass++)
+	for (bits = pass = 0; !bits && pass < SCHED_YIELDS; pass++)
 		bits = served(&w, port);
 	check("one that has nothing any more is not waited for", bits);
 
-	while (w.udp.starved_fd < 0) {
+	while (w.sched.starved_fd < 0) {
 		for (i = 0; i < FLOWS; i++)
 			fill(fd[i]);
 		served(&w, port);
 	}
 	for (i = 0; i < FLOWS; i++) {
 		uf = flow_of(&w, 4003, GW4, port[i]);
-		if (uf->flow.fd[SIDE_HOST] == w.udp.starved_fd)
+		if (uf->flow.fd[SIDE_HOST] == w.sched.starved_fd)
 			break;
 	}
 	udp_flow_close(&w.udp, uf);
-	check_eq("nor one that has ended", w.udp.starved_fd, -1);
+	check_eq("nor one that has ended", w.sched.starved_fd, -1);
 	for (i = 0; i < FLOWS; i++)
 		close(fd[i]);
 	world_close(&w);
