@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * passt.c - The program: start-up, the one epoll loop, and the only file that
- * sees every part.
- *
- * A pass of the loop: events are handed to the part that they are for, timers
- * that are due likewise; then what the pass owes the guest is sent, in one
- * system call.
+ * passt.c - The program: start-up, privileges, the daemon, and guests that
+ * connect and leave. The event loop is in loop.c.
  */
 /* syscalls: start: chdir clone dup2 geteuid getpid ioctl lchown openat
  *	     rt_sigaction rt_sigprocmask setsid signalfd4 socket write; run:
@@ -16,7 +12,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -31,7 +26,7 @@
 
 #define FDS_KEPT	64	/* descriptors for what is neither flow nor port */
 
-/* guest_up() - A guest has connected, on @fd, which is the link's from now */
+/* guest_up() - A guest has connected on @fd, which the link takes over */
 static void guest_up(struct program *p, int fd, uint64_t now)
 {
 	int rc;
@@ -53,7 +48,8 @@ static void guest_up(struct program *p, int fd, uint64_t now)
 /**
  * guest_hung_up() - Whether the guest hung up, even if EOF was not read yet
  *
- * A guest that comes back may be seen before its leaving is.
+ * A guest that reconnects may be accepted before the EOF of its old connection
+ * is read.
  */
 static bool guest_hung_up(const struct program *p)
 {
@@ -111,7 +107,7 @@ static void handle_control(void *owner, enum event_type type, uint64_t now)
 		handle_signal(p);
 }
 
-/* derive_net() - Ask the host, and complete what was asked for; 0 or -1 */
+/* derive_net() - Read the host, and derive the guest's network; 0 or -1 */
 static int derive_net(struct program *p)
 {
 	const struct conf *c = &p->conf;
@@ -128,7 +124,7 @@ static int derive_net(struct program *p)
 	return -1;
 }
 
-/* read_rules() - Read -t and -u; 0 or -1, an error was shown */
+/* read_rules() - Parse -t and -u; 0, or -1: an error was shown */
 static int read_rules(struct program *p)
 {
 	const struct conf *c = &p->conf;
@@ -144,7 +140,7 @@ static int read_rules(struct program *p)
 	return -1;
 }
 
-/* start_failed() - A step of start-up failed */
+/* start_failed() - Show that a step of start-up failed; returns -1 */
 static int start_failed(const char *what, int error)
 {
 	err("%s: %s", what, strerror(error));
@@ -152,11 +148,10 @@ static int start_failed(const char *what, int error)
 }
 
 /**
- * open_signals() - Signals as events, of the process that goes on
- * @p:		the program
+ * open_signals() - Receive signals as events; call it after going to background
  *
- * epoll waits for the signals of the process that added the descriptor: a
- * child that inherits it would never hear of its own.
+ * epoll watches the signals of the process that added the signalfd: a child
+ * that inherits the epoll set would get no event for its own signals.
  *
  * Return: 0, or -1: an error was shown
  */
@@ -177,7 +172,7 @@ static int open_signals(struct program *p)
 	return 0;
 }
 
-/* open_listener() - Where the guest connects; 0 or -1, an error was shown */
+/* open_listener() - Listen for the guest; 0, or -1: an error was shown */
 static int open_listener(struct program *p)
 {
 	char *path = p->socket_path;
@@ -193,7 +188,7 @@ static int open_listener(struct program *p)
 		return -1;
 	}
 
-	/* So that it can be removed at the end, as the user we will be. */
+	/* The user that we are going to be has to remove it at the end. */
 	if (!geteuid() && lchown(path, p->conf.uid, p->conf.gid))
 		debug("%s: %s", path, strerror(errno));
 	if (worker_watch(&p->worker, p->listener, EVENT_LINK_LISTEN))
@@ -201,7 +196,7 @@ static int open_listener(struct program *p)
 	return 0;
 }
 
-/* open_files() - Those that root may be needed for; 0 or -1, error shown */
+/* open_files() - Open files that may need root; 0, or -1: an error was shown */
 static int open_files(struct program *p)
 {
 	const char *pid = p->conf.pid_file, *pcap = p->conf.pcap;
@@ -232,7 +227,7 @@ static int open_files(struct program *p)
 	return 0;
 }
 
-/* join_groups() - For --multicast, where flows leave; 0 or -1, error shown */
+/* join_groups() - Start --multicast; 0, or -1: an error was shown */
 static int join_groups(struct program *p)
 {
 	if (!p->conf.multicast || !p->conf.udp)
@@ -243,12 +238,11 @@ static int join_groups(struct program *p)
 }
 
 /**
- * open_all() - Everything that start-up can fail at
- * @p:		the program, configured
+ * open_all() - Open everything that start-up can fail at
  *
- * Flows get what forwarded ports leave: a quarter of the descriptors at least.
+ * Forwarded ports leave at least a quarter of the descriptors to flows.
  *
- * Return: 0, or -1: one line was shown
+ * Return: 0, or -1: an error was shown
  */
 static int open_all(struct program *p)
 {
@@ -266,7 +260,7 @@ static int open_all(struct program *p)
 	return join_groups(p);
 }
 
-/* write_pid() - Of the process that goes on */
+/* write_pid() - Write the pid file; @pid: of the process that goes on */
 static void write_pid(const struct program *p, pid_t pid)
 {
 	if (p->pid_fd >= 0 && dprintf(p->pid_fd, "%d\n", (int)pid) < 0)
@@ -274,10 +268,11 @@ static void write_pid(const struct program *p, pid_t pid)
 }
 
 /**
- * go_background() - Go on as a daemon; the parent tells the shell that we accept
- * @p:		the program, ready
+ * go_background() - Go on as a daemon
  *
- * Return: 0 in the daemon; -1 if there can't be one
+ * The parent exits when a guest can connect, so its caller can start qemu.
+ *
+ * Return: 0 in the daemon; -1: an error was shown
  */
 static int go_background(struct program *p)
 {
@@ -293,7 +288,7 @@ static int go_background(struct program *p)
 	pid = null < 0 ? -1 : fork();
 	if (pid < 0)
 		return start_failed("can't go to the background, use --foreground",
-			      errno);
+				    errno);
 	if (pid) {
 		write_pid(p, pid);
 		_exit(EXIT_SUCCESS);
@@ -304,7 +299,7 @@ static int go_background(struct program *p)
 		debug("chdir: %s", strerror(errno));
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
-	if (!p->conf.debug) {		/* it was asked for on stderr */
+	if (!p->conf.debug) {		/* --debug logs to stderr */
 		log_to_syslog("passt");
 		dup2(null, STDERR_FILENO);
 	}
@@ -312,7 +307,7 @@ static int go_background(struct program *p)
 	return 0;
 }
 
-/* finish_program() - Reset the peers, and remove what we made */
+/* finish_program() - End all flows, remove the socket and the pid file */
 static void finish_program(struct program *p)
 {
 	worker_free(&p->worker);
@@ -326,7 +321,7 @@ static void finish_program(struct program *p)
 	rule_set_free(&p->rules);
 }
 
-/* prepare_program() - All that can fail, up to a process that is ready */
+/* prepare_program() - Do all that can fail; 0, or -1: an error was shown */
 static int prepare_program(struct program *p)
 {
 	p->worker.control = handle_control;
@@ -347,11 +342,10 @@ static int prepare_program(struct program *p)
 }
 
 /**
- * start_program() - From the command line to the first pass
- * @p:		the program
+ * start_program() - Start, from the checked command line to the first pass
  *
- * A reader that has left, and a file that may not grow (RLIMIT_FSIZE), are
- * errors of the call that meets them, and no reason to end.
+ * SIGPIPE and SIGXFSZ are ignored: a closed pipe, or a file beyond RLIMIT_FSIZE,
+ * is an error of the call that meets it.
  *
  * Return: 0, or -1: an error was shown
  */
