@@ -3,8 +3,8 @@
  * derive.c - Makes a struct net of what was asked for and what the host has.
  *
  * This is a pure function: no system call, no message, no state, so that it
- * can be called again whenever the host changes. test/unit/derive.c has a table
- * of what it yields.
+ * can be called again whenever the host changes. test/unit/addressing.c is a
+ * table of what it yields, and the specification of addressing.
  */
 #include <string.h>
 

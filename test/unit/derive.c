@@ -406,6 +406,34 @@ static void test_summary(void)
 		  "  router      fe80::1\n");
 }
 
+/* host_read() has no memory: what is gone is gone, and nothing is said. */
+static void test_read_again(void)
+{
+	static const char *const by_route[FAMILIES] = { "", "" };
+
+	fake = usual;
+	resolv("nameserver 203.0.113.53\nsearch example.org\n");
+	said[0] = '\0';
+	host_read(&host, by_route);
+	check("what the host has is read", host.family[IP6].exists &&
+	      is(&host.family[IP4].addr, "192.0.2.2") &&
+	      is(&host.family[IP6].gateway, "fe80::7") &&
+	      host.resolv.n == 1 && !host.resolv_error);
+	fake = (struct fake){ .ifindex = 0 };
+	unlink(resolv_path);
+	host_read(&host, by_route);
+	check("and read again, when it is gone",
+	      is(&host.family[IP4].addr, "") && !host.family[IP4].ifindex &&
+	      is(&host.family[IP6].gateway, "") && !*host.family[IP4].ifname &&
+	      !host.resolv.n && !*host.resolv.search);
+	check_eq("errors are values", host.resolv_error, -ENOENT);
+	check_eq("of each source", host.nl_error, -EPERM);
+	check_str("nothing is said", said, "");
+	fake = usual;
+	host_read(&host, by_route);
+	check("and when it is back", is(&host.family[IP4].addr, "192.0.2.2"));
+}
+
 int main(void)
 {
 	close(mkstemp(resolv_path));
@@ -418,6 +446,7 @@ int main(void)
 	test_dns_options();
 	test_many_resolvers();
 	test_summary();
+	test_read_again();
 	unlink(resolv_path);
 	return unit_end();
 }
