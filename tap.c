@@ -294,89 +294,127 @@ static uint64_t csum_without(uint64_t sum, const uint8_t *field)
 	return csum_sum_add(sum, (uint16_t)~value);
 }
 
-/* l4_write() - Write a transport header and payload into a slot, summing them */
-static uint64_t l4_write(const struct link_slot *slot, size_t off,
-			 const uint8_t *l4, size_t len, uint64_t sum)
+/**
+ * csum_partial() - Whether checksums to the guest cover the pseudo-header only
+ *
+ * The one place where that is decided: the guest, or its device, completes them
+ * where it has to.
+ */
+static bool csum_partial(const struct tap *t)
 {
-	if (slot->cnt == 1)
-		return csum_copy((uint8_t *)slot->iov->iov_base + off, l4, len,
-				 sum);
-	link_slot_write(slot, off, l4, len);
-	return csum_add(l4, len, sum);
+	return t->link->caps.csum_to_guest;
 }
 
-/* slot_sum() - Sum of @len bytes of a slot from an offset in its first piece */
-static uint64_t slot_sum(const struct link_slot *slot, size_t off, size_t len,
-			 uint64_t sum)
+/* l4_write() - Copy a packet into a slot; the sum that its checksum takes */
+static uint64_t l4_write(const struct tap *t, const struct link_slot *slot,
+			 size_t off, const uint8_t *l4, size_t len,
+			 uint64_t pseudo)
+{
+	if (slot->cnt == 1 && !csum_partial(t))
+		return csum_copy((uint8_t *)slot->iov->iov_base + off, l4, len,
+				 pseudo);
+	link_slot_write(slot, off, l4, len);
+	return csum_partial(t) ? pseudo : csum_add(l4, len, pseudo);
+}
+
+/* l4_sum() - The same for a packet that is in the slot, @len bytes from @off */
+static uint64_t l4_sum(const struct tap *t, const struct link_slot *slot,
+		       size_t off, size_t len, uint64_t pseudo)
 {
 	struct iovec first = *slot->iov;
 	unsigned int cnt;
+	uint64_t sum;
 
+	if (csum_partial(t))
+		return pseudo;
 	if (off + len <= first.iov_len)
-		return csum_add((uint8_t *)first.iov_base + off, len, sum);
+		return csum_add((uint8_t *)first.iov_base + off, len, pseudo);
 
 	cnt = link_slot_cut(slot, off + len);
 	slot->iov->iov_base = (uint8_t *)first.iov_base + off;
 	slot->iov->iov_len -= off;
-	sum = csum_iov(slot->iov, cnt, sum);
+	sum = csum_iov(slot->iov, cnt, pseudo);
 	*slot->iov = first;
 	return sum;
 }
 
 /**
- * tap_l4_csum() - Set the transport checksum of a packet in a slot
+ * l4_finish() - Set the checksum of a packet in a slot, and make a frame of it
  * @t:		the guest's side
- * @slot:	slot with the whole packet, its checksum field zero
- * @off:	offset of the transport header
- * @len:	bytes from there on
- * @proto:	IPPROTO_TCP
- * @pseudo:	sum of the pseudo-header
- *
- * Return: for link_commit()
+ * @slot:	slot with the packet
+ * @h:		its Ethernet and IP headers
+ * @len:	bytes from the transport header on
+ * @sum:	of l4_write() or l4_sum()
+ * @gso_size:	as for tap_l4_commit()
  */
-struct frame_meta tap_l4_csum(const struct tap *t, const struct link_slot *slot,
-			      size_t off, size_t len, uint8_t proto,
-			      uint64_t pseudo)
+static void l4_finish(struct tap *t, const struct link_slot *slot,
+		      const struct tap_hdr *h, size_t len, uint64_t sum,
+		      uint16_t gso_size)
 {
-	uint8_t *field = (uint8_t *)slot->iov->iov_base + off +
-			 l4_csum_offset(proto);
-	uint16_t check = csum_field(proto, slot_sum(slot, off, len, pseudo));
+	uint8_t *l4 = (uint8_t *)slot->iov->iov_base + h->len;
+	size_t at = l4_csum_offset(h->proto);
+	uint16_t check = csum_field(h->proto, sum);
+	struct frame_meta meta = { 0 };
 
-	memcpy(field, &check, sizeof(check));
-	return (struct frame_meta){ 0 };
+	if (csum_partial(t)) {
+		check = (uint16_t)~csum_fold(sum);
+		meta.csum = LINK_CSUM_PARTIAL;
+		meta.csum_start = (uint16_t)h->len;
+		meta.csum_offset = (uint16_t)at;
+	}
+	if (gso_size) {
+		meta.gso_size = gso_size;
+		meta.gso = h->proto == IPPROTO_UDP ? LINK_GSO_UDP :
+			   h->len == ETH_HLEN + IP4_HLEN ? LINK_GSO_TCP4 :
+			   LINK_GSO_TCP6;
+	}
+	memcpy(l4 + at, &check, sizeof(check));
+	tap_commit(t, slot, h->len + len, meta);
+}
+
+/**
+ * tap_l4_commit() - Make a frame of a packet that is in a slot
+ * @t:		the guest's side
+ * @slot:	slot with the transport header, its checksum field zero, and the
+ *		payload in place
+ * @h:		Ethernet and IP headers, not in place
+ * @len:	bytes from the transport header on
+ * @gso_size:	bytes of payload of each segment in a GSO frame, 0: it is none
+ */
+void tap_l4_commit(struct tap *t, const struct link_slot *slot,
+		   const struct tap_hdr *h, size_t len, uint16_t gso_size)
+{
+	uint64_t pseudo = tap_hdr_put(h, slot->iov->iov_base, len);
+
+	l4_finish(t, slot, h, len, l4_sum(t, slot, h->len, len, pseudo),
+		  gso_size);
 }
 
 /**
  * tap_l4_send() - Send one packet that fits in a frame
  * @t:		the guest's side
  * @h:		its Ethernet and IP headers
- * @proto:	IPPROTO_*
  * @l4:		transport header and payload; the value of the checksum field
  *		does not matter
- * @len:	bytes
+ * @len:	bytes of these
+ * @gso_size:	as for tap_l4_commit()
  *
  * Return: 0, or -ENOBUFS: dropped and counted, the guest does not read
  */
-int tap_l4_send(struct tap *t, const struct tap_hdr *h, uint8_t proto,
-		const uint8_t *l4, size_t len)
+int tap_l4_send(struct tap *t, const struct tap_hdr *h, const uint8_t *l4,
+		size_t len, uint16_t gso_size)
 {
-	size_t at = l4_csum_offset(proto);
 	struct link_slot slot;
-	uint16_t check;
-	uint8_t *frame;
 	uint64_t sum;
 
 	if (!tap_slot(t, h->len + len, &slot))
 		return -ENOBUFS;
 
-	frame = slot.iov->iov_base;
-	sum = tap_hdr_put(h, frame, len);
-	if (proto == IPPROTO_ICMP)
-		sum = 0;
-	sum = csum_without(l4_write(&slot, h->len, l4, len, sum), l4 + at);
-	check = csum_field(proto, sum);
-	memcpy(frame + h->len + at, &check, sizeof(check));
-	tap_commit(t, &slot, h->len + len, (struct frame_meta){ 0 });
+	sum = tap_hdr_put(h, slot.iov->iov_base, len);
+	sum = l4_write(t, &slot, h->len, l4, len, sum);
+	if (!csum_partial(t))
+		sum = csum_without(sum, l4 + l4_csum_offset(h->proto));
+	l4_finish(t, &slot, h, len, sum, gso_size);
 	return 0;
 }
 
@@ -418,7 +456,7 @@ int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 
 	tap_hdr_init(&h, t, ip);
 	if (h.len - ETH_HLEN + len <= mtu)
-		return tap_l4_send(t, &h, ip->proto, l4, len);
+		return tap_l4_send(t, &h, l4, len, 0);
 
 	w.hdr = &h;
 	w.check_at = l4_csum_offset(ip->proto);
@@ -470,6 +508,7 @@ void tap_hdr_init(struct tap_hdr *h, const struct tap *t,
 	memcpy(h->hdr + MAC_LEN, t->net->lease.mac, MAC_LEN);
 	put_be16(h->hdr + 2 * MAC_LEN, v4 ? ETH_P_IP : ETH_P_IPV6);
 	h->len = (unsigned int)(ETH_HLEN + ip_hdr_put(p, ip));
+	h->proto = ip->proto;
 	h->ip4 = v4 ? csum_add(p, IP4_HLEN, 0) : 0;
 	h->pseudo = csum_pseudo(&ip->src, &ip->dst, ip->proto, 0);
 }
@@ -480,7 +519,7 @@ void tap_hdr_init(struct tap_hdr *h, const struct tap *t,
  * @frame:	where to, @h->len bytes
  * @l4len:	transport header and payload, bytes
  *
- * Return: sum of the pseudo-header, for the transport checksum to go on from
+ * Return: sum of the pseudo-header; 0 for ICMP, which has none
  */
 uint64_t tap_hdr_put(const struct tap_hdr *h, uint8_t *frame, size_t l4len)
 {
@@ -497,6 +536,8 @@ uint64_t tap_hdr_put(const struct tap_hdr *h, uint8_t *frame, size_t l4len)
 		memcpy(frame, h->hdr, ETH_HLEN + IP6_HLEN);
 		put_be16(ip + 4, (uint16_t)l4len);
 	}
+	if (h->proto == IPPROTO_ICMP)
+		return 0;
 	return csum_sum_add(h->pseudo, htons((uint16_t)l4len));
 }
 

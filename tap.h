@@ -111,12 +111,14 @@ struct tap {
  * struct tap_hdr - Ethernet and IP headers prepared for a row of packets
  * @hdr:	the bytes, lengths and IPv4 checksum missing
  * @len:	ETH_HLEN + IP4_HLEN or ETH_HLEN + IP6_HLEN
+ * @proto:	IPPROTO_*
  * @pseudo:	sum of the pseudo-header without the length
  * @ip4:	sum of the IPv4 header without the length
  */
 struct tap_hdr {
 	uint8_t hdr[TAP_HDR_MAX];
 	unsigned int len;
+	uint8_t proto;
 	uint64_t pseudo, ip4;
 };
 
@@ -130,6 +132,16 @@ static inline void tap_commit(struct tap *t, const struct link_slot *slot,
 {
 	link_commit(t->queue, slot, len, meta);
 	t->count[TAP_TO_GUEST]++;
+}
+
+/*
+ * tap_gso_max() - The longest GSO frame to the guest, bytes; 0: none
+ *
+ * The length fields of IP bound it: those of a GSO frame are of the whole.
+ */
+static inline uint32_t tap_gso_max(const struct tap *t)
+{
+	return MIN(t->link->caps.gso_max, ETH_HLEN + IP_LEN_MAX);
 }
 
 void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
@@ -146,11 +158,10 @@ size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size);
 int tap_flush(struct tap *t);
 bool tap_slot(struct tap *t, size_t len, struct link_slot *slot);
 int tap_send(struct tap *t, const void *frame, size_t len);
-struct frame_meta tap_l4_csum(const struct tap *t, const struct link_slot *slot,
-			      size_t off, size_t len, uint8_t proto,
-			      uint64_t pseudo);
-int tap_l4_send(struct tap *t, const struct tap_hdr *h, uint8_t proto,
-		const uint8_t *l4, size_t len);
+void tap_l4_commit(struct tap *t, const struct link_slot *slot,
+		   const struct tap_hdr *h, size_t len, uint16_t gso_size);
+int tap_l4_send(struct tap *t, const struct tap_hdr *h, const uint8_t *l4,
+		size_t len, uint16_t gso_size);
 int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 		size_t len);
 void tap_hdr_init(struct tap_hdr *h, const struct tap *t,

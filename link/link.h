@@ -23,21 +23,38 @@
 #define LINK_BURST	256	/* frames in one refill */
 #define LINK_FRAMES	1024	/* frames committed between two flushes */
 #define LINK_FRAME_MAX	65535	/* bytes, Ethernet header included */
+#define LINK_GSO_MAX	(14 + 40 + 65535) /* bytes of any GSO frame, likewise */
 #define LINK_HEADERS	128	/* bytes of a slot that are in one piece */
 #define LINK_FDS	4	/* descriptors of one link */
 
-/* What is known of a frame's transport checksum; FULL is 0 for a reason. */
+/* What is known of a frame's transport checksum. */
 enum link_csum {
 	LINK_CSUM_FULL,		/* complete; from the guest: verify it */
 	LINK_CSUM_OK,		/* from the guest: known to be right */
+	LINK_CSUM_PARTIAL,	/* the pseudo-header's sum: to be completed */
+};
+
+/* Whether a frame carries several segments, and of what. */
+enum link_gso {
+	LINK_GSO_NONE,
+	LINK_GSO_TCP4,		/* TCP over IPv4: a longer payload, one header */
+	LINK_GSO_TCP6,
+	LINK_GSO_UDP,		/* datagrams, over either family (USO) */
 };
 
 /**
- * struct frame_meta - What is known of a frame beside its bytes
+ * struct frame_meta - What is known of a frame beside its bytes; all zero: it
+ * is as it would be on a wire
  * @csum:	enum link_csum
+ * @gso:	enum link_gso
+ * @gso_size:	bytes of payload of each segment but the last
+ * @csum_start:	partial: offset from which on the checksum covers the frame
+ * @csum_offset: partial: offset of the field from there
  */
 struct frame_meta {
-	uint8_t csum;
+	uint8_t csum, gso;
+	uint16_t gso_size;
+	uint16_t csum_start, csum_offset;
 };
 
 /**
@@ -78,11 +95,16 @@ struct link_fd {
 
 /**
  * struct link_caps - What a link can do, fixed while it is open
- * @max_frame:	longest frame to the guest, bytes
+ * @max_frame:	longest frame to the guest that is no GSO frame, bytes
+ * @gso_max:	longest GSO frame to the guest, TCP of both families, bytes; 0:
+ *		it takes none
+ * @uso_to_guest: it takes GSO frames of UDP, too
+ * @csum_to_guest: it takes partial checksums; always if it takes GSO frames
  * @shared:	the guest can write to borrowed frames: copy before checking
  */
 struct link_caps {
-	uint32_t max_frame;
+	uint32_t max_frame, gso_max;
+	bool uso_to_guest, csum_to_guest;
 	bool shared;
 };
 
@@ -108,7 +130,8 @@ struct link_observer {
  * @refill:	receive, fill @from_guest and @more; > 0: frames, 0: none now,
  *		< 0: -errno, the link is gone (-ECONNRESET: the guest left)
  * @release:	the frames of the last refill are no longer in use
- * @slots:	see link_slots(); @n is at least 1, and @to_guest has space
+ * @slots:	see link_slots(); @n is at least 1, and @to_guest has space. If
+ *		there is none though nothing was committed, @blocked is set
  * @flush:	send @to_guest, or keep it until the guest takes it: the list is
  *		empty afterwards; 1: all sent, 0: some wait (@blocked is set),
  *		< 0: -errno, the link is gone

@@ -134,7 +134,7 @@ int pcap_open(struct pcap *p, const char *path)
 {
 	const struct pcap_file_hdr hdr = {
 		.magic = PCAP_MAGIC_NS, .major = 2, .minor = 4,
-		.snaplen = LINK_FRAME_MAX, .linktype = PCAP_ETHERNET,
+		.snaplen = LINK_GSO_MAX, .linktype = PCAP_ETHERNET,
 	};
 	ssize_t n;
 

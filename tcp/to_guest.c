@@ -141,7 +141,8 @@ void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
  * @ip:		Ethernet and IP header of all of them
  * @hdr:	TCP header of the next one
  * @hlen:	bytes of the headers of one
- * @unit:	bytes of payload of each but the last
+ * @unit:	bytes of payload of each frame but the last
+ * @mss:	bytes of payload of each segment in a GSO frame
  * @slot:	space for them
  * @data, @ndata: the pieces of it that payload is read into
  */
@@ -149,6 +150,7 @@ struct seg_batch {
 	struct tap_hdr ip;
 	struct tcp_hdr hdr;
 	uint32_t hlen, unit;
+	uint16_t mss;
 	struct link_slot slot[SEGS_PER_PEEK];
 	struct iovec data[PIECES_PER_PEEK];
 	unsigned int ndata;
@@ -168,6 +170,36 @@ static bool add_slot(struct seg_batch *b, const struct link_slot *slot,
 }
 
 /*
+ * Payload of the longest frame: one segment, or where the link takes GSO frames
+ * as many full segments as go in one.
+ */
+static uint32_t frame_payload(const struct tcp *t, const struct seg_batch *b)
+{
+	uint32_t most = tap_gso_max(t->tap);
+
+	if (most < b->hlen + 2 * b->mss)
+		return b->mss;
+	return (most - b->hlen) / b->mss * b->mss;
+}
+
+/*
+ * Ask for slots for @len bytes of payload. Where there is no space for a long
+ * GSO frame, a shorter one is better than none.
+ */
+static unsigned int ask_slots(struct tcp *t, struct seg_batch *b, uint32_t len)
+{
+	unsigned int slots;
+
+	for (;; b->unit = MAX(b->unit / 2 / b->mss, 1) * b->mss) {
+		slots = MIN((len + b->unit - 1) / b->unit, SEGS_PER_PEEK);
+		slots = link_slots(t->tap->queue, b->hlen + b->unit, slots,
+				   b->slot);
+		if (slots || b->unit <= b->mss)
+			return slots;
+	}
+}
+
+/*
  * Reserve space on the link for segments with @len bytes of payload.
  * Return: bytes of payload that there is space for.
  */
@@ -178,10 +210,10 @@ static uint32_t reserve_segments(struct tcp *t, struct tcp_flow *f,
 	uint32_t left = len, n;
 
 	b->hlen = (uint32_t)(ETH_HLEN + ip_hlen(&f->flow.key.guest) + TCP_HLEN);
-	b->unit = MIN(len, f->conn.mss);
+	b->mss = f->conn.mss;
+	b->unit = MIN(len, frame_payload(t, b));
 	b->ndata = 0;
-	slots = MIN((len + b->unit - 1) / b->unit, SEGS_PER_PEEK);
-	slots = link_slots(t->tap->queue, b->hlen + b->unit, slots, b->slot);
+	slots = ask_slots(t, b, len);
 	for (i = 0; i < slots; i++, left -= n) {
 		n = MIN(left, b->unit);
 		if (!add_slot(b, &b->slot[i], n))
@@ -190,19 +222,13 @@ static uint32_t reserve_segments(struct tcp *t, struct tcp_flow *f,
 	return len - left;
 }
 
-/* Make a frame of a segment whose payload is in its slot. */
-static void commit_segment(struct tcp *t, struct seg_batch *b,
-			   const struct link_slot *slot, uint32_t len)
+/* Make a frame of a slot with @len bytes of payload. */
+static void commit_frame(struct tcp *t, struct seg_batch *b,
+			 const struct link_slot *slot, uint32_t len)
 {
-	uint8_t *frame = slot->iov->iov_base;
-	struct frame_meta meta;
-	uint64_t sum;
-
-	sum = tap_hdr_put(&b->ip, frame, TCP_HLEN + len);
-	tcp_hdr_put(&b->hdr, frame + b->ip.len);
-	meta = tap_l4_csum(t->tap, slot, b->ip.len, TCP_HLEN + len, IPPROTO_TCP,
-			   sum);
-	tap_commit(t->tap, slot, b->hlen + len, meta);
+	tcp_hdr_put(&b->hdr, (uint8_t *)slot->iov->iov_base + b->ip.len);
+	tap_l4_commit(t->tap, slot, &b->ip, TCP_HLEN + len,
+		      len > b->mss ? b->mss : 0);
 	b->hdr.seq += len;
 }
 
@@ -227,7 +253,7 @@ static void commit_segments(struct tcp *t, struct tcp_flow *f,
 		n = MIN(len, b->unit);
 		if (n == len)
 			b->hdr.flags |= SEG_PSH | (fin ? SEG_FIN : 0);
-		commit_segment(t, b, &b->slot[i], n);
+		commit_frame(t, b, &b->slot[i], n);
 	}
 	note_ack_sent(f, true);
 }

@@ -2,11 +2,15 @@
 /*
  * memory.c - A link in memory, for tests and fuzzers.
  */
-#include <errno.h>
+#include <net/ethernet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "checksum.h"
+#include "iov.h"
+#include "ip.h"
 #include "test/memory.h"
 #include "util.h"
 
@@ -16,6 +20,7 @@
 const char *const memory_mode_name[MEMORY_MODES] = {
 	[MEMORY_CONTIGUOUS]	= "contiguous",
 	[MEMORY_SCATTERED]	= "scattered",
+	[MEMORY_SEGMENTING]	= "segmenting",
 };
 
 static uint64_t seed = 0x9e3779b97f4a7c15;
@@ -60,7 +65,8 @@ static struct memory_frame pieces_new(const struct memory *m, size_t len,
 
 	do {
 		most = memory_random(4) ? PIECE_MAX : 16;
-		n = MIN(len, MAX(first, 1 + memory_random(most)));
+		n = 1 + memory_random(most);
+		n = MIN(len, MAX(first, n));
 		if (m->mode == MEMORY_CONTIGUOUS || f.cnt == PIECES_MAX - 1)
 			n = len;
 		f.piece[f.cnt] = need_memory(n);
@@ -97,7 +103,8 @@ static void memory_release(struct link_queue *q)
 
 /* give_frame() - A frame from the guest in pieces */
 static void give_frame(struct memory *m, struct link_queue *q,
-		       struct memory_queue *mq, const struct iovec *put)
+		       struct memory_queue *mq, const struct iovec *put,
+		       struct frame_meta meta)
 {
 	struct memory_frame *f = &mq->given[mq->ngiven++];
 
@@ -106,6 +113,7 @@ static void give_frame(struct memory *m, struct link_queue *q,
 			put->iov_base, put->iov_len);
 	q->from_guest[q->nfrom_guest++] = (struct frame){
 		.iov = f->iov, .iovcnt = f->cnt, .len = (uint32_t)put->iov_len,
+		.meta = meta,
 	};
 }
 
@@ -123,9 +131,10 @@ static int memory_refill(struct link_queue *q)
 			q->from_guest[q->nfrom_guest++] = (struct frame){
 				.iov = &m->put[i], .iovcnt = 1,
 				.len = (uint32_t)m->put[i].iov_len,
+				.meta = m->put_meta[i],
 			};
 		else
-			give_frame(m, q, mq, &m->put[i]);
+			give_frame(m, q, mq, &m->put[i], m->put_meta[i]);
 	}
 	m->count = 0;
 	return (int)q->nfrom_guest;
@@ -157,18 +166,144 @@ static unsigned int memory_slots(struct link_queue *q, size_t len,
 	return i;
 }
 
-/* hold_frame() - Remember a frame to the guest, in one piece */
+/* hold_bytes() - Remember a frame to the guest, in allocated memory */
+static void hold_bytes(struct memory *m, uint8_t *p, size_t len)
+{
+	if (m->nheld == MEMORY_SENT)
+		abort();
+	m->sent[m->nheld++] = (struct iovec){ p, len };
+}
+
+/* wrong_frame() - What the product sent can't be */
+static void wrong_frame(const char *why, const struct frame_meta *meta)
+{
+	fprintf(stderr, "memory link: %s (csum %u, start %u, offset %u, gso %u, size %u)\n",
+		why, meta->csum, meta->csum_start, meta->csum_offset,
+		meta->gso, meta->gso_size);
+	abort();
+}
+
+/* pseudo_sum() - Of the packet in a frame, for a transport length */
+static uint64_t pseudo_sum(const uint8_t *frame, uint8_t proto, size_t len)
+{
+	const uint8_t *ip = frame + ETH_HLEN;
+	bool v4 = ip[0] >> 4 == 4;
+	struct in6_addr src, dst;
+	struct in_addr a;
+
+	if (proto == IPPROTO_ICMP)
+		return 0;
+	if (v4) {
+		memcpy(&a, ip + 12, sizeof(a));
+		src = addr_from_v4(a);
+		memcpy(&a, ip + 16, sizeof(a));
+		dst = addr_from_v4(a);
+	} else {
+		memcpy(&src, ip + 8, sizeof(src));
+		memcpy(&dst, ip + 24, sizeof(dst));
+	}
+	return csum_pseudo(&src, &dst, proto, (uint32_t)len);
+}
+
+/* check_partial() - A partial checksum is that of the pseudo-header */
+static void check_partial(const uint8_t *p, size_t len,
+			  const struct frame_meta *meta)
+{
+	bool v4 = p[ETH_HLEN] >> 4 == 4;
+	uint8_t proto = v4 ? p[ETH_HLEN + 9] : p[ETH_HLEN + 6];
+	size_t start = ETH_HLEN + (v4 ? IP4_HLEN : IP6_HLEN);
+	uint16_t field, want;
+
+	if (meta->csum_start != start ||
+	    meta->csum_offset != l4_csum_offset(proto))
+		wrong_frame("partial checksum elsewhere", meta);
+	memcpy(&field, p + start + meta->csum_offset, sizeof(field));
+	want = (uint16_t)~csum_fold(pseudo_sum(p, proto, len - start));
+	if (field != want)
+		wrong_frame("partial checksum is not the pseudo-header's",
+			    meta);
+}
+
+/* complete_csum() - What the guest's network stack does with a partial one */
+static void complete_csum(uint8_t *p, size_t len, const struct frame_meta *meta)
+{
+	uint8_t *field = p + meta->csum_start + meta->csum_offset;
+	uint16_t check = csum_fold(csum_add(p + meta->csum_start,
+					    len - meta->csum_start, 0));
+
+	if (!check && meta->csum_offset == l4_csum_offset(IPPROTO_UDP))
+		check = 0xffff;
+	memcpy(field, &check, sizeof(check));
+}
+
+/* cut_segment() - One segment of a GSO frame, @off bytes of payload before it */
+static void cut_segment(struct memory *m, const uint8_t *p, size_t hlen,
+			size_t len, size_t off, const struct frame_meta *meta)
+{
+	size_t n = MIN(meta->gso_size, len - hlen - off);
+	size_t l4 = meta->csum_start;
+	uint8_t *seg = need_memory(hlen + n);
+	uint16_t check;
+	uint8_t proto;
+
+	memcpy(seg, p, hlen);
+	memcpy(seg + hlen, p + hlen + off, n);
+	ip_set_len(seg + ETH_HLEN, hlen + n - ETH_HLEN);
+	if (meta->gso == LINK_GSO_UDP) {
+		proto = IPPROTO_UDP;
+		put_be16(seg + l4 + 4, (uint16_t)(UDP_HLEN + n));
+	} else {
+		proto = IPPROTO_TCP;
+		put_be32(seg + l4 + 4, get_be32(p + l4 + 4) + (uint32_t)off);
+		if (hlen + off + n < len)
+			seg[l4 + 13] &= (uint8_t)~0x09;	/* FIN, PSH */
+	}
+	check = (uint16_t)~csum_fold(pseudo_sum(p, proto, hlen + n - l4));
+	memcpy(seg + l4 + meta->csum_offset, &check, sizeof(check));
+	complete_csum(seg, hlen + n, meta);
+	hold_bytes(m, seg, hlen + n);
+}
+
+/* cut_frame() - Cut a GSO frame as the guest's network stack would */
+static void cut_frame(struct memory *m, const uint8_t *p, size_t len,
+		      const struct frame_meta *meta)
+{
+	bool v4 = p[ETH_HLEN] >> 4 == 4;
+	size_t l4 = meta->csum_start, hlen, off;
+	uint8_t proto = v4 ? p[ETH_HLEN + 9] : p[ETH_HLEN + 6];
+
+	if (meta->csum != LINK_CSUM_PARTIAL || len > m->link.caps.gso_max ||
+	    meta->gso != (proto == IPPROTO_UDP ? LINK_GSO_UDP :
+			  v4 ? LINK_GSO_TCP4 : LINK_GSO_TCP6))
+		wrong_frame("GSO frame that is none", meta);
+	hlen = l4 + (proto == IPPROTO_UDP ? UDP_HLEN : (p[l4 + 12] >> 4) * 4U);
+	if (!meta->gso_size || hlen + meta->gso_size >= len)
+		wrong_frame("GSO frame of one segment", meta);
+	for (off = 0; hlen + off < len; off += meta->gso_size)
+		cut_segment(m, p, hlen, len, off, meta);
+	m->gso_frames++;
+}
+
+/* hold_frame() - Remember a frame to the guest as the guest sees it */
 static void hold_frame(struct memory *m, const struct frame *f)
 {
-	uint8_t *p = need_memory(f->len), *at = p;
-	unsigned int i;
+	uint8_t *p = need_memory(f->len);
 
-	for (i = 0; i < f->iovcnt; at += f->iov[i++].iov_len)
-		memcpy(at, f->iov[i].iov_base, f->iov[i].iov_len);
-	if (m->nheld == MEMORY_SENT || at != p + f->len)
+	if (iov_copy(p, f->len, f->iov, f->iovcnt) != f->len)
 		abort();
-	m->sent[m->nheld++] = (struct iovec){ p, f->len };
 	m->used += f->len;
+	if (f->meta.csum == LINK_CSUM_PARTIAL)
+		check_partial(p, f->len, &f->meta);
+	if (f->meta.gso) {
+		cut_frame(m, p, f->len, &f->meta);
+		free(p);
+		return;
+	}
+	if (f->len > m->link.caps.max_frame)
+		wrong_frame("longer than the longest frame", &f->meta);
+	if (f->meta.csum == LINK_CSUM_PARTIAL)
+		complete_csum(p, f->len, &f->meta);
+	hold_bytes(m, p, f->len);
 }
 
 static int memory_flush(struct link_queue *q)
@@ -221,11 +356,15 @@ void memory_open_as(struct memory *m, size_t size, enum memory_mode mode)
 	m->mode = mode;
 	m->size = size;
 	m->used = 0;
+	m->gso_frames = 0;
 	m->count = m->nsent = m->nheld = 0;
 	m->stalled = false;
 	m->link = (struct link){
 		.ops = &memory_ops, .caps.max_frame = LINK_FRAME_MAX,
-		.caps.shared = mode == MEMORY_SCATTERED,
+		.caps.shared = mode != MEMORY_CONTIGUOUS,
+		.caps.gso_max = mode == MEMORY_SEGMENTING ? LINK_GSO_MAX : 0,
+		.caps.uso_to_guest = mode == MEMORY_SEGMENTING,
+		.caps.csum_to_guest = mode == MEMORY_SEGMENTING,
 		.queues = m->queue, .nqueues = MEMORY_QUEUES,
 	};
 	for (i = 0; i < MEMORY_QUEUES; i++) {
@@ -269,8 +408,17 @@ int memory_open(struct memory *m, size_t size)
  */
 void memory_put(struct memory *m, void *frame, size_t len)
 {
-	if (m->count < LINK_BURST)
-		m->put[m->count++] = (struct iovec){ frame, len };
+	memory_put_meta(m, frame, len, (struct frame_meta){ 0 });
+}
+
+/* memory_put_meta() - The same, of a frame that says more of itself */
+void memory_put_meta(struct memory *m, void *frame, size_t len,
+		     struct frame_meta meta)
+{
+	if (m->count == LINK_BURST)
+		return;
+	m->put_meta[m->count] = meta;
+	m->put[m->count++] = (struct iovec){ frame, len };
 }
 
 /**

@@ -18,6 +18,8 @@
 enum memory_mode {
 	MEMORY_CONTIGUOUS,	/* each frame and slot in one piece */
 	MEMORY_SCATTERED,	/* in pieces of random size */
+	MEMORY_SEGMENTING,	/* likewise, and the guest takes GSO frames: they
+				 * are cut as its network stack would cut them */
 	MEMORY_MODES,
 };
 
@@ -52,9 +54,11 @@ struct memory_queue {
  * @link, @queue: the link; tests use the first queue
  * @mode:	see enum memory_mode
  * @of:		memory of each queue
- * @put, @count: frames to be given at the next refill of the first queue
+ * @put, @put_meta, @count: frames to be given at the next refill of the first
+ *		queue
  * @size:	bytes that slots may take until memory_clear()
  * @used:	bytes that flushed frames have taken
+ * @gso_frames:	GSO frames that were flushed
  * @sent, @nsent: frames flushed, oldest first, each in one piece
  * @nheld:	those in @sent, and after them those that wait for the guest
  * @stalled:	the guest does not take frames: flush says blocked
@@ -65,8 +69,10 @@ struct memory {
 	enum memory_mode mode;
 	struct memory_queue of[MEMORY_QUEUES];
 	struct iovec put[LINK_BURST];
+	struct frame_meta put_meta[LINK_BURST];
 	unsigned int count;
 	size_t size, used;
+	unsigned int gso_frames;
 	struct iovec sent[MEMORY_SENT];
 	unsigned int nsent, nheld;
 	bool stalled;
@@ -75,6 +81,8 @@ struct memory {
 int memory_open(struct memory *m, size_t size);
 void memory_open_as(struct memory *m, size_t size, enum memory_mode mode);
 void memory_put(struct memory *m, void *frame, size_t len);
+void memory_put_meta(struct memory *m, void *frame, size_t len,
+		     struct frame_meta meta);
 void memory_clear(struct memory *m);
 
 #endif /* TEST_MEMORY_H */

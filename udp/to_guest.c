@@ -256,7 +256,33 @@ static void deliver_datagram(struct udp *u, const struct flow_key *key,
 	if (b->hdr.len + len > tap_mtu(u->tap) + ETH_HLEN)
 		tap_ip_send(u->tap, &b->ip, l4, len);
 	else
-		tap_l4_send(u->tap, &b->hdr, IPPROTO_UDP, l4, len);
+		tap_l4_send(u->tap, &b->hdr, l4, len, 0);
+}
+
+/**
+ * send_gso_frame() - Send the datagrams of a message in one GSO frame
+ * @u:		for the headers in the batch
+ * @key:	of its flow
+ * @data:	payload, behind UDP_HLEN bytes that may be written
+ * @len:	bytes of it
+ * @size:	bytes of each datagram but the last
+ *
+ * Return: false: the link does not take it, or a datagram is too long for the
+ *	   guest
+ */
+static bool send_gso_frame(struct udp *u, const struct flow_key *key,
+			   uint8_t *data, size_t len, size_t size)
+{
+	const struct tap_hdr *h = &u->batch->hdr;
+	uint8_t *l4 = data - UDP_HLEN;
+
+	if (!u->tap->link->caps.uso_to_guest ||
+	    h->len + UDP_HLEN + len > tap_gso_max(u->tap) ||
+	    h->len + UDP_HLEN + size > tap_mtu(u->tap) + ETH_HLEN)
+		return false;
+	udp_hdr_put(l4, key->rport, key->gport, UDP_HLEN + len);
+	tap_l4_send(u->tap, h, l4, UDP_HLEN + len, (uint16_t)size);
+	return true;
 }
 
 /* udp_batch_len() - Bytes of payload in messages @first to @first + @n - 1 */
@@ -285,17 +311,19 @@ unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
 	const struct sock_rx_info *info = &u->batch->info[i];
 	uint8_t *data = u->batch->data[i] + UDP_HLEN;
 	size_t left = u->batch->msg[i].msg_len, len;
-	unsigned int n = 0;
+	size_t size = info->segment ? info->segment : left;
+	unsigned int n = left > size ?
+			 (unsigned int)((left + size - 1) / size) : 1;
 
 	set_headers(u, uf, info);
+	u->count[UDP_TO_GUEST] += n;
+	if (n > 1 && send_gso_frame(u, &uf->flow.key, data, left, size))
+		return n;
 	do {
-		len = info->segment ? MIN(info->segment, left) : left;
+		len = MIN(size, left);
 		deliver_datagram(u, &uf->flow.key, data, len);
 		data += len;
 		left -= len;
-		n++;
 	} while (left);
-
-	u->count[UDP_TO_GUEST] += n;
 	return n;
 }

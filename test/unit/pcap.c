@@ -20,7 +20,7 @@ static void read_file(void)
 {
 	const struct pcap_file_hdr want = {
 		.magic = 0xa1b23c4d, .major = 2, .minor = 4,
-		.snaplen = 65535, .linktype = 1,
+		.snaplen = LINK_GSO_MAX, .linktype = 1,
 	};
 	int fd = open(path, O_RDONLY);
 	ssize_t n = read(fd, file, sizeof(file));

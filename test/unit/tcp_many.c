@@ -135,11 +135,14 @@ static void story_shared(void)
 		.mss = 1460, .seq = 1000,
 	};
 	static struct end talk;
+	uint32_t gso = 0;	/* one segment more: there are fewer headers */
 	uint16_t port = 0;
 	unsigned int i;
 	int listener;
 
 	world_open(&w, 16, SPACE);
+	if (w.mem.link.caps.gso_max)
+		gso = 2 * 1460;
 	listener = listen_on("127.0.0.1", &port);
 	for (i = 0; i < TRANSFERS; i++) {
 		end_init(&w, &transfer[i], &getter[i], (uint16_t)(20000 + i),
@@ -174,7 +177,7 @@ static void story_shared(void)
 	sends(&talk, &h, "x", 1);
 	moves();
 	w.now += SCHED_ACTIVE - 10;
-	check("low latency from then on", most(5) <= 2 * SCHED_QUANTUM_LOW &&
+	check("low latency from then on", most(5) <= 2 * SCHED_QUANTUM_LOW + gso &&
 	      sched_low_latency(&w.sched, w.now) && w.mem.queue->low_latency);
 	w.now += 10;
 	check("until the sparse flow is silent", most(20) > 2 * SCHED_QUANTUM_LOW &&
