@@ -130,8 +130,7 @@ static int read_rules(struct program *p)
 	const struct conf *c = &p->conf;
 	struct rule_error e;
 
-	p->fwd.ipv4 = p->net.use[IP4];
-	p->fwd.ipv6 = p->net.use[IP6];
+	p->fwd.net = &p->net;
 	p->fwd.freebind = c->freebind;
 	if (!rule_set_read(&p->rules, c->tcp ? c->tcp_spec : NULL,
 			   c->udp ? c->udp_spec : NULL, &e))

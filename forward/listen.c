@@ -104,8 +104,8 @@ static int open_family(const struct fwd *f, const struct rule *r,
 static int open_port(const struct fwd *f, const struct rule *r, uint16_t port)
 {
 	unsigned int families = rule_families(&r->ends);
-	bool v4 = f->ipv4 && families & RULE_V4;
-	bool v6 = f->ipv6 && families & RULE_V6;
+	bool v4 = f->net->use[IP4] && families & RULE_V4;
+	bool v6 = f->net->use[IP6] && families & RULE_V6;
 	int fd = -EAFNOSUPPORT;
 
 	if (v6)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "conf/net.h"
 #include "forward/rule.h"
 
 #define LISTENERS_MAX	(1U << 20)	/* slots at most */
@@ -44,8 +45,8 @@ struct listener {
  * @changes:	counts listeners that were opened, closed and led elsewhere
  * @ends:	where listeners are bound, and where they lead
  * @epfd:	where they are watched
- * @ipv4, @ipv6: families in use
  * @freebind:	addresses may be bound that the host does not have yet
+ * @net:	for the families in use
  */
 struct fwd {
 	struct listener *listeners;
@@ -53,7 +54,8 @@ struct fwd {
 	uint32_t changes;
 	struct rule_ends *ends;
 	int epfd;
-	bool ipv4, ipv6, freebind;
+	bool freebind;
+	const struct net *net;
 };
 
 int fwd_init(struct fwd *f, uint32_t max, int epfd);

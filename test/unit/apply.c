@@ -20,6 +20,7 @@
 #define FAILURES	8
 
 static struct fwd f;
+static const struct net both = { .use = { true, true } };
 static struct fwd_report report;
 
 /* What was reported since the last change. */
@@ -53,7 +54,7 @@ static void begin(unsigned int max)
 
 	if (epfd < 0)
 		epfd = epoll_create1(EPOLL_CLOEXEC);
-	f = (struct fwd){ .ipv4 = true, .ipv6 = true };
+	f = (struct fwd){ .net = &both };
 	if (fwd_init(&f, max, epfd))
 		exit(1);
 	patient = true;

@@ -156,7 +156,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	memcpy(w->gtap.guest_mac, our_mac, MAC_LEN);
 	w->tap.addr[IP4] = addr(GUEST4);
 	w->tap.addr[IP6] = addr(GUEST6);
-	w->fwd.ipv4 = w->fwd.ipv6 = true;
+	w->fwd.net = &w->net;
 	fwd_init(&w->fwd, PORTS_MAX, w->flows.epfd);
 	w->errors = (struct icmp_errors){ .tap = &w->tap, .net = &w->net };
 	icmp_errors_init(&w->errors);

@@ -103,10 +103,13 @@ static unsigned int count_fds(void)
 /* What is to be forwarded. */
 static struct rule_set rules;
 
+static struct net net;
+
 /* begin() - What each story starts with: both families, no rules */
 static void begin(struct fwd *f)
 {
-	*f = (struct fwd){ .ipv4 = true, .ipv6 = true };
+	net.use[IP4] = net.use[IP6] = true;
+	*f = (struct fwd){ .net = &net };
 	rule_set_free(&rules);
 	*logged = '\0';
 	no_ipv6 = false;
@@ -318,7 +321,7 @@ static void udp_port(void)
 	close(client);
 	fwd_free(&f);
 
-	f.ipv6 = false;
+	net.use[IP6] = false;
 	parse(IPPROTO_UDP, "%d", 0, 0, 0);
 	listen_to(&f, 100);
 	check("UDP: IPv4 alone says so, too",
@@ -331,7 +334,7 @@ static void families(void)
 	struct fwd f;
 
 	begin(&f);
-	f.ipv6 = false;
+	net.use[IP6] = false;
 	parse(IPPROTO_TCP, "%d", 0, 0, 0);
 	check_eq("IPv4 only: bound", listen_to(&f, 100), 0);
 	check("IPv4 only: no other",
@@ -339,7 +342,7 @@ static void families(void)
 	fwd_free(&f);
 
 	begin(&f);
-	f.ipv4 = false;
+	net.use[IP4] = false;
 	parse(IPPROTO_TCP, "%d", 0, 0, 0);
 	check_eq("IPv6 only: bound", listen_to(&f, 100), 0);
 	check("IPv6 only: no other",
@@ -361,7 +364,7 @@ static void families(void)
 	fwd_free(&f);
 
 	begin(&f);
-	f.ipv4 = false;
+	net.use[IP4] = false;
 	parse(IPPROTO_TCP, "127.0.0.1/%d", 0, 0, 0);
 	expect_error("an address of a family not in use", &f, 100,
 		     " of 127.0.0.1", EAFNOSUPPORT,

@@ -97,6 +97,7 @@ static unsigned int want_failed, got_failed, wrong_failed;
 static uint64_t old_tokens[OLD];
 static unsigned int nold;
 static struct fwd f;
+static struct net net;
 static unsigned int base_fds;
 static bool ipv6;
 static struct in6_addr prefix_addr[ARRAY_SIZE(prefixes)];
@@ -679,7 +680,9 @@ int main(void)
 	if (ipv6)
 		close(fd);
 	epfd = epoll_create1(EPOLL_CLOEXEC);
-	f = (struct fwd){ .ipv4 = true, .ipv6 = ipv6 };
+	net.use[IP4] = true;
+	net.use[IP6] = ipv6;
+	f = (struct fwd){ .net = &net };
 	if (fwd_init(&f, LISTENERS, epfd))
 		return 1;
 	base_fds = count_fds();
