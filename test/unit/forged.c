@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * forged.c - UDP and echo under ICMP errors that anybody may send, whole
- * queues of them, and flows that take each other's place.
+ * forged.c - UDP and echo under forged ICMP errors, whole queues of them, and
+ * flows that reuse a slot.
  */
 #include "../../udp.c"
 #include "test/unit/flows.h"
@@ -26,7 +26,7 @@ static uint16_t listens(struct world *w, uint16_t to)
 }
 
 /**
- * forge() - ICMP errors about packets that nobody has sent
+ * forge() - Send ICMP errors about packets that were never sent
  * @raw:	raw socket
  * @code:	of unreachable
  * @proto:	of the packet
@@ -69,7 +69,7 @@ static void forge_udp(int raw, uint8_t code, uint16_t port, unsigned int n)
 	forge(raw, code, IPPROTO_UDP, udp, n);
 }
 
-/* told() - Whether the guest was told that something is unreachable */
+/* told() - Whether the guest received an unreachable error */
 static bool told(const struct world *w)
 {
 	struct seen s;
@@ -98,7 +98,7 @@ static void story_listener(unsigned int n)
 	forge_udp(raw, 3, listens(&w, 7000), n);
 
 	sends(&w, 7000, GW4, port, "hello", 5);
-	check("a peer hears the guest",
+	check("the peer receives the datagram",
 	      peer_hears(fd, buf, sizeof(buf), &from, &from_port) == 5);
 	check("the guest is not told that its port is closed", !told(&w));
 	close(fd);
@@ -106,7 +106,7 @@ static void story_listener(unsigned int n)
 	world_close(&w);
 }
 
-/* Given one that says protocol unreachable, then rows still leave. */
+/* Given a forged protocol unreachable, then GSO batches still leave. */
 static void story_rows(void)
 {
 	struct ip_hdr ip = {
@@ -128,7 +128,7 @@ static void story_rows(void)
 	char buf[64];
 	int raw, fd;
 
-	printf("# a forged error before a row\n");
+	printf("# a forged error before a GSO batch\n");
 	world_open(&w, 128, ROOM);
 	forwarded = listens(&w, 7000);
 	raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
@@ -145,9 +145,9 @@ static void story_rows(void)
 		memory_put(&w.mem, frame[i], len);
 	}
 	hand_over(&w);
-	check("rows are cut as before", uf && uf->segment);
+	check("GSO batches are used as before", uf && uf->segment);
 	for (i = 0; i < ARRAY_SIZE(frame); i++) {
-		check("a datagram of the row arrives",
+		check("a datagram of the batch arrives",
 		      peer_hears(fd, buf, sizeof(buf), &from, &from_port) == 10);
 		free(frame[i]);
 	}
@@ -156,7 +156,7 @@ static void story_rows(void)
 	world_close(&w);
 }
 
-/* Given 40 errors at a ping socket, then a request is answered. */
+/* Given 40 errors at a ping socket, then a request gets its reply. */
 static void story_echo(void)
 {
 	uint8_t request[16] = { 8, 0, 0, 0, 0x12, 0x34, 0, 1 };
@@ -177,16 +177,17 @@ static void story_echo(void)
 
 	request[7] = 2;
 	sends_ip(&w, GUEST4, GW4, IPPROTO_ICMP, request, sizeof(request));
-	check("the guest is not told of what it did not ask", !told(&w));
+	check("the guest is not told of packets that it did not send",
+	      !told(&w));
 	events(&w, 500);
 	for (i = 0; nth(&w, i, &s); i++)
 		answered = answered || (s.proto == IPPROTO_ICMP && !s.l4[0]);
-	check("its request is answered", answered);
+	check("its request gets a reply", answered);
 	close(raw);
 	world_close(&w);
 }
 
-/* Given a full table, then two in one batch are not mixed up. */
+/* Given a full table, then two flows of one read are not mixed up. */
 static void story_place(void)
 {
 	uint16_t port, pa = 0, pb = 0, ps = 0, out;
@@ -196,7 +197,7 @@ static void story_place(void)
 	struct seen s;
 	char buf[64];
 
-	printf("# a flow in the place of one that was evicted\n");
+	printf("# a flow in the slot of one that was evicted\n");
 	world_open(&w, 4, ROOM);
 	port = listens(&w, 7000);
 	stream = peer_open("127.0.0.1", &ps);
@@ -225,7 +226,7 @@ static void story_place(void)
 int main(void)
 {
 	if (!own_network()) {
-		skip("errors of strangers", "no network namespace allowed");
+		skip("forged errors", "no network namespace allowed");
 		return unit_end();
 	}
 	story_listener(30);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * icmp.c - Pings of a guest over real ping sockets: what comes back, be it from
- * a router on the way, who is not heard, how long it lasts; and errors to the
- * guest, what they quote, and how many there are.
+ * icmp.c - Pings of a guest over real ping sockets: replies and errors of
+ * routers on the way, what is not passed on, how long flows live; and errors
+ * to the guest, what they quote, and how many there are.
  */
 #include "../../icmp.c"
 #include "test/unit/flows.h"
@@ -36,7 +36,7 @@ static void pings(struct world *w, const struct family *f, const char *dst,
 	sends_ip(w, guest_of(dst), dst, f->proto, buf, 8 + len);
 }
 
-/* pings_with() - As pings(), with a TOS, and IPv4's DF; IPv6 is never cut */
+/* pings_with() - As pings(), with a TOS, and IPv4's DF */
 static void pings_with(struct world *w, const struct family *f, uint16_t seq,
 		       size_t len, uint8_t tos, bool df)
 {
@@ -78,8 +78,8 @@ static struct icmp_flow *flow_of(struct world *w, const struct family *f,
 	return find_echo_flow(&w->echo, &key);
 }
 
-/* Given ping sockets that are not allowed, then that is said at start, and
- * the guest's pings come to nothing. */
+/* Given ping sockets that are not allowed, then a warning at start says so, and
+ * the guest's pings get no reply. */
 static void story_not_allowed(void)
 {
 	struct world w;
@@ -97,8 +97,8 @@ static void story_not_allowed(void)
 	world_close(&w);
 }
 
-/* Given a host that answers, when the guest pings it, then the reply is the
- * one that the guest expects. */
+/* Given a peer that replies, when the guest pings it, then the reply is what
+ * the guest expects. */
 static void story_echo(const struct family *f)
 {
 	static const size_t sizes[] = { 56, 0, 1, 1472, 9000 };
@@ -115,7 +115,7 @@ static void story_echo(const struct family *f)
 		if (!check("a ping is answered", nth(&w, 0, &s)))
 			continue;
 		check("headers and checksums are right", s.good);
-		check("from whom was asked", is_from(&s, f->gw));
+		check("by the peer that was pinged", is_from(&s, f->gw));
 		check_eq("with an echo reply", s.l4[0], f->reply);
 		check_eq("its identifier", get_be16(s.l4 + 4), 0x1234);
 		check_eq("its sequence number", get_be16(s.l4 + 6), i + 7);
@@ -123,10 +123,10 @@ static void story_echo(const struct family *f)
 		for (j = 0, same = true; j < sizes[i]; j++)
 			same &= s.l4[8 + j] == (uint8_t)(j * 7 + i + 7);
 		check("its payload", same);
-		check_eq("and the host's TTL", s.ttl, 64);
+		check_eq("and the peer's TTL", s.ttl, 64);
 	}
 	check_eq("all of that over one socket", w.echo.nsockets, 1);
-	check_eq("and one host", w.echo.npeers, 1);
+	check_eq("and one peer", w.echo.npeers, 1);
 	world_close(&w);
 }
 
@@ -157,7 +157,7 @@ static void story_identifier_taken(void)
 	world_close(&w);
 }
 
-/* forge() - Somebody at @src sends a reply to the host's loopback */
+/* forge() - A program at @src sends a reply to the host's loopback */
 static bool forge(const char *src, uint16_t id)
 {
 	struct in6_addr from = addr(src), to = addr("127.0.0.1");
@@ -180,33 +180,34 @@ static bool forge(const char *src, uint16_t id)
 	return good;
 }
 
-/* Given a host that was asked, when another one replies, then the guest does
- * not hear it (I1). */
+/* Given a peer that was pinged, when another one replies, then the guest does
+ * not receive that (I1). */
 static void story_unasked(void)
 {
 	struct world w;
 
-	printf("# a reply of somebody who was not asked\n");
+	printf("# a reply of a peer that was not pinged\n");
 	world_open(&w, LIFE, ROOM);
 	net_put_pair(&w.net, "192.0.2.33", "127.0.0.33", NAT_ANY_PORT);
 	pings(&w, &v4, GW4, 5, 1, 8);
 	events(&w, 1000);
-	check_eq("who was asked is heard", w.mem.nsent, 1);
+	check_eq("the reply of the peer is received", w.mem.nsent, 1);
 
 	memory_clear(&w.mem);
 	check("the test can forge", forge("127.0.0.33", 5));
 	events(&w, 1000);
-	check_eq("who was not is not", w.mem.nsent, 0);
+	check_eq("that of another one is not", w.mem.nsent, 0);
 	check_eq("and is counted", w.echo.count[ICMP_UNASKED], 1);
 
-	/* As long as the guest's address for it is another's. */
+	/* Its guest-visible address is that of another peer. */
 	check("the test can forge", forge("127.0.0.9", 5));
 	events(&w, 1000);
-	check_eq("nor who only looks like it", w.mem.nsent, 0);
+	check_eq("nor that of one with the same guest-visible address",
+		 w.mem.nsent, 0);
 	check_eq("counted as well", w.echo.count[ICMP_UNASKED], 2);
 	check("the test can forge", forge("127.0.0.1", 5));
 	events(&w, 1000);
-	check_eq("a second reply of the one asked is", w.mem.nsent, 1);
+	check_eq("a second reply of the peer is", w.mem.nsent, 1);
 	world_close(&w);
 }
 
@@ -218,7 +219,8 @@ static uint8_t tos_of(const struct family *f, const struct seen *s)
 	return f->hlen == 20 ? ip[1] : (uint8_t)(get_be16(ip) >> 4);
 }
 
-/* Given a TOS of the guest, then it gets there, and back with the reply. */
+/* Given a TOS of the guest, then the request leaves with it, and the reply
+ * comes back with it. */
 static void story_tos(const struct family *f)
 {
 	static const uint8_t tos[] = { 0, 0xb8, 0x02, 0xff, 0 };
@@ -251,8 +253,8 @@ static bool set_mtu(int mtu)
 	return good;
 }
 
-/* Given what is too long for the host's interface, then the guest hears how
- * long it may be, unless the kernel may fragment it. */
+/* Given a request that is too long for the host's interface, then the guest is
+ * told the MTU, unless the kernel may fragment it. */
 static void story_too_long(const struct family *f)
 {
 	bool four = f->hlen == 20;
@@ -264,7 +266,7 @@ static void story_too_long(const struct family *f)
 	check("the test can set an MTU", set_mtu(1400));
 	pings_with(&w, f, 9, 3000, 0, true);
 	if (check("it is too long", nth(&w, 0, &s) && s.good)) {
-		check("the guest hears so", is_from(&s, f->gw) &&
+		check("the guest is told so", is_from(&s, f->gw) &&
 		      s.l4[0] == (four ? 3 : 2) && s.l4[1] == (four ? 4 : 0));
 		check_eq("with the MTU", get_be32(s.l4 + 4), 1400);
 		check_eq("and its request",
@@ -272,16 +274,16 @@ static void story_too_long(const struct family *f)
 	}
 	memory_clear(&w.mem);
 	events(&w, 100);
-	check("it hears that once", !w.mem.nsent);
+	check("it is told once", !w.mem.nsent);
 	if (four) {
 		pings_with(&w, f, 10, 3000, 0, false);
 		events(&w, 1000);
-		check("what may be fragmented is, and is answered",
+		check("one that may be fragmented is, and gets a reply",
 		      nth(&w, 0, &s) && s.good && s.l4[0] == f->reply);
 	}
 	pings_with(&w, f, 11, 1000, 0, true);
 	events(&w, 1000);
-	check("what is short enough is answered",
+	check("one that is short enough gets a reply",
 	      nth(&w, 0, &s) && s.good && s.l4[0] == f->reply);
 	set_mtu(65536);
 	world_close(&w);
@@ -346,8 +348,8 @@ static bool seen_router(const struct world *w, unsigned int n, uint8_t type,
 	       !memcmp(echo + 8, "echo", 4);
 }
 
-/* Given a router that has something to say of a request, then the guest hears
- * it from that router, about its own identifier; and no request is lost. */
+/* Given a router that sends an error about a request, then the guest receives
+ * it from that router, with its own identifier; and no request is lost. */
 static void story_router(void)
 {
 	struct in6_addr any = addr("0.0.0.0");
@@ -359,7 +361,7 @@ static void story_router(void)
 	struct seen reply;
 	uint16_t id;
 
-	printf("# what a router says of a ping\n");
+	printf("# errors of a router about a ping\n");
 	world_open(&w, LIFE, ROOM);
 	net_put_pair(&w.net, "192.0.2.33", "127.0.0.33", NAT_ANY_PORT);
 	bind(fd, &sa.sa, len);
@@ -375,56 +377,57 @@ static void story_router(void)
 	check("the test can be a router", router_says(11, 0, id, 1,
 						      "127.0.0.1"));
 	events(&w, 1000);
-	check("a TTL that ran out", seen_router(&w, 0, 11, 0, 1));
+	check("TTL exceeded is relayed", seen_router(&w, 0, 11, 0, 1));
 
 	memory_clear(&w.mem);
 	check("the test can be a router", router_says(3, 13, id, 2,
 						      "127.0.0.1"));
 	pings(&w, &v4, GW4, 77, 3, 8);
-	check("an error is heard of when the next request is sent",
+	check("an error is relayed when the next request is sent",
 	      seen_router(&w, 0, 3, 13, 2));
 	memory_clear(&w.mem);
 	events(&w, 1000);
-	check("which leaves all the same", nth(&w, 0, &reply) &&
+	check("and that request leaves", nth(&w, 0, &reply) &&
 	      reply.l4[0] == 0 && get_be16(reply.l4 + 6) == 3);
 
 	memory_clear(&w.mem);
 	check("the test can be a router", router_says(11, 0, id, 1,
 						      "127.0.0.9"));
 	events(&w, 1000);
-	check_eq("about who was not asked nothing is heard", w.mem.nsent, 0);
-	check_eq("which is counted", w.echo.count[ICMP_UNASKED], 1);
+	check_eq("an error about a peer that was not pinged is not",
+		 w.mem.nsent, 0);
+	check_eq("it is counted", w.echo.count[ICMP_UNASKED], 1);
 	close(fd);
 	world_close(&w);
 }
 
-/* Given hosts that were asked, then they are forgotten a minute after that, and
- * the socket with the last of them. */
+/* Given peers that were pinged, then their flows end a minute after that, and
+ * the socket closes with the last of them. */
 static void story_expiry(void)
 {
 	struct world w;
 
-	printf("# how long pings are remembered\n");
+	printf("# how long echo flows live\n");
 	world_open(&w, LIFE, ROOM);
 	pings(&w, &v4, GW4, 5, 1, 8);
 	pings(&w, &v4, NOWHERE4, 5, 1, 8);
-	check_eq("two hosts, one identifier: one socket", w.echo.nsockets, 1);
+	check_eq("two peers, one identifier: one socket", w.echo.nsockets, 1);
 	later(&w, 50 * SEC);
 	pings(&w, &v4, GW4, 5, 2, 8);
 	later(&w, 10 * SEC);
-	check("not asked for a minute: forgotten",
+	check("not pinged for a minute: ended",
 	      !flow_of(&w, &v4, NOWHERE4, 5));
-	check("asked in between: not", flow_of(&w, &v4, GW4, 5));
+	check("pinged in between: not ended", flow_of(&w, &v4, GW4, 5));
 	check_eq("the socket is there for it", w.echo.nsockets, 1);
 	later(&w, 50 * SEC);
-	check("a minute later it is forgotten", !flow_of(&w, &v4, GW4, 5));
+	check("a minute later it is ended", !flow_of(&w, &v4, GW4, 5));
 	check_eq("and the socket closed", w.echo.nsockets, 0);
 	check_eq("nothing is left", w.flows.used, 0);
 	world_close(&w);
 }
 
-/* Given a guest that pings with all identifiers, or all hosts, then the oldest
- * are forgotten, and sockets stay few. */
+/* Given a guest that pings with all identifiers, or all peers, then the least
+ * recently used flows are evicted, and sockets stay few. */
 static void story_limits(void)
 {
 	char host[ADDR_STRLEN];
@@ -440,7 +443,7 @@ static void story_limits(void)
 	pings(&w, &v4, GW4, 60000, 1, 8);
 	check_eq("and no more", w.echo.nsockets, ICMP_SOCKETS);
 	check("the oldest is gone", !flow_of(&w, &v4, NULL, 2));
-	check("the one used since is not", flow_of(&w, &v4, NULL, 1));
+	check("one that was used since is not", flow_of(&w, &v4, NULL, 1));
 	check("the new one is there", flow_of(&w, &v4, NULL, 60000));
 	guest_leaves(&w);
 	check_eq("with the guest, all are gone", w.flows.used, 0);
@@ -451,7 +454,7 @@ static void story_limits(void)
 		snprintf(host, sizeof(host), "10.0.%u.%u", i >> 8, i & 255);
 		pings(&w, &v4, host, 3, 1, 8);
 	}
-	check_eq("so many hosts", w.echo.npeers, most);
+	check_eq("so many peers", w.echo.npeers, most);
 	check("without the oldest", !flow_of(&w, &v4, "10.0.0.0", 3) &&
 	      flow_of(&w, &v4, "10.0.0.1", 3));
 	check_eq("one socket", w.echo.nsockets, 1);
@@ -471,10 +474,10 @@ static void story_unreachable(const struct family *f)
 	pings(&w, f, f->nowhere, 5, 9, 2000);
 	if (check("no route is reported", nth(&w, 0, &s))) {
 		check("headers and checksums are right", s.good);
-		check("by the router", is_from(&s, f->gw));
+		check("by the guest's router", is_from(&s, f->gw));
 		check_eq("of the right type", s.l4[0], f == &v4 ? 3 : 1);
 		check_eq("and code", s.l4[1], 0);
-		check_eq("as long as may be", s.len + f->hlen,
+		check_eq("of the greatest length allowed", s.len + f->hlen,
 			 f == &v4 ? 576 : 1280);
 		check_eq("about an echo request", s.l4[8 + f->hlen],
 			 f->request);
@@ -484,13 +487,13 @@ static void story_unreachable(const struct family *f)
 	world_close(&w);
 }
 
-/* Given what is no echo request, then nothing comes of it. */
+/* Given a packet that is no echo request, then it is ignored. */
 static void story_others(void)
 {
 	uint8_t msg[36] = { 0 };
 	struct world w;
 
-	printf("# what is no echo request\n");
+	printf("# packets that are no echo requests\n");
 	world_open(&w, LIFE, ROOM);
 	sends_ip(&w, GUEST4, GW4, IPPROTO_ICMP, msg, sizeof(msg));
 	msg[0] = 3;
@@ -505,8 +508,8 @@ static void story_others(void)
 	pings(&w, &v4, "255.255.255.255", 1, 1, 8);
 	pings(&w, &v6, "ff02::1", 1, 1, 8);
 	pings(&w, &v4, "127.0.0.1", 1, 1, 8);
-	check_eq("nor for a group or loopback", w.flows.used, 0);
-	check_eq("which is counted", w.echo.count[ICMP_IMPOSSIBLE], 4);
+	check_eq("nor for a request to a group or loopback", w.flows.used, 0);
+	check_eq("it is counted", w.echo.count[ICMP_IMPOSSIBLE], 4);
 	check("nothing comes back", !w.mem.nsent);
 	world_close(&w);
 }
@@ -520,7 +523,7 @@ static struct flow_key tcp_key(const char *remote)
 	};
 }
 
-/* errs() - Send an error about a SYN of the guest; what came before is lost */
+/* errs() - Send an error about a SYN of the guest, as the only frame */
 static bool errs(struct world *w, int error, uint32_t mtu, const char *remote,
 		 struct seen *s)
 {
@@ -538,7 +541,7 @@ static bool errs(struct world *w, int error, uint32_t mtu, const char *remote,
 	return known;
 }
 
-/* Given an errno, then the guest gets the error that it stands for. */
+/* Given an errno, then the guest receives the error that it means. */
 static void story_errnos(void)
 {
 	static const struct {
@@ -565,7 +568,7 @@ static void story_errnos(void)
 	struct seen s;
 	unsigned int i;
 
-	printf("# what an errno stands for\n");
+	printf("# the error that an errno means\n");
 	world_open(&w, LIFE, ROOM);
 	for (i = 0; i < ARRAY_SIZE(c); i++) {
 		errs(&w, c[i].error, c[i].mtu, NOWHERE4, &s);
@@ -599,7 +602,7 @@ static void story_quote(const struct family *f)
 	world_open(&w, LIFE, ROOM);
 	errs(&w, EHOSTUNREACH, 0, f->nowhere, &s);
 	ip = s.l4 + 8;
-	check("it is for the guest", s.good && is_from(&s, f->gw));
+	check("it is sent to the guest", s.good && is_from(&s, f->gw));
 	check("the quoted header is right", f == &v4 ?
 	      !csum_ip4(ip, 20) && get_be16(ip + 2) == 40 && ip[9] == 6 :
 	      ip[0] == 0x60 && get_be16(ip + 4) == 20 && ip[6] == 6);
@@ -609,16 +612,16 @@ static void story_quote(const struct family *f)
 	      !memcmp(ip + 8, &key.guest, 16) &&
 	      !memcmp(ip + 24, &key.remote, 16));
 	check_eq("the guest's port", get_be16(ip + f->hlen), 40000);
-	check_eq("the other port", get_be16(ip + f->hlen + 2), 80);
+	check_eq("the peer's port", get_be16(ip + f->hlen + 2), 80);
 	check_eq("its sequence number", get_be32(ip + f->hlen + 4), 0x01020304);
 
 	memory_clear(&w.mem);
 	icmp_error(&w.errors, EHOSTUNREACH, &key.remote, 0, &q, w.now);
 	link_flush(w.mem.queue);
-	check("without the segment, 8 bytes are made", nth(&w, 0, &s) &&
+	check("without the segment, 8 bytes are rebuilt", nth(&w, 0, &s) &&
 	      s.good && s.len == 8 + f->hlen + 8 &&
 	      get_be16(s.l4 + 8 + f->hlen) == 40000);
-	check("the source is as given", is_from(&s, f->nowhere));
+	check("it has the source that was given", is_from(&s, f->nowhere));
 	world_close(&w);
 }
 
@@ -640,8 +643,8 @@ static void story_never(void)
 	world_close(&w);
 }
 
-/* Given errors without end, then the guest gets a burst, and then so many each
- * second (RFC 4443 2.4 (f)). */
+/* Given a flood of errors, then the guest receives a burst, and then a limited
+ * number each second (RFC 4443 2.4 (f)). */
 static void story_rate(void)
 {
 	unsigned int i, sent = 0;
@@ -654,7 +657,7 @@ static void story_rate(void)
 		errs(&w, EHOSTUNREACH, 0, NOWHERE4, &s);
 		sent += w.mem.nsent;
 	}
-	check_eq("at once, a burst", sent, ICMP_ERROR_BURST);
+	check_eq("a burst at once", sent, ICMP_ERROR_BURST);
 	check_eq("the others are counted", w.errors.count[ICMP_LIMITED],
 		 1000 - ICMP_ERROR_BURST);
 	for (i = sent = 0; i < 5000; i++) {
@@ -662,7 +665,7 @@ static void story_rate(void)
 		errs(&w, EHOSTUNREACH, 0, NOWHERE4, &s);
 		sent += w.mem.nsent;
 	}
-	check_eq("in a second, so many", sent, ICMP_ERROR_RATE);
+	check_eq("so many in a second", sent, ICMP_ERROR_RATE);
 	w.now += 3600 * SEC;
 	for (i = sent = 0; i < 1000; i++) {
 		errs(&w, EHOSTUNREACH, 0, NOWHERE4, &s);
@@ -672,7 +675,7 @@ static void story_rate(void)
 	world_close(&w);
 }
 
-/* with_sockets() - The stories that need ping sockets, in a network of ours */
+/* with_sockets() - The stories that need ping sockets */
 static void with_sockets(void)
 {
 	story_not_allowed();

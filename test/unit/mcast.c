@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * mcast.c - Groups that are relayed, on the loopback interface of a network
- * of our own: how long answers are waited for, who has a service's port, and
- * what is dropped.
+ * namespace: how long answers are passed on, which socket has a service's port,
+ * and what is dropped.
  */
 #include "../../udp/mcast.c"
 #include "test/unit/flows.h"
@@ -25,8 +25,8 @@ static void relay_open(struct world *w, uint32_t ifindex)
 		exit(1);
 }
 
-/* member_open() - Somebody else's socket on the service's port; @shared: as
- * responders open it. It is a member of the group. */
+/* member_open() - A foreign socket on the service's port, which is a member of
+ * the group; @shared: as responders open it */
 static int member_open(bool shared)
 {
 	struct ip_mreqn m = { .imr_ifindex = 1 };
@@ -115,9 +115,9 @@ static void story_table(void)
 		 UDP_GROUPS);
 }
 
-/* Given a guest that asks from the service's port, when somebody answers to
- * that port, then it hears that for ten seconds, and not again until it asks
- * again. */
+/* Given a guest that sends a query from the service's port, when a peer answers
+ * to that port, then the guest receives that for ten seconds, and not again
+ * until it sends again. */
 static void story_window(void)
 {
 	uint16_t port = 0;
@@ -128,11 +128,11 @@ static void story_window(void)
 	relay_open(&w, 1);
 	peer = peer_open("127.0.0.1", &port);
 	says_alone(&w, peer, PORT);
-	check("nothing, before it asked", !heard_from(&w, GW4, PORT));
-	check_eq("which is counted", w.udp.count[UDP_UNASKED], 1);
+	check("nothing before its query", !heard_from(&w, GW4, PORT));
+	check_eq("it is counted", w.udp.count[UDP_UNASKED], 1);
 
 	asks(&w, PORT);
-	check_eq("the question leaves", w.udp.count[UDP_FROM_GUEST], 1);
+	check_eq("the query leaves", w.udp.count[UDP_FROM_GUEST], 1);
 	check_eq("without a flow", w.flows.used, 0);
 	says_alone(&w, peer, PORT);
 	check("an answer at once", heard_from(&w, GW4, PORT));
@@ -141,18 +141,18 @@ static void story_window(void)
 	check("an answer just in time", heard_from(&w, GW4, PORT));
 	later(&w, 1);
 	says_alone(&w, peer, PORT);
-	check("not any more after ten seconds", !heard_from(&w, GW4, PORT));
+	check("no answer after ten seconds", !heard_from(&w, GW4, PORT));
 
 	asks(&w, PORT);
 	guest_leaves(&w);
 	says_alone(&w, peer, PORT);
-	check("nor what another guest asked", !heard_from(&w, GW4, PORT));
+	check("nor an answer to another guest", !heard_from(&w, GW4, PORT));
 	close(peer);
 	world_close(&w);
 }
 
-/* Given a guest that asks from another port, when very many answer, then all
- * are heard, and the flow is one-shot all the same, and ends. */
+/* Given a guest that sends a query from another port, when many peers answer,
+ * then it receives all answers, and the flow stays one-shot, and ends. */
 static void story_flow(void)
 {
 	uint16_t port = 0, from = 0;
@@ -169,15 +169,16 @@ static void story_flow(void)
 	port = 0;
 	other = peer_open("127.0.0.2", &port);
 	asks(&w, 40000);
-	check_eq("the group hears it", peer_hears(ear, buf, sizeof(buf), &who,
+	check_eq("the group receives it", peer_hears(ear, buf, sizeof(buf),
+		 &who,
 						  &from), 4);
 	check_eq("from the guest's port", from, 40000);
 	for (i = 0; i < 20; i++) {
 		says_alone(&w, i % 2 ? peer : other, from);
 		n += heard_from(&w, GW4, 40000);
 	}
-	check_eq("everybody's answer is heard", n, 20);
-	check("it is a one-shot flow all the same", query_of(&w, 40000) &&
+	check_eq("all answers are received", n, 20);
+	check("it is still a one-shot flow", query_of(&w, 40000) &&
 	      !query_of(&w, 40000)->stream);
 	asks(&w, 40000);
 	check_eq("the next query is the same flow", w.udp.nflows, 1);
@@ -191,9 +192,9 @@ static void story_flow(void)
 	world_close(&w);
 }
 
-/* Given a neighbour that asks all, when the guest answers it alone, then the
- * answer leaves from the service's port, for ten seconds; after that, and to
- * others, it is a flow like any. */
+/* Given a querier, when the guest answers it directly, then the answer leaves
+ * from the service's port, for ten seconds; after that, and to other hosts, it
+ * is a flow like any other. */
 static void story_answer(void)
 {
 	struct ip_mreqn m = { .imr_ifindex = 1 };
@@ -203,7 +204,7 @@ static void story_answer(void)
 	char buf[8];
 	int peer;
 
-	printf("# a neighbour asks\n");
+	printf("# a querier\n");
 	relay_open(&w, 1);
 	peer = peer_open(NEIGHBOUR, &port);
 	setsockopt(peer, IPPROTO_IP, IP_MULTICAST_IF, &m, sizeof(m));
@@ -216,11 +217,11 @@ static void story_answer(void)
 	check_eq("and no flow", w.flows.used, 0);
 	later(&w, UDP_ONE_SHOT - 1);
 	sends(&w, PORT, NEIGHBOUR, port, "me", 2);
-	check_eq("as it is just in time", w.flows.used, 0);
+	check_eq("nor just in time", w.flows.used, 0);
 	sends(&w, PORT, NEIGHBOUR, port + 1, "me", 2);
-	check_eq("another port has not asked", w.flows.used, 1);
+	check_eq("another port is no querier", w.flows.used, 1);
 	sends(&w, 1900, NEIGHBOUR, port, "me", 2);
-	check_eq("nor for another service", w.flows.used, 2);
+	check_eq("nor is it one for another service", w.flows.used, 2);
 	later(&w, 1);
 	sends(&w, PORT, NEIGHBOUR, port, "me", 2);
 	check_eq("ten seconds later it is a flow", w.flows.used, 3);
@@ -228,8 +229,8 @@ static void story_answer(void)
 	world_close(&w);
 }
 
-/* Given a responder that has the port, then answers to the host are its own,
- * and the group is heard by both. */
+/* Given a responder that has the port, then it receives the answers to the
+ * host, and both receive what is for the group. */
 static void story_responder(bool before)
 {
 	uint16_t port = 0, from;
@@ -244,7 +245,8 @@ static void story_responder(bool before)
 	relay_open(&w, 1);
 	check("there is a port for the group", w.udp.mcast->group[0].fd >=
 	      0);
-	check_eq("with all that comes to it", w.udp.mcast->group[0].unicast,
+	check_eq("on all addresses, if the port was free",
+		 w.udp.mcast->group[0].unicast,
 		 !before);
 	if (!before)
 		own = member_open(true);
@@ -252,20 +254,20 @@ static void story_responder(bool before)
 
 	peer = peer_open("127.0.0.1", &port);
 	asks(&w, PORT);
-	check_eq("the responder hears the guest's question",
+	check_eq("the responder receives the guest's query",
 		 peer_hears(own, buf, sizeof(buf), &who, &from), 4);
 	check_eq("from the service's port", from, PORT);
 	says_alone(&w, peer, PORT);
-	check_eq("what is sent to the host is the responder's",
+	check_eq("the responder receives what is sent to the host",
 		 peer_hears(own, buf, sizeof(buf), &who, &from), 6);
-	check("and not the guest's", !heard_from(&w, GW4, PORT));
+	check("and the guest does not", !heard_from(&w, GW4, PORT));
 	close(peer);
 	close(own);
 	world_close(&w);
 }
 
-/* Given the service's port forwarded, too, then both have it, and nobody
- * else. */
+/* Given the service's port forwarded, too, then both have it, and no foreign
+ * socket. */
 static void story_forwarded(void)
 {
 	socklen_t len = sizeof(int);
@@ -282,14 +284,15 @@ static void story_forwarded(void)
 	check("the group has a socket", w.udp.mcast->group[0].fd >= 0);
 	check("but not all of the port", !w.udp.mcast->group[0].unicast);
 	getsockopt(port, SOL_SOCKET, SO_REUSEADDR, &reuse, &len);
-	check_eq("the port is not to be shared with others", reuse, 0);
+	check_eq("the port is no longer open to others", reuse, 0);
 	fd = member_open(true);
-	check("nor can it be", fd < 0);
+	check("no other socket can bind it", fd < 0);
 	world_close(&w);
 }
 
-/* Given no interface, or somebody who shares nothing, then that is said, and
- * what the guest sends is dropped as if there were no groups. */
+/* Given no interface, or a foreign socket that does not share the port, then a
+ * warning names the group, and what the guest sends is dropped as if there were
+ * no groups. */
 static void story_refused(void)
 {
 	struct world w;
@@ -308,12 +311,14 @@ static void story_refused(void)
 	asks(&w, PORT);
 	check_eq("without a port likewise", w.udp.count[UDP_MULTICAST], 1);
 	sends(&w, 1900, "239.255.255.250", 1900, "who?", 4);
-	check_eq("while the others are relayed", w.udp.count[UDP_FROM_GUEST], 1);
+	check_eq("while the others are relayed", w.udp.count[UDP_FROM_GUEST],
+		 1);
 	close(own);
 	world_close(&w);
 }
 
-/* Given datagrams that can't be handed on, then each is counted by why. */
+/* Given datagrams that can't be passed on, then each is counted by its cause.
+ * */
 static void story_dropped(void)
 {
 	static uint8_t data[UDP_GROUP_LONGEST + 1];
@@ -321,7 +326,7 @@ static void story_dropped(void)
 	struct world w;
 	int peer;
 
-	printf("# what can't be handed on\n");
+	printf("# datagrams that can't be passed on\n");
 	relay_open(&w, 1);
 	peer = peer_open("127.0.0.1", &port);
 	asks(&w, PORT);
@@ -335,26 +340,28 @@ static void story_dropped(void)
 	w.net.nat[IP4].visible = ADDR_NONE;
 	says_alone(&w, peer, PORT);
 	events(&w, 100);
-	check_eq("from where nothing leads back", w.udp.count[UDP_IMPOSSIBLE],
+	check_eq("from an address that the guest can't answer",
+		 w.udp.count[UDP_IMPOSSIBLE],
 		 1);
 	check("neither reaches the guest", !w.mem.nsent);
 	close(peer);
 	world_close(&w);
 }
 
-/* Given a table with no room for flows, then a query from another port is
- * refused, and counted; from the service's it leaves. */
+/* Given a table with no space for flows, then a query from another port is
+ * refused, and counted; from the service's port it leaves. */
 static void story_no_flows(void)
 {
 	struct world w;
 
-	printf("# no room for flows\n");
+	printf("# no space for flows\n");
 	relay_open(&w, 1);
 	w.flows.max = 0;
 	asks(&w, 40000);
 	check_eq("a query is refused", w.udp.count[UDP_REFUSED], 1);
 	asks(&w, PORT);
-	check_eq("one from the service's port leaves", w.udp.count[UDP_FROM_GUEST],
+	check_eq("one from the service's port leaves",
+		 w.udp.count[UDP_FROM_GUEST],
 		 1);
 	check_eq("no socket is left", w.udp.nsockets, 0);
 	w.flows.max = LIFE;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * relay.c - Errors of the network on their way to the guest: from whom the
- * guest hears of one, what it says, what it quotes, and when it is not sent.
+ * relay.c - Errors of the network on their way to the guest: which source an
+ * error has, what it says, what it quotes, and when it is not sent.
  */
 #include "../../icmp/relay.c"
 #include "test/unit/flows.h"
@@ -27,7 +27,7 @@ static const struct family v6 = {
 	GW6, NOWHERE6, ROUTER6, GUEST6, "::1", false, 40,
 };
 
-/* udp_key() - Of a flow of the guest to where there is no route */
+/* udp_key() - The key of a flow to a peer without a route */
 static struct flow_key udp_key(const struct family *f)
 {
 	return (struct flow_key){
@@ -36,8 +36,8 @@ static struct flow_key udp_key(const struct family *f)
 	};
 }
 
-/* wire_report() - A message of a router, about a datagram of 12 bytes */
-static struct sock_error wire_report(const struct family *f, uint8_t type,
+/* router_error() - An error of a router, about a datagram of 12 bytes */
+static struct sock_error router_error(const struct family *f, uint8_t type,
 				      uint8_t code, uint32_t info)
 {
 	struct sock_error r = {
@@ -50,7 +50,7 @@ static struct sock_error wire_report(const struct family *f, uint8_t type,
 	return r;
 }
 
-/* told() - Hand a report on; true if the guest got one packet, all right */
+/* told() - Relay an error; true if the guest received one correct packet */
 static bool told(struct world *w, const struct sock_error *r,
 		 const struct icmp_quote *q, struct seen *s)
 {
@@ -60,8 +60,8 @@ static bool told(struct world *w, const struct sock_error *r,
 	return nth(w, 0, s) && w->mem.nsent == 1 && s->good;
 }
 
-/* Given a message of a router, then the guest gets the same one; what is no
- * error of today is not passed on. */
+/* Given an error of a router, then the guest receives the same one; messages
+ * that hosts no longer use are not relayed. */
 static void story_messages(const struct family *f)
 {
 	static const struct {
@@ -96,43 +96,44 @@ static void story_messages(const struct family *f)
 	struct seen s;
 	unsigned int i;
 
-	printf("# messages of a router, IPv%d\n", f->v4 ? 4 : 6);
+	printf("# errors of a router, IPv%d\n", f->v4 ? 4 : 6);
 	world_open(&w, LIFE, ROOM);
 	for (i = 0; i < ARRAY_SIZE(c); i++) {
 		if (c[i].v4 != f->v4)
 			continue;
-		r = wire_report(f, c[i].type, c[i].code, c[i].info);
+		r = router_error(f, c[i].type, c[i].code, c[i].info);
 		check(c[i].name, told(&w, &r, &q, &s) &&
 		      is_from(&s, f->router) && s.l4[0] == c[i].type &&
 		      s.l4[1] == c[i].code &&
 		      get_be32(s.l4 + 4) == c[i].rest);
 	}
 
-	r = wire_report(f, f->v4 ? 5 : 137, 0, 0);
+	r = router_error(f, f->v4 ? 5 : 137, 0, 0);
 	r.error = EREMOTEIO;
-	check("a redirect is not for the guest", !told(&w, &r, &q, &s) &&
+	check("a redirect is not relayed", !told(&w, &r, &q, &s) &&
 	      !w.mem.nsent);
-	r = wire_report(f, f->v4 ? 4 : 100, 0, 0);
+	r = router_error(f, f->v4 ? 4 : 100, 0, 0);
 	r.error = EPROTO;
-	check("nor is what means nothing today", !told(&w, &r, &q, &s) &&
+	check("nor is a message that has no meaning today", !told(&w, &r, &q,
+	      &s) &&
 	      !w.mem.nsent);
 	r.error = EHOSTUNREACH;
-	check("unless it means an error of today", told(&w, &r, &q, &s) &&
+	check("unless its errno means an error", told(&w, &r, &q, &s) &&
 	      s.l4[0] == (f->v4 ? 3 : 1) && s.l4[1] == (f->v4 ? 1 : 3));
 	world_close(&w);
 }
 
-/* Given what the host's kernel refused, then the errno decides, and the guest's
- * router says it. */
+/* Given an error of the host's kernel, then its errno decides, and its source
+ * is the guest's router. */
 static void story_local(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
 	struct icmp_quote q = { .key = &key };
-	struct sock_error r = wire_report(f, 0, 0, 1400);
+	struct sock_error r = router_error(f, 0, 0, 1400);
 	struct world w;
 	struct seen s;
 
-	printf("# what the host's kernel refused, IPv%d\n", f->v4 ? 4 : 6);
+	printf("# errors of the host's kernel, IPv%d\n", f->v4 ? 4 : 6);
 	world_open(&w, LIFE, ROOM);
 	r.from_network = false;
 	r.from = ADDR_NONE;
@@ -144,61 +145,61 @@ static void story_local(const struct family *f)
 	check("no route", told(&w, &r, &q, &s) && is_from(&s, f->gw) &&
 	      s.l4[0] == (f->v4 ? 3 : 1) && s.l4[1] == 0);
 	r.error = ENOBUFS;
-	check("what is no matter of the guest's",
+	check("an errno that does not concern the guest",
 	      !told(&w, &r, &q, &s) && !w.mem.nsent);
 	world_close(&w);
 }
 
-/* Given the address of a router as the host knows it, then the guest hears of
- * it by the address that it knows. */
+/* Given the real address of a router, then the error has the guest-visible one
+ * as source. */
 static void story_sender(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
 	struct icmp_quote q = { .key = &key };
-	struct sock_error r = wire_report(f, f->v4 ? 11 : 3, 0, 0);
+	struct sock_error r = router_error(f, f->v4 ? 11 : 3, 0, 0);
 	struct world w;
 	struct seen s;
 	unsigned int i;
 
-	printf("# who an error is from, IPv%d\n", f->v4 ? 4 : 6);
+	printf("# the source of an error, IPv%d\n", f->v4 ? 4 : 6);
 	world_open(&w, LIFE, ROOM);
-	check("a router is what it is", told(&w, &r, &q, &s) &&
+	check("a router has its own address", told(&w, &r, &q, &s) &&
 	      is_from(&s, f->router));
 	r.from = addr(f->loopback);
-	check("the host's loopback is what leads there",
+	check("the host's loopback has the address that leads there",
 	      told(&w, &r, &q, &s) && is_from(&s, f->gw));
 	r.from = addr(f->guest);
-	check("nothing comes from the guest itself", told(&w, &r, &q, &s) &&
+	check("the guest itself is never the source", told(&w, &r, &q, &s) &&
 	      is_from(&s, f->gw));
 	net_put_pair(&w.net, GW4, GUEST4, NAT_ANY_PORT);
 	net_put_pair(&w.net, GW6, GUEST6, NAT_ANY_PORT);
-	check("an address that host and guest share is what leads there",
+	check("an address that host and guest share is mapped, too",
 	      told(&w, &r, &q, &s) && is_from(&s, f->gw));
 	for (i = 0; i < w.net.npairs; i++)
 		w.net.nat[i].visible = ADDR_NONE;
-	check("or the guest's router, if nothing does",
+	check("without such an address it is the guest's router",
 	      told(&w, &r, &q, &s) && is_from(&s, f->gw));
 	r.from = ADDR_NONE;
-	check("who is not known is the guest's router",
+	check("an unknown sender is the guest's router",
 	      told(&w, &r, &q, &s) && is_from(&s, f->gw));
 	r.from = addr(f->v4 ? "224.0.0.1" : "ff02::1");
-	check("so is who can't be", told(&w, &r, &q, &s) &&
+	check("so is an impossible one", told(&w, &r, &q, &s) &&
 	      is_from(&s, f->gw));
 	r.from = addr(f->v4 ? ROUTER6 : ROUTER4);
-	check("or is of the other family", told(&w, &r, &q, &s) &&
+	check("so is one of the other family", told(&w, &r, &q, &s) &&
 	      is_from(&s, f->gw));
 	r.dest = r.from = addr(f->loopback);
-	check("who was asked has the address by which it was",
+	check("the peer has the address that the guest used for it",
 	      told(&w, &r, &q, &s) && is_from(&s, f->nowhere));
 	world_close(&w);
 }
 
-/* Given a message that took some hops to us, then the guest sees how many. */
+/* Given an error that took some hops, then the guest sees how many. */
 static void story_ttl(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
 	struct icmp_quote q = { .key = &key };
-	struct sock_error r = wire_report(f, f->v4 ? 11 : 3, 0, 0);
+	struct sock_error r = router_error(f, f->v4 ? 11 : 3, 0, 0);
 	struct world w;
 	struct seen s;
 
@@ -206,19 +207,20 @@ static void story_ttl(const struct family *f)
 	world_open(&w, LIFE, ROOM);
 	r.ttl = 251;
 	told(&w, &r, &q, &s);
-	check_eq("it is what the message had", s.ttl, 251);
+	check_eq("it is that of the message", s.ttl, 251);
 	r.ttl = 0;
 	told(&w, &r, &q, &s);
-	check_eq("or ours", s.ttl, IP_TTL_OWN);
+	check_eq("or the default", s.ttl, IP_TTL_OWN);
 	world_close(&w);
 }
 
-/* Given a datagram that came back, then the error quotes what the guest sent. */
+/* Given a datagram that came back, then the error quotes the guest's datagram.
+ * */
 static void story_quote_udp(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
 	struct icmp_quote q = { .key = &key, .ttl = 9, .tos = 0xb9 };
-	struct sock_error r = wire_report(f, f->v4 ? 3 : 1, 1, 0);
+	struct sock_error r = router_error(f, f->v4 ? 3 : 1, 1, 0);
 	size_t most = (f->v4 ? 576 : 1280) - f->hlen;
 	const uint8_t *ip, *l4;
 	struct world w;
@@ -254,24 +256,24 @@ static void story_quote_udp(const struct family *f)
 	ip = s.l4 + 8;
 	if (f->v4)
 		check_eq("DF where the guest set it", get_be16(ip + 6), 0x4000);
-	check_eq("a TTL that ran out was 1", f->v4 ? ip[8] : ip[7], 1);
+	check_eq("a TTL that expired is quoted as 1", f->v4 ? ip[8] : ip[7], 1);
 
 	q.total = 1008;
 	told(&w, &r, &q, &s);
-	check_eq("a length that is known is said",
+	check_eq("a length that is known is quoted",
 		 get_be16(s.l4 + 8 + f->hlen + 4), 1008);
 	r.len = sizeof(r.data);
 	told(&w, &r, &q, &s);
-	check_eq("no error is longer than may be", s.len, most);
+	check_eq("no error is longer than allowed", s.len, most);
 	r.len = 0;
-	check("without any payload the ports tell", told(&w, &r, &q, &s) &&
+	check("without payload, the ports are quoted", told(&w, &r, &q, &s) &&
 	      s.len == 8 + f->hlen + 8 &&
 	      get_be16(s.l4 + 8 + f->hlen) == 40000);
 	world_close(&w);
 }
 
-/* Given an echo request that came back with the host's identifier, then the
- * quote has the guest's, under a checksum that is right. */
+/* Given an echo request that came back with the ping socket's identifier, then
+ * the quote has the guest's, and a checksum that is right. */
 static void story_quote_echo(void)
 {
 	struct flow_key key = {
@@ -279,7 +281,7 @@ static void story_quote_echo(void)
 		.gport = 0x1234, .proto = IPPROTO_ICMP,
 	};
 	struct icmp_quote q = { .key = &key };
-	struct sock_error r = wire_report(&v4, 11, 0, 0);
+	struct sock_error r = router_error(&v4, 11, 0, 0);
 	uint8_t echo[64] = { 8, 0, 0, 0, 0xbe, 0xef, 0, 7 };
 	const uint8_t *l4;
 	uint16_t check;
@@ -297,7 +299,8 @@ static void story_quote_echo(void)
 	r.len = sizeof(echo);
 	check("it is sent", told(&w, &r, &q, &s));
 	l4 = s.l4 + 8 + 20;
-	check_eq("all that came back", s.len, 8 + 20 + sizeof(echo));
+	check_eq("everything that came back is quoted", s.len,
+		 8 + 20 + sizeof(echo));
 	check_eq("the guest's identifier", get_be16(l4 + 4), 0x1234);
 	check_eq("its sequence number", get_be16(l4 + 6), 7);
 	check_mem("its payload", l4 + 8, echo + 8, sizeof(echo) - 8);
@@ -305,12 +308,12 @@ static void story_quote_echo(void)
 		 csum_fold(csum_add(l4, sizeof(echo), 0)), 0);
 
 	r.len = 7;
-	check("less than a header tells nothing", !told(&w, &r, &q, &s) &&
+	check("less than a header is not relayed", !told(&w, &r, &q, &s) &&
 	      !w.mem.nsent);
 	world_close(&w);
 }
 
-/* Given a segment that TCP has at hand, then that is quoted. */
+/* Given a segment that TCP has at hand, then the error quotes it. */
 static void story_quote_given(void)
 {
 	static const uint8_t syn[20] = { 0x9c, 0x40, 0, 80, 1, 2, 3, 4,
@@ -321,7 +324,7 @@ static void story_quote_given(void)
 	};
 	struct icmp_quote q = { .key = &key, .l4 = syn, .len = sizeof(syn),
 				.total = sizeof(syn), .df = true };
-	struct sock_error r = wire_report(&v4, 3, 13, 0);
+	struct sock_error r = router_error(&v4, 3, 13, 0);
 	struct world w;
 	struct seen s;
 
@@ -340,7 +343,7 @@ static void story_never(void)
 					    "ff02::fb" };
 	struct flow_key key = udp_key(&v4);
 	struct icmp_quote q = { .key = &key };
-	struct sock_error r = wire_report(&v4, 11, 0, 0);
+	struct sock_error r = router_error(&v4, 11, 0, 0);
 	unsigned int i, sent = 0;
 	struct world w;
 	struct seen s;
@@ -359,7 +362,7 @@ static void story_never(void)
 		w.now--;
 		sent += w.mem.nsent;
 	}
-	check_eq("at once, a burst", sent, ICMP_ERROR_BURST);
+	check_eq("a burst at once", sent, ICMP_ERROR_BURST);
 	check_eq("the others are counted", w.errors.count[ICMP_LIMITED],
 		 1000 - ICMP_ERROR_BURST);
 	world_close(&w);

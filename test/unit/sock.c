@@ -319,7 +319,8 @@ static void there_and_back(const char *to, const char *source, int family)
 	uint16_t port = free_port();
 
 	printf("# to %s by IPv%d\n", to, both ? 6 : 4);
-	check_eq("it is bound", sock_bind(rx, v4 && !both ? &dest : &in6addr_any,
+	check_eq("it is bound", sock_bind(rx, v4 &&
+		 !both ? &dest : &in6addr_any,
 					  port, 0), 0);
 	sock_set_reports(rx, v4, both);
 	check_eq("it asks for destinations",
@@ -422,7 +423,8 @@ static void story_queue_mtu(void)
 					  len) < 0 && errno == EMSGSIZE);
 	if (check("that is in the queue", sock_next_error(fd, &e))) {
 		check_eq("as too long", e.error, EMSGSIZE);
-		check("by no message", !e.from_network && addr_is_none(&e.from));
+		check("by no message", !e.from_network &&
+		      addr_is_none(&e.from));
 		check_eq("with the MTU", e.info, 1500);
 	}
 	check("and then no error any more", !sock_next_error(fd, &e) &&
@@ -462,7 +464,8 @@ static void story_queue_full(void)
 	close(fd);
 }
 
-/* bound_sockets() - Where any user may do it; as root every port is permitted */
+/* bound_sockets() - Where any user may do it; as root every port is permitted
+ * */
 static void bound_sockets(void)
 {
 	uid_t uid = geteuid();

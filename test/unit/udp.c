@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp.c - UDP flows of a guest with real sockets on the other side: what
- * arrives where, from whom, how long flows live and which of them go first.
+ * udp.c - UDP flows of a guest with real sockets as peers: what arrives where,
+ * with which source, how long flows live and which are evicted first.
  */
 #include <sys/resource.h>
 
@@ -43,9 +43,9 @@ static struct udp_flow *flow_of(struct world *w, uint16_t gport,
 	return find_udp_flow(&w->udp, &key);
 }
 
-/* Given a service on the host's loopback, when the guest asks it by the address
- * that stands for the host, then it hears the question, and the guest hears
- * the answer from whom it asked. */
+/* Given a service on the host's loopback, when the guest sends a query to the
+ * address that is mapped to it, then the service receives it, and the answer
+ * has that address as source. */
 static void story_query(const char *gw, const char *host)
 {
 	struct in6_addr from, loopback = addr(host);
@@ -60,21 +60,21 @@ static void story_query(const char *gw, const char *host)
 	world_open(&w, LIFE, ROOM);
 	fd = peer_open(host, &port);
 	sends(&w, query, gw, port, "question", 8);
-	check_eq("the host hears the question",
+	check_eq("the service receives the query",
 		 peer_hears(fd, buf, sizeof(buf), &from, &sport), 8);
-	check("as it was", !memcmp(buf, "question", 8));
+	check("unchanged", !memcmp(buf, "question", 8));
 	check("from loopback", addr_eq(&from, &loopback));
 	check_eq("from the guest's own port", sport, query);
 
 	peer_says(fd, host, sport, "an answer", 9);
 	events(&w, 1000);
-	if (check("the guest hears the answer", nth(&w, 0, &s))) {
+	if (check("the guest receives the answer", nth(&w, 0, &s))) {
 		check("headers and checksums are right", s.good);
-		check("from whom it asked", is_from(&s, gw));
-		check_eq("from the port it asked", get_be16(s.l4), port);
-		check_eq("on the port it asked from", get_be16(s.l4 + 2),
+		check("from the address it sent to", is_from(&s, gw));
+		check_eq("from the port it sent to", get_be16(s.l4), port);
+		check_eq("on the port it sent from", get_be16(s.l4 + 2),
 			 query);
-		check("as it was", s.len == 17 &&
+		check("unchanged", s.len == 17 &&
 		      !memcmp(s.l4 + 8, "an answer", 9));
 	}
 	uf = flow_of(&w, query, gw, port);
@@ -84,8 +84,8 @@ static void story_query(const char *gw, const char *host)
 	world_close(&w);
 }
 
-/* Given datagrams of all sizes in one batch of frames, then all of them arrive,
- * each by itself and in order. */
+/* Given datagrams of all sizes in one burst, then all of them arrive, each by
+ * itself and in order. */
 static void story_run(void)
 {
 	static const size_t sizes[] = { 1, 1400, 0, 1400, 1400, 9000, 3 };
@@ -101,7 +101,7 @@ static void story_run(void)
 	ssize_t n = 0;
 	int fd;
 
-	printf("# a run of datagrams\n");
+	printf("# a batch of datagrams\n");
 	world_open(&w, LIFE, ROOM);
 	fd = peer_open("127.0.0.1", &port);
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -117,10 +117,11 @@ static void story_run(void)
 		same = n == (ssize_t)sizes[i] && !memcmp(buf, data, sizes[i]);
 		free(frame[i]);
 	}
-	check_eq("all of the run arrives, in order, in its sizes", i,
+	check_eq("the whole batch arrives, in order, with its lengths", i,
 		 ARRAY_SIZE(sizes));
-	check("as it was sent", same);
-	check_eq("it is counted", w.udp.count[UDP_FROM_GUEST], ARRAY_SIZE(sizes));
+	check("unchanged", same);
+	check_eq("it is counted", w.udp.count[UDP_FROM_GUEST],
+		 ARRAY_SIZE(sizes));
 	close(fd);
 	world_close(&w);
 }
@@ -156,14 +157,14 @@ static void story_burst(void)
 		peer_says(fd, "127.0.0.1", sport, data, i * 13);
 	}
 	events(&w, 1000);
-	check("the first batch is not all", w.mem.nsent < 100);
+	check("the first read is not all", w.mem.nsent < 100);
 	while (w.mem.nsent < 100 && arrives(&w))
 		;
 	for (i = 0; nth(&w, i, &s); i++)
 		good += s.good && s.len == 8 + i * 13 &&
 			(!i || s.l4[s.len - 1] == i);
 	check_eq("a burst of 100 reaches the guest", i, 100);
-	check_eq("in order, with sizes and checksums right", good, 100);
+	check_eq("in order, with the right lengths and checksums", good, 100);
 
 	memory_clear(&w.mem);
 	peer_says(fd, "127.0.0.1", sport, data, sizeof(data));
@@ -174,17 +175,17 @@ static void story_burst(void)
 	w.net.mtu = 1500;
 	peer_says(fd, "127.0.0.1", sport, data, 1472);
 	arrives(&w);
-	check_eq("what is as long as the guest's MTU is one frame",
+	check_eq("a datagram as long as the guest's MTU is one frame",
 		 w.mem.nsent, 1);
 	peer_says(fd, "127.0.0.1", sport, data, 1473);
 	arrives(&w);
-	check_eq("what is longer goes in fragments", w.mem.nsent, 3);
+	check_eq("a longer one goes in fragments", w.mem.nsent, 3);
 	close(fd);
 	world_close(&w);
 }
 
-/* Given a guest that does not read, then nothing is read for it either, and
- * nothing is lost. */
+/* Given a guest that does not read its link, then sockets are not read either,
+ * and nothing is lost. */
 static void story_no_room(void)
 {
 	enum { DATAGRAMS = 90 };
@@ -206,9 +207,9 @@ static void story_no_room(void)
 	w.mem.stalled = true;
 	for (i = 0; i < DATAGRAMS; i++)
 		events(&w, 0);
-	check("what there is no room for is not read",
+	check("datagrams that find no space are not read",
 	      w.udp.count[UDP_TO_GUEST] < 80);
-	check_eq("and not dropped", w.tap.count[TAP_NO_SPACE], 0);
+	check_eq("nor dropped", w.tap.count[TAP_NO_SPACE], 0);
 
 	w.mem.stalled = false;
 	for (i = got = 0; i < DATAGRAMS && got < DATAGRAMS; i++) {
@@ -217,7 +218,7 @@ static void story_no_room(void)
 		memory_clear(&w.mem);
 		events(&w, 0);
 	}
-	check_eq("once it reads, all of it comes", got, DATAGRAMS);
+	check_eq("once the guest reads, all of them arrive", got, DATAGRAMS);
 	close(fd);
 	world_close(&w);
 }
@@ -270,21 +271,22 @@ static void story_refused(const char *gw, const char *host)
 	events(&w, 1000);
 	if (check("a closed port is reported", nth(&w, 0, &s))) {
 		check("headers and checksums are right", s.good);
-		check("by the host that has it", is_from(&s, gw));
+		check("by the peer", is_from(&s, gw));
 		check_eq("as an ICMP error", s.proto,
 			 v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 		check_eq("of the right type", s.l4[0], v4 ? 3 : 1);
 		check_eq("port unreachable", s.l4[1], v4 ? 3 : 4);
 		check_eq("with the guest's port", get_be16(s.l4 + 8 + hlen),
 			 4004);
-		check_eq("and the other one", get_be16(s.l4 + 10 + hlen), port);
+		check_eq("and the peer's", get_be16(s.l4 + 10 + hlen), port);
 	}
 
-	/* The error of the first is pending when the second is sent. */
+	/* The first error is pending when the second datagram is sent. */
 	sends(&w, 4004, gw, port, "anybody?", 8);
 	sends(&w, 4004, gw, port, "anybody?", 8);
-	check_eq("the next send is told of it, too", w.mem.nsent, 1);
-	check_eq("and is sent all the same", w.udp.count[UDP_FROM_GUEST], 3);
+	check_eq("the next datagram causes another error", w.mem.nsent, 1);
+	check_eq("and leaves in spite of the pending one",
+		 w.udp.count[UDP_FROM_GUEST], 3);
 	world_close(&w);
 }
 
@@ -305,7 +307,8 @@ static void story_unreachable(const char *nowhere)
 		check("by the guest's router", is_from(&s, v4 ? GW4 : GW6));
 		check_eq("of the right type", s.l4[0], v4 ? 3 : 1);
 		check_eq("network unreachable, no route", s.l4[1], 0);
-		check_eq("as long as may be", s.len + hlen, v4 ? 576 : 1280);
+		check_eq("of the greatest length allowed", s.len + hlen,
+			 v4 ? 576 : 1280);
 		check_eq("with the length of the datagram",
 			 get_be16(s.l4 + 8 + hlen + 4), 8 + sizeof(data));
 		check_eq("with the TTL it had", s.l4[8 + (v4 ? 8 : 7)], 61);
@@ -314,7 +317,7 @@ static void story_unreachable(const char *nowhere)
 	world_close(&w);
 }
 
-/* exchange() - The guest sends @out datagrams in a row, @in answers come */
+/* exchange() - The guest sends @out datagrams, then @in answers arrive */
 static void exchange(struct world *w, int fd, uint16_t sport, uint16_t port,
 		     unsigned int out, unsigned int in)
 {
@@ -332,8 +335,8 @@ static void exchange(struct world *w, int fd, uint16_t sport, uint16_t port,
 	}
 }
 
-/* Given flows with different traffic, then the short ones are gone after ten
- * seconds and the others after three minutes. */
+/* Given flows with different traffic, then one-shot flows end after ten seconds
+ * and streams after three minutes. */
 static void story_expiry(void)
 {
 	struct world w;
@@ -350,13 +353,13 @@ static void story_expiry(void)
 	exchange(&w, fd, 5005, port, 9, 0);
 	check("a query and its answer are one-shot",
 	      !flow_of(&w, 5001, GW4, port)->stream);
-	check("so are two at once, as a resolver sends them",
+	check("so are two queries at once, as a resolver sends them",
 	      !flow_of(&w, 5002, GW4, port)->stream);
-	check("three each way are a stream",
+	check("three datagrams each way are a stream",
 	      flow_of(&w, 5003, GW4, port)->stream);
 	check("so are more answers than questions",
 	      flow_of(&w, 5004, GW4, port)->stream);
-	check("what is never answered is not",
+	check("without an answer it is none",
 	      !flow_of(&w, 5005, GW4, port)->stream);
 
 	later(&w, 6 * SEC);
@@ -364,25 +367,25 @@ static void story_expiry(void)
 	later(&w, 4 * SEC);
 	check("after 10 s an idle one-shot flow is gone",
 	      !flow_of(&w, 5002, GW4, port));
-	check("one used in between is not", flow_of(&w, 5001, GW4, port));
+	check("one used in between is left", flow_of(&w, 5001, GW4, port));
 	later(&w, 6 * SEC);
-	check("10 s after that it is", !flow_of(&w, 5001, GW4, port));
+	check("and ends 10 s after that", !flow_of(&w, 5001, GW4, port));
 	check_eq("streams are left", w.udp.nflows, 2);
 	later(&w, 100 * SEC);
 	exchange(&w, fd, 5003, port, 1, 0);
 	later(&w, 70 * SEC);
 	check("a stream idle for 180 s is gone",
 	      !flow_of(&w, 5004, GW4, port));
-	check("one used in between is not", flow_of(&w, 5003, GW4, port));
+	check("one used in between is left", flow_of(&w, 5003, GW4, port));
 	later(&w, 110 * SEC);
-	check_eq("in the end there is none", w.udp.nflows, 0);
-	check_eq("nor in the table", w.flows.used, 0);
+	check_eq("in the end no flow is left", w.udp.nflows, 0);
+	check_eq("not in the table either", w.flows.used, 0);
 	close(fd);
 	world_close(&w);
 }
 
-/* Given as many flows as may be, when one more comes, then the one-shot flow
- * that was used the longest ago makes room. */
+/* Given as many flows as UDP may have, when another one begins, then the least
+ * recently used one-shot flow is evicted. */
 static void story_eviction(void)
 {
 	struct world w;
@@ -390,7 +393,7 @@ static void story_eviction(void)
 	unsigned int i;
 	int fd;
 
-	printf("# who makes room\n");
+	printf("# eviction\n");
 	world_open(&w, 4 * UDP_SHARE, ROOM);
 	fd = peer_open("127.0.0.1", &port);
 	for (i = 0; i < 4; i++)
@@ -400,17 +403,18 @@ static void story_eviction(void)
 	exchange(&w, fd, 6000, port, 1, 0);
 
 	exchange(&w, fd, 6004, port, 1, 0);
-	check_eq("no more flows than may be", w.udp.nflows, 4);
-	check("the oldest one-shot flow went", !flow_of(&w, 6002, GW4, port));
-	check("not the one used since", flow_of(&w, 6000, GW4, port));
-	check_eq("that is counted", w.udp.count[UDP_EVICTED], 1);
+	check_eq("no more flows than the share allows", w.udp.nflows, 4);
+	check("the least recently used one-shot flow is evicted", !flow_of(&w,
+	      6002, GW4, port));
+	check("not one that was used since", flow_of(&w, 6000, GW4, port));
+	check_eq("it is counted", w.udp.count[UDP_EVICTED], 1);
 	exchange(&w, fd, 6005, port, 1, 0);
-	check("then the next oldest", !flow_of(&w, 6003, GW4, port));
+	check("then the next one", !flow_of(&w, 6003, GW4, port));
 	check("a stream stays", flow_of(&w, 6001, GW4, port));
 
 	for (i = 0; i < 4; i++)
 		exchange(&w, fd, (uint16_t)(6100 + i), port, 3, 3);
-	check("new flows found room", w.udp.count[UDP_REFUSED] > 0);
+	check("in the end a flow is refused", w.udp.count[UDP_REFUSED] > 0);
 	check_eq("streams only", w.udp.nflows, 4);
 	i = (unsigned int)w.udp.count[UDP_REFUSED];
 	sends(&w, 6200, GW4, port, "q", 1);
@@ -421,7 +425,7 @@ static void story_eviction(void)
 	world_close(&w);
 }
 
-/* knocks() - Somebody new sends to a forwarded port; the port he has */
+/* knocks() - A new peer sends to a forwarded port; returns its port */
 static uint16_t knocks(struct world *w, uint16_t forwarded)
 {
 	uint16_t port = 0;
@@ -433,8 +437,8 @@ static uint16_t knocks(struct world *w, uint16_t forwarded)
 	return port;
 }
 
-/* Given a crowd at a forwarded port, then it takes no more than half of the
- * room, its own make room for it, and not what the guest waits for. */
+/* Given a flood at a forwarded port, then it gets at most half of the share,
+ * and its own flows are evicted for it, not those that the guest began. */
 static void story_crowd(void)
 {
 	uint16_t port = 0, forwarded = 0, came[10];
@@ -442,7 +446,7 @@ static void story_crowd(void)
 	unsigned int i;
 	int fd;
 
-	printf("# a crowd at a forwarded port\n");
+	printf("# a flood at a forwarded port\n");
 	world_open(&w, 8 * UDP_SHARE, ROOM);
 	listens(&w, AF_INET, "127.0.0.1", &forwarded, 5000);
 	fd = peer_open("127.0.0.1", &port);
@@ -451,8 +455,8 @@ static void story_crowd(void)
 		exchange(&w, fd, (uint16_t)(6500 + i), port, 1, 0);
 	for (i = 1; i < 10; i++)
 		came[i] = knocks(&w, forwarded);
-	check_eq("it has half of the room", w.udp.nflows, 2 + 4);
-	check("that is for the latest", flow_of(&w, 5000, GW4, came[9]) &&
+	check_eq("it has half of the share", w.udp.nflows, 2 + 4);
+	check("for the latest peers", flow_of(&w, 5000, GW4, came[9]) &&
 	      flow_of(&w, 5000, GW4, came[6]) &&
 	      !flow_of(&w, 5000, GW4, came[5]) &&
 	      !flow_of(&w, 5000, GW4, came[0]));
@@ -462,12 +466,13 @@ static void story_crowd(void)
 	for (i = 2; i < 5; i++)
 		exchange(&w, fd, (uint16_t)(6500 + i), port, 1, 0);
 	check_eq("the guest has the other half", w.udp.nflows, 8);
-	check("its oldest query made room for its latest",
+	check("its oldest query is evicted for its latest",
 	      !flow_of(&w, 6500, GW4, port) && flow_of(&w, 6501, GW4, port) &&
 	      flow_of(&w, 6504, GW4, port));
-	check("not somebody of the crowd", flow_of(&w, 5000, GW4, came[6]));
+	check("not a flow of the flood", flow_of(&w, 5000, GW4, came[6]));
 	came[0] = knocks(&w, forwarded);
-	check("and he for somebody", flow_of(&w, 5000, GW4, came[0]) &&
+	check("a flow of the flood is evicted for another one", flow_of(&w,
+	      5000, GW4, came[0]) &&
 	      !flow_of(&w, 5000, GW4, came[6]) &&
 	      flow_of(&w, 6501, GW4, port));
 
@@ -476,14 +481,14 @@ static void story_crowd(void)
 	for (i = 0; i < 8; i++)
 		exchange(&w, fd, (uint16_t)(6510 + i), port, 1, 0);
 	came[0] = knocks(&w, forwarded);
-	check("where the guest has all the room nobody else comes in",
+	check("where the guest has the whole share no peer gets a flow",
 	      !flow_of(&w, 5000, GW4, came[0]) && w.udp.nflows == 8);
-	check_eq("which is counted", w.udp.count[UDP_REFUSED], 1);
+	check_eq("it is counted", w.udp.count[UDP_REFUSED], 1);
 	close(fd);
 	world_close(&w);
 }
 
-/* Given no descriptor left, then the oldest flow that has one gives it. */
+/* Given no descriptor left, then the oldest flow that has one is evicted. */
 static void story_descriptors(void)
 {
 	struct rlimit few, before;
@@ -499,10 +504,11 @@ static void story_descriptors(void)
 	exchange(&w, fd, 6301, port, 1, 0);
 	getrlimit(RLIMIT_NOFILE, &before);
 	few = before;
-	few.rlim_cur = (rlim_t)flow_of(&w, 6301, GW4, port)->flow.fd[SIDE_HOST] + 1;
+	few.rlim_cur = (rlim_t)flow_of(&w, 6301, GW4,
+			port)->flow.fd[SIDE_HOST] + 1;
 	setrlimit(RLIMIT_NOFILE, &few);
 	exchange(&w, fd, 6302, port, 1, 0);
-	check("the oldest flow gives its descriptor",
+	check("the oldest flow is evicted for its descriptor",
 	      !flow_of(&w, 6300, GW4, port) && flow_of(&w, 6301, GW4, port) &&
 	      flow_of(&w, 6302, GW4, port));
 
@@ -510,15 +516,15 @@ static void story_descriptors(void)
 	w.udp.fds = 80;
 	for (i = 0; i < 60; i++)
 		exchange(&w, fd, (uint16_t)(6310 + i), port, 1, 0);
-	check_eq("half of the descriptors is not taken", w.udp.nsockets, 40);
+	check_eq("half of the descriptors are not used", w.udp.nsockets, 40);
 	check("the latest flows have them", flow_of(&w, 6369, GW4, port) &&
 	      flow_of(&w, 6330, GW4, port) && !flow_of(&w, 6329, GW4, port));
 	close(fd);
 	world_close(&w);
 }
 
-/* Given no descriptor left, then a flow that has none can't give it, and is not
- * ended for nothing. */
+/* Given no descriptor left, then flows without a descriptor are not evicted, as
+ * that would not help. */
 static void story_no_descriptor_to_give(void)
 {
 	uint16_t port = 0, forwarded = 0, other;
@@ -541,10 +547,11 @@ static void story_no_descriptor_to_give(void)
 	exchange(&w, fd, 6400, port, 1, 0);
 	getrlimit(RLIMIT_NOFILE, &before);
 	few = before;
-	few.rlim_cur = (rlim_t)flow_of(&w, 6400, GW4, port)->flow.fd[SIDE_HOST] + 1;
+	few.rlim_cur = (rlim_t)flow_of(&w, 6400, GW4,
+			port)->flow.fd[SIDE_HOST] + 1;
 	setrlimit(RLIMIT_NOFILE, &few);
 	exchange(&w, fd, 6401, port, 3, 3);
-	check("the oldest flow that has one gives it",
+	check("the oldest flow that has one is evicted",
 	      !flow_of(&w, 6400, GW4, port) && flow_of(&w, 6401, GW4, port));
 	check_eq("and no other flow ends", w.udp.nflows, 4);
 	sends(&w, 6402, GW4, port, "q", 1);
@@ -582,7 +589,7 @@ static void story_guest_gone(void)
 	world_close(&w);
 }
 
-/* Given addresses and ports that nobody can have, then nothing is sent. */
+/* Given addresses and ports that no peer can have, then nothing is sent. */
 static void story_impossible(void)
 {
 	static const struct {
@@ -601,22 +608,22 @@ static void story_impossible(void)
 	struct world w;
 	unsigned int i;
 
-	printf("# what can't be\n");
+	printf("# impossible addresses\n");
 	world_open(&w, LIFE, ROOM);
 	for (i = 0; i < ARRAY_SIZE(c); i++) {
 		sends(&w, c[i].sport, c[i].dst, c[i].dport, "x", 1);
 		check_eq(c[i].what, w.udp.count[UDP_IMPOSSIBLE] +
 			 w.udp.count[UDP_MULTICAST], i + 1);
 	}
-	check_eq("what was for many is seen apart",
+	check_eq("groups are counted by themselves",
 		 w.udp.count[UDP_MULTICAST], 3);
-	check("none of it is answered", !w.mem.nsent);
-	check_eq("nor makes a flow", w.flows.used, 0);
+	check("nothing is answered", !w.mem.nsent);
+	check_eq("no flow begins", w.flows.used, 0);
 	world_close(&w);
 }
 
 /* Given a forwarded port, when a peer sends to one of the host's addresses,
- * then the guest hears it, and its answer leaves from that address (U5). */
+ * then the guest receives it, and its answer leaves from that address (U5). */
 static void story_forward(int family, const char *bound, const char *local,
 			  const char *gw)
 {
@@ -627,20 +634,20 @@ static void story_forward(int family, const char *bound, const char *local,
 	char buf[16];
 	int fd;
 
-	printf("# forwarded: socket on %s, %s addressed\n", bound, local);
+	printf("# forwarded: socket on %s, sent to %s\n", bound, local);
 	world_open(&w, LIFE, ROOM);
 	listens(&w, family, bound, &port, 5000);
 	fd = peer_open(strchr(local, ':') ? "::1" : "127.0.0.1", &peer);
 	peer_says(fd, local, port, "knock", 5);
 	events(&w, 1000);
-	if (check("the guest hears what came to the port", nth(&w, 0, &s))) {
+	if (check("the guest receives the datagram", nth(&w, 0, &s))) {
 		check("headers and checksums are right", s.good);
 		check("from the host", is_from(&s, gw));
 		check_eq("with the peer's port", get_be16(s.l4), peer);
 		check_eq("on the port it leads to", get_be16(s.l4 + 2), 5000);
 	}
 	sends(&w, 5000, gw, peer, "who?", 4);
-	check_eq("the peer hears the answer",
+	check_eq("the peer receives the answer",
 		 peer_hears(fd, buf, sizeof(buf), &from, &sport), 4);
 	check("from the address it sent to", addr_eq(&from, &want));
 	check_eq("and the port", sport, port);
@@ -693,14 +700,14 @@ static void story_port_closed(void)
 }
 
 /* Given a forwarded port and no guest, or one whose address is not known, then
- * what comes in is dropped. */
+ * datagrams are dropped. */
 static void story_nobody(void)
 {
 	uint16_t port = 0, peer = 0;
 	struct world w;
 	int fd;
 
-	printf("# forwarded to nobody\n");
+	printf("# forwarded without a guest\n");
 	world_open(&w, LIFE, ROOM);
 	listens(&w, AF_INET, "127.0.0.1", &port, 5000);
 	fd = peer_open("127.0.0.1", &peer);
@@ -715,13 +722,14 @@ static void story_nobody(void)
 	peer_says(fd, "127.0.0.1", port, "knock", 5);
 	udp_listener(&w.udp, w.fwd.listeners, EPOLLIN, w.now);
 	check_eq("without a guest, too", w.udp.count[UDP_NO_GUEST], 3);
-	check_eq("no flow comes of it", w.udp.nflows, 0);
+	check_eq("no flow begins", w.udp.nflows, 0);
 	close(fd);
 	world_close(&w);
 }
 
-/* Given a flow of the guest's, when somebody sends to a forwarded port with the
- * same addresses, then the guest's flow keeps its own socket. */
+/* Given a flow that the guest began, when a datagram arrives through a
+ * forwarded port with the same addresses, then the flow keeps its own socket.
+ * */
 static void story_own_socket_stays(void)
 {
 	uint16_t port = 0, peer = 0, sport;
@@ -730,7 +738,7 @@ static void story_own_socket_stays(void)
 	char buf[8];
 	int fd;
 
-	printf("# a forwarded port and a flow of the guest's\n");
+	printf("# a forwarded port and a flow that the guest began\n");
 	world_open(&w, LIFE, ROOM);
 	fd = peer_open("127.0.0.1", &peer);
 	sends(&w, 5000, GW4, peer, "first", 5);
@@ -738,17 +746,17 @@ static void story_own_socket_stays(void)
 	peer_hears(fd, buf, sizeof(buf), &from, &sport);
 	peer_says(fd, "127.0.0.1", port, "knock", 5);
 	events(&w, 1000);
-	check_eq("the guest hears it", w.mem.nsent, 1);
+	check_eq("the guest receives it", w.mem.nsent, 1);
 	check_eq("in the same flow", w.udp.nflows, 1);
 	sends(&w, 5000, GW4, peer, "again", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &port);
-	check_eq("which sends from where it did", port, sport);
+	check_eq("which sends from the same port as before", port, sport);
 	close(fd);
 	world_close(&w);
 }
 
-/* Given a forwarded port, when the guest sends from it to a peer that did not
- * send before, then it leaves from that port of the host, too. */
+/* Given a forwarded port, when the guest sends from it to a new peer, then the
+ * datagram leaves from that port of the host, too. */
 static void story_from_forwarded(int family, const char *bound,
 				 const char *host, const char *gw)
 {
@@ -764,12 +772,12 @@ static void story_from_forwarded(int family, const char *bound,
 	listens(&w, family, bound, &port, 5000);
 	fd = peer_open(host, &peer);
 	sends(&w, 5000, gw, peer, "hello", 5);
-	check_eq("the peer hears the guest",
+	check_eq("the peer receives the datagram",
 		 peer_hears(fd, buf, sizeof(buf), &from, &sport), 5);
 	check_eq("from the forwarded port", sport, port);
 	peer_says(fd, host, sport, "hi", 2);
 	events(&w, 1000);
-	check("the guest hears the peer", nth(&w, 0, &s) && s.good &&
+	check("the guest receives the answer", nth(&w, 0, &s) && s.good &&
 	      is_from(&s, gw) && s.len == 8 + 2);
 	check_eq("all in one flow", w.udp.nflows, 1);
 	check("which is a query and its answer",
@@ -777,14 +785,15 @@ static void story_from_forwarded(int family, const char *bound,
 
 	sends(&w, 5001, gw, peer, "hello", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &sport);
-	check_eq("another port of the guest is its own", sport, 5001);
+	check_eq("another port of the guest has its own socket", sport, 5001);
 	strcpy(w.fwd.ends[0].ifname, "lo");
 	free(w.udp.port_listeners);
 	w.udp.port_listeners = NULL;
 	later(&w, 10 * SEC);
 	sends(&w, 5000, gw, peer, "hello", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &sport);
-	check("a port of one interface does not send to all", sport != port);
+	check("a port bound to one interface does not send to all peers",
+	      sport != port);
 	close(fd);
 	world_close(&w);
 }

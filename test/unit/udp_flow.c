@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp_flow.c - Which port a flow of the guest has outside, with whom it shares
- * it, and who is heard there: with real sockets of ours, of peers and of
- * strangers, one of whom is as quick as can be.
+ * udp_flow.c - Which port a flow of the guest has outside, which flows share
+ * it, and what is received there: with real sockets of ours, of peers and
+ * foreign ones.
  */
 #include <sys/socket.h>
 
@@ -48,7 +48,7 @@ static ssize_t more(int fd, void *buf, size_t len, int flags)
 	return 0;
 }
 
-/* late_connect() - As connect(), after a stranger has sent to the socket */
+/* late_connect() - As connect(), after a foreign socket has sent to this one */
 static int late_connect(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	union sockaddr_any own;
@@ -64,7 +64,7 @@ static int late_connect(int fd, const struct sockaddr *sa, socklen_t len)
 	return connect(fd, sa, len);
 }
 
-/* asks() - The guest asks a peer; the port that it comes from */
+/* asks() - The guest sends to a peer; returns the port that the peer sees */
 static uint16_t asks(struct world *w, int fd, uint16_t sport, const char *gw,
 		     uint16_t port)
 {
@@ -92,8 +92,8 @@ static uint16_t asks_as(struct world *w, int fd, const char *guest,
 	return at;
 }
 
-/* stranger() - Somebody on the host who shares a port with whoever likes */
-static int stranger(const char *any, uint16_t port)
+/* foreign_open() - A foreign socket that shares its port with any other */
+static int foreign_open(const char *any, uint16_t port)
 {
 	struct in6_addr a = addr(any);
 	union sockaddr_any sa;
@@ -110,7 +110,7 @@ static int stranger(const char *any, uint16_t port)
 	return -1;
 }
 
-/* exclusive() - Whether nobody has a port */
+/* exclusive() - Whether no socket has a port */
 static bool exclusive(const char *any, uint16_t port)
 {
 	int fd = peer_open(any, &port);
@@ -121,7 +121,7 @@ static bool exclusive(const char *any, uint16_t port)
 }
 
 /* Given one port of the guest and many peers, then all see the same port, each
- * answer is that of its peer, and in the end the port is free. */
+ * answer belongs to its peer, and in the end the port is free. */
 static void story_one_port(const char *gw, const char *host, const char *any)
 {
 	uint16_t port[PEERS] = { 0 }, same = 0, right = 0;
@@ -150,17 +150,18 @@ static void story_one_port(const char *gw, const char *host, const char *any)
 	later(&w, 10 * SEC);
 	check_eq("all flows end", w.udp.nflows, 0);
 	check("then the port is free", exclusive(any, 4500));
-	other = stranger(any, 4500);
+	other = foreign_open(any, 4500);
 	same = asks(&w, fd[0], 4500, gw, port[0]);
-	check("and not the guest's if a stranger has it", same && same != 4500);
+	check("and not the guest's if a foreign socket has it", same &&
+	      same != 4500);
 	close(other);
 	for (i = 0; i < PEERS; i++)
 		close(fd[i]);
 	world_close(&w);
 }
 
-/* Given a stranger who shares his port with anybody, then the guest does not
- * get it: what is sent to him stays his. */
+/* Given a foreign socket that shares its port with any other, then the guest
+ * does not get the port, nor what is sent to that socket. */
 static void story_stranger_first(const char *gw, const char *host,
 				 const char *any)
 {
@@ -170,24 +171,24 @@ static void story_stranger_first(const char *gw, const char *host,
 	char buf[8];
 	int fd, other;
 
-	printf("# a stranger has the port on %s\n", any);
+	printf("# a foreign socket has the port on %s\n", any);
 	world_open(&w, LIFE, ROOM);
 	fd = peer_open(host, &port);
-	other = stranger(any, 4501);
+	other = foreign_open(any, 4501);
 	at = asks(&w, fd, 4501, gw, port);
 	check("the guest has another port", at && at != 4501);
 	peer_says(fd, host, 4501, "yours", 5);
-	check_eq("the stranger keeps what is sent to him",
+	check_eq("the foreign socket keeps what is sent to it",
 		 peer_hears(other, buf, sizeof(buf), &from, &at), 5);
 	events(&w, 0);
-	check_eq("the guest does not hear it", w.mem.nsent, 0);
+	check_eq("the guest does not receive it", w.mem.nsent, 0);
 	close(other);
 	close(fd);
 	world_close(&w);
 }
 
-/* Given a stranger who comes to share the guest's port, then each hears what is
- * for him. */
+/* Given a foreign socket that comes to share the guest's port, then each
+ * receives what is for it. */
 static void story_stranger_later(const char *gw, const char *host,
 				 const char *any)
 {
@@ -197,19 +198,19 @@ static void story_stranger_later(const char *gw, const char *host,
 	char buf[8];
 	int fd, other, who;
 
-	printf("# a stranger comes to the port on %s\n", any);
+	printf("# a foreign socket comes to the port on %s\n", any);
 	world_open(&w, LIFE, ROOM);
 	fd = peer_open(host, &port);
 	who = peer_open(host, &third);
 	asks(&w, fd, 4502, gw, port);
-	other = stranger(any, 4502);
+	other = foreign_open(any, 4502);
 	memory_clear(&w.mem);
 	peer_says(fd, host, 4502, "answer", 6);
 	events(&w, 1000);
-	check_eq("the guest hears its peer", w.mem.nsent, 1);
+	check_eq("the guest receives from its peer", w.mem.nsent, 1);
 	memory_clear(&w.mem);
 	peer_says(who, host, 4502, "yours", 5);
-	check("the stranger hears others", other < 0 ||
+	check("the foreign socket receives from others", other < 0 ||
 	      peer_hears(other, buf, sizeof(buf), &from, &at) == 5);
 	events(&w, 0);
 	check_eq("the guest does not", w.mem.nsent, 0);
@@ -220,27 +221,28 @@ static void story_stranger_later(const char *gw, const char *host,
 	world_close(&w);
 }
 
-/* Given two flows that share the guest's port, then no stranger comes to share
- * it: connected to a peer of the guest's, he would hear that instead of it. */
+/* Given two flows that share the guest's port, then no foreign socket comes to
+ * share it: connected to a peer of the guest, it would receive from that peer
+ * instead. */
 static void story_thief(const char *gw, const char *host, const char *any)
 {
 	uint16_t port[2] = { 0 }, i;
 	struct world w;
 	int fd[2], other;
 
-	printf("# a stranger wants the guest's peer on %s\n", any);
+	printf("# a foreign socket wants the guest's peer on %s\n", any);
 	world_open(&w, LIFE, ROOM);
 	for (i = 0; i < 2; i++) {
 		fd[i] = peer_open(host, &port[i]);
 		check_eq("the guest's port is shared",
 			 asks(&w, fd[i], 4507, gw, port[i]), 4507);
 	}
-	other = stranger(any, 4507);
-	check("but not with a stranger", other < 0);
+	other = foreign_open(any, 4507);
+	check("but not with a foreign socket", other < 0);
 	memory_clear(&w.mem);
 	peer_says(fd[0], host, 4507, "answer", 6);
 	events(&w, 1000);
-	check_eq("and the guest hears its peer", w.mem.nsent, 1);
+	check_eq("and the guest receives from its peer", w.mem.nsent, 1);
 	if (other >= 0)
 		close(other);
 	close(fd[0]);
@@ -248,8 +250,8 @@ static void story_thief(const char *gw, const char *host, const char *any)
 	world_close(&w);
 }
 
-/* Given two addresses of the guest, or one host under two addresses, then they
- * have no port in common: their answers could not be told apart. */
+/* Given two addresses of the guest, or two addresses of one peer, then they
+ * share no port: their answers could not be told apart. */
 static void story_alike(void)
 {
 	static uint8_t l4[64];
@@ -260,7 +262,7 @@ static void story_alike(void)
 	size_t len;
 	int fd;
 
-	printf("# what would be alike outside\n");
+	printf("# flows that would look the same outside\n");
 	world_open(&w, LIFE, ROOM);
 	fd = peer_open("127.0.0.1", &port);
 	check_eq("the first address has the port",
@@ -268,35 +270,35 @@ static void story_alike(void)
 	len = make_udp(l4, 4503, port, "hello", 5);
 	sends_ip(&w, "192.0.2.16", GW4, IPPROTO_UDP, l4, len);
 	peer_hears(fd, buf, sizeof(buf), &from, &at);
-	check("another has another", at && at != 4503);
+	check("another address has another port", at && at != 4503);
 	close(fd);
 
 	port = 53;
 	fd = peer_open("127.0.0.1", &port);
 	if (fd < 0) {
-		skip("a resolver under two addresses", "port 53 is not free");
+		skip("two addresses of a resolver", "port 53 is not free");
 		world_close(&w);
 		return;
 	}
 	net_put_pair(&w.net, "192.0.2.3", "127.0.0.1", NAT_DNS_PORTS);
-	check_eq("a resolver under its own name",
+	check_eq("a resolver by its own address",
 		 asks(&w, fd, 4504, "192.0.2.3", 53), 4504);
 	at = asks(&w, fd, 4504, GW4, 53);
-	check("under the host's name it sees another port", at && at != 4504);
+	check("by the host's address it sees another port", at && at != 4504);
 	peer_says(fd, "127.0.0.1", 4504, "answer", 6);
 	events(&w, 1000);
-	check("and is heard under the name it was asked by",
+	check("and answers from the address that was used",
 	      flow_of(&w, 4504, "192.0.2.3", 53)->nanswered == 1 &&
 	      flow_of(&w, 4504, GW4, 53)->nanswered == 0);
-	check_eq("the host under its name", asks(&w, fd, 4506, GW4, 53), 4506);
+	check_eq("the host by its address", asks(&w, fd, 4506, GW4, 53), 4506);
 	at = asks(&w, fd, 4506, "192.0.2.3", 53);
 	check("as a resolver it sees another port", at && at != 4506);
 	close(fd);
 	world_close(&w);
 }
 
-/* Given two addresses of the guest that end alike, then each has a port of its
- * own, and hears what is for it. */
+/* Given two addresses of the guest with the same end, then each has a port of
+ * its own, and receives what is for it. */
 static void story_end_alike(void)
 {
 	struct in6_addr first = addr(ALIKE_A), second = addr(ALIKE_B);
@@ -305,53 +307,54 @@ static void story_end_alike(void)
 	struct seen s;
 	int fd;
 
-	printf("# addresses that end alike\n");
+	printf("# addresses with the same end\n");
 	world_open(&w, LIFE, ROOM);
 	fd = peer_open("::1", &port);
 	check_eq("the first address has the port",
 		 asks_as(&w, fd, ALIKE_A, 4508, port), 4508);
 	at = asks_as(&w, fd, ALIKE_B, 4508, port);
-	check("another has another", at && at != 4508);
+	check("another address has another port", at && at != 4508);
 	memory_clear(&w.mem);
 	peer_says(fd, "::1", 4508, "answer", 6);
 	events(&w, 1000);
-	check("the first hears its answer", nth(&w, 0, &s) &&
+	check("the first receives its answer", nth(&w, 0, &s) &&
 	      addr_eq(&s.dst, &first));
 	memory_clear(&w.mem);
 	peer_says(fd, "::1", at, "answer", 6);
 	events(&w, 1000);
-	check("and the other its own", nth(&w, 0, &s) &&
+	check("and the other one its own", nth(&w, 0, &s) &&
 	      addr_eq(&s.dst, &second));
 	close(fd);
 	world_close(&w);
 }
 
-/* Given a datagram that somebody sent before a socket was connected, then it
- * is not the peer's. */
+/* Given a datagram that was sent before a socket was connected, then the guest
+ * does not receive it. */
 static void story_early(void)
 {
 	uint16_t port = 0, other = 0;
 	struct world w;
 	int fd;
 
-	printf("# what came before connect()\n");
+	printf("# datagrams before connect()\n");
 	world_open(&w, LIFE, ROOM);
 	fd = peer_open("127.0.0.1", &port);
 	quick = peer_open("127.0.0.1", &other);
-	check_eq("the guest asks", asks(&w, fd, 4505, GW4, port), 4505);
+	check_eq("the guest sends a query", asks(&w, fd, 4505, GW4, port),
+		 4505);
 	events(&w, 0);
-	check_eq("what was there before is forgotten", w.mem.nsent, 0);
+	check_eq("earlier datagrams are discarded", w.mem.nsent, 0);
 	peer_says(fd, "127.0.0.1", 4505, "answer", 6);
 	events(&w, 1000);
-	check_eq("an answer is heard", w.mem.nsent, 1);
+	check_eq("an answer arrives", w.mem.nsent, 1);
 	close(quick);
 	quick = -1;
 	close(fd);
 	world_close(&w);
 }
 
-/* Given a peer who sends faster than can be forgotten what came before him, then
- * that is left at some time. */
+/* Given a peer that sends faster than its datagrams are discarded, then there
+ * is an end to it. */
 static void story_flood(void)
 {
 	uint16_t port = 0;
@@ -362,8 +365,9 @@ static void story_flood(void)
 	world_open(&w, LIFE, ROOM);
 	fd = peer_open("127.0.0.1", &port);
 	flood = 1000000;
-	check_eq("the guest asks", asks(&w, fd, 4509, GW4, port), 4509);
-	check("not all of the flood was waited for", flood);
+	check_eq("the guest sends a query", asks(&w, fd, 4509, GW4, port),
+		 4509);
+	check("not all of the flood is discarded", flood);
 	flood = 0;
 	close(fd);
 	world_close(&w);

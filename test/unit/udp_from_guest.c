@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp_from_guest.c - How the guest's datagrams leave: in how many calls and messages,
- * with what in their IP headers, and what is done where a kernel refuses. The
- * sockets are real; sendmmsg(), setsockopt() and getsockopt() are counted on
- * the way, and fail where a story says so.
+ * udp_from_guest.c - How the guest's datagrams leave: in how many calls and
+ * messages, with which header fields, and what happens if a kernel refuses. The
+ * sockets are real; sendmmsg(), setsockopt() and getsockopt() are counted, and
+ * fail where a story says so.
  */
 #include <sys/socket.h>
 
@@ -27,17 +27,17 @@ static int told_getsockopt(int fd, int level, int name, void *value,
 #define LIFE	128
 #define MOST	256
 
-/* What happened since forget(), and what is to happen. */
-static unsigned int calls, messages, rows, options;
-static int refuse_rows, refuse_probe;
+/* What was counted since forget(), and what calls are to fail with. */
+static unsigned int calls, messages, gso, options;
+static int refuse_gso, refuse_probe;
 
 static void forget(void)
 {
-	calls = messages = rows = options = 0;
+	calls = messages = gso = options = 0;
 }
 
-/* is_row() - Whether a message asks to be cut up */
-static bool is_row(struct msghdr *m)
+/* is_gso() - Whether a message is a GSO batch */
+static bool is_gso(struct msghdr *m)
 {
 	struct cmsghdr *c;
 
@@ -53,12 +53,12 @@ static int told_sendmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags)
 
 	calls++;
 	for (i = 0; i < n; i++) {
-		if (is_row(&m[i].msg_hdr) && refuse_rows)
+		if (is_gso(&m[i].msg_hdr) && refuse_gso)
 			break;
 		messages++;
-		rows += is_row(&m[i].msg_hdr);
+		gso += is_gso(&m[i].msg_hdr);
 	}
-	errno = refuse_rows;
+	errno = refuse_gso;
 	return i ? sendmmsg(fd, m, i, flags) : -1;
 }
 
@@ -79,44 +79,44 @@ static int told_getsockopt(int fd, int level, int name, void *value,
 	return getsockopt(fd, level, name, value, len);
 }
 
-/* A run that is being made. */
-static struct pkt run[MOST];
+/* A batch that is being made. */
+static struct pkt batch[MOST];
 static struct iovec pieces[MOST];
 static uint8_t data[MOST][2048];
-static unsigned int nrun;
+static unsigned int npkt;
 
-/* begin() - A run from a port of the guest to another, empty */
+/* begin() - An empty batch from a port of the guest to a peer */
 static void begin(uint16_t sport, const char *dst, uint16_t dport)
 {
 	unsigned int i;
 
 	for (i = 0; i < MOST; i++)
-		run[i] = (struct pkt){
+		batch[i] = (struct pkt){
 			.proto = IPPROTO_UDP, .ttl = 61, .df = true,
 			.src = addr(guest_of(dst)), .dst = addr(dst),
 			.sport = sport, .dport = dport, .l4len = UDP_HLEN,
 		};
-	nrun = 0;
+	npkt = 0;
 	forget();
 }
 
 /* with() - @n more datagrams of @len bytes, each beginning with its number */
 static struct pkt *with(unsigned int n, size_t len)
 {
-	struct pkt *first = &run[nrun], *p;
+	struct pkt *first = &batch[npkt], *p;
 
-	for (; n--; nrun++) {
-		p = &run[nrun];
-		memset(data[nrun], (int)nrun, sizeof(data[nrun]));
-		pieces[nrun] = (struct iovec){ data[nrun], len };
-		p->iov = &pieces[nrun];
+	for (; n--; npkt++) {
+		p = &batch[npkt];
+		memset(data[npkt], (int)npkt, sizeof(data[npkt]));
+		pieces[npkt] = (struct iovec){ data[npkt], len };
+		p->iov = &pieces[npkt];
 		p->iovcnt = len ? 1 : 0;
 		p->len = (uint32_t)len;
 	}
 	return first;
 }
 
-/* arrives() - The peer hears the run, each datagram as it was, in order */
+/* arrives() - Whether the peer receives the batch, unchanged and in order */
 static bool arrives(int fd)
 {
 	uint8_t buf[65536];
@@ -125,16 +125,16 @@ static bool arrives(int fd)
 	uint16_t port;
 	ssize_t n;
 
-	for (i = 0; i < nrun; i++) {
+	for (i = 0; i < npkt; i++) {
 		n = peer_hears(fd, buf, sizeof(buf), &from, &port);
-		if (n != (ssize_t)run[i].len ||
+		if (n != (ssize_t)batch[i].len ||
 		    (n && memcmp(buf, data[i], (size_t)n)))
 			return false;
 	}
 	return true;
 }
 
-/* wide() - A peer with room for a whole run */
+/* wide() - A peer with space for a whole batch */
 static int wide(const char *host, uint16_t *port)
 {
 	int fd = peer_open(host, port), size = 1 << 20, one = 1;
@@ -151,37 +151,37 @@ static int wide(const char *host, uint16_t *port)
 	return fd;
 }
 
-/* Given runs of equal datagrams, then each leaves as few messages in one call,
- * and arrives as what it was. */
-static void story_rows(const char *gw, const char *host)
+/* Given batches of equal datagrams, then each leaves as few messages in one
+ * call, and arrives as single datagrams. */
+static void story_gso(const char *gw, const char *host)
 {
 	uint16_t port = 0;
 	struct world w;
 	int fd;
 
-	printf("# rows to %s\n", host);
+	printf("# GSO batches to %s\n", host);
 	world_open(&w, LIFE, ROOM);
 	if (!w.udp.segment) {
-		skip("rows", "this kernel has no UDP_SEGMENT");
+		skip("GSO batches", "this kernel has no UDP_SEGMENT");
 		world_close(&w);
 		return;
 	}
 	fd = wide(host, &port);
 	begin(4000, gw, port);
 	with(100, 500);
-	udp_from_guest(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, batch, npkt, w.now);
 	check("a hundred equal datagrams arrive", arrives(fd));
 	check_eq("one call sent them", calls, 1);
-	check_eq("in rows of 64 at most", rows, 2);
+	check_eq("as GSO batches of at most 64", gso, 2);
 	check_eq("all are counted", w.udp.count[UDP_FROM_GUEST], 100);
 
 	begin(4000, gw, port);
 	with(60, 1400);
-	udp_from_guest(&w.udp, run, nrun, w.now);
-	check("more than a packet can be arrives", arrives(fd));
-	check_eq("as two rows", rows, 2);
+	udp_from_guest(&w.udp, batch, npkt, w.now);
+	check("more bytes than one packet may have arrive", arrives(fd));
+	check_eq("as two GSO batches", gso, 2);
 	check_eq("in one call", calls, 1);
-	check_eq("without a word about headers, which did not change",
+	check_eq("no option is set, as no header field changed",
 		 options, 0);
 
 	begin(4000, gw, port);
@@ -191,17 +191,18 @@ static void story_rows(const char *gw, const char *host)
 	with(1, 0);
 	with(1, 3);
 	with(2, 1400);
-	udp_from_guest(&w.udp, run, nrun, w.now);
-	check("all sizes arrive", arrives(fd));
+	udp_from_guest(&w.udp, batch, npkt, w.now);
+	check("all lengths arrive", arrives(fd));
 	check_eq("one call", calls, 1);
-	check_eq("a shorter one ends a row, an empty one is none", messages, 5);
-	check_eq("of which three are rows", rows, 3);
+	check_eq("a shorter one ends a GSO batch, an empty one is single",
+		 messages, 5);
+	check_eq("three of them are GSO batches", gso, 3);
 	close(fd);
 	world_close(&w);
 }
 
-/* Given datagrams in several pieces, more of these than one burst has room for,
- * then they arrive. */
+/* Given datagrams in several pieces, more than one burst has space for, then
+ * they arrive. */
 static void story_pieces(void)
 {
 	static struct iovec split[MOST][4];
@@ -215,60 +216,61 @@ static void story_pieces(void)
 	fd = wide("127.0.0.1", &port);
 	begin(4000, GW4, port);
 	with(100, 400);
-	for (i = 0; i < nrun; i++) {
+	for (i = 0; i < npkt; i++) {
 		for (j = 0; j < 4; j++)
 			split[i][j] = (struct iovec){ data[i] + 100 * j, 100 };
-		run[i].iov = split[i];
-		run[i].iovcnt = 4;
+		batch[i].iov = split[i];
+		batch[i].iovcnt = 4;
 	}
-	udp_from_guest(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, batch, npkt, w.now);
 	check("datagrams in pieces arrive", arrives(fd));
 	check_eq("in one call", calls, 1);
 	close(fd);
 	world_close(&w);
 }
 
-/* Given a kernel or a device that refuses rows, then the datagrams go singly,
- * at once, and what is refused for good is not tried again. */
+/* Given a kernel or device that refuses GSO batches, then the datagrams go
+ * singly, at once, and what is refused for good is not tried again. */
 static void story_refused(int error, bool for_good)
 {
 	uint16_t port = 0;
 	struct world w;
 	int fd;
 
-	printf("# rows are refused: %s\n", strerror(error));
+	printf("# GSO batches are refused: %s\n", strerror(error));
 	world_open(&w, LIFE, ROOM);
 	w.udp.segment = UINT16_MAX;
 	fd = wide("127.0.0.1", &port);
-	refuse_rows = error;
+	refuse_gso = error;
 	begin(4000, GW4, port);
 	with(10, 1400);
-	udp_from_guest(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, batch, npkt, w.now);
 	check("all arrive singly", arrives(fd));
-	check_eq("after two attempts: the first may be of another", calls, 3);
+	check_eq("after two attempts: the first error may be an older one",
+		 calls, 3);
 	check_eq("all are counted", w.udp.count[UDP_FROM_GUEST], 10);
 	check_eq("none as an error", w.udp.count[UDP_SEND_ERROR], 0);
 	begin(4000, GW4, port);
 	with(10, 1400);
-	udp_from_guest(&w.udp, run, nrun, w.now);
-	check("the next run, too", arrives(fd));
+	udp_from_guest(&w.udp, batch, npkt, w.now);
+	check("the next batch, too", arrives(fd));
 	check_eq("without an attempt", calls, 1);
 
-	refuse_rows = 0;
+	refuse_gso = 0;
 	begin(4000, GW4, port);
 	with(10, 1000);
-	udp_from_guest(&w.udp, run, nrun, w.now);
+	udp_from_guest(&w.udp, batch, npkt, w.now);
 	check("shorter ones arrive", arrives(fd));
 	if (for_good)
-		check_eq("still singly", rows, 0);
+		check_eq("still singly", gso, 0);
 	else
-		check_eq("as a row", rows, 1);
+		check_eq("as a GSO batch", gso, 1);
 	close(fd);
 	world_close(&w);
 }
 
-/* Given a kernel that does not know rows, then none is tried: it would send
- * them as one datagram. */
+/* Given a kernel without UDP_SEGMENT, then it is not tried: the kernel would
+ * send one datagram. */
 static void story_unknown(void)
 {
 	uint16_t port = 0;
@@ -282,8 +284,8 @@ static void story_unknown(void)
 	fd = wide("127.0.0.1", &port);
 	begin(4000, GW4, port);
 	with(10, 1000);
-	udp_from_guest(&w.udp, run, nrun, w.now);
-	check("datagrams arrive singly", arrives(fd) && !rows);
+	udp_from_guest(&w.udp, batch, npkt, w.now);
+	check("datagrams arrive singly", arrives(fd) && !gso);
 	check_eq("in one call", calls, 1);
 	close(fd);
 	world_close(&w);
@@ -321,7 +323,7 @@ static int header(int fd)
 	return ttl << 8 | tos;
 }
 
-/* mode() - Whether a socket lets the kernel fragment, as it was told */
+/* mode() - A socket's path MTU mode */
 static int mode(int fd, bool v4)
 {
 	socklen_t len = sizeof(int);
@@ -332,7 +334,7 @@ static int mode(int fd, bool v4)
 	return value;
 }
 
-/* marked() - Send five datagrams with headers that differ, and see them */
+/* marked() - Send five datagrams whose header fields differ, and check them */
 static void marked(struct world *w, int fd, const char *gw, uint16_t sport,
 		   uint16_t port)
 {
@@ -345,7 +347,7 @@ static void marked(struct world *w, int fd, const char *gw, uint16_t sport,
 	p[2].tos = p[3].tos = p[4].tos = 0x02;	/* ECT(0) */
 	p[3].ttl = p[4].ttl = 200;
 	p[4].df = false;
-	udp_from_guest(&w->udp, run, nrun, w->now);
+	udp_from_guest(&w->udp, batch, npkt, w->now);
 	check_eq("TTL and type of service as the guest wrote them",
 		 header(fd), 3 << 8 | 0xb8);
 	check_eq("of the second, too", header(fd), 3 << 8 | 0xb8);
@@ -353,11 +355,11 @@ static void marked(struct world *w, int fd, const char *gw, uint16_t sport,
 		 3 << 8 | 0x02);
 	check_eq("the fourth another TTL", header(fd), 200 << 8 | 0x02);
 	check_eq("so has the fifth", header(fd), 200 << 8 | 0x02);
-	check_eq("what is alike leaves together", calls, 4);
+	check_eq("those with equal fields leave together", calls, 4);
 }
 
-/* Given datagrams whose TTL, type of service and DF differ, then they are
- * carried out, and the socket is told only of what changes. */
+/* Given datagrams whose TTL, type of service and DF differ, then they leave
+ * with these, and the socket is told only what changes. */
 static void story_marks(const char *gw, const char *host)
 {
 	bool v4 = !strchr(host, ':');
@@ -377,16 +379,16 @@ static void story_marks(const char *gw, const char *host)
 		 IP_PMTUDISC_DONT);
 	begin(4000, gw, port);
 	with(1, 100)->tos = 0x02;
-	run[0].ttl = 200;
-	udp_from_guest(&w.udp, run, nrun, w.now);
-	check_eq("then only DF is told", options, v4 ? 1 : 2);
+	batch[0].ttl = 200;
+	udp_from_guest(&w.udp, batch, npkt, w.now);
+	check_eq("then only DF is set", options, v4 ? 1 : 2);
 	check_eq("which the socket has", mode(own, v4), IP_PMTUDISC_PROBE);
 	check_eq("and the headers are as before", header(fd), 200 << 8 | 0x02);
 
 	begin(4000, gw, port);
 	with(1, 100)->ttl = 0;
-	udp_from_guest(&w.udp, run, nrun, w.now);
-	check_eq("a TTL of zero, which no host sends, goes no farther",
+	udp_from_guest(&w.udp, batch, npkt, w.now);
+	check_eq("a TTL of zero, which no host may send, becomes 1",
 		 header(fd) >> 8, 1);
 	close(fd);
 	world_close(&w);
@@ -410,7 +412,7 @@ static void forwarded(struct world *w, int family, const char *bound,
 }
 
 /* Given a forwarded port whose socket serves many flows, then each datagram
- * has the headers of its own, and rows go there, too. */
+ * has its own header fields, and GSO batches leave from it, too. */
 static void story_listener(int family, const char *bound, const char *gw,
 			   const char *host)
 {
@@ -429,15 +431,15 @@ static void story_listener(int family, const char *bound, const char *gw,
 
 	begin(5000, gw, at);
 	with(30, 1000);
-	udp_from_guest(&w.udp, run, nrun, w.now);
-	check("a run arrives", arrives(fd));
+	udp_from_guest(&w.udp, batch, npkt, w.now);
+	check("a batch arrives", arrives(fd));
 	check_eq("in one call", calls, 1);
-	check_eq("as one row", messages, w.udp.segment ? 1 : 30);
+	check_eq("as one GSO batch", messages, w.udp.segment ? 1 : 30);
 	check_eq("with DF the kernel may not",
 		 mode(w.fwd.listeners[0].fd, v4), IP_PMTUDISC_PROBE);
 	forget();
-	udp_from_guest(&w.udp, run, nrun, w.now);
-	check_eq("which is told once", options, 0);
+	udp_from_guest(&w.udp, batch, npkt, w.now);
+	check_eq("it is set once", options, 0);
 	close(fd);
 	world_close(&w);
 }
@@ -446,8 +448,8 @@ int main(void)
 {
 	own_network();
 
-	story_rows(GW4, "127.0.0.1");
-	story_rows(GW6, "::1");
+	story_gso(GW4, "127.0.0.1");
+	story_gso(GW6, "::1");
 	story_pieces();
 	story_refused(EIO, true);
 	story_refused(ENOPROTOOPT, true);

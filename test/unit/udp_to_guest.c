@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp_to_guest.c - How datagrams come in: rows in one message, headers carried
- * on, drops counted, and no flow kept from its turn. The sockets are real;
- * recvmmsg() is counted on the way.
+ * udp_to_guest.c - How datagrams reach the guest: GSO batches in one message,
+ * header fields passed on, drops counted, and all flows served. The sockets are
+ * real; recvmmsg() is counted.
  */
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -65,8 +65,8 @@ static int begins(struct world *w, uint16_t sport, const char *gw,
 	return fd;
 }
 
-/* says_row() - A peer sends a row as one message; false: not on this kernel */
-static bool says_row(int fd, const void *data, size_t len, int segment)
+/* says_gso() - A peer sends a GSO batch; false: not on this kernel */
+static bool says_gso(int fd, const void *data, size_t len, int segment)
 {
 	if (setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment,
 		       sizeof(segment)))
@@ -86,7 +86,7 @@ static unsigned int reaches(struct world *w, unsigned int n)
 	return w->mem.nsent;
 }
 
-/* in_order() - Whether what the guest got is @data, in pieces of @segment */
+/* in_order() - Whether the guest received @data, in datagrams of @segment */
 static bool in_order(const struct world *w, const uint8_t *data, size_t len,
 		     size_t segment)
 {
@@ -103,9 +103,9 @@ static bool in_order(const struct world *w, const uint8_t *data, size_t len,
 	return i == w->mem.nsent;
 }
 
-/* Given a row of datagrams that came as one message, then the guest gets each,
- * and none of them costs a call. */
-static void story_row(const char *gw, const char *host)
+/* Given a GSO batch that is read as one message, then the guest receives each
+ * datagram, and none of them costs a call. */
+static void story_gso(const char *gw, const char *host)
 {
 	static uint8_t data[20 * 1000 + 300];
 	uint16_t port = 0;
@@ -113,37 +113,38 @@ static void story_row(const char *gw, const char *host)
 	unsigned int i;
 	int fd, off = 0;
 
-	printf("# rows from %s\n", host);
+	printf("# GSO batches from %s\n", host);
 	world_open(&w, LIFE, ROOM);
 	for (i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i * 7 + i / 1000);
 	fd = begins(&w, 4000, gw, host, &port);
-	if (!says_row(fd, data, sizeof(data), 1000)) {
-		skip("rows come in", "this kernel has no UDP_SEGMENT");
+	if (!says_gso(fd, data, sizeof(data), 1000)) {
+		skip("GSO batches are read", "this kernel has no UDP_SEGMENT");
 		close(fd);
 		world_close(&w);
 		return;
 	}
-	check_eq("all of a row reaches the guest", reaches(&w, 21), 21);
-	check("as it was, with right checksums",
+	check_eq("all of a GSO batch reaches the guest", reaches(&w, 21), 21);
+	check("unchanged, with right checksums",
 	      in_order(&w, data, sizeof(data), 1000));
-	check_eq("it came as one message", messages, 1);
+	check_eq("it was read as one message", messages, 1);
 	check_eq("each is counted", w.udp.count[UDP_TO_GUEST], 21);
 
 	memory_clear(&w.mem);
-	setsockopt(flow_of(&w, 4000, gw, port)->flow.fd[SIDE_HOST], IPPROTO_UDP, UDP_GRO,
+	setsockopt(flow_of(&w, 4000, gw, port)->flow.fd[SIDE_HOST], IPPROTO_UDP,
+		   UDP_GRO,
 		   &off, sizeof(off));
 	messages = 0;
-	says_row(fd, data, sizeof(data), 1000);
+	says_gso(fd, data, sizeof(data), 1000);
 	check_eq("without UDP_GRO, too", reaches(&w, 21), 21);
-	check("as it was", in_order(&w, data, sizeof(data), 1000));
+	check("unchanged", in_order(&w, data, sizeof(data), 1000));
 	check_eq("but singly", messages, 21);
 
 	memory_clear(&w.mem);
 	w.net.mtu = 576;
 	if (!strchr(host, ':')) {
-		says_row(fd, data, 4000, 1000);
-		check_eq("what is longer than the guest's MTU in fragments",
+		says_gso(fd, data, 4000, 1000);
+		check_eq("a datagram longer than the guest's MTU in fragments",
 			 reaches(&w, 8), 8);
 	}
 	close(fd);
@@ -158,8 +159,8 @@ static int tos(const struct world *w, unsigned int n)
 	return *ip >> 4 == 4 ? ip[1] : get_be16(ip) >> 4 & 0xff;
 }
 
-/* Given datagrams with different headers, then they reach the guest as they
- * came, also what a congested router wrote (RFC 3168). */
+/* Given datagrams with different header fields, then the guest receives these,
+ * including the mark of a congested router (RFC 3168). */
 static void story_headers(const char *gw, const char *host)
 {
 	static const int ttl[] = { 9, 9, 200 }, dscp[] = { 0xb8, 0xbb, 0x02 };
@@ -190,7 +191,7 @@ static void story_headers(const char *gw, const char *host)
 	world_close(&w);
 }
 
-/* Given a socket that is not read for long, then what it dropped is counted. */
+/* Given a socket that is not read for long, then its drops are counted. */
 static void story_dropped(void)
 {
 	enum { SENT = 200 };
@@ -203,7 +204,8 @@ static void story_dropped(void)
 	printf("# drops\n");
 	world_open(&w, LIFE, ROOM);
 	fd = begins(&w, 4002, GW4, "127.0.0.1", &port);
-	setsockopt(flow_of(&w, 4002, GW4, port)->flow.fd[SIDE_HOST], SOL_SOCKET, SO_RCVBUF,
+	setsockopt(flow_of(&w, 4002, GW4, port)->flow.fd[SIDE_HOST], SOL_SOCKET,
+		   SO_RCVBUF,
 		   &small, sizeof(small));
 	for (i = 0; i < SENT; i++)
 		send(fd, data, sizeof(data), 0);
@@ -221,9 +223,9 @@ static void story_dropped(void)
 	world_close(&w);
 }
 
-/* Given rows of tiny datagrams, more frames than a link has slots for, and a
- * guest that does not read, then no more come in than there is room for, once
- * it is known what they are like. */
+/* Given GSO batches of tiny datagrams, more frames than a link has slots for,
+ * and a guest that does not read, then no more are read than there is space
+ * for, once their size is known. */
 static void story_tiny(void)
 {
 	static uint8_t data[64];
@@ -235,14 +237,14 @@ static void story_tiny(void)
 	printf("# tiny datagrams\n");
 	world_open(&w, LIFE, ROOM);
 	fd = begins(&w, 4006, GW4, "127.0.0.1", &port);
-	if (says_row(fd, data, sizeof(data), 1))
+	if (says_gso(fd, data, sizeof(data), 1))
 		events(&w, 1000);
 	w.mem.stalled = true;
-	for (i = 0; i < 60 && says_row(fd, data, sizeof(data), 1); i++)
+	for (i = 0; i < 60 && says_gso(fd, data, sizeof(data), 1); i++)
 		;
 	for (i = 0; i < 60; i++)
 		events(&w, 0);
-	check_eq("nothing is dropped for want of slots",
+	check_eq("nothing is dropped for lack of slots",
 		 w.tap.count[TAP_NO_SPACE], 0);
 	close(fd);
 	world_close(&w);
@@ -279,7 +281,7 @@ static unsigned int served(struct world *w, const uint16_t *port)
 }
 
 /* Given more data than the link takes in a pass, then every flow has its turn,
- * and nobody waits for one that has none to take. */
+ * and the others do not yield to a socket that has nothing to read. */
 static void story_turns(void)
 {
 	unsigned int had[FLOWS] = { 0 }, pass, i, bits, least = 100, most = 0;
@@ -306,18 +308,19 @@ static void story_turns(void)
 	}
 	check("no flow has more than twice the turns of another",
 	      most <= 2 * least);
-	check("a link that is full makes somebody wait", w.sched.starved_fd >= 0);
+	check("a full link starves a socket", w.sched.starved_fd >= 0);
 
 	for (i = 0; i < FLOWS; i++) {
 		uf = flow_of(&w, 4003, GW4, port[i]);
 		if (uf->flow.fd[SIDE_HOST] == w.sched.starved_fd)
 			break;
 	}
-	while (i < FLOWS && recv(uf->flow.fd[SIDE_HOST], buf, sizeof(buf), MSG_DONTWAIT) > 0)
+	while (i < FLOWS && recv(uf->flow.fd[SIDE_HOST], buf, sizeof(buf),
+	       MSG_DONTWAIT) > 0)
 		;
 	for (bits = pass = 0; !bits && pass < SCHED_YIELDS; pass++)
 		bits = served(&w, port);
-	check("one that has nothing any more is not waited for", bits);
+	check("the others do not yield to one that has nothing left", bits);
 
 	while (w.sched.starved_fd < 0) {
 		for (i = 0; i < FLOWS; i++)
@@ -330,7 +333,7 @@ static void story_turns(void)
 			break;
 	}
 	udp_flow_close(&w.udp, uf);
-	check_eq("nor one that has ended", w.sched.starved_fd, -1);
+	check_eq("nor to one that was closed", w.sched.starved_fd, -1);
 	for (i = 0; i < FLOWS; i++)
 		close(fd[i]);
 	world_close(&w);
@@ -340,8 +343,8 @@ int main(void)
 {
 	own_network();
 
-	story_row(GW4, "127.0.0.1");
-	story_row(GW6, "::1");
+	story_gso(GW4, "127.0.0.1");
+	story_gso(GW6, "::1");
 	story_headers(GW4, "127.0.0.1");
 	story_headers(GW6, "::1");
 	story_dropped();
