@@ -100,7 +100,6 @@ static bool check_ping_family(int family, int proto, const char *name)
 
 /**
  * icmp_check_allowed() - Warn at start if the guest won't be able to ping (I2)
- * @e:		echo
  *
  * One sysctl serves both families, so one warning names it.
  */
@@ -340,9 +339,6 @@ static void relay_ping_error(struct icmp_echo *e, const struct icmp_flow *s,
 
 /**
  * drain_ping_errors() - Take a socket's error queue, and tell the guest
- * @e:		echo
- * @s:		socket
- * @now:	ms
  *
  * sendmsg() has already returned the errors of the host's kernel, but not the
  * MTU.
@@ -368,11 +364,7 @@ static uint32_t drain_ping_errors(struct icmp_echo *e,
 
 /**
  * retry_request() - Send an echo request, or find out why that fails
- * @e:		echo
- * @p:		peer
- * @pkt:	request
  * @mtu:	set if it was too long, 0: not known
- * @now:	ms
  *
  * The error that sendmsg() returns first may be the pending one of an earlier
  * request.
@@ -429,10 +421,8 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 
 /**
  * icmp_from_guest() - Send an echo request of the guest
- * @e:		echo
  * @pkt:	ICMP or ICMPv6 packet; anything but an echo request is ignored,
  *		as no socket could send it
- * @now:	ms
  */
 void icmp_from_guest(struct icmp_echo *e, const struct pkt *pkt, uint64_t now)
 {
@@ -463,12 +453,10 @@ void icmp_from_guest(struct icmp_echo *e, const struct pkt *pkt, uint64_t now)
 
 /**
  * deliver_reply() - Send an echo reply to the guest
- * @e:		echo
  * @s:		socket that received it
  * @m:		message as received
  * @buf:	ICMP header and payload; the identifier becomes the guest's
  * @len:	bytes
- * @now:	ms
  */
 static void deliver_reply(struct icmp_echo *e, const struct icmp_flow *s,
 			  struct msghdr *m, uint8_t *buf, size_t len,
@@ -526,10 +514,7 @@ static bool read_reply(struct icmp_echo *e, const struct icmp_flow *s,
 
 /**
  * icmp_event() - Take replies and errors from a ping socket
- * @e:		echo
  * @f:		flow of the socket
- * @events:	EPOLL*
- * @now:	ms
  */
 void icmp_event(struct icmp_echo *e, struct flow *f, uint32_t events,
 		uint64_t now)
@@ -547,9 +532,7 @@ void icmp_event(struct icmp_echo *e, struct flow *f, uint32_t events,
 
 /**
  * icmp_timer() - End the flow of a peer if it was not used lately
- * @e:		echo
  * @f:		flow of the peer, whose timer has expired
- * @now:	ms
  */
 void icmp_timer(struct icmp_echo *e, struct flow *f, uint64_t now)
 {

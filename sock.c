@@ -45,7 +45,6 @@ static const struct {
 
 /**
  * sock_set() - Set a socket option that is an int
- * @fd:		socket
  * @level, @option, @value: as for setsockopt()
  *
  * Return: 0, or -errno
@@ -58,7 +57,6 @@ int sock_set(int fd, int level, int option, int value)
 
 /**
  * sock_set_ip() - Set an option that each family has under another name
- * @fd:		socket
  * @v4:		set IPv4's, which a socket that serves both has, too
  * @option:	which
  * @value:	as for setsockopt()
@@ -74,7 +72,6 @@ int sock_set_ip(int fd, bool v4, enum sock_ip_option option, int value)
 
 /**
  * sock_set_df() - Choose who fragments what is too long for the path
- * @fd:		socket
  * @v4:		for IPv4
  * @df:		what the kernel does
  *
@@ -104,7 +101,6 @@ void sock_set_df(int fd, bool v4, enum sock_df df)
 
 /**
  * sock_set_reports() - Have a socket report what the guest is to be told
- * @fd:		socket
  * @v4, @v6:	families it serves
  *
  * TTL and type of service of what is received, and errors in full.
@@ -126,7 +122,6 @@ void sock_set_reports(int fd, bool v4, bool v6)
 
 /**
  * sock_set_bulk() - Prepare a UDP socket for more than one answer
- * @fd:		socket
  *
  * A large buffer, which takes no memory before it is used, and consecutive
  * datagrams as one message (UDP_GRO, since Linux 5.0).
@@ -152,7 +147,6 @@ int sock_open(int family, int type, int proto)
 
 /**
  * sock_bind() - Bind a socket to an address and port
- * @fd:		socket
  * @addr:	address of its family; "none" is the IPv6 wildcard
  * @port:	host order, 0: any
  * @scope:	interface index for a link-local address
@@ -170,7 +164,6 @@ int sock_bind(int fd, const struct in6_addr *addr, uint16_t port,
 
 /**
  * sock_bind_device() - Bind a socket to an interface
- * @fd:		socket
  * @ifname:	interface, empty: any
  *
  * Return: 0, or -errno
@@ -185,7 +178,6 @@ int sock_bind_device(int fd, const char *ifname)
 
 /**
  * bind_port() - Bind a socket to an address, and to a port if it can be had
- * @fd:		socket
  * @addr:	address of its family, may be its wildcard
  * @port:	host order, 0: any; set to 0 if it can't be had
  * @scope:	interface index for a link-local address
@@ -433,7 +425,6 @@ static bool is_error(const struct cmsghdr *c)
 
 /**
  * sock_clear_error() - Consume the pending error of a socket (SO_ERROR)
- * @fd:		socket
  *
  * Each entry taken off the error queue makes the next one pending, and the
  * queue may be long: forged ICMP messages can fill it. Only after this call
@@ -449,7 +440,6 @@ void sock_clear_error(int fd)
 
 /**
  * sock_next_error() - Take an entry off the error queue of a socket
- * @fd:		socket
  * @e:		filled
  *
  * After EPOLLERR, call it until it returns false: that consumes the pending

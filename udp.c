@@ -64,7 +64,6 @@ int udp_init(struct udp *u)
 
 /**
  * udp_free() - Close all flows and free memory
- * @u:		UDP
  */
 void udp_free(struct udp *u)
 {
@@ -91,8 +90,6 @@ static struct udp_flow *find_udp_flow(const struct udp *u,
 
 /**
  * set_forwarded_key() - Key of the flow between a listener and a peer
- * @u:		UDP
- * @l:		listener
  * @peer, @port: the peer's real address, and port in host order
  * @key:	filled
  *
@@ -132,8 +129,7 @@ static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
 	icmp_error_relay(u->errors, e, &q, now);
 }
 
-/* find_sender_flow() - The flow of a listener whose datagram an error is about
- */
+/* find_sender_flow() - The flow of a listener that an error is about */
 static struct udp_flow *find_sender_flow(const struct udp *u,
 					 const struct listener *l,
 					 const struct sock_error *e)
@@ -147,11 +143,7 @@ static struct udp_flow *find_sender_flow(const struct udp *u,
 
 /**
  * drain_udp_errors() - Take the error queue of a socket, and tell the guest
- * @u:		UDP
- * @fd:		socket
  * @uf:		its flow; NULL: it is the socket of @l
- * @l:		listener
- * @now:	ms
  *
  * If the host's kernel refused to send, the failed call has its datagram at
  * hand, and tells the guest.
@@ -207,10 +199,7 @@ static void report_unsent(struct udp *u, const struct udp_flow *uf, int error,
 
 /**
  * retry_batch() - Send the first datagrams of a batch
- * @u:		UDP
- * @uf:		flow
  * @batch, @n:	packets of that flow
- * @now:	ms
  *
  * The first error may be the pending one of an earlier datagram, which the
  * error queue holds; the second is the datagram's own.
@@ -286,9 +275,7 @@ static size_t payload_len(const struct pkt *batch, unsigned int n)
 
 /**
  * udp_from_guest() - Send datagrams of the guest
- * @u:		UDP
  * @batch, @n:	packets with the same addresses and ports
- * @now:	ms
  */
 void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 		    uint64_t now)
@@ -326,10 +313,6 @@ void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 
 /**
  * udp_event() - Take datagrams and errors from the socket of a flow
- * @u:		UDP
- * @f:		flow
- * @events:	EPOLL*
- * @now:	ms
  *
  * One read at a time: if more is left, the next pass begins at once, after the
  * other flows had their turn.
@@ -362,10 +345,7 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 
 /**
  * get_forwarded_flow() - The flow that a datagram for a listener belongs to
- * @u:		UDP
- * @l:		listener
  * @o:		sender and destination of the datagram
- * @now:	ms
  *
  * A flow that the guest opened keeps its own socket, whatever arrives through a
  * forwarded port for the same addresses and ports: that sender may be forged.
@@ -403,8 +383,7 @@ static struct udp_flow *get_forwarded_flow(struct udp *u,
 	return uf;
 }
 
-/* deliver_forwarded() - Send one message that a listener received to the guest
- */
+/* deliver_forwarded() - Send the guest one message that a listener received */
 static void deliver_forwarded(struct udp *u, const struct listener *l,
 			      unsigned int i, uint64_t now)
 {
@@ -424,10 +403,6 @@ static void deliver_forwarded(struct udp *u, const struct listener *l,
 
 /**
  * udp_listener() - Take datagrams and errors from a forwarded port's socket
- * @u:		UDP
- * @l:		listener
- * @events:	EPOLL*
- * @now:	ms
  */
 void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
 		  uint64_t now)
@@ -450,9 +425,6 @@ void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
 
 /**
  * udp_timer() - End a flow whose timer expired, if it was not used lately
- * @u:		UDP
- * @f:		flow
- * @now:	ms
  */
 void udp_timer(struct udp *u, struct flow *f, uint64_t now)
 {
@@ -467,8 +439,6 @@ void udp_timer(struct udp *u, struct flow *f, uint64_t now)
 
 /**
  * udp_end() - Close a flow, because the guest has left
- * @u:		UDP
- * @f:		flow
  */
 void udp_end(struct udp *u, struct flow *f)
 {

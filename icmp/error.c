@@ -128,11 +128,9 @@ static struct in6_addr error_source(const struct icmp_errors *e,
 
 /**
  * icmp_message_send() - Send an error to the guest, if there may be one
- * @e:		errors
  * @m:		what it says
  * @from:	guest-visible source, NULL: see error_source()
  * @p:		the packet it is about
- * @now:	ms
  *
  * No error is sent about a packet from or to a group or broadcast address
  * (RFC 1812 4.3.2.7, RFC 4443 2.4 (e)).
@@ -165,13 +163,11 @@ void icmp_message_send(struct icmp_errors *e, const struct icmp_message *m,
 
 /**
  * icmp_error() - Tell the guest of an error, with its packet rebuilt
- * @e:		errors
  * @error:	errno, positive
  * @from:	guest-visible source, NULL: not known; the peer if its port is
  *		closed, else the guest's router
  * @mtu:	for EMSGSIZE, bytes, 0: not known
  * @q:		what is known of the packet
- * @now:	ms
  *
  * Return: false if @error means no ICMP error. True: it was sent, or withheld
  *	   by the rate limit or RFC 1812 4.3.2.7
@@ -200,11 +196,8 @@ static bool is_error_packet(const struct pkt *pkt)
 
 /**
  * icmp_error_pkt() - Tell the guest of an error, with its packet at hand
- * @e:		errors
  * @error:	errno, positive
  * @mtu:	for EMSGSIZE, bytes, 0: not known
- * @pkt:	packet
- * @now:	ms
  *
  * Return: as icmp_error()
  */

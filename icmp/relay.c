@@ -59,7 +59,6 @@ static bool set_message(struct icmp_message *m, const struct sock_error *s,
 
 /**
  * error_sender() - Guest-visible address of an error's sender
- * @e:		errors
  * @s:		error
  * @key:	flow that it is about
  * @from:	set on success only
@@ -132,11 +131,9 @@ static bool rebuild_l4(uint8_t *l4, const struct sock_error *s,
 
 /**
  * icmp_error_relay() - Tell the guest of an error that a socket reported
- * @e:		errors
  * @s:		error of a UDP, ping or connecting TCP socket
  * @q:		what is known of the guest's packet: without @q->l4 it is
  *		rebuilt from what came back
- * @now:	ms
  *
  * A message of the network goes on with its type, code, MTU or pointer, from
  * the router that sent it. Other messages, and what the host's kernel refused

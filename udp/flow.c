@@ -32,7 +32,6 @@
 
 /**
  * udp_flow_expires() - When a flow ends unless it is used again (U4)
- * @uf:		flow
  *
  * Return: time, ms
  */
@@ -71,7 +70,6 @@ static void list_remove_flow(struct udp *u, struct udp_flow *uf)
 
 /**
  * udp_flow_close() - End a flow
- * @u:		UDP
  * @uf:		flow, invalid afterwards
  */
 void udp_flow_close(struct udp *u, struct udp_flow *uf)
@@ -97,7 +95,6 @@ static void evict_one_shot(struct udp *u, struct list *l)
 
 /**
  * evict_udp_flow() - End the least recently used one-shot flow (U4)
- * @u:		UDP
  * @inbound:	of those that peers began; false: of the guest's own, or of
  *		the peers' if it has none
  *
@@ -131,8 +128,7 @@ static bool evict_udp_socket(struct udp *u)
 	return false;
 }
 
-/* is_share_used() - Whether the share of the table for such a flow is used up
- */
+/* is_share_used() - Whether the share of the table for such flows is used up */
 static bool is_share_used(const struct udp *u, bool inbound)
 {
 	uint32_t share = u->flows->max / UDP_SHARE;
@@ -178,7 +174,6 @@ static unsigned int max_udp_sockets(const struct udp *u)
 
 /**
  * udp_flow_socket() - Open a socket for one flow, maybe by evicting another
- * @u:		UDP
  * @peer:	real address that it is going to send to
  * @port:	source port to have if it is free, host order; set to 0 if it
  *		is not
@@ -203,7 +198,6 @@ int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
 
 /**
  * connect_peer() - Connect a socket
- * @fd:		socket
  * @sa, @len:	peer
  *
  * Return: 0, or -errno; -EINVAL for the broadcast address of a subnet. The
@@ -294,10 +288,8 @@ static struct udp_flow *open_by_listener(struct udp *u,
 
 /**
  * udp_flow_open_fd() - Begin a flow from the guest with a socket of its own
- * @u:		UDP
  * @key:	of the flow, which is not in the table
  * @fd:		socket: the flow owns it afterwards, or it is closed
- * @now:	ms
  * @flow:	set to the flow on success
  *
  * Return: 0, or -errno
@@ -347,9 +339,7 @@ static int open_with_socket(struct udp *u, const struct flow_key *key,
 
 /**
  * udp_flow_open() - Begin a flow from the guest
- * @u:		UDP
  * @key:	of the flow, which is not in the table
- * @now:	ms
  * @flow:	set to the flow on success
  *
  * Return: 0, or -errno: -ENOBUFS if there is no slot, -EINVAL if no peer can
@@ -373,8 +363,6 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 
 /**
  * udp_listening() - Find what UDP knows of a listener
- * @u:		UDP
- * @l:		listener
  *
  * Return: what was learned since it was opened
  */
@@ -390,10 +378,8 @@ struct udp_listening *udp_listening(const struct udp *u,
 
 /**
  * udp_flow_accept() - Begin a flow through a forwarded port
- * @u:		UDP
  * @key:	of the flow, which is not in the table
  * @l:		the port's listener, by which the answers leave, too
- * @now:	ms
  *
  * Return: flow, NULL if there is no slot
  */
@@ -424,11 +410,8 @@ static void become_stream(struct udp *u, struct udp_flow *uf)
 
 /**
  * udp_flow_used() - Count datagrams that went through a flow
- * @u:		UDP
- * @uf:		flow
  * @from_guest, @to_guest: number of them in each direction
  * @len:	bytes of payload in all
- * @now:	ms
  */
 void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int from_guest,
 		   unsigned int to_guest, size_t len, uint64_t now)

@@ -107,8 +107,7 @@ static uint8_t outgoing_ttl(const struct pkt *pkt)
 	return MAX(pkt->ttl, 1);
 }
 
-/* set_flow_options() - Give a flow's own socket the header fields that changed
- */
+/* set_flow_options() - Tell a flow's own socket the fields that changed */
 static void set_flow_options(const struct udp_flow *uf, const struct pkt *pkt)
 {
 	bool v4 = addr_is_v4(&uf->flow.key.remote);
@@ -264,8 +263,6 @@ static unsigned int add_message(struct tx_burst *b, const struct udp_flow *uf,
 /**
  * send_burst() - Send datagrams with equal header fields, as many as the socket
  * takes
- * @fd:		socket
- * @uf:		flow
  * @path:	of the flow
  * @batch:	datagrams
  * @n:		number of datagrams
@@ -319,7 +316,6 @@ static bool shrink_segment(struct udp_flow *uf, int error, uint32_t len)
 /**
  * udp_send_batch() - Send the first datagrams of a batch to the peer
  * @u:		for its listeners
- * @uf:		flow
  * @batch:	packets of that flow
  * @n:		number of packets, at most LINK_BURST
  *

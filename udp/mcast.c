@@ -190,9 +190,7 @@ static void send_to_group(struct udp *u, struct udp_group *g,
 /**
  * send_to_querier() - Send datagrams of the guest from the port of a service to
  * a host that sent to its group
- * @u:		UDP
  * @batch, @n:	packets with the same addresses and ports
- * @now:	ms
  *
  * Queriers ignore answers from any other port (RFC 6762 6), so this comes
  * before a port that is forwarded to the guest's.
@@ -219,9 +217,7 @@ static bool send_to_querier(struct udp *u, const struct pkt *batch,
 /**
  * mcast_from_guest() - Take datagrams of the guest that are for a group, or for
  * a querier
- * @u:		UDP
  * @batch, @n:	packets with the same addresses and ports
- * @now:	ms
  *
  * Return: true if they were, and are done with; false: udp_from_guest() goes on
  */
@@ -277,10 +273,6 @@ static bool can_deliver(struct udp *u, const struct mcast_rx_msg *m)
 
 /**
  * mcast_event() - Take answers to a query of the guest from its flow's socket
- * @u:		UDP
- * @uf:		flow
- * @events:	EPOLL*
- * @now:	ms
  *
  * The flow stays one-shot, however many hosts answer: nothing waits for more
  * answers after minutes.
@@ -337,9 +329,7 @@ static void deliver_from_group(struct udp *u, const struct udp_group *g,
 
 /**
  * mcast_group_event() - Take datagrams from the socket of a group
- * @u:		UDP
  * @index:	of the group
- * @now:	ms
  */
 void mcast_group_event(struct udp *u, unsigned int index, uint64_t now)
 {
@@ -408,7 +398,6 @@ int mcast_open(struct udp *u)
 
 /**
  * mcast_forget() - Forget queries and queriers: the guest has left
- * @u:		UDP
  */
 void mcast_forget(struct udp *u)
 {
@@ -424,7 +413,6 @@ void mcast_forget(struct udp *u)
 
 /**
  * mcast_close() - Leave the groups
- * @u:		UDP
  */
 void mcast_close(struct udp *u)
 {

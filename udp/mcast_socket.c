@@ -120,7 +120,6 @@ static void allow_reuse(const struct fwd *f, const struct udp_group *g, bool on)
 
 /**
  * bind_group() - Take the port on all addresses, or on the group's alone
- * @fd:		socket
  * @g:		group; @unicast is set
  * @f:		for the forwarded ports
  *
@@ -204,7 +203,6 @@ int mcast_sock_open(struct udp_group *g, const struct fwd *f)
 
 /**
  * mcast_sock_send() - Send a datagram of the guest
- * @fd:		socket
  * @n:		for our source address
  * @ifindex:	interface to send by, 0: by the host's routes
  * @pkt:	datagram: destination, header fields and payload
@@ -233,7 +231,6 @@ int mcast_sock_send(int fd, const struct net *n, uint32_t ifindex,
 
 /**
  * mcast_sock_recv() - Read a datagram
- * @fd:		socket
  * @msg:	filled
  *
  * Return: 0, or -errno, -EAGAIN if there is none

@@ -63,8 +63,7 @@ static uint32_t *index_ports(const struct fwd *f)
 	return ports;
 }
 
-/* find_port_listener() - The first listener that can send for a port; or NULL
- * */
+/* find_port_listener() - The first listener that can send for a port */
 static const struct listener *find_port_listener(struct udp *u, uint16_t gport)
 {
 	const struct fwd *f = u->fwd;
@@ -84,8 +83,6 @@ static const struct listener *find_port_listener(struct udp *u, uint16_t gport)
 
 /**
  * udp_port_listener() - Find the listener that can send for a flow of the guest
- * @u:		UDP
- * @key:	of the flow
  *
  * Return: listener, NULL if there is none
  */
@@ -126,8 +123,7 @@ static struct udp_guest_port *find_guest_port(const struct udp *u,
 	return &u->guest_ports[first + key->gport];
 }
 
-/* can_share_port() - Whether only one guest-visible address leads to the peer
- * */
+/* can_share_port() - Whether the peer has one guest-visible address only */
 static bool can_share_port(const struct udp *u, const struct flow_key *key)
 {
 	return !nat_by_port(u->net, &key->remote, key->rport);
@@ -135,7 +131,6 @@ static bool can_share_port(const struct udp *u, const struct flow_key *key)
 
 /**
  * udp_port_share() - Make the sockets that have a port share it with a new flow
- * @u:		UDP
  * @key:	of the new flow
  *
  * Return: false if there are none, or they can't
@@ -156,8 +151,6 @@ bool udp_port_share(struct udp *u, const struct flow_key *key)
 
 /**
  * udp_port_take() - Note that a flow's own socket has the guest's port
- * @u:		UDP
- * @uf:		flow
  */
 void udp_port_take(struct udp *u, struct udp_flow *uf)
 {
@@ -173,7 +166,6 @@ void udp_port_take(struct udp *u, struct udp_flow *uf)
 
 /**
  * udp_port_give() - Note that a flow's socket no longer has the guest's port
- * @u:		UDP
  * @uf:		flow that ends
  */
 void udp_port_give(struct udp *u, const struct udp_flow *uf)

@@ -25,8 +25,7 @@
 /* Bytes that one socket may fill of the link before the next one's turn. */
 #define UDP_QUANTUM	(256 * 1024)
 
-/* Least space that a frame counts, bytes: the number of frames is limited, too.
- */
+/* Least space that a frame takes, bytes: the number of frames is limited. */
 #define FRAME_SPACE_MIN	1024
 
 /* The most space that one message can take, with headers. */
@@ -172,8 +171,7 @@ static void count_drops(struct udp *u, int fd, struct udp_rx *rx)
 /**
  * udp_recv_batch() - Read messages from a socket
  * @u:		holds the batch
- * @fd:		socket
- * @rx:	of the socket
+ * @rx:		of the socket
  * @origin:	it is a listener: udp_origin() will be asked
  *
  * Return: number of messages, 0: none, or no space for one; or -errno
