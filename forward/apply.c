@@ -37,8 +37,8 @@ struct entry {
  * @heads:	slot + 1 of the first listener of UDP's and TCP's ports, 0: none
  * @highest:	no port above this one has a listener that is best effort
  * @order:	rules that are best effort, by their first port
- * @active:	those of them that have the port which is looked at
- * @best:	how many @order has
+ * @active:	space for those of them that have the port of a struct sweep
+ * @best:	number of rules in @order
  */
 struct change {
 	struct fwd *f;
@@ -55,8 +55,8 @@ struct change {
 /**
  * struct sweep - All ports of rules that are best effort, in ascending order
  * @c:		for the rules
- * @next:	how many of @c->order have begun
- * @n:		how many rules of @c->active have @port; in the set's order
+ * @next:	index in @c->order of the first rule above @port
+ * @n:		number of rules in @c->active: those with @port, in set order
  * @port:	host port
  */
 struct sweep {
@@ -182,8 +182,7 @@ static void mark_entry(struct change *c, const struct rule *r, uint16_t port)
 		c->entries[n - 1].rule = rule_index(c, r) + 1;
 }
 
-/* Find which rule wants which listener: the first of the named ones, else the
- * first that is best effort */
+/* Assign each listener the first rule that wants it, named ones first */
 static void mark_wanted(struct change *c)
 {
 	struct sweep s = { .c = c };
@@ -203,7 +202,7 @@ static void mark_wanted(struct change *c)
 	}
 }
 
-/* Lead a listener where the rule that wants it says */
+/* Give a listener the target of the rule that wants it */
 static void move_listener(struct change *c, uint32_t slot)
 {
 	struct listener *l = &c->f->listeners[slot];
@@ -350,7 +349,7 @@ static bool open_all_named(struct change *c)
 	return true;
 }
 
-/* Whether an error means that no other port would do better */
+/* Whether other ports would fail with the same error */
 static bool is_exhausted(int error)
 {
 	return error == EMFILE || error == ENFILE || error == ENOMEM ||
@@ -387,7 +386,7 @@ static void open_all_best(struct change *c)
 	c->report->exhausted = -rc;
 }
 
-/* What the rules say, in the form that the steps need */
+/* Sort the rules that are best effort, and the listeners by port */
 static void fill_change(struct change *c)
 {
 	const struct rule *r;

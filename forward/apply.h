@@ -31,9 +31,10 @@ struct fwd_failure {
  * @failed:	called for each named port that can't be bound; returns whether
  *		to go on with the others
  * @arg:	for @failed
- * @opened, @closed, @moved: how many listeners; the latter lead elsewhere now
+ * @opened, @closed: number of listeners
+ * @moved:	number of listeners that got another target
  * @exhausted:	errno of what ran out for ports that are best effort, 0: nothing
- * @last:	port that was reached before it ran out
+ * @last:	the last port that was bound, or was found bound
  */
 struct fwd_report {
 	bool (*failed)(void *arg, const struct fwd_failure *e);

@@ -20,8 +20,8 @@
 #define NO_SLOT		UINT32_MAX
 #define LISTENERS_SIZE	(LISTENERS_MAX * sizeof(struct listener))
 
-/* SO_REUSEADDR lets TCP have a port of which old connections are still in
- * TIME-WAIT. For UDP it would share the port with foreign sockets. */
+/* SO_REUSEADDR lets TCP bind a port that still has connections in TIME-WAIT.
+ * For UDP it would share the port with foreign sockets. */
 static int bind_rule(int fd, const struct rule *r, uint16_t port,
 		     int family, bool both)
 {
@@ -156,8 +156,8 @@ static void take_slot(struct fwd *f, uint32_t slot)
  * @port:	host port
  * @ends:	index of its ends in @f
  *
- * The number of listeners is compared with the most there may be after bind():
- * a port that can't be bound costs no other its place.
+ * The limit is checked after bind(): fwd_apply() evicts another listener for
+ * one that is over the limit, and not for a port that can't be bound.
  *
  * Return: slot, or -errno, -EMFILE if there are @f->max
  */
@@ -173,12 +173,13 @@ int listener_open(struct fwd *f, const struct rule *r, uint16_t port,
 		return fd;
 
 	if (f->nlisteners == f->max) {
-		close(fd);
-		return -EMFILE;
+		rc = -EMFILE;
+	} else {
+		ev.data.u64 = event_token(EVENT_LISTENER, 0, l->gen + 1, slot);
+		if (epoll_ctl(f->epfd, EPOLL_CTL_ADD, fd, &ev))
+			rc = -errno;
 	}
-	ev.data.u64 = event_token(EVENT_LISTENER, 0, l->gen + 1, slot);
-	if (epoll_ctl(f->epfd, EPOLL_CTL_ADD, fd, &ev)) {
-		rc = -errno;
+	if (rc) {
 		close(fd);
 		return rc;
 	}
@@ -195,7 +196,7 @@ int listener_open(struct fwd *f, const struct rule *r, uint16_t port,
 }
 
 /**
- * listener_close() - Close a listener; its token is no listener's any longer
+ * listener_close() - Close a listener; its token stands for nothing then
  * @f:		has it
  * @slot:	its slot
  */
@@ -245,9 +246,9 @@ const struct listener *fwd_listener_from_token(const struct fwd *f,
 }
 
 /**
- * fwd_next_listener() - Go through all listeners
+ * fwd_next_listener() - Iterate over the listeners, in the order of slots
  * @f:		listeners
- * @l:		the one before, NULL: begin
+ * @l:		the previous one, NULL: begin
  *
  * Return: listener, NULL after the last
  */

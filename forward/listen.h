@@ -42,7 +42,8 @@ struct listener {
  * @max:	slots that may be used
  * @free:	first free slot below @top, UINT32_MAX: none
  * @nlisteners:	slots in use
- * @changes:	counts listeners that were opened, closed and led elsewhere
+ * @changes:	differs after a listener was opened, closed or given another
+ *		target: what was derived from listeners before is out of date
  * @ends:	where listeners are bound, and where they lead
  * @epfd:	where they are watched
  * @freebind:	addresses may be bound that the host does not have yet

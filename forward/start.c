@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * start.c - Forwarding begins: a rule set is applied to no listeners, and one
- * line says what came of it. A named port that can't be bound ends that.
+ * start.c - Binds all ports at start-up: applies a rule set while there are no
+ * listeners, and logs one line about it. The first named port that can't be
+ * bound ends it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -65,7 +66,7 @@ static const char *tally_str(const struct fwd *f, const struct rule_set *rules,
 	return asked ? buf : "";
 }
 
-/* Log how many ports are forwarded, if not all of them had to be */
+/* Log how many of the ports that were asked for are bound */
 static void log_tally(const struct fwd *f, const struct rule_set *rules,
 		      const struct fwd_report *r)
 {
@@ -94,7 +95,7 @@ static bool has_best_effort(const struct rule_set *rules)
 	return i < rules->n;
 }
 
-/* One named port that can't be bound is enough */
+/* For fwd_apply(): end at the first failure */
 static bool end_start(void *arg, const struct fwd_failure *e)
 {
 	char line[FAILURE_STRLEN];

@@ -8,7 +8,7 @@
 
 #define ROOM	(1 << 20)
 
-/* listens() - A forwarded port of all addresses, as fwd_listen() makes it */
+/* listens() - A forwarded port of all addresses, as listener_open() makes it */
 static uint16_t listens(struct world *w, uint16_t to)
 {
 	struct sockaddr_in6 sa = { .sin6_family = AF_INET6 };

@@ -196,7 +196,7 @@ static int family_of(const struct fwd *f, unsigned int i)
  * expect_error() - Listening fails, with one line and nothing left over
  * @name:	of the check
  * @f:		rules, gone after this
- * @max:	as for fwd_listen()
+ * @max:	as for listen_to()
  * @where:	port that can't be bound, as the line names it
  * @error:	errno
  * @remedy:	how the advice begins

@@ -11,7 +11,7 @@
 #define ROOM	(1 << 20)
 #define LIFE	128		/* flows in the table: half of them are UDP's */
 
-/* listens() - A forwarded port, as fwd_listen() makes it */
+/* listens() - A forwarded port, as listener_open() makes it */
 static void listens(struct world *w, int family, const char *a, uint16_t *port,
 		    uint16_t to)
 {
