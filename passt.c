@@ -3,9 +3,9 @@
  * passt.c - The program: start-up, privileges, the daemon, and guests that
  * connect and leave. The event loop is in loop.c.
  */
-/* syscalls: start: chdir clone dup2 geteuid getpid ioctl lchown openat
- *	     rt_sigaction rt_sigprocmask setsid signalfd4 socket write; run:
- *	     accept4 close poll read unlink */
+/* syscalls: start: chdir clone dup2 geteuid getpid lchown openat
+ *	     rt_sigaction rt_sigprocmask setsid signalfd4 write; run: accept4
+ *	     close poll read unlink */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
