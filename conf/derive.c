@@ -153,7 +153,7 @@ static void derive_family(const struct conf *c, const struct host_family *h,
 		n->scope = h->ifindex;
 }
 
-/* derive_host_addr() - The guest-visible address of the host, none: none */
+/* derive_host_addr() - The guest-visible address of the host's loopback */
 static struct in6_addr derive_host_addr(const struct conf *c,
 					const struct net *n, enum ip_family f)
 {

@@ -20,7 +20,7 @@
 /* Which traffic of the guest a pair of addresses translates. */
 enum nat_ports {
 	NAT_ANY_PORT,
-	NAT_DNS_PORTS,		/* to 53 and 853 only, and not to the guest */
+	NAT_DNS_PORTS,		/* from the guest to ports 53 and 853 only */
 };
 
 /**
