@@ -21,7 +21,7 @@
 
 /* What a timer wakes. */
 enum timer_type {
-	TIMER_FLOW,		/* a flow; the flow table gives its timers this */
+	TIMER_FLOW,		/* a flow; the flow table sets this type */
 	TIMER_RA,		/* the next router advertisement */
 	TIMER_FRAGMENTS,	/* expiry of the oldest incomplete datagram */
 };

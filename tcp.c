@@ -444,7 +444,7 @@ static void note_events(struct tcp_flow *f, uint32_t events)
 		f->readable = true;
 }
 
-/* waits_for_turn() - Whether a flow has had its quantum and others are waiting */
+/* waits_for_turn() - Whether a flow has had its quantum, and others wait */
 static bool waits_for_turn(const struct tcp *t, const struct tcp_flow *f,
 			   uint64_t now)
 {

@@ -59,7 +59,7 @@ static bool slot_live(const struct flow_table *t, uint32_t slot)
 /**
  * flow_table_init() - Make a table without flows
  * @slot_size:	bytes of the largest structure that embeds struct flow
- * @max:	number of flows, capped at FLOW_MAX: descriptors may be unlimited,
+ * @max:	number of flows, at most FLOW_MAX: descriptors may be unlimited,
  *		address space is not
  * @epfd:	epoll descriptor for flow_watch()
  *
@@ -148,7 +148,8 @@ static void empty_bucket(struct flow_table *t, uint32_t b)
 }
 
 /* release_pages() - Give back the pages that lie in slots @from to @to - 1 */
-static void release_pages(const struct flow_table *t, uint32_t from, uint32_t to)
+static void release_pages(const struct flow_table *t, uint32_t from,
+			  uint32_t to)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t start = (from * t->slot_size + page - 1) & ~(page - 1);

@@ -21,14 +21,14 @@
 enum flow_type {
 	FLOW_TCP,
 	FLOW_UDP,
-	FLOW_ECHO,		/* an echo identifier, or a peer that it pings */
+	FLOW_ECHO,		/* an echo identifier, or a peer it pings */
 	FLOW_TYPES,
 };
 
 /* The two ends of a flow that may have a descriptor. */
 enum flow_side {
 	SIDE_HOST,		/* a socket on the host, towards the peer */
-	SIDE_GUEST,		/* a socket where the guest is: no link between */
+	SIDE_GUEST,		/* a socket where the guest is, no link */
 	FLOW_SIDES,
 };
 

@@ -25,7 +25,7 @@ struct timer {
 };
 
 struct timers {
-	uint64_t now;				/* earlier timers have expired */
+	uint64_t now;			/* earlier timers have expired */
 	uint64_t used[TIMER_LEVELS];		/* slots that are not empty */
 	struct list slot[TIMER_LEVELS][TIMER_SLOTS];
 	struct list due;

@@ -21,7 +21,7 @@
 
 /* Segments to the guest made from one peek at the socket. */
 #define SEGS_PER_PEEK	192
-#define PIECES_PER_PEEK	512	/* of payload; below UIO_MAXIOV with the scratch */
+#define PIECES_PER_PEEK	512	/* with the scratch below UIO_MAXIOV */
 
 /**
  * struct tcp_flow - A TCP flow

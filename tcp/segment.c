@@ -30,7 +30,7 @@ static void parse_sack(struct tcp_seg *seg, const uint8_t *p, size_t len)
 }
 
 /* One option of known kind or not; its length was checked. */
-static void parse_option(struct tcp_seg *seg, const uint8_t *p, size_t len)
+static void parse_tcp_option(struct tcp_seg *seg, const uint8_t *p, size_t len)
 {
 	bool syn = seg->flags & SEG_SYN;
 
@@ -59,7 +59,7 @@ static void parse_options(struct tcp_seg *seg, const uint8_t *p, size_t left)
 		if (left < 2 || p[1] < 2 || p[1] > left)
 			return;
 		len = p[1];
-		parse_option(seg, p, len);
+		parse_tcp_option(seg, p, len);
 	}
 }
 

@@ -67,7 +67,7 @@ struct tcp_hdr {
 	struct tcp_range sack[TCP_SACK_BLOCKS];
 };
 
-/* tcp_seg_end() - Sequence number after a segment, which SYN and FIN count in */
+/* tcp_seg_end() - Sequence number after a segment; SYN and FIN count */
 static inline uint32_t tcp_seg_end(const struct tcp_seg *seg)
 {
 	return seg->seq + seg->len + !!(seg->flags & SEG_SYN) +

@@ -30,7 +30,7 @@
 /* passt closes the connection of a second guest within a few passes. */
 #define HANG_UP_MS	200
 
-#define EMULATOR_FD	5	/* or the next free one; 5 as in most examples */
+#define EMULATOR_FD	5	/* or the next free one; 5 as in examples */
 
 /* Result of trying one socket. */
 enum try_result {
