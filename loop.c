@@ -16,7 +16,7 @@
 
 #define EVENTS_MAX	256	/* taken from epoll at once */
 #define BURSTS_MAX	64	/* bursts of frames before the sockets' turn */
-#define FDS_KEPT	64	/* descriptors for what is neither flow nor port */
+#define FDS_KEPT	64	/* for what is neither flow nor port */
 
 /* The flow classes: one row for each type of flow. */
 

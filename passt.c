@@ -24,7 +24,7 @@
 #include "tap/trace.h"
 #include "udp/mcast.h"
 
-#define FDS_KEPT	64	/* descriptors for what is neither flow nor port */
+#define FDS_KEPT	64	/* for what is neither flow nor port */
 
 /* guest_up() - A guest has connected on @fd, which the link takes over */
 static void guest_up(struct program *p, int fd, uint64_t now)
@@ -343,7 +343,7 @@ static int prepare_program(struct program *p)
 /**
  * start_program() - Start, from the checked command line to the first pass
  *
- * SIGPIPE and SIGXFSZ are ignored: a closed pipe, or a file beyond RLIMIT_FSIZE,
+ * SIGPIPE and SIGXFSZ are ignored: a closed pipe, or a file above RLIMIT_FSIZE,
  * is an error of the call that meets it.
  *
  * Return: 0, or -1: an error was shown

@@ -2,8 +2,6 @@
 /*
  * tap.c - The guest's side: frames in, checked, parsed once, handed on; frames
  * out, with their headers and checksums.
- * Called by passt.c, the protocols and the answering services; calls the link,
- * checksum.c and tap/.
  */
 #include <errno.h>
 #include <netinet/icmp6.h>
@@ -30,8 +28,8 @@ const char *const tap_counter_name[TAP_COUNTERS] = {
 	[TAP_ADDRESS]	= "from_guest_address",
 };
 
-/* dropped() - Count a frame of @len bytes that was */
-static void dropped(struct tap *t, enum tap_counter why, uint32_t len)
+/* count_drop() - Count a dropped frame of @len bytes */
+static void count_drop(struct tap *t, enum tap_counter why, uint32_t len)
 {
 	t->count[why]++;
 	LOG_LIMITED(LOG_DEBUG, "frame of %u bytes dropped: %s", len,
@@ -55,8 +53,8 @@ void tap_learn(struct tap *t, const struct in6_addr *addr)
 		t->addr[IP6] = *addr;
 }
 
-/* learn() - The guest's addresses are those it sends from */
-static void learn(struct tap *t, const struct pkt *pkt)
+/* learn_sender() - The guest's addresses are those it sends from */
+static void learn_sender(struct tap *t, const struct pkt *pkt)
 {
 	struct in6_addr sender;
 	struct in_addr v4;
@@ -133,7 +131,7 @@ static bool ndp_cut(const struct pkt *pkt)
 }
 
 /**
- * input() - One frame of a batch
+ * parse_input() - One frame of a batch
  * @t:		the guest's side
  * @f:		frame
  * @copy:	as for parse_frame()
@@ -142,8 +140,8 @@ static bool ndp_cut(const struct pkt *pkt)
  *
  * Return: whether it is a packet
  */
-static bool input(struct tap *t, struct frame *f, uint8_t *copy,
-		  struct pkt *pkt, uint64_t now)
+static bool parse_input(struct tap *t, struct frame *f, uint8_t *copy,
+			struct pkt *pkt, uint64_t now)
 {
 	struct fragment frag;
 	enum tap_counter drop;
@@ -159,7 +157,7 @@ static bool input(struct tap *t, struct frame *f, uint8_t *copy,
 	if (drop == DROP_NONE && ndp_cut(pkt))
 		drop = TAP_FRAGMENT;
 	if (drop != DROP_NONE)
-		dropped(t, drop, f->len);
+		count_drop(t, drop, f->len);
 	return drop == DROP_NONE;
 }
 
@@ -185,9 +183,10 @@ int tap_recv_burst(struct tap *t, uint64_t now)
 	n = link_refill(q);
 	for (i = 0; i < n; i++) {
 		pkt = &t->pkt[t->npkt];
-		if (!input(t, &q->from_guest[i], t->hdr[t->npkt], pkt, now))
+		if (!parse_input(t, &q->from_guest[i], t->hdr[t->npkt], pkt,
+				 now))
 			continue;
-		learn(t, pkt);
+		learn_sender(t, pkt);
 		t->npkt++;
 	}
 	if (n > 0)

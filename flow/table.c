@@ -188,11 +188,11 @@ struct flow *flow_lookup(const struct flow_table *t, const struct flow_key *k)
 }
 
 /*
- * take_slot() - Take the lowest free slot; there must be one
+ * take_flow_slot() - Take the lowest free slot; there must be one
  *
  * At worst this reads one bit for each slot: for 20,000, forty cache lines.
  */
-static uint32_t take_slot(struct flow_table *t)
+static uint32_t take_flow_slot(struct flow_table *t)
 {
 	uint32_t slot;
 
@@ -225,7 +225,7 @@ struct flow *flow_insert(struct flow_table *t, const struct flow_key *k,
 	if (t->used == t->max || t->buckets[b])
 		return NULL;
 
-	slot = take_slot(t);
+	slot = take_flow_slot(t);
 	t->buckets[b] = slot + 1;
 	t->gen = (t->gen + 1) & EVENT_GEN_MASK;
 

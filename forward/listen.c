@@ -140,7 +140,7 @@ static uint32_t free_slot(const struct fwd *f)
 	return f->free == NO_SLOT ? f->top : f->free;
 }
 
-static void take_slot(struct fwd *f, uint32_t slot)
+static void take_listener_slot(struct fwd *f, uint32_t slot)
 {
 	if (slot == f->top)
 		f->top++;
@@ -184,7 +184,7 @@ int listener_open(struct fwd *f, const struct rule *r, uint16_t port,
 		return rc;
 	}
 
-	take_slot(f, slot);
+	take_listener_slot(f, slot);
 	l->fd = fd;
 	l->gen++;
 	l->proto = r->proto;

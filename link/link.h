@@ -59,8 +59,8 @@ struct frame_meta {
 
 /**
  * struct frame - A frame, either way
- * @iov:	its pieces in order, as long as the frame in all; of a frame from
- *		the guest the array is the reader's to trim
+ * @iov:	its pieces in order, as long as the frame in all; the reader of a
+ *		frame from the guest may trim them
  * @iovcnt:	number of pieces
  * @len:	bytes
  * @meta:	what is known of it
@@ -113,8 +113,8 @@ struct link_queue;
 
 /**
  * struct link_observer - Sees the frames that pass a link
- * @see:	frames in one direction, a burst at a time: from the guest before
- *		they are parsed, to the guest before they are sent
+ * @see:	told of a burst of frames: from the guest before they are parsed,
+ *		to the guest before they are sent
  * @next:	in the list of the link's observers
  */
 struct link_observer {

@@ -22,7 +22,7 @@
 #define PCAP_MAGIC_NS	0xa1b23c4d	/* readers find the byte order by it */
 #define PCAP_ETHERNET	1
 #define PCAP_RECORDS	128		/* in one writev() */
-#define PCAP_PIECES	512		/* in one writev(), below IOV_MAX (1024) */
+#define PCAP_PIECES	512		/* in one writev(), below IOV_MAX */
 
 struct pcap_file_hdr {
 	uint32_t magic;
