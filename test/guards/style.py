@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import guard
 
+COLUMNS = 80
 FUNCTION = 60           # lines, less than
 FILE = 900              # lines, less than
 
@@ -44,6 +45,17 @@ def functions(paths):
     return found
 
 
+def wide_lines(path, text):
+    """Lines beyond 80 columns; a message to the user may be longer."""
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.expandtabs(8)
+        words = re.sub(r'"(\\.|[^"\\])*"', '""', line)
+        if len(line) > COLUMNS and len(words) > COLUMNS:
+            yield f'{path}:{number}: {len(line)} columns'
+        elif len(line) > COLUMNS and '"' not in line:
+            yield f'{path}:{number}: {len(line)} columns'
+
+
 def long_files(path, text):
     lines = text.count('\n')
     if lines >= FILE:
@@ -55,6 +67,29 @@ def long_functions(found):
         lines = f.end - f.line + 1
         if lines >= FUNCTION:
             yield f'{f.path}:{f.line}: {f.name}() has {lines} lines'
+
+
+def short_names(found):
+    for f in found:
+        if f.static and '_' not in f.name.strip('_'):
+            yield f'{f.path}:{f.line}: {f.name}()'
+
+
+def shared_names(found):
+    where = collections.defaultdict(set)
+    for f in found:
+        if f.name != 'main':
+            where[f.name].add(f.path)
+    for name, paths in sorted(where.items()):
+        if len(paths) > 1:
+            yield f'{name}(): {" ".join(sorted(paths))}'
+
+
+def heads(path, text):
+    """No list of callers or callees by hand: doc/layers has them."""
+    head = text.partition('*/')[0]
+    if re.search(r'\b(Called|Included) by\b|\bCalls\b|; calls\b', head):
+        yield f'{path}: a list of calls in its head'
 
 
 def header_guards(path, text):
@@ -140,9 +175,15 @@ def main():
                if path.endswith('.h')}
     found = functions(texts)
 
+    guard.check(f'no line has more than {COLUMNS} columns',
+                each(wide_lines, texts))
     guard.check(f'files have less than {FILE} lines', each(long_files, texts))
     guard.check(f'functions have less than {FUNCTION} lines',
                 long_functions(found))
+    guard.check('static functions have names of two words', short_names(found))
+    guard.check('no two files have a function of one name',
+                shared_names(found))
+    guard.check('no head of a file lists calls', each(heads, texts))
     guard.check('guards of headers are named after their paths',
                 each(header_guards, headers))
     guard.check('every header compiles alone', parallel(alone, headers))
