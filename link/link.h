@@ -37,7 +37,7 @@ enum link_csum {
 /* Whether a frame carries several segments, and of what. */
 enum link_gso {
 	LINK_GSO_NONE,
-	LINK_GSO_TCP4,		/* TCP over IPv4: a longer payload, one header */
+	LINK_GSO_TCP4,		/* TCP over IPv4: long payload, one header */
 	LINK_GSO_TCP6,
 	LINK_GSO_UDP,		/* datagrams, over either family (USO) */
 };
@@ -59,8 +59,8 @@ struct frame_meta {
 
 /**
  * struct frame - A frame, either way
- * @iov:	its pieces in order, as long as the frame in all; the reader of a
- *		frame from the guest may trim them
+ * @iov:	its pieces in order, as long as the frame in all; the reader
+ *		of a frame from the guest may trim them
  * @iovcnt:	number of pieces
  * @len:	bytes
  * @meta:	what is known of it
@@ -113,8 +113,8 @@ struct link_queue;
 
 /**
  * struct link_observer - Sees the frames that pass a link
- * @see:	told of a burst of frames: from the guest before they are parsed,
- *		to the guest before they are sent
+ * @see:	told of a burst of frames: from the guest before they are
+ *		parsed, to the guest before they are sent
  * @next:	in the list of the link's observers
  */
 struct link_observer {
