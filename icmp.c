@@ -37,7 +37,7 @@ const char *const icmp_counter_name[ICMP_COUNTERS] = {
 
 /**
  * struct icmp_flow - The ping socket of an identifier, or a peer it pinged
- * @flow:	what all flows have; of a socket, the remote address is none.
+ * @flow:	what all flows have; of a socket, the peer address is none.
  *		Of a peer, @flow.node is in the list of struct icmp_echo
  *
  * Plain data:
@@ -178,7 +178,7 @@ static void set_ping_df(struct icmp_flow *s, bool df)
 	s->df = df;
 }
 
-/* open_ping_socket() - Open the socket for a key without remote address;
+/* open_ping_socket() - Open the socket for a key without peer address;
  * @peer: for the family; NULL if there can be none */
 static struct icmp_flow *open_ping_socket(struct icmp_echo *e,
 					  const struct flow_key *key,
@@ -232,7 +232,7 @@ static struct icmp_flow *get_ping_socket(struct icmp_echo *e,
 	struct flow_key skey = *key;
 	struct icmp_flow *s;
 
-	skey.remote = ADDR_NONE;
+	skey.peer = ADDR_NONE;
 	s = find_echo_flow(e, &skey);
 	return s ? s : open_ping_socket(e, &skey, peer);
 }
@@ -314,7 +314,7 @@ static struct icmp_flow *find_peer(const struct icmp_echo *e,
 	struct flow_key key = s->flow.key;
 	struct icmp_flow *p;
 
-	if (!nat_to_guest(e->net, peer, &key.remote))
+	if (!nat_to_guest(e->net, peer, &key.peer))
 		return NULL;
 	p = find_echo_flow(e, &key);
 	return p && addr_eq(&p->peer, peer) ? p : NULL;
@@ -398,7 +398,7 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 				  uint64_t now)
 {
 	struct flow_key key = {
-		.guest = pkt->src, .remote = pkt->dst,
+		.guest = pkt->src, .peer = pkt->dst,
 		.gport = pkt->sport, .proto = pkt->proto,
 	};
 	struct icmp_flow *p;
@@ -480,7 +480,7 @@ static void deliver_reply(struct icmp_echo *e, const struct icmp_flow *s,
 	touch_peer(e, p, len, now);
 	sock_cmsg_read(m, &info);
 	ip = (struct ip_hdr){
-		.src = p->flow.key.remote, .dst = s->flow.key.guest,
+		.src = p->flow.key.peer, .dst = s->flow.key.guest,
 		.proto = s->flow.key.proto, .ttl = info.ttl, .tos = info.tos,
 	};
 	put_be16(buf + 4, s->flow.key.gport);

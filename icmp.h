@@ -3,7 +3,7 @@
  * icmp.h - Echo: the guest's requests over ping sockets (icmp(7)), and the
  * replies. Errors to the guest are in icmp/error.h.
  *
- * Each identifier of the guest has one ping socket, a flow without remote
+ * Each identifier of the guest has one ping socket, a flow without peer
  * address, and each peer that it pinged has a flow without socket (I1). A
  * reply is passed on only if its sender has such a flow.
  */

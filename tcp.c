@@ -186,7 +186,7 @@ static void connect_failed(struct tcp *t, struct tcp_flow *f, int error,
 {
 	const struct flow_key *key = &f->flow.key;
 	struct tcp_hdr h = {
-		.sport = key->gport, .dport = key->rport,
+		.sport = key->gport, .dport = key->pport,
 		.seq = f->conn.rcv_nxt - 1, .flags = SEG_SYN, .wscale = -1,
 	};
 	uint8_t syn[TCP_HLEN];
@@ -257,8 +257,8 @@ static struct tcp_flow *open_guest_flow(struct tcp *t,
 	struct tcp_flow *f;
 	int rc;
 
-	if (!key->gport || !key->rport ||
-	    !nat_from_guest(t->net, &key->remote, key->rport, &peer)) {
+	if (!key->gport || !key->pport ||
+	    !nat_from_guest(t->net, &key->peer, key->pport, &peer)) {
 		t->count[TCP_MALFORMED]++;
 		return NULL;
 	}
@@ -273,7 +273,7 @@ static struct tcp_flow *open_guest_flow(struct tcp *t,
 		seg->mss = v4 ? MSS_DEFAULT4 : MSS_DEFAULT6;
 	conn_guest_syn(&f->conn, seg, initial_seq(t, key, now),
 		       tcp_mss(t, &key->guest), now);
-	rc = start_connect(t, f, &peer, key->rport);
+	rc = start_connect(t, f, &peer, key->pport);
 	if (rc < 0) {
 		t->count[TCP_REFUSED]++;
 		LOG_LIMITED(LOG_DEBUG, "tcp: no connection: %s", strerror(-rc));
@@ -295,7 +295,7 @@ static struct tcp_flow *segment_without_flow(struct tcp *t,
 	if ((seg->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN)
 		return open_guest_flow(t, key, pkt, seg, now);
 
-	if (addr_is_unicast(&key->remote))
+	if (addr_is_unicast(&key->peer))
 		tcp_to_guest_refuse(t, pkt, seg);
 	return NULL;
 }
@@ -375,7 +375,7 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 {
 	struct flow_key key = {
 		.guest = batch->src, .gport = batch->sport,
-		.remote = batch->dst, .rport = batch->dport,
+		.peer = batch->dst, .pport = batch->dport,
 		.proto = IPPROTO_TCP,
 	};
 	struct tcp_flow *f = lookup_tcp_flow(t, &key);
@@ -497,13 +497,13 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 	struct tcp_flow *f;
 
 	if (fd >= t->max_fd || !link_up(t->tap->link) ||
-	    !sockaddr_get(sa, &peer, &key.rport) ||
-	    !nat_to_guest(t->net, &peer, &key.remote)) {
+	    !sockaddr_get(sa, &peer, &key.pport) ||
+	    !nat_to_guest(t->net, &peer, &key.peer)) {
 		refuse_accepted(t, fd);
 		return;
 	}
 	key.guest = addr_is_none(target) ?
-		*tap_guest_addr(t->tap, &key.remote) : *target;
+		*tap_guest_addr(t->tap, &key.peer) : *target;
 	key.gport = l->gport;
 	if (addr_is_none(&key.guest)) {	/* no frame of the guest yet */
 		refuse_accepted(t, fd);
@@ -513,7 +513,7 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 	f = lookup_tcp_flow(t, &key);
 	if (f && f->conn.phase == CONN_TIME_WAIT)
 		remove_tcp_flow(t, f, false);
-	else if (f || addr_is_v4(&key.guest) != addr_is_v4(&key.remote)) {
+	else if (f || addr_is_v4(&key.guest) != addr_is_v4(&key.peer)) {
 		refuse_accepted(t, fd);
 		return;
 	}

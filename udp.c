@@ -104,15 +104,15 @@ static enum udp_counter set_forwarded_key(const struct udp *u,
 
 	memset(key, 0, sizeof(*key));
 	key->proto = IPPROTO_UDP;
-	key->rport = port;
+	key->pport = port;
 	key->gport = l->gport;
-	if (!nat_to_guest(u->net, peer, &key->remote))
+	if (!nat_to_guest(u->net, peer, &key->peer))
 		return UDP_IMPOSSIBLE;
 	key->guest = addr_is_none(target) ?
-		     *tap_guest_addr(u->tap, &key->remote) : *target;
+		     *tap_guest_addr(u->tap, &key->peer) : *target;
 	if (addr_is_none(&key->guest))
 		return UDP_NO_GUEST;
-	if (addr_is_v4(&key->remote) != addr_is_v4(&key->guest))
+	if (addr_is_v4(&key->peer) != addr_is_v4(&key->guest))
 		return UDP_IMPOSSIBLE;
 	return UDP_DROP_NONE;
 }
@@ -281,8 +281,8 @@ void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 		    uint64_t now)
 {
 	struct flow_key key = {
-		.guest = batch->src, .remote = batch->dst,
-		.gport = batch->sport, .rport = batch->dport,
+		.guest = batch->src, .peer = batch->dst,
+		.gport = batch->sport, .pport = batch->dport,
 		.proto = IPPROTO_UDP,
 	};
 	struct udp_flow *uf;

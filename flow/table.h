@@ -35,15 +35,15 @@ enum flow_side {
 /**
  * struct flow_key - What tells flows apart, as the guest sees the addresses
  * @guest:	guest's address
- * @remote:	peer's address, before translation; echo identifier: none
+ * @peer:	peer's address, before translation; echo identifier: none
  * @gport:	guest's port; echo: identifier
- * @rport:	peer's port; echo: zero
+ * @pport:	peer's port; echo: zero
  * @proto:	IPPROTO_*
  * @zero:	zero: the key is hashed and compared as bytes
  */
 struct flow_key {
-	struct in6_addr guest, remote;
-	uint16_t gport, rport;
+	struct in6_addr guest, peer;
+	uint16_t gport, pport;
 	uint8_t proto;
 	uint8_t zero[3];
 };

@@ -178,7 +178,7 @@ bool icmp_error(struct icmp_errors *e, int error, const struct in6_addr *from,
 	struct icmp_message m;
 	struct icmp_packet p;
 
-	if (!icmp_message_from_errno(&m, error, addr_is_v4(&q->key->remote),
+	if (!icmp_message_from_errno(&m, error, addr_is_v4(&q->key->peer),
 				     mtu))
 		return false;
 	icmp_quote_rebuild(&p, q);

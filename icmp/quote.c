@@ -35,7 +35,7 @@ static void quote_put_l4(uint8_t *h, const struct icmp_quote *q)
 		return;
 	}
 	put_be16(h, q->key->gport);
-	put_be16(h + 2, q->key->rport);
+	put_be16(h + 2, q->key->pport);
 	if (q->key->proto == IPPROTO_UDP)
 		put_be16(h + 4, (uint16_t)q->total);
 }
@@ -50,7 +50,7 @@ void icmp_quote_rebuild(struct icmp_packet *p, const struct icmp_quote *q)
 	size_t hlen, len;
 
 	p->src = q->key->guest;
-	p->dst = q->key->remote;
+	p->dst = q->key->peer;
 	p->proto = q->key->proto;
 	hlen = quote_put_ip(p->data, p, q);
 

@@ -75,10 +75,10 @@ static bool error_sender(const struct icmp_errors *e,
 	struct in6_addr seen;
 
 	if (addr_is_none(&s->from) ||
-	    addr_is_v4(&s->from) != addr_is_v4(&key->remote))
+	    addr_is_v4(&s->from) != addr_is_v4(&key->peer))
 		return false;
 	if (addr_eq(&s->from, &s->dest))
-		seen = key->remote;
+		seen = key->peer;
 	else if (!nat_to_guest(e->net, &s->from, &seen))
 		return false;
 	if (!addr_is_unicast(&seen) || addr_eq(&seen, &key->guest))
@@ -125,7 +125,7 @@ static bool rebuild_l4(uint8_t *l4, const struct sock_error *s,
 		restore_echo_id(l4, key->gport);
 		return true;
 	}
-	udp_hdr_put(l4, key->gport, key->rport, q->total);
+	udp_hdr_put(l4, key->gport, key->pport, q->total);
 	return true;
 }
 
@@ -147,7 +147,7 @@ void icmp_error_relay(struct icmp_errors *e, const struct sock_error *s,
 	struct icmp_message m = { 0 };
 	struct icmp_packet p;
 	struct in6_addr from;
-	bool v4 = addr_is_v4(&q->key->remote);
+	bool v4 = addr_is_v4(&q->key->peer);
 
 	if (!set_message(&m, s, v4) || (!q->l4 && !rebuild_l4(l4, s, &quote)))
 		return;

@@ -18,7 +18,7 @@ uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest)
 static void fill_ip_hdr(struct ip_hdr *ip, const struct flow_key *key)
 {
 	*ip = (struct ip_hdr){
-		.src = key->remote, .dst = key->guest, .proto = IPPROTO_TCP,
+		.src = key->peer, .dst = key->guest, .proto = IPPROTO_TCP,
 	};
 }
 
@@ -27,7 +27,7 @@ static struct tcp_hdr make_header(struct tcp_flow *f, uint8_t flags,
 				  uint32_t seq)
 {
 	return (struct tcp_hdr){
-		.sport = f->flow.key.rport, .dport = f->flow.key.gport,
+		.sport = f->flow.key.pport, .dport = f->flow.key.gport,
 		.seq = seq, .ack = f->conn.rcv_nxt, .wscale = -1,
 		.flags = flags | SEG_ACK,
 		.wnd = conn_window_field(&f->conn, false),
@@ -87,7 +87,7 @@ bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 {
 	struct tcp_conn *c = &f->conn;
 	struct tcp_hdr h = {
-		.sport = f->flow.key.rport, .dport = f->flow.key.gport,
+		.sport = f->flow.key.pport, .dport = f->flow.key.gport,
 		.seq = c->isn, .flags = SEG_SYN,
 		.mss = tcp_mss(t, &f->flow.key.guest),
 		.wnd = UINT16_MAX, .wscale = TCP_WSCALE, .sack_ok = true,

@@ -241,7 +241,7 @@ static int open_connected(struct udp *u, const struct flow_key *key,
 	socklen_t len;
 	int fd, rc;
 
-	if (!nat_from_guest(u->net, &key->remote, key->rport, &peer))
+	if (!nat_from_guest(u->net, &key->peer, key->pport, &peer))
 		return -EINVAL;
 
 	fd = udp_flow_socket(u, &peer, &port, udp_port_share(u, key));
@@ -250,7 +250,7 @@ static int open_connected(struct udp *u, const struct flow_key *key,
 
 	*has_port = port;
 	sock_set_reports(fd, addr_is_v4(&peer), !addr_is_v4(&peer));
-	len = sockaddr_set(&sa, &peer, key->rport, u->net->scope);
+	len = sockaddr_set(&sa, &peer, key->pport, u->net->scope);
 	rc = connect_peer(fd, &sa, len);
 	if (rc) {
 		close(fd);
@@ -271,8 +271,8 @@ static struct udp_flow *open_by_listener(struct udp *u,
 
 	/* The listener's answers would have the resolver's own address, not
 	 * that of --dns-forward. */
-	if (nat_by_port(u->net, &key->remote, key->rport) ||
-	    !nat_from_guest(u->net, &key->remote, key->rport, &peer))
+	if (nat_by_port(u->net, &key->peer, key->pport) ||
+	    !nat_from_guest(u->net, &key->peer, key->pport, &peer))
 		return NULL;
 	uf = insert_udp_flow(u, key, false, now);
 	if (!uf)
@@ -332,7 +332,7 @@ static int open_with_socket(struct udp *u, const struct flow_key *key,
 		return rc;
 	if (has_port)
 		udp_port_take(u, *flow);
-	if (key->rport != DNS_PORT)	/* a resolver answers once */
+	if (key->pport != DNS_PORT)	/* a resolver answers once */
 		sock_set_bulk(fd);
 	return 0;
 }
@@ -398,14 +398,14 @@ struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
 /* become_stream() - A flow is no longer one-shot (U4) */
 static void become_stream(struct udp *u, struct udp_flow *uf)
 {
-	char guest[ADDR_STRLEN], remote[ADDR_STRLEN];
+	char guest[ADDR_STRLEN], peer[ADDR_STRLEN];
 
 	uf->stream = true;
 	if (uf->flow.fd[SIDE_HOST] >= 0)
 		sock_set_bulk(uf->flow.fd[SIDE_HOST]);
 	LOG_LIMITED(LOG_DEBUG, "UDP flow %s port %u to %s port %u is a stream",
 		    addr_str(&uf->flow.key.guest, guest), uf->flow.key.gport,
-		    addr_str(&uf->flow.key.remote, remote), uf->flow.key.rport);
+		    addr_str(&uf->flow.key.peer, peer), uf->flow.key.pport);
 }
 
 /**

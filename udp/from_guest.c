@@ -90,7 +90,7 @@ static void set_flow_path(struct udp_path *p, const struct udp_flow *uf)
 		.ttl = uf->ttl, .tos = uf->tos,
 	};
 
-	p->tolen = sockaddr_set(&p->to, &uf->peer, uf->flow.key.rport,
+	p->tolen = sockaddr_set(&p->to, &uf->peer, uf->flow.key.pport,
 				uf->ifindex);
 	p->len = sock_cmsg_put_info(&p->control, addr_is_v4(&uf->peer), &info);
 }
@@ -110,7 +110,7 @@ static uint8_t outgoing_ttl(const struct pkt *pkt)
 /* set_flow_options() - Tell a flow's own socket the fields that changed */
 static void set_flow_options(const struct udp_flow *uf, const struct pkt *pkt)
 {
-	bool v4 = addr_is_v4(&uf->flow.key.remote);
+	bool v4 = addr_is_v4(&uf->flow.key.peer);
 	int fd = uf->flow.fd[SIDE_HOST];
 
 	if (uf->ttl != outgoing_ttl(pkt))

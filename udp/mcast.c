@@ -132,8 +132,8 @@ static struct udp_flow *get_query_flow(struct udp *u, const struct pkt *batch,
 				       uint64_t now)
 {
 	struct flow_key key = {
-		.guest = batch->src, .remote = batch->dst,
-		.gport = batch->sport, .rport = batch->dport,
+		.guest = batch->src, .peer = batch->dst,
+		.gport = batch->sport, .pport = batch->dport,
 		.proto = IPPROTO_UDP,
 	};
 	struct flow *f = flow_lookup(u->flows, &key);
@@ -144,8 +144,8 @@ static struct udp_flow *get_query_flow(struct udp *u, const struct pkt *batch,
 	if (f)
 		return container_of(f, struct udp_flow, flow);
 
-	fd = udp_flow_socket(u, &key.remote, &port, false);
-	if (fd >= 0 && mcast_sock_options(fd, addr_is_v4(&key.remote))) {
+	fd = udp_flow_socket(u, &key.peer, &port, false);
+	if (fd >= 0 && mcast_sock_options(fd, addr_is_v4(&key.peer))) {
 		close(fd);
 		fd = -1;
 	}
@@ -289,10 +289,10 @@ bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
 	struct mcast_rx_msg m;
 	unsigned int i;
 
-	if (!addr_is_multicast(&key->remote))
+	if (!addr_is_multicast(&key->peer))
 		return false;
 
-	g = find_group(u, &key->remote, key->rport);
+	g = find_group(u, &key->peer, key->pport);
 	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(fd, &m); i++) {
 		if (!can_deliver(u, &m))
 			continue;

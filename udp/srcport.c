@@ -95,7 +95,7 @@ const struct listener *udp_port_listener(struct udp *u,
 
 	/* A listener is not bound to the interface of --outbound-if4 and 6. */
 	if (!f->nlisteners ||
-	    *u->net->source_ifname[addr_ip(&key->remote)])
+	    *u->net->source_ifname[addr_ip(&key->peer)])
 		return NULL;
 	l = find_port_listener(u, key->gport);
 	if (!l)
@@ -118,7 +118,7 @@ struct udp_guest_port *udp_guest_ports_new(void)
 static struct udp_guest_port *find_guest_port(const struct udp *u,
 					      const struct flow_key *key)
 {
-	size_t first = addr_is_v4(&key->remote) ? 0 : NPORTS;
+	size_t first = addr_is_v4(&key->peer) ? 0 : NPORTS;
 
 	return &u->guest_ports[first + key->gport];
 }
@@ -126,7 +126,7 @@ static struct udp_guest_port *find_guest_port(const struct udp *u,
 /* can_share_port() - Whether the peer has one guest-visible address only */
 static bool can_share_port(const struct udp *u, const struct flow_key *key)
 {
-	return !nat_by_port(u->net, &key->remote, key->rport);
+	return !nat_by_port(u->net, &key->peer, key->pport);
 }
 
 /**

@@ -230,12 +230,12 @@ static void set_headers(struct udp *u, const struct udp_flow *uf,
 	struct udp_batch *b = u->batch;
 
 	/* Addresses and not the flow's pointer: its slot may be reused. */
-	if (addr_eq(&b->ip.src, &uf->flow.key.remote) &&
+	if (addr_eq(&b->ip.src, &uf->flow.key.peer) &&
 	    addr_eq(&b->ip.dst, &uf->flow.key.guest) &&
 	    b->ip.ttl == info->ttl && b->ip.tos == info->tos)
 		return;
 	b->ip = (struct ip_hdr){
-		.src = uf->flow.key.remote, .dst = uf->flow.key.guest,
+		.src = uf->flow.key.peer, .dst = uf->flow.key.guest,
 		.proto = IPPROTO_UDP, .ttl = info->ttl, .tos = info->tos,
 	};
 	tap_hdr_init(&b->hdr, u->tap, &b->ip);
@@ -250,7 +250,7 @@ static void deliver_datagram(struct udp *u, const struct flow_key *key,
 	uint8_t *l4 = data - UDP_HLEN;
 
 	len += UDP_HLEN;
-	udp_hdr_put(l4, key->rport, key->gport, len);
+	udp_hdr_put(l4, key->pport, key->gport, len);
 	if (b->hdr.len + len > tap_mtu(u->tap) + ETH_HLEN)
 		tap_ip_send(u->tap, &b->ip, l4, len);
 	else
@@ -278,7 +278,7 @@ static bool send_gso_frame(struct udp *u, const struct flow_key *key,
 	    h->len + UDP_HLEN + len > tap_gso_max(u->tap) ||
 	    h->len + UDP_HLEN + size > tap_mtu(u->tap) + ETH_HLEN)
 		return false;
-	udp_hdr_put(l4, key->rport, key->gport, UDP_HLEN + len);
+	udp_hdr_put(l4, key->pport, key->gport, UDP_HLEN + len);
 	tap_l4_send(u->tap, h, l4, UDP_HLEN + len, (uint16_t)size);
 	return true;
 }

@@ -363,21 +363,21 @@ static uint16_t forward(struct world *w, const char *host, uint16_t to)
 
 /* end_init() - A port of the guest, and where it leads */
 static void end_init(struct world *w, struct end *e, struct guest *g,
-		     uint16_t gport, const char *remote, uint16_t rport)
+		     uint16_t gport, const char *peer, uint16_t pport)
 {
 	memset(e, 0, sizeof(*e));
 	e->w = w;
 	e->fd = -1;
 	e->ip = (struct ip_hdr){
-		.src = addr(strchr(remote, ':') ? GUEST6 : GUEST4),
-		.dst = addr(remote), .proto = IPPROTO_TCP,
+		.src = addr(strchr(peer, ':') ? GUEST6 : GUEST4),
+		.dst = addr(peer), .proto = IPPROTO_TCP,
 	};
 	w->ends[gport] = e;
 	if (!g)
 		return;
 	memset(g, 0, sizeof(*g));
 	*g = (struct guest){
-		.gport = gport, .rport = rport, .mss = 1460, .wscale = 7,
+		.gport = gport, .pport = pport, .mss = 1460, .wscale = 7,
 		.sack = true, .rcvbuf = 300000, .reads = UINT32_MAX,
 		.tx_fin = true, .out = guest_frame, .arg = e,
 	};
@@ -447,7 +447,7 @@ static void peer_sends(struct end *e)
 	while (e->tx < e->tx_total) {
 		n = MIN(e->tx_total - e->tx, sizeof(buf));
 		for (i = 0; i < n; i++)
-			buf[i] = stream_byte(e->guest->rport, e->tx + i);
+			buf[i] = stream_byte(e->guest->pport, e->tx + i);
 		sent = send(e->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (sent <= 0)
 			return;

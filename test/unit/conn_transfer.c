@@ -401,7 +401,7 @@ static void ends_clear(const struct setup *s)
 {
 	memset(&guest, 0, sizeof(guest));
 	guest.gport = 40000;
-	guest.rport = 80;
+	guest.pport = 80;
 	guest.mss = s->mss;
 	guest.wscale = s->wscale;
 	guest.sack = s->sack;
@@ -414,7 +414,7 @@ static void ends_clear(const struct setup *s)
 	guest.out = from_guest;
 
 	m.gport = guest.gport;
-	m.rport = guest.rport;
+	m.pport = guest.pport;
 	m.sndbuf = s->sndbuf;
 	m.out = to_guest;
 	machine_clear(&m);

@@ -115,7 +115,7 @@ static void story_rows(void)
 	};
 	uint16_t port = 0, from_port, forwarded;
 	struct flow_key key = {
-		.guest = ip.src, .remote = ip.dst, .gport = 7000,
+		.guest = ip.src, .peer = ip.dst, .gport = 7000,
 		.proto = IPPROTO_UDP,
 	};
 	struct in6_addr from;
@@ -135,7 +135,7 @@ static void story_rows(void)
 	fd = peer_open("127.0.0.1", &port);
 	sends(&w, 7000, GW4, port, "hello", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &from_port);
-	key.rport = port;
+	key.pport = port;
 	uf = find_udp_flow(&w.udp, &key);
 	forge_udp(raw, 2, forwarded, 1);
 

@@ -30,7 +30,7 @@ enum guest_state { GUEST_CLOSED, GUEST_SYN_SENT, GUEST_LISTEN,
 /**
  * struct guest - A guest with one connection
  * Set by the test:
- * @gport, @rport: its port, and the other end's
+ * @gport, @pport: its port, and the other end's
  * @mss:	of its interface
  * @wscale:	-1: it does not know the option
  * @sack:	it knows SACK
@@ -55,7 +55,7 @@ enum guest_state { GUEST_CLOSED, GUEST_SYN_SENT, GUEST_LISTEN,
  * @wrong:	what the other end did that no TCP may do, NULL: nothing
  */
 struct guest {
-	uint16_t gport, rport, mss;
+	uint16_t gport, pport, mss;
 	int8_t wscale;
 	bool sack, delay;
 	uint32_t rcvbuf, reads;
@@ -176,7 +176,7 @@ static void guest_emit(struct guest *g, uint8_t flags, uint32_t seq,
 {
 	static uint8_t seg[TCP_HLEN_MAX + UINT16_MAX];
 	struct tcp_hdr h = {
-		.sport = g->gport, .dport = g->rport, .seq = seq,
+		.sport = g->gport, .dport = g->pport, .seq = seq,
 		.flags = flags, .wscale = -1,
 	};
 	uint32_t hlen, i;
@@ -479,7 +479,7 @@ static void guest_data(struct guest *g, const struct tcp_seg *seg,
 		guest_wrong(g, "data beyond window or end");
 	for (i = 0; i < seg->len; i++) {
 		s = seg->seq + i;
-		if (data[i] != stream_byte(g->rport, s - g->irs - 1))
+		if (data[i] != stream_byte(g->pport, s - g->irs - 1))
 			guest_wrong(g, "a byte is not what was sent");
 		if (seq_lt(s, g->rcv_nxt) || g->have[s % GUEST_RING]) {
 			g->bytes_again++;

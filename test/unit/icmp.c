@@ -68,13 +68,13 @@ static void pings_with(struct world *w, const struct family *f, uint16_t seq,
 }
 
 static struct icmp_flow *flow_of(struct world *w, const struct family *f,
-				 const char *remote, uint16_t id)
+				 const char *peer, uint16_t id)
 {
 	struct flow_key key = { .guest = addr(guest_of(f->gw)), .gport = id,
 				.proto = f->proto };
 
-	if (remote)
-		key.remote = addr(remote);
+	if (peer)
+		key.peer = addr(peer);
 	return find_echo_flow(&w->echo, &key);
 }
 
@@ -515,21 +515,21 @@ static void story_others(void)
 }
 
 /* tcp_key() - The key of a connection to a web server */
-static struct flow_key tcp_key(const char *remote)
+static struct flow_key tcp_key(const char *peer)
 {
 	return (struct flow_key){
-		.guest = addr(guest_of(remote)), .remote = addr(remote),
-		.gport = 40000, .rport = 80, .proto = IPPROTO_TCP,
+		.guest = addr(guest_of(peer)), .peer = addr(peer),
+		.gport = 40000, .pport = 80, .proto = IPPROTO_TCP,
 	};
 }
 
 /* errs() - Send an error about a SYN of the guest, as the only frame */
-static bool errs(struct world *w, int error, uint32_t mtu, const char *remote,
+static bool errs(struct world *w, int error, uint32_t mtu, const char *peer,
 		 struct seen *s)
 {
 	static const uint8_t syn[20] = { 0x9c, 0x40, 0, 80, 1, 2, 3, 4,
 					 [12] = 0x50, [13] = 2 };
-	struct flow_key key = tcp_key(remote);
+	struct flow_key key = tcp_key(peer);
 	struct icmp_quote q = { .key = &key, .l4 = syn, .len = sizeof(syn),
 				.total = sizeof(syn) };
 	bool known;
@@ -608,15 +608,15 @@ static void story_quote(const struct family *f)
 	      ip[0] == 0x60 && get_be16(ip + 4) == 20 && ip[6] == 6);
 	check("with source and destination", f == &v4 ?
 	      !memcmp(ip + 12, &key.guest.s6_addr[12], 4) &&
-	      !memcmp(ip + 16, &key.remote.s6_addr[12], 4) :
+	      !memcmp(ip + 16, &key.peer.s6_addr[12], 4) :
 	      !memcmp(ip + 8, &key.guest, 16) &&
-	      !memcmp(ip + 24, &key.remote, 16));
+	      !memcmp(ip + 24, &key.peer, 16));
 	check_eq("the guest's port", get_be16(ip + f->hlen), 40000);
 	check_eq("the peer's port", get_be16(ip + f->hlen + 2), 80);
 	check_eq("its sequence number", get_be32(ip + f->hlen + 4), 0x01020304);
 
 	memory_clear(&w.mem);
-	icmp_error(&w.errors, EHOSTUNREACH, &key.remote, 0, &q, w.now);
+	icmp_error(&w.errors, EHOSTUNREACH, &key.peer, 0, &q, w.now);
 	link_flush(w.mem.queue);
 	check("without the segment, 8 bytes are rebuilt", nth(&w, 0, &s) &&
 	      s.good && s.len == 8 + f->hlen + 8 &&

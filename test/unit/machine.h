@@ -31,7 +31,7 @@
  * @shut:	SHUT_WR was done
  * @want_epollout: a write was short: the socket will tell when it has space
  * The socket, to the guest:
- * @rport:	stream that comes from the peer
+ * @pport:	stream that comes from the peer
  * @arrived:	bytes in all that the peer sent
  * @discarded:	bytes in all that left the socket
  * @fin:	the peer's FIN has come after them
@@ -54,7 +54,7 @@ struct machine {
 	uint32_t took, buffered, sndbuf;
 	bool shut, want_epollout;
 
-	uint16_t rport;
+	uint16_t pport;
 	uint32_t arrived, discarded;
 	bool fin, readable;
 
@@ -213,7 +213,7 @@ static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
 	static uint8_t seg[TCP_HLEN_MAX + UINT16_MAX];
 	struct tcp_conn *c = &m->c;
 	struct tcp_hdr h = {
-		.sport = m->rport, .dport = m->gport, .seq = seq,
+		.sport = m->pport, .dport = m->gport, .seq = seq,
 		.ack = c->rcv_nxt, .wscale = -1, .flags = flags | SEG_ACK,
 		.wnd = conn_window_field(c, false),
 	};
@@ -232,7 +232,7 @@ static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
 		return;
 	hlen = tcp_hdr_put(&h, seg);
 	for (i = 0; i < len; i++)
-		seg[hlen + i] = stream_byte(m->rport, seq + i - c->isn - 1);
+		seg[hlen + i] = stream_byte(m->pport, seq + i - c->isn - 1);
 	m->out(m->arg, seg, hlen + len);
 }
 
@@ -240,7 +240,7 @@ static void machine_emit_syn(struct machine *m)
 {
 	struct tcp_conn *c = &m->c;
 	struct tcp_hdr h = {
-		.sport = m->rport, .dport = m->gport, .seq = c->isn,
+		.sport = m->pport, .dport = m->gport, .seq = c->isn,
 		.flags = SEG_SYN, .mss = 1460, .wnd = TCP_WND_INIT,
 		.wscale = TCP_WSCALE, .sack_ok = true,
 	};

@@ -91,8 +91,8 @@ static bool neighbour_up(void)
 
 static struct udp_flow *query_of(struct world *w, uint16_t gport)
 {
-	struct flow_key key = { .guest = addr(GUEST4), .remote = addr(GROUP),
-				.gport = gport, .rport = PORT,
+	struct flow_key key = { .guest = addr(GUEST4), .peer = addr(GROUP),
+				.gport = gport, .pport = PORT,
 				.proto = IPPROTO_UDP };
 	struct flow *f = flow_lookup(&w->flows, &key);
 

@@ -31,8 +31,8 @@ static const struct family v6 = {
 static struct flow_key udp_key(const struct family *f)
 {
 	return (struct flow_key){
-		.guest = addr(f->guest), .remote = addr(f->nowhere),
-		.gport = 40000, .rport = 33434, .proto = IPPROTO_UDP,
+		.guest = addr(f->guest), .peer = addr(f->nowhere),
+		.gport = 40000, .pport = 33434, .proto = IPPROTO_UDP,
 	};
 }
 
@@ -240,9 +240,9 @@ static void story_quote_udp(const struct family *f)
 	check_eq("and TTL", f->v4 ? ip[8] : ip[7], 9);
 	check("its addresses", f->v4 ?
 	      !memcmp(ip + 12, &key.guest.s6_addr[12], 4) &&
-	      !memcmp(ip + 16, &key.remote.s6_addr[12], 4) :
+	      !memcmp(ip + 16, &key.peer.s6_addr[12], 4) :
 	      !memcmp(ip + 8, &key.guest, 16) &&
-	      !memcmp(ip + 24, &key.remote, 16));
+	      !memcmp(ip + 24, &key.peer, 16));
 	check("its ports", get_be16(l4) == 40000 && get_be16(l4 + 2) == 33434);
 	check_eq("its length", get_be16(l4 + 4), 8 + 12);
 	check_mem("and its payload", l4 + 8, "traceroute..", 12);
@@ -277,7 +277,7 @@ static void story_quote_udp(const struct family *f)
 static void story_quote_echo(void)
 {
 	struct flow_key key = {
-		.guest = addr(GUEST4), .remote = addr(NOWHERE4),
+		.guest = addr(GUEST4), .peer = addr(NOWHERE4),
 		.gport = 0x1234, .proto = IPPROTO_ICMP,
 	};
 	struct icmp_quote q = { .key = &key };
@@ -319,8 +319,8 @@ static void story_quote_given(void)
 	static const uint8_t syn[20] = { 0x9c, 0x40, 0, 80, 1, 2, 3, 4,
 					 [12] = 0x50, [13] = 2 };
 	struct flow_key key = {
-		.guest = addr(GUEST4), .remote = addr(NOWHERE4),
-		.gport = 40000, .rport = 80, .proto = IPPROTO_TCP,
+		.guest = addr(GUEST4), .peer = addr(NOWHERE4),
+		.gport = 40000, .pport = 80, .proto = IPPROTO_TCP,
 	};
 	struct icmp_quote q = { .key = &key, .l4 = syn, .len = sizeof(syn),
 				.total = sizeof(syn), .df = true };
@@ -351,7 +351,7 @@ static void story_never(void)
 	printf("# what causes no error, and how many there are\n");
 	world_open(&w, LIFE, ROOM);
 	for (i = 0; i < ARRAY_SIZE(many); i++) {
-		key.remote = addr(many[i]);
+		key.peer = addr(many[i]);
 		key.guest = addr(guest_of(many[i]));
 		told(&w, &r, &q, &s);
 		check(many[i], !w.mem.nsent);

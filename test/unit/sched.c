@@ -23,7 +23,7 @@ static void sched_world(void)
 
 static struct flow *add_flow(uint16_t port)
 {
-	struct flow_key k = { .gport = port, .rport = 1, .proto = 6 };
+	struct flow_key k = { .gport = port, .pport = 1, .proto = 6 };
 
 	return flow_insert(&table, &k, FLOW_TCP);
 }

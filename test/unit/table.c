@@ -69,10 +69,10 @@ static uint64_t next_random(void)
 /* key_number() - The same key for the same number, another for another */
 static struct flow_key key_number(uint32_t n)
 {
-	struct flow_key k = { .proto = IPPROTO_TCP, .rport = 443 };
+	struct flow_key k = { .proto = IPPROTO_TCP, .pport = 443 };
 
 	k.gport = (uint16_t)n;
-	put_be32(&k.remote.s6_addr[12], n);
+	put_be32(&k.peer.s6_addr[12], n);
 	return k;
 }
 

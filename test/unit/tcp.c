@@ -60,7 +60,7 @@ static int opens(const struct way *y)
 		port = forward(&w, y->host, 5001);
 		end_init(&w, &end_one, &guest, 5001, y->gw, 0);
 		peer_connects(&end_one, y->host, port);
-		guest.rport = peer_port(&end_one);
+		guest.pport = peer_port(&end_one);
 	} else {
 		fd = listen_on(y->host, &port);
 		end_init(&w, &end_one, &guest, 40001, y->gw, port);
@@ -255,7 +255,7 @@ static void story_guest_resets(void)
 		end_turn(&end_one);
 		turn(&w);
 	}
-	h.dport = guest.rport;
+	h.dport = guest.pport;
 	h.seq = guest.rcv_nxt ? guest.snd_una : 0;
 	sends(&end_one, &h, NULL, 0);
 	end_one.guest = NULL;
@@ -276,7 +276,7 @@ static void segment(uint8_t flags, uint32_t seq, uint32_t ack, size_t len)
 {
 	static const uint8_t data[2000];
 	struct tcp_hdr h = {
-		.sport = 40001, .dport = guest.rport, .seq = seq, .ack = ack,
+		.sport = 40001, .dport = guest.pport, .seq = seq, .ack = ack,
 		.flags = flags, .wnd = 60000, .wscale = -1,
 	};
 
@@ -293,7 +293,7 @@ static uint32_t by_hand(int *listener)
 	world_open(&w, 16, SPACE);
 	*listener = listen_on("127.0.0.1", &port);
 	end_init(&w, &end_one, NULL, 40001, GW4, port);
-	guest.rport = port;
+	guest.pport = port;
 	segment(SEG_SYN, 1000, 0, 0);
 	turns(&w, 2);
 	segment(SEG_ACK, 1001, end_one.seen[0].seq + 1, 0);
@@ -394,8 +394,8 @@ static void story_last_ack_waits(const char *name, bool another)
 	int listener;
 	uint32_t ack = by_hand(&listener);
 
-	syn.dport = guest.rport;
-	end_init(&w, &next, NULL, 40002, GW4, guest.rport);
+	syn.dport = guest.pport;
+	end_init(&w, &next, NULL, 40002, GW4, guest.pport);
 	end_close(&end_one);
 	turns(&w, 2);
 	end_one.nseen = 0;
@@ -473,7 +473,7 @@ static void story_refused(void)
 	fd = listen_on("127.0.0.1", &port);
 	close(fd);
 	end_init(&w, &end_one, NULL, 40001, GW4, port);
-	guest.rport = port;
+	guest.pport = port;
 	segment(SEG_SYN, 1000, 0, 0);
 	turns(&w, 2);
 	if (check("SYN to a port without listener is answered",
@@ -524,11 +524,11 @@ static void story_urgent(const char *name, bool no_peek_off)
 	guest.delay = true;
 	for (part = 0; part < 2; part++) {
 		for (i = 0; i < sizeof(buf); i++)
-			buf[i] = stream_byte(guest.rport, end_one.tx + i);
+			buf[i] = stream_byte(guest.pport, end_one.tx + i);
 		send(end_one.fd, buf, sizeof(buf), 0);
 		end_one.tx += sizeof(buf);
 		if (!part) {
-			b = stream_byte(guest.rport, end_one.tx++);
+			b = stream_byte(guest.pport, end_one.tx++);
 			send(end_one.fd, &b, 1, MSG_OOB);
 		}
 		/* New events while data is in flight, too. */

@@ -34,11 +34,11 @@ static void listens(struct world *w, int family, const char *a, uint16_t *port,
 }
 
 static struct udp_flow *flow_of(struct world *w, uint16_t gport,
-				const char *remote, uint16_t rport)
+				const char *peer, uint16_t pport)
 {
-	struct flow_key key = { .guest = addr(guest_of(remote)),
-				.remote = addr(remote), .gport = gport,
-				.rport = rport, .proto = IPPROTO_UDP };
+	struct flow_key key = { .guest = addr(guest_of(peer)),
+				.peer = addr(peer), .gport = gport,
+				.pport = pport, .proto = IPPROTO_UDP };
 
 	return find_udp_flow(&w->udp, &key);
 }

@@ -363,7 +363,7 @@ static void marked(struct world *w, int fd, const char *gw, uint16_t sport,
 static void story_marks(const char *gw, const char *host)
 {
 	bool v4 = !strchr(host, ':');
-	struct flow_key key = { .guest = addr(guest_of(gw)), .remote = addr(gw),
+	struct flow_key key = { .guest = addr(guest_of(gw)), .peer = addr(gw),
 				.gport = 4000, .proto = IPPROTO_UDP };
 	uint16_t port = 0;
 	struct world w;
@@ -373,7 +373,7 @@ static void story_marks(const char *gw, const char *host)
 	world_open(&w, LIFE, ROOM);
 	fd = wide(host, &port);
 	marked(&w, fd, gw, 4000, port);
-	key.rport = port;
+	key.pport = port;
 	own = flow_lookup(&w.flows, &key)->fd[SIDE_HOST];
 	check_eq("without DF the kernel may fragment", mode(own, v4),
 		 IP_PMTUDISC_DONT);

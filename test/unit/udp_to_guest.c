@@ -31,11 +31,11 @@ static int told_recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags,
 }
 
 static struct udp_flow *flow_of(struct world *w, uint16_t gport,
-				const char *remote, uint16_t rport)
+				const char *peer, uint16_t pport)
 {
-	struct flow_key key = { .guest = addr(guest_of(remote)),
-				.remote = addr(remote), .gport = gport,
-				.rport = rport, .proto = IPPROTO_UDP };
+	struct flow_key key = { .guest = addr(guest_of(peer)),
+				.peer = addr(peer), .gport = gport,
+				.pport = pport, .proto = IPPROTO_UDP };
 	struct flow *f = flow_lookup(&w->flows, &key);
 
 	return f ? container_of(f, struct udp_flow, flow) : NULL;
