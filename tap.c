@@ -24,6 +24,7 @@ const char *const tap_counter_name[TAP_COUNTERS] = {
 	[TAP_VERSION]	= "from_guest_ip_version",
 	[TAP_CHECKSUM]	= "from_guest_checksum",
 	[TAP_FRAGMENT]	= "from_guest_fragment",
+	[TAP_OFFLOAD]	= "from_guest_offload",
 	[TAP_PROTO]	= "from_guest_protocol_unknown",
 	[TAP_ADDRESS]	= "from_guest_address",
 };
@@ -226,6 +227,25 @@ unsigned int tap_batch_len(const struct tap *t, unsigned int first)
 	return i - first;
 }
 
+/* csum_field() - The checksum field of a transport header for a sum */
+static uint16_t csum_field(uint8_t proto, uint64_t sum)
+{
+	return proto == IPPROTO_UDP ? csum_fold_udp(sum) : csum_fold(sum);
+}
+
+/**
+ * pkt_csum() - The complete checksum of a packet whose checksum is partial
+ * @pkt:	packet
+ *
+ * Return: the field, as it is stored
+ */
+uint16_t pkt_csum(const struct pkt *pkt)
+{
+	uint64_t sum = csum_add(pkt->l4, pkt->l4len, 0);
+
+	return csum_field(pkt->proto, csum_iov(pkt->iov, pkt->iovcnt, sum));
+}
+
 /**
  * pkt_copy() - Copy the payload of a packet
  * @pkt:	packet
@@ -276,12 +296,6 @@ int tap_send(struct tap *t, const void *frame, size_t len)
 	link_slot_write(&slot, 0, frame, len);
 	tap_commit(t, &slot, len, (struct frame_meta){ 0 });
 	return 0;
-}
-
-/* csum_field() - The checksum field of a transport header for a sum */
-static uint16_t csum_field(uint8_t proto, uint64_t sum)
-{
-	return proto == IPPROTO_UDP ? csum_fold_udp(sum) : csum_fold(sum);
 }
 
 /* csum_without() - Take a field at an even offset out of a sum */

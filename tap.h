@@ -43,6 +43,9 @@
  *		packet came in fragments
  * @iovcnt:	pieces of it
  * @len:	bytes of it
+ * @gso_size:	it is a GSO frame: bytes of payload in each segment but the last;
+ *		0: it is one segment or datagram
+ * @csum_partial: the checksum in @l4 is only the sum of the pseudo-header
  */
 struct pkt {
 	uint16_t etype;
@@ -57,6 +60,8 @@ struct pkt {
 	struct iovec *iov;
 	unsigned int iovcnt;
 	uint32_t len;
+	uint16_t gso_size;
+	bool csum_partial;
 };
 
 /* Why frames were dropped, and what else is counted on the guest's side. */
@@ -71,6 +76,7 @@ enum tap_counter {
 	TAP_VERSION,		/* IP version or header length wrong */
 	TAP_CHECKSUM,		/* IPv4, TCP, UDP, ICMP or ICMPv6 checksum */
 	TAP_FRAGMENT,		/* IP fragment that can't be one */
+	TAP_OFFLOAD,		/* metadata that does not match the packet */
 	TAP_PROTO,		/* no protocol of ours */
 	TAP_ADDRESS,		/* source or destination that can't be */
 	TAP_COUNTERS,
@@ -153,6 +159,7 @@ void tap_learn(struct tap *t, const struct in6_addr *addr);
 int tap_recv_burst(struct tap *t, uint64_t now);
 void tap_release(struct tap *t);
 unsigned int tap_batch_len(const struct tap *t, unsigned int first);
+uint16_t pkt_csum(const struct pkt *pkt);
 size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size);
 
 int tap_flush(struct tap *t);

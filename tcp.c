@@ -389,6 +389,7 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 			t->count[TCP_MALFORMED]++;
 			continue;
 		}
+		seg.gso_size = batch[i].gso_size;
 		if (f && reuses_ports(f, &seg)) {
 			remove_tcp_flow(t, f, false);
 			f = NULL;

@@ -273,12 +273,9 @@ static size_t payload_len(const struct pkt *batch, unsigned int n)
 	return len;
 }
 
-/**
- * udp_from_guest() - Send datagrams of the guest
- * @batch, @n:	packets with the same addresses and ports
- */
-void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
-		    uint64_t now)
+/* take_datagrams() - Send datagrams of the guest, none of them a GSO frame */
+static void take_datagrams(struct udp *u, const struct pkt *batch,
+			   unsigned int n, uint64_t now)
 {
 	struct flow_key key = {
 		.guest = batch->src, .peer = batch->dst,
@@ -309,6 +306,43 @@ void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 		return;
 	udp_flow_used(u, uf, n, 0, payload_len(batch, n), now);
 	send_whole_batch(u, uf, batch, n, now);
+}
+
+/* take_gso_frame() - Send the datagrams in a GSO frame of the guest */
+static void take_gso_frame(struct udp *u, const struct pkt *gso, uint64_t now)
+{
+	struct udp_cut cut;
+	uint32_t off, len;
+
+	for (off = 0; off < gso->len; off += len) {
+		len = udp_cut_gso(&cut, gso, off);
+		if (!len) {
+			u->count[UDP_SEND_ERROR]++;
+			return;
+		}
+		take_datagrams(u, cut.pkt, cut.n, now);
+	}
+}
+
+/**
+ * udp_from_guest() - Send datagrams of the guest
+ * @batch, @n:	packets with the same addresses and ports
+ */
+void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
+		    uint64_t now)
+{
+	unsigned int i, first = 0;
+
+	for (i = 0; i < n; i++) {
+		if (!batch[i].gso_size)
+			continue;
+		if (first < i)
+			take_datagrams(u, batch + first, i - first, now);
+		take_gso_frame(u, &batch[i], now);
+		first = i + 1;
+	}
+	if (first < n)
+		take_datagrams(u, batch + first, n - first, now);
 }
 
 /**

@@ -209,6 +209,7 @@ bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
 	struct icmp_packet p = {
 		.src = pkt->src, .dst = pkt->dst, .proto = pkt->proto,
 	};
+	uint16_t check;
 
 	if (!icmp_message_from_errno(&m, error, addr_is_v4(&pkt->dst), mtu))
 		return false;
@@ -216,6 +217,11 @@ bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
 		return true;
 
 	memcpy(p.data, pkt->l3, hlen);		/* at most PKT_HDR_MAX */
+	if (pkt->csum_partial) {
+		check = pkt_csum(pkt);
+		memcpy(p.data + pkt->l3len + l4_csum_offset(pkt->proto),
+		       &check, sizeof(check));
+	}
 	p.len = hlen + pkt_copy(pkt, p.data + hlen, sizeof(p.data) - hlen);
 	icmp_message_send(e, &m, NULL, &p, now);
 	return true;

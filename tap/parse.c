@@ -393,6 +393,34 @@ static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
 }
 
 /**
+ * check_offload() - Check what a frame says beside its bytes
+ *
+ * A partial checksum is only known to be the transport header's if it starts
+ * there; elsewhere (in a tunnel's payload) nobody would complete it. Segments
+ * must be cut by the protocol and size that the frame says, and a checksum over
+ * all of them has no meaning.
+ */
+static enum tap_counter check_offload(const struct frame_meta *m,
+				      const struct pkt *pkt)
+{
+	enum link_gso tcp = pkt->etype == ETH_P_IP ? LINK_GSO_TCP4 :
+						     LINK_GSO_TCP6;
+
+	if (m->csum == LINK_CSUM_PARTIAL &&
+	    (pkt->etype == ETH_P_ARP ||
+	     m->csum_start != pkt->l4 - pkt->dmac ||
+	     m->csum_offset != l4_csum_offset(pkt->proto)))
+		return TAP_OFFLOAD;
+	if (!m->gso)
+		return DROP_NONE;
+	if (pkt->proto == IPPROTO_TCP ? m->gso != tcp :
+	    pkt->proto != IPPROTO_UDP || m->gso != LINK_GSO_UDP)
+		return TAP_OFFLOAD;
+	return m->csum != LINK_CSUM_FULL && m->gso_size &&
+	       m->gso_size <= pkt->len ? DROP_NONE : TAP_OFFLOAD;
+}
+
+/**
  * parse_frame() - Check a frame, and find its headers and payload
  * @f:		frame; its pieces become the payload of @pkt
  * @shared:	the guest can write to the frame while it is parsed
@@ -421,6 +449,10 @@ enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
 	memset(pkt, 0, sizeof(*pkt));
 	memset(frag, 0, sizeof(*frag));
 	drop = parse_headers(&c, pkt);
+	/* A fragment has no transport checksum or segments of its own. */
+	if (drop == TAP_FRAGMENT &&
+	    (f->meta.gso || f->meta.csum == LINK_CSUM_PARTIAL))
+		drop = TAP_OFFLOAD;
 	if (drop == TAP_FRAGMENT)
 		f->iovcnt = iov_slice(f->iov, f->iovcnt,
 				      (size_t)(c.at - pkt->dmac), frag->len);
@@ -432,6 +464,11 @@ enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
 	pkt->iov = f->iov;
 	pkt->iovcnt = f->iovcnt;
 	pkt->len = (uint32_t)c.left;
+	pkt->gso_size = f->meta.gso ? f->meta.gso_size : 0;
+	pkt->csum_partial = f->meta.csum == LINK_CSUM_PARTIAL;
+	drop = check_offload(&f->meta, pkt);
+	if (drop != DROP_NONE)
+		return drop;
 	if (pkt->etype != ETH_P_ARP && f->meta.csum == LINK_CSUM_FULL &&
 	    !is_csum_right(pkt))
 		return TAP_CHECKSUM;

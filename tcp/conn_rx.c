@@ -107,7 +107,7 @@ static struct new_payload segment_data(struct tcp_conn *c,
 	if (!seg->len || c->fin_queued)
 		return new;
 
-	c->rcv_mss = MAX(c->rcv_mss, seg->len);
+	c->rcv_mss = MAX(c->rcv_mss, seg->gso_size ? seg->gso_size : seg->len);
 	new.ooo = seq_lt(nxt, start);
 	c->actions |= new.ooo ? CONN_DO_DUP_ACK : CONN_DO_ACK;
 	if (seq_lt(c->rcv_adv, end))

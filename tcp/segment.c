@@ -81,6 +81,7 @@ bool tcp_seg_parse(struct tcp_seg *seg, const uint8_t *hdr, size_t hlen,
 	seg->flags = flags;
 	seg->wnd = get_be16(hdr + 14);
 	seg->len = len;
+	seg->gso_size = 0;
 	seg->mss = 0;
 	seg->wscale = -1;
 	seg->sack_ok = false;

@@ -32,6 +32,7 @@
  * @sack_ok:	option of a SYN: the sender understands SACK blocks
  * @sack, @nsack: SACK blocks, not checked
  * @len:	bytes of payload
+ * @gso_size:	bytes of each segment in it but the last, 0: it is one
  */
 struct tcp_seg {
 	uint32_t seq, ack;
@@ -40,6 +41,7 @@ struct tcp_seg {
 	int8_t wscale;
 	uint16_t mss;
 	uint32_t len;
+	uint16_t gso_size;
 	bool sack_ok;
 	uint8_t nsack;
 	struct tcp_range sack[TCP_SACK_BLOCKS];

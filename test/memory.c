@@ -3,6 +3,7 @@
  * memory.c - A link in memory, for tests and fuzzers.
  */
 #include <net/ethernet.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "checksum.h"
 #include "iov.h"
 #include "ip.h"
+#include "tap.h"
 #include "test/memory.h"
 #include "util.h"
 
@@ -99,6 +101,8 @@ static void memory_release(struct link_queue *q)
 
 	while (mq->ngiven)
 		pieces_free(&mq->given[--mq->ngiven]);
+	while (q == m->queue && !m->count && m->njoined)
+		free(m->joined[--m->njoined]);
 }
 
 /* give_frame() - A frame from the guest in pieces */
@@ -256,7 +260,7 @@ static void cut_segment(struct memory *m, const uint8_t *p, size_t hlen,
 		proto = IPPROTO_TCP;
 		put_be32(seg + l4 + 4, get_be32(p + l4 + 4) + (uint32_t)off);
 		if (hlen + off + n < len)
-			seg[l4 + 13] &= (uint8_t)~0x09;	/* FIN, PSH */
+			seg[l4 + 13] &= (uint8_t)~(TH_FIN | TH_PUSH);
 	}
 	check = (uint16_t)~csum_fold(pseudo_sum(p, proto, hlen + n - l4));
 	memcpy(seg + l4 + meta->csum_offset, &check, sizeof(check));
@@ -329,6 +333,7 @@ static void memory_close(struct link *l)
 	unsigned int i;
 
 	memory_clear(m);
+	m->count = 0;
 	for (i = 0; i < MEMORY_QUEUES; i++)
 		memory_release(&m->queue[i]);
 }
@@ -356,7 +361,7 @@ void memory_open_as(struct memory *m, size_t size, enum memory_mode mode)
 	m->mode = mode;
 	m->size = size;
 	m->used = 0;
-	m->gso_frames = 0;
+	m->gso_frames = m->joins = m->njoined = 0;
 	m->count = m->nsent = m->nheld = 0;
 	m->stalled = false;
 	m->link = (struct link){
@@ -437,5 +442,160 @@ void memory_clear(struct memory *m)
 		q->nto_guest = 0;
 		q->pending = 0;
 		drop_slots(q, &m->of[q - m->queue]);
+	}
+}
+
+/**
+ * struct joinable - A frame that may be part of a GSO frame
+ * @hlen:	bytes of all headers
+ * @l4:		offset of the transport header
+ * @proto:	IPPROTO_TCP or IPPROTO_UDP
+ */
+struct joinable {
+	size_t hlen, l4;
+	uint8_t proto;
+};
+
+/* is_joinable() - A data segment or datagram with a checksum that is right */
+static bool is_joinable(const struct iovec *f, struct joinable *j)
+{
+	const uint8_t *p = f->iov_base, *ip = p + ETH_HLEN;
+	bool v4;
+
+	if (f->iov_len < ETH_HLEN + IP6_HLEN + TCP_HLEN)
+		return false;
+	v4 = get_be16(p + 12) == ETH_P_IP;
+	if (v4 ? ip[0] != 0x45 || get_be16(ip + 6) & ~IP4_DF :
+		 get_be16(p + 12) != ETH_P_IPV6)
+		return false;
+	j->proto = v4 ? ip[9] : ip[6];
+	j->l4 = ETH_HLEN + (v4 ? IP4_HLEN : IP6_HLEN);
+	if (j->proto == IPPROTO_TCP && (p[j->l4 + 13] & ~TH_PUSH) == TH_ACK)
+		j->hlen = j->l4 + (p[j->l4 + 12] >> 4) * 4U;
+	else if (j->proto == IPPROTO_UDP && get_be16(p + j->l4 + 6))
+		j->hlen = j->l4 + UDP_HLEN;
+	else
+		return false;
+	if (f->iov_len <= j->hlen || f->iov_len !=
+	    ETH_HLEN + (v4 ? 0U : IP6_HLEN) + get_be16(ip + (v4 ? 2 : 4)))
+		return false;
+	return !csum_fold(csum_add(p + j->l4, f->iov_len - j->l4,
+				   pseudo_sum(p, j->proto,
+					      f->iov_len - j->l4)));
+}
+
+/* mask_headers() - Headers without what may differ in one GSO frame */
+static void mask_headers(const uint8_t *p, const struct joinable *j,
+			 uint8_t *hdr)
+{
+	uint8_t *ip = hdr + ETH_HLEN, *l4 = hdr + j->l4;
+
+	memcpy(hdr, p, j->hlen);
+	if (j->l4 == ETH_HLEN + IP4_HLEN) {
+		put_be32(ip + 2, 0);		/* length, ID */
+		put_be16(ip + 10, 0);
+	} else {
+		put_be16(ip + 4, 0);
+	}
+	if (j->proto == IPPROTO_UDP) {
+		put_be32(l4 + 4, 0);		/* length, checksum */
+		return;
+	}
+	put_be32(l4 + 4, 0);			/* sequence number */
+	l4[13] &= (uint8_t)~TH_PUSH;
+	put_be16(l4 + 16, 0);
+}
+
+/* goes_on() - Whether @f is the next part of the frames from @first to @last */
+static bool goes_on(const struct iovec *first, const struct iovec *last,
+		    const struct joinable *j, size_t payload,
+		    const struct iovec *f)
+{
+	const uint8_t *a = first->iov_base, *z = last->iov_base;
+	size_t size = first->iov_len - j->hlen;
+	uint8_t one[PKT_HDR_MAX], other[PKT_HDR_MAX];
+	const uint8_t *p = f->iov_base;
+	struct joinable k;
+
+	if (last->iov_len != first->iov_len || f->iov_len > first->iov_len ||
+	    j->hlen + payload + size > ETH_HLEN + IP_LEN_MAX ||
+	    !is_joinable(f, &k) || k.hlen != j->hlen || k.proto != j->proto)
+		return false;
+	mask_headers(a, j, one);
+	mask_headers(p, j, other);
+	if (memcmp(one, other, j->hlen))
+		return false;
+	return j->proto == IPPROTO_UDP ||
+	       (!(z[j->l4 + 13] & TH_PUSH) &&
+		get_be32(p + j->l4 + 4) ==
+		get_be32(a + j->l4 + 4) + (uint32_t)payload);
+}
+
+/* join_frames() - One GSO frame of @n frames */
+static void join_frames(struct memory *m, const struct iovec *f, unsigned int n,
+			const struct joinable *j, size_t payload)
+{
+	uint8_t *p = need_memory(j->hlen + payload), *at = p + j->hlen, *l4;
+	size_t len = j->hlen + payload;
+	uint16_t check;
+	unsigned int i;
+
+	m->joined[m->njoined++] = p;
+	memcpy(p, f->iov_base, j->hlen);
+	for (i = 0; i < n; i++) {
+		memcpy(at, (uint8_t *)f[i].iov_base + j->hlen,
+		       f[i].iov_len - j->hlen);
+		at += f[i].iov_len - j->hlen;
+	}
+
+	l4 = p + j->l4;
+	ip_set_len(p + ETH_HLEN, len - ETH_HLEN);
+	if (j->proto == IPPROTO_UDP)
+		put_be16(l4 + 4, (uint16_t)(len - j->l4));
+	else
+		l4[13] = ((uint8_t *)f[n - 1].iov_base)[j->l4 + 13];
+	check = (uint16_t)~csum_fold(pseudo_sum(p, j->proto, len - j->l4));
+	memcpy(l4 + l4_csum_offset(j->proto), &check, sizeof(check));
+	memory_put_meta(m, p, len, (struct frame_meta){
+		.csum = LINK_CSUM_PARTIAL, .csum_start = (uint16_t)j->l4,
+		.csum_offset = (uint16_t)l4_csum_offset(j->proto),
+		.gso_size = (uint16_t)(f->iov_len - j->hlen),
+		.gso = j->proto == IPPROTO_UDP ? LINK_GSO_UDP :
+		       j->l4 == ETH_HLEN + IP4_HLEN ? LINK_GSO_TCP4 :
+		       LINK_GSO_TCP6 });
+	m->joins++;
+}
+
+/**
+ * memory_join() - Join the frames that were put to GSO frames, where they go on
+ * @m:		memory link; nothing happens unless it is a segmenting one
+ */
+void memory_join(struct memory *m)
+{
+	unsigned int i, n, count = m->count;
+	struct frame_meta meta[LINK_BURST];
+	struct iovec f[LINK_BURST];
+	struct joinable j;
+	size_t payload;
+
+	if (m->mode != MEMORY_SEGMENTING)
+		return;
+	memcpy(f, m->put, sizeof(f));
+	memcpy(meta, m->put_meta, sizeof(meta));
+	m->count = 0;
+	for (i = 0; i < count; i += n) {
+		n = 1;
+		if (!meta[i].csum && is_joinable(&f[i], &j)) {
+			payload = f[i].iov_len - j.hlen;
+			for (; i + n < count && goes_on(&f[i], &f[i + n - 1],
+							&j, payload, &f[i + n]);
+			     n++)
+				payload += f[i + n].iov_len - j.hlen;
+		}
+		if (n > 1)
+			join_frames(m, &f[i], n, &j, payload);
+		else
+			memory_put_meta(m, f[i].iov_base, f[i].iov_len,
+					meta[i]);
 	}
 }

@@ -56,6 +56,8 @@ struct memory_queue {
  * @of:		memory of each queue
  * @put, @put_meta, @count: frames to be given at the next refill of the first
  *		queue
+ * @joined, @njoined: memory of those that memory_join() made
+ * @joins:	how many that were, in all
  * @size:	bytes that slots may take until memory_clear()
  * @used:	bytes that flushed frames have taken
  * @gso_frames:	GSO frames that were flushed
@@ -71,13 +73,16 @@ struct memory {
 	struct iovec put[LINK_BURST];
 	struct frame_meta put_meta[LINK_BURST];
 	unsigned int count;
+	uint8_t *joined[LINK_BURST];
+	unsigned int njoined;
 	size_t size, used;
-	unsigned int gso_frames;
+	unsigned int gso_frames, joins;
 	struct iovec sent[MEMORY_SENT];
 	unsigned int nsent, nheld;
 	bool stalled;
 };
 
+void memory_join(struct memory *m);
 int memory_open(struct memory *m, size_t size);
 void memory_open_as(struct memory *m, size_t size, enum memory_mode mode);
 void memory_put(struct memory *m, void *frame, size_t len);

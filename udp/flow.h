@@ -8,6 +8,8 @@
 
 #include "udp.h"
 
+#define UDP_CUT_MAX	64	/* datagrams cut out of a GSO frame at once */
+#define UDP_CUT_PIECES	512	/* pieces of these */
 #define UDP_BATCH	64	/* messages in one recvmmsg() */
 
 #define UDP_NO_LISTENER	0	/* no listener has this token */
@@ -94,6 +96,19 @@ struct udp_origin {
 	uint32_t ifindex;
 };
 
+/**
+ * struct udp_cut - Datagrams cut out of a GSO frame
+ * @pkt, @n:	datagrams
+ * @iov:	their pieces
+ * @hdr:	their headers: those of full length, and of a shorter last one
+ */
+struct udp_cut {
+	struct pkt pkt[UDP_CUT_MAX];
+	unsigned int n;
+	struct iovec iov[UDP_CUT_PIECES];
+	uint8_t hdr[2][PKT_HDR_MAX];
+};
+
 /* udp_flow_fd() - The socket that the guest's datagrams leave by; -1: its
  * listener is closed */
 static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
@@ -133,6 +148,7 @@ void udp_port_give(struct udp *u, const struct udp_flow *uf);
 
 /* from_guest.c: datagrams of the guest to sockets */
 bool udp_can_segment(void);
+uint32_t udp_cut_gso(struct udp_cut *c, const struct pkt *gso, uint32_t off);
 int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 		   const struct pkt *batch, unsigned int n);
 

@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "checksum.h"
+#include "iov.h"
 #include "udp/flow.h"
 
 /* The longest GSO batch: 64 segments before Linux 6.9, and the payload of one
@@ -344,4 +346,64 @@ int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 		if (retried)	/* the error may have been pending */
 			sock_clear_error(fd);
 	}
+}
+
+/*
+ * cut_headers() - Headers of a datagram in a GSO frame
+ *
+ * The pseudo-header has the length, too, and so has a checksum of it only.
+ */
+static void cut_headers(struct pkt *pkt, uint8_t *hdr, const struct pkt *gso)
+{
+	uint16_t whole, len = htons((uint16_t)(UDP_HLEN + pkt->len)), field;
+	uint8_t *l4 = hdr + gso->l3len;
+	uint64_t sum;
+
+	memcpy(hdr, gso->l3, gso->l3len + UDP_HLEN);
+	ip_set_len(hdr, gso->l3len + UDP_HLEN + pkt->len);
+	memcpy(&whole, l4 + 4, sizeof(whole));
+	memcpy(l4 + 4, &len, sizeof(len));
+	memcpy(&field, l4 + 6, sizeof(field));
+	sum = (uint64_t)field + (uint16_t)~whole + len;
+	field = (uint16_t)~csum_fold(sum);
+	memcpy(l4 + 6, &field, sizeof(field));
+	pkt->l3 = hdr;
+	pkt->l4 = l4;
+}
+
+/**
+ * udp_cut_gso() - Cut a GSO frame into datagrams
+ * @c:		filled
+ * @gso:	the frame
+ * @off:	bytes of payload to begin with, a multiple of its @gso_size
+ *
+ * udp_send_batch() makes GSO batches of them again, as large as the socket
+ * takes; everything else handles datagrams one by one.
+ *
+ * Return: bytes of payload cut, 0: the frame has too many pieces
+ */
+uint32_t udp_cut_gso(struct udp_cut *c, const struct pkt *gso, uint32_t off)
+{
+	struct iovec *iov = c->iov, *end = c->iov + UDP_CUT_PIECES;
+	uint32_t start = off, len;
+	struct iov_walk w;
+	struct pkt *pkt;
+
+	for (c->n = 0; off < gso->len && c->n < UDP_CUT_MAX; off += len) {
+		len = MIN(gso->gso_size, gso->len - off);
+		pkt = &c->pkt[c->n];
+		*pkt = *gso;
+		pkt->len = len;
+		pkt->gso_size = 0;
+		pkt->iov = iov;
+		w = (struct iov_walk){ gso->iov, gso->iovcnt, off, len };
+		while (iov < end && iov_next(&w, iov))
+			iov++;
+		if (w.left)
+			break;
+		pkt->iovcnt = (unsigned int)(iov - pkt->iov);
+		cut_headers(pkt, c->hdr[len < gso->gso_size], gso);
+		c->n++;
+	}
+	return off - start;
 }

@@ -168,6 +168,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 }
 
 /* guest_leaves() - End all flows, as the loop does then */
+__attribute__((unused))
 static void guest_leaves(struct world *w)
 {
 	struct flow *f = NULL;
@@ -220,6 +221,7 @@ static void to_us(struct world *w)
 		for (i = 0; i < LINK_BURST && at < w->gmem.nsent; i++, at++)
 			memory_put(&w->mem, w->gmem.sent[at].iov_base,
 				   w->gmem.sent[at].iov_len);
+		memory_join(&w->mem);
 		tap_recv_burst(&w->tap, w->now);
 		for (i = 0; i < w->tap.npkt; i += n) {
 			n = tap_batch_len(&w->tap, i);

@@ -226,6 +226,7 @@ static void hand_over(struct world *w)
 	const struct pkt *pkt;
 	unsigned int i, n;
 
+	memory_join(&w->mem);
 	tap_recv_burst(&w->tap, w->now);
 	for (i = 0; i < w->tap.npkt; i += n) {
 		pkt = &w->tap.pkt[i];
