@@ -42,6 +42,9 @@ LIB   := $(filter-out $B/passt.o,$(OBJS))
 QRAP_OBJS := $(patsubst %.c,$B/%.o,qrap.c $(wildcard wrap/*.c))
 UNITS := $(patsubst test/unit/%.c,$B/unit/%,$(wildcard test/unit/*.c))
 
+LINKED := tcp tcp_many udp udp_flow udp_from_guest udp_to_guest mcast icmp \
+	  relay forged fragment reassemble arp ndp dhcp dhcpv6
+
 all: $B/passt $B/qrap passt qrap
 
 $B/passt: $(OBJS)
@@ -104,6 +107,13 @@ units: $(UNITS)
 
 check: $(UNITS)
 	@for t in $(abspath $(UNITS)); do $$t || exit 1; done
+	@for t in $(addprefix $(abspath $B)/unit/,$(LINKED)); do \
+		for m in scattered segmenting; do \
+			LINK_MODE=$$m $$t || exit 1; done; done
+
+# Those that move frames over a link: they run in each of its modes.
+linked:
+	@echo $(LINKED)
 
 check-deps: all
 	@B=$B test/guards/layers.py
@@ -127,6 +137,6 @@ clean:
 -include $(OBJS:.o=.d) $(QRAP_OBJS:.o=.d) $(UNITS:=.d) \
 	 $(wildcard $B/test/*.d $B/test/net/*.d $B/test/bench/*.d)
 
-.PHONY: all check check-deps syscalls units standin benches bench install clean
+.PHONY: all check linked check-deps syscalls units standin benches bench install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

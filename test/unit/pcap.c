@@ -157,6 +157,53 @@ static void test_full_batches(void)
 	link_close(&m.link);
 }
 
+/* prints() - Whether tcpdump reads the file, and says something of it */
+static bool prints(const char *what)
+{
+	char cmd[128], line[512];
+	bool found = false;
+	FILE *f;
+
+	snprintf(cmd, sizeof(cmd), "tcpdump -nvr %s 2>&1", path);
+	f = popen(cmd, "r");
+	while (f && fgets(line, sizeof(line), f))
+		found |= strstr(line, what) != NULL;
+	if (f)
+		pclose(f);
+	return found;
+}
+
+/* A GSO frame is recorded as it passed, also if it is the longest there is. */
+static void test_gso(void)
+{
+	struct frame_meta meta = {
+		.csum = LINK_CSUM_PARTIAL, .csum_start = 14 + 40,
+		.csum_offset = 16, .gso = LINK_GSO_TCP6, .gso_size = 1440,
+	};
+	static uint8_t frame[LINK_GSO_MAX] = { [12] = 0x86, [13] = 0xdd,
+		[14] = 0x60, [20] = 6, [21] = 64, [37] = 1, [53] = 2,
+		[54 + 12] = 0x50, [54 + 13] = 0x10 };
+	const uint8_t *data;
+
+	put_be16(frame + 18, 65535);
+	pcap_open(&p, path);
+	memory_open_as(&m, 1 << 20, MEMORY_SEGMENTING);
+	link_observe(&m.link, &p.observer);
+	memory_put_meta(&m, frame, sizeof(frame), meta);
+	check_eq("a GSO frame", link_refill(m.queue), 1);
+	link_release(m.queue);
+	link_close(&m.link);
+	pcap_close(&p);
+
+	read_file();
+	check("is recorded as it passed", next(&data) == LINK_GSO_MAX &&
+	      !memcmp(data, frame, LINK_GSO_MAX));
+	if (system("command -v tcpdump >/dev/null"))
+		skip("tcpdump reads it", "needs tcpdump");
+	else
+		check("tcpdump reads it", prints("payload length: 65535"));
+}
+
 static void test_next_guest(void)
 {
 	const uint8_t *data;
@@ -228,6 +275,7 @@ int main(void)
 	test_both_ways();
 	test_pieces();
 	test_full_batches();
+	test_gso();
 	test_next_guest();
 	test_no_room();
 	test_slow_pipe();
