@@ -159,6 +159,7 @@ static void story_shared(void)
 	/* In which batches loopback delivers is the kernel's choice: a pause may
 	 * look longer than it is. test/unit/sched.c tests the rule itself. */
 	for (i = 0; i < 10; i++) {
+		most(20);
 		turns(&w, 200);
 		end_turn(&transfer[1]);
 		turns(&w, 3);
