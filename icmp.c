@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * icmp.c - Echo requests of the guest leave through ping sockets; replies of
- * the peers that it pinged, and errors of routers on the way, come back.
+ * icmp.c - Send the guest's echo requests from ping sockets. Relay to the guest
+ * the replies of the peers that it pinged, and the errors that routers send
+ * about its requests.
  */
 /* syscalls: start: getegid socket; run: close recvmsg sendmsg */
 #include <errno.h>
@@ -17,11 +18,12 @@
 #include "log.h"
 #include "sock.h"
 
-/* Replies, and errors, taken from a socket at a time. */
+/* How many replies, and how many errors, are read from a socket in one
+ * event. */
 #define ECHO_BATCH	32
 
-/* Any group may open ping sockets: the range is the longest that the kernel
- * takes. */
+/* This command lets every group open ping sockets: the range is the longest
+ * that the kernel accepts. */
 #define ALLOW_ALL	"sysctl -w net.ipv4.ping_group_range='0 2147483647'"
 
 const char *const icmp_counter_name[ICMP_COUNTERS] = {
@@ -36,20 +38,24 @@ const char *const icmp_counter_name[ICMP_COUNTERS] = {
 };
 
 /**
- * struct icmp_flow - The ping socket of an identifier, or a peer it pinged
- * @flow:	what all flows have; of a socket, the peer address is none.
- *		Of a peer, @flow.node is in the list of struct icmp_echo
+ * struct icmp_flow - One of two kinds of flow: the ping socket of one echo
+ * identifier, or a peer that the guest pinged with that identifier
+ * @flow:	common part of all flows. Socket: the key's peer address is
+ *		none. Peer: @flow.node is in icmp_echo.peers
  *
  * Plain data:
- * @df:		socket: the kernel does not fragment what it sends; peer: DF of
- *		the guest's last request
- * @ttl, @tos:	peer: of the guest's last request
- * @peer:	peer: its real address
- * @last:	peer: when it was last pinged or replied, ms
+ * @df:		socket: it sends with DF, and the kernel does not fragment;
+ *		peer: DF of the guest's last request
+ * @ttl, @tos:	peer: TTL and type of service of the guest's last request
+ * @peer:	peer: the peer's real address
+ * @last:	peer: when a request was last sent to it, or a reply came from
+ *		it, ms
  *
  * Rebuilt from the keys of all flows:
- * @socket:	peer: the socket of its identifier
- * @npeers:	socket: number of peers; the last one closes it
+ * @socket:	peer: flow of the socket that sends its requests; NULL in the
+ *		flow of a socket
+ * @npeers:	socket: number of peers that use it; the socket closes with the
+ *		last
  */
 struct icmp_flow {
 	struct flow flow;
@@ -71,7 +77,7 @@ size_t icmp_flow_size(void)
 
 /**
  * icmp_init() - Start without flows
- * @e:		echo, with the parts it works with set
+ * @e:		echo; the caller has set @tap to @errors
  */
 void icmp_init(struct icmp_echo *e)
 {
@@ -80,7 +86,8 @@ void icmp_init(struct icmp_echo *e)
 	memset(e->count, 0, sizeof(e->count));
 }
 
-/* check_ping_family() - Try to open a ping socket; warn if that fails */
+/* check_ping_family() - Try to open a ping socket, and warn if that fails;
+ * return whether it worked */
 static bool check_ping_family(int family, int proto, const char *name)
 {
 	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, proto);
@@ -101,7 +108,8 @@ static bool check_ping_family(int family, int proto, const char *name)
 /**
  * icmp_check_allowed() - Warn at start if the guest won't be able to ping (I2)
  *
- * One sysctl serves both families, so one warning names it.
+ * The permission for ping sockets is one sysctl for both families, so if IPv4
+ * fails, IPv6 is not tried.
  */
 void icmp_check_allowed(const struct icmp_echo *e)
 {
@@ -120,7 +128,8 @@ static void close_ping_socket(struct icmp_echo *e, struct icmp_flow *s)
 	e->nsockets--;
 }
 
-/* close_peer() - End the flow of a peer, and the socket with its last peer */
+/* close_peer() - End the flow of a peer; if it was the last peer of its socket,
+ * also close the socket */
 static void close_peer(struct icmp_echo *e, struct icmp_flow *p)
 {
 	struct icmp_flow *s = p->socket;
@@ -133,14 +142,15 @@ static void close_peer(struct icmp_echo *e, struct icmp_flow *p)
 		close_ping_socket(e, s);
 }
 
-/* evict_peer() - End the least recently used peer's flow */
+/* evict_peer() - End the flow of the least recently used peer */
 static void evict_peer(struct icmp_echo *e)
 {
 	close_peer(e, container_of(e->peers.next, struct icmp_flow, flow.node));
 	e->count[ICMP_EVICTED]++;
 }
 
-/* evict_ping_socket() - Evict peers until a socket closes; false: none has */
+/* evict_ping_socket() - Evict peers until that closes a socket; return false if
+ * it closed none */
 static bool evict_ping_socket(struct icmp_echo *e)
 {
 	uint32_t before = e->nsockets;
@@ -150,7 +160,8 @@ static bool evict_ping_socket(struct icmp_echo *e)
 	return e->nsockets < before;
 }
 
-/* bind_ping_socket() - Bound to the identifier if it is free; or -errno */
+/* bind_ping_socket() - Open a ping socket, bound to the guest's echo identifier
+ * if no other socket has it; return the descriptor, or -errno */
 static int bind_ping_socket(struct icmp_echo *e, const struct flow_key *key,
 			    const struct in6_addr *peer)
 {
@@ -163,14 +174,16 @@ static int bind_ping_socket(struct icmp_echo *e, const struct flow_key *key,
 	return fd;
 }
 
-/* limit_flows() - Of a small flow table, echo may use an eighth */
+/* limit_flows() - Return the lower of a usual limit and an eighth of the flow
+ * table, so that echo does not fill a small table */
 static unsigned int limit_flows(const struct icmp_echo *e, unsigned int usual)
 {
 	return MIN(usual, MAX(e->flows->max / 8, 1));
 }
 
-/* set_ping_df() - With DF the guest's packets leave unfragmented (RFC 1191 3)
- * or not at all (EMSGSIZE), and the guest is told; else the kernel fragments */
+/* set_ping_df() - Set whether requests leave with DF. With DF, a request that
+ * is too long is not sent (EMSGSIZE), and the guest is told (RFC 1191 3).
+ * Without DF, the kernel fragments it */
 static void set_ping_df(struct icmp_flow *s, bool df)
 {
 	sock_set_df(s->flow.fd[SIDE_HOST], s->flow.key.proto == IPPROTO_ICMP,
@@ -178,8 +191,8 @@ static void set_ping_df(struct icmp_flow *s, bool df)
 	s->df = df;
 }
 
-/* open_ping_socket() - Open the socket for a key without peer address;
- * @peer: for the family; NULL if there can be none */
+/* open_ping_socket() - Open a socket, and its flow, for a key without peer
+ * address. @peer: real address of the first peer. Return NULL if that fails */
 static struct icmp_flow *open_ping_socket(struct icmp_echo *e,
 					  const struct flow_key *key,
 					  const struct in6_addr *peer)
@@ -215,7 +228,7 @@ static struct icmp_flow *open_ping_socket(struct icmp_echo *e,
 	return s;
 }
 
-/* find_echo_flow() - The flow with a key, or NULL */
+/* find_echo_flow() - Return the flow with a key, or NULL */
 static struct icmp_flow *find_echo_flow(const struct icmp_echo *e,
 					const struct flow_key *key)
 {
@@ -224,7 +237,8 @@ static struct icmp_flow *find_echo_flow(const struct icmp_echo *e,
 	return f ? container_of(f, struct icmp_flow, flow) : NULL;
 }
 
-/* get_ping_socket() - The socket for a peer's key, may be new; or NULL */
+/* get_ping_socket() - Find or open the socket for the identifier in a peer's
+ * key; return its flow, or NULL */
 static struct icmp_flow *get_ping_socket(struct icmp_echo *e,
 					 const struct flow_key *key,
 					 const struct in6_addr *peer)
@@ -237,7 +251,8 @@ static struct icmp_flow *get_ping_socket(struct icmp_echo *e,
 	return s ? s : open_ping_socket(e, &skey, peer);
 }
 
-/* open_peer() - A flow for a peer that is pinged for the first time; or NULL */
+/* open_peer() - Open the flow of a peer that the guest pings for the first
+ * time; return it, or NULL */
 static struct icmp_flow *open_peer(struct icmp_echo *e,
 				   const struct flow_key *key,
 				   const struct in6_addr *peer, uint64_t now)
@@ -245,7 +260,8 @@ static struct icmp_flow *open_peer(struct icmp_echo *e,
 	struct icmp_flow *p, *s;
 	struct flow *f;
 
-	/* Before the socket is looked up: it closes with its last peer. */
+	/* Evict before the socket is looked up, because eviction may close the
+	 * socket. */
 	if (e->npeers >= limit_flows(e, ICMP_PEERS))
 		evict_peer(e);
 	s = get_ping_socket(e, key, peer);
@@ -269,7 +285,8 @@ static struct icmp_flow *open_peer(struct icmp_echo *e,
 	return p;
 }
 
-/* touch_peer() - A peer was pinged, or has replied */
+/* touch_peer() - Note that a peer was sent a request or has replied: it becomes
+ * the most recently used peer */
 static void touch_peer(struct icmp_echo *e, struct icmp_flow *p, size_t len,
 		       uint64_t now)
 {
@@ -279,7 +296,8 @@ static void touch_peer(struct icmp_echo *e, struct icmp_flow *p, size_t len,
 	list_push(&e->peers, &p->flow.node);
 }
 
-/* send_request() - Send an echo request; the kernel replaces its identifier */
+/* send_request() - Send an echo request, in which the kernel replaces the
+ * identifier by the socket's; return 0 or -errno */
 static int send_request(const struct icmp_echo *e, const struct icmp_flow *p,
 			const struct pkt *pkt)
 {
@@ -306,7 +324,8 @@ static int send_request(const struct icmp_echo *e, const struct icmp_flow *p,
 	return 0;
 }
 
-/* find_peer() - The flow of the peer with a real address; NULL: not pinged */
+/* find_peer() - Return the flow of the peer with a real address that was pinged
+ * from a socket; NULL if there is none */
 static struct icmp_flow *find_peer(const struct icmp_echo *e,
 				   const struct icmp_flow *s,
 				   const struct in6_addr *peer)
@@ -320,7 +339,8 @@ static struct icmp_flow *find_peer(const struct icmp_echo *e,
 	return p && addr_eq(&p->peer, peer) ? p : NULL;
 }
 
-/* relay_ping_error() - Tell the guest of an error about one of its requests */
+/* relay_ping_error() - Tell the guest of an error that the network sent about a
+ * request */
 static void relay_ping_error(struct icmp_echo *e, const struct icmp_flow *s,
 			     const struct sock_error *error, uint64_t now)
 {
@@ -338,12 +358,14 @@ static void relay_ping_error(struct icmp_echo *e, const struct icmp_flow *s,
 }
 
 /**
- * drain_ping_errors() - Take a socket's error queue, and tell the guest
+ * drain_ping_errors() - Empty a socket's error queue, and tell the guest of
+ * errors that came from the network
  *
- * sendmsg() has already returned the errors of the host's kernel, but not the
- * MTU.
+ * Errors of the host's own kernel are not relayed here: sendmsg() has returned
+ * them. But only the error queue has the MTU.
  *
- * Return: MTU that a request was too long for, 0: none was, or not known
+ * Return: MTU, if the host's kernel refused a request that was too long; 0: it
+ *	   did not, or the MTU is not known
  */
 static uint32_t drain_ping_errors(struct icmp_echo *e,
 				  const struct icmp_flow *s, uint64_t now)
@@ -363,11 +385,11 @@ static uint32_t drain_ping_errors(struct icmp_echo *e,
 }
 
 /**
- * retry_request() - Send an echo request, or find out why that fails
- * @mtu:	set if it was too long, 0: not known
+ * retry_request() - Send an echo request; if that fails, try once more
+ * @mtu:	set if sending fails: for -EMSGSIZE, the MTU; 0: not known
  *
- * The error that sendmsg() returns first may be the pending one of an earlier
- * request.
+ * If the first sendmsg() fails, its error may be the pending one of an earlier
+ * request. If the second fails, its error is about this request.
  *
  * Return: 0, or -errno of this request
  */
@@ -393,7 +415,8 @@ static bool is_echo_request(const struct pkt *pkt)
 	return pkt->l4[0] == type && !pkt->l4[1];
 }
 
-/* get_peer() - The flow of the peer that a request is for; or NULL, counted */
+/* get_peer() - Find or open the flow of the peer that a request is for; return
+ * it, or NULL, with the drop counted */
 static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 				  uint64_t now)
 {
@@ -421,8 +444,8 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 
 /**
  * icmp_from_guest() - Send an echo request of the guest
- * @pkt:	ICMP or ICMPv6 packet; anything but an echo request is ignored,
- *		as no socket could send it
+ * @pkt:	ICMP or ICMPv6 packet; any message but an echo request is
+ *		ignored, because ping sockets can't send it
  */
 void icmp_from_guest(struct icmp_echo *e, const struct pkt *pkt, uint64_t now)
 {
@@ -453,10 +476,11 @@ void icmp_from_guest(struct icmp_echo *e, const struct pkt *pkt, uint64_t now)
 
 /**
  * deliver_reply() - Send an echo reply to the guest
- * @s:		socket that received it
- * @m:		message as received
- * @buf:	ICMP header and payload; the identifier becomes the guest's
- * @len:	bytes
+ * @s:		flow of the socket that received it
+ * @m:		message, as recvmsg() filled it
+ * @buf:	ICMP header and payload of the reply; the guest's identifier is
+ *		written into it
+ * @len:	bytes in @buf
  */
 static void deliver_reply(struct icmp_echo *e, const struct icmp_flow *s,
 			  struct msghdr *m, uint8_t *buf, size_t len,
@@ -488,7 +512,8 @@ static void deliver_reply(struct icmp_echo *e, const struct icmp_flow *s,
 		e->count[ICMP_TO_GUEST]++;
 }
 
-/* read_reply() - Take one message from a ping socket; false: there is none */
+/* read_reply() - Read one message from a ping socket, and deliver it; return
+ * false if there is none */
 static bool read_reply(struct icmp_echo *e, const struct icmp_flow *s,
 		       uint64_t now)
 {
@@ -506,14 +531,14 @@ static bool read_reply(struct icmp_echo *e, const struct icmp_flow *s,
 	if (n < 0)
 		return errno == EINTR;
 	if (m.msg_flags & MSG_TRUNC)
-		e->count[ICMP_UNASKED]++;	/* longer than any request */
+		e->count[ICMP_UNASKED]++;	/* requests are shorter */
 	else
 		deliver_reply(e, s, &m, buf, (size_t)n, now);
 	return true;
 }
 
 /**
- * icmp_event() - Take replies and errors from a ping socket
+ * icmp_event() - Read replies and errors from a ping socket
  * @f:		flow of the socket
  */
 void icmp_event(struct icmp_echo *e, struct flow *f, uint32_t events,
@@ -531,8 +556,9 @@ void icmp_event(struct icmp_echo *e, struct flow *f, uint32_t events,
 }
 
 /**
- * icmp_timer() - End the flow of a peer if it was not used lately
- * @f:		flow of the peer, whose timer has expired
+ * icmp_timer() - The timer of a peer's flow expired: end the flow, unless it
+ * was used since
+ * @f:		flow of the peer
  */
 void icmp_timer(struct icmp_echo *e, struct flow *f, uint64_t now)
 {
@@ -545,8 +571,9 @@ void icmp_timer(struct icmp_echo *e, struct flow *f, uint64_t now)
 }
 
 /**
- * icmp_end() - The guest left: forget a peer that it pinged
- * @f:		flow of a peer; the flow of a socket goes with its last peer
+ * icmp_end() - End the flow of a peer, because the guest has left
+ * @f:		flow; that of a socket is ignored, because it ends with its last
+ *		peer
  */
 void icmp_end(struct icmp_echo *e, struct flow *f)
 {

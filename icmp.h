@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * icmp.h - Echo: the guest's requests over ping sockets (icmp(7)), and the
- * replies. Errors to the guest are in icmp/error.h.
+ * icmp.h - Echo: the guest's requests leave through ping sockets (icmp(7)), and
+ * replies go to the guest. For ICMP errors to the guest, see icmp/error.h.
  *
- * Each identifier of the guest has one ping socket, a flow without peer
- * address, and each peer that it pinged has a flow without socket (I1). A
- * reply is passed on only if its sender has such a flow.
+ * Each echo identifier of the guest has one ping socket, which is a flow
+ * without peer address. Each peer that the guest pinged with that identifier
+ * has a flow without socket (I1). A reply goes to the guest only if its sender
+ * has such a flow.
  */
 #ifndef ICMP_H
 #define ICMP_H
@@ -22,20 +23,21 @@
 
 #define ICMP_ECHO_EXPIRE	(60 * SEC)
 
-/* At most, so that no guest's ping takes the descriptors of its connections. */
+/* Highest number of ping sockets, and of peers. So a guest that pings many
+ * hosts does not take all descriptors and flows from its connections. */
 #define ICMP_SOCKETS		256
 #define ICMP_PEERS		4096
 
-/* What is counted. */
+/* Events that echo counts. */
 enum icmp_counter {
-	ICMP_OPENED,		/* ping sockets */
-	ICMP_REFUSED,		/* no slot or descriptor, or not allowed */
+	ICMP_OPENED,		/* ping sockets opened */
+	ICMP_REFUSED,		/* requests without slot or ping socket */
 	ICMP_EVICTED,		/* peers evicted to make space for others */
-	ICMP_FROM_GUEST,	/* echo requests to ping sockets */
-	ICMP_SEND_ERROR,	/* those that the ping socket refused */
+	ICMP_FROM_GUEST,	/* echo requests that ping sockets sent */
+	ICMP_SEND_ERROR,	/* echo requests that ping sockets refused */
 	ICMP_TO_GUEST,		/* echo replies to the guest */
-	ICMP_UNASKED,		/* replies from a peer that was not pinged */
-	ICMP_IMPOSSIBLE,	/* echo requests to where none can go */
+	ICMP_UNASKED,		/* replies or errors about no request */
+	ICMP_IMPOSSIBLE,	/* echo requests with an invalid address */
 	ICMP_COUNTERS,
 };
 
@@ -43,10 +45,11 @@ extern const char *const icmp_counter_name[ICMP_COUNTERS];
 
 /**
  * struct icmp_echo - All echo flows of a guest
- * @tap, @flows, @timers, @sched, @net, @errors: what it works with
- * @peers:	flows of peers, the least recently used first
+ * @tap, @flows, @timers, @sched, @net, @errors: other parts of the worker, set
+ *		by the caller before icmp_init()
+ * @peers:	list of the flows of peers, the least recently used first
  * @nsockets, @npeers: number of ping sockets, and of flows in @peers
- * @count:	see enum icmp_counter
+ * @count:	counters, see enum icmp_counter
  */
 struct icmp_echo {
 	struct tap *tap;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp.c - What arrives for UDP, from the guest and from sockets, and the flow
- * that each datagram and error belongs to.
+ * udp.c - Entry points of UDP: datagrams of the guest, and datagrams and errors
+ * of sockets. Each is assigned to its flow here.
  */
 /* syscalls: munmap */
 #include <errno.h>
@@ -43,7 +43,7 @@ size_t udp_flow_size(void)
 
 /**
  * udp_init() - Start without flows
- * @u:		UDP, with the parts it works with set
+ * @u:		UDP; the caller has set @tap to @errors and @fds
  *
  * Return: 0, or -ENOMEM
  */
@@ -63,7 +63,8 @@ int udp_init(struct udp *u)
 }
 
 /**
- * udp_free() - Close all flows and free memory
+ * udp_free() - Close the sockets of groups, and free memory; all flows have
+ * ended
  */
 void udp_free(struct udp *u)
 {
@@ -79,7 +80,7 @@ void udp_free(struct udp *u)
 	u->guest_ports = NULL;
 }
 
-/* find_udp_flow() - The flow with a key, or NULL */
+/* find_udp_flow() - Return the flow with a key, or NULL */
 static struct udp_flow *find_udp_flow(const struct udp *u,
 				      const struct flow_key *key)
 {
@@ -89,11 +90,12 @@ static struct udp_flow *find_udp_flow(const struct udp *u,
 }
 
 /**
- * set_forwarded_key() - Key of the flow between a listener and a peer
+ * set_forwarded_key() - Make the key of the flow between a listener and a peer
  * @peer, @port: the peer's real address, and port in host order
- * @key:	filled
+ * @key:		filled
  *
- * Return: UDP_DROP_NONE, or what to count: there can be no such flow
+ * Return: UDP_DROP_NONE; or, if there can be no such flow, the counter for the
+ *	   datagram that is dropped
  */
 static enum udp_counter set_forwarded_key(const struct udp *u,
 					  const struct listener *l,
@@ -117,7 +119,8 @@ static enum udp_counter set_forwarded_key(const struct udp *u,
 	return UDP_DROP_NONE;
 }
 
-/* relay_udp_error() - Tell the guest of an error about a flow's datagram */
+/* relay_udp_error() - Tell the guest of an error that came back for a datagram
+ * of a flow */
 static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
 			    const struct sock_error *e, uint64_t now)
 {
@@ -129,7 +132,8 @@ static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
 	icmp_error_relay(u->errors, e, &q, now);
 }
 
-/* find_sender_flow() - The flow of a listener that an error is about */
+/* find_sender_flow() - Return the flow of a listener whose datagram caused an
+ * error, or NULL */
 static struct udp_flow *find_sender_flow(const struct udp *u,
 					 const struct listener *l,
 					 const struct sock_error *e)
@@ -142,13 +146,14 @@ static struct udp_flow *find_sender_flow(const struct udp *u,
 }
 
 /**
- * drain_udp_errors() - Take the error queue of a socket, and tell the guest
- * @uf:		its flow; NULL: it is the socket of @l
+ * drain_udp_errors() - Empty a socket's error queue, and tell the guest of
+ * errors that came from the network
+ * @uf:		flow that owns the socket; NULL: the socket belongs to @l
  *
- * If the host's kernel refused to send, the failed call has its datagram at
- * hand, and tells the guest.
+ * Errors of the host's own kernel are skipped here: the failed system call
+ * returned them, and its caller tells the guest.
  *
- * Return: MTU that such a datagram was too long for, 0: there was none
+ * Return: MTU, if the last error of the host's kernel was EMSGSIZE; else 0
  */
 static uint32_t drain_udp_errors(struct udp *u, int fd,
 				 const struct udp_flow *uf,
@@ -171,7 +176,8 @@ static uint32_t drain_udp_errors(struct udp *u, int fd,
 	return mtu;
 }
 
-/* drain_sender_errors() - The same, for the socket that a flow sends by */
+/* drain_sender_errors() - Empty the error queue of the socket that a flow sends
+ * from, which may be a listener's; return as drain_udp_errors() */
 static uint32_t drain_sender_errors(struct udp *u, const struct udp_flow *uf,
 				    uint64_t now)
 {
@@ -191,7 +197,8 @@ static void report_unsent(struct udp *u, const struct udp_flow *uf, int error,
 	uint32_t mtu = drain_sender_errors(u, uf, now);
 
 	u->count[UDP_SEND_ERROR]++;
-	/* On an unconnected socket, ECONNREFUSED belongs to another flow. */
+	/* On a listener's socket, which is not connected, ECONNREFUSED was
+	 * caused by a datagram of another flow. */
 	if (uf->listener != UDP_NO_LISTENER && error == ECONNREFUSED)
 		return;
 	icmp_error_pkt(u->errors, error, error == EMSGSIZE ? mtu : 0, pkt, now);
@@ -199,12 +206,13 @@ static void report_unsent(struct udp *u, const struct udp_flow *uf, int error,
 
 /**
  * retry_batch() - Send the first datagrams of a batch
- * @batch, @n:	packets of that flow
+ * @batch, @n:	packets of the flow @uf
  *
- * The first error may be the pending one of an earlier datagram, which the
- * error queue holds; the second is the datagram's own.
+ * If the first call fails, its error may be the pending one of an earlier
+ * datagram, which is also in the error queue. If the second call fails, its
+ * error is about the first datagram of @batch.
  *
- * Return: number sent, 1 or more, or -errno of the first datagram
+ * Return: number of datagrams sent, 1 or more; or -errno for the first datagram
  */
 static int retry_batch(struct udp *u, struct udp_flow *uf,
 		       const struct pkt *batch, unsigned int n, uint64_t now)
@@ -218,9 +226,9 @@ static int retry_batch(struct udp *u, struct udp_flow *uf,
 	return udp_send_batch(u, uf, batch, n);
 }
 
-/* send_whole_batch() - Send a batch, and report what can't be sent. Without
- * space in the socket, datagrams are dropped, as by any full queue on their way
- */
+/* send_whole_batch() - Send a batch, and tell the guest which datagrams could
+ * not be sent. If the socket has no space, the rest of the batch is dropped
+ * without a report, as any full queue on the path would do */
 static void send_whole_batch(struct udp *u, struct udp_flow *uf,
 			     const struct pkt *batch, unsigned int n,
 			     uint64_t now)
@@ -242,8 +250,8 @@ static void send_whole_batch(struct udp *u, struct udp_flow *uf,
 	}
 }
 
-/* open_udp_flow() - A new flow for a batch; or NULL, counted, and the guest is
- * told */
+/* open_udp_flow() - Open a flow for a batch. If that fails, count the drop,
+ * tell the guest by ICMP, and return NULL */
 static struct udp_flow *open_udp_flow(struct udp *u, const struct flow_key *key,
 				      const struct pkt *batch, unsigned int n,
 				      uint64_t now)
@@ -325,7 +333,7 @@ static void take_gso_frame(struct udp *u, const struct pkt *gso, uint64_t now)
 }
 
 /**
- * udp_from_guest() - Send datagrams of the guest
+ * udp_from_guest() - Send datagrams of the guest through the socket of a flow
  * @batch, @n:	packets with the same addresses and ports
  */
 void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
@@ -348,8 +356,9 @@ void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 /**
  * udp_event() - Take datagrams and errors from the socket of a flow
  *
- * One read at a time: if more is left, the next pass begins at once, after the
- * other flows had their turn.
+ * Each call reads once (recvmmsg()). If the socket has more datagrams, the next
+ * pass of the event loop begins at once, and reads on after the other flows had
+ * their turn.
  */
 void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 {
@@ -365,8 +374,8 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 	if (!(events & EPOLLIN))
 		return;
 
-	/* A failed read is an error that just arrived: the next event takes it
-	 * from the queue. */
+	/* A failed read returns the pending error of the socket. That error is
+	 * also in the error queue, and the next event takes it from there. */
 	n = udp_recv_batch(u, f->fd[SIDE_HOST], &uf->rx, false);
 	if (n <= 0)
 		return;
@@ -378,13 +387,15 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 }
 
 /**
- * get_forwarded_flow() - The flow that a datagram for a listener belongs to
+ * get_forwarded_flow() - Find or open the flow of a datagram that a listener
+ * received
  * @o:		sender and destination of the datagram
  *
- * A flow that the guest opened keeps its own socket, whatever arrives through a
- * forwarded port for the same addresses and ports: that sender may be forged.
+ * If the guest opened the flow, the flow keeps its own socket. The datagram
+ * that came through the forwarded port does not redirect it, because its source
+ * address may be forged.
  *
- * Return: flow, or NULL, counted
+ * Return: flow; or NULL, and the drop is counted
  */
 static struct udp_flow *get_forwarded_flow(struct udp *u,
 					   const struct listener *l,
@@ -458,7 +469,7 @@ void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
 }
 
 /**
- * udp_timer() - End a flow whose timer expired, if it was not used lately
+ * udp_timer() - A flow's timer expired: end the flow, unless it was used since
  */
 void udp_timer(struct udp *u, struct flow *f, uint64_t now)
 {

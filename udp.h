@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * udp.h - UDP: the guest's datagrams <-> a connected socket for each flow, or
- * the socket of the forwarded port that the flow came through.
+ * udp.h - UDP: datagrams of the guest leave through sockets, and datagrams that
+ * the sockets receive go to the guest. A flow has a connected socket of its
+ * own, or uses the socket of the forwarded port that it came through.
  *
  * A flow begins as one-shot: a query and its answer. It becomes a stream (U4)
- * - when more datagrams came from the side that was asked than from the side
- *   that began: answers go on (SIP ringing, TFTP, media), or
- * - when each side has sent three: a resolver sends two queries at once, for A
- *   and AAAA.
- * A flow that only one side uses stays one-shot, for as long as it is used.
+ * - when the answering side has sent more datagrams than the side that began
+ *   the flow: one query has many answers (SIP ringing, TFTP, media), or
+ * - when each side has sent three. Two are not enough, because a DNS client
+ *   sends two queries at once, for A and AAAA.
+ * A flow in which only one side ever sends stays one-shot.
  */
 #ifndef UDP_H
 #define UDP_H
@@ -26,30 +27,32 @@
 #define UDP_ONE_SHOT	(10 * SEC)	/* a query and its reply */
 #define UDP_STREAM	(180 * SEC)	/* RFC 4787 REQ-5: 120 s or more */
 
-/* UDP may use at most half of the flow table, and of the descriptors that
- * forwarded ports leave: a flood leaves the rest to TCP. */
+/* UDP may use at most half of the flow table, and half of the descriptors that
+ * forwarded ports do not use. So a flood of UDP leaves the other half to
+ * TCP. */
 #define UDP_SHARE	2
 
-/* At most half of UDP's share is for one-shot flows that peers began: a flood
- * at a forwarded port leaves the rest to the guest's own queries. */
+/* At most half of UDP's share of the flow table is for one-shot flows that
+ * peers began. So a flood at a forwarded port leaves the other half to the
+ * guest's own queries. */
 #define UDP_INBOUND_SHARE	2
 
-/* What is counted. */
+/* Events that UDP counts, and reasons to drop a datagram. */
 enum udp_counter {
 	UDP_DROP_NONE = 0,	/* not dropped; its count stays 0 */
 	UDP_OPENED,		/* flows that the guest began */
 	UDP_ACCEPTED,		/* flows through forwarded ports */
 	UDP_EVICTED,		/* one-shot flows evicted to make space (U4) */
-	UDP_REFUSED,		/* no slot or descriptor */
+	UDP_REFUSED,		/* no flow opened: no slot or descriptor */
 	UDP_FROM_GUEST,		/* datagrams of the guest that sockets took */
 	UDP_SEND_ERROR,		/* datagrams of the guest, refused by sockets */
 	UDP_TO_GUEST,		/* datagrams from sockets, for the guest */
 	UDP_DROPPED,		/* dropped by the kernel: a socket was full */
-	UDP_NO_GUEST,		/* arrived while no guest was there */
-	UDP_IMPOSSIBLE,		/* port 0, or an address that can't be */
-	UDP_TOO_BIG,		/* longer than a frame to the guest may be */
+	UDP_NO_GUEST,		/* from sockets, while there was no guest */
+	UDP_IMPOSSIBLE,		/* with port 0 or an invalid address */
+	UDP_TOO_BIG,		/* multicast longer than UDP_GROUP_LONGEST */
 	UDP_MULTICAST,		/* from the guest to a group: not relayed */
-	UDP_UNASKED,		/* for a relayed service's port, no answer */
+	UDP_UNASKED,		/* to a multicast socket, not for the guest */
 	UDP_COUNTERS,
 };
 
@@ -62,23 +65,28 @@ struct mcast;
 
 /**
  * struct udp - All UDP flows of a guest
- * @tap, @flows, @timers, @sched, @net, @fwd, @errors: what it works with
- * @fds:	limit of descriptors of the process
- * @one_shot, @stream: flows by last use, the least recent first (U4); one-shot
- *		flows that peers began come before those that the guest began
- * @first_own:	first one-shot flow in the list that the guest began, NULL: none
- * @ninbound:	number of one-shot flows before it
- * @nflows, @nsockets: number of flows in both lists, and with own sockets
- * @batch:	what one recvmmsg() fills, see udp/to_guest.c
- * @listening:	what is known of each listener, by its slot
- * @port_listeners: for each port of the guest, the listener that can send for
- *		it, see udp/srcport.c; NULL: not needed yet
- * @port_listeners_of: fwd->changes when that was made
- * @guest_ports: for each port of the guest and family, the sockets that have it
- * @mcast:	groups that are relayed, see udp/mcast.c; NULL: none
- * @segment:	longest datagram for a GSO batch of a new flow, bytes; 0: this
- *		kernel has no UDP_SEGMENT
- * @count:	see enum udp_counter
+ * @tap, @flows, @timers, @sched, @net, @fwd, @errors: other parts of the
+ *		worker, set by the caller before udp_init()
+ * @fds:		limit of descriptors of the process (RLIMIT_NOFILE)
+ * @one_shot, @stream: lists of flows in order of last use, the least recently
+ *		used first (U4). In @one_shot, flows that peers began come
+ *		before flows that the guest began
+ * @first_own:	first flow in @one_shot that the guest began; NULL: none
+ * @ninbound:	number of flows in @one_shot that peers began
+ * @nflows, @nsockets: number of flows in both lists, and number of flows with a
+ *		socket of their own
+ * @batch:	messages that one recvmmsg() reads, see udp/to_guest.c
+ * @listening:	UDP's state of each listener, indexed by the listener's slot
+ * @port_listeners: for each port of the guest, slot + 1 of the listener that
+ *		can send for it, see udp/srcport.c; NULL: not made yet
+ * @port_listeners_of: value of fwd->changes when @port_listeners was made
+ * @guest_ports: for each port of the guest and each family, the sockets of
+ *		flows that are bound to the same port on the host
+ * @mcast:	groups that --multicast relays, see udp/mcast.c; NULL: no
+ *		--multicast
+ * @segment:	initial @segment of a new flow: longest datagram that a GSO
+ *		batch may consist of, bytes; 0: this kernel has no UDP_SEGMENT
+ * @count:	counters, see enum udp_counter
  */
 struct udp {
 	struct tap *tap;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * error.c - ICMP and ICMPv6 errors to the guest that passt makes from an errno,
- * and the rate limit and source address of all errors.
+ * error.c - Make an ICMP or ICMPv6 error for the guest from an errno; apply the
+ * rate limit and choose the source address for all errors.
  */
 #include <errno.h>
 #include <netinet/icmp6.h>
@@ -9,7 +9,8 @@
 
 #include "icmp/error_priv.h"
 
-/* Precedence of errors: internetwork control (RFC 1812 4.3.2.5). */
+/* IPv4 type of service of errors: precedence "internetwork control" (RFC 1812
+ * 4.3.2.5). */
 #define ERROR4_TOS	0xc0
 
 const char *const icmp_error_counter_name[ICMP_ERROR_COUNTERS] = {
@@ -17,8 +18,8 @@ const char *const icmp_error_counter_name[ICMP_ERROR_COUNTERS] = {
 	[ICMP_LIMITED]		= "icmp_limited",
 };
 
-/* What the host's errors about a destination mean: the codes from which the
- * kernel makes them (net/ipv4/icmp.c, net/ipv6/icmp.c). */
+/* ICMP codes of the host's errors about a destination: each errno has the code
+ * from which the kernel makes this errno (net/ipv4/icmp.c, net/ipv6/icmp.c). */
 static const struct {
 	int error;
 	uint8_t code4, code6;
@@ -36,7 +37,7 @@ static const struct {
 
 /**
  * icmp_errors_init() - Start with a full token bucket
- * @e:		errors, with @tap and @fwd set
+ * @e:		ICMP errors; the caller has set @tap and @net
  */
 void icmp_errors_init(struct icmp_errors *e)
 {
@@ -46,7 +47,7 @@ void icmp_errors_init(struct icmp_errors *e)
 }
 
 /**
- * icmp_message_mtu() - The MTU that the guest is told, as a message has it
+ * icmp_message_mtu() - Encode the MTU for an ICMP error to the guest
  * @v4:		for IPv4
  * @mtu:	bytes, 0: not known
  *
@@ -60,13 +61,13 @@ uint32_t icmp_message_mtu(bool v4, uint32_t mtu)
 }
 
 /**
- * icmp_message_from_errno() - The ICMP error that an errno means
+ * icmp_message_from_errno() - Find the ICMP error that an errno stands for
  * @m:		filled
  * @error:	errno, positive
  * @v4:		for IPv4
- * @mtu:	for EMSGSIZE, 0: not known
+ * @mtu:	if @error is EMSGSIZE, MTU in bytes, 0: not known
  *
- * Return: false if it means none
+ * Return: false if @error stands for no ICMP error
  */
 bool icmp_message_from_errno(struct icmp_message *m, int error, bool v4,
 			     uint32_t mtu)
@@ -91,8 +92,8 @@ bool icmp_message_from_errno(struct icmp_message *m, int error, bool v4,
 	return false;
 }
 
-/* take_token() - Whether one more error may be sent (RFC 4443 2.4 (f)); counts
- * it if not */
+/* take_token() - Whether the rate limit allows one more error (RFC 4443 2.4
+ * (f)); if not, count that */
 static bool take_token(struct icmp_errors *e, uint64_t now)
 {
 	uint64_t fresh = (now - e->refilled) * ICMP_ERROR_RATE / SEC;
@@ -110,8 +111,8 @@ static bool take_token(struct icmp_errors *e, uint64_t now)
 	return true;
 }
 
-/* error_source() - Source of an error whose sender is not known: the peer if
- * its port is closed, else the guest's router */
+/* error_source() - Choose the source of an error whose sender is not known: the
+ * peer if the error says that its port is closed, else the guest's router */
 static struct in6_addr error_source(const struct icmp_errors *e,
 				    const struct icmp_message *m,
 				    const struct icmp_packet *p)
@@ -127,10 +128,11 @@ static struct in6_addr error_source(const struct icmp_errors *e,
 }
 
 /**
- * icmp_message_send() - Send an error to the guest, if there may be one
- * @m:		what it says
- * @from:	guest-visible source, NULL: see error_source()
- * @p:		the packet it is about
+ * icmp_message_send() - Send an error to the guest, unless the rate limit or an
+ * RFC forbids that
+ * @m:		type, code and second word of the error
+ * @from:	guest-visible source address, NULL: see error_source()
+ * @p:		packet that the error is about
  *
  * No error is sent about a packet from or to a group or broadcast address
  * (RFC 1812 4.3.2.7, RFC 4443 2.4 (e)).
@@ -162,15 +164,16 @@ void icmp_message_send(struct icmp_errors *e, const struct icmp_message *m,
 }
 
 /**
- * icmp_error() - Tell the guest of an error, with its packet rebuilt
+ * icmp_error() - Tell the guest of an error about a packet, of which only the
+ * flow and some fields are known
  * @error:	errno, positive
- * @from:	guest-visible source, NULL: not known; the peer if its port is
- *		closed, else the guest's router
+ * @from:	guest-visible source address; NULL: not known, and the peer is
+ *		taken if its port is closed, else the guest's router
  * @mtu:	for EMSGSIZE, bytes, 0: not known
- * @q:		what is known of the packet
+ * @q:		what is known of the packet, to quote it
  *
- * Return: false if @error means no ICMP error. True: it was sent, or withheld
- *	   by the rate limit or RFC 1812 4.3.2.7
+ * Return: false if @error stands for no ICMP error. true: an error was sent, or
+ *	   was not allowed by the rate limit or RFC 1812 4.3.2.7
  */
 bool icmp_error(struct icmp_errors *e, int error, const struct in6_addr *from,
 		uint32_t mtu, const struct icmp_quote *q, uint64_t now)
@@ -186,7 +189,8 @@ bool icmp_error(struct icmp_errors *e, int error, const struct in6_addr *from,
 	return true;
 }
 
-/* is_error_packet() - An ICMP error must not cause another one */
+/* is_error_packet() - Whether a packet may be an ICMP error, which must not
+ * cause another ICMP error */
 static bool is_error_packet(const struct pkt *pkt)
 {
 	if (pkt->proto == IPPROTO_ICMPV6)
@@ -195,11 +199,13 @@ static bool is_error_packet(const struct pkt *pkt)
 }
 
 /**
- * icmp_error_pkt() - Tell the guest of an error, with its packet at hand
+ * icmp_error_pkt() - Tell the guest of an error about a packet that is still in
+ * memory
  * @error:	errno, positive
  * @mtu:	for EMSGSIZE, bytes, 0: not known
  *
- * Return: as icmp_error()
+ * Return: false if @error stands for no ICMP error. true: an error was sent, or
+ *	   was not allowed by the rate limit or an RFC
  */
 bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
 		    const struct pkt *pkt, uint64_t now)

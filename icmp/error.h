@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * error.h - ICMP and ICMPv6 errors to the guest, each quoting its packet: made
- * from an errno (error.c), or relayed as the network sent them (relay.c).
+ * error.h - ICMP and ICMPv6 errors to the guest. Each quotes the packet that it
+ * is about. passt makes an error from an errno (error.c), or relays it as the
+ * network sent it (relay.c).
  */
 #ifndef ICMP_ERROR_H
 #define ICMP_ERROR_H
@@ -16,26 +17,27 @@
 #include "sock.h"
 #include "tap.h"
 
-/* Errors to the guest: per second, and in one burst (Linux's defaults of
- * icmp_msgs_per_sec and icmp_msgs_burst). */
+/* Rate limit of errors to the guest: number per second, and in one burst. The
+ * values are Linux's defaults of icmp_msgs_per_sec and icmp_msgs_burst. */
 #define ICMP_ERROR_RATE		1000
 #define ICMP_ERROR_BURST	50
 
-/* What is counted. */
+/* Events that are counted. */
 enum icmp_error_counter {
-	ICMP_ERRORS,		/* errors to the guest */
-	ICMP_LIMITED,		/* errors not sent: rate limit */
+	ICMP_ERRORS,		/* errors sent to the guest */
+	ICMP_LIMITED,		/* errors that the rate limit held back */
 	ICMP_ERROR_COUNTERS,
 };
 
 extern const char *const icmp_error_counter_name[ICMP_ERROR_COUNTERS];
 
 /**
- * struct icmp_errors - What all errors to the guest share
- * @tap, @net:	what it works with
- * @tokens, @refilled: token bucket of the rate limit, and when the last token
- *		was put in, ms (RFC 4443 2.4 (f))
- * @count:	see enum icmp_error_counter
+ * struct icmp_errors - State of all ICMP errors to the guest
+ * @tap, @net:	other parts of the worker, set by the caller before
+ *		icmp_errors_init()
+ * @tokens, @refilled: token bucket of the rate limit: tokens left, and when a
+ *		token was last added, ms (RFC 4443 2.4 (f))
+ * @count:	counters, see enum icmp_error_counter
  */
 struct icmp_errors {
 	struct tap *tap;
@@ -46,16 +48,19 @@ struct icmp_errors {
 };
 
 /**
- * struct icmp_quote - The packet of the guest that an error is about
- * @key:	its flow: addresses and ports as the guest wrote them
- * @l4:		the start of its transport header, 8 bytes or more, unchanged;
- *		NULL: not at hand, 8 bytes are rebuilt from @key
+ * struct icmp_quote - What is known of the guest's packet that an error is
+ * about
+ * @key:	key of its flow, with addresses and ports as the guest wrote
+ *		them
+ * @l4:		start of its transport header as the guest wrote it, 8 bytes or
+ *		more; NULL: not in memory, and 8 bytes are rebuilt from @key
  * @len:	bytes at @l4
- * @total:	bytes of its transport header and payload; 0: not known, as many
- *		as the error brought back
+ * @total:	bytes of its transport header and payload; 0: not known, and
+ *		icmp_error_relay() takes the length that the network's error
+ *		quotes
  * @ttl:	TTL or hop limit, 0: IP_TTL_OWN
  * @tos:	type of service or traffic class
- * @df:		IPv4: don't fragment
+ * @df:		the packet has DF (IPv4)
  */
 struct icmp_quote {
 	const struct flow_key *key;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * error_priv.h - What the files of ICMP errors share: what one says, and the
- * packet that it quotes. Included in icmp/ only.
+ * error_priv.h - Types and functions that the files of ICMP errors share: what
+ * an error says, and the packet that it quotes. Included in icmp/ only.
  */
 #ifndef ICMP_ERROR_PRIV_H
 #define ICMP_ERROR_PRIV_H
@@ -9,15 +9,16 @@
 #include "icmp/error.h"
 #include "ip.h"
 
-/* The whole error, IP header included (RFC 1812 4.3.2.3, RFC 4443 2.4 (c)). */
+/* Longest error packet, bytes with the IP header (RFC 1812 4.3.2.3, RFC 4443
+ * 2.4 (c)). */
 #define ERROR4_MAX	576
 #define ERROR6_MAX	IP6_MTU_MIN
 
 /**
- * struct icmp_message - What an error says
- * @type, @code: of ICMP or ICMPv6
- * @ttl:	TTL or hop limit to arrive with, 0: IP_TTL_OWN
- * @rest:	second word of the header, host order
+ * struct icmp_message - The header of an ICMP or ICMPv6 error
+ * @type, @code: as in ICMP or ICMPv6
+ * @ttl:	TTL or hop limit of the IP packet to the guest, 0: IP_TTL_OWN
+ * @rest:	second word of the ICMP header, host order
  */
 struct icmp_message {
 	uint8_t type, code;
@@ -27,8 +28,8 @@ struct icmp_message {
 
 /**
  * struct icmp_packet - The start of the packet that an error quotes
- * @src, @dst:	its addresses
- * @proto:	its transport protocol
+ * @src, @dst:	addresses of that packet
+ * @proto:	transport protocol of that packet
  * @len:	bytes in @data, from the IP header on
  */
 struct icmp_packet {

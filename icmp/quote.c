@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * quote.c - The guest's packet, rebuilt from what is known of its flow, so that
- * an error can quote it.
+ * quote.c - Rebuild a packet of the guest from what is known of its flow, so
+ * that an ICMP error can quote it.
  */
 #include <netinet/icmp6.h>
 #include <string.h>
 
 #include "icmp/error_priv.h"
 
-/* quote_put_ip() - The IP header as the guest most likely wrote it; bytes */
+/* quote_put_ip() - Write an IP header as the guest most likely wrote it; return
+ * its length */
 static size_t quote_put_ip(uint8_t *h, const struct icmp_packet *p,
 			   const struct icmp_quote *q)
 {
@@ -24,7 +25,8 @@ static size_t quote_put_ip(uint8_t *h, const struct icmp_packet *p,
 	return hlen;
 }
 
-/* quote_put_l4() - The 8 bytes by which a guest finds the socket concerned */
+/* quote_put_l4() - Write the first 8 bytes of a transport header, by which the
+ * guest finds the socket that the error is for */
 static void quote_put_l4(uint8_t *h, const struct icmp_quote *q)
 {
 	memset(h, 0, ICMP_HLEN);
@@ -41,9 +43,9 @@ static void quote_put_l4(uint8_t *h, const struct icmp_quote *q)
 }
 
 /**
- * icmp_quote_rebuild() - Rebuild the start of a packet from what is known of it
+ * icmp_quote_rebuild() - Rebuild the start of a packet that an error quotes
  * @p:		filled
- * @q:		what is known
+ * @q:		what is known of the packet
  */
 void icmp_quote_rebuild(struct icmp_packet *p, const struct icmp_quote *q)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * relay.c - ICMP errors that a socket's error queue holds (IP_RECVERR in ip(7))
- * go on to the guest as the network sent them.
+ * relay.c - Relay ICMP errors to the guest, as the network sent them. The
+ * kernel keeps them in a socket's error queue (IP_RECVERR in ip(7)).
  */
 #include <netinet/icmp6.h>
 #include <string.h>
@@ -10,8 +10,9 @@
 #include "forward/nat.h"
 #include "icmp/error_priv.h"
 
-/* can_relay() - Whether a message goes on unchanged: it is one of the errors
- * that hosts still send */
+/* can_relay() - Whether an error can go to the guest with the same type and
+ * code: it came from the network, and its type is one that current hosts and
+ * routers send */
 static bool can_relay(const struct sock_error *s, bool v4)
 {
 	if (!s->from_network)
@@ -23,15 +24,16 @@ static bool can_relay(const struct sock_error *s, bool v4)
 	return s->type >= ICMP6_DST_UNREACH && s->type <= ICMP6_PARAM_PROB;
 }
 
-/* ttl_expired() - Whether the guest's packet ran out of TTL on its way */
+/* ttl_expired() - Whether an error says that the guest's packet ran out of TTL
+ * on its path */
 static bool ttl_expired(const struct icmp_message *m, bool v4)
 {
 	return !m->code && m->type == (v4 ? ICMP4_TIME_EXCEEDED :
 					    ICMP6_TIME_EXCEEDED);
 }
 
-/* relayed_rest() - Second word of the header of a message that goes on
- * unchanged */
+/* relayed_rest() - Return the second word of the ICMP header, for an error that
+ * is relayed with the same type and code */
 static uint32_t relayed_rest(const struct sock_error *s, bool v4)
 {
 	if (v4 ? s->type == ICMP4_UNREACH && s->code == ICMP4_UNREACH_NEEDFRAG :
@@ -42,7 +44,8 @@ static uint32_t relayed_rest(const struct sock_error *s, bool v4)
 	return s->type == ICMP6_PARAM_PROB ? s->info : 0;
 }
 
-/* set_message() - What the guest is told; false: nothing */
+/* set_message() - Fill in the header of the error for the guest; return false
+ * if the guest is to get none */
 static bool set_message(struct icmp_message *m, const struct sock_error *s,
 			bool v4)
 {
@@ -58,15 +61,18 @@ static bool set_message(struct icmp_message *m, const struct sock_error *s,
 }
 
 /**
- * error_sender() - Guest-visible address of an error's sender
+ * error_sender() - Find the guest-visible address of an error's sender
  * @s:		error
- * @key:	flow that it is about
+ * @key:	key of the flow that the error is about
  * @from:	set on success only
  *
- * The peer may have an address that only this flow uses for it (--dns-forward).
- * An error of our host has the guest's own address if they share it.
+ * If the peer itself sent the error, the address is the one in @key, which may
+ * be used for the peer in this flow only (--dns-forward). An error that the
+ * host sent may have the guest's own address, if host and guest share it; such
+ * an error has no sender.
  *
- * Return: false if there is none, or it is the guest's own
+ * Return: false if the sender has no guest-visible address, or has the guest's
+ *	   own
  */
 static bool error_sender(const struct icmp_errors *e,
 			 const struct sock_error *s, const struct flow_key *key,
@@ -87,8 +93,8 @@ static bool error_sender(const struct icmp_errors *e,
 	return true;
 }
 
-/* restore_echo_id() - Give an echo request that came back the identifier that
- * the guest used: a ping socket sends its own */
+/* restore_echo_id() - In an echo request that an error quotes, replace the
+ * identifier of the ping socket by the one that the guest used */
 static void restore_echo_id(uint8_t *l4, uint16_t id)
 {
 	uint16_t check, old, new = htons(id);
@@ -101,12 +107,12 @@ static void restore_echo_id(uint8_t *l4, uint16_t id)
 }
 
 /**
- * rebuild_l4() - Transport header and payload of the guest's packet
- * @l4:		filled: UDP_HLEN + SOCK_ERROR_DATA bytes
- * @s:		error, with what came back of the packet
+ * rebuild_l4() - Rebuild the transport header and payload of the guest's packet
+ * @l4:		filled; it has UDP_HLEN + SOCK_ERROR_DATA bytes
+ * @s:		error, with the bytes of the packet that it quotes
  * @q:		what is known of the packet; @q->l4, @q->len, @q->total are set
  *
- * Return: false if less than a header came back
+ * Return: false if the error quotes less than an ICMP header
  */
 static bool rebuild_l4(uint8_t *l4, const struct sock_error *s,
 		       struct icmp_quote *q)
@@ -132,12 +138,13 @@ static bool rebuild_l4(uint8_t *l4, const struct sock_error *s,
 /**
  * icmp_error_relay() - Tell the guest of an error that a socket reported
  * @s:		error of a UDP, ping or connecting TCP socket
- * @q:		what is known of the guest's packet: without @q->l4 it is
- *		rebuilt from what came back
+ * @q:		what is known of the guest's packet; if @q->l4 is NULL, the
+ *		transport header is rebuilt from the bytes that the error quotes
  *
- * A message of the network goes on with its type, code, MTU or pointer, from
- * the router that sent it. Other messages, and what the host's kernel refused
- * itself, become what icmp_error() makes of the errno.
+ * An ICMP message from the network keeps its type, code, MTU or pointer, and
+ * has the router that sent it as its source. If its type is not relayed, or the
+ * host's kernel itself refused the packet, the guest gets the error that
+ * icmp_error() makes from the errno.
  */
 void icmp_error_relay(struct icmp_errors *e, const struct sock_error *s,
 		      const struct icmp_quote *q, uint64_t now)

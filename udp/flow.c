@@ -2,11 +2,11 @@
 /*
  * flow.c - How UDP flows begin, become streams, are evicted and end.
  *
- * Each flow is in a list in the order of last use, so the next to be evicted is
- * at the front. One-shot flows that peers began are apart from the guest's own,
- * and are evicted for each other only. The timer of a flow is armed once, and
- * compares with the last use when it expires: a datagram costs no work on
- * timers.
+ * Each flow is in a list in order of last use, so the next flow to evict is at
+ * the front. One-shot flows that peers began are kept apart from those that the
+ * guest began: a flow of a peer can only evict another flow of a peer. The
+ * timer of a flow is armed once, and when it expires, it compares the time with
+ * the last use. So a datagram costs no work on timers.
  */
 /* syscalls: close connect recvfrom */
 #include <errno.h>
@@ -20,14 +20,16 @@
 
 #define DNS_PORT	53		/* RFC 1035 4.2.1 */
 
-/* Datagrams from each side that make a stream: a resolver sends two at once. */
+/* With this many datagrams from each side, a flow is a stream. A DNS client
+ * sends two queries at once. */
 #define STREAM_EACH_SIDE	3
 
-/* How many flows to search for one that has a descriptor. */
+/* How many flows evict_udp_socket() searches for one that has a socket. */
 #define EVICT_REACH	1024
 
-/* Datagrams to discard before connect(): more than fit the receive buffer, 208
- * KiB by default, of which an empty datagram takes 768 bytes. */
+/* Bound on the datagrams to discard after connect(). It is more than fit in the
+ * receive buffer: 208 KiB by default, of which even an empty datagram takes 768
+ * bytes. */
 #define DRAIN_MAX	1024
 
 /**
@@ -86,7 +88,8 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf)
 	u->nflows--;
 }
 
-/* evict_one_shot() - End a one-shot flow to make space for another */
+/* evict_one_shot() - End the one-shot flow of a list node, and count an
+ * eviction */
 static void evict_one_shot(struct udp *u, struct list *l)
 {
 	udp_flow_close(u, container_of(l, struct udp_flow, flow.node));
@@ -95,10 +98,11 @@ static void evict_one_shot(struct udp *u, struct list *l)
 
 /**
  * evict_udp_flow() - End the least recently used one-shot flow (U4)
- * @inbound:	of those that peers began; false: of the guest's own, or of
- *		the peers' if it has none
+ * @inbound:	true: only a flow that a peer began may be evicted. false: the
+ *		guest's own least recently used flow is, or if the guest has
+ *		none, a peer's
  *
- * Return: false if there is none
+ * Return: false if no flow may be evicted
  */
 static bool evict_udp_flow(struct udp *u, bool inbound)
 {
@@ -112,7 +116,7 @@ static bool evict_udp_flow(struct udp *u, bool inbound)
 }
 
 /* evict_udp_socket() - End the guest's least recently used one-shot flow that
- * has a socket; false: none of the first EVICT_REACH has */
+ * has a socket; return false if none of the first EVICT_REACH flows has one */
 static bool evict_udp_socket(struct udp *u)
 {
 	struct list *l = u->first_own;
@@ -128,7 +132,8 @@ static bool evict_udp_socket(struct udp *u)
 	return false;
 }
 
-/* is_share_used() - Whether the share of the table for such flows is used up */
+/* is_share_used() - Whether UDP's share of the flow table is used up; for a
+ * flow that a peer begins (@inbound), also whether the peers' part of it is */
 static bool is_share_used(const struct udp *u, bool inbound)
 {
 	uint32_t share = u->flows->max / UDP_SHARE;
@@ -137,8 +142,9 @@ static bool is_share_used(const struct udp *u, bool inbound)
 	       (inbound && u->ninbound >= share / UDP_INBOUND_SHARE);
 }
 
-/* insert_udp_flow() - A slot for a new flow, without socket or listener, maybe
- * by eviction; @inbound: the peer began; NULL if there is no space */
+/* insert_udp_flow() - Insert a new flow in the table, without socket or
+ * listener, and evict another flow if necessary. @inbound: the peer began the
+ * flow. Return NULL if there is no space */
 static struct udp_flow *insert_udp_flow(struct udp *u,
 					const struct flow_key *key,
 					bool inbound, uint64_t now)
@@ -165,19 +171,21 @@ static struct udp_flow *insert_udp_flow(struct udp *u,
 	return uf;
 }
 
-/* max_udp_sockets() - How many flows may have a socket: a share of the
- * descriptors that forwarded ports leave */
+/* max_udp_sockets() - Return how many flows may have a socket of their own:
+ * UDP's share of the descriptors that forwarded ports do not use */
 static unsigned int max_udp_sockets(const struct udp *u)
 {
 	return (u->fds - MIN(u->fds, u->fwd->nlisteners)) / UDP_SHARE;
 }
 
 /**
- * udp_flow_socket() - Open a socket for one flow, maybe by evicting another
- * @peer:	real address that it is going to send to
- * @port:	source port to have if it is free, host order; set to 0 if it
- *		is not
- * @share:	flows of the guest have @port already: share it with them
+ * udp_flow_socket() - Open a socket for one flow, and evict another flow if
+ * there are too many sockets
+ * @peer:	real address that the socket is going to send to
+ * @port:	source port, host order; set to 0 if another socket has the
+ *		port, and the kernel chose one
+ * @share:	sockets of other flows of the guest are bound to @port: share it
+ *		by SO_REUSEPORT
  *
  * Return: descriptor, or -errno
  */
@@ -198,11 +206,11 @@ int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
 
 /**
  * connect_peer() - Connect a socket
- * @sa, @len:	peer
+ * @sa, @len:	real address and port of the peer
  *
- * Return: 0, or -errno; -EINVAL for the broadcast address of a subnet. The
- *	   kernel returns EACCES for that and for a prohibited address, and only
- *	   the first goes away with SO_BROADCAST (udp(7))
+ * Return: 0, or -errno. -EINVAL: @sa is the broadcast address of a subnet. The
+ *	   kernel returns EACCES for a broadcast address and for a prohibited
+ *	   one; with SO_BROADCAST it accepts the broadcast address (udp(7))
  */
 static int connect_peer(int fd, const union sockaddr_any *sa, socklen_t len)
 {
@@ -216,9 +224,9 @@ static int connect_peer(int fd, const union sockaddr_any *sa, socklen_t len)
 	return -EINVAL;
 }
 
-/* drain_unconnected() - Discard datagrams queued before connect(), which any
- * host could send. Bounded, as the peer may keep sending; a pending socket
- * error does not stop it */
+/* drain_unconnected() - Discard datagrams that were queued before connect(),
+ * when any host could send to the socket. The number is bounded, because the
+ * peer may send all the time. A pending socket error does not end the loop */
 static void drain_unconnected(int fd)
 {
 	unsigned int i;
@@ -230,8 +238,9 @@ static void drain_unconnected(int fd)
 	}
 }
 
-/* open_connected() - Open a flow's own socket, connected; or -errno. @has_port
- * is set: it has the guest's port */
+/* open_connected() - Open a socket for a flow and connect it to the peer;
+ * return the descriptor, or -errno. @has_port is set to whether the socket has
+ * the guest's port number */
 static int open_connected(struct udp *u, const struct flow_key *key,
 			  bool *has_port)
 {
@@ -260,8 +269,9 @@ static int open_connected(struct udp *u, const struct flow_key *key,
 	return fd;
 }
 
-/* open_by_listener() - A new flow from the guest that leaves by a forwarded
- * port; NULL: no slot, or the address needs a socket of its own */
+/* open_by_listener() - Begin a flow of the guest that uses the socket of a
+ * listener; return NULL if there is no slot, or if the peer's address needs a
+ * socket of its own */
 static struct udp_flow *open_by_listener(struct udp *u,
 					 const struct flow_key *key,
 					 const struct listener *l, uint64_t now)
@@ -269,8 +279,9 @@ static struct udp_flow *open_by_listener(struct udp *u,
 	struct in6_addr peer;
 	struct udp_flow *uf;
 
-	/* The listener's answers would have the resolver's own address, not
-	 * that of --dns-forward. */
+	/* An answer that arrives at the listener would go to the guest with the
+	 * resolver's own address as source, and not with that of
+	 * --dns-forward. */
 	if (nat_by_port(u->net, &key->peer, key->pport) ||
 	    !nat_from_guest(u->net, &key->peer, key->pport, &peer))
 		return NULL;
@@ -287,9 +298,10 @@ static struct udp_flow *open_by_listener(struct udp *u,
 }
 
 /**
- * udp_flow_open_fd() - Begin a flow from the guest with a socket of its own
- * @key:	of the flow, which is not in the table
- * @fd:		socket: the flow owns it afterwards, or it is closed
+ * udp_flow_open_fd() - Begin a flow of the guest with a socket that is already
+ * open
+ * @key:		key of the new flow, which is not in the table yet
+ * @fd:		socket; the flow owns it afterwards, and on failure it is closed
  * @flow:	set to the flow on success
  *
  * Return: 0, or -errno
@@ -317,8 +329,8 @@ int udp_flow_open_fd(struct udp *u, const struct flow_key *key, int fd,
 	return 0;
 }
 
-/* open_with_socket() - A new flow from the guest with a connected socket; 0 or
- * -errno */
+/* open_with_socket() - Begin a flow of the guest with a new connected socket;
+ * return 0 or -errno */
 static int open_with_socket(struct udp *u, const struct flow_key *key,
 			    uint64_t now, struct udp_flow **flow)
 {
@@ -332,18 +344,18 @@ static int open_with_socket(struct udp *u, const struct flow_key *key,
 		return rc;
 	if (has_port)
 		udp_port_take(u, *flow);
-	if (key->pport != DNS_PORT)	/* a resolver answers once */
+	if (key->pport != DNS_PORT)	/* a resolver sends one answer */
 		sock_set_bulk(fd);
 	return 0;
 }
 
 /**
- * udp_flow_open() - Begin a flow from the guest
- * @key:	of the flow, which is not in the table
+ * udp_flow_open() - Begin a flow of the guest
+ * @key:		key of the new flow, which is not in the table yet
  * @flow:	set to the flow on success
  *
- * Return: 0, or -errno: -ENOBUFS if there is no slot, -EINVAL if no peer can
- *	   have that address, else the host's error
+ * Return: 0, or -errno. -ENOBUFS: the table has no slot. -EINVAL: no peer can
+ *	   have that address. Any other error is of the host's kernel
  */
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow)
@@ -362,9 +374,9 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 }
 
 /**
- * udp_listening() - Find what UDP knows of a listener
+ * udp_listening() - Find UDP's state of a listener
  *
- * Return: what was learned since it was opened
+ * Return: the state; it is reset if the slot belonged to an older listener
  */
 struct udp_listening *udp_listening(const struct udp *u,
 				    const struct listener *l)
@@ -378,8 +390,8 @@ struct udp_listening *udp_listening(const struct udp *u,
 
 /**
  * udp_flow_accept() - Begin a flow through a forwarded port
- * @key:	of the flow, which is not in the table
- * @l:		the port's listener, by which the answers leave, too
+ * @key:		key of the new flow, which is not in the table yet
+ * @l:		listener of the port; its socket sends the answers, too
  *
  * Return: flow, NULL if there is no slot
  */
@@ -395,7 +407,7 @@ struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
 	return uf;
 }
 
-/* become_stream() - A flow is no longer one-shot (U4) */
+/* become_stream() - Make a one-shot flow a stream (U4) */
 static void become_stream(struct udp *u, struct udp_flow *uf)
 {
 	char guest[ADDR_STRLEN], peer[ADDR_STRLEN];
@@ -409,9 +421,10 @@ static void become_stream(struct udp *u, struct udp_flow *uf)
 }
 
 /**
- * udp_flow_used() - Count datagrams that went through a flow
- * @from_guest, @to_guest: number of them in each direction
- * @len:	bytes of payload in all
+ * udp_flow_used() - Note that datagrams went through a flow: it becomes the
+ * most recently used one, and maybe a stream
+ * @from_guest, @to_guest: number of datagrams in each direction
+ * @len:		bytes of payload of all these datagrams
  */
 void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int from_guest,
 		   unsigned int to_guest, size_t len, uint64_t now)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * flow.h - What the files of UDP share: a flow, and what is done with it.
- * Included by udp.c and udp/ only.
+ * flow.h - A UDP flow, and the functions that the files of UDP call in each
+ * other. Included by udp.c and udp/ only.
  */
 #ifndef UDP_FLOW_H
 #define UDP_FLOW_H
@@ -9,34 +9,35 @@
 #include "udp.h"
 
 #define UDP_CUT_MAX	64	/* datagrams cut out of a GSO frame at once */
-#define UDP_CUT_PIECES	512	/* pieces of these */
+#define UDP_CUT_PIECES	512	/* pieces of all of these datagrams */
 #define UDP_BATCH	64	/* messages in one recvmmsg() */
 
-#define UDP_NO_LISTENER	0	/* no listener has this token */
+#define UDP_NO_LISTENER	0	/* not the token of any listener */
 
 /**
- * struct udp_rx - What is known of a socket from earlier reads
- * @space:	bytes of the link that one message is likely to take at most,
- *		0: not known
- * @dropped:	datagrams that the kernel has dropped because the socket's
- *		buffer was full, as it last said
+ * struct udp_rx - What earlier reads from a socket have taught
+ * @space:	estimate of the link's bytes that one message of this socket
+ *		takes at most; 0: no message was read yet
+ * @dropped:	value of the kernel's counter of datagrams dropped because the
+ *		socket's buffer was full (SK_MEMINFO_DROPS) when last read
  */
 struct udp_rx {
 	uint32_t space, dropped;
 };
 
-/* Whether the host's kernel and routers may fragment what a listener sends. */
+/* The DF setting of a listener's socket: with DF neither the host's kernel nor
+ * a router may fragment a datagram. */
 enum udp_df {
-	UDP_DF_UNSET,		/* as the host's default is */
+	UDP_DF_UNSET,		/* not set by passt: the host's default */
 	UDP_DF,
 	UDP_NO_DF,
 };
 
 /**
  * struct udp_listening - What UDP knows of a listener
- * @gen:	generation of that listener
- * @df4, @df6:	enum udp_df for each family
- * @rx:		of its socket
+ * @gen:		generation of the listener that this state belongs to
+ * @df4, @df6:	enum udp_df of its socket, for IPv4 and for IPv6
+ * @rx:		what was learned from reads of its socket
  */
 struct udp_listening {
 	uint32_t gen;
@@ -46,26 +47,32 @@ struct udp_listening {
 
 /**
  * struct udp_flow - One flow (U1)
- * @flow:	what all flows have; @flow.node is in a list of struct udp
+ * @flow:	common part of all flows; @flow.node is in udp.one_shot or in
+ *		udp.stream
  *
  * Plain data:
- * @last:	when it was last used, ms
- * @listener:	token of the listener that it came through or leaves by, which
- *		may have been closed; UDP_NO_LISTENER: it has its own socket
- * @ifindex:	interface of a listener's link-local peer, else 0
- * @peer:	peer of a listener: its real address
- * @local:	our address that a listener sends from, because the peer sent
- *		to it (U5); none: the kernel's choice
- * @ttl, @tos, @df: of the guest's last datagram; @ttl is 0 before the first
- * @has_port:	its own socket has the guest's port, see udp/srcport.c
- * @inbound:	the peer began
- * @stream:	no longer one-shot, see udp.h
- * @nasked:	datagrams from the side that began, at most UINT8_MAX
+ * @last:	when a datagram last went through the flow, ms
+ * @listener:	token of the listener whose socket sends the guest's datagrams,
+ *		and which may have been closed; UDP_NO_LISTENER: the flow has
+ *		its own socket
+ * @ifindex:	with @listener, interface of a link-local @peer; else 0
+ * @peer:	with @listener, the peer's real address
+ * @local:	with @listener, source address for datagrams to the peer: the
+ *		host's address that the peer sent to (U5); none: the kernel
+ *		chooses
+ * @ttl, @tos, @df: header fields of the guest's last datagram; @ttl is 0 before
+ *		the first datagram
+ * @has_port:	the flow's own socket is bound to the guest's port number and
+ *		counted in udp.guest_ports, see udp/srcport.c
+ * @inbound:	the peer sent the first datagram, not the guest
+ * @stream:	the flow is a stream; false: it is one-shot, see udp.h
+ * @nasked:	datagrams from the side that began the flow, at most UINT8_MAX
  * @nanswered:	datagrams from the other side, at most UINT8_MAX
  *
  * Learned again if lost:
- * @segment:	longest datagram for a GSO batch, bytes
- * @rx:	of its own socket
+ * @segment:	longest datagram that a GSO batch may consist of, bytes; 0: no
+ *		GSO
+ * @rx:		what was learned from reads of the flow's own socket
  */
 struct udp_flow {
 	struct flow flow;
@@ -84,11 +91,13 @@ struct udp_flow {
 };
 
 /**
- * struct udp_origin - Sender and destination of a datagram for a listener
- * @peer, @port: its sender, port in host order
- * @local:	our unicast address that it was sent to, or that may answer for
- *		it; none: the kernel's choice
- * @ifindex:	interface, if @peer is link-local, else 0
+ * struct udp_origin - Sender and destination of a datagram that a listener
+ * received
+ * @peer, @port: the sender's real address, and port in host order
+ * @local:	unicast address of the host for the answer: the datagram's
+ *		destination, or for IPv4 broadcast and multicast the address
+ *		that the kernel names; none: the kernel chooses
+ * @ifindex:	interface that a link-local @peer is on, else 0
  */
 struct udp_origin {
 	struct in6_addr peer, local;
@@ -99,8 +108,9 @@ struct udp_origin {
 /**
  * struct udp_cut - Datagrams cut out of a GSO frame
  * @pkt, @n:	datagrams
- * @iov:	their pieces
- * @hdr:	their headers: those of full length, and of a shorter last one
+ * @iov:	pieces of the payload of all these datagrams
+ * @hdr:	headers: the first are for datagrams of full length, the second
+ *		for a shorter last datagram
  */
 struct udp_cut {
 	struct pkt pkt[UDP_CUT_MAX];
@@ -109,8 +119,8 @@ struct udp_cut {
 	uint8_t hdr[2][PKT_HDR_MAX];
 };
 
-/* udp_flow_fd() - The socket that the guest's datagrams leave by; -1: its
- * listener is closed */
+/* udp_flow_fd() - Return the socket that sends the guest's datagrams: the
+ * flow's own, or its listener's; -1 if the listener was closed */
 static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
 {
 	const struct listener *l;

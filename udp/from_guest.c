@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * from_guest.c - The guest's datagrams go to sockets, straight from the link's
- * frames.
+ * from_guest.c - Send datagrams of the guest from sockets; the payload is read
+ * directly from the frames of the link.
  *
- * Consecutive datagrams of one length, the last maybe shorter, make a GSO
- * batch: one message that the kernel cuts as late as it can (UDP_SEGMENT in
- * udp(7)). All messages of a batch take one sendmmsg().
+ * Consecutive datagrams of equal length form a GSO batch, and the last one may
+ * be shorter: one message, which the kernel cuts as late as it can (UDP_SEGMENT
+ * in udp(7)). One sendmmsg() sends all messages of a batch of packets.
  */
 /* syscalls: start: close getsockopt socket; run: sendmmsg */
 #include <errno.h>
@@ -18,16 +18,17 @@
 #include "iov.h"
 #include "udp/flow.h"
 
-/* The longest GSO batch: 64 segments before Linux 6.9, and the payload of one
- * IPv4 packet. */
+/* A longer GSO batch is refused: Linux before 6.9 takes at most 64 segments,
+ * and all payload has to fit in one IPv4 packet. */
 #define GSO_SEGMENTS_MAX	64
 #define GSO_BYTES_MAX		(IP_LEN_MAX - IP4_HLEN - UDP_HLEN)
 
 /**
  * struct udp_path - Destination and control messages of one flow's datagrams,
- * for a socket that many flows share
- * @to:		peer
- * @tolen:	bytes of it, 0: the socket is connected
+ * which leave through a listener's socket that many flows share
+ * @to:		the peer's real address and port
+ * @tolen:	bytes of @to; 0: the flow's own socket is connected and needs no
+ *		path
  * @len:	bytes of @control, 0: none
  * @control:	source address, TTL and type of service
  */
@@ -41,9 +42,9 @@ struct udp_path {
 /**
  * struct tx_burst - Messages for one sendmmsg()
  * @msg, @nmsg:	the messages
- * @datagrams:	number of datagrams in each
- * @iov, @niov:	pieces of GSO batches
- * @control, @ncontrol: control messages of GSO batches
+ * @datagrams:	number of datagrams in each message
+ * @iov, @niov:	pieces of all GSO batches in the burst
+ * @control, @ncontrol: control messages of all GSO batches in the burst
  */
 struct tx_burst {
 	struct mmsghdr msg[LINK_BURST];
@@ -56,8 +57,10 @@ struct tx_burst {
 /**
  * udp_can_segment() - Find out whether this kernel has UDP_SEGMENT (since 4.18)
  *
- * An older kernel ignores the control message, and would send a GSO batch as
- * one datagram.
+ * An older kernel ignores the control message and would send a GSO batch as one
+ * datagram.
+ *
+ * Return: true if this kernel has UDP_SEGMENT
  */
 bool udp_can_segment(void)
 {
@@ -76,14 +79,15 @@ bool udp_can_segment(void)
 }
 
 /**
- * set_flow_path() - Fill in destination and control messages for a flow
+ * set_flow_path() - Fill in the destination and control messages of a flow that
+ * uses a listener's socket
  * @p:		filled
- * @uf:		flow of a forwarded port
+ * @uf:		flow with a listener
  *
- * An IPv6 socket that serves IPv4 too accepts addresses and control messages of
- * both families. An interface is named for link-local addresses only: what
- * arrived over loopback for an address of another interface has to return the
- * same way.
+ * A listener's IPv6 socket may serve IPv4, too: it then accepts addresses and
+ * control messages of both families. An interface is set only for link-local
+ * addresses. Otherwise, an answer to a datagram that arrived over loopback for
+ * the address of another interface could not return over loopback.
  */
 static void set_flow_path(struct udp_path *p, const struct udp_flow *uf)
 {
@@ -97,19 +101,22 @@ static void set_flow_path(struct udp_path *p, const struct udp_flow *uf)
 	p->len = sock_cmsg_put_info(&p->control, addr_is_v4(&uf->peer), &info);
 }
 
-/* set_udp_df() - Without DF the host's kernel and IPv4 routers may fragment */
+/* set_udp_df() - Set whether datagrams of a socket leave with DF; without DF,
+ * the host's kernel and IPv4 routers may fragment them */
 static void set_udp_df(int fd, bool v4, bool df)
 {
 	sock_set_df(fd, v4, df ? SOCK_DF_PROBE : SOCK_DF_DONT);
 }
 
-/* outgoing_ttl() - No host may send TTL 0 (RFC 1122 3.2.1.7); 1 gets as far */
+/* outgoing_ttl() - Return the TTL to send a packet with: the guest's, or 1
+ * instead of 0, which no host may send (RFC 1122 3.2.1.7) */
 static uint8_t outgoing_ttl(const struct pkt *pkt)
 {
 	return MAX(pkt->ttl, 1);
 }
 
-/* set_flow_options() - Tell a flow's own socket the fields that changed */
+/* set_flow_options() - Set TTL, type of service and DF on a flow's own socket,
+ * if they differ from those of the flow's last datagram */
 static void set_flow_options(const struct udp_flow *uf, const struct pkt *pkt)
 {
 	bool v4 = addr_is_v4(&uf->flow.key.peer);
@@ -123,7 +130,8 @@ static void set_flow_options(const struct udp_flow *uf, const struct pkt *pkt)
 		set_udp_df(fd, v4, pkt->df);
 }
 
-/* set_listener_df() - Set DF on a listener: no control message can say it */
+/* set_listener_df() - Set DF on a listener's socket, because no control message
+ * can set it for one datagram */
 static void set_listener_df(const struct udp *u, const struct listener *l,
 			  bool v4, bool df)
 {
@@ -137,11 +145,11 @@ static void set_listener_df(const struct udp *u, const struct listener *l,
 }
 
 /**
- * set_header_fields() - Have datagrams leave with TTL, type of service and DF
- * that the guest wrote (U3)
- * @u:		for its listeners
- * @uf:		flow; remembers them
- * @pkt:	first datagram
+ * set_header_fields() - Take over TTL, type of service and DF from the guest's
+ * datagram, so that the datagrams to the peer have the same (U3)
+ * @u:		UDP, which knows the listeners
+ * @uf:		flow, which remembers the fields
+ * @pkt:	first datagram of those that are about to be sent
  */
 static void set_header_fields(const struct udp *u, struct udp_flow *uf,
 			      const struct pkt *pkt)
@@ -159,8 +167,8 @@ static void set_header_fields(const struct udp *u, struct udp_flow *uf,
 	uf->df = pkt->df;
 }
 
-/* count_alike() - Length of the first part of a batch that has one TTL, type of
- * service and DF */
+/* count_alike() - Count the packets at the start of a batch that have the same
+ * TTL, type of service and DF as the first */
 static unsigned int count_alike(const struct pkt *batch, unsigned int n)
 {
 	unsigned int i = 1;
@@ -171,8 +179,9 @@ static unsigned int count_alike(const struct pkt *batch, unsigned int n)
 	return i;
 }
 
-/* count_segments() - How many datagrams can leave as one message, 1 or more:
- * all of one length, at most @longest bytes, the last maybe shorter */
+/* count_segments() - Return how many datagrams can leave as one message, 1 or
+ * more: they have the same length, at most @longest bytes, and the last may be
+ * shorter */
 static unsigned int count_segments(const struct pkt *batch, unsigned int n,
 				   uint32_t longest)
 {
@@ -191,7 +200,8 @@ static unsigned int count_segments(const struct pkt *batch, unsigned int n,
 	return i;
 }
 
-/* gather_pieces() - Append the pieces of up to @n datagrams; how many fit */
+/* gather_pieces() - Append the pieces of up to @n datagrams to the burst;
+ * return how many datagrams fit */
 static unsigned int gather_pieces(struct tx_burst *b, const struct pkt *batch,
 				  unsigned int n)
 {
@@ -206,14 +216,16 @@ static unsigned int gather_pieces(struct tx_burst *b, const struct pkt *batch,
 }
 
 /**
- * add_gso_batch() - Have a message carry several datagrams
- * @b:		burst; @m is in it
- * @m:		message, with the control messages of @path
+ * add_gso_batch() - Make a message of a burst carry several datagrams
+ * @b:		burst that @m is part of
+ * @m:		message, which carries the first datagram and the control
+ *		messages of @path
  * @path:	of the flow
- * @batch:	datagrams, see count_segments()
+ * @batch:	datagrams that count_segments() has found alike
  * @n:		number of datagrams, 2 or more
  *
- * Return: number of datagrams in @m; 1: no space for more, @m is unchanged
+ * Return: number of datagrams in @m; 1 if @b has no space for more, and @m is
+ *	   unchanged
  */
 static unsigned int add_gso_batch(struct tx_burst *b, struct msghdr *m,
 				  const struct udp_path *path,
@@ -238,8 +250,9 @@ static unsigned int add_gso_batch(struct tx_burst *b, struct msghdr *m,
 	return n;
 }
 
-/* add_message() - Append a message that carries the first of @n datagrams, or
- * more; how many it carries */
+/* add_message() - Append a message with the first of @n datagrams, and with
+ * more of them if they form a GSO batch; return the number of datagrams in
+ * it */
 static unsigned int add_message(struct tx_burst *b, const struct udp_flow *uf,
 				struct udp_path *path, const struct pkt *batch,
 				unsigned int n)
@@ -263,14 +276,15 @@ static unsigned int add_message(struct tx_burst *b, const struct udp_flow *uf,
 }
 
 /**
- * send_burst() - Send datagrams with equal header fields, as many as the socket
- * takes
+ * send_burst() - Send datagrams that have equal TTL, type of service and DF, as
+ * many as the socket takes
  * @path:	of the flow
  * @batch:	datagrams
  * @n:		number of datagrams
- * @refused:	set to the segment length if a GSO batch was refused, else 0
+ * @refused:	set to the length of a segment if the socket refused a GSO
+ *		batch, else to 0
  *
- * Return: number sent, 1 or more, or -errno
+ * Return: number of datagrams sent, 1 or more; or -errno
  */
 static int send_burst(int fd, const struct udp_flow *uf, struct udp_path *path,
 		      const struct pkt *batch, unsigned int n,
@@ -296,17 +310,18 @@ static int send_burst(int fd, const struct udp_flow *uf, struct udp_path *path,
 	return sent;
 }
 
-/* shrink_segment() - A GSO batch with segments of @len bytes was refused: send
- * shorter segments from now on, or none; false: that would not help */
+/* shrink_segment() - The socket refused a GSO batch with segments of @len
+ * bytes: make later GSO batches of shorter segments, or send none any more.
+ * Return false if @error has another cause */
 static bool shrink_segment(struct udp_flow *uf, int error, uint32_t len)
 {
 	switch (error) {
-	case EIO:		/* no checksum offload, or IPsec */
+	case EIO:		/* interface without checksum offload, IPsec */
 	case ENOPROTOOPT:
 	case EOPNOTSUPP:
 		uf->segment = 0;
 		return true;
-	case EINVAL:		/* beyond the MTU: a datagram is fragmented */
+	case EINVAL:		/* a segment is longer than the MTU */
 	case EMSGSIZE:
 		uf->segment = len - 1;
 		return true;
@@ -317,12 +332,13 @@ static bool shrink_segment(struct udp_flow *uf, int error, uint32_t len)
 
 /**
  * udp_send_batch() - Send the first datagrams of a batch to the peer
- * @u:		for its listeners
+ * @u:		UDP, which knows the listeners
  * @batch:	packets of that flow
  * @n:		number of packets, at most LINK_BURST
  *
- * Return: number that the socket took, 1 or more, or -errno: of the first one,
- *	   or of an earlier one if an error was pending
+ * Return: number of datagrams that the socket took, 1 or more; or -errno, which
+ *	   is about the first datagram, or about an earlier one if that error
+ *	   was pending
  */
 int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 		   const struct pkt *batch, unsigned int n)
@@ -349,9 +365,11 @@ int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 }
 
 /*
- * cut_headers() - Headers of a datagram in a GSO frame
+ * cut_headers() - Write the IP and UDP headers of one datagram that is cut out
+ * of a GSO frame to @hdr
  *
- * The pseudo-header has the length, too, and so has a checksum of it only.
+ * The checksum field of the GSO frame covers the pseudo-header only. The length
+ * is part of the pseudo-header, so the field changes with the length.
  */
 static void cut_headers(struct pkt *pkt, uint8_t *hdr, const struct pkt *gso)
 {
@@ -374,13 +392,16 @@ static void cut_headers(struct pkt *pkt, uint8_t *hdr, const struct pkt *gso)
 /**
  * udp_cut_gso() - Cut a GSO frame into datagrams
  * @c:		filled
- * @gso:	the frame
- * @off:	bytes of payload to begin with, a multiple of its @gso_size
+ * @gso:	packet of the GSO frame
+ * @off:	offset in the payload at which to begin, a multiple of
+ *		@gso->gso_size
  *
- * udp_send_batch() makes GSO batches of them again, as large as the socket
- * takes; everything else handles datagrams one by one.
+ * The caller passes the datagrams to udp_send_batch(), which makes GSO batches
+ * of them again, as large as the socket takes. All other functions handle
+ * single datagrams only.
  *
- * Return: bytes of payload cut, 0: the frame has too many pieces
+ * Return: number of bytes of payload that were cut; 0 if the frame has too many
+ *	   pieces
  */
 uint32_t udp_cut_gso(struct udp_cut *c, const struct pkt *gso, uint32_t off)
 {

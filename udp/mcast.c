@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * mcast.c - What the guest sends to groups, and what arrives for them.
+ * mcast.c - Relay datagrams that the guest sends to multicast groups, and
+ * datagrams that other hosts send to these groups.
  *
- * What the guest sends from the port of a service leaves by the group's own
- * socket, from the same port; so do its answers to a querier. A query from any
- * other port is a flow, whose socket is not connected: all answers are relayed
- * for as long as a one-shot flow lives. Only a few hosts look for each other,
- * so nothing is batched here.
+ * If the guest sends from the port of a service, to the group or to a querier,
+ * its datagrams leave through the group's socket, and so have the same source
+ * port. If the guest sends a query to a group from any other port, the query
+ * gets a flow with a socket that is not connected. All answers that the socket
+ * receives are relayed until the one-shot flow expires. There are few such
+ * datagrams, so they are not sent or received in batches.
  */
 /* syscalls: start: ioctl socket; run: close epoll_ctl */
 #include <errno.h>
@@ -20,14 +22,14 @@
 #include "udp/mcast_socket.h"
 #include "udp/mcast.h"
 
-/* Queriers remembered, of all services. */
+/* Number of queriers to remember, of all services together. */
 #define QUERIERS	64
 
 /**
- * struct querier - A host that sent to a group
- * @addr, @port: its address, and port in host order
- * @service:	port of the group, 0: entry not used
- * @at:		when it last sent, ms
+ * struct querier - A host that sent a datagram to a group
+ * @addr, @port: the host's real address, and source port in host order
+ * @service:	port of the group, 0: this entry is not used
+ * @at:		when the host last sent to the group, ms
  */
 struct querier {
 	struct in6_addr addr;
@@ -36,10 +38,10 @@ struct querier {
 };
 
 /**
- * struct mcast - What is relayed
- * @group:	the groups
- * @querier:	hosts that the guest may answer from a service's port
- * @next:	index of the querier to be replaced next
+ * struct mcast - State of --multicast
+ * @group:	groups that are relayed
+ * @querier:	hosts to which the guest may send answers from a service's port
+ * @next:	index of the entry of @querier that is replaced next
  */
 struct mcast {
 	struct udp_group group[UDP_GROUPS];
@@ -47,14 +49,16 @@ struct mcast {
 	unsigned int next;
 };
 
-/* is_group_address() - Whether a destination is a group or limited broadcast */
+/* is_group_address() - Whether an address is a multicast group, or the IPv4
+ * limited broadcast address */
 static bool is_group_address(const struct in6_addr *dst)
 {
 	return addr_is_multicast(dst) ||
 	       (addr_is_v4(dst) && addr_v4(dst).s_addr == INADDR_BROADCAST);
 }
 
-/* find_group() - The group that is relayed for an address and port; or NULL */
+/* find_group() - Return the relayed group with an address and a port, or
+ * NULL */
 static struct udp_group *find_group(const struct udp *u,
 				    const struct in6_addr *addr, uint16_t port)
 {
@@ -68,7 +72,8 @@ static struct udp_group *find_group(const struct udp *u,
 	return NULL;
 }
 
-/* find_group_by_port() - The first group of a family with a port; or NULL */
+/* find_group_by_port() - Return the first relayed group of a family that has a
+ * port, or NULL */
 static struct udp_group *find_group_by_port(const struct udp *u, bool v4,
 					    uint16_t port)
 {
@@ -83,8 +88,8 @@ static struct udp_group *find_group_by_port(const struct udp *u, bool v4,
 	return NULL;
 }
 
-/* find_querier() - A host that has sent to a service's groups, maybe long ago;
- * or NULL */
+/* find_querier() - Return the entry of a host that sent to a group of a
+ * service, or NULL; the caller checks how long ago that was */
 static struct querier *find_querier(struct mcast *mc,
 				    const struct in6_addr *addr, uint16_t port,
 				    uint16_t service)
@@ -98,7 +103,8 @@ static struct querier *find_querier(struct mcast *mc,
 	return NULL;
 }
 
-/* note_querier() - Remember a host that sent to a service's groups */
+/* note_querier() - Remember that a host sent to a group of a service just
+ * now */
 static void note_querier(struct mcast *mc, const struct in6_addr *addr,
 			 uint16_t port, uint16_t service, uint64_t now)
 {
@@ -113,8 +119,8 @@ static void note_querier(struct mcast *mc, const struct in6_addr *addr,
 	};
 }
 
-/* send_from_socket() - Send datagrams of the guest through an interface; 0: by
- * the host's routes */
+/* send_from_socket() - Send datagrams of the guest from a socket, through the
+ * interface @ifindex, or if that is 0, by the host's routes */
 static void send_from_socket(struct udp *u, int fd, uint32_t ifindex,
 			     const struct pkt *batch, unsigned int n)
 {
@@ -126,8 +132,9 @@ static void send_from_socket(struct udp *u, int fd, uint32_t ifindex,
 	}
 }
 
-/* get_query_flow() - The flow of a query whose source port is not the
- * service's; or NULL, counted */
+/* get_query_flow() - Find or open the flow of a query to a group, whose source
+ * port is not the port of the service; return NULL on failure, which is
+ * counted */
 static struct udp_flow *get_query_flow(struct udp *u, const struct pkt *batch,
 				       uint64_t now)
 {
@@ -157,7 +164,8 @@ static struct udp_flow *get_query_flow(struct udp *u, const struct pkt *batch,
 	return uf;
 }
 
-/* send_from_service() - Send from a service's port, and expect answers there */
+/* send_from_service() - Send datagrams of the guest through a group's socket,
+ * that is, from the service's port, and note the guest's address for answers */
 static void send_from_service(struct udp *u, struct udp_group *g,
 			      const struct pkt *batch, unsigned int n,
 			      uint64_t now)
@@ -173,8 +181,9 @@ static void send_to_group(struct udp *u, struct udp_group *g,
 	struct udp_flow *uf;
 
 	if (batch->sport == g->port) {
-		/* SSDP has two IPv6 groups on one port: use the one that
-		 * receives unicast answers. */
+		/* SSDP has two IPv6 groups with the same port. Send through the
+		 * first one's socket, which is the one that receives unicast
+		 * answers. */
 		g = find_group_by_port(u, addr_is_v4(&batch->dst),
 				       batch->sport);
 		send_from_service(u, g, batch, n, now);
@@ -188,14 +197,16 @@ static void send_to_group(struct udp *u, struct udp_group *g,
 }
 
 /**
- * send_to_querier() - Send datagrams of the guest from the port of a service to
- * a host that sent to its group
+ * send_to_querier() - If the guest sends from the port of a service to a
+ * querier, send the datagrams through the group's socket
  * @batch, @n:	packets with the same addresses and ports
  *
- * Queriers ignore answers from any other port (RFC 6762 6), so this comes
- * before a port that is forwarded to the guest's.
+ * Queriers ignore answers from any other port than the service's (RFC 6762 6).
+ * So this is tried before the datagrams get a flow, which might use a forwarded
+ * port's socket.
  *
- * Return: false if there was no such query: the packets belong to a flow
+ * Return: false if the destination is no querier, or its query is too old: the
+ *	   packets belong to a flow
  */
 static bool send_to_querier(struct udp *u, const struct pkt *batch,
 			    unsigned int n, uint64_t now)
@@ -215,11 +226,12 @@ static bool send_to_querier(struct udp *u, const struct pkt *batch,
 }
 
 /**
- * mcast_from_guest() - Take datagrams of the guest that are for a group, or for
- * a querier
+ * mcast_from_guest() - Handle datagrams of the guest that are for a group or
+ * for a querier
  * @batch, @n:	packets with the same addresses and ports
  *
- * Return: true if they were, and are done with; false: udp_from_guest() goes on
+ * Return: true if the packets were for a group or a querier, and were sent or
+ *	   dropped; false: udp_from_guest() has to handle them
  */
 bool mcast_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 		      uint64_t now)
@@ -239,8 +251,8 @@ bool mcast_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 	return true;
 }
 
-/* deliver_mcast_msg() - Send a datagram to a guest-visible address and port of
- * the guest, or to a group */
+/* deliver_mcast_msg() - Send a received datagram to the guest; @dst is the
+ * guest's address or a group, @port the destination port that the guest sees */
 static void deliver_mcast_msg(struct udp *u, struct mcast_rx_msg *m,
 			      const struct in6_addr *dst, uint16_t port)
 {
@@ -256,7 +268,8 @@ static void deliver_mcast_msg(struct udp *u, struct mcast_rx_msg *m,
 	tap_ip_send(u->tap, &ip, m->l4, UDP_HLEN + m->len);
 }
 
-/* can_deliver() - Whether a datagram can go to the guest; false: counted */
+/* can_deliver() - Whether a received datagram can go to the guest; if not,
+ * count why */
 static bool can_deliver(struct udp *u, const struct mcast_rx_msg *m)
 {
 	u->count[UDP_TO_GUEST]++;
@@ -272,13 +285,14 @@ static bool can_deliver(struct udp *u, const struct mcast_rx_msg *m)
 }
 
 /**
- * mcast_event() - Take answers to a query of the guest from its flow's socket
+ * mcast_event() - Relay answers from the socket of a flow that is a query of
+ * the guest to a group
  *
- * The flow stays one-shot, however many hosts answer: nothing waits for more
- * answers after minutes.
+ * The flow stays one-shot even if many hosts answer, because no service answers
+ * a query after minutes.
  *
- * Return: true if it is the flow of a query to a group, and its datagrams are
- *	   taken; false: udp_event() goes on
+ * Return: true if @uf is the flow of a query to a group, and its socket was
+ *	   read; false: udp_event() has to handle the event
  */
 bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
 		 uint64_t now)
@@ -307,9 +321,10 @@ bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
 	return true;
 }
 
-/* deliver_from_group() - Pass on a datagram that a group's socket received: for
- * the group in any case, for the host if the guest sent from that port lately
- */
+/* deliver_from_group() - Send the guest a datagram that a group's socket
+ * received. A datagram to the group is always relayed. A unicast datagram to
+ * the host is relayed only if the guest has sent through this socket in the
+ * last UDP_ONE_SHOT ms */
 static void deliver_from_group(struct udp *u, const struct udp_group *g,
 			       struct mcast_rx_msg *m, uint64_t now)
 {
@@ -328,8 +343,9 @@ static void deliver_from_group(struct udp *u, const struct udp_group *g,
 }
 
 /**
- * mcast_group_event() - Take datagrams from the socket of a group
- * @index:	of the group
+ * mcast_group_event() - Read datagrams from the socket of a group, and relay
+ * them
+ * @index:	index of the group
  */
 void mcast_group_event(struct udp *u, unsigned int index, uint64_t now)
 {
@@ -343,7 +359,8 @@ void mcast_group_event(struct udp *u, unsigned int index, uint64_t now)
 	}
 }
 
-/* open_group() - Join a group, and watch its socket; 0 or -errno */
+/* open_group() - Open a group's socket, join the group, and add the socket to
+ * epoll; return 0 or -errno */
 static int open_group(struct udp *u, unsigned int index)
 {
 	struct udp_group *g = &u->mcast->group[index];
@@ -363,9 +380,10 @@ static int open_group(struct udp *u, unsigned int index)
 
 /**
  * mcast_open() - Join the groups, for --multicast
- * @u:		UDP, after all ports are forwarded
+ * @u:		UDP, when all configured ports have their listeners
  *
- * A group that can't be joined is named in a warning; the others are relayed.
+ * If a group can't be joined, a warning names it, and the other groups are
+ * relayed.
  *
  * Return: 0, or -ENOMEM
  */
@@ -412,7 +430,8 @@ void mcast_forget(struct udp *u)
 }
 
 /**
- * mcast_close() - Leave the groups
+ * mcast_close() - Close the sockets of all groups, which leaves the groups, and
+ * free the state of --multicast
  */
 void mcast_close(struct udp *u)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * mcast.h - Datagrams to and from groups: dropped, or with --multicast relayed
- * for the services that find others on the same network (mDNS, SSDP, LLMNR).
+ * mcast.h - Datagrams to and from multicast groups. Without --multicast they
+ * are dropped. With --multicast, those of the services that find other hosts on
+ * the same network are relayed: mDNS, SSDP, LLMNR.
  */
 #ifndef UDP_MCAST_H
 #define UDP_MCAST_H

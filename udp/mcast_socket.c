@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * mcast_socket.c - Sockets of the groups that --multicast relays: opened, sent
- * by, read from.
+ * mcast_socket.c - Open the sockets of the groups that --multicast relays, send
+ * from them and read from them.
  *
- * A group's socket has the port of its service, from which many services want
- * to be answered, and shares it with all programs of the host that take part:
- * it never takes what is sent to a responder of the host. If there is none, the
- * socket is bound to no address, and receives unicast answers as well;
- * otherwise to the group's address, and receives nothing else.
+ * A group's socket is bound to the port of its service, because many services
+ * expect answers from and to that port. It shares the port with all programs of
+ * the host that take part in the service, and never receives unicast datagrams
+ * for a program of the host. If no program of the host has the port yet, the
+ * socket is bound to all addresses, and also receives unicast answers.
+ * Otherwise, it is bound to the group's address, and receives only datagrams
+ * for the group.
  */
 /* syscalls: close recvmsg sendmsg setsockopt */
 #include <errno.h>
@@ -33,8 +35,8 @@ static const struct {
 };
 
 /**
- * mcast_sock_init() - List the groups, without sockets
- * @g:		filled
+ * mcast_sock_init() - Fill in the list of groups, which have no sockets yet
+ * @g:		list to fill in
  * @if4, @if6:	index of the host's interface for each family
  */
 void mcast_sock_init(struct udp_group g[UDP_GROUPS], uint32_t if4,
@@ -52,10 +54,11 @@ void mcast_sock_init(struct udp_group g[UDP_GROUPS], uint32_t if4,
 	}
 }
 
-/* ignore_host() - Don't receive what the host itself sends to groups, nor does
- * the host receive what the guest sends (IP_MULTICAST_LOOP). They have one
- * address: each would see the other claim it, and the names of one lead the
- * other to itself; 0 or -errno */
+/* ignore_host() - Do not receive the datagrams that the host itself sends to a
+ * group; in turn, the host does not receive those of the guest
+ * (IP_MULTICAST_LOOP). On the network, host and guest have the same address. If
+ * each heard the other, each would see another host claim its address, and the
+ * name of the one would lead the other to itself. Return 0 or -errno */
 static int ignore_host(int fd)
 {
 	struct sock_filter code[] = {
@@ -72,15 +75,17 @@ static int ignore_host(int fd)
 }
 
 /**
- * mcast_sock_options() - Set what sockets for groups have in common
- * @fd:		socket, not bound to a port yet, or to one that was free
- * @v4:		it is of IPv4
+ * mcast_sock_options() - Set the options of a socket that sends to or receives
+ * from groups
+ * @fd:		socket, which is not bound, or was bound to a port that was free
+ * @v4:		@fd is an IPv4 socket
  *
- * It receives its own groups only, and not all that any program of the host has
- * joined (ip(7); for IPv6 since Linux 4.20, so mcast.c compares the
- * destination, too), and is told destination and header fields of each
- * datagram. It is not told of errors: no host sends any about a group (RFC 1122
- * 3.2.2).
+ * The socket receives only datagrams for groups that it has joined itself, and
+ * not for all groups that any program of the host has joined (ip(7)). For IPv6,
+ * Linux has that option since 4.20, so mcast.c also compares the destination.
+ * The kernel tells the destination and header fields of each datagram. The
+ * socket has no error queue, because no host sends ICMP errors about a datagram
+ * to a group (RFC 1122 3.2.2).
  *
  * Return: 0, or -errno
  */
@@ -105,9 +110,10 @@ int mcast_sock_options(int fd, bool v4)
 	return 0;
 }
 
-/* allow_reuse() - Let the group's port be bound beside forwarded ones, or no
- * longer: foreign sockets must not get in. A forwarded port does not receive
- * groups by itself, see forward/listen.c */
+/* allow_reuse() - Switch SO_REUSEADDR of the listeners that have the group's
+ * port on or off. It is on only while the group's socket is bound to the same
+ * port: a foreign socket must not be able to share a forwarded port. Listeners
+ * do not receive datagrams for groups, see forward/listen.c */
 static void allow_reuse(const struct fwd *f, const struct udp_group *g, bool on)
 {
 	const struct listener *l = NULL;
@@ -119,12 +125,14 @@ static void allow_reuse(const struct fwd *f, const struct udp_group *g, bool on)
 }
 
 /**
- * bind_group() - Take the port on all addresses, or on the group's alone
- * @g:		group; @unicast is set
- * @f:		for the forwarded ports
+ * bind_group() - Bind a socket to the group's port on all addresses, or if that
+ * is taken, on the group's address
+ * @g:		group; @g->unicast is set
+ * @f:		list of the listeners
  *
- * After it is bound, others may bind the port too, and a later socket than ours
- * has precedence for what is sent to the host itself (Linux: the last bound).
+ * After that, other programs can bind to the port, too. If they bind later,
+ * they take precedence for unicast datagrams to the host: Linux delivers these
+ * to the socket that was bound last.
  *
  * Return: 0, or -errno
  */
@@ -145,7 +153,7 @@ static int bind_group(int fd, struct udp_group *g, const struct fwd *f)
 	return rc;
 }
 
-/* join_group() - Become a member on the host's interface; 0 or -errno */
+/* join_group() - Join the group on its interface; return 0 or -errno */
 static int join_group(int fd, const struct udp_group *g)
 {
 	struct ipv6_mreq m6 = {
@@ -167,9 +175,10 @@ static int join_group(int fd, const struct udp_group *g)
 }
 
 /**
- * mcast_sock_open() - Open a socket to receive a group, and send from its port
+ * mcast_sock_open() - Open a socket that receives datagrams for a group, and
+ * sends from the group's port
  * @g:		group; @fd and @unicast are set on success
- * @f:		for the forwarded ports
+ * @f:		list of the listeners
  *
  * Return: 0, or -errno
  */
@@ -203,9 +212,10 @@ int mcast_sock_open(struct udp_group *g, const struct fwd *f)
 
 /**
  * mcast_sock_send() - Send a datagram of the guest
- * @n:		for our source address
- * @ifindex:	interface to send by, 0: by the host's routes
- * @pkt:	datagram: destination, header fields and payload
+ * @n:		network, which has the source address
+ * @ifindex:	interface to send through, 0: by the host's routes
+ * @pkt:	packet of the guest, whose destination, TTL, type of service and
+ *		payload are used
  *
  * Return: 0, or -errno
  */
@@ -233,7 +243,7 @@ int mcast_sock_send(int fd, const struct net *n, uint32_t ifindex,
  * mcast_sock_recv() - Read a datagram
  * @msg:	filled
  *
- * Return: 0, or -errno, -EAGAIN if there is none
+ * Return: 0, or -errno; -EAGAIN if the socket has no datagram
  */
 int mcast_sock_recv(int fd, struct mcast_rx_msg *msg)
 {

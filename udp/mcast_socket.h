@@ -15,15 +15,18 @@
 #define UDP_GROUPS	7
 
 /**
- * struct udp_group - A group of one family, and its socket
+ * struct udp_group - A multicast group of one service, and its socket
  * @service:	name of the service
- * @addr, @port: of the group, port in host order
- * @ifindex:	the host's interface, 0: none
- * @fd:		socket, -1: it could not be opened
- * @unicast:	@fd has the port on every address, so it also receives answers
- *		to the host; else another program does
- * @guest, @guest_at: guest's address that last sent from @port by @fd, none: no
- *		such address; and when, ms
+ * @addr, @port: address and port of the group, port in host order
+ * @ifindex:	the host's interface on which the group is joined, 0: none
+ * @fd:		socket that receives datagrams for the group, -1: it could not
+ *		be opened
+ * @unicast:	@fd is bound to all addresses, so it also receives unicast
+ *		answers to the host; false: another program of the host has the
+ *		port, and @fd is bound to the group's address
+ * @guest, @guest_at: the guest's source address in its last datagram that was
+ *		sent through @fd, none: there was no such datagram; and when
+ *		that was, ms
  */
 struct udp_group {
 	const char *service;
@@ -36,18 +39,20 @@ struct udp_group {
 	uint64_t guest_at;
 };
 
-/* RFC 6762 17: 9,000 bytes with all headers; RFC 4795 2.1: 9,194. */
+/* Longest payload that is relayed. mDNS messages have up to 9,000 bytes with
+ * all headers (RFC 6762 17), LLMNR messages up to 9,194 (RFC 4795 2.1). */
 #define UDP_GROUP_LONGEST	9216
 
 /**
- * struct mcast_rx_msg - A received datagram
- * @peer, @port: its sender, port in host order; 0: it can't be answered
- * @dest:	its destination
- * @ifindex:	interface that it arrived on
- * @ttl, @tos:	of its IP header
- * @truncated:	it was longer than UDP_GROUP_LONGEST
+ * struct mcast_rx_msg - A datagram that a multicast socket has received
+ * @peer, @port: the sender's real address, and port in host order; @port is 0
+ *		if the datagram can't be answered
+ * @dest:	destination address
+ * @ifindex:	interface that the datagram arrived on
+ * @ttl, @tos:	TTL and type of service of the IP header
+ * @truncated:	the datagram was longer than UDP_GROUP_LONGEST
  * @len:	bytes of payload
- * @l4:		space for a UDP header, and the payload
+ * @l4:		space for a UDP header, followed by the payload
  */
 struct mcast_rx_msg {
 	struct in6_addr peer, dest;

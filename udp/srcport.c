@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * srcport.c - Which socket sends for a port of the guest: that of a forwarded
- * port, or one of several that share a port.
+ * srcport.c - Which socket sends the datagrams that the guest sends from one of
+ * its ports: the socket of a forwarded port, or a socket per peer, all of which
+ * share one port of the host.
  *
- * A forwarded port is taken on the host, so no other socket can be bound to it,
- * and from another port the guest's datagrams would have a source that its peer
- * does not expect: the other end of a VPN, or of a telephone call. So they
- * leave by the forwarded port's own socket, which receives the answers as well.
+ * If the guest's port is forwarded, a listener has that port on the host, and
+ * no other socket can be bound to it. From another port, the guest's datagrams
+ * would have a source port that the peer does not expect: the peer may be the
+ * other side of a VPN or of a telephone call. So these datagrams leave through
+ * the listener's socket, which also receives the answers.
  *
- * What the guest sends from one port to many peers has one port outside, too
- * (RFC 4787 REQ-1): a peer that learned the port from another peer reaches the
- * guest there, once the guest has sent to it. The first socket has to find the
- * port free, so no foreign socket has it; it then shares the port with the next
- * ones, and each receives from the peer that it is connected to only. No two
- * sockets may be connected to one peer: so a port is shared for one address of
- * the guest only, and not with addresses that are mapped (--dns-forward).
- * SO_REUSEPORT shares with sockets of our user only. SO_REUSEADDR would share
- * with any user, and the last socket that connects to a peer receives from it.
+ * If the guest's port is not forwarded, all datagrams from it have one source
+ * port on the host too, whatever their peer (RFC 4787 REQ-1). A peer that
+ * learns the port from another peer can then reach the guest, once the guest
+ * has sent to it.
+ *
+ * The first flow's socket is bound without SO_REUSEPORT, which fails if a
+ * foreign socket has the port. Then SO_REUSEPORT is set, and the sockets of the
+ * next flows share the port. Each socket is connected, and receives only from
+ * its own peer. No two sockets may be connected to the same peer. So only flows
+ * of one address of the guest share a port, and flows to a peer with a mapped
+ * address (--dns-forward) do not. SO_REUSEPORT shares only with sockets of
+ * passt's user. SO_REUSEADDR would share with any user, and the socket that
+ * connects to a peer last would receive the peer's datagrams.
  */
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -27,12 +33,13 @@
 #define NPORTS	(IP_PORT_MAX + 1)
 
 /**
- * struct udp_guest_port - The sockets that have a port of the guest
+ * struct udp_guest_port - The sockets that are bound to one port number of the
+ * guest
  * @n:		number of sockets
- * @sole_fd:	descriptor of the only one, which does not share the port yet;
- *		-1: they share it
- * @guest:	guest's address; the whole of it, as the addresses of one
- *		interface end alike
+ * @sole_fd:	descriptor of the only socket, which does not have SO_REUSEPORT
+ *		yet; -1: all sockets share the port
+ * @guest:	the guest's address; it is compared whole, because the IPv6
+ *		addresses of one interface end alike
  */
 struct udp_guest_port {
 	uint32_t n;
@@ -40,8 +47,8 @@ struct udp_guest_port {
 	struct in6_addr guest;
 };
 
-/* can_send_anywhere() - Whether a listener is for UDP, and not bound to an
- * address or interface */
+/* can_send_anywhere() - Whether a listener is of UDP and bound neither to an
+ * address nor to an interface, so that it can send to any peer */
 static bool can_send_anywhere(const struct fwd *f, const struct listener *l)
 {
 	const struct rule_ends *e = listener_ends(f, l);
@@ -49,7 +56,9 @@ static bool can_send_anywhere(const struct fwd *f, const struct listener *l)
 	return l->proto == IPPROTO_UDP && addr_is_none(&e->addr) && !*e->ifname;
 }
 
-/* index_ports() - Slot + 1 of the listener for each port, 0: none; or NULL */
+/* index_ports() - Make an array that has, for each port of the guest, slot + 1
+ * of the first listener that can send for it, or 0; return NULL if there is no
+ * memory */
 static uint32_t *index_ports(const struct fwd *f)
 {
 	uint32_t *ports = calloc(NPORTS, sizeof(*ports)), *port;
@@ -63,7 +72,8 @@ static uint32_t *index_ports(const struct fwd *f)
 	return ports;
 }
 
-/* find_port_listener() - The first listener that can send for a port */
+/* find_port_listener() - Return the first listener that can send for a port of
+ * the guest, or NULL */
 static const struct listener *find_port_listener(struct udp *u, uint16_t gport)
 {
 	const struct fwd *f = u->fwd;
@@ -82,7 +92,8 @@ static const struct listener *find_port_listener(struct udp *u, uint16_t gport)
 }
 
 /**
- * udp_port_listener() - Find the listener that can send for a flow of the guest
+ * udp_port_listener() - Find the listener whose socket sends for a flow that
+ * the guest begins
  *
  * Return: listener, NULL if there is none
  */
@@ -93,7 +104,8 @@ const struct listener *udp_port_listener(struct udp *u,
 	const struct in6_addr *target;
 	const struct listener *l;
 
-	/* A listener is not bound to the interface of --outbound-if4 and 6. */
+	/* With --outbound-if4 or --outbound-if6, a flow needs a socket that is
+	 * bound to that interface. A listener's is not. */
 	if (!f->nlisteners ||
 	    *u->net->source_ifname[addr_ip(&key->peer)])
 		return NULL;
@@ -106,7 +118,8 @@ const struct listener *udp_port_listener(struct udp *u,
 }
 
 /**
- * udp_guest_ports_new() - Allocate state for all ports, touched as it is used
+ * udp_guest_ports_new() - Allocate one struct udp_guest_port for each port and
+ * family; the kernel provides memory only for entries that are used
  *
  * Return: zeroed array, NULL if there is no memory
  */
@@ -123,17 +136,20 @@ static struct udp_guest_port *find_guest_port(const struct udp *u,
 	return &u->guest_ports[first + key->gport];
 }
 
-/* can_share_port() - Whether the peer has one guest-visible address only */
+/* can_share_port() - Whether the peer's only guest-visible address is the one
+ * in @key */
 static bool can_share_port(const struct udp *u, const struct flow_key *key)
 {
 	return !nat_by_port(u->net, &key->peer, key->pport);
 }
 
 /**
- * udp_port_share() - Make the sockets that have a port share it with a new flow
- * @key:	of the new flow
+ * udp_port_share() - Prepare the sockets that have a flow's port to share it
+ * with the socket of that flow
+ * @key:		key of the new flow
  *
- * Return: false if there are none, or they can't
+ * Return: true: the new socket has to set SO_REUSEPORT. false: no socket has
+ *	   the port, or it can't be shared
  */
 bool udp_port_share(struct udp *u, const struct flow_key *key)
 {
@@ -150,7 +166,8 @@ bool udp_port_share(struct udp *u, const struct flow_key *key)
 }
 
 /**
- * udp_port_take() - Note that a flow's own socket has the guest's port
+ * udp_port_take() - Note that a flow's own socket is bound to the guest's port
+ * number
  */
 void udp_port_take(struct udp *u, struct udp_flow *uf)
 {
@@ -165,7 +182,8 @@ void udp_port_take(struct udp *u, struct udp_flow *uf)
 }
 
 /**
- * udp_port_give() - Note that a flow's socket no longer has the guest's port
+ * udp_port_give() - Note that a flow's socket, which may have had the guest's
+ * port number, is about to close
  * @uf:		flow that ends
  */
 void udp_port_give(struct udp *u, const struct udp_flow *uf)

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * to_guest.c - Datagrams from sockets become frames to the guest.
+ * to_guest.c - Read datagrams from sockets, and make frames of them for the
+ * guest.
  *
- * One recvmmsg() reads up to 64 messages into memory of our own, because their
- * lengths, and with them the frames to reserve on the link, are known only
- * afterwards; the copy to the frame is the pass over the data that the checksum
- * needs anyway. A message may be a GSO batch: datagrams of one length, the last
- * maybe shorter (UDP_GRO in udp(7)).
+ * One recvmmsg() reads up to 64 messages into memory of struct udp_batch, and
+ * not directly into frames: only after the read it is known how long the
+ * messages are, and how many bytes to reserve on the link. The copy to the
+ * frame costs little, because the checksum needs a pass over the data anyway. A
+ * message may be a GSO batch: datagrams of equal length, of which the last may
+ * be shorter (UDP_GRO in udp(7)).
  */
 /* syscalls: start: mmap; run: getsockopt munmap recvmmsg */
 #include <errno.h>
@@ -18,29 +20,34 @@
 #include "checksum.h"
 #include "udp/flow.h"
 
-/* Distance of messages in memory: the longest message, and not a power of two,
- * at which they would compete for the same cache lines. */
+/* Bytes from one message in memory to the next. It is more than the longest
+ * message needs, and not a power of two: at distances of a power of two, the
+ * messages would compete for the same cache lines. */
 #define MESSAGE_STRIDE	(65536 + 1536)
 
-/* Bytes that one socket may fill of the link before the next one's turn. */
+/* Bytes of the link that the datagrams of one socket may take before it is the
+ * next socket's turn. */
 #define UDP_QUANTUM	(256 * 1024)
 
-/* Least space that a frame takes, bytes: the number of frames is limited. */
+/* Bytes of the link that a frame is charged with at least, because the link
+ * also limits the number of frames. */
 #define FRAME_SPACE_MIN	1024
 
-/* The most space that one message can take, with headers. */
+/* Bytes of the link that one message takes at most, with headers. */
 #define MESSAGE_MAX	(72 * 1024)
 
-/* Ask for the kernel's drops (SO_MEMINFO) after reading this many messages. */
+/* A read of this many messages, or more, also asks the kernel how many
+ * datagrams it has dropped (SO_MEMINFO). */
 #define DROPS_CHECK_MIN	8
 
 /**
- * struct udp_batch - What one recvmmsg() fills
- * @msg, @iov, @from, @control: for the call
- * @info:	what the control messages of each say
- * @ip, @hdr:	headers of the last datagram, which the next may share. Without
- *		source address: none yet in this batch
- * @data:	space for a UDP header and a message, for each
+ * struct udp_batch - Messages that one recvmmsg() reads
+ * @msg, @iov, @from, @control: arguments of recvmmsg()
+ * @info:	for each message, what its control messages say
+ * @ip, @hdr:	IP header, and Ethernet and IP header as written, of the last
+ *		datagram to the guest; the next may have the same. @ip.src is
+ *		none: there was no datagram in this batch yet
+ * @data:	for each message, space for a UDP header and the payload
  */
 struct udp_batch {
 	struct mmsghdr msg[UDP_BATCH];
@@ -54,7 +61,8 @@ struct udp_batch {
 };
 
 /**
- * udp_batch_new() - Allocate memory for messages, touched as it is used
+ * udp_batch_new() - Allocate a batch; the kernel provides memory only for
+ * messages that are used
  *
  * Return: batch, NULL if there is no memory
  */
@@ -77,14 +85,15 @@ struct udp_batch *udp_batch_new(void)
 	return b;
 }
 
-/* udp_batch_free() - Free it; @b may be NULL */
+/* udp_batch_free() - Free the memory of a batch; @b may be NULL */
 void udp_batch_free(struct udp_batch *b)
 {
 	if (b)
 		munmap(b, sizeof(*b));
 }
 
-/* prepare_messages() - Reset what recvmmsg() changed in @n messages */
+/* prepare_messages() - Set the fields that recvmmsg() changes in @n messages;
+ * @origin: ask for the sender's address */
 static void prepare_messages(struct udp_batch *b, unsigned int n, bool origin)
 {
 	struct msghdr *m;
@@ -99,8 +108,9 @@ static void prepare_messages(struct udp_batch *b, unsigned int n, bool origin)
 	}
 }
 
-/* count_affordable() - How many messages the link has space for. The kernel
- * keeps the others. Without a guest all are read, to be dropped */
+/* count_affordable() - Return how many messages the link has space for.
+ * Messages beyond that stay in the socket. Without a guest, all messages are
+ * read and dropped */
 static unsigned int count_affordable(const struct udp *u,
 				     const struct udp_rx *rx)
 {
@@ -116,7 +126,8 @@ static unsigned int count_affordable(const struct udp *u,
 	return link_slots(q, each, most, slot);
 }
 
-/* limit_messages() - How many messages a socket may bring now: it may yield */
+/* limit_messages() - Return how many messages may be read from a socket now; 0
+ * if the link has no space, or it is the turn of another flow */
 static unsigned int limit_messages(struct udp *u, int fd,
 				   const struct udp_rx *rx)
 {
@@ -129,7 +140,8 @@ static unsigned int limit_messages(struct udp *u, int fd,
 	return n;
 }
 
-/* space_of_message() - Bytes of the link that a message takes */
+/* space_of_message() - Return the bytes of the link that a message takes;
+ * @segment: bytes of each datagram in it, 0: it is one datagram */
 static uint32_t space_of_message(uint32_t len, uint32_t segment)
 {
 	uint32_t each = segment ? segment : len, n;
@@ -138,9 +150,10 @@ static uint32_t space_of_message(uint32_t len, uint32_t segment)
 	return n * MAX(FRAME_SPACE_MIN, each + TAP_HDR_MAX + UDP_HLEN);
 }
 
-/* learn_message_space() - Update what a message of this socket is likely to
- * take. A larger one counts at once, so that the next read finds space, and
- * fades within a few reads */
+/* learn_message_space() - Update the estimate of the space that a message of
+ * this socket takes. A larger message raises the estimate at once, so that the
+ * next read finds enough space. With smaller messages the estimate falls by a
+ * quarter with each read */
 static void learn_message_space(struct udp_rx *rx,
 				const struct udp_batch *b, unsigned int n)
 {
@@ -155,26 +168,29 @@ static void learn_message_space(struct udp_rx *rx,
 	rx->space = most;
 }
 
-/* count_drops() - Count what the kernel dropped because the socket was full.
- * SO_RXQ_OVFL would cost a control message with every datagram */
+/* count_drops() - Count the datagrams that the kernel has dropped because the
+ * socket was full. SO_RXQ_OVFL tells that, too, but costs a control message
+ * with every datagram */
 static void count_drops(struct udp *u, int fd, struct udp_rx *rx)
 {
 	uint32_t info[SK_MEMINFO_VARS] = { 0 };
 	socklen_t len = sizeof(info);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len))
-		return;			/* before Linux 4.12 */
+		return;		/* Linux before 4.12 has no SO_MEMINFO */
 	u->count[UDP_DROPPED] += info[SK_MEMINFO_DROPS] - rx->dropped;
 	rx->dropped = info[SK_MEMINFO_DROPS];
 }
 
 /**
  * udp_recv_batch() - Read messages from a socket
- * @u:		holds the batch
- * @rx:		of the socket
- * @origin:	it is a listener: udp_origin() will be asked
+ * @u:		UDP; its batch holds the messages
+ * @rx:		what earlier reads of this socket have taught
+ * @origin:	the socket is a listener's, and udp_origin() is going to be
+ *		called
  *
- * Return: number of messages, 0: none, or no space for one; or -errno
+ * Return: number of messages; 0 if the socket has none, or the link has no
+ *	   space for one; or -errno
  */
 int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 {
@@ -201,12 +217,13 @@ int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 }
 
 /**
- * udp_origin() - Sender and destination of a message that a listener received
- * @u:		holds the batch, read with @origin set
- * @i:		index in the batch
+ * udp_origin() - Get the sender and the destination of a message that a
+ * listener received
+ * @u:		UDP; its batch was read with @origin set
+ * @i:		index of the message in the batch
  * @o:		filled
  *
- * Return: false if it can't be answered: it has no source port
+ * Return: false if the message has no source port, so that it can't be answered
  */
 bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o)
 {
@@ -222,14 +239,15 @@ bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o)
 	return true;
 }
 
-/* set_headers() - Prepare Ethernet and IP headers, unless those of the last
- * datagram are the same */
+/* set_headers() - Write Ethernet and IP headers for a datagram, unless those of
+ * the last datagram are the same */
 static void set_headers(struct udp *u, const struct udp_flow *uf,
 			const struct sock_rx_info *info)
 {
 	struct udp_batch *b = u->batch;
 
-	/* Addresses and not the flow's pointer: its slot may be reused. */
+	/* Compare addresses and not pointers to flows, because another flow may
+	 * have got the slot of the last datagram's flow. */
 	if (addr_eq(&b->ip.src, &uf->flow.key.peer) &&
 	    addr_eq(&b->ip.dst, &uf->flow.key.guest) &&
 	    b->ip.ttl == info->ttl && b->ip.tos == info->tos)
@@ -241,8 +259,9 @@ static void set_headers(struct udp *u, const struct udp_flow *uf,
 	tap_hdr_init(&b->hdr, u->tap, &b->ip);
 }
 
-/* deliver_datagram() - Send a datagram to the guest, in fragments if need be;
- * the UDP_HLEN bytes before @data are overwritten */
+/* deliver_datagram() - Send a datagram to the guest, in fragments if it is
+ * longer than the MTU. The UDP header is written to the UDP_HLEN bytes before
+ * @data */
 static void deliver_datagram(struct udp *u, const struct flow_key *key,
 			     uint8_t *data, size_t len)
 {
@@ -259,14 +278,15 @@ static void deliver_datagram(struct udp *u, const struct flow_key *key,
 
 /**
  * send_gso_frame() - Send the datagrams of a message in one GSO frame
- * @u:		for the headers in the batch
- * @key:	of its flow
- * @data:	payload, behind UDP_HLEN bytes that may be written
- * @len:	bytes of it
+ * @u:		UDP; its batch has the headers
+ * @key:	key of the message's flow
+ * @data:	payload; the UDP header is written to the UDP_HLEN bytes before
+ *		it
+ * @len:	bytes of payload
  * @size:	bytes of each datagram but the last
  *
- * Return: false: the link does not take it, or a datagram is too long for the
- *	   guest
+ * Return: false if nothing was sent: the link does not take such a frame, or a
+ *	   datagram is longer than the guest's MTU
  */
 static bool send_gso_frame(struct udp *u, const struct flow_key *key,
 			   uint8_t *data, size_t len, size_t size)
@@ -283,7 +303,8 @@ static bool send_gso_frame(struct udp *u, const struct flow_key *key,
 	return true;
 }
 
-/* udp_batch_len() - Bytes of payload in messages @first to @first + @n - 1 */
+/* udp_batch_len() - Return the bytes of payload in @n messages of the batch,
+ * from number @first on */
 size_t udp_batch_len(const struct udp *u, unsigned int first, unsigned int n)
 {
 	size_t len = 0;
@@ -295,11 +316,11 @@ size_t udp_batch_len(const struct udp *u, unsigned int first, unsigned int n)
 
 /**
  * udp_to_guest() - Send the datagrams of one message to the guest
- * @u:		holds the batch
- * @uf:		flow they belong to
+ * @u:		UDP; its batch holds the messages
+ * @uf:		flow that the datagrams belong to
  * @i:		index of the message in the batch
  *
- * What the link has no space for is dropped and counted.
+ * Datagrams that the link has no space for are dropped; the link counts them.
  *
  * Return: number of datagrams
  */
