@@ -12,18 +12,21 @@
 
 #include "sock.h"
 
-/* Asked for: what a sender at 10 Gbit/s sends in 2 ms, as the kernel counts.
- * Most hosts allow less (net.core.rmem_max). */
+/* Receive buffer to ask for: the datagrams that a sender at 10 Gbit/s sends in
+ * 2 ms, with the overhead that the kernel counts. Most hosts allow less
+ * (net.core.rmem_max). */
 #define BULK_BUFFER	(4 * 1024 * 1024)
 
-/* Control messages of an error: the kernel adds all that the socket asked to
- * be told with its datagrams, and puts that first. */
+/* Bytes for the control messages of an error queue entry. Before the error
+ * itself, the kernel puts all control messages that the socket has enabled for
+ * received datagrams. */
 #define ERROR_CONTROL	512
 
 /**
- * struct extended_error - IP_RECVERR's control message
+ * struct extended_error - Data of the control message IP_RECVERR or
+ * IPV6_RECVERR
  * @e:		the error
- * @from:	SO_EE_OFFENDER(@e): follows it
+ * @from:	address of the ICMP message's sender: SO_EE_OFFENDER(@e)
  */
 struct extended_error {
 	struct sock_extended_err e;
@@ -44,7 +47,7 @@ static const struct {
 };
 
 /**
- * sock_set() - Set a socket option that is an int
+ * sock_set() - Set a socket option whose value is an int
  * @level, @option, @value: as for setsockopt()
  *
  * Return: 0, or -errno
@@ -56,9 +59,11 @@ int sock_set(int fd, int level, int option, int value)
 }
 
 /**
- * sock_set_ip() - Set an option that each family has under another name
- * @v4:		set IPv4's, which a socket that serves both has, too
- * @option:	which
+ * sock_set_ip() - Set a socket option that has one name for IPv4 and another
+ * for IPv6
+ * @v4:		set the option of IPv4, which an IPv6 socket that serves IPv4
+ *		has, too
+ * @option:	option to set
  * @value:	as for setsockopt()
  *
  * Return: 0, or -errno
@@ -71,12 +76,15 @@ int sock_set_ip(int fd, bool v4, enum sock_ip_option option, int value)
 }
 
 /**
- * sock_set_df() - Choose who fragments what is too long for the path
- * @v4:		for IPv4
- * @df:		what the kernel does
+ * sock_set_df() - Choose what the kernel does with a packet that is longer than
+ * the path's MTU
+ * @v4:		set it for IPv4; false: for IPv6
+ * @df:		see enum sock_df
  *
- * SOCK_DF_PROBE is not IP_PMTUDISC_DO: the guest keeps the MTU of a path
- * itself, and may find out whether it has grown (RFC 4821, RFC 8899).
+ * SOCK_DF_PROBE is IP_PMTUDISC_PROBE and not IP_PMTUDISC_DO, with which the
+ * kernel would refuse packets longer than the path MTU that it remembers: the
+ * guest keeps path MTUs itself, and may probe whether one has grown (RFC 4821,
+ * RFC 8899).
  */
 void sock_set_df(int fd, bool v4, enum sock_df df)
 {
@@ -100,10 +108,12 @@ void sock_set_df(int fd, bool v4, enum sock_df df)
 }
 
 /**
- * sock_set_reports() - Have a socket report what the guest is to be told
- * @v4, @v6:	families it serves
+ * sock_set_reports() - Have a socket report everything that the guest is to be
+ * told
+ * @v4, @v6:	IP versions that the socket serves
  *
- * TTL and type of service of what is received, and errors in full.
+ * These are the TTL and type of service of each received packet, and ICMP
+ * errors with their quoted data.
  */
 void sock_set_reports(int fd, bool v4, bool v6)
 {
@@ -121,10 +131,11 @@ void sock_set_reports(int fd, bool v4, bool v6)
 }
 
 /**
- * sock_set_bulk() - Prepare a UDP socket for more than one answer
+ * sock_set_bulk() - Prepare a UDP socket to receive many datagrams
  *
- * A large buffer, which takes no memory before it is used, and consecutive
- * datagrams as one message (UDP_GRO, since Linux 5.0).
+ * It gets a large receive buffer, which takes no memory while it is empty. The
+ * kernel may deliver consecutive datagrams as one message (UDP_GRO, since Linux
+ * 5.0).
  */
 void sock_set_bulk(int fd)
 {
@@ -133,7 +144,7 @@ void sock_set_bulk(int fd)
 }
 
 /**
- * sock_open() - Open a socket, non-blocking and closed on exec
+ * sock_open() - Open a socket that is non-blocking and is closed on exec
  * @family, @type, @proto: as for socket()
  *
  * Return: socket, or -errno
@@ -147,7 +158,7 @@ int sock_open(int family, int type, int proto)
 
 /**
  * sock_bind() - Bind a socket to an address and port
- * @addr:	address of its family; "none" is the IPv6 wildcard
+ * @addr:	address of the socket's family; "none" is the IPv6 wildcard
  * @port:	host order, 0: any
  * @scope:	interface index for a link-local address
  *
@@ -177,14 +188,17 @@ int sock_bind_device(int fd, const char *ifname)
 }
 
 /**
- * bind_port() - Bind a socket to an address, and to a port if it can be had
- * @addr:	address of its family, may be its wildcard
- * @port:	host order, 0: any; set to 0 if it can't be had
+ * bind_port() - Bind a socket to an address, and to a port if the port is free
+ * @addr:	address of the socket's family, may be its wildcard
+ * @port:	host order, 0: any; set to 0 if the port can't be used
  * @scope:	interface index for a link-local address
  *
- * A port that is taken or not permitted is no error: the kernel chooses one
- * that is not shared. As it may choose at connect(), a TCP port is taken for
- * that destination only.
+ * If the port is taken or not permitted, that is no error: the kernel chooses
+ * another one, which is not shared. For TCP, the kernel may choose the port
+ * only in connect() (IP_BIND_ADDRESS_NO_PORT): then the port is taken only for
+ * that destination.
+ *
+ * Return: 0, or -errno
  */
 static int bind_port(int fd, const struct in6_addr *addr, uint16_t *port,
 		     uint32_t scope)
@@ -202,13 +216,15 @@ static int bind_port(int fd, const struct in6_addr *addr, uint16_t *port,
 	return sock_bind(fd, addr, 0, scope);
 }
 
-/* bind_source() - As sock_open_bound() says; 0, or -errno */
+/* bind_source() - Bind a socket to interface, address and port, as described
+ * for sock_open_bound(); return 0 or -errno */
 static int bind_source(int fd, const struct sock_source *src, uint16_t *port)
 {
 	struct in6_addr addr = src->addr;
 	int rc;
 
-	/* An IPv6 wildcard would take the port for IPv4, too. */
+	/* An IPv6 socket on the wildcard address would take the port for IPv4,
+	 * too. */
 	if (src->family == AF_INET6)
 		sock_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 
@@ -222,22 +238,25 @@ static int bind_source(int fd, const struct sock_source *src, uint16_t *port)
 
 /**
  * sock_open_bound() - Open a socket for a flow from the guest
- * @src:	what to bind it to
- * @type, @proto: as for socket(); it is non-blocking and closed on exec
- * @port:	source port or echo identifier to have if it is free, host
- *		order, 0: any; set to 0 if it is not free
- * @share:	sockets of ours have @port already, and SO_REUSEPORT: share it
+ * @src:	address and interface to bind it to
+ * @type, @proto: as for socket(); the socket is non-blocking and is closed on
+ *		exec
+ * @port:	source port or echo identifier, host order, 0: any; set to 0 if
+ *		the port is not free, and the kernel chose one
+ * @share:	sockets of this process are bound to @port with SO_REUSEPORT:
+ *		share the port with them
  *
- * A port has to be free for the first socket, which then may allow other
- * sockets of our user by SO_REUSEPORT.
+ * The first socket of a port is bound without SO_REUSEPORT, which fails if any
+ * other socket has the port. The caller may then set SO_REUSEPORT, so that
+ * further sockets of the same user can share the port.
  *
- * Ping sockets share their identifier unless told not to (INET_PROTOSW_REUSE
- * in the kernel's net/ipv4/af_inet.c), and one of them would get the replies
- * of all: SO_REUSEADDR is switched off.
+ * Ping sockets have SO_REUSEADDR by default (INET_PROTOSW_REUSE in the kernel's
+ * net/ipv4/af_inet.c), so several could have one identifier, and one of them
+ * would get the replies for all. Therefore, SO_REUSEADDR is switched off.
  *
- * Return: socket, or -errno: -EMFILE, -ENFILE, -ENOBUFS and -ENOMEM if there
- *	   are too many, -EADDRNOTAVAIL or -ENODEV if the host does not have the
- *	   source address or interface (any more)
+ * Return: socket, or -errno. -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM: there are too
+ *	   many sockets. -EADDRNOTAVAIL, -ENODEV: the host does not have, or no
+ *	   longer has, the source address or interface
  */
 int sock_open_bound(const struct sock_source *src, int type, int proto,
 		    uint16_t *port, bool share)
@@ -261,11 +280,11 @@ int sock_open_bound(const struct sock_source *src, int type, int proto,
 /**
  * sock_cmsg_put() - Append a control message
  * @c:		control messages
- * @len:	bytes of them so far
- * @level, @type: what it is
- * @data, @size: what it says
+ * @len:	bytes of control messages in @c so far
+ * @level, @type: of the control message
+ * @data, @size: its data
  *
- * Return: bytes of all control messages now, for msg_controllen
+ * Return: bytes of control messages in @c now, for msg_controllen
  */
 size_t sock_cmsg_put(union sock_control *c, size_t len, int level, int type,
 		     const void *data, size_t size)
@@ -286,7 +305,8 @@ static size_t put_number(union sock_control *c, size_t len, int level, int type,
 	return sock_cmsg_put(c, len, level, type, &value, sizeof(value));
 }
 
-/* put_source() - Append source address and interface, if any is asked for */
+/* put_source() - Write a control message with source address and interface, if
+ * @info has one of them; return its bytes */
 static size_t put_source(union sock_control *c, bool v4,
 			 const struct sock_tx_info *info)
 {
@@ -308,10 +328,11 @@ static size_t put_source(union sock_control *c, bool v4,
 }
 
 /**
- * sock_cmsg_put_info() - Write the control messages that say how one leaves
+ * sock_cmsg_put_info() - Write the control messages that set source address,
+ * interface, TTL and type of service of a message
  * @c:		filled
  * @v4:		the message goes over IPv4
- * @info:	how it is to leave
+ * @info:	values to set
  *
  * Return: bytes of control messages, for msg_controllen
  */
@@ -325,7 +346,7 @@ size_t sock_cmsg_put_info(union sock_control *c, bool v4,
 	return put_number(c, len, level, v4 ? IP_TOS : IPV6_TCLASS, info->tos);
 }
 
-/* read_number() - A control message that is an int */
+/* read_number() - Read a control message whose data is an int */
 static uint32_t read_number(const struct cmsghdr *c)
 {
 	uint32_t n = 0;
@@ -334,8 +355,8 @@ static uint32_t read_number(const struct cmsghdr *c)
 	return n;
 }
 
-/* read_pktinfo4() - ipi_spec_dst is an address of ours even if the destination
- * is a broadcast address or a group (ip(7)) */
+/* read_pktinfo4() - Read IP_PKTINFO. ipi_spec_dst is a unicast address of the
+ * host even if the destination is a broadcast address or a group (ip(7)) */
 static void read_pktinfo4(const struct cmsghdr *c, struct sock_rx_info *info)
 {
 	struct in_pktinfo p;
@@ -346,8 +367,9 @@ static void read_pktinfo4(const struct cmsghdr *c, struct sock_rx_info *info)
 	info->ifindex = (uint32_t)p.ipi_ifindex;
 }
 
-/* read_pktinfo6() - IPv6 has no such thing, and for IPv4 over an IPv6 socket
- * IP_PKTINFO comes as well, and counts */
+/* read_pktinfo6() - Read IPV6_PKTINFO. It has no field like ipi_spec_dst, so a
+ * group has no unicast address. If an IPv6 socket received IPv4, IP_PKTINFO
+ * comes as well, and this message is ignored */
 static void read_pktinfo6(const struct cmsghdr *c, struct sock_rx_info *info)
 {
 	struct in6_pktinfo p;
@@ -367,7 +389,7 @@ static void read_message(const struct cmsghdr *c, struct sock_rx_info *info)
 	case IPPROTO_IP:
 		if (c->cmsg_type == IP_TTL)
 			info->ttl = (uint8_t)read_number(c);
-		else if (c->cmsg_type == IP_TOS)	/* a byte */
+		else if (c->cmsg_type == IP_TOS)	/* one byte, no int */
 			info->tos = *CMSG_DATA(c);
 		else if (c->cmsg_type == IP_PKTINFO)
 			read_pktinfo4(c, info);
@@ -401,7 +423,7 @@ void sock_cmsg_read(struct msghdr *m, struct sock_rx_info *info)
 		read_message(c, info);
 }
 
-/* read_error() - What IP_RECVERR or IPV6_RECVERR says */
+/* read_error() - Read the control message IP_RECVERR or IPV6_RECVERR */
 static void read_error(const struct cmsghdr *c, struct sock_error *e)
 {
 	struct extended_error x = { 0 };
@@ -426,9 +448,10 @@ static bool is_error(const struct cmsghdr *c)
 /**
  * sock_clear_error() - Consume the pending error of a socket (SO_ERROR)
  *
- * Each entry taken off the error queue makes the next one pending, and the
- * queue may be long: forged ICMP messages can fill it. Only after this call
- * does a system call return its own error.
+ * When an entry is taken off the error queue, the kernel makes the error of the
+ * next entry pending. The queue may be long, because forged ICMP messages can
+ * fill it. A system call returns the pending error, and only after this
+ * function its own.
  */
 void sock_clear_error(int fd)
 {
@@ -439,14 +462,14 @@ void sock_clear_error(int fd)
 }
 
 /**
- * sock_next_error() - Take an entry off the error queue of a socket
+ * sock_next_error() - Take the next entry off the error queue of a socket
  * @e:		filled
  *
- * After EPOLLERR, call it until it returns false: that consumes the pending
- * error, too, which the kernel leaves behind if the queue had no space for its
- * entry.
+ * After EPOLLERR, call this function until it returns false. That also consumes
+ * the pending error, which the kernel leaves behind if the queue had no space
+ * for the entry.
  *
- * Return: false if there is none
+ * Return: false if the queue is empty
  */
 bool sock_next_error(int fd, struct sock_error *e)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * sock.h - Socket options, control messages, error queues and bound sockets,
- * so that no other file has to know what IPv4 and IPv6 call the same thing.
- * A leaf: holds no state, calls only util.c and libc, may be called by
- * anything.
+ * sock.h - Socket options, control messages, error queues and bound sockets. No
+ * other file has to know which of these have different names for IPv4 and for
+ * IPv6. A leaf: it holds no state, calls only util.c and libc, and any other
+ * module may call it.
  */
 #ifndef SOCK_H
 #define SOCK_H
@@ -15,34 +15,35 @@
 
 #include "util.h"
 
-/* Of a packet that came back with an error, the bytes that are kept: an error
- * to the guest quotes no more (IPv6's minimum MTU, RFC 4443 2.4 (c)). */
+/* Bytes that are kept of a packet that an ICMP error quotes. An error to the
+ * guest quotes no more (IPv6's minimum MTU, RFC 4443 2.4 (c)). */
 #define SOCK_ERROR_DATA		1280
 
 /* Options that exist for IPv4 and for IPv6. */
 enum sock_ip_option {
 	SOCK_IP_TTL,		/* of unicast packets; IPv6: hop limit */
 	SOCK_IP_TOS,		/* IPv6: traffic class */
-	SOCK_IP_RECVTTL,
-	SOCK_IP_RECVTOS,
+	SOCK_IP_RECVTTL,	/* tell the TTL of received packets */
+	SOCK_IP_RECVTOS,	/* tell their type of service */
 	SOCK_IP_RECVERR,	/* keep an error queue */
-	SOCK_IP_PKTINFO,	/* tell the destination of what is received */
-	SOCK_IP_MULTICAST_LOOP,
-	SOCK_IP_MULTICAST_ALL,	/* IPv6: since Linux 4.20 */
+	SOCK_IP_PKTINFO,	/* tell destination and interface of packets */
+	SOCK_IP_MULTICAST_LOOP,	/* let the host receive what is sent */
+	SOCK_IP_MULTICAST_ALL,	/* receive groups that any program joined; for
+				 * IPv6, Linux has it since 4.20 */
 };
 
 /* What the kernel does with a packet that is longer than the path's MTU. */
 enum sock_df {
-	SOCK_DF_PROBE,	/* up to the interface's MTU it goes out with DF; above,
-			 * sending fails (EMSGSIZE) */
-	SOCK_DF_DONT,	/* fragment, IP_PMTUDISC_DONT in both families */
-	SOCK_DF_WANT,	/* fragment, IPv6 by IPV6_PMTUDISC_WANT */
+	SOCK_DF_PROBE,	/* send it with DF; if it is longer than the MTU of the
+			 * interface, fail (EMSGSIZE) */
+	SOCK_DF_DONT,	/* fragment it: IP_PMTUDISC_DONT, IPV6_PMTUDISC_DONT */
+	SOCK_DF_WANT,	/* fragment it: IP_PMTUDISC_DONT, IPV6_PMTUDISC_WANT */
 };
 
 /**
- * struct sock_source - What a socket of ours is bound to
+ * struct sock_source - Address and interface to bind a socket to
  * @family:	AF_INET or AF_INET6
- * @addr:	source address, of @family; none: the kernel's choice
+ * @addr:	source address, of @family; none: the kernel chooses
  * @ifname:	interface, empty: any
  * @scope:	interface index for a link-local @addr, 0: none
  */
@@ -53,8 +54,9 @@ struct sock_source {
 	uint32_t scope;
 };
 
-/* Control messages of one message: both forms of a destination (an IPv6 socket
- * that receives IPv4 reports both), TTL, type of service, segment size. */
+/* Space for the control messages of one message: the destination as IPv4 and as
+ * IPv6 (an IPv6 socket that receives IPv4 reports both), TTL, type of service
+ * and segment size. */
 union sock_control {
 	char buf[CMSG_SPACE(sizeof(struct in_pktinfo)) +
 		 CMSG_SPACE(sizeof(struct in6_pktinfo)) +
@@ -63,9 +65,10 @@ union sock_control {
 };
 
 /**
- * struct sock_tx_info - How a message is to leave
- * @local:	source address, none: the kernel's choice
- * @ifindex:	interface, 0: by the host's routes
+ * struct sock_tx_info - Source address, interface and header fields of a
+ * message to send
+ * @local:	source address, none: the kernel chooses
+ * @ifindex:	interface to send through, 0: by the host's routes
  * @ttl:	TTL or hop limit
  * @tos:	type of service or traffic class
  */
@@ -77,13 +80,13 @@ struct sock_tx_info {
 
 /**
  * struct sock_rx_info - What the kernel says about a received message
- * @ttl, @tos:	of its IP header, 0: not known
- * @segment:	bytes of each datagram in it but the last (UDP_GRO); 0: it is
- *		one datagram
- * @ifindex:	interface that it arrived on, 0: not known
+ * @ttl, @tos:	TTL and type of service of its IP header, 0: not known
+ * @segment:	bytes of each datagram in the message but the last (UDP_GRO); 0:
+ *		the message is one datagram
+ * @ifindex:	interface that the message arrived on, 0: not known
  * @dest:	destination address of its IP header, none: not known
- * @local:	our unicast address that an answer may come from, none: not
- *		known, or @dest is an IPv6 group
+ * @local:	unicast address of the host that an answer may have as its
+ *		source; none: not known, or @dest is an IPv6 group
  */
 struct sock_rx_info {
 	uint8_t ttl, tos;
@@ -95,18 +98,20 @@ struct sock_rx_info {
 /**
  * struct sock_error - An entry of a socket's error queue
  * @error:	errno, positive
- * @from_network: an ICMP message came; false: the host's kernel refused to
- *		send, and the call that was to send has failed with @error
- * @type, @code: of that ICMP message, of the family of @dest
- * @ttl:	TTL or hop limit it arrived with, 0: not known (the socket does
- *		not have SOCK_IP_RECVTTL)
- * @info:	of what was too long: the MTU, 0: not known; of a parameter
- *		problem: the pointer, in bytes
- * @from:	sender of the ICMP message, none: not known
- * @dest, @port: where our packet was sent to, port in host order
- * @data:	what came back of our packet: payload; of ping and TCP sockets
- *		from the transport header on
- * @len:	bytes of it
+ * @from_network: an ICMP message caused the error; false: the host's kernel
+ *		refused to send, and the system call failed with @error
+ * @type, @code: type and code of the ICMP message, which is of the same IP
+ *		version as @dest
+ * @ttl:	TTL or hop limit that the ICMP message arrived with, 0: not
+ *		known (the socket does not have SOCK_IP_RECVTTL)
+ * @info:	if our packet was too long, the MTU, 0: not known; if it had a
+ *		parameter problem, the pointer, in bytes
+ * @from:	source address of the ICMP message, none: not known
+ * @dest, @port: destination of our packet, port in host order
+ * @data:	bytes of our packet that the ICMP message quotes: of UDP sockets
+ *		the payload, of ping and TCP sockets from the transport header
+ *		on
+ * @len:	number of bytes in @data
  */
 struct sock_error {
 	int error;

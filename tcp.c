@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tcp.c - TCP flows: how they begin, segments of the guest, events of sockets,
- * timers, and the actions that the core (tcp/conn.h) asks for.
+ * tcp.c - Open and close TCP flows, pass segments of the guest, events of
+ * sockets and timers to the core (tcp/conn.h), and do the actions that the core
+ * asks for.
  */
 /* syscalls: accept4 close connect getsockopt setsockopt shutdown */
 #include <errno.h>
@@ -15,16 +16,18 @@
 #include "tcp/flow.h"
 #include "tcp/seq.h"
 
-/* Connections accepted from one listening socket before the next one's turn. */
+/* How many connections are accepted from one listener before it is the turn of
+ * other descriptors. */
 #define ACCEPT_MAX	32
 
-/* Duplicate ACKs for out-of-order segments of one batch: three are a signal. */
+/* Most duplicate ACKs in answer to the out-of-order segments of one batch.
+ * Three are enough to make the guest retransmit. */
 #define DUP_ACKS_MAX	8
 
-/* Challenge ACKs in a second, of all flows (RFC 5961 7). */
+/* Most challenge ACKs per second, of all flows together (RFC 5961 7). */
 #define CHALLENGES_MAX	100
 
-/* RFC 9293 3.7.1: if the guest's SYN has no MSS. */
+/* MSS of the guest if its SYN has no MSS option (RFC 9293 3.7.1). */
 #define MSS_DEFAULT4	536
 #define MSS_DEFAULT6	1220
 
@@ -41,13 +44,14 @@ const char *const tcp_counter_name[TCP_COUNTERS] = {
 	[TCP_OUT_OF_ORDER] = "tcp_out_of_order",
 };
 
-/* tcp_flow_size() - Bytes of a TCP flow's slot in the table */
+/* tcp_flow_size() - Bytes that a TCP flow needs in the flow table */
 size_t tcp_flow_size(void)
 {
 	return sizeof(struct tcp_flow);
 }
 
-/* Initial sequence number (T3), RFC 6528: a hash plus a clock of 4 us. */
+/* Return an initial sequence number (T3): a hash of the key, plus a clock with
+ * ticks of 4 us (RFC 6528). */
 static uint32_t initial_seq(const struct tcp *t, const struct flow_key *key,
 			    uint64_t now)
 {
@@ -63,7 +67,9 @@ static void remove_tcp_flow(struct tcp *t, struct tcp_flow *f, bool reset)
 	flow_remove(t->flows, &f->flow);
 }
 
-/* Arm the timer; a deadline that moved back is noticed when it fires early. */
+/* Arm the flow's timer for the earlier of the core's deadline and the time of
+ * the delayed ACK. If that moved back, the timer stays as it is: it fires too
+ * early, and is then armed again. */
 static void set_flow_timer(struct tcp *t, struct tcp_flow *f)
 {
 	struct timer *timer = &f->flow.timer;
@@ -77,7 +83,8 @@ static void set_flow_timer(struct tcp *t, struct tcp_flow *f)
 		timer_arm(t->timers, timer, due);
 }
 
-/* Challenge ACK (RFC 5961), at most CHALLENGES_MAX in a second. */
+/* Send a challenge ACK (RFC 5961), unless CHALLENGES_MAX were sent in this
+ * second. */
 static void send_challenge_ack(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	if (now / SEC != t->challenge.second) {
@@ -91,7 +98,7 @@ static void send_challenge_ack(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	tcp_to_guest_flags(t, f, 0, f->conn.snd_nxt);
 }
 
-/* Send data to the guest; if there is more the flow waits for its next turn. */
+/* Send data to the guest. If more is left, the flow waits for its next turn. */
 static void send_and_requeue(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	sched_forget(t->sched, &f->flow);
@@ -99,7 +106,8 @@ static void send_and_requeue(struct tcp *t, struct tcp_flow *f, uint64_t now)
 		sched_wait(t->sched, &f->flow);
 }
 
-/* Tell both ends that the connection is closed, and remove the flow. */
+/* Tell the guest and the peer that the connection is closed, and remove the
+ * flow. */
 static void finish_closed(struct tcp *t, struct tcp_flow *f, uint32_t actions)
 {
 	if (actions & CONN_DO_RST_GUEST)
@@ -109,7 +117,7 @@ static void finish_closed(struct tcp *t, struct tcp_flow *f, uint32_t actions)
 	remove_tcp_flow(t, f, actions & CONN_DO_RST_PEER);
 }
 
-/* The actions that need the socket. */
+/* Do those actions that need the socket. */
 static void do_socket_actions(struct tcp *t, struct tcp_flow *f,
 			      uint32_t actions)
 {
@@ -118,7 +126,7 @@ static void do_socket_actions(struct tcp *t, struct tcp_flow *f,
 	if (actions & CONN_DO_DISCARD)
 		tcp_sock_discard(f);
 	if (actions & CONN_DO_DISCARD && f->eof_uncertain && t->no_peek_off)
-		f->readable = true;	/* a peek may have stopped short */
+		f->readable = true;	/* peeks stop at urgent data */
 	if (actions & CONN_DO_REWIND) {
 		t->count[TCP_TIMEOUT]++;
 		f->readable = f->peek_stale = true;
@@ -130,7 +138,10 @@ static void do_socket_actions(struct tcp *t, struct tcp_flow *f,
 		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
-/* Do what the core wants done. Return: false: the flow is gone. */
+/*
+ * Do the actions that the core asks for.
+ * Return: false if the flow was removed.
+ */
 static bool do_actions(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	struct tcp_conn *c = &f->conn;
@@ -161,10 +172,12 @@ static bool do_actions(struct tcp *t, struct tcp_flow *f, uint64_t now)
 }
 
 /*
- * Tell the guest by ICMP why its connection failed; @q quotes its SYN.
+ * Tell the guest by ICMP why its connection failed. @q describes its SYN, which
+ * the ICMP error quotes.
  *
- * Linux queues the ICMP message that ended a connect() since 5.11, for IPv4
- * without being asked to: then the guest gets it from the router that sent it.
+ * Since 5.11, Linux puts the ICMP message that ended a connect() in the error
+ * queue, for IPv4 even without IP_RECVERR. If it is there, the guest gets this
+ * message, with the router that sent it as source.
  */
 static void report_unreachable(struct tcp *t, const struct tcp_flow *f,
 			       int error, const struct icmp_quote *q,
@@ -180,7 +193,8 @@ static void report_unreachable(struct tcp *t, const struct tcp_flow *f,
 			   0, q, now);
 }
 
-/* The socket did not connect: RST or ICMP, as the errno says (T1). */
+/* The socket did not connect: answer the guest's SYN by RST or by an ICMP
+ * error, depending on the errno (T1). */
 static void connect_failed(struct tcp *t, struct tcp_flow *f, int error,
 			   uint64_t now)
 {
@@ -195,7 +209,8 @@ static void connect_failed(struct tcp *t, struct tcp_flow *f, int error,
 		.total = sizeof(syn), .df = true,
 	};
 
-	/* For the guest, a reset right after accept() is a refusal, too. */
+	/* If the peer reset the connection right after it accepted, the guest
+	 * is also told that the connection was refused. */
 	if (error == ECONNRESET || error == EPIPE)
 		error = ECONNREFUSED;
 	conn_connect_failed(&f->conn, error == ECONNREFUSED);
@@ -222,8 +237,9 @@ static struct tcp_flow *new_tcp_flow(struct tcp *t, const struct flow_key *key)
 }
 
 /*
- * Open a socket for the guest's connection, and start to connect it to @peer,
- * which is the peer's real address. Return: 0, or -errno.
+ * Open a socket for the guest's connection, and start to connect it to the
+ * peer, whose real address is @peer.
+ * Return: 0, or -errno.
  */
 static int start_connect(struct tcp *t, struct tcp_flow *f,
 			 const struct in6_addr *peer, uint16_t port)
@@ -246,7 +262,10 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	return flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS);
 }
 
-/* The guest's SYN (T1). Return: the flow, NULL if there is none. */
+/*
+ * Open a flow for the guest's SYN (T1).
+ * Return: the flow, or NULL if it could not be opened.
+ */
 static struct tcp_flow *open_guest_flow(struct tcp *t,
 					const struct flow_key *key,
 					const struct pkt *pkt,
@@ -286,7 +305,11 @@ static struct tcp_flow *open_guest_flow(struct tcp *t,
 	return f;
 }
 
-/* A segment that belongs to no flow (T4). Return: the flow that it opened. */
+/*
+ * Handle a segment that belongs to no flow (T4): a SYN opens one, and anything
+ * else is answered by RST.
+ * Return: the new flow, or NULL.
+ */
 static struct tcp_flow *segment_without_flow(struct tcp *t,
 					     const struct flow_key *key,
 					     const struct pkt *pkt,
@@ -300,7 +323,8 @@ static struct tcp_flow *segment_without_flow(struct tcp *t,
 	return NULL;
 }
 
-/* Whether a SYN opens a new connection on the ports of one that is over. */
+/* Whether a segment is a SYN for a new connection, while the flow with the same
+ * addresses and ports is in CONN_TIME_WAIT. */
 static bool reuses_ports(const struct tcp_flow *f, const struct tcp_seg *seg)
 {
 	return f->conn.phase == CONN_TIME_WAIT &&
@@ -310,7 +334,7 @@ static bool reuses_ports(const struct tcp_flow *f, const struct tcp_seg *seg)
 
 /*
  * Pass one segment of a batch to the core.
- * Return: number of duplicate ACKs that it is to be answered with.
+ * Return: 1 if the segment is to be answered by a duplicate ACK, else 0.
  */
 static unsigned int feed_segment(struct tcp *t, struct tcp_flow *f,
 				 const struct pkt *pkt, struct tcp_seg *seg,
@@ -334,8 +358,9 @@ static unsigned int feed_segment(struct tcp *t, struct tcp_flow *f,
 }
 
 /*
- * Write the batch to the socket, and do what follows from it. @dups: duplicate
- * ACKs that its segments are to be answered with.
+ * Write the payload of a batch to the socket, send the duplicate ACKs, and do
+ * the actions that the core asks for. @dups: number of segments of the batch
+ * that are to be answered by a duplicate ACK.
  */
 static void finish_batch(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 			 uint64_t now)
@@ -348,13 +373,14 @@ static void finish_batch(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 	if (conn_wants_space(c))
 		tcp_sock_space(t, f, now);
 
-	/* One ACK with SACK blocks says as much as many without. */
+	/* With SACK, one ACK tells the guest as much as many. */
 	for (dups = MIN(dups, c->sack_ok ? 1 : DUP_ACKS_MAX); dups; dups--)
 		tcp_to_guest_flags(t, f, 0, c->snd_nxt);
 	do_actions(t, f, now);
 }
 
-/* tell_active() - Tell the scheduler of a batch; @f: NULL: no flow yet */
+/* tell_active() - Tell the scheduler that the guest sent a batch; @f: its flow,
+ * NULL: there is none yet */
 static void tell_active(struct tcp *t, struct tcp_flow *f,
 			const struct pkt *batch, unsigned int n, uint64_t now)
 {
@@ -366,7 +392,7 @@ static void tell_active(struct tcp *t, struct tcp_flow *f,
 }
 
 /**
- * tcp_from_guest() - A batch of segments of one flow
+ * tcp_from_guest() - Handle a batch of segments of one flow
  * @batch:	packets, all with the same addresses and ports
  * @n:		number of packets
  */
@@ -409,7 +435,7 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 		finish_batch(t, f, dups, now);
 }
 
-/* Something happened to a socket that is connecting. */
+/* Handle an event of a socket that is connecting. */
 static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 			  uint64_t now)
 {
@@ -427,7 +453,8 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 	}
 }
 
-/* Remember what epoll tells only once (EPOLLET). */
+/* Remember the events of a socket: with EPOLLET, epoll reports each only
+ * once. */
 static void note_events(struct tcp_flow *f, uint32_t events)
 {
 	int on = 1;
@@ -445,7 +472,8 @@ static void note_events(struct tcp_flow *f, uint32_t events)
 		f->readable = true;
 }
 
-/* waits_for_turn() - Whether a flow has had its quantum, and others wait */
+/* waits_for_turn() - Whether a flow has used its quantum, and now waits for its
+ * next turn while the link is in low latency mode */
 static bool waits_for_turn(const struct tcp *t, const struct tcp_flow *f,
 			   uint64_t now)
 {
@@ -453,8 +481,8 @@ static bool waits_for_turn(const struct tcp *t, const struct tcp_flow *f,
 }
 
 /**
- * tcp_event() - Something happened to a flow's socket
- * @events:	of epoll
+ * tcp_event() - Handle events of a flow's socket
+ * @events:	events that epoll reported
  */
 void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 {
@@ -478,7 +506,8 @@ void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 	do_actions(t, f, now);
 }
 
-/* There is no guest to connect to: the peer gets RST. */
+/* Close the socket of an accepted connection that the guest can't get, with RST
+ * to the peer. */
 static void refuse_accepted(struct tcp *t, int fd)
 {
 	t->count[TCP_REFUSED]++;
@@ -486,8 +515,9 @@ static void refuse_accepted(struct tcp *t, int fd)
 }
 
 /*
- * A peer has connected to a forwarded port (T2). @fd is its socket, which this
- * function owns; @sa is the peer's real address.
+ * Open a flow for a peer that has connected to a forwarded port (T2). @fd is
+ * the socket of the connection, which this function owns. @sa is the peer's
+ * real address.
  */
 static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 			const union sockaddr_any *sa, uint64_t now)
@@ -534,7 +564,8 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 	do_actions(t, f, now);
 }
 
-/* Refuse a connection for which there is no descriptor. */
+/* Accept one connection by means of the spare descriptor, and refuse it,
+ * because the process has no other descriptors left. */
 static void refuse_without_fd(struct tcp *t, int listener)
 {
 	int fd = accept_last(listener, &t->spare_fd);
@@ -545,7 +576,7 @@ static void refuse_without_fd(struct tcp *t, int listener)
 	t->spare_fd = spare_open();
 }
 
-/* tcp_listener() - Connections wait at a forwarded port */
+/* tcp_listener() - Accept the connections that wait at a forwarded port */
 void tcp_listener(struct tcp *t, const struct listener *l, uint64_t now)
 {
 	union sockaddr_any sa;
@@ -566,22 +597,23 @@ void tcp_listener(struct tcp *t, const struct listener *l, uint64_t now)
 	}
 }
 
-/* tcp_timer() - A flow's timer fired */
+/* tcp_timer() - The timer of a flow has fired */
 void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
 {
 	struct tcp_flow *f = tcp_flow_of(flow);
 
-	list_remove(&f->flow.node);	/* its ACK is due now */
+	list_remove(&f->flow.node);	/* a final ACK waits no longer */
 	conn_timeout(&f->conn, now);
 	do_actions(t, f, now);
 }
 
 /**
- * tcp_pass_end() - Send the ACKs that no other segment has carried (T13)
+ * tcp_pass_end() - Send the ACKs that no other segment has carried in this pass
+ * (T13)
  *
- * They wait if there is no space on the link. The last ACK of a connection is
- * sent along with any other frame that wakes the guest: often the first of the
- * next connection.
+ * If the link has no space, the ACKs wait. The final ACK of a connection does
+ * not wake the guest: it waits for any other frame to the guest, which often is
+ * the first one of the next connection.
  */
 void tcp_pass_end(struct tcp *t, uint64_t now)
 {
@@ -606,7 +638,8 @@ void tcp_pass_end(struct tcp *t, uint64_t now)
 	}
 }
 
-/* tcp_resume() - It is the turn of a flow that has more data for the guest */
+/* tcp_resume() - Continue to send data of a flow, because it is the flow's
+ * turn */
 void tcp_resume(struct tcp *t, struct flow *flow, uint64_t now)
 {
 	struct tcp_flow *f = tcp_flow_of(flow);
@@ -615,13 +648,14 @@ void tcp_resume(struct tcp *t, struct flow *flow, uint64_t now)
 	do_actions(t, f, now);
 }
 
-/* tcp_end() - The guest has left: reset the peer, remove the flow (T2, T11) */
+/* tcp_end() - Reset the connection with the peer and remove the flow, because
+ * the guest has left (T2, T11) */
 void tcp_end(struct tcp *t, struct flow *f)
 {
 	remove_tcp_flow(t, tcp_flow_of(f), true);
 }
 
-/* tcp_free() - Release what tcp_init() took; there are no flows any more */
+/* tcp_free() - Close the spare descriptor; all flows have ended */
 void tcp_free(struct tcp *t)
 {
 	if (t->spare_fd >= 0)
@@ -630,7 +664,7 @@ void tcp_free(struct tcp *t)
 
 /**
  * tcp_init() - Start without flows
- * @t:		TCP, with @tap to @errors and @max_fd set
+ * @t:		TCP; the caller has set @tap to @errors, and @max_fd
  */
 void tcp_init(struct tcp *t)
 {

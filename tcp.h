@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * tcp.h - TCP: segments of the guest on one side, a stream socket for each
- * connection on the other. The core (tcp/conn.h) decides; tcp.c, tcp/socket.c
- * and tcp/to_guest.c carry it out.
+ * tcp.h - TCP: a guest's connection has segments on the guest's side, and a
+ * stream socket on the host's side. The core (tcp/conn.h) makes the decisions
+ * for a connection, and tcp.c, tcp/socket.c and tcp/to_guest.c carry them out.
  */
 #ifndef TCP_H
 #define TCP_H
@@ -19,18 +19,19 @@
 #include "icmp/error.h"
 #include "tap.h"
 
-/* Pieces of payload written to a socket in one call; UIO_MAXIOV is 1,024. */
+/* Most pieces of payload that one system call writes to a socket; the kernel
+ * takes 1,024 (UIO_MAXIOV). */
 #define TCP_PAYLOAD_IOV		512
 
 struct tcp_flow;
 
 enum tcp_counter {
-	TCP_OPENED,		/* flows from the guest */
-	TCP_ACCEPTED,		/* flows to the guest */
-	TCP_REFUSED,		/* no slot, descriptor or memory */
-	TCP_MALFORMED,		/* impossible flags or addresses */
-	TCP_RESETS_TO_GUEST,	/* RST segments */
-	TCP_CHALLENGE,		/* challenge ACKs (RFC 5961) */
+	TCP_OPENED,		/* connections that the guest opened */
+	TCP_ACCEPTED,		/* connections that peers opened */
+	TCP_REFUSED,		/* connections that could not be opened */
+	TCP_MALFORMED,		/* segments with invalid flags or addresses */
+	TCP_RESETS_TO_GUEST,	/* RST segments sent to the guest */
+	TCP_CHALLENGE,		/* challenge ACKs to the guest (RFC 5961) */
 	TCP_RETRANSMIT,		/* segments sent to the guest again */
 	TCP_TIMEOUT,		/* retransmission timeouts */
 	TCP_BACKLOGGED,		/* batches that the socket did not take whole */
@@ -42,21 +43,26 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
 
 /**
  * struct tcp - TCP of one worker
- * @tap, @flows, @timers, @sched, @net, @fwd, @errors: set by the caller before
- *		tcp_init()
- * @secret:	for initial sequence numbers (RFC 6528)
- * @acks:	flows that send an ACK at the end of the pass
- * @last_acks:	flows whose final ACK waits for another frame to the guest, at
- *		most TCP_ACK_LAST
- * @challenge:	challenge ACKs in the current second (RFC 5961 7)
- * @no_peek_off: the kernel has no SO_PEEK_OFF for TCP (before Linux 6.9)
- * @max_fd:	descriptors from here on are for others: a flood of connections
- *		must not cost the guest its DNS
- * @spare_fd:	descriptor that is given up when there are no more, -1: none
- * @rxring_total: bytes of the receive rings of all flows
- * @payload, @npayload: pieces of the current batch for the socket
- * @payload_len: bytes of them
- * @count:	see enum tcp_counter
+ * @tap, @flows, @timers, @sched, @net, @fwd, @errors: other parts of the
+ *		worker, set by the caller before tcp_init()
+ * @secret:	key of the hash in initial sequence numbers (RFC 6528)
+ * @acks:	flows that send an ACK at the end of the pass, unless another
+ *		segment carries it before
+ * @last_acks:	flows whose final ACK waits, for at most TCP_ACK_LAST ms, until
+ *		any other frame goes to the guest
+ * @challenge:	the current second, and how many challenge ACKs were sent in it
+ *		(RFC 5961 7)
+ * @no_peek_off: the kernel does not support SO_PEEK_OFF on TCP sockets (Linux
+ *		before 6.9)
+ * @max_fd:	TCP uses only descriptors below this number, so that a flood of
+ *		connections leaves some, for example for the guest's DNS queries
+ * @spare_fd:	open descriptor that is closed when the process has no other
+ *		left, to accept and refuse one connection; -1: none
+ * @rxring_total: bytes allocated for the receive rings of all flows
+ * @payload, @npayload: pieces of payload of the current batch that are to be
+ *		written to the socket
+ * @payload_len: bytes in @payload
+ * @count:	counters, see enum tcp_counter
  */
 struct tcp {
 	struct tap *tap;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn.c - Phases of a connection, handshakes, how it ends, and timers.
- * Segments from the guest are judged in conn_rx.c; conn_tx.c decides what is
- * sent to the guest.
+ * conn.c - The phases of a connection: how it is opened and closed, and its
+ * timers. conn_rx.c decides about segments from the guest, conn_tx.c about
+ * segments to the guest.
  */
 #include <string.h>
 
@@ -35,8 +35,8 @@ const char *const tcp_cause_name[] = {
 };
 
 /**
- * conn_set_phase() - Change the phase; nothing else writes it
- * @cause:	for the log
+ * conn_set_phase() - Change the phase; no other function does
+ * @cause:	why it changes, for the log
  */
 void conn_set_phase(struct tcp_conn *c, enum conn_phase phase,
 		    enum conn_cause cause)
@@ -47,8 +47,8 @@ void conn_set_phase(struct tcp_conn *c, enum conn_phase phase,
 }
 
 /**
- * conn_arm_timer() - Set what the connection waits for next
- * @deadline:	ms of CLOCK_MONOTONIC
+ * conn_arm_timer() - Set the timer of a connection
+ * @deadline:	when it fires, ms of CLOCK_MONOTONIC
  */
 void conn_arm_timer(struct tcp_conn *c, enum conn_timer timer,
 		    uint64_t deadline)
@@ -58,8 +58,8 @@ void conn_arm_timer(struct tcp_conn *c, enum conn_timer timer,
 }
 
 /**
- * conn_rearm_timer() - Arm the timer for what is pending after an ACK or a new
- *		      window: unacknowledged data, a closed window, or nothing
+ * conn_rearm_timer() - Set the timer after an ACK or a change of the window.
+ * The connection waits for an ACK, for a window, or for any traffic
  */
 void conn_rearm_timer(struct tcp_conn *c, uint64_t now)
 {
@@ -73,7 +73,7 @@ void conn_rearm_timer(struct tcp_conn *c, uint64_t now)
 		conn_arm_timer(c, CONN_TIMER_IDLE, now + TCP_IDLE);
 }
 
-/* Nothing more will happen; @actions says how both ends are told. */
+/* Enter CONN_CLOSED. @actions: how the caller tells the guest and the peer. */
 static void conn_close(struct tcp_conn *c, enum conn_cause cause,
 		       uint32_t actions)
 {
@@ -83,7 +83,7 @@ static void conn_close(struct tcp_conn *c, enum conn_cause cause,
 }
 
 /**
- * conn_take_actions() - Take over actions, which the caller is going to do
+ * conn_take_actions() - Get pending actions, which the caller then does
  * @which:	actions that it can do now; all others stay pending
  *
  * Return: the actions of @which that are to be done
@@ -96,7 +96,8 @@ uint32_t conn_take_actions(struct tcp_conn *c, uint32_t which)
 	return actions;
 }
 
-/* Take over what the guest's SYN or SYN-ACK says (RFC 7323 2.2). */
+/* Take over the options and the window of the guest's SYN or SYN-ACK (RFC 7323
+ * 2.2). */
 static void take_syn_options(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->wscale < 0) {
@@ -111,7 +112,7 @@ static void take_syn_options(struct tcp_conn *c, const struct tcp_seg *seg)
 	c->rcv_nxt = c->rcv_acked = seg->seq + 1;
 	c->rcv_adv = c->rcv_nxt + TCP_WND_INIT;
 	c->rcv_wnd = TCP_WND_INIT;
-	c->snd_wnd = c->wnd_max = seg->wnd;	/* a SYN's is never scaled */
+	c->snd_wnd = c->wnd_max = seg->wnd;	/* not scaled in a SYN */
 	c->snd_wl1 = seg->seq;
 	c->snd_wl2 = seg->ack;
 }
@@ -129,7 +130,7 @@ static void conn_init(struct tcp_conn *c, enum conn_phase phase,
 	conn_set_phase(c, phase, cause);
 }
 
-/* Have a SYN or SYN-ACK sent for the first time. */
+/* Ask the caller to send our SYN or SYN-ACK for the first time. */
 static void start_syn(struct tcp_conn *c, uint64_t now)
 {
 	c->snd_nxt = c->snd_max = c->snd_una + 1;
@@ -140,7 +141,7 @@ static void start_syn(struct tcp_conn *c, uint64_t now)
 }
 
 /**
- * conn_guest_syn() - The guest asks for a connection (T1)
+ * conn_guest_syn() - Begin a connection, because the guest has sent SYN (T1)
  * @c:		connection, its old content does not matter
  * @seg:	the guest's SYN; @mss is set, to the default if it has none
  * @isn:	our initial sequence number
@@ -154,7 +155,8 @@ void conn_guest_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 }
 
 /**
- * conn_accepted() - A peer has connected to a forwarded port (T2)
+ * conn_accepted() - Begin a connection, because a peer has connected to a
+ * forwarded port (T2)
  * @c:		connection, its old content does not matter
  * @isn:	our initial sequence number
  * @mss:	longest payload that a frame to the guest takes
@@ -175,8 +177,9 @@ void conn_connected(struct tcp_conn *c, uint64_t now)
 }
 
 /**
- * conn_connect_failed() - The socket did not connect
- * @refused:	by a RST of the peer: the guest gets RST, too
+ * conn_connect_failed() - Close the connection, because the socket did not
+ * connect
+ * @refused:	the peer answered by RST, so the guest gets RST, too
  */
 void conn_connect_failed(struct tcp_conn *c, bool refused)
 {
@@ -191,25 +194,28 @@ void conn_peer_error(struct tcp_conn *c)
 	conn_close(c, CAUSE_PEER_RESET, CONN_DO_RST_GUEST);
 }
 
-/* conn_guest_reset() - The guest has sent a valid RST (T11) */
+/* conn_guest_reset() - Close the connection, because the guest has sent a valid
+ * RST (T11) */
 void conn_guest_reset(struct tcp_conn *c)
 {
 	conn_close(c, CAUSE_GUEST_RST, CONN_DO_RST_PEER);
 }
 
-/* conn_abort() - Reset both ends: there is no memory or descriptor to go on */
+/* conn_abort() - Reset the connection with the guest and with the peer, because
+ * there is no memory or descriptor */
 void conn_abort(struct tcp_conn *c)
 {
 	conn_close(c, CAUSE_ABORTED, CONN_DO_RST_PEER | CONN_DO_RST_GUEST);
 }
 
-/* The guest has not answered for as long as TCP waits. */
+/* Close the connection, because the guest did not answer for too long. */
 static void close_silent(struct tcp_conn *c)
 {
 	conn_close(c, CAUSE_GUEST_SILENT, CONN_DO_RST_PEER | CONN_DO_RST_GUEST);
 }
 
-/* conn_guest_fin() - The socket has all data before the guest's FIN (T10) */
+/* conn_guest_fin() - Acknowledge the guest's FIN, because the socket has taken
+ * all data before it (T10) */
 void conn_guest_fin(struct tcp_conn *c)
 {
 	c->fin_rcvd = true;
@@ -223,10 +229,10 @@ void conn_guest_fin(struct tcp_conn *c)
  * conn_check_done() - End the connection once both FINs are acknowledged (RFC
  * 9293 3.6)
  *
- * If our FIN was sent first, the guest is in LAST-ACK until it gets our ACK,
- * which may be lost: CONN_TIME_WAIT can send it again for a while. That can be
- * short: the guest has a TIME-WAIT of its own, and the host's kernel keeps the
- * one towards the peer.
+ * If our FIN was sent first, the guest is in LAST-ACK until it gets our ACK of
+ * its FIN. This ACK may be lost, and in CONN_TIME_WAIT it can be sent again.
+ * CONN_TIME_WAIT may be short, because the guest has a TIME-WAIT of its own,
+ * and towards the peer the host's kernel has one.
  */
 void conn_check_done(struct tcp_conn *c, uint64_t now)
 {
@@ -245,7 +251,7 @@ void conn_check_done(struct tcp_conn *c, uint64_t now)
 	c->actions |= CONN_DO_CLOSE;
 }
 
-/* Both SYNs are acknowledged; RFC 6298 5.7 for the timeout. */
+/* Enter CONN_OPEN. If a SYN was lost, RFC 6298 5.7 sets the timeout. */
 static void enter_open(struct tcp_conn *c, uint64_t now)
 {
 	conn_set_phase(c, CONN_OPEN, CAUSE_GUEST_ACK);
@@ -255,7 +261,8 @@ static void enter_open(struct tcp_conn *c, uint64_t now)
 	conn_rearm_timer(c, now);
 }
 
-/* conn_segment_syn_sent() - A segment in CONN_SYN_SENT (RFC 9293 3.10.7.3) */
+/* conn_segment_syn_sent() - Handle a segment of the guest in CONN_SYN_SENT (RFC
+ * 9293 3.10.7.3) */
 void conn_segment_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg,
 			   uint64_t now)
 {
@@ -284,7 +291,8 @@ void conn_segment_syn_sent(struct tcp_conn *c, const struct tcp_seg *seg,
 	enter_open(c, now);
 }
 
-/* conn_handshake_done() - The guest has acknowledged our SYN-ACK */
+/* conn_handshake_done() - Open the connection, because the guest has
+ * acknowledged our SYN-ACK */
 void conn_handshake_done(struct tcp_conn *c, uint64_t now)
 {
 	c->snd_una = c->snd_nxt;
@@ -309,7 +317,8 @@ static void timeout_syn(struct tcp_conn *c, uint64_t now)
 	c->actions |= CONN_DO_SYN;
 }
 
-/* Data or FIN was not acknowledged in time: go back (RFC 6298 5.4). */
+/* Data or FIN was not acknowledged in time: send again from the oldest byte on
+ * (RFC 6298 5.4). */
 static void timeout_rto(struct tcp_conn *c, uint64_t now)
 {
 	if (c->tries >= TCP_RTO_TRIES) {
@@ -318,7 +327,7 @@ static void timeout_rto(struct tcp_conn *c, uint64_t now)
 	}
 	back_off_timer(c, now);
 	c->snd_nxt = c->snd_una;
-	c->sacked.n = 0;	/* reneging is allowed (RFC 2018 8) */
+	c->sacked.n = 0;	/* RFC 2018 8: SACKs can be withdrawn */
 	c->recovering = false;
 	c->dupacks = 0;
 	c->rtt_seq = 0;
@@ -355,7 +364,8 @@ static void timeout_idle(struct tcp_conn *c, uint64_t now)
 	c->actions |= CONN_DO_PROBE;
 }
 
-/* conn_timeout() - Time has passed: do what is due, if anything is */
+/* conn_timeout() - Do what is due at this time: send an ACK that waits, or
+ * handle the timer */
 void conn_timeout(struct tcp_conn *c, uint64_t now)
 {
 	if (c->ack_due && now >= c->ack_due) {

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * conn.h - The core of TCP: one connection between the guest's stack and a
- * socket of the host. It decides and does nothing: no system call, no clock,
- * no allocation. The caller reports each event with one function below; each
- * sets bits in @actions for what the caller has to do, see enum conn_action.
+ * conn.h - The core of TCP: the state of one connection between the guest's
+ * stack and a socket of the host. The core only decides: it makes no system
+ * call, reads no clock and allocates no memory. The caller reports each event
+ * by one of the functions below. The function sets bits in @actions, which tell
+ * the caller what to do, see enum conn_action.
  *
  * From the guest: the payload of [rcv_nxt, rcv_nxt + rcv_queued) was accepted
- * and waits for the socket; only what the socket has taken is acknowledged
- * (T5). Bytes that come after a gap are recorded in @ooo until it is filled.
+ * and waits for the socket. A byte is acknowledged only after the socket has
+ * taken it (T5). Ranges of bytes that came after a gap are recorded in @ooo
+ * until the gap is filled.
  *
- * To the guest: [snd_una, snd_max) was peeked from the socket and sent. It is
- * removed from the socket when the guest acknowledges it (T7), so there is no
- * copy of it here.
+ * To the guest: the bytes of [snd_una, snd_max) were peeked from the socket and
+ * sent. They are removed from the socket when the guest has acknowledged them
+ * (T7), so passt keeps no copy of them.
  */
 #ifndef TCP_CONN_H
 #define TCP_CONN_H
@@ -28,48 +30,62 @@
 #define TCP_RTO_MAX	60000		/* ms, RFC 6298 2.4 */
 #define TCP_SYN_TRIES	6		/* SYN or SYN-ACK: 63 s in all */
 #define TCP_RTO_TRIES	12		/* RFC 9293 3.8.3 R2: over 100 s */
-#define TCP_IDLE	(7200 * 1000)	/* ms; RFC 5382 REQ-5 asks for 2:04 h */
-#define TCP_STALL	(60 * 1000)	/* ms; guests give up at 10 minutes */
+/* ms without traffic after which the guest is probed (keep-alive); RFC 5382
+ * REQ-5 asks for 2:04 hours before a flow ends. */
+#define TCP_IDLE	(7200 * 1000)
+/* ms for which the guest may repeat data that the socket does not take, before
+ * it is told a closed window; guests give up after about 10 minutes. */
+#define TCP_STALL	(60 * 1000)
 #define TCP_PROBE_INTERVAL 75000	/* ms between keep-alive probes */
-#define TCP_PROBES	9		/* unanswered ones that end a flow */
-#define TCP_PERSIST_MAX	(900 * 1000)	/* ms of persist probes unanswered */
-#define TCP_TIMEWAIT_LEN 2000		/* ms to acknowledge a FIN once more */
-#define TCP_WSCALE	8		/* ours: windows to 16 MiB */
-#define TCP_WND_MAX	(16 * 1024 * 1024 - 256) /* to guest, in flight */
-#define TCP_WND_OURS	(1024 * 1024)	/* enough: the guest is near */
-#define TCP_WND_LOW	(128 * 1024)	/* likewise, for low latency */
-#define TCP_WND_INIT	65535		/* until the socket was asked */
-#define TCP_ACK_DELAY	40		/* ms, as Linux; RFC 9293: below 500 */
-#define TCP_ACK_FIRST	2		/* ms: the request may have an answer */
-#define TCP_ACK_LAST	2		/* ms: nothing waits for the last ACK */
+#define TCP_PROBES	9		/* unanswered probes that end a flow */
+/* ms without an answer to persist probes after which the flow ends */
+#define TCP_PERSIST_MAX	(900 * 1000)
+#define TCP_TIMEWAIT_LEN 2000		/* ms that CONN_TIME_WAIT lasts */
+#define TCP_WSCALE	8		/* window scale that passt offers */
+/* Most bytes in flight to the guest, whatever its window. */
+#define TCP_WND_MAX	(16 * 1024 * 1024 - 256)
+/* Largest window for the guest, bytes: more is no use, as the guest is near. */
+#define TCP_WND_OURS	(1024 * 1024)
+#define TCP_WND_LOW	(128 * 1024)	/* the same in low latency mode */
+/* Window for the guest until the socket was first asked for its space. */
+#define TCP_WND_INIT	65535
+/* How long an ACK may wait for data that carries it, ms. Usually as in Linux;
+ * RFC 9293 wants less than 500. */
+#define TCP_ACK_DELAY	40
+#define TCP_ACK_FIRST	2		/* for a flow's first data */
+#define TCP_ACK_LAST	2		/* for the final ACK of a connection */
 #define TCP_MSS_MIN	48		/* a smaller MSS is raised to this */
-#define TCP_DUPACKS	3		/* RFC 5681 3.2 */
+/* Duplicate ACKs that show a loss (RFC 5681 3.2). */
+#define TCP_DUPACKS	3
 
 enum conn_phase {
 	CONN_CONNECTING,	/* guest sent SYN, the socket is connecting */
 	CONN_SYN_ACKED,		/* the socket is connected, SYN-ACK sent */
-	CONN_SYN_SENT,		/* socket was accepted, SYN sent to the guest */
+	CONN_SYN_SENT,		/* a peer connected, SYN sent to the guest */
 	CONN_OPEN,		/* both SYNs are acknowledged */
-	CONN_TIME_WAIT,		/* both FINs are; the ACK may have been lost */
-	CONN_CLOSED,		/* to be removed */
+	CONN_TIME_WAIT,		/* both FINs are acknowledged, but the guest may
+				 * not have received the ACK of its FIN */
+	CONN_CLOSED,		/* the caller has to remove the flow */
 };
 
-/* Why a connection changes its phase: for the log. */
+/* Why a connection changes its phase; used only in log messages. */
 enum conn_cause {
 	CAUSE_GUEST_SYN, CAUSE_ACCEPTED, CAUSE_CONNECTED, CAUSE_FAILED,
 	CAUSE_GUEST_ACK, CAUSE_GUEST_RST, CAUSE_GUEST_SILENT,
 	CAUSE_PEER_RESET, CAUSE_BOTH_FIN, CAUSE_WAITED, CAUSE_ABORTED,
 };
 
-/* What the caller has to do. Segments go to the guest. */
+/* What the caller has to do. All segments mentioned go to the guest. */
 enum conn_action {
 	CONN_DO_DISCARD	= 1 << 0,	/* remove acknowledged bytes from the
 					 * socket, see conn_take_discard() */
-	CONN_DO_REWIND	= 1 << 1,	/* peek from @snd_nxt on again */
-	CONN_DO_SHUTDOWN = 1 << 2,	/* guest's FIN: shutdown(SHUT_WR) */
+	CONN_DO_REWIND	= 1 << 1,	/* @snd_nxt went back to @snd_una: let
+					 * the next peek start there */
+	CONN_DO_SHUTDOWN = 1 << 2,	/* send FIN: shutdown(SHUT_WR) */
 	CONN_DO_KEEPALIVE = 1 << 3,	/* set SO_KEEPALIVE */
 	CONN_DO_SYN	= 1 << 4,	/* send SYN or SYN-ACK, by phase */
-	CONN_DO_RETRANSMIT = 1 << 5,	/* send conn_next_hole() again */
+	CONN_DO_RETRANSMIT = 1 << 5,	/* send all holes again that
+					 * conn_next_hole() returns */
 	CONN_DO_PROBE	= 1 << 6,	/* send an empty segment whose sequence
 					 * number is below the window */
 	CONN_DO_SEND	= 1 << 7,	/* data or FIN may be sent */
@@ -86,9 +102,9 @@ enum conn_action {
 
 enum conn_timer {
 	CONN_TIMER_NONE,
-	CONN_TIMER_SYN,		/* SYN or SYN-ACK not acknowledged */
-	CONN_TIMER_RTO,		/* data or FIN not acknowledged */
-	CONN_TIMER_PERSIST,	/* data waits behind a closed window */
+	CONN_TIMER_SYN,		/* SYN or SYN-ACK is not acknowledged */
+	CONN_TIMER_RTO,		/* data or FIN is not acknowledged */
+	CONN_TIMER_PERSIST,	/* data or FIN waits: window is closed */
 	CONN_TIMER_IDLE,	/* no traffic: probe the guest */
 	CONN_TIMER_TIME_WAIT,	/* end of CONN_TIME_WAIT */
 };
@@ -100,59 +116,71 @@ enum conn_timer {
  *
  * @phase:	see enum conn_phase; written by conn_set_phase() only
  * @actions:	bits of enum conn_action that the caller has not taken yet
- * @isn:	our initial sequence number; identifies us in the log, too
+ * @isn:	our initial sequence number; also identifies the connection in
+ *		the log
  *
  * From the guest:
- * @rcv_nxt:	next sequence number to acknowledge: the socket has all before
- * @rcv_queued:	bytes from there on that were accepted and wait for the socket
+ * @rcv_nxt:	next sequence number to acknowledge: the socket has taken all
+ *		bytes before it
+ * @rcv_queued:	number of bytes from @rcv_nxt on that were accepted and wait for
+ *		the socket
  * @rcv_adv:	right edge of the window that was offered to the guest
- * @rcv_wnd:	the window when the socket was last asked for its space
- * @rcv_acked:	acknowledgement number that was last sent
+ * @rcv_wnd:	size of the window that was computed when the socket was last
+ *		asked for its space
+ * @rcv_acked:	acknowledgement number in the last segment to the guest
  * @rcv_mss:	length of the guest's longest segment
- * @rcv_wscale:	shift of the windows that we send, 0 if not agreed on
- * @fin_queued:	the guest's FIN was accepted, after @rcv_queued bytes
+ * @rcv_wscale:	shift of the windows that we send, 0 if window scaling was not
+ *		agreed on
+ * @fin_queued:	the guest's FIN was accepted and waits until the socket has
+ *		taken @rcv_queued bytes
  * @fin_rcvd:	the guest's FIN is acknowledged: @rcv_nxt is past it
- * @fin_seen:	the guest's FIN came, possibly after a gap
- * @guest_fin_seq: its sequence number, if @fin_seen
+ * @fin_seen:	the guest's FIN has come, possibly after a gap
+ * @guest_fin_seq: sequence number of the guest's FIN, if @fin_seen
  * @sack_ok:	SACK was agreed on (RFC 2018)
- * @ooo:	ranges that came after a gap and are stored (out of order)
- * @ooo_recent:	a sequence number in each of the latest of them, newest first
+ * @ooo:	ranges that came after a gap and are in the receive ring
+ * @ooo_recent:	for each of the ranges of @ooo that grew last, one sequence
+ *		number in it, the most recent range first
  * @ack_delay:	how long the next ACK may wait for data that carries it, ms;
  *		0: not at all
- * @ack_due:	when a waiting ACK has to be sent, 0: none waits
- * @stall_at:	when the guest, which keeps sending again what we can't take,
- *		has to be told a closed window: conn_window_field(); 0: never
+ * @ack_due:	when the ACK that waits has to be sent, ms; 0: no ACK waits
+ * @stall_at:	when to tell the guest a closed window, ms, because it repeats
+ *		data that we can't take, see conn_window_field(); 0: never
  *
  * To the guest:
- * @snd_una, @snd_nxt, @snd_max: oldest not acknowledged, next to send, highest
- *		sent; the last two differ after a timeout (RFC 9293 3.3.1)
+ * @snd_una, @snd_nxt, @snd_max: sequence numbers: the oldest that is not
+ *		acknowledged, the next to send, and the highest sent plus one;
+ *		the last two differ after a timeout (RFC 9293 3.3.1)
  * @snd_wnd:	the guest's window, bytes
- * @snd_wl1, @snd_wl2: SEG.SEQ and SEG.ACK of the segment that said so
- * @wnd_max:	largest window of the guest (RFC 9293 3.8.6.2.1)
+ * @snd_wl1, @snd_wl2: sequence and acknowledgement number of the segment that
+ *		@snd_wnd is from
+ * @wnd_max:	largest window that the guest has offered (RFC 9293 3.8.6.2.1)
  * @snd_wscale:	shift of the windows that the guest sends
- * @mss:	longest payload to the guest
+ * @mss:	longest payload of a segment to the guest
  * @eof:	the peer has sent FIN: no data comes after @fin_seq
  * @fin_seq:	sequence number of our FIN, if @eof
  * @fin_first:	our FIN was sent before the guest's came
  * @wnd_blocked: data or FIN waits for the guest's window
- * @discard:	acknowledged bytes that are still in the socket
+ * @discard:	bytes that the guest has acknowledged, and that are still in the
+ *		socket
  *
  * Recovery (RFC 5681, 6582, 6298, 6675):
  * @dupacks:	duplicate ACKs in a row
- * @recovering:	until @recover is acknowledged
+ * @recovering:	a loss was detected, and @recover is not acknowledged yet
  * @recover:	@snd_max when recovery began (RFC 6582)
  * @sacked:	ranges after @snd_una that the guest has reported by SACK
- * @rtx_next:	holes before this were sent again
- * @rtx_mark:	@snd_max at that time: if the guest has data after this but
- *		still not the hole, the retransmission was lost, too
+ * @rtx_next:	in recovery, holes before this sequence number were sent again
+ * @rtx_mark:	value of @snd_max when sending holes again began. If the guest
+ *		reports data after it by SACK and a hole is still open, the
+ *		retransmission was lost, too
  * @rto:	retransmission timeout, ms
  * @srtt:	smoothed round-trip time, ms * 8; 0: no sample yet
- * @rttvar:	its variation, ms * 4
- * @rtt_seq:	the ACK that ends the current sample, 0: none
- * @rtt_at:	when its segment was sent
- * @tries:	how often the timer has repeated what it repeats
- * @timer, @deadline: what the connection waits for, and how long
- * @heard_at:	when the guest's last segment came
+ * @rttvar:	variation of the round-trip time, ms * 4
+ * @rtt_seq:	acknowledgement number that ends the current round-trip sample,
+ *		0: no sample is being taken
+ * @rtt_at:	when the segment of that sample was sent, ms
+ * @tries:	how often @timer has fired without an answer of the guest
+ * @timer, @deadline: what the connection waits for, and until when, ms
+ * @heard_at:	when the guest's last segment came, ms
  */
 struct tcp_conn {
 	enum conn_phase phase;
@@ -184,12 +212,13 @@ struct tcp_conn {
 };
 
 /**
- * struct new_payload - The part of a segment's payload that is new
- * @skip:	bytes in front that we have already
+ * struct new_payload - The part of a segment's payload that did not come before
+ * @skip:	bytes at the start of the payload that have come before
  * @len:	new bytes, 0: none
  * @seq:	sequence number of the first new byte
- * @ooo:	out of order: store them and report conn_ooo_stored(); otherwise
- *		write them to the socket and report conn_delivered()
+ * @ooo:	the new bytes come after a gap: store them and call
+ *		conn_ooo_stored(); false: write them to the socket and call
+ *		conn_delivered()
  */
 struct new_payload {
 	uint32_t skip, len;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn_rx.c - From the guest: which segments are acceptable, which of their
- * payload is new, the window that the guest is offered, and ACKs (RFC 9293
- * 3.10.7.4).
+ * conn_rx.c - From the guest: decide which segments are acceptable, which bytes
+ * of their payload are new, which window the guest is offered, and when ACKs
+ * are sent (RFC 9293 3.10.7.4).
  */
 #include <string.h>
 
@@ -10,17 +10,18 @@
 #include "tcp/seq.h"
 #include "util.h"
 
-/* Sequence number of the guest's next new byte. */
+/* Return the sequence number that the guest's next new byte has. */
 static uint32_t next_expected(const struct tcp_conn *c)
 {
 	return c->rcv_nxt + c->rcv_queued + (c->fin_queued && !c->fin_rcvd);
 }
 
 /*
- * RFC 9293 3.10.7.4. The window begins at what was acknowledged, so a repeated
- * segment whose payload is still queued is acceptable: its ACK and window
- * count. An empty segment may be at the right edge: a guest that has used up
- * its window stands there.
+ * Whether a segment is in the receive window (RFC 9293 3.10.7.4). The window
+ * begins at @rcv_nxt, and bytes from there on may still wait for the socket. If
+ * the guest repeats them, the segment is acceptable, so its ACK and window
+ * count. An empty segment may be at the right edge, where the next segment of a
+ * guest starts that has used its whole window.
  */
 static bool is_acceptable(const struct tcp_conn *c, const struct tcp_seg *seg)
 {
@@ -32,7 +33,8 @@ static bool is_acceptable(const struct tcp_conn *c, const struct tcp_seg *seg)
 				 seq_lt(c->rcv_nxt, end);
 }
 
-/* RFC 9293 3.8.4: the byte before the next, or none. */
+/* Whether a segment is a keep-alive probe: it has the last byte that was
+ * acknowledged, or no byte (RFC 9293 3.8.4). */
 static bool is_keepalive_probe(const struct tcp_conn *c,
 			       const struct tcp_seg *seg)
 {
@@ -40,7 +42,8 @@ static bool is_keepalive_probe(const struct tcp_conn *c,
 	       !(seg->flags & (SEG_FIN | SEG_SYN | SEG_RST));
 }
 
-/* RFC 5961 3.2: only an RST with the exact sequence number is believed. */
+/* Handle RST. Only an RST with the exact sequence number closes the connection,
+ * because any host can forge one (RFC 5961 3.2). */
 static void segment_rst(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->seq == c->rcv_nxt || seg->seq == next_expected(c))
@@ -52,9 +55,10 @@ static void segment_rst(struct tcp_conn *c, const struct tcp_seg *seg)
 /*
  * A SYN in CONN_SYN_ACKED or CONN_OPEN (RFC 5961 4.2).
  *
- * The guest's first SYN again: our SYN-ACK was lost. With an ACK: both sides
- * opened at once, and the guest has our SYN (RFC 9293 3.5, figure 8). Any other
- * SYN gets a challenge ACK: a guest that was restarted answers it with RST, and
+ * If the guest repeats its SYN, our SYN-ACK was lost and is sent again. If the
+ * repeated SYN has an ACK, both sides opened at once, and the guest has
+ * received our SYN (RFC 9293 3.5, figure 8). Any other SYN gets a challenge
+ * ACK. If the guest was restarted, it answers the challenge ACK by RST, and
  * then sends SYN again.
  */
 static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg,
@@ -73,8 +77,8 @@ static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 }
 
 /*
- * Check the ACK field and take it over, before the payload is looked at.
- * Return: false if the rest of the segment must be ignored.
+ * Check the ACK field of a segment and process it, before its payload.
+ * Return: false if the segment must be ignored from here on.
  */
 static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 			uint64_t now)
@@ -86,7 +90,8 @@ static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 		}
 		conn_handshake_done(c, now);
 	}
-	/* RFC 5961 5.2; snd_nxt goes back after a timeout, snd_max does not. */
+	/* RFC 5961 5.2, with snd_max, because snd_nxt goes back after a
+	 * timeout. */
 	if (seq_lt(c->snd_max, seg->ack) ||
 	    seq_lt(seg->ack, c->snd_una - c->wnd_max)) {
 		c->actions |= CONN_DO_CHALLENGE;
@@ -141,7 +146,7 @@ static void check_guest_fin(struct tcp_conn *c)
 		conn_guest_fin(c);
 }
 
-/* A FIN, which may come after a gap, or again. */
+/* Handle FIN, which may come after a gap, or be a repetition. */
 static void segment_fin(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	c->actions |= CONN_DO_ACK;
@@ -152,7 +157,8 @@ static void segment_fin(struct tcp_conn *c, const struct tcp_seg *seg)
 	check_guest_fin(c);
 }
 
-/* RFC 9293 3.10.7.4, in its order. */
+/* Handle a segment in CONN_SYN_ACKED or CONN_OPEN: the checks of RFC 9293
+ * 3.10.7.4, in the same order. */
 static struct new_payload segment_open(struct tcp_conn *c,
 				       const struct tcp_seg *seg, uint64_t now)
 {
@@ -182,14 +188,16 @@ static struct new_payload segment_open(struct tcp_conn *c,
 	return new;
 }
 
-/* Without SYN-ACK the guest can only give up, or send its SYN again. */
+/* Handle a segment in CONN_CONNECTING. The guest has no SYN-ACK yet, so it can
+ * only send RST, or its SYN again, which is ignored. */
 static void segment_connecting(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->flags & SEG_RST && seg->seq == c->rcv_nxt)
 		conn_guest_reset(c);
 }
 
-/* RFC 9293 3.10.7.4, TIME-WAIT: acknowledge the guest's FIN again. */
+/* Handle a segment in CONN_TIME_WAIT: acknowledge the guest's FIN again (RFC
+ * 9293 3.10.7.4). */
 static void segment_time_wait(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->flags & SEG_RST)
@@ -199,10 +207,10 @@ static void segment_time_wait(struct tcp_conn *c, const struct tcp_seg *seg)
 }
 
 /**
- * conn_segment() - A segment of the guest has come
+ * conn_segment() - Handle a segment of the guest
  *
- * Return: the part of its payload that is new; the caller then reports what
- * became of it, see struct new_payload
+ * Return: the part of its payload that is new; the caller stores it or writes
+ *	   it to the socket, and reports that, see struct new_payload
  */
 struct new_payload conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
 				uint64_t now)
@@ -228,7 +236,8 @@ struct new_payload conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
 	return (struct new_payload){ 0 };
 }
 
-/* Queue the first out-of-order range if the gap before it was filled. */
+/* If the gap before the first out-of-order range was filled, let the range wait
+ * for the socket. */
 static void queue_ooo(struct tcp_conn *c)
 {
 	struct tcp_range r;
@@ -242,11 +251,12 @@ static void queue_ooo(struct tcp_conn *c)
 }
 
 /**
- * conn_delivered() - The socket has taken bytes: acknowledge them (T5)
- * @len:	bytes, at most @rcv_queued; 0 if it took none
+ * conn_delivered() - The socket has taken bytes of @rcv_queued: acknowledge
+ * them (T5)
+ * @len:	number of bytes; 0 if the socket took none
  *
- * If @rcv_queued is not 0 afterwards, there is more to write: bytes that the
- * socket did not take, or a range that was out of order until now.
+ * If @rcv_queued is not 0 afterwards, there is more to write to the socket:
+ * bytes that it did not take, or a range whose gap was just filled.
  */
 void conn_delivered(struct tcp_conn *c, uint32_t len, uint64_t now)
 {
@@ -268,9 +278,10 @@ void conn_delivered(struct tcp_conn *c, uint32_t len, uint64_t now)
 }
 
 /**
- * conn_drop_backlog() - There is no memory for what the socket did not take
- * @c:		connection; the guest will send the bytes again, and may have to
- *		for a long time, which is what @stall_at is for
+ * conn_drop_backlog() - Drop all bytes that are not acknowledged, because there
+ * is no memory for those that the socket did not take
+ * @c:		connection; the guest sends the bytes again, maybe for a long
+ *		time, until @stall_at
  */
 void conn_drop_backlog(struct tcp_conn *c)
 {
@@ -282,7 +293,8 @@ void conn_drop_backlog(struct tcp_conn *c)
 	c->fin_seen = c->fin_rcvd;
 }
 
-/* conn_ooo_stored() - Out-of-order payload is in the receive ring */
+/* conn_ooo_stored() - Record that out-of-order payload is in the receive
+ * ring */
 void conn_ooo_stored(struct tcp_conn *c, uint32_t seq, uint32_t len)
 {
 	if (!ranges_add(&c->ooo, seq, seq + len))
@@ -293,7 +305,9 @@ void conn_ooo_stored(struct tcp_conn *c, uint32_t seq, uint32_t len)
 }
 
 /*
- * Append the range that contains @seq, unless it is there. Return: new count.
+ * Append the range of @rs that contains @seq to the SACK blocks, unless one of
+ * them contains @seq already.
+ * Return: new number of blocks.
  */
 static unsigned int add_sack_block(const struct tcp_ranges *rs, uint32_t seq,
 				   struct tcp_range *block, unsigned int n)
@@ -312,8 +326,8 @@ static unsigned int add_sack_block(const struct tcp_ranges *rs, uint32_t seq,
 }
 
 /**
- * conn_sack_blocks() - SACK blocks for an ACK (RFC 2018 4)
- * @block:	filled: ranges that grew last come first
+ * conn_sack_blocks() - Make the SACK blocks of an ACK (RFC 2018 4)
+ * @block:	filled; the ranges that grew last come first
  *
  * Return: number of blocks
  */
@@ -334,8 +348,8 @@ unsigned int conn_sack_blocks(const struct tcp_conn *c,
 /**
  * conn_wants_space() - Whether to ask the socket for its space
  *
- * Not while most of the last offer is left: it would be a system call for each
- * small message that changes nothing.
+ * While most of the last window is unused, the socket is not asked: that would
+ * be a system call for each small message of the guest, and change little.
  */
 bool conn_wants_space(const struct tcp_conn *c)
 {
@@ -345,17 +359,18 @@ bool conn_wants_space(const struct tcp_conn *c)
 }
 
 /**
- * conn_set_space() - The socket was asked for its space: set the window (T6)
- * @space:	bytes that it takes in addition to @rcv_queued
+ * conn_set_space() - Set the window from the free space of the socket (T6)
+ * @space:	bytes that the socket takes in addition to @rcv_queued
  * @limit:	largest window that is useful, bytes
  *
- * The right edge never moves back (RFC 9293 3.8.6). If the window more than
- * doubles the guest gets an ACK: it may be waiting for that. It also does once
- * there is space after a dropped backlog, see conn_window_field().
+ * The right edge never moves back (RFC 9293 3.8.6). The guest gets an ACK if
+ * the window more than doubles, because it may be waiting for that. It also
+ * gets one as soon as there is space after a backlog was dropped, see
+ * conn_window_field().
  *
- * The window has space for two segments of the guest at least, unless some are
- * queued: with an MSS of 64 kB and less space than that in the socket, the
- * guest would wait until its timer lets it send less (RFC 9293 3.8.6.2.1).
+ * Unless bytes are queued, the window has space for at least two segments of
+ * the guest. With less, a guest with an MSS of 64 kB would wait until its timer
+ * lets it send a shorter segment (RFC 9293 3.8.6.2.1).
  */
 void conn_set_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
 {
@@ -377,18 +392,19 @@ void conn_set_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
 }
 
 /**
- * conn_window_field() - Window field of a segment that is about to be sent
- * @syn:	of a SYN: it is not scaled (RFC 7323 2.2)
+ * conn_window_field() - Get the window field of a segment that is about to be
+ * sent
+ * @syn:	the segment is a SYN, whose window is not scaled (RFC 7323 2.2)
  *
- * The window is rounded up to the scale, by less than 256 bytes: to round down
- * would move the right edge back.
+ * The window is rounded up to the scale, which adds less than 256 bytes.
+ * Rounding down would move the right edge back.
  *
- * A guest whose data the socket does not take keeps sending it again, and gives
- * up after some minutes, because its window is open. It must not: the peer is
- * slow, not gone. Once it is told a closed window, it probes without end (RFC
- * 9293 3.8.6.1). This takes back what was offered, which RFC 9293 3.8.6
- * discourages and every sender has to survive (MUST-34): so only after
- * TCP_STALL.
+ * If the window is open, but the socket takes no data, the guest sends the same
+ * data again and again, and gives up after some minutes. It must not, because
+ * the peer is slow, not gone. Once the guest is told a closed window, it probes
+ * without end (RFC 9293 3.8.6.1). But that takes back a window that was
+ * offered. RFC 9293 3.8.6 discourages this, although every sender has to
+ * survive it (MUST-34). So it is done only after TCP_STALL.
  *
  * Return: field, host order
  */
@@ -409,16 +425,19 @@ uint16_t conn_window_field(struct tcp_conn *c, bool syn)
 }
 
 /**
- * conn_ack_can_wait() - Whether a pending ACK may wait for data to carry it
+ * conn_ack_can_wait() - Whether a pending ACK may wait for a segment with data
+ * to carry it
  * @c:		connection with CONN_DO_ACK
  *
- * RFC 9293 3.8.6.3: for less than two full segments. Only if the guest's data
- * was last answered by data, as Linux does: a guest that has more to send, but
- * waits for the ACK (RFC 896), would wait in vain. The first ACK waits shortly
- * to see which of the two it is. Nothing waits for the ACK of a FIN that came
- * after ours.
+ * RFC 9293 3.8.6.3 lets an ACK wait that is for less than two full segments.
+ * This one waits only if it is for less than one, and if the guest's last data
+ * was answered by data, as in Linux. Otherwise it is sent at once: a guest that
+ * has more to send may be waiting for the ACK (RFC 896). The first ACK of a
+ * connection waits TCP_ACK_FIRST ms, to see whether there is an answer. The ACK
+ * of a FIN that came after ours may also wait, because the guest needs it for
+ * nothing else.
  *
- * Return: true: not before @ack_due
+ * Return: true if it is not to be sent before @ack_due
  */
 bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now)
 {
@@ -436,8 +455,9 @@ bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now)
 }
 
 /**
- * conn_ack_sent() - A segment with the current acknowledgement was sent
- * @with_data:	the segment had data, so that the ACK cost nothing
+ * conn_ack_sent() - Note that a segment with the current acknowledgement number
+ * was sent
+ * @with_data:	the segment had data and was not sent for the ACK alone
  */
 void conn_ack_sent(struct tcp_conn *c, bool with_data)
 {

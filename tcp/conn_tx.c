@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn_tx.c - To the guest: ACKs and windows of the guest, what may be sent,
- * and what has to be sent again.
+ * conn_tx.c - To the guest: process the guest's ACKs and windows, and decide
+ * what may be sent and what has to be sent again.
  */
 #include "tcp/conn_priv.h"
 #include "tcp/seq.h"
 #include "util.h"
 
-/* Smooth round-trip time and its variation (RFC 6298 2). */
+/* Update the smoothed round-trip time and its variation with a sample (RFC 6298
+ * 2). */
 static void add_rtt_sample(struct tcp_conn *c, uint32_t rtt)
 {
 	uint32_t r = MAX(rtt, 1), diff;
@@ -22,7 +23,8 @@ static void add_rtt_sample(struct tcp_conn *c, uint32_t rtt)
 	c->srtt += r - (c->srtt >> 3);
 }
 
-/* Set the timeout from the estimate: no backing off any more (RFC 6298 2). */
+/* Set the retransmission timeout from the round-trip time, and end the back-off
+ * (RFC 6298 2). */
 static void reset_rto(struct tcp_conn *c)
 {
 	uint32_t rto = TCP_RTO_INIT;
@@ -33,7 +35,8 @@ static void reset_rto(struct tcp_conn *c)
 	c->tries = 0;
 }
 
-/* A segment was lost: send again what is missing. */
+/* Begin recovery, because a segment was lost: send again what the guest does
+ * not have. */
 static void start_recovery(struct tcp_conn *c)
 {
 	c->recovering = true;
@@ -43,7 +46,8 @@ static void start_recovery(struct tcp_conn *c)
 	c->actions |= CONN_DO_RETRANSMIT;
 }
 
-/* An ACK of new data, whether in recovery or not (RFC 6582 3.2). */
+/* Note in recovery that new data was acknowledged: recovery ends, or the next
+ * hole is sent again (RFC 6582 3.2). */
 static void recovery_ack(struct tcp_conn *c)
 {
 	c->dupacks = 0;
@@ -55,7 +59,7 @@ static void recovery_ack(struct tcp_conn *c)
 		c->actions |= CONN_DO_RETRANSMIT;
 }
 
-/* The guest has acknowledged more. */
+/* Process an ACK of new data. */
 static void take_new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 {
 	uint32_t len = ack - c->snd_una;
@@ -80,7 +84,8 @@ static void take_new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 }
 
 /**
- * conn_take_discard() - Take over the bytes that CONN_DO_DISCARD is about
+ * conn_take_discard() - Get the number of bytes that CONN_DO_DISCARD is to
+ * remove
  *
  * Return: acknowledged bytes that the caller removes from the socket
  */
@@ -92,7 +97,8 @@ uint32_t conn_take_discard(struct tcp_conn *c)
 	return bytes;
 }
 
-/* A duplicate ACK: the guest got a segment after a gap (RFC 5681 3.2). */
+/* Count a duplicate ACK, which says that the guest got a segment after a gap
+ * (RFC 5681 3.2). */
 static void count_dup_ack(struct tcp_conn *c)
 {
 	if (!c->recovering && c->snd_una != c->snd_max &&
@@ -101,9 +107,10 @@ static void count_dup_ack(struct tcp_conn *c)
 }
 
 /*
- * Add the guest's SACK blocks to @sacked (RFC 2018 4). They may be anything:
- * distances from @snd_una are compared, unsigned, because comparing sequence
- * numbers in pairs would accept a block that wraps around the whole space.
+ * Add the guest's SACK blocks to @sacked (RFC 2018 4). The blocks may have any
+ * values. A block is checked by its unsigned distances from @snd_una: if the
+ * sequence numbers were compared in pairs, a block that wraps around the whole
+ * sequence space would pass.
  */
 static void note_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
 {
@@ -121,9 +128,9 @@ static void note_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
 }
 
 /*
- * RFC 6675 4, IsLost(): a segment is lost if the guest has more than three
- * segments after it. The way to the guest is a queue, so all holes are as lost
- * as the first one.
+ * Begin or continue recovery because of SACK: a segment is lost if the guest
+ * has TCP_DUPACKS segments or more after it (IsLost() in RFC 6675 4). The path
+ * to the guest does not reorder, so if the first hole is lost, all holes are.
  */
 static void check_sack_loss(struct tcp_conn *c)
 {
@@ -137,7 +144,7 @@ static void check_sack_loss(struct tcp_conn *c)
 			start_recovery(c);
 		return;
 	}
-	if (seq_lt(c->rtx_mark, high)) {	/* lost again */
+	if (seq_lt(c->rtx_mark, high)) {	/* a repeated one was lost */
 		c->rtx_mark = c->snd_max;
 		c->rtx_next = c->snd_una;
 	}
@@ -145,15 +152,16 @@ static void check_sack_loss(struct tcp_conn *c)
 }
 
 /**
- * conn_next_hole() - The next range to send again in recovery
- * @hole:	set to at most one segment; empty: our FIN
+ * conn_next_hole() - Find the next range that has to be sent again
+ * @hole:	set to the range, at most one segment; an empty range means our
+ *		FIN
  *
- * With SACK these are all holes below the highest reported range, each once.
- * Without, it is the oldest segment; if the next ACK shows that more is
- * missing, the next one (RFC 6582). Unless conn_hole_sent() is called the
- * answer stays the same.
+ * With SACK, the holes below the highest reported range are returned, each
+ * once. Without SACK, only the oldest segment is; if the next ACK shows that
+ * another one is missing, that segment follows (RFC 6582). The answer stays the
+ * same until conn_hole_sent() is called.
  *
- * Return: false: nothing has to be sent again
+ * Return: false if nothing has to be sent again
  */
 bool conn_next_hole(const struct tcp_conn *c, struct tcp_range *hole)
 {
@@ -183,16 +191,17 @@ bool conn_next_hole(const struct tcp_conn *c, struct tcp_range *hole)
 	return true;
 }
 
-/* conn_hole_sent() - A hole was sent again: continue after it */
+/* conn_hole_sent() - Note that a hole was sent again; conn_next_hole()
+ * continues after it */
 void conn_hole_sent(struct tcp_conn *c, const struct tcp_range *hole)
 {
 	c->rtx_next = hole->end + (hole->end == hole->from);
 }
 
 /*
- * Whether a segment's window is newer than the one in use: by RFC 9293
- * 3.10.7.4, and if it acknowledges new data, after which the old window would
- * count from the wrong place.
+ * Whether a segment's window is newer than the current one. It is if RFC 9293
+ * 3.10.7.4 says so. It is, too, if the segment acknowledges new data: the
+ * current window would then count from a wrong sequence number.
  */
 static bool is_newer_window(const struct tcp_conn *c, const struct tcp_seg *seg)
 {
@@ -202,7 +211,10 @@ static bool is_newer_window(const struct tcp_conn *c, const struct tcp_seg *seg)
 	       (c->snd_wl1 == seg->seq && seq_le(c->snd_wl2, seg->ack));
 }
 
-/* Take over the guest's window. Return: whether it changed. */
+/*
+ * Take over the window of a segment.
+ * Return: whether the guest's window changed.
+ */
 static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 			  uint64_t now)
 {
@@ -220,7 +232,7 @@ static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 	c->snd_wnd = wnd;
 	c->wnd_max = MAX(c->wnd_max, wnd);
 	if (c->timer == CONN_TIMER_PERSIST && wnd) {
-		c->wnd_blocked = false;	/* the next send finds out */
+		c->wnd_blocked = false;	/* set again if need be */
 		reset_rto(c);
 		conn_rearm_timer(c, now);
 	}
@@ -228,8 +240,10 @@ static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 }
 
 /**
- * conn_process_ack() - The ACK field and window of an acceptable segment
- * @seg:	segment with ACK, which is not after @snd_max
+ * conn_process_ack() - Process the ACK field, SACK blocks and window of an
+ * acceptable segment
+ * @seg:	segment with ACK; its acknowledgement number is not after
+ *		@snd_max
  */
 void conn_process_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 		      uint64_t now)
@@ -245,7 +259,8 @@ void conn_process_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 	check_sack_loss(c);
 }
 
-/* conn_eof() - The peer has sent FIN, and all its data is before @snd_nxt */
+/* conn_eof() - Note that the peer has sent FIN, and that all its data is before
+ * @snd_nxt */
 void conn_eof(struct tcp_conn *c)
 {
 	if (c->eof)
@@ -256,11 +271,12 @@ void conn_eof(struct tcp_conn *c)
 }
 
 /**
- * conn_usable_window() - How much data may be sent now
+ * conn_usable_window() - Get how many bytes of data the guest's window allows
+ * to send now
  *
- * A segment that is shorter than the MSS and than half the largest window waits
- * for the ACK of what is in flight (RFC 9293 3.8.6.2.1, silly window
- * avoidance).
+ * Nothing may be sent while data is in flight and the window allows only a
+ * segment that is shorter than the MSS and than half the largest window (silly
+ * window avoidance, RFC 9293 3.8.6.2.1).
  *
  * Return: bytes
  */
@@ -290,7 +306,8 @@ bool conn_fin_due(const struct tcp_conn *c)
 	       c->snd_nxt - c->snd_una < c->snd_wnd;
 }
 
-/* conn_data_sent() - Bytes from @snd_nxt on were sent to the guest */
+/* conn_data_sent() - Note that @len bytes from @snd_nxt on were sent to the
+ * guest */
 void conn_data_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
 {
 	c->snd_nxt += len;
@@ -305,21 +322,22 @@ void conn_data_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
 	if (c->timer == CONN_TIMER_RTO)
 		return;
 	if (c->timer == CONN_TIMER_IDLE)
-		c->tries = 0;		/* it counted keep-alives */
+		c->tries = 0;		/* it counted keep-alive probes */
 	conn_arm_timer(c, CONN_TIMER_RTO, now + c->rto);
 }
 
-/* conn_fin_sent() - FIN was sent to the guest */
+/* conn_fin_sent() - Note that our FIN was sent to the guest */
 void conn_fin_sent(struct tcp_conn *c, uint64_t now)
 {
 	conn_data_sent(c, 1, now);
 }
 
 /**
- * conn_window_closed() - Data or FIN waits, and the window is closed (T8)
+ * conn_window_closed() - Note that data or FIN waits, because the window is
+ * closed (T8)
  *
- * With data in flight its ACK or timeout brings the next window; without, the
- * guest is probed.
+ * If data is in flight, the guest's ACK of it brings the next window, or the
+ * retransmission timer fires. If no data is in flight, the guest is probed.
  */
 void conn_window_closed(struct tcp_conn *c, uint64_t now)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * flow.h - A TCP flow: the connection of the core (conn.h) and what carries out
- * its decisions, the socket (socket.c) and the segments to the guest
- * (to_guest.c). Private to tcp.c and these two.
+ * flow.h - A TCP flow: the core's state of the connection (conn.h), its socket
+ * (socket.c), and the segments to the guest (to_guest.c). Included by tcp.c,
+ * socket.c and to_guest.c only.
  */
 #ifndef TCP_FLOW_H
 #define TCP_FLOW_H
@@ -14,39 +14,45 @@
 #include "tcp/conn.h"
 #include "tcp/rxring.h"
 
-/* epoll events of a flow's socket: they never change, EPOLL_CTL_MOD only has
- * them reported again. */
+/* The epoll events that a flow's socket is watched for. They never change.
+ * EPOLL_CTL_MOD with the same events makes epoll report again those that are
+ * true. */
 #define TCP_EVENTS \
 	(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 
-/* Segments to the guest made from one peek at the socket. */
+/* Most segments, and pieces of them, that one peek at the socket fills. The
+ * pieces and those of the scratch buffer are fewer than UIO_MAXIOV together. */
 #define SEGS_PER_PEEK	192
 #define PIECES_PER_PEEK	512	/* with the scratch below UIO_MAXIOV */
 
 /**
  * struct tcp_flow - A TCP flow
- * @flow:	common part; @node is in tcp.acks, in tcp.last_acks, or in none
+ * @flow:	common part of all flows; @flow.node is in tcp.acks, in
+ *		tcp.last_acks or in no list
  *
- * What the flow is; plain data:
- * @conn:	state of the connection
+ * The connection, which is plain data:
+ * @conn:	the core's state
  *
- * Memory for its backlog; which bytes are in use is in @conn:
- * @rxring:	bytes of @conn.rcv_queued and @conn.ooo
+ * Memory for bytes of the guest; @conn knows which of it is in use:
+ * @rxring:	bytes that @conn.rcv_queued and @conn.ooo refer to
  *
- * All the rest can be found out again from the socket and from epoll, which
- * reports all that is true of a socket when it is added:
- * @space:	bytes that the socket is known to take: its space when it was
- *		last asked, less what was written since
- * @readable:	the socket may have more data, or EOF
- * @eof_uncertain: a short read does not prove that the socket is empty: an
- *		error or urgent data may follow
- * @peer_fin:	EPOLLRDHUP came: EOF follows the data that is queued now
- * @peek_off_set: SO_PEEK_OFF is set, and follows conn.snd_nxt
- * @peek_stale:	but it differs from conn.snd_nxt now
- * @want_epollout: EPOLLOUT is going to come
- * @written:	something was written to the socket
+ * All other members can be rebuilt: the socket can be asked, and when a socket
+ * is added to epoll, epoll reports every event that is true of it:
+ * @space:	bytes that the socket takes at least: its free space when it was
+ *		last asked, minus the bytes written since
+ * @readable:	the socket may have data that was not peeked yet, or EOF
+ * @eof_uncertain: an error or urgent data was reported, so a short read does
+ *		not prove that the socket has no more data
+ * @peer_fin:	EPOLLRDHUP was reported: after the data that the socket has now
+ *		comes EOF
+ * @peek_off_set: SO_PEEK_OFF is set, and the kernel advances it with each peek
+ * @peek_stale:	SO_PEEK_OFF differs from the offset of conn.snd_nxt, and has to
+ *		be set before the next peek
+ * @want_epollout: epoll is going to report EPOLLOUT when the socket has space
+ * @written:	at least one write to the socket was tried
  * @nodelay:	TCP_NODELAY is set
- * @sock_failed: the socket had an error; data that it still has is sent on
+ * @sock_failed: the socket had an error; data that it still has is sent to the
+ *		guest
  */
 struct tcp_flow {
 	struct flow flow;
@@ -60,7 +66,7 @@ struct tcp_flow {
 	bool want_epollout, written, nodelay, sock_failed;
 };
 
-/* The TCP flow that a flow of the table is part of. */
+/* Return the TCP flow that contains a flow of the table. */
 static inline struct tcp_flow *tcp_flow_of(struct flow *flow)
 {
 	return container_of(flow, struct tcp_flow, flow);

@@ -17,12 +17,13 @@ static void remove_ranges(struct tcp_ranges *rs, unsigned int i,
 }
 
 /**
- * ranges_add() - Add a range, joined with those that it overlaps or touches
+ * ranges_add() - Add a range, and join it with all ranges that it overlaps or
+ * touches
  * @rs:		list
  * @from:	first sequence number
- * @end:	the one after the last
+ * @end:	sequence number after the last
  *
- * Return: false: the list is full and was not changed
+ * Return: false if the list is full; it is not changed then
  */
 bool ranges_add(struct tcp_ranges *rs, uint32_t from, uint32_t end)
 {
@@ -33,7 +34,7 @@ bool ranges_add(struct tcp_ranges *rs, uint32_t from, uint32_t end)
 	for (j = i; j < rs->n && seq_le(rs->r[j].from, end); j++)
 		;
 
-	if (i == j) {			/* joins none */
+	if (i == j) {			/* it overlaps and touches none */
 		if (rs->n == TCP_RANGES)
 			return false;
 		memmove(&rs->r[i + 1], &rs->r[i],
@@ -62,7 +63,7 @@ void ranges_trim(struct tcp_ranges *rs, uint32_t seq)
 		rs->r[0].from = seq;
 }
 
-/* ranges_bytes() - Sequence numbers in all ranges together */
+/* ranges_bytes() - Return the number of bytes in all ranges together */
 uint32_t ranges_bytes(const struct tcp_ranges *rs)
 {
 	uint32_t bytes = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * range.h - A short sorted list of ranges of the sequence space that do not
- * touch: what came out of order, and what the guest has reported by SACK.
+ * range.h - A short sorted list of ranges of the sequence space, which do not
+ * overlap or touch. It records which bytes came out of order, and which bytes
+ * the guest has reported by SACK.
  */
 #ifndef TCP_RANGE_H
 #define TCP_RANGE_H
@@ -9,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* More gaps than this are rare, and each costs a retransmission. */
+/* Most ranges in a list. More gaps are rare, and a range that is not recorded
+ * costs a retransmission. */
 #define TCP_RANGES	16
 
 /**
@@ -22,8 +24,8 @@ struct tcp_range {
 };
 
 /**
- * struct tcp_ranges - Ranges in order, with gaps between them
- * @n:		how many
+ * struct tcp_ranges - Sorted ranges, with gaps between them
+ * @n:		number of ranges
  * @r:		the ranges
  */
 struct tcp_ranges {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * rxring.c - A ring of bytes addressed by sequence number.
+ * rxring.c - A ring buffer in which the sequence number of a byte gives its
+ * place.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +11,13 @@
 
 /**
  * rxring_grow() - Make the ring large enough for a range
- * @ring:	ring, which need not have memory yet
+ * @ring:	ring; it may have no memory yet
  * @total:	bytes of all rings, kept up to date
- * @from:	first sequence number that is in use or will be
- * @end:	the one after the last that will be
+ * @from:	first sequence number that is used or is about to be
+ * @end:	sequence number after the last that is about to be used
  *
- * Return: false: no memory, or TCP_RXRING_MAX reached; nothing was changed
+ * Return: false if there is no memory, or TCP_RXRING_MAX is reached; the ring
+ *	   is not changed then
  */
 bool rxring_grow(struct tcp_rxring *ring, size_t *total, uint32_t from,
 		 uint32_t end)
@@ -59,10 +61,10 @@ void rxring_write(struct tcp_rxring *ring, uint32_t seq, const void *data,
 }
 
 /**
- * rxring_read() - Find stored bytes
+ * rxring_read() - Find stored bytes in the ring; they are not copied
  * @seq:	sequence number of the first byte
- * @len:	bytes
- * @iov:	filled: the ring may have them in two pieces
+ * @len:	number of bytes
+ * @iov:	filled; at the end of the ring, the bytes are in two pieces
  *
  * Return: number of pieces
  */
@@ -77,7 +79,7 @@ unsigned int rxring_read(const struct tcp_rxring *ring, uint32_t seq,
 }
 
 /**
- * rxring_free() - Give the memory back
+ * rxring_free() - Free the memory of the ring
  * @total:	bytes of all rings, kept up to date
  */
 void rxring_free(struct tcp_rxring *ring, size_t *total)

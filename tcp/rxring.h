@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * rxring.h - The receive ring of a flow: memory for bytes of the guest that the
- * socket has not taken, or that came after a gap.
+ * socket has not taken, and for bytes that came after a gap.
  *
- * The ring has a power of two of bytes, and sequence number @s is at @s modulo
- * its size, so nothing moves when the window does. Which bytes are in use is
- * known to the connection only.
+ * The size of the ring is a power of two. The byte with sequence number s is at
+ * offset s modulo the size, so no byte moves when the window does. Only the
+ * core (conn.h) knows which bytes are in use.
  */
 #ifndef TCP_RXRING_H
 #define TCP_RXRING_H
@@ -15,7 +15,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-/* Bytes in all flows: bounds what hostile guests and dead peers can cost. */
+/* Most bytes of the rings of all flows together. This bounds the memory that
+ * hostile guests and peers that read nothing can cost. */
 #define TCP_RXRING_MAX	(64 * 1024 * 1024)
 #define TCP_RXRING_MIN	(64 * 1024)	/* bytes of one ring */
 

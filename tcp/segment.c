@@ -19,7 +19,7 @@
 #define OPT_SACK	5
 #define OPT_SACK_BLOCK	8
 
-/* RFC 2018 3: pairs of edges. */
+/* Read the blocks of a SACK option: each is a pair of edges (RFC 2018 3). */
 static void parse_sack(struct tcp_seg *seg, const uint8_t *p, size_t len)
 {
 	for (; len >= OPT_SACK_BLOCK && seg->nsack < TCP_SACK_BLOCKS;
@@ -29,7 +29,7 @@ static void parse_sack(struct tcp_seg *seg, const uint8_t *p, size_t len)
 		};
 }
 
-/* One option of known kind or not; its length was checked. */
+/* Read one option, whose length was checked; an unknown kind is ignored. */
 static void parse_tcp_option(struct tcp_seg *seg, const uint8_t *p, size_t len)
 {
 	bool syn = seg->flags & SEG_SYN;
@@ -45,8 +45,8 @@ static void parse_tcp_option(struct tcp_seg *seg, const uint8_t *p, size_t len)
 }
 
 /*
- * Read the options that we know. A malformed option ends the search; options
- * before it count (RFC 9293 3.1, MUST-7: a host must survive any length).
+ * Read all options. A malformed option ends the search, and the options before
+ * it count: a host must survive an option of any length (RFC 9293 3.1, MUST-7).
  */
 static void parse_options(struct tcp_seg *seg, const uint8_t *p, size_t left)
 {
@@ -66,10 +66,10 @@ static void parse_options(struct tcp_seg *seg, const uint8_t *p, size_t left)
 /**
  * tcp_seg_parse() - Read a TCP header
  * @hdr:	header, checked to be complete
- * @hlen:	bytes of it with options, 20 to 60
+ * @hlen:	bytes of the header with its options, 20 to 60
  * @len:	bytes of payload
  *
- * Return: false for what no TCP sends: SYN with FIN or RST
+ * Return: false for SYN together with FIN or RST, which no TCP sends
  */
 bool tcp_seg_parse(struct tcp_seg *seg, const uint8_t *hdr, size_t hlen,
 		   uint32_t len)
@@ -91,7 +91,10 @@ bool tcp_seg_parse(struct tcp_seg *seg, const uint8_t *hdr, size_t hlen,
 	return !(flags & SEG_SYN && flags & (SEG_FIN | SEG_RST));
 }
 
-/* Write the options, in whole words of four bytes. Return: bytes. */
+/*
+ * Write the options, padded to words of four bytes.
+ * Return: bytes written.
+ */
 static size_t put_options(const struct tcp_hdr *h, uint8_t *start)
 {
 	uint8_t *p = start;
@@ -130,7 +133,8 @@ static size_t put_options(const struct tcp_hdr *h, uint8_t *start)
 
 /**
  * tcp_hdr_put() - Write a TCP header with a checksum of zero
- * @p:		space for TCP_HLEN_MAX bytes; TCP_HLEN if there are no options
+ * @p:		space for TCP_HLEN_MAX bytes, or for TCP_HLEN if there are no
+ *		options
  *
  * Return: bytes written
  */

@@ -13,7 +13,7 @@
 #include "tcp/range.h"
 
 #define TCP_WSCALE_MAX	14	/* RFC 7323 2.3 */
-#define TCP_SACK_BLOCKS	4	/* that fit without timestamps: RFC 2018 3 */
+#define TCP_SACK_BLOCKS	4	/* at most, without timestamps: RFC 2018 3 */
 
 /* Control bits (RFC 9293 3.1). */
 #define SEG_FIN		0x01
@@ -24,12 +24,12 @@
 
 /**
  * struct tcp_seg - Header of a segment that was read
- * @seq, @ack:	host order
+ * @seq, @ack:	sequence and acknowledgement number, host order
  * @wnd:	window field, not scaled
  * @flags:	SEG_*
- * @mss:	option of a SYN, 0: absent
- * @wscale:	option of a SYN, -1: absent
- * @sack_ok:	option of a SYN: the sender understands SACK blocks
+ * @mss:	MSS option of a SYN, 0: absent
+ * @wscale:	window scale option of a SYN, -1: absent
+ * @sack_ok:	SACK-permitted option of a SYN is present
  * @sack, @nsack: SACK blocks, not checked
  * @len:	bytes of payload
  * @gso_size:	bytes of each segment in it but the last, 0: it is one
@@ -49,12 +49,12 @@ struct tcp_seg {
 
 /**
  * struct tcp_hdr - Header of a segment to be written
- * @sport, @dport: host order
- * @seq, @ack, @wnd: host order, @wnd as it goes into the field
+ * @sport, @dport: ports, host order
+ * @seq, @ack, @wnd: as they go into the header fields, but in host order
  * @flags:	SEG_*
- * @mss:	option, 0: none
- * @wscale:	option, -1: none
- * @sack_ok:	option: we understand SACK blocks
+ * @mss:	MSS option, 0: none
+ * @wscale:	window scale option, -1: none
+ * @sack_ok:	write the SACK-permitted option
  * @sack, @nsack: SACK blocks
  */
 struct tcp_hdr {
@@ -69,7 +69,8 @@ struct tcp_hdr {
 	struct tcp_range sack[TCP_SACK_BLOCKS];
 };
 
-/* tcp_seg_end() - Sequence number after a segment; SYN and FIN count */
+/* tcp_seg_end() - Return the sequence number after a segment, of which SYN and
+ * FIN each take one */
 static inline uint32_t tcp_seg_end(const struct tcp_seg *seg)
 {
 	return seg->seq + seg->len + !!(seg->flags & SEG_SYN) +

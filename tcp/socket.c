@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * socket.c - The host's side of a TCP flow: payload is written to the socket,
- * peeked from it, and removed from it; its free space makes the window.
+ * socket.c - The host's side of a TCP flow: payload of the guest is written to
+ * the socket, payload for the guest is peeked from it and later removed from
+ * it. The free space of the socket sets the window for the guest.
  */
 /* syscalls: close getsockopt ioctl recvfrom recvmsg sendmsg setsockopt */
 #include <errno.h>
@@ -18,14 +19,16 @@
 #include "tcp/flow.h"
 #include "tcp/seq.h"
 
-/* Scratch buffer for what a peek without SO_PEEK_OFF has to read again. */
+/* Bytes of the scratch buffer into which a peek without SO_PEEK_OFF reads the
+ * bytes that were sent before, and how many pieces that takes at most. */
 #define SKIP_SIZE	(64 * 1024)
 #define SKIP_IOV	(TCP_WND_MAX / SKIP_SIZE + 1)
 
 /*
- * Free bytes of a socket's send buffer; *size is set to all bytes. Counted as
- * the kernel counts before it takes more: memory, not payload
- * (sk_stream_memory_free() in include/net/sock.h).
+ * Return the free bytes of a socket's send buffer; *size is set to the size of
+ * the buffer. The kernel, when it decides whether it takes more, counts memory
+ * and not payload, and so does this function (sk_stream_memory_free() in
+ * include/net/sock.h).
  */
 static uint32_t send_buffer_space(int fd, uint32_t *size)
 {
@@ -36,7 +39,7 @@ static uint32_t send_buffer_space(int fd, uint32_t *size)
 	if (!getsockopt(fd, SOL_SOCKET, SO_MEMINFO, mem, &len)) {
 		used = (int)mem[SK_MEMINFO_WMEM_QUEUED];
 		total = (int)mem[SK_MEMINFO_SNDBUF];
-	} else {			/* before Linux 4.12 */
+	} else {	/* Linux before 4.12 has no SO_MEMINFO */
 		len = sizeof(total);
 		getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &total, &len);
 		ioctl(fd, SIOCOUTQ, &used);
@@ -46,11 +49,13 @@ static uint32_t send_buffer_space(int fd, uint32_t *size)
 }
 
 /**
- * tcp_sock_space() - Ask the socket for its space and set the window (T6)
+ * tcp_sock_space() - Ask the socket for its free space, and set the window from
+ * it (T6)
  *
- * The socket is asked only if it might take less than the guest can use. If the
- * space is small EPOLLOUT has to tell when there is more: the kernel reports it
- * only after it was asked in vain, and EPOLL_CTL_MOD asks.
+ * The socket is asked only if it might take less than the largest window. If it
+ * has little space, EPOLLOUT has to tell when there is more. The kernel reports
+ * EPOLLOUT only after it was asked while there was no space: EPOLL_CTL_MOD
+ * asks.
  */
 void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
@@ -75,9 +80,10 @@ static void release_rxring(struct tcp *t, struct tcp_flow *f)
 }
 
 /*
- * Store what the socket did not take of the payload: all but @skip bytes.
- * @seq is the sequence number of the payload's first byte.
- * Return: false: no memory.
+ * Store the bytes of the batch's payload that the socket did not take, in the
+ * receive ring: all but the first @skip. @seq is the sequence number of the
+ * first byte of the payload.
+ * Return: false if there is no memory.
  */
 static bool store_payload(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 			  uint32_t skip)
@@ -97,8 +103,8 @@ static bool store_payload(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 }
 
 /*
- * Write to the socket; @more: further bytes follow at once (T13).
- * Return: bytes that it took.
+ * Write to the socket. @more: further bytes follow at once (T13).
+ * Return: number of bytes that the socket took.
  */
 static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
 			     unsigned int cnt, bool more)
@@ -108,8 +114,8 @@ static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
 	int fd = f->flow.fd[SIDE_HOST], on = 1;
 	ssize_t n;
 
-	/* The first write is sent at once anyway: a flow that writes only one
-	 * request needs no call. */
+	/* Without TCP_NODELAY, the first write leaves at once, too. So a flow
+	 * that writes only one request does not need the system call. */
 	if (f->written && !f->nodelay)
 		f->nodelay = !setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
 					 sizeof(on));
@@ -117,7 +123,7 @@ static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
 		n = sendmsg(fd, &msg, flags);
 	while (n < 0 && errno == EINTR);
 	f->written = true;
-	if (n > 0)	/* with the kernel's overhead */
+	if (n > 0)	/* the kernel counts about a quarter more */
 		f->space -= MIN(f->space, (uint32_t)n + (uint32_t)n / 4);
 
 	if (n < 0 && errno != EAGAIN)
@@ -126,8 +132,9 @@ static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
 }
 
 /*
- * Write the backlog to the socket: conn.rcv_queued but for @beyond bytes at its
- * end, which are not in the ring. Return: whether nothing is left.
+ * Write the backlog from the receive ring to the socket: all bytes of
+ * conn.rcv_queued but the last @beyond, which are not in the ring.
+ * Return: whether the socket took all of it.
  */
 static bool write_backlog(struct tcp_flow *f, uint32_t beyond, uint64_t now)
 {
@@ -148,10 +155,11 @@ static bool write_backlog(struct tcp_flow *f, uint32_t beyond, uint64_t now)
 }
 
 /**
- * tcp_sock_add_payload() - Add the new payload of a segment to the batch
- * @pkt:	packet of the segment; its bytes stay where they are
+ * tcp_sock_add_payload() - Add the new payload of a segment to the batch that
+ * is to be written to the socket
+ * @pkt:	packet of the segment; its bytes are not copied
  *
- * If the batch has no space for its pieces, it is delivered first.
+ * If the batch has no space for all pieces, it is written first.
  */
 void tcp_sock_add_payload(struct tcp *t, struct tcp_flow *f,
 			  const struct pkt *pkt, struct new_payload new,
@@ -191,16 +199,18 @@ void tcp_sock_store_ooo(struct tcp *t, struct tcp_flow *f,
 
 /**
  * tcp_sock_deliver() - Write the payload of the batch to the socket, in one
- * call
- * @later:	bytes at the end of conn.rcv_queued that are not in it yet
+ * system call
+ * @later:	number of bytes at the end of conn.rcv_queued that are not in
+ *		the batch yet
  *
- * The guest was told that there is space for all of it. The socket may still
- * take less: it counts memory, of which small segments use more than their
- * payload. The rest goes into the receive ring, and is acknowledged when the
- * socket has taken it; if it were dropped the guest would need a timeout to
- * find out.
+ * The window told the guest that there is space for all of the payload, but the
+ * socket may take less. It counts memory, and small segments use more memory
+ * than payload. The bytes that it does not take go into the receive ring, and
+ * are acknowledged when the socket has taken them. If they were dropped, the
+ * guest would find out only by a timeout.
  *
- * Return: false: there was no memory for the rest, the backlog was dropped
+ * Return: false if there was no memory for these bytes, and the backlog was
+ *	   dropped
  */
 bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 		      uint64_t now)
@@ -222,15 +232,16 @@ bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 	conn_delivered(c, n, now);
 	if (!stored)
 		conn_drop_backlog(c);
-	else if (n)	/* may have filled a gap */
+	else if (n)	/* a gap may be filled now */
 		write_backlog(f, later, now);
 	if (!stored || c->rcv_queued > later)
-		f->want_epollout = true;	/* it follows a short write */
+		f->want_epollout = true;	/* comes after a short write */
 	release_rxring(t, f);
 	return stored;
 }
 
-/* tcp_sock_writable() - EPOLLOUT came: the socket has space again */
+/* tcp_sock_writable() - Write the backlog, because EPOLLOUT said that the
+ * socket has space again */
 void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	f->want_epollout = !write_backlog(f, 0, now);
@@ -242,9 +253,9 @@ void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
 /**
  * tcp_sock_discard() - Remove acknowledged bytes from the socket (T7)
  *
- * MSG_TRUNC makes recv() on a TCP socket discard instead of copy (tcp(7)). This
- * is done for each ACK: a few bytes that are left can keep a buffer of 64 KiB
- * allocated, and the peer's window closed.
+ * With MSG_TRUNC, recv() on a TCP socket discards bytes instead of copying them
+ * (tcp(7)). This is done for each ACK: if a few bytes were left, they could
+ * keep a buffer of 64 KiB allocated and the peer's window closed.
  */
 void tcp_sock_discard(struct tcp_flow *f)
 {
@@ -263,9 +274,10 @@ void tcp_sock_discard(struct tcp_flow *f)
 }
 
 /*
- * Make peeks start at conn.snd_una + @off; the kernel moves the offset on with
- * each peek. With nothing in flight and no offset set, no call is needed.
- * Return: false: the kernel can't (before Linux 6.9).
+ * Make the next peek start at conn.snd_una + @off; the kernel then advances the
+ * offset with each peek. If no data is in flight and no offset was ever set,
+ * peeks start there anyway.
+ * Return: false if the kernel has no SO_PEEK_OFF for TCP (before Linux 6.9).
  */
 static bool set_peek_off(struct tcp *t, struct tcp_flow *f, uint32_t off)
 {
@@ -286,13 +298,14 @@ static bool set_peek_off(struct tcp *t, struct tcp_flow *f, uint32_t off)
 
 /*
  * Peek without SO_PEEK_OFF: read @off bytes that were sent before into a
- * scratch buffer, then fill @iov.
+ * scratch buffer, and the bytes after them into @iov.
  *
- * Like any read that has data already, it stops at urgent data. What comes
- * after that, which may be FIN, is found once the guest has acknowledged all
- * before it.
+ * Like any read that has got data, a peek stops at urgent data. The bytes after
+ * that, or FIN, are found when the guest has acknowledged all bytes before
+ * them.
  *
- * Return: bytes after @off; 0: the peer's FIN; -1 with errno, EAGAIN: nothing.
+ * Return: number of bytes after @off; 0: the peer's FIN; -1 with errno, EAGAIN:
+ * no bytes.
  */
 static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 			 unsigned int cnt)
@@ -322,9 +335,9 @@ static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 
 /**
  * tcp_sock_peek() - Peek at data for the guest, from conn.snd_nxt on
- * @iov, @cnt: space for it
+ * @iov, @cnt:	pieces of space for the data
  *
- * Return: bytes; 0: the peer's FIN; -1 with errno, EAGAIN: there is nothing
+ * Return: number of bytes; 0: the peer's FIN; -1 with errno, EAGAIN: no data
  */
 ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 		      unsigned int cnt)
@@ -341,11 +354,11 @@ ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 }
 
 /**
- * tcp_sock_peek_at() - Peek at data again that was sent before
+ * tcp_sock_peek_at() - Peek at data again that was already sent to the guest
  * @seq:	sequence number of the first byte, not before conn.snd_una
- * @iov:	pieces of space for it
+ * @iov:	pieces of space for the data
  *
- * Return: bytes; -1 with errno
+ * Return: number of bytes; -1 with errno
  */
 ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 			 struct iovec *iov, unsigned int cnt)
@@ -369,8 +382,9 @@ void tcp_sock_reset(int fd)
 }
 
 /**
- * tcp_sock_close() - Close the flow's socket, if it has one, and free its ring
- * @reset:	with RST to the peer
+ * tcp_sock_close() - Close the flow's socket, if it has one, and free its
+ * receive ring
+ * @reset:	send RST to the peer
  */
 void tcp_sock_close(struct tcp *t, struct tcp_flow *f, bool reset)
 {

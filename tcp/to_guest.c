@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * to_guest.c - The guest's side of a TCP flow: segments are built in the memory
- * that the link sends them from, with payload peeked straight into it.
+ * to_guest.c - The guest's side of a TCP flow. Segments are built in the link's
+ * memory, from which they are sent, and payload is peeked from the socket
+ * directly into that memory.
  */
 #include <errno.h>
 
@@ -9,7 +10,8 @@
 #include "tcp/flow.h"
 #include "tcp/seq.h"
 
-/* tcp_mss() - Longest payload that a frame to or from the guest takes */
+/* tcp_mss() - Return the longest payload of a segment that fits in a frame to
+ * or from the guest */
 uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest)
 {
 	return (uint16_t)(tap_mtu(t->tap) - ip_hlen(guest) - TCP_HLEN);
@@ -22,7 +24,8 @@ static void fill_ip_hdr(struct ip_hdr *ip, const struct flow_key *key)
 	};
 }
 
-/* Header of a segment of an established flow; @flags besides ACK. */
+/* Return the TCP header of a segment of an established flow; @flags are set in
+ * addition to ACK. */
 static struct tcp_hdr make_header(struct tcp_flow *f, uint8_t flags,
 				  uint32_t seq)
 {
@@ -34,7 +37,8 @@ static struct tcp_hdr make_header(struct tcp_flow *f, uint8_t flags,
 	};
 }
 
-/* A segment has carried the current ACK: none is pending. */
+/* Note that a segment has carried the current acknowledgement number, so no ACK
+ * is pending. */
 static void note_ack_sent(struct tcp_flow *f, bool with_data)
 {
 	conn_ack_sent(&f->conn, with_data);
@@ -43,9 +47,9 @@ static void note_ack_sent(struct tcp_flow *f, bool with_data)
 
 /**
  * tcp_to_guest_flags() - Send a segment without data
- * @flags:	SEG_*, ACK is added
+ * @flags:	SEG_* that are set in addition to ACK
  *
- * Return: false: no space on the link
+ * Return: false if there is no space on the link
  */
 bool tcp_to_guest_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
 			uint32_t seq)
@@ -62,7 +66,7 @@ bool tcp_to_guest_flags(struct tcp *t, struct tcp_flow *f, uint8_t flags,
 	return true;
 }
 
-/* tcp_to_guest_rst() - Reset the guest's end (T11) */
+/* tcp_to_guest_rst() - Send RST to the guest (T11) */
 void tcp_to_guest_rst(struct tcp *t, struct tcp_flow *f)
 {
 	struct tcp_hdr h = make_header(f, SEG_RST, f->conn.snd_max);
@@ -81,7 +85,7 @@ void tcp_to_guest_rst(struct tcp *t, struct tcp_flow *f)
 /**
  * tcp_to_guest_syn() - Send SYN-ACK in CONN_SYN_ACKED, otherwise SYN
  *
- * Return: false: no space on the link; the timer sends it again
+ * Return: false if there is no space on the link; the timer sends it again
  */
 bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 {
@@ -107,9 +111,11 @@ bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 }
 
 /**
- * tcp_to_guest_refuse() - Answer a segment that belongs to no connection by RST
+ * tcp_to_guest_refuse() - Answer a segment by RST, because it belongs to no
+ * connection
  * @pkt:	packet of the guest
- * @seg:	its segment; a RST gets no answer (RFC 9293 3.10.7.1)
+ * @seg:	segment in @pkt; if it is RST, there is no answer (RFC 9293
+ *		3.10.7.1)
  */
 void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
 			 const struct tcp_seg *seg)
@@ -137,14 +143,14 @@ void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
 }
 
 /**
- * struct seg_batch - Segments that are made from one peek
- * @ip:		Ethernet and IP header of all of them
- * @hdr:	TCP header of the next one
- * @hlen:	bytes of the headers of one
- * @unit:	bytes of payload of each frame but the last
- * @mss:	bytes of payload of each segment in a GSO frame
- * @slot:	space for them
- * @data, @ndata: the pieces of it that payload is read into
+ * struct seg_batch - Segments whose payload is read in one peek
+ * @ip:		Ethernet and IP header, equal for all of them
+ * @hdr:	TCP header of the next segment
+ * @hlen:	bytes of all headers of one frame
+ * @unit:	bytes of payload in each frame but the last
+ * @mss:	bytes of payload in each segment of a GSO frame but the last
+ * @slot:	slots of the link, one for each frame
+ * @data, @ndata: pieces of these slots that the payload is read into
  */
 struct seg_batch {
 	struct tap_hdr ip;
@@ -156,7 +162,8 @@ struct seg_batch {
 	unsigned int ndata;
 };
 
-/* Have payload read into a slot; false: there are too many pieces. */
+/* Add the pieces of a slot that @len bytes of payload go into to those that the
+ * peek fills; return false if there are too many. */
 static bool add_slot(struct seg_batch *b, const struct link_slot *slot,
 		     size_t len)
 {
@@ -170,8 +177,8 @@ static bool add_slot(struct seg_batch *b, const struct link_slot *slot,
 }
 
 /*
- * Payload of the longest frame: one segment, or where the link takes GSO frames
- * as many full segments as go in one.
+ * Return the payload of the longest frame: one segment; or if the link takes
+ * GSO frames, as many full segments as fit in one.
  */
 static uint32_t frame_payload(const struct tcp *t, const struct seg_batch *b)
 {
@@ -183,8 +190,9 @@ static uint32_t frame_payload(const struct tcp *t, const struct seg_batch *b)
 }
 
 /*
- * Ask for slots for @len bytes of payload. Where there is no space for a long
- * GSO frame, a shorter one is better than none.
+ * Ask the link for slots for @len bytes of payload. If it has no space for a
+ * long GSO frame, ask for shorter ones.
+ * Return: number of slots.
  */
 static unsigned int ask_slots(struct tcp *t, struct seg_batch *b, uint32_t len)
 {
@@ -201,7 +209,7 @@ static unsigned int ask_slots(struct tcp *t, struct seg_batch *b, uint32_t len)
 
 /*
  * Reserve space on the link for segments with @len bytes of payload.
- * Return: bytes of payload that there is space for.
+ * Return: bytes of payload that fit in the reserved space.
  */
 static uint32_t reserve_segments(struct tcp *t, struct tcp_flow *f,
 				 struct seg_batch *b, uint32_t len)
@@ -222,7 +230,7 @@ static uint32_t reserve_segments(struct tcp *t, struct tcp_flow *f,
 	return len - left;
 }
 
-/* Make a frame of a slot with @len bytes of payload. */
+/* Complete the frame in a slot, which has @len bytes of payload. */
 static void commit_frame(struct tcp *t, struct seg_batch *b,
 			 const struct link_slot *slot, uint32_t len)
 {
@@ -233,10 +241,10 @@ static void commit_frame(struct tcp *t, struct seg_batch *b,
 }
 
 /*
- * Send the segments that were filled.
- * @seq:	sequence number of the first byte
- * @len:	bytes of payload; the last segment has PSH
- * @fin:	the last segment has FIN, too
+ * Send the segments whose payload was peeked.
+ * @seq:	sequence number of the first byte of payload
+ * @len:	bytes of payload in all; the last segment has PSH
+ * @fin:	the last segment also has FIN
  */
 static void commit_segments(struct tcp *t, struct tcp_flow *f,
 			    struct seg_batch *b, uint32_t seq, uint32_t len,
@@ -258,7 +266,10 @@ static void commit_segments(struct tcp *t, struct tcp_flow *f,
 	note_ack_sent(f, true);
 }
 
-/* Send one segment, or our FIN, again. Return: false: no space on the link. */
+/*
+ * Send one segment, or our FIN, again.
+ * Return: false if there is no space on the link.
+ */
 static bool resend_hole(struct tcp *t, struct tcp_flow *f,
 			const struct tcp_range *hole)
 {
@@ -277,8 +288,8 @@ static bool resend_hole(struct tcp *t, struct tcp_flow *f,
 }
 
 /*
- * Send again what the guest is missing (RFC 6675).
- * Return: false: there was no space on the link for all of it.
+ * Send again all holes that conn_next_hole() returns (RFC 6675).
+ * Return: false if the link had no space for one of them.
  */
 static bool resend_holes(struct tcp *t, struct tcp_flow *f)
 {
@@ -294,9 +305,10 @@ static bool resend_holes(struct tcp *t, struct tcp_flow *f)
 }
 
 /*
- * Send @len bytes that were peeked into @space bytes of segments. If @len is
- * less, the socket has no more; if the peer's FIN has come, FIN is next, and
- * goes with the data if the window has space for it.
+ * Send @len bytes that were peeked into segments with space for @space bytes.
+ * If @len is less than @space, the socket has no more data. If the peer's FIN
+ * has come then, our FIN is next: it goes with the data if the window has space
+ * for it.
  */
 static void commit_peeked(struct tcp *t, struct tcp_flow *f,
 			  struct seg_batch *b, uint32_t len, uint32_t space,
@@ -324,8 +336,8 @@ static void commit_peeked(struct tcp *t, struct tcp_flow *f,
  * Peek at the socket into segments for the guest, and send them.
  * @len:	bytes, at most what the window takes
  *
- * Return: bytes sent; 0: none, @readable says if there might be more; -ENOBUFS:
- * no space on the link; another -errno: the socket failed.
+ * Return: bytes sent. 0: none, and @readable says whether there might be more.
+ *	   -ENOBUFS: the link has no space. Another -errno: the socket failed.
  */
 static ssize_t send_peeked(struct tcp *t, struct tcp_flow *f, uint32_t len,
 			   uint64_t now)
@@ -347,13 +359,14 @@ static ssize_t send_peeked(struct tcp *t, struct tcp_flow *f, uint32_t len,
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return -errno;
 	f->readable = n < 0 && errno == EINTR;
-	if (!n && !f->sock_failed)	/* EOF after an error is not FIN */
+	if (!n && !f->sock_failed)	/* after an error, EOF is no FIN */
 		conn_eof(&f->conn);
 	return 0;
 }
 
 /*
- * Send FIN once all data was sent (T10). Return: false: no space on the link.
+ * Send FIN if all data was sent (T10).
+ * Return: false if there is no space on the link.
  */
 static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
@@ -372,10 +385,11 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 }
 
 /**
- * tcp_to_guest_data() - Send what the socket has and the guest's window takes
+ * tcp_to_guest_data() - Send the data that the socket has, up to the guest's
+ * window and the flow's quantum
  *
- * Return: whether there is more to send that waits for nothing but the flow's
- * turn, or for space on the link
+ * Return: true if there is more to send, which waits only for the flow's next
+ *	   turn or for space on the link
  */
 bool tcp_to_guest_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
