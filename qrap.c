@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * qrap.c - A program that starts qemu with a connection to passt, for versions
- * of qemu without "-netdev stream", and for management tools, such as libvirt,
- * that do not know passt and can run qrap in place of the emulator.
+ * qrap.c - A program that connects to passt and then runs qemu, which inherits
+ * the connected socket. It is for versions of qemu without "-netdev stream",
+ * and for management tools that do not know passt but can run qrap in place of
+ * the emulator, such as old versions of libvirt.
  *
  *	qrap FD COMMAND [ARG...]
- * runs COMMAND with passt's socket as descriptor FD and does not change ARG.
+ * runs COMMAND, with the connected socket as descriptor FD. ARG does not
+ * change.
  *
  *	qrap ARG...
- * runs the emulator with ARG..., with all networking replaced by one virtio
- * network device that is connected to passt.
+ * runs the emulator with ARG..., but one virtio network device that is
+ * connected to passt replaces all networking options.
  */
 /* syscalls: access execve newfstatat prlimit64 uname */
 
@@ -27,11 +29,11 @@
 
 #include "wrap/wrap.h"
 
-/* Folders to search after those in PATH. */
+/* Folders where an emulator is searched after the folders in PATH. */
 static const char usual_folders[] =
 	"/usr/local/bin:/usr/bin:/bin:/usr/libexec:/usr/lib/qemu";
 
-/* is_self() - Whether this file is the running program */
+/* is_self() - Whether a file is the running program, qrap */
 static bool is_self(const struct stat *file)
 {
 	struct stat self;
@@ -40,7 +42,8 @@ static bool is_self(const struct stat *file)
 	       self.st_dev == file->st_dev && self.st_ino == file->st_ino;
 }
 
-/* find_program() - Path, allocated, of a program in one of @folders, or NULL */
+/* find_program() - Find a program in @folders, which are separated by colons.
+ * Returns its path, allocated, or NULL. */
 static char *find_program(const char *name, const char *folders)
 {
 	while (*folders) {
@@ -96,8 +99,10 @@ static const char *host_arch(struct utsname *host)
 }
 
 /*
- * find_emulator() - Path, allocated, of the emulator that has the name @self,
- * if that is an emulator's name, or else of the host's own
+ * find_emulator() - Find the emulator to run, and return its path, allocated.
+ *		If
+ * the program name @self begins with qemu-, the emulator with this name comes
+ * first. Emulators for the host's architecture come after it.
  */
 static char *find_emulator(const char *self)
 {
@@ -128,7 +133,7 @@ static void exec_program(const char *program, char **argv)
 	qrap_die("can't run %s: %s", program, strerror(errno));
 }
 
-/* run_emulator() - qrap ARG... */
+/* run_emulator() - Do what qrap ARG... asks for */
 static void run_emulator(int argc, char **argv)
 {
 	char *emulator = find_emulator(argv[0]);
@@ -149,7 +154,8 @@ static void run_emulator(int argc, char **argv)
 	exec_program(emulator, cmdline_argv(&c, emulator, &net));
 }
 
-/* parse_fd() - A descriptor within limits, and not a standard stream */
+/* parse_fd() - Parse a descriptor number that is within the limit of open files
+ * and not of a standard stream, or exit */
 static int parse_fd(const char *s)
 {
 	struct rlimit lim;
@@ -167,7 +173,7 @@ static int parse_fd(const char *s)
 	return (int)fd;
 }
 
-/* run_command() - qrap FD COMMAND [ARG...] */
+/* run_command() - Do what qrap FD COMMAND [ARG...] asks for */
 static void run_command(int argc, char **argv)
 {
 	int fd = parse_fd(argv[1]);

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * answer.c - The door to the answering services, and their start.
+ * answer.c - Starts the answering services, and passes packets of the guest to
+ * them.
  */
 #include "answer/answer.h"
 
 /**
  * answer_init() - Prepare the services
  * @a:		their state
- * @tap:	where replies go
- * @lease:	what the guest is told; may change afterwards
- * @timers:	for router advertisements
- * @timer_type:	the type of our timer
+ * @tap:	replies are sent here
+ * @lease:	what the services tell the guest; it may change later
+ * @timers:	timers of the worker
+ * @timer_type:	type of the timer for router advertisements
  */
 void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 		 struct timers *timers, uint8_t timer_type)
@@ -20,8 +21,8 @@ void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 }
 
 /**
- * answer_guest_up() - Begin to advertise the router to a guest that connected
- *		(RFC 4861 6.2.4), after the delay of 6.2.6
+ * answer_guest_up() - Schedule the first router advertisement for a guest that
+ *		has connected (RFC 4861 6.2.4), ANSWER_RA_DELAY from now
  * @a:		state of the services
  */
 void answer_guest_up(struct answer *a, uint64_t now)
@@ -36,7 +37,8 @@ void answer_guest_up(struct answer *a, uint64_t now)
  * @a:		state of the services
  * @pkt:	packet of any protocol
  *
- * Return: whether it was for one of them, answered or not
+ * Return: true if the packet was for one of the services, even if the service
+ *	   does not answer it
  */
 bool answer_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now)
 {

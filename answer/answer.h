@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * answer.h - What passt answers the guest itself: ARP, NDP, DHCP, DHCPv6. A
- * service reads struct lease and changes nothing but its state in struct
- * answer.
+ * answer.h - The answering services: ARP, NDP, DHCP and DHCPv6, which passt
+ * answers itself. They read struct lease, and change only struct answer and
+ * what is known about the guest's addresses.
  */
 #ifndef ANSWER_ANSWER_H
 #define ANSWER_ANSWER_H
@@ -15,15 +15,16 @@
 #include "conf/lease.h"
 #include "tap.h"
 
-#define ANSWER_RA_DELAY	500	/* ms, MAX_RA_DELAY_TIME of RFC 4861 10 */
+#define ANSWER_RA_DELAY	500	/* ms: MAX_RA_DELAY_TIME of RFC 4861 10 */
 
 /**
  * struct answer - State of the answering services
- * @tap:	where replies go
- * @lease:	what the guest is told
- * @timers:	for periodic router advertisements
- * @ra:		when the next one is due
- * @ra_sent:	number of initial ones sent so far (RFC 4861 6.2.4)
+ * @tap:	replies are sent here
+ * @lease:	what the services tell the guest
+ * @timers:	timers of the worker; @ra is one of them
+ * @ra:		timer for the next periodic router advertisement
+ * @ra_sent:	number of initial router advertisements sent so far, at most 3
+ *		(RFC 4861 6.2.4)
  */
 struct answer {
 	struct tap *tap;
@@ -40,7 +41,7 @@ void answer_guest_up(struct answer *a, uint64_t now);
 bool answer_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
 void ndp_timer(struct answer *a, uint64_t now);
 
-/* For the services only. */
+/* Only the files of answer/ call the functions below. */
 void arp_from_guest(struct answer *a, const struct pkt *pkt);
 bool ndp_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
 bool dhcp_from_guest(struct answer *a, const struct pkt *pkt);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * arp.c - Answers ARP requests (RFC 826): all addresses but the guest's own
- * have our MAC address.
+ * arp.c - Answers ARP requests (RFC 826): passt has all addresses except the
+ * guest's own, with its own MAC address.
  *
- * A probe (RFC 5227 2.1.1) asks whether an address is in use. It is answered
- * for the router's address only: the guest may take any other.
+ * A probe (RFC 5227 2.1.1) asks whether an address is in use. A probe is
+ * answered for the router's address only, because the guest may take any other
+ * address.
  */
 #include <net/if_arp.h>
 
@@ -12,11 +13,11 @@
 
 /**
  * struct arp_packet - ARP for IPv4 over Ethernet, integers in network order
- * @hrd, @pro:	hardware and protocol type
- * @hln, @pln:	length of their addresses
- * @op:		ARPOP_*
- * @sha, @spa:	sender's MAC and IPv4 address
- * @tha, @tpa:	target's
+ * @hrd, @pro:	hardware type, protocol type
+ * @hln, @pln:	length of a hardware address, of a protocol address, bytes
+ * @op:		operation, ARPOP_*
+ * @sha, @spa:	MAC address and IPv4 address of the sender
+ * @tha, @tpa:	MAC address and IPv4 address of the target
  */
 struct arp_packet {
 	uint16_t hrd, pro;
@@ -36,7 +37,8 @@ struct arp_frame {
 
 _Static_assert(sizeof(struct arp_packet) == ARP_LEN, "RFC 826");
 
-/* is_arp_request() - Whether this is a request for an IPv4 address */
+/* is_arp_request() - Whether an ARP packet is a request about an IPv4
+ * address */
 static bool is_arp_request(const struct arp_packet *p)
 {
 	return p->hrd == htons(ARPHRD_ETHER) && p->pro == htons(ETH_P_IP) &&
@@ -75,7 +77,8 @@ static void send_arp_reply(struct answer *a, const struct arp_packet *p)
 }
 
 /**
- * arp_from_guest() - Answer an ARP packet, if it is a request and there is IPv4
+ * arp_from_guest() - Answer an ARP packet, if it is a request that wants an
+ *		answer and the guest has an IPv4 address in the lease
  * @a:		state of the services
  * @pkt:	ARP packet
  */

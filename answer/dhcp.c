@@ -3,8 +3,8 @@
  * dhcp.c - A DHCP server with one lease (RFC 2131), for BOOTP clients as well
  * (RFC 951, RFC 1534).
  *
- * It has no state: there is one guest and one address, so the lease and the
- * message decide about every reply.
+ * The server has no state. There is one guest and one address, so each reply
+ * depends only on the request and on the lease.
  */
 #include "answer/answer.h"
 #include "answer/domain.h"
@@ -15,21 +15,23 @@
 
 #define BOOTREQUEST	1
 #define BOOTREPLY	2
-#define DHCP_BROADCAST	0x8000		/* of the flags, RFC 2131 2 */
+#define DHCP_BROADCAST	0x8000		/* bit of @flags, RFC 2131 2 */
 
-#define DHCP_MAX	1472		/* longest message either way, bytes */
-#define DHCP_MIN	300		/* shortest for old clients, RFC 951 */
-#define DHCP_IP_UDP	(IP4_HLEN + UDP_HLEN)	/* in option 57, RFC 2131 2 */
+/* Lengths of messages, bytes. Option 57, the longest reply that a client takes,
+ * includes IP and UDP headers (RFC 2131 2). */
+#define DHCP_MAX	1472		/* longest request and longest reply */
+#define DHCP_MIN	300		/* shortest reply, for RFC 951 */
+#define DHCP_IP_UDP	(IP4_HLEN + UDP_HLEN)
 #define DHCP_MAX_LEAST	576		/* minimum and default of option 57 */
 
 /*
- * The lease never expires: a guest that was paused or migrated should not lose
- * its address, and nobody else could use it.
+ * Lease time in seconds: the lease never expires. A guest that was paused or
+ * migrated should not lose its address, and no other machine could use it.
  */
 #define DHCP_INFINITE	0xffffffffU
 
 enum dhcp_type {			/* RFC 2132 9.6 */
-	DHCP_NONE	= 0,		/* request: BOOTP, reply: none */
+	DHCP_NONE	= 0,		/* BOOTP, or no reply to DHCP */
 	DHCP_DISCOVER	= 1,
 	DHCP_OFFER	= 2,
 	DHCP_REQUEST	= 3,
@@ -86,8 +88,8 @@ enum dhcp_option {			/* RFC 2132 unless noted */
 #define FQDN_RCODE	255		/* RFC 4702 2.2 */
 
 /**
- * struct dhcp_hdr - The fixed part, before the options, with the names of
- *		RFC 2131 2; integers in network order
+ * struct dhcp_hdr - The part of a message before its options. The names are
+ *		those of RFC 2131 2. Integers are in network order
  */
 struct dhcp_hdr {
 	uint8_t op, htype, hlen, hops;
@@ -105,19 +107,23 @@ _Static_assert(sizeof(struct dhcp_hdr) == 236, "RFC 2131 2");
 
 /**
  * struct dhcp_req - A client's message, parsed
- * @hdr:	its fixed part
- * @cookie:	options follow; those of BOOTP may be missing
- * @type:	DHCP_NONE: BOOTP
- * @server:	option 54, 0.0.0.0: absent
- * @address:	option 50, 0.0.0.0: absent
- * @overload:	option 52
- * @size:	longest reply that the client takes, without IP and UDP headers
- * @rapid:	option 80 is there
- * @fqdn:	option 81 is there
- * @fqdn_flags:	its flags
- * @asked:	option 55 without duplicates, @nasked entries
- * @want:	per option: whether it is in @asked
- * @all:	option 55 is absent
+ * @hdr:	the part before the options
+ * @cookie:	the message has options; a BOOTP message may have none
+ * @type:	option 53: type of the message; DHCP_NONE: it is BOOTP
+ * @server:	option 54: address of the server that the client chose;
+ *		0.0.0.0: absent
+ * @address:	option 50: address that the client requests; 0.0.0.0: absent
+ * @overload:	option 52: OVERLOAD_*; 0: absent
+ * @size:	longest reply that the client takes, without IP and UDP headers,
+ *		bytes
+ * @rapid:	option 80, rapid commit, is present
+ * @fqdn:	option 81, the client's domain name, is present
+ * @fqdn_flags:	flags of option 81, FQDN_*
+ * @asked:	codes of option 55, which the client requests, without
+ *		duplicates
+ * @nasked:	number of codes in @asked
+ * @want:	for each option code, whether it is in @asked
+ * @all:	option 55 is absent, so the client gets all options
  */
 struct dhcp_req {
 	struct dhcp_hdr hdr;
@@ -135,10 +141,10 @@ struct dhcp_req {
 };
 
 /**
- * struct dhcp_reply - What a reply is made from
+ * struct dhcp_reply - The lease and the request that a reply is made from
  * @l:		lease
  * @req:	request
- * @type:	type of the reply, DHCP_NONE: BOOTP
+ * @type:	type of the reply; DHCP_NONE: a BOOTP reply
  */
 struct dhcp_reply {
 	const struct lease *l;
@@ -146,7 +152,8 @@ struct dhcp_reply {
 	enum dhcp_type type;
 };
 
-/* dhcp_read_asked() - Option 55, which may be split (RFC 3396) */
+/* dhcp_read_asked() - Read option 55, or one part of it if the option is split
+ * (RFC 3396) */
 static void dhcp_read_asked(struct dhcp_req *req, const uint8_t *codes,
 			    size_t len)
 {
@@ -179,7 +186,8 @@ static bool dhcp_read_type(struct dhcp_req *req, const uint8_t *data,
 	return true;
 }
 
-/* dhcp_read_size() - Option 57, at least what all clients must take */
+/* dhcp_read_size() - Read option 57. Values below DHCP_MAX_LEAST count as
+ * DHCP_MAX_LEAST, which all clients must take. */
 static bool dhcp_read_size(struct dhcp_req *req, const uint8_t *data,
 			   size_t len)
 {
@@ -190,7 +198,8 @@ static bool dhcp_read_size(struct dhcp_req *req, const uint8_t *data,
 	return true;
 }
 
-/* dhcp_read_fqdn() - Option 81: its flags; we give the name */
+/* dhcp_read_fqdn() - Read the flags of option 81. The client's name is ignored:
+ * the reply has the name of the lease. */
 static bool dhcp_read_fqdn(struct dhcp_req *req, const uint8_t *data,
 			   size_t len)
 {
@@ -201,7 +210,8 @@ static bool dhcp_read_fqdn(struct dhcp_req *req, const uint8_t *data,
 	return true;
 }
 
-/* dhcp_read_option() - False: an option can't have this length or value */
+/* dhcp_read_option() - Read one option; false if its length or value is
+ * invalid */
 static bool dhcp_read_option(struct dhcp_req *req, uint8_t code,
 			     const uint8_t *data, size_t len)
 {
@@ -231,7 +241,8 @@ static bool dhcp_read_option(struct dhcp_req *req, uint8_t code,
 	}
 }
 
-/* dhcp_read_options() - Of one field (RFC 2132 2); false: malformed */
+/* dhcp_read_options() - Read all options in a field of @left bytes (RFC 2132
+ * 2); false if they are malformed */
 static bool dhcp_read_options(struct dhcp_req *req, const uint8_t *p,
 			      size_t left)
 {
@@ -254,7 +265,8 @@ static bool dhcp_read_options(struct dhcp_req *req, const uint8_t *p,
 	return true;
 }
 
-/* dhcp_put_mask_first() - Mask before router in a reply, RFC 2132 3.3 */
+/* dhcp_put_mask_first() - Reorder the requested options so that the mask comes
+ * before the router, as it must in a reply (RFC 2132 3.3) */
 static void dhcp_put_mask_first(struct dhcp_req *req)
 {
 	uint8_t *router = memchr(req->asked, OPT_ROUTER, req->nasked);
@@ -266,7 +278,8 @@ static void dhcp_put_mask_first(struct dhcp_req *req)
 	}
 }
 
-/* dhcp_parse() - A UDP payload; false: a client can't send such a message */
+/* dhcp_parse() - Parse a UDP payload as a request; false if it is not a valid
+ * one */
 static bool dhcp_parse(struct dhcp_req *req, const uint8_t *msg, size_t len)
 {
 	const size_t hlen = sizeof(req->hdr), olen = sizeof(dhcp_cookie);
@@ -288,7 +301,7 @@ static bool dhcp_parse(struct dhcp_req *req, const uint8_t *msg, size_t len)
 	if (!dhcp_read_options(req, msg + hlen + olen, len - hlen - olen))
 		return false;
 
-	/* The order of RFC 2131 4.1. */
+	/* RFC 2131 4.1: @file comes before @sname. */
 	if (req->overload & OVERLOAD_FILE &&
 	    !dhcp_read_options(req, h->file, sizeof(h->file)))
 		return false;
@@ -300,12 +313,14 @@ static bool dhcp_parse(struct dhcp_req *req, const uint8_t *msg, size_t len)
 }
 
 /*
- * dhcp_check_request() - Type of the reply to REQUEST (RFC 2131 4.3.2)
+ * dhcp_check_request() - Choose the type of the reply to REQUEST (RFC 2131
+ *		4.3.2)
  *
- * A client in state SELECTING names a server: if not us, it has taken another
- * one's offer. In INIT-REBOOT it has an address in option 50, in RENEWING and
- * REBINDING in ciaddr. We know every address on this link, so one that is not
- * in the lease is refused in any state.
+ * A client in state SELECTING names the server whose offer it takes. If this is
+ * another server, there is no reply. A client requests its address in option 50
+ * in the states SELECTING and INIT-REBOOT, and in ciaddr in RENEWING and
+ * REBINDING. An address that is not the lease's is refused in any state,
+ * because no other address on this link is given to a client.
  */
 static enum dhcp_type dhcp_check_request(const struct lease *l,
 					 const struct dhcp_req *req)
@@ -321,7 +336,8 @@ static enum dhcp_type dhcp_check_request(const struct lease *l,
 	return wanted.s_addr == ours.s_addr ? DHCP_ACK : DHCP_NAK;
 }
 
-/* dhcp_choose_reply() - DHCP_NONE: a BOOTP reply to BOOTP, none to DHCP */
+/* dhcp_choose_reply() - Choose the type of the reply. DHCP_NONE means a BOOTP
+ * reply if the request is BOOTP, and no reply if it is DHCP. */
 static enum dhcp_type dhcp_choose_reply(const struct lease *l,
 					const struct dhcp_req *req)
 {
@@ -349,19 +365,22 @@ static bool dhcp_gives_address(const struct dhcp_reply *r)
 	return r->type != DHCP_NAK && r->req->type != DHCP_INFORM;
 }
 
-/* dhcp_gives_lease() - The same, with a lease time: not for BOOTP */
+/* dhcp_gives_lease() - Whether a reply gives the client its address with a
+ * lease time, which BOOTP does not have */
 static bool dhcp_gives_lease(const struct dhcp_reply *r)
 {
 	return r->type != DHCP_NONE && dhcp_gives_address(r);
 }
 
-/* dhcp_is_wanted() - Whether the client requests an option, or does not say */
+/* dhcp_is_wanted() - Whether the client requests an option, or has no option 55
+ * and so gets all options */
 static bool dhcp_is_wanted(const struct dhcp_reply *r, enum dhcp_option code)
 {
 	return r->req->all || r->req->want[code];
 }
 
-/* Each dhcp_fill_*() puts the value of one option, or nothing. */
+/* Each dhcp_fill_*() appends the value of one option to @w, or nothing if the
+ * reply should not have the option. */
 
 static void dhcp_fill_mask(struct msgbuf *w, const struct dhcp_reply *r)
 {
@@ -376,14 +395,16 @@ static bool dhcp_needs_routes(const struct lease *l)
 	return !addr_in_prefix(&l->router[IP4], &l->addr[IP4], l->len[IP4]);
 }
 
-/* dhcp_fill_router() - Unless option 121 replaces it (RFC 3442) */
+/* dhcp_fill_router() - Append the router, unless the reply has option 121,
+ * which replaces this option (RFC 3442) */
 static void dhcp_fill_router(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (!dhcp_needs_routes(r->l) || !dhcp_is_wanted(r, OPT_ROUTES))
 		msgbuf_addr4(w, &r->l->router[IP4]);
 }
 
-/* dhcp_fill_routes() - The router is on the link, all else is behind it */
+/* dhcp_fill_routes() - Append a route that says that the router is on the link,
+ * and a default route by the router */
 static void dhcp_fill_routes(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (!dhcp_needs_routes(r->l))
@@ -411,7 +432,7 @@ static void dhcp_fill_hostname(struct msgbuf *w, const struct dhcp_reply *r)
 	msgbuf_put(w, r->l->hostname, strlen(r->l->hostname));
 }
 
-/* dhcp_fill_domain() - The first name of the search list */
+/* dhcp_fill_domain() - Append the first name of the search list */
 static void dhcp_fill_domain(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (r->l->dhcp_search)
@@ -430,7 +451,8 @@ static void dhcp_fill_mtu(struct msgbuf *w, const struct dhcp_reply *r)
 		msgbuf_be16(w, (uint16_t)MIN(r->l->mtu, UINT16_MAX));
 }
 
-/* dhcp_fill_timer() - T1 and T2: never, told only to those that request them */
+/* dhcp_fill_timer() - Append T1 or T2, which are infinite, if the client has
+ * requested this option */
 static void dhcp_fill_timer(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (dhcp_gives_lease(r) && !r->req->all)
@@ -438,10 +460,12 @@ static void dhcp_fill_timer(struct msgbuf *w, const struct dhcp_reply *r)
 }
 
 /*
- * dhcp_fill_fqdn() - The name, for a client that knows this option (RFC 4702 4)
+ * dhcp_fill_fqdn() - Append flags and name of option 81 (RFC 4702 4), if the
+ * client sent or requested the option
  *
- * We update no DNS: N is set, S is not, and O tells a client that had set S.
- * The name is in ASCII if the client's is (deprecated, 2.3.1).
+ * This server does not update DNS: the flag N is set, S is not set, and O is
+ * set if the client has set S. The name is in ASCII, which is deprecated, if
+ * the client's name is (RFC 4702 2.3.1).
  */
 static void dhcp_fill_fqdn(struct msgbuf *w, const struct dhcp_reply *r)
 {
@@ -464,7 +488,8 @@ static void dhcp_fill_fqdn(struct msgbuf *w, const struct dhcp_reply *r)
 		msgbuf_put(w, r->l->fqdn, strlen(r->l->fqdn));
 }
 
-/* All options; clients without option 55 get them in this order. */
+/* Options that a client may request. A client without option 55 gets all of
+ * them, in this order. */
 static const struct {
 	enum dhcp_option code;
 	void (*put)(struct msgbuf *w, const struct dhcp_reply *r);
@@ -482,8 +507,8 @@ static const struct {
 	{ OPT_FQDN,	dhcp_fill_fqdn },
 };
 
-/* dhcp_put_option() - Put a whole option, split above 255 bytes (RFC 3396), or
- * nothing if there is no space */
+/* dhcp_put_option() - Append an option. A value above 255 bytes is split (RFC
+ * 3396). Nothing is appended if the whole option does not fit. */
 static void dhcp_put_option(struct msgbuf *w, enum dhcp_option code,
 			    const uint8_t *data, size_t len)
 {
@@ -504,7 +529,8 @@ static void dhcp_put_option(struct msgbuf *w, enum dhcp_option code,
 	}
 }
 
-/* dhcp_put_by_code() - Put an option if we know it and have a value for it */
+/* dhcp_put_by_code() - Append the option @code, if dhcp_value has it and there
+ * is a value for it */
 static void dhcp_put_by_code(struct msgbuf *w, uint8_t code,
 			     const struct dhcp_reply *r)
 {
@@ -520,7 +546,8 @@ static void dhcp_put_by_code(struct msgbuf *w, uint8_t code,
 		dhcp_put_option(w, code, buf, value.len);
 }
 
-/* dhcp_put_asked() - Put the options requested, in the client's order */
+/* dhcp_put_asked() - Append the options that the client requests, in the order
+ * of the request */
 static void dhcp_put_asked(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	const struct dhcp_req *req = r->req;
@@ -540,7 +567,8 @@ static void dhcp_put_all(struct msgbuf *w, const struct dhcp_reply *r)
 		dhcp_put_by_code(w, (uint8_t)dhcp_value[i].code, r);
 }
 
-/* dhcp_put_required() - Options that a reply must have (RFC 2131 table 3) */
+/* dhcp_put_required() - Append options that a reply must have (RFC 2131 table
+ * 3) */
 static void dhcp_put_required(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	static const uint8_t infinite[4] = { 0xff, 0xff, 0xff, 0xff };
@@ -559,7 +587,7 @@ static void dhcp_put_required(struct msgbuf *w, const struct dhcp_reply *r)
 
 static void dhcp_put_options(struct msgbuf *w, const struct dhcp_reply *r)
 {
-	w->size--;				/* for the end */
+	w->size--;				/* keeps space for OPT_END */
 	msgbuf_put(w, dhcp_cookie, sizeof(dhcp_cookie));
 	dhcp_put_required(w, r);
 	if (r->type != DHCP_NAK) {
@@ -572,7 +600,7 @@ static void dhcp_put_options(struct msgbuf *w, const struct dhcp_reply *r)
 	msgbuf_u8(w, OPT_END);
 }
 
-/* dhcp_put_hdr() - The fixed part (RFC 2131 table 3) */
+/* dhcp_put_hdr() - Append the part before the options (RFC 2131 table 3) */
 static void dhcp_put_hdr(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	const struct dhcp_hdr *in = &r->req->hdr;
@@ -589,8 +617,8 @@ static void dhcp_put_hdr(struct msgbuf *w, const struct dhcp_reply *r)
 	msgbuf_put(w, &h, sizeof(h));
 }
 
-/* dhcp_pick_dest() - Address that a reply goes to (RFC 2131 4.1); there are no
- * relays on this link */
+/* dhcp_pick_dest() - Choose the destination address of a reply (RFC 2131 4.1).
+ * @giaddr is ignored, because this link has no relay agents. */
 static struct in6_addr dhcp_pick_dest(const struct dhcp_reply *r)
 {
 	const struct dhcp_hdr *h = &r->req->hdr;
@@ -634,8 +662,8 @@ static void dhcp_log_request(const struct dhcp_req *req, enum dhcp_type reply)
 		    mac_str(req->hdr.chaddr, mac), to);
 }
 
-/* dhcp_is_for_us() - Whether a packet goes to the server's port, at the
- * router's address or by broadcast */
+/* dhcp_is_for_us() - Whether the destination of a packet is the server's port,
+ * at the router's address or at the broadcast address */
 static bool dhcp_is_for_us(const struct lease *l, const struct pkt *pkt)
 {
 	struct in_addr broadcast = { htonl(INADDR_BROADCAST) };
@@ -651,7 +679,8 @@ static bool dhcp_is_for_us(const struct lease *l, const struct pkt *pkt)
  * @a:		state of the services
  * @pkt:	UDP packet
  *
- * Return: whether @pkt is for the DHCP server, and there is one
+ * Return: true if @pkt is for our DHCP server, even if it is not answered;
+ *	   false also if the server is off
  */
 bool dhcp_from_guest(struct answer *a, const struct pkt *pkt)
 {

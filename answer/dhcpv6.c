@@ -2,9 +2,10 @@
 /*
  * dhcpv6.c - A DHCPv6 server with one address (RFC 8415).
  *
- * It has no state: there is one guest and one address. The first IA_NA of a
- * message gets that address. Any other association, and every temporary address
- * or delegated prefix, is refused with a status.
+ * The server has no state: there is one guest and one address. The first IA_NA
+ * (identity association) of a message gets that address. All other identity
+ * associations, also those for temporary addresses or delegated prefixes, are
+ * refused with a status.
  */
 #include "answer/answer.h"
 #include "answer/domain.h"
@@ -13,10 +14,11 @@
 #define DHCP6_SERVER	547
 #define DHCP6_CLIENT	546
 
-#define DHCP6_IN_MAX	1472	/* longest message read, bytes */
+#define DHCP6_IN_MAX	1472	/* bytes of the longest request */
 #define DHCP6_OUT_MAX	(IP6_MTU_MIN - IP6_HLEN - UDP_HLEN)
 
-/* Lifetimes, T1 and T2: never, as with DHCP (RFC 8415 7.7, 21.4). */
+/* Lifetimes, T1 and T2, in seconds: the lease never expires (RFC 8415 7.7,
+ * 21.4). */
 #define DHCP6_INFINITE	0xffffffffU
 
 enum dhcp6_type {		/* RFC 8415 7.3 */
@@ -70,7 +72,7 @@ enum dhcp6_status {		/* RFC 8415 21.13 */
 #define DUID_LL			3	/* RFC 8415 11.4 */
 #define DUID_HW_ETHERNET	1
 #define DUID_LL_LEN		(4 + MAC_LEN)
-#define DUID_MIN		3	/* RFC 8415 11.1, with the type */
+#define DUID_MIN		3	/* RFC 8415 11.1, type included */
 #define DUID_MAX		130
 
 #define FQDN6_S			0x01	/* RFC 4704 4.1 */
@@ -82,9 +84,9 @@ static const struct in6_addr all_agents = {	/* RFC 8415 7.1 */
 };
 
 /**
- * struct opt6 - An option; its value stays in the message
- * @code:	enum dhcp6_option, or another code
- * @data:	value
+ * struct opt6 - An option in a message
+ * @code:	enum dhcp6_option, or a code that we do not know
+ * @data:	value of the option: a pointer into the message
  * @len:	bytes of @data
  */
 struct opt6 {
@@ -93,9 +95,9 @@ struct opt6 {
 };
 
 /**
- * struct opts6 - Options that are not read yet
- * @p:		the next one
- * @left:	bytes from @p on
+ * struct opts6 - Iterates over options
+ * @p:		next option to read
+ * @left:	bytes of options from @p on
  */
 struct opts6 {
 	const uint8_t *p;
@@ -104,16 +106,18 @@ struct opts6 {
 
 /**
  * struct dhcp6_req - A client's message, parsed
- * @type:	enum dhcp6_type, or another value
- * @xid:	transaction ID
- * @options:	all of them, checked
- * @client:	DUID of the client; @len 0: absent
- * @server:	DUID of the server it names; @len 0: absent
- * @oro:	codes of the options it requests; @len 0: absent
- * @rapid:	it takes a REPLY to SOLICIT
- * @ia:		it has at least one association
- * @fqdn:	it has the client's name
- * @fqdn_flags:	flags of the name
+ * @type:	enum dhcp6_type, or a type that we do not know
+ * @xid:	transaction ID, 3 bytes
+ * @options:	all options, whose lengths were checked
+ * @client:	DUID of the client; its @len is 0 if absent
+ * @server:	DUID of the server that the client names; its @len is 0 if
+ *		absent
+ * @oro:	codes of the options that the client requests; its @len is 0 if
+ *		absent
+ * @rapid:	the client takes a REPLY to its SOLICIT: rapid commit
+ * @ia:		the message has at least one identity association (IA)
+ * @fqdn:	the message has the client's domain name
+ * @fqdn_flags:	flags of the client's domain name, FQDN6_*
  */
 struct dhcp6_req {
 	uint8_t type;
@@ -128,9 +132,9 @@ struct dhcp6_req {
  * struct dhcp6_reply - A reply being made
  * @l:		lease
  * @req:	request
- * @duid:	ours
+ * @duid:	DUID of our server
  * @w:		the message
- * @bound:	an IA has got the address
+ * @bound:	an IA of the reply already has the address of the lease
  */
 struct dhcp6_reply {
 	const struct lease *l;
@@ -140,8 +144,8 @@ struct dhcp6_reply {
 	bool bound;
 };
 
-/* opt6_next() - Read an option; false: there is none, or it is truncated, and
- * then @o->left is not zero */
+/* opt6_next() - Read the next option; false if no option is left, or if it is
+ * truncated. In the second case @o->left is not zero. */
 static bool opt6_next(struct opts6 *o, struct opt6 *opt)
 {
 	if (o->left < 4)
@@ -167,7 +171,8 @@ static bool is_ia_option(uint16_t code)
 	return code == OPT6_IA_NA || code == OPT6_IA_TA || code == OPT6_IA_PD;
 }
 
-/* ia_options() - The options inside an IA whose length was checked */
+/* ia_options() - Iterate over the options inside an IA; is_ia_valid() is
+ * true */
 static struct opts6 ia_options(const struct opt6 *ia)
 {
 	size_t hlen = ia_hlen(ia->code);
@@ -175,7 +180,8 @@ static struct opts6 ia_options(const struct opt6 *ia)
 	return (struct opts6){ ia->data + hlen, ia->len - hlen };
 }
 
-/* ia_next_addr() - Read the next address among an IA's options; false: none */
+/* ia_next_addr() - Read the next address in the options of an IA; false: none
+ * is left */
 static bool ia_next_addr(struct opts6 *o, struct in6_addr *addr)
 {
 	struct opt6 opt;
@@ -210,7 +216,7 @@ static bool is_duid_valid(const struct opt6 *opt)
 	return opt->len >= DUID_MIN && opt->len <= DUID_MAX;
 }
 
-/* dhcp6_read_option() - False: an option can't have this length */
+/* dhcp6_read_option() - Read one option; false if its length is invalid */
 static bool dhcp6_read_option(struct dhcp6_req *req, const struct opt6 *opt)
 {
 	switch (opt->code) {
@@ -240,7 +246,8 @@ static bool dhcp6_read_option(struct dhcp6_req *req, const struct opt6 *opt)
 	}
 }
 
-/* dhcp6_parse() - A UDP payload, into which @req points; false: malformed */
+/* dhcp6_parse() - Parse a UDP payload as a request; false if it is malformed.
+ * @req has pointers into @msg. */
 static bool dhcp6_parse(struct dhcp6_req *req, const uint8_t *msg, size_t len)
 {
 	struct opts6 o;
@@ -260,7 +267,7 @@ static bool dhcp6_parse(struct dhcp6_req *req, const uint8_t *msg, size_t len)
 	return !o.left;
 }
 
-/* dhcp6_names_us() - Whether the client names our server */
+/* dhcp6_names_us() - Whether the request is for the server with our DUID */
 static bool dhcp6_names_us(const struct dhcp6_reply *r)
 {
 	const struct opt6 *server = &r->req->server;
@@ -269,8 +276,8 @@ static bool dhcp6_names_us(const struct dhcp6_reply *r)
 	       !memcmp(server->data, r->duid, sizeof(r->duid));
 }
 
-/* dhcp6_is_valid() - Whether the request is one that clients send, to us or to
- * all servers (RFC 8415 16) */
+/* dhcp6_is_valid() - Whether a client may send this request, to us or to all
+ * servers (RFC 8415 16) */
 static bool dhcp6_is_valid(const struct dhcp6_reply *r)
 {
 	const struct dhcp6_req *req = r->req;
@@ -300,7 +307,7 @@ static void dhcp6_put_option(struct msgbuf *w, enum dhcp6_option code,
 	msgbuf_put(w, data, len);
 }
 
-/* dhcp6_put_status() - RFC 8415 21.13, without a text */
+/* dhcp6_put_status() - Append a status option without text (RFC 8415 21.13) */
 static void dhcp6_put_status(struct msgbuf *w, enum dhcp6_status status)
 {
 	uint8_t be[2];
@@ -309,8 +316,9 @@ static void dhcp6_put_status(struct msgbuf *w, enum dhcp6_status status)
 	dhcp6_put_option(w, OPT6_STATUS, be, sizeof(be));
 }
 
-/* ia_begin() - Put an IA of the client without options; T1 and T2 are @t
- * seconds, 0: the client may choose. Returns the offset for ia_end() */
+/* ia_begin() - Append an IA with the ID of the client's IA, without options. T1
+ * and T2 are @t seconds; 0: the client may choose them. Returns the offset of
+ * the IA in the message, for ia_end(). */
 static size_t ia_begin(struct msgbuf *w, const struct opt6 *ia, uint32_t t)
 {
 	size_t start = w->len;
@@ -325,14 +333,14 @@ static size_t ia_begin(struct msgbuf *w, const struct opt6 *ia, uint32_t t)
 	return start;
 }
 
-/* ia_end() - Set the length of an IA, which is known now */
+/* ia_end() - Set the length of an IA, after its last option */
 static void ia_end(struct msgbuf *w, size_t start)
 {
 	if (!w->full)
 		put_be16(w->buf + start + 2, (uint16_t)(w->len - start - 4));
 }
 
-/* ia_refuse() - Put an IA with nothing but a status */
+/* ia_refuse() - Append an IA that has only a status */
 static void ia_refuse(struct msgbuf *w, const struct opt6 *ia,
 		      enum dhcp6_status status)
 {
@@ -342,7 +350,8 @@ static void ia_refuse(struct msgbuf *w, const struct opt6 *ia,
 	ia_end(w, start);
 }
 
-/* ia_put_addr() - RFC 8415 21.6; a @lifetime of 0 s withdraws the address */
+/* ia_put_addr() - Append an address of an IA (RFC 8415 21.6). A @lifetime of 0
+ * seconds withdraws the address. */
 static void ia_put_addr(struct msgbuf *w, const struct in6_addr *addr,
 			uint32_t lifetime)
 {
@@ -361,11 +370,11 @@ static bool is_on_link(const struct lease *l, const struct in6_addr *addr)
 }
 
 /**
- * ia_count() - Count addresses of an IA
+ * ia_count() - Count the addresses of an IA in the request
  * @ia:		IA_NA or IA_TA
  * @l:		lease
- * @off:	set to the number of them that are not on this link
- * @ours:	set to whether the address of the lease is among them
+ * @off:	set to the number of addresses that are not on this link
+ * @ours:	set to true if one address is that of the lease, else false
  *
  * Return: number of addresses
  */
@@ -385,13 +394,14 @@ static unsigned int ia_count(const struct opt6 *ia, const struct lease *l,
 	return n;
 }
 
-/* dhcp6_renews() - Whether the client extends what it has */
+/* dhcp6_renews() - Whether the client wants to extend its lifetimes */
 static bool dhcp6_renews(const struct dhcp6_req *req)
 {
 	return req->type == DHCP6_RENEW || req->type == DHCP6_REBIND;
 }
 
-/* dhcp6_pick_refusal() - Of an IA that gets nothing (RFC 8415 18.3) */
+/* dhcp6_pick_refusal() - Choose the status of an IA that gets no address
+ * (RFC 8415 18.3) */
 static enum dhcp6_status dhcp6_pick_refusal(const struct dhcp6_req *req,
 					    const struct opt6 *ia)
 {
@@ -400,8 +410,9 @@ static enum dhcp6_status dhcp6_pick_refusal(const struct dhcp6_req *req,
 	return ia->code == OPT6_IA_PD ? STATUS_NO_PREFIX : STATUS_NO_ADDRS;
 }
 
-/* ia_bind() - Give the address to an IA_NA; other addresses that it renews come
- * back with a lifetime of zero (RFC 8415 18.3.4, 18.3.5) */
+/* ia_bind() - Append an IA_NA with the address of the lease. If the client
+ * wants to extend other addresses, they are appended with a lifetime of zero
+ * (RFC 8415 18.3.4, 18.3.5). */
 static void ia_bind(struct dhcp6_reply *r, const struct opt6 *ia)
 {
 	struct opts6 o = ia_options(ia);
@@ -463,8 +474,9 @@ static void for_each_ia(struct dhcp6_reply *r,
 	}
 }
 
-/* dhcp6_put_confirm() - Say whether the client's addresses are on this link
- * (RFC 8415 18.3.3); false: no reply, because we or the client have none */
+/* dhcp6_put_confirm() - Append a status that says whether the client's
+ * addresses are on this link (RFC 8415 18.3.3). False: there should be no
+ * reply, because the lease or the request has no address. */
 static bool dhcp6_put_confirm(struct dhcp6_reply *r)
 {
 	struct opts6 o = r->req->options;
@@ -485,7 +497,8 @@ static bool dhcp6_put_confirm(struct dhcp6_reply *r)
 	return n;
 }
 
-/* dhcp6_is_wanted() - Whether the client requests an option, or does not say */
+/* dhcp6_is_wanted() - Whether the client requests an option, or has no option
+ * request option and so gets all options */
 static bool dhcp6_is_wanted(const struct dhcp6_req *req, enum dhcp6_option code)
 {
 	size_t i;
@@ -497,7 +510,7 @@ static bool dhcp6_is_wanted(const struct dhcp6_req *req, enum dhcp6_option code)
 	return !req->oro.len;
 }
 
-/* dhcp6_put_dns() - Resolvers, RFC 3646 3 */
+/* dhcp6_put_dns() - Append the resolvers (RFC 3646 3) */
 static void dhcp6_put_dns(struct dhcp6_reply *r)
 {
 	size_t n = 0;
@@ -510,7 +523,8 @@ static void dhcp6_put_dns(struct dhcp6_reply *r)
 				 n * sizeof(r->l->dns[IP6][0]));
 }
 
-/* dhcp6_put_search() - Search list, RFC 3646 4, names in full (RFC 8415 10) */
+/* dhcp6_put_search() - Append the search list (RFC 3646 4), without compression
+ * of names (RFC 8415 10) */
 static void dhcp6_put_search(struct dhcp6_reply *r)
 {
 	uint8_t buf[2 * LEASE_SEARCH];
@@ -522,8 +536,9 @@ static void dhcp6_put_search(struct dhcp6_reply *r)
 		dhcp6_put_option(&r->w, OPT6_SEARCH, buf, list.len);
 }
 
-/* dhcp6_put_fqdn() - Our name, for a client that knows the option (RFC 4704 6).
- * We update no DNS: N is set, S is not, and O tells a client that had set S. */
+/* dhcp6_put_fqdn() - Append the guest's domain name, if the client sent or
+ * requested this option (RFC 4704 6). This server does not update DNS: the flag
+ * N is set, S is not set, and O is set if the client has set S. */
 static void dhcp6_put_fqdn(struct dhcp6_reply *r)
 {
 	uint8_t buf[1 + LEASE_NAME + 1];
@@ -545,10 +560,12 @@ static void dhcp6_put_config(struct dhcp6_reply *r)
 	dhcp6_put_fqdn(r);
 }
 
-/* dhcp6_put_solicit() - ADVERTISE, or REPLY at once (RFC 8415 18.3.1) */
+/* dhcp6_put_solicit() - Append the options of an answer to SOLICIT: ADVERTISE,
+ * or REPLY if the client takes it (RFC 8415 18.3.1) */
 static void dhcp6_put_solicit(struct dhcp6_reply *r)
 {
-	static const uint8_t preference = 255;	/* highest: don't wait */
+	/* The highest preference: the client waits for no other server. */
+	static const uint8_t preference = 255;
 
 	if (r->req->rapid)
 		dhcp6_put_option(&r->w, OPT6_RAPID, NULL, 0);
@@ -558,7 +575,8 @@ static void dhcp6_put_solicit(struct dhcp6_reply *r)
 	dhcp6_put_config(r);
 }
 
-/* dhcp6_put_body() - Options after the identifiers; false: no reply */
+/* dhcp6_put_body() - Append all options after the DUIDs; false: there should be
+ * no reply */
 static bool dhcp6_put_body(struct dhcp6_reply *r)
 {
 	switch (r->req->type) {
@@ -599,7 +617,8 @@ static void dhcp6_put_header(struct dhcp6_reply *r)
 	dhcp6_put_option(&r->w, OPT6_SERVERID, r->duid, sizeof(r->duid));
 }
 
-/* make_duid() - Ours, from our MAC address (RFC 8415 11.4) */
+/* make_duid() - Make the DUID of our server from our MAC address (RFC 8415
+ * 11.4) */
 static void make_duid(uint8_t duid[DUID_LL_LEN], const uint8_t mac[MAC_LEN])
 {
 	put_be16(duid, DUID_LL);
@@ -632,7 +651,8 @@ static void dhcp6_send_answer(struct answer *a, const struct dhcp6_req *req,
  * @a:		state of the services
  * @pkt:	UDP packet
  *
- * Return: whether @pkt is for all DHCPv6 servers, and we are one
+ * Return: true if @pkt is for all DHCPv6 servers, even if it is not answered;
+ *	   false also if our server is off
  */
 bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt)
 {

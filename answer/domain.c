@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * domain.c - Domain names as DNS labels (RFC 1035 3.1), for the options that
- * carry them: DHCP 81 and 119, DHCPv6 24 and 39, DNSSL of router
+ * domain.c - Writes domain names as DNS labels (RFC 1035 3.1), for DHCP options
+ * 81 and 119, DHCPv6 options 24 and 39, and option DNSSL of router
  * advertisements.
  *
  * A name that DNS can't express (an empty label, a label above 63 bytes, more
@@ -13,14 +13,16 @@
 #include "conf/lease.h"
 
 #define LABEL_MAX	63	/* RFC 1035 2.3.4 */
-#define NAME_MAX_WIRE	255	/* likewise, with length bytes and the root */
-#define POINTER		0xc000	/* RFC 1035 4.1.4 */
+#define NAME_MAX_WIRE	255	/* RFC 1035 2.3.4, length bytes included */
+#define POINTER		0xc000	/* marks an offset, RFC 1035 4.1.4 */
 
 /**
- * struct suffixes - Names, and ends of names, that a list has so far
- * @at:		each with its text and its offset in the list, bytes
- * @n:		how many; each takes two bytes of the list at least, a label and
- *		what ends it
+ * struct suffixes - Suffixes of names that a message has so far. The suffixes
+ *		of www.example.org are the name itself, example.org and org
+ * @at:		for each suffix its text, the length of the text and its offset
+ *		in the message, bytes. A suffix takes at least two bytes of a
+ *		search list, so the array has space for all
+ * @n:		number of suffixes
  */
 struct suffixes {
 	struct {
@@ -31,7 +33,7 @@ struct suffixes {
 	unsigned int n;
 };
 
-/* label_len() - Bytes up to the next dot, or the end, of a name */
+/* label_len() - Bytes of a name up to its next dot or its end */
 static size_t label_len(const char *name, size_t len)
 {
 	const char *dot = memchr(name, '.', len);
@@ -39,7 +41,8 @@ static size_t label_len(const char *name, size_t len)
 	return dot ? (size_t)(dot - name) : len;
 }
 
-/* is_domain_valid() - Whether labels can express a name without final dot */
+/* is_domain_valid() - Whether a name, without final dot, can be written as DNS
+ * labels */
 static bool is_domain_valid(const char *name, size_t len)
 {
 	if (!len || len + 2 > NAME_MAX_WIRE)
@@ -59,7 +62,8 @@ static bool is_domain_valid(const char *name, size_t len)
 	}
 }
 
-/* suffix_find() - Offset of a name's labels in a list, -1: not in it */
+/* suffix_find() - Offset of a suffix in the message; -1: the message has no
+ * such suffix */
 static int suffix_find(const struct suffixes *seen, const char *name,
 		       size_t len)
 {
@@ -83,12 +87,13 @@ static void suffix_add(struct suffixes *seen, const char *name, size_t len,
 }
 
 /**
- * put_labels() - Put a valid name as labels
- * @w:		message
- * @name:	dotted, without a final dot, not terminated
- * @len:	its length, bytes
- * @seen:	names that pointers may refer to: @w is then the list itself.
- *		NULL: no pointers
+ * put_labels() - Append a valid name as labels
+ * @w:		message; if @seen is not NULL, it has nothing before the list
+ * @name:	name with dots between labels, without a final dot, which need
+ *		not be terminated
+ * @len:	length of the name, bytes
+ * @seen:	suffixes of earlier names, which pointers may refer to; this
+ *		name's suffixes are added. NULL: write no pointers
  */
 static void put_labels(struct msgbuf *w, const char *name, size_t len,
 		       struct suffixes *seen)
@@ -114,7 +119,8 @@ static void put_labels(struct msgbuf *w, const char *name, size_t len,
 	msgbuf_u8(w, 0);
 }
 
-/* put_domain_name() - Put a valid name, with or without a final dot */
+/* put_domain_name() - Append a name with or without a final dot, if it is
+ * valid */
 static void put_domain_name(struct msgbuf *w, const char *name, size_t len,
 			    struct suffixes *seen)
 {
@@ -137,9 +143,9 @@ static void put_domain_list(struct msgbuf *w, const char *list,
 }
 
 /**
- * domain_put() - Put one name as labels, nothing if it is not valid
+ * domain_put() - Append one name as labels, or nothing if the name is not valid
  * @w:		message
- * @name:	dotted, with or without a final dot
+ * @name:	name with dots between labels, with or without a final dot
  */
 void domain_put(struct msgbuf *w, const char *name)
 {
@@ -147,7 +153,7 @@ void domain_put(struct msgbuf *w, const char *name)
 }
 
 /**
- * domain_list_put() - Put the valid names of a list, each in full
+ * domain_list_put() - Append the valid names of a list, without compression
  * @w:		message
  * @list:	dotted names, separated by a space
  */
@@ -157,8 +163,9 @@ void domain_list_put(struct msgbuf *w, const char *list)
 }
 
 /**
- * domain_list_put_compressed() - Put the valid names of a list, with a pointer
- *		for the end of a name that the list has already (RFC 3397 2)
+ * domain_list_put_compressed() - Append the valid names of a list. If an
+ *		earlier name has the same suffix, a pointer replaces it (RFC
+ *		3397 2)
  * @w:		empty message: pointers count from its start
  * @list:	dotted names, separated by a space
  */
@@ -173,7 +180,7 @@ void domain_list_put_compressed(struct msgbuf *w, const char *list)
  * domain_first_len() - Length of the first name of a list, without a final dot
  * @list:	dotted names, separated by a space
  *
- * Return: bytes, 0 if there is none
+ * Return: length in bytes, 0 if the list is empty
  */
 size_t domain_first_len(const char *list)
 {

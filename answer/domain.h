@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * domain.h - Domain names as DNS labels (RFC 1035 3.1), for the options that
- * carry them.
+ * domain.h - Writes domain names as DNS labels (RFC 1035 3.1), for options of
+ * DHCP, DHCPv6 and router advertisements.
  */
 #ifndef ANSWER_DOMAIN_H
 #define ANSWER_DOMAIN_H

@@ -2,8 +2,8 @@
 /*
  * msgbuf.h - Builds a message field by field in a buffer of fixed size.
  *
- * A field that does not fit is left out and sets @full, so that one check after
- * the last field is enough.
+ * If a field does not fit, it is left out, and @full of struct msgbuf is set.
+ * So the caller checks @full once, after the last field.
  */
 #ifndef ANSWER_MSGBUF_H
 #define ANSWER_MSGBUF_H
@@ -18,10 +18,10 @@
 
 /**
  * struct msgbuf - A message being built
- * @buf:	where
- * @len:	bytes put so far
- * @size:	of @buf, bytes
- * @full:	a field did not fit
+ * @buf:	memory for the message
+ * @len:	bytes of the message so far
+ * @size:	bytes that @buf has space for
+ * @full:	a field did not fit, and was left out
  */
 struct msgbuf {
 	uint8_t *buf;
@@ -32,9 +32,9 @@ struct msgbuf {
 /**
  * msgbuf_reserve() - Append bytes that the caller fills in
  * @w:		the message
- * @len:	how many
+ * @len:	number of bytes
  *
- * Return: where to write them, NULL: no space
+ * Return: the first of these bytes, or NULL if they do not fit
  */
 static inline uint8_t *msgbuf_reserve(struct msgbuf *w, size_t len)
 {
@@ -85,7 +85,7 @@ static inline void msgbuf_be32(struct msgbuf *w, uint32_t v)
 		put_be32(p, v);
 }
 
-/* msgbuf_addr4() - Append the 4 bytes of a mapped address */
+/* msgbuf_addr4() - Append an IPv4-mapped address as 4 bytes */
 static inline void msgbuf_addr4(struct msgbuf *w, const struct in6_addr *a)
 {
 	msgbuf_put(w, &a->s6_addr[12], 4);

@@ -3,9 +3,10 @@
  * ndp.c - Answers neighbour solicitations and advertises a router (RFC 4861),
  * with prefix (RFC 4862), resolvers and search list (RFC 8106).
  *
- * All addresses but the guest's own have our MAC address. While the guest
- * checks an address for duplicates (RFC 4862 5.4), only the router's own ones
- * are defended.
+ * passt has all addresses except the guest's own, with its own MAC address.
+ * When the guest checks an address for duplicates (RFC 4862 5.4), passt answers
+ * only for the router's own addresses, because the guest may take any other
+ * address.
  */
 #include <netinet/icmp6.h>
 
@@ -13,13 +14,13 @@
 #include "answer/domain.h"
 
 #define NDP_HOPS	255	/* RFC 4861 6.1, 7.1: proof of the same link */
-#define NDP_MAX		IP6_MTU_MIN	/* longest message read, bytes */
-#define NDP_OPT_UNIT	8	/* bytes that a length counts, RFC 4861 4.6 */
+#define NDP_MAX		IP6_MTU_MIN	/* bytes of the longest message */
+#define NDP_OPT_UNIT	8	/* bytes: unit of an option's length field */
 
 #define RDNSS		25	/* RFC 8106 5.1 */
 #define DNSSL		31	/* RFC 8106 5.2 */
 
-/* RFC 4861 6.2.1 and 10; times in seconds */
+/* Constants of RFC 4861 6.2.1 and 10; times are in seconds */
 #define RA_INTERVAL_MAX	600
 #define RA_INTERVAL_MIN	200
 #define RA_LIFETIME	(3 * RA_INTERVAL_MAX)
@@ -36,9 +37,9 @@ static const struct in6_addr all_nodes = {
 
 /**
  * struct ndp_msg - Copy of a message of the guest
- * @data:	from the ICMPv6 header on
- * @len:	bytes of it
- * @src, @dst:	of its IPv6 header
+ * @data:	the message, from its ICMPv6 header on
+ * @len:	bytes of @data
+ * @src, @dst:	source and destination address of its IPv6 header
  */
 struct ndp_msg {
 	uint8_t data[NDP_MAX];
@@ -46,9 +47,9 @@ struct ndp_msg {
 	struct in6_addr src, dst;
 };
 
-/* ndp_check_options() - The options after @hlen bytes (RFC 4861 4.6, 6.1, 7.1);
- * false: one has no length, is truncated, or gives the link-layer address of a
- * sender without IPv6 address */
+/* ndp_check_options() - Check the options after a header of @hlen bytes (RFC
+ * 4861 4.6, 6.1, 7.1). False: an option has a length of zero or is truncated,
+ * or it gives the sender's link-layer address but the source address is ::. */
 static bool ndp_check_options(const struct ndp_msg *m, size_t hlen)
 {
 	const uint8_t *p = m->data + hlen;
@@ -78,7 +79,8 @@ static void ndp_send(struct answer *a, const struct in6_addr *src,
 	tap_ip_send(a->tap, &ip, w->buf, w->len);
 }
 
-/* ndp_put_lladdr() - Source or target link-layer address, RFC 4861 4.6.1 */
+/* ndp_put_lladdr() - Append a source or target link-layer address option with
+ * our MAC address (RFC 4861 4.6.1) */
 static void ndp_put_lladdr(struct msgbuf *w, uint8_t type,
 			   const struct answer *a)
 {
@@ -87,7 +89,7 @@ static void ndp_put_lladdr(struct msgbuf *w, uint8_t type,
 	msgbuf_put(w, a->lease->mac, MAC_LEN);
 }
 
-/* ndp_is_ours() - Whether an address is the router's own, not a peer's */
+/* ndp_is_ours() - Whether an address is an own address of the router */
 static bool ndp_is_ours(const struct answer *a, const struct in6_addr *addr)
 {
 	struct in6_addr ll = answer_own_ll(a);
@@ -105,13 +107,14 @@ static bool ndp_is_guests(const struct answer *a, const struct in6_addr *addr)
 /**
  * ndp_advertise() - Send a neighbour advertisement (RFC 4861 4.4, 7.2.4)
  * @a:		state of the services
- * @target:	address that is at our MAC
- * @to:		sender of the solicitation; none: it checks whether @target is a
- *		duplicate
+ * @target:	address that has our MAC address
+ * @to:		source address of the solicitation; none: the guest checks
+ *		whether @target is a duplicate
  *
- * The router flag is for our own address: without it the guest would no longer
- * use us as its router. Override is always set, because we alone answer on this
- * link: the answer replaces what the guest learned from an earlier passt.
+ * The router flag is set for our own addresses. Without it the guest would no
+ * longer use passt as its router. The override flag is always set, because only
+ * passt answers on this link. It makes the guest replace a MAC address that it
+ * learned from an earlier passt.
  */
 static void ndp_advertise(struct answer *a, const struct in6_addr *target,
 			  const struct in6_addr *to)
@@ -136,7 +139,8 @@ static void ndp_advertise(struct answer *a, const struct in6_addr *target,
 	ndp_send(a, target, to, &w);
 }
 
-/* ndp_is_solicited_node() - Whether a group is of this kind, RFC 4291 2.7.1 */
+/* ndp_is_solicited_node() - Whether a group is a solicited-node multicast
+ * address (RFC 4291 2.7.1) */
 static bool ndp_is_solicited_node(const struct in6_addr *group)
 {
 	static const uint8_t prefix[13] = { 0xff, 2, [11] = 1, 0xff };
@@ -145,11 +149,12 @@ static bool ndp_is_solicited_node(const struct in6_addr *group)
 }
 
 /*
- * ndp_answer_ns() - A neighbour solicitation (RFC 4861 7.1.1, 7.2.3)
+ * ndp_answer_ns() - Answer a neighbour solicitation (RFC 4861 7.1.1, 7.2.3)
  *
- * We learn an address from the check for duplicates, because the guest is about
- * to take it: with an address from a router advertisement it may send nothing
- * else for a long time.
+ * passt learns the guest's address when the guest checks the address for
+ * duplicates and is about to take it. If the guest made the address from a
+ * router advertisement, it may send no other packet with this address for a
+ * long time.
  */
 static void ndp_answer_ns(struct answer *a, const struct ndp_msg *m)
 {
@@ -174,8 +179,8 @@ static void ndp_answer_ns(struct answer *a, const struct ndp_msg *m)
 	ndp_advertise(a, &target, &m->src);
 }
 
-/* ra_put_prefix() - Prefix information (RFC 4861 4.6.2), unless it would be of
- * the guest's address alone, which says nothing */
+/* ra_put_prefix() - Append prefix information (RFC 4861 4.6.2), unless the
+ * prefix contains no address except the guest's */
 static void ra_put_prefix(struct msgbuf *w, const struct lease *l)
 {
 	struct in6_addr prefix = l->addr[IP6];
@@ -199,7 +204,8 @@ static void ra_put_prefix(struct msgbuf *w, const struct lease *l)
 	msgbuf_addr6(w, &prefix);
 }
 
-/* ra_put_mtu() - RFC 4861 4.6.4; less than the minimum is ignored (6.3.4) */
+/* ra_put_mtu() - Append the MTU (RFC 4861 4.6.4), unless it is below the
+ * minimum of IPv6: the guest would ignore it (RFC 4861 6.3.4) */
 static void ra_put_mtu(struct msgbuf *w, const struct lease *l)
 {
 	if (l->mtu < IP6_MTU_MIN)
@@ -210,7 +216,7 @@ static void ra_put_mtu(struct msgbuf *w, const struct lease *l)
 	msgbuf_be32(w, l->mtu);
 }
 
-/* ra_put_rdnss() - Resolvers, RFC 8106 5.1 */
+/* ra_put_rdnss() - Append the resolvers (RFC 8106 5.1) */
 static void ra_put_rdnss(struct msgbuf *w, const struct lease *l)
 {
 	unsigned int n = 0, i;
@@ -229,7 +235,8 @@ static void ra_put_rdnss(struct msgbuf *w, const struct lease *l)
 		msgbuf_addr6(w, &l->dns[IP6][i]);
 }
 
-/* ra_put_dnssl() - Search list, names in full, then padding (RFC 8106 5.2) */
+/* ra_put_dnssl() - Append the search list, without compression of names, and
+ * padding (RFC 8106 5.2) */
 static void ra_put_dnssl(struct msgbuf *w, const struct lease *l)
 {
 	uint8_t buf[LEASE_SEARCH + NDP_OPT_UNIT];
@@ -250,10 +257,11 @@ static void ra_put_dnssl(struct msgbuf *w, const struct lease *l)
 }
 
 /*
- * ra_put_header() - Router advertisement without its options (RFC 4861 4.2)
+ * ra_put_header() - Append a router advertisement without options (RFC 4861
+ *		4.2)
  *
- * While the host has no IPv6 address, the lifetime of 0 says that we are no
- * default router: otherwise the guest would wait for IPv6 in vain.
+ * While the lease has no IPv6 address, the lifetime is 0, which means that
+ * passt is not a default router. Otherwise the guest would try IPv6 in vain.
  */
 static void ra_put_header(struct msgbuf *w, const struct lease *l)
 {
@@ -270,7 +278,7 @@ static void ra_put_header(struct msgbuf *w, const struct lease *l)
 	msgbuf_u8(w, RA_HOPS);
 	msgbuf_u8(w, flags);
 	msgbuf_be16(w, address ? RA_LIFETIME : 0);
-	msgbuf_zero(w, 8);			/* reachable, retransmission */
+	msgbuf_zero(w, 8);			/* reachable, retrans timer */
 }
 
 static void ra_send(struct answer *a, const struct in6_addr *to)
@@ -288,7 +296,8 @@ static void ra_send(struct answer *a, const struct in6_addr *to)
 	ndp_send(a, &src, to, &w);
 }
 
-/* ra_pick_interval() - Time until the next one, ms (RFC 4861 6.2.4) */
+/* ra_pick_interval() - Choose the time until the next router advertisement, ms,
+ * after @sent initial ones (RFC 4861 6.2.4) */
 static uint64_t ra_pick_interval(unsigned int sent)
 {
 	uint32_t r;
@@ -301,8 +310,9 @@ static uint64_t ra_pick_interval(unsigned int sent)
 }
 
 /**
- * ndp_timer() - Advertise the router to all nodes, and arm the timer again
- * @a:		state of the services; nothing is done without a guest
+ * ndp_timer() - Send a router advertisement to all nodes, and arm the timer for
+ *		the next one, if a guest is connected
+ * @a:		state of the services
  */
 void ndp_timer(struct answer *a, uint64_t now)
 {
@@ -315,7 +325,7 @@ void ndp_timer(struct answer *a, uint64_t now)
 	timer_arm(a->timers, &a->ra, now + ra_pick_interval(a->ra_sent));
 }
 
-/* ndp_answer_rs() - A router solicitation (RFC 4861 6.1.1, 6.2.6) */
+/* ndp_answer_rs() - Answer a router solicitation (RFC 4861 6.1.1, 6.2.6) */
 static void ndp_answer_rs(struct answer *a, const struct ndp_msg *m,
 			  uint64_t now)
 {
@@ -329,14 +339,15 @@ static void ndp_answer_rs(struct answer *a, const struct ndp_msg *m,
 		ra_send(a, &m->src);
 }
 
-/* ndp_is_type() - Whether an ICMPv6 type is one of neighbour discovery */
+/* ndp_is_type() - Whether an ICMPv6 type belongs to neighbour discovery */
 static bool ndp_is_type(uint8_t type)
 {
 	return type >= ND_ROUTER_SOLICIT && type <= ND_REDIRECT;
 }
 
-/* ndp_copy_msg() - Copy a message; false if a router forwarded it, or if it is
- * invalid otherwise (RFC 4861 6.1, 7.1) */
+/* ndp_copy_msg() - Copy a message out of a packet; false if the message came
+ * through a router, has a code other than 0 or is too long (RFC 4861 6.1,
+ * 7.1) */
 static bool ndp_copy_msg(struct ndp_msg *m, const struct pkt *pkt)
 {
 	const size_t space = sizeof(m->data) - ICMP_HLEN;
@@ -356,8 +367,8 @@ static bool ndp_copy_msg(struct ndp_msg *m, const struct pkt *pkt)
  * @a:		state of the services
  * @pkt:	packet
  *
- * Return: whether @pkt is neighbour discovery, which never leaves the link,
- *	   answered or not
+ * Return: true if @pkt is neighbour discovery, even if it is not answered; such
+ *	   a packet never leaves the link
  */
 bool ndp_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * reply.c - What the answering services share when they reply: our link-local
- * address, and messages over UDP.
+ * reply.c - Functions that several answering services use for replies: for our
+ * link-local address, and for UDP messages.
  */
 #include "answer/answer.h"
 
@@ -9,9 +9,9 @@
  * answer_own_ll() - Our link-local IPv6 address
  * @a:		state of the services
  *
- * Router advertisements must have a link-local source (RFC 4861 6.1.2) even
- * if the router's address is of global scope. It is not made from our MAC
- * address, which may be the guest's as well.
+ * Router advertisements must have a link-local source address (RFC 4861 6.1.2),
+ * even if the router's address is of global scope. The address is not made from
+ * our MAC address, because the guest may have the same MAC address.
  *
  * Return: the router's address if it is link-local, else fe80::1
  */
@@ -24,9 +24,9 @@ struct in6_addr answer_own_ll(const struct answer *a)
 
 /**
  * answer_udp_init() - Begin a UDP message
- * @w:		set to a message that has nothing but space for the UDP header
- * @buf:	where it is built
- * @size:	of @buf, bytes
+ * @w:		set to a message that has only space for the UDP header
+ * @buf:	memory for the message
+ * @size:	bytes that @buf has space for
  */
 void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size)
 {
@@ -37,7 +37,7 @@ void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size)
 /**
  * answer_udp_send() - Send a UDP message to the guest
  * @a:		state of the services
- * @ip:		addresses; the rest is set here
+ * @ip:		the caller sets @src and @dst, this function all other fields
  * @sport:	source port, host order
  * @dport:	destination port, host order
  * @w:		message from answer_udp_init()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conf.c - Reads the command line by the table in options.c, checks options
- * against each other, and prints the help.
+ * conf.c - Reads the command line according to the table in options.c, checks
+ * options against each other, and prints the help.
  */
 /* syscalls: start: close connect fstat geteuid getgid getuid lseek openat
  *	     read socket write */
@@ -17,15 +17,15 @@
 #include "log.h"
 #include "conf/options.h"
 
-#define OPTIONS_MAX	128	/* rows of the table */
-#define LONG_BASE	256	/* getopt()'s value of the first row */
-#define NOBODY		65534	/* if no user has that name */
+#define OPTIONS_MAX	128	/* rows that the table may have */
+#define LONG_BASE	256	/* getopt_long()'s value of the first row */
+#define NOBODY		65534	/* user ID if no user is called 'nobody' */
 
 /**
  * conf_error() - Print one line on stderr about an option
- * @option:	its name, with dashes
- * @value:	its value, NULL: none
- * @fmt:	what is wrong and what would be right, as for printf()
+ * @option:	name of the option, with dashes
+ * @value:	value of the option, NULL: none
+ * @fmt:	what is wrong and what would be right: a format of printf()
  */
 void conf_error(const char *option, const char *value, const char *fmt, ...)
 {
@@ -46,14 +46,16 @@ void conf_error(const char *option, const char *value, const char *fmt, ...)
 	fprintf(stderr, "%s\n", line);
 }
 
-/* help_line() - Print one line: option in a column @width wide, then help */
+/* help_line() - Print one line of the help: the option in a column of @width
+ * characters, then @len bytes of @help */
 static void help_line(const char *option, int width, const char *help,
 		      size_t len)
 {
 	printf("  %-*s  %.*s\n", width, option, (int)len, help);
 }
 
-/* help_name() - Format the left column of an option; returns its width */
+/* help_name() - Format the left column of an option; returns its length,
+ * bytes */
 static int help_name(const struct opt *o, char *buf, size_t size)
 {
 	char letter[] = "-x, ";
@@ -63,7 +65,7 @@ static int help_name(const struct opt *o, char *buf, size_t size)
 			o->name, o->arg ? " " : "", o->arg ? o->arg : "");
 }
 
-/* help_option() - Print an option with all lines of its help */
+/* help_option() - Print an option with all lines of its description */
 static void help_option(const struct opt *o, int width)
 {
 	const char *help = o->help;
@@ -82,9 +84,9 @@ static void help_option(const struct opt *o, int width)
 }
 
 /**
- * opt_help() - Print all options, aligned; for the table of options
+ * opt_help() - Print the help; this is @set of an option in the table
  *
- * Return: CONF_DONE
+ * Return: CONF_DONE, always
  */
 enum conf_next opt_help(struct conf *c, const struct opt *o, const char *arg)
 {
@@ -113,9 +115,10 @@ enum conf_next opt_help(struct conf *c, const struct opt *o, const char *arg)
 }
 
 /**
- * opt_version() - Print name, version and licence; for the table of options
+ * opt_version() - Print name, version and licence; this is @set of an option in
+ *		the table
  *
- * Return: CONF_DONE
+ * Return: CONF_DONE, always
  */
 enum conf_next opt_version(struct conf *c, const struct opt *o, const char *arg)
 {
@@ -127,7 +130,8 @@ enum conf_next opt_version(struct conf *c, const struct opt *o, const char *arg)
 	return CONF_DONE;
 }
 
-/* default_user() - Without --runas: ourselves, nobody instead of root */
+/* default_user() - Set user and group for the case without --runas: those of
+ * the process, or of the user 'nobody' if the process is root's */
 static void default_user(struct conf *c)
 {
 	const struct passwd *pw;
@@ -158,8 +162,9 @@ static void conf_defaults(struct conf *c)
 }
 
 /*
- * getopt_tables() - Fill the tables of getopt_long(3). The value of a long
- * option is its row in our table, counted from LONG_BASE, above all letters.
+ * getopt_tables() - Fill the tables of getopt_long(3). For a long option,
+ * getopt_long() returns LONG_BASE plus its row in our table, which is above all
+ * letters of short options.
  */
 static void getopt_tables(struct option *longs, char *shorts)
 {
@@ -185,7 +190,8 @@ static void getopt_tables(struct option *longs, char *shorts)
 	*longs = (struct option) { 0 };
 }
 
-/* opt_find() - Find an option's row by getopt()'s value; NULL: none */
+/* opt_find() - Find the row for a value that getopt_long() returned; NULL:
+ * none */
 static const struct opt *opt_find(int val)
 {
 	unsigned int i;
@@ -200,7 +206,8 @@ static const struct opt *opt_find(int val)
 	return NULL;
 }
 
-/* getopt_error() - Report ':' or '?' from getopt_long(), which was at @word */
+/* getopt_error() - Print an error after getopt_long() returned ':' or '?' for
+ * the argument @word */
 static void getopt_error(int val, const char *word)
 {
 	const struct opt *o = opt_find(optopt);
@@ -223,8 +230,8 @@ static void getopt_error(int val, const char *word)
 
 /**
  * conf_parse() - Read the command line and check each option on its own
- * @c:		filled: defaults, and values that were given
- * @argc, @argv: as for main(); @c keeps pointers into @argv
+ * @c:		filled with values of options, and defaults of other options
+ * @argc, @argv: arguments of main(); @c keeps pointers to strings of @argv
  *
  * Return: CONF_GO, or what the program should do instead of starting
  */
@@ -238,7 +245,7 @@ enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 	conf_defaults(c);
 	getopt_tables(longs, shorts);
 	opterr = 0;
-	optind = 0;	/* start over, with glibc as with musl */
+	optind = 0;	/* makes glibc and musl start from the first argument */
 
 	while ((val = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		const struct opt *o;
@@ -261,7 +268,7 @@ enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 	return CONF_GO;
 }
 
-/* conf_imply() - Apply options to others that depend on them */
+/* conf_imply() - Change options that depend on other options */
 static void conf_imply(struct conf *c)
 {
 	c->mtu = MIN(c->mtu, CONF_MTU);
@@ -275,7 +282,8 @@ static void conf_imply(struct conf *c)
 	c->ra = c->ra && c->ndp;
 }
 
-/* check_gateway() - Refuse a router with the guest's own address */
+/* check_gateway() - Print an error, and return false, if --gateway gives the
+ * guest's own address */
 static bool check_gateway(const struct in6_addr *addr,
 			  const struct in6_addr *gw)
 {
@@ -288,7 +296,7 @@ static bool check_gateway(const struct in6_addr *addr,
 	return false;
 }
 
-/* conf_verbosity() - Set the level of messages from now on */
+/* conf_verbosity() - Set the log level that options ask for */
 static void conf_verbosity(const struct conf *c)
 {
 	if (c->trace)
@@ -301,9 +309,10 @@ static void conf_verbosity(const struct conf *c)
 
 /**
  * conf_check() - Check options against each other, and set the log level
- * @c:		from conf_parse(); options that others imply are set
+ * @c:		options from conf_parse(); options that depend on others are
+ *		changed here
  *
- * Return: CONF_GO or CONF_WRONG
+ * Return: CONF_GO, or CONF_WRONG after an error was printed
  */
 enum conf_next conf_check(struct conf *c)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * conf.h - The command line: what was asked for, and nothing that was found.
+ * conf.h - The values of the command line's options. Nothing here depends on
+ * the host's addresses or routes.
  *
- * conf_parse() reads options and checks each on its own, conf_check() checks
- * them against each other. After that struct conf is constant: derive()
- * completes it with what the host has, in a struct net.
+ * conf_parse() reads all options, and checks each of them on its own.
+ * conf_check() checks options against each other. After that, struct conf does
+ * not change. derive() combines it with the addresses, routes and resolvers of
+ * the host, and makes a struct net.
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -18,45 +20,53 @@
 
 #include "conf/lease.h"
 
-#define CONF_SPECS	255		/* -t and -u together, each */
+#define CONF_SPECS	255		/* values of -t at most, and of -u */
 #define CONF_MTU	65520
 #define CONF_MAC	{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
 
 /**
- * struct conf - What was asked for; arrays of FAMILIES have one element per
- * family, and an address that is none was not given
- * @foreground, @quiet, @debug, @trace, @one_off: as the options say
- * @socket_path: to listen on, empty: first free /tmp/passt_N.socket
- * @fd:		connected socket to use instead, -1: none
- * @pid_file, @pcap, @log_file: paths, NULL: none
- * @log_size:	bytes
- * @stats:	seconds between two lines of statistics, 0: none
- * @uid, @gid:	user and group to become when started as root
- * @use:	the family is not left out
- * @tcp, @udp, @icmp: protocols in use
- * @addr:	the guest's addresses
- * @len:	prefix lengths given with @addr, 0: not given
+ * struct conf - Values of options, or defaults. Arrays of FAMILIES have one
+ * element per family. An address is none if no option gave it.
+ * @foreground, @quiet, @debug, @trace, @one_off: the option was given
+ * @socket_path: path of the socket that listens for the guest; empty: the first
+ *		free /tmp/passt_N.socket
+ * @fd:		connected socket to the guest, used without listening; -1: none
+ * @pid_file, @pcap, @log_file: paths of files to write, NULL: none
+ * @log_size:	size limit of the log file, bytes
+ * @stats:	seconds between two lines of statistics, 0: no statistics
+ * @uid, @gid:	user and group that passt changes to if it is started as root
+ * @use:	no option excludes this family
+ * @tcp, @udp, @icmp: no option excludes this protocol
+ * @addr:	addresses of the guest
+ * @len:	prefix lengths that were given with @addr, 0: not given
  * @netmask:	IPv4 prefix length of --netmask, 0: not given
- * @gateway:	the guest's routers
- * @ifname:	interface to take addresses and routes from, empty: by route
- * @mac:	our MAC
- * @mtu, @mtu_given: bytes, 0: don't announce one
- * @dns, @dns_given: resolvers of the guest, none after the last
- * @search, @search_given: domains separated by one space
- * @hostname, @fqdn: names of the guest, empty: none
- * @dhcp, @dhcpv6, @ndp, @ra: services that answer
- * @dhcp_dns, @dhcp_search: hand resolvers and domains out
+ * @gateway:	routers of the guest
+ * @ifname:	host's interface whose addresses and routes the guest gets;
+ *		empty: the one that @out_ifname or the default route names
+ * @mac:	MAC address of passt on the link
+ * @mtu:	MTU that the guest is told, bytes; 0: none
+ * @mtu_given:	an option set @mtu
+ * @dns:	resolvers that the guest is told; none after the last
+ * @dns_given:	an option set @dns
+ * @search:	domains of the search list, separated by one space
+ * @search_given: an option set @search
+ * @hostname, @fqdn: names that the guest is told, empty: none
+ * @dhcp, @dhcpv6, @ndp, @ra: this answering service is on
+ * @dhcp_dns:	the answering services tell the guest resolvers
+ * @dhcp_search: the answering services tell the guest the search list
  * @out:	source addresses of our sockets
  * @out_ifname:	interfaces that our sockets are bound to, empty: none
- * @map_gw:	the gateway's address leads to the host's loopback
- * @map_loopback: addresses that lead there instead
- * @no_map_loopback: --map-host-loopback none
- * @map_guest:	addresses that lead to the host's copy of the guest's address
- * @dns_match:	the DNS ports of these addresses lead to @dns_host
- * @dns_host:	resolvers on the host's side
- * @multicast:	relay groups of services that find others on the same link
- * @tcp_spec, @udp_spec: forwarding rules as given, NULL after the last
- * @freebind:	forward from addresses that the host does not have yet
+ * @map_gw:	the gateway's address leads the guest to the host's loopback
+ * @map_loopback: addresses that lead the guest to the host's loopback, in place
+ *		of the gateway's
+ * @no_map_loopback: no address leads the guest to the host's loopback
+ * @map_guest:	addresses that lead the guest to the host's own socket address,
+ *		if guest and host have the same address
+ * @dns_match:	guest-visible addresses whose DNS ports lead to @dns_host
+ * @dns_host:	real addresses of resolvers
+ * @multicast:	relay multicast groups by which services are found on a network
+ * @tcp_spec, @udp_spec: values of -t and -u, NULL after the last
+ * @freebind:	bind forwarded ports also to addresses that the host lacks
  */
 struct conf {
 	bool foreground, quiet, debug, trace, one_off;
@@ -95,11 +105,11 @@ struct conf {
 	bool freebind;
 };
 
-/* What conf_parse() says the program should do next. */
+/* What the program should do after conf_parse() or conf_check(). */
 enum conf_next {
-	CONF_GO,	/* start */
-	CONF_DONE,	/* help or version was printed: exit 0 */
-	CONF_WRONG,	/* one line was printed: exit 1 */
+	CONF_GO,	/* go on and start */
+	CONF_DONE,	/* help or version was printed: exit with status 0 */
+	CONF_WRONG,	/* an error was printed: exit with status 1 */
 };
 
 enum conf_next conf_parse(struct conf *c, int argc, char **argv);
@@ -107,7 +117,8 @@ enum conf_next conf_check(struct conf *c);
 void conf_error(const char *option, const char *value, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* conf_ifname() - Interface to take a family's addresses and routes from */
+/* conf_ifname() - Host's interface whose addresses and routes of a family the
+ * guest gets; empty: none was given */
 static inline const char *conf_ifname(const struct conf *c, enum ip_family f)
 {
 	return *c->ifname ? c->ifname : c->out_ifname[f];

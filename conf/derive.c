@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * derive.c - Makes a struct net of what was asked for and what the host has.
+ * derive.c - Makes a struct net from the options (struct conf) and from the
+ * host's addresses, routes and resolvers (struct host).
  *
- * This is a pure function: no system call, no message, no state, so that it
- * can be called again whenever the host changes. test/unit/addressing.c is a
- * table of what it yields, and the specification of addressing.
+ * derive() is a pure function: it makes no system call, prints no message and
+ * keeps no state. So it can be called again whenever the host changes. The
+ * table in test/unit/addressing.c has its results for many cases, and is the
+ * specification of addressing.
  */
 #include <string.h>
 
 #include "conf/derive.h"
 
-/* Offline, any link-local address will do (RFC 3927). */
+/* Addresses for a host without addresses or default route. Any link-local
+ * address would do (RFC 3927). */
 #define OFFLINE_ADDR4		"169.254.2.1"
 #define OFFLINE_LEN4		16
 #define OFFLINE_GATEWAY4	"169.254.2.2"
@@ -19,15 +22,16 @@
 #define SLAAC_LEN		64	/* RFC 4291 2.5.1 */
 
 /**
- * struct dns_map - Where the DNS ports of an address lead, per family
- * @visible:	guest-visible address, none: no DNS port is translated
- * @real:	resolver, of either family
+ * struct dns_map - For each family, a guest-visible address whose DNS ports
+ *		lead to a resolver
+ * @visible:	guest-visible address; none: DNS ports are not translated
+ * @real:	real address of the resolver, of any family
  */
 struct dns_map {
 	struct in6_addr visible[FAMILIES], real[FAMILIES];
 };
 
-/* addr_fixed() - An address of ours from text */
+/* addr_fixed() - Convert a valid address from text */
 static struct in6_addr addr_fixed(const char *text)
 {
 	struct in6_addr a = ADDR_NONE;
@@ -36,7 +40,7 @@ static struct in6_addr addr_fixed(const char *text)
 	return a;
 }
 
-/* addr_or() - The address @a, @b if it is none */
+/* addr_or() - Return the address @a, or @b if @a is none */
 static struct in6_addr addr_or(struct in6_addr a, struct in6_addr b)
 {
 	return addr_is_none(&a) ? b : a;
@@ -55,7 +59,7 @@ static void net_add_pair(struct net *n, struct in6_addr visible,
 	n->nat[n->npairs++] = (struct nat_pair){ visible, real, ports };
 }
 
-/* class_len() - Prefix length by class, as before CIDR (RFC 791 3.2) */
+/* class_len() - Prefix length of an IPv4 address by its class (RFC 791 3.2) */
 static unsigned int class_len(const struct in6_addr *a)
 {
 	uint8_t first = a->s6_addr[12];
@@ -63,7 +67,8 @@ static unsigned int class_len(const struct in6_addr *a)
 	return first < 128 ? 8 : first < 192 ? 16 : 24;
 }
 
-/* derive_common() - What belongs to no family, and which families there are */
+/* derive_common() - Set which families are in use, and the fields of @n that do
+ * not depend on addresses */
 static void derive_common(const struct conf *c, const struct host *h,
 			  struct net *n)
 {
@@ -90,7 +95,8 @@ static void derive_common(const struct conf *c, const struct host *h,
 	n->mtu = l->mtu ? l->mtu : CONF_MTU;
 }
 
-/* derive_addr() - The guest's address in one family, and its prefix length */
+/* derive_addr() - Set the guest's address of one family, and its prefix
+ * length */
 static void derive_addr(const struct conf *c, const struct host_family *h,
 			enum ip_family f, struct lease *l)
 {
@@ -115,10 +121,11 @@ static void derive_addr(const struct conf *c, const struct host_family *h,
 }
 
 /*
- * derive_router() - The gateway, and our address as the guest's router
+ * derive_router() - Set the gateway, and our address as the guest's router
  *
- * Router advertisements come from a link-local address (RFC 4861 4.2): if the
- * gateway's is not, the guest gets one of ours.
+ * Our address is the gateway's. For IPv6, the source of router advertisements
+ * must be link-local (RFC 4861 4.2). If the gateway's address is not, our
+ * address is OFFLINE_GATEWAY6.
  */
 static void derive_router(const struct conf *c, const struct host_family *h,
 			  enum ip_family f, struct net *n)
@@ -134,7 +141,7 @@ static void derive_router(const struct conf *c, const struct host_family *h,
 		n->lease.router[f] = *gateway;
 }
 
-/* derive_family() - Addresses and interfaces of one family */
+/* derive_family() - Set addresses and interfaces of one family */
 static void derive_family(const struct conf *c, const struct host_family *h,
 			  enum ip_family f, struct net *n)
 {
@@ -149,11 +156,11 @@ static void derive_family(const struct conf *c, const struct host_family *h,
 	derive_router(c, h, f, n);
 	memcpy(n->ifname[f], h->ifname, IFNAMSIZ);
 	memcpy(n->mcast_ifname[f], *mcast ? mcast : h->ifname, IFNAMSIZ);
-	if (h->ifindex)		/* of the last family, IPv6, if there are two */
+	if (h->ifindex)		/* IPv6, set last, overrides IPv4 */
 		n->scope = h->ifindex;
 }
 
-/* derive_host_addr() - The guest-visible address of the host's loopback */
+/* derive_host_addr() - Guest-visible address of the host's loopback, or none */
 static struct in6_addr derive_host_addr(const struct conf *c,
 					const struct net *n, enum ip_family f)
 {
@@ -163,7 +170,8 @@ static struct in6_addr derive_host_addr(const struct conf *c,
 		       c->map_gw ? n->gateway[f] : ADDR_NONE);
 }
 
-/* resolver_first() - The host's first resolver, of family @f if possible */
+/* resolver_first() - Host's first resolver of family @f, or else of any
+ * family */
 static struct in6_addr resolver_first(const struct resolv *r, enum ip_family f)
 {
 	unsigned int i;
@@ -176,11 +184,13 @@ static struct in6_addr resolver_first(const struct resolv *r, enum ip_family f)
 }
 
 /*
- * resolver_visible() - The guest-visible address of a resolver, none: none
+ * resolver_visible() - Guest-visible address of a resolver, or none
  *
- * Most resolvers are themselves. A resolver on the host's loopback, and one
- * whose address leads to the host's loopback (at home, the gateway often is
- * the resolver), is reached by the DNS ports of an address.
+ * For most resolvers, this is the same as the real address. In two cases the
+ * guest can't reach the real address: if it is a loopback address, or if it is
+ * @host, which leads the guest to the host's loopback (in home networks, the
+ * gateway often is the resolver). Then the DNS ports of @map->visible lead to
+ * the resolver. This sets @map, unless it has been set.
  */
 static struct in6_addr resolver_visible(const struct in6_addr *dns,
 					const struct in6_addr *host,
@@ -194,7 +204,8 @@ static struct in6_addr resolver_visible(const struct in6_addr *dns,
 	return map->visible[f];
 }
 
-/* lease_add_dns() - Hand out a resolver, once, while there is space */
+/* lease_add_dns() - Add a resolver to a list, unless the list has it or is
+ * full */
 static void lease_add_dns(struct in6_addr list[LEASE_DNS],
 			  const struct in6_addr *addr)
 {
@@ -208,7 +219,8 @@ static void lease_add_dns(struct in6_addr list[LEASE_DNS],
 		list[i] = *addr;
 }
 
-/* derive_host_dns() - Hand out the host's resolvers */
+/* derive_host_dns() - Add the host's resolvers to the lease. Add a note for
+ * each that the guest can't reach. */
 static void derive_host_dns(const struct conf *c, const struct resolv *r,
 			    struct net *n, struct dns_map *map)
 {
@@ -229,7 +241,7 @@ static void derive_host_dns(const struct conf *c, const struct resolv *r,
 	}
 }
 
-/* derive_dns() - Resolvers, search list, and where the DNS ports lead */
+/* derive_dns() - Set resolvers and search list of the lease, and fill @map */
 static void derive_dns(const struct conf *c, const struct resolv *r,
 		       struct net *n, struct dns_map *map)
 {
@@ -254,11 +266,11 @@ static void derive_dns(const struct conf *c, const struct resolv *r,
 }
 
 /*
- * derive_nat() - The table of addresses, in the order of precedence
+ * derive_nat() - Fill the table of address pairs, in the order of precedence
  *
- * An address that guest and host share means the guest itself inside of the
- * guest. So traffic from the host's copy of it comes from another address, just
- * as that from the host's loopback.
+ * The guest can't be a peer of its own address. If the host has the same
+ * address, traffic from this address to the guest gets another source:
+ * @map_guest, or else the source that traffic from the host's loopback gets.
  */
 static void derive_nat(const struct conf *c, const struct dns_map *map,
 		       struct net *n)
@@ -285,13 +297,14 @@ static void derive_nat(const struct conf *c, const struct dns_map *map,
 }
 
 /**
- * derive() - Derive what the guest gets
- * @c:		what was asked for, from conf_check()
- * @h:		what the host has
- * @n:		filled
+ * derive() - Derive the network of the guest
+ * @c:		options that conf_check() accepted
+ * @h:		addresses, routes and resolvers of the host
+ * @n:		filled with the network
  *
- * Anything that @h lacks has a default: offline, the guest gets link-local
- * addresses. If @n has no family in @use, nothing can be started.
+ * If the host has no address or no default route, defaults replace them, such
+ * as a link-local IPv4 address for the guest. If no family is in use, @n->use
+ * has no true element, and passt can't start.
  */
 void derive(const struct conf *c, const struct host *h, struct net *n)
 {

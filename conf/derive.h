@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * derive.h - From what was asked for and what the host has to what the guest
- * gets.
+ * derive.h - Makes the network of the guest from the options and from the
+ * host's addresses, routes and resolvers.
  */
 #ifndef CONF_DERIVE_H
 #define CONF_DERIVE_H

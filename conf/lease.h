@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * lease.h - What the guest is given by the services in answer/. derive() makes
- * it from the options and the host's configuration.
+ * lease.h - The lease: everything that the answering services tell the guest.
+ * derive() makes it from the options and the host's configuration.
  */
 #ifndef CONF_LEASE_H
 #define CONF_LEASE_H
@@ -12,25 +12,30 @@
 
 #include "util.h"
 
-#define LEASE_DNS	8		/* resolvers of one family */
-#define LEASE_SEARCH	256		/* bytes of a search list, dotted */
-#define LEASE_NAME	256
+#define LEASE_DNS	8		/* resolvers of one family, at most */
+#define LEASE_SEARCH	256		/* bytes of a search list as a string */
+#define LEASE_NAME	256		/* bytes of a name as a string */
 
 /**
- * struct lease - What the guest is given; arrays have one element per family
- * @addr:	the guest's address; none: no DHCP answer, no DHCPv6 address,
- *		and router advertisements without a prefix
- * @len:	its prefix length
- * @router:	our address: DHCP option 3 and the source of DHCP; for IPv6 the
- *		link-local source of RA, NDP and DHCPv6
- * @dns:	resolvers, none after the last
- * @search:	domains separated by one space
- * @hostname:	option 12, empty: none
- * @fqdn:	options 81 and DHCPv6 39, empty: none
- * @mtu:	option 26 and RA MTU; 0: not announced
- * @mac:	our MAC
- * @dhcp, @dhcpv6, @ndp, @ra: the service answers
- * @dhcp_dns, @dhcp_search: hand resolvers and domains out
+ * struct lease - What the answering services tell the guest; arrays of FAMILIES
+ *		have one element per family
+ * @addr:	address of the guest. If it is none, DHCP does not answer,
+ *		DHCPv6 gives no address, and router advertisements have no
+ *		prefix
+ * @len:	prefix length of @addr
+ * @router:	address of passt as the guest's router. IPv4: DHCP option 3, and
+ *		source of DHCP messages. IPv6: link-local source of router
+ *		advertisements and DHCPv6 messages
+ * @dns:	resolvers; none after the last
+ * @search:	domains of the search list, separated by one space
+ * @hostname:	DHCP option 12, empty: none
+ * @fqdn:	DHCP option 81 and DHCPv6 option 39, empty: none
+ * @mtu:	MTU in DHCP option 26 and in router advertisements, bytes; 0:
+ *		not announced
+ * @mac:	MAC address of passt on the link
+ * @dhcp, @dhcpv6, @ndp, @ra: this answering service is on
+ * @dhcp_dns:	the services tell the guest resolvers
+ * @dhcp_search: the services tell the guest the search list
  */
 struct lease {
 	struct in6_addr addr[FAMILIES];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * net.h - The network that the guest gets, and how it leads to the host's: what
- * follows from struct conf and struct host. derive() makes it, all parts read
- * it, and it is the only place of each of these facts.
+ * net.h - The network of the guest, and how its addresses lead to addresses of
+ * the host's network. derive() makes struct net from struct conf and struct
+ * host. All other parts read struct net, and keep no copy of a fact in it.
  */
 #ifndef CONF_NET_H
 #define CONF_NET_H
@@ -17,33 +17,38 @@
 #define NET_PAIRS	(3 * FAMILIES)
 #define NET_NOTES	(2 * LEASE_DNS + FAMILIES)
 
-/* Which traffic of the guest a pair of addresses translates. */
+/* Which traffic a pair of addresses applies to. */
 enum nat_ports {
-	NAT_ANY_PORT,
+	NAT_ANY_PORT,		/* all traffic from and to the guest */
 	NAT_DNS_PORTS,		/* from the guest to ports 53 and 853 only */
 };
 
 /**
  * struct nat_pair - Two addresses for the same peer, see forward/nat.c
- * @visible:	the guest-visible one; none: the guest has no address for it,
- *		so that no flow from it reaches the guest
- * @real:	the one that our sockets use; net_loopback() stands for all
- *		loopback addresses of its family; none: there is no such peer,
- *		so that no flow from the guest leads there
- * @ports:	where the pair applies
+ * @visible:	guest-visible address of the peer. If it is none, flows from the
+ *		peer to the guest are refused
+ * @real:	real address of the peer, for our sockets. If it is none, flows
+ *		from the guest to the peer are refused. net_loopback() stands
+ *		for all loopback addresses of a family
+ * @ports:	which traffic the pair applies to
  */
 struct nat_pair {
 	struct in6_addr visible, real;
 	enum nat_ports ports;
 };
 
-/* What the user should know about how a struct net came about. */
+/* Types of notes: what the user should know about the network of the guest. */
 enum net_note_type {
-	NOTE_NO_IPV4,		/* the kernel does not have the family */
-	NOTE_NO_IPV6,
-	NOTE_RESOLVER,		/* no guest-visible address leads to @addr */
+	NOTE_NO_IPV4,		/* the host's kernel has no IPv4 */
+	NOTE_NO_IPV6,		/* the host's kernel has no IPv6 */
+	NOTE_RESOLVER,		/* the guest can't reach the resolver @addr */
 };
 
+/**
+ * struct net_note - A note of derive() for the user, see net_print_notes()
+ * @type:	type of note
+ * @addr:	address that the note is about; none: it is about no address
+ */
 struct net_note {
 	enum net_note_type type;
 	struct in6_addr addr;
@@ -52,18 +57,21 @@ struct net_note {
 /**
  * struct net - The network of the guest; arrays of FAMILIES have one element
  * per family
- * @lease:	what the answering services tell the guest; @lease.router are
- *		our addresses as the guest's router
- * @use:	families in use
- * @gateway:	the host's gateways, or the ones given
- * @ifname:	interfaces that address and gateway are from, empty: none
- * @mtu:	the longest packet that the guest takes, bytes, never 0
- * @nat, @npairs: pairs of addresses, the first that matches counts
- * @source:	source addresses of our sockets, none: the kernel's choice
+ * @lease:	what the answering services tell the guest
+ * @use:	whether a family is in use
+ * @gateway:	gateways, from options or else from the host's default routes
+ * @ifname:	host's interfaces that the guest's addresses and the gateways
+ *		are from, empty: none
+ * @mtu:	longest packet that the guest takes, bytes, never 0
+ * @nat:	pairs of addresses; the first that matches counts
+ * @npairs:	number of pairs in @nat
+ * @source:	source addresses of our sockets; none: the kernel chooses
  * @source_ifname: interfaces that our sockets are bound to, empty: none
- * @scope:	interface of link-local peers, by index, 0: none
+ * @scope:	index of the host's interface that link-local peers are reached
+ *		by, 0: none
  * @mcast_ifname: interfaces that --multicast relays from, empty: none
- * @note, @nnotes: what derive() has to tell the user
+ * @note:	what derive() has to tell the user
+ * @nnotes:	number of notes in @note
  */
 struct net {
 	struct lease lease;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * options.c - Each option of the command line: name, value, meaning, and the
- * function that checks one value and stores it.
+ * options.c - The table of command line options. Each option has a name, a form
+ * of value, a description, and a function that checks one value and stores it.
  *
- * A function here looks at its own value only. conf_check() checks options
- * against each other, and derive() decides what options leave open.
+ * Each of these functions looks at its own value only. conf_check() checks
+ * options against each other. derive() has defaults that depend on the host.
  */
 /* syscalls: start: close connect fstat getpeername getsockopt ioctl lseek
  *	     openat read socket */
@@ -22,7 +22,8 @@
 #include "host/resolv.h"
 
 
-/* opt_error() - conf_error() for a row of the table; gives CONF_WRONG */
+/* opt_error() - Print an error by conf_error() for an option of the table; the
+ * value of this expression is CONF_WRONG */
 #define opt_error(o, arg, ...)						\
 	(opt_wrong((o), (arg), __VA_ARGS__), CONF_WRONG)
 
@@ -40,7 +41,7 @@ static void opt_wrong(const struct opt *o, const char *arg,
 	conf_error(name, arg, "%s", why);
 }
 
-/* opt_field() - Find the field that a row sets, by its offset */
+/* opt_field() - Pointer to the field of @c that an option sets */
 static void *opt_field(struct conf *c, size_t offset)
 {
 	return (char *)c + offset;
@@ -60,14 +61,14 @@ static enum conf_next set_false(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_nothing() - Accept an option that has no effect (any more) */
+/* set_nothing() - Accept an option that has no effect */
 static enum conf_next set_nothing(struct conf *c, const struct opt *o,
 				  const char *arg)
 {
 	return CONF_GO;
 }
 
-/* set_later() - Refuse an option of later versions */
+/* set_later() - Refuse an option that only later versions have */
 static enum conf_next set_later(struct conf *c, const struct opt *o,
 				const char *arg)
 {
@@ -83,7 +84,7 @@ static enum conf_next set_repair(struct conf *c, const struct opt *o,
 			 "'none' is");
 }
 
-/* set_verbose() - --debug, or --trace, which implies --debug */
+/* set_verbose() - Set --debug or --trace. --trace implies --debug. */
 static enum conf_next set_verbose(struct conf *c, const struct opt *o,
 				  const char *arg)
 {
@@ -101,7 +102,7 @@ static enum conf_next set_quiet(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_path() - Keep the path of a file; it is checked when it is opened */
+/* set_path() - Store the path of a file, which other code opens later */
 static enum conf_next set_path(struct conf *c, const struct opt *o,
 			       const char *arg)
 {
@@ -130,8 +131,9 @@ static enum conf_next set_socket(struct conf *c, const struct opt *o,
 /**
  * set_fd() - Take over a connected socket from the parent
  *
- * Standard descriptors are refused: a daemon redirects them. passt ends when
- * the guest closes this socket, as it has no other one.
+ * Descriptors 0 to 2 are refused, because a daemon redirects them. The option
+ * implies --one-off: passt ends when the guest closes this socket, because it
+ * listens for no other guest.
  */
 static enum conf_next set_fd(struct conf *c, const struct opt *o,
 			     const char *arg)
@@ -183,8 +185,8 @@ static enum conf_next set_stats(struct conf *c, const struct opt *o,
 }
 
 /*
- * user_parse() - Read a user, by number or name, and take its own group; false
- * if no user has that name
+ * user_parse() - Parse a number or name of a user, and set its ID and the ID of
+ * its primary group; false if no user has that name
  */
 static bool user_parse(const char *s, uid_t *uid, gid_t *gid)
 {
@@ -206,7 +208,8 @@ static bool user_parse(const char *s, uid_t *uid, gid_t *gid)
 	return true;
 }
 
-/* group_parse() - Read a group, by number or name; false if there is none */
+/* group_parse() - Parse a number or name of a group, and set its ID; false if
+ * no group has that name */
 static bool group_parse(const char *s, gid_t *gid)
 {
 	const struct group *gr;
@@ -264,7 +267,8 @@ static enum conf_next set_mtu(struct conf *c, const struct opt *o,
 /**
  * set_address() - Set the guest's address, with or without prefix length
  *
- * An address without a length does not keep the length of an earlier one.
+ * An address without a prefix length also resets the length that an earlier
+ * address was given with.
  */
 static enum conf_next set_address(struct conf *c, const struct opt *o,
 				  const char *arg)
@@ -295,7 +299,7 @@ static enum conf_next set_address(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* mask_len() - Prefix length of an IPv4 mask; 0: it isn't one */
+/* mask_len() - Prefix length of an IPv4 mask; 0: the address is not a mask */
 static unsigned int mask_len(const struct in6_addr *mask)
 {
 	uint32_t m = get_be32(&mask->s6_addr[12]), inverse = ~m;
@@ -322,7 +326,7 @@ static enum conf_next set_netmask(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_addr() - Set a unicast address, in the element of its family */
+/* set_addr() - Set a unicast address in an array with one element per family */
 static enum conf_next set_addr(struct conf *c, const struct opt *o,
 			       const char *arg)
 {
@@ -339,7 +343,7 @@ static enum conf_next set_addr(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_addr_or_none() - Like set_addr(); 'none' clears both families */
+/* set_addr_or_none() - Call set_addr(), or clear both elements for 'none' */
 static enum conf_next set_addr_or_none(struct conf *c, const struct opt *o,
 				       const char *arg)
 {
@@ -357,7 +361,8 @@ static enum conf_next set_map_host(struct conf *c, const struct opt *o,
 	return set_addr_or_none(c, o, arg);
 }
 
-/* set_dns_host() - Set the host's resolver, which may be on its loopback */
+/* set_dns_host() - Set the resolver that the host uses. It may have a loopback
+ * address. */
 static enum conf_next set_dns_host(struct conf *c, const struct opt *o,
 				   const char *arg)
 {
@@ -401,7 +406,7 @@ static enum conf_next set_interface(struct conf *c, const struct opt *o,
 /**
  * set_dns() - Add a resolver for the guest; 'none' clears the list
  *
- * A loopback address is fine: the resolver may be inside the guest.
+ * A loopback address is allowed, because the resolver may be inside the guest.
  */
 static enum conf_next set_dns(struct conf *c, const struct opt *o,
 			      const char *arg)
@@ -471,7 +476,7 @@ static enum conf_next set_search(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_spec() - Add a forwarding rule as text; fwd_parse() reads it later */
+/* set_spec() - Store a value of -t or -u; rule_set_read() parses it later */
 static enum conf_next set_spec(struct conf *c, const struct opt *o,
 			       const char *arg)
 {
@@ -606,7 +611,8 @@ const struct opt conf_options[] = {
 	{ "freebind", 0, NULL, "on addresses that the host lacks, too",
 	  .set = set_true, FIELD(freebind) },
 
-	/* Options of later versions: no help, and one clear error. */
+	/* Options that only later versions have: they are not in the help, and
+	 * an error says that they are not available. */
 	{ "conf-path", 'c', "PATH", NULL, .set = set_later },
 	{ "vhost-user", 0, NULL, NULL, .set = set_later },
 	{ "print-capabilities", 0, NULL, NULL, .set = set_later },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * options.h - The table of command line options. conf_parse() and --help use
- * it, and a test compares the manual page with it.
+ * the table, and a test compares it with the manual page.
  */
 #ifndef CONF_OPTIONS_H
 #define CONF_OPTIONS_H
@@ -12,14 +12,16 @@
 
 /**
  * struct opt - An option, or a heading between options
- * @name:	long name, NULL: heading
+ * @name:	long name; NULL: the row is a heading
  * @letter:	short name, 0: none
- * @arg:	form of its value, NULL: it takes none
- * @help:	a few words for --help; NULL: not shown there
- * @set:	checks the value and stores it; returns CONF_GO, or what the
- *		program should do instead of starting
- * @field:	offset in struct conf of the field that it sets; for an address:
- *		of an array by family
+ * @arg:	form of the value that --help shows; NULL: the option has no
+ *		value
+ * @help:	description or heading for --help; NULL: --help does not show
+ *		the option
+ * @set:	function that checks a value and stores it; returns CONF_GO, or
+ *		what the program should do instead of starting
+ * @field:	offset in struct conf of the field that @set sets. For an
+ *		address, this is an array with one element per family
  */
 struct opt {
 	const char *name;

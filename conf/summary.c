@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * summary.c - Tells the user at start what the guest will be given, and how
- * to start a guest.
+ * summary.c - Logs the network of the guest, and how to start a guest, when
+ * passt starts.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,13 +13,13 @@
 #define USUAL_SOCKET	"/tmp/passt_"
 #define PREFIX_STRLEN	(ADDR_STRLEN + sizeof("/128"))
 
-/* print_item() - One line of the summary: a name, aligned, and its value */
+/* print_item() - Log one line of the summary: a name, padded, and a value */
 static void print_item(const char *what, const char *value)
 {
 	info("  %-11s %s", what, value);
 }
 
-/* print_dns() - The resolvers of one family, if there are any */
+/* print_dns() - Log the resolvers of one family, if there are any */
 static void print_dns(const struct in6_addr dns[LEASE_DNS])
 {
 	char list[LEASE_DNS * (ADDR_STRLEN + 2)] = "", text[ADDR_STRLEN];
@@ -35,7 +35,7 @@ static void print_dns(const struct in6_addr dns[LEASE_DNS])
 		print_item("DNS", list);
 }
 
-/* print_addr() - The guest's address with its prefix length */
+/* print_addr() - Log the guest's address with its prefix length */
 static void print_addr(const struct in6_addr *addr, unsigned int len)
 {
 	char text[ADDR_STRLEN], prefix[PREFIX_STRLEN];
@@ -44,7 +44,8 @@ static void print_addr(const struct in6_addr *addr, unsigned int len)
 	print_item("address", prefix);
 }
 
-/* print_heading() - A family, and the interface that it is taken from */
+/* print_heading() - Log the name of a family, and the host's interface that its
+ * addresses are from */
 static void print_heading(const char *family, const char *ifname)
 {
 	if (*ifname)
@@ -65,7 +66,8 @@ static void print_ipv4(const struct net *n)
 		print_dns(l->dns[IP4]);
 }
 
-/* print_router6() - Our link-local address, and the gateway's, if different */
+/* print_router6() - Log our link-local address as the guest's router, and the
+ * gateway's address if it is another one */
 static void print_router6(const struct in6_addr *told,
 			  const struct in6_addr *gw)
 {
@@ -88,7 +90,7 @@ static void print_ipv6(const struct net *n)
 		print_dns(l->dns[IP6]);
 }
 
-/* print_common() - Everything that belongs to no family */
+/* print_common() - Log the parts of a lease that belong to no family */
 static void print_common(const struct lease *l)
 {
 	char text[MAC_STRLEN], mtu[16];
@@ -106,9 +108,9 @@ static void print_common(const struct lease *l)
 }
 
 /**
- * qemu_escape() - Escape a value of one of qemu's options: commas are doubled
+ * qemu_escape() - Copy a value of one of qemu's options, and double its commas
  * @path:	value
- * @buf:	filled, of twice the size of @path
+ * @buf:	filled; has space for twice as many bytes as @path
  */
 static void qemu_escape(const char *path, char *buf)
 {
@@ -120,7 +122,9 @@ static void qemu_escape(const char *path, char *buf)
 	*buf = '\0';
 }
 
-/* print_qemu() - Command lines that connect a guest to the socket at @path */
+/* print_qemu() - Log command lines of qemu that connect a guest to the socket
+ * at
+ * @path */
 static void print_qemu(const char *path)
 {
 	char escaped[2 * sizeof(((struct conf *)0)->socket_path)];
@@ -138,9 +142,9 @@ static void print_qemu(const char *path)
 }
 
 /**
- * net_print_notes() - Log what is unusual about the network of the guest
- * @n:		network
- * @h:		what it was derived from
+ * net_print_notes() - Log errors and notes of the derivation of a network
+ * @n:		network of the guest, with notes
+ * @h:		what was read from the host, with errors
  */
 void net_print_notes(const struct net *n, const struct host *h)
 {
@@ -171,9 +175,10 @@ void net_print_notes(const struct net *n, const struct host *h)
 }
 
 /**
- * net_print() - Log what the guest will be given
+ * net_print() - Log the network of the guest, and how to start a guest
  * @n:		network
- * @socket_path: where the guest connects, empty: it is connected already
+ * @socket_path: path of the socket that a guest connects to; empty: a guest is
+ *		connected already
  */
 void net_print(const struct net *n, const char *socket_path)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * summary.h - What the user is told at start about the network of the guest.
+ * summary.h - Tells the user about the network of the guest when passt starts.
  */
 #ifndef CONF_SUMMARY_H
 #define CONF_SUMMARY_H

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * apply.c - Makes the listeners those of a rule set: closes what it does not
- * want, opens what is missing, and leaves alone what stays.
+ * apply.c - Applies a rule set: closes each listener that no rule has, opens a
+ * listener for each port that has none, and keeps all other listeners open.
  *
- * Named ports come first. Ports of 'all' are bound after that as far as
- * descriptors go, port by port and not rule by rule, so that TCP and UDP get
- * equally far. The same order decides later, too: a port that is best effort
- * gives way to a named one, and the highest of them to a lower one.
+ * Named ports are bound first. Ports that are best effort are bound after that,
+ * in ascending order, until descriptors run out. Each port is bound for TCP and
+ * UDP before the next port, so that both protocols get equally far. When the
+ * rule set changes later, a listener that is best effort is closed if a named
+ * port needs its port or its descriptor, or if a lower port needs its
+ * descriptor. The listener with the highest port is closed first.
  */
 /* syscalls: start: munmap */
 #include <errno.h>
@@ -21,9 +23,10 @@
 #define PORTS		(IP_PORT_MAX + 1)
 
 /**
- * struct entry - What is known of a listener while a set is applied
- * @next:	slot + 1 of another one with the same protocol and port, 0: none
- * @rule:	index + 1 of the rule that wants it, 0: none does
+ * struct entry - What is known of a listener while a rule set is applied
+ * @next:	slot + 1 of the next listener with the same protocol and port;
+ *		0: there is none
+ * @rule:	index + 1 of the rule that the listener is for; 0: no rule
  */
 struct entry {
 	uint32_t next, rule;
@@ -31,13 +34,15 @@ struct entry {
 
 /**
  * struct change - A rule set while it is applied
- * @f, @rules, @report: as given to fwd_apply()
- * @ends:	those of @rules, for the listeners
- * @entries:	by slot
- * @heads:	slot + 1 of the first listener of UDP's and TCP's ports, 0: none
+ * @f, @rules, @report: arguments of fwd_apply()
+ * @ends:	copy of address, interface and target of each rule, in the order
+ *		of @rules; listeners refer to it later
+ * @entries:	one entry for each slot of a listener
+ * @heads:	per port, slot + 1 of its first listener, 0: none; all ports of
+ *		UDP, then all ports of TCP
  * @highest:	no port above this one has a listener that is best effort
- * @order:	rules that are best effort, by their first port
- * @active:	space for those of them that have the port of a struct sweep
+ * @order:	rules that are best effort, sorted by first port
+ * @active:	array for struct sweep: the rules of @order that have its port
  * @best:	number of rules in @order
  */
 struct change {
@@ -53,11 +58,13 @@ struct change {
 };
 
 /**
- * struct sweep - All ports of rules that are best effort, in ascending order
- * @c:		for the rules
- * @next:	index in @c->order of the first rule above @port
- * @n:		number of rules in @c->active: those with @port, in set order
- * @port:	host port
+ * struct sweep - Iterates over the ports of rules that are best effort, in
+ *		ascending order
+ * @c:		has the rules
+ * @next:	index in @c->order of the first rule that begins above @port
+ * @n:		number of rules in @c->active. These are the rules that have
+ *		@port, in the order of the rule set
+ * @port:	host port that the iteration has reached
  */
 struct sweep {
 	const struct change *c;
@@ -89,7 +96,8 @@ static uint32_t rule_index(const struct change *c, const struct rule *r)
 	return (uint32_t)(r - c->rules->rules);
 }
 
-/* Add a listener to those of its port; @rule: index + 1 of its rule, or 0 */
+/* Add a listener to the list of its port. @rule is the index + 1 of the
+ * listener's rule, or 0. */
 static void add_entry(struct change *c, uint32_t slot, uint32_t rule)
 {
 	const struct listener *l = &c->f->listeners[slot];
@@ -112,7 +120,7 @@ static void close_entry(struct change *c, uint32_t slot)
 	c->report->closed++;
 }
 
-/* The listener of a rule's port, as slot + 1; 0: there is none */
+/* Find the listener of a rule's port; returns slot + 1, 0 if there is none */
 static uint32_t find_entry(const struct change *c, const struct rule *r,
 			   uint16_t port)
 {
@@ -125,7 +133,7 @@ static uint32_t find_entry(const struct change *c, const struct rule *r,
 	return n;
 }
 
-/* For qsort(): by first port, then in the set's order */
+/* Compare for qsort(): by first port, then by place in the rule set */
 static int compare_rules(const void *a, const void *b)
 {
 	const struct rule *x = *(const struct rule *const *)a;
@@ -136,6 +144,7 @@ static int compare_rules(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Remove the rules that end below the port of @s from the active rules */
 static void end_rules(struct sweep *s)
 {
 	const struct rule **active = s->c->active;
@@ -148,6 +157,7 @@ static void end_rules(struct sweep *s)
 	s->n = kept;
 }
 
+/* Add a rule to the active rules, which are in the order of the rule set */
 static void begin_rule(struct sweep *s, const struct rule *r)
 {
 	const struct rule **active = s->c->active;
@@ -158,7 +168,7 @@ static void begin_rule(struct sweep *s, const struct rule *r)
 	active[i] = r;
 }
 
-/* Go to the next port that some rule has; false: there is none */
+/* Go on to the next port of a rule that is best effort; false: none is left */
 static bool next_port(struct sweep *s)
 {
 	const struct change *c = s->c;
@@ -174,6 +184,8 @@ static bool next_port(struct sweep *s)
 	return true;
 }
 
+/* Assign a rule to the listener of one of its ports, if there is a listener and
+ * it has no rule yet */
 static void mark_entry(struct change *c, const struct rule *r, uint16_t port)
 {
 	uint32_t n = find_entry(c, r, port);
@@ -182,7 +194,8 @@ static void mark_entry(struct change *c, const struct rule *r, uint16_t port)
 		c->entries[n - 1].rule = rule_index(c, r) + 1;
 }
 
-/* Assign each listener the first rule that wants it, named ones first */
+/* Assign to each listener the first rule that has its port and binding. Named
+ * rules go first. */
 static void mark_wanted(struct change *c)
 {
 	struct sweep s = { .c = c };
@@ -202,7 +215,7 @@ static void mark_wanted(struct change *c)
 	}
 }
 
-/* Give a listener the target of the rule that wants it */
+/* Give a listener the target of the rule that was assigned to it */
 static void move_listener(struct change *c, uint32_t slot)
 {
 	struct listener *l = &c->f->listeners[slot];
@@ -218,7 +231,8 @@ static void move_listener(struct change *c, uint32_t slot)
 	l->ends = rule_index(c, r);
 }
 
-/* Close the listeners that no rule wants, and give the others the new ends */
+/* Close the listeners that have no rule. Give all others the targets of the new
+ * rule set, whose bindings and targets replace the old ones. */
 static void keep_wanted(struct change *c)
 {
 	uint32_t slot;
@@ -236,7 +250,8 @@ static void keep_wanted(struct change *c)
 	c->ends = NULL;
 }
 
-/* Close the last rule's listener of a port that is best effort; false: none */
+/* Of the listeners of one port that are best effort, close the one whose rule
+ * is last in the set; false: there is no such listener */
 static bool evict_one(struct change *c, uint8_t proto, uint16_t port)
 {
 	uint32_t n = *port_head(c, proto, port), last = 0, rule = 0;
@@ -253,7 +268,8 @@ static bool evict_one(struct change *c, uint8_t proto, uint16_t port)
 	return last;
 }
 
-/* Close the highest one above @port; false: there is none */
+/* Close the listener with the highest port of those that are best effort, if
+ * that port is above @port; false: there is none */
 static bool evict_above(struct change *c, unsigned int port)
 {
 	for (; c->highest > port; c->highest--) {
@@ -264,7 +280,8 @@ static bool evict_above(struct change *c, unsigned int port)
 	return false;
 }
 
-/* Close listeners that are best effort and in the way of a named port */
+/* Close the listeners that are best effort and keep a named port from being
+ * bound */
 static void evict_overlaps(struct change *c, const struct rule *r,
 			   uint16_t port)
 {
@@ -278,7 +295,7 @@ static void evict_overlaps(struct change *c, const struct rule *r,
 	}
 }
 
-/* Open a rule's port; 0 or -errno */
+/* Open a listener for a port of a rule; 0 or -errno */
 static int open_entry(struct change *c, const struct rule *r, uint16_t port)
 {
 	uint32_t rule = rule_index(c, r);
@@ -312,7 +329,8 @@ static const char *failure_remedy(int error)
 	}
 }
 
-/* Open a named port if it is not open; false: the caller wants no more */
+/* Open a listener for a named port, unless there is one. False: this failed,
+ * and the caller of fwd_apply() does not want to go on. */
 static bool open_named(struct change *c, const struct rule *r, uint16_t port)
 {
 	struct fwd_failure e = { .rule = r, .port = port };
@@ -349,14 +367,16 @@ static bool open_all_named(struct change *c)
 	return true;
 }
 
-/* Whether other ports would fail with the same error */
+/* Whether an error means that a resource such as descriptors or memory ran out,
+ * so that opening another port would fail, too */
 static bool is_exhausted(int error)
 {
 	return error == EMFILE || error == ENFILE || error == ENOMEM ||
 	       error == ENOBUFS || error == ENOSPC;
 }
 
-/* Open a port that is best effort; 0, or -errno of what ran out */
+/* Open a listener for a port that is best effort, unless there is one. Returns
+ * -errno if a resource ran out, see is_exhausted(), 0 on any other error. */
 static int open_best(struct change *c, const struct rule *r, uint16_t port)
 {
 	int rc;
@@ -386,7 +406,7 @@ static void open_all_best(struct change *c)
 	c->report->exhausted = -rc;
 }
 
-/* Sort the rules that are best effort, and the listeners by port */
+/* Sort the rules that are best effort, and list the listeners by port */
 static void fill_change(struct change *c)
 {
 	const struct rule *r;
@@ -406,7 +426,7 @@ static void fill_change(struct change *c)
 	}
 }
 
-/* Memory for a change; 0 or -ENOMEM */
+/* Allocate all memory of a change; 0 or -ENOMEM */
 static int alloc_change(struct change *c)
 {
 	size_t n = MAX(1, c->rules->n);
@@ -434,7 +454,7 @@ static void free_change(struct change *c)
 /**
  * fwd_failure_str() - Say which port can't be bound, why, and what helps
  * @e:		failure
- * @buf:	filled
+ * @buf:	filled with the message
  * @size:	bytes that @buf has space for
  *
  * Return: @buf
@@ -450,16 +470,18 @@ const char *fwd_failure_str(const struct fwd_failure *e, char *buf, size_t size)
 }
 
 /**
- * fwd_apply() - Make the listeners those of a rule set
+ * fwd_apply() - Open and close listeners until they match a rule set
  * @f:		listeners; fwd_init() has been called
- * @rules:	what to forward, checked by rule_set_check(); copied as needed
- * @r:		@failed and @arg are given, the rest is filled
+ * @rules:	rule set that rule_set_check() accepted; not used after return
+ * @r:		the caller sets @failed and @arg, this function all other fields
  *
- * A listener whose binding stays keeps its socket, its slot and what waits in
- * it; only where it leads may change. A port that can't be bound has no effect
- * on others.
+ * A listener stays open if the set has a rule with its port and binding. It
+ * then keeps its slot, its socket, and connections or datagrams that wait in
+ * the socket. Only its target may change. If a port can't be bound, all other
+ * ports are still bound, unless @r->failed returns false.
  *
- * Return: 0, -ENOMEM: nothing has changed, -ECANCELED: @r->failed ended it
+ * Return: 0; -ENOMEM if memory ran out and no listener has changed; -ECANCELED
+ *	   if @r->failed returned false
  */
 int fwd_apply(struct fwd *f, const struct rule_set *rules,
 	      struct fwd_report *r)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * apply.h - Make the listeners those of a rule set, at start-up and later.
+ * apply.h - Opens and closes listeners until they match a rule set, at start-up
+ * and when the rule set changes.
  */
 #ifndef FORWARD_APPLY_H
 #define FORWARD_APPLY_H
@@ -14,10 +15,11 @@
 
 /**
  * struct fwd_failure - A named port that can't be bound
- * @rule:	that has it
+ * @rule:	rule that has the port
  * @port:	host port
- * @error:	errno
- * @remedy:	how to end a message about it: ': what helps', may be empty
+ * @error:	errno of the system call that failed
+ * @remedy:	end of an error message, ': ' and what the user can do; may be
+ *		empty
  */
 struct fwd_failure {
 	const struct rule *rule;
@@ -28,13 +30,14 @@ struct fwd_failure {
 
 /**
  * struct fwd_report - What fwd_apply() tells its caller
- * @failed:	called for each named port that can't be bound; returns whether
- *		to go on with the others
- * @arg:	for @failed
- * @opened, @closed: number of listeners
- * @moved:	number of listeners that got another target
- * @exhausted:	errno of what ran out for ports that are best effort, 0: nothing
- * @last:	the last port that was bound, or was found bound
+ * @failed:	called for each named port that can't be bound; returns true to
+ *		go on with the next port, false to end
+ * @arg:	first argument of @failed
+ * @opened, @closed: number of listeners opened, and closed
+ * @moved:	number of listeners whose target address or port has changed
+ * @exhausted:	errno, such as EMFILE, if a resource ran out before all ports of
+ *		rules that are best effort were bound; else 0
+ * @last:	host port: the last one bound, or found to be bound already
  */
 struct fwd_report {
 	bool (*failed)(void *arg, const struct fwd_failure *e);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * listen.c - Opens and closes listeners: sockets bound to the host's ports that
- * lead to the guest.
+ * listen.c - Opens and closes listeners: sockets that are bound to host ports,
+ * for ports that lead to the guest.
  */
 /* syscalls: start: ioctl listen socket; run: close epoll_ctl munmap */
 #include <errno.h>
@@ -20,8 +20,9 @@
 #define NO_SLOT		UINT32_MAX
 #define LISTENERS_SIZE	(LISTENERS_MAX * sizeof(struct listener))
 
-/* SO_REUSEADDR lets TCP bind a port that still has connections in TIME-WAIT.
- * For UDP it would share the port with foreign sockets. */
+/* Bind a socket as a rule says; 0 or -errno. SO_REUSEADDR lets TCP bind a port
+ * that still has connections in TIME-WAIT. It is not set for UDP, where foreign
+ * sockets could then bind the same port. */
 static int bind_rule(int fd, const struct rule *r, uint16_t port,
 		     int family, bool both)
 {
@@ -45,13 +46,15 @@ static int bind_rule(int fd, const struct rule *r, uint16_t port,
 }
 
 /*
- * Make a bound socket receive.
+ * Set the options of a bound socket, and let a TCP socket listen; 0 or -errno.
  *
- * TCP_NODELAY is inherited by connections (T13). A UDP socket tells the address
- * that a datagram was sent to, so that the answer leaves from there (U5): for
- * IPv4 by IP_PKTINFO, also over IPv6, as the other form can't tell our address
- * from a broadcast one. It does not hear groups that others on the host have
- * joined.
+ * Accepted connections inherit TCP_NODELAY from the listening socket (T13).
+ * With SOCK_IP_PKTINFO a UDP socket reports to which address each datagram was
+ * sent, so that the answer has this address as its source (U5). An IPv6 socket
+ * that also serves IPv4 has IP_PKTINFO set, too: IPV6_PKTINFO does not tell if
+ * an IPv4 destination was our address or a broadcast address. Without
+ * IP_MULTICAST_ALL a socket gets no datagrams of multicast groups that other
+ * sockets on the host have joined.
  */
 static int start_receiving(int fd, uint8_t proto, int family, bool both)
 {
@@ -75,7 +78,9 @@ static int start_receiving(int fd, uint8_t proto, int family, bool both)
 	return 0;
 }
 
-/* A socket for a port, or -errno; @both: of AF_INET6, and serves IPv4, too */
+/* Open and bind a socket of one family for a port; returns the socket or
+ * -errno.
+ * @both: an AF_INET6 socket serves IPv4, too */
 static int open_family(const struct fwd *f, const struct rule *r,
 		       uint16_t port, int family, bool both)
 {
@@ -86,7 +91,7 @@ static int open_family(const struct fwd *f, const struct rule *r,
 	if (fd < 0)
 		return fd;
 
-	if (f->freebind)		/* of either family: ip(7) */
+	if (f->freebind)		/* IPv6 sockets have it, too: ip(7) */
 		sock_set(fd, IPPROTO_IP, IP_FREEBIND, 1);
 	rc = bind_rule(fd, r, port, family, both);
 	if (!rc)
@@ -99,8 +104,9 @@ static int open_family(const struct fwd *f, const struct rule *r,
 	return fd;
 }
 
-/* A socket for a port, or -errno: -EAFNOSUPPORT if none of the rule's families
- * is in use. Both families share one socket if the host has IPv6. */
+/* Open and bind a socket for a port; returns the socket or -errno, which is
+ * -EAFNOSUPPORT if no family of the rule is in use. One IPv6 socket serves both
+ * families if the host has IPv6. */
 static int open_port(const struct fwd *f, const struct rule *r, uint16_t port)
 {
 	unsigned int families = rule_families(&r->ends);
@@ -116,11 +122,12 @@ static int open_port(const struct fwd *f, const struct rule *r, uint16_t port)
 }
 
 /**
- * fwd_init() - Start without listeners
- * @f:		what else it needs is filled in
- * @max:	listeners at most
- * @epfd:	epoll descriptor; tokens are of type EVENT_LISTENER, with the
- *		listener's slot and generation, and level triggered
+ * fwd_init() - Reserve the table of listeners
+ * @f:		the caller sets @freebind and @net, and all other fields to zero
+ * @max:	number of listeners that may be open at a time
+ * @epfd:	epoll descriptor, to which the socket of each listener is added,
+ *		level-triggered. Tokens are of type EVENT_LISTENER, with slot
+ *		and generation of the listener
  *
  * Return: 0, or -ENOMEM
  */
@@ -134,7 +141,7 @@ int fwd_init(struct fwd *f, uint32_t max, int epfd)
 	return f->listeners ? 0 : -ENOMEM;
 }
 
-/* A free slot, still in the list of them */
+/* Find a free slot; it stays in the list of free slots */
 static uint32_t free_slot(const struct fwd *f)
 {
 	return f->free == NO_SLOT ? f->top : f->free;
@@ -150,16 +157,18 @@ static void take_listener_slot(struct fwd *f, uint32_t slot)
 }
 
 /**
- * listener_open() - Bind a port and watch it
+ * listener_open() - Bind a socket to a host port, and add it to epoll
  * @f:		gets the listener
  * @r:		rule that has the port
  * @port:	host port
- * @ends:	index of its ends in @f
+ * @ends:	index in @f->ends of the rule's address, interface and target
  *
- * The limit is checked after bind(): fwd_apply() evicts another listener for
- * one that is over the limit, and not for a port that can't be bound.
+ * The limit @f->max is checked after bind(). On -EMFILE, fwd_apply() may close
+ * another listener and try again: it must not do so for a port that can't be
+ * bound in any case.
  *
- * Return: slot, or -errno, -EMFILE if there are @f->max
+ * Return: slot of the listener, or -errno, which is -EMFILE if @f->max
+ *	   listeners are open
  */
 int listener_open(struct fwd *f, const struct rule *r, uint16_t port,
 		  uint32_t ends)
@@ -196,9 +205,9 @@ int listener_open(struct fwd *f, const struct rule *r, uint16_t port,
 }
 
 /**
- * listener_close() - Close a listener; its token stands for nothing then
- * @f:		has it
- * @slot:	its slot
+ * listener_close() - Close a listener, whose token is no longer valid then
+ * @f:		has the listener
+ * @slot:	slot of the listener
  */
 void listener_close(struct fwd *f, uint32_t slot)
 {
@@ -213,11 +222,11 @@ void listener_close(struct fwd *f, uint32_t slot)
 }
 
 /**
- * listener_token() - Stands for a listener until it is closed
- * @f:		has it
+ * listener_token() - Get the token that is valid until a listener is closed
+ * @f:		has the listener
  * @l:		listener
  *
- * Return: token, as epoll returns it; never 0
+ * Return: the token that epoll returns for the listener's socket; never 0
  */
 uint64_t listener_token(const struct fwd *f, const struct listener *l)
 {
@@ -226,11 +235,12 @@ uint64_t listener_token(const struct fwd *f, const struct listener *l)
 }
 
 /**
- * fwd_listener_from_token() - The listener that a token stands for
+ * fwd_listener_from_token() - Find the listener of a token
  * @f:		listeners
- * @token:	from epoll or listener_token()
+ * @token:	token from epoll or listener_token()
  *
- * Return: listener, good until it is closed; NULL if it was closed
+ * Return: listener, a pointer that is valid until the listener is closed; NULL
+ *	   if it was closed
  */
 const struct listener *fwd_listener_from_token(const struct fwd *f,
 					       uint64_t token)
@@ -248,9 +258,9 @@ const struct listener *fwd_listener_from_token(const struct fwd *f,
 /**
  * fwd_next_listener() - Iterate over the listeners, in the order of slots
  * @f:		listeners
- * @l:		the previous one, NULL: begin
+ * @l:		the previous listener; NULL: begin with the first
  *
- * Return: listener, NULL after the last
+ * Return: the next listener, or NULL if @l is the last
  */
 const struct listener *fwd_next_listener(const struct fwd *f,
 					 const struct listener *l)
@@ -263,8 +273,8 @@ const struct listener *fwd_next_listener(const struct fwd *f,
 }
 
 /**
- * fwd_free() - Close all ports, give back memory
- * @f:		its listeners go; the rest stays
+ * fwd_free() - Close all listeners, and free the memory of fwd_init()
+ * @f:		listeners
  */
 void fwd_free(struct fwd *f)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * listen.h - Listeners: the host's ports that lead to the guest, each a bound
- * socket. They live in slots that do not move, so a token with slot and
- * generation stands for a listener until it is closed, and never for the next
- * one in its slot. Only fwd_apply() opens and closes them.
+ * listen.h - Listeners: bound sockets, one for each host port that leads to the
+ * guest. A listener has a slot in a table, and never changes its slot. A token
+ * has the slot and the generation of a listener, so it is no longer valid once
+ * the listener is closed, even if another listener takes the slot. Only
+ * fwd_apply() opens listeners. Only fwd_apply() and fwd_free() close them.
  */
 #ifndef FORWARD_LISTEN_H
 #define FORWARD_LISTEN_H
@@ -14,19 +15,22 @@
 #include "conf/net.h"
 #include "forward/rule.h"
 
-#define LISTENERS_MAX	(1U << 20)	/* slots at most */
+#define LISTENERS_MAX	(1U << 20)	/* slots of the table */
 
 /**
- * struct listener - One listening (TCP) or receiving (UDP) forwarded socket
+ * struct listener - A socket that listens (TCP) or receives datagrams (UDP) on
+ *		a forwarded port
  * @fd:		the socket, non-blocking; -1: the slot is free
- * @gen:	generation, another one for each listener of a slot
+ * @gen:	generation, which differs for each new listener in this slot
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
  * @port:	host port
- * @gport:	guest port
- * @ends:	index of what it has in common with others, see listener_ends();
- *		of a free slot: the next free one
+ * @gport:	guest port that @port leads to
+ * @ends:	index in struct fwd of address, interface and target, which many
+ *		listeners share, see listener_ends(); in a free slot: number of
+ *		the next free slot
  *
- * All ports of both protocols together take little more than a megabyte.
+ * The structure is small: listeners for all ports of TCP and UDP together take
+ * 2 MiB.
  */
 struct listener {
 	int fd;
@@ -37,17 +41,20 @@ struct listener {
 
 /**
  * struct fwd - Everything about forwarding
- * @listeners:	slots, in reserved address space
- * @top:	slots from here on were never used
- * @max:	slots that may be used
- * @free:	first free slot below @top, UINT32_MAX: none
- * @nlisteners:	slots in use
- * @changes:	differs after a listener was opened, closed or given another
- *		target: what was derived from listeners before is out of date
- * @ends:	where listeners are bound, and where they lead
- * @epfd:	where they are watched
- * @freebind:	addresses may be bound that the host does not have yet
- * @net:	for the families in use
+ * @listeners:	table of LISTENERS_MAX slots, in reserved address space
+ * @top:	number of the first slot that was never used, as no later one
+ *		was
+ * @max:	number of listeners that may be open at a time
+ * @free:	number of the first free slot below @top, UINT32_MAX: none
+ * @nlisteners:	number of open listeners
+ * @changes:	count of listeners opened, closed or given another target. A
+ *		caller that keeps results of a search through the listeners
+ *		compares it, to see if they are out of date
+ * @ends:	array: address, interface and target of each rule in the set
+ *		that was applied last
+ * @epfd:	epoll descriptor that watches the listeners' sockets
+ * @freebind:	sockets may be bound to addresses that the host does not have
+ * @net:	network of the guest: says which families are in use
  */
 struct fwd {
 	struct listener *listeners;
@@ -70,7 +77,7 @@ const struct listener *fwd_listener_from_token(const struct fwd *f,
 const struct listener *fwd_next_listener(const struct fwd *f,
 					 const struct listener *l);
 
-/* listener_ends() - Where a listener is bound, and where it leads */
+/* listener_ends() - Address and interface of a listener, and its target */
 static inline const struct rule_ends *listener_ends(const struct fwd *f,
 						    const struct listener *l)
 {

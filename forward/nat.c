@@ -2,11 +2,12 @@
 /*
  * nat.c - Translation between guest-visible and real addresses.
  *
- * Most peers have one address for guest and host. The exceptions are pairs in a
- * table, of which the first that matches counts. A guest that shares the host's
- * address can't name the host itself: an address of its own, usually the
- * gateway's, stands for the host's loopback, and traffic from the host itself
- * to the guest seems to come from there.
+ * Most peers have the same address for the guest and for the host. For all
+ * other peers a table has a pair of a guest-visible and a real address. The
+ * first pair that matches counts. A guest with the same address as the host
+ * can't reach the host by that address. So another guest-visible address,
+ * usually the gateway's, leads to the host's loopback, and is the source of the
+ * host's traffic to the guest.
  */
 #include "forward/nat.h"
 #include "util.h"
@@ -14,14 +15,16 @@
 #define PORT_DNS	53
 #define PORT_DNS_TLS	853	/* RFC 7858 */
 
-/* pair_has_port() - Whether a pair applies to a port of the guest's peer */
+/* pair_has_port() - Whether a pair applies to a destination port of the guest
+ *  */
 static bool pair_has_port(const struct nat_pair *p, uint16_t port)
 {
 	return p->ports == NAT_ANY_PORT || port == PORT_DNS ||
 	       port == PORT_DNS_TLS;
 }
 
-/* pair_has_peer() - Whether a pair applies to a real address */
+/* pair_has_peer() - Whether a pair applies to traffic to the guest from the
+ * real address @peer */
 static bool pair_has_peer(const struct nat_pair *p, const struct in6_addr *peer)
 {
 	struct in6_addr loopback = net_loopback(addr_ip(peer));
@@ -32,7 +35,8 @@ static bool pair_has_peer(const struct nat_pair *p, const struct in6_addr *peer)
 	       (addr_eq(&p->real, &loopback) && addr_is_loopback(peer));
 }
 
-/* pair_find() - Find the pair of a destination of the guest, NULL: none */
+/* pair_find() - Find the first pair that applies to a destination of the guest;
+ * NULL: none */
 static const struct nat_pair *pair_find(const struct net *n,
 					const struct in6_addr *dst,
 					uint16_t port)
@@ -53,14 +57,14 @@ static const struct nat_pair *pair_find(const struct net *n,
  * nat_from_guest() - Find the real address of a destination of the guest
  * @n:		network
  * @dst:	guest-visible address
- * @port:	destination port, 0: none, as with ICMP
- * @real:	set to the address to connect to, on success only
+ * @port:	destination port; 0: the protocol has no ports, such as ICMP
+ * @real:	on success, set to the address that a socket connects to
  *
- * The guest reaches the host's loopback by the address that stands for it, and
- * by no other: services that listen there trust everyone who reaches them.
+ * The guest reaches the host's loopback only by an address that a pair leads to
+ * the loopback, because services that listen there trust all their clients.
  *
- * Return: false if no flow can lead there: a loopback, multicast or broadcast
- *	   address, or none
+ * Return: false if no flow is possible, because the destination is a loopback,
+ *	   multicast or broadcast address, or its pair has no real address
  */
 bool nat_from_guest(const struct net *n, const struct in6_addr *dst,
 		    uint16_t port, struct in6_addr *real)
@@ -76,12 +80,12 @@ bool nat_from_guest(const struct net *n, const struct in6_addr *dst,
 }
 
 /**
- * nat_by_port() - Whether a destination leads elsewhere because of its port
+ * nat_by_port() - Whether a pair applies because of the destination port
  * @n:		network
  * @dst:	guest-visible address
  * @port:	destination port
  *
- * Return: whether other ports of @dst may have another real address
+ * Return: true if other ports of @dst may have another real address
  */
 bool nat_by_port(const struct net *n, const struct in6_addr *dst,
 		 uint16_t port)
@@ -95,9 +99,10 @@ bool nat_by_port(const struct net *n, const struct in6_addr *dst,
  * nat_to_guest() - Find the guest-visible address of a peer
  * @n:		network
  * @peer:	real address
- * @visible:	set to the source address for the guest, on success only
+ * @visible:	on success, set to the source address that the guest sees
  *
- * Return: false if the guest has no address for this peer: the flow is refused
+ * Return: false if the guest has no address for this peer, so that the caller
+ *	   must refuse the flow
  */
 bool nat_to_guest(const struct net *n, const struct in6_addr *peer,
 		  struct in6_addr *visible)
@@ -117,14 +122,16 @@ bool nat_to_guest(const struct net *n, const struct in6_addr *peer,
 }
 
 /**
- * nat_source() - Find what a socket to a peer is bound to
+ * nat_source() - Find the address and interface to bind a socket to, which will
+ *		connect to a peer
  * @n:		network
  * @peer:	real address, from nat_from_guest()
  *
- * Options about our source do not apply to the host's loopback: it is on no
- * other interface, and no other source address works there.
+ * The options for source address and outbound interface have no effect if @peer
+ * is on the host's loopback: a socket that is bound to another address or
+ * interface can't reach the loopback.
  *
- * Return: source, with @ifname in @n
+ * Return: source; its @ifname is valid as long as @n
  */
 struct sock_source nat_source(const struct net *n, const struct in6_addr *peer)
 {

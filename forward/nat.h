@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * nat.h - Translation between guest-visible and real addresses, by the table of
+ * nat.h - Translates between guest-visible and real addresses, by the table of
  * pairs in struct net.
  */
 #ifndef FORWARD_NAT_H

@@ -2,10 +2,11 @@
 /*
  * rule.c - Parses the values of -t and -u into rules.
  *
- * A specification is 'none', or a list of entries separated by commas, with
- * [ADDRESS][%INTERFACE]/ before the list if the ports are not to be open on
- * every address of the host. Entries are parsed one by one; what they mean
- * together is in two sets of ports: those named, and those excluded.
+ * A specification is the value of one option: 'none', or a list of entries
+ * separated by commas. A prefix [ADDRESS][%INTERFACE]/ before the list binds
+ * its ports to one address or interface of the host. Entries are parsed one by
+ * one. Two sets of ports collect what all entries say: the ports that are
+ * named, and the ports that are excluded.
  */
 /* syscalls: start: close fstat openat read */
 #include <ctype.h>
@@ -19,24 +20,24 @@
 
 #define SHOWN		48	/* bytes of the user's text in a message */
 
-/* Linux's default, where /proc can't be read */
+/* EPHEMERAL_* are Linux's default range, used if /proc can't be read. */
 #define EPHEMERAL	"/proc/sys/net/ipv4/ip_local_port_range"
 #define EPHEMERAL_FIRST	32768
 #define EPHEMERAL_LAST	60999
 
-/* Kinds of entries. */
+/* Kinds of entries in a specification. */
 enum entry_kind {
-	ENTRY_PORTS,
-	ENTRY_ALL,		/* every port that is not ephemeral */
-	ENTRY_EXCEPT,		/* not these */
+	ENTRY_PORTS,		/* ports that the entry names */
+	ENTRY_ALL,		/* 'all': every port that is not ephemeral */
+	ENTRY_EXCEPT,		/* '~': ports that 'all' leaves out */
 };
 
 /**
- * struct entry - One entry of the list
- * @kind:	see enum entry_kind
- * @first, @last: host ports, inclusive
- * @to:		guest port for @first
- * @target:	address on the guest's side, none: the guest's own
+ * struct entry - One entry of a specification, parsed
+ * @kind:	which fields below count, and for what
+ * @first, @last: first and last host port
+ * @to:		guest port that @first leads to
+ * @target:	guest's address; none: the address that the guest uses
  */
 struct entry {
 	enum entry_kind kind;
@@ -51,13 +52,15 @@ struct ports {
 
 /**
  * struct spec - A specification while it is read
- * @set:	where the rules go
- * @rule:	what all of them have in common
- * @entries:	of the list
- * @nentries:	how many
+ * @set:	set that the rules are added to
+ * @rule:	protocol, address and interface, which all rules have in common
+ * @entries:	entries of the list, parsed
+ * @nentries:	number of @entries
  * @named:	ports that entries name
- * @except:	ports not to be forwarded
- * @why, @size:	space for a message, bytes of it
+ * @except:	ports that rules leave out; for 'all' also ephemeral and named
+ *		ports, see add_all()
+ * @why:	buffer for an error message
+ * @size:	bytes that @why has space for
  */
 struct spec {
 	struct rule_set *set;
@@ -69,7 +72,7 @@ struct spec {
 	size_t size;
 };
 
-/* Write the message; always -1, to be returned */
+/* Write an error message; returns -1, so that the caller can return that */
 __attribute__((format(printf, 2, 3)))
 static int spec_error(const struct spec *s, const char *fmt, ...)
 {
@@ -91,7 +94,7 @@ static void ports_add(struct ports *p, unsigned int port)
 	p->bits[port / 64] |= UINT64_C(1) << (port % 64);
 }
 
-/* Add the ports that the kernel gives to sockets that ask for none */
+/* Add the ports that the kernel gives to sockets that do not ask for a port */
 static void add_ephemeral(struct ports *p)
 {
 	unsigned int first, last, port;
@@ -110,7 +113,7 @@ static void add_ephemeral(struct ports *p)
 		ports_add(p, port);
 }
 
-/* Whether a string is a number, however large */
+/* Whether a string consists of digits only; the number may be too large */
 static bool all_digits(const char *s)
 {
 	return *s && !s[strspn(s, "0123456789")];
@@ -137,7 +140,7 @@ static int parse_port(const struct spec *s, const char *text, uint16_t *port)
 			  SHOWN, text, IP_PORT_MAX);
 }
 
-/* PORT or FIRST-LAST; writes into @text, as all parsers below do */
+/* Parse PORT or FIRST-LAST. This and all parsers below write into @text. */
 static int parse_range(const struct spec *s, char *text, uint16_t *first,
 		       uint16_t *last)
 {
@@ -157,7 +160,7 @@ static int parse_range(const struct spec *s, char *text, uint16_t *first,
 	return 0;
 }
 
-/* Address, an IPv6 one also in brackets */
+/* Parse an address. An IPv6 address may be in brackets. */
 static bool parse_addr(const char *text, struct in6_addr *addr)
 {
 	size_t len = strlen(text);
@@ -174,7 +177,7 @@ static bool parse_addr(const char *text, struct in6_addr *addr)
 	return strchr(inner, ':') && addr_parse(inner, addr);
 }
 
-/* The guest's ports of an entry: as many as its host ports */
+/* Parse the guest's ports of an entry, which has as many host ports */
 static int parse_to(const struct spec *s, struct entry *e, char *text)
 {
 	uint16_t last;
@@ -189,8 +192,9 @@ static int parse_to(const struct spec *s, struct entry *e, char *text)
 	return 0;
 }
 
-/* The guest's address in an entry: passt does not translate between families,
- * so it has to be of the host address's family, if that is given. */
+/* Parse the guest's address of an entry. If the specification begins with an
+ * address of the host, both addresses must be of the same family: passt does
+ * not translate between families. */
 static int parse_target(const struct spec *s, struct entry *e, const char *text)
 {
 	if (!parse_addr(text, &e->target))
@@ -209,7 +213,7 @@ static int parse_target(const struct spec *s, struct entry *e, const char *text)
 	return 0;
 }
 
-/* What follows the colon: PORTS, ADDRESS/PORTS or ADDRESS */
+/* Parse the text after an entry's colon: PORTS, ADDRESS/PORTS or ADDRESS */
 static int parse_guest_side(const struct spec *s, struct entry *e, char *text)
 {
 	char *slash = strchr(text, '/');
@@ -226,7 +230,7 @@ static int parse_guest_side(const struct spec *s, struct entry *e, char *text)
 	return parse_to(s, e, slash + 1);
 }
 
-/* PORTS or PORTS:GUEST-SIDE */
+/* Parse PORTS or PORTS:GUEST-SIDE, see parse_guest_side() */
 static int parse_ports(const struct spec *s, struct entry *e, char *text)
 {
 	char *colon = strchr(text, ':');
@@ -267,8 +271,8 @@ static int parse_entry(const struct spec *s, struct entry *e, char *text)
 	return text[3] ? parse_target(s, e, text + 4) : 0;
 }
 
-/* Add an entry's ports to the sets; an error if an earlier entry has one of
- * them, as it can't lead to two places */
+/* Add an entry's ports to the set of named or of excluded ports. It is an error
+ * if two entries name the same port, because a port has one target only. */
 static int note_ports(struct spec *s, const struct entry *e)
 {
 	unsigned int port, i;
@@ -295,7 +299,7 @@ static int note_ports(struct spec *s, const struct entry *e)
 	return 0;
 }
 
-/* Entries separated by commas; @s->entries has space for all */
+/* Parse entries separated by commas; @s->entries has space for all of them */
 static int parse_list(struct spec *s, char *text)
 {
 	bool except_only = true;
@@ -322,8 +326,9 @@ static int parse_list(struct spec *s, char *text)
 	return 0;
 }
 
-/* As dev_valid_name() in the kernel's net/core/dev.c. Whether the host has such
- * an interface shows when a port is bound. */
+/* Whether a name has the form of an interface name: the same checks as in
+ * dev_valid_name() of the kernel's net/core/dev.c. Whether the host has such an
+ * interface is found out later, when a port is bound. */
 static bool valid_ifname(const char *name)
 {
 	const char *c;
@@ -338,7 +343,7 @@ static bool valid_ifname(const char *name)
 	return true;
 }
 
-/* What stands before the slash: [ADDRESS][%INTERFACE] */
+/* Parse the prefix of a specification: [ADDRESS][%INTERFACE], without slash */
 static int parse_prefix(struct spec *s, char *text)
 {
 	struct in6_addr *addr = &s->rule.ends.addr;
@@ -367,11 +372,13 @@ static int parse_prefix(struct spec *s, char *text)
 }
 
 /*
- * The slash that ends a prefix, or NULL.
+ * Find the slash that ends the prefix of a specification; NULL: no prefix.
  *
  * In 5000:192.0.2.5/6000 and 22,5000:192.0.2.5/6000 the slash belongs to an
- * entry, because the text before it is no address. In 5000:2001:db8::5/6000
- * that text is an address; brackets around 2001:db8::5 make 5000 a port.
+ * entry, because the text before the slash is no address. In
+ * 5000:2001:db8::5/6000 the text before the slash is an IPv6 address, so that
+ * it is a prefix. In 5000:[2001:db8::5]/6000 it is no address, and 5000 is a
+ * port.
  */
 static char *prefix_end(char *text)
 {
@@ -395,7 +402,7 @@ static char *prefix_end(char *text)
 	return addr_parse(addr, &unused) ? slash : NULL;
 }
 
-/* The rules of one entry: its ports without those excluded */
+/* Add rules for the ports of an entry, except for excluded ports */
 static int add_rules(struct spec *s, const struct entry *e)
 {
 	unsigned int first, last;
@@ -420,6 +427,7 @@ static int add_rules(struct spec *s, const struct entry *e)
 	return 0;
 }
 
+/* Add the rules of all entries of one kind */
 static int add_kind(struct spec *s, enum entry_kind kind)
 {
 	unsigned int i;
@@ -430,7 +438,8 @@ static int add_kind(struct spec *s, enum entry_kind kind)
 	return 0;
 }
 
-/* 'all' means what is left: neither named in the same list nor ephemeral. */
+/* Add the rules of a specification. 'all' means all ports that are not
+ * excluded, not named by another entry of the same list, and not ephemeral. */
 static int add_all(struct spec *s)
 {
 	unsigned int before = s->set->n, i;
@@ -458,7 +467,7 @@ static void remove_rules(struct rule_set *s, uint8_t proto)
 	s->n = kept;
 }
 
-/* A specification other than 'none' */
+/* Parse a specification other than 'none', and add its rules */
 static int parse_spec(struct spec *s, char *text)
 {
 	char *slash = prefix_end(text);
@@ -478,13 +487,13 @@ static int parse_spec(struct spec *s, char *text)
 
 /**
  * rule_set_parse() - Append the rules of one -t or -u option
- * @s:		set; unchanged if the specification is wrong
+ * @s:		set to append to; it does not change if @spec is wrong
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
- * @spec:	the option's value; 'none' removes the protocol's earlier rules
+ * @spec:	the option's value; 'none' removes the rules of @proto from @s
  * @why:	set on failure: what is wrong, and what would be right
  * @size:	bytes that @why has space for
  *
- * Return: 0, -1 if wrong
+ * Return: 0, or -1 if @spec is wrong or memory ran out
  */
 int rule_set_parse(struct rule_set *s, uint8_t proto, const char *spec,
 		   char *why, size_t size)
@@ -500,7 +509,8 @@ int rule_set_parse(struct rule_set *s, uint8_t proto, const char *spec,
 		return 0;
 	}
 
-	/* Not more entries than characters, and one that is implied. */
+	/* A list has at most one entry more than characters. parse_list() may
+	 * add one for 'all'. */
 	text = strdup(spec);
 	p.entries = calloc(strlen(spec) + 2, sizeof(*p.entries));
 	rc = text && p.entries ? parse_spec(&p, text) :
@@ -513,7 +523,8 @@ int rule_set_parse(struct rule_set *s, uint8_t proto, const char *spec,
 	return rc;
 }
 
-/* All values of one option, and whether they contradict each other */
+/* Parse all values of one option, and check that no two contradict each other
+ *  */
 static int parse_option(struct rule_set *s, uint8_t proto, const char *option,
 			const char *const *spec, struct rule_error *e)
 {
@@ -529,13 +540,14 @@ static int parse_option(struct rule_set *s, uint8_t proto, const char *option,
 }
 
 /**
- * rule_set_read() - Make a set of everything that -t and -u say
- * @s:		empty set
+ * rule_set_read() - Make a rule set from all values of -t and -u
+ * @s:		empty set; the caller frees it by rule_set_free() in any case
  * @tcp:	values of -t, NULL after the last; NULL: TCP is not in use
- * @udp:	values of -u, likewise; none: UDP's ports are those of TCP
- * @e:		set on failure
+ * @udp:	values of -u, NULL after the last; NULL: UDP is not in use. If
+ *		there is no value, the ports of TCP are forwarded for UDP, too
+ * @e:		on failure, set to what is wrong
  *
- * Return: 0, -1 if something is wrong; rule_set_free() is due in any case
+ * Return: 0, or -1 on failure
  */
 int rule_set_read(struct rule_set *s, const char *const *tcp,
 		  const char *const *udp, struct rule_error *e)

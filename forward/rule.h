@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * rule.h - What -t and -u ask for, as a value: a set of rules, each a range of
- * host ports and where at the guest it leads. It owns its memory and knows no
- * sockets. rule.c parses, rule_set.c has the rest.
+ * rule.h - Sets of rules: what the options -t and -u ask for. A rule has a
+ * range of host ports, and the guest's address and ports that these lead to. A
+ * set owns its memory and has no sockets. rule.c parses options into sets,
+ * rule_set.c has all other functions.
  */
 #ifndef FORWARD_RULE_H
 #define FORWARD_RULE_H
@@ -15,21 +16,26 @@
 
 #include "util.h"
 
-#define RULE_SET_MAX	65536	/* rules of a set */
+#define RULE_SET_MAX	65536	/* rules that one set may have */
 
-/* Families that a socket is for, as bits. */
+/* Address families that the sockets of a rule serve, as bits. */
 #define RULE_V4		1U
 #define RULE_V6		2U
 
-/* Bytes of the longest name of a port. */
+/* Bytes that rule_port_str() needs for the longest name of a port. */
 #define RULE_PORT_STRLEN \
 	(sizeof("TCP port 65535 of %") + ADDR_STRLEN + IFNAMSIZ)
 
 /**
- * struct rule_ends - Where the ports of a rule are bound, and where they lead
- * @addr:	to bind to, none: any, of both families where enabled
- * @target:	guest's address, none: the one that the guest uses
- * @ifname:	to bind to, empty: any
+ * struct rule_ends - Binding and target of a rule, except for ports
+ * @addr:	host's address that sockets are bound to; none: any address
+ * @target:	guest's address that traffic goes to; none: the address that the
+ *		guest uses
+ * @ifname:	host's interface that sockets are bound to; empty: any interface
+ *
+ * The binding of a rule is @addr, @ifname and rule_families(): it says which
+ * traffic reaches the sockets on the host. The target says where in the guest
+ * this traffic goes.
  */
 struct rule_ends {
 	struct in6_addr addr, target;
@@ -37,13 +43,14 @@ struct rule_ends {
 };
 
 /**
- * struct rule - A range of host ports and where it leads
+ * struct rule - A range of host ports, and where they lead
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
- * @best_effort: from 'all' or '~', or UDP because of TCP: a port that is
- *		taken is no error
- * @first, @last: host ports, inclusive
- * @to:		guest port for @first; the others follow
- * @ends:	see there
+ * @best_effort: the rule is from 'all' or '~', or copied from TCP to UDP: it is
+ *		no error if one of its ports can't be bound
+ * @first, @last: first and last host port of the range
+ * @to:		guest port that @first leads to; the next host port leads to the
+ *		next guest port, and so on
+ * @ends:	address, interface and target
  */
 struct rule {
 	uint8_t proto;
@@ -53,8 +60,9 @@ struct rule {
 };
 
 /**
- * struct rule_set - Rules in the order given; all zero: none
- * @rules, @n:	the rules, how many there are
+ * struct rule_set - Rules in the order of the options; all zero: an empty set
+ * @rules:	array, allocated
+ * @n:		number of rules
  */
 struct rule_set {
 	struct rule *rules;
@@ -62,9 +70,10 @@ struct rule_set {
 };
 
 /**
- * struct rule_error - What is wrong with the options that a set is made of
- * @option:	its name
- * @spec:	its value, NULL: several together
+ * struct rule_error - Why options can't be made into a rule set
+ * @option:	name of the option that is wrong
+ * @spec:	the option's wrong value; NULL: several values contradict each
+ *		other
  * @why:	what is wrong, and what would be right
  */
 struct rule_error {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * rule_set.c - Sets of rules: made, compared, and checked without a socket.
+ * rule_set.c - Makes, compares and checks sets of rules, without a socket.
  *
- * Two named rules contradict each other where the kernel would not let one host
- * bind both: the same protocol and port, with addresses and interfaces of which
- * one includes the other.
+ * Two named rules contradict each other if the kernel would not bind a socket
+ * for each of them: they have a protocol and a port in common, and
+ * rule_overlap() holds for their addresses and interfaces.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +13,10 @@
 #include "forward/rule.h"
 
 /**
- * rule_proto_name() - Name of a protocol for messages
+ * rule_proto_name() - Name a protocol in messages
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
+ *
+ * Return: 'TCP' or 'UDP', constant
  */
 const char *rule_proto_name(uint8_t proto)
 {
@@ -22,10 +24,10 @@ const char *rule_proto_name(uint8_t proto)
 }
 
 /**
- * rule_port_str() - Name a rule's port: 'TCP port 22 of 192.0.2.1%eth0'
+ * rule_port_str() - Name a port of a rule: 'TCP port 22 of 192.0.2.1%eth0'
  * @r:		rule
- * @port:	one of its host ports
- * @buf:	filled
+ * @port:	one of the rule's host ports
+ * @buf:	filled with the name
  *
  * Return: @buf
  */
@@ -45,11 +47,12 @@ const char *rule_port_str(const struct rule *r, uint16_t port,
 }
 
 /**
- * rule_families() - Families that a rule's sockets are for
- * @e:		ends of the rule
+ * rule_families() - Find the address families that a rule's sockets serve
+ * @e:		address, interface and target of the rule
  *
- * One address is one family; so is a target, as passt does not translate
- * between families. Otherwise both are meant.
+ * A rule with an address, or with a target, is for the family of that address
+ * or target: passt does not translate between families. A rule with neither is
+ * for both families.
  *
  * Return: RULE_V4, RULE_V6, or both
  */
@@ -64,10 +67,13 @@ unsigned int rule_families(const struct rule_ends *e)
 }
 
 /**
- * rule_same_binding() - Whether one socket serves a port of either rule
- * @a, @b:	ends of rules of the same protocol
+ * rule_same_binding() - Whether two rules of one protocol have the same binding
+ * @a, @b:	address, interface and target of each rule
  *
- * Return: true if only the targets may differ
+ * A socket that is bound for one of these rules also suits the other rule.
+ *
+ * Return: true if address, interface and families are the same; the targets may
+ *	   differ
  */
 bool rule_same_binding(const struct rule_ends *a, const struct rule_ends *b)
 {
@@ -75,7 +81,7 @@ bool rule_same_binding(const struct rule_ends *a, const struct rule_ends *b)
 	       rule_families(a) == rule_families(b);
 }
 
-/* Any address of its family, or of both */
+/* Whether an address to bind to means all addresses: ADDR_NONE or 0.0.0.0 */
 static bool is_wildcard(const struct in6_addr *a)
 {
 	struct in6_addr any4 = addr_from_v4((struct in_addr){ INADDR_ANY });
@@ -84,13 +90,16 @@ static bool is_wildcard(const struct in6_addr *a)
 }
 
 /**
- * rule_overlap() - Whether the kernel would refuse to bind a port twice
- * @a, @b:	ends of rules of the same protocol
+ * rule_overlap() - Whether the kernel refuses to bind one port for both rules
+ * @a, @b:	address, interface and target of two rules of one protocol
  *
- * As inet_bind_conflict() in the kernel's net/ipv4/inet_connection_sock.c and
- * udp_lib_lport_inuse() in net/ipv4/udp.c, for sockets that share nothing.
+ * The kernel decides in inet_bind_conflict() of net/ipv4/inet_connection_sock.c
+ * for TCP, and in udp_lib_lport_inuse() of net/ipv4/udp.c for UDP. This
+ * function has the conditions that they apply to sockets that do not share
+ * ports.
  *
- * Return: true if only one of them can have a port
+ * Return: true if a port can't be bound for one rule while it is bound for the
+ *	   other
  */
 bool rule_overlap(const struct rule_ends *a, const struct rule_ends *b)
 {
@@ -103,13 +112,13 @@ bool rule_overlap(const struct rule_ends *a, const struct rule_ends *b)
 }
 
 /**
- * rule_set_add() - Append a rule
+ * rule_set_add() - Append a rule to a set
  * @s:		set
  * @r:		rule, copied
- * @why:	set on failure: why
+ * @why:	on failure, set to an error message
  * @size:	bytes that @why has space for
  *
- * Return: 0, -1 if there are too many
+ * Return: 0, or -1 if the set has RULE_SET_MAX rules or memory ran out
  */
 int rule_set_add(struct rule_set *s, const struct rule *r, char *why,
 		 size_t size)
@@ -120,7 +129,8 @@ int rule_set_add(struct rule_set *s, const struct rule *r, char *why,
 		return -1;
 	}
 
-	/* Space doubles: it is short when the number is a power of two. */
+	/* The array is full if the number of rules is 0 or a power of two. Its
+	 * size then doubles. */
 	if (!(s->n & (s->n - 1))) {
 		size_t n = MAX(1, 2 * (size_t)s->n);
 		void *rules = realloc(s->rules, n * sizeof(*s->rules));
@@ -139,13 +149,15 @@ int rule_set_add(struct rule_set *s, const struct rule *r, char *why,
 /**
  * rule_set_mirror_udp() - Forward for UDP the ports that are forwarded for TCP
  * @s:		set without rules for UDP
- * @why:	set on failure: why
+ * @why:	on failure, set to an error message
  * @size:	bytes that @why has space for
  *
- * To the same ports of the guest, even if TCP goes to others. Nobody has named
- * these ports for UDP, so one that is taken is no error.
+ * Each UDP port leads to the guest port of the same number, even if the TCP
+ * port leads to another one. The new rules are best effort, because no option
+ * names these ports for UDP.
  *
- * Return: 0, -1 if there are too many
+ * Return: 0, or -1 if there would be more than RULE_SET_MAX rules or memory ran
+ *	   out
  */
 int rule_set_mirror_udp(struct rule_set *s, char *why, size_t size)
 {
@@ -166,7 +178,7 @@ int rule_set_mirror_udp(struct rule_set *s, char *why, size_t size)
 	return 0;
 }
 
-/* For qsort(): by protocol and first port */
+/* Compare two rules for qsort(): by protocol, then by first port */
 static int compare_first(const void *a, const void *b)
 {
 	const struct rule *x = *(const struct rule *const *)a;
@@ -177,7 +189,7 @@ static int compare_first(const void *a, const void *b)
 	return (x->first > y->first) - (x->first < y->first);
 }
 
-/* Two named rules want the same port; always -1, to be returned */
+/* Write the error message for two named rules that overlap; returns -1 */
 static int refuse_overlap(const struct rule *a, const struct rule *b, char *why,
 			  size_t size)
 {
@@ -194,7 +206,7 @@ static int refuse_overlap(const struct rule *a, const struct rule *b, char *why,
 	return -1;
 }
 
-/* Compare each rule with those that begin before its last port */
+/* Refuse named rules that overlap; @r is sorted by compare_first(). 0 or -1 */
 static int check_sorted(const struct rule *const *r, unsigned int n, char *why,
 			size_t size)
 {
@@ -212,14 +224,15 @@ static int check_sorted(const struct rule *const *r, unsigned int n, char *why,
 }
 
 /**
- * rule_set_check() - Find rules that can't stand in one set
+ * rule_set_check() - Refuse a set with rules that contradict each other
  * @s:		set
- * @why:	set on failure: what is wrong, and what would be right
+ * @why:	on failure, set to what is wrong, and what would be right
  * @size:	bytes that @why has space for
  *
- * A rule that is best effort contradicts nothing: named ones go before it.
+ * A rule that is best effort contradicts no other: if a named rule has the same
+ * port, the named rule gets it.
  *
- * Return: 0, -1 if two named rules have a port that only one can have
+ * Return: 0, or -1 if two named rules overlap in a port or memory ran out
  */
 int rule_set_check(const struct rule_set *s, char *why, size_t size)
 {
@@ -254,7 +267,7 @@ static bool same_rule(const struct rule *a, const struct rule *b)
  * rule_set_equal() - Whether two sets have the same rules, in the same order
  * @a, @b:	sets
  *
- * Return: true if they have
+ * Return: true if both sets are equal
  */
 bool rule_set_equal(const struct rule_set *a, const struct rule_set *b)
 {
@@ -268,8 +281,8 @@ bool rule_set_equal(const struct rule_set *a, const struct rule_set *b)
 }
 
 /**
- * rule_set_free() - Make a set empty, give back its memory
- * @s:		set
+ * rule_set_free() - Free the memory of a set
+ * @s:		set; empty afterwards
  */
 void rule_set_free(struct rule_set *s)
 {

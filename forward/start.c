@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * start.c - Binds all ports at start-up: applies a rule set while there are no
- * listeners, and logs one line about it. The first named port that can't be
- * bound ends it.
+ * start.c - Binds all forwarded ports at start-up: applies the first rule set,
+ * and logs one line about the result. The start fails at the first named port
+ * that can't be bound.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #define TALLY_STRLEN	(sizeof("TCP  of ") + 2 * COUNT_STRLEN)
 #define FAILURE_STRLEN	(RULE_PORT_STRLEN + 200)
 
-/* A number with commas between groups of digits: 37,303 */
+/* Format a number with commas between groups of three digits: 37,303 */
 static const char *count_str(unsigned int n, char buf[COUNT_STRLEN])
 {
 	char digits[COUNT_STRLEN], *out = buf;
@@ -30,6 +30,7 @@ static const char *count_str(unsigned int n, char buf[COUNT_STRLEN])
 	return buf;
 }
 
+/* Count the ports of one protocol that a rule set has */
 static unsigned int count_asked(const struct rule_set *rules, uint8_t proto)
 {
 	unsigned int i, n = 0;
@@ -41,6 +42,7 @@ static unsigned int count_asked(const struct rule_set *rules, uint8_t proto)
 	return n;
 }
 
+/* Count the ports of one protocol that are bound */
 static unsigned int count_bound(const struct fwd *f, uint8_t proto)
 {
 	const struct listener *l = NULL;
@@ -51,7 +53,8 @@ static unsigned int count_bound(const struct fwd *f, uint8_t proto)
 	return n;
 }
 
-/* 'TCP 12', or 'TCP 7 of 12', or nothing if none was asked for */
+/* Format 'TCP 12' if all 12 ports of a rule set are bound, 'TCP 7 of 12' if
+ * some are not, or an empty string if it has no port of the protocol */
 static const char *tally_str(const struct fwd *f, const struct rule_set *rules,
 			     uint8_t proto, char buf[TALLY_STRLEN])
 {
@@ -66,7 +69,7 @@ static const char *tally_str(const struct fwd *f, const struct rule_set *rules,
 	return asked ? buf : "";
 }
 
-/* Log how many of the ports that were asked for are bound */
+/* Log how many ports the rule set has, and how many of them are bound */
 static void log_tally(const struct fwd *f, const struct rule_set *rules,
 		      const struct fwd_report *r)
 {
@@ -95,7 +98,7 @@ static bool has_best_effort(const struct rule_set *rules)
 	return i < rules->n;
 }
 
-/* For fwd_apply(): end at the first failure */
+/* Log the first failure, and let fwd_apply() end: @failed of fwd_report */
 static bool end_start(void *arg, const struct fwd_failure *e)
 {
 	char line[FAILURE_STRLEN];
@@ -105,12 +108,13 @@ static bool end_start(void *arg, const struct fwd_failure *e)
 }
 
 /**
- * fwd_start() - Bind all ports at start-up
- * @f:		fwd_init() has been called
- * @rules:	what to forward
+ * fwd_start() - Bind all forwarded ports at start-up
+ * @f:		listeners; fwd_init() has been called, and the caller calls
+ *		fwd_free() in any case
+ * @rules:	rule set
  *
- * Return: 0, -1 if a named port or every port can't be bound, after a message.
- *	   fwd_free() is due in any case.
+ * Return: 0, or -1 if a named port can't be bound, if no port at all can be
+ *	   bound, or if memory ran out; an error message was then logged
  */
 int fwd_start(struct fwd *f, const struct rule_set *rules)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * host.c - Reads what the host has. Nothing is kept between two calls, and no
- * message is logged: errors are values like the rest.
+ * host.c - Reads the host's addresses, routes and resolvers. No state is kept
+ * between two calls. No message is logged: struct host has fields for errors.
  */
 /* syscalls: start: close ioctl socket */
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "host/host.h"
 #include "host/netlink.h"
 
-/* family_exists() - Whether the kernel has a family at all */
+/* family_exists() - Whether the kernel supports an address family */
 static bool family_exists(int af)
 {
 	int s = socket(af, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -22,7 +22,8 @@ static bool family_exists(int af)
 	return true;
 }
 
-/* read_family() - Read one family, from @ifname, empty: as its routes say */
+/* read_family() - Read address and gateway of one family, from the interface
+ * @ifname. If this is empty, the routes decide which interface to read. */
 static void read_family(struct host_family *h, int nl, int af,
 			const char *ifname)
 {
@@ -41,10 +42,10 @@ static void read_family(struct host_family *h, int nl, int af,
 }
 
 /**
- * host_read() - Read what the host has at this moment
+ * host_read() - Read the host's current addresses, routes and resolvers
  * @h:		filled
- * @ifname:	interface to take address and gateway from, for each family;
- *		empty: the one that leads to the network
+ * @ifname:	for each family, the interface to read address and gateway from;
+ *		empty: the interface of the default route, see nl_default_if()
  */
 void host_read(struct host *h, const char *const ifname[FAMILIES])
 {

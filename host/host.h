@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * host.h - What the host has: addresses, routes and resolvers, as the kernel
- * and resolv.conf say.
+ * host.h - The host's addresses and routes, from the kernel, and the host's
+ * resolvers, from resolv.conf.
  */
 #ifndef HOST_HOST_H
 #define HOST_HOST_H
@@ -14,12 +14,14 @@
 #include "util.h"
 
 /**
- * struct host_family - What the host has of one family
- * @exists:	the kernel has the family
- * @ifindex, @ifname: the interface that the rest is about, 0 and empty: none
- * @addr:	the address that suits the guest best, none: none
- * @len:	its prefix length
- * @gateway:	gateway of the default route, none: none
+ * struct host_family - An interface of the host, with its address and gateway
+ *		of one family
+ * @exists:	the kernel supports the family
+ * @ifindex, @ifname: index and name of the interface; 0 and empty: no interface
+ *		was found
+ * @addr:	address of the interface that suits the guest best, or none
+ * @len:	prefix length of @addr
+ * @gateway:	gateway of the interface's default route, or none
  */
 struct host_family {
 	bool exists;
@@ -31,11 +33,12 @@ struct host_family {
 };
 
 /**
- * struct host - What the host has
- * @family:	per family
+ * struct host - Addresses, routes and resolvers of the host
+ * @family:	interface, address and gateway of each family
  * @resolv:	resolvers and search list
- * @nl_error:	-errno: the kernel can't be asked for addresses and routes
- * @resolv_error: -errno: resolv.conf can't be read
+ * @nl_error:	-errno if there is no netlink socket, which addresses and routes
+ *		are read from; else 0
+ * @resolv_error: -errno if resolv.conf can't be read; else 0
  */
 struct host {
 	struct host_family family[FAMILIES];

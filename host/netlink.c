@@ -2,8 +2,9 @@
 /*
  * netlink.c - Reads the host's addresses and routes over rtnetlink(7).
  *
- * Each question is a dump request. Each message of the answer is checked and
- * parsed once, and the best route or address by the rules below is kept.
+ * Each function that asks the kernel sends a dump request. Each message of the
+ * answer is checked and parsed once. Only the best route or address so far is
+ * kept.
  */
 /* syscalls: start: recvfrom sendto setsockopt socket */
 #include <errno.h>
@@ -16,16 +17,17 @@
 #include "host/netlink.h"
 #include "util.h"
 
-#define NL_BUF		32768	/* the longest datagram of a dump */
-#define NL_TIMEOUT	2	/* seconds */
+#define NL_BUF		32768	/* bytes of a dump's longest datagram */
+#define NL_TIMEOUT	2	/* seconds to wait for a datagram */
 
 /**
  * struct route - A unicast route of the main table
- * @dst_len:	prefix length, 0: a default route
+ * @dst_len:	prefix length of the destination, 0: a default route
  * @local:	the destination is link-local
- * @metric:	priority: the lowest wins
- * @ifindex:	interface of its next hop with the largest weight
- * @gw:		gateway of that next hop, none: directly connected
+ * @metric:	priority; the route with the lowest value wins
+ * @ifindex:	interface of the route, or of its next hop with the largest
+ *		weight
+ * @gw:		gateway at that interface; none: directly connected
  */
 struct route {
 	unsigned int dst_len;
@@ -36,12 +38,14 @@ struct route {
 };
 
 /**
- * struct routes - What a dump of routes has shown so far
+ * struct routes - Which routes to look for in a dump, and what was found so far
  * @family:	AF_INET or AF_INET6
- * @ifindex:	look at routes by this interface only, 0: any
- * @def:	the default route, if @have_def
- * @only:	interface of the last route, 0: there is no route
- * @several:	routes lead by more than one interface
+ * @ifindex:	ignore routes of other interfaces, 0: ignore none
+ * @def:	best default route so far, valid if @have_def is true
+ * @have_def:	a default route was found
+ * @only:	interface of the latest route that is not link-local, 0: none
+ *		was found
+ * @several:	such routes of more than one interface were found
  */
 struct routes {
 	int family;
@@ -53,11 +57,11 @@ struct routes {
 };
 
 /**
- * struct addrs - What a dump of addresses has shown so far
+ * struct addrs - Which addresses to look for in a dump, and the best one so far
  * @family:	AF_INET or AF_INET6
- * @ifindex:	look at addresses of this interface only
- * @addr, @len:	the best address, and its prefix length
- * @rank:	its addr_rank(), 0: there is no address
+ * @ifindex:	ignore addresses of other interfaces
+ * @addr, @len:	best address, and its prefix length
+ * @rank:	addr_rank() of @addr, 0: no address was found
  */
 struct addrs {
 	int family;
@@ -67,10 +71,12 @@ struct addrs {
 	unsigned int rank;
 };
 
-/* Looks at one message of a dump, and keeps in @seen what matters. */
+/* Type of functions that look at one message of a dump, and update @seen: a
+ * struct routes or struct addrs. */
 typedef void (*nl_visit)(const struct nlmsghdr *h, void *seen);
 
-/* attr_addr() - Read an attribute into @addr if it is an address of @family */
+/* attr_addr() - Set @addr to an attribute's address, if its length is that of
+ * an address of @family */
 static void attr_addr(const struct rtattr *rta, int family,
 		      struct in6_addr *addr)
 {
@@ -84,7 +90,8 @@ static void attr_addr(const struct rtattr *rta, int family,
 		memcpy(addr, RTA_DATA(rta), sizeof(*addr));
 }
 
-/* attr_u32() - The number in an attribute, @other if it is too short */
+/* attr_u32() - The number in an attribute, or @other if the attribute is too
+ * short */
 static uint32_t attr_u32(const struct rtattr *rta, uint32_t other)
 {
 	uint32_t n;
@@ -96,8 +103,9 @@ static uint32_t attr_u32(const struct rtattr *rta, uint32_t other)
 }
 
 /*
- * route_heaviest_hop() - Of the next hops in @rta (RTA_MULTIPATH), take the one
- * with the largest weight: most of the host's traffic goes there
+ * route_heaviest_hop() - Set interface and gateway of a route to those of the
+ * next hop with the largest weight in @rta (RTA_MULTIPATH). Most of the host's
+ * traffic goes to that hop.
  */
 static void route_heaviest_hop(const struct rtattr *rta,
 			       const struct routes *want, struct route *r)
@@ -125,8 +133,8 @@ static void route_heaviest_hop(const struct rtattr *rta,
 }
 
 /*
- * route_parse() - Parse a message as a route; false if it is no unicast route
- * of the main table, or not of the family and interface in @want
+ * route_parse() - Parse a message as a route; false if the message is not a
+ * unicast route of the main table, or not of the family and interface in @want
  */
 static bool route_parse(const struct nlmsghdr *h, const struct routes *want,
 			struct route *r)
@@ -165,9 +173,9 @@ static bool route_parse(const struct nlmsghdr *h, const struct routes *want,
 }
 
 /*
- * routes_visit() - Note one route, for nl_dump(); @seen is a struct routes.
- * Link-local routes say nothing about where the network is: every interface
- * that is up has one to fe80::/64.
+ * routes_visit() - Update @seen, a struct routes, with one message; for
+ * nl_dump(). Link-local routes do not count for @only and @several, because
+ * every interface that is up has a route to fe80::/64.
  */
 static void routes_visit(const struct nlmsghdr *h, void *seen)
 {
@@ -189,16 +197,17 @@ static void routes_visit(const struct nlmsghdr *h, void *seen)
 }
 
 /**
- * addr_rank() - How well an address suits the guest
+ * addr_rank() - Rate how well an address of the host suits the guest
  * @a:		address
- * @scope:	enum rt_scope_t
- * @flags:	IFA_F_*
+ * @scope:	scope of the address, enum rt_scope_t
+ * @flags:	flags of the address, IFA_F_*
  *
  * A permanent address is better than a deprecated or temporary one. A global
  * IPv6 address is better than a unique local one (RFC 4193): a guest that has
- * only the latter avoids IPv6 (RFC 6724 10.6).
+ * only a unique local address avoids IPv6 (RFC 6724 10.6).
  *
- * Return: 0: not at all; else the higher the better
+ * Return: 0 if the guest can't use the address; else a number that is higher
+ *	   for a better address
  */
 static unsigned int addr_rank(const struct in6_addr *a, unsigned int scope,
 			      uint32_t flags)
@@ -217,7 +226,7 @@ static unsigned int addr_rank(const struct in6_addr *a, unsigned int scope,
 		rank += 8;
 	if (!(flags & IFA_F_DEPRECATED))
 		rank += 4;
-	if (!(flags & IFA_F_SECONDARY))	/* = IFA_F_TEMPORARY */
+	if (!(flags & IFA_F_SECONDARY))	/* same bit as IFA_F_TEMPORARY */
 		rank += 2;
 	if (addr_is_v4(a) || (a->s6_addr[0] & 0xfe) != 0xfc)
 		rank += 1;
@@ -225,8 +234,8 @@ static unsigned int addr_rank(const struct in6_addr *a, unsigned int scope,
 }
 
 /*
- * addrs_visit() - Note one address if it is better than those before, for
- * nl_dump(); @seen is a struct addrs
+ * addrs_visit() - Keep the address of one message in @seen, a struct addrs, if
+ * it is better than all earlier ones; for nl_dump()
  */
 static void addrs_visit(const struct nlmsghdr *h, void *seen)
 {
@@ -265,7 +274,8 @@ static void addrs_visit(const struct nlmsghdr *h, void *seen)
 	s->len = m->ifa_prefixlen;
 }
 
-/* nl_msg_ok() - NLMSG_OK() for @left, which NLMSG_NEXT() may make negative */
+/* nl_msg_ok() - Check as NLMSG_OK() does, but @left may be negative, as it may
+ * be after NLMSG_NEXT() */
 static bool nl_msg_ok(const struct nlmsghdr *h, int left)
 {
 	return left >= (int)sizeof(*h) && h->nlmsg_len >= sizeof(*h) &&
@@ -273,15 +283,15 @@ static bool nl_msg_ok(const struct nlmsghdr *h, int left)
 }
 
 /**
- * nl_parse() - Visit the messages of one datagram from the kernel
+ * nl_parse() - Call a function for the messages of one datagram of the kernel
  * @buf:	datagram, aligned as struct nlmsghdr
- * @len:	its length, bytes
- * @seq:	sequence number of the request
- * @visit:	called with each message that answers it
- * @seen:	its second argument
+ * @len:	length of the datagram, bytes
+ * @seq:	sequence number of the request; other messages are ignored
+ * @visit:	function that is called for each message of the answer
+ * @seen:	second argument of @visit
  *
- * NLM_F_DUMP_INTR is ignored: a change during the dump has the same effect as
- * a change right after it.
+ * The flag NLM_F_DUMP_INTR, for a change during the dump, is ignored: a change
+ * right after the dump would have the same effect.
  *
  * Return: 1 if more datagrams follow, 0 at the end, -errno on failure
  */
@@ -309,7 +319,8 @@ static int nl_parse(const void *buf, size_t len, uint32_t seq, nl_visit visit,
 	return 1;
 }
 
-/* nl_read() - Read all answers to a request; 0 or -errno; see nl_parse() */
+/* nl_read() - Receive all datagrams of the answer to a request, and pass them
+ * to nl_parse(); 0 or -errno */
 static int nl_read(int nl, uint32_t seq, nl_visit visit, void *seen)
 {
 	union {
@@ -331,8 +342,8 @@ static int nl_read(int nl, uint32_t seq, nl_visit visit, void *seen)
 }
 
 /*
- * nl_dump() - Visit all routes (RTM_GETROUTE) or addresses (RTM_GETADDR) of a
- * family; 0 or -errno, also if @nl is not open
+ * nl_dump() - Call @visit for all routes (@type RTM_GETROUTE) or addresses
+ * (RTM_GETADDR) of a family; 0 or -errno. If @nl is not open, this is -EBADF.
  */
 static int nl_dump(int nl, uint16_t type, int family, nl_visit visit,
 		   void *seen)
@@ -356,9 +367,9 @@ static int nl_dump(int nl, uint16_t type, int family, nl_visit visit,
 }
 
 /**
- * nl_open() - Open a socket for the functions below
+ * nl_open() - Open a netlink socket for the functions below
  *
- * Return: descriptor, to be closed by the caller, -errno on failure
+ * Return: descriptor, which the caller closes, or -errno
  */
 int nl_open(void)
 {
@@ -373,13 +384,13 @@ int nl_open(void)
 }
 
 /**
- * nl_default_if() - Find the interface that leads to the network
- * @nl:		socket, < 0: none
+ * nl_default_if() - Find the host's interface that leads to its network
+ * @nl:		netlink socket; if < 0, nothing is found
  * @family:	AF_INET or AF_INET6
  *
- * Return: index of the interface with the first default route of the lowest
- *	   metric; without a default route, of the only interface that has any
- *	   route; else 0
+ * Return: index of the interface of the default route with the lowest metric.
+ *	   If there is no default route, and only one interface has routes:
+ *	   index of that interface. Else 0
  */
 unsigned int nl_default_if(int nl, int family)
 {
@@ -394,11 +405,11 @@ unsigned int nl_default_if(int nl, int family)
 
 /**
  * nl_gateway() - Find the gateway of an interface's default route
- * @nl:		socket, < 0: none
+ * @nl:		netlink socket; if < 0, nothing is found
  * @family:	AF_INET or AF_INET6
- * @ifindex:	interface, 0: none
- * @gw:		set on success; of several next hops, the one with the largest
- *		weight
+ * @ifindex:	index of the interface; if 0, nothing is found
+ * @gw:		on success, set to the gateway. If the route has several next
+ *		hops, it is the one with the largest weight
  *
  * Return: false if there is no default route with a gateway
  */
@@ -415,13 +426,13 @@ bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw)
 
 /**
  * nl_address() - Find the address of an interface that suits the guest best
- * @nl:		socket, < 0: none
+ * @nl:		netlink socket; if < 0, nothing is found
  * @family:	AF_INET or AF_INET6
- * @ifindex:	interface, 0: none
- * @addr:	set on success
- * @len:	set to its prefix length on success
+ * @ifindex:	index of the interface; if 0, nothing is found
+ * @addr:	on success, set to the address
+ * @len:	on success, set to the prefix length of @addr
  *
- * Return: false if the interface has no such address
+ * Return: false if the interface has no address that a guest can use
  */
 bool nl_address(int nl, int family, unsigned int ifindex,
 		struct in6_addr *addr, unsigned int *len)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * resolv.c - Reads resolv.conf(5), and checks resolvers' addresses and domain
+ * resolv.c - Reads resolv.conf(5), and checks addresses of resolvers and domain
  * names.
  */
 /* syscalls: start: close fstat openat read */
@@ -21,7 +21,8 @@ static bool label_char(char c)
 	       c == '_' || c == '-';
 }
 
-/* label_ok() - RFC 1035 2.3.1, and underscores, which are in use, too */
+/* label_ok() - Check a label of a domain name (RFC 1035 2.3.1). Underscores are
+ * allowed as well, because some names have them. */
 static bool label_ok(const char *s, size_t len)
 {
 	size_t i;
@@ -38,10 +39,10 @@ static bool label_ok(const char *s, size_t len)
 
 /**
  * domain_ok() - Check the syntax of a domain name (RFC 1035 2.3.1)
- * @s:		name, not necessarily terminated
- * @len:	its length, bytes, with a final dot if there is one
+ * @s:		name, which need not be terminated
+ * @len:	length of the name, bytes, including a final dot
  *
- * Return: whether it is one
+ * Return: true if @s is a domain name
  */
 bool domain_ok(const char *s, size_t len)
 {
@@ -63,11 +64,11 @@ bool domain_ok(const char *s, size_t len)
 
 /**
  * search_add() - Append a domain to a search list
- * @list:	domains separated by one space
- * @s:		domain, not empty; a final dot is left out
- * @len:	its length, bytes
+ * @list:	domains, separated by one space
+ * @s:		domain to append, not empty, without its final dot
+ * @len:	length of @s, bytes, including a final dot
  *
- * Return: false if there is no space for it in the list
+ * Return: false if @list has no space for the domain
  */
 bool search_add(char list[LEASE_SEARCH], const char *s, size_t len)
 {
@@ -85,7 +86,8 @@ bool search_add(char list[LEASE_SEARCH], const char *s, size_t len)
 	return true;
 }
 
-/* next_word() - Cut the next word off a line, in place; NULL: there is none */
+/* next_word() - Cut off the next word of a line, in place, and move @line past
+ * it; NULL: no word is left */
 static char *next_word(char **line)
 {
 	char *word = *line + strspn(*line, BLANKS);
@@ -99,18 +101,19 @@ static char *next_word(char **line)
 }
 
 /**
- * resolver_ok() - Check an address of a resolver
+ * resolver_ok() - Check that a resolver may have an address
  * @a:		address
  *
- * Return: whether a resolver may have it; one on the host itself may have a
- *	   loopback address
+ * Return: true if the address is unicast or loopback; a resolver on the host
+ *	   itself may have a loopback address
  */
 bool resolver_ok(const struct in6_addr *a)
 {
 	return addr_is_unicast(a) || addr_is_loopback(a);
 }
 
-/* add_nameserver() - Append a resolver without its scope; ignore bad ones */
+/* add_nameserver() - Append a resolver, without the scope of its address. It is
+ * ignored if the address is wrong or there is no space. */
 static void add_nameserver(struct resolv *r, char *word)
 {
 	word[strcspn(word, "%")] = '\0';
@@ -120,10 +123,12 @@ static void add_nameserver(struct resolv *r, char *word)
 }
 
 /*
- * resolv_parse_line() - Add what one line says; modifies the line
+ * resolv_parse_line() - Parse one line, in place, and add its resolver or
+ *		domains
  *
- * Of all 'domain' and 'search' lines the last one counts (resolv.conf(5)).
- * Words that are no domain names are left out, and domains that do not fit.
+ * If there are several 'domain' and 'search' lines, the last one counts
+ * (resolv.conf(5)). Words that are no domain names are ignored. The search list
+ * ends before the first domain that does not fit.
  */
 static void resolv_parse_line(struct resolv *r, char *line)
 {
@@ -156,11 +161,12 @@ static void resolv_parse_line(struct resolv *r, char *line)
 /**
  * resolv_read() - Read the host's resolver configuration
  * @r:		filled; empty on failure
- * @path:	the file
+ * @path:	path of the file
  *
- * Only the first 1023 bytes of a line count: more does not fit into @r.
+ * Only the first 1023 bytes of each line are read. This is more than the fields
+ * of @r have space for.
  *
- * Return: 0, -errno on failure
+ * Return: 0, or -errno if the file can't be opened
  */
 int resolv_read(struct resolv *r, const char *path)
 {

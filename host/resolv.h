@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * resolv.h - The host's resolver configuration (resolv.conf(5)), and checks of
- * resolvers' addresses and domain names, wherever they come from.
+ * resolv.h - Reads the host's resolver configuration (resolv.conf(5)), and
+ * checks addresses of resolvers and domain names, of resolv.conf and of
+ * options.
  */
 #ifndef HOST_RESOLV_H
 #define HOST_RESOLV_H
@@ -17,10 +18,11 @@
 #define DOMAIN_MAX	253	/* RFC 1035 2.3.4: 255 bytes on the wire */
 
 /**
- * struct resolv - What resolv.conf says
- * @dns:	resolvers of both families in order, without their scopes
+ * struct resolv - Resolvers and search list of resolv.conf
+ * @dns:	resolvers of both families, in the order of the file, without
+ *		scopes of link-local addresses
  * @n:		number of resolvers
- * @search:	domains separated by one space
+ * @search:	domains of the search list, separated by one space
  */
 struct resolv {
 	struct in6_addr dns[RESOLV_DNS];

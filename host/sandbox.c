@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * sandbox.c - Gives up what the process does not need: inherited descriptors,
- * the user root, capabilities, and every way to get them back.
+ * the user root and capabilities. Afterwards the process can't get them back.
  */
 /* syscalls: start: capset close close_range fstat getdents64 geteuid getuid
  *	     openat prctl prlimit64 read setgroups setresgid setresuid setuid */
@@ -26,10 +26,11 @@
 #include "util.h"
 
 #ifndef SYS_close_range
-#define SYS_close_range		436	/* Linux 5.9, the same everywhere */
+#define SYS_close_range		436	/* on all architectures */
 #endif
 
-/* close_listed() - Close all in /proc/self/fd above stderr, except @keep */
+/* close_listed() - Close all descriptors that /proc/self/fd lists, except @keep
+ * and standard descriptors */
 static void close_listed(int keep)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -50,8 +51,8 @@ static void close_listed(int keep)
  * sandbox_close_fds() - Close inherited descriptors above stderr
  * @keep:	descriptor to keep, -1: none
  *
- * Standard descriptors that are not open are opened on /dev/null, so that no
- * socket gets their numbers.
+ * If a standard descriptor is not open, it is opened on /dev/null. Otherwise a
+ * socket could get its number.
  */
 void sandbox_close_fds(int keep)
 {
@@ -74,8 +75,8 @@ void sandbox_close_fds(int keep)
 }
 
 /*
- * id_mapped() - Whether our user namespace has user or group @id, by its map
- * (/proc/self/uid_map or gid_map); true if there is no map
+ * id_mapped() - Whether our user namespace has the user or group @id. @path is
+ * /proc/self/uid_map or /proc/self/gid_map. True if that file can't be opened.
  */
 static bool id_mapped(const char *path, unsigned int id)
 {
@@ -93,7 +94,7 @@ static bool id_mapped(const char *path, unsigned int id)
 	return found;
 }
 
-/* sandbox_failed() - Log which step failed, and errno; returns -errno */
+/* sandbox_failed() - Log which step failed, with errno; returns -errno */
 static int sandbox_failed(const char *what)
 {
 	int ret = -errno;
@@ -103,10 +104,11 @@ static int sandbox_failed(const char *what)
 }
 
 /**
- * drop_bounding() - Clear the bounding set, capabilities(7)
+ * drop_bounding() - Clear the capability bounding set, capabilities(7)
  *
- * This needs CAP_SETPCAP: it works for root, before it changes its user. For
- * all others PR_SET_NO_NEW_PRIVS has the same effect.
+ * This needs CAP_SETPCAP, which a process of root has until it changes its
+ * user. For a process without CAP_SETPCAP nothing changes: PR_SET_NO_NEW_PRIVS,
+ * set later, has the same effect.
  */
 static void drop_bounding(void)
 {
@@ -118,13 +120,15 @@ static void drop_bounding(void)
 
 /**
  * sandbox_drop_root() - Change from root to a user without privilege
- * @uid:	user
- * @gid:	its only group
+ * @uid:	ID of the user
+ * @gid:	ID of the group, which becomes the process's only group
  *
- * A user namespace in which only root exists has no such user: passt then
- * remains root, which is an ordinary user outside of the namespace.
+ * If our user namespace has no user @uid or group @gid, the process remains
+ * root. This is root of the namespace only, which is an ordinary user outside
+ * of it.
  *
- * Return: 0, also if we are not root; -errno on failure, which was logged
+ * Return: 0 on success, or if the process is not root's; -errno on failure,
+ *	   after a message was logged
  */
 int sandbox_drop_root(uid_t uid, gid_t gid)
 {
@@ -151,7 +155,8 @@ int sandbox_drop_root(uid_t uid, gid_t gid)
 	return 0;
 }
 
-/* drop_capabilities() - Clear all sets of capabilities; 0 or -errno */
+/* drop_capabilities() - Clear all capability sets of the process; 0 or
+ * -errno */
 static int drop_capabilities(void)
 {
 	struct __user_cap_header_struct hdr = {
@@ -165,12 +170,14 @@ static int drop_capabilities(void)
 }
 
 /**
- * sandbox_lock() - Drop all capabilities, and rule out new ones
+ * sandbox_lock() - Drop all capabilities, and prevent the process from getting
+ *		new ones
  *
- * The process becomes undumpable, too: no core file with the guest's data, and
- * no ptrace() by other processes of the same user.
+ * The process also becomes undumpable: the kernel writes no core file, which
+ * would have the guest's data in it, and other processes of the same user can't
+ * attach by ptrace().
  *
- * Return: 0, -errno on failure, which was logged
+ * Return: 0, or -errno on failure, after a message was logged
  */
 int sandbox_lock(void)
 {
@@ -189,16 +196,17 @@ int sandbox_lock(void)
 }
 
 /**
- * sandbox_raise_nofile() - Raise the limit of open descriptors to the maximum
+ * sandbox_raise_nofile() - Raise the soft limit of open descriptors to the hard
+ *		limit
  *
- * Return: the limit
+ * Return: the soft limit that applies now
  */
 unsigned int sandbox_raise_nofile(void)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return 1024;	/* INR_OPEN_CUR of linux/fs.h */
+		return 1024;	/* the kernel's default, INR_OPEN_CUR */
 
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);

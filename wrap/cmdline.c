@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * wrap/cmdline.c - Parse qemu's command line, with options given
- * as lists or in JSON, and build the new one.
+ * wrap/cmdline.c - Parses qemu's command line, with properties given as lists
+ * or in JSON, and builds the new command line.
  */
 
 #include <stdbool.h>
@@ -11,10 +11,10 @@
 #include "wrap/wrap.h"
 
 /**
- * props_add() - Add a pair at the end; beyond PROPS_MAX it is ignored
+ * props_add() - Append a pair; it is ignored if there are PROPS_MAX pairs
  * @props:	pairs
- * @key:	not copied
- * @value:	not copied
+ * @key:	key, not copied
+ * @value:	value, not copied
  */
 void props_add(struct props *props, const char *key, const char *value)
 {
@@ -26,9 +26,9 @@ void props_add(struct props *props, const char *key, const char *value)
 }
 
 /**
- * props_get() - Value of a key
+ * props_get() - Find the value of a key
  * @props:	pairs
- * @key:	to look for
+ * @key:	key to look for
  *
  * Return: value of the last pair with that key, NULL if there is none
  */
@@ -44,7 +44,8 @@ const char *props_get(const struct props *props, const char *key)
 }
 
 /**
- * props_type() - The driver or type, whose key can be left out if it is first
+ * props_type() - Find the driver or type. Its key may be left out in the first
+ *		pair
  * @props:	pairs
  * @key:	"driver" or "type"
  *
@@ -61,7 +62,9 @@ const char *props_type(const struct props *props, const char *key)
 
 /*
  * list_next_item() - Cut the first item off a comma-separated list, in place,
- * and advance the list, to NULL at its end; a doubled comma becomes one comma
+ *		and
+ * set @list to the next item, or to NULL after the last. In an item, a doubled
+ * comma becomes one comma.
  */
 static char *list_next_item(char **list)
 {
@@ -100,9 +103,10 @@ static char *json_skip_space(char *s)
 }
 
 /*
- * json_parse_string() - Parse a JSON string in place (RFC 8259 7); @s moves
- * from its opening quote past the closing one. Escapes of control and non-ASCII
- * characters are not decoded: no driver, key or identifier needs them.
+ * json_parse_string() - Parse a JSON string in place (RFC 8259 7), and move @s
+ * from the opening quote past the closing quote; NULL: no closing quote.
+ * Escapes of control and non-ASCII characters are not decoded: no driver, key
+ * or identifier needs them.
  */
 static char *json_parse_string(char **s)
 {
@@ -123,7 +127,7 @@ static char *json_parse_string(char **s)
 	return start;
 }
 
-/* json_skip_nested() - The end of an object or array, NULL if it has none */
+/* json_skip_nested() - Find the end of a JSON object or array; NULL: none */
 static char *json_skip_nested(char *s)
 {
 	unsigned int depth = 0;
@@ -143,9 +147,11 @@ static char *json_skip_nested(char *s)
 }
 
 /*
- * json_parse_value() - Parse a value, move @s past it; return it in the
- * spelling of qemu's lists ("on" for true), or NULL. If @end is set, the caller
- * writes the terminating 0 there, after it has read the character.
+ * json_parse_value() - Parse a JSON value, and move @s past it. Returns the
+ *		value
+ * as qemu's lists spell it ("on" for true), or NULL if it is malformed. If @end
+ * is set to a pointer, the value is not terminated: the caller reads the
+ * character at this pointer, and then replaces it with 0.
  */
 static const char *json_parse_value(char **s, char **end)
 {
@@ -169,8 +175,10 @@ static const char *json_parse_value(char **s, char **end)
 }
 
 /*
- * json_parse_member() - Parse one "key": value in place, move @s past the comma
- * or closing brace that follows, and return that character, 0 if malformed
+ * json_parse_member() - Parse one "key": value of an object in place, and move
+ *		@s
+ * past the comma or closing brace after it. Returns this comma or brace, or 0
+ * if the member is malformed.
  */
 static char json_parse_member(struct props *props, char **s)
 {
@@ -199,7 +207,8 @@ static char json_parse_member(struct props *props, char **s)
 	return next;
 }
 
-/* json_parse() - Parse a JSON object in place; no pairs if it is malformed */
+/* json_parse() - Parse a JSON object in place; @props gets no pairs if the
+ * object is malformed */
 static void json_parse(struct props *props, char *s)
 {
 	char next;
@@ -267,9 +276,9 @@ static void arg_parse(struct arg *arg)
 
 /**
  * cmdline_parse() - Parse a command line
- * @c:		set
- * @argc:	number of arguments, without the program
- * @argv:	arguments; kept, not copied
+ * @c:		set to the parsed command line
+ * @argc:	number of arguments, without the name of the program
+ * @argv:	arguments; @c keeps pointers to these strings
  */
 void cmdline_parse(struct cmdline *c, int argc, char **argv)
 {
@@ -288,7 +297,7 @@ void cmdline_parse(struct cmdline *c, int argc, char **argv)
 	}
 }
 
-/* asks_for_help() - Is this "help" or "?", or a list that ends in one? */
+/* asks_for_help() - Whether the last item of a list is "help" or "?" */
 static bool asks_for_help(const char *s)
 {
 	const char *comma = strrchr(s, ',');
@@ -321,11 +330,11 @@ static bool arg_is_query(const struct arg *arg)
 }
 
 /**
- * cmdline_is_query() - Whether qemu would only print something, or answer
- * libvirt's questions about its capabilities, and start no guest
+ * cmdline_is_query() - Whether qemu would start no guest: it only prints
+ *		information, or tells libvirt its capabilities
  * @c:		command line
  *
- * Return: true if no network is needed
+ * Return: true if qemu would start no guest, and needs no network
  */
 bool cmdline_is_query(const struct cmdline *c)
 {
@@ -340,12 +349,12 @@ bool cmdline_is_query(const struct cmdline *c)
 
 /**
  * cmdline_argv() - Build the new command line
- * @c:		arguments; those marked "drop" are left out
- * @program:	emulator
- * @net:	network options to add, at the end: qemu has then given slots
- *		to the other devices
+ * @c:		old command line; arguments with @drop set are left out
+ * @program:	path of the emulator
+ * @net:	network options, added at the end, so that qemu first gives
+ *		slots to all other devices
  *
- * Return: argument vector, allocated
+ * Return: argument vector of the new command line, allocated
  */
 char **cmdline_argv(const struct cmdline *c, char *program,
 		    const struct network *net)

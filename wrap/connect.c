@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * wrap/connect.c - Find passt's socket, connect to it, and make the connection
- * inheritable under the number that the command expects.
+ * wrap/connect.c - Finds passt's socket, connects to it, and lets the command
+ * inherit the connected socket as the descriptor number that it expects.
  */
 /* syscalls: clock_gettime close connect dup2 fcntl poll recvfrom socket */
 
@@ -21,16 +21,16 @@
 #include "wrap/wrap.h"
 
 #define SOCKET_FORMAT	"/tmp/passt_%u.socket"	/* as passt names them */
-#define SOCKET_MAX	64
-#define SOCKET_ENV	"PASST_SOCKET"		/* path: tried alone */
+#define SOCKET_MAX	64	/* the highest number in such a name */
+#define SOCKET_ENV	"PASST_SOCKET"		/* path, the only one tried */
 
-/* How long a passt whose socket exists may take to restart. */
+/* Milliseconds that passt may take to restart, and between two attempts. */
 #define RETRY_MS	5000
 #define RETRY_STEP_MS	100
-/* passt closes the connection of a second guest within a few passes. */
+/* Milliseconds to wait for passt to close the connection of a second guest. */
 #define HANG_UP_MS	200
 
-#define EMULATOR_FD	5	/* or the next free one; 5 as in examples */
+#define EMULATOR_FD	5	/* lowest descriptor number for the emulator */
 
 /* Result of trying one socket. */
 enum try_result {
@@ -41,7 +41,8 @@ enum try_result {
 	TRY_FAILED,	/* any other error, such as no permission */
 };
 
-/* passt accepts a second guest's connection and closes it at once. */
+/* passt_hung_up() - Whether passt has closed the connection. passt accepts the
+ * connection of a second guest, and closes it at once. */
 static bool passt_hung_up(int s)
 {
 	struct pollfd p = { .fd = s, .events = POLLIN };
@@ -68,8 +69,9 @@ static enum try_result result_of_errno(int err)
 }
 
 /*
- * try_socket() - Connect to one path; @s is set, close-on-exec, for TRY_OK, and
- * errno for TRY_FAILED
+ * try_socket() - Connect to the socket at one path. For TRY_OK, @s is set to
+ *		the
+ * connected socket, close-on-exec. For TRY_FAILED, errno is set.
  */
 static enum try_result try_socket(const char *path, int *s)
 {
@@ -101,10 +103,11 @@ static enum try_result try_socket(const char *path, int *s)
 }
 
 /**
- * struct attempt - One round over the sockets
- * @only:	path to try instead of the usual ones, or NULL
- * @reasons:	why each socket that exists could not be used, for the message
- * @retry:	a socket exists that may work later
+ * struct attempt - An attempt to connect to each of passt's sockets in turn
+ * @only:	path of the only socket to try; NULL: try the usual paths
+ * @reasons:	for the error message: each socket that exists, and why it can't
+ *		be used
+ * @retry:	a socket exists that may be usable later
  */
 struct attempt {
 	const char *only;
@@ -120,7 +123,9 @@ static void attempt_note(struct attempt *a, const char *path, const char *why)
 		 len ? ", " : "", path, why);
 }
 
-/* attempt_path() - Try one socket; if it can't be used, note why */
+/* attempt_path() - Try the socket at one path, and set @s to the connected
+ * socket; false: it can't be used, and @a has the reason if the socket
+ * exists */
 static bool attempt_path(struct attempt *a, const char *path, int *s)
 {
 	switch (try_socket(path, s)) {
@@ -143,7 +148,8 @@ static bool attempt_path(struct attempt *a, const char *path, int *s)
 	return false;
 }
 
-/* attempt_all() - Try every socket until one is connected */
+/* attempt_all() - Try the sockets in turn until one is connected, and set @s to
+ * it; false: none can be used */
 static bool attempt_all(struct attempt *a, int *s)
 {
 	unsigned int i;
@@ -186,10 +192,11 @@ static uint64_t monotonic_ms(void)
 /**
  * passt_connect() - Connect to the first passt that has no guest, or exit
  *
- * While passt restarts, its socket refuses, then is absent for a moment: once a
- * socket was seen, try all of them again for RETRY_MS.
+ * While passt restarts, its socket first refuses connections, and then does not
+ * exist for a moment. So once a socket was found that may be usable later, all
+ * sockets are tried again, until RETRY_MS after the first attempt.
  *
- * Return: connected, blocking socket, close-on-exec
+ * Return: connected socket, blocking and close-on-exec
  */
 int passt_connect(void)
 {
@@ -203,15 +210,17 @@ int passt_connect(void)
 		poll(NULL, 0, RETRY_STEP_MS);
 	}
 
-	/* The program that inherits it expects a blocking socket. */
+	/* The program that inherits the socket expects it to be blocking. */
 	fcntl(s, F_SETFL, fcntl(s, F_GETFL) & ~O_NONBLOCK);
 	return s;
 }
 
 /**
  * socket_pass_as() - Let the command inherit a socket as descriptor @fd
- * @s:		socket, close-on-exec; closed unless it is @fd itself
- * @fd:		number; what was open under it is closed
+ * @s:		socket, close-on-exec; this descriptor is closed unless it is
+ *		@fd
+ * @fd:		descriptor number for the socket; if another file is open as
+ *		@fd, it is closed
  */
 void socket_pass_as(int s, int fd)
 {
@@ -226,10 +235,11 @@ void socket_pass_as(int s, int fd)
 }
 
 /**
- * socket_pass_free() - Let the command inherit a socket
- * @s:		socket, close-on-exec; closed
+ * socket_pass_free() - Let the command inherit a socket as a free descriptor
+ * @s:		socket, close-on-exec; this descriptor is closed
  *
- * Return: its new number, EMULATOR_FD or the first free one above
+ * Return: descriptor that the command inherits: the first free number from
+ *	   EMULATOR_FD on
  */
 int socket_pass_free(int s)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * wrap/device.c - Remove networking from a command line, and choose the device
- * and the back-end that replace it. The new device takes over the identity of
- * the first one that it replaces, so that what refers to that still works.
+ * wrap/device.c - Removes networking from a command line, and chooses the
+ * device and the back-end that replace it. The new device gets the ID, the MAC
+ * address and the bus address of the first device that was removed, so that
+ * references to that device remain valid.
  */
 /* syscalls: close fstat uname write */
 
@@ -16,14 +17,14 @@
 
 #include "wrap/wrap.h"
 
-#define SLOTS		32	/* per PCI bus */
-#define DEVNO_MAX	0xffff	/* device numbers of a channel subsystem */
+#define SLOTS		32	/* slots of a PCI bus */
+#define DEVNO_MAX	0xffff	/* highest device number on channel I/O */
 
 /**
  * struct machine - A machine type with all its versions
- * @name:	type, without "-VERSION"
- * @driver:	its virtio network device
- * @bus:	PCI bus that devices go to by default, NULL: let qemu choose
+ * @name:	name of the type, without "-VERSION"
+ * @driver:	driver of its virtio network device
+ * @bus:	PCI bus for devices without a bus; NULL: qemu chooses the place
  */
 struct machine {
 	const char *name, *driver, *bus;
@@ -40,7 +41,7 @@ static const struct machine machines[] = {
 	{ "microvm",		"virtio-net-device",	NULL },
 };
 
-/* No machine is given, or an unknown one: qemu chooses the place. */
+/* Used if the command line has no machine type, or one that is not above. */
 static const struct machine machine_any = { "", "virtio-net-pci", NULL };
 static const struct machine machine_s390 = { "", "virtio-net-ccw", NULL };
 
@@ -67,7 +68,8 @@ static const struct machine *find_machine(const char *type)
 	return default_machine();
 }
 
-/* chosen_machine() - The last machine that the command line names */
+/* chosen_machine() - Machine type that the command line gives last, or else the
+ * default */
 static const struct machine *chosen_machine(const struct cmdline *c)
 {
 	const struct machine *m = default_machine();
@@ -86,7 +88,8 @@ static const struct machine *chosen_machine(const struct cmdline *c)
 	return m;
 }
 
-/* Network devices, which can be given without a back-end. */
+/* Drivers of network devices. A -device with one of them is a network device
+ * even if it names no back-end. */
 static const char *const models[] = {
 	"virtio-net", "virtio-net-pci", "virtio-net-pci-transitional",
 	"virtio-net-pci-non-transitional", "virtio-net-ccw",
@@ -129,11 +132,11 @@ static bool is_network_arg(const struct arg *arg)
 }
 
 /**
- * cmdline_remove_network() - Mark all networking to be dropped
+ * cmdline_remove_network() - Set @drop of all options about networking
  * @c:		command line
  *
- * Return: properties of the first network device: the first -device, else the
- *	   first -nic or -net with a MAC address, else none
+ * Return: properties of the first network device given by -device; or else of
+ *	   the first -nic, -net or -netdev with a MAC address; or else no pairs
  */
 const struct props *cmdline_remove_network(struct cmdline *c)
 {
@@ -156,7 +159,8 @@ const struct props *cmdline_remove_network(struct cmdline *c)
 	return device ? device : nic ? nic : &none;
 }
 
-/* is_pcie_port() - Whether this is a bus that takes a single device */
+/* is_pcie_port() - Whether a device is a PCIe port: a bus for a single
+ * device */
 static bool is_pcie_port(const struct props *props)
 {
 	const char *driver = props_type(props, "driver");
@@ -195,12 +199,13 @@ static const char *find_free_pcie_port(const struct cmdline *c)
 }
 
 /*
- * find_free_pci_slot() - The highest free slot of a bus, or -1; qemu gives the
- * lowest ones to devices without an address
+ * find_free_pci_slot() - Find the highest free slot of a PCI bus, or -1.
+ *		Devices
+ * without an address get the lowest slots from qemu.
  */
 static int find_free_pci_slot(const struct cmdline *c, const char *bus)
 {
-	/* 0 is the host bridge; 31 holds the built-in devices of a q35. */
+	/* Slot 0 has the host bridge, slot 31 the built-in devices of q35. */
 	uint32_t taken = 1U << 0 | 1U << 31;
 	unsigned int i;
 	int slot;
@@ -213,7 +218,7 @@ static int find_free_pci_slot(const struct cmdline *c, const char *bus)
 		if (arg->option != OPTION_DEVICE || arg->drop || !addr ||
 		    (on && strcmp(on, bus)))
 			continue;
-		/* SLOT or SLOT.FUNCTION, hexadecimal with or without 0x */
+		/* @addr is SLOT or SLOT.FUNCTION, in hexadecimal. */
 		taken |= 1U << (strtoul(addr, NULL, 16) % SLOTS);
 	}
 	for (slot = SLOTS - 1; slot >= 0 && taken & 1U << slot; slot--)
@@ -221,7 +226,8 @@ static int find_free_pci_slot(const struct cmdline *c, const char *bus)
 	return slot;
 }
 
-/* devno_is_used() - Whether a channel device has the number fe.0.@devno */
+/* devno_is_used() - Whether a device on channel I/O has the device number
+ * fe.0.@devno */
 static bool devno_is_used(const struct cmdline *c, unsigned int devno)
 {
 	unsigned int i;
@@ -241,7 +247,8 @@ static bool devno_is_used(const struct cmdline *c, unsigned int devno)
 /**
  * struct device - The new network device
  * @props:	properties, the driver first
- * @place:	text that a property refers to: a free slot or device number
+ * @place:	buffer for the value of property addr or devno: a free slot, or
+ *		a free device number
  */
 struct device {
 	struct props props;
@@ -257,7 +264,8 @@ static void device_copy_prop(struct device *d, const struct props *old,
 		props_add(&d->props, key, value);
 }
 
-/* device_place_pci() - Use the old device's PCI address, or a free one */
+/* device_place_pci() - Set the PCI address: that of the old device if it has
+ * one, else a free one */
 static void device_place_pci(struct device *d, const struct cmdline *c,
 			     const struct machine *m, const struct props *old)
 {
@@ -283,7 +291,8 @@ static void device_place_pci(struct device *d, const struct cmdline *c,
 	props_add(&d->props, "addr", d->place);
 }
 
-/* device_place_ccw() - Use the old device's channel number, or a free one */
+/* device_place_ccw() - Set the device number on channel I/O: that of the old
+ * device if it has one, else a free one */
 static void device_place_ccw(struct device *d, const struct cmdline *c,
 			     const struct props *old)
 {
@@ -306,7 +315,8 @@ static bool ends_with(const char *s, const char *end)
 	return len >= end_len && !strcmp(s + len - end_len, end);
 }
 
-/* backend_id() - The name by which the old device refers to its back-end */
+/* backend_id() - ID of the back-end that the old device names, or else
+ * "qrap" */
 static const char *backend_id(const struct props *old)
 {
 	const char *id = props_get(old, "netdev");
@@ -321,7 +331,7 @@ static void device_choose(struct device *d, const struct cmdline *c,
 	const char *driver = props_type(old, "driver");
 	const char *mac = props_get(old, "macaddr");
 
-	/* virtio-net-pci and -ccw differ in the bus: keep what was chosen. */
+	/* Variants of virtio-net are for different buses: keep the variant. */
 	if (strncmp(driver, "virtio-net", strlen("virtio-net")))
 		driver = m->driver;
 
@@ -340,7 +350,8 @@ static void device_choose(struct device *d, const struct cmdline *c,
 		device_place_pci(d, c, m, old);
 }
 
-/* write_escaped() - Write text, with @escape before characters of @special */
+/* write_escaped() - Write text, with @escape before each character that is in
+ * @special */
 static void write_escaped(FILE *t, const char *s, const char *special,
 			  char escape)
 {
@@ -362,7 +373,8 @@ static void write_list(FILE *t, const struct props *props)
 	}
 }
 
-/* write_json() - As write_list(); in JSON not all values are strings */
+/* write_json() - Write properties as a JSON object. bootindex is a number and
+ * multifunction is a boolean. */
 static void write_json(FILE *t, const struct props *props)
 {
 	unsigned int i;
@@ -400,14 +412,15 @@ static bool has_json_device(const struct cmdline *c)
 
 /**
  * network_choose() - Choose the options that replace the removed networking
- * @c:		command line, with networking marked to be dropped
+ * @c:		command line after cmdline_remove_network()
  * @old:	properties of the device that is replaced
  * @fd:		socket that the emulator inherits
  *
- * qemu creates devices given in JSON after all others. If the command line has
- * one, the new device is in JSON, too, as its bus may be such a device.
+ * qemu creates devices that are given in JSON after all other devices. If the
+ * command line has a device in JSON, the new device is given in JSON, too: its
+ * bus may be a device in JSON, which must exist before the new device.
  *
- * Return: values of both options
+ * Return: values of -netdev and -device, allocated
  */
 struct network network_choose(const struct cmdline *c,
 			      const struct props *old, int fd)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * wrap/die.c - End the program with a message.
+ * wrap/die.c - Ends the program with an error message.
  */
 /* syscalls: fstat write */
 
@@ -10,12 +10,12 @@
 
 #include "wrap/wrap.h"
 
-#define DEVNO_MAX	0xffff	/* of a channel subsystem */
+#define DEVNO_MAX	0xffff	/* highest device number on channel I/O */
 
 /**
  * qrap_die() - Print one line that says what is wrong and what would be right,
- * and exit with status 1
- * @fmt:	as for printf(), without newline
+ *		and exit with status 1
+ * @fmt:	format of printf(), without newline
  */
 void qrap_die(const char *fmt, ...)
 {
@@ -30,8 +30,8 @@ void qrap_die(const char *fmt, ...)
 }
 
 /**
- * not_null() - Exit if memory ran out
- * @p:		result of an allocation
+ * not_null() - Exit with a message if an allocation failed
+ * @p:		result of the allocation, NULL if it failed
  *
  * Return: @p
  */

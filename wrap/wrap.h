@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * wrap/wrap.h - What qrap.c and the files of wrap/ share. No other file
- * includes it.
+ * wrap/wrap.h - Types and functions that qrap.c and the files of wrap/ share.
  */
 
 #ifndef WRAP_WRAP_H
@@ -11,13 +10,14 @@
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
-#define PROPS_MAX	64	/* no device or back-end has as many */
+#define PROPS_MAX	64	/* more properties than any device has */
 
 /**
- * struct props - Properties of an option, in the order given
- * @p:		key and value; the key is "" if the first value has none
+ * struct props - Properties in the value of an option of qemu, in the same
+ * order
+ * @p:		pairs of key and value; the first key is "" if it was left out
  * @n:		number of pairs
- * @json:	given in JSON, not as key=value,...
+ * @json:	the properties were given in JSON, not as key=value,...
  */
 struct props {
 	struct {
@@ -27,25 +27,26 @@ struct props {
 	bool json;
 };
 
-/* Options that qrap acts on. */
+/* Types of qemu's options that qrap distinguishes. */
 enum option {
-	OPTION_NONE,		/* any other word */
+	OPTION_NONE,		/* any other option or word */
 	OPTION_DEVICE,
 	OPTION_NETDEV,
 	OPTION_NET,
 	OPTION_NIC,
 	OPTION_MACHINE,
-	OPTION_QUERY,		/* qemu prints something and exits */
+	OPTION_QUERY,		/* makes qemu print information and exit */
 	OPTION_TEXT,		/* its value may look like an option */
 };
 
 /**
  * struct arg - An option with its value, or a single word
  * @option:	type of option
- * @word:	as given
- * @value:	as given; NULL if there is none, or @word is not in the table
- * @props:	parsed @value
- * @drop:	not part of the new command line
+ * @word:	option or word, as given
+ * @value:	value of the option, as given; NULL if there is none, or if
+ *		qrap does not know the option
+ * @props:	properties parsed from @value
+ * @drop:	leave the option out of the new command line
  */
 struct arg {
 	enum option option;
@@ -66,8 +67,8 @@ struct cmdline {
 
 /**
  * struct network - Values of the two options that qrap adds
- * @netdev:	of -netdev, allocated
- * @device:	of -device, allocated
+ * @netdev:	value of -netdev, allocated
+ * @device:	value of -device, allocated
  */
 struct network {
 	char *netdev, *device;
