@@ -53,7 +53,8 @@ static inline uint16_t csum_fold(uint64_t sum)
 	return (uint16_t)~sum;
 }
 
-/* csum_fold_udp() - The same for UDP, where zero says "none" (RFC 768) */
+/* csum_fold_udp() - Make the checksum field of UDP from a sum. In UDP, a field
+ * of zero means that there is no checksum (RFC 768), so 0xffff replaces zero */
 static inline uint16_t csum_fold_udp(uint64_t sum)
 {
 	uint16_t check = csum_fold(sum);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * iov.h - Bytes that lie in pieces: the one walk over them, and what is made
- * of it. Inline where it runs for each packet, which mostly has one piece.
+ * iov.h - Functions for bytes that lie in several pieces. The functions that
+ * run for each packet are inline, because most packets have only one piece.
  */
 #ifndef IOV_H
 #define IOV_H
@@ -28,10 +28,10 @@ struct iov_walk {
 /**
  * iov_next() - Take one step of a walk
  * @w:		walk
- * @piece:	filled: the next bytes of the part, one or more; may be an entry
- *		of the array that was visited
+ * @piece:	filled with the next bytes of the part, at least one. @piece may
+ *		be an entry of the array of pieces that was visited already
  *
- * Return: false if there are none
+ * Return: false if the walk is at its end
  */
 static inline bool iov_next(struct iov_walk *w, struct iovec *piece)
 {

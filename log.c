@@ -2,12 +2,15 @@
 /*
  * log.c - Messages to stderr, the system logger or a file of bounded size.
  *
- * On stderr, warnings and errors begin with the program's name, because they
- * may be among messages of other programs. Each message is one line, whatever
- * text of a guest is in it, and one write().
+ * On stderr, warnings and errors begin with the program's name, because stderr
+ * may also show messages of other programs. Each message is one line, even if
+ * it contains text from a guest, and is written by one write().
  */
 /* syscalls: start: fstat lseek openat read; run: clock_gettime close connect
  *	     ftruncate getpid pread64 pwrite64 sendto socket write */
+/* At run time, only syslog() makes the calls socket() and connect(). If its
+ * send() fails, because the system logger was restarted, syslog() closes its
+ * socket and connects to /dev/log again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,11 +27,12 @@
 /**
  * struct log - Where messages go
  * @level:	messages of this priority and more urgent ones are logged
- * @background:	use the system logger: nobody reads stderr
+ * @background:	the program is a daemon: messages go to the system logger, not
+ *		to stderr
  * @fd:		log file, -1: none
- * @size:	bound of the log file, bytes
- * @used:	its length, bytes
- * @suppressed:	number of suppressed messages that the next one reports
+ * @size:	maximum length of the log file, bytes
+ * @used:	length of the log file, bytes
+ * @suppressed:	number of suppressed messages that the next message reports
  */
 static struct log {
 	int level;
@@ -38,8 +42,9 @@ static struct log {
 	uint32_t suppressed;
 } state = { .level = LOG_INFO, .fd = -1 };
 
-/* trim_file() - Drop the oldest entries, so that half of the bound is left; in
- * place, because the path may be out of reach by now */
+/* trim_file() - Shorten the log file to half of its maximum length, by dropping
+ * the oldest lines. The file is changed in place, because the sandbox may not
+ * let passt open another file at the path */
 static void trim_file(void)
 {
 	off_t from = (off_t)(state.used - state.size / 2), to = 0;
@@ -77,8 +82,8 @@ static const char *get_prio_name(int prio)
 	return names[prio];
 }
 
-/* write_file() - Append time (UTC), priority and message to the log file; there
- * is nobody to tell of errors */
+/* write_file() - Append a line with time (UTC), priority and message to the log
+ * file. Errors are ignored, because the log is the only place to report them */
 static void write_file(int prio, const char *msg)
 {
 	char line[LOG_LINE + 64], stamp[32];
@@ -101,9 +106,11 @@ static void write_file(int prio, const char *msg)
 }
 
 /**
- * log_one_line() - Replace control characters: newlines, and those by which a
- *		guest could take over a terminal
+ * log_one_line() - Replace all control characters in a string by '?'
  * @s:		string, changed in place
+ *
+ * A newline from a guest could forge a log line, and other control characters
+ * could control the terminal that shows the log.
  */
 void log_one_line(char *s)
 {
@@ -122,7 +129,7 @@ static void write_stderr(int prio, const char *msg)
 	len = snprintf(line, sizeof(line), "%s%s\n",
 		       prio <= LOG_WARNING ? "passt: " : "", msg);
 	n = write(STDERR_FILENO, line, (size_t)len);
-	(void)n;	/* there is nobody to tell */
+	(void)n;	/* an error can't be reported anywhere */
 }
 
 /**
@@ -130,8 +137,8 @@ static void write_stderr(int prio, const char *msg)
  * @prio:	LOG_ERR to LOG_DEBUG of syslog(3), or LOG_TRACE
  * @fmt:	printf() format without newline
  *
- * Keeps errno. Even with a log file, warnings and errors go to stderr as well
- * while the program is in the foreground.
+ * This function does not change errno. While the program is in the foreground,
+ * warnings and errors go to stderr even if there is a log file.
  */
 void log_msg(int prio, const char *fmt, ...)
 {
@@ -163,9 +170,10 @@ void log_msg(int prio, const char *fmt, ...)
 
 /**
  * log_allowed() - Check the rate limit of a message, for LOG_LIMITED()
- * @l:		limit of the place that logs it
+ * @l:		rate limit of the place in the code that logs the message
  *
- * Return: whether to log it: then log_msg() adds how many were suppressed
+ * Return: true if the message may be logged now. The caller then calls
+ *	   log_msg(), which adds the number of suppressed messages
  */
 bool log_allowed(struct log_limit *l)
 {
@@ -188,7 +196,8 @@ bool log_allowed(struct log_limit *l)
 
 /**
  * log_set_level() - Choose the messages that are logged
- * @prio:	the least urgent priority; LOG_INFO at first
+ * @prio:	least urgent priority that is logged; LOG_INFO until this
+ *		function is called
  */
 void log_set_level(int prio)
 {
@@ -203,11 +212,12 @@ bool log_enabled(int prio)
 
 /**
  * log_to_file() - Append all messages to a file from now on
- * @path:	path
- * @size:	bound, bytes, LOG_FILE_MIN or more; the oldest entries are
- *		dropped first
+ * @path:	path of the file
+ * @size:	maximum length of the file, bytes, at least LOG_FILE_MIN. The
+ *		oldest lines are dropped when the file would become longer
  *
- * Return: 0, -errno on failure
+ * Return: 0 on success; -EINVAL if @path is not a regular file; -errno if it
+ *	   can't be opened
  */
 int log_to_file(const char *path, size_t size)
 {
@@ -224,7 +234,9 @@ int log_to_file(const char *path, size_t size)
 	state.fd = fd;
 	state.size = size;
 	state.used = (size_t)st.st_size;
-	tzset();	/* reads a file, which gmtime_r() would do later */
+	/* tzset() reads the time zone file now. Otherwise gmtime_r() would read
+	 * it later, in the sandbox. */
+	tzset();
 	return 0;
 }
 
@@ -232,13 +244,15 @@ int log_to_file(const char *path, size_t size)
  * log_to_syslog() - Use the system logger instead of stderr
  * @ident:	name of the program for the system logger
  *
- * A log file, if there is one, stays in use. The system logger is connected to
- * at once, because /dev/log may be out of reach later.
+ * If there is a log file, messages go to the log file and not to the system
+ * logger. Otherwise this function connects to the system logger at once,
+ * because the sandbox may keep passt from reaching /dev/log later.
  */
 void log_to_syslog(const char *ident)
 {
 	state.background = true;
-	tzset();	/* as in log_to_file(), for syslog() */
+	/* syslog() needs the time zone file, and can't read it later. */
+	tzset();
 	if (state.fd < 0)
 		openlog(ident, LOG_PID | LOG_NDELAY, LOG_DAEMON);
 }

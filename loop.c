@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * loop.c - The event loop of a worker. In a pass, events and due timers go to
- * the part that they are for; then what the pass owes the guest is sent with
- * one system call.
+ * loop.c - The event loop of a worker. Each pass hands events and expired
+ * timers to the parts that handle them. At its end, the pass flushes the link,
+ * which sends the frames of all parts together.
  */
 /* syscalls: start: epoll_create1; run: close epoll_ctl epoll_wait */
 #include <errno.h>
@@ -14,11 +14,9 @@
 #include "loop.h"
 #include "udp/mcast.h"
 
-#define EVENTS_MAX	256	/* taken from epoll at once */
-#define BURSTS_MAX	64	/* bursts of frames before the sockets' turn */
-#define FDS_KEPT	64	/* for what is neither flow nor port */
-
-/* The flow classes: one row for each type of flow. */
+#define EVENTS_MAX	256	/* events that one epoll_wait() returns */
+#define BURSTS_MAX	64	/* bursts handled before the sockets' turn */
+#define FDS_KEPT	64	/* descriptors not used for flows or ports */
 
 static void tcp_class_event(struct worker *w, struct flow *f,
 			    enum flow_side side, uint32_t events, uint64_t now)
@@ -76,10 +74,12 @@ static void echo_class_end(struct worker *w, struct flow *f)
 /**
  * struct flow_class - How flows of one type are handled
  * @size:	bytes of a flow in the table
- * @event:	epoll events of one of its sockets
- * @timer:	its timer is due
- * @end:	the guest is gone: end the flow, and reset its peer
- * @resume:	its turn has come to send more; NULL: it never waits for one
+ * @event:	handles epoll events of a socket of the flow
+ * @timer:	handles expiry of the flow's timer
+ * @end:	ends the flow because the guest is gone; a TCP connection with
+ *		the peer is reset
+ * @resume:	sends more when the flow's turn has come; NULL: flows of this
+ *		type never wait for a turn
  */
 static const struct flow_class {
 	size_t (*size)(void);
@@ -97,7 +97,7 @@ static const struct flow_class {
 			echo_class_end, NULL },
 };
 
-/* dispatch_udp() - DHCP and DHCPv6 are answered here, the rest is forwarded */
+/* dispatch_udp() - Answer DHCP and DHCPv6, and forward other datagrams */
 static void dispatch_udp(struct worker *w, const struct pkt *batch,
 			 unsigned int n, uint64_t now)
 {
@@ -123,7 +123,7 @@ static void dispatch_icmp(struct worker *w, const struct pkt *batch,
 	}
 }
 
-/* dispatch_batch() - Hand packets of one flow to the part they are for */
+/* dispatch_batch() - Hand packets of one flow to the part that handles them */
 static void dispatch_batch(struct worker *w, const struct pkt *batch,
 			   unsigned int n, uint64_t now)
 {
@@ -199,7 +199,8 @@ void worker_log_counters(const struct worker *w)
 	}
 }
 
-/* end_flows() - End all flows, and forget what the guest left in the parts */
+/* end_flows() - End all flows, and free the multicast and fragment state that
+ * the guest caused */
 static void end_flows(struct worker *w)
 {
 	struct flow *f = NULL;
@@ -228,9 +229,10 @@ static int watch_link(const struct worker *w)
 }
 
 /**
- * worker_guest_up() - A guest has connected: its link is open
+ * worker_guest_up() - Start to serve a guest whose link was just opened
  *
- * Return: 0, or -errno: the link is closed again
+ * Return: 0 on success; -errno if epoll can't watch the link, and then the link
+ *	   is closed again
  */
 int worker_guest_up(struct worker *w, uint64_t now)
 {
@@ -248,8 +250,10 @@ int worker_guest_up(struct worker *w, uint64_t now)
 }
 
 /**
- * worker_guest_down() - The guest has left, or its link has failed
- * @error:	-errno; -EPROTO: the link has logged what was wrong
+ * worker_guest_down() - End all flows and close the link, after the guest has
+ * left or the link has failed
+ * @error:	-errno, the reason. For -EPROTO nothing is logged, because the
+ *		back-end has logged the error
  */
 void worker_guest_down(struct worker *w, int error)
 {
@@ -274,7 +278,7 @@ static void arm_fragments(struct worker *w)
 		timer_arm(&w->timers, &w->fragments, due);
 }
 
-/* handle_frames() - Take what the guest has sent, some bursts at most */
+/* handle_frames() - Handle frames from the guest, at most BURSTS_MAX bursts */
 static void handle_frames(struct worker *w, uint64_t now)
 {
 	unsigned int i, n, bursts;
@@ -370,7 +374,8 @@ static void handle_timer(struct worker *w, struct timer *timer, uint64_t now)
 	}
 }
 
-/* resume_flows() - One turn for each flow that waits; true: some have more */
+/* resume_flows() - Give each flow that waits one turn to send; returns whether
+ * some flows have still more to send */
 static bool resume_flows(struct worker *w, uint64_t now)
 {
 	unsigned int n = w->sched.nready;
@@ -382,9 +387,10 @@ static bool resume_flows(struct worker *w, uint64_t now)
 }
 
 /**
- * end_pass() - Send what the pass owes the guest
+ * end_pass() - Send the frames of this pass, and give waiting flows their turn
  *
- * Return: whether there is more to send that waits for nothing
+ * Return: whether the next pass must start at once, because flows have more to
+ *	   send or the link has more frames from the guest
  */
 static bool end_pass(struct worker *w, uint64_t now)
 {
@@ -432,7 +438,7 @@ void worker_run(struct worker *w)
 			       ev, EVENTS_MAX,
 			       more ? 0 : timers_wait(&w->timers, now_ms()));
 		now = now_ms();
-		if (w->queue->more)	/* left by the last pass */
+		if (w->queue->more)	/* frames that the last pass left */
 			handle_frames(w, now);
 		for (i = 0; i < n; i++)
 			handle_event(w, &ev[i], now);
@@ -498,10 +504,10 @@ static size_t flow_size_max(void)
  * worker_open() - Open the epoll sets and make the flow table
  * @fds:	limit of descriptors
  *
- * The table has twice as many slots as there are descriptors: flows of echo
- * peers and of forwarded UDP ports have none.
+ * The table has twice as many slots as there are descriptors, because flows of
+ * echo peers and of forwarded UDP ports have no descriptor of their own.
  *
- * Return: 0, or -errno
+ * Return: 0 on success, -errno on failure
  */
 int worker_open(struct worker *w, unsigned int fds)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * loop.h - A worker: one event loop with everything that it owns, the link to
- * the guest, flows, timers and protocols. There is one now; what all workers
- * would share is in struct program (passt.h).
+ * loop.h - A worker: one event loop with the link, flows, timers and protocols
+ * that it owns. There is only one worker now. State that several workers would
+ * share is in struct program (passt.h).
  */
 #ifndef LOOP_H
 #define LOOP_H
@@ -30,16 +30,16 @@ enum timer_type {
  * struct worker - An event loop and what it owns
  * @conf:	options
  * @net:	network of the guest
- * @link:	to the guest; closed while there is none
- * @queue:	the queue of it that this worker serves
+ * @link:	link to the guest; closed while no guest is connected
+ * @queue:	the queue of @link that this worker serves
  * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: the parts
- * @fragments:	expiry of the oldest incomplete datagram of @tap
+ * @fragments:	timer that expires the oldest incomplete datagram of @tap
  * @epfd:	epoll set of all descriptors
- * @epfd_link:	epoll set used while the link is blocked: no flow's sockets, so
- *		that what they receive stays in the kernel
- * @control:	handles an event of the program's own descriptors: a guest
- *		connects, a signal
- * @owner:	for @control
+ * @epfd_link:	epoll set used while the link is blocked. It does not have the
+ *		sockets of flows, so that their data stays in the kernel
+ * @control:	called for an event of a descriptor that the program owns: the
+ *		listening socket for guests, or the signalfd
+ * @owner:	first argument of @control
  * @stats_due:	when counters are logged next, ms (--stats)
  * @quit:	leave the loop after this pass
  */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * passt.c - The program: start-up, privileges, the daemon, and guests that
- * connect and leave. The event loop is in loop.c.
+ * passt.c - The main program. Starts up, gives up privileges, goes to the
+ * background, and handles guests that connect and leave. The event loop is in
+ * loop.c.
  */
 /* syscalls: start: chdir clone dup2 geteuid getpid lchown openat
  *	     rt_sigaction rt_sigprocmask setsid signalfd4 write; run: accept4
@@ -24,9 +25,10 @@
 #include "tap/trace.h"
 #include "udp/mcast.h"
 
-#define FDS_KEPT	64	/* for what is neither flow nor port */
+#define FDS_KEPT	64	/* descriptors not used for flows or ports */
 
-/* guest_up() - A guest has connected on @fd, which the link takes over */
+/* guest_up() - Open the link for a guest that has connected on socket @fd; the
+ * link closes @fd */
 static void guest_up(struct program *p, int fd, uint64_t now)
 {
 	int rc;
@@ -46,10 +48,10 @@ static void guest_up(struct program *p, int fd, uint64_t now)
 }
 
 /**
- * guest_hung_up() - Whether the guest hung up, even if EOF was not read yet
+ * guest_hung_up() - Whether the guest closed its connection
  *
- * A guest that reconnects may be accepted before the EOF of its old connection
- * is read.
+ * If a guest reconnects, epoll may report the new connection before passt has
+ * read the end of the old connection.
  */
 static bool guest_hung_up(const struct program *p)
 {
@@ -58,7 +60,8 @@ static bool guest_hung_up(const struct program *p)
 	return poll(&pfd, 1, 0) > 0;	/* POLLHUP or POLLERR */
 }
 
-/* guest_accept() - Accept a guest; a second one is closed at once */
+/* guest_accept() - Accept a guest; close the connection at once if another
+ * guest is connected */
 static void guest_accept(struct program *p, uint64_t now)
 {
 	const struct link *l = &p->stream.link;
@@ -96,7 +99,7 @@ static void handle_signal(struct program *p)
 		p->worker.quit = true;
 }
 
-/* handle_control() - An event of a descriptor that is the program's own */
+/* handle_control() - Handle an event of the listening socket or the signalfd */
 static void handle_control(void *owner, enum event_type type, uint64_t now)
 {
 	struct program *p = owner;
@@ -107,7 +110,8 @@ static void handle_control(void *owner, enum event_type type, uint64_t now)
 		handle_signal(p);
 }
 
-/* derive_net() - Read the host, and derive the guest's network; 0 or -1 */
+/* derive_net() - Read the host's network, and derive the guest's network from
+ * it; returns 0, or -1 after showing an error */
 static int derive_net(struct program *p)
 {
 	const struct conf *c = &p->conf;
@@ -124,7 +128,7 @@ static int derive_net(struct program *p)
 	return -1;
 }
 
-/* read_rules() - Parse -t and -u; 0, or -1: an error was shown */
+/* read_rules() - Parse -t and -u; returns 0, or -1 after showing an error */
 static int read_rules(struct program *p)
 {
 	const struct conf *c = &p->conf;
@@ -187,7 +191,7 @@ static int open_listener(struct program *p)
 		return -1;
 	}
 
-	/* The user that we are going to be has to remove it at the end. */
+	/* passt removes the socket at its end, when it runs as this user. */
 	if (!geteuid() && lchown(path, p->conf.uid, p->conf.gid))
 		debug("%s: %s", path, strerror(errno));
 	if (worker_watch(&p->worker, p->listener, EVENT_LINK_LISTEN))
@@ -195,7 +199,8 @@ static int open_listener(struct program *p)
 	return 0;
 }
 
-/* open_files() - Open files that may need root; 0, or -1: an error was shown */
+/* open_files() - Open files that may need the rights of root; returns 0, or -1
+ * after showing an error */
 static int open_files(struct program *p)
 {
 	const char *pid = p->conf.pid_file, *pcap = p->conf.pcap;
@@ -237,9 +242,10 @@ static int join_groups(struct program *p)
 }
 
 /**
- * open_all() - Open everything that start-up can fail at
+ * open_all() - Open the epoll sets, sockets and files that passt starts with
  *
- * Forwarded ports leave at least a quarter of the descriptors to flows.
+ * Forwarded ports may use at most three quarters of the descriptors, so that
+ * some are left for flows.
  *
  * Return: 0, or -1: an error was shown
  */
@@ -259,7 +265,8 @@ static int open_all(struct program *p)
 	return join_groups(p);
 }
 
-/* write_pid() - Write the pid file; @pid: of the process that goes on */
+/* write_pid() - Write the pid file. @pid is the process that runs the event
+ * loop: this process, or its child if passt goes to the background */
 static void write_pid(const struct program *p, pid_t pid)
 {
 	if (p->pid_fd >= 0 && dprintf(p->pid_fd, "%d\n", (int)pid) < 0)
@@ -267,11 +274,12 @@ static void write_pid(const struct program *p, pid_t pid)
 }
 
 /**
- * go_background() - Go on as a daemon
+ * go_background() - Continue as a daemon, unless --foreground is given
  *
- * The parent exits when a guest can connect, so its caller can start qemu.
+ * The parent process exits when a guest can connect, so that a script that
+ * waits for passt can start qemu next.
  *
- * Return: 0 in the daemon; -1: an error was shown
+ * Return: 0 in the process that continues; -1 after showing an error
  */
 static int go_background(struct program *p)
 {
@@ -320,7 +328,8 @@ static void finish_program(struct program *p)
 	rule_set_free(&p->rules);
 }
 
-/* prepare_program() - Do all that can fail; 0, or -1: an error was shown */
+/* prepare_program() - Set up the worker, open all descriptors and lock the
+ * sandbox; returns 0, or -1 after showing an error */
 static int prepare_program(struct program *p)
 {
 	p->worker.control = handle_control;
@@ -341,10 +350,10 @@ static int prepare_program(struct program *p)
 }
 
 /**
- * start_program() - Start, from the checked command line to the first pass
+ * start_program() - Do all steps of start-up after the command line is checked
  *
- * SIGPIPE and SIGXFSZ are ignored: a closed pipe, or a file above RLIMIT_FSIZE,
- * is an error of the call that meets it.
+ * SIGPIPE and SIGXFSZ are ignored, so that a write to a closed pipe, or beyond
+ * RLIMIT_FSIZE, returns an error and does not kill passt.
  *
  * Return: 0, or -1: an error was shown
  */

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * siphash.c - SipHash-2-4: two rounds for each word, four at the end. For keys
- * of tables, and for numbers that nobody can guess.
+ * siphash.c - SipHash-2-4, with two rounds for each word and four rounds at
+ * the end. passt uses it for hash tables, and for numbers that an attacker must
+ * not be able to guess.
  *
- * Names and steps as in Aumasson and Bernstein, "SipHash: a fast short-input
- * PRF", 2012, section 2.
+ * Names and steps are those of Aumasson and Bernstein, "SipHash: a fast
+ * short-input PRF", 2012, section 2.
  */
 #include <endian.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tap.c - The guest's side: frames in, checked, parsed once, handed on; frames
- * out, with their headers and checksums.
+ * tap.c - The guest's side of passt. Receives frames from the guest, and parses
+ * and checks each frame once. Writes headers and checksums of frames to the
+ * guest.
  */
 #include <errno.h>
 #include <netinet/icmp6.h>
@@ -29,7 +30,7 @@ const char *const tap_counter_name[TAP_COUNTERS] = {
 	[TAP_ADDRESS]	= "from_guest_address",
 };
 
-/* count_drop() - Count a dropped frame of @len bytes */
+/* count_drop() - Count and log a dropped frame of @len bytes */
 static void count_drop(struct tap *t, enum tap_counter why, uint32_t len)
 {
 	t->count[why]++;
@@ -38,9 +39,10 @@ static void count_drop(struct tap *t, enum tap_counter why, uint32_t len)
 }
 
 /**
- * tap_learn() - One more address that is the guest's
+ * tap_learn() - Note an address of the guest
  * @t:		the guest's side
- * @addr:	what it uses, or is about to use
+ * @addr:	address that the guest uses or is about to use; ignored if it is
+ *		not a unicast address
  */
 void tap_learn(struct tap *t, const struct in6_addr *addr)
 {
@@ -54,7 +56,7 @@ void tap_learn(struct tap *t, const struct in6_addr *addr)
 		t->addr[IP6] = *addr;
 }
 
-/* learn_sender() - The guest's addresses are those it sends from */
+/* learn_sender() - Note the source addresses of a packet as the guest's own */
 static void learn_sender(struct tap *t, const struct pkt *pkt)
 {
 	struct in6_addr sender;
@@ -73,10 +75,10 @@ static void learn_sender(struct tap *t, const struct pkt *pkt)
 }
 
 /**
- * tap_flush() - Send what was committed to the link
+ * tap_flush() - Send all frames that were committed to the link
  * @t:		the guest's side
  *
- * Return: as link_flush()
+ * Return: as for link_flush()
  */
 int tap_flush(struct tap *t)
 {
@@ -84,16 +86,17 @@ int tap_flush(struct tap *t)
 }
 
 /**
- * tap_init() - Start with a guest unknown
+ * tap_init() - Set up the guest's side before a guest has connected
  * @t:		the guest's side
- * @link:	link that will carry its frames
- * @queue:	the queue of it to use
+ * @link:	link that will carry the guest's frames
+ * @queue:	the queue of @link to use
  * @net:	network of the guest
  */
 void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
 	      const struct net *net)
 {
-	/* Not the packets, whose memory is not needed before they come. */
+	/* Leave @pkt and @hdr out: as long as they are not written, they take
+	 * no memory. */
 	memset(t, 0, offsetof(struct tap, pkt));
 	memset(t->count, 0, sizeof(t->count));
 	t->npkt = 0;
@@ -105,10 +108,11 @@ void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
 }
 
 /**
- * tap_guest_new() - Another guest: what was learned of the last one is gone
+ * tap_guest_new() - Forget the addresses of the last guest, for a new guest
  * @t:		the guest's side
  *
- * Its addresses are those that it is going to be given, until others are seen.
+ * Until the new guest sends from other addresses, it is assumed to have the
+ * addresses of its lease.
  */
 void tap_guest_new(struct tap *t)
 {
@@ -117,13 +121,14 @@ void tap_guest_new(struct tap *t)
 	t->addr6_ll = ADDR_NONE;
 }
 
-/* tap_guest_gone() - What it left of fragments is given back */
+/* tap_guest_gone() - Free the fragments that the last guest has sent */
 void tap_guest_gone(struct tap *t)
 {
 	reassembly_free(&t->fragments);
 }
 
-/* ndp_cut() - Neighbour discovery in fragments is dropped (RFC 6980 5) */
+/* ndp_cut() - Whether a packet is a Neighbour Discovery message that came in
+ * fragments, which must be dropped (RFC 6980 5) */
 static bool ndp_cut(const struct pkt *pkt)
 {
 	return pkt->etype == ETH_P_IPV6 && pkt->proto == IPPROTO_ICMPV6 &&
@@ -132,14 +137,15 @@ static bool ndp_cut(const struct pkt *pkt)
 }
 
 /**
- * parse_input() - One frame of a batch
+ * parse_input() - Parse one frame from the guest, and reassemble fragments
  * @t:		the guest's side
  * @f:		frame
- * @copy:	as for parse_frame()
- * @pkt:	filled: what the frame is, or was the last fragment of
- * @now:	ms
+ * @copy:	space for headers, as for parse_frame()
+ * @pkt:	filled with the packet of the frame. If the frame is the last
+ *		missing fragment of a packet, filled with the reassembled packet
  *
- * Return: whether it is a packet
+ * Return: true if @pkt holds a valid packet; false if the frame was dropped, or
+ *	   is a fragment of a packet that is not complete yet
  */
 static bool parse_input(struct tap *t, struct frame *f, uint8_t *copy,
 			struct pkt *pkt, uint64_t now)
@@ -163,14 +169,13 @@ static bool parse_input(struct tap *t, struct frame *f, uint8_t *copy,
 }
 
 /**
- * tap_recv_burst() - Receive a batch of frames and parse them into @t->pkt
+ * tap_recv_burst() - Receive a burst of frames and parse them into @t->pkt
  * @t:		the guest's side
- * @now:	ms
  *
- * The packets are good until tap_release().
+ * The packets in @t->pkt are valid until tap_release().
  *
- * Return: frames received, parsed or dropped; 0: none now; < 0: -errno, the
- *	   link is gone
+ * Return: number of frames received, dropped frames included; 0 if there are
+ *	   none now; -errno if the guest left or the link failed
  */
 int tap_recv_burst(struct tap *t, uint64_t now)
 {
@@ -196,7 +201,7 @@ int tap_recv_burst(struct tap *t, uint64_t now)
 }
 
 /**
- * tap_release() - The packets of the last batch are done with
+ * tap_release() - Free the memory of the packets of the last burst
  * @t:		the guest's side
  */
 void tap_release(struct tap *t)
@@ -206,11 +211,11 @@ void tap_release(struct tap *t)
 }
 
 /**
- * tap_batch_len() - How many packets from one on belong to the same flow
+ * tap_batch_len() - Count successive packets of the same flow
  * @t:		the guest's side
- * @first:	index in @t->pkt
+ * @first:	index in @t->pkt of the first packet
  *
- * Return: 1 or more
+ * Return: number of packets of the flow, the first packet included
  */
 unsigned int tap_batch_len(const struct tap *t, unsigned int first)
 {
@@ -227,7 +232,7 @@ unsigned int tap_batch_len(const struct tap *t, unsigned int first)
 	return i - first;
 }
 
-/* csum_field() - The checksum field of a transport header for a sum */
+/* csum_field() - Make the checksum field of a transport header from a sum */
 static uint16_t csum_field(uint8_t proto, uint64_t sum)
 {
 	return proto == IPPROTO_UDP ? csum_fold_udp(sum) : csum_fold(sum);
@@ -247,12 +252,13 @@ uint16_t pkt_csum(const struct pkt *pkt)
 }
 
 /**
- * pkt_copy() - Copy the payload of a packet
+ * pkt_copy() - Copy the payload of a packet into one buffer
  * @pkt:	packet
- * @buf:	where to
- * @size:	bytes there; what goes beyond is left out
+ * @buf:	buffer to fill
+ * @size:	size of @buf; only this many bytes of a longer payload are
+ *		copied
  *
- * Return: bytes copied
+ * Return: number of bytes copied
  */
 size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size)
 {
@@ -260,18 +266,21 @@ size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size)
 }
 
 /**
- * tap_slot() - Space for one frame that is not bulk data
+ * tap_slot() - Get a slot for one frame to the guest
  * @t:		the guest's side
- * @len:	bytes
+ * @len:	bytes of the slot, Ethernet header included
  * @slot:	filled
  *
- * Return: false, counted: the guest does not read
+ * If the link has no space, this function flushes the link and tries again.
+ *
+ * Return: whether a slot was found; false, and TAP_NO_SPACE is counted, if
+ *	   there is no space because the guest does not read
  */
 bool tap_slot(struct tap *t, size_t len, struct link_slot *slot)
 {
 	if (link_slots(t->queue, len, 1, slot))
 		return true;
-	/* Behind bulk data of this pass: make space for it. */
+	/* Frames of this pass may take all space: send them first. */
 	if (tap_flush(t) > 0 && link_slots(t->queue, len, 1, slot))
 		return true;
 
@@ -280,12 +289,13 @@ bool tap_slot(struct tap *t, size_t len, struct link_slot *slot)
 }
 
 /**
- * tap_send() - Send one whole frame
+ * tap_send() - Send one complete frame to the guest
  * @t:		the guest's side
- * @frame:	Ethernet frame with its checksums
- * @len:	bytes
+ * @frame:	Ethernet frame, with all checksums complete
+ * @len:	bytes of the frame
  *
- * Return: 0, or -ENOBUFS: dropped and counted, the guest does not read
+ * Return: 0 if the frame was committed; -ENOBUFS if the frame was dropped,
+ *	   because the guest does not read
  */
 int tap_send(struct tap *t, const void *frame, size_t len)
 {
@@ -298,7 +308,7 @@ int tap_send(struct tap *t, const void *frame, size_t len)
 	return 0;
 }
 
-/* csum_without() - Take a field at an even offset out of a sum */
+/* csum_without() - Subtract a field of 16 bits at an even offset from a sum */
 static uint64_t csum_without(uint64_t sum, const uint8_t *field)
 {
 	uint16_t value;
@@ -308,17 +318,18 @@ static uint64_t csum_without(uint64_t sum, const uint8_t *field)
 }
 
 /**
- * csum_partial() - Whether checksums to the guest cover the pseudo-header only
+ * csum_partial() - Whether frames to the guest get partial checksums
  *
- * The one place where that is decided: the guest, or its device, completes them
- * where it has to.
+ * A partial checksum covers only the pseudo-header. The guest or its device
+ * completes the checksum where this is necessary.
  */
 static bool csum_partial(const struct tap *t)
 {
 	return t->link->caps.csum_to_guest;
 }
 
-/* l4_write() - Copy a packet into a slot; the sum that its checksum takes */
+/* l4_write() - Copy transport header and payload into a slot, at offset @off;
+ * returns the sum from which the checksum field is made */
 static uint64_t l4_write(const struct tap *t, const struct link_slot *slot,
 			 size_t off, const uint8_t *l4, size_t len,
 			 uint64_t pseudo)
@@ -330,7 +341,8 @@ static uint64_t l4_write(const struct tap *t, const struct link_slot *slot,
 	return csum_partial(t) ? pseudo : csum_add(l4, len, pseudo);
 }
 
-/* l4_sum() - The same for a packet that is in the slot, @len bytes from @off */
+/* l4_sum() - Compute the sum from which the checksum field is made, for a
+ * transport header and payload of @len bytes at offset @off of a slot */
 static uint64_t l4_sum(const struct tap *t, const struct link_slot *slot,
 		       size_t off, size_t len, uint64_t pseudo)
 {
@@ -352,12 +364,13 @@ static uint64_t l4_sum(const struct tap *t, const struct link_slot *slot,
 }
 
 /**
- * l4_finish() - Set the checksum of a packet in a slot, and make a frame of it
+ * l4_finish() - Set the transport checksum of a packet in a slot, and commit
+ * the slot as a frame
  * @t:		the guest's side
- * @slot:	slot with the packet
- * @h:		its Ethernet and IP headers
- * @len:	bytes from the transport header on
- * @sum:	of l4_write() or l4_sum()
+ * @slot:	slot that holds the complete packet
+ * @h:		Ethernet and IP headers of the packet
+ * @len:	bytes of transport header and payload
+ * @sum:	sum that l4_write() or l4_sum() returned
  * @gso_size:	as for tap_l4_commit()
  */
 static void l4_finish(struct tap *t, const struct link_slot *slot,
@@ -386,13 +399,14 @@ static void l4_finish(struct tap *t, const struct link_slot *slot,
 }
 
 /**
- * tap_l4_commit() - Make a frame of a packet that is in a slot
+ * tap_l4_commit() - Complete a packet in a slot, and commit the slot as a frame
  * @t:		the guest's side
- * @slot:	slot with the transport header, its checksum field zero, and the
- *		payload in place
- * @h:		Ethernet and IP headers, not in place
- * @len:	bytes from the transport header on
- * @gso_size:	bytes of payload of each segment in a GSO frame, 0: it is none
+ * @slot:	slot that holds the transport header and the payload, after
+ *		@h->len bytes of space. The checksum field is zero
+ * @h:		Ethernet and IP headers, which this function writes
+ * @len:	bytes of transport header and payload
+ * @gso_size:	bytes of payload of each segment or datagram in a GSO frame; 0:
+ *		the frame is no GSO frame
  */
 void tap_l4_commit(struct tap *t, const struct link_slot *slot,
 		   const struct tap_hdr *h, size_t len, uint16_t gso_size)
@@ -406,13 +420,14 @@ void tap_l4_commit(struct tap *t, const struct link_slot *slot,
 /**
  * tap_l4_send() - Send one packet that fits in a frame
  * @t:		the guest's side
- * @h:		its Ethernet and IP headers
- * @l4:		transport header and payload; the value of the checksum field
- *		does not matter
- * @len:	bytes of these
+ * @h:		Ethernet and IP headers of the packet
+ * @l4:		transport header and payload. The checksum field may have any
+ *		value, because it is replaced
+ * @len:	bytes at @l4
  * @gso_size:	as for tap_l4_commit()
  *
- * Return: 0, or -ENOBUFS: dropped and counted, the guest does not read
+ * Return: 0 if the frame was committed; -ENOBUFS if the frame was dropped,
+ *	   because the guest does not read
  */
 int tap_l4_send(struct tap *t, const struct tap_hdr *h, const uint8_t *l4,
 		size_t len, uint16_t gso_size)
@@ -432,32 +447,37 @@ int tap_l4_send(struct tap *t, const struct tap_hdr *h, const uint8_t *l4,
 }
 
 /**
- * tap_mtu() - The longest packet that guest and link take, bytes
+ * tap_mtu() - Tell how long a packet to the guest may be
  * @t:		the guest's side
+ *
+ * Return: bytes of the longest packet that both the guest's MTU and the link
+ *	   allow
  */
 size_t tap_mtu(const struct tap *t)
 {
 	return MIN(t->net->mtu, t->link->caps.max_frame - ETH_HLEN);
 }
 
-/* unfragmented_max() - The longest packet that is sent in one piece, bytes */
+/* unfragmented_max() - Return the bytes of the longest packet that is sent to
+ * the guest without fragmentation */
 static size_t unfragmented_max(const struct tap *t, bool v4)
 {
 	return MAX(tap_mtu(t), v4 ? IP4_MTU_MIN : IP6_MTU_MIN);
 }
 
 /**
- * tap_ip_send() - Send one packet, given from the transport header on
+ * tap_ip_send() - Send one packet to the guest, in fragments if necessary
  * @t:		the guest's side
- * @ip:		what the IP header says
- * @l4:		TCP, UDP, ICMP or ICMPv6 header and payload; whatever is in
- *		its checksum field is replaced
- * @len:	bytes, at least those of the header; with the IPv4 header, or
- *		without that of IPv6, at most 65,535
+ * @ip:		fields of the IP header to write
+ * @l4:		TCP, UDP, ICMP or ICMPv6 header and payload. The checksum field
+ *		may have any value, because it is replaced
+ * @len:	bytes at @l4, at least the length of the transport header. At
+ *		most 65,535 over IPv6; over IPv4 the IP header counts as well
  *
- * It goes in fragments if it is longer than the guest's MTU.
+ * A packet that is longer than the guest's MTU is sent in fragments.
  *
- * Return: 0, or -ENOBUFS: dropped and counted, the guest does not read
+ * Return: 0 if the packet was committed; -ENOBUFS if the packet or a part of it
+ *	   was dropped, because the guest does not read
  */
 int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 		size_t len)
@@ -481,11 +501,13 @@ int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 }
 
 /**
- * dest_mac() - The Ethernet address for a packet to the guest
+ * dest_mac() - Find the Ethernet destination address of a packet to the guest
  * @t:		the guest's side
- * @dst:	IP destination
- * @mac:	filled: a group's own address (RFC 1112 6.4, RFC 2464 7), for
- *		what the guest bridges; else the guest's
+ * @dst:	IP destination address
+ * @mac:	filled. For a multicast or broadcast destination, this is the
+ *		Ethernet address of the group (RFC 1112 6.4, RFC 2464 7), so
+ *		that a bridge inside the guest can forward the frame. Otherwise
+ *		it is the guest's Ethernet address
  */
 static void dest_mac(const struct tap *t, const struct in6_addr *dst,
 		     uint8_t mac[MAC_LEN])
@@ -506,10 +528,10 @@ static void dest_mac(const struct tap *t, const struct in6_addr *dst,
 }
 
 /**
- * tap_hdr_init() - Prepare the headers of a row of packets to the guest
+ * tap_hdr_init() - Prepare the headers that several packets to the guest share
  * @h:		filled
- * @t:		for the Ethernet addresses
- * @ip:		what the IP header says
+ * @t:		the guest's side, which knows the Ethernet addresses
+ * @ip:		fields of the IP header
  */
 void tap_hdr_init(struct tap_hdr *h, const struct tap *t,
 		  const struct ip_hdr *ip)
@@ -528,11 +550,12 @@ void tap_hdr_init(struct tap_hdr *h, const struct tap *t,
 
 /**
  * tap_hdr_put() - Write the Ethernet and IP headers of one packet
- * @h:		prepared headers
- * @frame:	where to, @h->len bytes
- * @l4len:	transport header and payload, bytes
+ * @h:		headers prepared by tap_hdr_init()
+ * @frame:	buffer for the headers, @h->len bytes
+ * @l4len:	bytes of transport header and payload
  *
- * Return: sum of the pseudo-header; 0 for ICMP, which has none
+ * Return: sum of the pseudo-header; 0 for ICMP over IPv4, which has no
+ *	   pseudo-header
  */
 uint64_t tap_hdr_put(const struct tap_hdr *h, uint8_t *frame, size_t l4len)
 {
@@ -555,11 +578,12 @@ uint64_t tap_hdr_put(const struct tap_hdr *h, uint8_t *frame, size_t l4len)
 }
 
 /**
- * tap_guest_addr() - The guest's address that a peer's packets go to
+ * tap_guest_addr() - Find the guest's address to which a peer's packets go
  * @t:		the guest's side
- * @peer:	source, as the guest will see it
+ * @peer:	guest-visible address of the peer
  *
- * Return: address of the same family and scope, none if it is not known
+ * Return: the guest's address of the same family and scope as @peer; all zero
+ *	   if this address is not known
  */
 const struct in6_addr *tap_guest_addr(const struct tap *t,
 				      const struct in6_addr *peer)

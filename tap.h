@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * tap.h - The guest's side: frames in, checked and parsed once; frames out.
- * Called by passt.c, the protocols and the answering services; calls the
- * link and checksum.c.
+ * tap.h - The guest's side of passt: receives, checks and parses frames from
+ * the guest, and sends frames to the guest. The event loop, the protocols and
+ * the answering services call these functions.
  */
 #ifndef TAP_H
 #define TAP_H
@@ -18,34 +18,40 @@
 #include "tap/reassemble.h"
 #include "util.h"
 
-#define TAP_HDR_MAX	(ETH_HLEN + IP6_HLEN)	/* as we write them */
+/* Bytes of the longest Ethernet and IP headers that passt writes. */
+#define TAP_HDR_MAX	(ETH_HLEN + IP6_HLEN)
 
-/* The headers of one frame, copied out: more than this is dropped. */
+/* Bytes of all headers in a frame from the guest. A frame with longer headers
+ * is dropped. */
 #define PKT_HDR_MAX	256
 
 /**
- * struct pkt - One frame of the guest, every length in it checked
+ * struct pkt - A parsed packet from the guest, in which every length is checked
  * @etype:	ETH_P_ARP, ETH_P_IP or ETH_P_IPV6
  * @proto:	IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6
  * @ttl:	TTL or hop limit
  * @tos:	type of service or traffic class
- * @df:		IPv4: don't fragment; IPv6: always set, but for what came in
- *		fragments
- * @src, @dst:	addresses, IPv4 mapped
- * @sport, @dport: TCP and UDP, host order; echo request and reply: the
- *		identifier and 0; other ICMP: 0 and 0
+ * @df:		the packet must not be fragmented. IPv4: the DF flag. IPv6:
+ *		always set. A packet that came in fragments never has it
+ * @src, @dst:	IP addresses
+ * @sport, @dport: ports of TCP and UDP. For an ICMP echo request or reply,
+ *		@sport is the identifier and @dport is 0. Both are 0 for other
+ *		ICMP messages
  * @smac, @dmac: Ethernet addresses
- * @l3:		IP header (ARP: the ARP packet), in private memory
- * @l3len:	bytes from @l3 to @l4: IP header with all its extensions
- * @l4:		TCP, UDP or ICMP header with options, in private memory
- * @l4len:	its length: TCP with options, UDP 8, ICMP 8 (ARP: 0)
- * @iov:	payload after @l4, in the link's memory, or in ours if the
- *		packet came in fragments
- * @iovcnt:	pieces of it
- * @len:	bytes of it
- * @gso_size:	it is a GSO frame: bytes of payload in each segment but the last;
- *		0: it is one segment or datagram
- * @csum_partial: the checksum in @l4 is only the sum of the pseudo-header
+ * @l3:		IP header or ARP packet, in memory that the guest can't change
+ * @l3len:	bytes from @l3 to @l4: the IP header with options or extension
+ *		headers
+ * @l4:		TCP, UDP or ICMP header, in memory that the guest can't change
+ * @l4len:	bytes of the header at @l4: of TCP with options, 8 for UDP and
+ *		ICMP, 0 for ARP
+ * @iov:	payload after the header at @l4. It lies in memory of the link,
+ *		or of the reassembly if the packet came in fragments
+ * @iovcnt:	number of pieces of the payload
+ * @len:	bytes of the payload
+ * @gso_size:	GSO frame: bytes of payload in each segment or datagram but the
+ *		last; 0: the frame is no GSO frame
+ * @csum_partial: the checksum field at @l4 only holds the sum of the
+ *		pseudo-header
  */
 struct pkt {
 	uint16_t etype;
@@ -64,21 +70,28 @@ struct pkt {
 	bool csum_partial;
 };
 
-/* Why frames were dropped, and what else is counted on the guest's side. */
+/* Counters of frames on the guest's side. The counters from TAP_SHORT on are
+ * reasons to drop a frame from the guest. */
 enum tap_counter {
-	DROP_NONE = 0,		/* not dropped; its count stays 0 */
-	TAP_FROM_GUEST,		/* frames received */
-	TAP_TO_GUEST,		/* frames sent */
-	TAP_NO_SPACE,		/* not sent: guest does not read */
-	TAP_SHORT,		/* a length goes beyond the frame */
-	TAP_HEADERS,		/* headers longer than PKT_HDR_MAX */
-	TAP_ETYPE,		/* not ARP, IPv4 or IPv6 */
-	TAP_VERSION,		/* IP version or header length wrong */
-	TAP_CHECKSUM,		/* IPv4, TCP, UDP, ICMP or ICMPv6 checksum */
-	TAP_FRAGMENT,		/* IP fragment that can't be one */
-	TAP_OFFLOAD,		/* metadata that does not match the packet */
-	TAP_PROTO,		/* no protocol of ours */
-	TAP_ADDRESS,		/* source or destination that can't be */
+	DROP_NONE = 0,		/* the frame is not dropped; never counted */
+	TAP_FROM_GUEST,		/* frames received from the guest */
+	TAP_TO_GUEST,		/* frames committed to the link */
+	TAP_NO_SPACE,		/* frames to the guest that were dropped,
+				 * because the guest does not read */
+	TAP_SHORT,		/* a length field is too small, or goes beyond
+				 * the frame */
+	TAP_HEADERS,		/* the headers are longer than PKT_HDR_MAX */
+	TAP_ETYPE,		/* the frame is not of ARP, IPv4 or IPv6 */
+	TAP_VERSION,		/* the IP version, or the length of the IPv4
+				 * header, is wrong */
+	TAP_CHECKSUM,		/* the checksum of the IPv4, TCP, UDP, ICMP or
+				 * ICMPv6 header is wrong */
+	TAP_FRAGMENT,		/* the IP fragment is malformed, or Neighbour
+				 * Discovery came in fragments */
+	TAP_OFFLOAD,		/* the metadata do not match the packet */
+	TAP_PROTO,		/* passt does not know the IP protocol */
+	TAP_ADDRESS,		/* the guest must not use this source or
+				 * destination address */
 	TAP_COUNTERS,
 };
 
@@ -86,18 +99,23 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
 
 /**
  * struct tap - The guest's side
- * @link:	link that carries its frames
- * @queue:	the queue of it that is used here
- * @net:	our MAC, the guest's MTU and the address that it is given
- * @guest_mac:	the guest's, broadcast until it is known
- * @addr:	the guest's address per family, of global scope for IPv6: first
- *		the assigned one, then the last one it used
- * @addr6_ll:	its link-local IPv6 address, all zero until it is known
- * @fragments:	datagrams of which fragments came
- * @ident:	number of the next packet that is sent in fragments
- * @pkt, @npkt:	packets of the current batch
- * @hdr:		their headers, where they had to be copied
- * @count:	see enum tap_counter
+ * @link:	link that carries the guest's frames
+ * @queue:	the queue of @link that is used here
+ * @net:	network of the guest: its lease, its MTU, and passt's Ethernet
+ *		address
+ * @guest_mac:	Ethernet address of the guest; broadcast until the guest has
+ *		sent a frame
+ * @addr:	the guest's address of each family, without link-local IPv6
+ *		addresses: at first the address of the lease, then the last
+ *		address that the guest has used
+ * @addr6_ll:	the guest's link-local IPv6 address; all zero until the guest
+ *		has used one
+ * @fragments:	datagrams from the guest that came in fragments
+ * @ident:	IP identification of the next packet that is sent to the guest
+ *		in fragments
+ * @pkt, @npkt:	packets of the current burst, and their number
+ * @hdr:	headers of each packet in @pkt, if they had to be copied
+ * @count:	counters, indexed by enum tap_counter
  */
 struct tap {
 	struct link *link;
@@ -114,12 +132,13 @@ struct tap {
 };
 
 /**
- * struct tap_hdr - Ethernet and IP headers prepared for a row of packets
- * @hdr:	the bytes, lengths and IPv4 checksum missing
- * @len:	ETH_HLEN + IP4_HLEN or ETH_HLEN + IP6_HLEN
- * @proto:	IPPROTO_*
- * @pseudo:	sum of the pseudo-header without the length
- * @ip4:	sum of the IPv4 header without the length
+ * struct tap_hdr - Ethernet and IP headers that several packets share
+ * @hdr:	bytes of the headers. The length of the packet and the IPv4
+ *		checksum are zero
+ * @len:	bytes of the headers, ETH_HLEN + IP4_HLEN or ETH_HLEN + IP6_HLEN
+ * @proto:	transport protocol, IPPROTO_*
+ * @pseudo:	checksum sum of the pseudo-header, in which the length is zero
+ * @ip4:	checksum sum of the IPv4 header, in which the length is zero
  */
 struct tap_hdr {
 	uint8_t hdr[TAP_HDR_MAX];
@@ -129,7 +148,7 @@ struct tap_hdr {
 };
 
 /**
- * tap_commit() - Make a frame of a slot, and count it
+ * tap_commit() - Make a frame of a slot, and count the frame
  * @t:		the guest's side
  * @slot, @len, @meta: as for link_commit()
  */
@@ -141,9 +160,11 @@ static inline void tap_commit(struct tap *t, const struct link_slot *slot,
 }
 
 /*
- * tap_gso_max() - The longest GSO frame to the guest, bytes; 0: none
+ * tap_gso_max() - Return the bytes of the longest GSO frame to the guest; 0 if
+ * the link takes no GSO frames
  *
- * The length fields of IP bound it: those of a GSO frame are of the whole.
+ * The length field in the IP header of a GSO frame holds the length of the
+ * whole frame, so IP_LEN_MAX bounds the frame as well.
  */
 static inline uint32_t tap_gso_max(const struct tap *t)
 {

@@ -63,9 +63,10 @@ bool addr_is_multicast(const struct in6_addr *a)
  * addr_is_unicast() - Check for an address that one guest or peer can have
  * @a:		address
  *
- * Return: false for none, multicast, loopback, 255.255.255.255 and 0.0.0.0/8
- *	   (RFC 1122 3.2.1.3). Directed broadcast can't be told without a
- *	   prefix. 240.0.0.0/4 is in use on some networks: true
+ * Return: false for an all-zero address, multicast, loopback, 255.255.255.255
+ *	   and 0.0.0.0/8 (RFC 1122 3.2.1.3); else true. It is true for directed
+ *	   broadcast addresses, which can't be recognized without a prefix, and
+ *	   for 240.0.0.0/4, which some networks use
  */
 bool addr_is_unicast(const struct in6_addr *a)
 {
@@ -83,7 +84,8 @@ bool addr_is_unicast(const struct in6_addr *a)
  * @len:	length of the prefix, at most 32 if @net is mapped, else 128;
  *		nothing is inside if it is longer
  *
- * Return: false, too, if the families differ, even for ::/0
+ * Return: whether @a is in the prefix; false if the families of @a and @net
+ *	   differ, even for ::/0
  */
 bool addr_in_prefix(const struct in6_addr *a, const struct in6_addr *net,
 		    unsigned int len)
@@ -202,7 +204,7 @@ const char *mac_str(const uint8_t mac[MAC_LEN], char buf[MAC_STRLEN])
 /**
  * sockaddr_set() - Fill a socket address of the family of an address
  * @sa:		filled, the rest of it with zero
- * @addr:	address; none is the IPv6 wildcard
+ * @addr:	address; all zero gives the IPv6 wildcard address
  * @port:	port or ICMP identifier, host order
  * @scope:	interface index for link-local IPv6 addresses, 0: none
  *
@@ -233,7 +235,7 @@ socklen_t sockaddr_set(union sockaddr_any *sa, const struct in6_addr *addr,
  * @addr:	set on success only; IPv4 mapped
  * @port:	set on success only, host order
  *
- * Return: false if it is neither of IPv4 nor of IPv6
+ * Return: false if @sa is neither an IPv4 nor an IPv6 address
  */
 bool sockaddr_get(const union sockaddr_any *sa, struct in6_addr *addr,
 		  uint16_t *port)
@@ -287,13 +289,13 @@ bool number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *n)
 /**
  * now_ms() - Read the clock of all timers
  *
- * It is CLOCK_MONOTONIC, as for epoll_wait() and the host's own TCP timers, and
- * not CLOCK_BOOTTIME. While the host sleeps, all of them stand still, and the
- * guest with them; then each goes on with the time that was left. With
- * CLOCK_BOOTTIME every flow would have been idle for the whole night before the
- * guest can send anything.
+ * The clock is CLOCK_MONOTONIC, which epoll_wait() and the host's TCP timers
+ * use as well. While the host is suspended, this clock and the guest both stand
+ * still, and all timers go on afterwards with the time that was left. With
+ * CLOCK_BOOTTIME, all flows would have been idle during the suspend, and could
+ * time out before the guest can send anything.
  *
- * Return: ms since a moment in the past
+ * Return: ms since a fixed moment in the past
  */
 uint64_t now_ms(void)
 {
@@ -304,12 +306,12 @@ uint64_t now_ms(void)
 }
 
 /**
- * random_bytes() - Make bytes that nobody can guess
+ * random_bytes() - Make random bytes for keys and other unpredictable numbers
  * @buf:	filled
- * @len:	how many
+ * @len:	number of bytes
  *
- * Aborts the program if the kernel has no getrandom() (Linux 3.17): there is no
- * safe way to go on with keys that can be guessed.
+ * Aborts the program if getrandom() fails, as before Linux 3.17, which has no
+ * getrandom(). Keys that an attacker can guess would not be safe.
  */
 void random_bytes(void *buf, size_t len)
 {
@@ -330,11 +332,13 @@ void random_bytes(void *buf, size_t len)
 /**
  * accept_last() - Accept a connection when there are no descriptors left
  * @listener:	listening socket
- * @spare:	descriptor that is closed for it, -1 afterwards
+ * @spare:	descriptor that is closed to make one available; -1 afterwards
  *
- * If it stayed in the queue, epoll would report it again and again.
+ * If the connection stayed in the queue of @listener, epoll would report it
+ * again and again.
  *
- * Return: socket, to be closed at once to make place for spare_open(); or -1
+ * Return: socket of the connection, or -1. The caller closes the socket at
+ *	   once, so that spare_open() finds a free descriptor
  */
 int accept_last(int listener, int *spare)
 {
@@ -347,7 +351,8 @@ int accept_last(int listener, int *spare)
 /*
  * spare_open() - Open a descriptor that accept_last() can close; -1: failed
  *
- * A socket, because the process makes some anyway and need not open files then.
+ * The descriptor is a socket, because the sandbox allows passt to make sockets
+ * but not to open files.
  */
 int spare_open(void)
 {
@@ -355,12 +360,12 @@ int spare_open(void)
 }
 
 /**
- * memory_reserve() - Address space that takes memory only where it is written
- * @size:	bytes; munmap() gives them back
+ * memory_reserve() - Map zeroed memory that takes pages only as it is written
+ * @size:	bytes to map; munmap() frees them
  *
- * Huge pages would take 2 MiB for the first byte.
+ * Huge pages are switched off, because the first byte written would take 2 MiB.
  *
- * Return: zeroed memory, NULL if there is no space for it
+ * Return: the memory; NULL if there is not enough address space
  */
 void *memory_reserve(size_t size)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * util.h - Small things that every part uses: byte order, addresses, sockaddrs.
+ * util.h - Small functions for all parts: byte order, addresses, sockaddrs.
  */
 #ifndef UTIL_H
 #define UTIL_H
@@ -23,7 +23,8 @@
 #define MAC_STRLEN		sizeof("00:11:22:33:44:55")
 #define ADDR_STRLEN		INET6_ADDRSTRLEN
 
-/* Big-endian fields at any alignment, as values in host order. */
+/* Read and write big-endian fields at any alignment. The values are in host
+ * order. */
 
 static inline uint16_t get_be16(const void *p)
 {
@@ -65,7 +66,7 @@ static inline void put_be32(void *p, uint32_t v)
 
 #define ADDR_NONE		((struct in6_addr){ 0 })
 
-/* The two families, as index of arrays that have one element for each. */
+/* The two address families, as indices of arrays with one element for each. */
 enum ip_family { IP4, IP6, FAMILIES };
 
 static inline bool addr_is_v4(const struct in6_addr *a)
@@ -83,7 +84,8 @@ static inline bool addr_eq(const struct in6_addr *a, const struct in6_addr *b)
 	return !memcmp(a, b, sizeof(*a));
 }
 
-/* addr_ip() - The family of an address, as index; none counts as IPv6 */
+/* addr_ip() - Return the family of an address as an index; an all-zero address
+ * counts as IPv6 */
 static inline enum ip_family addr_ip(const struct in6_addr *a)
 {
 	return addr_is_v4(a) ? IP4 : IP6;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * sched.c - Which flow may send how much to the guest, and when.
+ * sched.c - Decides which flow may send how many bytes to the guest, and when.
  */
 #include "flow/sched.h"
 #include "util.h"
 
-/* sched_init() - Start with no flow */
+/* sched_init() - Start with no flow that waits, and no starved socket */
 void sched_init(struct sched *s)
 {
 	*s = (struct sched){ .starved_fd = -1 };
@@ -13,14 +13,18 @@ void sched_init(struct sched *s)
 }
 
 /**
- * sched_active() - A flow has sent something, in either direction
- * @t:		table, for the flow's token
- * @f:		the flow, NULL: a packet that has no flow yet
- * @queued:	bytes in flight to the guest, and in the batch that it sent
+ * sched_active() - Note that a flow carried a batch, and whether it is bulk
+ * @t:		table that holds @f; needed to make the token of @f
+ * @f:		the flow, or NULL if the packet belongs to no flow yet
+ * @queued:	bytes of the batch, plus the bytes that a TCP flow has in flight
+ *		to the guest
  *
- * A flow that is bulk stays bulk for one small batch: a transfer pauses at
- * times. A sparse flow alone is no reason for low latency: nobody is in front
- * of it.
+ * The flow is bulk if @queued is SCHED_BULK or more, or if the flow waits for
+ * its turn. The first smaller batch of a bulk flow does not yet count as the
+ * activity of a sparse flow, because a bulk flow also pauses at times. A sparse
+ * flow asks for low latency only if another flow was active just before. If the
+ * sparse flow is the only active flow, no bytes of other flows delay its
+ * frames, and a short queue would gain nothing.
  */
 void sched_active(struct sched *s, const struct flow_table *t, struct flow *f,
 		  size_t queued, uint64_t now)
@@ -35,7 +39,7 @@ void sched_active(struct sched *s, const struct flow_table *t, struct flow *f,
 		f->bulk = bulk;
 }
 
-/* sched_low_latency() - Whether the standing queue is to be short */
+/* sched_low_latency() - Whether the link should be in low-latency mode now */
 bool sched_low_latency(const struct sched *s, uint64_t now)
 {
 	return s->sparse_at && now - s->sparse_at < SCHED_ACTIVE;
@@ -43,11 +47,13 @@ bool sched_low_latency(const struct sched *s, uint64_t now)
 
 /**
  * sched_quantum() - How much a flow may send to the guest in its turn
- * @pending:	bytes that all flows have committed since the last flush
- * @unit:	bytes of a segment
+ * @pending:	bytes that all flows have committed to the link since the last
+ *		flush
+ * @unit:	bytes of one segment of the flow
  *
- * Return: bytes, a number of whole segments; 0: others were first, and the
- *	   link is to be flushed
+ * Return: bytes that the flow may send, a multiple of @unit; 0 if the flows
+ *	   before this one have used up the bytes that low-latency mode allows
+ *	   between two flushes: flush the link before this flow sends
  */
 uint32_t sched_quantum(const struct sched *s, size_t pending, uint32_t unit,
 		       uint64_t now)
@@ -60,11 +66,13 @@ uint32_t sched_quantum(const struct sched *s, size_t pending, uint32_t unit,
 }
 
 /**
- * sched_skip_bulk() - Whether ready flows are skipped in this pass
- * @blocked:	the link was blocked until now
+ * sched_skip_bulk() - Whether the flows in @s->ready miss their turn this pass
+ * @blocked:	the link was blocked when this pass began
  *
- * Nobody read the sockets while the link was blocked: what arrived there goes
- * before the bulk flows that wait. They are not skipped twice in a row.
+ * While the link is blocked, passt reads no socket of a flow. When the link
+ * takes frames again, the sockets may hold data of sparse flows. Skipping the
+ * bulk flows in @s->ready once lets that data go to the guest first. The bulk
+ * flows are never skipped in two passes in a row.
  */
 bool sched_skip_bulk(struct sched *s, bool blocked, uint64_t now)
 {
@@ -72,7 +80,7 @@ bool sched_skip_bulk(struct sched *s, bool blocked, uint64_t now)
 	return s->skipped;
 }
 
-/* sched_wait() - A flow has more to send: it waits for its next turn */
+/* sched_wait() - Queue a flow that has more to send, until its next turn */
 void sched_wait(struct sched *s, struct flow *f)
 {
 	if (sched_waits(f))
@@ -81,7 +89,8 @@ void sched_wait(struct sched *s, struct flow *f)
 	s->nready++;
 }
 
-/* sched_forget() - A flow waits for no turn, or ends */
+/* sched_forget() - Remove a flow from the queue of flows that wait, if it is
+ * there */
 void sched_forget(struct sched *s, struct flow *f)
 {
 	if (!sched_waits(f))
@@ -90,7 +99,8 @@ void sched_forget(struct sched *s, struct flow *f)
 	s->nready--;
 }
 
-/* sched_next() - The flow whose turn it is, which waits no longer; or NULL */
+/* sched_next() - Take the flow that waits longest from the queue; NULL if no
+ * flow waits */
 struct flow *sched_next(struct sched *s)
 {
 	struct flow *f;
@@ -103,12 +113,14 @@ struct flow *sched_next(struct sched *s)
 }
 
 /**
- * sched_must_yield() - Whether a socket has to leave its turn to a starved one
+ * sched_must_yield() - Whether a socket must leave its turn to a starved socket
+ * @fd:		the socket that is about to be read
  *
- * epoll reports ready sockets in the same order each time, so the first ones
- * could always fill the link. Therefore the others yield to one that found no
- * space, and the next pass begins with it. Yields are limited, as what it had
- * to read may be gone.
+ * epoll reports ready sockets in the same order each time, so the first sockets
+ * could fill the link in every pass. Therefore all other sockets yield to the
+ * starved socket until it finds space. The number of yields is limited, because
+ * the starved socket may have no data any more, and then would never look for
+ * space again.
  */
 bool sched_must_yield(struct sched *s, int fd)
 {
@@ -119,8 +131,10 @@ bool sched_must_yield(struct sched *s, int fd)
 }
 
 /**
- * sched_found_space() - A socket has looked for space on the link
- * @found:	whether there was some; if not, others yield to it from now on
+ * sched_found_space() - Note whether a socket found space on the link
+ * @fd:		the socket
+ * @found:	true: @fd found space, and no socket is starved now; false: @fd
+ *		is starved, and other sockets yield to @fd from now on
  */
 void sched_found_space(struct sched *s, int fd, bool found)
 {
@@ -132,7 +146,7 @@ void sched_found_space(struct sched *s, int fd, bool found)
 	}
 }
 
-/* sched_close_fd() - A socket is closed: nobody yields to it */
+/* sched_close_fd() - Forget a closed socket, so that no socket yields to it */
 void sched_close_fd(struct sched *s, int fd)
 {
 	if (s->starved_fd == fd)

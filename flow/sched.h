@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * sched.h - Fairness and latency on the link to the guest: one policy, which
- * every protocol tells what its flows do, and asks how much they may send.
+ * sched.h - Fairness and latency on the link to the guest. Every protocol
+ * reports the activity of its flows to the scheduler, and asks the scheduler
+ * how many bytes a flow may send.
  *
- * Flows are bulk or sparse (fq_codel's words, RFC 8290 4.1). Bulk flows take
- * turns of one quantum each, and don't mind to wait. A sparse flow does: its
- * request waits behind whatever is in the link's socket, the standing queue.
- * So while a sparse flow was active beside another flow in the last 100 ms, the
- * link is in low-latency mode: all bulk flows together send 64 KiB between two
- * flushes, the link's socket and TCP's windows are small, and bulk flows are
- * skipped once after the link was blocked. Alone, a bulk flow pays none of it.
+ * A flow is bulk or sparse (compare fq_codel, RFC 8290 4.1). Bulk flows take
+ * turns of one quantum each, and waiting costs them little. A sparse flow is
+ * limited by latency: each of its frames waits behind the bytes that are
+ * already in the link's socket, the standing queue.
  *
- * The scheduler keeps no pointer to a flow but those of flows that wait in
- * @ready; the last active flow is remembered by its token, which no later flow
- * in the same slot has.
+ * If a sparse flow was active beside another flow in the last 100 ms, the link
+ * is in low-latency mode. In this mode all bulk flows together send 64 KiB
+ * between two flushes, the send buffer of the link's socket and TCP's windows
+ * are small, and bulk flows are skipped once after the link was blocked. A bulk
+ * flow that is alone on the link is not restricted in any of these ways.
+ *
+ * The scheduler keeps pointers only to the flows that wait in @ready. It keeps
+ * the token of the last active flow, not a pointer: a later flow in the same
+ * slot of the table has another token.
  */
 #ifndef FLOW_SCHED_H
 #define FLOW_SCHED_H
@@ -25,29 +29,34 @@
 #include "flow/table.h"
 #include "list.h"
 
-/* Bytes that a bulk flow may send to the guest in its turn: what the link's
- * socket takes at once. In low-latency mode, all flows between two flushes. */
+/* SCHED_QUANTUM: bytes that one bulk flow may send to the guest in its turn.
+ * SCHED_QUANTUM_LOW: bytes that all flows together may send between two flushes
+ * in low-latency mode. */
 #define SCHED_QUANTUM		(1024 * 1024)
 #define SCHED_QUANTUM_LOW	(64 * 1024)
 
-/* Bytes in flight, or in one batch, from which on a flow is bulk. */
+/* A flow with this many bytes in flight or in one batch, or more, is bulk. */
 #define SCHED_BULK		(32 * 1024)
 
-/* How long a sparse flow counts as active, ms. It does not notice what a deep
- * queue adds to an answer that takes longer than that. */
+/* A sparse flow counts as active for this long after its last batch, ms. If an
+ * answer takes longer than this, the delay of a long standing queue is small
+ * beside it. */
 #define SCHED_ACTIVE		100
 
-/* How often other sockets yield to a starved one. */
+/* How many times other sockets yield to a starved socket. */
 #define SCHED_YIELDS		256
 
 /**
- * struct sched - The state of the policy
- * @last:	token of the flow that was active last; 0: of none yet
- * @sparse_at:	when a sparse flow was active beside another one, ms
- * @ready:	flows with more to send than their quantum, oldest first
- * @nready:	how many
+ * struct sched - The state of the scheduler
+ * @last:	token of the flow that was active last; 0 if the last packet had
+ *		no flow, or if there was none yet
+ * @sparse_at:	time at which a sparse flow was last active beside another flow,
+ *		ms; 0: never
+ * @ready:	flows that had more to send than their quantum; the flow that
+ *		waits longest is first
+ * @nready:	number of flows in @ready
  * @starved_fd:	socket that found no space on the link, -1: none
- * @yields_left: how many turns of others still yield to it
+ * @yields_left: how many times other sockets still yield to @starved_fd
  * @skipped:	bulk flows were skipped in the last pass
  */
 struct sched {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * table.c - The flows of all protocols: slots, and a hash table of their keys.
+ * table.c - The flows of all protocols: an array of slots, and a hash table
+ * that finds a slot by the key of its flow.
  *
  * A new flow gets the lowest free slot, so flows gather at the front of the
- * table as their number falls. When it has fallen to a quarter, and to zero,
- * pages without a flow go back to the kernel and the buckets are rebuilt: that
- * costs at most one pass over the flows left for three times as many removed.
+ * array as their number falls. When the number of flows falls below a quarter
+ * of its peak, pages without a flow go back to the kernel, and the hash table
+ * is rebuilt. One rebuild visits the flows that are left, and at least three
+ * times as many flows were removed since the peak.
  */
 /* syscalls: epoll_ctl madvise munmap */
 #include <assert.h>
@@ -19,9 +21,9 @@
 
 /* Four times the default of fs.nr_open. */
 #define FLOW_MAX	(UINT32_C(1) << 22)
-#define SLOT_ALIGN	64	/* a cache line: key and hash in the first */
-#define KEEP		256	/* no memory is given back after fewer flows */
-#define KEEP_EMPTY	16	/* likewise, when no flow is left */
+#define SLOT_ALIGN	64	/* bytes of a cache line */
+#define KEEP		256	/* no memory is given back up to this peak */
+#define KEEP_EMPTY	16	/* the same bound once no flow is left */
 #define POISON		0xdb	/* fills free slots: shows use after removal */
 #define WORD		64	/* slots in a word of @live */
 
@@ -59,11 +61,12 @@ static bool slot_live(const struct flow_table *t, uint32_t slot)
 /**
  * flow_table_init() - Make a table without flows
  * @slot_size:	bytes of the largest structure that embeds struct flow
- * @max:	number of flows, at most FLOW_MAX: descriptors may be unlimited,
- *		address space is not
+ * @max:	number of flows that the table can hold. A value above FLOW_MAX
+ *		is reduced to FLOW_MAX, to bound the address space of the table
  * @epfd:	epoll descriptor for flow_watch()
  *
- * Return: 0, -EINVAL if @max is 0, -ENOMEM
+ * Return: 0 on success, -EINVAL if @max is 0, -ENOMEM if there is not enough
+ *	   address space
  */
 int flow_table_init(struct flow_table *t, size_t slot_size, uint32_t max,
 		    int epfd)
@@ -92,7 +95,7 @@ int flow_table_init(struct flow_table *t, size_t slot_size, uint32_t max,
 	return -ENOMEM;
 }
 
-/* flow_table_free() - Give back the table, not what its flows refer to */
+/* flow_table_free() - Free the table, but not the sockets of its flows */
 void flow_table_free(struct flow_table *t)
 {
 	if (t->buckets)
@@ -109,7 +112,8 @@ static uint32_t key_hash(const struct flow_table *t, const struct flow_key *k)
 	return (uint32_t)siphash(&t->secret, k, sizeof(*k));
 }
 
-/* bucket_find() - The bucket that has a key, or else the one to put it in */
+/* bucket_find() - Find the bucket of the flow with a key; if no flow has the
+ * key, return the empty bucket in which such a flow belongs */
 static uint32_t bucket_find(const struct flow_table *t,
 			    const struct flow_key *k, uint32_t hash)
 {
@@ -126,10 +130,12 @@ static uint32_t bucket_find(const struct flow_table *t,
 }
 
 /*
- * empty_bucket() - Empty a bucket, and move up entries that it would cut off
+ * empty_bucket() - Empty a bucket, and keep all other entries reachable
  *
- * Knuth, The Art of Computer Programming, volume 3, 6.4, algorithm R: a later
- * entry moves into the gap unless its search begins after the gap.
+ * A search ends at the first empty bucket, so the gap would hide later entries.
+ * An entry after the gap moves into the gap, unless the search for this entry
+ * begins after the gap (Knuth, The Art of Computer Programming, volume 3, 6.4,
+ * algorithm R).
  */
 static void empty_bucket(struct flow_table *t, uint32_t b)
 {
@@ -147,7 +153,8 @@ static void empty_bucket(struct flow_table *t, uint32_t b)
 	t->buckets[b] = 0;
 }
 
-/* release_pages() - Give back the pages that lie in slots @from to @to - 1 */
+/* release_pages() - Give the pages that lie completely in the slots from @from
+ * to @to - 1 back to the kernel */
 static void release_pages(const struct flow_table *t, uint32_t from,
 			  uint32_t to)
 {
@@ -179,7 +186,7 @@ static void shrink_table(struct flow_table *t)
 	t->peak = t->used;
 }
 
-/* flow_lookup() - The flow with a key, or NULL */
+/* flow_lookup() - Find the flow with a key; NULL if there is none */
 struct flow *flow_lookup(const struct flow_table *t, const struct flow_key *k)
 {
 	uint32_t slot = t->buckets[bucket_find(t, k, key_hash(t, k))];
@@ -188,9 +195,10 @@ struct flow *flow_lookup(const struct flow_table *t, const struct flow_key *k)
 }
 
 /*
- * take_flow_slot() - Take the lowest free slot; there must be one
+ * take_flow_slot() - Take the lowest free slot of a table that is not full
  *
- * At worst this reads one bit for each slot: for 20,000, forty cache lines.
+ * At worst this function reads one bit for each slot. For 20,000 slots these
+ * are forty cache lines.
  */
 static uint32_t take_flow_slot(struct flow_table *t)
 {
@@ -209,12 +217,14 @@ static uint32_t take_flow_slot(struct flow_table *t)
 
 /**
  * flow_insert() - Add a flow
- * @type:	what it is
+ * @k:		key of the new flow
+ * @type:	type of the new flow
  *
- * What follows struct flow in the slot is zero. The flow has no socket, is in
- * no list, and its timer is not armed and of type 0.
+ * The protocol's fields, which follow struct flow in the slot, are zero. The
+ * new flow has no socket and is in no list. Its timer is not armed, and has
+ * type 0.
  *
- * Return: the flow, NULL if the table is full or has a flow with this key
+ * Return: the new flow; NULL if the table is full, or has a flow with this key
  */
 struct flow *flow_insert(struct flow_table *t, const struct flow_key *k,
 			 enum flow_type type)
@@ -243,11 +253,11 @@ struct flow *flow_insert(struct flow_table *t, const struct flow_key *k,
 }
 
 /**
- * flow_remove() - Remove a flow
- * @f:		the pointer is invalid afterwards
+ * flow_remove() - Remove a flow from the table
+ * @f:		the flow; the pointer is invalid afterwards
  *
- * This takes the flow out of the table and nothing else: the protocol has
- * closed its sockets, cancelled its timer and removed it from lists before.
+ * Before the call, the protocol must close the sockets of the flow, cancel its
+ * timer and remove the flow from all lists.
  */
 void flow_remove(struct flow_table *t, struct flow *f)
 {
@@ -269,9 +279,10 @@ void flow_remove(struct flow_table *t, struct flow *f)
 
 /**
  * flow_next() - Iterate over all flows, in the order of their slots
- * @f:		the previous flow, which may have been removed; NULL: start
+ * @f:		the flow that the last call returned, even if it was removed
+ *		since; NULL to get the first flow
  *
- * Return: the next flow, NULL after the last
+ * Return: the next flow; NULL if @f was the last flow
  */
 struct flow *flow_next(const struct flow_table *t, const struct flow *f)
 {
@@ -290,10 +301,11 @@ struct flow *flow_next(const struct flow_table *t, const struct flow *f)
 }
 
 /**
- * flow_from_token() - The flow that an event is for
- * @token:	from epoll, of type EVENT_FLOW
+ * flow_from_token() - Find the flow that an event is for
+ * @token:	token of type EVENT_FLOW, as epoll returned it
  *
- * Return: the flow; NULL if it has gone since, even if another took its slot
+ * Return: the flow; NULL if the flow was removed after the event occurred, even
+ *	   if a newer flow has its slot now
  */
 struct flow *flow_from_token(const struct flow_table *t, uint64_t token)
 {
@@ -308,9 +320,10 @@ struct flow *flow_from_token(const struct flow_table *t, uint64_t token)
 }
 
 /**
- * flow_token() - The epoll token of one side of a flow, which no other flow has
+ * flow_token() - Make the epoll token of one side of a flow
  *
- * Return: token of type EVENT_FLOW, not 0
+ * Return: a token of type EVENT_FLOW, which is never 0. A later flow in the
+ *	   same slot has another token
  */
 uint64_t flow_token(const struct flow_table *t, const struct flow *f,
 		    enum flow_side side)
@@ -318,7 +331,8 @@ uint64_t flow_token(const struct flow_table *t, const struct flow *f,
 	return event_token(EVENT_FLOW, side, f->gen, flow_slot(t, f));
 }
 
-/* watch_side() - Tell epoll what one side of a flow waits for; 0 or -errno */
+/* watch_side() - Tell epoll which events one side of a flow waits for; returns
+ * 0 or -errno */
 static int watch_side(const struct flow_table *t, const struct flow *f,
 		      enum flow_side side, int op, uint32_t events)
 {
@@ -331,10 +345,13 @@ static int watch_side(const struct flow_table *t, const struct flow *f,
 }
 
 /**
- * flow_watch() - Begin to watch a socket of a flow; closing it ends that
- * @events:	EPOLL*
+ * flow_watch() - Begin to watch a socket of a flow
+ * @events:	EPOLL* flags of the events to wait for
  *
- * Return: 0, or -errno: -ENOSPC and -ENOMEM are the kernel's limits
+ * Closing the socket ends the watch.
+ *
+ * Return: 0, or -errno of epoll_ctl(): -ENOSPC if the user has too many epoll
+ *	   watches, -ENOMEM if the kernel has no memory
  */
 int flow_watch(struct flow_table *t, struct flow *f, enum flow_side side,
 	       uint32_t events)
@@ -345,9 +362,9 @@ int flow_watch(struct flow_table *t, struct flow *f, enum flow_side side,
 /**
  * flow_rewatch() - Watch a socket of a flow for other events, or, with
  * EPOLLONESHOT or EPOLLET, for the same events once more
- * @events:	EPOLL*
+ * @events:	EPOLL* flags of the events to wait for
  *
- * Return: 0, or -errno
+ * Return: 0, or -errno of epoll_ctl()
  */
 int flow_rewatch(struct flow_table *t, struct flow *f, enum flow_side side,
 		 uint32_t events)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * table.h - The flows of all protocols, found by key or by epoll token.
+ * table.h - A table of the flows of all protocols. A flow is found by its key
+ * or by its epoll token.
  *
- * Slots are in one reserved range of address space, which takes memory as
- * flows are added and gives it back when most are removed. So a pointer to a
- * flow stays valid as long as the flow, and an idle table is small. A slot has
- * the size of the largest protocol structure; each embeds struct flow first.
+ * The slots lie in one reserved range of address space. The range takes memory
+ * as flows are added, and gives memory back after most flows were removed.
+ * Therefore a flow never moves while it exists, and an idle table is small.
+ * Each protocol has its own structure for a flow, which begins with struct
+ * flow. A slot has the size of the largest of these structures.
  */
 #ifndef FLOW_TABLE_H
 #define FLOW_TABLE_H
@@ -21,25 +23,28 @@
 enum flow_type {
 	FLOW_TCP,
 	FLOW_UDP,
-	FLOW_ECHO,		/* an echo identifier, or a peer it pings */
+	FLOW_ECHO,		/* an ICMP echo identifier of the guest, or a
+				 * peer that the guest pings */
 	FLOW_TYPES,
 };
 
-/* The two ends of a flow that may have a descriptor. */
+/* The two sides of a flow, each of which may have a descriptor. */
 enum flow_side {
-	SIDE_HOST,		/* a socket on the host, towards the peer */
-	SIDE_GUEST,		/* a socket where the guest is, no link */
+	SIDE_HOST,		/* a socket towards the peer */
+	SIDE_GUEST,		/* a socket towards the guest, if a socket
+				 * instead of the link leads there */
 	FLOW_SIDES,
 };
 
 /**
- * struct flow_key - What tells flows apart, as the guest sees the addresses
+ * struct flow_key - The addresses and ports that identify a flow
  * @guest:	guest's address
- * @peer:	peer's address, before translation; echo identifier: none
- * @gport:	guest's port; echo: identifier
- * @pport:	peer's port; echo: zero
+ * @peer:	guest-visible address of the peer; all zero for a flow that
+ *		stands for an echo identifier
+ * @gport:	guest's port; the identifier for ICMP echo
+ * @pport:	peer's port; 0 for ICMP echo
  * @proto:	IPPROTO_*
- * @zero:	zero: the key is hashed and compared as bytes
+ * @zero:	always zero, because keys are hashed and compared as bytes
  */
 struct flow_key {
 	struct in6_addr guest, peer;
@@ -49,15 +54,18 @@ struct flow_key {
 };
 
 /**
- * struct flow - What flows of all protocols share; each embeds it first
- * @key:	see struct flow_key
- * @hash:	of the key
- * @fd:		its socket on each side, see enum flow_side; -1: none
+ * struct flow - The fields that flows of all protocols have. The structure of
+ * each protocol's flows begins with it
+ * @key:	identifies the flow
+ * @hash:	hash of @key
+ * @fd:		the flow's socket on each side, indexed by enum flow_side; -1:
+ *		none
  * @gen:	generation, for the epoll token
  * @type:	enum flow_type
- * @bulk:	its last batch was part of a bulk transfer, see flow/sched.h
+ * @bulk:	the flow was a bulk flow at its last batch, see flow/sched.h
  * @node:	node in a list of the protocol
- * @ready:	node in the list of flows that wait for their turn to send
+ * @ready:	node in the scheduler's list of flows that wait for their turn
+ *		to send to the guest
  * @timer:	the one timer of the flow
  */
 struct flow {
@@ -72,19 +80,21 @@ struct flow {
 
 /**
  * struct flow_table - All flows
- * @slots:	reserved address space, takes memory on first use
- * @live:	one bit for each slot: it has a flow
- * @buckets:	hash table with linear probing: slot number + 1, 0: empty
- * @slot_size:	bytes
+ * @slots:	reserved address space, which takes memory on first use
+ * @live:	one bit for each slot, set if the slot has a flow
+ * @buckets:	hash table with linear probing. A bucket has the number of a
+ *		slot plus 1, or 0 if it is empty
+ * @slot_size:	bytes of one slot
  * @max:	number of slots
  * @mask:	number of buckets - 1
  * @used:	number of flows
  * @peak:	largest @used since memory was last given back
- * @top:	slots from here on were never used
- * @full:	words of @live before this one have no free slot
- * @gen:	generation of the latest flow
- * @secret:	key of the hash
- * @epfd:	epoll set of their sockets
+ * @top:	slots from this number on have no flow
+ * @full:	index of a word of @live. All slots of the words before it have
+ *		flows
+ * @gen:	generation of the newest flow
+ * @secret:	key of the hash function
+ * @epfd:	epoll set that watches the flows' sockets
  */
 struct flow_table {
 	char *slots;

@@ -2,12 +2,15 @@
 /*
  * timer.c - The hierarchical timing wheel (Varghese and Lauck, 1987, scheme 7).
  *
- * A slot of level L stands for 64^L ms. A timer hangs in the level of the
- * highest digit, to base 64, in which its time differs from the wheel's: so
- * every level only holds times beyond the slot the wheel is in, and the first
- * level that isn't empty holds the next time of all. The wheel moves from one
- * used slot to the next, never tick by tick; a timer moves down a level when
- * the wheel comes to its slot, at most TIMER_LEVELS times in its life.
+ * A slot of level L covers 64^L ms. Both the time of a timer and the time of
+ * the wheel are numbers to base 64. The level of a timer is the position of the
+ * highest digit in which the two numbers differ. So a level only holds timers
+ * beyond the slot that the wheel is in, and the lowest level that isn't empty
+ * holds the timer that expires next.
+ *
+ * The wheel moves from one used slot to the next, never tick by tick. When the
+ * wheel comes to a slot, the timers of the slot move to lower levels. A timer
+ * that expires within SPAN ms moves at most TIMER_LEVELS times.
  */
 #include <limits.h>
 #include <stdbool.h>
@@ -19,13 +22,14 @@
 #define DUE		TIMER_LEVELS	/* level of timers in the due list */
 #define TOP		(TIMER_LEVELS - 1)
 
-/* The highest level goes round: at most to the slot behind the current one. */
+/* How far ahead a timer can be placed, ms. The highest level is used as a ring:
+ * the furthest slot is the slot just behind the current one. */
 #define SPAN	((uint64_t)(TIMER_SLOTS - 1) << (TOP * TIMER_BITS))
 
 _Static_assert(TIMER_SLOTS == 64, "a level's slots are the bits of a word");
 _Static_assert(SPAN <= INT_MAX, "epoll_wait() can wait for the furthest slot");
 
-/* timers_init() - Make an empty wheel */
+/* timers_init() - Make a wheel without timers, whose time is @now */
 void timers_init(struct timers *t, uint64_t now)
 {
 	unsigned int level, slot;
@@ -41,7 +45,7 @@ void timers_init(struct timers *t, uint64_t now)
 
 /**
  * timer_init() - Make a timer that is not armed
- * @type:	what to wake, for the caller of timers_expire()
+ * @type:	tells the caller of timers_expire() what this timer is for
  */
 void timer_init(struct timer *timer, uint8_t type)
 {
@@ -52,7 +56,8 @@ void timer_init(struct timer *timer, uint8_t type)
 	timer->slot = 0;
 }
 
-/* slot_number() - The slot of a level that a time in ms falls into */
+/* slot_number() - Return the number of the slot of a level that covers a time
+ * in ms */
 static unsigned int slot_number(unsigned int level, uint64_t time)
 {
 	return (time >> (level * TIMER_BITS)) & (TIMER_SLOTS - 1);
@@ -61,8 +66,8 @@ static unsigned int slot_number(unsigned int level, uint64_t time)
 /*
  * place_timer() - Put a timer that is in no list into the slot of its time
  *
- * A timer beyond the span of the wheel goes to the last slot, and is placed
- * again when the wheel gets there.
+ * A timer that expires more than SPAN ms from now goes to the furthest slot.
+ * The timer is placed again when the wheel comes to that slot.
  */
 static void place_timer(struct timers *t, struct timer *timer)
 {
@@ -84,9 +89,11 @@ static void place_timer(struct timers *t, struct timer *timer)
 
 /**
  * timer_arm() - Set when a timer expires, whether it is armed already or not
- * @expires:	ms. A time that has passed expires in the next timers_expire(),
- *		even with the same @now: a timer that re-arms itself when it
- *		expires has to choose a later time
+ * @expires:	time in ms. A timer armed for a time that has passed expires in
+ *		the next call of timers_expire(), even in the same pass
+ *
+ * A handler that arms its own timer again has to choose a later time than now:
+ * otherwise the pass never ends.
  */
 void timer_arm(struct timers *t, struct timer *timer, uint64_t expires)
 {
@@ -95,7 +102,7 @@ void timer_arm(struct timers *t, struct timer *timer, uint64_t expires)
 	place_timer(t, timer);
 }
 
-/* timer_cancel() - Disarm a timer; harmless if it is not armed */
+/* timer_cancel() - Disarm a timer; does nothing if it is not armed */
 void timer_cancel(struct timers *t, struct timer *timer)
 {
 	bool armed = timer_armed(timer);
@@ -107,8 +114,10 @@ void timer_cancel(struct timers *t, struct timer *timer)
 }
 
 /*
- * next_slot() - The next used slot: returns its level, -1 if there is none
+ * next_slot() - Find the used slot that the wheel comes to next
  * @start:	set to the time in ms at which the slot begins
+ *
+ * Return: level of the slot, -1 if no slot is used
  */
 static int next_slot(const struct timers *t, uint64_t *start)
 {
@@ -121,7 +130,8 @@ static int next_slot(const struct timers *t, uint64_t *start)
 		if (!ahead)
 			continue;
 
-		/* Bit n: the slot n after the current one, which is unused. */
+		/* Rotate the word, so that bit n is for the n-th slot after
+		 * the current slot. The current slot itself is not used. */
 		ahead = ahead >> current | ahead << (-current & 63);
 		*start = ((t->now >> (level * TIMER_BITS)) +
 			  (unsigned int)__builtin_ctzll(ahead))
@@ -132,7 +142,8 @@ static int next_slot(const struct timers *t, uint64_t *start)
 	return -1;
 }
 
-/* enter_slot() - The wheel reached a slot: move its timers to lower levels */
+/* enter_slot() - Move all timers of the current slot of a level to lower
+ * levels */
 static void enter_slot(struct timers *t, unsigned int level)
 {
 	unsigned int number = slot_number(level, t->now);
@@ -145,13 +156,15 @@ static void enter_slot(struct timers *t, unsigned int level)
 
 /**
  * timers_expire() - Take the next timer that has expired
- * @now:	if it is before that of the last call, that one counts
+ * @now:	time that the wheel moves to; the wheel never moves back
  *
- * Call it until it returns NULL. Between calls any timer may be armed and
- * cancelled, the returned one as well. Timers come in the order of their times,
- * however far @now jumps; those armed for a time that had passed come first.
+ * Call this function until it returns NULL. Between two calls, the caller may
+ * arm and cancel any timer, also the timer that the last call returned. Timers
+ * expire in the order of their times, however far @now jumps. A timer that was
+ * armed for a time that had already passed expires before the others.
  *
- * Return: a timer, disarmed; NULL if no other has expired
+ * Return: the next expired timer, which is disarmed now; NULL if no further
+ *	   timer has expired
  */
 struct timer *timers_expire(struct timers *t, uint64_t now)
 {
@@ -172,12 +185,14 @@ struct timer *timers_expire(struct timers *t, uint64_t now)
 }
 
 /**
- * timers_wait() - How long to wait for the next timer
+ * timers_wait() - Tell how long epoll_wait() may wait for the next timer
  *
- * The wait may end before a timer expires, as timers_expire() has to move it
- * down a level: at most once for each level.
+ * The returned timeout ends when the wheel comes to the next used slot. If this
+ * is not a slot of the lowest level, the timers of the slot may expire later,
+ * and timers_expire() only moves them to lower levels. A timer causes at most
+ * one such early end for each level.
  *
- * Return: timeout for epoll_wait() in ms, -1 if no timer is armed
+ * Return: timeout for epoll_wait() in ms; -1 if no timer is armed
  */
 int timers_wait(const struct timers *t, uint64_t now)
 {

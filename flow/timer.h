@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * timer.h - All timers of the program in one hierarchical wheel: O(1) to arm
- * and to cancel, 1 ms ticks, and the timeout for epoll_wait() from bitmaps.
+ * timer.h - A hierarchical timing wheel that holds all timers of a worker.
+ * Arming or cancelling a timer takes constant time. The resolution is 1 ms.
  *
- * A timer is embedded in what it belongs to. Its type tells the loop what to
- * wake; the wheel does not read it.
+ * A timer is a member of the structure that it belongs to, for example of
+ * struct flow. The type of a timer tells the event loop which handler to call
+ * when the timer expires. The wheel itself does not use the type.
  */
 #ifndef FLOW_TIMER_H
 #define FLOW_TIMER_H
@@ -15,20 +16,20 @@
 
 #define TIMER_BITS	6
 #define TIMER_SLOTS	(1 << TIMER_BITS)
-#define TIMER_LEVELS	5	/* 64^5 ms: 12 days, longer ones are clamped */
+#define TIMER_LEVELS	5	/* 64^5 ms, which is 12 days */
 
 struct timer {
 	struct list node;
-	uint64_t expires;	/* ms, the clock of now_ms() */
-	uint8_t type;
-	uint8_t level, slot;	/* its place in the wheel */
+	uint64_t expires;	/* time in ms, as now_ms() returns it */
+	uint8_t type;		/* as given to timer_init() */
+	uint8_t level, slot;	/* place of the timer in the wheel */
 };
 
 struct timers {
-	uint64_t now;			/* earlier timers have expired */
-	uint64_t used[TIMER_LEVELS];		/* slots that are not empty */
+	uint64_t now;			/* time of the wheel, ms */
+	uint64_t used[TIMER_LEVELS];	/* one bit per slot: it has timers */
 	struct list slot[TIMER_LEVELS][TIMER_SLOTS];
-	struct list due;
+	struct list due;		/* timers that have expired */
 };
 
 void timers_init(struct timers *t, uint64_t now);
@@ -38,7 +39,7 @@ void timer_cancel(struct timers *t, struct timer *timer);
 struct timer *timers_expire(struct timers *t, uint64_t now);
 int timers_wait(const struct timers *t, uint64_t now);
 
-/* timer_armed() - Whether the timer waits to expire */
+/* timer_armed() - Whether a timer is armed */
 static inline bool timer_armed(const struct timer *timer)
 {
 	return !list_empty(&timer->node);

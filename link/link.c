@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * link.c - The operations of a link, whatever its kind. A queue without a guest
- * has none, which is no error of the caller.
+ * link.c - The operations of a link. Each calls the back-end's function and
+ * does what is common to all back-ends. While no guest is connected, a queue
+ * has no link; callers may still call these functions.
  */
 #include <errno.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include "link/link.h"
 #include "util.h"
 
-/* link_show() - Let the observers see a burst of frames */
+/* link_show() - Show a burst of frames to all observers of a link */
 static void link_show(const struct link *l, bool to_guest,
 		      const struct frame *frames, unsigned int n)
 {
@@ -20,9 +21,10 @@ static void link_show(const struct link *l, bool to_guest,
 }
 
 /**
- * link_observe() - Let an observer see all frames from now on
+ * link_observe() - Show all frames of a link to an observer from now on
  * @l:		open link
- * @o:		observer of this link and no other; forgotten when it closes
+ * @o:		observer, which must not observe any other link. Closing the
+ *		link removes the observer
  */
 void link_observe(struct link *l, struct link_observer *o)
 {
@@ -31,14 +33,14 @@ void link_observe(struct link *l, struct link_observer *o)
 }
 
 /**
- * link_event() - A descriptor of the link has events
+ * link_event() - Handle events of a descriptor of the link
  * @l:		open link
- * @i:		index in @l->fds
- * @events:	EPOLL*
+ * @i:		index of the descriptor in @l->fds
+ * @events:	EPOLL* flags that epoll reported
  *
- * Queues that have frames now have @more set.
+ * Sets @more of each queue from which frames can be received now.
  *
- * Return: 0, or -errno: the link is gone
+ * Return: 0; or -errno if the link failed and must be closed
  */
 int link_event(struct link *l, unsigned int i, uint32_t events)
 {
@@ -49,7 +51,8 @@ int link_event(struct link *l, unsigned int i, uint32_t events)
  * link_refill() - Receive a burst of frames into @q->from_guest
  * @q:		queue
  *
- * Return: number of frames, 0: none now, < 0: -errno, the link is gone
+ * Return: number of frames received; 0 if there are none now; -errno if the
+ *	   guest left or the link failed, and -ENOTCONN if no guest is connected
  */
 int link_refill(struct link_queue *q)
 {
@@ -66,7 +69,7 @@ int link_refill(struct link_queue *q)
 }
 
 /**
- * link_release() - Give the frames of the last refill back
+ * link_release() - Give the frames of the last refill back to the back-end
  * @q:		queue
  */
 void link_release(struct link_queue *q)
@@ -77,17 +80,17 @@ void link_release(struct link_queue *q)
 }
 
 /**
- * link_slots() - Space for frames to the guest
+ * link_slots() - Get slots, each of which is space for one frame to the guest
  * @q:		queue
- * @len:	bytes of each, Ethernet header included
+ * @len:	bytes of each slot, Ethernet header included
  * @n:		number of slots wanted
- * @slots:	filled; their pieces are the back-end's, and stay in place until
- *		the next link_flush()
+ * @slots:	array of @n slots to fill. The pieces of the slots belong to the
+ *		back-end, and stay in place until the next link_flush()
  *
- * Slots are committed in their order, each once or not at all; those that have
- * not been committed by the next link_slots() or link_flush() are given back.
+ * The caller commits slots in their order, each at most once. The next call of
+ * link_slots() or link_flush() takes back all slots that are not committed.
  *
- * Return: number of slots, 0: no space
+ * Return: number of slots filled, at most @n; 0 if the link has no space
  */
 unsigned int link_slots(struct link_queue *q, size_t len, unsigned int n,
 			struct link_slot *slots)
@@ -97,11 +100,11 @@ unsigned int link_slots(struct link_queue *q, size_t len, unsigned int n,
 }
 
 /**
- * link_slot_write() - Write into a slot
+ * link_slot_write() - Copy bytes into a slot, across its pieces
  * @slot:	slot
- * @off:	offset in it
- * @data:	bytes
- * @len:	number of bytes; they end inside the slot
+ * @off:	offset in the slot of the first byte to write
+ * @data:	bytes to copy
+ * @len:	number of bytes; @off + @len must not exceed the slot
  */
 void link_slot_write(const struct link_slot *slot, size_t off,
 		     const void *data, size_t len)
@@ -119,11 +122,12 @@ void link_slot_write(const struct link_slot *slot, size_t off,
 }
 
 /**
- * link_flush() - Send what was committed
+ * link_flush() - Send all committed frames to the guest
  * @q:		queue
  *
- * Return: 1: all sent, 0: the guest takes no more for now (@q->blocked),
- *	   < 0: -errno, the link is gone
+ * Return: 1 if all frames were sent; 0 if the guest takes no more bytes for now
+ *	   (then @q->blocked is set); -errno if the link failed, and -ENOTCONN
+ *	   if no guest is connected
  */
 int link_flush(struct link_queue *q)
 {
@@ -136,8 +140,8 @@ int link_flush(struct link_queue *q)
 }
 
 /**
- * link_close() - Close the link, give back its memory and descriptors
- * @l:		link; nothing happens if it is closed
+ * link_close() - Close a link, and free its memory and descriptors
+ * @l:		link; nothing happens if the link is closed already
  */
 void link_close(struct link *l)
 {

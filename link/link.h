@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * link.h - What carries frames to and from the guest, whatever it is. A
- * back-end (one file each in link/) fills in the operations.
+ * link.h - The link, which carries Ethernet frames between the guest and passt.
+ * The functions of a link are the same for every back-end. Each back-end is one
+ * file in link/ and implements struct link_ops.
  *
- * From the guest: link_refill() yields a burst of borrowed frames, which stay
- * valid until link_release().
- * To the guest: link_slots() hands out space for frames, link_commit() makes a
- * frame of a slot, link_flush() sends what was committed. The back-end is
- * called once for many slots and once per flush, never for a single frame.
+ * Frames from the guest: link_refill() receives a burst of frames. The memory
+ * of the frames belongs to the back-end, and stays valid until link_release().
  *
- * A link has one or more queues, each of which carries frames both ways and
- * knows nothing of the others.
+ * Frames to the guest: link_slots() hands out space for frames, link_commit()
+ * makes a frame of a slot, and link_flush() sends all committed frames. The
+ * back-end is called once for many slots and once for each flush, but not for
+ * each frame.
+ *
+ * A link has one or more queues. Each queue carries frames in both directions,
+ * independently of the other queues.
  */
 #ifndef LINK_LINK_H
 #define LINK_LINK_H
@@ -23,33 +26,40 @@
 #define LINK_BURST	256	/* frames in one refill */
 #define LINK_FRAMES	1024	/* frames committed between two flushes */
 #define LINK_FRAME_MAX	65535	/* bytes, Ethernet header included */
-#define LINK_GSO_MAX	(14 + 40 + 65535) /* bytes of any GSO frame, likewise */
-#define LINK_HEADERS	128	/* bytes of a slot that are in one piece */
-#define LINK_FDS	4	/* descriptors of one link */
+#define LINK_GSO_MAX	(14 + 40 + 65535) /* bytes of a GSO frame, all headers
+					   * included */
+#define LINK_HEADERS	128	/* bytes at the start of a slot in one piece */
+#define LINK_FDS	4	/* maximum of descriptors of one link */
 
-/* What is known of a frame's transport checksum. */
+/* The state of the transport checksum in a frame. */
 enum link_csum {
-	LINK_CSUM_FULL,		/* complete; from the guest: verify it */
-	LINK_CSUM_OK,		/* from the guest: known to be right */
-	LINK_CSUM_PARTIAL,	/* the pseudo-header's sum: to be completed */
+	LINK_CSUM_FULL,		/* the checksum is complete. passt verifies the
+				 * checksum if the frame is from the guest */
+	LINK_CSUM_OK,		/* the frame is from the guest, and the link
+				 * vouches for its checksum */
+	LINK_CSUM_PARTIAL,	/* the field holds the sum of the pseudo-header.
+				 * The guest or its device has to complete the
+				 * checksum */
 };
 
-/* Whether a frame carries several segments, and of what. */
+/* Which segments or datagrams a GSO frame carries. */
 enum link_gso {
-	LINK_GSO_NONE,
-	LINK_GSO_TCP4,		/* TCP over IPv4: long payload, one header */
-	LINK_GSO_TCP6,
-	LINK_GSO_UDP,		/* datagrams, over either family (USO) */
+	LINK_GSO_NONE,		/* the frame is no GSO frame */
+	LINK_GSO_TCP4,		/* segments of TCP over IPv4 (TSO) */
+	LINK_GSO_TCP6,		/* segments of TCP over IPv6 (TSO) */
+	LINK_GSO_UDP,		/* datagrams over IPv4 or IPv6 (USO) */
 };
 
 /**
- * struct frame_meta - What is known of a frame beside its bytes; all zero: it
- * is as it would be on a wire
+ * struct frame_meta - Properties of a frame that are not in its bytes. If all
+ * fields are zero, the frame has the form that it would have on an Ethernet
  * @csum:	enum link_csum
  * @gso:	enum link_gso
- * @gso_size:	bytes of payload of each segment but the last
- * @csum_start:	partial: offset from which on the checksum covers the frame
- * @csum_offset: partial: offset of the field from there
+ * @gso_size:	GSO frame: bytes of payload in each segment but the last
+ * @csum_start:	partial checksum: offset in the frame of the first byte that the
+ *		checksum covers
+ * @csum_offset: partial checksum: offset of the checksum field, counted from
+ *		@csum_start
  */
 struct frame_meta {
 	uint8_t csum, gso;
@@ -58,12 +68,12 @@ struct frame_meta {
 };
 
 /**
- * struct frame - A frame, either way
- * @iov:	its pieces in order, as long as the frame in all; the reader
- *		of a frame from the guest may trim them
+ * struct frame - A frame from the guest or to the guest
+ * @iov:	pieces of the frame, in order. passt may shorten the pieces of a
+ *		frame from the guest while it reads the frame
  * @iovcnt:	number of pieces
- * @len:	bytes
- * @meta:	what is known of it
+ * @len:	bytes of the frame, the sum of all pieces
+ * @meta:	properties that are not in the bytes
  */
 struct frame {
 	struct iovec *iov;
@@ -74,7 +84,8 @@ struct frame {
 
 /**
  * struct link_slot - Space for one frame to the guest
- * @iov:	pieces; the first holds LINK_HEADERS bytes or the whole slot
+ * @iov:	pieces of the slot. The first piece holds at least LINK_HEADERS
+ *		bytes, or the whole slot if the slot is shorter
  * @cnt:	number of pieces
  */
 struct link_slot {
@@ -83,10 +94,10 @@ struct link_slot {
 };
 
 /**
- * struct link_fd - A descriptor of a link for the loop to wait for
+ * struct link_fd - A descriptor of a link that the event loop waits for
  * @fd:		descriptor
- * @events:	EPOLL* to wait for
- * @blocked:	EPOLL* to wait for while the guest takes no frames
+ * @events:	EPOLL* flags to wait for while the link is not blocked
+ * @blocked:	EPOLL* flags to wait for while the link is blocked
  */
 struct link_fd {
 	int fd;
@@ -94,13 +105,16 @@ struct link_fd {
 };
 
 /**
- * struct link_caps - What a link can do, fixed while it is open
- * @max_frame:	longest frame to the guest that is no GSO frame, bytes
- * @gso_max:	longest GSO frame to the guest, TCP of both families, bytes; 0:
- *		it takes none
- * @uso_to_guest: it takes GSO frames of UDP, too
- * @csum_to_guest: it takes partial checksums; always if it takes GSO frames
- * @shared:	the guest can write to borrowed frames: copy before checking
+ * struct link_caps - What a link can do. The values don't change while the link
+ * is open
+ * @max_frame:	bytes of the longest frame to the guest that is no GSO frame
+ * @gso_max:	bytes of the longest GSO frame to the guest, with TCP over IPv4
+ *		or IPv6; 0: the link takes no GSO frames
+ * @uso_to_guest: the link also takes GSO frames of UDP datagrams
+ * @csum_to_guest: the link takes frames with partial checksums. A link that
+ *		takes GSO frames always takes partial checksums
+ * @shared:	the guest can write to the memory of received frames, so that
+ *		passt must copy headers before it checks them
  */
 struct link_caps {
 	uint32_t max_frame, gso_max;
@@ -112,10 +126,11 @@ struct link;
 struct link_queue;
 
 /**
- * struct link_observer - Sees the frames that pass a link
- * @see:	told of a burst of frames: from the guest before they are
- *		parsed, to the guest before they are sent
- * @next:	in the list of the link's observers
+ * struct link_observer - A part that sees all frames on a link
+ * @see:	function that gets each burst of frames: frames from the guest
+ *		before passt parses them, frames to the guest before they are
+ *		sent
+ * @next:	next observer in the list of the link; NULL: this is the last
  */
 struct link_observer {
 	void (*see)(struct link_observer *o, bool to_guest,
@@ -124,18 +139,24 @@ struct link_observer {
 };
 
 /**
- * struct link_ops - What a back-end does
- * @event:	descriptor @i of the link has @events; sets @more of the queues
- *		that have frames; < 0: -errno, the link is gone
- * @refill:	receive, fill @from_guest and @more; > 0: frames, 0: none now,
- *		< 0: -errno, the link is gone (-ECONNRESET: the guest left)
- * @release:	the frames of the last refill are no longer in use
- * @slots:	see link_slots(); @n is at least 1, and @to_guest has space. If
- *		there is none though nothing was committed, @blocked is set
- * @flush:	send @to_guest, or keep it until the guest takes it: the list is
- *		empty afterwards; 1: all sent, 0: some wait (@blocked is set),
- *		< 0: -errno, the link is gone
- * @close:	give back everything
+ * struct link_ops - The functions of a back-end
+ * @event:	handles @events of descriptor @i of the link, and sets @more of
+ *		each queue that has frames. Returns 0, or -errno if the link
+ *		failed
+ * @refill:	receives frames into @from_guest of the queue, and sets @more.
+ *		Returns the number of frames, 0 if there are none now, or -errno
+ *		if the link failed (-ECONNRESET: the guest left)
+ * @release:	tells the back-end that the frames of the last refill are no
+ *		longer in use
+ * @slots:	does what link_slots() says. @n is at least 1, and @to_guest of
+ *		the queue has free entries for @n frames. If there is no space
+ *		although no frame is committed, @blocked of the queue must be
+ *		set
+ * @flush:	sends the frames in @to_guest of the queue and empties the list.
+ *		The back-end keeps bytes that the guest does not take yet.
+ *		Returns 1 if all bytes were sent, 0 if some wait (then @blocked
+ *		is set), or -errno if the link failed
+ * @close:	frees the memory and the descriptors of the link
  */
 struct link_ops {
 	int (*event)(struct link *l, unsigned int i, uint32_t events);
@@ -148,15 +169,17 @@ struct link_ops {
 };
 
 /**
- * struct link_queue - Frames in both directions
- * @link:	the link it is of; NULL: no guest
- * @from_guest, @nfrom_guest: frames of the last refill
- * @more:	further frames are at hand: refill before waiting
- * @to_guest, @nto_guest: frames committed since the last flush
- * @pending:	bytes of them
+ * struct link_queue - A queue of a link, for frames in both directions
+ * @link:	the link that the queue belongs to; NULL: no guest is connected
+ * @from_guest, @nfrom_guest: frames of the last refill, and their number
+ * @more:	further frames may be there. Call link_refill() again before
+ *		waiting for events
+ * @to_guest, @nto_guest: frames committed since the last flush, and their
+ *		number
+ * @pending:	bytes of the frames committed since the last flush
  * @blocked:	the guest takes no more frames for now
- * @low_latency: a wish, effective from the next flush on: let fewer bytes wait
- *		in front of the next frame to the guest
+ * @low_latency: asks the back-end for a short standing queue. The back-end
+ *		reads this at each flush
  */
 struct link_queue {
 	struct link *link;
@@ -170,12 +193,13 @@ struct link_queue {
 };
 
 /**
- * struct link - A link; the back-end's own structure embeds it
- * @ops:	operations; NULL: no guest
- * @caps:	what it can do
- * @fds, @nfds:	descriptors to wait for, fixed while it is open
- * @queues, @nqueues: its queues
- * @observers:	list, NULL: none
+ * struct link - A link. It is a member of the back-end's own structure
+ * @ops:	functions of the back-end; NULL: the link is closed
+ * @caps:	what the link can do
+ * @fds, @nfds:	descriptors to wait for, and their number. They don't change
+ *		while the link is open
+ * @queues, @nqueues: queues of the link, and their number
+ * @observers:	list of observers; NULL: there are none
  */
 struct link {
 	const struct link_ops *ops;
@@ -188,11 +212,11 @@ struct link {
 };
 
 /**
- * link_slot_cut() - Cut the pieces of a slot
+ * link_slot_cut() - Shorten a slot to its first bytes
  * @slot:	slot
- * @len:	bytes to leave, 1 to those of the slot
+ * @len:	bytes to keep: at least 1, at most the length of the slot
  *
- * Return: number of pieces left
+ * Return: number of pieces that hold these bytes
  */
 static inline unsigned int link_slot_cut(const struct link_slot *slot,
 					 size_t len)
@@ -206,12 +230,14 @@ static inline unsigned int link_slot_cut(const struct link_slot *slot,
 }
 
 /**
- * link_commit() - Make a frame of a slot
+ * link_commit() - Make a frame of a slot, to be sent by the next link_flush()
  * @q:		queue
- * @slot:	one of those that link_slots() gave last, in their order
- * @len:	bytes of the frame, 1 to those of the slot. If less, all slots
- *		after this one are given back
- * @meta:	what is known of the frame
+ * @slot:	a slot of the last call of link_slots(). Slots are committed in
+ *		the order in which link_slots() returned them
+ * @len:	bytes of the frame: at least 1, at most the length of the slot.
+ *		If the frame is shorter than the slot, the caller must not use
+ *		the slots after this slot any more
+ * @meta:	properties of the frame that are not in its bytes
  */
 static inline void link_commit(struct link_queue *q,
 			       const struct link_slot *slot, size_t len,
@@ -224,7 +250,7 @@ static inline void link_commit(struct link_queue *q,
 	q->pending += len;
 }
 
-/* link_up() - Whether a guest is there */
+/* link_up() - Whether a guest is connected: the link is open */
 static inline bool link_up(const struct link *l)
 {
 	return l->ops;

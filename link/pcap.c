@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * pcap.c - Records the frames of a link, both ways, in pcap format
- * (draft-ietf-opsawg-pcap), with nanoseconds.
+ * pcap.c - Records the frames of a link, in both directions, in pcap format
+ * (draft-ietf-opsawg-pcap) with timestamps in nanoseconds.
  *
- * A burst is written in few calls. Recording never stops the daemon: a failed
- * or partial write ends the recording with a warning.
+ * Each writev() writes many frames. A failed or partial write ends the
+ * recording with a warning, and the daemon goes on.
  */
 /* syscalls: start: openat write; run: clock_gettime close writev */
 #include <errno.h>
@@ -19,10 +19,11 @@
 #include "link/pcap.h"
 #include "util.h"
 
-#define PCAP_MAGIC_NS	0xa1b23c4d	/* readers find the byte order by it */
+#define PCAP_MAGIC_NS	0xa1b23c4d	/* also shows the byte order */
 #define PCAP_ETHERNET	1
-#define PCAP_RECORDS	128		/* in one writev() */
-#define PCAP_PIECES	512		/* in one writev(), below IOV_MAX */
+#define PCAP_RECORDS	128		/* most records in one writev() */
+#define PCAP_PIECES	512		/* most pieces in one writev(); must not
+					 * exceed IOV_MAX */
 
 struct pcap_file_hdr {
 	uint32_t magic;
@@ -40,10 +41,10 @@ struct pcap_record_hdr {
 /**
  * struct pcap_batch - Records for one writev()
  * @p:		recording
- * @now:	time of all of them
- * @hdr, @nhdr:	their headers
- * @iov, @niov:	headers and frames
- * @bytes:	bytes of @iov
+ * @now:	time of CLOCK_REALTIME that all records get
+ * @hdr, @nhdr:	headers of the records, and their number
+ * @iov, @niov:	pieces to write: the header and the frame of each record
+ * @bytes:	sum of the bytes of all pieces in @iov
  */
 struct pcap_batch {
 	struct pcap *p;
@@ -63,7 +64,8 @@ static void pcap_batch_start(struct pcap_batch *b, struct pcap *p)
 	clock_gettime(CLOCK_REALTIME, &b->now);
 }
 
-/* pcap_batch_write() - Write the records out; a partial write is a failure */
+/* pcap_batch_write() - Write the records to the file; a failed or partial write
+ * ends the recording */
 static void pcap_batch_write(struct pcap_batch *b)
 {
 	struct pcap *p = b->p;
@@ -83,10 +85,10 @@ static void pcap_batch_write(struct pcap_batch *b)
 }
 
 /**
- * pcap_batch_add() - Add a record
- * @b:		batch
- * @f:		frame, not copied; one with more pieces than a batch can have is
- *		left out
+ * pcap_batch_add() - Add a record for a frame to a batch
+ * @b:		batch; written first if it has no space for the frame
+ * @f:		frame, which is not copied. A frame with more pieces than a
+ *		batch can have is not recorded
  */
 static void pcap_batch_add(struct pcap_batch *b, const struct frame *f)
 {
@@ -123,12 +125,13 @@ static void pcap_see(struct link_observer *o, bool to_guest,
 
 /**
  * pcap_open() - Start a recording
- * @p:		filled
- * @path:	path; an existing file is overwritten
+ * @p:		recording to fill
+ * @path:	path of the file or pipe; an existing file is overwritten
  *
- * Non-blocking: the reader of a pipe may be slow.
+ * The descriptor is non-blocking, so that a slow reader of a pipe can't block
+ * the event loop.
  *
- * Return: 0, -errno on failure
+ * Return: 0 on success, -errno on failure
  */
 int pcap_open(struct pcap *p, const char *path)
 {
@@ -155,8 +158,8 @@ int pcap_open(struct pcap *p, const char *path)
 }
 
 /**
- * pcap_close() - End the recording; the link is not affected
- * @p:		recording, which may have ended before
+ * pcap_close() - End a recording; the link is not affected
+ * @p:		recording; nothing happens if it has ended already
  */
 void pcap_close(struct pcap *p)
 {

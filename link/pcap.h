@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * pcap.h - An observer that records the frames of a link, both ways, in pcap
- * format.
+ * pcap.h - An observer that records the frames of a link, in both directions,
+ * in pcap format.
  */
 #ifndef LINK_PCAP_H
 #define LINK_PCAP_H
@@ -10,8 +10,8 @@
 
 /**
  * struct pcap - A recording
- * @observer:	for link_observe(), of each guest's link
- * @fd:		file, -1: none, or it could not be written
+ * @observer:	observer to pass to link_observe() each time a guest connects
+ * @fd:		file; -1: no recording was started, or a write has failed
  */
 struct pcap {
 	struct link_observer observer;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * stream.c - Frames over a UNIX stream socket, each after its length.
+ * stream.c - Frames over a UNIX stream socket. The length of each frame is sent
+ * before the frame.
  *
- * One recv() brings what the socket holds, and frames are handed out where
- * they lie; only the incomplete one at the end is moved, when the buffer is
- * filled again. Frames to the guest are written one behind the other with
- * space for the length before each, so that one send() takes them all.
+ * One recv() reads all bytes that the socket holds into a buffer. Frames are
+ * not copied out of the buffer; only an incomplete frame at its end is moved to
+ * its start before the next recv(). Frames to the guest are written into
+ * another buffer one behind the other, with space for the length before each
+ * frame, so that one send() sends all of them.
  */
 /* syscalls: start: bind connect listen newfstatat socket umask unlink; run:
  *	     close mmap munmap recvfrom sendto setsockopt */
@@ -26,8 +28,10 @@
 #define SOCKET_NAME	"/tmp/passt_%u.socket"
 #define SOCKET_MAX	64
 
-/* The kernel counts twice that. More gains nothing, and the bytes in it delay
- * the next frame; less costs throughput (doc/performance.md). */
+/* SOCKET_BUFFER: bytes of the socket's receive buffer, and of its send buffer
+ * outside of low-latency mode. The kernel allows twice the value that is set. A
+ * larger buffer does not raise throughput, and its bytes delay the next frame.
+ * A smaller buffer costs throughput (doc/performance.md). */
 #define SOCKET_BUFFER	(256 * 1024)
 #define SNDBUF_LOW_LATENCY (64 * 1024)
 
@@ -35,11 +39,11 @@ _Static_assert(STREAM_IN >= STREAM_PREFIX + LINK_FRAME_MAX,
 	       "the longest frame fits");
 
 /**
- * stream_take() - Hand out the next complete frame of the buffer
+ * stream_take() - Add the next complete frame of the buffer to @from_guest
  * @s:		stream
  *
- * Return: 1: one more in @from_guest, 0: none complete, -EPROTO: its length is
- *	   impossible
+ * Return: 1 if a frame was added; 0 if the buffer holds no further complete
+ *	   frame; -EPROTO if the length before the next frame is not possible
  */
 static int stream_take(struct stream *s)
 {
@@ -68,10 +72,12 @@ static int stream_take(struct stream *s)
 }
 
 /**
- * stream_take_all() - Hand out complete frames, at most one burst
+ * stream_take_all() - Add complete frames of the buffer to @from_guest, up to
+ * LINK_BURST
  * @s:		stream
  *
- * Return: number of frames; -EPROTO if the first length is impossible
+ * Return: number of frames in @from_guest; -EPROTO if there is none, because
+ *	   the length before the first frame is not possible
  */
 static int stream_take_all(struct stream *s)
 {
@@ -86,7 +92,8 @@ static int stream_take_all(struct stream *s)
 		return rc;
 	}
 
-	/* An impossible length behind good frames: report it next time. */
+	/* If a length that is not possible follows good frames, the good frames
+	 * are returned first, and the next call reports the error. */
 	q->more = rc != 0;
 	return (int)q->nfrom_guest;
 }
@@ -124,10 +131,10 @@ static int stream_refill(struct link_queue *q)
 
 static void stream_release(struct link_queue *q)
 {
-	/* Nothing to do: refill moves on by itself. */
+	/* Nothing to do: @parsed is already behind the released frames. */
 }
 
-/* stream_end() - Where the next frame's prefix goes */
+/* stream_end() - Find the place in @out for the length of the next frame */
 static uint8_t *stream_end(const struct stream *s)
 {
 	const struct link_queue *q = &s->queue;
@@ -156,7 +163,7 @@ static unsigned int stream_slots(struct link_queue *q, size_t len,
 	return n;
 }
 
-/* set_sndbuf() - Set how much the socket takes; best effort */
+/* set_sndbuf() - Set the size of the socket's send buffer, ignoring errors */
 static void set_sndbuf(struct stream *s)
 {
 	int size = s->queue.low_latency ? SNDBUF_LOW_LATENCY : SOCKET_BUFFER;
@@ -216,7 +223,8 @@ static const struct link_ops stream_ops = {
 	.close = stream_close,
 };
 
-/* map_buffer() - Address space, touched as it is used; NULL: there is none */
+/* map_buffer() - Map a buffer that takes memory as it is written; NULL if there
+ * is not enough address space */
 static uint8_t *map_buffer(size_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -226,11 +234,12 @@ static uint8_t *map_buffer(size_t size)
 }
 
 /**
- * stream_open() - Make a link of a connected socket
- * @s:		stream, overwritten
- * @fd:		socket, owned by the link from now on
+ * stream_open() - Open a link on a connected socket
+ * @s:		stream; all fields are overwritten
+ * @fd:		socket; the link closes it
  *
- * Return: 0, or -ENOMEM: @fd is closed
+ * Return: 0 on success; -ENOMEM if there is not enough memory, and then @fd is
+ *	   closed already
  */
 int stream_open(struct stream *s, int fd)
 {
@@ -248,7 +257,8 @@ int stream_open(struct stream *s, int fd)
 		return -ENOMEM;
 	}
 
-	/* Best effort: a smaller buffer costs wake-ups, not frames. */
+	/* An error is ignored: with a smaller buffer passt wakes up more often,
+	 * but no frame is lost. */
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	s->fd = fd;
 	set_sndbuf(s);
@@ -262,11 +272,14 @@ int stream_open(struct stream *s, int fd)
 	return 0;
 }
 
-/* path_in_use() - Whether a socket is bound to a path; a stale one is removed
+/* path_in_use() - Whether a path is taken; a socket that no process uses any
+ * more is removed
  *
- * A datagram socket can't connect to a stream socket: connect() fails with
- * another error if a process listens there than if none does. So a daemon that
- * listens there sees no guest come and go. A file that is no socket is in use.
+ * A datagram socket can never connect to a stream socket. But connect() fails
+ * with ECONNREFUSED if no process has a socket bound to the path, and with
+ * another error if a process listens at the path. So this check does not make
+ * another passt, which listens there, accept a connection. A path that leads to
+ * a file other than a socket counts as taken.
  */
 static bool path_in_use(const struct sockaddr_un *sa)
 {
@@ -283,7 +296,8 @@ static bool path_in_use(const struct sockaddr_un *sa)
 	return used || unlink(sa->sun_path);
 }
 
-/* bind_path() - Bind, replacing a stale socket; 0 or -errno */
+/* bind_path() - Bind a socket to a path, and replace a socket there that no
+ * process uses any more; returns 0 or -errno */
 static int bind_path(int fd, const struct sockaddr_un *sa)
 {
 	const struct sockaddr *addr = (const struct sockaddr *)sa;
@@ -297,7 +311,7 @@ static int bind_path(int fd, const struct sockaddr_un *sa)
 	return bind(fd, addr, sizeof(*sa)) ? -errno : 0;
 }
 
-/* listen_at() - Bind and listen at one path; listening socket, or -errno */
+/* listen_at() - Listen at a path; returns the listening socket, or -errno */
 static int listen_at(const char *path)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -312,7 +326,8 @@ static int listen_at(const char *path)
 	if (fd < 0)
 		return -errno;
 
-	/* A process that can connect gets the network of this user. */
+	/* Only this user may connect: a process that connects can use the
+	 * network with the rights of this user. */
 	mask = umask(077);
 	rc = bind_path(fd, &sa);
 	umask(mask);
@@ -328,12 +343,13 @@ static int listen_at(const char *path)
 
 /**
  * stream_listen() - Listen for a guest
- * @path:	path to bind, or empty: the first free /tmp/passt_N.socket
- * @used:	filled with the path bound
- * @size:	size of @used
+ * @path:	path to bind. If @path is empty, the first free path of the form
+ *		/tmp/passt_N.socket is used, with N from 1 to SOCKET_MAX
+ * @used:	filled with the path that was tried last
+ * @size:	size of @used, bytes
  *
- * Return: listening socket, non-blocking, or -errno; with an empty @path,
- *	   -EADDRINUSE if all of them are taken
+ * Return: listening socket, which is non-blocking; or -errno. With an empty
+ *	   @path, the error is that of the last path: -EADDRINUSE if it is taken
  */
 int stream_listen(const char *path, char *used, size_t size)
 {

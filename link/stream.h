@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * stream.h - The link over a UNIX stream socket, as qemu speaks it with
- * -netdev socket and -netdev stream: before each frame its length, 4 bytes,
- * big-endian. A length of 0 or above LINK_FRAME_MAX means that the two ends are
- * out of step, and closes the link; a frame too short for its headers is still
- * a frame, which tap.c drops.
+ * stream.h - The link over a UNIX stream socket. The format is that of qemu's
+ * -netdev socket and -netdev stream: the length of each frame is sent before
+ * the frame, as 4 bytes in big-endian order.
+ *
+ * A length of 0 or above LINK_FRAME_MAX shows that the guest and passt disagree
+ * on where frames begin, and the link is closed. A frame that is too short for
+ * its headers does not close the link: tap.c drops the frame.
  */
 #ifndef LINK_STREAM_H
 #define LINK_STREAM_H
 
 #include "link/link.h"
 
-#define STREAM_PREFIX	4
+#define STREAM_PREFIX	4	/* bytes of the length before each frame */
 
-/* Received at once, and held for a guest that does not read. */
+/* STREAM_IN: bytes that one recv() reads at most. STREAM_OUT: bytes that wait
+ * at most for a guest that does not read. */
 #define STREAM_IN	(1024 * 1024)
 #define STREAM_OUT	(1024 * 1024)
 
@@ -21,14 +24,15 @@
  * struct stream - A stream link
  * @link, @queue: the link and its one queue
  * @fd:		socket
- * @in:		bytes received, STREAM_IN of space
- * @parsed:	offset in @in of the first byte not yet handed out
- * @have:	offset in @in of the end of what was received
+ * @in:		buffer of STREAM_IN bytes for received bytes
+ * @parsed:	offset in @in after the last frame added to @from_guest
+ * @have:	offset in @in after the last received byte
  * @piece:	one piece for each frame from the guest
- * @out:	frames to the guest with their prefixes, STREAM_OUT of space
- * @sent, @end:	[@sent, @end) of @out waits to be sent
+ * @out:	buffer of STREAM_OUT bytes for frames to the guest, each after
+ *		its length
+ * @sent, @end:	the bytes of @out from @sent to @end - 1 wait to be sent
  * @slot:	one piece for each frame to the guest
- * @low_latency: the socket's send buffer is the smaller one
+ * @low_latency: the socket has the small send buffer of low-latency mode
  */
 struct stream {
 	struct link link;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * fragment.c - Packets longer than the guest's MTU go to it in fragments
- * (RFC 791 3.2, RFC 8200 4.5).
+ * fragment.c - Sends packets that are longer than the guest's MTU to the guest
+ * in fragments (RFC 791 3.2, RFC 8200 4.5).
  */
 #include <errno.h>
 #include <string.h>
@@ -10,13 +10,13 @@
 #include "tap/fragment.h"
 
 /**
- * put_frag_headers() - Ethernet and IP headers of one fragment
- * @h:		headers of the packet
- * @proto:	IPPROTO_*
- * @frame:	where to
- * @frag:	which one: @id, @off, @len, @more
+ * put_frag_headers() - Write the Ethernet and IP headers of one fragment
+ * @h:		Ethernet and IP headers of the whole packet
+ * @proto:	transport protocol of the packet, IPPROTO_*
+ * @frame:	buffer for the headers
+ * @frag:	the fragment; only @id, @off, @len and @more are used
  *
- * Return: bytes written
+ * Return: number of bytes written
  */
 static size_t put_frag_headers(const struct tap_hdr *h, uint8_t proto,
 			       uint8_t *frame, const struct fragment *frag)
@@ -43,17 +43,18 @@ static size_t put_frag_headers(const struct tap_hdr *h, uint8_t proto,
 }
 
 /**
- * fragment_to_guest() - Put a packet on the link in fragments
+ * fragment_to_guest() - Send a packet to the guest in fragments
  * @t:		the guest's side
  * @w:		packet
  * @mtu:	bytes of the longest fragment, IP header included
  *
- * They are in order, and all but the last as long as possible. They have no
- * DF: they are told apart by the ID (RFC 6864 4), and the guest may forward
- * them to where the MTU is smaller.
+ * The fragments are sent in order. All fragments except the last are as long as
+ * @mtu allows. The fragments of an IPv4 packet have an ID and no DF flag (RFC
+ * 6864 4), so that the guest can forward them into a network with a smaller
+ * MTU.
  *
- * Return: 0, or -ENOBUFS: the link had no space for some fragment, and that
- *	   and all later ones were dropped
+ * Return: 0 if all fragments were committed; -ENOBUFS if the link had no space
+ *	   for a fragment, and this fragment and all later ones were dropped
  */
 int fragment_to_guest(struct tap *t, const struct long_packet *w, size_t mtu)
 {

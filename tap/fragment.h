@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * fragment.h - Packets to the guest that are longer than its MTU.
+ * fragment.h - Sends packets that are longer than the guest's MTU in fragments.
  */
 #ifndef TAP_FRAGMENT_H
 #define TAP_FRAGMENT_H
@@ -13,11 +13,13 @@ struct tap_hdr;
 
 /**
  * struct long_packet - A packet that goes to the guest in fragments
- * @hdr:	its headers, as tap_hdr_init() made them
- * @proto:	IPPROTO_*
- * @l4, @len:	transport header, whatever its checksum is, and payload
- * @check:	its checksum
- * @check_at:	offset of the checksum in @l4, below 48: in the first fragment
+ * @hdr:	Ethernet and IP headers, as tap_hdr_init() prepared them
+ * @proto:	transport protocol, IPPROTO_*
+ * @l4, @len:	transport header and payload, and their length in bytes. The
+ *		checksum field in the header is ignored
+ * @check:	transport checksum of the packet, for the first fragment
+ * @check_at:	offset of the checksum field in @l4. It is below 48, so that the
+ *		field always lies in the first fragment
  */
 struct long_packet {
 	const struct tap_hdr *hdr;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * parse.c - Checks a frame of the guest and finds its headers and payload.
+ * parse.c - Checks a frame from the guest, and finds its headers and payload.
  *
- * Nothing else looks at lengths in headers: all that struct pkt says lies
- * inside the frame. If the guest could still write to the frame, the headers
- * are copied before they are checked.
+ * Only this file reads the length fields in headers. All headers and payloads
+ * that struct pkt points to lie inside the frame. If the guest can still write
+ * to the frame, the headers are copied before they are checked.
  */
 #include <netinet/icmp6.h>
 #include <string.h>
@@ -14,11 +14,13 @@
 #include "tap/parse.h"
 
 /**
- * struct cursor - Where parsing is in the headers of a frame
- * @at:		next byte
- * @left:	bytes of the packet from @at on, by the lengths read so far
+ * struct cursor - The position of the parser in the headers of a frame
+ * @at:		next byte to parse
+ * @left:	bytes of the packet from @at on, according to the length fields
+ *		parsed so far
  * @end:	end of the bytes that may be read
- * @next:	IPv6: the byte that has the number of the header at @at
+ * @next:	IPv6: address of the Next Header byte that gives the type of the
+ *		header at @at
  * @frag:	filled if the frame is a fragment
  */
 struct cursor {
@@ -29,7 +31,8 @@ struct cursor {
 	struct fragment *frag;
 };
 
-/* check_space() - Whether @len bytes of header can be read at the cursor */
+/* check_space() - Check that @len bytes of header can be read at the cursor;
+ * returns DROP_NONE, or the reason why not */
 static enum tap_counter check_space(const struct cursor *c, size_t len)
 {
 	if (len > c->left)
@@ -45,7 +48,7 @@ static void skip_bytes(struct cursor *c, size_t len)
 	c->left -= len;
 }
 
-/* parse_arp() - Only Ethernet and IPv4 (RFC 826) */
+/* parse_arp() - Parse an ARP packet for IPv4 over Ethernet (RFC 826) */
 static enum tap_counter parse_arp(struct cursor *c, struct pkt *pkt)
 {
 	enum tap_counter drop = check_space(c, ARP_LEN);
@@ -60,7 +63,7 @@ static enum tap_counter parse_arp(struct cursor *c, struct pkt *pkt)
 	return DROP_NONE;
 }
 
-/* is_known_proto() - Whether we handle a transport protocol */
+/* is_known_proto() - Whether passt handles a transport protocol */
 static bool is_known_proto(uint8_t proto, bool v4)
 {
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP ||
@@ -68,14 +71,16 @@ static bool is_known_proto(uint8_t proto, bool v4)
 }
 
 /**
- * set_fragment() - Fill in what a fragment of either family says
- * @c:		cursor, at its payload
- * @pkt:	addresses, Ethernet header
- * @off:	bytes of the datagram before it
- * @hdrlen:	Ethernet and IP headers of the reassembled datagram, bytes
- * @counted:	those of them that count for the length field of its IP header
+ * set_fragment() - Fill in struct fragment for a fragment of IPv4 or IPv6
+ * @c:		cursor, which is at the payload of the fragment
+ * @pkt:	packet with the addresses and the Ethernet header
+ * @off:	offset of the fragment in the payload of the datagram, bytes
+ * @hdrlen:	bytes of the Ethernet and IP headers of the reassembled datagram
+ * @counted:	bytes of these headers that the length field of the reassembled
+ *		datagram's IP header includes
  *
- * Return: TAP_FRAGMENT; the fragment has no length if it is malformed itself
+ * Return: always TAP_FRAGMENT. If the length of the fragment itself is not
+ *	   possible, @c->frag->len stays 0
  */
 static enum tap_counter set_fragment(struct cursor *c, const struct pkt *pkt,
 				     uint32_t off, size_t hdrlen,
@@ -95,7 +100,8 @@ static enum tap_counter set_fragment(struct cursor *c, const struct pkt *pkt,
 	return TAP_FRAGMENT;
 }
 
-/* parse_fragment4() - RFC 791 3.2; the cursor is after the header at @ip */
+/* parse_fragment4() - Parse an IPv4 fragment (RFC 791 3.2); the cursor is after
+ * the IPv4 header at @ip */
 static enum tap_counter parse_fragment4(struct cursor *c, struct pkt *pkt,
 					const uint8_t *ip)
 {
@@ -110,7 +116,8 @@ static enum tap_counter parse_fragment4(struct cursor *c, struct pkt *pkt,
 			    ETH_HLEN + pkt->l3len, pkt->l3len);
 }
 
-/* parse_ip4() - RFC 791 3.1; options are skipped, padding is left out */
+/* parse_ip4() - Parse an IPv4 header (RFC 791 3.1); skip its options, and leave
+ * out Ethernet padding after the packet */
 static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
 {
 	enum tap_counter drop = check_space(c, IP4_HLEN);
@@ -150,8 +157,8 @@ static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
 	return DROP_NONE;
 }
 
-/* parse_ip6_ext() - Skip extension headers (RFC 8200 4), from the fixed header
- * to the first that is none, or is the fragment header */
+/* parse_ip6_ext() - Skip extension headers (RFC 8200 4), until the cursor is at
+ * a fragment header or at a header that is no extension header */
 static enum tap_counter parse_ip6_ext(struct cursor *c)
 {
 	enum tap_counter drop;
@@ -172,7 +179,8 @@ static enum tap_counter parse_ip6_ext(struct cursor *c)
 	return DROP_NONE;
 }
 
-/* has_all_headers() - Whether they all follow the cursor (RFC 7112 5) */
+/* has_all_headers() - Whether the first fragment of a datagram holds all
+ * headers, as RFC 7112 5 demands; the cursor is after the fragment header */
 static bool has_all_headers(struct cursor c)
 {
 	if (parse_ip6_ext(&c) != DROP_NONE || !is_known_proto(*c.next, false))
@@ -184,10 +192,12 @@ static bool has_all_headers(struct cursor c)
 }
 
 /**
- * parse_fragment6() - The fragment header, at the cursor (RFC 8200 4.5)
+ * parse_fragment6() - Parse the IPv6 fragment header at the cursor (RFC 8200
+ * 4.5)
  *
- * A fragment that holds its whole datagram is never combined with others that
- * have the same ID (RFC 6946): it is parsed on like a packet.
+ * A fragment that holds a whole datagram must not be combined with other
+ * fragments of the same ID (RFC 6946). Such a fragment is parsed like a packet
+ * without a fragment header.
  */
 static enum tap_counter parse_fragment6(struct cursor *c, struct pkt *pkt)
 {
@@ -209,7 +219,7 @@ static enum tap_counter parse_fragment6(struct cursor *c, struct pkt *pkt)
 	pkt->df = false;
 	if (!(off & (IP6_OFFSET | IP6_MF))) {
 		drop = parse_ip6_ext(c);
-		/* Nested fragment headers are only used to evade filters. */
+		/* A second fragment header has no use but to evade filters. */
 		return *c->next == IPPROTO_FRAGMENT ? TAP_FRAGMENT : drop;
 	}
 	c->frag->malformed = !(off & IP6_OFFSET) && !has_all_headers(*c);
@@ -237,7 +247,8 @@ static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
 	memcpy(&pkt->src, ip + 8, sizeof(pkt->src));
 	memcpy(&pkt->dst, ip + 24, sizeof(pkt->dst));
 
-	/* A mapped address on the wire would be taken for IPv4 from here on. */
+	/* passt writes IPv4 addresses as mapped addresses, so it would take a
+	 * mapped address in an IPv6 packet for IPv4. */
 	if (addr_is_v4(&pkt->src) || addr_is_v4(&pkt->dst))
 		return TAP_ADDRESS;
 
@@ -283,7 +294,7 @@ static enum tap_counter parse_udp(struct cursor *c, struct pkt *pkt)
 	c->left = len;
 	pkt->l4len = UDP_HLEN;
 
-	/* RFC 8200 8.1: zero is no checksum over IPv6. */
+	/* A UDP checksum of zero is not allowed over IPv6 (RFC 8200 8.1). */
 	if (!addr_is_v4(&pkt->src) && !get_be16(c->at + 6))
 		return TAP_CHECKSUM;
 	return DROP_NONE;
@@ -327,7 +338,8 @@ static enum tap_counter parse_l4(struct cursor *c, struct pkt *pkt)
 	return DROP_NONE;
 }
 
-/* are_addrs_valid() - Whether a guest may send these (RFC 1122 3.2.1.3) */
+/* are_addrs_valid() - Whether the guest may send a packet with these addresses
+ * (RFC 1122 3.2.1.3) */
 static bool are_addrs_valid(const struct pkt *pkt)
 {
 	struct in6_addr any4 = addr_from_v4((struct in_addr){ INADDR_ANY });
@@ -344,11 +356,12 @@ static bool are_addrs_valid(const struct pkt *pkt)
 /**
  * is_csum_right() - Check the transport checksum of a parsed packet
  *
- * TCP has to check (RFC 9293 3.1): what was damaged inside the guest must not
- * leave it under a new checksum that is right. The pass over the payload brings
- * it into the cache, from which send() copies it.
+ * A receiver of TCP must check (RFC 9293 3.1). passt sends the payload on with
+ * a new checksum, which would hide damage that happened inside the guest. The
+ * check costs little more than reading the payload, which send() then finds in
+ * the cache.
  *
- * Return: whether it is right, or there is none
+ * Return: true if the checksum is right, or if a UDP datagram has none
  */
 static bool is_csum_right(const struct pkt *pkt)
 {
@@ -422,15 +435,19 @@ static enum tap_counter check_offload(const struct frame_meta *m,
 
 /**
  * parse_frame() - Check a frame, and find its headers and payload
- * @f:		frame; its pieces become the payload of @pkt
- * @shared:	the guest can write to the frame while it is parsed
- * @copy:	PKT_HDR_MAX bytes that live as long as @pkt: the headers are
- *		copied there if the frame is shared or in several pieces
+ * @f:		frame. Its pieces are shortened to the payload, and @pkt->iov
+ *		then points to them
+ * @shared:	the guest can write to the frame while passt parses it
+ * @copy:	buffer of PKT_HDR_MAX bytes that must stay valid as long as
+ *		@pkt. The headers are copied there if the frame is shared, or
+ *		if the frame has several pieces
  * @pkt:	filled
- * @frag:	filled if it is a fragment: then @f is reduced to its payload
+ * @frag:	filled if the frame is a fragment. The pieces of @f are then
+ *		shortened to the payload of the fragment
  *
- * Return: DROP_NONE, or the reason to drop the frame; TAP_FRAGMENT if it is a
- *	   fragment, which is to be dropped as well if @frag->len is 0
+ * Return: DROP_NONE if the frame holds a valid packet; TAP_FRAGMENT if the
+ *	   frame holds a fragment, which is malformed if @frag->len is 0; else
+ *	   the reason to drop the frame
  */
 enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
 			     struct pkt *pkt, struct fragment *frag)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * parse.h - Checks a frame of the guest and finds its headers and payload.
+ * parse.h - Checks a frame from the guest, and finds its headers and payload.
  */
 #ifndef TAP_PARSE_H
 #define TAP_PARSE_H

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * reassemble.c - The guest's fragments become datagrams again (RFC 791 3.2,
- * RFC 8200 4.5), because a socket takes nothing less.
+ * reassemble.c - Reassembles datagrams from the guest's fragments (RFC 791 3.2,
+ * RFC 8200 4.5), because passt's sockets only send whole datagrams.
  *
- * The payload of a datagram lies in one buffer, each byte where it belongs in
- * the end, after space for the headers. One bit for each unit of 8 bytes says
- * that the unit was received, so that a fragment costs the same however many
- * came before it. A second bit says that a fragment begins at the unit, which
- * tells a duplicate from an overlap.
+ * Each datagram has one buffer, with space for the headers in front. The
+ * payload of each fragment is copied to its final place in the buffer. One bit
+ * for each unit of 8 bytes says whether the unit was received, so that the cost
+ * of a fragment does not depend on the number of earlier fragments. A second
+ * bit says whether a fragment begins at the unit. The second bit is needed to
+ * tell a duplicate of a fragment from an overlap.
  *
- * A datagram whose fragments overlap is discarded (RFC 5722). Its entry stays,
- * without a buffer, until it would have timed out, so that later fragments of
- * it are dropped and do not begin a new datagram.
+ * A datagram whose fragments overlap is discarded (RFC 5722). The entry of a
+ * discarded datagram stays in the list until its timeout, without a buffer.
+ * Later fragments of the datagram find this entry and are dropped; otherwise
+ * they would begin a new datagram.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,26 +21,29 @@
 #include "iov.h"
 #include "tap.h"
 
-#define HEADROOM	PKT_HDR_MAX	/* headers, before the payload */
+/* Bytes of a datagram's buffer in front of the payload, for the headers. */
+#define HEADROOM	PKT_HDR_MAX
 #define FRAG_UNITS	((IP_LEN_MAX + IP_FRAG_UNIT) / IP_FRAG_UNIT)
 
 /**
- * struct datagram - A datagram of which fragments were received
- * @next:	in the list of reassembled ones
+ * struct datagram - A datagram of which at least one fragment was received
+ * @next:	next datagram in the list of reassembled datagrams
  * @src, @dst, @id, @proto: as in struct fragment
- * @due:	ms: when it is discarded
+ * @due:	time at which the entry is removed, ms
  * @csum_ok:	the link vouches for the checksum of each fragment
- * @buf:	HEADROOM and payload; NULL: the datagram was discarded
- * @size:	of @buf, bytes
- * @hdrlen:	headers, at the end of HEADROOM
- * @next_at, @next_hdr: as in struct fragment; all three are known once the
- *		first fragment is here
- * @end:	bytes of payload, 0: not known before the last fragment is here
- * @top:	highest end of a fragment so far
- * @have:	bytes received
- * @got:	units received
- * @start:	units at which a fragment begins
- * @iov, @frame: the reassembled datagram, as if the link had delivered it
+ * @buf:	HEADROOM bytes for the headers, then the payload; NULL: the
+ *		datagram was discarded
+ * @size:	bytes of @buf
+ * @hdrlen:	bytes of the headers, which end where the payload begins; set
+ *		when the first fragment of the datagram was received
+ * @next_at, @next_hdr: @next_at and @next of the first fragment of the datagram
+ * @end:	bytes of the whole payload; 0 until the last fragment of the
+ *		datagram was received
+ * @top:	highest offset at which a received fragment ends, bytes
+ * @have:	bytes of payload received so far
+ * @got:	one bit for each unit: it was received
+ * @start:	one bit for each unit: a received fragment begins there
+ * @iov, @frame: the reassembled datagram, in the form of a frame of the link
  */
 struct datagram {
 	struct datagram *next;
@@ -77,7 +82,8 @@ static void set_unit(uint8_t *bits, unsigned int i)
 	bits[i / 8] |= (uint8_t)(1 << i % 8);
 }
 
-/* unlink_datagram() - Remove from those held, and from the memory counted */
+/* unlink_datagram() - Remove a datagram from @r->held, and subtract its memory
+ * from @r->bytes */
 static void unlink_datagram(struct reassembly *r, const struct datagram *d)
 {
 	unsigned int i;
@@ -96,7 +102,8 @@ static void free_datagram(struct datagram *d)
 	free(d);
 }
 
-/* evict_oldest() - If it was discarded before, it has been counted then */
+/* evict_oldest() - Free the oldest datagram, and count the reason @why. A
+ * discarded datagram is not counted, because discard_datagram() counted it */
 static void evict_oldest(struct reassembly *r, enum fragment_counter why)
 {
 	struct datagram *d = r->held[0];
@@ -106,7 +113,8 @@ static void evict_oldest(struct reassembly *r, enum fragment_counter why)
 	free_datagram(d);
 }
 
-/* discard_datagram() - Count why, and keep its entry: see the top */
+/* discard_datagram() - Free the buffer of a datagram, count the reason @why,
+ * and keep the entry, so that later fragments of the datagram are dropped */
 static void discard_datagram(struct reassembly *r, struct datagram *d,
 			     enum fragment_counter why)
 {
@@ -118,7 +126,7 @@ static void discard_datagram(struct reassembly *r, struct datagram *d,
 }
 
 /**
- * reassembly_expire() - Remove datagrams that were not completed in time
+ * reassembly_expire() - Remove all datagrams whose timeout has passed
  * @r:		datagrams
  */
 void reassembly_expire(struct reassembly *r, uint64_t now)
@@ -128,10 +136,11 @@ void reassembly_expire(struct reassembly *r, uint64_t now)
 }
 
 /**
- * reassembly_due() - Tell when reassembly_expire() has something to do
+ * reassembly_due() - Tell when to call reassembly_expire() next
  * @r:		datagrams
  *
- * Return: ms, 0: no datagram is held
+ * Return: time at which the oldest datagram times out, ms; 0 if there is no
+ *	   datagram
  */
 uint64_t reassembly_due(const struct reassembly *r)
 {
@@ -164,8 +173,9 @@ void reassembly_free(struct reassembly *r)
 	r->bytes = 0;
 }
 
-/* claim_memory() - Count @bytes more within the bound: if necessary, at the
- * cost of the oldest datagrams, but not of @keep; false: not possible */
+/* claim_memory() - Add @bytes to @r->bytes without exceeding FRAG_BYTES. If
+ * necessary, evict the oldest datagrams before @keep; returns false if this is
+ * not enough */
 static bool claim_memory(struct reassembly *r, size_t bytes,
 			 const struct datagram *keep)
 {
@@ -178,8 +188,9 @@ static bool claim_memory(struct reassembly *r, size_t bytes,
 	return true;
 }
 
-/* grow_buffer() - Make space for a fragment, and for as much again if others
- * will follow; false: no memory */
+/* grow_buffer() - Make space in the buffer of a datagram for a fragment. If the
+ * length of the datagram is not known yet, make twice the space, for later
+ * fragments; returns false if there is no memory */
 static bool grow_buffer(struct reassembly *r, struct datagram *d,
 			const struct fragment *frag)
 {
@@ -204,7 +215,8 @@ static bool grow_buffer(struct reassembly *r, struct datagram *d,
 	return true;
 }
 
-/* add_datagram() - For a fragment that belongs to none; NULL: no memory */
+/* add_datagram() - Add an entry for the datagram of a fragment; NULL if there
+ * is no memory */
 static struct datagram *add_datagram(struct reassembly *r,
 				     const struct fragment *frag, uint64_t now)
 {
@@ -229,7 +241,8 @@ static struct datagram *add_datagram(struct reassembly *r,
 	return d;
 }
 
-/* find_datagram() - Of a fragment: most likely the latest; NULL: none */
+/* find_datagram() - Find the datagram that a fragment belongs to, beginning the
+ * search at the newest datagram; NULL if there is none */
 static struct datagram *find_datagram(const struct reassembly *r,
 				      const struct fragment *frag)
 {
@@ -246,7 +259,7 @@ static struct datagram *find_datagram(const struct reassembly *r,
 	return NULL;
 }
 
-/* units_end() - The first unit after a fragment */
+/* units_end() - Return the number of the first unit after a fragment */
 static unsigned int units_end(const struct fragment *frag)
 {
 	return (frag->off + frag->len + IP_FRAG_UNIT - 1) / IP_FRAG_UNIT;
@@ -264,8 +277,8 @@ static bool has_overlap(const struct datagram *d, const struct fragment *frag)
 	return false;
 }
 
-/* is_duplicate() - Whether a fragment repeats another one exactly: place,
- * length and bytes. RFC 8200 4.5 allows to ignore it. */
+/* is_duplicate() - Whether a fragment has the same offset, length and bytes as
+ * a fragment received before. RFC 8200 4.5 allows to ignore such a fragment. */
 static bool is_duplicate(const struct datagram *d, const struct fragment *frag,
 			 const struct frame *payload)
 {
@@ -285,7 +298,8 @@ static bool is_duplicate(const struct datagram *d, const struct fragment *frag,
 			 payload->iovcnt);
 }
 
-/* end_contradicts() - Whether another fragment says that it ends elsewhere */
+/* end_contradicts() - Whether a fragment disagrees with the fragments received
+ * before about the length of the datagram */
 static bool end_contradicts(const struct datagram *d,
 			    const struct fragment *frag)
 {
@@ -321,7 +335,8 @@ static void store_fragment(struct datagram *d, const struct fragment *frag,
 	}
 }
 
-/* restore_headers() - As they were before fragmentation; false: too long */
+/* restore_headers() - Write the headers that the datagram had before it was
+ * fragmented; returns false if the datagram is too long for IP */
 static bool restore_headers(struct datagram *d)
 {
 	uint8_t *frame = d->buf + HEADROOM - d->hdrlen, *ip = frame + ETH_HLEN;
@@ -341,7 +356,8 @@ static bool restore_headers(struct datagram *d)
 	return len <= IP_LEN_MAX + (v4 ? 0 : IP6_HLEN);
 }
 
-/* complete_datagram() - All fragments are here; NULL: it is too long */
+/* complete_datagram() - Make a frame of a datagram, of which all fragments were
+ * received; NULL if the datagram is too long for IP */
 static struct frame *complete_datagram(struct reassembly *r,
 				       struct datagram *d)
 {
@@ -360,10 +376,10 @@ static struct frame *complete_datagram(struct reassembly *r,
  * reassemble() - Add one fragment to its datagram
  * @r:		datagrams
  * @frag:	the fragment
- * @payload:	its bytes, @frag->len of them
+ * @payload:	payload of the fragment, @frag->len bytes
  *
- * Return: the datagram as one frame, valid until reassembly_release(), if this
- *	   was the last fragment missing; else NULL
+ * Return: the whole datagram as one frame, if this fragment was the last one
+ *	   missing; else NULL. The frame is valid until reassembly_release()
  */
 struct frame *reassemble(struct reassembly *r, const struct fragment *frag,
 			 const struct frame *payload, uint64_t now)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * reassemble.h - Datagrams that the guest sends in fragments.
+ * reassemble.h - Reassembles datagrams that the guest sends in fragments.
  */
 #ifndef TAP_REASSEMBLE_H
 #define TAP_REASSEMBLE_H
@@ -10,18 +10,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FRAG_DATAGRAMS	64		/* incomplete ones at a time */
-#define FRAG_BYTES	(1U << 20)	/* memory for all of them */
+#define FRAG_DATAGRAMS	64		/* most incomplete datagrams */
+#define FRAG_BYTES	(1U << 20)	/* most memory for these datagrams */
 #define FRAG_TIMEOUT_MS	15000		/* from the first fragment received */
 
-/* The first and the last count frames, the others datagrams. */
+/* FRAG_FROM_GUEST and FRAG_TO_GUEST count fragments, the others datagrams. */
 enum fragment_counter {
 	FRAG_FROM_GUEST,	/* fragments from the guest */
-	FRAG_REASSEMBLED,	/* all fragments received */
-	FRAG_TIMEOUT,		/* discarded: fragments missing for too long */
-	FRAG_OVERLAP,		/* discarded: fragments contradict each other */
-	FRAG_MALFORMED,		/* discarded: too long, or headers truncated */
-	FRAG_NO_SPACE,		/* discarded: for another one, or no memory */
+	FRAG_REASSEMBLED,	/* datagrams reassembled */
+	FRAG_TIMEOUT,		/* datagrams not complete within the timeout */
+	FRAG_OVERLAP,		/* datagrams discarded because two fragments
+				 * overlap, or disagree about the length */
+	FRAG_MALFORMED,		/* datagrams discarded because they are too
+				 * long, or their headers are truncated */
+	FRAG_NO_SPACE,		/* datagrams discarded because a newer one
+				 * needed the space, or for lack of memory */
 	FRAG_TO_GUEST,		/* fragments to the guest */
 	FRAG_COUNTERS,
 };
@@ -31,18 +34,20 @@ extern const char *const fragment_counter_name[FRAG_COUNTERS];
 struct frame;
 
 /**
- * struct fragment - One fragment of the guest, checked
- * @src, @dst, @id, @proto: identify its datagram (RFC 791 3.2, RFC 8200 4.5);
- *		@proto is 0 for IPv6
- * @off, @len:	its place in the datagram's payload, bytes; all but the last
- *		one are a multiple of 8 bytes long
- * @more:	it is not the last one
- * @malformed:	the datagram would be too long, or the first fragment does not
- *		hold all headers (RFC 7112)
- * @hdr, @hdrlen: Ethernet and IP headers, without the fragment header
- * @next_at:	IPv6: offset in @hdr of the byte that announces the fragment
- *		header
- * @next:	IPv6: what that byte is in the reassembled datagram
+ * struct fragment - One fragment from the guest, in which lengths are checked
+ * @src, @dst, @id, @proto: identify the datagram that the fragment belongs to
+ *		(RFC 791 3.2, RFC 8200 4.5); @proto is 0 for IPv6
+ * @off, @len:	offset of the fragment in the payload of the datagram, and
+ *		length of the fragment, bytes. @len is a multiple of 8 if @more
+ *		is set
+ * @more:	more fragments of the datagram follow this fragment
+ * @malformed:	the datagram would be too long, or this is the first fragment of
+ *		the datagram and does not hold all headers (RFC 7112)
+ * @hdr, @hdrlen: Ethernet and IP headers without the IPv6 fragment header, and
+ *		their length in bytes
+ * @next_at:	IPv6: offset in @hdr of the Next Header byte that announces the
+ *		fragment header
+ * @next:	IPv6: value of this byte in the reassembled datagram
  */
 struct fragment {
 	struct in6_addr src, dst;
@@ -60,13 +65,14 @@ struct datagram;
 
 /**
  * struct reassembly - Datagrams of the guest that came in fragments
- * @held:	incomplete or discarded ones, oldest first
- * @n:		how many
- * @bytes:	memory that they take
- * @reassembled: list of those completed since reassembly_release(); they take
- *		at most twice the memory of what was held before and of what
- *		the batch brought
- * @count:	see enum fragment_counter
+ * @held:	incomplete and discarded datagrams, oldest first
+ * @n:		number of datagrams in @held
+ * @bytes:	memory that the datagrams in @held take
+ * @reassembled: list of the datagrams that were completed since the last
+ *		reassembly_release(). They take at most twice as much memory as
+ *		all datagrams in @held at that time plus all fragments received
+ *		since
+ * @count:	counters, indexed by enum fragment_counter
  */
 struct reassembly {
 	struct datagram *held[FRAG_DATAGRAMS];

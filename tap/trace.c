@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * trace.c - A line in the log for each frame of a link, for --trace.
+ * trace.c - Logs a line for each frame on a link, for --trace.
  */
 #include "log.h"
 #include "tap/parse.h"
 #include "tap/trace.h"
 
-#define TRACE_PIECES	16	/* of a frame: all headers are in these */
+#define TRACE_PIECES	16	/* the first 16 pieces hold all headers */
 
 /* trace_packet() - Log a parsed packet */
 static void trace_packet(const char *way, const struct pkt *pkt)
@@ -23,7 +23,8 @@ static void trace_packet(const char *way, const struct pkt *pkt)
 			pkt->len);
 }
 
-/* trace_frame() - Log a frame, the pieces of which parsing must not change */
+/* trace_frame() - Log a frame. parse_frame() changes the pieces of the frame
+ * that it parses, so this function passes it a copy of the pieces */
 static void trace_frame(const char *way, const struct frame *frame)
 {
 	unsigned int cnt = MIN(frame->iovcnt, TRACE_PIECES);
@@ -48,10 +49,11 @@ static void trace_frame(const char *way, const struct frame *frame)
 
 /**
  * trace_frames() - Log a burst of frames
- * @o:		observer, the @see of which this function is
- * @to_guest:	their direction
- * @frames:	frames
- * @n:		how many
+ * @o:		observer whose member @see points to this function
+ * @to_guest:	true: the frames go to the guest; false: they come from the
+ *		guest
+ * @frames:	frames of the burst
+ * @n:		number of frames
  */
 void trace_frames(struct link_observer *o, bool to_guest,
 		  const struct frame *frames, unsigned int n)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * trace.h - An observer that logs a line for each frame of a link: --trace.
+ * trace.h - An observer that logs a line for each frame on a link, for --trace.
  */
 #ifndef TAP_TRACE_H
 #define TAP_TRACE_H
