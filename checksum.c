@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * checksum.c - The Internet checksum: every payload byte passes through here.
- * The only state is the choice of routines that csum_init() makes; they work
- * before that, too.
+ * checksum.c - The Internet checksum, which is computed over all payload bytes.
+ * csum_init() chooses the fastest routines. Without csum_init() all functions
+ * work as well, but may be slower.
  *
- * A one's complement sum of 16-bit words is a sum modulo 65535, and 2^16, 2^32
- * and 2^48 are all 1 modulo 65535: words can be added four at a time, as 64-bit
- * numbers, and the sum folded to 16 bits in the end (RFC 1071 section 2). This
- * holds for either byte order, because numbers are read, and the folded sum is
- * stored, as the machine does it.
+ * A one's complement sum of 16-bit words is a sum modulo 65535. Because 2^16,
+ * 2^32 and 2^48 are all 1 modulo 65535, four words can be added at a time as a
+ * 64-bit number. The sum is folded to 16 bits at the end (RFC 1071 section 2).
+ * The byte order of the machine does not matter, because the words are read and
+ * the folded sum is stored in the same order.
  *
  * Routines on one core of an EPYC (Zen 4), unaligned buffers in the cache, gcc
  * 12 -O2, relative to 64-bit additions with carry (15 GB/s):
@@ -84,11 +84,12 @@ INLINE uint64_t sum_words(uint8_t *dst, const uint8_t *src, size_t len,
 }
 
 /*
- * Vectors have no carry flag. Instead, each 64-bit number goes into two sums.
- * 'high' adds its upper half and can't overflow in less than 2^32 steps. 'all'
- * adds the number and does overflow, but minus the upper halves, which are
- * known then, it is the sum of the lower ones modulo 2^64: they can't overflow.
- * This takes three operations for each vector; masking both halves takes four.
+ * Vector additions have no carry flag. Instead, each 64-bit number is added to
+ * two sums. The sum 'high' adds the upper halves of the numbers, and can't
+ * overflow in less than 2^32 steps. The sum 'all' adds the whole numbers modulo
+ * 2^64. At the end, 'all' minus 'high' times 2^32 is the sum of the lower
+ * halves, which can't overflow either. This takes three operations for each
+ * vector; masking both halves takes four.
  */
 
 /* sum_vec16() - sum_words() with vectors of 16 bytes, which x86-64 and arm64
@@ -142,9 +143,9 @@ static uint64_t (*copy_vectors)(void *restrict dst, const void *restrict src,
 /*
  * sum_avx2() - sum_words() with vectors of 32 bytes, for processors with AVX2
  *
- * By itself gcc merges the load into the addition and loads each vector again
- * for the shift; then loads are the limit: 72 GB/s instead of 100. The empty
- * asm makes it keep the vector in a register.
+ * Without the empty asm, gcc loads each vector twice, once for the addition and
+ * once for the shift. Loads then limit the speed to 72 GB/s instead of 100. The
+ * empty asm makes gcc keep the vector in a register.
  */
 AVX2 INLINE uint64_t sum_avx2(uint8_t *dst, const uint8_t *src, size_t len,
 			      uint64_t sum)
@@ -238,8 +239,9 @@ uint64_t csum_copy(void *restrict dst, const void *restrict src, size_t len,
  * @cnt:	how many
  * @sum:	sum of the data before it, of even length; 0 to start
  *
- * In a piece at an odd offset the bytes of every word are swapped. Rotating its
- * sum by one byte corrects that (RFC 1071 section 2 (B)).
+ * In a piece that begins at an odd offset, the two bytes of every word are
+ * swapped. Rotating the sum of the piece by one byte swaps them back (RFC 1071
+ * section 2 (B)).
  *
  * Return: new sum
  */
@@ -266,11 +268,11 @@ uint64_t csum_iov(const struct iovec *iov, unsigned int cnt, uint64_t sum)
  * @proto:	IPPROTO_*; ICMP over IPv4 has no pseudo-header
  * @len:	bytes of transport header and data; at most 65535 for IPv4
  *
- * One computation for both families: the prefix ::ffff of a mapped address adds
- * 0xffff, which is zero in one's complement, and a number has the same sum in
- * the wider fields of IPv6.
+ * IPv4 and IPv6 need the same computation. The prefix ::ffff of a mapped
+ * address adds 0xffff, which is zero in one's complement. The fields of length
+ * and protocol are wider in IPv6, but their values add the same to the sum.
  *
- * Return: sum
+ * Return: unfolded sum of the pseudo-header
  */
 uint64_t csum_pseudo(const struct in6_addr *src, const struct in6_addr *dst,
 		     uint8_t proto, uint32_t len)
@@ -283,10 +285,12 @@ uint64_t csum_pseudo(const struct in6_addr *src, const struct in6_addr *dst,
 
 /**
  * csum_ip4() - Checksum of an IPv4 header (RFC 791 3.1)
- * @hdr:	header with a field of zero; or as received, to check it
- * @len:	its length with options, in bytes
+ * @hdr:	header. To make a checksum, the checksum field must be zero; to
+ *		check a received header, the field must be as received
+ * @len:	length of the header with options, bytes
  *
- * Return: the field; 0 for a received header that is right
+ * Return: value for the checksum field; 0 for a received header whose checksum
+ *	   is right
  */
 uint16_t csum_ip4(const void *hdr, size_t len)
 {
@@ -295,15 +299,17 @@ uint16_t csum_ip4(const void *hdr, size_t len)
 
 /**
  * csum_update16() - Checksum after a change of one word (RFC 1624 equation 3)
- * @check:	the field, as it is stored
- * @old:	the word before, as it is stored, at an even offset
- * @new:	the word after
+ * @check:	old checksum field, as it is stored
+ * @old:	old value of the changed word, as it is stored at an even offset
+ * @new:	new value of the changed word, as it is stored
  *
- * The result is that of a new computation, unless all words covered are zero:
- * then this is 0x0000 and the other is 0xffff. No IP header and no
- * pseudo-header is all zero. Not for a UDP field of zero: it is no checksum.
+ * The result is the same as that of a new computation over all words, unless
+ * all words are zero. In that case this function returns 0x0000, and a new
+ * computation gives 0xffff. IP headers and pseudo-headers are never all zero.
+ * Don't call this function if a UDP checksum field is zero: the datagram has no
+ * checksum then.
  *
- * Return: new field
+ * Return: new checksum field
  */
 uint16_t csum_update16(uint16_t check, uint16_t old, uint16_t new)
 {

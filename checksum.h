@@ -3,10 +3,11 @@
  * checksum.h - The Internet checksum (RFC 1071): over buffers, with copy,
  * incremental (RFC 1624), and of IPv4 headers and pseudo-headers.
  *
- * A *sum* is an unfolded one's complement sum of 16-bit words, read as the
- * machine stores them. Two sums can be added, and a sum is the start of the
- * next one as long as the data before it had an even length. csum_fold() makes
- * the field, which is stored in memory order: no byte swap is ever needed.
+ * A *sum* is a one's complement sum of 16-bit words that is not folded yet. The
+ * words are read in the byte order of the machine. Two sums can be added. A sum
+ * can be continued with more data if the data so far has an even length.
+ * csum_fold() makes the checksum field of a sum. The field is stored in the
+ * byte order of the machine, so that no byte swap is needed.
  */
 #ifndef CHECKSUM_H
 #define CHECKSUM_H
@@ -38,10 +39,11 @@ static inline uint64_t csum_sum_add(uint64_t a, uint64_t b)
 
 /**
  * csum_fold() - The checksum field for a sum (RFC 1071)
- * @sum:	sum of everything covered, the field itself as zero
+ * @sum:	sum of all data that the checksum covers. To make a checksum,
+ *		the checksum field must be zero in the data
  *
- * Return: the complement, ready to be stored. It is 0 for a sum of data with a
- *	   correct field, which is how a received checksum is checked
+ * Return: complement of the folded sum, ready to be stored. To check received
+ *	   data, pass the sum with the received field: 0 means that it is right
  */
 static inline uint16_t csum_fold(uint64_t sum)
 {

@@ -5,9 +5,10 @@
  *
  *	type 8 | side 1 | generation 23 | index 32
  *
- * The index is the place in a table (flows, listeners, groups). The generation
- * changes when a place is reused: an event for what was closed earlier in the
- * same pass has an old one, and is ignored.
+ * The index is the number of a slot in a table of flows, listeners or groups.
+ * The generation changes when a slot is reused. If a descriptor was closed
+ * earlier in the same pass, later events for it have an old generation and are
+ * ignored.
  */
 #ifndef EVENT_H
 #define EVENT_H
@@ -16,11 +17,11 @@
 
 /* What a descriptor is. */
 enum event_type {
-	EVENT_LINK,		/* the guest's frames */
-	EVENT_LINK_LISTEN,	/* a guest connects */
-	EVENT_SIGNAL,
+	EVENT_LINK,		/* the link; index of its descriptor */
+	EVENT_LINK_LISTEN,	/* socket at which guests connect */
+	EVENT_SIGNAL,		/* signalfd */
 	EVENT_LISTENER,		/* forwarded port; index of the listener */
-	EVENT_FLOW,		/* socket of a flow; index of its slot */
+	EVENT_FLOW,		/* socket of a flow; index of the slot */
 	EVENT_GROUP,		/* multicast group; index of the group */
 };
 

@@ -8,12 +8,12 @@
 
 /**
  * iov_copy() - Copy pieces into one buffer
- * @buf:	where to
- * @size:	bytes there; what goes beyond is left out
+ * @buf:	buffer to fill
+ * @size:	size of @buf; bytes of the pieces beyond this are not copied
  * @iov:	pieces
- * @cnt:	how many
+ * @cnt:	number of pieces
  *
- * Return: bytes copied
+ * Return: number of bytes copied
  */
 size_t iov_copy(void *buf, size_t size, const struct iovec *iov,
 		unsigned int cnt)
@@ -31,11 +31,11 @@ size_t iov_copy(void *buf, size_t size, const struct iovec *iov,
 
 /**
  * iov_equal() - Compare pieces with one buffer
- * @buf:	as many bytes as there are in all pieces
+ * @buf:	buffer, as long as all pieces together
  * @iov:	pieces
- * @cnt:	how many
+ * @cnt:	number of pieces
  *
- * Return: whether they hold the same bytes
+ * Return: whether the pieces and the buffer hold the same bytes
  */
 bool iov_equal(const void *buf, const struct iovec *iov, unsigned int cnt)
 {

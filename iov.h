@@ -16,7 +16,7 @@
 /**
  * struct iov_walk - A walk over a part of some pieces
  * @iov, @cnt:	pieces not visited yet; some may be empty
- * @skip:	bytes of them before the part
+ * @skip:	bytes of these pieces that lie before the part
  * @left:	bytes of the part that are not visited yet
  */
 struct iov_walk {
@@ -56,11 +56,12 @@ static inline bool iov_next(struct iov_walk *w, struct iovec *piece)
 /**
  * iov_slice() - Reduce an array of pieces to a part of its bytes
  * @iov:	pieces, changed in place
- * @cnt:	how many
- * @skip:	bytes to drop in front
- * @len:	bytes to keep after them, as far as there are so many
+ * @cnt:	number of pieces
+ * @skip:	bytes to drop at the start
+ * @len:	bytes to keep after the dropped ones; if there are fewer, all of
+ *		these are kept
  *
- * Return: how many pieces are left, none of them empty
+ * Return: number of pieces that are left, none of which is empty
  */
 static inline unsigned int iov_slice(struct iovec *iov, unsigned int cnt,
 				     size_t skip, size_t len)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * ip.c - Writes IP headers: of packets that we make, that we quote in ICMP
- * errors, that we cut into fragments, and that we reassembled.
+ * ip.c - Writes the IP headers of packets to the guest, of packets that ICMP
+ * errors quote, of fragments, and of reassembled datagrams.
  */
 #include <string.h>
 
@@ -37,11 +37,11 @@ static size_t put_ip6_hdr(uint8_t *p, const struct ip_hdr *ip, uint8_t ttl)
 
 /**
  * ip_hdr_put() - Write an IP header (RFC 791 3.1, RFC 8200 3)
- * @p:		where to, ip_hlen() bytes
- * @ip:		what it says
+ * @p:		buffer for the header, ip_hlen() bytes
+ * @ip:		fields of the header
  *
- * Length and checksum are zero until ip_set_len(). IPv4 has DF set and so no
- * ID (RFC 6864 4.1).
+ * The length and the checksum are zero until ip_set_len() is called. An IPv4
+ * header gets the DF flag, and therefore needs no ID (RFC 6864 4.1).
  *
  * Return: bytes written
  */

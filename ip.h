@@ -17,19 +17,21 @@
 
 #define ARP_LEN		28	/* ARP for IPv4 over Ethernet, RFC 826 */
 
-/* Packets: bytes, IP header included unless a comment says otherwise */
+/* Lengths of IP headers and packets, bytes. Lengths of packets include the IP
+ * header unless a comment says otherwise. */
 #define IP4_HLEN	20	/* RFC 791 3.1, without options */
 #define IP6_HLEN	40	/* RFC 8200 3 */
-#define IP_LEN_MAX	65535	/* RFC 791 3.1; RFC 8200 3: payload */
+#define IP_LEN_MAX	65535	/* RFC 791 3.1; of IPv6: without the fixed
+				 * header, RFC 8200 3 */
 #define IP4_MTU_MIN	68	/* RFC 791 3.2 */
 #define IP6_MTU_MIN	1280	/* RFC 8200 5 */
-#define IP_TTL_OWN	64	/* TTL of packets that we make, RFC 1700 */
+#define IP_TTL_OWN	64	/* TTL of packets that passt makes, RFC 1700 */
 
 /* Fragments: flags and offset of IPv4 (RFC 791 3.1) */
 #define IP4_DF		0x4000
 #define IP4_MF		0x2000	/* more fragments */
 #define IP4_OFFSET	0x1fff	/* in units of IP_FRAG_UNIT */
-#define IP_FRAG_UNIT	8U	/* bytes; only a last fragment may end inside */
+#define IP_FRAG_UNIT	8U	/* bytes; all but a last fragment end at one */
 
 /* The fragment header of IPv6 (RFC 8200 4.5) */
 #define IP6_FRAG_HLEN	8

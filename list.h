@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * list.h - Circular doubly linked list, its links inside the members.
- * A member that is in no list points to itself, so that removing it twice is
- * harmless.
+ * list.h - A circular doubly linked list. The structures in a list contain
+ * struct list as a member. A struct list that is in no list points to itself,
+ * so that removing it twice is harmless.
  */
 #ifndef LIST_H
 #define LIST_H

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * log.h - Messages to stderr, the system logger or a file. Their state is
- * global, because every function must be able to log.
+ * log.h - Messages to stderr, the system logger or a file. The state of the log
+ * is global, because every function must be able to log.
  *
- * A message that a guest or a peer can cause is always logged by LOG_LIMITED():
- * each such place logs at most LOG_BURST lines at once, then one line in
- * LOG_INTERVAL ms, with the number of lines suppressed.
+ * LOG_LIMITED() logs all messages that a guest or a peer can cause. Each place
+ * in the code that uses LOG_LIMITED() logs at most LOG_BURST lines without a
+ * limit. After that it logs at most one line in LOG_INTERVAL ms, which also
+ * says how many lines were suppressed.
  */
 #ifndef LOG_H
 #define LOG_H
@@ -19,8 +20,10 @@
 #define LOG_TRACE	(LOG_DEBUG + 1)	/* a line for each packet */
 #define LOG_BURST	5
 #define LOG_INTERVAL	10000	/* ms */
-#define LOG_FILE_SIZE	(1024 * 1024)	/* default bound of a log file, bytes */
-#define LOG_FILE_MIN	4096		/* minimum of that bound: a few lines */
+/* Maximum length of the log file, bytes: the default, and the least value that
+ * the user can choose. */
+#define LOG_FILE_SIZE	(1024 * 1024)
+#define LOG_FILE_MIN	4096
 
 struct log_limit {
 	uint64_t next;		/* ms: when the next line is allowed */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * passt.h - The program as a whole. For passt.c only: every other part gets
- * its own context and nothing else.
+ * passt.h - The state of the whole program. Only passt.c includes this file.
+ * Every other part only gets its own context.
  */
 #ifndef PASST_H
 #define PASST_H
@@ -16,20 +16,22 @@
 #include "loop.h"
 
 /**
- * struct program - What exists once, however many workers there are
+ * struct program - State that exists once, even if there were several workers
  * @conf:	options, constant once they are checked
  * @host:	what the host has
- * @net:	network of the guest, derived from the two
- * @rules:	what @fwd forwards
+ * @net:	network of the guest, derived from @conf and @host
+ * @rules:	the rules of -t and -u, which @fwd follows
  * @fwd:	forwarded ports
  * @stream:	link to the guest
- * @pcap, @trace: observers of its frames: --pcap, --trace
+ * @pcap, @trace: observers of @stream, for --pcap and --trace
  * @worker:	the event loop
- * @socket_path: where guests connect, empty: on an inherited socket
- * @listener:	socket where guests connect, -1: none
+ * @socket_path: path at which guests connect; empty with --fd: the guest then
+ *		is connected from the start
+ * @listener:	socket at which guests connect, -1: none
  * @signals:	signalfd
- * @spare:	a descriptor to give up when there are no more, -1: none
- * @pid_fd:	pid file, opened while root's rights last, -1: none
+ * @spare:	descriptor that accept_last() closes if no other descriptor is
+ *		free, -1: none
+ * @pid_fd:	pid file, opened before root's rights are given up, -1: none
  */
 struct program {
 	struct conf conf;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * siphash.h - SipHash-2-4 (Aumasson and Bernstein, 2012), a keyed hash: neither
- * guest nor peer can provoke collisions.
+ * siphash.h - SipHash-2-4 (Aumasson and Bernstein, 2012), a hash with a key.
+ * Without the key, a guest or a peer can't cause hash collisions on purpose.
  */
 #ifndef SIPHASH_H
 #define SIPHASH_H

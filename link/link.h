@@ -38,8 +38,8 @@ enum link_csum {
 	LINK_CSUM_OK,		/* the frame is from the guest, and the link
 				 * vouches for its checksum */
 	LINK_CSUM_PARTIAL,	/* the field holds the sum of the pseudo-header.
-				 * The guest or its device has to complete the
-				 * checksum */
+				 * The receiver of the frame has to complete the
+				 * checksum where this is necessary */
 };
 
 /* Which segments or datagrams a GSO frame carries. */

@@ -406,12 +406,12 @@ static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
 }
 
 /**
- * check_offload() - Check what a frame says beside its bytes
+ * check_offload() - Check that the metadata of a frame match its packet
  *
- * A partial checksum is only known to be the transport header's if it starts
- * there; elsewhere (in a tunnel's payload) nobody would complete it. Segments
- * must be cut by the protocol and size that the frame says, and a checksum over
- * all of them has no meaning.
+ * A partial checksum must start at the transport header. If it starts anywhere
+ * else (in the payload of a tunnel), passt does not complete it. The type of a
+ * GSO frame must be the one that the metadata name. A complete checksum over
+ * all segments of a GSO frame has no meaning.
  */
 static enum tap_counter check_offload(const struct frame_meta *m,
 				      const struct pkt *pkt)
