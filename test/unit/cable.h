@@ -189,6 +189,7 @@ static void world_close(struct world *w, const char *name)
 	if (left)
 		fail(all, "%u flows, %zu bytes, %d ms", w->flows.used,
 		     w->tcp.rxring_total, timers_wait(&w->timers, w->now));
+	free(w->fwd.ends);
 	tcp_free(&w->tcp);
 	close(w->flows.epfd);
 	flow_table_free(&w->flows);

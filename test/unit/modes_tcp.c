@@ -51,9 +51,6 @@ static void story_mode(enum memory_mode mode, const char *host, const char *gw)
 	check("GSO frames reach a guest that takes them, and no other",
 	      gso == (w.mem.gso_frames > 0));
 	check("and come from it", gso == (w.mem.joins > 0));
-	check("they carry most of the bytes", !gso ||
-	      w.tap.count[TAP_TO_GUEST] + w.tap.count[TAP_FROM_GUEST] <
-	      BYTES / 1460);
 	check_eq("nothing is dropped", w.tap.count[TAP_OFFLOAD] +
 		 w.tap.count[TAP_CHECKSUM] + w.tcp.count[TCP_RETRANSMIT], 0);
 
