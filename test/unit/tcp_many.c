@@ -93,6 +93,12 @@ static void story_rxring_max(void)
 
 /* ---- Bulk flows and a sparse flow beside them ---- */
 
+#ifdef __SANITIZE_ADDRESS__
+#define MEMORY_IS_KEPT	1
+#else
+#define MEMORY_IS_KEPT	0
+#endif
+
 #define TRANSFERS	2
 
 static struct end transfer[TRANSFERS];
@@ -400,7 +406,12 @@ static void story_churn(unsigned int flows)
 	check_eq("no flow is left of all of them", w.flows.used, 0);
 	check("nearly all of them were open",
 	      w.tcp.count[TCP_OPENED] > flows / 20 * 19);
-	check("no memory was lost", resident() < before + flows / 10);
+	/* ASan keeps freed memory for a while, and in the other modes of the
+	 * link each piece of a frame is memory of its own. */
+	if (MEMORY_IS_KEPT && w.mem.mode != MEMORY_CONTIGUOUS)
+		skip("no memory was lost", "ASan keeps what the link freed");
+	else
+		check("no memory was lost", resident() < before + flows / 10);
 	for (i = 0; i < LISTENERS; i++)
 		close(listener[i]);
 	world_close(&w, "a hundred thousand flows");
