@@ -2,6 +2,7 @@
 """Inward: -t and -u, and which addresses the guest sees (DESIGN 5 and 7)."""
 import errno
 import socket
+import time
 
 from lib import netns, tcp
 from lib.case import Failure, both, main, test
@@ -325,6 +326,7 @@ def datagrams_before_there_is_a_guest_are_dropped(w, v):
     s = w.udp(v)
     for _ in range(20):
         s.sendto(b"early", (HOST[v], 7540))
+    time.sleep(0.3)     # until passt has read them, also on a busy machine
     g = w.join(p)
     g.flush()
     exchange(w, g, v, s, HOST[v], 7540, 7540, (PEER[v],))
