@@ -153,7 +153,7 @@ static void parse(enum way way, bool csum_ok, uint8_t *data, size_t size,
 		f->iovcnt = PIECES;
 	}
 	p->payload = NULL;
-	drop = parse_frame(f, m.link.shared, p->copy, &p->pkt, &frag);
+	drop = parse_frame(f, m.link.caps.shared, p->copy, &p->pkt, &frag);
 	p->ok = drop == DROP_NONE;
 	MUST(p->ok || (drop >= TAP_SHORT && drop < TAP_COUNTERS));
 	if (p->ok) {
