@@ -16,7 +16,6 @@
 
 #define EVENTS_MAX	256	/* events that one epoll_wait() returns */
 #define BURSTS_MAX	64	/* bursts handled before the sockets' turn */
-#define FDS_KEPT	64	/* descriptors not used for flows or ports */
 
 static void tcp_class_event(struct worker *w, struct flow *f,
 			    enum flow_side side, uint32_t events, uint64_t now)

@@ -19,6 +19,9 @@
 #include "tcp.h"
 #include "udp.h"
 
+/* Descriptors that neither flows nor forwarded ports may use. */
+#define FDS_KEPT	64
+
 /* What a timer wakes. */
 enum timer_type {
 	TIMER_FLOW,		/* a flow; the flow table sets this type */

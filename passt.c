@@ -25,8 +25,6 @@
 #include "tap/trace.h"
 #include "udp/mcast.h"
 
-#define FDS_KEPT	64	/* descriptors not used for flows or ports */
-
 /* guest_up() - Open the link for a guest that has connected on socket @fd; the
  * link closes @fd */
 static void guest_up(struct program *p, int fd, uint64_t now)

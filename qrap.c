@@ -16,7 +16,6 @@
 /* syscalls: access execve newfstatat prlimit64 uname */
 
 #include <errno.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -10,8 +10,6 @@
 
 #include "wrap/wrap.h"
 
-#define DEVNO_MAX	0xffff	/* highest device number on channel I/O */
-
 /**
  * qrap_die() - Print one line that says what is wrong and what would be right,
  *		and exit with status 1
