@@ -59,7 +59,7 @@ static const char *leads(const struct net *n, const char *dst)
 	return nat_from_guest(n, &a, 0, &host) ? addr_str(&host, buf) : "refused";
 }
 
-/* seen() - As whom a peer is seen, "refused" or an address */
+/* seen() - The guest-visible address of a peer as text, or "refused" */
 static const char *seen(const struct net *n, const char *peer)
 {
 	struct in6_addr a = addr(peer), as;
@@ -133,7 +133,7 @@ static void way_in(void)
 	m = net_of(SHARED "--no-map-gw");
 	check_str("in: no mapping: the shared address can't be shown",
 		  seen(&m, "192.0.2.2"), "refused");
-	check_str("in: no mapping: nor can loopback", seen(&m, "127.0.0.1"),
+	check_str("to guest: without a mapping, loopback is refused", seen(&m, "127.0.0.1"),
 		  "refused");
 	check_str("in: no mapping: nor over IPv6", seen(&m, "::1"), "refused");
 	check_str("in: no mapping: others can", seen(&m, "198.51.100.7"),

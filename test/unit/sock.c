@@ -435,7 +435,7 @@ static void story_queue_mtu(void)
 }
 
 /* Given no room for an entry, then the pending error goes all the same: the
- * kernel sets it, and would report it for ever. */
+ * kernel sets it, and would report it again each time. */
 static void story_queue_full(void)
 {
 	static const uint8_t big[1400];

@@ -132,6 +132,41 @@ static uint32_t most(unsigned int n)
 	return max;
 }
 
+/* start_transfers() - Open a bulk flow to each guest */
+static void start_transfers(int listener, uint16_t port)
+{
+	unsigned int i;
+
+	for (i = 0; i < TRANSFERS; i++) {
+		end_init(&w, &transfer[i], &getter[i], (uint16_t)(20000 + i),
+			 GW4, port);
+		getter[i].rx_total = transfer[i].tx_total = UINT32_MAX / 2;
+		guest_start(&getter[i], 5000, true, w.now);
+		turns(&w, 3);
+		peer_accepts(&transfer[i], listener);
+	}
+}
+
+/* pause_is_short() - Whether a bulk flow may pause for a batch */
+static bool pause_is_short(void)
+{
+	unsigned int i;
+
+	/* In which batches loopback delivers is the kernel's choice: a pause may
+	 * look longer than it is. test/unit/sched.c tests the rule itself. */
+	for (i = 0; i < 10; i++) {
+		most(20);
+		turns(&w, 200);
+		end_turn(&transfer[1]);
+		turns(&w, 3);
+		send(transfer[0].fd, "x", 1, 0);
+		turns(&w, 3);
+		if (!sched_low_latency(&w.sched, w.now))
+			return true;
+	}
+	return false;
+}
+
 /* Given bulk flows to the guest, the link is not in low-latency mode; a sparse
  * flow beside them changes that, until it is silent. */
 static void story_shared(void)
@@ -150,31 +185,13 @@ static void story_shared(void)
 	if (w.mem.link.caps.gso_max)
 		gso = 2 * 1460;
 	listener = listen_on("127.0.0.1", &port);
-	for (i = 0; i < TRANSFERS; i++) {
-		end_init(&w, &transfer[i], &getter[i], (uint16_t)(20000 + i),
-			 GW4, port);
-		getter[i].rx_total = transfer[i].tx_total = UINT32_MAX / 2;
-		guest_start(&getter[i], 5000, true, w.now);
-		turns(&w, 3);
-		peer_accepts(&transfer[i], listener);
-	}
+	start_transfers(listener, port);
 	turns(&w, SCHED_ACTIVE);
-	check("bulk flows alone need no low latency", most(100) > 2 * SCHED_QUANTUM_LOW &&
+	check("bulk flows alone need no low latency",
+	      most(100) > 2 * SCHED_QUANTUM_LOW &&
 	      !sched_low_latency(&w.sched, w.now) && !w.mem.queue->low_latency);
 
-	/* In which batches loopback delivers is the kernel's choice: a pause may
-	 * look longer than it is. test/unit/sched.c tests the rule itself. */
-	for (i = 0; i < 10; i++) {
-		most(20);
-		turns(&w, 200);
-		end_turn(&transfer[1]);
-		turns(&w, 3);
-		send(transfer[0].fd, "x", 1, 0);
-		turns(&w, 3);
-		if (!sched_low_latency(&w.sched, w.now))
-			break;
-	}
-	check("nor if one of them pauses", i < 10);
+	check("nor if one of them pauses", pause_is_short());
 
 	h.dport = port;
 	end_init(&w, &talk, NULL, h.sport, GW4, port);
@@ -190,10 +207,12 @@ static void story_shared(void)
 	sends(&talk, &h, "x", 1);
 	moves();
 	w.now += SCHED_ACTIVE - 10;
-	check("low latency from then on", most(5) <= 2 * SCHED_QUANTUM_LOW + gso &&
+	check("low latency from then on",
+	      most(5) <= 2 * SCHED_QUANTUM_LOW + gso &&
 	      sched_low_latency(&w.sched, w.now) && w.mem.queue->low_latency);
 	w.now += 10;
-	check("until the sparse flow is silent", most(20) > 2 * SCHED_QUANTUM_LOW &&
+	check("until the sparse flow is silent",
+	      most(20) > 2 * SCHED_QUANTUM_LOW &&
 	      !sched_low_latency(&w.sched, w.now) && !w.mem.queue->low_latency);
 
 	guest_leaves(&w);

@@ -687,7 +687,7 @@ static void story_port_closed(void)
 	sends(&w, 5000, GW4, peer, "who?", 4);
 	check_eq("the peer hears the guest",
 		 peer_hears(fd, buf, sizeof(buf), &from, &sport), 4);
-	check("not from the closed port, or that which took its slot",
+	check("not from the closed port, and not from the port in its slot",
 	      sport != port && sport != other);
 	check("the flow has a socket of its own",
 	      flow_of(&w, 5000, GW4, peer)->flow.fd[SIDE_HOST] >= 0);
