@@ -418,13 +418,30 @@ void tap_l4_commit(struct tap *t, const struct link_slot *slot,
 }
 
 /**
- * tap_l4_send() - Send one packet that fits in a frame
+ * tap_l4_put() - Copy a packet into a slot, and commit the slot as a frame
  * @t:		the guest's side
+ * @slot:	slot of at least @h->len + @len bytes
  * @h:		Ethernet and IP headers of the packet
  * @l4:		transport header and payload. The checksum field may have any
  *		value, because it is replaced
  * @len:	bytes at @l4
  * @gso_size:	as for tap_l4_commit()
+ */
+void tap_l4_put(struct tap *t, const struct link_slot *slot,
+		const struct tap_hdr *h, const uint8_t *l4, size_t len,
+		uint16_t gso_size)
+{
+	uint64_t sum = tap_hdr_put(h, slot->iov->iov_base, len);
+
+	sum = l4_write(t, slot, h->len, l4, len, sum);
+	if (!csum_partial(t))
+		sum = csum_without(sum, l4 + l4_csum_offset(h->proto));
+	l4_finish(t, slot, h, len, sum, gso_size);
+}
+
+/**
+ * tap_l4_send() - Send one packet that fits in a frame
+ * @t, @h, @l4, @len, @gso_size: as for tap_l4_put()
  *
  * Return: 0 if the frame was committed; -ENOBUFS if the frame was dropped,
  *	   because the guest does not read
@@ -433,16 +450,10 @@ int tap_l4_send(struct tap *t, const struct tap_hdr *h, const uint8_t *l4,
 		size_t len, uint16_t gso_size)
 {
 	struct link_slot slot;
-	uint64_t sum;
 
 	if (!tap_slot(t, h->len + len, &slot))
 		return -ENOBUFS;
-
-	sum = tap_hdr_put(h, slot.iov->iov_base, len);
-	sum = l4_write(t, &slot, h->len, l4, len, sum);
-	if (!csum_partial(t))
-		sum = csum_without(sum, l4 + l4_csum_offset(h->proto));
-	l4_finish(t, &slot, h, len, sum, gso_size);
+	tap_l4_put(t, &slot, h, l4, len, gso_size);
 	return 0;
 }
 

@@ -36,6 +36,9 @@
 /* Bytes of the link that one message takes at most, with headers. */
 #define MESSAGE_MAX	(72 * 1024)
 
+/* Slots of the link that are asked for at once. */
+#define SLOTS_MAX	64
+
 /* A read of this many messages, or more, also asks the kernel how many
  * datagrams it has dropped (SO_MEMINFO). */
 #define DROPS_CHECK_MIN	8
@@ -259,21 +262,48 @@ static void set_headers(struct udp *u, const struct udp_flow *uf,
 	tap_hdr_init(&b->hdr, u->tap, &b->ip);
 }
 
-/* deliver_datagram() - Send a datagram to the guest, in fragments if it is
- * longer than the MTU. The UDP header is written to the UDP_HLEN bytes before
- * @data */
-static void deliver_datagram(struct udp *u, const struct flow_key *key,
-			     uint8_t *data, size_t len)
+/* send_fragments() - Send the datagrams of a message, each longer than the MTU.
+ * The UDP headers are written to the UDP_HLEN bytes before each of them */
+static void send_fragments(struct udp *u, const struct flow_key *key,
+			   uint8_t *data, size_t left, size_t size)
 {
-	const struct udp_batch *b = u->batch;
-	uint8_t *l4 = data - UDP_HLEN;
+	size_t len;
 
-	len += UDP_HLEN;
-	udp_hdr_put(l4, key->pport, key->gport, len);
-	if (b->hdr.len + len > tap_mtu(u->tap) + ETH_HLEN)
-		tap_ip_send(u->tap, &b->ip, l4, len);
-	else
-		tap_l4_send(u->tap, &b->hdr, l4, len, 0);
+	for (; left; data += len, left -= len) {
+		len = MIN(size, left);
+		udp_hdr_put(data - UDP_HLEN, key->pport, key->gport,
+			    UDP_HLEN + len);
+		tap_ip_send(u->tap, &u->batch->ip, data - UDP_HLEN,
+			    UDP_HLEN + len);
+	}
+}
+
+/* send_frames() - Send @n datagrams of a message, each in a frame. The back-end
+ * is asked once for many slots. If it has none, tap_l4_send() makes space. The
+ * UDP headers are written to the UDP_HLEN bytes before each datagram */
+static void send_frames(struct udp *u, const struct flow_key *key,
+			uint8_t *data, size_t left, size_t size, unsigned int n)
+{
+	const struct tap_hdr *h = &u->batch->hdr;
+	struct link_slot slot[SLOTS_MAX], *s = slot, *end = slot;
+	uint8_t *l4;
+	size_t len;
+
+	for (; n; n--, data += size, left -= len) {
+		len = MIN(size, left);
+		l4 = data - UDP_HLEN;
+		udp_hdr_put(l4, key->pport, key->gport, UDP_HLEN + len);
+		if (s == end) {
+			s = slot;
+			end = slot + link_slots(u->tap->queue,
+						h->len + UDP_HLEN + size,
+						MIN(n, SLOTS_MAX), slot);
+		}
+		if (s < end)
+			tap_l4_put(u->tap, s++, h, l4, UDP_HLEN + len, 0);
+		else
+			tap_l4_send(u->tap, h, l4, UDP_HLEN + len, 0);
+	}
 }
 
 /**
@@ -285,8 +315,8 @@ static void deliver_datagram(struct udp *u, const struct flow_key *key,
  * @len:	bytes of payload
  * @size:	bytes of each datagram but the last
  *
- * Return: false if nothing was sent: the link does not take such a frame, or a
- *	   datagram is longer than the guest's MTU
+ * Return: false if nothing was sent, because the link does not take such a
+ *	   frame
  */
 static bool send_gso_frame(struct udp *u, const struct flow_key *key,
 			   uint8_t *data, size_t len, size_t size)
@@ -295,8 +325,7 @@ static bool send_gso_frame(struct udp *u, const struct flow_key *key,
 	uint8_t *l4 = data - UDP_HLEN;
 
 	if (!u->tap->link->caps.uso_to_guest ||
-	    h->len + UDP_HLEN + len > tap_gso_max(u->tap) ||
-	    h->len + UDP_HLEN + size > tap_mtu(u->tap) + ETH_HLEN)
+	    h->len + UDP_HLEN + len > tap_gso_max(u->tap))
 		return false;
 	udp_hdr_put(l4, key->pport, key->gport, UDP_HLEN + len);
 	tap_l4_send(u->tap, h, l4, UDP_HLEN + len, (uint16_t)size);
@@ -329,20 +358,16 @@ unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
 {
 	const struct sock_rx_info *info = &u->batch->info[i];
 	uint8_t *data = u->batch->data[i] + UDP_HLEN;
-	size_t left = u->batch->msg[i].msg_len, len;
-	size_t size = info->segment ? info->segment : left;
-	unsigned int n = left > size ?
-			 (unsigned int)((left + size - 1) / size) : 1;
+	size_t len = u->batch->msg[i].msg_len;
+	size_t size = info->segment ? info->segment : len;
+	unsigned int n = len > size ?
+			 (unsigned int)((len + size - 1) / size) : 1;
 
 	set_headers(u, uf, info);
 	u->count[UDP_TO_GUEST] += n;
-	if (n > 1 && send_gso_frame(u, &uf->flow.key, data, left, size))
-		return n;
-	do {
-		len = MIN(size, left);
-		deliver_datagram(u, &uf->flow.key, data, len);
-		data += len;
-		left -= len;
-	} while (left);
+	if (u->batch->hdr.len + UDP_HLEN + size > tap_mtu(u->tap) + ETH_HLEN)
+		send_fragments(u, &uf->flow.key, data, len, size);
+	else if (n == 1 || !send_gso_frame(u, &uf->flow.key, data, len, size))
+		send_frames(u, &uf->flow.key, data, len, size, n);
 	return n;
 }
