@@ -35,6 +35,10 @@
 #define SCHED_QUANTUM		(1024 * 1024)
 #define SCHED_QUANTUM_LOW	(64 * 1024)
 
+/* Bytes of the link that the datagrams of one UDP socket may take before it is
+ * the next socket's turn. */
+#define SCHED_QUANTUM_UDP	(256 * 1024)
+
 /* A flow with this many bytes in flight or in one batch, or more, is bulk. */
 #define SCHED_BULK		(32 * 1024)
 

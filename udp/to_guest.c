@@ -25,10 +25,6 @@
  * messages would compete for the same cache lines. */
 #define MESSAGE_STRIDE	(65536 + 1536)
 
-/* Bytes of the link that the datagrams of one socket may take before it is the
- * next socket's turn. */
-#define UDP_QUANTUM	(256 * 1024)
-
 /* Bytes of the link that a frame is charged with at least, because the link
  * also limits the number of frames. */
 #define FRAME_SPACE_MIN	1024
@@ -118,7 +114,7 @@ static unsigned int count_affordable(const struct udp *u,
 				     const struct udp_rx *rx)
 {
 	uint32_t each = rx->space ? rx->space : MESSAGE_MAX;
-	unsigned int most = MIN(UDP_BATCH, MAX(UDP_QUANTUM / each, 1));
+	unsigned int most = MIN(UDP_BATCH, MAX(SCHED_QUANTUM_UDP / each, 1));
 	struct link_queue *q = u->tap->queue;
 	struct link_slot slot[UDP_BATCH];
 
