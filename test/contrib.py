@@ -1,0 +1,392 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""contrib.py - What is in contrib/: packages are built and checked, policies
+and profiles compiled, completion and unit tried, examples parsed.
+
+Called by test/run; works in a temporary folder, and installs nothing.
+"""
+
+import contextlib
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+import yaml
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(TOP, "test", "vm"))
+
+import guest                                                # noqa: E402
+
+CONTRIB = os.path.join(TOP, "contrib")
+PASST = os.path.join(TOP, os.environ.get("B", "build"), "passt")
+PROFILES = "/etc/apparmor.d"
+
+failed = 0
+
+
+@contextlib.contextmanager
+def check(name):
+    """One line for one check; any exception fails it."""
+    global failed
+    try:
+        yield
+        print(f"ok {name}", flush=True)
+    except Exception as e:
+        failed += 1
+        traceback.print_exc()
+        print(f"not ok {name}: {' '.join(str(e).split())[:400]}", flush=True)
+
+
+def expect(what, got, want):
+    if got != want:
+        raise AssertionError(f"{what} is {got!r}, not {want!r}")
+
+
+def run(*cmd, **kw):
+    """What a command prints; it has to succeed."""
+    p = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       stdin=subprocess.DEVNULL, text=True, **kw)
+    if p.returncode:
+        raise AssertionError(f"{' '.join(cmd)}: exit {p.returncode}: "
+                             f"{p.stdout[-1000:]}")
+    return p.stdout
+
+
+def read(*path):
+    with open(os.path.join(*path), encoding="utf-8") as file:
+        return file.read()
+
+
+def write(text, *path):
+    os.makedirs(os.path.dirname(os.path.join(*path)), exist_ok=True)
+    with open(os.path.join(*path), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+#
+# Debian's packages.
+#
+
+SHIPPED = {
+    "passt": ["/etc/apparmor.d/abstractions/passt",
+              "/etc/apparmor.d/usr.bin.passt",
+              "/usr/bin/passt",
+              "/usr/lib/systemd/user/passt@.service",
+              "/usr/share/bash-completion/completions/passt",
+              "/usr/share/man/man1/passt.1.gz"],
+    "qrap": ["/usr/bin/qrap", "/usr/share/man/man1/qrap.1.gz"],
+}
+
+
+def files_of(package):
+    """Paths in a package, but for documents and folders."""
+    return sorted(line.split()[5].removeprefix(".")
+                  for line in run("dpkg-deb", "-c", package).splitlines()
+                  if line[0] != "d" and "/usr/share/doc/" not in line)
+
+
+def original(folder):
+    """A package with files that the original's had, made here."""
+    tree = f"{folder}/original"
+    for path in "/usr/bin/passt", "/usr/bin/pasta", "/usr/bin/qrap":
+        write("", tree + path)
+    write("Package: passt\nVersion: 0.0~git20261002-1\nArchitecture: all\n"
+          "Maintainer: nobody <nobody@example.org>\nDescription: older\n",
+          tree, "DEBIAN", "control")
+    run("dpkg-deb", "--root-owner-group", "-b", tree, f"{folder}/old.deb")
+    return f"{folder}/old.deb"
+
+
+def replaces(folder, packages):
+    """Over the original's package, ours are unpacked without a conflict."""
+    root = f"{folder}/root"
+    for file in "status", "available":
+        write("", root, "var/lib/dpkg", file)
+    for name in "info", "updates", "triggers":
+        os.makedirs(f"{root}/var/lib/dpkg/{name}")
+    dpkg = ["dpkg", f"--root={root}", "--force-not-root", "--force-depends",
+            "--force-script-chrootless", "--log=/dev/null", "--unpack"]
+    run(*dpkg, original(folder))
+    run(*dpkg, *packages)
+    expect("programs", sorted(os.listdir(f"{root}/usr/bin")),
+           ["passt", "qrap"])
+
+
+def debian(folder):
+    """Given this tree, when packages are made, then a distribution can use
+    them."""
+    out = f"{folder}/debian"
+    with check("dpkg-buildpackage makes packages"):
+        run(f"{CONTRIB}/debian/build", out, env=dict(
+            os.environ, DEB_BUILD_OPTIONS=f"nocheck parallel={os.cpu_count()}",
+            MAKEFLAGS=""))
+    packages = {os.path.basename(path).split("_")[0]: path
+                for path in glob.glob(f"{out}/*.deb") if "dbgsym" not in path}
+    with check("lintian finds no error"):
+        changes, = glob.glob(f"{out}/*.changes")
+        user = ["--allow-root"] if os.geteuid() == 0 else []
+        said = run("lintian", *user, "--fail-on", "none", changes)
+        print(said)
+        expect("errors", re.findall("^E: .*", said, re.M), [])
+    with check("each package has its files"):
+        expect("packages", {name: files_of(path)
+                            for name, path in packages.items()}, SHIPPED)
+    with check("the packaged passt runs, and has the package's version"):
+        run("dpkg-deb", "-x", packages["passt"], f"{folder}/unpacked")
+        version = run("dpkg-deb", "-f", packages["passt"], "Version").strip()
+        said = run(f"{folder}/unpacked/usr/bin/passt", "--version")
+        expect("version", said.split()[:2],
+               ["passt", version.rpartition("-")[0]])
+    with check("the packages replace the original's"):
+        replaces(folder, packages.values())
+
+
+#
+# AppArmor.
+#
+
+# libvirt includes the abstraction in this way.
+LIBVIRT = """
+include <tunables/global>
+profile libvirtd-test {
+  include <abstractions/base>
+  /usr/bin/passt Cx -> passt,
+  profile passt {
+    /usr/bin/passt r,
+    signal (receive) set=("term") peer=libvirtd,
+    owner @{run}/libvirt/qemu/passt/* rw,
+    include if exists <abstractions/passt>
+  }
+}
+"""
+
+
+def glob_of(rule):
+    """AppArmor's pattern for paths as a regular expression."""
+    for name, value in ("PROC", "/proc"), ("pid", "*"), ("etc_ro", "/etc"):
+        rule = rule.replace(f"@{{{name}}}", value)
+    found = ""
+    for part in re.findall(r"\*\*|[*{},?]|[^*{},?]+", rule):
+        found += {"**": ".*", "*": "[^/]*", "{": "(?:", ",": "|", "}": ")",
+                  "?": "[^/]"}.get(part, re.escape(part))
+    return found
+
+
+def rules(base, name):
+    """The path rules of a profile, and of what it includes."""
+    text = read(base, name)
+    found = re.findall(r"^\s*(?:owner\s+)?((?:/|@\{)\S*)\s+\w+,", text, re.M)
+    for other in re.findall(r"^\s*include <(abstractions/[\w-]+)>", text,
+                            re.M):
+        found += rules(base, other)
+    return found
+
+
+def opened():
+    """Paths of the system that the source of passt names."""
+    found = set()
+    for file in run("git", "-C", TOP, "ls-files", "*.c", "*.h").split():
+        if not file.startswith(("test/", "wrap/", "qrap.c")):
+            text = re.sub(r"/\*.*?\*/", "", read(TOP, file), flags=re.S)
+            found |= set(re.findall(r'"(/(?:proc|etc|dev|sys|tmp)/[^"]+)"',
+                                    text))
+    return sorted(re.sub(r"%\w", "1", path).replace("/self/", "/1/")
+                  for path in found)
+
+
+def apparmor(folder):
+    """Given the distribution's abstractions, then ours are accepted."""
+    base = f"{folder}/apparmor.d"
+    shutil.copytree(PROFILES, base, symlinks=True)
+    shutil.copytree(f"{CONTRIB}/apparmor", base, dirs_exist_ok=True)
+    write(LIBVIRT, base, "libvirtd-test")
+    for profile in "usr.bin.passt", "libvirtd-test":
+        with check(f"apparmor_parser accepts {profile}"):
+            run("apparmor_parser", "-QK", "--base", base, f"{base}/{profile}")
+    with check("AppArmor: what passt opens is allowed"):
+        allowed = [glob_of(rule) for rule in rules(base, "abstractions/passt")]
+        expect("paths that no rule allows",
+               [path for path in opened() if not any(
+                   re.fullmatch(rule, path.rstrip("/") + end)
+                   for rule in allowed for end in ("", "/"))], [])
+
+
+#
+# SELinux.
+#
+
+def selinux(folder):
+    """Given Debian's policy, then ours compiles, and finds its types there."""
+    with check("SELinux: the policy compiles"):
+        run("checkmodule", "-M", "-m", "-o", f"{folder}/passt.mod",
+            f"{CONTRIB}/selinux/passt.te")
+        run("semodule_package", "-o", f"{folder}/passt.pp",
+            "-m", f"{folder}/passt.mod", "-f", f"{CONTRIB}/selinux/passt.fc")
+    with check("SELinux: it fits Debian's policy, and breaks no assertion"):
+        modules = []
+        os.makedirs(guest.CACHE, exist_ok=True)
+        guest.fetch("selinux-policy-default", f"{folder}/policy")
+        for name in "base", "unconfined", "qemu", "virt":
+            path = f"{folder}/policy/usr/share/selinux/default/{name}.pp.bz2"
+            run("bunzip2", path)
+            modules.append(path.removesuffix(".bz2"))
+        run("semodule_link", "-o", f"{folder}/linked", *modules,
+            f"{folder}/passt.pp")
+        run("semodule_expand", f"{folder}/linked", f"{folder}/expanded")
+
+
+#
+# Completion. bash has no completion running here, so that compopt would fail.
+#
+
+COMPLETE = """
+compopt() { echo "compopt $*"; }
+. "$1"
+shift
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+_passt "$1"
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def completed(*words):
+    """What the words may become, sorted."""
+    return sorted(run("bash", "-c", COMPLETE, "bash",
+                      f"{CONTRIB}/completion/passt", PASST, *words,
+                      cwd=f"{TOP}/doc").split("\n")[:-1])
+
+
+def completion():
+    """When a word is completed, then as --help has it."""
+    shown = run(PASST, "--help")
+    options = re.findall(r"^  (?:-(\S), |    )(--[a-z0-9-]+)", shown, re.M)
+    interfaces = sorted(os.listdir("/sys/class/net"))
+    with check("completion: all options of --help"):
+        expect("options", completed(""), sorted(
+            [f"-{short}" for short, _ in options if short] +
+            [name for _, name in options]))
+    with check("completion: the rest of an option"):
+        expect("options", completed("--no-dhcp"),
+               sorted(name for _, name in options
+                      if name.startswith("--no-dhcp")))
+    with check("completion: interfaces"):
+        for words in ("--interface", ""), ("-i", ""), ("--outbound-if4", ""), \
+                ("--interface", "="), ("-f", "--outbound-if6", "=", ""):
+            expect(f"{words}", completed(*words), interfaces)
+        expect("-i l", completed("-i", "l"),
+               [name for name in interfaces if name.startswith("l")])
+    with check("completion: ports"):
+        expect("-t", completed("-t", ""), sorted(
+            ["all", "none"] + [f"%{name}/" for name in interfaces]))
+        expect("--udp-ports a", completed("--udp-ports", "a"), ["all"])
+    with check("completion: files"):
+        for option in "--pid", "-p", "--log-file", "-s":
+            expect(option, completed(option, "passt"),
+                   ["compopt -o filenames", "passt.1"])
+    with check("completion: users and 'none'"):
+        expect("--runas", completed("--runas", "roo"), ["root"])
+        expect("-D", completed("-D", ""), ["none"])
+    with check("completion: nothing for numbers and names"):
+        for option in "--mtu", "--hostname", "-F":
+            expect(option, completed(option, ""), [""])
+
+
+#
+# systemd.
+#
+
+def unit(folder):
+    """Given the unit, then systemd accepts it, and its command works."""
+    text = read(CONTRIB, "systemd", "passt@.service")
+    runtime = f"{folder}/run"
+    os.makedirs(f"{runtime}/passt")
+    with check("systemd-analyze verifies the unit"):
+        write(text.replace("/usr/bin/passt", PASST), folder,
+              "passt@web.service")
+        said = run("systemd-analyze", "verify", "--user", "--man=no",
+                   f"{folder}/passt@web.service",
+                   env=dict(os.environ, XDG_RUNTIME_DIR=runtime))
+        expect("complaints", said, "")
+    with check("the unit's command starts a daemon and writes its pid"):
+        command, = re.findall(r"^ExecStart=(.*)", text, re.M)
+        command = command.replace("/usr/bin/passt", PASST).replace(
+            "%t", runtime).replace("%i", "web").replace(
+            "$OPTIONS", f"--runas {os.getuid() or 65534}")
+        os.chmod(folder, 0o755)
+        os.chmod(f"{runtime}/passt", 0o777)
+        run("unshare", "-rn" if os.geteuid() else "-n", *command.split())
+        pid = int(read(runtime, "passt", "web.pid"))
+        expect("program", os.path.basename(os.readlink(f"/proc/{pid}/exe")),
+               "passt")
+        os.kill(pid, 15)
+
+
+#
+# Examples.
+#
+
+def settings(text):
+    """NAME = VALUE lines, as a dictionary."""
+    return dict(re.split(r"\s*=\s*", line, maxsplit=1)
+                for line in text.splitlines()
+                if line and not line.startswith("#"))
+
+
+def accepted(sysctls):
+    """Sets sysctls in a network namespace of their own, reads them again."""
+    script = "".join(f"echo '{value}' >/proc/sys/{name.replace('.', '/')}; "
+                     f"cat /proc/sys/{name.replace('.', '/')}; "
+                     for name, value in sysctls.items())
+    said = run("unshare", "-n", "sh", "-ec", script).splitlines()
+    return dict(zip(sysctls, (" ".join(line.split()) for line in said)))
+
+
+def examples():
+    cluster, network, machine = yaml.safe_load_all(
+        read(CONTRIB, "examples", "kubevirt.yaml"))
+    plugins = json.loads(network["spec"]["config"])["plugins"]
+    pod = next(plugin["sysctl"] for plugin in plugins
+               if plugin["type"] == "tuning")
+    host = settings(read(CONTRIB, "examples", "60-passt.conf"))
+    with check("kubevirt.yaml: its parts name each other"):
+        binding = cluster["spec"]["configuration"]["network"]["binding"]
+        name = network["metadata"]
+        expect("network of the binding",
+               binding["passt"]["networkAttachmentDefinition"],
+               f"{name['namespace']}/{name['name']}")
+        spec = machine["spec"]
+        interfaces = spec["domain"]["devices"]["interfaces"]
+        expect("bindings", {i["binding"]["name"] for i in interfaces},
+               set(binding))
+        expect("networks", [n["name"] for n in spec["networks"]],
+               [i["name"] for i in interfaces])
+    with check("the kernel accepts the sysctls of pod and host"):
+        expect("names", sorted(pod), sorted(host))
+        if os.geteuid() == 0:
+            for sysctls in pod, host:
+                expect("settings", accepted(sysctls), sysctls)
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="passt-contrib-")
+    try:
+        for part in debian, apparmor, selinux, unit:
+            with check(f"{part.__name__} ran to its end"):
+                part(folder)
+        completion()
+        examples()
+    finally:
+        shutil.rmtree(folder)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
