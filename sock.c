@@ -498,6 +498,11 @@ bool sock_next_error(int fd, struct sock_error *e)
 	sockaddr_get(&sa, &e->dest, &e->port);
 	sock_cmsg_read(&m, &info);
 	e->ttl = info.ttl;
+	/* The ICMP message was sent to the address that our packet was from.
+	 * Its IP_PKTINFO has no valid ipi_spec_dst. */
+	e->local = info.dest;
+	if (!addr_is_v4(&e->dest) && addr_is_linklocal(&e->dest))
+		e->ifindex = sa.sin6.sin6_scope_id;
 	for (c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
 		if (is_error(c))
 			read_error(c, e);

@@ -108,6 +108,9 @@ struct sock_rx_info {
  *		parameter problem, the pointer, in bytes
  * @from:	source address of the ICMP message, none: not known
  * @dest, @port: destination of our packet, port in host order
+ * @local:	source address of our packet, none: not known (the socket does
+ *		not have SOCK_IP_PKTINFO, or the host's kernel refused to send)
+ * @ifindex:	interface of a link-local @dest, else 0
  * @data:	bytes of our packet that the ICMP message quotes: of UDP sockets
  *		the payload, of ping and TCP sockets from the transport header
  *		on
@@ -119,8 +122,9 @@ struct sock_error {
 	uint8_t type, code;
 	uint8_t ttl;
 	uint32_t info;
-	struct in6_addr from, dest;
+	struct in6_addr from, dest, local;
 	uint16_t port;
+	uint32_t ifindex;
 	uint8_t data[SOCK_ERROR_DATA];
 	size_t len;
 };

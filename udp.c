@@ -11,7 +11,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#include "forward/nat.h"
 #include "udp/flow.h"
 #include "udp/mcast.h"
 
@@ -31,6 +30,7 @@ const char *const udp_counter_name[UDP_COUNTERS] = {
 	[UDP_TOO_BIG]		= "udp_too_big",
 	[UDP_MULTICAST]		= "udp_multicast",
 	[UDP_UNASKED]		= "udp_unasked",
+	[UDP_ALIKE]		= "udp_peers_alike",
 };
 
 /**
@@ -80,45 +80,6 @@ void udp_free(struct udp *u)
 	u->guest_ports = NULL;
 }
 
-/* find_udp_flow() - Return the flow with a key, or NULL */
-static struct udp_flow *find_udp_flow(const struct udp *u,
-				      const struct flow_key *key)
-{
-	struct flow *f = flow_lookup(u->flows, key);
-
-	return f ? container_of(f, struct udp_flow, flow) : NULL;
-}
-
-/**
- * set_forwarded_key() - Make the key of the flow between a listener and a peer
- * @peer, @port: the peer's real address, and port in host order
- * @key:		filled
- *
- * Return: UDP_DROP_NONE; or, if there can be no such flow, the counter for the
- *	   datagram that is dropped
- */
-static enum udp_counter set_forwarded_key(const struct udp *u,
-					  const struct listener *l,
-					  const struct in6_addr *peer,
-					  uint16_t port, struct flow_key *key)
-{
-	const struct in6_addr *target = &listener_ends(u->fwd, l)->target;
-
-	memset(key, 0, sizeof(*key));
-	key->proto = IPPROTO_UDP;
-	key->pport = port;
-	key->gport = l->gport;
-	if (!nat_to_guest(u->net, peer, &key->peer))
-		return UDP_IMPOSSIBLE;
-	key->guest = addr_is_none(target) ?
-		     *tap_guest_addr(u->tap, &key->peer) : *target;
-	if (addr_is_none(&key->guest))
-		return UDP_NO_GUEST;
-	if (addr_is_v4(&key->peer) != addr_is_v4(&key->guest))
-		return UDP_IMPOSSIBLE;
-	return UDP_DROP_NONE;
-}
-
 /* relay_udp_error() - Tell the guest of an error that came back for a datagram
  * of a flow */
 static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
@@ -132,17 +93,19 @@ static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
 	icmp_error_relay(u->errors, e, &q, now);
 }
 
-/* find_sender_flow() - Return the flow of a listener whose datagram caused an
+/* find_error_flow() - Return the flow of a listener whose datagram caused an
  * error, or NULL */
-static struct udp_flow *find_sender_flow(const struct udp *u,
-					 const struct listener *l,
-					 const struct sock_error *e)
+static struct udp_flow *find_error_flow(const struct udp *u,
+					const struct listener *l,
+					const struct sock_error *e,
+					uint64_t now)
 {
-	struct flow_key key;
+	struct udp_origin o = {
+		.peer = e->dest, .port = e->port, .local = e->local,
+		.ifindex = e->ifindex,
+	};
 
-	if (set_forwarded_key(u, l, &e->dest, e->port, &key) != UDP_DROP_NONE)
-		return NULL;
-	return find_udp_flow(u, &key);
+	return udp_inbound_find(u, l, &o, now);
 }
 
 /**
@@ -169,8 +132,8 @@ static uint32_t drain_udp_errors(struct udp *u, int fd,
 			mtu = e.error == EMSGSIZE ? e.info : 0;
 			continue;
 		}
-		of = uf ? uf : find_sender_flow(u, l, &e);
-		if (of)
+		of = uf ? uf : find_error_flow(u, l, &e, now);
+		if (of && addr_eq(&of->peer, &e.dest) && of->port == e.port)
 			relay_udp_error(u, of, &e, now);
 	}
 	return mtu;
@@ -303,7 +266,7 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 		return;
 	}
 
-	uf = find_udp_flow(u, &key);
+	uf = udp_flow_find(u, &key);
 	if (uf && udp_flow_fd(u, uf) < 0) {	/* its listener is closed */
 		udp_flow_close(u, uf);
 		uf = NULL;
@@ -386,48 +349,6 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 		      now);
 }
 
-/**
- * get_forwarded_flow() - Find or open the flow of a datagram that a listener
- * received
- * @o:		sender and destination of the datagram
- *
- * If the guest opened the flow, the flow keeps its own socket. The datagram
- * that came through the forwarded port does not redirect it, because its source
- * address may be forged.
- *
- * Return: flow; or NULL, and the drop is counted
- */
-static struct udp_flow *get_forwarded_flow(struct udp *u,
-					   const struct listener *l,
-					   const struct udp_origin *o,
-					   uint64_t now)
-{
-	enum udp_counter why;
-	struct udp_flow *uf;
-	struct flow_key key;
-
-	why = set_forwarded_key(u, l, &o->peer, o->port, &key);
-	if (why != UDP_DROP_NONE) {
-		u->count[why]++;
-		return NULL;
-	}
-
-	uf = find_udp_flow(u, &key);
-	if (!uf)
-		uf = udp_flow_accept(u, &key, l, now);
-	if (!uf) {
-		u->count[UDP_REFUSED]++;
-		return NULL;
-	}
-	if (uf->flow.fd[SIDE_HOST] < 0) {
-		uf->listener = listener_token(u->fwd, l);
-		uf->peer = o->peer;
-		uf->local = o->local;
-		uf->ifindex = o->ifindex;
-	}
-	return uf;
-}
-
 /* deliver_forwarded() - Send the guest one message that a listener received */
 static void deliver_forwarded(struct udp *u, const struct listener *l,
 			      unsigned int i, uint64_t now)
@@ -439,7 +360,7 @@ static void deliver_forwarded(struct udp *u, const struct listener *l,
 		u->count[UDP_IMPOSSIBLE]++;
 		return;
 	}
-	uf = get_forwarded_flow(u, l, &o, now);
+	uf = udp_inbound_get(u, l, &o, now);
 	if (!uf)
 		return;
 	udp_flow_used(u, uf, 0, udp_to_guest(u, uf, i), udp_batch_len(u, i, 1),

@@ -53,6 +53,8 @@ enum udp_counter {
 	UDP_TOO_BIG,		/* multicast longer than UDP_GROUP_LONGEST */
 	UDP_MULTICAST,		/* from the guest to a group: not relayed */
 	UDP_UNASKED,		/* to a multicast socket, not for the guest */
+	UDP_ALIKE,		/* from a peer that looks like the peers of too
+				 * many other flows */
 	UDP_COUNTERS,
 };
 

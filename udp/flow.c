@@ -42,6 +42,14 @@ uint64_t udp_flow_expires(const struct udp_flow *uf)
 	return uf->last + (uf->stream ? UDP_STREAM : UDP_ONE_SHOT);
 }
 
+/* udp_flow_find() - Return the flow with a key, or NULL */
+struct udp_flow *udp_flow_find(const struct udp *u, const struct flow_key *key)
+{
+	struct flow *f = flow_lookup(u->flows, key);
+
+	return f ? container_of(f, struct udp_flow, flow) : NULL;
+}
+
 /* list_add_flow() - Put a flow in its list, as the most recently used one */
 static void list_add_flow(struct udp *u, struct udp_flow *uf)
 {
@@ -238,28 +246,24 @@ static void drain_unconnected(int fd)
 	}
 }
 
-/* open_connected() - Open a socket for a flow and connect it to the peer;
- * return the descriptor, or -errno. @has_port is set to whether the socket has
- * the guest's port number */
+/* open_connected() - Open a socket for a flow and connect it to the real
+ * address of the peer; return the descriptor, or -errno. @has_port is set to
+ * whether the socket has the guest's port number */
 static int open_connected(struct udp *u, const struct flow_key *key,
-			  bool *has_port)
+			  const struct in6_addr *peer, bool *has_port)
 {
-	union sockaddr_any sa;
 	uint16_t port = key->gport;
-	struct in6_addr peer;
+	union sockaddr_any sa;
 	socklen_t len;
 	int fd, rc;
 
-	if (!nat_from_guest(u->net, &key->peer, key->pport, &peer))
-		return -EINVAL;
-
-	fd = udp_flow_socket(u, &peer, &port, udp_port_share(u, key));
+	fd = udp_flow_socket(u, peer, &port, udp_port_share(u, key));
 	if (fd < 0)
 		return fd;
 
 	*has_port = port;
-	sock_set_reports(fd, addr_is_v4(&peer), !addr_is_v4(&peer));
-	len = sockaddr_set(&sa, &peer, key->pport, u->net->scope);
+	sock_set_reports(fd, addr_is_v4(peer), !addr_is_v4(peer));
+	len = sockaddr_set(&sa, peer, key->pport, u->net->scope);
 	rc = connect_peer(fd, &sa, len);
 	if (rc) {
 		close(fd);
@@ -290,6 +294,7 @@ static struct udp_flow *open_by_listener(struct udp *u,
 		return NULL;
 	uf->listener = listener_token(u->fwd, l);
 	uf->peer = peer;
+	uf->port = key->pport;
 	if (!addr_is_loopback(&peer))
 		uf->local = u->net->source[addr_ip(&peer)];
 	if (!addr_is_v4(&peer) && addr_is_linklocal(&peer))
@@ -334,14 +339,20 @@ int udp_flow_open_fd(struct udp *u, const struct flow_key *key, int fd,
 static int open_with_socket(struct udp *u, const struct flow_key *key,
 			    uint64_t now, struct udp_flow **flow)
 {
+	struct in6_addr peer;
 	bool has_port;
-	int fd = open_connected(u, key, &has_port), rc;
+	int fd, rc;
 
+	if (!nat_from_guest(u->net, &key->peer, key->pport, &peer))
+		return -EINVAL;
+	fd = open_connected(u, key, &peer, &has_port);
 	if (fd < 0)
 		return fd;
 	rc = udp_flow_open_fd(u, key, fd, now, flow);
 	if (rc)
 		return rc;
+	(*flow)->peer = peer;
+	(*flow)->port = key->pport;
 	if (has_port)
 		udp_port_take(u, *flow);
 	if (key->pport != DNS_PORT)	/* a resolver sends one answer */
@@ -392,17 +403,23 @@ struct udp_listening *udp_listening(const struct udp *u,
  * udp_flow_accept() - Begin a flow through a forwarded port
  * @key:		key of the new flow, which is not in the table yet
  * @l:		listener of the port; its socket sends the answers, too
+ * @o:		sender and destination of the first datagram
  *
  * Return: flow, NULL if there is no slot
  */
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
-				 const struct listener *l, uint64_t now)
+				 const struct listener *l,
+				 const struct udp_origin *o, uint64_t now)
 {
 	struct udp_flow *uf = insert_udp_flow(u, key, true, now);
 
 	if (!uf)
 		return NULL;
 	uf->listener = listener_token(u->fwd, l);
+	uf->peer = o->peer;
+	uf->port = o->port;
+	uf->local = o->local;
+	uf->ifindex = o->ifindex;
 	u->count[UDP_ACCEPTED]++;
 	return uf;
 }

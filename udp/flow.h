@@ -56,7 +56,8 @@ struct udp_listening {
  *		and which may have been closed; UDP_NO_LISTENER: the flow has
  *		its own socket
  * @ifindex:	with @listener, interface of a link-local @peer; else 0
- * @peer:	with @listener, the peer's real address
+ * @peer, @port: the peer's real address, and port in host order; none and 0 for
+ *		a flow to a multicast group
  * @local:	with @listener, source address for datagrams to the peer: the
  *		host's address that the peer sent to (U5); none: the kernel
  *		chooses
@@ -80,6 +81,7 @@ struct udp_flow {
 	uint64_t listener;
 	uint32_t ifindex;
 	struct in6_addr peer, local;
+	uint16_t port;
 	uint8_t ttl, tos;
 	bool df;
 	bool has_port;
@@ -132,6 +134,7 @@ static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
 }
 
 /* flow.c: how flows begin and end */
+struct udp_flow *udp_flow_find(const struct udp *u, const struct flow_key *key);
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow);
 int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
@@ -139,7 +142,8 @@ int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
 int udp_flow_open_fd(struct udp *u, const struct flow_key *key, int fd,
 		     uint64_t now, struct udp_flow **flow);
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
-				 const struct listener *l, uint64_t now);
+				 const struct listener *l,
+				 const struct udp_origin *o, uint64_t now);
 void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int from_guest,
 		   unsigned int to_guest,
 		   size_t len, uint64_t now);
@@ -147,6 +151,12 @@ uint64_t udp_flow_expires(const struct udp_flow *uf);
 void udp_flow_close(struct udp *u, struct udp_flow *uf);
 struct udp_listening *udp_listening(const struct udp *u,
 				    const struct listener *l);
+
+/* inbound.c: which flow a datagram at a listener belongs to */
+struct udp_flow *udp_inbound_find(const struct udp *u, const struct listener *l,
+				  const struct udp_origin *o, uint64_t now);
+struct udp_flow *udp_inbound_get(struct udp *u, const struct listener *l,
+				 const struct udp_origin *o, uint64_t now);
 
 /* srcport.c: which socket sends for a port of the guest */
 const struct listener *udp_port_listener(struct udp *u,

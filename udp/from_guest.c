@@ -96,8 +96,7 @@ static void set_flow_path(struct udp_path *p, const struct udp_flow *uf)
 		.ttl = uf->ttl, .tos = uf->tos,
 	};
 
-	p->tolen = sockaddr_set(&p->to, &uf->peer, uf->flow.key.pport,
-				uf->ifindex);
+	p->tolen = sockaddr_set(&p->to, &uf->peer, uf->port, uf->ifindex);
 	p->len = sock_cmsg_put_info(&p->control, addr_is_v4(&uf->peer), &info);
 }
 

@@ -136,7 +136,7 @@ static void story_rows(void)
 	sends(&w, 7000, GW4, port, "hello", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &from_port);
 	key.pport = port;
-	uf = find_udp_flow(&w.udp, &key);
+	uf = udp_flow_find(&w.udp, &key);
 	forge_udp(raw, 2, forwarded, 1);
 
 	n = make_udp(d, 7000, port, "0123456789", 10);

@@ -40,7 +40,7 @@ static struct udp_flow *flow_of(struct world *w, uint16_t gport,
 				.peer = addr(peer), .gport = gport,
 				.pport = pport, .proto = IPPROTO_UDP };
 
-	return find_udp_flow(&w->udp, &key);
+	return udp_flow_find(&w->udp, &key);
 }
 
 /* Given a service on the host's loopback, when the guest sends a query to the

@@ -5,7 +5,7 @@ import socket
 import time
 
 from lib import netns, tcp
-from lib.case import Failure, both, main, test
+from lib.case import Failure, both, main, only4, test
 from lib.guest import fresh_port
 from lib.netns import GATEWAY, HOST, LOOPBACK, PEER, PEER2
 from lib.packet import ACK, RST, SYN
@@ -243,6 +243,47 @@ def answers_leave_from_the_address_that_was_addressed(w, v):
     if v == 4:
         s = w.udp(4, "127.0.0.1", where=w.net.host)
         exchange(w, g, 4, s, "127.0.0.5", 7500, 7500, (GATEWAY[4],))
+
+
+@test("U1", both)
+def one_peer_at_two_addresses_of_the_host(w, v):
+    """Two flows: neither moves the address that the other is known by."""
+    second_address(w)
+    g, s = w.guest("-u", "7500"), w.udp(v)
+    sport, seen = s.getsockname()[1], {}
+    for addr in (HOST[v], SECOND[v]) * 2:
+        s.sendto(b"question", (addr, 7500))
+        p = g.expect(lambda p: p.udp and p.v == v and p.udp.dport == 7500,
+                     "datagram")
+        if seen.setdefault(addr, p.udp.sport) != p.udp.sport:
+            raise Failure(f"{seen} and {p.udp.sport} are one flow")
+    if seen[HOST[v]] != sport or seen[SECOND[v]] == sport:
+        raise Failure(f"source ports {seen}, the peer's is {sport}")
+    for addr, port in seen.items():
+        g.send_udp(PEER[v], 7500, port, b"answer", src=p.dst)
+        who = s.recvfrom(100)[1]
+        if who[:2] != (addr, 7500):
+            raise Failure(f"the answer comes from {who}, not {addr}")
+
+
+@test("U1", only4)
+def who_looks_like_the_peer_does_not_take_its_place(w, v):
+    """The gateway, and a service on the host's loopback with its port."""
+    g = w.guest("-u", "7500")
+    s = w.udp(v, LOOPBACK[v], where=w.net.host)
+    port = s.getsockname()[1]
+    other = w.udp(v, GATEWAY[v], port)
+    for _ in range(2):
+        g.send_udp(GATEWAY[v], 7500, port, b"for the host only")
+        if s.recv(100) != b"for the host only":
+            raise Failure("other bytes")
+        other.sendto(b"for me", (HOST[v], 7500))
+        p = g.expect(lambda p: p.udp and p.udp.dport == 7500, "datagram")
+        if p.udp.sport == port:
+            raise Failure("the guest can't tell them apart")
+    g.send_udp(GATEWAY[v], 7500, p.udp.sport, b"for you")
+    if other.recv(100) != b"for you":
+        raise Failure("what was for the host went outside")
 
 
 @test("section 7 -u", both)
