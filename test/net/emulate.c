@@ -226,7 +226,7 @@ static uint8_t *way_put(const struct way *w)
 /* way_read_one() - Take in what one read gives. Returns whether there was. */
 static bool way_read_one(struct link *l, struct way *w, uint64_t now)
 {
-	struct virtio_net_hdr vnet;
+	struct virtio_net_hdr_v1 vnet;
 	struct iovec iov[2] = {
 		{ &vnet, sizeof(vnet) }, { l->super, sizeof(l->super) },
 	};
@@ -261,9 +261,10 @@ static bool way_read(struct link *l, struct way *w)
 
 static void ring_deliver(struct way *w, struct ring *r)
 {
+	static const struct virtio_net_hdr_v1 complete;
 	struct slot *s = ring_slot(r, r->head++);
 
-	join_frame(&w->join, s->frame, s->len);
+	join_frame(&w->join, &complete, s->frame, s->len);
 	w->passed++;
 }
 

@@ -157,12 +157,15 @@ static bool seg_parse(const uint8_t *frame, size_t len, struct seg *s)
 	return (tcp[TCP_FLAGS] & ~TH_PUSH) == TH_ACK;
 }
 
-/* seg_csum_ok() - Whether the TCP or UDP checksum of a segment is right */
-static bool seg_csum_ok(const uint8_t *frame, const struct seg *s)
+/* seg_csum_ok() - Whether the TCP or UDP checksum of a segment is right, or
+ * is left to the card */
+static bool seg_csum_ok(const struct virtio_net_hdr_v1 *vnet,
+			const uint8_t *frame, const struct seg *s)
 {
 	size_t l4len = s->hlen - s->l4 + s->len;
 
-	return !csum_fold(csum_add(frame + s->l4, l4len,
+	return vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM ||
+	       !csum_fold(csum_add(frame + s->l4, l4len,
 				   pseudo(frame, l4len)));
 }
 
@@ -194,16 +197,16 @@ static bool same_flow(const uint8_t *a, const uint8_t *b, const struct seg *s)
 }
 
 /* Whether @s of @frame goes on where the super-segment ends. */
-static bool joins(const struct join *j, const uint8_t *frame,
-		  const struct seg *s)
+static bool joins(const struct join *j, const struct virtio_net_hdr_v1 *vnet,
+		  const uint8_t *frame, const struct seg *s)
 {
 	return j->n && j->n < JOIN_SEGMENTS && !j->last &&
 	       s->seq == j->next && s->len <= j->first.len &&
 	       s->l4 == j->first.l4 && s->hlen == j->first.hlen &&
 	       s->hlen + j->total + s->len <= SUPER_MAX &&
 	       same_flow(frame, j->frame, s) &&
-	       (j->n > 1 || seg_csum_ok(j->frame, &j->first)) &&
-	       seg_csum_ok(frame, s);
+	       (j->n > 1 || seg_csum_ok(&j->vnet, j->frame, &j->first)) &&
+	       seg_csum_ok(vnet, frame, s);
 }
 
 /* append() - Take a segment into the super-segment */
@@ -235,13 +238,13 @@ static uint8_t gso_type(const uint8_t *frame)
  * @vnet:	filled in
  */
 static void join_headers(const struct join *j, uint8_t *hdr,
-			 struct virtio_net_hdr *vnet)
+			 struct virtio_net_hdr_v1 *vnet)
 {
 	size_t l4len = j->first.hlen - j->first.l4 + j->total;
 	uint8_t *l4 = hdr + j->first.l4;
 	uint16_t check;
 
-	*vnet = (struct virtio_net_hdr){
+	*vnet = (struct virtio_net_hdr_v1){
 		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 		.gso_type = gso_type(hdr),
 		.gso_size = (uint16_t)j->first.len,
@@ -266,17 +269,16 @@ static void join_headers(const struct join *j, uint8_t *hdr,
  */
 void join_flush(struct join *j)
 {
-	struct virtio_net_hdr vnet = { 0 };
 	uint8_t hdr[128];
 
 	if (!j->n)
 		return;
 
 	memcpy(hdr, j->frame, j->first.hlen);
-	j->iov[0] = (struct iovec){ &vnet, sizeof(vnet) };
+	j->iov[0] = (struct iovec){ &j->vnet, sizeof(j->vnet) };
 	j->iov[1] = (struct iovec){ hdr, j->first.hlen };
 	if (j->n > 1) {
-		join_headers(j, hdr, &vnet);
+		join_headers(j, hdr, &j->vnet);
 		j->joined += j->n - 1;
 	}
 	(void)!writev(j->tap, j->iov, (int)j->n + 2);
@@ -286,14 +288,15 @@ void join_flush(struct join *j)
 /**
  * join_frame() - Pass a frame on to the kernel, joined to others if it can be
  * @j:		what is being joined
+ * @vnet:	virtio-net header: of no super-segment
  * @frame:	frame; stays valid until the next join_flush()
  * @len:	its length
  */
-void join_frame(struct join *j, const uint8_t *frame, size_t len)
+void join_frame(struct join *j, const struct virtio_net_hdr_v1 *vnet,
+		const uint8_t *frame, size_t len)
 {
-	struct virtio_net_hdr vnet = { 0 };
 	struct iovec iov[2] = {
-		{ &vnet, sizeof(vnet) }, { (void *)frame, len },
+		{ (void *)vnet, sizeof(*vnet) }, { (void *)frame, len },
 	};
 	struct seg s;
 
@@ -302,10 +305,11 @@ void join_frame(struct join *j, const uint8_t *frame, size_t len)
 		(void)!writev(j->tap, iov, 2);
 		return;
 	}
-	if (!joins(j, frame, &s)) {
+	if (!joins(j, vnet, frame, &s)) {
 		join_flush(j);
 		j->first = s;
 		j->frame = frame;
+		j->vnet = *vnet;
 		j->total = 0;
 	}
 	append(j, frame, &s);
@@ -353,7 +357,7 @@ static void cut_l4(uint8_t *frame, size_t l4, size_t l4len, size_t done,
  *
  * Return: false if there is no further frame
  */
-bool cut_next(const struct virtio_net_hdr *vnet, const uint8_t *super,
+bool cut_next(const struct virtio_net_hdr_v1 *vnet, const uint8_t *super,
 	      size_t len, size_t *done, uint8_t *frame, size_t *flen)
 {
 	size_t l4 = vnet->csum_start, hlen = headers(super, l4);
@@ -392,7 +396,7 @@ bool cut_next(const struct virtio_net_hdr *vnet, const uint8_t *super,
  * @frame:	frame; its field holds the sum of the pseudo-header
  * @len:	its length
  */
-void csum_finish(const struct virtio_net_hdr *vnet, uint8_t *frame,
+void csum_finish(const struct virtio_net_hdr_v1 *vnet, uint8_t *frame,
 		 size_t len)
 {
 	size_t start = vnet->csum_start;
@@ -406,4 +410,37 @@ void csum_finish(const struct virtio_net_hdr *vnet, uint8_t *frame,
 	if (!check)
 		check = 0xffff;		/* UDP: zero would mean none */
 	memcpy(frame + start + vnet->csum_offset, &check, sizeof(check));
+}
+
+/**
+ * csum_trust() - A header that says "the checksum is right" shall say the same
+ * in a way that a tap understands: that it is left to the card
+ * @vnet:	virtio-net header
+ * @frame:	frame
+ * @len:	its length, or what there is of it in one piece
+ */
+void csum_trust(struct virtio_net_hdr_v1 *vnet, uint8_t *frame, size_t len)
+{
+	bool ip4 = len > L3 && is_ip4(frame);
+	size_t l4 = L3 + (ip4 ? sizeof(struct iphdr) : sizeof(struct ip6_hdr));
+	size_t total;
+	uint16_t check;
+
+	if (vnet->flags != VIRTIO_NET_HDR_F_DATA_VALID ||
+	    len < l4 + sizeof(struct udphdr) ||
+	    (!ip4 && get_be16(frame + 12) != ETH_P_IPV6) ||
+	    (frame[L3 + (ip4 ? 9 : 6)] != IPPROTO_TCP && !is_udp(frame)) ||
+	    (ip4 && (frame[L3] != 0x45 ||
+		     get_be16(frame + L3 + 6) & ~IP_DF)))
+		return;
+	if (is_udp(frame) && !get_be16(frame + l4 + UDP_CHECK))
+		return;
+
+	total = ip4 ? get_be16(frame + L3 + 2) - sizeof(struct iphdr) :
+		      get_be16(frame + L3 + 4);
+	check = (uint16_t)~csum_fold(pseudo(frame, total));
+	memcpy(frame + l4 + check_at(frame), &check, sizeof(check));
+	vnet->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	vnet->csum_start = (uint16_t)l4;
+	vnet->csum_offset = check_at(frame);
 }

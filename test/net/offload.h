@@ -36,6 +36,7 @@ struct seg {
  * @n:		segments in it, 0: none
  * @first:	layout of the first, the headers of which it takes
  * @frame:	the first, borrowed until join_flush()
+ * @vnet:	its virtio-net header
  * @next:	sequence number that goes on from it; of UDP 0
  * @total:	bytes of payload
  * @last:	a segment that may only be the last was taken
@@ -47,17 +48,20 @@ struct join {
 	unsigned int n;
 	struct seg first;
 	const uint8_t *frame;
+	struct virtio_net_hdr_v1 vnet;
 	uint32_t next, total;
 	bool last;
 	uint64_t joined;
 };
 
-void join_frame(struct join *j, const uint8_t *frame, size_t len);
+void join_frame(struct join *j, const struct virtio_net_hdr_v1 *vnet,
+		const uint8_t *frame, size_t len);
 void join_flush(struct join *j);
 
-bool cut_next(const struct virtio_net_hdr *vnet, const uint8_t *super,
+bool cut_next(const struct virtio_net_hdr_v1 *vnet, const uint8_t *super,
 	      size_t len, size_t *done, uint8_t *frame, size_t *flen);
-void csum_finish(const struct virtio_net_hdr *vnet, uint8_t *frame,
+void csum_finish(const struct virtio_net_hdr_v1 *vnet, uint8_t *frame,
 		 size_t len);
+void csum_trust(struct virtio_net_hdr_v1 *vnet, uint8_t *frame, size_t len);
 
 #endif /* TEST_NET_OFFLOAD_H */

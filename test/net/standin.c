@@ -256,7 +256,7 @@ static bool out_plain(struct standin *s)
 static bool out_super(struct standin *s)
 {
 	struct way *w = &s->out;
-	struct virtio_net_hdr vnet;
+	struct virtio_net_hdr_v1 vnet;
 	struct iovec iov[2] = {
 		{ &vnet, sizeof(vnet) }, { s->super, sizeof(s->super) },
 	};
@@ -313,8 +313,10 @@ static bool out_move(struct standin *s)
 
 static void in_write(struct standin *s, const uint8_t *frame, size_t len)
 {
+	static const struct virtio_net_hdr_v1 complete;
+
 	if (s->offload)
-		join_frame(&s->join, frame, len);
+		join_frame(&s->join, &complete, frame, len);
 	else
 		(void)!write(s->tap, frame, len);
 }

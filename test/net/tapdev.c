@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
-#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <sched.h>
@@ -20,11 +20,6 @@
 #include "test/net/tapdev.h"
 
 #define QUEUE	20000		/* frames the tap holds for us */
-
-#ifndef TUN_F_USO4		/* Linux 6.2; Debian 12 has older headers */
-#define TUN_F_USO4	0x20
-#define TUN_F_USO6	0x40
-#endif
 
 static void __attribute__((noreturn)) fail(const char *name, const char *what)
 {
@@ -76,8 +71,33 @@ static int offload(int fd)
 	return ioctl(fd, TUNSETOFFLOAD, tcp);
 }
 
+/**
+ * tapdev_offload() - Choose what the kernel leaves to us
+ * @fd:		tap with virtio-net headers
+ * @features:	TUN_F_...
+ */
+void tapdev_offload(int fd, unsigned long features)
+{
+	if (ioctl(fd, TUNSETOFFLOAD, features))
+		fail("offload", "TUNSETOFFLOAD");
+}
+
+/**
+ * tapdev_carrier() - Plug the cable in, or pull it
+ * @fd:		tap
+ * @on:		in
+ */
+void tapdev_carrier(int fd, bool on)
+{
+	int carrier = on;
+
+	if (ioctl(fd, TUNSETCARRIER, &carrier))
+		fail("carrier", "TUNSETCARRIER");
+}
+
 static int create(const struct tapdev *dev)
 {
+	int size = sizeof(struct virtio_net_hdr_v1);
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 
@@ -86,8 +106,10 @@ static int create(const struct tapdev *dev)
 	strncpy(ifr.ifr_name, dev->name, IFNAMSIZ - 1);
 	if (dev->offload)
 		ifr.ifr_flags |= IFF_VNET_HDR;
+	if (dev->queues)
+		ifr.ifr_flags |= IFF_MULTI_QUEUE;
 	if_ioctl(fd, TUNSETIFF, &ifr, "TUNSETIFF");
-	if (dev->offload && offload(fd))
+	if (dev->offload && (ioctl(fd, TUNSETVNETHDRSZ, &size) || offload(fd)))
 		fail(dev->name, "TUNSETOFFLOAD");
 	configure(dev);
 	return fd;
