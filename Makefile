@@ -83,7 +83,8 @@ $B/%.o: %.c
 TAP   := $B/test/net/offload.o $B/test/net/tapdev.o $B/passt.a
 
 # The stand-in guest of the tests and of the demo.
-$B/standin: $B/test/net/standin.o $(TAP)
+$B/standin: $(addprefix $B/test/net/,standin.o vhostguest.o vhostpair.o \
+		vhostfront.o frontq.o) $(TAP)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
 # A link that delays and loses, for tests and benchmark.

@@ -563,20 +563,40 @@ class Lab:
         self.log.seek(0)
         return self.log.read().decode(errors="replace")
 
-    def attach(self, *options, mtu=65520, configure=True):
-        """Connects a guest, and configures it as a guest would."""
+    def attach(self, *options, mtu=65520, configure=True, vhost=False):
+        """Connects a guest, and configures it as a guest would.
+
+        @vhost: over vhost-user, for a passt with --vhost-user
+        """
+        if vhost:
+            options = ("--vhost-user", *options)
+        self.guest_log = open(f"{self.dir}/standin.log", "w+b")
         p = self.guest.spawn(self.standin, "--socket", self.socket, "--tap",
                              "tap0", "--mtu", str(mtu), *options,
-                             stdout=subprocess.PIPE)
+                             stdout=subprocess.PIPE, stderr=self.guest_log)
         line = p.stdout.readline()
         p.stdout.close()
         if line != b"ready\n":
-            raise AssertionError("the stand-in guest did not start")
+            raise AssertionError("the stand-in guest did not start: " +
+                                 self.guest_messages())
         self.guest.ip("link set tap0 txqueuelen 20000")
         if configure:
             self.dhcp()
             self.slaac()
         return Process(p.pid)
+
+    def guest_messages(self):
+        """Messages of the last stand-in guest so far."""
+        self.guest_log.seek(0)
+        return self.guest_log.read().decode(errors="replace")
+
+    def counts(self, guest):
+        """What a stand-in over vhost-user has counted: one pair's counts."""
+        before = len(self.guest_messages())
+        os.kill(guest.pid, signal.SIGUSR1)
+        return json.loads(wait_for(
+            "counts of the stand-in guest",
+            lambda: self.guest_messages()[before:].partition("\n")[0]))
 
     def dhcp(self):
         """IPv4 by DHCP. Returns the lease as a dictionary of strings."""

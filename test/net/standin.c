@@ -4,13 +4,15 @@
  * namespace, connects to passt's UNIX socket, and relays frames both ways as
  * qemu does, each after its length (4 bytes, big-endian). The namespace's own
  * TCP/IP is then the guest's.
- * A program of the tests; calls offload.c, tapdev.c, checksum.c and the kernel.
+ * A program of the tests; calls offload.c, tapdev.c, vhostguest.c, checksum.c
+ * and the kernel.
  *
  * It must not be what a benchmark measures: one thread without a buffer of its
  * own to wait in, one system call towards the socket for all the frames that
  * the tap had, and the reverse. With --offload the tap carries super-segments,
  * which costs the namespace's kernel a fraction, and they are cut and joined
- * here.
+ * here. With --vhost-user it is not a socket that frames go through, but shared
+ * memory: see vhostguest.c.
  *
  *	out: from the guest to passt		in: from passt to the guest
  */
@@ -32,6 +34,7 @@
 #include "test/net/fault.h"
 #include "test/net/offload.h"
 #include "test/net/tapdev.h"
+#include "test/net/vhostguest.h"
 #include "util.h"
 
 #define PREFIX		4
@@ -72,6 +75,7 @@ struct way {
  * @super:	one frame from the tap, before it is cut
  * @out, @in:	the two directions
  * @cut:	frames that were cut from super-segments
+ * @vhost:	speak vhost-user, as @guest says
  */
 struct standin {
 	const char *path, *netns, *name;
@@ -83,6 +87,8 @@ struct standin {
 	struct way out, in;
 	struct join join;
 	uint64_t cut;
+	bool vhost;
+	struct vhost_guest guest;
 };
 
 static volatile sig_atomic_t told, stopped;
@@ -461,7 +467,8 @@ static void signals_init(void)
  */
 
 enum { OPT_SOCKET = 256, OPT_FD, OPT_TAP, OPT_MTU, OPT_MAC, OPT_NETNS,
-       OPT_OFFLOAD, OPT_RECONNECT, OPT_SEED,
+       OPT_OFFLOAD, OPT_RECONNECT, OPT_SEED, OPT_VHOST, OPT_WITHOUT, OPT_RING,
+       OPT_PAIRS, OPT_RX_BUFFER, OPT_TX_PIECE,
        OPT_OUT, OPT_IN = OPT_OUT + FAULTS };
 
 static const struct option options[] = {
@@ -474,6 +481,12 @@ static const struct option options[] = {
 	{ "offload",	no_argument,		NULL, OPT_OFFLOAD },
 	{ "reconnect",	no_argument,		NULL, OPT_RECONNECT },
 	{ "seed",	required_argument,	NULL, OPT_SEED },
+	{ "vhost-user",	no_argument,		NULL, OPT_VHOST },
+	{ "without",	required_argument,	NULL, OPT_WITHOUT },
+	{ "ring",	required_argument,	NULL, OPT_RING },
+	{ "pairs",	required_argument,	NULL, OPT_PAIRS },
+	{ "rx-buffer",	required_argument,	NULL, OPT_RX_BUFFER },
+	{ "tx-piece",	required_argument,	NULL, OPT_TX_PIECE },
 	{ "drop-out",	required_argument,	NULL, OPT_OUT + FAULT_DROP },
 	{ "dup-out",	required_argument,	NULL, OPT_OUT + FAULT_DUP },
 	{ "swap-out",	required_argument,	NULL, OPT_OUT + FAULT_SWAP },
@@ -490,7 +503,10 @@ static void __attribute__((noreturn)) usage(void)
 	fputs("usage: standin {--socket PATH | --fd N} --tap NAME [--mtu N]\n"
 	      "    [--mac MAC] [--netns PATH] [--offload] [--reconnect]\n"
 	      "    [--seed N]\n"
-	      "    [--{drop,dup,swap,corrupt}-{in,out} PPM]...\n", stderr);
+	      "    [--{drop,dup,swap,corrupt}-{in,out} PPM]...\n"
+	      "    [--vhost-user [--without FEATURE[,...]] [--ring N]\n"
+	      "    [--pairs N] [--rx-buffer BYTES] [--tx-piece BYTES]]\n",
+	      stderr);
 	exit(1);
 }
 
@@ -513,10 +529,31 @@ static void fault_option(struct standin *s, int opt, const char *arg)
 	f->any = true;
 }
 
+/* vhost_option() - Those that matter with --vhost-user */
+static void vhost_option(struct standin *s, int opt, const char *arg)
+{
+	struct vhost_guest *g = &s->guest;
+
+	if (opt == OPT_VHOST)
+		s->vhost = true;
+	else if (opt == OPT_RING)
+		g->front.size = number(arg, 2, FRONTQ_MAX);
+	else if (opt == OPT_PAIRS)
+		g->front.pairs = number(arg, 1, FRONT_PAIRS);
+	else if (opt == OPT_RX_BUFFER)
+		g->rx_buffer = number(arg, RX_BUFFER_MIN, 1 << 16);
+	else if (opt == OPT_TX_PIECE)
+		g->tx_piece = number(arg, TX_PIECE_MIN, 1 << 16);
+	else if (!front_without(&g->front, arg))
+		usage();
+}
+
 static void option(struct standin *s, int opt, const char *arg)
 {
 	if (opt >= OPT_OUT)
 		fault_option(s, opt, arg);
+	else if (opt >= OPT_VHOST)
+		vhost_option(s, opt, arg);
 	else if (opt == OPT_SOCKET)
 		s->path = arg;
 	else if (opt == OPT_FD)
@@ -537,23 +574,48 @@ static void option(struct standin *s, int opt, const char *arg)
 		usage();
 }
 
+/* run_vhost() - Speak vhost-user. Returns the exit status. */
+static int run_vhost(struct standin *s)
+{
+	struct vhost_guest *g = &s->guest;
+
+	g->dev = (struct tapdev){
+		.netns = s->netns, .name = s->name, .mac = s->mac,
+		.mtu = s->mtu, .offload = true, .queues = g->front.pairs > 1,
+	};
+	g->front.path = s->path;
+	g->front.sock = s->sock;
+	g->front.mtu = (unsigned int)s->mtu;
+	g->reconnect = s->reconnect;
+	g->out = s->out.faults;
+	g->in = s->in.faults;
+	return vhost_guest(g);
+}
+
 int main(int argc, char **argv)
 {
 	static struct standin s = {
 		.mtu = 1500, .tap = -1, .sock = -1,
 		.mac = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 },
 		.out.faults.rng = 1,
+		.guest = { .tx_piece = 32768, .front = {
+			.size = 256, .pairs = 1,
+		} },
 	};
 	int opt;
 
+	front_defaults(&s.guest.front);
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		option(&s, opt, optarg);
 	if (optind < argc || !s.path == (s.sock < 0) || !s.name ||
-	    (s.reconnect && !s.path))
+	    (s.reconnect && !s.path) ||
+	    s.guest.front.size & (s.guest.front.size - 1))
 		usage();
 	s.in.faults.rng = ~s.out.faults.rng;
 
 	csum_init();
+	if (s.vhost)
+		return run_vhost(&s);
 	signals_init();
 	s.out.buf = malloc(BUFFER);
 	s.in.buf = malloc(BUFFER);
