@@ -2,7 +2,7 @@
 /*
  * checksum.c - The Internet checksum, which is computed over all payload bytes.
  * csum_init() chooses the fastest routines. Without csum_init() all functions
- * work as well, but may be slower.
+ * still work, but may be slower.
  *
  * A one's complement sum of 16-bit words is a sum modulo 65535. Because 2^16,
  * 2^32 and 2^48 are all 1 modulo 65535, four words can be added at a time as a
@@ -10,8 +10,8 @@
  * The byte order of the machine does not matter, because the words are read and
  * the folded sum is stored in the same order.
  *
- * Routines on one core of an EPYC (Zen 4), unaligned buffers in the cache, gcc
- * 12 -O2, relative to 64-bit additions with carry (15 GB/s):
+ * Speed of the routines on one core of an EPYC (Zen 4), with unaligned buffers
+ * in the cache, gcc 12 -O2, relative to 64-bit additions with carry (15 GB/s):
  *
  *	bytes			   60	  200	 1460	65000
  *	words, sum_words()	  1.0	  1.0	  1.0	  1.0
@@ -202,8 +202,9 @@ void csum_init(void)
 /**
  * csum_add() - Add bytes to a sum
  * @buf:	data at any alignment
- * @len:	bytes; after an odd number nothing can be added
- * @sum:	sum of the data before it, of even length; 0 to start
+ * @len:	bytes; if it is odd, this must be the last call for this sum
+ * @sum:	sum of the data before this, whose length must be even; 0 to
+ *		start
  *
  * Return: new sum
  */
@@ -219,8 +220,9 @@ uint64_t csum_add(const void *buf, size_t len, uint64_t sum)
  * csum_copy() - Copy bytes and add them to a sum in one pass
  * @dst:	where to copy; does not overlap with @src
  * @src:	data
- * @len:	bytes; after an odd number nothing can be added
- * @sum:	sum of the data before it, of even length; 0 to start
+ * @len:	bytes; if it is odd, this must be the last call for this sum
+ * @sum:	sum of the data before this, whose length must be even; 0 to
+ *		start
  *
  * Return: new sum
  */

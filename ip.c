@@ -27,7 +27,7 @@ static size_t put_ip4_hdr(uint8_t *p, const struct ip_hdr *ip, uint8_t ttl)
 static size_t put_ip6_hdr(uint8_t *p, const struct ip_hdr *ip, uint8_t ttl)
 {
 	put_be32(p, 6U << 28 | (uint32_t)ip->tos << 20);
-	put_be16(p + 4, 0);		/* length */
+	put_be16(p + 4, 0);		/* length, written later */
 	p[6] = ip->proto;
 	p[7] = ttl;
 	memcpy(p + 8, &ip->src, sizeof(ip->src));

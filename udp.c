@@ -390,7 +390,8 @@ void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
 }
 
 /**
- * udp_timer() - A flow's timer expired: end the flow, unless it was used since
+ * udp_timer() - A flow's timer expired: end the flow, unless it was used after
+ * the timer was armed
  */
 void udp_timer(struct udp *u, struct flow *f, uint64_t now)
 {

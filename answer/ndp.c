@@ -107,7 +107,8 @@ static bool ndp_is_guests(const struct answer *a, const struct in6_addr *addr)
 /**
  * ndp_advertise() - Send a neighbour advertisement (RFC 4861 4.4, 7.2.4)
  * @a:		state of the services
- * @target:	address that has our MAC address
+ * @target:	address that the guest asked for; the answer gives our MAC
+ *		address for it
  * @to:		source address of the solicitation; none: the guest checks
  *		whether @target is a duplicate
  *

@@ -115,8 +115,8 @@ enum conf_next opt_help(struct conf *c, const struct opt *o, const char *arg)
 }
 
 /**
- * opt_version() - Print name, version and licence; this is @set of an option in
- *		the table
+ * opt_version() - Print name, version and licence. The table of options names
+ * this function for --version
  *
  * Return: CONF_DONE, always
  */

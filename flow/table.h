@@ -31,8 +31,8 @@ enum flow_type {
 /* The two sides of a flow, each of which may have a descriptor. */
 enum flow_side {
 	SIDE_HOST,		/* a socket towards the peer */
-	SIDE_GUEST,		/* a socket towards the guest, if a socket
-				 * instead of the link leads there */
+	SIDE_GUEST,		/* a socket towards the guest, for flows that do
+				 * not go over the link */
 	FLOW_SIDES,
 };
 

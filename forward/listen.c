@@ -20,9 +20,9 @@
 #define NO_SLOT		UINT32_MAX
 #define LISTENERS_SIZE	(LISTENERS_MAX * sizeof(struct listener))
 
-/* Bind a socket as a rule says; 0 or -errno. SO_REUSEADDR lets TCP bind a port
- * that still has connections in TIME-WAIT. It is not set for UDP, where foreign
- * sockets could then bind the same port. */
+/* Bind a socket as a rule says; returns 0 or -errno. SO_REUSEADDR lets TCP bind
+ * a port that still has connections in TIME-WAIT. It is not set for UDP: with
+ * it, other programs could bind the same port. */
 static int bind_rule(int fd, const struct rule *r, uint16_t port,
 		     int family, bool both)
 {

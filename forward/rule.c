@@ -25,7 +25,7 @@
 #define EPHEMERAL_FIRST	32768
 #define EPHEMERAL_LAST	60999
 
-/* Kinds of entries in a specification. */
+/* Kinds of entries in a value of -t or -u. */
 enum entry_kind {
 	ENTRY_PORTS,		/* ports that the entry names */
 	ENTRY_ALL,		/* 'all': every port that is not ephemeral */
@@ -33,11 +33,12 @@ enum entry_kind {
 };
 
 /**
- * struct entry - One entry of a specification, parsed
- * @kind:	which fields below count, and for what
+ * struct entry - One entry of a value of -t or -u, parsed
+ * @kind:	says which of the fields below are used
  * @first, @last: first and last host port
  * @to:		guest port that @first leads to
- * @target:	guest's address; none: the address that the guest uses
+ * @target:	address that the entry gives as its target; none: it gives none,
+ *		and connections go to the address that the guest has then
  */
 struct entry {
 	enum entry_kind kind;
@@ -51,14 +52,14 @@ struct ports {
 };
 
 /**
- * struct spec - A specification while it is read
+ * struct spec - One value of -t or -u, while it is parsed
  * @set:	set that the rules are added to
  * @rule:	protocol, address and interface, which all rules have in common
- * @entries:	entries of the list, parsed
+ * @entries:	entries of the value, parsed
  * @nentries:	number of @entries
  * @named:	ports that entries name
- * @except:	ports that rules leave out; for 'all' also ephemeral and named
- *		ports, see add_all()
+ * @except:	ports that no rule may have. For 'all', add_all() adds ephemeral
+ *		and named ports
  * @why:	buffer for an error message
  * @size:	bytes that @why has space for
  */

@@ -25,7 +25,7 @@
 /* Events that are counted. */
 enum icmp_error_counter {
 	ICMP_ERRORS,		/* errors sent to the guest */
-	ICMP_LIMITED,		/* errors that the rate limit held back */
+	ICMP_LIMITED,		/* errors not sent, because of the limit */
 	ICMP_ERROR_COUNTERS,
 };
 

@@ -76,11 +76,11 @@ static bool is_known_proto(uint8_t proto, bool v4)
  * @pkt:	packet with the addresses and the Ethernet header
  * @off:	offset of the fragment in the payload of the datagram, bytes
  * @hdrlen:	bytes of the Ethernet and IP headers of the reassembled datagram
- * @counted:	bytes of these headers that the length field of the reassembled
- *		datagram's IP header includes
+ * @counted:	how many bytes of these headers the length field of the IP
+ *		header counts
  *
- * Return: always TAP_FRAGMENT. If the length of the fragment itself is not
- *	   possible, @c->frag->len stays 0
+ * Return: always TAP_FRAGMENT. If the fragment's length is invalid,
+ *	   @c->frag->len stays 0
  */
 static enum tap_counter set_fragment(struct cursor *c, const struct pkt *pkt,
 				     uint32_t off, size_t hdrlen,

@@ -83,7 +83,8 @@ enum conn_action {
 					 * the next peek start there */
 	CONN_DO_SHUTDOWN = 1 << 2,	/* send FIN: shutdown(SHUT_WR) */
 	CONN_DO_KEEPALIVE = 1 << 3,	/* set SO_KEEPALIVE */
-	CONN_DO_SYN	= 1 << 4,	/* send SYN or SYN-ACK, by phase */
+	CONN_DO_SYN	= 1 << 4,	/* send SYN, or SYN-ACK, as the phase
+					 * requires */
 	CONN_DO_RETRANSMIT = 1 << 5,	/* send all holes again that
 					 * conn_next_hole() returns */
 	CONN_DO_PROBE	= 1 << 6,	/* send an empty segment whose sequence

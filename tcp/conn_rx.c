@@ -90,8 +90,8 @@ static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 		}
 		conn_handshake_done(c, now);
 	}
-	/* RFC 5961 5.2, with snd_max, because snd_nxt goes back after a
-	 * timeout. */
+	/* RFC 5961 5.2, but with snd_max in place of SND.NXT, because snd_nxt
+	 * goes back after a timeout. */
 	if (seq_lt(c->snd_max, seg->ack) ||
 	    seq_lt(seg->ack, c->snd_una - c->wnd_max)) {
 		c->actions |= CONN_DO_CHALLENGE;

@@ -274,9 +274,9 @@ void conn_eof(struct tcp_conn *c)
  * conn_usable_window() - Get how many bytes of data the guest's window allows
  * to send now
  *
- * Nothing may be sent while data is in flight and the window allows only a
- * segment that is shorter than the MSS and than half the largest window (silly
- * window avoidance, RFC 9293 3.8.6.2.1).
+ * While data is in flight, a segment must be at least as long as the MSS, or as
+ * half of the largest window that the guest has announced. If the window does
+ * not allow that, nothing is sent (silly window avoidance, RFC 9293 3.8.6.2.1).
  *
  * Return: bytes
  */

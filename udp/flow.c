@@ -24,7 +24,8 @@
  * sends two queries at once. */
 #define STREAM_EACH_SIDE	3
 
-/* How many flows evict_udp_socket() searches for one that has a socket. */
+/* Number of flows that evict_udp_socket() looks at, at most, until it finds one
+ * that has a socket. */
 #define EVICT_REACH	1024
 
 /* Bound on the datagrams to discard after connect(). It is more than fit in the

@@ -218,11 +218,11 @@ int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 /**
  * udp_origin() - Get the sender and the destination of a message that a
  * listener received
- * @u:		UDP; its batch was read with @origin set
+ * @u:		UDP; udp_recv_batch() has read its batch with @origin true
  * @i:		index of the message in the batch
  * @o:		filled
  *
- * Return: false if the message has no source port, so that it can't be answered
+ * Return: false if the message has no source port, and can't be answered
  */
 bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o)
 {

@@ -44,8 +44,11 @@ const char *props_get(const struct props *props, const char *key)
 }
 
 /**
- * props_type() - Find the driver or type. Its key may be left out in the first
- *		pair
+ * props_type() - Get the driver of a -device, or the type of a -netdev
+ *
+ * As in qemu, the first pair may be a value without its key: "-device
+ * virtio-net-pci" means "-device driver=virtio-net-pci".
+ *
  * @props:	pairs
  * @key:	"driver" or "type"
  *
