@@ -15,6 +15,10 @@
 #include "tap/fragment.h"
 #include "tap/parse.h"
 
+/* A guest that was silent for this long, and has not taken the frames that wait
+ * for it, is taken for paused, ms. */
+#define GUEST_SILENCE	1000
+
 const char *const tap_counter_name[TAP_COUNTERS] = {
 	[TAP_FROM_GUEST]	= "frames_from_guest",
 	[TAP_TO_GUEST]	= "frames_to_guest",
@@ -195,9 +199,24 @@ int tap_recv_burst(struct tap *t, uint64_t now)
 		learn_sender(t, pkt);
 		t->npkt++;
 	}
-	if (n > 0)
+	if (n > 0) {
 		t->count[TAP_FROM_GUEST] += (unsigned int)n;
+		t->heard_at = now;
+	}
 	return n;
+}
+
+/**
+ * tap_stalled() - Whether the guest takes no frames, because it is paused, for
+ * example
+ * @t:		the guest's side
+ *
+ * Return: true if the guest has sent nothing for GUEST_SILENCE, and the link
+ *	   holds frames that the guest has not taken
+ */
+bool tap_stalled(const struct tap *t, uint64_t now)
+{
+	return now - t->heard_at >= GUEST_SILENCE && link_stalled(t->queue);
 }
 
 /**

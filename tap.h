@@ -110,6 +110,7 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  *		address that the guest has used
  * @addr6_ll:	the guest's link-local IPv6 address; all zero until the guest
  *		has used one
+ * @heard_at:	when the guest's last frames came, ms
  * @fragments:	datagrams from the guest that came in fragments
  * @ident:	IP identification of the next packet that is sent to the guest
  *		in fragments
@@ -123,6 +124,7 @@ struct tap {
 	const struct net *net;
 	uint8_t guest_mac[MAC_LEN];
 	struct in6_addr addr[FAMILIES], addr6_ll;
+	uint64_t heard_at;
 	struct reassembly fragments;
 	uint32_t ident;
 	struct pkt pkt[LINK_BURST];
@@ -178,6 +180,7 @@ size_t tap_mtu(const struct tap *t);
 void tap_guest_gone(struct tap *t);
 void tap_learn(struct tap *t, const struct in6_addr *addr);
 int tap_recv_burst(struct tap *t, uint64_t now);
+bool tap_stalled(const struct tap *t, uint64_t now);
 void tap_release(struct tap *t);
 unsigned int tap_batch_len(const struct tap *t, unsigned int first);
 uint16_t pkt_csum(const struct pkt *pkt);

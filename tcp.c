@@ -603,6 +603,8 @@ void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
 	struct tcp_flow *f = tcp_flow_of(flow);
 
 	list_remove(&f->flow.node);	/* a final ACK waits no longer */
+	if (conn_try_due(&f->conn, now) && tap_stalled(t->tap, now))
+		conn_postpone(&f->conn, now);
 	conn_timeout(&f->conn, now);
 	do_actions(t, f, now);
 }

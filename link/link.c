@@ -140,6 +140,21 @@ int link_flush(struct link_queue *q)
 }
 
 /**
+ * link_stalled() - Whether the guest may have stopped to take frames
+ * @q:		queue
+ *
+ * The answer costs a system call, so it is for timers, not for each frame.
+ *
+ * Return: true if frames to the guest wait that it has not taken, and it may
+ *	   have taken none since its last frame came; false if it has taken
+ *	   some, or no guest is connected
+ */
+bool link_stalled(struct link_queue *q)
+{
+	return q->link && q->link->ops->stalled(q);
+}
+
+/**
  * link_close() - Close a link, and free its memory and descriptors
  * @l:		link; nothing happens if the link is closed already
  */

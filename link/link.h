@@ -156,6 +156,7 @@ struct link_observer {
  *		The back-end keeps bytes that the guest does not take yet.
  *		Returns 1 if all bytes were sent, 0 if some wait (then @blocked
  *		is set), or -errno if the link failed
+ * @stalled:	does what link_stalled() says
  * @close:	frees the memory and the descriptors of the link
  */
 struct link_ops {
@@ -165,6 +166,7 @@ struct link_ops {
 	unsigned int (*slots)(struct link_queue *q, size_t len, unsigned int n,
 			      struct link_slot *slots);
 	int (*flush)(struct link_queue *q);
+	bool (*stalled)(struct link_queue *q);
 	void (*close)(struct link *l);
 };
 
@@ -264,6 +266,7 @@ unsigned int link_slots(struct link_queue *q, size_t len, unsigned int n,
 void link_slot_write(const struct link_slot *slot, size_t off,
 		     const void *data, size_t len);
 int link_flush(struct link_queue *q);
+bool link_stalled(struct link_queue *q);
 void link_observe(struct link *l, struct link_observer *o);
 void link_close(struct link *l);
 

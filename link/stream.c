@@ -10,11 +10,13 @@
  * frame, so that one send() sends all of them.
  */
 /* syscalls: start: bind connect listen newfstatat socket umask unlink; run:
- *	     close mmap munmap recvfrom sendto setsockopt */
+ *	     close ioctl mmap munmap recvfrom sendto setsockopt */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -126,6 +128,7 @@ static int stream_refill(struct link_queue *q)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 
 	s->have += (size_t)n;
+	s->unanswered = 0;
 	return stream_take_all(s);
 }
 
@@ -198,11 +201,25 @@ static int stream_flush(struct link_queue *q)
 		if (n < 0)
 			return -errno;
 		s->sent += n;
+		s->unanswered += (size_t)n;
 	}
 
 	s->sent = s->end = s->out;
 	q->blocked = false;
 	return 1;
+}
+
+/* The socket's buffer holds 2 * SOCKET_BUFFER bytes. So if the guest took none
+ * of the bytes since its last frame, there are no more than that. The kernel
+ * tells how many bytes were not taken; zero means that the guest has read
+ * everything. */
+static bool stream_stalled(struct link_queue *q)
+{
+	const struct stream *s = container_of(q, struct stream, queue);
+	int unread = 0;
+
+	return s->unanswered && s->unanswered <= 2 * SOCKET_BUFFER &&
+	       !ioctl(s->fd, SIOCOUTQ, &unread) && unread;
 }
 
 static void stream_close(struct link *l)
@@ -220,6 +237,7 @@ static const struct link_ops stream_ops = {
 	.release = stream_release,
 	.slots = stream_slots,
 	.flush = stream_flush,
+	.stalled = stream_stalled,
 	.close = stream_close,
 };
 

@@ -32,6 +32,7 @@
  *		its length
  * @sent, @end:	the bytes of @out from @sent to @end - 1 wait to be sent
  * @slot:	one piece for each frame to the guest
+ * @unanswered:	bytes that the socket took since bytes came from the guest
  * @low_latency: the socket has the small send buffer of low-latency mode
  */
 struct stream {
@@ -43,6 +44,7 @@ struct stream {
 	struct iovec piece[LINK_BURST];
 	uint8_t *out, *sent, *end;
 	struct iovec slot[LINK_FRAMES];
+	size_t unanswered;
 	bool low_latency;
 };
 

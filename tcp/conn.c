@@ -364,6 +364,24 @@ static void timeout_idle(struct tcp_conn *c, uint64_t now)
 	c->actions |= CONN_DO_PROBE;
 }
 
+/* conn_try_due() - Whether the guest has not answered in time, so that
+ * conn_timeout() would try again or give up */
+bool conn_try_due(const struct tcp_conn *c, uint64_t now)
+{
+	return c->timer != CONN_TIMER_NONE &&
+	       c->timer != CONN_TIMER_TIME_WAIT && now >= c->deadline;
+}
+
+/**
+ * conn_postpone() - Wait longer for the guest's answer without counting a try,
+ * because the guest takes no frames now, so it can't have seen the last try
+ */
+void conn_postpone(struct tcp_conn *c, uint64_t now)
+{
+	c->heard_at = now;
+	c->deadline = now + MAX(c->rto, TCP_RTO_INIT);
+}
+
 /* conn_timeout() - Do what is due at this time: send an ACK that waits, or
  * handle the timer */
 void conn_timeout(struct tcp_conn *c, uint64_t now)

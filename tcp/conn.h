@@ -181,7 +181,8 @@ enum conn_timer {
  * @rtt_at:	when the segment of that sample was sent, ms
  * @tries:	how often @timer has fired without an answer of the guest
  * @timer, @deadline: what the connection waits for, and until when, ms
- * @heard_at:	when the guest's last segment came, ms
+ * @heard_at:	when the guest's last segment came, or conn_postpone() excused
+ *		the guest's silence, ms
  */
 struct tcp_conn {
 	enum conn_phase phase;
@@ -261,6 +262,8 @@ uint32_t conn_take_discard(struct tcp_conn *c);
 void conn_fin_sent(struct tcp_conn *c, uint64_t now);
 void conn_window_closed(struct tcp_conn *c, uint64_t now);
 uint16_t conn_window_field(struct tcp_conn *c, bool syn);
+bool conn_try_due(const struct tcp_conn *c, uint64_t now);
+void conn_postpone(struct tcp_conn *c, uint64_t now);
 void conn_timeout(struct tcp_conn *c, uint64_t now);
 
 #endif /* TCP_CONN_H */

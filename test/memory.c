@@ -327,6 +327,11 @@ static int memory_flush(struct link_queue *q)
 	return !m->stalled;
 }
 
+static bool memory_stalled(struct link_queue *q)
+{
+	return of_queue(q)->stalled;
+}
+
 static void memory_close(struct link *l)
 {
 	struct memory *m = container_of(l, struct memory, link);
@@ -344,6 +349,7 @@ static const struct link_ops memory_ops = {
 	.release = memory_release,
 	.slots = memory_slots,
 	.flush = memory_flush,
+	.stalled = memory_stalled,
 	.close = memory_close,
 };
 

@@ -588,6 +588,30 @@ static void t8_silence(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
+/* Given a guest that is paused while it is probed, then the time of the pause
+ * does not count as silence, and the back-off stays as it is. */
+static void t8_postponed(void)
+{
+	wnd = 0;
+	opened();
+	conn_window_closed(&c, now);
+	at_deadline();
+	c.actions = 0;
+	EXPECT(!conn_try_due(&c, c.deadline - 1));
+	for (now = c.deadline; now < START + 2 * TCP_PERSIST_MAX;
+	     now = c.deadline) {
+		EXPECT(conn_try_due(&c, now));
+		conn_postpone(&c, now);
+		conn_timeout(&c, now);
+		DID(0);
+	}
+	EXPECT_EQ(c.rto, 2000);
+	EXPECT_EQ(c.tries, 1);
+	conn_timeout(&c, now);
+	DID(CONN_DO_PROBE);
+	EXPECT_EQ(c.phase, CONN_OPEN);
+}
+
 /* Given a window that closes behind data in flight, then first its ACK or
  * timeout is waited for, then the guest is probed. */
 static void t8_behind_data(void)
@@ -706,6 +730,7 @@ static const struct {
 	{ "T7 an ACK after a timeout moves on what is sent next", t7_rewound },
 	{ "T8 a closed window is probed without end", t8_persist },
 	{ "T8 a guest that does not answer probes is given up", t8_silence },
+	{ "T8 a guest that is paused is not given up", t8_postponed },
 	{ "T8 a window that closes behind data is probed after its ACK",
 	  t8_behind_data },
 	{ "T8 a window that is taken back is probed after the timeout",

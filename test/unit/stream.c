@@ -107,10 +107,42 @@ static void story_length(void)
 	ends();
 }
 
+/* Given a guest that does not read, then the link says so, until it reads
+ * everything, or sends something. */
+static void story_stalled(void)
+{
+	static uint8_t buf[1 << 20];
+	size_t total = 0;
+
+	begins();
+	check("nothing waits at first", !link_stalled(&s.queue));
+	frame(60);
+	link_flush(&s.queue);
+	check("a frame that is not read stalls the link",
+	      link_stalled(&s.queue));
+	recv(guest, buf, sizeof(buf), 0);
+	check("until it is read", !link_stalled(&s.queue));
+	while (frame(1000) && link_flush(&s.queue) == 1)
+		;
+	check("a full socket stalls the link", link_stalled(&s.queue));
+	for (; total < 4 * SOCKET_BUFFER; total += 10000) {
+		recv(guest, buf, 10000, 0);
+		while (frame(1000) && link_flush(&s.queue) == 1)
+			;
+		link_flush(&s.queue);
+	}
+	check("unless the guest goes on to read", !link_stalled(&s.queue));
+	send(guest, "\0\0\0\1x", 5, 0);
+	link_refill(&s.queue);
+	check("a guest that has sent a frame", !link_stalled(&s.queue));
+	ends();
+}
+
 int main(void)
 {
 	story_low_latency();
 	story_pieces();
 	story_length();
+	story_stalled();
 	return unit_end();
 }

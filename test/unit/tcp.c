@@ -581,6 +581,81 @@ static void story_stalled(void)
 	ends("a guest that takes no frames");
 }
 
+/* pauses() - The guest is paused for so many seconds: it takes no frames, and
+ * sends none */
+static void pauses(unsigned int seconds)
+{
+	w.mem.stalled = true;
+	for (; seconds; seconds--) {
+		w.now += 999;
+		peer_sends(&end_one);
+		turn(&w);
+	}
+	w.mem.stalled = false;
+}
+
+/* Given data for a guest that is paused for an hour, then the connection goes
+ * on afterwards: what the guest could not take was no try. */
+static void story_paused(const char *name, const struct way *y)
+{
+	unsigned int i;
+
+	begins(y);
+	pauses(3600);
+	check_eq("a pause of an hour leaves the flow", w.flows.used, 1);
+	for (i = 0; i < 100000 && !end_done(&end_one); i++) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	if (end_well(name, &end_one))
+		pass(name);
+	ends(name);
+}
+
+/* Given a guest that is paused before it saw the SYN of a peer, then the peer's
+ * connection waits for it. */
+static void story_paused_syn(void)
+{
+	const struct way y = { V4, .accepts = true, .up = 1000, .down = 1000 };
+	unsigned int i;
+
+	world_open(&w, 16, SPACE);
+	w.mem.stalled = true;
+	opens(&y);
+	turns(&w, 10);
+	check_eq("a SYN waits for the guest", w.flows.used, 1);
+	pauses(600);
+	check_eq("for ten minutes", w.flows.used, 1);
+	for (i = 0; i < 10000 && !end_done(&end_one); i++) {
+		end_turn(&end_one);
+		turn(&w);
+	}
+	if (end_well("and the connection opens when the guest goes on",
+		     &end_one))
+		pass("and the connection opens when the guest goes on");
+	ends("a SYN for a paused guest");
+}
+
+/* Given a guest that takes frames and does not answer, then the connection ends
+ * as before. */
+static void story_silent(void)
+{
+	const struct way y = { V4, .down = 1000 };
+	unsigned int i;
+
+	begins(&y);
+	w.loss = 1000;
+	peer_sends(&end_one);
+	for (i = 0; i < 600 && w.flows.used; i++) {
+		w.now += 999;
+		turn(&w);
+	}
+	w.loss = 0;
+	check_eq("a guest that is only silent loses its connection",
+		 w.flows.used, 0);
+	ends("a silent guest");
+}
+
 /* Given a peer that does not read for minutes, and no memory for what waits,
  * then the guest does not give up, and all goes on when the peer does read. */
 static void story_no_backlog(void)
@@ -693,6 +768,10 @@ int main(void)
 	story_urgent("urgent data arrives in line", false);
 	story_urgent("urgent data without SO_PEEK_OFF", true);
 	story_stalled();
+	story_paused("a little data, and a pause", &(struct way){ V4, .down = 100 });
+	story_paused("much data, and a pause", &(struct way){ V4, BOTH });
+	story_paused_syn();
+	story_silent();
 	story_no_backlog();
 	story_guest_gone();
 	story_pieces();
