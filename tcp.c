@@ -178,23 +178,32 @@ static bool do_actions(struct tcp *t, struct tcp_flow *f, uint64_t now)
  * Since 5.11, Linux puts the ICMP message that ended a connect() in the error
  * queue, for IPv4 even without IP_RECVERR. If it is there, the guest gets this
  * message, with the router that sent it as source.
+ *
+ * Return: false if no ICMP error says what @error says.
  */
-static void report_unreachable(struct tcp *t, const struct tcp_flow *f,
+static bool report_unreachable(struct tcp *t, const struct tcp_flow *f,
 			       int error, const struct icmp_quote *q,
 			       uint64_t now)
 {
 	enum ip_family family = addr_ip(&q->key->guest);
 	struct sock_error e;
 
-	if (sock_next_error(f->flow.fd[SIDE_HOST], &e) && e.from_network)
+	if (sock_next_error(f->flow.fd[SIDE_HOST], &e) && e.from_network) {
 		icmp_error_relay(t->errors, &e, q, now);
-	else
-		icmp_error(t->errors, error, &t->net->lease.router[family],
-			   0, q, now);
+		return true;
+	}
+	return icmp_error(t->errors, error, &t->net->lease.router[family], 0,
+			  q, now);
 }
 
-/* The socket did not connect: answer the guest's SYN by RST or by an ICMP
- * error, depending on the errno (T1). */
+/*
+ * The socket did not connect: answer the guest's SYN by RST or by an ICMP
+ * error, depending on the errno, or not at all if the peer was silent (T1).
+ *
+ * If the peer reset the connection right after it accepted, the guest is also
+ * told that the connection was refused. The same holds for errors of the host
+ * itself (ENOBUFS, EMFILE), for which there is no ICMP error.
+ */
 static void connect_failed(struct tcp *t, struct tcp_flow *f, int error,
 			   uint64_t now)
 {
@@ -208,16 +217,12 @@ static void connect_failed(struct tcp *t, struct tcp_flow *f, int error,
 		.key = key, .l4 = syn, .len = sizeof(syn),
 		.total = sizeof(syn), .df = true,
 	};
+	bool refused = error != ETIMEDOUT;
 
-	/* If the peer reset the connection right after it accepted, the guest
-	 * is also told that the connection was refused. */
-	if (error == ECONNRESET || error == EPIPE)
-		error = ECONNREFUSED;
-	conn_connect_failed(&f->conn, error == ECONNREFUSED);
-	if (error != ECONNREFUSED) {
-		tcp_hdr_put(&h, syn);
-		report_unreachable(t, f, error, &quote, now);
-	}
+	tcp_hdr_put(&h, syn);
+	if (refused && error != ECONNREFUSED)
+		refused = !report_unreachable(t, f, error, &quote, now);
+	conn_connect_failed(&f->conn, refused);
 	do_actions(t, f, now);
 }
 
@@ -296,8 +301,6 @@ static struct tcp_flow *open_guest_flow(struct tcp *t,
 	if (rc < 0) {
 		t->count[TCP_REFUSED]++;
 		LOG_LIMITED(LOG_DEBUG, "tcp: no connection: %s", strerror(-rc));
-		if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM)
-			rc = -ECONNREFUSED;
 		connect_failed(t, f, -rc, now);
 		return NULL;
 	}

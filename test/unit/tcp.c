@@ -4,7 +4,23 @@
  * arrives, without features of new kernels and with little space; resets,
  * backlogs, urgent data, and guests that stall, leave and come back.
  */
+#include <errno.h>
+#include <sys/socket.h>
+
+/* An errno that the next connect() of the code under test fails with; 0: none. */
+static int connect_error;
+
+static int failing_connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	if (!connect_error)
+		return connect(fd, sa, len);
+	errno = connect_error;
+	return -1;
+}
+
+#define connect failing_connect
 #include "../../tcp.c"
+#undef connect
 #include "test/unit/cable.h"
 
 #define SPACE		(1 << 20)
@@ -746,6 +762,49 @@ static void story_pieces(void)
 	ends("a packet in many pieces");
 }
 
+/* Given a host whose own error keeps a socket from connecting, then the guest is
+ * refused at once; an error about the path is an ICMP error; only a peer that
+ * did not answer is silence (T1). */
+static void story_host_errors(void)
+{
+	static const struct {
+		int error;
+		bool rst, icmp;
+		const char *name;
+	} row[] = {
+		{ ENOBUFS, true, false, "ENOBUFS refuses" },
+		{ ENOMEM, true, false, "ENOMEM refuses" },
+		{ EMFILE, true, false, "EMFILE refuses" },
+		{ EAGAIN, true, false, "EAGAIN refuses" },
+		{ EINVAL, true, false, "EINVAL refuses" },
+		{ EPROTONOSUPPORT, true, false, "EPROTONOSUPPORT refuses" },
+		{ ECONNREFUSED, true, false, "ECONNREFUSED refuses" },
+		{ ECONNRESET, true, false, "ECONNRESET refuses" },
+		{ ENETUNREACH, false, true, "ENETUNREACH is an ICMP error" },
+		{ EACCES, false, true, "EACCES is an ICMP error" },
+		{ ETIMEDOUT, false, false, "ETIMEDOUT is silence" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(row); i++) {
+		world_open(&w, 16, SPACE);
+		end_init(&w, &end_one, NULL, 40001, GW4, 5001);
+		guest.pport = 5001;
+		connect_error = row[i].error;
+		segment(SEG_SYN, 1000, 0, 0);
+		turns(&w, 2);
+		connect_error = 0;
+		check_eq(row[i].name, end_one.nseen, row[i].rst);
+		if (end_one.nseen)
+			check_eq("with RST", end_one.seen[0].flags & SEG_RST,
+				 SEG_RST);
+		check_eq("and one ICMP error, or none",
+			 w.errors.count[ICMP_ERRORS], row[i].icmp);
+		check_eq("the flow is gone", w.flows.used, 0);
+		ends("an error of the host");
+	}
+}
+
 int main(void)
 {
 	unsigned int i;
@@ -775,5 +834,6 @@ int main(void)
 	story_no_backlog();
 	story_guest_gone();
 	story_pieces();
+	story_host_errors();
 	return unit_end();
 }
