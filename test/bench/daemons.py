@@ -374,7 +374,9 @@ def listening(pid, port):
 
 
 def iperf(site, ns, way, seconds, addr=SERVER4, *options):
-    """One iperf3 run. Returns (bit/s, bytes), as received."""
+    """One iperf3 run. Returns (bit/s, bytes), as received. iperf3 takes whole
+    seconds only: it reads 0.8 as 0, which means without end."""
+    seconds = max(1, round(seconds))
     with iperf_server(site):
         out = run_json(ns, "iperf3", "-c", addr, "-J", "-t", seconds,
                        *(["-R"] if way == "in" else []), *options,

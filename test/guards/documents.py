@@ -219,6 +219,17 @@ def forged(sources, homes, files):
             yield f'a wrong {kind} was not seen'
 
 
+def repeated(documents):
+    """Lines whose words are all in the two lines before: two versions of a
+    sentence, of which a merge has kept both."""
+    for path, text in documents.items():
+        lines = [line.strip() for line in text.splitlines()]
+        for n, line in enumerate(lines):
+            before = ' '.join(lines[max(0, n - 2):n])
+            if len(line) > 24 and line[0] not in '|+' and line in before:
+                yield f'{path}:{n + 1}: {line}'
+
+
 def main():
     files = set(guard.tracked())
     documents = {path: guard.read(path) for path in sorted(files)
@@ -236,6 +247,7 @@ def main():
                 located(documents, homes, files))
     guard.check('files in documents exist', paths(documents, files))
     guard.check('links into documents lead to headings', anchors(documents))
+    guard.check('no line repeats the lines before it', repeated(documents))
     guard.check('tables of files are complete', complete(documents, files))
     guard.check('the source layout is complete',
                 layout(documents['doc/design.md'], sorted(files)))
