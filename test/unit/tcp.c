@@ -110,12 +110,13 @@ static void transfer(const struct way *y, int listener)
 	}
 }
 
-/* goes() - Time passes until nothing is left to do */
+/* goes() - Time passes until nothing is left to do. A timeout that was doubled
+ * after many losses may take up to TCP_RTO_MAX */
 static void goes(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < 3 * TCP_TIMEWAIT_LEN && w.flows.used; i++) {
+	for (i = 0; i < TCP_RTO_MAX + TCP_TIMEWAIT_LEN && w.flows.used; i++) {
 		if (end_one.guest)
 			guest_timer(&guest, w.now);
 		turn(&w);
