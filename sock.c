@@ -3,7 +3,8 @@
  * sock.c - Socket options, control messages, error queues and bound sockets.
  * A leaf: see sock.h.
  */
-/* syscalls: bind close getsockopt recvmsg setsockopt socket */
+/* syscalls: bind close connect getsockname getsockopt recvmsg setsockopt
+ *	     socket */
 #include <errno.h>
 #include <time.h>
 #include <linux/errqueue.h>
@@ -185,6 +186,63 @@ int sock_bind_device(int fd, const char *ifname)
 		return 0;
 	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname,
 			  (socklen_t)strlen(ifname)) ? -errno : 0;
+}
+
+/**
+ * sock_name() - Get the address and port that a socket is bound to
+ * @addr:	set to the address, a wildcard if the socket is bound to all
+ * @port:	set to the port, host order
+ *
+ * Return: false on failure
+ */
+bool sock_name(int fd, struct in6_addr *addr, uint16_t *port)
+{
+	union sockaddr_any sa = { .sa.sa_family = AF_UNSPEC };
+	socklen_t len = sizeof(sa);
+
+	return !getsockname(fd, &sa.sa, &len) && sockaddr_get(&sa, addr, port);
+}
+
+/* is_own4() - Whether an interface of the host has an IPv4 address. bind()
+ * can't tell: with net.ipv4.ip_nonlocal_bind it accepts any address */
+static bool is_own4(int fd, struct in_addr addr)
+{
+	return !setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &addr,
+			   sizeof(addr));
+}
+
+/* is_own6() - Whether an interface of the host has an IPv6 address: from the
+ * address, packets to the address are sent (RFC 6724 5, rule 1) */
+static bool is_own6(int fd, const struct in6_addr *addr, uint32_t scope)
+{
+	union sockaddr_any sa;
+	socklen_t len = sockaddr_set(&sa, addr, 1, scope);
+	struct in6_addr name;
+	uint16_t port;
+
+	return !connect(fd, &sa.sa, len) && sock_name(fd, &name, &port) &&
+	       addr_eq(&name, addr);
+}
+
+/**
+ * sock_addr_is_own() - Whether the host itself has an address now
+ * @addr:	unicast address
+ * @scope:	interface index for a link-local address
+ *
+ * Return: true if the host has the address; false if it has not, or if there
+ *	   are too many sockets to find out
+ */
+bool sock_addr_is_own(const struct in6_addr *addr, uint32_t scope)
+{
+	int fd = sock_open(addr_family(addr), SOCK_DGRAM, IPPROTO_UDP);
+	bool own;
+
+	if (fd < 0)
+		return false;
+	own = addr_is_v4(addr) ? is_own4(fd, addr_v4(addr)) :
+				 is_own6(fd, addr, scope);
+	close(fd);
+	return own;
 }
 
 /**

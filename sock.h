@@ -141,6 +141,8 @@ int sock_open_bound(const struct sock_source *src, int type, int proto,
 int sock_bind(int fd, const struct in6_addr *addr, uint16_t port,
 	      uint32_t scope);
 int sock_bind_device(int fd, const char *ifname);
+bool sock_addr_is_own(const struct in6_addr *addr, uint32_t scope);
+bool sock_name(int fd, struct in6_addr *addr, uint16_t *port);
 
 size_t sock_cmsg_put(union sock_control *c, size_t len, int level, int type,
 		     const void *data, size_t size);

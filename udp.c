@@ -30,6 +30,7 @@ const char *const udp_counter_name[UDP_COUNTERS] = {
 	[UDP_TOO_BIG]		= "udp_too_big",
 	[UDP_MULTICAST]		= "udp_multicast",
 	[UDP_UNASKED]		= "udp_unasked",
+	[UDP_OWN]		= "udp_from_own_port",
 	[UDP_ALIKE]		= "udp_peers_alike",
 };
 
@@ -53,7 +54,7 @@ int udp_init(struct udp *u)
 	list_init(&u->stream);
 	u->nflows = u->nsockets = 0;
 	u->segment = udp_can_segment() ? UINT16_MAX : 0;
-	u->port_listeners = NULL;
+	u->port_index = NULL;
 	u->mcast = NULL;
 	u->listening = memory_reserve(LISTENING_SIZE);
 	memset(u->count, 0, sizeof(u->count));
@@ -70,13 +71,13 @@ void udp_free(struct udp *u)
 {
 	mcast_close(u);
 	udp_batch_free(u->batch);
-	free(u->port_listeners);
+	free(u->port_index);
 	free(u->guest_ports);
 	if (u->listening)
 		munmap(u->listening, LISTENING_SIZE);
 	u->listening = NULL;
 	u->batch = NULL;
-	u->port_listeners = NULL;
+	u->port_index = NULL;
 	u->guest_ports = NULL;
 }
 
@@ -228,6 +229,8 @@ static struct udp_flow *open_udp_flow(struct udp *u, const struct flow_key *key,
 
 	if (rc == -EINVAL)
 		u->count[UDP_IMPOSSIBLE] += n;
+	else if (rc == -ELOOP)
+		u->count[UDP_OWN] += n;
 	else if (!icmp_error_pkt(u->errors, -rc, 0, batch, now))
 		u->count[UDP_REFUSED]++;
 	else

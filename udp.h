@@ -53,6 +53,7 @@ enum udp_counter {
 	UDP_TOO_BIG,		/* multicast longer than UDP_GROUP_LONGEST */
 	UDP_MULTICAST,		/* from the guest to a group: not relayed */
 	UDP_UNASKED,		/* to a multicast socket, not for the guest */
+	UDP_OWN,		/* from or to passt's own sockets: a loop */
 	UDP_ALIKE,		/* from a peer that looks like the peers of too
 				 * many other flows */
 	UDP_COUNTERS,
@@ -63,6 +64,7 @@ extern const char *const udp_counter_name[UDP_COUNTERS];
 struct udp_batch;
 struct udp_listening;
 struct udp_guest_port;
+struct udp_port_index;
 struct mcast;
 
 /**
@@ -79,9 +81,7 @@ struct mcast;
  *		socket of their own
  * @batch:	messages that one recvmmsg() reads, see udp/to_guest.c
  * @listening:	UDP's state of each listener, indexed by the listener's slot
- * @port_listeners: for each port of the guest, slot + 1 of the listener that
- *		can send for it, see udp/srcport.c; NULL: not made yet
- * @port_listeners_of: value of fwd->changes when @port_listeners was made
+ * @port_index:	the listeners by port, see udp/srcport.c; NULL: not made yet
  * @guest_ports: for each port of the guest and each family, the sockets of
  *		flows that are bound to the same port on the host
  * @mcast:	groups that --multicast relays, see udp/mcast.c; NULL: no
@@ -104,7 +104,7 @@ struct udp {
 	unsigned int fds;
 	struct udp_batch *batch;
 	struct udp_listening *listening;
-	uint32_t *port_listeners, port_listeners_of;
+	struct udp_port_index *port_index;
 	struct udp_guest_port *guest_ports;
 	struct mcast *mcast;
 	uint32_t segment;

@@ -233,6 +233,19 @@ static int connect_peer(int fd, const union sockaddr_any *sa, socklen_t len)
 	return -EINVAL;
 }
 
+/* is_connected_to_itself() - Whether a connected socket receives what it sends.
+ * @port: the source port that the socket asked for and got, 0: another one */
+static bool is_connected_to_itself(int fd, const struct flow_key *key,
+				   const struct in6_addr *peer, uint16_t port)
+{
+	struct in6_addr own;
+
+	if (port && port != key->pport)
+		return false;
+	return sock_name(fd, &own, &port) && port == key->pport &&
+	       addr_eq(&own, peer);
+}
+
 /* drain_unconnected() - Discard datagrams that were queued before connect(),
  * when any host could send to the socket. The number is bounded, because the
  * peer may send all the time. A pending socket error does not end the loop */
@@ -266,6 +279,8 @@ static int open_connected(struct udp *u, const struct flow_key *key,
 	sock_set_reports(fd, addr_is_v4(peer), !addr_is_v4(peer));
 	len = sockaddr_set(&sa, peer, key->pport, u->net->scope);
 	rc = connect_peer(fd, &sa, len);
+	if (!rc && is_connected_to_itself(fd, key, peer, port))
+		rc = -ELOOP;
 	if (rc) {
 		close(fd);
 		return rc;
@@ -274,33 +289,30 @@ static int open_connected(struct udp *u, const struct flow_key *key,
 	return fd;
 }
 
-/* open_by_listener() - Begin a flow of the guest that uses the socket of a
- * listener; return NULL if there is no slot, or if the peer's address needs a
- * socket of its own */
-static struct udp_flow *open_by_listener(struct udp *u,
-					 const struct flow_key *key,
-					 const struct listener *l, uint64_t now)
+/* open_by_listener() - Begin a flow of the guest to the real address @peer, by
+ * the socket of a listener; return 0 or -errno */
+static int open_by_listener(struct udp *u, const struct flow_key *key,
+			    const struct in6_addr *peer,
+			    const struct listener *l, uint64_t now,
+			    struct udp_flow **flow)
 {
-	struct in6_addr peer;
+	bool linklocal = !addr_is_v4(peer) && addr_is_linklocal(peer);
+	uint32_t scope = linklocal ? u->net->scope : 0;
 	struct udp_flow *uf;
 
-	/* An answer that arrives at the listener would go to the guest with the
-	 * resolver's own address as source, and not with that of
-	 * --dns-forward. */
-	if (nat_by_port(u->net, &key->peer, key->pport) ||
-	    !nat_from_guest(u->net, &key->peer, key->pport, &peer))
-		return NULL;
+	if (udp_is_own_listener(u, peer, key->pport, scope))
+		return -ELOOP;
 	uf = insert_udp_flow(u, key, false, now);
 	if (!uf)
-		return NULL;
+		return -ENOBUFS;
 	uf->listener = listener_token(u->fwd, l);
-	uf->peer = peer;
+	uf->peer = *peer;
 	uf->port = key->pport;
-	if (!addr_is_loopback(&peer))
-		uf->local = u->net->source[addr_ip(&peer)];
-	if (!addr_is_v4(&peer) && addr_is_linklocal(&peer))
-		uf->ifindex = u->net->scope;
-	return uf;
+	if (!addr_is_loopback(peer))
+		uf->local = u->net->source[addr_ip(peer)];
+	uf->ifindex = scope;
+	*flow = uf;
+	return 0;
 }
 
 /**
@@ -338,21 +350,19 @@ int udp_flow_open_fd(struct udp *u, const struct flow_key *key, int fd,
 /* open_with_socket() - Begin a flow of the guest with a new connected socket;
  * return 0 or -errno */
 static int open_with_socket(struct udp *u, const struct flow_key *key,
-			    uint64_t now, struct udp_flow **flow)
+			    const struct in6_addr *peer, uint64_t now,
+			    struct udp_flow **flow)
 {
-	struct in6_addr peer;
 	bool has_port;
 	int fd, rc;
 
-	if (!nat_from_guest(u->net, &key->peer, key->pport, &peer))
-		return -EINVAL;
-	fd = open_connected(u, key, &peer, &has_port);
+	fd = open_connected(u, key, peer, &has_port);
 	if (fd < 0)
 		return fd;
 	rc = udp_flow_open_fd(u, key, fd, now, flow);
 	if (rc)
 		return rc;
-	(*flow)->peer = peer;
+	(*flow)->peer = *peer;
 	(*flow)->port = key->pport;
 	if (has_port)
 		udp_port_take(u, *flow);
@@ -367,19 +377,26 @@ static int open_with_socket(struct udp *u, const struct flow_key *key,
  * @flow:	set to the flow on success
  *
  * Return: 0, or -errno. -ENOBUFS: the table has no slot. -EINVAL: no peer can
- *	   have that address. Any other error is of the host's kernel
+ *	   have that address. -ELOOP: a socket of passt would send to itself, or
+ *	   to another one of a forwarded port. Any other error is of the host's
+ *	   kernel
  */
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow)
 {
 	const struct listener *l = udp_port_listener(u, key);
-	int rc = 0;
+	struct in6_addr peer;
+	int rc;
 
-	*flow = NULL;
-	if (l)
-		*flow = open_by_listener(u, key, l, now);
-	if (!*flow)
-		rc = open_with_socket(u, key, now, flow);
+	if (!nat_from_guest(u->net, &key->peer, key->pport, &peer))
+		return -EINVAL;
+	/* An answer that arrives at a listener would go to the guest with the
+	 * resolver's own address as source, and not with that of
+	 * --dns-forward. */
+	if (l && !nat_by_port(u->net, &key->peer, key->pport))
+		rc = open_by_listener(u, key, &peer, l, now, flow);
+	else
+		rc = open_with_socket(u, key, &peer, now, flow);
 	if (!rc)
 		u->count[UDP_OPENED]++;
 	return rc;

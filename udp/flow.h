@@ -161,6 +161,8 @@ struct udp_flow *udp_inbound_get(struct udp *u, const struct listener *l,
 /* srcport.c: which socket sends for a port of the guest */
 const struct listener *udp_port_listener(struct udp *u,
 					 const struct flow_key *key);
+bool udp_is_own_listener(struct udp *u, const struct in6_addr *addr,
+			 uint16_t port, uint32_t scope);
 struct udp_guest_port *udp_guest_ports_new(void);
 bool udp_port_share(struct udp *u, const struct flow_key *key);
 void udp_port_take(struct udp *u, struct udp_flow *uf);

@@ -161,6 +161,10 @@ static struct udp_flow *open_inbound(struct udp *u, const struct listener *l,
 		u->count[UDP_ALIKE]++;
 		return NULL;
 	}
+	if (udp_is_own_listener(u, &o->peer, o->port, o->ifindex)) {
+		u->count[UDP_OWN]++;
+		return NULL;
+	}
 	uf = udp_flow_find(u, key);
 	if (uf)
 		udp_flow_close(u, uf);

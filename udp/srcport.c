@@ -33,6 +33,21 @@
 #define NPORTS	(IP_PORT_MAX + 1)
 
 /**
+ * struct udp_port_index - The listeners of UDP by port; made when it is needed
+ * @changes:	value of fwd->changes when the index was made
+ * @by_gport:	for each port of the guest, slot + 1 of the first listener that
+ *		can send for it; 0: none
+ * @by_port:	for each port of the host, slot + 1 of a listener; 0: none
+ * @next:	for each slot, slot + 1 of another listener with the same port
+ *		of the host; 0: none
+ */
+struct udp_port_index {
+	uint32_t changes;
+	uint32_t by_gport[NPORTS], by_port[NPORTS];
+	uint32_t next[];
+};
+
+/**
  * struct udp_guest_port - The sockets that are bound to one port number of the
  * guest
  * @n:		number of sockets
@@ -47,48 +62,92 @@ struct udp_guest_port {
 	struct in6_addr guest;
 };
 
-/* can_send_anywhere() - Whether a listener is of UDP and bound neither to an
- * address nor to an interface, so that it can send to any peer */
+/* can_send_anywhere() - Whether a listener is bound neither to an address nor
+ * to an interface, so that it can send to any peer */
 static bool can_send_anywhere(const struct fwd *f, const struct listener *l)
 {
 	const struct rule_ends *e = listener_ends(f, l);
 
-	return l->proto == IPPROTO_UDP && addr_is_none(&e->addr) && !*e->ifname;
+	return addr_is_none(&e->addr) && !*e->ifname;
 }
 
-/* index_ports() - Make an array that has, for each port of the guest, slot + 1
- * of the first listener that can send for it, or 0; return NULL if there is no
- * memory */
-static uint32_t *index_ports(const struct fwd *f)
+/* add_to_index() - Add a listener of UDP to the index */
+static void add_to_index(struct udp_port_index *x, const struct fwd *f,
+			 const struct listener *l)
 {
-	uint32_t *ports = calloc(NPORTS, sizeof(*ports)), *port;
+	uint32_t slot = (uint32_t)(l - f->listeners);
+
+	if (!x->by_gport[l->gport] && can_send_anywhere(f, l))
+		x->by_gport[l->gport] = slot + 1;
+	x->next[slot] = x->by_port[l->port];
+	x->by_port[l->port] = slot + 1;
+}
+
+/* make_index() - Make the index of the listeners; return NULL if there is no
+ * memory */
+static struct udp_port_index *make_index(const struct fwd *f)
+{
+	struct udp_port_index *x;
 	const struct listener *l = NULL;
 
-	while (ports && (l = fwd_next_listener(f, l))) {
-		port = &ports[l->gport];
-		if (!*port && can_send_anywhere(f, l))
-			*port = (uint32_t)(l - f->listeners) + 1;
+	x = calloc(1, sizeof(*x) + f->top * sizeof(*x->next));
+	if (!x)
+		return NULL;
+	x->changes = f->changes;
+	while ((l = fwd_next_listener(f, l))) {
+		if (l->proto == IPPROTO_UDP)
+			add_to_index(x, f, l);
 	}
-	return ports;
+	return x;
+}
+
+/* get_index() - Return the index of the listeners as they are now; NULL if
+ * there is no memory */
+static const struct udp_port_index *get_index(struct udp *u)
+{
+	if (u->port_index && u->port_index->changes != u->fwd->changes) {
+		free(u->port_index);
+		u->port_index = NULL;
+	}
+	if (!u->port_index)
+		u->port_index = make_index(u->fwd);
+	return u->port_index;
 }
 
 /* find_port_listener() - Return the first listener that can send for a port of
  * the guest, or NULL */
 static const struct listener *find_port_listener(struct udp *u, uint16_t gport)
 {
-	const struct fwd *f = u->fwd;
+	const struct udp_port_index *x = get_index(u);
+	uint32_t n = x ? x->by_gport[gport] : 0;
+
+	return n ? &u->fwd->listeners[n - 1] : NULL;
+}
+
+/**
+ * udp_is_own_listener() - Whether a listener receives what is sent to an
+ * address and port
+ * @addr, @port: real address, and port in host order
+ * @scope:	interface index for a link-local address
+ *
+ * The answer of a guest to a datagram from there would come back as the next
+ * question, and so on without an end.
+ *
+ * Return: true if @addr is the host's and @port is forwarded
+ */
+bool udp_is_own_listener(struct udp *u, const struct in6_addr *addr,
+			 uint16_t port, uint32_t scope)
+{
+	const struct udp_port_index *x = get_index(u);
+	const struct listener *l = u->fwd->listeners;
+	struct rule_ends there = { .addr = *addr };
 	uint32_t n;
 
-	if (u->port_listeners && u->port_listeners_of != f->changes) {
-		free(u->port_listeners);
-		u->port_listeners = NULL;
+	for (n = x ? x->by_port[port] : 0; n; n = x->next[n - 1]) {
+		if (rule_overlap(listener_ends(u->fwd, &l[n - 1]), &there))
+			return sock_addr_is_own(addr, scope);
 	}
-	if (!u->port_listeners) {
-		u->port_listeners = index_ports(f);
-		u->port_listeners_of = f->changes;
-	}
-	n = u->port_listeners ? u->port_listeners[gport] : 0;
-	return n ? &f->listeners[n - 1] : NULL;
+	return false;
 }
 
 /**

@@ -484,6 +484,29 @@ static void bound_sockets(void)
 		fail("as before", "%s", strerror(errno));
 }
 
+/* Given addresses of the host and of others, then the host knows its own, even
+ * if sockets may be bound to any address. */
+static void story_own_addresses(void)
+{
+	static const struct {
+		const char *addr;
+		bool own;
+	} c[] = {
+		{ "127.0.0.1", true }, { "127.0.0.9", true }, { "::1", true },
+		{ "203.0.113.9", false }, { "2001:db8::9", false },
+		{ "0.0.0.1", false }, { "fe80::9", false },
+	};
+	struct in6_addr a;
+	unsigned int i;
+
+	put_file("/proc/sys/net/ipv4/ip_nonlocal_bind", "1");
+	put_file("/proc/sys/net/ipv6/ip_nonlocal_bind", "1");
+	for (i = 0; i < ARRAY_SIZE(c); i++) {
+		a = addr(c[i].addr);
+		check_eq(c[i].addr, sock_addr_is_own(&a, 0), c[i].own);
+	}
+}
+
 int main(void)
 {
 	bound_sockets();
@@ -498,6 +521,7 @@ int main(void)
 	story_queue("127.0.0.1", AF_INET);
 	story_queue("::1", AF_INET6);
 	story_queue("127.0.0.1", AF_INET6);
+	story_own_addresses();
 	story_queue_mtu();
 	story_queue_full();
 	return unit_end();

@@ -787,8 +787,8 @@ static void story_from_forwarded(int family, const char *bound,
 	peer_hears(fd, buf, sizeof(buf), &from, &sport);
 	check_eq("another port of the guest has its own socket", sport, 5001);
 	strcpy(w.fwd.ends[0].ifname, "lo");
-	free(w.udp.port_listeners);
-	w.udp.port_listeners = NULL;
+	free(w.udp.port_index);
+	w.udp.port_index = NULL;
 	later(&w, 10 * SEC);
 	sends(&w, 5000, gw, peer, "hello", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &sport);

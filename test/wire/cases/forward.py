@@ -4,12 +4,14 @@ import errno
 import socket
 import time
 
-from lib import netns, tcp
+from lib import netns, packet, tcp
 from lib.case import Failure, both, main, only4, test
 from lib.guest import fresh_port
 from lib.netns import GATEWAY, HOST, LOOPBACK, PEER, PEER2
-from lib.packet import ACK, RST, SYN
+from lib.packet import ACK, RST, SYN, UDP
 from lib.passt import SLOW
+
+IPV6_HDRINCL = 36           # linux/in6.h
 
 # Another address of the host, which the guest does not hold.
 SECOND = {4: "192.0.2.3", 6: "2001:db8:1::3"}
@@ -284,6 +286,72 @@ def who_looks_like_the_peer_does_not_take_its_place(w, v):
     g.send_udp(GATEWAY[v], 7500, p.udp.sport, b"for you")
     if other.recv(100) != b"for you":
         raise Failure("what was for the host went outside")
+
+
+def forge(w, v, where, src, sport, dst, dport):
+    """A datagram with another source than its sender's; from the host's own
+    namespace or from outside."""
+    s = w.keep(w.net.socket(v, socket.SOCK_RAW, where, socket.IPPROTO_RAW))
+    level = socket.IPPROTO_IP if v == 4 else socket.IPPROTO_IPV6
+    s.setsockopt(level, socket.IP_HDRINCL if v == 4 else IPV6_HDRINCL, 1)
+    s.sendto(packet.ip(src, dst, UDP, packet.udp(src, dst, sport, dport,
+                                                 b"forged")), (dst, 0))
+
+
+@test("U1", both)
+def a_datagram_from_our_own_port_is_dropped(w, v):
+    """Its answer would come back as the next one, and so on for ever."""
+    second_address(w)
+    p = w.start("-u", "7571,7572", "-u", f"{LOOPBACK[v]}/7573")
+    g = w.join(p.wait_ready())
+    dropped = g.passt.counter("udp_from_own_port")
+    n = 0
+    for where in (w.net.host, w.net.outside):
+        if v == 4 and where == w.net.outside:
+            continue        # the kernel drops these itself
+        for src, dst in ((HOST[v], HOST[v]), (SECOND[v], HOST[v]),
+                         (HOST[v], SECOND[v])):
+            for sport in (7571, 7572):
+                forge(w, v, where, src, sport, dst, 7571)
+                n += 1
+    forge(w, v, w.net.host, LOOPBACK[v], 7573, LOOPBACK[v], 7571)
+    g.silence(lambda p: p.udp and p.v == v and p.udp.dport == 7571,
+              "from passt itself")
+    dropped = g.passt.counter("udp_from_own_port") - dropped
+    if dropped != n + 1:
+        raise Failure(f"{dropped} of {n + 1} are counted")
+
+
+@test("U1", both)
+def a_peer_with_the_number_of_our_port_is_heard(w, v):
+    """Another host, and a program on an address where nothing is forwarded"""
+    p = w.start("-u", "7574", "-u", f"{HOST[v]}/7575")
+    g = w.join(p.wait_ready())
+    exchange(w, g, v, w.udp(v, port=7574), HOST[v], 7574, 7574, (PEER[v],))
+    s = w.udp(v, LOOPBACK[v], 7575, w.net.host)
+    exchange(w, g, v, s, LOOPBACK[v], 7574, 7574, (GATEWAY[v],))
+
+
+@test("U1", both)
+def the_guest_does_not_talk_to_itself_through_our_socket(w, v):
+    """From a forwarded port to itself and to another, and from a port that a
+    flow's own socket has; to other programs of the host it can."""
+    g = w.guest("-u", "7576,7577")
+    me = fresh_port()
+    dropped = g.passt.counter("udp_from_own_port")
+    for sport, dport in ((7576, 7576), (7576, 7577), (me, me)):
+        g.send_udp(GATEWAY[v], sport, dport, b"is this me?")
+    g.silence(lambda p: p.udp and p.v == v, "it is itself")
+    dropped = g.passt.counter("udp_from_own_port") - dropped
+    if dropped != 3:
+        raise Failure(f"{dropped} of 3 are counted")
+    s = w.udp(v, LOOPBACK[v], where=w.net.host)
+    g.send_udp(GATEWAY[v], 7576, s.getsockname()[1], b"hello")
+    if s.recvfrom(100)[1][:2] != (LOOPBACK[v], 7576):
+        raise Failure("it comes from another port")
+    # Through a forwarded port the guest reaches itself, as others do.
+    g.send_udp(GATEWAY[v], me, 7576, b"hairpin")
+    delivered(g, v, me, 7576, b"hairpin", (GATEWAY[v],))
 
 
 @test("section 7 -u", both)

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Groups and limited broadcast (DESIGN 7, rule U7)."""
-import re
-import signal
 import socket
 import struct
 import time
@@ -109,34 +107,19 @@ def to_group(group, port, text):
                       p.udp.data == text)
 
 
-def counter(p, name):
-    """A counter of the daemon's, which it logs when told to."""
-    marks = p.log().count("counters: flows")
-    p.proc.send_signal(signal.SIGUSR1)
-    end = time.monotonic() + 5
-    while p.log().count("counters: flows") == marks:
-        if time.monotonic() > end:
-            raise Failure("no counters in the log")
-        time.sleep(0.02)
-    time.sleep(0.1)
-    last = p.log().rpartition("counters: flows")[2]
-    found = re.search(rf"counters: {name} (\d+)", last)
-    return int(found[1]) if found else 0
-
-
 @test("U7", both)
 def without_the_option_nothing_passes(w, v):
     """Neither way, and it is counted"""
     g = w.guest()
     for group, port in SERVICES:
         ear, s = member(w, v, group[v], port), peer(w, v)
-        before = counter(g.passt, "udp_multicast")
+        before = g.passt.counter("udp_multicast")
         ask(g, v, group[v], port, port)
         ask(g, v, group[v], fresh_port(), port)
         deaf(ear, "nothing goes out")
         s.sendto(b"news", (group[v], port))
         g.silence(lambda p: p.udp and p.v == v, "nothing comes in")
-        moved = counter(g.passt, "udp_multicast") - before
+        moved = g.passt.counter("udp_multicast") - before
         if moved != 2:
             raise Failure(f"the counter moved by {moved}")
 
@@ -203,7 +186,7 @@ def what_is_no_answer_is_not_heard(w, v):
         s = peer(w, v, port=port)
         s.sendto(b"unasked", (HOST[v], port))
         g.silence(lambda p: p.udp, "nobody asked")
-    if not counter(g.passt, "udp_unasked"):
+    if not g.passt.counter("udp_unasked"):
         raise Failure("it is not counted")
 
 
@@ -276,7 +259,7 @@ def the_next_guest_hears_no_answers_of_the_last(w, v):
 @test("U7", both)
 def other_groups_and_ports_stay_inside(w, v):
     g = w.guest(*RELAY)
-    before = counter(g.passt, "udp_multicast")
+    before = g.passt.counter("udp_multicast")
     other = {4: "239.1.2.3", 6: "ff02::4321"}[v]
     ears = [member(w, v, other, 5353), member(w, v, MDNS[v], 1900)]
     ask(g, v, other, 5353, 5353)
@@ -284,7 +267,7 @@ def other_groups_and_ports_stay_inside(w, v):
     ask(g, v, {4: "255.255.255.255", 6: "ff02::1"}[v], 1900, 1900)
     for ear in ears:
         deaf(ear, "that is not relayed")
-    moved = counter(g.passt, "udp_multicast") - before
+    moved = g.passt.counter("udp_multicast") - before
     if moved != 3:
         raise Failure(f"the counter moved by {moved}")
     peer(w, v).sendto(b"x", (other, 5353))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Starts the program under test and looks at it from outside."""
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -58,6 +59,20 @@ class Passt:
     def log(self):
         with open(self.errfile, errors="replace") as f:
             return f.read()
+
+    def counter(self, name):
+        """A counter of the daemon's, which it logs when told to."""
+        marks = self.log().count("counters: flows")
+        self.proc.send_signal(signal.SIGUSR1)
+        end = time.monotonic() + 5 * SLOW
+        while self.log().count("counters: flows") == marks:
+            if time.monotonic() > end:
+                raise Failure("no counters in the log")
+            time.sleep(0.02)
+        time.sleep(0.1)
+        last = self.log().rpartition("counters: flows")[2]
+        found = re.search(rf"counters: {name} (\d+)", last)
+        return int(found[1]) if found else 0
 
     def alive(self):
         return self.proc.poll() is None
