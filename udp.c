@@ -279,6 +279,8 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 	if (!uf)
 		return;
 	udp_flow_used(u, uf, n, 0, payload_len(batch, n), now);
+	if (uf->all_ports)
+		udp_answer_expect(uf, n);
 	send_whole_batch(u, uf, batch, n, now);
 }
 
@@ -319,6 +321,41 @@ void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 		take_datagrams(u, batch + first, n - first, now);
 }
 
+/* get_origin() - Get sender and destination of a message, as udp_origin(); if
+ * the message can't be answered, count the drop */
+static bool get_origin(struct udp *u, unsigned int i, struct udp_origin *o)
+{
+	if (udp_origin(u, i, o))
+		return true;
+	u->count[UDP_IMPOSSIBLE]++;
+	return false;
+}
+
+/* deliver_message() - Send the guest one message of a flow; @uf may be NULL */
+static void deliver_message(struct udp *u, struct udp_flow *uf, unsigned int i,
+			    uint64_t now)
+{
+	if (uf)
+		udp_flow_used(u, uf, 0, udp_to_guest(u, uf, i),
+			      udp_batch_len(u, i, 1), now);
+}
+
+/* deliver_answers() - Send the guest the messages of a batch that came from the
+ * socket of a flow with @all_ports; @asked: key of that flow, which may end */
+static void deliver_answers(struct udp *u, const struct flow_key *asked,
+			    unsigned int n, uint64_t now)
+{
+	const struct flow_key key = *asked;
+	struct udp_origin o;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		if (get_origin(u, i, &o))
+			deliver_message(u, udp_answer_get(u, &key, &o, now), i,
+					now);
+	}
+}
+
 /**
  * udp_event() - Take datagrams and errors from the socket of a flow
  *
@@ -342,9 +379,13 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 
 	/* A failed read returns the pending error of the socket. That error is
 	 * also in the error queue, and the next event takes it from there. */
-	n = udp_recv_batch(u, f->fd[SIDE_HOST], &uf->rx, false);
+	n = udp_recv_batch(u, f->fd[SIDE_HOST], &uf->rx, uf->all_ports);
 	if (n <= 0)
 		return;
+	if (uf->all_ports) {
+		deliver_answers(u, &f->key, (unsigned int)n, now);
+		return;
+	}
 
 	for (i = 0; i < n; i++)
 		datagrams += udp_to_guest(u, uf, (unsigned int)i);
@@ -357,17 +398,9 @@ static void deliver_forwarded(struct udp *u, const struct listener *l,
 			      unsigned int i, uint64_t now)
 {
 	struct udp_origin o;
-	struct udp_flow *uf;
 
-	if (!udp_origin(u, i, &o)) {
-		u->count[UDP_IMPOSSIBLE]++;
-		return;
-	}
-	uf = udp_inbound_get(u, l, &o, now);
-	if (!uf)
-		return;
-	udp_flow_used(u, uf, 0, udp_to_guest(u, uf, i), udp_batch_len(u, i, 1),
-		      now);
+	if (get_origin(u, i, &o))
+		deliver_message(u, udp_inbound_get(u, l, &o, now), i, now);
 }
 
 /**

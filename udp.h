@@ -52,7 +52,8 @@ enum udp_counter {
 	UDP_IMPOSSIBLE,		/* with port 0 or an invalid address */
 	UDP_TOO_BIG,		/* multicast longer than UDP_GROUP_LONGEST */
 	UDP_MULTICAST,		/* from the guest to a group: not relayed */
-	UDP_UNASKED,		/* to a multicast socket, not for the guest */
+	UDP_UNASKED,		/* to a socket that is not connected, not for
+				 * the guest */
 	UDP_OWN,		/* from or to passt's own sockets: a loop */
 	UDP_ALIKE,		/* from a peer that looks like the peers of too
 				 * many other flows */

@@ -19,6 +19,7 @@
 #include "udp/flow.h"
 
 #define DNS_PORT	53		/* RFC 1035 4.2.1 */
+#define TFTP_PORT	69		/* RFC 1350 4 */
 
 /* With this many datagrams from each side, a flow is a stream. A DNS client
  * sends two queries at once. */
@@ -233,6 +234,13 @@ static int connect_peer(int fd, const union sockaddr_any *sa, socklen_t len)
 	return -EINVAL;
 }
 
+/* hears_all_ports() - Whether answers to the guest may come from any port of
+ * the peer: a TFTP server has a new port for each transfer (RFC 1350 4) */
+static bool hears_all_ports(const struct flow_key *key)
+{
+	return key->pport == TFTP_PORT && key->gport != TFTP_PORT;
+}
+
 /* is_connected_to_itself() - Whether a connected socket receives what it sends.
  * @port: the source port that the socket asked for and got, 0: another one */
 static bool is_connected_to_itself(int fd, const struct flow_key *key,
@@ -260,26 +268,27 @@ static void drain_unconnected(int fd)
 	}
 }
 
-/* open_connected() - Open a socket for a flow and connect it to the real
- * address of the peer; return the descriptor, or -errno. @has_port is set to
- * whether the socket has the guest's port number */
-static int open_connected(struct udp *u, const struct flow_key *key,
-			  const struct in6_addr *peer, bool *has_port)
+/* open_flow_socket() - Open a socket for a flow to the real address @peer, with
+ * @port and @share as for udp_flow_socket(); return the descriptor, or -errno.
+ * The socket is connected, unless it is to hear all ports of the peer */
+static int open_flow_socket(struct udp *u, const struct flow_key *key,
+			    const struct in6_addr *peer, uint16_t *port,
+			    bool share)
 {
-	uint16_t port = key->gport;
 	union sockaddr_any sa;
 	socklen_t len;
 	int fd, rc;
 
-	fd = udp_flow_socket(u, peer, &port, udp_port_share(u, key));
+	fd = udp_flow_socket(u, peer, port, share);
 	if (fd < 0)
 		return fd;
 
-	*has_port = port;
 	sock_set_reports(fd, addr_is_v4(peer), !addr_is_v4(peer));
+	if (hears_all_ports(key))
+		return fd;
 	len = sockaddr_set(&sa, peer, key->pport, u->net->scope);
 	rc = connect_peer(fd, &sa, len);
-	if (!rc && is_connected_to_itself(fd, key, peer, port))
+	if (!rc && is_connected_to_itself(fd, key, peer, *port))
 		rc = -ELOOP;
 	if (rc) {
 		close(fd);
@@ -289,6 +298,13 @@ static int open_connected(struct udp *u, const struct flow_key *key,
 	return fd;
 }
 
+/* peer_scope() - Return the index of the interface that the guest reaches a
+ * link-local address by; 0 for other addresses */
+static uint32_t peer_scope(const struct udp *u, const struct in6_addr *peer)
+{
+	return !addr_is_v4(peer) && addr_is_linklocal(peer) ? u->net->scope : 0;
+}
+
 /* open_by_listener() - Begin a flow of the guest to the real address @peer, by
  * the socket of a listener; return 0 or -errno */
 static int open_by_listener(struct udp *u, const struct flow_key *key,
@@ -296,8 +312,7 @@ static int open_by_listener(struct udp *u, const struct flow_key *key,
 			    const struct listener *l, uint64_t now,
 			    struct udp_flow **flow)
 {
-	bool linklocal = !addr_is_v4(peer) && addr_is_linklocal(peer);
-	uint32_t scope = linklocal ? u->net->scope : 0;
+	uint32_t scope = peer_scope(u, peer);
 	struct udp_flow *uf;
 
 	if (udp_is_own_listener(u, peer, key->pport, scope))
@@ -347,28 +362,81 @@ int udp_flow_open_fd(struct udp *u, const struct flow_key *key, int fd,
 	return 0;
 }
 
-/* open_with_socket() - Begin a flow of the guest with a new connected socket;
- * return 0 or -errno */
+/* take_socket() - Begin a flow to the real address @peer with a socket of its
+ * own, which is closed on failure; return 0 or -errno. @has_port: the socket
+ * has the guest's port number */
+static int take_socket(struct udp *u, const struct flow_key *key, int fd,
+		       const struct in6_addr *peer, bool has_port,
+		       uint64_t now, struct udp_flow **flow)
+{
+	int rc = udp_flow_open_fd(u, key, fd, now, flow);
+	struct udp_flow *uf = *flow;
+
+	if (rc)
+		return rc;
+	uf->peer = *peer;
+	uf->port = key->pport;
+	uf->ifindex = peer_scope(u, peer);
+	uf->all_ports = hears_all_ports(key);
+	if (has_port)
+		udp_port_take(u, uf);
+	if (key->pport != DNS_PORT)	/* a resolver sends one answer */
+		sock_set_bulk(fd);
+	return 0;
+}
+
+/* open_with_socket() - Begin a flow of the guest to the real address @peer with
+ * a new socket; return 0 or -errno */
 static int open_with_socket(struct udp *u, const struct flow_key *key,
 			    const struct in6_addr *peer, uint64_t now,
 			    struct udp_flow **flow)
 {
-	bool has_port;
-	int fd, rc;
+	uint16_t port = key->gport;
+	int fd = open_flow_socket(u, key, peer, &port, udp_port_share(u, key));
 
-	fd = open_connected(u, key, peer, &has_port);
 	if (fd < 0)
 		return fd;
-	rc = udp_flow_open_fd(u, key, fd, now, flow);
-	if (rc)
-		return rc;
-	(*flow)->peer = *peer;
-	(*flow)->port = key->pport;
+	return take_socket(u, key, fd, peer, port, now, flow);
+}
+
+/**
+ * udp_flow_open_answer() - Begin a flow that the peer of another flow answers
+ * with, from a port of its own
+ * @asked:	flow whose socket hears all ports of its peer. It may be evicted
+ * @port:	port of the peer that the answer came from, host order
+ * @flow:	set to the flow on success. Its socket has the port of the
+ *		socket of @asked, and is connected, so that the kernel gives it
+ *		the rest of the answers
+ *
+ * Return: 0, or -errno
+ */
+int udp_flow_open_answer(struct udp *u, struct udp_flow *asked, uint16_t port,
+			 uint64_t now, struct udp_flow **flow)
+{
+	int asked_fd = asked->flow.fd[SIDE_HOST], fd, rc;
+	struct flow_key key = asked->flow.key;
+	struct in6_addr peer = asked->peer, own;
+	bool has_port = asked->has_port;
+	uint16_t sport;
+
+	key.pport = port;
+	if (!sock_name(asked_fd, &own, &sport))
+		return -EBADF;
 	if (has_port)
-		udp_port_take(u, *flow);
-	if (key->pport != DNS_PORT)	/* a resolver sends one answer */
-		sock_set_bulk(fd);
-	return 0;
+		udp_port_share(u, &key);
+	else
+		sock_set(asked_fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	fd = open_flow_socket(u, &key, &peer, &sport, true);
+	if (fd < 0)
+		return fd;
+	if (!sport) {
+		close(fd);
+		return -EADDRINUSE;
+	}
+	rc = take_socket(u, &key, fd, &peer, has_port, now, flow);
+	if (!rc)
+		(*flow)->nasked = 1;	/* by @asked */
+	return rc;
 }
 
 /**

@@ -55,7 +55,7 @@ struct udp_listening {
  * @listener:	token of the listener whose socket sends the guest's datagrams,
  *		and which may have been closed; UDP_NO_LISTENER: the flow has
  *		its own socket
- * @ifindex:	with @listener, interface of a link-local @peer; else 0
+ * @ifindex:	interface of a link-local @peer; else 0
  * @peer, @port: the peer's real address, and port in host order; none and 0 for
  *		a flow to a multicast group
  * @local:	with @listener, source address for datagrams to the peer: the
@@ -65,6 +65,11 @@ struct udp_listening {
  *		the first datagram
  * @has_port:	the flow's own socket is bound to the guest's port number and
  *		counted in udp.guest_ports, see udp/srcport.c
+ * @all_ports:	the flow's own socket is not connected: the answer may come from
+ *		any port of the peer, and gets a flow of its own, see
+ *		udp/answer.c
+ * @unanswered:	with @all_ports, datagrams of the guest that no port has
+ *		answered yet, at most UNANSWERED_MAX
  * @inbound:	the peer sent the first datagram, not the guest
  * @stream:	the flow is a stream; false: it is one-shot, see udp.h
  * @nasked:	datagrams from the side that began the flow, at most UINT8_MAX
@@ -85,6 +90,8 @@ struct udp_flow {
 	uint8_t ttl, tos;
 	bool df;
 	bool has_port;
+	bool all_ports;
+	uint8_t unanswered;
 	bool inbound, stream;
 	uint8_t nasked, nanswered;
 
@@ -141,6 +148,8 @@ int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
 		    bool share);
 int udp_flow_open_fd(struct udp *u, const struct flow_key *key, int fd,
 		     uint64_t now, struct udp_flow **flow);
+int udp_flow_open_answer(struct udp *u, struct udp_flow *asked, uint16_t port,
+			 uint64_t now, struct udp_flow **flow);
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
 				 const struct listener *l,
 				 const struct udp_origin *o, uint64_t now);
@@ -151,6 +160,11 @@ uint64_t udp_flow_expires(const struct udp_flow *uf);
 void udp_flow_close(struct udp *u, struct udp_flow *uf);
 struct udp_listening *udp_listening(const struct udp *u,
 				    const struct listener *l);
+
+/* answer.c: answers from another port than the one that the guest asked */
+void udp_answer_expect(struct udp_flow *uf, unsigned int n);
+struct udp_flow *udp_answer_get(struct udp *u, const struct flow_key *asked,
+				const struct udp_origin *o, uint64_t now);
 
 /* inbound.c: which flow a datagram at a listener belongs to */
 struct udp_flow *udp_inbound_find(const struct udp *u, const struct listener *l,

@@ -25,7 +25,8 @@
 
 /**
  * struct udp_path - Destination and control messages of one flow's datagrams,
- * which leave through a listener's socket that many flows share
+ * which leave through a socket that is not connected: a listener's, which many
+ * flows share, or one that hears all ports of the peer
  * @to:		the peer's real address and port
  * @tolen:	bytes of @to; 0: the flow's own socket is connected and needs no
  *		path
@@ -351,6 +352,9 @@ int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 	set_header_fields(u, uf, batch);
 	if (uf->listener != UDP_NO_LISTENER)
 		set_flow_path(&path, uf);
+	else if (uf->all_ports)
+		path.tolen = sockaddr_set(&path.to, &uf->peer, uf->port,
+					  uf->ifindex);
 	for (;;) {
 		rc = send_burst(fd, uf, &path, batch, n, &refused);
 		if (!refused || rc == -EAGAIN)

@@ -6,7 +6,7 @@
       \\________________________/
        each tool runs at both, one after the other
 
-dig, iperf3, OpenVPN, WireGuard, chrony and SIP telephones: whatever one says
+dig, TFTP, iperf3, OpenVPN, WireGuard, chrony and SIP telephones: whatever one says
 on the host, it must say in the guest; so must what sends datagrams longer than
 any MTU, and what sends rows of them with ECN marks for a long time, as QUIC
 does. With MTUs of 65520 and of 1500 in the guest.
@@ -139,6 +139,56 @@ def dns(lab, name):
             for way in "+notcp", "+tcp":
                 with check(f"{name} dig {way}, IPv{family}"):
                     same(lab, dig, addr, way)
+
+
+#
+# TFTP: the server has a new port for each transfer.
+#
+
+TFTP_SIZES = 0, 512, 513, 100000
+TFTP_CLIENTS = 4
+
+
+def curl_tftp(ns, addr, name):
+    """One file: its checksum, or how curl ended."""
+    return ns.run("bash", "-c", f"curl -gs --max-time 20 "
+                  f"tftp://{bracketed(addr)}/{name} | sha256sum; "
+                  f"echo ${{PIPESTATUS[0]}}").strip()
+
+
+def busybox_tftp(ns, addr, name):
+    return ns.run("sh", "-c", f"busybox tftp -g -r {name} -l - {addr} "
+                  f"| sha256sum").strip()
+
+
+def tftp_at_once(ns, addr):
+    """Several clients fetch all files at the same time."""
+    fetch = "; ".join(f"curl -gs --max-time 30 tftp://{bracketed(addr)}/f{n}"
+                      for n in TFTP_SIZES)
+    each = f"({fetch}) | sha256sum & "
+    return ns.run("bash", "-c", each * TFTP_CLIENTS + "wait").split("\n")
+
+
+def tftp(lab, name):
+    need_tool("dnsmasq")
+    for n in TFTP_SIZES:
+        with open(f"{lab.dir}/f{n}", "wb") as f:
+            f.write(os.urandom(n))
+    for way, options in (("a port for each transfer", ()),
+                         ("one port", ("--tftp-single-port",))):
+        with running(lab.outside, "dnsmasq", "-d", "-C", "/dev/null", "-p", "0",
+                     "--enable-tftp", f"--tftp-root={lab.dir}", *options,
+                     ready=binds(lab.outside, "u", 69)):
+            for family, addr in FAMILIES:
+                for tool in curl_tftp, busybox_tftp:
+                    with check(f"{name} {tool.__name__}, {way}, "
+                               f"IPv{family}"):
+                        for n in TFTP_SIZES:
+                            same(lab, tool, addr, f"f{n}")
+                        same(lab, tool, addr, "missing")
+                with check(f"{name} {TFTP_CLIENTS} TFTP clients at once, "
+                           f"{way}, IPv{family}"):
+                    same(lab, tftp_at_once, addr)
 
 
 #
@@ -610,7 +660,7 @@ def private_run():
     call("mount", b"tmpfs", b"/run", b"tmpfs", 0, b"mode=755")
 
 
-ALL = (learns, dns, udp_iperf, udp_iperf_forwarded, tunnels, ntp, sip,
+ALL = (learns, dns, tftp, udp_iperf, udp_iperf_forwarded, tunnels, ntp, sip,
        long_datagrams, quic, pause)
 WITH_MTU = udp_iperf, tunnels, long_datagrams, quic
 

@@ -87,6 +87,36 @@ def nobody_else_can_answer(w, v):
     answer(g, s, v, b"genuine", who, me)
 
 
+@test("U8", both)
+def a_tftp_server_answers_from_a_port_of_its_own(w, v):
+    """And no other host does; several transfers at once, from one port."""
+    g, server, me = w.guest(), w.udp(v, port=69), fresh_port()
+    other = w.udp(v, PEER2[v])
+    transfers = []
+    for n in range(3):
+        s = w.udp(v)
+        who = say(g, server, v, b"read file %d" % n, me)
+        other.sendto(b"forged", who)
+        answer(g, s, v, b"block 1", who, me)
+        transfers.append((s, who))
+    for n in range(2, 6):
+        for s, who in transfers:
+            if say(g, s, v, b"got block %d" % n, me) != who:
+                raise Failure("the server sees another port")
+            answer(g, s, v, b"block %d" % n, who, me)
+    g.silence(lambda p: p.udp and p.src == PEER2[v], "only the server answers")
+
+
+@test("U8", both)
+def a_host_without_a_tftp_server_says_so(w, v):
+    g, me = w.guest(), fresh_port()
+    g.send_udp(PEER[v], me, 69, b"read file")
+    p = g.expect(g.is_icmp({4: 3, 6: 1}[v], PEER[v]), "port unreachable")
+    at = {4: 20, 6: 40}[v]
+    if p.icmp.data[at:at + 4] != struct.pack("!HH", me, 69):
+        raise Failure(f"it quotes {p.icmp.data.hex()}")
+
+
 @test("U1", both)
 def empty_datagrams_pass(w, v):
     g, s, me = w.guest(), w.udp(v), fresh_port()

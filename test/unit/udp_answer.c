@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * udp_answer.c - TFTP: a server that answers from a port of its own for each
+ * transfer, and everybody else who sends to the guest's port meanwhile.
+ */
+#include "../../udp/answer.c"
+#include "test/unit/flows.h"
+
+#define ROOM	(1 << 20)
+#define LIFE	128
+#define TFTP	69
+#define GPORT	40200
+#define GW4_2	"192.0.2.9"	/* leads to 127.0.0.2 */
+
+/* server_open() - A TFTP server's socket for requests */
+static int server_open(const char *host)
+{
+	uint16_t port = TFTP;
+	int fd = peer_open(host, &port);
+
+	if (fd < 0)
+		fail("the test can bind port 69", "%s", strerror(errno));
+	return fd;
+}
+
+/* asks() - The guest sends to @gw; return the source port that the socket
+ * @fd sees, 0 if it receives nothing */
+static uint16_t asks(struct world *w, int fd, const char *gw, uint16_t to)
+{
+	struct in6_addr from;
+	uint16_t sport = 0;
+	char buf[8];
+
+	sends(w, GPORT, gw, to, "read", 4);
+	return peer_hears(fd, buf, sizeof(buf), &from, &sport) == 4 ? sport : 0;
+}
+
+/* answers() - A socket sends to the guest's port @to; whether the guest
+ * receives that, from @port of @gw */
+static bool answers(struct world *w, int fd, const char *host, uint16_t to,
+		    const char *gw, uint16_t port)
+{
+	struct seen s;
+
+	memory_clear(&w->mem);
+	peer_says(fd, host, to, "data", 4);
+	events(w, 200);
+	return nth(w, 0, &s) && s.good && is_from(&s, gw) && s.len == 12 &&
+	       get_be16(s.l4) == port && get_be16(s.l4 + 2) == GPORT;
+}
+
+/* Given a request, when the server answers from a new port, then the transfer
+ * takes place between that port and the guest's. */
+static void story_transfer(const char *gw, const char *host, bool port_taken)
+{
+	uint16_t new[2] = { 0 }, at, taken = GPORT, sport;
+	int server, fd[2], foreign = -1;
+	struct in6_addr from;
+	struct world w;
+	struct seen s;
+	char buf[8];
+
+	printf("# a transfer from %s%s\n", host,
+	       port_taken ? ", where the guest's port is taken" : "");
+	world_open(&w, LIFE, ROOM);
+	server = server_open(host);
+	if (port_taken)
+		foreign = peer_open(host, &taken);
+	fd[0] = peer_open(host, &new[0]);
+	fd[1] = peer_open(host, &new[1]);
+	at = asks(&w, server, gw, TFTP);
+	check("the server receives the request", at);
+	check_eq("from the guest's port, if that is free", at == GPORT,
+		 !port_taken);
+	check("the guest receives the answer",
+	      answers(&w, fd[0], host, at, gw, new[0]));
+	check_eq("the server's new port receives what the guest sends to it",
+		 asks(&w, fd[0], gw, new[0]), at);
+	check("and goes on",
+	      answers(&w, fd[0], host, at, gw, new[0]));
+
+	check("one request allows no second new port",
+	      !answers(&w, fd[1], host, at, gw, new[1]));
+	check_eq("it is counted", w.udp.count[UDP_UNASKED], 1);
+	check_eq("another request leaves from the same port",
+		 asks(&w, server, gw, TFTP), at);
+	check("and allows a second transfer",
+	      answers(&w, fd[1], host, at, gw, new[1]) &&
+	      asks(&w, fd[1], gw, new[1]) == at);
+	check("beside the first", answers(&w, fd[0], host, at, gw, new[0]) &&
+	      asks(&w, fd[0], gw, new[0]) == at);
+	check("the server may answer from port 69, too",
+	      answers(&w, server, host, at, gw, TFTP));
+
+	close(fd[0]);
+	sends(&w, GPORT, gw, new[0], "ack", 3);
+	events(&w, 1000);
+	check("a closed port is reported", nth(&w, 0, &s) && s.good &&
+	      (s.proto == IPPROTO_ICMP || s.proto == IPPROTO_ICMPV6));
+	close(server);
+	sends(&w, GPORT, gw, TFTP, "read", 4);
+	events(&w, 1000);
+	check("a host without a server, too", nth(&w, 0, &s) && s.good &&
+	      (s.proto == IPPROTO_ICMP || s.proto == IPPROTO_ICMPV6));
+	check_eq("the other transfer lives on", asks(&w, fd[1], gw, new[1]),
+		 at);
+
+	later(&w, 200 * SEC);
+	check_eq("in the end no flow is left", w.udp.nflows, 0);
+	check_eq("and no socket", w.udp.nsockets, 0);
+	close(fd[1]);
+	if (foreign >= 0) {
+		check("what was for a foreign socket reaches it alone",
+		      peer_hears(foreign, buf, sizeof(buf), &from, &sport) < 0);
+		close(foreign);
+	}
+	world_close(&w);
+}
+
+/* Given a request, then no other host can answer. */
+static void story_other_hosts(void)
+{
+	uint16_t port = 0, same = TFTP, at;
+	struct world w;
+	int server, fd[2];
+
+	printf("# answers of other hosts\n");
+	world_open(&w, LIFE, ROOM);
+	net_put_pair(&w.net, GW4_2, "127.0.0.2", NAT_ANY_PORT);
+	server = server_open("127.0.0.1");
+	fd[0] = peer_open("127.0.0.2", &port);
+	fd[1] = peer_open("127.0.0.2", &same);
+	at = asks(&w, server, GW4, TFTP);
+	answers(&w, fd[0], "127.0.0.1", at, GW4_2, port);
+	check_eq("from a new port: nothing arrives", w.mem.nsent, 0);
+	answers(&w, fd[1], "127.0.0.1", at, GW4_2, TFTP);
+	check_eq("from port 69: nothing arrives", w.mem.nsent, 0);
+	check_eq("both are counted", w.udp.count[UDP_UNASKED], 2);
+	check("the server can still answer",
+	      answers(&w, server, "127.0.0.1", at, GW4, TFTP));
+	close(server);
+	close(fd[0]);
+	close(fd[1]);
+	world_close(&w);
+}
+
+/* Given requests from one port to two servers, then each has its transfer,
+ * whichever socket the kernel gives the answer to. */
+static void story_two_servers(void)
+{
+	uint16_t new[16] = { 0 }, right = 0;
+	int server[2], fd[16];
+	struct world w;
+	unsigned int i;
+
+	printf("# two servers\n");
+	world_open(&w, LIFE, ROOM);
+	net_put_pair(&w.net, GW4_2, "127.0.0.2", NAT_ANY_PORT);
+	server[0] = server_open("127.0.0.1");
+	server[1] = server_open("127.0.0.2");
+	for (i = 0; i < ARRAY_SIZE(fd); i++) {
+		fd[i] = peer_open(i % 2 ? "127.0.0.2" : "127.0.0.1", &new[i]);
+		if (asks(&w, server[i % 2], i % 2 ? GW4_2 : GW4, TFTP) == GPORT)
+			right++;
+	}
+	check_eq("all requests leave from the guest's port", right,
+		 ARRAY_SIZE(fd));
+	for (i = right = 0; i < ARRAY_SIZE(fd); i++)
+		right += answers(&w, fd[i], "127.0.0.1", GPORT,
+				 i % 2 ? GW4_2 : GW4, new[i]);
+	check_eq("each answer comes from its server", right, ARRAY_SIZE(fd));
+	for (i = right = 0; i < ARRAY_SIZE(fd); i++) {
+		right += asks(&w, fd[i], i % 2 ? GW4_2 : GW4, new[i]) == GPORT;
+		close(fd[i]);
+	}
+	check_eq("and each transfer goes on", right, ARRAY_SIZE(fd));
+	close(server[0]);
+	close(server[1]);
+	world_close(&w);
+}
+
+/* Given a server that answers from ever more ports, then it can't open more
+ * flows than the guest made requests. */
+static void story_many_ports(void)
+{
+	struct world w;
+	uint16_t port, at;
+	unsigned int i;
+	int server, fd;
+
+	printf("# a server with many ports\n");
+	world_open(&w, LIFE, ROOM);
+	server = server_open("127.0.0.1");
+	for (i = 0; i < 3; i++)
+		at = asks(&w, server, GW4, TFTP);
+	for (i = 0; i < 20; i++) {
+		port = 0;
+		fd = peer_open("127.0.0.1", &port);
+		answers(&w, fd, "127.0.0.1", at, GW4, port);
+		close(fd);
+	}
+	check_eq("there is a flow for each request, and that of the requests",
+		 w.udp.nflows, 3 + 1);
+	check_eq("the others are counted", w.udp.count[UDP_UNASKED], 17);
+	close(server);
+	world_close(&w);
+}
+
+/* Given too few descriptors, then an answer may evict the flow of its request,
+ * and nothing is left behind. */
+static void story_no_descriptor(void)
+{
+	uint16_t port[4] = { 0 }, at;
+	struct world w;
+	unsigned int i;
+	int server, fd;
+
+	printf("# a transfer and no descriptor\n");
+	world_open(&w, LIFE, ROOM);
+	w.udp.fds = UDP_SHARE;
+	server = server_open("127.0.0.1");
+	for (i = 0; i < ARRAY_SIZE(port); i++) {
+		at = asks(&w, server, GW4, TFTP);
+		fd = peer_open("127.0.0.1", &port[i]);
+		check("the answer arrives in place of the request's flow",
+		      at && answers(&w, fd, "127.0.0.1", at, GW4, port[i]));
+		check_eq("with one socket", w.udp.nsockets, 1);
+		close(fd);
+	}
+	close(server);
+	world_close(&w);
+}
+
+int main(void)
+{
+	if (!own_network()) {
+		skip("transfers", "no network namespace allowed");
+		return unit_end();
+	}
+	story_transfer(GW4, "127.0.0.1", false);
+	story_transfer(GW6, "::1", false);
+	story_transfer(GW4, "127.0.0.1", true);
+	story_transfer(GW6, "::1", true);
+	story_other_hosts();
+	story_two_servers();
+	story_many_ports();
+	story_no_descriptor();
+	return unit_end();
+}
