@@ -40,11 +40,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 CACHE = os.path.join(TOP, os.environ.get("B", "build"), "guest")
 ROOT = os.path.join(CACHE, "root")          # what packages were unpacked into
-KERNEL = os.path.join(CACHE, "vmlinuz")
-INITRAMFS = os.path.join(CACHE, "initramfs")
 
 MODULES = ["virtio_pci", "virtio_mmio", "virtio_net", "virtio_console",
            "virtio_rng", "af_packet", "ipv6"]
+# Drivers of the network cards that qemu has for x86
+CARDS = ["e1000", "e1000e", "igb", "e100", "ne2k_pci", "pcnet32", "8139cp",
+         "8139too", "tulip", "vmxnet3", "xhci_pci", "usbnet", "cdc_ether",
+         "rndis_host"]
 
 # Programs for the guest: those of the host, or else from these packages.
 # The guest works without them, but shows less.
@@ -73,6 +75,23 @@ class Missing(Exception):
     """Something is not available here, with a reason to print."""
 
 
+class Image:
+    """What a guest boots: a kernel, from one of Debian's packages, and an
+    initramfs with some of its modules."""
+
+    def __init__(self, name, package, modules):
+        self.package = package
+        self.modules = modules
+        self.root = os.path.join(CACHE, f"root{name}")
+        self.kernel = os.path.join(CACHE, f"vmlinuz{name}")
+        self.initramfs = os.path.join(CACHE, f"initramfs{name}")
+
+
+# The kernel for guests boots sooner. The other one has all drivers.
+CLOUD = Image("", f"linux-image-cloud-{DEBIAN}", MODULES)
+FULL = Image("-full", f"linux-image-{DEBIAN}", MODULES + CARDS)
+
+
 #
 # Parts of the guest.
 #
@@ -90,7 +109,7 @@ def quiet(*cmd, **kw):
     return p.stdout
 
 
-def fetch(package):
+def fetch(package, root=ROOT):
     """Gets a Debian package and unpacks it, without installing it."""
     with tempfile.TemporaryDirectory(dir=CACHE) as tmp:
         try:
@@ -102,7 +121,7 @@ def fetch(package):
             quiet("apt-get", "update")
             quiet("apt-get", "download", package, cwd=tmp)
         for deb in glob.glob(f"{tmp}/*.deb"):
-            quiet("dpkg", "-x", deb, ROOT)
+            quiet("dpkg", "-x", deb, root)
 
 
 def newest(pattern):
@@ -112,31 +131,30 @@ def newest(pattern):
     return max(glob.glob(pattern), key=version, default=None)
 
 
-def fetch_kernel():
-    """Debian's kernel for guests; the package to ask for names it."""
-    wanted = f"linux-image-cloud-{DEBIAN}"
-    depends = quiet("apt-cache", "depends", wanted)
+def fetch_kernel(image):
+    """Debian's kernel; the package to ask for names it."""
+    depends = quiet("apt-cache", "depends", image.package)
     names = re.findall(r"Depends: (linux-image-\S+)", depends)
     if not names:
-        raise Missing(f"{wanted} is not known to apt")
-    fetch(names[0])
+        raise Missing(f"{image.package} is not known to apt")
+    fetch(names[0], image.root)
 
 
-def find_kernel():
+def find_kernel(image):
     """Returns a kernel and the folder of its modules."""
-    if not newest(f"{ROOT}/boot/vmlinuz-*"):
+    if not newest(f"{image.root}/boot/vmlinuz-*"):
         with contextlib.suppress(Missing):
-            fetch_kernel()
-    image = newest(f"{ROOT}/boot/vmlinuz-*")
-    modules = f"{ROOT}/lib/modules"
-    if not image:
-        image = f"/boot/vmlinuz-{platform.release()}"
+            fetch_kernel(image)
+    kernel = newest(f"{image.root}/boot/vmlinuz-*")
+    modules = f"{image.root}/lib/modules"
+    if not kernel:
+        kernel = f"/boot/vmlinuz-{platform.release()}"
         modules = "/lib/modules"
-    if not os.access(image, os.R_OK):
+    if not os.access(kernel, os.R_OK):
         raise Missing("no kernel for the guest: neither Debian's package "
-                      f"linux-image-cloud-{DEBIAN} nor a readable {image}")
-    release = os.path.basename(image).removeprefix("vmlinuz-")
-    return image, f"{modules}/{release}"
+                      f"{image.package} nor a readable {kernel}")
+    release = os.path.basename(kernel).removeprefix("vmlinuz-")
+    return kernel, f"{modules}/{release}"
 
 
 def find_program(name, package=None):
@@ -179,8 +197,8 @@ def module_read(path):
     return data
 
 
-def modules_needed(folder):
-    """Returns (name, contents) of each module, after those it needs.
+def modules_needed(folder, names):
+    """Returns (name, contents) of each of these modules, after those it needs.
 
     What isn't found is built into the kernel.
     """
@@ -199,7 +217,7 @@ def modules_needed(folder):
             add(other.replace("-", "_"))
         order[name] = data
 
-    for name in MODULES:
+    for name in names:
         add(name)
     return list(order.items())
 
@@ -251,13 +269,13 @@ class Cpio:
         self.file.close()
 
 
-def build():
+def build(image=CLOUD):
     """Makes the kernel and initramfs ready. Raises Missing."""
-    os.makedirs(ROOT, exist_ok=True)
+    os.makedirs(image.root, exist_ok=True)
     busybox = find_program("busybox", "busybox-static")
     if not busybox or libraries(busybox):
         raise Missing("a static busybox (Debian: busybox-static)")
-    image, modules = find_kernel()
+    kernel, modules = find_kernel(image)
 
     fd, path = tempfile.mkstemp(dir=CACHE)
     os.close(fd)
@@ -267,7 +285,7 @@ def build():
     cpio.add_copy("bin/busybox", busybox)
     for name, where in SCRIPTS.items():
         cpio.add_copy(where, os.path.join(HERE, "guest", name))
-    needed = modules_needed(modules)
+    needed = modules_needed(modules, image.modules)
     for name, data in needed:
         cpio.add(f"modules/{name}", data)
     cpio.add("modules/order",
@@ -284,18 +302,18 @@ def build():
 
     # Others may be using the old ones, or be making new ones, right now.
     os.chmod(path, 0o644)
-    os.replace(path, INITRAMFS)
+    os.replace(path, image.initramfs)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    os.symlink(image, path)
-    os.replace(path, KERNEL)
+    os.symlink(kernel, path)
+    os.replace(path, image.kernel)
 
 
 #
 # qemu.
 #
 
-def argv(folder, accel):
+def argv(folder, accel, image=CLOUD):
     """qemu's command line without the network; its files are in @folder."""
     cpu = "host" if accel == "kvm" else "max"
     line = f"console={CONSOLE} loglevel=4 panic=-1 net.ifnames=0 " \
@@ -303,7 +321,8 @@ def argv(folder, accel):
     return [
         EMULATOR, "-machine", f"{MACHINE},accel={accel}", "-cpu", cpu,
         "-m", str(MEMORY), "-nodefaults", "-no-user-config", "-no-reboot",
-        "-display", "none", "-kernel", KERNEL, "-initrd", INITRAMFS,
+        "-display", "none", "-kernel", image.kernel,
+        "-initrd", image.initramfs,
         "-append", line,
         "-chardev", f"socket,id=console,path={folder}/console,server=on,"
                     f"wait=off,logfile={folder}/console.log",
@@ -374,18 +393,19 @@ class Agent:
 class Guest:
     """A guest that was started, by whatever wraps qemu."""
 
-    def __init__(self, accel, spawn, network, wrap=()):
+    def __init__(self, accel, spawn, network, wrap=(), image=CLOUD):
         """Starts it and waits for it to come up.
 
         @accel:   kvm or tcg
         @spawn:   function that starts a program and returns its Popen
         @network: qemu's arguments for it
         @wrap:    what to put in front of the command line
+        @image:   what it boots
         """
         self.folder = tempfile.mkdtemp(prefix="passt-vm-")
         self.log = open(f"{self.folder}/qemu.log", "w+")
-        self.process = spawn(*wrap, *argv(self.folder, accel), *network,
-                             stdout=self.log, stderr=self.log)
+        self.process = spawn(*wrap, *argv(self.folder, accel, image),
+                             *network, stdout=self.log, stderr=self.log)
         try:
             boot = BOOT_KVM if accel == "kvm" else BOOT_TCG
             self.agent = Agent(connect(
