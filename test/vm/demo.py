@@ -110,11 +110,22 @@ def shows_all(demo):
     expect("number of good lines", good, steps)
 
 
+def forwards(demo):
+    """Fails unless a run says how many ports it forwards."""
+    if not re.search(r"^  ok  passt +.*; forwards ports: TCP [1-9][\d,]*"
+                     r"( of [\d,]+)?, UDP [1-9][\d,]*( of [\d,]+)?$",
+                     demo.said, re.M):
+        raise AssertionError("no numbers of ports: " + " ".join(
+            re.findall("^.*forwards.*$", demo.said, re.M)))
+
+
 def whole():
     with Demo() as demo:
         with check("in qemu, every line is good"):
             shows_all(demo)
             expect("guest", "A namespace stands in" not in demo.said, True)
+        with check("in qemu, it says how many ports are forwarded"):
+            forwards(demo)
         with check("in qemu, nothing is left"):
             demo.leaves_nothing()
 
