@@ -96,9 +96,13 @@ standin: $B/standin $B/emulate
 # What the benchmark measures with.
 $B/bench/%: $B/test/bench/%.o $B/passt.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $B/passt.a
 
-benches: $B/passt standin $(addprefix $B/bench/,floor pour query rr spray)
+$B/bench/floor: $B/test/bench/peer.o
+$B/bench/ring_floor: $B/test/bench/peer.o $B/test/net/frontq.o
+
+benches: $B/passt standin \
+	 $(addprefix $B/bench/,floor ring_floor pour query rr spray)
 
 bench: benches
 	@test/setup bench

@@ -10,35 +10,26 @@
  * bytes; it goes over a UNIX stream socket to a child that only drains or
  * fills it. Buffers are those of passt. Prints a line of JSON: bytes,
  * seconds, and the processor time of this loop alone, seconds.
- * A program of the benchmark; calls checksum.c and the kernel, called by
- * daemons.py.
+ * A program of the benchmark; calls peer.c, checksum.c and the kernel, called
+ * by items.py.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "checksum.h"
 #include "link/stream.h"
+#include "test/bench/peer.h"
 #include "util.h"
 
 #define PREFIX		4
 #define HEADERS		54		/* Ethernet, IPv4, TCP */
 #define OVERHEAD	(PREFIX + HEADERS)
-#define PAYLOAD_MIN	512
-#define PAYLOAD_MAX	65481
 #define FRAMES_MAX	(STREAM_OUT / (OVERHEAD + PAYLOAD_MIN))
 #define SOCKET_BUFFER	(256 * 1024)	/* as in link/stream.c */
-#define PEER_BLOCK	(128 * 1024)	/* as iperf3 writes and reads */
 #define GUEST_BLOCK	(128 * 1024)	/* as the stand-in guest does */
 
 /**
@@ -59,20 +50,6 @@ struct lift {
 	size_t have;
 	struct iovec iov[FRAMES_MAX];
 };
-
-static void __attribute__((noreturn)) die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static double seconds(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 /* send_all() - A whole buffer, to a socket that may wait */
 static void send_all(int fd, const uint8_t *buf, size_t len)
@@ -176,35 +153,6 @@ static void out_once(struct lift *l)
  * The two ends.
  */
 
-/* child() - A process that ends with this one. Returns true in it. */
-static bool child(void)
-{
-	pid_t pid = fork();
-
-	if (pid < 0)
-		die("fork");
-	if (!pid)
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-	return !pid;
-}
-
-static void __attribute__((noreturn)) drain(int fd, size_t block)
-{
-	uint8_t *buf = malloc(block);
-
-	while (buf && recv(fd, buf, block, 0) > 0)
-		;
-	_exit(0);
-}
-
-static void __attribute__((noreturn)) fill(int fd, const uint8_t *buf,
-					   size_t len)
-{
-	while (send(fd, buf, len, MSG_NOSIGNAL) == (ssize_t)len)
-		;
-	_exit(0);
-}
-
 /* guest() - The other end of the link, in a child */
 static void guest(struct lift *l, int fd, bool in)
 {
@@ -226,61 +174,10 @@ static void guest(struct lift *l, int fd, bool in)
 	fill(fd, buf, len);
 }
 
-/* peer() - The other end of the TCP connection, in a child */
-static void peer(int listener, bool in)
+static void lift_open(struct lift *l, bool in)
 {
-	static uint8_t block[PEER_BLOCK];
-	int fd;
+	int size = SOCKET_BUFFER, ends[2];
 
-	if (!child())
-		return;
-	fd = accept(listener, NULL, NULL);
-	if (fd < 0)
-		die("accept");
-	if (in)
-		fill(fd, block, sizeof(block));
-	drain(fd, sizeof(block));
-}
-
-/* peer_listen() - A listening socket in the namespace @netns */
-static int peer_listen(const char *netns, struct sockaddr_in *sa)
-{
-	int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), there, fd;
-	socklen_t len = sizeof(*sa);
-
-	if (netns) {
-		there = open(netns, O_RDONLY | O_CLOEXEC);
-		if (there < 0 || setns(there, CLONE_NEWNET))
-			die(netns);
-		close(there);
-	}
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (bind(fd, (struct sockaddr *)sa, len) || listen(fd, 1) ||
-	    getsockname(fd, (struct sockaddr *)sa, &len))
-		die("listen");
-	if (setns(here, CLONE_NEWNET) && netns)
-		die("setns");
-	close(here);
-	return fd;
-}
-
-static void lift_open(struct lift *l, bool in, const char *addr,
-		      const char *netns)
-{
-	struct sockaddr_in sa = { .sin_family = AF_INET };
-	int size = SOCKET_BUFFER, ends[2], listener;
-	struct in6_addr a;
-
-	if (!addr_parse(addr, &a))
-		die(addr);
-	sa.sin_addr = addr_v4(&a);
-	listener = peer_listen(netns, &sa);
-	peer(listener, in);
-	close(listener);
-
-	l->tcp = socket(AF_INET, SOCK_STREAM, 0);
-	if (connect(l->tcp, (struct sockaddr *)&sa, sizeof(sa)))
-		die("connect");
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
 		die("socketpair");
 	l->link = ends[0];
@@ -310,31 +207,22 @@ static void run(struct lift *l, bool in, int ms)
 
 int main(int argc, char **argv)
 {
-	const char *addr = "127.0.0.1", *netns = NULL;
+	struct floor_args args;
 	static struct lift l;
-	uint64_t ms = 0, n = 0;
-	int i;
 
-	for (i = 4; i + 1 < argc; i += 2) {
-		if (!strcmp(argv[i], "--addr"))
-			addr = argv[i + 1];
-		else if (!strcmp(argv[i], "--netns"))
-			netns = argv[i + 1];
-	}
-	if (argc < 4 || (strcmp(argv[1], "in") && strcmp(argv[1], "out")) ||
-	    !number_parse(argv[2], PAYLOAD_MIN, PAYLOAD_MAX, &n) ||
-	    !number_parse(argv[3], 1, 60000, &ms)) {
+	if (!floor_arguments(&args, argc, argv)) {
 		fputs("usage: floor {in|out} PAYLOAD MS [--addr ADDR] "
 		      "[--netns PATH]\n", stderr);
 		return 1;
 	}
 
 	csum_init();
-	l.payload = n;
+	l.payload = args.payload;
 	l.buf = malloc(MAX(STREAM_IN, STREAM_OUT));
 	if (!l.buf)
 		die("memory");
-	lift_open(&l, !strcmp(argv[1], "in"), addr, netns);
-	run(&l, !strcmp(argv[1], "in"), (int)ms);
+	l.tcp = peer_connect(&args);
+	lift_open(&l, args.in);
+	run(&l, args.in, args.ms);
 	return 0;
 }
