@@ -2,6 +2,7 @@
 """daemons.py - The daemons to compare: each connects the guest to the servers.
 
     stream    guest = tap0 == stand-in == UNIX socket == daemon = host
+    vhost     guest = tap0 == stand-in == virtqueues == daemon = host
     slirp     guest = tap0 (its own) == slirp4netns = host
     veth      guest = tap0 (a veth pair) = outside, the limit of the kernel
     relay     guest = tap0 == stand-in == stand-in == tap1 = outside, the limit
@@ -34,8 +35,8 @@ from netlab import (B, HOST4, Lab, PASST, PR_SET_CHILD_SUBREAPER,  # noqa: E402
                     need_tun, wait_for)
 
 EMULATE = os.path.join(TOP, os.environ.get("EMULATE", f"{B}/emulate"))
-FLOOR, RR, POUR, QUERY, SPRAY = [f"{B}/bench/{name}" for name in (
-    "floor", "rr", "pour", "query", "spray")]
+FLOOR, RING_FLOOR, RR, POUR, QUERY, SPRAY = [f"{B}/bench/{name}" for name in (
+    "floor", "ring_floor", "rr", "pour", "query", "spray")]
 SERVER_EMULATED = "198.51.100.2"
 EMULATED, DIRECT = "192.0.3", "192.0.4"      # networks of 256 addresses
 QUEUE = 20000
@@ -168,9 +169,10 @@ class Daemon:
     @name: for --only and the results
     @title: for people
     @limit: not a peer, but what the machine could do
+    @vhost: what goes over virtqueues is compared with its like
     """
 
-    limit = False
+    limit = vhost = False
     version = ""
 
     def __init__(self, name, title):
@@ -202,16 +204,52 @@ class Stream(Daemon):
         # Ours was copied to a folder that the user nobody can read.
         site.passt_bin = site.copy if self.path == PASST else self.path
         # Not waited for: what netlab.py looks for, only ours has.
-        p = Process(site.passt("-m", str(mtu), wait=False,
+        p = Process(site.passt("-m", str(mtu), *self.options(), wait=False,
                                preexec_fn=soft_limit).pid)
         with ended(p):
             wait_for("daemon to listen", lambda: accepts(p.pid, site.socket),
                      step=0.005)
-            with ended(site.attach("--offload", *standin, mtu=mtu,
-                                   configure=False)):
+            with ended(self.attach(site, mtu, *standin)):
                 site.guest.ip(f"addr add {HOST4}/24 dev tap0",
                               f"route add default via {ROUTER4}")
                 yield p
+
+    def options(self):
+        return ()
+
+    def attach(self, site, mtu, *standin):
+        return site.attach("--offload", *standin, mtu=mtu, configure=False)
+
+
+class Vhost(Stream):
+    """The same over vhost-user: @standin_options choose features and rings."""
+
+    vhost = True
+
+    def __init__(self, name, title, path, *standin_options):
+        super().__init__(name, title, path)
+        self.standin_options = standin_options
+        self.guest = None
+
+    def options(self):
+        return ("--vhost-user",)
+
+    def attach(self, site, mtu, *standin):
+        self.guest = site.attach(*self.standin_options, *standin, mtu=mtu,
+                                 configure=False, vhost=True)
+        return self.guest
+
+    def counts(self, site):
+        return site.counts(self.guest)
+
+
+def speaks_vhost(path):
+    """Whether a passt has --vhost-user."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        out = subprocess.run([path, "--help"], capture_output=True, text=True,
+                             timeout=10)
+        return "--vhost-user" in out.stdout + out.stderr
+    return False
 
 
 def accepts(pid, path):

@@ -15,9 +15,9 @@ import subprocess
 import time
 from collections import namedtuple
 
-from daemons import (FLOOR, Failed, Host, Link, QUERY, RR, Relay, Routed,
-                     SERVER4, SERVER_EMULATED, SPRAY, Slirp, Stream, Veth, cpu,
-                     ended, iperf, run_json, started)
+from daemons import (FLOOR, Failed, Host, Link, QUERY, RING_FLOOR, RR, Relay,
+                     Routed, SERVER4, SERVER_EMULATED, SPRAY, Slirp, Stream,
+                     Veth, Vhost, cpu, ended, iperf, run_json, started)
 
 PORT = 7000
 WAYS = {"out": "from guest", "in": "to guest"}
@@ -73,8 +73,21 @@ class Item:
 class Floor:
     """The loop that only copies and sums, in place of a daemon."""
 
-    limit = True
-    name, title, version = "floor", "copy-and-sum loop", ""
+    limit, vhost, version = True, False, ""
+    name, title, program = "floor", "copy-and-sum loop", FLOOR
+
+    def payload(self, mtu):
+        return FLOOR_PAYLOAD[mtu]
+
+
+class RingFloor(Floor):
+    """The same over virtqueues: GSO frames at any MTU, and no sums."""
+
+    vhost = True
+    name, title, program = "ring-floor", "virtqueues, no protocol", RING_FLOOR
+
+    def payload(self, mtu):
+        return max(FLOOR_PAYLOAD.values())
 
 
 class Tcp(Item):
@@ -84,23 +97,38 @@ class Tcp(Item):
         super().__init__(
             f"tcp-{way}-{mtu}", f"TCP {WAYS[way]}, MTU {mtu}",
             [Metric("gbps", "throughput", "Gbit/s", +1),
-             Metric("cpu", "daemon's CPU", "s/GB", -1)])
+             Metric("cpu", "daemon's CPU", "s/GB", -1),
+             Metric("notified", "bulk, a notification", "KiB", +1)])
         self.way, self.mtu = way, mtu
         self.kinds = (Stream, Slirp, Veth, Relay, Floor)
 
     def measure(self, site, daemon, seconds, seed):
         if isinstance(daemon, Floor):
-            return self.floor(site, seconds)
+            return self.floor(site, daemon, seconds)
         with daemon.up(site, self.mtu) as p:
-            return timed(p, lambda: iperf(site, site.guest, self.way,
-                                          seconds))
+            before = daemon.counts(site) if daemon.vhost else None
+            result = timed(p, lambda: iperf(site, site.guest, self.way,
+                                            seconds))
+            if before:
+                result["notified"] = notified(before, daemon.counts(site),
+                                              self.way)
+            return result
 
-    def floor(self, site, seconds):
-        out = run_json(site.host, FLOOR, self.way, FLOOR_PAYLOAD[self.mtu],
-                       int(seconds * 1000), "--addr", SERVER4, "--netns",
+    def floor(self, site, daemon, seconds):
+        out = run_json(site.host, daemon.program, self.way,
+                       daemon.payload(self.mtu), int(seconds * 1000),
+                       "--addr", SERVER4, "--netns",
                        site.path(site.outside), timeout=seconds + 30)
         return {"gbps": out["bytes"] * 8e-9 / out["seconds"],
                 "cpu": out["cpu"] / out["bytes"] * 1e9}
+
+
+def notified(before, after, way):
+    """KiB of a bulk flow for each notification of its sender."""
+    sent = {key: after[way][key] - before[way][key]
+            for key in ("bytes", "kicks", "calls")}
+    return sent["bytes"] / 1024 / max(
+        sent["kicks" if way == "out" else "calls"], 1)
 
 
 def timed(p, transfer):
@@ -286,13 +314,18 @@ class Idle(Item):
     def measure(self, site, daemon, seconds, seed):
         with daemon.up(site, 65520) as p:
             time.sleep(0.5)
-            return {"rss": memory(p, "VmRSS") / 1e6,
+            return {"rss": resident(p) / 1e6,
                     "data": memory(p, "VmData") / 1e6}
 
 
 def memory(p, field):
     """Bytes."""
     return int(p.status(field).split()[0]) * 1024
+
+
+def resident(p):
+    """Bytes; memory of the guest is not the daemon's."""
+    return memory(p, "VmRSS") - memory(p, "RssShmem")
 
 
 class Hold(Item):
@@ -349,7 +382,7 @@ class Hold(Item):
 class Footprint:
     def __init__(self, p):
         if p:
-            self.rss, self.data = memory(p, "VmRSS"), memory(p, "VmData")
+            self.rss, self.data = resident(p), memory(p, "VmData")
             self.fds = p.descriptors()
 
     def above(self, other, key):
@@ -382,6 +415,9 @@ class Emulated(Item):
             f"rate {rate}", [Metric("gbps", "throughput", "Gbit/s", +1)])
         self.way, self.link = way, link
         self.kinds = (Stream, Host, Routed)
+
+    def fits(self, daemon):
+        return super().fits(daemon) and not daemon.vhost
 
     def measure(self, site, daemon, seconds, seed):
         with site.link(self.link, seed + 1), daemon.up(site, 65520):

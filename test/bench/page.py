@@ -7,8 +7,8 @@ Called by run with the results as they are in results.json; calls report.py.
 
 from html import escape
 
-from report import (OURS, cells, errors, middle, ratio, reference, short,
-                    show, values, verdicts)
+from report import (OURS, OURS_VHOST, cells, errors, middle, ratio, reference,
+                    reference_of, short, show, values, verdicts)
 
 STYLE = """
 :root { --paper: #fff; --ink: #1d2530; --soft: #667080; --line: #dde2e8;
@@ -97,9 +97,9 @@ def html(data):
 
 
 def kind(data, d):
-    if d["name"] == OURS:
+    if d["name"] in (OURS, OURS_VHOST):
         return "ours"
-    if d["name"] == reference(data):
+    if d["name"] == reference_of(data, d["name"]):
         return "reference"
     return "limit" if d["limit"] else "peer"
 
@@ -175,7 +175,7 @@ def bar(data, name, m, d, value, full, i):
     """One daemon's: name, bar up to @full, dots, median and ratio."""
     key, y, scale = m["key"], i * ROW, BARS / full
     width = max(min(value * scale, BARS), 1)
-    strong = " class=strong" if d["name"] == OURS else ""
+    strong = " class=strong" if kind(data, d) == "ours" else ""
     parts = [f"<text x=0 y={y + 15}{strong}>{escape(d['name'])}</text>",
              f"<rect class={kind(data, d)} x={LABEL} y={y + 3} rx=2 "
              f"width={width:.1f} height={ROW - 7} />"]
@@ -185,7 +185,7 @@ def bar(data, name, m, d, value, full, i):
     parts += [f"<circle class=dot r=1.8 cx={LABEL + v * scale:.1f} "
               f"cy={y + ROW / 2 - .5} />"
               for v in values_of(data, name, d, key) if v <= full]
-    part = ratio(data, name, d["name"], key, reference(data))
+    part = ratio(data, name, d["name"], key, reference_of(data, d["name"]))
     parts.append(f"<text x={WIDTH - 62} y={y + 15} text-anchor=end{strong}>"
                  f"{short(value)}</text>")
     if part is not None and m["better"] and kind(data, d) != "reference":

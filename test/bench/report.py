@@ -8,7 +8,7 @@ Called by run and page.py with the results as they are in results.json.
 from collections import namedtuple
 from statistics import median
 
-OURS = "passt"
+OURS, OURS_VHOST = "passt", "vhost"
 
 # What had to be shown. @good: True, False; None: was not measured.
 Verdict = namedtuple("Verdict", "text found good")
@@ -24,12 +24,20 @@ def short(x):
     return f"{x:.{digits}f}"
 
 
-def reference(data):
-    """The daemon that ratios compare with: the first after ours that is a peer."""
+def reference(data, vhost=False):
+    """The daemon that ratios compare with: the first after ours that is a
+    peer, or a peer over vhost-user."""
     for d in data["daemons"]:
-        if d["name"] != OURS and not d["limit"]:
+        if d["name"] not in (OURS, OURS_VHOST) and not d["limit"] and \
+                d.get("vhost", False) == vhost:
             return d["name"]
     return None
+
+
+def reference_of(data, daemon):
+    """The one that ratios of this daemon compare with."""
+    return reference(data, any(d["name"] == daemon and d.get("vhost")
+                               for d in data["daemons"]))
 
 
 def values(data, item, daemon, key):
@@ -106,6 +114,8 @@ def verdicts(data):
         if any(m["key"] == "kpps" for m in item["metrics"]):
             found += datagrams(data, item["name"], item["title"], ref)
     found += asked(data, ref) + held(data, ref) + matrix_verdicts(data)
+    if any(d["name"] == OURS_VHOST for d in data["daemons"]):
+        found += vhost_verdicts(data, reference(data, True))
     measured = {item["name"] for item in data["items"]}
     return [v for v in found if v.good is not None or measured]
 
@@ -157,6 +167,72 @@ def lossless(data, name, title):
         "thousand/s", good)]
 
 
+# Of the reference over vhost-user: throughput at least, CPU at most.
+VHOST_BULK = {"tcp-out-1500": (5, 0.55), "tcp-in-1500": (5, 0.35),
+              "tcp-out-65520": (None, 1.1), "tcp-in-65520": (1.1, 0.8)}
+VHOST_UDP = {"out": 0.25, "in": 0.35}
+
+
+def vhost_verdicts(data, ref):
+    """The same for vhost-user, beside the reference over vhost-user."""
+    def part(name, key, to=ref):
+        return ratio(data, name, OURS_VHOST, key, to)
+
+    found = []
+    for item in data["items"]:
+        name, title = item["name"], f"vhost-user: {item['title']}"
+        if name in VHOST_BULK:
+            rate, used = VHOST_BULK[name]
+            if rate:
+                found.append(at_least(f"{title}: throughput",
+                                      part(name, "gbps"), rate))
+            found += [
+                at_most(f"{title}: CPU", part(name, "cpu"), used),
+                at_most(f"{title}: CPU, of the floor's",
+                        part(name, "cpu", "ring-floor"), 1.4),
+                at_least(f"{title}: slowest round, of the median",
+                         slowest(data, name, OURS_VHOST, "gbps"), 0.8),
+                at_least(f"{title}: for each notification",
+                         middle(data, name, OURS_VHOST, "notified"), 32,
+                         " KiB")]
+        elif name.startswith("loss-"):
+            found.append(at_least(f"{title}: of the stream link's throughput",
+                                  part(name, "gbps", OURS), 0.9))
+        elif name in ("udp-out-1400-1", "udp-in-1400-1"):
+            found.append(at_most(f"{title}: CPU", part(name, "cpu"),
+                                 VHOST_UDP[name.split("-")[1]]))
+    return found + vhost_asked(data, part)
+
+
+def vhost_asked(data, part):
+    names = {item["name"] for item in data["items"]}
+    found = []
+    if "rr" in names:
+        found.append(at_most("vhost-user: request-response: median latency",
+                             part("rr", "p50"), 0.8))
+    if "crr" in names:
+        found.append(at_least(
+            "vhost-user: connect, request, response: rate",
+            part("crr", "rate"), 1.3))
+    for way in ("out", "in") if "load" in names else ():
+        found.append(at_most(
+            f"vhost-user: request beside a transfer {way}, of that alone",
+            beside(data, OURS_VHOST, way), 3))
+    if "idle" in names:
+        found.append(at_most("vhost-user: at rest: resident memory",
+                             middle(data, "idle", OURS_VHOST, "rss"), 2.5,
+                             " MB"))
+    return found
+
+
+def beside(data, daemon, way):
+    """A request's latency beside a bulk flow, as a multiple of that alone."""
+    loaded = [b / a for a, b in zip(values(data, "load", daemon, "idle"),
+                                    values(data, "load", daemon, way))
+              if a and b]
+    return median(loaded) if loaded else None
+
+
 def asked(data, ref):
     names = {item["name"] for item in data["items"]}
     found = []
@@ -168,12 +244,9 @@ def asked(data, ref):
                               ratio(data, "crr", OURS, "rate", ref), 1.5))
     if "load" in names:
         for way in "out", "in":
-            loaded = [b / a for a, b in zip(
-                values(data, "load", OURS, "idle"),
-                values(data, "load", OURS, way)) if a and b]
             found.append(at_most(
                 f"request beside a transfer {way}, of that alone",
-                median(loaded) if loaded else None, 3))
+                beside(data, OURS, way), 3))
     if "idle" in names:
         found.append(at_most("at rest: resident memory",
                              middle(data, "idle", OURS, "rss"), 2, " MB"))
@@ -237,7 +310,7 @@ def text(data):
              f"{m['cpus']} x {m['cpu']}, load {m['load']}; median of "
              f"{data['rounds']}, ratio to the reference, *"]
     for d in data["daemons"]:
-        mark = "*" if d["name"] == reference(data) else ""
+        mark = "*" if d["name"] == reference_of(data, d["name"]) else ""
         lines.append(f"  {d['name'] + mark:<12} {d['title']}")
     lines += ["", *table(data), "", *matrix(data)]
     for v in verdicts(data):
@@ -253,9 +326,9 @@ def table(data):
     columns = [d["name"] for d in data["daemons"]
                if any(d["name"] in data["values"][i["name"]]
                       for i in data["items"] if not i.get("link"))]
-    ref = reference(data)
     yield " " * WIDTH + "".join(
-        f"{name + ('*' if name == ref else ''):>{CELL}}" for name in columns)
+        f"{name + ('*' if name == reference_of(data, name) else ''):>{CELL}}"
+        for name in columns)
     for item in data["items"]:
         if item.get("link") or not data["values"][item["name"]]:
             continue
@@ -263,7 +336,8 @@ def table(data):
         for m in item["metrics"]:
             label = f"  {m['title']}" + (f", {m['unit']}" if m["unit"] else "")
             yield f"{label:<{WIDTH}}" + "".join(
-                cell(data, item["name"], name, m, ref) for name in columns)
+                cell(data, item["name"], name, m, reference_of(data, name))
+                for name in columns)
 
 
 def cell(data, item, daemon, m, ref):
