@@ -407,6 +407,20 @@ static int retry_request(struct icmp_echo *e, const struct icmp_flow *p,
 	return rc;
 }
 
+/* report_too_long_request() - Tell the guest that a request with DF is longer
+ * than the MTU of the host's interface, and send it in fragments if the guest
+ * could not know that; return whether it was sent */
+static bool report_too_long_request(struct icmp_echo *e,
+				    const struct icmp_flow *p,
+				    const struct pkt *pkt, uint32_t mtu,
+				    uint64_t now)
+{
+	if (!icmp_error_too_big(e->errors, mtu, pkt, now))
+		return false;
+	set_ping_df(p->socket, false);
+	return !send_request(e, p, pkt);
+}
+
 static bool is_echo_request(const struct pkt *pkt)
 {
 	uint8_t type = pkt->proto == IPPROTO_ICMP ? ICMP4_ECHO_REQUEST :
@@ -450,6 +464,7 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 void icmp_from_guest(struct icmp_echo *e, const struct pkt *pkt, uint64_t now)
 {
 	struct icmp_flow *p;
+	bool sent = false;
 	uint32_t mtu = 0;
 	int rc;
 
@@ -466,12 +481,13 @@ void icmp_from_guest(struct icmp_echo *e, const struct pkt *pkt, uint64_t now)
 	if (p->socket->df != pkt->df)
 		set_ping_df(p->socket, pkt->df);
 	rc = retry_request(e, p, pkt, &mtu, now);
-	if (!rc) {
-		e->count[ICMP_FROM_GUEST]++;
-		return;
-	}
-	e->count[ICMP_SEND_ERROR]++;
-	icmp_error_pkt(e->errors, -rc, mtu, pkt, now);
+	if (rc == -EMSGSIZE && pkt->df)
+		sent = report_too_long_request(e, p, pkt, mtu, now);
+	else if (rc)
+		icmp_error_pkt(e->errors, -rc, mtu, pkt, now);
+	else
+		sent = true;
+	e->count[sent ? ICMP_FROM_GUEST : ICMP_SEND_ERROR]++;
 }
 
 /**

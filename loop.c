@@ -198,8 +198,8 @@ void worker_log_counters(const struct worker *w)
 	}
 }
 
-/* end_flows() - End all flows, and free the multicast and fragment state that
- * the guest caused */
+/* end_flows() - End all flows, and forget or free the state of multicast, MTUs
+ * and fragments that the guest caused */
 static void end_flows(struct worker *w)
 {
 	struct flow *f = NULL;
@@ -207,6 +207,7 @@ static void end_flows(struct worker *w)
 	while ((f = flow_next(&w->flows, f)))
 		flow_class[f->type].end(w, f);
 	mcast_forget(&w->udp);
+	icmp_errors_forget(&w->errors);
 	tap_guest_gone(&w->tap);
 }
 

@@ -169,6 +169,31 @@ static void report_unsent(struct udp *u, const struct udp_flow *uf, int error,
 }
 
 /**
+ * report_too_long() - Tell the guest that a datagram with DF is longer than the
+ * MTU of the host's interface, and send it in fragments if the guest could not
+ * know that
+ * @unknown:	the guest did not know the MTU when it sent the batch that @pkt
+ *		is part of
+ *
+ * Return: @unknown for the rest of the batch
+ */
+static bool report_too_long(struct udp *u, struct udp_flow *uf,
+			    const struct pkt *pkt, bool unknown, uint64_t now)
+{
+	uint32_t mtu = drain_sender_errors(u, uf, now);
+	struct pkt without_df = *pkt;
+
+	if (icmp_error_too_big(u->errors, mtu, pkt, now))
+		unknown = true;
+	without_df.df = false;
+	if (unknown && udp_send_batch(u, uf, &without_df, 1) == 1)
+		u->count[UDP_FROM_GUEST]++;
+	else
+		u->count[UDP_SEND_ERROR]++;
+	return unknown;
+}
+
+/**
  * retry_batch() - Send the first datagrams of a batch
  * @batch, @n:	packets of the flow @uf
  *
@@ -197,6 +222,7 @@ static void send_whole_batch(struct udp *u, struct udp_flow *uf,
 			     const struct pkt *batch, unsigned int n,
 			     uint64_t now)
 {
+	bool mtu_unknown = false;
 	int rc;
 
 	for (; n; batch += rc, n -= (unsigned int)rc) {
@@ -207,10 +233,14 @@ static void send_whole_batch(struct udp *u, struct udp_flow *uf,
 		}
 		if (rc > 0) {
 			u->count[UDP_FROM_GUEST] += (unsigned int)rc;
-		} else {
-			report_unsent(u, uf, -rc, batch, now);
-			rc = 1;
+			continue;
 		}
+		if (rc == -EMSGSIZE && batch->df)
+			mtu_unknown = report_too_long(u, uf, batch, mtu_unknown,
+						      now);
+		else
+			report_unsent(u, uf, -rc, batch, now);
+		rc = 1;
 	}
 }
 

@@ -43,7 +43,17 @@ void icmp_errors_init(struct icmp_errors *e)
 {
 	e->tokens = ICMP_ERROR_BURST;
 	e->refilled = 0;
+	random_bytes(&e->secret, sizeof(e->secret));
+	icmp_errors_forget(e);
 	memset(e->count, 0, sizeof(e->count));
+}
+
+/**
+ * icmp_errors_forget() - Forget which MTUs the guest knows: the guest has left
+ */
+void icmp_errors_forget(struct icmp_errors *e)
+{
+	memset(e->mtu, 0, sizeof(e->mtu));
 }
 
 /**
@@ -231,4 +241,33 @@ bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
 	p.len = hlen + pkt_copy(pkt, p.data + hlen, sizeof(p.data) - hlen);
 	icmp_message_send(e, &m, NULL, &p, now);
 	return true;
+}
+
+/**
+ * icmp_error_too_big() - Tell the guest that a packet with DF is longer than
+ * the MTU on its path
+ * @mtu:	bytes, 0: not known
+ * @pkt:	packet, which the host's kernel refused
+ *
+ * passt announces an MTU that the guest's frames may have, and the host's
+ * interface usually has a smaller one. Elsewhere, such a packet would be lost
+ * because a router on the path can't forward it. Here, the caller can send it
+ * without DF, and the guest learns the MTU before the next one.
+ *
+ * Return: whether the guest had not been told of an MTU for this destination in
+ *	   the last ICMP_MTU_KNOWN ms, so that the packet should be sent in
+ *	   fragments
+ */
+bool icmp_error_too_big(struct icmp_errors *e, uint32_t mtu,
+			const struct pkt *pkt, uint64_t now)
+{
+	uint64_t hash = siphash(&e->secret, &pkt->dst, sizeof(pkt->dst));
+	struct icmp_mtu *m = &e->mtu[hash % ICMP_MTUS];
+	bool known = addr_eq(&m->dst, &pkt->dst) && now < m->until;
+	uint64_t sent = e->count[ICMP_ERRORS];
+
+	icmp_error_pkt(e, EMSGSIZE, mtu, pkt, now);
+	if (e->count[ICMP_ERRORS] != sent)	/* neither limited nor lost */
+		*m = (struct icmp_mtu){ pkt->dst, now + ICMP_MTU_KNOWN };
+	return !known;
 }

@@ -14,6 +14,7 @@
 
 #include "conf/net.h"
 #include "flow/table.h"
+#include "siphash.h"
 #include "sock.h"
 #include "tap.h"
 
@@ -21,6 +22,14 @@
  * values are Linux's defaults of icmp_msgs_per_sec and icmp_msgs_burst. */
 #define ICMP_ERROR_RATE		1000
 #define ICMP_ERROR_BURST	50
+
+/* How long the guest is taken to know an MTU that it was told of. It is Linux's
+ * default of net.ipv4.route.mtu_expires and net.ipv6.route.mtu_expires. */
+#define ICMP_MTU_KNOWN		(600 * SEC)
+
+/* Destinations that are remembered, for which the guest knows the MTU. One
+ * that takes the place of another costs a few system calls later. */
+#define ICMP_MTUS		512
 
 /* Events that are counted. */
 enum icmp_error_counter {
@@ -32,11 +41,24 @@ enum icmp_error_counter {
 extern const char *const icmp_error_counter_name[ICMP_ERROR_COUNTERS];
 
 /**
+ * struct icmp_mtu - A destination for which the guest was told of the MTU
+ * @dst:	guest-visible address; none: the entry is not used
+ * @until:	when the guest may have forgotten the MTU, ms
+ */
+struct icmp_mtu {
+	struct in6_addr dst;
+	uint64_t until;
+};
+
+/**
  * struct icmp_errors - State of all ICMP errors to the guest
  * @tap, @net:	other parts of the worker, set by the caller before
  *		icmp_errors_init()
  * @tokens, @refilled: token bucket of the rate limit: tokens left, and when a
  *		token was last added, ms (RFC 4443 2.4 (f))
+ * @mtu:	hash table of the destinations for which the guest knows the
+ *		MTU, one entry per bucket
+ * @secret:	key of the hash function
  * @count:	counters, see enum icmp_error_counter
  */
 struct icmp_errors {
@@ -44,6 +66,8 @@ struct icmp_errors {
 	const struct net *net;
 	unsigned int tokens;
 	uint64_t refilled;
+	struct icmp_mtu mtu[ICMP_MTUS];
+	struct siphash_key secret;
 	uint64_t count[ICMP_ERROR_COUNTERS];
 };
 
@@ -71,10 +95,13 @@ struct icmp_quote {
 };
 
 void icmp_errors_init(struct icmp_errors *e);
+void icmp_errors_forget(struct icmp_errors *e);
 bool icmp_error(struct icmp_errors *e, int error, const struct in6_addr *from,
 		uint32_t mtu, const struct icmp_quote *q, uint64_t now);
 bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
 		    const struct pkt *pkt, uint64_t now);
+bool icmp_error_too_big(struct icmp_errors *e, uint32_t mtu,
+			const struct pkt *pkt, uint64_t now);
 void icmp_error_relay(struct icmp_errors *e, const struct sock_error *s,
 		      const struct icmp_quote *q, uint64_t now);
 

@@ -496,24 +496,57 @@ def long_datagrams(lab, name):
                      see=list(SIZES))
 
 
+def received(sock):
+    """A datagram, after the error that a connected socket of Linux reports
+    when it is told the MTU."""
+    try:
+        return sock.recv(65536)
+    except OSError as e:
+        expect("error", errno.errorcode.get(e.errno), "EMSGSIZE")
+        return sock.recv(65536)
+
+
 def learns(lab, name):
     """Given a guest's MTU that is larger than the one outside, when it sends
     what is too long with DF, as Linux does until it knows better, then it is
-    told, as by any router, and what it sends from then on gets there."""
+    told, as by any router, and no datagram is lost."""
     for family, addr in FAMILIES:
-        with check(f"{name} a datagram too long for outside, IPv{family}"), \
+        with check(f"{name} datagrams too long for outside, IPv{family}"), \
                 Server(lab.outside.bind(addr, 0, socket.SOCK_DGRAM),
                        echo_udp) as server, \
                 lab.guest.connect(addr, server.port, 3,
                                   socket.SOCK_DGRAM) as s:
-            s.send(pattern(8000))
-            try:
-                s.recv(65536)
-                raise AssertionError("it got there, without fragments")
-            except OSError as e:
-                expect("error", errno.errorcode.get(e.errno), "EMSGSIZE")
-            s.send(pattern(8000))
-            expect("echo", s.recv(65536), pattern(8000))
+            for n in 8000, 8001:
+                s.send(pattern(n))
+                expect("echo", received(s), pattern(n))
+
+
+def pings(lab, name):
+    """Given requests that are too long for outside, then none is lost."""
+    for family, addr in FAMILIES:
+        with check(f"{name} ping -s 8000, IPv{family}"):
+            out = lab.guest.run("ping", "-c", "3", "-i", "0.3", "-W", "2",
+                                "-s", "8000", addr, status=None)
+            expect("loss", ", 0% packet loss" in out, True)
+            expect("reply to the first",
+                   "8008 bytes" in out and "icmp_seq=1 ttl" in out, True)
+            expect("told that it is too long", "mtu" in out, True)
+
+
+def answers(lab, name):
+    """Given a server in the guest, as one of DNS, when it sends its first long
+    answer to each of its clients outside, then they receive it."""
+    port = IPERF_GUEST
+    for (family, addr), host in zip(FAMILIES, (HOST4, HOST6)):
+        here = "0.0.0.0" if family == "4" else "::"
+        with check(f"{name} the first long answer, IPv{family}"), \
+                Server(lab.guest.bind(here, port, socket.SOCK_DGRAM),
+                       lambda s: s.sendto(pattern(4000), s.recvfrom(100)[1])):
+            for n in range(3):
+                with lab.outside.bind(addr, 0, socket.SOCK_DGRAM) as s:
+                    s.settimeout(3)
+                    s.sendto(b"question", (host, port))
+                    expect("answer", s.recv(65536), pattern(4000))
 
 
 #
@@ -660,7 +693,9 @@ def private_run():
     call("mount", b"tmpfs", b"/run", b"tmpfs", 0, b"mode=755")
 
 
-ALL = (learns, dns, tftp, udp_iperf, udp_iperf_forwarded, tunnels, ntp, sip,
+# Each with a guest that does not know the MTU outside.
+FRESH = learns, pings, answers
+ALL = (dns, tftp, udp_iperf, udp_iperf_forwarded, tunnels, ntp, sip,
        long_datagrams, quic, pause)
 WITH_MTU = udp_iperf, tunnels, long_datagrams, quic
 
@@ -668,7 +703,8 @@ WITH_MTU = udp_iperf, tunnels, long_datagrams, quic
 def story():
     private_run()
     http3(Namespace())
-    for mtu, stories in (65520, ALL), (1500, WITH_MTU):
+    for mtu, stories in (*((65520, (part,)) for part in FRESH), (65520, ALL),
+                         (1500, WITH_MTU)):
         name = f"mtu {mtu}:"
         with Lab() as lab:
             passt = lab.passt("-m", str(mtu), *FORWARDED)

@@ -133,6 +133,7 @@ static void guest_leaves(struct world *w)
 			icmp_end(&w->echo, f);
 	}
 	mcast_forget(&w->udp);
+	icmp_errors_forget(&w->errors);
 }
 
 static void world_close(struct world *w)

@@ -241,20 +241,8 @@ static void story_tos(const struct family *f)
 	world_close(&w);
 }
 
-/* set_mtu() - Of loopback */
-static bool set_mtu(int mtu)
-{
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_mtu = mtu };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool good = fd >= 0 && !ioctl(fd, SIOCSIFMTU, &ifr);
-
-	if (fd >= 0)
-		close(fd);
-	return good;
-}
-
 /* Given a request that is too long for the host's interface, then the guest is
- * told the MTU, unless the kernel may fragment it. */
+ * told the MTU, and it gets its reply all the same if it did not know. */
 static void story_too_long(const struct family *f)
 {
 	bool four = f->hlen == 20;
@@ -273,8 +261,24 @@ static void story_too_long(const struct family *f)
 			 get_be16(s.l4 + 8 + f->hlen + 6), 9);
 	}
 	memory_clear(&w.mem);
+	events(&w, 1000);
+	check("it did not know, and gets its reply", nth(&w, 0, &s) &&
+	      s.good && s.l4[0] == f->reply && s.len == 8 + 3000);
+	check("it is told once", w.mem.nsent == 1);
+	pings_with(&w, f, 9, 3000, 0, true);
 	events(&w, 100);
-	check("it is told once", !w.mem.nsent);
+	check("now it knows: it is told again, and gets no reply",
+	      w.mem.nsent == 1 && nth(&w, 0, &s) &&
+	      s.l4[0] == (four ? 3 : 2));
+	later(&w, ICMP_MTU_KNOWN - 1);
+	pings_with(&w, f, 9, 3000, 0, true);
+	events(&w, 100);
+	check("ten minutes later it still does", w.mem.nsent == 1);
+	later(&w, ICMP_MTU_KNOWN);
+	pings_with(&w, f, 9, 3000, 0, true);
+	events(&w, 1000);
+	check("then it has forgotten", w.mem.nsent == 2 && nth(&w, 1, &s) &&
+	      s.l4[0] == f->reply);
 	if (four) {
 		pings_with(&w, f, 10, 3000, 0, false);
 		events(&w, 1000);

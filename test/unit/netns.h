@@ -40,6 +40,19 @@ static bool loopback_up(void)
 	return good;
 }
 
+/* set_mtu() - Of loopback */
+__attribute__((unused))
+static bool set_mtu(int mtu)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_mtu = mtu };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool good = fd >= 0 && !ioctl(fd, SIOCSIFMTU, &ifr);
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
 /**
  * own_network() - Move to a network namespace in which only loopback exists
  *

@@ -278,7 +278,7 @@ def ttl_and_tos_come_back(w, v):
 
 @test("I1", both)
 def too_long_for_the_hosts_interface(w, v):
-    """What must not be fragmented: its MTU, and the guest's request"""
+    """The guest gets the MTU, its request quoted; and once, the reply."""
     g = w.guest()
     kw = {"frag": 0x4000} if v == 4 else {}
     g.send_echo(PEER[v], 10, 1, bytes(2000), **kw)
@@ -289,7 +289,11 @@ def too_long_for_the_hosts_interface(w, v):
     q = p.icmp.data
     if q[HLEN[v] + 4:HLEN[v] + 8] != b"\0\x0a\0\x01":
         raise Failure(f"it quotes {q.hex()}")
+    g.expect(is_reply(v, PEER[v], 10), "the reply to the first")
     g.silence(g.is_icmp(3 if v == 4 else 2), "it is said twice", 0.2)
+    g.send_echo(PEER[v], 10, 1, bytes(2000), **kw)
+    g.expect(g.is_icmp(3 if v == 4 else 2), "too big")
+    g.silence(is_reply(v, PEER[v], 10), "the guest knew the MTU", 0.2)
     ping(g, v, PEER[v], 10, 2)
 
 

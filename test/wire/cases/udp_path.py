@@ -137,6 +137,24 @@ def too_long_for_the_hosts_interface(w, v):
 
 
 @test("U3", both)
+def the_first_that_is_too_long_arrives(w, v):
+    """The guest is told the MTU, and could not know it before."""
+    g, kind, kw = w.guest("-u", "7600"), {4: 3, 6: 2}[v], marked(v, 64, 0, True)
+    for sport in (fresh_port(), 7600):
+        s = w.udp(v, PEER[v] if sport == 7600 else PEER2[v])
+        dst, port = s.getsockname()[:2]
+        for n in (5000, 2000):
+            g.send_udp(dst, sport, port, bytes(n), **kw)
+            p = g.expect(g.is_icmp(kind), "too big")
+            if p.icmp.body[:4] != struct.pack("!I", 1500):
+                raise Failure(f"other error: {p} {p.icmp.body[:4].hex()}")
+        g.send_udp(dst, sport, port, b"short", **kw)
+        got = [len(s.recv(65536)) for _ in range(2)]
+        if got != [5000, 5]:
+            raise Failure(f"lengths {got}: the second must be lost")
+
+
+@test("U3", both)
 def too_long_from_a_forwarded_port(w, v):
     g, s = w.guest("-u", "7600"), w.udp(v)
     p = knock(w, g, v, s, 7600)
