@@ -3,7 +3,8 @@
  * wrap/connect.c - Finds passt's socket, connects to it, and lets the command
  * inherit the connected socket as the descriptor number that it expects.
  */
-/* syscalls: clock_gettime close connect dup2 fcntl poll recvfrom socket */
+/* syscalls: clock_gettime close connect dup2 fcntl geteuid getsockopt poll
+ *	     recvfrom socket */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +39,7 @@ enum try_result {
 	TRY_ABSENT,	/* the file does not exist */
 	TRY_REFUSED,	/* no program listens: it ended, or restarts */
 	TRY_BUSY,	/* passt serves another guest */
+	TRY_FOREIGN,	/* another user listens */
 	TRY_FAILED,	/* any other error, such as no permission */
 };
 
@@ -52,6 +54,17 @@ static bool passt_hung_up(int s)
 		return false;
 
 	return recv(s, &c, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+/* is_trusted() - Whether the user who listens at a socket is our own or root.
+ * Everybody can create a socket in /tmp, and would get the guest's frames. */
+static bool is_trusted(int s)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return !getsockopt(s, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
+	       (!peer.uid || peer.uid == geteuid());
 }
 
 static enum try_result result_of_errno(int err)
@@ -70,10 +83,10 @@ static enum try_result result_of_errno(int err)
 
 /*
  * try_socket() - Connect to the socket at one path. For TRY_OK, @s is set to
- *		the
- * connected socket, close-on-exec. For TRY_FAILED, errno is set.
+ * the connected socket, close-on-exec. For TRY_FAILED, errno is set. With
+ * @anyone, any user may listen there.
  */
-static enum try_result try_socket(const char *path, int *s)
+static enum try_result try_socket(const char *path, bool anyone, int *s)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	enum try_result result;
@@ -90,6 +103,8 @@ static enum try_result try_socket(const char *path, int *s)
 
 	if (connect(*s, (struct sockaddr *)&sun, sizeof(sun)))
 		result = result_of_errno(errno);
+	else if (!anyone && !is_trusted(*s))
+		result = TRY_FOREIGN;
 	else
 		result = passt_hung_up(*s) ? TRY_BUSY : TRY_OK;
 
@@ -128,7 +143,7 @@ static void attempt_note(struct attempt *a, const char *path, const char *why)
  * exists */
 static bool attempt_path(struct attempt *a, const char *path, int *s)
 {
-	switch (try_socket(path, s)) {
+	switch (try_socket(path, a->only, s)) {
 	case TRY_OK:
 		return true;
 	case TRY_ABSENT:
@@ -140,6 +155,9 @@ static bool attempt_path(struct attempt *a, const char *path, int *s)
 	case TRY_BUSY:
 		a->retry = true;
 		attempt_note(a, path, "serves another guest");
+		break;
+	case TRY_FOREIGN:
+		attempt_note(a, path, "of another user: if you trust it, give its path in " SOCKET_ENV);
 		break;
 	case TRY_FAILED:
 		attempt_note(a, path, strerror(errno));

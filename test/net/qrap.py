@@ -14,6 +14,7 @@ import ctypes
 import json
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -112,6 +113,36 @@ def stale_socket(path):
     s.close()
 
 
+class Foreigner:
+    """Another user, in a process that listens at a path and accepts."""
+
+    def __init__(self, path, uid=65534):
+        ready, said = os.pipe()
+        self.path, self.pid = path, os.fork()
+        if not self.pid:
+            os.setgid(uid)
+            os.setuid(uid)
+            os.umask(0)
+            with socket.socket(socket.AF_UNIX) as s:
+                s.bind(path)
+                s.listen()
+                os.write(said, b"x")
+                kept = []
+                while True:
+                    kept.append(s.accept()[0])
+        os.read(ready, 1)
+        os.close(ready)
+        os.close(said)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.unlink(self.path)
+
+
 class Qrap:
     """One run of qrap."""
 
@@ -205,6 +236,30 @@ def test_second_socket():
     with Listener("/tmp/passt_64.socket") as passt:
         q = Qrap("5", "fake", QRAP_FD="5")
     result("the last socket", passt.greeted() + q.err)
+
+
+def test_foreign_socket():
+    if os.path.exists("/proc/self/uid_map"):
+        with open("/proc/self/uid_map") as f:
+            if os.getuid() or f.read().split()[2] == "1":
+                print("skip the socket of another user: there is no other user")
+                return
+    with Foreigner("/tmp/passt_1.socket"):
+        q = Qrap("5", "fake")
+        result("a default socket of another user is refused, and the message says so",
+               q.error("/tmp/passt_1.socket (of another user", "PASST_SOCKET"))
+        with Listener("/tmp/passt_2.socket") as passt:
+            Qrap("5", "fake", QRAP_FD="5")
+            result("behind a socket of another user, our own is found", passt.greeted())
+        q = Qrap("5", "fake", "here", PASST_SOCKET="/tmp/passt_1.socket")
+        result("PASST_SOCKET is believed, whoever listens there",
+               "" if q.argv == ["here"] else q.err)
+    os.chmod("/tmp/bin", 0o755)
+    with Listener() as passt:
+        os.chmod("/tmp/passt_1.socket", 0o777)
+        subprocess.run(["/tmp/qrap", "5", "fake"], check=False, user=65534, group=65534,
+                       env={"PATH": "/tmp/bin:" + os.environ["PATH"], "QRAP_FD": "5"})
+        result("an ordinary user may use a default socket of root's", passt.greeted())
 
 
 def test_restart():
@@ -474,7 +529,7 @@ def main():
     fake(f"/tmp/bin/{EMULATOR}")
     fake("/tmp/bin/fake")
 
-    for test in (test_fd, test_bad_fd, test_no_socket, test_stale_socket, test_second_socket,
+    for test in (test_fd, test_bad_fd, test_no_socket, test_stale_socket, test_second_socket, test_foreign_socket,
                  test_restart, test_environment, test_stories, test_probes, test_emulator):
         test()
     return 1 if failed else 0
