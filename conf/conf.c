@@ -3,8 +3,8 @@
  * conf.c - Reads the command line according to the table in options.c, checks
  * options against each other, and prints the help.
  */
-/* syscalls: start: close connect fstat geteuid getgid getuid lseek openat
- *	     read socket write */
+/* syscalls: start: close connect fstat getegid geteuid lseek openat read
+ *	     socket write */
 #include <errno.h>
 #include <getopt.h>
 #include <pwd.h>
@@ -16,6 +16,7 @@
 #include "ip.h"
 #include "log.h"
 #include "conf/options.h"
+#include "host/sandbox.h"
 
 #define OPTIONS_MAX	128	/* rows that the table may have */
 #define LONG_BASE	256	/* getopt_long()'s value of the first row */
@@ -130,15 +131,15 @@ enum conf_next opt_version(struct conf *c, const struct opt *o, const char *arg)
 	return CONF_DONE;
 }
 
-/* default_user() - Set user and group for the case without --runas: those of
- * the process, or of the user 'nobody' if the process is root's */
+/* default_user() - Set user and group for the case without --runas: those that
+ * the process acts as, or of the user 'nobody' if it acts as root */
 static void default_user(struct conf *c)
 {
 	const struct passwd *pw;
 
-	c->uid = getuid();
-	c->gid = getgid();
-	if (geteuid())
+	c->uid = geteuid();
+	c->gid = getegid();
+	if (c->uid)
 		return;
 
 	pw = getpwnam("nobody");
@@ -296,6 +297,25 @@ static bool check_gateway(const struct in6_addr *addr,
 	return false;
 }
 
+/* check_user() - Print an error, and return false, if passt can't become the
+ * user of --runas, or would remain root. Root of a user namespace is not root
+ * outside of it */
+static bool check_user(const struct conf *c)
+{
+	const char *why = NULL;
+	char number[16];
+
+	if (!sandbox_is_root() && c->uid != geteuid())
+		why = "needs a start as root";
+	else if (!c->uid && !sandbox_in_namespace())
+		why = "is root, and passt does not stay root: name another user";
+	if (!why)
+		return true;
+	snprintf(number, sizeof(number), "%u", c->uid);
+	conf_error("--runas", number, "%s", why);
+	return false;
+}
+
 /* conf_verbosity() - Set the log level that options ask for */
 static void conf_verbosity(const struct conf *c)
 {
@@ -330,11 +350,8 @@ enum conf_next conf_check(struct conf *c)
 			   "--address ADDR/LEN: give one of them");
 		return CONF_WRONG;
 	}
-	if (geteuid() && c->uid != getuid()) {
-		snprintf(number, sizeof(number), "%u", c->uid);
-		conf_error("--runas", number, "needs a start as root");
+	if (!check_user(c))
 		return CONF_WRONG;
-	}
 	if (c->fd >= 0 && c->socket_path[0]) {
 		conf_error("--socket", c->socket_path,
 			   "contradicts --fd: give one of them");

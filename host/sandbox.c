@@ -3,8 +3,9 @@
  * sandbox.c - Gives up what the process does not need: inherited descriptors,
  * the user root and capabilities. Afterwards the process can't get them back.
  */
-/* syscalls: start: capset close close_range fstat getdents64 geteuid getuid
- *	     openat prctl prlimit64 read setgroups setresgid setresuid setuid */
+/* syscalls: start: capset close close_range fstat getdents64 getresgid
+ *	     getresuid openat prctl prlimit64 read setgroups setresgid setresuid
+ *	     setuid */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -94,6 +95,31 @@ static bool id_mapped(const char *path, unsigned int id)
 	return found;
 }
 
+/* sandbox_can_become() - Whether our user namespace has a user and a group */
+bool sandbox_can_become(uid_t uid, gid_t gid)
+{
+	return id_mapped("/proc/self/uid_map", uid) &&
+	       id_mapped("/proc/self/gid_map", gid);
+}
+
+/* sandbox_in_namespace() - Whether we are in a user namespace, whose root is an
+ * ordinary user outside of it: user_namespaces(7) says what the map of the
+ * first one is */
+bool sandbox_in_namespace(void)
+{
+	return !sandbox_can_become(UINT32_MAX - 1, 0);
+}
+
+/* sandbox_is_root() - Whether the process has root as one of its three user
+ * IDs, each of which it could make its effective one */
+bool sandbox_is_root(void)
+{
+	uid_t real, effective, saved;
+
+	return getresuid(&real, &effective, &saved) || !real || !effective ||
+	       !saved;
+}
+
 /* sandbox_failed() - Log which step failed, with errno; returns -errno */
 static int sandbox_failed(const char *what)
 {
@@ -118,6 +144,22 @@ static void drop_bounding(void)
 		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
 }
 
+/* has_become() - Whether each ID of the process is this one, for good */
+static bool has_become(uid_t uid, gid_t gid)
+{
+	uid_t u[3];
+	gid_t g[3];
+	int i;
+
+	if (getresuid(&u[0], &u[1], &u[2]) || getresgid(&g[0], &g[1], &g[2]))
+		return false;
+	for (i = 0; i < 3; i++) {
+		if (u[i] != uid || g[i] != gid)
+			return false;
+	}
+	return !uid || setuid(0);
+}
+
 /**
  * sandbox_drop_root() - Change from root to a user without privilege
  * @uid:	ID of the user
@@ -132,11 +174,12 @@ static void drop_bounding(void)
  */
 int sandbox_drop_root(uid_t uid, gid_t gid)
 {
-	if (geteuid())
+	if (!sandbox_is_root())
 		return 0;
+	if (setresuid(0, 0, 0))	/* the effective user may be another one */
+		return sandbox_failed("Can't change the user");
 	drop_bounding();
-	if (!id_mapped("/proc/self/uid_map", uid) ||
-	    !id_mapped("/proc/self/gid_map", gid)) {
+	if (!sandbox_can_become(uid, gid)) {
 		info("This user namespace has no user %u: going on as its root",
 		     uid);
 		return 0;
@@ -148,7 +191,7 @@ int sandbox_drop_root(uid_t uid, gid_t gid)
 		return sandbox_failed("Can't change the group");
 	if (setresuid(uid, uid, uid))
 		return sandbox_failed("Can't change the user");
-	if (uid && (getuid() != uid || geteuid() != uid || !setuid(0))) {
+	if (!has_become(uid, gid)) {
 		errno = EPERM;
 		return sandbox_failed("Still root after changing the user");
 	}

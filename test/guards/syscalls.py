@@ -79,10 +79,10 @@ vfprintf        write fstat
 SAME = """
 accept4 access bind chdir clock_gettime close connect dup2 epoll_create1
 epoll_ctl epoll_wait fcntl fstat ftruncate getegid geteuid getgid getpeername
-getpid getrandom getsockname getsockopt getuid ioctl lchown listen madvise mmap
-munmap poll prctl read recvmmsg recvmsg sendmmsg sendmsg setgroups setresgid
-setresuid setsid setsockopt setuid shutdown socket umask uname unlink write
-writev
+getpid getrandom getresgid getresuid getsockname getsockopt getuid ioctl lchown
+listen madvise mmap munmap poll prctl read recvmmsg recvmsg sendmmsg sendmsg
+setgroups setresgid setresuid setsid setsockopt setuid shutdown socket umask
+uname unlink write writev
 """
 
 

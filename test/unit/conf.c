@@ -6,10 +6,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Who starts the program. */
+#include "host/sandbox.h"
+
+/* Who starts the program: the user it acts as, whether it may become root
+ * again, and whether that is root of a user namespace only. */
 static uid_t starter = 1000;
-#define geteuid()	starter
-#define getuid()	starter
+static bool root_too, namespace;
+#define geteuid()		starter
+#define sandbox_is_root()	(!starter || root_too)
+#define sandbox_in_namespace()	namespace
 
 #include "../../conf/options.c"
 #include "../../conf/conf.c"
@@ -489,8 +494,8 @@ static void test_runas(void)
 	      c.gid == 4242);
 	check("two numbers", accepted("--runas 4242:4343") && c.uid == 4242 &&
 	      c.gid == 4343);
-	check("a name, with its own group", accepted("--runas root") &&
-	      !c.uid && !c.gid);
+	check("a name, with its own group", accepted("--runas daemon") &&
+	      c.uid == 1 && c.gid == 1);
 	check("a name and a group", accepted("--runas nobody:root") &&
 	      c.uid && !c.gid);
 	refused("--runas nonesuch", "--runas nonesuch: names no user: "
@@ -499,6 +504,22 @@ static void test_runas(void)
 		"group: give UID[:GID] or LOGIN[:GROUP]");
 	refused("--runas :", "--runas :: names no user: "
 		"give UID[:GID] or LOGIN[:GROUP]");
+
+	refused("--runas 0", "--runas 0: is root, and passt does not stay "
+		"root: name another user");
+	refused("--runas root:nogroup", "--runas 0: is root, and passt does "
+		"not stay root: name another user");
+	namespace = true;
+	check("root of a namespace may stay root", accepted("--runas root") &&
+	      !c.uid && !c.gid);
+	namespace = false;
+
+	starter = 1000;
+	root_too = true;
+	check("a root that acts as a user becomes this user", accepted("") &&
+	      c.uid == 1000);
+	check("or another one", accepted("--runas 4242") && c.uid == 4242);
+	root_too = false;
 }
 
 /* narrow() - Whether all lines of help fit a terminal of 80 columns */

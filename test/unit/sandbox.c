@@ -139,7 +139,44 @@ static int story_namespace(void)
 	if (write_to("/proc/self/uid_map", line))
 		return 78;
 	log_set_level(LOG_ERR);
+	if (!sandbox_in_namespace() || sandbox_can_become(65534, 65534))
+		return 2;
 	return sandbox_drop_root(65534, 65534) || geteuid() ? 1 : 0;
+}
+
+/* Root that acts as a user for now: its real or its saved ID is root's. */
+static int story_acts_as_user(uid_t real, uid_t saved)
+{
+	uid_t u[3];
+
+	if (setresuid(real, 4242, saved) || !sandbox_is_root())
+		return 1;
+	if (sandbox_drop_root(4242, 4343) || getresuid(&u[0], &u[1], &u[2]))
+		return 2;
+	if (u[0] != 4242 || u[1] != 4242 || u[2] != 4242 || sandbox_is_root())
+		return 3;
+	return setuid(0) && seteuid(0) && setresuid(0, 0, 0) ? 0 : 4;
+}
+
+static int story_real(void)
+{
+	return story_acts_as_user(0, 4242);
+}
+
+static int story_saved(void)
+{
+	return story_acts_as_user(4242, 0);
+}
+
+static void test_ids(void)
+{
+	if (geteuid()) {
+		skip("root can't be had back by another ID", "not root");
+		return;
+	}
+	check_eq("root can't be had back by the real ID", child(story_real),
+		 0);
+	check_eq("nor by the saved one", child(story_saved), 0);
 }
 
 static void test_drop(void)
@@ -251,6 +288,7 @@ int main(void)
 {
 	test_close();
 	test_drop();
+	test_ids();
 	test_id_mapped();
 	test_lock();
 	check_eq("as many descriptors as we may have", child(story_nofile), 0);
