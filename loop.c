@@ -355,6 +355,13 @@ static void handle_event(struct worker *w, const struct epoll_event *ev,
 	}
 }
 
+/* arm_stats() - Log counters when the time of --stats has passed */
+static void arm_stats(struct worker *w, uint64_t now)
+{
+	if (w->conf->stats)
+		timer_arm(&w->timers, &w->stats, now + w->conf->stats * SEC);
+}
+
 static void handle_timer(struct worker *w, struct timer *timer, uint64_t now)
 {
 	struct flow *f;
@@ -370,6 +377,10 @@ static void handle_timer(struct worker *w, struct timer *timer, uint64_t now)
 	case TIMER_FRAGMENTS:
 		reassembly_expire(&w->tap.fragments, now);
 		arm_fragments(w);
+		break;
+	case TIMER_STATS:
+		worker_log_counters(w);
+		arm_stats(w, now);
 		break;
 	}
 }
@@ -416,14 +427,6 @@ static bool end_pass(struct worker *w, uint64_t now)
 	return rc > 0 && (more || q->more);
 }
 
-static void log_stats(struct worker *w, uint64_t now)
-{
-	if (!w->conf->stats || now < w->stats_due)
-		return;
-	w->stats_due = now + w->conf->stats * SEC;
-	worker_log_counters(w);
-}
-
 /* worker_run() - Handle events until @quit is set */
 void worker_run(struct worker *w)
 {
@@ -433,6 +436,7 @@ void worker_run(struct worker *w)
 	uint64_t now;
 	int i, n;
 
+	arm_stats(w, now_ms());
 	while (!w->quit) {
 		n = epoll_wait(w->queue->blocked ? w->epfd_link : w->epfd,
 			       ev, EVENTS_MAX,
@@ -445,7 +449,6 @@ void worker_run(struct worker *w)
 		while ((timer = timers_expire(&w->timers, now)))
 			handle_timer(w, timer, now);
 		more = end_pass(w, now);
-		log_stats(w, now);
 	}
 }
 
@@ -481,6 +484,7 @@ int worker_init(struct worker *w, const struct conf *conf,
 	w->epfd = w->epfd_link = -1;
 	timers_init(&w->timers, now_ms());
 	timer_init(&w->fragments, TIMER_FRAGMENTS);
+	timer_init(&w->stats, TIMER_STATS);
 	sched_init(&w->sched);
 	connect_parts(w, fwd);
 	icmp_errors_init(&w->errors);

@@ -27,6 +27,7 @@ enum timer_type {
 	TIMER_FLOW,		/* a flow; the flow table sets this type */
 	TIMER_RA,		/* the next router advertisement */
 	TIMER_FRAGMENTS,	/* expiry of the oldest incomplete datagram */
+	TIMER_STATS,		/* the next counters of --stats */
 };
 
 /**
@@ -37,13 +38,13 @@ enum timer_type {
  * @queue:	the queue of @link that this worker serves
  * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: the parts
  * @fragments:	timer that expires the oldest incomplete datagram of @tap
+ * @stats:	timer that logs counters (--stats)
  * @epfd:	epoll set of all descriptors
  * @epfd_link:	epoll set used while the link is blocked. It does not have the
  *		sockets of flows, so that their data stays in the kernel
  * @control:	called for an event of a descriptor that the program owns: the
  *		listening socket for guests, or the signalfd
  * @owner:	first argument of @control
- * @stats_due:	when counters are logged next, ms (--stats)
  * @quit:	leave the loop after this pass
  */
 struct worker {
@@ -60,11 +61,10 @@ struct worker {
 	struct udp udp;
 	struct icmp_errors errors;
 	struct icmp_echo echo;
-	struct timer fragments;
+	struct timer fragments, stats;
 	int epfd, epfd_link;
 	void (*control)(void *owner, enum event_type type, uint64_t now);
 	void *owner;
-	uint64_t stats_due;
 	bool quit;
 };
 

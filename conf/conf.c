@@ -324,7 +324,8 @@ static void conf_verbosity(const struct conf *c)
 	else if (c->debug)
 		log_set_level(LOG_DEBUG);
 	else
-		log_set_level(c->quiet ? LOG_WARNING : LOG_INFO);
+		/* NOTICE is for what was asked for: the counters */
+		log_set_level(c->quiet ? LOG_NOTICE : LOG_INFO);
 }
 
 /**

@@ -352,6 +352,25 @@ def logs(lab):
             expect("messages", f.read(), "")
 
 
+def counters(lab):
+    """Given SIGUSR1 or --stats, then counters are logged, also by -q."""
+    for options in (), ("-q",):
+        with check(f"SIGUSR1 {' '.join(options)}: logs the counters"):
+            passt = lab.passt(*options)
+            with client(lab.socket) as s:
+                answers(s)
+                os.kill(passt.pid, signal.SIGUSR1)
+                wait_for("counters", lambda: re.search(
+                    r"^counters: flows 0\n(counters: \w+ [1-9]\d*\n)+",
+                    lab.messages(), re.M))
+            passt.kill(signal.SIGTERM)
+    with check("--stats 1: logs the counters of an idle daemon each second"):
+        passt = lab.passt("--stats", "1")
+        time.sleep(3.5)
+        expect("times", lab.messages().count("counters: flows"), 3)
+        passt.kill(signal.SIGTERM)
+
+
 def no_ping(lab):
     """Given no ping sockets, then passt names the sysctl at start (I2)."""
     with check("no ping sockets: says which sysctl, goes on"):
@@ -377,7 +396,8 @@ def offline(lab):
 
 def story():
     for part in (wrong, informs, daemon, descriptors, one_off, inherited,
-                 as_root, records, logs, no_ping, offline, default_socket):
+                 as_root, records, logs, counters, no_ping, offline,
+                 default_socket):
         with check(f"{part.__name__} ran to its end"), \
                 Lab(ping=part is not no_ping) as lab:
             part(lab)
