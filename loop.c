@@ -16,6 +16,7 @@
 
 #define EVENTS_MAX	256	/* events that one epoll_wait() returns */
 #define BURSTS_MAX	64	/* bursts handled before the sockets' turn */
+#define LISTEN_REST_MS	100	/* that a socket rests which can't accept */
 
 static void tcp_class_event(struct worker *w, struct flow *f,
 			    enum flow_side side, uint32_t events, uint64_t now)
@@ -144,14 +145,16 @@ static void dispatch_batch(struct worker *w, const struct pkt *batch,
 	}
 }
 
-static int watch_fd(int epfd, int fd, uint32_t events, enum event_type type,
-		    uint32_t index)
+/* watch_fd() - Add a descriptor to an epoll set, or change its events (@op);
+ * 0 or -errno */
+static int watch_fd(int epfd, int op, int fd, uint32_t events,
+		    enum event_type type, uint32_t index)
 {
 	struct epoll_event ev = {
 		.events = events, .data.u64 = event_token(type, 0, 0, index),
 	};
 
-	return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+	return epoll_ctl(epfd, op, fd, &ev) ? -errno : 0;
 }
 
 /**
@@ -163,9 +166,49 @@ static int watch_fd(int epfd, int fd, uint32_t events, enum event_type type,
  */
 int worker_watch(struct worker *w, int fd, enum event_type type)
 {
-	int rc = watch_fd(w->epfd, fd, EPOLLIN, type, 0);
+	int rc = watch_fd(w->epfd, EPOLL_CTL_ADD, fd, EPOLLIN, type, 0);
 
-	return rc ? rc : watch_fd(w->epfd_link, fd, EPOLLIN, type, 0);
+	if (rc)
+		return rc;
+	return watch_fd(w->epfd_link, EPOLL_CTL_ADD, fd, EPOLLIN, type, 0);
+}
+
+/* set_control_events() - Wait for these events of the program's listening
+ * socket */
+static void set_control_events(struct worker *w, int fd, uint32_t events)
+{
+	watch_fd(w->epfd, EPOLL_CTL_MOD, fd, events, EVENT_LINK_LISTEN, 0);
+	watch_fd(w->epfd_link, EPOLL_CTL_MOD, fd, events, EVENT_LINK_LISTEN, 0);
+}
+
+/* arm_rest() - End the rest of all resting sockets after LISTEN_REST_MS */
+static void arm_rest(struct worker *w, uint64_t now)
+{
+	if (!timer_armed(&w->rest))
+		timer_arm(&w->timers, &w->rest, now + LISTEN_REST_MS);
+}
+
+/**
+ * worker_rest() - Let the socket at which guests connect rest
+ * @fd:		descriptor that was given to worker_watch()
+ *
+ * If accept4() fails, the connection stays in the queue, and epoll would report
+ * it again at once. The program would spin. The rest takes LISTEN_REST_MS.
+ */
+void worker_rest(struct worker *w, int fd, uint64_t now)
+{
+	set_control_events(w, fd, 0);
+	w->resting = fd;
+	arm_rest(w, now);
+}
+
+/* end_rest() - Wait again for all sockets that rest */
+static void end_rest(struct worker *w)
+{
+	if (w->resting >= 0)
+		set_control_events(w, w->resting, EPOLLIN);
+	w->resting = -1;
+	fwd_wake_listeners(w->fwd);
 }
 
 /* worker_log_counters() - Log all counters that are not zero, even if quiet */
@@ -220,10 +263,11 @@ static int watch_link(const struct worker *w)
 
 	for (i = 0; i < w->link->nfds && !rc; i++) {
 		f = &w->link->fds[i];
-		rc = watch_fd(w->epfd, f->fd, f->events, EVENT_LINK, i);
+		rc = watch_fd(w->epfd, EPOLL_CTL_ADD, f->fd, f->events,
+			      EVENT_LINK, i);
 		if (!rc)
-			rc = watch_fd(w->epfd_link, f->fd, f->blocked,
-				      EVENT_LINK, i);
+			rc = watch_fd(w->epfd_link, EPOLL_CTL_ADD, f->fd,
+				      f->blocked, EVENT_LINK, i);
 	}
 	return rc;
 }
@@ -320,10 +364,12 @@ static void handle_listener(struct worker *w, uint64_t token, uint32_t events,
 
 	if (!l)			/* closed by an earlier event of this pass */
 		return;
-	if (l->proto == IPPROTO_TCP)
-		tcp_listener(&w->tcp, l, now);
-	else
+	if (l->proto == IPPROTO_UDP) {
 		udp_listener(&w->udp, l, events, now);
+	} else if (tcp_listener(&w->tcp, l, now)) {
+		listener_rest(w->fwd, l);
+		arm_rest(w, now);
+	}
 }
 
 static void handle_event(struct worker *w, const struct epoll_event *ev,
@@ -377,6 +423,9 @@ static void handle_timer(struct worker *w, struct timer *timer, uint64_t now)
 	case TIMER_FRAGMENTS:
 		reassembly_expire(&w->tap.fragments, now);
 		arm_fragments(w);
+		break;
+	case TIMER_REST:
+		end_rest(w);
 		break;
 	case TIMER_STATS:
 		worker_log_counters(w);
@@ -474,16 +523,18 @@ static void connect_parts(struct worker *w, const struct fwd *fwd)
  * Return: 0, or -ENOMEM
  */
 int worker_init(struct worker *w, const struct conf *conf,
-		const struct net *net, const struct fwd *fwd,
+		const struct net *net, struct fwd *fwd,
 		struct link *link, struct link_queue *queue)
 {
 	w->conf = conf;
 	w->net = net;
 	w->link = link;
 	w->queue = queue;
-	w->epfd = w->epfd_link = -1;
+	w->fwd = fwd;
+	w->epfd = w->epfd_link = w->resting = -1;
 	timers_init(&w->timers, now_ms());
 	timer_init(&w->fragments, TIMER_FRAGMENTS);
+	timer_init(&w->rest, TIMER_REST);
 	timer_init(&w->stats, TIMER_STATS);
 	sched_init(&w->sched);
 	connect_parts(w, fwd);

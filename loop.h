@@ -27,6 +27,7 @@ enum timer_type {
 	TIMER_FLOW,		/* a flow; the flow table sets this type */
 	TIMER_RA,		/* the next router advertisement */
 	TIMER_FRAGMENTS,	/* expiry of the oldest incomplete datagram */
+	TIMER_REST,		/* listening sockets that have rested */
 	TIMER_STATS,		/* the next counters of --stats */
 };
 
@@ -38,7 +39,10 @@ enum timer_type {
  * @queue:	the queue of @link that this worker serves
  * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: the parts
  * @fragments:	timer that expires the oldest incomplete datagram of @tap
+ * @rest:	timer that ends the rest of listening sockets
  * @stats:	timer that logs counters (--stats)
+ * @fwd:	forwarded ports
+ * @resting:	the program's listening socket, which rests; -1: it does not
  * @epfd:	epoll set of all descriptors
  * @epfd_link:	epoll set used while the link is blocked. It does not have the
  *		sockets of flows, so that their data stays in the kernel
@@ -61,7 +65,9 @@ struct worker {
 	struct udp udp;
 	struct icmp_errors errors;
 	struct icmp_echo echo;
-	struct timer fragments, stats;
+	struct timer fragments, rest, stats;
+	struct fwd *fwd;
+	int resting;
 	int epfd, epfd_link;
 	void (*control)(void *owner, enum event_type type, uint64_t now);
 	void *owner;
@@ -69,10 +75,11 @@ struct worker {
 };
 
 int worker_init(struct worker *w, const struct conf *conf,
-		const struct net *net, const struct fwd *fwd,
+		const struct net *net, struct fwd *fwd,
 		struct link *link, struct link_queue *queue);
 int worker_open(struct worker *w, unsigned int fds);
 int worker_watch(struct worker *w, int fd, enum event_type type);
+void worker_rest(struct worker *w, int fd, uint64_t now);
 int worker_guest_up(struct worker *w, uint64_t now);
 void worker_guest_down(struct worker *w, int error);
 void worker_log_counters(const struct worker *w);

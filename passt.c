@@ -58,23 +58,39 @@ static bool guest_hung_up(const struct program *p)
 	return poll(&pfd, 1, 0) > 0;	/* POLLHUP or POLLERR */
 }
 
-/* guest_accept() - Accept a guest; close the connection at once if another
+/* accept_guest() - Accept a connection at our socket; returns its socket, or
+ * -errno if there is none. Without descriptors, the connection is closed */
+static int accept_guest(struct program *p)
+{
+	int fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int rc = fd < 0 ? -errno : fd;
+
+	if (rc != -EMFILE && rc != -ENFILE)
+		return rc;
+	fd = accept_last(p->listener, &p->spare);
+	if (fd >= 0) {
+		close(fd);
+		rc = -EAGAIN;
+	}
+	p->spare = spare_open();
+	return rc;
+}
+
+/* handle_guest() - Accept a guest; close the connection at once if another
  * guest is connected */
-static void guest_accept(struct program *p, uint64_t now)
+static void handle_guest(struct program *p, uint64_t now)
 {
 	const struct link *l = &p->stream.link;
-	int fd;
+	int fd = accept_guest(p);
 
-	fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-		fd = accept_last(p->listener, &p->spare);
-		if (fd >= 0)
-			close(fd);
-		p->spare = spare_open();
+	if (fd == -EAGAIN || fd == -EINTR)
+		return;
+	if (fd < 0) {
+		LOG_LIMITED(LOG_WARNING, "can't accept a guest: %s",
+			    strerror(-fd));
+		worker_rest(&p->worker, p->listener, now);
 		return;
 	}
-	if (fd < 0)
-		return;
 	if (link_up(l) && guest_hung_up(p))
 		worker_guest_down(&p->worker, -ECONNRESET);
 	if (!link_up(l) && !p->worker.quit) {
@@ -103,7 +119,7 @@ static void handle_control(void *owner, enum event_type type, uint64_t now)
 	struct program *p = owner;
 
 	if (type == EVENT_LINK_LISTEN)
-		guest_accept(p, now);
+		handle_guest(p, now);
 	else if (type == EVENT_SIGNAL)
 		handle_signal(p);
 }

@@ -568,8 +568,9 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 }
 
 /* Accept one connection by means of the spare descriptor, and refuse it,
- * because the process has no other descriptors left. */
-static void refuse_without_fd(struct tcp *t, int listener)
+ * because the process has no other descriptors left; false: not even that one
+ * helps */
+static bool refuse_without_fd(struct tcp *t, int listener)
 {
 	int fd = accept_last(listener, &t->spare_fd);
 
@@ -577,27 +578,43 @@ static void refuse_without_fd(struct tcp *t, int listener)
 	if (fd >= 0)
 		refuse_accepted(t, fd);
 	t->spare_fd = spare_open();
+	return fd >= 0;
 }
 
-/* tcp_listener() - Accept the connections that wait at a forwarded port */
-void tcp_listener(struct tcp *t, const struct listener *l, uint64_t now)
+/* accept_one() - Accept a connection that waits at a forwarded port, or refuse
+ * it if there are no descriptors; 0 or -errno */
+static int accept_one(struct tcp *t, const struct listener *l, uint64_t now)
 {
 	union sockaddr_any sa;
-	socklen_t len;
-	int i, fd;
+	socklen_t len = sizeof(sa);
+	int fd = accept4(l->fd, &sa.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int error = fd < 0 ? errno : 0;
+
+	if (!error)
+		accept_peer(t, l, fd, &sa, now);
+	if ((error == EMFILE || error == ENFILE) && refuse_without_fd(t, l->fd))
+		return 0;
+	return -error;
+}
+
+/**
+ * tcp_listener() - Accept the connections that wait at a forwarded port
+ *
+ * Return: 0; or -errno if connections wait that can't be accepted now: the
+ *	   caller then must not try again before a pause
+ */
+int tcp_listener(struct tcp *t, const struct listener *l, uint64_t now)
+{
+	int i, rc = 0;
 
 	for (i = 0; i < ACCEPT_MAX; i++) {
-		len = sizeof(sa);
-		fd = accept4(l->fd, &sa.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0) {
-			accept_peer(t, l, fd, &sa, now);
-			continue;
-		}
-		if (errno == EMFILE || errno == ENFILE)
-			refuse_without_fd(t, l->fd);
-		else if (errno != ECONNABORTED && errno != EINTR)
-			return;
+		rc = accept_one(t, l, now);
+		if (rc == -EAGAIN)
+			return 0;
+		if (rc && rc != -ECONNABORTED && rc != -EINTR)
+			return rc;
 	}
+	return rc;
 }
 
 /* tcp_timer() - The timer of a flow has fired */

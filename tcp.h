@@ -93,7 +93,7 @@ void tcp_free(struct tcp *t);
 void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 		    uint64_t now);
 void tcp_event(struct tcp *t, struct flow *f, uint32_t events, uint64_t now);
-void tcp_listener(struct tcp *t, const struct listener *l, uint64_t now);
+int tcp_listener(struct tcp *t, const struct listener *l, uint64_t now);
 void tcp_timer(struct tcp *t, struct flow *f, uint64_t now);
 void tcp_pass_end(struct tcp *t, uint64_t now);
 void tcp_resume(struct tcp *t, struct flow *f, uint64_t now);

@@ -134,7 +134,7 @@ static int open_port(const struct fwd *f, const struct rule *r, uint16_t port)
 int fwd_init(struct fwd *f, uint32_t max, int epfd)
 {
 	f->max = MIN(max, LISTENERS_MAX);
-	f->top = f->nlisteners = 0;
+	f->top = f->nlisteners = f->nresting = 0;
 	f->free = NO_SLOT;
 	f->epfd = epfd;
 	f->listeners = memory_reserve(LISTENERS_SIZE);
@@ -215,10 +215,50 @@ void listener_close(struct fwd *f, uint32_t slot)
 
 	close(l->fd);
 	l->fd = -1;
+	f->nresting -= l->rests;
+	l->rests = false;
 	l->ends = f->free;
 	f->free = slot;
 	f->nlisteners--;
 	f->changes++;
+}
+
+/* set_rest() - Let epoll report a listener's socket, or not */
+static void set_rest(struct fwd *f, struct listener *l, bool rests)
+{
+	struct epoll_event ev = {
+		.events = rests ? 0 : EPOLLIN,
+		.data.u64 = listener_token(f, l),
+	};
+
+	epoll_ctl(f->epfd, EPOLL_CTL_MOD, l->fd, &ev);
+	f->nresting += rests - l->rests;
+	l->rests = rests;
+}
+
+/**
+ * listener_rest() - Let epoll no longer report a listener, whose connections
+ * can't be accepted now, until fwd_wake_listeners()
+ * @f:		has the listener
+ * @l:		listener
+ */
+void listener_rest(struct fwd *f, const struct listener *l)
+{
+	set_rest(f, &f->listeners[l - f->listeners], true);
+}
+
+/**
+ * fwd_wake_listeners() - Let epoll report all listeners again
+ * @f:		listeners
+ */
+void fwd_wake_listeners(struct fwd *f)
+{
+	uint32_t slot;
+
+	for (slot = 0; f->nresting && slot < f->top; slot++) {
+		if (f->listeners[slot].rests)
+			set_rest(f, &f->listeners[slot], false);
+	}
 }
 
 /**

@@ -23,6 +23,7 @@
  * @fd:		the socket, non-blocking; -1: the slot is free
  * @gen:	generation, which differs for each new listener in this slot
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
+ * @rests:	epoll does not report the socket, see listener_rest()
  * @port:	host port
  * @gport:	guest port that @port leads to
  * @ends:	index in struct fwd of address, interface and target, which many
@@ -34,7 +35,7 @@
  */
 struct listener {
 	int fd;
-	uint32_t gen : 24, proto : 8;
+	uint32_t gen : 24, proto : 7, rests : 1;
 	uint16_t port, gport;
 	uint32_t ends;
 };
@@ -47,6 +48,7 @@ struct listener {
  * @max:	number of listeners that may be open at a time
  * @free:	number of the first free slot below @top, UINT32_MAX: none
  * @nlisteners:	number of open listeners
+ * @nresting:	number of them that rest
  * @changes:	count of listeners opened, closed or given another target. A
  *		caller that keeps results of a search through the listeners
  *		compares it, to see if they are out of date
@@ -58,7 +60,7 @@ struct listener {
  */
 struct fwd {
 	struct listener *listeners;
-	uint32_t top, max, free, nlisteners;
+	uint32_t top, max, free, nlisteners, nresting;
 	uint32_t changes;
 	struct rule_ends *ends;
 	int epfd;
@@ -71,6 +73,8 @@ void fwd_free(struct fwd *f);
 int listener_open(struct fwd *f, const struct rule *r, uint16_t port,
 		  uint32_t ends);
 void listener_close(struct fwd *f, uint32_t slot);
+void listener_rest(struct fwd *f, const struct listener *l);
+void fwd_wake_listeners(struct fwd *f);
 uint64_t listener_token(const struct fwd *f, const struct listener *l);
 const struct listener *fwd_listener_from_token(const struct fwd *f,
 					       uint64_t token);

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * inject.c - Preloaded into passt: while the file in INJECT_WHILE exists, the
+ * system call in INJECT_CALL fails with the errno in INJECT_ERRNO. send() and
+ * recv() fail on UNIX sockets only: that is the guest's.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* fails() - Whether a call fails now; sets errno */
+static int fails(const char *call)
+{
+	const char *name = getenv("INJECT_CALL"), *file = getenv("INJECT_WHILE");
+	int saved = errno;
+
+	if (!name || strcmp(name, call) || access(file, F_OK)) {
+		errno = saved;
+		return 0;
+	}
+	errno = atoi(getenv("INJECT_ERRNO"));
+	return 1;
+}
+
+static int is_unix(int fd)
+{
+	socklen_t len = sizeof(int);
+	int domain;
+
+	return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) &&
+	       domain == AF_UNIX;
+}
+
+int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	int (*real)(int, struct sockaddr *, socklen_t *, int);
+
+	if (fails("accept4"))
+		return -1;
+	real = dlsym(RTLD_NEXT, "accept4");
+	return real(fd, addr, len, flags);
+}
+
+ssize_t recv(int fd, void *buf, size_t len, int flags)
+{
+	ssize_t (*real)(int, void *, size_t, int);
+
+	if (is_unix(fd) && fails("recv"))
+		return -1;
+	real = dlsym(RTLD_NEXT, "recv");
+	return real(fd, buf, len, flags);
+}
+
+ssize_t send(int fd, const void *buf, size_t len, int flags)
+{
+	ssize_t (*real)(int, const void *, size_t, int);
+
+	if (is_unix(fd) && fails("send"))
+		return -1;
+	real = dlsym(RTLD_NEXT, "send");
+	return real(fd, buf, len, flags);
+}

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""moments.py - The host has a bad moment, and passt gets over it.
+
+Errors of system calls come from a library that is preloaded (inject.c).
+"""
+
+import contextlib
+import errno
+import os
+import pty
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+from netlab import (Lab, SERVER4, HOST4, Server, Skip, TOP, check, echo_tcp,
+                    echoes, expect, expect_below, main, serves, spawn_user,
+                    wait_for, Process)
+
+PORT = 2222
+
+
+class Fault:
+    """A system call of passt that fails while the fault is on."""
+
+    def __init__(self, lab, call, error):
+        headers = subprocess.run(["readelf", "-l", lab.passt_bin],
+                                 capture_output=True, text=True, check=True)
+        if "INTERP" not in headers.stdout:
+            raise Skip("passt is linked statically")
+        library = f"{lab.dir}/inject.so"
+        if not os.path.exists(library):
+            subprocess.run([shutil.which("cc") or "gcc", "-shared", "-fPIC",
+                            "-o", library, f"{TOP}/test/net/inject.c"],
+                           check=True)
+        self.file = f"{lab.dir}/fault"
+        asan = os.environ.get("ASAN_OPTIONS", "")
+        self.env = dict(os.environ, LD_PRELOAD=library, INJECT_CALL=call,
+                        INJECT_ERRNO=str(error), INJECT_WHILE=self.file,
+                        ASAN_OPTIONS=f"{asan}:verify_asan_link_order=0")
+
+    def __enter__(self):
+        with open(self.file, "w"):
+            pass
+
+    def __exit__(self, *_):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.file)
+
+
+def accept_fails(lab):
+    """Given an accept4() that fails, then the port rests, and then serves."""
+    for error in errno.ENOBUFS, errno.ENOMEM, errno.ENFILE, errno.EPERM, \
+            errno.ECONNABORTED:
+        name = errno.errorcode[error]
+        with check(f"accept4: {name}: a forwarded port rests, then serves"):
+            fault = Fault(lab, "accept4", error)
+            passt = lab.passt("-t", f"{PORT}", env=fault.env)
+            guest = lab.attach()
+            with fault:
+                s = lab.outside.connect(HOST4, PORT)
+                load = passt.load(1)
+            with s, Server(lab.guest.bind("0.0.0.0", PORT), echo_tcp):
+                if error in (errno.ENFILE, errno.ECONNABORTED):
+                    s.close()
+                    s = lab.outside.connect(HOST4, PORT)
+                echoes(s)
+            expect_below("processor time, %", load, 10)
+            guest.kill()
+            passt.kill(signal.SIGTERM)
+    with check("accept4: ENOMEM: the guest's socket rests, then serves"):
+        fault = Fault(lab, "accept4", errno.ENOMEM)
+        passt = lab.passt(env=fault.env)
+        with fault:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(lab.socket)
+                expect_below("processor time, %", passt.load(1), 10)
+        guest = lab.attach()
+        serves(lab)
+        guest.kill()
+        passt.kill(signal.SIGTERM)
+
+
+def story():
+    for part in (accept_fails,):
+        with check(f"{part.__name__} ran to its end"), Lab() as lab:
+            part(lab)
+
+
+if __name__ == "__main__":
+    main(story)
