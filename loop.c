@@ -16,6 +16,7 @@
 
 #define EVENTS_MAX	256	/* events that one epoll_wait() returns */
 #define BURSTS_MAX	64	/* bursts handled before the sockets' turn */
+#define LINK_RETRY_MS	10	/* until the link is tried again */
 #define LISTEN_REST_MS	100	/* that a socket rests which can't accept */
 
 static void tcp_class_event(struct worker *w, struct flow *f,
@@ -272,6 +273,42 @@ static int watch_link(const struct worker *w)
 	return rc;
 }
 
+/* unwatch_link() - Wait for the descriptors of the link no longer */
+static void unwatch_link(const struct worker *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->link->nfds; i++) {
+		epoll_ctl(w->epfd, EPOLL_CTL_DEL, w->link->fds[i].fd, NULL);
+		epoll_ctl(w->epfd_link, EPOLL_CTL_DEL, w->link->fds[i].fd,
+			  NULL);
+	}
+}
+
+/**
+ * pause_link() - Leave the link alone until LINK_RETRY_MS have passed
+ *
+ * The host had no memory for a call on the link. epoll would report the link at
+ * once, as the guest can take frames and may have sent some.
+ */
+static void pause_link(struct worker *w, uint64_t now)
+{
+	if (!link_up(w->link) || timer_armed(&w->retry))
+		return;
+	unwatch_link(w);
+	timer_arm(&w->timers, &w->retry, now + LINK_RETRY_MS);
+}
+
+/* retry_link() - Wait for the link again; end_pass() sends what it has */
+static void retry_link(struct worker *w, uint64_t now)
+{
+	w->queue->retry = false;
+	if (!link_up(w->link) || !watch_link(w))
+		return;
+	unwatch_link(w);		/* no memory for epoll either */
+	timer_arm(&w->timers, &w->retry, now + LINK_RETRY_MS);
+}
+
 /**
  * worker_guest_up() - Start to serve a guest whose link was just opened
  *
@@ -308,6 +345,7 @@ void worker_guest_down(struct worker *w, int error)
 			    strerror(-error));
 
 	end_flows(w);
+	timer_cancel(&w->timers, &w->retry);
 	link_close(w->link);
 	if (w->conf->one_off)
 		w->quit = true;
@@ -424,6 +462,9 @@ static void handle_timer(struct worker *w, struct timer *timer, uint64_t now)
 		reassembly_expire(&w->tap.fragments, now);
 		arm_fragments(w);
 		break;
+	case TIMER_LINK:
+		retry_link(w, now);
+		break;
 	case TIMER_REST:
 		end_rest(w);
 		break;
@@ -498,6 +539,8 @@ void worker_run(struct worker *w)
 		while ((timer = timers_expire(&w->timers, now)))
 			handle_timer(w, timer, now);
 		more = end_pass(w, now);
+		if (w->queue->retry)
+			pause_link(w, now);
 	}
 }
 
@@ -534,6 +577,7 @@ int worker_init(struct worker *w, const struct conf *conf,
 	w->epfd = w->epfd_link = w->resting = -1;
 	timers_init(&w->timers, now_ms());
 	timer_init(&w->fragments, TIMER_FRAGMENTS);
+	timer_init(&w->retry, TIMER_LINK);
 	timer_init(&w->rest, TIMER_REST);
 	timer_init(&w->stats, TIMER_STATS);
 	sched_init(&w->sched);

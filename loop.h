@@ -27,6 +27,8 @@ enum timer_type {
 	TIMER_FLOW,		/* a flow; the flow table sets this type */
 	TIMER_RA,		/* the next router advertisement */
 	TIMER_FRAGMENTS,	/* expiry of the oldest incomplete datagram */
+	TIMER_LINK,		/* the link is tried again: the host had no
+				 * memory */
 	TIMER_REST,		/* listening sockets that have rested */
 	TIMER_STATS,		/* the next counters of --stats */
 };
@@ -39,6 +41,7 @@ enum timer_type {
  * @queue:	the queue of @link that this worker serves
  * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: the parts
  * @fragments:	timer that expires the oldest incomplete datagram of @tap
+ * @retry:	timer that tries the link again
  * @rest:	timer that ends the rest of listening sockets
  * @stats:	timer that logs counters (--stats)
  * @fwd:	forwarded ports
@@ -65,7 +68,7 @@ struct worker {
 	struct udp udp;
 	struct icmp_errors errors;
 	struct icmp_echo echo;
-	struct timer fragments, rest, stats;
+	struct timer fragments, retry, rest, stats;
 	struct fwd *fwd;
 	int resting;
 	int epfd, epfd_link;

@@ -174,6 +174,7 @@ void link_close(struct link *l)
 		q->link = NULL;
 		q->nfrom_guest = q->nto_guest = 0;
 		q->pending = 0;
-		q->blocked = q->more = q->low_latency = false;
+		q->blocked = q->more = false;
+		q->retry = q->low_latency = false;
 	}
 }

@@ -144,8 +144,9 @@ struct link_observer {
  *		each queue that has frames. Returns 0, or -errno if the link
  *		failed
  * @refill:	receives frames into @from_guest of the queue, and sets @more.
- *		Returns the number of frames, 0 if there are none now, or -errno
- *		if the link failed (-ECONNRESET: the guest left)
+ *		Returns the number of frames, 0 if there are none now (then
+ *		@retry may be set), or -errno if the link failed (-ECONNRESET:
+ *		the guest left)
  * @release:	tells the back-end that the frames of the last refill are no
  *		longer in use
  * @slots:	does what link_slots() says. @n is at least 1, and @to_guest of
@@ -155,7 +156,8 @@ struct link_observer {
  * @flush:	sends the frames in @to_guest of the queue and empties the list.
  *		The back-end keeps bytes that the guest does not take yet.
  *		Returns 1 if all bytes were sent, 0 if some wait (then @blocked
- *		is set), or -errno if the link failed
+ *		is set, and @retry if the host has no memory), or -errno if the
+ *		link failed
  * @stalled:	does what link_stalled() says
  * @close:	frees the memory and the descriptors of the link
  */
@@ -180,6 +182,9 @@ struct link_ops {
  *		number
  * @pending:	bytes of the frames committed since the last flush
  * @blocked:	the guest takes no more frames for now
+ * @retry:	the back-end could not send or receive, because the host had no
+ *		memory: the caller must try again after a pause, and not wait
+ *		for an event. The caller clears it
  * @low_latency: asks the back-end for a short standing queue. The back-end
  *		reads this at each flush
  */
@@ -191,7 +196,7 @@ struct link_queue {
 	struct frame to_guest[LINK_FRAMES];
 	unsigned int nto_guest;
 	size_t pending;
-	bool blocked, low_latency;
+	bool blocked, retry, low_latency;
 };
 
 /**

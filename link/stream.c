@@ -107,6 +107,13 @@ static int stream_event(struct link *l, unsigned int i, uint32_t events)
 	return 0;
 }
 
+/* no_memory() - Whether a call on the socket failed because the host has no
+ * memory for now, which does not mean that the guest is gone */
+static bool no_memory(int error)
+{
+	return error == ENOBUFS || error == ENOMEM;
+}
+
 static int stream_refill(struct link_queue *q)
 {
 	struct stream *s = container_of(q, struct stream, queue);
@@ -124,8 +131,13 @@ static int stream_refill(struct link_queue *q)
 	n = recv(s->fd, s->in + s->have, STREAM_IN - s->have, MSG_DONTWAIT);
 	if (!n)
 		return -ECONNRESET;
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n < 0) {
+		if (no_memory(errno))
+			q->retry = true;
+		else if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		return 0;
+	}
 
 	s->have += (size_t)n;
 	s->unanswered = 0;
@@ -194,8 +206,9 @@ static int stream_flush(struct link_queue *q)
 			 MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN) {
+		if (n < 0 && (errno == EAGAIN || no_memory(errno))) {
 			q->blocked = true;
+			q->retry |= errno != EAGAIN;
 			return 0;
 		}
 		if (n < 0)

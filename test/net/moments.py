@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """moments.py - The host has a bad moment, and passt gets over it.
 
-Errors of system calls come from a library that is preloaded (inject.c).
+No memory for the guest's socket, and accept4() that goes on failing. Errors of
+system calls come from a library that is preloaded (inject.c).
 """
 
 import contextlib
@@ -51,6 +52,29 @@ class Fault:
             os.unlink(self.file)
 
 
+def no_memory(lab):
+    """Given no memory for the guest's socket, then its connections go on."""
+    for call in "send", "recv":
+        for error in errno.ENOBUFS, errno.ENOMEM:
+            name = f"{call}: {errno.errorcode[error]}"
+            with check(f"{name}: the guest's connection goes on"):
+                fault = Fault(lab, call, error)
+                passt = lab.passt(env=fault.env)
+                guest = lab.attach()
+                with Server(lab.outside.bind(SERVER4), echo_tcp) as server, \
+                        lab.guest.connect(SERVER4, server.port, 20) as s:
+                    echoes(s)
+                    with fault:
+                        s.sendall(b"in the bad moment")
+                        load = passt.load(1)
+                    expect("echo", s.recv(100), b"in the bad moment")
+                    echoes(s)
+                expect("guest's tap", guest.alive(), True)
+                expect_below("processor time, %", load, 20)
+                guest.kill()
+                passt.kill(signal.SIGTERM)
+
+
 def accept_fails(lab):
     """Given an accept4() that fails, then the port rests, and then serves."""
     for error in errno.ENOBUFS, errno.ENOMEM, errno.ENFILE, errno.EPERM, \
@@ -85,7 +109,7 @@ def accept_fails(lab):
 
 
 def story():
-    for part in (accept_fails,):
+    for part in no_memory, accept_fails:
         with check(f"{part.__name__} ran to its end"), Lab() as lab:
             part(lab)
 

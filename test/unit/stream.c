@@ -3,7 +3,19 @@
  * stream.c - The link over a stream socket: frames in pieces, a guest that does
  * not read, and how much waits for it.
  */
+#include <sys/socket.h>
+
+/* What the host's kernel says when it has no memory; 0: it has. */
+static int no_memory_errno;
+#define recv(...) \
+	(no_memory_errno ? errno = no_memory_errno, -1 : recv(__VA_ARGS__))
+#define send(...) \
+	(no_memory_errno ? errno = no_memory_errno, -1 : send(__VA_ARGS__))
+
 #include "../../link/stream.c"
+
+#undef recv
+#undef send
 #include "test/unit/unit.h"
 
 static struct stream s;
@@ -138,8 +150,39 @@ static void story_stalled(void)
 	ends();
 }
 
+/* Given a host without memory, then nothing is lost, and the link is tried
+ * again. */
+static void story_no_memory(int error)
+{
+	uint8_t bytes[STREAM_PREFIX + 60] = { [3] = 60 };
+
+	printf("# %s\n", strerror(error));
+	begins();
+	no_memory_errno = error;
+	check("a frame that can't be sent for lack of memory", frame(60));
+	check_eq("waits", link_flush(&s.queue), 0);
+	check("the link is blocked, and will be tried again",
+	      s.queue.blocked && s.queue.retry);
+	s.queue.retry = false;
+	check_eq("what can't be received", link_refill(&s.queue), 0);
+	check("will be tried, too", s.queue.retry && !s.queue.more);
+
+	no_memory_errno = 0;
+	check_eq("later the frame is sent", link_flush(&s.queue), 1);
+	check("and the link is free", !s.queue.blocked);
+	check_eq("the guest has it", recv(guest, bytes, sizeof(bytes), 0),
+		 sizeof(bytes));
+	send(guest, bytes, sizeof(bytes), 0);
+	check_eq("and is heard", link_refill(&s.queue), 1);
+	link_release(&s.queue);
+	ends();
+	check("nothing is left for the next guest", !s.queue.retry);
+}
+
 int main(void)
 {
+	story_no_memory(ENOBUFS);
+	story_no_memory(ENOMEM);
 	story_low_latency();
 	story_pieces();
 	story_length();
