@@ -19,7 +19,11 @@
 #include "tcp.h"
 #include "udp.h"
 
-/* Descriptors that neither flows nor forwarded ports may use. */
+/* Descriptors that forwarded ports leave to passt itself: standard descriptors,
+ * epoll sets, sockets of the guest, multicast groups, files, log, signals and
+ * spare ones. */
+#define FDS_OWN		24
+/* Descriptors that flows leave free at most. */
 #define FDS_KEPT	64
 
 /* What a timer wakes. */

@@ -258,8 +258,8 @@ static int join_groups(struct program *p)
 /**
  * open_all() - Open the epoll sets, sockets and files that passt starts with
  *
- * Forwarded ports may use at most three quarters of the descriptors, so that
- * some are left for flows.
+ * Forwarded ports may use at most three quarters of the descriptors, less what
+ * passt itself needs, so that some are left for flows.
  *
  * Return: 0, or -1: an error was shown
  */
@@ -272,7 +272,7 @@ static int open_all(struct program *p)
 		return start_failed("event loop", -rc);
 	if (open_listener(p) || open_files(p))
 		return -1;
-	if (fwd_init(&p->fwd, ports - MIN(ports, FDS_KEPT), p->worker.epfd))
+	if (fwd_init(&p->fwd, ports - MIN(ports, FDS_OWN), p->worker.epfd))
 		return start_failed("forwarding", ENOMEM);
 	if (fwd_start(&p->fwd, &p->rules))
 		return -1;

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """moments.py - The host has a bad moment, and passt gets over it.
 
-No memory for the guest's socket, and accept4() that goes on failing. Errors of
-system calls come from a library that is preloaded (inject.c).
+No memory for the guest's socket, accept4() that goes on failing, and a low limit
+of descriptors. Errors of system calls come from a library that is preloaded
+(inject.c).
 """
 
 import contextlib
@@ -108,8 +109,24 @@ def accept_fails(lab):
         passt.kill(signal.SIGTERM)
 
 
+def few_descriptors(lab):
+    """Given a low limit of descriptors, then one port can be forwarded."""
+    for limit in 40, 64, 80:
+        with check(f"{limit} descriptors: one forwarded port serves"):
+            passt = lab.passt("-t", f"{PORT}", preexec_fn=lambda:
+                              resource.setrlimit(resource.RLIMIT_NOFILE,
+                                                 (limit, limit)))
+            guest = lab.attach()
+            with Server(lab.guest.bind("0.0.0.0", PORT), echo_tcp), \
+                    lab.outside.connect(HOST4, PORT) as s:
+                echoes(s)
+            serves(lab)
+            guest.kill()
+            passt.kill(signal.SIGTERM)
+
+
 def story():
-    for part in no_memory, accept_fails:
+    for part in no_memory, accept_fails, few_descriptors:
         with check(f"{part.__name__} ran to its end"), Lab() as lab:
             part(lab)
 
