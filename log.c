@@ -4,18 +4,23 @@
  *
  * On stderr, warnings and errors begin with the program's name, because stderr
  * may also show messages of other programs. Each message is one line, even if
- * it contains text from a guest, and is written by one write().
+ * it contains text from a guest, and is written by one call.
+ *
+ * No message waits for a reader: the guest's traffic would wait, too, and
+ * SIGTERM would not end passt. A line that stderr or the system logger does not
+ * take at once is lost, and the next line that they take says how many were.
  */
 /* syscalls: start: fstat lseek openat read; run: clock_gettime close connect
- *	     ftruncate getpid pread64 pwrite64 sendto socket write */
-/* At run time, only syslog() makes the calls socket() and connect(). If its
- * send() fails, because the system logger was restarted, syslog() closes its
- * socket and connects to /dev/log again. */
+ *	     fcntl ftruncate getpid poll pread64 pwrite64 sendto socket write */
 #include <errno.h>
 #include <fcntl.h>
+#include <paths.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,24 +28,36 @@
 #include "util.h"
 
 #define LOG_LINE	1024	/* longest message, bytes */
+#define STAMP_STRLEN	sizeof("2026-11-29T23:59:59.999Z")
 
 /**
  * struct log - Where messages go
  * @level:	messages of this priority and more urgent ones are logged
- * @background:	the program is a daemon: messages go to the system logger, not
- *		to stderr
+ * @started:	passt has started: with a log file, stderr gets warnings only
+ * @ident:	name for the system logger; NULL: the program is no daemon, and
+ *		messages go to stderr
  * @fd:		log file, -1: none
  * @size:	maximum length of the log file, bytes
  * @used:	length of the log file, bytes
+ * @err_fd:	stderr, or the same file opened again, non-blocking
+ * @shared_tty:	stderr is a terminal that could not be opened again
+ * @sys_fd:	socket to the system logger, -1: none
+ * @lost:	lines that stderr or the system logger did not take since the
+ *		last one that they took
  * @suppressed:	number of suppressed messages that the next message reports
  */
 static struct log {
 	int level;
-	bool background;
+	bool started;
+	const char *ident;
 	int fd;
 	size_t size, used;
-	uint32_t suppressed;
-} state = { .level = LOG_INFO, .fd = -1 };
+	int err_fd, sys_fd;
+	bool shared_tty;
+	uint32_t lost, suppressed;
+} state = {
+	.level = LOG_INFO, .fd = -1, .err_fd = STDERR_FILENO, .sys_fd = -1,
+};
 
 /* trim_file() - Shorten the log file to half of its maximum length, by dropping
  * the oldest lines. The file is changed in place, because the sandbox may not
@@ -82,21 +99,31 @@ static const char *get_prio_name(int prio)
 	return names[prio];
 }
 
-/* write_file() - Append a line with time (UTC), priority and message to the log
- * file. Errors are ignored, because the log is the only place to report them */
-static void write_file(int prio, const char *msg)
+/* put_stamp() - Format the time (UTC) */
+static const char *put_stamp(char buf[STAMP_STRLEN])
 {
-	char line[LOG_LINE + 64], stamp[32];
 	struct timespec now;
 	struct tm tm;
-	ssize_t n;
-	int len;
+	size_t n;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
-	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	len = snprintf(line, sizeof(line), "%s.%03ldZ %s: %s\n", stamp,
-		       now.tv_nsec / 1000000, get_prio_name(prio), msg);
+	n = strftime(buf, STAMP_STRLEN, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf + n, STAMP_STRLEN - n, ".%03uZ",
+		 (unsigned int)(now.tv_nsec / 1000000) % 1000);
+	return buf;
+}
+
+/* write_file() - Append a line with time, priority and message to the log file.
+ * Errors are ignored, because the log is the only place to report them */
+static void write_file(int prio, const char *msg)
+{
+	char line[LOG_LINE + 64], stamp[STAMP_STRLEN];
+	ssize_t n;
+	int len;
+
+	len = snprintf(line, sizeof(line), "%s %s: %s\n", put_stamp(stamp),
+		       get_prio_name(prio), msg);
 
 	if (state.used + (size_t)len > state.size)
 		trim_file();
@@ -120,16 +147,101 @@ void log_one_line(char *s)
 	}
 }
 
-static void write_stderr(int prio, const char *msg)
+/* write_at_once() - Write to stderr what it takes now. poll() does not tell
+ * whether a terminal takes a whole line. If the terminal is shared with other
+ * programs, it is non-blocking for as short as possible */
+static ssize_t write_at_once(const char *line, size_t len)
 {
-	char line[LOG_LINE + 16];
-	int len;
+	int flags = state.shared_tty ? fcntl(state.err_fd, F_GETFL) : -1;
 	ssize_t n;
 
-	len = snprintf(line, sizeof(line), "%s%s\n",
+	if (flags >= 0)
+		fcntl(state.err_fd, F_SETFL, flags | O_NONBLOCK);
+	n = write(state.err_fd, line, len);
+	if (flags >= 0)
+		fcntl(state.err_fd, F_SETFL, flags);
+	return n;
+}
+
+/* write_stderr() - Write a line to stderr, with the time if --debug is given;
+ * false: it does not take the line now */
+static bool write_stderr(int prio, const char *msg)
+{
+	struct pollfd p = { .fd = state.err_fd, .events = POLLOUT };
+	char line[LOG_LINE + 64], stamp[STAMP_STRLEN] = "";
+	bool timed = log_enabled(LOG_DEBUG);
+	int len;
+
+	if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLOUT))
+		return false;
+	len = snprintf(line, sizeof(line), "%s%s%s%s\n",
+		       timed ? put_stamp(stamp) : "", timed ? " " : "",
 		       prio <= LOG_WARNING ? "passt: " : "", msg);
-	n = write(STDERR_FILENO, line, (size_t)len);
-	(void)n;	/* an error can't be reported anywhere */
+	return write_at_once(line, (size_t)len) == len;
+}
+
+/* connect_syslog() - Connect to the system logger, again if it was restarted */
+static bool connect_syslog(void)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+
+	strcpy(sa.sun_path, _PATH_LOG);
+	if (state.sys_fd < 0)
+		state.sys_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC |
+				      SOCK_NONBLOCK, 0);
+	return state.sys_fd >= 0 &&
+	       !connect(state.sys_fd, (struct sockaddr *)&sa, sizeof(sa));
+}
+
+/* write_syslog() - Send a message to the system logger, in the form of
+ * syslog(3), which would wait; false: it does not take the message now */
+static bool write_syslog(int prio, const char *msg)
+{
+	char line[LOG_LINE + 128], date[sizeof("Nov 29 23:59:59")];
+	time_t now = time(NULL);
+	struct tm tm;
+	int len;
+
+	localtime_r(&now, &tm);
+	strftime(date, sizeof(date), "%b %e %H:%M:%S", &tm);
+	len = snprintf(line, sizeof(line), "<%d>%s %s[%d]: %s",
+		       LOG_DAEMON | MIN(prio, LOG_DEBUG), date, state.ident,
+		       (int)getpid(), msg);
+	if (send(state.sys_fd, line, (size_t)len, MSG_NOSIGNAL) == len)
+		return true;
+	return errno != EAGAIN && connect_syslog() &&
+	       send(state.sys_fd, line, (size_t)len, MSG_NOSIGNAL) == len;
+}
+
+/* write_line() - Write a line to stderr or the system logger; false: it was not
+ * taken */
+static bool write_line(int prio, const char *msg)
+{
+	return state.ident ? write_syslog(prio, msg) : write_stderr(prio, msg);
+}
+
+/* show_line() - Write a line to stderr or the system logger, after one that
+ * says how many were lost, or count it as lost */
+static void show_line(int prio, const char *msg)
+{
+	char line[64];
+
+	if (state.lost) {
+		snprintf(line, sizeof(line),
+			 "%u messages were lost: nobody read them", state.lost);
+		if (write_line(LOG_WARNING, line))
+			state.lost = 0;
+	}
+	if (state.lost || !write_line(prio, msg))
+		state.lost++;
+}
+
+/* shown_too() - Whether stderr or the system logger get a message although
+ * there is a log file */
+static bool shown_too(int prio)
+{
+	return !state.ident && (!state.started || prio <= LOG_WARNING ||
+				log_enabled(LOG_DEBUG));
 }
 
 /**
@@ -137,8 +249,9 @@ static void write_stderr(int prio, const char *msg)
  * @prio:	LOG_ERR to LOG_DEBUG of syslog(3), or LOG_TRACE
  * @fmt:	printf() format without newline
  *
- * This function does not change errno. While the program is in the foreground,
- * warnings and errors go to stderr even if there is a log file.
+ * This function does not change errno. If there is a log file, these messages
+ * also go to stderr, unless the program is a daemon: all until log_started(),
+ * then warnings and errors; all with --debug.
  */
 void log_msg(int prio, const char *fmt, ...)
 {
@@ -161,10 +274,8 @@ void log_msg(int prio, const char *fmt, ...)
 
 	if (state.fd >= 0)
 		write_file(prio, msg);
-	else if (state.background)
-		syslog(MIN(prio, LOG_DEBUG), "%s", msg);
-	if (!state.background && (state.fd < 0 || prio <= LOG_WARNING))
-		write_stderr(prio, msg);
+	if (state.fd < 0 || shown_too(prio))
+		show_line(prio, msg);
 	errno = saved;
 }
 
@@ -211,22 +322,40 @@ bool log_enabled(int prio)
 }
 
 /**
- * log_to_file() - Append all messages to a file from now on
- * @path:	path of the file
- * @size:	maximum length of the file, bytes, at least LOG_FILE_MIN. The
- *		oldest lines are dropped when the file would become longer
+ * log_own_stderr() - Open stderr again, non-blocking, if it is a pipe or a
+ *		terminal
  *
- * Return: 0 on success; -EINVAL if @path is not a regular file; -errno if it
- *	   can't be opened
+ * O_NONBLOCK belongs to the open file, which stderr shares with other programs:
+ * they would not expect it there. A file of another user can't be opened again.
  */
-int log_to_file(const char *path, size_t size)
+void log_own_stderr(void)
 {
 	struct stat st;
 	int fd;
 
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
-	if (fd < 0)
-		return -errno;
+	if (fstat(STDERR_FILENO, &st) ||
+	    (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode)))
+		return;
+	fd = open("/proc/self/fd/2",
+		  O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0)
+		state.err_fd = fd;
+	state.shared_tty = fd < 0 && S_ISCHR(st.st_mode);
+}
+
+/**
+ * log_to_file() - Append all messages to a file from now on
+ * @fd:		file, open for reading and writing; the log keeps it
+ * @size:	maximum length of the file, bytes, at least LOG_FILE_MIN. The
+ *		oldest lines are dropped when the file would become longer
+ *
+ * Return: 0 on success; -EINVAL if @fd is not a regular file, and then it is
+ *	   closed
+ */
+int log_to_file(int fd, size_t size)
+{
+	struct stat st;
+
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
 		close(fd);
 		return -EINVAL;
@@ -240,6 +369,12 @@ int log_to_file(const char *path, size_t size)
 	return 0;
 }
 
+/* log_started() - The program has started; see log_msg() */
+void log_started(void)
+{
+	state.started = true;
+}
+
 /**
  * log_to_syslog() - Use the system logger instead of stderr
  * @ident:	name of the program for the system logger
@@ -250,9 +385,12 @@ int log_to_file(const char *path, size_t size)
  */
 void log_to_syslog(const char *ident)
 {
-	state.background = true;
-	/* syslog() needs the time zone file, and can't read it later. */
+	state.ident = ident;
+	if (state.err_fd != STDERR_FILENO)
+		close(state.err_fd);
+	state.err_fd = STDERR_FILENO;
+	/* localtime_r() needs the time zone file, and can't read it later. */
 	tzset();
 	if (state.fd < 0)
-		openlog(ident, LOG_PID | LOG_NDELAY, LOG_DAEMON);
+		connect_syslog();
 }

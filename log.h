@@ -34,7 +34,9 @@ void log_msg(int prio, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 bool log_allowed(struct log_limit *l);
 void log_set_level(int prio);
-int log_to_file(const char *path, size_t size);
+void log_own_stderr(void);
+int log_to_file(int fd, size_t size);
+void log_started(void);
 void log_to_syslog(const char *ident);
 bool log_enabled(int prio);
 void log_one_line(char *s);

@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #include "checksum.h"
-#include "forward/apply.h"
 #include "log.h"
 #include "host/sandbox.h"
 #include "passt.h"
@@ -135,9 +134,9 @@ static int derive_net(struct program *p)
 
 	host_read(&p->host, ifname);
 	derive(c, &p->host, &p->net);
-	net_print_notes(&p->net, &p->host);
 	if (p->net.use[IP4] || p->net.use[IP6])
 		return 0;
+	net_print_notes(&p->net, &p->host);
 	err("Neither IPv4 nor IPv6 is there to connect the guest to");
 	return -1;
 }
@@ -213,12 +212,28 @@ static int open_listener(struct program *p)
 	return 0;
 }
 
+/* open_log() - Start the log file; returns 0, or -1 after showing an error */
+static int open_log(const struct program *p)
+{
+	const char *path = p->conf.log_file;
+	int rc;
+
+	if (!path)
+		return 0;
+	rc = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+	rc = rc < 0 ? -errno : log_to_file(rc, p->conf.log_size);
+	if (!rc)
+		return 0;
+	conf_error("--log-file", path, "%s: give a path that can be created",
+		   strerror(-rc));
+	return -1;
+}
+
 /* open_files() - Open files that may need the rights of root; returns 0, or -1
  * after showing an error */
 static int open_files(struct program *p)
 {
 	const char *pid = p->conf.pid_file, *pcap = p->conf.pcap;
-	const char *log = p->conf.log_file;
 	int rc;
 
 	if (pid) {
@@ -233,12 +248,6 @@ static int open_files(struct program *p)
 	rc = pcap ? pcap_open(&p->pcap, pcap) : 0;
 	if (rc) {
 		conf_error("--pcap", pcap, "%s: give a path that can be created",
-			   strerror(-rc));
-		return -1;
-	}
-	rc = log ? log_to_file(log, p->conf.log_size) : 0;
-	if (rc) {
-		conf_error("--log-file", log, "%s: give a path that can be created",
 			   strerror(-rc));
 		return -1;
 	}
@@ -270,11 +279,11 @@ static int open_all(struct program *p)
 
 	if (rc)
 		return start_failed("event loop", -rc);
-	if (open_listener(p) || open_files(p))
+	if (open_log(p) || open_listener(p) || open_files(p))
 		return -1;
 	if (fwd_init(&p->fwd, ports - MIN(ports, FDS_OWN), p->worker.epfd))
 		return start_failed("forwarding", ENOMEM);
-	if (fwd_start(&p->fwd, &p->rules))
+	if (fwd_start(&p->fwd, &p->rules, &p->ports))
 		return -1;
 	return join_groups(p);
 }
@@ -342,6 +351,19 @@ static void finish_program(struct program *p)
 	rule_set_free(&p->rules);
 }
 
+/* print_start() - Say where guests connect, in the words that scripts look for,
+ * and then what a guest will get */
+static void print_start(const struct program *p)
+{
+	if (p->listener >= 0)
+		info("UNIX domain socket bound at %s", p->socket_path);
+	fwd_print(&p->fwd, &p->rules, &p->ports);
+	net_print_notes(&p->net, &p->host);
+	net_print(&p->net, p->socket_path);
+	debug("runs as user %u, group %u; descriptors: %u", p->conf.uid,
+	      p->conf.gid, p->worker.udp.fds);
+}
+
 /* prepare_program() - Set up the worker, open all descriptors and lock the
  * sandbox; returns 0, or -1 after showing an error */
 static int prepare_program(struct program *p)
@@ -357,7 +379,7 @@ static int prepare_program(struct program *p)
 	    sandbox_lock())
 		return -1;
 
-	net_print(&p->net, p->socket_path);
+	print_start(p);
 	if (p->conf.icmp)
 		icmp_check_allowed(&p->worker.echo);
 	return 0;
@@ -379,11 +401,13 @@ static int start_program(struct program *p)
 		return -1;
 
 	sandbox_close_fds(p->conf.fd);
+	log_own_stderr();
 	p->listener = p->pid_fd = p->pcap.fd = -1;
 	if (prepare_program(p) || go_background(p) || open_signals(p)) {
 		finish_program(p);
 		return -1;
 	}
+	log_started();
 	if (p->conf.fd >= 0)
 		guest_up(p, p->conf.fd, now_ms());
 	return 0;

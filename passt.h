@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "conf/derive.h"
 #include "conf/summary.h"
+#include "forward/apply.h"
 #include "forward/listen.h"
 #include "forward/rule.h"
 #include "link/pcap.h"
@@ -21,7 +22,7 @@
  * @host:	what the host has
  * @net:	network of the guest, derived from @conf and @host
  * @rules:	the rules of -t and -u, which @fwd follows
- * @fwd:	forwarded ports
+ * @fwd, @ports: forwarded ports, and how their start went
  * @stream:	link to the guest
  * @pcap, @trace: observers of @stream, for --pcap and --trace
  * @worker:	the event loop
@@ -39,6 +40,7 @@ struct program {
 	struct net net;
 	struct rule_set rules;
 	struct fwd fwd;
+	struct fwd_report ports;
 	struct stream stream;
 	struct pcap pcap;
 	struct link_observer trace;

@@ -51,6 +51,9 @@ int fwd_apply(struct fwd *f, const struct rule_set *rules,
 	      struct fwd_report *r);
 const char *fwd_failure_str(const struct fwd_failure *e, char *buf,
 			    size_t size);
-int fwd_start(struct fwd *f, const struct rule_set *rules);
+int fwd_start(struct fwd *f, const struct rule_set *rules,
+	      struct fwd_report *r);
+void fwd_print(const struct fwd *f, const struct rule_set *rules,
+	       const struct fwd_report *r);
 
 #endif /* FORWARD_APPLY_H */

@@ -98,6 +98,18 @@ static bool has_best_effort(const struct rule_set *rules)
 	return i < rules->n;
 }
 
+/**
+ * fwd_print() - Log how many ports are forwarded, if the user can't know it
+ * @f:		listeners
+ * @rules, @r:	rule set that fwd_start() has applied, and its report
+ */
+void fwd_print(const struct fwd *f, const struct rule_set *rules,
+	       const struct fwd_report *r)
+{
+	if (f->nlisteners && has_best_effort(rules))
+		log_tally(f, rules, r);
+}
+
 /* Log the first failure, and let fwd_apply() end: @failed of fwd_report */
 static bool end_start(void *arg, const struct fwd_failure *e)
 {
@@ -112,25 +124,25 @@ static bool end_start(void *arg, const struct fwd_failure *e)
  * @f:		listeners; fwd_init() has been called, and the caller calls
  *		fwd_free() in any case
  * @rules:	rule set
+ * @r:		filled, for fwd_print()
  *
  * Return: 0, or -1 if a named port can't be bound, if no port at all can be
  *	   bound, or if memory ran out; an error message was then logged
  */
-int fwd_start(struct fwd *f, const struct rule_set *rules)
+int fwd_start(struct fwd *f, const struct rule_set *rules, struct fwd_report *r)
 {
-	struct fwd_report r = { .failed = end_start };
-	int rc = fwd_apply(f, rules, &r);
+	int rc;
 
+	*r = (struct fwd_report){ .failed = end_start };
+	rc = fwd_apply(f, rules, r);
 	if (rc == -ENOMEM)
 		err("no memory for forwarded ports");
 	if (rc)
 		return -1;
 
-	if (f->nlisteners && has_best_effort(rules))
-		log_tally(f, rules, &r);
 	if (rules->n && !f->nlisteners) {
-		err("no port can be forwarded: %s", r.exhausted ?
-		    strerror(r.exhausted) :
+		err("no port can be forwarded: %s", r->exhausted ?
+		    strerror(r->exhausted) :
 		    "all are taken or not permitted");
 		return -1;
 	}

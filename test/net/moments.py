@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """moments.py - The host has a bad moment, and passt gets over it.
 
-No memory for the guest's socket, accept4() that goes on failing, and a low limit
-of descriptors. Errors of system calls come from a library that is preloaded
-(inject.c).
+No memory for the guest's socket, accept4() that goes on failing, a stderr that
+nobody reads, and a low limit of descriptors. Errors of system calls come from a
+library that is preloaded (inject.c).
 """
 
 import contextlib
@@ -109,6 +109,44 @@ def accept_fails(lab):
         passt.kill(signal.SIGTERM)
 
 
+def unread(lab, name, read_end, write_end):
+    """passt --trace with a stderr that nobody reads, and then somebody."""
+    with check(f"{name} that nobody reads: the guest is served"):
+        p = spawn_user(lab.host, [lab.passt_bin, "-f", "--trace", "-s",
+                                  lab.socket], stdout=write_end,
+                       stderr=write_end)
+        os.close(write_end)
+        wait_for("socket", lab.accepts)
+        wait_for("start", Process(p.pid).started)
+        guest = lab.attach()
+        with Server(lab.outside.bind(SERVER4), echo_tcp) as server, \
+                lab.guest.connect(SERVER4, server.port) as s:
+            for _ in range(2000):
+                echoes(s)
+    with check(f"{name} that is read again: passt says what was lost"):
+        said = b""
+        os.set_blocking(read_end, False)
+        end = time.monotonic() + 10
+        while b"messages were lost" not in said and time.monotonic() < end:
+            with contextlib.suppress(BlockingIOError):
+                said += os.read(read_end, 65536)
+            lab.guest.run("ping", "-c1", "-W1", SERVER4, status=None)
+        expect("said so", b"messages were lost" in said, True)
+    with check(f"{name} that nobody reads: SIGTERM ends passt"):
+        lab.guest.run("ping", "-f", "-c2000", "-W1", SERVER4, status=None)
+        guest.kill()
+        p.send_signal(signal.SIGTERM)
+        expect("exit status", p.wait(5), 0)
+    os.close(read_end)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(lab.socket)
+
+
+def nobody_reads(lab):
+    unread(lab, "a pipe", *os.pipe())
+    unread(lab, "a terminal", *pty.openpty())
+
+
 def few_descriptors(lab):
     """Given a low limit of descriptors, then one port can be forwarded."""
     for limit in 40, 64, 80:
@@ -126,7 +164,7 @@ def few_descriptors(lab):
 
 
 def story():
-    for part in no_memory, accept_fails, few_descriptors:
+    for part in no_memory, accept_fails, nobody_reads, few_descriptors:
         with check(f"{part.__name__} ran to its end"), Lab() as lab:
             part(lab)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""startup.py - How passt starts, and how it does not.
+"""startup.py - How passt starts, and how it does not; its files and its log.
 
 What is wrong on the command line: exit status 1, one line that names the
 option, the value and what would be right, and nothing left behind. What is
@@ -71,6 +71,9 @@ WRONG = (
     (["--runas", "nosuchuser"], "UID|LOGIN"),
     (["--log-size", "1"], "bytes"),
 )
+
+
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
 
 
 def run(lab, *options, **kw):
@@ -302,6 +305,11 @@ def as_root(lab):
         passt.kill(signal.SIGTERM)
 
 
+def read(path):
+    with open(path) as f:
+        return f.read()
+
+
 def records(lab):
     """Given -p, then other tools can read what was recorded."""
     pcap = f"{lab.dir}/pcap"
@@ -345,11 +353,52 @@ def logs(lab):
                 answers(s)
                 expect_below("bytes of log", os.path.getsize(log), 65536 + 1)
         passt.kill(signal.SIGTERM)
+    with check("log file: who waits for the start hears the same on stderr"):
+        status, lines, _ = run(lab, "-s", lab.socket, "-l", log,
+                               "-P", f"{lab.dir}/pid")
+        expect("exit status", status, 0)
+        expect("first line", lines[0],
+               f"UNIX domain socket bound at {lab.socket}")
+        text = read(log)
+        for line in lines:
+            if f" info: {line}\n" not in text:
+                raise AssertionError(f"not in the file: {line}")
+        Process(int(read(f"{lab.dir}/pid"))).kill(signal.SIGTERM)
+    with check("the first line says where the socket is"):
+        status, lines, _ = run(lab, "-s", lab.socket, "-t", "127.0.0.1/all",
+                               "-P", f"{lab.dir}/pid")
+        expect("first line", lines[0],
+               f"UNIX domain socket bound at {lab.socket}")
+        expect("lines with a time", [n for n in lines if STAMP.match(n)], [])
+        Process(int(read(f"{lab.dir}/pid"))).kill(signal.SIGTERM)
     with check("quiet: nothing on stderr"):
         p = lab.passt("-q")
         p.kill(signal.SIGTERM)
         with open(f"{lab.dir}/passt.log") as f:
             expect("messages", f.read(), "")
+
+
+def levels(lab):
+    """Given -d and --trace, then more is said, with the time."""
+    said = {}
+    for option in "", "-d", "--trace":
+        passt = lab.passt(*[option] if option else ())
+        guest = lab.attach()
+        serves(lab)
+        guest.kill()
+        wait_for("the end", lambda: "disconnected" in lab.messages())
+        passt.kill(signal.SIGTERM)
+        said[option] = lab.messages().splitlines()
+    with check("--debug says more than nothing, --trace more than --debug"):
+        expect_below("lines", len(said[""]), len(said["-d"]))
+        expect_below("lines", len(said["-d"]) + 20, len(said["--trace"]))
+    with check("--debug and --trace: each line has its time, in order"):
+        for option in "-d", "--trace":
+            expect("lines without", [n for n in said[option]
+                                     if not STAMP.match(n)], [])
+            times = [STAMP.match(n)[0] for n in said[option]]
+            expect("in order", times == sorted(times), True)
+        expect("lines with", [n for n in said[""] if STAMP.match(n)], [])
 
 
 def counters(lab):
@@ -396,7 +445,7 @@ def offline(lab):
 
 def story():
     for part in (wrong, informs, daemon, descriptors, one_off, inherited,
-                 as_root, records, logs, counters, no_ping, offline,
+                 as_root, records, logs, levels, counters, no_ping, offline,
                  default_socket):
         with check(f"{part.__name__} ran to its end"), \
                 Lab(ping=part is not no_ping) as lab:

@@ -118,8 +118,13 @@ static void begin(struct fwd *f)
 /* listen_to() - Bind what the rules say, with at most @max sockets */
 static int listen_to(struct fwd *f, unsigned int max)
 {
+	struct fwd_report r;
+	int rc;
+
 	fwd_init(f, max, epfd);
-	return fwd_start(f, &rules);
+	rc = fwd_start(f, &rules, &r);
+	fwd_print(f, &rules, &r);
+	return rc;
 }
 
 /* parse() - Add rules; % in @fmt, of one to three ports, counted from @base */

@@ -3,19 +3,21 @@
  * log.c - Where messages go, what they look like, that a log file stays
  * bounded and that nobody can flood it.
  */
+#include <paths.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <syslog.h>
 
 #include "util.h"
 
-/* The clock, and the system logger. */
+/* The clock, and where the system logger listens. */
 static uint64_t clock_ms;
 #define now_ms()	clock_ms
-static char sys_line[2048];
-static const char *sys_ident;
-#define openlog(ident, option, facility)	(sys_ident = (ident))
-#define syslog(prio, fmt, msg)						\
-	((void)(prio), (void)snprintf(sys_line, sizeof(sys_line), fmt, msg))
+static char log_socket[] = "/tmp/passt-sys-XXXXXX";
+#undef _PATH_LOG
+#define _PATH_LOG	log_socket
 
 #include "../../log.c"
 #include "unit.h"
@@ -69,9 +71,13 @@ static void test_stderr(void)
 	info("hidden");
 	log_set_level(LOG_DEBUG);
 	debug("shown");
+	warn("too");
 	log_set_level(LOG_INFO);
 	stderr_end();
-	check_str("the level decides what is logged", said, "shown\n");
+	check("the level decides what is logged", strstr(said, "Z shown\n") &&
+	      strstr(said, "Z passt: too\n") && !strstr(said, "hidden"));
+	check("with --debug, a line begins with the time", said[4] == '-' &&
+	      said[10] == 'T' && said[23] == 'Z');
 
 	stderr_start();
 	errno = ENOENT;
@@ -122,19 +128,43 @@ static void test_limited(void)
 	check_str("none are mentioned", said, "frame malformed\n");
 }
 
+/* to_file() - Log to the file @name; 0 or -errno */
+static int to_file(const char *name)
+{
+	int fd = open(name, O_RDWR | O_NONBLOCK);
+
+	return fd < 0 ? -errno : log_to_file(fd, LOG_FILE_MIN);
+}
+
 static void test_file(void)
 {
 	int fd = mkstemp(path);
 	const char *s;
 
+	check_eq("a log file opens", to_file(path), 0);
 	stderr_start();
-	check_eq("a log file opens", log_to_file(path, LOG_FILE_MIN), 0);
+	info("how it starts");
+	stderr_end();
+	check_str("whoever waits for the start hears of it", said,
+		  "how it starts\n");
+
+	log_started();
+	stderr_start();
 	info("to the file");
 	warn("to both");
 	stderr_end();
-	check_str("whoever waits for the start hears of warnings", said,
-		  "passt: to both\n");
+	check_str("and then of warnings", said, "passt: to both\n");
+
+	log_set_level(LOG_DEBUG);
+	stderr_start();
+	info("to both of them");
+	stderr_end();
+	check("with --debug, of all", strstr(said, "Z to both of them\n"));
+	log_set_level(LOG_INFO);
+
 	slurp(fd);
+	check("the file has all of it", strstr(said, " info: how it starts\n") &&
+	      strstr(said, " info: to both of them\n"));
 	check("an entry has a time", said[4] == '-' && said[10] == 'T' &&
 	      said[23] == 'Z');
 	check("and an urgency", strstr(said, "Z info: to the file\n") &&
@@ -147,7 +177,7 @@ static void test_file(void)
 	check_str("in the background, stderr is silent", said, "");
 	slurp(fd);
 	s = strstr(said, "Z error: in the background\n");
-	check("the log file remains in use", s && !sys_ident && !*sys_line);
+	check("the log file remains in use", s && state.sys_fd < 0);
 	close(fd);
 }
 
@@ -175,7 +205,7 @@ static void test_bound(void)
 	unsigned int i, first = 0, last = 0, over = 0, few = 0;
 	int fd = open(path, O_RDWR | O_TRUNC);
 
-	log_to_file(path, LOG_FILE_MIN);
+	to_file(path);
 	for (i = 0; i < 1000; i++) {
 		info("entry %u end", i);
 		if (slurp(fd) > LOG_FILE_MIN)
@@ -188,7 +218,7 @@ static void test_bound(void)
 	check("the oldest are gone, half of the bound is there",
 	      first > 900 && slurp(fd) >= LOG_FILE_MIN / 2 - 64);
 
-	log_to_file(path, LOG_FILE_MIN);
+	to_file(path);
 	info("entry %u end", i);
 	slurp(fd);
 	check("another start goes on after what is there",
@@ -202,7 +232,7 @@ static void test_large_before(void)
 
 	for (i = 0; i < 2000; i++)
 		dprintf(fd, "line %d of another\n", i);
-	log_to_file(path, LOG_FILE_MIN);
+	to_file(path);
 	info("hello");
 	check("a file that was larger shrinks to its bound",
 	      slurp(fd) <= LOG_FILE_MIN);
@@ -213,7 +243,7 @@ static void test_large_before(void)
 		fail("truncate", "%s", strerror(errno));
 	for (i = 0; i < LOG_FILE_MIN; i++)
 		dprintf(fd, "x");
-	log_to_file(path, LOG_FILE_MIN);
+	to_file(path);
 	info("hello");
 	slurp(fd);
 	check("a file without lines is forgotten",
@@ -223,23 +253,150 @@ static void test_large_before(void)
 
 static void test_bad_files(void)
 {
-	check_eq("a directory is no log file", log_to_file("/tmp", 4096),
-		 -EISDIR);
-	check_eq("nor is a device", log_to_file("/dev/null", 4096), -EINVAL);
-	check_eq("nor what can't be created",
-		 log_to_file("/nonesuch/log", 4096), -ENOENT);
+	char fifo[] = "/tmp/passt-log-XXXXXX";
+
+	close(mkstemp(fifo));
+	unlink(fifo);
+	mkfifo(fifo, 0600);
+	check_eq("a device is no log file", to_file("/dev/null"), -EINVAL);
+	check_eq("nor is a pipe", to_file(fifo), -EINVAL);
+	unlink(fifo);
+}
+
+/* logger() - Start the system logger; returns its socket */
+static int logger(void)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	strcpy(sa.sun_path, log_socket);
+	unlink(log_socket);
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)))
+		fail("the system logger", "%s", strerror(errno));
+	return fd;
+}
+
+/* heard() - The next message that the system logger gets, in @said */
+static const char *heard(int fd)
+{
+	ssize_t n = recv(fd, said, sizeof(said) - 1, 0);
+
+	said[n > 0 ? n : 0] = '\0';
+	return said;
 }
 
 static void test_syslog(void)
 {
+	char want[64];
+	int fd;
+
+	close(mkstemp(log_socket));
+	fd = logger();
 	state.fd = -1;
 	log_to_syslog("passt");
 	stderr_start();
 	warn("to the %s", "system");
 	stderr_end();
-	check_str("the system logger gets it", sys_line, "to the system");
-	check_str("under our name", sys_ident, "passt");
-	check_str("and stderr does not", said, "");
+	check_str("stderr does not get what the system logger gets", said, "");
+	heard(fd);
+	snprintf(want, sizeof(want), " passt[%d]: to the system", getpid());
+	check("it has the priority", !strncmp(said, "<28>", 4));
+	check("the time", said[4 + 6] == ' ' && said[4 + 9] == ':');
+	check_str("our name, and the message", said + 4 + 15, want);
+
+	close(fd);
+	warn("nobody is there");
+	fd = logger();
+	warn("again");
+	check("a new system logger is found, and told",
+	      strstr(heard(fd), "]: 1 messages were lost: nobody read them"));
+	check("and goes on", strstr(heard(fd), "]: again"));
+
+	alarm(5);	/* a line that waits ends this test */
+	while (!state.lost)
+		warn("a line of many");
+	warn("and another one");
+	alarm(0);
+	check_eq("what a full system logger does not take is counted",
+		 state.lost, 2);
+	while (*heard(fd))
+		;
+	warn("after that");
+	check("and told", strstr(heard(fd), "]: 2 messages were lost: "));
+	close(fd);
+	unlink(log_socket);
+	state.ident = NULL;
+	state.lost = 0;
+}
+
+/* fill_stderr() - Log to a stderr that takes some lines only, and tell what it
+ * takes later */
+static void fill_stderr(const char *name, int out, int in)
+{
+	struct pollfd p = { .fd = in, .events = POLLIN };
+	char line[100];
+	size_t have = 0;
+	ssize_t n;
+
+	saved = dup(STDERR_FILENO);
+	dup2(out, STDERR_FILENO);
+	close(out);
+	log_own_stderr();
+	alarm(5);
+	while (!state.lost)
+		warn("a line of many");
+	warn("and another one");
+	alarm(0);
+	snprintf(line, sizeof(line), "%s that nobody reads: lines are lost",
+		 name);
+	check_eq(line, state.lost, 2);
+
+	while (read(in, said, sizeof(said)) > 0)
+		;
+	warn("after that");
+	while (poll(&p, 1, 1000) > 0 && (n = read(in, said + have, 100)) > 0) {
+		have += (size_t)n;
+		said[have] = '\0';
+		if (strstr(said, "after that"))
+			break;
+	}
+	snprintf(line, sizeof(line), "%s that is read again says how many",
+		 name);
+	check(line, strstr(said, "passt: 2 messages were lost: nobody read "
+			   "them") && strstr(said, "passt: after that"));
+
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	if (state.err_fd != STDERR_FILENO)
+		close(state.err_fd);
+	state.err_fd = STDERR_FILENO;
+	close(in);
+}
+
+static void test_blocked(void)
+{
+	int p[2], flags, in, out;
+
+	if (pipe(p) || fcntl(p[0], F_SETFL, O_NONBLOCK))
+		fail("pipe", "%s", strerror(errno));
+	flags = fcntl(p[1], F_GETFL);
+	out = dup(p[1]);
+	fill_stderr("a pipe", out, p[0]);
+	check_eq("its flags, which others share, are as before",
+		 fcntl(p[1], F_GETFL), flags);
+	close(p[1]);
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, p))
+		fail("sockets", "%s", strerror(errno));
+	fcntl(p[0], F_SETFL, O_NONBLOCK);
+	fill_stderr("a socket", p[1], p[0]);
+
+	in = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+	if (in < 0 || grantpt(in) || unlockpt(in)) {
+		skip("a terminal that nobody reads", "no pseudo-terminals");
+		return;
+	}
+	fill_stderr("a terminal", open(ptsname(in), O_RDWR | O_NOCTTY), in);
 }
 
 int main(void)
@@ -251,6 +408,7 @@ int main(void)
 	test_large_before();
 	test_bad_files();
 	test_syslog();
+	test_blocked();
 	unlink(path);
 	return unit_end();
 }
