@@ -4,9 +4,9 @@
  * background, and handles guests that connect and leave. The event loop is in
  * loop.c.
  */
-/* syscalls: start: chdir clone dup2 geteuid getpid lchown openat
+/* syscalls: start: chdir clone dup2 ftruncate geteuid lchown listen
  *	     rt_sigaction rt_sigprocmask setsid signalfd4 write; run: accept4
- *	     close poll read unlink */
+ *	     close getpid newfstatat openat poll read unlinkat */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "checksum.h"
@@ -23,6 +24,11 @@
 #include "passt.h"
 #include "tap/trace.h"
 #include "udp/mcast.h"
+
+#define DEFAULT_SOCKET	"/tmp/passt_%u.socket"
+#define DEFAULT_SOCKETS	64	/* the highest number in such a name */
+
+#define PID_STRLEN	sizeof("-2147483648\n")
 
 /* guest_up() - Open the link for a guest that has connected on socket @fd; the
  * link closes @fd */
@@ -34,7 +40,7 @@ static void guest_up(struct program *p, int fd, uint64_t now)
 		LOG_LIMITED(LOG_WARNING, "no memory for a guest");
 		return;
 	}
-	if (p->conf.pcap)
+	if (p->pcap.fd >= 0)
 		link_observe(&p->stream.link, &p->pcap.observer);
 	if (log_enabled(LOG_TRACE))
 		link_observe(&p->stream.link, &p->trace);
@@ -188,28 +194,66 @@ static int open_signals(struct program *p)
 	return 0;
 }
 
+/* bind_socket() - Bind the listening socket; returns the socket or -errno */
+static int bind_socket(struct program *p)
+{
+	const char *path = p->socket_path;
+	int fd = stream_bind(path);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	/* passt removes the socket at its end, when it runs as this user. */
+	if (!geteuid() && lchown(path, p->conf.uid, p->conf.gid))
+		debug("%s: %s", path, strerror(errno));
+	if (!lstat(path, &st))
+		p->socket_id = (struct file_id){ st.st_dev, st.st_ino };
+	return fd;
+}
+
+/* bind_default() - Bind the listening socket to the first default path that is
+ * free; returns the socket, or -errno of the last path */
+static int bind_default(struct program *p)
+{
+	int fd = -EADDRINUSE;
+	unsigned int i;
+
+	for (i = 1; fd < 0 && i <= DEFAULT_SOCKETS; i++) {
+		snprintf(p->socket_path, sizeof(p->socket_path), DEFAULT_SOCKET,
+			 i);
+		fd = bind_socket(p);
+	}
+	return fd;
+}
+
 /* open_listener() - Listen for the guest; 0, or -1: an error was shown */
 static int open_listener(struct program *p)
 {
-	char *path = p->socket_path;
-
 	if (p->conf.fd >= 0)
 		return 0;
 
-	p->listener = stream_listen(p->conf.socket_path, path,
-				    sizeof(p->socket_path));
+	snprintf(p->socket_path, sizeof(p->socket_path), "%s",
+		 p->conf.socket_path);
+	p->listener = *p->socket_path ? bind_socket(p) : bind_default(p);
 	if (p->listener < 0) {
-		conf_error("--socket", path, "%s: give a path that can be created and that no other passt uses",
+		conf_error("--socket", p->socket_path, "%s: give a path that can be created and that no other passt uses",
 			   strerror(-p->listener));
 		return -1;
 	}
 
-	/* passt removes the socket at its end, when it runs as this user. */
-	if (!geteuid() && lchown(path, p->conf.uid, p->conf.gid))
-		debug("%s: %s", path, strerror(errno));
-	if (worker_watch(&p->worker, p->listener, EVENT_LINK_LISTEN))
-		return start_failed("epoll", errno);
+	if (listen(p->listener, 4) ||
+	    worker_watch(&p->worker, p->listener, EVENT_LINK_LISTEN))
+		return start_failed("socket", errno);
 	return 0;
+}
+
+/* open_file() - Open a file that an option names, so that no pipe can block
+ * passt; returns the descriptor or -errno */
+static int open_file(const char *path, int flags, mode_t mode)
+{
+	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode);
+
+	return fd < 0 ? -errno : fd;
 }
 
 /* open_log() - Start the log file; returns 0, or -1 after showing an error */
@@ -220,8 +264,9 @@ static int open_log(const struct program *p)
 
 	if (!path)
 		return 0;
-	rc = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
-	rc = rc < 0 ? -errno : log_to_file(rc, p->conf.log_size);
+	rc = open_file(path, O_RDWR | O_CREAT, 0600);
+	if (rc >= 0)
+		rc = log_to_file(rc, p->conf.log_size);
 	if (!rc)
 		return 0;
 	conf_error("--log-file", path, "%s: give a path that can be created",
@@ -229,29 +274,45 @@ static int open_log(const struct program *p)
 	return -1;
 }
 
-/* open_files() - Open files that may need the rights of root; returns 0, or -1
- * after showing an error */
-static int open_files(struct program *p)
+/* open_pcap() - Start to record frames; go on without if that fails */
+static void open_pcap(struct program *p)
 {
-	const char *pid = p->conf.pid_file, *pcap = p->conf.pcap;
+	const char *path = p->conf.pcap;
 	int rc;
 
-	if (pid) {
-		p->pid_fd = open(pid, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC,
-				 0644);
-		if (p->pid_fd < 0) {
-			conf_error("--pid", pid, "%s: give a path that can be created",
-				   strerror(errno));
-			return -1;
-		}
-	}
-	rc = pcap ? pcap_open(&p->pcap, pcap) : 0;
-	if (rc) {
-		conf_error("--pcap", pcap, "%s: give a path that can be created",
-			   strerror(-rc));
-		return -1;
-	}
-	return 0;
+	if (!path)
+		return;
+	rc = open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (rc >= 0)
+		rc = pcap_open(&p->pcap, rc);
+	if (rc)
+		warn("--pcap %s: %s: no frames are recorded; give a path that can be created",
+		     path, strerror(-rc));
+}
+
+/**
+ * open_pid_file() - Open the pid file, and leave its content until passt is
+ * ready: it may be that of another passt
+ *
+ * Return: 0, or -1 after showing an error
+ */
+static int open_pid_file(struct program *p)
+{
+	const char *path = p->conf.pid_file;
+	int fd;
+
+	if (!path)
+		return 0;
+	fd = open_file(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	p->pid_made = fd >= 0;
+	if (fd == -EEXIST)
+		fd = open_file(path, O_WRONLY | O_CREAT, 0644);
+	p->pid_fd = fd;
+	if (fd >= 0)
+		return 0;
+	conf_error("--pid", path, "%s: give a path that can be created",
+		   strerror(-fd));
+	return -1;
 }
 
 /* join_groups() - Start --multicast; 0, or -1: an error was shown */
@@ -279,8 +340,9 @@ static int open_all(struct program *p)
 
 	if (rc)
 		return start_failed("event loop", -rc);
-	if (open_log(p) || open_listener(p) || open_files(p))
+	if (open_log(p) || open_listener(p) || open_pid_file(p))
 		return -1;
+	open_pcap(p);
 	if (fwd_init(&p->fwd, ports - MIN(ports, FDS_OWN), p->worker.epfd))
 		return start_failed("forwarding", ENOMEM);
 	if (fwd_start(&p->fwd, &p->rules, &p->ports))
@@ -292,8 +354,39 @@ static int open_all(struct program *p)
  * loop: this process, or its child if passt goes to the background */
 static void write_pid(const struct program *p, pid_t pid)
 {
-	if (p->pid_fd >= 0 && dprintf(p->pid_fd, "%d\n", (int)pid) < 0)
-		warn("%s: %s", p->conf.pid_file, strerror(errno));
+	char line[PID_STRLEN];
+	int len;
+
+	if (p->pid_fd < 0)
+		return;
+	len = snprintf(line, sizeof(line), "%d\n", (int)pid);
+	if ((ftruncate(p->pid_fd, 0) && errno != EINVAL) ||	/* a pipe */
+	    write(p->pid_fd, line, (size_t)len) != len)
+		warn("--pid %s: %s", p->conf.pid_file, strerror(errno));
+}
+
+/* close_pid() - Close the pid file, which has been written */
+static void close_pid(struct program *p)
+{
+	if (p->pid_fd >= 0)
+		close(p->pid_fd);
+	p->pid_fd = -1;
+}
+
+/* is_relative() - Whether a path, if there is one, depends on the directory */
+static bool is_relative(const char *path)
+{
+	return path && *path && *path != '/';
+}
+
+/* leave_directory() - Change to /, so that no file system is kept in use; keep
+ * the directory only if passt removes files there at its end */
+static void leave_directory(struct program *p)
+{
+	if (is_relative(p->socket_path) || is_relative(p->conf.pid_file))
+		p->dir = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (chdir("/"))
+		debug("chdir: %s", strerror(errno));
 }
 
 /**
@@ -311,6 +404,7 @@ static int go_background(struct program *p)
 
 	if (p->conf.foreground) {
 		write_pid(p, getpid());
+		close_pid(p);
 		return 0;
 	}
 
@@ -324,9 +418,9 @@ static int go_background(struct program *p)
 		_exit(EXIT_SUCCESS);
 	}
 
+	close_pid(p);
 	setsid();
-	if (chdir("/"))
-		debug("chdir: %s", strerror(errno));
+	leave_directory(p);
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
 	if (!p->conf.debug) {		/* --debug logs to stderr */
@@ -337,16 +431,58 @@ static int go_background(struct program *p)
 	return 0;
 }
 
+static void remove_file(struct program *p, const char *path)
+{
+	if (unlinkat(p->dir, path, 0))
+		debug("%s: can't be removed: %s", path, strerror(errno));
+}
+
+/* remove_socket() - Remove our socket, unless the path is another one's now */
+static void remove_socket(struct program *p)
+{
+	struct stat st;
+
+	if (!fstatat(p->dir, p->socket_path, &st, AT_SYMLINK_NOFOLLOW) &&
+	    st.st_dev == p->socket_id.dev && st.st_ino == p->socket_id.ino)
+		remove_file(p, p->socket_path);
+}
+
+/* has_our_pid() - Whether the pid file is still ours: another passt may have
+ * written its own number since */
+static bool has_our_pid(const struct program *p)
+{
+	char want[PID_STRLEN], got[PID_STRLEN] = "";
+	int fd = openat(p->dir, p->conf.pid_file,
+			O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	snprintf(want, sizeof(want), "%d\n", (int)getpid());
+	n = read(fd, got, sizeof(got) - 1);
+	close(fd);
+	return n > 0 && !strcmp(got, want);
+}
+
+/* remove_pid_file() - Remove the pid file if it is ours: it has our number, or
+ * it is new and has none yet */
+static void remove_pid_file(struct program *p)
+{
+	if (!p->conf.pid_file)
+		return;
+	if (p->pid_fd >= 0 ? p->pid_made : has_our_pid(p))
+		remove_file(p, p->conf.pid_file);
+	close_pid(p);
+}
+
 /* finish_program() - End all flows, remove the socket and the pid file */
 static void finish_program(struct program *p)
 {
 	worker_free(&p->worker);
 	if (p->listener >= 0)
-		unlink(p->socket_path);
-	if (p->pid_fd >= 0)
-		unlink(p->conf.pid_file);
-	if (p->conf.pcap)
-		pcap_close(&p->pcap);
+		remove_socket(p);
+	remove_pid_file(p);
+	pcap_close(&p->pcap);
 	fwd_free(&p->fwd);
 	rule_set_free(&p->rules);
 }
@@ -402,6 +538,7 @@ static int start_program(struct program *p)
 
 	sandbox_close_fds(p->conf.fd);
 	log_own_stderr();
+	p->dir = AT_FDCWD;
 	p->listener = p->pid_fd = p->pcap.fd = -1;
 	if (prepare_program(p) || go_background(p) || open_signals(p)) {
 		finish_program(p);

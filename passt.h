@@ -28,11 +28,15 @@
  * @worker:	the event loop
  * @socket_path: path at which guests connect; empty with --fd: the guest then
  *		is connected from the start
+ * @socket_id:	device and inode of the file at that path
+ * @dir:	directory that relative paths start from, or AT_FDCWD
  * @listener:	socket at which guests connect, -1: none
  * @signals:	signalfd
  * @spare:	descriptor that accept_last() closes if no other descriptor is
  *		free, -1: none
- * @pid_fd:	pid file, opened before root's rights are given up, -1: none
+ * @pid_fd:	pid file, opened before root's rights are given up and closed
+ *		when it was written, -1: none
+ * @pid_made:	the pid file was not there before
  */
 struct program {
 	struct conf conf;
@@ -46,7 +50,12 @@ struct program {
 	struct link_observer trace;
 	struct worker worker;
 	char socket_path[sizeof(((struct conf *)0)->socket_path)];
-	int listener, signals, spare, pid_fd;
+	struct file_id {
+		dev_t dev;
+		ino_t ino;
+	} socket_id;
+	int dir, listener, signals, spare, pid_fd;
+	bool pid_made;
 };
 
 #endif /* PASST_H */

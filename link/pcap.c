@@ -6,11 +6,9 @@
  * Each writev() writes many frames. A failed or partial write ends the
  * recording with a warning, and the daemon goes on.
  */
-/* syscalls: start: openat write; run: clock_gettime close writev */
+/* syscalls: start: write; run: clock_gettime close writev */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -126,14 +124,12 @@ static void pcap_see(struct link_observer *o, bool to_guest,
 /**
  * pcap_open() - Start a recording
  * @p:		recording to fill
- * @path:	path of the file or pipe; an existing file is overwritten
- *
- * The descriptor is non-blocking, so that a slow reader of a pipe can't block
- * the event loop.
+ * @fd:		empty file or pipe, non-blocking, so that a slow reader of a
+ *		pipe can't block the event loop; the recording closes it
  *
  * Return: 0 on success, -errno on failure
  */
-int pcap_open(struct pcap *p, const char *path)
+int pcap_open(struct pcap *p, int fd)
 {
 	const struct pcap_file_hdr hdr = {
 		.magic = PCAP_MAGIC_NS, .major = 2, .minor = 4,
@@ -142,12 +138,8 @@ int pcap_open(struct pcap *p, const char *path)
 	ssize_t n;
 
 	p->observer.see = pcap_see;
-	p->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
-		     O_NONBLOCK, S_IRUSR | S_IWUSR);
-	if (p->fd < 0)
-		return -errno;
-
-	n = write(p->fd, &hdr, sizeof(hdr));
+	p->fd = fd;
+	n = write(fd, &hdr, sizeof(hdr));
 	if (n != sizeof(hdr)) {
 		int ret = n < 0 ? -errno : -ENOSPC;
 

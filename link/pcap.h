@@ -18,7 +18,7 @@ struct pcap {
 	int fd;
 };
 
-int pcap_open(struct pcap *p, const char *path);
+int pcap_open(struct pcap *p, int fd);
 void pcap_close(struct pcap *p);
 
 #endif /* LINK_PCAP_H */

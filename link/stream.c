@@ -9,13 +9,16 @@
  * another buffer one behind the other, with space for the length before each
  * frame, so that one send() sends all of them.
  */
-/* syscalls: start: bind connect listen newfstatat socket umask unlink; run:
- *	     close ioctl mmap munmap recvfrom sendto setsockopt */
+/* syscalls: start: bind connect flock newfstatat openat poll socket unlink;
+ *	     run: close ioctl mmap munmap recvfrom sendto setsockopt */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -27,8 +30,10 @@
 #include "link/stream.h"
 #include "util.h"
 
-#define SOCKET_NAME	"/tmp/passt_%u.socket"
-#define SOCKET_MAX	64
+/* How often, and how many ms apart, passt tries to lock a directory in which
+ * it replaces a stale socket. */
+#define LOCK_TRIES	100
+#define LOCK_STEP_MS	10
 
 /* SOCKET_BUFFER: bytes of the socket's receive buffer, and of its send buffer
  * outside of low-latency mode. The kernel allows twice the value that is set. A
@@ -303,51 +308,85 @@ int stream_open(struct stream *s, int fd)
 	return 0;
 }
 
-/* path_in_use() - Whether a path is taken; a socket that no process uses any
- * more is removed
+/* is_stale() - Whether a path is of a socket that no process uses any more
  *
  * A datagram socket can never connect to a stream socket. But connect() fails
  * with ECONNREFUSED if no process has a socket bound to the path, and with
- * another error if a process listens at the path. So this check does not make
- * another passt, which listens there, accept a connection. A path that leads to
- * a file other than a socket counts as taken.
+ * another error if a process has. So this check does not make another passt,
+ * which listens there, accept a connection. A path that leads to a file other
+ * than a socket counts as taken.
  */
-static bool path_in_use(const struct sockaddr_un *sa)
+static bool is_stale(const struct sockaddr_un *sa)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct stat st;
-	bool used;
+	bool stale;
 
 	if (fd < 0)
-		return true;
-	used = !connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) ||
-	       errno != ECONNREFUSED ||
-	       lstat(sa->sun_path, &st) || !S_ISSOCK(st.st_mode);
+		return false;
+	stale = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) &&
+		errno == ECONNREFUSED &&
+		!lstat(sa->sun_path, &st) && S_ISSOCK(st.st_mode);
 	close(fd);
-	return used || unlink(sa->sun_path);
+	return stale;
 }
 
-/* bind_path() - Bind a socket to a path, and replace a socket there that no
- * process uses any more; returns 0 or -errno */
-static int bind_path(int fd, const struct sockaddr_un *sa)
+/**
+ * lock_parent() - Lock the directory that a path is in
+ *
+ * Without a lock, another passt could replace a stale socket after this one has
+ * examined it, and lose its fresh socket when this one removes it. A lock on
+ * the directory leaves no file behind. Any user who may read the directory can
+ * hold this lock, so passt waits for LOCK_TRIES times LOCK_STEP_MS only, and
+ * goes on without it.
+ *
+ * Return: descriptor to close, which ends the lock; or -1
+ */
+static int lock_parent(const char *path)
 {
-	const struct sockaddr *addr = (const struct sockaddr *)sa;
+	const char *slash = strrchr(path, '/');
+	char parent[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	unsigned int i;
+	int fd;
 
-	if (!bind(fd, addr, sizeof(*sa)))
-		return 0;
-	if (errno != EADDRINUSE)
-		return -errno;
-	if (path_in_use(sa))
-		return -EADDRINUSE;
-	return bind(fd, addr, sizeof(*sa)) ? -errno : 0;
+	snprintf(parent, sizeof(parent), "%.*s",
+		 slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	for (i = 0; i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB); i++)
+		poll(NULL, 0, LOCK_STEP_MS);
+	return fd;
 }
 
-/* listen_at() - Listen at a path; returns the listening socket, or -errno */
-static int listen_at(const char *path)
+/* replace_stale() - Bind a socket to the path of a stale one; 0 or -errno */
+static int replace_stale(int fd, const struct sockaddr_un *sa)
+{
+	int lock = lock_parent(sa->sun_path), rc = 0;
+
+	if (!is_stale(sa) || unlink(sa->sun_path))
+		rc = -EADDRINUSE;
+	else if (bind(fd, (const struct sockaddr *)sa, sizeof(*sa)))
+		rc = -errno;
+	if (lock >= 0)
+		close(lock);
+	return rc;
+}
+
+/**
+ * stream_bind() - Bind a socket at which the guest will connect
+ * @path:	path to bind. A socket there that no process uses any more is
+ *		replaced
+ *
+ * The caller calls listen(). Guests see the user who did this (SO_PEERCRED).
+ *
+ * Return: socket, which is non-blocking; or -errno, -EADDRINUSE if another file
+ *	   or another process has the path
+ */
+int stream_bind(const char *path)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	mode_t mask;
-	int fd, rc;
+	int fd, rc = 0;
 
 	if (strlen(path) >= sizeof(sa.sun_path))
 		return -ENAMETOOLONG;
@@ -357,44 +396,13 @@ static int listen_at(const char *path)
 	if (fd < 0)
 		return -errno;
 
-	/* Only this user may connect: a process that connects can use the
-	 * network with the rights of this user. */
-	mask = umask(077);
-	rc = bind_path(fd, &sa);
-	umask(mask);
-
-	if (!rc && listen(fd, 4))
+	if (bind(fd, (const struct sockaddr *)&sa, sizeof(sa)))
 		rc = -errno;
+	if (rc == -EADDRINUSE && is_stale(&sa))
+		rc = replace_stale(fd, &sa);
 	if (rc) {
 		close(fd);
 		return rc;
-	}
-	return fd;
-}
-
-/**
- * stream_listen() - Listen for a guest
- * @path:	path to bind. If @path is empty, the first free path of the form
- *		/tmp/passt_N.socket is used, with N from 1 to SOCKET_MAX
- * @used:	filled with the path that was tried last
- * @size:	size of @used, bytes
- *
- * Return: listening socket, which is non-blocking; or -errno. With an empty
- *	   @path, the error is that of the last path: -EADDRINUSE if it is taken
- */
-int stream_listen(const char *path, char *used, size_t size)
-{
-	int fd = -EADDRINUSE;
-	unsigned int i;
-
-	if (*path) {
-		snprintf(used, size, "%s", path);
-		return listen_at(path);
-	}
-
-	for (i = 1; fd < 0 && i <= SOCKET_MAX; i++) {
-		snprintf(used, size, SOCKET_NAME, i);
-		fd = listen_at(used);
 	}
 	return fd;
 }

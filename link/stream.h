@@ -48,7 +48,7 @@ struct stream {
 	bool low_latency;
 };
 
-int stream_listen(const char *path, char *used, size_t size);
+int stream_bind(const char *path);
 int stream_open(struct stream *s, int fd);
 
 #endif /* LINK_STREAM_H */

@@ -9,6 +9,7 @@ right: a daemon that accepts before its parent returns.
 
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -47,7 +48,6 @@ WRONG = (
     (["-s", "/" + "x" * 200], "bytes|long"),
     (["-s", ""], "path"),
     (["-P", "/nonexistent/pid"], "path"),
-    (["-p", "/nonexistent/pcap"], "path"),
     (["-l", "/nonexistent/log"], "path"),
     (["-a", "192.0.2.256"], ADDRESS),
     (["-a", "192.0.2.1/33"], "32"),
@@ -310,6 +310,116 @@ def read(path):
         return f.read()
 
 
+def pid_file(lab):
+    """Given a pid file, then it is left alone by a passt that does not own it."""
+    pid, other = f"{lab.dir}/pid", f"{lab.dir}/other"
+    with check("pid file: a second passt that does not start leaves it alone"):
+        passt = starts(lab, path=lab.socket)
+        status, _, _ = run(lab, "-s", lab.socket, "-P", pid)
+        expect("exit status", status, 1)
+        status, _, _ = run(lab, "-s", other, "-P", pid, "-t", "70000")
+        expect("exit status", status, 1)
+        with lab.host.bind("0.0.0.0", 2001):
+            status, _, _ = run(lab, "-s", other, "-P", pid, "-t", "2001")
+        expect("exit status", status, 1)
+        expect("its text", read(pid), f"{passt.pid}\n")
+    with check("pid file: no descriptor of it stays open"):
+        names = [os.readlink(f"/proc/{passt.pid}/fd/{fd}")
+                 for fd in os.listdir(f"/proc/{passt.pid}/fd")]
+        expect("open", [n for n in names if n.startswith(lab.dir)], [])
+    with check("pid file: written anew by a second one that starts"):
+        second = starts(lab, path=other)
+        expect("its text", read(pid), f"{second.pid}\n")
+    with check("pid file: the first does not remove what is the second's"):
+        passt.kill(signal.SIGTERM)
+        expect("its text", read(pid), f"{second.pid}\n")
+        second.kill(signal.SIGTERM)
+        expect("left", os.path.exists(pid), False)
+    with check("pid file: a longer number that was there is gone"):
+        with open(os.open(pid, os.O_CREAT | os.O_WRONLY, 0o666), "w") as f:
+            os.fchmod(f.fileno(), 0o666)
+            f.write("1234567890123\n")
+        passt = starts(lab, path=lab.socket)
+        expect("its text", read(pid), f"{passt.pid}\n")
+        passt.kill(signal.SIGTERM)
+    with check("pid file: a pipe that nobody reads is refused in one line"):
+        os.mkfifo(pid)
+        os.chmod(pid, 0o666)
+        status, lines, _ = run(lab, "-s", lab.socket, "-P", pid)
+        expect("exit status and lines", (status, len(lines)), (1, 1))
+        os.unlink(pid)
+    with check("a socket at the path of a later passt is not removed"):
+        passt = starts(lab, path=lab.socket)
+        os.rename(f"{lab.dir}/pid", other)
+        os.unlink(lab.socket)
+        second = starts(lab, path=lab.socket)
+        passt.kill(signal.SIGTERM)
+        with client(lab.socket) as s:
+            answers(s)
+        second.kill(signal.SIGTERM)
+        expect("left", [n for n in (lab.socket, pid) if os.path.exists(n)], [])
+        os.unlink(other)
+
+
+def relative(lab):
+    """Given relative paths, then they are removed where they are."""
+    for options in ((), ("-f",)):
+        with check(f"relative paths {' '.join(options)}: gone at the end"):
+            where = f"{lab.dir}/where"
+            os.makedirs(where, exist_ok=True)
+            os.chmod(where, 0o777)
+            p = spawn_user(lab.host, [lab.passt_bin, "-s", "sock", "-P", "pid",
+                                      "-l", "log", "-p", "pcap", *options],
+                           cwd=where, stderr=subprocess.DEVNULL)
+            wait_for("pid", lambda: os.path.exists(f"{where}/pid")
+                     and read(f"{where}/pid"))
+            passt = Process(int(read(f"{where}/pid")))
+            if not options:
+                wait_exit(p.pid)
+            wait_for("start", passt.started)
+            with client(f"{where}/sock") as s:
+                answers(s)
+            passt.kill(signal.SIGTERM)
+            expect("left", sorted(os.listdir(where)), ["log", "pcap"])
+            for name in os.listdir(where):
+                os.unlink(f"{where}/{name}")
+
+
+def race(lab):
+    """Given many that start over a stale socket, then one gets it."""
+    with check("many that start at once: each default socket is one's own"):
+        lab.own_tmp()
+        wrong = []
+        for _ in range(4):
+            many = [spawn_user(lab.host, [lab.passt_bin, "-q"],
+                               stderr=subprocess.DEVNULL) for _ in range(12)]
+            for p in many:
+                expect("exit status", wait_exit(p.pid, 30), 0)
+            daemons = [Process(pid) for pid in children()]
+            names = [n for n in os.listdir("/tmp") if n.endswith(".socket")]
+            wrong += [] if len(names) == 12 else [len(names)]
+            for name in names:
+                with client(f"/tmp/{name}") as s:
+                    answers(s)
+            for passt in daemons:
+                passt.kill(signal.SIGKILL)
+        expect("sockets of twelve", wrong, [])
+
+
+def modes(lab):
+    """Given a umask, then it decides who may connect; logs are for the user."""
+    for mask, want in ((0o022, 0o755), (0o007, 0o770), (0o077, 0o700)):
+        with check(f"umask {mask:03o}: the socket's mode is {want:o}"):
+            passt = starts(lab, "-l", f"{lab.dir}/log", "-p",
+                           f"{lab.dir}/pcap", path=lab.socket, umask=mask)
+            expect("mode", os.stat(lab.socket).st_mode & 0o777, want)
+            for name in "log", "pcap":
+                expect(f"mode of {name}", os.stat(f"{lab.dir}/{name}").st_mode
+                       & 0o777, 0o600)
+                os.unlink(f"{lab.dir}/{name}")
+            passt.kill(signal.SIGTERM)
+
+
 def records(lab):
     """Given -p, then other tools can read what was recorded."""
     pcap = f"{lab.dir}/pcap"
@@ -371,6 +481,14 @@ def logs(lab):
                f"UNIX domain socket bound at {lab.socket}")
         expect("lines with a time", [n for n in lines if STAMP.match(n)], [])
         Process(int(read(f"{lab.dir}/pid"))).kill(signal.SIGTERM)
+    with check("a capture that can't be written is a warning"):
+        passt = lab.passt("-p", "/nonexistent/pcap")
+        if not re.search("^passt: --pcap /nonexistent/pcap: .*path",
+                         lab.messages(), re.M):
+            raise AssertionError(lab.messages())
+        with client(lab.socket) as s:
+            answers(s)
+        passt.kill(signal.SIGTERM)
     with check("quiet: nothing on stderr"):
         p = lab.passt("-q")
         p.kill(signal.SIGTERM)
@@ -445,8 +563,8 @@ def offline(lab):
 
 def story():
     for part in (wrong, informs, daemon, descriptors, one_off, inherited,
-                 as_root, records, logs, levels, counters, no_ping, offline,
-                 default_socket):
+                 pid_file, relative, race, modes, as_root, records, logs, levels, counters, no_ping,
+                 offline, default_socket):
         with check(f"{part.__name__} ran to its end"), \
                 Lab(ping=part is not no_ping) as lab:
             part(lab)

@@ -4,6 +4,7 @@
  * not read, and how much waits for it.
  */
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 /* What the host's kernel says when it has no memory; 0: it has. */
 static int no_memory_errno;
@@ -17,6 +18,9 @@ static int no_memory_errno;
 #undef recv
 #undef send
 #include "test/unit/unit.h"
+
+#define STARTERS	24
+#define ROUNDS		40
 
 static struct stream s;
 static int guest;
@@ -179,10 +183,125 @@ static void story_no_memory(int error)
 	check("nothing is left for the next guest", !s.queue.retry);
 }
 
+/* starter() - In a child: bind @path when @start ends, say whether that worked,
+ * and keep the socket until @end ends */
+static void starter(const char *path, int start, int said, int end)
+{
+	char c;
+	int fd;
+
+	if (read(start, &c, 1))
+		_exit(1);
+	fd = stream_bind(path);
+	c = fd >= 0 && !listen(fd, 1);
+	if (write(said, &c, 1) != 1 || read(end, &c, 1))
+		_exit(1);
+	_exit(0);
+}
+
+/* race() - Let many processes bind a path at once; returns how many could, 100
+ * more if the path does not lead to one of them */
+static int race(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int start[2], said[2], end[2], i, bound = 0;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	char c;
+
+	if (pipe(start) || pipe(said) || pipe(end))
+		return -1;
+	for (i = 0; i < STARTERS; i++) {
+		if (fork())
+			continue;
+		close(start[1]);
+		close(end[1]);
+		starter(path, start[0], said[1], end[0]);
+	}
+	close(start[1]);
+	for (i = 0; i < STARTERS && read(said[0], &c, 1) == 1; i++)
+		bound += c;
+	strcpy(sa.sun_path, path);
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)))
+		bound += 100;
+	close(end[1]);
+	for (i = 0; i < STARTERS; i++)
+		wait(NULL);
+	close(start[0]);
+	close(said[0]);
+	close(said[1]);
+	close(end[0]);
+	close(fd);
+	return bound;
+}
+
+/* Given a stale socket and many that start at once, then one replaces it, and
+ * no other removes the fresh one. */
+static void story_race(void)
+{
+	char path[] = "/tmp/passt-stream-XXXXXX";
+	int round, wrong = 0, fd;
+
+	close(mkstemp(path));
+	check_eq("a file is not replaced", stream_bind(path), -EADDRINUSE);
+	unlink(path);
+	fd = stream_bind(path);
+	check("a free path is bound", fd >= 0);
+	check_eq("a path with a bound socket is taken, even before it listens",
+		 stream_bind(path), -EADDRINUSE);
+	close(fd);
+	for (round = 0; round < ROUNDS; round++)
+		wrong += race(path) != 1;
+	check_eq("of many that start over a stale socket, one gets it", wrong,
+		 0);
+	unlink(path);
+}
+
+/* Given a directory that somebody else keeps locked, then passt starts. */
+static void story_locked(void)
+{
+	char dir[] = "/tmp/passt-stream-XXXXXX", path[64];
+	int lock, fd;
+
+	if (!mkdtemp(dir))
+		fail("directory", "%s", strerror(errno));
+	snprintf(path, sizeof(path), "%s/socket", dir);
+	close(stream_bind(path));
+	lock = open(dir, O_RDONLY);
+	flock(lock, LOCK_EX);
+	fd = stream_bind(path);
+	check("a lock that is held for ever does not end the start", fd >= 0);
+	close(fd);
+	close(lock);
+	unlink(path);
+	rmdir(dir);
+}
+
+/* Given a umask, then it decides who may connect. */
+static void story_mode(void)
+{
+	char path[] = "/tmp/passt-stream-XXXXXX";
+	struct stat st = { 0 };
+	mode_t mask = umask(007);
+	int fd;
+
+	close(mkstemp(path));
+	unlink(path);
+	fd = stream_bind(path);
+	lstat(path, &st);
+	check_eq("the mode of the socket is that of umask", st.st_mode & 0777,
+		 0770);
+	umask(mask);
+	close(fd);
+	unlink(path);
+}
+
 int main(void)
 {
 	story_no_memory(ENOBUFS);
 	story_no_memory(ENOMEM);
+	story_race();
+	story_locked();
+	story_mode();
 	story_low_latency();
 	story_pieces();
 	story_length();
