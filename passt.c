@@ -4,9 +4,9 @@
  * background, and handles guests that connect and leave. The event loop is in
  * loop.c.
  */
-/* syscalls: start: chdir clone dup2 ftruncate geteuid lchown listen
- *	     rt_sigaction rt_sigprocmask setsid signalfd4 write; run: accept4
- *	     close getpid newfstatat openat poll read unlinkat */
+/* syscalls: start: chdir clone dup2 ftruncate lchown listen rt_sigaction
+ *	     rt_sigprocmask setsid signalfd4 write; run: accept4 close getpid
+ *	     newfstatat openat poll read unlinkat */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,6 +20,7 @@
 
 #include "checksum.h"
 #include "log.h"
+#include "host/rights.h"
 #include "host/sandbox.h"
 #include "passt.h"
 #include "tap/trace.h"
@@ -194,21 +195,26 @@ static int open_signals(struct program *p)
 	return 0;
 }
 
-/* bind_socket() - Bind the listening socket; returns the socket or -errno */
-static int bind_socket(struct program *p)
+/* bind_as() - Bind the listening socket: for rights_use() */
+static int bind_as(void *arg, const char *path, bool as_root)
 {
-	const char *path = p->socket_path;
+	struct program *p = arg;
 	int fd = stream_bind(path);
 	struct stat st;
 
 	if (fd < 0)
 		return fd;
-	/* passt removes the socket at its end, when it runs as this user. */
-	if (!geteuid() && lchown(path, p->conf.uid, p->conf.gid))
+	/* Only root can change this directory: @path still leads there. */
+	if (as_root && lchown(path, p->conf.uid, p->conf.gid))
 		debug("%s: %s", path, strerror(errno));
 	if (!lstat(path, &st))
 		p->socket_id = (struct file_id){ st.st_dev, st.st_ino };
 	return fd;
+}
+
+static int bind_socket(struct program *p)
+{
+	return rights_use(p->conf.uid, p->conf.gid, p->socket_path, bind_as, p);
 }
 
 /* bind_default() - Bind the listening socket to the first default path that is
@@ -226,7 +232,14 @@ static int bind_default(struct program *p)
 	return fd;
 }
 
-/* open_listener() - Listen for the guest; 0, or -1: an error was shown */
+/**
+ * open_listener() - Listen for the guest
+ *
+ * The file of the socket belongs to the user that passt becomes. But listen()
+ * is called by who started passt, because qrap asks the socket who that was.
+ *
+ * Return: 0, or -1: an error was shown
+ */
 static int open_listener(struct program *p)
 {
 	if (p->conf.fd >= 0)
@@ -247,13 +260,12 @@ static int open_listener(struct program *p)
 	return 0;
 }
 
-/* open_file() - Open a file that an option names, so that no pipe can block
- * passt; returns the descriptor or -errno */
-static int open_file(const char *path, int flags, mode_t mode)
+/* open_file() - Open a file that an option names; returns the descriptor or
+ * -errno */
+static int open_file(const struct program *p, const char *path, int flags,
+		     mode_t mode)
 {
-	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode);
-
-	return fd < 0 ? -errno : fd;
+	return rights_open(p->conf.uid, p->conf.gid, path, flags, mode);
 }
 
 /* open_log() - Start the log file; returns 0, or -1 after showing an error */
@@ -264,7 +276,7 @@ static int open_log(const struct program *p)
 
 	if (!path)
 		return 0;
-	rc = open_file(path, O_RDWR | O_CREAT, 0600);
+	rc = open_file(p, path, O_RDWR | O_CREAT, 0600);
 	if (rc >= 0)
 		rc = log_to_file(rc, p->conf.log_size);
 	if (!rc)
@@ -282,7 +294,7 @@ static void open_pcap(struct program *p)
 
 	if (!path)
 		return;
-	rc = open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	rc = open_file(p, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	if (rc >= 0)
 		rc = pcap_open(&p->pcap, rc);
 	if (rc)
@@ -303,10 +315,10 @@ static int open_pid_file(struct program *p)
 
 	if (!path)
 		return 0;
-	fd = open_file(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	fd = open_file(p, path, O_WRONLY | O_CREAT | O_EXCL, 0644);
 	p->pid_made = fd >= 0;
 	if (fd == -EEXIST)
-		fd = open_file(path, O_WRONLY | O_CREAT, 0644);
+		fd = open_file(p, path, O_WRONLY | O_CREAT, 0644);
 	p->pid_fd = fd;
 	if (fd >= 0)
 		return 0;
@@ -431,10 +443,20 @@ static int go_background(struct program *p)
 	return 0;
 }
 
+/* remove_as() - Remove a file: for rights_use() */
+static int remove_as(void *arg, const char *path, bool as_root)
+{
+	const struct program *p = arg;
+
+	return unlinkat(p->dir, path, 0) ? -errno : 0;
+}
+
 static void remove_file(struct program *p, const char *path)
 {
-	if (unlinkat(p->dir, path, 0))
-		debug("%s: can't be removed: %s", path, strerror(errno));
+	int rc = rights_use(p->conf.uid, p->conf.gid, path, remove_as, p);
+
+	if (rc)
+		debug("%s: can't be removed: %s", path, strerror(-rc));
 }
 
 /* remove_socket() - Remove our socket, unless the path is another one's now */

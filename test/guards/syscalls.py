@@ -77,11 +77,11 @@ vfprintf        write fstat
 # Functions that are the system call of the same name.
 SAME = """
 accept4 access bind chdir clock_gettime close connect dup2 epoll_create1
-epoll_ctl epoll_wait fcntl flock fstat ftruncate getegid geteuid getgid
+epoll_ctl epoll_wait fchdir fcntl flock fstat ftruncate getegid geteuid getgid
 getpeername getpid getrandom getresgid getresuid getsockname getsockopt getuid
-ioctl lchown listen madvise mmap munmap openat poll prctl read recvmmsg recvmsg
-sendmmsg sendmsg setgroups setresgid setresuid setsid setsockopt setuid
-shutdown socket umask uname unlink unlinkat write writev
+ioctl lchown listen madvise mmap munmap openat poll prctl read readlinkat
+recvmmsg recvmsg sendmmsg sendmsg setgroups setresgid setresuid setsid
+setsockopt setuid shutdown socket umask uname unlink unlinkat write writev
 """
 
 

@@ -420,6 +420,82 @@ def modes(lab):
             passt.kill(signal.SIGTERM)
 
 
+def foreign_files(lab):
+    """Given root and --runas, then no link of that user leads to root's files."""
+    if USERNS:
+        return
+    alice, root = f"{lab.dir}/alice", f"{lab.dir}/root"
+    os.mkdir(alice)
+    os.chown(alice, 1234, 1234)
+    os.mkdir(root)
+    precious = f"{root}/precious"
+    with open(precious, "w") as f:
+        f.write("data")
+    user = ("--runas", "1234:1234")
+    for option in "-p", "-l", "-P":
+        with check(f"root, {option}: a link of the user's is not followed"):
+            os.symlink(precious, f"{alice}/link")
+            status, _, _ = run(lab, *user, "-s", f"{alice}/socket", option,
+                               f"{alice}/link", root=True)
+            expect("exit status", status, 0 if option == "-p" else 1)
+            for pid in children():
+                Process(pid).kill(signal.SIGTERM)
+            expect("the file", read(precious), "data")
+            os.unlink(f"{alice}/link")
+    with check("root: files in the user's directory are the user's"):
+        passt = starts(lab, *user, "-l", f"{alice}/log", "-p",
+                       f"{alice}/pcap", path=f"{alice}/socket", root=True)
+        expect("owners", {os.lstat(f"{alice}/{n}").st_uid
+                          for n in ("log", "pcap", "socket")}, {1234})
+        with client(f"{alice}/socket") as s:
+            answers(s)
+        passt.kill(signal.SIGTERM)
+        expect("left", sorted(os.listdir(alice)), ["log", "pcap"])
+    with check("root: nor is a socket made, or removed, behind a link"):
+        os.symlink(root, f"{alice}/way")
+        status, _, _ = run(lab, *user, "-s", f"{alice}/way/socket", root=True)
+        expect("exit status", status, 1)
+        expect("root's files", os.listdir(root), ["precious"])
+
+
+def as_root_of_all(lab):
+    """Given root, then files where only root may write are made by root."""
+    if USERNS:
+        return
+    where = "/run/passt-test"
+    os.makedirs(where, mode=0o755)
+    try:
+        with check("root: files where only root may write"):
+            run_kw = {"root": True, "umask": 0o022}
+            status, lines, _ = run(
+                lab, "--runas", "1234:1234", "-s", f"{where}/socket", "-P",
+                f"{where}/pid", "-l", f"{where}/log", **run_kw)
+            expect(f"exit status, having said {lines}", status, 0)
+            passt = Process(int(read(f"{where}/pid")))
+            expect("user", passt.status("Uid").split()[0], "1234")
+            expect("owners", [os.lstat(f"{where}/{n}").st_uid for n in
+                              ("socket", "pid", "log")], [1234, 0, 0])
+            with client(f"{where}/socket") as s:
+                answers(s)
+            passt.kill(signal.SIGTERM)
+        with check("root: --runas 0 is refused"):
+            status, lines, _ = run(lab, "--runas", "0", "-s", lab.socket,
+                                   root=True)
+            expect("exit status and lines", (status, len(lines)), (1, 1))
+        with check("root that acts as a user does not remain root"):
+            p = lab.host.spawn(
+                sys.executable, "-c", "import os, sys; "
+                "os.setresuid(0, 1234, 0); os.execv(sys.argv[1], sys.argv[1:])",
+                lab.passt_bin, "-f", "-q", "-s", f"{lab.dir}/as1234")
+            passt = Process(p.pid)
+            wait_for("start", lambda: p.poll() is not None or
+                     passt.started())
+            expect("users", passt.status("Uid").split(), ["1234"] * 4)
+            passt.kill(signal.SIGTERM)
+    finally:
+        shutil.rmtree(where)
+
+
 def records(lab):
     """Given -p, then other tools can read what was recorded."""
     pcap = f"{lab.dir}/pcap"
@@ -563,7 +639,8 @@ def offline(lab):
 
 def story():
     for part in (wrong, informs, daemon, descriptors, one_off, inherited,
-                 pid_file, relative, race, modes, as_root, records, logs, levels, counters, no_ping,
+                 pid_file, relative, race, modes, as_root, foreign_files,
+                 as_root_of_all, records, logs, levels, counters, no_ping,
                  offline, default_socket):
         with check(f"{part.__name__} ran to its end"), \
                 Lab(ping=part is not no_ping) as lab:
