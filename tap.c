@@ -26,6 +26,7 @@ const char *const tap_counter_name[TAP_COUNTERS] = {
 	[TAP_SHORT]	= "from_guest_truncated",
 	[TAP_HEADERS]	= "from_guest_headers_too_long",
 	[TAP_ETYPE]	= "from_guest_ethertype_unknown",
+	[TAP_VLAN]	= "from_guest_vlan",
 	[TAP_VERSION]	= "from_guest_ip_version",
 	[TAP_CHECKSUM]	= "from_guest_checksum",
 	[TAP_FRAGMENT]	= "from_guest_fragment",

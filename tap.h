@@ -82,6 +82,7 @@ enum tap_counter {
 				 * the frame */
 	TAP_HEADERS,		/* the headers are longer than PKT_HDR_MAX */
 	TAP_ETYPE,		/* the frame is not of ARP, IPv4 or IPv6 */
+	TAP_VLAN,		/* the frame belongs to a VLAN (802.1Q) */
 	TAP_VERSION,		/* the IP version, or the length of the IPv4
 				 * header, is wrong */
 	TAP_CHECKSUM,		/* the checksum of the IPv4, TCP, UDP, ICMP or

@@ -13,6 +13,9 @@
 #include "iov.h"
 #include "tap/parse.h"
 
+#define VLAN_TAG_LEN	4	/* IEEE 802.1Q 9.3: TCI, and the next type */
+#define VLAN_ID		0x0fff	/* bits of the TCI */
+
 /**
  * struct cursor - The position of the parser in the headers of a frame
  * @at:		next byte to parse
@@ -75,7 +78,7 @@ static bool is_known_proto(uint8_t proto, bool v4)
  * @c:		cursor, which is at the payload of the fragment
  * @pkt:	packet with the addresses and the Ethernet header
  * @off:	offset of the fragment in the payload of the datagram, bytes
- * @hdrlen:	bytes of the Ethernet and IP headers of the reassembled datagram
+ * @hdrlen:	bytes of the IP headers of the reassembled datagram
  * @counted:	how many bytes of these headers the length field of the IP
  *		header counts
  *
@@ -94,7 +97,8 @@ static enum tap_counter set_fragment(struct cursor *c, const struct pkt *pkt,
 	f->dst = pkt->dst;
 	f->off = off;
 	f->len = (uint32_t)c->left;
-	f->hdr = pkt->dmac;
+	f->eth = pkt->dmac;
+	f->hdr = pkt->l3;
 	f->hdrlen = (uint16_t)hdrlen;
 	f->malformed = f->malformed || counted + off + c->left > IP_LEN_MAX;
 	return TAP_FRAGMENT;
@@ -113,7 +117,7 @@ static enum tap_counter parse_fragment4(struct cursor *c, struct pkt *pkt,
 	c->frag->proto = pkt->proto;
 	c->frag->more = off & IP4_MF;
 	return set_fragment(c, pkt, (off & IP4_OFFSET) * IP_FRAG_UNIT,
-			    ETH_HLEN + pkt->l3len, pkt->l3len);
+			    pkt->l3len, pkt->l3len);
 }
 
 /* parse_ip4() - Parse an IPv4 header (RFC 791 3.1); skip its options, and leave
@@ -212,7 +216,7 @@ static enum tap_counter parse_fragment6(struct cursor *c, struct pkt *pkt)
 	off = get_be16(h + 2);
 	c->frag->id = get_be32(h + 4);
 	c->frag->more = off & IP6_MF;
-	c->frag->next_at = (uint16_t)(c->next - pkt->dmac);
+	c->frag->next_at = (uint16_t)(c->next - pkt->l3);
 	c->frag->next = h[0];
 	c->next = h;
 	skip_bytes(c, IP6_FRAG_HLEN);
@@ -223,8 +227,8 @@ static enum tap_counter parse_fragment6(struct cursor *c, struct pkt *pkt)
 		return *c->next == IPPROTO_FRAGMENT ? TAP_FRAGMENT : drop;
 	}
 	c->frag->malformed = !(off & IP6_OFFSET) && !has_all_headers(*c);
-	return set_fragment(c, pkt, off & IP6_OFFSET,
-			    ETH_HLEN + IP6_HLEN + unfrag, unfrag);
+	return set_fragment(c, pkt, off & IP6_OFFSET, IP6_HLEN + unfrag,
+			    unfrag);
 }
 
 static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
@@ -377,6 +381,27 @@ static bool is_csum_right(const struct pkt *pkt)
 	return !csum_fold(csum_iov(pkt->iov, pkt->iovcnt, sum));
 }
 
+/*
+ * skip_tags() - Skip the tags after the Ethernet header that only give a
+ * priority: their VLAN identifier is 0, and the frame belongs to no VLAN (IEEE
+ * 802.1Q 9.6). Linux skips any number of them, too.
+ */
+static enum tap_counter skip_tags(struct cursor *c, struct pkt *pkt)
+{
+	enum tap_counter drop;
+
+	while (pkt->etype == ETH_P_8021Q || pkt->etype == ETH_P_8021AD) {
+		drop = check_space(c, VLAN_TAG_LEN);
+		if (drop != DROP_NONE)
+			return drop;
+		if (get_be16(c->at) & VLAN_ID)
+			return TAP_VLAN;
+		pkt->etype = get_be16(c->at + 2);
+		skip_bytes(c, VLAN_TAG_LEN);
+	}
+	return DROP_NONE;
+}
+
 static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
 {
 	enum tap_counter drop = check_space(c, ETH_HLEN);
@@ -388,6 +413,9 @@ static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
 	pkt->smac = c->at + MAC_LEN;
 	pkt->etype = get_be16(c->at + 2 * MAC_LEN);
 	skip_bytes(c, ETH_HLEN);
+	drop = skip_tags(c, pkt);
+	if (drop != DROP_NONE)
+		return drop;
 	pkt->l3 = c->at;
 
 	if (pkt->etype == ETH_P_ARP)

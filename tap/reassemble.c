@@ -34,8 +34,9 @@
  * @buf:	HEADROOM bytes for the headers, then the payload; NULL: the
  *		datagram was discarded
  * @size:	bytes of @buf
- * @hdrlen:	bytes of the headers, which end where the payload begins; set
- *		when the first fragment of the datagram was received
+ * @hdrlen:	bytes of the IP headers, which end where the payload begins and
+ *		follow the Ethernet header; set when the first fragment of the
+ *		datagram was received
  * @next_at, @next_hdr: @next_at and @next of the first fragment of the datagram
  * @end:	bytes of the whole payload; 0 until the last fragment of the
  *		datagram was received
@@ -315,6 +316,7 @@ static void store_fragment(struct datagram *d, const struct fragment *frag,
 {
 	uint32_t end = frag->off + frag->len;
 	unsigned int i;
+	uint8_t *hdr;
 
 	iov_copy(d->buf + HEADROOM + frag->off, frag->len, payload->iov,
 		 payload->iovcnt);
@@ -327,8 +329,9 @@ static void store_fragment(struct datagram *d, const struct fragment *frag,
 	if (!frag->more)
 		d->end = end;
 	if (!frag->off) {
-		memcpy(d->buf + HEADROOM - frag->hdrlen, frag->hdr,
-		       frag->hdrlen);
+		hdr = d->buf + HEADROOM - frag->hdrlen;
+		memcpy(hdr, frag->hdr, frag->hdrlen);
+		memcpy(hdr - ETH_HLEN, frag->eth, 2 * MAC_LEN);
 		d->hdrlen = frag->hdrlen;
 		d->next_at = frag->next_at;
 		d->next_hdr = frag->next;
@@ -339,18 +342,19 @@ static void store_fragment(struct datagram *d, const struct fragment *frag,
  * fragmented; returns false if the datagram is too long for IP */
 static bool restore_headers(struct datagram *d)
 {
-	uint8_t *frame = d->buf + HEADROOM - d->hdrlen, *ip = frame + ETH_HLEN;
-	size_t len = d->hdrlen - ETH_HLEN + d->end;
+	uint8_t *ip = d->buf + HEADROOM - d->hdrlen, *frame = ip - ETH_HLEN;
+	size_t len = d->hdrlen + d->end;
 	bool v4 = !d->next_at;
 
 	if (v4)
 		put_be16(ip + 6, 0);
 	else
-		frame[d->next_at] = d->next_hdr;
+		ip[d->next_at] = d->next_hdr;
+	put_be16(frame + 2 * MAC_LEN, v4 ? ETH_P_IP : ETH_P_IPV6);
 	ip_set_len(ip, len);
-	d->iov = (struct iovec){ frame, d->hdrlen + d->end };
+	d->iov = (struct iovec){ frame, ETH_HLEN + len };
 	d->frame = (struct frame){
-		.iov = &d->iov, .iovcnt = 1, .len = d->hdrlen + d->end,
+		.iov = &d->iov, .iovcnt = 1, .len = (uint32_t)(ETH_HLEN + len),
 		.meta.csum = d->csum_ok ? LINK_CSUM_OK : LINK_CSUM_FULL,
 	};
 	return len <= IP_LEN_MAX + (v4 ? 0 : IP6_HLEN);

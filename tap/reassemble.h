@@ -43,8 +43,9 @@ struct frame;
  * @more:	more fragments of the datagram follow this fragment
  * @malformed:	the datagram would be too long, or this is the first fragment of
  *		the datagram and does not hold all headers (RFC 7112)
- * @hdr, @hdrlen: Ethernet and IP headers without the IPv6 fragment header, and
- *		their length in bytes
+ * @eth:	Ethernet destination and source address
+ * @hdr, @hdrlen: IP headers without the IPv6 fragment header, and their length
+ *		in bytes
  * @next_at:	IPv6: offset in @hdr of the Next Header byte that announces the
  *		fragment header
  * @next:	IPv6: value of this byte in the reassembled datagram
@@ -55,7 +56,7 @@ struct fragment {
 	uint8_t proto;
 	uint32_t off, len;
 	bool more, malformed;
-	const uint8_t *hdr;
+	const uint8_t *eth, *hdr;
 	uint16_t hdrlen;
 	uint16_t next_at;
 	uint8_t next;

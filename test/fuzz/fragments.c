@@ -163,9 +163,10 @@ static struct frame *hand_over(struct reassembly *r, const struct op *op,
 	struct frame f = { .iov = iov, .iovcnt = 2, .len = op->len };
 	struct fragment frag = {
 		.id = op->key, .off = op->off, .len = op->len,
-		.more = op->more, .hdr = hdr[op->key & 1],
-		.hdrlen = (uint16_t)HDR_LEN(op->key),
-		.next_at = op->key & 1 ? 20 : 0,
+		.more = op->more, .eth = hdr[op->key & 1],
+		.hdr = hdr[op->key & 1] + ETH_HLEN,
+		.hdrlen = (uint16_t)(HDR_LEN(op->key) - ETH_HLEN),
+		.next_at = op->key & 1 ? 6 : 0,
 		.malformed = op->off + op->len > 65535,
 	};
 	uint32_t i;

@@ -69,12 +69,13 @@ static void check_headers(const struct pkt *pkt, const uint8_t *hdr,
 			  size_t size)
 {
 	bool v4 = addr_is_v4(&pkt->src);
+	size_t l2len = (size_t)(pkt->l3 - hdr);
 
 	MUST(pkt->dmac == hdr && pkt->smac == hdr + MAC_LEN);
-	MUST(pkt->l3 == hdr + ETH_HLEN);
+	MUST(l2len >= ETH_HLEN && !((l2len - ETH_HLEN) % 4));	/* tags */
 	MUST(pkt->l4 == pkt->l3 + pkt->l3len);
-	MUST(ETH_HLEN + pkt->l3len + pkt->l4len <= PKT_HDR_MAX);
-	MUST(ETH_HLEN + pkt->l3len + pkt->l4len + pkt->len <= size);
+	MUST(l2len + pkt->l3len + pkt->l4len <= PKT_HDR_MAX);
+	MUST(l2len + pkt->l3len + pkt->l4len + pkt->len <= size);
 	if (pkt->etype == ETH_P_ARP) {
 		MUST(pkt->l3len >= 28 && !pkt->l4len);
 		return;

@@ -7,7 +7,7 @@ import struct
 import time
 
 from lib import packet
-from lib.case import Failure, main, test
+from lib.case import Failure, both, main, test
 from lib.guest import Guest, fresh_port
 from lib.netns import GATEWAY, PEER
 from lib.packet import ETH_ARP
@@ -262,6 +262,86 @@ def flows_of_a_guest_that_left_are_gone(w):
     w.join(p)
     if p.fds() is not None and p.fds() > before:
         raise Failure(f"{p.fds()} descriptors, {before} before")
+
+
+def tagged(frame, *tags):
+    """The frame with tags (type, TCI) after its addresses."""
+    return frame[:12] + b"".join(struct.pack("!HH", *t) for t in tags) + \
+        frame[12:]
+
+
+PRIORITY_ONLY = (
+    ((0x8100, 0),), ((0x8100, 7 << 13),), ((0x8100, 1 << 12),),
+    ((0x88a8, 5 << 13),), ((0x88a8, 0), (0x8100, 3 << 13)))
+
+
+@test("link")
+def a_priority_tag_is_skipped(w):
+    """Of 802.1Q, with VLAN 0: no VLAN. The answer has no tag."""
+    g = w.guest()
+    for tags in PRIORITY_ONLY:
+        g.send_frame(tagged(arp_for(g), *tags))
+        g.expect(g.is_arp(GATEWAY[4]), f"ARP reply to {tags}")
+
+
+@test("link", both)
+def a_datagram_with_a_priority_tag_is_forwarded(w, v):
+    g, s = w.guest(), w.udp(v)
+    port = s.getsockname()[1]
+    for tags in PRIORITY_ONLY:
+        g.send_frame(tagged(g.udp_frame(PEER[v], fresh_port(), port, b"tag"),
+                            *tags))
+        data, who = s.recvfrom(100)
+        if data != b"tag":
+            raise Failure(f"got {data}")
+        s.sendto(b"back", who)
+        g.expect(lambda p: p.udp and p.udp.data == b"back", "answer")
+
+
+@test("link", both)
+def fragments_with_a_priority_tag_are_reassembled(w, v):
+    """Even if only some of them have the tag."""
+    g, s = w.guest(), w.udp(v)
+    whole = packet.udp(g.addr[v], PEER[v], fresh_port(), s.getsockname()[1],
+                       bytes(range(200)))
+    for first, second in ((True, True), (True, False), (False, True)):
+        ident = random.randrange(1, 1 << 16)
+        for off, tag in ((0, first), (104, second)):
+            part, more = whole[off:off + 104], off == 0
+            f = g.frame(PEER[v], packet.UDP, part, ident=ident,
+                        frag=more << 13 | off // 8) if v == 4 else \
+                g.frame(PEER[v], packet.FRAGMENT, struct.pack(
+                    "!BBHI", packet.UDP, 0, off | more, ident) + part)
+            g.send_frame(tagged(f, (0x8100, 6 << 13)) if tag else f)
+        if s.recv(1000) != bytes(range(200)):
+            raise Failure("other bytes than the guest sent")
+
+
+@test("link")
+def a_frame_of_a_vlan_is_dropped_and_counted(w):
+    g = w.guest()
+    before = g.passt.counter("from_guest_vlan")
+    vlans = ((0x8100, 1), (0x8100, 7 << 13 | 4094), (0x88a8, 2),
+             (0x8100, 0xfff))
+    for tag in vlans:
+        g.send_frame(tagged(arp_for(g), tag))
+    g.send_frame(tagged(arp_for(g), (0x8100, 0), (0x8100, 9)))
+    g.silence(g.is_arp(), "a VLAN is not ours")
+    moved = g.passt.counter("from_guest_vlan") - before
+    if moved != len(vlans) + 1:
+        raise Failure(f"the counter moved by {moved}")
+
+
+@test("link")
+def a_tag_that_is_cut_short_is_dropped(w):
+    g = w.guest()
+    f = tagged(arp_for(g), (0x8100, 0), (0x8100, 0))
+    for n in range(14, 24):
+        g.send_frame(f[:n])
+    # More tags than headers have space.
+    g.send_frame(tagged(arp_for(g), *[(0x8100, 0)] * 100))
+    g.silence(g.is_arp(), "no frame was complete")
+    answers(g)
 
 
 @test("link")
