@@ -87,6 +87,9 @@ void link_release(struct link_queue *q)
  * @slots:	array of @n slots to fill. The pieces of the slots belong to the
  *		back-end, and stay in place until the next link_flush()
  *
+ * A slot has at least LINK_FRAME_MIN bytes, even if @len is less, so that every
+ * frame can be padded to the minimum of Ethernet.
+ *
  * The caller commits slots in their order, each at most once. The next call of
  * link_slots() or link_flush() takes back all slots that are not committed.
  *
@@ -96,6 +99,7 @@ unsigned int link_slots(struct link_queue *q, size_t len, unsigned int n,
 			struct link_slot *slots)
 {
 	n = MIN(n, LINK_FRAMES - q->nto_guest);
+	len = MAX(len, LINK_FRAME_MIN);
 	return n && q->link ? q->link->ops->slots(q, len, n, slots) : 0;
 }
 

@@ -21,10 +21,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #define LINK_BURST	256	/* frames in one refill */
 #define LINK_FRAMES	1024	/* frames committed between two flushes */
+#define LINK_FRAME_MIN	60	/* bytes of a frame to the guest, without FCS:
+				 * IEEE 802.3 4.4.2 */
 #define LINK_FRAME_MAX	65535	/* bytes, Ethernet header included */
 #define LINK_GSO_MAX	(14 + 40 + 65535) /* bytes of a GSO frame, all headers
 					   * included */
@@ -237,6 +240,24 @@ static inline unsigned int link_slot_cut(const struct link_slot *slot,
 }
 
 /**
+ * link_slot_pad() - Fill a frame that is too short for Ethernet up with zeros
+ * @slot:	slot of the frame; its first piece holds LINK_FRAME_MIN bytes
+ * @len:	bytes of the frame
+ *
+ * The cards of some guests drop a shorter frame, as real cards do (pcnet and
+ * ne2k of qemu).
+ *
+ * Return: bytes of the frame now
+ */
+static inline size_t link_slot_pad(const struct link_slot *slot, size_t len)
+{
+	if (len >= LINK_FRAME_MIN)
+		return len;
+	memset((uint8_t *)slot->iov->iov_base + len, 0, LINK_FRAME_MIN - len);
+	return LINK_FRAME_MIN;
+}
+
+/**
  * link_commit() - Make a frame of a slot, to be sent by the next link_flush()
  * @q:		queue
  * @slot:	a slot of the last call of link_slots(). Slots are committed in
@@ -245,11 +266,16 @@ static inline unsigned int link_slot_cut(const struct link_slot *slot,
  *		If the frame is shorter than the slot, the caller must not use
  *		the slots after this slot any more
  * @meta:	properties of the frame that are not in its bytes
+ *
+ * A frame shorter than LINK_FRAME_MIN is padded. A GSO frame is not, because
+ * its last segment would grow.
  */
 static inline void link_commit(struct link_queue *q,
 			       const struct link_slot *slot, size_t len,
 			       struct frame_meta meta)
 {
+	if (!meta.gso)
+		len = link_slot_pad(slot, len);
 	q->to_guest[q->nto_guest++] = (struct frame){
 		.iov = slot->iov, .iovcnt = link_slot_cut(slot, len),
 		.len = (uint32_t)len, .meta = meta,

@@ -288,26 +288,54 @@ static void cut_frame(struct memory *m, const uint8_t *p, size_t len,
 	m->gso_frames++;
 }
 
+/* unpadded_len() - Bytes of a frame without Ethernet's padding, which must be
+ * zero */
+static size_t unpadded_len(const uint8_t *p, size_t len,
+			   const struct frame_meta *meta)
+{
+	uint16_t etype = get_be16(p + 2 * MAC_LEN);
+	size_t end = len, i;
+
+	if (len < LINK_FRAME_MIN)
+		wrong_frame("shorter than Ethernet's minimum", meta);
+	if (etype == ETH_P_ARP)
+		end = ETH_HLEN + ARP_LEN;
+	else if (etype == ETH_P_IP)
+		end = ETH_HLEN + get_be16(p + ETH_HLEN + 2);
+	else if (etype == ETH_P_IPV6)
+		end = ETH_HLEN + IP6_HLEN + get_be16(p + ETH_HLEN + 4);
+	if (len > LINK_FRAME_MIN || end > len)
+		return len;
+	for (i = end; i < len; i++) {
+		if (p[i])
+			wrong_frame("padding that is not zero", meta);
+	}
+	return end;
+}
+
 /* hold_frame() - Remember a frame to the guest as the guest sees it */
 static void hold_frame(struct memory *m, const struct frame *f)
 {
 	uint8_t *p = need_memory(f->len);
+	size_t len = f->len;
 
-	if (iov_copy(p, f->len, f->iov, f->iovcnt) != f->len)
+	if (iov_copy(p, len, f->iov, f->iovcnt) != len)
 		abort();
-	m->used += f->len;
+	m->used += len;
+	if (!f->meta.gso)
+		len = unpadded_len(p, len, &f->meta);
 	if (f->meta.csum == LINK_CSUM_PARTIAL)
-		check_partial(p, f->len, &f->meta);
+		check_partial(p, len, &f->meta);
 	if (f->meta.gso) {
-		cut_frame(m, p, f->len, &f->meta);
+		cut_frame(m, p, len, &f->meta);
 		free(p);
 		return;
 	}
-	if (f->len > m->link.caps.max_frame)
+	if (len > m->link.caps.max_frame)
 		wrong_frame("longer than the longest frame", &f->meta);
 	if (f->meta.csum == LINK_CSUM_PARTIAL)
-		complete_csum(p, f->len, &f->meta);
-	hold_bytes(m, p, f->len);
+		complete_csum(p, len, &f->meta);
+	hold_bytes(m, p, len);
 }
 
 static int memory_flush(struct link_queue *q)

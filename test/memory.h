@@ -61,7 +61,8 @@ struct memory_queue {
  * @size:	bytes that slots may take until memory_clear()
  * @used:	bytes that flushed frames have taken
  * @gso_frames:	GSO frames that were flushed
- * @sent, @nsent: frames flushed, oldest first, each in one piece
+ * @sent, @nsent: frames flushed, oldest first, each in one piece and without
+ *		the padding of short ones
  * @nheld:	those in @sent, and after them those that wait for the guest
  * @stalled:	the guest does not take frames: flush says blocked
  */

@@ -148,7 +148,7 @@ static void test_full_batches(void)
 		memory_put(&m, frame, sizeof(frame));
 	link_refill(m.queue);
 	for (i = 0; i < LINK_FRAMES; i++)
-		send_frame((uint8_t)i, 20 + i % 7);
+		send_frame((uint8_t)i, 60 + i % 7);
 	link_flush(m.queue);
 	pcap_close(&p);
 
@@ -156,7 +156,7 @@ static void test_full_batches(void)
 	for (i = 0; i < LINK_BURST && next(&data) == 64; i++)
 		;
 	check_eq("a full batch in", i, LINK_BURST);
-	for (i = 0; i < LINK_FRAMES && next(&data) == (int)(20 + i % 7) &&
+	for (i = 0; i < LINK_FRAMES && next(&data) == (int)(60 + i % 7) &&
 	     data[0] == (uint8_t)i; i++)
 		;
 	check_eq("a full batch out, in order", i, LINK_FRAMES);

@@ -344,6 +344,38 @@ def a_tag_that_is_cut_short_is_dropped(w):
     answers(g)
 
 
+MINIMUM = 60            # bytes of a frame on Ethernet, without FCS
+
+
+@test("link", both)
+def no_frame_to_the_guest_is_shorter_than_ethernet_allows(w, v):
+    """ARP, the shortest UDP and ICMP, and TCP without data and with a
+    byte. (What the frame has after the packet is zero: packet.py.)"""
+    g, s, server = w.guest(), w.udp(v), w.server(v)
+    frames = []
+    if v == 4:
+        g.send_arp("192.0.2.99")
+        frames.append(g.expect(g.is_arp(), "ARP reply"))
+    for size in (0, 1, 17, 18, 19):
+        g.send_udp(PEER[v], 7000 + size, s.getsockname()[1], b"?")
+        s.sendto(bytes(size), s.recvfrom(100)[1])
+        frames.append(g.expect(lambda p: p.udp and len(p.udp.data) == size,
+                               f"datagram of {size} bytes"))
+    g.send_echo(PEER[v], 77, 1)
+    frames.append(g.expect(lambda p: p.icmp and p.icmp.ident == 77, "reply"))
+    c = Conn(g, PEER[v], server.getsockname()[1], mss=1460)
+    c.connect()
+    peer, _ = w.accept(server)
+    peer.sendall(b"x")
+    frames.append(g.expect(lambda p: p.tcp and p.tcp.data == b"x", "a byte"))
+    g.send_ip(PEER[v], packet.TCP, packet.tcp(
+        g.addr[v], PEER[v], fresh_port(), 9, 1, 1, packet.ACK))
+    frames.append(g.expect(lambda p: p.tcp and p.tcp.has(packet.RST), "RST"))
+    for p in frames:
+        if len(p.raw) < MINIMUM:
+            raise Failure(f"{len(p.raw)} bytes: {p}")
+
+
 @test("link")
 def garbage_is_dropped_and_the_next_frame_served(w):
     g, r = w.guest(), random.Random(7)
