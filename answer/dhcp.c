@@ -23,6 +23,8 @@
 #define DHCP_MIN	300		/* shortest reply, for RFC 951 */
 #define DHCP_IP_UDP	(IP4_HLEN + UDP_HLEN)
 #define DHCP_MAX_LEAST	576		/* minimum and default of option 57 */
+#define DHCP_SNAME_LEN	64
+#define DHCP_FILE_LEN	128
 
 /*
  * Lease time in seconds: the lease never expires. A guest that was paused or
@@ -97,8 +99,8 @@ struct dhcp_hdr {
 	uint16_t secs, flags;
 	struct in_addr ciaddr, yiaddr, siaddr, giaddr;
 	uint8_t chaddr[16];
-	uint8_t sname[64];
-	uint8_t file[128];
+	uint8_t sname[DHCP_SNAME_LEN];
+	uint8_t file[DHCP_FILE_LEN];
 };
 
 static const uint8_t dhcp_cookie[4] = { 99, 130, 83, 99 };
@@ -372,13 +374,6 @@ static bool dhcp_gives_lease(const struct dhcp_reply *r)
 	return r->type != DHCP_NONE && dhcp_gives_address(r);
 }
 
-/* dhcp_is_wanted() - Whether the client requests an option, or has no option 55
- * and so gets all options */
-static bool dhcp_is_wanted(const struct dhcp_reply *r, enum dhcp_option code)
-{
-	return r->req->all || r->req->want[code];
-}
-
 /* Each dhcp_fill_*() appends the value of one option to @w, or nothing if the
  * reply should not have the option. */
 
@@ -395,12 +390,11 @@ static bool dhcp_needs_routes(const struct lease *l)
 	return !addr_in_prefix(&l->router[IP4], &l->addr[IP4], l->len[IP4]);
 }
 
-/* dhcp_fill_router() - Append the router, unless the reply has option 121,
- * which replaces this option (RFC 3442) */
+/* dhcp_fill_router() - Append the router. If the reply also has option 121, the
+ * client ignores this option (RFC 3442), unless it does not know the other. */
 static void dhcp_fill_router(struct msgbuf *w, const struct dhcp_reply *r)
 {
-	if (!dhcp_needs_routes(r->l) || !dhcp_is_wanted(r, OPT_ROUTES))
-		msgbuf_addr4(w, &r->l->router[IP4]);
+	msgbuf_addr4(w, &r->l->router[IP4]);
 }
 
 /* dhcp_fill_routes() - Append a route that says that the router is on the link,
@@ -488,8 +482,9 @@ static void dhcp_fill_fqdn(struct msgbuf *w, const struct dhcp_reply *r)
 		msgbuf_put(w, r->l->fqdn, strlen(r->l->fqdn));
 }
 
-/* Options that a client may request. A client without option 55 gets all of
- * them, in this order. */
+/* Options that a client may request. Those that a guest needs to reach anything
+ * come first: if a reply has no space for all, the last ones are left out. A
+ * client without option 55 gets all of them, in this order. */
 static const struct {
 	enum dhcp_option code;
 	void (*put)(struct msgbuf *w, const struct dhcp_reply *r);
@@ -503,16 +498,47 @@ static const struct {
 	{ OPT_T2,	dhcp_fill_timer },
 	{ OPT_HOSTNAME,	dhcp_fill_hostname },
 	{ OPT_DOMAIN,	dhcp_fill_domain },
-	{ OPT_SEARCH,	dhcp_fill_search },
 	{ OPT_FQDN,	dhcp_fill_fqdn },
+	{ OPT_SEARCH,	dhcp_fill_search },
 };
 
-/* dhcp_put_option() - Append an option. A value above 255 bytes is split (RFC
- * 3396). Nothing is appended if the whole option does not fit. */
+#define DHCP_VALUES	ARRAY_SIZE(dhcp_value)
+
+/* Fields of a message that have options, the smallest first (RFC 2131 4.1). */
+enum dhcp_field {
+	FIELD_SNAME,
+	FIELD_FILE,
+	FIELD_OPTIONS,
+	DHCP_FIELDS,			/* no field */
+};
+
+/**
+ * struct dhcp_layout - The options of a reply that the client wants
+ * @order:	indexes of these options in dhcp_value, in the client's order
+ * @n:		number of indexes in @order
+ * @value, @len: value of each option in dhcp_value, and its length in bytes; 0:
+ *		the reply does not have the option
+ * @field:	field that each option in dhcp_value is placed in
+ */
+struct dhcp_layout {
+	size_t order[DHCP_VALUES], n;
+	uint8_t value[DHCP_VALUES][2 * LEASE_SEARCH];
+	size_t len[DHCP_VALUES];
+	enum dhcp_field field[DHCP_VALUES];
+};
+
+/* dhcp_option_size() - Bytes of an option with a value of @len bytes; a value
+ * above 255 bytes is split (RFC 3396) */
+static size_t dhcp_option_size(size_t len)
+{
+	return len + 2 * ((len + 254) / 255);
+}
+
+/* dhcp_put_option() - Append an option, which may have an empty value */
 static void dhcp_put_option(struct msgbuf *w, enum dhcp_option code,
 			    const uint8_t *data, size_t len)
 {
-	size_t start = w->len, n;
+	size_t n;
 
 	do {
 		n = MIN(len, 255);
@@ -522,49 +548,119 @@ static void dhcp_put_option(struct msgbuf *w, enum dhcp_option code,
 		data += n;
 		len -= n;
 	} while (len);
-
-	if (w->full) {
-		w->len = start;
-		w->full = false;
-	}
 }
 
-/* dhcp_put_by_code() - Append the option @code, if dhcp_value has it and there
- * is a value for it */
-static void dhcp_put_by_code(struct msgbuf *w, uint8_t code,
-			     const struct dhcp_reply *r)
+/* dhcp_add_value() - Add an option to the layout, if dhcp_value has it and
+ * there is a value for it */
+static void dhcp_add_value(struct dhcp_layout *l, uint8_t code,
+			   const struct dhcp_reply *r)
 {
-	uint8_t buf[2 * LEASE_SEARCH];
-	struct msgbuf value = { .buf = buf, .size = sizeof(buf) };
+	struct msgbuf w;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(dhcp_value); i++) {
-		if (dhcp_value[i].code == code)
-			dhcp_value[i].put(&value, r);
+	for (i = 0; i < DHCP_VALUES; i++) {
+		if (dhcp_value[i].code != code)
+			continue;
+		w = (struct msgbuf){
+			.buf = l->value[i], .size = sizeof(l->value[i]),
+		};
+		dhcp_value[i].put(&w, r);
+		l->len[i] = w.len;
+		l->order[l->n++] = i;
 	}
-	if (value.len)
-		dhcp_put_option(w, code, buf, value.len);
 }
 
-/* dhcp_put_asked() - Append the options that the client requests, in the order
- * of the request */
-static void dhcp_put_asked(struct msgbuf *w, const struct dhcp_reply *r)
+/* dhcp_add_values() - Add all options that the client wants, in its order */
+static void dhcp_add_values(struct dhcp_layout *l, const struct dhcp_reply *r)
 {
 	const struct dhcp_req *req = r->req;
-	unsigned int i;
-
-	for (i = 0; i < req->nasked; i++)
-		dhcp_put_by_code(w, req->asked[i], r);
-	if (req->fqdn && !req->want[OPT_FQDN])
-		dhcp_put_by_code(w, OPT_FQDN, r);
-}
-
-static void dhcp_put_all(struct msgbuf *w, const struct dhcp_reply *r)
-{
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(dhcp_value); i++)
-		dhcp_put_by_code(w, (uint8_t)dhcp_value[i].code, r);
+	for (i = 0; i < req->nasked; i++)
+		dhcp_add_value(l, req->asked[i], r);
+	for (i = 0; i < DHCP_VALUES && req->all; i++)
+		dhcp_add_value(l, (uint8_t)dhcp_value[i].code, r);
+	if (req->fqdn && !req->all && !req->want[OPT_FQDN])
+		dhcp_add_value(l, OPT_FQDN, r);
+}
+
+/**
+ * dhcp_place() - Choose a field for each option
+ * @l:		options; the function sets @l->field
+ * @space:	bytes that the options field has left
+ * @overload:	the client knows option 52
+ *
+ * If all fit in the options field, they go there. Otherwise each goes to the
+ * smallest field that has space for it, so that the larger ones are free for
+ * long options. No option is divided between two fields, because many clients
+ * do not join its parts.
+ *
+ * Return: whether the reply needs option 52, for which this function has
+ *	   reserved space
+ */
+static bool dhcp_place(struct dhcp_layout *l, size_t space, bool overload)
+{
+	size_t left[DHCP_FIELDS] = { [FIELD_OPTIONS] = space };
+	enum dhcp_field f;
+	size_t size = 0, i;
+
+	for (i = 0; i < DHCP_VALUES; i++) {
+		l->field[i] = FIELD_OPTIONS;
+		size += dhcp_option_size(l->len[i]);
+	}
+	if (size <= space)
+		return false;
+
+	if (overload) {
+		left[FIELD_SNAME] = DHCP_SNAME_LEN - 1;
+		left[FIELD_FILE] = DHCP_FILE_LEN - 1;
+		left[FIELD_OPTIONS] -= MIN(space, dhcp_option_size(1));
+	}
+	for (i = 0; i < DHCP_VALUES; i++) {
+		size = dhcp_option_size(l->len[i]);
+		for (f = FIELD_SNAME; f < DHCP_FIELDS && left[f] < size; f++)
+			;
+		l->field[i] = f;
+		if (f < DHCP_FIELDS)
+			left[f] -= size;
+	}
+	return overload;
+}
+
+/* dhcp_put_field() - Append the options that were placed in one field, in the
+ * client's order, and the end of the field */
+static void dhcp_put_field(struct msgbuf *w, const struct dhcp_layout *l,
+			   enum dhcp_field field)
+{
+	size_t i, n;
+
+	for (n = 0; n < l->n; n++) {
+		i = l->order[n];
+		if (l->len[i] && l->field[i] == field)
+			dhcp_put_option(w, dhcp_value[i].code, l->value[i],
+					l->len[i]);
+	}
+	msgbuf_u8(w, OPT_END);
+}
+
+/* dhcp_put_overload() - Append option 52, and fill @file and @sname of the
+ * header at the start of @w's message with options (RFC 2132 9.3) */
+static void dhcp_put_overload(struct msgbuf *w, const struct dhcp_layout *l)
+{
+	static const uint8_t both = OVERLOAD_FILE | OVERLOAD_SNAME;
+	uint8_t *hdr = w->buf + UDP_HLEN;
+	struct msgbuf sname = {
+		.buf = hdr + offsetof(struct dhcp_hdr, sname),
+		.size = DHCP_SNAME_LEN,
+	};
+	struct msgbuf file = {
+		.buf = hdr + offsetof(struct dhcp_hdr, file),
+		.size = DHCP_FILE_LEN,
+	};
+
+	dhcp_put_option(w, OPT_OVERLOAD, &both, sizeof(both));
+	dhcp_put_field(&file, l, FIELD_FILE);
+	dhcp_put_field(&sname, l, FIELD_SNAME);
 }
 
 /* dhcp_put_required() - Append options that a reply must have (RFC 2131 table
@@ -585,19 +681,19 @@ static void dhcp_put_required(struct msgbuf *w, const struct dhcp_reply *r)
 		dhcp_put_option(w, OPT_RAPID, &type, 0);	/* empty */
 }
 
+/* dhcp_put_options() - Append all options. A BOOTP client knows no option 52,
+ * so its reply has only the options that fit without it. */
 static void dhcp_put_options(struct msgbuf *w, const struct dhcp_reply *r)
 {
-	w->size--;				/* keeps space for OPT_END */
+	struct dhcp_layout l = { .n = 0 };
+
 	msgbuf_put(w, dhcp_cookie, sizeof(dhcp_cookie));
 	dhcp_put_required(w, r);
-	if (r->type != DHCP_NAK) {
-		if (r->req->all)
-			dhcp_put_all(w, r);
-		else
-			dhcp_put_asked(w, r);
-	}
-	w->size++;
-	msgbuf_u8(w, OPT_END);
+	if (r->type != DHCP_NAK)
+		dhcp_add_values(&l, r);
+	if (dhcp_place(&l, w->size - w->len - 1, r->type != DHCP_NONE))
+		dhcp_put_overload(w, &l);
+	dhcp_put_field(w, &l, FIELD_OPTIONS);
 }
 
 /* dhcp_put_hdr() - Append the part before the options (RFC 2131 table 3) */
@@ -633,17 +729,27 @@ static struct in6_addr dhcp_pick_dest(const struct dhcp_reply *r)
 	return r->l->addr[IP4];
 }
 
+/* dhcp_reply_max() - Bytes of the longest reply. No host has to take a packet
+ * above its MTU, but every host takes DHCP_MAX_LEAST bytes (RFC 2131 2). */
+static size_t dhcp_reply_max(const struct answer *a, const struct dhcp_reply *r)
+{
+	size_t mtu = MAX(tap_mtu(a->tap), DHCP_MAX_LEAST);
+
+	if (r->type == DHCP_NONE)
+		return DHCP_MIN;
+	return MIN(r->req->size, mtu - DHCP_IP_UDP);
+}
+
 static void dhcp_send_reply(struct answer *a, const struct dhcp_reply *r)
 {
 	struct ip_hdr ip = {
 		.src = r->l->router[IP4], .dst = dhcp_pick_dest(r),
 	};
-	size_t size = r->type == DHCP_NONE ? DHCP_MIN : r->req->size;
 	const size_t least = UDP_HLEN + DHCP_MIN;
 	uint8_t buf[UDP_HLEN + DHCP_MAX];
 	struct msgbuf w;
 
-	answer_udp_init(&w, buf, UDP_HLEN + size);
+	answer_udp_init(&w, buf, UDP_HLEN + dhcp_reply_max(a, r));
 	dhcp_put_hdr(&w, r);
 	if (r->req->cookie)
 		dhcp_put_options(&w, r);

@@ -41,11 +41,17 @@ void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size)
  * @sport:	source port, host order
  * @dport:	destination port, host order
  * @w:		message from answer_udp_init()
+ *
+ * The message is never sent in fragments, even if it is longer than the MTU:
+ * DHCP clients receive by packet sockets, which do not reassemble fragments.
  */
 void answer_udp_send(struct answer *a, struct ip_hdr *ip, uint16_t sport,
 		     uint16_t dport, struct msgbuf *w)
 {
+	struct tap_hdr h;
+
 	ip->proto = IPPROTO_UDP;
 	udp_hdr_put(w->buf, sport, dport, w->len);
-	tap_ip_send(a->tap, ip, w->buf, w->len);
+	tap_hdr_init(&h, a->tap, ip);
+	tap_l4_send(a->tap, &h, w->buf, w->len, 0);
 }

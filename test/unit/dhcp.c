@@ -76,23 +76,38 @@ static void done(struct world *w, struct client *c)
 	post(w, c);
 }
 
-/* given() - An option of the reply; NULL: not there */
-static const uint8_t *given(const struct world *w, uint8_t code, size_t *len)
+/* find_option() - An option in a field of the reply; NULL: not there */
+static const uint8_t *find_option(const uint8_t *p, const uint8_t *end,
+				  uint8_t code, size_t *len)
 {
-	const uint8_t *f;
-	size_t size, at;
-
-	f = gets_nth(w, 0, &size);
-	for (at = OPTIONS; at + 1 < size && f[at] != 255; at += 2 + f[at + 1]) {
-		if (!f[at])
-			break;
-		if (f[at] != code)
+	for (; p + 1 < end && *p != 255 && *p; p += 2 + p[1]) {
+		if (*p != code)
 			continue;
-		*len = f[at + 1];
-		return f + at + 2;
+		*len = p[1];
+		return p + 2;
 	}
 	*len = 0;
 	return NULL;
+}
+
+/* given() - An option of the reply, in any field; NULL: not there */
+static const uint8_t *given(const struct world *w, uint8_t code, size_t *len)
+{
+	const uint8_t *f, *o;
+	size_t size;
+
+	f = gets_nth(w, 0, &size);
+	if (size < OPTIONS)
+		return NULL;
+	o = find_option(f + OPTIONS, f + size, 52, len);
+	if (o && *len == 1 && *o == 3) {
+		o = find_option(f + MSG + 108, f + MSG + 236, code, len);
+		if (!o)
+			o = find_option(f + MSG + 44, f + MSG + 108, code, len);
+		if (o)
+			return o;
+	}
+	return find_option(f + OPTIONS, f + size, code, len);
 }
 
 /* type_of() - Type of the one reply that came, 0: none, or without one */
@@ -456,8 +471,9 @@ static void story_routes(struct world *w)
 	w->net.lease.len[IP4] = 32;
 	w->net.lease.router[IP4] = addr("203.0.113.1");
 	post(w, &c);
-	check_str("gateway outside: 121, not 3", order(w, buf),
-		  "53 54 51 1 121 255");
+	check_str("gateway outside: 121 and 3", order(w, buf),
+		  "53 54 51 1 121 3 255");
+	check("each client has its router", gives(w, 3, "\xcb\0q\1", 4));
 	check("a route to it, and by it", gives(w, 121, want, sizeof(want)));
 	check("the mask is that of a host",
 	      gives(w, 1, "\xff\xff\xff\xff", 4));
@@ -534,10 +550,9 @@ static size_t reply_len(const struct world *w)
 	return len ? len - L3 : 0;
 }
 
-/* Given a lease with much to say, when the client takes little ... */
-static void story_size(struct world *w)
+/* story_size_lease() - A lease with much to say */
+static void story_size_lease(struct world *w)
 {
-	struct client c;
 	size_t i, n = 0;
 
 	w->net.lease.search[0] = '\0';
@@ -545,7 +560,15 @@ static void story_size(struct world *w)
 		n += (size_t)sprintf(w->net.lease.search + n, "%sx%zu.d%zu.e%zu",
 				     i ? " " : "", i, i, i);
 	memset(w->net.lease.hostname, 'h', 255);
+}
 
+/* Given a lease with much to say, when the client takes little ... */
+static void story_size(struct world *w)
+{
+	struct client c;
+	size_t n;
+
+	story_size_lease(w);
 	message(&c, 1);
 	done(w, &c);
 	check("without option 57 a reply has 576 bytes at most",
@@ -569,6 +592,82 @@ static void story_size(struct world *w)
 	opt(&c, 57, "\xff\xff", 2);
 	done(w, &c);
 	check("with 65535 bytes too", given(w, 119, &n));
+}
+
+/* wants_all() - A client that asks for everything, without option 57 */
+static void wants_all(struct client *c)
+{
+	message(c, 1);
+	opt(c, 55, "\x77\x51\x0f\x0c\x3b\x3a\x1a\6\x79\3\1", 11);
+	opt(c, 81, "\5\0\0\1x\0", 6);
+}
+
+/* Given more options than fit, then the file and sname fields have some */
+static void story_full(struct world *w)
+{
+	static const uint8_t codes[] = {
+		1, 3, 121, 6, 26, 58, 59, 12, 15, 81, 119
+	};
+	struct client c;
+	size_t i, len;
+	bool all;
+
+	w->net.lease.len[IP4] = 32;
+	w->net.lease.router[IP4] = addr("203.0.113.1");
+	snprintf(w->net.lease.search, sizeof(w->net.lease.search),
+		 "a.b %063d.%063d.%060d", 1, 2, 3);
+	memset(w->net.lease.hostname, 'h', 63);
+	w->net.lease.hostname[63] = '\0';
+
+	wants_all(&c);
+	done(w, &c);
+	for (all = true, i = 0; i < sizeof(codes); i++)
+		all = all && given(w, codes[i], &len);
+	check("a reply of 576 bytes at most has all options",
+	      all && reply_len(w) <= 576);
+	check("option 52 says where they are", gives(w, 52, "\3", 1));
+
+	wants_all(&c);
+	opt(&c, 57, "\5\xdc", 2);
+	done(w, &c);
+	check("where all fit in the options field, nothing else is used",
+	      lacks(w, 52) && given(w, 119, &len));
+
+	memset(w->net.lease.fqdn, 'f', 63);
+	w->net.lease.fqdn[63] = '.';
+	memset(w->net.lease.fqdn + 64, 'f', 63);
+	memset(w->net.lease.hostname, 'h', 127);
+	wants_all(&c);
+	done(w, &c);
+	for (all = true, i = 0; i < 8; i++)
+		all = all && given(w, codes[i], &len);
+	check("even then, what a guest needs comes before what it may lack",
+	      all && lacks(w, 119) && reply_len(w) <= 576);
+}
+
+/* Given a small MTU, then a reply is one packet that every host takes */
+static void story_mtu(struct world *w)
+{
+	static const uint32_t mtu[] = { 68, 300, 576 };
+	struct client c;
+	size_t i, len;
+
+	story_size_lease(w);
+	for (i = 0; i < ARRAY_SIZE(mtu); i++) {
+		w->net.lease.mtu = w->net.mtu = mtu[i];
+		wants_all(&c);
+		opt(&c, 57, "\5\xdc", 2);
+		done(w, &c);
+		check("one packet of 576 bytes at most, whatever the MTU",
+		      type_of(w) == DHCP_OFFER && reply_len(w) <= 576);
+		check("which is no fragment",
+		      !(get_be16(gets_nth(w, 0, &len) + L3 + 6) & 0x3fff));
+	}
+	w->net.lease.mtu = w->net.mtu = 900;
+	post(w, &c);
+	check("one packet of no more than the MTU",
+	      type_of(w) == DHCP_OFFER && reply_len(w) > 576 &&
+	      reply_len(w) <= 900);
 }
 
 /* Given a list of more than 255 bytes, then RFC 3396 */
@@ -726,7 +825,7 @@ int main(void)
 		story_discover, story_order, story_request, story_nak,
 		story_renew, story_destination, story_inform, story_no_reply,
 		story_rapid, story_bootp, story_routes, story_fqdn,
-		story_lease, story_size, story_long, story_overload,
+		story_lease, story_size, story_full, story_mtu, story_long, story_overload,
 		story_malformed, story_lengths,
 	};
 	static struct world w;

@@ -258,6 +258,8 @@ def gateway_outside_the_prefix_comes_with_routes(w):
                  OFFER)
     if m.addrs(1) != ["255.255.255.255"] or 121 not in m.opt:
         raise Failure(f"mask {m.addrs(1)}, routes {m.opt.get(121)}")
+    if m.addrs(3) != [GATEWAY[4]]:
+        raise Failure(f"router {m.addrs(3)}: not every client knows 121")
     r = m.routes()
     if r != [(f"{GATEWAY[4]}/32", "0.0.0.0"), ("0.0.0.0/0", GATEWAY[4])]:
         raise Failure(f"routes {r}")
@@ -288,6 +290,38 @@ def a_small_maximum_size_is_respected(w):
                    wanted(*range(1, 255))])
     if not m:
         raise Failure("no answer to an impossible maximum")
+
+
+LONG = " ".join(f"{i}-{'x' * 40}.example.org" for i in range(4))
+
+
+@test("DHCP")
+def a_long_search_list_costs_no_route(w):
+    """Option 52 (RFC 2132 9.3) makes space for it"""
+    g = w.guest("-a", "192.0.2.2", "-n", "255.255.255.255", "-S", LONG,
+                "-H", "guest-with-a-name", hello=False)
+    p, m = ask(g, [kind(DISCOVER), wanted(1, 121, 3, 6, 12, 15, 26, 119)])
+    if not m or len(p.raw) - 14 > 576:
+        raise Failure("no answer, or one that is too long")
+    for code in (1, 3, 121, 6, 12, 15, 26, 119):
+        if code not in m.opt:
+            raise Failure(f"no option {code}, only {sorted(m.opt)}")
+    if dhcp.names(m.opt[119]) != LONG.split():
+        raise Failure(f"search list {dhcp.names(m.opt[119])}")
+
+
+@test("DHCP")
+def no_answer_is_cut_into_fragments(w):
+    """A client does not reassemble; 576 bytes are what it has to take"""
+    for mtu in (68, 300, 575, 576, 900):
+        g = w.guest("-m", str(mtu), "-S", LONG, hello=False)
+        for extra in ((), ((57, struct.pack("!H", 1500)),)):
+            p, m = ask(g, [kind(DISCOVER), *extra, wanted(*range(1, 122))])
+            if not m or m.number(26) != mtu:
+                raise Failure(f"with MTU {mtu}: {p}, {m and m.opt}")
+            if len(p.raw) - 14 > max(mtu, 576):
+                raise Failure(f"{len(p.raw) - 14} bytes with MTU {mtu}")
+        g.close()
 
 
 @test("DHCP")

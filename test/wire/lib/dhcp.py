@@ -44,7 +44,7 @@ def address(code, addr):
 
 class Message:
     """A reply, taken apart; every option's own length checked."""
-    LENGTHS = {1: 4, 26: 2, 50: 4, 51: 4, 53: 1, 54: 4, 57: 2, 58: 4, 59: 4,
+    LENGTHS = {1: 4, 26: 2, 50: 4, 51: 4, 52: 1, 53: 1, 54: 4, 57: 2, 58: 4, 59: 4,
                80: 0}
 
     def __init__(self, b):
@@ -61,6 +61,11 @@ class Message:
         need(not any(chaddr[6:]), "bytes after the MAC address")
         self.order, self.opt = [], {}
         self._options(b[240:])
+        overload = self.opt.get(52, b"\0")[0]
+        if overload & 1:                        # RFC 2132 9.3
+            self._options(self.file)
+        if overload & 2:
+            self._options(self.sname)
 
     def _options(self, b):
         i = 0
