@@ -316,7 +316,8 @@ static int send_request(const struct icmp_echo *e, const struct icmp_flow *p,
 					   sizeof(buf) - ICMP_HLEN);
 	m.msg_controllen = sock_cmsg_put_info(&control, addr_is_v4(&p->peer),
 					      &info);
-	m.msg_namelen = sockaddr_set(&sa, &p->peer, 0, e->net->scope);
+	m.msg_namelen = sockaddr_set(&sa, &p->peer, 0,
+				     nat_scope(e->net, &p->peer));
 
 	if (sendmsg(p->socket->flow.fd[SIDE_HOST], &m,
 		    MSG_DONTWAIT | MSG_NOSIGNAL) < 0)

@@ -261,7 +261,7 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	f->flow.fd[SIDE_HOST] = fd;
 	if (fd >= t->max_fd)
 		return -EMFILE;
-	len = sockaddr_set(&sa, peer, port, t->net->scope);
+	len = sockaddr_set(&sa, peer, port, nat_scope(t->net, peer));
 	if (connect(fd, &sa.sa, len) && errno != EINPROGRESS)
 		return -errno;
 	return flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS);

@@ -241,6 +241,20 @@ static void derive_host_dns(const struct conf *c, const struct resolv *r,
 	}
 }
 
+/* derive_scopes() - Note which interface leads to a resolver whose link-local
+ * address names one. If several have the same address, the first counts. */
+static void derive_scopes(const struct resolv *r, struct net *n)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->n && n->nresolvers < NET_SCOPES; i++) {
+		if (r->scope[i])
+			n->resolver[n->nresolvers++] = (struct net_scope){
+				r->dns[i], r->scope[i],
+			};
+	}
+}
+
 /* derive_dns() - Set resolvers and search list of the lease, and fill @map */
 static void derive_dns(const struct conf *c, const struct resolv *r,
 		       struct net *n, struct dns_map *map)
@@ -315,6 +329,7 @@ void derive(const struct conf *c, const struct host *h, struct net *n)
 	derive_common(c, h, n);
 	for (f = IP4; f < FAMILIES; f++)
 		derive_family(c, &h->family[f], f, n);
+	derive_scopes(&h->resolv, n);
 	derive_dns(c, &h->resolv, n, &map);
 	derive_nat(c, &map, n);
 }

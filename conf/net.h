@@ -15,6 +15,7 @@
 #include "conf/lease.h"
 
 #define NET_PAIRS	(3 * FAMILIES)
+#define NET_SCOPES	(2 * LEASE_DNS)
 #define NET_NOTES	(2 * LEASE_DNS + FAMILIES)
 
 /* Which traffic a pair of addresses applies to. */
@@ -55,6 +56,16 @@ struct net_note {
 };
 
 /**
+ * struct net_scope - The interface of a link-local resolver
+ * @addr:	real address of the resolver
+ * @ifindex:	index of the host's interface that it is reached by
+ */
+struct net_scope {
+	struct in6_addr addr;
+	uint32_t ifindex;
+};
+
+/**
  * struct net - The network of the guest; arrays of FAMILIES have one element
  * per family
  * @lease:	what the answering services tell the guest
@@ -69,6 +80,8 @@ struct net_note {
  * @source_ifname: interfaces that our sockets are bound to, empty: none
  * @scope:	index of the host's interface that link-local peers are reached
  *		by, 0: none
+ * @resolver, @nresolvers: link-local resolvers that are reached by an interface
+ *		of their own, and their number
  * @mcast_ifname: interfaces that --multicast relays from, empty: none
  * @note:	what derive() has to tell the user
  * @nnotes:	number of notes in @note
@@ -84,6 +97,8 @@ struct net {
 	struct in6_addr source[FAMILIES];
 	char source_ifname[FAMILIES][IFNAMSIZ];
 	uint32_t scope;
+	struct net_scope resolver[NET_SCOPES];
+	unsigned int nresolvers;
 	char mcast_ifname[FAMILIES][IFNAMSIZ];
 	struct net_note note[NET_NOTES];
 	unsigned int nnotes;

@@ -122,14 +122,34 @@ bool nat_to_guest(const struct net *n, const struct in6_addr *peer,
 }
 
 /**
+ * nat_scope() - Find the interface that leads to a peer with a link-local
+ * address
+ * @n:		network
+ * @peer:	real address
+ *
+ * Return: index of the interface that resolv.conf names for the resolver @peer,
+ *	   or else of the interface of the guest's addresses; 0: there is none
+ */
+uint32_t nat_scope(const struct net *n, const struct in6_addr *peer)
+{
+	unsigned int i;
+
+	for (i = 0; i < n->nresolvers; i++) {
+		if (addr_eq(&n->resolver[i].addr, peer))
+			return n->resolver[i].ifindex;
+	}
+	return n->scope;
+}
+
+/**
  * nat_source() - Find the address and interface to bind a socket to, which will
  *		connect to a peer
  * @n:		network
  * @peer:	real address, from nat_from_guest()
  *
  * The options for source address and outbound interface have no effect if @peer
- * is on the host's loopback: a socket that is bound to another address or
- * interface can't reach the loopback.
+ * is on the host's loopback, or is a resolver on an interface of its own: a
+ * socket that is bound to another address or interface can't reach it.
  *
  * Return: source; its @ifname is valid as long as @n
  */
@@ -137,10 +157,11 @@ struct sock_source nat_source(const struct net *n, const struct in6_addr *peer)
 {
 	enum ip_family f = addr_ip(peer);
 	struct sock_source src = {
-		.family = addr_family(peer), .ifname = "", .scope = n->scope,
+		.family = addr_family(peer), .ifname = "",
+		.scope = nat_scope(n, peer),
 	};
 
-	if (!addr_is_loopback(peer)) {
+	if (!addr_is_loopback(peer) && src.scope == n->scope) {
 		src.addr = n->source[f];
 		src.ifname = n->source_ifname[f];
 	}

@@ -19,6 +19,7 @@ bool nat_by_port(const struct net *n, const struct in6_addr *dst,
 		 uint16_t port);
 bool nat_to_guest(const struct net *n, const struct in6_addr *peer,
 		  struct in6_addr *visible);
+uint32_t nat_scope(const struct net *n, const struct in6_addr *peer);
 struct sock_source nat_source(const struct net *n,
 			      const struct in6_addr *peer);
 

@@ -3,8 +3,9 @@
  * resolv.c - Reads resolv.conf(5), and checks addresses of resolvers and domain
  * names.
  */
-/* syscalls: start: close fstat openat read */
+/* syscalls: start: close fstat ioctl openat read socket */
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -112,14 +113,37 @@ bool resolver_ok(const struct in6_addr *a)
 	return addr_is_unicast(a) || addr_is_loopback(a);
 }
 
-/* add_nameserver() - Append a resolver, without the scope of its address. It is
- * ignored if the address is wrong or there is no space. */
+/* scope_index() - Index of the interface that a scope names, by its name or as
+ * a number; 0: there is none */
+static uint32_t scope_index(const char *scope)
+{
+	uint64_t n;
+
+	if (number_parse(scope, 1, INT32_MAX, &n))
+		return (uint32_t)n;
+	return if_nametoindex(scope);
+}
+
+/* add_nameserver() - Append a resolver. It is ignored if the address or its
+ * scope is wrong, or there is no space. Only a link-local address has a scope:
+ * an address of another kind leads to the same machine on each interface. */
 static void add_nameserver(struct resolv *r, char *word)
 {
-	word[strcspn(word, "%")] = '\0';
-	if (r->n < RESOLV_DNS && addr_parse(word, &r->dns[r->n]) &&
-	    resolver_ok(&r->dns[r->n]))
-		r->n++;
+	char *scope = strchr(word, '%');
+	struct in6_addr a;
+	uint32_t index = 0;
+
+	if (scope)
+		*scope++ = '\0';
+	if (r->n == RESOLV_DNS || !addr_parse(word, &a) || !resolver_ok(&a))
+		return;
+	if (scope && !addr_is_v4(&a) && addr_is_linklocal(&a)) {
+		index = scope_index(scope);
+		if (!index)
+			return;
+	}
+	r->scope[r->n] = index;
+	r->dns[r->n++] = a;
 }
 
 /*

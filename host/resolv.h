@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "conf/lease.h"
 
@@ -19,13 +20,15 @@
 
 /**
  * struct resolv - Resolvers and search list of resolv.conf
- * @dns:	resolvers of both families, in the order of the file, without
- *		scopes of link-local addresses
+ * @dns:	resolvers of both families, in the order of the file
+ * @scope:	for each resolver with a link-local address that names an
+ *		interface, the index of that interface; else 0
  * @n:		number of resolvers
  * @search:	domains of the search list, separated by one space
  */
 struct resolv {
 	struct in6_addr dns[RESOLV_DNS];
+	uint32_t scope[RESOLV_DNS];
 	unsigned int n;
 	char search[LEASE_SEARCH];
 };

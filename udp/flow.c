@@ -286,7 +286,7 @@ static int open_flow_socket(struct udp *u, const struct flow_key *key,
 	sock_set_reports(fd, addr_is_v4(peer), !addr_is_v4(peer));
 	if (hears_all_ports(key))
 		return fd;
-	len = sockaddr_set(&sa, peer, key->pport, u->net->scope);
+	len = sockaddr_set(&sa, peer, key->pport, nat_scope(u->net, peer));
 	rc = connect_peer(fd, &sa, len);
 	if (!rc && is_connected_to_itself(fd, key, peer, *port))
 		rc = -ELOOP;
@@ -302,7 +302,8 @@ static int open_flow_socket(struct udp *u, const struct flow_key *key,
  * link-local address by; 0 for other addresses */
 static uint32_t peer_scope(const struct udp *u, const struct in6_addr *peer)
 {
-	return !addr_is_v4(peer) && addr_is_linklocal(peer) ? u->net->scope : 0;
+	return !addr_is_v4(peer) && addr_is_linklocal(peer) ?
+	       nat_scope(u->net, peer) : 0;
 }
 
 /* open_by_listener() - Begin a flow of the guest to the real address @peer, by

@@ -9,7 +9,7 @@
  *	4 ADDR/LEN via GATEWAY on N	of IPv4; each of the three may miss
  *	6 ...				likewise of IPv6
  *	no4, no6			the kernel does not have the family
- *	dns ADDR..., search NAME...	resolv.conf
+ *	dns ADDR[%N]..., search NAME...	resolv.conf
  *
  * What follows, words separated by spaces; several values have commas between:
  *	4=, 6=		the guest's address and prefix length
@@ -23,6 +23,8 @@
  *	A>B, A,PORT>B	what the guest sends to A goes to B
  *	A<B		what peer B sends comes from A, as the guest sees it
  *	A>!, !<B	there is no such flow
+ *	A%N		peer A is reached by interface N, from any source address
+ *	A%N!		likewise, from the source that options name
  */
 #include <stdlib.h>
 
@@ -91,6 +93,18 @@ static void parse_family(char *part, struct host_family *h)
 	}
 }
 
+/* parse_resolver() - ADDR or ADDR%N */
+static void parse_resolver(char *word, struct resolv *r)
+{
+	char *scope = strchr(word, '%');
+
+	if (scope) {
+		*scope++ = '\0';
+		r->scope[r->n] = (uint32_t)atoi(scope);
+	}
+	r->dns[r->n++] = ip(word);
+}
+
 /* parse_host() - What the host has */
 static void parse_host(const char *text, struct host *h)
 {
@@ -110,7 +124,7 @@ static void parse_host(const char *text, struct host *h)
 			snprintf(h->resolv.search, LEASE_SEARCH, "%s", part);
 		else
 			while ((word = next_part(&part, " ")))
-				h->resolv.dns[h->resolv.n++] = ip(word);
+				parse_resolver(word, &h->resolv);
 	}
 }
 
@@ -243,10 +257,21 @@ static void say_to_guest(const struct net *n, const char *peer, char buf[TEXT])
 		add_text(buf, "!");
 }
 
+/* say_scope() - By which interface a peer is reached, and "!" if the options for
+ * our sockets apply */
+static void say_scope(const struct net *n, const char *peer, char buf[TEXT])
+{
+	struct in6_addr a = ip(peer);
+	struct sock_source src = nat_source(n, &a);
+
+	snprintf(buf, TEXT, "%u%s", nat_scope(n, &a),
+		 !addr_is_none(&src.addr) || *src.ifname ? "!" : "");
+}
+
 /**
  * holds() - Whether one word holds of a net
  * @n:		net
- * @word:	"KEY=VALUE", "A>B" or "A<B"
+ * @word:	"KEY=VALUE", "A>B", "A<B" or "A%VALUE"
  * @buf:	set to what there is instead of VALUE, of B, or of A in "A<B"
  */
 static bool holds(const struct net *n, const char *word, char buf[TEXT])
@@ -254,10 +279,14 @@ static bool holds(const struct net *n, const char *word, char buf[TEXT])
 	char copy[TEXT], *sign;
 
 	snprintf(copy, sizeof(copy), "%s", word);
-	sign = strpbrk(copy, "=<>");
+	sign = strpbrk(copy, "=<>%");
 	if (!sign)
 		return false;
 	switch (*sign) {
+	case '%':
+		*sign = '\0';
+		say_scope(n, copy, buf);
+		return !strcmp(buf, sign + 1);
 	case '=':
 		*sign = '\0';
 		return say_value(n, copy, buf) && !strcmp(buf, sign + 1);
@@ -416,6 +445,20 @@ static const struct row {
 	  "--dns-forward 192.0.2.8", USUAL, "203.0.113.53<203.0.113.53" },
 	{ "of a family that is not in use it is nothing",
 	  "-4 --dns-forward fd00::8", USUAL, "fd00::8,53>fd00::8" },
+
+	{ "a link-local resolver is asked on its own interface", "",
+	  FAM6 "dns fe80::53%5 fe80::54 203.0.113.53",
+	  "dns=203.0.113.53,fe80::53,fe80::54 fe80::53,53>fe80::53 "
+	  "fe80::53%5 fe80::54%3 fe80::7%3 203.0.113.53%3" },
+	{ "also by --dns-forward", "--dns-forward fd00::8",
+	  FAM6 "dns fe80::53%5", "fd00::8,53>fe80::53 fe80::53%5" },
+	{ "also if it is the gateway's address", "", FAM6 "dns fe80::7%5",
+	  "dns=fe80::7 fe80::7,53>fe80::7 fe80::7%5 fe80::7,80>::1" },
+	{ "whatever interface and source our sockets have otherwise",
+	  "-o 2001:db8::2 --outbound-if6 lo", FAM6 "dns fe80::53%5",
+	  "fe80::53%5 2001:db8::9%3! fe80::54%3!" },
+	{ "two with the same address: the first", "",
+	  FAM6 "dns fe80::53%5 fe80::53%6", "dns=fe80::53 fe80::53%5" },
 
 	/* Which address leads where. */
 	{ "a peer is itself, both ways", "", USUAL,

@@ -39,12 +39,29 @@ static void test_usual(void)
 	      "nameserver\t2001:db8::53   # the second\n"
 	      "search example.org lan.\n"
 	      "options edns0\n"
-	      "nameserver fe80::1%eth0\n");
+	      "nameserver fe80::1%lo\n");
 	check_eq("three name servers", r.n, 3);
 	check("in order", dns_is(0, "192.0.2.53") &&
 	      dns_is(1, "2001:db8::53"));
-	check("a scope is left out", dns_is(2, "fe80::1"));
+	check("with the interface of a link-local one",
+	      dns_is(2, "fe80::1") && r.scope[2] == 1);
+	check("which no other has", !r.scope[0] && !r.scope[1]);
 	check_str("domains, without a final dot", r.search, "example.org lan");
+}
+
+static void test_scope(void)
+{
+	given("nameserver fe80::1%7\nnameserver fe80::2\n"
+	      "nameserver fe80::3%nosuch0\nnameserver fe80::4%\n"
+	      "nameserver 2001:db8::1%lo\nnameserver 192.0.2.1%lo\n");
+	check("an interface may be given by number",
+	      dns_is(0, "fe80::1") && r.scope[0] == 7);
+	check("or not at all", dns_is(1, "fe80::2") && !r.scope[1]);
+	check("on one that the host lacks, there is no resolver",
+	      dns_is(2, "2001:db8::1"));
+	check("an address that is not link-local needs none",
+	      dns_is(3, "192.0.2.1") && !r.scope[2] && !r.scope[3] &&
+	      r.n == 4);
 }
 
 static void test_domain_and_search(void)
@@ -121,6 +138,7 @@ static void test_domain_ok(void)
 int main(void)
 {
 	test_usual();
+	test_scope();
 	test_domain_and_search();
 	test_odd();
 	test_domain_ok();
