@@ -11,6 +11,9 @@
 #include "host/host.h"
 #include "host/netlink.h"
 
+#define LOOPBACK_IFINDEX	1	/* of lo in every network namespace:
+					 * include/net/net_namespace.h */
+
 /* family_exists() - Whether the kernel supports an address family */
 static bool family_exists(int af)
 {
@@ -22,11 +25,41 @@ static bool family_exists(int af)
 	return true;
 }
 
+/*
+ * read_address() - Read the address of one family, and its interface if no
+ *		other is known
+ * @src:	source address that the default route prefers; none: no route
+ *		does
+ * @given:	the user named the interface
+ *
+ * The interface of the default route may have no address: a routed host often
+ * has its addresses on the loopback interface. As the kernel does when it
+ * chooses a source, any global address is then taken. Without a default route,
+ * this is done for IPv6 only: an IPv4 guest gets a link-local address and works
+ * with it, but an IPv6 guest without a global address uses no IPv6.
+ */
+static void read_address(struct host_family *h, int nl, int af,
+			 const struct in6_addr *src, bool given)
+{
+	unsigned int at;
+
+	if (h->ifindex &&
+	    nl_address(nl, af, h->ifindex, src, &h->addr, &h->len))
+		return;
+	if (given || (!h->ifindex && af == AF_INET))
+		return;
+	at = nl_address(nl, af, 0, src, &h->addr, &h->len);
+	if (!h->ifindex && at != LOOPBACK_IFINDEX)
+		h->ifindex = at;
+}
+
 /* read_family() - Read address and gateway of one family, from the interface
  * @ifname. If this is empty, the routes decide which interface to read. */
 static void read_family(struct host_family *h, int nl, int af,
 			const char *ifname)
 {
+	struct in6_addr src = ADDR_NONE;
+
 	h->exists = family_exists(af);
 	if (!h->exists)
 		return;
@@ -35,10 +68,10 @@ static void read_family(struct host_family *h, int nl, int af,
 		h->ifindex = if_nametoindex(ifname);
 	else
 		h->ifindex = nl_default_if(nl, af);
-	if (!h->ifindex || !if_indextoname(h->ifindex, h->ifname))
-		return;
-	nl_address(nl, af, h->ifindex, &h->addr, &h->len);
-	nl_gateway(nl, af, h->ifindex, &h->gateway);
+	nl_gateway(nl, af, h->ifindex, &h->gateway, &src);
+	read_address(h, nl, af, &src, *ifname);
+	if (h->ifindex && !if_indextoname(h->ifindex, h->ifname))
+		*h = (struct host_family){ .exists = true };
 }
 
 /**

@@ -19,7 +19,8 @@
  * @exists:	the kernel supports the family
  * @ifindex, @ifname: index and name of the interface; 0 and empty: no interface
  *		was found
- * @addr:	address of the interface that suits the guest best, or none
+ * @addr:	address that suits the guest best: of the interface, if it has
+ *		one; or none
  * @len:	prefix length of @addr
  * @gateway:	gateway of the interface's default route, or none
  */

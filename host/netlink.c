@@ -28,13 +28,15 @@
  * @ifindex:	interface of the route, or of its next hop with the largest
  *		weight
  * @gw:		gateway at that interface; none: directly connected
+ * @src:	address that the host prefers as source on this route; none: the
+ *		route names none
  */
 struct route {
 	unsigned int dst_len;
 	bool local;
 	uint32_t metric;
 	unsigned int ifindex;
-	struct in6_addr gw;
+	struct in6_addr gw, src;
 };
 
 /**
@@ -59,15 +61,18 @@ struct routes {
 /**
  * struct addrs - Which addresses to look for in a dump, and the best one so far
  * @family:	AF_INET or AF_INET6
- * @ifindex:	ignore addresses of other interfaces
- * @addr, @len:	best address, and its prefix length
+ * @ifindex:	ignore addresses of other interfaces; 0: take the global ones of
+ *		all interfaces
+ * @prefer:	if an interface has this address, it is the best one
+ * @addr, @len, @at: best address, its prefix length and its interface
  * @rank:	addr_rank() of @addr, 0: no address was found
  */
 struct addrs {
 	int family;
 	unsigned int ifindex;
+	struct in6_addr prefer;
 	struct in6_addr addr;
-	unsigned int len;
+	unsigned int len, at;
 	unsigned int rank;
 };
 
@@ -164,6 +169,8 @@ static bool route_parse(const struct nlmsghdr *h, const struct routes *want,
 			attr_addr(a, want->family, &dst);
 		else if (a->rta_type == RTA_GATEWAY)
 			attr_addr(a, want->family, &r->gw);
+		else if (a->rta_type == RTA_PREFSRC)
+			attr_addr(a, want->family, &r->src);
 		else if (a->rta_type == RTA_MULTIPATH)
 			route_heaviest_hop(a, want, r);
 	}
@@ -234,6 +241,24 @@ static unsigned int addr_rank(const struct in6_addr *a, unsigned int scope,
 }
 
 /*
+ * addr_rank_for() - addr_rank() of an address of interface @ifindex, 0 if @s
+ * does not want addresses of that interface, and more than any other if @s
+ * prefers the address
+ */
+static unsigned int addr_rank_for(const struct addrs *s, unsigned int ifindex,
+				  const struct in6_addr *a, unsigned int scope,
+				  uint32_t flags)
+{
+	unsigned int rank = addr_rank(a, scope, flags);
+
+	if (rank && addr_eq(a, &s->prefer))
+		return UINT32_MAX;
+	if (s->ifindex)
+		return ifindex == s->ifindex ? rank : 0;
+	return scope == RT_SCOPE_UNIVERSE ? rank : 0;
+}
+
+/*
  * addrs_visit() - Keep the address of one message in @seen, a struct addrs, if
  * it is better than all earlier ones; for nl_dump()
  */
@@ -249,7 +274,7 @@ static void addrs_visit(const struct nlmsghdr *h, void *seen)
 
 	if (h->nlmsg_type != RTM_NEWADDR ||
 	    h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) ||
-	    m->ifa_family != s->family || m->ifa_index != s->ifindex)
+	    m->ifa_family != s->family)
 		return;
 
 	flags = m->ifa_flags;
@@ -265,13 +290,14 @@ static void addrs_visit(const struct nlmsghdr *h, void *seen)
 	/* On a point-to-point link, IFA_ADDRESS is the peer's address. */
 	if (!addr_is_none(&local))
 		addr = local;
-	rank = addr_rank(&addr, m->ifa_scope, flags);
+	rank = addr_rank_for(s, m->ifa_index, &addr, m->ifa_scope, flags);
 	if (rank <= s->rank ||
 	    m->ifa_prefixlen > (s->family == AF_INET ? 32 : 128))
 		return;
 	s->rank = rank;
 	s->addr = addr;
 	s->len = m->ifa_prefixlen;
+	s->at = m->ifa_index;
 }
 
 /* nl_msg_ok() - Check as NLMSG_OK() does, but @left may be negative, as it may
@@ -408,41 +434,48 @@ unsigned int nl_default_if(int nl, int family)
  * @nl:		netlink socket; if < 0, nothing is found
  * @family:	AF_INET or AF_INET6
  * @ifindex:	index of the interface; if 0, nothing is found
- * @gw:		on success, set to the gateway. If the route has several next
- *		hops, it is the one with the largest weight
+ * @gw:		set to the gateway, or none. If the route has several next hops,
+ *		it is the one with the largest weight
+ * @src:	set to the source address that the route prefers, or none
  *
- * Return: false if there is no default route with a gateway
+ * Return: false if there is no default route
  */
-bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw)
+bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw,
+		struct in6_addr *src)
 {
 	struct routes s = { .family = family, .ifindex = ifindex };
 
-	if (!ifindex || nl_dump(nl, RTM_GETROUTE, family, routes_visit, &s) ||
-	    addr_is_none(&s.def.gw))
-		return false;
-	*gw = s.def.gw;
-	return true;
+	if (ifindex && nl_dump(nl, RTM_GETROUTE, family, routes_visit, &s))
+		s.have_def = false;
+	*gw = s.have_def ? s.def.gw : ADDR_NONE;
+	*src = s.have_def ? s.def.src : ADDR_NONE;
+	return s.have_def;
 }
 
 /**
- * nl_address() - Find the address of an interface that suits the guest best
+ * nl_address() - Find the address that suits the guest best
  * @nl:		netlink socket; if < 0, nothing is found
  * @family:	AF_INET or AF_INET6
- * @ifindex:	index of the interface; if 0, nothing is found
+ * @ifindex:	index of the interface whose addresses count; 0: the global
+ *		addresses of all interfaces count
+ * @prefer:	this address is taken if any interface has it
  * @addr:	on success, set to the address
  * @len:	on success, set to the prefix length of @addr
  *
- * Return: false if the interface has no address that a guest can use
+ * Return: index of the interface of the address; 0 if there is no address that
+ *	   a guest can use
  */
-bool nl_address(int nl, int family, unsigned int ifindex,
-		struct in6_addr *addr, unsigned int *len)
+unsigned int nl_address(int nl, int family, unsigned int ifindex,
+			const struct in6_addr *prefer, struct in6_addr *addr,
+			unsigned int *len)
 {
-	struct addrs s = { .family = family, .ifindex = ifindex };
+	struct addrs s = {
+		.family = family, .ifindex = ifindex, .prefer = *prefer,
+	};
 
-	if (!ifindex || nl_dump(nl, RTM_GETADDR, family, addrs_visit, &s) ||
-	    !s.rank)
-		return false;
+	if (nl_dump(nl, RTM_GETADDR, family, addrs_visit, &s) || !s.rank)
+		return 0;
 	*addr = s.addr;
 	*len = s.len;
-	return true;
+	return s.at;
 }

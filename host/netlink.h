@@ -11,8 +11,10 @@
 
 int nl_open(void);
 unsigned int nl_default_if(int nl, int family);
-bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw);
-bool nl_address(int nl, int family, unsigned int ifindex,
-		struct in6_addr *addr, unsigned int *len);
+bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw,
+		struct in6_addr *src);
+unsigned int nl_address(int nl, int family, unsigned int ifindex,
+			const struct in6_addr *prefer, struct in6_addr *addr,
+			unsigned int *len);
 
 #endif /* HOST_NETLINK_H */

@@ -26,7 +26,7 @@ static char resolv_path[] = "/tmp/passt-resolv-XXXXXX";
 static struct fake {
 	unsigned int ifindex;
 	const char *addr4, *gw4, *addr6, *gw6;
-	unsigned int len4, len6;
+	unsigned int len4, len6, other;
 } fake;
 
 static struct conf c;
@@ -65,26 +65,36 @@ int fake_open(void)
 
 unsigned int fake_default_if(int nl, int family)
 {
+	if (family == AF_INET ? fake.gw4 : fake.gw6)
+		return fake.ifindex;
 	return (family == AF_INET ? fake.addr4 : fake.addr6) ? fake.ifindex : 0;
 }
 
 bool fake_gateway(int nl, int family, unsigned int ifindex,
-		  struct in6_addr *gw)
+		  struct in6_addr *gw, struct in6_addr *src)
 {
 	const char *s = family == AF_INET ? fake.gw4 : fake.gw6;
 
 	return ifindex == fake.ifindex && s && addr_parse(s, gw);
 }
 
-bool fake_address(int nl, int family, unsigned int ifindex,
-		  struct in6_addr *addr, unsigned int *len)
+/* Interface @fake.other has an address of each family, if it is not 0. */
+unsigned int fake_address(int nl, int family, unsigned int ifindex,
+			  const struct in6_addr *prefer, struct in6_addr *addr,
+			  unsigned int *len)
 {
 	const char *s = family == AF_INET ? fake.addr4 : fake.addr6;
 
+	if (!ifindex && fake.other) {
+		*len = family == AF_INET ? 24 : 64;
+		addr_parse(family == AF_INET ? "198.51.100.9" :
+			   "2001:db8:9::9", addr);
+		return fake.other;
+	}
 	if (ifindex != fake.ifindex || !s)
-		return false;
+		return 0;
 	*len = family == AF_INET ? fake.len4 : fake.len6;
-	return addr_parse(s, addr);
+	return addr_parse(s, addr) ? ifindex : 0;
 }
 
 unsigned int if_nametoindex(const char *name)
@@ -213,6 +223,34 @@ static void test_offline(void)
 	check("unless an address is given", !offline() &&
 	      is(&n.lease.addr[IP4], "10.1.2.3") &&
 	      is(&n.lease.router[IP4], "169.254.2.2"));
+}
+
+/* Given a host whose addresses are not where its routes are */
+static void test_elsewhere(void)
+{
+	fake = (struct fake){ .ifindex = 3, .other = 1, .gw4 = "192.0.2.1",
+			      .gw6 = "fe80::7" };
+	resolv("");
+	complete("");
+	check("a routed host has its addresses on lo",
+	      is(&n.lease.addr[IP4], "198.51.100.9") &&
+	      is(&n.lease.addr[IP6], "2001:db8:9::9") &&
+	      is(&n.gateway[IP6], "fe80::7") && n.scope == 3);
+	complete("--outbound-if6 lo");
+	check("but not if another interface was named",
+	      is(&n.lease.addr[IP6], ""));
+
+	fake = (struct fake){ .ifindex = 0, .other = 4 };
+	complete("");
+	check("without a default route, IPv6 has an address of some interface",
+	      is(&n.lease.addr[IP6], "2001:db8:9::9") && n.scope == 4 &&
+	      !strcmp(n.ifname[IP6], "eth4"));
+	check("and IPv4 a link-local one",
+	      is(&n.lease.addr[IP4], "169.254.2.1"));
+	fake.other = 1;
+	complete("");
+	check("lo is not the interface of link-local peers",
+	      is(&n.lease.addr[IP6], "2001:db8:9::9") && !n.scope);
 }
 
 static void test_given(void)
@@ -439,6 +477,7 @@ int main(void)
 	close(mkstemp(resolv_path));
 	test_usual();
 	test_offline();
+	test_elsewhere();
 	test_given();
 	test_one_family();
 	test_loopback_resolver();

@@ -257,20 +257,28 @@ static void test_other_routes(void)
 	check("nor cached ones", !s.have_def && !s.only);
 }
 
-/* address() - An address of interface 3 */
-static void address(const char *a, unsigned int len, uint8_t scope,
-		    uint32_t flags)
+/* address_of() - An address of an interface */
+static void address_of(unsigned int ifindex, const char *a,
+		       unsigned int len, uint8_t scope,
+		       uint32_t flags)
 {
 	struct in6_addr addr = ip(a);
 	struct ifaddrmsg m = {
 		.ifa_family = (uint8_t)addr_family(&addr),
 		.ifa_prefixlen = (uint8_t)len, .ifa_scope = scope,
-		.ifa_index = 3,
+		.ifa_index = ifindex,
 	};
 
 	start_msg(RTM_NEWADDR, &m, sizeof(m));
 	attr_ip(IFA_ADDRESS, a);
 	attr_u32_put(IFA_FLAGS, flags);
+}
+
+/* address() - An address of interface 3 */
+static void address(const char *a, unsigned int len, uint8_t scope,
+		    uint32_t flags)
+{
+	address_of(3, a, len, scope, flags);
 }
 
 /* best_is() - Whether the answer yields this address, "": none at all */
@@ -336,6 +344,49 @@ static void test_address6(void)
 	address("2001:db8::6", 128, 0, 0);
 	check("a global one that lasts is best",
 	      best_is(AF_INET6, "2001:db8::6", 128));
+}
+
+/* Given a host whose addresses are not where its default route is */
+static void test_elsewhere(void)
+{
+	struct addrs s = { .family = AF_INET6, .ifindex = 3 };
+	struct in6_addr src = ip("2001:db8::9");
+	struct routes r;
+
+	ans_start();
+	route(AF_INET6, 0, "fe80::1", 3, 0);
+	attr_ip(RTA_PREFSRC, "2001:db8::9");
+	r = read_routes(AF_INET6, 0);
+	check("a route names its source", r.have_def &&
+	      addr_eq(&r.def.src, &src));
+
+	ans_start();
+	address_of(1, "::1", 128, RT_SCOPE_HOST, 0);
+	address_of(1, "2001:db8::9", 128, 0, 0);
+	address_of(2, "2001:db8::2", 64, 0, 0);
+	address("fe80::3", 64, RT_SCOPE_LINK, 0);
+	check("an interface may have no address", best_is(AF_INET6, "", 0));
+
+	s.prefer = ip("2001:db8::9");
+	nl_parse(&ans, ans_len, SEQ, addrs_visit, &s);
+	check("the preferred source counts on any interface", s.rank &&
+	      addr_eq(&s.addr, &s.prefer) && s.len == 128 && s.at == 1);
+	address("2001:db8::3", 64, 0, 0);
+	nl_parse(&ans, ans_len, SEQ, addrs_visit, &s);
+	check("before those of the interface", addr_eq(&s.addr, &s.prefer));
+
+	s = (struct addrs){ .family = AF_INET6,
+			    .prefer = ip("2001:db8::77") };
+	nl_parse(&ans, ans_len, SEQ, addrs_visit, &s);
+	check("else, on no interface in particular, the first global one",
+	      s.rank && s.at == 1 && s.len == 128);
+
+	ans_start();
+	address_of(2, "169.254.3.4", 16, RT_SCOPE_LINK, 0);
+	address_of(1, "127.0.0.1", 8, RT_SCOPE_HOST, 0);
+	s = (struct addrs){ .family = AF_INET };
+	nl_parse(&ans, ans_len, SEQ, addrs_visit, &s);
+	check("which must be global", !s.rank);
 }
 
 static void test_ends(void)
@@ -421,23 +472,24 @@ static void test_mutilated(void)
 static void test_real(void)
 {
 	unsigned int ifindex, len = 0;
-	struct in6_addr addr;
+	struct in6_addr addr, src;
 	int nl = nl_open();
 
 	check("the kernel can be asked", nl >= 0);
 	ifindex = nl_default_if(nl, AF_INET);
 	if (ifindex)
-		nl_address(nl, AF_INET, ifindex, &addr, &len);
+		nl_address(nl, AF_INET, ifindex, &ADDR_NONE, &addr, &len);
 	check("an IPv4 interface with routes has an address",
 	      !ifindex || (len && len <= 32));
 	check("an interface that can't be has none",
-	      !nl_address(nl, AF_INET, 0x7fffffff, &addr, &len) &&
-	      !nl_address(nl, AF_INET6, 0, &addr, &len));
-	check("nor a gateway", !nl_gateway(nl, AF_INET, 0x7fffffff, &addr));
+	      !nl_address(nl, AF_INET, 0x7fffffff, &ADDR_NONE, &addr, &len) &&
+	      !nl_address(nl, AF_INET6, 0x7fffffff, &ADDR_NONE, &addr, &len));
+	check("nor a gateway",
+	      !nl_gateway(nl, AF_INET, 0x7fffffff, &addr, &src));
 	close(nl);
 	check("no socket, no answer", !nl_default_if(-1, AF_INET) &&
-	      !nl_gateway(-1, AF_INET, 1, &addr) &&
-	      !nl_address(-1, AF_INET, 1, &addr, &len));
+	      !nl_gateway(-1, AF_INET, 1, &addr, &src) &&
+	      !nl_address(-1, AF_INET, 1, &ADDR_NONE, &addr, &len));
 }
 
 int main(void)
@@ -448,6 +500,7 @@ int main(void)
 	test_other_routes();
 	test_address();
 	test_address6();
+	test_elsewhere();
 	test_ends();
 	test_mutilated();
 	test_real();
