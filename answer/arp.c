@@ -58,7 +58,7 @@ static bool wants_arp_reply(const struct answer *a, const struct arp_packet *p)
 	if (p->spa.s_addr == INADDR_ANY)	/* a probe */
 		return false;
 	return addr_is_unicast(&target) &&
-	       !addr_eq(&target, &a->lease->addr[IP4]) &&
+	       !lease_has(a->lease, &target) &&
 	       !addr_eq(&target, &a->tap->addr[IP4]);
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * dhcpv6.c - A DHCPv6 server with one address (RFC 8415).
+ * dhcpv6.c - A DHCPv6 server for one guest (RFC 8415).
  *
- * The server has no state: there is one guest and one address. The first IA_NA
- * (identity association) of a message gets that address. All other identity
- * associations, also those for temporary addresses or delegated prefixes, are
- * refused with a status.
+ * The server has no state: there is one guest, and its addresses are known. The
+ * first IA_NA (identity association) of a message gets all of them. All other
+ * identity associations, also those for temporary addresses or delegated
+ * prefixes, are refused with a status.
  */
 #include "answer/answer.h"
 #include "answer/domain.h"
@@ -134,7 +134,7 @@ struct dhcp6_req {
  * @req:	request
  * @duid:	DUID of our server
  * @w:		the message
- * @bound:	an IA of the reply already has the address of the lease
+ * @bound:	an IA of the reply already has the addresses of the lease
  */
 struct dhcp6_reply {
 	const struct lease *l;
@@ -362,19 +362,12 @@ static void ia_put_addr(struct msgbuf *w, const struct in6_addr *addr,
 	msgbuf_be32(w, lifetime);			/* valid */
 }
 
-/* is_on_link() - Whether an address belongs to the guest's prefix */
-static bool is_on_link(const struct lease *l, const struct in6_addr *addr)
-{
-	return !addr_is_none(&l->addr[IP6]) &&
-	       addr_in_prefix(addr, &l->addr[IP6], l->len[IP6]);
-}
-
 /**
  * ia_count() - Count the addresses of an IA in the request
  * @ia:		IA_NA or IA_TA
  * @l:		lease
  * @off:	set to the number of addresses that are not on this link
- * @ours:	set to true if one address is that of the lease, else false
+ * @ours:	set to true if one address is of the lease, else false
  *
  * Return: number of addresses
  */
@@ -388,8 +381,8 @@ static unsigned int ia_count(const struct opt6 *ia, const struct lease *l,
 	*off = 0;
 	*ours = false;
 	for (; ia_next_addr(&o, &addr); n++) {
-		*off += !is_on_link(l, &addr);
-		*ours |= addr_eq(&addr, &l->addr[IP6]);
+		*off += !lease_covers(l, &addr);
+		*ours |= lease_has(l, &addr);
 	}
 	return n;
 }
@@ -410,7 +403,7 @@ static enum dhcp6_status dhcp6_pick_refusal(const struct dhcp6_req *req,
 	return ia->code == OPT6_IA_PD ? STATUS_NO_PREFIX : STATUS_NO_ADDRS;
 }
 
-/* ia_bind() - Append an IA_NA with the address of the lease. If the client
+/* ia_bind() - Append an IA_NA with the addresses of the lease. If the client
  * wants to extend other addresses, they are appended with a lifetime of zero
  * (RFC 8415 18.3.4, 18.3.5). */
 static void ia_bind(struct dhcp6_reply *r, const struct opt6 *ia)
@@ -418,10 +411,13 @@ static void ia_bind(struct dhcp6_reply *r, const struct opt6 *ia)
 	struct opts6 o = ia_options(ia);
 	size_t start = ia_begin(&r->w, ia, DHCP6_INFINITE);
 	struct in6_addr addr;
+	struct lease_addr a;
+	unsigned int i;
 
-	ia_put_addr(&r->w, &r->l->addr[IP6], DHCP6_INFINITE);
+	for (i = 0; lease_addr(r->l, IP6, i, &a); i++)
+		ia_put_addr(&r->w, &a.addr, DHCP6_INFINITE);
 	while (dhcp6_renews(r->req) && ia_next_addr(&o, &addr)) {
-		if (!addr_eq(&addr, &r->l->addr[IP6]))
+		if (!lease_has(r->l, &addr))
 			ia_put_addr(&r->w, &addr, 0);
 	}
 	ia_end(&r->w, start);

@@ -29,7 +29,6 @@
 #define RA_HOPS		64	/* AdvCurHopLimit */
 #define PREFIX_VALID	2592000	/* AdvValidLifetime, 30 days */
 #define PREFIX_PREFERRED 604800	/* AdvPreferredLifetime, 7 days */
-#define SLAAC_LEN	64	/* RFC 4862 5.5.3 d with RFC 4291 2.5.1 */
 
 static const struct in6_addr all_nodes = {
 	.s6_addr = { 0xff, 2, [15] = 1 }
@@ -99,7 +98,7 @@ static bool ndp_is_ours(const struct answer *a, const struct in6_addr *addr)
 
 static bool ndp_is_guests(const struct answer *a, const struct in6_addr *addr)
 {
-	return addr_eq(addr, &a->lease->addr[IP6]) ||
+	return lease_has(a->lease, addr) ||
 	       addr_eq(addr, &a->tap->addr[IP6]) ||
 	       addr_eq(addr, &a->tap->addr6_ll);
 }
@@ -180,29 +179,52 @@ static void ndp_answer_ns(struct answer *a, const struct ndp_msg *m)
 	ndp_advertise(a, &target, &m->src);
 }
 
-/* ra_put_prefix() - Append prefix information (RFC 4861 4.6.2), unless the
- * prefix contains no address except the guest's */
-static void ra_put_prefix(struct msgbuf *w, const struct lease *l)
+/* ra_put_prefix() - Append prefix information (RFC 4861 4.6.2) for a prefix and
+ * its length */
+static void ra_put_prefix(struct msgbuf *w, const struct lease_addr *prefix)
 {
-	struct in6_addr prefix = l->addr[IP6];
 	uint8_t flags = ND_OPT_PI_FLAG_ONLINK;
-	unsigned int i;
 
-	if (addr_is_none(&l->addr[IP6]) || l->len[IP6] >= 128)
-		return;
-	for (i = l->len[IP6]; i < 128; i++)
-		prefix.s6_addr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
-	if (l->len[IP6] == SLAAC_LEN)
+	if (prefix->len == LEASE_SLAAC_LEN)
 		flags |= ND_OPT_PI_FLAG_AUTO;
 
 	msgbuf_u8(w, ND_OPT_PREFIX_INFORMATION);
 	msgbuf_u8(w, 4);
-	msgbuf_u8(w, (uint8_t)l->len[IP6]);
+	msgbuf_u8(w, (uint8_t)prefix->len);
 	msgbuf_u8(w, flags);
 	msgbuf_be32(w, PREFIX_VALID);
 	msgbuf_be32(w, PREFIX_PREFERRED);
 	msgbuf_zero(w, 4);
-	msgbuf_addr6(w, &prefix);
+	msgbuf_addr6(w, &prefix->addr);
+}
+
+/* ra_prefix() - Get the prefix of an address */
+static struct lease_addr ra_prefix(struct lease_addr a)
+{
+	unsigned int i;
+
+	for (i = a.len; i < 128; i++)
+		a.addr.s6_addr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+	return a;
+}
+
+/* ra_put_prefixes() - Append the prefix of each of the guest's addresses once,
+ * unless it contains no other address */
+static void ra_put_prefixes(struct msgbuf *w, const struct lease *l)
+{
+	struct lease_addr done[LEASE_ADDRS], a;
+	unsigned int i, j, n = 0;
+
+	for (i = 0; lease_addr(l, IP6, i, &a); i++) {
+		a = ra_prefix(a);
+		for (j = 0; j < n && (done[j].len != a.len ||
+				      !addr_eq(&done[j].addr, &a.addr)); j++)
+			;
+		if (j < n || a.len >= 128)
+			continue;
+		done[n++] = a;
+		ra_put_prefix(w, &a);
+	}
 }
 
 /* ra_put_mtu() - Append the MTU (RFC 4861 4.6.4), unless it is below the
@@ -290,7 +312,7 @@ static void ra_send(struct answer *a, const struct in6_addr *to)
 
 	ra_put_header(&w, a->lease);
 	ndp_put_lladdr(&w, ND_OPT_SOURCE_LINKADDR, a);
-	ra_put_prefix(&w, a->lease);
+	ra_put_prefixes(&w, a->lease);
 	ra_put_mtu(&w, a->lease);
 	ra_put_rdnss(&w, a->lease);
 	ra_put_dnssl(&w, a->lease);

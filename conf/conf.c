@@ -283,18 +283,22 @@ static void conf_imply(struct conf *c)
 	c->ra = c->ra && c->ndp;
 }
 
-/* check_gateway() - Print an error, and return false, if --gateway gives the
- * guest's own address */
-static bool check_gateway(const struct in6_addr *addr,
+/* check_gateway() - Print an error, and return false, if --gateway gives one of
+ * the guest's own addresses */
+static bool check_gateway(const struct in6_addr addr[LEASE_ADDRS],
 			  const struct in6_addr *gw)
 {
 	char text[ADDR_STRLEN];
+	unsigned int i;
 
-	if (addr_is_none(gw) || !addr_eq(addr, gw))
-		return true;
-	conf_error("--gateway", addr_str(gw, text),
-		   "is the address of the guest: give another one");
-	return false;
+	for (i = 0; i < LEASE_ADDRS; i++) {
+		if (addr_is_none(gw) || !addr_eq(&addr[i], gw))
+			continue;
+		conf_error("--gateway", addr_str(gw, text),
+			   "is the address of the guest: give another one");
+		return false;
+	}
+	return true;
 }
 
 /* check_user() - Print an error, and return false, if passt can't become the
@@ -345,7 +349,7 @@ enum conf_next conf_check(struct conf *c)
 			   "contradicts --ipv6-only: give one of them");
 		return CONF_WRONG;
 	}
-	if (c->netmask && c->len[IP4]) {
+	if (c->netmask && c->len[IP4][0]) {
 		snprintf(number, sizeof(number), "%u", c->netmask);
 		conf_error("--netmask", number, "is a second length after "
 			   "--address ADDR/LEN: give one of them");
@@ -358,8 +362,8 @@ enum conf_next conf_check(struct conf *c)
 			   "contradicts --fd: give one of them");
 		return CONF_WRONG;
 	}
-	if (!check_gateway(&c->addr[IP4], &c->gateway[IP4]) ||
-	    !check_gateway(&c->addr[IP6], &c->gateway[IP6]))
+	if (!check_gateway(c->addr[IP4], &c->gateway[IP4]) ||
+	    !check_gateway(c->addr[IP6], &c->gateway[IP6]))
 		return CONF_WRONG;
 
 	conf_imply(c);

@@ -37,7 +37,8 @@
  * @uid, @gid:	user and group that passt changes to if it is started as root
  * @use:	no option excludes this family
  * @tcp, @udp, @icmp: no option excludes this protocol
- * @addr:	addresses of the guest
+ * @addr:	addresses of the guest, in the order of the options; none after
+ *		the last
  * @len:	prefix lengths that were given with @addr, 0: not given
  * @netmask:	IPv4 prefix length of --netmask, 0: not given
  * @gateway:	routers of the guest
@@ -79,8 +80,8 @@ struct conf {
 	gid_t gid;
 	bool use[FAMILIES], tcp, udp, icmp;
 
-	struct in6_addr addr[FAMILIES];
-	unsigned int len[FAMILIES];
+	struct in6_addr addr[FAMILIES][LEASE_ADDRS];
+	unsigned int len[FAMILIES][LEASE_ADDRS];
 	unsigned int netmask;
 	struct in6_addr gateway[FAMILIES];
 	char ifname[IFNAMSIZ];

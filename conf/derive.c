@@ -19,8 +19,6 @@
 #define OFFLINE_GATEWAY4	"169.254.2.2"
 #define OFFLINE_GATEWAY6	"fe80::1"
 
-#define SLAAC_LEN		64	/* RFC 4291 2.5.1 */
-
 /**
  * struct dns_map - For each family, a guest-visible address whose DNS ports
  *		lead to a resolver
@@ -95,29 +93,43 @@ static void derive_common(const struct conf *c, const struct host *h,
 	n->mtu = l->mtu ? l->mtu : CONF_MTU;
 }
 
-/* derive_addr() - Set the guest's address of one family, and its prefix
+/* default_len() - Prefix length of an address that was given without one */
+static unsigned int default_len(const struct in6_addr *a)
+{
+	return addr_is_v4(a) ? class_len(a) : LEASE_SLAAC_LEN;
+}
+
+/* derive_addr() - Set the guest's first address of one family, and its prefix
  * length */
 static void derive_addr(const struct conf *c, const struct host_family *h,
 			enum ip_family f, struct lease *l)
 {
-	bool given = !addr_is_none(&c->addr[f]);
+	bool given = !addr_is_none(&c->addr[f][0]);
 
-	l->addr[f] = given ? c->addr[f] : h->addr;
-	l->len[f] = given ? c->len[f] : h->len;
-	if (f == IP6) {
-		if (!addr_is_none(&l->addr[f]) && !l->len[f])
-			l->len[f] = SLAAC_LEN;
-		return;
-	}
-
-	if (addr_is_none(&l->addr[f])) {
+	l->addr[f] = given ? c->addr[f][0] : h->addr;
+	l->len[f] = given ? c->len[f][0] : h->len;
+	if (f == IP4 && addr_is_none(&l->addr[f])) {
 		l->addr[f] = addr_fixed(OFFLINE_ADDR4);
 		l->len[f] = OFFLINE_LEN4;
 	}
-	if (c->netmask)
+	if (f == IP4 && c->netmask)
 		l->len[f] = c->netmask;
-	else if (!l->len[f])
-		l->len[f] = class_len(&l->addr[f]);
+	else if (!addr_is_none(&l->addr[f]) && !l->len[f])
+		l->len[f] = default_len(&l->addr[f]);
+}
+
+/* derive_more_addrs() - Set the guest's further addresses of one family */
+static void derive_more_addrs(const struct conf *c, enum ip_family f,
+			      struct lease *l)
+{
+	const struct in6_addr *a = &c->addr[f][1];
+	unsigned int i;
+
+	for (i = 0; i < LEASE_ADDRS - 1 && !addr_is_none(&a[i]); i++) {
+		l->more[f][i] = a[i];
+		l->more_len[f][i] = c->len[f][i + 1] ? c->len[f][i + 1] :
+				    default_len(&a[i]);
+	}
 }
 
 /*
@@ -153,6 +165,7 @@ static void derive_family(const struct conf *c, const struct host_family *h,
 		return;
 
 	derive_addr(c, h, f, &n->lease);
+	derive_more_addrs(c, f, &n->lease);
 	derive_router(c, h, f, n);
 	memcpy(n->ifname[f], h->ifname, IFNAMSIZ);
 	memcpy(n->mcast_ifname[f], *mcast ? mcast : h->ifname, IFNAMSIZ);
@@ -280,12 +293,26 @@ static void derive_dns(const struct conf *c, const struct resolv *r,
 }
 
 /*
- * derive_nat() - Fill the table of address pairs, in the order of precedence
+ * derive_shared() - Add the pairs for the guest's addresses
  *
  * The guest can't be a peer of its own address. If the host has the same
  * address, traffic from this address to the guest gets another source:
  * @map_guest, or else the source that traffic from the host's loopback gets.
  */
+static void derive_shared(const struct conf *c, enum ip_family f, struct net *n)
+{
+	struct in6_addr visible = addr_or(c->map_guest[f],
+					  derive_host_addr(c, n, f));
+	struct lease_addr a;
+	unsigned int i;
+
+	for (i = 0; lease_addr(&n->lease, f, i, &a); i++)
+		net_add_pair(n, visible, a.addr, NAT_ANY_PORT);
+	if (!i && !addr_is_none(&c->map_guest[f]))	/* leads nowhere */
+		net_add_pair(n, c->map_guest[f], ADDR_NONE, NAT_ANY_PORT);
+}
+
+/* derive_nat() - Fill the table of address pairs, in the order of precedence */
 static void derive_nat(const struct conf *c, const struct dns_map *map,
 		       struct net *n)
 {
@@ -300,14 +327,8 @@ static void derive_nat(const struct conf *c, const struct dns_map *map,
 	for (f = IP4; f < FAMILIES; f++)
 		net_add_pair(n, derive_host_addr(c, n, f), net_loopback(f),
 			     NAT_ANY_PORT);
-	for (f = IP4; f < FAMILIES; f++) {
-		if (!addr_is_none(&c->map_guest[f]))
-			net_add_pair(n, c->map_guest[f], n->lease.addr[f],
-				     NAT_ANY_PORT);
-		else if (!addr_is_none(&n->lease.addr[f]))
-			net_add_pair(n, derive_host_addr(c, n, f),
-				     n->lease.addr[f], NAT_ANY_PORT);
-	}
+	for (f = IP4; f < FAMILIES; f++)
+		derive_shared(c, f, n);
 }
 
 /**

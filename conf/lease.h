@@ -12,7 +12,10 @@
 
 #include "util.h"
 
+#define LEASE_ADDRS	8		/* addresses of one family, at most */
 #define LEASE_DNS	8		/* resolvers of one family, at most */
+#define LEASE_SLAAC_LEN	64		/* of a prefix from which the guest
+					 * makes addresses: RFC 4291 2.5.1 */
 #define LEASE_SEARCH	256		/* bytes of a search list as a string */
 #define LEASE_NAME	256		/* bytes of a name as a string */
 
@@ -23,6 +26,8 @@
  *		DHCPv6 gives no address, and router advertisements have no
  *		prefix
  * @len:	prefix length of @addr
+ * @more, @more_len: further addresses of the guest, and their prefix lengths;
+ *		none after the last. DHCP gives no further address
  * @router:	address of passt as the guest's router. IPv4: DHCP option 3, and
  *		source of DHCP messages. IPv6: link-local source of router
  *		advertisements and DHCPv6 messages
@@ -40,6 +45,8 @@
 struct lease {
 	struct in6_addr addr[FAMILIES];
 	unsigned int len[FAMILIES];
+	struct in6_addr more[FAMILIES][LEASE_ADDRS - 1];
+	unsigned int more_len[FAMILIES][LEASE_ADDRS - 1];
 	struct in6_addr router[FAMILIES];
 	struct in6_addr dns[FAMILIES][LEASE_DNS];
 	char search[LEASE_SEARCH];
@@ -49,5 +56,61 @@ struct lease {
 	bool dhcp, dhcpv6, ndp, ra;
 	bool dhcp_dns, dhcp_search;
 };
+
+/**
+ * struct lease_addr - An address of the guest
+ * @addr:	address
+ * @len:	its prefix length
+ */
+struct lease_addr {
+	struct in6_addr addr;
+	unsigned int len;
+};
+
+/**
+ * lease_addr() - Get one of the guest's addresses
+ * @l:		lease
+ * @f:		family
+ * @i:		number of the address, from 0
+ * @a:		set to the address
+ *
+ * Return: false if the lease does not have so many addresses of the family
+ */
+static inline bool lease_addr(const struct lease *l, enum ip_family f,
+			      unsigned int i, struct lease_addr *a)
+{
+	if (i >= LEASE_ADDRS)
+		return false;
+	a->addr = i ? l->more[f][i - 1] : l->addr[f];
+	a->len = i ? l->more_len[f][i - 1] : l->len[f];
+	return !addr_is_none(&a->addr);
+}
+
+/* lease_has() - Whether an address is one of the guest's */
+static inline bool lease_has(const struct lease *l, const struct in6_addr *addr)
+{
+	struct lease_addr a;
+	unsigned int i;
+
+	for (i = 0; lease_addr(l, addr_ip(addr), i, &a); i++) {
+		if (addr_eq(&a.addr, addr))
+			return true;
+	}
+	return false;
+}
+
+/* lease_covers() - Whether an address is in the prefix of one of the guest's */
+static inline bool lease_covers(const struct lease *l,
+				const struct in6_addr *addr)
+{
+	struct lease_addr a;
+	unsigned int i;
+
+	for (i = 0; lease_addr(l, addr_ip(addr), i, &a); i++) {
+		if (addr_in_prefix(addr, &a.addr, a.len))
+			return true;
+	}
+	return false;
+}
 
 #endif /* CONF_LEASE_H */

@@ -14,7 +14,7 @@
 
 #include "conf/lease.h"
 
-#define NET_PAIRS	(3 * FAMILIES)
+#define NET_PAIRS	((2 + LEASE_ADDRS) * FAMILIES)
 #define NET_SCOPES	(2 * LEASE_DNS)
 #define NET_NOTES	(2 * LEASE_DNS + FAMILIES)
 

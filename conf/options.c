@@ -264,38 +264,54 @@ static enum conf_next set_mtu(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/**
- * set_address() - Set the guest's address, with or without prefix length
- *
- * An address without a prefix length also resets the length that an earlier
- * address was given with.
- */
-static enum conf_next set_address(struct conf *c, const struct opt *o,
-				  const char *arg)
+/* address_parse() - Parse ADDR or ADDR/LENGTH, the address of a guest; @len is
+ * set to 0 if there is no length */
+static enum conf_next address_parse(const struct opt *o, const char *arg,
+				    struct in6_addr *a, uint64_t *len)
 {
 	size_t n = strcspn(arg, "/");
 	char text[ADDR_STRLEN];
-	struct in6_addr a;
-	uint64_t len = 0;
 	bool v4;
 
+	*len = 0;
 	snprintf(text, sizeof(text), "%.*s", (int)n, arg);
-	if (n >= sizeof(text) || !addr_parse(text, &a))
+	if (n >= sizeof(text) || !addr_parse(text, a))
 		return opt_error(o, arg, "is not an address: give ADDR or "
 				 "ADDR/LENGTH");
-	v4 = addr_is_v4(&a);
-	if (arg[n] && !number_parse(arg + n + 1, 1, v4 ? 32 : 128, &len))
+	v4 = addr_is_v4(a);
+	if (arg[n] && !number_parse(arg + n + 1, 1, v4 ? 32 : 128, len))
 		return opt_error(o, arg, "has a prefix length that is not "
 				 "between 1 and %d", v4 ? 32 : 128);
-	if (!addr_is_unicast(&a))
+	if (!addr_is_unicast(a))
 		return opt_error(o, arg, "can't be a guest's: give a unicast "
 				 "address");
-	if (!v4 && addr_is_linklocal(&a))
+	if (!v4 && addr_is_linklocal(a))
 		return opt_error(o, arg, "is link-local, which the guest makes "
 				 "itself: give a global address");
+	return CONF_GO;
+}
 
-	c->addr[addr_ip(&a)] = a;
-	c->len[addr_ip(&a)] = (unsigned int)len;
+/* set_address() - Add an address of the guest. If it was given before, only its
+ * prefix length changes. */
+static enum conf_next set_address(struct conf *c, const struct opt *o,
+				  const char *arg)
+{
+	struct in6_addr a, *list;
+	unsigned int i;
+	uint64_t len;
+
+	if (address_parse(o, arg, &a, &len) != CONF_GO)
+		return CONF_WRONG;
+	list = c->addr[addr_ip(&a)];
+	for (i = 0; i < LEASE_ADDRS && !addr_is_none(&list[i]); i++) {
+		if (addr_eq(&list[i], &a))
+			break;
+	}
+	if (i == LEASE_ADDRS)
+		return opt_error(o, arg, "is one too many: give at most %d of "
+				 "a family", LEASE_ADDRS);
+	list[i] = a;
+	c->len[addr_ip(&a)][i] = (unsigned int)len;
 	return CONF_GO;
 }
 
@@ -539,7 +555,7 @@ const struct opt conf_options[] = {
 	HEADING("What the guest gets"),
 	{ "mtu", 'm', "MTU", "DHCP and RA MTU, 0: none; default 65520",
 	  .set = set_mtu },
-	{ "address", 'a', "ADDR[/LEN]", "its address; default: the host's",
+	{ "address", 'a', "ADDR[/LEN]", "an address; default: the host's",
 	  .set = set_address },
 	{ "netmask", 'n', "MASK", "IPv4 mask, dotted or in bits",
 	  .set = set_netmask },

@@ -35,13 +35,19 @@ static void print_dns(const struct in6_addr dns[LEASE_DNS])
 		print_item("DNS", list);
 }
 
-/* print_addr() - Log the guest's address with its prefix length */
-static void print_addr(const struct in6_addr *addr, unsigned int len)
+/* print_addrs() - Log the guest's addresses of a family, with their prefix
+ * lengths */
+static void print_addrs(const struct lease *l, enum ip_family f)
 {
 	char text[ADDR_STRLEN], prefix[PREFIX_STRLEN];
+	struct lease_addr a;
+	unsigned int i;
 
-	snprintf(prefix, sizeof(prefix), "%s/%u", addr_str(addr, text), len);
-	print_item("address", prefix);
+	for (i = 0; lease_addr(l, f, i, &a); i++) {
+		snprintf(prefix, sizeof(prefix), "%s/%u",
+			 addr_str(&a.addr, text), a.len);
+		print_item("address", prefix);
+	}
 }
 
 /* print_heading() - Log the name of a family, and the host's interface that its
@@ -60,7 +66,7 @@ static void print_ipv4(const struct net *n)
 	char text[ADDR_STRLEN];
 
 	print_heading("IPv4", n->ifname[IP4]);
-	print_addr(&l->addr[IP4], l->len[IP4]);
+	print_addrs(l, IP4);
 	print_item("router", addr_str(&l->router[IP4], text));
 	if (l->dhcp_dns)
 		print_dns(l->dns[IP4]);
@@ -83,8 +89,7 @@ static void print_ipv6(const struct net *n)
 	const struct lease *l = &n->lease;
 
 	print_heading("IPv6", n->ifname[IP6]);
-	if (!addr_is_none(&l->addr[IP6]))
-		print_addr(&l->addr[IP6], l->len[IP6]);
+	print_addrs(l, IP6);
 	print_router6(&l->router[IP6], &n->gateway[IP6]);
 	if (l->dhcp_dns)
 		print_dns(l->dns[IP6]);

@@ -12,7 +12,7 @@
  *	dns ADDR[%N]..., search NAME...	resolv.conf
  *
  * What follows, words separated by spaces; several values have commas between:
- *	4=, 6=		the guest's address and prefix length
+ *	4=, 6=		the guest's addresses and their prefix lengths
  *	r4=, r6=	its router, which is us
  *	gw6=		the gateway that this router stands for
  *	mtu=, link=	MTU that is announced, and that we keep to
@@ -184,13 +184,18 @@ static bool say_value(const struct net *n, const char *key, char buf[TEXT])
 {
 	enum ip_family f = key[strlen(key) - 1] == '4' ? IP4 : IP6;
 	const struct lease *l = &n->lease;
+	struct lease_addr a;
+	unsigned int i;
 	char *s;
 
 	*buf = '\0';
 	if (!strcmp(key, "4") || !strcmp(key, "6")) {
-		add_addr(buf, &l->addr[f]);
-		if (!addr_is_none(&l->addr[f]))
-			sprintf(buf + strlen(buf), "/%u", l->len[f]);
+		for (i = 0; lease_addr(l, f, i, &a); i++) {
+			add_addr(buf, &a.addr);
+			sprintf(buf + strlen(buf), "/%u", a.len);
+		}
+		if (!i)
+			add_text(buf, "none");
 	} else if (!strncmp(key, "gw", 2)) {
 		add_addr(buf, &n->gateway[f]);
 	} else if (*key == 'r') {
@@ -334,6 +339,17 @@ static const struct row {
 	{ "a given IPv6 address", "-a fd00::3", USUAL,
 	  "6=fd00::3/64 4=192.0.2.2/24" },
 	{ "with its length", "-a fd00::3/48", USUAL, "6=fd00::3/48" },
+	{ "several addresses", "-a 10.1.2.3 -a fd00::3 -a 172.16.0.1 "
+	  "-a fd01::3/48 -a 10.1.2.4/30", USUAL,
+	  "4=10.1.2.3/8,172.16.0.1/16,10.1.2.4/30 6=fd00::3/64,fd01::3/48" },
+	{ "a mask is that of the first", "-a 10.1.2.3 -n 24 -a 10.2.0.1", USUAL,
+	  "4=10.1.2.3/24,10.2.0.1/8" },
+	{ "each may be shared with the host", "-a 192.0.2.3 -a 192.0.2.2 "
+	  "-a 2001:db8::2", USUAL,
+	  "192.0.2.1<192.0.2.3 192.0.2.1<192.0.2.2 fe80::7<2001:db8::2" },
+	{ "the host's copy is that of the first",
+	  "-a 192.0.2.2 -a 192.0.2.3 --map-guest-addr 192.0.2.77", USUAL,
+	  "192.0.2.77>192.0.2.2 192.0.2.77<192.0.2.2 192.0.2.77<192.0.2.3" },
 	{ "a given router", "-g 192.0.2.254", USUAL,
 	  "r4=192.0.2.254 r6=fe80::7" },
 	{ "a given IPv6 router", "-g fe80::9", USUAL,

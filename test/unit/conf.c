@@ -20,7 +20,7 @@ static bool root_too, namespace;
 #include "../../conf/conf.c"
 #include "unit.h"
 
-#define WORDS	16
+#define WORDS	32
 
 static struct conf c;
 
@@ -138,8 +138,8 @@ static void test_nothing_given(void)
 	check("it goes to the background", !c.foreground && !c.one_off);
 	check_eq("there is no inherited socket", c.fd, -1);
 	check_eq("a log file is bounded to 1 MiB", c.log_size, 1024 * 1024);
-	check("no address yet", addr_is_none(&c.addr[IP4]) &&
-	      addr_is_none(&c.addr[IP6]));
+	check("no address yet", addr_is_none(&c.addr[IP4][0]) &&
+	      addr_is_none(&c.addr[IP6][0]));
 }
 
 static void test_words(void)
@@ -283,18 +283,35 @@ static void test_mtu(void)
 static void test_address(void)
 {
 	check("an address of each family", accepted("-a 192.0.2.9 "
-	      "-a 2001:db8::9") && is(&c.addr[IP4], "192.0.2.9") &&
-	      is(&c.addr[IP6], "2001:db8::9"));
+	      "-a 2001:db8::9") && is(&c.addr[IP4][0], "192.0.2.9") &&
+	      is(&c.addr[IP6][0], "2001:db8::9"));
 	check("their lengths are still open",
-	      !c.len[IP4] && !c.len[IP6]);
+	      !c.len[IP4][0] && !c.len[IP6][0]);
 	check("lengths are kept", accepted("-a 192.0.2.9/27 "
-	      "-a 2001:db8::9/56") && c.len[IP4] == 27 &&
-	      c.len[IP6] == 56);
+	      "-a 2001:db8::9/56") && c.len[IP4][0] == 27 &&
+	      c.len[IP6][0] == 56);
 	check("a host's own length", accepted("-a 192.0.2.9/32") &&
-	      c.len[IP4] == 32);
-	check("the last of a family wins, with its length",
-	      accepted("-a 192.0.2.9/27 -a 192.0.2.10") &&
-	      is(&c.addr[IP4], "192.0.2.10") && !c.len[IP4]);
+	      c.len[IP4][0] == 32);
+	check("several of a family, in order",
+	      accepted("-a 192.0.2.9/27 -a fd00::9 -a 192.0.2.10 "
+		       "-a fd00::a/48") &&
+	      is(&c.addr[IP4][0], "192.0.2.9") && c.len[IP4][0] == 27 &&
+	      is(&c.addr[IP4][1], "192.0.2.10") && !c.len[IP4][1] &&
+	      is(&c.addr[IP6][1], "fd00::a") && c.len[IP6][1] == 48 &&
+	      addr_is_none(&c.addr[IP4][2]));
+	check("the same twice is one, with the last length",
+	      accepted("-a 192.0.2.9/27 -a 192.0.2.10 -a 192.0.2.9/28") &&
+	      c.len[IP4][0] == 28 && addr_is_none(&c.addr[IP4][2]));
+	check("eight of a family",
+	      accepted("-a fd00::1 -a fd00::2 -a fd00::3 -a fd00::4 "
+		       "-a fd00::5 -a fd00::6 -a fd00::7 -a fd00::8 "
+		       "-a 10.0.0.1"));
+	refused("-a fd00::1 -a fd00::2 -a fd00::3 -a fd00::4 -a fd00::5 "
+		"-a fd00::6 -a fd00::7 -a fd00::8 -a fd00::9",
+		"--address fd00::9: is one too many: give at most 8 of a "
+		"family");
+	refused("-a 10.0.0.1 -a 10.0.0.2 -g 10.0.0.2", "--gateway 10.0.0.2: "
+		"is the address of the guest: give another one");
 	check("a mask in bits", accepted("-n 20 -a 192.0.2.9") &&
 	      c.netmask == 20);
 	check("a dotted mask", accepted("-n 255.255.240.0") &&

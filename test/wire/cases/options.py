@@ -176,6 +176,60 @@ def another_ipv6_address(w):
     equal("length", opts[3][0], 64)
 
 
+SEVERAL = ("-a", "10.20.30.40/24", "-a", "2001:db8:77::5",
+           "-a", "10.20.30.41", "-a", "2001:db8:78::5/64",
+           "-a", "2001:db8:77::6/64", "-a", "2001:db8:79::5/128")
+SEVERAL6 = [a for a in SEVERAL if ":" in a]
+
+
+@test("-a")
+def several_addresses_are_all_given_but_of_dhcp(w):
+    """DHCP has one; of DHCPv6 the first IA has all, and they stay"""
+    want = [a.partition("/")[0] for a in SEVERAL6]
+    g = w.guest(*SEVERAL, hello=False)
+    m = offer(g)
+    equal("DHCP", (m.yiaddr, m.addrs(1)), ("10.20.30.40", ["255.255.255.0"]))
+    _, m = ask6(g, SOLICIT, dhcp.ia_na(1), dhcp.ia_na(2))
+    equal("addresses", [a[0] for a in m.ias()[1][2]], want)
+    equal("those of the second IA", m.ias()[2][2], [])
+    _, m = ask6(g, dhcp.REBIND, dhcp.ia_na(1, b"".join(
+        dhcp.iaaddr(a) for a in (*want, "2001:db8:77::7"))))
+    equal("lifetimes of known addresses and another",
+          [a[2] for a in m.ias()[1][2]], [0xffffffff] * len(want) + [0])
+    for addr, status in (*((a, 0) for a in want), ("2001:db8:80::1", 4)):
+        _, m = ask6(g, dhcp.CONFIRM, dhcp.ia_na(1, dhcp.iaaddr(addr)))
+        equal(f"status of {addr}", m.status or 0, status)
+
+
+@test("-a")
+def each_prefix_of_several_addresses_is_announced_once(w):
+    g = w.guest(*SEVERAL, hello=False)
+    solicit_router(g)
+    p = g.expect(lambda p: p.icmp and p.icmp.kind == RA and
+                 p.dst == g.link_local, "router advertisement")
+    prefixes, b = [], p.l4[16:]
+    while b:
+        if b[0] == 3:
+            prefixes.append((packet.ntop(b[16:32]), b[2]))
+        b = b[b[1] * 8:]
+    equal("prefixes", prefixes,
+          [("2001:db8:77::", 64), ("2001:db8:78::", 64)])
+
+
+@test("-a", both)
+def each_of_several_addresses_works_and_none_is_taken(w, v):
+    g = w.guest(*SEVERAL, hello=False)
+    for addr in (a.partition("/")[0] for a in SEVERAL if a != "-a"):
+        if packet.family(addr) != v:
+            continue
+        g.addr = dict(g.addr, **{v: addr})
+        tcp_works(w, g, v)
+        if v == 4:
+            g.send_arp("10.20.30.40")
+            g.send_arp("10.20.30.41")
+            g.silence(g.is_arp(), "both are the guest's")
+
+
 @test("-a", both)
 def a_guest_that_shares_no_address_with_the_host(w, v):
     g = w.guest("-a", "10.20.30.40/24", "-a", "2001:db8:77::5",
