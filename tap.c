@@ -44,38 +44,48 @@ static void count_drop(struct tap *t, enum tap_counter why, uint32_t len)
 }
 
 /**
- * tap_learn() - Note an address of the guest
+ * tap_learn() - Note an address on the guest's side
  * @t:		the guest's side
- * @addr:	address that the guest uses or is about to use; ignored if it is
- *		not a unicast address
+ * @addr:	address that is used or about to be used; ignored if it is not a
+ *		unicast address
+ * @mac:	Ethernet address at which it is
  */
-void tap_learn(struct tap *t, const struct in6_addr *addr)
+void tap_learn(struct tap *t, const struct in6_addr *addr,
+	       const uint8_t mac[MAC_LEN], uint64_t now)
 {
-	if (!addr_is_unicast(addr))
-		return;
-	if (addr_is_v4(addr))
-		t->addr[IP4] = *addr;
-	else if (addr_is_linklocal(addr))
-		t->addr6_ll = *addr;
+	if (addr_is_unicast(addr))
+		guest_learn(&t->guest, &t->net->lease, addr, mac, now);
 	else
-		t->addr[IP6] = *addr;
+		guest_learn_mac(&t->guest, mac);
 }
 
-/* learn_sender() - Note the source addresses of a packet as the guest's own */
-static void learn_sender(struct tap *t, const struct pkt *pkt)
+/**
+ * tap_gave_back() - Note that the guest does not use an address of its lease
+ * any more, because it has given it back (DHCP, DHCPv6)
+ * @t:		the guest's side
+ * @addr, @mac: as for tap_learn()
+ */
+void tap_gave_back(struct tap *t, const struct in6_addr *addr,
+		   const uint8_t mac[MAC_LEN])
+{
+	guest_gave_back(&t->guest, addr, mac);
+}
+
+/* learn_sender() - Note the source addresses of a packet as the guest's own. No
+ * sender has an Ethernet address of a group. */
+static void learn_sender(struct tap *t, const struct pkt *pkt, uint64_t now)
 {
 	struct in6_addr sender;
 	struct in_addr v4;
 
-	if (!(pkt->smac[0] & 1))
-		memcpy(t->guest_mac, pkt->smac, MAC_LEN);
-
+	if (pkt->smac[0] & 1)
+		return;
 	if (pkt->etype == ETH_P_ARP) {
 		memcpy(&v4, pkt->l3 + 14, sizeof(v4));
 		sender = addr_from_v4(v4);
-		tap_learn(t, &sender);
+		tap_learn(t, &sender, pkt->smac, now);
 	} else {
-		tap_learn(t, &pkt->src);
+		tap_learn(t, &pkt->src, pkt->smac, now);
 	}
 }
 
@@ -108,22 +118,17 @@ void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
 	t->link = link;
 	t->queue = queue;
 	t->net = net;
-	memset(t->guest_mac, 0xff, MAC_LEN);
+	guest_reset(&t->guest, &net->lease);
 	random_bytes(&t->ident, sizeof(t->ident));
 }
 
 /**
  * tap_guest_new() - Forget the addresses of the last guest, for a new guest
  * @t:		the guest's side
- *
- * Until the new guest sends from other addresses, it is assumed to have the
- * addresses of its lease.
  */
 void tap_guest_new(struct tap *t)
 {
-	memset(t->guest_mac, 0xff, MAC_LEN);
-	memcpy(t->addr, t->net->lease.addr, sizeof(t->addr));
-	t->addr6_ll = ADDR_NONE;
+	guest_reset(&t->guest, &t->net->lease);
 }
 
 /* tap_guest_gone() - Free the fragments that the last guest has sent */
@@ -197,7 +202,7 @@ int tap_recv_burst(struct tap *t, uint64_t now)
 		if (!parse_input(t, &q->from_guest[i], t->hdr[t->npkt], pkt,
 				 now))
 			continue;
-		learn_sender(t, pkt);
+		learn_sender(t, pkt, now);
 		t->npkt++;
 	}
 	if (n > 0) {
@@ -538,14 +543,13 @@ int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
  * @mac:	filled. For a multicast or broadcast destination, this is the
  *		Ethernet address of the group (RFC 1112 6.4, RFC 2464 7), so
  *		that a bridge inside the guest can forward the frame. Otherwise
- *		it is the guest's Ethernet address
+ *		it is the Ethernet address at which the guest's side has @dst
  */
 static void dest_mac(const struct tap *t, const struct in6_addr *dst,
 		     uint8_t mac[MAC_LEN])
 {
 	const uint8_t *a = dst->s6_addr;
 
-	memcpy(mac, t->guest_mac, MAC_LEN);
 	if (addr_is_v4(dst) && get_be32(a + 12) == INADDR_BROADCAST) {
 		memset(mac, 0xff, MAC_LEN);
 	} else if (addr_is_v4(dst) && addr_is_multicast(dst)) {
@@ -555,6 +559,8 @@ static void dest_mac(const struct tap *t, const struct in6_addr *dst,
 	} else if (addr_is_multicast(dst)) {
 		put_be16(mac, 0x3333);
 		memcpy(mac + 2, a + 12, 4);
+	} else {
+		memcpy(mac, guest_find_mac(&t->guest, dst), MAC_LEN);
 	}
 }
 
@@ -613,13 +619,11 @@ uint64_t tap_hdr_put(const struct tap_hdr *h, uint8_t *frame, size_t l4len)
  * @t:		the guest's side
  * @peer:	guest-visible address of the peer
  *
- * Return: the guest's address of the same family and scope as @peer; all zero
- *	   if this address is not known
+ * Return: the guest's address of the same kind as @peer; all zero if this
+ *	   address is not known
  */
 const struct in6_addr *tap_guest_addr(const struct tap *t,
 				      const struct in6_addr *peer)
 {
-	if (addr_is_v4(peer))
-		return &t->addr[IP4];
-	return addr_is_linklocal(peer) ? &t->addr6_ll : &t->addr[IP6];
+	return &t->guest.own[guest_kind(peer)].addr;
 }

@@ -15,6 +15,7 @@
 #include "conf/net.h"
 #include "ip.h"
 #include "link/link.h"
+#include "tap/guest.h"
 #include "tap/reassemble.h"
 #include "util.h"
 
@@ -104,13 +105,7 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  * @queue:	the queue of @link that is used here
  * @net:	network of the guest: its lease, its MTU, and passt's Ethernet
  *		address
- * @guest_mac:	Ethernet address of the guest; broadcast until the guest has
- *		sent a frame
- * @addr:	the guest's address of each family, without link-local IPv6
- *		addresses: at first the address of the lease, then the last
- *		address that the guest has used
- * @addr6_ll:	the guest's link-local IPv6 address; all zero until the guest
- *		has used one
+ * @guest:	addresses that the guest uses, and where they are
  * @heard_at:	when the guest's last frames came, ms
  * @fragments:	datagrams from the guest that came in fragments
  * @ident:	IP identification of the next packet that is sent to the guest
@@ -123,8 +118,7 @@ struct tap {
 	struct link *link;
 	struct link_queue *queue;
 	const struct net *net;
-	uint8_t guest_mac[MAC_LEN];
-	struct in6_addr addr[FAMILIES], addr6_ll;
+	struct tap_guest guest;
 	uint64_t heard_at;
 	struct reassembly fragments;
 	uint32_t ident;
@@ -179,7 +173,10 @@ void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
 void tap_guest_new(struct tap *t);
 size_t tap_mtu(const struct tap *t);
 void tap_guest_gone(struct tap *t);
-void tap_learn(struct tap *t, const struct in6_addr *addr);
+void tap_learn(struct tap *t, const struct in6_addr *addr,
+	       const uint8_t mac[MAC_LEN], uint64_t now);
+void tap_gave_back(struct tap *t, const struct in6_addr *addr,
+		   const uint8_t mac[MAC_LEN]);
 int tap_recv_burst(struct tap *t, uint64_t now);
 bool tap_stalled(const struct tap *t, uint64_t now);
 void tap_release(struct tap *t);

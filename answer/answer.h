@@ -50,7 +50,9 @@ bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt);
 /* reply.c */
 struct in6_addr answer_own_ll(const struct answer *a);
 void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size);
-void answer_udp_send(struct answer *a, struct ip_hdr *ip, uint16_t sport,
-		     uint16_t dport, struct msgbuf *w);
+void answer_send(struct answer *a, const struct ip_hdr *ip, const uint8_t *dmac,
+		 const struct msgbuf *w);
+void answer_udp_send(struct answer *a, struct ip_hdr *ip, const uint8_t *dmac,
+		     uint16_t sport, uint16_t dport, struct msgbuf *w);
 
 #endif /* ANSWER_ANSWER_H */

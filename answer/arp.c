@@ -59,7 +59,7 @@ static bool wants_arp_reply(const struct answer *a, const struct arp_packet *p)
 		return false;
 	return addr_is_unicast(&target) &&
 	       !lease_has(a->lease, &target) &&
-	       !addr_eq(&target, &a->tap->addr[IP4]);
+	       !addr_eq(&target, tap_guest_addr(a->tap, &target));
 }
 
 static void send_arp_reply(struct answer *a, const struct arp_packet *p)

@@ -740,7 +740,8 @@ static size_t dhcp_reply_max(const struct answer *a, const struct dhcp_reply *r)
 	return MIN(r->req->size, mtu - DHCP_IP_UDP);
 }
 
-static void dhcp_send_reply(struct answer *a, const struct dhcp_reply *r)
+static void dhcp_send_reply(struct answer *a, const struct dhcp_reply *r,
+			    const uint8_t *dmac)
 {
 	struct ip_hdr ip = {
 		.src = r->l->router[IP4], .dst = dhcp_pick_dest(r),
@@ -755,7 +756,7 @@ static void dhcp_send_reply(struct answer *a, const struct dhcp_reply *r)
 		dhcp_put_options(&w, r);
 	if (w.len < least)
 		msgbuf_zero(&w, least - w.len);
-	answer_udp_send(a, &ip, DHCP_SERVER, DHCP_CLIENT, &w);
+	answer_udp_send(a, &ip, dmac, DHCP_SERVER, DHCP_CLIENT, &w);
 }
 
 static void dhcp_log_request(const struct dhcp_req *req, enum dhcp_type reply)
@@ -805,7 +806,9 @@ bool dhcp_from_guest(struct answer *a, const struct pkt *pkt)
 	r.req = &req;
 	r.type = dhcp_choose_reply(a->lease, &req);
 	dhcp_log_request(&req, r.type);
+	if (req.type == DHCP_RELEASE || req.type == DHCP_DECLINE)
+		tap_gave_back(a->tap, &a->lease->addr[IP4], pkt->smac);
 	if (r.type != DHCP_NONE || req.type == DHCP_NONE)
-		dhcp_send_reply(a, &r);
+		dhcp_send_reply(a, &r, pkt->smac);
 	return true;
 }

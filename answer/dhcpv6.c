@@ -622,8 +622,22 @@ static void make_duid(uint8_t duid[DUID_LL_LEN], const uint8_t mac[MAC_LEN])
 	memcpy(duid + 4, mac, MAC_LEN);
 }
 
+/* dhcp6_forget() - Note that the guest does not use its addresses any more, if
+ * it gives them back */
+static void dhcp6_forget(struct answer *a, const struct dhcp6_req *req,
+			 const uint8_t *smac)
+{
+	struct lease_addr addr;
+	unsigned int i;
+
+	if (req->type != DHCP6_RELEASE && req->type != DHCP6_DECLINE)
+		return;
+	for (i = 0; lease_addr(a->lease, IP6, i, &addr); i++)
+		tap_gave_back(a->tap, &addr.addr, smac);
+}
+
 static void dhcp6_send_answer(struct answer *a, const struct dhcp6_req *req,
-			      const struct in6_addr *to)
+			      const struct in6_addr *to, const uint8_t *smac)
 {
 	struct dhcp6_reply r = { .l = a->lease, .req = req };
 	struct ip_hdr ip = { .src = answer_own_ll(a), .dst = *to };
@@ -636,10 +650,12 @@ static void dhcp6_send_answer(struct answer *a, const struct dhcp6_req *req,
 
 	LOG_LIMITED(LOG_INFO, "DHCPv6: %s from %s", dhcp6_name[req->type],
 		    addr_str(to, from));
+	dhcp6_forget(a, req, smac);
 	answer_udp_init(&r.w, buf, sizeof(buf));
 	dhcp6_put_header(&r);
 	if (dhcp6_put_body(&r) && !r.w.full)
-		answer_udp_send(a, &ip, DHCP6_SERVER, DHCP6_CLIENT, &r.w);
+		answer_udp_send(a, &ip, smac, DHCP6_SERVER, DHCP6_CLIENT,
+				&r.w);
 }
 
 /**
@@ -661,6 +677,6 @@ bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt)
 
 	if (pkt->len <= sizeof(msg) &&
 	    dhcp6_parse(&req, msg, pkt_copy(pkt, msg, sizeof(msg))))
-		dhcp6_send_answer(a, &req, &pkt->src);
+		dhcp6_send_answer(a, &req, &pkt->src, pkt->smac);
 	return true;
 }

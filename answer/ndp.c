@@ -39,11 +39,13 @@ static const struct in6_addr all_nodes = {
  * @data:	the message, from its ICMPv6 header on
  * @len:	bytes of @data
  * @src, @dst:	source and destination address of its IPv6 header
+ * @smac:	Ethernet address of its sender
  */
 struct ndp_msg {
 	uint8_t data[NDP_MAX];
 	size_t len;
 	struct in6_addr src, dst;
+	const uint8_t *smac;
 };
 
 /* ndp_check_options() - Check the options after a header of @hlen bytes (RFC
@@ -69,13 +71,16 @@ static bool ndp_check_options(const struct ndp_msg *m, size_t hlen)
 	return true;
 }
 
+/* ndp_send() - Send a message to @dst, at the Ethernet address @dmac if @dst is
+ * a unicast address */
 static void ndp_send(struct answer *a, const struct in6_addr *src,
-		     const struct in6_addr *dst, const struct msgbuf *w)
+		     const struct in6_addr *dst, const uint8_t *dmac,
+		     const struct msgbuf *w)
 {
 	struct ip_hdr ip = { .src = *src, .dst = *dst,
 			     .proto = IPPROTO_ICMPV6, .ttl = NDP_HOPS };
 
-	tap_ip_send(a->tap, &ip, w->buf, w->len);
+	answer_send(a, &ip, dmac, w);
 }
 
 /* ndp_put_lladdr() - Append a source or target link-layer address option with
@@ -99,8 +104,7 @@ static bool ndp_is_ours(const struct answer *a, const struct in6_addr *addr)
 static bool ndp_is_guests(const struct answer *a, const struct in6_addr *addr)
 {
 	return lease_has(a->lease, addr) ||
-	       addr_eq(addr, &a->tap->addr[IP6]) ||
-	       addr_eq(addr, &a->tap->addr6_ll);
+	       addr_eq(addr, tap_guest_addr(a->tap, addr));
 }
 
 /**
@@ -108,7 +112,7 @@ static bool ndp_is_guests(const struct answer *a, const struct in6_addr *addr)
  * @a:		state of the services
  * @target:	address that the guest asked for; the answer gives our MAC
  *		address for it
- * @to:		source address of the solicitation; none: the guest checks
+ * @ns:		solicitation. If its source address is none, the guest checks
  *		whether @target is a duplicate
  *
  * The router flag is set for our own addresses. Without it the guest would no
@@ -117,8 +121,9 @@ static bool ndp_is_guests(const struct answer *a, const struct in6_addr *addr)
  * learned from an earlier passt.
  */
 static void ndp_advertise(struct answer *a, const struct in6_addr *target,
-			  const struct in6_addr *to)
+			  const struct ndp_msg *ns)
 {
+	const struct in6_addr *to = &ns->src;
 	uint8_t buf[sizeof(struct nd_neighbor_advert) + NDP_OPT_UNIT];
 	struct msgbuf w = { .buf = buf, .size = sizeof(buf) };
 	uint8_t flags = 1 << 5;			/* override */
@@ -136,7 +141,7 @@ static void ndp_advertise(struct answer *a, const struct in6_addr *target,
 	msgbuf_zero(&w, 3);
 	msgbuf_addr6(&w, target);
 	ndp_put_lladdr(&w, ND_OPT_TARGET_LINKADDR, a);
-	ndp_send(a, target, to, &w);
+	ndp_send(a, target, to, ns->smac, &w);
 }
 
 /* ndp_is_solicited_node() - Whether a group is a solicited-node multicast
@@ -156,7 +161,8 @@ static bool ndp_is_solicited_node(const struct in6_addr *group)
  * router advertisement, it may send no other packet with this address for a
  * long time.
  */
-static void ndp_answer_ns(struct answer *a, const struct ndp_msg *m)
+static void ndp_answer_ns(struct answer *a, const struct ndp_msg *m,
+			  uint64_t now)
 {
 	const size_t hlen = sizeof(struct nd_neighbor_solicit);
 	bool dad = addr_is_none(&m->src);
@@ -171,12 +177,12 @@ static void ndp_answer_ns(struct answer *a, const struct ndp_msg *m)
 	if (!addr_is_unicast(&target) || addr_is_v4(&target))
 		return;
 	if (dad && !ndp_is_ours(a, &target)) {
-		tap_learn(a->tap, &target);
+		tap_learn(a->tap, &target, m->smac, now);
 		return;
 	}
 	if (!ndp_is_ours(a, &target) && ndp_is_guests(a, &target))
 		return;
-	ndp_advertise(a, &target, &m->src);
+	ndp_advertise(a, &target, m);
 }
 
 /* ra_put_prefix() - Append prefix information (RFC 4861 4.6.2) for a prefix and
@@ -304,8 +310,11 @@ static void ra_put_header(struct msgbuf *w, const struct lease *l)
 	msgbuf_zero(w, 8);			/* reachable, retrans timer */
 }
 
-static void ra_send(struct answer *a, const struct in6_addr *to)
+/* ra_send() - Send a router advertisement to all nodes, or to the sender of a
+ * solicitation */
+static void ra_send(struct answer *a, const struct ndp_msg *rs)
 {
+	const struct in6_addr *to = rs ? &rs->src : &all_nodes;
 	struct in6_addr src = answer_own_ll(a);
 	uint8_t buf[NDP_MAX];
 	struct msgbuf w = { .buf = buf, .size = sizeof(buf) };
@@ -316,7 +325,7 @@ static void ra_send(struct answer *a, const struct in6_addr *to)
 	ra_put_mtu(&w, a->lease);
 	ra_put_rdnss(&w, a->lease);
 	ra_put_dnssl(&w, a->lease);
-	ndp_send(a, &src, to, &w);
+	ndp_send(a, &src, to, rs ? rs->smac : NULL, &w);
 }
 
 /* ra_pick_interval() - Choose the time until the next router advertisement, ms,
@@ -342,7 +351,7 @@ void ndp_timer(struct answer *a, uint64_t now)
 	if (!a->lease->ndp || !a->lease->ra || !link_up(a->tap->link))
 		return;
 
-	ra_send(a, &all_nodes);
+	ra_send(a, NULL);
 	if (a->ra_sent < RA_INITIAL)
 		a->ra_sent++;
 	timer_arm(a->timers, &a->ra, now + ra_pick_interval(a->ra_sent));
@@ -359,7 +368,7 @@ static void ndp_answer_rs(struct answer *a, const struct ndp_msg *m,
 	if (addr_is_none(&m->src))
 		ndp_timer(a, now);
 	else
-		ra_send(a, &m->src);
+		ra_send(a, m);
 }
 
 /* ndp_is_type() - Whether an ICMPv6 type belongs to neighbour discovery */
@@ -380,6 +389,7 @@ static bool ndp_copy_msg(struct ndp_msg *m, const struct pkt *pkt)
 
 	m->src = pkt->src;
 	m->dst = pkt->dst;
+	m->smac = pkt->smac;
 	memcpy(m->data, pkt->l4, ICMP_HLEN);
 	m->len = ICMP_HLEN + pkt_copy(pkt, m->data + ICMP_HLEN, space);
 	return true;
@@ -403,7 +413,7 @@ bool ndp_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now)
 		return true;
 
 	if (m.data[0] == ND_NEIGHBOR_SOLICIT)
-		ndp_answer_ns(a, &m);
+		ndp_answer_ns(a, &m, now);
 	else if (m.data[0] == ND_ROUTER_SOLICIT)
 		ndp_answer_rs(a, &m, now);
 	return true;

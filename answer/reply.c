@@ -23,6 +23,30 @@ struct in6_addr answer_own_ll(const struct answer *a)
 }
 
 /**
+ * answer_send() - Send a message to the guest
+ * @a:		state of the services
+ * @ip:		fields of its IP header
+ * @dmac:	Ethernet address of the sender of the request: the reply goes
+ *		there, even if the destination address is not in use there yet,
+ *		or is in use elsewhere. A reply to a group or a broadcast
+ *		address goes to the group's Ethernet address
+ * @w:		message, from the transport header on
+ *
+ * The message is never sent in fragments, even if it is longer than the MTU:
+ * DHCP clients receive by packet sockets, which do not reassemble fragments.
+ */
+void answer_send(struct answer *a, const struct ip_hdr *ip, const uint8_t *dmac,
+		 const struct msgbuf *w)
+{
+	struct tap_hdr h;
+
+	tap_hdr_init(&h, a->tap, ip);
+	if (addr_is_unicast(&ip->dst))
+		memcpy(h.hdr, dmac, MAC_LEN);
+	tap_l4_send(a->tap, &h, w->buf, w->len, 0);
+}
+
+/**
  * answer_udp_init() - Begin a UDP message
  * @w:		set to a message that has only space for the UDP header
  * @buf:	memory for the message
@@ -38,20 +62,15 @@ void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size)
  * answer_udp_send() - Send a UDP message to the guest
  * @a:		state of the services
  * @ip:		the caller sets @src and @dst, this function all other fields
+ * @dmac:	as for answer_send()
  * @sport:	source port, host order
  * @dport:	destination port, host order
  * @w:		message from answer_udp_init()
- *
- * The message is never sent in fragments, even if it is longer than the MTU:
- * DHCP clients receive by packet sockets, which do not reassemble fragments.
  */
-void answer_udp_send(struct answer *a, struct ip_hdr *ip, uint16_t sport,
-		     uint16_t dport, struct msgbuf *w)
+void answer_udp_send(struct answer *a, struct ip_hdr *ip, const uint8_t *dmac,
+		     uint16_t sport, uint16_t dport, struct msgbuf *w)
 {
-	struct tap_hdr h;
-
 	ip->proto = IPPROTO_UDP;
 	udp_hdr_put(w->buf, sport, dport, w->len);
-	tap_hdr_init(&h, a->tap, ip);
-	tap_l4_send(a->tap, &h, w->buf, w->len, 0);
+	answer_send(a, ip, dmac, w);
 }

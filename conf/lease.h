@@ -113,4 +113,20 @@ static inline bool lease_covers(const struct lease *l,
 	return false;
 }
 
+/* lease_announces() - Whether the guest can make an address from a prefix that
+ * router advertisements announce (RFC 4862 5.5.3) */
+static inline bool lease_announces(const struct lease *l,
+				   const struct in6_addr *addr)
+{
+	struct lease_addr a;
+	unsigned int i;
+
+	for (i = 0; l->ra && lease_addr(l, IP6, i, &a); i++) {
+		if (a.len == LEASE_SLAAC_LEN &&
+		    addr_in_prefix(addr, &a.addr, a.len))
+			return true;
+	}
+	return false;
+}
+
 #endif /* CONF_LEASE_H */

@@ -152,10 +152,10 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	net_init(&w->gnet, guest_mac, GUEST4, GUEST6);
 	tap_init(&w->tap, &w->mem.link, w->mem.queue, &w->net);
 	tap_init(&w->gtap, &w->gmem.link, w->gmem.queue, &w->gnet);
-	memcpy(w->tap.guest_mac, guest_mac, MAC_LEN);
-	memcpy(w->gtap.guest_mac, our_mac, MAC_LEN);
-	w->tap.addr[IP4] = addr(GUEST4);
-	w->tap.addr[IP6] = addr(GUEST6);
+	memcpy(w->tap.guest.mac, guest_mac, MAC_LEN);
+	memcpy(w->gtap.guest.mac, our_mac, MAC_LEN);
+	w->tap.guest.own[GUEST_IP4].addr = addr(GUEST4);
+	w->tap.guest.own[GUEST_IP6].addr = addr(GUEST6);
 	w->fwd.net = &w->net;
 	fwd_init(&w->fwd, PORTS_MAX, w->flows.epfd);
 	w->errors = (struct icmp_errors){ .tap = &w->tap, .net = &w->net };

@@ -100,9 +100,9 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 		exit(1);
 	net_init(&w->net, our_mac, GW4, GW6);
 	tap_init(&w->tap, &w->mem.link, w->mem.queue, &w->net);
-	memcpy(w->tap.guest_mac, guest_mac, MAC_LEN);
-	w->tap.addr[IP4] = addr(GUEST4);
-	w->tap.addr[IP6] = addr(GUEST6);
+	memcpy(w->tap.guest.mac, guest_mac, MAC_LEN);
+	w->tap.guest.own[GUEST_IP4].addr = addr(GUEST4);
+	w->tap.guest.own[GUEST_IP6].addr = addr(GUEST6);
 	w->fwd.net = &w->net;
 	fwd_init(&w->fwd, LISTENERS, w->flows.epfd);
 	w->errors = (struct icmp_errors){ .tap = &w->tap, .net = &w->net };

@@ -70,7 +70,7 @@ static void stage_open(struct stage *s, int v, uint32_t mtu)
 	s->net.mtu = mtu ? mtu : 65520;	/* 0: none is announced */
 	tap_init(&s->tap, &s->mem.link, s->mem.queue, &s->net);
 	tap_init(&s->gtap, &s->gmem.link, s->gmem.queue, &s->gnet);
-	memcpy(s->tap.guest_mac, guest, MAC_LEN);
+	memcpy(s->tap.guest.mac, guest, MAC_LEN);
 	s->v = v;
 	s->ip = (struct ip_hdr){
 		.src = addr(v == 4 ? "198.51.100.1" : "2001:db8:2::1"),
@@ -261,7 +261,7 @@ static void test_border(int v)
 	check(named(&s, wrong ? wrong : "the next one likewise"), !wrong);
 	check(named(&s, "it has another number"), next != id);
 	check(named(&s, "the Ethernet header is the same"),
-	      !memcmp((uint8_t *)s.mem.sent[0].iov_base, s.tap.guest_mac, 6) &&
+	      !memcmp((uint8_t *)s.mem.sent[0].iov_base, s.tap.guest.mac, 6) &&
 	      !memcmp((uint8_t *)s.mem.sent[0].iov_base,
 		      (uint8_t *)s.mem.sent[1].iov_base, ETH_LEN));
 	stage_close(&s);

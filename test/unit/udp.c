@@ -711,7 +711,7 @@ static void story_nobody(void)
 	world_open(&w, LIFE, ROOM);
 	listens(&w, AF_INET, "127.0.0.1", &port, 5000);
 	fd = peer_open("127.0.0.1", &peer);
-	w.tap.addr[IP4] = ADDR_NONE;
+	w.tap.guest.own[GUEST_IP4].addr = ADDR_NONE;
 	peer_says(fd, "127.0.0.1", port, "knock", 5);
 	events(&w, 1000);
 	check_eq("without an address of the guest it is dropped",

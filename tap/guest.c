@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * guest.c - Learns which addresses the guest uses, and at which Ethernet
+ * addresses they are.
+ *
+ * New flows go to one address of each kind. A packet with another source must
+ * not change that: it may come from a container whose address the guest did not
+ * translate, or from a second machine behind the same link. So an address that
+ * the guest was given has precedence over one that nobody gave it, and the
+ * Ethernet address that uses a given one has precedence over others.
+ */
+#include <string.h>
+
+#include "tap/guest.h"
+
+/* How well an address suits new flows, the best last. */
+enum guest_rank {
+	RANK_FOREIGN,		/* of another machine than the guest itself */
+	RANK_CHOSEN,		/* the guest has chosen it */
+	RANK_MADE,		/* it is link-local, or made from an announced
+				 * prefix (RFC 4862) */
+	RANK_LEASED,		/* an address of the lease */
+};
+
+static bool mac_eq(const uint8_t a[MAC_LEN], const uint8_t b[MAC_LEN])
+{
+	return !memcmp(a, b, MAC_LEN);
+}
+
+/* guest_kind() - Tell of which kind a unicast address is */
+enum guest_kind guest_kind(const struct in6_addr *addr)
+{
+	if (addr_is_v4(addr))
+		return GUEST_IP4;
+	return addr_is_linklocal(addr) ? GUEST_IP6_LL : GUEST_IP6;
+}
+
+/* rank_address() - Rate an address that is used from @mac */
+static enum guest_rank rank_address(const struct tap_guest *g,
+				    const struct lease *l,
+				    const struct in6_addr *addr,
+				    const uint8_t mac[MAC_LEN])
+{
+	if (lease_has(l, addr))
+		return RANK_LEASED;
+	if (g->mac_known && !mac_eq(mac, g->mac))
+		return RANK_FOREIGN;
+	if (guest_kind(addr) == GUEST_IP6_LL || lease_announces(l, addr))
+		return RANK_MADE;
+	return RANK_CHOSEN;
+}
+
+/* other_index() - Return the index in @other that an address has if it is
+ * there. Two addresses may have the same, and the last one used has it. */
+static unsigned int other_index(const struct in6_addr *addr)
+{
+	uint32_t a[4], hash;
+
+	memcpy(a, addr, sizeof(a));
+	hash = (a[0] ^ a[1] ^ a[2] ^ a[3]) * 0x9e3779b1;	/* Fibonacci */
+	return hash >> 24;
+}
+
+_Static_assert(NEIGHBOURS == 1 << 8, "as many as other_index() returns");
+
+static void clear_rival(struct tap_guest *g, struct neighbour *n)
+{
+	g->rivals -= n->rival_at != 0;
+	n->rival_at = 0;
+}
+
+static void set_neighbour(struct tap_guest *g, struct neighbour *n,
+			  const struct in6_addr *addr,
+			  const uint8_t mac[MAC_LEN])
+{
+	clear_rival(g, n);
+	n->addr = *addr;
+	memcpy(n->mac, mac, MAC_LEN);
+}
+
+/*
+ * note_use() - Note that an address was used from @mac
+ *
+ * One packet does not move an address. It moves to another Ethernet address if
+ * this has used it again after NEIGHBOUR_HOLD, and the first has not used it in
+ * between.
+ */
+static void note_use(struct tap_guest *g, struct neighbour *n,
+		     const uint8_t mac[MAC_LEN], uint64_t now)
+{
+	if (mac_eq(n->mac, mac)) {
+		clear_rival(g, n);
+	} else if (!n->rival_at || !mac_eq(n->rival, mac)) {
+		clear_rival(g, n);
+		memcpy(n->rival, mac, MAC_LEN);
+		n->rival_at = now;
+		g->rivals++;
+	} else if (now - n->rival_at >= NEIGHBOUR_HOLD) {
+		set_neighbour(g, n, &n->addr, mac);
+	}
+}
+
+/* find_neighbour() - Return the entry of an address that was used from @mac,
+ * after adding it or noting the use */
+static struct neighbour *find_neighbour(struct tap_guest *g,
+					enum guest_kind kind,
+					const struct in6_addr *addr,
+					const uint8_t mac[MAC_LEN],
+					uint64_t now)
+{
+	struct neighbour *n = &g->own[kind];
+
+	if (g->used[kind] && addr_eq(&n->addr, addr)) {
+		note_use(g, n, mac, now);
+		return n;
+	}
+	n = &g->other[other_index(addr)];
+	if (addr_eq(&n->addr, addr))
+		note_use(g, n, mac, now);
+	else
+		set_neighbour(g, n, addr, mac);
+	return n;
+}
+
+/* make_own() - Let new flows go to the address of entry @n */
+static void make_own(struct tap_guest *g, enum guest_kind kind,
+		     struct neighbour *n)
+{
+	struct neighbour *own = &g->own[kind], before = *own;
+
+	if (n == own)
+		return;
+	set_neighbour(g, own, &n->addr, n->mac);
+	clear_rival(g, n);
+	n->addr = ADDR_NONE;
+	if (g->used[kind])
+		set_neighbour(g, &g->other[other_index(&before.addr)],
+			      &before.addr, before.mac);
+	g->used[kind] = true;
+}
+
+/**
+ * guest_learn() - Note that an address on the guest's side was used, or is
+ * about to be used
+ * @g:		guest
+ * @l:		lease of the guest
+ * @addr:	unicast address
+ * @mac:	Ethernet address that it was used from
+ */
+void guest_learn(struct tap_guest *g, const struct lease *l,
+		 const struct in6_addr *addr, const uint8_t mac[MAC_LEN],
+		 uint64_t now)
+{
+	enum guest_kind kind = guest_kind(addr);
+	const struct neighbour *own = &g->own[kind];
+	struct neighbour *n;
+	enum guest_rank rank;
+
+	/* The usual case, for each packet: nothing is new. */
+	if (!g->rivals && g->used[kind] && addr_eq(&own->addr, addr) &&
+	    mac_eq(own->mac, mac))
+		return;
+
+	n = find_neighbour(g, kind, addr, mac, now);
+	rank = rank_address(g, l, addr, n->mac);
+	if (rank == RANK_LEASED || !g->mac_known) {
+		memcpy(g->mac, n->mac, MAC_LEN);
+		g->mac_known = rank >= RANK_MADE && kind != GUEST_IP6_LL;
+	}
+	if (!g->used[kind] ||
+	    rank >= rank_address(g, l, &own->addr, own->mac))
+		make_own(g, kind, n);
+}
+
+/**
+ * guest_learn_mac() - Note that a frame without a source address of IP came
+ * from an Ethernet address
+ */
+void guest_learn_mac(struct tap_guest *g, const uint8_t mac[MAC_LEN])
+{
+	if (!g->mac_known)
+		memcpy(g->mac, mac, MAC_LEN);
+}
+
+/**
+ * guest_gave_back() - Note that the guest does not use an address of the lease
+ * any more: new flows go to the next address of this kind that it uses
+ * @addr:	address of the lease
+ * @mac:	Ethernet address that has given the address back; nothing
+ *		happens if another has it
+ */
+void guest_gave_back(struct tap_guest *g, const struct in6_addr *addr,
+		     const uint8_t mac[MAC_LEN])
+{
+	enum guest_kind kind = guest_kind(addr);
+	struct neighbour *own = &g->own[kind];
+
+	if (!g->used[kind] || !addr_eq(&own->addr, addr) ||
+	    !mac_eq(own->mac, mac))
+		return;
+	clear_rival(g, own);
+	g->used[kind] = false;
+}
+
+/**
+ * guest_find_mac() - Find the Ethernet address for a packet to the guest
+ * @addr:	unicast destination address
+ *
+ * Return: the Ethernet address at which @addr is; that of the guest itself, if
+ *	   nobody has used @addr
+ */
+const uint8_t *guest_find_mac(const struct tap_guest *g,
+			      const struct in6_addr *addr)
+{
+	enum guest_kind kind = guest_kind(addr);
+	const struct neighbour *n;
+
+	if (addr_eq(&g->own[kind].addr, addr))
+		return g->used[kind] ? g->own[kind].mac : g->mac;
+	n = &g->other[other_index(addr)];
+	return addr_eq(&n->addr, addr) ? n->mac : g->mac;
+}
+
+/**
+ * guest_reset() - Forget everything, for a new guest
+ *
+ * Until it sends from other addresses, it is assumed to have the addresses of
+ * its lease.
+ */
+void guest_reset(struct tap_guest *g, const struct lease *l)
+{
+	memset(g, 0, sizeof(*g));
+	memset(g->mac, 0xff, MAC_LEN);
+	g->own[GUEST_IP4].addr = l->addr[IP4];
+	g->own[GUEST_IP6].addr = l->addr[IP6];
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * guest.h - Which addresses the guest uses, and at which Ethernet addresses.
+ */
+#ifndef TAP_GUEST_H
+#define TAP_GUEST_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/lease.h"
+
+#define NEIGHBOURS	256	/* further addresses that are remembered */
+#define NEIGHBOUR_HOLD	1000	/* ms: ARP's locktime in Linux, arp(7) */
+
+/* The kinds of addresses of which the guest has one for new flows. */
+enum guest_kind {
+	GUEST_IP4 = IP4,
+	GUEST_IP6 = IP6,	/* global and unique local addresses */
+	GUEST_IP6_LL,		/* link-local addresses */
+	GUEST_KINDS,
+};
+
+/**
+ * struct neighbour - An address on the guest's side, and who has it
+ * @addr:	address; none: the entry is not in use
+ * @mac:	Ethernet address at which @addr is
+ * @rival, @rival_at: another Ethernet address that has used @addr since, and
+ *		the time of its first use, ms; 0: there is none
+ */
+struct neighbour {
+	struct in6_addr addr;
+	uint8_t mac[MAC_LEN], rival[MAC_LEN];
+	uint64_t rival_at;
+};
+
+/**
+ * struct tap_guest - What is known of the guest's addresses
+ * @own:	for each kind of address, the one that new flows go to
+ * @used:	the guest has used it; false: @own is an address of the lease,
+ *		and its MAC address is not known, or @own is not in use
+ * @mac:	Ethernet address of the guest itself; broadcast until the guest
+ *		has sent a frame
+ * @mac_known:	the guest has used an address that it was given, from @mac
+ * @other:	further addresses: of other programs and machines inside the
+ *		guest, or that the guest has used before
+ * @rivals:	number of entries in @own and @other with a rival
+ */
+struct tap_guest {
+	struct neighbour own[GUEST_KINDS];
+	bool used[GUEST_KINDS];
+	uint8_t mac[MAC_LEN];
+	bool mac_known;
+	struct neighbour other[NEIGHBOURS];
+	unsigned int rivals;
+};
+
+void guest_reset(struct tap_guest *g, const struct lease *l);
+void guest_learn(struct tap_guest *g, const struct lease *l,
+		 const struct in6_addr *addr, const uint8_t mac[MAC_LEN],
+		 uint64_t now);
+void guest_learn_mac(struct tap_guest *g, const uint8_t mac[MAC_LEN]);
+void guest_gave_back(struct tap_guest *g, const struct in6_addr *addr,
+		     const uint8_t mac[MAC_LEN]);
+const uint8_t *guest_find_mac(const struct tap_guest *g,
+			      const struct in6_addr *addr);
+enum guest_kind guest_kind(const struct in6_addr *addr);
+
+#endif /* TAP_GUEST_H */
