@@ -4,7 +4,7 @@ import errno
 import socket
 import time
 
-from lib import netns, packet, tcp
+from lib import dhcp, netns, packet, tcp
 from lib.case import Failure, both, main, only4, test
 from lib.guest import fresh_port
 from lib.netns import GATEWAY, HOST, LOOPBACK, PEER, PEER2
@@ -83,6 +83,106 @@ def from_the_address_that_the_guest_holds_it_is_the_gateway(w, v):
     g = w.guest("-t", "7300")
     s = connect(w, v, HOST[v], 7300, where=w.net.host)
     arrives(w, g, v, s, 7300, (GATEWAY[v],))
+
+
+# A container's own address, that of a second machine, and its MAC address.
+CONTAINER = {4: "172.17.0.2", 6: "fd00:17::2"}
+MACVLAN = {4: "192.0.2.77", 6: "2001:db8:1::77"}
+SECOND_MAC = "52:54:00:77:77:77"
+
+
+def leaks(w, g, v, src, mac=None):
+    """One datagram of the guest with a source of another; what came."""
+    s = w.udp(v)
+    frame = g.udp_frame(PEER[v], fresh_port(), s.getsockname()[1], b"leak",
+                        src=src)
+    g.send_frame(frame[:6] + packet.mac(mac or g.mac) + frame[12:])
+    s.recv(100)
+    return s
+
+
+@test("section 7 -t", both)
+def one_packet_of_a_container_redirects_nothing(w, v):
+    g = w.guest("-t", "7300")
+    leaks(w, g, v, CONTAINER[v])
+    arrives(w, g, v, connect(w, v, HOST[v], 7300, PEER[v]), 7300, (PEER[v],))
+
+
+@test("section 7 -u", both)
+def nor_a_forwarded_datagram(w, v):
+    g = w.guest("-u", "7390")
+    leaks(w, g, v, CONTAINER[v])
+    s = w.udp(v)
+    s.sendto(b"question", (HOST[v], 7390))
+    p = g.expect(g.is_udp(PEER[v]), "datagram")
+    if p.dst != g.addr[v]:
+        raise Failure(f"goes to {p.dst}")
+
+
+@test("section 7 -t", both)
+def one_frame_of_a_second_machine_redirects_nothing(w, v):
+    """Neither open connections nor new ones; and it has its own answers."""
+    g = w.guest("-t", "7300")
+    g.macs.add(SECOND_MAC)
+    s = connect(w, v, HOST[v], 7300, PEER[v])
+    c = arrives(w, g, v, s, 7300, (PEER[v],))
+
+    sock = w.udp(v)
+    port = fresh_port()
+    frame = g.udp_frame(PEER[v], port, sock.getsockname()[1], b"hello",
+                        src=MACVLAN[v])
+    for f in (packet.eth(packet.BROADCAST, SECOND_MAC, packet.ETH_ARP,
+                         packet.arp(1, SECOND_MAC, MACVLAN[4],
+                                    "00:00:00:00:00:00", GATEWAY[4])),
+              frame[:6] + packet.mac(SECOND_MAC) + frame[12:]):
+        g.send_frame(f)
+    _, who = sock.recvfrom(100)
+    sock.sendto(b"answer", who)
+    p = g.expect(lambda p: p.udp and p.udp.data == b"answer", "answer")
+    if (p.dst, p.eth_dst) != (MACVLAN[v], SECOND_MAC):
+        raise Failure(f"answer to {p.dst} at {p.eth_dst}")
+    g.expect(lambda p: p.arp and p.eth_dst == SECOND_MAC, "its ARP reply")
+
+    g.macs.discard(SECOND_MAC)      # from now on nothing may go there
+    s.sendall(b"more")
+    c.read(4)
+    arrives(w, g, v, connect(w, v, HOST[v], 7300, PEER[v]), 7300, (PEER[v],))
+
+
+@test("section 7 -t", both)
+def one_frame_with_the_guests_address_moves_nothing(w, v):
+    """Even if it claims the address; what stays has it after a second."""
+    g = w.guest("-t", "7300")
+    s = connect(w, v, HOST[v], 7300, PEER[v])
+    c = arrives(w, g, v, s, 7300, (PEER[v],))
+    leaks(w, g, v, g.addr[v], SECOND_MAC)
+    s.sendall(b"more")
+    c.read(4)
+    leaks(w, g, v, g.addr[v], SECOND_MAC)
+    time.sleep(1.1 * SLOW)
+    leaks(w, g, v, g.addr[v], SECOND_MAC)
+    g.mac = SECOND_MAC
+    arrives(w, g, v, connect(w, v, HOST[v], 7300, PEER[v]), 7300, (PEER[v],))
+
+
+@test("section 7 -t", both)
+def a_guest_with_an_address_of_its_own_choice_is_reached(w, v):
+    g = w.guest("-t", "7300", hello=False)
+    g.addr = {4: "10.9.8.7", 6: "fd00:9::7"}
+    leaks(w, g, v, g.addr[v])
+    arrives(w, g, v, connect(w, v, HOST[v], 7300, PEER[v]), 7300, (PEER[v],))
+
+
+@test("section 7 -t")
+def a_guest_that_releases_its_lease_may_choose_another_address(w):
+    g = w.guest("-t", "7300")
+    dhcp.send(g, dhcp.message(g.mac, [dhcp.kind(dhcp.RELEASE)],
+                              ciaddr=g.addr[4]), src=g.addr[4],
+              dst=GATEWAY[4])
+    time.sleep(0.1 * SLOW)
+    g.addr = {**g.addr, 4: "10.9.8.7"}
+    leaks(w, g, 4, g.addr[4])
+    arrives(w, g, 4, connect(w, 4, HOST[4], 7300, PEER[4]), 7300, (PEER[4],))
 
 
 @test("section 7 -t", both)

@@ -222,7 +222,7 @@ def each_of_several_addresses_works_and_none_is_taken(w, v):
     for addr in (a.partition("/")[0] for a in SEVERAL if a != "-a"):
         if packet.family(addr) != v:
             continue
-        g.addr = dict(g.addr, **{v: addr})
+        g.addr = {**g.addr, v: addr}
         tcp_works(w, g, v)
         if v == 4:
             g.send_arp("10.20.30.40")

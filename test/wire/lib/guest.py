@@ -27,6 +27,7 @@ class Guest:
     def __init__(self, passt, mac=MAC):
         self.passt = passt
         self.mac = mac
+        self.macs = set()       # of other machines behind the same link
         self.addr = dict(HOST)
         self.link_local = LINK_LOCAL
         self.inbox = []         # parsed, asked for by nobody yet
@@ -137,7 +138,8 @@ class Guest:
         self._note("<", p)
         if p.eth_src != self.passt.mac:
             raise Failure(f"frame from {p.eth_src}: {p}")
-        if p.eth_dst != self.mac and not int(p.eth_dst[1], 16) & 1:
+        if p.eth_dst not in (self.mac, *self.macs) and \
+                not int(p.eth_dst[1], 16) & 1:
             raise Failure(f"frame for {p.eth_dst}: {p}")
         return p
 
