@@ -255,36 +255,6 @@ static void end_flows(struct worker *w)
 	tap_guest_gone(&w->tap);
 }
 
-/* watch_link() - Wait for the descriptors of the link; 0 or -errno */
-static int watch_link(const struct worker *w)
-{
-	const struct link_fd *f;
-	unsigned int i;
-	int rc = 0;
-
-	for (i = 0; i < w->link->nfds && !rc; i++) {
-		f = &w->link->fds[i];
-		rc = watch_fd(w->epfd, EPOLL_CTL_ADD, f->fd, f->events,
-			      EVENT_LINK, i);
-		if (!rc)
-			rc = watch_fd(w->epfd_link, EPOLL_CTL_ADD, f->fd,
-				      f->blocked, EVENT_LINK, i);
-	}
-	return rc;
-}
-
-/* unwatch_link() - Wait for the descriptors of the link no longer */
-static void unwatch_link(const struct worker *w)
-{
-	unsigned int i;
-
-	for (i = 0; i < w->link->nfds; i++) {
-		epoll_ctl(w->epfd, EPOLL_CTL_DEL, w->link->fds[i].fd, NULL);
-		epoll_ctl(w->epfd_link, EPOLL_CTL_DEL, w->link->fds[i].fd,
-			  NULL);
-	}
-}
-
 /**
  * pause_link() - Leave the link alone until LINK_RETRY_MS have passed
  *
@@ -295,7 +265,7 @@ static void pause_link(struct worker *w, uint64_t now)
 {
 	if (!link_up(w->link) || timer_armed(&w->retry))
 		return;
-	unwatch_link(w);
+	link_unwatch(w->link);
 	timer_arm(&w->timers, &w->retry, now + LINK_RETRY_MS);
 }
 
@@ -303,9 +273,10 @@ static void pause_link(struct worker *w, uint64_t now)
 static void retry_link(struct worker *w, uint64_t now)
 {
 	w->queue->retry = false;
-	if (!link_up(w->link) || !watch_link(w))
+	if (!link_up(w->link) ||
+	    !link_watch(w->link, w->epfd, w->epfd_link))
 		return;
-	unwatch_link(w);		/* no memory for epoll either */
+	link_unwatch(w->link);		/* no memory for epoll either */
 	timer_arm(&w->timers, &w->retry, now + LINK_RETRY_MS);
 }
 
@@ -317,7 +288,7 @@ static void retry_link(struct worker *w, uint64_t now)
  */
 int worker_guest_up(struct worker *w, uint64_t now)
 {
-	int rc = watch_link(w);
+	int rc = link_watch(w->link, w->epfd, w->epfd_link);
 
 	if (rc) {
 		link_close(w->link);

@@ -4,9 +4,12 @@
  * does what is common to all back-ends. While no guest is connected, a queue
  * has no link; callers may still call these functions.
  */
+/* syscalls: run: epoll_ctl */
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 
+#include "event.h"
 #include "link/link.h"
 #include "util.h"
 
@@ -30,6 +33,83 @@ void link_observe(struct link *l, struct link_observer *o)
 {
 	o->next = l->observers;
 	l->observers = o;
+}
+
+/* watch_one() - Add descriptor @i of a link to both epoll sets; 0 or -errno */
+static int watch_one(const struct link *l, unsigned int i)
+{
+	const struct link_fd *f = &l->fds[i];
+	struct epoll_event ev = {
+		.events = f->events,
+		.data.u64 = event_token(EVENT_LINK, 0, 0, i),
+	};
+
+	if (f->fd < 0)
+		return 0;
+	if (epoll_ctl(l->epfd, EPOLL_CTL_ADD, f->fd, &ev))
+		return -errno;
+	ev.events = f->blocked;
+	return epoll_ctl(l->epfd_blocked, EPOLL_CTL_ADD, f->fd, &ev) ?
+	       -errno : 0;
+}
+
+static void unwatch_one(const struct link *l, int fd)
+{
+	if (fd < 0)
+		return;
+	epoll_ctl(l->epfd, EPOLL_CTL_DEL, fd, NULL);
+	epoll_ctl(l->epfd_blocked, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/**
+ * link_watch() - Wait for the descriptors of a link from now on
+ * @l:		open link
+ * @epfd, @epfd_blocked: epoll sets, as in struct link
+ *
+ * Return: 0 or -errno
+ */
+int link_watch(struct link *l, int epfd, int epfd_blocked)
+{
+	unsigned int i;
+	int rc = 0;
+
+	l->epfd = epfd;
+	l->epfd_blocked = epfd_blocked;
+	l->watched = true;
+	for (i = 0; i < l->nfds && !rc; i++)
+		rc = watch_one(l, i);
+	return rc;
+}
+
+/* link_unwatch() - Wait for the descriptors of a link no longer */
+void link_unwatch(struct link *l)
+{
+	unsigned int i;
+
+	for (i = 0; i < l->nfds && l->watched; i++)
+		unwatch_one(l, l->fds[i].fd);
+	l->watched = false;
+}
+
+/**
+ * link_set_fd() - Replace a descriptor that the event loop waits for
+ * @l:		open link
+ * @i:		index of the descriptor
+ * @f:		the new one. The caller closes the old one after this call
+ *
+ * The epoll sets would keep the old one if another process has it open.
+ *
+ * Return: 0 or -errno
+ */
+int link_set_fd(struct link *l, unsigned int i, struct link_fd f)
+{
+	int old = l->fds[i].fd;
+
+	l->fds[i] = f;
+	if (!l->watched)
+		return 0;
+	unwatch_one(l, old);
+	return watch_one(l, i);
 }
 
 /**
@@ -169,6 +249,7 @@ void link_close(struct link *l)
 
 	if (!l->ops)
 		return;
+	link_unwatch(l);
 	l->ops->close(l);
 	l->ops = NULL;
 	l->nfds = 0;

@@ -98,7 +98,7 @@ struct link_slot {
 
 /**
  * struct link_fd - A descriptor of a link that the event loop waits for
- * @fd:		descriptor
+ * @fd:		descriptor, -1: none
  * @events:	EPOLL* flags to wait for while the link is not blocked
  * @blocked:	EPOLL* flags to wait for while the link is blocked
  */
@@ -108,8 +108,8 @@ struct link_fd {
 };
 
 /**
- * struct link_caps - What a link can do. The values don't change while the link
- * is open
+ * struct link_caps - What a link can do. The values may change while the link
+ * is open, but not while it has committed frames
  * @max_frame:	bytes of the longest frame to the guest that is no GSO frame
  * @gso_max:	bytes of the longest GSO frame to the guest, with TCP over IPv4
  *		or IPv6; 0: the link takes no GSO frames
@@ -206,9 +206,12 @@ struct link_queue {
  * struct link - A link. It is a member of the back-end's own structure
  * @ops:	functions of the back-end; NULL: the link is closed
  * @caps:	what the link can do
- * @fds, @nfds:	descriptors to wait for, and their number. They don't change
- *		while the link is open
+ * @fds, @nfds:	descriptors to wait for, and their number. The first is the
+ *		socket to the guest; link_set_fd() changes the others
  * @queues, @nqueues: queues of the link, and their number
+ * @epfd, @epfd_blocked: epoll sets that wait for @fds while the link is not
+ *		blocked, and while it is; valid if @watched
+ * @watched:	link_watch() was called
  * @observers:	list of observers; NULL: there are none
  */
 struct link {
@@ -218,6 +221,8 @@ struct link {
 	unsigned int nfds;
 	struct link_queue *queues;
 	unsigned int nqueues;
+	int epfd, epfd_blocked;
+	bool watched;
 	struct link_observer *observers;
 };
 
@@ -289,6 +294,9 @@ static inline bool link_up(const struct link *l)
 	return l->ops;
 }
 
+int link_watch(struct link *l, int epfd, int epfd_blocked);
+void link_unwatch(struct link *l);
+int link_set_fd(struct link *l, unsigned int i, struct link_fd f);
 int link_event(struct link *l, unsigned int i, uint32_t events);
 int link_refill(struct link_queue *q);
 void link_release(struct link_queue *q);
