@@ -68,6 +68,7 @@ send            sendto
 setrlimit       prlimit64
 signal          rt_sigaction
 signalfd        signalfd4
+sigaction       rt_sigaction
 sigprocmask     rt_sigprocmask
 stat            newfstatat
 tzset           openat fstat read lseek close

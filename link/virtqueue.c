@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * virtqueue.c - The device's side of a split virtqueue. Section numbers are
+ * those of virtio 1.2.
+ *
+ * Fields of a ring are little-endian. Each is read or written once, by a
+ * single access, so that the value that was checked is the value that is used.
+ */
+/* syscalls: run: write */
+#include <endian.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "link/virtqueue.h"
+#include "util.h"
+
+#define LOAD(field)		(*(const volatile typeof(field) *)&(field))
+#define STORE(field, value)	(*(volatile typeof(field) *)&(field) = (value))
+
+/* The guest writes here the index of the used ring at which it wants to be told
+ * (2.7.7.2); it follows the available ring. */
+static uint16_t used_event(const struct virtqueue *q)
+{
+	return le16toh(LOAD(q->avail->ring[q->size]));
+}
+
+/* set_avail_event() - Ask to be told when the guest has filled this entry of
+ * the available ring (2.7.10) */
+static void set_avail_event(struct virtqueue *q, uint16_t index)
+{
+	uint16_t *at = (uint16_t *)&q->used->ring[q->size];
+
+	STORE(*at, htole16(index));
+}
+
+/* virtqueue_index() - Return the index of the next entry of the available ring
+ * that the guest will fill */
+uint16_t virtqueue_index(const struct virtqueue *q)
+{
+	return le16toh(__atomic_load_n(&q->avail->idx, __ATOMIC_ACQUIRE));
+}
+
+/* virtqueue_used_index() - Return the index of the next entry of the used ring
+ * that passt will fill, as the ring says */
+uint16_t virtqueue_used_index(const struct virtqueue *q)
+{
+	return le16toh(LOAD(q->used->idx));
+}
+
+/* count_avail() - Return how many chains are available, or -EPROTO if the guest
+ * claims more than the ring has */
+static int count_avail(const struct virtqueue *q)
+{
+	uint16_t n = (uint16_t)(virtqueue_index(q) - q->next_avail);
+
+	return n <= q->size ? n : -EPROTO;
+}
+
+static struct vring_desc load_desc(const struct vring_desc *d)
+{
+	return (struct vring_desc){
+		.addr = le64toh(LOAD(d->addr)), .len = le32toh(LOAD(d->len)),
+		.flags = le16toh(LOAD(d->flags)),
+		.next = le16toh(LOAD(d->next)),
+	};
+}
+
+/* add_desc() - Add the bytes of a descriptor to a chain. They may lie in
+ * several regions that follow each other. Returns 0 or -errno */
+static int add_desc(const struct guest_mem *m, const struct vring_desc *d,
+		    unsigned int max, struct vq_chain *c)
+{
+	uint64_t addr = d->addr;
+	size_t left = d->len, n;
+	void *p;
+
+	for (; left; left -= n, addr += n) {
+		n = left;
+		p = guest_mem_at(m, addr, &n);
+		if (!p)
+			return -EFAULT;
+		if (c->cnt == max)
+			return -ENOBUFS;
+		c->iov[c->cnt++] = (struct iovec){ p, n };
+		c->len += n;
+	}
+	return 0;
+}
+
+/**
+ * struct desc_table - The table that the descriptors of a chain are in
+ * @desc, @n:	descriptors, and their number
+ * @indirect:	the table is one that a descriptor of the ring refers to
+ */
+struct desc_table {
+	const struct vring_desc *desc;
+	uint32_t n;
+	bool indirect;
+};
+
+/* enter_table() - Follow a descriptor to its indirect table (2.7.5.3); returns
+ * 0 or -errno */
+static int enter_table(const struct guest_mem *m, const struct vring_desc *d,
+		       struct desc_table *t)
+{
+	size_t len = d->len;
+
+	if (t->indirect || !len || len % sizeof(*t->desc) ||
+	    len / sizeof(*t->desc) > VIRTQUEUE_MAX)
+		return -EPROTO;
+	t->desc = guest_mem_at(m, d->addr, &len);
+	if (!t->desc || len < d->len)
+		return -EFAULT;
+	t->n = (uint32_t)(len / sizeof(*t->desc));
+	t->indirect = true;
+	return 0;
+}
+
+/**
+ * walk_chain() - Collect the bytes of a chain
+ * @writable:	the device writes to the chain; else it reads
+ * @c:		@head is set
+ *
+ * A chain has at most as many descriptors as its table, so a loop ends.
+ *
+ * Return: 0; -EPROTO or -EFAULT if the chain is wrong; -ENOBUFS if it has more
+ *	   than @max pieces
+ */
+static int walk_chain(const struct virtqueue *q, const struct guest_mem *m,
+		      bool writable, unsigned int max, struct vq_chain *c)
+{
+	struct desc_table t = { q->desc, q->size, false };
+	uint32_t at = c->head, seen = 0;
+	struct vring_desc d;
+	int rc = 0;
+
+	c->cnt = 0;
+	c->len = 0;
+	do {
+		if (at >= t.n || seen++ >= t.n)
+			return -EPROTO;
+		d = load_desc(&t.desc[at]);
+		if (d.flags & VRING_DESC_F_INDIRECT) {
+			rc = d.flags & VRING_DESC_F_NEXT ? -EPROTO :
+			     enter_table(m, &d, &t);
+			at = seen = 0;
+			d.flags = VRING_DESC_F_NEXT;
+			d.next = 0;
+		} else if (!(d.flags & VRING_DESC_F_WRITE) != !writable) {
+			rc = -EPROTO;
+		} else {
+			rc = add_desc(m, &d, max, c);
+		}
+		at = d.next;
+	} while (!rc && d.flags & VRING_DESC_F_NEXT);
+	return rc;
+}
+
+/**
+ * virtqueue_peek() - Look at an available chain, without taking it
+ * @q:		ring, whose parts are set
+ * @m:		memory of the guest
+ * @ahead:	how many chains to skip
+ * @writable:	the device writes to the chain; else it reads
+ * @max:	number of pieces that @c->iov has space for
+ * @c:		chain; @iov is set, and the other fields are filled
+ *
+ * Return: 1 if there is a chain; 0 if there is none; -ENOBUFS if it has more
+ *	   than @max pieces, and then @head is valid; -EPROTO or -EFAULT if the
+ *	   guest broke the rules, and the ring can't be used any more
+ */
+int virtqueue_peek(const struct virtqueue *q, const struct guest_mem *m,
+		   unsigned int ahead, bool writable, unsigned int max,
+		   struct vq_chain *c)
+{
+	int n = count_avail(q), rc;
+	uint16_t slot;
+
+	if (n <= (int)ahead)
+		return MIN(n, 0);
+	slot = (uint16_t)(q->next_avail + ahead) & (uint16_t)(q->size - 1);
+	c->head = le16toh(LOAD(q->avail->ring[slot]));
+	rc = walk_chain(q, m, writable, max, c);
+	return rc ? rc : 1;
+}
+
+/**
+ * virtqueue_put() - Return a chain to the guest, after virtqueue_publish()
+ * @q:		ring
+ * @head:	the chain
+ * @len:	bytes that were written to the chain
+ */
+void virtqueue_put(struct virtqueue *q, uint16_t head, uint32_t len)
+{
+	struct vring_used_elem *e =
+		&q->used->ring[q->next_used++ & (q->size - 1)];
+
+	STORE(e->id, htole32(head));
+	STORE(e->len, htole32(len));
+}
+
+/* wants_call() - Whether the guest wants to be told of the used entries from
+ * @published to @next_used (2.7.7) */
+static bool wants_call(const struct virtqueue *q)
+{
+	if (q->event_idx)
+		return vring_need_event(used_event(q), q->next_used,
+					q->published);
+	return !(le16toh(LOAD(q->avail->flags)) & VRING_AVAIL_F_NO_INTERRUPT);
+}
+
+/* virtqueue_publish() - Return all chains of virtqueue_put() to the guest at
+ * once, and tell it if it wants to be told */
+void virtqueue_publish(struct virtqueue *q)
+{
+	static const uint64_t one = 1;
+
+	if (q->published == q->next_used)
+		return;
+	__atomic_store_n(&q->used->idx, htole16(q->next_used),
+			 __ATOMIC_RELEASE);
+	/* The guest first asks to be told and then looks at the index: one of
+	 * the two sees what the other wrote. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (q->call >= 0 && wants_call(q)) {
+		q->calls++;
+		/* If the counter is full, the guest was told before. */
+		if (write(q->call, &one, sizeof(one)) < 0 && errno == EINTR)
+			q->calls--;
+	}
+	q->published = q->next_used;
+}
+
+/**
+ * virtqueue_await() - Ask to be told when another chain is available
+ * @q:		ring
+ * @known:	number of chains that are available, as the caller knows
+ *
+ * Return: true if there are more than @known already, and the guest will not
+ *	   tell
+ */
+bool virtqueue_await(struct virtqueue *q, unsigned int known)
+{
+	if (q->event_idx)
+		set_avail_event(q, (uint16_t)(q->next_avail + known));
+	else
+		STORE(q->used->flags, 0);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return count_avail(q) != (int)known;
+}
+
+/* virtqueue_ignore() - Ask not to be told of available chains, because passt is
+ * going to look. With EVENT_IDX, an old index says so */
+void virtqueue_ignore(struct virtqueue *q)
+{
+	if (!q->event_idx)
+		STORE(q->used->flags, htole16(VRING_USED_F_NO_NOTIFY));
+}
