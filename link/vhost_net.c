@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * vhost_net.c - Frames in the rings of a virtio-net device (virtio 1.2, 5.1).
+ * Each frame has a virtio-net header before it, which holds what the rest of
+ * passt knows as struct frame_meta. The pieces of a frame are in the guest's
+ * memory: nothing is copied here but headers.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "iov.h"
+#include "link/vhost_priv.h"
+#include "log.h"
+#include "util.h"
+
+#define TCP_OFFSET	12		/* of the data offset in a TCP header */
+#define UDP_HDR_LEN	8
+
+_Static_assert(sizeof(struct virtio_net_hdr_v1) <=
+	       sizeof(((struct vhost_bounce *)0)->bytes) - LINK_HEADERS,
+	       "a bounce buffer holds both headers");
+
+/* fail_link() - Note that the guest broke a rule, so that the link is closed;
+ * returns the error for the loop, after a message */
+static int fail_link(struct vhost_user *v, int error)
+{
+	if (!v->error)
+		LOG_LIMITED(LOG_WARNING, "guest's ring of virtio-net is wrong (%s); connection closed",
+			    error == -EFAULT ? "address outside of its memory" :
+			    "descriptor or index");
+	v->error = -EPROTO;
+	return v->error;
+}
+
+/* read_header() - Translate the virtio-net header of a frame from the guest */
+static struct frame_meta read_header(const struct virtio_net_hdr_v1 *h)
+{
+	struct frame_meta m = { .gso_size = le16toh(h->gso_size) };
+
+	switch (h->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
+	case VIRTIO_NET_HDR_GSO_NONE:
+		m.gso = LINK_GSO_NONE;
+		break;
+	case VIRTIO_NET_HDR_GSO_TCPV4:
+		m.gso = LINK_GSO_TCP4;
+		break;
+	case VIRTIO_NET_HDR_GSO_TCPV6:
+		m.gso = LINK_GSO_TCP6;
+		break;
+	case VIRTIO_NET_HDR_GSO_UDP_L4:
+		m.gso = LINK_GSO_UDP;
+		break;
+	default:
+		m.gso = VHOST_GSO_UNKNOWN;
+	}
+	if (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+		m.csum = LINK_CSUM_PARTIAL;
+		m.csum_start = le16toh(h->csum_start);
+		m.csum_offset = le16toh(h->csum_offset);
+	}
+	return m;
+}
+
+/* add_frame() - Add the chain to @from_guest; false if it holds no frame */
+static bool add_frame(struct vhost_user *v, struct vq_chain *c)
+{
+	struct virtio_net_hdr_v1 h = { 0 };
+	struct link_queue *q = &v->queue;
+	size_t len = c->len - MIN(c->len, v->hdr_len);
+
+	if (!len || len > LINK_GSO_MAX)
+		return false;
+	iov_copy(&h, v->hdr_len, c->iov, c->cnt);
+	q->from_guest[q->nfrom_guest++] = (struct frame){
+		.iov = c->iov, .len = (uint32_t)len,
+		.iovcnt = iov_slice(c->iov, c->cnt, v->hdr_len, len),
+		.meta = read_header(&h),
+	};
+	return true;
+}
+
+/**
+ * take_chain() - Take the next chain of a ring from the guest
+ * @npieces:	entries of @v->from that are in use, updated
+ *
+ * Return: 1 if a chain was taken; 0 if there is none, or it needs the next
+ *	   burst; or -errno
+ */
+static int take_chain(struct vhost_user *v, unsigned int *npieces)
+{
+	struct vhost_ring *r = &v->ring[VHOST_FROM_GUEST];
+	struct vq_chain c = { .iov = v->from + *npieces };
+	unsigned int max = MIN(VHOST_PIECES - *npieces, VHOST_FRAME_PIECES);
+	int rc = virtqueue_peek(&r->vq, &v->mem, 0, false, max, &c);
+
+	if (!rc || (rc == -ENOBUFS && max < VHOST_FRAME_PIECES))
+		return 0;
+	if (rc < 0 && rc != -ENOBUFS)
+		return fail_link(v, rc);
+	virtqueue_take(&r->vq, 1);
+	v->taken[v->ntaken++] = c.head;
+	if (rc == 1 && r->enabled && add_frame(v, &c))
+		*npieces += c.cnt;
+	return 1;
+}
+
+/* note_heard() - Note that the guest has sent a frame: it is not stalled */
+static void note_heard(struct vhost_user *v)
+{
+	const struct vhost_ring *r = &v->ring[VHOST_TO_GUEST];
+
+	v->unanswered = false;
+	if (vhost_runs(r))
+		v->heard_index = virtqueue_index(&r->vq);
+}
+
+/* vhost_refill() - Take a burst of frames from the guest; see link_refill() */
+int vhost_refill(struct link_queue *q)
+{
+	struct vhost_user *v = vhost_of_link(q->link);
+	struct vhost_ring *r = &v->ring[VHOST_FROM_GUEST];
+	unsigned int npieces = 0;
+	int rc = 1;
+
+	if (guest_mem_faulted())
+		return fail_link(v, -EFAULT);
+	if (!vhost_runs(r))
+		return 0;
+	while (v->ntaken < LINK_BURST && rc > 0)
+		rc = take_chain(v, &npieces);
+	if (rc < 0)
+		return rc;
+	q->more = v->ntaken || virtqueue_await(&r->vq, 0);
+	if (v->ntaken) {
+		virtqueue_ignore(&r->vq);
+		note_heard(v);
+	}
+	return (int)q->nfrom_guest;
+}
+
+/* vhost_release() - Return the chains of the last burst to the guest. Their
+ * frames have gone by then, so a guest whose passt dies loses none twice */
+void vhost_release(struct link_queue *q)
+{
+	struct vhost_user *v = vhost_of_link(q->link);
+	struct virtqueue *vq = &v->ring[VHOST_FROM_GUEST].vq;
+	unsigned int i;
+
+	for (i = 0; i < v->ntaken; i++)
+		virtqueue_put(vq, v->taken[i], 0);
+	if (v->ntaken)
+		virtqueue_publish(vq);
+	v->ntaken = 0;
+}
+
+/* count_chains() - Return how many chains of a slot a frame of @len bytes
+ * needs, with its virtio-net header */
+static unsigned int count_chains(const struct vhost_user *v,
+				 const struct vhost_slot *s, size_t len)
+{
+	size_t left = len + v->hdr_len;
+	unsigned int n;
+
+	for (n = 0; left && n < s->nchain; n++)
+		left -= MIN(left, v->chain[s->chain + n].len);
+	return n;
+}
+
+/* take_back() - Forget all slots but those of committed frames */
+static void take_back(struct vhost_user *v)
+{
+	const struct link_queue *q = &v->queue;
+	const struct vhost_slot *last;
+	const struct frame *f;
+
+	v->nchain = v->nto = 0;
+	if (!q->nto_guest)
+		return;
+	last = &v->slot[q->nto_guest - 1];
+	f = &q->to_guest[q->nto_guest - 1];
+	v->nchain = last->chain + count_chains(v, last, f->len);
+	v->nto = (unsigned int)(MAX(last->raw + last->nraw,
+				    f->iov + f->iovcnt) - v->to);
+}
+
+/**
+ * collect_chains() - Look at chains until they hold a frame
+ * @s:		slot; @chain and @raw are set
+ * @len:	bytes that the chains must hold, with the virtio-net header
+ *
+ * Without mergeable buffers, one chain must hold a frame of any length that
+ * passt sends (virtio 1.2, 5.1.6.3.1).
+ *
+ * Return: 1; 0 if the guest has not given enough; -ENOBUFS if an array is full;
+ *	   or another -errno if the guest broke a rule
+ */
+static int collect_chains(struct vhost_user *v, struct vhost_slot *s,
+			  size_t len)
+{
+	struct vhost_ring *r = &v->ring[VHOST_TO_GUEST];
+	bool merge = vhost_has(v, VIRTIO_NET_F_MRG_RXBUF);
+	struct vq_chain c;
+	size_t have = 0;
+	int rc;
+
+	for (; have < len; have += c.len) {
+		if (have && !merge)
+			return -EPROTO;
+		if (v->nchain == VHOST_CHAINS)
+			return -ENOBUFS;
+		c.iov = v->to + v->nto;
+		rc = virtqueue_peek(&r->vq, &v->mem, v->nchain, true,
+				    VHOST_PIECES - VHOST_FRAME_PIECES - v->nto,
+				    &c);
+		if (rc <= 0)
+			return rc;
+		v->chain[v->nchain++] = (struct vhost_chain){
+			c.head, (uint32_t)MIN(c.len, UINT32_MAX),
+		};
+		v->nto += c.cnt;
+		s->nchain++;
+		s->nraw += c.cnt;
+		if (!c.len)	/* so that the loop ends */
+			return -EPROTO;
+	}
+	return 1;
+}
+
+/**
+ * show_slot() - Make the pieces of a slot from those of its chains
+ * @len:	bytes of the slot
+ *
+ * The virtio-net header comes before the first piece. If the headers of the
+ * frame would be in several pieces, they go to a buffer, and are copied when
+ * the frame is committed.
+ *
+ * Return: 1; -ENOBUFS if there is no buffer left, or no piece
+ */
+static int show_slot(struct vhost_user *v, struct vhost_slot *s, size_t len,
+		      struct link_slot *slot)
+{
+	size_t first = MIN(len, LINK_HEADERS);
+	struct iov_walk w = { s->raw, s->nraw, v->hdr_len, len };
+
+	if (s->raw->iov_len >= v->hdr_len + first) {
+		slot->iov = v->to + v->nto;
+	} else {
+		if (v->nbounce == VHOST_BOUNCES)
+			return -ENOBUFS;
+		s->bounce = v->bounce[v->nbounce++].bytes;
+		slot->iov = v->to + v->nto;
+		v->to[v->nto++] = (struct iovec){
+			s->bounce + v->hdr_len, first,
+		};
+		w.skip += first;
+		w.left -= first;
+	}
+	while (v->nto < VHOST_PIECES && iov_next(&w, &v->to[v->nto]))
+		v->nto++;
+	slot->cnt = (unsigned int)(v->to + v->nto - slot->iov);
+	return w.left ? -ENOBUFS : 1;
+}
+
+/* make_slot() - Make a slot of @len bytes for the frame with index @i in
+ * @to_guest; returns as collect_chains() */
+static int make_slot(struct vhost_user *v, unsigned int i, size_t len,
+		     struct link_slot *slot)
+{
+	struct vhost_slot *s = &v->slot[i];
+	int rc;
+
+	*s = (struct vhost_slot){ .chain = v->nchain, .raw = v->to + v->nto };
+	rc = collect_chains(v, s, len + v->hdr_len);
+	if (rc <= 0)
+		return rc;
+	return show_slot(v, s, len, slot);
+}
+
+/* vhost_slots() - Hand out slots; see struct link_ops */
+unsigned int vhost_slots(struct link_queue *q, size_t len, unsigned int n,
+			 struct link_slot *slots)
+{
+	struct vhost_user *v = vhost_of_link(q->link);
+	struct vhost_ring *r = &v->ring[VHOST_TO_GUEST];
+	unsigned int i;
+	int rc = 1;
+
+	if (!vhost_runs(r) || !r->enabled || v->error) {
+		q->blocked = true;
+		return 0;
+	}
+	if (!q->nto_guest)
+		v->nbounce = 0;
+	do {
+		take_back(v);
+		for (i = 0; i < n; i++) {
+			rc = make_slot(v, q->nto_guest + i, len, &slots[i]);
+			if (rc <= 0)
+				break;
+		}
+		if (rc < 0 && rc != -ENOBUFS)
+			fail_link(v, rc);
+	} while (!i && !q->nto_guest && !rc &&
+		 virtqueue_await(&r->vq, v->nchain));
+	q->blocked = !i && !q->nto_guest;
+	return i;
+}
+
+/* header_len() - Return the bytes of all headers in a GSO frame, a hint for the
+ * guest; @l4: its transport header */
+static uint16_t header_len(const struct frame_meta *m, const uint8_t *l4)
+{
+	size_t len = m->gso == LINK_GSO_UDP ? UDP_HDR_LEN :
+		     (l4[TCP_OFFSET] >> 4) * 4U;
+
+	return (uint16_t)(m->csum_start + len);
+}
+
+/* write_header() - Translate the metadata of a frame to the guest */
+static struct virtio_net_hdr_v1 write_header(const struct vhost_user *v,
+					     const struct frame *f,
+					     unsigned int nchain)
+{
+	static const uint8_t type[] = {
+		[LINK_GSO_NONE] = VIRTIO_NET_HDR_GSO_NONE,
+		[LINK_GSO_TCP4] = VIRTIO_NET_HDR_GSO_TCPV4,
+		[LINK_GSO_TCP6] = VIRTIO_NET_HDR_GSO_TCPV6,
+		[LINK_GSO_UDP] = VIRTIO_NET_HDR_GSO_UDP_L4,
+	};
+	const uint8_t *frame = f->iov->iov_base;
+	const struct frame_meta *m = &f->meta;
+	struct virtio_net_hdr_v1 h = {
+		.gso_type = type[m->gso], .gso_size = htole16(m->gso_size),
+		.num_buffers = htole16((uint16_t)nchain),
+	};
+
+	if (m->csum == LINK_CSUM_PARTIAL) {
+		h.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+		h.csum_start = htole16(m->csum_start);
+		h.csum_offset = htole16(m->csum_offset);
+	} else if (vhost_has(v, VIRTIO_NET_F_GUEST_CSUM)) {
+		h.flags = VIRTIO_NET_HDR_F_DATA_VALID;
+	}
+	if (m->gso)
+		h.hdr_len = htole16(header_len(m, frame + m->csum_start));
+	return h;
+}
+
+/* finish_frame() - Write the virtio-net header of a committed frame, and return
+ * its chains to the guest; returns their number */
+static unsigned int finish_frame(struct vhost_user *v, unsigned int i)
+{
+	const struct frame *f = &v->queue.to_guest[i];
+	const struct vhost_slot *s = &v->slot[i];
+	unsigned int n = count_chains(v, s, f->len), k;
+	struct virtio_net_hdr_v1 h = write_header(v, f, n);
+	struct link_slot raw = { s->raw, s->nraw };
+	size_t left = v->hdr_len + f->len, len;
+
+	if (s->bounce)
+		link_slot_write(&raw, v->hdr_len, s->bounce + v->hdr_len,
+				MIN(f->len, LINK_HEADERS));
+	link_slot_write(&raw, 0, &h, v->hdr_len);
+	for (k = 0; k < n; k++, left -= len) {
+		len = MIN(left, v->chain[s->chain + k].len);
+		virtqueue_put(&v->ring[VHOST_TO_GUEST].vq,
+			      v->chain[s->chain + k].head, (uint32_t)len);
+	}
+	return n;
+}
+
+/* vhost_flush() - Give all committed frames to the guest, with one call; see
+ * struct link_ops */
+int vhost_flush(struct link_queue *q)
+{
+	struct vhost_user *v = vhost_of_link(q->link);
+	struct virtqueue *vq = &v->ring[VHOST_TO_GUEST].vq;
+	unsigned int i, chains = 0;
+
+	if (guest_mem_faulted())
+		fail_link(v, -EFAULT);
+	if (q->nto_guest) {
+		for (i = 0; i < q->nto_guest; i++)
+			chains += finish_frame(v, i);
+		virtqueue_take(vq, chains);
+		virtqueue_publish(vq);
+		v->unanswered = true;
+	}
+	q->nto_guest = 0;
+	v->nchain = v->nto = v->nbounce = 0;
+	if (v->error)
+		return v->error;
+	return q->blocked ? 0 : 1;
+}
+
+/* vhost_stalled() - Whether the guest may have stopped to take frames; see
+ * link_stalled(). A guest that takes frames gives new buffers from time to
+ * time */
+bool vhost_stalled(struct link_queue *q)
+{
+	const struct vhost_user *v = vhost_of_link(q->link);
+	const struct vhost_ring *r = &v->ring[VHOST_TO_GUEST];
+
+	if (!vhost_runs(r) || !r->enabled || q->blocked)
+		return true;
+	return v->unanswered && virtqueue_index(&r->vq) == v->heard_index;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * vhost_priv.h - What vhost_user.c, vhost_msg.c and vhost_net.c share.
+ */
+#ifndef LINK_VHOST_PRIV_H
+#define LINK_VHOST_PRIV_H
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+
+#include "link/vhost_user.h"
+#include "util.h"
+
+/* Kernel headers before Linux 6.2 lack these (virtio 1.2, 5.1.3 and 5.1.6). */
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
+#define VIRTIO_NET_HDR_GSO_UDP_L4	5
+#endif
+#ifndef VIRTIO_NET_F_GUEST_USO4
+#define VIRTIO_NET_F_GUEST_USO4		54
+#define VIRTIO_NET_F_GUEST_USO6		55
+#define VIRTIO_NET_F_HOST_USO		56
+#endif
+
+#define VHOST_GSO_UNKNOWN	UINT8_MAX	/* tap drops such a frame */
+
+#define VHOST_TO_GUEST		0	/* index of the ring to the guest */
+#define VHOST_FROM_GUEST	1	/* index of the ring from the guest */
+
+static inline struct vhost_user *vhost_of_link(const struct link *l)
+{
+	return container_of(l, struct vhost_user, link);
+}
+
+/* vhost_has() - Whether a feature was negotiated; @bit: VIRTIO_* */
+static inline bool vhost_has(const struct vhost_user *v, unsigned int bit)
+{
+	return v->features >> bit & 1;
+}
+
+/* vhost_runs() - Whether a ring has started. A ring that was started and is not
+ * enabled takes the guest's frames and drops them, and carries none to it */
+static inline bool vhost_runs(const struct vhost_ring *r)
+{
+	return r->vq.desc;
+}
+
+#define VHOST_NEED_REPLY	8U	/* flag: the message wants a reply */
+
+void vhost_close_fds(struct vhost_message *m);
+int vhost_reply(struct vhost_user *v, struct vhost_message *m);
+int vhost_receive(struct vhost_user *v);
+
+int vhost_refill(struct link_queue *q);
+void vhost_release(struct link_queue *q);
+unsigned int vhost_slots(struct link_queue *q, size_t len, unsigned int n,
+			 struct link_slot *slots);
+int vhost_flush(struct link_queue *q);
+bool vhost_stalled(struct link_queue *q);
+
+#endif /* LINK_VHOST_PRIV_H */

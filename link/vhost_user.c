@@ -1,0 +1,801 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * vhost_user.c - Messages of a vhost-user front-end, as qemu's document
+ * docs/interop/vhost-user describes them. A message that is malformed closes
+ * the link; one that passt can't obey is answered with an error, if the
+ * front-end wants an answer. vhost_msg.c receives and sends messages.
+ *
+ * Front-ends differ in the order of messages, so each message only stores what
+ * it says. A ring starts when the guest first writes to its kick descriptor.
+ */
+/* syscalls: run: close fcntl */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "ip.h"
+#include "link/vhost_priv.h"
+#include "log.h"
+#include "util.h"
+
+#define BIT(n)			(1ULL << (n))
+
+#define F_PROTOCOL_FEATURES	30	/* VHOST_USER_F_PROTOCOL_FEATURES */
+
+/* Features of the device. The control queue is missing, because front-ends that
+ * have none of their own would then expect passt to serve it. */
+#define FEATURES	(BIT(VIRTIO_NET_F_CSUM) |			\
+			 BIT(VIRTIO_NET_F_GUEST_CSUM) |			\
+			 BIT(VIRTIO_NET_F_MTU) |			\
+			 BIT(VIRTIO_NET_F_GUEST_TSO4) |			\
+			 BIT(VIRTIO_NET_F_GUEST_TSO6) |			\
+			 BIT(VIRTIO_NET_F_GUEST_ECN) |			\
+			 BIT(VIRTIO_NET_F_HOST_TSO4) |			\
+			 BIT(VIRTIO_NET_F_HOST_TSO6) |			\
+			 BIT(VIRTIO_NET_F_HOST_ECN) |			\
+			 BIT(VIRTIO_NET_F_MRG_RXBUF) |			\
+			 BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) |		\
+			 BIT(VIRTIO_RING_F_INDIRECT_DESC) |		\
+			 BIT(VIRTIO_RING_F_EVENT_IDX) |			\
+			 BIT(F_PROTOCOL_FEATURES) |			\
+			 BIT(VIRTIO_F_VERSION_1) |			\
+			 BIT(VIRTIO_NET_F_GUEST_USO4) |			\
+			 BIT(VIRTIO_NET_F_GUEST_USO6) |			\
+			 BIT(VIRTIO_NET_F_HOST_USO))
+
+/* VHOST_USER_PROTOCOL_F_*: MQ, REPLY_ACK, MTU, BACKEND_REQ, RESET_DEVICE,
+ * CONFIGURE_MEM_SLOTS, STATUS */
+#define PROTOCOL	(BIT(0) | BIT(3) | BIT(4) | BIT(5) | BIT(13) |	\
+			 BIT(15) | BIT(16))
+
+#define MSG_BURST	64		/* messages handled in one event */
+
+/* Values of KICK, CALL and ERR: index of a ring, and whether there is no
+ * descriptor. */
+#define FD_INDEX	0xffU
+#define FD_NONE		0x100U
+
+#define TABLE_REGIONS	8		/* in SET_MEM_TABLE, at most */
+
+#define ETH_FRAME_MTU	1500
+
+/* Bytes of the longest frame that a receive buffer of a guest without mergeable
+ * buffers holds (virtio 1.2, 5.1.6.3.1). */
+#define SINGLE_MAX	65550
+
+/* Index in @fds of struct link. */
+#define FD_SOCKET	0
+#define FD_KICK		1		/* of the first ring */
+
+enum vhost_request {
+	GET_FEATURES		= 1,
+	SET_FEATURES		= 2,
+	SET_OWNER		= 3,
+	RESET_OWNER		= 4,
+	SET_MEM_TABLE		= 5,
+	SET_VRING_NUM		= 8,
+	SET_VRING_ADDR		= 9,
+	SET_VRING_BASE		= 10,
+	GET_VRING_BASE		= 11,
+	SET_VRING_KICK		= 12,
+	SET_VRING_CALL		= 13,
+	SET_VRING_ERR		= 14,
+	GET_PROTOCOL_FEATURES	= 15,
+	SET_PROTOCOL_FEATURES	= 16,
+	GET_QUEUE_NUM		= 17,
+	SET_VRING_ENABLE	= 18,
+	NET_SET_MTU		= 20,
+	SET_BACKEND_REQ_FD	= 21,
+	RESET_DEVICE		= 34,
+	GET_MAX_MEM_SLOTS	= 36,
+	ADD_MEM_REG		= 37,
+	REM_MEM_REG		= 38,
+	SET_STATUS		= 39,
+	GET_STATUS		= 40,
+	VHOST_REQUESTS,
+};
+
+/* Payload of SET_VRING_NUM, SET_VRING_BASE, GET_VRING_BASE and
+ * SET_VRING_ENABLE. */
+struct vring_state {
+	uint32_t index, num;
+};
+
+/* Payload of SET_VRING_ADDR. */
+struct vring_addr {
+	uint32_t index, flags;
+	uint64_t desc, used, avail, log;
+};
+
+/* A region of memory, in messages. */
+struct mem_region {
+	uint64_t guest, size, user, offset;
+};
+
+/* Payload of SET_MEM_TABLE; the regions that are not used are not sent. */
+struct mem_table {
+	uint32_t n, padding;
+	struct mem_region region[TABLE_REGIONS];
+};
+
+/* Payload of ADD_MEM_REG and REM_MEM_REG. */
+struct mem_single {
+	uint64_t padding;
+	struct mem_region region;
+};
+
+_Static_assert(sizeof(struct mem_table) == VHOST_PAYLOAD,
+	       "the longest payload fits");
+
+static uint64_t get_u64(const struct vhost_message *m)
+{
+	uint64_t v;
+
+	memcpy(&v, m->payload, sizeof(v));
+	return v;
+}
+
+static void set_u64(struct vhost_message *m, uint64_t v)
+{
+	memcpy(m->payload, &v, sizeof(v));
+	m->size = sizeof(v);
+}
+
+/* take_fd() - Take over a descriptor of a message */
+static int take_fd(struct vhost_message *m, unsigned int i)
+{
+	int fd = m->fds[i];
+
+	m->fds[i] = -1;
+	return fd;
+}
+
+/* find_ring() - Return the ring with an index, NULL if there is none */
+static struct vhost_ring *find_ring(struct vhost_user *v, uint64_t index)
+{
+	return index < VHOST_RINGS ? &v->ring[index] : NULL;
+}
+
+/**
+ * place_ring() - Find the parts of a ring in the guest's memory
+ *
+ * Return: 0; -EFAULT if a part is not in the memory, or not aligned (virtio
+ *	   1.2, 2.7)
+ */
+static int place_ring(struct vhost_user *v, struct vhost_ring *r)
+{
+	struct virtqueue *q = &r->vq;
+	size_t n = q->size;
+	void *desc, *avail, *used;
+
+	desc = guest_mem_at_user(&v->mem, r->desc, n * sizeof(*q->desc));
+	avail = guest_mem_at_user(&v->mem, r->avail,
+				  (3 + n) * sizeof(uint16_t));
+	used = guest_mem_at_user(&v->mem, r->used, 3 * sizeof(uint16_t) +
+				 n * sizeof(*q->used->ring));
+	if (!n || !desc || !avail || !used ||
+	    (uintptr_t)desc % VRING_DESC_ALIGN_SIZE ||
+	    (uintptr_t)avail % VRING_AVAIL_ALIGN_SIZE ||
+	    (uintptr_t)used % VRING_USED_ALIGN_SIZE)
+		return -EFAULT;
+	q->desc = desc;
+	q->avail = avail;
+	q->used = used;
+	return 0;
+}
+
+/* set_kick() - Wait for a kick descriptor in place of the old one, which is
+ * closed; -1: for none. Returns 0 or -errno */
+static int set_kick(struct vhost_user *v, struct vhost_ring *r, int fd)
+{
+	const struct link_fd f = {
+		fd, EPOLLIN | EPOLLET, EPOLLIN | EPOLLET,
+	};
+	int old = r->kick, rc;
+
+	r->kick = fd;
+	rc = link_set_fd(&v->link, FD_KICK + (unsigned int)(r - v->ring), f);
+	if (old >= 0)
+		close(old);
+	return rc;
+}
+
+/* stop_ring() - Touch the ring no more, until the guest writes to its kick
+ * descriptor again. Committed frames go out before */
+static void stop_ring(struct vhost_user *v, struct vhost_ring *r)
+{
+	if (r == &v->ring[VHOST_TO_GUEST] && vhost_runs(r))
+		link_flush(&v->queue);
+	r->kicked = false;
+	r->vq.desc = NULL;
+	r->vq.avail = NULL;
+	r->vq.used = NULL;
+}
+
+/* end_ring() - Stop a ring until the front-end sends a kick descriptor again.
+ * An event of the old one may be due in this pass */
+static void end_ring(struct vhost_user *v, struct vhost_ring *r)
+{
+	stop_ring(v, r);
+	set_kick(v, r, -1);
+}
+
+/**
+ * start_ring() - Start a ring, if all that it needs is there
+ *
+ * The front-end gives the index of the available ring; that of the used ring is
+ * in the ring.
+ *
+ * Return: 0, or -EPROTO: a message was logged
+ */
+static int start_ring(struct vhost_user *v, struct vhost_ring *r)
+{
+	if (r->vq.desc || !r->kicked || !r->vq.size || !r->addressed ||
+	    !v->mem.n)
+		return 0;
+	if (place_ring(v, r)) {
+		LOG_LIMITED(LOG_WARNING, "vhost-user: a ring is not in the memory that the front-end shares; connection closed");
+		return -EPROTO;
+	}
+	r->vq.next_used = r->vq.published = virtqueue_used_index(&r->vq);
+	r->vq.event_idx = vhost_has(v, VIRTIO_RING_F_EVENT_IDX);
+	v->queue.blocked = false;
+	v->queue.more = true;
+	return 0;
+}
+
+/* start_rings() - Start the rings of which a message was the last part; returns
+ * as start_ring() */
+static int start_rings(struct vhost_user *v)
+{
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; i < VHOST_RINGS && !rc; i++)
+		rc = start_ring(v, &v->ring[i]);
+	return rc;
+}
+
+/* set_caps() - Tell the rest of passt what the negotiated features allow. A
+ * guest without mergeable buffers and without GSO has buffers for one frame of
+ * its MTU */
+static void set_caps(struct vhost_user *v)
+{
+	struct link_caps *c = &v->link.caps;
+	bool csum = vhost_has(v, VIRTIO_NET_F_GUEST_CSUM);
+	bool tso = csum && vhost_has(v, VIRTIO_NET_F_GUEST_TSO4) &&
+		   vhost_has(v, VIRTIO_NET_F_GUEST_TSO6);
+	bool merge = vhost_has(v, VIRTIO_NET_F_MRG_RXBUF);
+
+	c->shared = true;
+	c->csum_to_guest = csum;
+	c->gso_max = !tso ? 0 : merge ? LINK_GSO_MAX : SINGLE_MAX;
+	c->uso_to_guest = tso && vhost_has(v, VIRTIO_NET_F_GUEST_USO4) &&
+			  vhost_has(v, VIRTIO_NET_F_GUEST_USO6);
+	c->max_frame = merge || tso ? LINK_FRAME_MAX :
+		       ETH_HLEN + MAX(v->mtu, ETH_FRAME_MTU);
+	v->hdr_len = merge || vhost_has(v, VIRTIO_F_VERSION_1) ?
+		     sizeof(struct virtio_net_hdr_v1) :
+		     sizeof(struct virtio_net_hdr);
+}
+
+/* Handlers of messages return 0; 1 if passt can't do what the message asks for;
+ * or -EPROTO if the message is wrong. A reply is written over the message. */
+
+static int get_features(struct vhost_user *v, struct vhost_message *m)
+{
+	set_u64(m, FEATURES);
+	return 0;
+}
+
+static int set_features(struct vhost_user *v, struct vhost_message *m)
+{
+	uint64_t features = get_u64(m);
+	unsigned int i;
+
+	if (features & ~FEATURES)
+		return -EPROTO;
+	link_flush(&v->queue);		/* with the headers of before */
+	v->features = features;
+	set_caps(v);
+	for (i = 0; i < VHOST_RINGS; i++) {
+		v->ring[i].vq.event_idx = vhost_has(v, VIRTIO_RING_F_EVENT_IDX);
+		if (!vhost_has(v, F_PROTOCOL_FEATURES))
+			v->ring[i].enabled = true;
+	}
+	return 0;
+}
+
+static int get_protocol(struct vhost_user *v, struct vhost_message *m)
+{
+	set_u64(m, PROTOCOL);
+	return 0;
+}
+
+static int set_protocol(struct vhost_user *v, struct vhost_message *m)
+{
+	v->protocol = get_u64(m);
+	return v->protocol & ~PROTOCOL ? -EPROTO : 0;
+}
+
+static int get_queue_num(struct vhost_user *v, struct vhost_message *m)
+{
+	set_u64(m, VHOST_RINGS / 2);
+	return 0;
+}
+
+static int do_nothing(struct vhost_user *v, struct vhost_message *m)
+{
+	return 0;
+}
+
+/* replace_rings() - Find the parts of running rings again, because the mappings
+ * of the guest's memory have changed */
+static int replace_rings(struct vhost_user *v)
+{
+	unsigned int i;
+
+	for (i = 0; i < VHOST_RINGS; i++) {
+		if (vhost_runs(&v->ring[i]) && place_ring(v, &v->ring[i]))
+			return -EPROTO;
+	}
+	return 0;
+}
+
+static int add_region(struct guest_mem *mem, const struct mem_region *r, int fd)
+{
+	const struct guest_region new = {
+		.guest = r->guest, .user = r->user, .size = r->size,
+	};
+
+	return guest_mem_add(mem, &new, fd, r->offset) ? -EPROTO : 0;
+}
+
+static int set_mem_table(struct vhost_user *v, struct vhost_message *m)
+{
+	struct guest_mem old = v->mem;
+	struct mem_table t;
+	unsigned int i;
+	int rc = 0;
+
+	memcpy(&t, m->payload, sizeof(t));
+	if (t.n > TABLE_REGIONS || m->nfds != t.n ||
+	    m->size != offsetof(struct mem_table, region) +
+		       t.n * sizeof(*t.region))
+		return -EPROTO;
+
+	link_flush(&v->queue);
+	v->mem.n = 0;
+	for (i = 0; i < t.n && !rc; i++)
+		rc = add_region(&v->mem, &t.region[i], m->fds[i]);
+	if (!rc)
+		rc = replace_rings(v);
+	guest_mem_free(&old);
+	return rc;
+}
+
+static int get_max_mem_slots(struct vhost_user *v, struct vhost_message *m)
+{
+	set_u64(m, GUEST_REGIONS);
+	return 0;
+}
+
+static int add_mem_reg(struct vhost_user *v, struct vhost_message *m)
+{
+	struct mem_single s;
+
+	memcpy(&s, m->payload, sizeof(s));
+	return add_region(&v->mem, &s.region, m->fds[0]);
+}
+
+static int rem_mem_reg(struct vhost_user *v, struct vhost_message *m)
+{
+	struct guest_region old;
+	struct mem_single s;
+
+	memcpy(&s, m->payload, sizeof(s));
+	old = (struct guest_region){
+		.guest = s.region.guest, .user = s.region.user,
+		.size = s.region.size,
+	};
+	link_flush(&v->queue);
+	return guest_mem_remove(&v->mem, &old) ? replace_rings(v) : -EPROTO;
+}
+
+static int set_vring_num(struct vhost_user *v, struct vhost_message *m)
+{
+	struct vhost_ring *r;
+	struct vring_state s;
+
+	memcpy(&s, m->payload, sizeof(s));
+	r = find_ring(v, s.index);
+	if (!r || !s.num || s.num > VIRTQUEUE_MAX || s.num & (s.num - 1))
+		return -EPROTO;
+	stop_ring(v, r);
+	r->vq.size = s.num;
+	return 0;
+}
+
+static int set_vring_addr(struct vhost_user *v, struct vhost_message *m)
+{
+	struct vhost_ring *r;
+	struct vring_addr a;
+
+	memcpy(&a, m->payload, sizeof(a));
+	r = find_ring(v, a.index);
+	if (!r)
+		return -EPROTO;
+	if (vhost_runs(r))
+		link_flush(&v->queue);
+	r->desc = a.desc;
+	r->avail = a.avail;
+	r->used = a.used;
+	r->addressed = true;
+	return vhost_runs(r) && place_ring(v, r) ? -EPROTO : 0;
+}
+
+static int set_vring_base(struct vhost_user *v, struct vhost_message *m)
+{
+	struct vhost_ring *r;
+	struct vring_state s;
+
+	memcpy(&s, m->payload, sizeof(s));
+	r = find_ring(v, s.index);
+	if (!r || s.num > UINT16_MAX)
+		return -EPROTO;
+	stop_ring(v, r);
+	r->vq.next_avail = (uint16_t)s.num;
+	return 0;
+}
+
+static int get_vring_base(struct vhost_user *v, struct vhost_message *m)
+{
+	struct vhost_ring *r;
+	struct vring_state s;
+
+	memcpy(&s, m->payload, sizeof(s));
+	r = find_ring(v, s.index);
+	if (!r)
+		return -EPROTO;
+	end_ring(v, r);
+	s.num = r->vq.next_avail;
+	memcpy(m->payload, &s, sizeof(s));
+	return 0;
+}
+
+static int set_vring_enable(struct vhost_user *v, struct vhost_message *m)
+{
+	struct vhost_ring *r;
+	struct vring_state s;
+
+	memcpy(&s, m->payload, sizeof(s));
+	r = find_ring(v, s.index);
+	if (!r || s.num > 1)
+		return -EPROTO;
+	r->enabled = s.num;
+	v->queue.blocked = false;
+	return 0;
+}
+
+/**
+ * take_ring_fd() - Take over the descriptor of a message about a ring
+ * @fd:		set to the descriptor
+ *
+ * The descriptor is made non-blocking, so that the guest can't stop passt.
+ *
+ * Return: ring; NULL if the message is wrong, or has no descriptor
+ */
+static struct vhost_ring *take_ring_fd(struct vhost_user *v,
+				       struct vhost_message *m, int *fd)
+{
+	uint64_t value = get_u64(m);
+	struct vhost_ring *r = find_ring(v, value & FD_INDEX);
+	int flags;
+
+	if (!r || value & ~(uint64_t)(FD_INDEX | FD_NONE) ||
+	    m->nfds != (value & FD_NONE ? 0 : 1))
+		return NULL;
+	*fd = -1;
+	if (!m->nfds)
+		return r;
+	flags = fcntl(m->fds[0], F_GETFL);
+	if (flags < 0 || (!(flags & O_NONBLOCK) &&
+			  fcntl(m->fds[0], F_SETFL, flags | O_NONBLOCK)))
+		return NULL;
+	*fd = take_fd(m, 0);
+	return r;
+}
+
+/* Rings without a kick descriptor would have to be polled all the time. */
+static int set_vring_kick(struct vhost_user *v, struct vhost_message *m)
+{
+	struct vhost_ring *r;
+	int fd;
+
+	r = take_ring_fd(v, m, &fd);
+	if (!r || set_kick(v, r, fd))
+		return -EPROTO;
+	if (fd >= 0)
+		return 0;
+	LOG_LIMITED(LOG_WARNING, "vhost-user: the front-end gives a ring no descriptor to wait for");
+	return 1;
+}
+
+static int set_vring_call(struct vhost_user *v, struct vhost_message *m)
+{
+	struct vhost_ring *r;
+	int fd;
+
+	r = take_ring_fd(v, m, &fd);
+	if (!r)
+		return -EPROTO;
+	if (r->vq.call >= 0)
+		close(r->vq.call);
+	r->vq.call = fd;
+	return 0;
+}
+
+/* passt never writes to the descriptor for errors: it closes the link. */
+static int set_vring_err(struct vhost_user *v, struct vhost_message *m)
+{
+	struct vhost_ring *r;
+	int fd;
+
+	r = take_ring_fd(v, m, &fd);
+	if (!r)
+		return -EPROTO;
+	if (fd >= 0)
+		close(fd);
+	return 0;
+}
+
+static int net_set_mtu(struct vhost_user *v, struct vhost_message *m)
+{
+	uint64_t mtu = get_u64(m);
+
+	if (mtu < IP4_MTU_MIN || mtu > UINT16_MAX)
+		return 1;
+	v->mtu = (uint32_t)mtu;
+	set_caps(v);
+	return 0;
+}
+
+static int set_backend_req_fd(struct vhost_user *v, struct vhost_message *m)
+{
+	if (v->backend_fd >= 0)
+		close(v->backend_fd);
+	v->backend_fd = take_fd(m, 0);
+	return 0;
+}
+
+static int reset_device(struct vhost_user *v, struct vhost_message *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < VHOST_RINGS; i++) {
+		end_ring(v, &v->ring[i]);
+		v->ring[i].enabled = false;
+	}
+	v->status = 0;
+	return 0;
+}
+
+static int set_status(struct vhost_user *v, struct vhost_message *m)
+{
+	uint64_t status = get_u64(m);
+
+	if (status > UINT8_MAX)
+		return -EPROTO;
+	if (!status)
+		reset_device(v, m);
+	v->status = status;
+	return 0;
+}
+
+static int get_status(struct vhost_user *v, struct vhost_message *m)
+{
+	set_u64(m, v->status);
+	return 0;
+}
+
+/**
+ * struct message_type - A message that passt knows
+ * @name:	for the log
+ * @size:	bytes of the payload
+ * @fds_min, @fds_max: number of descriptors
+ * @reply:	the message always has a reply, the changed message
+ * @handle:	handler
+ */
+static const struct message_type {
+	const char *name;
+	uint32_t size;
+	unsigned int fds_min, fds_max;
+	bool reply;
+	int (*handle)(struct vhost_user *v, struct vhost_message *m);
+} message_type[VHOST_REQUESTS] = {
+	[GET_FEATURES] = { "GET_FEATURES", 0, 0, 0, true, get_features },
+	[SET_FEATURES] = { "SET_FEATURES", 8, 0, 0, false, set_features },
+	[SET_OWNER] = { "SET_OWNER", 0, 0, 0, false, do_nothing },
+	[RESET_OWNER] = { "RESET_OWNER", 0, 0, 0, false, do_nothing },
+	[SET_MEM_TABLE] = { "SET_MEM_TABLE", UINT32_MAX, 0, TABLE_REGIONS,
+			    false, set_mem_table },
+	[SET_VRING_NUM] = { "SET_VRING_NUM", 8, 0, 0, false, set_vring_num },
+	[SET_VRING_ADDR] = { "SET_VRING_ADDR", sizeof(struct vring_addr), 0, 0,
+			     false, set_vring_addr },
+	[SET_VRING_BASE] = { "SET_VRING_BASE", 8, 0, 0, false, set_vring_base },
+	[GET_VRING_BASE] = { "GET_VRING_BASE", 8, 0, 0, true, get_vring_base },
+	[SET_VRING_KICK] = { "SET_VRING_KICK", 8, 0, 1, false, set_vring_kick },
+	[SET_VRING_CALL] = { "SET_VRING_CALL", 8, 0, 1, false, set_vring_call },
+	[SET_VRING_ERR] = { "SET_VRING_ERR", 8, 0, 1, false, set_vring_err },
+	[GET_PROTOCOL_FEATURES] = { "GET_PROTOCOL_FEATURES", 0, 0, 0, true,
+				    get_protocol },
+	[SET_PROTOCOL_FEATURES] = { "SET_PROTOCOL_FEATURES", 8, 0, 0, false,
+				    set_protocol },
+	[GET_QUEUE_NUM] = { "GET_QUEUE_NUM", 0, 0, 0, true, get_queue_num },
+	[SET_VRING_ENABLE] = { "SET_VRING_ENABLE", 8, 0, 0, false,
+			       set_vring_enable },
+	[NET_SET_MTU] = { "NET_SET_MTU", 8, 0, 0, false, net_set_mtu },
+	[SET_BACKEND_REQ_FD] = { "SET_BACKEND_REQ_FD", 0, 1, 1, false,
+				 set_backend_req_fd },
+	[RESET_DEVICE] = { "RESET_DEVICE", 0, 0, 0, false, reset_device },
+	[GET_MAX_MEM_SLOTS] = { "GET_MAX_MEM_SLOTS", 0, 0, 0, true,
+				get_max_mem_slots },
+	[ADD_MEM_REG] = { "ADD_MEM_REG", sizeof(struct mem_single), 1, 1, false,
+			  add_mem_reg },
+	[REM_MEM_REG] = { "REM_MEM_REG", sizeof(struct mem_single), 0, 1, false,
+			  rem_mem_reg },
+	[SET_STATUS] = { "SET_STATUS", 8, 0, 0, false, set_status },
+	[GET_STATUS] = { "GET_STATUS", 0, 0, 0, true, get_status },
+};
+
+/* type_of() - Return the type of a message, NULL if passt does not know it */
+static const struct message_type *type_of(const struct vhost_message *m)
+{
+	if (m->request >= VHOST_REQUESTS || !message_type[m->request].handle)
+		return NULL;
+	return &message_type[m->request];
+}
+
+/**
+ * handle_message() - Do what a message asks for, and reply
+ *
+ * Return: 0, or -EPROTO if the link must be closed
+ */
+static int handle_message(struct vhost_user *v, struct vhost_message *m)
+{
+	const struct message_type *t = type_of(m);
+	bool wants_ack = m->flags & VHOST_NEED_REPLY;
+	int rc = 1;
+
+	if (!t) {
+		LOG_LIMITED(LOG_DEBUG, "vhost-user: message %u is not known",
+			    m->request);
+	} else if ((t->size != UINT32_MAX && m->size != t->size) ||
+		   m->nfds < t->fds_min || m->nfds > t->fds_max) {
+		rc = -EPROTO;
+	} else {
+		rc = t->handle(v, m);
+	}
+	if (rc < 0) {
+		LOG_LIMITED(LOG_WARNING, "vhost-user: the front-end's %s is wrong (%u bytes, %u descriptors); connection closed",
+			    t->name, m->size, m->nfds);
+		return rc;
+	}
+	if (t && t->reply)
+		return vhost_reply(v, m);
+	if (!wants_ack)
+		return 0;
+	set_u64(m, (uint64_t)rc);
+	return vhost_reply(v, m);
+}
+
+/* receive_messages() - Handle the messages that have come, up to MSG_BURST;
+ * returns 0 or -errno */
+static int receive_messages(struct vhost_user *v)
+{
+	unsigned int n = 0;
+	int rc = 0;
+
+	while (n < MSG_BURST) {
+		rc = vhost_receive(v);
+		if (rc == -EAGAIN)
+			return 0;
+		if (rc == -EPROTO)
+			LOG_LIMITED(LOG_WARNING, "vhost-user: this is no message of a front-end; connection closed");
+		if (rc < 0)
+			break;
+		if (!rc)
+			continue;
+		rc = handle_message(v, &v->msg);
+		if (!rc)
+			rc = start_rings(v);
+		vhost_close_fds(&v->msg);
+		v->have = 0;
+		n++;
+		if (rc)
+			break;
+	}
+	return rc;
+}
+
+static int vhost_event(struct link *l, unsigned int i, uint32_t events)
+{
+	struct vhost_user *v = vhost_of_link(l);
+	struct vhost_ring *r;
+
+	if (i == FD_SOCKET)
+		return receive_messages(v);
+	r = &v->ring[i - FD_KICK];
+	if (r->kick < 0)		/* replaced in this pass */
+		return 0;
+	r->kicked = true;
+	if (start_ring(v, r))
+		return -EPROTO;
+	if (r == &v->ring[VHOST_FROM_GUEST])
+		v->queue.more = true;
+	else
+		v->queue.blocked = false;
+	return 0;
+}
+
+static void vhost_close(struct link *l)
+{
+	struct vhost_user *v = vhost_of_link(l);
+	unsigned int i;
+
+	vhost_close_fds(&v->msg);
+	for (i = 0; i < VHOST_RINGS; i++) {
+		if (v->ring[i].kick >= 0)
+			close(v->ring[i].kick);
+		if (v->ring[i].vq.call >= 0)
+			close(v->ring[i].vq.call);
+	}
+	if (v->backend_fd >= 0)
+		close(v->backend_fd);
+	guest_mem_free(&v->mem);
+	close(v->fd);
+}
+
+static const struct link_ops vhost_ops = {
+	.event = vhost_event,
+	.refill = vhost_refill,
+	.release = vhost_release,
+	.slots = vhost_slots,
+	.flush = vhost_flush,
+	.stalled = vhost_stalled,
+	.close = vhost_close,
+};
+
+/**
+ * vhost_user_open() - Open a link on the socket of a front-end
+ * @v:		link; all fields are overwritten but the arrays
+ * @fd:		connected socket; the link closes it
+ *
+ * The rings come later, in messages.
+ *
+ * Return: 0, always
+ */
+int vhost_user_open(struct vhost_user *v, int fd)
+{
+	unsigned int i;
+
+	memset(v, 0, offsetof(struct vhost_user, taken));
+	v->ntaken = v->nchain = v->nto = v->nbounce = 0;
+	v->fd = fd;
+	v->backend_fd = -1;
+	v->queue.link = &v->link;
+	v->link = (struct link){
+		.ops = &vhost_ops, .queues = &v->queue, .nqueues = 1,
+		.nfds = FD_KICK + VHOST_RINGS,
+	};
+	v->link.fds[FD_SOCKET] = (struct link_fd){ fd, EPOLLIN, EPOLLIN };
+	for (i = 0; i < VHOST_RINGS; i++) {
+		v->ring[i].kick = v->ring[i].vq.call = -1;
+		v->link.fds[FD_KICK + i].fd = -1;
+	}
+	set_caps(v);
+	guest_mem_catch_faults();
+	return 0;
+}

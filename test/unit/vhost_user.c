@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * vhost_user.c - A link to a guest that shares its memory: the test is the
+ * front-end, and the guest's driver.
+ */
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "../../link/vhost_user.c"
+#include "link/vhost_priv.h"
+#include "test/unit/unit.h"
+
+#define GUEST		0x40000000ULL		/* where the guest has it */
+#define USER		0x7f0000000000ULL	/* where the front-end has it */
+#define SIZE		(4 * 1024 * 1024)
+#define RING		64
+#define BUFFER		1536		/* bytes of a receive buffer */
+
+#define RING_AT(i)	((i) * 0x4000)	/* desc, 0x1000 avail, 0x2000 used */
+#define BUFFERS		0x10000		/* receive buffers */
+#define FRAMES		0x200000	/* what the guest sends */
+
+#define V1		(BIT(VIRTIO_F_VERSION_1) | BIT(F_PROTOCOL_FEATURES))
+#define OFFLOADS	(FEATURES & ~BIT(VIRTIO_RING_F_EVENT_IDX))
+
+static struct vhost_user v;
+
+/**
+ * struct front - The front-end and the driver
+ * @sock:	its end of the socket
+ * @fd, @mem:	memory of the guest
+ * @kick, @call: eventfds of the rings
+ * @posted, @sent: receive buffers and frames that were made available
+ * @used:	used entries that were taken, of each ring
+ * @size:	bytes of a receive buffer
+ */
+static struct front {
+	int sock, fd;
+	uint8_t *mem;
+	int kick[VHOST_RINGS], call[VHOST_RINGS];
+	uint16_t posted, sent, used[VHOST_RINGS];
+	uint32_t size;
+} f;
+
+static struct vring_desc *desc(unsigned int ring, unsigned int i)
+{
+	return (struct vring_desc *)(f.mem + RING_AT(ring)) + i % RING;
+}
+
+static struct vring_avail *avail(unsigned int ring)
+{
+	return (struct vring_avail *)(f.mem + RING_AT(ring) + 0x1000);
+}
+
+static struct vring_used *used(unsigned int ring)
+{
+	return (struct vring_used *)(f.mem + RING_AT(ring) + 0x2000);
+}
+
+/* says() - The front-end sends a message, with a descriptor unless that is -1,
+ * and passt handles it; returns what that came to */
+static int says(uint32_t request, uint32_t flags, const void *payload,
+		uint32_t size, int fd)
+{
+	uint32_t head[3] = { request, flags | 1, size };
+	struct iovec iov[2] = { { head, 12 }, { (void *)payload, size } };
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr h;
+	} c = { .h = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	if (fd >= 0) {
+		memcpy(CMSG_DATA(&c.h), &fd, sizeof(fd));
+		m.msg_control = &c;
+		m.msg_controllen = sizeof(c);
+	}
+	if (sendmsg(f.sock, &m, 0) != (ssize_t)(12 + size))
+		exit(1);
+	return link_event(&v.link, FD_SOCKET, EPOLLIN);
+}
+
+static int says_u64(uint32_t request, uint64_t value, int fd)
+{
+	return says(request, 0, &value, 8, fd);
+}
+
+static int says_state(uint32_t request, uint32_t index, uint32_t num)
+{
+	struct vring_state s = { index, num };
+
+	return says(request, 0, &s, sizeof(s), -1);
+}
+
+/* asks() - The value of a reply; all ones if there is none */
+static uint64_t asks(uint32_t request, uint32_t flags, uint64_t value,
+		     uint32_t size)
+{
+	uint8_t reply[20];
+
+	says(request, flags, &value, size, -1);
+	if (recv(f.sock, reply, sizeof(reply), MSG_DONTWAIT) != sizeof(reply))
+		return UINT64_MAX;
+	memcpy(&value, reply + 12, 8);
+	return value;
+}
+
+static struct mem_single region(void)
+{
+	return (struct mem_single){
+		.region = { GUEST, SIZE, USER, 0 },
+	};
+}
+
+/* sets_ring() - All messages about a ring but the first kick */
+static void sets_ring(unsigned int i, uint16_t base)
+{
+	struct vring_addr a = {
+		.index = i, .desc = USER + RING_AT(i),
+		.avail = USER + RING_AT(i) + 0x1000,
+		.used = USER + RING_AT(i) + 0x2000,
+	};
+
+	says_state(SET_VRING_NUM, i, RING);
+	says_state(SET_VRING_BASE, i, base);
+	says(SET_VRING_ADDR, 0, &a, sizeof(a), -1);
+	says_u64(SET_VRING_KICK, i, f.kick[i]);
+	says_u64(SET_VRING_CALL, i, f.call[i]);
+	says_state(SET_VRING_ENABLE, i, 1);
+}
+
+/* begins() - A guest with these features; its rings don't run yet */
+static void begins(uint64_t features, uint32_t size)
+{
+	struct mem_single r = region();
+	unsigned int i;
+	int ends[2];
+
+	socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+	f = (struct front){
+		.sock = ends[1], .fd = memfd_create("guest", 0), .size = size,
+	};
+	if (f.fd < 0 || ftruncate(f.fd, SIZE))
+		exit(1);
+	f.mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, f.fd, 0);
+	vhost_user_open(&v, ends[0]);
+	says_u64(SET_FEATURES, features, -1);
+	says(ADD_MEM_REG, 0, &r, sizeof(r), f.fd);
+	for (i = 0; i < VHOST_RINGS; i++) {
+		f.kick[i] = eventfd(0, EFD_NONBLOCK);
+		f.call[i] = eventfd(0, EFD_NONBLOCK);
+		sets_ring(i, 0);
+	}
+}
+
+static void ends(void)
+{
+	unsigned int i;
+
+	link_close(&v.link);
+	for (i = 0; i < VHOST_RINGS; i++) {
+		close(f.kick[i]);
+		close(f.call[i]);
+	}
+	munmap(f.mem, SIZE);
+	close(f.fd);
+	close(f.sock);
+}
+
+static void kicks(unsigned int ring)
+{
+	link_event(&v.link, FD_KICK + ring, EPOLLIN);
+}
+
+/* posts() - The guest makes receive buffers available, each in two descriptors
+ * of which the first has @first bytes; 0: in one */
+static void posts(unsigned int n, uint32_t first)
+{
+	unsigned int i = 2 * f.posted;
+	uint64_t at;
+
+	for (; n; n--, f.posted++, i += 2) {
+		at = GUEST + BUFFERS + f.posted % RING * 0x6000U;
+		*desc(0, i) = (struct vring_desc){
+			at, first ? first : f.size,
+			VRING_DESC_F_WRITE | (first ? VRING_DESC_F_NEXT : 0),
+			(uint16_t)((i + 1) % RING),
+		};
+		*desc(0, i + 1) = (struct vring_desc){
+			at + first, f.size - first, VRING_DESC_F_WRITE, 0,
+		};
+		avail(0)->ring[f.posted % RING] = (uint16_t)(i % RING);
+		__atomic_store_n(&avail(0)->idx, (uint16_t)(f.posted + 1),
+				 __ATOMIC_RELEASE);
+	}
+	kicks(0);
+}
+
+/* gets() - The next frame that the guest received, put together; its length
+ * without header, 0: none */
+static size_t gets_frame(struct virtio_net_hdr_v1 *h, uint8_t *frame)
+{
+	static uint8_t bytes[128 * 1024];
+	unsigned int n = 1, i;
+	struct vring_used_elem *e;
+	size_t len = 0;
+
+	for (i = 0; i < n; i++) {
+		if (f.used[0] == used(0)->idx)
+			return 0;
+		e = &used(0)->ring[f.used[0]++ % RING];
+		memcpy(bytes + len, f.mem + (desc(0, e->id)->addr - GUEST),
+		       e->len);
+		len += e->len;
+		memcpy(h, bytes, sizeof(*h));
+		n = h->num_buffers;
+	}
+	memcpy(frame, bytes + sizeof(*h), len - sizeof(*h));
+	return len - sizeof(*h);
+}
+
+/* sends() - The guest sends a frame of @len bytes behind header @h */
+static void sends(const struct virtio_net_hdr_v1 *h, size_t len)
+{
+	unsigned int i = 2 * f.sent;
+	uint64_t at = FRAMES + f.sent % 16 * 0x14000U;
+
+	memcpy(f.mem + at, h, sizeof(*h));
+	memset(f.mem + at + sizeof(*h), 'g', len);
+	*desc(1, i) = (struct vring_desc){
+		GUEST + at, sizeof(*h), VRING_DESC_F_NEXT,
+		(uint16_t)((i + 1) % RING),
+	};
+	*desc(1, i + 1) = (struct vring_desc){
+		GUEST + at + sizeof(*h), (uint32_t)len, 0, 0,
+	};
+	avail(1)->ring[f.sent % RING] = (uint16_t)(i % RING);
+	__atomic_store_n(&avail(1)->idx, (uint16_t)(++f.sent),
+			 __ATOMIC_RELEASE);
+}
+
+/* commits() - passt writes a frame of @len bytes into a slot of @space */
+static bool commits(size_t space, size_t len, struct frame_meta meta)
+{
+	static uint8_t bytes[LINK_GSO_MAX];
+	struct link_slot slot;
+	unsigned int i;
+
+	if (!link_slots(&v.queue, space, 1, &slot))
+		return false;
+	for (i = 0; i < len; i++)
+		bytes[i] = (uint8_t)i;
+	link_slot_write(&slot, 0, bytes, len);
+	link_commit(&v.queue, &slot, len, meta);
+	return true;
+}
+
+/* is_pattern() - Whether a frame has the bytes that commits() wrote */
+static bool is_pattern(const uint8_t *frame, size_t len)
+{
+	while (len--) {
+		if (frame[len] != (uint8_t)len)
+			return false;
+	}
+	return true;
+}
+
+static uint8_t got[LINK_GSO_MAX];
+
+/* Given a front-end that asks, then it learns what passt can do. */
+static void story_features(void)
+{
+	begins(FEATURES, BUFFER);
+	check_eq("features", asks(GET_FEATURES, 0, 0, 0), FEATURES);
+	check_eq("protocol features", asks(GET_PROTOCOL_FEATURES, 0, 0, 0),
+		 PROTOCOL);
+	check_eq("pairs of rings", asks(GET_QUEUE_NUM, 0, 0, 0), 1);
+	check_eq("slots for memory", asks(GET_MAX_MEM_SLOTS, 0, 0, 0),
+		 GUEST_REGIONS);
+	check_eq("a message that is obeyed, if it wants to know",
+		 asks(SET_VRING_ENABLE, VHOST_NEED_REPLY, 1ULL << 32, 8), 0);
+	check_eq("one that passt does not know",
+		 asks(24, VHOST_NEED_REPLY, 0, 0), 1);
+	check_eq("an MTU that no network has",
+		 asks(NET_SET_MTU, VHOST_NEED_REPLY, 67, 8), 1);
+	check_eq("one that is possible",
+		 asks(NET_SET_MTU, VHOST_NEED_REPLY, 9000, 8), 0);
+	asks(SET_STATUS, VHOST_NEED_REPLY, 11, 8);
+	check_eq("the status that was set", asks(GET_STATUS, 0, 0, 0), 11);
+	check("what a guest with all of them can take",
+	      v.link.caps.gso_max == LINK_GSO_MAX && v.link.caps.shared &&
+	      v.link.caps.csum_to_guest && v.link.caps.uso_to_guest);
+	says_u64(SET_FEATURES, V1, -1);
+	check("and one with none", !v.link.caps.gso_max &&
+	      !v.link.caps.csum_to_guest &&
+	      v.link.caps.max_frame == ETH_HLEN + 9000);
+	check_eq("a feature that was not offered",
+		 says_u64(SET_FEATURES, BIT(VIRTIO_NET_F_CTRL_VQ), -1),
+		 -EPROTO);
+	ends();
+}
+
+/* Given a ring to the guest, then it carries frames once it has started. */
+static void story_to_guest(const char *name, uint64_t features, uint32_t size,
+			   uint32_t first)
+{
+	const struct frame_meta none = { 0 };
+	const struct frame_meta tso = {
+		LINK_CSUM_PARTIAL, LINK_GSO_TCP4, 1448, 34, 16,
+	};
+	struct virtio_net_hdr_v1 h;
+	struct link_slot slots[4];
+	unsigned int i, wrong = 0;
+
+	printf("# %s\n", name);
+	begins(features, size);
+	check("a ring that was not started takes no frame",
+	      !commits(60, 60, none) && v.queue.blocked);
+	posts(20, first);
+	check("a ring that has started does", commits(60, 60, none));
+	check("it is not blocked", !v.queue.blocked);
+	check_eq("the guest gets nothing before the flush",
+		 gets_frame(&h, got), 0);
+	check_eq("the flush", link_flush(&v.queue), 1);
+	check_eq("gives it the frame", gets_frame(&h, got), 60);
+	check("with its bytes, in one buffer", is_pattern(got, 60) &&
+	      h.num_buffers == 1 && !h.gso_type);
+
+	for (i = 0; i < 3; i++)
+		wrong += !commits(1500, 1000 + i, none);
+	check_eq("slots that are not committed are given back",
+		 link_slots(&v.queue, 1000, 4, slots), 4);
+	link_flush(&v.queue);
+	for (i = 0; i < 3; i++) {
+		wrong += gets_frame(&h, got) != 1000 + i;
+		wrong += !is_pattern(got, 1000 + i);
+	}
+	check_eq("frames shorter than their slots", wrong, 0);
+	check_eq("and no others", gets_frame(&h, got), 0);
+
+	if (features & BIT(VIRTIO_NET_F_GUEST_TSO4)) {
+		check("a GSO frame", commits(20000, 20000, tso));
+		link_flush(&v.queue);
+		check_eq("is long", gets_frame(&h, got), 20000);
+		check("has its bytes", is_pattern(got, 20000));
+		check_eq("and as many buffers as it needs", h.num_buffers,
+			 (20012 + size - 1) / size);
+		check("the header says how to cut it",
+		      h.flags == VIRTIO_NET_HDR_F_NEEDS_CSUM &&
+		      h.gso_type == VIRTIO_NET_HDR_GSO_TCPV4 &&
+		      h.gso_size == 1448 && h.csum_start == 34 &&
+		      h.csum_offset == 16);
+	}
+
+	for (i = 0; i < 100 && commits(1400, 1400, none); i++)
+		;
+	check("buffers end at some time", i && i < 20);
+	check("that alone is not blocked", !v.queue.blocked);
+	link_flush(&v.queue);
+	check("without a buffer it is", !commits(1400, 1400, none) &&
+	      v.queue.blocked && !link_flush(&v.queue));
+	check("and stalled", link_stalled(&v.queue));
+	posts(8, first);
+	check("until the guest gives some", !v.queue.blocked &&
+	      commits(1400, 1400, none) && link_flush(&v.queue) == 1);
+	ends();
+}
+
+/* Given frames of the guest, then passt gets them, and the guest its buffers
+ * back after that. */
+static void story_from_guest(void)
+{
+	struct virtio_net_hdr_v1 h = { 0 };
+	struct frame *fr = v.queue.from_guest;
+
+	begins(OFFLOADS, BUFFER);
+	sends(&h, 60);
+	check_eq("nothing comes before the ring has started",
+		 link_refill(&v.queue), 0);
+	kicks(1);
+	check("a kick says that there is something", v.queue.more);
+	h = (struct virtio_net_hdr_v1){
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV6 |
+			    VIRTIO_NET_HDR_GSO_ECN,
+		.gso_size = 1428, .csum_start = 54, .csum_offset = 16,
+	};
+	sends(&h, 60000);
+	check_eq("both frames", link_refill(&v.queue), 2);
+	check("the first", fr[0].len == 60 && !fr[0].meta.csum &&
+	      !fr[0].meta.gso && *(uint8_t *)fr[0].iov->iov_base == 'g');
+	check("the second", fr[1].len == 60000 &&
+	      fr[1].meta.csum == LINK_CSUM_PARTIAL &&
+	      fr[1].meta.gso == LINK_GSO_TCP6 && fr[1].meta.gso_size == 1428 &&
+	      fr[1].meta.csum_start == 54 && fr[1].meta.csum_offset == 16);
+	check_eq("buffers are passt's", used(1)->idx, 0);
+	link_release(&v.queue);
+	check_eq("until it gives them back", used(1)->idx, 2);
+	check("there may be more", v.queue.more);
+	check("there is none", !link_refill(&v.queue) && !v.queue.more);
+
+	h.gso_type = 77;
+	sends(&h, 100);
+	h.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4;
+	sends(&h, 100);
+	sends(&h, 0);
+	check_eq("a frame without bytes is none", link_refill(&v.queue), 2);
+	check("an unknown type is not mistaken for another",
+	      fr[0].meta.gso == VHOST_GSO_UNKNOWN && fr[1].meta.gso == LINK_GSO_UDP);
+	link_release(&v.queue);
+	check_eq("all buffers go back", used(1)->idx, 5);
+
+	says_state(SET_VRING_ENABLE, 1, 0);
+	sends(&h, 100);
+	check_eq("a ring that is not enabled gives none",
+		 link_refill(&v.queue), 0);
+	link_release(&v.queue);
+	check_eq("but takes the guest's", used(1)->idx, 6);
+	ends();
+}
+
+/* Given rings that the front-end stops and changes while they run, then nothing
+ * that was committed is lost, and nothing is touched afterwards. */
+static void story_changes(void)
+{
+	const struct frame_meta none = { 0 };
+	struct virtio_net_hdr_v1 h = { 0 };
+	struct mem_single r = region();
+	struct vring_state s = { 0, 0 };
+	uint8_t reply[20];
+
+	begins(OFFLOADS, BUFFER);
+	posts(20, 0);
+	commits(1000, 1000, none);
+	commits(2000, 2000, none);
+	says(GET_VRING_BASE, 0, &s, sizeof(s), -1);
+	recv(f.sock, reply, sizeof(reply), MSG_DONTWAIT);
+	memcpy(&s, reply + 12, sizeof(s));
+	check_eq("a ring that stops says how far it came", s.num, 3);
+	check("frames that were committed go out before",
+	      gets_frame(&h, got) == 1000 && gets_frame(&h, got) == 2000);
+	check("it takes no other", !commits(60, 60, none));
+	check("its guest is stalled", link_stalled(&v.queue));
+	sets_ring(0, 3);
+	check("nor when it is set again", !commits(60, 60, none));
+	kicks(0);
+	check("until the next kick", commits(60, 60, none));
+	link_flush(&v.queue);
+	check_eq("and goes on where it was", gets_frame(&h, got), 60);
+
+	kicks(1);
+	commits(60, 60, none);
+	check_eq("memory can go while rings run",
+		 says(REM_MEM_REG, 0, &r, sizeof(r), -1), -EPROTO);
+	check_eq("and ends the link", v.mem.n, 0);
+	ends();
+
+	begins(OFFLOADS, BUFFER);
+	posts(20, 0);
+	says_state(SET_VRING_ENABLE, 0, 0);
+	check("a ring that is not enabled takes no frame",
+	      !commits(60, 60, none) && v.queue.blocked);
+	says_state(SET_VRING_ENABLE, 0, 1);
+	check("until it is", !v.queue.blocked && commits(60, 60, none));
+	says(RESET_DEVICE, 0, NULL, 0, -1);
+	check_eq("a reset lets the frame go", gets_frame(&h, got), 60);
+	check("and stops all", !commits(60, 60, none));
+	ends();
+}
+
+/* Given a guest that breaks a rule of the rings, then its link is closed. */
+static void story_broken(void)
+{
+	struct virtio_net_hdr_v1 h = { 0 };
+
+	begins(OFFLOADS, BUFFER);
+	kicks(1);
+	sends(&h, 100);
+	desc(1, 0)->addr = 1;
+	check_eq("an address outside of its memory", link_refill(&v.queue),
+		 -EPROTO);
+	ends();
+
+	begins(OFFLOADS, BUFFER);
+	posts(20, 0);
+	desc(0, 0)->flags = 0;
+	check("a receive buffer that is to be read",
+	      !commits(60, 60, (struct frame_meta){ 0 }));
+	check_eq("closes the link at the flush", link_flush(&v.queue),
+		 -EPROTO);
+	ends();
+
+	begins(OFFLOADS, BUFFER);
+	posts(20, 0);
+	ftruncate(f.fd, 0);
+	link_flush(&v.queue);
+	commits(60, 60, (struct frame_meta){ 0 });
+	check_eq("memory that is gone closes the link",
+		 link_flush(&v.queue), -EPROTO);
+	ends();
+}
+
+int main(void)
+{
+	story_features();
+	story_to_guest("mergeable buffers", OFFLOADS, BUFFER, 0);
+	story_to_guest("with EVENT_IDX", FEATURES, BUFFER, 0);
+	story_to_guest("a header of its own", OFFLOADS, BUFFER, 12);
+	story_to_guest("pieces that are too short", OFFLOADS, BUFFER, 30);
+	story_to_guest("long buffers", OFFLOADS & ~BIT(VIRTIO_NET_F_MRG_RXBUF),
+		       24000, 0);
+	story_to_guest("no offload", V1, BUFFER, 0);
+	story_from_guest();
+	story_changes();
+	story_broken();
+	return unit_end();
+}
