@@ -37,14 +37,16 @@ static void guest_up(struct program *p, int fd, uint64_t now)
 {
 	int rc;
 
-	if (stream_open(&p->stream, fd)) {
+	if (p->conf.vhost_user) {
+		vhost_user_open(&p->vhost, fd);
+	} else if (stream_open(&p->stream, fd)) {
 		LOG_LIMITED(LOG_WARNING, "no memory for a guest");
 		return;
 	}
 	if (p->pcap.fd >= 0)
-		link_observe(&p->stream.link, &p->pcap.observer);
+		link_observe(p->worker.link, &p->pcap.observer);
 	if (log_enabled(LOG_TRACE))
-		link_observe(&p->stream.link, &p->trace);
+		link_observe(p->worker.link, &p->trace);
 	rc = worker_guest_up(&p->worker, now);
 	if (rc)
 		LOG_LIMITED(LOG_WARNING, "can't wait for the guest: %s",
@@ -59,7 +61,7 @@ static void guest_up(struct program *p, int fd, uint64_t now)
  */
 static bool guest_hung_up(const struct program *p)
 {
-	struct pollfd pfd = { .fd = p->stream.link.fds[0].fd };
+	struct pollfd pfd = { .fd = p->worker.link->fds[0].fd };
 
 	return poll(&pfd, 1, 0) > 0;	/* POLLHUP or POLLERR */
 }
@@ -86,7 +88,7 @@ static int accept_guest(struct program *p)
  * guest is connected */
 static void handle_guest(struct program *p, uint64_t now)
 {
-	const struct link *l = &p->stream.link;
+	const struct link *l = p->worker.link;
 	int fd = accept_guest(p);
 
 	if (fd == -EAGAIN || fd == -EINTR)
@@ -526,11 +528,17 @@ static void print_start(const struct program *p)
  * sandbox; returns 0, or -1 after showing an error */
 static int prepare_program(struct program *p)
 {
+	struct link *l = &p->stream.link;
+	struct link_queue *q = &p->stream.queue;
+
+	if (p->conf.vhost_user) {
+		l = &p->vhost.link;
+		q = &p->vhost.queue;
+	}
 	p->worker.control = handle_control;
 	p->worker.owner = p;
 	p->trace.see = trace_frames;
-	if (worker_init(&p->worker, &p->conf, &p->net, &p->fwd,
-			&p->stream.link, &p->stream.queue))
+	if (worker_init(&p->worker, &p->conf, &p->net, &p->fwd, l, q))
 		return start_failed("start", ENOMEM);
 	p->spare = spare_open();
 	if (open_all(p) || sandbox_drop_root(p->conf.uid, p->conf.gid) ||
@@ -588,7 +596,7 @@ int main(int argc, char **argv)
 	if (conf_check(&p.conf) == CONF_WRONG || start_program(&p))
 		return EXIT_FAILURE;
 
-	p.worker.quit = p.conf.fd >= 0 && !link_up(&p.stream.link);
+	p.worker.quit = p.conf.fd >= 0 && !link_up(p.worker.link);
 	worker_run(&p.worker);
 	finish_program(&p);
 	return EXIT_SUCCESS;

@@ -14,6 +14,7 @@
 #include "forward/rule.h"
 #include "link/pcap.h"
 #include "link/stream.h"
+#include "link/vhost_user.h"
 #include "loop.h"
 
 /**
@@ -23,8 +24,8 @@
  * @net:	network of the guest, derived from @conf and @host
  * @rules:	the rules of -t and -u, which @fwd follows
  * @fwd, @ports: forwarded ports, and how their start went
- * @stream:	link to the guest
- * @pcap, @trace: observers of @stream, for --pcap and --trace
+ * @stream, @vhost: links to the guest; one of them is used (--vhost-user)
+ * @pcap, @trace: observers of the link, for --pcap and --trace
  * @worker:	the event loop
  * @socket_path: path at which guests connect; empty with --fd: the guest then
  *		is connected from the start
@@ -46,6 +47,7 @@ struct program {
 	struct fwd fwd;
 	struct fwd_report ports;
 	struct stream stream;
+	struct vhost_user vhost;
 	struct pcap pcap;
 	struct link_observer trace;
 	struct worker worker;

@@ -131,6 +131,21 @@ enum conf_next opt_version(struct conf *c, const struct opt *o, const char *arg)
 	return CONF_DONE;
 }
 
+/**
+ * opt_capabilities() - Print what passt can do as a vhost-user back-end, in the
+ * format of docs/interop/vhost-user.json of qemu. No feature of that document
+ * concerns a network device. The table of options names this function for
+ * --print-capabilities
+ *
+ * Return: CONF_DONE, always
+ */
+enum conf_next opt_capabilities(struct conf *c, const struct opt *o,
+				const char *arg)
+{
+	printf("{\n  \"type\": \"net\"\n}\n");
+	return CONF_DONE;
+}
+
 /* default_user() - Set user and group for the case without --runas: those that
  * the process acts as, or of the user 'nobody' if it acts as root */
 static void default_user(struct conf *c)

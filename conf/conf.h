@@ -27,7 +27,8 @@
 /**
  * struct conf - Values of options, or defaults. Arrays of FAMILIES have one
  * element per family. An address is none if no option gave it.
- * @foreground, @quiet, @debug, @trace, @one_off: the option was given
+ * @foreground, @quiet, @debug, @trace, @one_off, @vhost_user: the option was
+ *		given
  * @socket_path: path of the socket that listens for the guest; empty: the first
  *		free /tmp/passt_N.socket
  * @fd:		connected socket to the guest, used without listening; -1: none
@@ -70,7 +71,7 @@
  * @freebind:	bind forwarded ports also to addresses that the host lacks
  */
 struct conf {
-	bool foreground, quiet, debug, trace, one_off;
+	bool foreground, quiet, debug, trace, one_off, vhost_user;
 	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int fd;
 	const char *pid_file, *pcap, *log_file;

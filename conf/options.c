@@ -545,6 +545,10 @@ const struct opt conf_options[] = {
 	  .set = set_fd },
 	{ "one-off", '1', NULL, "quit when the guest has left",
 	  .set = set_true, FIELD(one_off) },
+	{ "vhost-user", 0, NULL, "share the guest's memory (vhost-user)",
+	  .set = set_true, FIELD(vhost_user) },
+	{ "print-capabilities", 0, NULL, "print what vhost-user needs, exit",
+	  .set = opt_capabilities },
 	{ "chroot-fallback", 0, NULL, "no effect",
 	  .set = set_nothing },
 	{ "help", 'h', NULL, "print this and exit",
@@ -630,8 +634,6 @@ const struct opt conf_options[] = {
 	/* Options that only later versions have: they are not in the help, and
 	 * an error says that they are not available. */
 	{ "conf-path", 'c', "PATH", NULL, .set = set_later },
-	{ "vhost-user", 0, NULL, NULL, .set = set_later },
-	{ "print-capabilities", 0, NULL, NULL, .set = set_later },
 	{ "repair-path", 0, "PATH", NULL, .set = set_repair },
 };
 

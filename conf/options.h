@@ -39,5 +39,7 @@ extern const unsigned int conf_option_count;
 enum conf_next opt_help(struct conf *c, const struct opt *o, const char *arg);
 enum conf_next opt_version(struct conf *c, const struct opt *o,
 			   const char *arg);
+enum conf_next opt_capabilities(struct conf *c, const struct opt *o,
+				const char *arg);
 
 #endif /* CONF_OPTIONS_H */

@@ -43,6 +43,14 @@ TESTED = {
     'qrap 5 qemu-system-x86_64 -m 1024 -nographic disk.img -netdev '
     'socket,fd=5,id=n -device virtio-net-pci,netdev=n':
         ('test/vm/qemu.py', 'socket,id=n,fd=5'),
+    'passt -f --vhost-user -s /tmp/vm.socket':
+        ('test/vm/vhost.py', '--vhost-user'),
+    'qemu-system-x86_64 -m 1024 -nographic disk.img -object '
+    'memory-backend-memfd,id=mem,size=1024M,share=on -numa '
+    'node,memdev=mem -chardev socket,id=c,path=/tmp/vm.socket,'
+    'reconnect-ms=500 -netdev vhost-user,id=n,chardev=c -device '
+    'virtio-net-pci,netdev=n,rx_queue_size=1024':
+        ('test/vm/vhost.py', 'memory-backend-memfd'),
     'qrap -m 1024 -nographic disk.img': ('test/net/qrap.py', '-m'),
     'ip netns exec pod setpriv --reuid=alice --regid=alice --init-groups '
     'passt -s /tmp/pod.socket -t all -u all':

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""vhost.py - A real guest over vhost-user, whose memory passt shares.
+
+    guest's memory ---- passt --vhost-user (host) ---- servers (outside)
+          qemu ======== messages ====='
+
+Everything that qemu.py checks over the stream socket; which offloads the guest
+has; a guest that is reset, whose link goes down, or which is stopped; and passt
+killed and started again. The topology is in ../net/netlab.py, the guest in
+guest.py, qemu in newer.py, since older versions crash with vhost-user.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "net"))
+
+import guest as vm                                          # noqa: E402
+import newer                                                # noqa: E402
+import qemu                                                 # noqa: E402
+from netlab import (Lab, SERVER4, Server, check, expect,    # noqa: E402
+                    expect_below, main, rests, wait_for)
+
+BACK = 2.0              # seconds until a guest goes on after passt came back
+# Bits of the features that a Linux guest takes when they are offered.
+FEATURES = {"CSUM": 0, "GUEST_CSUM": 1, "GUEST_TSO4": 7, "GUEST_TSO6": 8,
+            "HOST_TSO4": 11, "HOST_TSO6": 12, "MRG_RXBUF": 15,
+            "INDIRECT_DESC": 28, "EVENT_IDX": 29, "VERSION_1": 32}
+
+
+def network(lab, ring=1024):
+    """qemu's arguments, as README.md has them, and a monitor."""
+    return ["-object",
+            f"memory-backend-memfd,id=mem,size={vm.MEMORY}M,share=on",
+            "-numa", "node,memdev=mem",
+            "-chardev", f"socket,id=c,path={lab.socket},reconnect-ms=500",
+            "-netdev", "vhost-user,id=n,chardev=c",
+            "-device", f"{qemu.DEVICE},id=nic,rx_queue_size={ring}",
+            "-qmp", f"unix:{lab.dir}/qmp,server=on,wait=off"]
+
+
+class Monitor:
+    """Commands to qemu."""
+
+    def __init__(self, lab):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(f"{lab.dir}/qmp")
+        self.sock.settimeout(10)
+        self.file = self.sock.makefile("rw")
+        self.file.readline()
+        self("qmp_capabilities")
+
+    def __call__(self, command, **arguments):
+        self.file.write(json.dumps({"execute": command,
+                                    "arguments": arguments}) + "\n")
+        self.file.flush()
+        while True:
+            answer = json.loads(self.file.readline())
+            if "event" not in answer:
+                break
+        if "return" not in answer:
+            raise AssertionError(f"{command}: {answer}")
+
+    def close(self):
+        self.file.close()
+        self.sock.close()
+
+
+def offloads(guest, name):
+    """Given a Linux guest, then it has all offloads."""
+    with check(f"{name}: the guest takes all offloads"):
+        bits = guest.run("for d in /sys/bus/virtio/drivers/virtio_net/"
+                         "virtio*; do cat $d/features; done").strip()
+        expect("not taken", [feature for feature, bit in FEATURES.items()
+                             if bits[bit] != "1"], [])
+
+
+def reaches(lab, guest):
+    """Whether the guest gets an answer from outside now."""
+    with Server(lab.outside.bind(SERVER4), qemu.take_and_tell) as server:
+        status, _ = guest.agent.run(
+            f"echo hello | socat -t 3 -T 3 - TCP:{SERVER4}:{server.port},"
+            "connect-timeout=2 | grep -q .", 10)
+        return status == 0
+
+
+def moments(lab, guest, name):
+    """Given a guest in use, when it is stopped, or its link goes down, or it is
+    reset, then it is on the network again afterwards."""
+    monitor = Monitor(lab)
+    with check(f"{name}: stopped for 5 s and continued"):
+        monitor("stop")
+        time.sleep(5)
+        monitor("cont")
+        wait_for("an answer", lambda: reaches(lab, guest), 20)
+    with check(f"{name}: link down and up"):
+        monitor("set_link", name="nic", up=False)
+        time.sleep(1)
+        expect("on the network while it is down", reaches(lab, guest), False)
+        monitor("set_link", name="nic", up=True)
+        wait_for("an answer", lambda: reaches(lab, guest), 20)
+    with check(f"{name}: the driver leaves and comes back"):
+        guest.run("for d in /sys/bus/virtio/drivers/virtio_net/virtio*; do "
+                  "echo ${d##*/} >/run/dev; done; cd /sys/bus/virtio/drivers/"
+                  "virtio_net; cat /run/dev >unbind; sleep 1; "
+                  "cat /run/dev >bind")
+        guest.run("net up", 60)
+        wait_for("an answer", lambda: reaches(lab, guest), 20)
+    monitor.close()
+
+
+def reborn(lab, guest, name, passt):
+    """Given a guest whose passt is killed, when another starts, then the guest
+    goes on by itself."""
+    with check(f"{name}: passt is killed and started again"):
+        passt.kill(signal.SIGKILL)
+        passt = lab.passt("--vhost-user", *qemu.OPTIONS)
+        start = time.monotonic()
+        wait_for("an answer", lambda: reaches(lab, guest), 20)
+        expect_below("seconds", time.monotonic() - start, BACK + 1)
+    return passt
+
+
+def story():
+    newer.enter()
+    with Lab() as lab:
+        passt = lab.passt("--vhost-user", *qemu.OPTIONS)
+        guests = qemu.Guests(lab)
+
+        def first(_, guest, name):
+            nonlocal passt
+            offloads(guest, name)
+            qemu.everything(lab, guest, name)
+            moments(lab, guest, name)
+            passt = reborn(lab, guest, name, passt)
+            qemu.ping(guest, f"{name}, then")
+
+        guests.run("first guest", first, network(lab))
+        with check("after the first guest was killed, passt rests"):
+            rests(passt)
+        guests.run("second guest", qemu.some, network(lab, 256))
+        with check("after all, passt is there and rests"):
+            expect("alive", passt.alive(), True)
+            rests(passt)
+
+
+if __name__ == "__main__":
+    if os.geteuid():
+        print("skip vhost: only root can lay newer programs over /usr")
+        sys.exit(0)
+    if vm.EMULATOR != "qemu-system-x86_64":
+        print("skip vhost: the newer qemu is that for x86")
+        sys.exit(0)
+    vm.build()
+    main(story)
