@@ -162,7 +162,8 @@ void link_release(struct link_queue *q)
 /**
  * link_slots() - Get slots, each of which is space for one frame to the guest
  * @q:		queue
- * @len:	bytes of each slot, Ethernet header included
+ * @len:	bytes of each slot, Ethernet header included; at most as many as
+ *		the longest frame, or GSO frame, of the link
  * @n:		number of slots wanted
  * @slots:	array of @n slots to fill. The pieces of the slots belong to the
  *		back-end, and stay in place until the next link_flush()

@@ -32,6 +32,10 @@
 /* Bytes of the link that one message takes at most, with headers. */
 #define MESSAGE_MAX	(72 * 1024)
 
+/* Frames that the space for messages is asked for in, at most. A message has at
+ * most 49 frames of 1514 bytes. */
+#define FRAMES_ASKED	256
+
 /* Slots of the link that are asked for at once. */
 #define SLOTS_MAX	64
 
@@ -107,22 +111,29 @@ static void prepare_messages(struct udp_batch *b, unsigned int n, bool origin)
 	}
 }
 
-/* count_affordable() - Return how many messages the link has space for.
+/**
+ * count_affordable() - Return how many messages the link has space for
+ *
  * Messages beyond that stay in the socket. Without a guest, all messages are
- * read and dropped */
+ * read and dropped. A message may need more space than a frame may have, so
+ * space is asked for in frames.
+ */
 static unsigned int count_affordable(const struct udp *u,
 				     const struct udp_rx *rx)
 {
-	uint32_t each = rx->space ? rx->space : MESSAGE_MAX;
+	const struct link_caps *caps = &u->tap->link->caps;
+	uint32_t each = rx->space ? rx->space : MESSAGE_MAX, frames;
 	unsigned int most = MIN(UDP_BATCH, MAX(SCHED_QUANTUM_UDP / each, 1));
 	struct link_queue *q = u->tap->queue;
-	struct link_slot slot[UDP_BATCH];
+	struct link_slot slot[FRAMES_ASKED];
 
 	if (!link_up(u->tap->link))
 		return UDP_BATCH;
 
 	most = MIN(most, (LINK_FRAMES - q->nto_guest) * FRAME_SPACE_MIN / each);
-	return link_slots(q, each, most, slot);
+	frames = (each - 1) / MAX(caps->max_frame, caps->gso_max) + 1;
+	most = MIN(most * frames, FRAMES_ASKED);
+	return link_slots(q, (each - 1) / frames + 1, most, slot) / frames;
 }
 
 /* limit_messages() - Return how many messages may be read from a socket now; 0
