@@ -23,7 +23,8 @@ import traceback
 from . import netns
 from .guest import Guest
 from .netns import Topology, own_resolv_conf
-from .passt import Failure, Passt, SLOW
+from .passt import Failure, Passt, SLOW, VHOST
+from .vhost import VhostGuest
 
 both = (4, 6)
 only4 = (4,)
@@ -78,7 +79,7 @@ class World:
         return self.join(self.passt(*options), **kw)
 
     def join(self, passt, hello=True, **kw):
-        g = Guest(passt, **kw)
+        g = (VhostGuest if VHOST else Guest)(passt, **kw)
         self.guests.append(g)
         g.connect(hello)
         return g

@@ -13,6 +13,8 @@ PROGRAM = os.path.abspath(os.environ.get("PASST") or os.path.join(
 OUR_MAC = "9a:55:9a:55:9a:55"
 # Sanitizers and loaded machines: what is waited for may take longer.
 SLOW = float(os.environ.get("WIRE_SLOW", 1))
+# The link between passt and its guests: the stream, or virtqueues.
+VHOST = os.environ.get("WIRE_LINK") == "vhost-user"
 
 
 class Failure(Exception):
@@ -28,7 +30,7 @@ class Passt:
         os.chmod(self.dir, 0o777)
         self.path = socket_path or os.path.join(self.dir, "s")
         self.errfile = os.path.join(self.dir, "stderr")
-        opts = list(extra)
+        opts = [*extra, *(["--vhost-user"] if VHOST else [])]
         if socket_path != "":
             opts += ["-s", self.path]
         self.mac = OUR_MAC
