@@ -50,6 +50,7 @@ const char *const icmp_counter_name[ICMP_COUNTERS] = {
  * @peer:	peer: the peer's real address
  * @last:	peer: when a request was last sent to it, or a reply came from
  *		it, ms
+ * @allowed_at:	peer: when it was last found that the guest may reach it, ms
  *
  * Rebuilt from the keys of all flows:
  * @socket:	peer: flow of the socket that sends its requests; NULL in the
@@ -62,7 +63,7 @@ struct icmp_flow {
 	bool df;
 	uint8_t ttl, tos;
 	struct in6_addr peer;
-	uint64_t last;
+	uint64_t last, allowed_at;
 	struct icmp_flow *socket;
 	uint32_t npeers;
 };
@@ -277,7 +278,7 @@ static struct icmp_flow *open_peer(struct icmp_echo *e,
 	p = container_of(f, struct icmp_flow, flow);
 	p->socket = s;
 	p->peer = *peer;
-	p->last = now;
+	p->last = p->allowed_at = now;
 	s->npeers++;
 	e->npeers++;
 	list_push(&e->peers, &f->node);
@@ -430,6 +431,22 @@ static bool is_echo_request(const struct pkt *pkt)
 	return pkt->l4[0] == type && !pkt->l4[1];
 }
 
+/* is_peer_allowed() - Whether the guest may ping a peer now (--no-host-access);
+ * @p: its flow, NULL: it has none yet. The kernel is asked once in ACCESS_VALID
+ * ms */
+static bool is_peer_allowed(struct icmp_echo *e, struct icmp_flow *p,
+			    const struct in6_addr *visible,
+			    const struct in6_addr *peer, uint64_t now)
+{
+	if (!e->access || (p && now - p->allowed_at < ACCESS_VALID))
+		return true;
+	if (access_denied(e->access, visible, 0, peer, 0))
+		return false;
+	if (p)
+		p->allowed_at = now;
+	return true;
+}
+
 /* get_peer() - Find or open the flow of the peer that a request is for; return
  * it, or NULL, with the drop counted */
 static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
@@ -450,6 +467,11 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 	}
 
 	p = find_echo_flow(e, &key);
+	if (!is_peer_allowed(e, p, &pkt->dst, &peer, now)) {
+		e->count[ICMP_REFUSED]++;
+		icmp_error_pkt(e->errors, EACCES, 0, pkt, now);
+		return NULL;
+	}
 	if (!p)
 		p = open_peer(e, &key, &peer, now);
 	if (!p)

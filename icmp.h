@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "conf/net.h"
+#include "forward/access.h"
 #include "flow/sched.h"
 #include "flow/table.h"
 #include "icmp/error.h"
@@ -47,6 +48,7 @@ extern const char *const icmp_counter_name[ICMP_COUNTERS];
  * struct icmp_echo - All echo flows of a guest
  * @tap, @flows, @timers, @sched, @net, @errors: other parts of the worker, set
  *		by the caller before icmp_init()
+ * @access:	says which peers the guest may not reach; NULL: none
  * @peers:	list of the flows of peers, the least recently used first
  * @nsockets, @npeers: number of ping sockets, and of flows in @peers
  * @count:	counters, see enum icmp_counter
@@ -58,6 +60,7 @@ struct icmp_echo {
 	const struct net *net;
 	struct sched *sched;
 	struct icmp_errors *errors;
+	struct access *access;
 	struct list peers;
 	uint32_t nsockets, npeers;
 	uint64_t count[ICMP_COUNTERS];

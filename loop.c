@@ -521,6 +521,8 @@ static void connect_parts(struct worker *w, const struct fwd *fwd)
 	tap_init(&w->tap, w->link, w->queue, w->net);
 	answer_init(&w->answer, &w->tap, &w->net->lease, &w->timers, TIMER_RA);
 
+	if (w->conf->no_host_access)
+		w->echo.access = w->udp.access = w->tcp.access = &w->access;
 	w->errors.tap = w->echo.tap = w->udp.tap = w->tcp.tap = &w->tap;
 	w->echo.flows = w->udp.flows = w->tcp.flows = &w->flows;
 	w->echo.timers = w->udp.timers = w->tcp.timers = &w->timers;
@@ -581,10 +583,15 @@ static size_t flow_size_max(void)
  */
 int worker_open(struct worker *w, unsigned int fds)
 {
+	int rc;
+
 	w->epfd = epoll_create1(EPOLL_CLOEXEC);
 	w->epfd_link = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epfd < 0 || w->epfd_link < 0)
 		return -errno;
+	rc = w->conf->no_host_access ? access_open(&w->access, w->net) : 0;
+	if (rc)
+		return rc;
 	w->udp.fds = fds;
 	w->tcp.max_fd = (int)(fds - MIN(fds / 8, FDS_KEPT));
 	return flow_table_init(&w->flows, flow_size_max(), 2 * fds, w->epfd);
@@ -598,6 +605,7 @@ void worker_free(struct worker *w)
 	link_close(w->link);
 	udp_free(&w->udp);
 	tcp_free(&w->tcp);
+	access_close(&w->access);
 	flow_table_free(&w->flows);
 	if (w->epfd >= 0)
 		close(w->epfd);

@@ -44,6 +44,7 @@ enum timer_type {
  * @link:	link to the guest; closed while no guest is connected
  * @queue:	the queue of @link that this worker serves
  * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: the parts
+ * @access:	keeps the guest from the host's addresses, with --no-host-access
  * @fragments:	timer that expires the oldest incomplete datagram of @tap
  * @retry:	timer that tries the link again
  * @rest:	timer that ends the rest of listening sockets
@@ -72,6 +73,7 @@ struct worker {
 	struct udp udp;
 	struct icmp_errors errors;
 	struct icmp_echo echo;
+	struct access access;
 	struct timer fragments, retry, rest, stats;
 	struct fwd *fwd;
 	int resting;

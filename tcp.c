@@ -255,6 +255,8 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	socklen_t len;
 	int fd;
 
+	if (access_denied(t->access, &f->flow.key.peer, port, peer, 0))
+		return -EACCES;
 	fd = sock_open_bound(&src, SOCK_STREAM, IPPROTO_TCP, &any, false);
 	if (fd < 0)
 		return fd;
@@ -438,6 +440,18 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 		finish_batch(t, f, dups, now);
 }
 
+/* connected_to_host() - Whether a new connection must not stay, because its
+ * peer is the host itself, which got the address while the socket connected */
+static bool connected_to_host(const struct tcp *t, const struct tcp_flow *f)
+{
+	const struct flow_key *key = &f->flow.key;
+	struct in6_addr peer;
+
+	return t->access &&
+	       nat_from_guest(t->net, &key->peer, key->pport, &peer) &&
+	       access_denied(t->access, &key->peer, key->pport, &peer, 0);
+}
+
 /* Handle an event of a socket that is connecting. */
 static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 			  uint64_t now)
@@ -450,6 +464,8 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 			   &len);
 	if (error) {
 		connect_failed(t, f, error, now);
+	} else if (events & EPOLLOUT && connected_to_host(t, f)) {
+		connect_failed(t, f, EACCES, now);
 	} else if (events & EPOLLOUT) {
 		conn_connected(&f->conn, now);
 		do_actions(t, f, now);

@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 
 #include "conf/net.h"
+#include "forward/access.h"
 #include "forward/listen.h"
 #include "list.h"
 #include "siphash.h"
@@ -45,6 +46,7 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  * struct tcp - TCP of one worker
  * @tap, @flows, @timers, @sched, @net, @fwd, @errors: other parts of the
  *		worker, set by the caller before tcp_init()
+ * @access:	says which peers the guest may not reach; NULL: none
  * @secret:	key of the hash in initial sequence numbers (RFC 6528)
  * @acks:	flows that send an ACK at the end of the pass, unless another
  *		segment carries it before
@@ -72,6 +74,7 @@ struct tcp {
 	const struct net *net;
 	const struct fwd *fwd;
 	struct icmp_errors *errors;
+	struct access *access;
 	struct siphash_key secret;
 	struct list acks, last_acks;
 	struct {

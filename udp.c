@@ -300,7 +300,8 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 	}
 
 	uf = udp_flow_find(u, &key);
-	if (uf && udp_flow_fd(u, uf) < 0) {	/* its listener is closed */
+	if (uf && (udp_flow_fd(u, uf) < 0 ||	/* its listener is closed */
+		   !udp_flow_allowed(u, uf, now))) {
 		udp_flow_close(u, uf);
 		uf = NULL;
 	}

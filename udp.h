@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "conf/net.h"
+#include "forward/access.h"
 #include "forward/listen.h"
 #include "list.h"
 #include "flow/sched.h"
@@ -72,6 +73,7 @@ struct mcast;
  * struct udp - All UDP flows of a guest
  * @tap, @flows, @timers, @sched, @net, @fwd, @errors: other parts of the
  *		worker, set by the caller before udp_init()
+ * @access:	says which peers the guest may not reach; NULL: none
  * @fds:		limit of descriptors of the process (RLIMIT_NOFILE)
  * @one_shot, @stream: lists of flows in order of last use, the least recently
  *		used first (U4). In @one_shot, flows that peers began come
@@ -99,6 +101,7 @@ struct udp {
 	struct sched *sched;
 	const struct fwd *fwd;
 	struct icmp_errors *errors;
+	struct access *access;
 	struct list one_shot, stream, *first_own;
 	uint32_t ninbound;
 	uint32_t nflows, nsockets;

@@ -335,6 +335,34 @@ static bool check_user(const struct conf *c)
 	return false;
 }
 
+/* check_host_access() - Print an error, and return false, if --no-host-access
+ * is given with an option that leads to an address of the host */
+static bool check_host_access(const struct conf *c)
+{
+	const struct {
+		const char *option;
+		const struct in6_addr *addr;
+	} opens[] = {
+		{ "--map-host-loopback", c->map_loopback },
+		{ "--map-guest-addr", c->map_guest },
+	};
+	char text[ADDR_STRLEN];
+	unsigned int i;
+	enum ip_family f;
+
+	for (i = 0; c->no_host_access && i < ARRAY_SIZE(opens); i++) {
+		for (f = IP4; f < FAMILIES; f++) {
+			if (addr_is_none(&opens[i].addr[f]))
+				continue;
+			conf_error(opens[i].option,
+				   addr_str(&opens[i].addr[f], text),
+				   "contradicts --no-host-access: give one of them");
+			return false;
+		}
+	}
+	return true;
+}
+
 /* conf_verbosity() - Set the log level that options ask for */
 static void conf_verbosity(const struct conf *c)
 {
@@ -378,7 +406,8 @@ enum conf_next conf_check(struct conf *c)
 		return CONF_WRONG;
 	}
 	if (!check_gateway(c->addr[IP4], &c->gateway[IP4]) ||
-	    !check_gateway(c->addr[IP6], &c->gateway[IP6]))
+	    !check_gateway(c->addr[IP6], &c->gateway[IP6]) ||
+	    !check_host_access(c))
 		return CONF_WRONG;
 
 	conf_imply(c);

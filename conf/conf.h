@@ -62,6 +62,7 @@
  * @map_loopback: addresses that lead the guest to the host's loopback, in place
  *		of the gateway's
  * @no_map_loopback: no address leads the guest to the host's loopback
+ * @no_host_access: the guest reaches no address of the host
  * @map_guest:	addresses that lead the guest to the host's own socket address,
  *		if guest and host have the same address
  * @dns_match:	guest-visible addresses whose DNS ports lead to @dns_host
@@ -98,7 +99,7 @@ struct conf {
 
 	struct in6_addr out[FAMILIES];
 	char out_ifname[FAMILIES][IFNAMSIZ];
-	bool map_gw, no_map_loopback;
+	bool map_gw, no_map_loopback, no_host_access;
 	struct in6_addr map_loopback[FAMILIES], map_guest[FAMILIES];
 	struct in6_addr dns_match[FAMILIES], dns_host[FAMILIES];
 	bool multicast;

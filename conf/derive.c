@@ -183,6 +183,12 @@ static struct in6_addr derive_host_addr(const struct conf *c,
 		       c->map_gw ? n->gateway[f] : ADDR_NONE);
 }
 
+/* derive_host_ports() - Which traffic derive_host_addr() is for */
+static enum nat_ports derive_host_ports(const struct conf *c)
+{
+	return c->no_host_access ? NAT_TO_GUEST : NAT_ANY_PORT;
+}
+
 /* resolver_first() - Host's first resolver of family @f, or else of any
  * family */
 static struct in6_addr resolver_first(const struct resolv *r, enum ip_family f)
@@ -245,7 +251,8 @@ static void derive_host_dns(const struct conf *c, const struct resolv *r,
 
 		if (!n->use[f])
 			continue;
-		host = derive_host_addr(c, n, f);
+		host = c->no_host_access ? ADDR_NONE :
+		       derive_host_addr(c, n, f);
 		visible = resolver_visible(&r->dns[i], &host, f, map);
 		if (addr_is_none(&visible))
 			net_add_note(n, NOTE_RESOLVER, &r->dns[i]);
@@ -307,7 +314,7 @@ static void derive_shared(const struct conf *c, enum ip_family f, struct net *n)
 	unsigned int i;
 
 	for (i = 0; lease_addr(&n->lease, f, i, &a); i++)
-		net_add_pair(n, visible, a.addr, NAT_ANY_PORT);
+		net_add_pair(n, visible, a.addr, derive_host_ports(c));
 	if (!i && !addr_is_none(&c->map_guest[f]))	/* leads nowhere */
 		net_add_pair(n, c->map_guest[f], ADDR_NONE, NAT_ANY_PORT);
 }
@@ -326,7 +333,7 @@ static void derive_nat(const struct conf *c, const struct dns_map *map,
 	}
 	for (f = IP4; f < FAMILIES; f++)
 		net_add_pair(n, derive_host_addr(c, n, f), net_loopback(f),
-			     NAT_ANY_PORT);
+			     derive_host_ports(c));
 	for (f = IP4; f < FAMILIES; f++)
 		derive_shared(c, f, n);
 }

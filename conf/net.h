@@ -22,6 +22,7 @@
 enum nat_ports {
 	NAT_ANY_PORT,		/* all traffic from and to the guest */
 	NAT_DNS_PORTS,		/* from the guest to ports 53 and 853 only */
+	NAT_TO_GUEST,		/* to the guest only: it can't reach the peer */
 };
 
 /**

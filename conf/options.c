@@ -612,6 +612,8 @@ const struct opt conf_options[] = {
 	  .set = set_map_host, FIELD(map_loopback) },
 	{ "no-map-gw", 0, NULL, "the gateway's address does not",
 	  .set = set_false, FIELD(map_gw) },
+	{ "no-host-access", 0, NULL, "close all addresses of the host",
+	  .set = set_true, FIELD(no_host_access) },
 	{ "map-guest-addr", 0, "ADDR|none", "leads to the host's own copy of\n"
 	  "the guest's address",
 	  .set = set_addr_or_none, FIELD(map_guest) },

@@ -19,6 +19,8 @@
  *  */
 static bool pair_has_port(const struct nat_pair *p, uint16_t port)
 {
+	if (p->ports == NAT_TO_GUEST)
+		return false;
 	return p->ports == NAT_ANY_PORT || port == PORT_DNS ||
 	       port == PORT_DNS_TLS;
 }
@@ -29,7 +31,7 @@ static bool pair_has_peer(const struct nat_pair *p, const struct in6_addr *peer)
 {
 	struct in6_addr loopback = net_loopback(addr_ip(peer));
 
-	if (p->ports != NAT_ANY_PORT || addr_is_none(&p->real))
+	if (p->ports == NAT_DNS_PORTS || addr_is_none(&p->real))
 		return false;
 	return addr_eq(&p->real, peer) ||
 	       (addr_eq(&p->real, &loopback) && addr_is_loopback(peer));

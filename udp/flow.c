@@ -441,6 +441,27 @@ int udp_flow_open_answer(struct udp *u, struct udp_flow *asked, uint16_t port,
 }
 
 /**
+ * udp_flow_allowed() - Whether the guest may send to the peer of a flow now
+ *
+ * The peer's address may have become the host's own since the flow began, and a
+ * flow of a peer may come from a program on the host (--no-host-access). The
+ * kernel is asked once in ACCESS_VALID ms.
+ *
+ * Return: false if the flow has to end
+ */
+bool udp_flow_allowed(struct udp *u, struct udp_flow *uf, uint64_t now)
+{
+	const struct flow_key *key = &uf->flow.key;
+
+	if (!u->access ||
+	    (uf->allowed_at && now - uf->allowed_at < ACCESS_VALID))
+		return true;
+	uf->allowed_at = now;
+	return !access_denied(u->access, &key->peer, key->pport, &uf->peer,
+			      uf->ifindex);
+}
+
+/**
  * udp_flow_open() - Begin a flow of the guest
  * @key:		key of the new flow, which is not in the table yet
  * @flow:	set to the flow on success
@@ -459,6 +480,8 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 
 	if (!nat_from_guest(u->net, &key->peer, key->pport, &peer))
 		return -EINVAL;
+	if (access_denied(u->access, &key->peer, key->pport, &peer, 0))
+		return -EACCES;
 	/* An answer that arrives at a listener would go to the guest with the
 	 * resolver's own address as source, and not with that of
 	 * --dns-forward. */
@@ -466,9 +489,11 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		rc = open_by_listener(u, key, &peer, l, now, flow);
 	else
 		rc = open_with_socket(u, key, &peer, now, flow);
-	if (!rc)
-		u->count[UDP_OPENED]++;
-	return rc;
+	if (rc)
+		return rc;
+	(*flow)->allowed_at = now;
+	u->count[UDP_OPENED]++;
+	return 0;
 }
 
 /**

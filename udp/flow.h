@@ -52,6 +52,8 @@ struct udp_listening {
  *
  * Plain data:
  * @last:	when a datagram last went through the flow, ms
+ * @allowed_at:	when it was last found that the guest may reach the peer, ms; 0:
+ *		not yet
  * @listener:	token of the listener whose socket sends the guest's datagrams,
  *		and which may have been closed; UDP_NO_LISTENER: the flow has
  *		its own socket
@@ -82,7 +84,7 @@ struct udp_listening {
  */
 struct udp_flow {
 	struct flow flow;
-	uint64_t last;
+	uint64_t last, allowed_at;
 	uint64_t listener;
 	uint32_t ifindex;
 	struct in6_addr peer, local;
@@ -142,6 +144,7 @@ static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
 
 /* flow.c: how flows begin and end */
 struct udp_flow *udp_flow_find(const struct udp *u, const struct flow_key *key);
+bool udp_flow_allowed(struct udp *u, struct udp_flow *uf, uint64_t now);
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow);
 int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,

@@ -218,7 +218,9 @@ static bool send_to_querier(struct udp *u, const struct pkt *batch,
 	if (!g)
 		return false;
 	q = find_querier(u->mcast, &batch->dst, batch->dport, batch->sport);
-	if (!q || now - q->at >= UDP_ONE_SHOT)
+	if (!q || now - q->at >= UDP_ONE_SHOT ||
+	    access_denied(u->access, &batch->dst, batch->dport, &batch->dst,
+			  g->ifindex))
 		return false;
 
 	send_from_service(u, g, batch, n, now);

@@ -476,6 +476,19 @@ static const struct row {
 	{ "two with the same address: the first", "",
 	  FAM6 "dns fe80::53%5 fe80::53%6", "dns=fe80::53 fe80::53%5" },
 
+	{ "with --no-host-access the guest does not reach the host",
+	  "--no-host-access", USUAL,
+	  "192.0.2.1>192.0.2.1 fe80::7>fe80::7 127.0.0.1>! ::1>!" },
+	{ "but the host reaches the guest", "--no-host-access", USUAL,
+	  "192.0.2.1<127.0.0.1 192.0.2.1<192.0.2.2 fe80::7<::1 "
+	  "fe80::7<2001:db8::2" },
+	{ "a resolver on the host is out of reach", "--no-host-access",
+	  FAM4 "dns 127.0.0.53 203.0.113.53",
+	  "dns=203.0.113.53 note=127.0.0.53 192.0.2.1,53>192.0.2.1" },
+	{ "unless --dns-forward leads there",
+	  "--no-host-access --dns-forward 192.0.2.8", FAM4 "dns 127.0.0.53",
+	  "dns=192.0.2.8 note= 192.0.2.8,53>127.0.0.53 192.0.2.8,80>192.0.2.8" },
+
 	/* Which address leads where. */
 	{ "a peer is itself, both ways", "", USUAL,
 	  "198.51.100.7>198.51.100.7 198.51.100.7<198.51.100.7 "

@@ -308,6 +308,15 @@ static void test_address(void)
 		"family");
 	refused("-a 10.0.0.1 -a 10.0.0.2 -g 10.0.0.2", "--gateway 10.0.0.2: "
 		"is the address of the guest: give another one");
+	refused("--no-host-access --map-host-loopback 192.0.2.9",
+		"--map-host-loopback 192.0.2.9: contradicts --no-host-access: "
+		"give one of them");
+	refused("--no-host-access --map-guest-addr fd00::9",
+		"--map-guest-addr fd00::9: contradicts --no-host-access: "
+		"give one of them");
+	check("no address may be named for it",
+	      accepted("--no-host-access --map-host-loopback none "
+		       "--map-guest-addr none --no-map-gw"));
 	check("a mask in bits", accepted("-n 20 -a 192.0.2.9") &&
 	      c.netmask == 20);
 	check("a dotted mask", accepted("-n 255.255.240.0") &&

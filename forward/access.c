@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * access.c - Keeps the guest from the host's own addresses (--no-host-access).
+ *
+ * For each flow that the guest opens, the kernel is asked for the route to the
+ * peer (RTM_GETROUTE). It knows all addresses of the host, also broadcast
+ * addresses and those that were added since the start. A list of our own would
+ * miss some. The kernel answers within send(), so this never waits.
+ */
+/* syscalls: run: close ioctl recvfrom sendto socket */
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "forward/access.h"
+#include "forward/nat.h"
+#include "util.h"
+
+#define ANSWER_MAX	4096	/* bytes: one route; Linux sends below 300 */
+
+/**
+ * struct route_request - A question for the route to an address
+ * @h, @m:	headers
+ * @attr:	attributes RTA_DST and RTA_OIF
+ */
+struct route_request {
+	struct nlmsghdr h;
+	struct rtmsg m;
+	uint8_t attr[RTA_SPACE(sizeof(struct in6_addr)) +
+		     RTA_SPACE(sizeof(uint32_t))];
+};
+
+/**
+ * access_open() - Prepare to ask the kernel
+ * @a:		filled
+ * @net:	network of the guest
+ *
+ * Return: 0, or -errno
+ */
+int access_open(struct access *a, const struct net *net)
+{
+	*a = (struct access){ .net = net };
+	a->nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	return a->nl < 0 ? -errno : 0;
+}
+
+/* access_close() - Close the socket, if it is open */
+void access_close(struct access *a)
+{
+	if (a->net)
+		close(a->nl);
+	a->net = NULL;
+}
+
+static void add_attr(struct route_request *r, uint16_t type, const void *data,
+		     size_t len)
+{
+	struct rtattr rta = {
+		.rta_len = (uint16_t)RTA_LENGTH(len), .rta_type = type,
+	};
+	uint8_t *at = (uint8_t *)r + r->h.nlmsg_len;
+
+	memcpy(at, &rta, sizeof(rta));
+	memcpy(at + RTA_LENGTH(0), data, len);
+	r->h.nlmsg_len += (uint32_t)RTA_SPACE(len);
+}
+
+/* ask_route() - Send a question for the route to @dst by the interface @oif, 0:
+ * by any; returns whether it was sent */
+static bool ask_route(struct access *a, const struct in6_addr *dst,
+		      uint32_t oif)
+{
+	bool v4 = addr_is_v4(dst);
+	struct in_addr dst4 = addr_v4(dst);
+	struct route_request r = {
+		.h = {
+			.nlmsg_len = NLMSG_LENGTH(sizeof(r.m)),
+			.nlmsg_type = RTM_GETROUTE,
+			.nlmsg_flags = NLM_F_REQUEST,
+			.nlmsg_seq = ++a->seq,
+		},
+		.m = {
+			.rtm_family = (uint8_t)addr_family(dst),
+			.rtm_dst_len = v4 ? 32 : 128,
+		},
+	};
+
+	if (v4)
+		add_attr(&r, RTA_DST, &dst4, sizeof(dst4));
+	else
+		add_attr(&r, RTA_DST, dst, sizeof(*dst));
+	if (oif)
+		add_attr(&r, RTA_OIF, &oif, sizeof(oif));
+	return send(a->nl, &r, r.h.nlmsg_len, MSG_DONTWAIT) >= 0;
+}
+
+/* is_own_route() - Whether a type of route (RTN_*) leads to the host itself: it
+ * is local, anycast, broadcast, or a type that this code does not know */
+static bool is_own_route(unsigned char type)
+{
+	return type != RTN_UNICAST && type != RTN_BLACKHOLE &&
+	       type != RTN_UNREACHABLE && type != RTN_PROHIBIT &&
+	       type != RTN_THROW;
+}
+
+/**
+ * read_route() - Read one message as the answer to the last question
+ * @a:		state
+ * @h:		message
+ * @len:	bytes of the message
+ * @own:	set on success: whether the address is the host's
+ *
+ * If there is no route, the kernel answers with an error, and so will connect()
+ * or send(): that address is not the host's. A lack of memory is no answer.
+ *
+ * Return: false if the message is no answer to the question
+ */
+static bool read_route(const struct access *a, const struct nlmsghdr *h,
+		       size_t len, bool *own)
+{
+	const struct nlmsgerr *e = NLMSG_DATA(h);
+	const struct rtmsg *m = NLMSG_DATA(h);
+
+	if (len < sizeof(*h) || h->nlmsg_len > len ||
+	    h->nlmsg_seq != a->seq)
+		return false;
+	if (h->nlmsg_type == NLMSG_ERROR &&
+	    h->nlmsg_len >= NLMSG_LENGTH(sizeof(*e))) {
+		*own = e->error == -ENOMEM || e->error == -ENOBUFS;
+		return true;
+	}
+	if (h->nlmsg_type != RTM_NEWROUTE ||
+	    h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return false;
+	*own = is_own_route(m->rtm_type);
+	return true;
+}
+
+/* is_own_address() - Whether an address is the host's, if packets to it leave
+ * by the interface @oif, 0: by any; true also if the kernel does not tell */
+static bool is_own_address(struct access *a, const struct in6_addr *dst,
+			   uint32_t oif)
+{
+	union {
+		struct nlmsghdr h;
+		uint8_t bytes[ANSWER_MAX];
+	} answer;
+	ssize_t n;
+	bool own;
+
+	if (!ask_route(a, dst, oif))
+		return true;
+	/* An answer to an earlier question may be left. */
+	while ((n = recv(a->nl, &answer, sizeof(answer), MSG_DONTWAIT)) > 0) {
+		if (read_route(a, &answer.h, (size_t)n, &own))
+			return own;
+	}
+	return true;
+}
+
+/**
+ * access_denied() - Whether the guest may not reach a peer, because the address
+ * is the host's
+ * @a:		state; NULL: the guest may reach every address
+ * @visible:	guest-visible address of the peer
+ * @port:	destination port, 0: none
+ * @real:	real address of the peer
+ * @scope:	interface index for a link-local @real; 0: as nat_scope() says
+ *
+ * The resolver of --dns-forward may be on the host: the user has asked for it.
+ *
+ * Return: true if @real is an address of the host now, and the guest may not
+ *	   reach those
+ */
+bool access_denied(struct access *a, const struct in6_addr *visible,
+		   uint16_t port, const struct in6_addr *real, uint32_t scope)
+{
+	const char *ifname;
+
+	if (!a || nat_by_port(a->net, visible, port))
+		return false;
+	if (!addr_is_v4(real) && addr_is_linklocal(real))
+		return is_own_address(a, real, scope ? scope :
+				      nat_scope(a->net, real));
+	if (is_own_address(a, real, 0))
+		return true;
+	/* Addresses of a VRF are found only by its interfaces. */
+	ifname = a->net->source_ifname[addr_ip(real)];
+	return *ifname && is_own_address(a, real, if_nametoindex(ifname));
+}
