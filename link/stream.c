@@ -354,8 +354,11 @@ static int lock_parent(const char *path)
 	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	for (i = 0; i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB); i++)
+	for (i = 0; i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB); i++) {
+		if (errno != EWOULDBLOCK)	/* not on this file system */
+			break;
 		poll(NULL, 0, LOCK_STEP_MS);
+	}
 	return fd;
 }
 
