@@ -616,7 +616,6 @@ WRONG = (
     (("-F", "x"), ("x",)),
     (("--runas", "no-such-user"), ("no-such-user",)),
     (("-P", "/no/such/folder/pid"), ("/no/such/folder/pid",)),
-    (("-p", "/no/such/folder/pcap"), ("/no/such/folder/pcap",)),
     (("-l", "/no/such/folder/log"), ("/no/such/folder/log",)),
     (("-o", "not-an-address"), ("not-an-address",)),
 )
