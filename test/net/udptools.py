@@ -694,8 +694,8 @@ def private_run():
 
 
 # Each with a guest that does not know the MTU outside.
-FRESH = learns, pings, answers
-ALL = (dns, tftp, udp_iperf, udp_iperf_forwarded, tunnels, ntp, sip,
+FRESH = pings, answers
+ALL = (learns, dns, tftp, udp_iperf, udp_iperf_forwarded, tunnels, ntp, sip,
        long_datagrams, quic, pause)
 WITH_MTU = udp_iperf, tunnels, long_datagrams, quic
 
