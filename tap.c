@@ -71,6 +71,22 @@ void tap_gave_back(struct tap *t, const struct in6_addr *addr,
 	guest_gave_back(&t->guest, addr, mac);
 }
 
+/**
+ * tap_show_mtu() - Note that the guest takes packets of some length
+ * @t:		the guest's side
+ * @len:	bytes of a packet that the guest has sent, or that its MSS
+ *		allows its peer to send
+ *
+ * The guest need not have taken the MTU that passt announced: some network
+ * cards can't (e1000), and many DHCP clients ignore it. Such a guest would lose
+ * a longer packet. So packets longer than ETH_DATA_LEN go to the guest in
+ * fragments until it has shown that it takes longer ones.
+ */
+void tap_show_mtu(struct tap *t, size_t len)
+{
+	t->mtu_shown = MAX(t->mtu_shown, len);
+}
+
 /* learn_sender() - Note the source addresses of a packet as the guest's own. No
  * sender has an Ethernet address of a group. */
 static void learn_sender(struct tap *t, const struct pkt *pkt, uint64_t now)
@@ -120,6 +136,7 @@ void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
 	t->net = net;
 	guest_reset(&t->guest, &net->lease);
 	random_bytes(&t->ident, sizeof(t->ident));
+	t->mtu_shown = ETH_DATA_LEN;
 }
 
 /**
@@ -129,6 +146,8 @@ void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
 void tap_guest_new(struct tap *t)
 {
 	guest_reset(&t->guest, &t->net->lease);
+	t->mtu_shown = ETH_DATA_LEN;
+	t->cut_for = ADDR_NONE;
 }
 
 /* tap_guest_gone() - Free the fragments that the last guest has sent */
@@ -163,6 +182,8 @@ static bool parse_input(struct tap *t, struct frame *f, uint8_t *copy,
 	struct fragment frag;
 	enum tap_counter drop;
 
+	if (f->len > ETH_HLEN && !f->meta.gso_size)
+		tap_show_mtu(t, f->len - ETH_HLEN);
 	drop = parse_frame(f, t->link->caps.shared, copy, pkt, &frag);
 	if (drop == TAP_FRAGMENT && frag.len) {
 		f = reassemble(&t->fragments, &frag, f, now);
@@ -494,11 +515,16 @@ size_t tap_mtu(const struct tap *t)
 	return MIN(t->net->mtu, t->link->caps.max_frame - ETH_HLEN);
 }
 
-/* unfragmented_max() - Return the bytes of the longest packet that is sent to
- * the guest without fragmentation */
-static size_t unfragmented_max(const struct tap *t, bool v4)
+/**
+ * tap_unfragmented_max() - Tell how long a packet to the guest may be without
+ * being sent in fragments
+ * @t:		the guest's side
+ *
+ * Return: bytes, tap_mtu() at most
+ */
+size_t tap_unfragmented_max(const struct tap *t)
 {
-	return MAX(tap_mtu(t), v4 ? IP4_MTU_MIN : IP6_MTU_MIN);
+	return MIN(tap_mtu(t), t->mtu_shown);
 }
 
 /**
@@ -519,7 +545,8 @@ int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 		size_t len)
 {
 	struct long_packet w = { .proto = ip->proto, .l4 = l4, .len = len };
-	size_t mtu = unfragmented_max(t, addr_is_v4(&ip->dst));
+	size_t mtu = MAX(tap_unfragmented_max(t),
+			 addr_is_v4(&ip->dst) ? IP4_MTU_MIN : IP6_MTU_MIN);
 	struct tap_hdr h;
 	uint64_t sum = 0;
 
@@ -527,6 +554,8 @@ int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 	if (h.len - ETH_HLEN + len <= mtu)
 		return tap_l4_send(t, &h, l4, len, 0);
 
+	if (h.len - ETH_HLEN + len <= tap_mtu(t))
+		t->cut_for = ip->dst;
 	w.hdr = &h;
 	w.check_at = l4_csum_offset(ip->proto);
 	if (ip->proto != IPPROTO_ICMP)

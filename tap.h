@@ -106,6 +106,11 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  * @net:	network of the guest: its lease, its MTU, and passt's Ethernet
  *		address
  * @guest:	addresses that the guest uses, and where they are
+ * @mtu_shown:	longest packet, bytes, that the guest has shown to take, see
+ *		tap_show_mtu()
+ * @cut_for:	address of the guest to which a packet was sent in fragments
+ *		that the MTU of @net allows whole; none: there was no such
+ *		packet since icmp_probe_mtu() was last called
  * @heard_at:	when the guest's last frames came, ms
  * @fragments:	datagrams from the guest that came in fragments
  * @ident:	IP identification of the next packet that is sent to the guest
@@ -119,6 +124,8 @@ struct tap {
 	struct link_queue *queue;
 	const struct net *net;
 	struct tap_guest guest;
+	size_t mtu_shown;
+	struct in6_addr cut_for;
 	uint64_t heard_at;
 	struct reassembly fragments;
 	uint32_t ident;
@@ -172,11 +179,13 @@ void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
 	      const struct net *net);
 void tap_guest_new(struct tap *t);
 size_t tap_mtu(const struct tap *t);
+size_t tap_unfragmented_max(const struct tap *t);
 void tap_guest_gone(struct tap *t);
 void tap_learn(struct tap *t, const struct in6_addr *addr,
 	       const uint8_t mac[MAC_LEN], uint64_t now);
 void tap_gave_back(struct tap *t, const struct in6_addr *addr,
 		   const uint8_t mac[MAC_LEN]);
+void tap_show_mtu(struct tap *t, size_t len);
 int tap_recv_burst(struct tap *t, uint64_t now);
 bool tap_stalled(const struct tap *t, uint64_t now);
 void tap_release(struct tap *t);

@@ -269,6 +269,20 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	return flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS);
 }
 
+/* Complete the MSS of the guest's SYN: without the option, it has a default.
+ * With it, it shows which MTU the guest has. */
+static void complete_mss(struct tcp *t, const struct pkt *pkt,
+			 struct tcp_seg *seg)
+{
+	bool v4 = addr_is_v4(&pkt->src);
+
+	if (seg->mss)
+		tap_show_mtu(t->tap, (v4 ? IP4_HLEN : IP6_HLEN) + TCP_HLEN +
+				     seg->mss);
+	else
+		seg->mss = v4 ? MSS_DEFAULT4 : MSS_DEFAULT6;
+}
+
 /*
  * Open a flow for the guest's SYN (T1).
  * Return: the flow, or NULL if it could not be opened.
@@ -278,7 +292,6 @@ static struct tcp_flow *open_guest_flow(struct tcp *t,
 					const struct pkt *pkt,
 					struct tcp_seg *seg, uint64_t now)
 {
-	bool v4 = addr_is_v4(&key->guest);
 	struct in6_addr peer;
 	struct tcp_flow *f;
 	int rc;
@@ -295,8 +308,7 @@ static struct tcp_flow *open_guest_flow(struct tcp *t,
 		return NULL;
 	}
 
-	if (!seg->mss)
-		seg->mss = v4 ? MSS_DEFAULT4 : MSS_DEFAULT6;
+	complete_mss(t, pkt, seg);
 	conn_guest_syn(&f->conn, seg, initial_seq(t, key, now),
 		       tcp_mss(t, &key->guest), now);
 	rc = start_connect(t, f, &peer, key->pport);
@@ -349,8 +361,8 @@ static unsigned int feed_segment(struct tcp *t, struct tcp_flow *f,
 	struct new_payload new;
 	uint32_t actions;
 
-	if (!seg->mss && seg->flags & SEG_SYN)
-		seg->mss = addr_is_v4(&pkt->src) ? MSS_DEFAULT4 : MSS_DEFAULT6;
+	if (seg->flags & SEG_SYN)
+		complete_mss(t, pkt, seg);
 	new = conn_segment(c, seg, now);
 	if (new.len && new.ooo)
 		tcp_sock_store_ooo(t, f, pkt, new);

@@ -49,11 +49,14 @@ void icmp_errors_init(struct icmp_errors *e)
 }
 
 /**
- * icmp_errors_forget() - Forget which MTUs the guest knows: the guest has left
+ * icmp_errors_forget() - Forget which MTUs the guest knows or was asked for:
+ * the guest has left
  */
 void icmp_errors_forget(struct icmp_errors *e)
 {
 	memset(e->mtu, 0, sizeof(e->mtu));
+	e->probes = 0;
+	e->probe_due = 0;
 }
 
 /**

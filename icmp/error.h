@@ -59,6 +59,8 @@ struct icmp_mtu {
  * @mtu:	hash table of the destinations for which the guest knows the
  *		MTU, one entry per bucket
  * @secret:	key of the hash function
+ * @probes, @probe_due: how many times the guest was asked to show its MTU, and
+ *		when it may be asked again, ms
  * @count:	counters, see enum icmp_error_counter
  */
 struct icmp_errors {
@@ -68,6 +70,8 @@ struct icmp_errors {
 	uint64_t refilled;
 	struct icmp_mtu mtu[ICMP_MTUS];
 	struct siphash_key secret;
+	unsigned int probes;
+	uint64_t probe_due;
 	uint64_t count[ICMP_ERROR_COUNTERS];
 };
 
@@ -102,6 +106,7 @@ bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
 		    const struct pkt *pkt, uint64_t now);
 bool icmp_error_too_big(struct icmp_errors *e, uint32_t mtu,
 			const struct pkt *pkt, uint64_t now);
+void icmp_probe_mtu(struct icmp_errors *e, uint64_t now);
 void icmp_error_relay(struct icmp_errors *e, const struct sock_error *s,
 		      const struct icmp_quote *q, uint64_t now);
 

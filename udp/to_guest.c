@@ -372,7 +372,8 @@ unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
 
 	set_headers(u, uf, info);
 	u->count[UDP_TO_GUEST] += n;
-	if (u->batch->hdr.len + UDP_HLEN + size > tap_mtu(u->tap) + ETH_HLEN)
+	if (u->batch->hdr.len + UDP_HLEN + size >
+	    tap_unfragmented_max(u->tap) + ETH_HLEN)
 		send_fragments(u, &uf->flow.key, data, len, size);
 	else if (n == 1 || !send_gso_frame(u, &uf->flow.key, data, len, size))
 		send_frames(u, &uf->flow.key, data, len, size, n);

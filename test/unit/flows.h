@@ -103,6 +103,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	memcpy(w->tap.guest.mac, guest_mac, MAC_LEN);
 	w->tap.guest.own[GUEST_IP4].addr = addr(GUEST4);
 	w->tap.guest.own[GUEST_IP6].addr = addr(GUEST6);
+	tap_show_mtu(&w->tap, w->net.mtu);	/* the guest took it */
 	w->fwd.net = &w->net;
 	fwd_init(&w->fwd, LISTENERS, w->flows.epfd);
 	w->errors = (struct icmp_errors){ .tap = &w->tap, .net = &w->net };

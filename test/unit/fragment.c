@@ -71,6 +71,7 @@ static void stage_open(struct stage *s, int v, uint32_t mtu)
 	tap_init(&s->tap, &s->mem.link, s->mem.queue, &s->net);
 	tap_init(&s->gtap, &s->gmem.link, s->gmem.queue, &s->gnet);
 	memcpy(s->tap.guest.mac, guest, MAC_LEN);
+	tap_show_mtu(&s->tap, s->net.mtu);
 	s->v = v;
 	s->ip = (struct ip_hdr){
 		.src = addr(v == 4 ? "198.51.100.1" : "2001:db8:2::1"),

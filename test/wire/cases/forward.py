@@ -516,6 +516,7 @@ def the_guest_may_speak_first_from_a_forwarded_port(w, v):
 @test("section 7 -u", both)
 def large_forwarded_datagrams(w, v):
     g = w.guest("-u", "7500")
+    g.show_mtu()
     s = w.udp(v)
     for n in (0, 1, 1472, 9000, 60000):
         text = bytes(i & 0xff for i in range(n))

@@ -9,8 +9,9 @@ import time
 from lib import packet
 from lib.case import Failure, both, main, only4, only6, test
 from lib.guest import fresh_port
-from lib.netns import PEER
+from lib.netns import GATEWAY, PEER
 from lib.packet import FRAGMENT, ICMP, ICMPV6, TCP, UDP
+from lib.tcp import Conn
 
 HEADERS = {4: 20, 6: 48}
 WAIT = 15               # s that the rest of a datagram may take
@@ -358,12 +359,82 @@ def datagrams_longer_than_the_mtu_come_in_fragments(w, v):
 def the_longest_datagram_over_the_largest_mtu(w, v):
     """65,507 bytes and headers are more than a frame holds."""
     g, s, me = w.guest(), roomy(w, v), fresh_port()
+    g.show_mtu()
     g.send_frames(datagram(g, v, s, pattern(65507), me).parts(32768))
     data, who = s.recvfrom(65536)
     s.sendto(data, who)
     p = gets_fragments(g, v, 65520)
     if p.udp.data != pattern(65507):
         raise Failure(str(p))
+
+
+def knocks(w, g, v, s, who, n):
+    """A peer sends n bytes; what the guest gets, and whether in fragments."""
+    s.sendto(pattern(n), who)
+    p = g.expect(lambda p: is_fragment(v, PEER[v])(p) or
+                 (p.udp and p.src == PEER[v]), "a datagram")
+    if p.udp and p.udp.data == pattern(n):
+        return "whole"
+    return "fragments"
+
+
+@test("U9", both)
+def until_it_shows_more_the_guest_takes_1500_bytes(w, v):
+    """By the MSS of a SYN or by a packet: of the guest, and no other's"""
+    hlen = {4: 20, 6: 40}[v]
+    for shows in ("mss", "packet", "fragment"):
+        g, s, me = w.guest(), w.udp(v), fresh_port()
+        g.send_udp(PEER[v], me, port_of(s), b"hello")
+        who = s.recvfrom(100)[1]
+        if knocks(w, g, v, s, who, 1500 - hlen - 8) != "whole":
+            raise Failure("1500 bytes come in fragments")
+        s.sendto(pattern(7000), who)
+        if gets_fragments(g, v, 1500).udp.data != pattern(7000):
+            raise Failure("other bytes")
+        if shows == "mss":
+            Conn(g, PEER[v], w.free_port(v), mss=9000 - hlen - 20).syn()
+            g.expect(lambda p: p.tcp, "RST")
+        elif shows == "packet":
+            g.show_mtu(9000)
+        else:
+            d = datagram(g, v, s, pattern(12000))
+            g.send_frames(d.parts(9000 - hlen - 8 & ~7))
+            s.recv(65536)
+        g.send_udp(PEER[v], me, port_of(s), b"after that")
+        s.recv(65536)
+        if knocks(w, g, v, s, who, 8900) != "whole":
+            raise Failure(f"a {shows} shows 9000 bytes, but 8900 come in "
+                          "fragments")
+        if knocks(w, g, v, s, who, 9100) == "whole":
+            raise Failure("9000 bytes are exceeded")
+        g.close()
+
+
+@test("U9", both)
+def the_guest_is_asked_to_show_its_mtu(w, v):
+    """An echo request of the gateway's, as long as the MTU announced; not
+    more often than once a second, and three times at most."""
+    g, s, me = w.guest(), w.udp(v), fresh_port()
+    g.send_udp(PEER[v], me, port_of(s), b"hello")
+    who = s.recvfrom(100)[1]
+    asked = []
+    for _ in range(30):
+        s.sendto(pattern(3000), who)
+        p = g.recv(lambda p: p.icmp and p.icmp.kind == {4: 8, 6: 128}[v], 0.2)
+        if p:
+            asked.append(time.monotonic())
+            if p.src != GATEWAY[v] or len(p.raw) != 14 + 65520:
+                raise Failure(f"{p} of {len(p.raw)} bytes")
+    if len(asked) != 3:
+        raise Failure(f"asked {len(asked)} times in 6 s")
+    if asked[1] - asked[0] < 0.9 or asked[2] - asked[1] < 0.9:
+        raise Failure(f"asked at {asked}")
+    g.show_mtu()
+    g.send_udp(PEER[v], me, port_of(s), b"after that")
+    s.recv(65536)
+    g.flush()
+    if knocks(w, g, v, s, who, 3000) != "whole":
+        raise Failure("in fragments, though it answers")
 
 
 if __name__ == "__main__":

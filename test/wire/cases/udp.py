@@ -131,6 +131,7 @@ def sizes_from_one_byte_to_the_largest(w, v):
     says DF, as IPv6 always does, the host's MTU is the limit of what it sends.
     """
     g, s, me = w.guest(), w.udp(v), fresh_port()
+    g.show_mtu()
     largest = 65520 - {4: 28, 6: 48}[v]
     kw = {"frag": 0} if v == 4 else {}
     for n in (1, 2, 3, 511, 1399, 1400, 1452, 1472, 1473, 9000, 32767,

@@ -221,6 +221,13 @@ class Guest:
         self.send_ip(dst, ICMPV6 if v == 6 else packet.ICMP,
                      packet.echo(s, dst, ident, seq, data), src=s, **kw)
 
+    def show_mtu(self, n=65520):
+        """An echo reply of that length, which nobody asked for: longer packets
+        come in fragments."""
+        self.send_ip(GATEWAY[4], packet.ICMP,
+                     packet.echo(self.addr[4], GATEWAY[4], 1, 1, bytes(n - 28),
+                                 reply=True))
+
     def send_arp(self, who, sip=None, op=1, sender=None):
         self.send_frame(packet.eth(
             packet.BROADCAST, self.mac, ETH_ARP, packet.arp(
