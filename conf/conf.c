@@ -84,13 +84,9 @@ static void help_option(const struct opt *o, int width)
 	}
 }
 
-/**
- * opt_help() - Print the help; this is @set of an option in the table
- *
- * Return: CONF_DONE, always
- */
-enum conf_next opt_help(struct conf *c, const struct opt *o, const char *arg)
+static void print_help(void)
 {
+	const struct opt *o;
 	int width = 0, n;
 	char name[80];
 	unsigned int i;
@@ -112,37 +108,37 @@ enum conf_next opt_help(struct conf *c, const struct opt *o, const char *arg)
 		else if (o->help)
 			help_option(o, width);
 	}
-	return CONF_DONE;
 }
 
-/**
- * opt_version() - Print name, version and licence. The table of options names
- * this function for --version
- *
- * Return: CONF_DONE, always
- */
-enum conf_next opt_version(struct conf *c, const struct opt *o, const char *arg)
+static void print_version(void)
 {
 	printf("passt " VERSION "\n"
 	       "Licence: GNU AGPL, version 3 or later "
 	       "<https://www.gnu.org/licenses/agpl-3.0.html>\n"
 	       "This is free software: you may change and share it.\n"
 	       "There is no warranty, as far as the law permits.\n");
-	return CONF_DONE;
 }
 
-/**
- * opt_capabilities() - Print what passt can do as a vhost-user back-end, in the
- * format of docs/interop/vhost-user.json of qemu. No feature of that document
- * concerns a network device. The table of options names this function for
- * --print-capabilities
- *
- * Return: CONF_DONE, always
- */
-enum conf_next opt_capabilities(struct conf *c, const struct opt *o,
-				const char *arg)
+/* print_capabilities() - Print what passt can do as a vhost-user back-end, in
+ * the format of docs/interop/vhost-user.json of qemu. No feature of that
+ * document concerns a network device. */
+static void print_capabilities(void)
 {
 	printf("{\n  \"type\": \"net\"\n}\n");
+}
+
+/* take_option() - Do what an option of the command line says */
+static enum conf_next take_option(struct conf *c, const struct opt *o,
+				  const char *arg)
+{
+	if (o->type == OPT_HELP)
+		print_help();
+	else if (o->type == OPT_VERSION)
+		print_version();
+	else if (o->type == OPT_CAPABILITIES)
+		print_capabilities();
+	else
+		return opt_set(c, o, arg);
 	return CONF_DONE;
 }
 
@@ -264,14 +260,11 @@ enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 	optind = 0;	/* makes glibc and musl start from the first argument */
 
 	while ((val = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-		const struct opt *o;
-
 		if (val == '?' || val == ':') {
 			getopt_error(val, argv[optind - 1]);
 			return CONF_WRONG;
 		}
-		o = opt_find(val);
-		next = o->set(c, o, optarg);
+		next = take_option(c, opt_find(val), optarg);
 		if (next != CONF_GO)
 			return next;
 	}

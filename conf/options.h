@@ -10,6 +10,24 @@
 
 #include "conf/conf.h"
 
+/* Types of values: what an option accepts, and how struct conf changes. */
+enum opt_type {
+	OPT_TRUE, OPT_FALSE,	/* no value: a field becomes true or false */
+	OPT_NOTHING,		/* accepted without effect */
+	OPT_LATER, OPT_REPAIR,	/* refused: for later versions */
+	OPT_HELP, OPT_VERSION, OPT_CAPABILITIES, /* printed, and passt ends */
+	OPT_QUIET, OPT_VERBOSE,
+	OPT_PATH, OPT_SOCKET, OPT_FD,
+	OPT_LOG_SIZE, OPT_STATS, OPT_RUNAS,
+	OPT_MTU, OPT_MAC,
+	OPT_ADDRESS, OPT_NETMASK, OPT_INTERFACE,
+	OPT_ADDR, OPT_ADDR_OR_NONE,
+	OPT_MAP_HOST,
+	OPT_DNS, OPT_DNS_HOST, OPT_SEARCH,
+	OPT_NAME,
+	OPT_SPEC,
+};
+
 /**
  * struct opt - An option, or a heading between options
  * @name:	long name; NULL: the row is a heading
@@ -18,9 +36,8 @@
  *		value
  * @help:	description or heading for --help; NULL: --help does not show
  *		the option
- * @set:	function that checks a value and stores it; returns CONF_GO, or
- *		what the program should do instead of starting
- * @field:	offset in struct conf of the field that @set sets. For an
+ * @type:	type of the value, see opt_set()
+ * @field:	offset in struct conf of the field that the option sets. For an
  *		address, this is an array with one element per family
  */
 struct opt {
@@ -28,18 +45,13 @@ struct opt {
 	char letter;
 	const char *arg;
 	const char *help;
-	enum conf_next (*set)(struct conf *c, const struct opt *o,
-			      const char *arg);
+	enum opt_type type;
 	size_t field;
 };
 
 extern const struct opt conf_options[];
 extern const unsigned int conf_option_count;
 
-enum conf_next opt_help(struct conf *c, const struct opt *o, const char *arg);
-enum conf_next opt_version(struct conf *c, const struct opt *o,
-			   const char *arg);
-enum conf_next opt_capabilities(struct conf *c, const struct opt *o,
-				const char *arg);
+enum conf_next opt_set(struct conf *c, const struct opt *o, const char *arg);
 
 #endif /* CONF_OPTIONS_H */

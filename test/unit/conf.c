@@ -17,6 +17,7 @@ static bool root_too, namespace;
 #define sandbox_in_namespace()	namespace
 
 #include "../../conf/options.c"
+#include "../../conf/values.c"
 #include "../../conf/conf.c"
 #include "unit.h"
 

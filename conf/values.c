@@ -1,0 +1,553 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * values.c - Checks the value of an option, and stores it: one function for
+ * each type of value.
+ *
+ * Each of these functions looks at its own value only. conf_check() checks
+ * options against each other. derive() has defaults that depend on the host.
+ */
+/* syscalls: start: close connect fstat getpeername getsockopt ioctl lseek
+ *	     openat read socket */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ip.h"
+#include "log.h"
+#include "conf/options.h"
+#include "host/resolv.h"
+
+
+/* opt_error() - Print an error by conf_error() for an option of the table; the
+ * value of this expression is CONF_WRONG */
+#define opt_error(o, arg, ...)						\
+	(opt_wrong((o), (arg), __VA_ARGS__), CONF_WRONG)
+
+__attribute__((format(printf, 3, 4)))
+static void opt_wrong(const struct opt *o, const char *arg,
+		      const char *fmt, ...)
+{
+	char name[64], why[256];
+	va_list ap;
+
+	snprintf(name, sizeof(name), "--%s", o->name);
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	conf_error(name, arg, "%s", why);
+}
+
+/* opt_field() - Pointer to the field of @c that an option sets */
+static void *opt_field(struct conf *c, size_t offset)
+{
+	return (char *)c + offset;
+}
+
+static enum conf_next set_true(struct conf *c, const struct opt *o,
+			       const char *arg)
+{
+	*(bool *)opt_field(c, o->field) = true;
+	return CONF_GO;
+}
+
+static enum conf_next set_false(struct conf *c, const struct opt *o,
+				const char *arg)
+{
+	*(bool *)opt_field(c, o->field) = false;
+	return CONF_GO;
+}
+
+/* set_nothing() - Accept an option that has no effect */
+static enum conf_next set_nothing(struct conf *c, const struct opt *o,
+				  const char *arg)
+{
+	return CONF_GO;
+}
+
+/* set_later() - Refuse an option that only later versions have */
+static enum conf_next set_later(struct conf *c, const struct opt *o,
+				const char *arg)
+{
+	return opt_error(o, arg, "is not available in this version");
+}
+
+static enum conf_next set_repair(struct conf *c, const struct opt *o,
+				 const char *arg)
+{
+	if (!strcmp(arg, "none"))
+		return CONF_GO;
+	return opt_error(o, arg, "is not available in this version: only "
+			 "'none' is");
+}
+
+/* set_verbose() - Set --debug or --trace. --trace implies --debug. */
+static enum conf_next set_verbose(struct conf *c, const struct opt *o,
+				  const char *arg)
+{
+	*(bool *)opt_field(c, o->field) = true;
+	c->debug = true;
+	c->quiet = false;
+	return CONF_GO;
+}
+
+static enum conf_next set_quiet(struct conf *c, const struct opt *o,
+				const char *arg)
+{
+	c->quiet = true;
+	c->debug = c->trace = false;
+	return CONF_GO;
+}
+
+/* set_path() - Store the path of a file, which other code opens later */
+static enum conf_next set_path(struct conf *c, const struct opt *o,
+			       const char *arg)
+{
+	if (!*arg)
+		return opt_error(o, arg, "is empty: give the path of a file");
+
+	*(const char **)opt_field(c, o->field) = arg;
+	return CONF_GO;
+}
+
+static enum conf_next set_socket(struct conf *c, const struct opt *o,
+				 const char *arg)
+{
+	size_t len = strlen(arg);
+
+	if (!len)
+		return opt_error(o, arg, "is empty: give the path of a socket");
+	if (len >= sizeof(c->socket_path))
+		return opt_error(o, arg, "is too long for a socket: at most "
+				 "%zu bytes", sizeof(c->socket_path) - 1);
+
+	memcpy(c->socket_path, arg, len + 1);
+	return CONF_GO;
+}
+
+/**
+ * set_fd() - Take over a connected socket from the parent
+ *
+ * Descriptors 0 to 2 are refused, because a daemon redirects them. The option
+ * implies --one-off: passt ends when the guest closes this socket, because it
+ * listens for no other guest.
+ */
+static enum conf_next set_fd(struct conf *c, const struct opt *o,
+			     const char *arg)
+{
+	socklen_t len = sizeof(int), peer_len = sizeof(struct sockaddr);
+	struct sockaddr peer;
+	uint64_t n;
+	int type;
+
+	if (!number_parse(arg, STDERR_FILENO + 1, INT32_MAX, &n))
+		return opt_error(o, arg, "is not the number of a descriptor: "
+				 "3 or more");
+	if (getsockopt((int)n, SOL_SOCKET, SO_TYPE, &type, &len))
+		return opt_error(o, arg, errno == EBADF ?
+				 "is not open: give an inherited socket" :
+				 "is not a socket: give a connected one");
+	if (type != SOCK_STREAM)
+		return opt_error(o, arg, "is not a stream socket: give one");
+	if (getpeername((int)n, &peer, &peer_len))
+		return opt_error(o, arg, "is not connected: give a connected "
+				 "socket");
+
+	c->fd = (int)n;
+	c->one_off = true;
+	return CONF_GO;
+}
+
+static enum conf_next set_log_size(struct conf *c, const struct opt *o,
+				   const char *arg)
+{
+	uint64_t n;
+
+	if (!number_parse(arg, LOG_FILE_MIN, UINT32_MAX, &n))
+		return opt_error(o, arg, "is not between %u and %u bytes",
+				 LOG_FILE_MIN, UINT32_MAX);
+	c->log_size = (size_t)n;
+	return CONF_GO;
+}
+
+static enum conf_next set_stats(struct conf *c, const struct opt *o,
+				const char *arg)
+{
+	uint64_t n;
+
+	if (!number_parse(arg, 1, 86400, &n))
+		return opt_error(o, arg, "is not between 1 and 86400 seconds");
+	c->stats = (unsigned int)n;
+	return CONF_GO;
+}
+
+/*
+ * user_parse() - Parse a number or name of a user, and set its ID and the ID of
+ * its primary group; false if no user has that name
+ */
+static bool user_parse(const char *s, uid_t *uid, gid_t *gid)
+{
+	const struct passwd *pw;
+	uint64_t n;
+
+	if (number_parse(s, 0, UINT32_MAX - 1, &n)) {
+		pw = getpwuid((uid_t)n);
+		*uid = (uid_t)n;
+		*gid = pw ? pw->pw_gid : (gid_t)n;
+		return true;
+	}
+
+	pw = getpwnam(s);
+	if (!pw)
+		return false;
+	*uid = pw->pw_uid;
+	*gid = pw->pw_gid;
+	return true;
+}
+
+/* group_parse() - Parse a number or name of a group, and set its ID; false if
+ * no group has that name */
+static bool group_parse(const char *s, gid_t *gid)
+{
+	const struct group *gr;
+	uint64_t n;
+
+	if (number_parse(s, 0, UINT32_MAX - 1, &n)) {
+		*gid = (gid_t)n;
+		return true;
+	}
+
+	gr = getgrnam(s);
+	if (gr)
+		*gid = gr->gr_gid;
+	return gr;
+}
+
+static enum conf_next set_runas(struct conf *c, const struct opt *o,
+				const char *arg)
+{
+	const char *colon = strchr(arg, ':');
+	char user[LEASE_NAME];
+	size_t len = colon ? (size_t)(colon - arg) : strlen(arg);
+	uid_t uid;
+	gid_t gid;
+
+	if (len >= sizeof(user))
+		return opt_error(o, arg, "is too long for a user");
+	memcpy(user, arg, len);
+	user[len] = '\0';
+
+	if (!user_parse(user, &uid, &gid))
+		return opt_error(o, arg, "names no user: give UID[:GID] or "
+				 "LOGIN[:GROUP]");
+	if (colon && !group_parse(colon + 1, &gid))
+		return opt_error(o, arg, "names no group: give UID[:GID] or "
+				 "LOGIN[:GROUP]");
+	c->uid = uid;
+	c->gid = gid;
+	return CONF_GO;
+}
+
+static enum conf_next set_mtu(struct conf *c, const struct opt *o,
+			      const char *arg)
+{
+	uint64_t n;
+
+	if (!number_parse(arg, 0, IP_LEN_MAX, &n) || (n && n < IP4_MTU_MIN))
+		return opt_error(o, arg, "is not between %u and %u, or 0",
+				 IP4_MTU_MIN, IP_LEN_MAX);
+	c->mtu = (uint32_t)n;
+	c->mtu_given = true;
+	return CONF_GO;
+}
+
+/* address_parse() - Parse ADDR or ADDR/LENGTH, the address of a guest; @len is
+ * set to 0 if there is no length */
+static enum conf_next address_parse(const struct opt *o, const char *arg,
+				    struct in6_addr *a, uint64_t *len)
+{
+	size_t n = strcspn(arg, "/");
+	char text[ADDR_STRLEN];
+	bool v4;
+
+	*len = 0;
+	snprintf(text, sizeof(text), "%.*s", (int)n, arg);
+	if (n >= sizeof(text) || !addr_parse(text, a))
+		return opt_error(o, arg, "is not an address: give ADDR or "
+				 "ADDR/LENGTH");
+	v4 = addr_is_v4(a);
+	if (arg[n] && !number_parse(arg + n + 1, 1, v4 ? 32 : 128, len))
+		return opt_error(o, arg, "has a prefix length that is not "
+				 "between 1 and %d", v4 ? 32 : 128);
+	if (!addr_is_unicast(a))
+		return opt_error(o, arg, "can't be a guest's: give a unicast "
+				 "address");
+	if (!v4 && addr_is_linklocal(a))
+		return opt_error(o, arg, "is link-local, which the guest makes "
+				 "itself: give a global address");
+	return CONF_GO;
+}
+
+/* set_address() - Add an address of the guest. If it was given before, only its
+ * prefix length changes. */
+static enum conf_next set_address(struct conf *c, const struct opt *o,
+				  const char *arg)
+{
+	struct in6_addr a, *list;
+	unsigned int i;
+	uint64_t len;
+
+	if (address_parse(o, arg, &a, &len) != CONF_GO)
+		return CONF_WRONG;
+	list = c->addr[addr_ip(&a)];
+	for (i = 0; i < LEASE_ADDRS && !addr_is_none(&list[i]); i++) {
+		if (addr_eq(&list[i], &a))
+			break;
+	}
+	if (i == LEASE_ADDRS)
+		return opt_error(o, arg, "is one too many: give at most %d of "
+				 "a family", LEASE_ADDRS);
+	list[i] = a;
+	c->len[addr_ip(&a)][i] = (unsigned int)len;
+	return CONF_GO;
+}
+
+/* mask_len() - Prefix length of an IPv4 mask; 0: the address is not a mask */
+static unsigned int mask_len(const struct in6_addr *mask)
+{
+	uint32_t m = get_be32(&mask->s6_addr[12]), inverse = ~m;
+
+	if (inverse & (inverse + 1))
+		return 0;
+	return (unsigned int)__builtin_popcount(m);
+}
+
+static enum conf_next set_netmask(struct conf *c, const struct opt *o,
+				  const char *arg)
+{
+	struct in6_addr mask;
+	uint64_t n = 0;
+
+	if (addr_parse(arg, &mask) && addr_is_v4(&mask))
+		n = mask_len(&mask);
+	else
+		number_parse(arg, 1, 32, &n);
+	if (!n)
+		return opt_error(o, arg, "is not a mask: give 1 to 32 bits, or "
+				 "255.255.255.0 and the like");
+	c->netmask = (unsigned int)n;
+	return CONF_GO;
+}
+
+/* set_addr() - Set a unicast address in an array with one element per family */
+static enum conf_next set_addr(struct conf *c, const struct opt *o,
+			       const char *arg)
+{
+	struct in6_addr a;
+
+	if (!addr_parse(arg, &a))
+		return opt_error(o, arg, "is not an address: give an IPv4 or "
+				 "IPv6 one");
+	if (!addr_is_unicast(&a))
+		return opt_error(o, arg, "is no host's: give a unicast "
+				 "address");
+
+	((struct in6_addr *)opt_field(c, o->field))[addr_ip(&a)] = a;
+	return CONF_GO;
+}
+
+/* set_addr_or_none() - Call set_addr(), or clear both elements for 'none' */
+static enum conf_next set_addr_or_none(struct conf *c, const struct opt *o,
+				       const char *arg)
+{
+	if (strcmp(arg, "none"))
+		return set_addr(c, o, arg);
+
+	memset(opt_field(c, o->field), 0, FAMILIES * sizeof(struct in6_addr));
+	return CONF_GO;
+}
+
+static enum conf_next set_map_host(struct conf *c, const struct opt *o,
+				   const char *arg)
+{
+	c->no_map_loopback = !strcmp(arg, "none");
+	return set_addr_or_none(c, o, arg);
+}
+
+/* set_dns_host() - Set the resolver that the host uses. It may have a loopback
+ * address. */
+static enum conf_next set_dns_host(struct conf *c, const struct opt *o,
+				   const char *arg)
+{
+	struct in6_addr a;
+
+	if (!addr_parse(arg, &a) || !resolver_ok(&a))
+		return opt_error(o, arg, "is not a resolver's address: give an "
+				 "IPv4 or IPv6 one");
+
+	((struct in6_addr *)opt_field(c, o->field))[addr_ip(&a)] = a;
+	return CONF_GO;
+}
+
+static enum conf_next set_mac(struct conf *c, const struct opt *o,
+			      const char *arg)
+{
+	static const uint8_t zero[MAC_LEN];
+	uint8_t mac[MAC_LEN];
+
+	if (!mac_parse(arg, mac))
+		return opt_error(o, arg, "is not a MAC address: six pairs of "
+				 "hexadecimal digits with colons between");
+	if (mac[0] & 1 || !memcmp(mac, zero, sizeof(mac)))
+		return opt_error(o, arg, "is no single station's: give a "
+				 "unicast MAC address");
+
+	memcpy(c->mac, mac, sizeof(mac));
+	return CONF_GO;
+}
+
+static enum conf_next set_interface(struct conf *c, const struct opt *o,
+				    const char *arg)
+{
+	if (strlen(arg) >= IFNAMSIZ || !if_nametoindex(arg))
+		return opt_error(o, arg, "is not an interface of this host");
+
+	memcpy(opt_field(c, o->field), arg, strlen(arg) + 1);
+	return CONF_GO;
+}
+
+/**
+ * set_dns() - Add a resolver for the guest; 'none' clears the list
+ *
+ * A loopback address is allowed, because the resolver may be inside the guest.
+ */
+static enum conf_next set_dns(struct conf *c, const struct opt *o,
+			      const char *arg)
+{
+	struct in6_addr a, *list;
+	unsigned int i;
+
+	c->dns_given = true;
+	if (!strcmp(arg, "none")) {
+		memset(c->dns, 0, sizeof(c->dns));
+		return CONF_GO;
+	}
+
+	if (!addr_parse(arg, &a) || !resolver_ok(&a))
+		return opt_error(o, arg, "is not a resolver's address: give an "
+				 "IPv4 or IPv6 one, or none");
+
+	list = c->dns[addr_ip(&a)];
+	for (i = 0; i < LEASE_DNS && !addr_is_none(&list[i]); i++)
+		;
+	if (i == LEASE_DNS)
+		return opt_error(o, arg, "is one too many: give at most %d of "
+				 "each family", LEASE_DNS);
+	list[i] = a;
+	return CONF_GO;
+}
+
+static enum conf_next set_name(struct conf *c, const struct opt *o,
+			       const char *arg)
+{
+	size_t len = strlen(arg);
+
+	if (!domain_ok(arg, len))
+		return opt_error(o, arg, "is not a host name: letters, digits, "
+				 "hyphens and dots, at most %d of them",
+				 DOMAIN_MAX);
+
+	if (arg[len - 1] == '.')
+		len--;
+	snprintf(opt_field(c, o->field), LEASE_NAME, "%.*s", (int)len, arg);
+	return CONF_GO;
+}
+
+/* set_search() - Replace the search list */
+static enum conf_next set_search(struct conf *c, const struct opt *o,
+				 const char *arg)
+{
+	char list[LEASE_SEARCH] = "";
+	const char *s = arg;
+	size_t len;
+
+	if (!strcmp(arg, "none"))
+		s = "";
+	for (s += strspn(s, " "); *s; s += len, s += strspn(s, " ")) {
+		len = strcspn(s, " ");
+		if (!domain_ok(s, len))
+			return opt_error(o, arg, "has a part that is not a "
+					 "domain: give domains with spaces "
+					 "between, or none");
+		if (!search_add(list, s, len))
+			return opt_error(o, arg, "is too long: at most %zu "
+					 "bytes", sizeof(list) - 1);
+	}
+
+	memcpy(c->search, list, sizeof(list));
+	c->search_given = true;
+	return CONF_GO;
+}
+
+/* set_spec() - Store a value of -t or -u; rule_set_read() parses it later */
+static enum conf_next set_spec(struct conf *c, const struct opt *o,
+			       const char *arg)
+{
+	const char **spec = opt_field(c, o->field);
+	unsigned int i;
+
+	for (i = 0; spec[i]; i++)
+		;
+	if (i == CONF_SPECS)
+		return opt_error(o, arg, "is one too many: give at most %d",
+				 CONF_SPECS);
+	spec[i] = arg;
+	return CONF_GO;
+}
+
+/* For each type of value, the function that checks and stores one */
+static enum conf_next (*const set_value[])(struct conf *c, const struct opt *o,
+					   const char *arg) = {
+	[OPT_TRUE] =		set_true,
+	[OPT_FALSE] =		set_false,
+	[OPT_NOTHING] =		set_nothing,
+	[OPT_LATER] =		set_later,
+	[OPT_REPAIR] =		set_repair,
+	[OPT_QUIET] =		set_quiet,
+	[OPT_VERBOSE] =		set_verbose,
+	[OPT_PATH] =		set_path,
+	[OPT_SOCKET] =		set_socket,
+	[OPT_FD] =		set_fd,
+	[OPT_LOG_SIZE] =	set_log_size,
+	[OPT_STATS] =		set_stats,
+	[OPT_RUNAS] =		set_runas,
+	[OPT_MTU] =		set_mtu,
+	[OPT_MAC] =		set_mac,
+	[OPT_ADDRESS] =		set_address,
+	[OPT_NETMASK] =		set_netmask,
+	[OPT_INTERFACE] =	set_interface,
+	[OPT_ADDR] =		set_addr,
+	[OPT_ADDR_OR_NONE] =	set_addr_or_none,
+	[OPT_MAP_HOST] =	set_map_host,
+	[OPT_DNS] =		set_dns,
+	[OPT_DNS_HOST] =	set_dns_host,
+	[OPT_SEARCH] =		set_search,
+	[OPT_NAME] =		set_name,
+	[OPT_SPEC] =		set_spec,
+};
+
+/**
+ * opt_set() - Check the value of an option on its own, and store it
+ * @c:		options so far; may keep a pointer to @arg
+ * @o:		option whose type is not one of those that print something
+ * @arg:	its value; NULL: it has none
+ *
+ * Return: CONF_GO, or CONF_WRONG after an error was printed
+ */
+enum conf_next opt_set(struct conf *c, const struct opt *o, const char *arg)
+{
+	return set_value[o->type](c, o, arg);
+}
