@@ -126,7 +126,7 @@ const struct opt conf_options[] = {
 	{ "tcp-ports", 't', "SPEC", "forward these to the guest: none, all,\n"
 	  "[ADDR][%IFACE]/22,80-90,~85,8080:80",
 	  .type = OPT_SPEC, FIELD(tcp_spec) },
-	{ "udp-ports", 'u', "SPEC", "the same; default: as --tcp-ports",
+	{ "udp-ports", 'u', "SPEC", "the same for UDP; default: none",
 	  .type = OPT_SPEC, FIELD(udp_spec) },
 	{ "freebind", 0, NULL, "on addresses that the host lacks, too",
 	  .type = OPT_TRUE, FIELD(freebind) },

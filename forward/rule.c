@@ -544,8 +544,7 @@ static int parse_option(struct rule_set *s, uint8_t proto, const char *option,
  * rule_set_read() - Make a rule set from all values of -t and -u
  * @s:		empty set; the caller frees it by rule_set_free() in any case
  * @tcp:	values of -t, NULL after the last; NULL: TCP is not in use
- * @udp:	values of -u, NULL after the last; NULL: UDP is not in use. If
- *		there is no value, the ports of TCP are forwarded for UDP, too
+ * @udp:	values of -u, NULL after the last; NULL: UDP is not in use
  * @e:		on failure, set to what is wrong
  *
  * Return: 0, or -1 on failure
@@ -553,11 +552,7 @@ static int parse_option(struct rule_set *s, uint8_t proto, const char *option,
 int rule_set_read(struct rule_set *s, const char *const *tcp,
 		  const char *const *udp, struct rule_error *e)
 {
-	if (parse_option(s, IPPROTO_TCP, "--tcp-ports", tcp, e) ||
-	    parse_option(s, IPPROTO_UDP, "--udp-ports", udp, e))
+	if (parse_option(s, IPPROTO_TCP, "--tcp-ports", tcp, e))
 		return -1;
-
-	if (udp && !*udp)
-		return rule_set_mirror_udp(s, e->why, sizeof(e->why));
-	return 0;
+	return parse_option(s, IPPROTO_UDP, "--udp-ports", udp, e);
 }

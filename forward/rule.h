@@ -45,8 +45,8 @@ struct rule_ends {
 /**
  * struct rule - A range of host ports, and where they lead
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
- * @best_effort: the rule is from 'all' or '~', or copied from TCP to UDP: it is
- *		no error if one of its ports can't be bound
+ * @best_effort: the rule is from 'all' or '~': it is no error if one of its
+ *		ports can't be bound
  * @first, @last: first and last host port of the range
  * @to:		guest port that @first leads to; the next host port leads to the
  *		next guest port, and so on
@@ -90,7 +90,6 @@ int rule_set_read(struct rule_set *s, const char *const *tcp,
 /* rule_set.c */
 int rule_set_add(struct rule_set *s, const struct rule *r, char *why,
 		 size_t size);
-int rule_set_mirror_udp(struct rule_set *s, char *why, size_t size);
 int rule_set_check(const struct rule_set *s, char *why, size_t size);
 bool rule_set_equal(const struct rule_set *a, const struct rule_set *b);
 void rule_set_free(struct rule_set *s);

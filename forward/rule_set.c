@@ -146,38 +146,6 @@ int rule_set_add(struct rule_set *s, const struct rule *r, char *why,
 	return 0;
 }
 
-/**
- * rule_set_mirror_udp() - Forward for UDP the ports that are forwarded for TCP
- * @s:		set without rules for UDP
- * @why:	on failure, set to an error message
- * @size:	bytes that @why has space for
- *
- * Each UDP port leads to the guest port of the same number, even if the TCP
- * port leads to another one. The new rules are best effort, because no option
- * names these ports for UDP.
- *
- * Return: 0, or -1 if there would be more than RULE_SET_MAX rules or memory ran
- *	   out
- */
-int rule_set_mirror_udp(struct rule_set *s, char *why, size_t size)
-{
-	unsigned int i, n = s->n;
-
-	for (i = 0; i < n; i++) {
-		struct rule rule = s->rules[i];
-
-		if (rule.proto != IPPROTO_TCP)
-			continue;
-		rule.proto = IPPROTO_UDP;
-		rule.to = rule.first;
-		rule.best_effort = true;
-		if (rule_set_add(s, &rule, why, size))
-			return -1;
-	}
-
-	return 0;
-}
-
 /* Compare two rules for qsort(): by protocol, then by first port */
 static int compare_first(const void *a, const void *b)
 {

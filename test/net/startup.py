@@ -300,7 +300,7 @@ def as_root(lab):
                 answers(s)
         passt.kill(signal.SIGTERM)
     with check("started as root: may forward ports below 1024"):
-        passt = starts(lab, "-t", "80", "-u", "none", path=lab.socket,
+        passt = starts(lab, "-t", "80", path=lab.socket,
                        root=True)
         passt.kill(signal.SIGTERM)
 

@@ -501,30 +501,24 @@ static void named_before_best_effort(void)
 	fwd_free(&f);
 }
 
-static void tcp_means_udp(void)
+/* Given named ports of one protocol beside best effort of the other, then the
+ * start says in one line what became of both. */
+static void named_beside_best_effort(void)
 {
 	int udp = takes(SOCK_DGRAM, "127.0.0.1", 1);
-	char why[100];
 	struct fwd f;
 
 	begin(&f);
 	parse(IPPROTO_TCP, "%d,%d", 0, 1, 0);
-	rule_set_mirror_udp(&rules, why, sizeof(why));
-	check_eq("UDP as TCP: a port taken for UDP is no error",
+	parse(IPPROTO_UDP, "~1-%d,~%d-65535", -1, 2, 0);
+	check_eq("TCP named, UDP best effort: a taken UDP port is no error",
 		 listen_to(&f, 100), 0);
-	check_str("UDP as TCP: but said", logged,
+	check_str("TCP named, UDP best effort: both are said", logged,
 		  "ports forwarded: TCP 2, UDP 1 of 2\n");
-	check_eq("UDP as TCP: the rest is bound", f.nlisteners, 3);
+	check_eq("TCP named, UDP best effort: the rest is bound",
+		 f.nlisteners, 3);
 	fwd_free(&f);
 	close(udp);
-
-	begin(&f);
-	parse(IPPROTO_TCP, "%d", 0, 0, 0);
-	rule_set_mirror_udp(&rules, why, sizeof(why));
-	check_eq("UDP as TCP: a single port", listen_to(&f, 100), 0);
-	check_str("UDP as TCP: both are said, in one line", logged,
-		  "ports forwarded: TCP 1, UDP 1\n");
-	fwd_free(&f);
 }
 
 static void nothing(void)
@@ -589,7 +583,7 @@ int main(void)
 	named_and_taken();
 	best_effort();
 	named_before_best_effort();
-	tcp_means_udp();
+	named_beside_best_effort();
 	nothing();
 	not_permitted();
 	counts();

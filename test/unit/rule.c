@@ -301,23 +301,6 @@ static void several(void)
 	rule_set_free(&f);
 }
 
-static void mirror(void)
-{
-	struct rule_set f = { 0 };
-	char why[100];
-
-	parse(&f, IPPROTO_TCP, "192.0.2.1%eth0/22,80-90:180-190");
-	parse(&f, IPPROTO_TCP, "8080:192.0.2.5/80");
-	check_eq("UDP as TCP", rule_set_mirror_udp(&f, why, sizeof(why)), 0);
-	check_str("UDP goes to the same ports, whatever TCP does", rules(&f),
-		  "tcp 192.0.2.1 %eth0 22, tcp 192.0.2.1 %eth0 80-90>180, "
-		  "tcp 8080>80 to 192.0.2.5, "
-		  "udp 192.0.2.1 %eth0 22 if free, "
-		  "udp 192.0.2.1 %eth0 80-90 if free, "
-		  "udp 8080 to 192.0.2.5 if free");
-	rule_set_free(&f);
-}
-
 static void many(void)
 {
 	char *spec = malloc(65536 * 6), why[100], *p = spec;
@@ -338,8 +321,6 @@ static void many(void)
 	check_eq("room for one, two wanted",
 		 rule_set_parse(&f, IPPROTO_TCP, "2,4", why, sizeof(why)), -1);
 	check_eq("none of them is left behind", f.n, 65535);
-	check_eq("UDP can't follow TCP then",
-		 rule_set_mirror_udp(&f, why, sizeof(why)), -1);
 	rule_set_free(&f);
 	free(spec);
 }
@@ -401,7 +382,6 @@ int main(void)
 	wrong_lists();
 	wrong_addresses();
 	several();
-	mirror();
 	many();
 	garbage();
 	return unit_end();

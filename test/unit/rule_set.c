@@ -139,9 +139,9 @@ static void read_options(void)
 	rule_set_free(&s);
 
 	check_eq("no -u", rule_set_read(&s, tcp, none, &e), 0);
-	check_eq("no -u: UDP follows TCP", s.n, 4);
-	check("no -u: to the same port", s.rules[3].proto == IPPROTO_UDP &&
-	      s.rules[3].first == 25 && s.rules[3].to == 25);
+	check_eq("no -u: no rules for UDP", s.n, 2);
+	check("no -u: those of TCP", s.rules[0].proto == IPPROTO_TCP &&
+	      s.rules[1].proto == IPPROTO_TCP);
 	rule_set_free(&s);
 
 	check_eq("UDP not in use", rule_set_read(&s, tcp, NULL, &e), 0);

@@ -22,7 +22,7 @@ from .tcp import Conn
 
 # Ports forwarded to the guest, each script takes the next.
 FORWARDED = range(7000, 7200)
-DEFAULT = ("-t", f"{FORWARDED[0]}-{FORWARDED[-1]}", "-u", "none")
+DEFAULT = ("-t", f"{FORWARDED[0]}-{FORWARDED[-1]}")
 # The guest's sequence numbers wrap early in every script (T3).
 ISS = 0xffffff00
 
