@@ -62,8 +62,10 @@ static int help_name(const struct opt *o, char *buf, size_t size)
 	char letter[] = "-x, ";
 
 	letter[1] = o->letter;
-	return snprintf(buf, size, "%s--%s%s%s", o->letter ? letter : "    ",
-			o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+	return snprintf(buf, size, "%s--%s%s%s%s%s",
+			o->letter ? letter : "    ", o->name,
+			o->also ? ", --" : "", o->also ? o->also : "",
+			o->arg ? " " : "", o->arg ? o->arg : "");
 }
 
 /* help_option() - Print an option with all lines of its description */
@@ -173,6 +175,17 @@ static void conf_defaults(struct conf *c)
 	default_user(c);
 }
 
+/* getopt_long_row() - Make a row for getopt_long(3) of row @i of our table */
+static struct option getopt_long_row(const char *name, unsigned int i)
+{
+	return (struct option) {
+		.name = name,
+		.has_arg = conf_options[i].arg ? required_argument :
+						 no_argument,
+		.val = LONG_BASE + (int)i,
+	};
+}
+
 /*
  * getopt_tables() - Fill the tables of getopt_long(3). For a long option,
  * getopt_long() returns LONG_BASE plus its row in our table, which is above all
@@ -188,11 +201,9 @@ static void getopt_tables(struct option *longs, char *shorts)
 
 		if (!o->name)
 			continue;
-		*longs++ = (struct option) {
-			.name = o->name,
-			.has_arg = o->arg ? required_argument : no_argument,
-			.val = LONG_BASE + (int)i,
-		};
+		*longs++ = getopt_long_row(o->name, i);
+		if (o->also)
+			*longs++ = getopt_long_row(o->also, i);
 		if (o->letter)
 			*shorts++ = o->letter;
 		if (o->letter && o->arg)
@@ -218,12 +229,33 @@ static const struct opt *opt_find(int val)
 	return NULL;
 }
 
+/* list_candidates() - List the options whose names begin with @part, @len
+ * bytes; returns how many there are */
+static unsigned int list_candidates(const char *part, size_t len, char *list,
+				    size_t size)
+{
+	unsigned int i, n = 0;
+	size_t used = 0;
+
+	for (i = 0; i < conf_option_count; i++) {
+		const struct opt *o = &conf_options[i];
+
+		if (!o->name || !len || strncmp(part, o->name, len))
+			continue;
+		used += (size_t)snprintf(list + used, size - used, "%s--%s",
+					 n ? ", " : "", o->name);
+		used = MIN(used, size - 1);
+		n++;
+	}
+	return n;
+}
+
 /* getopt_error() - Print an error after getopt_long() returned ':' or '?' for
  * the argument @word */
 static void getopt_error(int val, const char *word)
 {
 	const struct opt *o = opt_find(optopt);
-	char name[64];
+	char name[64], list[512];
 
 	if (o) {
 		snprintf(name, sizeof(name), "--%s", o->name);
@@ -235,9 +267,15 @@ static void getopt_error(int val, const char *word)
 		return;
 	}
 
+	/* A long name, if @optopt is 0. It has two dashes, and may have a value
+	 * after '='. */
 	snprintf(name, sizeof(name), "-%c", optopt);
-	conf_error(optopt ? name : word, NULL,
-		   "is not an option: try passt --help");
+	if (!optopt && list_candidates(word + 2, strcspn(word, "=") - 2, list,
+				       sizeof(list)) > 1)
+		conf_error(word, NULL, "can mean %s: give one of them", list);
+	else
+		conf_error(optopt ? name : word, NULL,
+			   "is not an option: try passt --help");
 }
 
 /**
@@ -249,7 +287,7 @@ static void getopt_error(int val, const char *word)
  */
 enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 {
-	struct option longs[OPTIONS_MAX + 1];
+	struct option longs[2 * OPTIONS_MAX + 1];
 	char shorts[2 * OPTIONS_MAX + 2];
 	enum conf_next next;
 	int val;

@@ -36,9 +36,7 @@ const struct opt conf_options[] = {
 	  .type = OPT_PATH, FIELD(pcap) },
 	{ "socket", 's', "PATH", "listen there for the guest; default:\n"
 	  "first free of /tmp/passt_N.socket",
-	  .type = OPT_SOCKET },
-	{ "socket-path", 0, "PATH", "the same as --socket",
-	  .type = OPT_SOCKET },
+	  .type = OPT_SOCKET, .also = "socket-path" },
 	{ "fd", 'F', "FD", "use this connected socket; implies -1",
 	  .type = OPT_FD },
 	{ "one-off", '1', NULL, "quit when the guest has left",
@@ -48,6 +46,8 @@ const struct opt conf_options[] = {
 	{ "print-capabilities", 0, NULL, "print what vhost-user needs, exit",
 	  .type = OPT_CAPABILITIES },
 	{ "chroot-fallback", 0, NULL, "no effect",
+	  .type = OPT_NOTHING },
+	{ "no-splice", 0, NULL, "no effect",
 	  .type = OPT_NOTHING },
 	{ "help", 'h', NULL, "print this and exit",
 	  .type = OPT_HELP },
@@ -131,10 +131,30 @@ const struct opt conf_options[] = {
 	{ "freebind", 0, NULL, "on addresses that the host lacks, too",
 	  .type = OPT_TRUE, FIELD(freebind) },
 
-	/* Options that only later versions have: they are not in the help, and
-	 * an error says that they are not available. */
+	/* Options that only later versions have. */
 	{ "conf-path", 'c', "PATH", NULL, .type = OPT_LATER },
 	{ "repair-path", 0, "PATH", NULL, .type = OPT_REPAIR },
+
+	/* Options of the original's other modes: users who mix up the modes
+	 * should not hear that there is no such option. */
+	{ "migrate-exit", 0, NULL, NULL, .type = OPT_VHOST_USER },
+	{ "migrate-no-linger", 0, NULL, NULL, .type = OPT_VHOST_USER },
+	{ "ns-ifname", 'I', "NAME", NULL, .type = OPT_NAMESPACE },
+	{ "tcp-ns", 'T', "SPEC", NULL, .type = OPT_NAMESPACE },
+	{ "udp-ns", 'U', "SPEC", NULL, .type = OPT_NAMESPACE },
+	{ "userns", 0, "NSPATH", NULL, .type = OPT_NAMESPACE },
+	{ "netns", 0, "PATH|NAME", NULL, .type = OPT_NAMESPACE },
+	{ "netns-only", 0, NULL, NULL, .type = OPT_NAMESPACE },
+	{ "no-netns-quit", 0, NULL, NULL, .type = OPT_NAMESPACE },
+	{ "no-pidns", 0, NULL, NULL, .type = OPT_NAMESPACE },
+	{ "config-net", 0, NULL, NULL, .type = OPT_NAMESPACE },
+	{ "no-copy-routes", 0, NULL, NULL, .type = OPT_NAMESPACE },
+	{ "no-copy-addrs", 0, NULL, NULL, .type = OPT_NAMESPACE },
+	{ "ns-mac-addr", 0, "ADDR", NULL, .type = OPT_NAMESPACE },
+	{ "host-lo-to-ns-lo", 0, NULL, NULL, .type = OPT_NAMESPACE },
+	{ "splice-only", 0, NULL, NULL, .type = OPT_NAMESPACE },
+	{ "dhcp-dns", 0, NULL, NULL, .type = OPT_NAMESPACE },
+	{ "dhcp-search", 0, NULL, NULL, .type = OPT_NAMESPACE },
 };
 
 const unsigned int conf_option_count = ARRAY_SIZE(conf_options);

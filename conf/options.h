@@ -15,6 +15,7 @@ enum opt_type {
 	OPT_TRUE, OPT_FALSE,	/* no value: a field becomes true or false */
 	OPT_NOTHING,		/* accepted without effect */
 	OPT_LATER, OPT_REPAIR,	/* refused: for later versions */
+	OPT_NAMESPACE, OPT_VHOST_USER,	/* refused: for other modes */
 	OPT_HELP, OPT_VERSION, OPT_CAPABILITIES, /* printed, and passt ends */
 	OPT_QUIET, OPT_VERBOSE,
 	OPT_PATH, OPT_SOCKET, OPT_FD,
@@ -35,10 +36,11 @@ enum opt_type {
  * @arg:	form of the value that --help shows; NULL: the option has no
  *		value
  * @help:	description or heading for --help; NULL: --help does not show
- *		the option
+ *		the option, because this version refuses it
  * @type:	type of the value, see opt_set()
  * @field:	offset in struct conf of the field that the option sets. For an
  *		address, this is an array with one element per family
+ * @also:	second long name, NULL: none
  */
 struct opt {
 	const char *name;
@@ -47,6 +49,7 @@ struct opt {
 	const char *help;
 	enum opt_type type;
 	size_t field;
+	const char *also;
 };
 
 extern const struct opt conf_options[];

@@ -84,6 +84,19 @@ static enum conf_next set_repair(struct conf *c, const struct opt *o,
 			 "'none' is");
 }
 
+static enum conf_next set_namespace(struct conf *c, const struct opt *o,
+				    const char *arg)
+{
+	return opt_error(o, arg, "is for namespace mode only, and passt "
+			 "connects a virtual machine: leave it out");
+}
+
+static enum conf_next set_vhost_user(struct conf *c, const struct opt *o,
+				     const char *arg)
+{
+	return opt_error(o, arg, "is for vhost-user mode only: leave it out");
+}
+
 /* set_verbose() - Set --debug or --trace. --trace implies --debug. */
 static enum conf_next set_verbose(struct conf *c, const struct opt *o,
 				  const char *arg)
@@ -516,6 +529,8 @@ static enum conf_next (*const set_value[])(struct conf *c, const struct opt *o,
 	[OPT_NOTHING] =		set_nothing,
 	[OPT_LATER] =		set_later,
 	[OPT_REPAIR] =		set_repair,
+	[OPT_NAMESPACE] =	set_namespace,
+	[OPT_VHOST_USER] =	set_vhost_user,
 	[OPT_QUIET] =		set_quiet,
 	[OPT_VERBOSE] =		set_verbose,
 	[OPT_PATH] =		set_path,

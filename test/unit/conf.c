@@ -168,11 +168,16 @@ static void test_words(void)
 	check("usually, information is shown", accepted("") &&
 	      log_enabled(LOG_INFO) && !log_enabled(LOG_DEBUG));
 	check("-e is accepted", accepted("-e"));
+	check("--no-splice is accepted", accepted("--no-splice"));
 	check("--repair-path none is accepted", accepted("--repair-path none"));
 
 	refused("--foo", "--foo: is not an option: try passt --help");
 	refused("--foo=bar", "--foo=bar: is not an option: try passt --help");
-	refused("--no", "--no: is not an option: try passt --help");
+	refused("--no-d", "--no-d: can mean --no-dhcp-dns, --no-dhcp-search, "
+		"--no-dhcp, --no-dhcpv6: give one of them");
+	refused("--out=lo", "--out=lo: can mean --outbound, --outbound-if4, "
+		"--outbound-if6: give one of them");
+	refused("--=lo", "--=lo: is not an option: try passt --help");
 	refused("-fx", "-x: is not an option: try passt --help");
 	refused("bar", "bar: is not an option: try passt --help");
 	refused("-f -- bar", "bar: is not an option: try passt --help");
@@ -193,6 +198,16 @@ static void test_later(void)
 		"is not available in this version: only 'none' is");
 }
 
+static void test_other_modes(void)
+{
+	refused("--config-net", "--config-net: is for namespace mode only, "
+		"and passt connects a virtual machine: leave it out");
+	refused("-T 22", "--tcp-ns 22: is for namespace mode only, "
+		"and passt connects a virtual machine: leave it out");
+	refused("--migrate-exit",
+		"--migrate-exit: is for vhost-user mode only: leave it out");
+}
+
 static void test_paths(void)
 {
 	char line[300] = "-s ", words[400];
@@ -202,6 +217,8 @@ static void test_paths(void)
 	      !strcmp(c.log_file, "r") && !strcmp(c.socket_path, "s"));
 	check("--socket-path is --socket", accepted("--socket-path /tmp/x") &&
 	      !strcmp(c.socket_path, "/tmp/x"));
+	check("what both names begin with is no question",
+	      accepted("--sock /tmp/y") && !strcmp(c.socket_path, "/tmp/y"));
 
 	memset(line + 3, 'a', 107);
 	check("107 bytes of socket path are fine", accepted(line) &&
@@ -619,6 +636,7 @@ int main(void)
 	test_nothing_given();
 	test_words();
 	test_later();
+	test_other_modes();
 	test_paths();
 	test_fd();
 	test_mtu();

@@ -27,8 +27,10 @@ static void heading(const struct opt *o, char *buf, size_t size)
 	char letter[] = "Fl x , ";
 
 	letter[3] = o->letter;
-	snprintf(buf, size, ".It %sFl Fl %s%s%s\n", o->letter ? letter : "",
-		 o->name, o->arg ? " Ar " : "", o->arg ? o->arg : "");
+	snprintf(buf, size, ".It %sFl Fl %s%s%s%s%s\n",
+		 o->letter ? letter : "", o->name, o->also ? " , Fl Fl " : "",
+		 o->also ? o->also : "", o->arg ? " Ar " : "",
+		 o->arg ? o->arg : "");
 }
 
 /* next_option() - The next row of the table that is shown, from *i on */
