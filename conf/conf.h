@@ -49,7 +49,7 @@
  * @mtu:	MTU that the guest is told, bytes; 0: none
  * @mtu_given:	an option set @mtu
  * @dns:	resolvers that the guest is told; none after the last
- * @dns_given:	an option set @dns
+ * @dns_given:	an option set @dns of this family
  * @search:	domains of the search list, separated by one space
  * @search_given: an option set @search
  * @hostname, @fqdn: names that the guest is told, empty: none
@@ -92,7 +92,7 @@ struct conf {
 	bool mtu_given;
 	struct in6_addr dns[FAMILIES][LEASE_DNS];
 	char search[LEASE_SEARCH];
-	bool dns_given, search_given;
+	bool dns_given[FAMILIES], search_given;
 	char hostname[LEASE_NAME], fqdn[LEASE_NAME];
 	bool dhcp, dhcpv6, ndp, ra;
 	bool dhcp_dns, dhcp_search;

@@ -238,8 +238,9 @@ static void lease_add_dns(struct in6_addr list[LEASE_DNS],
 		list[i] = *addr;
 }
 
-/* derive_host_dns() - Add the host's resolvers to the lease. Add a note for
- * each that the guest can't reach. */
+/* derive_host_dns() - Add the host's resolvers to the lease, in families that
+ * no option gives resolvers for. Add a note for each that the guest can't
+ * reach. */
 static void derive_host_dns(const struct conf *c, const struct resolv *r,
 			    struct net *n, struct dns_map *map)
 {
@@ -249,7 +250,7 @@ static void derive_host_dns(const struct conf *c, const struct resolv *r,
 		enum ip_family f = addr_ip(&r->dns[i]);
 		struct in6_addr visible, host;
 
-		if (!n->use[f])
+		if (!n->use[f] || c->dns_given[f])
 			continue;
 		host = c->no_host_access ? ADDR_NONE :
 		       derive_host_addr(c, n, f);
@@ -290,11 +291,9 @@ static void derive_dns(const struct conf *c, const struct resolv *r,
 		if (!addr_is_none(&map->visible[f]))
 			map->real[f] = addr_or(map->real[f],
 					       resolver_first(r, f));
-		if (c->dns_given)
-			memcpy(l->dns[f], c->dns[f], sizeof(l->dns[f]));
+		memcpy(l->dns[f], c->dns[f], sizeof(l->dns[f]));
 	}
-	if (!c->dns_given)
-		derive_host_dns(c, r, n, map);
+	derive_host_dns(c, r, n, map);
 	memcpy(l->search, c->search_given ? c->search : r->search,
 	       sizeof(l->search));
 }

@@ -433,9 +433,12 @@ static enum conf_next set_interface(struct conf *c, const struct opt *o,
 }
 
 /**
- * set_dns() - Add a resolver for the guest; 'none' clears the list
+ * set_dns() - Add a resolver for the guest; 'none' clears the lists of both
+ *		families
  *
- * A loopback address is allowed, because the resolver may be inside the guest.
+ * A resolver takes the place of those that the host has in the same family. A
+ * loopback address is allowed, because the resolver may be inside the guest.
+ * Resolvers beyond LEASE_DNS are ignored, as they are in resolv.conf.
  */
 static enum conf_next set_dns(struct conf *c, const struct opt *o,
 			      const char *arg)
@@ -443,9 +446,9 @@ static enum conf_next set_dns(struct conf *c, const struct opt *o,
 	struct in6_addr a, *list;
 	unsigned int i;
 
-	c->dns_given = true;
 	if (!strcmp(arg, "none")) {
 		memset(c->dns, 0, sizeof(c->dns));
+		c->dns_given[IP4] = c->dns_given[IP6] = true;
 		return CONF_GO;
 	}
 
@@ -453,13 +456,12 @@ static enum conf_next set_dns(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is not a resolver's address: give an "
 				 "IPv4 or IPv6 one, or none");
 
+	c->dns_given[addr_ip(&a)] = true;
 	list = c->dns[addr_ip(&a)];
 	for (i = 0; i < LEASE_DNS && !addr_is_none(&list[i]); i++)
 		;
-	if (i == LEASE_DNS)
-		return opt_error(o, arg, "is one too many: give at most %d of "
-				 "each family", LEASE_DNS);
-	list[i] = a;
+	if (i < LEASE_DNS)
+		list[i] = a;
 	return CONF_GO;
 }
 
@@ -479,7 +481,7 @@ static enum conf_next set_name(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_search() - Replace the search list */
+/* set_search() - Add domains to the search list; 'none' clears it */
 static enum conf_next set_search(struct conf *c, const struct opt *o,
 				 const char *arg)
 {
@@ -487,8 +489,11 @@ static enum conf_next set_search(struct conf *c, const struct opt *o,
 	const char *s = arg;
 	size_t len;
 
-	if (!strcmp(arg, "none"))
+	memcpy(list, c->search, sizeof(list));
+	if (!strcmp(arg, "none")) {
+		list[0] = '\0';
 		s = "";
+	}
 	for (s += strspn(s, " "); *s; s += len, s += strspn(s, " ")) {
 		len = strcspn(s, " ");
 		if (!domain_ok(s, len))

@@ -409,14 +409,18 @@ static void test_names(void)
 	      is(&c.dns[IP4][0], "192.0.2.53") &&
 	      is(&c.dns[IP4][1], "127.0.0.1") &&
 	      addr_is_none(&c.dns[IP4][2]) &&
-	      is(&c.dns[IP6][0], "::1") && c.dns_given);
+	      is(&c.dns[IP6][0], "::1") &&
+	      c.dns_given[IP4] && c.dns_given[IP6]);
+	check("a resolver says nothing of the other family",
+	      accepted("-D 192.0.2.53") && c.dns_given[IP4] &&
+	      !c.dns_given[IP6]);
 	check("no resolvers", accepted("-D 192.0.2.53 -D none") &&
-	      addr_is_none(&c.dns[IP4][0]) && c.dns_given);
-	check("eight resolvers fit", accepted("-D 1.1.1.1 -D 1.1.1.2 "
-	      "-D 1.1.1.3 -D1.1.1.4 -D1.1.1.5 -D1.1.1.6 -D1.1.1.7 -D1.1.1.8"));
-	refused("-D1.1.1.1 -D1.1.1.2 -D1.1.1.3 -D1.1.1.4 -D1.1.1.5 -D1.1.1.6 "
-		"-D1.1.1.7 -D1.1.1.8 -D1.1.1.9", "--dns 1.1.1.9: is one too "
-		"many: give at most 8 of each family");
+	      addr_is_none(&c.dns[IP4][0]) &&
+	      c.dns_given[IP4] && c.dns_given[IP6]);
+	check("of more than eight resolvers the first eight count",
+	      accepted("-D1.1.1.1 -D1.1.1.2 -D1.1.1.3 -D1.1.1.4 -D1.1.1.5 "
+		       "-D1.1.1.6 -D1.1.1.7 -D1.1.1.8 -D1.1.1.9") &&
+	      is(&c.dns[IP4][7], "1.1.1.8") && addr_is_none(&c.dns[IP6][0]));
 	refused("-D localhost", "--dns localhost: is not a resolver's "
 		"address: give an IPv4 or IPv6 one, or none");
 
@@ -424,6 +428,10 @@ static void test_names(void)
 	      accepted("-S _a.example__b.example.") &&
 	      !strcmp(c.search, "a.example b.example"));
 	check("no search domains", accepted("-S none") && c.search_given &&
+	      !c.search[0]);
+	check("search lists add up", accepted("-S a.example_b.example -S c") &&
+	      !strcmp(c.search, "a.example b.example c"));
+	check("none takes back those before it", accepted("-S a -S none") &&
 	      !c.search[0]);
 	refused("-S a..example", "--search a..example: has a part that is not "
 		"a domain: give domains with spaces between, or none");

@@ -376,6 +376,24 @@ static void test_dns_options(void)
 	check("and the user hears of it", strstr(said, "No resolvers known"));
 }
 
+static void test_resolvers_of_one_family(void)
+{
+	fake = usual;
+	resolv("nameserver 203.0.113.53\nnameserver 2001:db8::53\n");
+	complete("-D 198.51.100.1");
+	check("given resolvers replace those of their own family only",
+	      is(&n.lease.dns[IP4][0], "198.51.100.1") &&
+	      is(&n.lease.dns[IP4][1], "") &&
+	      is(&n.lease.dns[IP6][0], "2001:db8::53"));
+	complete("-4 -D 2001:db8:7::53");
+	check("so a guest without that family keeps the host's",
+	      is(&n.lease.dns[IP4][0], "203.0.113.53") &&
+	      is(&n.lease.dns[IP6][0], ""));
+	complete("-D none -D 2001:db8:7::53");
+	check("none is for both families", is(&n.lease.dns[IP4][0], "") &&
+	      is(&n.lease.dns[IP6][0], "2001:db8:7::53"));
+}
+
 static void test_many_resolvers(void)
 {
 	char text[1024] = "";
@@ -483,6 +501,7 @@ int main(void)
 	test_loopback_resolver();
 	test_gateway_resolver();
 	test_dns_options();
+	test_resolvers_of_one_family();
 	test_many_resolvers();
 	test_summary();
 	test_read_again();
