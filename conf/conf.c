@@ -431,11 +431,6 @@ enum conf_next conf_check(struct conf *c)
 	}
 	if (!check_user(c))
 		return CONF_WRONG;
-	if (c->fd >= 0 && c->socket_path[0]) {
-		conf_error("--socket", c->socket_path,
-			   "contradicts --fd: give one of them");
-		return CONF_WRONG;
-	}
 	if (!check_gateway(c->addr[IP4], &c->gateway[IP4]) ||
 	    !check_gateway(c->addr[IP6], &c->gateway[IP6]) ||
 	    !check_host_access(c))

@@ -100,7 +100,7 @@ const struct opt conf_options[] = {
 
 	HEADING("From the guest"),
 	{ "outbound", 'o', "ADDR", "source address of our sockets",
-	  .type = OPT_ADDR, FIELD(out) },
+	  .type = OPT_OUTBOUND, FIELD(out) },
 	{ "outbound-if4", 0, "NAME", "interface for IPv4 sockets",
 	  .type = OPT_INTERFACE, FIELD(out_ifname[IP4]) },
 	{ "outbound-if6", 0, "NAME", "interface for IPv6 sockets",

@@ -191,8 +191,9 @@ static enum conf_next set_stats(struct conf *c, const struct opt *o,
 {
 	uint64_t n;
 
-	if (!number_parse(arg, 1, 86400, &n))
-		return opt_error(o, arg, "is not between 1 and 86400 seconds");
+	if (!number_parse(arg, 0, 86400, &n))
+		return opt_error(o, arg, "is not between 1 and 86400 seconds, "
+				 "or 0 for none");
 	c->stats = (unsigned int)n;
 	return CONF_GO;
 }
@@ -355,21 +356,36 @@ static enum conf_next set_netmask(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_addr() - Set a unicast address in an array with one element per family */
-static enum conf_next set_addr(struct conf *c, const struct opt *o,
-			       const char *arg)
+/* store_addr() - Set an address in an array with one element per family. It is
+ * unicast, or, if @loopback is true, it may also be a loopback address. */
+static enum conf_next store_addr(struct conf *c, const struct opt *o,
+				 const char *arg, bool loopback)
 {
 	struct in6_addr a;
 
 	if (!addr_parse(arg, &a))
 		return opt_error(o, arg, "is not an address: give an IPv4 or "
 				 "IPv6 one");
-	if (!addr_is_unicast(&a))
+	if (!addr_is_unicast(&a) && !(loopback && addr_is_loopback(&a)))
 		return opt_error(o, arg, "is no host's: give a unicast "
 				 "address");
 
 	((struct in6_addr *)opt_field(c, o->field))[addr_ip(&a)] = a;
 	return CONF_GO;
+}
+
+static enum conf_next set_addr(struct conf *c, const struct opt *o,
+			       const char *arg)
+{
+	return store_addr(c, o, arg, false);
+}
+
+/* set_outbound() - Set a source address. With a loopback address, sockets reach
+ * the host itself and nothing else. */
+static enum conf_next set_outbound(struct conf *c, const struct opt *o,
+				   const char *arg)
+{
+	return store_addr(c, o, arg, true);
 }
 
 /* set_addr_or_none() - Call set_addr(), or clear both elements for 'none' */
@@ -550,6 +566,7 @@ static enum conf_next (*const set_value[])(struct conf *c, const struct opt *o,
 	[OPT_NETMASK] =		set_netmask,
 	[OPT_INTERFACE] =	set_interface,
 	[OPT_ADDR] =		set_addr,
+	[OPT_OUTBOUND] =	set_outbound,
 	[OPT_ADDR_OR_NONE] =	set_addr_or_none,
 	[OPT_MAP_HOST] =	set_map_host,
 	[OPT_DNS] =		set_dns,

@@ -234,8 +234,9 @@ static void test_paths(void)
 		"--log-size 4095: is not between 4096 and 4294967295 bytes");
 	check("statistics by the second", accepted("--stats 5") &&
 	      c.stats == 5);
-	refused("--stats 0",
-		"--stats 0: is not between 1 and 86400 seconds");
+	check("no statistics", accepted("--stats 5 --stats 0") && !c.stats);
+	refused("--stats x", "--stats x: is not between 1 and 86400 seconds, "
+		"or 0 for none");
 }
 
 static void test_fd(void)
@@ -248,7 +249,8 @@ static void test_fd(void)
 	check("a socket is taken, and is the only one",
 	      accepted(line) && c.fd == pair[0] && c.one_off);
 	snprintf(line, sizeof(line), "--fd %d -s x", pair[0]);
-	refused(line, "--socket x: contradicts --fd: give one of them");
+	check("a path of a socket beside it has no effect",
+	      accepted(line) && c.fd == pair[0]);
 	close(pair[0]);
 	close(pair[1]);
 
@@ -495,6 +497,10 @@ static void test_outward(void)
 	      accepted("--dns-forward 192.0.2.53 --dns-host 127.0.0.53") &&
 	      is(&c.dns_match[IP4], "192.0.2.53") &&
 	      is(&c.dns_host[IP4], "127.0.0.53"));
+	check("a source on the loopback", accepted("-o 127.0.0.1 -o ::1") &&
+	      is(&c.out[IP4], "127.0.0.1") && is(&c.out[IP6], "::1"));
+	refused("-o 224.0.0.1", "--outbound 224.0.0.1: is no host's: "
+		"give a unicast address");
 	refused("-o 192.0.2", "--outbound 192.0.2: is not an address: "
 		"give an IPv4 or IPv6 one");
 	refused("--map-host-loopback no", "--map-host-loopback no: is not an "
