@@ -22,6 +22,7 @@ A table that has files of one folder in its first column has all of them.
 import fnmatch
 import os
 import re
+import shutil
 import subprocess
 
 import guard
@@ -230,6 +231,14 @@ def repeated(documents):
                 yield f'{path}:{n + 1}: {line}'
 
 
+def mistakes(pages):
+    """What mandoc warns about; whether other pages are installed is no fault
+    of these."""
+    return subprocess.run(['mandoc', '-T', 'lint', '-W', 'warning', *pages],
+                          cwd=guard.TOP, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT).stdout.splitlines()
+
+
 def main():
     files = set(guard.tracked())
     documents = {path: guard.read(path) for path in sorted(files)
@@ -251,6 +260,12 @@ def main():
     guard.check('tables of files are complete', complete(documents, files))
     guard.check('the source layout is complete',
                 layout(documents['doc/design.md'], sorted(files)))
+    if shutil.which('mandoc'):
+        guard.check('manual pages are without warnings of mandoc',
+                    mistakes(sorted(path for path in files
+                                    if re.fullmatch(r'doc/.*\.\d', path))))
+    else:
+        print('skip manual pages: needs mandoc')
     guard.check('a page with mistakes is found',
                 forged(sources, homes, files))
     guard.done()

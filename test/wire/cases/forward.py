@@ -592,6 +592,39 @@ def map_guest_addr_is_the_hosts_own_copy(w, v):
     w.accept(local)
 
 
+@test("--dns-forward", both)
+def dns_ports_of_an_address_lead_to_the_resolver(w, v):
+    """DNS and DNS over TLS, UDP and TCP, as README's table says"""
+    alias = {4: "192.0.2.8", 6: "2001:db8:1::8"}[v]
+    g = w.guest("--dns-forward", alias, "--dns-host", PEER[v])
+    for port in 53, 853:
+        s, me = w.udp(v, PEER[v], port), fresh_port()
+        g.send_udp(alias, me, port, b"question")
+        data, who = s.recvfrom(100)
+        s.sendto(b"answer", who)
+        p = g.expect(g.is_udp(alias, port, me), f"answer of UDP port {port}")
+        if (data, p.udp.data) != (b"question", b"answer"):
+            raise Failure(f"{data} arrived, and {p.udp.data} came back")
+        server = w.server(v, PEER[v], port)
+        tcp.Conn(g, alias, port, mss=1460).connect()
+        w.accept(server)
+
+
+@test("--outbound-if", both)
+def an_outbound_interface_may_come_into_being_later(w, v):
+    g = w.guest(f"--outbound-if{v}", "late0", "-i", "v0")
+    server = w.server(v)
+    port = server.getsockname()[1]
+    c = tcp.Conn(g, PEER[v], port, mss=1460)
+    c.syn()
+    c.expect(RST | ACK, ack=1, what="no interface so far")
+    netns.run("ip link property add dev v0 altname late0")
+    w.undo.append(lambda: netns.run(
+        "ip link property del dev v0 altname late0"))
+    tcp.Conn(g, PEER[v], port, mss=1460).connect()
+    w.accept(server)
+
+
 @test("section 7 -o", both)
 def the_source_address_of_our_sockets(w, v):
     second_address(w)
