@@ -19,6 +19,7 @@
 #include "util.h"
 
 #define SHOWN		48	/* bytes of the user's text in a message */
+#define BLANKS		" \t"
 
 /* EPHEMERAL_* are Linux's default range, used if /proc can't be read. */
 #define EPHEMERAL	"/proc/sys/net/ipv4/ip_local_port_range"
@@ -120,9 +121,13 @@ static bool all_digits(const char *s)
 	return *s && !s[strspn(s, "0123456789")];
 }
 
+/* Parse a port, which may have blanks and a plus sign before it */
 static int parse_port(const struct spec *s, const char *text, uint16_t *port)
 {
 	uint64_t n;
+
+	text += strspn(text, BLANKS);
+	text += *text == '+';
 
 	if (number_parse(text, 1, IP_PORT_MAX, &n)) {
 		*port = (uint16_t)n;
@@ -198,6 +203,8 @@ static int parse_to(const struct spec *s, struct entry *e, char *text)
  * not translate between families. */
 static int parse_target(const struct spec *s, struct entry *e, const char *text)
 {
+	unsigned int family;
+
 	if (!parse_addr(text, &e->target))
 		return spec_error(s, "'%.*s' is neither a port nor an address",
 				  SHOWN, text);
@@ -206,8 +213,8 @@ static int parse_target(const struct spec *s, struct entry *e, const char *text)
 		return spec_error(s, "%s is no address that a guest could have",
 				  text);
 
-	if (!addr_is_none(&s->rule.ends.addr) &&
-	    addr_is_v4(&s->rule.ends.addr) != addr_is_v4(&e->target))
+	family = addr_is_v4(&e->target) ? RULE_V4 : RULE_V6;
+	if (!(rule_families(&s->rule.ends) & family))
 		return spec_error(s, "%s is of another family than the host's address before '/'",
 				  text);
 
@@ -219,7 +226,7 @@ static int parse_guest_side(const struct spec *s, struct entry *e, char *text)
 {
 	char *slash = strchr(text, '/');
 
-	if (!text[strspn(text, "0123456789-")])
+	if (!text[strspn(text, "0123456789-+" BLANKS)])
 		return parse_to(s, e, text);
 
 	if (!slash)
@@ -344,14 +351,12 @@ static bool valid_ifname(const char *name)
 	return true;
 }
 
-/* Parse the prefix of a specification: [ADDRESS][%INTERFACE], without slash */
+/* Parse the prefix of a specification: [ADDRESS][%INTERFACE], without slash.
+ * No address and '*' mean any address. */
 static int parse_prefix(struct spec *s, char *text)
 {
 	struct in6_addr *addr = &s->rule.ends.addr;
 	char *ifname = strchr(text, '%');
-
-	if (!*text)
-		return spec_error(s, "nothing before '/': an address of the host or %%INTERFACE would be right");
 
 	if (ifname) {
 		*ifname++ = '\0';
@@ -361,9 +366,12 @@ static int parse_prefix(struct spec *s, char *text)
 		strcpy(s->rule.ends.ifname, ifname);
 	}
 
-	if (*text && !parse_addr(text, addr))
+	if (!*text || !strcmp(text, "*"))
+		return 0;
+	if (!parse_addr(text, addr))
 		return spec_error(s, "'%.*s' before '/' is not an address",
 				  SHOWN, text);
+	s->rule.ends.any6 = addr_is_none(addr);
 
 	if (!addr_is_v4(addr) && addr_is_linklocal(addr) && !ifname)
 		return spec_error(s, "link-local address without interface: %.*s%%INTERFACE/ would be right",
@@ -443,7 +451,7 @@ static int add_kind(struct spec *s, enum entry_kind kind)
  * excluded, not named by another entry of the same list, and not ephemeral. */
 static int add_all(struct spec *s)
 {
-	unsigned int before = s->set->n, i;
+	unsigned int i;
 
 	if (add_kind(s, ENTRY_PORTS))
 		return -1;
@@ -451,21 +459,7 @@ static int add_all(struct spec *s)
 	add_ephemeral(&s->except);
 	for (i = 0; i < ARRAY_SIZE(s->except.bits); i++)
 		s->except.bits[i] |= s->named.bits[i];
-	if (add_kind(s, ENTRY_ALL))
-		return -1;
-
-	return s->set->n > before ? 0 : spec_error(s, "every port is excluded");
-}
-
-static void remove_rules(struct rule_set *s, uint8_t proto)
-{
-	unsigned int i, kept = 0;
-
-	for (i = 0; i < s->n; i++) {
-		if (s->rules[i].proto != proto)
-			s->rules[kept++] = s->rules[i];
-	}
-	s->n = kept;
+	return add_kind(s, ENTRY_ALL);
 }
 
 /* Parse a specification other than 'none', and add its rules */
@@ -486,11 +480,16 @@ static int parse_spec(struct spec *s, char *text)
 	return add_all(s);
 }
 
+static bool is_none(const char *spec)
+{
+	return !strcmp(spec, "none");
+}
+
 /**
  * rule_set_parse() - Append the rules of one -t or -u option
  * @s:		set to append to; it does not change if @spec is wrong
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
- * @spec:	the option's value; 'none' removes the rules of @proto from @s
+ * @spec:	the option's value; 'none' has no rules
  * @why:	set on failure: what is wrong, and what would be right
  * @size:	bytes that @why has space for
  *
@@ -505,10 +504,8 @@ int rule_set_parse(struct rule_set *s, uint8_t proto, const char *spec,
 	char *text;
 	int rc;
 
-	if (!strcmp(spec, "none")) {
-		remove_rules(s, proto);
+	if (is_none(spec))
 		return 0;
-	}
 
 	/* A list has at most one entry more than characters. parse_list() may
 	 * add one for 'all'. */
@@ -524,13 +521,35 @@ int rule_set_parse(struct rule_set *s, uint8_t proto, const char *spec,
 	return rc;
 }
 
-/* Parse all values of one option, and check that no two contradict each other
- *  */
+/* Whether 'none' comes after another value. Before it, 'none' has no effect. */
+static bool contradicts_none(const char *const *spec)
+{
+	bool ports = false;
+
+	for (; *spec; spec++) {
+		if (is_none(*spec) && ports)
+			return true;
+		ports |= !is_none(*spec);
+	}
+	return false;
+}
+
+/* Parse all values of one option, and check that no two contradict each
+ * other */
 static int parse_option(struct rule_set *s, uint8_t proto, const char *option,
 			const char *const *spec, struct rule_error *e)
 {
 	e->option = option;
-	for (; spec && *spec; spec++) {
+	e->spec = NULL;
+	if (!spec)
+		return 0;
+	if (contradicts_none(spec)) {
+		snprintf(e->why, sizeof(e->why),
+			 "'none' contradicts the value before it: leave it out");
+		return -1;
+	}
+
+	for (; *spec; spec++) {
 		e->spec = *spec;
 		if (rule_set_parse(s, proto, *spec, e->why, sizeof(e->why)))
 			return -1;

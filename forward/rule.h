@@ -32,6 +32,8 @@
  * @target:	guest's address that traffic goes to; none: the address that the
  *		guest uses
  * @ifname:	host's interface that sockets are bound to; empty: any interface
+ * @any6:	@addr is none because it was given as '::': any address of IPv6,
+ *		and no IPv4
  *
  * The binding of a rule is @addr, @ifname and rule_families(): it says which
  * traffic reaches the sockets on the host. The target says where in the guest
@@ -40,6 +42,7 @@
 struct rule_ends {
 	struct in6_addr addr, target;
 	char ifname[IFNAMSIZ];
+	bool any6;
 };
 
 /**

@@ -35,7 +35,7 @@ const char *rule_port_str(const struct rule *r, uint16_t port,
 			  char buf[RULE_PORT_STRLEN])
 {
 	const struct rule_ends *e = &r->ends;
-	bool any = addr_is_none(&e->addr);
+	bool any = addr_is_none(&e->addr) && !e->any6;
 	char addr[ADDR_STRLEN] = "";
 
 	snprintf(buf, RULE_PORT_STRLEN, "%s port %u%s%s%s%s",
@@ -50,9 +50,9 @@ const char *rule_port_str(const struct rule *r, uint16_t port,
  * rule_families() - Find the address families that a rule's sockets serve
  * @e:		address, interface and target of the rule
  *
- * A rule with an address, or with a target, is for the family of that address
- * or target: passt does not translate between families. A rule with neither is
- * for both families.
+ * A rule with an address, which may be 0.0.0.0 or '::', or with a target, is for
+ * the family of that address or target: passt does not translate between
+ * families. A rule with neither is for both families.
  *
  * Return: RULE_V4, RULE_V6, or both
  */
@@ -62,7 +62,7 @@ unsigned int rule_families(const struct rule_ends *e)
 							    &e->addr;
 
 	if (addr_is_none(a))
-		return RULE_V4 | RULE_V6;
+		return e->any6 ? RULE_V6 : RULE_V4 | RULE_V6;
 	return addr_is_v4(a) ? RULE_V4 : RULE_V6;
 }
 

@@ -68,7 +68,7 @@ static bool can_send_anywhere(const struct fwd *f, const struct listener *l)
 {
 	const struct rule_ends *e = listener_ends(f, l);
 
-	return addr_is_none(&e->addr) && !*e->ifname;
+	return addr_is_none(&e->addr) && !e->any6 && !*e->ifname;
 }
 
 /* add_to_index() - Add a listener of UDP to the index */

@@ -27,7 +27,7 @@ static void put_rule(FILE *out, const struct rule *r)
 	char buf[ADDR_STRLEN];
 
 	fprintf(out, "%s", r->proto == IPPROTO_TCP ? "tcp " : "udp ");
-	if (!addr_is_none(&r->ends.addr))
+	if (!addr_is_none(&r->ends.addr) || r->ends.any6)
 		fprintf(out, "%s ", addr_str(&r->ends.addr, buf));
 	if (*r->ends.ifname)
 		fprintf(out, "%%%s ", r->ends.ifname);
@@ -80,6 +80,17 @@ static const char *means(const char *spec)
 
 static void ports(void)
 {
+	check_spec("22, 23,\t+24- 25", "tcp 22, tcp 23, tcp 24-25");
+	check_spec("/22", "tcp 22");
+	check_spec("*/22", "tcp 22");
+	check_spec("*%eth0/22", "tcp %eth0 22");
+	check_spec("22,~22", "");
+	check_spec("22-23,~22", "tcp 23");
+	check_spec("22:+23, 80: 90", "tcp 22>23, tcp 80>90");
+	check_spec("::/22", "tcp :: 22");
+	check_spec("[::]%eth0/22", "tcp :: %eth0 22");
+	check_spec("::/22:192.0.2.5", "192.0.2.5 is of another family than "
+		   "the host's address before '/'");
 	check_spec("none", "");
 	check_spec("22", "tcp 22");
 	check_spec("1", "tcp 1");
@@ -126,7 +137,6 @@ static void prefixes(void)
 	check_spec("fe80::1%eth0/22", "tcp fe80::1 %eth0 22");
 	check_spec("[fe80::1]%eth0/22", "tcp fe80::1 %eth0 22");
 	check_spec("0.0.0.0/22", "tcp 0.0.0.0 22");
-	check_spec("::/22", "tcp 22");
 	check_spec("%name_15_letters/22", "tcp %name_15_letters 22");
 }
 
@@ -153,7 +163,7 @@ static void all(void)
 	ephemeral = NULL;
 	check_spec("all", "tcp 1-32767 if free, tcp 61000-65535 if free");
 	ephemeral = "1 65535\n";
-	check_spec("all", "every port is excluded");
+	check_spec("all", "");
 	ephemeral = "32768\t60999\n";
 }
 
@@ -174,8 +184,7 @@ static void exclusions(void)
 		   "tcp 192.0.2.1 %eth0 1000-1004>2000, "
 		   "tcp 192.0.2.1 %eth0 1006-1010>2006");
 	check_spec("22,~25", "tcp 22");
-	check_spec("22,~22", "every port is excluded");
-	check_spec("~1-65535", "every port is excluded");
+	check_spec("~1-65535", "");
 }
 
 static void wrong_ports(void)
@@ -189,7 +198,7 @@ static void wrong_ports(void)
 	check_spec("22-70000", "port 70000 is not between 1 and 65535");
 	check_spec("ssh", "'ssh' is not a port, a number between 1 and 65535");
 	check_spec("22x", "'22x' is not a port, a number between 1 and 65535");
-	check_spec(" 22", "' 22' is not a port, a number between 1 and 65535");
+	check_spec("22 ", "'22 ' is not a port, a number between 1 and 65535");
 	check_spec("22-", "a port is missing, a number between 1 and 65535");
 	check_spec("-22", "a port is missing, a number between 1 and 65535");
 	check_spec("22:", "a port is missing, a number between 1 and 65535");
@@ -244,8 +253,6 @@ static void wrong_addresses(void)
 	check_spec("[]/22", "'[]' before '/' is not an address");
 	check_spec("::1]/22",
 		   "a port is missing, a number between 1 and 65535");
-	check_spec("/22", "nothing before '/': an address of the host or "
-		   "%INTERFACE would be right");
 	check_spec("%/22", "'' is no interface name");
 	check_spec("%../22", "'..' is no interface name");
 	check_spec("%a b/22", "'a b' is no interface name");
@@ -293,11 +300,7 @@ static void several(void)
 		 "1000,1001,x", why, sizeof(why)), -1);
 	check_eq("and leaves nothing behind", f.n, 4);
 	parse(&f, IPPROTO_TCP, "none");
-	check_str("'none' takes back what was before it", rules(&f),
-		  "udp 53>5353");
-	parse(&f, IPPROTO_TCP, "23");
-	check_str("and not what is after it", rules(&f),
-		  "udp 53>5353, tcp 23");
+	check_eq("'none' has no rules", f.n, 4);
 	rule_set_free(&f);
 }
 

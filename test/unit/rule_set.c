@@ -89,7 +89,8 @@ static const struct {
 	{ "", "", true },
 	{ "tcp 22", "", false },
 	{ "tcp 22", "tcp 22", true },
-	{ "tcp 22 tcp none", "", true },
+	{ "tcp none", "", true },
+	{ "tcp 22,~22", "", true },
 	{ "tcp 22", "udp 22", false },
 	{ "tcp 22", "tcp 22:23", false },
 	{ "tcp 22:22", "tcp 22", true },
@@ -128,6 +129,9 @@ static void read_options(void)
 {
 	const char *const tcp[] = { "22", "25:26", NULL };
 	const char *const twice[] = { "22", "20-30", NULL };
+	const char *const port_none[] = { "22", "none", NULL };
+	const char *const none_port[] = { "none", "22", NULL };
+	const char *const none_none[] = { "none", "none", NULL };
 	const char *const wrong[] = { "22", "x", NULL };
 	const char *const udp[] = { "53", NULL }, *const none[] = { NULL };
 	struct rule_set s = { 0 }, want = { 0 };
@@ -162,6 +166,18 @@ static void read_options(void)
 	check_str("one twice: said", e.why,
 		  "TCP port 22 is given twice: give it once");
 	check("one twice: it is no single value", !e.spec);
+	rule_set_free(&s);
+
+	check_eq("none and a port", rule_set_read(&s, port_none, udp, &e), -1);
+	check_str("none and a port: said", e.why,
+		  "'none' contradicts the value before it: leave it out");
+	check("none and a port: it is no single value", !e.spec);
+	check_eq("none before a port", rule_set_read(&s, none_port, NULL, &e),
+		 0);
+	check_eq("none before a port: has no effect", s.n, 1);
+	rule_set_free(&s);
+	check_eq("none twice", rule_set_read(&s, none_none, udp, &e), 0);
+	check_eq("none twice: is none", s.n, 1);
 	rule_set_free(&s);
 	rule_set_free(&want);
 }
