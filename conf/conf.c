@@ -3,8 +3,8 @@
  * conf.c - Reads the command line according to the table in options.c, checks
  * options against each other, and prints the help.
  */
-/* syscalls: start: close connect fstat getegid geteuid lseek openat read
- *	     socket write */
+/* syscalls: start: close connect fstat getegid geteuid ioctl lseek openat
+ *	     read socket write */
 #include <errno.h>
 #include <getopt.h>
 #include <pwd.h>
@@ -315,18 +315,57 @@ enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 	return CONF_GO;
 }
 
+/* warn_outbound_if() - Warn that an outbound interface does not exist yet */
+static void warn_outbound_if(const char *option, const char *ifname)
+{
+	if (*ifname && !if_nametoindex(ifname))
+		warn("%s %s: the host has no such interface yet: until then, the guest reaches nothing beyond the host",
+		     option, ifname);
+}
+
+/* conf_mtu() - Warn of an MTU that is too small for a family. One that is too
+ * small for IPv4 becomes IPv4's least, because no packet fits it. */
+static void conf_mtu(struct conf *c)
+{
+	if (!c->mtu)
+		return;
+	if (c->mtu < IP4_MTU_MIN) {
+		warn("--mtu %u: the least for IPv4 is %u (RFC 791 3.2), which is taken",
+		     c->mtu, IP4_MTU_MIN);
+		c->mtu = IP4_MTU_MIN;
+	}
+	if (c->use[IP6] && c->mtu < IP6_MTU_MIN)
+		warn("--mtu %u: guests use no IPv6 below %u (RFC 8200 5)",
+		     c->mtu, IP6_MTU_MIN);
+}
+
 /* conf_imply() - Change options that depend on other options */
 static void conf_imply(struct conf *c)
 {
-	c->mtu = MIN(c->mtu, CONF_MTU);
-	if (c->use[IP6] && c->mtu && c->mtu < IP6_MTU_MIN)
-		warn("--mtu %u: guests use no IPv6 below %u (RFC 8200 5)",
-		     c->mtu, IP6_MTU_MIN);
+	conf_mtu(c);
+	warn_outbound_if("--outbound-if4", c->out_ifname[IP4]);
+	warn_outbound_if("--outbound-if6", c->out_ifname[IP6]);
 
 	c->dhcp = c->dhcp && c->use[IP4];
 	c->dhcpv6 = c->dhcpv6 && c->use[IP6];
 	c->ndp = c->ndp && c->use[IP6] && c->icmp;
 	c->ra = c->ra && c->ndp;
+}
+
+/* check_ports() - Print an error, and return false, if ports are forwarded for
+ * a protocol that another option excludes */
+static bool check_ports(const char *option, const char *const *spec,
+			const char *contradicts)
+{
+	for (; *spec; spec++) {
+		if (strcmp(*spec, "none")) {
+			conf_error(option, *spec,
+				   "contradicts %s: give one of them",
+				   contradicts);
+			return false;
+		}
+	}
+	return true;
 }
 
 /* check_gateway() - Print an error, and return false, if --gateway gives one of
@@ -430,6 +469,9 @@ enum conf_next conf_check(struct conf *c)
 		return CONF_WRONG;
 	}
 	if (!check_user(c))
+		return CONF_WRONG;
+	if ((!c->tcp && !check_ports("--tcp-ports", c->tcp_spec, "--no-tcp")) ||
+	    (!c->udp && !check_ports("--udp-ports", c->udp_spec, "--no-udp")))
 		return CONF_WRONG;
 	if (!check_gateway(c->addr[IP4], &c->gateway[IP4]) ||
 	    !check_gateway(c->addr[IP6], &c->gateway[IP6]) ||

@@ -22,6 +22,7 @@
 
 #define CONF_SPECS	255		/* values of -t at most, and of -u */
 #define CONF_MTU	65520
+#define CONF_MTU_MAX	65521		/* a frame has 65,535 bytes at most */
 #define CONF_MAC	{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
 
 /**
@@ -40,8 +41,8 @@
  * @tcp, @udp, @icmp: no option excludes this protocol
  * @addr:	addresses of the guest, in the order of the options; none after
  *		the last
- * @len:	prefix lengths that were given with @addr, 0: not given
- * @netmask:	IPv4 prefix length of --netmask, 0: not given
+ * @len:	prefix lengths that were given with @addr, 0: not given, or as 0
+ * @netmask:	IPv4 prefix length of --netmask, 0: not given, or as 0
  * @gateway:	routers of the guest
  * @ifname:	host's interface whose addresses and routes the guest gets;
  *		empty: the one that @out_ifname or the default route names

@@ -102,9 +102,9 @@ const struct opt conf_options[] = {
 	{ "outbound", 'o', "ADDR", "source address of our sockets",
 	  .type = OPT_OUTBOUND, FIELD(out) },
 	{ "outbound-if4", 0, "NAME", "interface for IPv4 sockets",
-	  .type = OPT_INTERFACE, FIELD(out_ifname[IP4]) },
+	  .type = OPT_OUTBOUND_IF, FIELD(out_ifname[IP4]) },
 	{ "outbound-if6", 0, "NAME", "interface for IPv6 sockets",
-	  .type = OPT_INTERFACE, FIELD(out_ifname[IP6]) },
+	  .type = OPT_OUTBOUND_IF, FIELD(out_ifname[IP6]) },
 	{ "map-host-loopback", 0, "ADDR|none", "leads to the host's loopback;\n"
 	  "default: the gateway's address",
 	  .type = OPT_MAP_HOST, FIELD(map_loopback) },

@@ -94,7 +94,8 @@ static enum conf_next set_namespace(struct conf *c, const struct opt *o,
 static enum conf_next set_vhost_user(struct conf *c, const struct opt *o,
 				     const char *arg)
 {
-	return opt_error(o, arg, "is for vhost-user mode only: leave it out");
+	return opt_error(o, arg, "is for vhost-user mode only, and for "
+			 "migration, which is not available: leave it out");
 }
 
 /* set_verbose() - Set --debug or --trace. --trace implies --debug. */
@@ -270,16 +271,16 @@ static enum conf_next set_mtu(struct conf *c, const struct opt *o,
 {
 	uint64_t n;
 
-	if (!number_parse(arg, 0, IP_LEN_MAX, &n) || (n && n < IP4_MTU_MIN))
+	if (!number_parse(arg, 0, CONF_MTU_MAX, &n))
 		return opt_error(o, arg, "is not between %u and %u, or 0",
-				 IP4_MTU_MIN, IP_LEN_MAX);
+				 IP4_MTU_MIN, CONF_MTU_MAX);
 	c->mtu = (uint32_t)n;
 	c->mtu_given = true;
 	return CONF_GO;
 }
 
 /* address_parse() - Parse ADDR or ADDR/LENGTH, the address of a guest; @len is
- * set to 0 if there is no length */
+ * set to 0 if there is no length, or 0 */
 static enum conf_next address_parse(const struct opt *o, const char *arg,
 				    struct in6_addr *a, uint64_t *len)
 {
@@ -293,7 +294,7 @@ static enum conf_next address_parse(const struct opt *o, const char *arg,
 		return opt_error(o, arg, "is not an address: give ADDR or "
 				 "ADDR/LENGTH");
 	v4 = addr_is_v4(a);
-	if (arg[n] && !number_parse(arg + n + 1, 1, v4 ? 32 : 128, len))
+	if (arg[n] && !number_parse(arg + n + 1, 0, v4 ? 32 : 128, len))
 		return opt_error(o, arg, "has a prefix length that is not "
 				 "between 1 and %d", v4 ? 32 : 128);
 	if (!addr_is_unicast(a))
@@ -329,27 +330,30 @@ static enum conf_next set_address(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* mask_len() - Prefix length of an IPv4 mask; 0: the address is not a mask */
-static unsigned int mask_len(const struct in6_addr *mask)
+/* mask_parse() - Parse an IPv4 mask, dotted or in bits, into the number of its
+ * bits; false if it is none */
+static bool mask_parse(const char *s, uint64_t *bits)
 {
-	uint32_t m = get_be32(&mask->s6_addr[12]), inverse = ~m;
+	struct in6_addr mask;
+	uint32_t m, inverse;
 
-	if (inverse & (inverse + 1))
-		return 0;
-	return (unsigned int)__builtin_popcount(m);
+	if (number_parse(s, 0, 32, bits))
+		return true;
+	if (!addr_parse(s, &mask) || !addr_is_v4(&mask))
+		return false;
+
+	m = get_be32(&mask.s6_addr[12]);
+	inverse = ~m;
+	*bits = (uint64_t)__builtin_popcount(m);
+	return !(inverse & (inverse + 1));
 }
 
 static enum conf_next set_netmask(struct conf *c, const struct opt *o,
 				  const char *arg)
 {
-	struct in6_addr mask;
-	uint64_t n = 0;
+	uint64_t n;
 
-	if (addr_parse(arg, &mask) && addr_is_v4(&mask))
-		n = mask_len(&mask);
-	else
-		number_parse(arg, 1, 32, &n);
-	if (!n)
+	if (!mask_parse(arg, &n))
 		return opt_error(o, arg, "is not a mask: give 1 to 32 bits, or "
 				 "255.255.255.0 and the like");
 	c->netmask = (unsigned int)n;
@@ -448,9 +452,31 @@ static enum conf_next set_interface(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
+/* set_outbound_if() - Set an interface to bind sockets to. It may come into
+ * being later, like that of a VPN: sockets are bound by its name. */
+static enum conf_next set_outbound_if(struct conf *c, const struct opt *o,
+				      const char *arg)
+{
+	size_t len = strlen(arg);
+
+	if (!len || len >= IFNAMSIZ)
+		return opt_error(o, arg, "can't be an interface: give a name "
+				 "of 1 to %d bytes", IFNAMSIZ - 1);
+
+	memcpy(opt_field(c, o->field), arg, len + 1);
+	return CONF_GO;
+}
+
+/* dns_is_none() - Whether the last value of --dns was 'none' */
+static bool dns_is_none(const struct conf *c)
+{
+	return c->dns_given[IP4] && addr_is_none(&c->dns[IP4][0]) &&
+	       c->dns_given[IP6] && addr_is_none(&c->dns[IP6][0]);
+}
+
 /**
  * set_dns() - Add a resolver for the guest; 'none' clears the lists of both
- *		families
+ *		families, and a resolver takes 'none' back
  *
  * A resolver takes the place of those that the host has in the same family. A
  * loopback address is allowed, because the resolver may be inside the guest.
@@ -472,6 +498,8 @@ static enum conf_next set_dns(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is not a resolver's address: give an "
 				 "IPv4 or IPv6 one, or none");
 
+	if (dns_is_none(c))
+		c->dns_given[IP4] = c->dns_given[IP6] = false;
 	c->dns_given[addr_ip(&a)] = true;
 	list = c->dns[addr_ip(&a)];
 	for (i = 0; i < LEASE_DNS && !addr_is_none(&list[i]); i++)
@@ -481,17 +509,18 @@ static enum conf_next set_dns(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
+/* set_name() - Set a name without its final dot; empty: none */
 static enum conf_next set_name(struct conf *c, const struct opt *o,
 			       const char *arg)
 {
 	size_t len = strlen(arg);
 
-	if (!domain_ok(arg, len))
+	if (len && !domain_ok(arg, len))
 		return opt_error(o, arg, "is not a host name: letters, digits, "
 				 "hyphens and dots, at most %d of them",
 				 DOMAIN_MAX);
 
-	if (arg[len - 1] == '.')
+	if (len && arg[len - 1] == '.')
 		len--;
 	snprintf(opt_field(c, o->field), LEASE_NAME, "%.*s", (int)len, arg);
 	return CONF_GO;
@@ -512,6 +541,8 @@ static enum conf_next set_search(struct conf *c, const struct opt *o,
 	}
 	for (s += strspn(s, " "); *s; s += len, s += strspn(s, " ")) {
 		len = strcspn(s, " ");
+		if (len == 1 && *s == '.')
+			continue;	/* the root, which is searched anyway */
 		if (!domain_ok(s, len))
 			return opt_error(o, arg, "has a part that is not a "
 					 "domain: give domains with spaces "
@@ -565,6 +596,7 @@ static enum conf_next (*const set_value[])(struct conf *c, const struct opt *o,
 	[OPT_ADDRESS] =		set_address,
 	[OPT_NETMASK] =		set_netmask,
 	[OPT_INTERFACE] =	set_interface,
+	[OPT_OUTBOUND_IF] =	set_outbound_if,
 	[OPT_ADDR] =		set_addr,
 	[OPT_OUTBOUND] =	set_outbound,
 	[OPT_ADDR_OR_NONE] =	set_addr_or_none,

@@ -50,8 +50,8 @@ const char *rule_port_str(const struct rule *r, uint16_t port,
  * rule_families() - Find the address families that a rule's sockets serve
  * @e:		address, interface and target of the rule
  *
- * A rule with an address, which may be 0.0.0.0 or '::', or with a target, is for
- * the family of that address or target: passt does not translate between
+ * A rule with an address, which may be 0.0.0.0 or '::', or with a target, is
+ * for the family of that address or target: passt does not translate between
  * families. A rule with neither is for both families.
  *
  * Return: RULE_V4, RULE_V6, or both

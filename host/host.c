@@ -54,7 +54,7 @@ static void read_address(struct host_family *h, int nl, int af,
 }
 
 /* read_family() - Read address and gateway of one family, from the interface
- * @ifname. If this is empty, the routes decide which interface to read. */
+ * @ifname. If there is no such interface, the routes decide which to read. */
 static void read_family(struct host_family *h, int nl, int af,
 			const char *ifname)
 {
@@ -64,9 +64,8 @@ static void read_family(struct host_family *h, int nl, int af,
 	if (!h->exists)
 		return;
 
-	if (*ifname)
-		h->ifindex = if_nametoindex(ifname);
-	else
+	h->ifindex = *ifname ? if_nametoindex(ifname) : 0;
+	if (!h->ifindex)
 		h->ifindex = nl_default_if(nl, af);
 	nl_gateway(nl, af, h->ifindex, &h->gateway, &src);
 	read_address(h, nl, af, &src, *ifname);
@@ -78,7 +77,8 @@ static void read_family(struct host_family *h, int nl, int af,
  * host_read() - Read the host's current addresses, routes and resolvers
  * @h:		filled
  * @ifname:	for each family, the interface to read address and gateway from;
- *		empty: the interface of the default route, see nl_default_if()
+ *		empty, or there is none of that name: the interface of the
+ *		default route, see nl_default_if()
  */
 void host_read(struct host *h, const char *const ifname[FAMILIES])
 {

@@ -205,7 +205,8 @@ static void test_other_modes(void)
 	refused("-T 22", "--tcp-ns 22: is for namespace mode only, "
 		"and passt connects a virtual machine: leave it out");
 	refused("--migrate-exit",
-		"--migrate-exit: is for vhost-user mode only: leave it out");
+		"--migrate-exit: is for vhost-user mode only, and for "
+		"migration, which is not available: leave it out");
 }
 
 static void test_paths(void)
@@ -285,15 +286,18 @@ static void test_mtu(void)
 	      c.mtu_given);
 	check("68 is enough for IPv4", accepted("-4 -m 68") &&
 	      c.mtu == 68);
-	check("65535 is what a frame can hold of it", accepted("-m 65535") &&
-	      c.mtu == 65520);
+	check("65521 is what a frame can hold", accepted("-m 65521") &&
+	      c.mtu == 65521);
+	check("below 68 the least of IPv4 is taken, with a warning",
+	      given("-4 -m 67") == CONF_GO && c.mtu == 68 &&
+	      strstr(said, "--mtu 67: the least for IPv4 is 68 (RFC 791 3.2)"));
+	refused("-m 65522", "--mtu 65522: is not between 68 and 65521, or 0");
 	check("below 1280, IPv6 gets a warning", given("-m 1279") == CONF_GO &&
 	      strstr(said, "no IPv6 below 1280"));
 	refused("--mtu 70000",
-		"--mtu 70000: is not between 68 and 65535, or 0");
-	refused("-m 67", "--mtu 67: is not between 68 and 65535, or 0");
-	refused("-m -1", "--mtu -1: is not between 68 and 65535, or 0");
-	refused("-m 1500x", "--mtu 1500x: is not between 68 and 65535, or 0");
+		"--mtu 70000: is not between 68 and 65521, or 0");
+	refused("-m -1", "--mtu -1: is not between 68 and 65521, or 0");
+	refused("-m 1500x", "--mtu 1500x: is not between 68 and 65521, or 0");
 }
 
 static void test_address(void)
@@ -364,7 +368,11 @@ static void test_address(void)
 		"guest makes itself: give a global address");
 	refused("-n 255.0.255.0", "--netmask 255.0.255.0: is not a mask: "
 		"give 1 to 32 bits, or 255.255.255.0 and the like");
-	refused("-n 0", "--netmask 0: is not a mask: "
+	check("a mask of no bits is none", accepted("-n 0 -a 192.0.2.9/24") &&
+	      !c.netmask && c.len[IP4][0] == 24);
+	check("nor is a length of 0 one", accepted("-a 192.0.2.9/0 -n 20") &&
+	      !c.len[IP4][0] && c.netmask == 20);
+	refused("-n 33", "--netmask 33: is not a mask: "
 		"give 1 to 32 bits, or 255.255.255.0 and the like");
 	refused("-n ffff::", "--netmask ffff::: is not a mask: "
 		"give 1 to 32 bits, or 255.255.255.0 and the like");
@@ -397,6 +405,14 @@ static void test_router(void)
 	      !strcmp(c.out_ifname[IP4], "lo") && !strcmp(c.out_ifname[IP6], "lo"));
 	refused("-i nonesuch",
 		"--interface nonesuch: is not an interface of this host");
+	check("an outbound interface may come into being later",
+	      given("--outbound-if4 vpn7") == CONF_GO &&
+	      !strcmp(c.out_ifname[IP4], "vpn7"));
+	check("but a warning says so", strstr(said, "--outbound-if4 vpn7: the "
+					      "host has no such interface"));
+	refused("--outbound-if6 a-name-too-long-", "--outbound-if6 "
+		"a-name-too-long-: can't be an interface: give a name of 1 "
+		"to 15 bytes");
 	refused("-i a-name-that-is-too-long", "--interface "
 		"a-name-that-is-too-long: is not an interface of this host");
 }
@@ -444,6 +460,10 @@ static void test_names(void)
 	      given(line) == CONF_WRONG && strstr(said, "is too long: at most "
 						  "255 bytes\n"));
 
+	check("the root is no domain to search", accepted("-S ._a_.") &&
+	      c.search_given && !strcmp(c.search, "a"));
+	check("an empty name is none", accepted("-H vm --hostname= --fqdn= -q") &&
+	      !c.hostname[0] && !c.fqdn[0]);
 	check("names", accepted("-H vm-1 --fqdn vm-1.example.org.") &&
 	      !strcmp(c.hostname, "vm-1") &&
 	      !strcmp(c.fqdn, "vm-1.example.org"));
@@ -519,6 +539,12 @@ static void test_inward(void)
 	      !strcmp(c.tcp_spec[0], "22") &&
 	      !strcmp(c.tcp_spec[1], "whatever") && !c.tcp_spec[2] &&
 	      !strcmp(c.udp_spec[0], "all") && !c.udp_spec[1]);
+	refused("--no-tcp -t 22",
+		"--tcp-ports 22: contradicts --no-tcp: give one of them");
+	refused("-u none -u 53 --no-udp",
+		"--udp-ports 53: contradicts --no-udp: give one of them");
+	check("no port contradicts nothing",
+	      accepted("--no-tcp -t none --no-udp -u none"));
 	check("--freebind", accepted("--freebind") && c.freebind);
 	check("--multicast", accepted("--multicast") && c.multicast);
 	check("no multicast by itself", accepted("--quiet") && !c.multicast);

@@ -389,8 +389,12 @@ static void test_resolvers_of_one_family(void)
 	check("so a guest without that family keeps the host's",
 	      is(&n.lease.dns[IP4][0], "203.0.113.53") &&
 	      is(&n.lease.dns[IP6][0], ""));
+	complete("-D 198.51.100.1 -D none");
+	check("none is for both families, and for what was before it",
+	      is(&n.lease.dns[IP4][0], "") && is(&n.lease.dns[IP6][0], ""));
 	complete("-D none -D 2001:db8:7::53");
-	check("none is for both families", is(&n.lease.dns[IP4][0], "") &&
+	check("which is taken back by a resolver after it",
+	      is(&n.lease.dns[IP4][0], "203.0.113.53") &&
 	      is(&n.lease.dns[IP6][0], "2001:db8:7::53"));
 }
 
