@@ -191,12 +191,42 @@ def everything(lab):
             rests(passt)
 
 
+def limited(lab, limit, *options):
+    """Starts passt with few descriptors; it and the ports that it says."""
+    passt = lab.passt(*options, preexec_fn=lambda: resource.setrlimit(
+        resource.RLIMIT_NOFILE, (limit, limit)))
+    said = re.search(r"ports forwarded: (.*)", lab.messages())
+    if not said:
+        raise AssertionError(lab.messages())
+    return passt, {proto: int(n.replace(",", "")) for proto, n in re.findall(
+        r"(TCP|UDP) ([0-9,]*[0-9])", said[1])}
+
+
+def shares(lab):
+    """Given a descriptor limit, then those who asked get all of it."""
+    with check("-t all -u all, 20,000 descriptors: starts within 3 s"):
+        start = time.monotonic()
+        passt, ports = limited(lab, 20000, "-t", "all", "-u", "all")
+        expect_below("time, s", time.monotonic() - start, 3)
+    with check("-t all -u all: TCP and UDP get equally far"):
+        expect_below("difference", abs(ports["TCP"] - ports["UDP"]), 2)
+        expect_below("descriptors left", 20000 - sum(ports.values()), 5100)
+    with check("-t all -u all: as many are bound as it says"):
+        for proto in "TCP", "UDP":
+            out = lab.host.run("ss", "-Hln", "--" + proto.lower())
+            expect(proto, len(out.splitlines()), ports[proto])
+    passt.kill()
+    with check("-t all alone: TCP gets all descriptors"):
+        passt, ports = limited(lab, 20000, "-t", "all")
+        expect("protocols", list(ports), ["TCP"])
+        expect_below("descriptors left", 20000 - ports["TCP"], 5100)
+    passt.kill()
+
+
 def few_descriptors(lab):
     """Given few descriptors, then 'all' leaves some for flows, and says so."""
     limit = 2048
-    passt = lab.passt(
-        "-t", "all", "-u", "all", preexec_fn=lambda: resource.setrlimit(
-            resource.RLIMIT_NOFILE, (limit, limit)))
+    passt, _ = limited(lab, limit, "-t", "all", "-u", "all")
     lab.attach()
     with check("few descriptors: room is left"):
         expect_below("descriptors", passt.descriptors(), limit - 100)
@@ -210,7 +240,7 @@ def few_descriptors(lab):
 
 
 def story():
-    for part in lists, tcp_alone, everything, few_descriptors:
+    for part in lists, tcp_alone, everything, shares, few_descriptors:
         with check(f"{part.__name__} ran to its end"), Lab() as lab:
             part(lab)
 
