@@ -172,8 +172,10 @@ static void serve_frame(struct world *w, uint8_t *frame, size_t size)
 static void serve_rest(struct world *w, struct pkt *pkt, uint8_t *frame,
 		       size_t size, size_t at)
 {
+	static const uint8_t guest[MAC_LEN] = { 0x52, 0x54, 0, 1, 2, 3 };
 	struct iovec iov;
 
+	pkt->smac = guest;
 	if (pkt->proto == IPPROTO_ICMPV6) {
 		pkt->l4 = frame + at;
 		pkt->l4len = 8;

@@ -119,7 +119,7 @@ static void check_payload(struct parsed *p, const uint8_t *data, size_t size)
 
 	p->payload = malloc(len + 1);
 	MUST(p->payload && pkt_copy(pkt, p->payload, len) == len);
-	off = ETH_HLEN + pkt->l3len + pkt->l4len;
+	off = (size_t)(pkt->l4 - pkt->dmac) + pkt->l4len;
 	MUST(!memcmp(p->payload, data + off, len));
 }
 

@@ -170,6 +170,10 @@ def frames():
         135, bytes(4) + pton6("fe80::1"), LL6, solicited), LL6, solicited,
         255, b"\x3a\0\0\0\0\0\0\7"))
     yield "vlan", ethernet(0x8100, b"\0\1\x08\0" + ip4(6, tcp(A4, B4, 2)))
+    yield "priority4", ethernet(0x8100, b"\xe0\0\x08\0" + ip4(
+        17, udp(A4, B4, b"hello"), frag=0x2000))
+    yield "priority6", ethernet(0x88a8, b"\x20\0\x81\0\0\0\x86\xdd" + ip6(
+        17, udp(A6, B6, b"hello")))
     yield "short", GUEST
 
 
