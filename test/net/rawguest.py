@@ -54,21 +54,24 @@ def ip(proto, payload, src, dst):
 
 
 def segment_of(frame):
-    """The TCP segment in a frame, None if it has none."""
+    """The TCP segment in a frame, None if it has none. What follows the packet
+    is Ethernet's padding."""
     if frame[12:14] == b"\x08\x00" and frame[23] == 6:
         addrs = [socket.inet_ntoa(frame[i:i + 4]) for i in (26, 30)]
         at = 14 + (frame[14] & 15) * 4
+        end = 14 + int.from_bytes(frame[16:18], "big")
     elif frame[12:14] == b"\x86\xdd" and frame[20] == 6:
         addrs = [socket.inet_ntop(socket.AF_INET6, frame[i:i + 16])
                  for i in (22, 38)]
         at = 54
+        end = 54 + int.from_bytes(frame[18:20], "big")
     else:
         return None
     sport, dport, seq, ack, offset, flags, wnd = struct.unpack(
         "!HHIIBBH", frame[at:at + 16])
     data = at + (offset >> 4) * 4
     return Segment(*addrs, sport, dport, flags, seq, ack, wnd,
-                   frame[at + 20:data], frame[data:])
+                   frame[at + 20:data], frame[data:end])
 
 
 def is_arp_reply(frame):
