@@ -145,15 +145,24 @@ def resolver(ns, dev, tag):
         yield
 
 
+def answer_of(s):
+    """The answer to a question, which is repeated as resolvers repeat it: an
+    address of the host may still be in duplicate address detection."""
+    s.settimeout(2)
+    for _ in range(4):
+        s.send(question(7))
+        with contextlib.suppress(TimeoutError):
+            return s.recv(2000)
+    raise TimeoutError("no answer to four questions")
+
+
 def asks(lab, addr):
     """What the resolver adds, over UDP and TCP."""
     out = []
     dev = "%tap0" if addr.startswith("fe80") else ""
     for kind in socket.SOCK_DGRAM, socket.SOCK_STREAM:
         with lab.guest.connect(addr + dev, 53, kind=kind) as s:
-            s.settimeout(5)
-            s.send(question(7))
-            out.append(s.recv(2000)[len(question(7)):])
+            out.append(answer_of(s)[len(question(7)):])
     return out
 
 
