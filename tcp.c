@@ -64,6 +64,7 @@ static void remove_tcp_flow(struct tcp *t, struct tcp_flow *f, bool reset)
 	timer_cancel(t->timers, &f->flow.timer);
 	list_remove(&f->flow.node);
 	sched_forget(t->sched, &f->flow);
+	t->naccepted -= f->accepted;
 	flow_remove(t->flows, &f->flow);
 }
 
@@ -545,6 +546,20 @@ static void refuse_accepted(struct tcp *t, int fd)
 	tcp_sock_reset(fd);
 }
 
+/* Whether the connections of peers have all descriptors that they may have. A
+ * part of those that forwarded ports do not use is left to the guest, so that a
+ * flood at a forwarded port does not end its own connections. */
+static bool is_peers_share_used(const struct tcp *t)
+{
+	uint32_t max = (uint32_t)t->max_fd;
+	uint32_t left = max - MIN(max, t->fwd->nlisteners);
+
+	if (t->naccepted < left - left / TCP_GUEST_SHARE)
+		return false;
+	LOG_LIMITED(LOG_WARNING, "too many connections to the guest: more are refused; raise the limit of descriptors (ulimit -n)");
+	return true;
+}
+
 /*
  * Open a flow for a peer that has connected to a forwarded port (T2). @fd is
  * the socket of the connection, which this function owns. @sa is the peer's
@@ -558,7 +573,8 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 	struct in6_addr peer;
 	struct tcp_flow *f;
 
-	if (fd >= t->max_fd || !link_up(t->tap->link) ||
+	if (fd >= t->max_fd || is_peers_share_used(t) ||
+	    !link_up(t->tap->link) ||
 	    !sockaddr_get(sa, &peer, &key.pport) ||
 	    !nat_to_guest(t->net, &peer, &key.peer)) {
 		refuse_accepted(t, fd);
@@ -587,6 +603,8 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 	}
 	f->flow.fd[SIDE_HOST] = fd;
 	f->nodelay = true;		/* inherited from the listener */
+	f->accepted = true;
+	t->naccepted++;
 	conn_accepted(&f->conn, initial_seq(t, &key, now),
 		      tcp_mss(t, &key.guest), now);
 	if (flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS))

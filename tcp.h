@@ -24,6 +24,10 @@
  * takes 1,024 (UIO_MAXIOV). */
 #define TCP_PAYLOAD_IOV		512
 
+/* One part in this many of the descriptors that forwarded ports leave is for
+ * connections that the guest opens. Peers may use the others. */
+#define TCP_GUEST_SHARE		4
+
 struct tcp_flow;
 
 enum tcp_counter {
@@ -60,6 +64,7 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  *		connections leaves some, for example for the guest's DNS queries
  * @spare_fd:	open descriptor that is closed when the process has no other
  *		left, to accept and refuse one connection; -1: none
+ * @naccepted:	number of connections that peers began
  * @rxring_total: bytes allocated for the receive rings of all flows
  * @payload, @npayload: pieces of payload of the current batch that are to be
  *		written to the socket
@@ -83,6 +88,7 @@ struct tcp {
 	} challenge;
 	bool no_peek_off;
 	int max_fd, spare_fd;
+	uint32_t naccepted;
 	size_t rxring_total;
 	struct iovec payload[TCP_PAYLOAD_IOV];
 	unsigned int npayload;

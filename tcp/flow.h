@@ -51,6 +51,7 @@
  * @want_epollout: epoll is going to report EPOLLOUT when the socket has space
  * @written:	at least one write to the socket was tried
  * @nodelay:	TCP_NODELAY is set
+ * @accepted:	a peer began the connection; counted in tcp.naccepted
  * @sock_failed: the socket had an error; data that it still has is sent to the
  *		guest
  */
@@ -63,7 +64,7 @@ struct tcp_flow {
 
 	uint32_t space;
 	bool readable, eof_uncertain, peer_fin, peek_off_set, peek_stale;
-	bool want_epollout, written, nodelay, sock_failed;
+	bool want_epollout, written, nodelay, sock_failed, accepted;
 };
 
 /* Return the TCP flow that contains a flow of the table. */

@@ -13,9 +13,11 @@ import errno
 import resource
 import select
 import socket
+import time
 
-from netlab import (FAMILIES, Lab, SANITIZED, SERVER4, Server, check, echo_udp,
-                    expect, expect_below, main, rests, serves, wait_for)
+from netlab import (FAMILIES, HOST4, Lab, SANITIZED, SERVER4, Server, check,
+                    echo_udp, expect, expect_below, main, rests, serves,
+                    wait_for)
 
 COUNT = 3000
 PAYLOAD = 64
@@ -161,6 +163,46 @@ def idle(lab):
           "descriptors", flush=True)
 
 
+def more_peers_than_descriptors(lab):
+    """Given more peers at one forwarded port than descriptors, then the guest
+    still opens connections of its own, and the peers that came first stay."""
+    limit, port = 512, 5003
+    passt = lab.passt("-t", str(port), preexec_fn=lambda: resource.setrlimit(
+        resource.RLIMIT_NOFILE, (limit, limit)))
+    lab.attach()
+    with check("many peers at a port: the guest opens its own connections"), \
+            lab.guest.bind("0.0.0.0", port) as server, \
+            contextlib.ExitStack() as stack:
+        server.listen(1024)
+        peers = []
+        for _ in range(600):
+            with lab.outside:
+                s = stack.enter_context(socket.socket(socket.AF_INET))
+            s.setblocking(False)
+            s.connect_ex((HOST4, port))
+            peers.append(s)
+        wait_for("as many as may be",
+                 lambda: passt.descriptors() > limit // 2)
+        time.sleep(1)
+        few = Clients(lab, 50)
+        few.open_all()
+        few.echo_all("from the guest")
+        kept = sum(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+                   for s in peers)
+        print(f"many peers: {kept} of 600 are served", flush=True)
+        if not limit // 2 < kept < limit * 3 // 4:
+            raise AssertionError(f"{kept} peers are served")
+        server.settimeout(5)
+        with server.accept()[0] as first:
+            first.sendall(b"x" * 10)
+            peers[0].settimeout(5)
+            expect("sent to the first peer", peers[0].recv(10), b"x" * 10)
+        few.close()
+    with check("many peers at a port: at rest when they have gone"):
+        wait_for("descriptors back", lambda: passt.descriptors() < 64)
+        rests(passt)
+
+
 def more_than_descriptors(lab):
     """Given more connections than descriptors, then the first ones stay."""
     limit = 512
@@ -204,7 +246,7 @@ def story():
         passt = lab.passt()
         lab.attach()
         crowd(lab, passt)
-    for part in idle, more_than_descriptors:
+    for part in (idle, more_than_descriptors, more_peers_than_descriptors):
         with check(f"{part.__name__} ran to its end"), Lab() as lab:
             part(lab)
 
