@@ -39,8 +39,11 @@ LEFT_OUT = {
     "xen-net-device": "for Xen",
 }
 
-# What a card has to do, with the smallest frames; each step tells its success.
-# Arguments: MAC address, address and port of an echo server. A card of USB has
+LONG = 8000             # bytes of a datagram
+
+# What a card has to do, with the smallest frames, and with a datagram that is
+# longer than many cards take in one frame; each step tells its success.
+# Arguments: MAC address, address and port of the servers. A card of USB has
 # its MAC address but for the first byte.
 TRY = r"""
 state=/tmp/card.$1
@@ -70,9 +73,10 @@ inside udhcpc -i "$name" -s /bin/lease4 -f -q -n -t 8 -T 2 \
 	>"$state/udhcpc" 2>&1 && echo dhcp
 inside arping -c 1 -w 5 -I "$name" ROUTER >/dev/null && echo arp
 inside ping -c 1 -s 0 -W 5 "$2" >/dev/null && echo ping
+[ "$(printf x | inside socat -t 5 - UDP:$2:$3 | wc -c)" -eq LONG ] && echo udp
 [ "$(printf x | inside socat -t 5 - TCP:$2:$3,connect-timeout=5)" = x ] &&
 	echo tcp
-""".replace("ROUTER", ROUTER4)
+""".replace("ROUTER", ROUTER4).replace("LONG", str(LONG))
 
 
 class Cards:
@@ -139,12 +143,17 @@ def network_models():
 
 
 def each_card(cards):
-    """When a card is used, then DHCP, ARP, ping and TCP work over it."""
-    with Server(cards.lab.outside.bind(SERVER4), echo_tcp) as server:
+    """When a card is used, then DHCP, ARP, ping, UDP and TCP work over it."""
+    with Server(cards.lab.outside.bind(SERVER4), echo_tcp) as server, \
+            Server(cards.lab.outside.bind(SERVER4, server.port,
+                                          socket.SOCK_DGRAM),
+                   lambda s: s.sendto(bytes(LONG), s.recvfrom(100)[1])):
         tried = cards.tried(range(len(cards.models)), server.port)
     for model, said in zip(cards.models, tried):
-        with check(f"{model}: DHCP, ARP, an empty ping, one byte of TCP"):
-            expect("what works", said.split(), ["dhcp", "arp", "ping", "tcp"])
+        with check(f"{model}: DHCP, ARP, an empty ping, a datagram of {LONG} "
+                   "bytes, one byte of TCP"):
+            expect("what works", said.split(),
+                   ["dhcp", "arp", "ping", "udp", "tcp"])
 
 
 def reconnects(cards):
