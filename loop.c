@@ -473,7 +473,7 @@ static bool end_pass(struct worker *w, uint64_t now)
 	if (!link_up(w->link))
 		return false;
 
-	icmp_probe_mtu(&w->errors, now);
+	icmp_probe_mtu(&w->errors);
 	tcp_pass_end(&w->tcp, now);
 	rc = tap_flush(&w->tap);
 	if (rc > 0 && sched_skip_bulk(&w->sched, was_blocked, now)) {

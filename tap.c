@@ -147,7 +147,7 @@ void tap_guest_new(struct tap *t)
 {
 	guest_reset(&t->guest, &t->net->lease);
 	t->mtu_shown = ETH_DATA_LEN;
-	t->cut_for = ADDR_NONE;
+	t->ncut = 0;
 }
 
 /* tap_guest_gone() - Free the fragments that the last guest has sent */
@@ -554,8 +554,10 @@ int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 	if (h.len - ETH_HLEN + len <= mtu)
 		return tap_l4_send(t, &h, l4, len, 0);
 
-	if (h.len - ETH_HLEN + len <= tap_mtu(t))
+	if (h.len - ETH_HLEN + len <= tap_mtu(t)) {
+		t->ncut++;
 		t->cut_for = ip->dst;
+	}
 	w.hdr = &h;
 	w.check_at = l4_csum_offset(ip->proto);
 	if (ip->proto != IPPROTO_ICMP)

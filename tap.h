@@ -108,9 +108,9 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  * @guest:	addresses that the guest uses, and where they are
  * @mtu_shown:	longest packet, bytes, that the guest has shown to take, see
  *		tap_show_mtu()
- * @cut_for:	address of the guest to which a packet was sent in fragments
- *		that the MTU of @net allows whole; none: there was no such
- *		packet since icmp_probe_mtu() was last called
+ * @ncut, @cut_for: number of packets that were sent in fragments although the
+ *		MTU of @net allows them whole, and the guest's address that the
+ *		last of them went to
  * @heard_at:	when the guest's last frames came, ms
  * @fragments:	datagrams from the guest that came in fragments
  * @ident:	IP identification of the next packet that is sent to the guest
@@ -125,6 +125,7 @@ struct tap {
 	const struct net *net;
 	struct tap_guest guest;
 	size_t mtu_shown;
+	uint64_t ncut;
 	struct in6_addr cut_for;
 	uint64_t heard_at;
 	struct reassembly fragments;

@@ -55,8 +55,7 @@ void icmp_errors_init(struct icmp_errors *e)
 void icmp_errors_forget(struct icmp_errors *e)
 {
 	memset(e->mtu, 0, sizeof(e->mtu));
-	e->probes = 0;
-	e->probe_due = 0;
+	e->probe_at = ICMP_PROBE_FIRST;
 }
 
 /**

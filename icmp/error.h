@@ -31,6 +31,12 @@
  * that takes the place of another costs a few system calls later. */
 #define ICMP_MTUS		512
 
+/* After how many packets in fragments the guest is asked to show its MTU; what
+ * this number is multiplied by each time; and at which number it ends. */
+#define ICMP_PROBE_FIRST	32
+#define ICMP_PROBE_NEXT		32
+#define ICMP_PROBE_LAST		32768
+
 /* Events that are counted. */
 enum icmp_error_counter {
 	ICMP_ERRORS,		/* errors sent to the guest */
@@ -59,8 +65,8 @@ struct icmp_mtu {
  * @mtu:	hash table of the destinations for which the guest knows the
  *		MTU, one entry per bucket
  * @secret:	key of the hash function
- * @probes, @probe_due: how many times the guest was asked to show its MTU, and
- *		when it may be asked again, ms
+ * @probe_at:	value of @tap->ncut at which the guest is asked to show its MTU
+ *		next
  * @count:	counters, see enum icmp_error_counter
  */
 struct icmp_errors {
@@ -70,8 +76,7 @@ struct icmp_errors {
 	uint64_t refilled;
 	struct icmp_mtu mtu[ICMP_MTUS];
 	struct siphash_key secret;
-	unsigned int probes;
-	uint64_t probe_due;
+	uint64_t probe_at;
 	uint64_t count[ICMP_ERROR_COUNTERS];
 };
 
@@ -106,7 +111,7 @@ bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
 		    const struct pkt *pkt, uint64_t now);
 bool icmp_error_too_big(struct icmp_errors *e, uint32_t mtu,
 			const struct pkt *pkt, uint64_t now);
-void icmp_probe_mtu(struct icmp_errors *e, uint64_t now);
+void icmp_probe_mtu(struct icmp_errors *e);
 void icmp_error_relay(struct icmp_errors *e, const struct sock_error *s,
 		      const struct icmp_quote *q, uint64_t now);
 

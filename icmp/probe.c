@@ -6,11 +6,6 @@
 
 #include "icmp/error.h"
 
-/* How many times one guest is asked, and how long each time it gets to answer,
- * ms. It may have a firewall, or be busy. */
-#define PROBES_MAX	3
-#define PROBE_INTERVAL	SEC
-
 /* send_probe() - Send an echo request of the announced MTU to the address @dst
  * of the guest */
 static void send_probe(struct icmp_errors *e, const struct in6_addr *dst)
@@ -30,26 +25,26 @@ static void send_probe(struct icmp_errors *e, const struct in6_addr *dst)
 }
 
 /**
- * icmp_probe_mtu() - If a packet was sent to the guest in fragments, and the
- * guest may take longer ones, find that out
+ * icmp_probe_mtu() - If many packets were sent to the guest in fragments, find
+ * out whether it takes longer packets
  *
  * A guest shows its MTU by the lengths of its packets and by its MSS (see
  * tap_show_mtu()). If it has not done so, it is sent an echo request as long as
- * the MTU that was announced to it. If its network card drops the request,
- * nothing else is lost. If it answers, the reply is as long, or its fragments
- * have the length of its MTU.
+ * the MTU that was announced to it. If it answers, the reply is as long, or its
+ * fragments have the length of its MTU.
+ *
+ * That is for the speed of bulk flows only, so it is not done for the first
+ * fragments. A card that can't take the request may lose other frames with it:
+ * qemu's ne2k_pci writes it over all of its buffer.
  */
-void icmp_probe_mtu(struct icmp_errors *e, uint64_t now)
+void icmp_probe_mtu(struct icmp_errors *e)
 {
-	struct in6_addr dst = e->tap->cut_for;
+	struct tap *t = e->tap;
 
-	if (addr_is_none(&dst))
+	if (t->ncut < e->probe_at)
 		return;
-	e->tap->cut_for = ADDR_NONE;
-	if (e->probes == PROBES_MAX || now < e->probe_due ||
-	    addr_is_none(&e->net->lease.router[addr_ip(&dst)]))
-		return;
-	e->probes++;
-	e->probe_due = now + PROBE_INTERVAL;
-	send_probe(e, &dst);
+	e->probe_at = e->probe_at < ICMP_PROBE_LAST ?
+		      e->probe_at * ICMP_PROBE_NEXT : UINT64_MAX;
+	if (!addr_is_none(&e->net->lease.router[addr_ip(&t->cut_for)]))
+		send_probe(e, &t->cut_for);
 }
