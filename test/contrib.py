@@ -267,7 +267,9 @@ def completed(*words):
 def completion():
     """When a word is completed, then as --help has it."""
     shown = run(PASST, "--help")
-    options = re.findall(r"^  (?:-(\S), |    )(--[a-z0-9-]+)", shown, re.M)
+    options = re.findall(r"^  (?:-(\S), |    )(--[a-z0-9-]+)", shown, re.M) + \
+        [("", name) for name in re.findall(
+            r"^  .*--[a-z0-9-]+, (--[a-z0-9-]+) [A-Z]", shown, re.M)]
     interfaces = sorted(os.listdir("/sys/class/net"))
     with check("completion: all options of --help"):
         expect("options", completed(""), sorted(

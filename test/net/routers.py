@@ -271,14 +271,15 @@ def headers(lab, chain):
 
 def large(lab):
     """Given a guest that was told a large MTU, when it sends what is too long
-    for the host's interface, then it hears that, with the MTU; what it sends
-    in fragments after that gets there."""
+    for the host's interface, then it hears of the MTU, and at most the first
+    gets there; what it sends in fragments after that does."""
     for family, n in FAMILIES:
         with check(f"ping{family} too long for the host's interface"):
             out = lab.guest.run("ping", f"-{family}", "-n", "-c", "3", "-i",
                                 "0.3", "-W", "1", "-M", "do", "-s", "5000",
                                 FAR[n], status=None)
-            if "1500" not in out or " 0 received" not in out:
+            if "1500" not in out or not (" 0 received" in out or
+                                         " 1 received" in out):
                 raise AssertionError(f"no MTU in: {out}")
         with check(f"ping{family} in fragments"):
             out = lab.guest.run("ping", f"-{family}", "-n", "-c", "3", "-i",

@@ -40,8 +40,13 @@ def make_addresses(w):
 
 
 def link_local(dev="v0"):
-    """The host's own, which the guest is on the same link with."""
-    out = netns.run(f"ip -6 -o addr show dev {dev} scope link")
+    """The host's own, which the guest is on the same link with, once it has
+    passed duplicate address detection: before that, it is not the host's."""
+    for _ in range(100):
+        out = netns.run(f"ip -6 -o addr show dev {dev} scope link")
+        if "inet6" in out and "tentative" not in out:
+            break
+        time.sleep(0.1)
     return out.split("inet6 ")[1].split("/")[0]
 
 
