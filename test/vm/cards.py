@@ -194,8 +194,17 @@ BOOTED = 42
 SCRIPT = f"#!ipxe\ndhcp && chain tftp://{SERVER4}/small.ipxe\n"
 SECOND = ("#!ipxe\n" + "# a line of a file that takes several blocks\n" * 50 +
           f"chain http://{SERVER4}/program\n")
-# mov al, BOOTED; out 0xf4, al; hlt; and enough to take several segments
-PROGRAM = bytes([0xb0, BOOTED, 0xe6, 0xf4, 0xf4]) + bytes(20000)
+PROGRAM = bytes([0xb0, BOOTED, 0xe6, 0xf4, 0xf4])   # mov al; out 0xf4, al; hlt
+
+# Cards that boot, and the length of the program in bytes: several segments,
+# but no more than the i82551 has buffers (4) under iPXE. Of a longer burst the
+# card drops the rest, and now and then its receiver stops for good.
+BOOTS = {
+    "virtio-net-pci": 20000,
+    "e1000": 20000,
+    "ne2k_pci": 20000,
+    "i82551": 2000,
+}
 DATA, BLOCK = 3, 512
 
 
@@ -222,15 +231,15 @@ def serve_tftp(lab):
 
 
 class Program(http.server.BaseHTTPRequestHandler):
-    """The web server's one file."""
+    """The web server's one file, as long as the server says."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
         self.send_response(200 if self.path == "/program" else 404)
-        self.send_header("Content-Length", str(len(PROGRAM)))
+        self.send_header("Content-Length", str(self.server.length))
         self.end_headers()
-        self.wfile.write(PROGRAM)
+        self.wfile.write(PROGRAM.ljust(self.server.length, b"\0"))
 
     def log_message(self, *_):
         pass
@@ -250,7 +259,7 @@ def serve_http(lab):
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield
+        yield server
     finally:
         server.shutdown()
         server.server_close()
@@ -279,8 +288,8 @@ def network_boot(lab):
     script = f"{lab.dir}/script.ipxe"
     with open(script, "w", encoding="utf-8") as file:
         file.write(SCRIPT)
-    with serve_tftp(lab), serve_http(lab):
-        for model in "virtio-net-pci", "e1000", "ne2k_pci", "i82551":
+    with serve_tftp(lab), serve_http(lab) as server:
+        for model, server.length in BOOTS.items():
             with check(f"{model}: iPXE boots by TFTP and HTTP"):
                 # As isa-debug-exit makes it of what is written
                 expect("exit status", boots(lab, model, script),
