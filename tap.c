@@ -19,6 +19,9 @@
  * for it, is taken for paused, ms. */
 #define GUEST_SILENCE	1000
 
+/* Slots of the link that are asked for at once. */
+#define SLOTS_MAX	64
+
 const char *const tap_counter_name[TAP_COUNTERS] = {
 	[TAP_FROM_GUEST]	= "frames_from_guest",
 	[TAP_TO_GUEST]	= "frames_to_guest",
@@ -464,30 +467,13 @@ void tap_l4_commit(struct tap *t, const struct link_slot *slot,
 }
 
 /**
- * tap_l4_put() - Copy a packet into a slot, and commit the slot as a frame
+ * tap_l4_send() - Send one packet that fits in a frame
  * @t:		the guest's side
- * @slot:	slot of at least @h->len + @len bytes
  * @h:		Ethernet and IP headers of the packet
  * @l4:		transport header and payload. The checksum field may have any
  *		value, because it is replaced
  * @len:	bytes at @l4
  * @gso_size:	as for tap_l4_commit()
- */
-void tap_l4_put(struct tap *t, const struct link_slot *slot,
-		const struct tap_hdr *h, const uint8_t *l4, size_t len,
-		uint16_t gso_size)
-{
-	uint64_t sum = tap_hdr_put(h, slot->iov->iov_base, len);
-
-	sum = l4_write(t, slot, h->len, l4, len, sum);
-	if (!csum_partial(t))
-		sum = csum_without(sum, l4 + l4_csum_offset(h->proto));
-	l4_finish(t, slot, h, len, sum, gso_size);
-}
-
-/**
- * tap_l4_send() - Send one packet that fits in a frame
- * @t, @h, @l4, @len, @gso_size: as for tap_l4_put()
  *
  * Return: 0 if the frame was committed; -ENOBUFS if the frame was dropped,
  *	   because the guest does not read
@@ -496,11 +482,94 @@ int tap_l4_send(struct tap *t, const struct tap_hdr *h, const uint8_t *l4,
 		size_t len, uint16_t gso_size)
 {
 	struct link_slot slot;
+	uint64_t sum;
 
 	if (!tap_slot(t, h->len + len, &slot))
 		return -ENOBUFS;
-	tap_l4_put(t, &slot, h, l4, len, gso_size);
+
+	sum = tap_hdr_put(h, slot.iov->iov_base, len);
+	sum = l4_write(t, &slot, h->len, l4, len, sum);
+	if (!csum_partial(t))
+		sum = csum_without(sum, l4 + l4_csum_offset(h->proto));
+	l4_finish(t, &slot, h, len, sum, gso_size);
 	return 0;
+}
+
+/**
+ * struct udp_alike - What frames with datagrams of the same flow and length
+ *		have in common
+ * @hdr:	Ethernet, IP and UDP headers, with a UDP checksum of zero
+ * @len:	bytes of these headers
+ * @size:	bytes of payload of each datagram
+ * @pseudo:	sum of the pseudo-header
+ * @sum:	sum of the pseudo-header and the UDP header
+ */
+struct udp_alike {
+	uint8_t hdr[TAP_HDR_MAX + UDP_HLEN];
+	size_t len, size;
+	uint64_t pseudo, sum;
+};
+
+/* put_datagram() - Write a frame with one of several datagrams into a slot, and
+ * commit the slot */
+static void put_datagram(struct tap *t, const struct link_slot *slot,
+			 const struct tap_hdr *h, const struct udp_alike *a,
+			 const uint8_t *data)
+{
+	uint8_t *p = slot->iov->iov_base;
+	uint16_t check;
+
+	if (slot->cnt > 1 || csum_partial(t)) {
+		link_slot_write(slot, 0, a->hdr, a->len);
+		link_slot_write(slot, a->len, data, a->size);
+		l4_finish(t, slot, h, UDP_HLEN + a->size, csum_partial(t) ?
+			  a->pseudo : csum_add(data, a->size, a->sum), 0);
+		return;
+	}
+
+	if (a->len == ETH_HLEN + IP4_HLEN + UDP_HLEN)
+		memcpy(p, a->hdr, ETH_HLEN + IP4_HLEN + UDP_HLEN);
+	else
+		memcpy(p, a->hdr, ETH_HLEN + IP6_HLEN + UDP_HLEN);
+	check = csum_fold_udp(csum_copy(p + a->len, data, a->size, a->sum));
+	memcpy(p + h->len + l4_csum_offset(IPPROTO_UDP), &check, sizeof(check));
+	tap_commit(t, slot, a->len + a->size, (struct frame_meta){ 0 });
+}
+
+/**
+ * tap_udp_send_each() - Send datagrams of the same flow and length, each in a
+ *		frame
+ * @t:		the guest's side
+ * @h:		Ethernet and IP headers of the datagrams
+ * @hdr:	UDP header of the datagrams, with a checksum of zero
+ * @data:	payloads, one after the other
+ * @size:	bytes of each payload
+ * @n:		number of datagrams
+ *
+ * The headers are made once, and the back-end is asked once for many slots.
+ * Datagrams that the link has no space for are dropped, and counted.
+ */
+void tap_udp_send_each(struct tap *t, const struct tap_hdr *h,
+		       const uint8_t hdr[UDP_HLEN], const uint8_t *data,
+		       size_t size, unsigned int n)
+{
+	struct udp_alike a = { .len = h->len + UDP_HLEN, .size = size };
+	struct link_slot slot[SLOTS_MAX];
+	unsigned int i, got;
+
+	a.pseudo = tap_hdr_put(h, a.hdr, UDP_HLEN + size);
+	memcpy(a.hdr + h->len, hdr, UDP_HLEN);
+	a.sum = csum_add(hdr, UDP_HLEN, a.pseudo);
+
+	for (; n; n -= MAX(got, 1)) {
+		got = link_slots(t->queue, a.len + size, MIN(n, SLOTS_MAX),
+				 slot);
+		if (!got && tap_slot(t, a.len + size, slot))
+			got = 1;
+		for (i = 0; i < got; i++)
+			put_datagram(t, &slot[i], h, &a, data + i * size);
+		data += MAX(got, 1) * size;
+	}
 }
 
 /**

@@ -199,11 +199,11 @@ bool tap_slot(struct tap *t, size_t len, struct link_slot *slot);
 int tap_send(struct tap *t, const void *frame, size_t len);
 void tap_l4_commit(struct tap *t, const struct link_slot *slot,
 		   const struct tap_hdr *h, size_t len, uint16_t gso_size);
-void tap_l4_put(struct tap *t, const struct link_slot *slot,
-		const struct tap_hdr *h, const uint8_t *l4, size_t len,
-		uint16_t gso_size);
 int tap_l4_send(struct tap *t, const struct tap_hdr *h, const uint8_t *l4,
 		size_t len, uint16_t gso_size);
+void tap_udp_send_each(struct tap *t, const struct tap_hdr *h,
+		       const uint8_t hdr[UDP_HLEN], const uint8_t *data,
+		       size_t size, unsigned int n);
 int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 		size_t len);
 void tap_hdr_init(struct tap_hdr *h, const struct tap *t,

@@ -36,9 +36,6 @@
  * most 49 frames of 1514 bytes. */
 #define FRAMES_ASKED	256
 
-/* Slots of the link that are asked for at once. */
-#define SLOTS_MAX	64
-
 /* A read of this many messages, or more, also asks the kernel how many
  * datagrams it has dropped (SO_MEMINFO). */
 #define DROPS_CHECK_MIN	8
@@ -285,32 +282,25 @@ static void send_fragments(struct udp *u, const struct flow_key *key,
 	}
 }
 
-/* send_frames() - Send @n datagrams of a message, each in a frame. The back-end
- * is asked once for many slots. If it has none, tap_l4_send() makes space. The
- * UDP headers are written to the UDP_HLEN bytes before each datagram */
+/* send_frames() - Send @n datagrams of a message, each in a frame; all but the
+ * last have @size bytes of payload */
 static void send_frames(struct udp *u, const struct flow_key *key,
-			uint8_t *data, size_t left, size_t size, unsigned int n)
+			const uint8_t *data, size_t len, size_t size,
+			unsigned int n)
 {
 	const struct tap_hdr *h = &u->batch->hdr;
-	struct link_slot slot[SLOTS_MAX], *s = slot, *end = slot;
-	uint8_t *l4;
-	size_t len;
+	size_t last = len - (n - 1) * size;
+	uint8_t hdr[UDP_HLEN];
 
-	for (; n; n--, data += size, left -= len) {
-		len = MIN(size, left);
-		l4 = data - UDP_HLEN;
-		udp_hdr_put(l4, key->pport, key->gport, UDP_HLEN + len);
-		if (s == end) {
-			s = slot;
-			end = slot + link_slots(u->tap->queue,
-						h->len + UDP_HLEN + size,
-						MIN(n, SLOTS_MAX), slot);
-		}
-		if (s < end)
-			tap_l4_put(u->tap, s++, h, l4, UDP_HLEN + len, 0);
-		else
-			tap_l4_send(u->tap, h, l4, UDP_HLEN + len, 0);
-	}
+	if (last == size)
+		last = 0;
+	n -= last > 0;
+	udp_hdr_put(hdr, key->pport, key->gport, UDP_HLEN + size);
+	tap_udp_send_each(u->tap, h, hdr, data, size, n);
+	if (!last)
+		return;
+	udp_hdr_put(hdr, key->pport, key->gport, UDP_HLEN + last);
+	tap_udp_send_each(u->tap, h, hdr, data + n * size, last, 1);
 }
 
 /**
@@ -366,7 +356,8 @@ unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
 	const struct sock_rx_info *info = &u->batch->info[i];
 	uint8_t *data = u->batch->data[i] + UDP_HLEN;
 	size_t len = u->batch->msg[i].msg_len;
-	size_t size = info->segment ? info->segment : len;
+	size_t size = info->segment && info->segment < len ? info->segment :
+							     len;
 	unsigned int n = len > size ?
 			 (unsigned int)((len + size - 1) / size) : 1;
 
