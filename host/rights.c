@@ -81,6 +81,10 @@ static int walk_path(int dir, const char *path, unsigned int links)
 	}
 	while (dir >= 0 && *(path += strspn(path, "/"))) {
 		len = strcspn(path, "/");
+		if (len > NAME_MAX) {
+			close(dir);
+			return -ENAMETOOLONG;
+		}
 		snprintf(name, sizeof(name), "%.*s", (int)len, path);
 		dir = walk_step(dir, name, links);
 		path += len;
@@ -96,6 +100,8 @@ static int open_parent(const char *path)
 	char parent[PATH_MAX];
 	int dir;
 
+	if (strlen(path) >= sizeof(parent))
+		return -ENAMETOOLONG;
 	snprintf(parent, sizeof(parent), "%.*s",
 		 slash ? (int)(slash - path + 1) : 0, path);
 	dir = open(".", DIR_FLAGS);
