@@ -23,7 +23,7 @@ enum guest_kind {
 };
 
 /**
- * struct neighbour - An address on the guest's side, and who has it
+ * struct neighbour - An IP address on the guest's side, and its Ethernet address
  * @addr:	address; none: the entry is not in use
  * @mac:	Ethernet address at which @addr is
  * @rival, @rival_at: another Ethernet address that has used @addr since, and
