@@ -497,6 +497,7 @@ void icmp_from_guest(struct icmp_echo *e, const struct pkt *pkt, uint64_t now)
 	if (!p)
 		return;
 
+	p->flow.queue = p->socket->flow.queue = tap_queue(e->tap);
 	touch_peer(e, p, pkt->len, now);
 	p->ttl = pkt->ttl;
 	p->tos = pkt->tos;

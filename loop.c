@@ -272,7 +272,10 @@ static void pause_link(struct worker *w, uint64_t now)
 /* retry_link() - Wait for the link again; end_pass() sends what it has */
 static void retry_link(struct worker *w, uint64_t now)
 {
-	w->queue->retry = false;
+	unsigned int i;
+
+	for (i = 0; i < w->link->nqueues; i++)
+		w->queues[i].retry = false;
 	if (!link_up(w->link) ||
 	    !link_watch(w->link, w->epfd, w->epfd_link))
 		return;
@@ -331,12 +334,14 @@ static void arm_fragments(struct worker *w)
 		timer_arm(&w->timers, &w->fragments, due);
 }
 
-/* handle_frames() - Handle frames from the guest, at most BURSTS_MAX bursts */
-static void handle_frames(struct worker *w, uint64_t now)
+/* handle_queue() - Handle frames from one queue of the guest, at most BURSTS_MAX
+ * bursts */
+static void handle_queue(struct worker *w, unsigned int queue, uint64_t now)
 {
 	unsigned int i, n, bursts;
 	int rc;
 
+	tap_use_queue(&w->tap, queue);
 	for (bursts = 0; bursts < BURSTS_MAX; bursts++) {
 		rc = tap_recv_burst(&w->tap, now);
 		for (i = 0; i < w->tap.npkt; i += n) {
@@ -348,10 +353,35 @@ static void handle_frames(struct worker *w, uint64_t now)
 			return;
 		}
 		tap_release(&w->tap);
-		if (!w->queue->more)
+		if (!w->queues[queue].more)
 			break;
 	}
 	arm_fragments(w);
+}
+
+/* handle_frames() - Handle frames that the guest has sent, an equal share from
+ * each queue */
+static void handle_frames(struct worker *w, uint64_t now)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->link->nqueues && link_up(w->link); i++) {
+		if (w->queues[i].more)
+			handle_queue(w, i, now);
+	}
+}
+
+/* has_frames() - Whether the guest may have sent frames that passt has not
+ * received */
+static bool has_frames(const struct worker *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->link->nqueues; i++) {
+		if (w->queues[i].more)
+			return true;
+	}
+	return false;
 }
 
 /* handle_link() - A descriptor of the link has events */
@@ -362,7 +392,7 @@ static void handle_link(struct worker *w, uint32_t index, uint32_t events,
 
 	if (rc < 0)
 		worker_guest_down(w, rc);
-	else if (w->queue->more)
+	else
 		handle_frames(w, now);
 }
 
@@ -387,6 +417,7 @@ static void handle_event(struct worker *w, const struct epoll_event *ev,
 	uint64_t token = ev->data.u64;
 	struct flow *f;
 
+	tap_use_queue(&w->tap, 0);
 	switch (event_type(token)) {
 	case EVENT_LINK:
 		handle_link(w, event_index(token), ev->events, now);
@@ -400,9 +431,11 @@ static void handle_event(struct worker *w, const struct epoll_event *ev,
 		break;
 	case EVENT_FLOW:
 		f = flow_from_token(&w->flows, token);
-		if (f)
-			flow_class[f->type].event(w, f, event_side(token),
-						  ev->events, now);
+		if (!f)
+			break;
+		tap_use_queue(&w->tap, f->queue);
+		flow_class[f->type].event(w, f, event_side(token), ev->events,
+					  now);
 		break;
 	case EVENT_GROUP:
 		mcast_group_event(&w->udp, event_index(token), now);
@@ -421,9 +454,11 @@ static void handle_timer(struct worker *w, struct timer *timer, uint64_t now)
 {
 	struct flow *f;
 
+	tap_use_queue(&w->tap, 0);
 	switch ((enum timer_type)timer->type) {
 	case TIMER_FLOW:
 		f = container_of(timer, struct flow, timer);
+		tap_use_queue(&w->tap, f->queue);
 		flow_class[f->type].timer(w, f, now);
 		break;
 	case TIMER_RA:
@@ -453,9 +488,32 @@ static bool resume_flows(struct worker *w, uint64_t now)
 	unsigned int n = w->sched.nready;
 	struct flow *f;
 
-	while (n-- && !w->queue->blocked && (f = sched_next(&w->sched)))
+	while (n-- && !link_blocked(w->link) && (f = sched_next(&w->sched))) {
+		tap_use_queue(&w->tap, f->queue);
 		flow_class[f->type].resume(w, f, now);
+	}
 	return w->sched.nready;
+}
+
+/* set_latency() - Ask each queue for a short standing queue, or not */
+static void set_latency(struct worker *w, bool low)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->link->nqueues; i++)
+		w->queues[i].low_latency = low;
+}
+
+/* wants_pause() - Whether the host had no memory for a call on the link */
+static bool wants_pause(const struct worker *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->link->nqueues; i++) {
+		if (w->queues[i].retry)
+			return true;
+	}
+	return false;
 }
 
 /**
@@ -466,8 +524,7 @@ static bool resume_flows(struct worker *w, uint64_t now)
  */
 static bool end_pass(struct worker *w, uint64_t now)
 {
-	struct link_queue *q = w->queue;
-	bool was_blocked = q->blocked, more = false;
+	bool was_blocked = link_blocked(w->link), more = false;
 	int rc;
 
 	if (!link_up(w->link))
@@ -479,14 +536,14 @@ static bool end_pass(struct worker *w, uint64_t now)
 	if (rc > 0 && sched_skip_bulk(&w->sched, was_blocked, now)) {
 		more = true;
 	} else if (rc > 0) {
-		q->low_latency = sched_low_latency(&w->sched, now);
+		set_latency(w, sched_low_latency(&w->sched, now));
 		more = resume_flows(w, now);
 		tcp_pass_end(&w->tcp, now);
 		rc = tap_flush(&w->tap);
 	}
 	if (rc < 0)
 		worker_guest_down(w, rc);
-	return rc > 0 && (more || q->more);
+	return rc > 0 && (more || has_frames(w));
 }
 
 /* worker_run() - Handle events until @quit is set */
@@ -500,18 +557,17 @@ void worker_run(struct worker *w)
 
 	arm_stats(w, now_ms());
 	while (!w->quit) {
-		n = epoll_wait(w->queue->blocked ? w->epfd_link : w->epfd,
+		n = epoll_wait(link_blocked(w->link) ? w->epfd_link : w->epfd,
 			       ev, EVENTS_MAX,
 			       more ? 0 : timers_wait(&w->timers, now_ms()));
 		now = now_ms();
-		if (w->queue->more)	/* frames that the last pass left */
-			handle_frames(w, now);
+		handle_frames(w, now);	/* that the last pass left */
 		for (i = 0; i < n; i++)
 			handle_event(w, &ev[i], now);
 		while ((timer = timers_expire(&w->timers, now)))
 			handle_timer(w, timer, now);
 		more = end_pass(w, now);
-		if (w->queue->retry)
+		if (wants_pause(w))
 			pause_link(w, now);
 	}
 }
@@ -519,7 +575,7 @@ void worker_run(struct worker *w)
 /* connect_parts() - Give each part the pointers that it works with */
 static void connect_parts(struct worker *w, const struct fwd *fwd)
 {
-	tap_init(&w->tap, w->link, w->queue, w->net);
+	tap_init(&w->tap, w->link, w->queues, w->net);
 	answer_init(&w->answer, &w->tap, &w->net->lease, &w->timers, TIMER_RA);
 
 	if (w->conf->no_host_access)
@@ -541,12 +597,12 @@ static void connect_parts(struct worker *w, const struct fwd *fwd)
  */
 int worker_init(struct worker *w, const struct conf *conf,
 		const struct net *net, struct fwd *fwd,
-		struct link *link, struct link_queue *queue)
+		struct link *link, struct link_queue *queues)
 {
 	w->conf = conf;
 	w->net = net;
 	w->link = link;
-	w->queue = queue;
+	w->queues = queues;
 	w->fwd = fwd;
 	w->epfd = w->epfd_link = w->resting = -1;
 	timers_init(&w->timers, now_ms());

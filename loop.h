@@ -42,7 +42,7 @@ enum timer_type {
  * @conf:	options
  * @net:	network of the guest
  * @link:	link to the guest; closed while no guest is connected
- * @queue:	the queue of @link that this worker serves
+ * @queues:	queues of @link
  * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: the parts
  * @access:	keeps the guest from the host's addresses, with --no-host-access
  * @fragments:	timer that expires the oldest incomplete datagram of @tap
@@ -63,7 +63,7 @@ struct worker {
 	const struct conf *conf;
 	const struct net *net;
 	struct link *link;
-	struct link_queue *queue;
+	struct link_queue *queues;
 	struct tap tap;
 	struct flow_table flows;
 	struct timers timers;
@@ -85,7 +85,7 @@ struct worker {
 
 int worker_init(struct worker *w, const struct conf *conf,
 		const struct net *net, struct fwd *fwd,
-		struct link *link, struct link_queue *queue);
+		struct link *link, struct link_queue *queues);
 int worker_open(struct worker *w, unsigned int fds);
 int worker_watch(struct worker *w, int fd, enum event_type type);
 void worker_rest(struct worker *w, int fd, uint64_t now);

@@ -109,24 +109,37 @@ static void learn_sender(struct tap *t, const struct pkt *pkt, uint64_t now)
 }
 
 /**
- * tap_flush() - Send all frames that were committed to the link
+ * tap_flush() - Send all frames that were committed to any queue of the link
  * @t:		the guest's side
  *
- * Return: as for link_flush()
+ * Return: 1 if all frames were sent; 0 if the guest takes no more frames for
+ *	   now from one of the queues; -errno if the link failed, and -ENOTCONN
+ *	   if no guest is connected
  */
 int tap_flush(struct tap *t)
 {
-	return link_flush(t->queue);
+	unsigned int i;
+	int all = 1, rc;
+
+	if (!link_up(t->link))
+		return -ENOTCONN;
+	for (i = 0; i < t->link->nqueues; i++) {
+		rc = link_flush(&t->queues[i]);
+		if (rc < 0)
+			return rc;
+		all = MIN(all, rc);
+	}
+	return all;
 }
 
 /**
  * tap_init() - Set up the guest's side before a guest has connected
  * @t:		the guest's side
  * @link:	link that will carry the guest's frames
- * @queue:	the queue of @link to use
+ * @queues:	queues of @link
  * @net:	network of the guest
  */
-void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
+void tap_init(struct tap *t, struct link *link, struct link_queue *queues,
 	      const struct net *net)
 {
 	/* Leave @pkt and @hdr out: as long as they are not written, they take
@@ -135,7 +148,7 @@ void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
 	memset(t->count, 0, sizeof(t->count));
 	t->npkt = 0;
 	t->link = link;
-	t->queue = queue;
+	t->queues = t->from = t->queue = queues;
 	t->net = net;
 	guest_reset(&t->guest, &net->lease);
 	random_bytes(&t->ident, sizeof(t->ident));
@@ -213,7 +226,7 @@ static bool parse_input(struct tap *t, struct frame *f, uint8_t *copy,
  */
 int tap_recv_burst(struct tap *t, uint64_t now)
 {
-	struct link_queue *q = t->queue;
+	struct link_queue *q = t->from;
 	struct pkt *pkt;
 	int n, i;
 
@@ -256,7 +269,7 @@ bool tap_stalled(const struct tap *t, uint64_t now)
 void tap_release(struct tap *t)
 {
 	reassembly_release(&t->fragments);
-	link_release(t->queue);
+	link_release(t->from);
 }
 
 /**
@@ -330,7 +343,7 @@ bool tap_slot(struct tap *t, size_t len, struct link_slot *slot)
 	if (link_slots(t->queue, len, 1, slot))
 		return true;
 	/* Frames of this pass may take all space: send them first. */
-	if (tap_flush(t) > 0 && link_slots(t->queue, len, 1, slot))
+	if (link_flush(t->queue) > 0 && link_slots(t->queue, len, 1, slot))
 		return true;
 
 	t->count[TAP_NO_SPACE]++;

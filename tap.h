@@ -102,7 +102,9 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
 /**
  * struct tap - The guest's side
  * @link:	link that carries the guest's frames
- * @queue:	the queue of @link that is used here
+ * @queues:	queues of @link
+ * @from, @queue: the queue that frames are received from, and the one that
+ *		frames are sent to; see tap_use_queue()
  * @net:	network of the guest: its lease, its MTU, and passt's Ethernet
  *		address
  * @guest:	addresses that the guest uses, and where they are
@@ -121,7 +123,7 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  */
 struct tap {
 	struct link *link;
-	struct link_queue *queue;
+	struct link_queue *queues, *from, *queue;
 	const struct net *net;
 	struct tap_guest guest;
 	size_t mtu_shown;
@@ -153,6 +155,24 @@ struct tap_hdr {
 };
 
 /**
+ * tap_use_queue() - Receive from a queue of the link, and send to it, from now
+ * on. If the guest takes no frames from this queue, send to the first one
+ * @t:		the guest's side
+ * @i:		number of the queue
+ */
+static inline void tap_use_queue(struct tap *t, unsigned int i)
+{
+	t->from = &t->queues[i < t->link->nqueues ? i : 0];
+	t->queue = t->from->unused ? t->queues : t->from;
+}
+
+/* tap_queue() - Return the number of the queue that frames are received from */
+static inline unsigned int tap_queue(const struct tap *t)
+{
+	return (unsigned int)(t->from - t->queues);
+}
+
+/**
  * tap_commit() - Make a frame of a slot, and count the frame
  * @t:		the guest's side
  * @slot, @len, @meta: as for link_commit()
@@ -176,7 +196,7 @@ static inline uint32_t tap_gso_max(const struct tap *t)
 	return MIN(t->link->caps.gso_max, ETH_HLEN + IP_LEN_MAX);
 }
 
-void tap_init(struct tap *t, struct link *link, struct link_queue *queue,
+void tap_init(struct tap *t, struct link *link, struct link_queue *queues,
 	      const struct net *net);
 void tap_guest_new(struct tap *t);
 size_t tap_mtu(const struct tap *t);

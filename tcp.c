@@ -449,8 +449,10 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 			dups = 0;
 		}
 	}
-	if (f)
-		finish_batch(t, f, dups, now);
+	if (!f)
+		return;
+	f->flow.queue = tap_queue(t->tap);
+	finish_batch(t, f, dups, now);
 }
 
 /* connected_to_host() - Whether a new connection must not stay, because its
@@ -695,6 +697,7 @@ void tcp_pass_end(struct tcp *t, uint64_t now)
 			return;
 
 		f = container_of(from->next, struct tcp_flow, flow.node);
+		tap_use_queue(t->tap, f->flow.queue);
 		if (from == &t->acks && conn_ack_can_wait(&f->conn, now)) {
 			list_remove(&f->flow.node);
 			if (f->conn.phase == CONN_TIME_WAIT)

@@ -309,6 +309,7 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 		uf = open_udp_flow(u, &key, batch, n, now);
 	if (!uf)
 		return;
+	uf->flow.queue = tap_queue(u->tap);
 	udp_flow_used(u, uf, n, 0, payload_len(batch, n), now);
 	if (uf->all_ports)
 		udp_answer_expect(uf, n);
@@ -366,9 +367,11 @@ static bool get_origin(struct udp *u, unsigned int i, struct udp_origin *o)
 static void deliver_message(struct udp *u, struct udp_flow *uf, unsigned int i,
 			    uint64_t now)
 {
-	if (uf)
-		udp_flow_used(u, uf, 0, udp_to_guest(u, uf, i),
-			      udp_batch_len(u, i, 1), now);
+	if (!uf)
+		return;
+	tap_use_queue(u->tap, uf->flow.queue);
+	udp_flow_used(u, uf, 0, udp_to_guest(u, uf, i), udp_batch_len(u, i, 1),
+		      now);
 }
 
 /* deliver_answers() - Send the guest the messages of a batch that came from the

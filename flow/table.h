@@ -62,6 +62,8 @@ struct flow_key {
  *		none
  * @gen:	generation, for the epoll token
  * @type:	enum flow_type
+ * @queue:	number of the link's queue by which the guest last sent packets
+ *		of the flow; packets to the guest take it, too
  * @bulk:	the flow was a bulk flow at its last batch, see flow/sched.h
  * @node:	node in a list of the protocol
  * @ready:	node in the scheduler's list of flows that wait for their turn
@@ -72,7 +74,7 @@ struct flow {
 	struct flow_key key;
 	uint32_t hash;
 	int fd[FLOW_SIDES];
-	uint32_t gen : 23, type : 8, bulk : 1;
+	uint32_t gen : 23, type : 4, queue : 4, bulk : 1;
 	struct list node;
 	struct list ready;
 	struct timer timer;

@@ -239,6 +239,19 @@ bool link_stalled(struct link_queue *q)
 	return q->link && q->link->ops->stalled(q);
 }
 
+/* link_blocked() - Whether the guest takes no more frames for now from one of
+ * the queues that are in use */
+bool link_blocked(const struct link *l)
+{
+	unsigned int i;
+
+	for (i = 0; i < l->nqueues; i++) {
+		if (l->queues[i].blocked && !l->queues[i].unused)
+			return true;
+	}
+	return false;
+}
+
 /**
  * link_close() - Close a link, and free its memory and descriptors
  * @l:		link; nothing happens if the link is closed already
@@ -260,7 +273,7 @@ void link_close(struct link *l)
 		q->link = NULL;
 		q->nfrom_guest = q->nto_guest = 0;
 		q->pending = 0;
-		q->blocked = q->more = false;
+		q->unused = q->blocked = q->more = false;
 		q->retry = q->low_latency = false;
 	}
 }

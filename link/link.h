@@ -32,7 +32,8 @@
 #define LINK_GSO_MAX	(14 + 40 + 65535) /* bytes of a GSO frame, all headers
 					   * included */
 #define LINK_HEADERS	128	/* bytes at the start of a slot in one piece */
-#define LINK_FDS	4	/* maximum of descriptors of one link */
+#define LINK_QUEUES	16	/* maximum of queues of one link */
+#define LINK_FDS	(1 + 2 * LINK_QUEUES) /* the same of descriptors */
 
 /* The state of the transport checksum in a frame. */
 enum link_csum {
@@ -184,6 +185,8 @@ struct link_ops {
  * @to_guest, @nto_guest: frames committed since the last flush, and their
  *		number
  * @pending:	bytes of the frames committed since the last flush
+ * @unused:	the guest takes no frames from this queue, but takes those of
+ *		its flows from the first one. The first queue is never unused
  * @blocked:	the guest takes no more frames for now
  * @retry:	the back-end could not send or receive, because the host had no
  *		memory: the caller must try again after a pause, and not wait
@@ -199,7 +202,7 @@ struct link_queue {
 	struct frame to_guest[LINK_FRAMES];
 	unsigned int nto_guest;
 	size_t pending;
-	bool blocked, retry, low_latency;
+	bool unused, blocked, retry, low_latency;
 };
 
 /**
@@ -208,7 +211,8 @@ struct link_queue {
  * @caps:	what the link can do
  * @fds, @nfds:	descriptors to wait for, and their number. The first is the
  *		socket to the guest; link_set_fd() changes the others
- * @queues, @nqueues: queues of the link, and their number
+ * @queues, @nqueues: queues of the link, and the number of those that are in
+ *		use
  * @epfd, @epfd_blocked: epoll sets that wait for @fds while the link is not
  *		blocked, and while it is; valid if @watched
  * @watched:	link_watch() was called
@@ -306,6 +310,7 @@ void link_slot_write(const struct link_slot *slot, size_t off,
 		     const void *data, size_t len);
 int link_flush(struct link_queue *q);
 bool link_stalled(struct link_queue *q);
+bool link_blocked(const struct link *l);
 void link_observe(struct link *l, struct link_observer *o);
 void link_close(struct link *l);
 
