@@ -334,8 +334,8 @@ static void arm_fragments(struct worker *w)
 		timer_arm(&w->timers, &w->fragments, due);
 }
 
-/* handle_queue() - Handle frames from one queue of the guest, at most BURSTS_MAX
- * bursts */
+/* handle_queue() - Handle frames from one queue of the guest, BURSTS_MAX bursts
+ * at most */
 static void handle_queue(struct worker *w, unsigned int queue, uint64_t now)
 {
 	unsigned int i, n, bursts;

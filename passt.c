@@ -533,7 +533,7 @@ static int prepare_program(struct program *p)
 
 	if (p->conf.vhost_user) {
 		l = &p->vhost.link;
-		q = &p->vhost.queue;
+		q = p->vhost.queue;
 	}
 	p->worker.control = handle_control;
 	p->worker.owner = p;

@@ -64,18 +64,18 @@ static struct frame_meta read_header(const struct virtio_net_hdr_v1 *h)
 }
 
 /* add_frame() - Add the chain to @from_guest; false if it holds no frame */
-static bool add_frame(struct vhost_user *v, struct vq_chain *c)
+static bool add_frame(struct vhost_pair *p, struct vq_chain *c)
 {
 	struct virtio_net_hdr_v1 h = { 0 };
-	struct link_queue *q = &v->queue;
-	size_t len = c->len - MIN(c->len, v->hdr_len);
+	struct link_queue *q = p->queue;
+	size_t len = c->len - MIN(c->len, p->user->hdr_len);
 
 	if (!len || len > LINK_GSO_MAX)
 		return false;
-	iov_copy(&h, v->hdr_len, c->iov, c->cnt);
+	iov_copy(&h, p->user->hdr_len, c->iov, c->cnt);
 	q->from_guest[q->nfrom_guest++] = (struct frame){
 		.iov = c->iov, .len = (uint32_t)len,
-		.iovcnt = iov_slice(c->iov, c->cnt, v->hdr_len, len),
+		.iovcnt = iov_slice(c->iov, c->cnt, p->user->hdr_len, len),
 		.meta = read_header(&h),
 	};
 	return true;
@@ -83,59 +83,59 @@ static bool add_frame(struct vhost_user *v, struct vq_chain *c)
 
 /**
  * take_chain() - Take the next chain of a ring from the guest
- * @npieces:	entries of @v->from that are in use, updated
+ * @npieces:	entries of @p->from that are in use, updated
  *
  * Return: 1 if a chain was taken; 0 if there is none, or it needs the next
  *	   burst; or -errno
  */
-static int take_chain(struct vhost_user *v, unsigned int *npieces)
+static int take_chain(struct vhost_pair *p, unsigned int *npieces)
 {
-	struct vhost_ring *r = &v->ring[VHOST_FROM_GUEST];
-	struct vq_chain c = { .iov = v->from + *npieces };
+	struct vhost_ring *r = &p->ring[VHOST_FROM_GUEST];
+	struct vq_chain c = { .iov = p->from + *npieces };
 	unsigned int max = MIN(VHOST_PIECES - *npieces, VHOST_FRAME_PIECES);
-	int rc = virtqueue_peek(&r->vq, &v->mem, 0, false, max, &c);
+	int rc = virtqueue_peek(&r->vq, &p->user->mem, 0, false, max, &c);
 
 	if (!rc || (rc == -ENOBUFS && max < VHOST_FRAME_PIECES))
 		return 0;
 	if (rc < 0 && rc != -ENOBUFS)
-		return fail_link(v, rc);
+		return fail_link(p->user, rc);
 	virtqueue_take(&r->vq, 1);
-	v->taken[v->ntaken++] = c.head;
-	if (rc == 1 && r->enabled && add_frame(v, &c))
+	p->taken[p->ntaken++] = c.head;
+	if (rc == 1 && r->enabled && add_frame(p, &c))
 		*npieces += c.cnt;
 	return 1;
 }
 
 /* note_heard() - Note that the guest has sent a frame: it is not stalled */
-static void note_heard(struct vhost_user *v)
+static void note_heard(struct vhost_pair *p)
 {
-	const struct vhost_ring *r = &v->ring[VHOST_TO_GUEST];
+	const struct vhost_ring *r = &p->ring[VHOST_TO_GUEST];
 
-	v->unanswered = false;
+	p->unanswered = false;
 	if (vhost_runs(r))
-		v->heard_index = virtqueue_index(&r->vq);
+		p->heard_index = virtqueue_index(&r->vq);
 }
 
 /* vhost_refill() - Take a burst of frames from the guest; see link_refill() */
 int vhost_refill(struct link_queue *q)
 {
-	struct vhost_user *v = vhost_of_link(q->link);
-	struct vhost_ring *r = &v->ring[VHOST_FROM_GUEST];
+	struct vhost_pair *p = vhost_pair_of(q);
+	struct vhost_ring *r = &p->ring[VHOST_FROM_GUEST];
 	unsigned int npieces = 0;
 	int rc = 1;
 
 	if (guest_mem_faulted())
-		return fail_link(v, -EFAULT);
+		return fail_link(p->user, -EFAULT);
 	if (!vhost_runs(r))
 		return 0;
-	while (v->ntaken < LINK_BURST && rc > 0)
-		rc = take_chain(v, &npieces);
+	while (p->ntaken < LINK_BURST && rc > 0)
+		rc = take_chain(p, &npieces);
 	if (rc < 0)
 		return rc;
-	q->more = v->ntaken || virtqueue_await(&r->vq, 0);
-	if (v->ntaken) {
+	q->more = p->ntaken || virtqueue_await(&r->vq, 0);
+	if (p->ntaken) {
 		virtqueue_ignore(&r->vq);
-		note_heard(v);
+		note_heard(p);
 	}
 	return (int)q->nfrom_guest;
 }
@@ -144,45 +144,45 @@ int vhost_refill(struct link_queue *q)
  * frames have gone by then, so a guest whose passt dies loses none twice */
 void vhost_release(struct link_queue *q)
 {
-	struct vhost_user *v = vhost_of_link(q->link);
-	struct virtqueue *vq = &v->ring[VHOST_FROM_GUEST].vq;
+	struct vhost_pair *p = vhost_pair_of(q);
+	struct virtqueue *vq = &p->ring[VHOST_FROM_GUEST].vq;
 	unsigned int i;
 
-	for (i = 0; i < v->ntaken; i++)
-		virtqueue_put(vq, v->taken[i], 0);
-	if (v->ntaken)
+	for (i = 0; i < p->ntaken; i++)
+		virtqueue_put(vq, p->taken[i], 0);
+	if (p->ntaken)
 		virtqueue_publish(vq);
-	v->ntaken = 0;
+	p->ntaken = 0;
 }
 
 /* count_chains() - Return how many chains of a slot a frame of @len bytes
  * needs, with its virtio-net header */
-static unsigned int count_chains(const struct vhost_user *v,
+static unsigned int count_chains(const struct vhost_pair *p,
 				 const struct vhost_slot *s, size_t len)
 {
-	size_t left = len + v->hdr_len;
+	size_t left = len + p->user->hdr_len;
 	unsigned int n;
 
 	for (n = 0; left && n < s->nchain; n++)
-		left -= MIN(left, v->chain[s->chain + n].len);
+		left -= MIN(left, p->chain[s->chain + n].len);
 	return n;
 }
 
 /* take_back() - Forget all slots but those of committed frames */
-static void take_back(struct vhost_user *v)
+static void take_back(struct vhost_pair *p)
 {
-	const struct link_queue *q = &v->queue;
+	const struct link_queue *q = p->queue;
 	const struct vhost_slot *last;
 	const struct frame *f;
 
-	v->nchain = v->nto = 0;
+	p->nchain = p->nto = 0;
 	if (!q->nto_guest)
 		return;
-	last = &v->slot[q->nto_guest - 1];
+	last = &p->slot[q->nto_guest - 1];
 	f = &q->to_guest[q->nto_guest - 1];
-	v->nchain = last->chain + count_chains(v, last, f->len);
-	v->nto = (unsigned int)(MAX(last->raw + last->nraw,
-				    f->iov + f->iovcnt) - v->to);
+	p->nchain = last->chain + count_chains(p, last, f->len);
+	p->nto = (unsigned int)(MAX(last->raw + last->nraw,
+				    f->iov + f->iovcnt) - p->to);
 }
 
 /**
@@ -196,11 +196,11 @@ static void take_back(struct vhost_user *v)
  * Return: 1; 0 if the guest has not given enough; -ENOBUFS if an array is full;
  *	   or another -errno if the guest broke a rule
  */
-static int collect_chains(struct vhost_user *v, struct vhost_slot *s,
+static int collect_chains(struct vhost_pair *p, struct vhost_slot *s,
 			  size_t len)
 {
-	struct vhost_ring *r = &v->ring[VHOST_TO_GUEST];
-	bool merge = vhost_has(v, VIRTIO_NET_F_MRG_RXBUF);
+	struct vhost_ring *r = &p->ring[VHOST_TO_GUEST];
+	bool merge = vhost_has(p->user, VIRTIO_NET_F_MRG_RXBUF);
 	struct vq_chain c;
 	size_t have = 0;
 	int rc;
@@ -208,18 +208,18 @@ static int collect_chains(struct vhost_user *v, struct vhost_slot *s,
 	for (; have < len; have += c.len) {
 		if (have && !merge)
 			return -EPROTO;
-		if (v->nchain == VHOST_CHAINS)
+		if (p->nchain == VHOST_CHAINS)
 			return -ENOBUFS;
-		c.iov = v->to + v->nto;
-		rc = virtqueue_peek(&r->vq, &v->mem, v->nchain, true,
-				    VHOST_PIECES - VHOST_FRAME_PIECES - v->nto,
+		c.iov = p->to + p->nto;
+		rc = virtqueue_peek(&r->vq, &p->user->mem, p->nchain, true,
+				    VHOST_PIECES - VHOST_FRAME_PIECES - p->nto,
 				    &c);
 		if (rc <= 0)
 			return rc;
-		v->chain[v->nchain++] = (struct vhost_chain){
+		p->chain[p->nchain++] = (struct vhost_chain){
 			c.head, (uint32_t)MIN(c.len, UINT32_MAX),
 		};
-		v->nto += c.cnt;
+		p->nto += c.cnt;
 		s->nchain++;
 		s->nraw += c.cnt;
 		if (!c.len)	/* so that the loop ends */
@@ -238,72 +238,72 @@ static int collect_chains(struct vhost_user *v, struct vhost_slot *s,
  *
  * Return: 1; -ENOBUFS if there is no buffer left, or no piece
  */
-static int show_slot(struct vhost_user *v, struct vhost_slot *s, size_t len,
+static int show_slot(struct vhost_pair *p, struct vhost_slot *s, size_t len,
 		      struct link_slot *slot)
 {
 	size_t first = MIN(len, LINK_HEADERS);
-	struct iov_walk w = { s->raw, s->nraw, v->hdr_len, len };
+	struct iov_walk w = { s->raw, s->nraw, p->user->hdr_len, len };
 
-	if (s->raw->iov_len >= v->hdr_len + first) {
-		slot->iov = v->to + v->nto;
+	if (s->raw->iov_len >= p->user->hdr_len + first) {
+		slot->iov = p->to + p->nto;
 	} else {
-		if (v->nbounce == VHOST_BOUNCES)
+		if (p->nbounce == VHOST_BOUNCES)
 			return -ENOBUFS;
-		s->bounce = v->bounce[v->nbounce++].bytes;
-		slot->iov = v->to + v->nto;
-		v->to[v->nto++] = (struct iovec){
-			s->bounce + v->hdr_len, first,
+		s->bounce = p->bounce[p->nbounce++].bytes;
+		slot->iov = p->to + p->nto;
+		p->to[p->nto++] = (struct iovec){
+			s->bounce + p->user->hdr_len, first,
 		};
 		w.skip += first;
 		w.left -= first;
 	}
-	while (v->nto < VHOST_PIECES && iov_next(&w, &v->to[v->nto]))
-		v->nto++;
-	slot->cnt = (unsigned int)(v->to + v->nto - slot->iov);
+	while (p->nto < VHOST_PIECES && iov_next(&w, &p->to[p->nto]))
+		p->nto++;
+	slot->cnt = (unsigned int)(p->to + p->nto - slot->iov);
 	return w.left ? -ENOBUFS : 1;
 }
 
 /* make_slot() - Make a slot of @len bytes for the frame with index @i in
  * @to_guest; returns as collect_chains() */
-static int make_slot(struct vhost_user *v, unsigned int i, size_t len,
+static int make_slot(struct vhost_pair *p, unsigned int i, size_t len,
 		     struct link_slot *slot)
 {
-	struct vhost_slot *s = &v->slot[i];
+	struct vhost_slot *s = &p->slot[i];
 	int rc;
 
-	*s = (struct vhost_slot){ .chain = v->nchain, .raw = v->to + v->nto };
-	rc = collect_chains(v, s, len + v->hdr_len);
+	*s = (struct vhost_slot){ .chain = p->nchain, .raw = p->to + p->nto };
+	rc = collect_chains(p, s, len + p->user->hdr_len);
 	if (rc <= 0)
 		return rc;
-	return show_slot(v, s, len, slot);
+	return show_slot(p, s, len, slot);
 }
 
 /* vhost_slots() - Hand out slots; see struct link_ops */
 unsigned int vhost_slots(struct link_queue *q, size_t len, unsigned int n,
 			 struct link_slot *slots)
 {
-	struct vhost_user *v = vhost_of_link(q->link);
-	struct vhost_ring *r = &v->ring[VHOST_TO_GUEST];
+	struct vhost_pair *p = vhost_pair_of(q);
+	struct vhost_ring *r = &p->ring[VHOST_TO_GUEST];
 	unsigned int i;
 	int rc = 1;
 
-	if (!vhost_runs(r) || !r->enabled || v->error) {
+	if (!vhost_runs(r) || !r->enabled || p->user->error) {
 		q->blocked = true;
 		return 0;
 	}
 	if (!q->nto_guest)
-		v->nbounce = 0;
+		p->nbounce = 0;
 	do {
-		take_back(v);
+		take_back(p);
 		for (i = 0; i < n; i++) {
-			rc = make_slot(v, q->nto_guest + i, len, &slots[i]);
+			rc = make_slot(p, q->nto_guest + i, len, &slots[i]);
 			if (rc <= 0)
 				break;
 		}
 		if (rc < 0 && rc != -ENOBUFS)
-			fail_link(v, rc);
+			fail_link(p->user, rc);
 	} while (!i && !q->nto_guest && !rc &&
-		 virtqueue_await(&r->vq, v->nchain));
+		 virtqueue_await(&r->vq, p->nchain));
 	q->blocked = !i && !q->nto_guest;
 	return i;
 }
@@ -350,23 +350,23 @@ static struct virtio_net_hdr_v1 write_header(const struct vhost_user *v,
 
 /* finish_frame() - Write the virtio-net header of a committed frame, and return
  * its chains to the guest; returns their number */
-static unsigned int finish_frame(struct vhost_user *v, unsigned int i)
+static unsigned int finish_frame(struct vhost_pair *p, unsigned int i)
 {
-	const struct frame *f = &v->queue.to_guest[i];
-	const struct vhost_slot *s = &v->slot[i];
-	unsigned int n = count_chains(v, s, f->len), k;
-	struct virtio_net_hdr_v1 h = write_header(v, f, n);
+	const struct frame *f = &p->queue->to_guest[i];
+	const struct vhost_slot *s = &p->slot[i];
+	unsigned int n = count_chains(p, s, f->len), k;
+	struct virtio_net_hdr_v1 h = write_header(p->user, f, n);
 	struct link_slot raw = { s->raw, s->nraw };
-	size_t left = v->hdr_len + f->len, len;
+	size_t left = p->user->hdr_len + f->len, len;
 
 	if (s->bounce)
-		link_slot_write(&raw, v->hdr_len, s->bounce + v->hdr_len,
+		link_slot_write(&raw, p->user->hdr_len, s->bounce + p->user->hdr_len,
 				MIN(f->len, LINK_HEADERS));
-	link_slot_write(&raw, 0, &h, v->hdr_len);
+	link_slot_write(&raw, 0, &h, p->user->hdr_len);
 	for (k = 0; k < n; k++, left -= len) {
-		len = MIN(left, v->chain[s->chain + k].len);
-		virtqueue_put(&v->ring[VHOST_TO_GUEST].vq,
-			      v->chain[s->chain + k].head, (uint32_t)len);
+		len = MIN(left, p->chain[s->chain + k].len);
+		virtqueue_put(&p->ring[VHOST_TO_GUEST].vq,
+			      p->chain[s->chain + k].head, (uint32_t)len);
 	}
 	return n;
 }
@@ -375,23 +375,23 @@ static unsigned int finish_frame(struct vhost_user *v, unsigned int i)
  * struct link_ops */
 int vhost_flush(struct link_queue *q)
 {
-	struct vhost_user *v = vhost_of_link(q->link);
-	struct virtqueue *vq = &v->ring[VHOST_TO_GUEST].vq;
+	struct vhost_pair *p = vhost_pair_of(q);
+	struct virtqueue *vq = &p->ring[VHOST_TO_GUEST].vq;
 	unsigned int i, chains = 0;
 
 	if (guest_mem_faulted())
-		fail_link(v, -EFAULT);
+		fail_link(p->user, -EFAULT);
 	if (q->nto_guest) {
 		for (i = 0; i < q->nto_guest; i++)
-			chains += finish_frame(v, i);
+			chains += finish_frame(p, i);
 		virtqueue_take(vq, chains);
 		virtqueue_publish(vq);
-		v->unanswered = true;
+		p->unanswered = true;
 	}
 	q->nto_guest = 0;
-	v->nchain = v->nto = v->nbounce = 0;
-	if (v->error)
-		return v->error;
+	p->nchain = p->nto = p->nbounce = 0;
+	if (p->user->error)
+		return p->user->error;
 	return q->blocked ? 0 : 1;
 }
 
@@ -400,10 +400,10 @@ int vhost_flush(struct link_queue *q)
  * time */
 bool vhost_stalled(struct link_queue *q)
 {
-	const struct vhost_user *v = vhost_of_link(q->link);
-	const struct vhost_ring *r = &v->ring[VHOST_TO_GUEST];
+	const struct vhost_pair *p = vhost_pair_of(q);
+	const struct vhost_ring *r = &p->ring[VHOST_TO_GUEST];
 
 	if (!vhost_runs(r) || !r->enabled || q->blocked)
 		return true;
-	return v->unanswered && virtqueue_index(&r->vq) == v->heard_index;
+	return p->unanswered && virtqueue_index(&r->vq) == p->heard_index;
 }

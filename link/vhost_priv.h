@@ -23,12 +23,21 @@
 
 #define VHOST_GSO_UNKNOWN	UINT8_MAX	/* tap drops such a frame */
 
-#define VHOST_TO_GUEST		0	/* index of the ring to the guest */
-#define VHOST_FROM_GUEST	1	/* index of the ring from the guest */
+#define VHOST_TO_GUEST		0	/* index in a pair of the ring to the
+					 * guest */
+#define VHOST_FROM_GUEST	1	/* the same of the ring from the guest */
 
 static inline struct vhost_user *vhost_of_link(const struct link *l)
 {
 	return container_of(l, struct vhost_user, link);
+}
+
+/* vhost_pair_of() - Return the pair of rings of a queue */
+static inline struct vhost_pair *vhost_pair_of(const struct link_queue *q)
+{
+	struct vhost_user *v = vhost_of_link(q->link);
+
+	return &v->pair[q - v->queue];
 }
 
 /* vhost_has() - Whether a feature was negotiated; @bit: VIRTIO_* */

@@ -37,6 +37,7 @@
 			 BIT(VIRTIO_NET_F_HOST_ECN) |			\
 			 BIT(VIRTIO_NET_F_MRG_RXBUF) |			\
 			 BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) |		\
+			 BIT(VIRTIO_NET_F_MQ) |				\
 			 BIT(VIRTIO_RING_F_INDIRECT_DESC) |		\
 			 BIT(VIRTIO_RING_F_EVENT_IDX) |			\
 			 BIT(F_PROTOCOL_FEATURES) |			\
@@ -158,6 +159,24 @@ static struct vhost_ring *find_ring(struct vhost_user *v, uint64_t index)
 	return index < VHOST_RINGS ? &v->ring[index] : NULL;
 }
 
+/* queue_of() - Return the queue that a ring belongs to. The rings of each pair
+ * have successive indexes (virtio 1.2, 5.1.2) */
+static struct link_queue *queue_of(struct vhost_user *v,
+				   const struct vhost_ring *r)
+{
+	return &v->queue[(r - v->ring) / 2];
+}
+
+/* flush_all() - Send the committed frames of all queues, before something that
+ * they depend on changes */
+static void flush_all(struct vhost_user *v)
+{
+	unsigned int i;
+
+	for (i = 0; i < v->link.nqueues; i++)
+		link_flush(&v->queue[i]);
+}
+
 /**
  * place_ring() - Find the parts of a ring in the guest's memory
  *
@@ -202,16 +221,28 @@ static int set_kick(struct vhost_user *v, struct vhost_ring *r, int fd)
 	return rc;
 }
 
+/* show_use() - Say whether the guest takes frames from the queue of a ring. The
+ * first queue always counts as used: without it, the guest would get none */
+static void show_use(struct vhost_user *v, const struct vhost_ring *r)
+{
+	const struct vhost_ring *to = &v->ring[(r - v->ring) & ~1];
+	struct link_queue *q = queue_of(v, r);
+
+	q->unused = q != v->queue && (!vhost_runs(to) || !to->enabled);
+	q->blocked = false;
+}
+
 /* stop_ring() - Touch the ring no more, until the guest writes to its kick
  * descriptor again. Committed frames go out before */
 static void stop_ring(struct vhost_user *v, struct vhost_ring *r)
 {
-	if (r == &v->ring[VHOST_TO_GUEST] && vhost_runs(r))
-		link_flush(&v->queue);
+	if (vhost_runs(r))
+		link_flush(queue_of(v, r));
 	r->kicked = false;
 	r->vq.desc = NULL;
 	r->vq.avail = NULL;
 	r->vq.used = NULL;
+	show_use(v, r);
 }
 
 /* end_ring() - Stop a ring until the front-end sends a kick descriptor again.
@@ -220,6 +251,24 @@ static void end_ring(struct vhost_user *v, struct vhost_ring *r)
 {
 	stop_ring(v, r);
 	set_kick(v, r, -1);
+}
+
+/* open_queue() - Make queue @i, and all before it, a part of the link */
+static void open_queue(struct vhost_user *v, unsigned int i)
+{
+	struct vhost_pair *p;
+	unsigned int k;
+
+	for (k = v->link.nqueues; k <= i; k++) {
+		p = &v->pair[k];
+		memset(p, 0, offsetof(struct vhost_pair, taken));
+		p->user = v;
+		p->queue = &v->queue[k];
+		p->ring = &v->ring[2 * k];
+		p->queue->link = &v->link;
+		p->queue->unused = k;
+		v->link.nqueues = k + 1;
+	}
 }
 
 /**
@@ -241,8 +290,9 @@ static int start_ring(struct vhost_user *v, struct vhost_ring *r)
 	}
 	r->vq.next_used = r->vq.published = virtqueue_used_index(&r->vq);
 	r->vq.event_idx = vhost_has(v, VIRTIO_RING_F_EVENT_IDX);
-	v->queue.blocked = false;
-	v->queue.more = true;
+	open_queue(v, (unsigned int)(r - v->ring) / 2);
+	queue_of(v, r)->more = true;
+	show_use(v, r);
 	return 0;
 }
 
@@ -297,7 +347,7 @@ static int set_features(struct vhost_user *v, struct vhost_message *m)
 
 	if (features & ~FEATURES)
 		return -EPROTO;
-	link_flush(&v->queue);		/* with the headers of before */
+	flush_all(v);			/* with the headers of before */
 	v->features = features;
 	set_caps(v);
 	for (i = 0; i < VHOST_RINGS; i++) {
@@ -322,7 +372,7 @@ static int set_protocol(struct vhost_user *v, struct vhost_message *m)
 
 static int get_queue_num(struct vhost_user *v, struct vhost_message *m)
 {
-	set_u64(m, VHOST_RINGS / 2);
+	set_u64(m, VHOST_PAIRS);
 	return 0;
 }
 
@@ -366,7 +416,7 @@ static int set_mem_table(struct vhost_user *v, struct vhost_message *m)
 		       t.n * sizeof(*t.region))
 		return -EPROTO;
 
-	link_flush(&v->queue);
+	flush_all(v);
 	v->mem.n = 0;
 	for (i = 0; i < t.n && !rc; i++)
 		rc = add_region(&v->mem, &t.region[i], m->fds[i]);
@@ -400,7 +450,7 @@ static int rem_mem_reg(struct vhost_user *v, struct vhost_message *m)
 		.guest = s.region.guest, .user = s.region.user,
 		.size = s.region.size,
 	};
-	link_flush(&v->queue);
+	flush_all(v);
 	return guest_mem_remove(&v->mem, &old) ? replace_rings(v) : -EPROTO;
 }
 
@@ -428,7 +478,7 @@ static int set_vring_addr(struct vhost_user *v, struct vhost_message *m)
 	if (!r)
 		return -EPROTO;
 	if (vhost_runs(r))
-		link_flush(&v->queue);
+		link_flush(queue_of(v, r));
 	r->desc = a.desc;
 	r->avail = a.avail;
 	r->used = a.used;
@@ -474,8 +524,10 @@ static int set_vring_enable(struct vhost_user *v, struct vhost_message *m)
 	r = find_ring(v, s.index);
 	if (!r || s.num > 1)
 		return -EPROTO;
+	if (vhost_runs(r))
+		link_flush(queue_of(v, r));
 	r->enabled = s.num;
-	v->queue.blocked = false;
+	show_use(v, r);
 	return 0;
 }
 
@@ -733,10 +785,10 @@ static int vhost_event(struct link *l, unsigned int i, uint32_t events)
 	r->kicked = true;
 	if (start_ring(v, r))
 		return -EPROTO;
-	if (r == &v->ring[VHOST_FROM_GUEST])
-		v->queue.more = true;
+	if ((r - v->ring) % 2 == VHOST_FROM_GUEST)
+		queue_of(v, r)->more = true;
 	else
-		v->queue.blocked = false;
+		queue_of(v, r)->blocked = false;
 	return 0;
 }
 
@@ -770,7 +822,7 @@ static const struct link_ops vhost_ops = {
 
 /**
  * vhost_user_open() - Open a link on the socket of a front-end
- * @v:		link; all fields are overwritten but the arrays
+ * @v:		link; all fields are overwritten but the arrays of pairs
  * @fd:		connected socket; the link closes it
  *
  * The rings come later, in messages.
@@ -781,13 +833,11 @@ int vhost_user_open(struct vhost_user *v, int fd)
 {
 	unsigned int i;
 
-	memset(v, 0, offsetof(struct vhost_user, taken));
-	v->ntaken = v->nchain = v->nto = v->nbounce = 0;
+	memset(v, 0, offsetof(struct vhost_user, queue));
 	v->fd = fd;
 	v->backend_fd = -1;
-	v->queue.link = &v->link;
 	v->link = (struct link){
-		.ops = &vhost_ops, .queues = &v->queue, .nqueues = 1,
+		.ops = &vhost_ops, .queues = v->queue,
 		.nfds = FD_KICK + VHOST_RINGS,
 	};
 	v->link.fds[FD_SOCKET] = (struct link_fd){ fd, EPOLLIN, EPOLLIN };
@@ -795,6 +845,7 @@ int vhost_user_open(struct vhost_user *v, int fd)
 		v->ring[i].kick = v->ring[i].vq.call = -1;
 		v->link.fds[FD_KICK + i].fd = -1;
 	}
+	open_queue(v, 0);
 	set_caps(v);
 	guest_mem_catch_faults();
 	return 0;

@@ -14,7 +14,8 @@
 #include "link/link.h"
 #include "link/virtqueue.h"
 
-#define VHOST_RINGS		2	/* a pair: one ring each way */
+#define VHOST_PAIRS		LINK_QUEUES
+#define VHOST_RINGS		(2 * VHOST_PAIRS) /* a pair: one each way */
 #define VHOST_FDS		8	/* descriptors in a message, at most */
 #define VHOST_PAYLOAD		264	/* bytes of the longest payload */
 
@@ -42,7 +43,7 @@ struct vhost_ring {
 
 /**
  * struct vhost_slot - Where the bytes of a slot are
- * @chain, @nchain: first chain of the slot in @chain of struct vhost_user, and
+ * @chain, @nchain: first chain of the slot in @chain of struct vhost_pair, and
  *		number of its chains
  * @raw, @nraw:	pieces of these chains, with the virtio-net header
  * @bounce:	buffer for virtio-net header and headers, because the first
@@ -87,19 +88,10 @@ struct vhost_message {
 };
 
 /**
- * struct vhost_user - A link to a guest that shares its memory
- * @link, @queue: the link and its one queue
- * @fd:		socket to the front-end
- * @backend_fd:	socket for requests to the front-end, which passt never makes;
- *		-1: none
- * @features, @protocol: features that were negotiated
- * @status:	status of the device, as the front-end has set it
- * @mtu:	MTU that the front-end has set, bytes; 0: none
- * @hdr_len:	bytes of the virtio-net header before each frame
- * @mem:	memory of the guest
- * @ring:	[0]: frames to the guest; [1]: frames from the guest
- * @msg, @have:	message that is being received, and how many bytes of it
- * @error:	the guest broke a rule, and the link must be closed; 0: no
+ * struct vhost_pair - A pair of rings, which carry the frames of one queue
+ * @user, @queue: the link, and the queue
+ * @ring:	the two rings. [0]: frames to the guest; [1]: frames from the
+ *		guest
  * @unanswered:	frames went to the guest since the last one from it
  * @heard_index: index of the available ring to the guest at that frame
  * @taken, @ntaken: chains of the current burst from the guest
@@ -108,32 +100,54 @@ struct vhost_message {
  * @slot:	slots, with the same index as the frame in @to_guest of @queue
  * @to, @nto:	pieces of slots
  * @bounce, @nbounce: buffers that slots use
+ *
+ * The arrays take no memory as long as the guest does not use the pair.
+ */
+struct vhost_pair {
+	struct vhost_user *user;
+	struct link_queue *queue;
+	struct vhost_ring *ring;
+	bool unanswered;
+	uint16_t heard_index;
+	unsigned int ntaken, nchain, nto, nbounce;
+
+	uint16_t taken[LINK_BURST];
+	struct iovec from[VHOST_PIECES];
+	struct vhost_chain chain[VHOST_CHAINS];
+	struct vhost_slot slot[LINK_FRAMES];
+	struct iovec to[VHOST_PIECES];
+	struct vhost_bounce bounce[VHOST_BOUNCES];
+};
+
+/**
+ * struct vhost_user - A link to a guest that shares its memory
+ * @link:	the link
+ * @fd:		socket to the front-end
+ * @backend_fd:	socket for requests to the front-end, which passt never makes;
+ *		-1: none
+ * @features, @protocol: features that were negotiated
+ * @status:	status of the device, as the front-end has set it
+ * @mtu:	MTU that the front-end has set, bytes; 0: none
+ * @hdr_len:	bytes of the virtio-net header before each frame
+ * @mem:	memory of the guest
+ * @msg, @have:	message that is being received, and how many bytes of it
+ * @error:	the guest broke a rule, and the link must be closed; 0: no
+ * @ring:	rings of all pairs
+ * @queue, @pair: queues of the link, and the pair of rings of each
  */
 struct vhost_user {
 	struct link link;
-	struct link_queue queue;
 	int fd, backend_fd;
 	uint64_t features, protocol, status;
 	uint32_t mtu;
 	unsigned int hdr_len;
 	struct guest_mem mem;
-	struct vhost_ring ring[VHOST_RINGS];
 	struct vhost_message msg;
 	size_t have;
 	int error;
-
-	bool unanswered;
-	uint16_t heard_index;
-	uint16_t taken[LINK_BURST];
-	unsigned int ntaken;
-	struct iovec from[VHOST_PIECES];
-	struct vhost_chain chain[VHOST_CHAINS];
-	unsigned int nchain;
-	struct vhost_slot slot[LINK_FRAMES];
-	struct iovec to[VHOST_PIECES];
-	unsigned int nto;
-	struct vhost_bounce bounce[VHOST_BOUNCES];
-	unsigned int nbounce;
+	struct vhost_ring ring[VHOST_RINGS];
+	struct link_queue queue[VHOST_PAIRS];
+	struct vhost_pair pair[VHOST_PAIRS];
 };
 
 int vhost_user_open(struct vhost_user *v, int fd);

@@ -23,7 +23,8 @@ enum guest_kind {
 };
 
 /**
- * struct neighbour - An IP address on the guest's side, and its Ethernet address
+ * struct neighbour - An IP address on the guest's side, with its Ethernet
+ *		address
  * @addr:	address; none: the entry is not in use
  * @mac:	Ethernet address at which @addr is
  * @rival, @rival_at: another Ethernet address that has used @addr since, and

@@ -570,6 +570,7 @@ class Lab:
         """
         if vhost:
             options = ("--vhost-user", *options)
+        self.pairs = int(dict(zip(options, options[1:])).get("--pairs", 1))
         self.guest_log = open(f"{self.dir}/standin.log", "w+b")
         p = self.guest.spawn(self.standin, "--socket", self.socket, "--tap",
                              "tap0", "--mtu", str(mtu), *options,
@@ -590,13 +591,14 @@ class Lab:
         self.guest_log.seek(0)
         return self.guest_log.read().decode(errors="replace")
 
-    def counts(self, guest):
-        """What a stand-in over vhost-user has counted: one pair's counts."""
+    def counts(self, guest, pair=0):
+        """What a stand-in over vhost-user has counted for a pair of rings."""
         before = len(self.guest_messages())
         os.kill(guest.pid, signal.SIGUSR1)
-        return json.loads(wait_for(
-            "counts of the stand-in guest",
-            lambda: self.guest_messages()[before:].partition("\n")[0]))
+        last = f'{{"pair": {self.pairs - 1}, '
+        wait_for("counts of the stand-in guest", lambda: last in
+                 self.guest_messages()[before:].rpartition("\n")[0])
+        return json.loads(self.guest_messages()[before:].split("\n")[pair])
 
     def dhcp(self):
         """IPv4 by DHCP. Returns the lease as a dictionary of strings."""

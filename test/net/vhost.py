@@ -6,6 +6,7 @@
 """
 
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from netlab import (FAMILIES, Lab, SERVER4, Server, check, expect,
 DATA = hashlib.shake_256(b"over virtqueues").digest(16 << 20)
 UDP_SEGMENT = 103               # linux/udp.h
 KIB = 1024
+PAIRS = 4
 
 # What is left out, rings, buffers: each a guest of its own.
 GUESTS = (
@@ -33,6 +35,7 @@ GUESTS = (
     ("--without", "indirect", "--tx-piece", "4096"),
     ("--drop-out", "1000", "--drop-in", "1000", "--dup-in", "1000",
      "--swap-out", "1000", "--corrupt-in", "1000"),
+    ("--pairs", "2"), ("--pairs", "4"),
 )
 
 
@@ -93,17 +96,29 @@ def negotiated(lab, options):
             p.kill()
 
 
-def bulk(lab, way):
-    """A transfer for two seconds. Returns its sender's counts."""
-    before = lab.counts(lab.vhost)[way]
+def iperf(lab, way, *options):
+    """iperf3 for two seconds, from the guest or to it. Returns its report."""
     server = lab.outside.spawn("iperf3", "-s", "-1",
                                stdout=subprocess.DEVNULL)
     wait_for("iperf3 server", lambda: lab.outside.run(
         "ss", "-Hltn", "sport = 5201").strip())
-    lab.guest.run("iperf3", "-c", SERVER4, "-t", "2",
-                  *(["-R"] if way == "in" else []))
+    report = lab.guest.run("iperf3", "-c", SERVER4, "-t", "2", "-J",
+                           *(["-R"] if way == "in" else []), *options)
     server.wait()
-    after = lab.counts(lab.vhost)[way]
+    return json.loads(report)
+
+
+def flow_rates(lab, way):
+    """Rates of 16 transfers at once, bits per second."""
+    return [stream["receiver"]["bits_per_second"]
+            for stream in iperf(lab, way, "-P", "16")["end"]["streams"]]
+
+
+def bulk(lab, way, guest):
+    """A transfer for two seconds. Returns what its sender has counted."""
+    before = lab.counts(guest)[way]
+    iperf(lab, way)
+    after = lab.counts(guest)[way]
     return {key: after[key] - before[key] for key in after}
 
 
@@ -111,16 +126,57 @@ def notifications(lab):
     """Given a bulk flow, then its sender notifies less than once for 32 KiB,
     and nobody says that buffers were sent."""
     lab.passt("--vhost-user", "-m", "1500")
-    lab.vhost = lab.attach(mtu=1500, vhost=True)
+    guest = lab.attach(mtu=1500, vhost=True)
     for way, sender, other in ("out", "kicks", "calls"), \
             ("in", "calls", "kicks"):
         with check(f"notifications, {way}"):
-            n = bulk(lab, way)
+            n = bulk(lab, way, guest)
             print(f"{way}: {n['bytes'] / KIB / max(n[sender], 1):.0f} KiB "
                   f"for each, {n[other]} the other way", flush=True)
             expect_below("notifications", n[sender], n["bytes"] / KIB / 32)
             expect_below("the other way", n[other], n["bytes"] / KIB / 32)
-    lab.vhost.kill()
+    guest.kill()
+
+
+def steered(lab):
+    """Given a guest with several pairs of rings, when it sends the packets of
+    a flow by one pair, then it gets those of the flow by this pair, too. Flows
+    on all pairs get similar shares."""
+    lab.passt("--vhost-user", "-m", "1500")
+    guest = lab.attach("--pairs", str(PAIRS), mtu=1500, vhost=True)
+
+    def grown(work):
+        """By how many bytes the counts of each pair grow meanwhile."""
+        def counts():
+            found = [lab.counts(guest, i) for i in range(PAIRS)]
+            return [(c["out"]["bytes"], c["in"]["bytes"]) for c in found]
+        before = counts()
+        work()
+        return [(out - out0, into - into0) for (out, into), (out0, into0)
+                in zip(counts(), before)]
+
+    def one():
+        with Server(lab.outside.bind(SERVER4), give) as server, \
+                lab.guest.connect(SERVER4, server.port) as s:
+            expect("data", receive(s, len(DATA)) == DATA, True)
+
+    used = set()
+    with check("each flow comes by the pair that it goes by"):
+        for _ in range(20):
+            out, into = zip(*grown(one))
+            busiest = into.index(max(into))
+            expect_below("bytes that came by other pairs",
+                         sum(into) - into[busiest], sum(into) / 50)
+            expect("pair with the ACKs", out.index(max(out)), busiest)
+            used.add(busiest)
+    with check("flows take all pairs"):
+        expect("pairs in use", used, set(range(PAIRS)))
+    for way in "out", "in":
+        with check(f"flows on all pairs get similar shares, {way}"):
+            rates = flow_rates(lab, way)
+            expect_below("the highest rate, by the lowest",
+                         max(rates) / min(rates), 4)
+    expect("end of the guest", guest.kill(signal.SIGTERM), 0)
 
 
 def interrupted(lab):
@@ -165,6 +221,7 @@ def story():
         for options in GUESTS:
             negotiated(lab, options)
         notifications(lab)
+        steered(lab)
         interrupted(lab)
 
 

@@ -18,6 +18,7 @@
 #define RING		64
 #define BUFFER		1536		/* bytes of a receive buffer */
 
+#define RINGS		4		/* two pairs */
 #define RING_AT(i)	((i) * 0x4000)	/* desc, 0x1000 avail, 0x2000 used */
 #define BUFFERS		0x10000		/* receive buffers */
 #define FRAMES		0x200000	/* what the guest sends */
@@ -32,15 +33,17 @@ static struct vhost_user v;
  * @sock:	its end of the socket
  * @fd, @mem:	memory of the guest
  * @kick, @call: eventfds of the rings
- * @posted, @sent: receive buffers and frames that were made available
- * @used:	used entries that were taken, of each ring
+ * @pair:	pair of rings that the guest uses now
+ * @shown, @used: chains that were made available, and used ones that were taken
+ *		back, of each ring
  * @size:	bytes of a receive buffer
  */
 static struct front {
 	int sock, fd;
 	uint8_t *mem;
-	int kick[VHOST_RINGS], call[VHOST_RINGS];
-	uint16_t posted, sent, used[VHOST_RINGS];
+	int kick[RINGS], call[RINGS];
+	unsigned int pair;
+	uint16_t shown[RINGS], used[RINGS];
 	uint32_t size;
 } f;
 
@@ -148,7 +151,7 @@ static void begins(uint64_t features, uint32_t size)
 	vhost_user_open(&v, ends[0]);
 	says_u64(SET_FEATURES, features, -1);
 	says(ADD_MEM_REG, 0, &r, sizeof(r), f.fd);
-	for (i = 0; i < VHOST_RINGS; i++) {
+	for (i = 0; i < RINGS; i++) {
 		f.kick[i] = eventfd(0, EFD_NONBLOCK);
 		f.call[i] = eventfd(0, EFD_NONBLOCK);
 		sets_ring(i, 0);
@@ -160,7 +163,7 @@ static void ends(void)
 	unsigned int i;
 
 	link_close(&v.link);
-	for (i = 0; i < VHOST_RINGS; i++) {
+	for (i = 0; i < RINGS; i++) {
 		close(f.kick[i]);
 		close(f.call[i]);
 	}
@@ -178,40 +181,41 @@ static void kicks(unsigned int ring)
  * of which the first has @first bytes; 0: in one */
 static void posts(unsigned int n, uint32_t first)
 {
-	unsigned int i = 2 * f.posted;
+	unsigned int r = 2 * f.pair, i;
 	uint64_t at;
 
-	for (; n; n--, f.posted++, i += 2) {
-		at = GUEST + BUFFERS + f.posted % RING * 0x6000U;
-		*desc(0, i) = (struct vring_desc){
+	for (; n; n--) {
+		i = 2 * f.shown[r];
+		at = GUEST + BUFFERS + f.shown[r] % RING * 0x6000U;
+		*desc(r, i) = (struct vring_desc){
 			at, first ? first : f.size,
 			VRING_DESC_F_WRITE | (first ? VRING_DESC_F_NEXT : 0),
 			(uint16_t)((i + 1) % RING),
 		};
-		*desc(0, i + 1) = (struct vring_desc){
+		*desc(r, i + 1) = (struct vring_desc){
 			at + first, f.size - first, VRING_DESC_F_WRITE, 0,
 		};
-		avail(0)->ring[f.posted % RING] = (uint16_t)(i % RING);
-		__atomic_store_n(&avail(0)->idx, (uint16_t)(f.posted + 1),
+		avail(r)->ring[f.shown[r] % RING] = (uint16_t)(i % RING);
+		__atomic_store_n(&avail(r)->idx, ++f.shown[r],
 				 __ATOMIC_RELEASE);
 	}
-	kicks(0);
+	kicks(r);
 }
 
-/* gets() - The next frame that the guest received, put together; its length
+/* gets_frame() - The next frame that the guest received, put together; its length
  * without header, 0: none */
 static size_t gets_frame(struct virtio_net_hdr_v1 *h, uint8_t *frame)
 {
 	static uint8_t bytes[128 * 1024];
-	unsigned int n = 1, i;
+	unsigned int r = 2 * f.pair, n = 1, i;
 	struct vring_used_elem *e;
 	size_t len = 0;
 
 	for (i = 0; i < n; i++) {
-		if (f.used[0] == used(0)->idx)
+		if (f.used[r] == used(r)->idx)
 			return 0;
-		e = &used(0)->ring[f.used[0]++ % RING];
-		memcpy(bytes + len, f.mem + (desc(0, e->id)->addr - GUEST),
+		e = &used(r)->ring[f.used[r]++ % RING];
+		memcpy(bytes + len, f.mem + (desc(r, e->id)->addr - GUEST),
 		       e->len);
 		len += e->len;
 		memcpy(h, bytes, sizeof(*h));
@@ -224,36 +228,36 @@ static size_t gets_frame(struct virtio_net_hdr_v1 *h, uint8_t *frame)
 /* sends() - The guest sends a frame of @len bytes behind header @h */
 static void sends(const struct virtio_net_hdr_v1 *h, size_t len)
 {
-	unsigned int i = 2 * f.sent;
-	uint64_t at = FRAMES + f.sent % 16 * 0x14000U;
+	unsigned int r = 2 * f.pair + 1, i = 2 * f.shown[r];
+	uint64_t at = FRAMES + f.shown[r] % 16 * 0x14000U;
 
 	memcpy(f.mem + at, h, sizeof(*h));
 	memset(f.mem + at + sizeof(*h), 'g', len);
-	*desc(1, i) = (struct vring_desc){
+	*desc(r, i) = (struct vring_desc){
 		GUEST + at, sizeof(*h), VRING_DESC_F_NEXT,
 		(uint16_t)((i + 1) % RING),
 	};
-	*desc(1, i + 1) = (struct vring_desc){
+	*desc(r, i + 1) = (struct vring_desc){
 		GUEST + at + sizeof(*h), (uint32_t)len, 0, 0,
 	};
-	avail(1)->ring[f.sent % RING] = (uint16_t)(i % RING);
-	__atomic_store_n(&avail(1)->idx, (uint16_t)(++f.sent),
-			 __ATOMIC_RELEASE);
+	avail(r)->ring[f.shown[r] % RING] = (uint16_t)(i % RING);
+	__atomic_store_n(&avail(r)->idx, ++f.shown[r], __ATOMIC_RELEASE);
 }
 
 /* commits() - passt writes a frame of @len bytes into a slot of @space */
 static bool commits(size_t space, size_t len, struct frame_meta meta)
 {
 	static uint8_t bytes[LINK_GSO_MAX];
+	struct link_queue *q = &v.queue[f.pair];
 	struct link_slot slot;
 	unsigned int i;
 
-	if (!link_slots(&v.queue, space, 1, &slot))
+	if (!link_slots(q, space, 1, &slot))
 		return false;
 	for (i = 0; i < len; i++)
 		bytes[i] = (uint8_t)i;
 	link_slot_write(&slot, 0, bytes, len);
-	link_commit(&v.queue, &slot, len, meta);
+	link_commit(q, &slot, len, meta);
 	return true;
 }
 
@@ -276,7 +280,8 @@ static void story_features(void)
 	check_eq("features", asks(GET_FEATURES, 0, 0, 0), FEATURES);
 	check_eq("protocol features", asks(GET_PROTOCOL_FEATURES, 0, 0, 0),
 		 PROTOCOL);
-	check_eq("pairs of rings", asks(GET_QUEUE_NUM, 0, 0, 0), 1);
+	check_eq("pairs of rings", asks(GET_QUEUE_NUM, 0, 0, 0),
+		 VHOST_PAIRS);
 	check_eq("slots for memory", asks(GET_MAX_MEM_SLOTS, 0, 0, 0),
 		 GUEST_REGIONS);
 	check_eq("a message that is obeyed, if it wants to know",
@@ -317,13 +322,13 @@ static void story_to_guest(const char *name, uint64_t features, uint32_t size,
 	printf("# %s\n", name);
 	begins(features, size);
 	check("a ring that was not started takes no frame",
-	      !commits(60, 60, none) && v.queue.blocked);
+	      !commits(60, 60, none) && v.queue[0].blocked);
 	posts(20, first);
 	check("a ring that has started does", commits(60, 60, none));
-	check("it is not blocked", !v.queue.blocked);
+	check("it is not blocked", !v.queue[0].blocked);
 	check_eq("the guest gets nothing before the flush",
 		 gets_frame(&h, got), 0);
-	check_eq("the flush", link_flush(&v.queue), 1);
+	check_eq("the flush", link_flush(v.queue), 1);
 	check_eq("gives it the frame", gets_frame(&h, got), 60);
 	check("with its bytes, in one buffer", is_pattern(got, 60) &&
 	      h.num_buffers == 1 && !h.gso_type);
@@ -331,8 +336,8 @@ static void story_to_guest(const char *name, uint64_t features, uint32_t size,
 	for (i = 0; i < 3; i++)
 		wrong += !commits(1500, 1000 + i, none);
 	check_eq("slots that are not committed are given back",
-		 link_slots(&v.queue, 1000, 4, slots), 4);
-	link_flush(&v.queue);
+		 link_slots(v.queue, 1000, 4, slots), 4);
+	link_flush(v.queue);
 	for (i = 0; i < 3; i++) {
 		wrong += gets_frame(&h, got) != 1000 + i;
 		wrong += !is_pattern(got, 1000 + i);
@@ -342,7 +347,7 @@ static void story_to_guest(const char *name, uint64_t features, uint32_t size,
 
 	if (features & BIT(VIRTIO_NET_F_GUEST_TSO4)) {
 		check("a GSO frame", commits(20000, 20000, tso));
-		link_flush(&v.queue);
+		link_flush(v.queue);
 		check_eq("is long", gets_frame(&h, got), 20000);
 		check("has its bytes", is_pattern(got, 20000));
 		check_eq("and as many buffers as it needs", h.num_buffers,
@@ -357,14 +362,14 @@ static void story_to_guest(const char *name, uint64_t features, uint32_t size,
 	for (i = 0; i < 100 && commits(1400, 1400, none); i++)
 		;
 	check("buffers end at some time", i && i < 20);
-	check("that alone is not blocked", !v.queue.blocked);
-	link_flush(&v.queue);
+	check("that alone is not blocked", !v.queue[0].blocked);
+	link_flush(v.queue);
 	check("without a buffer it is", !commits(1400, 1400, none) &&
-	      v.queue.blocked && !link_flush(&v.queue));
-	check("and stalled", link_stalled(&v.queue));
+	      v.queue[0].blocked && !link_flush(v.queue));
+	check("and stalled", link_stalled(v.queue));
 	posts(8, first);
-	check("until the guest gives some", !v.queue.blocked &&
-	      commits(1400, 1400, none) && link_flush(&v.queue) == 1);
+	check("until the guest gives some", !v.queue[0].blocked &&
+	      commits(1400, 1400, none) && link_flush(v.queue) == 1);
 	ends();
 }
 
@@ -373,14 +378,14 @@ static void story_to_guest(const char *name, uint64_t features, uint32_t size,
 static void story_from_guest(void)
 {
 	struct virtio_net_hdr_v1 h = { 0 };
-	struct frame *fr = v.queue.from_guest;
+	struct frame *fr = v.queue[0].from_guest;
 
 	begins(OFFLOADS, BUFFER);
 	sends(&h, 60);
 	check_eq("nothing comes before the ring has started",
-		 link_refill(&v.queue), 0);
+		 link_refill(v.queue), 0);
 	kicks(1);
-	check("a kick says that there is something", v.queue.more);
+	check("a kick says that there is something", v.queue[0].more);
 	h = (struct virtio_net_hdr_v1){
 		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 		.gso_type = VIRTIO_NET_HDR_GSO_TCPV6 |
@@ -388,7 +393,7 @@ static void story_from_guest(void)
 		.gso_size = 1428, .csum_start = 54, .csum_offset = 16,
 	};
 	sends(&h, 60000);
-	check_eq("both frames", link_refill(&v.queue), 2);
+	check_eq("both frames", link_refill(v.queue), 2);
 	check("the first", fr[0].len == 60 && !fr[0].meta.csum &&
 	      !fr[0].meta.gso && *(uint8_t *)fr[0].iov->iov_base == 'g');
 	check("the second", fr[1].len == 60000 &&
@@ -396,27 +401,27 @@ static void story_from_guest(void)
 	      fr[1].meta.gso == LINK_GSO_TCP6 && fr[1].meta.gso_size == 1428 &&
 	      fr[1].meta.csum_start == 54 && fr[1].meta.csum_offset == 16);
 	check_eq("buffers are passt's", used(1)->idx, 0);
-	link_release(&v.queue);
+	link_release(v.queue);
 	check_eq("until it gives them back", used(1)->idx, 2);
-	check("there may be more", v.queue.more);
-	check("there is none", !link_refill(&v.queue) && !v.queue.more);
+	check("there may be more", v.queue[0].more);
+	check("there is none", !link_refill(v.queue) && !v.queue[0].more);
 
 	h.gso_type = 77;
 	sends(&h, 100);
 	h.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4;
 	sends(&h, 100);
 	sends(&h, 0);
-	check_eq("a frame without bytes is none", link_refill(&v.queue), 2);
+	check_eq("a frame without bytes is none", link_refill(v.queue), 2);
 	check("an unknown type is not mistaken for another",
 	      fr[0].meta.gso == VHOST_GSO_UNKNOWN && fr[1].meta.gso == LINK_GSO_UDP);
-	link_release(&v.queue);
+	link_release(v.queue);
 	check_eq("all buffers go back", used(1)->idx, 5);
 
 	says_state(SET_VRING_ENABLE, 1, 0);
 	sends(&h, 100);
 	check_eq("a ring that is not enabled gives none",
-		 link_refill(&v.queue), 0);
-	link_release(&v.queue);
+		 link_refill(v.queue), 0);
+	link_release(v.queue);
 	check_eq("but takes the guest's", used(1)->idx, 6);
 	ends();
 }
@@ -442,12 +447,12 @@ static void story_changes(void)
 	check("frames that were committed go out before",
 	      gets_frame(&h, got) == 1000 && gets_frame(&h, got) == 2000);
 	check("it takes no other", !commits(60, 60, none));
-	check("its guest is stalled", link_stalled(&v.queue));
+	check("its guest is stalled", link_stalled(v.queue));
 	sets_ring(0, 3);
 	check("nor when it is set again", !commits(60, 60, none));
 	kicks(0);
 	check("until the next kick", commits(60, 60, none));
-	link_flush(&v.queue);
+	link_flush(v.queue);
 	check_eq("and goes on where it was", gets_frame(&h, got), 60);
 
 	kicks(1);
@@ -461,9 +466,9 @@ static void story_changes(void)
 	posts(20, 0);
 	says_state(SET_VRING_ENABLE, 0, 0);
 	check("a ring that is not enabled takes no frame",
-	      !commits(60, 60, none) && v.queue.blocked);
+	      !commits(60, 60, none) && v.queue[0].blocked);
 	says_state(SET_VRING_ENABLE, 0, 1);
-	check("until it is", !v.queue.blocked && commits(60, 60, none));
+	check("until it is", !v.queue[0].blocked && commits(60, 60, none));
 	says(RESET_DEVICE, 0, NULL, 0, -1);
 	check_eq("a reset lets the frame go", gets_frame(&h, got), 60);
 	check("and stops all", !commits(60, 60, none));
@@ -479,7 +484,7 @@ static void story_broken(void)
 	kicks(1);
 	sends(&h, 100);
 	desc(1, 0)->addr = 1;
-	check_eq("an address outside of its memory", link_refill(&v.queue),
+	check_eq("an address outside of its memory", link_refill(v.queue),
 		 -EPROTO);
 	ends();
 
@@ -488,17 +493,63 @@ static void story_broken(void)
 	desc(0, 0)->flags = 0;
 	check("a receive buffer that is to be read",
 	      !commits(60, 60, (struct frame_meta){ 0 }));
-	check_eq("closes the link at the flush", link_flush(&v.queue),
+	check_eq("closes the link at the flush", link_flush(v.queue),
 		 -EPROTO);
 	ends();
 
 	begins(OFFLOADS, BUFFER);
 	posts(20, 0);
 	ftruncate(f.fd, 0);
-	link_flush(&v.queue);
+	link_flush(v.queue);
 	commits(60, 60, (struct frame_meta){ 0 });
 	check_eq("memory that is gone closes the link",
-		 link_flush(&v.queue), -EPROTO);
+		 link_flush(v.queue), -EPROTO);
+	ends();
+}
+
+/* Given a guest that starts its second pair, then each pair carries its own
+ * frames. While the guest takes none from the second, the first is used. */
+static void story_pairs(void)
+{
+	const struct frame_meta none = { 0 };
+	struct virtio_net_hdr_v1 h = { 0 };
+
+	begins(OFFLOADS, BUFFER);
+	posts(4, 0);
+	check_eq("one queue, as long as one pair runs", v.link.nqueues, 1);
+	f.pair = 1;
+	sends(&h, 100);
+	kicks(3);
+	check_eq("a second pair", v.link.nqueues, 2);
+	check("sends alone", v.queue[1].unused && v.queue[1].more);
+	check_eq("its frames", link_refill(&v.queue[1]), 1);
+	link_release(&v.queue[1]);
+	check_eq("no other's", link_refill(&v.queue[0]), 0);
+
+	posts(4, 0);
+	check("until it takes some", !v.queue[1].unused);
+	check("one for the second", commits(60, 60, none));
+	f.pair = 0;
+	check("two for the first", commits(61, 61, none) &&
+	      commits(62, 62, none));
+	check_eq("the first flush", link_flush(&v.queue[0]), 1);
+	check_eq("the first pair's", gets_frame(&h, got), 61);
+	check_eq("and its second frame", gets_frame(&h, got), 62);
+	f.pair = 1;
+	check_eq("the other pair waits for its flush", gets_frame(&h, got), 0);
+	says_state(SET_VRING_ENABLE, 2, 0);
+	check_eq("or for its end", gets_frame(&h, got), 60);
+	check("that makes it unused", v.queue[1].unused);
+	check("and not blocked", !link_blocked(&v.link));
+	says_state(SET_VRING_ENABLE, 2, 1);
+	check("and back", !v.queue[1].unused);
+
+	while (commits(60, 60, none))
+		link_flush(&v.queue[1]);
+	check("without buffers, it blocks the link", link_blocked(&v.link));
+	says_state(GET_VRING_BASE, 2, 0);
+	check("but not when it has stopped", !link_blocked(&v.link));
+	check_eq("then the flush is done", link_flush(&v.queue[1]), 1);
 	ends();
 }
 
@@ -515,5 +566,6 @@ int main(void)
 	story_from_guest();
 	story_changes();
 	story_broken();
+	story_pairs();
 	return unit_end();
 }

@@ -197,7 +197,7 @@ case("an unknown message that needs a reply", unknown_with_reply, OPEN)
 # Indices, sizes, addresses.
 #
 
-for index in 2, 255, 0x7fffffff, 0xffffffff:
+for index in 32, 255, 0x7fffffff, 0xffffffff:
     for number in (SET_VRING_NUM, SET_VRING_BASE, GET_VRING_BASE,
                    SET_VRING_ENABLE):
         case(f"message {number} for ring {index:#x}",
@@ -205,7 +205,7 @@ for index in 2, 255, 0x7fffffff, 0xffffffff:
     case(f"addresses for ring {index:#x}",
          lambda f, i=index: f.send(SET_VRING_ADDR,
                                    f.queue[RX].addr(index=i)))
-for index in 2, 254, 255:
+for index in 32, 254, 255:
     for number in SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR:
         case(f"descriptor {number} for ring {index}",
              sends(number, u64(index), 1))
