@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * guest_mem.c - Map the memory of a guest, and translate addresses in it.
+ * guest_mem.c - Maps the memory of a guest, and translates addresses in it.
  *
  * The front-end may truncate a file after it was mapped. Access to a page that
  * is gone raises SIGBUS. The handler puts an empty page in its place, so that
@@ -16,11 +16,12 @@
 #include "link/guest_mem.h"
 #include "util.h"
 
-/* While a table of regions is replaced, the old and the new one are mapped. */
+/* While a table of regions is replaced, the regions of the old and of the new
+ * one are mapped. */
 #define FAULTY_MAX	(2 * GUEST_REGIONS)
 
-/* The mappings that the handler of SIGBUS may repair: those of all guests. A
- * handler has no argument, so this is a variable of the file. */
+/* The mappings of guests' memory, which the handler of SIGBUS may repair. A
+ * handler gets no argument from us, so this is a global variable. */
 static struct {
 	uint8_t *map;
 	size_t len;
@@ -28,8 +29,9 @@ static struct {
 
 static volatile sig_atomic_t faults;
 
-/* put_page() - Handle SIGBUS: put an empty page in place of one that is gone.
- * Any other SIGBUS ends passt, as it would without a handler */
+/* put_page() - Handle SIGBUS: if a page of a guest's memory is gone, put an
+ * empty page in its place. Any other SIGBUS ends passt, as it would without a
+ * handler */
 static void put_page(int sig, siginfo_t *info, void *context)
 {
 	uint8_t *at = info->si_addr;
@@ -51,8 +53,8 @@ static void put_page(int sig, siginfo_t *info, void *context)
 	signal(sig, SIG_DFL);
 }
 
-/* guest_mem_catch_faults() - Survive access to memory of a guest that is gone;
- * call it once, before the first region is added */
+/* guest_mem_catch_faults() - From now on, survive access to memory of a guest
+ * that is gone. Call this function before the first region is added */
 void guest_mem_catch_faults(void)
 {
 	struct sigaction sa = {
@@ -62,7 +64,8 @@ void guest_mem_catch_faults(void)
 	sigaction(SIGBUS, &sa, NULL);
 }
 
-/* guest_mem_faulted() - Whether memory was gone since the last call */
+/* guest_mem_faulted() - Whether passt has accessed memory that was gone, since
+ * the last call of this function */
 bool guest_mem_faulted(void)
 {
 	bool yes = faults;
@@ -71,8 +74,8 @@ bool guest_mem_faulted(void)
 	return yes;
 }
 
-/* note_mapping() - Tell the handler of SIGBUS of a mapping; false if there are
- * too many */
+/* note_mapping() - Add a mapping to the list of the SIGBUS handler; false if
+ * there are too many */
 static bool note_mapping(uint8_t *map, size_t len)
 {
 	unsigned int i;
@@ -105,8 +108,9 @@ static bool do_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 	return a < b + blen && b < a + alen;
 }
 
-/* is_region_valid() - Whether a region can be added: neither end of it wraps
- * around, and it overlaps no other */
+/* is_region_valid() - Whether a region can be added: it is not empty, it does
+ * not wrap around the end of an address space, and it overlaps no other
+ * region */
 static bool is_region_valid(const struct guest_mem *m,
 			    const struct guest_region *r)
 {
@@ -127,12 +131,13 @@ static bool is_region_valid(const struct guest_mem *m,
 
 /**
  * map_file() - Map the bytes of a region
- * @r:		region; @data, @map and @map_len are set
+ * @r:		region; this function sets @data, @map and @map_len
  * @fd:		file
  * @offset:	where in the file the region begins
  *
- * The mapping begins at a multiple of the file's block size, which for huge
- * pages is the size of a page.
+ * The mapping begins at a multiple of the file's block size, because a file of
+ * huge pages can be mapped only at multiples of the page size, which is its
+ * block size.
  *
  * Return: 0; -EINVAL if the file is shorter than the region; or another -errno
  */
@@ -163,7 +168,7 @@ static int map_file(struct guest_region *r, int fd, uint64_t offset)
  * guest_mem_add() - Map a region
  * @m:		memory of a guest
  * @r:		@guest, @user and @size of the region
- * @fd:		file that holds it; still owned by the caller
+ * @fd:		file that holds the region; the caller still owns the descriptor
  * @offset:	where in the file the region begins, bytes
  *
  * Return: 0; -ENOSPC if there are too many regions; -EINVAL if the region is

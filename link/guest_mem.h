@@ -11,15 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GUEST_REGIONS	64	/* maximum of regions of one guest */
+#define GUEST_REGIONS	64	/* regions of one guest, at most */
 
 /**
  * struct guest_region - A range of the guest's memory
  * @guest:	physical address in the guest
  * @user:	address in the front-end's own address space
  * @size:	bytes, never 0
- * @data:	the first byte, in passt's address space
- * @map, @map_len: the mapping that @data is in
+ * @data:	address of the region's first byte in passt's address space
+ * @map, @map_len: start and length of the mapping that contains the region
  */
 struct guest_region {
 	uint64_t guest, user, size;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * link.c - The operations of a link. Each calls the back-end's function and
- * does what is common to all back-ends. While no guest is connected, a queue
- * has no link; callers may still call these functions.
+ * link.c - The operations of a link. Each calls a function of the back-end, and
+ * does the work that is the same for all back-ends. While no guest is
+ * connected, a queue has no link; callers may still call these functions.
  */
 /* syscalls: run: epoll_ctl */
 #include <errno.h>
@@ -62,7 +62,7 @@ static void unwatch_one(const struct link *l, int fd)
 }
 
 /**
- * link_watch() - Wait for the descriptors of a link from now on
+ * link_watch() - Register the descriptors of a link in both epoll sets
  * @l:		open link
  * @epfd, @epfd_blocked: epoll sets, as in struct link
  *
@@ -81,7 +81,7 @@ int link_watch(struct link *l, int epfd, int epfd_blocked)
 	return rc;
 }
 
-/* link_unwatch() - Wait for the descriptors of a link no longer */
+/* link_unwatch() - Remove the descriptors of a link from both epoll sets */
 void link_unwatch(struct link *l)
 {
 	unsigned int i;
@@ -95,9 +95,11 @@ void link_unwatch(struct link *l)
  * link_set_fd() - Replace a descriptor that the event loop waits for
  * @l:		open link
  * @i:		index of the descriptor
- * @f:		the new one. The caller closes the old one after this call
+ * @f:		the new descriptor. The caller closes the old one after this
+ *		call
  *
- * The epoll sets would keep the old one if another process has it open.
+ * The old descriptor is removed from the epoll sets here: closing it would not
+ * remove it if another process has it open.
  *
  * Return: 0 or -errno
  */
@@ -116,7 +118,7 @@ int link_set_fd(struct link *l, unsigned int i, struct link_fd f)
  * link_event() - Handle events of a descriptor of the link
  * @l:		open link
  * @i:		index of the descriptor in @l->fds
- * @events:	EPOLL* flags that epoll reported
+ * @events:	events (EPOLL*) that epoll reported
  *
  * Sets @more of each queue from which frames can be received now.
  *
@@ -160,10 +162,10 @@ void link_release(struct link_queue *q)
 }
 
 /**
- * link_slots() - Get slots, each of which is space for one frame to the guest
+ * link_slots() - Get slots; each slot is space for one frame to the guest
  * @q:		queue
- * @len:	bytes of each slot, Ethernet header included; at most as many as
- *		the longest frame, or GSO frame, of the link
+ * @len:	bytes of each slot, Ethernet header included; at most the length
+ *		of the longest frame or GSO frame that the link takes
  * @n:		number of slots wanted
  * @slots:	array of @n slots to fill. The pieces of the slots belong to the
  *		back-end, and stay in place until the next link_flush()
@@ -225,14 +227,15 @@ int link_flush(struct link_queue *q)
 }
 
 /**
- * link_stalled() - Whether the guest may have stopped to take frames
+ * link_stalled() - Whether the guest may have stopped taking frames
  * @q:		queue
  *
- * The answer costs a system call, so it is for timers, not for each frame.
+ * This function may make a system call, so it is for timers, not for each
+ * frame.
  *
- * Return: true if frames to the guest wait that it has not taken, and it may
- *	   have taken none since its last frame came; false if it has taken
- *	   some, or no guest is connected
+ * Return: true if frames wait that the guest has not taken, and it may have
+ *	   taken none since its last frame came; false if it has taken all or
+ *	   some of them, or if no guest is connected
  */
 bool link_stalled(struct link_queue *q)
 {

@@ -8,7 +8,7 @@
  * of the frames belongs to the back-end, and stays valid until link_release().
  *
  * Frames to the guest: link_slots() hands out space for frames, link_commit()
- * makes a frame of a slot, and link_flush() sends all committed frames. The
+ * commits a slot as a frame, and link_flush() sends all committed frames. The
  * back-end is called once for many slots and once for each flush, but not for
  * each frame.
  *
@@ -31,9 +31,11 @@
 #define LINK_FRAME_MAX	65535	/* bytes, Ethernet header included */
 #define LINK_GSO_MAX	(14 + 40 + 65535) /* bytes of a GSO frame, all headers
 					   * included */
-#define LINK_HEADERS	128	/* bytes at the start of a slot in one piece */
-#define LINK_QUEUES	16	/* maximum of queues of one link */
-#define LINK_FDS	(1 + 2 * LINK_QUEUES) /* the same of descriptors */
+#define LINK_HEADERS	128	/* bytes at the start of a slot that lie in one
+				 * piece */
+#define LINK_QUEUES	16	/* queues of one link, at most */
+#define LINK_FDS	(1 + 2 * LINK_QUEUES) /* descriptors of one link, at
+					       * most */
 
 /* The state of the transport checksum in a frame. */
 enum link_csum {
@@ -100,8 +102,8 @@ struct link_slot {
 /**
  * struct link_fd - A descriptor of a link that the event loop waits for
  * @fd:		descriptor, -1: none
- * @events:	EPOLL* flags to wait for while the link is not blocked
- * @blocked:	EPOLL* flags to wait for while the link is blocked
+ * @events:	events (EPOLL*) to wait for while the link is not blocked
+ * @blocked:	events (EPOLL*) to wait for while the link is blocked
  */
 struct link_fd {
 	int fd;
@@ -145,8 +147,8 @@ struct link_observer {
 /**
  * struct link_ops - The functions of a back-end
  * @event:	handles @events of descriptor @i of the link, and sets @more of
- *		each queue that has frames. Returns 0, or -errno if the link
- *		failed
+ *		each queue that has frames from the guest. Returns 0, or -errno
+ *		if the link failed
  * @refill:	receives frames into @from_guest of the queue, and sets @more.
  *		Returns the number of frames, 0 if there are none now (then
  *		@retry may be set), or -errno if the link failed (-ECONNRESET:
@@ -180,19 +182,19 @@ struct link_ops {
  * struct link_queue - A queue of a link, for frames in both directions
  * @link:	the link that the queue belongs to; NULL: no guest is connected
  * @from_guest, @nfrom_guest: frames of the last refill, and their number
- * @more:	further frames may be there. Call link_refill() again before
- *		waiting for events
+ * @more:	there may be further frames from the guest. Call link_refill()
+ *		again before waiting for events
  * @to_guest, @nto_guest: frames committed since the last flush, and their
  *		number
  * @pending:	bytes of the frames committed since the last flush
- * @unused:	the guest takes no frames from this queue, but takes those of
- *		its flows from the first one. The first queue is never unused
+ * @unused:	the guest takes no frames from this queue: frames for it go to
+ *		the first queue instead. The first queue is never unused
  * @blocked:	the guest takes no more frames for now
  * @retry:	the back-end could not send or receive, because the host had no
  *		memory: the caller must try again after a pause, and not wait
  *		for an event. The caller clears it
- * @low_latency: asks the back-end for a short standing queue. The back-end
- *		reads this at each flush
+ * @low_latency: the caller asks the back-end for a short standing queue. The
+ *		back-end reads this at each flush
  */
 struct link_queue {
 	struct link *link;
@@ -249,14 +251,14 @@ static inline unsigned int link_slot_cut(const struct link_slot *slot,
 }
 
 /**
- * link_slot_pad() - Fill a frame that is too short for Ethernet up with zeros
+ * link_slot_pad() - Pad a frame that is too short for Ethernet with zeros
  * @slot:	slot of the frame; its first piece holds LINK_FRAME_MIN bytes
  * @len:	bytes of the frame
  *
- * The cards of some guests drop a shorter frame, as real cards do (pcnet and
- * ne2k of qemu).
+ * Some network cards of guests, for example pcnet and ne2k of qemu, drop a
+ * shorter frame, as real cards do.
  *
- * Return: bytes of the frame now
+ * Return: bytes of the frame, with the padding
  */
 static inline size_t link_slot_pad(const struct link_slot *slot, size_t len)
 {
@@ -267,7 +269,7 @@ static inline size_t link_slot_pad(const struct link_slot *slot, size_t len)
 }
 
 /**
- * link_commit() - Make a frame of a slot, to be sent by the next link_flush()
+ * link_commit() - Commit a slot as a frame, which the next link_flush() sends
  * @q:		queue
  * @slot:	a slot of the last call of link_slots(). Slots are committed in
  *		the order in which link_slots() returned them
@@ -276,8 +278,8 @@ static inline size_t link_slot_pad(const struct link_slot *slot, size_t len)
  *		the slots after this slot any more
  * @meta:	properties of the frame that are not in its bytes
  *
- * A frame shorter than LINK_FRAME_MIN is padded. A GSO frame is not, because
- * its last segment would grow.
+ * A frame shorter than LINK_FRAME_MIN is padded, unless it is a GSO frame:
+ * padding would make its last segment longer.
  */
 static inline void link_commit(struct link_queue *q,
 			       const struct link_slot *slot, size_t len,

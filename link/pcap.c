@@ -20,8 +20,7 @@
 #define PCAP_MAGIC_NS	0xa1b23c4d	/* also shows the byte order */
 #define PCAP_ETHERNET	1
 #define PCAP_RECORDS	128		/* most records in one writev() */
-#define PCAP_PIECES	512		/* most pieces in one writev(); must not
-					 * exceed IOV_MAX */
+#define PCAP_PIECES	512		/* most pieces in it, below IOV_MAX */
 
 struct pcap_file_hdr {
 	uint32_t magic;
@@ -39,7 +38,7 @@ struct pcap_record_hdr {
 /**
  * struct pcap_batch - Records for one writev()
  * @p:		recording
- * @now:	time of CLOCK_REALTIME that all records get
+ * @now:	time that all records get, of CLOCK_REALTIME
  * @hdr, @nhdr:	headers of the records, and their number
  * @iov, @niov:	pieces to write: the header and the frame of each record
  * @bytes:	sum of the bytes of all pieces in @iov
@@ -84,7 +83,7 @@ static void pcap_batch_write(struct pcap_batch *b)
 
 /**
  * pcap_batch_add() - Add a record for a frame to a batch
- * @b:		batch; written first if it has no space for the frame
+ * @b:		batch; it is written first if it has no space for the frame
  * @f:		frame, which is not copied. A frame with more pieces than a
  *		batch can have is not recorded
  */
@@ -124,8 +123,9 @@ static void pcap_see(struct link_observer *o, bool to_guest,
 /**
  * pcap_open() - Start a recording
  * @p:		recording to fill
- * @fd:		empty file or pipe, non-blocking, so that a slow reader of a
- *		pipe can't block the event loop; the recording closes it
+ * @fd:		empty file or pipe, which the recording closes at its end. It is
+ *		non-blocking, so that a slow reader of a pipe can't block the
+ *		event loop
  *
  * Return: 0 on success, -errno on failure
  */

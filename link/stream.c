@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * stream.c - Frames over a UNIX stream socket. The length of each frame is sent
- * before the frame.
+ * stream.c - Carries frames over a UNIX stream socket. The length of each frame
+ * is sent before the frame.
  *
  * One recv() reads all bytes that the socket holds into a buffer. Frames are
  * not copied out of the buffer; only an incomplete frame at its end is moved to
@@ -30,15 +30,15 @@
 #include "link/stream.h"
 #include "util.h"
 
-/* How often, and how many ms apart, passt tries to lock a directory in which
- * it replaces a stale socket. */
+/* How many times passt tries to lock the directory in which it replaces a stale
+ * socket, and how many ms it waits between two tries. */
 #define LOCK_TRIES	100
 #define LOCK_STEP_MS	10
 
 /* SOCKET_BUFFER: bytes of the socket's receive buffer, and of its send buffer
- * outside of low-latency mode. The kernel allows twice the value that is set. A
- * larger buffer does not raise throughput, and its bytes delay the next frame.
- * A smaller buffer costs throughput (doc/performance.md). */
+ * outside of low-latency mode. The kernel doubles the value that is set. A
+ * larger buffer does not raise throughput, and the bytes in it delay the next
+ * frame. A smaller buffer lowers throughput (doc/performance.md). */
 #define SOCKET_BUFFER	(256 * 1024)
 #define SNDBUF_LOW_LATENCY (64 * 1024)
 
@@ -83,8 +83,8 @@ static int stream_take(struct stream *s)
  * LINK_BURST
  * @s:		stream
  *
- * Return: number of frames in @from_guest; -EPROTO if there is none, because
- *	   the length before the first frame is not possible
+ * Return: number of frames in @from_guest; -EPROTO if there is no frame,
+ *	   because the length before the first one is not possible
  */
 static int stream_take_all(struct stream *s)
 {
@@ -112,8 +112,8 @@ static int stream_event(struct link *l, unsigned int i, uint32_t events)
 	return 0;
 }
 
-/* no_memory() - Whether a call on the socket failed because the host has no
- * memory for now, which does not mean that the guest is gone */
+/* no_memory() - Whether an errno says that the host had no memory for a call on
+ * the socket: the guest is still there */
 static bool no_memory(int error)
 {
 	return error == ENOBUFS || error == ENOMEM;
@@ -151,7 +151,7 @@ static int stream_refill(struct link_queue *q)
 
 static void stream_release(struct link_queue *q)
 {
-	/* Nothing to do: @parsed is already behind the released frames. */
+	/* @parsed is after the released frames already. */
 }
 
 /* stream_end() - Find the place in @out for the length of the next frame */
@@ -227,10 +227,10 @@ static int stream_flush(struct link_queue *q)
 	return 1;
 }
 
-/* The socket's buffer holds 2 * SOCKET_BUFFER bytes. So if the guest took none
- * of the bytes since its last frame, there are no more than that. The kernel
- * tells how many bytes were not taken; zero means that the guest has read
- * everything. */
+/* The socket's buffer holds at most 2 * SOCKET_BUFFER bytes. If the socket has
+ * taken more since the guest's last frame, the guest must have read some of
+ * them. The kernel tells how many bytes were not read yet (SIOCOUTQ); 0 means
+ * that the guest has read everything. */
 static bool stream_stalled(struct link_queue *q)
 {
 	const struct stream *s = container_of(q, struct stream, queue);
@@ -259,8 +259,8 @@ static const struct link_ops stream_ops = {
 	.close = stream_close,
 };
 
-/* map_buffer() - Map a buffer that takes memory as it is written; NULL if there
- * is not enough address space */
+/* map_buffer() - Map a buffer whose pages take memory only once they are
+ * written; NULL if there is not enough address space */
 static uint8_t *map_buffer(size_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -293,8 +293,8 @@ int stream_open(struct stream *s, int fd)
 		return -ENOMEM;
 	}
 
-	/* An error is ignored: with a smaller buffer passt wakes up more often,
-	 * but no frame is lost. */
+	/* An error is ignored, because a smaller buffer loses no frame: passt
+	 * only wakes up more often. */
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	s->fd = fd;
 	set_sndbuf(s);
@@ -308,13 +308,12 @@ int stream_open(struct stream *s, int fd)
 	return 0;
 }
 
-/* is_stale() - Whether a path is of a socket that no process uses any more
+/* is_stale() - Whether a path leads to a socket that no process uses any more
  *
  * A datagram socket can never connect to a stream socket. But connect() fails
  * with ECONNREFUSED if no process has a socket bound to the path, and with
- * another error if a process has. So this check does not make another passt,
- * which listens there, accept a connection. A path that leads to a file other
- * than a socket counts as taken.
+ * another error if one has. So another passt that listens there does not notice
+ * this check. A path that leads to a file other than a socket counts as taken.
  */
 static bool is_stale(const struct sockaddr_un *sa)
 {
@@ -334,13 +333,13 @@ static bool is_stale(const struct sockaddr_un *sa)
 /**
  * lock_parent() - Lock the directory that a path is in
  *
- * Without a lock, another passt could replace a stale socket after this one has
- * examined it, and lose its fresh socket when this one removes it. A lock on
- * the directory leaves no file behind. Any user who may read the directory can
- * hold this lock, so passt waits for LOCK_TRIES times LOCK_STEP_MS only, and
- * goes on without it.
+ * Without a lock, another passt could replace a stale socket after this passt
+ * has examined it. This passt would then remove the new socket of the other. A
+ * lock on the directory leaves no file behind. Any user who may read the
+ * directory can hold this lock, so passt waits for at most LOCK_TRIES times
+ * LOCK_STEP_MS, and then goes on without the lock.
  *
- * Return: descriptor to close, which ends the lock; or -1
+ * Return: descriptor of the directory, whose close() ends the lock; or -1
  */
 static int lock_parent(const char *path)
 {
@@ -381,10 +380,11 @@ static int replace_stale(int fd, const struct sockaddr_un *sa)
  * @path:	path to bind. A socket there that no process uses any more is
  *		replaced
  *
- * The caller calls listen(). Guests see the user who did this (SO_PEERCRED).
+ * The caller calls listen(). To guests, SO_PEERCRED shows the user who called
+ * it.
  *
- * Return: socket, which is non-blocking; or -errno, -EADDRINUSE if another file
- *	   or another process has the path
+ * Return: socket, which is non-blocking; or -errno: -EADDRINUSE if the path
+ *	   leads to another kind of file, or to a socket that a process uses
  */
 int stream_bind(const char *path)
 {

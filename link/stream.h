@@ -27,13 +27,14 @@
  * @in:		buffer of STREAM_IN bytes for received bytes
  * @parsed:	offset in @in after the last frame added to @from_guest
  * @have:	offset in @in after the last received byte
- * @piece:	one piece for each frame from the guest
- * @out:	buffer of STREAM_OUT bytes for frames to the guest, each after
- *		its length
+ * @piece:	for each frame from the guest, its only piece
+ * @out:	buffer of STREAM_OUT bytes for frames to the guest; the length
+ *		of each frame stands before it
  * @sent, @end:	the bytes of @out from @sent to @end - 1 wait to be sent
- * @slot:	one piece for each frame to the guest
- * @unanswered:	bytes that the socket took since bytes came from the guest
- * @low_latency: the socket has the small send buffer of low-latency mode
+ * @slot:	for each frame to the guest, its only piece
+ * @unanswered:	bytes that the socket has taken since the last bytes from the
+ *		guest
+ * @low_latency: the socket's send buffer has the small size of low-latency mode
  */
 struct stream {
 	struct link link;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * vhost_msg.c - Messages of the vhost-user protocol on the wire: a header, a
- * payload, and descriptors. A message may come in parts.
+ * vhost_msg.c - Receives and sends messages of the vhost-user protocol. A
+ * message consists of a header, a payload, and descriptors. It may come in
+ * parts.
  */
 /* syscalls: run: close recvmsg sendmsg */
 #include <errno.h>
@@ -18,7 +19,8 @@
 
 #define MSG_HDR_LEN	12		/* request, flags, size */
 
-/* vhost_close_fds() - Close the descriptors of a message that nobody took */
+/* vhost_close_fds() - Close the descriptors of a message that no function has
+ * kept */
 void vhost_close_fds(struct vhost_message *m)
 {
 	unsigned int i;
@@ -30,8 +32,8 @@ void vhost_close_fds(struct vhost_message *m)
 	m->nfds = 0;
 }
 
-/* vhost_reply() - Send the message back as a reply; 0, or -EPROTO if the
- * front-end does not take it */
+/* vhost_reply() - Send the message back as a reply; 0, or -EPROTO if the socket
+ * did not take all of it */
 int vhost_reply(struct vhost_user *v, struct vhost_message *m)
 {
 	struct iovec iov[] = {
@@ -45,7 +47,7 @@ int vhost_reply(struct vhost_user *v, struct vhost_message *m)
 }
 
 /* collect_fds() - Add the descriptors of a received part to the message; false
- * if there are more than fit */
+ * if there are too many */
 static bool collect_fds(struct vhost_message *m, struct msghdr *h)
 {
 	struct cmsghdr *c;
@@ -70,8 +72,8 @@ static bool collect_fds(struct vhost_message *m, struct msghdr *h)
 	return fit;
 }
 
-/* left_of_message() - Return how many bytes are missing of the header, or of
- * the message once its header is there */
+/* left_of_message() - Return how many bytes of the message are missing; until
+ * its header is complete, how many bytes of the header */
 static size_t left_of_message(const struct vhost_user *v)
 {
 	size_t whole = MSG_HDR_LEN;
@@ -92,9 +94,9 @@ static bool is_header_valid(const struct vhost_message *m)
 /**
  * vhost_receive() - Receive a part of a message
  *
- * Return: 1 if the message is complete; 0 if more has to come, now or later;
- *	   -EAGAIN if nothing has come; -ECONNRESET if the front-end has left;
- *	   or -EPROTO if the message is malformed
+ * Return: 1 if the message is complete; 0 if further parts of it are missing;
+ *	   -EAGAIN if nothing was received; -ECONNRESET if the front-end has
+ *	   left; or -EPROTO if the message is malformed
  */
 int vhost_receive(struct vhost_user *v)
 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * vhost_net.c - Frames in the rings of a virtio-net device (virtio 1.2, 5.1).
- * Each frame has a virtio-net header before it, which holds what the rest of
- * passt knows as struct frame_meta. The pieces of a frame are in the guest's
- * memory: nothing is copied here but headers.
+ * vhost_net.c - Carries frames in the rings of a virtio-net device (virtio 1.2,
+ * 5.1). Before each frame is a virtio-net header, with what struct frame_meta
+ * says in the rest of passt. The pieces of a frame are in the guest's memory:
+ * only headers are copied here.
  */
 #include <endian.h>
 #include <errno.h>
@@ -22,8 +22,8 @@ _Static_assert(sizeof(struct virtio_net_hdr_v1) <=
 	       sizeof(((struct vhost_bounce *)0)->bytes) - LINK_HEADERS,
 	       "a bounce buffer holds both headers");
 
-/* fail_link() - Note that the guest broke a rule, so that the link is closed;
- * returns the error for the loop, after a message */
+/* fail_link() - Log that the guest has broken a rule of virtio, and set
+ * @v->error, so that the link will be closed; returns that error */
 static int fail_link(struct vhost_user *v, int error)
 {
 	if (!v->error)
@@ -63,7 +63,8 @@ static struct frame_meta read_header(const struct virtio_net_hdr_v1 *h)
 	return m;
 }
 
-/* add_frame() - Add the chain to @from_guest; false if it holds no frame */
+/* add_frame() - Add the frame in a chain to @from_guest; false if the chain
+ * holds no frame */
 static bool add_frame(struct vhost_pair *p, struct vq_chain *c)
 {
 	struct virtio_net_hdr_v1 h = { 0 };
@@ -83,10 +84,10 @@ static bool add_frame(struct vhost_pair *p, struct vq_chain *c)
 
 /**
  * take_chain() - Take the next chain of a ring from the guest
- * @npieces:	entries of @p->from that are in use, updated
+ * @npieces:	number of entries of @p->from that are in use; updated
  *
- * Return: 1 if a chain was taken; 0 if there is none, or it needs the next
- *	   burst; or -errno
+ * Return: 1 if a chain was taken; 0 if there is none, or if @v->from has no
+ *	   space for it in this burst; or -errno
  */
 static int take_chain(struct vhost_pair *p, unsigned int *npieces)
 {
@@ -106,7 +107,7 @@ static int take_chain(struct vhost_pair *p, unsigned int *npieces)
 	return 1;
 }
 
-/* note_heard() - Note that the guest has sent a frame: it is not stalled */
+/* note_heard() - Note that the guest has sent a frame, for vhost_stalled() */
 static void note_heard(struct vhost_pair *p)
 {
 	const struct vhost_ring *r = &p->ring[VHOST_TO_GUEST];
@@ -141,7 +142,8 @@ int vhost_refill(struct link_queue *q)
 }
 
 /* vhost_release() - Return the chains of the last burst to the guest. Their
- * frames have gone by then, so a guest whose passt dies loses none twice */
+ * frames have been handled by then. If passt dies before, the ring still has
+ * them */
 void vhost_release(struct link_queue *q)
 {
 	struct vhost_pair *p = vhost_pair_of(q);
@@ -155,8 +157,8 @@ void vhost_release(struct link_queue *q)
 	p->ntaken = 0;
 }
 
-/* count_chains() - Return how many chains of a slot a frame of @len bytes
- * needs, with its virtio-net header */
+/* count_chains() - Return how many chains of a slot are needed for a frame of
+ * @len bytes and its virtio-net header */
 static unsigned int count_chains(const struct vhost_pair *p,
 				 const struct vhost_slot *s, size_t len)
 {
@@ -168,7 +170,7 @@ static unsigned int count_chains(const struct vhost_pair *p,
 	return n;
 }
 
-/* take_back() - Forget all slots but those of committed frames */
+/* take_back() - Forget all slots except those of committed frames */
 static void take_back(struct vhost_pair *p)
 {
 	const struct link_queue *q = p->queue;
@@ -186,15 +188,17 @@ static void take_back(struct vhost_pair *p)
 }
 
 /**
- * collect_chains() - Look at chains until they hold a frame
- * @s:		slot; @chain and @raw are set
- * @len:	bytes that the chains must hold, with the virtio-net header
+ * collect_chains() - Add chains to a slot until they have space for a frame;
+ * the chains are not taken from the ring yet
+ * @s:		slot, whose @chain and @raw are set; its @nchain and @nraw are 0
+ * @len:	bytes that the chains must hold, virtio-net header included
  *
  * Without mergeable buffers, one chain must hold a frame of any length that
  * passt sends (virtio 1.2, 5.1.6.3.1).
  *
- * Return: 1; 0 if the guest has not given enough; -ENOBUFS if an array is full;
- *	   or another -errno if the guest broke a rule
+ * Return: 1 on success; 0 if the guest has not given enough buffers; -ENOBUFS
+ *	   if an array is full; or another -errno if the guest has broken a rule
+ *	   of virtio
  */
 static int collect_chains(struct vhost_pair *p, struct vhost_slot *s,
 			  size_t len)
@@ -229,14 +233,14 @@ static int collect_chains(struct vhost_pair *p, struct vhost_slot *s,
 }
 
 /**
- * show_slot() - Make the pieces of a slot from those of its chains
+ * show_slot() - Make the pieces of a slot from the pieces of its chains
  * @len:	bytes of the slot
  *
- * The virtio-net header comes before the first piece. If the headers of the
- * frame would be in several pieces, they go to a buffer, and are copied when
- * the frame is committed.
+ * The virtio-net header is before the slot's first byte. If the headers of the
+ * frame would lie in several pieces, the slot begins with a buffer for them,
+ * from which vhost_flush() copies them.
  *
- * Return: 1; -ENOBUFS if there is no buffer left, or no piece
+ * Return: 1 on success; -ENOBUFS if no buffer or no entry of @v->to is left
  */
 static int show_slot(struct vhost_pair *p, struct vhost_slot *s, size_t len,
 		      struct link_slot *slot)
@@ -264,7 +268,9 @@ static int show_slot(struct vhost_pair *p, struct vhost_slot *s, size_t len,
 }
 
 /* make_slot() - Make a slot of @len bytes for the frame with index @i in
- * @to_guest; returns as collect_chains() */
+ * @to_guest. Returns 1 on success, 0 if the guest has not given enough buffers,
+ * -ENOBUFS if an array is full, or another -errno if the guest has broken a
+ * rule of virtio */
 static int make_slot(struct vhost_pair *p, unsigned int i, size_t len,
 		     struct link_slot *slot)
 {
@@ -308,8 +314,8 @@ unsigned int vhost_slots(struct link_queue *q, size_t len, unsigned int n,
 	return i;
 }
 
-/* header_len() - Return the bytes of all headers in a GSO frame, a hint for the
- * guest; @l4: its transport header */
+/* header_len() - Return the bytes of all headers in a GSO frame, which are a
+ * hint for the guest. @l4: transport header of the frame */
 static uint16_t header_len(const struct frame_meta *m, const uint8_t *l4)
 {
 	size_t len = m->gso == LINK_GSO_UDP ? UDP_HDR_LEN :
@@ -348,8 +354,8 @@ static struct virtio_net_hdr_v1 write_header(const struct vhost_user *v,
 	return h;
 }
 
-/* finish_frame() - Write the virtio-net header of a committed frame, and return
- * its chains to the guest; returns their number */
+/* finish_frame() - Write the virtio-net header of a committed frame, and put
+ * its chains in the used ring; return the number of chains */
 static unsigned int finish_frame(struct vhost_pair *p, unsigned int i)
 {
 	const struct frame *f = &p->queue->to_guest[i];
@@ -371,8 +377,8 @@ static unsigned int finish_frame(struct vhost_pair *p, unsigned int i)
 	return n;
 }
 
-/* vhost_flush() - Give all committed frames to the guest, with one call; see
- * struct link_ops */
+/* vhost_flush() - Give all committed frames to the guest, with one
+ * notification; see struct link_ops */
 int vhost_flush(struct link_queue *q)
 {
 	struct vhost_pair *p = vhost_pair_of(q);
@@ -395,9 +401,8 @@ int vhost_flush(struct link_queue *q)
 	return q->blocked ? 0 : 1;
 }
 
-/* vhost_stalled() - Whether the guest may have stopped to take frames; see
- * link_stalled(). A guest that takes frames gives new buffers from time to
- * time */
+/* vhost_stalled() - Whether the guest may have stopped taking frames; see
+ * link_stalled(). A guest that takes frames also gives new buffers */
 bool vhost_stalled(struct link_queue *q)
 {
 	const struct vhost_pair *p = vhost_pair_of(q);

@@ -46,14 +46,15 @@ static inline bool vhost_has(const struct vhost_user *v, unsigned int bit)
 	return v->features >> bit & 1;
 }
 
-/* vhost_runs() - Whether a ring has started. A ring that was started and is not
- * enabled takes the guest's frames and drops them, and carries none to it */
+/* vhost_runs() - Whether a ring has started. While a started ring is not
+ * enabled, passt drops frames that come from the guest, and sends it none */
 static inline bool vhost_runs(const struct vhost_ring *r)
 {
 	return r->vq.desc;
 }
 
-#define VHOST_NEED_REPLY	8U	/* flag: the message wants a reply */
+#define VHOST_NEED_REPLY	8U	/* flag: the front-end wants a reply to
+					 * the message */
 
 void vhost_close_fds(struct vhost_message *m);
 int vhost_reply(struct vhost_user *v, struct vhost_message *m);

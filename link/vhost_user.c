@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * vhost_user.c - Messages of a vhost-user front-end, as qemu's document
- * docs/interop/vhost-user describes them. A message that is malformed closes
- * the link; one that passt can't obey is answered with an error, if the
- * front-end wants an answer. vhost_msg.c receives and sends messages.
+ * vhost_user.c - Handles the messages of a vhost-user front-end, as qemu's
+ * document docs/interop/vhost-user describes them. A malformed message closes
+ * the link. If passt can't do what a message asks for, and the front-end wants
+ * a reply, the reply reports an error. vhost_msg.c receives and sends messages.
  *
- * Front-ends differ in the order of messages, so each message only stores what
- * it says. A ring starts when the guest first writes to its kick descriptor.
+ * Front-ends send messages in different orders, so each message only stores its
+ * values. A ring starts when the guest first writes to its kick descriptor.
  */
 /* syscalls: run: close fcntl */
 #include <errno.h>
@@ -24,8 +24,8 @@
 
 #define F_PROTOCOL_FEATURES	30	/* VHOST_USER_F_PROTOCOL_FEATURES */
 
-/* Features of the device. The control queue is missing, because front-ends that
- * have none of their own would then expect passt to serve it. */
+/* Features of the device. The control queue is not one of them: front-ends that
+ * do not implement that queue would expect passt to serve it. */
 #define FEATURES	(BIT(VIRTIO_NET_F_CSUM) |			\
 			 BIT(VIRTIO_NET_F_GUEST_CSUM) |			\
 			 BIT(VIRTIO_NET_F_MTU) |			\
@@ -53,20 +53,20 @@
 
 #define MSG_BURST	64		/* messages handled in one event */
 
-/* Values of KICK, CALL and ERR: index of a ring, and whether there is no
- * descriptor. */
+/* Bits in the payload of SET_VRING_KICK, _CALL and _ERR: the index of a ring,
+ * and a flag that is set if the message has no descriptor. */
 #define FD_INDEX	0xffU
 #define FD_NONE		0x100U
 
-#define TABLE_REGIONS	8		/* in SET_MEM_TABLE, at most */
+#define TABLE_REGIONS	8		/* regions in SET_MEM_TABLE, at most */
 
 #define ETH_FRAME_MTU	1500
 
-/* Bytes of the longest frame that a receive buffer of a guest without mergeable
- * buffers holds (virtio 1.2, 5.1.6.3.1). */
+/* Bytes of the longest frame that fits in a receive buffer, if the guest has no
+ * mergeable buffers but GSO (virtio 1.2, 5.1.6.3.1). */
 #define SINGLE_MAX	65550
 
-/* Index in @fds of struct link. */
+/* Indexes in @fds of struct link. */
 #define FD_SOCKET	0
 #define FD_KICK		1		/* of the first ring */
 
@@ -110,12 +110,12 @@ struct vring_addr {
 	uint64_t desc, used, avail, log;
 };
 
-/* A region of memory, in messages. */
+/* A region of memory, as messages describe it. */
 struct mem_region {
 	uint64_t guest, size, user, offset;
 };
 
-/* Payload of SET_MEM_TABLE; the regions that are not used are not sent. */
+/* Payload of SET_MEM_TABLE, of which only the first @n regions are sent. */
 struct mem_table {
 	uint32_t n, padding;
 	struct mem_region region[TABLE_REGIONS];
@@ -144,7 +144,8 @@ static void set_u64(struct vhost_message *m, uint64_t v)
 	m->size = sizeof(v);
 }
 
-/* take_fd() - Take over a descriptor of a message */
+/* take_fd() - Keep a descriptor of a message: vhost_close_fds() does not close
+ * it */
 static int take_fd(struct vhost_message *m, unsigned int i)
 {
 	int fd = m->fds[i];
@@ -180,8 +181,8 @@ static void flush_all(struct vhost_user *v)
 /**
  * place_ring() - Find the parts of a ring in the guest's memory
  *
- * Return: 0; -EFAULT if a part is not in the memory, or not aligned (virtio
- *	   1.2, 2.7)
+ * Return: 0; -EFAULT if the size is not set, or if a part is not in the guest's
+ *	   memory or not aligned (virtio 1.2, 2.7)
  */
 static int place_ring(struct vhost_user *v, struct vhost_ring *r)
 {
@@ -205,8 +206,8 @@ static int place_ring(struct vhost_user *v, struct vhost_ring *r)
 	return 0;
 }
 
-/* set_kick() - Wait for a kick descriptor in place of the old one, which is
- * closed; -1: for none. Returns 0 or -errno */
+/* set_kick() - Replace the kick descriptor of a ring, and close the old one.
+ * @fd: the new descriptor, -1: none. Returns 0 or -errno */
 static int set_kick(struct vhost_user *v, struct vhost_ring *r, int fd)
 {
 	const struct link_fd f = {
@@ -232,8 +233,8 @@ static void show_use(struct vhost_user *v, const struct vhost_ring *r)
 	q->blocked = false;
 }
 
-/* stop_ring() - Touch the ring no more, until the guest writes to its kick
- * descriptor again. Committed frames go out before */
+/* stop_ring() - Send the committed frames, and stop a ring: passt does not use
+ * it until the guest writes to its kick descriptor again */
 static void stop_ring(struct vhost_user *v, struct vhost_ring *r)
 {
 	if (vhost_runs(r))
@@ -245,8 +246,8 @@ static void stop_ring(struct vhost_user *v, struct vhost_ring *r)
 	show_use(v, r);
 }
 
-/* end_ring() - Stop a ring until the front-end sends a kick descriptor again.
- * An event of the old one may be due in this pass */
+/* end_ring() - Stop a ring until the front-end sends a new kick descriptor. In
+ * this pass, there may still be an event of the old one */
 static void end_ring(struct vhost_user *v, struct vhost_ring *r)
 {
 	stop_ring(v, r);
@@ -272,12 +273,12 @@ static void open_queue(struct vhost_user *v, unsigned int i)
 }
 
 /**
- * start_ring() - Start a ring, if all that it needs is there
+ * start_ring() - Start a ring, if everything that it needs is known
  *
- * The front-end gives the index of the available ring; that of the used ring is
- * in the ring.
+ * The front-end has given the index of the available ring. The index of the
+ * used ring is read from the ring itself.
  *
- * Return: 0, or -EPROTO: a message was logged
+ * Return: 0, or -EPROTO after a message was logged
  */
 static int start_ring(struct vhost_user *v, struct vhost_ring *r)
 {
@@ -296,8 +297,8 @@ static int start_ring(struct vhost_user *v, struct vhost_ring *r)
 	return 0;
 }
 
-/* start_rings() - Start the rings of which a message was the last part; returns
- * as start_ring() */
+/* start_rings() - Start each ring for which the last message has completed what
+ * it needs. Returns 0, or -EPROTO after a message was logged */
 static int start_rings(struct vhost_user *v)
 {
 	unsigned int i;
@@ -308,9 +309,9 @@ static int start_rings(struct vhost_user *v)
 	return rc;
 }
 
-/* set_caps() - Tell the rest of passt what the negotiated features allow. A
- * guest without mergeable buffers and without GSO has buffers for one frame of
- * its MTU */
+/* set_caps() - Set the capabilities of the link to what the negotiated features
+ * allow. A guest with neither mergeable buffers nor GSO has buffers that each
+ * hold one frame of its MTU */
 static void set_caps(struct vhost_user *v)
 {
 	struct link_caps *c = &v->link.caps;
@@ -331,8 +332,9 @@ static void set_caps(struct vhost_user *v)
 		     sizeof(struct virtio_net_hdr);
 }
 
-/* Handlers of messages return 0; 1 if passt can't do what the message asks for;
- * or -EPROTO if the message is wrong. A reply is written over the message. */
+/* The handlers of messages return 0; 1 if passt can't do what the message asks
+ * for; or -EPROTO if the message is wrong. If a message has a reply, the
+ * handler writes it over the message. */
 
 static int get_features(struct vhost_user *v, struct vhost_message *m)
 {
@@ -347,7 +349,7 @@ static int set_features(struct vhost_user *v, struct vhost_message *m)
 
 	if (features & ~FEATURES)
 		return -EPROTO;
-	flush_all(v);			/* with the headers of before */
+	flush_all(v);			/* with headers of the old features */
 	v->features = features;
 	set_caps(v);
 	for (i = 0; i < VHOST_RINGS; i++) {
@@ -532,12 +534,12 @@ static int set_vring_enable(struct vhost_user *v, struct vhost_message *m)
 }
 
 /**
- * take_ring_fd() - Take over the descriptor of a message about a ring
- * @fd:		set to the descriptor
+ * take_ring_fd() - Keep the descriptor of a message about a ring
+ * @fd:		set to the descriptor; -1 if the message says that there is none
  *
  * The descriptor is made non-blocking, so that the guest can't stop passt.
  *
- * Return: ring; NULL if the message is wrong, or has no descriptor
+ * Return: ring; NULL if the message is wrong
  */
 static struct vhost_ring *take_ring_fd(struct vhost_user *v,
 				       struct vhost_message *m, int *fd)
@@ -560,7 +562,8 @@ static struct vhost_ring *take_ring_fd(struct vhost_user *v,
 	return r;
 }
 
-/* Rings without a kick descriptor would have to be polled all the time. */
+/* A ring without a kick descriptor is refused, because passt would have to poll
+ * it all the time. */
 static int set_vring_kick(struct vhost_user *v, struct vhost_message *m)
 {
 	struct vhost_ring *r;
@@ -589,7 +592,8 @@ static int set_vring_call(struct vhost_user *v, struct vhost_message *m)
 	return 0;
 }
 
-/* passt never writes to the descriptor for errors: it closes the link. */
+/* passt closes the descriptor for errors, because it never writes to it: on an
+ * error, it closes the link. */
 static int set_vring_err(struct vhost_user *v, struct vhost_message *m)
 {
 	struct vhost_ring *r;
@@ -656,8 +660,8 @@ static int get_status(struct vhost_user *v, struct vhost_message *m)
  * struct message_type - A message that passt knows
  * @name:	for the log
  * @size:	bytes of the payload
- * @fds_min, @fds_max: number of descriptors
- * @reply:	the message always has a reply, the changed message
+ * @fds_min, @fds_max: smallest and largest number of descriptors
+ * @reply:	the message always has a reply, which the handler writes over it
  * @handle:	handler
  */
 static const struct message_type {
@@ -780,7 +784,8 @@ static int vhost_event(struct link *l, unsigned int i, uint32_t events)
 	if (i == FD_SOCKET)
 		return receive_messages(v);
 	r = &v->ring[i - FD_KICK];
-	if (r->kick < 0)		/* replaced in this pass */
+	if (r->kick < 0)		/* the descriptor was replaced in this
+					 * pass */
 		return 0;
 	r->kicked = true;
 	if (start_ring(v, r))
@@ -822,10 +827,10 @@ static const struct link_ops vhost_ops = {
 
 /**
  * vhost_user_open() - Open a link on the socket of a front-end
- * @v:		link; all fields are overwritten but the arrays of pairs
+ * @v:		link; all fields except the arrays of pairs are overwritten
  * @fd:		connected socket; the link closes it
  *
- * The rings come later, in messages.
+ * Messages tell later where the rings are.
  *
  * Return: 0, always
  */

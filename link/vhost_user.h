@@ -19,19 +19,21 @@
 #define VHOST_FDS		8	/* descriptors in a message, at most */
 #define VHOST_PAYLOAD		264	/* bytes of the longest payload */
 
-#define VHOST_CHAINS		4096	/* of committed frames, see below */
-#define VHOST_PIECES		8192	/* pieces of a burst, each way */
+#define VHOST_CHAINS		4096	/* chains of slots, at most */
+#define VHOST_PIECES		8192	/* pieces of a burst, in each
+					 * direction */
 #define VHOST_FRAME_PIECES	1024	/* pieces of one frame, at most */
-#define VHOST_BOUNCES		64	/* slots with headers in a buffer */
+#define VHOST_BOUNCES		64	/* buffers for headers of frames */
 
 /**
  * struct vhost_ring - A ring, and what the front-end has said about it
- * @vq:		ring. Its parts are set while the ring runs
- * @desc, @avail, @used: addresses of its parts in the front-end's memory
+ * @vq:		the ring. @vq.desc, @vq.avail and @vq.used are set while it runs
+ * @desc, @avail, @used: addresses of the parts of the ring, in the front-end's
+ *		address space
  * @addressed:	@desc, @avail and @used are set
  * @kick:	descriptor that the guest writes to; -1: none
- * @kicked:	the guest has written to @kick, so the ring starts as soon as
- *		its size and addresses and the memory are known
+ * @kicked:	the guest has written to @kick. The ring starts as soon as its
+ *		size, its addresses and the guest's memory are known, too
  * @enabled:	the front-end has enabled the ring
  */
 struct vhost_ring {
@@ -45,9 +47,11 @@ struct vhost_ring {
  * struct vhost_slot - Where the bytes of a slot are
  * @chain, @nchain: first chain of the slot in @chain of struct vhost_pair, and
  *		number of its chains
- * @raw, @nraw:	pieces of these chains, with the virtio-net header
- * @bounce:	buffer for virtio-net header and headers, because the first
- *		piece is too short for them; NULL: they are in place
+ * @raw, @nraw:	pieces of these chains, and their number. They begin with the
+ *		space for the virtio-net header
+ * @bounce:	buffer for the virtio-net header and the frame's headers, if the
+ *		first piece is too short for them; NULL: they are written to the
+ *		first piece
  */
 struct vhost_slot {
 	unsigned int chain, nchain;
@@ -56,14 +60,16 @@ struct vhost_slot {
 	uint8_t *bounce;
 };
 
-/* A buffer for the headers of a frame. */
+/* A buffer for the headers of a frame, from which they are copied to the
+ * guest's memory when the frame is sent. */
 struct vhost_bounce {
 	uint8_t bytes[16 + LINK_HEADERS];
 };
 
 /**
- * struct vhost_chain - A chain that was looked at for a slot
- * @head:	its first descriptor
+ * struct vhost_chain - A chain that is part of a slot, and was not taken from
+ * the ring yet
+ * @head:	index of its first descriptor
  * @len:	bytes of the chain
  */
 struct vhost_chain {
@@ -77,8 +83,9 @@ struct vhost_chain {
  * @flags:	version, and whether a reply is wanted
  * @size:	bytes of @payload
  * @payload:	depends on @request
- * @fds, @nfds:	descriptors that came with the message. Who takes one over sets
- *		its entry to -1; the others are closed
+ * @fds, @nfds:	descriptors that came with the message, and their number. A
+ *		function that keeps a descriptor sets its entry to -1. All
+ *		others are closed after the message was handled
  */
 struct vhost_message {
 	uint32_t request, flags, size;
@@ -89,17 +96,20 @@ struct vhost_message {
 
 /**
  * struct vhost_pair - A pair of rings, which carry the frames of one queue
- * @user, @queue: the link, and the queue
- * @ring:	the two rings. [0]: frames to the guest; [1]: frames from the
- *		guest
- * @unanswered:	frames went to the guest since the last one from it
- * @heard_index: index of the available ring to the guest at that frame
- * @taken, @ntaken: chains of the current burst from the guest
+ * @user, @queue: link and queue that the pair belongs to
+ * @ring:	the two rings: [0] carries frames to the guest, [1] carries
+ *		frames from the guest
+ * @unanswered:	passt has given frames to the guest since the guest's last frame
+ *		came
+ * @heard_index: value of virtqueue_index() for the ring to the guest when the
+ *		guest's last frame came
+ * @taken, @ntaken: chains that hold the current burst from the guest, each
+ *		given by the index of its first descriptor
  * @from:	pieces of these chains
- * @chain, @nchain: chains of slots that were handed out
+ * @chain, @nchain: chains of slots that were handed out, and their number
  * @slot:	slots, with the same index as the frame in @to_guest of @queue
- * @to, @nto:	pieces of slots
- * @bounce, @nbounce: buffers that slots use
+ * @to, @nto:	pieces of slots, and how many of them are in use
+ * @bounce, @nbounce: buffers for headers, and how many of them are in use
  *
  * The arrays take no memory as long as the guest does not use the pair.
  */
@@ -131,9 +141,10 @@ struct vhost_pair {
  * @hdr_len:	bytes of the virtio-net header before each frame
  * @mem:	memory of the guest
  * @msg, @have:	message that is being received, and how many bytes of it
- * @error:	the guest broke a rule, and the link must be closed; 0: no
+ * @error:	-EPROTO if the guest has broken a rule of virtio, and the link
+ *		must be closed; else 0
  * @ring:	rings of all pairs
- * @queue, @pair: queues of the link, and the pair of rings of each
+ * @queue, @pair: queues of the link, and the pair of rings of each queue
  */
 struct vhost_user {
 	struct link link;

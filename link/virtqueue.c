@@ -17,15 +17,15 @@
 #define LOAD(field)		(*(const volatile typeof(field) *)&(field))
 #define STORE(field, value)	(*(volatile typeof(field) *)&(field) = (value))
 
-/* The guest writes here the index of the used ring at which it wants to be told
- * (2.7.7.2); it follows the available ring. */
+/* Return the index of the used ring at which the guest wants to be notified
+ * (2.7.7.2). The guest writes it after the last entry of the available ring. */
 static uint16_t used_event(const struct virtqueue *q)
 {
 	return le16toh(LOAD(q->avail->ring[q->size]));
 }
 
-/* set_avail_event() - Ask to be told when the guest has filled this entry of
- * the available ring (2.7.10) */
+/* set_avail_event() - Ask the guest to notify passt when it has filled this
+ * entry of the available ring (2.7.10) */
 static void set_avail_event(struct virtqueue *q, uint16_t index)
 {
 	uint16_t *at = (uint16_t *)&q->used->ring[q->size];
@@ -40,8 +40,8 @@ uint16_t virtqueue_index(const struct virtqueue *q)
 	return le16toh(__atomic_load_n(&q->avail->idx, __ATOMIC_ACQUIRE));
 }
 
-/* virtqueue_used_index() - Return the index of the next entry of the used ring
- * that passt will fill, as the ring says */
+/* virtqueue_used_index() - Read from the ring the index of the next entry of
+ * the used ring that passt will fill */
 uint16_t virtqueue_used_index(const struct virtqueue *q)
 {
 	return le16toh(LOAD(q->used->idx));
@@ -90,7 +90,8 @@ static int add_desc(const struct guest_mem *m, const struct vring_desc *d,
 /**
  * struct desc_table - The table that the descriptors of a chain are in
  * @desc, @n:	descriptors, and their number
- * @indirect:	the table is one that a descriptor of the ring refers to
+ * @indirect:	a descriptor of the ring refers to the table; false: the table
+ *		is that of the ring itself
  */
 struct desc_table {
 	const struct vring_desc *desc;
@@ -98,8 +99,8 @@ struct desc_table {
 	bool indirect;
 };
 
-/* enter_table() - Follow a descriptor to its indirect table (2.7.5.3); returns
- * 0 or -errno */
+/* enter_table() - Go on in the indirect table that a descriptor refers to
+ * (2.7.5.3); returns 0 or -errno */
 static int enter_table(const struct guest_mem *m, const struct vring_desc *d,
 		       struct desc_table *t)
 {
@@ -118,13 +119,14 @@ static int enter_table(const struct guest_mem *m, const struct vring_desc *d,
 
 /**
  * walk_chain() - Collect the bytes of a chain
- * @writable:	the device writes to the chain; else it reads
- * @c:		@head is set
+ * @writable:	the device writes to the chain; false: it reads from it
+ * @c:		chain, whose @head is set
  *
- * A chain has at most as many descriptors as its table, so a loop ends.
+ * A chain has at most as many descriptors as its table, so this function ends
+ * even if the descriptors form a loop.
  *
- * Return: 0; -EPROTO or -EFAULT if the chain is wrong; -ENOBUFS if it has more
- *	   than @max pieces
+ * Return: 0; -EPROTO or -EFAULT if the guest has broken a rule of virtio;
+ *	   -ENOBUFS if the chain has more than @max pieces
  */
 static int walk_chain(const struct virtqueue *q, const struct guest_mem *m,
 		      bool writable, unsigned int max, struct vq_chain *c)
@@ -157,17 +159,18 @@ static int walk_chain(const struct virtqueue *q, const struct guest_mem *m,
 }
 
 /**
- * virtqueue_peek() - Look at an available chain, without taking it
+ * virtqueue_peek() - Read an available chain, without taking it from the ring
  * @q:		ring, whose parts are set
  * @m:		memory of the guest
- * @ahead:	how many chains to skip
- * @writable:	the device writes to the chain; else it reads
+ * @ahead:	number of available chains to skip before it
+ * @writable:	the device writes to the chain; false: it reads from it
  * @max:	number of pieces that @c->iov has space for
  * @c:		chain; @iov is set, and the other fields are filled
  *
  * Return: 1 if there is a chain; 0 if there is none; -ENOBUFS if it has more
  *	   than @max pieces, and then @head is valid; -EPROTO or -EFAULT if the
- *	   guest broke the rules, and the ring can't be used any more
+ *	   guest has broken a rule of virtio, and the ring can't be used any
+ *	   more
  */
 int virtqueue_peek(const struct virtqueue *q, const struct guest_mem *m,
 		   unsigned int ahead, bool writable, unsigned int max,
@@ -185,9 +188,10 @@ int virtqueue_peek(const struct virtqueue *q, const struct guest_mem *m,
 }
 
 /**
- * virtqueue_put() - Return a chain to the guest, after virtqueue_publish()
+ * virtqueue_put() - Put a chain in the used ring. The guest gets it at the next
+ * virtqueue_publish()
  * @q:		ring
- * @head:	the chain
+ * @head:	index of the chain's first descriptor
  * @len:	bytes that were written to the chain
  */
 void virtqueue_put(struct virtqueue *q, uint16_t head, uint32_t len)
@@ -199,8 +203,8 @@ void virtqueue_put(struct virtqueue *q, uint16_t head, uint32_t len)
 	STORE(e->len, htole32(len));
 }
 
-/* wants_call() - Whether the guest wants to be told of the used entries from
- * @published to @next_used (2.7.7) */
+/* wants_call() - Whether the guest wants to be notified of the used entries
+ * from @published to @next_used (2.7.7) */
 static bool wants_call(const struct virtqueue *q)
 {
 	if (q->event_idx)
@@ -209,8 +213,8 @@ static bool wants_call(const struct virtqueue *q)
 	return !(le16toh(LOAD(q->avail->flags)) & VRING_AVAIL_F_NO_INTERRUPT);
 }
 
-/* virtqueue_publish() - Return all chains of virtqueue_put() to the guest at
- * once, and tell it if it wants to be told */
+/* virtqueue_publish() - Give the guest all chains that virtqueue_put() has put
+ * in the used ring, and notify it if it wants that */
 void virtqueue_publish(struct virtqueue *q)
 {
 	static const uint64_t one = 1;
@@ -219,12 +223,14 @@ void virtqueue_publish(struct virtqueue *q)
 		return;
 	__atomic_store_n(&q->used->idx, htole16(q->next_used),
 			 __ATOMIC_RELEASE);
-	/* The guest first asks to be told and then looks at the index: one of
-	 * the two sees what the other wrote. */
+	/* The guest first asks for a notification and then reads the index.
+	 * With this fence, either the guest sees the new index, or passt sees
+	 * that it asks for a notification. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (q->call >= 0 && wants_call(q)) {
 		q->calls++;
-		/* If the counter is full, the guest was told before. */
+		/* If the counter is full (EAGAIN), the guest was notified
+		 * before. */
 		if (write(q->call, &one, sizeof(one)) < 0 && errno == EINTR)
 			q->calls--;
 	}
@@ -232,12 +238,13 @@ void virtqueue_publish(struct virtqueue *q)
 }
 
 /**
- * virtqueue_await() - Ask to be told when another chain is available
+ * virtqueue_await() - Ask the guest to notify passt when another chain is
+ * available
  * @q:		ring
- * @known:	number of chains that are available, as the caller knows
+ * @known:	number of available chains that the caller has seen
  *
- * Return: true if there are more than @known already, and the guest will not
- *	   tell
+ * Return: true if more than @known chains are available already, of which the
+ *	   guest will not notify passt
  */
 bool virtqueue_await(struct virtqueue *q, unsigned int known)
 {
@@ -249,8 +256,9 @@ bool virtqueue_await(struct virtqueue *q, unsigned int known)
 	return count_avail(q) != (int)known;
 }
 
-/* virtqueue_ignore() - Ask not to be told of available chains, because passt is
- * going to look. With EVENT_IDX, an old index says so */
+/* virtqueue_ignore() - Ask the guest not to notify passt of available chains,
+ * because passt is going to look for them. With EVENT_IDX, the old index, which
+ * passt does not change, has this effect */
 void virtqueue_ignore(struct virtqueue *q)
 {
 	if (!q->event_idx)

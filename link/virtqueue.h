@@ -5,9 +5,9 @@
  * then checked, every address is looked up in the guest's memory, and chains
  * are bounded.
  *
- * A chain that was taken from the available ring is not the guest's any more
- * until virtqueue_put() and virtqueue_publish() return it. The caller may look
- * at chains before it takes them.
+ * A chain that was taken from the available ring belongs to passt until
+ * virtqueue_put() and virtqueue_publish() return it to the guest. The caller
+ * may look at chains before it takes them.
  */
 #ifndef LINK_VIRTQUEUE_H
 #define LINK_VIRTQUEUE_H
@@ -25,13 +25,14 @@
  * struct virtqueue - A ring
  * @size:	entries, a power of two; 0: not set
  * @desc, @avail, @used: parts of the ring in the guest's memory; NULL: not set
- * @next_avail:	index of the first entry of the available ring that was not
- *		taken yet. Indices count modulo 65536
+ * @next_avail:	index of the first entry of the available ring that passt has
+ *		not taken yet. Indices count modulo 65536
  * @next_used:	index of the next entry of the used ring to write
- * @published:	index up to which the guest was told of used entries
+ * @published:	used entries before this index were made visible to the guest
  * @event_idx:	VIRTIO_RING_F_EVENT_IDX was negotiated
- * @call:	descriptor to write to when the guest wants to be told; -1: none
- * @calls:	how often it was written to
+ * @call:	descriptor to write to when the guest wants to be notified of
+ *		used entries; -1: none
+ * @calls:	how often passt has written to @call
  */
 struct virtqueue {
 	unsigned int size;
@@ -47,7 +48,7 @@ struct virtqueue {
 /**
  * struct vq_chain - A chain of descriptors, checked
  * @head:	index of its first descriptor
- * @iov, @cnt:	its bytes; the caller provides the array
+ * @iov, @cnt:	its pieces, and their number; the caller provides the array
  * @len:	bytes in all
  */
 struct vq_chain {
