@@ -15,11 +15,12 @@
 #include "tap/fragment.h"
 #include "tap/parse.h"
 
-/* A guest that was silent for this long, and has not taken the frames that wait
- * for it, is taken for paused, ms. */
+/* If a guest has sent nothing for this long, and has not taken the frames that
+ * wait for it, passt assumes that it is paused, ms. */
 #define GUEST_SILENCE	1000
 
-/* Slots of the link that are asked for at once. */
+/* Maximum number of slots that tap_udp_send_each() asks the link for at
+ * once. */
 #define SLOTS_MAX	64
 
 const char *const tap_counter_name[TAP_COUNTERS] = {
@@ -49,9 +50,9 @@ static void count_drop(struct tap *t, enum tap_counter why, uint32_t len)
 /**
  * tap_learn() - Note an address on the guest's side
  * @t:		the guest's side
- * @addr:	address that is used or about to be used; ignored if it is not a
- *		unicast address
- * @mac:	Ethernet address at which it is
+ * @addr:	address that the guest uses or is about to use. If it is not a
+ *		unicast address, only @mac is noted
+ * @mac:	Ethernet address from which it is used
  */
 void tap_learn(struct tap *t, const struct in6_addr *addr,
 	       const uint8_t mac[MAC_LEN], uint64_t now)
@@ -75,23 +76,24 @@ void tap_gave_back(struct tap *t, const struct in6_addr *addr,
 }
 
 /**
- * tap_show_mtu() - Note that the guest takes packets of some length
+ * tap_show_mtu() - Note that the guest accepts packets of @len bytes
  * @t:		the guest's side
- * @len:	bytes of a packet that the guest has sent, or that its MSS
- *		allows its peer to send
+ * @len:	bytes of a packet that the guest has sent, or of the longest one
+ *		that its MSS allows its peer to send
  *
  * The guest need not have taken the MTU that passt announced: some network
  * cards can't (e1000), and many DHCP clients ignore it. Such a guest would lose
  * a longer packet. So packets longer than ETH_DATA_LEN go to the guest in
- * fragments until it has shown that it takes longer ones.
+ * fragments, until it has shown that it accepts longer ones.
  */
 void tap_show_mtu(struct tap *t, size_t len)
 {
 	t->mtu_shown = MAX(t->mtu_shown, len);
 }
 
-/* learn_sender() - Note the source addresses of a packet as the guest's own. No
- * sender has an Ethernet address of a group. */
+/* learn_sender() - Note the source addresses of a packet as addresses on the
+ * guest's side. A packet whose source is a group's Ethernet address is
+ * ignored */
 static void learn_sender(struct tap *t, const struct pkt *pkt, uint64_t now)
 {
 	struct in6_addr sender;
@@ -113,8 +115,8 @@ static void learn_sender(struct tap *t, const struct pkt *pkt, uint64_t now)
  * @t:		the guest's side
  *
  * Return: 1 if all frames were sent; 0 if the guest takes no more frames for
- *	   now from one of the queues; -errno if the link failed, and -ENOTCONN
- *	   if no guest is connected
+ *	   now from at least one of the queues; -ENOTCONN if no guest is
+ *	   connected; another -errno if the link failed
  */
 int tap_flush(struct tap *t)
 {
@@ -142,8 +144,8 @@ int tap_flush(struct tap *t)
 void tap_init(struct tap *t, struct link *link, struct link_queue *queues,
 	      const struct net *net)
 {
-	/* Leave @pkt and @hdr out: as long as they are not written, they take
-	 * no memory. */
+	/* @pkt and @hdr are not cleared: as long as they are not written, they
+	 * take no memory. */
 	memset(t, 0, offsetof(struct tap, pkt));
 	memset(t->count, 0, sizeof(t->count));
 	t->npkt = 0;
@@ -156,7 +158,8 @@ void tap_init(struct tap *t, struct link *link, struct link_queue *queues,
 }
 
 /**
- * tap_guest_new() - Forget the addresses of the last guest, for a new guest
+ * tap_guest_new() - Forget the addresses and the MTU of the last guest, because
+ * a new guest has connected
  * @t:		the guest's side
  */
 void tap_guest_new(struct tap *t)
@@ -186,8 +189,8 @@ static bool ndp_cut(const struct pkt *pkt)
  * @t:		the guest's side
  * @f:		frame
  * @copy:	space for headers, as for parse_frame()
- * @pkt:	filled with the packet of the frame. If the frame is the last
- *		missing fragment of a packet, filled with the reassembled packet
+ * @pkt:	filled with the packet in the frame; if the frame is the last
+ *		missing fragment of a packet, with the reassembled packet
  *
  * Return: true if @pkt holds a valid packet; false if the frame was dropped, or
  *	   is a fragment of a packet that is not complete yet
@@ -250,8 +253,8 @@ int tap_recv_burst(struct tap *t, uint64_t now)
 }
 
 /**
- * tap_stalled() - Whether the guest takes no frames, because it is paused, for
- * example
+ * tap_stalled() - Whether the guest does not take frames, for example because
+ * it is paused
  * @t:		the guest's side
  *
  * Return: true if the guest has sent nothing for GUEST_SILENCE, and the link
@@ -277,7 +280,7 @@ void tap_release(struct tap *t)
  * @t:		the guest's side
  * @first:	index in @t->pkt of the first packet
  *
- * Return: number of packets of the flow, the first packet included
+ * Return: number of packets, the first one included
  */
 unsigned int tap_batch_len(const struct tap *t, unsigned int first)
 {
@@ -301,10 +304,11 @@ static uint16_t csum_field(uint8_t proto, uint64_t sum)
 }
 
 /**
- * pkt_csum() - The complete checksum of a packet whose checksum is partial
+ * pkt_csum() - Compute the complete checksum of a packet whose checksum is
+ * partial
  * @pkt:	packet
  *
- * Return: the field, as it is stored
+ * Return: the value of the checksum field, as it is stored
  */
 uint16_t pkt_csum(const struct pkt *pkt)
 {
@@ -335,14 +339,14 @@ size_t pkt_copy(const struct pkt *pkt, void *buf, size_t size)
  *
  * If the link has no space, this function flushes the link and tries again.
  *
- * Return: whether a slot was found; false, and TAP_NO_SPACE is counted, if
- *	   there is no space because the guest does not read
+ * Return: true if a slot was found; false if there is no space because the
+ *	   guest does not read; this function has then counted TAP_NO_SPACE
  */
 bool tap_slot(struct tap *t, size_t len, struct link_slot *slot)
 {
 	if (link_slots(t->queue, len, 1, slot))
 		return true;
-	/* Frames of this pass may take all space: send them first. */
+	/* Frames of this pass may take up all space: send them first. */
 	if (link_flush(t->queue) > 0 && link_slots(t->queue, len, 1, slot))
 		return true;
 
@@ -461,7 +465,8 @@ static void l4_finish(struct tap *t, const struct link_slot *slot,
 }
 
 /**
- * tap_l4_commit() - Complete a packet in a slot, and commit the slot as a frame
+ * tap_l4_commit() - Complete a packet that is in a slot, and commit the slot as
+ * a frame
  * @t:		the guest's side
  * @slot:	slot that holds the transport header and the payload, after
  *		@h->len bytes of space. The checksum field is zero
@@ -480,7 +485,7 @@ void tap_l4_commit(struct tap *t, const struct link_slot *slot,
 }
 
 /**
- * tap_l4_send() - Send one packet that fits in a frame
+ * tap_l4_send() - Send one packet that is not too long for a frame
  * @t:		the guest's side
  * @h:		Ethernet and IP headers of the packet
  * @l4:		transport header and payload. The checksum field may have any
@@ -559,8 +564,9 @@ static void put_datagram(struct tap *t, const struct link_slot *slot,
  * @size:	bytes of each payload
  * @n:		number of datagrams
  *
- * The headers are made once, and the back-end is asked once for many slots.
- * Datagrams that the link has no space for are dropped, and counted.
+ * The headers are made once for all datagrams, and the link is asked for many
+ * slots at once. Datagrams for which the link has no space are dropped, and
+ * counted.
  */
 void tap_udp_send_each(struct tap *t, const struct tap_hdr *h,
 		       const uint8_t hdr[UDP_HLEN], const uint8_t *data,
@@ -586,11 +592,11 @@ void tap_udp_send_each(struct tap *t, const struct tap_hdr *h,
 }
 
 /**
- * tap_mtu() - Tell how long a packet to the guest may be
+ * tap_mtu() - Return the length of the longest packet that may be sent to the
+ * guest
  * @t:		the guest's side
  *
- * Return: bytes of the longest packet that both the guest's MTU and the link
- *	   allow
+ * Return: bytes, as the announced MTU and the link allow
  */
 size_t tap_mtu(const struct tap *t)
 {
@@ -598,11 +604,11 @@ size_t tap_mtu(const struct tap *t)
 }
 
 /**
- * tap_unfragmented_max() - Tell how long a packet to the guest may be without
- * being sent in fragments
+ * tap_unfragmented_max() - Return the length of the longest packet that is sent
+ * to the guest without fragmentation
  * @t:		the guest's side
  *
- * Return: bytes, tap_mtu() at most
+ * Return: bytes, at most tap_mtu()
  */
 size_t tap_unfragmented_max(const struct tap *t)
 {
@@ -615,13 +621,13 @@ size_t tap_unfragmented_max(const struct tap *t)
  * @ip:		fields of the IP header to write
  * @l4:		TCP, UDP, ICMP or ICMPv6 header and payload. The checksum field
  *		may have any value, because it is replaced
- * @len:	bytes at @l4, at least the length of the transport header. At
- *		most 65,535 over IPv6; over IPv4 the IP header counts as well
+ * @len:	bytes at @l4: at least the length of the transport header, at
+ *		most 65,535. Over IPv4, this maximum includes the IP header
  *
- * A packet that is longer than the guest's MTU is sent in fragments.
+ * A packet is sent in fragments if it is longer than tap_unfragmented_max().
  *
- * Return: 0 if the packet was committed; -ENOBUFS if the packet or a part of it
- *	   was dropped, because the guest does not read
+ * Return: 0 if the packet was committed; -ENOBUFS if the packet or some of its
+ *	   fragments were dropped, because the guest does not read
  */
 int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 		size_t len)
@@ -728,12 +734,12 @@ uint64_t tap_hdr_put(const struct tap_hdr *h, uint8_t *frame, size_t l4len)
 }
 
 /**
- * tap_guest_addr() - Find the guest's address to which a peer's packets go
+ * tap_guest_addr() - Find the guest's address for new flows of a peer
  * @t:		the guest's side
  * @peer:	guest-visible address of the peer
  *
- * Return: the guest's address of the same kind as @peer; all zero if this
- *	   address is not known
+ * Return: the guest's address of the same kind as @peer; all zero if it is not
+ *	   known
  */
 const struct in6_addr *tap_guest_addr(const struct tap *t,
 				      const struct in6_addr *peer)

@@ -22,8 +22,8 @@
 /* Bytes of the longest Ethernet and IP headers that passt writes. */
 #define TAP_HDR_MAX	(ETH_HLEN + IP6_HLEN)
 
-/* Bytes of all headers in a frame from the guest. A frame with longer headers
- * is dropped. */
+/* Maximum bytes of all headers in a frame from the guest. A frame with longer
+ * headers is dropped. */
 #define PKT_HDR_MAX	256
 
 /**
@@ -103,17 +103,17 @@ extern const char *const tap_counter_name[TAP_COUNTERS];
  * struct tap - The guest's side
  * @link:	link that carries the guest's frames
  * @queues:	queues of @link
- * @from, @queue: the queue that frames are received from, and the one that
- *		frames are sent to; see tap_use_queue()
+ * @from, @queue: queue from which frames are received, and queue to which
+ *		frames are sent, see tap_use_queue()
  * @net:	network of the guest: its lease, its MTU, and passt's Ethernet
  *		address
  * @guest:	addresses that the guest uses, and where they are
- * @mtu_shown:	longest packet, bytes, that the guest has shown to take, see
- *		tap_show_mtu()
+ * @mtu_shown:	length in bytes of the longest packet that the guest is known to
+ *		accept, see tap_show_mtu()
  * @ncut, @cut_for: number of packets that were sent in fragments although the
- *		MTU of @net allows them whole, and the guest's address that the
- *		last of them went to
- * @heard_at:	when the guest's last frames came, ms
+ *		MTU that passt announced is large enough for them; and the
+ *		destination address of the last such packet
+ * @heard_at:	when the guest's last frame came, ms
  * @fragments:	datagrams from the guest that came in fragments
  * @ident:	IP identification of the next packet that is sent to the guest
  *		in fragments
@@ -144,8 +144,8 @@ struct tap {
  *		checksum are zero
  * @len:	bytes of the headers, ETH_HLEN + IP4_HLEN or ETH_HLEN + IP6_HLEN
  * @proto:	transport protocol, IPPROTO_*
- * @pseudo:	checksum sum of the pseudo-header, in which the length is zero
- * @ip4:	checksum sum of the IPv4 header, in which the length is zero
+ * @pseudo:	sum of the pseudo-header with a length of zero, see checksum.h
+ * @ip4:	sum of the IPv4 header with a length of zero
  */
 struct tap_hdr {
 	uint8_t hdr[TAP_HDR_MAX];
@@ -155,8 +155,8 @@ struct tap_hdr {
 };
 
 /**
- * tap_use_queue() - Receive from a queue of the link, and send to it, from now
- * on. If the guest takes no frames from this queue, send to the first one
+ * tap_use_queue() - From now on, receive frames from this queue of the link,
+ * and send frames to it, or to the first queue if the guest takes none from it
  * @t:		the guest's side
  * @i:		number of the queue
  */
@@ -166,14 +166,15 @@ static inline void tap_use_queue(struct tap *t, unsigned int i)
 	t->queue = t->from->unused ? t->queues : t->from;
 }
 
-/* tap_queue() - Return the number of the queue that frames are received from */
+/* tap_queue() - Return the number of the queue from which frames are
+ * received */
 static inline unsigned int tap_queue(const struct tap *t)
 {
 	return (unsigned int)(t->from - t->queues);
 }
 
 /**
- * tap_commit() - Make a frame of a slot, and count the frame
+ * tap_commit() - Commit a slot as a frame, and count the frame
  * @t:		the guest's side
  * @slot, @len, @meta: as for link_commit()
  */

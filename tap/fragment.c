@@ -54,7 +54,7 @@ static size_t put_frag_headers(const struct tap_hdr *h, uint8_t proto,
  * MTU.
  *
  * Return: 0 if all fragments were committed; -ENOBUFS if the link had no space
- *	   for a fragment, and this fragment and all later ones were dropped
+ *	   for a fragment: this one and all later ones are dropped
  */
 int fragment_to_guest(struct tap *t, const struct long_packet *w, size_t mtu)
 {

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * guest.c - Learns which addresses the guest uses, and at which Ethernet
- * addresses they are.
+ * guest.c - Learns which IP addresses the guest uses, and at which Ethernet
+ * address each of them is.
  *
- * New flows go to one address of each kind. A packet with another source must
- * not change that: it may come from a container whose address the guest did not
- * translate, or from a second machine behind the same link. So an address that
- * the guest was given has precedence over one that nobody gave it, and the
- * Ethernet address that uses a given one has precedence over others.
+ * For each kind of address, new flows go to one address. A packet with another
+ * source address does not change this by itself: it may come from a container
+ * whose address the guest did not translate, or from a second machine behind
+ * the same link. So addresses have ranks. An address that passt gave the guest
+ * ranks above one that the guest chose itself, and both rank above one that is
+ * used from another Ethernet address than the guest's.
  */
 #include <string.h>
 
 #include "tap/guest.h"
 
-/* How well an address suits new flows, the best last. */
+/* How well an address suits new flows, in ascending order. */
 enum guest_rank {
-	RANK_FOREIGN,		/* of another machine than the guest itself */
+	RANK_FOREIGN,		/* another Ethernet address than the guest's
+				 * uses it */
 	RANK_CHOSEN,		/* the guest has chosen it */
 	RANK_MADE,		/* it is link-local, or made from an announced
 				 * prefix (RFC 4862) */
@@ -27,7 +29,7 @@ static bool mac_eq(const uint8_t a[MAC_LEN], const uint8_t b[MAC_LEN])
 	return !memcmp(a, b, MAC_LEN);
 }
 
-/* guest_kind() - Tell of which kind a unicast address is */
+/* guest_kind() - Return the kind of a unicast address */
 enum guest_kind guest_kind(const struct in6_addr *addr)
 {
 	if (addr_is_v4(addr))
@@ -50,8 +52,9 @@ static enum guest_rank rank_address(const struct tap_guest *g,
 	return RANK_CHOSEN;
 }
 
-/* other_index() - Return the index in @other that an address has if it is
- * there. Two addresses may have the same, and the last one used has it. */
+/* other_index() - Return the index of the entry in @other that an address may
+ * have. Several addresses share an entry, which belongs to the one used
+ * last. */
 static unsigned int other_index(const struct in6_addr *addr)
 {
 	uint32_t a[4], hash;
@@ -81,9 +84,9 @@ static void set_neighbour(struct tap_guest *g, struct neighbour *n,
 /*
  * note_use() - Note that an address was used from @mac
  *
- * One packet does not move an address. It moves to another Ethernet address if
- * this has used it again after NEIGHBOUR_HOLD, and the first has not used it in
- * between.
+ * One packet from another Ethernet address does not change @n->mac. That
+ * address only becomes the rival. It replaces @n->mac if it uses the IP address
+ * again after NEIGHBOUR_HOLD, unless @n->mac has used it in between.
  */
 static void note_use(struct tap_guest *g, struct neighbour *n,
 		     const uint8_t mac[MAC_LEN], uint64_t now)
@@ -100,8 +103,8 @@ static void note_use(struct tap_guest *g, struct neighbour *n,
 	}
 }
 
-/* find_neighbour() - Return the entry of an address that was used from @mac,
- * after adding it or noting the use */
+/* find_neighbour() - Add the entry of an address that was used from @mac, or
+ * note the use if there is one; return the entry */
 static struct neighbour *find_neighbour(struct tap_guest *g,
 					enum guest_kind kind,
 					const struct in6_addr *addr,
@@ -122,7 +125,7 @@ static struct neighbour *find_neighbour(struct tap_guest *g,
 	return n;
 }
 
-/* make_own() - Let new flows go to the address of entry @n */
+/* make_own() - Let new flows go to the address in entry @n */
 static void make_own(struct tap_guest *g, enum guest_kind kind,
 		     struct neighbour *n)
 {
@@ -156,7 +159,7 @@ void guest_learn(struct tap_guest *g, const struct lease *l,
 	struct neighbour *n;
 	enum guest_rank rank;
 
-	/* The usual case, for each packet: nothing is new. */
+	/* This is true for most packets: nothing is new. */
 	if (!g->rivals && g->used[kind] && addr_eq(&own->addr, addr) &&
 	    mac_eq(own->mac, mac))
 		return;
@@ -173,8 +176,8 @@ void guest_learn(struct tap_guest *g, const struct lease *l,
 }
 
 /**
- * guest_learn_mac() - Note that a frame without a source address of IP came
- * from an Ethernet address
+ * guest_learn_mac() - Note that a frame came from an Ethernet address, if the
+ * frame has no unicast source address
  */
 void guest_learn_mac(struct tap_guest *g, const uint8_t mac[MAC_LEN])
 {
@@ -184,10 +187,10 @@ void guest_learn_mac(struct tap_guest *g, const uint8_t mac[MAC_LEN])
 
 /**
  * guest_gave_back() - Note that the guest does not use an address of the lease
- * any more: new flows go to the next address of this kind that it uses
+ * any more, so that new flows go to the next address of this kind that it uses
  * @addr:	address of the lease
- * @mac:	Ethernet address that has given the address back; nothing
- *		happens if another has it
+ * @mac:	Ethernet address of the sender. Nothing happens if @addr is at
+ *		another Ethernet address
  */
 void guest_gave_back(struct tap_guest *g, const struct in6_addr *addr,
 		     const uint8_t mac[MAC_LEN])
@@ -203,11 +206,12 @@ void guest_gave_back(struct tap_guest *g, const struct in6_addr *addr,
 }
 
 /**
- * guest_find_mac() - Find the Ethernet address for a packet to the guest
+ * guest_find_mac() - Find the Ethernet destination address of a packet to the
+ * guest
  * @addr:	unicast destination address
  *
  * Return: the Ethernet address at which @addr is; that of the guest itself, if
- *	   nobody has used @addr
+ *	   it is not known where @addr is
  */
 const uint8_t *guest_find_mac(const struct tap_guest *g,
 			      const struct in6_addr *addr)
@@ -224,8 +228,8 @@ const uint8_t *guest_find_mac(const struct tap_guest *g,
 /**
  * guest_reset() - Forget everything, for a new guest
  *
- * Until it sends from other addresses, it is assumed to have the addresses of
- * its lease.
+ * The new guest is assumed to have the addresses of its lease, until it uses
+ * others.
  */
 void guest_reset(struct tap_guest *g, const struct lease *l)
 {

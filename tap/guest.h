@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * guest.h - Which addresses the guest uses, and at which Ethernet addresses.
+ * guest.h - Records which IP addresses the guest uses, and at which Ethernet
+ * address each of them is.
  */
 #ifndef TAP_GUEST_H
 #define TAP_GUEST_H
@@ -11,7 +12,7 @@
 
 #include "conf/lease.h"
 
-#define NEIGHBOURS	256	/* further addresses that are remembered */
+#define NEIGHBOURS	256	/* entries of @other in struct tap_guest */
 #define NEIGHBOUR_HOLD	1000	/* ms: ARP's locktime in Linux, arp(7) */
 
 /* The kinds of addresses of which the guest has one for new flows. */
@@ -23,12 +24,12 @@ enum guest_kind {
 };
 
 /**
- * struct neighbour - An IP address on the guest's side, with its Ethernet
- *		address
- * @addr:	address; none: the entry is not in use
+ * struct neighbour - IP address on the guest's side, with its Ethernet address
+ * @addr:	IP address; none: the entry is not in use
  * @mac:	Ethernet address at which @addr is
- * @rival, @rival_at: another Ethernet address that has used @addr since, and
- *		the time of its first use, ms; 0: there is none
+ * @rival:	another Ethernet address that has used @addr since @mac did.
+ *		note_use() says when it replaces @mac
+ * @rival_at:	when @rival first used @addr, ms; 0: there is no rival
  */
 struct neighbour {
 	struct in6_addr addr;
@@ -39,14 +40,18 @@ struct neighbour {
 /**
  * struct tap_guest - What is known of the guest's addresses
  * @own:	for each kind of address, the one that new flows go to
- * @used:	the guest has used it; false: @own is an address of the lease,
- *		and its MAC address is not known, or @own is not in use
+ * @used:	for each kind of address, whether the guest uses the one in
+ *		@own. If it does not, @own has the lease's address, which the
+ *		guest has not used yet or has given back, or none; @own.mac is
+ *		then not valid
  * @mac:	Ethernet address of the guest itself; broadcast until the guest
  *		has sent a frame
- * @mac_known:	the guest has used an address that it was given, from @mac
- * @other:	further addresses: of other programs and machines inside the
- *		guest, or that the guest has used before
- * @rivals:	number of entries in @own and @other with a rival
+ * @mac_known:	the guest has used an address of the lease, or one from an
+ *		announced prefix, from @mac
+ * @other:	other addresses on the guest's side: of containers and machines
+ *		behind the guest, or addresses that were in @own before
+ * @rivals:	number of entries in @own and @other that have a rival, that is,
+ *		a second Ethernet address that uses the same IP address
  */
 struct tap_guest {
 	struct neighbour own[GUEST_KINDS];

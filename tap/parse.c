@@ -13,7 +13,7 @@
 #include "iov.h"
 #include "tap/parse.h"
 
-#define VLAN_TAG_LEN	4	/* IEEE 802.1Q 9.3: TCI, and the next type */
+#define VLAN_TAG_LEN	4	/* IEEE 802.1Q 9.3: TCI and next EtherType */
 #define VLAN_ID		0x0fff	/* bits of the TCI */
 
 /**
@@ -35,7 +35,7 @@ struct cursor {
 };
 
 /* check_space() - Check that @len bytes of header can be read at the cursor;
- * returns DROP_NONE, or the reason why not */
+ * returns DROP_NONE, or the reason to drop the frame */
 static enum tap_counter check_space(const struct cursor *c, size_t len)
 {
 	if (len > c->left)
@@ -78,11 +78,11 @@ static bool is_known_proto(uint8_t proto, bool v4)
  * @c:		cursor, which is at the payload of the fragment
  * @pkt:	packet with the addresses and the Ethernet header
  * @off:	offset of the fragment in the payload of the datagram, bytes
- * @hdrlen:	bytes of the IP headers of the reassembled datagram
- * @counted:	how many bytes of these headers the length field of the IP
- *		header counts
+ * @hdrlen:	bytes of the IP headers that the reassembled datagram will have
+ * @counted:	number of bytes of these headers that are included in the length
+ *		field of the IP header
  *
- * Return: always TAP_FRAGMENT. If the fragment's length is invalid,
+ * Return: always TAP_FRAGMENT. If the length of the fragment is not valid,
  *	   @c->frag->len stays 0
  */
 static enum tap_counter set_fragment(struct cursor *c, const struct pkt *pkt,
@@ -120,8 +120,8 @@ static enum tap_counter parse_fragment4(struct cursor *c, struct pkt *pkt,
 			    pkt->l3len, pkt->l3len);
 }
 
-/* parse_ip4() - Parse an IPv4 header (RFC 791 3.1); skip its options, and leave
- * out Ethernet padding after the packet */
+/* parse_ip4() - Parse an IPv4 header (RFC 791 3.1). Its options are skipped,
+ * and Ethernet padding after the packet is ignored */
 static enum tap_counter parse_ip4(struct cursor *c, struct pkt *pkt)
 {
 	enum tap_counter drop = check_space(c, IP4_HLEN);
@@ -251,8 +251,8 @@ static enum tap_counter parse_ip6(struct cursor *c, struct pkt *pkt)
 	memcpy(&pkt->src, ip + 8, sizeof(pkt->src));
 	memcpy(&pkt->dst, ip + 24, sizeof(pkt->dst));
 
-	/* passt writes IPv4 addresses as mapped addresses, so it would take a
-	 * mapped address in an IPv6 packet for IPv4. */
+	/* passt represents IPv4 addresses as mapped addresses, so it would
+	 * mistake a mapped address in an IPv6 packet for an IPv4 address. */
 	if (addr_is_v4(&pkt->src) || addr_is_v4(&pkt->dst))
 		return TAP_ADDRESS;
 
@@ -360,10 +360,10 @@ static bool are_addrs_valid(const struct pkt *pkt)
 /**
  * is_csum_right() - Check the transport checksum of a parsed packet
  *
- * A receiver of TCP must check (RFC 9293 3.1). passt sends the payload on with
- * a new checksum, which would hide damage that happened inside the guest. The
- * check costs little more than reading the payload, which send() then finds in
- * the cache.
+ * A receiver of TCP must check it (RFC 9293 3.1). The host sends the payload
+ * with a new checksum, which would hide damage that happened inside the guest.
+ * The check costs little more than reading the payload, which sendmsg() then
+ * finds in the cache.
  *
  * Return: true if the checksum is right, or if a UDP datagram has none
  */
@@ -382,9 +382,9 @@ static bool is_csum_right(const struct pkt *pkt)
 }
 
 /*
- * skip_tags() - Skip the tags after the Ethernet header that only give a
- * priority: their VLAN identifier is 0, and the frame belongs to no VLAN (IEEE
- * 802.1Q 9.6). Linux skips any number of them, too.
+ * skip_tags() - Skip tags after the Ethernet header that only give a priority.
+ * Such a tag has VLAN identifier 0, so the frame belongs to no VLAN (IEEE
+ * 802.1Q 9.6). Linux also skips any number of such tags.
  */
 static enum tap_counter skip_tags(struct cursor *c, struct pkt *pkt)
 {
@@ -437,9 +437,9 @@ static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
  * check_offload() - Check that the metadata of a frame match its packet
  *
  * A partial checksum must start at the transport header. If it starts anywhere
- * else (in the payload of a tunnel), passt does not complete it. The type of a
- * GSO frame must be the one that the metadata name. A complete checksum over
- * all segments of a GSO frame has no meaning.
+ * else, for example in the payload of a tunnel, passt does not complete it. The
+ * type of a GSO frame must be the one that the metadata name. A complete
+ * checksum over all segments of a GSO frame has no meaning.
  */
 static enum tap_counter check_offload(const struct frame_meta *m,
 				      const struct pkt *pkt)

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * reassemble.c - Reassembles datagrams from the guest's fragments (RFC 791 3.2,
- * RFC 8200 4.5), because passt's sockets only send whole datagrams.
+ * RFC 8200 4.5), because passt's sockets can only send whole datagrams.
  *
  * Each datagram has one buffer, with space for the headers in front. The
  * payload of each fragment is copied to its final place in the buffer. One bit
  * for each unit of 8 bytes says whether the unit was received, so that the cost
  * of a fragment does not depend on the number of earlier fragments. A second
- * bit says whether a fragment begins at the unit. The second bit is needed to
- * tell a duplicate of a fragment from an overlap.
+ * bit says whether a fragment begins at the unit. It is needed to distinguish a
+ * duplicate of a fragment from an overlap.
  *
  * A datagram whose fragments overlap is discarded (RFC 5722). The entry of a
  * discarded datagram stays in the list until its timeout, without a buffer.
@@ -30,7 +30,8 @@
  * @next:	next datagram in the list of reassembled datagrams
  * @src, @dst, @id, @proto: as in struct fragment
  * @due:	time at which the entry is removed, ms
- * @csum_ok:	the link vouches for the checksum of each fragment
+ * @csum_ok:	the link vouches for the checksum of each fragment received so
+ *		far
  * @buf:	HEADROOM bytes for the headers, then the payload; NULL: the
  *		datagram was discarded
  * @size:	bytes of @buf
@@ -42,8 +43,8 @@
  *		datagram was received
  * @top:	highest offset at which a received fragment ends, bytes
  * @have:	bytes of payload received so far
- * @got:	one bit for each unit: it was received
- * @start:	one bit for each unit: a received fragment begins there
+ * @got:	one bit for each unit, set if the unit was received
+ * @start:	one bit for each unit, set if a received fragment begins there
  * @iov, @frame: the reassembled datagram, in the form of a frame of the link
  */
 struct datagram {
@@ -103,8 +104,8 @@ static void free_datagram(struct datagram *d)
 	free(d);
 }
 
-/* evict_oldest() - Free the oldest datagram, and count the reason @why. A
- * discarded datagram is not counted, because discard_datagram() counted it */
+/* evict_oldest() - Free the oldest datagram, and count the reason @why, unless
+ * discard_datagram() has counted it already */
 static void evict_oldest(struct reassembly *r, enum fragment_counter why)
 {
 	struct datagram *d = r->held[0];
@@ -175,8 +176,8 @@ void reassembly_free(struct reassembly *r)
 }
 
 /* claim_memory() - Add @bytes to @r->bytes without exceeding FRAG_BYTES. If
- * necessary, evict the oldest datagrams before @keep; returns false if this is
- * not enough */
+ * necessary, evict the oldest datagrams, but none from @keep on. Returns false
+ * if this is not enough */
 static bool claim_memory(struct reassembly *r, size_t bytes,
 			 const struct datagram *keep)
 {
@@ -189,9 +190,9 @@ static bool claim_memory(struct reassembly *r, size_t bytes,
 	return true;
 }
 
-/* grow_buffer() - Make space in the buffer of a datagram for a fragment. If the
- * length of the datagram is not known yet, make twice the space, for later
- * fragments; returns false if there is no memory */
+/* grow_buffer() - Make space for a fragment in the buffer of a datagram. If the
+ * length of the datagram is not known yet, make twice as much space as needed,
+ * for later fragments. Returns false if there is no memory */
 static bool grow_buffer(struct reassembly *r, struct datagram *d,
 			const struct fragment *frag)
 {
@@ -279,7 +280,8 @@ static bool has_overlap(const struct datagram *d, const struct fragment *frag)
 }
 
 /* is_duplicate() - Whether a fragment has the same offset, length and bytes as
- * a fragment received before. RFC 8200 4.5 allows to ignore such a fragment. */
+ * a fragment received before. RFC 8200 4.5 allows us to ignore such a
+ * fragment. */
 static bool is_duplicate(const struct datagram *d, const struct fragment *frag,
 			 const struct frame *payload)
 {
@@ -360,7 +362,7 @@ static bool restore_headers(struct datagram *d)
 	return len <= IP_LEN_MAX + (v4 ? 0 : IP6_HLEN);
 }
 
-/* complete_datagram() - Make a frame of a datagram, of which all fragments were
+/* complete_datagram() - Make a frame of a datagram whose fragments were all
  * received; NULL if the datagram is too long for IP */
 static struct frame *complete_datagram(struct reassembly *r,
 				       struct datagram *d)
@@ -382,8 +384,8 @@ static struct frame *complete_datagram(struct reassembly *r,
  * @frag:	the fragment
  * @payload:	payload of the fragment, @frag->len bytes
  *
- * Return: the whole datagram as one frame, if this fragment was the last one
- *	   missing; else NULL. The frame is valid until reassembly_release()
+ * Return: the whole datagram as one frame, if no other fragment is missing;
+ *	   else NULL. The frame is valid until reassembly_release()
  */
 struct frame *reassemble(struct reassembly *r, const struct fragment *frag,
 			 const struct frame *payload, uint64_t now)

@@ -10,9 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FRAG_DATAGRAMS	64		/* most incomplete datagrams */
-#define FRAG_BYTES	(1U << 20)	/* most memory for these datagrams */
-#define FRAG_TIMEOUT_MS	15000		/* from the first fragment received */
+#define FRAG_DATAGRAMS	64		/* incomplete datagrams, at most */
+#define FRAG_BYTES	(1U << 20)	/* bytes of these datagrams, at most */
+#define FRAG_TIMEOUT_MS	15000		/* to wait for the other fragments,
+					 * after the first came */
 
 /* FRAG_FROM_GUEST and FRAG_TO_GUEST count fragments, the others datagrams. */
 enum fragment_counter {
@@ -71,8 +72,8 @@ struct datagram;
  * @bytes:	memory that the datagrams in @held take
  * @reassembled: list of the datagrams that were completed since the last
  *		reassembly_release(). They take at most twice as much memory as
- *		all datagrams in @held at that time plus all fragments received
- *		since
+ *		all datagrams that were in @held at the time of that call, plus
+ *		all fragments received since
  * @count:	counters, indexed by enum fragment_counter
  */
 struct reassembly {
