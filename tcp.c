@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tcp.c - Open and close TCP flows, pass segments of the guest, events of
- * sockets and timers to the core (tcp/conn.h), and do the actions that the core
- * asks for.
+ * tcp.c - Opens and closes TCP flows. Reports segments of the guest, events of
+ * sockets and expired timers to the core (tcp/conn.h), and does the actions
+ * that the core asks for.
  */
 /* syscalls: accept4 close connect getsockopt setsockopt shutdown */
 #include <errno.h>
@@ -16,15 +16,16 @@
 #include "tcp/flow.h"
 #include "tcp/seq.h"
 
-/* How many connections are accepted from one listener before it is the turn of
- * other descriptors. */
+/* Maximum number of connections that are accepted from one listener before it
+ * is the turn of other descriptors. */
 #define ACCEPT_MAX	32
 
-/* Most duplicate ACKs in answer to the out-of-order segments of one batch.
- * Three are enough to make the guest retransmit. */
+/* Maximum number of duplicate ACKs in answer to the out-of-order segments of
+ * one batch. Three are enough to make the guest retransmit. */
 #define DUP_ACKS_MAX	8
 
-/* Most challenge ACKs per second, of all flows together (RFC 5961 7). */
+/* Maximum number of challenge ACKs per second, of all flows together (RFC 5961
+ * 7). */
 #define CHALLENGES_MAX	100
 
 /* MSS of the guest if its SYN has no MSS option (RFC 9293 3.7.1). */
@@ -50,8 +51,8 @@ size_t tcp_flow_size(void)
 	return sizeof(struct tcp_flow);
 }
 
-/* Return an initial sequence number (T3): a hash of the key, plus a clock with
- * ticks of 4 us (RFC 6528). */
+/* Return an initial sequence number (T3), which is a hash of the key plus a
+ * clock with ticks of 4 us (RFC 6528). */
 static uint32_t initial_seq(const struct tcp *t, const struct flow_key *key,
 			    uint64_t now)
 {
@@ -68,9 +69,9 @@ static void remove_tcp_flow(struct tcp *t, struct tcp_flow *f, bool reset)
 	flow_remove(t->flows, &f->flow);
 }
 
-/* Arm the flow's timer for the earlier of the core's deadline and the time of
- * the delayed ACK. If that moved back, the timer stays as it is: it fires too
- * early, and is then armed again. */
+/* Arm the flow's timer for the core's deadline or for the delayed ACK,
+ * whichever comes first. If the timer is armed for an earlier time already, it
+ * stays as it is. It then fires too early, and is armed again. */
 static void set_flow_timer(struct tcp *t, struct tcp_flow *f)
 {
 	struct timer *timer = &f->flow.timer;
@@ -118,7 +119,7 @@ static void finish_closed(struct tcp *t, struct tcp_flow *f, uint32_t actions)
 	remove_tcp_flow(t, f, actions & CONN_DO_RST_PEER);
 }
 
-/* Do those actions that need the socket. */
+/* Do the actions that need the socket. */
 static void do_socket_actions(struct tcp *t, struct tcp_flow *f,
 			      uint32_t actions)
 {
@@ -177,10 +178,10 @@ static bool do_actions(struct tcp *t, struct tcp_flow *f, uint64_t now)
  * the ICMP error quotes.
  *
  * Since 5.11, Linux puts the ICMP message that ended a connect() in the error
- * queue, for IPv4 even without IP_RECVERR. If it is there, the guest gets this
- * message, with the router that sent it as source.
+ * queue, for IPv4 even without IP_RECVERR. If there is such a message, the
+ * guest gets it, with the router that sent it as its source.
  *
- * Return: false if no ICMP error says what @error says.
+ * Return: false if @error stands for no ICMP error.
  */
 static bool report_unreachable(struct tcp *t, const struct tcp_flow *f,
 			       int error, const struct icmp_quote *q,
@@ -198,12 +199,13 @@ static bool report_unreachable(struct tcp *t, const struct tcp_flow *f,
 }
 
 /*
- * The socket did not connect: answer the guest's SYN by RST or by an ICMP
- * error, depending on the errno, or not at all if the peer was silent (T1).
+ * Handle that a socket did not connect (T1). Depending on the errno, answer the
+ * guest's SYN by RST or by an ICMP error, or not at all if the peer did not
+ * answer.
  *
- * If the peer reset the connection right after it accepted, the guest is also
- * told that the connection was refused. The same holds for errors of the host
- * itself (ENOBUFS, EMFILE), for which there is no ICMP error.
+ * RST also answers the SYN if the peer reset the connection right after it
+ * accepted it, and for errors of the host itself for which there is no ICMP
+ * error (ENOBUFS, EMFILE).
  */
 static void connect_failed(struct tcp *t, struct tcp_flow *f, int error,
 			   uint64_t now)
@@ -270,8 +272,8 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	return flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS);
 }
 
-/* Complete the MSS of the guest's SYN: without the option, it has a default.
- * With it, it shows which MTU the guest has. */
+/* Complete the MSS of the guest's SYN. If the SYN has the option, the MSS shows
+ * which MTU the guest has. If not, the MSS is a default. */
 static void complete_mss(struct tcp *t, const struct pkt *pkt,
 			 struct tcp_seg *seg)
 {
@@ -324,8 +326,8 @@ static struct tcp_flow *open_guest_flow(struct tcp *t,
 }
 
 /*
- * Handle a segment that belongs to no flow (T4): a SYN opens one, and anything
- * else is answered by RST.
+ * Handle a segment that belongs to no flow (T4). A SYN opens a flow; any other
+ * segment is answered by RST.
  * Return: the new flow, or NULL.
  */
 static struct tcp_flow *segment_without_flow(struct tcp *t,
@@ -352,7 +354,7 @@ static bool reuses_ports(const struct tcp_flow *f, const struct tcp_seg *seg)
 
 /*
  * Pass one segment of a batch to the core.
- * Return: 1 if the segment is to be answered by a duplicate ACK, else 0.
+ * Return: 1 if a duplicate ACK has to answer the segment, else 0.
  */
 static unsigned int feed_segment(struct tcp *t, struct tcp_flow *f,
 				 const struct pkt *pkt, struct tcp_seg *seg,
@@ -376,9 +378,9 @@ static unsigned int feed_segment(struct tcp *t, struct tcp_flow *f,
 }
 
 /*
- * Write the payload of a batch to the socket, send the duplicate ACKs, and do
- * the actions that the core asks for. @dups: number of segments of the batch
- * that are to be answered by a duplicate ACK.
+ * Write the payload of a batch to the socket, send duplicate ACKs, and do the
+ * actions that the core asks for. @dups: number of segments of the batch that a
+ * duplicate ACK has to answer.
  */
 static void finish_batch(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 			 uint64_t now)
@@ -397,8 +399,8 @@ static void finish_batch(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 	do_actions(t, f, now);
 }
 
-/* tell_active() - Tell the scheduler that the guest sent a batch; @f: its flow,
- * NULL: there is none yet */
+/* tell_active() - Tell the scheduler that the guest has sent a batch. @f: flow
+ * of the batch, NULL if there is none yet */
 static void tell_active(struct tcp *t, struct tcp_flow *f,
 			const struct pkt *batch, unsigned int n, uint64_t now)
 {
@@ -455,8 +457,9 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 	finish_batch(t, f, dups, now);
 }
 
-/* connected_to_host() - Whether a new connection must not stay, because its
- * peer is the host itself, which got the address while the socket connected */
+/* connected_to_host() - Whether a new connection has to end, because the host
+ * itself got the peer's address while the socket was connecting
+ * (--no-host-access) */
 static bool connected_to_host(const struct tcp *t, const struct tcp_flow *f)
 {
 	const struct flow_key *key = &f->flow.key;
@@ -487,13 +490,14 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 	}
 }
 
-/* Remember the events of a socket: with EPOLLET, epoll reports each only
- * once. */
+/* Remember the events of a socket, because with EPOLLET epoll reports each
+ * event only once. */
 static void note_events(struct tcp_flow *f, uint32_t events)
 {
 	int on = 1;
 
-	if (events & EPOLLPRI)		/* urgent data is data (T12) */
+	if (events & EPOLLPRI)		/* urgent data becomes normal data
+					 * (T12) */
 		setsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_OOBINLINE,
 			   &on, sizeof(on));
 	if (events & (EPOLLERR | EPOLLPRI))
@@ -506,8 +510,8 @@ static void note_events(struct tcp_flow *f, uint32_t events)
 		f->readable = true;
 }
 
-/* waits_for_turn() - Whether a flow has used its quantum, and now waits for its
- * next turn while the link is in low latency mode */
+/* waits_for_turn() - Whether the link is in low-latency mode, and a flow that
+ * has used up its quantum waits for its next turn */
 static bool waits_for_turn(const struct tcp *t, const struct tcp_flow *f,
 			   uint64_t now)
 {
@@ -540,17 +544,16 @@ void tcp_event(struct tcp *t, struct flow *flow, uint32_t events, uint64_t now)
 	do_actions(t, f, now);
 }
 
-/* Close the socket of an accepted connection that the guest can't get, with RST
- * to the peer. */
+/* Reset an accepted connection that can't be passed to the guest. */
 static void refuse_accepted(struct tcp *t, int fd)
 {
 	t->count[TCP_REFUSED]++;
 	tcp_sock_reset(fd);
 }
 
-/* Whether the connections of peers have all descriptors that they may have. A
- * part of those that forwarded ports do not use is left to the guest, so that a
- * flood at a forwarded port does not end its own connections. */
+/* Whether connections that peers opened use all descriptors that they may use.
+ * A part of the descriptors is left to connections that the guest opens, so
+ * that a flood at a forwarded port does not prevent these. */
 static bool is_peers_share_used(const struct tcp *t)
 {
 	uint32_t max = (uint32_t)t->max_fd;
@@ -585,7 +588,8 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 	key.guest = addr_is_none(target) ?
 		*tap_guest_addr(t->tap, &key.peer) : *target;
 	key.gport = l->gport;
-	if (addr_is_none(&key.guest)) {	/* no frame of the guest yet */
+	if (addr_is_none(&key.guest)) {	/* no address of the guest is known
+					 * yet */
 		refuse_accepted(t, fd);
 		return;
 	}
@@ -615,9 +619,8 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 	do_actions(t, f, now);
 }
 
-/* Accept one connection by means of the spare descriptor, and refuse it,
- * because the process has no other descriptors left; false: not even that one
- * helps */
+/* If no descriptors are left, use the spare descriptor to accept one connection
+ * and refuse it. Returns false if this failed, too. */
 static bool refuse_without_fd(struct tcp *t, int listener)
 {
 	int fd = accept_last(listener, &t->spare_fd);
@@ -648,8 +651,8 @@ static int accept_one(struct tcp *t, const struct listener *l, uint64_t now)
 /**
  * tcp_listener() - Accept the connections that wait at a forwarded port
  *
- * Return: 0; or -errno if connections wait that can't be accepted now: the
- *	   caller then must not try again before a pause
+ * Return: 0; or -errno if connections wait that can't be accepted now. The
+ *	   caller must then pause before it tries again
  */
 int tcp_listener(struct tcp *t, const struct listener *l, uint64_t now)
 {
@@ -665,12 +668,13 @@ int tcp_listener(struct tcp *t, const struct listener *l, uint64_t now)
 	return rc;
 }
 
-/* tcp_timer() - The timer of a flow has fired */
+/* tcp_timer() - Handle the expired timer of a flow */
 void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
 {
 	struct tcp_flow *f = tcp_flow_of(flow);
 
-	list_remove(&f->flow.node);	/* a final ACK waits no longer */
+	list_remove(&f->flow.node);	/* if a final ACK waits, it is sent
+					 * now */
 	if (conn_try_due(&f->conn, now) && tap_stalled(t->tap, now))
 		conn_postpone(&f->conn, now);
 	conn_timeout(&f->conn, now);
@@ -678,12 +682,12 @@ void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
 }
 
 /**
- * tcp_pass_end() - Send the ACKs that no other segment has carried in this pass
- * (T13)
+ * tcp_pass_end() - Send the pending ACKs that no other segment of this pass has
+ * carried (T13)
  *
- * If the link has no space, the ACKs wait. The final ACK of a connection does
- * not wake the guest: it waits for any other frame to the guest, which often is
- * the first one of the next connection.
+ * If the link has no space, the ACKs wait. The final ACK of a connection is not
+ * sent alone, so that it does not wake the guest. It waits for any other frame
+ * to the guest, which often is the first one of the next connection.
  */
 void tcp_pass_end(struct tcp *t, uint64_t now)
 {
@@ -735,7 +739,8 @@ void tcp_free(struct tcp *t)
 
 /**
  * tcp_init() - Start without flows
- * @t:		TCP; the caller has set @tap to @errors, and @max_fd
+ * @t:		TCP; the caller has set all members from @tap to @errors, and
+ *		@max_fd
  */
 void tcp_init(struct tcp *t)
 {

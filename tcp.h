@@ -20,12 +20,13 @@
 #include "icmp/error.h"
 #include "tap.h"
 
-/* Most pieces of payload that one system call writes to a socket; the kernel
- * takes 1,024 (UIO_MAXIOV). */
+/* Maximum number of pieces of payload that one system call writes to a socket.
+ * The kernel accepts 1,024 (UIO_MAXIOV). */
 #define TCP_PAYLOAD_IOV		512
 
-/* One part in this many of the descriptors that forwarded ports leave is for
- * connections that the guest opens. Peers may use the others. */
+/* Of the descriptors that forwarded ports do not use, connections that peers
+ * open leave one in this many free. Connections that the guest opens can use
+ * these. */
 #define TCP_GUEST_SHARE		4
 
 struct tcp_flow;
@@ -40,7 +41,8 @@ enum tcp_counter {
 	TCP_RETRANSMIT,		/* segments sent to the guest again */
 	TCP_TIMEOUT,		/* retransmission timeouts */
 	TCP_BACKLOGGED,		/* batches that the socket did not take whole */
-	TCP_OUT_OF_ORDER,	/* segments of the guest after a gap */
+	TCP_OUT_OF_ORDER,	/* segments of the guest that came after a
+				 * gap */
 	TCP_COUNTERS,
 };
 
@@ -50,10 +52,11 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  * struct tcp - TCP of one worker
  * @tap, @flows, @timers, @sched, @net, @fwd, @errors: other parts of the
  *		worker, set by the caller before tcp_init()
- * @access:	says which peers the guest may not reach; NULL: none
+ * @access:	says which peers the guest may not reach; NULL: it may reach
+ *		every peer
  * @secret:	key of the hash in initial sequence numbers (RFC 6528)
  * @acks:	flows that send an ACK at the end of the pass, unless another
- *		segment carries it before
+ *		segment carries the ACK before
  * @last_acks:	flows whose final ACK waits, for at most TCP_ACK_LAST ms, until
  *		any other frame goes to the guest
  * @challenge:	the current second, and how many challenge ACKs were sent in it
@@ -64,7 +67,7 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  *		connections leaves some, for example for the guest's DNS queries
  * @spare_fd:	open descriptor that is closed when the process has no other
  *		left, to accept and refuse one connection; -1: none
- * @naccepted:	number of connections that peers began
+ * @naccepted:	number of current connections that peers began
  * @rxring_total: bytes allocated for the receive rings of all flows
  * @payload, @npayload: pieces of payload of the current batch that are to be
  *		written to the socket

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn.c - The phases of a connection: how it is opened and closed, and its
- * timers. conn_rx.c decides about segments from the guest, conn_tx.c about
+ * conn.c - The phases of a connection: how it opens and closes, and what its
+ * timers do. conn_rx.c decides about segments from the guest, conn_tx.c about
  * segments to the guest.
  */
 #include <string.h>
@@ -35,7 +35,8 @@ const char *const tcp_cause_name[] = {
 };
 
 /**
- * conn_set_phase() - Change the phase; no other function does
+ * conn_set_phase() - Change the phase of a connection; no other function does
+ * this
  * @cause:	why it changes, for the log
  */
 void conn_set_phase(struct tcp_conn *c, enum conn_phase phase,
@@ -59,7 +60,8 @@ void conn_arm_timer(struct tcp_conn *c, enum conn_timer timer,
 
 /**
  * conn_rearm_timer() - Set the timer after an ACK or a change of the window.
- * The connection waits for an ACK, for a window, or for any traffic
+ * The connection waits for an ACK of data, else for a window, else for any
+ * traffic
  */
 void conn_rearm_timer(struct tcp_conn *c, uint64_t now)
 {
@@ -73,7 +75,8 @@ void conn_rearm_timer(struct tcp_conn *c, uint64_t now)
 		conn_arm_timer(c, CONN_TIMER_IDLE, now + TCP_IDLE);
 }
 
-/* Enter CONN_CLOSED. @actions: how the caller tells the guest and the peer. */
+/* Enter CONN_CLOSED. @actions: what the caller has to do, so that the guest and
+ * the peer learn it. */
 static void conn_close(struct tcp_conn *c, enum conn_cause cause,
 		       uint32_t actions)
 {
@@ -83,10 +86,10 @@ static void conn_close(struct tcp_conn *c, enum conn_cause cause,
 }
 
 /**
- * conn_take_actions() - Get pending actions, which the caller then does
- * @which:	actions that it can do now; all others stay pending
+ * conn_take_actions() - Get pending actions, which the caller must then do
+ * @which:	actions that the caller can do now; all others stay pending
  *
- * Return: the actions of @which that are to be done
+ * Return: those actions of @which that were pending
  */
 uint32_t conn_take_actions(struct tcp_conn *c, uint32_t which)
 {
@@ -142,8 +145,9 @@ static void start_syn(struct tcp_conn *c, uint64_t now)
 
 /**
  * conn_guest_syn() - Begin a connection, because the guest has sent SYN (T1)
- * @c:		connection, its old content does not matter
- * @seg:	the guest's SYN; @mss is set, to the default if it has none
+ * @c:		connection; its old content does not matter
+ * @seg:	the guest's SYN. If it has no MSS option, @seg->mss is the
+ *		default
  * @isn:	our initial sequence number
  * @mss:	longest payload that a frame to the guest takes
  */
@@ -157,7 +161,7 @@ void conn_guest_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 /**
  * conn_accepted() - Begin a connection, because a peer has connected to a
  * forwarded port (T2)
- * @c:		connection, its old content does not matter
+ * @c:		connection; its old content does not matter
  * @isn:	our initial sequence number
  * @mss:	longest payload that a frame to the guest takes
  */
@@ -169,7 +173,8 @@ void conn_accepted(struct tcp_conn *c, uint32_t isn, uint16_t mss,
 	start_syn(c, now);
 }
 
-/* conn_connected() - The socket has connected: SYN-ACK may be sent (T1) */
+/* conn_connected() - Ask for SYN-ACK to the guest, because the socket has
+ * connected (T1) */
 void conn_connected(struct tcp_conn *c, uint64_t now)
 {
 	conn_set_phase(c, CONN_SYN_ACKED, CAUSE_CONNECTED);
@@ -179,7 +184,7 @@ void conn_connected(struct tcp_conn *c, uint64_t now)
 /**
  * conn_connect_failed() - Close the connection, because the socket did not
  * connect
- * @refused:	the peer answered by RST, so the guest gets RST, too
+ * @refused:	the guest gets RST; false: it gets none
  */
 void conn_connect_failed(struct tcp_conn *c, bool refused)
 {
@@ -187,7 +192,8 @@ void conn_connect_failed(struct tcp_conn *c, bool refused)
 }
 
 /**
- * conn_peer_error() - The socket has failed: the peer sent RST or is gone (T11)
+ * conn_peer_error() - Close the connection, because the socket has failed: the
+ * peer has sent RST, or is gone (T11)
  */
 void conn_peer_error(struct tcp_conn *c)
 {
@@ -201,14 +207,14 @@ void conn_guest_reset(struct tcp_conn *c)
 	conn_close(c, CAUSE_GUEST_RST, CONN_DO_RST_PEER);
 }
 
-/* conn_abort() - Reset the connection with the guest and with the peer, because
- * there is no memory or descriptor */
+/* conn_abort() - Reset the connection towards the guest and the peer, because
+ * of an error of the host */
 void conn_abort(struct tcp_conn *c)
 {
 	conn_close(c, CAUSE_ABORTED, CONN_DO_RST_PEER | CONN_DO_RST_GUEST);
 }
 
-/* Close the connection, because the guest did not answer for too long. */
+/* Close the connection, because the guest has not answered for too long. */
 static void close_silent(struct tcp_conn *c)
 {
 	conn_close(c, CAUSE_GUEST_SILENT, CONN_DO_RST_PEER | CONN_DO_RST_GUEST);
@@ -230,9 +236,9 @@ void conn_guest_fin(struct tcp_conn *c)
  * 9293 3.6)
  *
  * If our FIN was sent first, the guest is in LAST-ACK until it gets our ACK of
- * its FIN. This ACK may be lost, and in CONN_TIME_WAIT it can be sent again.
- * CONN_TIME_WAIT may be short, because the guest has a TIME-WAIT of its own,
- * and towards the peer the host's kernel has one.
+ * its FIN. This ACK may be lost; in CONN_TIME_WAIT, passt can send it again.
+ * CONN_TIME_WAIT can be short: the path to the guest holds no old segments, and
+ * towards the peer the host's kernel has a TIME-WAIT of its own.
  */
 void conn_check_done(struct tcp_conn *c, uint64_t now)
 {
@@ -251,7 +257,7 @@ void conn_check_done(struct tcp_conn *c, uint64_t now)
 	c->actions |= CONN_DO_CLOSE;
 }
 
-/* Enter CONN_OPEN. If a SYN was lost, RFC 6298 5.7 sets the timeout. */
+/* Enter CONN_OPEN. If a SYN was lost, the timeout is that of RFC 6298 5.7. */
 static void enter_open(struct tcp_conn *c, uint64_t now)
 {
 	conn_set_phase(c, CONN_OPEN, CAUSE_GUEST_ACK);
@@ -299,7 +305,7 @@ void conn_handshake_done(struct tcp_conn *c, uint64_t now)
 	enter_open(c, now);
 }
 
-/* Double the timeout for the next try (RFC 6298 5.5). */
+/* Count a try, and double the timeout for the next one (RFC 6298 5.5). */
 static void back_off_timer(struct tcp_conn *c, uint64_t now)
 {
 	c->tries++;
@@ -317,8 +323,8 @@ static void timeout_syn(struct tcp_conn *c, uint64_t now)
 	c->actions |= CONN_DO_SYN;
 }
 
-/* Data or FIN was not acknowledged in time: send again from the oldest byte on
- * (RFC 6298 5.4). */
+/* Handle that data or FIN was not acknowledged in time: send again, from the
+ * oldest byte on (RFC 6298 5.4). */
 static void timeout_rto(struct tcp_conn *c, uint64_t now)
 {
 	if (c->tries >= TCP_RTO_TRIES) {
@@ -327,12 +333,13 @@ static void timeout_rto(struct tcp_conn *c, uint64_t now)
 	}
 	back_off_timer(c, now);
 	c->snd_nxt = c->snd_una;
-	c->sacked.n = 0;	/* RFC 2018 8: SACKs can be withdrawn */
+	c->sacked.n = 0;	/* RFC 2018 8: the guest may discard them */
 	c->recovering = false;
 	c->dupacks = 0;
 	c->rtt_seq = 0;
 	c->actions |= CONN_DO_REWIND | CONN_DO_SEND;
-	if (!c->snd_wnd) {	/* the guest closed its window: only probe */
+	if (!c->snd_wnd) {	/* the guest has closed its window: only
+				 * probe */
 		c->timer = CONN_TIMER_PERSIST;
 		c->wnd_blocked = true;
 		c->actions |= CONN_DO_PROBE;
@@ -365,7 +372,7 @@ static void timeout_idle(struct tcp_conn *c, uint64_t now)
 }
 
 /* conn_try_due() - Whether the guest has not answered in time, so that
- * conn_timeout() would try again or give up */
+ * conn_timeout() would send again or give up */
 bool conn_try_due(const struct tcp_conn *c, uint64_t now)
 {
 	return c->timer != CONN_TIMER_NONE &&
@@ -373,8 +380,8 @@ bool conn_try_due(const struct tcp_conn *c, uint64_t now)
 }
 
 /**
- * conn_postpone() - Wait longer for the guest's answer without counting a try,
- * because the guest takes no frames now, so it can't have seen the last try
+ * conn_postpone() - Wait longer for the guest's answer, without counting a try:
+ * the guest takes no frames now, so it can't have seen what was sent last
  */
 void conn_postpone(struct tcp_conn *c, uint64_t now)
 {
@@ -382,8 +389,8 @@ void conn_postpone(struct tcp_conn *c, uint64_t now)
 	c->deadline = now + MAX(c->rto, TCP_RTO_INIT);
 }
 
-/* conn_timeout() - Do what is due at this time: send an ACK that waits, or
- * handle the timer */
+/* conn_timeout() - Do what is due at this time: ask for an ACK that has waited,
+ * or handle the connection's timer */
 void conn_timeout(struct tcp_conn *c, uint64_t now)
 {
 	if (c->ack_due && now >= c->ack_due) {

@@ -3,17 +3,17 @@
  * conn.h - The core of TCP: the state of one connection between the guest's
  * stack and a socket of the host. The core only decides: it makes no system
  * call, reads no clock and allocates no memory. The caller reports each event
- * by one of the functions below. The function sets bits in @actions, which tell
- * the caller what to do, see enum conn_action.
+ * by calling one of the functions below. The function sets bits in @actions,
+ * which tell the caller what to do, see enum conn_action.
  *
- * From the guest: the payload of [rcv_nxt, rcv_nxt + rcv_queued) was accepted
- * and waits for the socket. A byte is acknowledged only after the socket has
- * taken it (T5). Ranges of bytes that came after a gap are recorded in @ooo
- * until the gap is filled.
+ * From the guest: the bytes with sequence numbers in [rcv_nxt, rcv_nxt +
+ * rcv_queued) were accepted and wait for the socket. A byte is acknowledged
+ * only after the socket has taken it (T5). Ranges of bytes that came after a
+ * gap are recorded in @ooo until the gap is filled.
  *
- * To the guest: the bytes of [snd_una, snd_max) were peeked from the socket and
- * sent. They are removed from the socket when the guest has acknowledged them
- * (T7), so passt keeps no copy of them.
+ * To the guest: the bytes with sequence numbers in [snd_una, snd_max) were
+ * peeked from the socket and sent. They are removed from the socket when the
+ * guest has acknowledged them (T7), so passt keeps no copy of them.
  */
 #ifndef TCP_CONN_H
 #define TCP_CONN_H
@@ -28,13 +28,14 @@
 #define TCP_RTO_LOST_SYN 3000		/* ms, RFC 6298 5.7 */
 #define TCP_RTO_MIN	200		/* ms, as Linux: the guest is near */
 #define TCP_RTO_MAX	60000		/* ms, RFC 6298 2.4 */
-#define TCP_SYN_TRIES	6		/* SYN or SYN-ACK: 63 s in all */
+#define TCP_SYN_TRIES	6		/* of SYN or SYN-ACK, 63 s in all */
 #define TCP_RTO_TRIES	12		/* RFC 9293 3.8.3 R2: over 100 s */
-/* ms without traffic after which the guest is probed (keep-alive); RFC 5382
- * REQ-5 asks for 2:04 hours before a flow ends. */
+/* ms without traffic after which the guest is probed (keep-alive). RFC 5382
+ * REQ-5 demands that a flow without traffic lives for 2:04 hours or more. */
 #define TCP_IDLE	(7200 * 1000)
 /* ms for which the guest may repeat data that the socket does not take, before
- * it is told a closed window; guests give up after about 10 minutes. */
+ * passt tells it that the window is closed. Guests give up after about 10
+ * minutes. */
 #define TCP_STALL	(60 * 1000)
 #define TCP_PROBE_INTERVAL 75000	/* ms between keep-alive probes */
 #define TCP_PROBES	9		/* unanswered probes that end a flow */
@@ -42,20 +43,23 @@
 #define TCP_PERSIST_MAX	(900 * 1000)
 #define TCP_TIMEWAIT_LEN 2000		/* ms that CONN_TIME_WAIT lasts */
 #define TCP_WSCALE	8		/* window scale that passt offers */
-/* Most bytes in flight to the guest, whatever its window. */
+/* Maximum number of bytes in flight to the guest, even if its window is
+ * larger. */
 #define TCP_WND_MAX	(16 * 1024 * 1024 - 256)
-/* Largest window for the guest, bytes: more is no use, as the guest is near. */
+/* Largest window that the guest is offered, bytes. A larger one would not help,
+ * because the guest is near. */
 #define TCP_WND_OURS	(1024 * 1024)
 #define TCP_WND_LOW	(128 * 1024)	/* the same in low latency mode */
-/* Window for the guest until the socket was first asked for its space. */
+/* Window that the guest is offered until the socket was first asked for its
+ * space. */
 #define TCP_WND_INIT	65535
-/* How long an ACK may wait for data that carries it, ms. Usually as in Linux;
- * RFC 9293 wants less than 500. */
+/* How long an ACK may wait for data that carries it, ms. 40 is Linux's usual
+ * value; RFC 9293 3.8.6.3 demands less than 500. */
 #define TCP_ACK_DELAY	40
 #define TCP_ACK_FIRST	2		/* for a flow's first data */
 #define TCP_ACK_LAST	2		/* for the final ACK of a connection */
 #define TCP_MSS_MIN	48		/* a smaller MSS is raised to this */
-/* Duplicate ACKs that show a loss (RFC 5681 3.2). */
+/* Number of duplicate ACKs that show a loss (RFC 5681 3.2). */
 #define TCP_DUPACKS	3
 
 enum conn_phase {
@@ -81,11 +85,12 @@ enum conn_action {
 					 * socket, see conn_take_discard() */
 	CONN_DO_REWIND	= 1 << 1,	/* @snd_nxt went back to @snd_una: let
 					 * the next peek start there */
-	CONN_DO_SHUTDOWN = 1 << 2,	/* send FIN: shutdown(SHUT_WR) */
-	CONN_DO_KEEPALIVE = 1 << 3,	/* set SO_KEEPALIVE */
+	CONN_DO_SHUTDOWN = 1 << 2,	/* send FIN to the peer:
+					 * shutdown(SHUT_WR) */
+	CONN_DO_KEEPALIVE = 1 << 3,	/* set SO_KEEPALIVE on the socket */
 	CONN_DO_SYN	= 1 << 4,	/* send SYN, or SYN-ACK, as the phase
 					 * requires */
-	CONN_DO_RETRANSMIT = 1 << 5,	/* send all holes again that
+	CONN_DO_RETRANSMIT = 1 << 5,	/* send all ranges again that
 					 * conn_next_hole() returns */
 	CONN_DO_PROBE	= 1 << 6,	/* send an empty segment whose sequence
 					 * number is below the window */
@@ -105,7 +110,7 @@ enum conn_timer {
 	CONN_TIMER_NONE,
 	CONN_TIMER_SYN,		/* SYN or SYN-ACK is not acknowledged */
 	CONN_TIMER_RTO,		/* data or FIN is not acknowledged */
-	CONN_TIMER_PERSIST,	/* data or FIN waits: window is closed */
+	CONN_TIMER_PERSIST,	/* data or FIN waits for the guest's window */
 	CONN_TIMER_IDLE,	/* no traffic: probe the guest */
 	CONN_TIMER_TIME_WAIT,	/* end of CONN_TIME_WAIT */
 };
@@ -130,8 +135,8 @@ enum conn_timer {
  *		asked for its space
  * @rcv_acked:	acknowledgement number in the last segment to the guest
  * @rcv_mss:	length of the guest's longest segment
- * @rcv_wscale:	shift of the windows that we send, 0 if window scaling was not
- *		agreed on
+ * @rcv_wscale:	window scale (RFC 7323) of the windows that we offer, 0 if
+ *		window scaling was not agreed on
  * @fin_queued:	the guest's FIN was accepted and waits until the socket has
  *		taken @rcv_queued bytes
  * @fin_rcvd:	the guest's FIN is acknowledged: @rcv_nxt is past it
@@ -144,18 +149,20 @@ enum conn_timer {
  * @ack_delay:	how long the next ACK may wait for data that carries it, ms;
  *		0: not at all
  * @ack_due:	when the ACK that waits has to be sent, ms; 0: no ACK waits
- * @stall_at:	when to tell the guest a closed window, ms, because it repeats
- *		data that we can't take, see conn_window_field(); 0: never
+ * @stall_at:	time from which on the guest is told that the window is closed,
+ *		ms, because it repeats data that the socket does not take, see
+ *		conn_window_field(); 0: never
  *
  * To the guest:
  * @snd_una, @snd_nxt, @snd_max: sequence numbers: the oldest that is not
- *		acknowledged, the next to send, and the highest sent plus one;
- *		the last two differ after a timeout (RFC 9293 3.3.1)
+ *		acknowledged, the next to send, and the highest that was sent
+ *		plus one (RFC 9293 3.3.1). After a timeout, @snd_nxt is lower
+ *		than @snd_max
  * @snd_wnd:	the guest's window, bytes
  * @snd_wl1, @snd_wl2: sequence and acknowledgement number of the segment that
  *		@snd_wnd is from
  * @wnd_max:	largest window that the guest has offered (RFC 9293 3.8.6.2.1)
- * @snd_wscale:	shift of the windows that the guest sends
+ * @snd_wscale:	window scale of the windows that the guest offers
  * @mss:	longest payload of a segment to the guest
  * @eof:	the peer has sent FIN: no data comes after @fin_seq
  * @fin_seq:	sequence number of our FIN, if @eof
@@ -169,20 +176,22 @@ enum conn_timer {
  * @recovering:	a loss was detected, and @recover is not acknowledged yet
  * @recover:	@snd_max when recovery began (RFC 6582)
  * @sacked:	ranges after @snd_una that the guest has reported by SACK
- * @rtx_next:	in recovery, holes before this sequence number were sent again
+ * @rtx_next:	in recovery: holes before this sequence number were sent again
+ *		already
  * @rtx_mark:	value of @snd_max when sending holes again began. If the guest
  *		reports data after it by SACK and a hole is still open, the
  *		retransmission was lost, too
  * @rto:	retransmission timeout, ms
  * @srtt:	smoothed round-trip time, ms * 8; 0: no sample yet
  * @rttvar:	variation of the round-trip time, ms * 4
- * @rtt_seq:	acknowledgement number that ends the current round-trip sample,
- *		0: no sample is being taken
- * @rtt_at:	when the segment of that sample was sent, ms
+ * @rtt_seq:	acknowledgement number that ends the current measurement of the
+ *		round-trip time, 0: none is going on
+ * @rtt_at:	when the segment of that measurement was sent, ms
  * @tries:	how often @timer has fired without an answer of the guest
- * @timer, @deadline: what the connection waits for, and until when, ms
- * @heard_at:	when the guest's last segment came, or conn_postpone() excused
- *		the guest's silence, ms
+ * @timer, @deadline: what the connection waits for, and the time at which it
+ *		stops waiting, ms
+ * @heard_at:	when the guest's last segment came, or conn_postpone() was last
+ *		called, whichever was later, ms
  */
 struct tcp_conn {
 	enum conn_phase phase;
@@ -214,8 +223,9 @@ struct tcp_conn {
 };
 
 /**
- * struct new_payload - The part of a segment's payload that did not come before
- * @skip:	bytes at the start of the payload that have come before
+ * struct new_payload - The part of a segment's payload that has not been
+ * received before
+ * @skip:	bytes at the start of the payload that were received before
  * @len:	new bytes, 0: none
  * @seq:	sequence number of the first new byte
  * @ooo:	the new bytes come after a gap: store them and call

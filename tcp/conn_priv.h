@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * conn_priv.h - Functions that the three files of the core call in each other:
- * conn.c (phases and timers), conn_rx.c (from the guest), conn_tx.c (to the
- * guest).
+ * conn_priv.h - Functions that conn.c (phases and timers), conn_rx.c (from the
+ * guest) and conn_tx.c (to the guest), the files of the core, call in each
+ * other.
  */
 #ifndef TCP_CONN_PRIV_H
 #define TCP_CONN_PRIV_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn_rx.c - From the guest: decide which segments are acceptable, which bytes
- * of their payload are new, which window the guest is offered, and when ACKs
- * are sent (RFC 9293 3.10.7.4).
+ * conn_rx.c - From the guest: decides which segments are acceptable, which
+ * bytes of their payload are new, which window the guest is offered, and when
+ * ACKs are sent (RFC 9293 3.10.7.4).
  */
 #include <string.h>
 
@@ -10,7 +10,8 @@
 #include "tcp/seq.h"
 #include "util.h"
 
-/* Return the sequence number that the guest's next new byte has. */
+/* Return the sequence number of the next byte that is expected from the
+ * guest. */
 static uint32_t next_expected(const struct tcp_conn *c)
 {
 	return c->rcv_nxt + c->rcv_queued + (c->fin_queued && !c->fin_rcvd);
@@ -18,10 +19,11 @@ static uint32_t next_expected(const struct tcp_conn *c)
 
 /*
  * Whether a segment is in the receive window (RFC 9293 3.10.7.4). The window
- * begins at @rcv_nxt, and bytes from there on may still wait for the socket. If
- * the guest repeats them, the segment is acceptable, so its ACK and window
- * count. An empty segment may be at the right edge, where the next segment of a
- * guest starts that has used its whole window.
+ * begins at @rcv_nxt, although bytes from there on may be accepted already and
+ * wait for the socket. If the guest repeats such bytes, the segment is
+ * acceptable, so its ACK and window are used. An empty segment may be at the
+ * right edge of the window: it comes from a guest that has used its whole
+ * window.
  */
 static bool is_acceptable(const struct tcp_conn *c, const struct tcp_seg *seg)
 {
@@ -33,8 +35,8 @@ static bool is_acceptable(const struct tcp_conn *c, const struct tcp_seg *seg)
 				 seq_lt(c->rcv_nxt, end);
 }
 
-/* Whether a segment is a keep-alive probe: it has the last byte that was
- * acknowledged, or no byte (RFC 9293 3.8.4). */
+/* Whether a segment is a keep-alive probe: it repeats the last byte that was
+ * acknowledged, or has no data (RFC 9293 3.8.4). */
 static bool is_keepalive_probe(const struct tcp_conn *c,
 			       const struct tcp_seg *seg)
 {
@@ -43,7 +45,7 @@ static bool is_keepalive_probe(const struct tcp_conn *c,
 }
 
 /* Handle RST. Only an RST with the exact sequence number closes the connection,
- * because any host can forge one (RFC 5961 3.2). */
+ * because other hosts can forge an RST (RFC 5961 3.2). */
 static void segment_rst(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->seq == c->rcv_nxt || seg->seq == next_expected(c))
@@ -53,13 +55,13 @@ static void segment_rst(struct tcp_conn *c, const struct tcp_seg *seg)
 }
 
 /*
- * A SYN in CONN_SYN_ACKED or CONN_OPEN (RFC 5961 4.2).
+ * Handle a SYN in CONN_SYN_ACKED or CONN_OPEN (RFC 5961 4.2).
  *
- * If the guest repeats its SYN, our SYN-ACK was lost and is sent again. If the
- * repeated SYN has an ACK, both sides opened at once, and the guest has
- * received our SYN (RFC 9293 3.5, figure 8). Any other SYN gets a challenge
- * ACK. If the guest was restarted, it answers the challenge ACK by RST, and
- * then sends SYN again.
+ * If the guest repeats its SYN, our SYN-ACK was lost, and is sent again. If the
+ * repeated SYN has an ACK, both sides opened the connection at once, and the
+ * guest has received our SYN (RFC 9293 3.5, figure 8). Any other SYN gets a
+ * challenge ACK. If the guest was restarted, it answers the challenge ACK by
+ * RST, and then sends SYN again.
  */
 static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 			uint64_t now)
@@ -78,7 +80,7 @@ static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 
 /*
  * Check the ACK field of a segment and process it, before its payload.
- * Return: false if the segment must be ignored from here on.
+ * Return: false if the rest of the segment must be ignored.
  */
 static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 			uint64_t now)
@@ -101,7 +103,7 @@ static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 	return true;
 }
 
-/* Find the part of the payload that is new, if any (T5). */
+/* Find the part of a segment's payload that is new, if there is one (T5). */
 static struct new_payload segment_data(struct tcp_conn *c,
 				       const struct tcp_seg *seg)
 {
@@ -133,7 +135,7 @@ static struct new_payload segment_data(struct tcp_conn *c,
 	return new;
 }
 
-/* Accept the guest's FIN once all data before it is accepted (T10). */
+/* Accept the guest's FIN, if all data before it was accepted (T10). */
 static void check_guest_fin(struct tcp_conn *c)
 {
 	if (!c->fin_seen || c->fin_queued ||
@@ -146,7 +148,7 @@ static void check_guest_fin(struct tcp_conn *c)
 		conn_guest_fin(c);
 }
 
-/* Handle FIN, which may come after a gap, or be a repetition. */
+/* Handle FIN, which may come after a gap, or may have come before. */
 static void segment_fin(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	c->actions |= CONN_DO_ACK;
@@ -209,8 +211,8 @@ static void segment_time_wait(struct tcp_conn *c, const struct tcp_seg *seg)
 /**
  * conn_segment() - Handle a segment of the guest
  *
- * Return: the part of its payload that is new; the caller stores it or writes
- *	   it to the socket, and reports that, see struct new_payload
+ * Return: the part of its payload that is new. The caller stores it, or writes
+ *	   it to the socket, and then reports that, see struct new_payload
  */
 struct new_payload conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
 				uint64_t now)
@@ -236,8 +238,8 @@ struct new_payload conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
 	return (struct new_payload){ 0 };
 }
 
-/* If the gap before the first out-of-order range was filled, let the range wait
- * for the socket. */
+/* If the gap before the first out-of-order range was filled, add the range to
+ * the bytes that wait for the socket. */
 static void queue_ooo(struct tcp_conn *c)
 {
 	struct tcp_range r;
@@ -251,8 +253,8 @@ static void queue_ooo(struct tcp_conn *c)
 }
 
 /**
- * conn_delivered() - The socket has taken bytes of @rcv_queued: acknowledge
- * them (T5)
+ * conn_delivered() - Acknowledge bytes of @rcv_queued, because the socket has
+ * taken them (T5)
  * @len:	number of bytes; 0 if the socket took none
  *
  * If @rcv_queued is not 0 afterwards, there is more to write to the socket:
@@ -278,10 +280,10 @@ void conn_delivered(struct tcp_conn *c, uint32_t len, uint64_t now)
 }
 
 /**
- * conn_drop_backlog() - Drop all bytes that are not acknowledged, because there
- * is no memory for those that the socket did not take
- * @c:		connection; the guest sends the bytes again, maybe for a long
- *		time, until @stall_at
+ * conn_drop_backlog() - Forget all bytes that are not acknowledged, because
+ * there is no memory for those that the socket did not take
+ * @c:		connection. The guest sends the bytes again; from @stall_at on,
+ *		it is told that the window is closed
  */
 void conn_drop_backlog(struct tcp_conn *c)
 {
@@ -305,9 +307,8 @@ void conn_ooo_stored(struct tcp_conn *c, uint32_t seq, uint32_t len)
 }
 
 /*
- * Append the range of @rs that contains @seq to the SACK blocks, unless one of
- * them contains @seq already.
- * Return: new number of blocks.
+ * Append the range of @rs that contains @seq to the @n SACK blocks, unless one
+ * of them contains @seq already. Return: new number of blocks.
  */
 static unsigned int add_sack_block(const struct tcp_ranges *rs, uint32_t seq,
 				   struct tcp_range *block, unsigned int n)
@@ -346,10 +347,12 @@ unsigned int conn_sack_blocks(const struct tcp_conn *c,
 }
 
 /**
- * conn_wants_space() - Whether to ask the socket for its space
+ * conn_wants_space() - Whether the caller should ask the socket for its free
+ * space
  *
- * While most of the last window is unused, the socket is not asked: that would
- * be a system call for each small message of the guest, and change little.
+ * While the guest has used little of the last window, the socket is not asked.
+ * It would cost a system call for each small message of the guest, and change
+ * the window by little.
  */
 bool conn_wants_space(const struct tcp_conn *c)
 {
@@ -361,16 +364,16 @@ bool conn_wants_space(const struct tcp_conn *c)
 /**
  * conn_set_space() - Set the window from the free space of the socket (T6)
  * @space:	bytes that the socket takes in addition to @rcv_queued
- * @limit:	largest window that is useful, bytes
+ * @limit:	largest window that may be offered, bytes
  *
  * The right edge never moves back (RFC 9293 3.8.6). The guest gets an ACK if
  * the window more than doubles, because it may be waiting for that. It also
- * gets one as soon as there is space after a backlog was dropped, see
- * conn_window_field().
+ * gets an ACK when the socket has space again after the guest repeated data,
+ * because the window may have been closed meanwhile, see conn_window_field().
  *
- * Unless bytes are queued, the window has space for at least two segments of
- * the guest. With less, a guest with an MSS of 64 kB would wait until its timer
- * lets it send a shorter segment (RFC 9293 3.8.6.2.1).
+ * Unless bytes wait for the socket, the window has space for at least two
+ * segments of the guest. With less space, a guest with an MSS of 64 kB would
+ * wait until its timer lets it send a shorter segment (RFC 9293 3.8.6.2.1).
  */
 void conn_set_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
 {
@@ -392,7 +395,7 @@ void conn_set_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
 }
 
 /**
- * conn_window_field() - Get the window field of a segment that is about to be
+ * conn_window_field() - Make the window field of a segment that is about to be
  * sent
  * @syn:	the segment is a SYN, whose window is not scaled (RFC 7323 2.2)
  *
@@ -400,11 +403,11 @@ void conn_set_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
  * Rounding down would move the right edge back.
  *
  * If the window is open, but the socket takes no data, the guest sends the same
- * data again and again, and gives up after some minutes. It must not, because
- * the peer is slow, not gone. Once the guest is told a closed window, it probes
- * without end (RFC 9293 3.8.6.1). But that takes back a window that was
- * offered. RFC 9293 3.8.6 discourages this, although every sender has to
- * survive it (MUST-34). So it is done only after TCP_STALL.
+ * data again and again, and would give up after some minutes, although the peer
+ * is only slow. A guest that is told that the window is closed probes without
+ * end instead (RFC 9293 3.8.6.1). But this takes back a window that was
+ * offered. RFC 9293 3.8.6 discourages it, although every sender has to survive
+ * it (MUST-34). So the window is closed only after TCP_STALL.
  *
  * Return: field, host order
  */
@@ -429,15 +432,15 @@ uint16_t conn_window_field(struct tcp_conn *c, bool syn)
  * to carry it
  * @c:		connection with CONN_DO_ACK
  *
- * RFC 9293 3.8.6.3 lets an ACK wait that is for less than two full segments.
- * This one waits only if it is for less than one, and if the guest's last data
- * was answered by data, as in Linux. Otherwise it is sent at once: a guest that
- * has more to send may be waiting for the ACK (RFC 896). The first ACK of a
- * connection waits TCP_ACK_FIRST ms, to see whether there is an answer. The ACK
- * of a FIN that came after ours may also wait, because the guest needs it for
- * nothing else.
+ * RFC 9293 3.8.6.3 lets an ACK wait if it is for less than two full segments.
+ * passt lets it wait only if it is for less than one segment, and if the
+ * guest's last data was answered by data, as Linux does. Any other ACK is sent
+ * at once, because a guest that has more to send may be waiting for it (RFC
+ * 896). The first ACK of a connection waits TCP_ACK_FIRST ms, to see whether
+ * data answers. If the guest's FIN came after ours, its ACK may wait, too,
+ * because the guest sends nothing more.
  *
- * Return: true if it is not to be sent before @ack_due
+ * Return: true if the ACK must not be sent before @ack_due
  */
 bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now)
 {
@@ -455,8 +458,8 @@ bool conn_ack_can_wait(struct tcp_conn *c, uint64_t now)
 }
 
 /**
- * conn_ack_sent() - Note that a segment with the current acknowledgement number
- * was sent
+ * conn_ack_sent() - Note that a segment with the current acknowledgement
+ * number, @rcv_nxt, was sent
  * @with_data:	the segment had data and was not sent for the ACK alone
  */
 void conn_ack_sent(struct tcp_conn *c, bool with_data)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn_tx.c - To the guest: process the guest's ACKs and windows, and decide
+ * conn_tx.c - To the guest: processes the guest's ACKs and windows, and decides
  * what may be sent and what has to be sent again.
  */
 #include "tcp/conn_priv.h"
@@ -35,8 +35,8 @@ static void reset_rto(struct tcp_conn *c)
 	c->tries = 0;
 }
 
-/* Begin recovery, because a segment was lost: send again what the guest does
- * not have. */
+/* Begin recovery, because a segment was lost: ask the caller to send again what
+ * the guest does not have. */
 static void start_recovery(struct tcp_conn *c)
 {
 	c->recovering = true;
@@ -46,8 +46,8 @@ static void start_recovery(struct tcp_conn *c)
 	c->actions |= CONN_DO_RETRANSMIT;
 }
 
-/* Note in recovery that new data was acknowledged: recovery ends, or the next
- * hole is sent again (RFC 6582 3.2). */
+/* Handle an ACK of new data: if the connection is in recovery, end it, or ask
+ * the caller to send the next hole again (RFC 6582 3.2). */
 static void recovery_ack(struct tcp_conn *c)
 {
 	c->dupacks = 0;
@@ -84,10 +84,11 @@ static void take_new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 }
 
 /**
- * conn_take_discard() - Get the number of bytes that CONN_DO_DISCARD is to
- * remove
+ * conn_take_discard() - Get the number of bytes that CONN_DO_DISCARD asks the
+ * caller to remove
  *
- * Return: acknowledged bytes that the caller removes from the socket
+ * Return: number of acknowledged bytes, which the caller must remove from the
+ *	   socket
  */
 uint32_t conn_take_discard(struct tcp_conn *c)
 {
@@ -107,10 +108,10 @@ static void count_dup_ack(struct tcp_conn *c)
 }
 
 /*
- * Add the guest's SACK blocks to @sacked (RFC 2018 4). The blocks may have any
- * values. A block is checked by its unsigned distances from @snd_una: if the
- * sequence numbers were compared in pairs, a block that wraps around the whole
- * sequence space would pass.
+ * Add the guest's SACK blocks to @sacked (RFC 2018 4). The guest may put any
+ * values in the blocks. The ends of a block are compared by their unsigned
+ * distances from @snd_una. If the sequence numbers were compared in pairs, a
+ * block that wraps around the whole sequence space would seem valid.
  */
 static void note_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
 {
@@ -128,9 +129,10 @@ static void note_sacks(struct tcp_conn *c, const struct tcp_seg *seg)
 }
 
 /*
- * Begin or continue recovery because of SACK: a segment is lost if the guest
- * has TCP_DUPACKS segments or more after it (IsLost() in RFC 6675 4). The path
- * to the guest does not reorder, so if the first hole is lost, all holes are.
+ * Begin or continue recovery because of SACK. A segment is lost if the guest
+ * has TCP_DUPACKS or more segments that come after it (IsLost() in RFC 6675 4).
+ * The path to the guest does not reorder, so if the first hole is lost, all
+ * holes are.
  */
 static void check_sack_loss(struct tcp_conn *c)
 {
@@ -144,7 +146,8 @@ static void check_sack_loss(struct tcp_conn *c)
 			start_recovery(c);
 		return;
 	}
-	if (seq_lt(c->rtx_mark, high)) {	/* a repeated one was lost */
+	if (seq_lt(c->rtx_mark, high)) {	/* a segment that was sent again
+						 * was lost, too */
 		c->rtx_mark = c->snd_max;
 		c->rtx_next = c->snd_una;
 	}
@@ -153,13 +156,13 @@ static void check_sack_loss(struct tcp_conn *c)
 
 /**
  * conn_next_hole() - Find the next range that has to be sent again
- * @hole:	set to the range, at most one segment; an empty range means our
- *		FIN
+ * @hole:	set to the range, which is at most one segment long; an empty
+ *		range means our FIN
  *
- * With SACK, the holes below the highest reported range are returned, each
- * once. Without SACK, only the oldest segment is; if the next ACK shows that
- * another one is missing, that segment follows (RFC 6582). The answer stays the
- * same until conn_hole_sent() is called.
+ * With SACK, this function returns the holes below the highest reported range,
+ * each once. Without SACK, it returns only the oldest segment; if the next ACK
+ * shows that another segment is missing, it then returns that one (RFC 6582).
+ * The result stays the same until conn_hole_sent() is called.
  *
  * Return: false if nothing has to be sent again
  */
@@ -191,7 +194,7 @@ bool conn_next_hole(const struct tcp_conn *c, struct tcp_range *hole)
 	return true;
 }
 
-/* conn_hole_sent() - Note that a hole was sent again; conn_next_hole()
+/* conn_hole_sent() - Note that a hole was sent again, so that conn_next_hole()
  * continues after it */
 void conn_hole_sent(struct tcp_conn *c, const struct tcp_range *hole)
 {
@@ -199,9 +202,9 @@ void conn_hole_sent(struct tcp_conn *c, const struct tcp_range *hole)
 }
 
 /*
- * Whether a segment's window is newer than the current one. It is if RFC 9293
- * 3.10.7.4 says so. It is, too, if the segment acknowledges new data: the
- * current window would then count from a wrong sequence number.
+ * Whether a segment's window is newer than the current one, as RFC 9293
+ * 3.10.7.4 says. It is also newer if the segment acknowledges new data, because
+ * a window counts from the acknowledgement number.
  */
 static bool is_newer_window(const struct tcp_conn *c, const struct tcp_seg *seg)
 {
@@ -232,7 +235,7 @@ static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 	c->snd_wnd = wnd;
 	c->wnd_max = MAX(c->wnd_max, wnd);
 	if (c->timer == CONN_TIMER_PERSIST && wnd) {
-		c->wnd_blocked = false;	/* set again if need be */
+		c->wnd_blocked = false;	/* set again if necessary */
 		reset_rto(c);
 		conn_rearm_timer(c, now);
 	}
@@ -240,9 +243,9 @@ static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 }
 
 /**
- * conn_process_ack() - Process the ACK field, SACK blocks and window of an
- * acceptable segment
- * @seg:	segment with ACK; its acknowledgement number is not after
+ * conn_process_ack() - Process the acknowledgement number, the SACK blocks and
+ * the window of an acceptable segment
+ * @seg:	segment with ACK, whose acknowledgement number is not after
  *		@snd_max
  */
 void conn_process_ack(struct tcp_conn *c, const struct tcp_seg *seg,
@@ -271,8 +274,8 @@ void conn_eof(struct tcp_conn *c)
 }
 
 /**
- * conn_usable_window() - Get how many bytes of data the guest's window allows
- * to send now
+ * conn_usable_window() - Return how many bytes of data may be sent now, as the
+ * guest's window allows
  *
  * While data is in flight, a segment must be at least as long as the MSS, or as
  * half of the largest window that the guest has announced. If the window does
@@ -293,13 +296,15 @@ uint32_t conn_usable_window(const struct tcp_conn *c)
 	return usable;
 }
 
-/* conn_all_sent() - Whether all data before the peer's FIN was sent */
+/* conn_all_sent() - Whether the peer has sent FIN, and all data before it was
+ * sent to the guest */
 bool conn_all_sent(const struct tcp_conn *c)
 {
 	return c->eof && seq_le(c->fin_seq, c->snd_nxt);
 }
 
-/* conn_fin_due() - Whether all data was sent and FIN fits the window (T10) */
+/* conn_fin_due() - Whether all data was sent, and the window has space for FIN
+ * (T10) */
 bool conn_fin_due(const struct tcp_conn *c)
 {
 	return c->phase == CONN_OPEN && c->eof && c->snd_nxt == c->fin_seq &&
@@ -333,11 +338,12 @@ void conn_fin_sent(struct tcp_conn *c, uint64_t now)
 }
 
 /**
- * conn_window_closed() - Note that data or FIN waits, because the window is
- * closed (T8)
+ * conn_window_closed() - Note that data or FIN waits, because the guest's
+ * window is closed (T8)
  *
- * If data is in flight, the guest's ACK of it brings the next window, or the
- * retransmission timer fires. If no data is in flight, the guest is probed.
+ * If data is in flight, the guest's ACK brings a new window, or the
+ * retransmission timer fires. If no data is in flight, a timer is set to probe
+ * the guest.
  */
 void conn_window_closed(struct tcp_conn *c, uint64_t now)
 {

@@ -15,13 +15,14 @@
 #include "tcp/rxring.h"
 
 /* The epoll events that a flow's socket is watched for. They never change.
- * EPOLL_CTL_MOD with the same events makes epoll report again those that are
- * true. */
+ * EPOLL_CTL_MOD with the same events makes epoll report each event again whose
+ * condition holds. */
 #define TCP_EVENTS \
 	(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 
-/* Most segments, and pieces of them, that one peek at the socket fills. The
- * pieces and those of the scratch buffer are fewer than UIO_MAXIOV together. */
+/* Maximum number of segments that one peek at the socket fills, and of their
+ * pieces. These pieces and those of the scratch buffer (SKIP_IOV in socket.c)
+ * are together fewer than UIO_MAXIOV. */
 #define SEGS_PER_PEEK	192
 #define PIECES_PER_PEEK	512	/* with the scratch below UIO_MAXIOV */
 
@@ -36,24 +37,26 @@
  * Memory for bytes of the guest; @conn knows which of it is in use:
  * @rxring:	bytes that @conn.rcv_queued and @conn.ooo refer to
  *
- * All other members can be rebuilt: the socket can be asked, and when a socket
- * is added to epoll, epoll reports every event that is true of it:
- * @space:	bytes that the socket takes at least: its free space when it was
- *		last asked, minus the bytes written since
- * @readable:	the socket may have data that was not peeked yet, or EOF
+ * All other members can be found out again. The socket can be asked, and after
+ * a socket is added to epoll, epoll reports every event whose condition holds:
+ * @space:	number of bytes that the socket can certainly take: its free
+ *		space when it was last asked, minus the bytes written since
+ * @readable:	the socket may have data that was not peeked yet, or the peer's
+ *		FIN
  * @eof_uncertain: an error or urgent data was reported, so a short read does
  *		not prove that the socket has no more data
- * @peer_fin:	EPOLLRDHUP was reported: after the data that the socket has now
- *		comes EOF
+ * @peer_fin:	EPOLLRDHUP was reported: the peer's FIN comes after the data
+ *		that the socket has now
  * @peek_off_set: SO_PEEK_OFF is set, and the kernel advances it with each peek
  * @peek_stale:	SO_PEEK_OFF differs from the offset of conn.snd_nxt, and has to
  *		be set before the next peek
- * @want_epollout: epoll is going to report EPOLLOUT when the socket has space
+ * @want_epollout: epoll will report EPOLLOUT when the socket has space again
  * @written:	at least one write to the socket was tried
  * @nodelay:	TCP_NODELAY is set
  * @accepted:	a peer began the connection; counted in tcp.naccepted
- * @sock_failed: the socket had an error; data that it still has is sent to the
- *		guest
+ * @sock_failed: the socket had an error. Before the connection is reset, the
+ *		guest gets the data that the socket still has, as far as window
+ *		and quantum allow
  */
 struct tcp_flow {
 	struct flow flow;

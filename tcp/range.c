@@ -7,7 +7,7 @@
 #include "tcp/range.h"
 #include "tcp/seq.h"
 
-/* Remove @count ranges, starting with number @i. */
+/* Remove @count ranges, from index @i on. */
 static void remove_ranges(struct tcp_ranges *rs, unsigned int i,
 			  unsigned int count)
 {
@@ -34,7 +34,7 @@ bool ranges_add(struct tcp_ranges *rs, uint32_t from, uint32_t end)
 	for (j = i; j < rs->n && seq_le(rs->r[j].from, end); j++)
 		;
 
-	if (i == j) {			/* it overlaps and touches none */
+	if (i == j) {			/* overlaps and touches none */
 		if (rs->n == TCP_RANGES)
 			return false;
 		memmove(&rs->r[i + 1], &rs->r[i],

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Most ranges in a list. More gaps are rare, and a range that is not recorded
- * costs a retransmission. */
+/* Maximum number of ranges in a list. More gaps are rare. If a range can't be
+ * recorded, its bytes are sent again. */
 #define TCP_RANGES	16
 
 /**

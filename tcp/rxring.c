@@ -13,7 +13,7 @@
  * rxring_grow() - Make the ring large enough for a range
  * @ring:	ring; it may have no memory yet
  * @total:	bytes of all rings, kept up to date
- * @from:	first sequence number that is used or is about to be
+ * @from:	first sequence number that is in use or about to be used
  * @end:	sequence number after the last that is about to be used
  *
  * Return: false if there is no memory, or TCP_RXRING_MAX is reached; the ring

@@ -15,10 +15,11 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-/* Most bytes of the rings of all flows together. This bounds the memory that
- * hostile guests and peers that read nothing can cost. */
+/* Maximum number of bytes of the rings of all flows together. It bounds the
+ * memory that a hostile guest, or peers that read nothing, can make passt
+ * use. */
 #define TCP_RXRING_MAX	(64 * 1024 * 1024)
-#define TCP_RXRING_MIN	(64 * 1024)	/* bytes of one ring */
+#define TCP_RXRING_MIN	(64 * 1024)	/* bytes of one ring, at least */
 
 /**
  * struct tcp_rxring - Receive ring of one flow

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * segment.c - Read and write TCP headers and their options.
+ * segment.c - Reads and writes TCP headers and their options.
  */
 #include <string.h>
 
@@ -19,7 +19,8 @@
 #define OPT_SACK	5
 #define OPT_SACK_BLOCK	8
 
-/* Read the blocks of a SACK option: each is a pair of edges (RFC 2018 3). */
+/* Read the blocks of a SACK option; each is a pair of sequence numbers (RFC
+ * 2018 3). */
 static void parse_sack(struct tcp_seg *seg, const uint8_t *p, size_t len)
 {
 	for (; len >= OPT_SACK_BLOCK && seg->nsack < TCP_SACK_BLOCKS;
@@ -45,8 +46,9 @@ static void parse_tcp_option(struct tcp_seg *seg, const uint8_t *p, size_t len)
 }
 
 /*
- * Read all options. A malformed option ends the search, and the options before
- * it count: a host must survive an option of any length (RFC 9293 3.1, MUST-7).
+ * Read all options. If one is malformed, those after it are ignored, and those
+ * before it are used: a host must survive an option of any length (RFC 9293
+ * 3.1, MUST-7).
  */
 static void parse_options(struct tcp_seg *seg, const uint8_t *p, size_t left)
 {
@@ -65,11 +67,11 @@ static void parse_options(struct tcp_seg *seg, const uint8_t *p, size_t left)
 
 /**
  * tcp_seg_parse() - Read a TCP header
- * @hdr:	header, checked to be complete
+ * @hdr:	header, which is complete
  * @hlen:	bytes of the header with its options, 20 to 60
  * @len:	bytes of payload
  *
- * Return: false for SYN together with FIN or RST, which no TCP sends
+ * Return: false if SYN is set together with FIN or RST, which no TCP sends
  */
 bool tcp_seg_parse(struct tcp_seg *seg, const uint8_t *hdr, size_t hlen,
 		   uint32_t len)

@@ -32,7 +32,8 @@
  * @sack_ok:	SACK-permitted option of a SYN is present
  * @sack, @nsack: SACK blocks, not checked
  * @len:	bytes of payload
- * @gso_size:	bytes of each segment in it but the last, 0: it is one
+ * @gso_size:	GSO frame: bytes of payload in each of its segments but the
+ *		last; 0: it is no GSO frame
  */
 struct tcp_seg {
 	uint32_t seq, ack;
@@ -69,8 +70,8 @@ struct tcp_hdr {
 	struct tcp_range sack[TCP_SACK_BLOCKS];
 };
 
-/* tcp_seg_end() - Return the sequence number after a segment, of which SYN and
- * FIN each take one */
+/* tcp_seg_end() - Return the sequence number after a segment; SYN and FIN take
+ * one sequence number each */
 static inline uint32_t tcp_seg_end(const struct tcp_seg *seg)
 {
 	return seg->seq + seg->len + !!(seg->flags & SEG_SYN) +

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * socket.c - The host's side of a TCP flow: payload of the guest is written to
- * the socket, payload for the guest is peeked from it and later removed from
- * it. The free space of the socket sets the window for the guest.
+ * socket.c - The host's side of a TCP flow. Payload of the guest is written to
+ * the socket. Payload for the guest is peeked from the socket, and removed from
+ * it later. The free space of the socket determines the window that the guest
+ * is offered.
  */
 /* syscalls: close getsockopt ioctl recvfrom recvmsg sendmsg setsockopt */
 #include <errno.h>
@@ -19,15 +20,16 @@
 #include "tcp/flow.h"
 #include "tcp/seq.h"
 
-/* Bytes of the scratch buffer into which a peek without SO_PEEK_OFF reads the
- * bytes that were sent before, and how many pieces that takes at most. */
+/* SKIP_SIZE: bytes of the scratch buffer. A peek without SO_PEEK_OFF reads the
+ * bytes into it that were sent before. SKIP_IOV: number of pieces that this
+ * takes at most. */
 #define SKIP_SIZE	(64 * 1024)
 #define SKIP_IOV	(TCP_WND_MAX / SKIP_SIZE + 1)
 
 /*
- * Return the free bytes of a socket's send buffer; *size is set to the size of
- * the buffer. The kernel, when it decides whether it takes more, counts memory
- * and not payload, and so does this function (sk_stream_memory_free() in
+ * Return the free bytes of a socket's send buffer, and set *size to the size of
+ * the buffer. This function counts memory and not payload, as the kernel does
+ * when it decides whether to take more (sk_stream_memory_free() in
  * include/net/sock.h).
  */
 static uint32_t send_buffer_space(int fd, uint32_t *size)
@@ -53,9 +55,8 @@ static uint32_t send_buffer_space(int fd, uint32_t *size)
  * it (T6)
  *
  * The socket is asked only if it might take less than the largest window. If it
- * has little space, EPOLLOUT has to tell when there is more. The kernel reports
- * EPOLLOUT only after it was asked while there was no space: EPOLL_CTL_MOD
- * asks.
+ * has little space, passt waits for EPOLLOUT. The kernel reports EPOLLOUT only
+ * after a poll that found too little space; EPOLL_CTL_MOD makes such a poll.
  */
 void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
@@ -80,9 +81,9 @@ static void release_rxring(struct tcp *t, struct tcp_flow *f)
 }
 
 /*
- * Store the bytes of the batch's payload that the socket did not take, in the
- * receive ring: all but the first @skip. @seq is the sequence number of the
- * first byte of the payload.
+ * Store the bytes of the batch's payload that the socket did not take in the
+ * receive ring. These are all bytes but the first @skip. @seq is the sequence
+ * number of the first byte of the payload.
  * Return: false if there is no memory.
  */
 static bool store_payload(struct tcp *t, struct tcp_flow *f, uint32_t seq,
@@ -103,7 +104,7 @@ static bool store_payload(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 }
 
 /*
- * Write to the socket. @more: further bytes follow at once (T13).
+ * Write to the socket. @more: further bytes will be written at once (T13).
  * Return: number of bytes that the socket took.
  */
 static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
@@ -114,8 +115,9 @@ static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
 	int fd = f->flow.fd[SIDE_HOST], on = 1;
 	ssize_t n;
 
-	/* Without TCP_NODELAY, the first write leaves at once, too. So a flow
-	 * that writes only one request does not need the system call. */
+	/* The kernel sends the first write at once even without TCP_NODELAY. So
+	 * a flow that writes only one request does not need this system
+	 * call. */
 	if (f->written && !f->nodelay)
 		f->nodelay = !setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
 					 sizeof(on));
@@ -123,7 +125,7 @@ static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
 		n = sendmsg(fd, &msg, flags);
 	while (n < 0 && errno == EINTR);
 	f->written = true;
-	if (n > 0)	/* the kernel counts about a quarter more */
+	if (n > 0)	/* the kernel's overhead is about a quarter */
 		f->space -= MIN(f->space, (uint32_t)n + (uint32_t)n / 4);
 
 	if (n < 0 && errno != EAGAIN)
@@ -132,8 +134,8 @@ static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
 }
 
 /*
- * Write the backlog from the receive ring to the socket: all bytes of
- * conn.rcv_queued but the last @beyond, which are not in the ring.
+ * Write the backlog from the receive ring to the socket. It has all bytes of
+ * conn.rcv_queued except the last @beyond, which are not in the ring.
  * Return: whether the socket took all of it.
  */
 static bool write_backlog(struct tcp_flow *f, uint32_t beyond, uint64_t now)
@@ -156,7 +158,7 @@ static bool write_backlog(struct tcp_flow *f, uint32_t beyond, uint64_t now)
 
 /**
  * tcp_sock_add_payload() - Add the new payload of a segment to the batch that
- * is to be written to the socket
+ * tcp_sock_deliver() writes to the socket
  * @pkt:	packet of the segment; its bytes are not copied
  *
  * If the batch has no space for all pieces, it is written first.
@@ -200,14 +202,14 @@ void tcp_sock_store_ooo(struct tcp *t, struct tcp_flow *f,
 /**
  * tcp_sock_deliver() - Write the payload of the batch to the socket, in one
  * system call
- * @later:	number of bytes at the end of conn.rcv_queued that are not in
- *		the batch yet
+ * @later:	number of bytes at the end of conn.rcv_queued that are not part
+ *		of t->payload yet
  *
- * The window told the guest that there is space for all of the payload, but the
- * socket may take less. It counts memory, and small segments use more memory
- * than payload. The bytes that it does not take go into the receive ring, and
- * are acknowledged when the socket has taken them. If they were dropped, the
- * guest would find out only by a timeout.
+ * The guest sends what its window allows, but the socket may take less: it
+ * counts memory, and small segments use more memory than their payload. The
+ * bytes that it does not take go into the receive ring, and are acknowledged
+ * when the socket has taken them. If they were dropped, the guest would find
+ * out only by a timeout.
  *
  * Return: false if there was no memory for these bytes, and the backlog was
  *	   dropped
@@ -235,13 +237,14 @@ bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 	else if (n)	/* a gap may be filled now */
 		write_backlog(f, later, now);
 	if (!stored || c->rcv_queued > later)
-		f->want_epollout = true;	/* comes after a short write */
+		f->want_epollout = true;	/* EPOLLOUT comes after a short
+						 * write */
 	release_rxring(t, f);
 	return stored;
 }
 
-/* tcp_sock_writable() - Write the backlog, because EPOLLOUT said that the
- * socket has space again */
+/* tcp_sock_writable() - Write the backlog, because EPOLLOUT has reported that
+ * the socket has space again */
 void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
 	f->want_epollout = !write_backlog(f, 0, now);
@@ -254,7 +257,7 @@ void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
  * tcp_sock_discard() - Remove acknowledged bytes from the socket (T7)
  *
  * With MSG_TRUNC, recv() on a TCP socket discards bytes instead of copying them
- * (tcp(7)). This is done for each ACK: if a few bytes were left, they could
+ * (tcp(7)). This is done at each ACK, because a few bytes that are left could
  * keep a buffer of 64 KiB allocated and the peer's window closed.
  */
 void tcp_sock_discard(struct tcp_flow *f)
@@ -275,8 +278,8 @@ void tcp_sock_discard(struct tcp_flow *f)
 
 /*
  * Make the next peek start at conn.snd_una + @off; the kernel then advances the
- * offset with each peek. If no data is in flight and no offset was ever set,
- * peeks start there anyway.
+ * offset with each peek. If @off is 0, and no offset was ever set, peeks start
+ * at conn.snd_una anyway.
  * Return: false if the kernel has no SO_PEEK_OFF for TCP (before Linux 6.9).
  */
 static bool set_peek_off(struct tcp *t, struct tcp_flow *f, uint32_t off)
@@ -297,15 +300,15 @@ static bool set_peek_off(struct tcp *t, struct tcp_flow *f, uint32_t off)
 }
 
 /*
- * Peek without SO_PEEK_OFF: read @off bytes that were sent before into a
- * scratch buffer, and the bytes after them into @iov.
+ * Peek without SO_PEEK_OFF: read the first @off bytes, which were sent before,
+ * into a scratch buffer, and the bytes after them into @iov.
  *
- * Like any read that has got data, a peek stops at urgent data. The bytes after
- * that, or FIN, are found when the guest has acknowledged all bytes before
- * them.
+ * Like any read, a peek that has read some data stops before urgent data. Bytes
+ * from there on, or FIN, can be read only after the guest has acknowledged all
+ * bytes before them.
  *
- * Return: number of bytes after @off; 0: the peer's FIN; -1 with errno, EAGAIN:
- * no bytes.
+ * Return: number of bytes read into @iov; 0 for the peer's FIN; -1 on error,
+ * with errno: EAGAIN if there are no bytes.
  */
 static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 			 unsigned int cnt)
@@ -337,7 +340,8 @@ static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
  * tcp_sock_peek() - Peek at data for the guest, from conn.snd_nxt on
  * @iov, @cnt:	pieces of space for the data
  *
- * Return: number of bytes; 0: the peer's FIN; -1 with errno, EAGAIN: no data
+ * Return: number of bytes; 0 for the peer's FIN; -1 on error, with errno:
+ *	   EAGAIN if there is no data
  */
 ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 		      unsigned int cnt)
@@ -358,7 +362,7 @@ ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
  * @seq:	sequence number of the first byte, not before conn.snd_una
  * @iov:	pieces of space for the data
  *
- * Return: number of bytes; -1 with errno
+ * Return: number of bytes; -1 on error, with errno
  */
 ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 			 struct iovec *iov, unsigned int cnt)

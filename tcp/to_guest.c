@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * to_guest.c - The guest's side of a TCP flow. Segments are built in the link's
- * memory, from which they are sent, and payload is peeked from the socket
+ * to_guest.c - The guest's side of a TCP flow. Segments are built in the memory
+ * of the link, from which it sends them. Payload is peeked from the socket
  * directly into that memory.
  */
 #include <errno.h>
@@ -10,8 +10,8 @@
 #include "tcp/flow.h"
 #include "tcp/seq.h"
 
-/* tcp_mss() - Return the longest payload of a segment that fits in a frame to
- * or from the guest */
+/* tcp_mss() - Return the bytes of the longest payload of a segment that fits in
+ * a frame to the guest */
 uint16_t tcp_mss(const struct tcp *t, const struct in6_addr *guest)
 {
 	return (uint16_t)(tap_mtu(t->tap) - ip_hlen(guest) - TCP_HLEN);
@@ -24,8 +24,8 @@ static void fill_ip_hdr(struct ip_hdr *ip, const struct flow_key *key)
 	};
 }
 
-/* Return the TCP header of a segment of an established flow; @flags are set in
- * addition to ACK. */
+/* Return the TCP header of a segment of an established flow. @flags: SEG_* to
+ * set in addition to ACK. */
 static struct tcp_hdr make_header(struct tcp_flow *f, uint8_t flags,
 				  uint32_t seq)
 {
@@ -37,8 +37,8 @@ static struct tcp_hdr make_header(struct tcp_flow *f, uint8_t flags,
 	};
 }
 
-/* Note that a segment has carried the current acknowledgement number, so no ACK
- * is pending. */
+/* Note that a segment has carried the current acknowledgement number, so that
+ * no ACK is pending any more. */
 static void note_ack_sent(struct tcp_flow *f, bool with_data)
 {
 	conn_ack_sent(&f->conn, with_data);
@@ -47,7 +47,7 @@ static void note_ack_sent(struct tcp_flow *f, bool with_data)
 
 /**
  * tcp_to_guest_flags() - Send a segment without data
- * @flags:	SEG_* that are set in addition to ACK
+ * @flags:	SEG_* to set in addition to ACK
  *
  * Return: false if there is no space on the link
  */
@@ -85,7 +85,8 @@ void tcp_to_guest_rst(struct tcp *t, struct tcp_flow *f)
 /**
  * tcp_to_guest_syn() - Send SYN-ACK in CONN_SYN_ACKED, otherwise SYN
  *
- * Return: false if there is no space on the link; the timer sends it again
+ * Return: false if there is no space on the link; the flow's timer sends the
+ *	   segment later
  */
 bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 {
@@ -111,8 +112,7 @@ bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 }
 
 /**
- * tcp_to_guest_refuse() - Answer a segment by RST, because it belongs to no
- * connection
+ * tcp_to_guest_refuse() - Answer a segment that belongs to no connection by RST
  * @pkt:	packet of the guest
  * @seg:	segment in @pkt; if it is RST, there is no answer (RFC 9293
  *		3.10.7.1)
@@ -144,13 +144,14 @@ void tcp_to_guest_refuse(struct tcp *t, const struct pkt *pkt,
 
 /**
  * struct seg_batch - Segments whose payload is read in one peek
- * @ip:		Ethernet and IP header, equal for all of them
+ * @ip:		Ethernet and IP headers, which are the same for all segments
  * @hdr:	TCP header of the next segment
  * @hlen:	bytes of all headers of one frame
  * @unit:	bytes of payload in each frame but the last
  * @mss:	bytes of payload in each segment of a GSO frame but the last
  * @slot:	slots of the link, one for each frame
- * @data, @ndata: pieces of these slots that the payload is read into
+ * @data, @ndata: pieces of these slots into which the payload is read, and
+ *		their number
  */
 struct seg_batch {
 	struct tap_hdr ip;
@@ -162,8 +163,8 @@ struct seg_batch {
 	unsigned int ndata;
 };
 
-/* Add the pieces of a slot that @len bytes of payload go into to those that the
- * peek fills; return false if there are too many. */
+/* Add the pieces of a slot that will hold @len bytes of payload to the pieces
+ * that the peek fills. Return false if there are too many pieces. */
 static bool add_slot(struct seg_batch *b, const struct link_slot *slot,
 		     size_t len)
 {
@@ -177,8 +178,8 @@ static bool add_slot(struct seg_batch *b, const struct link_slot *slot,
 }
 
 /*
- * Return the payload of the longest frame: one segment; or if the link takes
- * GSO frames, as many full segments as fit in one.
+ * Return the bytes of payload in the longest frame. If the link takes GSO
+ * frames, these are as many full segments as fit in one; else one segment.
  */
 static uint32_t frame_payload(const struct tcp *t, const struct seg_batch *b)
 {
@@ -191,7 +192,7 @@ static uint32_t frame_payload(const struct tcp *t, const struct seg_batch *b)
 
 /*
  * Ask the link for slots for @len bytes of payload. If it has no space for a
- * long GSO frame, ask for shorter ones.
+ * long GSO frame, ask for shorter slots.
  * Return: number of slots.
  */
 static unsigned int ask_slots(struct tcp *t, struct seg_batch *b, uint32_t len)
@@ -230,7 +231,7 @@ static uint32_t reserve_segments(struct tcp *t, struct tcp_flow *f,
 	return len - left;
 }
 
-/* Complete the frame in a slot, which has @len bytes of payload. */
+/* Complete and commit the frame in a slot, which has @len bytes of payload. */
 static void commit_frame(struct tcp *t, struct seg_batch *b,
 			 const struct link_slot *slot, uint32_t len)
 {
@@ -307,8 +308,8 @@ static bool resend_holes(struct tcp *t, struct tcp_flow *f)
 /*
  * Send @len bytes that were peeked into segments with space for @space bytes.
  * If @len is less than @space, the socket has no more data. If the peer's FIN
- * has come then, our FIN is next: it goes with the data if the window has space
- * for it.
+ * has come, too, our FIN follows. It goes with the data, if the window has
+ * space for it.
  */
 static void commit_peeked(struct tcp *t, struct tcp_flow *f,
 			  struct seg_batch *b, uint32_t len, uint32_t space,
@@ -334,10 +335,11 @@ static void commit_peeked(struct tcp *t, struct tcp_flow *f,
 
 /*
  * Peek at the socket into segments for the guest, and send them.
- * @len:	bytes, at most what the window takes
+ * @len:	bytes, at most as many as the guest's window allows
  *
- * Return: bytes sent. 0: none, and @readable says whether there might be more.
- *	   -ENOBUFS: the link has no space. Another -errno: the socket failed.
+ * Return: bytes sent; 0 if there were none, and f->readable says whether there
+ *	   may be some now; -ENOBUFS if the link has no space; another -errno if
+ *	   the socket has failed.
  */
 static ssize_t send_peeked(struct tcp *t, struct tcp_flow *f, uint32_t len,
 			   uint64_t now)
@@ -359,7 +361,8 @@ static ssize_t send_peeked(struct tcp *t, struct tcp_flow *f, uint32_t len,
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return -errno;
 	f->readable = n < 0 && errno == EINTR;
-	if (!n && !f->sock_failed)	/* after an error, EOF is no FIN */
+	if (!n && !f->sock_failed)	/* after an error, 0 does not mean
+					 * FIN */
 		conn_eof(&f->conn);
 	return 0;
 }
@@ -385,11 +388,11 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 }
 
 /**
- * tcp_to_guest_data() - Send the data that the socket has, up to the guest's
- * window and the flow's quantum
+ * tcp_to_guest_data() - Send the data that the socket has, as far as the
+ * guest's window and the flow's quantum allow
  *
- * Return: true if there is more to send, which waits only for the flow's next
- *	   turn or for space on the link
+ * Return: true if the flow has more to send, for which it only needs its next
+ *	   turn or space on the link
  */
 bool tcp_to_guest_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
