@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp.c - Entry points of UDP: datagrams of the guest, and datagrams and errors
- * of sockets. Each is assigned to its flow here.
+ * udp.c - The entry points of UDP, for datagrams of the guest, and for
+ * datagrams and errors of sockets. This file finds the flow of each.
  */
 /* syscalls: munmap */
 #include <errno.h>
@@ -35,7 +35,7 @@ const char *const udp_counter_name[UDP_COUNTERS] = {
 };
 
 /**
- * udp_flow_size() - Bytes that a UDP flow needs in the flow table
+ * udp_flow_size() - Return the bytes that a UDP flow needs in the flow table
  */
 size_t udp_flow_size(void)
 {
@@ -44,7 +44,8 @@ size_t udp_flow_size(void)
 
 /**
  * udp_init() - Start without flows
- * @u:		UDP; the caller has set @tap to @errors and @fds
+ * @u:		UDP; the caller has set all members from @tap to @errors. @fds
+ *		is set later
  *
  * Return: 0, or -ENOMEM
  */
@@ -81,8 +82,7 @@ void udp_free(struct udp *u)
 	u->guest_ports = NULL;
 }
 
-/* relay_udp_error() - Tell the guest of an error that came back for a datagram
- * of a flow */
+/* relay_udp_error() - Tell the guest of an error about a datagram of a flow */
 static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
 			    const struct sock_error *e, uint64_t now)
 {
@@ -94,8 +94,8 @@ static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
 	icmp_error_relay(u->errors, e, &q, now);
 }
 
-/* find_error_flow() - Return the flow of a listener whose datagram caused an
- * error, or NULL */
+/* find_error_flow() - Return the flow of a listener to which the datagram
+ * belongs that an error is about, or NULL */
 static struct udp_flow *find_error_flow(const struct udp *u,
 					const struct listener *l,
 					const struct sock_error *e,
@@ -114,10 +114,11 @@ static struct udp_flow *find_error_flow(const struct udp *u,
  * errors that came from the network
  * @uf:		flow that owns the socket; NULL: the socket belongs to @l
  *
- * Errors of the host's own kernel are skipped here: the failed system call
- * returned them, and its caller tells the guest.
+ * Errors of the host's own kernel are not relayed here: the failed system call
+ * has returned them, and its caller tells the guest.
  *
- * Return: MTU, if the last error of the host's kernel was EMSGSIZE; else 0
+ * Return: the MTU, if the last error of the host's own kernel was EMSGSIZE;
+ *	   else 0
  */
 static uint32_t drain_udp_errors(struct udp *u, int fd,
 				 const struct udp_flow *uf,
@@ -141,7 +142,8 @@ static uint32_t drain_udp_errors(struct udp *u, int fd,
 }
 
 /* drain_sender_errors() - Empty the error queue of the socket that a flow sends
- * from, which may be a listener's; return as drain_udp_errors() */
+ * from, which may be a listener's. Return the MTU, if the last error of the
+ * host's own kernel was EMSGSIZE; else 0 */
 static uint32_t drain_sender_errors(struct udp *u, const struct udp_flow *uf,
 				    uint64_t now)
 {
@@ -161,8 +163,8 @@ static void report_unsent(struct udp *u, const struct udp_flow *uf, int error,
 	uint32_t mtu = drain_sender_errors(u, uf, now);
 
 	u->count[UDP_SEND_ERROR]++;
-	/* On a listener's socket, which is not connected, ECONNREFUSED was
-	 * caused by a datagram of another flow. */
+	/* A listener's socket is not connected, so ECONNREFUSED on it was
+	 * caused by an earlier datagram, maybe of another flow. */
 	if (uf->listener != UDP_NO_LISTENER && error == ECONNREFUSED)
 		return;
 	icmp_error_pkt(u->errors, error, error == EMSGSIZE ? mtu : 0, pkt, now);
@@ -172,8 +174,8 @@ static void report_unsent(struct udp *u, const struct udp_flow *uf, int error,
  * report_too_long() - Tell the guest that a datagram with DF is longer than the
  * MTU of the host's interface, and send it in fragments if the guest could not
  * know that
- * @unknown:	the guest did not know the MTU when it sent the batch that @pkt
- *		is part of
+ * @unknown:	the guest did not know the MTU when it sent the batch to which
+ *		@pkt belongs
  *
  * Return: @unknown for the rest of the batch
  */
@@ -197,9 +199,9 @@ static bool report_too_long(struct udp *u, struct udp_flow *uf,
  * retry_batch() - Send the first datagrams of a batch
  * @batch, @n:	packets of the flow @uf
  *
- * If the first call fails, its error may be the pending one of an earlier
- * datagram, which is also in the error queue. If the second call fails, its
- * error is about the first datagram of @batch.
+ * If the first call fails, its error may be about an earlier datagram, because
+ * the socket had a pending error. That error is also in the error queue. If the
+ * second call fails, its error is about the first datagram of @batch.
  *
  * Return: number of datagrams sent, 1 or more; or -errno for the first datagram
  */
@@ -216,8 +218,8 @@ static int retry_batch(struct udp *u, struct udp_flow *uf,
 }
 
 /* send_whole_batch() - Send a batch, and tell the guest which datagrams could
- * not be sent. If the socket has no space, the rest of the batch is dropped
- * without a report, as any full queue on the path would do */
+ * not be sent. If the socket has no space, the rest of the batch is silently
+ * dropped, as by any full queue on the path */
 static void send_whole_batch(struct udp *u, struct udp_flow *uf,
 			     const struct pkt *batch, unsigned int n,
 			     uint64_t now)
@@ -244,8 +246,9 @@ static void send_whole_batch(struct udp *u, struct udp_flow *uf,
 	}
 }
 
-/* open_udp_flow() - Open a flow for a batch. If that fails, count the drop,
- * tell the guest by ICMP, and return NULL */
+/* open_udp_flow() - Open a flow for a batch. If that fails, count the dropped
+ * datagrams, tell the guest by ICMP if there is a message for the error, and
+ * return NULL */
 static struct udp_flow *open_udp_flow(struct udp *u, const struct flow_key *key,
 				      const struct pkt *batch, unsigned int n,
 				      uint64_t now)
@@ -300,7 +303,7 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 	}
 
 	uf = udp_flow_find(u, &key);
-	if (uf && (udp_flow_fd(u, uf) < 0 ||	/* its listener is closed */
+	if (uf && (udp_flow_fd(u, uf) < 0 ||	/* its listener was closed */
 		   !udp_flow_allowed(u, uf, now))) {
 		udp_flow_close(u, uf);
 		uf = NULL;
@@ -353,8 +356,8 @@ void udp_from_guest(struct udp *u, const struct pkt *batch, unsigned int n,
 		take_datagrams(u, batch + first, n - first, now);
 }
 
-/* get_origin() - Get sender and destination of a message, as udp_origin(); if
- * the message can't be answered, count the drop */
+/* get_origin() - Get sender and destination of a message. If the message can't
+ * be answered, count it as dropped and return false */
 static bool get_origin(struct udp *u, unsigned int i, struct udp_origin *o)
 {
 	if (udp_origin(u, i, o))
@@ -363,7 +366,8 @@ static bool get_origin(struct udp *u, unsigned int i, struct udp_origin *o)
 	return false;
 }
 
-/* deliver_message() - Send the guest one message of a flow; @uf may be NULL */
+/* deliver_message() - Send the guest one message of a flow; if @uf is NULL, do
+ * nothing */
 static void deliver_message(struct udp *u, struct udp_flow *uf, unsigned int i,
 			    uint64_t now)
 {
@@ -393,9 +397,8 @@ static void deliver_answers(struct udp *u, const struct flow_key *asked,
 /**
  * udp_event() - Take datagrams and errors from the socket of a flow
  *
- * Each call reads once (recvmmsg()). If the socket has more datagrams, the next
- * pass of the event loop begins at once, and reads on after the other flows had
- * their turn.
+ * Each call makes one recvmmsg(). If the socket has more datagrams, epoll
+ * reports it again in the next pass, so other flows have their turn before.
  */
 void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 {
@@ -411,8 +414,8 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 	if (!(events & EPOLLIN))
 		return;
 
-	/* A failed read returns the pending error of the socket. That error is
-	 * also in the error queue, and the next event takes it from there. */
+	/* If a read fails, it returns the socket's pending error. That error is
+	 * also in the error queue, from which it is taken at the next event. */
 	n = udp_recv_batch(u, f->fd[SIDE_HOST], &uf->rx, uf->all_ports);
 	if (n <= 0)
 		return;
@@ -460,8 +463,8 @@ void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
 }
 
 /**
- * udp_timer() - A flow's timer expired: end the flow, unless it was used after
- * the timer was armed
+ * udp_timer() - Handle the expired timer of a flow: end the flow, unless it was
+ * used after the timer was armed
  */
 void udp_timer(struct udp *u, struct flow *f, uint64_t now)
 {

@@ -40,24 +40,34 @@
 
 /* Events that UDP counts, and reasons to drop a datagram. */
 enum udp_counter {
-	UDP_DROP_NONE = 0,	/* not dropped; its count stays 0 */
+	UDP_DROP_NONE = 0,	/* the datagram is not dropped; never counted */
 	UDP_OPENED,		/* flows that the guest began */
 	UDP_ACCEPTED,		/* flows through forwarded ports */
 	UDP_EVICTED,		/* one-shot flows evicted to make space (U4) */
-	UDP_REFUSED,		/* no flow opened: no slot or descriptor */
-	UDP_FROM_GUEST,		/* datagrams of the guest that sockets took */
-	UDP_SEND_ERROR,		/* datagrams of the guest, refused by sockets */
-	UDP_TO_GUEST,		/* datagrams from sockets, for the guest */
-	UDP_DROPPED,		/* dropped by the kernel: a socket was full */
-	UDP_NO_GUEST,		/* from sockets, while there was no guest */
-	UDP_IMPOSSIBLE,		/* with port 0 or an invalid address */
-	UDP_TOO_BIG,		/* multicast longer than UDP_GROUP_LONGEST */
-	UDP_MULTICAST,		/* from the guest to a group: not relayed */
-	UDP_UNASKED,		/* to a socket that is not connected, not for
-				 * the guest */
-	UDP_OWN,		/* from or to passt's own sockets: a loop */
-	UDP_ALIKE,		/* from a peer that looks like the peers of too
-				 * many other flows */
+	UDP_REFUSED,		/* flows not opened for lack of a slot or a
+				 * descriptor */
+	UDP_FROM_GUEST,		/* datagrams of the guest that sockets have
+				 * taken */
+	UDP_SEND_ERROR,		/* datagrams of the guest that sockets
+				 * refused */
+	UDP_TO_GUEST,		/* datagrams from sockets to the guest */
+	UDP_DROPPED,		/* datagrams that the kernel dropped, because
+				 * the buffer of a socket was full */
+	UDP_NO_GUEST,		/* datagrams from sockets, dropped because no
+				 * guest was connected */
+	UDP_IMPOSSIBLE,		/* datagrams dropped: port 0 or an invalid
+				 * address */
+	UDP_TOO_BIG,		/* multicast datagrams dropped: longer than
+				 * UDP_GROUP_LONGEST */
+	UDP_MULTICAST,		/* datagrams of the guest, dropped because passt
+				 * does not relay the group */
+	UDP_UNASKED,		/* datagrams dropped: they came to a socket that
+				 * is not connected, and the guest had not asked
+				 * for them */
+	UDP_OWN,		/* datagrams dropped: from or to a forwarded
+				 * port of this host, which would be a loop */
+	UDP_ALIKE,		/* datagrams dropped: to the guest, the sender
+				 * would look like the peer of another flow */
 	UDP_COUNTERS,
 };
 
@@ -73,7 +83,8 @@ struct mcast;
  * struct udp - All UDP flows of a guest
  * @tap, @flows, @timers, @sched, @net, @fwd, @errors: other parts of the
  *		worker, set by the caller before udp_init()
- * @access:	says which peers the guest may not reach; NULL: none
+ * @access:	says which peers the guest may not reach; NULL: it may reach
+ *		every peer
  * @fds:		limit of descriptors of the process (RLIMIT_NOFILE)
  * @one_shot, @stream: lists of flows in order of last use, the least recently
  *		used first (U4). In @one_shot, flows that peers began come
@@ -89,8 +100,9 @@ struct mcast;
  *		flows that are bound to the same port on the host
  * @mcast:	groups that --multicast relays, see udp/mcast.c; NULL: no
  *		--multicast
- * @segment:	initial @segment of a new flow: longest datagram that a GSO
- *		batch may consist of, bytes; 0: this kernel has no UDP_SEGMENT
+ * @segment:	initial @segment of a new flow: bytes of the longest datagram
+ *		that may be part of a GSO batch; 0: this kernel has no
+ *		UDP_SEGMENT
  * @count:	counters, see enum udp_counter
  */
 struct udp {

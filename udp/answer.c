@@ -1,32 +1,34 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * answer.c - Answers that come from another port than the one that the guest
- * asked. A TFTP server has a new port for each transfer (RFC 1350 4), so a flow
- * to port 69 has a socket that is not connected. A datagram from another port
- * of the same host begins a flow of its own, with a socket that shares the port
- * of the first, and the transfer goes on there.
+ * answer.c - Handles answers that come from another port than the one that the
+ * guest asked. A TFTP server uses a new port for each transfer (RFC 1350 4), so
+ * a flow to port 69 has a socket that is not connected. A datagram from another
+ * port of the same peer begins a flow of its own. Its socket has the same port
+ * of the host as the first socket, and the transfer goes on there.
  */
 #include "forward/nat.h"
 #include "udp/flow.h"
 
-/* How many requests of one flow may wait for an answer. */
+/* Maximum number of requests of one flow that wait for an answer. */
 #define UNANSWERED_MAX	16
 
 /**
- * udp_answer_expect() - Note that the guest has sent datagrams through a flow
- * that hears all ports of its peer
+ * udp_answer_expect() - Note that the guest has sent @n datagrams through a
+ * flow that may be answered from all ports of its peer
  *
- * Each of them allows one answer from a new port. So a host that the guest has
- * asked can't open as many flows as it has ports.
+ * Each of them allows an answer from one new port. So the peer can't open more
+ * flows than the guest has sent requests.
  */
 void udp_answer_expect(struct udp_flow *uf, unsigned int n)
 {
 	uf->unanswered = (uint8_t)MIN(uf->unanswered + n, UNANSWERED_MAX);
 }
 
-/* find_asked() - Return the flow of the guest's port that hears all ports of
- * the sender, NULL if there is none. Flows to several hosts share the port, and
- * the kernel may choose the socket of any of them */
+/* find_asked() - Return the flow in which the guest has asked the sender of a
+ * datagram, NULL if there is none. @asked: key of the flow whose socket
+ * received the datagram. It may be another flow, because flows to several peers
+ * share the port, and the kernel may give the datagram to any of their
+ * sockets */
 static struct udp_flow *find_asked(const struct udp *u,
 				   const struct flow_key *asked,
 				   const struct udp_origin *o)
@@ -44,7 +46,7 @@ static struct udp_flow *find_asked(const struct udp *u,
 }
 
 /* open_answer() - Begin the flow of an answer from a new port; return the flow,
- * or NULL, and the drop is counted */
+ * or count the answer as dropped and return NULL */
 static struct udp_flow *open_answer(struct udp *u, struct udp_flow *asked,
 				    const struct udp_origin *o, uint64_t now)
 {
@@ -69,11 +71,11 @@ static struct udp_flow *open_answer(struct udp *u, struct udp_flow *asked,
 
 /**
  * udp_answer_get() - Find or begin the flow of a datagram that arrived at the
- * socket of a flow that hears all ports of its peer
+ * socket of a flow with @all_ports
  * @asked:	key of that flow. This function may evict the flow
  * @o:		sender of the datagram
  *
- * Return: flow; or NULL, and the drop is counted
+ * Return: flow; NULL if the datagram must be dropped, which is then counted
  */
 struct udp_flow *udp_answer_get(struct udp *u, const struct flow_key *asked,
 				const struct udp_origin *o, uint64_t now)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * flow.c - How UDP flows begin, become streams, are evicted and end.
+ * flow.c - Lets UDP flows begin, become streams, be evicted, and end.
  *
  * Each flow is in a list in order of last use, so the next flow to evict is at
  * the front. One-shot flows that peers began are kept apart from those that the
- * guest began: a flow of a peer can only evict another flow of a peer. The
- * timer of a flow is armed once, and when it expires, it compares the time with
- * the last use. So a datagram costs no work on timers.
+ * guest began: a flow of a peer can only evict another flow of a peer. A
+ * datagram does not change the timer of its flow. When the timer expires, it is
+ * armed again if the flow was used since.
  */
 /* syscalls: close connect recvfrom */
 #include <errno.h>
@@ -21,21 +21,21 @@
 #define DNS_PORT	53		/* RFC 1035 4.2.1 */
 #define TFTP_PORT	69		/* RFC 1350 4 */
 
-/* With this many datagrams from each side, a flow is a stream. A DNS client
- * sends two queries at once. */
+/* A flow is a stream after this many datagrams from each side. Two are not
+ * enough, because a DNS client sends two queries at once. */
 #define STREAM_EACH_SIDE	3
 
-/* Number of flows that evict_udp_socket() looks at, at most, until it finds one
- * that has a socket. */
+/* Maximum number of flows among which evict_udp_socket() looks for one that has
+ * a socket. */
 #define EVICT_REACH	1024
 
-/* Bound on the datagrams to discard after connect(). It is more than fit in the
- * receive buffer: 208 KiB by default, of which even an empty datagram takes 768
- * bytes. */
+/* Maximum number of datagrams that are discarded after connect(). The receive
+ * buffer does not hold so many: it has 208 KiB by default, and even an empty
+ * datagram takes 768 bytes of it. */
 #define DRAIN_MAX	1024
 
 /**
- * udp_flow_expires() - When a flow ends unless it is used again (U4)
+ * udp_flow_expires() - Return when a flow ends, unless it is used again (U4)
  *
  * Return: time, ms
  */
@@ -98,8 +98,8 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf)
 	u->nflows--;
 }
 
-/* evict_one_shot() - End the one-shot flow of a list node, and count an
- * eviction */
+/* evict_one_shot() - End the one-shot flow that contains a list node, and count
+ * it as evicted */
 static void evict_one_shot(struct udp *u, struct list *l)
 {
 	udp_flow_close(u, container_of(l, struct udp_flow, flow.node));
@@ -108,9 +108,8 @@ static void evict_one_shot(struct udp *u, struct list *l)
 
 /**
  * evict_udp_flow() - End the least recently used one-shot flow (U4)
- * @inbound:	true: only a flow that a peer began may be evicted. false: the
- *		guest's own least recently used flow is, or if the guest has
- *		none, a peer's
+ * @inbound:	evict only a flow that a peer began. false: evict a flow that
+ *		the guest began, or if there is none, a flow that a peer began
  *
  * Return: false if no flow may be evicted
  */
@@ -142,8 +141,9 @@ static bool evict_udp_socket(struct udp *u)
 	return false;
 }
 
-/* is_share_used() - Whether UDP's share of the flow table is used up; for a
- * flow that a peer begins (@inbound), also whether the peers' part of it is */
+/* is_share_used() - Whether UDP's share of the flow table is used up. For a
+ * flow that a peer begins (@inbound), also true if the peers' part of that
+ * share is used up */
 static bool is_share_used(const struct udp *u, bool inbound)
 {
 	uint32_t share = u->flows->max / UDP_SHARE;
@@ -152,9 +152,9 @@ static bool is_share_used(const struct udp *u, bool inbound)
 	       (inbound && u->ninbound >= share / UDP_INBOUND_SHARE);
 }
 
-/* insert_udp_flow() - Insert a new flow in the table, without socket or
- * listener, and evict another flow if necessary. @inbound: the peer began the
- * flow. Return NULL if there is no space */
+/* insert_udp_flow() - Insert a new flow, without socket or listener, in the
+ * table, and evict another flow if necessary. @inbound: the peer began the
+ * flow. Return NULL if the table has no space */
 static struct udp_flow *insert_udp_flow(struct udp *u,
 					const struct flow_key *key,
 					bool inbound, uint64_t now)
@@ -181,8 +181,8 @@ static struct udp_flow *insert_udp_flow(struct udp *u,
 	return uf;
 }
 
-/* max_udp_sockets() - Return how many flows may have a socket of their own:
- * UDP's share of the descriptors that forwarded ports do not use */
+/* max_udp_sockets() - Return how many flows may have a socket of their own,
+ * which is UDP's share of the descriptors that forwarded ports do not use */
 static unsigned int max_udp_sockets(const struct udp *u)
 {
 	return (u->fds - MIN(u->fds, u->fwd->nlisteners)) / UDP_SHARE;
@@ -193,9 +193,9 @@ static unsigned int max_udp_sockets(const struct udp *u)
  * there are too many sockets
  * @peer:	real address that the socket is going to send to
  * @port:	source port, host order; set to 0 if another socket has the
- *		port, and the kernel chose one
- * @share:	sockets of other flows of the guest are bound to @port: share it
- *		by SO_REUSEPORT
+ *		port, so that the kernel chose another one
+ * @share:	sockets of other flows of the guest are bound to @port: share
+ *		the port with them by SO_REUSEPORT
  *
  * Return: descriptor, or -errno
  */
@@ -215,12 +215,13 @@ int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
 }
 
 /**
- * connect_peer() - Connect a socket
+ * connect_peer() - Connect a socket to a peer
  * @sa, @len:	real address and port of the peer
  *
- * Return: 0, or -errno. -EINVAL: @sa is the broadcast address of a subnet. The
- *	   kernel returns EACCES for a broadcast address and for a prohibited
- *	   one; with SO_BROADCAST it accepts the broadcast address (udp(7))
+ * Return: 0, or -errno. It is -EINVAL if @sa is the broadcast address of a
+ *	   subnet. The kernel returns EACCES both for a broadcast address and
+ *	   for a prohibited one, but with SO_BROADCAST it accepts a broadcast
+ *	   address (udp(7))
  */
 static int connect_peer(int fd, const union sockaddr_any *sa, socklen_t len)
 {
@@ -235,14 +236,15 @@ static int connect_peer(int fd, const union sockaddr_any *sa, socklen_t len)
 }
 
 /* hears_all_ports() - Whether answers to the guest may come from any port of
- * the peer: a TFTP server has a new port for each transfer (RFC 1350 4) */
+ * the peer, because the peer is a TFTP server, which uses a new port for each
+ * transfer (RFC 1350 4) */
 static bool hears_all_ports(const struct flow_key *key)
 {
 	return key->pport == TFTP_PORT && key->gport != TFTP_PORT;
 }
 
 /* is_connected_to_itself() - Whether a connected socket receives what it sends.
- * @port: the source port that the socket asked for and got, 0: another one */
+ * @port: the source port that was asked for; 0 if the socket got another one */
 static bool is_connected_to_itself(int fd, const struct flow_key *key,
 				   const struct in6_addr *peer, uint16_t port)
 {
@@ -270,7 +272,8 @@ static void drain_unconnected(int fd)
 
 /* open_flow_socket() - Open a socket for a flow to the real address @peer, with
  * @port and @share as for udp_flow_socket(); return the descriptor, or -errno.
- * The socket is connected, unless it is to hear all ports of the peer */
+ * The socket is connected, unless answers may come from all ports of the
+ * peer */
 static int open_flow_socket(struct udp *u, const struct flow_key *key,
 			    const struct in6_addr *peer, uint16_t *port,
 			    bool share)
@@ -298,16 +301,16 @@ static int open_flow_socket(struct udp *u, const struct flow_key *key,
 	return fd;
 }
 
-/* peer_scope() - Return the index of the interface that the guest reaches a
- * link-local address by; 0 for other addresses */
+/* peer_scope() - Return the index of the interface that leads to a link-local
+ * peer; 0 for other peers */
 static uint32_t peer_scope(const struct udp *u, const struct in6_addr *peer)
 {
 	return !addr_is_v4(peer) && addr_is_linklocal(peer) ?
 	       nat_scope(u->net, peer) : 0;
 }
 
-/* open_by_listener() - Begin a flow of the guest to the real address @peer, by
- * the socket of a listener; return 0 or -errno */
+/* open_by_listener() - Begin a flow of the guest to the real address @peer,
+ * which uses the socket of a listener; return 0 or -errno */
 static int open_by_listener(struct udp *u, const struct flow_key *key,
 			    const struct in6_addr *peer,
 			    const struct listener *l, uint64_t now,
@@ -335,7 +338,8 @@ static int open_by_listener(struct udp *u, const struct flow_key *key,
  * udp_flow_open_fd() - Begin a flow of the guest with a socket that is already
  * open
  * @key:		key of the new flow, which is not in the table yet
- * @fd:		socket; the flow owns it afterwards, and on failure it is closed
+ * @fd:		socket. The flow owns it afterwards; on failure, this function
+ *		closes it
  * @flow:	set to the flow on success
  *
  * Return: 0, or -errno
@@ -364,8 +368,8 @@ int udp_flow_open_fd(struct udp *u, const struct flow_key *key, int fd,
 }
 
 /* take_socket() - Begin a flow to the real address @peer with a socket of its
- * own, which is closed on failure; return 0 or -errno. @has_port: the socket
- * has the guest's port number */
+ * own; return 0, or close the socket and return -errno. @has_port: the socket
+ * is bound to the guest's port number */
 static int take_socket(struct udp *u, const struct flow_key *key, int fd,
 		       const struct in6_addr *peer, bool has_port,
 		       uint64_t now, struct udp_flow **flow)
@@ -401,13 +405,13 @@ static int open_with_socket(struct udp *u, const struct flow_key *key,
 }
 
 /**
- * udp_flow_open_answer() - Begin a flow that the peer of another flow answers
- * with, from a port of its own
- * @asked:	flow whose socket hears all ports of its peer. It may be evicted
+ * udp_flow_open_answer() - Begin a flow for an answer to the flow @asked that
+ * came from another port of the peer
+ * @asked:	flow with @all_ports. This function may evict it
  * @port:	port of the peer that the answer came from, host order
- * @flow:	set to the flow on success. Its socket has the port of the
- *		socket of @asked, and is connected, so that the kernel gives it
- *		the rest of the answers
+ * @flow:	set to the flow on success. Its socket shares the port of the
+ *		socket of @asked. It is connected, so that the kernel gives it
+ *		all further answers from @port
  *
  * Return: 0, or -errno
  */
@@ -436,16 +440,18 @@ int udp_flow_open_answer(struct udp *u, struct udp_flow *asked, uint16_t port,
 	}
 	rc = take_socket(u, &key, fd, &peer, has_port, now, flow);
 	if (!rc)
-		(*flow)->nasked = 1;	/* by @asked */
+		(*flow)->nasked = 1;	/* the guest's request, in flow
+					 * @asked */
 	return rc;
 }
 
 /**
  * udp_flow_allowed() - Whether the guest may send to the peer of a flow now
  *
- * The peer's address may have become the host's own since the flow began, and a
- * flow of a peer may come from a program on the host (--no-host-access). The
- * kernel is asked once in ACCESS_VALID ms.
+ * With --no-host-access, it may not if the peer's address is the host's own.
+ * The host may have got that address after the flow began, or a program on the
+ * host may have begun the flow. The kernel is asked at most once in
+ * ACCESS_VALID ms.
  *
  * Return: false if the flow has to end
  */
@@ -467,9 +473,9 @@ bool udp_flow_allowed(struct udp *u, struct udp_flow *uf, uint64_t now)
  * @flow:	set to the flow on success
  *
  * Return: 0, or -errno. -ENOBUFS: the table has no slot. -EINVAL: no peer can
- *	   have that address. -ELOOP: a socket of passt would send to itself, or
- *	   to another one of a forwarded port. Any other error is of the host's
- *	   kernel
+ *	   have that address. -EACCES: the guest may not reach it. -ELOOP: a
+ *	   socket of passt would send to itself, or to a forwarded port. Any
+ *	   other error comes from the host's kernel
  */
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow)
@@ -482,9 +488,9 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		return -EINVAL;
 	if (access_denied(u->access, &key->peer, key->pport, &peer, 0))
 		return -EACCES;
-	/* An answer that arrives at a listener would go to the guest with the
-	 * resolver's own address as source, and not with that of
-	 * --dns-forward. */
+	/* A query to the address of --dns-forward can't use a listener: the
+	 * guest would get the answer with the resolver's own address as
+	 * source. */
 	if (l && !nat_by_port(u->net, &key->peer, key->pport))
 		rc = open_by_listener(u, key, &peer, l, now, flow);
 	else
@@ -514,7 +520,7 @@ struct udp_listening *udp_listening(const struct udp *u,
 /**
  * udp_flow_accept() - Begin a flow through a forwarded port
  * @key:		key of the new flow, which is not in the table yet
- * @l:		listener of the port; its socket sends the answers, too
+ * @l:		listener of the port; its socket also sends the guest's answers
  * @o:		sender and destination of the first datagram
  *
  * Return: flow, NULL if there is no slot

@@ -8,24 +8,24 @@
 
 #include "udp.h"
 
-#define UDP_CUT_MAX	64	/* datagrams cut out of a GSO frame at once */
-#define UDP_CUT_PIECES	512	/* pieces of all of these datagrams */
+#define UDP_CUT_MAX	64	/* datagrams in struct udp_cut, at most */
+#define UDP_CUT_PIECES	512	/* their pieces, at most */
 #define UDP_BATCH	64	/* messages in one recvmmsg() */
 
 #define UDP_NO_LISTENER	0	/* not the token of any listener */
 
 /**
- * struct udp_rx - What earlier reads from a socket have taught
- * @space:	estimate of the link's bytes that one message of this socket
- *		takes at most; 0: no message was read yet
- * @dropped:	value of the kernel's counter of datagrams dropped because the
- *		socket's buffer was full (SK_MEMINFO_DROPS) when last read
+ * struct udp_rx - What passt has learned from earlier reads of a socket
+ * @space:	estimate of how many bytes of the link one message of this
+ *		socket takes at most; 0: no message was read yet
+ * @dropped:	when last read, the kernel's counter of datagrams dropped
+ *		because the socket's buffer was full (SK_MEMINFO_DROPS)
  */
 struct udp_rx {
 	uint32_t space, dropped;
 };
 
-/* The DF setting of a listener's socket: with DF neither the host's kernel nor
+/* The DF setting of a listener's socket. With DF, neither the host's kernel nor
  * a router may fragment a datagram. */
 enum udp_df {
 	UDP_DF_UNSET,		/* not set by passt: the host's default */
@@ -52,11 +52,11 @@ struct udp_listening {
  *
  * Plain data:
  * @last:	when a datagram last went through the flow, ms
- * @allowed_at:	when it was last found that the guest may reach the peer, ms; 0:
+ * @allowed_at:	when passt last found that the guest may reach the peer, ms; 0:
  *		not yet
- * @listener:	token of the listener whose socket sends the guest's datagrams,
- *		and which may have been closed; UDP_NO_LISTENER: the flow has
- *		its own socket
+ * @listener:	token of the listener whose socket sends the guest's datagrams;
+ *		the listener may have been closed since. UDP_NO_LISTENER: the
+ *		flow has its own socket
  * @ifindex:	interface of a link-local @peer; else 0
  * @peer, @port: the peer's real address, and port in host order; none and 0 for
  *		a flow to a multicast group
@@ -70,16 +70,16 @@ struct udp_listening {
  * @all_ports:	the flow's own socket is not connected: the answer may come from
  *		any port of the peer, and gets a flow of its own, see
  *		udp/answer.c
- * @unanswered:	with @all_ports, datagrams of the guest that no port has
- *		answered yet, at most UNANSWERED_MAX
+ * @unanswered:	with @all_ports, how many more ports of the peer may answer, at
+ *		most UNANSWERED_MAX
  * @inbound:	the peer sent the first datagram, not the guest
  * @stream:	the flow is a stream; false: it is one-shot, see udp.h
  * @nasked:	datagrams from the side that began the flow, at most UINT8_MAX
  * @nanswered:	datagrams from the other side, at most UINT8_MAX
  *
- * Learned again if lost:
- * @segment:	longest datagram that a GSO batch may consist of, bytes; 0: no
- *		GSO
+ * Members that passt would learn again if they were lost:
+ * @segment:	bytes of the longest datagram that may be part of a GSO batch;
+ *		0: no GSO batches
  * @rx:		what was learned from reads of the flow's own socket
  */
 struct udp_flow {
@@ -118,10 +118,10 @@ struct udp_origin {
 
 /**
  * struct udp_cut - Datagrams cut out of a GSO frame
- * @pkt, @n:	datagrams
+ * @pkt, @n:	the datagrams, and their number
  * @iov:	pieces of the payload of all these datagrams
- * @hdr:	headers: the first are for datagrams of full length, the second
- *		for a shorter last datagram
+ * @hdr:	IP and UDP headers: [0] of datagrams of full length, [1] of a
+ *		shorter last datagram
  */
 struct udp_cut {
 	struct pkt pkt[UDP_CUT_MAX];

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * from_guest.c - Send datagrams of the guest from sockets; the payload is read
- * directly from the frames of the link.
+ * from_guest.c - Sends datagrams of the guest from sockets. The sockets read
+ * the payload directly from the frames of the link.
  *
- * Consecutive datagrams of equal length form a GSO batch, and the last one may
- * be shorter: one message, which the kernel cuts as late as it can (UDP_SEGMENT
- * in udp(7)). One sendmmsg() sends all messages of a batch of packets.
+ * Consecutive datagrams of equal length, of which the last may be shorter, form
+ * a GSO batch. This is one message, which the kernel cuts into datagrams as
+ * late as it can (UDP_SEGMENT in udp(7)). One sendmmsg() sends all messages of
+ * a batch of packets.
  */
 /* syscalls: start: close getsockopt socket; run: sendmmsg */
 #include <errno.h>
@@ -18,18 +19,18 @@
 #include "iov.h"
 #include "udp/flow.h"
 
-/* A longer GSO batch is refused: Linux before 6.9 takes at most 64 segments,
- * and all payload has to fit in one IPv4 packet. */
+/* Limits of a GSO batch. Linux before 6.9 refuses more than 64 segments, and
+ * all payload together has to fit in one IPv4 packet. */
 #define GSO_SEGMENTS_MAX	64
 #define GSO_BYTES_MAX		(IP_LEN_MAX - IP4_HLEN - UDP_HLEN)
 
 /**
- * struct udp_path - Destination and control messages of one flow's datagrams,
- * which leave through a socket that is not connected: a listener's, which many
- * flows share, or one that hears all ports of the peer
+ * struct udp_path - Destination and control messages of a flow's datagrams, if
+ * the flow uses a socket that is not connected: a listener's, which many flows
+ * share, or its own, if the flow has @all_ports
  * @to:		the peer's real address and port
- * @tolen:	bytes of @to; 0: the flow's own socket is connected and needs no
- *		path
+ * @tolen:	bytes of @to; 0: the socket is connected, and needs no
+ *		destination
  * @len:	bytes of @control, 0: none
  * @control:	source address, TTL and type of service
  */
@@ -42,10 +43,11 @@ struct udp_path {
 
 /**
  * struct tx_burst - Messages for one sendmmsg()
- * @msg, @nmsg:	the messages
+ * @msg, @nmsg:	the messages, and their number
  * @datagrams:	number of datagrams in each message
- * @iov, @niov:	pieces of all GSO batches in the burst
- * @control, @ncontrol: control messages of all GSO batches in the burst
+ * @iov, @niov:	pieces of all GSO batches in the burst, and their number
+ * @control, @ncontrol: control messages of the GSO batches in the burst, and
+ *		the number of these batches
  */
 struct tx_burst {
 	struct mmsghdr msg[LINK_BURST];
@@ -58,7 +60,7 @@ struct tx_burst {
 /**
  * udp_can_segment() - Find out whether this kernel has UDP_SEGMENT (since 4.18)
  *
- * An older kernel ignores the control message and would send a GSO batch as one
+ * An older kernel would ignore the control message, and send a GSO batch as one
  * datagram.
  *
  * Return: true if this kernel has UDP_SEGMENT
@@ -87,8 +89,9 @@ bool udp_can_segment(void)
  *
  * A listener's IPv6 socket may serve IPv4, too: it then accepts addresses and
  * control messages of both families. An interface is set only for link-local
- * addresses. Otherwise, an answer to a datagram that arrived over loopback for
- * the address of another interface could not return over loopback.
+ * addresses. If a peer on the host sends to an address of another interface,
+ * its datagram arrives over loopback, and an answer that is bound to that
+ * interface could not return.
  */
 static void set_flow_path(struct udp_path *p, const struct udp_flow *uf)
 {
@@ -108,8 +111,8 @@ static void set_udp_df(int fd, bool v4, bool df)
 	sock_set_df(fd, v4, df ? SOCK_DF_PROBE : SOCK_DF_DONT);
 }
 
-/* outgoing_ttl() - Return the TTL to send a packet with: the guest's, or 1
- * instead of 0, which no host may send (RFC 1122 3.2.1.7) */
+/* outgoing_ttl() - Return the TTL to send a packet with. It is the guest's, but
+ * 1 in place of 0, which no host may send (RFC 1122 3.2.1.7) */
 static uint8_t outgoing_ttl(const struct pkt *pkt)
 {
 	return MAX(pkt->ttl, 1);
@@ -130,8 +133,8 @@ static void set_flow_options(const struct udp_flow *uf, const struct pkt *pkt)
 		set_udp_df(fd, v4, pkt->df);
 }
 
-/* set_listener_df() - Set DF on a listener's socket, because no control message
- * can set it for one datagram */
+/* set_listener_df() - Set DF as an option of a listener's socket, because no
+ * control message can set DF for a single datagram */
 static void set_listener_df(const struct udp *u, const struct listener *l,
 			  bool v4, bool df)
 {
@@ -145,11 +148,11 @@ static void set_listener_df(const struct udp *u, const struct listener *l,
 }
 
 /**
- * set_header_fields() - Take over TTL, type of service and DF from the guest's
+ * set_header_fields() - Take TTL, type of service and DF from the guest's
  * datagram, so that the datagrams to the peer have the same (U3)
  * @u:		UDP, which knows the listeners
  * @uf:		flow, which remembers the fields
- * @pkt:	first datagram of those that are about to be sent
+ * @pkt:	the first of the datagrams that are about to be sent
  */
 static void set_header_fields(const struct udp *u, struct udp_flow *uf,
 			      const struct pkt *pkt)
@@ -180,7 +183,7 @@ static unsigned int count_alike(const struct pkt *batch, unsigned int n)
 }
 
 /* count_segments() - Return how many datagrams can leave as one message, 1 or
- * more: they have the same length, at most @longest bytes, and the last may be
+ * more. They have the same length, at most @longest bytes; the last may be
  * shorter */
 static unsigned int count_segments(const struct pkt *batch, unsigned int n,
 				   uint32_t longest)
@@ -220,8 +223,8 @@ static unsigned int gather_pieces(struct tx_burst *b, const struct pkt *batch,
  * @b:		burst that @m is part of
  * @m:		message, which carries the first datagram and the control
  *		messages of @path
- * @path:	of the flow
- * @batch:	datagrams that count_segments() has found alike
+ * @path:	path of the flow
+ * @batch:	datagrams that count_segments() has counted
  * @n:		number of datagrams, 2 or more
  *
  * Return: number of datagrams in @m; 1 if @b has no space for more, and @m is
@@ -251,8 +254,8 @@ static unsigned int add_gso_batch(struct tx_burst *b, struct msghdr *m,
 }
 
 /* add_message() - Append a message with the first of @n datagrams, and with
- * more of them if they form a GSO batch; return the number of datagrams in
- * it */
+ * those after it that form a GSO batch with it; return the number of datagrams
+ * in the message */
 static unsigned int add_message(struct tx_burst *b, const struct udp_flow *uf,
 				struct udp_path *path, const struct pkt *batch,
 				unsigned int n)
@@ -276,12 +279,12 @@ static unsigned int add_message(struct tx_burst *b, const struct udp_flow *uf,
 }
 
 /**
- * send_burst() - Send datagrams that have equal TTL, type of service and DF, as
- * many as the socket takes
- * @path:	of the flow
+ * send_burst() - Send datagrams that have the same TTL, type of service and DF;
+ * the socket may not take all of them
+ * @path:	path of the flow
  * @batch:	datagrams
  * @n:		number of datagrams
- * @refused:	set to the length of a segment if the socket refused a GSO
+ * @refused:	set to the length of a datagram if the socket refused a GSO
  *		batch, else to 0
  *
  * Return: number of datagrams sent, 1 or more; or -errno
@@ -310,9 +313,9 @@ static int send_burst(int fd, const struct udp_flow *uf, struct udp_path *path,
 	return sent;
 }
 
-/* shrink_segment() - The socket refused a GSO batch with segments of @len
- * bytes: make later GSO batches of shorter segments, or send none any more.
- * Return false if @error has another cause */
+/* shrink_segment() - Handle that the socket has refused a GSO batch of
+ * datagrams of @len bytes: from now on make GSO batches of shorter datagrams
+ * only, or make none. Return false if @error has another cause */
 static bool shrink_segment(struct udp_flow *uf, int error, uint32_t len)
 {
 	switch (error) {
@@ -321,7 +324,7 @@ static bool shrink_segment(struct udp_flow *uf, int error, uint32_t len)
 	case EOPNOTSUPP:
 		uf->segment = 0;
 		return true;
-	case EINVAL:		/* a segment is longer than the MTU */
+	case EINVAL:		/* a datagram is longer than the MTU */
 	case EMSGSIZE:
 		uf->segment = len - 1;
 		return true;
@@ -336,9 +339,9 @@ static bool shrink_segment(struct udp_flow *uf, int error, uint32_t len)
  * @batch:	packets of that flow
  * @n:		number of packets, at most LINK_BURST
  *
- * Return: number of datagrams that the socket took, 1 or more; or -errno, which
- *	   is about the first datagram, or about an earlier one if that error
- *	   was pending
+ * Return: number of datagrams that the socket took, 1 or more; or -errno. The
+ *	   error is about the first datagram, or, if the socket had a pending
+ *	   error, about an earlier one
  */
 int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 		   const struct pkt *batch, unsigned int n)
@@ -371,8 +374,9 @@ int udp_send_batch(const struct udp *u, struct udp_flow *uf,
  * cut_headers() - Write the IP and UDP headers of one datagram that is cut out
  * of a GSO frame to @hdr
  *
- * The checksum field of the GSO frame covers the pseudo-header only. The length
- * is part of the pseudo-header, so the field changes with the length.
+ * The checksum field of the GSO frame covers only the pseudo-header. The length
+ * of the datagram is part of the pseudo-header, so the field is updated for the
+ * new length.
  */
 static void cut_headers(struct pkt *pkt, uint8_t *hdr, const struct pkt *gso)
 {
@@ -399,12 +403,11 @@ static void cut_headers(struct pkt *pkt, uint8_t *hdr, const struct pkt *gso)
  * @off:	offset in the payload at which to begin, a multiple of
  *		@gso->gso_size
  *
- * The caller passes the datagrams to udp_send_batch(), which makes GSO batches
- * of them again, as large as the socket takes. All other functions handle
- * single datagrams only.
+ * udp_send_batch() later makes GSO batches of these datagrams again. All other
+ * functions handle single datagrams only.
  *
- * Return: number of bytes of payload that were cut; 0 if the frame has too many
- *	   pieces
+ * Return: number of bytes of payload in these datagrams; 0 if the frame has too
+ *	   many pieces
  */
 uint32_t udp_cut_gso(struct udp_cut *c, const struct pkt *gso, uint32_t off)
 {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * inbound.c - Find the flow that a datagram at a forwarded port belongs to.
+ * inbound.c - Finds the flow to which a datagram at a forwarded port belongs.
  *
- * The guest tells peers apart by their guest-visible address and port. Several
- * peers may look alike to the guest: the gateway, the host's loopback addresses
- * and the address that host and guest share have one guest-visible address, a
- * link-local address may exist on two interfaces, and one peer may send to two
- * addresses of the host. A flow keeps the peer that it began with, because the
- * guest's datagrams must not go to anybody else. So if another peer looks the
- * same, the guest sees it with another source port.
+ * The guest distinguishes peers by their guest-visible address and port.
+ * Several peers may look the same to the guest. The gateway, the host's
+ * loopback addresses and the address that host and guest share have one
+ * guest-visible address. A link-local address may exist on two interfaces. One
+ * peer may also send to two addresses of the host. A flow keeps the peer that
+ * it began with, because the guest's datagrams must not go to anybody else. So
+ * if another peer looks the same, the guest sees it with another source port.
  */
 #include <string.h>
 
@@ -16,20 +16,22 @@
 #include "siphash.h"
 #include "udp/flow.h"
 
-/* Source ports that the guest may see for one peer: its own, and another. */
+/* Number of source ports that the guest may see for one peer: the peer's own
+ * port, and one other. */
 #define VISIBLE_PORTS	2
 
-/* A source port that is not the peer's own is not a privileged one. */
+/* If the guest sees a source port other than the peer's own, it is at least
+ * this, so that it is not privileged. */
 #define VISIBLE_PORT_MIN	1024
 
 /**
  * set_inbound_key() - Make the key of the flow between a listener and a peer,
- * but for the peer's port
+ * without the peer's port
  * @o:		sender and destination of a datagram
  * @key:	filled
  *
- * Return: UDP_DROP_NONE; or, if there can be no such flow, the counter for the
- *	   datagram that is dropped
+ * Return: UDP_DROP_NONE; or, if there can be no such flow, the counter of the
+ *	   reason to drop the datagram
  */
 static enum udp_counter set_inbound_key(const struct udp *u,
 					const struct listener *l,
@@ -54,8 +56,8 @@ static enum udp_counter set_inbound_key(const struct udp *u,
 
 /**
  * visible_port() - Get a port that the guest may see as a peer's source port
- * @i:		0: the peer's own port; 1 and higher: another port, which is
- *		always the same for @l and @o, and which nobody can predict
+ * @i:		0: the peer's own port; 1 or more: another port. It is always
+ *		the same for the same @l and @o, and nobody can predict it
  */
 static uint16_t visible_port(const struct udp *u, const struct listener *l,
 			     const struct udp_origin *o, uint64_t i)
@@ -80,12 +82,13 @@ static uint16_t visible_port(const struct udp *u, const struct listener *l,
 }
 
 /**
- * is_same_peer() - Whether the guest may take a datagram at a listener for one
- * of a flow: it has the flow's peer as sender, and was sent to the flow's
- * listener and address
+ * is_same_peer() - Whether a datagram at a listener belongs to a flow: its
+ * sender is the flow's peer, and it was sent to the flow's listener and local
+ * address
  *
- * A flow with a socket of its own has no listener. The guest's next datagram
- * leaves from that socket, and reaches the same peer.
+ * A flow with a socket of its own has no listener, so only the sender is
+ * compared. The guest's next datagram leaves from that socket, and reaches the
+ * same peer.
  */
 static bool is_same_peer(const struct udp *u, const struct udp_flow *uf,
 			 const struct listener *l, const struct udp_origin *o)
@@ -108,9 +111,10 @@ static bool is_over(const struct udp *u, const struct udp_flow *uf,
 	return udp_flow_fd(u, uf) < 0 || udp_flow_expires(uf) <= now;
 }
 
-/* find_inbound() - Find the flow of a datagram. @key: as set_inbound_key() has
- * filled it. If there is no such flow, return NULL; then the port in @key is
- * one that no flow has, or 0 if there is none */
+/* find_inbound() - Find the flow of a datagram. @key: key that
+ * set_inbound_key() has filled. If there is no such flow, return NULL, and set
+ * the peer's port in @key to one that a new flow can have, or to 0 if there is
+ * none */
 static struct udp_flow *find_inbound(const struct udp *u,
 				     const struct listener *l,
 				     const struct udp_origin *o,
@@ -135,7 +139,7 @@ static struct udp_flow *find_inbound(const struct udp *u,
 /**
  * udp_inbound_find() - Find the flow of a datagram that a listener has received
  * or sent
- * @o:		peer, and the host's address that the peer knows
+ * @o:		peer, and the host's address that it sends to
  *
  * Return: flow, NULL if there is none
  */
@@ -149,8 +153,9 @@ struct udp_flow *udp_inbound_find(const struct udp *u, const struct listener *l,
 	return find_inbound(u, l, o, &key, now);
 }
 
-/* open_inbound() - Begin the flow of a datagram, in place of one that is over;
- * return the flow, or NULL, and the drop is counted */
+/* open_inbound() - Begin the flow of a datagram, and close a flow that is over
+ * and has the same key. Return the flow; or count the datagram as dropped and
+ * return NULL */
 static struct udp_flow *open_inbound(struct udp *u, const struct listener *l,
 				     const struct udp_origin *o,
 				     const struct flow_key *key, uint64_t now)
@@ -180,9 +185,10 @@ static struct udp_flow *open_inbound(struct udp *u, const struct listener *l,
  * @o:		sender and destination of the datagram
  *
  * The flow may be one that the guest has begun. It keeps its peer, and if it
- * has one, its own socket: the datagram's source address may be forged.
+ * has a socket of its own, also that, because the datagram's source address may
+ * be forged.
  *
- * Return: flow; or NULL, and the drop is counted
+ * Return: flow; NULL if the datagram must be dropped, which is then counted
  */
 struct udp_flow *udp_inbound_get(struct udp *u, const struct listener *l,
 				 const struct udp_origin *o, uint64_t now)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * mcast.c - Relay datagrams that the guest sends to multicast groups, and
- * datagrams that other hosts send to these groups.
+ * mcast.c - Relays datagrams that the guest sends to multicast groups, and
+ * datagrams that peers send to these groups.
  *
  * If the guest sends from the port of a service, to the group or to a querier,
  * its datagrams leave through the group's socket, and so have the same source
@@ -26,10 +26,10 @@
 #define QUERIERS	64
 
 /**
- * struct querier - A host that sent a datagram to a group
- * @addr, @port: the host's real address, and source port in host order
- * @service:	port of the group, 0: this entry is not used
- * @at:		when the host last sent to the group, ms
+ * struct querier - A peer that sent a datagram to a group
+ * @addr, @port: the peer's real address, and source port in host order
+ * @service:	port of the group; 0: the entry is not in use
+ * @at:		when the peer last sent to the group, ms
  */
 struct querier {
 	struct in6_addr addr;
@@ -40,7 +40,7 @@ struct querier {
 /**
  * struct mcast - State of --multicast
  * @group:	groups that are relayed
- * @querier:	hosts to which the guest may send answers from a service's port
+ * @querier:	peers to which the guest may send answers from a service's port
  * @next:	index of the entry of @querier that is replaced next
  */
 struct mcast {
@@ -88,7 +88,7 @@ static struct udp_group *find_group_by_port(const struct udp *u, bool v4,
 	return NULL;
 }
 
-/* find_querier() - Return the entry of a host that sent to a group of a
+/* find_querier() - Return the entry of a peer that sent to a group of a
  * service, or NULL; the caller checks how long ago that was */
 static struct querier *find_querier(struct mcast *mc,
 				    const struct in6_addr *addr, uint16_t port,
@@ -103,8 +103,8 @@ static struct querier *find_querier(struct mcast *mc,
 	return NULL;
 }
 
-/* note_querier() - Remember that a host sent to a group of a service just
- * now */
+/* note_querier() - Remember that a peer has just sent to a group of a
+ * service */
 static void note_querier(struct mcast *mc, const struct in6_addr *addr,
 			 uint16_t port, uint16_t service, uint64_t now)
 {
@@ -120,7 +120,7 @@ static void note_querier(struct mcast *mc, const struct in6_addr *addr,
 }
 
 /* send_from_socket() - Send datagrams of the guest from a socket, through the
- * interface @ifindex, or if that is 0, by the host's routes */
+ * interface @ifindex; if @ifindex is 0, the host's routes decide */
 static void send_from_socket(struct udp *u, int fd, uint32_t ifindex,
 			     const struct pkt *batch, unsigned int n)
 {
@@ -132,9 +132,8 @@ static void send_from_socket(struct udp *u, int fd, uint32_t ifindex,
 	}
 }
 
-/* get_query_flow() - Find or open the flow of a query to a group, whose source
- * port is not the port of the service; return NULL on failure, which is
- * counted */
+/* get_query_flow() - Find or open the flow of a query to a group that does not
+ * come from the port of the service. On failure, count that and return NULL */
 static struct udp_flow *get_query_flow(struct udp *u, const struct pkt *batch,
 				       uint64_t now)
 {
@@ -182,7 +181,7 @@ static void send_to_group(struct udp *u, struct udp_group *g,
 
 	if (batch->sport == g->port) {
 		/* SSDP has two IPv6 groups with the same port. Send through the
-		 * first one's socket, which is the one that receives unicast
+		 * socket of the first group, which receives the unicast
 		 * answers. */
 		g = find_group_by_port(u, addr_is_v4(&batch->dst),
 				       batch->sport);
@@ -197,16 +196,16 @@ static void send_to_group(struct udp *u, struct udp_group *g,
 }
 
 /**
- * send_to_querier() - If the guest sends from the port of a service to a
- * querier, send the datagrams through the group's socket
+ * send_to_querier() - Send datagrams through a group's socket, if the guest
+ * sends them from the port of the service to a querier
  * @batch, @n:	packets with the same addresses and ports
  *
  * Queriers ignore answers from any other port than the service's (RFC 6762 6).
- * So this is tried before the datagrams get a flow, which might use a forwarded
- * port's socket.
+ * So this function is tried before the datagrams get a flow, which might use a
+ * forwarded port's socket.
  *
- * Return: false if the destination is no querier, or its query is too old: the
- *	   packets belong to a flow
+ * Return: false if the destination is not a querier, or its last query is too
+ *	   old. The packets then belong to a flow
  */
 static bool send_to_querier(struct udp *u, const struct pkt *batch,
 			    unsigned int n, uint64_t now)
@@ -270,8 +269,8 @@ static void deliver_mcast_msg(struct udp *u, struct mcast_rx_msg *m,
 	tap_ip_send(u->tap, &ip, m->l4, UDP_HLEN + m->len);
 }
 
-/* can_deliver() - Whether a received datagram can go to the guest; if not,
- * count why */
+/* can_deliver() - Whether a received datagram can go to the guest; if it can't,
+ * count the reason */
 static bool can_deliver(struct udp *u, const struct mcast_rx_msg *m)
 {
 	u->count[UDP_TO_GUEST]++;
@@ -287,10 +286,10 @@ static bool can_deliver(struct udp *u, const struct mcast_rx_msg *m)
 }
 
 /**
- * mcast_event() - Relay answers from the socket of a flow that is a query of
- * the guest to a group
+ * mcast_event() - Relay answers that came to the socket of a flow, if the flow
+ * is a query of the guest to a group
  *
- * The flow stays one-shot even if many hosts answer, because no service answers
+ * The flow stays one-shot even if many peers answer, because no service answers
  * a query after minutes.
  *
  * Return: true if @uf is the flow of a query to a group, and its socket was
@@ -382,7 +381,7 @@ static int open_group(struct udp *u, unsigned int index)
 
 /**
  * mcast_open() - Join the groups, for --multicast
- * @u:		UDP, when all configured ports have their listeners
+ * @u:		UDP; the listeners of all forwarded ports are open already
  *
  * If a group can't be joined, a warning names it, and the other groups are
  * relayed.
@@ -417,7 +416,7 @@ int mcast_open(struct udp *u)
 }
 
 /**
- * mcast_forget() - Forget queries and queriers: the guest has left
+ * mcast_forget() - Forget queries and queriers, because the guest has left
  */
 void mcast_forget(struct udp *u)
 {

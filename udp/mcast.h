@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * mcast.h - Datagrams to and from multicast groups. Without --multicast they
- * are dropped. With --multicast, those of the services that find other hosts on
- * the same network are relayed: mDNS, SSDP, LLMNR.
+ * mcast.h - Datagrams to and from multicast groups. Without --multicast, passt
+ * drops them. With --multicast, passt relays those of mDNS, SSDP and LLMNR, by
+ * which machines on a network find each other and their services.
  */
 #ifndef UDP_MCAST_H
 #define UDP_MCAST_H

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * mcast_socket.c - Open the sockets of the groups that --multicast relays, send
- * from them and read from them.
+ * mcast_socket.c - Opens the sockets of the groups that --multicast relays, and
+ * sends and receives through them.
  *
  * A group's socket is bound to the port of its service, because many services
- * expect answers from and to that port. It shares the port with all programs of
- * the host that take part in the service, and never receives unicast datagrams
- * for a program of the host. If no program of the host has the port yet, the
- * socket is bound to all addresses, and also receives unicast answers.
- * Otherwise, it is bound to the group's address, and receives only datagrams
- * for the group.
+ * expect answers from and to that port. It shares the port with all programs on
+ * the host that take part in the service, and does not take away unicast
+ * datagrams from them. If no program on the host has the port yet, the socket
+ * is bound to all addresses, and also receives unicast answers. Otherwise, it
+ * is bound to the group's address, and receives only datagrams for the group.
  */
 /* syscalls: close recvmsg sendmsg setsockopt */
 #include <errno.h>
@@ -54,11 +53,11 @@ void mcast_sock_init(struct udp_group g[UDP_GROUPS], uint32_t if4,
 	}
 }
 
-/* ignore_host() - Do not receive the datagrams that the host itself sends to a
- * group; in turn, the host does not receive those of the guest
- * (IP_MULTICAST_LOOP). On the network, host and guest have the same address. If
- * each heard the other, each would see another host claim its address, and the
- * name of the one would lead the other to itself. Return 0 or -errno */
+/* ignore_host() - Let a socket not receive datagrams that the host itself sends
+ * to a group. Nor does the host receive those of the guest (IP_MULTICAST_LOOP).
+ * Host and guest have the same address. If each received the other's datagrams,
+ * each would see the other claim its own address, and the other's name would
+ * lead to itself. Return 0 or -errno */
 static int ignore_host(int fd)
 {
 	struct sock_filter code[] = {
@@ -81,9 +80,9 @@ static int ignore_host(int fd)
  * @v4:		@fd is an IPv4 socket
  *
  * The socket receives only datagrams for groups that it has joined itself, and
- * not for all groups that any program of the host has joined (ip(7)). For IPv6,
- * Linux has that option since 4.20, so mcast.c also compares the destination.
- * The kernel tells the destination and header fields of each datagram. The
+ * not for all groups that any program on the host has joined (ip(7)). For IPv6,
+ * Linux has this option since 4.20, so mcast.c also compares the destination.
+ * The kernel reports the destination and header fields of each datagram. The
  * socket has no error queue, because no host sends ICMP errors about a datagram
  * to a group (RFC 1122 3.2.2).
  *
@@ -110,10 +109,10 @@ int mcast_sock_options(int fd, bool v4)
 	return 0;
 }
 
-/* allow_reuse() - Switch SO_REUSEADDR of the listeners that have the group's
- * port on or off. It is on only while the group's socket is bound to the same
- * port: a foreign socket must not be able to share a forwarded port. Listeners
- * do not receive datagrams for groups, see forward/listen.c */
+/* allow_reuse() - Switch SO_REUSEADDR on or off for the listeners that have the
+ * group's port. It is on only during the bind() of the group's socket, so that
+ * no foreign socket can share a forwarded port. Listeners do not receive
+ * datagrams for groups, see forward/listen.c */
 static void allow_reuse(const struct fwd *f, const struct udp_group *g, bool on)
 {
 	const struct listener *l = NULL;
@@ -125,14 +124,14 @@ static void allow_reuse(const struct fwd *f, const struct udp_group *g, bool on)
 }
 
 /**
- * bind_group() - Bind a socket to the group's port on all addresses, or if that
- * is taken, on the group's address
- * @g:		group; @g->unicast is set
+ * bind_group() - Bind a socket to the group's port on all addresses, or if
+ * another socket has that port, on the group's address
+ * @g:		group; this function sets @g->unicast
  * @f:		list of the listeners
  *
- * After that, other programs can bind to the port, too. If they bind later,
- * they take precedence for unicast datagrams to the host: Linux delivers these
- * to the socket that was bound last.
+ * After that, other programs can bind the port, too. They then get the unicast
+ * datagrams to the host, because Linux delivers these to the socket that was
+ * bound last.
  *
  * Return: 0, or -errno
  */
@@ -212,7 +211,7 @@ int mcast_sock_open(struct udp_group *g, const struct fwd *f)
 
 /**
  * mcast_sock_send() - Send a datagram of the guest
- * @n:		network, which has the source address
+ * @n:		network, which says which source address to use
  * @ifindex:	interface to send through, 0: by the host's routes
  * @pkt:	packet of the guest, whose destination, TTL, type of service and
  *		payload are used

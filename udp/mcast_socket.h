@@ -22,11 +22,11 @@
  * @fd:		socket that receives datagrams for the group, -1: it could not
  *		be opened
  * @unicast:	@fd is bound to all addresses, so it also receives unicast
- *		answers to the host; false: another program of the host has the
+ *		answers to the host; false: another socket on the host has the
  *		port, and @fd is bound to the group's address
- * @guest, @guest_at: the guest's source address in its last datagram that was
- *		sent through @fd, none: there was no such datagram; and when
- *		that was, ms
+ * @guest, @guest_at: source address of the guest's last datagram that was sent
+ *		through @fd, and when that was, ms; none: there was no such
+ *		datagram
  */
 struct udp_group {
 	const char *service;

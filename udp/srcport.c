@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * srcport.c - Which socket sends the datagrams that the guest sends from one of
- * its ports: the socket of a forwarded port, or a socket per peer, all of which
- * share one port of the host.
+ * srcport.c - Chooses the socket for datagrams of a port of the guest. It is
+ * the socket of a forwarded port, or one socket per peer, all of which share
+ * one port of the host. TCP does not do this: the kernel chooses the port of a
+ * TCP socket.
  *
  * If the guest's port is forwarded, a listener has that port on the host, and
- * no other socket can be bound to it. From another port, the guest's datagrams
- * would have a source port that the peer does not expect: the peer may be the
- * other side of a VPN or of a telephone call. So these datagrams leave through
- * the listener's socket, which also receives the answers.
+ * no other socket can be bound to it. If the guest's datagrams left from
+ * another port, a peer such as the other side of a VPN or of a telephone call
+ * would not accept them. So these datagrams leave through the listener's
+ * socket, which also receives the answers.
  *
- * If the guest's port is not forwarded, all datagrams from it have one source
- * port on the host too, whatever their peer (RFC 4787 REQ-1). A peer that
- * learns the port from another peer can then reach the guest, once the guest
- * has sent to it.
+ * If the guest's port is not forwarded, all datagrams from it also have one
+ * source port on the host, for all peers (RFC 4787 REQ-1). A peer that learns
+ * the port from another peer can then reach the guest, once the guest has sent
+ * to it.
  *
- * The first flow's socket is bound without SO_REUSEPORT, which fails if a
- * foreign socket has the port. Then SO_REUSEPORT is set, and the sockets of the
- * next flows share the port. Each socket is connected, and receives only from
- * its own peer. No two sockets may be connected to the same peer. So only flows
- * of one address of the guest share a port, and flows to a peer with a mapped
- * address (--dns-forward) do not. SO_REUSEPORT shares only with sockets of
- * passt's user. SO_REUSEADDR would share with any user, and the socket that
- * connects to a peer last would receive the peer's datagrams.
+ * The first flow's socket is bound to the guest's port number without
+ * SO_REUSEPORT. If a foreign socket has that port, bind_port() in sock.c lets
+ * the kernel choose another one. For the next flow, SO_REUSEPORT is set on both
+ * sockets, which then share the port. Each socket is connected, and receives
+ * only from its own peer. No two sockets may be connected to the same peer. So
+ * only flows of one address of the guest share a port, and flows to the address
+ * of --dns-forward do not. With SO_REUSEPORT, only sockets of passt's user can
+ * share the port. With SO_REUSEADDR, those of any user could, and the socket
+ * that connects to a peer last would receive the peer's datagrams.
  */
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -33,10 +35,11 @@
 #define NPORTS	(IP_PORT_MAX + 1)
 
 /**
- * struct udp_port_index - The listeners of UDP by port; made when it is needed
+ * struct udp_port_index - The listeners of UDP by port. It is made when it is
+ * needed
  * @changes:	value of fwd->changes when the index was made
  * @by_gport:	for each port of the guest, slot + 1 of the first listener that
- *		can send for it; 0: none
+ *		can send the guest's datagrams from this port; 0: none
  * @by_port:	for each port of the host, slot + 1 of a listener; 0: none
  * @next:	for each slot, slot + 1 of another listener with the same port
  *		of the host; 0: none
@@ -48,13 +51,12 @@ struct udp_port_index {
 };
 
 /**
- * struct udp_guest_port - The sockets that are bound to one port number of the
- * guest
+ * struct udp_guest_port - The sockets of flows that are bound to the number of
+ * one of the guest's ports
  * @n:		number of sockets
  * @sole_fd:	descriptor of the only socket, which does not have SO_REUSEPORT
  *		yet; -1: all sockets share the port
- * @guest:	the guest's address; it is compared whole, because the IPv6
- *		addresses of one interface end alike
+ * @guest:	the guest's address in the keys of these flows
  */
 struct udp_guest_port {
 	uint32_t n;
@@ -83,7 +85,7 @@ static void add_to_index(struct udp_port_index *x, const struct fwd *f,
 	x->by_port[l->port] = slot + 1;
 }
 
-/* make_index() - Make the index of the listeners; return NULL if there is no
+/* make_index() - Make the index of the listeners, or return NULL if there is no
  * memory */
 static struct udp_port_index *make_index(const struct fwd *f)
 {
@@ -114,8 +116,8 @@ static const struct udp_port_index *get_index(struct udp *u)
 	return u->port_index;
 }
 
-/* find_port_listener() - Return the first listener that can send for a port of
- * the guest, or NULL */
+/* find_port_listener() - Return the first listener that can send the datagrams
+ * of a port of the guest, or NULL */
 static const struct listener *find_port_listener(struct udp *u, uint16_t gport)
 {
 	const struct udp_port_index *x = get_index(u);
@@ -125,13 +127,13 @@ static const struct listener *find_port_listener(struct udp *u, uint16_t gport)
 }
 
 /**
- * udp_is_own_listener() - Whether a listener receives what is sent to an
- * address and port
+ * udp_is_own_listener() - Whether an address and port belong to one of our
+ * listeners
  * @addr, @port: real address, and port in host order
  * @scope:	interface index for a link-local address
  *
- * The answer of a guest to a datagram from there would come back as the next
- * question, and so on without an end.
+ * If a datagram from there reached the guest, the guest's answer would come
+ * back as the next datagram, and so on without an end.
  *
  * Return: true if @addr is the host's and @port is forwarded
  */
@@ -151,8 +153,8 @@ bool udp_is_own_listener(struct udp *u, const struct in6_addr *addr,
 }
 
 /**
- * udp_port_listener() - Find the listener whose socket sends for a flow that
- * the guest begins
+ * udp_port_listener() - Find the listener whose socket sends the datagrams of a
+ * flow that the guest begins
  *
  * Return: listener, NULL if there is none
  */
@@ -164,7 +166,7 @@ const struct listener *udp_port_listener(struct udp *u,
 	const struct listener *l;
 
 	/* With --outbound-if4 or --outbound-if6, a flow needs a socket that is
-	 * bound to that interface. A listener's is not. */
+	 * bound to that interface, and a listener's is not. */
 	if (!f->nlisteners ||
 	    *u->net->source_ifname[addr_ip(&key->peer)])
 		return NULL;
@@ -195,20 +197,20 @@ static struct udp_guest_port *find_guest_port(const struct udp *u,
 	return &u->guest_ports[first + key->gport];
 }
 
-/* can_share_port() - Whether the peer's only guest-visible address is the one
- * in @key */
+/* can_share_port() - Whether no other guest-visible address leads to the same
+ * peer as the one in @key */
 static bool can_share_port(const struct udp *u, const struct flow_key *key)
 {
 	return !nat_by_port(u->net, &key->peer, key->pport);
 }
 
 /**
- * udp_port_share() - Prepare the sockets that have a flow's port to share it
- * with the socket of that flow
+ * udp_port_share() - Let the sockets that have the port number of a new flow
+ * share it with the socket of that flow
  * @key:		key of the new flow
  *
- * Return: true: the new socket has to set SO_REUSEPORT. false: no socket has
- *	   the port, or it can't be shared
+ * Return: true if the new socket has to set SO_REUSEPORT; false if no socket
+ *	   has the port, or the port can't be shared
  */
 bool udp_port_share(struct udp *u, const struct flow_key *key)
 {
@@ -241,8 +243,8 @@ void udp_port_take(struct udp *u, struct udp_flow *uf)
 }
 
 /**
- * udp_port_give() - Note that a flow's socket, which may have had the guest's
- * port number, is about to close
+ * udp_port_give() - Note that a flow ends, whose socket may be bound to the
+ * guest's port number
  * @uf:		flow that ends
  */
 void udp_port_give(struct udp *u, const struct udp_flow *uf)

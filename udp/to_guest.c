@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * to_guest.c - Read datagrams from sockets, and make frames of them for the
- * guest.
+ * to_guest.c - Reads datagrams from sockets, and makes frames for the guest of
+ * them.
  *
  * One recvmmsg() reads up to 64 messages into memory of struct udp_batch, and
- * not directly into frames: only after the read it is known how long the
+ * not directly into frames. Only after the read does passt know how long the
  * messages are, and how many bytes to reserve on the link. The copy to the
- * frame costs little, because the checksum needs a pass over the data anyway. A
+ * frame costs little, because the checksum has to read the data anyway. A
  * message may be a GSO batch: datagrams of equal length, of which the last may
  * be shorter (UDP_GRO in udp(7)).
  */
@@ -20,33 +20,34 @@
 #include "checksum.h"
 #include "udp/flow.h"
 
-/* Bytes from one message in memory to the next. It is more than the longest
- * message needs, and not a power of two: at distances of a power of two, the
- * messages would compete for the same cache lines. */
+/* Bytes from the start of one message in memory to that of the next. This is
+ * more than the longest message needs, and not a power of two. At distances of
+ * a power of two, the messages would compete for the same cache lines. */
 #define MESSAGE_STRIDE	(65536 + 1536)
 
-/* Bytes of the link that a frame is charged with at least, because the link
- * also limits the number of frames. */
+/* A shorter frame counts as this many bytes of the link, because the link also
+ * limits the number of frames. */
 #define FRAME_SPACE_MIN	1024
 
-/* Bytes of the link that one message takes at most, with headers. */
+/* Maximum bytes of the link that one message takes, with headers. */
 #define MESSAGE_MAX	(72 * 1024)
 
-/* Frames that the space for messages is asked for in, at most. A message has at
- * most 49 frames of 1514 bytes. */
+/* Maximum number of frames for which count_affordable() asks the link for
+ * space. A message has at most 49 frames of 1514 bytes. */
 #define FRAMES_ASKED	256
 
-/* A read of this many messages, or more, also asks the kernel how many
- * datagrams it has dropped (SO_MEMINFO). */
+/* After a read of at least this many messages, passt also asks the kernel how
+ * many datagrams it has dropped (SO_MEMINFO). */
 #define DROPS_CHECK_MIN	8
 
 /**
  * struct udp_batch - Messages that one recvmmsg() reads
  * @msg, @iov, @from, @control: arguments of recvmmsg()
  * @info:	for each message, what its control messages say
- * @ip, @hdr:	IP header, and Ethernet and IP header as written, of the last
- *		datagram to the guest; the next may have the same. @ip.src is
- *		none: there was no datagram in this batch yet
+ * @ip, @hdr:	fields of the IP header, and complete Ethernet and IP headers,
+ *		of the last datagram to the guest; the next datagram may have
+ *		the same. If @ip.src is none, there was no datagram in this
+ *		batch yet
  * @data:	for each message, space for a UDP header and the payload
  */
 struct udp_batch {
@@ -92,7 +93,7 @@ void udp_batch_free(struct udp_batch *b)
 		munmap(b, sizeof(*b));
 }
 
-/* prepare_messages() - Set the fields that recvmmsg() changes in @n messages;
+/* prepare_messages() - Set the fields of @n messages that recvmmsg() changes.
  * @origin: ask for the sender's address */
 static void prepare_messages(struct udp_batch *b, unsigned int n, bool origin)
 {
@@ -111,9 +112,9 @@ static void prepare_messages(struct udp_batch *b, unsigned int n, bool origin)
 /**
  * count_affordable() - Return how many messages the link has space for
  *
- * Messages beyond that stay in the socket. Without a guest, all messages are
- * read and dropped. A message may need more space than a frame may have, so
- * space is asked for in frames.
+ * Further messages stay in the socket. While no guest is connected, all
+ * messages are read and dropped. A message may need more space than one frame
+ * can have, so this function asks for the space of several frames.
  */
 static unsigned int count_affordable(const struct udp *u,
 				     const struct udp_rx *rx)
@@ -158,9 +159,9 @@ static uint32_t space_of_message(uint32_t len, uint32_t segment)
 }
 
 /* learn_message_space() - Update the estimate of the space that a message of
- * this socket takes. A larger message raises the estimate at once, so that the
- * next read finds enough space. With smaller messages the estimate falls by a
- * quarter with each read */
+ * this socket takes. A larger message raises the estimate at once, so that
+ * enough space is reserved for the next read. If all messages are smaller, the
+ * estimate falls by up to a quarter at each read */
 static void learn_message_space(struct udp_rx *rx,
 				const struct udp_batch *b, unsigned int n)
 {
@@ -176,8 +177,8 @@ static void learn_message_space(struct udp_rx *rx,
 }
 
 /* count_drops() - Count the datagrams that the kernel has dropped because the
- * socket was full. SO_RXQ_OVFL tells that, too, but costs a control message
- * with every datagram */
+ * socket was full. SO_RXQ_OVFL would tell this, too, but would cost a control
+ * message with every datagram */
 static void count_drops(struct udp *u, int fd, struct udp_rx *rx)
 {
 	uint32_t info[SK_MEMINFO_VARS] = { 0 };
@@ -192,12 +193,12 @@ static void count_drops(struct udp *u, int fd, struct udp_rx *rx)
 /**
  * udp_recv_batch() - Read messages from a socket
  * @u:		UDP; its batch holds the messages
- * @rx:		what earlier reads of this socket have taught
- * @origin:	the socket is a listener's, and udp_origin() is going to be
- *		called
+ * @rx:		what passt has learned from earlier reads of this socket
+ * @origin:	the caller is going to call udp_origin(), because the socket is
+ *		not connected
  *
- * Return: number of messages; 0 if the socket has none, or the link has no
- *	   space for one; or -errno
+ * Return: number of messages; 0 if the socket has none, if the link has no
+ *	   space, or if it is the turn of another socket; or -errno
  */
 int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 {
@@ -224,8 +225,7 @@ int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 }
 
 /**
- * udp_origin() - Get the sender and the destination of a message that a
- * listener received
+ * udp_origin() - Get the sender and the destination of a message
  * @u:		UDP; udp_recv_batch() has read its batch with @origin true
  * @i:		index of the message in the batch
  * @o:		filled
@@ -246,8 +246,8 @@ bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o)
 	return true;
 }
 
-/* set_headers() - Write Ethernet and IP headers for a datagram, unless those of
- * the last datagram are the same */
+/* set_headers() - Prepare Ethernet and IP headers for a datagram, unless the
+ * last datagram had the same */
 static void set_headers(struct udp *u, const struct udp_flow *uf,
 			const struct sock_rx_info *info)
 {
@@ -266,8 +266,9 @@ static void set_headers(struct udp *u, const struct udp_flow *uf,
 	tap_hdr_init(&b->hdr, u->tap, &b->ip);
 }
 
-/* send_fragments() - Send the datagrams of a message, each longer than the MTU.
- * The UDP headers are written to the UDP_HLEN bytes before each of them */
+/* send_fragments() - Send the datagrams of a message in fragments, because they
+ * are longer than the MTU. The UDP header of each is written to the UDP_HLEN
+ * bytes before it */
 static void send_fragments(struct udp *u, const struct flow_key *key,
 			   uint8_t *data, size_t left, size_t size)
 {
@@ -282,8 +283,8 @@ static void send_fragments(struct udp *u, const struct flow_key *key,
 	}
 }
 
-/* send_frames() - Send @n datagrams of a message, each in a frame; all but the
- * last have @size bytes of payload */
+/* send_frames() - Send the @n datagrams of a message, each in a frame. All but
+ * the last have @size bytes of payload, and the last has at most @size */
 static void send_frames(struct udp *u, const struct flow_key *key,
 			const uint8_t *data, size_t len, size_t size,
 			unsigned int n)
@@ -312,8 +313,8 @@ static void send_frames(struct udp *u, const struct flow_key *key,
  * @len:	bytes of payload
  * @size:	bytes of each datagram but the last
  *
- * Return: false if nothing was sent, because the link does not take such a
- *	   frame
+ * Return: false if the link does not take such a frame, so that nothing was
+ *	   sent
  */
 static bool send_gso_frame(struct udp *u, const struct flow_key *key,
 			   uint8_t *data, size_t len, size_t size)
@@ -346,9 +347,9 @@ size_t udp_batch_len(const struct udp *u, unsigned int first, unsigned int n)
  * @uf:		flow that the datagrams belong to
  * @i:		index of the message in the batch
  *
- * Datagrams that the link has no space for are dropped; the link counts them.
+ * If the link has no space for a datagram, tap drops and counts it.
  *
- * Return: number of datagrams
+ * Return: number of datagrams in the message
  */
 unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
 			  unsigned int i)
