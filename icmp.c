@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * icmp.c - Send the guest's echo requests from ping sockets. Relay to the guest
- * the replies of the peers that it pinged, and the errors that routers send
- * about its requests.
+ * icmp.c - Sends the guest's echo requests from ping sockets. Relays to the
+ * guest the replies of the peers that it pinged, and the errors that routers
+ * send about its requests.
  */
 /* syscalls: start: getegid socket; run: close recvmsg sendmsg */
 #include <errno.h>
@@ -18,12 +18,12 @@
 #include "log.h"
 #include "sock.h"
 
-/* How many replies, and how many errors, are read from a socket in one
+/* Maximum number of replies, and of errors, that are read from a socket at one
  * event. */
 #define ECHO_BATCH	32
 
-/* This command lets every group open ping sockets: the range is the longest
- * that the kernel accepts. */
+/* This command lets every group open ping sockets: it sets the largest range of
+ * groups that the kernel accepts. */
 #define ALLOW_ALL	"sysctl -w net.ipv4.ping_group_range='0 2147483647'"
 
 const char *const icmp_counter_name[ICMP_COUNTERS] = {
@@ -40,23 +40,24 @@ const char *const icmp_counter_name[ICMP_COUNTERS] = {
 /**
  * struct icmp_flow - One of two kinds of flow: the ping socket of one echo
  * identifier, or a peer that the guest pinged with that identifier
- * @flow:	common part of all flows. Socket: the key's peer address is
- *		none. Peer: @flow.node is in icmp_echo.peers
+ * @flow:	common part of all flows. In the flow of a socket, the key's
+ *		peer address is none. In the flow of a peer, @flow.node is in
+ *		icmp_echo.peers
  *
  * Plain data:
- * @df:		socket: it sends with DF, and the kernel does not fragment;
- *		peer: DF of the guest's last request
+ * @df:		socket: whether it sends requests with DF; peer: DF of the
+ *		guest's last request
  * @ttl, @tos:	peer: TTL and type of service of the guest's last request
  * @peer:	peer: the peer's real address
  * @last:	peer: when a request was last sent to it, or a reply came from
  *		it, ms
- * @allowed_at:	peer: when it was last found that the guest may reach it, ms
+ * @allowed_at:	peer: when passt last found that the guest may reach it, ms
  *
- * Rebuilt from the keys of all flows:
+ * Members that can be rebuilt from the keys of all flows:
  * @socket:	peer: flow of the socket that sends its requests; NULL in the
  *		flow of a socket
- * @npeers:	socket: number of peers that use it; the socket closes with the
- *		last
+ * @npeers:	socket: number of peers that use it; the socket is closed with
+ *		the last of them
  */
 struct icmp_flow {
 	struct flow flow;
@@ -69,7 +70,7 @@ struct icmp_flow {
 };
 
 /**
- * icmp_flow_size() - Bytes that an echo flow needs in the flow table
+ * icmp_flow_size() - Return the bytes that an echo flow needs in the flow table
  */
 size_t icmp_flow_size(void)
 {
@@ -78,7 +79,7 @@ size_t icmp_flow_size(void)
 
 /**
  * icmp_init() - Start without flows
- * @e:		echo; the caller has set @tap to @errors
+ * @e:		echo; the caller has set all members from @tap to @errors
  */
 void icmp_init(struct icmp_echo *e)
 {
@@ -109,8 +110,8 @@ static bool check_ping_family(int family, int proto, const char *name)
 /**
  * icmp_check_allowed() - Warn at start if the guest won't be able to ping (I2)
  *
- * The permission for ping sockets is one sysctl for both families, so if IPv4
- * fails, IPv6 is not tried.
+ * One sysctl permits ping sockets for both families, so if IPv4 fails, IPv6 is
+ * not tried.
  */
 void icmp_check_allowed(const struct icmp_echo *e)
 {
@@ -150,8 +151,8 @@ static void evict_peer(struct icmp_echo *e)
 	e->count[ICMP_EVICTED]++;
 }
 
-/* evict_ping_socket() - Evict peers until that closes a socket; return false if
- * it closed none */
+/* evict_ping_socket() - Evict peers until a socket is closed; return false if
+ * no socket was closed */
 static bool evict_ping_socket(struct icmp_echo *e)
 {
 	uint32_t before = e->nsockets;
@@ -182,9 +183,9 @@ static unsigned int limit_flows(const struct icmp_echo *e, unsigned int usual)
 	return MIN(usual, MAX(e->flows->max / 8, 1));
 }
 
-/* set_ping_df() - Set whether requests leave with DF. With DF, a request that
- * is too long is not sent (EMSGSIZE), and the guest is told (RFC 1191 3).
- * Without DF, the kernel fragments it */
+/* set_ping_df() - Set whether requests leave with DF. With DF, the kernel
+ * refuses a request that is too long (EMSGSIZE), and passt tells the guest (RFC
+ * 1191 3). Without DF, the kernel fragments the request */
 static void set_ping_df(struct icmp_flow *s, bool df)
 {
 	sock_set_df(s->flow.fd[SIDE_HOST], s->flow.key.proto == IPPROTO_ICMP,
@@ -193,7 +194,8 @@ static void set_ping_df(struct icmp_flow *s, bool df)
 }
 
 /* open_ping_socket() - Open a socket, and its flow, for a key without peer
- * address. @peer: real address of the first peer. Return NULL if that fails */
+ * address; return the flow, or NULL on failure. @peer: real address of the
+ * first peer */
 static struct icmp_flow *open_ping_socket(struct icmp_echo *e,
 					  const struct flow_key *key,
 					  const struct in6_addr *peer)
@@ -286,8 +288,8 @@ static struct icmp_flow *open_peer(struct icmp_echo *e,
 	return p;
 }
 
-/* touch_peer() - Note that a peer was sent a request or has replied: it becomes
- * the most recently used peer */
+/* touch_peer() - Note that a request was sent to a peer, or that the peer has
+ * replied: it becomes the most recently used peer */
 static void touch_peer(struct icmp_echo *e, struct icmp_flow *p, size_t len,
 		       uint64_t now)
 {
@@ -297,8 +299,8 @@ static void touch_peer(struct icmp_echo *e, struct icmp_flow *p, size_t len,
 	list_push(&e->peers, &p->flow.node);
 }
 
-/* send_request() - Send an echo request, in which the kernel replaces the
- * identifier by the socket's; return 0 or -errno */
+/* send_request() - Send an echo request; the kernel replaces the identifier in
+ * it by that of the socket. Return 0 or -errno */
 static int send_request(const struct icmp_echo *e, const struct icmp_flow *p,
 			const struct pkt *pkt)
 {
@@ -326,8 +328,8 @@ static int send_request(const struct icmp_echo *e, const struct icmp_flow *p,
 	return 0;
 }
 
-/* find_peer() - Return the flow of the peer with a real address that was pinged
- * from a socket; NULL if there is none */
+/* find_peer() - Return the flow of the peer with the real address @peer that
+ * was pinged from the socket of @s; NULL if there is none */
 static struct icmp_flow *find_peer(const struct icmp_echo *e,
 				   const struct icmp_flow *s,
 				   const struct in6_addr *peer)
@@ -363,11 +365,11 @@ static void relay_ping_error(struct icmp_echo *e, const struct icmp_flow *s,
  * drain_ping_errors() - Empty a socket's error queue, and tell the guest of
  * errors that came from the network
  *
- * Errors of the host's own kernel are not relayed here: sendmsg() has returned
- * them. But only the error queue has the MTU.
+ * Errors of the host's own kernel are not relayed here, because sendmsg() has
+ * returned them already. But only the error queue has the MTU.
  *
- * Return: MTU, if the host's kernel refused a request that was too long; 0: it
- *	   did not, or the MTU is not known
+ * Return: the MTU, if the host's kernel refused a request that was too long; 0
+ *	   if it refused none, or the MTU is not known
  */
 static uint32_t drain_ping_errors(struct icmp_echo *e,
 				  const struct icmp_flow *s, uint64_t now)
@@ -388,12 +390,14 @@ static uint32_t drain_ping_errors(struct icmp_echo *e,
 
 /**
  * retry_request() - Send an echo request; if that fails, try once more
- * @mtu:	set if sending fails: for -EMSGSIZE, the MTU; 0: not known
+ * @mtu:	on failure, set to the MTU if the error is -EMSGSIZE and the MTU
+ *		is known, else to 0
  *
- * If the first sendmsg() fails, its error may be the pending one of an earlier
- * request. If the second fails, its error is about this request.
+ * If the first sendmsg() fails, its error may be about an earlier request,
+ * because the socket had a pending error. If the second fails, its error is
+ * about this request.
  *
- * Return: 0, or -errno of this request
+ * Return: 0 if the request was sent, or -errno
  */
 static int retry_request(struct icmp_echo *e, const struct icmp_flow *p,
 			 const struct pkt *pkt, uint32_t *mtu, uint64_t now)
@@ -431,9 +435,9 @@ static bool is_echo_request(const struct pkt *pkt)
 	return pkt->l4[0] == type && !pkt->l4[1];
 }
 
-/* is_peer_allowed() - Whether the guest may ping a peer now (--no-host-access);
- * @p: its flow, NULL: it has none yet. The kernel is asked once in ACCESS_VALID
- * ms */
+/* is_peer_allowed() - Whether the guest may ping a peer now (--no-host-access).
+ * @p: flow of the peer, NULL if there is none yet. The kernel is asked at most
+ * once in ACCESS_VALID ms */
 static bool is_peer_allowed(struct icmp_echo *e, struct icmp_flow *p,
 			    const struct in6_addr *visible,
 			    const struct in6_addr *peer, uint64_t now)
@@ -447,8 +451,8 @@ static bool is_peer_allowed(struct icmp_echo *e, struct icmp_flow *p,
 	return true;
 }
 
-/* get_peer() - Find or open the flow of the peer that a request is for; return
- * it, or NULL, with the drop counted */
+/* get_peer() - Find or open the flow of the peer that a request is for. If
+ * there can be no flow, count the dropped request and return NULL */
 static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 				  uint64_t now)
 {
@@ -481,8 +485,8 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 
 /**
  * icmp_from_guest() - Send an echo request of the guest
- * @pkt:	ICMP or ICMPv6 packet; any message but an echo request is
- *		ignored, because ping sockets can't send it
+ * @pkt:	ICMP or ICMPv6 packet. Messages other than echo requests are
+ *		ignored, because ping sockets can't send them
  */
 void icmp_from_guest(struct icmp_echo *e, const struct pkt *pkt, uint64_t now)
 {
@@ -516,7 +520,7 @@ void icmp_from_guest(struct icmp_echo *e, const struct pkt *pkt, uint64_t now)
 
 /**
  * deliver_reply() - Send an echo reply to the guest
- * @s:		flow of the socket that received it
+ * @s:		flow of the socket that received the reply
  * @m:		message, as recvmsg() filled it
  * @buf:	ICMP header and payload of the reply; the guest's identifier is
  *		written into it
@@ -571,7 +575,7 @@ static bool read_reply(struct icmp_echo *e, const struct icmp_flow *s,
 	if (n < 0)
 		return errno == EINTR;
 	if (m.msg_flags & MSG_TRUNC)
-		e->count[ICMP_UNASKED]++;	/* requests are shorter */
+		e->count[ICMP_UNASKED]++;	/* longer than any request */
 	else
 		deliver_reply(e, s, &m, buf, (size_t)n, now);
 	return true;
@@ -596,8 +600,8 @@ void icmp_event(struct icmp_echo *e, struct flow *f, uint32_t events,
 }
 
 /**
- * icmp_timer() - The timer of a peer's flow expired: end the flow, unless it
- * was used since
+ * icmp_timer() - Handle the expired timer of a peer's flow: end the flow,
+ * unless it was used since the timer was armed
  * @f:		flow of the peer
  */
 void icmp_timer(struct icmp_echo *e, struct flow *f, uint64_t now)
@@ -612,8 +616,8 @@ void icmp_timer(struct icmp_echo *e, struct flow *f, uint64_t now)
 
 /**
  * icmp_end() - End the flow of a peer, because the guest has left
- * @f:		flow; that of a socket is ignored, because it ends with its last
- *		peer
+ * @f:		flow. If it is the flow of a socket, nothing happens, because
+ *		that ends with its last peer
  */
 void icmp_end(struct icmp_echo *e, struct flow *f)
 {

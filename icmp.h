@@ -24,20 +24,22 @@
 
 #define ICMP_ECHO_EXPIRE	(60 * SEC)
 
-/* Highest number of ping sockets, and of peers. So a guest that pings many
- * hosts does not take all descriptors and flows from its connections. */
+/* Maximum number of ping sockets, and of peers. They leave descriptors and
+ * flows to the guest's connections, even if the guest pings many hosts. */
 #define ICMP_SOCKETS		256
 #define ICMP_PEERS		4096
 
 /* Events that echo counts. */
 enum icmp_counter {
 	ICMP_OPENED,		/* ping sockets opened */
-	ICMP_REFUSED,		/* requests without slot or ping socket */
+	ICMP_REFUSED,		/* requests dropped for lack of a flow slot or a
+				 * ping socket */
 	ICMP_EVICTED,		/* peers evicted to make space for others */
 	ICMP_FROM_GUEST,	/* echo requests that ping sockets sent */
 	ICMP_SEND_ERROR,	/* echo requests that ping sockets refused */
 	ICMP_TO_GUEST,		/* echo replies to the guest */
-	ICMP_UNASKED,		/* replies or errors about no request */
+	ICMP_UNASKED,		/* replies or errors that belong to no
+				 * request */
 	ICMP_IMPOSSIBLE,	/* echo requests with an invalid address */
 	ICMP_COUNTERS,
 };
@@ -48,7 +50,8 @@ extern const char *const icmp_counter_name[ICMP_COUNTERS];
  * struct icmp_echo - All echo flows of a guest
  * @tap, @flows, @timers, @sched, @net, @errors: other parts of the worker, set
  *		by the caller before icmp_init()
- * @access:	says which peers the guest may not reach; NULL: none
+ * @access:	says which peers the guest may not reach; NULL: it may reach
+ *		every peer
  * @peers:	list of the flows of peers, the least recently used first
  * @nsockets, @npeers: number of ping sockets, and of flows in @peers
  * @count:	counters, see enum icmp_counter

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * error.c - Make an ICMP or ICMPv6 error for the guest from an errno; apply the
- * rate limit and choose the source address for all errors.
+ * error.c - Makes ICMP and ICMPv6 errors for the guest from an errno. The rate
+ * limit and the choice of the source address, which are the same for all errors
+ * to the guest, are here, too.
  */
 #include <errno.h>
 #include <netinet/icmp6.h>
@@ -18,8 +19,9 @@ const char *const icmp_error_counter_name[ICMP_ERROR_COUNTERS] = {
 	[ICMP_LIMITED]		= "icmp_limited",
 };
 
-/* ICMP codes of the host's errors about a destination: each errno has the code
- * from which the kernel makes this errno (net/ipv4/icmp.c, net/ipv6/icmp.c). */
+/* ICMP codes for errors of the host about a destination. The kernel makes each
+ * of these errnos from the code that stands beside it (net/ipv4/icmp.c,
+ * net/ipv6/icmp.c). */
 static const struct {
 	int error;
 	uint8_t code4, code6;
@@ -36,7 +38,7 @@ static const struct {
 };
 
 /**
- * icmp_errors_init() - Start with a full token bucket
+ * icmp_errors_init() - Start: the rate limit allows a full burst of errors
  * @e:		ICMP errors; the caller has set @tap and @net
  */
 void icmp_errors_init(struct icmp_errors *e)
@@ -49,8 +51,8 @@ void icmp_errors_init(struct icmp_errors *e)
 }
 
 /**
- * icmp_errors_forget() - Forget which MTUs the guest knows or was asked for:
- * the guest has left
+ * icmp_errors_forget() - Forget which MTUs the guest knows, and whether its MTU
+ * was probed, because the guest has left
  */
 void icmp_errors_forget(struct icmp_errors *e)
 {
@@ -59,7 +61,8 @@ void icmp_errors_forget(struct icmp_errors *e)
 }
 
 /**
- * icmp_message_mtu() - Encode the MTU for an ICMP error to the guest
+ * icmp_message_mtu() - Make the field of an ICMP error to the guest that holds
+ * the MTU
  * @v4:		for IPv4
  * @mtu:	bytes, 0: not known
  *
@@ -104,8 +107,9 @@ bool icmp_message_from_errno(struct icmp_message *m, int error, bool v4,
 	return false;
 }
 
-/* take_token() - Whether the rate limit allows one more error (RFC 4443 2.4
- * (f)); if not, count that */
+/* take_token() - Apply the rate limit to one error (RFC 4443 2.4 (f)). Return
+ * true if the error may be sent, which uses up one of the allowed errors. If it
+ * may not, count it as suppressed and return false */
 static bool take_token(struct icmp_errors *e, uint64_t now)
 {
 	uint64_t fresh = (now - e->refilled) * ICMP_ERROR_RATE / SEC;
@@ -123,8 +127,9 @@ static bool take_token(struct icmp_errors *e, uint64_t now)
 	return true;
 }
 
-/* error_source() - Choose the source of an error whose sender is not known: the
- * peer if the error says that its port is closed, else the guest's router */
+/* error_source() - Choose the source address of an error whose sender is not
+ * known: the peer's if the error says that the peer's port is closed, else that
+ * of the guest's router */
 static struct in6_addr error_source(const struct icmp_errors *e,
 				    const struct icmp_message *m,
 				    const struct icmp_packet *p)
@@ -143,10 +148,10 @@ static struct in6_addr error_source(const struct icmp_errors *e,
  * icmp_message_send() - Send an error to the guest, unless the rate limit or an
  * RFC forbids that
  * @m:		type, code and second word of the error
- * @from:	guest-visible source address, NULL: see error_source()
+ * @from:	guest-visible source address; NULL: error_source() chooses it
  * @p:		packet that the error is about
  *
- * No error is sent about a packet from or to a group or broadcast address
+ * No error is sent about a packet from or to a multicast or broadcast address
  * (RFC 1812 4.3.2.7, RFC 4443 2.4 (e)).
  */
 void icmp_message_send(struct icmp_errors *e, const struct icmp_message *m,
@@ -176,16 +181,15 @@ void icmp_message_send(struct icmp_errors *e, const struct icmp_message *m,
 }
 
 /**
- * icmp_error() - Tell the guest of an error about a packet, of which only the
- * flow and some fields are known
+ * icmp_error() - Tell the guest of an error about a packet that is no longer in
+ * memory
  * @error:	errno, positive
- * @from:	guest-visible source address; NULL: not known, and the peer is
- *		taken if its port is closed, else the guest's router
+ * @from:	guest-visible source address; NULL: error_source() chooses it
  * @mtu:	for EMSGSIZE, bytes, 0: not known
  * @q:		what is known of the packet, to quote it
  *
- * Return: false if @error stands for no ICMP error. true: an error was sent, or
- *	   was not allowed by the rate limit or RFC 1812 4.3.2.7
+ * Return: false if @error stands for no ICMP error; else true, even if the rate
+ *	   limit or an RFC forbids the error
  */
 bool icmp_error(struct icmp_errors *e, int error, const struct in6_addr *from,
 		uint32_t mtu, const struct icmp_quote *q, uint64_t now)
@@ -216,8 +220,8 @@ static bool is_error_packet(const struct pkt *pkt)
  * @error:	errno, positive
  * @mtu:	for EMSGSIZE, bytes, 0: not known
  *
- * Return: false if @error stands for no ICMP error. true: an error was sent, or
- *	   was not allowed by the rate limit or an RFC
+ * Return: false if @error stands for no ICMP error; else true, even if the rate
+ *	   limit or an RFC forbids the error
  */
 bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
 		    const struct pkt *pkt, uint64_t now)
@@ -251,13 +255,13 @@ bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
  * @mtu:	bytes, 0: not known
  * @pkt:	packet, which the host's kernel refused
  *
- * passt announces an MTU that the guest's frames may have, and the host's
- * interface usually has a smaller one. Elsewhere, such a packet would be lost
- * because a router on the path can't forward it. Here, the caller can send it
- * without DF, and the guest learns the MTU before the next one.
+ * The MTU that passt announces to the guest is usually larger than that of the
+ * host's interface. On a real network, a router would drop such a packet. But
+ * here the caller can send it without DF, and the guest learns the MTU before
+ * it sends the next one.
  *
- * Return: whether the guest had not been told of an MTU for this destination in
- *	   the last ICMP_MTU_KNOWN ms, so that the packet should be sent in
+ * Return: true if the guest was not told an MTU for this destination in the
+ *	   last ICMP_MTU_KNOWN ms. The caller should then send the packet in
  *	   fragments
  */
 bool icmp_error_too_big(struct icmp_errors *e, uint32_t mtu,
@@ -269,7 +273,7 @@ bool icmp_error_too_big(struct icmp_errors *e, uint32_t mtu,
 	uint64_t sent = e->count[ICMP_ERRORS];
 
 	icmp_error_pkt(e, EMSGSIZE, mtu, pkt, now);
-	if (e->count[ICMP_ERRORS] != sent)	/* neither limited nor lost */
+	if (e->count[ICMP_ERRORS] != sent)	/* it was sent */
 		*m = (struct icmp_mtu){ pkt->dst, now + ICMP_MTU_KNOWN };
 	return !known;
 }

@@ -23,16 +23,20 @@
 #define ICMP_ERROR_RATE		1000
 #define ICMP_ERROR_BURST	50
 
-/* How long the guest is taken to know an MTU that it was told of. It is Linux's
- * default of net.ipv4.route.mtu_expires and net.ipv6.route.mtu_expires. */
+/* How long passt assumes that the guest remembers an MTU that it was told, ms.
+ * This is Linux's default of net.ipv4.route.mtu_expires and
+ * net.ipv6.route.mtu_expires. */
 #define ICMP_MTU_KNOWN		(600 * SEC)
 
-/* Destinations that are remembered, for which the guest knows the MTU. One
- * that takes the place of another costs a few system calls later. */
+/* Maximum number of destinations that passt remembers because it has told the
+ * guest their MTU. If a new destination replaces another one in the table,
+ * passt later tells the guest the MTU of the other one again, which costs a few
+ * system calls. */
 #define ICMP_MTUS		512
 
-/* After how many packets in fragments the guest is asked to show its MTU; what
- * this number is multiplied by each time; and at which number it ends. */
+/* passt probes the guest's MTU when it has sent the guest ICMP_PROBE_FIRST
+ * packets in fragments. After each probe, this number is multiplied by
+ * ICMP_PROBE_NEXT. ICMP_PROBE_LAST is the number for the last probe. */
 #define ICMP_PROBE_FIRST	32
 #define ICMP_PROBE_NEXT		32
 #define ICMP_PROBE_LAST		32768
@@ -40,16 +44,16 @@
 /* Events that are counted. */
 enum icmp_error_counter {
 	ICMP_ERRORS,		/* errors sent to the guest */
-	ICMP_LIMITED,		/* errors not sent, because of the limit */
+	ICMP_LIMITED,		/* errors not sent, because of the rate limit */
 	ICMP_ERROR_COUNTERS,
 };
 
 extern const char *const icmp_error_counter_name[ICMP_ERROR_COUNTERS];
 
 /**
- * struct icmp_mtu - A destination for which the guest was told of the MTU
+ * struct icmp_mtu - A destination whose MTU the guest was told
  * @dst:	guest-visible address; none: the entry is not used
- * @until:	when the guest may have forgotten the MTU, ms
+ * @until:	time from which on the guest may have forgotten the MTU, ms
  */
 struct icmp_mtu {
 	struct in6_addr dst;
@@ -60,13 +64,12 @@ struct icmp_mtu {
  * struct icmp_errors - State of all ICMP errors to the guest
  * @tap, @net:	other parts of the worker, set by the caller before
  *		icmp_errors_init()
- * @tokens, @refilled: token bucket of the rate limit: tokens left, and when a
- *		token was last added, ms (RFC 4443 2.4 (f))
- * @mtu:	hash table of the destinations for which the guest knows the
- *		MTU, one entry per bucket
+ * @tokens, @refilled: the rate limit (RFC 4443 2.4 (f)): how many errors may be
+ *		sent now, and when this number was last raised, ms
+ * @mtu:	hash table of the destinations whose MTU the guest knows, with
+ *		one entry per bucket
  * @secret:	key of the hash function
- * @probe_at:	value of @tap->ncut at which the guest is asked to show its MTU
- *		next
+ * @probe_at:	value of @tap->ncut at which passt probes the guest's MTU next
  * @count:	counters, see enum icmp_error_counter
  */
 struct icmp_errors {
@@ -86,11 +89,12 @@ struct icmp_errors {
  * @key:	key of its flow, with addresses and ports as the guest wrote
  *		them
  * @l4:		start of its transport header as the guest wrote it, 8 bytes or
- *		more; NULL: not in memory, and 8 bytes are rebuilt from @key
+ *		more; NULL: the header is not in memory, and its first 8 bytes
+ *		are rebuilt from @key
  * @len:	bytes at @l4
- * @total:	bytes of its transport header and payload; 0: not known, and
- *		icmp_error_relay() takes the length that the network's error
- *		quotes
+ * @total:	bytes of its transport header and payload; 0: not known.
+ *		icmp_error_relay() raises it to the number of bytes that the
+ *		network's error quotes
  * @ttl:	TTL or hop limit, 0: IP_TTL_OWN
  * @tos:	type of service or traffic class
  * @df:		the packet has DF (IPv4)

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * probe.c - Ask the guest to show which MTU it has.
+ * probe.c - Probes the guest's MTU: sends it a long echo request, to which the
+ * reply shows the MTU.
  */
 #include <netinet/icmp6.h>
 
 #include "icmp/error.h"
 
-/* send_probe() - Send an echo request of the announced MTU to the address @dst
- * of the guest */
+/* send_probe() - Send an echo request that is as long as the announced MTU to
+ * the guest's address @dst */
 static void send_probe(struct icmp_errors *e, const struct in6_addr *dst)
 {
 	bool v4 = addr_is_v4(dst);
@@ -26,16 +27,16 @@ static void send_probe(struct icmp_errors *e, const struct in6_addr *dst)
 
 /**
  * icmp_probe_mtu() - If many packets were sent to the guest in fragments, find
- * out whether it takes longer packets
+ * out whether it accepts longer packets
  *
  * A guest shows its MTU by the lengths of its packets and by its MSS (see
- * tap_show_mtu()). If it has not done so, it is sent an echo request as long as
- * the MTU that was announced to it. If it answers, the reply is as long, or its
- * fragments have the length of its MTU.
+ * tap_show_mtu()). If it has not done so, passt sends it an echo request that
+ * is as long as the announced MTU. If the guest replies, the reply is as long
+ * as the request, or its fragments have the length of the guest's MTU.
  *
- * That is for the speed of bulk flows only, so it is not done for the first
- * fragments. A card that can't take the request may lose other frames with it:
- * qemu's ne2k_pci writes it over all of its buffer.
+ * A larger MTU only makes bulk flows faster, so the first fragments cause no
+ * probe. A network card that is too small for the request may lose other
+ * frames, too: qemu's ne2k_pci overwrites all of its buffer with the request.
  */
 void icmp_probe_mtu(struct icmp_errors *e)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * quote.c - Rebuild a packet of the guest from what is known of its flow, so
+ * quote.c - Rebuilds a packet of the guest from what is known of its flow, so
  * that an ICMP error can quote it.
  */
 #include <netinet/icmp6.h>

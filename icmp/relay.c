@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * relay.c - Relay ICMP errors to the guest, as the network sent them. The
- * kernel keeps them in a socket's error queue (IP_RECVERR in ip(7)).
+ * relay.c - Relays ICMP errors of the network to the guest. The kernel keeps
+ * them in a socket's error queue (IP_RECVERR in ip(7)).
  */
 #include <netinet/icmp6.h>
 #include <string.h>
@@ -32,8 +32,8 @@ static bool ttl_expired(const struct icmp_message *m, bool v4)
 					    ICMP6_TIME_EXCEEDED);
 }
 
-/* relayed_rest() - Return the second word of the ICMP header, for an error that
- * is relayed with the same type and code */
+/* relayed_rest() - Return the second word of the ICMP header for an error that
+ * keeps its type and code */
 static uint32_t relayed_rest(const struct sock_error *s, bool v4)
 {
 	if (v4 ? s->type == ICMP4_UNREACH && s->code == ICMP4_UNREACH_NEEDFRAG :
@@ -44,8 +44,8 @@ static uint32_t relayed_rest(const struct sock_error *s, bool v4)
 	return s->type == ICMP6_PARAM_PROB ? s->info : 0;
 }
 
-/* set_message() - Fill in the header of the error for the guest; return false
- * if the guest is to get none */
+/* set_message() - Fill in the ICMP header of the error for the guest; return
+ * false if the guest should get no error */
 static bool set_message(struct icmp_message *m, const struct sock_error *s,
 			bool v4)
 {
@@ -64,15 +64,15 @@ static bool set_message(struct icmp_message *m, const struct sock_error *s,
  * error_sender() - Find the guest-visible address of an error's sender
  * @s:		error
  * @key:	key of the flow that the error is about
- * @from:	set on success only
+ * @from:	on success, set to the address
  *
- * If the peer itself sent the error, the address is the one in @key, which may
- * be used for the peer in this flow only (--dns-forward). An error that the
- * host sent may have the guest's own address, if host and guest share it; such
- * an error has no sender.
+ * If the peer itself sent the error, the address is the one in @key. With
+ * --dns-forward, only this flow may use that address for the peer. If the host
+ * sent the error, and host and guest have the same address, the sender would be
+ * the guest itself; then this function fails.
  *
- * Return: false if the sender has no guest-visible address, or has the guest's
- *	   own
+ * Return: false if the sender has no guest-visible address, or if its address
+ *	   is the guest's own
  */
 static bool error_sender(const struct icmp_errors *e,
 			 const struct sock_error *s, const struct flow_key *key,
@@ -110,9 +110,10 @@ static void restore_echo_id(uint8_t *l4, uint16_t id)
  * rebuild_l4() - Rebuild the transport header and payload of the guest's packet
  * @l4:		filled; it has UDP_HLEN + SOCK_ERROR_DATA bytes
  * @s:		error, with the bytes of the packet that it quotes
- * @q:		what is known of the packet; @q->l4, @q->len, @q->total are set
+ * @q:		what is known of the packet; this function sets @q->l4, @q->len
+ *		and @q->total
  *
- * Return: false if the error quotes less than an ICMP header
+ * Return: false if the error of a ping socket quotes less than an ICMP header
  */
 static bool rebuild_l4(uint8_t *l4, const struct sock_error *s,
 		       struct icmp_quote *q)
@@ -141,10 +142,10 @@ static bool rebuild_l4(uint8_t *l4, const struct sock_error *s,
  * @q:		what is known of the guest's packet; if @q->l4 is NULL, the
  *		transport header is rebuilt from the bytes that the error quotes
  *
- * An ICMP message from the network keeps its type, code, MTU or pointer, and
- * has the router that sent it as its source. If its type is not relayed, or the
- * host's kernel itself refused the packet, the guest gets the error that
- * icmp_error() makes from the errno.
+ * An ICMP message from the network keeps its type, code, MTU and pointer, and
+ * its source is the router that sent it. If can_relay() rules out its type, or
+ * if the host's kernel itself refused the packet, the guest gets the error that
+ * icmp_error() would make from the errno.
  */
 void icmp_error_relay(struct icmp_errors *e, const struct sock_error *s,
 		      const struct icmp_quote *q, uint64_t now)
