@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * answer.h - The answering services: ARP, NDP, DHCP and DHCPv6, which passt
- * answers itself. They read struct lease, and change only struct answer and
- * what is known about the guest's addresses.
+ * answers itself. They read struct lease. They change only struct answer, and
+ * what struct tap knows of the guest's addresses.
  */
 #ifndef ANSWER_ANSWER_H
 #define ANSWER_ANSWER_H

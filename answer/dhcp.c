@@ -19,7 +19,7 @@
 
 /* Lengths of messages, bytes. Option 57, the longest reply that a client takes,
  * includes IP and UDP headers (RFC 2131 2). */
-#define DHCP_MAX	1472		/* longest request and longest reply */
+#define DHCP_MAX	1472		/* longest request, and longest reply */
 #define DHCP_MIN	300		/* shortest reply, for RFC 951 */
 #define DHCP_IP_UDP	(IP4_HLEN + UDP_HLEN)
 #define DHCP_MAX_LEAST	576		/* minimum and default of option 57 */
@@ -27,13 +27,14 @@
 #define DHCP_FILE_LEN	128
 
 /*
- * Lease time in seconds: the lease never expires. A guest that was paused or
- * migrated should not lose its address, and no other machine could use it.
+ * Lease time in seconds, which means that the lease never expires. A guest that
+ * was paused should not lose its address, and no other machine could use the
+ * address.
  */
 #define DHCP_INFINITE	0xffffffffU
 
 enum dhcp_type {			/* RFC 2132 9.6 */
-	DHCP_NONE	= 0,		/* BOOTP, or no reply to DHCP */
+	DHCP_NONE	= 0,		/* BOOTP; as reply to DHCP: no reply */
 	DHCP_DISCOVER	= 1,
 	DHCP_OFFER	= 2,
 	DHCP_REQUEST	= 3,
@@ -121,7 +122,7 @@ _Static_assert(sizeof(struct dhcp_hdr) == 236, "RFC 2131 2");
  * @rapid:	option 80, rapid commit, is present
  * @fqdn:	option 81, the client's domain name, is present
  * @fqdn_flags:	flags of option 81, FQDN_*
- * @asked:	codes of option 55, which the client requests, without
+ * @asked:	codes in option 55: options that the client requests, without
  *		duplicates
  * @nasked:	number of codes in @asked
  * @want:	for each option code, whether it is in @asked
@@ -189,7 +190,7 @@ static bool dhcp_read_type(struct dhcp_req *req, const uint8_t *data,
 }
 
 /* dhcp_read_size() - Read option 57. Values below DHCP_MAX_LEAST count as
- * DHCP_MAX_LEAST, which all clients must take. */
+ * DHCP_MAX_LEAST, because all clients must accept messages of that length. */
 static bool dhcp_read_size(struct dhcp_req *req, const uint8_t *data,
 			   size_t len)
 {
@@ -281,7 +282,7 @@ static void dhcp_put_mask_first(struct dhcp_req *req)
 }
 
 /* dhcp_parse() - Parse a UDP payload as a request; false if it is not a valid
- * one */
+ * request */
 static bool dhcp_parse(struct dhcp_req *req, const uint8_t *msg, size_t len)
 {
 	const size_t hlen = sizeof(req->hdr), olen = sizeof(dhcp_cookie);
@@ -318,9 +319,9 @@ static bool dhcp_parse(struct dhcp_req *req, const uint8_t *msg, size_t len)
  * dhcp_check_request() - Choose the type of the reply to REQUEST (RFC 2131
  *		4.3.2)
  *
- * A client in state SELECTING names the server whose offer it takes. If this is
- * another server, there is no reply. A client requests its address in option 50
- * in the states SELECTING and INIT-REBOOT, and in ciaddr in RENEWING and
+ * A client in state SELECTING names the server whose offer it accepts. If that
+ * is another server, there is no reply. A client requests its address in option
+ * 50 in the states SELECTING and INIT-REBOOT, and in ciaddr in RENEWING and
  * REBINDING. An address that is not the lease's is refused in any state,
  * because no other address on this link is given to a client.
  */
@@ -390,15 +391,16 @@ static bool dhcp_needs_routes(const struct lease *l)
 	return !addr_in_prefix(&l->router[IP4], &l->addr[IP4], l->len[IP4]);
 }
 
-/* dhcp_fill_router() - Append the router. If the reply also has option 121, the
- * client ignores this option (RFC 3442), unless it does not know the other. */
+/* dhcp_fill_router() - Append the router. If the reply also has option 121, a
+ * client that knows option 121 ignores this one (RFC 3442) */
 static void dhcp_fill_router(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	msgbuf_addr4(w, &r->l->router[IP4]);
 }
 
-/* dhcp_fill_routes() - Append a route that says that the router is on the link,
- * and a default route by the router */
+/* dhcp_fill_routes() - If the router is outside the guest's prefix, append a
+ * route that says that the router is on the link, and a default route through
+ * the router */
 static void dhcp_fill_routes(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (!dhcp_needs_routes(r->l))
@@ -458,8 +460,8 @@ static void dhcp_fill_timer(struct msgbuf *w, const struct dhcp_reply *r)
  * client sent or requested the option
  *
  * This server does not update DNS: the flag N is set, S is not set, and O is
- * set if the client has set S. The name is in ASCII, which is deprecated, if
- * the client's name is (RFC 4702 2.3.1).
+ * set if the client has set S. If the client sent its name in ASCII, which is
+ * deprecated, the reply has the name in ASCII, too (RFC 4702 2.3.1).
  */
 static void dhcp_fill_fqdn(struct msgbuf *w, const struct dhcp_reply *r)
 {
@@ -482,9 +484,9 @@ static void dhcp_fill_fqdn(struct msgbuf *w, const struct dhcp_reply *r)
 		msgbuf_put(w, r->l->fqdn, strlen(r->l->fqdn));
 }
 
-/* Options that a client may request. Those that a guest needs to reach anything
- * come first: if a reply has no space for all, the last ones are left out. A
- * client without option 55 gets all of them, in this order. */
+/* Options that a client may request. The options that a guest needs most come
+ * first: if a reply has no space for all options, the last ones are left out. A
+ * client that did not send option 55 gets all of them, in this order. */
 static const struct {
 	enum dhcp_option code;
 	void (*put)(struct msgbuf *w, const struct dhcp_reply *r);
@@ -590,13 +592,13 @@ static void dhcp_add_values(struct dhcp_layout *l, const struct dhcp_reply *r)
  * @space:	bytes that the options field has left
  * @overload:	the client knows option 52
  *
- * If all fit in the options field, they go there. Otherwise each goes to the
- * smallest field that has space for it, so that the larger ones are free for
- * long options. No option is divided between two fields, because many clients
- * do not join its parts.
+ * If all options fit in the options field, they go there. Otherwise each goes
+ * to the smallest field that has space for it, so that the larger fields are
+ * free for long options. No option is divided between two fields, because many
+ * clients do not join the parts.
  *
- * Return: whether the reply needs option 52, for which this function has
- *	   reserved space
+ * Return: true if the reply needs option 52; this function has then reserved
+ *	   space for it in the options field
  */
 static bool dhcp_place(struct dhcp_layout *l, size_t space, bool overload)
 {
@@ -628,7 +630,7 @@ static bool dhcp_place(struct dhcp_layout *l, size_t space, bool overload)
 }
 
 /* dhcp_put_field() - Append the options that were placed in one field, in the
- * client's order, and the end of the field */
+ * client's order, and an end option */
 static void dhcp_put_field(struct msgbuf *w, const struct dhcp_layout *l,
 			   enum dhcp_field field)
 {
@@ -643,8 +645,8 @@ static void dhcp_put_field(struct msgbuf *w, const struct dhcp_layout *l,
 	msgbuf_u8(w, OPT_END);
 }
 
-/* dhcp_put_overload() - Append option 52, and fill @file and @sname of the
- * header at the start of @w's message with options (RFC 2132 9.3) */
+/* dhcp_put_overload() - Append option 52, and write options to the fields @file
+ * and @sname of the message's header (RFC 2132 9.3) */
 static void dhcp_put_overload(struct msgbuf *w, const struct dhcp_layout *l)
 {
 	static const uint8_t both = OVERLOAD_FILE | OVERLOAD_SNAME;
@@ -681,8 +683,8 @@ static void dhcp_put_required(struct msgbuf *w, const struct dhcp_reply *r)
 		dhcp_put_option(w, OPT_RAPID, &type, 0);	/* empty */
 }
 
-/* dhcp_put_options() - Append all options. A BOOTP client knows no option 52,
- * so its reply has only the options that fit without it. */
+/* dhcp_put_options() - Append all options. A BOOTP client does not know option
+ * 52, so its reply has only the options that fit in the options field. */
 static void dhcp_put_options(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	struct dhcp_layout l = { .n = 0 };
@@ -729,8 +731,9 @@ static struct in6_addr dhcp_pick_dest(const struct dhcp_reply *r)
 	return r->l->addr[IP4];
 }
 
-/* dhcp_reply_max() - Bytes of the longest reply. No host has to take a packet
- * above its MTU, but every host takes DHCP_MAX_LEAST bytes (RFC 2131 2). */
+/* dhcp_reply_max() - Return the bytes of the longest reply. A host need not
+ * accept a packet longer than its MTU, but must accept DHCP_MAX_LEAST bytes
+ * (RFC 2131 2). */
 static size_t dhcp_reply_max(const struct answer *a, const struct dhcp_reply *r)
 {
 	size_t mtu = MAX(tap_mtu(a->tap), DHCP_MAX_LEAST);
@@ -769,8 +772,8 @@ static void dhcp_log_request(const struct dhcp_req *req, enum dhcp_type reply)
 		    mac_str(req->hdr.chaddr, mac), to);
 }
 
-/* dhcp_is_for_us() - Whether the destination of a packet is the server's port,
- * at the router's address or at the broadcast address */
+/* dhcp_is_for_us() - Whether a packet is sent to the server's port, at the
+ * router's address or at the broadcast address */
 static bool dhcp_is_for_us(const struct lease *l, const struct pkt *pkt)
 {
 	struct in_addr broadcast = { htonl(INADDR_BROADCAST) };
@@ -786,8 +789,8 @@ static bool dhcp_is_for_us(const struct lease *l, const struct pkt *pkt)
  * @a:		state of the services
  * @pkt:	UDP packet
  *
- * Return: true if @pkt is for our DHCP server, even if it is not answered;
- *	   false also if the server is off
+ * Return: true if @pkt is for our DHCP server, even if the server does not
+ *	   answer it; false if it is not, or if the server is switched off
  */
 bool dhcp_from_guest(struct answer *a, const struct pkt *pkt)
 {

@@ -3,9 +3,9 @@
  * dhcpv6.c - A DHCPv6 server for one guest (RFC 8415).
  *
  * The server has no state: there is one guest, and its addresses are known. The
- * first IA_NA (identity association) of a message gets all of them. All other
- * identity associations, also those for temporary addresses or delegated
- * prefixes, are refused with a status.
+ * first IA_NA (identity association for non-temporary addresses) of a message
+ * gets all these addresses. All other identity associations, including those
+ * for temporary addresses or delegated prefixes, are refused with a status.
  */
 #include "answer/answer.h"
 #include "answer/domain.h"
@@ -17,8 +17,8 @@
 #define DHCP6_IN_MAX	1472	/* bytes of the longest request */
 #define DHCP6_OUT_MAX	(IP6_MTU_MIN - IP6_HLEN - UDP_HLEN)
 
-/* Lifetimes, T1 and T2, in seconds: the lease never expires (RFC 8415 7.7,
- * 21.4). */
+/* Value of lifetimes, T1 and T2, in seconds: the lease never expires (RFC 8415
+ * 7.7, 21.4). */
 #define DHCP6_INFINITE	0xffffffffU
 
 enum dhcp6_type {		/* RFC 8415 7.3 */
@@ -114,7 +114,7 @@ struct opts6 {
  *		absent
  * @oro:	codes of the options that the client requests; its @len is 0 if
  *		absent
- * @rapid:	the client takes a REPLY to its SOLICIT: rapid commit
+ * @rapid:	the client accepts REPLY in answer to its SOLICIT (rapid commit)
  * @ia:		the message has at least one identity association (IA)
  * @fqdn:	the message has the client's domain name
  * @fqdn_flags:	flags of the client's domain name, FQDN6_*
@@ -171,8 +171,8 @@ static bool is_ia_option(uint16_t code)
 	return code == OPT6_IA_NA || code == OPT6_IA_TA || code == OPT6_IA_PD;
 }
 
-/* ia_options() - Iterate over the options inside an IA; is_ia_valid() is
- * true */
+/* ia_options() - Begin to iterate over the options inside an IA, whose lengths
+ * is_ia_valid() has checked */
 static struct opts6 ia_options(const struct opt6 *ia)
 {
 	size_t hlen = ia_hlen(ia->code);
@@ -180,8 +180,8 @@ static struct opts6 ia_options(const struct opt6 *ia)
 	return (struct opts6){ ia->data + hlen, ia->len - hlen };
 }
 
-/* ia_next_addr() - Read the next address in the options of an IA; false: none
- * is left */
+/* ia_next_addr() - Read the next address in the options of an IA; false: no
+ * address is left */
 static bool ia_next_addr(struct opts6 *o, struct in6_addr *addr)
 {
 	struct opt6 opt;
@@ -267,7 +267,7 @@ static bool dhcp6_parse(struct dhcp6_req *req, const uint8_t *msg, size_t len)
 	return !o.left;
 }
 
-/* dhcp6_names_us() - Whether the request is for the server with our DUID */
+/* dhcp6_names_us() - Whether the request names our server by its DUID */
 static bool dhcp6_names_us(const struct dhcp6_reply *r)
 {
 	const struct opt6 *server = &r->req->server;
@@ -317,8 +317,8 @@ static void dhcp6_put_status(struct msgbuf *w, enum dhcp6_status status)
 }
 
 /* ia_begin() - Append an IA with the ID of the client's IA, without options. T1
- * and T2 are @t seconds; 0: the client may choose them. Returns the offset of
- * the IA in the message, for ia_end(). */
+ * and T2 are @t seconds; if @t is 0, the client may choose them. Returns the
+ * offset of the IA in the message, which ia_end() needs. */
 static size_t ia_begin(struct msgbuf *w, const struct opt6 *ia, uint32_t t)
 {
 	size_t start = w->len;
@@ -366,8 +366,9 @@ static void ia_put_addr(struct msgbuf *w, const struct in6_addr *addr,
  * ia_count() - Count the addresses of an IA in the request
  * @ia:		IA_NA or IA_TA
  * @l:		lease
- * @off:	set to the number of addresses that are not on this link
- * @ours:	set to true if one address is of the lease, else false
+ * @off:	set to the number of these addresses that are not on this link
+ * @ours:	set to true if one of the addresses is in the lease, else to
+ *		false
  *
  * Return: number of addresses
  */
@@ -404,8 +405,8 @@ static enum dhcp6_status dhcp6_pick_refusal(const struct dhcp6_req *req,
 }
 
 /* ia_bind() - Append an IA_NA with the addresses of the lease. If the client
- * wants to extend other addresses, they are appended with a lifetime of zero
- * (RFC 8415 18.3.4, 18.3.5). */
+ * wants to extend the lifetimes of other addresses, these are appended with a
+ * lifetime of zero (RFC 8415 18.3.4, 18.3.5). */
 static void ia_bind(struct dhcp6_reply *r, const struct opt6 *ia)
 {
 	struct opts6 o = ia_options(ia);
@@ -471,8 +472,8 @@ static void for_each_ia(struct dhcp6_reply *r,
 }
 
 /* dhcp6_put_confirm() - Append a status that says whether the client's
- * addresses are on this link (RFC 8415 18.3.3). False: there should be no
- * reply, because the lease or the request has no address. */
+ * addresses are on this link (RFC 8415 18.3.3). Returns false if there should
+ * be no reply, because the lease or the request has no address. */
 static bool dhcp6_put_confirm(struct dhcp6_reply *r)
 {
 	struct opts6 o = r->req->options;
@@ -493,8 +494,8 @@ static bool dhcp6_put_confirm(struct dhcp6_reply *r)
 	return n;
 }
 
-/* dhcp6_is_wanted() - Whether the client requests an option, or has no option
- * request option and so gets all options */
+/* dhcp6_is_wanted() - Whether the client wants an option: it requests this
+ * option, or it sent no option request option */
 static bool dhcp6_is_wanted(const struct dhcp6_req *req, enum dhcp6_option code)
 {
 	size_t i;
@@ -556,8 +557,8 @@ static void dhcp6_put_config(struct dhcp6_reply *r)
 	dhcp6_put_fqdn(r);
 }
 
-/* dhcp6_put_solicit() - Append the options of an answer to SOLICIT: ADVERTISE,
- * or REPLY if the client takes it (RFC 8415 18.3.1) */
+/* dhcp6_put_solicit() - Append the options of the answer to SOLICIT (RFC 8415
+ * 18.3.1). The answer is REPLY if the client accepts that, else ADVERTISE */
 static void dhcp6_put_solicit(struct dhcp6_reply *r)
 {
 	/* The highest preference: the client waits for no other server. */
@@ -571,8 +572,8 @@ static void dhcp6_put_solicit(struct dhcp6_reply *r)
 	dhcp6_put_config(r);
 }
 
-/* dhcp6_put_body() - Append all options after the DUIDs; false: there should be
- * no reply */
+/* dhcp6_put_body() - Append all options after the DUIDs; returns false if there
+ * should be no reply */
 static bool dhcp6_put_body(struct dhcp6_reply *r)
 {
 	switch (r->req->type) {
@@ -622,8 +623,8 @@ static void make_duid(uint8_t duid[DUID_LL_LEN], const uint8_t mac[MAC_LEN])
 	memcpy(duid + 4, mac, MAC_LEN);
 }
 
-/* dhcp6_forget() - Note that the guest does not use its addresses any more, if
- * it gives them back */
+/* dhcp6_forget() - If the guest gives its addresses back, note that it does not
+ * use them any more */
 static void dhcp6_forget(struct answer *a, const struct dhcp6_req *req,
 			 const uint8_t *smac)
 {
@@ -663,8 +664,8 @@ static void dhcp6_send_answer(struct answer *a, const struct dhcp6_req *req,
  * @a:		state of the services
  * @pkt:	UDP packet
  *
- * Return: true if @pkt is for all DHCPv6 servers, even if it is not answered;
- *	   false also if our server is off
+ * Return: true if @pkt is sent to all DHCPv6 servers, even if our server does
+ *	   not answer it; false if it is not, or if our server is switched off
  */
 bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt)
 {

@@ -4,8 +4,9 @@
  * 81 and 119, DHCPv6 options 24 and 39, and option DNSSL of router
  * advertisements.
  *
- * A name that DNS can't express (an empty label, a label above 63 bytes, more
- * than 255 bytes in all) is left out: clients would reject the whole option.
+ * A name that DNS can't express is left out, because clients would reject the
+ * whole option. Such a name has an empty label, a label of more than 63 bytes,
+ * or more than 255 bytes in all.
  */
 #include <strings.h>
 

@@ -3,7 +3,7 @@
  * ndp.c - Answers neighbour solicitations and advertises a router (RFC 4861),
  * with prefix (RFC 4862), resolvers and search list (RFC 8106).
  *
- * passt has all addresses except the guest's own, with its own MAC address.
+ * passt claims all addresses except the guest's own, at its own MAC address.
  * When the guest checks an address for duplicates (RFC 4862 5.4), passt answers
  * only for the router's own addresses, because the guest may take any other
  * address.
@@ -13,7 +13,7 @@
 #include "answer/answer.h"
 #include "answer/domain.h"
 
-#define NDP_HOPS	255	/* RFC 4861 6.1, 7.1: proof of the same link */
+#define NDP_HOPS	255	/* RFC 4861 6.1, 7.1: sent on this link */
 #define NDP_MAX		IP6_MTU_MIN	/* bytes of the longest message */
 #define NDP_OPT_UNIT	8	/* bytes: unit of an option's length field */
 
@@ -49,8 +49,9 @@ struct ndp_msg {
 };
 
 /* ndp_check_options() - Check the options after a header of @hlen bytes (RFC
- * 4861 4.6, 6.1, 7.1). False: an option has a length of zero or is truncated,
- * or it gives the sender's link-layer address but the source address is ::. */
+ * 4861 4.6, 6.1, 7.1). Returns false if an option has a length of zero or is
+ * truncated, or if an option gives the sender's link-layer address although the
+ * source address is ::. */
 static bool ndp_check_options(const struct ndp_msg *m, size_t hlen)
 {
 	const uint8_t *p = m->data + hlen;
@@ -93,7 +94,7 @@ static void ndp_put_lladdr(struct msgbuf *w, uint8_t type,
 	msgbuf_put(w, a->lease->mac, MAC_LEN);
 }
 
-/* ndp_is_ours() - Whether an address is an own address of the router */
+/* ndp_is_ours() - Whether an address is one of the router's own */
 static bool ndp_is_ours(const struct answer *a, const struct in6_addr *addr)
 {
 	struct in6_addr ll = answer_own_ll(a);
@@ -115,10 +116,10 @@ static bool ndp_is_guests(const struct answer *a, const struct in6_addr *addr)
  * @ns:		solicitation. If its source address is none, the guest checks
  *		whether @target is a duplicate
  *
- * The router flag is set for our own addresses. Without it the guest would no
- * longer use passt as its router. The override flag is always set, because only
- * passt answers on this link. It makes the guest replace a MAC address that it
- * learned from an earlier passt.
+ * The router flag is set for our own addresses. Without the flag, the guest
+ * would no longer use passt as its router. The override flag is always set,
+ * because only passt answers on this link. The override flag makes the guest
+ * replace a MAC address that it learned from an earlier passt.
  */
 static void ndp_advertise(struct answer *a, const struct in6_addr *target,
 			  const struct ndp_msg *ns)
@@ -156,10 +157,9 @@ static bool ndp_is_solicited_node(const struct in6_addr *group)
 /*
  * ndp_answer_ns() - Answer a neighbour solicitation (RFC 4861 7.1.1, 7.2.3)
  *
- * passt learns the guest's address when the guest checks the address for
- * duplicates and is about to take it. If the guest made the address from a
- * router advertisement, it may send no other packet with this address for a
- * long time.
+ * When the guest checks an address for duplicates, passt learns that the guest
+ * is about to use this address. If the guest made the address from a router
+ * advertisement, it may send no other packet with this address for a long time.
  */
 static void ndp_answer_ns(struct answer *a, const struct ndp_msg *m,
 			  uint64_t now)
@@ -214,8 +214,8 @@ static struct lease_addr ra_prefix(struct lease_addr a)
 	return a;
 }
 
-/* ra_put_prefixes() - Append the prefix of each of the guest's addresses once,
- * unless it contains no other address */
+/* ra_put_prefixes() - Append the prefix of each of the guest's addresses, each
+ * prefix once. A prefix of 128 bits is left out */
 static void ra_put_prefixes(struct msgbuf *w, const struct lease *l)
 {
 	struct lease_addr done[LEASE_ADDRS], a;
@@ -289,8 +289,9 @@ static void ra_put_dnssl(struct msgbuf *w, const struct lease *l)
  * ra_put_header() - Append a router advertisement without options (RFC 4861
  *		4.2)
  *
- * While the lease has no IPv6 address, the lifetime is 0, which means that
- * passt is not a default router. Otherwise the guest would try IPv6 in vain.
+ * While the lease has no IPv6 address, the router lifetime is 0, which means
+ * that passt is not a default router. With another lifetime, the guest would
+ * try to use IPv6 in vain.
  */
 static void ra_put_header(struct msgbuf *w, const struct lease *l)
 {
@@ -310,8 +311,8 @@ static void ra_put_header(struct msgbuf *w, const struct lease *l)
 	msgbuf_zero(w, 8);			/* reachable, retrans timer */
 }
 
-/* ra_send() - Send a router advertisement to all nodes, or to the sender of a
- * solicitation */
+/* ra_send() - Send a router advertisement to the sender of the solicitation
+ * @rs, or to all nodes if @rs is NULL */
 static void ra_send(struct answer *a, const struct ndp_msg *rs)
 {
 	const struct in6_addr *to = rs ? &rs->src : &all_nodes;
@@ -400,8 +401,8 @@ static bool ndp_copy_msg(struct ndp_msg *m, const struct pkt *pkt)
  * @a:		state of the services
  * @pkt:	packet
  *
- * Return: true if @pkt is neighbour discovery, even if it is not answered; such
- *	   a packet never leaves the link
+ * Return: true if @pkt is a neighbour discovery message, even if it is not
+ *	   answered; such a message never leaves the link
  */
 bool ndp_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now)
 {

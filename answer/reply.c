@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * reply.c - Functions that several answering services use for replies: for our
- * link-local address, and for UDP messages.
+ * reply.c - Functions that several answering services use for replies: they
+ * find our link-local address, and send messages.
  */
 #include "answer/answer.h"
 
@@ -26,10 +26,11 @@ struct in6_addr answer_own_ll(const struct answer *a)
  * answer_send() - Send a message to the guest
  * @a:		state of the services
  * @ip:		fields of its IP header
- * @dmac:	Ethernet address of the sender of the request: the reply goes
- *		there, even if the destination address is not in use there yet,
- *		or is in use elsewhere. A reply to a group or a broadcast
- *		address goes to the group's Ethernet address
+ * @dmac:	Ethernet address of the sender of the request. The reply goes
+ *		there, even if the IP destination address is not yet in use
+ *		there, or is in use elsewhere. A reply to a multicast or
+ *		broadcast address goes to the Ethernet address of that address
+ *		instead
  * @w:		message, from the transport header on
  *
  * The message is never sent in fragments, even if it is longer than the MTU:
@@ -48,7 +49,7 @@ void answer_send(struct answer *a, const struct ip_hdr *ip, const uint8_t *dmac,
 
 /**
  * answer_udp_init() - Begin a UDP message
- * @w:		set to a message that has only space for the UDP header
+ * @w:		set to a message that contains only space for the UDP header
  * @buf:	memory for the message
  * @size:	bytes that @buf has space for
  */
@@ -61,7 +62,7 @@ void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size)
 /**
  * answer_udp_send() - Send a UDP message to the guest
  * @a:		state of the services
- * @ip:		the caller sets @src and @dst, this function all other fields
+ * @ip:		the caller sets @src and @dst; this function sets the protocol
  * @dmac:	as for answer_send()
  * @sport:	source port, host order
  * @dport:	destination port, host order

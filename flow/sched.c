@@ -16,15 +16,15 @@ void sched_init(struct sched *s)
  * sched_active() - Note that a flow carried a batch, and whether it is bulk
  * @t:		table that holds @f; needed to make the token of @f
  * @f:		the flow, or NULL if the packet belongs to no flow yet
- * @queued:	bytes of the batch, plus the bytes that a TCP flow has in flight
- *		to the guest
+ * @queued:	bytes of the batch; for TCP, plus the bytes that the flow has in
+ *		flight to the guest
  *
  * The flow is bulk if @queued is SCHED_BULK or more, or if the flow waits for
- * its turn. The first smaller batch of a bulk flow does not yet count as the
- * activity of a sparse flow, because a bulk flow also pauses at times. A sparse
- * flow asks for low latency only if another flow was active just before. If the
- * sparse flow is the only active flow, no bytes of other flows delay its
- * frames, and a short queue would gain nothing.
+ * its turn. When a bulk flow sends a smaller batch for the first time, it does
+ * not yet count as an active sparse flow, because a bulk flow also pauses at
+ * times. A sparse flow starts low-latency mode only if another flow was active
+ * just before. If the sparse flow is the only active flow, no bytes of other
+ * flows delay its frames, and a short queue would gain nothing.
  */
 void sched_active(struct sched *s, const struct flow_table *t, struct flow *f,
 		  size_t queued, uint64_t now)
@@ -51,9 +51,10 @@ bool sched_low_latency(const struct sched *s, uint64_t now)
  *		flush
  * @unit:	bytes of one segment of the flow
  *
- * Return: bytes that the flow may send, a multiple of @unit; 0 if the flows
- *	   before this one have used up the bytes that low-latency mode allows
- *	   between two flushes: flush the link before this flow sends
+ * Return: bytes that the flow may send, a multiple of @unit. It is 0 if the
+ *	   flows before this one have used up the bytes that low-latency mode
+ *	   allows between two flushes. The link must then be flushed before this
+ *	   flow may send
  */
 uint32_t sched_quantum(const struct sched *s, size_t pending, uint32_t unit,
 		       uint64_t now)
@@ -66,7 +67,8 @@ uint32_t sched_quantum(const struct sched *s, size_t pending, uint32_t unit,
 }
 
 /**
- * sched_skip_bulk() - Whether the flows in @s->ready miss their turn this pass
+ * sched_skip_bulk() - Whether the flows in @s->ready miss their turn in this
+ * pass
  * @blocked:	the link was blocked when this pass began
  *
  * While the link is blocked, passt reads no socket of a flow. When the link
@@ -119,7 +121,7 @@ struct flow *sched_next(struct sched *s)
  * epoll reports ready sockets in the same order each time, so the first sockets
  * could fill the link in every pass. Therefore all other sockets yield to the
  * starved socket until it finds space. The number of yields is limited, because
- * the starved socket may have no data any more, and then would never look for
+ * the starved socket may have no data any more. It would then never look for
  * space again.
  */
 bool sched_must_yield(struct sched *s, int fd)

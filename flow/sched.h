@@ -39,12 +39,13 @@
  * the next socket's turn. */
 #define SCHED_QUANTUM_UDP	(256 * 1024)
 
-/* A flow with this many bytes in flight or in one batch, or more, is bulk. */
+/* A flow is bulk if its batch, plus the bytes that a TCP flow has in flight to
+ * the guest, has at least this many bytes. */
 #define SCHED_BULK		(32 * 1024)
 
 /* A sparse flow counts as active for this long after its last batch, ms. If an
- * answer takes longer than this, the delay of a long standing queue is small
- * beside it. */
+ * answer takes longer than this, a long standing queue adds little to that
+ * time. */
 #define SCHED_ACTIVE		100
 
 /* How many times other sockets yield to a starved socket. */

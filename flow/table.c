@@ -6,8 +6,8 @@
  * A new flow gets the lowest free slot, so flows gather at the front of the
  * array as their number falls. When the number of flows falls below a quarter
  * of its peak, pages without a flow go back to the kernel, and the hash table
- * is rebuilt. One rebuild visits the flows that are left, and at least three
- * times as many flows were removed since the peak.
+ * is rebuilt. A rebuild costs little: it visits only the flows that are left,
+ * and since the peak, at least three times as many flows were removed.
  */
 /* syscalls: epoll_ctl madvise munmap */
 #include <assert.h>
@@ -22,9 +22,9 @@
 /* Four times the default of fs.nr_open. */
 #define FLOW_MAX	(UINT32_C(1) << 22)
 #define SLOT_ALIGN	64	/* bytes of a cache line */
-#define KEEP		256	/* no memory is given back up to this peak */
-#define KEEP_EMPTY	16	/* the same bound once no flow is left */
-#define POISON		0xdb	/* fills free slots: shows use after removal */
+#define KEEP		256	/* peak up to which memory is kept */
+#define KEEP_EMPTY	16	/* the same if no flow is left */
+#define POISON		0xdb	/* fills removed flows, to expose their use */
 #define WORD		64	/* slots in a word of @live */
 
 _Static_assert(sizeof(struct flow_key) == 40, "the key has no holes");
@@ -130,12 +130,13 @@ static uint32_t bucket_find(const struct flow_table *t,
 }
 
 /*
- * empty_bucket() - Empty a bucket, and keep all other entries reachable
+ * empty_bucket() - Empty a bucket, so that searches still find all other
+ * entries
  *
- * A search ends at the first empty bucket, so the gap would hide later entries.
- * An entry after the gap moves into the gap, unless the search for this entry
- * begins after the gap (Knuth, The Art of Computer Programming, volume 3, 6.4,
- * algorithm R).
+ * A search ends at the first empty bucket, so this gap would hide later
+ * entries. An entry after the gap moves into the gap, unless the search for
+ * that entry begins after the gap (Knuth, The Art of Computer Programming,
+ * volume 3, 6.4, algorithm R).
  */
 static void empty_bucket(struct flow_table *t, uint32_t b)
 {
@@ -197,8 +198,8 @@ struct flow *flow_lookup(const struct flow_table *t, const struct flow_key *k)
 /*
  * take_flow_slot() - Take the lowest free slot of a table that is not full
  *
- * At worst this function reads one bit for each slot. For 20,000 slots these
- * are forty cache lines.
+ * At worst this function reads one bit for each slot. For 20,000 slots, these
+ * bits are in forty cache lines.
  */
 static uint32_t take_flow_slot(struct flow_table *t)
 {
@@ -320,7 +321,7 @@ struct flow *flow_from_token(const struct flow_table *t, uint64_t token)
 }
 
 /**
- * flow_token() - Make the epoll token of one side of a flow
+ * flow_token() - Make the epoll token for a side of a flow
  *
  * Return: a token of type EVENT_FLOW, which is never 0. A later flow in the
  *	   same slot has another token
@@ -360,8 +361,9 @@ int flow_watch(struct flow_table *t, struct flow *f, enum flow_side side,
 }
 
 /**
- * flow_rewatch() - Watch a socket of a flow for other events, or, with
- * EPOLLONESHOT or EPOLLET, for the same events once more
+ * flow_rewatch() - Change the events that a socket of a flow is watched for.
+ * With EPOLLONESHOT or EPOLLET, the same events again make epoll report them
+ * once more
  * @events:	EPOLL* flags of the events to wait for
  *
  * Return: 0, or -errno of epoll_ctl()

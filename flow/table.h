@@ -32,7 +32,7 @@ enum flow_type {
 enum flow_side {
 	SIDE_HOST,		/* a socket towards the peer */
 	SIDE_GUEST,		/* a socket towards the guest, for flows that do
-				 * not go over the link */
+				 * not use the link */
 	FLOW_SIDES,
 };
 
@@ -62,9 +62,11 @@ struct flow_key {
  *		none
  * @gen:	generation, for the epoll token
  * @type:	enum flow_type
- * @queue:	number of the link's queue by which the guest last sent packets
- *		of the flow; packets to the guest take it, too
- * @bulk:	the flow was a bulk flow at its last batch, see flow/sched.h
+ * @queue:	number of the link's queue on which the guest last sent packets
+ *		of the flow. Packets of the flow to the guest take the same
+ *		queue
+ * @bulk:	the flow was a bulk flow when its last batch was sent, see
+ *		flow/sched.h
  * @node:	node in a list of the protocol
  * @ready:	node in the scheduler's list of flows that wait for their turn
  *		to send to the guest
@@ -92,8 +94,8 @@ struct flow {
  * @used:	number of flows
  * @peak:	largest @used since memory was last given back
  * @top:	slots from this number on have no flow
- * @full:	index of a word of @live. All slots of the words before it have
- *		flows
+ * @full:	index of a word of @live. All slots whose bits are in earlier
+ *		words have flows
  * @gen:	generation of the newest flow
  * @secret:	key of the hash function
  * @epfd:	epoll set that watches the flows' sockets

@@ -2,11 +2,11 @@
 /*
  * timer.c - The hierarchical timing wheel (Varghese and Lauck, 1987, scheme 7).
  *
- * A slot of level L covers 64^L ms. Both the time of a timer and the time of
- * the wheel are numbers to base 64. The level of a timer is the position of the
- * highest digit in which the two numbers differ. So a level only holds timers
- * beyond the slot that the wheel is in, and the lowest level that isn't empty
- * holds the timer that expires next.
+ * A slot of level L covers 64^L ms. The time of a timer and the time of the
+ * wheel are taken as numbers to base 64. The level of a timer is the position
+ * of the highest digit in which the two numbers differ. So the timers of a
+ * level are in later slots than the one that the wheel is in, and the lowest
+ * level that is not empty holds the timer that expires next.
  *
  * The wheel moves from one used slot to the next, never tick by tick. When the
  * wheel comes to a slot, the timers of the slot move to lower levels. A timer
@@ -19,11 +19,11 @@
 #include "flow/timer.h"
 #include "util.h"
 
-#define DUE		TIMER_LEVELS	/* level of timers in the due list */
+#define DUE		TIMER_LEVELS	/* level of timers in the list @due */
 #define TOP		(TIMER_LEVELS - 1)
 
-/* How far ahead a timer can be placed, ms. The highest level is used as a ring:
- * the furthest slot is the slot just behind the current one. */
+/* How many ms ahead a timer can be placed. The highest level is used as a ring,
+ * whose furthest slot is the one just before the current one. */
 #define SPAN	((uint64_t)(TIMER_SLOTS - 1) << (TOP * TIMER_BITS))
 
 _Static_assert(TIMER_SLOTS == 64, "a level's slots are the bits of a word");
@@ -64,7 +64,7 @@ static unsigned int slot_number(unsigned int level, uint64_t time)
 }
 
 /*
- * place_timer() - Put a timer that is in no list into the slot of its time
+ * place_timer() - Put a timer, which is in no list, into the slot of its time
  *
  * A timer that expires more than SPAN ms from now goes to the furthest slot.
  * The timer is placed again when the wheel comes to that slot.
@@ -88,7 +88,7 @@ static void place_timer(struct timers *t, struct timer *timer)
 }
 
 /**
- * timer_arm() - Set when a timer expires, whether it is armed already or not
+ * timer_arm() - Set when a timer expires; the timer may be armed already
  * @expires:	time in ms. A timer armed for a time that has passed expires in
  *		the next call of timers_expire(), even in the same pass
  *
@@ -161,7 +161,7 @@ static void enter_slot(struct timers *t, unsigned int level)
  * Call this function until it returns NULL. Between two calls, the caller may
  * arm and cancel any timer, also the timer that the last call returned. Timers
  * expire in the order of their times, however far @now jumps. A timer that was
- * armed for a time that had already passed expires before the others.
+ * armed for a time in the past expires before the others.
  *
  * Return: the next expired timer, which is disarmed now; NULL if no further
  *	   timer has expired
@@ -187,10 +187,10 @@ struct timer *timers_expire(struct timers *t, uint64_t now)
 /**
  * timers_wait() - Tell how long epoll_wait() may wait for the next timer
  *
- * The returned timeout ends when the wheel comes to the next used slot. If this
- * is not a slot of the lowest level, the timers of the slot may expire later,
- * and timers_expire() only moves them to lower levels. A timer causes at most
- * one such early end for each level.
+ * The timeout ends when the wheel comes to the next used slot. If this slot is
+ * not of the lowest level, its timers may expire later, and timers_expire()
+ * only moves them to lower levels. A timer causes at most one such early
+ * wake-up for each level.
  *
  * Return: timeout for epoll_wait() in ms; -1 if no timer is armed
  */

@@ -27,7 +27,7 @@ struct timer {
 
 struct timers {
 	uint64_t now;			/* time of the wheel, ms */
-	uint64_t used[TIMER_LEVELS];	/* one bit per slot: it has timers */
+	uint64_t used[TIMER_LEVELS];	/* bits of slots that have timers */
 	struct list slot[TIMER_LEVELS][TIMER_SLOTS];
 	struct list due;		/* timers that have expired */
 };
