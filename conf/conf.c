@@ -18,8 +18,8 @@
 #include "conf/options.h"
 #include "host/sandbox.h"
 
-#define OPTIONS_MAX	128	/* rows that the table may have */
-#define LONG_BASE	256	/* getopt_long()'s value of the first row */
+#define OPTIONS_MAX	128	/* rows of the table, at most */
+#define LONG_BASE	256	/* first row's value in getopt_long() */
 #define NOBODY		65534	/* user ID if no user is called 'nobody' */
 
 /**
@@ -55,8 +55,8 @@ static void help_line(const char *option, int width, const char *help,
 	printf("  %-*s  %.*s\n", width, option, (int)len, help);
 }
 
-/* help_name() - Format the left column of an option; returns its length,
- * bytes */
+/* help_name() - Format the left column of the help for an option; returns its
+ * length, bytes */
 static int help_name(const struct opt *o, char *buf, size_t size)
 {
 	char letter[] = "-x, ";
@@ -129,7 +129,8 @@ static void print_capabilities(void)
 	printf("{\n  \"type\": \"net\"\n}\n");
 }
 
-/* take_option() - Do what an option of the command line says */
+/* take_option() - Carry out an option of the command line: print something, or
+ * store its value */
 static enum conf_next take_option(struct conf *c, const struct opt *o,
 				  const char *arg)
 {
@@ -144,8 +145,9 @@ static enum conf_next take_option(struct conf *c, const struct opt *o,
 	return CONF_DONE;
 }
 
-/* default_user() - Set user and group for the case without --runas: those that
- * the process acts as, or of the user 'nobody' if it acts as root */
+/* default_user() - Set the user and group that count without --runas: the
+ * effective ones of the process, or those of the user 'nobody' if the process
+ * acts as root */
 static void default_user(struct conf *c)
 {
 	const struct passwd *pw;
@@ -175,7 +177,7 @@ static void conf_defaults(struct conf *c)
 	default_user(c);
 }
 
-/* getopt_long_row() - Make a row for getopt_long(3) of row @i of our table */
+/* getopt_long_row() - Make a row for getopt_long(3) from row @i of our table */
 static struct option getopt_long_row(const char *name, unsigned int i)
 {
 	return (struct option) {
@@ -188,8 +190,8 @@ static struct option getopt_long_row(const char *name, unsigned int i)
 
 /*
  * getopt_tables() - Fill the tables of getopt_long(3). For a long option,
- * getopt_long() returns LONG_BASE plus its row in our table, which is above all
- * letters of short options.
+ * getopt_long() returns LONG_BASE plus the number of its row in our table. This
+ * is larger than all letters of short options.
  */
 static void getopt_tables(struct option *longs, char *shorts)
 {
@@ -214,7 +216,7 @@ static void getopt_tables(struct option *longs, char *shorts)
 }
 
 /* opt_find() - Find the row for a value that getopt_long() returned; NULL:
- * none */
+ * there is none */
 static const struct opt *opt_find(int val)
 {
 	unsigned int i;
@@ -229,8 +231,8 @@ static const struct opt *opt_find(int val)
 	return NULL;
 }
 
-/* list_candidates() - List the options whose names begin with @part, @len
- * bytes; returns how many there are */
+/* list_candidates() - List the options whose names begin with the first @len
+ * bytes of @part; returns the number of these options */
 static unsigned int list_candidates(const char *part, size_t len, char *list,
 				    size_t size)
 {
@@ -267,8 +269,8 @@ static void getopt_error(int val, const char *word)
 		return;
 	}
 
-	/* A long name, if @optopt is 0. It has two dashes, and may have a value
-	 * after '='. */
+	/* If @optopt is 0, @word is a long option with two dashes, and maybe
+	 * with a value after '='. */
 	snprintf(name, sizeof(name), "-%c", optopt);
 	if (!optopt && list_candidates(word + 2, strcspn(word, "=") - 2, list,
 				       sizeof(list)) > 1)
@@ -281,7 +283,7 @@ static void getopt_error(int val, const char *word)
 /**
  * conf_parse() - Read the command line and check each option on its own
  * @c:		filled with values of options, and defaults of other options
- * @argc, @argv: arguments of main(); @c keeps pointers to strings of @argv
+ * @argc, @argv: arguments of main(); @c keeps pointers to the strings in @argv
  *
  * Return: CONF_GO, or what the program should do instead of starting
  */
@@ -315,7 +317,7 @@ enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 	return CONF_GO;
 }
 
-/* warn_outbound_if() - Warn that an outbound interface does not exist yet */
+/* warn_outbound_if() - Warn if an outbound interface does not exist yet */
 static void warn_outbound_if(const char *option, const char *ifname)
 {
 	if (*ifname && !if_nametoindex(ifname))
@@ -323,8 +325,8 @@ static void warn_outbound_if(const char *option, const char *ifname)
 		     option, ifname);
 }
 
-/* conf_mtu() - Warn of an MTU that is too small for a family. One that is too
- * small for IPv4 becomes IPv4's least, because no packet fits it. */
+/* conf_mtu() - Warn of an MTU that is too small for a family. An MTU that is
+ * too small for IPv4 is raised to IPv4's minimum. */
 static void conf_mtu(struct conf *c)
 {
 	if (!c->mtu)
@@ -441,14 +443,14 @@ static void conf_verbosity(const struct conf *c)
 	else if (c->debug)
 		log_set_level(LOG_DEBUG);
 	else
-		/* NOTICE is for what was asked for: the counters */
+		/* counters have NOTICE, because the user has asked for them */
 		log_set_level(c->quiet ? LOG_NOTICE : LOG_INFO);
 }
 
 /**
  * conf_check() - Check options against each other, and set the log level
- * @c:		options from conf_parse(); options that depend on others are
- *		changed here
+ * @c:		options from conf_parse(). This function changes options that
+ *		depend on others
  *
  * Return: CONF_GO, or CONF_WRONG after an error was printed
  */

@@ -20,14 +20,15 @@
 
 #include "conf/lease.h"
 
-#define CONF_SPECS	255		/* values of -t at most, and of -u */
+#define CONF_SPECS	255		/* -t options at most; the same for
+					 * -u */
 #define CONF_MTU	65520
 #define CONF_MTU_MAX	65521		/* a frame has 65,535 bytes at most */
 #define CONF_MAC	{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
 
 /**
  * struct conf - Values of options, or defaults. Arrays of FAMILIES have one
- * element per family. An address is none if no option gave it.
+ * element per family. If no option gave an address, it is all zero ("none").
  * @foreground, @quiet, @debug, @trace, @one_off, @vhost_user: the option was
  *		given
  * @socket_path: path of the socket that listens for the guest; empty: the first
@@ -39,17 +40,19 @@
  * @uid, @gid:	user and group that passt changes to if it is started as root
  * @use:	no option excludes this family
  * @tcp, @udp, @icmp: no option excludes this protocol
- * @addr:	addresses of the guest, in the order of the options; none after
- *		the last
- * @len:	prefix lengths that were given with @addr, 0: not given, or as 0
- * @netmask:	IPv4 prefix length of --netmask, 0: not given, or as 0
+ * @addr:	addresses of the guest, in the order of the options; unused
+ *		elements are zero
+ * @len:	prefix lengths that were given with @addr; 0: the option had no
+ *		prefix length, or 0
+ * @netmask:	IPv4 prefix length of --netmask; 0: the option was not given, or
+ *		its value was 0
  * @gateway:	routers of the guest
  * @ifname:	host's interface whose addresses and routes the guest gets;
  *		empty: the one that @out_ifname or the default route names
  * @mac:	MAC address of passt on the link
  * @mtu:	MTU that the guest is told, bytes; 0: none
  * @mtu_given:	an option set @mtu
- * @dns:	resolvers that the guest is told; none after the last
+ * @dns:	resolvers that the guest is told; unused elements are zero
  * @dns_given:	an option set @dns of this family
  * @search:	domains of the search list, separated by one space
  * @search_given: an option set @search
@@ -64,13 +67,14 @@
  *		of the gateway's
  * @no_map_loopback: no address leads the guest to the host's loopback
  * @no_host_access: the guest reaches no address of the host
- * @map_guest:	addresses that lead the guest to the host's own socket address,
- *		if guest and host have the same address
- * @dns_match:	guest-visible addresses whose DNS ports lead to @dns_host
- * @dns_host:	real addresses of resolvers
+ * @map_guest:	addresses that lead the guest to the address that guest and host
+ *		share
+ * @dns_match:	guest-visible addresses whose ports 53 and 853 lead to @dns_host
+ * @dns_host:	real addresses of the resolvers that @dns_match leads to
  * @multicast:	relay multicast groups by which services are found on a network
  * @tcp_spec, @udp_spec: values of -t and -u, NULL after the last
- * @freebind:	bind forwarded ports also to addresses that the host lacks
+ * @freebind:	bind forwarded ports also to addresses that the host does not
+ *		have
  */
 struct conf {
 	bool foreground, quiet, debug, trace, one_off, vhost_user;
@@ -121,8 +125,8 @@ enum conf_next conf_check(struct conf *c);
 void conf_error(const char *option, const char *value, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* conf_ifname() - Host's interface whose addresses and routes of a family the
- * guest gets; empty: none was given */
+/* conf_ifname() - Get the name of the host's interface whose addresses and
+ * routes of family @f the guest gets; empty: no option names one */
 static inline const char *conf_ifname(const struct conf *c, enum ip_family f)
 {
 	return *c->ifname ? c->ifname : c->out_ifname[f];

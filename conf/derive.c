@@ -5,24 +5,25 @@
  *
  * derive() is a pure function: it makes no system call, prints no message and
  * keeps no state. So it can be called again whenever the host changes. The
- * table in test/unit/addressing.c has its results for many cases, and is the
+ * table in test/unit/addressing.c lists its results for many cases, and is the
  * specification of addressing.
  */
 #include <string.h>
 
 #include "conf/derive.h"
 
-/* Addresses for a host without addresses or default route. Any link-local
- * address would do (RFC 3927). */
+/* Addresses for a guest whose host has no addresses or no default route. Any
+ * link-local addresses would do (RFC 3927). */
 #define OFFLINE_ADDR4		"169.254.2.1"
 #define OFFLINE_LEN4		16
 #define OFFLINE_GATEWAY4	"169.254.2.2"
 #define OFFLINE_GATEWAY6	"fe80::1"
 
 /**
- * struct dns_map - For each family, a guest-visible address whose DNS ports
- *		lead to a resolver
- * @visible:	guest-visible address; none: DNS ports are not translated
+ * struct dns_map - For each family, a guest-visible address whose ports 53 and
+ *		853 lead to a resolver
+ * @visible:	guest-visible address; none: no traffic to these ports is
+ *		translated
  * @real:	real address of the resolver, of any family
  */
 struct dns_map {
@@ -57,7 +58,8 @@ static void net_add_pair(struct net *n, struct in6_addr visible,
 	n->nat[n->npairs++] = (struct nat_pair){ visible, real, ports };
 }
 
-/* class_len() - Prefix length of an IPv4 address by its class (RFC 791 3.2) */
+/* class_len() - Return the prefix length of an IPv4 address by its class (RFC
+ * 791 3.2) */
 static unsigned int class_len(const struct in6_addr *a)
 {
 	uint8_t first = a->s6_addr[12];
@@ -93,7 +95,8 @@ static void derive_common(const struct conf *c, const struct host *h,
 	n->mtu = l->mtu ? l->mtu : CONF_MTU;
 }
 
-/* default_len() - Prefix length of an address that was given without one */
+/* default_len() - Return the prefix length of an address that was given without
+ * one */
 static unsigned int default_len(const struct in6_addr *a)
 {
 	return addr_is_v4(a) ? class_len(a) : LEASE_SLAAC_LEN;
@@ -135,9 +138,10 @@ static void derive_more_addrs(const struct conf *c, enum ip_family f,
 /*
  * derive_router() - Set the gateway, and our address as the guest's router
  *
- * Our address is the gateway's. For IPv6, the source of router advertisements
- * must be link-local (RFC 4861 4.2). If the gateway's address is not, our
- * address is OFFLINE_GATEWAY6.
+ * Our address is the gateway's, with one exception. For IPv6, our address must
+ * be link-local, because it is the source of router advertisements (RFC 4861
+ * 4.2). If the gateway's address is not link-local, our address is
+ * OFFLINE_GATEWAY6.
  */
 static void derive_router(const struct conf *c, const struct host_family *h,
 			  enum ip_family f, struct net *n)
@@ -169,11 +173,12 @@ static void derive_family(const struct conf *c, const struct host_family *h,
 	derive_router(c, h, f, n);
 	memcpy(n->ifname[f], h->ifname, IFNAMSIZ);
 	memcpy(n->mcast_ifname[f], *mcast ? mcast : h->ifname, IFNAMSIZ);
-	if (h->ifindex)		/* IPv6, set last, overrides IPv4 */
+	if (h->ifindex)		/* IPv6 comes last and overrides IPv4 */
 		n->scope = h->ifindex;
 }
 
-/* derive_host_addr() - Guest-visible address of the host's loopback, or none */
+/* derive_host_addr() - Return the guest-visible address of the host's loopback,
+ * or none */
 static struct in6_addr derive_host_addr(const struct conf *c,
 					const struct net *n, enum ip_family f)
 {
@@ -183,14 +188,15 @@ static struct in6_addr derive_host_addr(const struct conf *c,
 		       c->map_gw ? n->gateway[f] : ADDR_NONE);
 }
 
-/* derive_host_ports() - Which traffic derive_host_addr() is for */
+/* derive_host_ports() - Return to which traffic an address pair applies whose
+ * real address is the host's */
 static enum nat_ports derive_host_ports(const struct conf *c)
 {
 	return c->no_host_access ? NAT_TO_GUEST : NAT_ANY_PORT;
 }
 
-/* resolver_first() - Host's first resolver of family @f, or else of any
- * family */
+/* resolver_first() - Return the host's first resolver of family @f, or else its
+ * first one of any family */
 static struct in6_addr resolver_first(const struct resolv *r, enum ip_family f)
 {
 	unsigned int i;
@@ -203,13 +209,14 @@ static struct in6_addr resolver_first(const struct resolv *r, enum ip_family f)
 }
 
 /*
- * resolver_visible() - Guest-visible address of a resolver, or none
+ * resolver_visible() - Return the guest-visible address of a resolver, or none
  *
  * For most resolvers, this is the same as the real address. In two cases the
- * guest can't reach the real address: if it is a loopback address, or if it is
- * @host, which leads the guest to the host's loopback (in home networks, the
- * gateway often is the resolver). Then the DNS ports of @map->visible lead to
- * the resolver. This sets @map, unless it has been set.
+ * guest can't reach the real address: if it is a loopback address; or if it is
+ * @host, the address that leads the guest to the host's loopback. (In home
+ * networks, the gateway often is the resolver.) Ports 53 and 853 of
+ * @map->visible then lead to the resolver. This function sets @map, unless it
+ * is set already.
  */
 static struct in6_addr resolver_visible(const struct in6_addr *dns,
 					const struct in6_addr *host,
@@ -238,9 +245,9 @@ static void lease_add_dns(struct in6_addr list[LEASE_DNS],
 		list[i] = *addr;
 }
 
-/* derive_host_dns() - Add the host's resolvers to the lease, in families that
- * no option gives resolvers for. Add a note for each that the guest can't
- * reach. */
+/* derive_host_dns() - Add the host's resolvers to the lease, in families for
+ * which no option gives resolvers. Add a note for each resolver that the guest
+ * can't reach. */
 static void derive_host_dns(const struct conf *c, const struct resolv *r,
 			    struct net *n, struct dns_map *map)
 {
@@ -262,8 +269,9 @@ static void derive_host_dns(const struct conf *c, const struct resolv *r,
 	}
 }
 
-/* derive_scopes() - Note which interface leads to a resolver whose link-local
- * address names one. If several have the same address, the first counts. */
+/* derive_scopes() - For each link-local resolver for which resolv.conf names an
+ * interface, store that interface. If several have the same address, the first
+ * counts. */
 static void derive_scopes(const struct resolv *r, struct net *n)
 {
 	unsigned int i;
@@ -301,9 +309,10 @@ static void derive_dns(const struct conf *c, const struct resolv *r,
 /*
  * derive_shared() - Add the pairs for the guest's addresses
  *
- * The guest can't be a peer of its own address. If the host has the same
- * address, traffic from this address to the guest gets another source:
- * @map_guest, or else the source that traffic from the host's loopback gets.
+ * The guest can't have a peer with the guest's own address. If the host has the
+ * same address, the guest sees another source address for traffic from it: that
+ * of --map-guest-addr, or else the one that it sees for traffic from the host's
+ * loopback.
  */
 static void derive_shared(const struct conf *c, enum ip_family f, struct net *n)
 {
@@ -314,7 +323,9 @@ static void derive_shared(const struct conf *c, enum ip_family f, struct net *n)
 
 	for (i = 0; lease_addr(&n->lease, f, i, &a); i++)
 		net_add_pair(n, visible, a.addr, derive_host_ports(c));
-	if (!i && !addr_is_none(&c->map_guest[f]))	/* leads nowhere */
+	if (!i && !addr_is_none(&c->map_guest[f]))	/* the guest has no
+							 * address to share:
+							 * refuse flows to it */
 		net_add_pair(n, c->map_guest[f], ADDR_NONE, NAT_ANY_PORT);
 }
 
@@ -343,9 +354,9 @@ static void derive_nat(const struct conf *c, const struct dns_map *map,
  * @h:		addresses, routes and resolvers of the host
  * @n:		filled with the network
  *
- * If the host has no address or no default route, defaults replace them, such
- * as a link-local IPv4 address for the guest. If no family is in use, @n->use
- * has no true element, and passt can't start.
+ * If the host has no address or no default route, defaults are used, such as a
+ * link-local IPv4 address for the guest. If no family is in use, @n->use has no
+ * true element, and passt can't start.
  */
 void derive(const struct conf *c, const struct host *h, struct net *n)
 {

@@ -14,8 +14,9 @@
 
 #define LEASE_ADDRS	8		/* addresses of one family, at most */
 #define LEASE_DNS	8		/* resolvers of one family, at most */
-#define LEASE_SLAAC_LEN	64		/* of a prefix from which the guest
-					 * makes addresses: RFC 4291 2.5.1 */
+#define LEASE_SLAAC_LEN	64		/* prefix length that lets the guest
+					 * make its own addresses: RFC 4291
+					 * 2.5.1 */
 #define LEASE_SEARCH	256		/* bytes of a search list as a string */
 #define LEASE_NAME	256		/* bytes of a name as a string */
 
@@ -27,11 +28,11 @@
  *		prefix
  * @len:	prefix length of @addr
  * @more, @more_len: further addresses of the guest, and their prefix lengths;
- *		none after the last. DHCP gives no further address
+ *		unused elements are zero. DHCP gives the guest none of these
  * @router:	address of passt as the guest's router. IPv4: DHCP option 3, and
  *		source of DHCP messages. IPv6: link-local source of router
  *		advertisements and DHCPv6 messages
- * @dns:	resolvers; none after the last
+ * @dns:	resolvers; unused elements are zero
  * @search:	domains of the search list, separated by one space
  * @hostname:	DHCP option 12, empty: none
  * @fqdn:	DHCP option 81 and DHCPv6 option 39, empty: none
@@ -71,10 +72,10 @@ struct lease_addr {
  * lease_addr() - Get one of the guest's addresses
  * @l:		lease
  * @f:		family
- * @i:		number of the address, from 0
+ * @i:		index of the address, which begins at 0
  * @a:		set to the address
  *
- * Return: false if the lease does not have so many addresses of the family
+ * Return: false if the lease has no address with this index
  */
 static inline bool lease_addr(const struct lease *l, enum ip_family f,
 			      unsigned int i, struct lease_addr *a)
@@ -113,8 +114,8 @@ static inline bool lease_covers(const struct lease *l,
 	return false;
 }
 
-/* lease_announces() - Whether the guest can make an address from a prefix that
- * router advertisements announce (RFC 4862 5.5.3) */
+/* lease_announces() - Whether an address is one that the guest can make from a
+ * prefix in our router advertisements (RFC 4862 5.5.3) */
 static inline bool lease_announces(const struct lease *l,
 				   const struct in6_addr *addr)
 {

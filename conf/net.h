@@ -2,7 +2,7 @@
 /*
  * net.h - The network of the guest, and how its addresses lead to addresses of
  * the host's network. derive() makes struct net from struct conf and struct
- * host. All other parts read struct net, and keep no copy of a fact in it.
+ * host. All other parts read struct net, and keep no copies of its values.
  */
 #ifndef CONF_NET_H
 #define CONF_NET_H
@@ -21,8 +21,10 @@
 /* Which traffic a pair of addresses applies to. */
 enum nat_ports {
 	NAT_ANY_PORT,		/* all traffic from and to the guest */
-	NAT_DNS_PORTS,		/* from the guest to ports 53 and 853 only */
-	NAT_TO_GUEST,		/* to the guest only: it can't reach the peer */
+	NAT_DNS_PORTS,		/* only traffic from the guest to ports 53 and
+				 * 853 */
+	NAT_TO_GUEST,		/* only traffic that the peer begins: the guest
+				 * can't open flows to the peer */
 };
 
 /**
@@ -30,8 +32,9 @@ enum nat_ports {
  * @visible:	guest-visible address of the peer. If it is none, flows from the
  *		peer to the guest are refused
  * @real:	real address of the peer, for our sockets. If it is none, flows
- *		from the guest to the peer are refused. net_loopback() stands
- *		for all loopback addresses of a family
+ *		from the guest to the peer are refused. If it is the address
+ *		that net_loopback() returns, it stands for all loopback
+ *		addresses of the family
  * @ports:	which traffic the pair applies to
  */
 struct nat_pair {
@@ -39,7 +42,7 @@ struct nat_pair {
 	enum nat_ports ports;
 };
 
-/* Types of notes: what the user should know about the network of the guest. */
+/* What a note tells the user about the network of the guest. */
 enum net_note_type {
 	NOTE_NO_IPV4,		/* the host's kernel has no IPv4 */
 	NOTE_NO_IPV6,		/* the host's kernel has no IPv6 */
@@ -48,8 +51,9 @@ enum net_note_type {
 
 /**
  * struct net_note - A note of derive() for the user, see net_print_notes()
- * @type:	type of note
- * @addr:	address that the note is about; none: it is about no address
+ * @type:	what the note says
+ * @addr:	address that the note is about; none: the note is not about an
+ *		address
  */
 struct net_note {
 	enum net_note_type type;
@@ -73,7 +77,7 @@ struct net_scope {
  * @use:	whether a family is in use
  * @gateway:	gateways, from options or else from the host's default routes
  * @ifname:	host's interfaces that the guest's addresses and the gateways
- *		are from, empty: none
+ *		come from, empty: none
  * @mtu:	longest packet that the guest takes, bytes, never 0
  * @nat:	pairs of addresses; the first that matches counts
  * @npairs:	number of pairs in @nat
@@ -81,9 +85,9 @@ struct net_scope {
  * @source_ifname: interfaces that our sockets are bound to, empty: none
  * @scope:	index of the host's interface that link-local peers are reached
  *		by, 0: none
- * @resolver, @nresolvers: link-local resolvers that are reached by an interface
- *		of their own, and their number
- * @mcast_ifname: interfaces that --multicast relays from, empty: none
+ * @resolver, @nresolvers: link-local resolvers for which resolv.conf names an
+ *		interface, and their number
+ * @mcast_ifname: interfaces on which --multicast relays, empty: none
  * @note:	what derive() has to tell the user
  * @nnotes:	number of notes in @note
  */
@@ -105,7 +109,7 @@ struct net {
 	unsigned int nnotes;
 };
 
-/* net_loopback() - The host's loopback address in a family */
+/* net_loopback() - Return the loopback address of a family: 127.0.0.1 or ::1 */
 static inline struct in6_addr net_loopback(enum ip_family f)
 {
 	struct in_addr v4 = { htonl(INADDR_LOOPBACK) };

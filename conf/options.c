@@ -131,12 +131,13 @@ const struct opt conf_options[] = {
 	{ "freebind", 0, NULL, "on addresses that the host lacks, too",
 	  .type = OPT_TRUE, FIELD(freebind) },
 
-	/* Options that only later versions have. */
+	/* Options that this version does not have, but later ones may have. */
 	{ "conf-path", 'c', "PATH", NULL, .type = OPT_LATER },
 	{ "repair-path", 0, "PATH", NULL, .type = OPT_REPAIR },
 
-	/* Options of the original's other modes: users who mix up the modes
-	 * should not hear that there is no such option. */
+	/* Options that the original has for its other modes. A user who gives
+	 * one of them is told that it belongs to another mode, and not that it
+	 * does not exist. */
 	{ "migrate-exit", 0, NULL, NULL, .type = OPT_VHOST_USER },
 	{ "migrate-no-linger", 0, NULL, NULL, .type = OPT_VHOST_USER },
 	{ "ns-ifname", 'I', "NAME", NULL, .type = OPT_NAMESPACE },

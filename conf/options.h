@@ -14,9 +14,11 @@
 enum opt_type {
 	OPT_TRUE, OPT_FALSE,	/* no value: a field becomes true or false */
 	OPT_NOTHING,		/* accepted without effect */
-	OPT_LATER, OPT_REPAIR,	/* refused: for later versions */
-	OPT_NAMESPACE, OPT_VHOST_USER,	/* refused: for other modes */
-	OPT_HELP, OPT_VERSION, OPT_CAPABILITIES, /* printed, and passt ends */
+	OPT_LATER, OPT_REPAIR,	/* refused: only later versions have the
+				 * option */
+	OPT_NAMESPACE, OPT_VHOST_USER,	/* refused: only other modes have the
+					 * option */
+	OPT_HELP, OPT_VERSION, OPT_CAPABILITIES, /* passt prints it and ends */
 	OPT_QUIET, OPT_VERBOSE,
 	OPT_PATH, OPT_SOCKET, OPT_FD,
 	OPT_LOG_SIZE, OPT_STATS, OPT_RUNAS,
@@ -39,7 +41,7 @@ enum opt_type {
  *		the option, because this version refuses it
  * @type:	type of the value, see opt_set()
  * @field:	offset in struct conf of the field that the option sets. For an
- *		address, this is an array with one element per family
+ *		address, the field is an array with one element per family
  * @also:	second long name, NULL: none
  */
 struct opt {

@@ -50,8 +50,8 @@ static void print_addrs(const struct lease *l, enum ip_family f)
 	}
 }
 
-/* print_heading() - Log the name of a family, and the host's interface that its
- * addresses are from */
+/* print_heading() - Log the name of a family, and the host's interface from
+ * which its addresses come */
 static void print_heading(const char *family, const char *ifname)
 {
 	if (*ifname)
@@ -95,7 +95,8 @@ static void print_ipv6(const struct net *n)
 		print_dns(l->dns[IP6]);
 }
 
-/* print_common() - Log the parts of a lease that belong to no family */
+/* print_common() - Log the values of a lease that do not belong to one
+ * family */
 static void print_common(const struct lease *l)
 {
 	char text[MAC_STRLEN], mtu[16];
@@ -113,7 +114,7 @@ static void print_common(const struct lease *l)
 }
 
 /**
- * qemu_escape() - Copy a value of one of qemu's options, and double its commas
+ * qemu_escape() - Copy a value for an option of qemu, and double its commas
  * @path:	value
  * @buf:	filled; has space for twice as many bytes as @path
  */
@@ -128,8 +129,7 @@ static void qemu_escape(const char *path, char *buf)
 }
 
 /* print_qemu() - Log command lines of qemu that connect a guest to the socket
- * at
- * @path */
+ * at @path */
 static void print_qemu(const char *path)
 {
 	char escaped[2 * sizeof(((struct conf *)0)->socket_path)];
@@ -147,9 +147,9 @@ static void print_qemu(const char *path)
 }
 
 /**
- * net_print_notes() - Log errors and notes of the derivation of a network
+ * net_print_notes() - Log errors of host_read(), and notes of derive()
  * @n:		network of the guest, with notes
- * @h:		what was read from the host, with errors
+ * @h:		what host_read() has found, with its errors
  */
 void net_print_notes(const struct net *n, const struct host *h)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * values.c - Checks the value of an option, and stores it: one function for
- * each type of value.
+ * values.c - Checks the values of options and stores them, with one function
+ * for each type of value.
  *
  * Each of these functions looks at its own value only. conf_check() checks
  * options against each other. derive() has defaults that depend on the host.
@@ -22,7 +22,7 @@
 #include "host/resolv.h"
 
 
-/* opt_error() - Print an error by conf_error() for an option of the table; the
+/* opt_error() - Print an error for an option of the table by conf_error(). The
  * value of this expression is CONF_WRONG */
 #define opt_error(o, arg, ...)						\
 	(opt_wrong((o), (arg), __VA_ARGS__), CONF_WRONG)
@@ -41,7 +41,7 @@ static void opt_wrong(const struct opt *o, const char *arg,
 	conf_error(name, arg, "%s", why);
 }
 
-/* opt_field() - Pointer to the field of @c that an option sets */
+/* opt_field() - Return a pointer to the field of @c that an option sets */
 static void *opt_field(struct conf *c, size_t offset)
 {
 	return (char *)c + offset;
@@ -143,7 +143,8 @@ static enum conf_next set_socket(struct conf *c, const struct opt *o,
 }
 
 /**
- * set_fd() - Take over a connected socket from the parent
+ * set_fd() - Store the descriptor of a connected socket that is inherited from
+ * the parent
  *
  * Descriptors 0 to 2 are refused, because a daemon redirects them. The option
  * implies --one-off: passt ends when the guest closes this socket, because it
@@ -200,8 +201,8 @@ static enum conf_next set_stats(struct conf *c, const struct opt *o,
 }
 
 /*
- * user_parse() - Parse a number or name of a user, and set its ID and the ID of
- * its primary group; false if no user has that name
+ * user_parse() - Parse a number or name of a user, and set @uid and the ID of
+ * the user's primary group; false if no user has that name
  */
 static bool user_parse(const char *s, uid_t *uid, gid_t *gid)
 {
@@ -223,8 +224,8 @@ static bool user_parse(const char *s, uid_t *uid, gid_t *gid)
 	return true;
 }
 
-/* group_parse() - Parse a number or name of a group, and set its ID; false if
- * no group has that name */
+/* group_parse() - Parse a number or name of a group, and set @gid; false if no
+ * group has that name */
 static bool group_parse(const char *s, gid_t *gid)
 {
 	const struct group *gr;
@@ -279,8 +280,8 @@ static enum conf_next set_mtu(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* address_parse() - Parse ADDR or ADDR/LENGTH, the address of a guest; @len is
- * set to 0 if there is no length, or 0 */
+/* address_parse() - Parse ADDR or ADDR/LENGTH, where ADDR is an address of the
+ * guest. @len is set to the length, or to 0 if there is none */
 static enum conf_next address_parse(const struct opt *o, const char *arg,
 				    struct in6_addr *a, uint64_t *len)
 {
@@ -306,8 +307,8 @@ static enum conf_next address_parse(const struct opt *o, const char *arg,
 	return CONF_GO;
 }
 
-/* set_address() - Add an address of the guest. If it was given before, only its
- * prefix length changes. */
+/* set_address() - Add an address of the guest. If the address was given before,
+ * only its prefix length changes. */
 static enum conf_next set_address(struct conf *c, const struct opt *o,
 				  const char *arg)
 {
@@ -330,8 +331,8 @@ static enum conf_next set_address(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* mask_parse() - Parse an IPv4 mask, dotted or in bits, into the number of its
- * bits; false if it is none */
+/* mask_parse() - Parse an IPv4 mask, which is dotted or a number of bits, and
+ * set @bits to its number of bits; false if it is not a mask */
 static bool mask_parse(const char *s, uint64_t *bits)
 {
 	struct in6_addr mask;
@@ -360,8 +361,9 @@ static enum conf_next set_netmask(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* store_addr() - Set an address in an array with one element per family. It is
- * unicast, or, if @loopback is true, it may also be a loopback address. */
+/* store_addr() - Set an address in an array with one element per family. The
+ * address must be unicast; if @loopback is true, it may also be a loopback
+ * address. */
 static enum conf_next store_addr(struct conf *c, const struct opt *o,
 				 const char *arg, bool loopback)
 {
@@ -392,7 +394,8 @@ static enum conf_next set_outbound(struct conf *c, const struct opt *o,
 	return store_addr(c, o, arg, true);
 }
 
-/* set_addr_or_none() - Call set_addr(), or clear both elements for 'none' */
+/* set_addr_or_none() - Store an address as set_addr() does; for 'none', clear
+ * the elements of both families */
 static enum conf_next set_addr_or_none(struct conf *c, const struct opt *o,
 				       const char *arg)
 {
@@ -410,8 +413,8 @@ static enum conf_next set_map_host(struct conf *c, const struct opt *o,
 	return set_addr_or_none(c, o, arg);
 }
 
-/* set_dns_host() - Set the resolver that the host uses. It may have a loopback
- * address. */
+/* set_dns_host() - Set the resolver to which --dns-forward leads. It may have a
+ * loopback address. */
 static enum conf_next set_dns_host(struct conf *c, const struct opt *o,
 				   const char *arg)
 {
@@ -452,8 +455,9 @@ static enum conf_next set_interface(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_outbound_if() - Set an interface to bind sockets to. It may come into
- * being later, like that of a VPN: sockets are bound by its name. */
+/* set_outbound_if() - Set an interface to which sockets are bound. It need not
+ * exist yet, for example if it belongs to a VPN, because sockets are bound by
+ * its name. */
 static enum conf_next set_outbound_if(struct conf *c, const struct opt *o,
 				      const char *arg)
 {
@@ -475,12 +479,12 @@ static bool dns_is_none(const struct conf *c)
 }
 
 /**
- * set_dns() - Add a resolver for the guest; 'none' clears the lists of both
- *		families, and a resolver takes 'none' back
+ * set_dns() - Add a resolver for the guest. 'none' clears the lists of both
+ *		families; a resolver that follows cancels 'none'
  *
- * A resolver takes the place of those that the host has in the same family. A
- * loopback address is allowed, because the resolver may be inside the guest.
- * Resolvers beyond LEASE_DNS are ignored, as they are in resolv.conf.
+ * The resolver replaces those of the host, in its own family. A loopback
+ * address is allowed, because the resolver may be inside the guest. Resolvers
+ * beyond LEASE_DNS are ignored, as they are in resolv.conf.
  */
 static enum conf_next set_dns(struct conf *c, const struct opt *o,
 			      const char *arg)
@@ -509,7 +513,8 @@ static enum conf_next set_dns(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_name() - Set a name without its final dot; empty: none */
+/* set_name() - Set a name, without its final dot. An empty value means that
+ * there is no name */
 static enum conf_next set_name(struct conf *c, const struct opt *o,
 			       const char *arg)
 {
@@ -526,7 +531,7 @@ static enum conf_next set_name(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_search() - Add domains to the search list; 'none' clears it */
+/* set_search() - Add domains to the search list; 'none' clears the list */
 static enum conf_next set_search(struct conf *c, const struct opt *o,
 				 const char *arg)
 {
@@ -542,7 +547,8 @@ static enum conf_next set_search(struct conf *c, const struct opt *o,
 	for (s += strspn(s, " "); *s; s += len, s += strspn(s, " ")) {
 		len = strcspn(s, " ");
 		if (len == 1 && *s == '.')
-			continue;	/* the root, which is searched anyway */
+			continue;	/* the root, which resolvers search in
+					 * any case */
 		if (!domain_ok(s, len))
 			return opt_error(o, arg, "has a part that is not a "
 					 "domain: give domains with spaces "
@@ -573,7 +579,7 @@ static enum conf_next set_spec(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* For each type of value, the function that checks and stores one */
+/* For each type of value, the function that checks and stores a value */
 static enum conf_next (*const set_value[])(struct conf *c, const struct opt *o,
 					   const char *arg) = {
 	[OPT_TRUE] =		set_true,
@@ -610,9 +616,9 @@ static enum conf_next (*const set_value[])(struct conf *c, const struct opt *o,
 
 /**
  * opt_set() - Check the value of an option on its own, and store it
- * @c:		options so far; may keep a pointer to @arg
- * @o:		option whose type is not one of those that print something
- * @arg:	its value; NULL: it has none
+ * @c:		options so far. They may keep a pointer to @arg
+ * @o:		option, of a type that does not print something
+ * @arg:	value of the option; NULL: it has none
  *
  * Return: CONF_GO, or CONF_WRONG after an error was printed
  */

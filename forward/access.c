@@ -2,10 +2,11 @@
 /*
  * access.c - Keeps the guest from the host's own addresses (--no-host-access).
  *
- * For each flow that the guest opens, the kernel is asked for the route to the
- * peer (RTM_GETROUTE). It knows all addresses of the host, also broadcast
- * addresses and those that were added since the start. A list of our own would
- * miss some. The kernel answers within send(), so this never waits.
+ * For each flow that the guest opens, passt asks the kernel for the route to
+ * the peer (RTM_GETROUTE). The kernel knows all addresses of the host,
+ * including broadcast addresses and those that were added since the start. A
+ * list of our own would miss some. The kernel writes the answer during send(),
+ * so passt never waits for it.
  */
 /* syscalls: run: close ioctl recvfrom sendto socket */
 #include <errno.h>
@@ -23,7 +24,7 @@
 #define ANSWER_MAX	4096	/* bytes: one route; Linux sends below 300 */
 
 /**
- * struct route_request - A question for the route to an address
+ * struct route_request - A request for the route to an address
  * @h, @m:	headers
  * @attr:	attributes RTA_DST and RTA_OIF
  */
@@ -69,8 +70,8 @@ static void add_attr(struct route_request *r, uint16_t type, const void *data,
 	r->h.nlmsg_len += (uint32_t)RTA_SPACE(len);
 }
 
-/* ask_route() - Send a question for the route to @dst by the interface @oif, 0:
- * by any; returns whether it was sent */
+/* ask_route() - Ask the kernel for the route to @dst by the interface @oif (0:
+ * by any interface); returns whether the request was sent */
 static bool ask_route(struct access *a, const struct in6_addr *dst,
 		      uint32_t oif)
 {
@@ -108,16 +109,17 @@ static bool is_own_route(unsigned char type)
 }
 
 /**
- * read_route() - Read one message as the answer to the last question
+ * read_route() - Read one message as the answer to the last request
  * @a:		state
  * @h:		message
  * @len:	bytes of the message
  * @own:	set on success: whether the address is the host's
  *
- * If there is no route, the kernel answers with an error, and so will connect()
- * or send(): that address is not the host's. A lack of memory is no answer.
+ * If there is no route, the kernel answers with an error. The address is then
+ * not the host's, and connect() or send() will fail with the same error. An
+ * error that says that memory is short tells nothing, so @own is then true.
  *
- * Return: false if the message is no answer to the question
+ * Return: false if the message is not the answer to the last request
  */
 static bool read_route(const struct access *a, const struct nlmsghdr *h,
 		       size_t len, bool *own)
@@ -140,8 +142,9 @@ static bool read_route(const struct access *a, const struct nlmsghdr *h,
 	return true;
 }
 
-/* is_own_address() - Whether an address is the host's, if packets to it leave
- * by the interface @oif, 0: by any; true also if the kernel does not tell */
+/* is_own_address() - Whether an address is the host's, for packets that leave
+ * by the interface @oif (0: by any interface). Also true if the kernel does not
+ * answer */
 static bool is_own_address(struct access *a, const struct in6_addr *dst,
 			   uint32_t oif)
 {
@@ -154,7 +157,7 @@ static bool is_own_address(struct access *a, const struct in6_addr *dst,
 
 	if (!ask_route(a, dst, oif))
 		return true;
-	/* An answer to an earlier question may be left. */
+	/* The answer to an earlier request may still be there. */
 	while ((n = recv(a->nl, &answer, sizeof(answer), MSG_DONTWAIT)) > 0) {
 		if (read_route(a, &answer.h, (size_t)n, &own))
 			return own;
@@ -169,9 +172,11 @@ static bool is_own_address(struct access *a, const struct in6_addr *dst,
  * @visible:	guest-visible address of the peer
  * @port:	destination port, 0: none
  * @real:	real address of the peer
- * @scope:	interface index for a link-local @real; 0: as nat_scope() says
+ * @scope:	interface index for a link-local @real; 0: the one that
+ *		nat_scope() returns
  *
- * The resolver of --dns-forward may be on the host: the user has asked for it.
+ * The resolver of --dns-forward is always allowed, even on the host, because
+ * the user has asked for it.
  *
  * Return: true if @real is an address of the host now, and the guest may not
  *	   reach those

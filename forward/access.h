@@ -11,15 +11,16 @@
 
 #include "conf/net.h"
 
-/* How long the answer for a flow is valid, ms: an address that the host gets
- * while a flow is open is closed to the flow after this time. */
+/* How long an answer of the kernel about a flow's peer is valid, ms. If the
+ * host gets the address of the peer while the flow is open, the guest's packets
+ * are refused after this time at the latest. */
 #define ACCESS_VALID	1000
 
 /**
  * struct access - Asks the kernel which addresses are the host's
  * @net:	network of the guest
  * @nl:		netlink socket
- * @seq:	sequence number of the last question
+ * @seq:	netlink sequence number of the last question
  */
 struct access {
 	const struct net *net;

@@ -38,11 +38,12 @@ struct entry {
  * @ends:	copy of address, interface and target of each rule, in the order
  *		of @rules; listeners refer to it later
  * @entries:	one entry for each slot of a listener
- * @heads:	per port, slot + 1 of its first listener, 0: none; all ports of
- *		UDP, then all ports of TCP
+ * @heads:	for each port, slot + 1 of its first listener, 0: none. The
+ *		ports of UDP come first, then those of TCP
  * @highest:	no port above this one has a listener that is best effort
  * @order:	rules that are best effort, sorted by first port
- * @active:	array for struct sweep: the rules of @order that have its port
+ * @active:	array that struct sweep uses: the rules of @order that have the
+ *		port which the sweep has reached
  * @best:	number of rules in @order
  */
 struct change {
@@ -120,7 +121,8 @@ static void close_entry(struct change *c, uint32_t slot)
 	c->report->closed++;
 }
 
-/* Find the listener of a rule's port; returns slot + 1, 0 if there is none */
+/* Find the listener for one port of a rule; returns its slot + 1, or 0 if there
+ * is none */
 static uint32_t find_entry(const struct change *c, const struct rule *r,
 			   uint16_t port)
 {
@@ -133,7 +135,8 @@ static uint32_t find_entry(const struct change *c, const struct rule *r,
 	return n;
 }
 
-/* Compare for qsort(): by first port, then by place in the rule set */
+/* Compare two rules for qsort(): by first port, then by place in the rule
+ * set */
 static int compare_rules(const void *a, const void *b)
 {
 	const struct rule *x = *(const struct rule *const *)a;
@@ -168,7 +171,7 @@ static void begin_rule(struct sweep *s, const struct rule *r)
 	active[i] = r;
 }
 
-/* Go on to the next port of a rule that is best effort; false: none is left */
+/* Go on to the next port that a best-effort rule has; false: no port is left */
 static bool next_port(struct sweep *s)
 {
 	const struct change *c = s->c;
@@ -215,7 +218,7 @@ static void mark_wanted(struct change *c)
 	}
 }
 
-/* Give a listener the target of the rule that was assigned to it */
+/* Give a listener the target that the rule assigned to it has */
 static void move_listener(struct change *c, uint32_t slot)
 {
 	struct listener *l = &c->f->listeners[slot];
@@ -268,8 +271,8 @@ static bool evict_one(struct change *c, uint8_t proto, uint16_t port)
 	return last;
 }
 
-/* Close the listener with the highest port of those that are best effort, if
- * that port is above @port; false: there is none */
+/* Of the listeners that are best effort, close the one with the highest port,
+ * if that port is above @port; false: there is no such listener */
 static bool evict_above(struct change *c, unsigned int port)
 {
 	for (; c->highest > port; c->highest--) {
@@ -329,8 +332,8 @@ static const char *failure_remedy(int error)
 	}
 }
 
-/* Open a listener for a named port, unless there is one. False: this failed,
- * and the caller of fwd_apply() does not want to go on. */
+/* Open a listener for a named port, unless it has one already. Returns false if
+ * this failed, and the caller of fwd_apply() does not want to go on. */
 static bool open_named(struct change *c, const struct rule *r, uint16_t port)
 {
 	struct fwd_failure e = { .rule = r, .port = port };
@@ -375,8 +378,9 @@ static bool is_exhausted(int error)
 	       error == ENOBUFS || error == ENOSPC;
 }
 
-/* Open a listener for a port that is best effort, unless there is one. Returns
- * -errno if a resource ran out, see is_exhausted(), 0 on any other error. */
+/* Open a listener for a port that is best effort, unless it has one already.
+ * Returns -errno if a resource ran out, see is_exhausted(); else 0, even if the
+ * port can't be bound. */
 static int open_best(struct change *c, const struct rule *r, uint16_t port)
 {
 	int rc;
@@ -473,11 +477,12 @@ const char *fwd_failure_str(const struct fwd_failure *e, char *buf, size_t size)
  * fwd_apply() - Open and close listeners until they match a rule set
  * @f:		listeners; fwd_init() has been called
  * @rules:	rule set that rule_set_check() accepted; not used after return
- * @r:		the caller sets @failed and @arg, this function all other fields
+ * @r:		the caller sets @failed and @arg; this function sets all other
+ *		fields
  *
  * A listener stays open if the set has a rule with its port and binding. It
- * then keeps its slot, its socket, and connections or datagrams that wait in
- * the socket. Only its target may change. If a port can't be bound, all other
+ * then keeps its slot and its socket, with all connections or datagrams that
+ * wait there. Only its target may change. If a port can't be bound, all other
  * ports are still bound, unless @r->failed returns false.
  *
  * Return: 0; -ENOMEM if memory ran out and no listener has changed; -ECANCELED

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * listen.c - Opens and closes listeners: sockets that are bound to host ports,
- * for ports that lead to the guest.
+ * listen.c - Opens and closes listeners: sockets bound to host ports that lead
+ * to the guest.
  */
 /* syscalls: start: ioctl listen socket; run: close epoll_ctl munmap */
 #include <errno.h>
@@ -21,8 +21,8 @@
 #define LISTENERS_SIZE	(LISTENERS_MAX * sizeof(struct listener))
 
 /* Bind a socket as a rule says; returns 0 or -errno. SO_REUSEADDR lets TCP bind
- * a port that still has connections in TIME-WAIT. It is not set for UDP: with
- * it, other programs could bind the same port. */
+ * a port that still has connections in TIME-WAIT. It is not set for UDP,
+ * because other programs could then bind the same port. */
 static int bind_rule(int fd, const struct rule *r, uint16_t port,
 		     int family, bool both)
 {
@@ -49,12 +49,12 @@ static int bind_rule(int fd, const struct rule *r, uint16_t port,
  * Set the options of a bound socket, and let a TCP socket listen; 0 or -errno.
  *
  * Accepted connections inherit TCP_NODELAY from the listening socket (T13).
- * With SOCK_IP_PKTINFO a UDP socket reports to which address each datagram was
+ * With SOCK_IP_PKTINFO, a UDP socket reports to which address each datagram was
  * sent, so that the answer has this address as its source (U5). An IPv6 socket
- * that also serves IPv4 has IP_PKTINFO set, too: IPV6_PKTINFO does not tell if
- * an IPv4 destination was our address or a broadcast address. Without
- * IP_MULTICAST_ALL a socket gets no datagrams of multicast groups that other
- * sockets on the host have joined.
+ * that also serves IPv4 has IP_PKTINFO set, too, because IPV6_PKTINFO does not
+ * tell whether an IPv4 destination was our address or a broadcast address.
+ * SOCK_IP_MULTICAST_ALL is switched off, so that the socket gets no datagrams
+ * of multicast groups that other sockets on the host have joined.
  */
 static int start_receiving(int fd, uint8_t proto, int family, bool both)
 {
@@ -80,7 +80,7 @@ static int start_receiving(int fd, uint8_t proto, int family, bool both)
 
 /* Open and bind a socket of one family for a port; returns the socket or
  * -errno.
- * @both: an AF_INET6 socket serves IPv4, too */
+ * @both: the socket is an IPv6 socket and serves IPv4, too */
 static int open_family(const struct fwd *f, const struct rule *r,
 		       uint16_t port, int family, bool both)
 {
@@ -104,9 +104,9 @@ static int open_family(const struct fwd *f, const struct rule *r,
 	return fd;
 }
 
-/* Open and bind a socket for a port; returns the socket or -errno, which is
- * -EAFNOSUPPORT if no family of the rule is in use. One IPv6 socket serves both
- * families if the host has IPv6. */
+/* Open and bind a socket for a port. If the host has IPv6, one IPv6 socket
+ * serves both families. Returns the socket or -errno: -EAFNOSUPPORT if no
+ * family of the rule is in use. */
 static int open_port(const struct fwd *f, const struct rule *r, uint16_t port)
 {
 	unsigned int families = rule_families(&r->ends);
@@ -123,11 +123,12 @@ static int open_port(const struct fwd *f, const struct rule *r, uint16_t port)
 
 /**
  * fwd_init() - Reserve the table of listeners
- * @f:		the caller sets @freebind and @net, and all other fields to zero
+ * @f:		the caller has set @freebind and @net, and all other fields to
+ *		zero
  * @max:	number of listeners that may be open at a time
- * @epfd:	epoll descriptor, to which the socket of each listener is added,
- *		level-triggered. Tokens are of type EVENT_LISTENER, with slot
- *		and generation of the listener
+ * @epfd:	epoll descriptor to which the socket of each listener is added,
+ *		level-triggered. The token has type EVENT_LISTENER, and the slot
+ *		and the generation of the listener
  *
  * Return: 0, or -ENOMEM
  */
@@ -164,11 +165,11 @@ static void take_listener_slot(struct fwd *f, uint32_t slot)
  * @ends:	index in @f->ends of the rule's address, interface and target
  *
  * The limit @f->max is checked after bind(). On -EMFILE, fwd_apply() may close
- * another listener and try again: it must not do so for a port that can't be
+ * another listener and try again, which would be wrong for a port that can't be
  * bound in any case.
  *
- * Return: slot of the listener, or -errno, which is -EMFILE if @f->max
- *	   listeners are open
+ * Return: slot of the listener, or -errno: -EMFILE if @f->max listeners are
+ *	   open
  */
 int listener_open(struct fwd *f, const struct rule *r, uint16_t port,
 		  uint32_t ends)
@@ -223,7 +224,8 @@ void listener_close(struct fwd *f, uint32_t slot)
 	f->changes++;
 }
 
-/* set_rest() - Let epoll report a listener's socket, or not */
+/* set_rest() - If @rests is true, let epoll no longer report a listener's
+ * socket; if it is false, let epoll report it again */
 static void set_rest(struct fwd *f, struct listener *l, bool rests)
 {
 	struct epoll_event ev = {
@@ -237,8 +239,8 @@ static void set_rest(struct fwd *f, struct listener *l, bool rests)
 }
 
 /**
- * listener_rest() - Let epoll no longer report a listener, whose connections
- * can't be accepted now, until fwd_wake_listeners()
+ * listener_rest() - Let epoll not report a listener until fwd_wake_listeners()
+ * is called, because its connections can't be accepted now
  * @f:		has the listener
  * @l:		listener
  */
@@ -248,7 +250,7 @@ void listener_rest(struct fwd *f, const struct listener *l)
 }
 
 /**
- * fwd_wake_listeners() - Let epoll report all listeners again
+ * fwd_wake_listeners() - Let epoll report all listeners again that rest
  * @f:		listeners
  */
 void fwd_wake_listeners(struct fwd *f)
@@ -262,7 +264,8 @@ void fwd_wake_listeners(struct fwd *f)
 }
 
 /**
- * listener_token() - Get the token that is valid until a listener is closed
+ * listener_token() - Make the token of a listener, which is valid until the
+ * listener is closed
  * @f:		has the listener
  * @l:		listener
  *

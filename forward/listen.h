@@ -2,9 +2,9 @@
 /*
  * listen.h - Listeners: bound sockets, one for each host port that leads to the
  * guest. A listener has a slot in a table, and never changes its slot. A token
- * has the slot and the generation of a listener, so it is no longer valid once
- * the listener is closed, even if another listener takes the slot. Only
- * fwd_apply() opens listeners. Only fwd_apply() and fwd_free() close them.
+ * has the slot and the generation of a listener, so the token is no longer
+ * valid once the listener is closed, even if another listener takes the slot.
+ * Only fwd_apply() opens listeners. Only fwd_apply() and fwd_free() close them.
  */
 #ifndef FORWARD_LISTEN_H
 #define FORWARD_LISTEN_H
@@ -43,20 +43,20 @@ struct listener {
 /**
  * struct fwd - Everything about forwarding
  * @listeners:	table of LISTENERS_MAX slots, in reserved address space
- * @top:	number of the first slot that was never used, as no later one
- *		was
+ * @top:	slots from this number on were never used
  * @max:	number of listeners that may be open at a time
  * @free:	number of the first free slot below @top, UINT32_MAX: none
  * @nlisteners:	number of open listeners
  * @nresting:	number of them that rest
- * @changes:	count of listeners opened, closed or given another target. A
- *		caller that keeps results of a search through the listeners
- *		compares it, to see if they are out of date
+ * @changes:	number of times that a listener was opened, closed or given
+ *		another target. A caller that keeps the results of a search
+ *		through the listeners compares this number, to find out whether
+ *		the results are still true
  * @ends:	array: address, interface and target of each rule in the set
  *		that was applied last
  * @epfd:	epoll descriptor that watches the listeners' sockets
  * @freebind:	sockets may be bound to addresses that the host does not have
- * @net:	network of the guest: says which families are in use
+ * @net:	network of the guest, which says which families are in use
  */
 struct fwd {
 	struct listener *listeners;

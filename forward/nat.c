@@ -6,8 +6,8 @@
  * other peers a table has a pair of a guest-visible and a real address. The
  * first pair that matches counts. A guest with the same address as the host
  * can't reach the host by that address. So another guest-visible address,
- * usually the gateway's, leads to the host's loopback, and is the source of the
- * host's traffic to the guest.
+ * usually the gateway's, leads to the host's loopback, and is the source of
+ * what the host sends to the guest.
  */
 #include "forward/nat.h"
 #include "util.h"
@@ -15,8 +15,7 @@
 #define PORT_DNS	53
 #define PORT_DNS_TLS	853	/* RFC 7858 */
 
-/* pair_has_port() - Whether a pair applies to a destination port of the guest
- *  */
+/* pair_has_port() - Whether a pair applies to traffic of the guest to a port */
 static bool pair_has_port(const struct nat_pair *p, uint16_t port)
 {
 	if (p->ports == NAT_TO_GUEST)
@@ -60,10 +59,10 @@ static const struct nat_pair *pair_find(const struct net *n,
  * @n:		network
  * @dst:	guest-visible address
  * @port:	destination port; 0: the protocol has no ports, such as ICMP
- * @real:	on success, set to the address that a socket connects to
+ * @real:	on success, set to the address for sockets
  *
- * The guest reaches the host's loopback only by an address that a pair leads to
- * the loopback, because services that listen there trust all their clients.
+ * The guest reaches the host's loopback only by the guest-visible address of a
+ * pair, because services that listen there trust all their clients.
  *
  * Return: false if no flow is possible, because the destination is a loopback,
  *	   multicast or broadcast address, or its pair has no real address
@@ -150,10 +149,11 @@ uint32_t nat_scope(const struct net *n, const struct in6_addr *peer)
  * @peer:	real address, from nat_from_guest()
  *
  * The options for source address and outbound interface have no effect if @peer
- * is on the host's loopback, or is a resolver on an interface of its own: a
- * socket that is bound to another address or interface can't reach it.
+ * is on the host's loopback, or is a resolver for which resolv.conf names an
+ * interface. A socket that is bound to another address or interface can't reach
+ * such a peer.
  *
- * Return: source; its @ifname is valid as long as @n
+ * Return: address and interface; @ifname is valid as long as @n
  */
 struct sock_source nat_source(const struct net *n, const struct in6_addr *peer)
 {

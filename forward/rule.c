@@ -5,8 +5,8 @@
  * A specification is the value of one option: 'none', or a list of entries
  * separated by commas. A prefix [ADDRESS][%INTERFACE]/ before the list binds
  * its ports to one address or interface of the host. Entries are parsed one by
- * one. Two sets of ports collect what all entries say: the ports that are
- * named, and the ports that are excluded.
+ * one. Two sets collect the ports of all entries: one has the ports that are
+ * named, the other those that are excluded.
  */
 /* syscalls: start: close fstat openat read */
 #include <ctype.h>
@@ -38,8 +38,8 @@ enum entry_kind {
  * @kind:	says which of the fields below are used
  * @first, @last: first and last host port
  * @to:		guest port that @first leads to
- * @target:	address that the entry gives as its target; none: it gives none,
- *		and connections go to the address that the guest has then
+ * @target:	address that the entry gives as its target; none: traffic goes
+ *		to the address that the guest uses at that time
  */
 struct entry {
 	enum entry_kind kind;
@@ -59,8 +59,8 @@ struct ports {
  * @entries:	entries of the value, parsed
  * @nentries:	number of @entries
  * @named:	ports that entries name
- * @except:	ports that no rule may have. For 'all', add_all() adds ephemeral
- *		and named ports
+ * @except:	ports that entries exclude. Before the ports of 'all' become
+ *		rules, add_all() adds ephemeral and named ports to this set
  * @why:	buffer for an error message
  * @size:	bytes that @why has space for
  */
@@ -74,7 +74,7 @@ struct spec {
 	size_t size;
 };
 
-/* Write an error message; returns -1, so that the caller can return that */
+/* Write an error message; returns -1, which the caller can return, too */
 __attribute__((format(printf, 2, 3)))
 static int spec_error(const struct spec *s, const char *fmt, ...)
 {
@@ -183,7 +183,8 @@ static bool parse_addr(const char *text, struct in6_addr *addr)
 	return strchr(inner, ':') && addr_parse(inner, addr);
 }
 
-/* Parse the guest's ports of an entry, which has as many host ports */
+/* Parse the guest's ports of an entry. Their number must be that of its host
+ * ports */
 static int parse_to(const struct spec *s, struct entry *e, char *text)
 {
 	uint16_t last;
@@ -279,8 +280,9 @@ static int parse_entry(const struct spec *s, struct entry *e, char *text)
 	return text[3] ? parse_target(s, e, text + 4) : 0;
 }
 
-/* Add an entry's ports to the set of named or of excluded ports. It is an error
- * if two entries name the same port, because a port has one target only. */
+/* Add the ports of an entry to the set of named or of excluded ports. It is an
+ * error if two entries name the same port, because a port can have only one
+ * target. */
 static int note_ports(struct spec *s, const struct entry *e)
 {
 	unsigned int port, i;
@@ -351,8 +353,8 @@ static bool valid_ifname(const char *name)
 	return true;
 }
 
-/* Parse the prefix of a specification: [ADDRESS][%INTERFACE], without slash.
- * No address and '*' mean any address. */
+/* Parse the prefix of a specification, [ADDRESS][%INTERFACE] without the slash.
+ * If ADDRESS is missing or '*', it means any address. */
 static int parse_prefix(struct spec *s, char *text)
 {
 	struct in6_addr *addr = &s->rule.ends.addr;
@@ -385,9 +387,9 @@ static int parse_prefix(struct spec *s, char *text)
  *
  * In 5000:192.0.2.5/6000 and 22,5000:192.0.2.5/6000 the slash belongs to an
  * entry, because the text before the slash is no address. In
- * 5000:2001:db8::5/6000 the text before the slash is an IPv6 address, so that
- * it is a prefix. In 5000:[2001:db8::5]/6000 it is no address, and 5000 is a
- * port.
+ * 5000:2001:db8::5/6000 the text before the slash is an IPv6 address, so it is
+ * a prefix. In 5000:[2001:db8::5]/6000 the text before the slash is no address,
+ * so 5000 is a port.
  */
 static char *prefix_end(char *text)
 {
@@ -411,7 +413,7 @@ static char *prefix_end(char *text)
 	return addr_parse(addr, &unused) ? slash : NULL;
 }
 
-/* Add rules for the ports of an entry, except for excluded ports */
+/* Add rules for all ports of an entry that are not excluded */
 static int add_rules(struct spec *s, const struct entry *e)
 {
 	unsigned int first, last;
@@ -448,7 +450,8 @@ static int add_kind(struct spec *s, enum entry_kind kind)
 }
 
 /* Add the rules of a specification. 'all' means all ports that are not
- * excluded, not named by another entry of the same list, and not ephemeral. */
+ * excluded, that no other entry of the same list names, and that are not
+ * ephemeral. */
 static int add_all(struct spec *s)
 {
 	unsigned int i;
@@ -487,7 +490,7 @@ static bool is_none(const char *spec)
 
 /**
  * rule_set_parse() - Append the rules of one -t or -u option
- * @s:		set to append to; it does not change if @spec is wrong
+ * @s:		set to append to; it is not changed if @spec is wrong
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
  * @spec:	the option's value; 'none' has no rules
  * @why:	set on failure: what is wrong, and what would be right
@@ -507,7 +510,7 @@ int rule_set_parse(struct rule_set *s, uint8_t proto, const char *spec,
 	if (is_none(spec))
 		return 0;
 
-	/* A list has at most one entry more than characters. parse_list() may
+	/* A list of n characters has at most n + 1 entries. parse_list() may
 	 * add one for 'all'. */
 	text = strdup(spec);
 	p.entries = calloc(strlen(spec) + 2, sizeof(*p.entries));
@@ -521,7 +524,8 @@ int rule_set_parse(struct rule_set *s, uint8_t proto, const char *spec,
 	return rc;
 }
 
-/* Whether 'none' comes after another value. Before it, 'none' has no effect. */
+/* Whether 'none' comes after another value. A 'none' before other values has no
+ * effect. */
 static bool contradicts_none(const char *const *spec)
 {
 	bool ports = false;

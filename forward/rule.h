@@ -48,8 +48,8 @@ struct rule_ends {
 /**
  * struct rule - A range of host ports, and where they lead
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
- * @best_effort: the rule is from 'all' or '~': it is no error if one of its
- *		ports can't be bound
+ * @best_effort: 'all' or '~' made the rule, so a port that can't be bound is
+ *		not an error
  * @first, @last: first and last host port of the range
  * @to:		guest port that @first leads to; the next host port leads to the
  *		next guest port, and so on

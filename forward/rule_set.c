@@ -3,8 +3,8 @@
  * rule_set.c - Makes, compares and checks sets of rules, without a socket.
  *
  * Two named rules contradict each other if the kernel would not bind a socket
- * for each of them: they have a protocol and a port in common, and
- * rule_overlap() holds for their addresses and interfaces.
+ * for each of them. That is so if they have a protocol and a port in common,
+ * and rule_overlap() is true for their addresses and interfaces.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "forward/rule.h"
 
 /**
- * rule_proto_name() - Name a protocol in messages
+ * rule_proto_name() - Return the name of a protocol, for messages
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
  *
  * Return: 'TCP' or 'UDP', constant
@@ -24,7 +24,8 @@ const char *rule_proto_name(uint8_t proto)
 }
 
 /**
- * rule_port_str() - Name a port of a rule: 'TCP port 22 of 192.0.2.1%eth0'
+ * rule_port_str() - Write the name of a port of a rule, for messages: 'TCP port
+ * 22 of 192.0.2.1%eth0'
  * @r:		rule
  * @port:	one of the rule's host ports
  * @buf:	filled with the name
@@ -70,7 +71,8 @@ unsigned int rule_families(const struct rule_ends *e)
  * rule_same_binding() - Whether two rules of one protocol have the same binding
  * @a, @b:	address, interface and target of each rule
  *
- * A socket that is bound for one of these rules also suits the other rule.
+ * If so, a socket that is bound for one of the rules can also be used for the
+ * other.
  *
  * Return: true if address, interface and families are the same; the targets may
  *	   differ
@@ -95,7 +97,7 @@ static bool is_wildcard(const struct in6_addr *a)
  *
  * The kernel decides in inet_bind_conflict() of net/ipv4/inet_connection_sock.c
  * for TCP, and in udp_lib_lport_inuse() of net/ipv4/udp.c for UDP. This
- * function has the conditions that they apply to sockets that do not share
+ * function checks the same conditions as these do for sockets that do not share
  * ports.
  *
  * Return: true if a port can't be bound for one rule while it is bound for the
@@ -174,7 +176,8 @@ static int refuse_overlap(const struct rule *a, const struct rule *b, char *why,
 	return -1;
 }
 
-/* Refuse named rules that overlap; @r is sorted by compare_first(). 0 or -1 */
+/* Check that no named rules overlap; @r is sorted by compare_first(). Returns
+ * 0, or -1 after writing an error message */
 static int check_sorted(const struct rule *const *r, unsigned int n, char *why,
 			size_t size)
 {
@@ -197,8 +200,8 @@ static int check_sorted(const struct rule *const *r, unsigned int n, char *why,
  * @why:	on failure, set to what is wrong, and what would be right
  * @size:	bytes that @why has space for
  *
- * A rule that is best effort contradicts no other: if a named rule has the same
- * port, the named rule gets it.
+ * A rule that is best effort contradicts no other rule: if a named rule has the
+ * same port, the named rule gets the port.
  *
  * Return: 0, or -1 if two named rules overlap in a port or memory ran out
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * start.c - Binds all forwarded ports at start-up: applies the first rule set,
- * and logs one line about the result. The start fails at the first named port
- * that can't be bound.
+ * start.c - Binds all forwarded ports at start-up: fwd_start() applies the rule
+ * set, and fwd_print() logs one line about the result. The start fails at the
+ * first named port that can't be bound.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ static const char *count_str(unsigned int n, char buf[COUNT_STRLEN])
 	return buf;
 }
 
-/* Count the ports of one protocol that a rule set has */
+/* Count the ports of one protocol in a rule set */
 static unsigned int count_asked(const struct rule_set *rules, uint8_t proto)
 {
 	unsigned int i, n = 0;
@@ -99,7 +99,8 @@ static bool has_best_effort(const struct rule_set *rules)
 }
 
 /**
- * fwd_print() - Log how many ports are forwarded, if the user can't know it
+ * fwd_print() - Log how many ports are forwarded, if a rule is best effort, so
+ * that the user can't know the number
  * @f:		listeners
  * @rules, @r:	rule set that fwd_start() has applied, and its report
  */
@@ -110,7 +111,8 @@ void fwd_print(const struct fwd *f, const struct rule_set *rules,
 		log_tally(f, rules, r);
 }
 
-/* Log the first failure, and let fwd_apply() end: @failed of fwd_report */
+/* Log the first failure, and let fwd_apply() end. This is @failed of struct
+ * fwd_report */
 static bool end_start(void *arg, const struct fwd_failure *e)
 {
 	char line[FAILURE_STRLEN];

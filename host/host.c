@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * host.c - Reads the host's addresses, routes and resolvers. No state is kept
- * between two calls. No message is logged: struct host has fields for errors.
+ * host.c - Reads the host's addresses, routes and resolvers. These functions
+ * keep no state, and log no message: struct host has fields for errors.
  */
 /* syscalls: start: close ioctl socket */
 #include <errno.h>
@@ -26,17 +26,17 @@ static bool family_exists(int af)
 }
 
 /*
- * read_address() - Read the address of one family, and its interface if no
- *		other is known
- * @src:	source address that the default route prefers; none: no route
- *		does
+ * read_address() - Read the host's address of one family into @h. If @h has no
+ *		interface yet, also set its interface
+ * @src:	source address that the default route prefers; none: the route
+ *		prefers none
  * @given:	the user named the interface
  *
  * The interface of the default route may have no address: a routed host often
- * has its addresses on the loopback interface. As the kernel does when it
- * chooses a source, any global address is then taken. Without a default route,
- * this is done for IPv6 only: an IPv4 guest gets a link-local address and works
- * with it, but an IPv6 guest without a global address uses no IPv6.
+ * has its addresses on the loopback interface. Then any global address of the
+ * host is taken, as the kernel does when it chooses a source address. Without a
+ * default route, this is done for IPv6 only: with a link-local IPv4 address a
+ * guest uses IPv4, but without a global IPv6 address it does not use IPv6.
  */
 static void read_address(struct host_family *h, int nl, int af,
 			 const struct in6_addr *src, bool given)
@@ -53,8 +53,9 @@ static void read_address(struct host_family *h, int nl, int af,
 		h->ifindex = at;
 }
 
-/* read_family() - Read address and gateway of one family, from the interface
- * @ifname. If there is no such interface, the routes decide which to read. */
+/* read_family() - Read address and gateway of one family from the interface
+ * @ifname. If there is no interface of that name, use the one that
+ * nl_default_if() finds. */
 static void read_family(struct host_family *h, int nl, int af,
 			const char *ifname)
 {
@@ -76,9 +77,9 @@ static void read_family(struct host_family *h, int nl, int af,
 /**
  * host_read() - Read the host's current addresses, routes and resolvers
  * @h:		filled
- * @ifname:	for each family, the interface to read address and gateway from;
- *		empty, or there is none of that name: the interface of the
- *		default route, see nl_default_if()
+ * @ifname:	for each family, the interface to read address and gateway from.
+ *		If it is empty, or there is no interface of that name,
+ *		nl_default_if() finds the interface
  */
 void host_read(struct host *h, const char *const ifname[FAMILIES])
 {

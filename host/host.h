@@ -19,8 +19,9 @@
  * @exists:	the kernel supports the family
  * @ifindex, @ifname: index and name of the interface; 0 and empty: no interface
  *		was found
- * @addr:	address that suits the guest best: of the interface, if it has
- *		one; or none
+ * @addr:	the address of the interface that suits the guest best. If the
+ *		interface has no address, it is one of another interface, or
+ *		none
  * @len:	prefix length of @addr
  * @gateway:	gateway of the interface's default route, or none
  */
@@ -37,8 +38,8 @@ struct host_family {
  * struct host - Addresses, routes and resolvers of the host
  * @family:	interface, address and gateway of each family
  * @resolv:	resolvers and search list
- * @nl_error:	-errno if there is no netlink socket, which addresses and routes
- *		are read from; else 0
+ * @nl_error:	-errno if the netlink socket can't be opened, from which
+ *		addresses and routes are read; else 0
  * @resolv_error: -errno if resolv.conf can't be read; else 0
  */
 struct host {

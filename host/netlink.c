@@ -3,8 +3,8 @@
  * netlink.c - Reads the host's addresses and routes over rtnetlink(7).
  *
  * Each function that asks the kernel sends a dump request. Each message of the
- * answer is checked and parsed once. Only the best route or address so far is
- * kept.
+ * answer is checked and parsed once, and only the best route or address so far
+ * is kept.
  */
 /* syscalls: start: recvfrom sendto setsockopt socket */
 #include <errno.h>
@@ -17,14 +17,14 @@
 #include "host/netlink.h"
 #include "util.h"
 
-#define NL_BUF		32768	/* bytes of a dump's longest datagram */
+#define NL_BUF		32768	/* bytes of the longest datagram of a dump */
 #define NL_TIMEOUT	2	/* seconds to wait for a datagram */
 
 /**
  * struct route - A unicast route of the main table
  * @dst_len:	prefix length of the destination, 0: a default route
  * @local:	the destination is link-local
- * @metric:	priority; the route with the lowest value wins
+ * @metric:	priority; the route with the lowest value is used
  * @ifindex:	interface of the route, or of its next hop with the largest
  *		weight
  * @gw:		gateway at that interface; none: directly connected
@@ -45,9 +45,10 @@ struct route {
  * @ifindex:	ignore routes of other interfaces, 0: ignore none
  * @def:	best default route so far, valid if @have_def is true
  * @have_def:	a default route was found
- * @only:	interface of the latest route that is not link-local, 0: none
- *		was found
- * @several:	such routes of more than one interface were found
+ * @only:	interface of the last route that was found and is not
+ *		link-local, 0: none was found
+ * @several:	routes that are not link-local were found for more than one
+ *		interface
  */
 struct routes {
 	int family;
@@ -63,7 +64,7 @@ struct routes {
  * @family:	AF_INET or AF_INET6
  * @ifindex:	ignore addresses of other interfaces; 0: take the global ones of
  *		all interfaces
- * @prefer:	if an interface has this address, it is the best one
+ * @prefer:	address that is better than all others, if any interface has it
  * @addr, @len, @at: best address, its prefix length and its interface
  * @rank:	addr_rank() of @addr, 0: no address was found
  */
@@ -76,8 +77,8 @@ struct addrs {
 	unsigned int rank;
 };
 
-/* Type of functions that look at one message of a dump, and update @seen: a
- * struct routes or struct addrs. */
+/* Type of the functions that read one message of a dump and update @seen, which
+ * is a struct routes or a struct addrs. */
 typedef void (*nl_visit)(const struct nlmsghdr *h, void *seen);
 
 /* attr_addr() - Set @addr to an attribute's address, if its length is that of
@@ -95,8 +96,8 @@ static void attr_addr(const struct rtattr *rta, int family,
 		memcpy(addr, RTA_DATA(rta), sizeof(*addr));
 }
 
-/* attr_u32() - The number in an attribute, or @other if the attribute is too
- * short */
+/* attr_u32() - Return the number in an attribute, or @other if the attribute is
+ * too short */
 static uint32_t attr_u32(const struct rtattr *rta, uint32_t other)
 {
 	uint32_t n;
@@ -180,9 +181,9 @@ static bool route_parse(const struct nlmsghdr *h, const struct routes *want,
 }
 
 /*
- * routes_visit() - Update @seen, a struct routes, with one message; for
- * nl_dump(). Link-local routes do not count for @only and @several, because
- * every interface that is up has a route to fe80::/64.
+ * routes_visit() - Update @seen, a struct routes, with one message; nl_dump()
+ * calls this function. Link-local routes do not change @only and @several,
+ * because every interface that is up has a route to fe80::/64.
  */
 static void routes_visit(const struct nlmsghdr *h, void *seen)
 {
@@ -241,9 +242,9 @@ static unsigned int addr_rank(const struct in6_addr *a, unsigned int scope,
 }
 
 /*
- * addr_rank_for() - addr_rank() of an address of interface @ifindex, 0 if @s
- * does not want addresses of that interface, and more than any other if @s
- * prefers the address
+ * addr_rank_for() - Rate an address of interface @ifindex for a search @s.
+ * Returns UINT32_MAX if @s prefers the address; 0 if @s does not want the
+ * address or the guest can't use it; else addr_rank()
  */
 static unsigned int addr_rank_for(const struct addrs *s, unsigned int ifindex,
 				  const struct in6_addr *a, unsigned int scope,
@@ -259,8 +260,9 @@ static unsigned int addr_rank_for(const struct addrs *s, unsigned int ifindex,
 }
 
 /*
- * addrs_visit() - Keep the address of one message in @seen, a struct addrs, if
- * it is better than all earlier ones; for nl_dump()
+ * addrs_visit() - Store the address of one message in @seen, a struct addrs, if
+ * its rank is higher than that of all earlier addresses; nl_dump() calls this
+ * function
  */
 static void addrs_visit(const struct nlmsghdr *h, void *seen)
 {
@@ -300,8 +302,8 @@ static void addrs_visit(const struct nlmsghdr *h, void *seen)
 	s->at = m->ifa_index;
 }
 
-/* nl_msg_ok() - Check as NLMSG_OK() does, but @left may be negative, as it may
- * be after NLMSG_NEXT() */
+/* nl_msg_ok() - Does the same as NLMSG_OK(), but @left may be negative, which
+ * it can be after NLMSG_NEXT() */
 static bool nl_msg_ok(const struct nlmsghdr *h, int left)
 {
 	return left >= (int)sizeof(*h) && h->nlmsg_len >= sizeof(*h) &&
@@ -309,15 +311,15 @@ static bool nl_msg_ok(const struct nlmsghdr *h, int left)
 }
 
 /**
- * nl_parse() - Call a function for the messages of one datagram of the kernel
+ * nl_parse() - Call a function for each message in one datagram of the kernel
  * @buf:	datagram, aligned as struct nlmsghdr
  * @len:	length of the datagram, bytes
  * @seq:	sequence number of the request; other messages are ignored
  * @visit:	function that is called for each message of the answer
  * @seen:	second argument of @visit
  *
- * The flag NLM_F_DUMP_INTR, for a change during the dump, is ignored: a change
- * right after the dump would have the same effect.
+ * The flag NLM_F_DUMP_INTR says that something changed during the dump. It is
+ * ignored, because a change right after the dump would have the same effect.
  *
  * Return: 1 if more datagrams follow, 0 at the end, -errno on failure
  */
@@ -369,7 +371,7 @@ static int nl_read(int nl, uint32_t seq, nl_visit visit, void *seen)
 
 /*
  * nl_dump() - Call @visit for all routes (@type RTM_GETROUTE) or addresses
- * (RTM_GETADDR) of a family; 0 or -errno. If @nl is not open, this is -EBADF.
+ * (RTM_GETADDR) of a family. Returns 0 or -errno: -EBADF if @nl is not open.
  */
 static int nl_dump(int nl, uint16_t type, int family, nl_visit visit,
 		   void *seen)
@@ -410,7 +412,7 @@ int nl_open(void)
 }
 
 /**
- * nl_default_if() - Find the host's interface that leads to its network
+ * nl_default_if() - Find the interface that connects the host to its network
  * @nl:		netlink socket; if < 0, nothing is found
  * @family:	AF_INET or AF_INET6
  *
@@ -435,7 +437,7 @@ unsigned int nl_default_if(int nl, int family)
  * @family:	AF_INET or AF_INET6
  * @ifindex:	index of the interface; if 0, nothing is found
  * @gw:		set to the gateway, or none. If the route has several next hops,
- *		it is the one with the largest weight
+ *		this is the gateway of the one with the largest weight
  * @src:	set to the source address that the route prefers, or none
  *
  * Return: false if there is no default route
@@ -456,8 +458,8 @@ bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw,
  * nl_address() - Find the address that suits the guest best
  * @nl:		netlink socket; if < 0, nothing is found
  * @family:	AF_INET or AF_INET6
- * @ifindex:	index of the interface whose addresses count; 0: the global
- *		addresses of all interfaces count
+ * @ifindex:	index of the interface to search; 0: search the global addresses
+ *		of all interfaces
  * @prefer:	this address is taken if any interface has it
  * @addr:	on success, set to the address
  * @len:	on success, set to the prefix length of @addr

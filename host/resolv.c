@@ -88,7 +88,7 @@ bool search_add(char list[LEASE_SEARCH], const char *s, size_t len)
 }
 
 /* next_word() - Cut off the next word of a line, in place, and move @line past
- * it; NULL: no word is left */
+ * the word; NULL: no word is left */
 static char *next_word(char **line)
 {
 	char *word = *line + strspn(*line, BLANKS);
@@ -113,8 +113,8 @@ bool resolver_ok(const struct in6_addr *a)
 	return addr_is_unicast(a) || addr_is_loopback(a);
 }
 
-/* scope_index() - Index of the interface that a scope names, by its name or as
- * a number; 0: there is none */
+/* scope_index() - Return the index of the interface that a scope gives by name
+ * or by number; 0: there is none */
 static uint32_t scope_index(const char *scope)
 {
 	uint64_t n;
@@ -125,8 +125,9 @@ static uint32_t scope_index(const char *scope)
 }
 
 /* add_nameserver() - Append a resolver. It is ignored if the address or its
- * scope is wrong, or there is no space. Only a link-local address has a scope:
- * an address of another kind leads to the same machine on each interface. */
+ * scope is not valid, or if there is no space. Only a link-local address has a
+ * scope: an address of another kind leads to the same machine on each
+ * interface. */
 static void add_nameserver(struct resolv *r, char *word)
 {
 	char *scope = strchr(word, '%');
@@ -151,8 +152,8 @@ static void add_nameserver(struct resolv *r, char *word)
  *		domains
  *
  * If there are several 'domain' and 'search' lines, the last one counts
- * (resolv.conf(5)). Words that are no domain names are ignored. The search list
- * ends before the first domain that does not fit.
+ * (resolv.conf(5)). Words that are not domain names are ignored. The search
+ * list ends before the first domain for which it has no space.
  */
 static void resolv_parse_line(struct resolv *r, char *line)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * resolv.h - Reads the host's resolver configuration (resolv.conf(5)), and
- * checks addresses of resolvers and domain names, of resolv.conf and of
- * options.
+ * resolv.h - Reads the host's resolver configuration (resolv.conf(5)). Checks
+ * the addresses of resolvers and the domain names that resolv.conf and options
+ * give.
  */
 #ifndef HOST_RESOLV_H
 #define HOST_RESOLV_H

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * rights.c - Uses paths with the rights of the user that passt becomes.
- * Otherwise this user could make root write to any file, by a link in a
- * directory of its own. A path that the user has no right to is used as root,
- * but only if nobody else can change where it leads.
+ * rights.c - Uses paths with the rights of the user that passt becomes. With
+ * root's rights, this user could make passt write to any file, by a symbolic
+ * link in a directory of its own. If the user has no right to a path, it is
+ * used with root's rights, but only if nobody but root can change where it
+ * leads.
  */
 /* syscalls: close fchdir fstat geteuid openat readlinkat setgroups setresgid
  *	     setresuid */
@@ -26,7 +27,8 @@
 static int walk_path(int dir, const char *path, unsigned int links);
 
 /* only_root_changes() - Whether only root can change the entries of a
- * directory; access control lists show in the bits of the group */
+ * directory. If an access control list lets others change them, the mode's bits
+ * for the group show that */
 static bool only_root_changes(int dir)
 {
 	struct stat st;
@@ -35,8 +37,8 @@ static bool only_root_changes(int dir)
 	       !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
-/* walk_step() - Enter the directory @name of @dir, which is closed. A link is
- * followed as a path of its own. Returns the directory or -errno */
+/* walk_step() - Enter the directory @name in @dir, and close @dir. If @name is
+ * a symbolic link, walk_path() follows it. Returns the directory or -errno */
 static int walk_step(int dir, const char *name, unsigned int links)
 {
 	char target[PATH_MAX];
@@ -60,11 +62,11 @@ static int walk_step(int dir, const char *name, unsigned int links)
 /**
  * walk_path() - Enter the directory at a path, if only root can change where
  * each step of the path leads
- * @dir:	directory to start from, O_PATH; it is closed
+ * @dir:	directory to start from, O_PATH; this function closes it
  * @links:	number of links followed so far
  *
- * Return: directory, O_PATH; or -errno, -EACCES if another user can change a
- *	   step
+ * Return: directory, O_PATH; or -errno: -EACCES if a user other than root can
+ *	   change a step
  */
 static int walk_path(int dir, const char *path, unsigned int links)
 {
@@ -92,8 +94,8 @@ static int walk_path(int dir, const char *path, unsigned int links)
 	return dir;
 }
 
-/* open_parent() - Open the directory that has the last part of a path; -EACCES
- * if a user other than root can change where the path leads */
+/* open_parent() - Open the directory that contains the last part of a path;
+ * -EACCES if a user other than root can change where the path leads */
 static int open_parent(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -115,7 +117,8 @@ static int open_parent(const char *path)
 	return dir;
 }
 
-/* use_as_root() - Use a path as root, from the directory that it is in */
+/* use_as_root() - Call @use with root's rights, in the directory that contains
+ * the last part of @path, if only root can change where @path leads */
 static int use_as_root(const char *path, path_use use, void *arg)
 {
 	const char *slash = strrchr(path, '/');
@@ -135,8 +138,8 @@ static int use_as_root(const char *path, path_use use, void *arg)
 	return rc;
 }
 
-/* set_rights() - Change the effective user and group, and leave the groups of
- * root; 0 or -errno */
+/* set_rights() - Change the effective user and group. If @uid is not root, also
+ * leave root's supplementary groups. Returns 0 or -errno */
 static int set_rights(uid_t uid, gid_t gid)
 {
 	if (uid && setgroups(0, NULL) && errno != EPERM)
@@ -152,13 +155,13 @@ static int set_rights(uid_t uid, gid_t gid)
  * rights_use() - Use a path with the rights of the user that passt becomes
  * @uid, @gid:	user and group that sandbox_drop_root() is going to change to
  * @path:	path
- * @use:	what to do with the path. It is called twice if the user may not
- *		do it: the second time as root, if only root can change where
- *		the path leads
+ * @use:	function that uses the path. If it returns -EACCES with the
+ *		user's rights, it is called again as root, if only root can
+ *		change where the path leads
  * @arg:	first argument of @use
  *
- * After sandbox_drop_root(), and for a process that is not root, @use is called
- * once, and nothing else is done.
+ * If the process is not root, or after sandbox_drop_root(), this function only
+ * calls @use.
  *
  * Return: what @use returns; or -errno
  */

@@ -13,9 +13,10 @@
  * typedef path_use - What rights_use() does with a path
  * @arg:	argument of rights_use()
  * @path:	the path, or its last part, relative to the working directory
- * @as_root:	root does it: the path must not be followed if it is a link
+ * @as_root:	the function runs as root, and must not follow @path if it is a
+ *		symbolic link
  *
- * Return: 0 or a descriptor; or -errno
+ * Return: 0 or a descriptor on success, -errno on failure
  */
 typedef int (*path_use)(void *arg, const char *path, bool as_root);
 

@@ -77,7 +77,8 @@ void sandbox_close_fds(int keep)
 
 /*
  * id_mapped() - Whether our user namespace has the user or group @id. @path is
- * /proc/self/uid_map or /proc/self/gid_map. True if that file can't be opened.
+ * /proc/self/uid_map or /proc/self/gid_map. Also true if that file can't be
+ * opened.
  */
 static bool id_mapped(const char *path, unsigned int id)
 {
@@ -102,16 +103,16 @@ bool sandbox_can_become(uid_t uid, gid_t gid)
 	       id_mapped("/proc/self/gid_map", gid);
 }
 
-/* sandbox_in_namespace() - Whether we are in a user namespace, whose root is an
- * ordinary user outside of it: user_namespaces(7) says what the map of the
- * first one is */
+/* sandbox_in_namespace() - Whether the process is in a user namespace other
+ * than the first. Only the first one has all user IDs (user_namespaces(7)).
+ * Root of another one is an ordinary user outside of it */
 bool sandbox_in_namespace(void)
 {
 	return !sandbox_can_become(UINT32_MAX - 1, 0);
 }
 
-/* sandbox_is_root() - Whether the process has root as one of its three user
- * IDs, each of which it could make its effective one */
+/* sandbox_is_root() - Whether one of the process's three user IDs is root: it
+ * could make that one its effective user ID */
 bool sandbox_is_root(void)
 {
 	uid_t real, effective, saved;
@@ -133,8 +134,8 @@ static int sandbox_failed(const char *what)
  * drop_bounding() - Clear the capability bounding set, capabilities(7)
  *
  * This needs CAP_SETPCAP, which a process of root has until it changes its
- * user. For a process without CAP_SETPCAP nothing changes: PR_SET_NO_NEW_PRIVS,
- * set later, has the same effect.
+ * user. In a process without CAP_SETPCAP the set does not change, but
+ * PR_SET_NO_NEW_PRIVS, which is set later, has the same effect.
  */
 static void drop_bounding(void)
 {
@@ -144,7 +145,8 @@ static void drop_bounding(void)
 		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
 }
 
-/* has_become() - Whether each ID of the process is this one, for good */
+/* has_become() - Whether all user and group IDs of the process are @uid and
+ * @gid, and it can't become root again */
 static bool has_become(uid_t uid, gid_t gid)
 {
 	uid_t u[3];
@@ -169,8 +171,8 @@ static bool has_become(uid_t uid, gid_t gid)
  * root. This is root of the namespace only, which is an ordinary user outside
  * of it.
  *
- * Return: 0 on success, or if the process is not root's; -errno on failure,
- *	   after a message was logged
+ * Return: 0 on success, or if the process is not root; -errno on failure, after
+ *	   a message was logged
  */
 int sandbox_drop_root(uid_t uid, gid_t gid)
 {
