@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * checksum.c - The Internet checksum, which is computed over all payload bytes.
- * csum_init() chooses the fastest routines. Without csum_init() all functions
- * still work, but may be slower.
+ * csum_init() chooses the fastest routines. If csum_init() was not called, all
+ * functions work, but may be slower.
  *
  * A one's complement sum of 16-bit words is a sum modulo 65535. Because 2^16,
  * 2^32 and 2^48 are all 1 modulo 65535, four words can be added at a time as a
@@ -19,9 +19,9 @@
  *	vectors, sum_avx2()	  1.0	  3.0	  6.0	  6.8
  *	AVX-512, the same way	  1.1	  2.9	  7.5	  7.1
  *
- * csum_add() with AVX2 takes 17 ns for 1460 bytes. AVX-512 would save 3 ns, and
- * nothing for short or long buffers: not worth a third routine. csum_copy() is
- * 1.9 times as fast as memcpy() followed by csum_add().
+ * csum_add() with AVX2 takes 17 ns for 1460 bytes. AVX-512 would save 3 ns
+ * there, and nothing for short or long buffers, which does not justify a third
+ * routine. csum_copy() is 1.9 times as fast as memcpy() followed by csum_add().
  */
 #include <string.h>
 
@@ -30,13 +30,13 @@
 
 #define INLINE		static inline __attribute__((always_inline))
 
-#define VECTORS_MIN	64	/* bytes; below, words are as fast: see above */
+#define VECTORS_MIN	64	/* bytes; for fewer, words are as fast */
 
 typedef uint64_t vec16 __attribute__((vector_size(16)));
 typedef uint64_t vec32 __attribute__((vector_size(32)));
 
-/* sum_end() - Add 0 to 7 bytes, with a zero byte after an odd last one, and
- * copy them to @dst unless it is NULL */
+/* sum_end() - Add 0 to 7 bytes to a sum, and copy them to @dst unless it is
+ * NULL. If the number is odd, a zero byte is added after the last byte */
 INLINE uint64_t sum_end(uint8_t *dst, const uint8_t *src, size_t len,
 			uint64_t sum)
 {
@@ -62,8 +62,8 @@ INLINE uint64_t sum_end(uint8_t *dst, const uint8_t *src, size_t len,
 	return csum_sum_add(sum, (uint64_t)four + two + one);
 }
 
-/* sum_words() - Add bytes as words of 64 bits, and copy them to @dst unless it
- * is NULL */
+/* sum_words() - Add bytes to a sum as words of 64 bits, and copy them to @dst
+ * unless it is NULL */
 INLINE uint64_t sum_words(uint8_t *dst, const uint8_t *src, size_t len,
 			  uint64_t sum)
 {
@@ -92,8 +92,9 @@ INLINE uint64_t sum_words(uint8_t *dst, const uint8_t *src, size_t len,
  * vector; masking both halves takes four.
  */
 
-/* sum_vec16() - sum_words() with vectors of 16 bytes, which x86-64 and arm64
- * always have; elsewhere the compiler makes them of smaller registers */
+/* sum_vec16() - Does the same as sum_words(), with vectors of 16 bytes. x86-64
+ * and arm64 always have these; for other machines the compiler makes them of
+ * smaller registers */
 INLINE uint64_t sum_vec16(uint8_t *dst, const uint8_t *src, size_t len,
 			  uint64_t sum)
 {
@@ -131,7 +132,8 @@ static uint64_t copy_vec16(void *restrict dst, const void *restrict src,
 	return sum_vec16(dst, src, len, sum);
 }
 
-/* What csum_add() and csum_copy() use for VECTORS_MIN bytes and more. */
+/* The routines that csum_add() and csum_copy() use for VECTORS_MIN bytes and
+ * more. */
 static uint64_t (*add_vectors)(const void *buf, size_t len, uint64_t sum) =
 	add_vec16;
 static uint64_t (*copy_vectors)(void *restrict dst, const void *restrict src,
@@ -141,7 +143,8 @@ static uint64_t (*copy_vectors)(void *restrict dst, const void *restrict src,
 #define AVX2		__attribute__((target("avx2")))
 
 /*
- * sum_avx2() - sum_words() with vectors of 32 bytes, for processors with AVX2
+ * sum_avx2() - Does the same as sum_words(), with vectors of 32 bytes, on
+ * processors with AVX2
  *
  * Without the empty asm, gcc loads each vector twice, once for the addition and
  * once for the shift. Loads then limit the speed to 72 GB/s instead of 100. The
@@ -237,9 +240,10 @@ uint64_t csum_copy(void *restrict dst, const void *restrict src, size_t len,
 
 /**
  * csum_iov() - Add data that lies in pieces
- * @iov:	pieces of any length, also odd or zero
- * @cnt:	how many
- * @sum:	sum of the data before it, of even length; 0 to start
+ * @iov:	pieces; their lengths may be odd or zero
+ * @cnt:	number of pieces
+ * @sum:	sum of the data before these pieces, whose length must be even;
+ *		0 to start
  *
  * In a piece that begins at an odd offset, the two bytes of every word are
  * swapped. Rotating the sum of the piece by one byte swaps them back (RFC 1071

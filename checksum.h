@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * checksum.h - The Internet checksum (RFC 1071): over buffers, with copy,
- * incremental (RFC 1624), and of IPv4 headers and pseudo-headers.
+ * checksum.h - The Internet checksum (RFC 1071). The functions sum bytes, copy
+ * and sum bytes in one step, sum IPv4 headers and pseudo-headers, and update a
+ * checksum after one word has changed (RFC 1624).
  *
  * A *sum* is a one's complement sum of 16-bit words that is not folded yet. The
- * words are read in the byte order of the machine. Two sums can be added. A sum
- * can be continued with more data if the data so far has an even length.
- * csum_fold() makes the checksum field of a sum. The field is stored in the
- * byte order of the machine, so that no byte swap is needed.
+ * words are read in the byte order of the machine. Two sums can be added. More
+ * data can be added to a sum if the data so far has an even length. csum_fold()
+ * makes the checksum field from a sum. The field is stored in the byte order of
+ * the machine, so that no byte swap is needed.
  */
 #ifndef CHECKSUM_H
 #define CHECKSUM_H
@@ -28,7 +29,7 @@ uint16_t csum_ip4(const void *hdr, size_t len);
 uint16_t csum_update16(uint16_t check, uint16_t old, uint16_t new);
 
 /**
- * csum_sum_add() - Add two sums with the carry
+ * csum_sum_add() - Add two sums, and then the carry of that addition
  * @a, @b:	sums
  */
 static inline uint64_t csum_sum_add(uint64_t a, uint64_t b)
@@ -38,12 +39,13 @@ static inline uint64_t csum_sum_add(uint64_t a, uint64_t b)
 }
 
 /**
- * csum_fold() - The checksum field for a sum (RFC 1071)
+ * csum_fold() - Make the checksum field from a sum (RFC 1071)
  * @sum:	sum of all data that the checksum covers. To make a checksum,
  *		the checksum field must be zero in the data
  *
- * Return: complement of the folded sum, ready to be stored. To check received
- *	   data, pass the sum with the received field: 0 means that it is right
+ * Return: complement of the folded sum, to be stored as it is. To check
+ *	   received data, pass a sum that includes the received checksum field.
+ *	   The result is then 0 if the checksum is right
  */
 static inline uint16_t csum_fold(uint64_t sum)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * event.h - The token that epoll returns for a descriptor: 64 bits that say
- * what the descriptor is, without a pointer that could dangle.
+ * event.h - The token that epoll returns with an event: 64 bits that say which
+ * descriptor has the event. They contain no pointer, which could dangle. The
+ * numbers are widths in bits:
  *
  *	type 8 | side 1 | generation 23 | index 32
  *
@@ -17,12 +18,14 @@
 
 /* What a descriptor is. */
 enum event_type {
-	EVENT_LINK,		/* the link; index of its descriptor */
+	EVENT_LINK,		/* the link; the index is that of the descriptor
+				 * in struct link */
 	EVENT_LINK_LISTEN,	/* socket at which guests connect */
 	EVENT_SIGNAL,		/* signalfd */
-	EVENT_LISTENER,		/* forwarded port; index of the listener */
-	EVENT_FLOW,		/* socket of a flow; index of the slot */
-	EVENT_GROUP,		/* multicast group; index of the group */
+	EVENT_LISTENER,		/* forwarded port; the index is the
+				 * listener's */
+	EVENT_FLOW,		/* socket of a flow; the index is the flow's */
+	EVENT_GROUP,		/* multicast group; the index is the group's */
 };
 
 #define EVENT_GEN_MASK	0x7fffff

@@ -14,7 +14,7 @@
 #include "util.h"
 
 /**
- * struct iov_walk - A walk over a part of some pieces
+ * struct iov_walk - A walk over a part of the bytes that lie in some pieces
  * @iov, @cnt:	pieces not visited yet; some may be empty
  * @skip:	bytes of these pieces that lie before the part
  * @left:	bytes of the part that are not visited yet
@@ -28,8 +28,9 @@ struct iov_walk {
 /**
  * iov_next() - Take one step of a walk
  * @w:		walk
- * @piece:	filled with the next bytes of the part, at least one. @piece may
- *		be an entry of the array of pieces that was visited already
+ * @piece:	filled with the next bytes of the part, at least one byte. The
+ *		caller may pass an entry of the array of pieces that is walked
+ *		over, if the walk has already passed this entry
  *
  * Return: false if the walk is at its end
  */

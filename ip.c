@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * ip.c - Writes the IP headers of packets to the guest, of packets that ICMP
+ * ip.c - Writes IP headers: of packets to the guest, of packets that ICMP
  * errors quote, of fragments, and of reassembled datagrams.
  */
 #include <string.h>
@@ -40,8 +40,8 @@ static size_t put_ip6_hdr(uint8_t *p, const struct ip_hdr *ip, uint8_t ttl)
  * @p:		buffer for the header, ip_hlen() bytes
  * @ip:		fields of the header
  *
- * The length and the checksum are zero until ip_set_len() is called. An IPv4
- * header gets the DF flag, and therefore needs no ID (RFC 6864 4.1).
+ * Length and checksum are zero until ip_set_len() is called. An IPv4 header has
+ * the DF flag, and therefore needs no ID (RFC 6864 4.1).
  *
  * Return: bytes written
  */
@@ -54,7 +54,8 @@ size_t ip_hdr_put(uint8_t *p, const struct ip_hdr *ip)
 }
 
 /**
- * ip_set_len() - Complete an IP header: the length, and IPv4's checksum
+ * ip_set_len() - Complete an IP header: set its length, and the checksum of
+ * IPv4
  * @p:		header, with options if it has some
  * @len:	bytes of the packet, from the header on
  */

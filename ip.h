@@ -21,8 +21,8 @@
  * header unless a comment says otherwise. */
 #define IP4_HLEN	20	/* RFC 791 3.1, without options */
 #define IP6_HLEN	40	/* RFC 8200 3 */
-#define IP_LEN_MAX	65535	/* RFC 791 3.1; of IPv6: without the fixed
-				 * header, RFC 8200 3 */
+#define IP_LEN_MAX	65535	/* RFC 791 3.1; for IPv6, the fixed header does
+				 * not count: RFC 8200 3 */
 #define IP4_MTU_MIN	68	/* RFC 791 3.2 */
 #define IP6_MTU_MIN	1280	/* RFC 8200 5 */
 #define IP_TTL_OWN	64	/* TTL of packets that passt makes, RFC 1700 */
@@ -31,7 +31,8 @@
 #define IP4_DF		0x4000
 #define IP4_MF		0x2000	/* more fragments */
 #define IP4_OFFSET	0x1fff	/* in units of IP_FRAG_UNIT */
-#define IP_FRAG_UNIT	8U	/* bytes; all but a last fragment end at one */
+#define IP_FRAG_UNIT	8U	/* bytes; all fragments but the last end at a
+				 * multiple of it */
 
 /* The fragment header of IPv6 (RFC 8200 4.5) */
 #define IP6_FRAG_HLEN	8
@@ -42,7 +43,8 @@
 #define TCP_HLEN	20	/* RFC 9293 3.1 */
 #define TCP_HLEN_MAX	60	/* with options */
 #define UDP_HLEN	8	/* RFC 768 */
-#define ICMP_HLEN	8	/* RFC 792, RFC 4443: of echoes and errors */
+#define ICMP_HLEN	8	/* RFC 792, RFC 4443: of echo messages and
+				 * errors */
 
 #define IP_PORT_MAX	65535
 
@@ -62,7 +64,7 @@
 #define ICMP4_PARAM_PROB	12
 
 /**
- * struct ip_hdr - What an IP header says, without the length
+ * struct ip_hdr - Fields of an IP header, without the length
  * @src, @dst:	addresses, of one family
  * @proto:	IPPROTO_*
  * @ttl:	TTL or hop limit, 0: IP_TTL_OWN
@@ -77,15 +79,17 @@ struct ip_hdr {
 size_t ip_hdr_put(uint8_t *p, const struct ip_hdr *ip);
 void ip_set_len(uint8_t *p, size_t len);
 
-/* ip_hlen() - Bytes of an IP header without options, for an address's family */
+/* ip_hlen() - Return the bytes of an IP header without options, of the family
+ * of @a */
 static inline size_t ip_hlen(const struct in6_addr *a)
 {
 	return addr_is_v4(a) ? IP4_HLEN : IP6_HLEN;
 }
 
 /**
- * udp_hdr_put() - Write a UDP header (RFC 768), the checksum zero: none
- * @p:		where to, UDP_HLEN bytes
+ * udp_hdr_put() - Write a UDP header (RFC 768) with a checksum field of zero,
+ * which means that there is no checksum
+ * @p:		buffer for the header, UDP_HLEN bytes
  * @sport:	source port, host order
  * @dport:	destination port, host order
  * @len:	bytes of the datagram, header included

@@ -6,9 +6,10 @@
  * may also show messages of other programs. Each message is one line, even if
  * it contains text from a guest, and is written by one call.
  *
- * No message waits for a reader: the guest's traffic would wait, too, and
- * SIGTERM would not end passt. A line that stderr or the system logger does not
- * take at once is lost, and the next line that they take says how many were.
+ * passt does not wait until a message is read: otherwise the guest's traffic
+ * would wait, too, and SIGTERM would not end passt. A line that stderr or the
+ * system logger does not take at once is lost. The next line that is taken says
+ * how many lines were lost.
  */
 /* syscalls: start: fstat lseek openat read; run: clock_gettime close connect
  *	     fcntl ftruncate getpid poll pread64 pwrite64 sendto socket write */
@@ -32,18 +33,19 @@
 
 /**
  * struct log - Where messages go
- * @level:	messages of this priority and more urgent ones are logged
- * @started:	passt has started: with a log file, stderr gets warnings only
- * @ident:	name for the system logger; NULL: the program is no daemon, and
- *		messages go to stderr
+ * @level:	least urgent priority that is logged
+ * @started:	passt has started. If there is a log file, stderr then gets only
+ *		warnings and errors
+ * @ident:	name for the system logger; NULL: the program is not a daemon,
+ *		and messages go to stderr
  * @fd:		log file, -1: none
  * @size:	maximum length of the log file, bytes
  * @used:	length of the log file, bytes
- * @err_fd:	stderr, or the same file opened again, non-blocking
- * @shared_tty:	stderr is a terminal that could not be opened again
+ * @err_fd:	stderr; or a second, non-blocking descriptor of the same file
+ * @shared_tty:	stderr is a terminal, and could not be opened a second time
  * @sys_fd:	socket to the system logger, -1: none
- * @lost:	lines that stderr or the system logger did not take since the
- *		last one that they took
+ * @lost:	number of lines that were lost since the last one that stderr or
+ *		the system logger took
  * @suppressed:	number of suppressed messages that the next message reports
  */
 static struct log {
@@ -59,9 +61,9 @@ static struct log {
 	.level = LOG_INFO, .fd = -1, .err_fd = STDERR_FILENO, .sys_fd = -1,
 };
 
-/* trim_file() - Shorten the log file to half of its maximum length, by dropping
- * the oldest lines. The file is changed in place, because the sandbox may not
- * let passt open another file at the path */
+/* trim_file() - Remove the oldest lines of the log file, so that half of its
+ * maximum length is left. The file is changed in place, because the sandbox may
+ * not let passt open another file at the path */
 static void trim_file(void)
 {
 	off_t from = (off_t)(state.used - state.size / 2), to = 0;
@@ -147,9 +149,9 @@ void log_one_line(char *s)
 	}
 }
 
-/* write_at_once() - Write to stderr what it takes now. poll() does not tell
- * whether a terminal takes a whole line. If the terminal is shared with other
- * programs, it is non-blocking for as short as possible */
+/* write_at_once() - Write a line to stderr without waiting. poll() does not
+ * tell whether a terminal takes a whole line. If other programs use the same
+ * terminal, it is made non-blocking for this call only */
 static ssize_t write_at_once(const char *line, size_t len)
 {
 	int flags = state.shared_tty ? fcntl(state.err_fd, F_GETFL) : -1;
@@ -164,7 +166,7 @@ static ssize_t write_at_once(const char *line, size_t len)
 }
 
 /* write_stderr() - Write a line to stderr, with the time if --debug is given;
- * false: it does not take the line now */
+ * returns false if stderr does not take the line now */
 static bool write_stderr(int prio, const char *msg)
 {
 	struct pollfd p = { .fd = state.err_fd, .events = POLLOUT };
@@ -180,7 +182,8 @@ static bool write_stderr(int prio, const char *msg)
 	return write_at_once(line, (size_t)len) == len;
 }
 
-/* connect_syslog() - Connect to the system logger, again if it was restarted */
+/* connect_syslog() - Connect to the system logger, for the first time or after
+ * it was restarted */
 static bool connect_syslog(void)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -193,8 +196,9 @@ static bool connect_syslog(void)
 	       !connect(state.sys_fd, (struct sockaddr *)&sa, sizeof(sa));
 }
 
-/* write_syslog() - Send a message to the system logger, in the form of
- * syslog(3), which would wait; false: it does not take the message now */
+/* write_syslog() - Send a message to the system logger, in the format of
+ * syslog(3), which itself would wait; returns false if the system logger does
+ * not take the message now */
 static bool write_syslog(int prio, const char *msg)
 {
 	char line[LOG_LINE + 128], date[sizeof("Nov 29 23:59:59")];
@@ -213,15 +217,15 @@ static bool write_syslog(int prio, const char *msg)
 	       send(state.sys_fd, line, (size_t)len, MSG_NOSIGNAL) == len;
 }
 
-/* write_line() - Write a line to stderr or the system logger; false: it was not
- * taken */
+/* write_line() - Write a line to stderr or the system logger; returns false if
+ * the line was not taken */
 static bool write_line(int prio, const char *msg)
 {
 	return state.ident ? write_syslog(prio, msg) : write_stderr(prio, msg);
 }
 
-/* show_line() - Write a line to stderr or the system logger, after one that
- * says how many were lost, or count it as lost */
+/* show_line() - Write a line to stderr or the system logger, or count it as
+ * lost. If lines were lost before, first write a line that says how many */
 static void show_line(int prio, const char *msg)
 {
 	char line[64];
@@ -236,8 +240,7 @@ static void show_line(int prio, const char *msg)
 		state.lost++;
 }
 
-/* shown_too() - Whether stderr or the system logger get a message although
- * there is a log file */
+/* shown_too() - Whether stderr also gets a message that goes to the log file */
 static bool shown_too(int prio)
 {
 	return !state.ident && (!state.started || prio <= LOG_WARNING ||
@@ -249,9 +252,10 @@ static bool shown_too(int prio)
  * @prio:	LOG_ERR to LOG_DEBUG of syslog(3), or LOG_TRACE
  * @fmt:	printf() format without newline
  *
- * This function does not change errno. If there is a log file, these messages
- * also go to stderr, unless the program is a daemon: all until log_started(),
- * then warnings and errors; all with --debug.
+ * This function does not change errno. If there is a log file, and the program
+ * is not a daemon, some messages also go to stderr. Until log_started() is
+ * called, or with --debug, these are all messages; after that, warnings and
+ * errors.
  */
 void log_msg(int prio, const char *fmt, ...)
 {
@@ -322,11 +326,12 @@ bool log_enabled(int prio)
 }
 
 /**
- * log_own_stderr() - Open stderr again, non-blocking, if it is a pipe or a
- *		terminal
+ * log_own_stderr() - If stderr is a pipe or a terminal, open it a second time,
+ *		non-blocking
  *
- * O_NONBLOCK belongs to the open file, which stderr shares with other programs:
- * they would not expect it there. A file of another user can't be opened again.
+ * O_NONBLOCK is a flag of the open file, which stderr shares with other
+ * programs that do not expect the flag. A file of another user can't be opened
+ * a second time.
  */
 void log_own_stderr(void)
 {
@@ -345,12 +350,12 @@ void log_own_stderr(void)
 
 /**
  * log_to_file() - Append all messages to a file from now on
- * @fd:		file, open for reading and writing; the log keeps it
- * @size:	maximum length of the file, bytes, at least LOG_FILE_MIN. The
- *		oldest lines are dropped when the file would become longer
+ * @fd:		file, open for reading and writing; the log owns it afterwards
+ * @size:	maximum length of the file, bytes, at least LOG_FILE_MIN. When
+ *		the file would become longer, its oldest lines are removed
  *
- * Return: 0 on success; -EINVAL if @fd is not a regular file, and then it is
- *	   closed
+ * Return: 0 on success; -EINVAL if @fd is not a regular file; this function has
+ *	   then closed it
  */
 int log_to_file(int fd, size_t size)
 {
@@ -363,13 +368,13 @@ int log_to_file(int fd, size_t size)
 	state.fd = fd;
 	state.size = size;
 	state.used = (size_t)st.st_size;
-	/* tzset() reads the time zone file now. Otherwise gmtime_r() would read
+	/* tzset() reads the time zone file now. gmtime_r() would otherwise read
 	 * it later, in the sandbox. */
 	tzset();
 	return 0;
 }
 
-/* log_started() - The program has started; see log_msg() */
+/* log_started() - Note that the program has started; see log_msg() */
 void log_started(void)
 {
 	state.started = true;
@@ -389,7 +394,8 @@ void log_to_syslog(const char *ident)
 	if (state.err_fd != STDERR_FILENO)
 		close(state.err_fd);
 	state.err_fd = STDERR_FILENO;
-	/* localtime_r() needs the time zone file, and can't read it later. */
+	/* tzset() reads the time zone file now, because localtime_r() can't
+	 * read it later. */
 	tzset();
 	if (state.fd < 0)
 		connect_syslog();

@@ -4,9 +4,9 @@
  * is global, because every function must be able to log.
  *
  * LOG_LIMITED() logs all messages that a guest or a peer can cause. Each place
- * in the code that uses LOG_LIMITED() logs at most LOG_BURST lines without a
- * limit. After that it logs at most one line in LOG_INTERVAL ms, which also
- * says how many lines were suppressed.
+ * in the code that uses LOG_LIMITED() may log its first LOG_BURST lines at any
+ * rate. After that it logs at most one line in LOG_INTERVAL ms, which also says
+ * how many lines were suppressed.
  */
 #ifndef LOG_H
 #define LOG_H
@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <syslog.h>
 
-#define LOG_TRACE	(LOG_DEBUG + 1)	/* a line for each packet */
+#define LOG_TRACE	(LOG_DEBUG + 1)	/* priority: a line for each packet */
 #define LOG_BURST	5
 #define LOG_INTERVAL	10000	/* ms */
 /* Maximum length of the log file, bytes: the default, and the least value that

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * loop.c - The event loop of a worker. Each pass hands events and expired
- * timers to the parts that handle them. At its end, the pass flushes the link,
- * which sends the frames of all parts together.
+ * timers to the parts that handle them. At the end of the pass, the loop
+ * flushes the link, which sends the frames of all parts together.
  */
 /* syscalls: start: epoll_create1; run: close epoll_ctl epoll_wait */
 #include <errno.h>
@@ -15,9 +15,9 @@
 #include "udp/mcast.h"
 
 #define EVENTS_MAX	256	/* events that one epoll_wait() returns */
-#define BURSTS_MAX	64	/* bursts handled before the sockets' turn */
-#define LINK_RETRY_MS	10	/* until the link is tried again */
-#define LISTEN_REST_MS	100	/* that a socket rests which can't accept */
+#define BURSTS_MAX	64	/* bursts handled before sockets' events */
+#define LINK_RETRY_MS	10	/* that a pause of the link takes */
+#define LISTEN_REST_MS	100	/* that a listening socket rests */
 
 static void tcp_class_event(struct worker *w, struct flow *f,
 			    enum flow_side side, uint32_t events, uint64_t now)
@@ -75,11 +75,11 @@ static void echo_class_end(struct worker *w, struct flow *f)
 /**
  * struct flow_class - How flows of one type are handled
  * @size:	bytes of a flow in the table
- * @event:	handles epoll events of a socket of the flow
- * @timer:	handles expiry of the flow's timer
- * @end:	ends the flow because the guest is gone; a TCP connection with
- *		the peer is reset
- * @resume:	sends more when the flow's turn has come; NULL: flows of this
+ * @event:	handles events of a socket of the flow
+ * @timer:	handles the flow's expired timer
+ * @end:	ends the flow because the guest is gone; the peer of a TCP
+ *		connection is reset
+ * @resume:	sends more data when it is the flow's turn; NULL: flows of this
  *		type never wait for a turn
  */
 static const struct flow_class {
@@ -98,7 +98,8 @@ static const struct flow_class {
 			echo_class_end, NULL },
 };
 
-/* dispatch_udp() - Answer DHCP and DHCPv6, and forward other datagrams */
+/* dispatch_udp() - Let the answering services handle DHCP and DHCPv6, and
+ * forward other datagrams */
 static void dispatch_udp(struct worker *w, const struct pkt *batch,
 			 unsigned int n, uint64_t now)
 {
@@ -159,9 +160,9 @@ static int watch_fd(int epfd, int op, int fd, uint32_t events,
 }
 
 /**
- * worker_watch() - Wait for a descriptor of the program, even while the link
- * is blocked
- * @type:	passed to the worker's @control
+ * worker_watch() - Wait for events of a descriptor that the program owns, even
+ * while the link is blocked
+ * @type:	type of event that is passed to the worker's @control
  *
  * Return: 0, or -errno
  */
@@ -174,15 +175,16 @@ int worker_watch(struct worker *w, int fd, enum event_type type)
 	return watch_fd(w->epfd_link, EPOLL_CTL_ADD, fd, EPOLLIN, type, 0);
 }
 
-/* set_control_events() - Wait for these events of the program's listening
- * socket */
+/* set_control_events() - Change the events that the program's listening socket
+ * is watched for */
 static void set_control_events(struct worker *w, int fd, uint32_t events)
 {
 	watch_fd(w->epfd, EPOLL_CTL_MOD, fd, events, EVENT_LINK_LISTEN, 0);
 	watch_fd(w->epfd_link, EPOLL_CTL_MOD, fd, events, EVENT_LINK_LISTEN, 0);
 }
 
-/* arm_rest() - End the rest of all resting sockets after LISTEN_REST_MS */
+/* arm_rest() - Arm the timer that ends the rest of all resting sockets after
+ * LISTEN_REST_MS */
 static void arm_rest(struct worker *w, uint64_t now)
 {
 	if (!timer_armed(&w->rest))
@@ -190,11 +192,12 @@ static void arm_rest(struct worker *w, uint64_t now)
 }
 
 /**
- * worker_rest() - Let the socket at which guests connect rest
+ * worker_rest() - Let epoll not report the socket at which guests connect, for
+ * LISTEN_REST_MS
  * @fd:		descriptor that was given to worker_watch()
  *
  * If accept4() fails, the connection stays in the queue, and epoll would report
- * it again at once. The program would spin. The rest takes LISTEN_REST_MS.
+ * it again and again.
  */
 void worker_rest(struct worker *w, int fd, uint64_t now)
 {
@@ -203,7 +206,7 @@ void worker_rest(struct worker *w, int fd, uint64_t now)
 	arm_rest(w, now);
 }
 
-/* end_rest() - Wait again for all sockets that rest */
+/* end_rest() - Let epoll report all sockets again that rest */
 static void end_rest(struct worker *w)
 {
 	if (w->resting >= 0)
@@ -212,7 +215,8 @@ static void end_rest(struct worker *w)
 	fwd_wake_listeners(w->fwd);
 }
 
-/* worker_log_counters() - Log all counters that are not zero, even if quiet */
+/* worker_log_counters() - Log all counters that are not zero, even with
+ * --quiet */
 void worker_log_counters(const struct worker *w)
 {
 	const struct {
@@ -242,8 +246,8 @@ void worker_log_counters(const struct worker *w)
 	}
 }
 
-/* end_flows() - End all flows, and forget or free the state of multicast, MTUs
- * and fragments that the guest caused */
+/* end_flows() - End all flows, and forget what is known of the guest: its
+ * multicast queries, the MTUs that it was told, and its fragments */
 static void end_flows(struct worker *w)
 {
 	struct flow *f = NULL;
@@ -256,10 +260,11 @@ static void end_flows(struct worker *w)
 }
 
 /**
- * pause_link() - Leave the link alone until LINK_RETRY_MS have passed
+ * pause_link() - Wait for no events of the link until LINK_RETRY_MS have passed
  *
- * The host had no memory for a call on the link. epoll would report the link at
- * once, as the guest can take frames and may have sent some.
+ * This is done if the host had no memory for a call on the link. epoll would
+ * otherwise report the link at once, because the guest can take frames and may
+ * have sent some.
  */
 static void pause_link(struct worker *w, uint64_t now)
 {
@@ -269,7 +274,8 @@ static void pause_link(struct worker *w, uint64_t now)
 	timer_arm(&w->timers, &w->retry, now + LINK_RETRY_MS);
 }
 
-/* retry_link() - Wait for the link again; end_pass() sends what it has */
+/* retry_link() - End the pause of the link: register again for its events.
+ * After that, end_pass() sends the frames that wait */
 static void retry_link(struct worker *w, uint64_t now)
 {
 	unsigned int i;
@@ -279,15 +285,16 @@ static void retry_link(struct worker *w, uint64_t now)
 	if (!link_up(w->link) ||
 	    !link_watch(w->link, w->epfd, w->epfd_link))
 		return;
-	link_unwatch(w->link);		/* no memory for epoll either */
+	link_unwatch(w->link);		/* the host has no memory for epoll
+					 * either */
 	timer_arm(&w->timers, &w->retry, now + LINK_RETRY_MS);
 }
 
 /**
- * worker_guest_up() - Start to serve a guest whose link was just opened
+ * worker_guest_up() - Begin to serve a guest whose link was just opened
  *
- * Return: 0 on success; -errno if epoll can't watch the link, and then the link
- *	   is closed again
+ * Return: 0 on success; -errno if epoll can't watch the link, which is then
+ *	   closed
  */
 int worker_guest_up(struct worker *w, uint64_t now)
 {
@@ -307,7 +314,7 @@ int worker_guest_up(struct worker *w, uint64_t now)
 /**
  * worker_guest_down() - End all flows and close the link, after the guest has
  * left or the link has failed
- * @error:	-errno, the reason. For -EPROTO nothing is logged, because the
+ * @error:	reason, -errno. For -EPROTO nothing is logged, because the
  *		back-end has logged the error
  */
 void worker_guest_down(struct worker *w, int error)
@@ -325,7 +332,8 @@ void worker_guest_down(struct worker *w, int error)
 		w->quit = true;
 }
 
-/* arm_fragments() - Wake up when the oldest incomplete datagram expires */
+/* arm_fragments() - Arm the timer for the timeout of the oldest incomplete
+ * datagram */
 static void arm_fragments(struct worker *w)
 {
 	uint64_t due = reassembly_due(&w->tap.fragments);
@@ -334,8 +342,8 @@ static void arm_fragments(struct worker *w)
 		timer_arm(&w->timers, &w->fragments, due);
 }
 
-/* handle_queue() - Handle frames from one queue of the guest, BURSTS_MAX bursts
- * at most */
+/* handle_queue() - Handle frames that the guest has sent on one queue, in at
+ * most BURSTS_MAX bursts */
 static void handle_queue(struct worker *w, unsigned int queue, uint64_t now)
 {
 	unsigned int i, n, bursts;
@@ -359,8 +367,8 @@ static void handle_queue(struct worker *w, unsigned int queue, uint64_t now)
 	arm_fragments(w);
 }
 
-/* handle_frames() - Handle frames that the guest has sent, an equal share from
- * each queue */
+/* handle_frames() - Handle frames that the guest has sent on any queue, in at
+ * most BURSTS_MAX bursts from each queue */
 static void handle_frames(struct worker *w, uint64_t now)
 {
 	unsigned int i;
@@ -384,7 +392,7 @@ static bool has_frames(const struct worker *w)
 	return false;
 }
 
-/* handle_link() - A descriptor of the link has events */
+/* handle_link() - Handle events of a descriptor of the link */
 static void handle_link(struct worker *w, uint32_t index, uint32_t events,
 			uint64_t now)
 {
@@ -401,7 +409,8 @@ static void handle_listener(struct worker *w, uint64_t token, uint32_t events,
 {
 	const struct listener *l = fwd_listener_from_token(w->tcp.fwd, token);
 
-	if (!l)			/* closed by an earlier event of this pass */
+	if (!l)			/* the listener was closed earlier in this
+				 * pass */
 		return;
 	if (l->proto == IPPROTO_UDP) {
 		udp_listener(&w->udp, l, events, now);
@@ -443,7 +452,7 @@ static void handle_event(struct worker *w, const struct epoll_event *ev,
 	}
 }
 
-/* arm_stats() - Log counters when the time of --stats has passed */
+/* arm_stats() - Arm the timer that logs counters (--stats) */
 static void arm_stats(struct worker *w, uint64_t now)
 {
 	if (w->conf->stats)
@@ -482,7 +491,7 @@ static void handle_timer(struct worker *w, struct timer *timer, uint64_t now)
 }
 
 /* resume_flows() - Give each flow that waits one turn to send; returns whether
- * some flows have still more to send */
+ * flows still have more to send */
 static bool resume_flows(struct worker *w, uint64_t now)
 {
 	unsigned int n = w->sched.nready;
@@ -495,7 +504,7 @@ static bool resume_flows(struct worker *w, uint64_t now)
 	return w->sched.nready;
 }
 
-/* set_latency() - Ask each queue for a short standing queue, or not */
+/* set_latency() - Set the queues' mode: low latency, or full throughput */
 static void set_latency(struct worker *w, bool low)
 {
 	unsigned int i;
@@ -519,7 +528,7 @@ static bool wants_pause(const struct worker *w)
 /**
  * end_pass() - Send the frames of this pass, and give waiting flows their turn
  *
- * Return: whether the next pass must start at once, because flows have more to
+ * Return: true if the next pass must start at once, because flows have more to
  *	   send or the link has more frames from the guest
  */
 static bool end_pass(struct worker *w, uint64_t now)
@@ -561,7 +570,7 @@ void worker_run(struct worker *w)
 			       ev, EVENTS_MAX,
 			       more ? 0 : timers_wait(&w->timers, now_ms()));
 		now = now_ms();
-		handle_frames(w, now);	/* that the last pass left */
+		handle_frames(w, now);	/* the last pass may have left some */
 		for (i = 0; i < n; i++)
 			handle_event(w, &ev[i], now);
 		while ((timer = timers_expire(&w->timers, now)))
@@ -590,8 +599,9 @@ static void connect_parts(struct worker *w, const struct fwd *fwd)
 }
 
 /**
- * worker_init() - Connect the parts; no descriptor is opened
- * @w:		all zero but for @control and @owner
+ * worker_init() - Initialise the worker and its parts, without opening
+ * descriptors
+ * @w:		worker, whose members are all zero except @control and @owner
  *
  * Return: 0, or -ENOMEM
  */
@@ -618,7 +628,7 @@ int worker_init(struct worker *w, const struct conf *conf,
 	return udp_init(&w->udp);
 }
 
-/* flow_size_max() - Bytes of the largest type of flow */
+/* flow_size_max() - Return the bytes of a flow of the largest type */
 static size_t flow_size_max(void)
 {
 	size_t max = 0;
@@ -631,7 +641,7 @@ static size_t flow_size_max(void)
 
 /**
  * worker_open() - Open the epoll sets and make the flow table
- * @fds:	limit of descriptors
+ * @fds:	limit of descriptors of the process
  *
  * The table has twice as many slots as there are descriptors, because flows of
  * echo peers and of forwarded UDP ports have no descriptor of their own.
@@ -654,7 +664,8 @@ int worker_open(struct worker *w, unsigned int fds)
 	return flow_table_init(&w->flows, flow_size_max(), 2 * fds, w->epfd);
 }
 
-/* worker_free() - End all flows, close the link, give everything back */
+/* worker_free() - End all flows, close the link, and free all memory and
+ * descriptors */
 void worker_free(struct worker *w)
 {
 	if (w->flows.slots)

@@ -20,21 +20,23 @@
 #include "udp.h"
 
 /* Descriptors that forwarded ports leave to passt itself: standard descriptors,
- * epoll sets, sockets of the guest, multicast groups, files, log, signals and
- * spare ones. */
+ * epoll sets, the sockets of the link, multicast groups, files, the log,
+ * signals and some spare ones. */
 #define FDS_OWN		24
-/* Descriptors that flows leave free at most. */
+/* Maximum number of descriptors that TCP flows leave free for other uses. */
 #define FDS_KEPT	64
 
-/* What a timer wakes. */
+/* What a timer is for. */
 enum timer_type {
-	TIMER_FLOW,		/* a flow; the flow table sets this type */
+	TIMER_FLOW,		/* a timeout of a flow; the flow table sets this
+				 * type */
 	TIMER_RA,		/* the next router advertisement */
-	TIMER_FRAGMENTS,	/* expiry of the oldest incomplete datagram */
-	TIMER_LINK,		/* the link is tried again: the host had no
-				 * memory */
-	TIMER_REST,		/* listening sockets that have rested */
-	TIMER_STATS,		/* the next counters of --stats */
+	TIMER_FRAGMENTS,	/* the timeout of the oldest incomplete
+				 * datagram */
+	TIMER_LINK,		/* the end of a pause of the link, see
+				 * pause_link() */
+	TIMER_REST,		/* the end of the rest of listening sockets */
+	TIMER_STATS,		/* the time to log counters again (--stats) */
 };
 
 /**
@@ -46,18 +48,19 @@ enum timer_type {
  * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: the parts
  * @access:	keeps the guest from the host's addresses, with --no-host-access
  * @fragments:	timer that expires the oldest incomplete datagram of @tap
- * @retry:	timer that tries the link again
+ * @retry:	timer that ends a pause of the link, see pause_link()
  * @rest:	timer that ends the rest of listening sockets
  * @stats:	timer that logs counters (--stats)
  * @fwd:	forwarded ports
- * @resting:	the program's listening socket, which rests; -1: it does not
+ * @resting:	the program's listening socket while it rests; -1: it does not
+ *		rest
  * @epfd:	epoll set of all descriptors
  * @epfd_link:	epoll set used while the link is blocked. It does not have the
  *		sockets of flows, so that their data stays in the kernel
  * @control:	called for an event of a descriptor that the program owns: the
  *		listening socket for guests, or the signalfd
  * @owner:	first argument of @control
- * @quit:	leave the loop after this pass
+ * @quit:	worker_run() must return after this pass
  */
 struct worker {
 	const struct conf *conf;

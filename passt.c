@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * passt.c - The main program. Starts up, gives up privileges, goes to the
+ * passt.c - The main program. It starts up, gives up privileges, goes to the
  * background, and handles guests that connect and leave. The event loop is in
  * loop.c.
  */
@@ -66,8 +66,8 @@ static bool guest_hung_up(const struct program *p)
 	return poll(&pfd, 1, 0) > 0;	/* POLLHUP or POLLERR */
 }
 
-/* accept_guest() - Accept a connection at our socket; returns its socket, or
- * -errno if there is none. Without descriptors, the connection is closed */
+/* accept_guest() - Accept a connection at our listening socket; returns the new
+ * socket or -errno. If no descriptors are left, the connection is closed */
 static int accept_guest(struct program *p)
 {
 	int fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -150,7 +150,8 @@ static int derive_net(struct program *p)
 	return -1;
 }
 
-/* read_rules() - Parse -t and -u; returns 0, or -1 after showing an error */
+/* read_rules() - Parse the values of -t and -u; returns 0, or -1 after showing
+ * an error */
 static int read_rules(struct program *p)
 {
 	const struct conf *c = &p->conf;
@@ -173,10 +174,11 @@ static int start_failed(const char *what, int error)
 }
 
 /**
- * open_signals() - Receive signals as events; call it after going to background
+ * open_signals() - From now on, receive signals as events; call this function
+ * after going to the background
  *
- * epoll watches the signals of the process that added the signalfd: a child
- * that inherits the epoll set would get no event for its own signals.
+ * epoll watches for signals of the process that added the signalfd. If that
+ * were the parent, the daemon would get no event for its own signals.
  *
  * Return: 0, or -1: an error was shown
  */
@@ -197,7 +199,7 @@ static int open_signals(struct program *p)
 	return 0;
 }
 
-/* bind_as() - Bind the listening socket: for rights_use() */
+/* bind_as() - Bind the listening socket; rights_use() calls this function */
 static int bind_as(void *arg, const char *path, bool as_root)
 {
 	struct program *p = arg;
@@ -206,7 +208,8 @@ static int bind_as(void *arg, const char *path, bool as_root)
 
 	if (fd < 0)
 		return fd;
-	/* Only root can change this directory: @path still leads there. */
+	/* Only root can change this directory, so @path still leads to the same
+	 * file. */
 	if (as_root && lchown(path, p->conf.uid, p->conf.gid))
 		debug("%s: %s", path, strerror(errno));
 	if (!lstat(path, &st))
@@ -238,7 +241,8 @@ static int bind_default(struct program *p)
  * open_listener() - Listen for the guest
  *
  * The file of the socket belongs to the user that passt becomes. But listen()
- * is called by who started passt, because qrap asks the socket who that was.
+ * is called with the rights of the user that started passt, because qrap asks
+ * the socket for that user.
  *
  * Return: 0, or -1: an error was shown
  */
@@ -288,7 +292,8 @@ static int open_log(const struct program *p)
 	return -1;
 }
 
-/* open_pcap() - Start to record frames; go on without if that fails */
+/* open_pcap() - Start to record frames, or go on without a recording if that
+ * fails */
 static void open_pcap(struct program *p)
 {
 	const char *path = p->conf.pcap;
@@ -305,8 +310,8 @@ static void open_pcap(struct program *p)
 }
 
 /**
- * open_pid_file() - Open the pid file, and leave its content until passt is
- * ready: it may be that of another passt
+ * open_pid_file() - Open the pid file. Its content stays until passt is ready,
+ * because another passt may have written it
  *
  * Return: 0, or -1 after showing an error
  */
@@ -329,7 +334,8 @@ static int open_pid_file(struct program *p)
 	return -1;
 }
 
-/* join_groups() - Start --multicast; 0, or -1: an error was shown */
+/* join_groups() - Open the sockets of --multicast; returns 0, or -1 after
+ * showing an error */
 static int join_groups(struct program *p)
 {
 	if (!p->conf.multicast || !p->conf.udp)
@@ -340,10 +346,11 @@ static int join_groups(struct program *p)
 }
 
 /**
- * open_all() - Open the epoll sets, sockets and files that passt starts with
+ * open_all() - Open the epoll sets, sockets and files that passt needs from the
+ * start
  *
- * Forwarded ports may use at most three quarters of the descriptors, less what
- * passt itself needs, so that some are left for flows.
+ * Forwarded ports may use at most three quarters of the descriptors, minus
+ * those that passt itself needs, so that some are left for flows.
  *
  * Return: 0, or -1: an error was shown
  */
@@ -387,14 +394,16 @@ static void close_pid(struct program *p)
 	p->pid_fd = -1;
 }
 
-/* is_relative() - Whether a path, if there is one, depends on the directory */
+/* is_relative() - Whether there is a path, and it depends on the working
+ * directory */
 static bool is_relative(const char *path)
 {
 	return path && *path && *path != '/';
 }
 
-/* leave_directory() - Change to /, so that no file system is kept in use; keep
- * the directory only if passt removes files there at its end */
+/* leave_directory() - Change to /, so that passt keeps no file system in use.
+ * If passt has to remove files at relative paths later, keep a descriptor of
+ * the old directory */
 static void leave_directory(struct program *p)
 {
 	if (is_relative(p->socket_path) || is_relative(p->conf.pid_file))
@@ -406,8 +415,8 @@ static void leave_directory(struct program *p)
 /**
  * go_background() - Continue as a daemon, unless --foreground is given
  *
- * The parent process exits when a guest can connect, so that a script that
- * waits for passt can start qemu next.
+ * The parent process exits once a guest can connect. So a script that waits for
+ * this can start qemu next.
  *
  * Return: 0 in the process that continues; -1 after showing an error
  */
@@ -445,7 +454,7 @@ static int go_background(struct program *p)
 	return 0;
 }
 
-/* remove_as() - Remove a file: for rights_use() */
+/* remove_as() - Remove a file; rights_use() calls this function */
 static int remove_as(void *arg, const char *path, bool as_root)
 {
 	const struct program *p = arg;
@@ -461,7 +470,8 @@ static void remove_file(struct program *p, const char *path)
 		debug("%s: can't be removed: %s", path, strerror(-rc));
 }
 
-/* remove_socket() - Remove our socket, unless the path is another one's now */
+/* remove_socket() - Remove our socket, unless the path leads to another file
+ * now */
 static void remove_socket(struct program *p)
 {
 	struct stat st;
@@ -471,8 +481,8 @@ static void remove_socket(struct program *p)
 		remove_file(p, p->socket_path);
 }
 
-/* has_our_pid() - Whether the pid file is still ours: another passt may have
- * written its own number since */
+/* has_our_pid() - Whether the pid file still contains our number: another passt
+ * may have written its own */
 static bool has_our_pid(const struct program *p)
 {
 	char want[PID_STRLEN], got[PID_STRLEN] = "";
@@ -488,8 +498,8 @@ static bool has_our_pid(const struct program *p)
 	return n > 0 && !strcmp(got, want);
 }
 
-/* remove_pid_file() - Remove the pid file if it is ours: it has our number, or
- * it is new and has none yet */
+/* remove_pid_file() - Remove the pid file, if it contains our number, or if
+ * passt has created it and not written it yet */
 static void remove_pid_file(struct program *p)
 {
 	if (!p->conf.pid_file)
@@ -511,8 +521,8 @@ static void finish_program(struct program *p)
 	rule_set_free(&p->rules);
 }
 
-/* print_start() - Say where guests connect, in the words that scripts look for,
- * and then what a guest will get */
+/* print_start() - Log where guests connect, in the words that scripts look for,
+ * and what a guest will get */
 static void print_start(const struct program *p)
 {
 	if (p->listener >= 0)
@@ -552,7 +562,8 @@ static int prepare_program(struct program *p)
 }
 
 /**
- * start_program() - Do all steps of start-up after the command line is checked
+ * start_program() - Do all steps of start-up that follow the check of the
+ * command line
  *
  * SIGPIPE and SIGXFSZ are ignored, so that a write to a closed pipe, or beyond
  * RLIMIT_FSIZE, returns an error and does not kill passt.
@@ -582,7 +593,7 @@ static int start_program(struct program *p)
 
 int main(int argc, char **argv)
 {
-	static struct program p;	/* half a megabyte: not for the stack */
+	static struct program p;	/* too large for the stack */
 
 	csum_init();
 	switch (conf_parse(&p.conf, argc, argv)) {

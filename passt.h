@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * passt.h - The state of the whole program. Only passt.c includes this file.
- * Every other part only gets its own context.
+ * Every other part gets only its own structure.
  */
 #ifndef PASST_H
 #define PASST_H
@@ -18,12 +18,13 @@
 #include "loop.h"
 
 /**
- * struct program - State that exists once, even if there were several workers
+ * struct program - State of which there would be only one even with several
+ * workers
  * @conf:	options, constant once they are checked
  * @host:	what the host has
  * @net:	network of the guest, derived from @conf and @host
  * @rules:	the rules of -t and -u, which @fwd follows
- * @fwd, @ports: forwarded ports, and how their start went
+ * @fwd, @ports: forwarded ports, and the report of fwd_start() about them
  * @stream, @vhost: links to the guest; one of them is used (--vhost-user)
  * @pcap, @trace: observers of the link, for --pcap and --trace
  * @worker:	the event loop
@@ -35,9 +36,9 @@
  * @signals:	signalfd
  * @spare:	descriptor that accept_last() closes if no other descriptor is
  *		free, -1: none
- * @pid_fd:	pid file, opened before root's rights are given up and closed
- *		when it was written, -1: none
- * @pid_made:	the pid file was not there before
+ * @pid_fd:	pid file, which is opened before passt gives up root's rights,
+ *		and closed once it is written; -1: none
+ * @pid_made:	passt has created the pid file; false: the file existed before
  */
 struct program {
 	struct conf conf;

@@ -6,12 +6,12 @@
  * the emulator, such as old versions of libvirt.
  *
  *	qrap FD COMMAND [ARG...]
- * runs COMMAND, with the connected socket as descriptor FD. ARG does not
- * change.
+ * runs COMMAND, with the connected socket as descriptor FD. The arguments are
+ * not changed.
  *
  *	qrap ARG...
- * runs the emulator with ARG..., but one virtio network device that is
- * connected to passt replaces all networking options.
+ * runs the emulator with these arguments, in which one virtio network device
+ * that is connected to passt replaces all networking options.
  */
 /* syscalls: access execve newfstatat prlimit64 uname */
 
@@ -28,11 +28,11 @@
 
 #include "wrap/wrap.h"
 
-/* Folders where an emulator is searched after the folders in PATH. */
+/* Folders in which qrap searches for an emulator after the folders in PATH. */
 static const char usual_folders[] =
 	"/usr/local/bin:/usr/bin:/bin:/usr/libexec:/usr/lib/qemu";
 
-/* is_self() - Whether a file is the running program, qrap */
+/* is_self() - Whether a file is the program that is running, qrap */
 static bool is_self(const struct stat *file)
 {
 	struct stat self;
@@ -71,7 +71,7 @@ static char *find_in_folders(const char *name)
 	return path ? path : find_program(name, usual_folders);
 }
 
-/* host_arch() - qemu's name for the host's architecture */
+/* host_arch() - Return qemu's name for the host's architecture */
 static const char *host_arch(struct utsname *host)
 {
 	static const struct {
@@ -99,9 +99,8 @@ static const char *host_arch(struct utsname *host)
 
 /*
  * find_emulator() - Find the emulator to run, and return its path, allocated.
- *		If
- * the program name @self begins with qemu-, the emulator with this name comes
- * first. Emulators for the host's architecture come after it.
+ * If the name @self of this program begins with "qemu-", the emulator of the
+ * same name comes first. Emulators for the host's architecture come after it.
  */
 static char *find_emulator(const char *self)
 {
@@ -132,7 +131,8 @@ static void exec_program(const char *program, char **argv)
 	qrap_die("can't run %s: %s", program, strerror(errno));
 }
 
-/* run_emulator() - Do what qrap ARG... asks for */
+/* run_emulator() - Run the emulator with one network device that is connected
+ * to passt, as "qrap ARG..." asks for */
 static void run_emulator(int argc, char **argv)
 {
 	char *emulator = find_emulator(argv[0]);
@@ -153,8 +153,8 @@ static void run_emulator(int argc, char **argv)
 	exec_program(emulator, cmdline_argv(&c, emulator, &net));
 }
 
-/* parse_fd() - Parse a descriptor number that is within the limit of open files
- * and not of a standard stream, or exit */
+/* parse_fd() - Parse a descriptor number. Exit if it is that of a standard
+ * stream, or is not below the limit of open files */
 static int parse_fd(const char *s)
 {
 	struct rlimit lim;
@@ -172,7 +172,8 @@ static int parse_fd(const char *s)
 	return (int)fd;
 }
 
-/* run_command() - Do what qrap FD COMMAND [ARG...] asks for */
+/* run_command() - Run a command with the connected socket as descriptor FD, as
+ * "qrap FD COMMAND [ARG...]" asks for */
 static void run_command(int argc, char **argv)
 {
 	int fd = parse_fd(argv[1]);

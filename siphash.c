@@ -46,12 +46,13 @@ static inline void sip_word(struct sip *s, uint64_t m)
 }
 
 /**
- * siphash() - Keyed hash of a few bytes
- * @key:	random, see random_bytes()
- * @data:	message at any alignment; without holes between fields
- * @len:	bytes of it
+ * siphash() - Compute a keyed hash of a few bytes
+ * @key:	key, made by random_bytes()
+ * @data:	message at any alignment. If it is a structure, it must have no
+ *		holes between its fields
+ * @len:	bytes of the message
  *
- * Return: 64 bits that look random without the key
+ * Return: hash; without the key, nobody can predict it
  */
 uint64_t siphash(const struct siphash_key *key, const void *data, size_t len)
 {

@@ -13,14 +13,14 @@
 
 #include "sock.h"
 
-/* Receive buffer to ask for: the datagrams that a sender at 10 Gbit/s sends in
- * 2 ms, with the overhead that the kernel counts. Most hosts allow less
- * (net.core.rmem_max). */
+/* Size of the receive buffer to ask for. It holds the datagrams that a sender
+ * at 10 Gbit/s sends in 2 ms, with the overhead that the kernel counts. Most
+ * hosts allow less (net.core.rmem_max). */
 #define BULK_BUFFER	(4 * 1024 * 1024)
 
-/* Bytes for the control messages of an error queue entry. Before the error
- * itself, the kernel puts all control messages that the socket has enabled for
- * received datagrams. */
+/* Bytes for the control messages of an error queue entry. These are all control
+ * messages that the socket has enabled for received datagrams, and then the
+ * error itself. */
 #define ERROR_CONTROL	512
 
 /**
@@ -62,8 +62,8 @@ int sock_set(int fd, int level, int option, int value)
 /**
  * sock_set_ip() - Set a socket option that has one name for IPv4 and another
  * for IPv6
- * @v4:		set the option of IPv4, which an IPv6 socket that serves IPv4
- *		has, too
+ * @v4:		set the option of IPv4; an IPv6 socket that serves IPv4 has this
+ *		option, too
  * @option:	option to set
  * @value:	as for setsockopt()
  *
@@ -82,10 +82,10 @@ int sock_set_ip(int fd, bool v4, enum sock_ip_option option, int value)
  * @v4:		set it for IPv4; false: for IPv6
  * @df:		see enum sock_df
  *
- * SOCK_DF_PROBE is IP_PMTUDISC_PROBE and not IP_PMTUDISC_DO, with which the
- * kernel would refuse packets longer than the path MTU that it remembers: the
- * guest keeps path MTUs itself, and may probe whether one has grown (RFC 4821,
- * RFC 8899).
+ * SOCK_DF_PROBE is IP_PMTUDISC_PROBE. With IP_PMTUDISC_DO, the kernel would
+ * refuse packets that are longer than the path MTU that it remembers. But the
+ * guest remembers path MTUs itself, and may probe whether one has grown (RFC
+ * 4821, RFC 8899).
  */
 void sock_set_df(int fd, bool v4, enum sock_df df)
 {
@@ -109,12 +109,12 @@ void sock_set_df(int fd, bool v4, enum sock_df df)
 }
 
 /**
- * sock_set_reports() - Have a socket report everything that the guest is to be
- * told
+ * sock_set_reports() - Let a socket report what the guest has to learn of
+ * received packets
  * @v4, @v6:	IP versions that the socket serves
  *
- * These are the TTL and type of service of each received packet, and ICMP
- * errors with their quoted data.
+ * The socket then reports TTL and type of service of each received packet, and
+ * ICMP errors with the data that they quote.
  */
 void sock_set_reports(int fd, bool v4, bool v6)
 {
@@ -134,9 +134,9 @@ void sock_set_reports(int fd, bool v4, bool v6)
 /**
  * sock_set_bulk() - Prepare a UDP socket to receive many datagrams
  *
- * It gets a large receive buffer, which takes no memory while it is empty. The
- * kernel may deliver consecutive datagrams as one message (UDP_GRO, since Linux
- * 5.0).
+ * The socket gets a large receive buffer, which takes no memory while it is
+ * empty. The kernel may deliver consecutive datagrams as one message (UDP_GRO,
+ * since Linux 5.0).
  */
 void sock_set_bulk(int fd)
 {
@@ -145,7 +145,7 @@ void sock_set_bulk(int fd)
 }
 
 /**
- * sock_open() - Open a socket that is non-blocking and is closed on exec
+ * sock_open() - Open a non-blocking socket with close-on-exec
  * @family, @type, @proto: as for socket()
  *
  * Return: socket, or -errno
@@ -211,8 +211,9 @@ static bool is_own4(int fd, struct in_addr addr)
 			   sizeof(addr));
 }
 
-/* is_own6() - Whether an interface of the host has an IPv6 address: from the
- * address, packets to the address are sent (RFC 6724 5, rule 1) */
+/* is_own6() - Whether an interface of the host has an IPv6 address. If so, the
+ * kernel chooses the same address as source for packets to it (RFC 6724 5, rule
+ * 1) */
 static bool is_own6(int fd, const struct in6_addr *addr, uint32_t scope)
 {
 	union sockaddr_any sa;
@@ -229,8 +230,8 @@ static bool is_own6(int fd, const struct in6_addr *addr, uint32_t scope)
  * @addr:	unicast address
  * @scope:	interface index for a link-local address
  *
- * Return: true if the host has the address; false if it has not, or if there
- *	   are too many sockets to find out
+ * Return: true if the host has the address; false if it has not, or if no
+ *	   socket could be opened to find out
  */
 bool sock_addr_is_own(const struct in6_addr *addr, uint32_t scope)
 {
@@ -248,13 +249,14 @@ bool sock_addr_is_own(const struct in6_addr *addr, uint32_t scope)
 /**
  * bind_port() - Bind a socket to an address, and to a port if the port is free
  * @addr:	address of the socket's family, may be its wildcard
- * @port:	host order, 0: any; set to 0 if the port can't be used
+ * @port:	host order, 0: any; set to 0 if the kernel chooses another port
  * @scope:	interface index for a link-local address
  *
- * If the port is taken or not permitted, that is no error: the kernel chooses
- * another one, which is not shared. For TCP, the kernel may choose the port
- * only in connect() (IP_BIND_ADDRESS_NO_PORT): then the port is taken only for
- * that destination.
+ * If another socket has the port, or it is not permitted, this is not an error:
+ * the kernel chooses another port, which is not shared. With
+ * IP_BIND_ADDRESS_NO_PORT, the kernel chooses the port of a TCP socket only in
+ * connect(), so that other sockets can have the same port for other
+ * destinations.
  *
  * Return: 0, or -errno
  */
@@ -281,8 +283,8 @@ static int bind_source(int fd, const struct sock_source *src, uint16_t *port)
 	struct in6_addr addr = src->addr;
 	int rc;
 
-	/* An IPv6 socket on the wildcard address would take the port for IPv4,
-	 * too. */
+	/* Without this, an IPv6 socket on the wildcard address would also take
+	 * the port of IPv4. */
 	if (src->family == AF_INET6)
 		sock_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 
@@ -300,21 +302,23 @@ static int bind_source(int fd, const struct sock_source *src, uint16_t *port)
  * @type, @proto: as for socket(); the socket is non-blocking and is closed on
  *		exec
  * @port:	source port or echo identifier, host order, 0: any; set to 0 if
- *		the port is not free, and the kernel chose one
- * @share:	sockets of this process are bound to @port with SO_REUSEPORT:
- *		share the port with them
+ *		another socket has it, so that the kernel chose another one
+ * @share:	share @port with other sockets of this process, which have
+ *		SO_REUSEPORT
  *
- * The first socket of a port is bound without SO_REUSEPORT, which fails if any
- * other socket has the port. The caller may then set SO_REUSEPORT, so that
- * further sockets of the same user can share the port.
+ * The first socket with a port is bound without SO_REUSEPORT, so it gets the
+ * port only if no other socket has it. The caller may then set SO_REUSEPORT, so
+ * that further sockets of the same user can share the port.
  *
  * Ping sockets have SO_REUSEADDR by default (INET_PROTOSW_REUSE in the kernel's
- * net/ipv4/af_inet.c), so several could have one identifier, and one of them
- * would get the replies for all. Therefore, SO_REUSEADDR is switched off.
+ * net/ipv4/af_inet.c), so several sockets could have the same identifier, and
+ * one of them would get the replies for all. Therefore SO_REUSEADDR is switched
+ * off.
  *
- * Return: socket, or -errno. -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM: there are too
- *	   many sockets. -EADDRNOTAVAIL, -ENODEV: the host does not have, or no
- *	   longer has, the source address or interface
+ * Return: socket, or -errno. It is -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM if
+ *	   there are too many sockets; -EADDRNOTAVAIL or -ENODEV if the host
+ *	   does not have the source address or the interface, or has them no
+ *	   longer
  */
 int sock_open_bound(const struct sock_source *src, int type, int proto,
 		    uint16_t *port, bool share)
@@ -340,7 +344,7 @@ int sock_open_bound(const struct sock_source *src, int type, int proto,
  * @c:		control messages
  * @len:	bytes of control messages in @c so far
  * @level, @type: of the control message
- * @data, @size: its data
+ * @data, @size: its data, and their number of bytes
  *
  * Return: bytes of control messages in @c now, for msg_controllen
  */
@@ -363,8 +367,8 @@ static size_t put_number(union sock_control *c, size_t len, int level, int type,
 	return sock_cmsg_put(c, len, level, type, &value, sizeof(value));
 }
 
-/* put_source() - Write a control message with source address and interface, if
- * @info has one of them; return its bytes */
+/* put_source() - If @info has a source address or an interface, write a control
+ * message with them; return its bytes, else 0 */
 static size_t put_source(union sock_control *c, bool v4,
 			 const struct sock_tx_info *info)
 {
@@ -414,7 +418,7 @@ static uint32_t read_number(const struct cmsghdr *c)
 }
 
 /* read_pktinfo4() - Read IP_PKTINFO. ipi_spec_dst is a unicast address of the
- * host even if the destination is a broadcast address or a group (ip(7)) */
+ * host, even if the destination is a broadcast or multicast address (ip(7)) */
 static void read_pktinfo4(const struct cmsghdr *c, struct sock_rx_info *info)
 {
 	struct in_pktinfo p;
@@ -425,9 +429,9 @@ static void read_pktinfo4(const struct cmsghdr *c, struct sock_rx_info *info)
 	info->ifindex = (uint32_t)p.ipi_ifindex;
 }
 
-/* read_pktinfo6() - Read IPV6_PKTINFO. It has no field like ipi_spec_dst, so a
- * group has no unicast address. If an IPv6 socket received IPv4, IP_PKTINFO
- * comes as well, and this message is ignored */
+/* read_pktinfo6() - Read IPV6_PKTINFO. It has no field like ipi_spec_dst, so if
+ * the destination is a group, no unicast address is known. If an IPv6 socket
+ * has received IPv4, IP_PKTINFO comes as well, and IPV6_PKTINFO is ignored */
 static void read_pktinfo6(const struct cmsghdr *c, struct sock_rx_info *info)
 {
 	struct in6_pktinfo p;
@@ -469,7 +473,7 @@ static void read_message(const struct cmsghdr *c, struct sock_rx_info *info)
 
 /**
  * sock_cmsg_read() - Read the control messages of a received message
- * @m:		as recvmsg() filled it
+ * @m:		message, as recvmsg() filled it
  * @info:	filled
  */
 void sock_cmsg_read(struct msghdr *m, struct sock_rx_info *info)
@@ -507,9 +511,9 @@ static bool is_error(const struct cmsghdr *c)
  * sock_clear_error() - Consume the pending error of a socket (SO_ERROR)
  *
  * When an entry is taken off the error queue, the kernel makes the error of the
- * next entry pending. The queue may be long, because forged ICMP messages can
- * fill it. A system call returns the pending error, and only after this
- * function its own.
+ * next entry pending. The next system call returns this pending error in place
+ * of its own. After a call of this function, it returns its own. The queue may
+ * be long, because forged ICMP messages can fill it.
  */
 void sock_clear_error(int fd)
 {
@@ -523,9 +527,9 @@ void sock_clear_error(int fd)
  * sock_next_error() - Take the next entry off the error queue of a socket
  * @e:		filled
  *
- * After EPOLLERR, call this function until it returns false. That also consumes
- * the pending error, which the kernel leaves behind if the queue had no space
- * for the entry.
+ * After EPOLLERR, call this function until it returns false. It then has also
+ * consumed the pending error: if the queue has no space for an entry, the
+ * kernel only makes its error pending.
  *
  * Return: false if the queue is empty
  */
@@ -557,7 +561,7 @@ bool sock_next_error(int fd, struct sock_error *e)
 	sock_cmsg_read(&m, &info);
 	e->ttl = info.ttl;
 	/* The ICMP message was sent to the address that our packet was from.
-	 * Its IP_PKTINFO has no valid ipi_spec_dst. */
+	 * The IP_PKTINFO of an error has no valid ipi_spec_dst. */
 	e->local = info.dest;
 	if (!addr_is_v4(&e->dest) && addr_is_linklocal(&e->dest))
 		e->ifindex = sa.sin6.sin6_scope_id;

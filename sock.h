@@ -15,8 +15,9 @@
 
 #include "util.h"
 
-/* Bytes that are kept of a packet that an ICMP error quotes. An error to the
- * guest quotes no more (IPv6's minimum MTU, RFC 4443 2.4 (c)). */
+/* How many bytes are kept of a packet that an ICMP error quotes. An error to
+ * the guest quotes no more, because it is not longer than IPv6's minimum MTU
+ * (RFC 4443 2.4 (c)). */
 #define SOCK_ERROR_DATA		1280
 
 /* Options that exist for IPv4 and for IPv6. */

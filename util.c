@@ -60,13 +60,14 @@ bool addr_is_multicast(const struct in6_addr *a)
 }
 
 /**
- * addr_is_unicast() - Check for an address that one guest or peer can have
+ * addr_is_unicast() - Check for an address that a guest or a peer can have as
+ * its own
  * @a:		address
  *
  * Return: false for an all-zero address, multicast, loopback, 255.255.255.255
- *	   and 0.0.0.0/8 (RFC 1122 3.2.1.3); else true. It is true for directed
- *	   broadcast addresses, which can't be recognized without a prefix, and
- *	   for 240.0.0.0/4, which some networks use
+ *	   and 0.0.0.0/8 (RFC 1122 3.2.1.3); else true. It is also true for
+ *	   directed broadcast addresses, which can't be recognised without a
+ *	   prefix, and for 240.0.0.0/4, which some networks use
  */
 bool addr_is_unicast(const struct in6_addr *a)
 {
@@ -78,11 +79,11 @@ bool addr_is_unicast(const struct in6_addr *a)
 }
 
 /**
- * addr_in_prefix() - Check for an address inside a prefix
+ * addr_in_prefix() - Check whether an address is in a prefix
  * @a:		address
  * @net:	any address in the prefix
- * @len:	length of the prefix, at most 32 if @net is mapped, else 128;
- *		nothing is inside if it is longer
+ * @len:	length of the prefix, at most 32 if @net is an IPv4 address,
+ *		else 128. No address is in a longer prefix
  *
  * Return: whether @a is in the prefix; false if the families of @a and @net
  *	   differ, even for ::/0
@@ -112,7 +113,7 @@ bool addr_in_prefix(const struct in6_addr *a, const struct in6_addr *net,
 
 /**
  * addr_parse() - Read an address: four decimals with dots, or IPv6
- * @s:		string, nothing but an address without scope
+ * @s:		string that consists of an address without scope
  * @a:		set on success only; IPv4 mapped
  *
  * Return: whether @s is an address
@@ -148,7 +149,8 @@ const char *addr_str(const struct in6_addr *a, char buf[ADDR_STRLEN])
 	return buf;
 }
 
-/* hex_digit() - Value of a hexadecimal digit; -1: it is none */
+/* hex_digit() - Return the value of a hexadecimal digit, or -1 for another
+ * character */
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -162,7 +164,7 @@ static int hex_digit(char c)
 
 /**
  * mac_parse() - Read a MAC address: six pairs of digits, separated by colons
- * @s:		string, nothing but an address
+ * @s:		string that consists of an address
  * @mac:	set on success only
  *
  * Return: whether @s is a MAC address
@@ -202,8 +204,8 @@ const char *mac_str(const uint8_t mac[MAC_LEN], char buf[MAC_STRLEN])
 }
 
 /**
- * sockaddr_set() - Fill a socket address of the family of an address
- * @sa:		filled, the rest of it with zero
+ * sockaddr_set() - Fill a socket address, of the same family as @addr
+ * @sa:		filled; unused bytes become zero
  * @addr:	address; all zero gives the IPv6 wildcard address
  * @port:	port or ICMP identifier, host order
  * @scope:	interface index for link-local IPv6 addresses, 0: none
@@ -231,7 +233,7 @@ socklen_t sockaddr_set(union sockaddr_any *sa, const struct in6_addr *addr,
 
 /**
  * sockaddr_get() - Read address and port of a socket address
- * @sa:		as the kernel filled it
+ * @sa:		socket address, as the kernel filled it
  * @addr:	set on success only; IPv4 mapped
  * @port:	set on success only, host order
  *
@@ -257,7 +259,7 @@ bool sockaddr_get(const union sockaddr_any *sa, struct in6_addr *addr,
 
 /**
  * number_parse() - Read a decimal number
- * @s:		string, nothing but digits: no sign, no space
+ * @s:		string that consists of digits, without sign or spaces
  * @min:	smallest value accepted
  * @max:	largest value accepted
  * @n:		set on success only
@@ -291,9 +293,9 @@ bool number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *n)
  *
  * The clock is CLOCK_MONOTONIC, which epoll_wait() and the host's TCP timers
  * use as well. While the host is suspended, this clock and the guest both stand
- * still, and all timers go on afterwards with the time that was left. With
- * CLOCK_BOOTTIME, all flows would have been idle during the suspend, and could
- * time out before the guest can send anything.
+ * still. Afterwards, all timers go on with the time that was left. With
+ * CLOCK_BOOTTIME, the time of the suspend would count as idle time of all
+ * flows, which could then time out before the guest can send anything.
  *
  * Return: ms since a fixed moment in the past
  */
@@ -310,8 +312,8 @@ uint64_t now_ms(void)
  * @buf:	filled
  * @len:	number of bytes
  *
- * Aborts the program if getrandom() fails, as before Linux 3.17, which has no
- * getrandom(). Keys that an attacker can guess would not be safe.
+ * If getrandom() fails, this function aborts the program, because keys that an
+ * attacker can guess would not be safe. Linux before 3.17 has no getrandom().
  */
 void random_bytes(void *buf, size_t len)
 {
@@ -330,14 +332,15 @@ void random_bytes(void *buf, size_t len)
 }
 
 /**
- * accept_last() - Accept a connection when there are no descriptors left
+ * accept_last() - Accept a connection when no descriptors are left
  * @listener:	listening socket
- * @spare:	descriptor that is closed to make one available; -1 afterwards
+ * @spare:	descriptor that this function closes to get a free one; set to
+ *		-1
  *
- * If the connection stayed in the queue of @listener, epoll would report it
- * again and again.
+ * This is necessary because epoll would report the connection again and again
+ * while it is in the queue of @listener.
  *
- * Return: socket of the connection, or -1. The caller closes the socket at
+ * Return: socket of the connection, or -1. The caller must close the socket at
  *	   once, so that spare_open() finds a free descriptor
  */
 int accept_last(int listener, int *spare)
@@ -349,7 +352,8 @@ int accept_last(int listener, int *spare)
 }
 
 /*
- * spare_open() - Open a descriptor that accept_last() can close; -1: failed
+ * spare_open() - Open a descriptor that accept_last() can close; returns -1 on
+ * failure
  *
  * The descriptor is a socket, because the sandbox allows passt to make sockets
  * but not to open files.
@@ -360,10 +364,12 @@ int spare_open(void)
 }
 
 /**
- * memory_reserve() - Map zeroed memory that takes pages only as it is written
+ * memory_reserve() - Map zeroed memory whose pages are allocated when they are
+ * first written
  * @size:	bytes to map; munmap() frees them
  *
- * Huge pages are switched off, because the first byte written would take 2 MiB.
+ * Huge pages are switched off, because the first byte that is written would
+ * allocate 2 MiB.
  *
  * Return: the memory; NULL if there is not enough address space
  */

@@ -84,14 +84,14 @@ static inline bool addr_eq(const struct in6_addr *a, const struct in6_addr *b)
 	return !memcmp(a, b, sizeof(*a));
 }
 
-/* addr_ip() - Return the family of an address as an index; an all-zero address
- * counts as IPv6 */
+/* addr_ip() - Return the family of an address; an all-zero address counts as
+ * IPv6 */
 static inline enum ip_family addr_ip(const struct in6_addr *a)
 {
 	return addr_is_v4(a) ? IP4 : IP6;
 }
 
-/* addr_v4() - The IPv4 address, network order, of a mapped address */
+/* addr_v4() - Return the IPv4 address of a mapped address, in network order */
 static inline struct in_addr addr_v4(const struct in6_addr *a)
 {
 	struct in_addr v4;
@@ -100,7 +100,8 @@ static inline struct in_addr addr_v4(const struct in6_addr *a)
 	return v4;
 }
 
-/* addr_from_v4() - The mapped form of an IPv4 address in network order */
+/* addr_from_v4() - Return the mapped form of an IPv4 address, which is in
+ * network order */
 static inline struct in6_addr addr_from_v4(struct in_addr v4)
 {
 	struct in6_addr a = { .s6_addr = { [10] = 0xff, [11] = 0xff } };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * wrap/cmdline.c - Parses qemu's command line, with properties given as lists
- * or in JSON, and builds the new command line.
+ * wrap/cmdline.c - Parses qemu's command line, in which properties are given as
+ * lists or in JSON, and builds the new command line.
  */
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 #include "wrap/wrap.h"
 
 /**
- * props_add() - Append a pair; it is ignored if there are PROPS_MAX pairs
+ * props_add() - Append a pair, unless there are PROPS_MAX pairs already
  * @props:	pairs
  * @key:	key, not copied
  * @value:	value, not copied
@@ -64,10 +64,9 @@ const char *props_type(const struct props *props, const char *key)
 }
 
 /*
- * list_next_item() - Cut the first item off a comma-separated list, in place,
- *		and
- * set @list to the next item, or to NULL after the last. In an item, a doubled
- * comma becomes one comma.
+ * list_next_item() - Cut the first item off a comma-separated list, in place;
+ * return it, and set @list to the next item, or to NULL after the last. In an
+ * item, a doubled comma becomes one comma.
  */
 static char *list_next_item(char **list)
 {
@@ -130,7 +129,8 @@ static char *json_parse_string(char **s)
 	return start;
 }
 
-/* json_skip_nested() - Find the end of a JSON object or array; NULL: none */
+/* json_skip_nested() - Find the end of a JSON object or array; NULL: it has no
+ * end */
 static char *json_skip_nested(char *s)
 {
 	unsigned int depth = 0;
@@ -151,10 +151,9 @@ static char *json_skip_nested(char *s)
 
 /*
  * json_parse_value() - Parse a JSON value, and move @s past it. Returns the
- *		value
- * as qemu's lists spell it ("on" for true), or NULL if it is malformed. If @end
- * is set to a pointer, the value is not terminated: the caller reads the
- * character at this pointer, and then replaces it with 0.
+ * value in the form that it has in qemu's lists ("on" for true), or NULL if it
+ * is malformed. If @end is set to a pointer, the value is not terminated yet:
+ * the caller reads the character at this pointer, and then replaces it with 0.
  */
 static const char *json_parse_value(char **s, char **end)
 {
@@ -178,10 +177,9 @@ static const char *json_parse_value(char **s, char **end)
 }
 
 /*
- * json_parse_member() - Parse one "key": value of an object in place, and move
- *		@s
- * past the comma or closing brace after it. Returns this comma or brace, or 0
- * if the member is malformed.
+ * json_parse_member() - Parse one member of an object, "key": value, in place,
+ * and move @s past the comma or closing brace after it. Returns this comma or
+ * brace, or 0 if the member is malformed.
  */
 static char json_parse_member(struct props *props, char **s)
 {
@@ -300,7 +298,8 @@ void cmdline_parse(struct cmdline *c, int argc, char **argv)
 	}
 }
 
-/* asks_for_help() - Whether the last item of a list is "help" or "?" */
+/* asks_for_help() - Whether the last item of a comma-separated list is "help"
+ * or "?" */
 static bool asks_for_help(const char *s)
 {
 	const char *comma = strrchr(s, ',');
@@ -333,11 +332,11 @@ static bool arg_is_query(const struct arg *arg)
 }
 
 /**
- * cmdline_is_query() - Whether qemu would start no guest: it only prints
- *		information, or tells libvirt its capabilities
+ * cmdline_is_query() - Whether qemu would not start a guest, but only print
+ *		information, or tell libvirt its capabilities
  * @c:		command line
  *
- * Return: true if qemu would start no guest, and needs no network
+ * Return: true if qemu would not start a guest, and needs no network
  */
 bool cmdline_is_query(const struct cmdline *c)
 {
@@ -354,8 +353,8 @@ bool cmdline_is_query(const struct cmdline *c)
  * cmdline_argv() - Build the new command line
  * @c:		old command line; arguments with @drop set are left out
  * @program:	path of the emulator
- * @net:	network options, added at the end, so that qemu first gives
- *		slots to all other devices
+ * @net:	network options. They are added at the end, so that qemu gives
+ *		slots to all other devices first
  *
  * Return: argument vector of the new command line, allocated
  */

@@ -23,12 +23,14 @@
 
 #define SOCKET_FORMAT	"/tmp/passt_%u.socket"	/* as passt names them */
 #define SOCKET_MAX	64	/* the highest number in such a name */
-#define SOCKET_ENV	"PASST_SOCKET"		/* path, the only one tried */
+#define SOCKET_ENV	"PASST_SOCKET"		/* path to try alone */
 
-/* Milliseconds that passt may take to restart, and between two attempts. */
+/* RETRY_MS: how long passt may take to restart, ms. RETRY_STEP_MS: time between
+ * two attempts, ms. */
 #define RETRY_MS	5000
 #define RETRY_STEP_MS	100
-/* Milliseconds to wait for passt to close the connection of a second guest. */
+/* If passt serves another guest, it closes a new connection. qrap waits this
+ * long for that to happen, ms. */
 #define HANG_UP_MS	200
 
 #define EMULATOR_FD	5	/* lowest descriptor number for the emulator */
@@ -37,7 +39,7 @@
 enum try_result {
 	TRY_OK,
 	TRY_ABSENT,	/* the file does not exist */
-	TRY_REFUSED,	/* no program listens: it ended, or restarts */
+	TRY_REFUSED,	/* no program listens: it has ended, or is restarting */
 	TRY_BUSY,	/* passt serves another guest */
 	TRY_FOREIGN,	/* another user listens */
 	TRY_FAILED,	/* any other error, such as no permission */
@@ -56,8 +58,8 @@ static bool passt_hung_up(int s)
 	return recv(s, &c, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
-/* is_trusted() - Whether the user who listens at a socket is our own or root.
- * Everybody can create a socket in /tmp, and would get the guest's frames. */
+/* is_trusted() - Whether our own user or root listens at a socket. Anyone else
+ * could also create a socket in /tmp, and would then get the guest's frames. */
 static bool is_trusted(int s)
 {
 	struct ucred peer;
@@ -139,8 +141,8 @@ static void attempt_note(struct attempt *a, const char *path, const char *why)
 }
 
 /* attempt_path() - Try the socket at one path, and set @s to the connected
- * socket; false: it can't be used, and @a has the reason if the socket
- * exists */
+ * socket. Returns false if the socket can't be used; if it exists, @a then has
+ * the reason */
 static bool attempt_path(struct attempt *a, const char *path, int *s)
 {
 	switch (try_socket(path, a->only, s)) {
@@ -167,7 +169,7 @@ static bool attempt_path(struct attempt *a, const char *path, int *s)
 }
 
 /* attempt_all() - Try the sockets in turn until one is connected, and set @s to
- * it; false: none can be used */
+ * it; returns false if none can be used */
 static bool attempt_all(struct attempt *a, int *s)
 {
 	unsigned int i;
@@ -211,8 +213,8 @@ static uint64_t monotonic_ms(void)
  * passt_connect() - Connect to the first passt that has no guest, or exit
  *
  * While passt restarts, its socket first refuses connections, and then does not
- * exist for a moment. So once a socket was found that may be usable later, all
- * sockets are tried again, until RETRY_MS after the first attempt.
+ * exist for a moment. So if a socket was found that may be usable later, all
+ * sockets are tried again and again, until RETRY_MS after the first attempt.
  *
  * Return: connected socket, blocking and close-on-exec
  */
@@ -237,8 +239,8 @@ int passt_connect(void)
  * socket_pass_as() - Let the command inherit a socket as descriptor @fd
  * @s:		socket, close-on-exec; this descriptor is closed unless it is
  *		@fd
- * @fd:		descriptor number for the socket; if another file is open as
- *		@fd, it is closed
+ * @fd:		descriptor number for the socket; if another file has that
+ *		number, it is closed
  */
 void socket_pass_as(int s, int fd)
 {

@@ -18,7 +18,7 @@
 #include "wrap/wrap.h"
 
 #define SLOTS		32	/* slots of a PCI bus */
-#define DEVNO_MAX	0xffff	/* highest device number on channel I/O */
+#define DEVNO_MAX	0xffff	/* highest device number of channel I/O */
 
 /**
  * struct machine - A machine type with all its versions
@@ -41,7 +41,8 @@ static const struct machine machines[] = {
 	{ "microvm",		"virtio-net-device",	NULL },
 };
 
-/* Used if the command line has no machine type, or one that is not above. */
+/* Machines for command lines that have no machine type, or one that is not in
+ * the table above. */
 static const struct machine machine_any = { "", "virtio-net-pci", NULL };
 static const struct machine machine_s390 = { "", "virtio-net-ccw", NULL };
 
@@ -68,8 +69,8 @@ static const struct machine *find_machine(const char *type)
 	return default_machine();
 }
 
-/* chosen_machine() - Machine type that the command line gives last, or else the
- * default */
+/* chosen_machine() - Return the machine type that the command line gives last,
+ * or else the default */
 static const struct machine *chosen_machine(const struct cmdline *c)
 {
 	const struct machine *m = default_machine();
@@ -132,11 +133,12 @@ static bool is_network_arg(const struct arg *arg)
 }
 
 /**
- * cmdline_remove_network() - Set @drop of all options about networking
+ * cmdline_remove_network() - Set @drop of all options for networking
  * @c:		command line
  *
- * Return: properties of the first network device given by -device; or else of
- *	   the first -nic, -net or -netdev with a MAC address; or else no pairs
+ * Return: properties of the first -device that is a network device; if there is
+ *	   none, of the first -nic, -net or -netdev with a MAC address; else no
+ *	   properties
  */
 const struct props *cmdline_remove_network(struct cmdline *c)
 {
@@ -198,14 +200,12 @@ static const char *find_free_pcie_port(const struct cmdline *c)
 	return NULL;
 }
 
-/*
- * find_free_pci_slot() - Find the highest free slot of a PCI bus, or -1.
- *		Devices
- * without an address get the lowest slots from qemu.
- */
+/* find_free_pci_slot() - Find the highest free slot of a PCI bus, or -1. qemu
+ * gives the lowest slots to devices without an address. */
 static int find_free_pci_slot(const struct cmdline *c, const char *bus)
 {
-	/* Slot 0 has the host bridge, slot 31 the built-in devices of q35. */
+	/* The host bridge is in slot 0, the built-in devices of q35 are in slot
+	 * 31. */
 	uint32_t taken = 1U << 0 | 1U << 31;
 	unsigned int i;
 	int slot;
@@ -247,8 +247,8 @@ static bool devno_is_used(const struct cmdline *c, unsigned int devno)
 /**
  * struct device - The new network device
  * @props:	properties, the driver first
- * @place:	buffer for the value of property addr or devno: a free slot, or
- *		a free device number
+ * @place:	buffer for the value of the property addr or devno, which is a
+ *		free slot or a free device number
  */
 struct device {
 	struct props props;
@@ -264,8 +264,8 @@ static void device_copy_prop(struct device *d, const struct props *old,
 		props_add(&d->props, key, value);
 }
 
-/* device_place_pci() - Set the PCI address: that of the old device if it has
- * one, else a free one */
+/* device_place_pci() - Set the PCI address of the new device: that of the old
+ * device if it has one, else a free one */
 static void device_place_pci(struct device *d, const struct cmdline *c,
 			     const struct machine *m, const struct props *old)
 {
@@ -291,8 +291,8 @@ static void device_place_pci(struct device *d, const struct cmdline *c,
 	props_add(&d->props, "addr", d->place);
 }
 
-/* device_place_ccw() - Set the device number on channel I/O: that of the old
- * device if it has one, else a free one */
+/* device_place_ccw() - Set the device number of the new device on channel I/O:
+ * that of the old device if it has one, else a free one */
 static void device_place_ccw(struct device *d, const struct cmdline *c,
 			     const struct props *old)
 {
@@ -315,8 +315,8 @@ static bool ends_with(const char *s, const char *end)
 	return len >= end_len && !strcmp(s + len - end_len, end);
 }
 
-/* backend_id() - ID of the back-end that the old device names, or else
- * "qrap" */
+/* backend_id() - Return the ID of the back-end that the old device names, or
+ * else "qrap" */
 static const char *backend_id(const struct props *old)
 {
 	const char *id = props_get(old, "netdev");
@@ -331,7 +331,8 @@ static void device_choose(struct device *d, const struct cmdline *c,
 	const char *driver = props_type(old, "driver");
 	const char *mac = props_get(old, "macaddr");
 
-	/* Variants of virtio-net are for different buses: keep the variant. */
+	/* If the old device is a variant of virtio-net, keep it: the variants
+	 * are for different buses. */
 	if (strncmp(driver, "virtio-net", strlen("virtio-net")))
 		driver = m->driver;
 
@@ -417,8 +418,9 @@ static bool has_json_device(const struct cmdline *c)
  * @fd:		socket that the emulator inherits
  *
  * qemu creates devices that are given in JSON after all other devices. If the
- * command line has a device in JSON, the new device is given in JSON, too: its
- * bus may be a device in JSON, which must exist before the new device.
+ * command line has a device in JSON, the new device is given in JSON, too,
+ * because its bus may be a device in JSON, which must exist before the new
+ * device.
  *
  * Return: values of -netdev and -device, allocated
  */

@@ -10,7 +10,7 @@
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
-#define PROPS_MAX	64	/* more properties than any device has */
+#define PROPS_MAX	64	/* no device has so many properties */
 
 /**
  * struct props - Properties in the value of an option of qemu, in the same
