@@ -363,12 +363,12 @@ static unsigned int finish_frame(struct vhost_pair *p, unsigned int i)
 	unsigned int n = count_chains(p, s, f->len), k;
 	struct virtio_net_hdr_v1 h = write_header(p->user, f, n);
 	struct link_slot raw = { s->raw, s->nraw };
-	size_t left = p->user->hdr_len + f->len, len;
+	size_t hlen = p->user->hdr_len, left = hlen + f->len, len;
 
 	if (s->bounce)
-		link_slot_write(&raw, p->user->hdr_len, s->bounce + p->user->hdr_len,
+		link_slot_write(&raw, hlen, s->bounce + hlen,
 				MIN(f->len, LINK_HEADERS));
-	link_slot_write(&raw, 0, &h, p->user->hdr_len);
+	link_slot_write(&raw, 0, &h, hlen);
 	for (k = 0; k < n; k++, left -= len) {
 		len = MIN(left, p->chain[s->chain + k].len);
 		virtqueue_put(&p->ring[VHOST_TO_GUEST].vq,

@@ -23,9 +23,9 @@
 
 #define VHOST_GSO_UNKNOWN	UINT8_MAX	/* tap drops such a frame */
 
-#define VHOST_TO_GUEST		0	/* index in a pair of the ring to the
-					 * guest */
-#define VHOST_FROM_GUEST	1	/* the same of the ring from the guest */
+/* Index of a ring in its pair. */
+#define VHOST_TO_GUEST		0
+#define VHOST_FROM_GUEST	1
 
 static inline struct vhost_user *vhost_of_link(const struct link *l)
 {
