@@ -16,8 +16,8 @@
 #include "test/memory.h"
 #include "util.h"
 
-#define PIECES_MAX	128
-#define PIECE_MAX	2048
+#define PIECES_MAX	128	/* pieces of a frame */
+#define PIECE_MAX	2048	/* bytes of a piece, without the last one */
 
 const char *const memory_mode_name[MEMORY_MODES] = {
 	[MEMORY_CONTIGUOUS]	= "contiguous",
@@ -35,7 +35,7 @@ static size_t memory_random(size_t n)
 	return (size_t)((seed >> 32) * n >> 32);
 }
 
-/* need_memory() - Memory for a test, which ends if there is none */
+/* need_memory() - Allocate memory, or abort the test */
 static void *need_memory(size_t size)
 {
 	void *p = malloc(MAX(size, 1));
@@ -51,10 +51,10 @@ static struct memory *of_queue(const struct link_queue *q)
 }
 
 /**
- * pieces_new() - Memory for a frame
+ * pieces_new() - Allocate the pieces of a frame or slot
  * @m:		memory link
- * @len:	bytes
- * @first:	bytes that the first piece has at least, if there are as many
+ * @len:	bytes of all pieces
+ * @first:	least bytes of the first piece, unless @len is less
  */
 static struct memory_frame pieces_new(const struct memory *m, size_t len,
 				      size_t first)
@@ -105,7 +105,7 @@ static void memory_release(struct link_queue *q)
 		free(m->joined[--m->njoined]);
 }
 
-/* give_frame() - A frame from the guest in pieces */
+/* give_frame() - Add a frame from the guest, in pieces, to a queue's refill */
 static void give_frame(struct memory *m, struct link_queue *q,
 		       struct memory_queue *mq, const struct iovec *put,
 		       struct frame_meta meta)
@@ -144,7 +144,7 @@ static int memory_refill(struct link_queue *q)
 	return (int)q->nfrom_guest;
 }
 
-/* drop_slots() - Give back the slots that were not committed */
+/* drop_slots() - Free the slots that were not committed */
 static void drop_slots(struct link_queue *q, struct memory_queue *mq)
 {
 	while (mq->nslot > q->nto_guest)
@@ -170,7 +170,7 @@ static unsigned int memory_slots(struct link_queue *q, size_t len,
 	return i;
 }
 
-/* hold_bytes() - Remember a frame to the guest, in allocated memory */
+/* hold_bytes() - Remember a frame to the guest; takes ownership of @p */
 static void hold_bytes(struct memory *m, uint8_t *p, size_t len)
 {
 	if (m->nheld == MEMORY_SENT)
@@ -178,7 +178,7 @@ static void hold_bytes(struct memory *m, uint8_t *p, size_t len)
 	m->sent[m->nheld++] = (struct iovec){ p, len };
 }
 
-/* wrong_frame() - What the product sent can't be */
+/* wrong_frame() - Abort, because passt sent a frame that it must not send */
 static void wrong_frame(const char *why, const struct frame_meta *meta)
 {
 	fprintf(stderr, "memory link: %s (csum %u, start %u, offset %u, gso %u, size %u)\n",
@@ -187,7 +187,7 @@ static void wrong_frame(const char *why, const struct frame_meta *meta)
 	abort();
 }
 
-/* pseudo_sum() - Of the packet in a frame, for a transport length */
+/* pseudo_sum() - Sum of the pseudo-header for @len bytes after the IP header */
 static uint64_t pseudo_sum(const uint8_t *frame, uint8_t proto, size_t len)
 {
 	const uint8_t *ip = frame + ETH_HLEN;
@@ -209,7 +209,7 @@ static uint64_t pseudo_sum(const uint8_t *frame, uint8_t proto, size_t len)
 	return csum_pseudo(&src, &dst, proto, (uint32_t)len);
 }
 
-/* check_partial() - A partial checksum is that of the pseudo-header */
+/* check_partial() - Check that a partial checksum is the pseudo-header's sum */
 static void check_partial(const uint8_t *p, size_t len,
 			  const struct frame_meta *meta)
 {
@@ -228,7 +228,7 @@ static void check_partial(const uint8_t *p, size_t len,
 			    meta);
 }
 
-/* complete_csum() - What the guest's network stack does with a partial one */
+/* complete_csum() - Complete a partial checksum */
 static void complete_csum(uint8_t *p, size_t len, const struct frame_meta *meta)
 {
 	uint8_t *field = p + meta->csum_start + meta->csum_offset;
@@ -240,7 +240,7 @@ static void complete_csum(uint8_t *p, size_t len, const struct frame_meta *meta)
 	memcpy(field, &check, sizeof(check));
 }
 
-/* cut_segment() - One segment of a GSO frame, @off bytes of payload before it */
+/* cut_segment() - Remember a segment of a GSO frame; its payload is at @off */
 static void cut_segment(struct memory *m, const uint8_t *p, size_t hlen,
 			size_t len, size_t off, const struct frame_meta *meta)
 {
@@ -288,8 +288,8 @@ static void cut_frame(struct memory *m, const uint8_t *p, size_t len,
 	m->gso_frames++;
 }
 
-/* unpadded_len() - Bytes of a frame without Ethernet's padding, which must be
- * zero */
+/* unpadded_len() - Length of a frame without Ethernet's padding; check that the
+ * padding is zero */
 static size_t unpadded_len(const uint8_t *p, size_t len,
 			   const struct frame_meta *meta)
 {
@@ -391,7 +391,8 @@ void memory_open_as(struct memory *m, size_t size, enum memory_mode mode)
 {
 	unsigned int i;
 
-	/* Not the arrays, which fuzzers would clear for each input. */
+	/* Don't clear the arrays: that would slow down fuzzers, which call this
+	 * for each input. */
 	m->mode = mode;
 	m->size = size;
 	m->used = 0;
@@ -439,18 +440,18 @@ int memory_open(struct memory *m, size_t size)
 }
 
 /**
- * memory_put() - One more frame from the guest at the next refill
+ * memory_put() - Add a frame from the guest for the next refill
  * @m:		memory link
- * @frame:	Ethernet frame; stays the caller's until the refill, and
- *		until the release if it is read in place
- * @len:	bytes
+ * @frame:	Ethernet frame; the caller must keep it until the refill, or
+ *		until the release in contiguous mode, which does not copy it
+ * @len:	bytes of the frame
  */
 void memory_put(struct memory *m, void *frame, size_t len)
 {
 	memory_put_meta(m, frame, len, (struct frame_meta){ 0 });
 }
 
-/* memory_put_meta() - The same, of a frame that says more of itself */
+/* memory_put_meta() - Add a frame from the guest that has metadata */
 void memory_put_meta(struct memory *m, void *frame, size_t len,
 		     struct frame_meta meta)
 {
@@ -480,7 +481,7 @@ void memory_clear(struct memory *m)
 }
 
 /**
- * struct joinable - A frame that may be part of a GSO frame
+ * struct joinable - Layout of a frame that may become a part of a GSO frame
  * @hlen:	bytes of all headers
  * @l4:		offset of the transport header
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
@@ -490,7 +491,8 @@ struct joinable {
 	uint8_t proto;
 };
 
-/* is_joinable() - A data segment or datagram with a checksum that is right */
+/* is_joinable() - Whether a frame is a TCP segment with payload, or a UDP
+ * datagram, with a right checksum; if so, fills in @j */
 static bool is_joinable(const struct iovec *f, struct joinable *j)
 {
 	const uint8_t *p = f->iov_base, *ip = p + ETH_HLEN;
@@ -518,7 +520,8 @@ static bool is_joinable(const struct iovec *f, struct joinable *j)
 					      f->iov_len - j->l4)));
 }
 
-/* mask_headers() - Headers without what may differ in one GSO frame */
+/* mask_headers() - Copy the headers, with the fields zeroed that may differ
+ * between segments of one GSO frame */
 static void mask_headers(const uint8_t *p, const struct joinable *j,
 			 uint8_t *hdr)
 {
@@ -540,7 +543,8 @@ static void mask_headers(const uint8_t *p, const struct joinable *j,
 	put_be16(l4 + 16, 0);
 }
 
-/* goes_on() - Whether @f is the next part of the frames from @first to @last */
+/* goes_on() - Whether @f continues the frames from @first to @last, which have
+ * @payload bytes together */
 static bool goes_on(const struct iovec *first, const struct iovec *last,
 		    const struct joinable *j, size_t payload,
 		    const struct iovec *f)
@@ -565,7 +569,7 @@ static bool goes_on(const struct iovec *first, const struct iovec *last,
 		get_be32(a + j->l4 + 4) + (uint32_t)payload);
 }
 
-/* join_frames() - One GSO frame of @n frames */
+/* join_frames() - Join @n frames to one GSO frame, and put that */
 static void join_frames(struct memory *m, const struct iovec *f, unsigned int n,
 			const struct joinable *j, size_t payload)
 {
@@ -601,8 +605,8 @@ static void join_frames(struct memory *m, const struct iovec *f, unsigned int n,
 }
 
 /**
- * memory_join() - Join the frames that were put to GSO frames, where they go on
- * @m:		memory link; nothing happens unless it is a segmenting one
+ * memory_join() - Replace consecutive frames that were put by GSO frames
+ * @m:		memory link; nothing happens unless its mode is segmenting
  */
 void memory_join(struct memory *m)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * memory.h - A link in memory, for tests and fuzzers: the test puts frames in,
- * and looks at those that were sent to the guest.
+ * memory.h - A link in memory, for tests and fuzzers: the test puts frames of
+ * the guest in, and looks at the frames that were sent to the guest.
  *
- * Every piece of a frame or slot is allocated by itself, so that the address
- * sanitizer sees whatever is read or written beyond its end.
+ * Every piece of a frame or slot is allocated separately, so that the address
+ * sanitizer detects any access beyond the end of a piece.
  */
 #ifndef TEST_MEMORY_H
 #define TEST_MEMORY_H
@@ -12,14 +12,15 @@
 #include "link/link.h"
 
 #define MEMORY_QUEUES	2
-#define MEMORY_SENT	8192	/* frames remembered */
+#define MEMORY_SENT	8192	/* frames to the guest that are remembered */
 
-/* How frames lie in memory; LINK_MODE in the environment names one. */
+/* How frames lie in memory. The environment's LINK_MODE selects a mode. */
 enum memory_mode {
-	MEMORY_CONTIGUOUS,	/* each frame and slot in one piece */
-	MEMORY_SCATTERED,	/* in pieces of random size */
-	MEMORY_SEGMENTING,	/* likewise, and the guest takes GSO frames: they
-				 * are cut as its network stack would cut them */
+	MEMORY_CONTIGUOUS,	/* each frame and slot is one piece */
+	MEMORY_SCATTERED,	/* they consist of pieces of random size */
+	MEMORY_SEGMENTING,	/* like scattered, and the guest takes GSO
+				 * frames, which are cut in @sent as the guest's
+				 * network stack would cut them */
 	MEMORY_MODES,
 };
 
@@ -27,9 +28,9 @@ extern const char *const memory_mode_name[MEMORY_MODES];
 
 /**
  * struct memory_frame - Memory of a frame or slot
- * @iov:	its pieces, which the reader may trim
- * @piece:	the same as allocated
- * @cnt:	how many
+ * @iov:	its pieces; the reader of a frame may trim them
+ * @piece:	the pieces as they were allocated
+ * @cnt:	number of pieces
  */
 struct memory_frame {
 	struct iovec *iov;
@@ -38,9 +39,9 @@ struct memory_frame {
 };
 
 /**
- * struct memory_queue - What a queue has allocated
- * @given, @ngiven: pieces of the frames of the last refill
- * @slot, @nslot: pieces of the slots handed out, those of committed ones first
+ * struct memory_queue - Memory that a queue has allocated
+ * @given, @ngiven: frames of the last refill
+ * @slot, @nslot: slots that were handed out, the committed ones first
  */
 struct memory_queue {
 	struct memory_frame given[LINK_BURST];
@@ -51,20 +52,23 @@ struct memory_queue {
 
 /**
  * struct memory - A memory link
- * @link, @queue: the link; tests use the first queue
+ * @link:	the link
+ * @queue:	its queues; tests use the first one
  * @mode:	see enum memory_mode
  * @of:		memory of each queue
- * @put, @put_meta, @count: frames to be given at the next refill of the first
- *		queue
- * @joined, @njoined: memory of those that memory_join() made
- * @joins:	how many that were, in all
+ * @put, @put_meta, @count: frames from the guest, which the next refill of the
+ *		first queue returns
+ * @joined, @njoined: memory of the GSO frames that memory_join() made and that
+ *		are not released yet
+ * @joins:	how many GSO frames memory_join() has ever made
  * @size:	bytes that slots may take until memory_clear()
  * @used:	bytes that flushed frames have taken
- * @gso_frames:	GSO frames that were flushed
- * @sent, @nsent: frames flushed, oldest first, each in one piece and without
- *		the padding of short ones
- * @nheld:	those in @sent, and after them those that wait for the guest
- * @stalled:	the guest does not take frames: flush says blocked
+ * @gso_frames:	how many GSO frames were flushed to the guest
+ * @sent:	flushed frames, oldest first, each in one piece, with Ethernet's
+ *		padding removed
+ * @nsent:	number of frames in @sent that the guest has taken
+ * @nheld:	@nsent, and the frames after them that the guest has not taken
+ * @stalled:	the guest takes no frames now, so the link is blocked
  */
 struct memory {
 	struct link link;

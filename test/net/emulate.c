@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * emulate.c - A link as the real world has them, between two taps in network
- * namespaces: frames are lost, come late or out of order, and pass no faster
- * than a rate, behind a queue that drops what it has no room for. The same
- * in both directions; the same seed and the same frames give the same losses.
- * A program of the tests (the kernels they run on may lack netem); calls
- * tapdev.c, offload.c and the kernel.
+ * emulate.c - Emulates a link of the real world between two taps in network
+ * namespaces, as netem does, which the kernels of our test machines may lack.
+ * Frames are lost, delayed and reordered. They leave at a limited rate, from
+ * a queue that drops frames when it is full. Both directions are alike. The
+ * same seed and the same frames give the same losses.
  *
  *	tap A -> loss -> queue, rate -> delay -> tap B, and the reverse
  *
- * A frame that shall come out of order is delayed for longer, and overtaken
- * by those after it. Frames wait in rings, each in the order of its time.
- * The taps carry super-segments: they are cut into the frames of a wire, each
- * of which has its own fate, and joined again, as network cards do. Without,
- * a slow machine moves 150,000 frames a second, less than 2 Gbit/s.
+ * A frame that shall come out of order is delayed for longer, so that later
+ * frames overtake it. It waits in a ring of its own, so that each ring has its
+ * frames in the order in which they arrive.
+ * The taps carry GSO frames. This program cuts them into single frames, which
+ * are lost or delayed separately, and joins those that arrive together, as
+ * network cards do. Without GSO frames, a slow machine moves only 150,000
+ * frames per second, less than 2 Gbit/s.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -33,19 +34,20 @@
 #include "util.h"
 
 #define RING		(64UL * 1024 * 1024)	/* bytes: 50 ms at 10 Gbit/s */
-#define BATCH		16		/* read from one tap before the other */
-#define CUT_MAX		1024		/* frames of 64 bytes in one super */
+#define BATCH		16		/* reads of one tap before the other */
+#define CUT_MAX		1024		/* most frames, of 64 bytes, that one
+					 * GSO frame is cut into */
 #define USEC		1000ULL		/* ns */
 #define NSEC		1000000000ULL	/* in a second */
 #define NEVER		UINT64_MAX
-#define COALESCE	(50 * USEC)	/* frames arrive together, as through
-					 * the interrupt of a network card: a
-					 * wake-up for each takes a processor
-					 * at 1 Gbit/s */
+#define COALESCE	(50 * USEC)	/* sleep at least for so long, as
+					 * a network card delays interrupts:
+					 * with a wake-up for each frame,
+					 * 1 Gbit/s would keep a CPU busy */
 
 /**
  * struct slot - A frame that waits
- * @due:	when it shall arrive, ns
+ * @due:	time at which it shall arrive, ns
  * @len:	bytes
  * @frame:	the frame
  */
@@ -57,10 +59,10 @@ struct slot {
 
 /**
  * struct ring - Frames in the order of arrival
- * @slots:	storage: slots of equal size
+ * @slots:	memory for @size slots of @step bytes
  * @step:	bytes of a slot
- * @size:	slots there are
- * @head, @tail: slots taken out, slots put in, since the beginning
+ * @size:	number of slots
+ * @head, @tail: number of frames taken out and put in since the start
  */
 struct ring {
 	uint8_t *slots;
@@ -69,14 +71,14 @@ struct ring {
 
 /**
  * struct way - One direction
- * @from, @join.tap: taps
- * @join:	what is being delivered
- * @line:	frames on their way
- * @late:	those that shall be overtaken
- * @faults:	loss, and what is to come late (FAULT_SWAP)
- * @free_at:	when the last frame that was let in has left the queue, ns
- * @passed:	frames that arrived
- * @overflow:	frames the queue had no room for
+ * @from:	tap from which frames are read
+ * @join:	frames that are being delivered, to the other tap
+ * @line:	frames that wait to arrive in the normal order
+ * @late:	frames that wait to arrive later, because of FAULT_SWAP
+ * @faults:	which frames are lost (FAULT_DROP) or late (FAULT_SWAP)
+ * @free_at:	time at which the last frame leaves the queue, ns
+ * @passed:	number of frames that arrived
+ * @overflow:	number of frames dropped because the queue was full
  */
 struct way {
 	int from;
@@ -89,9 +91,10 @@ struct way {
 /**
  * struct link - The whole program
  * @way:	A to B, B to A
- * @frame_max:	bytes
- * @super:	what was read, before it is cut
- * @delay, @lag: of every frame, and more for those that come late, ns
+ * @frame_max:	longest frame, bytes
+ * @super:	the GSO frame that was read, before it is cut
+ * @delay:	delay of every frame, ns
+ * @lag:	additional delay of late frames, ns
  * @rate:	bit/s, 0: no limit
  * @queue:	bytes that may wait to be sent at @rate
  */
@@ -141,7 +144,7 @@ static struct slot *ring_slot(const struct ring *r, size_t i)
 	return (struct slot *)(r->slots + i % r->size * r->step);
 }
 
-/* ring_full() - Whether there is no room for all that one read may give */
+/* ring_full() - Whether the frames of one read from a tap might not fit */
 static bool ring_full(const struct ring *r)
 {
 	return r->tail - r->head > r->size - CUT_MAX;
@@ -165,13 +168,13 @@ static uint64_t ring_due(const struct ring *r)
  */
 
 /**
- * way_leaves() - When a frame has left the queue
+ * way_leaves() - Put a frame in the queue, and calculate when it leaves it
  * @l:		link
  * @w:		direction
  * @len:	bytes of the frame
  * @now:	ns
  *
- * Return: ns, NEVER if the queue has no room for it
+ * Return: time in ns; NEVER if the queue is full, so that the frame is dropped
  */
 static uint64_t way_leaves(const struct link *l, struct way *w, size_t len,
 			   uint64_t now)
@@ -189,10 +192,10 @@ static uint64_t way_leaves(const struct link *l, struct way *w, size_t len,
 }
 
 /**
- * way_enter() - What becomes of the frame in the next slot of the line
+ * way_enter() - Drop, queue or delay the frame that way_put() made space for
  * @l:		link
  * @w:		direction
- * @len:	bytes
+ * @len:	bytes of the frame
  * @now:	ns
  */
 static void way_enter(const struct link *l, struct way *w, size_t len,
@@ -217,13 +220,13 @@ static void way_enter(const struct link *l, struct way *w, size_t len,
 	late->due += l->lag;
 }
 
-/* way_put() - A frame to the next slot of the line. Returns where. */
+/* way_put() - Return where to write the next frame, for way_enter() */
 static uint8_t *way_put(const struct way *w)
 {
 	return ring_slot(&w->line, w->line.tail)->frame;
 }
 
-/* way_read_one() - Take in what one read gives. Returns whether there was. */
+/* way_read_one() - Read and cut one frame from the tap; false: there is none */
 static bool way_read_one(struct link *l, struct way *w, uint64_t now)
 {
 	struct virtio_net_hdr_v1 vnet;
@@ -247,7 +250,7 @@ static bool way_read_one(struct link *l, struct way *w, uint64_t now)
 	return true;
 }
 
-/* way_read() - Take in what the tap has. Returns whether there may be more. */
+/* way_read() - Read up to BATCH times; returns whether there may be more */
 static bool way_read(struct link *l, struct way *w)
 {
 	uint64_t now = now_ns();
@@ -268,7 +271,7 @@ static void ring_deliver(struct way *w, struct ring *r)
 	w->passed++;
 }
 
-/* way_write() - Deliver what has arrived by @now, ns */
+/* way_write() - Deliver the frames that are due at @now, ns */
 static void way_write(struct way *w, uint64_t now)
 {
 	uint64_t line, late;
@@ -293,11 +296,12 @@ static uint64_t way_due(const struct way *w)
  */
 
 /**
- * link_wait() - Until a tap has a frame, or one arrives
+ * link_wait() - Wait until a tap has a frame, or a frame is due
  * @l:		link
- * @open:	signals that may come meanwhile
+ * @open:	signal mask while waiting
  *
- * A tap is not read while its line is full: then its own queue drops.
+ * A tap is not read while the ring of its direction is full; then frames are
+ * lost in the tap's own queue.
  */
 static void link_wait(const struct link *l, const sigset_t *open)
 {
@@ -392,9 +396,9 @@ static uint64_t number(const char *arg, uint64_t min, uint64_t max)
 
 /**
  * option() - Note an option
- * @l:		link; what holds for both directions is noted in the first
+ * @l:		link; options of both directions are noted in the first one
  * @tap:	the two taps
- * @opt:	which
+ * @opt:	number of the option
  * @arg:	its argument
  */
 static void option(struct link *l, struct tapdev *tap, int opt,

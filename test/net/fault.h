@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * fault.h - Faults for frames, drawn from a seed: the same seed and the same
- * frames give the same faults. Called by standin.c; calls nothing.
+ * fault.h - Faults of frames, chosen at random from a seed: the same seed and
+ * the same frames give the same faults.
  */
 #ifndef TEST_NET_FAULT_H
 #define TEST_NET_FAULT_H
@@ -16,17 +16,17 @@ enum fault {
 	FAULT_NONE,
 	FAULT_DROP,		/* it is lost */
 	FAULT_DUP,		/* it comes twice */
-	FAULT_SWAP,		/* it comes after the next one */
-	FAULT_CORRUPT,		/* one bit of it is wrong */
+	FAULT_SWAP,		/* it comes after the next frame */
+	FAULT_CORRUPT,		/* one bit is flipped */
 	FAULTS,
 };
 
 /**
  * struct faults - Faults of one direction
- * @ppm:	how many of a million frames meet each
- * @any:	whether any is asked for
- * @rng:	state of the generator (xorshift64*), not zero
- * @count:	how many frames met each
+ * @ppm:	how many of a million frames meet each type of fault
+ * @any:	whether @ppm has an entry that is not zero
+ * @rng:	state of the random number generator (xorshift64*), not zero
+ * @count:	how many frames have met each type of fault
  */
 struct faults {
 	uint32_t ppm[FAULTS];
@@ -44,7 +44,7 @@ static inline uint32_t fault_random(struct faults *f)
 }
 
 /**
- * fault_draw() - What happens to the next frame
+ * fault_draw() - Choose the fault that the next frame meets
  * @f:		the faults
  */
 static inline enum fault fault_draw(struct faults *f)

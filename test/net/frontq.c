@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * frontq.c - The driver's side of a split virtqueue (virtio 1.2, 2.7): posts
- * buffers, takes back the used ones, and notifies no more than is asked for.
+ * buffers, takes back the used ones, and notifies only if the back-end asks for
+ * it.
  * Called by vhostfront.c and vhostguest.c; calls the kernel.
  *
- * What it knows of the buffers it keeps for itself: shared memory is only
- * written, but for the two indices and the used ring.
+ * It keeps its own record of the buffers. It never reads from shared memory
+ * what it wrote there itself, because the back-end might have changed it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ violation(const struct frontq *q, const char *what, unsigned int number)
 }
 
 /**
- * frontq_memory() - Shared memory that the three parts of a ring take
+ * frontq_memory() - Calculate how much shared memory the parts of a ring take
  * @size:	entries
  *
  * Return: bytes
@@ -32,7 +33,7 @@ size_t frontq_memory(unsigned int size)
 }
 
 /**
- * frontq_reset() - The state after a reset of the device: nothing is posted
+ * frontq_reset() - Empty the queue, as after a reset of the device
  * @q:		queue, with @ring, @size and the features set
  */
 void frontq_reset(struct frontq *q)
@@ -52,7 +53,7 @@ void frontq_reset(struct frontq *q)
 	frontq_no_call(q);
 }
 
-/* write_desc() - One piece, linked to the descriptor @next, NULL: the last */
+/* write_desc() - Describe a piece; @next: index of the next, NULL: none */
 static void write_desc(struct vring_desc *d, const struct piece *piece,
 		       bool write, const uint16_t *next)
 {
@@ -63,7 +64,7 @@ static void write_desc(struct vring_desc *d, const struct piece *piece,
 	d->next = next ? *next : 0;
 }
 
-/* post_direct() - A chain in the descriptor table */
+/* post_direct() - Write the pieces to a chain in the descriptor table */
 static void post_direct(struct frontq *q, const struct piece *pieces,
 			unsigned int n, bool write)
 {
@@ -80,7 +81,7 @@ static void post_direct(struct frontq *q, const struct piece *pieces,
 	q->free = (uint16_t)(q->free - n);
 }
 
-/* post_indirect() - A chain in a table of its own */
+/* post_indirect() - Write the pieces to an indirect table */
 static void post_indirect(struct frontq *q, const struct piece *pieces,
 			  unsigned int n, bool write)
 {
@@ -102,12 +103,12 @@ static void post_indirect(struct frontq *q, const struct piece *pieces,
 }
 
 /**
- * frontq_post() - Make a buffer available; frontq_show() shows it
- * @q:		queue, in which it fits: frontq_fits()
- * @pieces:	of the buffer
- * @n:		their number, up to FRONTQ_PIECES
- * @write:	the back-end writes to it
- * @slot:	what frontq_take() shall call it
+ * frontq_post() - Post a buffer; the back-end sees it after frontq_show()
+ * @q:		queue; frontq_fits() was true
+ * @pieces:	pieces of the buffer
+ * @n:		number of pieces, up to FRONTQ_PIECES
+ * @write:	the back-end shall write to the buffer, not read it
+ * @slot:	number that frontq_take() shall return for this buffer
  */
 void frontq_post(struct frontq *q, const struct piece *pieces, unsigned int n,
 		 bool write, uint16_t slot)
@@ -129,7 +130,8 @@ void frontq_post(struct frontq *q, const struct piece *pieces, unsigned int n,
 	q->ring.avail->ring[q->avail++ & (q->size - 1)] = head;
 }
 
-/* wants_kick() - Whether the back-end waits for what was shown since @old */
+/* wants_kick() - Whether the back-end wants to be notified of the buffers that
+ * were shown since @old */
 static bool wants_kick(const struct frontq *q, uint16_t old)
 {
 	uint16_t event;
@@ -144,7 +146,8 @@ static bool wants_kick(const struct frontq *q, uint16_t old)
 }
 
 /**
- * frontq_show() - Show the back-end what was posted, and notify it if it waits
+ * frontq_show() - Make posted buffers visible to the back-end, and notify it if
+ * it asked for that
  * @q:		queue
  */
 void frontq_show(struct frontq *q)
@@ -177,7 +180,7 @@ unsigned int frontq_used(const struct frontq *q)
 	return n;
 }
 
-/* free_chain() - Descriptors of a used buffer are free again */
+/* free_chain() - Free the descriptors of a used buffer */
 static void free_chain(struct frontq *q, uint16_t head)
 {
 	uint16_t at = head, i;
@@ -191,11 +194,11 @@ static void free_chain(struct frontq *q, uint16_t head)
 }
 
 /**
- * frontq_take() - Take back the next used buffer: frontq_used() found one
+ * frontq_take() - Take back the next used buffer; frontq_used() was not zero
  * @q:		queue
  * @len:	set to the bytes that the back-end wrote to it
  *
- * Return: its slot
+ * Return: the number that frontq_post() was given
  */
 uint16_t frontq_take(struct frontq *q, uint32_t *len)
 {
@@ -213,11 +216,11 @@ uint16_t frontq_take(struct frontq *q, uint32_t *len)
 }
 
 /**
- * frontq_want_call() - Ask for a call before going to sleep
+ * frontq_want_call() - Ask the back-end for a notification, before sleeping
  * @q:		queue
- * @after:	not before more than this many buffers were used
+ * @after:	with EVENT_IDX: notify when more than this many buffers are used
  *
- * Return: true if they already are, so that no call may come
+ * Return: true if that has happened already, so don't wait for a notification
  */
 bool frontq_want_call(struct frontq *q, unsigned int after)
 {
@@ -232,12 +235,13 @@ bool frontq_want_call(struct frontq *q, unsigned int after)
 }
 
 /**
- * frontq_no_call() - Ask for no further calls: this program is awake
+ * frontq_no_call() - Ask the back-end not to notify: this program is awake
  * @q:		queue
  */
 void frontq_no_call(struct frontq *q)
 {
-	/* An index that was passed comes again after 65,536 buffers. */
+	/* Ask for an index that is already in the past: the 16-bit index
+	 * reaches this value again only 65,536 buffers later. */
 	if (q->event_idx)
 		__atomic_store_n(&vring_used_event(&q->ring),
 				 (uint16_t)(q->last_used - 1),

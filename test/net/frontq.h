@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * frontq.h - The driver's side of a split virtqueue (virtio 1.2, 2.7): posts
- * buffers, takes back the used ones, and notifies no more than is asked for.
- * For programs of the tests: a back-end that violates the format ends them.
+ * buffers, takes back the used ones, and notifies only if the back-end asks for
+ * it. For test programs only: if the back-end violates the format, it ends the
+ * program.
  */
 #ifndef TEST_NET_FRONTQ_H
 #define TEST_NET_FRONTQ_H
@@ -12,13 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FRONTQ_PIECES	20	/* of one chain: Linux posts up to 19 */
-#define FRONTQ_MAX	1024	/* entries of a ring, as qemu has it */
+#define FRONTQ_PIECES	20	/* pieces of a buffer: Linux posts up to 19 */
+#define FRONTQ_MAX	1024	/* entries of a ring: qemu's maximum */
 
 /**
  * struct piece - A part of a buffer
- * @p:		in the memory of this program
- * @gpa:	the same as a guest-physical address
+ * @p:		address in this program
+ * @gpa:	guest-physical address of the same memory
  * @len:	bytes
  */
 struct piece {
@@ -28,11 +29,11 @@ struct piece {
 };
 
 /**
- * struct posted - A buffer that the back-end has
- * @out:	it has it
- * @descs:	entries of the descriptor table that it takes
- * @slot:	what the caller calls it
- * @bytes:	of all its pieces
+ * struct posted - A buffer that was posted
+ * @out:	the back-end has not given it back yet
+ * @descs:	number of entries that it takes in the descriptor table
+ * @slot:	the caller's number for it
+ * @bytes:	length of all its pieces
  */
 struct posted {
 	bool out;
@@ -42,20 +43,22 @@ struct posted {
 
 /**
  * struct frontq - One virtqueue
- * @name:	for messages
+ * @name:	name for error messages
  * @size:	entries, a power of two
- * @event_idx, @indirect: features that were negotiated
- * @ring:	the three parts in shared memory
+ * @event_idx, @indirect: whether these features were negotiated
+ * @ring:	descriptor table, available and used ring, in shared memory
  * @tables:	an indirect table for each entry, in shared memory
- * @tables_gpa:	its guest-physical address
- * @posted:	by index of the first descriptor
- * @next:	own copy of the links between descriptors
- * @free_head, @free: descriptors that nobody uses
- * @avail:	index after the last buffer posted
- * @shown:	the part of it that the back-end was shown
- * @last_used:	index of the next used buffer to take
- * @kick, @call: eventfds, from here and to here
- * @kicks:	notifications sent
+ * @tables_gpa:	guest-physical address of @tables
+ * @posted:	posted buffers, by the index of the first descriptor
+ * @next:	private copy of the links between descriptors
+ * @free_head:	first descriptor of the list of free ones
+ * @free:	number of free descriptors
+ * @avail:	index after the last buffer that was posted
+ * @shown:	index after the last buffer that the back-end was shown
+ * @last_used:	index in the used ring of the next buffer to take back
+ * @kick:	eventfd that notifies the back-end
+ * @call:	eventfd with which the back-end notifies
+ * @kicks:	number of notifications sent to the back-end
  */
 struct frontq {
 	const char *name;
@@ -82,13 +85,13 @@ uint16_t frontq_take(struct frontq *q, uint32_t *len);
 bool frontq_want_call(struct frontq *q, unsigned int after);
 void frontq_no_call(struct frontq *q);
 
-/* frontq_fits() - Whether a chain of @n pieces finds descriptors */
+/* frontq_fits() - Whether there are descriptors for a buffer of @n pieces */
 static inline bool frontq_fits(const struct frontq *q, unsigned int n)
 {
 	return q->free >= (q->indirect ? 1 : n);
 }
 
-/* frontq_pending() - Buffers that the back-end has not used yet */
+/* frontq_pending() - Number of posted buffers that were not taken back yet */
 static inline uint16_t frontq_pending(const struct frontq *q)
 {
 	return (uint16_t)(q->avail - q->last_used);

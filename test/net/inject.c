@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * inject.c - Preloaded into passt: while the file in INJECT_WHILE exists, the
- * system call in INJECT_CALL fails with the errno in INJECT_ERRNO. send() and
- * recv() fail on UNIX sockets only: that is the guest's.
+ * inject.c - Makes a system call of passt fail. This library is preloaded into
+ * passt. While the file that INJECT_WHILE names exists, the system call that
+ * INJECT_CALL names fails with the errno in INJECT_ERRNO. send() and recv()
+ * fail on UNIX sockets only, because the guest's link is one.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -12,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* fails() - Whether a call fails now; sets errno */
+/* fails() - Whether the system call @call shall fail now; if so, sets errno */
 static int fails(const char *call)
 {
 	const char *name = getenv("INJECT_CALL"), *file = getenv("INJECT_WHILE");

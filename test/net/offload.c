@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * offload.c - What a network card with segmentation offload does for a guest:
- * cuts super-segments of the kernel into frames, joins frames into
- * super-segments. Called by standin.c; calls checksum.c and writes to the tap.
+ * offload.c - Does in software what a network card with segmentation offload
+ * does: cuts GSO frames of the kernel into single frames (TSO, USO), and joins
+ * single frames to GSO frames for the kernel (LRO).
  *
- * Joining follows what GRO of the kernel takes together: segments in a row
- * that differ in nothing but their sequence number, the last one may be
- * shorter or carry PSH; datagrams in a row that are of one length, the last one
- * may be shorter. The checksum of every frame is verified first, so that
- * a wrong one is not hidden; the kernel drops it, as it is passed on alone.
+ * It joins what the kernel's GRO would join: consecutive segments of a flow
+ * whose headers are equal except for the sequence number, or consecutive
+ * datagrams of a flow. All have the same length, but the last one may be
+ * shorter, and the last segment may have PSH. A frame with a wrong checksum is
+ * never joined, since that would hide the error: it goes on alone, and the
+ * kernel drops it.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -25,26 +26,26 @@
 
 #define L3		ETH_HLEN
 #define TCP_CHECK	offsetof(struct tcphdr, check)
-#define TCP_FLAGS	13		/* offset of the byte of flags */
+#define TCP_FLAGS	13		/* offset of the byte with the flags */
 #define UDP_CHECK	offsetof(struct udphdr, check)
 
-#ifndef VIRTIO_NET_HDR_GSO_UDP_L4	/* Linux 6.2 */
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4	/* since Linux 6.2 */
 #define VIRTIO_NET_HDR_GSO_UDP_L4	5
 #endif
 
-/* is_ip4() - Whether the frame says that it is IPv4 */
+/* is_ip4() - Whether the frame's EtherType is that of IPv4 */
 static bool is_ip4(const uint8_t *frame)
 {
 	return get_be16(frame + 12) == ETH_P_IP;
 }
 
-/* is_udp() - Whether the packet in a frame is UDP, without other headers */
+/* is_udp() - Whether a frame has a UDP header directly after its IP header */
 static bool is_udp(const uint8_t *frame)
 {
 	return frame[L3 + (is_ip4(frame) ? 9 : 6)] == IPPROTO_UDP;
 }
 
-/* check_at() - Where the checksum is, from the start of TCP or UDP header */
+/* check_at() - Offset of the checksum in the TCP or UDP header of a frame */
 static uint16_t check_at(const uint8_t *frame)
 {
 	return is_udp(frame) ? UDP_CHECK : TCP_CHECK;
@@ -52,8 +53,8 @@ static uint16_t check_at(const uint8_t *frame)
 
 /**
  * pseudo() - Sum of the pseudo-header of a TCP segment or UDP datagram
- * @frame:	frame, Ethernet header first
- * @l4len:	TCP or UDP header and payload, bytes
+ * @frame:	frame, from its Ethernet header
+ * @l4len:	bytes of the TCP or UDP header and the payload
  */
 static uint64_t pseudo(const uint8_t *frame, size_t l4len)
 {
@@ -69,7 +70,7 @@ static uint64_t pseudo(const uint8_t *frame, size_t l4len)
 
 /**
  * set_length() - Write the length of the IP packet, and IPv4's checksum
- * @frame:	frame, Ethernet header first
+ * @frame:	frame, from its Ethernet header
  * @l4len:	bytes after the IP header
  */
 static void set_length(uint8_t *frame, size_t l4len)
@@ -90,11 +91,12 @@ static void set_length(uint8_t *frame, size_t l4len)
 }
 
 /**
- * seg_ip() - Find the TCP or UDP header in a frame that could be joined
+ * seg_ip() - Find the TCP or UDP header in a frame
  * @frame:	frame
  * @len:	its length
  *
- * Return: its offset, 0 if this is not plain TCP or UDP
+ * Return: offset of the TCP or UDP header; 0 if the frame has none, or has IP
+ *	   options or extension headers, or is a fragment
  */
 static unsigned int seg_ip(const uint8_t *frame, size_t len)
 {
@@ -116,7 +118,7 @@ static unsigned int seg_ip(const uint8_t *frame, size_t len)
 	return L3 + sizeof(struct ip6_hdr);
 }
 
-/* seg_udp() - The same for a datagram: it has a checksum, and data */
+/* seg_udp() - Fill in @s; true if the datagram has a checksum, and payload */
 static bool seg_udp(const uint8_t *frame, size_t len, struct seg *s)
 {
 	const uint8_t *udp = frame + s->l4;
@@ -131,12 +133,13 @@ static bool seg_udp(const uint8_t *frame, size_t len, struct seg *s)
 }
 
 /**
- * seg_parse() - Look whether a frame has a segment that could be joined
+ * seg_parse() - Check whether a frame could be a part of a GSO frame
  * @frame:	frame
  * @len:	its length
- * @s:		filled in
+ * @s:		layout of the frame, filled in
  *
- * Return: true if it has: data, and no flags of TCP but ACK and PSH
+ * Return: true if it could: it has payload, and TCP flags are ACK, or ACK and
+ *	   PSH
  */
 static bool seg_parse(const uint8_t *frame, size_t len, struct seg *s)
 {
@@ -157,8 +160,8 @@ static bool seg_parse(const uint8_t *frame, size_t len, struct seg *s)
 	return (tcp[TCP_FLAGS] & ~TH_PUSH) == TH_ACK;
 }
 
-/* seg_csum_ok() - Whether the TCP or UDP checksum of a segment is right, or
- * is left to the card */
+/* seg_csum_ok() - Whether the TCP or UDP checksum is right, or partial (to be
+ * completed by the network card) */
 static bool seg_csum_ok(const struct virtio_net_hdr_v1 *vnet,
 			const uint8_t *frame, const struct seg *s)
 {
@@ -170,9 +173,11 @@ static bool seg_csum_ok(const struct virtio_net_hdr_v1 *vnet,
 }
 
 /**
- * same_flow() - Whether two segments differ in sequence and length only
+ * same_flow() - Whether the headers of two frames could be in one GSO frame:
+ *		 they differ only in lengths, checksums, IPv4 ID, TCP sequence
+ *		 number and TCP flags
  * @a, @b:	frames
- * @s:		layout of both
+ * @s:		layout of both frames
  */
 static bool same_flow(const uint8_t *a, const uint8_t *b, const struct seg *s)
 {
@@ -196,7 +201,7 @@ static bool same_flow(const uint8_t *a, const uint8_t *b, const struct seg *s)
 		!memcmp(ta + 20, tb + 20, s->hlen - s->l4 - 20));
 }
 
-/* Whether @s of @frame goes on where the super-segment ends. */
+/* joins() - Whether @frame, of layout @s, can be appended to the GSO frame */
 static bool joins(const struct join *j, const struct virtio_net_hdr_v1 *vnet,
 		  const uint8_t *frame, const struct seg *s)
 {
@@ -209,7 +214,7 @@ static bool joins(const struct join *j, const struct virtio_net_hdr_v1 *vnet,
 	       seg_csum_ok(vnet, frame, s);
 }
 
-/* append() - Take a segment into the super-segment */
+/* append() - Append the payload of @frame, of layout @s, to the GSO frame */
 static void append(struct join *j, const uint8_t *frame, const struct seg *s)
 {
 	struct iovec *iov = &j->iov[2 + j->n++];
@@ -222,7 +227,7 @@ static void append(struct join *j, const uint8_t *frame, const struct seg *s)
 		  (!is_udp(frame) && frame[s->l4 + TCP_FLAGS] & TH_PUSH);
 }
 
-/* gso_type() - Of super-segments like this frame */
+/* gso_type() - Type of a GSO frame that is made of frames like this one */
 static uint8_t gso_type(const uint8_t *frame)
 {
 	if (is_udp(frame))
@@ -232,10 +237,10 @@ static uint8_t gso_type(const uint8_t *frame)
 }
 
 /**
- * join_headers() - Make those of one frame those of the super-segment
- * @j:		what was joined
- * @hdr:	headers of the first frame, changed
- * @vnet:	filled in
+ * join_headers() - Change headers of the first frame to those of the GSO frame
+ * @j:		the GSO frame
+ * @hdr:	headers of the first frame, changed in place
+ * @vnet:	virtio-net header, filled in
  */
 static void join_headers(const struct join *j, uint8_t *hdr,
 			 struct virtio_net_hdr_v1 *vnet)
@@ -262,10 +267,10 @@ static void join_headers(const struct join *j, uint8_t *hdr,
 }
 
 /**
- * join_flush() - Write what was joined to the tap
- * @j:		what was joined
+ * join_flush() - Write the GSO frame that is being made to the tap, if any
+ * @j:		the GSO frame
  *
- * A lost write is a lost frame, as with any network card.
+ * If the tap does not take the frame, it is lost, as with any network card.
  */
 void join_flush(struct join *j)
 {
@@ -286,10 +291,10 @@ void join_flush(struct join *j)
 }
 
 /**
- * join_frame() - Pass a frame on to the kernel, joined to others if it can be
- * @j:		what is being joined
- * @vnet:	virtio-net header: of no super-segment
- * @frame:	frame; stays valid until the next join_flush()
+ * join_frame() - Give a frame to the kernel, joined to others if possible
+ * @j:		the GSO frame that is being made
+ * @vnet:	virtio-net header of the frame, which is not a GSO frame
+ * @frame:	frame; must stay valid until the next join_flush()
  * @len:	its length
  */
 void join_frame(struct join *j, const struct virtio_net_hdr_v1 *vnet,
@@ -315,7 +320,7 @@ void join_frame(struct join *j, const struct virtio_net_hdr_v1 *vnet,
 	append(j, frame, &s);
 }
 
-/* headers() - Bytes of all headers of a super-segment */
+/* headers() - Bytes of all headers of a GSO frame */
 static size_t headers(const uint8_t *super, size_t l4)
 {
 	if (is_udp(super))
@@ -324,12 +329,13 @@ static size_t headers(const uint8_t *super, size_t l4)
 }
 
 /**
- * cut_l4() - Fill in a TCP or UDP header that was copied, but the checksum
+ * cut_l4() - Adapt a TCP or UDP header that was copied from a GSO frame: set
+ *	      length, sequence number and flags, and zero the checksum
  * @frame:	frame
- * @l4:		offset of that header
- * @l4len:	bytes from there on
- * @done:	bytes of payload in the frames before
- * @last:	there are none after it
+ * @l4:		offset of the TCP or UDP header
+ * @l4len:	bytes from this header to the end of the frame
+ * @done:	bytes of payload in the previous frames
+ * @last:	this is the last frame
  */
 static void cut_l4(uint8_t *frame, size_t l4, size_t l4len, size_t done,
 		   bool last)
@@ -347,13 +353,13 @@ static void cut_l4(uint8_t *frame, size_t l4, size_t l4len, size_t done,
 }
 
 /**
- * cut_next() - Make the next frame of a super-segment
- * @vnet:	its virtio-net header
- * @super:	the super-segment, Ethernet header first
+ * cut_next() - Cut the next frame off a GSO frame
+ * @vnet:	virtio-net header of the GSO frame
+ * @super:	the GSO frame, from its Ethernet header
  * @len:	its length
- * @done:	bytes of payload already cut, 0 at first; moved on
- * @frame:	written, with all checksums
- * @flen:	its length
+ * @done:	bytes of payload in the frames cut so far, 0 at first; updated
+ * @frame:	the next frame, written with all checksums
+ * @flen:	length of @frame, set
  *
  * Return: false if there is no further frame
  */
@@ -382,7 +388,7 @@ bool cut_next(const struct virtio_net_hdr_v1 *vnet, const uint8_t *super,
 					     super + hlen + *done, n,
 					     pseudo(frame, l4len))));
 	if (!check)
-		check = 0xffff;		/* UDP: zero would mean none */
+		check = 0xffff;		/* in UDP, 0 means: no checksum */
 	memcpy(frame + l4 + check_at(frame), &check, sizeof(check));
 
 	*done += n;
@@ -391,9 +397,9 @@ bool cut_next(const struct virtio_net_hdr_v1 *vnet, const uint8_t *super,
 }
 
 /**
- * csum_finish() - Fill in the checksum that the kernel left to the card
- * @vnet:	virtio-net header that says where
- * @frame:	frame; its field holds the sum of the pseudo-header
+ * csum_finish() - Fill in a checksum that the kernel left to the network card
+ * @vnet:	virtio-net header, which says where the checksum is
+ * @frame:	frame; its checksum field has the sum of the pseudo-header
  * @len:	its length
  */
 void csum_finish(const struct virtio_net_hdr_v1 *vnet, uint8_t *frame,
@@ -408,16 +414,18 @@ void csum_finish(const struct virtio_net_hdr_v1 *vnet, uint8_t *frame,
 
 	check = csum_fold(csum_add(frame + start, len - start, 0));
 	if (!check)
-		check = 0xffff;		/* UDP: zero would mean none */
+		check = 0xffff;		/* in UDP, 0 means: no checksum */
 	memcpy(frame + start + vnet->csum_offset, &check, sizeof(check));
 }
 
 /**
- * csum_trust() - A header that says "the checksum is right" shall say the same
- * in a way that a tap understands: that it is left to the card
+ * csum_trust() - If a virtio-net header says that the checksum is valid, change
+ *		  it to say that the checksum is partial. A tap understands only
+ *		  that, and does not verify such a checksum either.
  * @vnet:	virtio-net header
  * @frame:	frame
- * @len:	its length, or what there is of it in one piece
+ * @len:	bytes that are contiguous at @frame; enough for all headers, or
+ *		nothing is changed
  */
 void csum_trust(struct virtio_net_hdr_v1 *vnet, uint8_t *frame, size_t len)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * offload.h - What a network card with segmentation offload does for a guest:
- * cuts super-segments of the kernel into frames, joins frames into
- * super-segments. Called by standin.c; calls checksum.c and writes to the tap.
+ * offload.h - Does in software what a network card with segmentation offload
+ * does: cuts GSO frames of the kernel into single frames (TSO, USO), and joins
+ * single frames to GSO frames for the kernel (LRO).
  */
 #ifndef TEST_NET_OFFLOAD_H
 #define TEST_NET_OFFLOAD_H
@@ -14,15 +14,14 @@
 #include <sys/uio.h>
 
 #define SUPER_MAX	(14 + 65535)	/* bytes: Ethernet and one IP packet */
-#define JOIN_SEGMENTS	64
+#define JOIN_SEGMENTS	64		/* most segments in one GSO frame */
 
 /**
- * struct seg - Where the parts of a TCP segment or UDP datagram with data are
- * in its frame
- * @l4:		offset of the TCP or UDP header
+ * struct seg - Layout of a frame with a TCP segment or UDP datagram
+ * @l4:		offset of the TCP or UDP header in the frame
  * @hlen:	bytes of all headers
- * @len:	bytes of payload
- * @seq:	sequence number, host order; of UDP 0
+ * @len:	bytes of payload, not zero
+ * @seq:	TCP sequence number, host order; 0 for UDP
  */
 struct seg {
 	unsigned int l4, hlen, len;
@@ -30,17 +29,17 @@ struct seg {
 };
 
 /**
- * struct join - The super-segment being put together, towards the kernel
- * @tap:	where it is written
- * @iov:	the virtio-net header, the headers, a payload for each segment
- * @n:		segments in it, 0: none
- * @first:	layout of the first, the headers of which it takes
- * @frame:	the first, borrowed until join_flush()
- * @vnet:	its virtio-net header
- * @next:	sequence number that goes on from it; of UDP 0
- * @total:	bytes of payload
- * @last:	a segment that may only be the last was taken
- * @joined:	counts segments that were joined to another
+ * struct join - A GSO frame for the kernel while it is being made
+ * @tap:	tap to which it will be written
+ * @iov:	virtio-net header, other headers, the payload of each segment
+ * @n:		number of segments in it so far
+ * @first:	layout of the first segment, whose headers the GSO frame gets
+ * @frame:	the first frame; the caller keeps it until join_flush()
+ * @vnet:	virtio-net header of the first frame
+ * @next:	sequence number that the next segment must have; 0 for UDP
+ * @total:	bytes of payload so far
+ * @last:	nothing may follow the last segment: it is short, or has PSH
+ * @joined:	how many segments were ever joined to an earlier one
  */
 struct join {
 	int tap;

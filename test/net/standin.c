@@ -2,17 +2,17 @@
 /*
  * standin.c - Stands in for a virtual machine: makes a tap device in a network
  * namespace, connects to passt's UNIX socket, and relays frames both ways as
- * qemu does, each after its length (4 bytes, big-endian). The namespace's own
- * TCP/IP is then the guest's.
+ * qemu does, each after its length (4 bytes, big-endian). The guest's TCP/IP
+ * stack is the one of the namespace.
  * A program of the tests; calls offload.c, tapdev.c, vhostguest.c, checksum.c
  * and the kernel.
  *
- * It must not be what a benchmark measures: one thread without a buffer of its
- * own to wait in, one system call towards the socket for all the frames that
- * the tap had, and the reverse. With --offload the tap carries super-segments,
- * which costs the namespace's kernel a fraction, and they are cut and joined
- * here. With --vhost-user it is not a socket that frames go through, but shared
- * memory: see vhostguest.c.
+ * A benchmark shall measure passt, not this program, so it is fast: one thread,
+ * which sends all frames that the tap had with one system call, and receives
+ * many with one. With --offload the tap carries GSO frames, which cost the
+ * namespace's kernel much less; this program cuts and joins them. With
+ * --vhost-user, frames go through shared memory instead of the socket: see
+ * vhostguest.c.
  *
  *	out: from the guest to passt		in: from passt to the guest
  */
@@ -39,19 +39,22 @@
 
 #define PREFIX		4
 #define FRAME_MAX	65535
-#define BATCH		(512 * 1024)	/* bytes moved in one call: L2 */
-#define BUFFER		(2 * BATCH)	/* room to cut the last, twice */
-#define TAKEN		(128 * 1024)	/* from the socket at once: qemu takes 68 */
+#define BATCH		(512 * 1024)	/* bytes sent by one call: fits in L2 */
+#define BUFFER		(2 * BATCH)	/* so the last GSO frame fits, even if
+					 * each of its frames is duplicated */
+#define TAKEN		(128 * 1024)	/* bytes per recv(); qemu: 68 KiB */
 #define SOCKET_BUFFER	(4 * 1024 * 1024)
 #define RETRY		100		/* ms between attempts to connect */
 
 /**
  * struct way - One direction
  * @buf:	frames, each after its length
- * @done, @have: [@done, @have) waits to be sent, or to be parsed
- * @held:	a frame to come after the next one, with its length
- * @faults:	what happens to frames
- * @frames, @bytes: what went through
+ * @done, @have: bytes [@done, @have) of @buf wait to be sent, or to be parsed
+ * @held:	a frame that waits until the next one has passed it, after its
+ *		length
+ * @holding:	@held has a frame
+ * @faults:	faults that frames of this direction meet
+ * @frames, @bytes: number of frames and bytes that went through
  */
 struct way {
 	uint8_t *buf;
@@ -64,18 +67,19 @@ struct way {
 
 /**
  * struct standin - The whole program
- * @path:	passt's socket, NULL: it was inherited
- * @netns:	namespace of the tap, NULL: the current one
- * @name:	of the tap
- * @mac:	of the tap
- * @mtu:	of the tap
- * @offload:	the tap carries a virtio-net header
- * @reconnect:	connect again when the socket goes away
+ * @path:	path of passt's socket, NULL: @sock was inherited
+ * @netns:	path of the tap's namespace, NULL: the current one
+ * @name:	name of the tap
+ * @mac:	MAC address of the tap
+ * @mtu:	MTU of the tap
+ * @offload:	frames on the tap have a virtio-net header
+ * @reconnect:	connect again when passt closes the connection
  * @tap, @sock:	descriptors, -1: none
- * @super:	one frame from the tap, before it is cut
+ * @super:	one GSO frame from the tap, before it is cut
  * @out, @in:	the two directions
- * @cut:	frames that were cut from super-segments
- * @vhost:	speak vhost-user, as @guest says
+ * @join:	the GSO frame to the tap that is being made
+ * @cut:	number of frames that were cut off GSO frames
+ * @vhost:	speak vhost-user, with the options in @guest
  */
 struct standin {
 	const char *path, *netns, *name;
@@ -181,7 +185,7 @@ static bool sock_connect(struct standin *s)
 	return true;
 }
 
-/* The socket went away: what was in flight is lost with it. */
+/* sock_lost() - Close the socket; what waits in both directions is lost */
 static void sock_lost(struct standin *s)
 {
 	close(s->sock);
@@ -193,7 +197,8 @@ static void sock_lost(struct standin *s)
 		stopped = 1;
 }
 
-/* Connect when passt is there. What the guest sent meanwhile is lost. */
+/* sock_retry() - Connect as soon as passt listens, and drop what the guest sent
+ * until then */
 static void sock_retry(struct standin *s)
 {
 	while (!stopped && !sock_connect(s))
@@ -206,7 +211,7 @@ static void sock_retry(struct standin *s)
  * Out: from the guest to passt.
  */
 
-/* out_put() - Append a frame that is not in the buffer yet */
+/* out_put() - Copy a frame to the end of the buffer, after its length */
 static void out_put(struct way *w, const uint8_t *frame, size_t len)
 {
 	put_be32(w->buf + w->have, (uint32_t)len);
@@ -215,9 +220,9 @@ static void out_put(struct way *w, const uint8_t *frame, size_t len)
 }
 
 /**
- * out_commit() - A frame was written after the end of the buffer: take it
- * @w:		direction
- * @len:	bytes of it
+ * out_commit() - Apply faults to a frame, and add what results to the buffer
+ * @w:		direction; the frame was written PREFIX bytes after @have
+ * @len:	bytes of the frame
  */
 static void out_commit(struct way *w, size_t len)
 {
@@ -246,7 +251,7 @@ static void out_commit(struct way *w, size_t len)
 	w->holding = false;
 }
 
-/* out_plain() - One frame from the tap to the buffer; false: none there */
+/* out_plain() - Read a frame from the tap to the buffer; false: none there */
 static bool out_plain(struct standin *s)
 {
 	struct way *w = &s->out;
@@ -258,7 +263,7 @@ static bool out_plain(struct standin *s)
 	return true;
 }
 
-/* out_super() - One super-segment from the tap, cut; false: none there */
+/* out_super() - Read a GSO frame from the tap, and cut it; false: none there */
 static bool out_super(struct standin *s)
 {
 	struct way *w = &s->out;
@@ -286,7 +291,7 @@ static bool out_super(struct standin *s)
 	return true;
 }
 
-/* out_flush() - Give the socket what it takes; false: it is gone */
+/* out_flush() - Send what the socket takes; false: the connection is lost */
 static bool out_flush(struct standin *s)
 {
 	struct way *w = &s->out;
@@ -303,7 +308,7 @@ static bool out_flush(struct standin *s)
 	return true;
 }
 
-/* out_move() - All frames that the tap has, to the socket */
+/* out_move() - Move frames, up to BATCH bytes, from the tap to the socket */
 static bool out_move(struct standin *s)
 {
 	bool (*next)(struct standin *) = s->offload ? out_super : out_plain;
@@ -328,7 +333,7 @@ static void in_write(struct standin *s, const uint8_t *frame, size_t len)
 }
 
 /**
- * in_deliver() - One frame to the tap, through the faults
+ * in_deliver() - Apply faults to a frame, and write what results to the tap
  * @s:		program
  * @frame:	frame
  * @len:	its length
@@ -361,7 +366,7 @@ static void in_deliver(struct standin *s, uint8_t *frame, size_t len)
 	w->holding = false;
 }
 
-/* in_parse() - Deliver the whole frames in the buffer, keep what is left */
+/* in_parse() - Deliver the complete frames in the buffer; keep a partial one */
 static void in_parse(struct standin *s)
 {
 	struct way *w = &s->in;
@@ -383,7 +388,7 @@ static void in_parse(struct standin *s)
 	w->done = 0;
 }
 
-/* in_move() - What the socket has, to the tap; false: the socket is gone */
+/* in_move() - Move frames from the socket to the tap; false: connection lost */
 static bool in_move(struct standin *s)
 {
 	struct way *w = &s->in;
@@ -405,10 +410,12 @@ static bool in_move(struct standin *s)
 /**
  * relay_once() - Wait, then move what can be moved
  * @s:		program
- * @mask:	signals that may come while waiting
+ * @mask:	signal mask while waiting
  *
- * The tap is not read while the socket takes nothing more: its queue is the
- * guest's, and losses belong there.
+ * The tap is not read while the socket is full. Frames then wait in the tap's
+ * queue, and are lost there, as in the queue of a guest's network card.
+ *
+ * Return: false if the connection is lost
  */
 static bool relay_once(struct standin *s, const sigset_t *mask)
 {
@@ -529,7 +536,7 @@ static void fault_option(struct standin *s, int opt, const char *arg)
 	f->any = true;
 }
 
-/* vhost_option() - Those that matter with --vhost-user */
+/* vhost_option() - Note an option that has an effect with --vhost-user only */
 static void vhost_option(struct standin *s, int opt, const char *arg)
 {
 	struct vhost_guest *g = &s->guest;
@@ -574,7 +581,7 @@ static void option(struct standin *s, int opt, const char *arg)
 		usage();
 }
 
-/* run_vhost() - Speak vhost-user. Returns the exit status. */
+/* run_vhost() - Relay frames by vhost-user; returns the exit status */
 static int run_vhost(struct standin *s)
 {
 	struct vhost_guest *g = &s->guest;

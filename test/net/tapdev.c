@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * tapdev.c - Makes a tap device in a network namespace, ready for frames.
+ * tapdev.c - Makes a tap device in a network namespace, and sets it up.
  * Called by standin.c and emulate.c; calls the kernel.
  */
 #include <errno.h>
@@ -19,7 +19,7 @@
 
 #include "test/net/tapdev.h"
 
-#define QUEUE	20000		/* frames the tap holds for us */
+#define QUEUE	20000		/* frames that the tap queues for us */
 
 static void __attribute__((noreturn)) fail(const char *name, const char *what)
 {
@@ -34,7 +34,7 @@ static void if_ioctl(int fd, unsigned long request, struct ifreq *ifr,
 		fail(ifr->ifr_name, what);
 }
 
-/* Address, MTU and queue of the tap, and up. */
+/* configure() - Set address, MTU and queue of the tap, and set it up */
 static void configure(const struct tapdev *dev)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -51,7 +51,8 @@ static void configure(const struct tapdev *dev)
 	}
 	ifr.ifr_mtu = dev->mtu;
 	if_ioctl(fd, SIOCSIFMTU, &ifr, "MTU");
-	/* The root of a user namespace may not, but with ip(8). */
+	/* Root in a user namespace may not use this ioctl; the kernel allows it
+	 * to set the length by netlink only, as ip(8) does. */
 	ifr.ifr_qlen = QUEUE;
 	if (ioctl(fd, SIOCSIFTXQLEN, &ifr) && errno != EPERM)
 		fail(dev->name, "queue");
@@ -61,7 +62,7 @@ static void configure(const struct tapdev *dev)
 	close(fd);
 }
 
-/* offload() - Let the kernel leave cutting to us: of UDP, too, if it can */
+/* offload() - Let the kernel send us GSO frames: TCP, and UDP if it can */
 static int offload(int fd)
 {
 	const unsigned long tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
@@ -72,7 +73,7 @@ static int offload(int fd)
 }
 
 /**
- * tapdev_offload() - Choose what the kernel leaves to us
+ * tapdev_offload() - Choose the offloads that the kernel leaves to us
  * @fd:		tap with virtio-net headers
  * @features:	TUN_F_...
  */
@@ -83,9 +84,9 @@ void tapdev_offload(int fd, unsigned long features)
 }
 
 /**
- * tapdev_carrier() - Plug the cable in, or pull it
+ * tapdev_carrier() - Switch a tap's carrier on or off
  * @fd:		tap
- * @on:		in
+ * @on:		whether to switch it on
  */
 void tapdev_carrier(int fd, bool on)
 {
@@ -116,10 +117,10 @@ static int create(const struct tapdev *dev)
 }
 
 /**
- * tapdev_open() - Make a tap device, and be back in the present namespace
- * @dev:	what it shall be like
+ * tapdev_open() - Make a tap device; the process stays in its namespace
+ * @dev:	options of the tap
  *
- * Return: its descriptor, which does not block
+ * Return: its descriptor, non-blocking
  */
 int tapdev_open(const struct tapdev *dev)
 {

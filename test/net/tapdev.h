@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * tapdev.h - Makes a tap device in a network namespace, ready for frames.
- * For programs of the tests: ends them when that fails. Calls the kernel.
+ * tapdev.h - Makes a tap device in a network namespace, and sets it up.
+ * For test programs only: if something fails, it ends the program.
  */
 #ifndef TEST_NET_TAPDEV_H
 #define TEST_NET_TAPDEV_H
@@ -10,20 +10,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#ifndef TUN_F_USO4		/* Linux 6.2; Debian 12 has older headers */
+#ifndef TUN_F_USO4		/* since Linux 6.2, not in Debian 12 */
 #define TUN_F_USO4	0x20
 #define TUN_F_USO6	0x40
 #endif
 
 /**
- * struct tapdev - What a tap shall be like
+ * struct tapdev - Options of a tap
  * @netns:	path of its namespace, NULL: the current one
- * @name:	of the interface
- * @mac:	its address, NULL: the kernel chooses
+ * @name:	name of the interface
+ * @mac:	its MAC address, NULL: the kernel chooses
  * @mtu:	bytes
- * @offload:	frames carry a virtio-net header of 12 bytes, TCP and UDP come
- *		in super-segments
- * @queues:	it can be opened several times, once for each queue
+ * @offload:	each frame has a virtio-net header of 12 bytes, and the kernel
+ *		may send GSO frames
+ * @queues:	the tap can be opened several times, once for each queue
  */
 struct tapdev {
 	const char *netns, *name;

@@ -4,9 +4,10 @@
  * does, with its order of messages, and shares memory and virtqueues with it.
  * Called by vhostguest.c; calls frontq.c and the kernel.
  *
- * The protocol is in qemu's docs/interop/vhost-user. Guest-physical addresses
- * and those of this program differ by another amount in each region, and no
- * region begins at zero, so that a back-end that confuses them is found out.
+ * The protocol is described in qemu's docs/interop/vhost-user.rst. The distance
+ * between a guest-physical address and an address of this program is different
+ * in each region, and no region begins at zero, so that the tests fail if
+ * a back-end confuses these addresses.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -24,10 +25,10 @@
 #include "test/net/vhostfront.h"
 #include "util.h"
 
-#define PATIENCE	5		/* s for an answer */
+#define PATIENCE	5		/* s to wait for an answer */
 #define ALIGN		4096
 #define RINGS_GPA	0x40000000
-#define BUFFERS_GPA	0x100000000	/* above the hole of a PC */
+#define BUFFERS_GPA	0x100000000	/* 4 GiB: above a PC's PCI hole */
 
 #define F_PROTOCOL_FEATURES	30
 
@@ -140,7 +141,7 @@ fail(const char *fmt, ...)
 }
 
 /**
- * front_defaults() - Want all features that are known here
+ * front_defaults() - Want all features that this front-end knows
  * @f:		front-end
  */
 void front_defaults(struct front *f)
@@ -154,7 +155,7 @@ void front_defaults(struct front *f)
 	}
 }
 
-/* without() - Do not want the feature of this name; false: no such name */
+/* without() - Do not accept the feature @name; false: there is no such name */
 static bool without(struct front *f, const char *name, size_t len)
 {
 	unsigned int i;
@@ -171,7 +172,7 @@ static bool without(struct front *f, const char *name, size_t len)
 }
 
 /**
- * front_without() - Do not want some features
+ * front_without() - Do not accept some features
  * @f:		front-end
  * @list:	names, with commas between them
  *
@@ -222,7 +223,7 @@ static void place_queue(struct front *f, unsigned int i)
 
 /**
  * front_memory() - Make the memory that is shared with the back-end
- * @f:		front-end, with all that is asked for
+ * @f:		front-end, with @size, @pairs and @buffers set
  */
 void front_memory(struct front *f)
 {
@@ -248,7 +249,7 @@ void front_memory(struct front *f)
 }
 
 /*
- * Messages. Each returns false if the connection is lost.
+ * Messages. Each function returns false if the connection is lost.
  */
 
 static bool send_all(struct front *f, const struct header *h,
@@ -275,7 +276,7 @@ static bool send_all(struct front *f, const struct header *h,
 	       (ssize_t)(sizeof(*h) + h->size);
 }
 
-/* recv_exactly() - @len bytes; a back-end that says nothing is a failure */
+/* recv_exactly() - Receive @len bytes; fail if nothing comes within PATIENCE */
 static bool recv_exactly(struct front *f, uint32_t request, void *p,
 			 size_t len)
 {
@@ -286,7 +287,7 @@ static bool recv_exactly(struct front *f, uint32_t request, void *p,
 	return n == (ssize_t)len;
 }
 
-/* get_reply() - The answer to @request, a payload of exactly @len bytes */
+/* get_reply() - Receive the answer to @request, with @len bytes of payload */
 static bool get_reply(struct front *f, uint32_t request, void *p, uint32_t len)
 {
 	struct header h;
@@ -318,7 +319,7 @@ static bool tell_u64(struct front *f, uint32_t request, uint64_t value)
 	return tell(f, request, &value, sizeof(value));
 }
 
-/* tell_sure() - The same, with an acknowledgement if there are any */
+/* tell_sure() - Send a message; with REPLY_ACK, wait for its acknowledgement */
 static bool tell_sure(struct front *f, uint32_t request, const void *p,
 		      size_t len, int fd)
 {
@@ -345,7 +346,8 @@ static bool ask_u64(struct front *f, uint32_t request, uint64_t *value)
  * The connection.
  */
 
-/* negotiate() - What is offered, wanted, and makes sense without the rest */
+/* negotiate() - Accept features that are offered, wanted and have what they
+ * depend on: offloads depend on CSUM or GUEST_CSUM */
 static uint64_t negotiate(const struct front *f, uint64_t offered)
 {
 	uint64_t got = offered & f->wanted;
@@ -366,7 +368,7 @@ static uint64_t negotiate(const struct front *f, uint64_t offered)
 	return got;
 }
 
-/* settle_protocol() - Protocol features, and what some of them ask for */
+/* settle_protocol() - Negotiate protocol features, and do what they require */
 static bool settle_protocol(struct front *f)
 {
 	uint64_t offered, n;
@@ -412,7 +414,8 @@ static bool enable(struct front *f, bool on)
 	return true;
 }
 
-/* early_calls() - As qemu: eventfds that are replaced later, and for errors */
+/* early_calls() - Send eventfds for errors and, as qemu does, for calls:
+ * start_ring() replaces the latter */
 static bool early_calls(struct front *f)
 {
 	uint64_t i;
@@ -430,7 +433,7 @@ static bool early_calls(struct front *f)
 	return true;
 }
 
-/* settle() - All that comes before the guest's driver is ready */
+/* settle() - Exchange all messages that come before the guest's driver runs */
 static bool settle(struct front *f)
 {
 	uint64_t offered;
@@ -477,7 +480,7 @@ bool front_connect(struct front *f)
 }
 
 /**
- * front_lost() - The back-end went away: close what was for it
+ * front_lost() - Close the connection to a back-end that went away
  * @f:		front-end
  */
 void front_lost(struct front *f)
@@ -502,7 +505,7 @@ static struct wire_region wire_region(const struct region *r)
 	};
 }
 
-/* share_table() - All regions in one message, a descriptor for each */
+/* share_table() - Send all regions in one message, with a descriptor each */
 static bool share_table(struct front *f)
 {
 	struct wire_table table = { .n = FRONT_REGIONS };
@@ -555,7 +558,7 @@ static bool share_memory(struct front *f)
 	return true;
 }
 
-/* add_status() - Set bits of the device's status, and see them set */
+/* add_status() - Set bits of the device's status, and check the result */
 static bool add_status(struct front *f, uint64_t bits)
 {
 	uint64_t old, now;
@@ -581,7 +584,7 @@ static bool tell_mtu(struct front *f)
 	return tell_sure(f, NET_SET_MTU, &mtu, sizeof(mtu), -1);
 }
 
-/* renew() - A new eventfd in place of an old one */
+/* renew() - Replace an eventfd by a new one */
 static void renew(int *fd)
 {
 	if (*fd >= 0)
@@ -591,7 +594,7 @@ static void renew(int *fd)
 		fail("eventfd: %s", strerror(errno));
 }
 
-/* start_ring() - @again: go on after what the last back-end used */
+/* start_ring() - Start a ring, empty or, if @again, at the last used buffer */
 static bool start_ring(struct front *f, uint32_t i, bool again)
 {
 	struct frontq *q = &f->queues[i];
@@ -619,12 +622,12 @@ static bool start_ring(struct front *f, uint32_t i, bool again)
 }
 
 /**
- * front_start() - The guest's driver is ready: start the rings
+ * front_start() - Start the rings: the guest's driver is ready
  * @f:		front-end, connected
- * @again:	keep what is in the rings, as qemu after a new connection or
- *		a pause; else they begin empty
+ * @again:	keep what is in the rings, as qemu does after a reconnection or
+ *		a pause; otherwise they begin empty
  *
- * A ring starts with the first notification, which this sends.
+ * The back-end starts a ring at the first notification, so this sends one.
  *
  * Return: false if the back-end went away
  */
@@ -649,7 +652,7 @@ bool front_start(struct front *f, bool again)
 }
 
 /**
- * front_stop() - Stop the rings; what is in them stays
+ * front_stop() - Stop the rings, but keep what is in them
  * @f:		front-end, connected
  *
  * Return: false if the back-end went away
@@ -676,7 +679,7 @@ bool front_stop(struct front *f)
 }
 
 /**
- * front_reset() - The guest resets its device, and starts it anew
+ * front_reset() - Reset the device and start it again, as a guest's driver does
  * @f:		front-end, connected
  *
  * Return: false if the back-end went away

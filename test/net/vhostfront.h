@@ -2,7 +2,8 @@
 /*
  * vhostfront.h - A vhost-user front-end: connects to a back-end as qemu 10
  * does, with its order of messages, and shares memory and virtqueues with it.
- * For programs of the tests: a back-end that violates the protocol ends them.
+ * For test programs only: if the back-end violates the protocol, it ends the
+ * program.
  */
 #ifndef TEST_NET_VHOSTFRONT_H
 #define TEST_NET_VHOSTFRONT_H
@@ -17,7 +18,7 @@
 #define FRONT_QUEUES	(2 * FRONT_PAIRS)
 #define FRONT_REGIONS	2
 
-/* Bits of features that Debian 12's headers don't have. */
+/* Numbers of feature bits that Debian 12's kernel headers don't define. */
 #define NET_F_GUEST_USO4	54
 #define NET_F_GUEST_USO6	55
 #define NET_F_HOST_USO		56
@@ -25,10 +26,10 @@
 #define FEATURE(bit)	((uint64_t)1 << (bit))
 
 /**
- * struct region - Guest memory, contiguous in all three spaces
- * @p:		in the memory of this program
+ * struct region - A region of guest memory
+ * @p:		where this program has mapped it
  * @gpa:	guest-physical address
- * @offset:	in the file
+ * @offset:	offset in the file that the back-end maps
  * @size:	bytes
  */
 struct region {
@@ -38,22 +39,23 @@ struct region {
 
 /**
  * struct front - A front-end
- * @path:	socket of the back-end, NULL: @sock is connected
- * @wanted, @wanted_protocol: features to take, if they are offered
+ * @path:	path of the back-end's socket, NULL: @sock is connected already
+ * @wanted:	features to accept if the back-end offers them
+ * @wanted_protocol: the same for protocol features
  * @size:	entries of each ring
- * @pairs:	of queues; queue 2n is n's way to the guest
- * @mtu:	to tell the back-end
+ * @pairs:	number of pairs of queues
+ * @mtu:	the guest's MTU, sent to the back-end
  * @buffers:	bytes of memory for buffers
  * @sock:	socket, -1: not connected
- * @features, @protocol: what both sides take
- * @queues:	of all pairs
+ * @features, @protocol: features and protocol features that both sides accept
+ * @queues:	pair n has queue 2n to the guest, and 2n + 1 from the guest
  * @regions:	the first for rings, the second for buffers
- * @memory:	file of the regions
- * @requests:	where the back-end's own requests would come, -1: nowhere
- * @errors:	eventfd by which the back-end reports errors of rings
+ * @memory:	descriptor of the file that contains the regions
+ * @requests:	socket for requests that the back-end sends, -1: none
+ * @errors:	eventfd with which the back-end reports errors of rings
  * @running:	rings were started
- * @shared:	the back-end of this connection has the memory
- * @starts:	counts that
+ * @shared:	the back-end was given the memory on this connection
+ * @starts:	how often the rings were started
  */
 struct front {
 	const char *path;
@@ -83,7 +85,7 @@ static inline bool front_has(const struct front *f, unsigned int feature)
 	return f->features & FEATURE(feature);
 }
 
-/* front_buffer() - Memory for buffers, at @offset */
+/* front_buffer() - Find @len bytes at @offset in the region of the buffers */
 static inline struct piece front_buffer(const struct front *f, size_t offset,
 					uint32_t len)
 {

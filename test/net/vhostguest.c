@@ -5,8 +5,8 @@
  * Called by standin.c; calls vhostfront.c, vhostpair.c, tapdev.c and the
  * kernel.
  *
- * It takes turns like a driver in the kernel: while awake it asks for no
- * calls, and asks for one when it finds nothing more to do.
+ * Like a driver in the kernel, it asks the back-end for a notification (a
+ * "call") only before it sleeps, when it has found nothing more to do.
  */
 #include <errno.h>
 #include <signal.h>
@@ -26,12 +26,12 @@
 
 /**
  * struct guest - The whole program
- * @conf:	what is asked for
- * @front:	in @conf
- * @pairs:	of queues
- * @poll:	epoll
+ * @conf:	options
+ * @front:	the front-end in @conf
+ * @pairs:	pairs of queues
+ * @poll:	epoll descriptor
  * @signals:	signalfd
- * @carrier:	the tap has it
+ * @carrier:	the taps have carrier
  * @stopped:	a signal asked for the end, or the back-end went away
  */
 struct guest {
@@ -42,7 +42,10 @@ struct guest {
 	bool carrier, stopped;
 };
 
-/* What an event is of: the lower half of its token; the upper is a number. */
+/*
+ * Where an event comes from: the lower half of its epoll data. The upper half
+ * is the number of the pair (FROM_TAP) or of the queue (FROM_CALL).
+ */
 enum source { FROM_SOCKET, FROM_REQUESTS, FROM_ERRORS, FROM_SIGNALS, FROM_TAP,
 	      FROM_CALL };
 
@@ -83,7 +86,7 @@ static void set_carrier(struct guest *g, bool on)
 	g->carrier = on;
 }
 
-/* link_up() - Connect, and start the rings; false: no back-end there */
+/* link_up() - Connect, and start the rings; false: there is no back-end */
 static bool link_up(struct guest *g)
 {
 	struct front *f = g->front;
@@ -128,7 +131,7 @@ static void link_lost(struct guest *g)
  * Counts.
  */
 
-/* side_counts() - A JSON object of one direction */
+/* side_counts() - Print the counts of one direction as a JSON object */
 static void side_counts(const char *name, struct side *s)
 {
 	uint64_t calls;
@@ -144,7 +147,7 @@ static void side_counts(const char *name, struct side *s)
 		(unsigned long long)s->faults->count[FAULT_DROP]);
 }
 
-/* print_counts() - One line for each pair */
+/* print_counts() - Print one line of counts for each pair */
 static void print_counts(struct guest *g)
 {
 	unsigned int i;
@@ -167,7 +170,7 @@ static void print_counts(struct guest *g)
  * The loop.
  */
 
-/* guest_rests() - Move frames of all pairs; true: until something happens */
+/* guest_rests() - Move frames of all pairs; true: wait for an event now */
 static bool guest_rests(struct guest *g)
 {
 	bool rests = true;
@@ -206,7 +209,7 @@ static void on_signal(struct guest *g)
 		link_lost(g);
 }
 
-/* on_socket() - A back-end says nothing unasked, so this is its end */
+/* on_socket() - React to an event that no request caused: EOF is expected */
 static void on_socket(struct guest *g)
 {
 	char c;
@@ -292,11 +295,12 @@ static void pairs_open(struct guest *g)
 
 /**
  * vhost_guest() - Be a guest behind vhost-user until a signal ends it
- * @conf:	what it shall be like
+ * @conf:	options
  *
- * Prints "ready" when the rings have started. SIGUSR1 prints counts on stderr,
- * a line of JSON for each pair of queues, as at the end. SIGUSR2 stops and
- * starts the rings, as a pause does; SIGHUP resets the device.
+ * Prints "ready" when the rings have started. At the end and on SIGUSR1 it
+ * prints counts to stderr, a line of JSON for each pair of queues. On SIGUSR2
+ * it stops and starts the rings, as qemu does when a guest is paused; on SIGHUP
+ * it resets the device.
  *
  * Return: exit status
  */

@@ -14,13 +14,13 @@
 #define TX_PIECE_MIN	4096
 
 /**
- * struct vhost_guest - What it shall be like
- * @front:	front-end: features, socket, rings; @buffers is filled in
+ * struct vhost_guest - Options of a guest behind vhost-user
+ * @front:	front-end: features, socket, rings; vhost_guest() sets @buffers
  * @dev:	tap
  * @reconnect:	connect again when the back-end goes away
- * @rx_buffer:	bytes of each buffer to receive, 0: as Linux has them
- * @tx_piece:	bytes of each descriptor to send, after the headers
- * @out, @in:	faults of frames from the guest and to it
+ * @rx_buffer:	bytes of each receive buffer, 0: choose as Linux does
+ * @tx_piece:	bytes of each piece of a send buffer, except the first
+ * @out, @in:	faults that frames from the guest and to the guest meet
  */
 struct vhost_guest {
 	struct front front;

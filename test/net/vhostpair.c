@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * vhostpair.c - Moves frames between a tap and a pair of virtqueues, without
- * copying them: a frame is read from the tap straight into the buffer that the
- * back-end sends from, and written from those that it received into.
+ * copying them. A frame from the tap is read straight into a buffer that the
+ * back-end reads; a frame to the tap is written straight from the buffers that
+ * the back-end filled.
  * Called by vhostguest.c; calls frontq.c, offload.c, tapdev.c and the kernel.
  *
- * Buffers are as Linux's driver has them, but their pieces never lie side by
- * side, so that a back-end that goes on beyond one is found out.
+ * Buffers have the sizes that Linux's driver uses, but their pieces never lie
+ * side by side. So a frame gets corrupted, and a test fails, if the back-end
+ * reads or writes beyond the end of a piece.
  *
  *	out: from the guest to passt		in: from passt to the guest
  */
@@ -22,17 +24,17 @@
 #include "util.h"
 
 #define HEADER		sizeof(struct virtio_net_hdr_v1)
-#define BURST		256		/* frames in one direction */
-#define SHOW_OUT	(64 * 1024)	/* bytes before the other is told */
-#define SHOW_IN		(128 * 1024)
+#define BURST		256		/* frames one way, before the other */
+#define SHOW_OUT	(64 * 1024)	/* bytes posted before frontq_show() */
+#define SHOW_IN		(128 * 1024)	/* bytes taken before in_post() */
 #define GAP		64		/* bytes between pieces of a buffer */
-#define HEAD_PIECE	128		/* virtio-net and all other headers */
-#define RX_SMALL	1536		/* as Linux: one frame of a 1500 MTU, */
-#define RX_LARGE	4096		/* up to a page if frames are larger */
-#define PIECES_MAX	1024		/* of one frame from passt */
-#define LOSSY_FRAMES	3		/* that one fault makes of one */
+#define HEAD_PIECE	128		/* bytes, for all headers of a frame */
+#define RX_SMALL	1536		/* as Linux: a frame at MTU 1500 */
+#define RX_LARGE	4096		/* as Linux: one page at most */
+#define PIECES_MAX	1024		/* pieces of one frame from passt */
+#define LOSSY_FRAMES	3		/* most frames a fault makes of one */
 
-#ifndef VIRTIO_NET_HDR_GSO_UDP_L4	/* Linux 6.2 */
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4	/* since Linux 6.2 */
 #define VIRTIO_NET_HDR_GSO_UDP_L4	5
 #endif
 
@@ -58,14 +60,14 @@ static uint32_t align_piece(uint32_t len)
 	return (len + GAP - 1) / GAP * GAP;
 }
 
-/* shape_bytes() - Of a buffer, with what lies between its pieces */
+/* shape_bytes() - Bytes that a buffer takes, with a gap after each piece */
 static size_t shape_bytes(const struct shape *s)
 {
 	return align_piece(s->first) + GAP +
 	       (s->n - 1) * (size_t)(align_piece(s->rest) + GAP);
 }
 
-/* slot_piece() - A piece of a buffer */
+/* slot_piece() - Find piece @i of buffer @slot */
 static struct piece slot_piece(const struct side *s, unsigned int slot,
 			       unsigned int i)
 {
@@ -78,7 +80,11 @@ static struct piece slot_piece(const struct side *s, unsigned int slot,
 	return front_buffer(s->front, at, s->shape.rest);
 }
 
-/* slot_pieces() - The first @len bytes of a buffer. Returns pieces. */
+/*
+ * slot_pieces() - Set @pieces to those with the first @len bytes of a buffer
+ *
+ * Return: number of pieces
+ */
 static unsigned int slot_pieces(const struct side *s, unsigned int slot,
 				size_t len, struct piece *pieces)
 {
@@ -107,8 +113,8 @@ static void slots_reset(struct side *s)
 }
 
 /*
- * Faults: these are of single frames, as on a wire, so that GSO frames which
- * meet one are cut.
+ * Faults hit single frames, as on a wire. If a fault hits a part of a GSO
+ * frame, the GSO frame is cut first.
  */
 
 /* meets_fault() - Whether one of the next @n frames will meet a fault */
@@ -124,7 +130,7 @@ static bool meets_fault(struct faults *f, unsigned int n)
 	return meets;
 }
 
-/* frames_of() - How many frames a GSO frame stands for; about */
+/* frames_of() - Estimate how many frames a GSO frame will be cut into */
 static unsigned int frames_of(const struct virtio_net_hdr_v1 *vnet, size_t len)
 {
 	if (vnet->gso_type == VIRTIO_NET_HDR_GSO_NONE || !vnet->gso_size ||
@@ -136,7 +142,7 @@ static unsigned int frames_of(const struct virtio_net_hdr_v1 *vnet, size_t len)
 
 typedef void (*emit_fn)(struct pair *p, const uint8_t *frame, size_t len);
 
-/* fault_frame() - One frame, through the faults */
+/* fault_frame() - Apply the next fault to a frame, and emit what results */
 static void fault_frame(struct pair *p, struct side *s, uint8_t *frame,
 			size_t len, emit_fn emit)
 {
@@ -164,7 +170,7 @@ static void fault_frame(struct pair *p, struct side *s, uint8_t *frame,
  * Out: from the tap to the back-end.
  */
 
-/* out_shape() - Buffers as Linux sends them: in one piece without CSUM */
+/* out_shape() - Shape of buffers that Linux sends: without CSUM, one piece */
 static struct shape out_shape(const struct pair *p)
 {
 	uint32_t piece = p->conf->tx_piece;
@@ -178,7 +184,7 @@ static struct shape out_shape(const struct pair *p)
 	};
 }
 
-/* out_reclaim() - Take back the buffers that were sent */
+/* out_reclaim() - Take back the buffers that the back-end has read */
 static void out_reclaim(struct side *s)
 {
 	unsigned int n = frontq_used(s->q);
@@ -195,7 +201,7 @@ static void out_show(struct pair *p)
 	p->unshown = 0;
 }
 
-/* out_fits() - Whether any frame fits, and any number that a fault makes */
+/* out_fits() - Whether there is space for any frame, even if a fault dups it */
 static bool out_fits(const struct pair *p)
 {
 	unsigned int n = p->out.faults->any ? LOSSY_FRAMES : 1;
@@ -204,7 +210,7 @@ static bool out_fits(const struct pair *p)
 	       p->out.q->free >= n;
 }
 
-/* out_post() - The buffer on top of the free ones holds @len bytes: send it */
+/* out_post() - Send the top buffer of the free stack, filled with @len bytes */
 static void out_post(struct pair *p, size_t len)
 {
 	struct piece pieces[FRONTQ_PIECES];
@@ -218,7 +224,7 @@ static void out_post(struct pair *p, size_t len)
 		out_show(p);
 }
 
-/* out_copy() - Send a frame that is not in a buffer yet, and complete */
+/* out_copy() - Copy a frame with a complete checksum to a buffer; send it */
 static void out_copy(struct pair *p, const uint8_t *frame, size_t len)
 {
 	struct side *s = &p->out;
@@ -236,7 +242,7 @@ static void out_copy(struct pair *p, const uint8_t *frame, size_t len)
 	out_post(p, HEADER + len);
 }
 
-/* out_cut() - The next frame of a GSO frame that meets faults */
+/* out_cut() - Cut one frame off the GSO frame, apply faults, and send it */
 static void out_cut(struct pair *p)
 {
 	struct cut *c = &p->cut;
@@ -255,7 +261,7 @@ static void out_cut(struct pair *p)
 	}
 }
 
-/* cut_begin() - A frame that was read into @iov will meet a fault */
+/* cut_begin() - Copy a frame that will meet a fault out of @iov, to cut it */
 static void cut_begin(struct pair *p, const struct virtio_net_hdr_v1 *vnet,
 		      const struct iovec *iov, size_t len)
 {
@@ -273,7 +279,7 @@ static void cut_begin(struct pair *p, const struct virtio_net_hdr_v1 *vnet,
 	}
 }
 
-/* out_read() - One frame from the tap; false: none there */
+/* out_read() - Read one frame from the tap; false: there is none */
 static bool out_read(struct pair *p)
 {
 	struct side *s = &p->out;
@@ -327,7 +333,7 @@ static void out_move(struct pair *p)
  * In: from the back-end to the tap.
  */
 
-/* in_shape() - Buffers as Linux posts them, for what was negotiated */
+/* in_shape() - Shape of the buffers that Linux posts, with these features */
 static struct shape in_shape(const struct pair *p)
 {
 	const struct front *f = p->front;
@@ -350,7 +356,7 @@ static struct shape in_shape(const struct pair *p)
 	};
 }
 
-/* in_length() - How much of each buffer to post: Linux's estimate */
+/* in_length() - Bytes of each buffer to post, estimated as Linux does */
 static size_t in_length(const struct pair *p)
 {
 	const struct shape *shape = &p->in.shape;
@@ -360,7 +366,7 @@ static size_t in_length(const struct pair *p)
 	return MAX(RX_SMALL, MIN(RX_LARGE, p->average / 64 + HEADER));
 }
 
-/* in_post() - All buffers that were taken back, again */
+/* in_post() - Post all buffers again that were taken back */
 static void in_post(struct pair *p)
 {
 	struct piece pieces[FRONTQ_PIECES];
@@ -384,7 +390,7 @@ static void tap_write(struct pair *p, const struct iovec *iov, int n)
 		p->refused++;
 }
 
-/* in_emit() - A frame that is complete and met its faults */
+/* in_emit() - Write a frame with a complete checksum to the tap */
 static void in_emit(struct pair *p, const uint8_t *frame, size_t len)
 {
 	struct virtio_net_hdr_v1 vnet = { 0 };
@@ -395,7 +401,7 @@ static void in_emit(struct pair *p, const uint8_t *frame, size_t len)
 	tap_write(p, iov, 2);
 }
 
-/* in_lossy() - A frame that will meet a fault */
+/* in_lossy() - Cut a frame if it is a GSO frame, and apply the faults */
 static void in_lossy(struct pair *p, const struct iovec *iov, int n,
 		     size_t len)
 {
@@ -436,7 +442,7 @@ static bool gso_allowed(const struct front *f, uint8_t type)
 	return false;
 }
 
-/* in_verify() - End the program if the header says what was not negotiated */
+/* in_verify() - End the program if a frame needs an unnegotiated feature */
 static void in_verify(const struct front *f,
 		      const struct virtio_net_hdr_v1 *vnet, size_t len)
 {
@@ -455,7 +461,11 @@ static void in_verify(const struct front *f,
 		fail("GSO frame with a complete checksum");
 }
 
-/* in_take() - The pieces of one more buffer. Returns its bytes. */
+/*
+ * in_take() - Take back one used buffer, and append its pieces to @iov
+ *
+ * Return: bytes that the back-end wrote to it
+ */
 static size_t in_take(struct pair *p, struct iovec *iov, int *n)
 {
 	struct side *s = &p->in;
@@ -474,7 +484,7 @@ static size_t in_take(struct pair *p, struct iovec *iov, int *n)
 	return len;
 }
 
-/* in_write() - One frame to the tap: its header may be a piece of its own */
+/* in_write() - Write a frame to the tap; its first piece may be vnet alone */
 static void in_write(struct pair *p, const struct iovec *iov, int n,
 		     size_t len)
 {
@@ -493,7 +503,11 @@ static void in_write(struct pair *p, const struct iovec *iov, int n,
 		join_frame(&p->join, vnet, frame, len);
 }
 
-/* in_frame() - Take one frame, of which the first buffer was used */
+/*
+ * in_frame() - Take one frame from the next used buffers, and deliver it
+ *
+ * Return: bytes that the back-end wrote to these buffers
+ */
 static size_t in_frame(struct pair *p, unsigned int used)
 {
 	static struct iovec iov[PIECES_MAX];
@@ -544,8 +558,8 @@ static void in_move(struct pair *p)
  */
 
 /**
- * pairs_memory() - Say how much memory all buffers take
- * @conf:	guest
+ * pairs_memory() - Calculate how much memory all buffers take
+ * @conf:	guest; sets @front.buffers
  */
 void pairs_memory(struct vhost_guest *conf)
 {
@@ -556,7 +570,7 @@ void pairs_memory(struct vhost_guest *conf)
 }
 
 /**
- * pair_open() - Make a tap, for two queues of a front-end
+ * pair_open() - Make a tap, and connect it to two queues of a front-end
  * @p:		pair
  * @conf:	guest
  * @i:		number of the pair
@@ -573,7 +587,7 @@ void pair_open(struct pair *p, struct vhost_guest *conf, unsigned int i)
 	p->tap = p->join.tap = tapdev_open(&conf->dev);
 }
 
-/* tap_features() - What the kernel may leave to the back-end */
+/* tap_features() - Offloads that the guest's kernel leaves to the back-end */
 static unsigned long tap_features(const struct front *f)
 {
 	unsigned long got = 0;
@@ -593,7 +607,7 @@ static unsigned long tap_features(const struct front *f)
 }
 
 /**
- * pair_settle() - Features were negotiated: choose the buffers that they need
+ * pair_settle() - Choose the buffers that the negotiated features need
  * @p:		pair
  * @i:		its number
  */
@@ -614,7 +628,7 @@ void pair_settle(struct pair *p, unsigned int i)
 }
 
 /**
- * pair_begin() - Nothing is in the rings: post buffers to receive into
+ * pair_begin() - Start with empty rings: post buffers to receive into
  * @p:		pair
  */
 void pair_begin(struct pair *p)
@@ -626,10 +640,10 @@ void pair_begin(struct pair *p)
 }
 
 /**
- * pair_moves() - Move what can be moved
+ * pair_moves() - Move frames in both directions, at most BURST in each
  * @p:		pair
  *
- * Return: whether there is more, or may be
+ * Return: whether there may be more to move
  */
 bool pair_moves(struct pair *p)
 {
@@ -641,10 +655,10 @@ bool pair_moves(struct pair *p)
 }
 
 /**
- * pair_sleeps() - Ask for a call when there is something to do
+ * pair_sleeps() - Ask the back-end to notify when there is something to do
  * @p:		pair
  *
- * Return: false if there is already, so that no call may come
+ * Return: false if there already is something, so don't wait for a notification
  */
 bool pair_sleeps(struct pair *p)
 {
@@ -657,7 +671,7 @@ bool pair_sleeps(struct pair *p)
 }
 
 /**
- * pair_wakes() - Ask for no calls
+ * pair_wakes() - Ask the back-end not to notify
  * @p:		pair
  */
 void pair_wakes(struct pair *p)

@@ -12,10 +12,10 @@
 #define FRAME_MAX	SUPER_MAX
 
 /**
- * struct shape - Of a buffer
+ * struct shape - How a buffer is divided into pieces
  * @first:	bytes of the first piece
  * @rest:	bytes of each further piece
- * @n:		pieces
+ * @n:		number of pieces
  */
 struct shape {
 	uint32_t first, rest;
@@ -25,15 +25,18 @@ struct shape {
 /**
  * struct side - One direction of a pair of queues
  * @q:		queue
- * @front:	front-end that it belongs to
- * @shape:	of its buffers
- * @base, @step: where the buffers are: offset of the first, distance
- * @slots, @n:	buffers that the back-end does not have
- * @faults:	what happens to frames
- * @held, @held_len: a frame to come after the next one
- * @frames, @bytes: what went through
- * @buffers:	that the back-end used
- * @calls:	notifications received, counted so far
+ * @front:	front-end that the queue belongs to
+ * @shape:	shape of each buffer
+ * @base:	offset of the first buffer in the memory for buffers
+ * @step:	distance from one buffer to the next, bytes
+ * @slots:	stack of the buffers that the back-end does not have
+ * @n:		number of buffers in @slots
+ * @faults:	faults that frames of this direction meet
+ * @held:	a frame that waits until the next one has passed it
+ * @held_len:	its length, 0: no frame waits
+ * @frames, @bytes: number of frames and bytes moved so far
+ * @buffers:	number of buffers that the back-end has used so far
+ * @calls:	number of notifications from the back-end, as last counted
  */
 struct side {
 	struct frontq *q;
@@ -49,11 +52,11 @@ struct side {
 };
 
 /**
- * struct cut - A GSO frame from the tap that meets faults, frame by frame
+ * struct cut - A GSO frame from the tap, cut so that faults hit single frames
  * @vnet:	its virtio-net header
- * @super:	the frame
+ * @super:	the GSO frame, or a single frame that needs no cutting
  * @len:	its length, 0: there is none
- * @done:	bytes of payload that were cut
+ * @done:	bytes of payload that are already cut off
  */
 struct cut {
 	struct virtio_net_hdr_v1 vnet;
@@ -63,14 +66,16 @@ struct cut {
 
 /**
  * struct pair - A pair of queues and its tap
- * @conf:	what is asked for
+ * @conf:	options of the guest
  * @front:	front-end
- * @tap:	descriptor
- * @readable:	it may have frames
+ * @tap:	descriptor of the tap
+ * @readable:	the tap may have frames to read
  * @out, @in:	the two directions
- * @unshown:	bytes posted that the back-end was not shown
- * @average:	length of frames from passt, times 64
- * @refused:	frames that the tap did not take
+ * @unshown:	bytes posted since the last frontq_show()
+ * @average:	average length of frames from passt, times 64
+ * @refused:	number of frames that the tap did not take
+ * @join:	frames for the tap that are being joined to a GSO frame
+ * @cut:	the frame from the tap that is being cut
  */
 struct pair {
 	const struct vhost_guest *conf;
