@@ -4,8 +4,9 @@
 
     raw guest ==socket== passt (host) ---- peers (outside)
 
-Each story stopped, misled or brought down some passt. In the end passt serves
-as before, does nothing, and nobody was told what is not true.
+Each of these attacks once stopped, misled or crashed an earlier version of
+passt, or another program like it. After each one passt must serve as before,
+then be idle, and must have told neither side anything that is not true.
 """
 
 import contextlib
@@ -25,11 +26,11 @@ from rawguest import (ACK, FIN, MASK, OPTIONS, RST, SYN, RawConn, RawGuest,
                       seeds, segment_of, tcp, udp)
 
 PORT = 7777
-LOG = 8 << 10           # bytes that passt may say in one story
+LOG = 8 << 10           # bytes that passt may log in one story
 SPARED = 64             # descriptors that TCP leaves to others
 ABORT = struct.pack("ii", 1, 0)         # SO_LINGER: close() is RST
 
-# The answer of a kernel before Linux 6.9 to SO_PEEK_OFF on a TCP socket.
+# Makes setsockopt(SO_PEEK_OFF) on TCP sockets fail as before Linux 6.9.
 OLD_KERNEL = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -51,7 +52,7 @@ int setsockopt(int fd, int level, int option, const void *value, socklen_t len)
 
 
 def old_kernel(lab):
-    """Options for lab.passt(): simulate an old kernel."""
+    """Arguments for lab.passt() that simulate a kernel without SO_PEEK_OFF."""
     headers = subprocess.run(["readelf", "-l", lab.passt_bin],
                              capture_output=True, text=True, check=True)
     if "INTERP" not in headers.stdout:
@@ -67,7 +68,7 @@ def old_kernel(lab):
 
 
 def limited(number, what=resource.RLIMIT_NOFILE):
-    """Options for lab.passt(): limit the number of descriptors."""
+    """Arguments for lab.passt() that set a resource limit."""
     return {"preexec_fn": lambda: resource.setrlimit(what, (number, number))}
 
 
@@ -79,7 +80,8 @@ def abort(sock):
 
 @contextlib.contextmanager
 def connected(lab, guest, buffer=None, **kw):
-    """A connection of the guest: its end, and the peer's."""
+    """Opens a connection of the guest. Yields the guest's RawConn, and the
+    peer's socket."""
     with lab.outside.bind(SERVER4, PORT) as listener:
         if buffer:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
@@ -93,7 +95,8 @@ def connected(lab, guest, buffer=None, **kw):
 
 @contextlib.contextmanager
 def attacked(lab, *options, **kw):
-    """Passt and a raw guest; fails unless both are well at the end."""
+    """Runs passt with a raw guest during a block. Fails unless passt answers
+    the guest, is idle, and has closed its sockets after it."""
     passt = lab.passt(*options, **kw)
     idle = passt.descriptors()
     try:
@@ -112,11 +115,12 @@ def attacked(lab, *options, **kw):
 
 
 #
-# Standstill.
+# Attacks that make passt stop.
 #
 
 def tiny_frames(lab):
-    """Given more frames at once than one pass takes, then the rest follow."""
+    """Given more frames at once than one pass takes, then later passes take
+    the others."""
     with check("200,000 frames of one byte"), attacked(lab) as (_, guest):
         guest.sock.sendall(b"\0\0\0\1x" * 200000)
         guest.answers()
@@ -125,7 +129,7 @@ def tiny_frames(lab):
 def sack_round_the_world(lab, kw, name):
     """Given a SACK block of half the sequence space, then passt does not pause.
 
-    One more before it keeps it from being cut off with what is old.
+    A valid block in front of it keeps passt from ignoring the option as old.
     """
     options = b"\x02\x04\x00\x30\x04\x02\x01\x01"      # MSS 48
     with check(f"SACK block of 2 GiB, {name}"), \
@@ -171,13 +175,14 @@ def no_descriptors(lab):
             second.settimeout(3)
             expect("read by a second client", second.recv(1), b"")
 
-        for i in range(2000):   # it gives up, and has them back
+        for i in range(2000):   # the guest gives up its connections
             guest.send(tcp(seeds.A4, DEAD4, 1024 + i, 80, RST, 6))
         wait_for("descriptors", lambda: passt.descriptors() < 32)
 
 
 def no_slots(lab):
-    """Given echo and UDP to many addresses, then TCP still gets flows."""
+    """Given pings and datagrams to many addresses, then a TCP connection can
+    still be opened."""
     with check("echo and UDP floods: TCP has room"), \
             attacked(lab, **limited(256)) as (_, guest):
         for i in range(10000):
@@ -193,14 +198,15 @@ def no_slots(lab):
 
 
 #
-# Untruth.
+# Attacks that make passt report something that is not true.
 #
 
 def fin_of_slow_reader(lab):
     """Given a slow reader that closes its end, then it gets all its data.
 
-    The guest acknowledges the peer's last bytes and FIN in one: unread, they
-    would turn the end of the socket into RST.
+    The guest acknowledges the peer's last bytes together with its FIN. passt
+    must read those bytes from its socket before it closes it: a socket that is
+    closed with unread data sends RST, and the peer would lose data.
     """
     data = os.urandom(30000)
     with check("both FIN, the peer still reads"), \
@@ -228,7 +234,8 @@ def no_fin(conn):
 
 
 def rst_is_no_fin(lab, kw, name):
-    """Given a peer that resets, then the guest sees no FIN before RST."""
+    """Given a peer that resets the connection, then the guest gets RST, and no
+    FIN before it."""
     with check(f"RST under data, {name}"), \
             attacked(lab, **kw) as (_, guest), \
             connected(lab, guest) as (conn, peer):
@@ -249,9 +256,11 @@ def rst_is_no_fin(lab, kw, name):
 
 
 def urgent(lab, kw, name):
-    """Given urgent data in flight, then it comes in line, not as an end.
+    """Given urgent data, then the guest gets it in its place in the stream, and
+    passt does not take it for the end.
 
-    A kernel without SO_PEEK_OFF gives it once what is before it is read.
+    On a kernel without SO_PEEK_OFF, passt sees urgent data only after it has
+    read all data in front of it.
     """
     with check(f"urgent data, {name}"), \
             attacked(lab, **kw) as (_, guest), \
@@ -281,7 +290,8 @@ def urgent(lab, kw, name):
 
 
 def guest_without_address(lab):
-    """Given a guest that used no IPv6 address, then passt invents none."""
+    """Given a guest that has used no IPv6 address, when a client connects by
+    IPv6, then passt sends no segment to the address ::."""
     with check("nothing goes to the address ::"), \
             attacked(lab, "-t", "8001") as (_, guest):
         with contextlib.suppress(OSError), \
@@ -326,7 +336,8 @@ def no_space_for_log(lab):
 
 
 def silent_link(lab):
-    """Given a guest that reads nothing, then passt still serves peers."""
+    """Given a guest that reads nothing, then passt drops datagrams to it, and
+    still handles signals and new clients."""
     with check("guest reads nothing: others are heard"), \
             attacked(lab, "-u", "8001") as (passt, guest):
         stopped, go_on = threading.Event(), threading.Event()

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""bench.py - The command that README.md and doc/performance.md name for a quick
-comparison, with a few of its items: TCP both ways, requests, UDP.
+"""bench.py - Runs the quick comparison that README.md and doc/performance.md
+name, with a few of its items: TCP in both directions, requests, UDP.
 
-The figures themselves are not judged: other programs share the machine.
+It does not judge the figures, because other programs share the machine.
 """
 
 import json

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""clients.py - Debian's DHCP clients get a lease, renew it and release it.
+"""clients.py - Lets Debian's DHCP clients get, renew and release a lease.
 
     guest: udhcpc, dhclient, dhcpcd, systemd-networkd ==== passt (host)
 
-What they write to /etc, /var and /run is in memory. What they and passt say
-to each other is read from passt's capture.
+What they write to /etc, /var and /run is kept in memory only. The test reads
+their messages and passt's answers from passt's capture file.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ TYPES6 = ["", "SOLICIT", "ADVERTISE", "REQUEST6", "CONFIRM", "RENEW", "REBIND",
 #
 
 def udp_payload(frame):
-    """(family, ports, payload) of a UDP datagram in a frame, or None."""
+    """(family, ports, payload) of the UDP datagram in a frame, or None."""
     kind, = struct.unpack("!H", frame[12:14])
     if kind == 0x0800 and frame[23] == 17:
         udp = frame[14 + (frame[14] & 15) * 4:]
@@ -71,7 +71,7 @@ def message_of(frame):
 
 
 class Capture:
-    """What was said since the last question."""
+    """Reads DHCP messages from passt's capture file while it grows."""
 
     def __init__(self, path):
         self.file = open(path, "rb")
@@ -116,7 +116,7 @@ def addresses(lab):
 
 
 def works(lab, address, server):
-    """Fails unless the guest has an address and gets out."""
+    """Fails unless the guest gets this address and reaches a server soon."""
     def through():
         with contextlib.suppress(OSError), \
                 lab.guest.connect(server, running.port) as s:
@@ -149,7 +149,7 @@ def resolvers(*wanted):
 
 @contextlib.contextmanager
 def running(lab, *cmd, **kw):
-    """A client, in the foreground, that is ended if it does not end itself."""
+    """Runs a client during a block, then terminates it."""
     with open(f"{lab.dir}/client.log", "w+") as log:
         process = lab.guest.spawn(*cmd, stdout=log, stderr=log, **kw)
         try:
@@ -164,7 +164,7 @@ def running(lab, *cmd, **kw):
 
 
 def cleared(lab):
-    """The guest's network before the next client."""
+    """Resets the guest's network for the next client."""
     lab.guest.ip("addr flush dev tap0", "link set tap0 down",
                  "link set tap0 up")
 
@@ -205,7 +205,7 @@ def udhcpc(lab, capture):
             released(lab, HOST4)
 
 
-# The lease is for ever; with these the client renews it all the same.
+# passt's lease is infinite; these options make the client renew it anyway.
 SOON = """
 supersede dhcp-lease-time 30;
 supersede dhcp-renewal-time 2;
@@ -266,8 +266,8 @@ noipv4ll
 
 
 def told(client, sig, capture, *wanted):
-    """Signals dhcpcd until it acts: while it announces an address, for some
-    seconds, it loses signals."""
+    """Sends dhcpcd a signal until the @wanted messages follow. It loses signals
+    during the seconds in which it announces an address."""
     capture.messages()
     for _ in range(8):
         client.send_signal(sig)
@@ -287,13 +287,13 @@ def dhcpcd(lab, capture):
             works6(lab)
             resolvers(DNS4, DNS6)
         with check("dhcpcd: renewal"):
-            # As dhcpcd -N does
+            # dhcpcd -N sends this signal.
             told(client, signal.SIGUSR1, capture, "REQUEST", "ACK", "RENEW",
                  "REPLY")
             works4(lab)
             works6(lab)
         with check("dhcpcd: release"):
-            # As dhcpcd -k does
+            # dhcpcd -k sends this signal.
             told(client, signal.SIGALRM, capture, "RELEASE", "RELEASE6")
             released(lab, HOST4)
 
@@ -311,7 +311,7 @@ CAPABILITIES = "+net_admin,+net_bind_service,+net_broadcast,+net_raw"
 
 
 def networkd(lab, capture):
-    """It speaks by D-Bus, and only as its own user."""
+    """Tests systemd-networkd, which needs D-Bus, and its own user."""
     uid = pwd.getpwnam("systemd-network").pw_uid
     for path in ("/run/dbus", "/run/systemd/network", "/run/systemd/netif/links",
                  "/run/systemd/netif/leases", "/run/systemd/netif/lldp"):
@@ -321,7 +321,8 @@ def networkd(lab, capture):
                 os.chown(folder, uid, uid)
     script("/run/systemd/network/tap0.network", NETWORKD)
     with lab.guest:
-        # Its /sys is writable: it would wait for udev to know the link.
+        # Mount /sys read-only: with a writable one, networkd would wait until
+        # udev has initialised the link, and no udev runs here.
         ownroot.mount("sysfs", "/sys", "sysfs", ownroot.MS_RDONLY)
     with running(lab, "dbus-daemon", "--system", "--nofork", "--nopidfile",
                  "--nosyslog"):

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""emulate.py - The emulated link itself: it does what its options say.
+"""emulate.py - Tests the emulated link: it must do what its options say.
 
     left                              right
     emu0 == loss, rate, delay == emu0
     192.0.2.1                         192.0.2.2
 
-An error here would look like an error of passt in other tests.
+An error of this link would look like an error of passt in other tests.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ class Pair:
         self.left, self.right = Namespace(), Namespace()
         args = [f"--{name.replace('_', '-')}={value}"
                 for name, value in options.items()]
-        for ns in self.left, self.right:    # only the test sends
+        for ns in self.left, self.right:    # so that only the test sends
             ns.sysctl(net__ipv6__conf__default__disable_ipv6=1)
         self.process = subprocess.Popen(
             [EMULATE, "--tap-a=emu0", "--tap-b=emu0",
@@ -58,7 +58,7 @@ class Pair:
         self.right.close()
 
     def counts(self):
-        """Ends the link. Returns what it counted, by direction."""
+        """Ends the link. Returns its counts: a dictionary per direction."""
         self.process.terminate()
         err = self.process.communicate()[1].decode()
         return [dict((name, int(n)) for n, name in
@@ -67,7 +67,8 @@ class Pair:
 
 
 def arrivals(pair, count, size=100, burst=50):
-    """Sends numbered datagrams from left to right. Returns what arrives."""
+    """Sends numbered datagrams from left to right. Returns the numbers that
+    arrive, in their order."""
     got = []
     with pair.right.bind(RIGHT, 0, socket.SOCK_DGRAM) as sink, \
             pair.left.connect(RIGHT, sink.getsockname()[1],
@@ -83,7 +84,7 @@ def arrivals(pair, count, size=100, burst=50):
 
 
 def delays():
-    """Given 5 ms each way, then an echo takes just above 10 ms."""
+    """Given a delay of 5 ms each way, then an echo takes just above 10 ms."""
     with check("delay"), Pair(delay_us=5000) as pair, \
             Server(pair.right.bind(RIGHT, 0, socket.SOCK_DGRAM),
                    echo_udp) as server, \
@@ -100,7 +101,8 @@ def delays():
 
 
 def losses():
-    """Given a loss of 10 %, then about that is lost, the same each time."""
+    """Given a loss of 10 %, then about 10 % are lost, and the same ones if the
+    seed is the same."""
     runs = []
     for seed in 1, 1, 2:
         with check(f"loss, seed {seed}"), \
@@ -116,7 +118,8 @@ def losses():
 
 
 def disorder():
-    """Given delays of some packets, then none is lost, and some are reordered."""
+    """Given a delay of some packets, then none is lost, and some are
+    reordered."""
     with check("order"), Pair(reorder_ppm=100000, reorder_us=2000) as pair:
         got = arrivals(pair, 500)
         expect("datagrams", sorted(got), list(range(500)))
@@ -125,8 +128,8 @@ def disorder():
 
 
 def paces():
-    """Given 8 Mbit/s and a queue of 20 kB, when 100 kB come at once, then 20
-    kB or a little more arrive, in 20 ms; the rest is dropped."""
+    """Given 8 Mbit/s and a queue of 20 kB, when 100 kB are sent at once, then
+    20 kB or a little more arrive, in 20 ms, and the others are dropped."""
     with check("rate, and a queue that is full"), \
             Pair(rate_bps=8000000, queue_bytes=20000) as pair:
         start = time.monotonic()
@@ -139,7 +142,7 @@ def paces():
 
 
 def carries():
-    """Given loss and disorder, then TCP gets through, byte for byte."""
+    """Given loss and reordering, then TCP still transfers data unchanged."""
     @tcp_each
     def give(conn):
         conn.sendall(DATA)

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""flood.py - Hundreds of thousands of hostile frames; then passt still works.
+"""flood.py - Sends hundreds of thousands of hostile frames to passt.
 
     this program ==socket== passt (host) ---- servers (outside)
 
-Frames of each kind (test/fuzz/seeds.py), truncated, extended, with bits
-flipped and lengths that lie, or plain noise; half of them with checksums put
-right, so that they get further. FLOOD=N sets how many, SEED=N which.
+It takes frames of each kind from test/fuzz/seeds.py, and truncates or extends
+them, flips bits, changes lengths, or replaces parts by random bytes. In half of
+them it then corrects the checksums, so that passt does not drop them early.
+After that, passt must still work. FLOOD=N sets the number of frames, SEED=N
+seeds the random numbers.
 """
 
 import os
@@ -25,9 +27,9 @@ import seeds  # noqa: E402
 
 COUNT = int(os.environ.get("FLOOD", 200000))
 SEED = int(os.environ.get("SEED", 1))
-ROUND = 5000            # frames between two looks whether passt serves
+ROUND = 5000            # frames between two checks that passt still answers
 MEMORY = 32 << 20 if not SANITIZED else 1 << 30
-LOG = 64 << 10          # bytes that passt may say about all that
+LOG = 64 << 10          # bytes that passt may log about all frames
 LENGTHS = (0, 1, 2, 19, 20, 27, 28, 255, 256, 1279, 0x7fff, 0xfffe, 0xffff)
 
 
@@ -41,7 +43,7 @@ def replace(rng, frame):
 
 
 def lie(rng, frame):
-    """A length, or another 16-bit field, is something it should not be."""
+    """Replaces a random 16-bit field, perhaps a length, by one of LENGTHS."""
     at = rng.randrange(12, max(13, len(frame) - 1))
     frame[at:at + 2] = struct.pack("!H", rng.choice(LENGTHS))
 
@@ -107,7 +109,8 @@ def mutated(rng):
             rng.choice(MUTATIONS)(rng, frame)
     if rng.random() < 0.5:
         repair(frame)
-    # A length that no frame can have would close the link: not tested here.
+    # Passt would close the link at a length that no frame can have, so make
+    # the frame at least as long as an Ethernet header.
     return bytes(frame.ljust(14, b"\0"))
 
 
@@ -133,7 +136,7 @@ class Link:
                                    for f in frames))
 
     def answers(self):
-        """Fails unless an ARP request is answered."""
+        """Sends an ARP request; fails unless it is answered."""
         before = self.replies
         self.send([seeds.arp(1, "192.0.2.1")])
         wait_for("ARP reply", lambda: self.replies > before)

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""forward.py - Ports of the host that lead to servers in the guest.
+"""forward.py - Tests ports of the host that lead to servers in the guest.
 
     client (outside) ---- passt (host) ==== guest: servers
     client (host's loopback) ---'
 
-Lists, ranges, other ports, exceptions, one address or interface only, 'all'.
+It tests lists and ranges of ports, different ports in the guest, exceptions,
+ports of one address or interface only, and 'all'.
 """
 
 import re
@@ -40,7 +41,7 @@ class Guest:
 
 
 def echoes_udp(client, addr, port):
-    """Fails unless a datagram comes back, from where it was sent to."""
+    """Sends a datagram; fails unless it comes back from the same address."""
     with client.connect(addr, port, 3, UDP) as s:
         s.send(b"datagram")
         expect("echo", s.recv(100), b"datagram")
@@ -59,7 +60,7 @@ def closed(client, addr, port, kind=socket.SOCK_STREAM):
 
 
 def lists(lab):
-    """Given lists and ranges, then each port leads to its target."""
+    """Given lists and ranges of ports, then each leads to its target."""
     lab.passt("-t", "8001,8010-8012,8020:9020,8030-8032:9030-9032",
               "-t", "8060-8069,~8065", "-t", "127.0.0.1/8050",
               "-t", "%eth0/8051", "-u", "8001,8040:9040,8041-8042:9041-9042")
@@ -104,7 +105,8 @@ def who_are_you(conn):
 
 
 def sources(lab):
-    """Given clients, then the guest sees their addresses, or the gateway's."""
+    """Given a client, then the guest sees its address, or the gateway's if the
+    client is on the host."""
     cases = (("outside 4", lab.outside, HOST4, f"::ffff:{ROUTER4}"),
              ("outside 6", lab.outside, HOST6, NEIGHBOUR6),
              ("loopback 4", lab.host, "127.0.0.1", f"::ffff:{ROUTER4}"),
@@ -144,7 +146,7 @@ def no_server(lab):
 
 
 def tcp_alone(lab):
-    """Given -t alone, then no UDP port is opened."""
+    """Given -t without -u, then no UDP port is forwarded."""
     lab.passt("-t", "8100-8101")
     lab.attach()
     with Guest(lab, (8100,), (8100,)):
@@ -156,7 +158,8 @@ def tcp_alone(lab):
 
 
 def everything(lab):
-    """Given -t all, then all ports except those in use lead to the guest."""
+    """Given -t all -u all, then all ports lead to the guest, except those in
+    use, below 1024, or ephemeral."""
     lab.host.sysctl(net__ipv4__ip_local_port_range="6000 65535")
     taken = lab.host.bind("0.0.0.0", 2000)
     with taken, Server(taken, echo_tcp):
@@ -192,7 +195,8 @@ def everything(lab):
 
 
 def limited(lab, limit, *options):
-    """Starts passt with few descriptors; it and the ports that it says."""
+    """Starts passt with a limit of descriptors. Returns its Process, and the
+    number of forwarded ports by protocol, from its log."""
     passt = lab.passt(*options, preexec_fn=lambda: resource.setrlimit(
         resource.RLIMIT_NOFILE, (limit, limit)))
     said = re.search(r"ports forwarded: (.*)", lab.messages())
@@ -203,7 +207,8 @@ def limited(lab, limit, *options):
 
 
 def shares(lab):
-    """Given a descriptor limit, then those who asked get all of it."""
+    """Given a limit of descriptors and 'all', then TCP and UDP get equally many
+    ports, or TCP all if there is no -u."""
     with check("-t all -u all, 20,000 descriptors: starts within 3 s"):
         passt, ports = limited(lab, 20000, "-t", "all", "-u", "all")
         expect_below("processor time, s", passt.cpu(), 3)
@@ -223,7 +228,8 @@ def shares(lab):
 
 
 def few_descriptors(lab):
-    """Given few descriptors, then 'all' leaves some for flows, and says so."""
+    """Given few descriptors and 'all', then passt leaves some descriptors for
+    flows, and logs where it stopped."""
     limit = 2048
     passt, _ = limited(lab, limit, "-t", "all", "-u", "all")
     lab.attach()

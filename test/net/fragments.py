@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""fragments.py - Datagrams longer than the MTU, fragmented and reassembled by a real stack.
+"""fragments.py - Datagrams longer than the MTU, with a real network stack.
 
-The guest's kernel cuts what it sends and puts together what it gets: UDP of
-every size and ping, over both families, with MTUs from 1280 on; many at once;
-and what passt counts.
+The guest's kernel fragments what it sends, and reassembles what it receives:
+UDP datagrams of many sizes, alone and in bursts, and pings, with IPv4 and IPv6,
+and MTUs from 1280 on. passt must count all fragments, and no error.
 """
 
 import errno
@@ -23,7 +23,8 @@ SIZES = (1, 1232, 1233, 1452, 1453, 1472, 1473, 2961, 9000, 32768, 65487,
 
 
 def echo(s, data):
-    """The reply. The guest may be told the path's MTU first."""
+    """Sends a datagram. Returns the reply. Ignores the EMSGSIZE that the socket
+    returns first, if the guest was told the path MTU."""
     s.send(data)
     try:
         return s.recv(65536)
@@ -72,7 +73,7 @@ def ping(lab, mtu):
 
 
 def counters(lab, passt):
-    """Counters of fragments in the log, by name."""
+    """Makes passt log its counters. Returns those of fragments, by name."""
     os.kill(passt.pid, signal.SIGUSR1)
     wait_for("counters", lambda: "fragments_from_guest" in lab.messages())
     return {name: int(n) for name, n in

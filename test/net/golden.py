@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""golden.py [--peer PATH] [--show] [TEXT...] - Command lines, and their results.
+"""golden.py [--peer PATH] [--show] [TEXT...] - Tests results of command lines.
 
-Starts passt with each command line in golden.txt, asks as a guest for what it
-announces, reads which sockets are bound, ends it, and compares all that with
-the table. The head of golden.txt describes its form.
+Starts passt with each command line in golden.txt, acts as a guest that asks for
+all that passt announces, lists the sockets that passt has bound, ends it, and
+compares all results with the table. The head of golden.txt describes its form.
 
-TEXT	only lines that contain one of these
---show	print the table with the results of today in place of the expected ones
---peer	start each line with this program, too, and print where it differs from
-	ours, in groups. This needs the program; no test does.
+TEXT	use only lines that contain one of these
+--show	print the table with the present results instead of the expected ones
+--peer	start each line with this program, too, and print where its results
+	differ from ours, in groups. Only this option needs another program.
 """
 
 import argparse
@@ -37,11 +37,11 @@ from netlab import (CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC, NOBODY, PASST,
 sys.path.insert(0, os.path.join(TOP, "test/wire"))
 from lib import dhcp, packet  # noqa: E402
 
-OURS = "/tmp/passt"     # in a folder of our own, where any user can run it
+OURS = "/tmp/passt"     # a copy in our private /tmp, where any user can run it
 TABLE = os.path.join(TOP, "test/net/golden.txt")
 LIMITS = os.path.join(TOP, "doc/limits.md")
 MAC, LINK_LOCAL = "52:54:00:12:34:56", "fe80::5054:ff:fe12:3456"
-BUSY = 4321             # a port that another program has, TCP and UDP
+BUSY = 4321             # a port, TCP and UDP, that another program has bound
 MARKS = {"=": "same", "+": "better", "!": "different on purpose"}
 
 RESOLV = """nameserver 192.0.2.53
@@ -61,7 +61,7 @@ PORTS = {"net__ipv4__ip_unprivileged_port_start": 1024,
          "net__ipv4__ip_local_port_range": "5000 65535",
          "net__ipv4__ping_group_range": "0 0" if USERNS else "0 2147483647"}
 
-# Each kind of host: commands for ip(8), resolv.conf, sysctls.
+# For each kind of host: commands for ip(8), text of resolv.conf, sysctls.
 HOSTS = {
     "usual": (USUAL, RESOLV, PORTS),
     "pod": (USUAL, RESOLV,
@@ -85,7 +85,7 @@ HOSTS = {
 #
 
 class Line:
-    """A command line: settings in front of it, options, and what results."""
+    """A line of the table: settings, options of passt, and expected result."""
 
     def __init__(self, mark, host, text, want):
         self.mark, self.host, self.text, self.want = mark, host, text, want
@@ -99,7 +99,8 @@ class Line:
 
 
 def read_table(text):
-    """The lines of the table, in order, each host's usual result first."""
+    """Parses the table. Returns its lines, in order; the first of each host is
+    its usual result, without options."""
     host, lines = None, []
     for row in re.sub(r"\n[ \t]+(?![ \t]|because)", " ", text).splitlines():
         if not row.strip() or row.startswith("#"):
@@ -117,7 +118,7 @@ def read_table(text):
 
 
 def read_result(text):
-    """A result in the table, as a dictionary."""
+    """Parses a result in the table. Returns a dictionary."""
     if refused := re.match(r"(\d+) (.*)", text):
         return {"exit": refused[1], "says": refused[2]}
     text, _, says = text.partition("says ")
@@ -126,7 +127,7 @@ def read_result(text):
 
 
 def write_result(result, usual):
-    """The result as in the table: what differs from the usual one."""
+    """Writes a result as in the table: only what differs from the usual one."""
     if "exit" in result:
         return f"{result['exit']} {result['says']}"
     words = [f"{key}={result.get(key, '')}"
@@ -142,7 +143,7 @@ def write_result(result, usual):
 #
 
 class Host:
-    """A network namespace as HOSTS has it; the next one replaces it."""
+    """A network namespace that is set up as HOSTS describes."""
 
     def __init__(self, name):
         commands, resolv, sysctls = HOSTS[name]
@@ -162,7 +163,7 @@ class Host:
         self.before = set(self.sockets())
 
     def take(self, kind):
-        """A socket on a port that it shares with no other."""
+        """Binds the port BUSY. Returns the socket."""
         with self.space:
             s = socket.socket(socket.AF_INET6, kind)
         s.bind(("::", BUSY))
@@ -178,7 +179,8 @@ class Host:
             yield proto, addr, int(port)
 
     def bound(self):
-        """tcp= and udp= of a result: ports by address, in ranges."""
+        """The values tcp= and udp= of a result: sockets that were bound since
+        the host was set up, as ranges of ports by address."""
         by_addr = collections.defaultdict(list)
         for proto, addr, port in sorted(set(self.sockets()) - self.before):
             ports = by_addr[proto, addr]
@@ -200,7 +202,7 @@ class Host:
 
 
 def private_files():
-    """A /tmp and a resolv.conf of our own."""
+    """Mounts a private /tmp and /etc/resolv.conf."""
     call("unshare", CLONE_NEWNS)
     call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
     call("mount", b"tmpfs", b"/tmp", b"tmpfs", 0, b"mode=1777")
@@ -211,11 +213,12 @@ def private_files():
 
 
 #
-# The guest: asks for all that passt announces, in one go.
+# The guest, which asks for all that passt announces.
 #
 
 def questions():
-    """Frames; passt answers them in this order, and the last two always."""
+    """Frames that ask for everything. passt answers in this order, and always
+    answers the last two: a neighbour solicitation and an ARP request."""
     discover = dhcp.message(MAC, [dhcp.kind(dhcp.DISCOVER), dhcp.wanted(
         1, 3, 6, 12, 15, 26, 81, 119, 121), (81, b"\4\0\0")])
     solicit = bytes([dhcp.SOLICIT]) + b"abc" + dhcp.opt6(1, dhcp.duid(MAC)) \
@@ -281,7 +284,7 @@ def from_advert(p):
 
 
 def read_answer(p):
-    """What one packet says: pairs of a key and a value."""
+    """Reads an answer of passt. Returns keys and values of the result."""
     if p.udp and p.udp.sport == 67:
         return dict(from_offer(dhcp.Message(p.udp.data), p))
     if p.udp and p.udp.sport == 547:
@@ -292,7 +295,8 @@ def read_answer(p):
 
 
 def summed(frame):
-    """The frame with a UDP checksum, which a peer may leave out (RFC 768)."""
+    """Adds the UDP checksum to a frame, which another program than ours may
+    leave out (RFC 768)."""
     if frame[12:14] != b"\x08\x00" or frame[23] != packet.UDP or \
             any(frame[40:42]):
         return frame
@@ -302,9 +306,9 @@ def summed(frame):
 
 
 class Guest:
-    """Asks on a connected socket, and collects what the answers say.
+    """Sends the questions on a connected socket, and collects the answers.
 
-    @is_peer: another program than ours, which may lose the first questions, and
+    @is_peer: this is not our program, so it may lose the first questions, and
         answer in another order
     """
 
@@ -335,7 +339,8 @@ class Guest:
                                        for f in questions()))
 
     def receive(self, timeout):
-        """Takes answers until a timeout. Returns whether the link is up."""
+        """Takes answers until the last one has come, or until a timeout.
+        Returns whether the connection is still open."""
         self.sock.settimeout(timeout)
         try:
             while data := self.sock.recv(65536):
@@ -353,7 +358,8 @@ class Guest:
         return False
 
     def ask(self):
-        """The result as far as the guest sees it; None: there is no link."""
+        """Asks. Returns the result as far as the guest sees it, or None if the
+        program closed the connection."""
         for _ in range(self.PATIENCE if self.is_peer else 1):
             self.send()
             if not self.receive(1 if self.is_peer else self.PATIENCE):
@@ -368,7 +374,7 @@ class Guest:
 #
 
 class Start:
-    """A program that is started with one line, until it has ended."""
+    """A program that is started with one line of the table."""
 
     def __init__(self, program, line, host):
         self.line, self.host, self.is_peer = line, host, program != OURS
@@ -403,7 +409,8 @@ class Start:
         resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
 
     def connect(self):
-        """A socket that the program has accepted; None: it has ended."""
+        """Connects to the program. Returns the socket, or None if the program
+        has ended."""
         if self.daemon and self.process.wait(10):
             return None
         if self.ours:
@@ -416,7 +423,8 @@ class Start:
         return None
 
     def paths(self):
-        """Where it may listen, again and again until it has ended."""
+        """Yields the paths at which it may listen, repeatedly, until it has
+        ended or 10 s have passed."""
         names = self.path, f"{self.dir}/other", "/tmp/passt_1.socket"
         end = time.monotonic() + 10
         while time.monotonic() < end:
@@ -427,14 +435,14 @@ class Start:
             time.sleep(0.001)
 
     def result(self):
-        """What the start results in, as a dictionary."""
+        """Asks as a guest, lists sockets. Returns the result, a dictionary."""
         sock = self.connect()
         if sock and "mute" in self.line.settings:
             result = self.host.bound()
             sock.close()
             return result
         if self.is_peer and self.ours:
-            time.sleep(0.5)     # what comes before it is ready is lost
+            time.sleep(0.5)     # it loses frames that come before it is ready
         answer = Guest(sock, self.is_peer).ask() if sock else None
         if answer is None:
             status = self.process.wait(10)
@@ -452,7 +460,7 @@ class Start:
         return text.replace(str(NOBODY), "NOBODY")
 
     def end_child(self, pid, sig):
-        """Sends a signal, and waits for the end, at most 3 s."""
+        """Sends a signal to a child, and waits for its end, at most 3 s."""
         fd = os.pidfd_open(pid)
         if self.process.poll() is None or pid != self.process.pid:
             signal.pidfd_send_signal(fd, sig)
@@ -492,11 +500,11 @@ def try_line(program, line, host):
 
 
 #
-# What to do with the table.
+# Uses of the table.
 #
 
 def compare(results, ours):
-    """One check for each line."""
+    """Runs one check for each line: the result must be the expected one."""
     for line, usual in results:
         with check(f"{line.host}: {line.text or 'no option'}"[:120]):
             want = read_result(line.want)
@@ -509,7 +517,8 @@ def compare(results, ours):
 
 
 def reasons(lines):
-    """Fails unless doc/limits.md has the reason of each line that has one."""
+    """Fails unless doc/limits.md has the phrase after 'because' of each line
+    with the mark '!'."""
     with open(LIMITS) as f:
         limits = " ".join(f.read().split())
     for line in lines:
@@ -529,7 +538,8 @@ def show(results, ours):
 
 
 def differ(ours, theirs):
-    """Where the results differ, as text. Messages and files do not count."""
+    """Describes how two results differ; empty: they don't. Ignores messages and
+    files that are left."""
     if "exit" in ours or "exit" in theirs:
         both = [f"ends with {r['exit']}: {r['says'][:200]}" if "exit" in r
                 else "starts" for r in (ours, theirs)]
@@ -544,7 +554,8 @@ def differ(ours, theirs):
 
 
 def report(results, ours, theirs):
-    """Where the peer differs, by the marks in the table, and how often."""
+    """Prints the lines whose results differ from the other program's, in groups
+    by the mark in the table."""
     groups = collections.defaultdict(list)
     for line, _ in results:
         difference = differ(ours[line], theirs[line])
@@ -561,7 +572,7 @@ def report(results, ours, theirs):
 
 
 def run_all(program, lines):
-    """Results by line, each with its host's usual result."""
+    """Starts @program with each line. Returns the results by line."""
     host, results = None, {}
     for line in lines:
         if not host or host.name != line.host:

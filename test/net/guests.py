@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""guests.py - One guest at a time: it connects, is alone, leaves; the next one connects.
+"""guests.py - Tests that passt serves one guest at a time, one after another.
 
     guest ====.
                passt (host) ---- servers (outside)
@@ -41,7 +41,8 @@ def second_client(lab, passt):
 
 
 def guest_killed(lab, passt, guest, idle):
-    """Given open connections, when the guest dies, then all of them end."""
+    """Given open connections, when the guest is killed, then all of them
+    end."""
     ends = []
     listener = lab.outside.bind(FAMILIES[0][1])
     clients = []
@@ -65,7 +66,7 @@ def guest_killed(lab, passt, guest, idle):
 
 
 def without_guest(lab):
-    """Given no guest, then clients of forwarded ports are not kept waiting."""
+    """Given no guest, then clients of forwarded ports do not wait for one."""
     with check("without a guest: tcp to a forwarded port is not served"):
         start = time.monotonic()
         try:
@@ -126,7 +127,8 @@ def story():
 
 
 def restart(lab):
-    """Given a restart of passt, when the guest reconnects, then it is served."""
+    """Given a restart of passt, when the guest reconnects, then passt serves
+    it."""
     passt = lab.passt()
     lab.attach("--reconnect")
     serves(lab)
@@ -141,7 +143,7 @@ def restart(lab):
 
 
 def stops(lab):
-    """Given SIGTERM, then passt ends well and leaves nothing behind."""
+    """Given SIGTERM or SIGINT, then passt removes its files, exits with 0."""
     for sig in signal.SIGTERM, signal.SIGINT:
         name = signal.Signals(sig).name
         pid_file = f"{lab.dir}/pid"

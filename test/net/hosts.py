@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""hosts.py - Hosts whose addresses and resolvers are not where most have them.
+"""hosts.py - Tests hosts with unusual addresses, routes and resolvers.
 
     guest ==== passt (host) ---- eth0 ---- outside
                             ---- eth1 ---- other
 
-A routed host has its global addresses on lo, and only link-local ones on eth0.
-Another has routes of its links, and no default route. A third asks a resolver
-that is link-local on its second interface, while a machine at the first has
-the same address.
+One host has its global addresses on lo, and only link-local ones on eth0.
+Another has no default route, only routes of its two links. A third has
+a resolver with a link-local address on eth1, while a different machine on eth0
+has the same address.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ RESOLV_CONF = os.path.realpath("/etc/resolv.conf")
 
 
 def own_resolv(text):
-    """Hides the machine's resolv.conf, for us and what we start."""
+    """Replaces resolv.conf, only for this program and those that it starts."""
     call("unshare", CLONE_NEWNS)
     call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
     with tempfile.NamedTemporaryFile("w", prefix="resolv.") as f:
@@ -40,7 +40,7 @@ def own_resolv(text):
 
 @contextlib.contextmanager
 def running(lab, *options, **kw):
-    """passt with a guest, for a while."""
+    """Runs passt with a guest during a block."""
     passt = lab.passt(*options)
     guest = lab.attach(**kw)
     yield
@@ -49,7 +49,7 @@ def running(lab, *options, **kw):
 
 
 def second_link(lab):
-    """The host's eth1, and the namespace at its other end."""
+    """Adds eth1 to the host. Returns the namespace at its other end."""
     other = Namespace()
     lab.host.run("ip", "link", "add", "eth1", "type", "veth", "peer", "name",
                  "eth1", "netns", f"/proc/{os.getpid()}/fd/{other.fd}")
@@ -59,15 +59,15 @@ def second_link(lab):
 
 
 def serves6(lab):
-    """The guest's IPv6 reaches a server outside."""
+    """Fails unless the guest reaches a server outside by IPv6."""
     with Server(lab.outside.bind(SERVER6), echo_tcp) as server, \
             lab.guest.connect(SERVER6, server.port) as s:
         echoes(s)
 
 
 def routed(lab):
-    """Given addresses on lo and a default route by eth0, then both families
-    have those addresses and work."""
+    """Given addresses on lo and a default route by eth0, then the guest gets
+    those addresses, and IPv4 and IPv6 work."""
     lab.host.ip(f"addr del {HOST4}/24 dev eth0", f"addr del {HOST6}/64 dev eth0",
                 f"addr add {HOST4}/32 dev lo", f"addr add {HOST6}/128 dev lo",
                 f"route add {ROUTER4}/32 dev eth0",
@@ -94,8 +94,8 @@ def routed(lab):
 
 
 def links(lab):
-    """Given two links and no default route, then IPv6 has an address of one,
-    and a router."""
+    """Given two links and no default route, then the guest gets an IPv6 prefix
+    of one of the links, and a router."""
     second_link(lab)
     lab.host.ip("addr add 198.18.5.1/24 dev eth1",
                 "addr add 2001:db8:5::1/64 dev eth1 nodad",
@@ -116,7 +116,8 @@ def question(ident):
 
 
 def answers_with(tag):
-    """Answers of a resolver that can be told from another's."""
+    """Handlers for UDP and TCP of a resolver that answers with the query and
+    @tag, so that a test sees which resolver has answered."""
     def udp(sock):
         data, peer = sock.recvfrom(2000)
         sock.sendto(data + tag, peer)
@@ -130,7 +131,7 @@ def answers_with(tag):
 
 @contextlib.contextmanager
 def resolver(ns, dev, tag):
-    """A resolver at the link-local address on an interface of a namespace."""
+    """Runs a resolver at RESOLVER6, on an interface of a namespace."""
     ns.ip(f"addr add {RESOLVER6}/64 dev {dev} nodad")
     with contextlib.ExitStack() as stack:
         for kind, answer in zip((socket.SOCK_DGRAM, socket.SOCK_STREAM),
@@ -146,8 +147,8 @@ def resolver(ns, dev, tag):
 
 
 def answer_of(s):
-    """The answer to a question, which is repeated as resolvers repeat it: an
-    address of the host may still be in duplicate address detection."""
+    """Sends a query until it is answered. Returns the answer. It may need to
+    repeat the query, as the host's address may still be tentative."""
     s.settimeout(2)
     for _ in range(4):
         s.send(question(7))
@@ -157,7 +158,7 @@ def answer_of(s):
 
 
 def asks(lab, addr):
-    """What the resolver adds, over UDP and TCP."""
+    """Asks a resolver by UDP and TCP. Returns the tags of the two answers."""
     out = []
     dev = "%tap0" if addr.startswith("fe80") else ""
     for kind in socket.SOCK_DGRAM, socket.SOCK_STREAM:
@@ -167,8 +168,8 @@ def asks(lab, addr):
 
 
 def scoped(lab):
-    """Given a resolver on eth1, then it is asked there, and not the machine at
-    eth0 that has the same address."""
+    """Given a resolver on eth1, then passt asks it, and not the machine on eth0
+    that has the same address."""
     other = second_link(lab)
     with resolver(lab.outside, "eth0", b"wrong"), \
             resolver(other, "eth1", b"right"):

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""lease.py - What real clients get, and whether it works.
+"""lease.py - Tests what real DHCP and SLAAC clients get, and whether it works.
 
     guest: udhcpc, dhclient -4 and -6, the kernel's SLAAC ==== passt (host)
 
-The addresses are the host's own, unless options say otherwise.
+They must get the host's own addresses, unless options of passt say otherwise.
 """
 
 import json
@@ -25,7 +25,7 @@ DNS4, DNS6, SEARCH = "198.51.100.53", "2001:db8:2::53", "example.org a.example"
 
 
 def dhclient(lab, version):
-    """The lease of ISC's client: a dictionary of strings."""
+    """Runs ISC's client. Returns its lease, a dictionary of strings."""
     script, lease = f"{lab.dir}/script", f"{lab.dir}/lease{version}"
     if not os.path.exists(script):
         with open(os.open(script, os.O_CREAT | os.O_WRONLY, 0o755), "w") as f:
@@ -52,7 +52,8 @@ def link_local(lab):
 
 
 def clients(lab):
-    """Given defaults, then each client gets what the host has."""
+    """Given no addresses on the command line, then each client gets those of
+    the host."""
     lab.passt("-D", DNS4, "-D", DNS6, "-S", SEARCH, "-m", "9000")
     lab.attach(mtu=9000, configure=False)
     with check("udhcpc"):
@@ -90,7 +91,8 @@ def clients(lab):
 
 
 def given(lab):
-    """Given other addresses than the host's, then they are translated."""
+    """Given addresses that differ from the host's, then the guest gets them,
+    and passt translates them."""
     lab.passt("-a", "10.1.2.3", "-n", "255.255.0.0", "-g", "10.1.0.1",
               "-a", "fd00:1::3")
     lab.attach(configure=False)

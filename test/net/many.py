@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""many.py - 3,000 connections at once; memory and CPU when idle.
+"""many.py - Tests 3,000 connections at once, and memory and CPU when idle.
 
     guest: 3,000 clients ==== passt (host) ---- echo server (outside)
 
-Each connection echoes, all stay open; then passt holds one descriptor each,
-and does nothing; then all end, and it holds none.
+All connections echo data and stay open. Then passt must have one descriptor for
+each, and be idle. When all have ended, it must have closed these descriptors.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ class Clients:
         self.poll.register(sock, events)
 
     def open(self, listener):
-        """Starts to open a connection."""
+        """Starts a non-blocking connect(). Returns the socket."""
         s = socket.socket(listener.family)
         s.setblocking(False)
         error = s.connect_ex(listener.getsockname()[:2])
@@ -94,13 +94,14 @@ class Clients:
         wait_for(what, step, 60, 0)
 
     def open_all(self):
-        """Serves until every connection is open at both ends."""
+        """Serves all connections until each is open at both ends."""
         count = len(self.clients)
         self.until(f"{count} connections", lambda: self.connected == count
                    and len(self.servers) == count)
 
     def echo_all(self, text):
-        """Each sends data of its own, and gets exactly that back."""
+        """Sends different data on each connection; fails unless the same data
+        come back."""
         self.answers = {}
         want = {s: f"{text} {i}".ljust(PAYLOAD).encode()
                 for i, s in enumerate(self.clients)}
@@ -120,7 +121,8 @@ class Clients:
 
 
 def crowd(lab, passt):
-    """Given 3,000 connections that all echo, then one descriptor each."""
+    """Given 3,000 connections, then all of them echo, and passt has one
+    descriptor for each."""
     idle = passt.descriptors()
     with check("3,000 connections open"):
         many = Clients(lab, COUNT)
@@ -149,7 +151,8 @@ def crowd(lab, passt):
 
 
 def idle(lab):
-    """Given every port forwarded and a guest, then 4 MB are enough."""
+    """Given all ports forwarded, then passt needs less than 4 MiB and no CPU,
+    without and with a guest."""
     passt = lab.passt("-t", "all", "-u", "all")
     limit = 4 << 20 if not SANITIZED else 1 << 30
     with check("idle without a guest: RSS below 4 MB, no CPU"):
@@ -164,8 +167,8 @@ def idle(lab):
 
 
 def more_peers_than_descriptors(lab):
-    """Given more peers at one forwarded port than descriptors, then the guest
-    still opens connections of its own, and the peers that came first stay."""
+    """Given more peers at one forwarded port than passt has descriptors, then
+    the guest can still open connections, and the first peers stay connected."""
     limit, port = 512, 5003
     passt = lab.passt("-t", str(port), preexec_fn=lambda: resource.setrlimit(
         resource.RLIMIT_NOFILE, (limit, limit)))
@@ -204,7 +207,8 @@ def more_peers_than_descriptors(lab):
 
 
 def more_than_descriptors(lab):
-    """Given more connections than descriptors, then the first ones stay."""
+    """Given more connections of the guest than passt has descriptors, then the
+    first ones stay, and UDP works."""
     limit = 512
     passt = lab.passt(preexec_fn=lambda: resource.setrlimit(
         resource.RLIMIT_NOFILE, (limit, limit)))

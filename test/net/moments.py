@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""moments.py - The host has a bad moment, and passt gets over it.
+"""moments.py - Tests that passt survives temporary problems of the host.
 
-No memory for the guest's socket, accept4() that goes on failing, a stderr that
-nobody reads, and a low limit of descriptors. Errors of system calls come from a
-library that is preloaded (inject.c).
+The problems are: no memory for the guest's socket, an accept4() that fails
+repeatedly, a stderr that nobody reads, and a low limit of descriptors. System
+calls fail because of a library that is preloaded (inject.c).
 """
 
 import contextlib
@@ -26,7 +26,10 @@ PORT = 2222
 
 
 class Fault:
-    """A system call of passt that fails while the fault is on."""
+    """Makes a system call of passt fail during a block.
+
+    @env: environment for lab.passt()
+    """
 
     def __init__(self, lab, call, error):
         headers = subprocess.run(["readelf", "-l", lab.passt_bin],
@@ -54,7 +57,8 @@ class Fault:
 
 
 def no_memory(lab):
-    """Given no memory for the guest's socket, then its connections go on."""
+    """Given no memory for the guest's socket for a while, then the guest's
+    connections survive."""
     for call in "send", "recv":
         for error in errno.ENOBUFS, errno.ENOMEM:
             name = f"{call}: {errno.errorcode[error]}"
@@ -77,7 +81,8 @@ def no_memory(lab):
 
 
 def accept_fails(lab):
-    """Given an accept4() that fails, then the port rests, and then serves."""
+    """Given an accept4() that fails for a while, then passt does not loop, and
+    accepts later."""
     for error in errno.ENOBUFS, errno.ENOMEM, errno.ENFILE, errno.EPERM, \
             errno.ECONNABORTED:
         name = errno.errorcode[error]
@@ -110,7 +115,8 @@ def accept_fails(lab):
 
 
 def unread(lab, name, read_end, write_end):
-    """passt --trace with a stderr that nobody reads, and then somebody."""
+    """Given --trace and a stderr that nobody reads, then passt serves the
+    guest, and reports lost messages when its stderr is read again."""
     with check(f"{name} that nobody reads: the guest is served"):
         p = spawn_user(lab.host, [lab.passt_bin, "-f", "--trace", "-s",
                                   lab.socket], stdout=write_end,
@@ -148,7 +154,8 @@ def nobody_reads(lab):
 
 
 def few_descriptors(lab):
-    """Given a low limit of descriptors, then one port can be forwarded."""
+    """Given a low limit of descriptors, then passt can forward one port, and
+    serves the guest."""
     for limit in 40, 64, 80:
         with check(f"{limit} descriptors: one forwarded port serves"):
             passt = lab.passt("-t", f"{PORT}", preexec_fn=lambda:

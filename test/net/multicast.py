@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""multicast.py - Finding others on the link: mDNS, SSDP and LLMNR.
+"""multicast.py - Tests service discovery by multicast: mDNS, SSDP and LLMNR.
 
     guest            host               outside
   +--------+       +-------+          +------------------+
@@ -11,9 +11,9 @@
                                       | groups           |
                                       +------------------+
 
-Members are sockets as responders and queriers have them: one that hears the
-group, on the port of the service, and one that speaks, from an address and a
-port. All say what the protocols say; passt looks at none of it.
+Members are sockets as responders and queriers have them: some are members of
+the group, bound to the service's port; others only send, from another address
+or port. Messages are those of the protocols, but passt does not parse them.
 """
 
 import contextlib
@@ -28,9 +28,9 @@ from netlab import HOST4, Lab, check, expect, main, rests, wait_for
 
 IP_RECVTTL, IP_MULTICAST_ALL = 12, 49
 ALONE = {"4": ("192.0.2.9", "192.0.2.10"), "6": ("fe80::9", "fe80::a")}
-TIME = 3            # s for what has to come
-QUIET = 0.4         # s in which nothing comes
-ONE_SHOT = 10       # s that a query waits for answers
+TIME = 3            # s in which an expected datagram must come
+QUIET = 0.4         # s in which no datagram may come
+ONE_SHOT = 10       # s for which passt waits for answers to a query
 FLOOD = 300         # queries from as many ports
 
 
@@ -53,7 +53,11 @@ NOTIFY = (b"NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\n"
 
 
 class Service:
-    """One group: its address, its TTL and its messages."""
+    """A service at one multicast group.
+
+    @ttl: TTL of its datagrams
+    @query, @answer, @news: messages: question, its answer, announcement
+    """
 
     def __init__(self, name, family, group, port, ttl, query, answer, news):
         self.name, self.family = name, family
@@ -78,7 +82,10 @@ SERVICES = [Service(name, f, group, *how) for name, how, groups in (
 
 
 class Member:
-    """A socket of a namespace, on its interface to the others."""
+    """A socket of a namespace, on its interface to the other namespaces.
+
+    @hears: it is a member of the group, on the port of the service
+    """
 
     def __init__(self, ns, service, addr=None, port=None, hears=False,
                  ttl=None, loop=0, ifname=None):
@@ -135,12 +142,13 @@ class Member:
         self.sock.close()
 
     def tell(self, data, to=None):
-        """To the group, or to (address, port)."""
+        """Sends @data to the group, or to @to: (address, port)."""
         to = to or (self.service.group, self.service.port)
         self.sock.sendto(data, self.at(*to[:2]))
 
     def hear(self, data, timeout=TIME):
-        """The next datagram, which must be @data: sender, port and TTL."""
+        """Receives the next datagram, which must be @data. Returns address and
+        port of its sender, and its TTL."""
         self.sock.settimeout(timeout)
         got, control, _, who = self.sock.recvmsg(65536, 256)
         expect("datagram", got, data)
@@ -159,7 +167,7 @@ class Member:
 
 
 class Talk:
-    """Members of a service on all sides, for one check."""
+    """Makes members of a service, and closes them after one check."""
 
     def __init__(self, lab, service):
         self.lab, self.service = lab, service
@@ -181,7 +189,7 @@ class Talk:
         return self.member(self.lab.host, **kw)
 
     def peer(self, n=0, **kw):
-        """A peer with an address of its own."""
+        """A peer outside, with the @n-th of its addresses."""
         return self.member(self.lab.outside,
                            addr=ALONE[self.service.family][n], **kw)
 
@@ -190,7 +198,7 @@ class Talk:
         return self.member(self.lab.outside, hears=True)
 
     def is_host(self, addr):
-        """Fails unless @addr is the host's, as neighbours see it."""
+        """Fails unless @addr is an address of the host."""
         if self.service.family == "4":
             expect("source", addr, HOST4)
         elif addr not in self.lab.host_addresses:
@@ -198,7 +206,7 @@ class Talk:
 
 
 def counters(lab, passt):
-    """passt's counters by name: it logs them on SIGUSR1."""
+    """Makes passt log its counters by SIGUSR1. Returns them, by name."""
     before = lab.messages().count("counters: flows")
     os.kill(passt.pid, signal.SIGUSR1)
     wait_for("counters in the log",
@@ -210,7 +218,7 @@ def counters(lab, passt):
 
 
 def neighbours(lab):
-    """Addresses of machines outside, one per use."""
+    """Gives the outside namespace the addresses of several machines."""
     for addr in ALONE["4"]:
         lab.outside.ip(f"addr add {addr}/24 dev eth0")
     for addr in ALONE["6"]:
@@ -222,12 +230,13 @@ def neighbours(lab):
 
 
 #
-# Stories. Each begins: given passt --multicast and members on both sides...
+# Stories. Each begins with: given passt --multicast and members on both sides,
 #
 
 def guest_asks_as_member(lab, service):
-    """...when the guest asks from the service's port, all outside hear it,
-    and it hears their multicast and unicast answers."""
+    """...when the guest asks from the service's port, then members outside
+    receive the query, and the guest receives their multicast and unicast
+    answers."""
     with Talk(lab, service) as t:
         ear, peer = t.ear(), t.peer(port=service.port)
         guest = t.guest(hears=True)
@@ -246,8 +255,8 @@ def guest_asks_as_member(lab, service):
 
 
 def guest_asks_from_any_port(lab, service):
-    """...when the guest asks from another port, it hears every peer that
-    answers to that, on that port, and no other peer."""
+    """...when the guest asks from another port, then it receives all peers'
+    answers on that port, and its socket on the service's port gets nothing."""
     with Talk(lab, service) as t:
         ear, guest, other = t.ear(), t.guest(), t.guest(hears=True)
         guest.tell(service.query)
@@ -264,8 +273,9 @@ def guest_asks_from_any_port(lab, service):
 
 
 def others_ask(lab, service):
-    """...when one outside asks all, the guest hears it, and its answers, to
-    that one and to all, come from the service's port."""
+    """...when a peer outside sends a query to the group, then the guest
+    receives it. The guest's answers, to that peer and to the group, have the
+    service's port as their source port."""
     with Talk(lab, service) as t:
         ear, peer = t.ear(), t.peer()
         guest = t.guest(hears=True)
@@ -284,7 +294,8 @@ def others_ask(lab, service):
 
 
 def host_is_apart(lab, service):
-    """...then host and guest don't hear each other, nor the guest itself."""
+    """...when guest and host send to the group, then neither receives the
+    other's datagrams, and the guest does not receive its own."""
     with Talk(lab, service) as t:
         host, guest = t.host(hears=True, loop=1), t.guest(hears=True)
         ear = t.ear()
@@ -298,8 +309,8 @@ def host_is_apart(lab, service):
 
 
 def unasked(lab, service):
-    """...when one outside sends to the service's port of the host alone, and
-    the guest has asked nothing, it hears nothing."""
+    """...when a peer outside sends to the service's port by unicast, and the
+    guest has asked nothing, then the guest receives nothing."""
     with Talk(lab, service) as t:
         guest, peer = t.guest(hears=True), t.peer(port=service.port)
         host = HOST4 if service.family == "4" else lab.host_addresses[-1]
@@ -308,8 +319,8 @@ def unasked(lab, service):
 
 
 def not_relayed(lab, passt):
-    """...when the guest sends to everybody, to other groups, and to these on
-    other ports, nothing comes out, and it is counted."""
+    """...when the guest sends to the broadcast address, to other groups, or to
+    these groups on other ports, then passt drops and counts it."""
     v4, v6 = SERVICES[0], SERVICES[1]
     before = counters(lab, passt).get("udp_multicast", 0)
     with Talk(lab, v4) as t4, Talk(lab, v6) as t6:
@@ -329,7 +340,8 @@ def not_relayed(lab, passt):
 
 
 def flood(lab, passt):
-    """...when the guest asks from very many ports, descriptors come back."""
+    """...when the guest asks from very many ports, then passt closes the
+    sockets for these queries later."""
     service = SERVICES[0]
     idle = passt.descriptors()
     with Talk(lab, service) as t:
@@ -343,7 +355,7 @@ def flood(lab, passt):
 
 
 def without(lab):
-    """Given no --multicast, then nothing passes, and it is counted."""
+    """Given no --multicast, then passt drops and counts multicast datagrams."""
     passt = lab.passt()
     lab.attach()
     for service in SERVICES:
@@ -363,7 +375,8 @@ def without(lab):
 
 
 def beside_responder(lab):
-    """Given a responder on the host, there before passt, or after it."""
+    """Given a responder on the host that was started before passt, or after it,
+    then guest and responder both work; unicast answers go to the responder."""
     for service in SERVICES[:2]:
         for when in "before", "after":
             with check(f"{service}: with a responder of the host's, {when}"), \
@@ -390,7 +403,8 @@ def beside_responder(lab):
 
 
 def beside_forwarded(lab):
-    """Given the service's port forwarded, too, the guest hears all once."""
+    """Given --multicast, and the service's port forwarded, then the guest
+    receives each datagram once."""
     passt = lab.passt("--multicast", "-u", "5353,1900")
     stand_in = lab.attach()
     for service in SERVICES[:5]:

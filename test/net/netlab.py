@@ -13,19 +13,20 @@
                                                    198.51.100.1/32
                                                    2001:db8:2::1/128
 
-The guest uses the host's own address and gateway, and what it sends to the
-gateway, 192.0.2.1 or fe80::1, passt leads to the host's loopback: what should
-go outside goes to the servers' addresses. Behind the router, 203.0.113.0/24
-and 2001:db8:dead::/64 swallow everything without a word, and 203.0.114.0/24
-and 2001:db8:bad::/64 answer that they can't be reached.
+The guest uses the host's own address and gateway. What it sends to the
+gateway, 192.0.2.1 or fe80::1, goes to the host's loopback, because passt
+translates the address. So a test that needs a peer outside uses the servers'
+addresses. Behind the router, packets to 203.0.113.0/24 and 2001:db8:dead::/64
+vanish silently, and those to 203.0.114.0/24 and 2001:db8:bad::/64 are answered
+with an ICMP error, "unreachable".
 
-A namespace is entered by its thread alone (`with lab.guest:`), and what is
-made there stays there: sockets, and the programs that are started. So a test
-is one story in one program. The namespaces go away with their last user, and
-every program started here, daemons included, is ended by its pid.
+`with lab.guest:` moves the calling thread to a namespace. Sockets that it
+creates there and programs that it starts there stay in the namespace, so that
+a test can be one story in one program. A namespace ends with its last user.
+Every program that was started here, including daemons, is killed by its pid.
 
-Used by the programs in test/net; each starts itself as root of a user
-namespace when it is not root.
+The programs in test/net use this file. A program that is not started as root
+starts itself again as root of a new user namespace.
 """
 
 import contextlib
@@ -65,7 +66,7 @@ except FileNotFoundError:
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 PR_SET_CHILD_SUBREAPER = 36
-# Whether we are root only in a user namespace, made by need_root().
+# Whether we are root only in a user namespace that need_root() made.
 USERNS = "NETLAB_USERNS" in os.environ
 SO_ACCEPTCON = "00010000"       # flag of listening sockets, linux/net.h
 MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 0x1000, 0x4000, 0x40000, 2
@@ -73,7 +74,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def call(name, *args):
-    """A function of libc that returns -1 and errno when it fails."""
+    """Calls a function of libc; raises OSError if it returns -1."""
     if getattr(libc, name)(*args) < 0:
         error = ctypes.get_errno()
         raise OSError(error, f"{name}: {os.strerror(error)}")
@@ -83,7 +84,7 @@ def call(name, *args):
 # Checks: one line each on stdout.
 #
 
-WHY = 400       # characters of a reason
+WHY = 400       # characters of a reason that are printed at most
 failed = 0
 
 
@@ -93,7 +94,8 @@ class Skip(Exception):
 
 @contextlib.contextmanager
 def check(name):
-    """One check: any exception fails it, and the next check runs."""
+    """Runs a block as one check. An exception fails it, and ends the block, but
+    not the program."""
     global failed
     try:
         yield
@@ -133,7 +135,8 @@ def wait_for(what, condition, timeout=10.0, step=0.02):
 
 
 def main(story):
-    """Runs a test program: sets up what @story() needs, calls it, exits."""
+    """Runs @story() as root with all descriptors that the limit permits; then
+    ends all children, and exits."""
     need_root()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -148,7 +151,7 @@ def main(story):
 
 
 def need_root():
-    """Without root: start again as root of a user namespace of our own."""
+    """Unless we are root, starts again as root of a new user namespace."""
     if os.geteuid() == 0:
         return
     if USERNS:
@@ -162,7 +165,7 @@ def need_root():
 #
 
 def children():
-    """Pids of all our children; as subreaper also of orphaned daemons."""
+    """Pids of all our children, and of daemons: we are their subreaper."""
     pids = []
     for task in os.listdir("/proc/self/task"):
         with contextlib.suppress(OSError):
@@ -172,7 +175,7 @@ def children():
 
 
 def end_children():
-    """Ends remaining children by pid, and the children that they leave to us."""
+    """Kills all children, and then those that become ours when they end."""
     for _ in range(10):
         pids = children()
         if not pids:
@@ -194,7 +197,7 @@ def wait_exit(pid, timeout=10.0):
 
 
 class Process:
-    """What /proc tells about a process, by pid."""
+    """A process, with what /proc says about it."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -214,7 +217,7 @@ class Process:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def started(self):
-        """Whether passt has come to its last step, taking signals."""
+        """Whether passt has started: opening a signalfd is its last step."""
         links = []
         for fd in os.listdir(f"/proc/{self.pid}/fd"):
             with contextlib.suppress(FileNotFoundError):
@@ -222,12 +225,12 @@ class Process:
         return "anon_inode:[signalfd]" in links
 
     def cpu(self):
-        """Seconds of processor time used."""
+        """Seconds of processor time that the process has used so far."""
         with open(f"/proc/{self.pid}/schedstat") as f:
             return int(f.read().split()[0]) / 1e9
 
     def load(self, seconds):
-        """Percentage of one processor used in the next @seconds."""
+        """Percentage of one processor that it uses in the next @seconds."""
         before = self.cpu()
         time.sleep(seconds)
         return (self.cpu() - before) / seconds * 100
@@ -239,16 +242,16 @@ class Process:
             return False
 
     def kill(self, sig=signal.SIGKILL):
-        """Sends a signal and waits for the end. Returns the exit status."""
+        """Sends a signal, and waits until it ends. Returns its exit status."""
         os.kill(self.pid, sig)
         return wait_exit(self.pid)
 
 
 def rests(process, seconds=2.0):
-    """Fails unless the process comes to use no CPU: below 1 %.
+    """Fails unless the process soon uses less than 1 % of a CPU.
 
-    Some seconds may pass until what expires has expired; what spins does so
-    for good.
+    It has several attempts, because flows may need some seconds to expire,
+    while a busy loop never ends.
     """
     for _ in range(4):
         load = process.load(seconds)
@@ -262,7 +265,7 @@ def rests(process, seconds=2.0):
 #
 
 class Namespace:
-    """A network namespace without a name; it ends with its last user."""
+    """A network namespace without a name, which ends with its last user."""
 
     def __init__(self):
         self.outer = []
@@ -274,7 +277,7 @@ class Namespace:
     @staticmethod
     @contextlib.contextmanager
     def kept():
-        """Returns to the present namespace at the end."""
+        """Runs a block, then returns to the namespace of before."""
         fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
             yield
@@ -316,19 +319,19 @@ class Namespace:
         return out
 
     def ip(self, *commands):
-        """Each a command line for ip(8)."""
+        """Runs ip(8) with each of these command lines."""
         for command in commands:
             self.run("ip", *command.split())
 
     def sysctl(self, **settings):
-        """sysctl(net__ipv4__ip_forward=1): below /proc/sys."""
+        """Writes to /proc/sys: sysctl(net__ipv4__ip_forward=1)."""
         with self:
             for name, value in settings.items():
                 with open("/proc/sys/" + name.replace("__", "/"), "w") as f:
                     f.write(str(value))
 
     def connect(self, addr, port, timeout=10, kind=socket.SOCK_STREAM):
-        """A connected socket that was made here."""
+        """Returns a socket of this namespace, connected."""
         family = socket.AF_INET6 if ":" in addr else socket.AF_INET
         addr, _, interface = addr.partition("%")
         with self:
@@ -344,7 +347,7 @@ class Namespace:
         return s
 
     def bind(self, addr, port=0, kind=socket.SOCK_STREAM):
-        """A socket bound here, listening if TCP."""
+        """Returns a socket of this namespace, bound; TCP listens, too."""
         family = socket.AF_INET6 if ":" in addr else socket.AF_INET
         with self:
             s = socket.socket(family, kind)
@@ -361,7 +364,7 @@ class Namespace:
 #
 
 class Server:
-    """Answers on a socket until closed: @answer(socket) again and again."""
+    """Calls @answer(socket) in a loop until the socket is closed."""
 
     def __init__(self, sock, answer):
         self.sock = sock
@@ -395,7 +398,8 @@ def echo_udp(sock):
 
 
 def tcp_each(serve):
-    """An answer for Server: @serve(connection), each in its own thread."""
+    """Makes an @answer for Server: it accepts a connection, and runs @serve(it)
+    in a new thread."""
     def serve_and_close(conn):
         with conn, contextlib.suppress(OSError):
             conn.settimeout(60)
@@ -415,7 +419,7 @@ def echo_tcp(conn):
 
 
 def receive(sock, size):
-    """Exactly @size bytes of a stream."""
+    """Receives exactly @size bytes of a stream."""
     data = b""
     while len(data) < size:
         part = sock.recv(size - len(data))
@@ -426,13 +430,13 @@ def receive(sock, size):
 
 
 def echoes(sock, data=b"is anybody there?"):
-    """Fails unless what is sent on a stream comes back."""
+    """Sends @data on a stream; fails unless the same comes back."""
     sock.sendall(data)
     expect("echo", receive(sock, len(data)), data)
 
 
 def serves(lab):
-    """Fails unless the guest gets through passt: ARP, then a TCP echo."""
+    """Fails unless passt serves the guest: ARP works, and a TCP echo."""
     lab.guest.run("ip", "neigh", "flush", "dev", "tap0")
     for _, addr in FAMILIES:
         with Server(lab.outside.bind(addr), echo_tcp) as server:
@@ -454,7 +458,7 @@ ip route add default via "$router" dev "$interface"
 
 
 class Lab:
-    """The three namespaces, passt in one and the stand-in in another."""
+    """Three namespaces: guest (with a stand-in), host (with passt), outside."""
 
     def __init__(self, ping=True):
         need(PASST)
@@ -464,7 +468,7 @@ class Lab:
         os.chmod(self.dir, 0o777)
         self.socket = f"{self.dir}/socket"
         self.private_tmp = False
-        # In a folder where an ordinary user can run them.
+        # Copy them to a folder where an ordinary user can run them.
         self.passt_bin = shutil.copy(PASST, f"{self.dir}/passt")
         self.standin = shutil.copy(STANDIN, f"{self.dir}/standin")
         self.guest, self.host, self.outside = [
@@ -484,7 +488,8 @@ class Lab:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def build(self, ping):
-        """Addresses and routes, as drawn above; @ping: its sockets, too."""
+        """Sets the addresses and routes drawn above; @ping: permits passt to
+        open ping sockets."""
         self.host.run("ip", "link", "add", "eth0", "type", "veth", "peer",
                       "name", "eth0", "netns", f"/proc/{os.getpid()}/fd/"
                       f"{self.outside.fd}")
@@ -520,8 +525,8 @@ class Lab:
     def passt(self, *options, root=False, wait=True, **kw):
         """Starts passt in the host's namespace, in the foreground.
 
-        @root: start it as root, so that it has to step down itself
-        Returns its Popen, or the Process once it has started (@wait).
+        @root: start it as root, so that it must drop its privileges itself
+        @wait: wait until it has started, and return its Process, not its Popen
         """
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
@@ -538,7 +543,8 @@ class Lab:
         return process
 
     def accepts(self):
-        """Whether passt's socket listens, without becoming its guest."""
+        """Whether passt's socket listens; looks in /proc, as connecting to it
+        would make us its guest."""
         with self.host, open("/proc/thread-self/net/unix") as f:
             return any(line.endswith(f" {self.socket}\n")
                        and line.split()[3] == SO_ACCEPTCON for line in f)
@@ -559,14 +565,15 @@ class Lab:
         raise AssertionError(f"passt did not start: {self.messages()}")
 
     def messages(self):
-        """Messages of the last passt so far."""
+        """Messages that the last passt has printed so far."""
         self.log.seek(0)
         return self.log.read().decode(errors="replace")
 
     def attach(self, *options, mtu=65520, configure=True, vhost=False):
-        """Connects a guest, and configures it as a guest would.
+        """Starts a stand-in guest. Returns its Process.
 
-        @vhost: over vhost-user, for a passt with --vhost-user
+        @configure: give it addresses by DHCP and SLAAC
+        @vhost: connect by vhost-user; passt needs the option --vhost-user
         """
         if vhost:
             options = ("--vhost-user", *options)
@@ -587,12 +594,12 @@ class Lab:
         return Process(p.pid)
 
     def guest_messages(self):
-        """Messages of the last stand-in guest so far."""
+        """Messages that the last stand-in guest has printed so far."""
         self.guest_log.seek(0)
         return self.guest_log.read().decode(errors="replace")
 
     def counts(self, guest, pair=0):
-        """What a stand-in over vhost-user has counted for a pair of rings."""
+        """The counts that a stand-in prints for one of its pairs of rings."""
         before = len(self.guest_messages())
         os.kill(guest.pid, signal.SIGUSR1)
         last = f'{{"pair": {self.pairs - 1}, '
@@ -601,7 +608,7 @@ class Lab:
         return json.loads(self.guest_messages()[before:].split("\n")[pair])
 
     def dhcp(self):
-        """IPv4 by DHCP. Returns the lease as a dictionary of strings."""
+        """Configures IPv4 by DHCP. Returns the lease, a dictionary."""
         script, lease = f"{self.dir}/udhcpc", f"{self.dir}/lease"
         if not os.path.exists(script):
             with open(os.open(script, os.O_CREAT | os.O_WRONLY, 0o755),
@@ -615,7 +622,7 @@ class Lab:
                         if "=" in line)
 
     def addresses6(self):
-        """Global IPv6 addresses of the guest, those that are in use."""
+        """Global IPv6 addresses of the guest, without tentative ones."""
         out = self.guest.run("ip", "-j", "-6", "addr", "show", "dev", "tap0",
                              "scope", "global")
         return [a["local"] for link in json.loads(out)
@@ -623,7 +630,7 @@ class Lab:
                 if "local" in a and not a.get("tentative")]
 
     def slaac(self):
-        """IPv6 by router advertisement. Returns the address."""
+        """Waits for an IPv6 address by router advertisement, and returns it."""
         return wait_for("IPv6 address by router advertisement",
                         self.addresses6)[0]
 
@@ -631,7 +638,8 @@ class Lab:
 def spawn_user(ns, cmd, root=False, **kw):
     """Starts a program as an unprivileged user. Returns its Popen.
 
-    The root of a user namespace is one already, outside.
+    In our user namespace the program keeps the UID 0: outside of the namespace
+    this is an unprivileged user already.
     """
     if not root and not USERNS:
         kw.update(user=NOBODY, group=NOBODY, extra_groups=[])
@@ -644,7 +652,7 @@ def need(path):
 
 
 def need_tun():
-    """A container may lack the device node: root can make it."""
+    """Makes /dev/net/tun if it is missing, as in some containers."""
     if not os.path.exists("/dev/net/tun"):
         os.makedirs("/dev/net", exist_ok=True)
         os.mknod("/dev/net/tun", 0o20666, os.makedev(10, 200))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""ownroot.py - A file system of its own for a test program whose programs
-write to /etc, /var and /run: a mount namespace in which what is written there
-is in memory, and gone with the program."""
+"""ownroot.py - Gives a test program its own /etc, /var and /run: a mount
+namespace in which everything that is written there is kept in memory, and is
+gone when the program ends."""
 
 import ctypes
 import os
@@ -19,7 +19,8 @@ def mount(source, target, kind, flags=0, options=None):
 
 
 def overlay(target, lower, upper):
-    """Lays @lower, if any, over @target; what is written goes to @upper."""
+    """Mounts an overlay at @target: writes go to @upper; files of @lower, if
+    given, hide those of @target."""
     for name in "new", "work":
         os.makedirs(f"{upper}{target}/{name}")
     below = f"{lower}{target}:{target}" if lower else target
@@ -28,10 +29,11 @@ def overlay(target, lower, upper):
 
 
 def enter(lower=None):
-    """Goes to a mount namespace where folders are our own.
+    """Enters a mount namespace with private /etc, /var and /run.
 
-    @lower: a root whose /usr, /etc and /var are laid over those of the machine
-    Has to be called before other threads are started.
+    Call it before any other thread is started.
+
+    @lower: a root folder; its /usr, /etc and /var hide files of the machine's
     """
     call("unshare", CLONE_NEWNS)
     mount(None, "/", None, MS_REC | MS_PRIVATE)
@@ -40,6 +42,6 @@ def enter(lower=None):
     for target in "/etc", "/var", *(["/usr"] if lower else []):
         overlay(target, lower, upper)
     mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")
-    # The mounts keep it; the folder is not to be seen, and goes.
+    # The overlays keep the tmpfs in use; it needs no visible place any more.
     call("umount2", upper.encode(), MNT_DETACH)
     os.rmdir(upper)

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""qrap, with a fake emulator that prints its arguments.
+"""qrap.py - Tests qrap with a fake emulator that prints its arguments.
 
    listener ── /tmp/passt_N.socket ── qrap ── exec ── fake qemu
                                                       prints its arguments,
                                                       says hello on the socket
 
-A private mount namespace gives the test a /tmp of its own, so that sockets of
-other users of the machine are out of the way.
+The test has a private /tmp in a mount namespace, so that it does not see
+sockets of other users of the machine.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ MS_REC, MS_PRIVATE = 0x4000, 0x40000
 EMULATOR = "qemu-system-" + {"i686": "i386", "ppc64le": "ppc64"}.get(
     platform.machine(), platform.machine())
 
-# Prints each argument on a line, then greets on the descriptor that the
+# Prints each argument on a line, then writes "hello" to the descriptor that the
 # command line or QRAP_FD names.
 FAKE = r"""#!/bin/sh
 for a; do
@@ -45,14 +45,17 @@ failed = 0
 
 
 def result(name, why):
-    """One line for one check: why is empty when all is well."""
+    """Prints the line of one check.
+
+    @why: why it failed; empty: it passed
+    """
     global failed
     failed += bool(why)
     print(f"not ok {name}: {why}" if why else f"ok {name}", flush=True)
 
 
 def private_tmp():
-    """Replace /tmp by an empty one that only this process and its children see."""
+    """Mounts an empty /tmp that only this process and its children see."""
     libc = ctypes.CDLL(None, use_errno=True)
     uid, gid = os.getuid(), os.getgid()
     if libc.unshare(CLONE_NEWNS | (CLONE_NEWUSER if uid else 0)):
@@ -68,7 +71,10 @@ def private_tmp():
 
 
 class Listener:
-    """Acts as passt: serves one guest, turns the next one away."""
+    """Acts as passt: accepts one guest after another, reads what it sends.
+
+    @turn_away: close connections at once, as passt does if it has a guest
+    """
 
     def __init__(self, path="/tmp/passt_1.socket", turn_away=False):
         self.path, self.turn_away = path, turn_away
@@ -90,7 +96,7 @@ class Listener:
                     self.heard.append(conn.recv(100))
 
     def greeted(self):
-        """Empty if a guest said hello within a second, else what came."""
+        """Empty if a guest sends hello within a second, else what came."""
         deadline = time.monotonic() + 1
         while b"hello" not in self.heard and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -107,14 +113,14 @@ class Listener:
 
 
 def stale_socket(path):
-    """A socket file that no program listens on."""
+    """Makes a socket file that no program listens on."""
     s = socket.socket(socket.AF_UNIX)
     s.bind(path)
     s.close()
 
 
 class Foreigner:
-    """Another user, in a process that listens at a path and accepts."""
+    """A process of another user that listens at a path, and accepts."""
 
     def __init__(self, path, uid=65534):
         ready, said = os.pipe()
@@ -156,7 +162,8 @@ class Qrap:
         self.err, self.status = p.stderr, p.returncode
 
     def error(self, *words):
-        """Empty if qrap exited with 1 and one line with all words, else why."""
+        """Empty if qrap exited with status 1 and printed one line that has all
+        @words, otherwise what was wrong."""
         if self.status != 1 or self.argv:
             return f"status {self.status}, ran {self.argv}"
         if self.err.count("\n") != 1:
@@ -297,8 +304,9 @@ def test_environment():
            Qrap("5", "fake", PASST_SOCKET=long).error(long, "too long"))
 
 
-# Emulator mode. Each story: (name, arguments that stay, arguments that are
-# removed, the new device). The new back-end has the id in netdev=.
+# Emulator mode. Each story is (name, arguments that qrap keeps, arguments that
+# it removes, the device that it adds). It also adds a back-end, whose id is the
+# netdev of the device.
 
 Q35 = ["-machine", "pc-q35-7.2,usb=off,dump-guest-core=off,memory-backend=pc.ram"]
 PC = ["-machine", "pc-i440fx-7.2,accel=kvm,usb=off"]
@@ -319,7 +327,7 @@ PORTS_LIST = [
 ]
 
 STORIES = [
-    # libvirt, with the network it would have used
+    # libvirt, with the options of a network, which qrap replaces
     ("q35, JSON: the old slot, id, address", Q35 + PORTS_JSON, [
         "-netdev", '{"type":"tap","fd":"23","vhost":true,"vhostfd":"25","id":"hostnet0"}',
         "-device", '{"driver":"virtio-net-pci","netdev":"hostnet0","id":"net0",'
@@ -354,7 +362,7 @@ STORIES = [
         '"bus":"pci.2","addr":"0x0"}',
     ], "virtio-net-pci,netdev=n,bus=pci.2,addr=0x0,multifunction=on"),
 
-    # libvirt, a domain without a network: a free place is found
+    # libvirt, a domain without a network: qrap finds a free slot
     ("q35, JSON: the free port", Q35 + PORTS_JSON, [],
      "virtio-net-pci,netdev=qrap,bus=pci.2,addr=0x0"),
     ("q35, lists: the free port", Q35 + PORTS_LIST, [],
@@ -435,7 +443,7 @@ STORIES = [
 
 
 def device_json(props):
-    """A device in JSON, from its properties."""
+    """Writes a device in JSON, from its properties."""
     text = ",".join(f'"{key}":' + (
         {"on": "true"}[value] if key == "multifunction" else
         value if key == "bootindex" else json.dumps(value))
@@ -444,9 +452,10 @@ def device_json(props):
 
 
 def wanted(keep, device):
-    """The command line that a story ends with.
+    """The command line that qrap must run.
 
-    The device is in JSON if others are: qemu makes those last.
+    It gives the device in JSON if there are others in JSON, because qemu makes
+    devices in JSON after all others.
     """
     props = [item.replace("\0", ",").split("=", 1)
              for item in f"driver={device}".replace(",,", "\0").split(",")]
@@ -463,7 +472,7 @@ def test_stories():
             passt.heard.clear()
             q = Qrap(*(keep + drop or ["-S"]))
             want = wanted(keep if keep + drop else ["-S"], device)
-            # Removed arguments may stand anywhere.
+            # Arguments that qrap removes may be anywhere on the line.
             first = Qrap(*(drop + keep)) if drop and keep else q
             if q.argv != want:
                 result(name, f"got {q.argv[-4:]} {q.err}, wanted {want[-4:]}")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""rawguest.py - A guest that no kernel is behind: it sends any frame at all.
+"""rawguest.py - A guest without a kernel, so that it can send any frame.
 
     RawGuest ==socket== passt
 
-Frames are made by test/fuzz/seeds.py. A RawConn is the guest's end of a TCP
-connection, segment by segment: nothing is sent that was not asked for, and
-nothing that comes is judged. (test/wire, whose guest does judge, tells what
-is right; this one is for what is wrong.)
+test/fuzz/seeds.py makes its frames. A RawConn is the guest's end of a TCP
+connection: it sends only the segments that a test asks for, and does not check
+those that it receives. (Tests of correct behaviour use the guest in test/wire,
+which checks every frame; this one is for attacks and errors.)
 """
 
 import collections
@@ -54,8 +54,8 @@ def ip(proto, payload, src, dst):
 
 
 def segment_of(frame):
-    """The TCP segment in a frame, None if it has none. What follows the packet
-    is Ethernet's padding."""
+    """The TCP segment in a frame, or None. Ignores Ethernet's padding after the
+    packet."""
     if frame[12:14] == b"\x08\x00" and frame[23] == 6:
         addrs = [socket.inet_ntoa(frame[i:i + 4]) for i in (26, 30)]
         at = 14 + (frame[14] & 15) * 4
@@ -81,7 +81,8 @@ def is_arp_reply(frame):
 class RawGuest:
     """A connection to passt's socket; a thread reads all frames.
 
-    @hook: called with each frame instead of keeping it in @frames
+    @hook: the thread calls this with each frame; at first it adds the frame to
+        @frames
     """
 
     def __init__(self, path):
@@ -103,9 +104,10 @@ class RawGuest:
                                    for frame in frames))
 
     def wait(self, condition, timeout=5.0, seen=0):
-        """The first kept frame for which @condition is true, or None.
+        """Waits until @condition is true for a frame in @frames. Returns the
+        first such frame, or None after the timeout.
 
-        @seen: frames of those kept not to look at
+        @seen: ignore this number of frames at the start of @frames
         """
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -118,7 +120,8 @@ class RawGuest:
         return None
 
     def answers(self, timeout=5.0):
-        """Seconds until an ARP request is answered; fails if it is not."""
+        """Sends an ARP request, and waits for the reply. Returns the seconds
+        that this took; fails if there is no reply."""
         seen, start = len(self.frames), time.monotonic()
         self.send(seeds.arp(1, ROUTER4))
         if not self.wait(is_arp_reply, timeout, seen):
@@ -139,10 +142,10 @@ class RawGuest:
 
 
 class RawConn:
-    """The guest's end of a connection it opens.
+    """The guest's end of a connection that it opens.
 
-    @seq, @ack: what the next segment has, unless told otherwise
-    @window: of passt, as in its SYN-ACK, bytes
+    @seq, @ack: numbers of the next segment, unless the caller gives others
+    @window: passt's window in its SYN-ACK, bytes
     """
 
     def __init__(self, guest, addr, port, isn=1000, options=OPTIONS):
@@ -157,7 +160,7 @@ class RawConn:
         self.send(ACK)
 
     def make(self, flags, data=b"", seq=None, ack=None, **kw):
-        """A frame, not sent."""
+        """Makes a frame with a segment of this connection; does not send it."""
         return tcp(self.src, self.addr, self.sport, self.port, flags,
                    self.seq if seq is None else seq,
                    self.ack if ack is None else ack, data, **kw)
@@ -166,17 +169,18 @@ class RawConn:
         self.guest.send(self.make(flags, data, **kw))
 
     def mine(self, frame):
-        """The segment in a frame, if it is for us."""
+        """The segment in a frame if it belongs to this connection, or None."""
         s = segment_of(frame)
         return s if s and (s.src, s.sport, s.dport) == (
             self.addr, self.port, self.sport) else None
 
     def segments(self):
-        """All segments that came and were kept so far."""
+        """All segments of this connection that are in the guest's @frames."""
         return [s for s in map(self.mine, list(self.guest.frames)) if s]
 
     def receive(self, condition, timeout=5.0):
-        """The first segment for which @condition is true; fails without one."""
+        """Waits for a segment for which @condition is true, and returns the
+        first such segment; fails if there is none."""
         def takes(frame):
             s = self.mine(frame)
             return s and condition(s)

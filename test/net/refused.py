@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""refused.py - What does not answer: closed ports, dead hosts, no route.
+"""refused.py - Tests peers that can't be reached: closed ports, dead hosts.
 
     guest ==== passt (host) ---- router ---- servers, with closed ports
                                     |------- 203.0.113.0/24: a black hole
                                     `------- 203.0.114.0/24: "unreachable"
 
-The guest must see what the host itself would see (rule T1): refused at once,
-silence, an ICMP error. And no answer is ever invented.
+The guest must see what the host itself would see (T1): a refusal at once,
+silence, or an ICMP error. passt must never invent an answer.
 """
 
 import contextlib
@@ -20,13 +20,15 @@ from netlab import (DEAD4, DEAD6, FAMILIES, Lab, ROUTER4, ROUTER6,
                     main, rests, serves, wait_for)
 
 AT_ONCE = 0.25          # seconds; a timer would take 1 or more
-ONE_RETRY = 1.5         # an ICMP error that comes back inside connect(), as it
-                        # may between namespaces, counts from the second SYN on
+ONE_RETRY = 1.5         # seconds: enough for one more SYN. Between namespaces
+                        # an ICMP error may arrive before connect() returns,
+                        # and Linux heeds it only after the second SYN
 SILENCE = 3             # seconds: beyond the guest's first retransmission
 
 
 def outcome(lab, addr, port, timeout=SILENCE, kind=socket.SOCK_STREAM):
-    """What the guest sees: name of the error, and after how long."""
+    """Lets the guest try a peer. Returns the name of the error that it gets,
+    and the seconds until then."""
     start = time.monotonic()
     try:
         with lab.guest.connect(addr, port, timeout, kind) as s:
@@ -42,7 +44,8 @@ def outcome(lab, addr, port, timeout=SILENCE, kind=socket.SOCK_STREAM):
 
 
 def refused(lab):
-    """Given a closed port, then the guest is refused at once."""
+    """Given a closed port, when the guest tries it, then it is refused at
+    once."""
     for family, addr in FAMILIES:
         with check(f"tcp{family} closed port is refused at once"):
             for _ in range(5):
@@ -61,7 +64,8 @@ def refused(lab):
 
 
 def dead(lab, passt):
-    """Given a dead peer, then passt is silent, and has no busy loop."""
+    """Given a dead peer, when the guest tries it, then passt sends no answer,
+    and uses no CPU."""
     for family, addr in ("4", DEAD4), ("6", DEAD6):
         with check(f"tcp{family} dead host stays silent"):
             before = passt.cpu()
@@ -79,8 +83,10 @@ def dead(lab, passt):
 
 
 def unreachable(lab):
-    """Given an ICMP error of a router, then the guest gets the same."""
-    # The router's kernel says 'host unreachable' in IPv4, 'no route' in IPv6.
+    """Given a router that answers with an ICMP error, then the guest gets the
+    same error."""
+    # The router's kernel sends 'host unreachable' with IPv4, 'no route' with
+    # IPv6.
     for family, addr, error in (("4", UNREACHABLE4, "EHOSTUNREACH"),
                                 ("6", UNREACHABLE6, "ENETUNREACH")):
         with check(f"tcp{family} unreachable host: told so"):
@@ -90,7 +96,8 @@ def unreachable(lab):
 
 
 def lost_route(lab):
-    """Given that the host loses its route, then the guest gets an error."""
+    """Given that the host loses its default route, when the guest connects,
+    then it gets an error at once."""
     lab.host.ip("route del default", "-6 route del default")
     for family, addr in ("4", DEAD4), ("6", DEAD6):
         with check(f"tcp{family} no route: told so at once"):
@@ -104,7 +111,8 @@ def lost_route(lab):
 
 
 def reset_by_linger(lab):
-    """Given SO_LINGER 0 at one end, then the other is reset (T11)."""
+    """Given SO_LINGER 0, when one end closes, then the other end is reset
+    (T11)."""
     linger = b"\1\0\0\0\0\0\0\0"
     for family, addr in FAMILIES:
         for way in "guest", "server":

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""routers.py - Routers on the way, as a guest finds them out.
+"""routers.py - Tests tools that look for routers on the path, in the guest.
 
     guest ==== passt (host) ---- outside ---- second ---- third ---- far
                                  (first)             |           (server)
                                               MTU 1400
 
-Between the second and the third router packets of at most 1400 bytes pass.
-The third says of some destinations that they are prohibited or can't be
-reached. Whatever tool looks for the way, in the guest it must print what it
-prints on the host, times aside, and it must see all three routers.
+The MTU between the second and the third router is 1400. For some destinations
+the third router answers that they are prohibited or unreachable. Each tool must
+print in the guest what it prints on the host, except for times, and must see
+all three routers.
 """
 
 import contextlib
@@ -37,7 +37,8 @@ TOS = 0xb9              # expedited forwarding, and ECT(1) of ECN
 
 
 def link(a, b, name, net4, net6, left, right, mtu=1500):
-    """Connects two namespaces: .left is in @a, .right in @b."""
+    """Connects two namespaces by a veth pair; @a gets addresses that end in
+    @left, @b those that end in @right."""
     a.run("ip", "link", "add", name, "mtu", str(mtu), "type", "veth", "peer",
           "name", name, "mtu", str(mtu), "netns",
           f"/proc/{os.getpid()}/fd/{b.fd}")
@@ -48,7 +49,7 @@ def link(a, b, name, net4, net6, left, right, mtu=1500):
 
 
 class Chain:
-    """The chain of routers behind the first one."""
+    """The second and third router, and the server behind them."""
 
     def __init__(self, lab):
         first = lab.outside
@@ -78,7 +79,10 @@ class Chain:
 
     @staticmethod
     def routes(ns, dst, via):
-        """@via: NET::HOST for both families."""
+        """Adds routes of both families to @dst.
+
+        @via: "NET::HOST" for 100.64.NET.HOST and 2001:db8:NET::HOST
+        """
         net, host = via.split("::")
         ns.ip(f"route add {dst[0]} via 100.64.{net}.{host}",
               f"-6 route add {dst[1]} via 2001:db8:{net}::{host}")
@@ -89,7 +93,7 @@ class Chain:
 
 
 def forget(*namespaces):
-    """Makes the kernels forget the paths' MTUs."""
+    """Makes the kernels forget the path MTUs that they have learned."""
     for ns in namespaces:
         ns.ip("route flush cache", "-6 route flush cache")
 
@@ -104,7 +108,8 @@ def plain(text):
 
 
 def same(lab, *cmd, see=()):
-    """A tool must say in the guest what it says on the host, and see @see."""
+    """Fails unless a tool prints the same in the guest as on the host, and
+    prints all of @see."""
     said = []
     for ns in lab.host, lab.guest:
         forget(lab.host, lab.guest)
@@ -121,7 +126,7 @@ def hops(n):
 
 
 def traces(lab):
-    """Given three routers, then each tool shows them all."""
+    """Given three routers, then each tool shows all of them."""
     for family, n in FAMILIES:
         for name, options in ("icmp", ["-I"]), ("udp", []):
             with check(f"traceroute{family} by {name}"):
@@ -136,7 +141,7 @@ def traces(lab):
 
 
 def mtr(lab, family, addr, options, see):
-    """Which routers mtr sees, and what share of packets it lost at each."""
+    """Fails unless mtr sees these routers, without loss, on host and guest."""
     def table(ns):
         out = ns.run("mtr", f"-{family}", "-n", "-r", "-C", "-c", "3", "-i",
                      "0.2", "-G", "1", *options, addr)
@@ -149,7 +154,7 @@ def mtr(lab, family, addr, options, see):
 
 
 def pings(lab):
-    """Given an error on the path, then the guest's ping shows it."""
+    """Given an ICMP error of a router, then the guest's ping shows it."""
     for family, n in FAMILIES:
         def ping(*args, see=(), count=2):
             same(lab, "ping", f"-{family}", "-n", "-c", str(count), "-i",
@@ -160,7 +165,8 @@ def pings(lab):
                 ping("-t", str(i + 1), FAR[n], see=[router[n], "exceeded"])
         with check(f"ping{family} with a TTL that is enough"):
             ping("-t", "4", FAR[n], see=["2 received", "ttl=61"])
-        # Of these Linux sends five at once, and then one in a second.
+        # One ping only: a Linux router limits these errors to a burst of five,
+        # and then one per second.
         with check(f"ping{family} to what is prohibited"):
             ping(PROHIBITED[n], count=1, see=[
                 THIRD[n], "filtered" if n == 0 else "prohibited"])
@@ -179,8 +185,9 @@ def pings(lab):
 
 
 def connects(lab):
-    """Given a router that prohibits it, then a guest that connects hears so
-    from that router. (Of IPv6 it hears it from its own.)"""
+    """Given a router that prohibits a destination, when the guest connects to
+    it, then it gets the ICMP error from that router's address. (With IPv6, the
+    error comes from passt's own address, which is not checked.)"""
     for family, n in FAMILIES:
         with check(f"tcp{family} to what is prohibited"), lab.guest:
             with socket.socket(socket.AF_INET6 if n else
@@ -191,7 +198,7 @@ def connects(lab):
                 with contextlib.suppress(OSError):
                     s.connect((PROHIBITED[n], 80))
                 _, control, _, _ = s.recvmsg(2000, 500, socket.MSG_ERRQUEUE)
-            # struct sock_extended_err, and the sender's socket address.
+            # struct sock_extended_err, then the sender's socket address.
             error = control[0][2]
             expect("type, code", tuple(error[5:7]), ((3, 13), (1, 1))[n])
             if n == 0:
@@ -205,7 +212,7 @@ def checksum(data):
 
 
 def raw(ns, n):
-    """A raw socket for ICMP, which is told TTL and TOS of what it gets."""
+    """A raw socket for ICMP that reports TTL and TOS of received packets."""
     with ns:
         if n == 0:
             s = socket.socket(socket.AF_INET, socket.SOCK_RAW,
@@ -220,7 +227,8 @@ def raw(ns, n):
 
 
 def receive(s, n, kind, ident):
-    """Waits for echo of type @kind: TTL, TOS, DF (always, if IPv6)."""
+    """Waits for an echo message of type @kind. Returns its TTL, TOS and DF;
+    with IPv6, DF is always true."""
     while True:
         data, control, _, _ = s.recvmsg(4096, 512)
         if n == 0:
@@ -235,8 +243,8 @@ def receive(s, n, kind, ident):
 
 
 def header(lab, chain, n, ttl, tos, df):
-    """The guest pings with these in its IP header: what gets there, and what
-    comes back of it."""
+    """Sends an echo request of the guest with this TTL, TOS and DF. Returns
+    these three of the request as it arrives, and of the reply."""
     ident = b"pt"
     echo = struct.pack("!BBH2sH", ECHO[n], 0, 0, ident, 1) + b"payload."
     echo = echo[:2] + struct.pack("!H", checksum(echo)) + echo[4:]
@@ -258,7 +266,8 @@ def header(lab, chain, n, ttl, tos, df):
 
 
 def headers(lab, chain):
-    """Given an IP header of the guest, then TTL, TOS and DF get there."""
+    """Given TTL, TOS and DF of an echo request, then the server gets the same,
+    with TTL less by the three routers."""
     for family, n in FAMILIES:
         for ttl, tos, df in (64, 0, True), (9, TOS, True), (255, 0x20, False):
             if n and not df:
@@ -270,15 +279,16 @@ def headers(lab, chain):
 
 
 def large(lab):
-    """Given a guest that was told a large MTU, when it sends what is too long
-    for the host's interface, then passt sends the first one in fragments, and
-    the guest hears of the interface's MTU."""
+    """Given a guest with a large MTU, when it pings with packets that are too
+    long for the host's interface, then passt sends the first one in fragments,
+    so that it is answered, and tells the guest the interface's MTU. Later
+    pings, which the guest fragments, are answered, too."""
     for family, n in FAMILIES:
         def ping(ns, *args):
             return ns.run("ping", f"-{family}", "-n", "-c", "3", "-i", "0.3",
                           "-W", "1", "-s", "5000", *args, FAR[n], status=None)
 
-        # Both ends learn the path's MTU: no router of IPv6 cuts fragments.
+        # First let both ends learn the path MTU, as IPv6 routers do not fragment.
         ping(lab.host)
         with check(f"ping{family} too long for the host's interface"):
             out = ping(lab.guest, "-M", "do")

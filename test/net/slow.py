@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""slow.py - Readers that stop: their senders stop, and nothing piles up.
+"""slow.py - When a reader stops, its sender must stop, and memory stay bounded.
 
     guest reads nothing ==== passt (host) ---- server sends 256 MiB
     guest sends 256 MiB ==== passt (host) ---- server reads nothing
@@ -43,7 +43,7 @@ class Sender(threading.Thread):
 
 
 def stops(sender):
-    """Waits until the sender makes no progress; returns what it sent."""
+    """Waits until the sender makes no progress. Returns the bytes it sent."""
     def still():
         before = sender.sent
         time.sleep(1)
@@ -53,7 +53,7 @@ def stops(sender):
 
 
 def read_all(sock):
-    """Reads to the end; fails unless it is what a Sender sends."""
+    """Reads a stream to its end; fails unless it is what a Sender sends."""
     sock.settimeout(30)
     total = 0
     want = memoryview(CHUNK + CHUNK)
@@ -66,7 +66,8 @@ def read_all(sock):
 
 
 def one(lab, passt, name, from_guest, addr):
-    """Given a reader that pauses, then the sender pauses, and continues later."""
+    """Given a reader that pauses, then its sender pauses, too, and continues
+    later."""
     with lab.outside.bind(addr) as listener, \
             lab.guest.connect(addr, listener.getsockname()[1]) as guest:
         server, _ = listener.accept()
@@ -85,7 +86,8 @@ def one(lab, passt, name, from_guest, addr):
 
 
 def link_stops(lab, passt, guest):
-    """Given a guest that does not read, then memory is bounded, and flows resume."""
+    """Given a guest that stops reading from its link, then senders stop, and
+    passt's memory is bounded; when it reads again, then flows continue."""
     listener = lab.outside.bind(SERVER4)
     pairs = []
     for _ in range(20):

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""standin.py - The stand-in guest itself: two of them, back to back.
+"""standin.py - Tests the stand-in guest: connects two of them to each other.
 
     guest                                 other
    tap0 == stand-in == (bytes) == stand-in == tap0
    192.0.2.1                             192.0.2.2
 
-What goes wrong here would be blamed on passt elsewhere.
+An error of the stand-in would look like an error of passt in other tests.
 """
 
 import contextlib
@@ -29,14 +29,14 @@ A4, A6, B4, B6 = "192.0.2.1", "2001:db8::1", "192.0.2.2", "2001:db8::2"
 
 
 def pump(source, sink):
-    """Bytes from one socket to the other, to the end."""
+    """Copies bytes from one socket to the other until it ends."""
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 18):
             sink.sendall(data)
 
 
 class Pair:
-    """Two namespaces, a stand-in in each, and what joins their sockets."""
+    """Two namespaces with a stand-in in each; threads join their sockets."""
 
     def __init__(self, path, mtu, left=(), right=()):
         self.path = path
@@ -69,7 +69,7 @@ class Pair:
         self.b.close()
 
     def counts(self, which):
-        """Counters of a stand-in, logged on SIGUSR1: {direction: numbers}."""
+        """Counters that a stand-in prints on SIGUSR1: {direction: numbers}."""
         p = self.processes[which]
         p.send_signal(signal.SIGUSR1)
         return {line.split(":")[0]: [int(n) for n in re.findall(r"\d+", line)]
@@ -82,7 +82,7 @@ def give(conn):
 
 
 def transfers(pair, name):
-    """Given a sender, when the other end reads, then the data is the same."""
+    """Given a TCP sender, then the receiver gets the same data."""
     for ns, other, addr in ((pair.a, pair.b, B4), (pair.a, pair.b, B6),
                             (pair.b, pair.a, A4), (pair.b, pair.a, A6)):
         with check(f"{name}, data to {addr}"):
@@ -95,8 +95,9 @@ def transfers(pair, name):
 def rows(pair, name):
     """Given GSO batches (UDP_SEGMENT), then each datagram arrives unchanged.
 
-    Two rows, the second with a shorter last one: a card that offloads cuts
-    the first from the second, and joins only datagrams of one batch.
+    There are two batches; the last datagram of the second one is shorter. With
+    --offload, the sending stand-in cuts each batch, and the receiving one joins
+    datagrams again, which must not change any datagram.
     """
     sent = [bytes([n]) * (700 if n < 22 else 300) for n in range(23)]
     for ns, other, addr in ((pair.a, pair.b, B4), (pair.b, pair.a, A6)):
@@ -110,7 +111,7 @@ def rows(pair, name):
 
 
 def bulk(pair, name):
-    """Given iperf3, then the pair is faster than what it will measure."""
+    """Given iperf3, then the pair is not too slow to be used in tests."""
     server = pair.b.spawn("iperf3", "-s", "-1", stdout=subprocess.DEVNULL)
     wait_for("iperf3 server", lambda: pair.b.run(
         "ss", "-Hltn", "sport = 5201").strip())
@@ -123,7 +124,7 @@ def bulk(pair, name):
 
 
 def faults(path):
-    """Given faults, then that number happens, and TCP survives them."""
+    """Given rates of faults, then about so many happen, and TCP still works."""
     with Pair(path, 1500, ("--seed", "7", "--drop-out", "100000",
                            "--dup-out", "100000")) as pair, \
             pair.b.bind(B4, 9, socket.SOCK_DGRAM), \

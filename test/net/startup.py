@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""startup.py - How passt starts, and how it does not; its files and its log.
+"""startup.py - Tests how passt starts or refuses to, its files and its log.
 
-What is wrong on the command line: exit status 1, one line that names the
-option, the value and what would be right, and nothing left behind. What is
-right: a daemon that accepts before its parent returns.
+If an option is wrong, passt must exit with status 1, leave nothing behind, and
+print one line, which has the option, the value, and what would be right. If all
+is right, the daemon must accept guests before its parent exits.
 """
 
 import os
@@ -26,7 +26,8 @@ import seeds  # noqa: E402
 
 PORTS, ADDRESS = "1 to 65535|1-65535|65535", "address"
 
-# Options, and what the one line must say besides the last two of them.
+# Wrong options, and an expression that the error message must match. It must
+# also contain the option and its value.
 WRONG = (
     (["--frobnicate"], "--help"),
     (["-Z"], "--help"),
@@ -77,7 +78,8 @@ STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
 
 
 def run(lab, *options, **kw):
-    """Runs passt until it returns; gives exit status and lines of stderr."""
+    """Runs passt until it exits. Returns exit status, lines of stderr, and
+    stdout."""
     p = spawn_user(lab.host, [lab.passt_bin, *options],
                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                    **kw)
@@ -91,7 +93,12 @@ def run(lab, *options, **kw):
 
 
 def refuses(lab, options, says, *more):
-    """Fails unless passt prints one line with all words, and leaves no file."""
+    """Fails unless passt refuses these options with one line, and leaves no
+    file and no process.
+
+    @says: an expression that the line must match
+    @more: options in front of them that are right
+    """
     before = set(os.listdir(lab.dir))
     status, lines, _ = run(lab, *more, *options)
     expect("exit status", status, 1)
@@ -157,7 +164,7 @@ def informs(lab):
 
 
 def starts(lab, *options, path=None, **kw):
-    """Starts a daemon; when its start returns, it must accept guests."""
+    """Starts a daemon. Returns its Process when the parent has exited."""
     pid_file = f"{lab.dir}/pid"
     options = (*options, "-P", pid_file)
     if path:
@@ -169,7 +176,7 @@ def starts(lab, *options, path=None, **kw):
 
 
 def answers(sock):
-    """Fails unless an ARP request on the link is answered."""
+    """Sends an ARP request on the link; fails unless passt answers."""
     request = seeds.arp(1, "192.0.2.1")
     sock.settimeout(5)
     sock.sendall(struct.pack("!I", len(request)) + request)
@@ -187,7 +194,7 @@ def client(path):
 
 
 def daemon(lab):
-    """Given no -f, then the parent returns when the daemon accepts."""
+    """Given no -f, then the parent exits when the daemon accepts guests."""
     passt = starts(lab, path=lab.socket)
     with check("daemon: accepts when its parent returns"):
         with client(lab.socket) as s:
@@ -207,7 +214,8 @@ def daemon(lab):
 
 
 def descriptors(lab):
-    """Given more or fewer descriptors than usual, then none is kept."""
+    """Given an additional inherited descriptor, then passt closes it; given no
+    stdin, stdout and stderr, then it starts, too."""
     with check("descriptors that were inherited are closed"):
         r, w = os.pipe()
         passt = starts(lab, path=lab.socket, pass_fds=(w,))
@@ -227,7 +235,8 @@ def descriptors(lab):
 
 
 def one_off(lab):
-    """Given -1, then passt ends with its guest, whatever the guest did."""
+    """Given -1, when the guest leaves, then passt ends, whatever the guest has
+    sent."""
     for name, say in (("said nothing", b""), ("half a frame", b"\0\0\1\0half"),
                       ("nonsense", b"\xff" * 100)):
         with check(f"one-off: ends when the guest left ({name})"):
@@ -240,7 +249,8 @@ def one_off(lab):
 
 
 def inherited(lab):
-    """Given a connected socket, then it is served, and passt ends with it."""
+    """Given a connected socket, then passt serves it, and ends when it is
+    closed."""
     with check("inherited socket: served, passt ends with it"):
         ours, theirs = socket.socketpair()
         passt = starts(lab, "-F", str(theirs.fileno()),
@@ -252,7 +262,8 @@ def inherited(lab):
 
 
 def default_socket(lab):
-    """Given no path, then the first free one is taken, a stale one reused."""
+    """Given no path of a socket, then passt takes the first default path that
+    no other passt listens on."""
     lab.own_tmp()
     names = [f"/tmp/passt_{n}.socket" for n in (1, 2)]
     with check("default sockets: the first free ones"):
@@ -311,7 +322,8 @@ def read(path):
 
 
 def pid_file(lab):
-    """Given a pid file, then it is left alone by a passt that does not own it."""
+    """Given the pid file of one passt, when another passt fails to start or
+    ends, then the file does not change."""
     pid, other = f"{lab.dir}/pid", f"{lab.dir}/other"
     with check("pid file: a second passt that does not start leaves it alone"):
         passt = starts(lab, path=lab.socket)
@@ -362,7 +374,8 @@ def pid_file(lab):
 
 
 def relative(lab):
-    """Given relative paths, then they are removed where they are."""
+    """Given relative paths, then passt finds and removes its files at the end,
+    although a daemon changes its directory."""
     for options in ((), ("-f",)):
         with check(f"relative paths {' '.join(options)}: gone at the end"):
             where = f"{lab.dir}/where"
@@ -386,7 +399,8 @@ def relative(lab):
 
 
 def race(lab):
-    """Given many that start over a stale socket, then one gets it."""
+    """Given many passt that start at once, and stale sockets, then each gets
+    a default path of its own."""
     with check("many that start at once: each default socket is one's own"):
         lab.own_tmp()
         wrong = []
@@ -407,7 +421,8 @@ def race(lab):
 
 
 def modes(lab):
-    """Given a umask, then it decides who may connect; logs are for the user."""
+    """Given a umask, then it decides who may connect to the socket, but only
+    the user may read log and capture."""
     for mask, want in ((0o022, 0o755), (0o007, 0o770), (0o077, 0o700)):
         with check(f"umask {mask:03o}: the socket's mode is {want:o}"):
             passt = starts(lab, "-l", f"{lab.dir}/log", "-p",
@@ -421,7 +436,8 @@ def modes(lab):
 
 
 def foreign_files(lab):
-    """Given root and --runas, then no link of that user leads to root's files."""
+    """Given root and --runas, when that user has made symbolic links to root's
+    files, then passt neither changes nor removes those files."""
     if USERNS:
         return
     alice, root = f"{lab.dir}/alice", f"{lab.dir}/root"
@@ -459,7 +475,7 @@ def foreign_files(lab):
 
 
 def as_root_of_all(lab):
-    """Given root, then files where only root may write are made by root."""
+    """Given root, then passt can make its files where only root may write."""
     if USERNS:
         return
     where = "/run/passt-test"
@@ -497,7 +513,7 @@ def as_root_of_all(lab):
 
 
 def records(lab):
-    """Given -p, then other tools can read what was recorded."""
+    """Given -p, then tcpdump can read the capture."""
     pcap = f"{lab.dir}/pcap"
     passt = lab.passt("-p", pcap)
     guest = lab.attach()
@@ -521,7 +537,7 @@ def records(lab):
 
 
 def logs(lab):
-    """Given -l, then messages go to the file, and it stays within bounds."""
+    """Given -l, then messages go to the file, whose size is bounded."""
     log = f"{lab.dir}/log"
     with check("log file: says who came"):
         passt = lab.passt("-l", log)
@@ -573,7 +589,7 @@ def logs(lab):
 
 
 def levels(lab):
-    """Given -d and --trace, then more is said, with the time."""
+    """Given -d or --trace, then there are more messages, each with its time."""
     said = {}
     for option in "", "-d", "--trace":
         passt = lab.passt(*[option] if option else ())
@@ -596,7 +612,7 @@ def levels(lab):
 
 
 def counters(lab):
-    """Given SIGUSR1 or --stats, then counters are logged, also by -q."""
+    """Given SIGUSR1 or --stats, then passt logs its counters, even with -q."""
     for options in (), ("-q",):
         with check(f"SIGUSR1 {' '.join(options)}: logs the counters"):
             passt = lab.passt(*options)
@@ -626,7 +642,8 @@ def no_ping(lab):
 
 
 def offline(lab):
-    """Given a host without addresses, then passt starts, too."""
+    """Given a host without addresses, then passt starts, and leases link-local
+    addresses."""
     lab.host.ip("link set eth0 down", "addr flush dev eth0")
     with check("offline: starts, and leases a link-local address"):
         passt = lab.passt()

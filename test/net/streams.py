@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""streams.py - Streams through passt by a guest that does all a TCP may do.
+"""streams.py - TCP streams of a guest that does all that TCP permits.
 
     raw guest ==socket== passt (host) ---- peers (outside)
 
-Up: segments in any order, overlapping, again, of any size, across the wrap,
-to peers that read by fits and starts. Down: losses, SACK and reneging, windows
-that open and close, ACKs of what never was. At last, segments that no TCP
-would send. Every byte is compared. SEED=N sets which random numbers.
+Streams from the guest (Up) have segments in any order and of any size, which
+overlap, come twice and cross the wrap of the sequence numbers, while the peers
+read irregularly. Streams to the guest (Down) meet losses, SACK and reneging,
+windows that open and close, and ACKs of data that was never sent. All data are
+compared. Then a random walk sends segments that no TCP would send. SEED=N seeds
+the random numbers.
 """
 
 import collections
@@ -37,7 +39,12 @@ def ahead(a, b):
 
 
 class Up:
-    """A stream from the guest: offsets count from its first byte."""
+    """A stream from the guest. Offsets count from its first byte.
+
+    @una, @edge: first offset that is not acknowledged; end of the window
+    @got: bytes that the peer has read
+    @wrong: what went wrong, if anything
+    """
 
     def __init__(self, rng, guest, listener, number):
         buffer = rng.choice((4096, 20000, 100000, 1 << 20))
@@ -52,7 +59,7 @@ class Up:
         self.wrong = None
 
     def take(self, s):
-        """Checks an ACK of passt: only data that was sent, only forwards."""
+        """Notes what passt acknowledges; it must not be more than all data."""
         una = ahead(s.ack, self.base)
         if s.flags & (RST | FIN) or una > UP:
             self.wrong = f"flags {s.flags}, ACK of {una}"
@@ -61,7 +68,7 @@ class Up:
         self.edge = max(self.edge, una + (s.wnd << 8))
 
     def some(self, rng):
-        """A frame with some of the data that the window lets through."""
+        """A frame with a random part of the data that the window permits."""
         room = min(self.edge, UP) - self.una
         at = rng.choice((0, rng.randrange(20000), rng.randrange(1 << 20),
                          -rng.randrange(3000)))
@@ -102,7 +109,13 @@ class Up:
 
 
 class Down:
-    """A stream to the guest, and its end: offsets likewise."""
+    """A stream to the guest, and its FIN. Offsets count from its first byte.
+
+    @next: offset of the first byte that the guest has not received
+    @have: ranges that it received beyond a gap, [start, end), sorted
+    @edge: end of the largest window that it has announced
+    @wrong: what went wrong, if anything
+    """
 
     def __init__(self, rng, guest, listener, number):
         self.loss = rng.choice((0, 0.01, 0.1, 0.2))
@@ -116,7 +129,7 @@ class Down:
         self.peer.setblocking(False)
         self.base, self.edge = self.conn.ack, 65535
         self.next = self.sent = self.told = 0
-        self.have = []          # what came ahead: (start, end), sorted
+        self.have = []
         self.queue = collections.deque()
         self.wrong = None
 
@@ -124,7 +137,8 @@ class Down:
         self.queue.append(s)
 
     def look(self, s):
-        """One segment: is it of the stream, and did the window allow it?"""
+        """Checks that a segment has the right data, and is within the window.
+        Returns its start and end."""
         at = ahead(s.seq, self.base)
         end = at + len(s.data) + bool(s.flags & FIN)
         data = s.data[max(0, -at):]
@@ -147,7 +161,7 @@ class Down:
         self.have = joined
 
     def blocks(self, rng):
-        """The SACK option, if there is something to tell."""
+        """The SACK option for some of @have; empty if there is none."""
         if not self.sack or not self.have or rng.random() < 0.1:
             return b""
         some = rng.sample(self.have, min(3, len(self.have)))
@@ -192,7 +206,10 @@ class Down:
 
 
 def streams(lab, kind, size, name):
-    """Given a dozen streams, then exactly their bytes arrive."""
+    """Given a dozen streams at the same time, then their data arrive unchanged.
+
+    @kind: Up or Down
+    """
     rng = random.Random(SEED)
     kind.data = rng.randbytes(size)
     passt = lab.passt()
@@ -224,7 +241,12 @@ def streams(lab, kind, size, name):
 
 
 class Walk:
-    """Random segments, near the numbers that the connections expect."""
+    """Sends random segments. Their sequence and acknowledgement numbers are
+    near those that the connections expect.
+
+    @conns: (una, nxt) of each connection: what passt acknowledged last, and the
+        end of what it sent last
+    """
 
     def __init__(self, lab, guest):
         self.lab, self.guest = lab, guest
@@ -237,7 +259,7 @@ class Walk:
         guest.hook = self.hook
 
     def hook(self, frame):
-        """What passt sent last, and expects next, of each connection."""
+        """Notes in @conns what a segment of passt says."""
         s = segment_of(frame)
         if s:
             end = s.seq + len(s.data) + bool(s.flags & (SYN | FIN))
@@ -322,7 +344,8 @@ class Walk:
 
 
 def walk(lab):
-    """Given segments that no TCP sends, then passt runs on and becomes idle."""
+    """Given segments that no TCP sends, then passt survives, becomes idle, and
+    closes all sockets."""
     passt = lab.passt("-t", "8001")
     idle = passt.descriptors()
     with check(f"{WALK} steps at random"), RawGuest(lab.socket) as guest:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""syscalls.py - A running passt makes the system calls that it declares.
+"""syscalls.py - A running passt makes only system calls that it declares.
 
-strace watches all that a passt does from its first epoll_wait() on: a guest
-that gets its addresses, TCP, UDP and ping both ways, peers that are not there,
-fragments, signals, a log file that is full, a guest that leaves and the next.
-What `make syscalls` lists for the loop is what may be seen.
+strace records the system calls of passt from its first epoll_wait() on, while
+a guest gets its addresses, has TCP, UDP and ping in both directions, tries
+peers that don't exist, and leaves; the log file gets full, a signal comes, and
+another guest connects. `make syscalls` lists the calls that are permitted.
 """
 
 import os
@@ -19,14 +19,14 @@ from netlab import (FAMILIES, HOST4, HOST6, Lab, Server, Skip, TOP,
                     echoes, expect, main, serves, wait_for)
 from traffic import DIGEST, digest_of, give
 
-# Calls by the name that another libc or machine gives them.
+# System calls that have another name with another libc or architecture.
 ALIKE = {"epoll_pwait": "epoll_wait", "ppoll": "poll", "fstat": "newfstatat",
          "newfstatat": "fstat"}
 UDP = socket.SOCK_DGRAM
 
 
 def declared():
-    """The system calls that the loop may make, as `make syscalls` says."""
+    """The system calls that the event loop may make, from `make syscalls`."""
     out = subprocess.run(["make", "-s", "-C", TOP, "syscalls"], check=True,
                          text=True, stdout=subprocess.PIPE).stdout
     return {line.split()[1] for line in out.splitlines()
@@ -40,7 +40,7 @@ def can_trace():
 
 
 def traced(path):
-    """The calls in a trace that begin with the loop, and how often."""
+    """Counts the system calls in a trace, from the first epoll_wait() on."""
     calls = {}
     with open(path, errors="replace") as f:
         for line in f:
@@ -52,7 +52,7 @@ def traced(path):
 
 
 def exchange(lab):
-    """TCP and UDP from the guest and to it, with data in both directions."""
+    """Runs TCP, UDP and ping from the guest, and TCP and UDP to it."""
     serves(lab)
     for (_, addr), host in zip(FAMILIES, (HOST4, HOST6)):
         with Server(lab.outside.bind(addr, 0, UDP), echo_udp) as server, \
@@ -74,7 +74,7 @@ def exchange(lab):
 
 
 def nobody_there(lab):
-    """What is refused, not reachable, or not answered."""
+    """Tries peers that refuse, are unreachable, or don't answer."""
     for addr in (FAMILIES[0][1], UNREACHABLE4, FAMILIES[1][1], UNREACHABLE6):
         try:
             lab.guest.connect(addr, 9, timeout=3).close()
@@ -91,7 +91,7 @@ def nobody_there(lab):
 
 
 def start(lab, *options):
-    """passt under strace. Returns the Process of passt."""
+    """Starts passt under strace. Returns its Process, and the trace's path."""
     trace = f"{lab.dir}/trace"
     real, wrapper = lab.passt_bin, f"{lab.dir}/traced"
     with open(os.open(wrapper, os.O_CREAT | os.O_WRONLY, 0o755), "w") as f:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""traffic.py - Real traffic of a guest through passt, both ways.
+"""traffic.py - Real traffic of a guest through passt, in both directions.
 
     guest ==== passt (host) ---- router and servers (outside)
 
-TCP by SHA-256, iperf3 and 50 curls at once, UDP echo, DNS with dig, ping; over
-IPv4 and IPv6, at MTU 65520 and 1500. The topology is in netlab.py.
+TCP (data compared by SHA-256, iperf3, 50 curls at once), UDP echo, DNS with
+dig, and ping, over IPv4 and IPv6, at MTU 65520 and 1500. netlab.py draws the
+topology.
 """
 
 import errno
@@ -27,7 +28,7 @@ DIGEST = hashlib.sha256(DATA).hexdigest()
 
 
 def digest_of(conn):
-    """SHA-256 of a stream, to its end."""
+    """Reads a stream to its end. Returns its SHA-256."""
     digest = hashlib.sha256()
     while part := conn.recv(1 << 18):
         digest.update(part)
@@ -36,18 +37,19 @@ def digest_of(conn):
 
 @tcp_each
 def take_and_tell(conn):
-    """A server: takes a stream to its end, answers its SHA-256."""
+    """A server that reads a stream to its end, and answers with its SHA-256."""
     conn.sendall(digest_of(conn).encode())
 
 
 @tcp_each
 def give(conn):
-    """A server: sends the data, and its end."""
+    """A server that sends DATA and closes the connection."""
     conn.sendall(DATA)
 
 
 def tcp_sums(lab, name):
-    """Given 32 MiB, when sent either way, then they arrive unchanged."""
+    """Given 32 MiB, when sent in either direction, then they arrive
+    unchanged."""
     for family, addr in FAMILIES:
         with check(f"{name} tcp{family} guest to server, 32 MiB"):
             with Server(lab.outside.bind(addr), take_and_tell) as server, \
@@ -62,7 +64,7 @@ def tcp_sums(lab, name):
 
 
 def iperf(lab, addr, *options):
-    """Mbit/s as received in one iperf3 run from the guest."""
+    """Runs iperf3 from the guest. Returns Mbit/s, as the receiver measured."""
     server = lab.outside.spawn("iperf3", "-s", "-1", "-B", addr,
                                stdout=subprocess.DEVNULL)
     try:
@@ -79,7 +81,8 @@ def iperf(lab, addr, *options):
 
 
 def tcp_iperf(lab, name):
-    """Given iperf3, when it runs either way, then data flows without a pause."""
+    """Given iperf3, when it runs in either direction, then it has more than
+    100 Mbit/s."""
     for family, addr in FAMILIES:
         for way, options in (("out", ()), ("in", ("-R",)),
                              ("in, 4 streams", ("-R", "-P4"))):
@@ -88,7 +91,8 @@ def tcp_iperf(lab, name):
 
 
 def echo(s, data):
-    """The reply. The guest may be told the path's MTU first."""
+    """Sends a datagram. Returns the reply. Ignores the EMSGSIZE that the socket
+    returns first, if the guest was told the path MTU."""
     s.send(data)
     try:
         return s.recv(65536)
@@ -112,7 +116,7 @@ def udp_echo(lab, name, sizes):
 
 
 def dns_answer(query, addr):
-    """An answer to a DNS query: the address, whatever is asked for."""
+    """Makes an answer to a DNS query: always @addr, for any name."""
     end = query.index(b"\0", 12) + 5
     return (query[:2] + b"\x81\x80" + struct.pack("!HHHH", 1, 1, 0, 0) +
             query[12:end] + b"\xc0\x0c" +
@@ -141,7 +145,8 @@ def dig(lab, resolver, *options):
 
 
 def dns(lab):
-    """Given resolvers outside and on the host's loopback, then both answer."""
+    """Given resolvers outside and on the host's loopback, when the guest asks
+    either, then it gets the answer."""
     outside, loopback = "192.0.2.53", "192.0.2.54"
     with Server(lab.outside.bind(SERVER4, 53, socket.SOCK_DGRAM),
                 dns_udp(outside)), \
@@ -172,7 +177,8 @@ def dns(lab):
 
 
 def ping(lab):
-    """Given peers that answer, then the guest gets one answer per request."""
+    """Given peers that answer pings, then the guest gets one reply per
+    request."""
     for family, addr in FAMILIES:
         with check(f"ping{family} server"):
             out = lab.guest.run("ping", "-c", "5", "-i", "0.2", "-W", "2",
@@ -188,7 +194,8 @@ def ping(lab):
 
 
 def curls(lab):
-    """Given a web server, when 50 fetch 1 MiB at once, then all get it."""
+    """Given a web server, when 50 curls fetch 1 MiB at once, then each gets
+    it."""
     body = DATA[:1 << 20]
 
     @tcp_each
@@ -223,7 +230,8 @@ def curls(lab):
 
 
 def short_connections(lab):
-    """Given hundreds of connections, then each is complete, and none stays."""
+    """Given hundreds of short connections, one after another, then each has its
+    answer and its end."""
     for family, addr in FAMILIES:
         with check(f"300 short connections in a row, tcp{family}"):
             @tcp_each
@@ -239,7 +247,8 @@ def short_connections(lab):
 
 
 def faults(ppm):
-    """Options of the stand-in: as many of each kind, each way (T7)."""
+    """Options of the stand-in guest: each kind of fault, in each direction,
+    hits @ppm of a million frames (T7)."""
     for kind in "drop", "dup", "swap", "corrupt":
         for way in "in", "out":
             yield from (f"--{kind}-{way}", str(ppm))

@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""udpflood.py - A flood of datagrams; then everything is as before.
+"""udpflood.py - Floods passt with datagrams of the guest.
 
     guest: flood, TCP clients ==== passt (host) ---- servers (outside)
 
-The flood comes from random ports of the guest and goes anywhere: to servers,
-closed ports, the host, networks that are dead or unreachable, groups. Beside
-it, TCP streams go on at their pace, both ways. Then as many queries as a busy
-resolver makes come from distinct ports.
+The flood comes from random ports of the guest, and goes to servers, closed
+ports, the host, dead or unreachable networks, and multicast groups. At the same
+time, TCP streams in both directions must keep their pace. After that the guest
+sends queries from distinct ports, as many as a busy resolver does. In the end
+passt must have closed its sockets and be idle.
 
 	udpflood.py [--minutes N] [--rate N]
 
-Without --minutes it is short: 20 s of flood, 6,000 queries. With them, N
-minutes of flood and 30,000 queries within a minute.
+Without --minutes, the flood takes 20 s, and there are 6,000 queries. With it,
+the flood takes N minutes, and there are 30,000 queries in about a minute.
 """
 
 import argparse
@@ -33,14 +34,14 @@ from netlab import (DEAD4, DEAD6, FAMILIES, HOST4, Lab, ROUTER4, SANITIZED,
                     check, echo_udp, expect, expect_below, main, rests,
                     serves, tcp_each, wait_for)
 
-DESCRIPTORS = 8192      # that passt is allowed; UDP shall leave half of them
+DESCRIPTORS = 8192      # passt's limit; UDP flows may use half of them
 MEMORY = 16 << 20 if not SANITIZED else 1 << 30
-PACE = 2 << 20          # bytes a second of each TCP stream
+PACE = 2 << 20          # bytes per second of each TCP stream
 BLOCK = 64 << 10
-STALL = 2.0             # seconds that a stream may stand still
+STALL = 2.0             # seconds that a stream may pause
 ECHO_PORT = 7
 QUERIES_A_SECOND = 500
-ONE_SHOT = 10           # seconds until a query's flow is forgotten
+ONE_SHOT = 10           # seconds until passt ends the flow of a query
 
 
 #
@@ -63,7 +64,8 @@ def destinations():
 
 
 class Flood:
-    """Raw sockets, so that a datagram can come from any port at no cost."""
+    """Sends by raw sockets, which can use any source port without a socket for
+    each."""
 
     def __init__(self):
         self.out4 = socket.socket(socket.AF_INET, socket.SOCK_RAW,
@@ -71,7 +73,7 @@ class Flood:
         self.out4.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         self.out6 = socket.socket(socket.AF_INET6, socket.SOCK_RAW,
                                   socket.IPPROTO_UDP)
-        # Where the kernel puts the checksum (RFC 3542 3.1).
+        # The offset at which the kernel writes the checksum (RFC 3542 3.1).
         self.out6.setsockopt(socket.IPPROTO_IPV6, 7, 6)     # IPV6_CHECKSUM
         self.out6.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
         self.own4 = socket.inet_aton(HOST4)
@@ -111,7 +113,7 @@ class Flood:
 
 @contextlib.contextmanager
 def flooding(lab, rate, seconds):
-    """The flood goes on meanwhile, and has ended after that."""
+    """Runs the flood during a block, and waits for its end."""
     p = lab.guest.spawn(sys.executable, os.path.abspath(__file__), "--send",
                         str(rate), str(seconds), stdout=subprocess.PIPE)
     try:
@@ -136,7 +138,7 @@ BLOCKS = [block(n) for n in range(64)]
 
 
 def give(conn, seconds):
-    """Blocks at their pace; then the end."""
+    """Sends blocks at PACE for some seconds, then FIN."""
     start, n = time.monotonic(), 0
     while (now := time.monotonic() - start) < seconds:
         if n * BLOCK >= now * PACE:
@@ -148,9 +150,11 @@ def give(conn, seconds):
 
 
 class Reader:
-    """What arrives of a stream: whether it is right, and when it stood still.
+    """Reads a stream, compares its data, and measures pauses.
 
-    @size: bytes so far; @stall: the longest pause, seconds
+    @size: bytes so far
+    @stall: longest pause, seconds
+    @error: exception that ended it, if any
     """
 
     def __init__(self):
@@ -179,7 +183,7 @@ class Reader:
 
 
 class Streams:
-    """TCP streams between guest and server, one each way and family."""
+    """TCP streams between guest and server, one per direction and family."""
 
     def __init__(self, lab, seconds):
         self.seconds = seconds
@@ -210,7 +214,8 @@ class Streams:
         self.start(reader.read, conn)
 
     def verdict(self):
-        """Fails unless each arrived whole, at its pace, without a stall."""
+        """Fails unless each stream arrived unchanged, with its pace and without
+        a long pause."""
         for name, reader in self.readers.items():
             if not reader.ended.wait(self.seconds + 20):
                 raise AssertionError(f"{name}: not at its end after "
@@ -227,7 +232,7 @@ class Streams:
 
 
 class Watch:
-    """Memory and descriptors of passt, twice a second.
+    """Measures passt's memory and descriptors twice per second.
 
     @samples: (RSS in bytes, descriptors), the oldest first
     """
@@ -243,12 +248,12 @@ class Watch:
                 self.samples.append((passt.rss(), passt.descriptors()))
 
     def most(self):
-        """Of memory and of descriptors, at any time, and stop."""
+        """Stops. Returns the largest memory and number of descriptors."""
         self.ended.set()
         return [max(values) for values in zip(*self.samples)]
 
     def growth(self):
-        """Bytes that memory grew by in the second half."""
+        """Bytes by which memory grew in the second half of the time."""
         half = len(self.samples) // 2
         return max(rss for rss, _ in self.samples[half:]) - max(
             rss for rss, _ in self.samples[:half])
@@ -259,7 +264,8 @@ class Watch:
 #
 
 def settles(passt, idle, what):
-    """Given the end of the flood, then all its flows expire soon."""
+    """Given the end of a flood, then all its flows expire soon, and passt
+    becomes idle."""
     start = time.monotonic()
     with check(f"{what}: CPU below 1 % within 15 s"):
         wait_for("CPU below 1 %", lambda: passt.load(1) < 1, 15, 0)
@@ -273,19 +279,21 @@ def settles(passt, idle, what):
 
 
 def queue_drops(lab):
-    """Frames that the guest's own queue dropped."""
+    """How many frames the queue of the guest's tap has dropped."""
     with lab.guest, open("/proc/thread-self/net/dev") as f:
         line = next(line for line in f if "tap0:" in line)
     return int(line.split(":")[1].split()[11])
 
 
 def flood(lab, passt, idle, rate, seconds):
-    """Given a flood, then TCP continues, and passt's memory is bounded."""
+    """Given a flood, then TCP streams keep their pace, and passt's memory and
+    descriptors are bounded."""
     watch = Watch(passt)
     drops, cpu = queue_drops(lab), passt.cpu()
     with check("flood: TCP beside it is whole, and keeps its pace"):
         with flooding(lab, rate, seconds):
-            # Not before there is a flood, and not after.
+            # The streams begin after the flood has begun, and end before it
+            # ends.
             time.sleep(1)
             streams = Streams(lab, seconds - 3)
             streams.verdict()
@@ -308,7 +316,7 @@ def flood(lab, passt, idle, rate, seconds):
 
 
 def sockets_of(lab):
-    """UDP sockets of the host."""
+    """Number of UDP sockets in the host's namespace."""
     with lab.host:
         lines = []
         for name in "udp", "udp6":
@@ -318,7 +326,7 @@ def sockets_of(lab):
 
 
 def query(lab, port):
-    """A query from a port of its own, and its answer."""
+    """Sends a query from this port, and waits for its answer."""
     _, addr = FAMILIES[port % 2]
     with lab.guest:
         s = socket.socket(socket.AF_INET6 if ":" in addr else socket.AF_INET,
@@ -333,8 +341,8 @@ def query(lab, port):
 
 
 def queries(lab, passt, idle, count):
-    """Given queries from distinct ports, then each has its answer, and soon
-    their ports and descriptors are free."""
+    """Given queries from distinct ports, then each is answered, and soon passt
+    has closed the sockets for them."""
     before = sockets_of(lab)
     start = time.monotonic()
     watch = Watch(passt)
@@ -353,7 +361,8 @@ def queries(lab, passt, idle, count):
               "descriptors", flush=True)
         expect_below("seconds for 30,000", took * 30000 / count, 66)
     with check("queries: what the last ones left is bounded"):
-        # Those of 10 s, of the timer's next round, and a little.
+        # Flows of the last 10 s, those of one more period of the timer, and
+        # some more because of delays.
         expect_below("descriptors", descriptors - idle, min(
             DESCRIPTORS // 2 + 100, QUERIES_A_SECOND * (ONE_SHOT + 2)))
     settles(passt, idle, "queries")

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""udptools.py - Programs that live by UDP, in the guest as on the host.
+"""udptools.py - Programs that use UDP must work in the guest as on the host.
 
     guest ==== passt (host) ---- router and servers (outside)
       \\________________________/
        each tool runs at both, one after the other
 
-dig, TFTP, iperf3, OpenVPN, WireGuard, chrony and SIP telephones: whatever one says
-on the host, it must say in the guest; so must what sends datagrams longer than
-any MTU, and what sends rows of them with ECN marks for a long time, as QUIC
-does. With MTUs of 65520 and of 1500 in the guest.
+dig, TFTP, iperf3, OpenVPN, WireGuard, chrony and SIP telephones must print in
+the guest what they print on the host. The same holds for datagrams that are
+longer than any MTU, and for a long flow of GSO batches with ECN marks, as QUIC
+has. The guest's MTU is 65520 at first, then 1500.
 """
 
 import contextlib
@@ -28,8 +28,8 @@ from netlab import (CLONE_NEWNS, FAMILIES, HOST4, HOST6, Lab, MS_PRIVATE,
                     MS_REC, Namespace, SERVER4, SERVER6, Server, Skip, call,
                     check, echo_udp, expect, main, rests, wait_for)
 
-# Ports of the guest's that are forwarded to it, those of the host's own
-# servers beside them.
+# Ports *_GUEST are forwarded to servers in the guest. Servers on the host use
+# the ports *_HOST, because the others are taken.
 IPERF_HOST, IPERF_GUEST = 5201, 5202
 SIP, SIP_HOST, SIP_GUEST = 5060, 5070, 5071
 FORWARDED = "-t", f"{IPERF_GUEST}", "-u", f"{IPERF_GUEST},{SIP_GUEST}"
@@ -37,7 +37,7 @@ FORWARDED = "-t", f"{IPERF_GUEST}", "-u", f"{IPERF_GUEST},{SIP_GUEST}"
 
 @contextlib.contextmanager
 def running(ns, *cmd, ready=None, **kw):
-    """A program that runs in the background; @ready(): whether it can be used."""
+    """Runs a program during a block; waits first until @ready() is true."""
     kw = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **kw}
     p = ns.spawn(*cmd, **kw)
 
@@ -60,7 +60,10 @@ def running(ns, *cmd, ready=None, **kw):
 
 
 def binds(ns, kind, port):
-    """A condition: a program listens there; @kind: t for TCP, u for UDP."""
+    """A condition for running(): a program listens on this port.
+
+    @kind: "t" for TCP, "u" for UDP
+    """
     return lambda: ns.run("ss", f"-Hln{kind}", f"sport = {port}").strip()
 
 
@@ -70,9 +73,9 @@ def need_tool(name):
 
 
 def same(lab, tool, *args, see=None):
-    """@tool(ns, *args) must give in the guest what it gives on the host.
+    """Fails unless @tool(ns, *args) returns the same for guest and host.
 
-    @see: what that must be; without, the host decides
+    @see: the result that it must return; None: any that is not empty
     """
     on_host = tool(lab.host, *args)
     if see is not None:
@@ -83,7 +86,8 @@ def same(lab, tool, *args, see=None):
 
 
 def own(lab, ns, addr):
-    """The address there of what outside knows by the host's address."""
+    """The address to bind to in @ns so that peers reach it at @addr, an address
+    of the host: in the guest, an IPv6 address is another one."""
     return lab.addresses6()[0] if ns is lab.guest and ":" in addr else addr
 
 
@@ -118,7 +122,7 @@ QUERIES = (
 
 
 def dig(ns, addr, *options):
-    """dig's output for each query, without values that vary."""
+    """Runs dig for each query. Returns its output without values that vary."""
     said = []
     for query in QUERIES:
         said.append(ns.run("dig", f"@{addr}", "+tries=1", "+time=5",
@@ -150,7 +154,7 @@ TFTP_CLIENTS = 4
 
 
 def curl_tftp(ns, addr, name):
-    """One file: its checksum, or how curl ended."""
+    """Fetches a file. Returns its checksum, and curl's exit status."""
     return ns.run("bash", "-c", f"curl -gs --max-time 20 "
                   f"tftp://{bracketed(addr)}/{name} | sha256sum; "
                   f"echo ${{PIPESTATUS[0]}}").strip()
@@ -162,7 +166,7 @@ def busybox_tftp(ns, addr, name):
 
 
 def tftp_at_once(ns, addr):
-    """Several clients fetch all files at the same time."""
+    """Several clients fetch all files at the same time. Returns checksums."""
     fetch = "; ".join(f"curl -gs --max-time 30 tftp://{bracketed(addr)}/f{n}"
                       for n in TFTP_SIZES)
     each = f"({fetch}) | sha256sum & "
@@ -196,7 +200,8 @@ def tftp(lab, name):
 #
 
 def iperf(client, addr, port, *options):
-    """One run, by its own account: what was lost and what came late."""
+    """Runs iperf3. Returns how many datagrams were lost or late, and whether
+    each stream had some."""
     out = json.loads(client.run("iperf3", "-c", addr, "-p", str(port), "-u",
                                 "-J", "-t", "1", *options, status=None))
     if "error" in out:
@@ -216,8 +221,8 @@ LOADS = (("1200 bytes", ("-l", "1200", "-b", "20M")),
 
 @contextlib.contextmanager
 def iperf_server(ns, addr, port):
-    """A server for one run. By UDP it answers from whatever address the route
-    back has, unless bound."""
+    """Runs an iperf3 server for one client. It is bound to an address, because
+    with UDP it would answer from any other address of its namespace."""
     with running(ns, "iperf3", "-s", "-1", "-B", addr, "-p", str(port),
                  ready=binds(ns, "t", port)):
         yield
@@ -229,7 +234,7 @@ def iperf_out(ns, lab, addr, *options):
 
 
 def udp_iperf(lab, name):
-    """Given a modest rate, in either direction, then nothing is lost."""
+    """Given a modest rate, in each direction, then nothing is lost."""
     for load, options in LOADS:
         for family, addr in FAMILIES:
             for way, reverse in ("out", ()), ("in", ("-R",)):
@@ -239,7 +244,8 @@ def udp_iperf(lab, name):
 
 
 def udp_iperf_forwarded(lab, name):
-    """Given iperf3's server in the guest, then likewise from outside."""
+    """Given iperf3's server in the guest and its client outside, then nothing
+    is lost."""
     ports = {lab.host: IPERF_HOST, lab.guest: IPERF_GUEST}
 
     def tool(ns, addr, *options):
@@ -259,7 +265,7 @@ def udp_iperf_forwarded(lab, name):
 #
 
 def tcp_speed(ns, lab, far, *options):
-    """Mbit/s by TCP."""
+    """Runs iperf3 by TCP to @far. Returns Mbit/s."""
     with iperf_server(lab.outside, far, IPERF_HOST):
         out = json.loads(ns.run("iperf3", "-c", far, "-p", str(IPERF_HOST),
                                 "-J", "-t", "1", *options, status=None))
@@ -269,7 +275,8 @@ def tcp_speed(ns, lab, far, *options):
 
 
 def use_tunnel(ns, lab, far):
-    """What a tunnel to @far carries: ping, and iperf3 by UDP and TCP."""
+    """Runs ping, and iperf3 by UDP and TCP, through a tunnel to @far. Returns
+    their results, to compare with CARRIED."""
     wait_for("the tunnel", lambda: " 0% packet loss" in ns.run(
         "ping", "-c1", "-W1", far, status=None), 20)
     ping = ns.run("ping", "-c", "5", "-i", "0.2", "-s", "1400", "-W", "2",
@@ -291,7 +298,7 @@ CARRIED = {"ping": "5 received", "UDP out": LOSSLESS, "UDP in": LOSSLESS,
 
 
 def openvpn(ns, lab, addr, key):
-    """OpenVPN between here and outside, peer to peer with a static key."""
+    """Uses OpenVPN between @ns and outside, with a static key."""
     proto = "udp6" if ":" in addr else "udp4"
     common = ("openvpn", "--dev", "vpn0", "--dev-type", "tun", "--proto",
               proto, "--secret", key, "--cipher", "AES-256-CBC", "--verb", "0")
@@ -304,7 +311,7 @@ def openvpn(ns, lab, addr, key):
 
 
 def wireguard(ns, lab, addr):
-    """WireGuard, as a program in user space, between here and outside."""
+    """Uses WireGuard, as a program in user space, between @ns and outside."""
     ends = ((lab.outside, "wg-server", "10.9.0.1", ("listen-port", "51820"),
              ()),
             (ns, "wg-client", "10.9.0.2", (),
@@ -333,7 +340,7 @@ def wireguard(ns, lab, addr):
 
 
 def tunnels(lab, name):
-    """Given a tunnel over UDP, then it carries what it carries on the host."""
+    """Given a tunnel over UDP, then it carries the same as on the host."""
     for family, addr in FAMILIES:
         with check(f"{name} OpenVPN, IPv{family}"):
             need_tool("openvpn")
@@ -351,7 +358,8 @@ def tunnels(lab, name):
 #
 
 def chrony(ns, lab, addr, *options):
-    """Whether the clock is found right, to some ms: they share one."""
+    """Whether chrony finds the clock right to 50 ms: client and server have the
+    same clock."""
     out = subprocess.STDOUT
     p = ns.spawn("chronyd", "-Q", "-x", "-t", "20", "-u", "root",
                  f"server {addr} iburst maxsamples 4", "cmdport 0",
@@ -365,7 +373,8 @@ def chrony(ns, lab, addr, *options):
 
 
 def ntp(lab, name):
-    """Given a time server, then chrony sets the clock by it, or would."""
+    """Given a time server, then chrony gets the time from it. (It does not set
+    the clock.)"""
     need_tool("chronyd")
     conf = f"{lab.dir}/chrony.conf"
     with open(conf, "w") as f:
@@ -394,7 +403,8 @@ def sipp_server(ns, addr, port):
 
 
 def sipp_client(ns, lab, own, addr, port, *options):
-    """Calls, each with all its six messages: how they went."""
+    """Makes CALLS calls. Returns how many succeeded, failed, and needed
+    retransmissions."""
     stats = f"{lab.dir}/sipp.csv"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(stats)
@@ -431,14 +441,14 @@ def sip(lab, name):
                     ("a socket each", ("-t", "un", "-max_socket", "1000"))):
                 with check(f"{name} SIP calls, {kind}, IPv{family}"):
                     same(lab, caller, addr, *options, see=CALLED)
-        # At ports of their own: 5060 of the host is the guest's since it
-        # called from there.
+        # Not at port 5060: passt still has that port of the host bound for the
+        # guest, which has called from it.
         with check(f"{name} SIP calls to the guest, IPv{family}"):
             same(lab, called, addr, see=CALLED)
 
 
 #
-# Datagrams that are long.
+# Long datagrams.
 #
 
 def pattern(size):
@@ -449,7 +459,8 @@ SIZES = (0, 1, 1472, 1473, 8000, 8001, 32768, 60000)
 
 
 def echoed(ns, addr, port):
-    """Which sizes come back as they went, of datagrams one after another."""
+    """Sends datagrams to an echo server, one by one. Returns the sizes of those
+    that come back unchanged."""
     right = []
     with ns.connect(addr, port, 3, socket.SOCK_DGRAM) as s:
         for size in SIZES:
@@ -461,7 +472,11 @@ def echoed(ns, addr, port):
 
 
 def one_way(ns, lab, addr, port, inward):
-    """Which sizes arrive, sent by one side alone, many at once."""
+    """Sends all datagrams in one direction, without waiting for answers.
+    Returns the sizes of those that arrive.
+
+    @inward: from outside to @ns
+    """
     with lab.outside.bind(addr, port, socket.SOCK_DGRAM) as far, \
             ns.connect(addr, port, 3, socket.SOCK_DGRAM) as near:
         near.send(b"hello")
@@ -483,7 +498,8 @@ def one_way(ns, lab, addr, port, inward):
 
 
 def long_datagrams(lab, name):
-    """Given what no frame outside can hold, then it gets there, and back."""
+    """Given datagrams longer than the MTU outside, then they arrive, in both
+    directions."""
     for family, addr in FAMILIES:
         with check(f"{name} datagrams up to 60,000 bytes, IPv{family}"), \
                 Server(lab.outside.bind(addr, 0, socket.SOCK_DGRAM),
@@ -497,8 +513,8 @@ def long_datagrams(lab, name):
 
 
 def received(sock):
-    """A datagram, after the error that a connected socket of Linux reports
-    when it is told the MTU."""
+    """Receives a datagram; ignores the EMSGSIZE that a connected socket returns
+    first, if it was told the path MTU."""
     try:
         return sock.recv(65536)
     except OSError as e:
@@ -507,9 +523,9 @@ def received(sock):
 
 
 def learns(lab, name):
-    """Given a guest's MTU that is larger than the one outside, when it sends
-    what is too long with DF, as Linux does until it knows better, then it is
-    told, as by any router, and no datagram is lost."""
+    """Given a guest whose MTU is larger than the one outside, when it sends
+    long datagrams with DF, as Linux does until it knows the path MTU, then no
+    datagram is lost. (passt also tells it the MTU, as a router would.)"""
     for family, addr in FAMILIES:
         with check(f"{name} datagrams too long for outside, IPv{family}"), \
                 Server(lab.outside.bind(addr, 0, socket.SOCK_DGRAM),
@@ -522,7 +538,8 @@ def learns(lab, name):
 
 
 def pings(lab, name):
-    """Given requests that are too long for outside, then none is lost."""
+    """Given pings that are too long for the MTU outside, then none is lost, and
+    the guest is told the MTU."""
     for family, addr in FAMILIES:
         with check(f"{name} ping -s 8000, IPv{family}"):
             out = lab.guest.run("ping", "-c", "3", "-i", "0.3", "-W", "2",
@@ -534,8 +551,8 @@ def pings(lab, name):
 
 
 def answers(lab, name):
-    """Given a server in the guest, as one of DNS, when it sends its first long
-    answer to each of its clients outside, then they receive it."""
+    """Given a server in the guest that answers with long datagrams, as a DNS
+    server may, then each client outside receives its first answer."""
     port = IPERF_GUEST
     for (family, addr), host in zip(FAMILIES, (HOST4, HOST6)):
         here = "0.0.0.0" if family == "4" else "::"
@@ -563,7 +580,7 @@ QUIC_PORT = 443
 
 
 def ecn_socket(sock):
-    """Never fragment, say what TOS comes."""
+    """Sets a socket never to fragment, and to report the TOS of datagrams."""
     v6 = sock.family == socket.AF_INET6
     level = socket.IPPROTO_IPV6 if v6 else socket.IPPROTO_IP
     sock.setsockopt(level, IPV6_MTU_DISCOVER if v6 else IP_MTU_DISCOVER,
@@ -575,7 +592,7 @@ def ecn_socket(sock):
 
 
 def send_row(sock, first, ecn, to=None):
-    """A GSO batch of datagrams, numbered from @first (UDP_SEGMENT)."""
+    """Sends a GSO batch of ROW datagrams, numbered from @first."""
     v6 = sock.family == socket.AF_INET6
     data = b"".join(struct.pack("!I", first + i).ljust(
         QUIC_SIZE, bytes([(first + i) & 0xff])) for i in range(ROW))
@@ -587,7 +604,8 @@ def send_row(sock, first, ecn, to=None):
 
 
 def take(sock):
-    """One datagram: its number, its ECN bits, its sender; checked."""
+    """Receives a datagram, and checks its content. Returns its number, ECN bits
+    and sender."""
     data, control, _, peer = sock.recvmsg(4096, 256)
     number, = struct.unpack("!I", data[:4])
     expect(f"datagram {number}", data,
@@ -598,7 +616,7 @@ def take(sock):
 
 
 def marks(way):
-    """ECN bits of the n-th batch: mostly ECT, sometimes CE or none."""
+    """ECN bits of each batch: mostly ECT, sometimes CE or none."""
     ect = ECT0 if way == "out" else ECT1
     return [(ect, ect, ect, CE, ect, 0)[n % 6] for n in range(ROWS)]
 
@@ -606,7 +624,7 @@ def marks(way):
 class Quic:
     """One long flow between a client in @ns and a server outside.
 
-    @arrived: of each way, a list of (number, ECN) in their order
+    @arrived: {direction: [(number, ECN)]}, in the order of arrival
     """
 
     def __init__(self, ns, lab, addr, port):
@@ -618,7 +636,7 @@ class Quic:
             ecn_socket(sock)
 
     def row(self, n):
-        """One GSO batch to the server, and one back to its sender."""
+        """Sends the @n-th GSO batch to the server, and the @n-th one back."""
         send_row(self.near, n * ROW, marks("out")[n])
         for _ in range(ROW):
             number, ecn, peer = take(self.far)
@@ -638,7 +656,7 @@ class Quic:
 
 
 def quic_flow(ns, lab, addr):
-    """All batches, as they arrived."""
+    """Runs a long flow. Returns the datagrams as they arrived."""
     with contextlib.closing(Quic(ns, lab, addr, QUIC_PORT)) as flow:
         for n in range(ROWS):
             flow.row(n)
@@ -646,8 +664,8 @@ def quic_flow(ns, lab, addr):
 
 
 def quic(lab, name):
-    """Given GSO batches with ECN marks, then they arrive in order, none
-    is lost, and each has its mark."""
+    """Given GSO batches with ECN marks, then no datagram is lost, they arrive
+    in order, and each has its mark."""
     want = {way: [(i, marks(way)[i // ROW]) for i in range(ROWS * ROW)]
             for way in ("out", "in")}
     for family, addr in FAMILIES:
@@ -662,8 +680,9 @@ def quic(lab, name):
 
 
 def pause(lab, name):
-    """Given a flow that had its exchange, when it pauses for longer than a
-    query's flow lives (10 s), then the server still gets through."""
+    """Given a flow with data in both directions, when it pauses for longer than
+    a one-shot flow lives (10 s), then the server's next datagrams still reach
+    the client."""
     flows = [(family, Quic(lab.guest, lab, addr, QUIC_PORT))
              for family, addr in FAMILIES]
     for _, flow in flows:
@@ -678,7 +697,8 @@ def pause(lab, name):
 
 
 def http3(ns):
-    """curl of Debian 12 has no HTTP/3: to be seen when one has."""
+    """Says whether curl has HTTP/3, as a reminder to test it: curl of Debian 12
+    does not have it."""
     if "HTTP3" in ns.run("curl", "--version"):
         print("curl has HTTP/3, and no test uses it yet", flush=True)
     else:
@@ -686,14 +706,14 @@ def http3(ns):
 
 
 def private_run():
-    """/run for ourselves: WireGuard's control sockets have their place there,
-    whoever runs this test beside us."""
+    """Mounts a private /run, so that WireGuard's control sockets do not clash
+    with those of another run of this test."""
     call("unshare", CLONE_NEWNS)
     call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
     call("mount", b"tmpfs", b"/run", b"tmpfs", 0, b"mode=755")
 
 
-# Each with a guest that does not know the MTU outside.
+# Each of these needs a new guest, which does not know the path MTU yet.
 FRESH = pings, answers
 ALL = (learns, dns, tftp, udp_iperf, udp_iperf_forwarded, tunnels, ntp, sip,
        long_datagrams, quic, pause)

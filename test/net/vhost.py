@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""vhost.py - A guest behind vhost-user, with and without each feature.
+"""vhost.py - Tests a guest behind vhost-user, with and without each feature.
 
     tap0 == stand-in == virtqueues == passt == veth == servers
 """
@@ -23,7 +23,8 @@ UDP_SEGMENT = 103               # linux/udp.h
 KIB = 1024
 PAIRS = 4
 
-# What is left out, rings, buffers: each a guest of its own.
+# Options of the stand-in guest, for one guest after the other: features that it
+# does not negotiate, sizes of rings and buffers, faults.
 GUESTS = (
     (), ("--ring", "1024"), ("--ring", "64"),
     ("--without", "mrg_rxbuf"), ("--without", "mrg_rxbuf,indirect"),
@@ -46,12 +47,12 @@ def give(conn):
 
 @tcp_each
 def take(conn):
-    """Says whether what came is what should."""
+    """Receives a stream, and answers whether it is DATA."""
     conn.sendall(b"y" if receive(conn, len(DATA)) == DATA else b"n")
 
 
 def transfers(lab):
-    """Fails unless 16 MiB arrive unchanged, both ways and families."""
+    """Fails unless 16 MiB arrive unchanged, in both directions and families."""
     for _, addr in FAMILIES:
         with Server(lab.outside.bind(addr), give) as server, \
                 lab.guest.connect(addr, server.port) as s:
@@ -79,8 +80,8 @@ def batches(lab):
 
 
 def negotiated(lab, options):
-    """Given a guest with these options, when it transfers, then all of it
-    arrives, and the tap takes every frame."""
+    """Given a guest with these options, when it transfers data, then all data
+    arrive, and its tap takes every frame."""
     name = " ".join(options) or "everything"
     lossy = "--drop-out" in options
     for mtu in 1500, 65520:
@@ -97,7 +98,10 @@ def negotiated(lab, options):
 
 
 def iperf(lab, way, *options):
-    """iperf3 for two seconds, from the guest or to it. Returns its report."""
+    """Runs iperf3 for two seconds. Returns its report.
+
+    @way: "out" from the guest, "in" to the guest
+    """
     server = lab.outside.spawn("iperf3", "-s", "-1",
                                stdout=subprocess.DEVNULL)
     wait_for("iperf3 server", lambda: lab.outside.run(
@@ -109,13 +113,14 @@ def iperf(lab, way, *options):
 
 
 def flow_rates(lab, way):
-    """Rates of 16 transfers at once, bits per second."""
+    """Runs 16 transfers at once. Returns their rates, bits per second."""
     return [stream["receiver"]["bits_per_second"]
             for stream in iperf(lab, way, "-P", "16")["end"]["streams"]]
 
 
 def bulk(lab, way, guest):
-    """A transfer for two seconds. Returns what its sender has counted."""
+    """Transfers for two seconds. Returns how the counts of this direction
+    grew."""
     before = lab.counts(guest)[way]
     iperf(lab, way)
     after = lab.counts(guest)[way]
@@ -123,8 +128,8 @@ def bulk(lab, way, guest):
 
 
 def notifications(lab):
-    """Given a bulk flow, then its sender notifies less than once for 32 KiB,
-    and nobody says that buffers were sent."""
+    """Given a bulk flow, then the side that sends notifies less than once per
+    32 KiB, and so does the side that receives, about the buffers it used."""
     lab.passt("--vhost-user", "-m", "1500")
     guest = lab.attach(mtu=1500, vhost=True)
     for way, sender, other in ("out", "kicks", "calls"), \
@@ -180,8 +185,8 @@ def steered(lab):
 
 
 def interrupted(lab):
-    """Given a guest that stops, resets and finds a new daemon, then it is
-    served after each."""
+    """Given a guest that is paused, then reset, then finds a new passt, then it
+    is served after each of these."""
     p = lab.passt("--vhost-user")
     guest = lab.attach("--reconnect", vhost=True)
     for what, sig in ("pause", signal.SIGUSR2), ("reset", signal.SIGHUP):
