@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""daemons.py - The daemons to compare: each connects the guest to the servers.
+"""daemons.py - The daemons to compare, which connect the guest to the servers.
 
     stream    guest = tap0 == stand-in == UNIX socket == daemon = host
     vhost     guest = tap0 == stand-in == virtqueues == daemon = host
     slirp     guest = tap0 (its own) == slirp4netns = host
-    veth      guest = tap0 (a veth pair) = outside, the limit of the kernel
-    relay     guest = tap0 == stand-in == stand-in == tap1 = outside, the limit
+    veth      guest = tap0 (a veth pair) = outside: the limit of the kernel
+    relay     guest = tap0 == stand-in == stand-in == tap1 = outside: the limit
               of the stand-in
     routed    guest = tap0 == stand-in == stand-in == tap1 = host, which routes:
               the limit of the stand-in over an emulated link
     host      the client runs in the host's namespace itself
 
-The namespaces are those of netlab.py, with one more link between host and
-outside for emulation. A daemon lives for one measurement: all start alike.
-
-Called by items.py and soak; calls netlab.py.
+The namespaces are those of netlab.py, with an additional, emulated link between
+host and outside. Every measurement starts a new daemon, so that all have the
+same conditions.
 """
 
 import contextlib
@@ -40,10 +39,11 @@ FLOOR, RING_FLOOR, RR, POUR, QUERY, SPRAY = [f"{B}/bench/{name}" for name in (
 SERVER_EMULATED = "198.51.100.2"
 EMULATED, DIRECT = "192.0.3", "192.0.4"      # networks of 256 addresses
 QUEUE = 20000
-SOFT_LIMIT = 1024       # descriptors that a daemon is started with
-HARD_LIMIT = 65536      # so that peers with two for a connection can take part
+SOFT_LIMIT = 1024       # soft limit of descriptors for daemons
+HARD_LIMIT = 65536      # enough for daemons with two per connection
 
-Link = namedtuple("Link", "delay_ms loss rate")     # round trip, 1, bit/s
+# @delay_ms: round trip; @loss: fraction of frames; @rate: bit/s, None: no limit
+Link = namedtuple("Link", "delay_ms loss rate")
 
 
 class Failed(Exception):
@@ -66,7 +66,7 @@ def prepare(*programs):
 
 
 def end(pid):
-    """Ends a process of ours, and those it started."""
+    """Kills a process that we started, and its children."""
     with contextlib.suppress(OSError):
         with open(f"/proc/{pid}/task/{pid}/children") as f:
             for child in f.read().split():
@@ -79,7 +79,7 @@ def end(pid):
 
 @contextlib.contextmanager
 def ended(process):
-    """A Popen or Process that is ended at the end."""
+    """Kills a process, Popen or Process, at the end of a block."""
     try:
         yield process
     finally:
@@ -87,7 +87,7 @@ def ended(process):
 
 
 def cpu(pid):
-    """Seconds of processor time of a process, its threads and children."""
+    """Seconds of CPU time that a process, its threads and children used."""
     total = 0.0
     for task in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{task}/schedstat") as f:
@@ -110,18 +110,19 @@ class Site(Lab):
         self.copy = self.passt_bin
         self.outside.ip(f"addr add {SERVER_EMULATED}/32 dev lo")
         for ns in self.guest, self.host, self.outside:
-            # What a lossy run teaches of a peer is not for the next run.
+            # The kernel must not apply metrics of a lossy run to the next run.
             ns.sysctl(net__ipv4__tcp_no_metrics_save=1)
-            # connect() takes every other port first, and then searches all.
+            # A large range of ports: connect() takes ports of one parity first,
+            # and gets slow when it has to search the others.
             ns.sysctl(net__ipv4__ip_local_port_range="1024 65535")
 
     def path(self, ns):
-        """A path to a namespace, for other programs."""
+        """A path by which other programs can enter a namespace."""
         return f"/proc/{os.getpid()}/fd/{ns.fd}"
 
     @contextlib.contextmanager
     def wire(self, mtu):
-        """The link between host and outside has this MTU meanwhile."""
+        """Sets the MTU between host and outside during a block."""
         try:
             self.wire_mtu(mtu)
             yield
@@ -134,11 +135,11 @@ class Site(Lab):
 
     @contextlib.contextmanager
     def link(self, link, seed):
-        """An emulated way from the host to SERVER_EMULATED."""
+        """Emulates a link from the host to SERVER_EMULATED during a block."""
         options = ["--delay-us", int(link.delay_ms * 500), "--loss-ppm",
                    int(link.loss * 1e6), "--seed", seed]
         if link.rate:
-            # One bandwidth-delay product, or 5 ms.
+            # The queue has one bandwidth-delay product, but at least 5 ms.
             ms = max(link.delay_ms, 5)
             options += ["--rate-bps", link.rate,
                         "--queue-bytes", int(link.rate / 8e3 * ms)]
@@ -164,12 +165,12 @@ def started(p, name):
 
 
 class Daemon:
-    """One of the things compared.
+    """A daemon, or something else that connects the guest to the servers.
 
-    @name: for --only and the results
-    @title: for people
-    @limit: not a peer, but what the machine could do
-    @vhost: what goes over virtqueues is compared with its like
+    @name: name for --without and in the results
+    @title: title for the reader
+    @limit: this is not a peer, but shows what the machine can do
+    @vhost: it uses vhost-user; its reference is a peer that does so, too
     """
 
     limit = vhost = False
@@ -203,7 +204,8 @@ class Stream(Daemon):
     def up(self, site, mtu, *standin):
         # Ours was copied to a folder that the user nobody can read.
         site.passt_bin = site.copy if self.path == PASST else self.path
-        # Not waited for: what netlab.py looks for, only ours has.
+        # Don't let netlab.py wait for the start: it waits for a signalfd, which
+        # only our passt opens.
         p = Process(site.passt("-m", str(mtu), *self.options(), wait=False,
                                preexec_fn=soft_limit).pid)
         with ended(p):
@@ -222,7 +224,10 @@ class Stream(Daemon):
 
 
 class Vhost(Stream):
-    """The same over vhost-user: @standin_options choose features and rings."""
+    """passt, or another daemon, over vhost-user.
+
+    @standin_options: options of the stand-in, for features and rings
+    """
 
     vhost = True
 
@@ -253,14 +258,15 @@ def speaks_vhost(path):
 
 
 def accepts(pid, path):
-    """Whether the UNIX socket @path is listening."""
+    """Whether the UNIX socket @path listens, in the namespace of @pid."""
     with open(f"/proc/{pid}/net/unix") as f:
         return any(line.endswith(f" {path}\n") and
                    line.split()[3] == "00010000" for line in f)
 
 
 class Slirp(Daemon):
-    """Does not raise its limit of descriptors: it is started with enough."""
+    """slirp4netns. It does not raise its soft limit of descriptors, so it
+    starts with the hard one."""
 
     def __init__(self):
         super().__init__("slirp4netns", "slirp4netns")
@@ -301,12 +307,12 @@ class Veth(Daemon):
 
 
 class Standins(Daemon):
-    """Two of them back to back, no daemon."""
+    """Two stand-ins that are connected to each other, without a daemon."""
 
     limit = True
 
     def beyond(self, site):
-        """The namespace at the other end."""
+        """The namespace of the second stand-in."""
         raise NotImplementedError
 
     @contextlib.contextmanager
@@ -337,7 +343,7 @@ class Relay(Standins):
 
 
 class Routed(Standins):
-    """The kernel in place of a daemon; only with an emulated link."""
+    """The host's kernel routes in place of a daemon; for emulated links."""
 
     def __init__(self):
         super().__init__("routed", "stand-in, routed by the kernel")
@@ -363,8 +369,8 @@ class Host(Daemon):
 
 
 def direct(site, outer, beyond=None):
-    """Addresses for a guest whose tap0 leads outside without a host, or to
-    another namespace."""
+    """Sets addresses and routes for a guest whose tap0 leads directly to the
+    outside namespace, or to @beyond."""
     (beyond or site.outside).ip(f"addr add {DIRECT}.1/24 dev {outer}",
                                 f"link set {outer} up")
     site.guest.ip(f"addr add {DIRECT}.2/24 dev tap0", "link set tap0 up",
@@ -372,7 +378,7 @@ def direct(site, outer, beyond=None):
 
 
 def version(path):
-    """The first line of PROGRAM --version, or nothing."""
+    """The first line of PROGRAM --version; empty if there is none."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         out = subprocess.run([path, "--version"], capture_output=True,
                              text=True, timeout=10)
@@ -382,7 +388,7 @@ def version(path):
 
 
 def run_json(ns, *cmd, timeout):
-    """Runs a program that prints JSON. Returns it."""
+    """Runs a program that prints JSON. Returns the parsed output."""
     try:
         return json.loads(ns.run(*map(str, cmd), timeout=timeout))
     except subprocess.TimeoutExpired:
@@ -393,7 +399,7 @@ def run_json(ns, *cmd, timeout):
 
 @contextlib.contextmanager
 def iperf_server(site):
-    """One run's server, on every address outside."""
+    """Runs an iperf3 server for one client, on every address outside."""
     with ended(site.outside.spawn("iperf3", "-s", "-1",
                                   stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)) as p:
@@ -412,8 +418,10 @@ def listening(pid, port):
 
 
 def iperf(site, ns, way, seconds, addr=SERVER4, *options):
-    """One iperf3 run. Returns (bit/s, bytes), as received. iperf3 takes whole
-    seconds only: it reads 0.8 as 0, which means without end."""
+    """Runs iperf3. Returns (bit/s, bytes), as received.
+
+    It rounds @seconds, because iperf3 reads 0.8 as 0, which means: no end.
+    """
     seconds = max(1, round(seconds))
     with iperf_server(site):
         out = run_json(ns, "iperf3", "-c", addr, "-J", "-t", seconds,

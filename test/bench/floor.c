@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * floor.c - What moving the bytes costs if there were no protocol at all:
+ * floor.c - Measures the lower limit of the cost of passt: it moves data
+ * between a TCP socket and frames, with checksums, but without any protocol:
  *
- *	floor in PAYLOAD MS	receive from a TCP socket, sum, send frames
- *	floor out PAYLOAD MS	receive frames, sum, send to a TCP socket
+ *	floor in PAYLOAD MS	receive from the TCP socket, send frames
+ *	floor out PAYLOAD MS	receive frames, send to the TCP socket
  *
- * with [--addr ADDR] [--netns PATH] where the other end of the TCP connection
- * is. A frame is its length (4 bytes), headers nobody fills in, and PAYLOAD
- * bytes; it goes over a UNIX stream socket to a child that only drains or
- * fills it. Buffers are those of passt. Prints a line of JSON: bytes,
- * seconds, and the processor time of this loop alone, seconds.
+ * The options [--addr ADDR] [--netns PATH] say where the other end of the TCP
+ * connection is. A frame consists of its length (4 bytes), headers that nobody
+ * fills in, and PAYLOAD bytes. Frames go over a UNIX stream socket to a child
+ * that only reads or only writes them. Buffers have the same sizes as in passt.
+ * The program prints a line of JSON: bytes, seconds, and seconds of CPU time,
+ * without those of the child.
  * A program of the benchmark; calls peer.c, checksum.c and the kernel, called
  * by items.py.
  */
@@ -30,17 +32,17 @@
 #define OVERHEAD	(PREFIX + HEADERS)
 #define FRAMES_MAX	(STREAM_OUT / (OVERHEAD + PAYLOAD_MIN))
 #define SOCKET_BUFFER	(256 * 1024)	/* as in link/stream.c */
-#define GUEST_BLOCK	(128 * 1024)	/* as the stand-in guest does */
+#define GUEST_BLOCK	(128 * 1024)	/* per call, as the stand-in guest */
 
 /**
- * struct lift - One direction being carried
- * @tcp:	connected socket
+ * struct lift - State of a transfer in one direction
+ * @tcp:	connected TCP socket
  * @link:	UNIX stream socket
- * @payload:	bytes in a full frame
- * @bytes:	payload moved
+ * @payload:	bytes of payload in a full frame
+ * @bytes:	bytes of payload moved so far
  * @buf:	frames, each after its length
- * @have:	bytes in @buf, of frames to be sent to @tcp
- * @iov:	the payload in @buf, of one frame each
+ * @have:	bytes in @buf of frames that are to be sent to @tcp
+ * @iov:	payload of each frame in @buf
  */
 struct lift {
 	int tcp, link;
@@ -51,7 +53,7 @@ struct lift {
 	struct iovec iov[FRAMES_MAX];
 };
 
-/* send_all() - A whole buffer, to a socket that may wait */
+/* send_all() - Send a whole buffer on a blocking socket */
 static void send_all(int fd, const uint8_t *buf, size_t len)
 {
 	ssize_t n;
@@ -63,7 +65,7 @@ static void send_all(int fd, const uint8_t *buf, size_t len)
 	}
 }
 
-/* frame_sum() - What a sender has to do with each byte, and the receiver */
+/* frame_sum() - Sum the payload, as passt must in both directions */
 static void frame_sum(uint8_t *payload, size_t len)
 {
 	uint16_t sum = csum_fold(csum_add(payload, len, 0));
@@ -75,7 +77,8 @@ static void frame_sum(uint8_t *payload, size_t len)
  * In: from the TCP socket to frames.
  */
 
-/* in_prepare() - Where the payload of each frame goes. Returns frames. */
+/* in_prepare() - Set @iov to where the payload of each frame goes; returns the
+ * number of frames */
 static int in_prepare(struct lift *l)
 {
 	size_t step = OVERHEAD + l->payload;
@@ -88,7 +91,7 @@ static int in_prepare(struct lift *l)
 	return n;
 }
 
-/* in_once() - Receive what is there, make frames of it, send them */
+/* in_once() - Receive data, make frames of them, send the frames */
 static void in_once(struct lift *l, int frames)
 {
 	struct msghdr msg = { .msg_iov = l->iov, .msg_iovlen = (size_t)frames };
@@ -113,7 +116,8 @@ static void in_once(struct lift *l, int frames)
  * Out: from frames to the TCP socket.
  */
 
-/* tcp_send() - The first @cnt payloads, whatever the socket takes at once */
+/* tcp_send() - Send the first @cnt payloads by one call; the socket blocks
+ * until it has taken all */
 static void tcp_send(struct lift *l, size_t cnt, size_t total)
 {
 	struct msghdr msg = { .msg_iov = l->iov, .msg_iovlen = cnt };
@@ -124,7 +128,7 @@ static void tcp_send(struct lift *l, size_t cnt, size_t total)
 	l->bytes += total;
 }
 
-/* out_once() - Receive what is there, send the payload of whole frames */
+/* out_once() - Receive frames, and send the payload of the complete ones */
 static void out_once(struct lift *l)
 {
 	ssize_t n = recv(l->link, l->buf + l->have, STREAM_IN - l->have, 0);
@@ -153,7 +157,7 @@ static void out_once(struct lift *l)
  * The two ends.
  */
 
-/* guest() - The other end of the link, in a child */
+/* guest() - Fork a child that reads or writes frames at the link's other end */
 static void guest(struct lift *l, int fd, bool in)
 {
 	size_t step = OVERHEAD + l->payload, len, i;

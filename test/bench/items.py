@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""items.py - The items: each is measured once per daemon and round.
+"""items.py - The items of the benchmark, measured once per daemon and round.
 
 An item has a name, metrics, and measure(site, daemon, seconds, round), which
 returns a value for each metric that makes sense for that daemon.
-
-Called by run; calls daemons.py.
 """
 
 import contextlib
@@ -22,20 +20,21 @@ from daemons import (FLOOR, Failed, Host, Link, QUERY, RING_FLOOR, RR, Relay,
 PORT = 7000
 WAYS = {"out": "from guest", "in": "to guest"}
 MTUS = (1500, 65520)
-# Bytes of a frame in the floor: what these MTUs leave, and fills the buffer.
+# Payload of a frame in the floor programs for each MTU: without headers, and at
+# 65520 such that frames fill the buffer.
 FLOOR_PAYLOAD = {1500: 1460, 65520: 65466}
-LOSS = 1000             # of a million frames
+LOSS = 1000             # lost frames of a million
 SIZES, FLOWS = (64, 512, 1400, 8000), (1, 100)
-QUESTIONS = (1, 100)    # that wait for their answers at once
-JUMBO = 9000            # MTU for datagrams that 1500 does not carry
+QUESTIONS = (1, 100)    # numbers of queries that wait at the same time
+JUMBO = 9000            # MTU for datagrams that are longer than 1500
 
-# @better: +1 more is better, -1 less, 0 no ratio makes sense
+# @better: +1: more is better, -1: less is better, 0: no ratio makes sense
 Metric = namedtuple("Metric", "key title unit better")
 
 
 @contextlib.contextmanager
 def one_cpu():
-    """Programs started in this context share one processor, the last one."""
+    """Programs started in this context share one CPU, the last one."""
     everything = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(everything)})
     try:
@@ -46,7 +45,7 @@ def one_cpu():
 
 @contextlib.contextmanager
 def serving(site, program):
-    """One of our programs, as server outside."""
+    """Runs one of our benchmark programs as a server outside."""
     with ended(site.outside.spawn(program, "serve", SERVER4, str(PORT),
                                   stdout=subprocess.PIPE)) as p:
         started(p, os.path.basename(program))
@@ -58,10 +57,14 @@ def rr_server(site):
 
 
 class Item:
-    """@kinds: classes of daemons that it applies to"""
+    """An item of the benchmark.
+
+    @kinds: classes of daemons that it applies to
+    @peers: measure all daemons, not only ours, the reference and limits
+    """
 
     kinds = (Stream, Slirp, Veth, Relay)
-    peers = True        # all of them; else ours and the reference only
+    peers = True
 
     def __init__(self, name, title, metrics):
         self.name, self.title, self.metrics = name, title, metrics
@@ -71,7 +74,7 @@ class Item:
 
 
 class Floor:
-    """The loop that only copies and sums, in place of a daemon."""
+    """floor.c in place of a daemon: a loop that only copies and sums."""
 
     limit, vhost, version = True, False, ""
     name, title, program = "floor", "copy-and-sum loop", FLOOR
@@ -81,7 +84,8 @@ class Floor:
 
 
 class RingFloor(Floor):
-    """The same over virtqueues: GSO frames at any MTU, and no sums."""
+    """ring_floor.c in place of a daemon: GSO frames over virtqueues at any MTU,
+    without checksums."""
 
     vhost = True
     name, title, program = "ring-floor", "virtqueues, no protocol", RING_FLOOR
@@ -91,7 +95,7 @@ class RingFloor(Floor):
 
 
 class Tcp(Item):
-    """iperf3, and the CPU time that the daemon used for it."""
+    """Throughput of iperf3, and the CPU time that the daemon used for it."""
 
     def __init__(self, way, mtu):
         super().__init__(
@@ -124,7 +128,7 @@ class Tcp(Item):
 
 
 def notified(before, after, way):
-    """KiB of a bulk flow for each notification of its sender."""
+    """KiB of a bulk flow per notification by the side that sends it."""
     sent = {key: after[way][key] - before[way][key]
             for key in ("bytes", "kicks", "calls")}
     return sent["bytes"] / 1024 / max(
@@ -132,7 +136,8 @@ def notified(before, after, way):
 
 
 def timed(p, transfer):
-    """Gbit/s of a bulk flow, and CPU seconds per GB of a process."""
+    """Runs a transfer. Returns its Gbit/s, and CPU seconds per GB that the
+    process @p used."""
     before = cpu(p.pid) if p else 0
     rate, count = transfer()
     result = {"gbps": rate / 1e9}
@@ -142,7 +147,7 @@ def timed(p, transfer):
 
 
 class Lossy(Item):
-    """Frames with data are lost between guest and daemon."""
+    """TCP throughput if frames with data are lost between guest and daemon."""
 
     def __init__(self, way, mtu):
         super().__init__(
@@ -160,7 +165,7 @@ class Lossy(Item):
 
 
 class Bbr(Item):
-    """BBR as the guest's congestion control."""
+    """TCP throughput with BBR as the guest's congestion control."""
 
     def __init__(self, mtu):
         super().__init__(
@@ -177,7 +182,7 @@ class Bbr(Item):
 
 
 class Ask(Item):
-    """One request after another, everything on one processor."""
+    """Latency of requests sent one by one, with all programs on one CPU."""
 
     def __init__(self, mode, title):
         super().__init__(
@@ -198,7 +203,7 @@ def asked(site, mode, seconds):
 
 
 class Load(Item):
-    """Requests beside a bulk flow, on all processors."""
+    """Latency of requests beside a bulk flow, on all CPUs."""
 
     def __init__(self):
         super().__init__(
@@ -228,10 +233,10 @@ class Load(Item):
 
 
 class Udp(Item):
-    """Datagrams: as many as are taken; then half of what a veth carries.
+    """Throughput of datagrams, then losses at half the rate of a veth pair.
 
-    The first in rows, as QUIC sends them, the second singly: what a wire
-    with packets of this size brings.
+    For the throughput, the sender sends GSO batches as fast as the receiver
+    takes them, as QUIC does. For the losses, it sends single datagrams.
     """
 
     def __init__(self, way, size, flows):
@@ -267,7 +272,7 @@ class Udp(Item):
                 "lost": lost / some["sent"] * 100, "count": lost}
 
     def calibrated(self, site, seconds):
-        """Datagrams a second: half of what arrives through a veth pair."""
+        """Half the rate that a veth pair carries, in datagrams per second."""
         with Veth().up(site, self.mtu):
             out = self.spray(site, seconds, 0, "single")
             return round(out["received"] / out["seconds"] / 2)
@@ -280,7 +285,7 @@ class Udp(Item):
 
 
 class Dns(Item):
-    """Questions as a resolver asks them: each from a port of its own."""
+    """Queries as a resolver sends them, each from its own port."""
 
     def __init__(self, ahead):
         super().__init__(
@@ -319,17 +324,17 @@ class Idle(Item):
 
 
 def memory(p, field):
-    """Bytes."""
+    """A value of memory in /proc/PID/status, in bytes."""
     return int(p.status(field).split()[0]) * 1024
 
 
 def resident(p):
-    """Bytes; memory of the guest is not the daemon's."""
+    """Resident memory in bytes, without memory shared with the guest."""
     return memory(p, "VmRSS") - memory(p, "RssShmem")
 
 
 class Hold(Item):
-    """Many connections: opened, each echoes, closed by the server."""
+    """Many connections: each is opened, echoes, is closed by the server."""
 
     def __init__(self, count):
         super().__init__(
@@ -370,7 +375,7 @@ class Hold(Item):
         return result
 
     def settled(self, p, before):
-        """Memory and descriptors when flows no longer wait for a last ACK."""
+        """Memory and descriptors when no flow waits for a last ACK any more."""
         for _ in range(10):
             time.sleep(0.5)
             after = Footprint(p)
@@ -390,7 +395,7 @@ class Footprint:
 
 
 def step(client, command, timeout=60):
-    """Sends a command to 'rr hold', unless it is None. Returns the JSON answer."""
+    """Sends a command, if any, to 'rr hold'. Returns its JSON answer."""
     if command:
         client.stdin.write(command + "\n")
         client.stdin.flush()
@@ -403,7 +408,7 @@ def step(client, command, timeout=60):
 
 
 class Emulated(Item):
-    """iperf3 over a link with delay, loss and a rate, behind the host."""
+    """Throughput of iperf3 over an emulated link between host and servers."""
 
     peers = False
 
@@ -445,7 +450,7 @@ def datagrams(quick):
 
 
 def items(quick=False, count=15000):
-    """All of them, in the order of the report."""
+    """All items, in the order of the report."""
     both = [(way, mtu) for mtu in MTUS for way in WAYS]
     return [*(Tcp(*x) for x in both),
             Ask("rr", "TCP request-response, on one CPU"),

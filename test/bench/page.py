@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""page.py - The results as one page: bars, and heat maps of the
-emulated links. Nothing but HTML, CSS and SVG in one file.
+"""page.py - Writes the results as one page: bars, and heat maps of the emulated
+links. The page is one file of HTML, CSS and SVG.
 
-Called by run with the results as they are in results.json; calls report.py.
+Its input is the content of results.json.
 """
 
 from html import escape
@@ -56,7 +56,8 @@ svg .strong { font-weight: 600 }
 .unknown { color: var(--soft) }
 """
 
-# Title, and what is shown: items that begin with this, metric.
+# Title of each group of bars; for each row, the start of items' names, and the
+# metric.
 GROUPS = (
     ("Throughput", (("tcp-", "gbps"),)),
     ("Processor time of the daemon for each gigabyte", (("tcp-", "cpu"),)),
@@ -78,7 +79,7 @@ GROUPS = (
 )
 
 LABEL, BARS, WIDTH, ROW = 84, 120, 330, 22
-CLIP = 1.5              # a limit's bar ends here, as a multiple of the peers'
+CLIP = 1.5              # longest bar, as a multiple of typical daemons' values
 
 
 def html(data):
@@ -146,7 +147,7 @@ def grid(panels):
 
 
 def panel(data, item, m):
-    """Bars of one metric of one item."""
+    """Draws the bars of one metric of one item."""
     name, key = item["name"], m["key"]
     rows = [(d, middle(data, name, d["name"], key)) for d in data["daemons"]]
     rows = [(d, v) for d, v in rows if v is not None]
@@ -155,7 +156,7 @@ def panel(data, item, m):
     sense = {1: "more is better", -1: "less is better", 0: ""}[m["better"]]
     peers = [max(values_of(data, name, d, key)) for d, _ in rows
              if not d["limit"]] or [v for _, v in rows]
-    # What is far off must not make the others invisible.
+    # Cut very long bars, so that the other ones stay visible.
     full = min(max(v for _, v in rows),
                CLIP * max(max(peers[:2]), sorted(peers)[len(peers) // 2]))
     bars = "".join(bar(data, name, m, d, v, full or 1, i)
@@ -172,7 +173,8 @@ def values_of(data, name, d, key):
 
 
 def bar(data, name, m, d, value, full, i):
-    """One daemon's: name, bar up to @full, dots, median and ratio."""
+    """Draws one daemon's row: name, bar (cut at @full), a dot for each round,
+    median and ratio."""
     key, y, scale = m["key"], i * ROW, BARS / full
     width = max(min(value * scale, BARS), 1)
     strong = " class=strong" if kind(data, d) == "ours" else ""
@@ -198,15 +200,15 @@ def bar(data, name, m, d, value, full, i):
 # Heat maps.
 #
 
-# Ratio to the host's own, and colour: what it has to reach is the edge
-# between warm and cold.
+# Colours of ratios to the host's own throughput. Colours change from warm to
+# cold at the ratio that passt must reach, 0.9.
 SCALE = ((0.0, (128, 0, 38)), (0.5, (227, 80, 40)), (0.8, (253, 190, 100)),
          (0.9, (240, 240, 200)), (1.0, (120, 198, 160)), (1.5, (20, 110, 130)))
 SIDE, HIGH, LEFT, TOP = 74, 44, 64, 22
 
 
 def colour(x):
-    """Of a ratio: (r, g, b)."""
+    """The colour of a ratio, as (r, g, b)."""
     x = min(max(x, SCALE[0][0]), SCALE[-1][0])
     for (a, low), (b, high) in zip(SCALE, SCALE[1:]):
         if x <= b:
@@ -216,7 +218,7 @@ def colour(x):
 
 
 def heat(data):
-    """A map for each daemon, direction and rate."""
+    """Draws a heat map for each daemon, direction and rate."""
     maps = []
     for way, title in (("in", "to guest"), ("out", "from guest")):
         found = cells(data, way)

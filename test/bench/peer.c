@@ -18,7 +18,7 @@
 #include "util.h"
 
 #define PAYLOAD_MAX	65481
-#define PEER_BLOCK	(128 * 1024)	/* as iperf3 writes and reads */
+#define PEER_BLOCK	(128 * 1024)	/* bytes per call, as in iperf3 */
 
 void __attribute__((noreturn)) die(const char *what)
 {
@@ -26,7 +26,7 @@ void __attribute__((noreturn)) die(const char *what)
 	exit(1);
 }
 
-/* seconds() - Of a clock */
+/* seconds() - Read a clock */
 double seconds(clockid_t clock)
 {
 	struct timespec ts;
@@ -35,7 +35,7 @@ double seconds(clockid_t clock)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* child() - A process that ends with this one. Returns true in it. */
+/* child() - Fork a process that ends with this one; returns true in it */
 bool child(void)
 {
 	pid_t pid = fork();
@@ -47,7 +47,7 @@ bool child(void)
 	return !pid;
 }
 
-/* drain() - Receive and forget */
+/* drain() - Receive data until the end, and discard them */
 void __attribute__((noreturn)) drain(int fd, size_t block)
 {
 	uint8_t *buf = malloc(block);
@@ -57,7 +57,7 @@ void __attribute__((noreturn)) drain(int fd, size_t block)
 	_exit(0);
 }
 
-/* fill() - Send the same again and again */
+/* fill() - Send the same data again and again */
 void __attribute__((noreturn)) fill(int fd, const uint8_t *buf, size_t len)
 {
 	while (send(fd, buf, len, MSG_NOSIGNAL) == (ssize_t)len)
@@ -65,7 +65,7 @@ void __attribute__((noreturn)) fill(int fd, const uint8_t *buf, size_t len)
 	_exit(0);
 }
 
-/* peer_serve() - The other end of the TCP connection, in a child */
+/* peer_serve() - Fork a child that accepts, then sends or receives for ever */
 static void peer_serve(int listener, bool in)
 {
 	static uint8_t block[PEER_BLOCK];
@@ -81,7 +81,7 @@ static void peer_serve(int listener, bool in)
 	drain(fd, sizeof(block));
 }
 
-/* peer_listen() - A listening socket in the namespace @netns */
+/* peer_listen() - Make a listening socket in @netns; sets the port in @sa */
 static int peer_listen(const char *netns, struct sockaddr_in *sa)
 {
 	int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), there, fd;
@@ -104,8 +104,8 @@ static int peer_listen(const char *netns, struct sockaddr_in *sa)
 }
 
 /**
- * peer_connect() - A TCP connection to a child that sends or receives
- * @a:		where, and which way
+ * peer_connect() - Open a TCP connection to a child that sends or receives
+ * @a:		address, namespace and direction
  *
  * Return: connected socket
  */
@@ -129,11 +129,11 @@ int peer_connect(const struct floor_args *a)
 }
 
 /**
- * floor_arguments() - {in|out} PAYLOAD MS [--addr ADDR] [--netns PATH]
+ * floor_arguments() - Parse {in|out} PAYLOAD MS [--addr ADDR] [--netns PATH]
  * @a:		filled in
  * @argc, @argv: command line
  *
- * Return: false if it says something else
+ * Return: false if the command line is not valid
  */
 bool floor_arguments(struct floor_args *a, int argc, char **argv)
 {

@@ -11,15 +11,15 @@
 #include <stdint.h>
 #include <time.h>
 
-#define PAYLOAD_MIN	512		/* bytes in a frame */
+#define PAYLOAD_MIN	512		/* least bytes of payload in a frame */
 
 /**
- * struct floor_args - What both floors are asked for
- * @in:		to the guest
- * @payload:	bytes in a full frame
- * @ms:		how long
- * @addr:	where the peer listens
- * @netns:	path of its namespace, NULL: this one
+ * struct floor_args - Command line of floor.c and ring_floor.c
+ * @in:		data flow to the guest, not from it
+ * @payload:	bytes of payload in a full frame
+ * @ms:		duration
+ * @addr:	address at which the peer listens
+ * @netns:	path of the peer's namespace, NULL: that of this program
  */
 struct floor_args {
 	bool in;

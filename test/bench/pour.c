@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * pour.c - Pours bytes through a TCP connection, and compares each with what
- * it should be, for the soak:
+ * pour.c - Sends bytes through a TCP connection, and compares each of them at
+ * the other end, for the soak test:
  *
- *	pour serve ADDR PORT			the other end of both
- *	pour up ADDR PORT SEED BYTES		to the server
- *	pour down ADDR PORT SEED BYTES		from the server
+ *	pour serve ADDR PORT			the server, for 'up' and 'down'
+ *	pour up ADDR PORT SEED BYTES		sends to the server
+ *	pour down ADDR PORT SEED BYTES		receives from the server
  *
- * The bytes follow from the seed and where they are in the stream, so that
- * what is lost, doubled or moved shows, and where. 'up' and 'down' end with
- * status 0 when every byte arrived, was right, and was followed by the end.
+ * Each byte is a function of the seed and of its offset in the stream, so that
+ * the receiver detects bytes that are lost, duplicated or moved, and knows
+ * where. 'up' and 'down' exit with status 0 if all bytes arrived unchanged, and
+ * the end of the stream followed.
  * A program of the benchmark; calls util.c and the kernel, called by soak.
  */
 #include <errno.h>
@@ -24,13 +25,13 @@
 #include "util.h"
 
 #define BLOCK	(256 * 1024)	/* bytes, a multiple of 8 */
-#define WELL	'+'		/* the server's answer to 'up' */
+#define WELL	'+'		/* the server's answer if 'up' succeeded */
 
 /**
- * struct order - What the client asks for, first on the connection
- * @seed:	of the bytes
- * @bytes:	how many
- * @down:	to the client, else from it
+ * struct order - The client's order, which it sends first
+ * @seed:	seed of the bytes
+ * @bytes:	number of bytes
+ * @down:	the server sends them, not the client
  */
 struct order {
 	uint64_t seed, bytes, down;
@@ -42,7 +43,8 @@ static void __attribute__((noreturn)) die(const char *what)
 	exit(1);
 }
 
-/* block_fill() - The bytes from @at on, a multiple of BLOCK */
+/* block_fill() - Fill a block with the bytes from offset @at, a multiple of
+ * BLOCK */
 static void block_fill(uint64_t *block, uint64_t seed, uint64_t at)
 {
 	uint64_t word, first = seed * 0x100000001b3 + at / sizeof(word);
@@ -90,7 +92,7 @@ static void pour(int fd, const struct order *o)
 	shutdown(fd, SHUT_WR);
 }
 
-/* differs() - Tell where the first wrong byte is, and end */
+/* differs() - Print where the first wrong byte is, and exit */
 static void __attribute__((noreturn))
 differs(const uint8_t *got, const uint8_t *want, uint64_t at)
 {
@@ -103,7 +105,7 @@ differs(const uint8_t *got, const uint8_t *want, uint64_t at)
 	exit(1);
 }
 
-/* gather() - Take all of it, and the end */
+/* gather() - Receive and compare all bytes, and the end of the stream */
 static void gather(int fd, const struct order *o)
 {
 	static uint64_t got[BLOCK / sizeof(uint64_t)], want[ARRAY_SIZE(got)];

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * query.c - Questions over UDP as resolvers ask them, each from a port of its
- * own, for the benchmark:
+ * query.c - Sends queries over UDP as resolvers do, each from its own port, for
+ * the benchmark:
  *
- *	query serve ADDR PORT		answers
- *	query ask ADDR PORT MS AHEAD	asks; AHEAD questions wait at a time
+ *	query serve ADDR PORT		the server
+ *	query ask ADDR PORT MS AHEAD	sends queries; AHEAD of them wait for
+ *					their answers at the same time
  *
- * 'ask' prints a line of JSON: questions answered, and not answered within a
- * second, seconds, and of those answered the distribution of latencies in us,
- * from making the socket to having the answer.
+ * 'ask' prints a line of JSON: queries answered, queries not answered within
+ * a second, the duration in seconds, and the distribution of latencies in us,
+ * measured from socket() to the answer.
  * A program of the benchmark; calls util.c and the kernel, called by items.py.
  */
 #include <errno.h>
@@ -22,20 +23,20 @@
 
 #include "util.h"
 
-#define QUESTION	40		/* bytes: a name, a type */
-#define ANSWER		120		/* a few records */
+#define QUESTION	40		/* bytes of a query: a name, a type */
+#define ANSWER		120		/* bytes of an answer: some records */
 #define BATCH		64
 #define AHEAD_MAX	1024
 #define SAMPLES		(1 << 20)
 #define SOCKET_BUFFER	(4 * 1024 * 1024)
 #define NSEC		1000000000ULL
 #define PATIENCE	NSEC
-#define TICK_MS		50		/* between looks for what was lost */
+#define TICK_MS		50		/* between searches for lost queries */
 
 /**
- * struct question - One that waits for its answer
- * @fd:		socket, -1: none
- * @asked:	ns
+ * struct question - A query that waits for its answer
+ * @fd:		its socket, -1: this entry is unused
+ * @asked:	time at which it was sent, ns
  */
 struct question {
 	int fd;
@@ -43,14 +44,14 @@ struct question {
 };
 
 /**
- * struct asker - All of them
- * @sa:		server
- * @len:	of @sa
- * @epoll:	their sockets; data is the index in @q
- * @ahead:	how many of @q are used
- * @q:		questions
- * @n, @lost:	answered, and not
- * @ns:		latencies
+ * struct asker - The client
+ * @sa:		address of the server
+ * @len:	length of @sa
+ * @epoll:	epoll descriptor with all sockets; its data is an index of @q
+ * @ahead:	number of entries of @q that are used
+ * @q:		queries that wait
+ * @n, @lost:	number of queries that were answered, and that were lost
+ * @ns:		latencies of the answered ones
  */
 struct asker {
 	union sockaddr_any sa;
@@ -124,7 +125,7 @@ serve(const union sockaddr_any *sa, socklen_t len)
  * The client.
  */
 
-/* ask() - From a port that the kernel chooses */
+/* ask() - Send a query from a port that the kernel chooses */
 static void ask(struct asker *a, unsigned int i)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = i };
@@ -140,7 +141,7 @@ static void ask(struct asker *a, unsigned int i)
 	(void)!send(q->fd, buf, sizeof(buf), MSG_NOSIGNAL);
 }
 
-/* answered() - Something came: an answer, or an error, which is none */
+/* answered() - Take the answer from a socket; an error means a lost query */
 static void answered(struct asker *a, struct question *q)
 {
 	uint8_t buf[ANSWER];
@@ -156,7 +157,7 @@ static void answered(struct asker *a, struct question *q)
 	q->fd = -1;
 }
 
-/* give_up() - Those that wait for too long */
+/* give_up() - Give up queries that have waited for too long */
 static void give_up(struct asker *a)
 {
 	uint64_t now = now_ns();

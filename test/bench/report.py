@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""report.py - The results as figures: medians, ratios, what had to be
-shown; and as a text table.
+"""report.py - Calculates medians and ratios from the results, checks them
+against the requirements, and writes a text table.
 
-Called by run and page.py with the results as they are in results.json.
+Its input is the content of results.json.
 """
 
 from collections import namedtuple
@@ -10,12 +10,12 @@ from statistics import median
 
 OURS, OURS_VHOST = "passt", "vhost"
 
-# What had to be shown. @good: True, False; None: was not measured.
+# A requirement, and what was measured. @good: whether it is met; None: unknown.
 Verdict = namedtuple("Verdict", "text found good")
 
 
 def short(x):
-    """A figure with three digits that count."""
+    """A figure with three significant digits."""
     if x is None:
         return "-"
     if abs(x) >= 1000:
@@ -25,8 +25,8 @@ def short(x):
 
 
 def reference(data, vhost=False):
-    """The daemon that ratios compare with: the first after ours that is a
-    peer, or a peer over vhost-user."""
+    """The reference, with which ratios compare: the first peer, or if @vhost,
+    the first peer over vhost-user."""
     for d in data["daemons"]:
         if d["name"] not in (OURS, OURS_VHOST) and not d["limit"] and \
                 d.get("vhost", False) == vhost:
@@ -35,25 +35,25 @@ def reference(data, vhost=False):
 
 
 def reference_of(data, daemon):
-    """The one that ratios of this daemon compare with."""
+    """The reference with which ratios of this daemon compare."""
     return reference(data, any(d["name"] == daemon and d.get("vhost")
                                for d in data["daemons"]))
 
 
 def values(data, item, daemon, key):
-    """Those of all rounds, in order, None where there is none."""
+    """Values of all rounds, in order; None if a round has no value."""
     rounds = data["values"].get(item, {}).get(daemon, [])
     return [r.get(key) for r in rounds]
 
 
 def middle(data, item, daemon, key):
-    """The median, None: never measured."""
+    """The median of all rounds; None if nothing was measured."""
     found = [v for v in values(data, item, daemon, key) if v is not None]
     return median(found) if found else None
 
 
 def ratio(data, item, daemon, key, to=None, to_item=None):
-    """Median of the ratios in each round, to another daemon or item."""
+    """The median of the rounds' ratios to another daemon or item."""
     pairs = zip(values(data, item, daemon, key),
                 values(data, to_item or item, to or daemon, key))
     found = [a / b for a, b in pairs if a is not None and b]
@@ -61,13 +61,13 @@ def ratio(data, item, daemon, key, to=None, to_item=None):
 
 
 def slowest(data, item, daemon, key):
-    """The least of all rounds, as part of the median."""
+    """The smallest value of all rounds, as a fraction of the median."""
     found = [v for v in values(data, item, daemon, key) if v is not None]
     return min(found) / median(found) if found and median(found) else None
 
 
 def errors(data):
-    """(item, daemon, round, why) of each failure."""
+    """(item, daemon, round, reason) of each measurement that failed."""
     return [(item, daemon, n + 1, r["error"])
             for item, by in data["values"].items()
             for daemon, rounds in by.items()
@@ -75,7 +75,7 @@ def errors(data):
 
 
 #
-# What had to be shown.
+# Requirements.
 #
 
 def at_least(text, found, limit, unit="x"):
@@ -93,7 +93,7 @@ def show(found, unit):
 
 
 def verdicts(data):
-    """What issue and DESIGN ask of a run like this, and what was found."""
+    """All requirements that this run can check, and its results."""
     ref = reference(data)
     found = []
     for item in data["items"]:
@@ -135,9 +135,10 @@ def bulk(data, name, title, ref):
                  slowest(data, name, OURS, "gbps"), 0.8)]
 
 
-# The part of the reference's CPU that one gigabyte may take, at 1400 bytes.
+# Most CPU time per GB, as a fraction of the reference's, with 1400 bytes.
 CPU_1400 = {"out": 0.35, "in": 0.5}
-OFFERED = 0.95      # of what shall be offered; less shows nothing
+OFFERED = 0.95      # least fraction of the intended rate that must be sent, or
+                    # the run does not show that nothing gets lost
 
 
 def datagrams(data, name, title, ref):
@@ -154,7 +155,7 @@ def datagrams(data, name, title, ref):
 
 
 def lossless(data, name, title):
-    """No datagram may be lost in any round."""
+    """The requirement that no datagram is lost in any round."""
     counts = [n for n in values(data, name, OURS, "count") if n is not None]
     if not counts:
         return []
@@ -167,14 +168,15 @@ def lossless(data, name, title):
         "thousand/s", good)]
 
 
-# Of the reference over vhost-user: throughput at least, CPU at most.
+# Least throughput and most CPU time, as multiples of those of the reference
+# over vhost-user.
 VHOST_BULK = {"tcp-out-1500": (5, 0.55), "tcp-in-1500": (5, 0.35),
               "tcp-out-65520": (None, 1.1), "tcp-in-65520": (1.1, 0.8)}
 VHOST_UDP = {"out": 0.25, "in": 0.35}
 
 
 def vhost_verdicts(data, ref):
-    """The same for vhost-user, beside the reference over vhost-user."""
+    """The requirements on vhost-user; ratios are to a peer over vhost-user."""
     def part(name, key, to=ref):
         return ratio(data, name, OURS_VHOST, key, to)
 
@@ -226,7 +228,8 @@ def vhost_asked(data, part):
 
 
 def beside(data, daemon, way):
-    """A request's latency beside a bulk flow, as a multiple of that alone."""
+    """A request's latency beside a bulk flow, as a multiple of its latency
+    without one."""
     loaded = [b / a for a, b in zip(values(data, "load", daemon, "idle"),
                                     values(data, "load", daemon, way))
               if a and b]
@@ -275,7 +278,7 @@ def held(data, ref):
 
 
 def cells(data, way):
-    """(link, item name) of the matrix, one direction."""
+    """(link, item name) of all emulated links, in one direction."""
     return [(item["link"], item["name"]) for item in data["items"]
             if item.get("link") and item["way"] == way]
 
@@ -322,7 +325,8 @@ def text(data):
 
 
 def table(data):
-    """Lines: an item a block, a metric a line, a daemon a column."""
+    """Yields lines: a block per item, in it a line per metric, and in each line
+    a column per daemon."""
     columns = [d["name"] for d in data["daemons"]
                if any(d["name"] in data["values"][i["name"]]
                       for i in data["items"] if not i.get("link"))]
@@ -341,7 +345,7 @@ def table(data):
 
 
 def cell(data, item, daemon, m, ref):
-    """Median and ratio, CELL wide."""
+    """Median and ratio, in CELL columns of text."""
     value = middle(data, item, daemon, m["key"])
     if value is None:
         return f"{'-':>{CELL - 8}}" + " " * 8
@@ -352,7 +356,8 @@ def cell(data, item, daemon, m, ref):
 
 
 def matrix(data):
-    """Lines: the emulated links, ours as part of the host's own."""
+    """Yields lines: for each emulated link, the host's own throughput, and the
+    fraction of it that ours and others reach."""
     ours = [d for d in (OURS, reference(data), "routed") if d]
     for way, title in (("out", "from guest"), ("in", "to guest")):
         if not any(data["values"].get(name) for _, name in cells(data, way)):

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * ring_floor.c - What moving the bytes costs over virtqueues if there were no
- * protocol at all:
+ * ring_floor.c - Measures the lower limit of the cost of passt with vhost-user:
+ * it moves data between a TCP socket and virtqueue buffers, without any
+ * protocol, and without checksums:
  *
  *	ring_floor in PAYLOAD MS	receive from a TCP socket into buffers
  *	ring_floor out PAYLOAD MS	send to a TCP socket from buffers
  *
- * with [--addr ADDR] [--netns PATH] where the other end of the TCP connection
- * is. A frame is a virtio-net header, headers nobody fills in, and PAYLOAD
- * bytes; no byte of it is summed or looked at. The guest is a child with the
- * driver's side of the ring, which copies each frame once, as a tap would.
- * Prints a line of JSON: bytes, seconds, and the processor time of this loop
- * alone, seconds.
+ * The options [--addr ADDR] [--netns PATH] say where the other end of the TCP
+ * connection is. A frame consists of a virtio-net header, headers that nobody
+ * fills in, and PAYLOAD bytes. The guest is a child with the driver's side of
+ * the ring. It copies each frame once, as a tap would. The program prints
+ * a line of JSON: bytes, seconds, and seconds of CPU time, without those of the
+ * child.
  * A program of the benchmark; calls peer.c, frontq.c and the kernel, called by
  * items.py.
  */
@@ -32,20 +33,22 @@
 #define RING		256
 #define HEADERS		(sizeof(struct virtio_net_hdr_v1) + 54)
 #define RX_BUFFER	4096
-#define TX_FIRST	128		/* as the stand-in guest has them */
-#define TX_REST		32768
-#define SLOT		(80 * 1024)
-#define FRAMES		8		/* moved by one call */
+#define TX_FIRST	128		/* bytes of the first piece of a send */
+#define TX_REST		32768		/* buffer, and of the others, as in the
+					 * stand-in guest */
+#define SLOT		(80 * 1024)	/* bytes of memory for one buffer */
+#define FRAMES		8		/* frames moved by one call */
 #define PIECES		(FRAMES * FRONTQ_PIECES)
 
 /**
- * struct lift - One direction being carried
- * @args:	what is asked for
- * @tcp:	connected socket
- * @q:		the driver's side, the child's; its ring and eventfds are ours
- * @buffers:	RING times SLOT bytes, shared
- * @avail, @used: indices of this side
- * @bytes:	payload moved
+ * struct lift - State of a transfer in one direction
+ * @args:	command line
+ * @tcp:	connected TCP socket
+ * @q:		driver's side of the queue, for the child; the parent uses its
+ *		ring and eventfds only
+ * @buffers:	shared memory for RING buffers of SLOT bytes
+ * @avail, @used: the parent's indices: next available and next used buffer
+ * @bytes:	bytes of payload moved so far
  */
 struct lift {
 	struct floor_args args;
@@ -101,7 +104,7 @@ static void guest_post(struct lift *l, uint16_t slot)
 	frontq_post(&l->q, pieces, n, l->args.in, slot);
 }
 
-/* guest_copy() - What the tap does with a buffer */
+/* guest_copy() - Copy a buffer from or to other memory, as a tap does */
 static void guest_copy(const struct lift *l, uint16_t slot, size_t len)
 {
 	static uint8_t block[SLOT];
@@ -150,7 +153,7 @@ static unsigned int buffers_there(const struct lift *l)
 					  __ATOMIC_ACQUIRE) - l->avail);
 }
 
-/* buffers_wait() - Until there are at least @n */
+/* buffers_wait() - Wait until the guest has posted at least @n buffers */
 static void buffers_wait(struct lift *l, unsigned int n)
 {
 	while (buffers_there(l) < n) {
@@ -163,7 +166,8 @@ static void buffers_wait(struct lift *l, unsigned int n)
 	}
 }
 
-/* next_desc() - Of the @i-th buffer from now on */
+/* next_desc() - Descriptor of the @i-th available buffer; sets @head to its
+ * index */
 static const struct vring_desc *next_desc(const struct lift *l, unsigned int i,
 					  uint16_t *head)
 {
@@ -178,7 +182,8 @@ static void put_used(struct lift *l, uint16_t head, uint32_t len)
 	l->avail++;
 }
 
-/* show_used() - All since @old; call the guest if it waits */
+/* show_used() - Show buffers used since @old; notify the guest if it asked for
+ * that */
 static void show_used(struct lift *l, uint16_t old)
 {
 	const uint64_t one = 1;
@@ -192,7 +197,7 @@ static void show_used(struct lift *l, uint16_t old)
 		(void)!write(l->q.call, &one, sizeof(one));
 }
 
-/* in_once() - One call fills the buffers of as many frames as there are */
+/* in_once() - Receive up to FRAMES frames with one call */
 static void in_once(struct lift *l)
 {
 	unsigned int each = (unsigned int)((HEADERS + l->args.payload +
@@ -230,7 +235,8 @@ static void in_once(struct lift *l)
 	l->bytes += (size_t)n;
 }
 
-/* out_frame() - The payload of a buffer in an indirect table */
+/* out_frame() - Set @iov to the payload of a buffer that has an indirect table;
+ * returns the number of pieces */
 static unsigned int out_frame(const struct vring_desc *d, struct iovec *iov)
 {
 	const struct vring_desc *table = (const void *)(uintptr_t)d->addr;
@@ -245,7 +251,7 @@ static unsigned int out_frame(const struct vring_desc *d, struct iovec *iov)
 	return n;
 }
 
-/* out_once() - One call sends the frames that are there */
+/* out_once() - Send up to FRAMES frames with one call */
 static void out_once(struct lift *l)
 {
 	struct iovec iov[PIECES];

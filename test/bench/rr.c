@@ -2,16 +2,18 @@
 /*
  * rr.c - Request and response over TCP, one byte each, for the benchmark:
  *
- *	rr serve ADDR PORT	PORT: every byte is answered until one is 'q';
- *				PORT + 1: one byte is answered, then closed
- *	rr rr ADDR PORT MS	requests one after another on one connection
- *	rr crr ADDR PORT MS	a connection for each, which the server closes
- *	rr hold ADDR PORT N	opens N connections and keeps them; then, for
- *				each line on stdin: 'echo' asks once on each,
- *				'close' lets the server close them all
+ *	rr serve ADDR PORT	the server. On PORT it answers each byte, and
+ *				closes the connection at a 'q'. On PORT + 1 it
+ *				answers one byte, then closes the connection
+ *	rr rr ADDR PORT MS	sends requests one by one on one connection
+ *	rr crr ADDR PORT MS	opens a connection for each request
+ *	rr hold ADDR PORT N	opens N connections, and keeps them. Then it
+ *				reads commands from stdin: 'echo' sends one
+ *				request on each connection, 'close' lets the
+ *				server close all
  *
- * Results are lines of JSON. The server closes first, so that TIME_WAIT is
- * its business and no port of the client is used up.
+ * Results are lines of JSON. The server closes connections first, so that
+ * TIME_WAIT does not occupy ports of the client.
  * A program of the benchmark; calls the kernel only, called by items.py.
  */
 #include <arpa/inet.h>
@@ -29,11 +31,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SAMPLES	(1 << 20)	/* 10 s at 100,000 a second */
+#define SAMPLES	(1 << 20)	/* 10 s at 100,000 requests per second */
 #define EVENTS	256
 #define BACKLOG	4096
-#define AHEAD	64		/* connections being opened, or asked */
-#define PATIENCE 20000		/* ms without any progress: give up */
+#define AHEAD	64		/* connections that wait at the same time */
+#define PATIENCE 20000		/* ms without any event until we give up */
 
 static void __attribute__((noreturn)) die(const char *what)
 {
@@ -75,8 +77,8 @@ static int tcp_socket(int flags)
 }
 
 /*
- * The server: epoll data is the descriptor, twice and plus one if the
- * connection shall end after its first answer.
+ * The server. Epoll data is twice the descriptor, plus one if the server shall
+ * close the connection after its first answer.
  */
 
 static void watch(int epoll, int fd, bool once)
@@ -149,7 +151,7 @@ serve(const char *addr, const char *port)
 }
 
 /*
- * One after another.
+ * Requests one by one.
  */
 
 static int compare(const void *a, const void *b)
@@ -161,9 +163,9 @@ static int compare(const void *a, const void *b)
 
 /**
  * report() - Print a distribution of latencies
- * @ns:		samples, sorted here
- * @n:		how many
- * @total:	ns that all of them took
+ * @ns:		latencies; this function sorts them
+ * @n:		number of latencies
+ * @total:	duration of all requests, ns
  */
 static void report(uint32_t *ns, size_t n, uint64_t total)
 {
@@ -193,7 +195,7 @@ static void ask(int fd)
 		die("recv");
 }
 
-/* connect_ask() - A connection for one request, to its end */
+/* connect_ask() - Open a connection, send one request, wait for the end */
 static void connect_ask(const struct sockaddr_in6 *sa)
 {
 	int fd = connect_to(sa);
@@ -206,10 +208,10 @@ static void connect_ask(const struct sockaddr_in6 *sa)
 }
 
 /**
- * repeat() - Ask again and again
+ * repeat() - Send requests one by one, and print their latencies
  * @sa:		server
- * @ms:		for how long
- * @fd:		connection to ask on, -1: one for each
+ * @ms:		duration
+ * @fd:		connection for all requests, -1: open one for each
  */
 static int repeat(const struct sockaddr_in6 *sa, const char *ms, int fd)
 {
@@ -233,14 +235,14 @@ static int repeat(const struct sockaddr_in6 *sa, const char *ms, int fd)
 }
 
 /*
- * Many at once.
+ * Many connections at the same time.
  */
 
 /**
  * struct held - Connections that are kept
- * @fd:		of each, -1: failed
- * @n:		how many
- * @epoll:	all of them
+ * @fd:		descriptor of each, -1: closed
+ * @n:		number of connections
+ * @epoll:	epoll descriptor with all connections
  */
 struct held {
 	int *fd;
@@ -297,7 +299,7 @@ static bool held_answered(struct held *h, unsigned int i)
 	return false;
 }
 
-/* start_*() - What is done with each; false: it is not there any more */
+/* start_*() - Begin an operation on a connection; false: it is closed */
 
 static bool start_open(struct held *h, unsigned int i,
 		       const struct sockaddr_in6 *sa)
@@ -319,14 +321,15 @@ static bool start_close(struct held *h, unsigned int i,
 }
 
 /**
- * held_all() - Do something with every connection, AHEAD of them at a time
+ * held_all() - Do an operation on every connection, on AHEAD at the same time
  * @h:		connections
- * @what:	name in the report
- * @start:	begins it
- * @done:	what an event means: true if it went well
- * @sa:		for @start
+ * @what:	name of the operation, for the report
+ * @start:	begins the operation
+ * @done:	is called at an event; returns true if the operation succeeded
+ * @sa:		argument for @start
  *
- * The time reported is that to the last event: some may never be answered.
+ * The report has the time of the last event, because some operations may never
+ * end.
  */
 static void held_all(struct held *h, const char *what,
 		     bool (*start)(struct held *, unsigned int,
@@ -353,7 +356,7 @@ static void held_all(struct held *h, const char *what,
 	fflush(stdout);
 }
 
-/* held_closed() - The server was asked to close: there is nothing to read */
+/* held_closed() - Check that the server has closed a connection; close it */
 static bool held_closed(struct held *h, unsigned int i)
 {
 	char byte;
@@ -384,7 +387,7 @@ static int hold(const struct sockaddr_in6 *sa, const char *count)
 	return 0;
 }
 
-/* As many descriptors as are allowed. */
+/* descriptors_raise() - Raise the limit of descriptors as far as allowed */
 static void descriptors_raise(void)
 {
 	struct rlimit limit;

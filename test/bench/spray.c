@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * spray.c - Datagrams in one direction, numbered, so that what is lost shows:
+ * spray.c - Sends numbered datagrams in one direction, and counts losses:
  *
  *	spray serve ADDR PORT				the other end of one run
  *	spray out ADDR PORT SIZE FLOWS RATE MS HOW	to the server
  *	spray in ADDR PORT SIZE FLOWS RATE MS HOW	from the server
  *
- * RATE is datagrams a second, whatever arrives of them; 0: as many as are
- * taken. The receiver then tells now and then how far it is, and the sender
- * keeps no more than a window ahead of it, as QUIC would: what floods a path
- * without asking measures how well a machine throws datagrams away. What is
- * lost is not sent again. HOW is 'rows' or 'single': the kernel's segmentation
- * makes datagrams of what was sent (UDP_SEGMENT), as with QUIC, or they are
- * datagrams from the beginning, as with most others. The receiver takes them
- * together where they came so (UDP_GRO). So both ends take a fraction of the
- * time of what they measure.
+ * If RATE is not 0, the sender sends RATE datagrams per second, even if some
+ * are lost. If it is 0, it sends as fast as the receiver takes them: the
+ * receiver reports the highest number that it has seen, and the sender keeps at
+ * most a window ahead of that, as QUIC would. (A sender without a window would
+ * only measure how fast a machine drops datagrams.) Lost datagrams are not sent
+ * again.
+ *
+ * If HOW is 'rows', the sender sends GSO batches (UDP_SEGMENT), as QUIC does;
+ * if it is 'single', it sends single datagrams, as most other programs do. The
+ * receiver uses UDP_GRO. So both ends need much less CPU time than the programs
+ * that they measure.
  *
  * 'out' and 'in' print a line of JSON: datagrams sent and received, bytes of
- * payload received, seconds from the first to the last of them, and datagrams
- * a second that were offered.
+ * payload received, seconds from the first to the last datagram received, and
+ * datagrams per second that were sent.
  * A program of the benchmark; calls util.c and the kernel, called by items.py.
  */
 #include <errno.h>
@@ -39,32 +41,34 @@
 #define SIZE_MIN	64
 #define SIZE_MAX_UDP	65507
 #define FLOWS_MAX	256
-#define BURST		16		/* datagrams in a row of one flow: what
-					 * implementations of QUIC send */
-#define WINDOW		1024		/* datagrams on their way, at most */
-#define WINDOW_BYTES	(1024 * 1024)
-#define TELLS		8		/* reports of a receiver in a window */
+#define BURST		16		/* datagrams of one flow sent together,
+					 * as implementations of QUIC do */
+#define WINDOW		1024		/* most datagrams in flight */
+#define WINDOW_BYTES	(1024 * 1024)	/* most bytes in flight */
+#define TELLS		8		/* reports per window */
 #define SOCKET_BUFFER	(16 * 1024 * 1024)
-#define BATCH		32		/* received in one call */
+#define BATCH		32		/* buffers of one recvmmsg() */
 #define SEEN_MAX	(1UL << 28)	/* numbers of datagrams in a run */
 #define NSEC		1000000000ULL
-#define BEHIND		(2 * NSEC / 1000)	/* not made good by a burst */
-#define LOST_MS		20		/* no report: what is ahead was lost */
+#define BEHIND		(2 * NSEC / 1000)	/* most ns of delay that the
+						 * sender catches up on */
+#define LOST_MS		20		/* no report for so long: all datagrams
+					 * in flight were lost */
 #define RETRY_MS	100
 #define RETRIES		50
-#define DRAIN_MS	100		/* before the sender asks what came */
+#define DRAIN_MS	100		/* from the last datagram to END */
 
 enum kind { HELLO = 0x73707261, READY, GO, DATA, SO_FAR, END, RESULT };
 
 /**
- * struct order - What the client wants
- * @flow:	this one
- * @flows:	how many there are
- * @size:	bytes of payload
- * @rate:	datagrams a second, 0: as many as are taken
- * @ms:		for how long
- * @in:		to the client, else from it
- * @single:	no segmentation by the kernel
+ * struct order - What the client asks the server to do
+ * @flow:	number of the flow that this order was sent on
+ * @flows:	number of flows
+ * @size:	bytes of payload of each datagram
+ * @rate:	datagrams per second, 0: as fast as the receiver takes them
+ * @ms:		duration
+ * @in:		the server sends, not the client
+ * @single:	send single datagrams, not GSO batches
  */
 struct order {
 	uint32_t flow, flows, size, rate, ms;
@@ -72,21 +76,21 @@ struct order {
 };
 
 /**
- * struct result - What has arrived
- * @received:	datagrams, each counted once
- * @ns:		from the first to the last
- * @next:	one after the highest number seen
+ * struct result - What a receiver has received
+ * @received:	number of datagrams, without duplicates
+ * @ns:		time from the first to the last datagram
+ * @next:	the highest number seen, plus one
  */
 struct result {
 	uint64_t received, ns, next;
 };
 
 /**
- * struct note - The start of every datagram; of data, up to @number only
+ * struct note - A message; datagrams with data begin with @kind and @number
  * @kind:	enum kind
- * @number:	DATA: its own; END: how many there were
- * @order:	HELLO, READY, GO
- * @result:	SO_FAR, RESULT
+ * @number:	DATA: number of this datagram; END: number of datagrams sent
+ * @order:	in HELLO, READY, GO
+ * @result:	in SO_FAR, RESULT
  */
 struct note {
 	uint64_t kind, number;
@@ -97,10 +101,11 @@ struct note {
 };
 
 /**
- * struct flow - A way to the other end
- * @fd:		socket; that of the server is the same for all
- * @to:		address, of no length where the socket is connected
- * @known:	the other end has said a word
+ * struct flow - A flow between client and server
+ * @fd:		socket; the server has one socket for all flows
+ * @to:		address of the other end
+ * @len:	length of @to; 0: the socket is connected
+ * @known:	a message of the other end has arrived on this flow
  */
 struct flow {
 	int fd;
@@ -110,11 +115,11 @@ struct flow {
 };
 
 /**
- * struct side - This end
+ * struct side - This program, the client or the server
  * @serving:	it is the server
- * @epoll:	all sockets
- * @order:	what is to be done
- * @flow:	of which order.flows are used
+ * @epoll:	epoll descriptor with all sockets
+ * @order:	what to do
+ * @flow:	flows; the first @order.flows are used
  */
 struct side {
 	bool serving;
@@ -124,14 +129,14 @@ struct side {
 };
 
 /**
- * struct sender - A run of datagrams
- * @next:	number of the next
- * @passed:	number up to which they have arrived, or were lost
- * @start:	ns, moved on by what can't be made good
- * @burst:	datagrams in a row
- * @fd:		socket of the flow whose turn it is
- * @single:	the kernel does not segment, or shall not
- * @buf:	a burst
+ * struct sender - State of a sender
+ * @next:	number of the next datagram
+ * @passed:	all datagrams below this number have arrived or are lost
+ * @start:	start of the run, ns; moved forward by delays beyond BEHIND
+ * @burst:	datagrams in a burst
+ * @fd:		socket of the flow that the next burst uses
+ * @single:	send single datagrams: the order or the kernel demands it
+ * @buf:	datagrams of one burst
  */
 struct sender {
 	uint64_t next, passed, start;
@@ -142,10 +147,11 @@ struct sender {
 };
 
 /**
- * struct receiver - What arrives of it
- * @first:	ns
- * @told:	@result.received as the sender knows
- * @seen:	a bit for each number
+ * struct receiver - State of a receiver
+ * @result:	what has arrived
+ * @first:	time of the first datagram, ns
+ * @told:	@result.received in the last report to the sender
+ * @seen:	a bit for each number, set when the datagram has arrived
  */
 struct receiver {
 	struct result result;
@@ -167,20 +173,20 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * NSEC + (uint64_t)ts.tv_nsec;
 }
 
-/* window() - Datagrams that may be on their way */
+/* window() - Number of datagrams that may be in flight */
 static uint64_t window(const struct order *o)
 {
 	return MIN(WINDOW, WINDOW_BYTES / o->size);
 }
 
-/* say() - One short datagram; it may get lost like any other */
+/* say() - Send a message, which may get lost like any datagram */
 static void say(const struct flow *f, const struct note *n)
 {
 	(void)!sendto(f->fd, n, sizeof(*n), MSG_NOSIGNAL,
 		      f->len ? &f->to.sa : NULL, f->len);
 }
 
-/* heard() - Take a short datagram, if there is one. Returns its kind, or 0 */
+/* heard() - Receive a message if there is one; returns its kind, or 0 */
 static uint64_t heard(int fd, struct note *n, struct flow *from)
 {
 	ssize_t len;
@@ -195,7 +201,7 @@ static uint64_t heard(int fd, struct note *n, struct flow *from)
  * Sending.
  */
 
-/* fill() - Number the datagrams of a burst */
+/* fill() - Write their numbers to the datagrams of a burst */
 static void fill(struct sender *x, size_t size)
 {
 	struct note n = { .kind = DATA };
@@ -207,7 +213,7 @@ static void fill(struct sender *x, size_t size)
 	}
 }
 
-/* send_single() - A burst, each by itself */
+/* send_single() - Send a burst as single datagrams */
 static void send_single(struct sender *x, struct msghdr *to, size_t size)
 {
 	struct mmsghdr msg[BURST];
@@ -225,7 +231,7 @@ static void send_single(struct sender *x, struct msghdr *to, size_t size)
 	sendmmsg(x->fd, msg, x->burst, MSG_NOSIGNAL);
 }
 
-/* send_row() - A burst, cut by the kernel; false: it does not do that here */
+/* send_row() - Send a burst as a GSO batch; false: the kernel can't do that */
 static bool send_row(const struct sender *x, struct msghdr *msg, size_t size)
 {
 	char control[CMSG_SPACE(sizeof(uint16_t))] = { 0 };
@@ -245,7 +251,7 @@ static bool send_row(const struct sender *x, struct msghdr *msg, size_t size)
 	       (errno != EIO && errno != EINVAL);
 }
 
-/* send_burst() - To one flow; the next goes to the next one */
+/* send_burst() - Send a burst on one flow; flows take turns */
 static void send_burst(struct sender *x, const struct side *s)
 {
 	unsigned int turn = (unsigned int)(x->next / x->burst);
@@ -264,7 +270,7 @@ static void send_burst(struct sender *x, const struct side *s)
 	x->next += x->burst;
 }
 
-/* wait_turn() - Until datagrams are due, at a rate */
+/* wait_turn() - Wait until the next burst is due at the rate of the order */
 static void wait_turn(struct sender *x, const struct order *o)
 {
 	uint64_t due = x->start + (x->next + x->burst) * NSEC / o->rate + 1;
@@ -279,7 +285,7 @@ static void wait_turn(struct sender *x, const struct order *o)
 		x->start += late - BEHIND;
 }
 
-/* wait_word() - Until the receiver tells how far it is */
+/* wait_word() - Wait until the receiver reports which number it has seen */
 static void wait_word(struct sender *x, const struct side *s)
 {
 	int fd = s->flow[0].fd;
@@ -297,12 +303,12 @@ static void wait_word(struct sender *x, const struct side *s)
 }
 
 /**
- * sender_finish() - Ask what has arrived until there is an answer
+ * sender_finish() - Tell the receiver that this was all, and get its result
  * @x:		sender
- * @s:		this end
- * @n:		filled in with the answer
+ * @s:		this program
+ * @n:		set to the message with the result
  *
- * Return: true if there was one
+ * Return: false if the receiver does not answer
  */
 static bool sender_finish(const struct sender *x, const struct side *s,
 			  struct note *n)
@@ -369,7 +375,7 @@ static int send_all(const struct side *s)
  * Receiving.
  */
 
-/* count() - A datagram with data */
+/* count() - Count a datagram with data, unless it is a duplicate */
 static void count(struct receiver *r, uint64_t number)
 {
 	uint64_t *word = &r->seen[number / 64 % ARRAY_SIZE(r->seen)];
@@ -388,7 +394,7 @@ static void tell(const struct side *s, const struct receiver *r,
 	say(&s->flow[0], &n);
 }
 
-/* segment_size() - Of what the kernel has joined; @len: of what it has not */
+/* segment_size() - Size of the datagrams in a GRO batch; else @len */
 static size_t segment_size(struct msghdr *msg, size_t len)
 {
 	struct cmsghdr *c;
@@ -404,13 +410,14 @@ static size_t segment_size(struct msghdr *msg, size_t len)
 }
 
 /**
- * take_one() - Look at a datagram
- * @s:		this end
+ * take_one() - Handle a datagram: count data, answer messages
+ * @s:		this program
  * @r:		receiver
  * @buf:	datagram
- * @len:	bytes of it
+ * @len:	its length
  *
- * Return: how many the sender says it has sent, 0: this was not the end
+ * Return: number of datagrams that the sender has sent, if this datagram is its
+ *	   END; else 0
  */
 static uint64_t take_one(const struct side *s, struct receiver *r,
 			 const uint8_t *buf, size_t len)
@@ -431,7 +438,7 @@ static uint64_t take_one(const struct side *s, struct receiver *r,
 	return n.kind == END ? n.number : 0;
 }
 
-/* take_batch() - What a socket has. Returns as take_one() does. */
+/* take_batch() - Receive and handle datagrams; returns as take_one() does */
 static uint64_t take_batch(const struct side *s, struct receiver *r, int fd)
 {
 	static uint8_t buf[BATCH][UINT16_MAX + 1];
@@ -460,7 +467,7 @@ static uint64_t take_batch(const struct side *s, struct receiver *r, int fd)
 	return sent;
 }
 
-/* after_batch() - Note the time, tell the sender */
+/* after_batch() - Note the time, and report to the sender if it needs that */
 static void after_batch(const struct side *s, struct receiver *r)
 {
 	uint64_t t = now_ns(), new = r->result.received - r->told;
@@ -476,7 +483,8 @@ static void after_batch(const struct side *s, struct receiver *r)
 	r->told = r->result.received;
 }
 
-/* receive_all() - Until the sender says that it was all, and knows what came */
+/* receive_all() - Receive until END; the server answers END until all is quiet,
+ * in case its RESULT gets lost */
 static int receive_all(const struct side *s)
 {
 	const struct note go = { .kind = GO, .order = s->order };
@@ -505,7 +513,7 @@ static int receive_all(const struct side *s)
  * The two ends.
  */
 
-/* side_socket() - Bind or connect one */
+/* side_socket() - Make a socket: the server binds it, the client connects it */
 static int side_socket(const struct side *s, const union sockaddr_any *sa,
 		       socklen_t len)
 {
@@ -526,7 +534,7 @@ static int side_socket(const struct side *s, const union sockaddr_any *sa,
 	return fd;
 }
 
-/* order_valid() - Whether an order can be carried out; it came from outside */
+/* order_valid() - Check an order, which may come from any program */
 static bool order_valid(const struct order *o)
 {
 	return o->flows && o->flows <= FLOWS_MAX && o->flow < o->flows &&
@@ -562,7 +570,7 @@ static int serve(struct side *s, const union sockaddr_any *sa, socklen_t len)
 	die("poll");
 }
 
-/* greet() - Open all flows: each is known to the server, and has answered */
+/* greet() - Say HELLO on all flows until the server has answered on each */
 static void greet(struct side *s)
 {
 	struct note n = { .kind = HELLO, .order = s->order };
@@ -615,7 +623,7 @@ static bool address(const char *addr, const char *port,
 	return true;
 }
 
-/* order_parse() - SIZE FLOWS RATE MS HOW */
+/* order_parse() - Parse the arguments SIZE FLOWS RATE MS HOW */
 static bool order_parse(char **argv, struct order *o)
 {
 	uint64_t size, flows, rate, ms;

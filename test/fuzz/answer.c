@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * answer.c - libFuzzer target: whatever a guest asks, each answer of ARP, NDP,
- * DHCP and DHCPv6 is one sound packet that fits any link.
+ * answer.c - libFuzzer target: whatever a guest sends, ARP, NDP, DHCP and
+ * DHCPv6 answer with at most one frame, which is valid and not too long.
  *
- * Each input is one frame. It is taken as it is, checksums apart, and then
- * what is behind its headers is given to every service as a message of its
- * own, so that a mutation of its length is not lost on the headers. The first
- * byte, of no meaning in a frame, picks the lease and the source.
+ * Each input is one frame. The target first parses the frame as it is, without
+ * verifying checksums. Then it gives the bytes after the headers directly to
+ * DHCP, DHCPv6 and NDP, so that mutations reach these services even if the
+ * headers are not valid. Bits of the first byte (which is in the destination
+ * MAC address, so it matters little) select the lease and the source address.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,17 +32,20 @@
 #define ETH_IP6_UDP	(14 + 40 + 8)
 #define ETH_IP6		(14 + 40)
 
-/* Bits of the first byte: a frame to broadcast finds the plain lease. */
+/*
+ * Bits of the first byte. A broadcast frame has all bits set, which selects the
+ * usual lease.
+ */
 enum pick {
-	PICK_ADDR4	= 0x01,
-	PICK_ADDR6	= 0x02,
-	PICK_PREFIX	= 0x04,		/* the gateway is inside */
-	PICK_LL_GW	= 0x08,
-	PICK_LITTLE	= 0x10,
-	PICK_SOURCE	= 0x20,		/* of neighbour discovery */
+	PICK_ADDR4	= 0x01,		/* the lease has an IPv4 address */
+	PICK_ADDR6	= 0x02,		/* it has an IPv6 address */
+	PICK_PREFIX	= 0x04,		/* its IPv4 prefix has the router */
+	PICK_LL_GW	= 0x08,		/* the IPv6 router is link-local */
+	PICK_LITTLE	= 0x10,		/* few names and resolvers */
+	PICK_SOURCE	= 0x20,		/* NDP messages have a source */
 };
 
-/* struct world - A guest on a memory link, as the program would serve it */
+/* struct world - The answering services, with a guest on a memory link */
 struct world {
 	struct memory mem;
 	struct tap tap;
@@ -60,8 +64,8 @@ static struct in6_addr addr(const char *s)
 	return a;
 }
 
-/* lease_much() - Names and resolvers to the limits of the lease */
-static void lease_much(struct lease *l)
+/* fill_lease() - Fill the lease with as many names and resolvers as it takes */
+static void fill_lease(struct lease *l)
 {
 	size_t i;
 
@@ -99,7 +103,7 @@ static void lease_pick(struct lease *l, uint8_t pick)
 	if (!(pick & PICK_LL_GW))
 		l->router[IP6] = addr("2001:db8:1::1");
 	if (!(pick & PICK_LITTLE))
-		lease_much(l);
+		fill_lease(l);
 }
 
 static void world_open(struct world *w, uint8_t pick)
@@ -113,8 +117,8 @@ static void world_open(struct world *w, uint8_t pick)
 }
 
 /**
- * check_sound() - Check an answer with our own parser
- * @frame:	what was sent; its bytes become the parser's
+ * check_sound() - Check with passt's parser that an answer is valid
+ * @frame:	frame that was sent to the guest
  */
 static void check_sound(struct iovec frame)
 {
@@ -128,7 +132,7 @@ static void check_sound(struct iovec frame)
 	MUST(parse_frame(&f, false, copy, &pkt, &frag) == DROP_NONE);
 }
 
-/* check_answers() - At most one, and a sound one; forget it */
+/* check_answers() - Check that there is at most one answer, a valid one */
 static void check_answers(struct world *w)
 {
 	unsigned int i;
@@ -140,14 +144,14 @@ static void check_answers(struct world *w)
 	memory_clear(&w->mem);
 }
 
-/* serve() - Offer a packet to the services */
+/* serve() - Give a packet to the answering services, and check the answer */
 static void serve(struct world *w, const struct pkt *pkt)
 {
 	answer_from_guest(&w->answer, pkt, NOW);
 	check_answers(w);
 }
 
-/* serve_frame() - Give the frame as it is; the link vouches for checksums */
+/* serve_frame() - Parse a frame without verifying checksums, and serve it */
 static void serve_frame(struct world *w, uint8_t *frame, size_t size)
 {
 	uint8_t copy[PKT_HDR_MAX];
@@ -162,12 +166,12 @@ static void serve_frame(struct world *w, uint8_t *frame, size_t size)
 }
 
 /**
- * serve_rest() - Give the end of the frame as the message of a service
+ * serve_rest() - Serve the end of a frame as if it were a message to a service
  * @w:		the world
- * @pkt:	what it is to come in; the payload is filled in here
- * @frame:	the frame
- * @size:	its length, bytes
- * @at:		where the message begins, for ICMPv6 its header
+ * @pkt:	packet with headers of such a message; its payload is filled in
+ * @frame:	frame
+ * @size:	its length
+ * @at:		offset of the UDP payload or of the ICMPv6 header
  */
 static void serve_rest(struct world *w, struct pkt *pkt, uint8_t *frame,
 		       size_t size, size_t at)
@@ -226,7 +230,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		csum_init();
 	started = true;
 
-	/* Exactly as long, so that a byte beyond is noticed. */
+	/* Allocate exactly @size bytes, so that the address sanitizer detects
+	 * any access beyond the end. */
 	frame = malloc(size);
 	MUST(frame);
 	memcpy(frame, data, size);

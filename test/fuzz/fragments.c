@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * fragments.c - libFuzzer target: whatever fragments a guest sends, in
- * whatever order, they make the datagram that a slow and simple model makes of
- * them, or none; and never more memory is taken than is allowed.
+ * fragments.c - libFuzzer target: whatever fragments a guest sends, passt
+ * reassembles the same datagrams from them as a slow and simple model does, and
+ * never uses more memory than it may.
  *
- * An input whose first byte is even is a list of fragments for the table and
- * for the model, OP_LEN bytes each. Else it is a list of frames, each after
- * its length in 2 bytes, which come one by one through tap_recv_burst().
+ * If the first byte of an input is even, the input is a list of fragments,
+ * OP_LEN bytes each, which go to passt's table of fragments and to the model.
+ * Otherwise it is a list of frames, each after its length (2 bytes), which go
+ * one by one through tap_recv_burst().
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,9 @@
 #include "tap.h"
 #include "test/fuzz/mutate.h"
 
-#define KEYS		8	/* datagrams, few enough to fit in memory */
-#define OPS		64	/* fragments of an input, for speed */
-#define OP_LEN		5
+#define KEYS		8	/* datagrams; few, so that space never ends */
+#define OPS		64	/* most fragments of an input, for speed */
+#define OP_LEN		5	/* bytes of an input that describe a fragment */
 #define HDR_LEN(key)	((key) & 1 ? 14 + 40 + ((key) & 2) * 4 : 14 + 20)
 #define MUST(cond)							\
 	do {								\
@@ -27,10 +28,11 @@
 	} while (0)
 
 /**
- * struct op - One fragment for the model
- * @key:	datagram, odd: IPv6
- * @off, @len, @more: its place
- * @variant:	which of two contents
+ * struct op - A fragment
+ * @key:	number of its datagram; odd: IPv6
+ * @off, @len:	offset in the datagram, and length
+ * @more:	it is not the last fragment
+ * @variant:	which of two contents it has
  */
 struct op {
 	unsigned int key;
@@ -39,11 +41,11 @@ struct op {
 };
 
 /**
- * struct model - What came of one datagram
- * @op, @n:	fragments
- * @since:	ms: when the first came
- * @used:	something came
- * @dead:	they contradict each other
+ * struct model - Fragments of one datagram in the model
+ * @op, @n:	fragments that have come
+ * @since:	time at which the first one came, ms
+ * @used:	at least one has come
+ * @dead:	they contradict each other, so the datagram is dropped
  */
 struct model {
 	struct op op[OPS];
@@ -54,7 +56,7 @@ struct model {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* content() - One byte of a datagram */
+/* content() - The byte at offset @at of a datagram */
 static uint8_t content(const struct op *op, uint32_t at)
 {
 	return (uint8_t)(at * 31 + op->key + op->variant * 128);
@@ -65,12 +67,12 @@ static void read_op(const uint8_t *p, struct op *op)
 	op->key = p[0] >> 1 & 7;
 	op->variant = p[0] >> 4 & 1;
 	op->more = p[0] >> 5 & 1;
-	if (p[0] >> 6 & 1) {		/* anywhere */
+	if (p[0] >> 6 & 1) {		/* anywhere in the datagram */
 		op->off = (p[1] << 8 | p[2]) / 8 * 8U;
 		op->len = (p[3] << 8 | p[4]) / 8 * 8U + 8;
 		if (p[0] >> 7)		/* mostly small, for speed */
 			op->len = op->len % 1024 + 8;
-	} else {			/* where it will meet others */
+	} else {			/* at its start, so fragments overlap */
 		op->off = p[1] % 16 * 8U;
 		op->len = p[2] % 16 * 8U + 8;
 	}
@@ -78,7 +80,7 @@ static void read_op(const uint8_t *p, struct op *op)
 		op->len -= p[3] % 8;
 }
 
-/* ends() - Where the datagram ends, as a fragment has it; 0: it does not say */
+/* ends() - Length of the datagram, if @op is its last fragment; else 0 */
 static uint32_t ends(const struct op *op)
 {
 	return op->more ? 0 : op->off + op->len;
@@ -90,7 +92,8 @@ static bool identical(const struct op *a, const struct op *b)
 	       a->variant == b->variant;
 }
 
-/* at_odds() - Whether two fragments can't be of one datagram */
+/* at_odds() - Whether two fragments contradict each other: they overlap, or one
+ * is beyond the end that the other sets */
 static bool at_odds(const struct op *a, const struct op *b)
 {
 	uint32_t enda = a->off + a->len, endb = b->off + b->len;
@@ -101,11 +104,11 @@ static bool at_odds(const struct op *a, const struct op *b)
 }
 
 /**
- * model_input() - One more fragment
+ * model_input() - Give a fragment to the model
  * @m:		its datagram
  * @op:		fragment
  *
- * Return: length of the whole, 0: it is none
+ * Return: length of the reassembled datagram, 0: it is not complete, or dropped
  */
 static uint32_t model_input(struct model *m, const struct op *op)
 {
@@ -129,7 +132,7 @@ static uint32_t model_input(struct model *m, const struct op *op)
 	return have == end ? end : 0;
 }
 
-/* check_whole() - The reassembled datagram is what its fragments were */
+/* check_whole() - Check that a reassembled datagram has its fragments' bytes */
 static void check_whole(const struct model *m, const struct frame *f,
 			uint32_t len)
 {
@@ -151,7 +154,8 @@ static void check_whole(const struct model *m, const struct frame *f,
 		MUST(get_be16(p + 16) == 20 + len && !csum_ip4(p + 14, 20));
 }
 
-/* hand_over() - A fragment to the table; what comes of it */
+/* hand_over() - Give a fragment to passt's table; returns the reassembled
+ * datagram, if it is complete */
 static struct frame *hand_over(struct reassembly *r, const struct op *op,
 			       uint64_t now)
 {
@@ -184,7 +188,7 @@ static void check_bounds(const struct reassembly *r)
 	MUST(r->bytes <= FRAG_BYTES);
 }
 
-/* against_model() - The table and the model have to agree */
+/* against_model() - Check that passt's table does the same as the model */
 static void against_model(const uint8_t *data, size_t size)
 {
 	static struct model models[KEYS];
@@ -228,7 +232,8 @@ static void against_model(const uint8_t *data, size_t size)
 	MUST(!r.bytes && !r.n && !r.reassembled);
 }
 
-/* as_frames() - What a guest sends is dropped or good, and within bounds */
+/* as_frames() - Send frames of a guest, and check that packets can be read, and
+ * that memory is bounded */
 static void as_frames(const uint8_t *data, size_t size)
 {
 	static const struct net net;

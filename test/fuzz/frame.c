@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * frame.c - libFuzzer target: whatever a guest sends, what struct pkt says of
- * it is inside the frame, and does not depend on how the frame came.
+ * frame.c - libFuzzer target: whatever frame a guest sends, all that struct pkt
+ * points to is inside the frame, and the result of parsing does not depend on
+ * how the frame lies in memory.
  *
- * Each input is one frame. It is parsed in one piece, in several, and from
- * memory that the guest could change, with and without checksums to check.
+ * Each input is one frame. The target parses it in one piece, in several
+ * pieces, and in memory that the guest could change; each time it does so with
+ * and without verifying checksums.
  */
 #include <net/ethernet.h>
 #include <stdlib.h>
@@ -22,20 +24,20 @@
 			abort();					\
 	} while (0)
 
-/* How a frame comes. */
+/* How a frame lies in memory. */
 enum way {
-	WAY_WHOLE,
-	WAY_PIECES,
-	WAY_SHARED,
+	WAY_WHOLE,		/* in one piece */
+	WAY_PIECES,		/* in several pieces */
+	WAY_SHARED,		/* in memory that the guest could change */
 	WAYS,
 };
 
 /**
- * struct parsed - One frame, parsed in one way
+ * struct parsed - Result of parsing a frame
  * @ok:		it was not dropped
- * @pkt:	what it says
- * @copy:	its headers, when they were copied
- * @payload:	what @pkt says the payload is
+ * @pkt:	parsed packet
+ * @copy:	copy of its headers, if the parser has copied them
+ * @payload:	copy of the payload that @pkt points to
  */
 struct parsed {
 	bool ok;
@@ -64,7 +66,7 @@ static void cut(struct iovec *iov, uint8_t *data, size_t size)
 	}
 }
 
-/* check_headers() - Everything before the payload is where it can be */
+/* check_headers() - Check offsets and lengths of all headers */
 static void check_headers(const struct pkt *pkt, const uint8_t *hdr,
 			  size_t size)
 {
@@ -72,7 +74,7 @@ static void check_headers(const struct pkt *pkt, const uint8_t *hdr,
 	size_t l2len = (size_t)(pkt->l3 - hdr);
 
 	MUST(pkt->dmac == hdr && pkt->smac == hdr + MAC_LEN);
-	MUST(l2len >= ETH_HLEN && !((l2len - ETH_HLEN) % 4));	/* tags */
+	MUST(l2len >= ETH_HLEN && !((l2len - ETH_HLEN) % 4));	/* VLAN tags */
 	MUST(pkt->l4 == pkt->l3 + pkt->l3len);
 	MUST(l2len + pkt->l3len + pkt->l4len <= PKT_HDR_MAX);
 	MUST(l2len + pkt->l3len + pkt->l4len + pkt->len <= size);
@@ -97,8 +99,8 @@ static void check_headers(const struct pkt *pkt, const uint8_t *hdr,
 }
 
 /**
- * check_payload() - Every piece of it is inside the frame
- * @p:		parsed frame; its payload is gathered
+ * check_payload() - Check that all pieces of the payload are inside the frame
+ * @p:		parsed frame; this allocates and fills @payload
  * @data:	frame
  * @size:	its length
  */
@@ -124,12 +126,12 @@ static void check_payload(struct parsed *p, const uint8_t *data, size_t size)
 }
 
 /**
- * parse() - Parse a frame in one way, and check what comes out of it
- * @way:	how it comes
- * @csum_ok:	the link vouches for the checksums
+ * parse() - Parse a frame, and check the result
+ * @way:	how the frame lies in memory
+ * @csum_ok:	don't verify checksums
  * @data:	frame
  * @size:	its length
- * @p:		filled
+ * @p:		result, filled in
  */
 static void parse(enum way way, bool csum_ok, uint8_t *data, size_t size,
 		  struct parsed *p)
@@ -166,7 +168,7 @@ static void parse(enum way way, bool csum_ok, uint8_t *data, size_t size,
 	link_close(&m.link);
 }
 
-/* check_same() - Whichever way the frame came, it says the same */
+/* check_same() - Check that two ways of parsing a frame had the same result */
 static void check_same(const struct parsed *a, const struct parsed *b)
 {
 	const struct pkt *x = &a->pkt, *y = &b->pkt;
@@ -184,14 +186,16 @@ static void check_same(const struct parsed *a, const struct parsed *b)
 	MUST(x->len == y->len && !memcmp(a->payload, b->payload, x->len));
 }
 
-/* ndp_cut() - Neighbour discovery in a fragment that is all of it */
+/* ndp_cut() - Whether this is NDP in an atomic fragment, which passt drops (RFC
+ * 6980) */
 static bool ndp_cut(const struct pkt *pkt)
 {
 	return pkt->etype == ETH_P_IPV6 && pkt->proto == IPPROTO_ICMPV6 &&
 	       !pkt->df && pkt->l4[0] >= 133 && pkt->l4[0] <= 137;
 }
 
-/* check_input() - As the program does it: batch, counters, what is learned */
+/* check_input() - Send a frame twice through tap_recv_burst(), and check its
+ * counters and batches */
 static void check_input(uint8_t *data, size_t size, bool ok)
 {
 	static const struct net net;
@@ -224,7 +228,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		csum_init();
 	started = true;
 
-	/* Exactly as long, so that a byte beyond is noticed. */
+	/* Allocate exactly @size bytes, so that the address sanitizer detects
+	 * any access beyond the end. */
 	frame = malloc(size ? size : 1);
 	MUST(frame);
 	memcpy(frame, data, size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * mutate.h - Makes libFuzzer's mutations of frames get past the first check:
- * most of them with a right IPv4 header checksum.
- * Included once by a fuzz target whose input is a frame.
+ * mutate.h - Corrects the IPv4 header checksum in most of libFuzzer's mutations
+ * of frames, so that the parser does not drop them at its first check.
+ * A fuzz target whose input is a frame includes this.
  */
 #ifndef TEST_FUZZ_MUTATE_H
 #define TEST_FUZZ_MUTATE_H
@@ -18,7 +18,7 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
 			       unsigned int seed);
 
-/* fix_ip4() - Put the checksum right, if this could be IPv4 */
+/* fix_ip4() - Correct the header checksum if the frame could be IPv4 */
 static void fix_ip4(uint8_t *frame, size_t len)
 {
 	uint8_t *ip = frame + 14;
@@ -35,7 +35,7 @@ static void fix_ip4(uint8_t *frame, size_t len)
 	memcpy(ip + 10, &check, sizeof(check));
 }
 
-/* Called by libFuzzer in the place of its own mutation. */
+/* libFuzzer calls this function instead of LLVMFuzzerMutate(). */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
 			       unsigned int seed)
 {

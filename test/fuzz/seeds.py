@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """seeds.py DIR - Writes the frames that fuzzing and mutation start from.
 
-One file for each: what a guest would send, of every kind that passt knows,
-and a few that it must drop. frames() gives them to test/net/flood.py.
+It writes each frame to a file: frames of a guest, of every kind that passt
+handles, and some that it must drop. test/net/flood.py calls frames() itself.
 """
 
 import os
@@ -18,7 +18,7 @@ A6, B6, LL6 = "2001:db8:1::2", "2001:db8:2::1", "fe80::5054:ff:fe12:3456"
 
 
 def checksum(data):
-    """RFC 1071."""
+    """The Internet checksum (RFC 1071)."""
     total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H",
                               data + b"\0" * (len(data) % 2)))
     while total >> 16:
@@ -49,7 +49,7 @@ def pton6(addr):
 
 
 def sealed(proto, segment, at, src, dst):
-    """The segment with its checksum at offset @at filled in."""
+    """Fills in the checksum of a segment, at offset @at."""
     pack = pton6 if ":" in src else socket.inet_aton
     pseudo = pack(src) + pack(dst) + struct.pack("!IHBB", len(segment), 0, 0,
                                                  proto)
@@ -115,7 +115,7 @@ LLA = b"\x01\x01" + GUEST
 
 
 def frames():
-    """Name and bytes of each seed."""
+    """Yields the name and the bytes of each seed."""
     solicited = "ff02::1:ff00:1"
     tcp_flags = {"syn": 2, "ack": 16, "data": 24, "fin": 17, "rst": 4,
                  "null": 0, "xmas": 63}
@@ -178,7 +178,7 @@ def frames():
 
 
 def fragments4(segment):
-    """Of 16 bytes each."""
+    """Cuts a segment into IPv4 fragments of 16 bytes."""
     for off in range(0, len(segment), 16):
         part = segment[off:off + 16]
         more = 0x2000 if off + 16 < len(segment) else 0
@@ -193,7 +193,8 @@ def fragments6(segment):
 
 
 def sequences():
-    """What test/fuzz/fragments.c reads: frames, and fragments for a model."""
+    """Yields inputs for test/fuzz/fragments.c: lists of frames, and a list of
+    fragments for its model."""
     for name, parts in (
             ("v4", fragments4(udp(A4, B4, bytes(range(50))))),
             ("v6", fragments6(udp(A6, B6, bytes(range(50)))))):
