@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""cards.py - Every network card that qemu 10 has for x86, and what needs that
-qemu: its own way to reconnect, and a boot over the network by iPXE.
+"""cards.py - Tests every network card that qemu 10 emulates for x86, and two
+things that need this qemu: its option to reconnect, and network boot by iPXE.
 
     guest ==== card 1 ==== passt 1 (host) ---- servers (outside)
           ==== card 2 ==== passt 2 (host) ----
 
-All cards are in one guest, each in a network namespace of the guest, so that
-one boot is enough. The topology is in ../net/netlab.py, qemu in newer.py.
+One guest has all cards, each in its own network namespace in the guest, so that
+one boot is enough. netlab.py has the topology, newer.py qemu.
 """
 
 import contextlib
@@ -28,9 +28,9 @@ import newer                                                # noqa: E402
 from netlab import (Lab, ROUTER4, SERVER4, Server,          # noqa: E402
                     check, echo_tcp, expect, main, spawn_user, wait_for)
 
-AGAIN = 20.0            # s: qemu tries to reconnect twice a second
+AGAIN = 20.0            # s until qemu has reconnected; it tries twice a second
 
-# Network devices that are no card of this guest, and why
+# Network devices of qemu that this test does not use, and why
 LEFT_OUT = {
     "i82551": "Linux wants firmware for it that is not free; iPXE boots by it",
     "ne2k_isa": "the chip of ne2k_pci, without a way to find it",
@@ -41,10 +41,11 @@ LEFT_OUT = {
 
 LONG = 8000             # bytes of a datagram
 
-# What a card has to do, with the smallest frames, and with a datagram that is
-# longer than many cards take in one frame; each step tells its success.
-# Arguments: MAC address, address and port of the servers. A card of USB has
-# its MAC address but for the first byte.
+# A script for the guest that tests one card: with the smallest frames, and with
+# a datagram that is longer than the longest frame of many cards. It prints the
+# name of each step that succeeds. Its arguments are the card's MAC address, and
+# address and port of the servers. It ignores the first byte of the MAC address,
+# because USB cards change it.
 TRY = r"""
 state=/tmp/card.$1
 mkdir -p "$state"
@@ -80,7 +81,7 @@ inside ping -c 1 -s 0 -W 5 "$2" >/dev/null && echo ping
 
 
 class Cards:
-    """A guest with all cards, each connected to a passt of its own."""
+    """A guest with all cards, each of which has its own passt."""
 
     def __init__(self, lab, models):
         self.lab = lab
@@ -101,19 +102,20 @@ class Cards:
         return f"52:54:00:00:00:{i:02x}"
 
     def network(self):
-        """qemu's arguments. A USB card has a controller of its own."""
+        """qemu's arguments for all cards."""
         found = []
         for i, model in enumerate(self.models):
             found += ["-netdev", f"stream,id=n{i},server=off,addr.type=unix,"
                       f"addr.path={self.path(i)},reconnect-ms=500"]
-            # Without its ROM: nobody boots from it, and it takes a second.
+            # No boot ROM: we don't boot from it, and it delays the guest by
+            # a second.
             place = ",romfile="
             if model.startswith("usb-"):
                 found += ["-device", "qemu-xhci"]
                 place = ""
             elif model == "igb":
                 found += ["-device", "pcie-root-port,id=slot0,chassis=1"]
-                place += ",bus=slot0"    # its virtual functions need space
+                place += ",bus=slot0"    # its virtual functions need a bus
             found += ["-device",
                       f"{model},netdev=n{i},mac={self.mac(i)}{place}"]
         return found
@@ -123,8 +125,8 @@ class Cards:
                               image=vm.FULL)
 
     def tried(self, numbers, port):
-        """For each card, by number: the steps that it could do."""
-        # A driver that wants firmware would wait for a minute.
+        """Runs TRY for these cards. Returns its output for each."""
+        # Without this, a driver that lacks its firmware would wait a minute.
         self.guest.run(f"cat >/tmp/try <<'END'\n{TRY}END\n"
                        "echo 1 >/sys/class/firmware/timeout || true")
         script = "".join(f"timeout 90 sh /tmp/try {self.mac(i)} {SERVER4} "
@@ -135,7 +137,7 @@ class Cards:
 
 
 def network_models():
-    """Names of qemu's network devices."""
+    """Names of all network devices that qemu has."""
     said = subprocess.run([vm.EMULATOR, "-machine", "q35", "-device", "help"],
                           stdout=subprocess.PIPE, text=True, check=True).stdout
     block = re.search(r"^Network devices:\n(.*?)^$", said, re.M | re.S)[1]
@@ -143,7 +145,7 @@ def network_models():
 
 
 def each_card(cards):
-    """When a card is used, then DHCP, ARP, ping, UDP and TCP work over it."""
+    """When the guest uses a card, then DHCP, ARP, ping, UDP and TCP work."""
     with Server(cards.lab.outside.bind(SERVER4), echo_tcp) as server, \
             Server(cards.lab.outside.bind(SERVER4, server.port,
                                           socket.SOCK_DGRAM),
@@ -157,7 +159,8 @@ def each_card(cards):
 
 
 def reconnects(cards):
-    """When passt is started again, then qemu comes back by itself."""
+    """When passt is killed and started again, then qemu reconnects, and the
+    card works again."""
     number = cards.models.index("virtio-net-pci")
     with check("reconnect-ms: over a restart of passt, the guest goes on"):
         cards.passts[number].kill()
@@ -185,8 +188,8 @@ def all_cards(lab):
 
 
 #
-# A boot by iPXE. What it loads by TFTP is a script, several blocks long, which
-# loads a program by HTTP. The program ends qemu with a status of its own.
+# Boot by iPXE. It loads a script by TFTP, in several blocks. The script loads
+# a program by HTTP, which ends qemu with the exit status BOOTED * 2 + 1.
 #
 
 IPXE = "/usr/lib/ipxe/ipxe.lkrn"
@@ -196,9 +199,9 @@ SECOND = ("#!ipxe\n" + "# a line of a file that takes several blocks\n" * 50 +
           f"chain http://{SERVER4}/program\n")
 PROGRAM = bytes([0xb0, BOOTED, 0xe6, 0xf4, 0xf4])   # mov al; out 0xf4, al; hlt
 
-# Cards that boot, and the length of the program in bytes: several segments,
-# but no more than the i82551 has buffers (4) under iPXE. Of a longer burst the
-# card drops the rest, and now and then its receiver stops for good.
+# Cards that boot, and the length of the program in bytes: several TCP segments.
+# For the i82551 there must be at most 4, the number of its buffers in iPXE:
+# otherwise it drops segments, and sometimes its receiver stops for ever.
 BOOTS = {
     "virtio-net-pci": 20000,
     "e1000": 20000,
@@ -209,7 +212,8 @@ DATA, BLOCK = 3, 512
 
 
 def serve_tftp(lab):
-    """Answers requests for SECOND from a port of its own (RFC 1350, 4)."""
+    """Runs a TFTP server for SECOND; it answers each request from a new port
+    (RFC 1350, 4)."""
     def send(peer):
         with lab.outside.bind(SERVER4, 0, socket.SOCK_DGRAM) as s:
             s.settimeout(1)
@@ -231,7 +235,7 @@ def serve_tftp(lab):
 
 
 class Program(http.server.BaseHTTPRequestHandler):
-    """The web server's one file, as long as the server says."""
+    """Serves one file, of the length that is set at the server."""
 
     protocol_version = "HTTP/1.1"
 
@@ -246,7 +250,7 @@ class Program(http.server.BaseHTTPRequestHandler):
 
 
 class Web(http.server.ThreadingHTTPServer):
-    """A client is gone as soon as it has its program."""
+    """Ignores errors: a client may leave when it has the program."""
 
     def handle_error(self, *_):
         pass
@@ -266,7 +270,7 @@ def serve_http(lab):
 
 
 def boots(lab, model, script):
-    """Boots by iPXE over a card. Returns qemu's exit status."""
+    """Boots by iPXE with this card. Returns qemu's exit status."""
     lab.passt()
     process = lab.guest.spawn(
         vm.EMULATOR, "-machine", "pc,accel=tcg", "-m", "128", "-nodefaults",
@@ -284,14 +288,15 @@ def boots(lab, model, script):
 
 
 def network_boot(lab):
-    """Given a TFTP server and a web server outside, iPXE boots from them."""
+    """Given a TFTP server and a web server outside, then iPXE boots from
+    them with each card."""
     script = f"{lab.dir}/script.ipxe"
     with open(script, "w", encoding="utf-8") as file:
         file.write(SCRIPT)
     with serve_tftp(lab), serve_http(lab) as server:
         for model, server.length in BOOTS.items():
             with check(f"{model}: iPXE boots by TFTP and HTTP"):
-                # As isa-debug-exit makes it of what is written
+                # isa-debug-exit makes this status of the value BOOTED.
                 expect("exit status", boots(lab, model, script),
                        BOOTED << 1 | 1)
 

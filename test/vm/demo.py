@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""demo.py - The demo does what it says: with qemu, with the stand-in guest,
-interrupted, and kept. It draws its own topology.
+"""demo.py - Tests the demo: with qemu, with the stand-in guest, when it is
+interrupted, and with --keep. The demo itself draws its topology.
 
-Each run has a folder for temporary files of its own, that it must leave empty.
+Each run gets its own folder for temporary files, and must leave it empty.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ failed = 0
 
 @contextlib.contextmanager
 def check(name):
-    """One line for one check; any exception fails it."""
+    """Runs a block as one check, and prints its line; an exception fails it."""
     global failed
     try:
         yield
@@ -43,11 +43,12 @@ def expect(what, got, want):
 
 
 class Demo:
-    """One run. Signals reach it as they would from a terminal."""
+    """One run of the demo, in a new session, so that it gets signals as from
+    a terminal."""
 
     def __init__(self, *options):
         self.tmp = tempfile.mkdtemp(prefix="passt-demo-test-")
-        os.chmod(self.tmp, 0o755)       # passt in it is another user
+        os.chmod(self.tmp, 0o755)       # passt uses it as another user
         self.process = subprocess.Popen(
             [f"{TOP}/demo", *options], stdout=subprocess.PIPE, text=True,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
@@ -58,7 +59,7 @@ class Demo:
         return self
 
     def __exit__(self, *_):
-        """Ends remaining processes by pid."""
+        """Kills remaining processes by pid."""
         self.process.kill()
         self.process.wait()
         for pid in self.leftover():
@@ -67,7 +68,7 @@ class Demo:
         shutil.rmtree(self.tmp, ignore_errors=True)
 
     def leftover(self):
-        """Processes that were started by this run: all have its TMPDIR."""
+        """Pids of all processes of this run, which have its TMPDIR."""
         pids = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError), \
@@ -77,7 +78,7 @@ class Demo:
         return pids
 
     def until(self, text):
-        """Reads until a line has @text."""
+        """Reads the demo's output until a line has @text."""
         for line in self.process.stdout:
             self.said += line
             if text in line:
@@ -85,7 +86,7 @@ class Demo:
         raise AssertionError(f"{text!r} never came: {self.said[-500:]}")
 
     def end(self):
-        """Returns the exit status."""
+        """Waits for the end. Returns the exit status."""
         out, _ = self.process.communicate(timeout=LIMIT)
         self.said += out
         return self.process.returncode
@@ -96,7 +97,7 @@ class Demo:
 
 
 def shows_all(demo):
-    """Fails unless every line of a run is good, and none is missing."""
+    """Fails unless the demo prints all lines of its steps, and all are good."""
     status = demo.end()
     bad = [line for line in demo.said.splitlines() if line.startswith("  --")]
     expect("bad lines", bad, [])
@@ -111,7 +112,7 @@ def shows_all(demo):
 
 
 def forwards(demo):
-    """Fails unless a run says how many ports it forwards."""
+    """Fails unless the demo has printed how many ports passt forwards."""
     if not re.search(r"^  ok  passt +.*; forwards ports: TCP [1-9][\d,]*"
                      r"( of [\d,]+)?, UDP [1-9][\d,]*( of [\d,]+)?$",
                      demo.said, re.M):
@@ -131,7 +132,8 @@ def whole():
 
 
 def stand_in_kept():
-    """Given --keep, then all keeps running, and the printed command ends it."""
+    """Given --keep, then all programs keep running, and the command that the
+    demo prints ends them."""
     if os.geteuid() and not os.access("/dev/net/tun", os.W_OK):
         print("skip with the stand-in guest: /dev/net/tun is root's alone")
         return
@@ -153,7 +155,7 @@ def stand_in_kept():
 
 
 def interrupted():
-    """Given Ctrl-C while a guest boots, then nothing is left."""
+    """Given Ctrl-C while a guest boots, then no process and no file is left."""
     with Demo() as demo, check("Ctrl-C cleans up"):
         demo.until("  passt  ")
         time.sleep(1)

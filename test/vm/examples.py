@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""examples.py - The scripts of contrib/examples that start qemu: each connects
-its guest to passt and forwards a port, and nothing is left when qemu ends.
+"""examples.py - Tests the scripts of contrib/examples that start qemu.
 
-Nothing boots: qemu's monitor tells what it has.
+Each must connect its guest to passt, forward a port, and leave nothing when
+qemu ends.
+
+No guest boots; qemu's monitor shows its network devices.
 """
 
 import glob
@@ -22,7 +24,7 @@ PORT = 2222             # forwarded to the guest's port 22
 
 
 def passts(lab):
-    """Pids of what runs from this test's folder."""
+    """Pids of processes of passt that use this test's folder."""
     found = []
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         try:
@@ -37,7 +39,8 @@ def passts(lab):
 
 
 def example(lab, name):
-    """When qemu runs by the script, then it is connected, and then all ends."""
+    """When the script starts qemu, then qemu is connected; when qemu ends, then
+    passt ends, too."""
     env = dict(os.environ, TMPDIR=lab.dir,
                PATH=f"{lab.dir}/bin:{os.environ['PATH']}")
     script = shutil.copy(f"{TOP}/contrib/examples/{name}", lab.dir)
@@ -54,7 +57,7 @@ def example(lab, name):
         expect(f"exit status of {said}", process.returncode, 0)
         for what in "type=nic,model=virtio-net-pci", "type=stream":
             expect(f"{what} in {said}", what in said, True)
-    # passt ends because qemu was connected to it, and has gone.
+    # passt has --one-off, so it ends when qemu closes its connection.
     with check(f"{name}: no process and no file is left"):
         wait_for("end of passt", lambda: not passts(lab))
         expect("folders", glob.glob(f"{lab.dir}/passt-guest.*"), [])

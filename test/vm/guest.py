@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""guest.py - A small Linux guest for qemu: Debian's kernel, busybox, and a few
-programs of the host, in an initramfs made without privileges.
+"""guest.py - A small Linux guest for qemu: Debian's kernel, and an initramfs
+with busybox and a few programs of the host, made without privileges.
 
-The guest runs commands that come in on a virtio serial port (guest/init), so
-that a script on the host can drive it without any network. Used by the
-programs in test/vm, and by the demo as a command:
+The guest runs commands that it receives on a virtio serial port (guest/init),
+so that a script on the host can control it without any network. The programs in
+test/vm import this file; the demo runs it as a command:
 
     guest.py build          get the kernel, make the initramfs
-    guest.py accel          find out which accelerator a guest boots with
-    guest.py argv DIR       qemu's command line, without the network, one
-                            argument a line; sockets and logs are in DIR
+    guest.py accel          print the accelerator with which a guest boots
+    guest.py argv DIR       print qemu's command line, without the network, one
+                            argument per line; sockets and logs are in DIR
     guest.py run DIR TEXT   run a line of shell in the guest that was started
-                            this way; ends with its exit status
-    guest.py console DIR    be on the guest's console, until Ctrl-]
+                            this way; exit with its status
+    guest.py console DIR    connect the terminal to the guest's console, until
+                            Ctrl-]
 
-Everything that is kept is in the folder guest/ of the build folder (B).
+It keeps its files in the folder guest/ of the build folder (B).
 """
 
 import base64
@@ -39,25 +40,25 @@ import tty
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 CACHE = os.path.join(TOP, os.environ.get("B", "build"), "guest")
-ROOT = os.path.join(CACHE, "root")          # what packages were unpacked into
+ROOT = os.path.join(CACHE, "root")          # packages are unpacked here
 
 MODULES = ["virtio_pci", "virtio_mmio", "virtio_net", "virtio_console",
            "virtio_rng", "af_packet", "ipv6"]
-# Drivers of the network cards that qemu has for x86
+# Drivers of the network cards that qemu emulates for x86
 CARDS = ["e1000", "e1000e", "igb", "e100", "ne2k_pci", "pcnet32", "8139cp",
          "8139too", "tulip", "vmxnet3", "xhci_pci", "usbnet", "cdc_ether",
          "rndis_host"]
 
-# Programs for the guest: those of the host, or else from these packages.
-# The guest works without them, but shows less.
+# Programs for the guest, copied from the host, or else from these packages.
+# Without them the guest works, but the demo shows less.
 PROGRAMS = {"socat": None, "iperf3": None, "dhclient": "isc-dhcp-client",
             "rdisc6": "ndisc6"}
 
-# Scripts of ours, and where they go in the guest.
+# Our scripts, and their paths in the guest.
 SCRIPTS = {"init": "init", "profile": "etc/profile", "net": "bin/net",
            "lease4": "bin/lease4", "lease6": "bin/lease6"}
 
-# machine: (emulator, its machine, console, Debian's architecture)
+# Architecture: (emulator, its machine type, console, Debian's architecture)
 MACHINES = {
     "x86_64": ("qemu-system-x86_64", "q35", "ttyS0", "amd64"),
     "aarch64": ("qemu-system-aarch64", "virt", "ttyAMA0", "arm64"),
@@ -66,13 +67,13 @@ EMULATOR, MACHINE, CONSOLE, DEBIAN = MACHINES.get(
     platform.machine(), (f"qemu-system-{platform.machine()}", "", "ttyS0", ""))
 
 MEMORY = 384                # MiB
-BOOT_KVM = 12.0             # s; a guest that boots in KVM takes one or two
-BOOT_TCG = 90.0             # s; about six when nothing else runs
-GRACE = 10.0                # s for an answer to come, on a busy host
+BOOT_KVM = 12.0             # s to boot in KVM; usually one or two
+BOOT_TCG = 90.0             # s to boot in TCG; about six on an idle host
+GRACE = 10.0                # s by which an answer may be late on a busy host
 
 
 class Missing(Exception):
-    """Something is not available here, with a reason to print."""
+    """Something is not available on this host; the message says why."""
 
 
 class Image:
@@ -87,7 +88,7 @@ class Image:
         self.initramfs = os.path.join(CACHE, f"initramfs{name}")
 
 
-# The kernel for guests boots sooner. The other one has all drivers.
+# Debian's kernel for clouds boots faster; its usual kernel has all drivers.
 CLOUD = Image("", f"linux-image-cloud-{DEBIAN}", MODULES)
 FULL = Image("-full", f"linux-image-{DEBIAN}", MODULES + CARDS)
 
@@ -97,7 +98,8 @@ FULL = Image("-full", f"linux-image-{DEBIAN}", MODULES + CARDS)
 #
 
 def quiet(*cmd, **kw):
-    """Runs a command, whose output matters only when it fails."""
+    """Runs a command. Returns its output, or raises Missing with its last
+    line."""
     try:
         p = subprocess.run(cmd, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True, **kw)
@@ -117,7 +119,7 @@ def fetch(package, root=ROOT):
         except Missing:
             if os.geteuid():
                 raise
-            # A fresh machine has no package lists yet.
+            # A new machine may have no package lists yet.
             quiet("apt-get", "update")
             quiet("apt-get", "download", package, cwd=tmp)
         for deb in glob.glob(f"{tmp}/*.deb"):
@@ -125,14 +127,14 @@ def fetch(package, root=ROOT):
 
 
 def newest(pattern):
-    """The newest version among files that a pattern matches, None: none."""
+    """The file with the highest version that matches a pattern, or None."""
     def version(path):
         return [int(n) for n in re.findall(r"\d+", os.path.basename(path))]
     return max(glob.glob(pattern), key=version, default=None)
 
 
 def fetch_kernel(image):
-    """Debian's kernel; the package to ask for names it."""
+    """Gets Debian's kernel; the package of @image depends on its package."""
     depends = quiet("apt-cache", "depends", image.package)
     names = re.findall(r"Depends: (linux-image-\S+)", depends)
     if not names:
@@ -158,7 +160,8 @@ def find_kernel(image):
 
 
 def find_program(name, package=None):
-    """Path of a program of the host, or of a package; None: not to be had."""
+    """Path of a program of the host, or of @package, which may need to be
+    fetched; None if neither has it."""
     def unpacked():
         return [path for folder in ("bin", "sbin", "usr/bin", "usr/sbin")
                 for path in glob.glob(f"{ROOT}/{folder}/{name}")]
@@ -172,7 +175,7 @@ def find_program(name, package=None):
 
 
 def libraries(program):
-    """Shared libraries of a program, with its loader; None: one is missing."""
+    """Shared libraries of a program, and its loader; None: one is missing."""
     out = subprocess.run(["ldd", program], stdout=subprocess.PIPE,
                          stderr=subprocess.DEVNULL, text=True).stdout
     if "not found" in out:
@@ -198,9 +201,9 @@ def module_read(path):
 
 
 def modules_needed(folder, names):
-    """Returns (name, contents) of each of these modules, after those it needs.
-
-    What isn't found is built into the kernel.
+    """Returns (name, contents) of these modules and of those that they depend
+    on, which come first. Ignores modules that don't exist: they are built into
+    the kernel.
     """
     paths = {}
     for path in glob.glob(f"{folder}/kernel/**/*.ko*", recursive=True):
@@ -223,8 +226,8 @@ def modules_needed(folder, names):
 
 
 #
-# The initramfs: a cpio archive in the "new ASCII" form, as the kernel's
-# Documentation/driver-api/early-userspace/buffer-format.rst has it.
+# The initramfs: a cpio archive in the format "newc", which the kernel's
+# Documentation/driver-api/early-userspace/buffer-format.rst describes.
 #
 
 class Cpio:
@@ -244,11 +247,11 @@ class Cpio:
         self.put(data)
 
     def put(self, data):
-        """Headers with names, and contents, end at multiples of 4."""
+        """Writes data, padded to a multiple of 4 bytes."""
         self.file.write(data + b"\0" * (-len(data) % 4))
 
     def add(self, name, data, mode=0o755):
-        """A file, and the folders on the way to it."""
+        """Adds a file, and its parent folders."""
         name = name.lstrip("/")
         if name in self.made:
             return
@@ -270,7 +273,7 @@ class Cpio:
 
 
 def build(image=CLOUD):
-    """Makes the kernel and initramfs ready. Raises Missing."""
+    """Makes the kernel and the initramfs. May raise Missing."""
     os.makedirs(image.root, exist_ok=True)
     busybox = find_program("busybox", "busybox-static")
     if not busybox or libraries(busybox):
@@ -300,7 +303,8 @@ def build(image=CLOUD):
             cpio.add_copy(lib, lib)
     cpio.close()
 
-    # Others may be using the old ones, or be making new ones, right now.
+    # Replace the old files atomically: other programs may be using them, or
+    # making new ones, at the same time.
     os.chmod(path, 0o644)
     os.replace(path, image.initramfs)
     with contextlib.suppress(FileNotFoundError):
@@ -314,7 +318,8 @@ def build(image=CLOUD):
 #
 
 def argv(folder, accel, image=CLOUD):
-    """qemu's command line without the network; its files are in @folder."""
+    """qemu's command line without the network; its sockets and logs are in
+    @folder."""
     cpu = "host" if accel == "kvm" else "max"
     line = f"console={CONSOLE} loglevel=4 panic=-1 net.ifnames=0 " \
            "random.trust_cpu=on mitigations=off"
@@ -334,7 +339,7 @@ def argv(folder, accel, image=CLOUD):
 
 
 def connect(path, timeout=10.0, alive=lambda: True):
-    """Connects to a socket that qemu, while @alive(), is about to make."""
+    """Connects to a socket of qemu; waits until it exists, while @alive()."""
     deadline = time.monotonic() + timeout
     while True:
         s = socket.socket(socket.AF_UNIX)
@@ -357,7 +362,7 @@ class Agent:
         self.count = 0
 
     def receive(self, size, deadline):
-        """Exactly @size bytes, or a line if @size is None."""
+        """Receives exactly @size bytes, or a line if @size is None."""
         data = b""
         while len(data) < size if size is not None else data[-1:] != b"\n":
             left = deadline - time.monotonic()
@@ -382,7 +387,7 @@ class Agent:
         while True:
             line = self.receive(None, deadline).decode().split()
             output = self.receive(int(line[2]), deadline)
-            # Other lines answer a request that timed out.
+            # Ignore late answers to earlier commands that timed out.
             if line[0] == tag:
                 return int(line[1]), output.decode(errors="replace")
 
@@ -391,16 +396,16 @@ class Agent:
 
 
 class Guest:
-    """A guest that was started, by whatever wraps qemu."""
+    """A running guest."""
 
     def __init__(self, accel, spawn, network, wrap=(), image=CLOUD):
-        """Starts it and waits for it to come up.
+        """Starts a guest, and waits until it has booted.
 
-        @accel:   kvm or tcg
+        @accel:   "kvm" or "tcg"
         @spawn:   function that starts a program and returns its Popen
-        @network: qemu's arguments for it
-        @wrap:    what to put in front of the command line
-        @image:   what it boots
+        @network: qemu's arguments for the network
+        @wrap:    words in front of qemu's command line, such as qrap
+        @image:   kernel and initramfs to boot
         """
         self.folder = tempfile.mkdtemp(prefix="passt-vm-")
         self.log = open(f"{self.folder}/qemu.log", "w+")
@@ -418,7 +423,7 @@ class Guest:
             raise RuntimeError(f"the guest did not boot: {why}") from None
 
     def messages(self):
-        """The last of what qemu and the guest's kernel said."""
+        """The last messages of qemu and of the guest's kernel."""
         text = ""
         for name in "qemu.log", "console.log":
             with contextlib.suppress(OSError), \
@@ -427,14 +432,14 @@ class Guest:
         return " ".join(text.split())
 
     def run(self, script, timeout=60.0):
-        """Output of a script that must end well."""
+        """Runs a script, which must succeed. Returns its output."""
         status, output = self.agent.run(script, timeout)
         if status:
             raise AssertionError(f"guest: {script}: exit {status}: {output}")
         return output
 
     def kill(self):
-        """Ends it like a power failure."""
+        """Kills the guest, like a power failure."""
         self.process.kill()
         self.process.wait()
         with contextlib.suppress(AttributeError):
@@ -444,10 +449,10 @@ class Guest:
 
 
 def accelerator():
-    """kvm if a guest really boots in it, otherwise tcg.
+    """Returns "kvm" if a guest boots in KVM, otherwise "tcg".
 
-    There are machines with a /dev/kvm in which ordinary guests hang, so it is
-    tried, once per boot of the host.
+    On some machines with /dev/kvm, ordinary guests hang. So this tries to boot
+    a guest, once per boot of the host.
     """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
@@ -470,11 +475,11 @@ def accelerator():
 
 
 #
-# For the demo.
+# Commands of the demo.
 #
 
 def console(folder):
-    """Puts the terminal through to the guest's console, until Ctrl-]."""
+    """Connects the terminal to the guest's console, until Ctrl-]."""
     s = connect(f"{folder}/console")
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal) if os.isatty(terminal) else None

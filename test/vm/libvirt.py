@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""libvirt.py - A guest that libvirt starts, and passt with it.
+"""libvirt.py - Tests a guest of libvirt, which also starts passt.
 
     guest in qemu ==== passt ---- servers (outside)
          |               |
          +-- libvirtd ---+  (host)
 
 libvirtd and virtlogd run in the host's namespace, as root for qemu:///system,
-and as an ordinary user for qemu:///session. The interface of the guest is that
-of contrib/examples/libvirt.xml. The topology is in ../net/netlab.py, libvirt
-in newer.py.
+and as an ordinary user for qemu:///session. The guest has the interface of
+contrib/examples/libvirt.xml. netlab.py has the topology, newer.py libvirt.
 """
 
 import contextlib
@@ -35,11 +34,12 @@ from netlab import (HOST4, HOST6, Lab, PASST,               # noqa: E402
 
 EXAMPLE = os.path.join(vm.TOP, "contrib", "examples", "libvirt.xml")
 GUEST_UID, ALICE = 990, 1990
-BOOT = 90.0             # s
-AGAIN = 20.0            # s: libvirt starts passt, qemu tries every 5 s
+BOOT = 90.0             # s until a guest has booted
+AGAIN = 20.0            # s until a guest works after passt was killed: libvirt
+                        # restarts passt, and qemu tries to connect every 5 s
 
-# As in the example: port 2222 to 22; 8080 to 80 by one address on one
-# interface; UDP 5000 to 5020, but for two.
+# Forwarded ports of the example, (host, guest): on all addresses, and on one
+# address and interface; UDP ports that its range 5000 to 5020 excludes.
 ALL, ONE, LEFT_OUT = (2222, 22), (8080, 80), (5010, 5011)
 
 SYSTEM = f"""
@@ -51,7 +51,7 @@ namespaces = []
 cgroup_controllers = []
 """
 
-# What a domain of the tests has besides the example's interface
+# A domain for the tests, to which the example's interface is added
 DOMAIN = """
 <domain type='qemu'>
   <name>guest</name>
@@ -84,7 +84,7 @@ def at(addr):
 
 
 class Domain:
-    """A running guest: what runs in it goes by its agent."""
+    """A running guest. Its agent runs commands in it."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -141,7 +141,7 @@ class Libvirt:
         return p
 
     def passts(self):
-        """Pids of passt in this user's name or libvirt's, by socket."""
+        """Pids of all processes of passt that have a socket, by its path."""
         return {words[words.index("--socket") + 1]: pid
                 for pid, words in processes()
                 if words[0].endswith("passt") and "--socket" in words}
@@ -154,7 +154,7 @@ class Libvirt:
         return path
 
     def end(self):
-        """Ends the daemons, and a guest and its passt that are left."""
+        """Ends the daemons; kills a guest and its passt if any are left."""
         for daemon in reversed(self.daemons):
             daemon.terminate()
             daemon.wait(30)
@@ -172,7 +172,7 @@ def processes():
 
 
 def interface(**changes):
-    """The interface of the example; its log file, if any, is ours."""
+    """The interface of the example, with @log as passt's log file."""
     found = xml.parse(EXAMPLE).getroot().find("devices/interface")
     found.find("backend").set("logFile", changes["log"])
     return found
@@ -222,7 +222,8 @@ def goes_out(lab, guest, name):
 
 
 def listens(guest):
-    """Echo servers in the guest, on all ports that the example leads to."""
+    """Starts echo servers in the guest on all ports of the example, also on
+    those that it excludes."""
     for port in ALL[1], ONE[1]:
         guest.run(f"socat TCP6-LISTEN:{port},fork,ipv6only=0,reuseaddr "
                   "EXEC:cat >/dev/null 2>&1 &")
@@ -247,7 +248,7 @@ def answers_udp(lab, addr, port):
 
 
 def comes_in(lab, guest, name):
-    """When peers outside connect to what is forwarded, then it is served."""
+    """When peers outside connect to forwarded ports, then the guest answers."""
     listens(guest)
     for family, addr in ("4", HOST4), ("6", HOST6):
         with check(f"{name}: in by TCP{family}, a port of all addresses"), \
@@ -276,7 +277,8 @@ def has_lease(guest, name):
 
 
 def still_there(lab, guest):
-    """The guest reaches a server, and is reached, maybe after a moment."""
+    """Waits until the guest reaches a server outside, and peers outside reach
+    the guest."""
     def both():
         with Server(lab.outside.bind(SERVER6), echo_tcp) as server:
             status, said = guest.agent.run(
@@ -294,7 +296,8 @@ def still_there(lab, guest):
 
 
 def killed(lab, libvirt, guest):
-    """When passt is killed, then libvirt starts it again."""
+    """When passt is killed, then libvirt starts it again, and the guest's
+    network works again."""
     with check("system: passt killed, the guest goes on"):
         (path, pid), = libvirt.passts().items()
         os.kill(pid, signal.SIGKILL)
@@ -304,7 +307,8 @@ def killed(lab, libvirt, guest):
 
 
 def second(lab, libvirt, guest):
-    """When an interface is attached and detached, then so is its passt."""
+    """When a second interface is attached, then its passt starts; when it is
+    detached, then its passt ends."""
     path = libvirt.file("second", second_interface())
     before = libvirt.passts()
     with check("system: a second interface is attached, and works"):
@@ -337,7 +341,8 @@ def rests_and_starts(lab, libvirt, guest):
 
 
 def busy(lab, libvirt):
-    """When a port is taken, then virsh's user is told all of it."""
+    """When another program has a port, then virsh prints passt's whole
+    message."""
     with check("system: a busy port's message reaches the user whole"), \
             lab.host.bind("::", 2322):
         p = libvirt.virsh("attach-device", "guest", libvirt.file(
@@ -349,7 +354,7 @@ def busy(lab, libvirt):
 
 
 def traces(wanted=lambda name: True):
-    """Files of passt in libvirt's folders of state."""
+    """Sockets and pid files of passt in libvirt's state folders."""
     return [path for folder in ("/run/libvirt/qemu/passt",
                                 f"/run/user/{ALICE}/libvirt/qemu/run/passt")
             for path in glob.glob(f"{folder}/*") if wanted(path)]
@@ -364,7 +369,8 @@ def destroyed(libvirt, name):
 
 
 def start(libvirt, name):
-    """A domain with the example's interface. Returns it once it is up."""
+    """Starts a domain with the example's interface. Returns it when it has
+    booted."""
     folder, log = libvirt.folder, f"{libvirt.folder}/passt.log"
     for source, target in (vm.CLOUD.kernel, "vmlinuz"), \
             (vm.CLOUD.initramfs, "initramfs"):
@@ -382,7 +388,8 @@ def start(libvirt, name):
 
 
 def system(lab, libvirt):
-    """Given libvirtd of root, then its guest has the network, come what may."""
+    """Given libvirtd as root, then its guest's network works, even after passt
+    was killed, an interface was attached, or the guest was reset."""
     guest = start(libvirt, "system")
     has_lease(guest, "system")
     goes_out(lab, guest, "system")
@@ -395,7 +402,7 @@ def system(lab, libvirt):
 
 
 def session(lab, libvirt):
-    """Given libvirtd of an ordinary user, then it is no different."""
+    """Given libvirtd as an ordinary user, then its guest's network works."""
     guest = start(libvirt, "session")
     has_lease(guest, "session")
     goes_out(lab, guest, "session")
@@ -413,7 +420,8 @@ def story():
         file.write(f"nameserver {SERVER4}\nnameserver {SERVER6}\n")
     shutil.copy(PASST, "/usr/bin/passt")
     example_is_valid()
-    # libvirt waits for the end of qemu, which has to be somebody's child.
+    # Don't be a subreaper: libvirtd waits until qemu has ended, so init must
+    # inherit and reap qemu when it ends.
     call("prctl", PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
     for part, uid, place in (system, 0, "/root"), (session, ALICE, home):
         name = part.__name__

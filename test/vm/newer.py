@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""newer.py - libvirt and qemu of Debian's backports in the place of this
-machine's own, for one test program: what test/vm/newer unpacked is laid over
-/usr, /etc and /var, as ../net/ownroot.py does it."""
+"""newer.py - Replaces this machine's libvirt and qemu by those of Debian's
+backports, for one test program only: it mounts overlays with the files that
+test/vm/newer has unpacked at /usr, /etc and /var (../net/ownroot.py)."""
 
 import glob
 import os
@@ -14,12 +14,13 @@ ROOT = os.path.join(TOP, os.environ.get("B", "build"), "newer", "root")
 
 
 def enter():
-    """Goes to a mount namespace that has the newer programs. Only root can."""
+    """Enters a mount namespace with the newer programs. Only root can."""
     if not os.path.exists(f"{ROOT}/done"):
         raise FileNotFoundError("no libvirt and qemu of the backports: "
                                 "test/vm/newer gets them")
     ownroot.enter(ROOT)
-    # qemu loads no modules of another build.
+    # Remove the machine's own qemu modules from the overlay: the newer qemu
+    # can't load modules of another build.
     for modules in glob.glob(f"{ROOT}/usr/lib/*/qemu"):
         place = modules.removeprefix(ROOT)
         shutil.rmtree(place)
@@ -27,7 +28,7 @@ def enter():
 
 
 def add_user(name, uid):
-    """An ordinary user, whom only this namespace knows. Returns his home."""
+    """Adds an ordinary user in this namespace. Returns the home directory."""
     with open("/etc/passwd", "a") as file:
         file.write(f"{name}:x:{uid}:{uid}::/var/home/{name}:/bin/sh\n")
     with open("/etc/group", "a") as file:

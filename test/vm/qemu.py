@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""qemu.py - A real guest in qemu: everything it needs a network for.
+"""qemu.py - Tests the network of a real guest in qemu.
 
     guest in qemu ==== qrap ==== passt (host) ---- servers (outside)
 
-Addresses, traffic both ways and forwarded ports, over IPv4 and IPv6; again for
-a second guest after the first was killed; with qemu's own -netdev stream; and
-with qrap in the place of the emulator. The topology is in ../net/netlab.py,
-the guest in guest.py.
+It checks addresses, traffic in both directions and forwarded ports, over IPv4
+and IPv6; the same for a second guest after the first one was killed; then less
+with qemu's own -netdev stream, and with qrap in place of the emulator.
+netlab.py has the topology, guest.py the guest.
 """
 
 import hashlib
@@ -35,9 +35,9 @@ DIGEST = hashlib.sha256(DATA).hexdigest()
 AT_ONCE = 50                    # connections
 MAC = "52:54:00:70:61:73"
 
-# Ports of the host, and of the guest where it is another.
+# Ports of the host. *_MAPPED lead to other ports of the guest: plus MAPPED.
 TCP_PORT, TCP_MAPPED, UDP_PORT, UDP_MAPPED = 7001, 7011, 7002, 7012
-MAPPED = 1000                   # further on in the guest
+MAPPED = 1000
 OPTIONS = ["-t", f"{TCP_PORT},{TCP_MAPPED}:{TCP_MAPPED + MAPPED}",
            "-u", f"{UDP_PORT},{UDP_MAPPED}:{UDP_MAPPED + MAPPED}",
            "-D", SERVER4, "-D", SERVER6, "-S", "example.test"]
@@ -49,17 +49,18 @@ def at(addr):
 
 
 def settings(text):
-    """NAME=VALUE lines, as a dictionary."""
+    """Parses lines NAME=VALUE. Returns a dictionary."""
     return dict(line.split("=", 1) for line in text.splitlines()
                 if "=" in line)
 
 
 #
-# Checks, each with a guest that is up.
+# Checks of a running guest.
 #
 
 def addresses(guest, name):
-    """When the guest asks, then it gets the host's addresses."""
+    """When the guest configures its network, then it gets the addresses of the
+    host."""
     with check(f"{name}: the guest configures its network"):
         guest.run("net", 60)
     with check(f"{name}: DHCP lease"):
@@ -90,7 +91,7 @@ def addresses(guest, name):
 
 
 def eui64(mac):
-    """The interface identifier that a MAC address makes (RFC 4291, 2.5.1)."""
+    """The interface identifier for a MAC address (RFC 4291, 2.5.1)."""
     b = bytes.fromhex(mac.replace(":", ""))
     b = bytes([b[0] ^ 2]) + b[1:3] + b"\xff\xfe" + b[3:]
     return ":".join(f"{n:x}" for n in struct.unpack("!4H", b))
@@ -113,18 +114,18 @@ def digest_of(conn):
 
 @tcp_each
 def take_and_tell(conn):
-    """A server: takes a stream to its end, answers its SHA-256."""
+    """A server that reads a stream to its end, and answers with its SHA-256."""
     conn.sendall(digest_of(conn).encode())
 
 
 @tcp_each
 def give(conn):
-    """A server: sends the data, and its end."""
+    """A server that sends DATA and closes the connection."""
     conn.sendall(DATA)
 
 
 def transfers(lab, guest, name):
-    """When 32 MiB go either way, then they arrive unchanged."""
+    """When 32 MiB are sent in either direction, then they arrive unchanged."""
     guest.run(f"head -c {SIZE} /dev/urandom >/tmp/data")
     sent = guest.run("sha256sum </tmp/data").split()[0]
     for family, addr in FAMILIES:
@@ -150,8 +151,8 @@ def udp(lab, guest, name):
             for size in 1400, 9000:
                 echo = (f"head -c {size} /tmp/data | socat -b 65536 -t 2 - "
                         f"{to},shut-none")
-                # Its link takes 65520: of the path's MTU the guest learns by
-                # the loss of the first one, which had DF.
+                # The guest's MTU is 65520. It learns the path MTU when its
+                # first long datagram, which has DF, is lost.
                 if size > 1400:
                     guest.run(f"{echo} >/dev/null 2>&1 || true")
                 got = guest.run(f"{echo} | sha256sum")
@@ -160,7 +161,7 @@ def udp(lab, guest, name):
 
 
 def forwarded(lab, guest, name):
-    """When a port is forwarded, then clients outside reach the guest."""
+    """When ports are forwarded, then clients outside reach the guest."""
     pids = []
     for port in TCP_PORT, TCP_MAPPED + MAPPED:
         pids += guest.run(f"socat TCP6-LISTEN:{port},fork,ipv6only=0,"
@@ -187,7 +188,7 @@ def forwarded(lab, guest, name):
 
 
 def dns(lab, guest, name):
-    """When the guest looks a name up, then its resolvers answer."""
+    """When the guest looks up a name, then its resolvers answer."""
     for family, addr in FAMILIES:
         with check(f"{name}: the resolver given over IPv{family}"):
             known = guest.run("cat /etc/resolv.conf")
@@ -208,9 +209,8 @@ def dns(lab, guest, name):
 
 
 def at_once(lab, guest, name):
-    """When 50 connect, half over each family, then all are held at once.
-
-    The server answers only when all of them are connected.
+    """When 50 clients connect, half of them over each family, then all get an
+    answer. The servers answer only when all of them are connected.
     """
     everyone = threading.Barrier(AT_ONCE)
 
@@ -234,7 +234,7 @@ def at_once(lab, guest, name):
 
 
 def refused(guest, name):
-    """When a port is closed, then the guest is refused at once."""
+    """When the guest connects to a closed port, then it is refused at once."""
     for family, addr in FAMILIES:
         with check(f"{name}: tcp{family} to a closed port is refused"):
             began = time.monotonic()
@@ -244,7 +244,8 @@ def refused(guest, name):
 
 
 def one_at_a_time(lab, guest, name):
-    """When a second guest connects, then it is turned away, the first stays."""
+    """When a second guest connects, then it is turned away, and the first one
+    still works."""
     with check(f"{name}: a second guest is turned away"):
         p = subprocess.run([QRAP, "5", "true"], capture_output=True, text=True,
                            env=dict(os.environ, PASST_SOCKET=lab.socket))
@@ -267,7 +268,7 @@ def everything(lab, guest, name):
 
 
 def some(lab, guest, name):
-    """Enough to tell that the guest is on the network."""
+    """Fewer checks, which show that the guest's network works."""
     addresses(guest, name)
     ping(guest, name)
     for family, addr in FAMILIES:
@@ -279,7 +280,8 @@ def some(lab, guest, name):
 
 
 #
-# Places: what qrap puts on a command line, judged by qemu. Nothing boots.
+# Places on qemu's buses that qrap chooses for its device. qemu must accept
+# them; no guest boots.
 #
 
 PORTS = [
@@ -307,7 +309,7 @@ PLACES = [
 
 
 def network_devices(qtree):
-    """Where PCI network devices are, according to 'info qtree'."""
+    """Parses 'info qtree'. Returns bus and address of each virtio-net-pci."""
     found, bus, network = [], {}, False
     for line in qtree.splitlines():
         depth = len(line) - len(line.lstrip())
@@ -322,7 +324,7 @@ def network_devices(qtree):
 
 
 def places(lab):
-    """When qrap adds a device, then qemu accepts its place."""
+    """When qrap adds a device, then qemu has it at the expected place."""
     for name, args, place in PLACES:
         with check(f"qrap's device: {name}"):
             p = subprocess.run(
@@ -342,7 +344,7 @@ DEVICE = f"virtio-net-pci,netdev=n,mac={MAC}"
 
 
 class Guests:
-    """Starts guests in the guest's namespace, where there is no network."""
+    """Starts guests in the guest's namespace, which has no other network."""
 
     def __init__(self, lab):
         self.lab = lab
@@ -353,7 +355,7 @@ class Guests:
         return self.lab.guest.spawn(*cmd, env=env, **kw)
 
     def run(self, name, story, network, wrap=()):
-        """A guest from power on to power failure."""
+        """Boots a guest, runs @story with it, and kills it."""
         guest = None
         with check(f"{name}: boots"):
             guest = vm.Guest(self.accel, self.spawn, network, wrap)
@@ -375,7 +377,7 @@ class Guests:
                   f"addr.path={self.lab.socket}", "-device", DEVICE])
 
     def emulator(self, name):
-        """qrap instead of qemu, with a network that it is to replace."""
+        """Runs qrap in place of qemu, with a network that it must replace."""
         argv = vm.argv
         vm.argv = lambda *args: [QRAP] + argv(*args)[1:]
         try:
@@ -386,7 +388,8 @@ class Guests:
 
 
 def story():
-    """Given passt, when guests connect and leave, then each has the network."""
+    """Given passt, when guests connect and leave one after another, then the
+    network of each works."""
     with Lab() as lab:
         passt = lab.passt(*OPTIONS)
         if vm.EMULATOR == "qemu-system-x86_64":

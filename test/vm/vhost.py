@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""vhost.py - A real guest over vhost-user, whose memory passt shares.
+"""vhost.py - Tests a real guest over vhost-user, whose memory passt shares.
 
     guest's memory ---- passt --vhost-user (host) ---- servers (outside)
           qemu ======== messages ====='
 
-Everything that qemu.py checks over the stream socket; which offloads the guest
-has; a guest that is reset, whose link goes down, or which is stopped; and passt
-killed and started again. The topology is in ../net/netlab.py, the guest in
-guest.py, qemu in newer.py, since older versions crash with vhost-user.
+It checks all that qemu.py checks over the stream socket; which offloads the
+guest has; that the guest works after it was stopped, its link was down, or its
+driver was unbound; and that it works after passt was killed and started again.
+netlab.py has the topology, guest.py the guest, and newer.py qemu, because older
+versions of qemu crash with vhost-user.
 """
 
 import json
@@ -27,15 +28,15 @@ import qemu                                                 # noqa: E402
 from netlab import (Lab, SERVER4, Server, check, expect,    # noqa: E402
                     expect_below, main, rests, wait_for)
 
-BACK = 2.0              # seconds until a guest goes on after passt came back
-# Bits of the features that a Linux guest takes when they are offered.
+BACK = 2.0              # seconds from passt's restart until a guest works again
+# Bits of the features that a Linux guest accepts if they are offered.
 FEATURES = {"CSUM": 0, "GUEST_CSUM": 1, "GUEST_TSO4": 7, "GUEST_TSO6": 8,
             "HOST_TSO4": 11, "HOST_TSO6": 12, "MRG_RXBUF": 15,
             "INDIRECT_DESC": 28, "EVENT_IDX": 29, "VERSION_1": 32}
 
 
 def network(lab, ring=1024):
-    """qemu's arguments, as README.md has them, and a monitor."""
+    """qemu's arguments, as in README.md, and a monitor."""
     return ["-object",
             f"memory-backend-memfd,id=mem,size={vm.MEMORY}M,share=on",
             "-numa", "node,memdev=mem",
@@ -46,7 +47,7 @@ def network(lab, ring=1024):
 
 
 class Monitor:
-    """Commands to qemu."""
+    """Sends commands to qemu's monitor (QMP)."""
 
     def __init__(self, lab):
         self.sock = socket.socket(socket.AF_UNIX)
@@ -73,7 +74,7 @@ class Monitor:
 
 
 def offloads(guest, name):
-    """Given a Linux guest, then it has all offloads."""
+    """Given a Linux guest, then it accepts all offloads that passt offers."""
     with check(f"{name}: the guest takes all offloads"):
         bits = guest.run("for d in /sys/bus/virtio/drivers/virtio_net/"
                          "virtio*; do cat $d/features; done").strip()
@@ -82,7 +83,7 @@ def offloads(guest, name):
 
 
 def reaches(lab, guest):
-    """Whether the guest gets an answer from outside now."""
+    """Whether the guest now gets an answer from a server outside."""
     with Server(lab.outside.bind(SERVER4), qemu.take_and_tell) as server:
         status, _ = guest.agent.run(
             f"echo hello | socat -t 3 -T 3 - TCP:{SERVER4}:{server.port},"
@@ -91,8 +92,8 @@ def reaches(lab, guest):
 
 
 def moments(lab, guest, name):
-    """Given a guest in use, when it is stopped, or its link goes down, or it is
-    reset, then it is on the network again afterwards."""
+    """Given a guest, when it is stopped, or its link goes down, or its driver
+    is unbound, and then the reverse happens, then its network works again."""
     monitor = Monitor(lab)
     with check(f"{name}: stopped for 5 s and continued"):
         monitor("stop")
@@ -116,8 +117,8 @@ def moments(lab, guest, name):
 
 
 def reborn(lab, guest, name, passt):
-    """Given a guest whose passt is killed, when another starts, then the guest
-    goes on by itself."""
+    """Given a guest whose passt is killed, when another passt starts, then the
+    guest's network works again. Returns the new passt."""
     with check(f"{name}: passt is killed and started again"):
         passt.kill(signal.SIGKILL)
         passt = lab.passt("--vhost-user", *qemu.OPTIONS)

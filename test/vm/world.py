@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""world.py - What a guest finds in the outside world: a name server and a web
-server. Used by the programs in test/vm, and by the demo as a command:
+"""world.py - Servers for a guest, in the outside world: a name server and a web
+server. The programs in test/vm import this file; the demo runs it as a command:
 
-    world.py serve ADDR...  serve on these addresses; ends when killed
+    world.py serve ADDR...  serve on these addresses until killed
     world.py get URL        fetch a page and print it
 """
 
@@ -27,7 +27,7 @@ def family(addr):
 #
 
 def dns_answer(query):
-    """The answer to a DNS query (RFC 1035, 4.1): an address of NAME."""
+    """Makes an answer to a DNS query (RFC 1035, 4.1): an address of NAME."""
     end = query.index(b"\0", 12) + 5
     kind, = struct.unpack("!H", query[end - 4:end - 2])
     if kind == 1:
@@ -58,7 +58,7 @@ def serve_dns(addr):
 #
 
 class Page(http.server.BaseHTTPRequestHandler):
-    """One page, that tells who asked."""
+    """Serves one page, which shows the client's address."""
 
     def do_GET(self):
         text = f"Hello {self.client_address[0]}, this is outside.\n".encode()
