@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""contrib.py - What is in contrib/: packages are built and checked, policies
-and profiles compiled, completion and unit tried, examples parsed.
+"""contrib.py - Tests contrib/: builds and checks packages, compiles policies
+and profiles, tries completion and the systemd unit, parses examples.
 
-Called by test/run; works in a temporary folder, and installs nothing.
+It works in a temporary folder, and installs nothing.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ failed = 0
 
 @contextlib.contextmanager
 def check(name):
-    """One line for one check; any exception fails it."""
+    """Runs a block as one check, and prints its line; an exception fails it."""
     global failed
     try:
         yield
@@ -50,7 +50,7 @@ def expect(what, got, want):
 
 
 def run(*cmd, **kw):
-    """What a command prints; it has to succeed."""
+    """Runs a command, which must succeed. Returns its output."""
     p = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                        stdin=subprocess.DEVNULL, text=True, **kw)
     if p.returncode:
@@ -86,14 +86,15 @@ SHIPPED = {
 
 
 def files_of(package):
-    """Paths in a package, but for documents and folders."""
+    """Paths of the files in a package, without documents."""
     return sorted(line.split()[5].removeprefix(".")
                   for line in run("dpkg-deb", "-c", package).splitlines()
                   if line[0] != "d" and "/usr/share/doc/" not in line)
 
 
 def original(folder):
-    """A package with files that the original's had, made here."""
+    """Makes a package with the names of the original program's files. Returns
+    its path."""
     tree = f"{folder}/original"
     for path in "/usr/bin/passt", "/usr/bin/pasta", "/usr/bin/qrap":
         write("", tree + path)
@@ -105,7 +106,7 @@ def original(folder):
 
 
 def replaces(folder, packages):
-    """Over the original's package, ours are unpacked without a conflict."""
+    """Fails unless our packages can replace the original program's package."""
     root = f"{folder}/root"
     for file in "status", "available":
         write("", root, "var/lib/dpkg", file)
@@ -120,8 +121,8 @@ def replaces(folder, packages):
 
 
 def debian(folder):
-    """Given this tree, when packages are made, then a distribution can use
-    them."""
+    """Given this tree, when its packages are built, then lintian finds no
+    error, and their files are the expected ones."""
     out = f"{folder}/debian"
     with check("dpkg-buildpackage makes packages"):
         run(f"{CONTRIB}/debian/build", out, env=dict(
@@ -152,7 +153,7 @@ def debian(folder):
 # AppArmor.
 #
 
-# libvirt includes the abstraction in this way.
+# A profile that includes our abstraction as libvirt's profile does.
 LIBVIRT = """
 include <tunables/global>
 profile libvirtd-test {
@@ -169,7 +170,7 @@ profile libvirtd-test {
 
 
 def glob_of(rule):
-    """AppArmor's pattern for paths as a regular expression."""
+    """Converts AppArmor's pattern for paths to a regular expression."""
     for name, value in ("PROC", "/proc"), ("pid", "*"), ("etc_ro", "/etc"):
         rule = rule.replace(f"@{{{name}}}", value)
     found = ""
@@ -180,7 +181,7 @@ def glob_of(rule):
 
 
 def rules(base, name):
-    """The path rules of a profile, and of what it includes."""
+    """The path rules of a profile, and of the files that it includes."""
     text = read(base, name)
     found = re.findall(r"^\s*(?:owner\s+)?((?:/|@\{)\S*)\s+\w+,", text, re.M)
     for other in re.findall(r"^\s*include <(abstractions/[\w-]+)>", text,
@@ -190,7 +191,7 @@ def rules(base, name):
 
 
 def opened():
-    """Paths of the system that the source of passt names."""
+    """System paths that are string constants in the source of passt."""
     found = set()
     for file in run("git", "-C", TOP, "ls-files", "*.c", "*.h").split():
         if not file.startswith(("test/", "wrap/", "qrap.c")):
@@ -202,7 +203,8 @@ def opened():
 
 
 def apparmor(folder):
-    """Given the distribution's abstractions, then ours are accepted."""
+    """Given the distribution's abstractions, then apparmor_parser accepts our
+    profiles, and they allow all paths that passt opens."""
     base = f"{folder}/apparmor.d"
     shutil.copytree(PROFILES, base, symlinks=True)
     shutil.copytree(f"{CONTRIB}/apparmor", base, dirs_exist_ok=True)
@@ -223,7 +225,8 @@ def apparmor(folder):
 #
 
 def selinux(folder):
-    """Given Debian's policy, then ours compiles, and finds its types there."""
+    """Given Debian's policy, then our module compiles, and can be linked with
+    it."""
     with check("SELinux: the policy compiles"):
         run("checkmodule", "-M", "-m", "-o", f"{folder}/passt.mod",
             f"{CONTRIB}/selinux/passt.te")
@@ -243,7 +246,7 @@ def selinux(folder):
 
 
 #
-# Completion. bash has no completion running here, so that compopt would fail.
+# Completion. The script replaces compopt, which fails outside of a completion.
 #
 
 COMPLETE = """
@@ -258,14 +261,15 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 
 def completed(*words):
-    """What the words may become, sorted."""
+    """The completions of a command line's last word, sorted."""
     return sorted(run("bash", "-c", COMPLETE, "bash",
                       f"{CONTRIB}/completion/passt", PASST, *words,
                       cwd=f"{TOP}/doc").split("\n")[:-1])
 
 
 def completion():
-    """When a word is completed, then as --help has it."""
+    """When a word is completed, then options are those of --help, and values
+    are right for their option."""
     shown = run(PASST, "--help")
     options = re.findall(r"^  (?:-(\S), |    )(--[a-z0-9-]+)", shown, re.M) + \
         [("", name) for name in re.findall(
@@ -306,7 +310,7 @@ def completion():
 #
 
 def unit(folder):
-    """Given the unit, then systemd accepts it, and its command works."""
+    """Given our unit, then systemd accepts it, and its command works."""
     text = read(CONTRIB, "systemd", "passt@.service")
     runtime = f"{folder}/run"
     os.makedirs(f"{runtime}/passt")
@@ -336,14 +340,15 @@ def unit(folder):
 #
 
 def settings(text):
-    """NAME = VALUE lines, as a dictionary."""
+    """Parses lines NAME = VALUE. Returns a dictionary."""
     return dict(re.split(r"\s*=\s*", line, maxsplit=1)
                 for line in text.splitlines()
                 if line and not line.startswith("#"))
 
 
 def accepted(sysctls):
-    """Sets sysctls in a network namespace of their own, reads them again."""
+    """Sets sysctls in a new network namespace. Returns the values that it then
+    reads."""
     script = "".join(f"echo '{value}' >/proc/sys/{name.replace('.', '/')}; "
                      f"cat /proc/sys/{name.replace('.', '/')}; "
                      for name, value in sysctls.items())

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Each command that a document shows is run by a test, or this page says why
-not.
+"""Checks that a test runs each command that a document shows, or that this file
+says why not.
 
-Commands are the indented lines of README.md, CONTRIBUTING.md and doc/*.md that
-begin with a program's name, and such words in backticks. A line of TESTED names
-the file that runs the command, and words that stand in this file; so the line
-is wrong as soon as the test is gone.
+Commands are indented lines of README.md, CONTRIBUTING.md and doc/*.md that
+begin with a program's name, and texts in backticks that do so. A line of TESTED
+names the file that runs the command, and words of that file; if the words
+disappear, the check fails.
 """
 
 import re
@@ -19,7 +19,7 @@ PROGRAMS = ('make', './demo', './test/run', 'test/run', 'test/wire/run',
             'test/bench/soak', 'test/setup', 'passt', 'qrap', 'ip', 'sysctl',
             'qemu-system-x86_64', 'man', 'git', 'ulimit')
 
-# Command -> the test that runs it, and words of that test.
+# Command -> the file of the test that runs it, and words of that file.
 TESTED = {
     './demo': ('test/vm/demo.py', './demo'),
     './test/run': ('.ci/run', './test/run'),
@@ -77,7 +77,7 @@ def without_fences(text):
 
 
 def shown(text):
-    """The commands of a document."""
+    """The commands that a document shows."""
     text = without_fences(text)
     lines = re.sub(r' *\\\n +', ' ', text).splitlines()
     found = [re.split(r'\s{3,}', line.strip())[0] for line in lines
@@ -87,7 +87,7 @@ def shown(text):
 
 
 def is_command(line):
-    """Whether a line is a command, and not the name of a program."""
+    """Whether a line is a command, not only the name of a program."""
     word, *rest = line.split() or ['']
     return word in PROGRAMS and (
         word == 'make' or '/' in word or

@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What documents say of the source, against the source.
+"""Checks that what documents say about the source is true.
 
-A constant is stated as its name in backticks, then its value in parentheses:
+A document gives the value of a constant in parentheses after its name in
+backticks:
 
     `TCP_BULK` (32 KiB)     `TCP_IDLE` (2 h)    `UDP_BATCH` (64)
 
-The value is a number, maybe with a unit. Bytes have KiB or MiB; times have ms,
-s, min or h, and are milliseconds in the source, as everywhere.
+The value is a number, with or without a unit: KiB or MiB for bytes; ms, s, min
+or h for times, which are in milliseconds in the source.
 
-A function is `name()` in backticks, or stands after its file, in italics:
+A document names a function as `name()` in backticks, or after its file, in
+italics:
 
     *tcp/socket.c: write_payload(); tcp.c: tcp_pass_end()*
 
-A path is in backticks; a word in capitals in it stands for any name. A file
-without a folder may be in any, where the text has said in which.
+A path is in backticks; a word of capitals in it stands for any name. A name
+without a folder may be that of a file in any folder.
 
-A table that has files of one folder in its first column has all of them.
+If the first column of a table has files of one folder, it must have all files
+of that folder.
 """
 
 import fnmatch
@@ -35,7 +38,7 @@ DEFINED = re.compile(r'^#define[ \t]+([A-Z][A-Z0-9_]+)[ \t]+(?:\\\n|.)+', re.M)
 
 
 def number(words):
-    """The value of '32 KiB', None if it is no number with a unit."""
+    """Parses a value such as '32 KiB'. Returns None if it is not valid."""
     match = re.fullmatch(r'(\d{1,3}(?:,\d{3})+|\d+)(?:\s+(\w+))?', words)
     if not match or (match[2] or '') not in UNITS:
         return None
@@ -43,7 +46,7 @@ def number(words):
 
 
 def definitions(sources):
-    """Constant -> the files that define it."""
+    """Returns a dictionary: constant -> paths of the files that define it."""
     where = {}
     for path, text in sources.items():
         for match in DEFINED.finditer(text):
@@ -52,7 +55,8 @@ def definitions(sources):
 
 
 def values(path, text, names):
-    """The values that a file gives to constants: the compiler says."""
+    """Compiles and runs a program that prints the constants of a file. Returns
+    their values."""
     lines = [f'#include "{path}"'] if path.endswith('.h') else \
         re.findall(r'^#include .*', text, re.M) + \
         [match[0] for match in DEFINED.finditer(text)]
@@ -99,7 +103,7 @@ def libc_names():
 
 
 def named_functions(documents, homes):
-    """Functions in backticks: ours, or libc's."""
+    """Finds functions in backticks that neither we nor libc define."""
     macros = set(re.findall(r'^#define\s+(\w+)\(', guard.output(
         'git', 'grep', '-hE', r'^#define\s+\w+\(', '--', '*.h'), re.M))
     known = set(homes) | libc_names() | macros | {'assert'}
@@ -110,7 +114,7 @@ def named_functions(documents, homes):
 
 
 def references(text):
-    """(file, functions) of '*a.c: f(), g(); b.c*'."""
+    """Yields (file, functions) of texts like '*a.c: f(), g(); b.c*'."""
     for block in re.findall(r'(?<![*\w])\*([^*`]+?)\*(?![*\w])', text):
         if not re.search(r'\.[ch]\b', block):
             continue
@@ -120,7 +124,7 @@ def references(text):
 
 
 def located(documents, homes, files):
-    """Functions in italics: in the file that is named."""
+    """Finds functions in italics that are not in the file in front of them."""
     for path, text in documents.items():
         for file, names in references(text):
             if file not in files:
@@ -153,7 +157,7 @@ def paths(documents, files):
 
 
 def anchors(documents):
-    """Links into a document lead to a heading of it."""
+    """Finds links to headings that the document does not have."""
     for path, text in documents.items():
         slugs = {re.sub(r'[^\w -]', '', title.lower()).replace(' ', '-')
                  for title in re.findall(r'^#+ (.*)', text, re.M)}
@@ -163,7 +167,8 @@ def anchors(documents):
 
 
 def tables(text):
-    """The first columns of tables, for each its paths in backticks."""
+    """Yields the paths in the first column of each table that has paths
+    there."""
     for table in re.findall(r'(?:^\|.*\n)+', text, re.M):
         cells = [row.split('|')[1] for row in table.splitlines()[2:]]
         found = [re.fullmatch(r' *`([\w./-]+)` *', cell) for cell in cells]
@@ -172,7 +177,7 @@ def tables(text):
 
 
 def complete(documents, files):
-    """Tables of files or folders have all of their kind."""
+    """Finds files and folders that are missing in tables of their folder."""
     for path, text in documents.items():
         for names in tables(text):
             places = [os.path.dirname(name) for name in names if '/' in name]
@@ -189,7 +194,8 @@ def complete(documents, files):
 
 
 def layout(text, files):
-    """The source layout of doc/design.md has every file and folder on top."""
+    """Finds files and folders at the top of the tree that are missing in the
+    source layout of doc/design.md."""
     block = re.search(r'^```\n(passt\.c .*?)^```', text, re.M | re.S)
     if not block:
         yield 'doc/design.md: no source layout'
@@ -207,7 +213,8 @@ def layout(text, files):
 
 
 def forged(sources, homes, files):
-    """A page with one mistake of each kind, each of which must be seen."""
+    """Checks a page that has one mistake of each kind. Yields the kinds that
+    the checks above do not find."""
     page = {'forged.md': '`TCP_BULK` (31 KiB), `tcp_nothing()`, '
                          '`tcp/nothing.c`, *tcp.c: udp_init()*\n'
                          '| | |\n|---|---|\n| `tcp/conn.c` | |\n'}
@@ -221,8 +228,8 @@ def forged(sources, homes, files):
 
 
 def repeated(documents):
-    """Lines whose words are all in the two lines before: two versions of a
-    sentence, of which a merge has kept both."""
+    """Finds lines that the two lines before already contain, as happens when
+    a merge keeps two versions of a sentence."""
     for path, text in documents.items():
         lines = [line.strip() for line in text.splitlines()]
         for n, line in enumerate(lines):
@@ -232,8 +239,8 @@ def repeated(documents):
 
 
 def mistakes(pages):
-    """What mandoc warns about; whether other pages are installed is no fault
-    of these."""
+    """Warnings of mandoc, without those about references to other pages, which
+    may not be installed."""
     return subprocess.run(['mandoc', '-T', 'lint', '-W', 'warning', *pages],
                           cwd=guard.TOP, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT).stdout.splitlines()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What the guards share: the product's files, and how a check is reported."""
+"""Functions for all guards: list files, run commands, report checks."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ failed = False
 
 
 def output(*command):
-    """What a command prints; it has to succeed."""
+    """Runs a command, which must succeed. Returns its output."""
     return subprocess.run(command, cwd=TOP, check=True, text=True,
                           stdout=subprocess.PIPE).stdout
 
@@ -23,7 +23,7 @@ def read(path):
 
 
 def tracked():
-    """All files that git knows, as paths from the top."""
+    """Paths of all files that git tracks and that exist."""
     return [path for path in output('git', 'ls-files').splitlines()
             if os.path.exists(os.path.join(TOP, path))]
 
@@ -35,7 +35,7 @@ def product(*suffixes):
 
 
 def check(name, problems):
-    """Report a check; what is wrong is a line each, nothing if all is well."""
+    """Prints a check's result. It passes if @problems, texts, is empty."""
     global failed
     problems = list(problems)
     if not problems:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""doc/layers against what object files and headers refer to.
+"""Checks that calls and includes between files are those of doc/layers.
 
-An arrow is (from, to, why): two files, and the symbol or #include by which
-the first refers to the second.
+An arrow is (from, to, why): the file @from refers to the file @to, by @why,
+a symbol or an #include.
 """
 
 import os
@@ -17,7 +17,7 @@ LEAVES = 'leaves'
 
 
 class Layers:
-    """What doc/layers says."""
+    """The content of doc/layers."""
 
     def __init__(self, text):
         self.module = {}        # name -> the first name of its module
@@ -34,7 +34,7 @@ class Layers:
 
     def read_line(self, line):
         if line == LEAVES:
-            self.leaves = [None]        # from here on
+            self.leaves = [None]        # modules from here on are leaves
             return
         match = re.fullmatch(r'except (\S+) -> (\S+): (.+)', line)
         if match:
@@ -50,7 +50,8 @@ class Layers:
             self.leaves.append(names[0])
 
     def resolve(self):
-        """Names of modules for what stands after colons, all further down."""
+        """Replaces the names after each colon by modules, which must all be
+        further down."""
         self.leaves = self.leaves[1:]
         for rank, module in enumerate(self.order):
             named = self.calls[module]
@@ -83,7 +84,10 @@ class Layers:
 
 
 def calls(objects):
-    """Arrows between object files: source path -> path of its object."""
+    """Finds arrows between object files.
+
+    @objects: source path -> path of its object file
+    """
     source = {obj: path for path, obj in objects.items()}
     home, wanted = {}, []
     for line in guard.output('nm', '-gA', *source).splitlines():
@@ -107,7 +111,8 @@ def show(arrows):
 
 
 def circles(arrows, excepted):
-    """Files that call one another in a circle, by repeated removal."""
+    """Finds files that call one another in a circle: repeatedly removes files
+    that call none or that none calls."""
     edges = {(a, b) for a, b, _ in arrows} - set(excepted)
     while True:
         callers = {a for a, _ in edges}
@@ -119,7 +124,7 @@ def circles(arrows, excepted):
 
 
 def forged(layers, objects):
-    """What is said of a back-end that calls a protocol: it must be heard."""
+    """Adds two forbidden arrows. Yields those that the checks do not find."""
     with tempfile.TemporaryDirectory() as folder:
         obj = os.path.join(folder, 'forged.o')
         subprocess.run(['cc', '-x', 'c', '-c', '-o', obj, '-'], check=True,

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The rules of CONTRIBUTING.md that can be measured, for product code."""
+"""Checks product code against those rules of CONTRIBUTING.md that a program can
+check."""
 
 import collections
 import os
@@ -14,7 +15,8 @@ COLUMNS = 80
 FUNCTION = 60           # lines, less than
 FILE = 900              # lines, less than
 
-# Headers whose names ours must not take, each of which a file might need.
+# Headers of libc and the kernel that a file might include: our headers must not
+# define any of their names.
 FOREIGN = """
 net/ethernet.h net/if.h net/if_arp.h net/route.h netinet/icmp6.h
 netinet/if_ether.h netinet/igmp.h netinet/in.h netinet/ip.h netinet/ip6.h
@@ -30,7 +32,7 @@ Function = collections.namedtuple('Function', 'path name line end static')
 
 
 def functions(paths):
-    """The functions that these files define, as ctags finds them."""
+    """Finds the functions that these files define, with ctags."""
     found = []
     for row in guard.output('ctags', '--sort=no', '--c-kinds=f', '--fields=ne',
                             '-o', '-', '--language-force=C',
@@ -46,7 +48,7 @@ def functions(paths):
 
 
 def wide_lines(path, text):
-    """Lines beyond 80 columns; a message to the user may be longer."""
+    """Finds lines with more than 80 columns, not counting string constants."""
     for number, line in enumerate(text.splitlines(), 1):
         line = re.sub(r'"(\\.|[^"\\])*"', '""', line.expandtabs(8))
         if len(line) > COLUMNS:
@@ -83,7 +85,8 @@ def shared_names(found):
 
 
 def heads(path, text):
-    """No list of callers or callees by hand: doc/layers has them."""
+    """Finds lists of callers or callees in a file's first comment: they belong
+    in doc/layers."""
     head = text.partition('*/')[0]
     if re.search(r'\b(Called|Included) by\b|\bCalls\b|; calls\b', head):
         yield f'{path}: a list of calls in its head'
@@ -97,7 +100,7 @@ def header_guards(path, text):
 
 
 def compiler_says(source):
-    """What the compiler says of some includes, message by message."""
+    """Compiles some includes. Yields the compiler's messages."""
     run = subprocess.run(
         ['gcc', '-fsyntax-only', '-D_GNU_SOURCE', '-I.', '-std=gnu11', '-Wall',
          '-Wextra', '-Wno-unused-function', '-Wno-unused-parameter',
@@ -124,9 +127,11 @@ def alone(path):
 
 
 def beside(foreign, ours):
-    """Names of ours that another header has; theirs may clash as they like.
+    """Finds names that both our headers and a foreign header define; ignores
+    clashes between foreign headers.
 
-    <netinet/in.h> comes first: the kernel's headers make way for it alone.
+    It includes <netinet/in.h> first, because the kernel's headers avoid clashes
+    only with that header, and only if it comes first.
     """
     def quarrels(*names):
         return [message for message in
@@ -151,7 +156,7 @@ def parallel(check, items):
 
 
 def comment_ratio(texts):
-    """Lines that are comment alone, to lines with code; for information."""
+    """Counts lines that have only a comment, and lines with code."""
     comments = code = 0
     for text in texts.values():
         inside = False

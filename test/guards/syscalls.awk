@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-# Declared system calls (see syscalls.py) as lines "start NAME" and "run NAME".
+# Prints the declared system calls (see syscalls.py) as lines "start NAME" and
+# "run NAME".
 
 /^\/\* syscalls: / { inside = 1; group = "run" }
 inside {

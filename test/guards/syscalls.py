@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""System calls that files declare, against what their objects refer to.
+"""Checks that each file declares the system calls that its object file makes.
 
 A file of the product names the system calls that its code makes through libc,
 in one comment; a file that makes none has no such comment:
@@ -8,11 +8,11 @@ in one comment; a file that makes none has no such comment:
     /* syscalls: epoll_ctl close */
     /* syscalls: start: socket bind; run: recvmmsg */
 
-"start" are those that are made before the loop runs, and never after. Without
-such a word, or after "run", any time. Names are those of glibc on x86-64. What
-libc does on its own, for memory and to end the program, is LIBC_CALLS of the
-Makefile. `make syscalls` merges them, and test/net/syscalls.py watches a
-running passt.
+Calls after "start:" are made only before the event loop runs. Calls after
+"run:", or without such a word, are made at any time. Names are those of glibc
+on x86-64. LIBC_CALLS of the Makefile has the calls that libc makes itself, for
+memory and to end the program. `make syscalls` prints all of them, and
+test/net/syscalls.py compares them with those of a running passt.
 """
 
 import os
@@ -31,7 +31,7 @@ strcspn strdup strerror strlen strncasecmp strncmp strncpy strndup strnlen
 strrchr strsep strspn strstr strtok_r strtol strtoll strtoul strtoull sysconf
 vsnprintf
 gmtime_r localtime_r strftime time
-"""     # the last line: because log.c calls tzset() at start
+"""     # those of the last line read no file, as log.c calls tzset() at start
 
 CALLS = """
 closedir        close
@@ -75,7 +75,7 @@ tzset           openat fstat read lseek close
 vfprintf        write fstat
 """
 
-# Functions that are the system call of the same name.
+# Functions that make only the system call of the same name.
 SAME = """
 accept4 access bind chdir clock_gettime close connect dup2 epoll_create1
 epoll_ctl epoll_wait fchdir fcntl flock fstat ftruncate getegid geteuid getgid
@@ -87,7 +87,7 @@ setsockopt setuid shutdown socket umask uname unlink unlinkat write writev
 
 
 def table():
-    """libc function or variable -> system calls."""
+    """Returns a dictionary: libc function or variable -> its system calls."""
     calls = {name: [] for name in NONE.split()}
     calls.update({name: [name] for name in SAME.split()})
     for row in CALLS.strip().splitlines():
@@ -97,7 +97,7 @@ def table():
 
 
 def declared(text):
-    """The calls that a file declares, as {'start': ..., 'run': ...}."""
+    """The calls that a file declares: {'start': names, 'run': names}."""
     groups = {'start': set(), 'run': set()}
     for comment in re.findall(r'^/\* syscalls: (.*?)\*/', text, re.M | re.S):
         for part in re.sub(r'\n \*', ' ', comment).split(';'):
@@ -107,13 +107,14 @@ def declared(text):
 
 
 def plain(name):
-    """A libc function without what the compiler made of its name."""
+    """The plain name of a libc function, for the compiler's variants of it."""
     name = re.sub(r'^__isoc\d+_', '', name.partition('@')[0])
     return re.sub(r'^__(\w+)_chk$', r'\1', name)
 
 
 def undefined(objects):
-    """Source path -> names that only libc can have."""
+    """Returns a dictionary: source path -> undefined names that none of our
+    objects defines, so that libc must."""
     source = {obj: path for path, obj in objects.items()}
     home, wanted = set(), {path: set() for path in objects}
     for line in guard.output('nm', '-gA', *source).splitlines():
@@ -128,7 +129,8 @@ def undefined(objects):
 
 
 def made(names, text, calls):
-    """The system calls of these libc functions; syscall() says which."""
+    """The system calls of these libc functions; for syscall(), the numbers in
+    the file's text."""
     found = {call for name in names for call in calls.get(name, ())}
     if 'syscall' in names:
         found |= set(re.findall(r'\bsyscall\(SYS_(\w+)', text))
