@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The host's own addresses, closed to the guest (--no-host-access)."""
+"""Tests of --no-host-access: the guest reaches no address of the host."""
 import random
 import socket
 import struct
@@ -14,8 +14,9 @@ from lib.passt import SLOW
 
 OPTION = "--no-host-access"
 LATE = {4: "203.0.113.99", 6: "2001:db8:dead::99"}
-# What the host has: on its interface, on a bridge, on the loopback interface,
-# a route of type local, and where packets to all of a network go.
+# Addresses of the host: two on its interface, one on a bridge, one on the
+# loopback interface, and one by a route of type local. BROADCAST has the
+# broadcast addresses of its networks.
 OWN = {4: [HOST[4], "192.0.2.3", "172.17.0.1", "198.18.0.1", "198.18.9.9"],
        6: [HOST[6], "2001:db8:1::3", "fd00:17::1", "fd00:18::1",
            "fd00:19::9"]}
@@ -40,8 +41,8 @@ def make_addresses(w):
 
 
 def link_local(dev="v0"):
-    """The host's own, which the guest is on the same link with, once it has
-    passed duplicate address detection: before that, it is not the host's."""
+    """The host's link-local address on @dev. Waits for the end of duplicate
+    address detection: before that, the host does not have the address."""
     for _ in range(100):
         out = netns.run(f"ip -6 -o addr show dev {dev} scope link")
         if "inet6" in out and "tentative" not in out:
@@ -51,7 +52,7 @@ def link_local(dev="v0"):
 
 
 class Listeners:
-    """TCP and UDP sockets of the host on all of its addresses."""
+    """A TCP and a UDP socket that are bound to all addresses of the host."""
 
     def __init__(self, w, v):
         wild = "::" if v == 6 else "0.0.0.0"
@@ -63,7 +64,7 @@ class Listeners:
             s.settimeout(0.1)
 
     def heard(self):
-        """Whether anything came since."""
+        """Which of the two sockets have received something."""
         out = []
         for s, what in (self.tcp.accept, "TCP"), (lambda: self.udp.recv(9),
                                                   "UDP"):
@@ -76,7 +77,8 @@ class Listeners:
 
 
 def prohibited(g, dst, proto, what):
-    """The guest hears that it may not, from anybody."""
+    """Fails unless the guest gets an ICMP error, 'prohibited', about a packet
+    of protocol @proto to @dst."""
     v = packet.family(dst)
     kinds = ((3, (9, 10, 13)),) if v == 4 else ((1, (1,)),)
     p = g.expect(lambda p: (p.icmp and any(
@@ -97,7 +99,7 @@ def syn(g, dst, port, src=None):
 
 
 def denied(g, dst, port):
-    """Neither TCP nor UDP nor an echo request leads there."""
+    """Fails unless TCP, UDP and pings to @dst are prohibited."""
     v = packet.family(dst)
     syn(g, dst, port)
     prohibited(g, dst, TCP, "TCP")
@@ -116,7 +118,7 @@ def reached(w, g, v, dst, port):
 
 @test("access", both)
 def without_the_option_the_hosts_addresses_are_reached(w, v):
-    """That is what the option is for"""
+    """Without --no-host-access, the guest reaches addresses of the host."""
     make_addresses(w)
     g, s = w.guest(), Listeners(w, v)
     for dst in OWN[v][2:4]:
@@ -129,7 +131,7 @@ def without_the_option_the_hosts_addresses_are_reached(w, v):
 def no_address_of_the_host_is_reached(w, v):
     make_addresses(w)
     g, s = w.guest(OPTION, hello=False), Listeners(w, v)
-    g.addr = {4: "10.11.12.13", 6: "fd00:11::13"}   # not the host's
+    g.addr = {4: "10.11.12.13", 6: "fd00:11::13"}   # not an address of the host
     g.send_arp("192.0.2.9")
     g.flush()
     for dst in OWN[v]:
@@ -163,13 +165,14 @@ def no_broadcast_address_of_a_network_is_reached(w, _):
 
 @test("access", both)
 def nor_its_loopback(w, v):
-    """Neither by the gateway's address, which is now the gateway's own"""
+    """The guest reaches the host's loopback neither by loopback addresses, nor
+    by the gateway's address, which now leads to the real gateway."""
     g, s = w.guest(OPTION), Listeners(w, v)
     syn(g, LOOPBACK[v], s.port)
     g.send_udp(LOOPBACK[v], fresh_port(), s.port, b"x")
     if v == 4:
         syn(g, "127.9.9.9", s.port)
-    else:       # a mapped address of IPv4
+    else:       # an IPv4 address, mapped to IPv6
         g.send_frame(packet.eth(g.passt.mac, g.mac, packet.ETH_IPV6, packet.ip6(
             g.addr[6], "::ffff:172.17.0.1", UDP, packet.udp(
                 g.addr[6], "::ffff:172.17.0.1", 7, s.port, b"x"))))
@@ -208,7 +211,8 @@ def what_the_network_refuses_is_refused_as_before(w, v):
 
 @test("access", both)
 def an_address_added_while_running_is_closed(w, v):
-    """For new flows at once, for open ones after a second"""
+    """passt refuses new flows to the address at once, and closes existing flows
+    within a second."""
     g, s = w.guest(OPTION), Listeners(w, v)
     sport, ident = fresh_port(), random.randrange(1, 60000)
     g.send_udp(LATE[v], sport, s.port, b"before")
@@ -230,7 +234,8 @@ def an_address_added_while_running_is_closed(w, v):
 
 @test("access", both)
 def a_connect_that_ends_at_an_address_added_since_is_refused(w, v):
-    """Its SYN is sent again, and then the host's own listener answers"""
+    """The host's kernel sends the SYN again after the address was added, so its
+    own listener answers; passt must not connect the guest to it."""
     g, s = w.guest(OPTION), Listeners(w, v)
     syn(g, LATE[v], s.port)
     time.sleep(0.2)
@@ -246,7 +251,8 @@ def a_connect_that_ends_at_an_address_added_since_is_refused(w, v):
 
 @test("access", both)
 def the_host_reaches_forwarded_ports_of_tcp(w, v):
-    """By its loopback and its own address: it began the connection"""
+    """The option does not forbid connections that the host opens to the
+    guest."""
     g = w.guest(OPTION, "-t", "7395")
     for addr in LOOPBACK[v], HOST[v]:
         s = w.local(v)
@@ -262,7 +268,8 @@ def the_host_reaches_forwarded_ports_of_tcp(w, v):
 
 @test("access", both)
 def the_guest_does_not_answer_the_host_by_udp(w, v):
-    """It could send there whatever it likes, as long as the flow lives"""
+    """The guest's answer to a datagram of the host is dropped: otherwise it
+    could send the host any datagram as long as the flow lives."""
     g = w.guest(OPTION, "-u", "7396")
     s = w.local(v, socket.SOCK_DGRAM)
     s.bind((LOOPBACK[v], 0))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""ARP (RFC 826, RFC 5227; DESIGN 6): every address but the guest's own."""
+"""Tests of ARP (RFC 826, RFC 5227): passt answers for every address but the
+guest's own."""
 import struct
 
 from lib import packet
@@ -32,7 +33,8 @@ def every_other_address_is_ours(w):
 
 @test("ARP")
 def probe_for_the_guests_own_address_is_unanswered(w):
-    """RFC 5227 2.1.1: an answer would make the guest give it up."""
+    """If passt answered, the guest would give up the address (RFC 5227
+    2.1.1)."""
     g = w.guest(hello=False)
     g.send_arp(HOST[4], sip="0.0.0.0")
     g.silence(g.is_arp(), "a probe is not answered")
@@ -40,7 +42,7 @@ def probe_for_the_guests_own_address_is_unanswered(w):
 
 @test("ARP")
 def announcement_is_unanswered(w):
-    """RFC 5227 2.3"""
+    """The guest announces its own address (RFC 5227 2.3)."""
     g = w.guest(hello=False)
     g.send_arp(HOST[4], sip=HOST[4])
     g.send_arp(HOST[4], sip=HOST[4], op=2)
@@ -49,7 +51,8 @@ def announcement_is_unanswered(w):
 
 @test("ARP")
 def an_address_that_the_guest_took_is_its_own(w):
-    """Another one than we handed out, learned from what it sends."""
+    """The guest uses an address that passt did not assign; passt learns it from
+    the guest's packets."""
     g = w.guest(hello=False)
     g.addr[4] = "192.0.2.40"
     g.send_arp(GATEWAY[4])
@@ -86,7 +89,7 @@ def impossible_packets_are_dropped(w):
 
 @test("ARP")
 def padded_request_is_answered(w):
-    """Ethernet pads to 60 bytes."""
+    """passt ignores Ethernet's padding to 60 bytes."""
     g = w.guest()
     raw = packet.eth(packet.BROADCAST, g.mac, ETH_ARP, packet.arp(
         1, g.mac, g.addr[4], "00:00:00:00:00:00", GATEWAY[4]))
@@ -96,7 +99,7 @@ def padded_request_is_answered(w):
 
 @test("ARP")
 def the_guests_mac_is_learned(w):
-    """Each guest on the same daemon gets frames for its own."""
+    """Each guest of the same passt gets frames to its own MAC address."""
     p = w.passt()
     for mac in ("52:54:00:aa:bb:01", "02:00:00:00:00:02"):
         g = w.join(p, mac=mac)
@@ -112,7 +115,7 @@ def the_guests_mac_is_learned(w):
 
 @test("ARP")
 def our_mac_may_be_the_guests(w):
-    """libvirt gives us the guest's own MAC with -M."""
+    """-M may be the guest's own MAC address, as libvirt sets it."""
     g = w.guest("-M", "52:54:00:12:34:56")
     g.send_arp(GATEWAY[4])
     p = g.expect(g.is_arp(GATEWAY[4]), "ARP reply")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The checks themselves: each must be able to fail. Needs no daemon."""
+"""Tests the checks of lib/, which must notice errors. Needs no passt."""
 import random
 import struct
 
@@ -13,7 +13,7 @@ US, GUEST = "9a:55:9a:55:9a:55", "52:54:00:12:34:56"
 
 
 def frames(v):
-    """One good frame of each kind, as passt might send it."""
+    """Yields a valid frame of each kind, as passt might send it."""
     def ip(proto, l4, **kw):
         return packet.eth(GUEST, US, ETH_IP if v == 4 else ETH_IPV6,
                           packet.ip(PEER[v], HOST[v], proto, l4, **kw))
@@ -45,7 +45,8 @@ def good_frames_pass(w, v):
 
 @test("checker", both)
 def every_flipped_bit_is_noticed(w, v):
-    """All but those no checksum covers: MAC, IPv6 class, label, hops."""
+    """It skips bits that no checksum covers: MAC addresses, and IPv6 traffic
+    class, flow label and hop limit."""
     for f in frames(v):
         for byte in range(12, len(f)):
             if v == 6 and (byte in (14, 15, 16, 17, 21)):
@@ -81,7 +82,7 @@ def dhcp_messages_are_taken_apart(w):
 
 
 class Deaf:
-    """A guest whose packets come from the test."""
+    """A guest without a link: the test makes its packets."""
     def __init__(self, v):
         self.addr, self.v, self.queue = HOST, v, []
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""DHCP (RFC 2131, 2132, 3442, 4039; DESIGN 6)."""
+"""Tests of DHCP (RFC 2131, 2132, 3442, 4039)."""
 import struct
 
 from lib import dhcp
@@ -23,7 +23,7 @@ def answered(got, what, want):
 
 
 def offered(m, g):
-    """What every lease must say."""
+    """Checks the options that every lease must have."""
     if m.yiaddr != HOST[4]:
         raise Failure(f"yiaddr {m.yiaddr}")
     if m.chaddr != g.mac or m.hlen != 6 or m.htype != 1:
@@ -70,7 +70,7 @@ def without_a_parameter_list_the_basics_come(w):
 
 @test("DHCP")
 def another_servers_offer_was_chosen(w):
-    """RFC 2131 4.3.2: silence, not NAK"""
+    """passt sends no answer, not even NAK (RFC 2131 4.3.2)."""
     g = w.guest(hello=False)
     p, _ = ask(g, [kind(REQUEST), address(54, "192.0.2.200"),
                    address(50, HOST[4])], timeout=0.3)
@@ -87,7 +87,8 @@ def reboot_with_the_right_address(w):
 
 
 def refused(got):
-    """NAK carries no address and no lease (RFC 2131 table 3)."""
+    """Fails unless the answer is NAK, without address and lease (RFC 2131 table
+    3)."""
     m = answered(got, "REQUEST", NAK)
     p = got[0]
     if m.yiaddr != "0.0.0.0" or 51 in m.opt:
@@ -115,7 +116,7 @@ def request_of_another_address_than_offered_is_refused(w):
 
 @test("DHCP")
 def renewal_by_unicast(w):
-    """RFC 2131 4.3.2, RENEWING: the answer goes to ciaddr"""
+    """The answer goes to ciaddr (RFC 2131 4.3.2, RENEWING)."""
     g = w.guest()
     got = ask(g, [kind(REQUEST), wanted(*ALL)], ciaddr=HOST[4], src=HOST[4],
               dst=GATEWAY[4])
@@ -182,7 +183,7 @@ def types_that_only_servers_send_are_ignored(w):
 
 @test("DHCP")
 def bootp_gets_an_address_without_a_lease(w):
-    """RFC 1534 2, RFC 1542 2.1: 300 bytes at least"""
+    """The answer has at least 300 bytes (RFC 1534 2, RFC 1542 2.1)."""
     g = w.guest(hello=False)
     p, m = ask(g, [], pad=300)
     if m is None:
@@ -198,7 +199,8 @@ def bootp_gets_an_address_without_a_lease(w):
 
 @test("DHCP")
 def options_come_in_the_order_asked_for(w):
-    """RFC 2132 9.8; but the mask comes before the router (3.3)"""
+    """Options have the order of the request (RFC 2132 9.8), but the mask comes
+    before the router (3.3)."""
     g = w.guest(hello=False)
     for order, expected in (((1, 3, 6, 26), None), ((26, 6, 1, 3), None),
                             ((6, 1, 119, 3), None), ((3, 119, 6), None),
@@ -212,7 +214,7 @@ def options_come_in_the_order_asked_for(w):
 
 @test("DHCP")
 def mtu(w):
-    """Option 26: default 65520"""
+    """Option 26 has the MTU, 65520 by default."""
     g = w.guest(hello=False)
     m = answered(ask(g, [kind(DISCOVER), wanted(26)]), "DISCOVER", OFFER)
     if m.number(26) != 65520:
@@ -221,7 +223,7 @@ def mtu(w):
 
 @test("DHCP")
 def search_list(w):
-    """RFC 3397; option 15 is the first of the list"""
+    """Option 119 has the search list (RFC 3397), option 15 its first name."""
     g = w.guest(hello=False)
     m = answered(ask(g, [kind(DISCOVER), wanted(119, 15)]), "DISCOVER",
                  OFFER)
@@ -233,7 +235,7 @@ def search_list(w):
 
 @test("DHCP")
 def rapid_commit(w):
-    """RFC 4039: DISCOVER with option 80 is answered with ACK"""
+    """passt answers DISCOVER with option 80 by ACK (RFC 4039)."""
     g = w.guest(hello=False)
     m = answered(ask(g, [kind(DISCOVER), (80, b""), wanted(*ALL)]),
                  "DISCOVER with rapid commit", ACK)
@@ -252,7 +254,8 @@ def without_rapid_commit_no_option_80(w):
 
 @test("DHCP")
 def gateway_outside_the_prefix_comes_with_routes(w):
-    """RFC 3442: first a route to the gateway, then the default"""
+    """Option 121 has first a route to the gateway, then the default route (RFC
+    3442)."""
     g = w.guest("-a", "192.0.2.2", "-n", "255.255.255.255", hello=False)
     m = answered(ask(g, [kind(DISCOVER), wanted(1, 121, 3)]), "DISCOVER",
                  OFFER)
@@ -280,7 +283,7 @@ def broadcast_flag(w):
 
 @test("DHCP")
 def a_small_maximum_size_is_respected(w):
-    """RFC 2132 9.10: 576 is the least there can be"""
+    """A client can't set less than 576 bytes (RFC 2132 9.10)."""
     g = w.guest(hello=False)
     p, m = ask(g, [kind(DISCOVER), (57, struct.pack("!H", 576)),
                    wanted(*range(1, 122))])
@@ -297,7 +300,8 @@ LONG = " ".join(f"{i}-{'x' * 40}.example.org" for i in range(4))
 
 @test("DHCP")
 def a_long_search_list_costs_no_route(w):
-    """Option 52 (RFC 2132 9.3) makes space for it"""
+    """With option 52, other fields of the message have space for options (RFC
+    2132 9.3)."""
     g = w.guest("-a", "192.0.2.2", "-n", "255.255.255.255", "-S", LONG,
                 "-H", "guest-with-a-name", hello=False)
     p, m = ask(g, [kind(DISCOVER), wanted(1, 121, 3, 6, 12, 15, 26, 119)])
@@ -312,7 +316,7 @@ def a_long_search_list_costs_no_route(w):
 
 @test("DHCP")
 def no_answer_is_cut_into_fragments(w):
-    """A client does not reassemble; 576 bytes are what it has to take"""
+    """A client need not reassemble, but must accept 576 bytes."""
     for mtu in (68, 300, 575, 576, 900):
         g = w.guest("-m", str(mtu), "-S", LONG, hello=False)
         for extra in ((), ((57, struct.pack("!H", 1500)),)):
@@ -347,7 +351,7 @@ def malformed_messages_are_dropped(w):
 
 @test("DHCP")
 def odd_options_do_no_harm(w):
-    """Padding, empty and long options, a repeated one."""
+    """passt survives padding, and empty, long and repeated options."""
     g = w.guest(hello=False)
     m = answered(ask(g, [(12, b""), (61, bytes(200)), kind(DISCOVER),
                          (12, b"a" * 255), (60, b"x"), (250, bytes(99)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""DHCPv6 (RFC 8415; DESIGN 6)."""
+"""Tests of DHCPv6 (RFC 8415)."""
 import struct
 
 from lib import dhcp
@@ -122,7 +122,7 @@ def confirm_not_on_link(w):
 
 @test("DHCPv6")
 def confirm_of_nothing_is_ignored(w):
-    """RFC 8415 18.3.3: no addresses, no answer"""
+    """A CONFIRM without addresses gets no answer (RFC 8415 18.3.3)."""
     g = w.guest()
     silent(ask6(g, CONFIRM, ia_na(), timeout=0.3), "an empty CONFIRM")
 
@@ -137,7 +137,7 @@ def renew(w):
 
 @test("DHCPv6")
 def renew_of_a_wrong_address_ends_it(w):
-    """RFC 8415 18.3.4: lifetimes of zero"""
+    """The answer has lifetimes of zero for the address (RFC 8415 18.3.4)."""
     g = w.guest()
     wrong = "2001:db8:1::bad"
     m = answered(ask6(g, RENEW, server(g), ia_na(1, iaaddr(wrong, 9, 9))),
@@ -150,7 +150,7 @@ def renew_of_a_wrong_address_ends_it(w):
 
 @test("DHCPv6")
 def rebind(w):
-    """RFC 8415 18.3.5: without server identifier"""
+    """REBIND has no server identifier (RFC 8415 18.3.5)."""
     g = w.guest()
     leased(answered(ask6(g, REBIND, ia_na(1, iaaddr(HOST[6]))), "REBIND",
                     REPLY), g)
@@ -173,7 +173,7 @@ def release_and_decline_succeed_and_change_nothing(w):
 
 @test("DHCPv6")
 def information_request(w):
-    """RFC 8415 18.3.6: with and without client identifier"""
+    """A client identifier is optional (RFC 8415 18.3.6)."""
     g = w.guest()
     for client in (True, False):
         m = answered(ask6(g, INFORMATION, oro(23, 24), client=client),
@@ -194,7 +194,7 @@ def information_request_with_an_ia_is_ignored(w):
 
 @test("DHCPv6")
 def no_prefix_is_delegated(w):
-    """RFC 8415 18.3.9: an IA_PD that we can't fill"""
+    """passt has no prefix for an IA_PD (RFC 8415 18.3.9)."""
     g = w.guest()
     m = answered(ask6(g, SOLICIT, ia_na(), opt6(25, struct.pack(
         "!III", 5, 0, 0))), "SOLICIT", ADVERTISE)
@@ -206,7 +206,7 @@ def no_prefix_is_delegated(w):
 
 @test("DHCPv6")
 def several_ias(w):
-    """There is one address; what the others get is well formed."""
+    """One IA gets the only address; the answers to others are well formed."""
     g = w.guest()
     m = answered(ask6(g, SOLICIT, *[ia_na(i) for i in range(1, 20)]),
                  "SOLICIT", ADVERTISE)
@@ -246,7 +246,7 @@ def malformed_messages_are_dropped(w):
 
 @test("DHCPv6")
 def a_long_client_identifier_is_echoed(w):
-    """RFC 8415 11.1: up to 128 bytes after the type"""
+    """It may have 128 bytes after the type (RFC 8415 11.1)."""
     g = w.guest()
     ident = bytes(range(130))
     m = answered(ask6(g, SOLICIT, opt6(1, ident), ia_na(), client=False),

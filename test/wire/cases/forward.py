@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Inward: -t and -u, and which addresses the guest sees (DESIGN 5 and 7)."""
+"""Tests of forwarded ports (-t and -u), and of the addresses that the guest
+sees."""
 import errno
 import socket
 import time
@@ -21,7 +22,7 @@ def second_address(w):
     if not getattr(w, "has_second", False):
         w.has_second = True
         netns.run(f"ip addr add {SECOND[4]}/24 dev v0")
-        # Not chosen by itself as a source.
+        # preferred_lft 0: the kernel does not choose it as a source.
         netns.run(f"ip addr add {SECOND[6]}/64 dev v0 nodad "
                   "preferred_lft 0")
 
@@ -43,7 +44,8 @@ def refused(w, v, addr, port, where=None):
 
 
 def arrives(w, g, v, s, gport, seen):
-    """The connection s reaches the guest's port and comes from 'seen'."""
+    """Fails unless the connection of socket s reaches the guest's port from one
+    of the addresses in @seen, and works. Returns the guest's Conn."""
     c, _ = tcp.from_syn(g, gport, v, mss=1460)
     if c.remote not in seen:
         raise Failure(f"comes from {c.remote}, not {seen}")
@@ -79,20 +81,23 @@ def from_the_hosts_loopback_it_is_the_gateway(w, v):
 
 @test("section 7 -t", both)
 def from_the_address_that_the_guest_holds_it_is_the_gateway(w, v):
-    """The host's own address is the guest's: no such source could be."""
+    """A client that uses the host's address appears as the gateway, because the
+    guest has this address itself."""
     g = w.guest("-t", "7300")
     s = connect(w, v, HOST[v], 7300, where=w.net.host)
     arrives(w, g, v, s, 7300, (GATEWAY[v],))
 
 
-# A container's own address, that of a second machine, and its MAC address.
+# Addresses of a container behind the guest, and of a second machine on the
+# guest's link (macvlan); MAC address of the latter.
 CONTAINER = {4: "172.17.0.2", 6: "fd00:17::2"}
 MACVLAN = {4: "192.0.2.77", 6: "2001:db8:1::77"}
 SECOND_MAC = "52:54:00:77:77:77"
 
 
 def leaks(w, g, v, src, mac=None):
-    """One datagram of the guest with a source of another; what came."""
+    """Sends a datagram of the guest with the source address @src. Returns the
+    peer's socket, which has received it."""
     s = w.udp(v)
     frame = g.udp_frame(PEER[v], fresh_port(), s.getsockname()[1], b"leak",
                         src=src)
@@ -121,7 +126,8 @@ def nor_a_forwarded_datagram(w, v):
 
 @test("section 7 -t", both)
 def one_frame_of_a_second_machine_redirects_nothing(w, v):
-    """Neither open connections nor new ones; and it has its own answers."""
+    """Open and new connections still go to the guest. The second machine gets
+    answers to its own datagrams."""
     g = w.guest("-t", "7300")
     g.macs.add(SECOND_MAC)
     s = connect(w, v, HOST[v], 7300, PEER[v])
@@ -143,7 +149,7 @@ def one_frame_of_a_second_machine_redirects_nothing(w, v):
         raise Failure(f"answer to {p.dst} at {p.eth_dst}")
     g.expect(lambda p: p.arp and p.eth_dst == SECOND_MAC, "its ARP reply")
 
-    g.macs.discard(SECOND_MAC)      # from now on nothing may go there
+    g.macs.discard(SECOND_MAC)      # from now on a frame to it is a failure
     s.sendall(b"more")
     c.read(4)
     arrives(w, g, v, connect(w, v, HOST[v], 7300, PEER[v]), 7300, (PEER[v],))
@@ -151,7 +157,8 @@ def one_frame_of_a_second_machine_redirects_nothing(w, v):
 
 @test("section 7 -t", both)
 def one_frame_with_the_guests_address_moves_nothing(w, v):
-    """Even if it claims the address; what stays has it after a second."""
+    """passt does not change the guest's MAC address at once if another machine
+    uses its address, but does so after a second."""
     g = w.guest("-t", "7300")
     s = connect(w, v, HOST[v], 7300, PEER[v])
     c = arrives(w, g, v, s, 7300, (PEER[v],))
@@ -272,7 +279,7 @@ def fifty_connections_to_one_port(w, v):
 
 @test("section 7 -t", both)
 def the_guest_may_connect_out_from_a_forwarded_port(w, v):
-    """A server that also calls out from its own port."""
+    """The guest has a server that also connects to peers from its port."""
     g = w.guest("-t", "7300")
     server = w.server(v)
     c = tcp.Conn(g, PEER[v], server.getsockname()[1], port=7300, mss=1460)
@@ -318,7 +325,8 @@ def delivered(g, v, sport, dport, text, seen):
 
 
 def exchange(w, g, v, s, addr, hport, gport, seen):
-    """From socket s to the guest's port and back, from the same address."""
+    """Sends a datagram from socket s to a port of the host; fails unless the
+    guest gets it, and its answer comes from the same address."""
     s.sendto(b"question", (addr, hport))
     sport = s.getsockname()[1]
     p = delivered(g, v, sport, gport, b"question", seen)
@@ -337,7 +345,8 @@ def a_forwarded_datagram_and_its_answer(w, v):
 
 @test("U5", both)
 def answers_leave_from_the_address_that_was_addressed(w, v):
-    """pktinfo: any address of the host, and of its loopback"""
+    """The answer comes from the address that the client has used, which may be
+    any address of the host or its loopback (pktinfo)."""
     second_address(w)
     g = w.guest("-u", "7500")
     exchange(w, g, v, w.udp(v), SECOND[v], 7500, 7500, (PEER[v],))
@@ -349,7 +358,8 @@ def answers_leave_from_the_address_that_was_addressed(w, v):
 
 @test("U1", both)
 def one_peer_at_two_addresses_of_the_host(w, v):
-    """Two flows: neither moves the address that the other is known by."""
+    """They are two flows: the guest can tell them apart by their source ports,
+    and each answer leaves from the right address."""
     second_address(w)
     g, s = w.guest("-u", "7500"), w.udp(v)
     sport, seen = s.getsockname()[1], {}
@@ -370,7 +380,8 @@ def one_peer_at_two_addresses_of_the_host(w, v):
 
 @test("U1", only4)
 def who_looks_like_the_peer_does_not_take_its_place(w, v):
-    """The gateway, and a service on the host's loopback with its port."""
+    """The gateway, and a service on the host's loopback that has the same port,
+    would have the same address for the guest; so one gets another port."""
     g = w.guest("-u", "7500")
     s = w.udp(v, LOOPBACK[v], where=w.net.host)
     port = s.getsockname()[1]
@@ -389,8 +400,8 @@ def who_looks_like_the_peer_does_not_take_its_place(w, v):
 
 
 def forge(w, v, where, src, sport, dst, dport):
-    """A datagram with another source than its sender's; from the host's own
-    namespace or from outside."""
+    """Sends a datagram with a forged source address, from the host's namespace
+    or from outside."""
     s = w.keep(w.net.socket(v, socket.SOCK_RAW, where, socket.IPPROTO_RAW))
     level = socket.IPPROTO_IP if v == 4 else socket.IPPROTO_IPV6
     s.setsockopt(level, socket.IP_HDRINCL if v == 4 else IPV6_HDRINCL, 1)
@@ -400,7 +411,8 @@ def forge(w, v, where, src, sport, dst, dport):
 
 @test("U1", both)
 def a_datagram_from_our_own_port_is_dropped(w, v):
-    """Its answer would come back as the next one, and so on for ever."""
+    """Otherwise passt would send the guest's answer to its own port, and that
+    answer to the guest, and so on for ever."""
     second_address(w)
     p = w.start("-u", "7571,7572", "-u", f"{LOOPBACK[v]}/7573")
     g = w.join(p.wait_ready())
@@ -408,7 +420,7 @@ def a_datagram_from_our_own_port_is_dropped(w, v):
     n = 0
     for where in (w.net.host, w.net.outside):
         if v == 4 and where == w.net.outside:
-            continue        # the kernel drops these itself
+            continue        # the kernel drops such packets itself
         for src, dst in ((HOST[v], HOST[v]), (SECOND[v], HOST[v]),
                          (HOST[v], SECOND[v])):
             for sport in (7571, 7572):
@@ -424,7 +436,8 @@ def a_datagram_from_our_own_port_is_dropped(w, v):
 
 @test("U1", both)
 def a_peer_with_the_number_of_our_port_is_heard(w, v):
-    """Another host, and a program on an address where nothing is forwarded"""
+    """It may be another host, or a program on an address of the host on which
+    this port is not forwarded."""
     p = w.start("-u", "7574", "-u", f"{HOST[v]}/7575")
     g = w.join(p.wait_ready())
     exchange(w, g, v, w.udp(v, port=7574), HOST[v], 7574, 7574, (PEER[v],))
@@ -434,8 +447,9 @@ def a_peer_with_the_number_of_our_port_is_heard(w, v):
 
 @test("U1", both)
 def the_guest_does_not_talk_to_itself_through_our_socket(w, v):
-    """From a forwarded port to itself and to another, and from a port that a
-    flow's own socket has; to other programs of the host it can."""
+    """passt drops the guest's datagrams to the gateway if they would come back
+    to a socket of passt: from a forwarded port to itself or to another one, and
+    from a port to itself. Other programs on the host get them."""
     g = w.guest("-u", "7576,7577")
     me = fresh_port()
     dropped = g.passt.counter("udp_from_own_port")
@@ -449,7 +463,7 @@ def the_guest_does_not_talk_to_itself_through_our_socket(w, v):
     g.send_udp(GATEWAY[v], 7576, s.getsockname()[1], b"hello")
     if s.recvfrom(100)[1][:2] != (LOOPBACK[v], 7576):
         raise Failure("it comes from another port")
-    # Through a forwarded port the guest reaches itself, as others do.
+    # From other ports, the guest reaches itself by a forwarded port.
     g.send_udp(GATEWAY[v], me, 7576, b"hairpin")
     delivered(g, v, me, 7576, b"hairpin", (GATEWAY[v],))
 
@@ -470,7 +484,7 @@ def a_port_leads_to_another_udp(w, v):
 
 @test("section 7 -u", both)
 def many_peers_of_one_port(w, v):
-    """Each gets its own answer."""
+    """Each peer gets its own answer."""
     g = w.guest("-u", "7500")
     peers = [w.udp(v, a) for a in (PEER[v], PEER2[v]) for _ in range(10)]
     for i, s in enumerate(peers):
@@ -537,7 +551,7 @@ def datagrams_before_there_is_a_guest_are_dropped(w, v):
     s = w.udp(v)
     for _ in range(20):
         s.sendto(b"early", (HOST[v], 7540))
-    time.sleep(0.3)     # until passt has read them, also on a busy machine
+    time.sleep(0.3)     # until passt has read them, even on a busy machine
     g = w.join(p)
     g.flush()
     exchange(w, g, v, s, HOST[v], 7540, 7540, (PEER[v],))
@@ -559,11 +573,11 @@ def connections_before_there_is_a_guest_do_no_harm(w, v):
         raise Failure(str(q))
 
 
-# --- addresses on the way out
+# --- addresses of peers, as the guest uses them
 
 @test("section 7", both)
 def no_map_gw_leads_to_the_real_gateway(w, v):
-    """A server on the gateway itself"""
+    """The guest reaches the real gateway, not the host's loopback."""
     g = w.guest("--no-map-gw")
     local = w.server(v, LOOPBACK[v], where=w.net.host)
     port = local.getsockname()[1]
@@ -584,7 +598,8 @@ def map_host_loopback_is_another_address(w, v):
 
 @test("section 7", both)
 def map_guest_addr_is_the_hosts_own_copy(w, v):
-    """The address that guest and host share, as the host has it"""
+    """The option sets an address by which the guest reaches the host at the
+    address that both have."""
     alias = {4: "192.0.2.78", 6: "2001:db8:1::78"}[v]
     g = w.guest("--map-guest-addr", alias)
     local = w.server(v, HOST[v], where=w.net.host)
@@ -594,7 +609,8 @@ def map_guest_addr_is_the_hosts_own_copy(w, v):
 
 @test("--dns-forward", both)
 def dns_ports_of_an_address_lead_to_the_resolver(w, v):
-    """DNS and DNS over TLS, UDP and TCP, as README's table says"""
+    """Ports of DNS and of DNS over TLS, with UDP and TCP, lead to the
+    resolver."""
     alias = {4: "192.0.2.8", 6: "2001:db8:1::8"}[v]
     g = w.guest("--dns-forward", alias, "--dns-host", PEER[v])
     for port in 53, 853:
@@ -643,7 +659,8 @@ def the_source_address_of_our_sockets(w, v):
 
 @test("section 7", both)
 def a_guest_with_another_address_is_served(w, v):
-    """It took its own; answers go there, forwarded connections too."""
+    """The guest uses an address that passt did not assign; answers and
+    forwarded connections go to that address."""
     g = w.guest("-t", "7300", hello=False)
     other = {4: "192.0.2.41", 6: "2001:db8:1::41"}[v]
     g.addr[v] = other

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""IP fragments, from the guest and towards it (rule U6)."""
+"""Tests of IP fragments from and to the guest (doc/design.md: U6, U9)."""
 import os
 import random
 import socket
@@ -14,7 +14,7 @@ from lib.packet import FRAGMENT, ICMP, ICMPV6, TCP, UDP
 from lib.tcp import Conn
 
 HEADERS = {4: 20, 6: 48}
-WAIT = 15               # s that the rest of a datagram may take
+WAIT = 15               # s for which passt waits for other fragments
 
 
 def port_of(s):
@@ -26,7 +26,7 @@ def pattern(n):
 
 
 class Cut:
-    """A datagram of the guest in fragments of its own choice."""
+    """A datagram of the guest, which can be cut into any fragments."""
 
     def __init__(self, g, v, proto, l4, dst=None):
         self.g, self.v, self.proto, self.l4 = g, v, proto, l4
@@ -34,7 +34,7 @@ class Cut:
         self.ident = random.randrange(1, 1 << 16)
 
     def part(self, off, end, more=None, data=None, proto=None):
-        """Bytes off to end, as a frame."""
+        """Makes a frame with the fragment from offset off to end."""
         data = data or self.l4[off:end]
         more = end < len(self.l4) if more is None else more
         proto = proto or self.proto
@@ -45,7 +45,7 @@ class Cut:
             "!BBHI", proto, 0, off | more, self.ident) + data)
 
     def parts(self, size=1400):
-        """All of it, in order."""
+        """Makes frames with all fragments, in order."""
         size = size // 8 * 8
         return [self.part(at, min(at + size, len(self.l4)))
                 for at in range(0, len(self.l4), size)]
@@ -80,7 +80,7 @@ def roomy(w, v):
 
 @test("U6", both)
 def fragments_arrive_as_one_datagram(w, v):
-    """In order, backwards, and shuffled; in one batch and one by one"""
+    """Fragments may come in any order, in one batch or one by one."""
     g, s, text = w.guest(), w.udp(v), pattern(5000)
     for order in (list, lambda p: p[::-1],
                   lambda p: random.sample(p, len(p))):
@@ -133,7 +133,8 @@ def duplicates_do_no_harm(w, v):
 
 @test("U6", both)
 def overlaps_discard_the_datagram(w, v):
-    """RFC 5722; and what comes of it later"""
+    """Given overlapping fragments, then passt discards the datagram (RFC 5722),
+    and also its later fragments."""
     g, s, text = w.guest(), w.udp(v), pattern(4000)
     for off, end, more in ((8, 1400, True), (0, 1392, True),
                            (1392, 2800, True), (8, 4008, False),
@@ -156,7 +157,8 @@ def overlaps_discard_the_datagram(w, v):
 
 @test("U6", both)
 def fragments_that_cannot_be_do_no_harm(w, v):
-    """Odd lengths, the ping of death, a wrong checksum of the whole"""
+    """passt survives fragments of wrong lengths, the ping of death, and
+    a datagram with a wrong checksum."""
     g, s, text = w.guest(), w.udp(v), pattern(3000)
     cut = datagram(g, v, s, text)
     g.send_frame(cut.part(0, 1401, True))
@@ -186,7 +188,8 @@ def the_65th_pushes_out_the_oldest(w, v):
 
 @test("U6", both)
 def a_flood_of_halves_takes_little_memory(w, v):
-    """Far from the start, which is the most expensive place"""
+    """The fragments are far from the start of their datagrams, where they need
+    the most memory."""
     g, s, text = w.guest(), w.udp(v), pattern(3000)
     g.send_frames(datagram(g, v, s, text).parts())
     hears(s, text)
@@ -199,15 +202,16 @@ def a_flood_of_halves_takes_little_memory(w, v):
         g.send_frames(frames)
     g.send_frames(datagram(g, v, s, text).parts())
     hears(s, text)
-    # A MiB, and as much again for what the C library keeps. Sanitizers keep
-    # what was freed.
+    # 1 MiB for fragments, and 1 MiB for memory that the C library keeps. With
+    # a sanitizer, freed memory stays in use, so don't check.
     if "ASAN_OPTIONS" not in os.environ and g.passt.rss() > before + 2048:
         raise Failure(f"{g.passt.rss() - before} KiB more")
 
 
 @test("U6", only6)
 def the_rest_may_take_15_seconds(w, v):
-    """Of one the rest comes in time, of another it does not."""
+    """Given two first fragments, when the other one comes after 12 s for one
+    and after 16 s for the other, then only the first datagram arrives."""
     g, s, text = w.guest(), w.udp(v), pattern(2000)
     late, later = datagram(g, v, s, text), datagram(g, v, s, text)
     later.ident = late.ident + 1
@@ -235,12 +239,12 @@ def a_new_guest_does_not_complete_what_the_last_one_began(w, v):
 
 @test("U6", both)
 def tcp_segments_in_fragments_are_put_together(w, v):
-    """A SYN that was cut is answered like any other."""
+    """passt answers a SYN that came in fragments."""
     g, me = w.guest(), fresh_port()
     port = port_of(w.server(v))
     syn = packet.tcp(g.addr[v], PEER[v], me, port, seq=1, flags=packet.SYN,
                      options=packet.opt_mss(1400))
-    if v == 6:      # RFC 7112: the first one holds all of the header
+    if v == 6:      # RFC 7112: the first fragment must have the whole header
         syn = packet.tcp(g.addr[6], PEER[6], me, port, seq=1,
                          flags=packet.SYN, data=b"x" * 40)
     g.send_frames(Cut(g, v, TCP, syn).parts(24 if v == 6 else 8))
@@ -250,7 +254,8 @@ def tcp_segments_in_fragments_are_put_together(w, v):
 
 @test("U6", only4)
 def df_in_fragments_is_no_obstacle(w, v):
-    """RFC 791 knows no fragments with DF, but there are some."""
+    """passt reassembles fragments that have DF: some senders make them,
+    although RFC 791 does not provide for them."""
     g, s, text = w.guest(), w.udp(v), pattern(2000)
     cut = datagram(g, v, s, text)
     for at, end, flags in ((0, 1400, 0x6000), (1400, 2008, 0x4000)):
@@ -261,7 +266,8 @@ def df_in_fragments_is_no_obstacle(w, v):
 
 @test("U6", only6)
 def atomic_fragments_are_whole(w, v):
-    """RFC 6946"""
+    """passt handles an atomic fragment at once, although another datagram of
+    the same identifier is incomplete (RFC 6946)."""
     g, s = w.guest(), w.udp(v)
     cut = datagram(g, v, s, pattern(2000))
     g.send_frame(cut.parts()[1])
@@ -275,7 +281,7 @@ def atomic_fragments_are_whole(w, v):
 
 @test("U6", only6)
 def the_first_fragment_holds_all_headers(w, v):
-    """RFC 7112: else the datagram is dropped."""
+    """Otherwise passt drops the datagram (RFC 7112)."""
     g, s = w.guest(), w.udp(v)
     cut = datagram(g, v, s, pattern(2000))
     cut.l4 = bytes((UDP, 1, 1, 12)) + bytes(12) + cut.l4
@@ -300,14 +306,14 @@ def neighbour_discovery_in_fragments_is_dropped(w, v):
     g.silence(lambda p: p.icmp and p.icmp.kind == 136, "it was answered")
 
 
-# --- towards the guest
+# --- to the guest
 
 def is_fragment(v, src):
     return lambda p: p.frag and p.v == v and p.src == src
 
 
 def gets_fragments(g, v, mtu, src=None):
-    """Joins what comes until the last fragment."""
+    """Receives fragments until the last one. Returns the reassembled packet."""
     parts = []
     while True:
         p = g.expect(is_fragment(v, src or PEER[v]), "fragment")
@@ -335,7 +341,7 @@ def echo_longer_than_the_mtu_goes_and_comes_in_fragments(w, v):
 
 @test("U6", both)
 def datagrams_longer_than_the_mtu_come_in_fragments(w, v):
-    """And those that are not come whole."""
+    """Shorter ones come in one frame."""
     g, s, me = w.guest("--mtu", "1500"), w.udp(v), fresh_port()
     g.send_udp(PEER[v], me, port_of(s), b"hello")
     who = s.recvfrom(100)[1]
@@ -357,7 +363,8 @@ def datagrams_longer_than_the_mtu_come_in_fragments(w, v):
 
 @test("U6", both)
 def the_longest_datagram_over_the_largest_mtu(w, v):
-    """65,507 bytes and headers are more than a frame holds."""
+    """A datagram of 65,507 bytes comes in fragments: with its headers it is
+    longer than the largest MTU."""
     g, s, me = w.guest(), roomy(w, v), fresh_port()
     g.show_mtu()
     g.send_frames(datagram(g, v, s, pattern(65507), me).parts(32768))
@@ -369,7 +376,8 @@ def the_longest_datagram_over_the_largest_mtu(w, v):
 
 
 def knocks(w, g, v, s, who, n):
-    """A peer sends n bytes; what the guest gets, and whether in fragments."""
+    """A peer sends a datagram of n bytes to the guest. Returns "whole" or
+    "fragments"."""
     s.sendto(pattern(n), who)
     p = g.expect(lambda p: is_fragment(v, PEER[v])(p) or
                  (p.udp and p.src == PEER[v]), "a datagram")
@@ -380,7 +388,8 @@ def knocks(w, g, v, s, who, n):
 
 @test("U9", both)
 def until_it_shows_more_the_guest_takes_1500_bytes(w, v):
-    """By the MSS of a SYN or by a packet: of the guest, and no other's"""
+    """passt sends at most 1500 bytes per packet, until the guest has shown that
+    it takes more: by the MSS of a SYN, by a packet, or by a fragment."""
     hlen = {4: 20, 6: 40}[v]
     for shows in ("mss", "packet", "fragment"):
         g, s, me = w.guest(), w.udp(v), fresh_port()
@@ -412,8 +421,8 @@ def until_it_shows_more_the_guest_takes_1500_bytes(w, v):
 
 @test("U9", both)
 def the_guest_is_asked_to_show_its_mtu(w, v):
-    """By an echo request of the gateway's, as long as the MTU announced, after
-    32 datagrams in fragments, and after 1024"""
+    """passt sends the guest an echo request from the gateway's address, as long
+    as the announced MTU, after 32 datagrams in fragments, and after 1024."""
     g, s, me = w.guest(), w.udp(v), fresh_port()
     g.send_udp(PEER[v], me, port_of(s), b"hello")
     who = s.recvfrom(100)[1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Echo (DESIGN 5, rules I1 and I2)."""
+"""Tests of pings (doc/design.md: I1 and I2)."""
 import os
 import socket
 import struct
@@ -41,7 +41,7 @@ def identifier_sequence_and_payload_come_back(w, v):
 
 @test("I1", both)
 def every_size(w, v):
-    """As long as the way takes"""
+    """Given an echo request, then every size up to the path MTU works."""
     g = w.guest()
     for n in (0, 1, 7, 56, 1400, 1500 - HLEN[v] - 8):
         ping(g, v, PEER[v], 77, n & 0xffff, os.urandom(n))
@@ -49,7 +49,7 @@ def every_size(w, v):
 
 @test("I1", only4)
 def longer_than_the_way_takes_without_df(w, v):
-    """The host's kernel fragments, and the peer's puts together."""
+    """The host's kernel fragments the request, the peer's reassembles it."""
     g = w.guest()
     for n in (1473, 9000, 40000):
         ping(g, v, PEER[v], 77, n & 0xffff, os.urandom(n), frag=0)
@@ -79,14 +79,14 @@ def one_identifier_to_two_hosts(w, v):
 
 @test("I1", both)
 def the_gateway_is_the_hosts_loopback(w, v):
-    """And answers although the real gateway would not have to."""
+    """The host answers; the real gateway gets nothing."""
     g = w.guest()
     ping(g, v, GATEWAY[v], 5, 1)
 
 
 @test("I1", both)
 def no_reply_from_a_dead_host(w, v):
-    """Nobody but the host asked answers."""
+    """passt must not answer for a host that does not exist."""
     g = w.guest()
     for seq in range(3):
         g.send_echo(DEAD[v], 6, seq, b"anybody?")
@@ -102,7 +102,7 @@ def no_reply_from_an_unreachable_host(w, v):
 
 @test("I1", both)
 def no_reply_for_the_guests_own_address(w, v):
-    """Or for addresses that can't be asked."""
+    """The same holds for loopback, multicast and unspecified addresses."""
     g = w.guest()
     for dst in {4: ("127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0"),
                 6: ("::1", "ff02::1", "::", "ff05::1")}[v]:
@@ -112,7 +112,8 @@ def no_reply_for_the_guests_own_address(w, v):
 
 @test("I1", both)
 def replies_that_nobody_asked_for_stay_outside(w, v):
-    """A raw socket outside sends replies with a known identifier."""
+    """When another host sends a reply with the right identifier, then the guest
+    does not get it."""
     g = w.guest()
     seen = w.net.in_ns(w.net.outside, sniffer, v)
     w.keep(seen)
@@ -137,7 +138,7 @@ def sniffer(v):
 
 
 def asked(s, v):
-    """The first echo request on the veth, from its IP header on."""
+    """Waits for an echo request on the veth. Returns its IP packet."""
     s.settimeout(3)
     while True:
         b = s.recv(65536)
@@ -148,13 +149,17 @@ def asked(s, v):
 
 
 def asked_identifier(s, v):
-    """The identifier of the first echo request on the veth."""
+    """Waits for an echo request on the veth. Returns its identifier."""
     at = HLEN[v]
     return int.from_bytes(asked(s, v)[at + 4:at + 6], "big")
 
 
 def router_says(w, v, kind, code, rest, about):
-    """A router at PEER2 sends an error about a packet of the host's."""
+    """Sends the host an ICMP error from PEER2, which acts as a router.
+
+    @rest: second word of the ICMP header
+    @about: packet of the host that the error quotes
+    """
     raw = w.keep(w.net.socket(v, socket.SOCK_RAW, proto=ICMP if v == 4
                               else ICMPV6))
     raw.bind((PEER2[v], 0))
@@ -162,7 +167,8 @@ def router_says(w, v, kind, code, rest, about):
                            struct.pack("!I", rest) + about), (HOST[v], 0))
 
 
-# Errors: type, code, second word; what a router may say of a request.
+# ICMP errors that a router may send about an echo request: type, code, second
+# word of the header.
 ERRORS = {
     4: ((3, 0, 0), (3, 1, 0), (3, 4, 1400), (3, 4, 0), (3, 9, 0), (3, 13, 0),
         (11, 0, 0), (12, 0, 9 << 24)),
@@ -173,7 +179,8 @@ ERRORS = {
 
 @test("I1", both)
 def errors_come_from_the_router_that_sent_them(w, v):
-    """With type, code, MTU and pointer; they quote the guest's request."""
+    """The guest gets the router's error with the same type, code, MTU and
+    pointer; it quotes the guest's request."""
     g = w.guest()
     s = w.keep(w.net.in_ns(w.net.outside, sniffer, v))
     for n, (kind, code, rest) in enumerate(ERRORS[v]):
@@ -191,7 +198,7 @@ def errors_come_from_the_router_that_sent_them(w, v):
         ttl = q[8 if v == 4 else 7]
         if ttl != (1 if kind == (11 if v == 4 else 3) else 64):
             raise Failure(f"it quotes a TTL of {ttl}")
-        # But for identification, TTL and sum of the header: the same.
+        # All fields but identification, TTL and header checksum are equal.
         if v == 4 and (q[:4] + q[6:8] + q[9:10] + q[12:20] !=
                        quoted[:4] + quoted[6:8] + quoted[9:10] +
                        quoted[12:20] or packet.fold(q[:20]) != 0xffff):
@@ -202,7 +209,8 @@ def errors_come_from_the_router_that_sent_them(w, v):
 
 @test("I1", both)
 def no_error_is_longer_than_may_be(w, v):
-    """576 bytes (RFC 1812 4.3.2.3), 1280 bytes (RFC 4443 2.4 (c))"""
+    """The longest error has 576 bytes (RFC 1812 4.3.2.3), or 1280 with IPv6
+    (RFC 4443 2.4 (c))."""
     g = w.guest()
     s = w.keep(w.net.in_ns(w.net.outside, sniffer, v))
     g.send_echo(DEAD[v], 3, 1, bytes(1300))
@@ -214,7 +222,8 @@ def no_error_is_longer_than_may_be(w, v):
 
 @test("I1", both)
 def errors_about_what_was_not_asked_stay_outside(w, v):
-    """Another host, another identifier, no echo request at all."""
+    """The guest gets no error about a request to another host, with another
+    identifier, or about something that is no echo request."""
     g = w.guest()
     s = w.keep(w.net.in_ns(w.net.outside, sniffer, v))
     g.send_echo(DEAD[v], 0x4242, 1, b"who is there?")
@@ -237,7 +246,8 @@ def errors_about_what_was_not_asked_stay_outside(w, v):
 
 @test("I1", both)
 def errors_do_not_cost_the_next_request(w, v):
-    """The kernel's pending error is another request's."""
+    """When the socket has a pending error of an earlier request, then the next
+    request is sent anyway."""
     g = w.guest()
     s = w.keep(w.net.in_ns(w.net.outside, sniffer, v))
     g.send_echo(DEAD[v], 0x4242, 0, b"who is there?")
@@ -267,7 +277,8 @@ def ttl_tos_and_df_go_out(w, v):
 
 @test("I1", both)
 def ttl_and_tos_come_back(w, v):
-    """Linux replies with the request's TOS, and a TTL of its own."""
+    """The guest gets TTL and TOS of the reply. Linux replies with the TOS of
+    the request, and with TTL 64."""
     g = w.guest()
     for tos in (0, 0xb8, 0x01, 0):
         g.send_echo(PEER[v], 9, tos, b"x", tos=tos)
@@ -278,7 +289,8 @@ def ttl_and_tos_come_back(w, v):
 
 @test("I1", both)
 def too_long_for_the_hosts_interface(w, v):
-    """The guest gets the MTU, its request quoted; and once, the reply."""
+    """The guest gets an error with the MTU, which quotes its request. Only the
+    first such request is answered, too, as the guest did not know the MTU."""
     g = w.guest()
     kw = {"frag": 0x4000} if v == 4 else {}
     g.send_echo(PEER[v], 10, 1, bytes(2000), **kw)
@@ -299,7 +311,7 @@ def too_long_for_the_hosts_interface(w, v):
 
 @test("I1", both)
 def replies_from_the_guest_are_dropped(w, v):
-    """The guest answers nobody's question."""
+    """passt drops echo replies that the guest sends."""
     g = w.guest()
     s = w.keep(w.net.in_ns(w.net.outside, sniffer, v))
     me = g.addr[v]
@@ -337,7 +349,8 @@ def malformed_echo_is_dropped(w, v):
 
 @test("I1", both)
 def other_kinds_do_no_harm(w, v):
-    """Every type and a few codes, with odd bodies"""
+    """passt survives every type of ICMP, with several codes and random
+    bodies."""
     g = w.guest()
     proto, me = (ICMP if v == 4 else ICMPV6), g.addr[v]
     for kind in range(256):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The stream link: 4 bytes of length, then a frame (DESIGN 3, issue 2.2)."""
+"""Tests of the stream link, where each frame follows its length (4 bytes)."""
 import os
 import random
 import socket
@@ -77,7 +77,7 @@ def frames_cut_at_random_places_of_one_stream(w):
 
 @test("link")
 def replies_wait_for_a_guest_that_reads_late(w):
-    """Frames are not cut or mixed up when the socket is full."""
+    """When the socket is full, then frames are not cut or reordered."""
     g = w.guest()
     s = w.udp(4)
     g.send_udp(PEER[4], fresh_port(), s.getsockname()[1], b"hello")
@@ -103,14 +103,16 @@ def replies_wait_for_a_guest_that_reads_late(w):
 
 @test("link")
 def a_frame_of_65535_bytes_is_accepted(w):
-    """Its size is legal; that its payload makes no sense is not."""
+    """passt drops the frame, as its EtherType is unknown, but keeps the link,
+    as its length is legal."""
     g = w.guest()
     g.send_frame(packet.eth(g.passt.mac, g.mac, 0x88b5, bytes(65535 - 14)))
     answers(g)
 
 
 def impossible(w, raw, what):
-    """The link closes with one line; the daemon serves the next guest."""
+    """Given a frame with an impossible length, then passt closes the link, logs
+    one line, and serves the next guest."""
     p = w.passt()
     g = w.join(p)
     before = p.log()
@@ -121,7 +123,7 @@ def impossible(w, raw, what):
     g = w.join(p)
     answers(g)
     g.close()
-    # The coming and going of guests may be told as well.
+    # Ignore messages about guests that connect and leave.
     said = [x for x in lines if "length" in x.lower() or
             "frame" in x.lower()]
     if len(said) != 1:
@@ -136,7 +138,7 @@ def length_zero_closes_the_link_with_one_line(w):
 
 @test("link")
 def a_frame_without_a_whole_header_is_dropped(w):
-    """Truncated, but no reason to lose the guest."""
+    """Given frames of less than 14 bytes, then passt keeps the link."""
     g = w.guest()
     for n in range(1, 14):
         g.send_raw(struct.pack("!I", n) + bytes(n))
@@ -145,7 +147,8 @@ def a_frame_without_a_whole_header_is_dropped(w):
 
 @test("link")
 def huge_length_closes_the_link(w):
-    """With that of zero, as many as are logged at once (log.h)."""
+    """With length 0, these are as many messages as the rate limit of log.h
+    permits."""
     for n in (0x00010100, 0x7fffffff, 0x80000000, 0xffffffff):
         impossible(w, struct.pack("!I", n) + bytes(64), f"length {n}")
 
@@ -161,7 +164,8 @@ def impossible_length_after_good_frames(w):
 
 @test("link")
 def frame_of_headers_only_is_dropped(w):
-    """14 bytes is a frame, though an empty one."""
+    """passt drops a frame that has only an Ethernet header, and keeps the
+    link."""
     g = w.guest()
     for etype in (0x0800, 0x0806, 0x86dd):
         g.send_frame(packet.eth(g.passt.mac, g.mac, etype, b""))
@@ -214,7 +218,8 @@ def guests_come_and_go_fifty_times(w):
 
 @test("link")
 def the_next_guest_may_come_at_once(w):
-    """A restarted qemu does not wait until we noticed that it was gone."""
+    """A restarted qemu may connect before passt has noticed that the previous
+    connection has ended."""
     p = w.passt()
     w.join(p).close()
     time.sleep(0.1)
@@ -265,7 +270,7 @@ def flows_of_a_guest_that_left_are_gone(w):
 
 
 def tagged(frame, *tags):
-    """The frame with tags (type, TCI) after its addresses."""
+    """Inserts tags (type, TCI) after the addresses of a frame."""
     return frame[:12] + b"".join(struct.pack("!HH", *t) for t in tags) + \
         frame[12:]
 
@@ -277,7 +282,8 @@ PRIORITY_ONLY = (
 
 @test("link")
 def a_priority_tag_is_skipped(w):
-    """Of 802.1Q, with VLAN 0: no VLAN. The answer has no tag."""
+    """passt accepts a frame with an 802.1Q tag for VLAN 0, which only sets
+    a priority. The answer has no tag."""
     g = w.guest()
     for tags in PRIORITY_ONLY:
         g.send_frame(tagged(arp_for(g), *tags))
@@ -300,7 +306,7 @@ def a_datagram_with_a_priority_tag_is_forwarded(w, v):
 
 @test("link", both)
 def fragments_with_a_priority_tag_are_reassembled(w, v):
-    """Even if only some of them have the tag."""
+    """They are reassembled even if only some of them have the tag."""
     g, s = w.guest(), w.udp(v)
     whole = packet.udp(g.addr[v], PEER[v], fresh_port(), s.getsockname()[1],
                        bytes(range(200)))
@@ -349,8 +355,8 @@ MINIMUM = 60            # bytes of a frame on Ethernet, without FCS
 
 @test("link", both)
 def no_frame_to_the_guest_is_shorter_than_ethernet_allows(w, v):
-    """ARP, the shortest UDP and ICMP, and TCP without data and with a
-    byte. (What the frame has after the packet is zero: packet.py.)"""
+    """It tests ARP, the shortest UDP and ICMP packets, and TCP without data
+    and with one byte. (packet.py checks that the padding is zero.)"""
     g, s, server = w.guest(), w.udp(v), w.server(v)
     frames = []
     if v == 4:
@@ -394,7 +400,7 @@ def garbage_is_dropped_and_the_next_frame_served(w):
 
 @test("link")
 def frames_cut_short_anywhere_are_dropped(w):
-    """A good packet of each kind, then every prefix of it."""
+    """passt drops every prefix of a valid packet of each kind."""
     g = w.guest()
     for v in (4, 6):
         dst = PEER[v]

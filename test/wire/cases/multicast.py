@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Groups and limited broadcast (DESIGN 7, rule U7)."""
+"""Tests of multicast and limited broadcast (doc/design.md: U7)."""
 import socket
 import struct
 import time
@@ -18,7 +18,8 @@ IP_RECVTTL, ONE_SHOT = 12, 10
 
 
 def cable(w):
-    """Until the interfaces carry: nobody repeats what is for a group."""
+    """Waits until both ends of the veth are up: no program sends multicast
+    again that is lost before."""
     end = time.monotonic() + 5
     for ns, name in (w.net.host, "v0"), (w.net.outside, "v1"):
         while "state UP" not in w.net.in_ns(ns, netns.run,
@@ -29,7 +30,7 @@ def cable(w):
 
 
 def member(w, v, group, port, where=None):
-    """A socket that hears a group, outside or in the namespace given."""
+    """Makes a socket that is a member of a group, outside or in @where."""
     cable(w)
     s = w.sock(v, socket.SOCK_DGRAM, where)
     name = "v0" if where else "v1"
@@ -52,7 +53,7 @@ def member(w, v, group, port, where=None):
 
 
 def peer(w, v, addr=None, ttl=255, tos=0, port=0):
-    """A socket outside that speaks to groups."""
+    """Makes a socket outside that can send to groups."""
     cable(w)
     s = w.sock(v, socket.SOCK_DGRAM)
     scope = w.net.in_ns(w.net.outside, socket.if_nametoindex, "v1")
@@ -76,7 +77,8 @@ def peer(w, v, addr=None, ttl=255, tos=0, port=0):
 
 
 def hear(s, text):
-    """Who sent what comes next, which is @text; its TTL and TOS."""
+    """Receives the next datagram, which must be @text. Returns its sender, TTL
+    and TOS."""
     data, control, _, who = s.recvmsg(65536, 256)
     if data != text:
         raise Failure(f"heard {data[:40]!r}")
@@ -95,7 +97,8 @@ def deaf(s, what):
 
 
 def ask(g, v, group, sport, port, text=b"who is there?", **kw):
-    """The guest's query, from where it speaks to a group of that scope."""
+    """Sends a query of the guest to a group. Returns its source address, which
+    depends on the group's scope."""
     src = g.link_local if group.startswith("ff02") else g.addr[v]
     g.send_udp(group, sport, port, text, src=src,
                dmac=packet.multicast_mac(group), **kw)
@@ -109,7 +112,8 @@ def to_group(group, port, text):
 
 @test("U7", both)
 def without_the_option_nothing_passes(w, v):
-    """Neither way, and it is counted"""
+    """Without --multicast, passt drops and counts datagrams to groups in both
+    directions."""
     g = w.guest()
     for group, port in SERVICES:
         ear, s = member(w, v, group[v], port), peer(w, v)
@@ -126,7 +130,8 @@ def without_the_option_nothing_passes(w, v):
 
 @test("U7", both)
 def a_datagram_to_a_group_goes_out_as_it_is(w, v):
-    """Port, TTL and type of service; from the host's address"""
+    """It has the guest's port, TTL and type of service, and an address of the
+    host."""
     g = w.guest(*RELAY)
     for group, port in SERVICES:
         ear = member(w, v, group[v], port)
@@ -144,7 +149,8 @@ def a_datagram_to_a_group_goes_out_as_it_is(w, v):
 
 @test("U7", both)
 def a_datagram_for_a_group_comes_in_as_it_is(w, v):
-    """Sender, port, TTL and type of service; in a frame to the group"""
+    """It has the peer's address, port, TTL and type of service, in a frame to
+    the group's MAC address."""
     g = w.guest(*RELAY)
     for group, port in SERVICES:
         s = peer(w, v, ttl=7, tos=0x28)
@@ -180,7 +186,8 @@ def whoever_answers_a_query_is_heard(w, v):
 
 @test("U7", both)
 def what_is_no_answer_is_not_heard(w, v):
-    """To the service's port of the host, when nothing was sent from there"""
+    """When the guest has sent no query, then it gets no datagrams that a peer
+    sends to the service's port of the host."""
     g = w.guest(*RELAY)
     for group, port in SERVICES:
         s = peer(w, v, port=port)
@@ -192,7 +199,9 @@ def what_is_no_answer_is_not_heard(w, v):
 
 @test("U7", both)
 def answers_leave_from_the_services_port(w, v):
-    """To whom asked the group; and what comes back is heard"""
+    """When the guest answers a peer that has asked the group, then the answer
+    comes from the service's port, and the guest gets the peer's next
+    datagram."""
     g = w.guest(*RELAY)
     for group, port in SERVICES:
         s = peer(w, v)
@@ -210,7 +219,8 @@ def answers_leave_from_the_services_port(w, v):
 
 @test("U7", both)
 def to_whom_did_not_ask_it_is_a_flow_like_others(w, v):
-    """From another port, as that is taken; its answer is heard"""
+    """When the guest sends from the service's port to a peer that has not asked
+    the group, then passt uses another port, and only that peer can answer."""
     g = w.guest(*RELAY)
     for _, port in SERVICES:
         s = peer(w, v)
@@ -227,7 +237,7 @@ def to_whom_did_not_ask_it_is_a_flow_like_others(w, v):
 
 @test("U7", both)
 def sixty_four_hosts_can_be_answered(w, v):
-    """The one that asked first is forgotten first"""
+    """passt remembers 64 queriers; one more, and it forgets the oldest."""
     g, port = w.guest(*RELAY), 5353
     asked = []
     for i in range(65):
@@ -284,7 +294,7 @@ def impossible_ports_stay_inside(w, v):
 
 @test("U7", both)
 def the_host_and_the_guest_are_apart(w, v):
-    """What one of them sends to a group is not for the other"""
+    """Neither of them gets datagrams that the other sends to a group."""
     group, port = MDNS[v], 5353
     g = w.guest(*RELAY)
     ear, own = member(w, v, group, port), member(w, v, group, port,
@@ -303,7 +313,7 @@ def the_host_and_the_guest_are_apart(w, v):
 
 @test("U7", both)
 def sizes_up_to_what_services_send(w, v):
-    """9,216 bytes of payload in; one more is dropped"""
+    """Payloads up to 9,216 bytes pass; passt drops longer ones to the guest."""
     group, port = MDNS[v], 5353
     g, ear, s = w.guest(*RELAY), member(w, v, group, port), peer(w, v)
     for n in (0, 1, 1400, 9000, 9216):
@@ -331,8 +341,9 @@ def a_run_to_a_group_keeps_order_and_borders(w, v):
 
 @test("U7", both)
 def beside_a_forwarded_port_all_is_heard_once(w, v):
-    """The port of one family, and the port of both"""
-    if RELAY in w.running:      # that one has the port
+    """Given the service's port forwarded, for both families or for one, then
+    the guest gets each datagram once."""
+    if RELAY in w.running:      # that passt has bound the port
         w.running.pop(RELAY).cleanup()
     for options in (), (("-4",) if v == 4 else ("-6",)):
         p = w.start(*RELAY, "-u", "5353", *options).wait_ready()
@@ -351,7 +362,8 @@ def beside_a_forwarded_port_all_is_heard_once(w, v):
 
 @test("U7", both)
 def answers_leave_from_the_services_port_be_another_forwarded(w, v):
-    """To the guest's 5353 leads 15353, from where its flows leave"""
+    """Given port 15353 forwarded to the guest's 5353, then other flows from
+    5353 leave from 15353, but answers to queriers leave from 5353."""
     if RELAY in w.running:
         w.running.pop(RELAY).cleanup()
     g, s = w.guest(*RELAY, "-u", "15353:5353"), peer(w, v)
@@ -369,7 +381,8 @@ def answers_leave_from_the_services_port_be_another_forwarded(w, v):
 
 @test("U7", both)
 def only_families_and_protocols_in_use(w, v):
-    """--ipv4-only, --ipv6-only; --no-udp"""
+    """With --ipv4-only, --ipv6-only or --no-udp, passt relays no multicast of
+    the other family, or none at all."""
     group, port = MDNS[v], 5353
     for options in (("-4",) if v == 6 else ("-6",)), ("--no-udp",):
         p = w.start(*RELAY, *options).wait_ready()
@@ -385,7 +398,8 @@ def only_families_and_protocols_in_use(w, v):
 
 @test("U7", both)
 def a_query_that_nobody_answers_ends(w, v):
-    """Its socket goes after 10 s, and no other error comes of it"""
+    """passt closes the socket for the query after 10 s; the guest gets no ICMP
+    error."""
     g, me = w.guest(*RELAY), fresh_port()
     idle = g.passt.fds()
     ear = member(w, v, LLMNR[v], 5355)

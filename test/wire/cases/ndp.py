@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Neighbour discovery (RFC 4861, 4862, 8106; DESIGN 6)."""
+"""Tests of neighbour discovery (RFC 4861, 4862, 8106)."""
 import struct
 
 from lib import dhcp, packet
@@ -14,7 +14,7 @@ UNSPECIFIED = "::"
 
 
 def options(b):
-    """(type, bytes after type and length) of each NDP option"""
+    """Parses NDP options. Returns a list of (type, bytes after the length)."""
     out = []
     while b:
         need(len(b) >= 8 and b[1] and b[1] * 8 <= len(b), "NDP option length")
@@ -24,7 +24,7 @@ def options(b):
 
 
 class Advert:
-    """A neighbour advertisement"""
+    """A parsed neighbour advertisement."""
     def __init__(self, p):
         need(p.ttl == 255 and p.icmp.code == 0, "hop limit or code")
         need(len(p.l4) >= 24, "too short")
@@ -106,7 +106,7 @@ def every_other_address_is_ours(w):
 
 @test("NDP")
 def unicast_solicitation_is_answered(w):
-    """Reachability is confirmed that way (RFC 4861 7.3)."""
+    """A guest confirms reachability by unicast solicitations (RFC 4861 7.3)."""
     g = w.guest()
     g.send_ns(GATEWAY[6], dst=GATEWAY[6])
     g.expect(is_na(g, GATEWAY[6]), "advertisement")
@@ -125,7 +125,7 @@ def the_guests_own_addresses_stay_unanswered(w):
 
 @test("NDP")
 def duplicate_address_detection_succeeds(w):
-    """RFC 4862 5.4: an answer would take the address from the guest."""
+    """If passt answered, the guest could not use the address (RFC 4862 5.4)."""
     g = w.guest(hello=False)
     for who in (LINK_LOCAL, HOST[6], "2001:db8:1:0:5054:ff:fe12:3456"):
         g.send_ns(who, src=UNSPECIFIED, lladdr=False)
@@ -134,7 +134,8 @@ def duplicate_address_detection_succeeds(w):
 
 @test("NDP")
 def detection_for_our_own_address_is_answered_to_all(w):
-    """RFC 4861 7.2.4: to all nodes, not solicited."""
+    """The answer goes to all nodes, and is not marked as solicited (RFC 4861
+    7.2.4)."""
     g = w.guest(hello=False)
     g.send_ns(GATEWAY[6], src=UNSPECIFIED, lladdr=False)
     p = g.expect(is_na(g, GATEWAY[6]), "advertisement")
@@ -178,7 +179,7 @@ def invalid_solicitations_are_dropped(w):
 
 @test("NDP RA")
 def router_solicitation_is_answered(w):
-    """RFC 4861 6.2.6; prefix, MTU, resolvers, search list"""
+    """The answer has prefix, MTU and link-layer address (RFC 4861 6.2.6)."""
     g = w.guest()
     p = solicited_ra(g)
     ra = RouterAdvert(p)
@@ -221,7 +222,8 @@ def solicitation_without_address_is_answered_to_all(w):
 
 @test("NDP RA")
 def a_new_guest_hears_without_asking(w):
-    """RFC 4861 6.2.4: initial advertisements, 16 seconds apart at most"""
+    """passt sends unsolicited advertisements to a new guest, at most 16 seconds
+    apart (RFC 4861 6.2.4)."""
     g = w.guest(hello=False)
     RouterAdvert(g.expect(is_ra(NODES), "advertisement", 17))
 
@@ -240,7 +242,7 @@ def invalid_router_solicitations_are_dropped(w):
 
 @test("NDP RA")
 def advertisements_of_the_guest_change_nothing(w):
-    """A guest that plays router is not our concern."""
+    """passt ignores router and neighbour advertisements of the guest."""
     g = w.guest()
     g.send_ip(NODES, ICMPV6, packet.icmp(
         g.link_local, NODES, 134, 0,
@@ -254,7 +256,7 @@ def advertisements_of_the_guest_change_nothing(w):
 
 @test("NDP")
 def solicitation_with_a_hop_by_hop_header(w):
-    """MLD and its like carry extension headers; ours is still parsed."""
+    """passt parses a solicitation after a hop-by-hop header."""
     g = w.guest()
     t, dst = "2001:db8:1::89", packet.solicited_node("2001:db8:1::89")
     m = packet.icmp(g.link_local, dst, 135, 0, bytes(4) + packet.pton(t))

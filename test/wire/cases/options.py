@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What options change on the wire, and what wrong ones say (OPTIONS.md)."""
+"""Tests of options: their effect on the wire, and messages about wrong ones."""
 import os
 import signal
 import socket
@@ -41,7 +41,8 @@ def solicit_router(g):
 
 
 def router_advert(g):
-    """Source address, and the options as a dictionary"""
+    """Asks for a router advertisement. Returns its source address, and its
+    options as a dictionary."""
     solicit_router(g)
     p = g.expect(lambda p: p.icmp and p.icmp.kind == RA and
                  p.dst == g.link_local, "router advertisement")
@@ -184,7 +185,8 @@ SEVERAL6 = [a for a in SEVERAL if ":" in a]
 
 @test("-a")
 def several_addresses_are_all_given_but_of_dhcp(w):
-    """DHCP has one; of DHCPv6 the first IA has all, and they stay"""
+    """DHCP offers the first address. DHCPv6 gives all addresses to the first
+    IA, and confirms them later."""
     want = [a.partition("/")[0] for a in SEVERAL6]
     g = w.guest(*SEVERAL, hello=False)
     m = offer(g)
@@ -261,7 +263,8 @@ def another_ipv6_gateway(w):
 
 @test("-M")
 def our_mac_is_in_everything(w):
-    """The guest checks the source of every frame."""
+    """All frames have the MAC address of -M: Guest checks the source of every
+    frame."""
     g = w.guest("-M", "02:11:22:33:44:55")
     _, opts = router_advert(g)
     equal("source link-layer address", opts[1],
@@ -313,7 +316,8 @@ def none(w):
 
 @test("-D")
 def loopback_resolvers_of_the_host_become_the_gateway(w):
-    """resolv.conf of a host with a resolver of its own"""
+    """If the host's resolv.conf has a loopback address, the guest gets the
+    gateway's address as its resolver."""
     with open("/etc/resolv.conf") as f:
         old = f.read()
 
@@ -372,7 +376,8 @@ def domains_are_kept_back(w):
 
 @test("offline")
 def without_any_address_link_local_ones_are_served(w):
-    """DESIGN 7: starting offline is not an error."""
+    """Given a host without addresses, then passt starts, and leases link-local
+    addresses."""
     empty = w.net.in_ns(w.net.host, netns._new_netns)
     netns._libc.setns(w.net.host, netns.CLONE_NEWNET)
     p = w.net.in_ns(empty, w.start)
@@ -404,7 +409,7 @@ def finished(p, status):
 
 @test("--fd")
 def a_socket_of_the_parents(w):
-    """And the end when the guest leaves: it implies -1."""
+    """passt serves an inherited socket, and ends when the guest leaves."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     proc = subprocess.Popen([PROGRAM, "-f", "-q", "--fd",
                              str(theirs.fileno())],
@@ -430,7 +435,8 @@ def a_socket_of_the_parents(w):
 
 @test("daemon")
 def the_start_returns_when_the_socket_accepts(w):
-    """libvirt waits for that, and takes the exit status."""
+    """The parent exits with status 0 when the daemon accepts guests; libvirt
+    depends on this."""
     p = w.start("--pid", f"/tmp/wire.{os.getpid()}.pid", extra=())
     pidfile = f"/tmp/wire.{os.getpid()}.pid"
     w.undo.append(lambda: os.path.exists(pidfile) and os.unlink(pidfile))
@@ -516,14 +522,14 @@ def help_and_version_exit_with_0(w):
 
 @test("-s")
 def the_default_socket_is_the_first_that_is_free(w):
-    """In a /tmp of its own: the machine's may be in use."""
+    """The test has a private /tmp, as other programs may use the machine's."""
     ready, tell = os.pipe()
     pid = os.fork()
     if not pid:
         os.close(ready)
         try:
             os.write(tell, default_sockets().encode())
-        except BaseException as e:      # the child must end here
+        except BaseException as e:      # the child must not leave this block
             os.write(tell, repr(e).encode())
         os._exit(0)
     os.close(tell)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Every script of segments in scripts/, over IPv6."""
+"""Runs every script of scripts/ over IPv6."""
 from lib.case import add_test, main
 from lib.script import Script, scripts
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """
-TCP rules that need more than one flow, statistics, or a stopwatch. The others
-are in scripts/.
+Tests of TCP that need several flows, statistics, or measurements of time. All
+others are in scripts/.
 """
 import hashlib
 import random
@@ -19,7 +19,7 @@ from lib.tcp import Conn, diff32
 
 
 def open_flow(w, v, g=None, rcvbuf=None, peer=None, **kw):
-    """A guest, its open connection, and the peer's socket."""
+    """Opens a connection. Returns guest, Conn, and the peer's socket."""
     g = g or w.guest()
     server = w.server(v, addr=peer, rcvbuf=rcvbuf)
     c = Conn(g, peer or PEER[v], server.getsockname()[1],
@@ -33,7 +33,8 @@ def open_flow(w, v, g=None, rcvbuf=None, peer=None, **kw):
 
 @test("T1", both)
 def an_address_that_can_be_no_peer_does_no_harm(w, v):
-    """Multicast, broadcast, loopback, unspecified (RFC 9293 3.9.2.3)"""
+    """passt survives SYNs to multicast, broadcast, loopback and unspecified
+    addresses (RFC 9293 3.9.2.3)."""
     g = w.guest()
     local = w.server(v, {4: "127.0.0.1", 6: "::1"}[v], where=w.net.host)
     port = local.getsockname()[1]
@@ -100,7 +101,7 @@ def initial_numbers_differ_by_tuple_and_grow_with_time(w, v):
     gaps = [abs(diff32(a, b)) for a, b in zip(first, first[1:])]
     if sum(gap < 1 << 22 for gap in gaps) > 4:
         raise Failure(f"numbers of other flows are near: {first[:5]}")
-    # The same flow again: M has moved on by 250,000 a second, F has not.
+    # The same flow again: M has grown by 250,000 per second, F is the same.
     same = fresh_port()
     a, then = isn(same)
     time.sleep(0.3)
@@ -112,7 +113,7 @@ def initial_numbers_differ_by_tuple_and_grow_with_time(w, v):
 
 @test("T3", both)
 def initial_numbers_do_not_survive_a_restart(w, v):
-    """The secret is random."""
+    """passt has a new random secret after each start."""
     seen = set()
     sport, server = fresh_port(), w.server(v)
     for _ in range(2):
@@ -169,7 +170,11 @@ def a_megabyte_each_way_across_the_wrap(w, v):
 # --- T4
 
 def challenges(w, v, make):
-    """How many answers 3,000 segments get within about a second."""
+    """Sends 3,000 segments within about a second. Returns the number of
+    answers.
+
+    @make: makes segment i
+    """
     g, c, s = open_flow(w, v)
     frames = [make(c, i) for i in range(3000)]
     for i in range(0, 3000, 100):
@@ -213,7 +218,8 @@ def challenges_to_syn_are_limited(w, v):
 
 @test("T4", both)
 def a_blind_rst_across_the_window_hits_only_one_number(w, v):
-    """RFC 5961 3: all numbers but RCV.NXT are survived."""
+    """A RST with any number but RCV.NXT does not reset the connection (RFC 5961
+    3)."""
     g, c, s = open_flow(w, v)
     r = random.Random(5)
     for _ in range(5):
@@ -228,7 +234,8 @@ def a_blind_rst_across_the_window_hits_only_one_number(w, v):
 
 @test("T4", both)
 def garbage_in_an_open_flow(w, v):
-    """Random flags, numbers and options; the flow may end, not the daemon."""
+    """Given segments with random flags, numbers and options, then passt
+    survives, even if the flow does not."""
     g, c, s = open_flow(w, v)
     c.strict = False
     r = random.Random(v)
@@ -248,7 +255,8 @@ def garbage_in_an_open_flow(w, v):
 
 @test("T5", both)
 def random_segments_of_a_stream_assemble(w, v):
-    """Any order, any overlap, some lost: the peer gets the stream."""
+    """Given segments in any order, with overlaps and losses, then the peer gets
+    the right stream."""
     g, c, s = open_flow(w, v, iss=0xffffc000)
     r, size = random.Random(11), 60000
     data = tcp.stream(0, size)
@@ -292,8 +300,8 @@ def random_segments_of_a_stream_assemble(w, v):
 @test("T5", both)
 def nothing_is_acknowledged_that_the_peer_cannot_get(w, v):
     """
-    A peer that never reads: what was acknowledged is what the sockets hold,
-    and all of it comes when the peer reads at last.
+    Given a peer that does not read for a long time, when it reads at last, then
+    it gets all data that passt has acknowledged.
     """
     g, c, s = open_flow(w, v, rcvbuf=4096)
     una = fill(c, 8 << 20)
@@ -307,8 +315,8 @@ def nothing_is_acknowledged_that_the_peer_cannot_get(w, v):
 
 def fill(c, most, quiet=1.0):
     """
-    Sends what the window allows until nothing moves; repeats what is not
-    acknowledged. Returns the last number acknowledged.
+    Sends data as the window permits, also again if they are not acknowledged,
+    until there is no progress. Returns the last number that was acknowledged.
     """
     una, idle = c.snd_nxt, time.monotonic()
     while time.monotonic() - idle < quiet * SLOW:
@@ -333,7 +341,8 @@ def fill(c, most, quiet=1.0):
 
 @test("T5", both)
 def what_is_kept_ahead_of_gaps_is_bounded(w, v):
-    """doc/design.md: 64 MiB for all flows"""
+    """All flows together may have 64 MiB of data out of order
+    (doc/design.md)."""
     g = w.guest()
     server = w.server(v, backlog=200)
     before, conns = g.passt.rss(), []
@@ -357,14 +366,14 @@ def what_is_kept_ahead_of_gaps_is_bounded(w, v):
 
 @test("T6", both)
 def a_peer_that_does_not_read_closes_the_window(w, v):
-    """And the window never goes back: Conn checks that on the way."""
+    """The window closes. (Conn checks that its right edge never moves left.)"""
     g, c, s = open_flow(w, v, rcvbuf=8192, wscale=7)
     una = fill(c, 16 << 20)
     if una >= 16 << 20:
         raise Failure("16 MiB were acknowledged that nobody read")
     c.drain()
-    # The window's state now: closed, or closed in what it takes.
-    c.send(ACK, seq=una - 1)        # a keep-alive asks for an ACK
+    # The keep-alive makes passt send an ACK, which shows the present window.
+    c.send(ACK, seq=una - 1)
     t = c.expect(ACK)
     if t.room > 1 << 20:
         raise Failure(f"a window of {t.room} for a peer that does not read")
@@ -374,7 +383,8 @@ def a_peer_that_does_not_read_closes_the_window(w, v):
 
 @test("T6", both)
 def an_opening_window_is_told_at_once(w, v):
-    """The peer reads: an ACK comes without being asked for."""
+    """When the peer reads, then passt sends an ACK with the open window,
+    without a segment from the guest."""
     g, c, s = open_flow(w, v, rcvbuf=8192, wscale=7)
     una = fill(c, 16 << 20)
     c.drain()
@@ -424,7 +434,8 @@ def a_stuck_peer_costs_no_processor_time(w, v):
 # --- T7
 
 def transmissions(c, seconds):
-    """Times at which data came again, of one that never acknowledges."""
+    """Returns the times at which data come during @seconds. The guest sends no
+    ACK."""
     end, out = time.monotonic() + seconds, []
     while True:
         t = c.recv(max(end - time.monotonic(), 0))
@@ -436,7 +447,7 @@ def transmissions(c, seconds):
 
 @test("T7", both)
 def timeouts_back_off(w, v):
-    """RFC 6298 5.5: doubled each time"""
+    """Each timeout is twice as long as the one before (RFC 6298 5.5)."""
     g, c, s = open_flow(w, v)
     s.sendall(b"x" * 100)
     at = transmissions(c, 8)
@@ -456,7 +467,8 @@ def timeouts_back_off(w, v):
 
 @test("T7", both)
 def two_losses_in_one_window(w, v):
-    """A guest that reads as a real one does gets everything, in time."""
+    """Given two lost segments and a guest that acknowledges as a real one does,
+    then it gets all data soon."""
     g, c, s = open_flow(w, v, mss=1000, win=30000)
     s.sendall(tcp.stream(0, 100000))
     lost, have, nxt = {5001, 9001}, {}, 1
@@ -482,7 +494,8 @@ def two_losses_in_one_window(w, v):
 
 @test("T7", both)
 def every_tenth_segment_lost(w, v):
-    """Seeded; the guest acknowledges as RFC 5681 says."""
+    """Given random losses of 10 %, then a guest that acknowledges each segment
+    gets all data."""
     g, c, s = open_flow(w, v, mss=1000, win=20000)
     size, r = 60000, random.Random(3)
     s.sendall(tcp.stream(0, size))
@@ -503,7 +516,8 @@ def every_tenth_segment_lost(w, v):
 
 @test("T7", both)
 def retransmission_does_not_follow_a_window_that_was_cut(w, v):
-    """Three duplicate ACKs with another window's right edge in between."""
+    """Given duplicate ACKs, then passt sends the first segment again, and then
+    new data in order."""
     g, c, s = open_flow(w, v, mss=1000, win=10000)
     s.sendall(tcp.stream(0, 8000))
     seen = 0
@@ -553,7 +567,8 @@ def probes_of_a_closed_window_back_off(w, v):
 
 @test("T9", both)
 def a_guest_that_does_not_read_stops_the_sender(w, v):
-    """Its window stays closed: what is buffered on the host is bounded."""
+    """Given a guest whose window stays closed, then the peer can't send more
+    than a bounded amount, and passt's memory does not grow."""
     g, c, s = open_flow(w, v)
     before = g.passt.rss()
     c.win = 0
@@ -577,7 +592,8 @@ def a_guest_that_does_not_read_stops_the_sender(w, v):
 
 @test("T9", both)
 def a_link_that_is_not_read_stops_the_sender(w, v):
-    """The guest's socket is full; nothing is lost, nobody spins."""
+    """Given a guest that does not read its link, then no data are lost, passt
+    uses no CPU, and its memory is bounded."""
     g, c, s = open_flow(w, v, wscale=10, win=60 << 20)
     before = g.passt.rss()
     c.win = 60 << 20
@@ -604,7 +620,8 @@ def a_link_that_is_not_read_stops_the_sender(w, v):
 # --- T10, T11
 
 def timer_of(v, peer, port):
-    """What the kernel's timer of the host's socket to the peer is for."""
+    """The type of the timer that the host's kernel has for the socket to the
+    peer, from /proc/net/tcp: 2 is keep-alive."""
     want = packet.pton(peer)
     with open(f"/proc/net/tcp{'6' if v == 6 else ''}") as f:
         for line in f.readlines()[1:]:
@@ -619,12 +636,13 @@ def timer_of(v, peer, port):
 
 @test("T10", both)
 def the_guests_keep_alive_turns_on_ours(w, v):
-    """A guest that asks wants to know of the peer, not of us."""
+    """When the guest sends a keep-alive, then passt sets SO_KEEPALIVE on its
+    socket, because the guest wants to know whether the peer is alive."""
     g, c, s = open_flow(w, v)
     c.write(b"x")
     s.recv(1)
     port = s.getsockname()[1]
-    time.sleep(0.3)         # the ACK of the byte is in: no other timer
+    time.sleep(0.3)         # until the ACK of the byte has ended its timer
     c.send(ACK, seq=c.snd_nxt - 1)
     c.expect(ACK, ack=2)
     time.sleep(0.1)
@@ -634,7 +652,8 @@ def the_guests_keep_alive_turns_on_ours(w, v):
 
 @test("T10", both)
 def half_closed_and_idle_costs_no_processor_time(w, v):
-    """The peer closed, the guest keeps its half open: no busy loop."""
+    """When one end has closed and the other has not, then passt uses no
+    CPU."""
     g, c, s = open_flow(w, v)
     s.shutdown(socket.SHUT_WR)
     c.expect(FIN | ACK)
@@ -703,7 +722,7 @@ def reset_with_data_unread_on_both_sides(w, v):
 
 @test("T12", both)
 def the_mss_we_announce_follows_the_mtu(w, v):
-    """RFC 9293 3.7.1: MTU less 40, or 60 over IPv6"""
+    """The MSS is the MTU minus 40, or minus 60 with IPv6 (RFC 9293 3.7.1)."""
     for mtu in (1280, 1500, 9000):
         p = w.start("-m", str(mtu))
         p.wait_ready()
@@ -720,7 +739,7 @@ def the_mss_we_announce_follows_the_mtu(w, v):
 
 @test("T12", both)
 def no_packet_is_larger_than_the_mtu(w, v):
-    """Even if the guest announces a larger MSS."""
+    """This holds even if the guest announces a larger MSS."""
     g = w.guest("-m", "1500")
     _, c, s = open_flow(w, v, g, mss=65000)
     s.sendall(bytes(100000))
@@ -766,7 +785,8 @@ def acks_are_few_while_data_streams(w, v):
 
 @test("T13", both)
 def order_of_two_flows_in_one_write(w, v):
-    """Segments of two flows interleaved: each stream stays whole."""
+    """Given one write with segments of two flows, one after the other in turn,
+    then both streams arrive unchanged."""
     g, a, sa = open_flow(w, v)
     _, b, sb = open_flow(w, v, g, peer=PEER2[v])
     frames = []
@@ -798,7 +818,7 @@ def no_tcp_is_silence(w, v):
 
 @test("TCP", both)
 def lone_fragments_of_segments_are_not_delivered(w, v):
-    """U6 is about every protocol."""
+    """U6 holds for TCP, too."""
     g = w.guest()
     server = w.server(v)
     port, sport = server.getsockname()[1], fresh_port()

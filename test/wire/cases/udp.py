@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""UDP (DESIGN 5, rules U1 to U6)."""
+"""Tests of UDP (doc/design.md: U1 to U6)."""
 import socket
 import struct
 import time
@@ -16,7 +16,8 @@ def port_of(s):
 
 
 def say(g, s, v, text, sport, dst=None, **kw):
-    """The guest's datagram, and who sent it as the peer sees it."""
+    """Sends a datagram of the guest to a peer. Returns the source that the peer
+    sees."""
     g.send_udp(dst or PEER[v], sport, port_of(s), text, **kw)
     data, who = s.recvfrom(65536)
     if data != text:
@@ -51,7 +52,7 @@ def the_source_port_is_kept(w, v):
 
 @test("U1", both)
 def a_source_port_that_is_taken_is_replaced(w, v):
-    """The flow works all the same."""
+    """The flow works with another port."""
     g, s = w.guest(), w.udp(v)
     taken = w.udp(v, {4: "0.0.0.0", 6: "::"}[v], where=w.net.host)
     me = port_of(taken)
@@ -63,7 +64,7 @@ def a_source_port_that_is_taken_is_replaced(w, v):
 
 @test("U1", both)
 def one_source_port_to_many_peers(w, v):
-    """Each is a flow; as DNS and games do it."""
+    """Each peer has its own flow, as with DNS and games."""
     g, me = w.guest(), fresh_port()
     peers = [w.udp(v) for _ in range(10)]
     peers += [w.udp(v, PEER2[v]) for _ in range(10)]
@@ -76,7 +77,8 @@ def one_source_port_to_many_peers(w, v):
 
 @test("U1", both)
 def nobody_else_can_answer(w, v):
-    """The socket is connected: other ports and addresses are not heard."""
+    """The guest gets no datagrams from other ports and addresses: the socket is
+    connected."""
     g, s, me = w.guest(), w.udp(v), fresh_port()
     who = say(g, s, v, b"hello", me)
     for other in (w.udp(v), w.udp(v, PEER2[v]),
@@ -89,7 +91,8 @@ def nobody_else_can_answer(w, v):
 
 @test("U8", both)
 def a_tftp_server_answers_from_a_port_of_its_own(w, v):
-    """And no other host does; several transfers at once, from one port."""
+    """The guest gets answers from any port of the server, but not from other
+    hosts; several transfers run at the same time, from one port."""
     g, server, me = w.guest(), w.udp(v, port=69), fresh_port()
     other = w.udp(v, PEER2[v])
     transfers = []
@@ -127,8 +130,8 @@ def empty_datagrams_pass(w, v):
 @test("U1", both)
 def sizes_from_one_byte_to_the_largest(w, v):
     """
-    The largest UDP datagram, over the default MTU of 65520. Where the guest
-    says DF, as IPv6 always does, the host's MTU is the limit of what it sends.
+    The largest datagram fills the default MTU of 65520. With IPv6 the guest
+    sends no more than the host's MTU, because IPv6 always implies DF.
     """
     g, s, me = w.guest(), w.udp(v), fresh_port()
     g.show_mtu()
@@ -144,7 +147,7 @@ def sizes_from_one_byte_to_the_largest(w, v):
 
 @test("U2", both)
 def runs_of_equal_datagrams_keep_their_borders(w, v):
-    """What leaves in one call arrives as it was sent."""
+    """Datagrams that passt sends together arrive with their own lengths."""
     g, s, me = w.guest(), w.udp(v), fresh_port()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     sizes = [1000] * 20 + [500] + [1000] * 5 + [1] * 10 + [1400, 0, 1400]
@@ -184,7 +187,8 @@ def a_burst_towards_the_guest_keeps_order_and_borders(w, v):
 
 @test("U3", both)
 def a_closed_port_is_a_port_unreachable(w, v):
-    """RFC 1122 4.1.3.1, RFC 4443 3.1; it quotes the guest's packet"""
+    """The guest gets 'port unreachable', which quotes its packet (RFC 1122
+    4.1.3.1, RFC 4443 3.1)."""
     g, me = w.guest(), fresh_port()
     s = w.udp(v)
     port = port_of(s)
@@ -213,7 +217,7 @@ def a_dead_peer_is_silence(w, v):
 
 @test("U4", both)
 def a_thousand_queries_then_a_new_one(w, v):
-    """Flows pile up and do not stand in the way of others."""
+    """Given a thousand flows of queries, then a new one still works."""
     g, s = w.guest(), w.udp(v)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     for i in range(0, 1000, 50):
@@ -232,7 +236,8 @@ def a_thousand_queries_then_a_new_one(w, v):
 
 @test("U4", both)
 def one_shot_flows_give_their_descriptors_back(w, v):
-    """After some seconds (10 is the design's figure)."""
+    """passt closes their sockets after some seconds (10, says
+    doc/design.md)."""
     g, s = w.guest(), w.udp(v)
     before = g.passt.fds()
     if before is None:
@@ -251,7 +256,8 @@ def one_shot_flows_give_their_descriptors_back(w, v):
 
 @test("U4", both)
 def thirty_thousand_queries_leave_ports_and_descriptors_free(w, v):
-    """A minute of a busy resolver, from another port for each, in a few s."""
+    """Sends the queries of a busy resolver's minute, each from another port, in
+    a few seconds."""
     g, s = w.guest(), w.udp(v)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     before, right = g.passt.fds(), 0
@@ -281,7 +287,8 @@ def thirty_thousand_queries_leave_ports_and_descriptors_free(w, v):
 
 @test("U4", both)
 def a_conversation_outlives_a_query(w, v):
-    """Several datagrams both ways: kept for three minutes, so 15 s is fine."""
+    """Given several datagrams in both directions, then the flow lives for three
+    minutes, so it still works after 15 s."""
     g, s, me = w.guest(), w.udp(v), fresh_port()
     for i in range(4):
         who = say(g, s, v, b"talk %d" % i, me)
@@ -320,7 +327,7 @@ def bad_checksums_and_lengths_are_dropped(w, v):
     for length in (0, 7, 8 + 33, 65535):
         g.send_ip(PEER[v], UDP, good[:4] + struct.pack("!H", length)
                   + good[6:])
-    if v == 6:      # no checksum: allowed over IPv4 only (RFC 8200 8.1)
+    if v == 6:      # UDP without a checksum needs IPv4 (RFC 8200 8.1)
         g.send_ip(PEER[6], UDP, good[:6] + b"\0\0" + good[8:])
     try:
         raise Failure(f"the peer got {s.recv(100)!r}")
@@ -330,7 +337,7 @@ def bad_checksums_and_lengths_are_dropped(w, v):
 
 @test("UDP", only4)
 def a_datagram_without_checksum_is_accepted(w, v):
-    """RFC 768: zero means that the sender made none."""
+    """A checksum of zero means: no checksum (RFC 768)."""
     g, s, me = w.guest(), w.udp(4), fresh_port()
     good = packet.udp(g.addr[4], PEER[4], me, port_of(s), b"no checksum")
     g.send_ip(PEER[4], UDP, good[:6] + b"\0\0" + good[8:])
@@ -345,7 +352,7 @@ def ip_options_are_passed_over(w, v):
     g.send_ip(PEER[4], UDP, seg, options=b"\x01" * 8)
     if s.recv(100) != b"options":
         raise Failure("other bytes")
-    # Lengths that can't be: dropped.
+    # passt drops packets whose options have impossible lengths.
     g.send_ip(PEER[4], UDP, seg, options=b"\x07\x00\x04\x00")
     g.send_ip(PEER[4], UDP, seg, options=b"\x07\xff\x04\x00")
 
@@ -360,7 +367,8 @@ def padding_after_the_packet_is_no_payload(w, v):
 
 @test("UDP", both)
 def sources_that_cannot_be_are_dropped(w, v):
-    """Multicast, loopback and unspecified senders"""
+    """passt drops datagrams of the guest from multicast, loopback and
+    unspecified addresses."""
     g, s = w.guest(), w.udp(v)
     s.settimeout(0.3)
     for src in {4: ("127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0"),
@@ -374,7 +382,7 @@ def sources_that_cannot_be_are_dropped(w, v):
 
 @test("UDP", both)
 def destinations_that_cannot_be_do_no_harm(w, v):
-    """The host's own loopback is not reached by its name."""
+    """The guest can't reach the host's loopback by loopback addresses."""
     g = w.guest()
     s = w.udp(v, LOOPBACK[v], where=w.net.host)
     s.settimeout(0.3)

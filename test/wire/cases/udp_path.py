@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What UDP carries besides the data: headers, errors, rows (U1 to U5)."""
+"""Tests of UDP's header fields, ICMP errors and GSO batches (doc/design.md: U1
+to U5)."""
 import socket
 import struct
 
@@ -21,7 +22,7 @@ def port_of(s):
 
 
 def sniffer(w, v):
-    """What passes the veth, from the IP header on."""
+    """Makes a packet socket that receives all IP packets on the veth."""
     kind = 0x0800 if v == 4 else 0x86dd
 
     def make():
@@ -33,7 +34,7 @@ def sniffer(w, v):
 
 
 def seen(s, v, dport):
-    """The next datagram to a port on the veth."""
+    """Waits for a datagram to this port on the veth. Returns its IP packet."""
     while True:
         b = s.recv(65536)
         if b[9 if v == 4 else 6] == UDP and \
@@ -42,7 +43,7 @@ def seen(s, v, dport):
 
 
 def header(b, v, df):
-    """TTL, TOS and DF of a packet; IPv6 has none of the last."""
+    """TTL, TOS and DF of an IP packet; with IPv6, @df in place of DF."""
     if v == 4:
         return b[8], b[1], bool(b[6] & 0x40)
     return b[7], int.from_bytes(b[:2], "big") >> 4 & 0xff, df
@@ -54,7 +55,8 @@ def marked(v, ttl, tos, df):
 
 
 def knock(w, g, v, s, port, dst=None):
-    """A peer's datagram to a forwarded port, as the guest hears it."""
+    """A peer sends a datagram to a forwarded port. Returns the packet that the
+    guest gets."""
     s.sendto(b"knock", (HOST[v], port))
     return g.expect(lambda p: p.udp and p.v == v and p.udp.dport == port,
                     "datagram for the forwarded port")
@@ -74,7 +76,8 @@ def ttl_tos_and_df_go_out(w, v):
 
 @test("U3", both)
 def ttl_tos_and_df_go_out_in_one_batch(w, v):
-    """Each longer than the last: they are no rows, of which one is seen."""
+    """Each datagram is longer than the one before, so that they form no GSO
+    batch, of which the sniffer would see only one packet."""
     g, s = w.guest(), sniffer(w, v)
     me = fresh_port()
     g.send_frames([g.udp_frame(DEAD[v], me, 33435, b"x" * n,
@@ -100,7 +103,7 @@ def headers_of_answers_from_a_forwarded_port_go_out(w, v):
 
 @test("U3", both)
 def ttl_and_tos_come_in(w, v):
-    """Also what a congested router wrote into it (ECN)."""
+    """The guest gets TTL and TOS of the peer's datagrams, including ECN."""
     g, s, me = w.guest("-u", "7600"), w.udp(v), fresh_port()
     level = socket.IPPROTO_IP if v == 4 else socket.IPPROTO_IPV6
     g.send_udp(PEER[v], me, port_of(s), b"hello")
@@ -119,11 +122,12 @@ def ttl_and_tos_come_in(w, v):
 
 @test("U3", both)
 def too_long_for_the_hosts_interface(w, v):
-    """What must not be fragmented: its MTU, and the guest's datagram"""
+    """Given datagrams with DF, then the guest gets an error with the MTU for
+    each of them, which quotes the datagram."""
     g, me = w.guest(), fresh_port()
     kw = marked(v, 64, 0, True)
     kind = 3 if v == 4 else 2
-    for n in (1, 3):            # a row of them, too: each is told of
+    for n in (1, 3):            # also for each one of a batch
         g.send_frames([g.udp_frame(DEAD[v], me, 9, bytes(2000), **kw)] * n)
         for _ in range(n):
             p = g.expect(g.is_icmp(kind), "too big")
@@ -138,7 +142,8 @@ def too_long_for_the_hosts_interface(w, v):
 
 @test("U3", both)
 def the_first_that_is_too_long_arrives(w, v):
-    """The guest is told the MTU, and could not know it before."""
+    """The first datagram that is too long arrives nevertheless, because the
+    guest could not know the MTU; the next one does not."""
     g, kind, kw = w.guest("-u", "7600"), {4: 3, 6: 2}[v], marked(v, 64, 0, True)
     for sport in (fresh_port(), 7600):
         s = w.udp(v, PEER[v] if sport == 7600 else PEER2[v])
@@ -165,7 +170,8 @@ def too_long_from_a_forwarded_port(w, v):
         raise Failure(f"other error: {p} {p.icmp.body[:4].hex()}")
 
 
-# Errors: type, code, second word; what a router may say of a datagram.
+# ICMP errors that a router may send about a datagram: type, code, second word
+# of the header.
 ERRORS = {
     4: ((3, 0, 0), (3, 1, 0), (3, 4, 1400), (3, 9, 0), (3, 13, 0),
         (11, 0, 0), (12, 0, 9 << 24)),
@@ -175,7 +181,7 @@ ERRORS = {
 
 
 def router_says(w, v, kind, code, rest, about):
-    """A router at PEER2 sends an error about a packet of the host's."""
+    """Sends the host an ICMP error from PEER2, which acts as a router."""
     raw = w.keep(w.net.socket(v, socket.SOCK_RAW, proto=ICMP if v == 4
                               else ICMPV6))
     raw.bind((PEER2[v], 0))
@@ -184,7 +190,8 @@ def router_says(w, v, kind, code, rest, about):
 
 
 def expect_error(g, v, error, me, port):
-    """The error reaches the guest from the router, about its datagram."""
+    """Fails unless the guest gets this error from the router, and it quotes the
+    guest's datagram."""
     kind, code, rest = error
     p = g.expect(g.is_icmp(kind, PEER2[v]), f"error {kind}, {code}")
     if (p.icmp.code, p.icmp.body[:4]) != (code, struct.pack("!I", rest)):
@@ -201,7 +208,8 @@ def expect_error(g, v, error, me, port):
 
 @test("U3", both)
 def errors_come_from_the_router_that_sent_them(w, v):
-    """With type, code, MTU and pointer; they quote the guest's datagram."""
+    """The guest gets the router's error with the same type, code, MTU and
+    pointer; it quotes the guest's datagram."""
     g, s = w.guest(), sniffer(w, v)
     for n, error in enumerate(ERRORS[v]):
         me = fresh_port()
@@ -216,7 +224,8 @@ def errors_come_from_the_router_that_sent_them(w, v):
 
 @test("U3", both)
 def errors_of_forwarded_ports_reach_the_guest(w, v):
-    """Each is about one of the flows that share the port's socket."""
+    """Flows of a forwarded port share its socket; the guest gets the error of
+    each flow."""
     g, s = w.guest("-u", "7600"), sniffer(w, v)
     for n, error in enumerate(ERRORS[v]):
         g.send_udp(DEAD[v], 7600, 33450 + n, b"is this the way?")
@@ -228,7 +237,8 @@ def errors_of_forwarded_ports_reach_the_guest(w, v):
 
 @test("U3", both)
 def a_closed_port_behind_a_forwarded_one(w, v):
-    """The peer has gone when the answer comes."""
+    """When the guest answers a peer that has closed its socket, then the guest
+    gets 'port unreachable'."""
     g, s = w.guest("-u", "7600"), w.udp(v)
     p = knock(w, g, v, s, 7600)
     port = port_of(s)
@@ -241,7 +251,8 @@ def a_closed_port_behind_a_forwarded_one(w, v):
 
 @test("U3", both)
 def an_error_is_no_obstacle_for_others(w, v):
-    """The kernel's pending error is another datagram's."""
+    """When the socket has a pending error of another datagram, then the guest's
+    next datagram is sent anyway."""
     g, sniff, good = w.guest("-u", "7600"), sniffer(w, v), w.udp(v)
     g.send_udp(DEAD[v], 7600, 33460, b"is this the way?")
     about = seen(sniff, v, 33460)
@@ -256,7 +267,8 @@ def an_error_is_no_obstacle_for_others(w, v):
 
 @test("U1", both)
 def one_port_to_many_peers_is_one_port_outside(w, v):
-    """RFC 4787 REQ-1; each hears as itself."""
+    """All peers see the same port of the host (RFC 4787 REQ-1), and the guest
+    sees each peer's own address."""
     g, me = w.guest(), fresh_port()
     peers = [w.udp(v, a) for a in (PEER[v], PEER2[v]) for _ in range(10)]
     for s in peers:
@@ -271,7 +283,8 @@ def one_port_to_many_peers_is_one_port_outside(w, v):
 
 @test("U2", both)
 def rows_towards_the_guest_keep_their_borders(w, v):
-    """What a peer's kernel cuts up late, and ours may hand over whole."""
+    """Given a GSO batch of a peer, which passt may receive as one, then the
+    guest gets the single datagrams."""
     g, s, me = w.guest(), w.udp(v), fresh_port()
     g.send_udp(PEER[v], me, port_of(s), b"hello")
     who = s.recvfrom(100)[1]

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""vhost-user: what a front-end and a guest do wrong closes their link at most.
+"""Tests of vhost-user: an error of a front-end or guest must have no worse
+result than a closed link.
 
-Each line of the tables is a test: given a link that works, when one thing is
-done wrong, then the link is closed (or not, where the protocol says so), passt
-keeps no descriptor of it, and the next guest is served.
+Each case() is a test: given a link that works, when the front-end or guest
+makes one error, then passt closes the link (or does not, if the protocol says
+so), closes all descriptors of it, and serves the next guest.
 """
 import os
 import socket
@@ -31,7 +32,7 @@ from lib.vhost import (ADD_MEM_REG, EVENT_IDX, F_MTU, Front, GET_FEATURES,
 OPTIONS = ("--vhost-user",)
 ALL = (*PLAIN, INDIRECT, EVENT_IDX)
 SLOTS = (P_REPLY_ACK, P_SLOTS, P_STATUS, P_RESET)
-MANY = 253                      # SCM_MAX_FD: what one message can carry
+MANY = 253                      # SCM_MAX_FD: most descriptors in one message
 CLOSED, OPEN, EITHER = "closed", "open", "either"
 
 
@@ -41,7 +42,7 @@ def arp_request(g):
 
 
 def served(w, p):
-    """A new guest gets an answer."""
+    """Fails unless passt answers a new guest."""
     g = VhostGuest(p)
     w.guests.append(g)
     g.connect()
@@ -51,7 +52,7 @@ def served(w, p):
 
 
 def settled_fds(p, want):
-    """Fails unless passt comes to have no more descriptors than @want."""
+    """Fails unless passt soon has no more descriptors than @want."""
     end = time.monotonic() + 3 * SLOW
     while want is not None and p.fds() > want:
         if time.monotonic() > end:
@@ -60,7 +61,12 @@ def settled_fds(p, want):
 
 
 def attempt(w, wrong, outcome, front=None):
-    """Given a running link, when @wrong(front) is done, then @outcome."""
+    """Given a running link, when @wrong(front) makes an error, then the link is
+    as @outcome says, and passt serves the next guest.
+
+    @outcome: CLOSED, OPEN or EITHER
+    @front: makes a front-end, if a running one is not suitable
+    """
     p = w.passt(*OPTIONS)
     served(w, p)
     before = p.fds()
@@ -110,7 +116,7 @@ def with_slots(path):
 ADDR = struct.Struct("=IIQQQQ")
 TABLE = state(2) + bytes(2 * 32)
 
-# Request: a payload of the right size.
+# For each request, a payload of the right size.
 PAYLOADS = {
     SET_FEATURES: u64(0), SET_PROTOCOL_FEATURES: u64(0),
     SET_MEM_TABLE: TABLE, SET_VRING_NUM: state(0, 256),
@@ -127,7 +133,8 @@ TAKES_FD = (SET_MEM_TABLE, SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR,
 
 
 def sends(request, payload=b"", count=0, **kw):
-    """Something wrong: one message, with @count descriptors."""
+    """Makes a function for case() that sends one message with @count
+    descriptors."""
     def wrong(f):
         f.send(request, payload, [f.file] * count, **kw)
     return wrong
@@ -168,7 +175,7 @@ case("a frame of the stream link",
 
 
 def in_pieces(f):
-    """Byte by byte a message is the same message."""
+    """Sends a valid message byte by byte; passt must accept it."""
     message = struct.pack("=III", GET_FEATURES, VERSION, 0)
     for i in range(12):
         f.sock.send(message[i:i + 1])
@@ -257,7 +264,10 @@ for count in 0, 3, 9, 0xffffffff:
 
 
 def region(**other):
-    """One of the regions is wrong in some way."""
+    """Makes a function for case() that shares a wrong second region.
+
+    @other: wrong values of its attributes
+    """
     def wrong(f):
         for key, value in other.items():
             setattr(f.buffers, key, value)
@@ -300,7 +310,7 @@ def removed_twice(f):
 
 
 def added_without_end(f):
-    """As many as there may be, and more; some back-ends take 512."""
+    """Adds more regions than any back-end takes; some take 512."""
     for i in range(600):
         f.send(ADD_MEM_REG, u64(0) + struct.pack(
             "=QQQQ", (i + 1) << 40, 4096, (i + 1) << 41, 0), [f.file])
@@ -330,12 +340,18 @@ case("memory that was truncated", truncated)
 case("rings that were truncated", truncated_to_nothing)
 
 #
-# Rings. What a guest writes may close its link, or be dropped.
+# Rings. If a guest writes something wrong, passt may close the link or drop it.
 #
 
 
 def chain(*descs, index=TX, table=(), heads=(0,)):
-    """@descs: (number, address, bytes, flags, next); shown from @heads"""
+    """Makes a function for case() that writes descriptors, and makes chains
+    available.
+
+    @descs: (number, address, bytes, flags, next) of each descriptor
+    @table: the same without number, for an indirect table
+    @heads: first descriptors of the chains
+    """
     def wrong(f):
         ring = f.queue[index]
         for at, (addr, length, flags, following) in enumerate(table):
@@ -424,7 +440,11 @@ for by in 257, 1000, 32768, 65535:
 
 
 def header(**other):
-    """A frame whose virtio-net header says what is not so."""
+    """Makes a function for case() that sends frames with a wrong virtio-net
+    header.
+
+    @other: fields that are not zero
+    """
     f = {"flags": 0, "gso_type": 0, "hdr_len": 0, "gso_size": 0,
          "csum_start": 0, "csum_offset": 0, "buffers": 0, **other}
     raw = struct.pack("=BBHHHHH", *f.values())
@@ -464,12 +484,12 @@ for name, fields in {
     case(f"header: {name}", header(**fields), OPEN)
 
 #
-# What has to go well.
+# Things that must work.
 #
 
 
 def started(w, *args, **kw):
-    """A link that was started in the right order, and its daemon."""
+    """Starts a front-end correctly. Returns passt and the front-end."""
     p = w.passt(*OPTIONS)
     f = Front(p.path, *args, **kw)
     w.undo.append(f.close)
@@ -484,7 +504,7 @@ def started(w, *args, **kw):
 
 
 def asks(f, g, timeout=2 * SLOW):
-    """Whether an ARP request gets an answer."""
+    """Sends an ARP request. Returns whether passt answers."""
     f.send_frames([arp_request(g)])
     end = time.monotonic() + timeout
     while True:
@@ -615,7 +635,8 @@ def a_frame_in_an_indirect_table_is_one_frame(w):
 
 @test("vhost")
 def a_long_frame_takes_several_buffers(w):
-    """Given small buffers, when a datagram is longer, then it is merged."""
+    """Given small buffers, then a datagram that is longer than one buffer
+    comes in several (MRG_RXBUF)."""
     _, f = started(w, ALL, buffer=512)
     g = VhostGuest(w.passt(*OPTIONS))
     g.front = f
@@ -632,7 +653,8 @@ def a_long_frame_takes_several_buffers(w):
 
 @test("vhost")
 def indices_wrap(w):
-    """65,536 buffers and more in a small ring."""
+    """More than 65,536 buffers go through a small ring, so that its 16-bit
+    indices wrap."""
     _, f = started(w, PLAIN, size=64)
     frame = packet.eth(packet.BROADCAST, "52:54:00:12:34:56", 0x88b5,
                        bytes(50))
@@ -656,7 +678,8 @@ def a_flood_of_notifications_ends(w):
 
 @test("vhost")
 def a_kick_that_cannot_be_read_costs_nothing(w):
-    """Given a file or a closed pipe for a kick, then passt does not spin."""
+    """Given a file or a closed pipe in place of a kick eventfd, then passt does
+    not loop."""
     for opener in (lambda: os.open("/dev/zero", os.O_RDONLY),
                    lambda: os.open("/dev/null", os.O_RDONLY),
                    lambda: os.pipe()[0]):

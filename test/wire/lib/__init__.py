@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Frames in, frames expected: what the wire tests are made of."""
+"""Modules for the wire tests, which send frames and check the answers."""

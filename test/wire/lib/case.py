@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """
-A test is a function with a rule in front:
+A test is a function with a decorator that names a promise of doc/design.md:
 
     @test("T1", both)
     def refused_gets_a_reset(w, v):
         ...
 
-It runs once for each family in v, is called 'T1 refused gets a reset v4',
-and ends well unless it raises. main() runs the tests of one file in
-namespaces of their own, and looks after what they leave behind.
+It runs once for each family v, and has the name 'T1 refused gets a reset v4'.
+It passes unless it raises an exception. main() runs the tests of one file in
+new namespaces, and checks passt after them.
 """
 import atexit
 import errno
@@ -34,7 +34,7 @@ _tests = []
 
 
 class Skip(Exception):
-    """The environment can't do this; says why."""
+    """Raised by a test that can't run here, with the reason."""
 
 
 def test(rule, families=None):
@@ -52,7 +52,8 @@ def add_test(name, fn, v=None):
 
 
 class World:
-    """What a test works with; see netns.py for the picture."""
+    """What a test needs: namespaces, passt, guests and sockets (netns.py draws
+    the topology)."""
 
     def __init__(self):
         self.net = Topology()
@@ -62,20 +63,20 @@ class World:
     # --- the program
 
     def passt(self, *options):
-        """The daemon with these options: one for all tests of a file."""
+        """Returns the passt with these options; a file's tests share it."""
         p = self.running.get(options)
         if p is None or not p.alive():
             p = self.running[options] = Passt(*options).wait_ready()
         return p
 
     def start(self, *options, **kw):
-        """A daemon for this test alone, which may go wrong."""
+        """Starts a passt for this test only; it may fail."""
         p = Passt(*options, **kw)
         self.undo.append(p.cleanup)
         return p
 
     def guest(self, *options, **kw):
-        """A new guest on the daemon with these options."""
+        """Connects a new guest to the passt with these options."""
         return self.join(self.passt(*options), **kw)
 
     def join(self, passt, hello=True, **kw):
@@ -87,7 +88,7 @@ class World:
     # --- the other end
 
     def keep(self, sock):
-        """Closed when the test is over."""
+        """Notes a socket, to close it at the end of the test."""
         self.open.append(sock)
         sock.settimeout(5 * SLOW)
         return sock
@@ -97,7 +98,7 @@ class World:
 
     def server(self, v, addr=None, port=0, backlog=16, where=None,
                rcvbuf=None):
-        """A listening TCP socket outside; its port is in getsockname()."""
+        """Makes a listening TCP socket outside; getsockname() has its port."""
         s = self.sock(v, socket.SOCK_STREAM, where)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if v == 6:
@@ -119,11 +120,11 @@ class World:
         return s
 
     def local(self, v, kind=socket.SOCK_STREAM):
-        """A socket in the host's own namespace."""
+        """Makes a socket in the host's namespace."""
         return self.sock(v, kind, self.net.host)
 
     def free_port(self, v, addr=None, where=None):
-        """A port where nobody listens."""
+        """Finds a port on which no program listens."""
         s = self.net.socket(v, socket.SOCK_STREAM, where)
         s.bind((addr or netns.PEER[v], 0))
         port = s.getsockname()[1]
@@ -146,7 +147,7 @@ class World:
 
 
 def _report(w, name, fn, v):
-    """Runs one test and prints its line; whether it went well."""
+    """Runs one test, and prints its line. Returns whether it passed."""
     why = None
     try:
         fn(w) if v is None else fn(w, v)
@@ -180,7 +181,7 @@ def _report(w, name, fn, v):
 
 
 def _explain(w, name):
-    """To stderr: the last frames, and what the daemon said."""
+    """Prints the last frames and passt's last messages to stderr."""
     print(f"--- {name}", file=sys.stderr)
     for g in w.guests:
         for line in g.trace[-40:]:
@@ -191,7 +192,7 @@ def _explain(w, name):
 
 
 def _settles(p):
-    """Without a guest the daemon has nothing to do; and it ends well."""
+    """Fails unless passt becomes idle without a guest, and ends well."""
     end = time.monotonic() + 5 * SLOW
     while True:
         before = p.cpu()
@@ -209,7 +210,7 @@ def _settles(p):
 
 
 def unprivileged_reexec():
-    """Where we are not root, a user namespace makes us so."""
+    """Unless we are root, starts again as root of a new user namespace."""
     if os.geteuid() == 0 or os.environ.get("WIRE_UNSHARED"):
         return
     os.environ["WIRE_UNSHARED"] = "1"

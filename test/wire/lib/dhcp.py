@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""DHCP (RFC 2131, 2132) and DHCPv6 (RFC 8415) messages, as a client."""
+"""A client of DHCP (RFC 2131, 2132) and DHCPv6 (RFC 8415)."""
 import random
 import struct
 
@@ -18,7 +18,7 @@ SERVERS = "ff02::1:2"
 
 def message(mac, options=(), op=1, htype=1, hlen=6, xid=None, flags=0,
             ciaddr="0.0.0.0", cookie=COOKIE, end=b"\xff", pad=0):
-    """BOOTP header and options, each (code, bytes)."""
+    """Makes a DHCP message. @options: a list of (code, bytes)."""
     xid = random.getrandbits(32) if xid is None else xid
     m = struct.pack("!BBBBIHH4s4s4s4s16s64s128s", op, htype, hlen, 0, xid, 0,
                     flags, packet.pton(ciaddr), bytes(4), bytes(4), bytes(4),
@@ -43,7 +43,7 @@ def address(code, addr):
 
 
 class Message:
-    """A reply, taken apart; every option's own length checked."""
+    """A parsed DHCP reply. The constructor checks the length of each option."""
     LENGTHS = {1: 4, 26: 2, 50: 4, 51: 4, 52: 1, 53: 1, 54: 4, 57: 2, 58: 4, 59: 4,
                80: 0}
 
@@ -104,7 +104,8 @@ class Message:
         return int.from_bytes(self.opt[code], "big")
 
     def routes(self):
-        """Option 121 (RFC 3442): (destination/length, gateway) each."""
+        """Routes of option 121 (RFC 3442): a list of (destination/length,
+        gateway)."""
         b, out = self.opt[121], []
         while b:
             need(b[0] <= 32, "prefix length of a route")
@@ -117,7 +118,8 @@ class Message:
 
 
 def names(b):
-    """Domain names of RFC 1035 3.1, with compression (RFC 3397)."""
+    """Parses a list of domain names (RFC 1035 3.1), which may be compressed
+    (RFC 3397)."""
     out, i = [], 0
     while i < len(b):
         labels, j, back = [], i, None
@@ -156,7 +158,8 @@ def is_reply(xid):
 
 
 def ask(g, options, timeout=5, **kw):
-    """Sends a message; packet and parsed reply, or (None, None)."""
+    """Sends a DHCP message. Returns the packet of the reply, and the parsed
+    reply; or (None, None)."""
     xid = random.getrandbits(32)
     net = {k: kw.pop(k) for k in ("src", "dst") if k in kw}
     send(g, message(kw.pop("mac", g.mac), options, xid=xid, **kw), **net)
@@ -167,7 +170,7 @@ def ask(g, options, timeout=5, **kw):
 # --- DHCPv6
 
 def duid(mac):
-    """DUID-LL (RFC 8415 11.4)"""
+    """Makes a DUID-LL (RFC 8415 11.4)."""
     return struct.pack("!HH", 3, 1) + packet.mac(mac)
 
 
@@ -189,7 +192,7 @@ def ia_na(iaid=1, inner=b"", t1=0, t2=0):
 
 
 def options6(b):
-    """(code, bytes) of each"""
+    """Parses DHCPv6 options. Returns a list of (code, bytes)."""
     out, i = [], 0
     while i < len(b):
         need(i + 4 <= len(b), "DHCPv6 option cut short")
@@ -211,7 +214,7 @@ class Message6:
                  f"DHCPv6 option {code} twice")
 
     def ias(self):
-        """IA_NA options: iaid -> (t1, t2, addresses, status)"""
+        """Parses IA_NA options: {iaid: (t1, t2, addresses, status)}."""
         out = {}
         for code, val in self.options:
             if code != 3:
@@ -234,7 +237,8 @@ class Message6:
 
     @property
     def status(self):
-        """Status code of the message, None: not given (success)."""
+        """Status code of the message; None if it has none, which means
+        success."""
         if 13 not in self.opt:
             return None
         need(len(self.opt[13]) >= 2, "status code")
@@ -247,7 +251,8 @@ class Message6:
 
 
 def ask6(g, kind, *options, timeout=5, client=True, raw=None):
-    """Sends a message to all servers; packet and reply, or (None, None)."""
+    """Sends a DHCPv6 message to all servers. Returns the packet of the reply,
+    and the parsed reply; or (None, None)."""
     xid = random.getrandbits(24)
     if client:
         options = (opt6(1, duid(g.mac)), *options)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The guest: the other end of the daemon's socket, frame by frame."""
+"""The guest at the other end of passt's socket: sends and receives frames."""
 import itertools
 import random
 import socket
@@ -15,7 +15,7 @@ MAC = "52:54:00:12:34:56"
 LINK_LOCAL = "fe80::5054:ff:fe12:3456"
 SILENCE = 0.3
 
-# Never the same twice in a process, so that no test sees another's flows.
+# Each test gets new ports, so that it does not see flows of an earlier test.
 _ports = itertools.cycle(range(random.randrange(20000, 22000), 32000))
 
 
@@ -27,11 +27,11 @@ class Guest:
     def __init__(self, passt, mac=MAC):
         self.passt = passt
         self.mac = mac
-        self.macs = set()       # of other machines behind the same link
+        self.macs = set()       # MAC addresses of other machines on the link
         self.addr = dict(HOST)
         self.link_local = LINK_LOCAL
-        self.inbox = []         # parsed, asked for by nobody yet
-        self.trace = []         # what went over the wire, for a failure
+        self.inbox = []         # packets that no recv() has returned yet
+        self.trace = []         # the last frames, to print if a test fails
         self.sock = None
         self.buf = b""
         self.started = time.monotonic()
@@ -39,7 +39,8 @@ class Guest:
     # --- the link
 
     def connect(self, hello=True):
-        """Where qemu left a moment ago the daemon may still turn us away."""
+        """Connects. Tries again if passt closes the connection, as it does
+        until it has noticed that the previous guest has left."""
         end = time.monotonic() + 5 * SLOW
         while True:
             try:
@@ -60,7 +61,7 @@ class Guest:
             time.sleep(0.01)
 
     def _welcome(self):
-        """Whether the daemon keeps us; without sending anything."""
+        """Whether passt keeps the connection open; sends nothing."""
         self.sock.settimeout(0.05)
         try:
             return self.sock.recv(1, socket.MSG_PEEK) != b""
@@ -68,14 +69,15 @@ class Guest:
             return True
 
     def _hello(self):
-        """Tells MAC and addresses, and waits for any sign of life."""
+        """Sends ARP and NDP requests, from which passt learns our addresses.
+        Returns whether it answers."""
         self.send_arp(GATEWAY[4])
         for src in (self.addr[6], self.link_local):
             self.send_ns(GATEWAY[6], src)
         heard = self.recv(lambda p: (p.arp and p.arp.sip == GATEWAY[4]) or
                           (p.icmp and p.icmp.kind == 136), 1 * SLOW)
         if heard:
-            # The other answers, so that they are in nobody's way.
+            # Drop the other answers, so that no test sees them.
             self.recv(lambda p: p.icmp and p.icmp.kind == 136
                       and p.dst == self.link_local, 0.05)
             self.flush()
@@ -91,7 +93,8 @@ class Guest:
         self.sock.sendall(data)
 
     def send_frames(self, frames):
-        """All in one write: one batch, if the daemon likes."""
+        """Sends all frames in one write, so that passt may handle them in one
+        batch."""
         for f in frames:
             self._note(">", packet.describe(f))
         self.send_raw(b"".join(struct.pack("!I", len(f)) + f for f in frames))
@@ -105,7 +108,7 @@ class Guest:
         del self.trace[:-200]
 
     def _frame(self, deadline):
-        """The next frame's bytes, None at the deadline."""
+        """The bytes of the next frame; None if none comes until @deadline."""
         while True:
             if len(self.buf) >= 4:
                 n = int.from_bytes(self.buf[:4], "big")
@@ -145,8 +148,8 @@ class Guest:
 
     def recv(self, match=None, timeout=5 * SLOW):
         """
-        The first packet that matches, or None. What others wait for stays in
-        the inbox, in order.
+        Returns the first packet that matches, or None after @timeout. Packets
+        that do not match stay in the inbox, in order.
         """
         match = match or (lambda p: True)
         for i, p in enumerate(self.inbox):
@@ -174,13 +177,13 @@ class Guest:
             raise Failure(f"{what}, but got: {p}")
 
     def flush(self):
-        """Forgets what came in so far."""
+        """Drops all packets that have come so far."""
         while self._next(time.monotonic()):
             pass
         self.inbox.clear()
 
     def expect_eof(self, timeout=5 * SLOW):
-        """The daemon closes the link."""
+        """Fails unless passt closes the link."""
         deadline = time.monotonic() + timeout
         try:
             while time.monotonic() < deadline:
@@ -192,7 +195,7 @@ class Guest:
     # --- packets of the guest
 
     def frame(self, dst, proto, l4, src=None, dmac=None, **kw):
-        """An IP packet to dst, addressed to the daemon's MAC."""
+        """Makes a frame with an IP packet to dst, addressed to passt's MAC."""
         v = packet.family(dst)
         if src is None:
             src = self.addr[v]
@@ -222,8 +225,8 @@ class Guest:
                      packet.echo(s, dst, ident, seq, data), src=s, **kw)
 
     def show_mtu(self, n=65520):
-        """An echo reply of that length, which nobody asked for: longer packets
-        come in fragments."""
+        """Sends an unsolicited echo reply of n bytes. passt learns from it that
+        the guest can receive packets of this length without fragmentation."""
         self.send_ip(GATEWAY[4], packet.ICMP,
                      packet.echo(self.addr[4], GATEWAY[4], 1, 1, bytes(n - 28),
                                  reply=True))
@@ -235,7 +238,7 @@ class Guest:
                 "00:00:00:00:00:00", who)))
 
     def send_ns(self, target, src=None, dst=None, lladdr=True):
-        """Neighbour solicitation (RFC 4861 4.3)."""
+        """Sends a neighbour solicitation (RFC 4861 4.3)."""
         src = src or self.link_local
         dst = dst or packet.solicited_node(target)
         body = b"\0\0\0\0" + packet.pton(target)
@@ -245,7 +248,7 @@ class Guest:
                      src=src, ttl=255, dmac=packet.multicast_mac(dst)
                      if packet.pton(dst)[0] == 0xff else None)
 
-    # --- what packets are about
+    # --- conditions for recv() and expect()
 
     def is_udp(self, src, sport=None, dport=None):
         return lambda p: (p.udp and p.src == src and

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """
-Two network namespaces of the test's own, so that no packet leaves:
+Two network namespaces for the tests, so that no packet leaves the machine:
 
       host                                   outside
       passt runs here                        peers live here, on lo
@@ -8,9 +8,9 @@ Two network namespaces of the test's own, so that no packet leaves:
       2001:db8:1::2/64  v0 ---------- v1     fe80::1/64   (the gateway)
                                              198.51.100.0/24, 2001:db8:2::/64
 
-The process that calls build() stays in 'host'. A socket belongs to the
-namespace it was created in, so in_ns() is all that a single process needs to
-play both sides.
+The thread that creates a Topology stays in 'host'. A socket belongs to the
+namespace in which it was created, so one process can have sockets on both
+sides: it creates those outside by in_ns().
 """
 import ctypes
 import os
@@ -26,7 +26,7 @@ GATEWAY = {4: "192.0.2.1", 6: "fe80::1"}
 LEN = {4: 24, 6: 64}
 PEER = {4: "198.51.100.1", 6: "2001:db8:2::1"}
 PEER2 = {4: "198.51.100.2", 6: "2001:db8:2::2"}
-# Nobody there, and nobody who would say so.
+# No machine has these addresses, and no router sends an ICMP error.
 DEAD = {4: "203.0.113.1", 6: "2001:db8:dead::1"}
 # The host's own routing table refuses these.
 UNREACHABLE = {4: "203.0.113.66", 6: "2001:db8:dead::66"}
@@ -54,7 +54,7 @@ def prctl(option, arg):
 
 
 def become_subreaper():
-    """Orphans come to us, so that we can end what we started."""
+    """Makes orphaned descendants our children, so that we can end them."""
     prctl(36, 1)    # PR_SET_CHILD_SUBREAPER
 
 
@@ -85,14 +85,14 @@ class Topology:
         run("ip link add v0 type veth peer name v1 netns "
             f"/proc/{os.getpid()}/fd/{self.outside}")
         self._quiet()
-        # Groups that a user namespace does not map are refused.
+        # In a user namespace the kernel accepts only groups that it maps.
         for span in ("0 2147483647", "0 0"):
             try:
                 sysctl("net.ipv4.ping_group_range", span)
                 break
             except OSError:
                 pass
-        # One size everywhere, whatever this machine's defaults are.
+        # The same buffer sizes on all machines, whatever their defaults are.
         sysctl("net.ipv4.tcp_rmem", "4096 131072 6291456")
         sysctl("net.ipv4.tcp_wmem", "4096 16384 4194304")
         self.in_ns(self.outside, self._outside)
@@ -107,7 +107,8 @@ class Topology:
 
     @staticmethod
     def _quiet():
-        """No duplicate address detection: addresses work at once."""
+        """Turns duplicate address detection off, so that addresses work at
+        once."""
         for scope in ("all", "default"):
             sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
             sysctl(f"net.ipv6.conf.{scope}.accept_ra", 0)
@@ -121,14 +122,14 @@ class Topology:
         run("ip link set v1 up")
         run(f"ip addr add {GATEWAY[6]}/64 dev v1 nodad")
         run(f"ip route add 2001:db8:1::/64 dev v1")
-        # Linux says "no route" even if it is no router.
+        # Without this route, Linux would answer with an ICMP error.
         run(f"ip route add blackhole {DEAD[6]}")
         for f in (4, 6):
             self.add_peer(PEER[f])
             self.add_peer(PEER2[f])
 
     def in_ns(self, ns, fn, *args, **kw):
-        """What fn returns when run inside namespace ns."""
+        """Runs fn in namespace ns. Returns its result."""
         _check(_libc.setns(ns, CLONE_NEWNET), "setns")
         try:
             return fn(*args, **kw)
@@ -136,19 +137,19 @@ class Topology:
             _check(_libc.setns(self.host, CLONE_NEWNET), "setns")
 
     def add_peer(self, addr):
-        """Gives the outside one more address (call from anywhere)."""
+        """Adds an address to the outside namespace."""
         v6 = ":" in addr
         self.in_ns(self.outside, run, f"ip addr add {addr}/"
                    + ("128 dev lo nodad" if v6 else "32 dev lo"))
 
     def socket(self, fam, kind, where=None, proto=0):
-        """A socket outside, or in the namespace given."""
+        """Makes a socket outside, or in the namespace @where."""
         return self.in_ns(where or self.outside, socket.socket, FAMILY[fam],
                           kind, proto)
 
 
 def own_resolv_conf():
-    """Hides the machine's /etc/resolv.conf behind one the tests know."""
+    """Replaces /etc/resolv.conf, only for this process and its children."""
     unshare(CLONE_NEWNS)
     run("mount --make-rprivate /")
     with tempfile.NamedTemporaryFile("w", prefix="resolv.") as f:

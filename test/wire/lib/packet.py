@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """
-Builds frames, and takes apart what passt sends. parse() checks every length
-and every checksum: a frame with anything wrong in it raises Malformed.
+Builds frames of a guest, and parses frames from passt. parse() checks every
+length and every checksum, and raises Malformed at any error.
 """
 import os
 import socket
@@ -14,7 +14,7 @@ BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
 class Malformed(Exception):
-    """A frame that must never have been sent."""
+    """A frame that passt must never send."""
 
 
 def need(cond, why):
@@ -75,7 +75,7 @@ def multicast_mac(addr):
 
 
 def solicited_node(addr):
-    """RFC 4291 2.7.1"""
+    """The solicited-node address of @addr (RFC 4291 2.7.1)."""
     return ntop(pton("ff02::1:ff00:0")[:13] + pton(addr)[13:])
 
 
@@ -221,7 +221,7 @@ class Tcp:
         need(not (self.flags & SYN and self.flags & (RST | FIN)),
              "SYN with RST or FIN")
         need(self.flags & (SYN | RST | ACK), "neither SYN, RST nor ACK")
-        # RFC 9293 3.2: only in segments with SYN; RFC 7323 2.2
+        # These options are allowed only with SYN (RFC 9293 3.2, RFC 7323 2.2).
         need(self.flags & SYN or self.mss is None, "MSS without SYN")
         need(self.flags & SYN or self.wscale is None, "scale without SYN")
         need(self.flags & SYN or not self.sackok, "SACK-permitted, no SYN")
@@ -287,7 +287,7 @@ class Icmp:
 
 
 class Fragment:
-    """What a fragment says of itself, and its bytes."""
+    """A fragment: the fields of its header, and its bytes."""
 
     def __init__(self, ident, off, more, data):
         self.ident, self.off, self.more, self.data = ident, off, more, data
@@ -301,7 +301,7 @@ class Fragment:
 
 
 def join(packets):
-    """The packet that was cut into these, in any order."""
+    """Reassembles a packet from its fragments, which may be in any order."""
     parts = sorted(packets, key=lambda p: p.frag.off)
     first, l4 = parts[0], b""
     for p in parts:
@@ -317,7 +317,7 @@ def join(packets):
 
 
 class Packet:
-    """One frame from passt, every length and checksum in it verified."""
+    """A frame from passt. The constructor checks all lengths and checksums."""
 
     def __init__(self, frame):
         self.raw = frame
@@ -359,7 +359,8 @@ class Packet:
             raise Malformed(f"IP protocol {self.proto}")
 
     def _trailer(self, rest):
-        """Only zeroes, and only to reach Ethernet's minimum."""
+        """Checks that the bytes after the packet are Ethernet's padding:
+        zeroes, in a frame of at most 60 bytes."""
         need(not any(rest) and (not rest or len(self.raw) <= 60),
              f"{len(rest)} bytes after the packet")
 
@@ -410,7 +411,7 @@ def parse(frame):
 
 
 def describe(frame):
-    """One line about a frame of our own, which may be malformed."""
+    """Describes a frame that we send, which may be malformed, in one line."""
     try:
         return str(Packet(frame))
     except (Malformed, struct.error, ValueError) as e:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Starts the program under test and looks at it from outside."""
+"""Starts passt, and observes its process."""
 import os
 import re
 import signal
@@ -11,18 +11,18 @@ import time
 PROGRAM = os.path.abspath(os.environ.get("PASST") or os.path.join(
     os.path.dirname(__file__), "../../../build/passt"))
 OUR_MAC = "9a:55:9a:55:9a:55"
-# Sanitizers and loaded machines: what is waited for may take longer.
+# Multiplies all timeouts, for sanitizers and loaded machines.
 SLOW = float(os.environ.get("WIRE_SLOW", 1))
 # The link between passt and its guests: the stream, or virtqueues.
 VHOST = os.environ.get("WIRE_LINK") == "vhost-user"
 
 
 class Failure(Exception):
-    """What was expected did not happen, or something else did."""
+    """A test failed; the message says why."""
 
 
 class Passt:
-    """One daemon in the foreground, with its own socket and log."""
+    """A passt in the foreground, with its own socket and log."""
 
     def __init__(self, *options, extra=("-f",), socket_path=None):
         self.options = options
@@ -47,7 +47,7 @@ class Passt:
         return self.proc.pid
 
     def wait_ready(self):
-        """Until the socket is there."""
+        """Waits until its socket exists."""
         end = time.monotonic() + 10 * SLOW
         while not os.path.exists(self.path):
             if self.proc.poll() is not None:
@@ -63,7 +63,7 @@ class Passt:
             return f.read()
 
     def counter(self, name):
-        """A counter of the daemon's, which it logs when told to."""
+        """Makes passt log its counters. Returns the value of one."""
         marks = self.log().count("counters: flows")
         self.proc.send_signal(signal.SIGUSR1)
         end = time.monotonic() + 5 * SLOW
@@ -94,14 +94,14 @@ class Passt:
         raise Failure("no VmRSS")
 
     def fds(self):
-        """Open descriptors, or None where the kernel does not say."""
+        """Number of open descriptors; None if we may not read that."""
         try:
             return len(os.listdir(f"/proc/{self.pid}/fd"))
         except PermissionError:
             return None
 
     def stop(self):
-        """Ends it; its exit status, negative for a signal."""
+        """Ends passt. Returns its exit status, negative for a signal."""
         if self.alive():
             self.proc.send_signal(signal.SIGTERM)
             try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """
-TCP tests as text; the notation is described in scripts/README. A line is run
-by the method of Script that its second word (after guest or peer) names; a
-word that nobody knows is an error, never ignored.
+Runs TCP tests that are text files; scripts/README describes their notation. The
+first two words of a line, such as 'guest sends', name the method of Script that
+runs it: guest_sends(). An unknown word is an error.
 """
 import operator
 import os
@@ -20,10 +20,10 @@ from .packet import ACK, FIN, PSH, RST, SYN, URG
 from .passt import Failure, SLOW
 from .tcp import Conn
 
-# Ports forwarded to the guest, each script takes the next.
+# Ports that are forwarded to the guest; each script uses the next one.
 FORWARDED = range(7000, 7200)
 DEFAULT = ("-t", f"{FORWARDED[0]}-{FORWARDED[-1]}")
-# The guest's sequence numbers wrap early in every script (T3).
+# Initial sequence number of the guest: it wraps early in every script (T3).
 ISS = 0xffffff00
 
 FLAGS = {"SYN": SYN, "ACK": ACK, "FIN": FIN, "RST": RST, "PSH": PSH,
@@ -88,7 +88,8 @@ class Words:
         return out
 
     def condition(self):
-        """'5', or '>= 5': a test for numbers, and its text."""
+        """Parses '5' or '>= 5'. Returns a function that tests a number, and the
+        condition as text."""
         op = "="
         if self.peek() in OPS:
             op = self.next()
@@ -97,7 +98,7 @@ class Words:
             (f"{op} {n}" if op != "=" else str(n))
 
     def span(self):
-        """'1..1001': from, and up to but not including."""
+        """Parses '1..1001'. Returns (1, 1001), the end is not included."""
         w = self.next("a range such as 1..1001")
         m = re.fullmatch(r"(\d+)\.\.(\d+)", w)
         if not m:
@@ -105,7 +106,7 @@ class Words:
         return int(m[1]), int(m[2])
 
     def spans(self):
-        """'1..1001,2001..3001', or 'none'"""
+        """Parses '1..1001,2001..3001', or 'none'. Returns a list of ranges."""
         w = self.next("ranges such as 1..1001,2001..3001")
         if w == "none":
             return []
@@ -120,7 +121,8 @@ class Words:
 
 
 def parse_blocks(text):
-    """Lines as (number, text, block), where block is what is indented."""
+    """Parses lines into a list of (number, text, block); block has the lines
+    that are indented under a line, in the same form."""
     root = []
     stack = [(-1, root)]
     for number, line in enumerate(text.splitlines(), 1):
@@ -137,7 +139,7 @@ def parse_blocks(text):
 
 
 def title(text):
-    """The first comment line: 'RULE: what holds'."""
+    """Parses the first comment line, '# PROMISE: what holds'."""
     for line in text.splitlines():
         m = re.match(r"# (\S+): (.*)", line)
         if m and not line.startswith("# SPDX"):
@@ -146,7 +148,7 @@ def title(text):
 
 
 class Script:
-    """One run of one script over one family."""
+    """Runs one script over one family."""
     _next_port = 0
 
     def __init__(self, w, text, v):
@@ -159,8 +161,8 @@ class Script:
         self.where = None
         self.server = self.sock = self.gport = None
         self.addr_index = None
-        self.peer_read = 0          # of the guest's stream
-        self.peer_wrote = 0         # of the peer's stream
+        self.peer_read = 0          # bytes of the guest's stream
+        self.peer_wrote = 0         # bytes of the peer's stream
         self.writer, self.written = None, 0
         self.fin_reported = False
 
@@ -227,12 +229,12 @@ class Script:
     # --- the guest sends
 
     def guest_starts(self, words):
-        """guest starts at N: its initial sequence number"""
+        """guest starts at N: sets its initial sequence number"""
         words.need("at")
         self.iss = words.number()
 
     def guest_uses(self, words):
-        """guest uses the same port again: a new connection, same ports"""
+        """guest uses the same port again: for a new connection"""
         words.need("the", "same", "port", "again")
         old = self.need_conn()
         if words.accept("at"):
@@ -244,7 +246,7 @@ class Script:
         self._forget()
 
     def guest_takes(self, words):
-        """guest takes a fresh port: another connection to the same peer"""
+        """guest takes a fresh port: for a new connection to the same peer"""
         words.need("a", "fresh", "port")
         self.conn = None
         self._forget()
@@ -255,7 +257,7 @@ class Script:
         self.sock = None
 
     def guest_answers(self, words):
-        """guest answers quietly: leave checks of every segment out"""
+        """guest answers quietly: switches Conn's checks off"""
         words.need("quietly")
         self.need_conn().strict = False
 
@@ -263,7 +265,7 @@ class Script:
         self.need_guest().send_frames(self._segments(words))
 
     def guest_batches(self, words, inner):
-        """guest batches: several segments in one write"""
+        """guest batches: sends several segments in one write"""
         frames = []
         for number, text, more in inner:
             if more:
@@ -274,7 +276,7 @@ class Script:
         self.need_guest().send_frames(frames)
 
     def _segments(self, words):
-        """Frames for 'FLAGS seq N ack N ... times N'"""
+        """Makes frames for 'FLAGS seq N ack N ... times N'"""
         flags = words.flags()
         c = self.need_conn()
         kw, options, size, garbage, times = {}, b"", 0, False, 1
@@ -323,7 +325,7 @@ class Script:
         if flags & ACK and "ack" not in kw:
             kw["ack"] = c.rcv_nxt
         if "seq" not in kw:
-            # Two SYNs are one SYN sent twice, not two numbers.
+            # A second SYN is a retransmission: it has the same number.
             kw["seq"] = 0 if flags & SYN else c.snd_nxt
         out = []
         for _ in range(times):
@@ -341,7 +343,7 @@ class Script:
     # --- the guest receives
 
     def guest_ignores(self, words):
-        """guest ignores what came so far"""
+        """guest ignores what came so far: drops all segments"""
         words.need("what", "came", "so", "far")
         self.need_conn().drain()
 
@@ -358,7 +360,7 @@ class Script:
         if words.accept("at", "most"):
             return self._at_most(words)
         if words.peek() == "SYN" and self.conn is None and self.gport:
-            # Of a connection from outside: this is where we meet it.
+            # The first segment of a connection from outside: make its Conn.
             p = g.expect(lambda p: p.tcp and p.v == self.v and
                          p.tcp.dport == self.gport, "SYN", 5 * SLOW)
             self.conn = Conn(g, p.src, p.tcp.sport, port=self.gport,
@@ -373,7 +375,8 @@ class Script:
         return words.time() if words.accept("for") else SILENCE
 
     def _watch(self):
-        """All TCP of this family, for silence before there is a Conn."""
+        """Matches segments of the connection; if there is no Conn yet, all TCP
+        segments of this family."""
         return self.conn.mine if self.conn else \
             (lambda p: p.tcp and p.v == self.v)
 
@@ -383,7 +386,7 @@ class Script:
         return self.guest.silence(self._watch(), "nothing expected", seconds)
 
     def _at_most(self, words):
-        """at most N segments for T"""
+        """guest receives at most N segments for T"""
         most, n = words.number(), 0
         words.need("segments")
         end = time.monotonic() + self._for(words)
@@ -393,7 +396,7 @@ class Script:
             raise Failure(f"{n} came")
 
     def _none_of(self, words):
-        """'no data', or 'no FLAGS': plain ACKs may come"""
+        """guest receives no data, or no FLAGS: other segments may come"""
         if words.accept("data"):
             bad, what = lambda t: t.data, "data"
         else:
@@ -411,7 +414,7 @@ class Script:
                               + self.conn.text(t))
 
     def _icmp(self, words):
-        """ICMP error about the SYN, by RFC 792 and RFC 4443 3.1"""
+        """guest receives ICMP: an error about the SYN (RFC 792, 4443 3.1)"""
         codes = {"unreachable": {4: (0, 1), 6: (0, 3)},
                  "prohibited": {4: (9, 10, 13), 6: (1,)}}
         what = words.next("unreachable or prohibited")
@@ -430,7 +433,8 @@ class Script:
         self._quote(p.icmp.data)
 
     def _quote(self, inner):
-        """The packet quoted is our SYN: addresses, and the first 8 bytes."""
+        """Fails unless @inner begins like our SYN: addresses, and first 8 bytes
+        of TCP."""
         c = self.conn
         want = struct.pack("!HHI", c.port, c.rport, c.iss)
         if self.v == 4:
@@ -448,7 +452,8 @@ class Script:
         return words.time() * SLOW if words.accept("within") else 5 * SLOW
 
     def _data(self, words):
-        """data A..B [and acknowledges] [in segments of N] [within T]"""
+        """guest receives data A..B [and acknowledges] [in segments of N]
+        [within T]"""
         first, last = words.span()
         acks = size = None
         timeout = 5 * SLOW
@@ -491,7 +496,7 @@ class Script:
             raise Failure(f"wrong bytes at {t.rseq}")
 
     def _reset(self, words):
-        """'reset': RST with or without ACK"""
+        """guest receives reset: RST with or without ACK"""
         conds = self._conditions(words)
         end = time.monotonic() + conds.pop("within", 5 * SLOW)
         c = self.need_conn()
@@ -533,7 +538,7 @@ class Script:
               "sackok": lambda t: t.sackok}
 
     def _misses(self, t, conds):
-        """The first condition that does not hold, or None"""
+        """Returns the first condition that does not hold, or None."""
         for key, (good, text) in conds.items():
             if not good(self.FIELDS[key](t)):
                 return f"{key} {text}"
@@ -545,7 +550,8 @@ class Script:
             raise Failure(f"wanted {why}, got {self.conn.text(t)}")
 
     def _segment(self, words):
-        """FLAGS with conditions; repeated plain ACKs are passed over."""
+        """guest receives FLAGS with conditions: skips other ACKs without
+        data"""
         flags = words.flags()
         conds = self._conditions(words)
         began = time.monotonic()
@@ -577,7 +583,8 @@ class Script:
             raise Failure(f"came after {time.monotonic() - began:.3f} s")
 
     def _fin_came_with_data(self, conds):
-        """A FIN that rode on data we already received counts."""
+        """Whether the expected FIN came with data that an earlier line of the
+        script has received."""
         c = self.conn
         if c.fin_at is None or self.fin_reported:
             return False
@@ -629,12 +636,12 @@ class Script:
         self.rport = self.w.free_port(self.v)
 
     def peer_appears(self, words):
-        """One that was absent: its address exists now, and it listens."""
+        """peer appears: an absent peer gets its address, and listens"""
         self.w.net.add_peer(self.remote)
         self.peer_listens(words)
 
     def peer_connects(self, words):
-        """A connection from outside to the next forwarded port."""
+        """peer connects: from outside to the next forwarded port"""
         if words.accept("from", "loopback"):
             addr, self.where = netns.LOOPBACK[self.v], self.w.net.host
             source = addr
@@ -749,7 +756,7 @@ class Script:
 
 
 def scripts():
-    """Title and text of each script, by file name."""
+    """Yields title and text of each script, in the order of file names."""
     where = os.path.join(os.path.dirname(__file__), "../scripts")
     for name in sorted(os.listdir(where)):
         if name.endswith(".wire"):

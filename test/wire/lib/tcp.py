@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """
-The guest's end of one TCP connection, segment by segment. Nothing is sent
-that a test did not ask for. Sequence numbers are relative: our SYN and
-passt's SYN are 0, the first bytes of data 1.
+The guest's end of one TCP connection. It sends only the segments that a test
+asks for. Sequence numbers are relative: our SYN and passt's SYN have number 0,
+the first byte of data has 1.
 
-Every segment received is held against what is true of any TCP, whatever the
-test is about; see Conn._judge().
+Conn._judge() checks every segment from passt against rules that any TCP must
+follow, whatever the test is about.
 """
 import random
 
@@ -14,7 +14,7 @@ from .guest import SILENCE, fresh_port
 from .packet import ACK, FIN, PSH, RST, SYN, TCP, flag_text
 from .passt import Failure, SLOW
 
-# Data of known content: byte n of a stream is STREAM[n % len].
+# Known data: byte n of every stream is _STREAM[n % len(_STREAM)].
 _r = random.Random(42)
 _STREAM = bytes(_r.randrange(256) for _ in range(65521))
 
@@ -43,20 +43,20 @@ class Conn:
         self.port = port or fresh_port()
         self.iss = random.getrandbits(32) if iss is None else iss
         self.irs = None
-        self.snd_nxt = 0            # next of ours, relative
-        self.snd_max = 0            # highest of ours ever sent
-        self.rcv_nxt = 0            # next in order from passt
-        self.win = win              # what we advertise, unscaled
+        self.snd_nxt = 0            # our next sequence number
+        self.snd_max = 0            # the highest that we have ever sent
+        self.rcv_nxt = 0            # the next that we expect from passt
+        self.win = win              # the window that we advertise, bytes
         self.mss, self.wscale = mss, wscale
         self.their_mss = self.their_wscale = None
         self.their_edge = None      # right edge of passt's window
-        self.edge = None            # right edge of ours, the furthest ever
-        self.shift = 0              # of the windows we send
-        self.got = bytearray()      # passt's stream from 1 on, in order
-        self.ahead = {}             # out of order: seq -> bytes
-        self.fin_at = None          # sequence of passt's FIN
+        self.edge = None            # largest right edge of our window so far
+        self.shift = 0              # window scale of our segments
+        self.got = bytearray()      # data from passt in order, from number 1
+        self.ahead = {}             # data out of order: {number: bytes}
+        self.fin_at = None          # sequence number of passt's FIN
         self.reset = False
-        self.sackok = False         # we offered it
+        self.sackok = False         # we have offered SACK
         self.their_sackok = False
         self.strict = True
 
@@ -67,7 +67,8 @@ class Conn:
 
     def segment(self, flags, seq=None, ack=None, data=b"", win=None,
                 options=b"", **kw):
-        """A frame; book-keeping as if it were sent."""
+        """Makes a frame with a segment, and updates our state as if it were
+        sent."""
         if seq is None:
             seq = self.snd_nxt
         if ack is None:
@@ -111,7 +112,7 @@ class Conn:
                 p.tcp.sport == self.rport and p.tcp.dport == self.port)
 
     def recv(self, timeout=5 * SLOW):
-        """The next segment of this connection, None if none comes."""
+        """Receives the next segment of this connection; None if none comes."""
         p = self.g.recv(self.mine, timeout)
         if p is None:
             return None
@@ -142,7 +143,7 @@ class Conn:
         self.rcv_nxt = 1
 
     def _judge(self, t):
-        """What no segment may do."""
+        """Fails if a segment breaks a rule that holds for any TCP."""
         def no(why):
             raise Failure(f"{why}: {self} {self.text(t)}")
 
@@ -224,8 +225,9 @@ class Conn:
     def expect(self, flags, seq=None, ack=None, size=None, timeout=5 * SLOW,
                what=None):
         """
-        The next segment that is not a mere repeated ACK has these flags (PSH
-        aside), and these numbers where they are given.
+        Waits for a segment with these flags (PSH is ignored), and with these
+        numbers if they are given. Skips other ACKs without data; any other
+        segment is a failure.
         """
         want = flag_text(flags) + "".join(
             f" {n} {v}" for n, v in (("seq", seq), ("ack", ack),
@@ -251,28 +253,29 @@ class Conn:
             raise Failure(f"{what}, but got {self.text(t)}")
 
     def drain(self):
-        """Reads what is there and forgets it."""
+        """Receives and drops all segments that have come."""
         while self.recv(0.02):
             pass
 
     # --- longer conversations
 
     def connect(self, **kw):
-        """The three-way handshake, started by the guest."""
+        """Does the three-way handshake, started by the guest."""
         self.syn(**kw)
         t = self.expect(SYN | ACK, ack=1)
         self.send(ACK)
         return t
 
     def await_syn(self, timeout=5 * SLOW):
-        """The SYN of a forwarded connection; answered, unless it is bare."""
+        """Waits for the SYN of a forwarded connection; does not answer it."""
         return self.expect(SYN, timeout=timeout)
 
     def answer_syn(self, **kw):
         self.syn(flags=SYN | ACK, **kw)
 
     def write(self, data, timeout=10 * SLOW, mss=None):
-        """Sends data, as passt's window and MSS allow, until acknowledged."""
+        """Sends data, as passt's window and MSS permit, until passt has
+        acknowledged all."""
         size = mss or min(self.their_mss or 536, 32768)
         first, una = self.snd_nxt, self.snd_nxt
         end = first + len(data)
@@ -294,10 +297,10 @@ class Conn:
             if t.rack > una:
                 una = t.rack
             elif una < self.snd_nxt and not batch:
-                self.snd_nxt = una      # go back, as a guest's RTO would
+                self.snd_nxt = una      # send it again, as after a timeout
 
     def read(self, size, timeout=10 * SLOW):
-        """Acknowledges until size more bytes have come; all so far."""
+        """Receives and acknowledges size more bytes. Returns all data."""
         goal = len(self.got) + size
         while len(self.got) < goal:
             t = self.recv(timeout)
@@ -309,7 +312,7 @@ class Conn:
         return bytes(self.got)
 
     def read_fin(self, timeout=10 * SLOW):
-        """Acknowledges until the FIN; the whole stream."""
+        """Receives and acknowledges data until FIN. Returns all data."""
         while self.fin_at is None or self.rcv_nxt <= self.fin_at:
             t = self.recv(timeout)
             if t is None or t.flags & RST:
@@ -321,12 +324,12 @@ class Conn:
 
 
 def incoming(guest, rport, remote, gport, **kw):
-    """The guest's end of a connection that comes to its port gport."""
+    """The guest's end of a connection from a peer to the guest's port gport."""
     return Conn(guest, remote, rport, port=gport, **kw)
 
 
 def from_syn(guest, gport, v, timeout=5 * SLOW, **kw):
-    """Waits for any SYN to gport; the Conn and the segment it came in."""
+    """Waits for any SYN to gport. Returns a Conn, and the segment."""
     p = guest.recv(lambda p: p.tcp and p.v == v and p.tcp.dport == gport and
                    p.tcp.flags & SYN, timeout)
     if p is None:

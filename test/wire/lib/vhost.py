@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A vhost-user front-end of which every step can be done wrong.
+"""A vhost-user front-end that can make every possible error.
 
-Front sends any message, with any payload and descriptors, and has memory and
-rings in which anything can be written. start() does everything right, in the
-order of qemu 10. VhostGuest is a Guest (guest.py) behind such a front-end.
+A Front can send any message, with any payload and descriptors, and can write
+anything to its memory and rings. start() does everything right, in the order of
+qemu 10. VhostGuest is a Guest (guest.py) behind such a front-end.
 
-Addresses: a piece of guest memory has an offset in the file, a guest-physical
-address (gpa), which is in descriptors, and an address of the front-end (uva),
-which is in SET_VRING_ADDR. The three differ by another amount in each region.
+A byte of guest memory has an offset in the shared file, a guest-physical
+address (gpa), which descriptors use, and an address of the front-end (uva),
+which SET_VRING_ADDR uses. The distances between the three are different in each
+region, so that a test fails if passt confuses them.
 """
 import array
 import mmap
@@ -32,7 +33,7 @@ GET_INFLIGHT_FD, SET_INFLIGHT_FD, RESET_DEVICE = 31, 32, 34
 GET_MAX_MEM_SLOTS, ADD_MEM_REG, REM_MEM_REG = 36, 37, 38
 SET_STATUS, GET_STATUS = 39, 40
 VERSION, REPLY, NEED_REPLY = 1, 4, 8
-NO_FD = 1 << 8                  # in the payload of KICK, CALL, ERR
+NO_FD = 1 << 8                  # flag in the payload of KICK, CALL, ERR
 
 # Features, as bits.
 CSUM, GUEST_CSUM, F_MTU = 0, 1, 3
@@ -64,7 +65,7 @@ def state(index, num=0):
 
 
 class Region:
-    """Memory that is at @offset of the file, at @gpa, and at @uva."""
+    """A region of guest memory, at @offset in the file, at @gpa and at @uva."""
 
     def __init__(self, gpa, uva, offset, size):
         self.gpa, self.uva, self.offset, self.size = gpa, uva, offset, size
@@ -75,7 +76,7 @@ class Region:
 
 
 class Ring:
-    """A split virtqueue in the first region; @at: its offset there."""
+    """A split virtqueue in the first region, at offset @at."""
 
     def __init__(self, front, index, size, at):
         self.front, self.index, self.size = front, index, size
@@ -94,7 +95,7 @@ class Ring:
         return self.front.rings.uva + at
 
     def addr(self, **other):
-        """The payload of SET_VRING_ADDR; @other: what shall be wrong."""
+        """The payload of SET_VRING_ADDR. @other: fields with wrong values."""
         f = {"index": self.index, "flags": 0, "desc": self.uva(self.desc),
              "used": self.uva(self.used), "avail": self.uva(self.avail),
              "log": 0, **other}
@@ -106,7 +107,7 @@ class Ring:
             "=QIHH", addr, length, flags, following))
 
     def show(self, *heads, kick=True):
-        """Makes chains available that were written."""
+        """Makes chains available. @heads: their first descriptors."""
         for head in heads:
             self.front.put(self.avail + 4 + 2 * (self.avail_idx % self.size),
                            struct.pack("=H", head))
@@ -122,7 +123,8 @@ class Ring:
         os.eventfd_write(self.kick, 1)
 
     def want_call(self):
-        """Asks for a call after the next buffer, with or without EVENT_IDX."""
+        """Asks passt to notify at the next used buffer, with or without
+        EVENT_IDX."""
         self.front.put(self.avail, struct.pack("=H", 0))
         self.front.put(self.avail + 4 + 2 * self.size,
                        struct.pack("=H", self.last_used))
@@ -131,7 +133,7 @@ class Ring:
         return struct.unpack("=H", self.front.get(self.used + 2, 2))[0]
 
     def take(self):
-        """(head, bytes) of the next used buffer, None: there is none."""
+        """Takes the next used buffer: (head, bytes); None if there is none."""
         if self.used_index() == self.last_used:
             return None
         at = self.used + 4 + 8 * (self.last_used % self.size)
@@ -139,7 +141,7 @@ class Ring:
         return struct.unpack("=II", self.front.get(at, 8))
 
     def used_within(self, timeout=2 * SLOW):
-        """The same, or a failure in the end."""
+        """Waits for a used buffer, and takes it; fails if none comes."""
         end = time.monotonic() + timeout
         while True:
             used = self.take()
@@ -151,14 +153,14 @@ class Ring:
             self.wait_call(0.05)
 
     def wait_call(self, timeout):
-        """Sleeps until a call, at most @timeout seconds."""
+        """Sleeps until passt notifies, at most @timeout seconds."""
         self.want_call()
         if self.used_index() == self.last_used:
             select.select([self.call, self.front.sock], [], [], timeout)
         self.calls()
 
     def calls(self):
-        """Calls since the last time."""
+        """Number of notifications from passt since the last time."""
         try:
             return os.eventfd_read(self.call)
         except BlockingIOError:
@@ -166,7 +168,12 @@ class Ring:
 
 
 class Front:
-    """@want, @protocol: features to take if they are offered, by bit"""
+    """A front-end, with one pair of queues.
+
+    @want, @protocol: numbers of features to accept if passt offers them
+    @size: entries of each ring
+    @buffer: bytes of each receive buffer
+    """
 
     def __init__(self, path, want=PLAIN, protocol=(P_REPLY_ACK,), size=256,
                  buffer=4096):
@@ -197,7 +204,7 @@ class Front:
         self.memory.close()
         os.close(self.file)
 
-    # --- memory; @at: offset in the file, gpa() of it in a descriptor
+    # --- memory; @at is an offset in the file
 
     def put(self, at, data):
         self.memory[at:at + len(data)] = data
@@ -212,7 +219,7 @@ class Front:
     # --- messages
 
     def send(self, request, payload=b"", fds=(), flags=VERSION, size=None):
-        """Any message; @size: what its header says, if not the truth."""
+        """Sends any message. @size: a wrong length for its header."""
         header = struct.pack("=III", request, flags,
                              len(payload) if size is None else size)
         control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
@@ -220,7 +227,7 @@ class Front:
         self.sock.sendmsg([header + payload], control)
 
     def receive(self, request):
-        """The payload of the answer to a message."""
+        """Receives the answer to a message. Returns its payload."""
         header = self.exactly(12)
         got, flags, size = struct.unpack("=III", header)
         if got != request or flags != VERSION | REPLY:
@@ -237,12 +244,13 @@ class Front:
         return data
 
     def ask(self, request, payload=b"", fds=()):
-        """The number in the answer."""
+        """Sends a message. Returns the number in the answer."""
         self.send(request, payload, fds)
         return struct.unpack("=Q", self.receive(request))[0]
 
     def sure(self, request, payload=b"", fds=()):
-        """Whether a message went well, as far as passt tells."""
+        """Sends a message. Returns whether passt accepted it; true if REPLY_ACK
+        was not negotiated."""
         if not self.protocol & bits(P_REPLY_ACK):
             self.send(request, payload, fds)
             return True
@@ -250,7 +258,7 @@ class Front:
         return struct.unpack("=Q", self.receive(request))[0] == 0
 
     def alive(self):
-        """Whether passt keeps the link: it answers after all that was sent."""
+        """Whether passt has kept the link open: it still answers."""
         try:
             self.sock.settimeout(5 * SLOW)
             self.ask(GET_FEATURES)
@@ -259,7 +267,8 @@ class Front:
             return False
 
     def closed(self, timeout=5 * SLOW):
-        """Whether passt closes the link, whatever it says before."""
+        """Whether passt closes the link within @timeout; ignores messages
+        before that."""
         self.sock.settimeout(timeout)
         try:
             while self.sock.recv(4096):
@@ -270,10 +279,10 @@ class Front:
             return False
         return True
 
-    # --- the right order
+    # --- a correct start
 
     def negotiate(self):
-        """What comes before the guest's driver."""
+        """Exchanges the messages that come before the guest's driver starts."""
         self.features = self.ask(GET_FEATURES) & self.want
         self.protocol = self.ask(GET_PROTOCOL_FEATURES) & self.want_protocol
         self.send(SET_PROTOCOL_FEATURES, u64(self.protocol))
@@ -291,7 +300,7 @@ class Front:
                   self.buffers.wire(), [self.file, self.file])
 
     def set_up(self, i, base=0):
-        """All that a ring needs, before its first notification."""
+        """Sends all that a ring needs before its first notification."""
         ring = self.queue[i]
         self.send(SET_VRING_NUM, state(i, self.size))
         self.send(SET_VRING_BASE, state(i, base))
@@ -304,7 +313,7 @@ class Front:
             self.sure(SET_VRING_ENABLE, state(i, on))
 
     def start(self):
-        """From the connection to running rings with buffers to receive."""
+        """Connects, negotiates, starts the rings, posts receive buffers."""
         self.connect()
         self.negotiate()
         self.send(SET_FEATURES, u64(self.features))
@@ -325,7 +334,7 @@ class Front:
         return RINGS + BUFFERS // 2 + i % 256 * 0x11000
 
     def post(self, i):
-        """Writes the descriptor of a buffer to receive into."""
+        """Writes the descriptor of the @i-th receive buffer."""
         self.queue[RX].write_desc(i, self.gpa(self.rx_at(i)), self.buffer,
                                   WRITE)
 
@@ -335,7 +344,8 @@ class Front:
         self.queue[RX].show(*range(self.size))
 
     def send_frames(self, frames, header=bytes(VNET)):
-        """All behind one notification, each with this virtio-net header."""
+        """Sends frames, each after this virtio-net header, with one
+        notification if they fit in the ring."""
         ring, heads = self.queue[TX], []
         for frame in frames:
             while self.in_flight() + len(heads) >= min(self.size, 256):
@@ -356,7 +366,7 @@ class Front:
         return (ring.avail_idx - ring.last_used) & 0xffff
 
     def recv_frame(self, timeout=2 * SLOW):
-        """(virtio-net header, frame), None: there was none."""
+        """Receives a frame: (virtio-net header, frame); None if none comes."""
         ring, end = self.queue[RX], time.monotonic() + timeout
         while True:
             used = ring.take()
@@ -369,13 +379,13 @@ class Front:
             ring.wait_call(min(left, 0.05))
 
     def check_link(self):
-        """Raises EOFError when the link is closed."""
+        """Raises EOFError if passt has closed the link."""
         if select.select([self.sock], [], [], 0)[0] and \
                 not self.sock.recv(1, socket.MSG_PEEK):
             raise EOFError("passt closed the link")
 
     def gather(self, used):
-        """All buffers of a frame; they are posted again."""
+        """Collects a frame from all its buffers, and posts them again."""
         head, length = used
         data = self.get(self.rx_at(head), length)
         heads = [head]
@@ -391,7 +401,7 @@ class Front:
 
 
 class VhostGuest(Guest):
-    """A guest that has no offloads: frames are as on a wire."""
+    """A guest without offloads, so that frames are as on a wire."""
 
     want = PLAIN
     front = None
