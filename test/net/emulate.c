@@ -89,7 +89,7 @@ struct way {
 };
 
 /**
- * struct link - The whole program
+ * struct link - State of the program
  * @way:	A to B, B to A
  * @frame_max:	longest frame, bytes
  * @super:	the GSO frame that was read, before it is cut

@@ -288,7 +288,7 @@ def large(lab):
             return ns.run("ping", f"-{family}", "-n", "-c", "3", "-i", "0.3",
                           "-W", "1", "-s", "5000", *args, FAR[n], status=None)
 
-        # First let both ends learn the path MTU, as IPv6 routers do not fragment.
+        # First let both ends learn the path MTU: IPv6 routers don't fragment.
         ping(lab.host)
         with check(f"ping{family} too long for the host's interface"):
             out = ping(lab.guest, "-M", "do")

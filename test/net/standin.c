@@ -66,7 +66,7 @@ struct way {
 };
 
 /**
- * struct standin - The whole program
+ * struct standin - Options and state of the program
  * @path:	path of passt's socket, NULL: @sock was inherited
  * @netns:	path of the tap's namespace, NULL: the current one
  * @name:	name of the tap

@@ -25,7 +25,7 @@
 #define RETRY		100		/* ms between attempts to connect */
 
 /**
- * struct guest - The whole program
+ * struct guest - State of the program
  * @conf:	options
  * @front:	the front-end in @conf
  * @pairs:	pairs of queues

@@ -281,7 +281,7 @@ def atomic_fragments_are_whole(w, v):
 
 @test("U6", only6)
 def the_first_fragment_holds_all_headers(w, v):
-    """Otherwise passt drops the datagram (RFC 7112)."""
+    """If it does not, then passt drops the datagram (RFC 7112)."""
     g, s = w.guest(), w.udp(v)
     cut = datagram(g, v, s, pattern(2000))
     cut.l4 = bytes((UDP, 1, 1, 12)) + bytes(12) + cut.l4

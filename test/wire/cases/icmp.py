@@ -102,7 +102,8 @@ def no_reply_from_an_unreachable_host(w, v):
 
 @test("I1", both)
 def no_reply_for_the_guests_own_address(w, v):
-    """The same holds for loopback, multicast and unspecified addresses."""
+    """passt answers no pings to loopback, multicast, broadcast and unspecified
+    addresses."""
     g = w.guest()
     for dst in {4: ("127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0"),
                 6: ("::1", "ff02::1", "::", "ff05::1")}[v]:

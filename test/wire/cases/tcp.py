@@ -785,8 +785,8 @@ def acks_are_few_while_data_streams(w, v):
 
 @test("T13", both)
 def order_of_two_flows_in_one_write(w, v):
-    """Given one write with segments of two flows, one after the other in turn,
-    then both streams arrive unchanged."""
+    """Given one write with segments of two flows in turn, then both streams
+    arrive unchanged."""
     g, a, sa = open_flow(w, v)
     _, b, sb = open_flow(w, v, g, peer=PEER2[v])
     frames = []

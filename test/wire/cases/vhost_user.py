@@ -323,7 +323,8 @@ case("region that is there already", lambda f: f.send(
 
 
 def truncated(f):
-    """The file ends before the memory that passt has mapped."""
+    """Truncates the shared file, so that passt has mapped memory beyond its
+    end."""
     os.ftruncate(f.file, RINGS + 4096)
     f.queue[TX].write_desc(0, f.buffers.gpa + (1 << 20), 64)
     f.queue[TX].show(0)
