@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn.c - The phases of a connection: how it opens and closes, and what its
- * timers do. conn_rx.c decides about segments from the guest, conn_tx.c about
- * segments to the guest.
+ * conn.c - The phases of a connection: how it opens and closes. conn_rx.c
+ * decides about segments from the guest, conn_tx.c about segments to the guest,
+ * and conn_timer.c what is done when the guest does not answer in time.
  */
 #include <string.h>
 
@@ -75,10 +75,13 @@ void conn_rearm_timer(struct tcp_conn *c, uint64_t now)
 		conn_arm_timer(c, CONN_TIMER_IDLE, now + TCP_IDLE);
 }
 
-/* Enter CONN_CLOSED. @actions: what the caller has to do, so that the guest and
- * the peer learn it. */
-static void conn_close(struct tcp_conn *c, enum conn_cause cause,
-		       uint32_t actions)
+/**
+ * conn_close() - Enter CONN_CLOSED
+ * @cause:	why, for the log
+ * @actions:	what the caller has to do, so that the guest and the peer learn
+ *		that the connection is closed
+ */
+void conn_close(struct tcp_conn *c, enum conn_cause cause, uint32_t actions)
 {
 	conn_set_phase(c, CONN_CLOSED, cause);
 	conn_arm_timer(c, CONN_TIMER_NONE, 0);
@@ -214,12 +217,6 @@ void conn_abort(struct tcp_conn *c)
 	conn_close(c, CAUSE_ABORTED, CONN_DO_RST_PEER | CONN_DO_RST_GUEST);
 }
 
-/* Close the connection, because the guest has not answered for too long. */
-static void close_silent(struct tcp_conn *c)
-{
-	conn_close(c, CAUSE_GUEST_SILENT, CONN_DO_RST_PEER | CONN_DO_RST_GUEST);
-}
-
 /* conn_guest_fin() - Acknowledge the guest's FIN, because the socket has taken
  * all data before it (T10) */
 void conn_guest_fin(struct tcp_conn *c)
@@ -303,120 +300,4 @@ void conn_handshake_done(struct tcp_conn *c, uint64_t now)
 {
 	c->snd_una = c->snd_nxt;
 	enter_open(c, now);
-}
-
-/* Count a try, and double the timeout for the next one (RFC 6298 5.5). */
-static void back_off_timer(struct tcp_conn *c, uint64_t now)
-{
-	c->tries++;
-	c->rto = MIN(c->rto * 2, TCP_RTO_MAX);
-	c->deadline = now + c->rto;
-}
-
-static void timeout_syn(struct tcp_conn *c, uint64_t now)
-{
-	if (c->tries + 1 >= TCP_SYN_TRIES) {
-		close_silent(c);
-		return;
-	}
-	back_off_timer(c, now);
-	c->actions |= CONN_DO_SYN;
-}
-
-/* Handle that data or FIN was not acknowledged in time: send again, from the
- * oldest byte on (RFC 6298 5.4). */
-static void timeout_rto(struct tcp_conn *c, uint64_t now)
-{
-	if (c->tries >= TCP_RTO_TRIES) {
-		close_silent(c);
-		return;
-	}
-	back_off_timer(c, now);
-	c->snd_nxt = c->snd_una;
-	c->sacked.n = 0;	/* RFC 2018 8: the guest may discard them */
-	c->recovering = false;
-	c->dupacks = 0;
-	c->rtt_seq = 0;
-	c->actions |= CONN_DO_REWIND | CONN_DO_SEND;
-	if (!c->snd_wnd) {	/* the guest has closed its window: only
-				 * probe */
-		c->timer = CONN_TIMER_PERSIST;
-		c->wnd_blocked = true;
-		c->actions |= CONN_DO_PROBE;
-	}
-}
-
-static void timeout_persist(struct tcp_conn *c, uint64_t now)
-{
-	if (now - c->heard_at > TCP_PERSIST_MAX) {
-		close_silent(c);
-		return;
-	}
-	back_off_timer(c, now);
-	c->actions |= CONN_DO_PROBE;
-}
-
-static void timeout_idle(struct tcp_conn *c, uint64_t now)
-{
-	if (now < c->heard_at + TCP_IDLE) {
-		c->tries = 0;
-		c->deadline = c->heard_at + TCP_IDLE;
-		return;
-	}
-	if (c->tries++ >= TCP_PROBES) {
-		close_silent(c);
-		return;
-	}
-	c->deadline = now + TCP_PROBE_INTERVAL;
-	c->actions |= CONN_DO_PROBE;
-}
-
-/* conn_try_due() - Whether the guest has not answered in time, so that
- * conn_timeout() would send again or give up */
-bool conn_try_due(const struct tcp_conn *c, uint64_t now)
-{
-	return c->timer != CONN_TIMER_NONE &&
-	       c->timer != CONN_TIMER_TIME_WAIT && now >= c->deadline;
-}
-
-/**
- * conn_postpone() - Wait longer for the guest's answer, without counting a try:
- * the guest takes no frames now, so it can't have seen what was sent last
- */
-void conn_postpone(struct tcp_conn *c, uint64_t now)
-{
-	c->heard_at = now;
-	c->deadline = now + MAX(c->rto, TCP_RTO_INIT);
-}
-
-/* conn_timeout() - Do what is due at this time: ask for an ACK that has waited,
- * or handle the connection's timer */
-void conn_timeout(struct tcp_conn *c, uint64_t now)
-{
-	if (c->ack_due && now >= c->ack_due) {
-		c->actions |= CONN_DO_ACK;
-		c->ack_due = c->ack_delay = 0;
-	}
-	if (c->timer == CONN_TIMER_NONE || now < c->deadline)
-		return;
-
-	switch (c->timer) {
-	case CONN_TIMER_SYN:
-		timeout_syn(c, now);
-		break;
-	case CONN_TIMER_RTO:
-		timeout_rto(c, now);
-		break;
-	case CONN_TIMER_PERSIST:
-		timeout_persist(c, now);
-		break;
-	case CONN_TIMER_IDLE:
-		timeout_idle(c, now);
-		break;
-	case CONN_TIMER_TIME_WAIT:
-		conn_close(c, CAUSE_WAITED, 0);
-		break;
-	case CONN_TIMER_NONE:
-		break;
-	}
 }

@@ -7,34 +7,6 @@
 #include "tcp/seq.h"
 #include "util.h"
 
-/* Update the smoothed round-trip time and its variation with a sample (RFC 6298
- * 2). */
-static void add_rtt_sample(struct tcp_conn *c, uint32_t rtt)
-{
-	uint32_t r = MAX(rtt, 1), diff;
-
-	if (!c->srtt) {
-		c->srtt = r << 3;
-		c->rttvar = r << 1;
-		return;
-	}
-	diff = c->srtt >> 3 > r ? (c->srtt >> 3) - r : r - (c->srtt >> 3);
-	c->rttvar += diff - (c->rttvar >> 2);
-	c->srtt += r - (c->srtt >> 3);
-}
-
-/* Set the retransmission timeout from the round-trip time, and end the back-off
- * (RFC 6298 2). */
-static void reset_rto(struct tcp_conn *c)
-{
-	uint32_t rto = TCP_RTO_INIT;
-
-	if (c->srtt)
-		rto = (c->srtt >> 3) + MAX(c->rttvar, 1);
-	c->rto = MIN(MAX(rto, TCP_RTO_MIN), TCP_RTO_MAX);
-	c->tries = 0;
-}
-
 /* Begin recovery, because a segment was lost: ask the caller to send again what
  * the guest does not have. */
 static void start_recovery(struct tcp_conn *c)
@@ -71,13 +43,13 @@ static void take_new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 		c->actions |= CONN_DO_DISCARD;
 
 	if (c->rtt_seq && seq_le(c->rtt_seq, ack)) {
-		add_rtt_sample(c, (uint32_t)(now - c->rtt_at));
+		conn_add_rtt(c, (uint32_t)(now - c->rtt_at));
 		c->rtt_seq = 0;
 	}
 	c->snd_una = ack;
 	c->snd_nxt = seq_max(c->snd_nxt, ack);
 	ranges_trim(&c->sacked, ack);
-	reset_rto(c);
+	conn_reset_rto(c);
 	recovery_ack(c);
 	c->actions |= CONN_DO_SEND;
 	conn_rearm_timer(c, now);
@@ -236,7 +208,7 @@ static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 	c->wnd_max = MAX(c->wnd_max, wnd);
 	if (c->timer == CONN_TIMER_PERSIST && wnd) {
 		c->wnd_blocked = false;	/* set again if necessary */
-		reset_rto(c);
+		conn_reset_rto(c);
 		conn_rearm_timer(c, now);
 	}
 	return true;

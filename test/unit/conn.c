@@ -5,6 +5,7 @@
  * T10 to T13 of doc/design.md.
  */
 #include "../../tcp/conn.c"
+#include "../../tcp/conn_timer.c"
 #include "test/unit/story.h"
 
 /* ---- Events ---- */

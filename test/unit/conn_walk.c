@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "../../tcp/conn.c"
+#include "../../tcp/conn_timer.c"
 #include "../../tcp/conn_rx.c"
 #include "../../tcp/conn_tx.c"
 #include "test/unit/machine.h"
