@@ -185,7 +185,13 @@ bool udp_port_share(struct udp *u, const struct flow_key *key);
 void udp_port_take(struct udp *u, struct udp_flow *uf);
 void udp_port_give(struct udp *u, const struct udp_flow *uf);
 
-/* from_guest.c: datagrams of the guest to sockets */
+/* error.c: errors about datagrams of the guest */
+uint32_t udp_drain_errors(struct udp *u, int fd, const struct udp_flow *uf,
+			  const struct listener *l, uint64_t now);
+uint32_t udp_drain_sender(struct udp *u, const struct udp_flow *uf,
+			  uint64_t now);
+
+/* send.c: datagrams of the guest to sockets */
 bool udp_can_segment(void);
 uint32_t udp_cut_gso(struct udp_cut *c, const struct pkt *gso, uint32_t off);
 int udp_send_batch(const struct udp *u, struct udp_flow *uf,

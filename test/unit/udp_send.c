@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp_from_guest.c - How the guest's datagrams leave: in how many calls and
+ * udp_send.c - How the guest's datagrams leave: in how many calls and
  * messages, with which header fields, and what happens if a kernel refuses. The
  * sockets are real; sendmmsg(), setsockopt() and getsockopt() are counted, and
  * fail where a story says so.
@@ -17,7 +17,7 @@ static int told_getsockopt(int fd, int level, int name, void *value,
 #define setsockopt	told_setsockopt
 #define getsockopt	told_getsockopt
 #include "../../sock.c"
-#include "../../udp/from_guest.c"
+#include "../../udp/send.c"
 #undef sendmmsg
 #undef setsockopt
 #undef getsockopt
