@@ -43,7 +43,8 @@ QRAP_OBJS := $(patsubst %.c,$B/%.o,qrap.c $(wildcard wrap/*.c))
 UNITS := $(patsubst test/unit/%.c,$B/unit/%,$(wildcard test/unit/*.c))
 
 LINKED := tcp tcp_many udp udp_flow udp_send udp_to_guest mcast icmp \
-	  relay forged fragment reassemble arp ndp dhcp dhcpv6
+	  relay forged fragment reassemble reassemble_headers arp ndp dhcp \
+	  dhcpv6
 
 all: $B/passt $B/qrap passt qrap
 
