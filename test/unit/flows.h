@@ -395,6 +395,34 @@ static bool is_from(const struct seen *s, const char *src)
 }
 
 /**
+ * forward_port() - Forward a UDP port of all addresses; the kernel chooses it
+ * @w:		stage
+ * @to:		port of the guest
+ *
+ * Return: port of the host
+ */
+__attribute__((unused))
+static uint16_t forward_port(struct world *w, uint16_t to)
+{
+	struct rule r = { .proto = IPPROTO_UDP, .to = to };
+	struct in6_addr bound;
+	union sockaddr_any sa;
+	socklen_t len = sizeof(sa);
+	uint16_t port = 0;
+	int slot;
+
+	if (!w->fwd.ends)
+		w->fwd.ends = calloc(1, sizeof(*w->fwd.ends));
+	slot = listener_open(&w->fwd, &r, 0, 0);
+	if (slot < 0)
+		fail("the test can forward a port", "%s", strerror(-slot));
+	getsockname(w->fwd.listeners[slot].fd, &sa.sa, &len);
+	sockaddr_get(&sa, &bound, &port);
+	w->fwd.listeners[slot].port = port;
+	return port;
+}
+
+/**
  * peer_open() - A UDP socket of somebody on the host
  * @a:		address to bind to
  * @port:	set to its port

@@ -8,23 +8,6 @@
 
 #define ROOM	(1 << 20)
 
-/* listens() - A forwarded port of all addresses, as listener_open() makes it */
-static uint16_t listens(struct world *w, uint16_t to)
-{
-	struct sockaddr_in6 sa = { .sin6_family = AF_INET6 };
-	socklen_t len = sizeof(sa);
-	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0), one = 1;
-
-	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
-	setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&sa, len) ||
-	    getsockname(fd, (struct sockaddr *)&sa, &len))
-		fail("the test can bind a port", "%s", strerror(errno));
-	sock_set_reports(fd, true, true);
-	put_listener(&w->fwd, fd, IPPROTO_UDP, ntohs(sa.sin6_port), to);
-	return ntohs(sa.sin6_port);
-}
-
 /**
  * forge() - Send ICMP errors about packets that were never sent
  * @raw:	raw socket
@@ -95,7 +78,7 @@ static void story_listener(unsigned int n)
 	world_open(&w, 128, ROOM);
 	raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
 	fd = peer_open("127.0.0.1", &port);
-	forge_udp(raw, 3, listens(&w, 7000), n);
+	forge_udp(raw, 3, forward_port(&w, 7000), n);
 
 	sends(&w, 7000, GW4, port, "hello", 5);
 	check("the peer receives the datagram",
@@ -130,7 +113,7 @@ static void story_rows(void)
 
 	printf("# a forged error before a GSO batch\n");
 	world_open(&w, 128, ROOM);
-	forwarded = listens(&w, 7000);
+	forwarded = forward_port(&w, 7000);
 	raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
 	fd = peer_open("127.0.0.1", &port);
 	sends(&w, 7000, GW4, port, "hello", 5);
@@ -199,7 +182,7 @@ static void story_place(void)
 
 	printf("# a flow in the slot of one that was evicted\n");
 	world_open(&w, 4, ROOM);
-	port = listens(&w, 7000);
+	port = forward_port(&w, 7000);
 	stream = peer_open("127.0.0.1", &ps);
 	sends(&w, 4000, GW4, ps, "q", 1);
 	peer_hears(stream, buf, sizeof(buf), &from, &out);

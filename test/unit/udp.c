@@ -841,7 +841,7 @@ static uint32_t told_mtu(struct world *w)
  * is lost. */
 static void story_too_long(const char *gw, const char *host, uint16_t gport)
 {
-	uint16_t port = 0, forwarded = 0, sport;
+	uint16_t port = 0, sport;
 	struct in6_addr from;
 	struct world w;
 	char buf[9000];
@@ -851,8 +851,7 @@ static void story_too_long(const char *gw, const char *host, uint16_t gport)
 	printf("# too long for the way to %s%s\n", host,
 	       gport == 5000 ? ", from a forwarded port" : "");
 	world_open(&w, LIFE, ROOM);
-	listens(&w, AF_INET6, "::", &forwarded, 5000);
-	sock_set_reports(w.fwd.listeners[0].fd, true, true);
+	forward_port(&w, 5000);
 	fd = peer_open(host, &port);
 	check("the test can set an MTU", set_mtu(1400));
 	for (i = 0; i < 2; i++) {

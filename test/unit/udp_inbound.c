@@ -10,27 +10,6 @@
 #define LIFE	128
 #define GPORT	5000
 
-/* listens() - Open a forwarded port that leads to GPORT; return its number */
-static uint16_t listens(struct world *w)
-{
-	struct rule r = { .proto = IPPROTO_UDP, .to = GPORT };
-	struct in6_addr bound;
-	union sockaddr_any sa;
-	socklen_t len = sizeof(sa);
-	uint16_t port = 0;
-	int slot;
-
-	if (!w->fwd.ends)
-		w->fwd.ends = calloc(1, sizeof(*w->fwd.ends));
-	slot = listener_open(&w->fwd, &r, 0, 0);
-	if (slot < 0)
-		fail("the test can forward a port", "%s", strerror(-slot));
-	getsockname(w->fwd.listeners[slot].fd, &sa.sa, &len);
-	sockaddr_get(&sa, &bound, &port);
-	w->fwd.listeners[slot].port = port;
-	return port;
-}
-
 /* sees() - A peer sends to a forwarded port; return the source port that the
  * guest sees, 0 if the guest receives nothing */
 static uint16_t sees(struct world *w, int fd, const char *to, uint16_t port)
@@ -79,7 +58,7 @@ static void story_two_peers(const char *a, const char *b, const char *gw)
 
 	printf("# %s and %s look like %s\n", a, b, gw);
 	world_open(&w, LIFE, ROOM);
-	forwarded = listens(&w);
+	forwarded = forward_port(&w, GPORT);
 	fd[0] = peer_open(a, &port);
 	fd[1] = peer_open(b, &port);
 	check_eq("the first peer has its own port",
@@ -119,7 +98,7 @@ static void story_two_addresses(void)
 
 	printf("# one peer and two addresses of the host\n");
 	world_open(&w, LIFE, ROOM);
-	forwarded = listens(&w);
+	forwarded = forward_port(&w, GPORT);
 	fd = peer_open("127.0.0.1", &port);
 	check_eq("by the first address the peer has its own port",
 		 sees(&w, fd, "127.0.0.7", forwarded), port);
@@ -145,8 +124,8 @@ static void story_two_ports(void)
 
 	printf("# one peer and two forwarded ports\n");
 	world_open(&w, LIFE, ROOM);
-	first = listens(&w);
-	second = listens(&w);
+	first = forward_port(&w, GPORT);
+	second = forward_port(&w, GPORT);
 	fd = peer_open("127.0.0.1", &port);
 	check_eq("by the first port the peer has its own port",
 		 sees(&w, fd, "127.0.0.1", first), port);
@@ -176,10 +155,10 @@ static void story_guests_own(bool forwarded_first)
 	fd[0] = peer_open("127.0.0.1", &port);
 	fd[1] = peer_open("127.0.0.2", &port);
 	if (forwarded_first)
-		forwarded = listens(&w);
+		forwarded = forward_port(&w, GPORT);
 	check("the peer hears the guest", asks(&w, fd[0], GW4, port));
 	if (!forwarded_first)
-		forwarded = listens(&w);
+		forwarded = forward_port(&w, GPORT);
 	other = sees(&w, fd[1], "127.0.0.1", forwarded);
 	check("the other one has another port", other && other != port);
 	check("the guest's datagrams go where they went",
@@ -204,7 +183,7 @@ static void story_no_port_left(void)
 
 	printf("# no source port left\n");
 	world_open(&w, LIFE, ROOM);
-	forwarded = listens(&w);
+	forwarded = forward_port(&w, GPORT);
 	fd[0] = peer_open("127.0.0.1", &port);
 	fd[1] = peer_open("127.0.0.2", &port);
 	o.port = port;
