@@ -3,8 +3,8 @@
  * story.h - A test bench for stories of a TCP connection: segments of a guest,
  * events of a socket, states to begin in, and expectations. Each story is run
  * with many initial sequence numbers in both directions (T3), across the wrap
- * and the change of sign. conn.c, conn_rx.c and conn_tx.c include it after the
- * file under test.
+ * and the change of sign. conn.c, conn_events.c, conn_rx.c and conn_tx.c
+ * include it after the file under test.
  */
 #ifndef TEST_UNIT_STORY_H
 #define TEST_UNIT_STORY_H
@@ -47,6 +47,7 @@ static void expect(bool good, const char *what, int line)
 		snprintf(wrong, sizeof(wrong), "not: %s, line %d", what, line);
 }
 
+__attribute__((unused))
 static void expect_eq(uint64_t got, uint64_t want, const char *what, int line)
 {
 	if (got != want && !*wrong)
@@ -55,7 +56,7 @@ static void expect_eq(uint64_t got, uint64_t want, const char *what, int line)
 			 got, want, line);
 }
 
-/* letters() - Actions, a letter each, see the legend of the table in conn.c */
+/* letters() - Actions, a letter each: the legend is in conn_events.c */
 static const char *letters(uint32_t actions, char buf[20])
 {
 	static const char letter[] = "DWFKSRPTAUCXGHLZ";
@@ -69,6 +70,7 @@ static const char *letters(uint32_t actions, char buf[20])
 	return buf;
 }
 
+__attribute__((unused))
 static void expect_actions(uint32_t want, int line)
 {
 	char got[20], should[20];
