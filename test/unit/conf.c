@@ -300,7 +300,7 @@ static void test_mtu(void)
 	refused("-m 1500x", "--mtu 1500x: is not between 68 and 65521, or 0");
 }
 
-static void test_address(void)
+static void test_addresses(void)
 {
 	check("an address of each family", accepted("-a 192.0.2.9 "
 	      "-a 2001:db8::9") && is(&c.addr[IP4][0], "192.0.2.9") &&
@@ -332,22 +332,10 @@ static void test_address(void)
 		"family");
 	refused("-a 10.0.0.1 -a 10.0.0.2 -g 10.0.0.2", "--gateway 10.0.0.2: "
 		"is the address of the guest: give another one");
-	refused("--no-host-access --map-host-loopback 192.0.2.9",
-		"--map-host-loopback 192.0.2.9: contradicts --no-host-access: "
-		"give one of them");
-	refused("--no-host-access --map-guest-addr fd00::9",
-		"--map-guest-addr fd00::9: contradicts --no-host-access: "
-		"give one of them");
-	check("no address may be named for it",
-	      accepted("--no-host-access --map-host-loopback none "
-		       "--map-guest-addr none --no-map-gw"));
-	check("a mask in bits", accepted("-n 20 -a 192.0.2.9") &&
-	      c.netmask == 20);
-	check("a dotted mask", accepted("-n 255.255.240.0") &&
-	      c.netmask == 20);
-	check("a mask of all ones", accepted("-n 255.255.255.255") &&
-	      c.netmask == 32);
+}
 
+static void test_wrong_addresses(void)
+{
 	refused("-a 192.0.2.256", "--address 192.0.2.256: is not an address: "
 		"give ADDR or ADDR/LENGTH");
 	refused("-a /24", "--address /24: is not an address: "
@@ -366,6 +354,29 @@ static void test_address(void)
 		"give a unicast address");
 	refused("-a fe80::1", "--address fe80::1: is link-local, which the "
 		"guest makes itself: give a global address");
+}
+
+static void test_no_host_access(void)
+{
+	refused("--no-host-access --map-host-loopback 192.0.2.9",
+		"--map-host-loopback 192.0.2.9: contradicts --no-host-access: "
+		"give one of them");
+	refused("--no-host-access --map-guest-addr fd00::9",
+		"--map-guest-addr fd00::9: contradicts --no-host-access: "
+		"give one of them");
+	check("no address may be named for it",
+	      accepted("--no-host-access --map-host-loopback none "
+		       "--map-guest-addr none --no-map-gw"));
+}
+
+static void test_netmask(void)
+{
+	check("a mask in bits", accepted("-n 20 -a 192.0.2.9") &&
+	      c.netmask == 20);
+	check("a dotted mask", accepted("-n 255.255.240.0") &&
+	      c.netmask == 20);
+	check("a mask of all ones", accepted("-n 255.255.255.255") &&
+	      c.netmask == 32);
 	refused("-n 255.0.255.0", "--netmask 255.0.255.0: is not a mask: "
 		"give 1 to 32 bits, or 255.255.255.0 and the like");
 	check("a mask of no bits is none", accepted("-n 0 -a 192.0.2.9/24") &&
@@ -680,7 +691,10 @@ int main(void)
 	test_paths();
 	test_fd();
 	test_mtu();
-	test_address();
+	test_addresses();
+	test_wrong_addresses();
+	test_no_host_access();
+	test_netmask();
 	test_router();
 	test_names();
 	test_families();
