@@ -17,9 +17,23 @@ static struct in6_addr addr(const char *s)
 }
 
 /* Every address is of the kinds its RFC says, and of no other. */
+enum { LOOP = 1, LINK = 2, MULTI = 4, UNI = 8, V4 = 16, NONE = 32 };
+
+/* kinds_of() - All that an address is said to be */
+static unsigned int kinds_of(const char *s)
+{
+	struct in6_addr a = addr(s);
+
+	return (addr_is_loopback(&a) ? LOOP : 0) |
+	       (addr_is_linklocal(&a) ? LINK : 0) |
+	       (addr_is_multicast(&a) ? MULTI : 0) |
+	       (addr_is_unicast(&a) ? UNI : 0) |
+	       (addr_is_v4(&a) ? V4 : 0) |
+	       (addr_is_none(&a) ? NONE : 0);
+}
+
 static void test_addr_kinds(void)
 {
-	enum { LOOP = 1, LINK = 2, MULTI = 4, UNI = 8, V4 = 16, NONE = 32 };
 	static const struct {
 		const char *addr;
 		unsigned int kinds;
@@ -60,21 +74,11 @@ static void test_addr_kinds(void)
 		{ "::ffff:127.0.0.1", V4 | LOOP },
 	};
 	unsigned int i;
+	char name[96];
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct in6_addr a = addr(cases[i].addr);
-		unsigned int kinds = 0;
-		char name[96];
-
-		kinds |= addr_is_loopback(&a) ? LOOP : 0;
-		kinds |= addr_is_linklocal(&a) ? LINK : 0;
-		kinds |= addr_is_multicast(&a) ? MULTI : 0;
-		kinds |= addr_is_unicast(&a) ? UNI : 0;
-		kinds |= addr_is_v4(&a) ? V4 : 0;
-		kinds |= addr_is_none(&a) ? NONE : 0;
-
 		snprintf(name, sizeof(name), "kinds of %s", cases[i].addr);
-		check_eq(name, kinds, cases[i].kinds);
+		check_eq(name, kinds_of(cases[i].addr), cases[i].kinds);
 	}
 }
 
