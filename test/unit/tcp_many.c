@@ -28,6 +28,24 @@ static rlim_t more_files(void)
 	return r.rlim_cur;
 }
 
+/* connects_with_gap() - A guest connects, and sends a byte after a gap; @h has
+ * the ports, and gets what the last segment says */
+static void connects_with_gap(struct end *e, struct tcp_hdr *h, int listener)
+{
+	h->flags = SEG_SYN;
+	h->seq = 1000;
+	sends(e, h, NULL, 0);
+	turns(&w, 2);
+	h->flags = SEG_ACK;
+	h->seq = 1001;
+	h->ack = e->seen[0].seq + 1;
+	sends(e, h, NULL, 0);
+	h->seq = 2001;
+	sends(e, h, "x", 1);
+	turn(&w);
+	peer_accepts(e, listener);
+}
+
 /* Given flows that each need a receive ring, then all of them together use no
  * more than TCP_RXRING_MAX, and all memory is given back when they end. */
 static void story_rxring_max(void)
@@ -45,18 +63,7 @@ static void story_rxring_max(void)
 	for (i = 0; i < n; i++) {
 		end_init(&w, &e[i], NULL, (uint16_t)(10000 + i), GW4, port);
 		h.sport = (uint16_t)(10000 + i);
-		h.flags = SEG_SYN;
-		h.seq = 1000;
-		sends(&e[i], &h, NULL, 0);
-		turns(&w, 2);
-		h.flags = SEG_ACK;
-		h.seq = 1001;
-		h.ack = e[i].seen[0].seq + 1;
-		sends(&e[i], &h, NULL, 0);
-		h.seq = 2001;			/* after a gap */
-		sends(&e[i], &h, "x", 1);
-		turn(&w);
-		peer_accepts(&e[i], listener);
+		connects_with_gap(&e[i], &h, listener);
 		within += w.tcp.rxring_total <= TCP_RXRING_MAX;
 	}
 	check_eq("all of them are open", w.flows.used, n);
