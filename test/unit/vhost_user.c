@@ -272,6 +272,7 @@ static bool is_pattern(const uint8_t *frame, size_t len)
 }
 
 static uint8_t got[LINK_GSO_MAX];
+static const struct frame_meta none;	/* checksum complete, no GSO */
 
 /* Given a front-end that asks, then it learns what passt can do. */
 static void story_features(void)
@@ -307,14 +308,50 @@ static void story_features(void)
 	ends();
 }
 
+/* check_gso_frame() - A long frame goes to a guest with buffers of @size */
+static void check_gso_frame(uint32_t size)
+{
+	const struct frame_meta tso = {
+		LINK_CSUM_PARTIAL, LINK_GSO_TCP4, 1448, 34, 16,
+	};
+	struct virtio_net_hdr_v1 h;
+
+	check("a GSO frame", commits(20000, 20000, tso));
+	link_flush(v.queue);
+	check_eq("is long", gets_frame(&h, got), 20000);
+	check("has its bytes", is_pattern(got, 20000));
+	check_eq("and as many buffers as it needs", h.num_buffers,
+		 (20012 + size - 1) / size);
+	check("the header says how to cut it",
+	      h.flags == VIRTIO_NET_HDR_F_NEEDS_CSUM &&
+	      h.gso_type == VIRTIO_NET_HDR_GSO_TCPV4 &&
+	      h.gso_size == 1448 && h.csum_start == 34 &&
+	      h.csum_offset == 16);
+}
+
+/* check_no_buffers() - The guest's buffers run out, and it posts others, as
+ * posts() does with @first */
+static void check_no_buffers(uint32_t first)
+{
+	unsigned int i;
+
+	for (i = 0; i < 100 && commits(1400, 1400, none); i++)
+		;
+	check("buffers end at some time", i && i < 20);
+	check("that alone is not blocked", !v.queue[0].blocked);
+	link_flush(v.queue);
+	check("without a buffer it is", !commits(1400, 1400, none) &&
+	      v.queue[0].blocked && !link_flush(v.queue));
+	check("and stalled", link_stalled(v.queue));
+	posts(8, first);
+	check("until the guest gives some", !v.queue[0].blocked &&
+	      commits(1400, 1400, none) && link_flush(v.queue) == 1);
+}
+
 /* Given a ring to the guest, then it carries frames once it has started. */
 static void story_to_guest(const char *name, uint64_t features, uint32_t size,
 			   uint32_t first)
 {
-	const struct frame_meta none = { 0 };
-	const struct frame_meta tso = {
-		LINK_CSUM_PARTIAL, LINK_GSO_TCP4, 1448, 34, 16,
-	};
 	struct virtio_net_hdr_v1 h;
 	struct link_slot slots[4];
 	unsigned int i, wrong = 0;
@@ -345,31 +382,9 @@ static void story_to_guest(const char *name, uint64_t features, uint32_t size,
 	check_eq("frames shorter than their slots", wrong, 0);
 	check_eq("and no others", gets_frame(&h, got), 0);
 
-	if (features & BIT(VIRTIO_NET_F_GUEST_TSO4)) {
-		check("a GSO frame", commits(20000, 20000, tso));
-		link_flush(v.queue);
-		check_eq("is long", gets_frame(&h, got), 20000);
-		check("has its bytes", is_pattern(got, 20000));
-		check_eq("and as many buffers as it needs", h.num_buffers,
-			 (20012 + size - 1) / size);
-		check("the header says how to cut it",
-		      h.flags == VIRTIO_NET_HDR_F_NEEDS_CSUM &&
-		      h.gso_type == VIRTIO_NET_HDR_GSO_TCPV4 &&
-		      h.gso_size == 1448 && h.csum_start == 34 &&
-		      h.csum_offset == 16);
-	}
-
-	for (i = 0; i < 100 && commits(1400, 1400, none); i++)
-		;
-	check("buffers end at some time", i && i < 20);
-	check("that alone is not blocked", !v.queue[0].blocked);
-	link_flush(v.queue);
-	check("without a buffer it is", !commits(1400, 1400, none) &&
-	      v.queue[0].blocked && !link_flush(v.queue));
-	check("and stalled", link_stalled(v.queue));
-	posts(8, first);
-	check("until the guest gives some", !v.queue[0].blocked &&
-	      commits(1400, 1400, none) && link_flush(v.queue) == 1);
+	if (features & BIT(VIRTIO_NET_F_GUEST_TSO4))
+		check_gso_frame(size);
+	check_no_buffers(first);
 	ends();
 }
 
@@ -430,7 +445,6 @@ static void story_from_guest(void)
  * that was committed is lost, and nothing is touched afterwards. */
 static void story_changes(void)
 {
-	const struct frame_meta none = { 0 };
 	struct virtio_net_hdr_v1 h = { 0 };
 	struct mem_single r = region();
 	struct vring_state s = { 0, 0 };
@@ -491,8 +505,7 @@ static void story_broken(void)
 	begins(OFFLOADS, BUFFER);
 	posts(20, 0);
 	desc(0, 0)->flags = 0;
-	check("a receive buffer that is to be read",
-	      !commits(60, 60, (struct frame_meta){ 0 }));
+	check("a receive buffer that is to be read", !commits(60, 60, none));
 	check_eq("closes the link at the flush", link_flush(v.queue),
 		 -EPROTO);
 	ends();
@@ -501,7 +514,7 @@ static void story_broken(void)
 	posts(20, 0);
 	ftruncate(f.fd, 0);
 	link_flush(v.queue);
-	commits(60, 60, (struct frame_meta){ 0 });
+	commits(60, 60, none);
 	check_eq("memory that is gone closes the link",
 		 link_flush(v.queue), -EPROTO);
 	ends();
@@ -511,7 +524,6 @@ static void story_broken(void)
  * frames. While the guest takes none from the second, the first is used. */
 static void story_pairs(void)
 {
-	const struct frame_meta none = { 0 };
 	struct virtio_net_hdr_v1 h = { 0 };
 
 	begins(OFFLOADS, BUFFER);
