@@ -49,72 +49,109 @@ static bool answers(struct world *w, int fd, const char *host, uint16_t to,
 	       get_be16(s.l4) == port && get_be16(s.l4 + 2) == GPORT;
 }
 
+/**
+ * struct transfers - A server with two transfers
+ * @w:		stage
+ * @gw, @host:	the server's address, as the guest and as the host has it
+ * @server:	its socket for requests
+ * @fd, @port:	its socket and port of each transfer
+ * @at:		source port of the guest's requests
+ */
+struct transfers {
+	struct world w;
+	const char *gw, *host;
+	int server, fd[2];
+	uint16_t port[2], at;
+};
+
+/* goes_on() - The server sends to the guest, and the guest to the server */
+static bool goes_on(struct transfers *t, unsigned int i)
+{
+	return answers(&t->w, t->fd[i], t->host, t->at, t->gw, t->port[i]) &&
+	       asks(&t->w, t->fd[i], t->gw, t->port[i]) == t->at;
+}
+
+static void check_first(struct transfers *t, bool port_taken)
+{
+	t->at = asks(&t->w, t->server, t->gw, TFTP);
+	check("the server receives the request", t->at);
+	check_eq("from the guest's port, if that is free", t->at == GPORT,
+		 !port_taken);
+	check("the guest receives the answer",
+	      answers(&t->w, t->fd[0], t->host, t->at, t->gw, t->port[0]));
+	check_eq("the server's new port receives what the guest sends to it",
+		 asks(&t->w, t->fd[0], t->gw, t->port[0]), t->at);
+	check("and goes on",
+	      answers(&t->w, t->fd[0], t->host, t->at, t->gw, t->port[0]));
+}
+
+static void check_second(struct transfers *t)
+{
+	check("one request allows no second new port",
+	      !answers(&t->w, t->fd[1], t->host, t->at, t->gw, t->port[1]));
+	check_eq("it is counted", t->w.udp.count[UDP_UNASKED], 1);
+	check_eq("another request leaves from the same port",
+		 asks(&t->w, t->server, t->gw, TFTP), t->at);
+	check("and allows a second transfer", goes_on(t, 1));
+	check("beside the first", goes_on(t, 0));
+	check("the server may answer from port 69, too",
+	      answers(&t->w, t->server, t->host, t->at, t->gw, TFTP));
+}
+
+/* is_refused() - The guest sends to a port of the server, and receives an ICMP
+ * error */
+static bool is_refused(struct transfers *t, uint16_t port)
+{
+	struct seen s;
+
+	sends(&t->w, GPORT, t->gw, port, "ack", 3);
+	events(&t->w, 1000);
+	return nth(&t->w, 0, &s) && s.good &&
+	       (s.proto == IPPROTO_ICMP || s.proto == IPPROTO_ICMPV6);
+}
+
+static void check_end(struct transfers *t)
+{
+	close(t->fd[0]);
+	check("a closed port is reported", is_refused(t, t->port[0]));
+	close(t->server);
+	check("a host without a server, too", is_refused(t, TFTP));
+	check_eq("the other transfer lives on",
+		 asks(&t->w, t->fd[1], t->gw, t->port[1]), t->at);
+
+	later(&t->w, 200 * SEC);
+	check_eq("in the end no flow is left", t->w.udp.nflows, 0);
+	check_eq("and no socket", t->w.udp.nsockets, 0);
+	close(t->fd[1]);
+}
+
 /* Given a request, when the server answers from a new port, then the transfer
  * takes place between that port and the guest's. */
 static void story_transfer(const char *gw, const char *host, bool port_taken)
 {
-	uint16_t new[2] = { 0 }, at, taken = GPORT, sport;
-	int server, fd[2], foreign = -1;
+	struct transfers t = { .gw = gw, .host = host };
+	uint16_t taken = GPORT, sport;
 	struct in6_addr from;
-	struct world w;
-	struct seen s;
+	int foreign = -1;
 	char buf[8];
 
 	printf("# a transfer from %s%s\n", host,
 	       port_taken ? ", where the guest's port is taken" : "");
-	world_open(&w, LIFE, ROOM);
-	server = server_open(host);
+	world_open(&t.w, LIFE, ROOM);
+	t.server = server_open(host);
 	if (port_taken)
 		foreign = peer_open(host, &taken);
-	fd[0] = peer_open(host, &new[0]);
-	fd[1] = peer_open(host, &new[1]);
-	at = asks(&w, server, gw, TFTP);
-	check("the server receives the request", at);
-	check_eq("from the guest's port, if that is free", at == GPORT,
-		 !port_taken);
-	check("the guest receives the answer",
-	      answers(&w, fd[0], host, at, gw, new[0]));
-	check_eq("the server's new port receives what the guest sends to it",
-		 asks(&w, fd[0], gw, new[0]), at);
-	check("and goes on",
-	      answers(&w, fd[0], host, at, gw, new[0]));
-
-	check("one request allows no second new port",
-	      !answers(&w, fd[1], host, at, gw, new[1]));
-	check_eq("it is counted", w.udp.count[UDP_UNASKED], 1);
-	check_eq("another request leaves from the same port",
-		 asks(&w, server, gw, TFTP), at);
-	check("and allows a second transfer",
-	      answers(&w, fd[1], host, at, gw, new[1]) &&
-	      asks(&w, fd[1], gw, new[1]) == at);
-	check("beside the first", answers(&w, fd[0], host, at, gw, new[0]) &&
-	      asks(&w, fd[0], gw, new[0]) == at);
-	check("the server may answer from port 69, too",
-	      answers(&w, server, host, at, gw, TFTP));
-
-	close(fd[0]);
-	sends(&w, GPORT, gw, new[0], "ack", 3);
-	events(&w, 1000);
-	check("a closed port is reported", nth(&w, 0, &s) && s.good &&
-	      (s.proto == IPPROTO_ICMP || s.proto == IPPROTO_ICMPV6));
-	close(server);
-	sends(&w, GPORT, gw, TFTP, "read", 4);
-	events(&w, 1000);
-	check("a host without a server, too", nth(&w, 0, &s) && s.good &&
-	      (s.proto == IPPROTO_ICMP || s.proto == IPPROTO_ICMPV6));
-	check_eq("the other transfer lives on", asks(&w, fd[1], gw, new[1]),
-		 at);
-
-	later(&w, 200 * SEC);
-	check_eq("in the end no flow is left", w.udp.nflows, 0);
-	check_eq("and no socket", w.udp.nsockets, 0);
-	close(fd[1]);
+	t.fd[0] = peer_open(host, &t.port[0]);
+	t.fd[1] = peer_open(host, &t.port[1]);
+	check_first(&t, port_taken);
+	check_second(&t);
+	check_end(&t);
 	if (foreign >= 0) {
 		check("what was for a foreign socket reaches it alone",
 		      peer_hears(foreign, buf, sizeof(buf), &from, &sport) < 0);
 		close(foreign);
 	}
-	world_close(&w);
+	world_close(&t.w);
 }
 
 /* Given a request, then no other host can answer. */
