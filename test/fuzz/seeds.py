@@ -114,15 +114,16 @@ MSS = b"\x02\x04\x05\xb4\x01\x03\x03\x07"
 LLA = b"\x01\x01" + GUEST
 
 
-def frames():
-    """Yields the name and the bytes of each seed."""
-    solicited = "ff02::1:ff00:1"
-    tcp_flags = {"syn": 2, "ack": 16, "data": 24, "fin": 17, "rst": 4,
-                 "null": 0, "xmas": 63}
+def arp_frames():
     yield "arp-request", arp(1, "192.0.2.1")
     yield "arp-probe", arp(1, A4, "0.0.0.0")
     yield "arp-reply", arp(2, "192.0.2.1")
-    for name, flags in tcp_flags.items():
+
+
+def tcp_frames():
+    flags_of = {"syn": 2, "ack": 16, "data": 24, "fin": 17, "rst": 4,
+                "null": 0, "xmas": 63}
+    for name, flags in flags_of.items():
         data = b"hello" if name == "data" else b""
         options = MSS if name == "syn" else b""
         yield f"tcp4-{name}", ethernet(0x0800, ip4(
@@ -130,6 +131,9 @@ def frames():
         yield f"tcp6-{name}", ethernet(0x86dd, ip6(
             6, tcp(A6, B6, flags, data, options)))
     yield "tcp4-padded", ethernet(0x0800, ip4(6, tcp(A4, B4, 16))) + bytes(6)
+
+
+def udp_frames():
     yield "udp4", ethernet(0x0800, ip4(17, udp(A4, B4, b"hello")))
     yield "udp4-empty", ethernet(0x0800, ip4(17, udp(A4, B4, b"")))
     yield "udp6", ethernet(0x86dd, ip6(17, udp(A6, B6, b"hello")))
@@ -141,11 +145,19 @@ def frames():
         17, udp(A4, B4, b"hello"), frag=0x2000))
     yield "udp6-fragment", ethernet(0x86dd, ip6(
         44, udp(A6, B6, b"hello"), ext=b"\x11\0\0\1\0\0\0\7"))
+    yield "udp6-atomic", ethernet(0x86dd, ip6(
+        44, udp(A6, B6, b"hello"), ext=b"\x11\0\0\0\0\0\0\7"))
+
+
+def icmp_frames():
     yield "echo4", ethernet(0x0800, ip4(1, icmp(8, b"\1\2\0\1payload")))
     yield "echo6", ethernet(0x86dd, ip6(58, icmp6(
         128, b"\1\2\0\1payload", A6, B6)))
     yield "unreachable4", ethernet(0x0800, ip4(1, icmp(
         3, bytes(4) + ip4(17, udp(B4, A4, b"hello"), B4, A4), 3)))
+
+
+def dhcp_frames():
     for name, kind in (("discover", 1), ("request", 3), ("decline", 4),
                        ("release", 7), ("inform", 8)):
         yield f"dhcp-{name}", dhcp(kind, b"\x32\4" + socket.inet_aton(A4))
@@ -156,6 +168,10 @@ def frames():
         if kind in (3, 5, 8, 9):
             options = struct.pack("!HHHH", 2, 10, 3, 1) + OURS
         yield f"dhcpv6-{name}", dhcpv6(kind, options)
+
+
+def ndp_frames():
+    solicited = "ff02::1:ff00:1"
     yield "rs", ndp(133, bytes(4) + LLA, LL6, "ff02::2")
     yield "ns", ndp(135, bytes(4) + pton6("fe80::1") + LLA, LL6, solicited)
     yield "ns-dad", ndp(135, bytes(4) + pton6(A6), "::", "ff02::1:ff00:2")
@@ -164,16 +180,24 @@ def frames():
     yield "mld", ethernet(0x86dd, ip6(0, icmp6(
         143, b"\0\0\0\1\4\0\0\0" + pton6(solicited), LL6, "ff02::16"), LL6,
         "ff02::16", 1, b"\x3a\0\5\2\0\0\1\0"), bytes.fromhex("333300000016"))
-    yield "udp6-atomic", ethernet(0x86dd, ip6(
-        44, udp(A6, B6, b"hello"), ext=b"\x11\0\0\0\0\0\0\7"))
     yield "ns-atomic", ethernet(0x86dd, ip6(44, icmp6(
         135, bytes(4) + pton6("fe80::1"), LL6, solicited), LL6, solicited,
         255, b"\x3a\0\0\0\0\0\0\7"))
+
+
+def tagged_frames():
     yield "vlan", ethernet(0x8100, b"\0\1\x08\0" + ip4(6, tcp(A4, B4, 2)))
     yield "priority4", ethernet(0x8100, b"\xe0\0\x08\0" + ip4(
         17, udp(A4, B4, b"hello"), frag=0x2000))
     yield "priority6", ethernet(0x88a8, b"\x20\0\x81\0\0\0\x86\xdd" + ip6(
         17, udp(A6, B6, b"hello")))
+
+
+def frames():
+    """Yields the name and the bytes of each seed."""
+    for some in (arp_frames, tcp_frames, udp_frames, icmp_frames, dhcp_frames,
+                 ndp_frames, tagged_frames):
+        yield from some()
     yield "short", GUEST
 
 
