@@ -275,6 +275,28 @@ class Script:
             w.end()
         self.need_guest().send_frames(frames)
 
+    def _option(self, key, words):
+        """The option of a segment that this word begins"""
+        c = self.conn
+        if key == "mss":
+            c.mss = words.number()
+            return packet.opt_mss(c.mss)
+        if key == "wscale":
+            n = words.number()
+            c.wscale = min(n, 14)
+            return packet.opt_wscale(n)
+        if key == "sackok":
+            c.sackok = True
+            return packet.opt_sackok()
+        if key == "sack":
+            return packet.opt_sack(
+                [(c.irs + a, c.irs + b) for a, b in words.spans()])
+        if key == "ts":
+            return packet.opt_timestamp(words.number(), words.number())
+        if key == "option":
+            return bytes.fromhex(words.next("hex digits"))
+        raise Wrong(f"'{key}' is no field of a segment")
+
     def _segments(self, words):
         """Makes frames for 'FLAGS seq N ack N ... times N'"""
         flags = words.flags()
@@ -294,25 +316,6 @@ class Script:
                 size = words.number()
             elif key == "garbage":
                 garbage = True
-            elif key == "mss":
-                n = words.number()
-                options += packet.opt_mss(n)
-                c.mss = n
-            elif key == "wscale":
-                n = words.number()
-                options += packet.opt_wscale(n)
-                c.wscale = min(n, 14)
-            elif key == "sackok":
-                options += packet.opt_sackok()
-                c.sackok = True
-            elif key == "sack":
-                options += packet.opt_sack(
-                    [(c.irs + a, c.irs + b) for a, b in words.spans()])
-            elif key == "ts":
-                options += packet.opt_timestamp(words.number(),
-                                                words.number())
-            elif key == "option":
-                options += bytes.fromhex(words.next("hex digits"))
             elif key == "bad":
                 words.need("checksum")
                 kw["bad_sum"] = True
@@ -321,7 +324,7 @@ class Script:
             elif key == "each":
                 step = words.number()
             else:
-                raise Wrong(f"'{key}' is no field of a segment")
+                options += self._option(key, words)
         if flags & ACK and "ack" not in kw:
             kw["ack"] = c.rcv_nxt
         if "seq" not in kw:
