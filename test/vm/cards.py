@@ -26,7 +26,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "net"))
 import guest as vm                                          # noqa: E402
 import newer                                                # noqa: E402
 from netlab import (Lab, ROUTER4, SERVER4, Server,          # noqa: E402
-                    check, echo_tcp, expect, main, spawn_user, wait_for)
+                    check, echo_tcp, expect, spawn_user, wait_for)
 
 AGAIN = 20.0            # s until qemu has reconnected; it tries twice a second
 
@@ -310,11 +310,4 @@ def story():
 
 
 if __name__ == "__main__":
-    if os.geteuid():
-        print("skip cards: only root can lay newer programs over /usr")
-        sys.exit(0)
-    if vm.EMULATOR != "qemu-system-x86_64":
-        print("skip cards: they are those of x86")
-        sys.exit(0)
-    vm.build(vm.FULL)
-    main(story)
+    newer.run("cards", story, vm.FULL)

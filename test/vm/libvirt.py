@@ -30,7 +30,7 @@ import newer                                                # noqa: E402
 from netlab import (HOST4, HOST6, Lab, PASST,               # noqa: E402
                     PR_SET_CHILD_SUBREAPER, SERVER4, SERVER6, FAMILIES,
                     Server, call, check, echo_tcp, echo_udp, echoes, expect,
-                    main, wait_for)
+                    wait_for)
 
 EXAMPLE = os.path.join(vm.TOP, "contrib", "examples", "libvirt.xml")
 GUEST_UID, ALICE = 990, 1990
@@ -436,8 +436,4 @@ def story():
 
 
 if __name__ == "__main__":
-    if os.geteuid():
-        print("skip libvirt: only root can lay newer programs over /usr")
-        sys.exit(0)
-    vm.build()
-    main(story)
+    newer.run("libvirt", story)

@@ -6,9 +6,11 @@ test/vm/newer has unpacked at /usr, /etc and /var (../net/ownroot.py)."""
 import glob
 import os
 import shutil
+import sys
 
+import guest as vm
 import ownroot
-from netlab import TOP
+from netlab import TOP, main
 
 ROOT = os.path.join(TOP, os.environ.get("B", "build"), "newer", "root")
 
@@ -25,6 +27,20 @@ def enter():
         place = modules.removeprefix(ROOT)
         shutil.rmtree(place)
         shutil.copytree(modules, place)
+
+
+def run(name, story, image=vm.CLOUD):
+    """Runs a test program, or says why it can't run here."""
+    why = ""
+    if os.geteuid():
+        why = "only root can lay newer programs over /usr"
+    elif vm.EMULATOR != "qemu-system-x86_64":
+        why = "the newer programs are those for x86"
+    if why:
+        print(f"skip {name}: {why}")
+        sys.exit(0)
+    vm.build(image)
+    main(story)
 
 
 def add_user(name, uid):

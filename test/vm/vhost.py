@@ -26,7 +26,7 @@ import guest as vm                                          # noqa: E402
 import newer                                                # noqa: E402
 import qemu                                                 # noqa: E402
 from netlab import (Lab, SERVER4, Server, check, expect,    # noqa: E402
-                    expect_below, main, rests, wait_for)
+                    expect_below, rests, wait_for)
 
 BACK = 2.0              # seconds from passt's restart until a guest works again
 # Bits of the features that a Linux guest accepts if they are offered.
@@ -152,11 +152,4 @@ def story():
 
 
 if __name__ == "__main__":
-    if os.geteuid():
-        print("skip vhost: only root can lay newer programs over /usr")
-        sys.exit(0)
-    if vm.EMULATOR != "qemu-system-x86_64":
-        print("skip vhost: the newer qemu is that for x86")
-        sys.exit(0)
-    vm.build()
-    main(story)
+    newer.run("vhost", story)
