@@ -22,7 +22,6 @@
 #include <linux/if_ether.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +30,7 @@
 #include <unistd.h>
 
 #include "checksum.h"
+#include "test/net/fail.h"
 #include "test/net/fault.h"
 #include "test/net/offload.h"
 #include "test/net/tapdev.h"
@@ -103,22 +103,6 @@ static void on_signal(int sig)
 		told = 1;
 	else
 		stopped = 1;
-}
-
-static void __attribute__((format(printf, 1, 2), noreturn))
-die(const char *fmt, ...)
-{
-	int error = errno;
-	va_list ap;
-
-	fputs("standin: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	if (error)
-		fprintf(stderr, ": %s", strerror(error));
-	fputc('\n', stderr);
-	exit(1);
 }
 
 static void print_way(const char *name, const struct way *w)
@@ -374,9 +358,8 @@ static void in_parse(struct standin *s)
 
 	while (w->have - w->done >= PREFIX) {
 		len = get_be32(w->buf + w->done);
-		errno = 0;
 		if (len < ETH_HLEN || len > FRAME_MAX)
-			die("passt sent a frame of %u bytes", len);
+			fail("passt sent a frame of %u bytes", len);
 		if (w->have - w->done < PREFIX + len)
 			break;
 		in_deliver(s, w->buf + w->done + PREFIX, len);
@@ -521,9 +504,8 @@ static uint32_t number(const char *arg, uint32_t min, uint32_t max)
 {
 	uint64_t n;
 
-	errno = 0;
 	if (!number_parse(arg, min, max, &n))
-		die("not a number from %u to %u: %s", min, max, arg);
+		fail("not a number from %u to %u: %s", min, max, arg);
 	return (uint32_t)n;
 }
 
@@ -627,13 +609,13 @@ int main(int argc, char **argv)
 	s.out.buf = malloc(BUFFER);
 	s.in.buf = malloc(BUFFER);
 	if (!s.out.buf || !s.in.buf)
-		die("memory");
+		fail("memory: %s", strerror(errno));
 	if (s.sock >= 0)
 		sock_prepare(&s);
 	else if (s.reconnect)
 		sock_retry(&s);
 	else if (!sock_connect(&s))
-		die("%s", s.path);
+		fail("%s: %s", s.path, strerror(errno));
 	tap_open(&s);
 	puts("ready");
 	fflush(stdout);

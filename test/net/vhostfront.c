@@ -12,9 +12,6 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -22,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "test/net/fail.h"
 #include "test/net/vhostfront.h"
 #include "util.h"
 
@@ -126,19 +124,6 @@ static const struct {
 	{ "mem_slots", 0, FEATURE(P_MEM_SLOTS) },
 	{ "status", 0, FEATURE(P_STATUS) },
 };
-
-static void __attribute__((format(printf, 1, 2), noreturn))
-fail(const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("vhost-user: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	exit(1);
-}
 
 /**
  * front_defaults() - Want all features that this front-end knows

@@ -10,14 +10,13 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "test/net/fail.h"
 #include "test/net/vhostguest.h"
 #include "test/net/vhostpair.h"
 #include "util.h"
@@ -48,19 +47,6 @@ struct guest {
  */
 enum source { FROM_SOCKET, FROM_REQUESTS, FROM_ERRORS, FROM_SIGNALS, FROM_TAP,
 	      FROM_CALL };
-
-static void __attribute__((format(printf, 1, 2), noreturn))
-fail(const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("standin: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	exit(1);
-}
 
 /*
  * The connection.

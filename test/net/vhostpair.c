@@ -14,12 +14,10 @@
  */
 #include <linux/if_ether.h>
 #include <linux/virtio_net.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 
+#include "test/net/fail.h"
 #include "test/net/vhostpair.h"
 #include "util.h"
 
@@ -37,19 +35,6 @@
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4	/* since Linux 6.2 */
 #define VIRTIO_NET_HDR_GSO_UDP_L4	5
 #endif
-
-static void __attribute__((format(printf, 1, 2), noreturn))
-fail(const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("standin: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	exit(1);
-}
 
 /*
  * Buffers.
