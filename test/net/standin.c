@@ -191,6 +191,26 @@ static void sock_retry(struct standin *s)
 		;
 }
 
+/* copies_of() - A frame meets its fault; how often it goes on from here */
+static unsigned int copies_of(struct way *w, uint8_t *frame, size_t len)
+{
+	enum fault fault = fault_draw(&w->faults);
+
+	w->frames++;
+	w->bytes += len;
+	if (fault == FAULT_DROP)
+		return 0;
+	if (fault == FAULT_SWAP && !w->holding) {
+		put_be32(w->held, (uint32_t)len);
+		memcpy(w->held + PREFIX, frame, len);
+		w->holding = true;
+		return 0;
+	}
+	if (fault == FAULT_CORRUPT)
+		frame[fault_random(&w->faults) % len] ^= 0x10;
+	return fault == FAULT_DUP ? 2 : 1;
+}
+
 /*
  * Out: from the guest to passt.
  */
@@ -211,24 +231,13 @@ static void out_put(struct way *w, const uint8_t *frame, size_t len)
 static void out_commit(struct way *w, size_t len)
 {
 	uint8_t *frame = w->buf + w->have + PREFIX;
-	enum fault fault = fault_draw(&w->faults);
+	unsigned int copies = copies_of(w, frame, len);
 
-	w->frames++;
-	w->bytes += len;
-	if (fault == FAULT_DROP)
+	if (!copies)
 		return;
-	if (fault == FAULT_SWAP && !w->holding) {
-		put_be32(w->held, (uint32_t)len);
-		memcpy(w->held + PREFIX, frame, len);
-		w->holding = true;
-		return;
-	}
-	if (fault == FAULT_CORRUPT)
-		frame[fault_random(&w->faults) % len] ^= 0x10;
-
 	put_be32(w->buf + w->have, (uint32_t)len);
 	w->have += PREFIX + len;
-	if (fault == FAULT_DUP)
+	if (copies > 1)
 		out_put(w, frame, len);
 	if (w->holding)
 		out_put(w, w->held + PREFIX, get_be32(w->held));
@@ -325,23 +334,11 @@ static void in_write(struct standin *s, const uint8_t *frame, size_t len)
 static void in_deliver(struct standin *s, uint8_t *frame, size_t len)
 {
 	struct way *w = &s->in;
-	enum fault fault = fault_draw(&w->faults);
+	unsigned int copies = copies_of(w, frame, len);
 
-	w->frames++;
-	w->bytes += len;
-	if (fault == FAULT_DROP)
+	if (!copies)
 		return;
-	if (fault == FAULT_SWAP && !w->holding) {
-		put_be32(w->held, (uint32_t)len);
-		memcpy(w->held + PREFIX, frame, len);
-		w->holding = true;
-		return;
-	}
-	if (fault == FAULT_CORRUPT)
-		frame[fault_random(&w->faults) % len] ^= 0x10;
-
-	in_write(s, frame, len);
-	if (fault == FAULT_DUP)
+	for (; copies; copies--)
 		in_write(s, frame, len);
 	if (w->holding) {
 		in_write(s, w->held + PREFIX, get_be32(w->held));
