@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "l4.h"
+#include "random.h"
 #include "unit.h"
 
 #define LEN_MAX		4200	/* past a page, all loops and segments */
@@ -36,17 +37,6 @@ static const uint64_t start[] = {
 	0, 1, 0xffff, 0xfffe, 0x10000, 0xffffffff, UINT64_MAX, UINT64_MAX - 1,
 	0x8000000000000000, 0x123456789abcdef0,
 };
-
-/* Numbers that look random, the same ones each time. */
-static uint64_t next_random(void)
-{
-	static uint64_t x = 0x9e3779b97f4a7c15;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x;
-}
 
 static void fill_random(uint8_t *buf, size_t len)
 {

@@ -15,6 +15,7 @@
 #include "../../tcp/conn_tx.c"
 #include "test/unit/guest.h"
 #include "test/unit/machine.h"
+#include "test/unit/random.h"
 #include "test/unit/unit.h"
 
 #define RANDOM		400	/* transfers with random circumstances */
@@ -107,21 +108,7 @@ struct sim {
 static struct sim sim;
 static struct machine m;
 static struct guest guest;
-static uint64_t seed = 88172645463325252;
 static bool tracing;
-
-static uint64_t next_random(void)
-{
-	seed ^= seed >> 12;
-	seed ^= seed << 25;
-	seed ^= seed >> 27;
-	return seed * UINT64_C(2685821657736338717);
-}
-
-static uint32_t below(uint32_t n)
-{
-	return (uint32_t)((next_random() >> 32) * n >> 32);
-}
 
 static void broke(const char *what)
 {

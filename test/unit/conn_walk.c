@@ -15,6 +15,7 @@
 #include "../../tcp/conn_rx.c"
 #include "../../tcp/conn_tx.c"
 #include "test/unit/machine.h"
+#include "test/unit/random.h"
 #include "test/unit/unit.h"
 
 #define STEPS		4000000
@@ -49,25 +50,10 @@ static const char *const sight_name[SIGHTS] = {
 
 static struct machine m;
 static unsigned long seen[SIGHTS], steps;
-static uint64_t seed = 88172645463325252;
 
 /* The guest: next number it has not used, and a window it likes to tell. */
 static uint32_t guest_nxt;
 static uint16_t guest_wnd;
-
-static uint64_t next_random(void)
-{
-	seed ^= seed >> 12;
-	seed ^= seed << 25;
-	seed ^= seed >> 27;
-	return seed * UINT64_C(2685821657736338717);
-}
-
-/* below() - A random number from 0 to @n - 1 */
-static uint32_t below(uint32_t n)
-{
-	return (uint32_t)((next_random() >> 32) * n >> 32);
-}
 
 /* one_in() - True once in @n times */
 static bool one_in(uint32_t n)

@@ -20,6 +20,7 @@
 #include "forward/apply.h"
 #include "log.h"
 #include "test/unit/netns.h"
+#include "test/unit/random.h"
 #include "test/unit/unit.h"
 
 #define STEPS		10000
@@ -105,12 +106,7 @@ static struct in6_addr target_addr[ARRAY_SIZE(targets)];
 
 static unsigned int pick(unsigned int n)
 {
-	static uint64_t x = 88172645463325252;
-
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	return (unsigned int)((x * UINT64_C(2685821657736338717)) >> 33) % n;
+	return (unsigned int)(next_random() >> 33) % n;
 }
 
 static unsigned int count_fds(void)

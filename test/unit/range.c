@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "../../tcp/range.c"
+#include "test/unit/random.h"
 #include "test/unit/unit.h"
 
 #define SPACE	2048		/* sequence numbers that the model has */
@@ -21,16 +22,6 @@ struct model {
 	uint32_t base;
 	bool set[SPACE];
 };
-
-static uint64_t next_random(void)
-{
-	static uint64_t x = 88172645463325252;
-
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	return x * UINT64_C(2685821657736338717);
-}
 
 /* ranges() - How many there are in the model */
 static unsigned int ranges(const struct model *m)

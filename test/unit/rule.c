@@ -19,6 +19,7 @@ static FILE *test_fopen(const char *path, const char *mode)
 #define fopen(path, mode) test_fopen(path, mode)
 #include "../../forward/rule.c"
 #undef fopen
+#include "random.h"
 #include "unit.h"
 
 /* put_rule() - Write a rule, in the style of 'tcp 22>23 %eth0 to 192.0.2.5' */
@@ -326,16 +327,6 @@ static void many(void)
 	check_eq("none of them is left behind", f.n, 65535);
 	rule_set_free(&f);
 	free(spec);
-}
-
-static uint64_t next_random(void)
-{
-	static uint64_t x = 88172645463325252;
-
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	return x * UINT64_C(2685821657736338717);
 }
 
 /* sane() - What must be true of any rule that came of garbage */

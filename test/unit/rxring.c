@@ -12,6 +12,7 @@ static void *test_malloc(size_t size);
 #define malloc(size) test_malloc(size)
 #include "../../tcp/rxring.c"
 #undef malloc
+#include "test/unit/random.h"
 #include "test/unit/unit.h"
 
 #define REACH	(1024 * 1024)	/* bytes between the oldest and the newest */
@@ -23,16 +24,6 @@ static bool no_memory;
 static void *test_malloc(size_t size)
 {
 	return no_memory ? NULL : malloc(size);
-}
-
-static uint64_t next_random(void)
-{
-	static uint64_t x = 88172645463325252;
-
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	return x * UINT64_C(2685821657736338717);
 }
 
 /* byte_at() - What the guest sent there */

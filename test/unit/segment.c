@@ -6,20 +6,11 @@
 #include <stdlib.h>
 
 #include "../../tcp/segment.c"
+#include "test/unit/random.h"
 #include "test/unit/unit.h"
 
 #define OPTIONS_MAX	40		/* a data offset of 15 words */
 #define FUZZ		400000		/* headers of random options */
-
-static uint64_t next_random(void)
-{
-	static uint64_t x = 88172645463325252;
-
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	return x * UINT64_C(2685821657736338717);
-}
 
 /**
  * parse() - Read a header with these options

@@ -21,6 +21,7 @@ static uint64_t test_hash(const struct siphash_key *key, const void *data,
 #define siphash(key, data, len) test_hash(key, data, len)
 #include "../../flow/table.c"
 #undef siphash
+#include "random.h"
 #include "unit.h"
 
 #define MANY	20000
@@ -54,16 +55,6 @@ static uint64_t test_hash(const struct siphash_key *key, const void *data,
 		return UINT32_MAX - k->gport % 5;
 	}
 	return 0;
-}
-
-static uint64_t next_random(void)
-{
-	static uint64_t x = 88172645463325252;
-
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	return x * UINT64_C(2685821657736338717);
 }
 
 /* key_number() - The same key for the same number, another for another */

@@ -6,23 +6,13 @@
 #include <stdlib.h>
 
 #include "../../flow/timer.c"
+#include "random.h"
 #include "unit.h"
 
 #define TIMERS	500
 #define STEPS	400000
 #define HOUR	(3600 * SEC)
 #define DAY	(24 * HOUR)
-
-/* next_random() - xorshift64*: the same life in each run */
-static uint64_t next_random(void)
-{
-	static uint64_t x = 88172645463325252;
-
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	return x * UINT64_C(2685821657736338717);
-}
 
 /* count_expired() - How many timers expire until @now */
 static unsigned int count_expired(struct timers *t, uint64_t now)
