@@ -7,20 +7,13 @@
 #include <stdlib.h>
 
 #include "../../forward/access.c"
+#include "test/unit/addr.h"
 #include "test/unit/unit.h"
 
 #define SEQ	7
 
 static struct net net;
 static struct access a = { .net = &net, .seq = SEQ };
-
-static struct in6_addr addr(const char *s)
-{
-	struct in6_addr r = ADDR_NONE;
-
-	addr_parse(s, &r);
-	return r;
-}
 
 /* A route of this type, as an answer. */
 static struct {

@@ -12,6 +12,7 @@
 #include "answer/answer.h"
 #include "checksum.h"
 #include "test/memory.h"
+#include "test/unit/addr.h"
 #include "test/unit/l4.h"
 #include "test/unit/unit.h"
 
@@ -41,15 +42,6 @@ struct world {
 
 /* What the test is about: hands a packet to the service under test. */
 static bool deliver(struct world *w, const struct pkt *pkt);
-
-static struct in6_addr addr(const char *s)
-{
-	struct in6_addr a = ADDR_NONE;
-
-	if (!addr_parse(s, &a))
-		fail("the test knows its addresses", "'%s' is none", s);
-	return a;
-}
 
 static void world_lease(struct lease *l)
 {

@@ -26,6 +26,7 @@
 #include "test/memory.h"
 #include "tcp.h"
 #include "tcp/flow.h"
+#include "test/unit/addr.h"
 #include "test/unit/guest.h"
 #include "test/unit/listener.h"
 #include "test/unit/net.h"
@@ -103,15 +104,6 @@ static uint32_t cable_random(uint32_t n)
 	cable_seed ^= cable_seed << 25;
 	cable_seed ^= cable_seed >> 27;
 	return (uint32_t)((cable_seed >> 32) * n >> 32);
-}
-
-static struct in6_addr addr(const char *s)
-{
-	struct in6_addr a = ADDR_NONE;
-
-	if (!addr_parse(s, &a))
-		fail("the test knows its addresses", "'%s' is none", s);
-	return a;
 }
 
 /* descriptors() - How many are in use */

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "addr.h"
 #include "l4.h"
 #include "random.h"
 #include "unit.h"
@@ -413,15 +414,6 @@ static void test_rfc1071(void)
 	check_eq("the example of RFC 1071",
 		 shown(csum_fold(csum_add(data, sizeof(data), 0))),
 		 (uint16_t)~0xddf2);
-}
-
-static struct in6_addr addr(const char *s)
-{
-	struct in6_addr a;
-
-	if (!addr_parse(s, &a))
-		abort();
-	return a;
 }
 
 /* A pseudo-header spelt out as the RFCs draw it has the same sum. */

@@ -18,6 +18,7 @@
 #include "checksum.h"
 #include "icmp.h"
 #include "test/memory.h"
+#include "test/unit/addr.h"
 #include "test/unit/l4.h"
 #include "test/unit/listener.h"
 #include "test/unit/net.h"
@@ -75,15 +76,6 @@ struct seen {
 	size_t len;
 	bool good;
 };
-
-static struct in6_addr addr(const char *s)
-{
-	struct in6_addr a = ADDR_NONE;
-
-	if (!addr_parse(s, &a))
-		fail("the test knows its addresses", "'%s' is none", s);
-	return a;
-}
 
 static void world_open(struct world *w, uint32_t max_flows, size_t room)
 {

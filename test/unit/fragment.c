@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "test/memory.h"
+#include "test/unit/addr.h"
 #include "test/unit/l4.h"
 #include "test/unit/unit.h"
 
@@ -38,15 +39,6 @@ struct stage {
 	uint8_t joined[L4_MAX + 8];
 	uint8_t covered[L4_MAX + 8];
 };
-
-static struct in6_addr addr(const char *s)
-{
-	struct in6_addr a = ADDR_NONE;
-
-	if (!addr_parse(s, &a))
-		fail("the test knows its addresses", "'%s' is none", s);
-	return a;
-}
 
 static const char *named(const struct stage *s, const char *name)
 {

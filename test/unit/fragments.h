@@ -9,6 +9,7 @@
 
 #include "checksum.h"
 #include "test/memory.h"
+#include "test/unit/addr.h"
 #include "test/unit/l4.h"
 #include "test/unit/unit.h"
 
@@ -52,15 +53,6 @@ struct stage {
 	unsigned int n;
 	bool arrived;
 };
-
-static struct in6_addr addr(const char *s)
-{
-	struct in6_addr a = ADDR_NONE;
-
-	if (!addr_parse(s, &a))
-		fail("the test knows its addresses", "'%s' is none", s);
-	return a;
-}
 
 /* named() - A check's name, with the family */
 static const char *named(const struct stage *s, const char *name)

@@ -4,15 +4,8 @@
  */
 #include "../../ip.c"
 
+#include "test/unit/addr.h"
 #include "test/unit/unit.h"
-
-static struct in6_addr addr(const char *s)
-{
-	struct in6_addr a = ADDR_NONE;
-
-	addr_parse(s, &a);
-	return a;
-}
 
 static void ip4_header(void)
 {

@@ -7,21 +7,11 @@
 
 #include "../../forward/nat.c"
 #include "conf/derive.h"
+#include "addr.h"
 #include "net.h"
 #include "unit.h"
 
 /* addr() - An address from text; "" is none */
-static struct in6_addr addr(const char *s)
-{
-	struct in6_addr a = ADDR_NONE;
-
-	if (*s && !addr_parse(s, &a)) {
-		fail("addresses of this test", "'%s' is not one", s);
-		exit(1);
-	}
-	return a;
-}
-
 /**
  * net_of() - The network of a guest that was given these options, on a host
  * with nothing but both families

@@ -8,21 +8,11 @@
 #include <stdlib.h>
 
 #include "../../sock.c"
+#include "addr.h"
 #include "netns.h"
 #include "unit.h"
 
 /* addr() - An address from text; "" is none */
-static struct in6_addr addr(const char *s)
-{
-	struct in6_addr a = ADDR_NONE;
-
-	if (*s && !addr_parse(s, &a)) {
-		fail("addresses of this test", "'%s' is not one", s);
-		exit(1);
-	}
-	return a;
-}
-
 /* has() - Local address and port of a socket, as "ADDR PORT" */
 static const char *has(int fd)
 {

@@ -4,6 +4,7 @@
  * frame for each of its addresses goes.
  */
 #include "../../tap/guest.c"
+#include "test/unit/addr.h"
 #include "test/unit/unit.h"
 
 #define LEASED4		"192.0.2.2"
@@ -16,15 +17,6 @@
 static struct tap_guest g;
 static struct lease lease;
 static uint64_t now;
-
-static struct in6_addr addr(const char *s)
-{
-	struct in6_addr a = ADDR_NONE;
-
-	if (!addr_parse(s, &a))
-		fail("the test knows its addresses", "'%s' is none", s);
-	return a;
-}
 
 /* mac() - An Ethernet address, by its last byte */
 static const uint8_t *mac(uint8_t n)

@@ -4,18 +4,10 @@
  */
 #include "../../util.c"
 
+#include "addr.h"
 #include "unit.h"
 
 /* An address that is known to be one. */
-static struct in6_addr addr(const char *s)
-{
-	struct in6_addr a;
-
-	if (!addr_parse(s, &a))
-		abort();
-	return a;
-}
-
 /* Every address is of the kinds its RFC says, and of no other. */
 enum { LOOP = 1, LINK = 2, MULTI = 4, UNI = 8, V4 = 16, NONE = 32 };
 

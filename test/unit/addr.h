@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * addr.h - Addresses as text in unit tests.
+ */
+#ifndef TEST_UNIT_ADDR_H
+#define TEST_UNIT_ADDR_H
+
+#include <stdlib.h>
+
+#include "test/unit/unit.h"
+#include "util.h"
+
+/* addr() - An address, "": none; the test ends if it is wrong */
+static struct in6_addr addr(const char *s)
+{
+	struct in6_addr a = ADDR_NONE;
+
+	if (*s && !addr_parse(s, &a)) {
+		fail("the test knows its addresses", "'%s' is none", s);
+		exit(1);
+	}
+	return a;
+}
+
+#endif /* TEST_UNIT_ADDR_H */
