@@ -3,7 +3,6 @@
  * apply.c - What becomes of listeners when a rule set is exchanged, with real
  * sockets in a network of our own.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "../../forward/apply.c"
 #include "event.h"
 #include "log.h"
+#include "test/unit/fds.h"
 #include "test/unit/netns.h"
 #include "unit.h"
 
@@ -34,17 +34,6 @@ static bool note_failure(void *arg, const struct fwd_failure *e)
 	fwd_failure_str(e, lines[nfailures], sizeof(lines[0]));
 	failures[nfailures++] = *e;
 	return patient;
-}
-
-static unsigned int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 /* begin() - No listeners, and @max at most */

@@ -11,7 +11,6 @@
 #ifndef TEST_UNIT_CABLE_H
 #define TEST_UNIT_CABLE_H
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -27,6 +26,7 @@
 #include "tcp.h"
 #include "tcp/flow.h"
 #include "test/unit/addr.h"
+#include "test/unit/fds.h"
 #include "test/unit/guest.h"
 #include "test/unit/listener.h"
 #include "test/unit/net.h"
@@ -106,19 +106,6 @@ static uint32_t cable_random(uint32_t n)
 	return (uint32_t)((cable_seed >> 32) * n >> 32);
 }
 
-/* descriptors() - How many are in use */
-static unsigned int descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	if (dir)
-		closedir(dir);
-	return n;
-}
-
 /**
  * world_open() - Set the stage
  * @w:		stage
@@ -133,7 +120,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	memset(w, 0, sizeof(*w));
 	csum_init();
 	w->now = 1000000;
-	w->fds = descriptors();
+	w->fds = count_fds();
 	timers_init(&w->timers, w->now);
 	sched_init(&w->sched);
 	if (memory_open(&w->mem, room) || memory_open(&w->gmem, 1 << 21) ||
@@ -187,8 +174,8 @@ static void world_close(struct world *w, const char *name)
 	flow_table_free(&w->flows);
 	link_close(&w->mem.link);
 	link_close(&w->gmem.link);
-	if (descriptors() != w->fds)
-		fail(all, "%d descriptors", (int)(descriptors() - w->fds));
+	if (count_fds() != w->fds)
+		fail(all, "%d descriptors", (int)(count_fds() - w->fds));
 	else if (!left)
 		pass(all);
 }

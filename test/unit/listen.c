@@ -3,7 +3,6 @@
  * listen.c - Ports bound on loopback, and what is said about those that
  * could not be.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -47,6 +46,7 @@ static int test_open(int family, int type, int proto)
 #include "../../forward/apply.c"
 #include "../../forward/start.c"
 #undef sock_open
+#include "fds.h"
 #include "unit.h"
 
 #define SPAN	10	/* ports that each story may use */
@@ -86,18 +86,6 @@ static void find_ports(void)
 	}
 	fail("some free ports", "none of many tries");
 	exit(1);
-}
-
-/* count_fds() - Descriptors that this program has */
-static unsigned int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 /* What is to be forwarded. */

@@ -8,7 +8,6 @@
  * can be had by others just where the model says so, and descriptors are as
  * many as there are sockets.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 
 #include "forward/apply.h"
 #include "log.h"
+#include "test/unit/fds.h"
 #include "test/unit/netns.h"
 #include "test/unit/random.h"
 #include "test/unit/unit.h"
@@ -107,17 +107,6 @@ static struct in6_addr target_addr[ARRAY_SIZE(targets)];
 static unsigned int pick(unsigned int n)
 {
 	return (unsigned int)(next_random() >> 33) % n;
-}
-
-static unsigned int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 static void pick_target(struct option *o)
