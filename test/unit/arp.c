@@ -175,13 +175,6 @@ int main(void)
 		story_gateway, story_others, story_own, story_malformed,
 		story_lengths, story_no_ipv4, story_shared_mac,
 	};
-	static struct world w;
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(stories); i++) {
-		world_open(&w);
-		stories[i](&w);
-		world_close(&w);
-	}
-	return unit_end();
+	return tell(stories, ARRAY_SIZE(stories));
 }

@@ -828,13 +828,6 @@ int main(void)
 		story_lease, story_size, story_full, story_mtu, story_long, story_overload,
 		story_malformed, story_lengths,
 	};
-	static struct world w;
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(stories); i++) {
-		world_open(&w);
-		stories[i](&w);
-		world_close(&w);
-	}
-	return unit_end();
+	return tell(stories, ARRAY_SIZE(stories));
 }

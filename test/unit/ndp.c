@@ -478,13 +478,6 @@ int main(void)
 		story_router, story_prefix, story_lease, story_bad_names,
 		story_silent, story_periodic,
 	};
-	static struct world w;
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(stories); i++) {
-		world_open(&w);
-		stories[i](&w);
-		world_close(&w);
-	}
-	return unit_end();
+	return tell(stories, ARRAY_SIZE(stories));
 }
