@@ -25,6 +25,7 @@
 #include "test/unit/netns.h"
 #include "test/unit/unit.h"
 #include "udp.h"
+#include "udp/flow.h"
 #include "udp/mcast.h"
 
 #define OUR_MAC		{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
@@ -375,6 +376,18 @@ static bool nth(const struct world *w, unsigned int n, struct seen *s)
 		s->good &= get_be16(s->l4 + 4) == s->len &&
 			   get_be16(s->l4 + 6);
 	return true;
+}
+
+/* flow_of() - The UDP flow of the guest's port @gport and a peer, or NULL */
+__attribute__((unused))
+static struct udp_flow *flow_of(struct world *w, uint16_t gport,
+				const char *peer, uint16_t pport)
+{
+	struct flow_key key = { .guest = addr(guest_of(peer)),
+				.peer = addr(peer), .gport = gport,
+				.pport = pport, .proto = IPPROTO_UDP };
+
+	return udp_flow_find(&w->udp, &key);
 }
 
 /* is_from() - Whether a packet has this source and the guest as destination */

@@ -97,10 +97,6 @@ static void story_rows(void)
 		.ttl = 64,
 	};
 	uint16_t port = 0, from_port, forwarded;
-	struct flow_key key = {
-		.guest = ip.src, .peer = ip.dst, .gport = 7000,
-		.proto = IPPROTO_UDP,
-	};
 	struct in6_addr from;
 	struct udp_flow *uf;
 	static uint8_t d[64];
@@ -118,8 +114,7 @@ static void story_rows(void)
 	fd = peer_open("127.0.0.1", &port);
 	sends(&w, 7000, GW4, port, "hello", 5);
 	peer_hears(fd, buf, sizeof(buf), &from, &from_port);
-	key.pport = port;
-	uf = udp_flow_find(&w.udp, &key);
+	uf = flow_of(&w, 7000, GW4, port);
 	forge_udp(raw, 2, forwarded, 1);
 
 	n = make_udp(d, 7000, port, "0123456789", 10);

@@ -67,7 +67,7 @@ static void pings_with(struct world *w, const struct family *f, uint16_t seq,
 	free(frame);
 }
 
-static struct icmp_flow *flow_of(struct world *w, const struct family *f,
+static struct icmp_flow *echo_of(struct world *w, const struct family *f,
 				 const char *peer, uint16_t id)
 {
 	struct flow_key key = { .guest = addr(guest_of(f->gw)), .gport = id,
@@ -371,7 +371,7 @@ static void story_router(void)
 	bind(fd, &sa.sa, len);
 	pings(&w, &v4, GW4, 77, 1, 8);
 	events(&w, 1000);
-	s = flow_of(&w, &v4, NULL, 77);
+	s = echo_of(&w, &v4, NULL, 77);
 	len = sizeof(sa);
 	getsockname(s->flow.fd[SIDE_HOST], &sa.sa, &len);
 	id = ntohs(sa.sin.sin_port);
@@ -420,11 +420,11 @@ static void story_expiry(void)
 	pings(&w, &v4, GW4, 5, 2, 8);
 	later(&w, 10 * SEC);
 	check("not pinged for a minute: ended",
-	      !flow_of(&w, &v4, NOWHERE4, 5));
-	check("pinged in between: not ended", flow_of(&w, &v4, GW4, 5));
+	      !echo_of(&w, &v4, NOWHERE4, 5));
+	check("pinged in between: not ended", echo_of(&w, &v4, GW4, 5));
 	check_eq("the socket is there for it", w.echo.nsockets, 1);
 	later(&w, 50 * SEC);
-	check("a minute later it is ended", !flow_of(&w, &v4, GW4, 5));
+	check("a minute later it is ended", !echo_of(&w, &v4, GW4, 5));
 	check_eq("and the socket closed", w.echo.nsockets, 0);
 	check_eq("nothing is left", w.flows.used, 0);
 	world_close(&w);
@@ -446,9 +446,9 @@ static void story_limits(void)
 	pings(&w, &v4, GW4, 1, 2, 8);
 	pings(&w, &v4, GW4, 60000, 1, 8);
 	check_eq("and no more", w.echo.nsockets, ICMP_SOCKETS);
-	check("the oldest is gone", !flow_of(&w, &v4, NULL, 2));
-	check("one that was used since is not", flow_of(&w, &v4, NULL, 1));
-	check("the new one is there", flow_of(&w, &v4, NULL, 60000));
+	check("the oldest is gone", !echo_of(&w, &v4, NULL, 2));
+	check("one that was used since is not", echo_of(&w, &v4, NULL, 1));
+	check("the new one is there", echo_of(&w, &v4, NULL, 60000));
 	guest_leaves(&w);
 	check_eq("with the guest, all are gone", w.flows.used, 0);
 
@@ -459,8 +459,8 @@ static void story_limits(void)
 		pings(&w, &v4, host, 3, 1, 8);
 	}
 	check_eq("so many peers", w.echo.npeers, most);
-	check("without the oldest", !flow_of(&w, &v4, "10.0.0.0", 3) &&
-	      flow_of(&w, &v4, "10.0.0.1", 3));
+	check("without the oldest", !echo_of(&w, &v4, "10.0.0.0", 3) &&
+	      echo_of(&w, &v4, "10.0.0.1", 3));
 	check_eq("one socket", w.echo.nsockets, 1);
 	check("not as many errors", w.errors.count[ICMP_ERRORS] < 100 &&
 	      w.errors.count[ICMP_LIMITED]);

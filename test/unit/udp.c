@@ -33,16 +33,6 @@ static void listens(struct world *w, int family, const char *a, uint16_t *port,
 	put_listener(&w->fwd, fd, IPPROTO_UDP, *port, to);
 }
 
-static struct udp_flow *flow_of(struct world *w, uint16_t gport,
-				const char *peer, uint16_t pport)
-{
-	struct flow_key key = { .guest = addr(guest_of(peer)),
-				.peer = addr(peer), .gport = gport,
-				.pport = pport, .proto = IPPROTO_UDP };
-
-	return udp_flow_find(&w->udp, &key);
-}
-
 /* Given a service on the host's loopback, when the guest sends a query to the
  * address that is mapped to it, then the service receives it, and the answer
  * has that address as source. */

@@ -20,17 +20,6 @@ static ssize_t more(int fd, void *buf, size_t len, int flags);
 #define LIFE	128
 #define PEERS	5
 
-static struct udp_flow *flow_of(struct world *w, uint16_t gport,
-				const char *peer, uint16_t pport)
-{
-	struct flow_key key = { .guest = addr(guest_of(peer)),
-				.peer = addr(peer), .gport = gport,
-				.pport = pport, .proto = IPPROTO_UDP };
-	struct flow *f = flow_lookup(&w->flows, &key);
-
-	return f ? container_of(f, struct udp_flow, flow) : NULL;
-}
-
 /* EUI-64: a guest's addresses end alike under all prefixes. */
 #define ALIKE_A		"2001:db8:1::5054:ff:fe12:3456"
 #define ALIKE_B		"2001:db8:2::5054:ff:fe12:3456"

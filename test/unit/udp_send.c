@@ -363,8 +363,6 @@ static void marked(struct world *w, int fd, const char *gw, uint16_t sport,
 static void story_marks(const char *gw, const char *host)
 {
 	bool v4 = !strchr(host, ':');
-	struct flow_key key = { .guest = addr(guest_of(gw)), .peer = addr(gw),
-				.gport = 4000, .proto = IPPROTO_UDP };
 	uint16_t port = 0;
 	struct world w;
 	int fd, own;
@@ -373,8 +371,7 @@ static void story_marks(const char *gw, const char *host)
 	world_open(&w, LIFE, ROOM);
 	fd = wide(host, &port);
 	marked(&w, fd, gw, 4000, port);
-	key.pport = port;
-	own = flow_lookup(&w.flows, &key)->fd[SIDE_HOST];
+	own = flow_of(&w, 4000, gw, port)->flow.fd[SIDE_HOST];
 	check_eq("without DF the kernel may fragment", mode(own, v4),
 		 IP_PMTUDISC_DONT);
 	begin(4000, gw, port);

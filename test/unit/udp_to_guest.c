@@ -30,17 +30,6 @@ static int told_recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags,
 	return got;
 }
 
-static struct udp_flow *flow_of(struct world *w, uint16_t gport,
-				const char *peer, uint16_t pport)
-{
-	struct flow_key key = { .guest = addr(guest_of(peer)),
-				.peer = addr(peer), .gport = gport,
-				.pport = pport, .proto = IPPROTO_UDP };
-	struct flow *f = flow_lookup(&w->flows, &key);
-
-	return f ? container_of(f, struct udp_flow, flow) : NULL;
-}
-
 /* begins() - A stream between the guest and a peer; the peer's socket */
 static int begins(struct world *w, uint16_t sport, const char *gw,
 		  const char *host, uint16_t *port)
