@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "test/bench/bench.h"
 #include "util.h"
 
 #define BLOCK	(256 * 1024)	/* bytes, a multiple of 8 */
@@ -36,12 +37,6 @@
 struct order {
 	uint64_t seed, bytes, down;
 };
-
-static void __attribute__((noreturn)) die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
 
 /* block_fill() - Fill a block with the bytes from offset @at, a multiple of
  * BLOCK */

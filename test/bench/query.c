@@ -18,9 +18,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "test/bench/bench.h"
 #include "util.h"
 
 #define QUESTION	40		/* bytes of a query: a name, a type */
@@ -29,7 +29,6 @@
 #define AHEAD_MAX	1024
 #define SAMPLES		(1 << 20)
 #define SOCKET_BUFFER	(4 * 1024 * 1024)
-#define NSEC		1000000000ULL
 #define PATIENCE	NSEC
 #define TICK_MS		50		/* between searches for lost queries */
 
@@ -62,20 +61,6 @@ struct asker {
 	size_t n, lost;
 	uint32_t ns[SAMPLES];
 };
-
-static void __attribute__((noreturn)) die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC + (uint64_t)ts.tv_nsec;
-}
 
 /*
  * The server.

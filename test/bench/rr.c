@@ -28,28 +28,15 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "test/bench/bench.h"
 
 #define SAMPLES	(1 << 20)	/* 10 s at 100,000 requests per second */
 #define EVENTS	256
 #define BACKLOG	4096
 #define AHEAD	64		/* connections that wait at the same time */
 #define PATIENCE 20000		/* ms without any event until we give up */
-
-static void __attribute__((noreturn)) die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static struct sockaddr_in6 address(const char *addr, const char *port, int add)
 {

@@ -36,6 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "test/bench/bench.h"
 #include "util.h"
 
 #define SIZE_MIN	64
@@ -49,7 +50,6 @@
 #define SOCKET_BUFFER	(16 * 1024 * 1024)
 #define BATCH		32		/* buffers of one recvmmsg() */
 #define SEEN_MAX	(1UL << 28)	/* numbers of datagrams in a run */
-#define NSEC		1000000000ULL
 #define BEHIND		(2 * NSEC / 1000)	/* most ns of delay that the
 						 * sender catches up on */
 #define LOST_MS		20		/* no report for so long: all datagrams
@@ -158,20 +158,6 @@ struct receiver {
 	uint64_t first, told;
 	uint64_t seen[SEEN_MAX / 64];
 };
-
-static void __attribute__((noreturn)) die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC + (uint64_t)ts.tv_nsec;
-}
 
 /* window() - Number of datagrams that may be in flight */
 static uint64_t window(const struct order *o)
