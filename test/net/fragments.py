@@ -7,7 +7,6 @@ UDP datagrams of many sizes, alone and in bursts, and pings, with IPv4 and IPv6,
 and MTUs from 1280 on. passt must count all fragments, and no error.
 """
 
-import errno
 import os
 import random
 import re
@@ -16,22 +15,11 @@ import socket
 
 from netlab import (FAMILIES, Lab, Server, check, echo_udp, expect, main,
                     wait_for)
+from traffic import echo
 
 DATA = random.Random(7).randbytes(65507)
 SIZES = (1, 1232, 1233, 1452, 1453, 1472, 1473, 2961, 9000, 32768, 65487,
          65507)
-
-
-def echo(s, data):
-    """Sends a datagram. Returns the reply. Ignores the EMSGSIZE that the socket
-    returns first, if the guest was told the path MTU."""
-    s.send(data)
-    try:
-        return s.recv(65536)
-    except OSError as e:
-        if e.errno != errno.EMSGSIZE:
-            raise
-        return s.recv(65536)
 
 
 def udp(lab, mtu):

@@ -10,7 +10,6 @@ with qemu's own -netdev stream, and with qrap in place of the emulator.
 netlab.py has the topology, guest.py the guest.
 """
 
-import hashlib
 import os
 import socket
 import struct
@@ -26,12 +25,10 @@ import guest as vm                                          # noqa: E402
 from netlab import (B, FAMILIES, HOST4, HOST6, Lab, ROUTER4,  # noqa: E402
                     SERVER4, SERVER6, Server, check, echo_udp, echoes,
                     expect, expect_below, main, receive, rests, tcp_each)
+from traffic import DATA, DIGEST, SIZE, give, take_and_tell  # noqa: E402
 from world import NAME, NAME4, NAME6, answer_dns            # noqa: E402
 
 QRAP = os.path.join(B, os.environ.get("QRAP", "qrap"))
-SIZE = 32 << 20
-DATA = hashlib.shake_256(b"32 MiB that compress to nothing").digest(SIZE)
-DIGEST = hashlib.sha256(DATA).hexdigest()
 AT_ONCE = 50                    # connections
 MAC = "52:54:00:70:61:73"
 
@@ -103,25 +100,6 @@ def ping(guest, name):
         with check(f"{name}: ping{family} a host outside"):
             out = guest.run(f"ping -c 3 -W 5 {addr}")
             expect("answers in " + out, "3 packets received" in out, True)
-
-
-def digest_of(conn):
-    digest = hashlib.sha256()
-    while part := conn.recv(1 << 18):
-        digest.update(part)
-    return digest.hexdigest()
-
-
-@tcp_each
-def take_and_tell(conn):
-    """A server that reads a stream to its end, and answers with its SHA-256."""
-    conn.sendall(digest_of(conn).encode())
-
-
-@tcp_each
-def give(conn):
-    """A server that sends DATA and closes the connection."""
-    conn.sendall(DATA)
 
 
 def transfers(lab, guest, name):

@@ -27,6 +27,7 @@ import newer                                                # noqa: E402
 import qemu                                                 # noqa: E402
 from netlab import (Lab, SERVER4, Server, check, expect,    # noqa: E402
                     expect_below, rests, wait_for)
+from traffic import take_and_tell                           # noqa: E402
 
 BACK = 2.0              # seconds from passt's restart until a guest works again
 # Bits of the features that a Linux guest accepts if they are offered.
@@ -84,7 +85,7 @@ def offloads(guest, name):
 
 def reaches(lab, guest):
     """Whether the guest now gets an answer from a server outside."""
-    with Server(lab.outside.bind(SERVER4), qemu.take_and_tell) as server:
+    with Server(lab.outside.bind(SERVER4), take_and_tell) as server:
         status, _ = guest.agent.run(
             f"echo hello | socat -t 3 -T 3 - TCP:{SERVER4}:{server.port},"
             "connect-timeout=2 | grep -q .", 10)
