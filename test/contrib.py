@@ -6,7 +6,6 @@ and profiles, tries completion and the systemd unit, parses examples.
 It works in a temporary folder, and installs nothing.
 """
 
-import contextlib
 import glob
 import json
 import os
@@ -15,38 +14,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
 
 import yaml
 
-TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(TOP, "test", "vm"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "net"), os.path.join(HERE, "vm")]
 
 import guest                                                # noqa: E402
+import netlab                                               # noqa: E402
+from netlab import PASST, TOP, check, expect                # noqa: E402
 
 CONTRIB = os.path.join(TOP, "contrib")
-PASST = os.path.join(TOP, os.environ.get("B", "build"), "passt")
 PROFILES = "/etc/apparmor.d"
-
-failed = 0
-
-
-@contextlib.contextmanager
-def check(name):
-    """Runs a block as one check, and prints its line; an exception fails it."""
-    global failed
-    try:
-        yield
-        print(f"ok {name}", flush=True)
-    except Exception as e:
-        failed += 1
-        traceback.print_exc()
-        print(f"not ok {name}: {' '.join(str(e).split())[:400]}", flush=True)
-
-
-def expect(what, got, want):
-    if got != want:
-        raise AssertionError(f"{what} is {got!r}, not {want!r}")
 
 
 def run(*cmd, **kw):
@@ -392,7 +371,7 @@ def main():
         examples()
     finally:
         shutil.rmtree(folder)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if netlab.failed else 0)
 
 
 if __name__ == "__main__":

@@ -16,30 +16,15 @@ import sys
 import tempfile
 import time
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "net"))
+
+import netlab                                               # noqa: E402
+from netlab import TOP, check, expect                       # noqa: E402
+
 LIMIT = 300                     # s, for one run
 SHOWN = ("address", "route", "name server", "lookup", "ping", "page fetched",
          "page served", "speed out", "speed in")
-
-failed = 0
-
-
-@contextlib.contextmanager
-def check(name):
-    """Runs a block as one check, and prints its line; an exception fails it."""
-    global failed
-    try:
-        yield
-        print(f"ok {name}", flush=True)
-    except Exception as e:
-        failed += 1
-        print(f"not ok {name}: {' '.join(str(e).split())}", flush=True)
-
-
-def expect(what, got, want):
-    if got != want:
-        raise AssertionError(f"{what} is {got!r}, not {want!r}")
 
 
 class Demo:
@@ -174,4 +159,4 @@ def refused():
 if __name__ == "__main__":
     for story in whole, stand_in_kept, interrupted, refused:
         story()
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if netlab.failed else 0)
