@@ -7,7 +7,8 @@ import struct
 import time
 
 from lib import packet
-from lib.case import Failure, both, main, only4, only6, test
+from lib.case import (Failure, both, hears_nothing, main, only4, only6,
+                      test)
 from lib.guest import fresh_port
 from lib.netns import GATEWAY, PEER
 from lib.packet import FRAGMENT, ICMP, ICMPV6, TCP, UDP
@@ -60,14 +61,6 @@ def hears(s, text):
     data = s.recv(65536)
     if data != text:
         raise Failure(f"the peer got {len(data)} bytes: {data[:40]!r}")
-
-
-def hears_nothing(s, why):
-    s.settimeout(0.3)
-    try:
-        raise Failure(f"{why}, but the peer got {s.recv(65536)[:40]!r}")
-    except TimeoutError:
-        s.settimeout(5)
 
 
 def roomy(w, v):

@@ -5,7 +5,7 @@ import struct
 import time
 
 from lib import netns, packet
-from lib.case import Failure, both, main, test
+from lib.case import Failure, both, hears_nothing, main, test
 from lib.guest import MAC, fresh_port
 from lib.netns import FAMILY, HOST, PEER, PEER2
 
@@ -88,14 +88,6 @@ def hear(s, text):
     return who, ttl, tos
 
 
-def deaf(s, what):
-    s.settimeout(0.3)
-    try:
-        raise Failure(f"{what}, but {s.recvfrom(65536)} came")
-    except TimeoutError:
-        s.settimeout(5)
-
-
 def ask(g, v, group, sport, port, text=b"who is there?", **kw):
     """Sends a query of the guest to a group. Returns its source address, which
     depends on the group's scope."""
@@ -120,7 +112,7 @@ def without_the_option_nothing_passes(w, v):
         before = g.passt.counter("udp_multicast")
         ask(g, v, group[v], port, port)
         ask(g, v, group[v], fresh_port(), port)
-        deaf(ear, "nothing goes out")
+        hears_nothing(ear, "nothing goes out")
         s.sendto(b"news", (group[v], port))
         g.silence(lambda p: p.udp and p.v == v, "nothing comes in")
         moved = g.passt.counter("udp_multicast") - before
@@ -276,7 +268,7 @@ def other_groups_and_ports_stay_inside(w, v):
     ask(g, v, MDNS[v], fresh_port(), 1900)
     ask(g, v, {4: "255.255.255.255", 6: "ff02::1"}[v], 1900, 1900)
     for ear in ears:
-        deaf(ear, "that is not relayed")
+        hears_nothing(ear, "that is not relayed")
     moved = g.passt.counter("udp_multicast") - before
     if moved != 3:
         raise Failure(f"the counter moved by {moved}")
@@ -289,7 +281,7 @@ def impossible_ports_stay_inside(w, v):
     g, ear = w.guest(*RELAY), member(w, v, MDNS[v], 5353)
     ask(g, v, MDNS[v], 0, 5353)
     ask(g, v, MDNS[v], 5353, 0)
-    deaf(ear, "there is no port 0")
+    hears_nothing(ear, "there is no port 0")
 
 
 @test("U7", both)
@@ -301,7 +293,7 @@ def the_host_and_the_guest_are_apart(w, v):
                                                  w.net.host)
     ask(g, v, group, port, port, b"the guest's")
     hear(ear, b"the guest's")
-    deaf(own, "the guest is not the host's concern")
+    hears_nothing(own, "the guest is not the host's concern")
     g.silence(lambda p: p.udp, "its own words don't come back")
     scope = w.net.in_ns(w.net.host, socket.if_nametoindex, "v0")
     if v == 6:
@@ -389,7 +381,7 @@ def only_families_and_protocols_in_use(w, v):
         g = w.join(p, hello=False)
         ear, s = member(w, v, group, port), peer(w, v)
         ask(g, v, group, port, port)
-        deaf(ear, f"not with {options[0]}")
+        hears_nothing(ear, f"not with {options[0]}")
         s.sendto(b"news", (group, port))
         g.silence(lambda p: p.udp, f"not with {options[0]}")
         if "not relayed" in p.log():

@@ -5,7 +5,7 @@ import struct
 import time
 
 from lib import packet
-from lib.case import Failure, both, main, only4, test
+from lib.case import Failure, both, hears_nothing, main, only4, test
 from lib.guest import fresh_port
 from lib.netns import DEAD, GATEWAY, HOST, LOOPBACK, PEER, PEER2
 from lib.packet import UDP
@@ -300,7 +300,6 @@ def a_conversation_outlives_a_query(w, v):
 @test("U6", both)
 def lone_fragments_are_not_delivered(w, v):
     g, s, me = w.guest(), w.udp(v), fresh_port()
-    s.settimeout(0.3)
     seg = packet.udp(g.addr[v], PEER[v], me, port_of(s), b"x" * 64)
     if v == 4:
         for frag in (0x2000, 0x2001, 0x0001, 0x1fff, 0x6000):
@@ -309,18 +308,13 @@ def lone_fragments_are_not_delivered(w, v):
         for off in (1, 8, 9, 0xfff8):
             g.send_ip(PEER[6], 44, struct.pack("!BBHI", UDP, 0, off, 7)
                       + seg)
-    try:
-        raise Failure(f"the peer got {s.recv(100)!r}")
-    except TimeoutError:
-        pass
-    s.settimeout(5)
+    hears_nothing(s, "fragments alone are no datagram")
     say(g, s, v, b"whole", me)
 
 
 @test("UDP", both)
 def bad_checksums_and_lengths_are_dropped(w, v):
     g, s, me = w.guest(), w.udp(v), fresh_port()
-    s.settimeout(0.3)
     port = port_of(s)
     g.send_udp(PEER[v], me, port, b"bad", bad_sum=True)
     good = packet.udp(g.addr[v], PEER[v], me, port, b"x" * 32)
@@ -329,10 +323,7 @@ def bad_checksums_and_lengths_are_dropped(w, v):
                   + good[6:])
     if v == 6:      # UDP without a checksum needs IPv4 (RFC 8200 8.1)
         g.send_ip(PEER[6], UDP, good[:6] + b"\0\0" + good[8:])
-    try:
-        raise Failure(f"the peer got {s.recv(100)!r}")
-    except TimeoutError:
-        pass
+    hears_nothing(s, "these are no datagrams")
 
 
 @test("UDP", only4)
@@ -370,14 +361,10 @@ def sources_that_cannot_be_are_dropped(w, v):
     """passt drops datagrams of the guest from multicast, loopback and
     unspecified addresses."""
     g, s = w.guest(), w.udp(v)
-    s.settimeout(0.3)
     for src in {4: ("127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0"),
                 6: ("::1", "ff02::1", "::", "::ffff:127.0.0.1")}[v]:
         g.send_udp(PEER[v], 33333, port_of(s), b"bad", src=src)
-    try:
-        raise Failure(f"the peer got {s.recv(100)!r}")
-    except TimeoutError:
-        pass
+    hears_nothing(s, "nobody has these addresses")
 
 
 @test("UDP", both)
@@ -385,16 +372,12 @@ def destinations_that_cannot_be_do_no_harm(w, v):
     """The guest can't reach the host's loopback by loopback addresses."""
     g = w.guest()
     s = w.udp(v, LOOPBACK[v], where=w.net.host)
-    s.settimeout(0.3)
     for dst in {4: ("127.0.0.1", "127.1.2.3", "0.0.0.0", "255.255.255.255",
                     "224.0.0.1", "239.255.255.250"),
                 6: ("::1", "::", "ff02::1", "ff02::fb",
                     "::ffff:127.0.0.1")}[v]:
         g.send_udp(dst, fresh_port(), port_of(s), b"bad", src=g.addr[v])
-    try:
-        raise Failure(f"the host's loopback got {s.recv(100)!r}")
-    except TimeoutError:
-        pass
+    hears_nothing(s, "the host's loopback is its own")
     s = w.udp(v)
     say(g, s, v, b"alive", fresh_port())
 
@@ -411,12 +394,8 @@ def port_zero_does_no_harm(w, v):
 @test("UDP", both)
 def no_udp_is_silence(w, v):
     g, s = w.guest("--no-udp"), w.udp(v)
-    s.settimeout(0.3)
     g.send_udp(PEER[v], fresh_port(), port_of(s), b"hello")
-    try:
-        raise Failure(f"the peer got {s.recv(100)!r}")
-    except TimeoutError:
-        pass
+    hears_nothing(s, "UDP is off")
 
 
 @test("section 7", both)
@@ -436,12 +415,8 @@ def the_gateway_is_the_hosts_loopback(w, v):
 def no_map_gw_leaves_loopback_alone(w, v):
     g, me = w.guest("--no-map-gw"), fresh_port()
     s = w.udp(v, LOOPBACK[v], where=w.net.host)
-    s.settimeout(0.3)
     g.send_udp(GATEWAY[v], me, port_of(s), b"hello host")
-    try:
-        raise Failure(f"the host's loopback got {s.recv(100)!r}")
-    except TimeoutError:
-        pass
+    hears_nothing(s, "the gateway is not the host")
 
 
 if __name__ == "__main__":

@@ -51,6 +51,18 @@ def add_test(name, fn, v=None):
     _tests.append((name, fn, v))
 
 
+def hears_nothing(sock, why):
+    """Fails if a datagram comes to a socket within 0.3 s."""
+    before = sock.gettimeout()
+    sock.settimeout(0.3)
+    try:
+        data, who = sock.recvfrom(65536)
+    except TimeoutError:
+        sock.settimeout(before)
+        return
+    raise Failure(f"{why}, but {data[:40]!r} came from {who}")
+
+
 class World:
     """What a test needs: namespaces, passt, guests and sockets (netns.py draws
     the topology)."""
