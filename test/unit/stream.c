@@ -262,7 +262,8 @@ static void story_race(void)
 	unlink(path);
 }
 
-/* Given a directory that somebody else keeps locked, then passt starts. */
+/* Given a lock on the socket's directory that is never released, then passt
+ * starts all the same. */
 static void story_locked(void)
 {
 	char dir[] = "/tmp/passt-stream-XXXXXX", path[64];
@@ -275,7 +276,8 @@ static void story_locked(void)
 	lock = open(dir, O_RDONLY);
 	flock(lock, LOCK_EX);
 	fd = stream_bind(path);
-	check("a lock that is held for ever does not end the start", fd >= 0);
+	check("passt starts although another process keeps the directory locked",
+	      fd >= 0);
 	close(fd);
 	close(lock);
 	unlink(path);
