@@ -63,7 +63,7 @@ def arrives(w, g, v, s, gport, seen):
 
 # --- TCP
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def the_peers_address_and_port_are_kept(w, v):
     g = w.guest("-t", "7300")
     s = connect(w, v, HOST[v], 7300, PEER[v])
@@ -72,14 +72,14 @@ def the_peers_address_and_port_are_kept(w, v):
         raise Failure(f"port {c.rport}")
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def from_the_hosts_loopback_it_is_the_gateway(w, v):
     g = w.guest("-t", "7300")
     s = connect(w, v, LOOPBACK[v], 7300, where=w.net.host)
     arrives(w, g, v, s, 7300, (GATEWAY[v],))
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def from_the_address_that_the_guest_holds_it_is_the_gateway(w, v):
     """A client that uses the host's address appears as the gateway, because the
     guest has this address itself."""
@@ -106,14 +106,14 @@ def leaks(w, g, v, src, mac=None):
     return s
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def one_packet_of_a_container_redirects_nothing(w, v):
     g = w.guest("-t", "7300")
     leaks(w, g, v, CONTAINER[v])
     arrives(w, g, v, connect(w, v, HOST[v], 7300, PEER[v]), 7300, (PEER[v],))
 
 
-@test("section 7 -u", both)
+@test("section 5 -u", both)
 def nor_a_forwarded_datagram(w, v):
     g = w.guest("-u", "7390")
     leaks(w, g, v, CONTAINER[v])
@@ -124,7 +124,7 @@ def nor_a_forwarded_datagram(w, v):
         raise Failure(f"goes to {p.dst}")
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def one_frame_of_a_second_machine_redirects_nothing(w, v):
     """Open and new connections still go to the guest. The second machine gets
     answers to its own datagrams."""
@@ -155,7 +155,7 @@ def one_frame_of_a_second_machine_redirects_nothing(w, v):
     arrives(w, g, v, connect(w, v, HOST[v], 7300, PEER[v]), 7300, (PEER[v],))
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def one_frame_with_the_guests_address_moves_nothing(w, v):
     """passt does not change the guest's MAC address at once if another machine
     uses its address, but does so after a second."""
@@ -172,7 +172,7 @@ def one_frame_with_the_guests_address_moves_nothing(w, v):
     arrives(w, g, v, connect(w, v, HOST[v], 7300, PEER[v]), 7300, (PEER[v],))
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def a_guest_with_an_address_of_its_own_choice_is_reached(w, v):
     g = w.guest("-t", "7300", hello=False)
     g.addr = {4: "10.9.8.7", 6: "fd00:9::7"}
@@ -180,7 +180,7 @@ def a_guest_with_an_address_of_its_own_choice_is_reached(w, v):
     arrives(w, g, v, connect(w, v, HOST[v], 7300, PEER[v]), 7300, (PEER[v],))
 
 
-@test("section 7 -t")
+@test("section 5 -t")
 def a_guest_that_releases_its_lease_may_choose_another_address(w):
     g = w.guest("-t", "7300")
     dhcp.send(g, dhcp.message(g.mac, [dhcp.kind(dhcp.RELEASE)],
@@ -192,14 +192,14 @@ def a_guest_that_releases_its_lease_may_choose_another_address(w):
     arrives(w, g, 4, connect(w, 4, HOST[4], 7300, PEER[4]), 7300, (PEER[4],))
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def other_ports_stay_closed(w, v):
     w.guest("-t", "7300")
     refused(w, v, HOST[v], 7299)
     refused(w, v, HOST[v], 7301)
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def nothing_is_forwarded_unless_asked(w, v):
     w.guest()
     for port in (22, 80, 6999, 65535):
@@ -208,14 +208,14 @@ def nothing_is_forwarded_unless_asked(w, v):
     refused(w, v, HOST[v], 6999)
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def a_port_leads_to_another(w, v):
     g = w.guest("-t", "7310:7410")
     arrives(w, g, v, connect(w, v, HOST[v], 7310, PEER[v]), 7410, (PEER[v],))
     refused(w, v, HOST[v], 7410)
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def ranges_lists_and_exclusions(w, v):
     g = w.guest("-t", "7320-7330,7340,7350-7352:7450-7452,~7322,~7325-7327")
     for host, gport in ((7320, 7320), (7324, 7324), (7330, 7330),
@@ -226,14 +226,14 @@ def ranges_lists_and_exclusions(w, v):
         refused(w, v, HOST[v], port)
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def given_twice_both_count(w, v):
     g = w.guest("-t", "7355", "-t", "7356:7357")
     arrives(w, g, v, connect(w, v, HOST[v], 7355, PEER[v]), 7355, (PEER[v],))
     arrives(w, g, v, connect(w, v, HOST[v], 7356, PEER[v]), 7357, (PEER[v],))
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def bound_to_one_address(w, v):
     port = 7360 + v
     g = w.guest("-t", f"{HOST[v]}/{port}")
@@ -242,7 +242,7 @@ def bound_to_one_address(w, v):
     refused(w, 10 - v, HOST[10 - v], port)
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def bound_to_loopback(w, v):
     g = w.guest("-t", f"{LOOPBACK[v]}/7361")
     refused(w, v, HOST[v], 7361)
@@ -250,14 +250,14 @@ def bound_to_loopback(w, v):
     arrives(w, g, v, s, 7361, (GATEWAY[v],))
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def bound_to_an_interface(w, v):
     g = w.guest("-t", "%v0/7362")
     arrives(w, g, v, connect(w, v, HOST[v], 7362, PEER[v]), 7362, (PEER[v],))
     refused(w, v, LOOPBACK[v], 7362, w.net.host)
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def fifty_connections_to_one_port(w, v):
     g = w.guest("-t", "7300")
     socks = [connect(w, v, HOST[v], 7300, PEER[v]) for _ in range(50)]
@@ -277,7 +277,7 @@ def fifty_connections_to_one_port(w, v):
             raise Failure(f"{c.got} on {c}")
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def the_guest_may_connect_out_from_a_forwarded_port(w, v):
     """The guest has a server that also connects to peers from its port."""
     g = w.guest("-t", "7300")
@@ -287,7 +287,7 @@ def the_guest_may_connect_out_from_a_forwarded_port(w, v):
     w.accept(server)
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def a_port_that_is_taken_is_an_error_that_names_it(w, v):
     taken = w.server(v, HOST[v], where=w.net.host)
     port = taken.getsockname()[1]
@@ -298,7 +298,7 @@ def a_port_that_is_taken_is_an_error_that_names_it(w, v):
         raise Failure(f"exit status {status}: {p.log()[-300:]}")
 
 
-@test("section 7 -t")
+@test("section 5 -t")
 def all_binds_what_is_free_and_says_how_many(w):
     taken = w.server(4, "0.0.0.0", port=7777, where=w.net.host)
     p = w.start("-t", "all")
@@ -468,21 +468,21 @@ def the_guest_does_not_talk_to_itself_through_our_socket(w, v):
     delivered(g, v, me, 7576, b"hairpin", (GATEWAY[v],))
 
 
-@test("section 7 -u", both)
+@test("section 5 -u", both)
 def from_the_hosts_loopback_it_is_the_gateway_udp(w, v):
     g = w.guest("-u", "7500")
     s = w.udp(v, LOOPBACK[v], where=w.net.host)
     exchange(w, g, v, s, LOOPBACK[v], 7500, 7500, (GATEWAY[v],))
 
 
-@test("section 7 -u", both)
+@test("section 5 -u", both)
 def a_port_leads_to_another_udp(w, v):
     g = w.guest("-u", "7510:7610,7512-7513:7612-7613")
     exchange(w, g, v, w.udp(v), HOST[v], 7510, 7610, (PEER[v],))
     exchange(w, g, v, w.udp(v), HOST[v], 7513, 7613, (PEER[v],))
 
 
-@test("section 7 -u", both)
+@test("section 5 -u", both)
 def many_peers_of_one_port(w, v):
     """Each peer gets its own answer."""
     g = w.guest("-u", "7500")
@@ -499,7 +499,7 @@ def many_peers_of_one_port(w, v):
             raise Failure(f"{data} from {who} at {i}")
 
 
-@test("section 7 -u", both)
+@test("section 5 -u", both)
 def without_u_no_udp_port_is_forwarded(w, v):
     g, s = w.guest("-t", "7520,7521:7621"), w.udp(v)
     for port in 7520, 7521:
@@ -507,7 +507,7 @@ def without_u_no_udp_port_is_forwarded(w, v):
     g.silence(lambda p: p.udp and p.v == v, "not forwarded")
 
 
-@test("section 7 -u", both)
+@test("section 5 -u", both)
 def with_u_only_those_are_forwarded(w, v):
     g = w.guest("-t", "7530", "-u", "7531")
     s = w.udp(v)
@@ -516,7 +516,7 @@ def with_u_only_those_are_forwarded(w, v):
     exchange(w, g, v, s, HOST[v], 7531, 7531, (PEER[v],))
 
 
-@test("section 7 -u", both)
+@test("section 5 -u", both)
 def the_guest_may_speak_first_from_a_forwarded_port(w, v):
     g = w.guest("-u", "7500")
     s = w.udp(v)
@@ -528,7 +528,7 @@ def the_guest_may_speak_first_from_a_forwarded_port(w, v):
     delivered(g, v, s.getsockname()[1], 7500, b"hello yourself", (PEER[v],))
 
 
-@test("section 7 -u", both)
+@test("section 5 -u", both)
 def large_forwarded_datagrams(w, v):
     g = w.guest("-u", "7500")
     g.show_mtu()
@@ -544,7 +544,7 @@ def large_forwarded_datagrams(w, v):
             raise Failure(f"answer of {len(text)} bytes")
 
 
-@test("section 7 -u", both)
+@test("section 5 -u", both)
 def datagrams_before_there_is_a_guest_are_dropped(w, v):
     p = w.start("-u", "7540")
     p.wait_ready()
@@ -557,7 +557,7 @@ def datagrams_before_there_is_a_guest_are_dropped(w, v):
     exchange(w, g, v, s, HOST[v], 7540, 7540, (PEER[v],))
 
 
-@test("section 7 -t", both)
+@test("section 5 -t", both)
 def connections_before_there_is_a_guest_do_no_harm(w, v):
     p = w.start("-t", "7541")
     p.wait_ready()
@@ -575,7 +575,7 @@ def connections_before_there_is_a_guest_do_no_harm(w, v):
 
 # --- addresses of peers, as the guest uses them
 
-@test("section 7", both)
+@test("section 5", both)
 def no_map_gw_leads_to_the_real_gateway(w, v):
     """The guest reaches the real gateway, not the host's loopback."""
     g = w.guest("--no-map-gw")
@@ -586,7 +586,7 @@ def no_map_gw_leads_to_the_real_gateway(w, v):
     c.expect(RST | ACK, ack=1, what="nobody listens on the real gateway")
 
 
-@test("section 7", both)
+@test("section 5", both)
 def map_host_loopback_is_another_address(w, v):
     alias = {4: "192.0.2.77", 6: "2001:db8:1::77"}[v]
     g = w.guest("--map-host-loopback", alias)
@@ -596,7 +596,7 @@ def map_host_loopback_is_another_address(w, v):
     w.accept(local)
 
 
-@test("section 7", both)
+@test("section 5", both)
 def map_guest_addr_is_the_hosts_own_copy(w, v):
     """The option sets an address by which the guest reaches the host at the
     address that both have."""
@@ -641,7 +641,7 @@ def an_outbound_interface_may_come_into_being_later(w, v):
     w.accept(server)
 
 
-@test("section 7 -o", both)
+@test("section 5 -o", both)
 def the_source_address_of_our_sockets(w, v):
     second_address(w)
     g = w.guest("-o", SECOND[v])
@@ -657,7 +657,7 @@ def the_source_address_of_our_sockets(w, v):
         raise Failure(f"UDP from {who[0]}")
 
 
-@test("section 7", both)
+@test("section 5", both)
 def a_guest_with_another_address_is_served(w, v):
     """The guest uses an address that passt did not assign; answers and
     forwarded connections go to that address."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Tests of UDP (doc/design.md: U1 to U6)."""
+"""Tests of UDP (doc/design.md: U1 to U8)."""
 import socket
 import struct
 import time
@@ -398,7 +398,7 @@ def no_udp_is_silence(w, v):
     hears_nothing(s, "UDP is off")
 
 
-@test("section 7", both)
+@test("section 5", both)
 def the_gateway_is_the_hosts_loopback(w, v):
     g, me = w.guest(), fresh_port()
     s = w.udp(v, LOOPBACK[v], where=w.net.host)
@@ -411,7 +411,7 @@ def the_gateway_is_the_hosts_loopback(w, v):
         raise Failure(str(p))
 
 
-@test("section 7", both)
+@test("section 5", both)
 def no_map_gw_leaves_loopback_alone(w, v):
     g, me = w.guest("--no-map-gw"), fresh_port()
     s = w.udp(v, LOOPBACK[v], where=w.net.host)
