@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * net.h - The network of a stage's guest: its router leads to the host's
- * loopback.
+ * net.h - Sets up a struct net for tests, in which the guest's routers lead to
+ * the host's loopback addresses.
  */
 #ifndef UNIT_NET_H
 #define UNIT_NET_H
 
 #include "conf/net.h"
 
-/* net_put_pair() - Add a pair of addresses that goes before all others */
+/* net_put_pair() - Insert a pair of addresses before all others */
 static inline void net_put_pair(struct net *n, const char *visible,
 				const char *real, enum nat_ports ports)
 {
@@ -18,7 +18,8 @@ static inline void net_put_pair(struct net *n, const char *visible,
 	addr_parse(real, &n->nat[0].real);
 }
 
-/* net_init() - A network with routers that are 127.0.0.1 and ::1 of the host */
+/* net_init() - Set up a network whose routers lead to the host's 127.0.0.1 and
+ * ::1 */
 static inline void net_init(struct net *n, const uint8_t mac[MAC_LEN],
 			    const char *router4, const char *router6)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * netns.h - A network namespace of a test's own, in which only loopback
- * exists. Included by tests of real sockets.
+ * netns.h - Moves a test of real sockets to a new network namespace, in which
+ * loopback is the only interface.
  */
 #ifndef TEST_UNIT_NETNS_H
 #define TEST_UNIT_NETNS_H
@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* put_file() - Write a string to a file of /proc; false if it can't be */
+/* put_file() - Write a string to a file of /proc; false: it can't be written */
 static bool put_file(const char *path, const char *text)
 {
 	ssize_t len = (ssize_t)strlen(text);
@@ -28,7 +28,7 @@ static bool put_file(const char *path, const char *text)
 	return good;
 }
 
-/* loopback_up() - The namespace's one interface */
+/* loopback_up() - Set loopback up, the only interface; false: that failed */
 static bool loopback_up(void)
 {
 	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
@@ -40,7 +40,7 @@ static bool loopback_up(void)
 	return good;
 }
 
-/* set_mtu() - Of loopback */
+/* set_mtu() - Set the MTU of loopback, bytes; false: that failed */
 __attribute__((unused))
 static bool set_mtu(int mtu)
 {
@@ -56,7 +56,7 @@ static bool set_mtu(int mtu)
 /**
  * own_network() - Move to a network namespace in which only loopback exists
  *
- * Return: false if that is not allowed here
+ * Return: false if the kernel does not allow it
  */
 __attribute__((unused))
 static bool own_network(void)

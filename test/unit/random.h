@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * random.h - Numbers that look random, the same ones in each run.
+ * random.h - Pseudo-random numbers, which are the same whenever a test runs.
  */
 #ifndef TEST_UNIT_RANDOM_H
 #define TEST_UNIT_RANDOM_H
 
 #include <stdint.h>
 
-/* What the next numbers follow from; never zero. */
+/* State of the generator; never zero. */
 static uint64_t seed = 88172645463325252;
 
-/* next_random() - xorshift64* (Vigna, "An experimental exploration of
- * Marsaglia's xorshift generators, scrambled", 2016) */
+/* next_random() - The next 64 bits of the generator xorshift64* (Vigna, "An
+ * experimental exploration of Marsaglia's xorshift generators, scrambled",
+ * 2016) */
 static uint64_t next_random(void)
 {
 	seed ^= seed >> 12;
@@ -20,7 +21,7 @@ static uint64_t next_random(void)
 	return seed * UINT64_C(2685821657736338717);
 }
 
-/* below() - A number from 0 to @n - 1 */
+/* below() - A random number from 0 to @n - 1 */
 __attribute__((unused))
 static uint32_t below(uint32_t n)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * story.h - A test bench for stories of a TCP connection: segments of a guest,
- * events of a socket, states to begin in, and expectations. Each story is run
- * with many initial sequence numbers in both directions (T3), across the wrap
- * and the change of sign. conn.c, conn_events.c, conn_rx.c and conn_tx.c
- * include it after the file under test.
+ * story.h - A test bench for one TCP connection. A story is a function that
+ * passes segments of a guest and events of a socket to the connection, and
+ * states what it expects. Each story is run with many initial sequence numbers
+ * of both ends (T3), across the wrap and the change of sign. Tests of TCP
+ * connections include this file after the file under test.
  */
 #ifndef TEST_UNIT_STORY_H
 #define TEST_UNIT_STORY_H
@@ -15,30 +15,31 @@
 #include "util.h"
 
 #define MSS		1000
-#define PAYLOAD		1460		/* that a frame to the guest takes */
-#define START		5000000		/* ms */
+#define PAYLOAD		1460		/* longest TCP payload of a frame */
+#define START		5000000		/* time when a story begins, ms */
 
-/* The connection, the time, and the initial sequence numbers of both ends. */
+/* The connection, the time in ms, and the initial sequence numbers of the guest
+ * (G) and of passt (H). */
 static struct tcp_conn c;
 static uint64_t now;
 static uint32_t G, H;
 
-/* What the guest's next segments say in addition to got()'s arguments. */
+/* Window and SACK blocks of the guest's next segment, see got(). */
 static uint16_t wnd;
 static struct tcp_range sack[TCP_SACK_BLOCKS];
 static uint8_t nsack;
 
-/* The first expectation of a story that was not met. */
+/* The first expectation of a story that was not met; "": all were met. */
 static char wrong[200];
 
-/* EXPECT() - A condition is true at this point of a story */
+/* EXPECT() - Expect that a condition is true */
 #define EXPECT(cond) expect((cond), #cond, __LINE__)
 
-/* EXPECT_EQ() - Two numbers are the same */
+/* EXPECT_EQ() - Expect that two numbers are equal */
 #define EXPECT_EQ(got, want) \
 	expect_eq((uint64_t)(got), (uint64_t)(want), #got, __LINE__)
 
-/* DID() - The pending actions are exactly these; they are cleared */
+/* DID() - Expect exactly these pending actions, CONN_DO_*, and clear them */
 #define DID(what) expect_actions((what), __LINE__)
 
 static void expect(bool good, const char *what, int line)
@@ -56,7 +57,8 @@ static void expect_eq(uint64_t got, uint64_t want, const char *what, int line)
 			 got, want, line);
 }
 
-/* letters() - Actions, a letter each: the legend is in conn_events.c */
+/* letters() - Write one letter for each action: a comment in conn_events.c says
+ * which */
 static const char *letters(uint32_t actions, char buf[20])
 {
 	static const char letter[] = "DWFKSRPTAUCXGHLZ";
@@ -82,14 +84,16 @@ static void expect_actions(uint32_t want, int line)
 	c.actions = 0;
 }
 
-/* ---- A guest and a socket by hand ---- */
+/* ---- Segments of the guest and events of the socket ---- */
 
 /**
- * got() - A segment of the guest comes
+ * got() - A segment from the guest arrives
  * @flags:	SEG_*
- * @seq:	counted from its initial sequence number: its first byte is 1
- * @ack:	counted from ours: our first byte is 1
- * @len:	bytes of payload
+ * @seq:	sequence number relative to the guest's initial one: the first
+ *		byte of the guest has 1
+ * @ack:	acknowledgement number relative to passt's initial sequence
+ *		number: the first byte to the guest has 1
+ * @len:	length of the payload, bytes
  *
  * Return: the new part of the payload
  */
@@ -113,14 +117,14 @@ static struct new_payload got(uint8_t flags, uint32_t seq, uint32_t ack,
 	return new;
 }
 
-/* block() - The guest's next segment has another SACK block */
+/* block() - Add a SACK block to the guest's next segment */
 __attribute__((unused))
 static void block(uint32_t start, uint32_t end)
 {
 	sack[nsack++] = (struct tcp_range){ H + start, H + end };
 }
 
-/* got_data() - Data comes in order, and the socket takes all of it */
+/* got_data() - Data from the guest arrives in order, and the socket takes it */
 __attribute__((unused))
 static void got_data(uint32_t seq, uint32_t len)
 {
@@ -128,7 +132,7 @@ static void got_data(uint32_t seq, uint32_t len)
 	conn_delivered(&c, len, now);
 }
 
-/* sent() - So much data is sent to the guest */
+/* sent() - @len bytes of data are sent to the guest */
 __attribute__((unused))
 static void sent(uint32_t len)
 {
@@ -136,14 +140,14 @@ static void sent(uint32_t len)
 	conn_data_sent(&c, len, now);
 }
 
-/* space() - The socket can take so many bytes more */
+/* space() - The socket has space for so many bytes more */
 __attribute__((unused))
 static void space(uint32_t bytes)
 {
 	conn_set_space(&c, bytes, TCP_WND_OURS);
 }
 
-/* peer_ends() - The peer's FIN, and ours to the guest */
+/* peer_ends() - The peer sends FIN, and passt sends FIN to the guest */
 __attribute__((unused))
 static void peer_ends(void)
 {
@@ -153,7 +157,7 @@ static void peer_ends(void)
 	c.actions = 0;
 }
 
-/* at_deadline() - Time passes until the connection's deadline */
+/* at_deadline() - Let time pass until the timer of the connection expires */
 __attribute__((unused))
 static void at_deadline(void)
 {
@@ -161,7 +165,8 @@ static void at_deadline(void)
 	conn_timeout(&c, now);
 }
 
-/* hole() - The next range to send again is this one; it is sent */
+/* hole() - Send the next range of lost data again; returns whether it has @len
+ * bytes from @start on, relative to the initial sequence number */
 __attribute__((unused))
 static bool hole(uint32_t start, uint32_t len)
 {
@@ -181,7 +186,7 @@ static bool no_hole(void)
 	return !conn_next_hole(&c, &r);
 }
 
-/* syn() - The guest's SYN */
+/* syn() - SYN from the guest arrives, with these options */
 __attribute__((unused))
 static void syn(uint16_t mss, int8_t wscale, bool sack_ok)
 {
@@ -193,7 +198,8 @@ static void syn(uint16_t mss, int8_t wscale, bool sack_ok)
 	conn_guest_syn(&c, &seg, H, PAYLOAD, now);
 }
 
-/* ---- States to begin in, as RFC 9293 names those after the handshake ---- */
+/* ---- Functions that bring the connection to a state; those from established()
+ * on have the names of RFC 9293, but waiting() is TIME-WAIT ---- */
 
 __attribute__((unused))
 static void connecting(void)
@@ -216,7 +222,7 @@ static void syn_sent(void)
 	c.actions = 0;
 }
 
-/* opened() - Nothing was sent yet in either direction */
+/* opened() - The connection is open, and no data was sent */
 __attribute__((unused))
 static void opened(void)
 {
@@ -225,7 +231,7 @@ static void opened(void)
 	c.actions = 0;
 }
 
-/* established() - With 100 bytes in flight to the guest */
+/* established() - The guest has sent 100 bytes, and 100 are in flight to it */
 __attribute__((unused))
 static void established(void)
 {
@@ -235,7 +241,7 @@ static void established(void)
 	c.actions = 0;
 }
 
-/* close_wait() - The guest's FIN came, 100 bytes are in flight to it */
+/* close_wait() - The guest has sent FIN, and 100 bytes are in flight to it */
 __attribute__((unused))
 static void close_wait(void)
 {
@@ -290,7 +296,8 @@ static void closed(void)
 	c.actions = 0;
 }
 
-/* nxt(), una(), max() - Where the connection stands, as got() counts */
+/* nxt(), una(), max() - rcv_nxt, snd_una and snd_max, relative to the initial
+ * sequence numbers; nxt() is 77 while the guest's number is not known */
 __attribute__((unused))
 static uint32_t nxt(void)
 {
@@ -309,7 +316,8 @@ static uint32_t max(void)
 	return c.snd_max - H;
 }
 
-/* tell() - Run a story with these initial sequence numbers; whether it held */
+/* tell() - Run a story with these initial sequence numbers; returns whether all
+ * expectations were met */
 static bool tell(void (*story)(void), uint32_t guest, uint32_t ours)
 {
 	G = guest;
@@ -322,7 +330,8 @@ static bool tell(void (*story)(void), uint32_t guest, uint32_t ours)
 	return !*wrong;
 }
 
-/* tell_everywhere() - Run a story with many sequence numbers (T3) */
+/* tell_everywhere() - Run a story with many initial sequence numbers (T3), and
+ * report the result as one check */
 __attribute__((unused))
 static void tell_everywhere(const char *name, void (*story)(void))
 {

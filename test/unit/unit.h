@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * unit.h - What a unit test needs: named checks that say what they saw.
- * Included by the .c files beside it, once per program.
+ * unit.h - Checks for unit tests. Each test program includes this file once.
  *
- * A check prints one line, 'ok NAME', 'not ok NAME: why, file:line' or
- * 'skip NAME: why', and is an expression that is true when it held, so that
- * a story can stop early. NAME says what is promised, in plain words. Values
- * are evaluated once. A test ends with 'return unit_end();'.
+ * A check prints one line: 'ok NAME' or 'not ok NAME: why, file:line'. NAME
+ * says in plain words what must be true. The value of a check is true if it
+ * succeeded, so that a test can stop early. The arguments are evaluated once.
+ * skip() prints 'skip NAME: why'. main() ends with 'return unit_end();'.
  *
  *	check("a reset flow is gone", !flow_get(&t, idx));
  *	check_eq("the second half is acknowledged", ack, 1460);
  *
- * A check inside a long loop would print a line each turn: collect there and
- * check once, or use fail() at the first deviation.
+ * A check in a loop would print many lines. Instead, count the deviations and
+ * check their number after the loop, or call fail() at the first one.
  */
 #ifndef TEST_UNIT_H
 #define TEST_UNIT_H
@@ -24,17 +23,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#define UNIT_SHOWN	32	/* bytes printed where buffers differ */
+#define UNIT_SHOWN	32	/* most bytes that are printed of a buffer */
 
 static unsigned int unit_failed;
 
 /**
- * unit_report() - Print the line of one check
- * @name:	what is promised
- * @good:	it held
- * @file:	where the check stands
- * @line:	likewise
- * @fmt:	why not, as for printf()
+ * unit_report() - Print the line of one check, and count it if it failed
+ * @name:	name of the check
+ * @good:	the check succeeded
+ * @file, @line: source file and line of the check
+ * @fmt:	reason of a failure; it and the following arguments are as for
+ *		printf()
  *
  * Return: @good
  */
@@ -58,7 +57,8 @@ static bool unit_report(const char *name, bool good, const char *file,
 	return good;
 }
 
-/* unit_integer() - Two integers, compared as 64 bits and shown in both bases */
+/* unit_integer() - Check that two integers are equal, with 64 bits; a failure
+ * shows them in decimal and hexadecimal */
 __attribute__((unused))
 static bool unit_integer(const char *name, uint64_t got, uint64_t want,
 			 const char *file, int line)
@@ -69,7 +69,7 @@ static bool unit_integer(const char *name, uint64_t got, uint64_t want,
 			   (int64_t)want, want);
 }
 
-/* unit_string() - Two strings, either of which may be NULL */
+/* unit_string() - Check that two strings are equal, or both are NULL */
 __attribute__((unused))
 static bool unit_string(const char *name, const char *got, const char *want,
 			const char *file, int line)
@@ -80,7 +80,7 @@ static bool unit_string(const char *name, const char *got, const char *want,
 			   got ? got : "(null)", want ? want : "(null)");
 }
 
-/* unit_hex() - Up to UNIT_SHOWN bytes as hexadecimal digits in @buf */
+/* unit_hex() - Write up to UNIT_SHOWN bytes to @buf as hexadecimal digits */
 __attribute__((unused))
 static const char *unit_hex(const uint8_t *p, size_t len,
 			    char buf[2 * UNIT_SHOWN + 1])
@@ -93,7 +93,8 @@ static const char *unit_hex(const uint8_t *p, size_t len,
 	return buf;
 }
 
-/* unit_memory() - Two buffers; a failure shows where they begin to differ */
+/* unit_memory() - Check that two buffers are equal; a failure shows the bytes
+ * from the first difference on */
 __attribute__((unused))
 static bool unit_memory(const char *name, const void *got, const void *want,
 			size_t len, const char *file, int line)
@@ -111,39 +112,40 @@ static bool unit_memory(const char *name, const void *got, const void *want,
 			   unit_hex(b + i, len - i, w));
 }
 
-/* check() - A condition holds; a failure shows its text */
+/* check() - Check that a condition is true; a failure shows its source text */
 #define check(name, cond) \
 	unit_report(name, (cond), __FILE__, __LINE__, "not: %s", #cond)
 
-/* check_eq() - Two integers, of any width and signedness, are equal */
+/* check_eq() - Check that two integers, of any type, are equal */
 #define check_eq(name, got, want) \
 	unit_integer(name, (uint64_t)(got), (uint64_t)(want), \
 		     __FILE__, __LINE__)
 
-/* check_str() - Two strings are equal */
+/* check_str() - Check that two strings are equal */
 #define check_str(name, got, want) \
 	unit_string(name, got, want, __FILE__, __LINE__)
 
-/* check_mem() - Two buffers of @len bytes are equal */
+/* check_mem() - Check that two buffers of @len bytes are equal */
 #define check_mem(name, got, want, len) \
 	unit_memory(name, got, want, len, __FILE__, __LINE__)
 
-/* fail() - Report a failure in words of one's own; ... as for printf() */
+/* fail() - Report a failure with a custom message; the arguments after @name
+ * are as for printf() */
 #define fail(name, ...) \
 	unit_report(name, false, __FILE__, __LINE__, __VA_ARGS__)
 
-/* pass() - Report that a check made by hand, in a loop say, held */
+/* pass() - Report that a check succeeded that was made without these macros */
 #define pass(name) \
 	unit_report(name, true, __FILE__, __LINE__, " ")
 
-/* skip() - Something this machine doesn't have, and what */
+/* skip() - Report that a check was not made, and what this machine lacks */
 #define skip(name, why) \
 	printf("skip %s: %s\n", name, why)
 
 /**
- * unit_end() - The last line of main()
+ * unit_end() - Return the exit status of the test program
  *
- * Return: exit status, 0 when no check failed
+ * Return: 0 if no check failed, else 1
  */
 __attribute__((unused))
 static int unit_end(void)
