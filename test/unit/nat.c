@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * nat.c - Addresses on the way out and in, and what sockets are bound to.
+ * nat.c - Tests of the translation between guest-visible and real addresses,
+ * and of the source address and interface that sockets are bound to.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +12,11 @@
 #include "net.h"
 #include "unit.h"
 
-/* addr() - An address from text; "" is none */
 /**
- * net_of() - The network of a guest that was given these options, on a host
- * with nothing but both families
+ * net_of() - Derive the network of the guest from command-line options
+ * @options:	options, with spaces between them
+ *
+ * The host has IPv4 and IPv6, but neither addresses nor routers.
  */
 static struct net net_of(const char *options)
 {
@@ -36,11 +38,12 @@ static struct net net_of(const char *options)
 	return n;
 }
 
-/* A guest that shares 192.0.2.2 and 2001:db8::2, behind a usual gateway. */
+/* SHARED: options for a guest that has the same addresses as the host. COPIES:
+ * options for two guest-visible addresses that lead to these of the host. */
 #define SHARED	"-a 192.0.2.2 -a 2001:db8::2 -g 192.0.2.1 -g fe80::1 "
 #define COPIES	"--map-guest-addr 192.0.2.77 --map-guest-addr 2001:db8::77 "
 
-/* leads() - Where a destination leads, "refused" or an address */
+/* leads() - The real address of a destination of the guest, or "refused" */
 static const char *leads(const struct net *n, const char *dst)
 {
 	struct in6_addr a = addr(dst), host;
@@ -49,7 +52,7 @@ static const char *leads(const struct net *n, const char *dst)
 	return nat_from_guest(n, &a, 0, &host) ? addr_str(&host, buf) : "refused";
 }
 
-/* seen() - The guest-visible address of a peer as text, or "refused" */
+/* seen() - The guest-visible address of a peer, or "refused" */
 static const char *seen(const struct net *n, const char *peer)
 {
 	struct in6_addr a = addr(peer), as;
@@ -62,39 +65,39 @@ static void way_out(void)
 {
 	struct net m = net_of(SHARED COPIES), plain = net_of("--no-map-gw");
 
-	check_str("out: an address is itself", leads(&m, "198.51.100.7"),
+	check_str("from guest: an address is itself", leads(&m, "198.51.100.7"),
 		  "198.51.100.7");
-	check_str("out: an IPv6 address, too", leads(&m, "2001:db8:1::7"),
+	check_str("from guest: an IPv6 address, too", leads(&m, "2001:db8:1::7"),
 		  "2001:db8:1::7");
-	check_str("out: link-local, too", leads(&m, "fe80::7"), "fe80::7");
-	check_str("out: the gateway is the host's loopback",
+	check_str("from guest: link-local, too", leads(&m, "fe80::7"), "fe80::7");
+	check_str("from guest: the gateway is the host's loopback",
 		  leads(&m, "192.0.2.1"), "127.0.0.1");
-	check_str("out: over IPv6 likewise", leads(&m, "fe80::1"), "::1");
-	check_str("out: the host's copy of the guest's address",
+	check_str("from guest: over IPv6 likewise", leads(&m, "fe80::1"), "::1");
+	check_str("from guest: the host's copy of the guest's address",
 		  leads(&m, "192.0.2.77"), "192.0.2.2");
-	check_str("out: over IPv6 likewise", leads(&m, "2001:db8::77"),
+	check_str("from guest: over IPv6 likewise", leads(&m, "2001:db8::77"),
 		  "2001:db8::2");
-	check_str("out: loopback is never reached as such",
+	check_str("from guest: loopback is never reached as such",
 		  leads(&m, "127.0.0.1"), "refused");
-	check_str("out: nor the rest of it", leads(&m, "127.255.0.53"),
+	check_str("from guest: nor other loopback addresses", leads(&m, "127.255.0.53"),
 		  "refused");
-	check_str("out: nor that of IPv6", leads(&m, "::1"), "refused");
-	check_str("out: no mapping: the gateway is the gateway",
+	check_str("from guest: nor that of IPv6", leads(&m, "::1"), "refused");
+	check_str("from guest: no mapping: the gateway is the gateway",
 		  leads(&plain, "192.0.2.1"), "192.0.2.1");
-	check_str("out: no mapping: loopback is still refused",
+	check_str("from guest: no mapping: loopback is still refused",
 		  leads(&plain, "127.0.0.1"), "refused");
-	check_str("out: unspecified", leads(&plain, "0.0.0.0"), "refused");
-	check_str("out: unspecified, IPv6", leads(&plain, "::"), "refused");
-	check_str("out: this network", leads(&m, "0.1.2.3"), "refused");
-	check_str("out: multicast", leads(&m, "224.0.0.251"), "refused");
-	check_str("out: multicast, IPv6", leads(&m, "ff02::1"), "refused");
-	check_str("out: broadcast", leads(&m, "255.255.255.255"), "refused");
+	check_str("from guest: unspecified", leads(&plain, "0.0.0.0"), "refused");
+	check_str("from guest: unspecified, IPv6", leads(&plain, "::"), "refused");
+	check_str("from guest: this network", leads(&m, "0.1.2.3"), "refused");
+	check_str("from guest: multicast", leads(&m, "224.0.0.251"), "refused");
+	check_str("from guest: multicast, IPv6", leads(&m, "ff02::1"), "refused");
+	check_str("from guest: broadcast", leads(&m, "255.255.255.255"), "refused");
 
 	m = net_of("-6 " COPIES);
-	check_str("out: the copy of an address that isn't",
+	check_str("from guest: the copy of an address that the guest lacks",
 		  leads(&m, "192.0.2.77"), "refused");
 	net_put_pair(&m, "127.0.0.9", "192.0.2.2", NAT_ANY_PORT);
-	check_str("out: loopback that was asked to mean something else",
+	check_str("from guest: loopback that was asked to mean something else",
 		  leads(&m, "127.0.0.9"), "192.0.2.2");
 }
 
@@ -102,37 +105,38 @@ static void way_in(void)
 {
 	struct net m = net_of(SHARED COPIES), plain = net_of("--no-map-gw");
 
-	check_str("in: a peer is itself", seen(&m, "198.51.100.7"),
+	check_str("to guest: a peer is itself", seen(&m, "198.51.100.7"),
 		  "198.51.100.7");
-	check_str("in: IPv6, too", seen(&m, "2001:db8:1::7"), "2001:db8:1::7");
-	check_str("in: the host's loopback comes from the gateway",
+	check_str("to guest: IPv6, too", seen(&m, "2001:db8:1::7"), "2001:db8:1::7");
+	check_str("to guest: the host's loopback comes from the gateway",
 		  seen(&m, "127.0.0.1"), "192.0.2.1");
-	check_str("in: all of it", seen(&m, "127.0.0.53"), "192.0.2.1");
-	check_str("in: that of IPv6, too", seen(&m, "::1"), "fe80::1");
-	check_str("in: the shared address comes from its map",
+	check_str("to guest: all of it", seen(&m, "127.0.0.53"), "192.0.2.1");
+	check_str("to guest: that of IPv6, too", seen(&m, "::1"), "fe80::1");
+	check_str("to guest: the shared address comes from its map",
 		  seen(&m, "192.0.2.2"), "192.0.2.77");
-	check_str("in: over IPv6 likewise", seen(&m, "2001:db8::2"),
+	check_str("to guest: over IPv6 likewise", seen(&m, "2001:db8::2"),
 		  "2001:db8::77");
 
 	m = net_of(SHARED);
-	check_str("in: if it has none, from the gateway",
+	check_str("to guest: if it has none, from the gateway",
 		  seen(&m, "192.0.2.2"), "192.0.2.1");
-	check_str("in: over IPv6 likewise", seen(&m, "2001:db8::2"),
+	check_str("to guest: over IPv6 likewise", seen(&m, "2001:db8::2"),
 		  "fe80::1");
 
 	m = net_of(SHARED "--no-map-gw");
-	check_str("in: no mapping: the shared address can't be shown",
+	check_str("to guest: no mapping: the shared address can't be shown",
 		  seen(&m, "192.0.2.2"), "refused");
 	check_str("to guest: without a mapping, loopback is refused", seen(&m, "127.0.0.1"),
 		  "refused");
-	check_str("in: no mapping: nor over IPv6", seen(&m, "::1"), "refused");
-	check_str("in: no mapping: others can", seen(&m, "198.51.100.7"),
+	check_str("to guest: no mapping: nor over IPv6", seen(&m, "::1"), "refused");
+	check_str("to guest: no mapping: others can", seen(&m, "198.51.100.7"),
 		  "198.51.100.7");
-	check_str("in: no guest, no mapping: others can",
+	check_str("to guest: no guest, no mapping: others can",
 		  seen(&plain, "192.0.2.2"), "192.0.2.2");
 }
 
-/* What comes in and what goes out have to be each other's reverse. */
+/* Given a real address, when it is translated to a guest-visible one and back,
+ * then the result is the same real address. */
 static void there_and_back(void)
 {
 	static const char *const hosts[] = {
@@ -143,12 +147,13 @@ static void there_and_back(void)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(hosts); i++) {
-		snprintf(name, sizeof(name), "in and out again: %s", hosts[i]);
+		snprintf(name, sizeof(name), "to guest and back: %s", hosts[i]);
 		check_str(name, leads(&m, seen(&m, hosts[i])), hosts[i]);
 	}
 }
 
-/* from() - What a socket to a peer is bound to: "ADDR INTERFACE" */
+/* from() - The address and the interface that a socket to a peer is bound to,
+ * as "ADDR INTERFACE" */
 static const char *from(const struct net *n, const char *peer)
 {
 	static char buf[ADDR_STRLEN + IFNAMSIZ];

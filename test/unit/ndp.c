@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * ndp.c - Neighbour and router solicitations of a guest, and what comes back.
+ * ndp.c - Tests of the answers to neighbour and router solicitations of a
+ * guest, and of the router advertisements that a timer sends.
  */
 #include "../../answer/ndp.c"
 #include "test/unit/answer.h"
@@ -14,7 +15,8 @@ static bool deliver(struct world *w, const struct pkt *pkt)
 	return ndp_from_guest(&w->answer, pkt, w->now);
 }
 
-/* sends_icmp6() - Send a message as neighbour discovery wants it */
+/* sends_icmp6() - The guest sends an ICMPv6 message, with the hop limit of 255
+ * that neighbour discovery requires */
 static void sends_icmp6(struct world *w, const char *src, const char *dst,
 			const struct msgbuf *m)
 {
@@ -65,7 +67,8 @@ static void solicit(struct world *w, const char *src, const char *target)
 	sends_icmp6(w, src, group, &m);
 }
 
-/* is_na() - Whether an advertisement came, and with which flags */
+/* is_na() - Whether the guest received a neighbour advertisement with these
+ * flags, sent to @dst */
 static bool is_na(const struct world *w, uint8_t flags, const char *dst)
 {
 	struct in6_addr to = addr(dst);
@@ -155,7 +158,8 @@ static void story_own(struct world *w)
 	check("the global one it used is the guest's", !answered(w));
 }
 
-/* Given a valid message, when something about it is not, then silence */
+/* Given a valid message, when any one field of it is made invalid, then there
+ * is no reply. */
 static void story_invalid(struct world *w)
 {
 	struct ip_hdr ip = { .src = addr(GUEST_LL), .dst = addr("fe80::1"),
@@ -214,7 +218,8 @@ static void story_not_ours(struct world *w)
 	check("so is its redirect", w->consumed && !answered(w));
 }
 
-/* lengths() - Send the first bytes of a message; which lengths are answered */
+/* lengths() - Send the first n bytes of a message, for each n up to its length.
+ * Returns a mask, in which bit n is set if there was a reply to n bytes */
 static uint64_t lengths(struct world *w, const struct msgbuf *whole)
 {
 	struct msgbuf m = *whole;
@@ -307,7 +312,8 @@ static void story_router(struct world *w)
 		check_mem("which goes to all nodes", f + L3 + 24, &to, 16);
 }
 
-/* ra_option() - An option of the RA that came; NULL: it is not there */
+/* ra_option() - Send a router solicitation, and find an option in the reply;
+ * NULL: the reply does not have it */
 static const uint8_t *ra_option(struct world *w, uint8_t code)
 {
 	const uint8_t *f;
@@ -421,7 +427,8 @@ static void story_silent(struct world *w)
 	check("--no-ndp: no timer", !timer_armed(&w->answer.ra));
 }
 
-/* next_ra() - Wait for the timer; ms that it took, 0: no RA was sent */
+/* next_ra() - Let time pass until the timer expires; returns how long that
+ * took, ms, or 0 if no router advertisement was sent then */
 static uint64_t next_ra(struct world *w)
 {
 	uint64_t start = w->now;
@@ -439,7 +446,8 @@ static uint64_t next_ra(struct world *w)
 	return answered(w) ? w->now - start : 0;
 }
 
-/* Given a guest that has connected, when time passes, then RFC 4861 6.2.4 */
+/* Given a guest that has connected, when time passes, then it receives
+ * unsolicited router advertisements at the intervals of RFC 4861 6.2.4. */
 static void story_periodic(struct world *w)
 {
 	struct in6_addr all = addr("ff02::1");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * netlink.c - Which interface, gateway and address are taken from what the
- * kernel answers; and answers that no kernel would give.
+ * netlink.c - Tests of which interface, gateway and address are taken from a
+ * dump of the kernel's routes and addresses, and that malformed dumps do no
+ * harm.
  */
 #include <stdlib.h>
 
@@ -10,7 +11,8 @@
 
 #define SEQ	7
 
-/* An answer that is being made: messages one after another. */
+/* The answer of the kernel that a test builds: @ans_len bytes of messages, of
+ * which @msg is the last. */
 static union {
 	struct nlmsghdr h;
 	uint8_t bytes[8192];
@@ -24,7 +26,8 @@ static void ans_start(void)
 	ans_len = 0;
 }
 
-/* put() - Append to the current message, padded */
+/* put() - Append data and padding to the last message; returns a pointer to the
+ * appended data */
 static void *put(const void *data, size_t len)
 {
 	uint8_t *to = ans.bytes + ans_len;
@@ -67,7 +70,7 @@ static struct in6_addr ip(const char *s)
 	return a;
 }
 
-/* attr_ip() - An address attribute, NULL: none */
+/* attr_ip() - Append an attribute that has an address; NULL: append none */
 static void attr_ip(uint16_t type, const char *s)
 {
 	struct in6_addr a;
@@ -81,7 +84,8 @@ static void attr_ip(uint16_t type, const char *s)
 		attr(type, &a, 16);
 }
 
-/* route() - A route of the main table, complete but for later attributes */
+/* route() - Append a route of the main table. The caller may append more
+ * attributes; @ifindex 0: the route has no interface yet */
 static void route(int family, unsigned int dst_len, const char *gw,
 		  unsigned int ifindex, uint32_t metric)
 {
@@ -97,7 +101,8 @@ static void route(int family, unsigned int dst_len, const char *gw,
 	attr_u32_put(RTA_PRIORITY, metric);
 }
 
-/* hop() - A next hop in @buf at @len, IPv4; returns the new length */
+/* hop() - Put an IPv4 next hop into @buf after the first @len bytes; returns
+ * the number of bytes in @buf then */
 static size_t hop(uint8_t *buf, size_t len, int ifindex, int weight,
 		  const char *gw)
 {
@@ -122,7 +127,8 @@ static void done(void)
 	start_msg(NLMSG_DONE, &(int){ 0 }, sizeof(int));
 }
 
-/* read_routes() - Read the answer as one about routes */
+/* read_routes() - Parse the answer as a dump of routes; @ifindex: only routes
+ * of this interface count, 0: all do */
 static struct routes read_routes(int family, unsigned int ifindex)
 {
 	struct routes s = { .family = family, .ifindex = ifindex };
@@ -257,7 +263,8 @@ static void test_other_routes(void)
 	check("nor cached ones", !s.have_def && !s.only);
 }
 
-/* address_of() - An address of an interface */
+/* address_of() - Append an address of interface @ifindex, with the prefix
+ * length @len, scope RT_SCOPE_* and flags IFA_F_* */
 static void address_of(unsigned int ifindex, const char *a,
 		       unsigned int len, uint8_t scope,
 		       uint32_t flags)
@@ -274,14 +281,15 @@ static void address_of(unsigned int ifindex, const char *a,
 	attr_u32_put(IFA_FLAGS, flags);
 }
 
-/* address() - An address of interface 3 */
+/* address() - Append an address of interface 3 */
 static void address(const char *a, unsigned int len, uint8_t scope,
 		    uint32_t flags)
 {
 	address_of(3, a, len, scope, flags);
 }
 
-/* best_is() - Whether the answer yields this address, "": none at all */
+/* best_is() - Whether @a, with the prefix length @len, is the address that is
+ * taken for interface 3; "": whether no address is taken */
 static bool best_is(int family, const char *a, unsigned int len)
 {
 	struct addrs s = { .family = family, .ifindex = 3 };
@@ -346,7 +354,10 @@ static void test_address6(void)
 	      best_is(AF_INET6, "2001:db8::6", 128));
 }
 
-/* Given a host whose addresses are not where its default route is */
+/* Given a default route at an interface that has no global address, then the
+ * address is taken that the route prefers as source, from any interface.
+ * Without such an address and without an interface, the first global one is
+ * taken. */
 static void test_elsewhere(void)
 {
 	struct addrs s = { .family = AF_INET6, .ifindex = 3 };
@@ -424,8 +435,9 @@ static void test_ends(void)
 }
 
 /*
- * Every answer cut short at every byte, and with every byte changed: nothing
- * outside of it may be read. It is on the heap, so that sanitizers can tell.
+ * Given an answer that is truncated at any byte, or has any one byte changed,
+ * then nothing beyond its end is read. A copy on the heap of exactly its length
+ * lets sanitizers notice.
  */
 static void test_mutilated(void)
 {
@@ -468,7 +480,8 @@ static void test_mutilated(void)
 	pass("answers cut short or changed anywhere do no harm");
 }
 
-/* The kernel of this machine: every one has a loopback interface. */
+/* Given the kernel of this machine, which may have no interface but loopback,
+ * then an address is found if there is a default interface. */
 static void test_real(void)
 {
 	unsigned int ifindex, len = 0;

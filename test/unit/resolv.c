@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * resolv.c - What is read from resolv.conf, and what is a domain.
+ * resolv.c - Tests of which resolvers and search domains are read from
+ * resolv.conf, and which names are valid domains.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,7 +11,7 @@
 
 static struct resolv r;
 
-/* given() - Read a resolv.conf of this text */
+/* given() - Read a resolv.conf with this text */
 static void given(const char *text)
 {
 	char path[] = "/tmp/passt-resolv-XXXXXX";

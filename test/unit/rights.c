@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * rights.c - Whose files root opens, creates and removes: those of the user
- * that it becomes, and those that only root can have put there. Needs root.
+ * rights.c - Tests of which files passt opens, creates and removes while it is
+ * still root: files that its later user may access, and files in directories
+ * that only root can change. Needs root.
  */
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,14 +14,15 @@
 
 static char top[] = "/tmp/passt-rights-XXXXXX";
 
-/* make() - Make a directory @name of a user below @top */
+/* make() - Create a directory that belongs to user @uid */
 static void make(const char *name, uid_t uid, mode_t mode)
 {
 	if (mkdir(name, 0700) || chown(name, uid, uid) || chmod(name, mode))
 		fail(name, "can't be made: %s", strerror(errno));
 }
 
-/* owner_of() - Who owns a file, links not followed; -1: there is none */
+/* owner_of() - The user ID of a file's owner, without following a link; -1:
+ * there is no such file */
 static int owner_of(const char *path)
 {
 	struct stat st;
@@ -28,7 +30,8 @@ static int owner_of(const char *path)
 	return lstat(path, &st) ? -1 : (int)st.st_uid;
 }
 
-/* opens() - Create or open a file as alice; its owner, or -errno */
+/* opens() - Open or create a file for the user alice; returns the user ID of
+ * its owner, or -errno */
 static int opens(const char *path)
 {
 	int fd = rights_open(ALICE, ALICE, path, O_WRONLY | O_CREAT, 0600);
@@ -102,8 +105,8 @@ static void test_remove(void)
 	check("the working directory is the same", !access("alice", F_OK));
 }
 
-/* in_own_root() - Run the stories where / is an empty directory of root's: in
- * /tmp, which everybody may write, nothing would be root's only */
+/* in_own_root() - Run the tests with an empty directory of root's as /. Below
+ * /tmp, which every user may write to, no path could be changed only by root */
 static void in_own_root(void)
 {
 	char command[sizeof(top) + 16];

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * rule.c - What -t and -u may say, what that means, and what is said to
- * those who got it wrong.
+ * rule.c - Tests of the values of -t and -u: which rules they mean, and the
+ * error messages for wrong ones.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What /proc says about ephemeral ports, NULL: it can't be read. */
+/* Content of /proc/sys/net/ipv4/ip_local_port_range; NULL: it can't be read. */
 static const char *ephemeral = "32768\t60999\n";
 
 static FILE *test_fopen(const char *path, const char *mode)
@@ -43,7 +43,7 @@ static void put_rule(FILE *out, const struct rule *r)
 		fprintf(out, " if free");
 }
 
-/* rules() - All rules, written one after the other */
+/* rules() - All rules of a set as text, with commas between them */
 static const char *rules(const struct rule_set *f)
 {
 	static char buf[4096];
@@ -60,7 +60,8 @@ static const char *rules(const struct rule_set *f)
 	return buf;
 }
 
-/* means() - The rules of a specification for TCP, or what is wrong with it */
+/* means() - The rules that a value of -t means, as text, or the error message
+ * for it */
 static const char *means(const char *spec)
 {
 	struct rule_set f = { 0 };
@@ -76,7 +77,8 @@ static const char *means(const char *spec)
 	return result;
 }
 
-/* check_spec() - What a specification means; it is the check's name as well */
+/* check_spec() - Check the rules of a value of -t, or the error message for it;
+ * the name of the check is the value */
 #define check_spec(spec, want) check_str("'" spec "'", means(spec), want)
 
 static void ports(void)
@@ -278,7 +280,7 @@ static void wrong_addresses(void)
 		   "family than the host's address before '/'");
 }
 
-/* parse() - Add a good specification */
+/* parse() - Add the rules of a value of -t or -u, which must be valid */
 static void parse(struct rule_set *f, uint8_t proto, const char *spec)
 {
 	char why[200];
@@ -329,7 +331,8 @@ static void many(void)
 	free(spec);
 }
 
-/* sane() - What must be true of any rule that came of garbage */
+/* sane() - Whether the ports and the length of the interface name of a rule are
+ * within their bounds, and its protocol is TCP */
 static bool sane(const struct rule *r)
 {
 	return r->first >= 1 && r->first <= r->last && r->to >= 1 &&

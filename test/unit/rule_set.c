@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * rule_set.c - What several options mean together: which contradict each
- * other, and when two sets are the same.
+ * rule_set.c - Tests of several options -t and -u together: which contradict
+ * each other, and when two sets of rules are equal.
  */
 #include "../../forward/rule_set.c"
 #include "unit.h"
 
-/* parse() - Add options: 'tcp SPEC', 'udp SPEC', with spaces between */
+/* parse() - Add the rules of options; they are written 'tcp SPEC' or 'udp
+ * SPEC', with spaces between them */
 static void parse(struct rule_set *s, const char *options)
 {
 	char text[300], why[200], *word, *spec, *rest;
@@ -22,7 +23,7 @@ static void parse(struct rule_set *s, const char *options)
 	}
 }
 
-/* Options, and what is wrong with them; NULL: nothing. */
+/* Options, and the error message for them; NULL: they are valid. */
 static const struct {
 	const char *options, *why;
 } checks[] = {
@@ -81,7 +82,7 @@ static void check_sets(void)
 	}
 }
 
-/* Options of two sets, and whether these are the same. */
+/* Options of two sets of rules, and whether the sets are equal. */
 static const struct {
 	const char *one, *other;
 	bool same;

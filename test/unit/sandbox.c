@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * sandbox.c - What is given up is gone. Each story runs in a child, as there
- * is no way back; checks are made here, of what the child reports.
+ * sandbox.c - Tests that passt has no way back to the descriptors, user IDs and
+ * capabilities that it gives up. So each test runs in a child process, and the
+ * parent checks its exit status.
  */
 #include <sched.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 #include "../../host/sandbox.c"
 #include "unit.h"
 
-/* child() - Run a story in a child; returns what it returned, -1: it died */
+/* child() - Run a function in a child process; returns what the function
+ * returned, -1: the child was killed */
 static int child(int (*story)(void))
 {
 	pid_t pid;
@@ -32,7 +34,9 @@ static bool open_fd(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
-/* Descriptors 3 to 40 and 100 are open, 20 is kept; stdin was closed. */
+/* Given open descriptors 3 to 40 and 100, and a closed standard input, when
+ * passt keeps only descriptor 20, then the others from 3 on are closed, and
+ * standard input is /dev/null. Returns the number of deviations. */
 static int story_close(void)
 {
 	int fd, wrong = 0;
@@ -71,7 +75,8 @@ static int story_close_first(void)
 	return !open_fd(3) + open_fd(4);
 }
 
-/* As on a kernel without close_range(). */
+/* Given a kernel without close_range(), when passt keeps only descriptor 20,
+ * then the others from 3 on are closed. Returns the number of deviations. */
 static int story_close_listed(void)
 {
 	int fd, wrong = 0;
@@ -117,7 +122,7 @@ static int story_user(void)
 	return sandbox_drop_root(1, 1) || getuid() != uid;
 }
 
-/* write_to() - A line into a file of /proc */
+/* write_to() - Write a line to a file of /proc; returns 0 on success */
 static int write_to(const char *path, const char *line)
 {
 	int fd = open(path, O_WRONLY), ret;
@@ -127,7 +132,9 @@ static int write_to(const char *path, const char *line)
 	return ret;
 }
 
-/* As with 'unshare -Ur': root is the only user there is. */
+/* Given a user namespace in which root is the only user, as 'unshare -Ur' makes
+ * it, when passt would drop root, then it stays root without an error. Returns
+ * 0 if that is so, 77 if the kernel allows no user namespace. */
 static int story_namespace(void)
 {
 	char line[32];
@@ -144,7 +151,9 @@ static int story_namespace(void)
 	return sandbox_drop_root(65534, 65534) || geteuid() ? 1 : 0;
 }
 
-/* Root that acts as a user for now: its real or its saved ID is root's. */
+/* Given a process whose effective user ID is a user's, but whose real or saved
+ * one is root's, when it drops root, then it can't become root again. Returns 0
+ * if that is so. */
 static int story_acts_as_user(uid_t real, uid_t saved)
 {
 	uid_t u[3];
@@ -213,7 +222,8 @@ static void test_id_mapped(void)
 	check("no map, no objection", id_mapped(path, 12));
 }
 
-/* status() - A number of /proc/self/status */
+/* status() - Read the number after @key in /proc/self/status, which is written
+ * in this base */
 static unsigned long long status(const char *key, int base)
 {
 	unsigned long long n = ~0ULL;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * siphash.c - SipHash-2-4 against the vectors of its authors.
+ * siphash.c - Tests of SipHash-2-4, with the test vectors of its authors.
  */
 #include "../../siphash.c"
 
@@ -13,9 +13,9 @@ static const struct siphash_key key = {
 };
 
 /*
- * Hash of the n bytes 00 01 02 ..., for n from 0. The one for 15 is in the
- * paper, appendix A, all are in the reference implementation; OpenSSL computes
- * the same ones.
+ * vector[n] is the hash of the n bytes 00 01 02 ... The paper has the hash of
+ * 15 bytes in appendix A, and the reference implementation has all of them.
+ * OpenSSL computes the same values.
  */
 static const uint64_t vector[64] = {
 	0x726fdb47dd0e0e31, 0x74f839c593dc67fd, 0x0d6c8009d9a94f5a,
@@ -50,7 +50,8 @@ static void fill(uint8_t *buf, size_t len)
 		buf[i] = (uint8_t)i;
 }
 
-/* Given the key and messages of the authors, we get their hashes. */
+/* Given the key and messages of the authors, then the hashes are those that
+ * they published. */
 static void test_vectors(void)
 {
 	uint8_t msg[64];
@@ -71,7 +72,7 @@ static void test_vectors(void)
 		pass("siphash: lengths 0 to 63");
 }
 
-/* The same message hashes the same wherever it lies. */
+/* Given a message at any alignment in memory, then its hash is the same. */
 static void test_alignment(void)
 {
 	uint8_t buf[64 + 8];
@@ -84,7 +85,8 @@ static void test_alignment(void)
 	check_eq("siphash: alignments that give another hash", bad, 0);
 }
 
-/* One bit of the key or of the message changes the hash. */
+/* When any one bit of the key or of the message changes, then the hash does,
+ * too. */
 static void test_bits(void)
 {
 	uint8_t msg[40];

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * util.c - Addresses and numbers as people write them, good and bad.
+ * util.c - Tests of parsing and writing addresses and numbers, of properties of
+ * addresses, and of small helpers.
  */
 #include "../../util.c"
 
 #include "addr.h"
 #include "unit.h"
 
-/* An address that is known to be one. */
-/* Every address is of the kinds its RFC says, and of no other. */
+/* Kinds of addresses; an address may be of more than one kind. */
 enum { LOOP = 1, LINK = 2, MULTI = 4, UNI = 8, V4 = 16, NONE = 32 };
 
-/* kinds_of() - All that an address is said to be */
+/* kinds_of() - The kinds that the functions under test find for an address */
 static unsigned int kinds_of(const char *s)
 {
 	struct in6_addr a = addr(s);
@@ -74,7 +74,8 @@ static void test_addr_kinds(void)
 	}
 }
 
-/* An address is in a prefix up to its last bit, and in its family only. */
+/* Given an address and a prefix, then the address is in the prefix only if both
+ * have the same IP version and all bits of the prefix are equal. */
 static void test_addr_in_prefix(void)
 {
 	static const struct {
@@ -120,7 +121,8 @@ static void test_addr_in_prefix(void)
 	}
 }
 
-/* What is an address is written back in the usual form. */
+/* Given the text of an address, when it is parsed and written, then the result
+ * is the usual form of the same address. */
 static void test_addr_parse_good(void)
 {
 	static const struct {
@@ -152,7 +154,8 @@ static void test_addr_parse_good(void)
 	}
 }
 
-/* What isn't an address is refused, and nothing is stored. */
+/* Given text that is not an address, then it is refused, and nothing is
+ * stored. */
 static void test_addr_parse_bad(void)
 {
 	static const char *const bad[] = {
@@ -260,7 +263,8 @@ static void test_number(void)
 	}
 }
 
-/* A socket address gives back what went into it, in its own family. */
+/* Given an IPv4 address and a port in a socket address, then the socket address
+ * is a struct sockaddr_in, from which the same values are read. */
 static void test_sockaddr_v4(void)
 {
 	struct in6_addr a = addr("192.0.2.1"), got;
@@ -295,7 +299,8 @@ static void test_sockaddr_v6(void)
 	      addr_eq(&got, &a) && port == 8080);
 }
 
-/* A socket of both families names IPv4 peers as mapped: that is IPv4. */
+/* Given an IPv4-mapped address in a struct sockaddr_in6, as an IPv6 socket has
+ * for an IPv4 peer, then it is read as the IPv4 address. */
 static void test_sockaddr_mapped(void)
 {
 	struct in6_addr a = addr("192.0.2.1"), got;
@@ -312,7 +317,8 @@ static void test_sockaddr_mapped(void)
 	      !sockaddr_get(&sa, &got, &port));
 }
 
-/* Fields in network order, at an odd address. */
+/* Given integers at odd addresses, then they are written and read in network
+ * byte order. */
 static void test_be(void)
 {
 	uint8_t buf[8] = { 0 };
@@ -335,7 +341,8 @@ static void test_clock(void)
 	check("clock: 20 ms are 19 to 5000 ms", passed >= 19 && passed < 5000);
 }
 
-/* No byte of a buffer stays as it was every time, and none around it moves. */
+/* When a buffer is filled with random bytes several times, then each byte
+ * changes at least once, and the bytes around the buffer never do. */
 static void test_random(void)
 {
 	uint8_t buf[300] = { 0 }, seen[300] = { 0 };
