@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * offload.c - What a frame of the guest says beside its bytes: GSO frames and
- * partial checksums are taken, and metadata that does not match is dropped.
+ * offload.c - Tests of the metadata of frames from the guest: GSO frames and
+ * frames with partial checksums are accepted, and a frame that contradicts its
+ * metadata is dropped.
  */
 #include <stdlib.h>
 
@@ -21,7 +22,8 @@
 
 static uint8_t frame[LINK_GSO_MAX];
 
-/* build() - A frame with a checksum of the pseudo-header only; its length */
+/* build() - Build a frame with @len bytes of payload, whose checksum covers
+ * only the pseudo-header; returns the length of the frame */
 static size_t build(const char *src, const char *dst, uint8_t proto, size_t len)
 {
 	struct ip_hdr ip = { .proto = proto };
@@ -49,11 +51,12 @@ static size_t build(const char *src, const char *dst, uint8_t proto, size_t len)
 }
 
 /**
- * struct claim - A frame and what is said of it
- * @name:	what is promised
- * @src, @dst, @proto, @len: the frame; bytes of payload
- * @meta:	what it says
- * @want:	what becomes of it
+ * struct claim - A frame, its metadata, and what must become of it
+ * @name:	name of the check
+ * @src, @dst, @proto: addresses and protocol of the frame
+ * @len:	length of its payload, bytes
+ * @meta:	its metadata
+ * @want:	counter of the reason to drop it, DROP_NONE: it is accepted
  */
 struct claim {
 	const char *name, *src, *dst;
@@ -109,7 +112,8 @@ static const struct claim claims[] = {
 	  .meta = { GSO(TCP4, 1460), TAP_OFFLOAD },
 };
 
-/* parse() - What becomes of a frame, in one way to lie in memory */
+/* parse() - Parse a frame that lies in memory as @mode says; returns DROP_NONE
+ * or the counter of the reason to drop it */
 static enum tap_counter parse(enum memory_mode mode, size_t len,
 			      struct frame_meta meta, struct pkt *pkt)
 {
@@ -154,8 +158,9 @@ static void story_claims(enum memory_mode mode)
 	}
 }
 
-/* Given lengths of IP that are zero, as kernels have them beyond 64 KiB, then
- * the frame is dropped: no guest may send that unasked. */
+/* Given a length of zero in the IP header, by which kernels mark a GSO frame of
+ * more than 64 KiB (BIG TCP), then the frame is dropped: passt does not offer
+ * such frames to the guest. */
 static void story_big_tcp(void)
 {
 	struct frame_meta meta = {
@@ -176,7 +181,8 @@ static void story_big_tcp(void)
 		 parse(MEMORY_CONTIGUOUS, len, meta, &pkt), TAP_SHORT);
 }
 
-/* Given a fragment, then neither a checksum nor segments can be its own. */
+/* Given a fragment with the metadata of a partial checksum or a GSO frame, then
+ * it is dropped: both concern a whole packet. */
 static void story_fragment(void)
 {
 	struct frame_meta meta = {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * pcap.c - What is recorded of a link: every frame once, both ways, in a file
- * that others read; and that the link goes on when nothing can be recorded.
+ * pcap.c - Tests of the recording of a link: every frame of both directions is
+ * recorded once, tcpdump can read the file, and the link still works after a
+ * write to the file has failed.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -33,7 +34,8 @@ static void read_file(void)
 	file_pos = sizeof(want);
 }
 
-/* next() - Length of the next recorded frame, its bytes in @data; -1: end */
+/* next() - Read the next frame of the file: set @data to its bytes, and return
+ * its length; -1: end of the file, -2 or -3: the file is malformed */
 static int next(const uint8_t **data)
 {
 	struct pcap_record_hdr hdr;
@@ -50,13 +52,13 @@ static int next(const uint8_t **data)
 	return (int)hdr.caplen;
 }
 
-/* record() - Record to the file @name; 0 or -errno */
+/* record() - Start a recording in the file @name; 0 or -errno */
 static int record(const char *name)
 {
 	return pcap_open(&p, open(name, O_WRONLY | O_TRUNC | O_NONBLOCK));
 }
 
-/* open_both() - A guest, recorded */
+/* open_both() - Open a link, and record its frames in the file at @path */
 static void open_both(void)
 {
 	memory_open_as(&m, 1 << 20, MEMORY_CONTIGUOUS);
@@ -64,7 +66,7 @@ static void open_both(void)
 	link_observe(&m.link, &p.observer);
 }
 
-/* send_frame() - Commit a frame to the guest of bytes @c */
+/* send_frame() - Commit a frame to the guest: @len bytes, each of them @c */
 static void send_frame(uint8_t c, size_t len)
 {
 	struct link_slot slot;
@@ -164,7 +166,7 @@ static void test_full_batches(void)
 	link_close(&m.link);
 }
 
-/* prints() - Whether tcpdump reads the file, and says something of it */
+/* prints() - Whether tcpdump reads the file, and prints @what */
 static bool prints(const char *what)
 {
 	char cmd[128], line[512];
@@ -180,7 +182,8 @@ static bool prints(const char *what)
 	return found;
 }
 
-/* A GSO frame is recorded as it passed, also if it is the longest there is. */
+/* Given a GSO frame of the greatest possible length, then it is recorded as one
+ * frame, byte for byte. */
 static void test_gso(void)
 {
 	struct frame_meta meta = {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * reassemble.c - Fragments of the guest become datagrams: every order, what
- * contradicts itself, what never ends, and what it all costs (RFC 791 3.2,
- * RFC 8200 4.5, RFC 5722). Their headers are in reassemble_headers.c.
+ * reassemble.c - Tests of the reassembly of fragments from the guest (RFC 791
+ * 3.2, RFC 8200 4.5, RFC 5722): the order of fragments, fragments that
+ * contradict each other, datagrams that stay incomplete, and bounds of memory.
+ * The headers of fragments are tested in reassemble_headers.c.
  */
 #include "../../tap/reassemble.c"
 #include "test/unit/fragments.h"
 
-/* RFC 791 3.2, RFC 8200 4.5: what was cut is put together */
+/* Given fragments in any order, then the datagram is reassembled (RFC 791 3.2,
+ * RFC 8200 4.5). */
 static void test_orders(int v)
 {
 	static const size_t off[] = { 0, 1000, 2000 };
@@ -48,7 +50,8 @@ static void test_orders(int v)
 	stage_close(&s);
 }
 
-/* The smallest fragments there are, even ones first */
+/* Given fragments of 8 bytes, the shortest possible, when those with an even
+ * index arrive before the others, then the datagram is reassembled. */
 static void test_smallest(int v)
 {
 	unsigned int i, turn, n = 0;
@@ -69,7 +72,8 @@ static void test_smallest(int v)
 	stage_close(&s);
 }
 
-/* Two at a time are not mixed up */
+/* Given fragments of two datagrams, which differ in identification, an address
+ * or (IPv4) the protocol, then they are not mixed up. */
 static void test_keys(int v)
 {
 	struct in6_addr other = addr(v == 4 ? "192.0.2.16" : "2001:db8::16");
@@ -113,7 +117,7 @@ static void test_keys(int v)
 	stage_close(&s);
 }
 
-/* RFC 8200 4.5: exact duplicates may be ignored */
+/* Given an exact duplicate of a fragment, then it is ignored (RFC 8200 4.5). */
 static void test_duplicates(int v)
 {
 	struct stage s;
@@ -138,11 +142,13 @@ static void test_duplicates(int v)
 }
 
 /**
- * contradiction() - One fragment more, and all is lost (RFC 5722)
- * @v:		family
- * @name:	what is wrong
- * @off, @len, @more: that fragment
- * @data:	its bytes, NULL: the datagram's own
+ * contradiction() - Check that a fragment which contradicts the others makes
+ * passt discard the whole datagram (RFC 5722)
+ * @v:		IP version, 4 or 6
+ * @name:	what is wrong with the fragment
+ * @off, @len:	offset of the fragment in the datagram, and its length, bytes
+ * @more:	it has the flag More Fragments
+ * @data:	its bytes; NULL: those of the datagram at @off
  */
 static void contradiction(int v, const char *name, size_t off, size_t len,
 			  bool more, const uint8_t *data)
@@ -191,7 +197,9 @@ static void test_contradictions(int v)
 	contradiction(v, "the last one with more", 2000, 1000, MORE, NULL);
 }
 
-/* An end before what is there already */
+/* Given a last fragment that ends before the end of an earlier fragment, or has
+ * the same bytes as an earlier one that was not marked as the last, then the
+ * datagram is discarded. */
 static void test_end_too_early(int v)
 {
 	struct stage s;
@@ -212,7 +220,8 @@ static void test_end_too_early(int v)
 	stage_close(&s);
 }
 
-/* RFC 8200 4.5: "then that fragment must be discarded" */
+/* Given a fragment that is empty, or whose length is no multiple of 8 although
+ * it is not the last, then only this fragment is discarded (RFC 8200 4.5). */
 static void test_lengths(int v)
 {
 	struct stage s;
@@ -231,7 +240,7 @@ static void test_lengths(int v)
 	stage_close(&s);
 }
 
-/* in_pieces() - The whole datagram, in fragments of 8000 bytes */
+/* in_pieces() - Send the whole datagram in fragments of 8000 bytes */
 static void in_pieces(struct stage *s)
 {
 	size_t off, n;
@@ -242,7 +251,8 @@ static void in_pieces(struct stage *s)
 	}
 }
 
-/* 65,535 bytes are the most there can be */
+/* Given a datagram of 65,535 bytes (including the header for IPv4), then it is
+ * reassembled; given a longer one, then it is discarded. */
 static void test_longest(int v)
 {
 	size_t most = v == 4 ? 65515 : 65535;
@@ -263,7 +273,7 @@ static void test_longest(int v)
 	gets_none(&s, "nor can the ping of death");
 	counted(&s, "it is counted", FRAG_MALFORMED, 2);
 
-	/* Only with the first fragment's headers is it too long. */
+	/* Only the options in the first fragment make the datagram too long. */
 	datagram(&s, most);
 	piece(&s, 8, most - 8, LAST);
 	gets_none(&s, "with headers of the shortest it would be whole");
@@ -312,7 +322,8 @@ static void test_time(int v)
 	stage_close(&s);
 }
 
-/* The 65th pushes the oldest out */
+/* Given 64 incomplete datagrams, when the 65th begins, then the oldest is
+ * evicted. */
 static void test_table_full(int v)
 {
 	uint32_t first;
@@ -347,7 +358,8 @@ static void test_table_full(int v)
 	stage_close(&s);
 }
 
-/* Fragments far from the start take the memory of what is before them */
+/* Given fragments at high offsets, which take memory for all bytes before them,
+ * then all datagrams together take at most FRAG_BYTES. */
 static void test_memory_full(int v)
 {
 	size_t most = 0;
@@ -375,7 +387,8 @@ static void test_memory_full(int v)
 	stage_close(&s);
 }
 
-/* Many in one batch: each is good until the batch is done with */
+/* Given fragments of many datagrams in one burst, then each datagram is valid
+ * until the burst is released. */
 static void test_batch(int v)
 {
 	struct stage s;
@@ -392,11 +405,12 @@ static void test_batch(int v)
 	for (i = 0; i < s.tap.npkt; i++)
 		good = good && is_whole(&s, &s.tap.pkt[i]);
 	check(named(&s, "all as they were"), good);
-	check_eq(named(&s, "they are one run"), tap_batch_len(&s.tap, 0), 100);
+	check_eq(named(&s, "they are one batch"), tap_batch_len(&s.tap, 0), 100);
 	stage_close(&s);
 }
 
-/* A MiB of datagrams that are by a few bytes longer than the MTU of 65520 */
+/* Given fragments of 64 datagrams in one burst, each a few bytes longer than
+ * the MTU of 65520, then all datagrams are reassembled. */
 static void test_long_batch(int v)
 {
 	size_t cut = v == 4 ? 65496 : 65472;
@@ -415,7 +429,8 @@ static void test_long_batch(int v)
 	stage_close(&s);
 }
 
-/* What is wrong with the whole is found as with any other packet */
+/* Given a reassembled datagram with a wrong checksum or an impossible source
+ * address, then it is dropped like any other such packet. */
 static void test_whole_is_checked(int v)
 {
 	struct stage s;
@@ -437,7 +452,9 @@ static void test_whole_is_checked(int v)
 	stage_close(&s);
 }
 
-/* TCP and ICMP are put together, too */
+/* Given fragments of a TCP segment or an echo request, then they are
+ * reassembled; given those of a protocol that passt drops, then they are not
+ * stored. */
 static void test_protocols(int v)
 {
 	struct stage s;
@@ -473,7 +490,8 @@ static void test_protocols(int v)
 	stage_close(&s);
 }
 
-/* Where the guest could change its frames, ours can't be */
+/* Given a link whose frames are in memory that the guest can write to, then
+ * datagrams are reassembled, too. */
 static void test_shared(int v)
 {
 	struct stage s;
@@ -486,7 +504,8 @@ static void test_shared(int v)
 	stage_close(&s);
 }
 
-/* Another guest has nothing to do with what the last one left */
+/* Given the first half of a datagram, when its guest is gone, then the memory
+ * is freed, and the second half from a new guest completes nothing. */
 static void test_guest_gone(int v)
 {
 	struct stage s;
@@ -502,7 +521,8 @@ static void test_guest_gone(int v)
 	stage_close(&s);
 }
 
-/* Random pieces: bounds hold whatever comes; nothing whole is wrong */
+/* Given random fragments, then the bounds hold, and each datagram that becomes
+ * complete has the right bytes. */
 static void test_random(int v)
 {
 	bool bounded = true, good = true;

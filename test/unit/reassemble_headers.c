@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * reassemble_headers.c - Headers of fragments: the first fragment must have all
- * of them, and its headers count; a fragment that is the whole datagram; and
- * neighbour discovery, which is never in fragments (RFC 791 3.2, RFC 8200 4.5,
- * RFC 6946, RFC 6980, RFC 7112).
+ * reassemble_headers.c - Tests of the headers of fragments: those of the first
+ * fragment count (RFC 791 3.2, RFC 8200 4.5), and it must have all of them (RFC
+ * 7112). A fragment may be a whole datagram (RFC 6946). Neighbour discovery in
+ * fragments is dropped (RFC 6980).
  */
 #include "../../tap/reassemble.c"
 #include "test/unit/fragments.h"
 
-/* IPv4: options, TTL and TOS are the first fragment's (RFC 791 3.2) */
+/* Given IPv4 fragments with different headers, then the datagram has the
+ * options, TTL and TOS of the first fragment (RFC 791 3.2). */
 static void test_header4(void)
 {
 	struct stage s;
@@ -39,7 +40,8 @@ static void test_header4(void)
 	stage_close(&s);
 }
 
-/* ext6() - A destination options header of @len bytes, @next behind it */
+/* ext6() - Write a destination options header of @len bytes, whose Next Header
+ * is @next */
 static void ext6(uint8_t *p, uint8_t next, size_t len)
 {
 	memset(p, 0, len);
@@ -49,7 +51,8 @@ static void ext6(uint8_t *p, uint8_t next, size_t len)
 	p[3] = (uint8_t)(len - 4);
 }
 
-/* RFC 8200 4.5: headers that every fragment has, and those that are cut */
+/* Given extension headers before the fragment header, or after it, then they
+ * are skipped in the reassembled datagram (RFC 8200 4.5). */
 static void test_header6(void)
 {
 	struct stage s;
@@ -89,7 +92,8 @@ static void test_header6(void)
 	stage_close(&s);
 }
 
-/* cut_headers() - A first fragment that ends within the headers; the rest */
+/* cut_headers() - Check that a datagram is discarded if its first fragment has
+ * only the first @at bytes, in which not all headers are complete */
 static void cut_headers(struct stage *s, const char *name, uint8_t proto,
 			size_t at)
 {
@@ -107,7 +111,8 @@ static void cut_headers(struct stage *s, const char *name, uint8_t proto,
 	counted(s, "without counting that", FRAG_MALFORMED, before + 1);
 }
 
-/* RFC 7112 5: the first fragment has all headers, up to the transport's */
+/* Given a first fragment without all headers, up to the transport header, then
+ * the datagram is discarded (RFC 7112 5). */
 static void test_chain6(void)
 {
 	struct stage s;
@@ -125,7 +130,8 @@ static void test_chain6(void)
 	stage_close(&s);
 }
 
-/* RFC 6946: a fragment that is all of it has nothing to do with others */
+/* Given an atomic fragment, which is a whole datagram, then it is not joined
+ * with other fragments that have the same identification (RFC 6946). */
 static void test_atomic6(void)
 {
 	struct stage s;
@@ -148,7 +154,8 @@ static void test_atomic6(void)
 	stage_close(&s);
 }
 
-/* RFC 6980 5: neighbour discovery is never in fragments */
+/* Given a neighbour solicitation in fragments, then it is dropped (RFC 6980
+ * 5). */
 static void test_ndp6(void)
 {
 	struct stage s;

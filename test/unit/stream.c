@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * stream.c - The link over a stream socket: frames in pieces, a guest that does
- * not read, and how much waits for it.
+ * stream.c - Tests of the link over a stream socket: frames that arrive in
+ * parts, a guest that does not read, lack of memory, and binding the socket.
  */
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What the host's kernel says when it has no memory; 0: it has. */
+/* errno with which recv() and send() of the code under test fail; 0: they do
+ * not fail. */
 static int no_memory_errno;
 #define recv(...) \
 	(no_memory_errno ? errno = no_memory_errno, -1 : recv(__VA_ARGS__))
 #define send(...) \
 	(no_memory_errno ? errno = no_memory_errno, -1 : send(__VA_ARGS__))
 
-/* Between the check of a stale socket and its removal, time passes. */
+/* Wait between the check for a stale socket and its removal, so that other
+ * processes come in between. */
 #define unlink(path)	(poll(NULL, 0, 1), unlink(path))
 
 #include "../../link/stream.c"
@@ -46,7 +48,7 @@ static void ends(void)
 	close(guest);
 }
 
-/* frame() - One to the guest; false: no room for it */
+/* frame() - Commit a frame to the guest; false: the link has no space for it */
 static bool frame(size_t len)
 {
 	struct link_slot slot;
@@ -58,7 +60,8 @@ static bool frame(size_t len)
 	return true;
 }
 
-/* waits() - Bytes that wait for the guest when the link takes no more */
+/* waits() - Send frames until the link takes no more, then let the guest read
+ * all of them; returns how many bytes waited for the guest */
 static size_t waits(void)
 {
 	static uint8_t buf[1 << 20];
@@ -75,7 +78,7 @@ static size_t waits(void)
 	return total;
 }
 
-/* Given a link with low latency, then fewer bytes wait in it. */
+/* Given a link in low-latency mode, then fewer bytes wait in its socket. */
 static void story_low_latency(void)
 {
 	size_t deep, low;
@@ -92,7 +95,8 @@ static void story_low_latency(void)
 	ends();
 }
 
-/* Given frames that come in pieces, then each is handed out once it is whole. */
+/* Given frames that arrive byte by byte, then each is handed out when it is
+ * complete, and only once. */
 static void story_pieces(void)
 {
 	uint8_t bytes[2 * (STREAM_PREFIX + 100)] = { 0 };
@@ -114,7 +118,8 @@ static void story_pieces(void)
 	ends();
 }
 
-/* Given an impossible length, then frames before it come, and then the end. */
+/* Given a frame with an impossible length, then the frame before it is handed
+ * out, and then the link fails. */
 static void story_length(void)
 {
 	uint8_t bytes[STREAM_PREFIX + 60 + STREAM_PREFIX] = { [3] = 60 };
@@ -129,8 +134,8 @@ static void story_length(void)
 	ends();
 }
 
-/* Given a guest that does not read, then the link says so, until it reads
- * everything, or sends something. */
+/* Given a guest that does not read, then the link is stalled, until the guest
+ * reads again or sends a frame. */
 static void story_stalled(void)
 {
 	static uint8_t buf[1 << 20];
@@ -160,8 +165,8 @@ static void story_stalled(void)
 	ends();
 }
 
-/* Given a host without memory, then nothing is lost, and the link is tried
- * again. */
+/* Given a host without memory, then no frame is lost, and the link asks for
+ * another try later. */
 static void story_no_memory(int error)
 {
 	uint8_t bytes[STREAM_PREFIX + 60] = { [3] = 60 };
@@ -189,8 +194,9 @@ static void story_no_memory(int error)
 	check("nothing is left for the next guest", !s.queue.retry);
 }
 
-/* starter() - In a child: bind @path when @start ends, say whether that worked,
- * and keep the socket until @end ends */
+/* starter() - Run in a child process: when the pipe @start is closed, bind a
+ * socket to @path, write to @said whether that succeeded (1 or 0), and keep the
+ * socket until the pipe @end is closed */
 static void starter(const char *path, int start, int said, int end)
 {
 	char c;
@@ -205,8 +211,8 @@ static void starter(const char *path, int start, int said, int end)
 	_exit(0);
 }
 
-/* race() - Let many processes bind a path at once; returns how many could, 100
- * more if the path does not lead to one of them */
+/* race() - Let many processes bind sockets to a path at once; returns how many
+ * succeeded, plus 100 if a client can't connect to the path */
 static int race(const char *path)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -240,8 +246,8 @@ static int race(const char *path)
 	return bound;
 }
 
-/* Given a stale socket and many that start at once, then one replaces it, and
- * no other removes the fresh one. */
+/* Given a stale socket, when many processes start at once, then one of them
+ * replaces it, and no other process removes the new socket. */
 static void story_race(void)
 {
 	char path[] = "/tmp/passt-stream-XXXXXX";
@@ -262,8 +268,8 @@ static void story_race(void)
 	unlink(path);
 }
 
-/* Given a lock on the socket's directory that is never released, then passt
- * starts all the same. */
+/* Given another process that never releases its lock on the socket's directory,
+ * then passt binds its socket nevertheless. */
 static void story_locked(void)
 {
 	char dir[] = "/tmp/passt-stream-XXXXXX", path[64];
@@ -284,7 +290,8 @@ static void story_locked(void)
 	rmdir(dir);
 }
 
-/* Given a umask, then it decides who may connect. */
+/* Given a umask, then it determines the mode of the socket, and so who may
+ * connect. */
 static void story_mode(void)
 {
 	char path[] = "/tmp/passt-stream-XXXXXX";

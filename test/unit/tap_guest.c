@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tap_guest.c - Which of the guest's addresses new flows go to, and where a
- * frame for each of its addresses goes.
+ * tap_guest.c - Tests of which address of the guest new flows lead to, and to
+ * which Ethernet address a frame for each of the guest's addresses goes.
  */
 #include "../../tap/guest.c"
 #include "test/unit/addr.h"
@@ -18,7 +18,7 @@ static struct tap_guest g;
 static struct lease lease;
 static uint64_t now;
 
-/* mac() - An Ethernet address, by its last byte */
+/* mac() - The Ethernet address whose last byte is @n */
 static const uint8_t *mac(uint8_t n)
 {
 	static uint8_t m[8][MAC_LEN];
@@ -27,7 +27,8 @@ static const uint8_t *mac(uint8_t n)
 	return m[n];
 }
 
-/* start() - A new guest on a lease with one address of each family */
+/* start() - Begin with a new guest, whose lease has one address of each IP
+ * version */
 static void start(void)
 {
 	lease = (struct lease){
@@ -38,7 +39,8 @@ static void start(void)
 	guest_reset(&g, &lease);
 }
 
-/* uses() - A packet with this source comes from an Ethernet address */
+/* uses() - A packet with the source @a arrives from the Ethernet address
+ * mac(@n) */
 static void uses(const char *a, uint8_t n)
 {
 	struct in6_addr src = addr(a);
@@ -46,7 +48,8 @@ static void uses(const char *a, uint8_t n)
 	guest_learn(&g, &lease, &src, mac(n), now);
 }
 
-/* goes() - Whether new flows go to this address, at this Ethernet address */
+/* goes() - Whether new flows lead to the address @a, and frames for it go to
+ * the Ethernet address mac(@n) */
 static bool goes(const char *a, uint8_t n)
 {
 	struct in6_addr want = addr(a);
@@ -55,7 +58,8 @@ static bool goes(const char *a, uint8_t n)
 	return addr_eq(to, &want) && mac_eq(guest_find_mac(&g, to), mac(n));
 }
 
-/* is_at() - Whether frames for an address go to this Ethernet address */
+/* is_at() - Whether frames for the address @a go to the Ethernet address
+ * mac(@n) */
 static bool is_at(const char *a, uint8_t n)
 {
 	struct in6_addr dst = addr(a);
@@ -80,7 +84,8 @@ static void test_new(void)
 	      addr_is_none(&g.own[GUEST_IP6_LL].addr));
 }
 
-/* Given a guest that uses its lease, when a container leaks, nothing moves */
+/* Given a guest that uses its lease, when it also sends packets of a container
+ * without NAT, then new flows still lead to the guest's own addresses. */
 static void test_leak(void)
 {
 	start();
@@ -98,7 +103,8 @@ static void test_leak(void)
 	      goes(LEASED6, 1));
 }
 
-/* Given two machines behind one link, each frame goes to the right one */
+/* Given two machines behind one link, then each receives the frames for its
+ * addresses, and new flows lead to the machine that uses the lease. */
 static void test_second(void)
 {
 	start();
@@ -126,7 +132,8 @@ static void test_second(void)
 	      goes(SLAAC6, 1));
 }
 
-/* Given an address of its own choice, the guest is reached */
+/* Given a guest that uses an address of its own choice, then new flows lead to
+ * it, until the guest uses the leased address. */
 static void test_chosen(void)
 {
 	struct in6_addr leased = addr(LEASED4);
@@ -160,7 +167,9 @@ static void test_gave_back(void)
 	check("or the lease again", goes(LEASED4, 1));
 }
 
-/* Given an Ethernet address that changes, one packet is not enough */
+/* Given an address that is used from another Ethernet address, then frames go
+ * there only if that happens again after NEIGHBOUR_HOLD, and the address was
+ * not used from any other in between. */
 static void test_moves(void)
 {
 	start();
@@ -190,7 +199,8 @@ static void test_moves(void)
 	check("and moves no other", goes(LEASED4, 2));
 }
 
-/* Given more addresses than are remembered, the lease's are never lost */
+/* Given more addresses than are remembered, then those of the lease are never
+ * forgotten. */
 static void test_many(void)
 {
 	char text[ADDR_STRLEN];

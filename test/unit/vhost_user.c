@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * vhost_user.c - A link to a guest that shares its memory: the test is the
- * front-end, and the guest's driver.
+ * vhost_user.c - Tests of the vhost-user link. The test plays the front-end and
+ * the virtio-net driver in the guest.
  */
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -12,16 +12,21 @@
 #include "link/vhost_priv.h"
 #include "test/unit/unit.h"
 
-#define GUEST		0x40000000ULL		/* where the guest has it */
-#define USER		0x7f0000000000ULL	/* where the front-end has it */
+/* The guest's memory: its address for the guest and in the front-end, and its
+ * size in bytes. */
+#define GUEST		0x40000000ULL
+#define USER		0x7f0000000000ULL
 #define SIZE		(4 * 1024 * 1024)
-#define RING		64
-#define BUFFER		1536		/* bytes of a receive buffer */
 
+#define RING		64		/* entries of a ring */
+#define BUFFER		1536		/* bytes of a receive buffer */
 #define RINGS		4		/* two pairs */
-#define RING_AT(i)	((i) * 0x4000)	/* desc, 0x1000 avail, 0x2000 used */
-#define BUFFERS		0x10000		/* receive buffers */
-#define FRAMES		0x200000	/* what the guest sends */
+
+/* Offsets in the memory: of ring i with its descriptors (avail follows at
+ * 0x1000, used at 0x2000), of receive buffers, and of frames from the guest. */
+#define RING_AT(i)	((i) * 0x4000)
+#define BUFFERS		0x10000
+#define FRAMES		0x200000
 
 #define V1		(BIT(VIRTIO_F_VERSION_1) | BIT(F_PROTOCOL_FEATURES))
 #define OFFLOADS	(FEATURES & ~BIT(VIRTIO_RING_F_EVENT_IDX))
@@ -29,14 +34,14 @@
 static struct vhost_user v;
 
 /**
- * struct front - The front-end and the driver
- * @sock:	its end of the socket
- * @fd, @mem:	memory of the guest
- * @kick, @call: eventfds of the rings
- * @pair:	pair of rings that the guest uses now
- * @shown, @used: chains that were made available, and used ones that were taken
- *		back, of each ring
- * @size:	bytes of a receive buffer
+ * struct front - State of the front-end and of the driver
+ * @sock:	the front-end's end of the vhost-user socket
+ * @fd, @mem:	memfd of the guest's memory, and the memory
+ * @kick, @call: eventfds of each ring
+ * @pair:	pair of rings that the driver uses now
+ * @shown:	chains that the driver has made available, of each ring
+ * @used:	used chains that the driver has taken back, of each ring
+ * @size:	length of a receive buffer, bytes
  */
 static struct front {
 	int sock, fd;
@@ -62,8 +67,8 @@ static struct vring_used *used(unsigned int ring)
 	return (struct vring_used *)(f.mem + RING_AT(ring) + 0x2000);
 }
 
-/* says() - The front-end sends a message, with a descriptor unless that is -1,
- * and passt handles it; returns what that came to */
+/* says() - The front-end sends a message, with a descriptor unless @fd is -1,
+ * and passt handles it; returns the result of link_event() */
 static int says(uint32_t request, uint32_t flags, const void *payload,
 		uint32_t size, int fd)
 {
@@ -97,7 +102,8 @@ static int says_state(uint32_t request, uint32_t index, uint32_t num)
 	return says(request, 0, &s, sizeof(s), -1);
 }
 
-/* asks() - The value of a reply; all ones if there is none */
+/* asks() - The front-end sends a message, and passt handles it; returns the
+ * value of the reply, UINT64_MAX: there is no reply */
 static uint64_t asks(uint32_t request, uint32_t flags, uint64_t value,
 		     uint32_t size)
 {
@@ -117,7 +123,7 @@ static struct mem_single region(void)
 	};
 }
 
-/* sets_ring() - All messages about a ring but the first kick */
+/* sets_ring() - The front-end sends all messages that set up a ring */
 static void sets_ring(unsigned int i, uint16_t base)
 {
 	struct vring_addr a = {
@@ -134,7 +140,8 @@ static void sets_ring(unsigned int i, uint16_t base)
 	says_state(SET_VRING_ENABLE, i, 1);
 }
 
-/* begins() - A guest with these features; its rings don't run yet */
+/* begins() - Connect a front-end with these features, and set up all rings,
+ * which do not run before the first kick; @size: bytes of a receive buffer */
 static void begins(uint64_t features, uint32_t size)
 {
 	struct mem_single r = region();
@@ -177,8 +184,9 @@ static void kicks(unsigned int ring)
 	link_event(&v.link, FD_KICK + ring, EPOLLIN);
 }
 
-/* posts() - The guest makes receive buffers available, each in two descriptors
- * of which the first has @first bytes; 0: in one */
+/* posts() - The guest makes @n receive buffers available, and kicks. Each
+ * buffer has two descriptors, of which the first has @first bytes; 0: only
+ * one */
 static void posts(unsigned int n, uint32_t first)
 {
 	unsigned int r = 2 * f.pair, i;
@@ -202,8 +210,8 @@ static void posts(unsigned int n, uint32_t first)
 	kicks(r);
 }
 
-/* gets_frame() - The next frame that the guest received, put together; its length
- * without header, 0: none */
+/* gets_frame() - Copy the next frame that the guest received to @frame, and its
+ * virtio-net header to @h; returns the length of the frame, 0: there is none */
 static size_t gets_frame(struct virtio_net_hdr_v1 *h, uint8_t *frame)
 {
 	static uint8_t bytes[128 * 1024];
@@ -225,7 +233,8 @@ static size_t gets_frame(struct virtio_net_hdr_v1 *h, uint8_t *frame)
 	return len - sizeof(*h);
 }
 
-/* sends() - The guest sends a frame of @len bytes behind header @h */
+/* sends() - The guest sends a frame of @len bytes after the virtio-net header
+ * @h, without a kick */
 static void sends(const struct virtio_net_hdr_v1 *h, size_t len)
 {
 	unsigned int r = 2 * f.pair + 1, i = 2 * f.shown[r];
@@ -244,7 +253,8 @@ static void sends(const struct virtio_net_hdr_v1 *h, size_t len)
 	__atomic_store_n(&avail(r)->idx, ++f.shown[r], __ATOMIC_RELEASE);
 }
 
-/* commits() - passt writes a frame of @len bytes into a slot of @space */
+/* commits() - Commit a frame of @len bytes to the guest, in a slot of @space
+ * bytes; false: the link has no slot */
 static bool commits(size_t space, size_t len, struct frame_meta meta)
 {
 	static uint8_t bytes[LINK_GSO_MAX];
@@ -274,7 +284,8 @@ static bool is_pattern(const uint8_t *frame, size_t len)
 static uint8_t got[LINK_GSO_MAX];
 static const struct frame_meta none;	/* checksum complete, no GSO */
 
-/* Given a front-end that asks, then it learns what passt can do. */
+/* Given a front-end that asks for features and limits, then it receives them,
+ * and the features that it sets determine the capabilities of the link. */
 static void story_features(void)
 {
 	begins(FEATURES, BUFFER);
@@ -308,7 +319,8 @@ static void story_features(void)
 	ends();
 }
 
-/* check_gso_frame() - A long frame goes to a guest with buffers of @size */
+/* check_gso_frame() - Check that the guest receives a GSO frame, in as many
+ * receive buffers of @size bytes as are needed */
 static void check_gso_frame(uint32_t size)
 {
 	const struct frame_meta tso = {
@@ -329,8 +341,8 @@ static void check_gso_frame(uint32_t size)
 	      h.csum_offset == 16);
 }
 
-/* check_no_buffers() - The guest's buffers run out, and it posts others, as
- * posts() does with @first */
+/* check_no_buffers() - Check that the link is blocked when the guest has no
+ * receive buffer left, until it calls posts() with @first */
 static void check_no_buffers(uint32_t first)
 {
 	unsigned int i;
@@ -348,7 +360,8 @@ static void check_no_buffers(uint32_t first)
 	      commits(1400, 1400, none) && link_flush(v.queue) == 1);
 }
 
-/* Given a ring to the guest, then it carries frames once it has started. */
+/* Given a ring to the guest, when it has been started by a kick, then the guest
+ * receives frames, each at the next flush. */
 static void story_to_guest(const char *name, uint64_t features, uint32_t size,
 			   uint32_t first)
 {
@@ -388,8 +401,8 @@ static void story_to_guest(const char *name, uint64_t features, uint32_t size,
 	ends();
 }
 
-/* Given frames of the guest, then passt gets them, and the guest its buffers
- * back after that. */
+/* Given frames from the guest, then passt receives them, and gives their
+ * buffers back to the guest when it releases the frames. */
 static void story_from_guest(void)
 {
 	struct virtio_net_hdr_v1 h = { 0 };
@@ -441,8 +454,9 @@ static void story_from_guest(void)
 	ends();
 }
 
-/* Given rings that the front-end stops and changes while they run, then nothing
- * that was committed is lost, and nothing is touched afterwards. */
+/* Given a running ring, when the front-end stops it, disables it or resets the
+ * device, then frames that were committed before reach the guest, and no frame
+ * can be committed until the ring runs again. */
 static void story_changes(void)
 {
 	struct virtio_net_hdr_v1 h = { 0 };
@@ -489,7 +503,8 @@ static void story_changes(void)
 	ends();
 }
 
-/* Given a guest that breaks a rule of the rings, then its link is closed. */
+/* Given a guest that violates the rules of a ring, or whose memory is gone,
+ * then the link fails. */
 static void story_broken(void)
 {
 	struct virtio_net_hdr_v1 h = { 0 };
@@ -520,8 +535,9 @@ static void story_broken(void)
 	ends();
 }
 
-/* Given a guest that starts its second pair, then each pair carries its own
- * frames. While the guest takes none from the second, the first is used. */
+/* Given a guest that starts its second pair of rings, then each pair carries
+ * its own frames. While the ring to the guest of the second pair does not run,
+ * the second queue is marked as unused. */
 static void story_pairs(void)
 {
 	struct virtio_net_hdr_v1 h = { 0 };

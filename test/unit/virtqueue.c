@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * virtqueue.c - A ring in a guest's memory: chains as drivers write them, and
- * as a hostile guest may write them; when the guest is told, and when it tells.
+ * virtqueue.c - Tests of a virtqueue in the guest's memory: chains as drivers
+ * write them and as a hostile guest may write them, notifications in both
+ * directions, and regions of memory.
  */
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -11,13 +12,14 @@
 #include "link/guest_mem.h"
 #include "test/unit/unit.h"
 
-#define GUEST	0x100000000ULL		/* where the guest has its memory */
-#define USER	0x7f0000000000ULL	/* where the front-end has it */
+#define GUEST	0x100000000ULL		/* guest physical address */
+#define USER	0x7f0000000000ULL	/* address in the front-end */
 #define SIZE	(256 * 1024)
-#define RING	8			/* entries */
+#define RING	8			/* number of entries */
 #define PIECES	16
 
-/* Parts of the ring, and where data and an indirect table lie. */
+/* Offsets in the memory: of the three parts of the ring, of an indirect table
+ * of descriptors, and of data. */
 #define DESC	0
 #define AVAIL	1024
 #define USED	2048
@@ -46,8 +48,8 @@ static void set_desc(struct vring_desc *d, uint64_t addr, uint32_t len,
 	*d = (struct vring_desc){ addr, len, flags, next };
 }
 
-/* begins() - Memory in two regions that follow each other, and an empty ring
- * whose indices are at @start */
+/* begins() - Set up memory of two regions that are adjacent for the guest, and
+ * an empty ring whose indices are @start */
 static void begins(uint16_t start)
 {
 	struct guest_region r = { .guest = GUEST, .user = USER, .size = SIZE };
@@ -57,7 +59,7 @@ static void begins(uint16_t start)
 		exit(1);
 	guest_mem_add(&mem, &r, fd, 0);
 	r.guest += SIZE;
-	r.user += 2 * SIZE;		/* not adjacent there */
+	r.user += 2 * SIZE;		/* not adjacent in the front-end */
 	guest_mem_add(&mem, &r, fd, SIZE);
 	close(fd);
 
@@ -90,7 +92,8 @@ static int peek(bool writable)
 	return virtqueue_peek(&q, &mem, 0, writable, PIECES, &chain);
 }
 
-/* told() - Whether the guest was told since the last call */
+/* told() - Whether passt has notified the guest since the last call of this
+ * function */
 static bool told(void)
 {
 	uint64_t n;
@@ -98,10 +101,10 @@ static bool told(void)
 	return read(q.call, &n, sizeof(n)) == sizeof(n);
 }
 
-/* Given chains as drivers write them, then their bytes are found. */
+/* Given chains as drivers write them, then passt finds all their pieces. */
 static void story_chains(void)
 {
-	begins(65533);			/* indices wrap around on the way */
+	begins(65533);			/* so that indices wrap around */
 	check_eq("an empty ring has no chain", peek(false), 0);
 
 	set_desc(desc(3), GUEST + DATA, 12, VRING_DESC_F_NEXT, 5);
@@ -145,7 +148,7 @@ static void story_chains(void)
 	ends();
 }
 
-/* One descriptor of a hostile guest, and what is to be found. */
+/* Descriptors of a hostile guest, and the error that each must cause. */
 static const struct {
 	const char *name;
 	uint64_t addr;
@@ -180,8 +183,8 @@ static const struct {
 	  0, 0, -EFAULT },
 };
 
-/* Given a guest that breaks rules, then each is found, and nothing outside its
- * memory is touched. */
+/* Given descriptors or indices that violate the rules of a ring, then passt
+ * finds the error, and touches nothing outside the guest's memory. */
 static void story_hostile(void)
 {
 	unsigned int i;
@@ -217,14 +220,15 @@ static void story_hostile(void)
 	ends();
 }
 
-/* returns() - passt returns a chain, and publishes that */
+/* returns() - passt gives a chain back to the guest, and publishes that */
 static void returns(uint16_t head)
 {
 	virtqueue_put(&q, head, 60);
 	virtqueue_publish(&q);
 }
 
-/* Given a guest that wants to be told, or not, then it is, or not. */
+/* Given a guest that asks for notifications, or suppresses them, then passt
+ * sends them, or does not. */
 static void story_calls(void)
 {
 	begins(65535);
@@ -246,7 +250,7 @@ static void story_calls(void)
 
 	begins(65534);
 	q.event_idx = true;
-	q.avail->ring[RING] = 65534;	/* used_event: with the next */
+	q.avail->ring[RING] = 65534;	/* used_event: the next entry */
 	returns(0);
 	check("with an index, at that index", told());
 	returns(1);
@@ -261,8 +265,8 @@ static void story_calls(void)
 	ends();
 }
 
-/* Given a ring that passt waits for, then the guest tells, or passt sees that
- * something came in between. */
+/* Given a ring that passt waits for, then passt asks the guest to notify it, or
+ * sees that the guest has added a chain in the meantime. */
 static void story_await(void)
 {
 	uint16_t *event;
@@ -290,7 +294,7 @@ static void story_await(void)
 	ends();
 }
 
-/* Given regions as a hostile front-end sends them, then they are refused. */
+/* Given impossible regions from a hostile front-end, then they are refused. */
 static void story_regions(void)
 {
 	struct guest_region r = { .guest = 0x1000, .user = 0x2000,
@@ -341,8 +345,8 @@ static void story_regions(void)
 	close(pipes[1]);
 }
 
-/* Given a file that is truncated while it is mapped, then access to it is
- * survived, and known. */
+/* Given a file of guest memory that is truncated while it is mapped, when passt
+ * accesses the memory, then passt survives, and knows that this happened. */
 static void story_truncated(void)
 {
 	struct guest_region r = { .guest = GUEST, .user = USER, .size = SIZE };
