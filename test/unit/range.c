@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * range.c - Ranges of sequence space, next to a model that has a flag for
- * each number, everywhere on the circle and across the wrap.
+ * range.c - Tests of lists of ranges of the sequence space. Each list is
+ * compared with a model that has a flag for each sequence number, at random
+ * sequence numbers and across the wrap.
  */
 #include <stdlib.h>
 
@@ -9,21 +10,21 @@
 #include "test/unit/random.h"
 #include "test/unit/unit.h"
 
-#define SPACE	2048		/* sequence numbers that the model has */
+#define SPACE	2048		/* number of sequence numbers in the model */
 #define LIVES	30
 #define STEPS	2000
 
 /**
- * struct model - The same ranges, number by number
+ * struct model - A flag for each sequence number that a list may have
  * @base:	sequence number of the first flag
- * @set:	which numbers are in a range
+ * @set:	@set[i]: the sequence number @base + i is in a range
  */
 struct model {
 	uint32_t base;
 	bool set[SPACE];
 };
 
-/* ranges() - How many there are in the model */
+/* ranges() - Number of ranges in the model */
 static unsigned int ranges(const struct model *m)
 {
 	unsigned int i, n = 0;
@@ -33,7 +34,7 @@ static unsigned int ranges(const struct model *m)
 	return n;
 }
 
-/* same() - Whether list and model say the same, and the list is in order */
+/* same() - Whether the list has the ranges of the model, in ascending order */
 static bool same(const struct tcp_ranges *rs, const struct model *m)
 {
 	unsigned int i, n = 0, bytes = 0;
@@ -55,7 +56,8 @@ static bool same(const struct tcp_ranges *rs, const struct model *m)
 	return ranges_bytes(rs) == bytes;
 }
 
-/* add() - Add to both; false if the list did what it should not */
+/* add() - Add the range from @from to @to, relative to @m->base, to list and
+ * model if the list has space for it; returns whether the list is right then */
 static bool add(struct tcp_ranges *rs, struct model *m, unsigned int from,
 		unsigned int to)
 {
@@ -83,7 +85,8 @@ static bool trim(struct tcp_ranges *rs, struct model *m, unsigned int to)
 	return same(rs, m);
 }
 
-/* random_step() - Mostly a short range, sometimes a long one or a trim */
+/* random_step() - Add a short range, or sometimes a long one, or trim; returns
+ * whether the list is right then */
 static bool random_step(struct tcp_ranges *rs, struct model *m)
 {
 	unsigned int from = (unsigned int)(next_random() % SPACE);
@@ -119,8 +122,9 @@ static void story_random(const char *name, uint32_t base)
 	pass(name);
 }
 
-/* Given ranges that touch, overlap, enclose and fill a gap, then they are
- * joined; given a full list, then it stays as it is. */
+/* Given a range that touches or overlaps others, or fills the gap between them,
+ * when it is added, then they are joined; given a full list, then a range that
+ * can't be joined with others is refused. */
 static void story_joined(void)
 {
 	struct tcp_ranges rs = { 0 }, before;
@@ -153,8 +157,9 @@ static void story_joined(void)
 	      rs.n == TCP_RANGES - 1);
 }
 
-/* Given ranges, when all before a number is forgotten, then a range
- * around it loses its first part, and one that ends there is gone. */
+/* Given ranges, when everything before a sequence number is removed, then a
+ * range that contains this number loses its first part, and a range that ends
+ * there is gone. */
 static void story_trimmed(void)
 {
 	struct tcp_ranges rs = { 0 };

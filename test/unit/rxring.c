@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * rxring.c - The receive ring of a flow, next to a model that knows
- * every byte by its sequence number; its growth, its bounds, and memory that
- * runs out.
+ * rxring.c - Tests of the receive ring of a flow: its bytes, which follow from
+ * their sequence numbers, its growth, its bounds, and failures of malloc().
  */
 #include <stdlib.h>
 
 static void *test_malloc(size_t size);
 
-/* The ring takes its memory from here. */
+/* Let the code under test call test_malloc(). */
 #define malloc(size) test_malloc(size)
 #include "../../tcp/rxring.c"
 #undef malloc
 #include "test/unit/random.h"
 #include "test/unit/unit.h"
 
-#define REACH	(1024 * 1024)	/* bytes between the oldest and the newest */
+#define REACH	(1024 * 1024)	/* most bytes in a ring at a time */
 #define LIVES	8
 #define STEPS	500
 
@@ -26,13 +25,14 @@ static void *test_malloc(size_t size)
 	return no_memory ? NULL : malloc(size);
 }
 
-/* byte_at() - What the guest sent there */
+/* byte_at() - The byte that the guest sent with this sequence number */
 static uint8_t byte_at(uint32_t seq)
 {
 	return (uint8_t)(seq * 2654435761U >> 24);
 }
 
-/* put() - Bytes of the guest into the ring, which has space */
+/* put() - Write @len bytes of the guest to the ring, which has space for
+ * them */
 static void put(struct tcp_rxring *h, uint32_t seq, uint32_t len)
 {
 	static uint8_t buf[REACH];
@@ -43,7 +43,8 @@ static void put(struct tcp_rxring *h, uint32_t seq, uint32_t len)
 	rxring_write(h, seq, buf, len);
 }
 
-/* holds() - Whether the ring has these bytes, in at most two pieces */
+/* holds() - Whether the ring has the right @len bytes from @seq on, in one or
+ * two pieces */
 static bool holds(const struct tcp_rxring *h, uint32_t seq, uint32_t len)
 {
 	struct iovec iov[2];
@@ -62,19 +63,19 @@ static bool holds(const struct tcp_rxring *h, uint32_t seq, uint32_t len)
 }
 
 /**
- * random_life() - Bytes come and go as they do in a flow
- * @seq:	sequence number of the first
+ * random_life() - Write and read random numbers of bytes, as a flow does
+ * @seq:	sequence number of the first byte
  *
- * Those in [from, end) are in the ring. A step adds some at the end, gives
- * some in front to the socket, or looks whether all are there.
+ * The bytes in [from, end) are in the ring. Each step writes some at the end,
+ * or reads and removes some at the start. Every eighth step compares all.
  *
- * Return: whether the ring had the bytes that were written
+ * Return: whether the ring always had the bytes that were written
  */
 static bool random_life(uint32_t seq)
 {
 	uint32_t from = seq, end = seq, len, most;
 	struct tcp_rxring h = { 0 };
-	size_t total = 12345;		/* of other flows */
+	size_t total = 12345;		/* bytes of other flows' rings */
 	unsigned int i;
 	bool good = true;
 
@@ -111,8 +112,8 @@ static void story_random(const char *name, uint32_t seq)
 	pass(name);
 }
 
-/* Given bytes after a gap, when the ring grows, then they are still where
- * their sequence numbers say, and the gap can be filled. */
+/* Given bytes after a gap, when the ring grows, then they can still be read by
+ * their sequence numbers, and the gap can be filled. */
 static void story_gap(void)
 {
 	const uint32_t seq = UINT32_MAX - 1000;
@@ -137,7 +138,8 @@ static void story_gap(void)
 	check("it may be freed twice", !total);
 }
 
-/* Given a full ring, then its last byte is before its first. */
+/* Given a full ring, whose last byte is stored directly before its first, then
+ * all bytes can be read. */
 static void story_full(void)
 {
 	const uint32_t seq = 0xfffff123;
@@ -155,8 +157,8 @@ static void story_full(void)
 	rxring_free(&h, &total);
 }
 
-/* Given no memory, or too much of it in use by all flows together, then the
- * ring stays as it was. */
+/* Given that malloc() fails, or that the rings of all flows would have more
+ * than TCP_RXRING_MAX bytes, when a ring must grow, then it does not change. */
 static void story_bounds(void)
 {
 	struct tcp_rxring h = { 0 }, before;
@@ -180,7 +182,7 @@ static void story_bounds(void)
 	      !rxring_grow(&h, &total, 0, 2 * TCP_RXRING_MIN + 1) &&
 	      total == TCP_RXRING_MAX && h.size == 2 * TCP_RXRING_MIN);
 	rxring_free(&h, &total);
-	check_eq("all memory is given back", total,
+	check_eq("all memory is freed", total,
 		 TCP_RXRING_MAX - 2 * TCP_RXRING_MIN);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * sched.c - Unit tests of flow/sched.c: who may send how much to the guest, on
- * a link and a clock that are numbers.
+ * sched.c - Tests of the scheduler: which flow may send how many bytes to the
+ * guest. No link and no clock are needed, because the scheduler gets lengths
+ * and times as arguments.
  */
 #include "../../flow/sched.c"
 
@@ -44,7 +45,8 @@ static bool low(void)
 	return sched_low_latency(&s, now);
 }
 
-/* Given one flow alone, it has the whole link, whatever it is. */
+/* Given one flow alone, sparse or bulk, then the link is not in low-latency
+ * mode, and the flow's quantum is SCHED_QUANTUM. */
 static void story_alone(void)
 {
 	struct flow *f;
@@ -68,7 +70,8 @@ static void story_alone(void)
 		 SCHED_QUANTUM / MSS * MSS);
 }
 
-/* Given a sparse flow beside a bulk flow, less is in front of it. */
+/* Given a sparse flow beside a bulk flow, then the link is in low-latency mode,
+ * and all flows share SCHED_QUANTUM_LOW, until the sparse flow is silent. */
 static void story_beside_bulk(void)
 {
 	struct flow *bulk, *sparse;
@@ -99,7 +102,8 @@ static void story_beside_bulk(void)
 	check("until it comes back", low());
 }
 
-/* Given many bulk flows, none of them is a reason for low latency. */
+/* Given many bulk flows, then the link is not in low-latency mode, unless one
+ * of them becomes sparse. */
 static void story_many_bulks(void)
 {
 	struct flow *f[8];
@@ -132,7 +136,7 @@ static void story_many_bulks(void)
 	check("a flow that waits for its turn is bulk", !low());
 }
 
-/* Given a packet that has no flow yet, it counts as a sparse flow. */
+/* Given a packet that has no flow yet, then it counts as a sparse flow. */
 static void story_no_flow(void)
 {
 	struct flow *bulk;
@@ -146,7 +150,8 @@ static void story_no_flow(void)
 	check("a connection request beside a bulk flow: low latency", low());
 }
 
-/* Given the flow that was active last ends, nothing of it is left. */
+/* When the flow that was active last ends, then the scheduler does not take a
+ * new flow in the same slot for the old one, and does not read the old flow. */
 static void story_last_dies(void)
 {
 	struct flow *f, *next;
@@ -171,7 +176,8 @@ static void story_last_dies(void)
 	pass("the memory of the last flow is not touched");
 }
 
-/* Given flows that wait, they have turns in the order in which they came. */
+/* Given flows that wait, then they get their turns in the order in which they
+ * began to wait. */
 static void story_turns(void)
 {
 	struct flow *a, *b, *c;
@@ -194,7 +200,8 @@ static void story_turns(void)
 	check_eq("then nobody waits", s.nready, 0);
 }
 
-/* Given a link that was blocked, bulk flows are skipped, but not twice. */
+/* Given a sparse flow and a link that was blocked, then the bulk flows miss one
+ * turn, but not two in a row. */
 static void story_skip(void)
 {
 	sched_world();
@@ -210,7 +217,8 @@ static void story_skip(void)
 	check("and again later", sched_skip_bulk(&s, true, now));
 }
 
-/* Given a socket that found no space, others yield to it, for a while. */
+/* Given a socket that found no space on the link, then other sockets yield to
+ * it, at most SCHED_YIELDS times. */
 static void story_starved(void)
 {
 	unsigned int n = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * segment.c - TCP headers: what is read from them, whatever the guest wrote,
- * and that what is written is read back.
+ * segment.c - Tests of TCP headers: which values are parsed from valid and from
+ * malformed ones, and that they are the same for a header that passt wrote.
  */
 #include <stdlib.h>
 
@@ -9,20 +9,20 @@
 #include "test/unit/random.h"
 #include "test/unit/unit.h"
 
-#define OPTIONS_MAX	40		/* a data offset of 15 words */
-#define FUZZ		400000		/* headers of random options */
+#define OPTIONS_MAX	40		/* bytes, with a data offset of 15 */
+#define FUZZ		400000		/* number of random headers */
 
 /**
- * parse() - Read a header with these options
- * @seg:	filled
+ * parse() - Parse a header with these control bits and options
+ * @seg:	set from the header
  * @flags:	SEG_*
  * @opt:	options
- * @len:	bytes of them
+ * @len:	length of the options, bytes
  *
- * The header lies in memory of exactly its length, so that a sanitizer sees a
+ * The header has memory of exactly its length, so that a sanitizer notices a
  * read beyond it.
  *
- * Return: whether it was taken for one
+ * Return: whether the header was accepted
  */
 static bool parse(struct tcp_seg *seg, uint8_t flags, const void *opt,
 		  size_t len)
@@ -39,7 +39,8 @@ static bool parse(struct tcp_seg *seg, uint8_t flags, const void *opt,
 	return good;
 }
 
-/* Given a header, then its fields are in the segment, in host order. */
+/* Given a header, when it is parsed, then struct tcp_seg has its fields, in
+ * host order. */
 static void story_fields(void)
 {
 	static const uint8_t hdr[TCP_HLEN] = {
@@ -61,8 +62,9 @@ static void story_fields(void)
 	      !seg.sack_ok && !seg.nsack);
 }
 
-/* Given each set of control bits, then only what no TCP sends is refused, and
- * bits without meaning for a connection do not reach it. */
+/* Given each combination of control bits, then only headers with SYN and FIN,
+ * or SYN and RST, are refused. Of the bits, only FIN, SYN, RST and ACK are in
+ * struct tcp_seg. */
 static void story_flags(void)
 {
 	bool refused, good = true, clean = true;
@@ -80,12 +82,12 @@ static void story_flags(void)
 }
 
 /**
- * struct option_case - Options as a guest may write them
- * @name:	what is promised
- * @flags:	of the segment
- * @len, @opt:	the options
- * @mss, @wscale, @sack_ok, @nsack: what is read from them
- * @block:	the first SACK block
+ * struct option_case - Options of a guest's header, and the result of parsing
+ * @name:	name of the check
+ * @flags:	control bits of the header, SEG_*
+ * @len, @opt:	length of the options in bytes, and the options
+ * @mss, @wscale, @sack_ok, @nsack: values that struct tcp_seg must have then
+ * @block:	first SACK block that it must have if @nsack is not 0
  */
 struct option_case {
 	const char *name;
@@ -211,8 +213,8 @@ static void story_options(void)
 	}
 }
 
-/* Given options cut off at every byte, then those before the cut count, those
- * behind it do not, and nothing is read that is not there. */
+/* Given a list of options that is truncated at any byte, then the options
+ * before that byte are parsed, and nothing is read beyond the end. */
 static void story_truncated(void)
 {
 	static const uint8_t opt[] = { MSS, 4, 2, STAMPS, 1, WSCALE };
@@ -235,8 +237,8 @@ static void story_truncated(void)
 	check("SACK blocks, cut off at every byte", blocks);
 }
 
-/* Given options of random bytes, most of them kinds and lengths that occur,
- * then what is read stays within its bounds. */
+/* Given random bytes as options, most of them below 16 like real kinds and
+ * lengths, then all values in struct tcp_seg are within their bounds. */
 static void story_random(void)
 {
 	uint8_t opt[OPTIONS_MAX];
@@ -260,7 +262,8 @@ static void story_random(void)
 	check("random bytes as options do no harm", good);
 }
 
-/* read_back() - Whether a header that was written says what it should */
+/* read_back() - Whether a header, when it is written and then parsed, has the
+ * same values */
 static bool read_back(const struct tcp_hdr *h)
 {
 	uint8_t buf[TCP_HLEN_MAX];
@@ -292,7 +295,8 @@ static struct tcp_hdr any_header(uint8_t flags)
 	};
 }
 
-/* Given a header with any set of options, then it is read back as written. */
+/* Given a header with any combination of options, when it is written and then
+ * parsed, then it has the same values. */
 static void story_written(void)
 {
 	static const uint16_t mss[] = { 0, 48, 536, 1460, 65495 };

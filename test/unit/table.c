@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * table.c - The flow table: stories, and random lives next to a model, with
- * the real hash and with hashes as bad as an attacker could wish for.
+ * table.c - Tests of the flow table: single cases, and random operations that
+ * are compared with a model, with the real hash and with hashes by which many
+ * keys collide.
  */
 #include <errno.h>
 #include <signal.h>
@@ -17,7 +18,7 @@
 static uint64_t test_hash(const struct siphash_key *key, const void *data,
 			  size_t len);
 
-/* The table takes its hash from here. */
+/* Let the code under test call test_hash(). */
 #define siphash(key, data, len) test_hash(key, data, len)
 #include "../../flow/table.c"
 #undef siphash
@@ -27,16 +28,17 @@ static uint64_t test_hash(const struct siphash_key *key, const void *data,
 #define MANY	20000
 
 /**
- * struct test_flow - A flow as a protocol would have it
- * @flow:	first
- * @mark:	the protocol's own
+ * struct test_flow - A flow with data of a protocol
+ * @flow:	the common part, which must be first
+ * @mark:	data of the protocol
  */
 struct test_flow {
 	struct flow flow;
 	uint64_t mark[30];
 };
 
-/* What the hash does: the real one, or something an attacker would like. */
+/* What test_hash() returns: SipHash, one value for all keys, 7 values, or 5
+ * values so high that the search wraps around the end of the buckets. */
 static enum { HASH_REAL, HASH_ONE, HASH_FEW, HASH_WRAP } hashing;
 
 static uint64_t test_hash(const struct siphash_key *key, const void *data,
@@ -57,7 +59,8 @@ static uint64_t test_hash(const struct siphash_key *key, const void *data,
 	return 0;
 }
 
-/* key_number() - The same key for the same number, another for another */
+/* key_number() - A key that has the number in it, so that different numbers
+ * have different keys */
 static struct flow_key key_number(uint32_t n)
 {
 	struct flow_key k = { .proto = IPPROTO_TCP, .pport = 443 };
@@ -81,7 +84,7 @@ static struct flow *lookup(const struct flow_table *t, uint32_t n)
 	return flow_lookup(t, &k);
 }
 
-/* token_of() - As epoll would give it back */
+/* token_of() - The token that epoll would return for a flow */
 static uint64_t token_of(const struct flow_table *t, const struct flow *f)
 {
 	return event_token(EVENT_FLOW, 0, f->gen, flow_slot(t, f));
@@ -198,7 +201,9 @@ static void full_table(void)
 	flow_table_free(&t);
 }
 
-/* Some containers allow 2^30 descriptors: that much memory nobody has. */
+/* Given a table for 2^32 - 1 flows, then it has space for FLOW_MAX: in some
+ * containers the limit of descriptors is so high that no host has memory for as
+ * many flows. */
 static void endless_limit(void)
 {
 	struct flow_table t;
@@ -234,7 +239,7 @@ static void removed_while_going_through(void)
 	flow_table_free(&t);
 }
 
-/* touched() - Bytes of a piece of memory that are there */
+/* touched() - How many bytes of an area are resident, in whole pages */
 static size_t touched(void *mem, size_t size)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = 0, i, pages;
@@ -250,14 +255,14 @@ static size_t touched(void *mem, size_t size)
 	return n * page;
 }
 
-/* resident() - Bytes of slots that are in memory */
+/* resident() - How many bytes of a table's slots are resident */
 static size_t resident(const struct flow_table *t)
 {
 	return touched(t->slots, t->max * t->slot_size);
 }
 
-/* Given a table that gets empty, then what it took is back; for a handful of
- * flows that come and go nothing is done. */
+/* Given a table that had many flows, when it gets empty, then the kernel has
+ * all its memory back; if it had one flow, then the table keeps that memory. */
 static void empty_again(void)
 {
 	struct flow_table t;
@@ -315,7 +320,8 @@ static void memory_goes_back(void)
 	flow_table_free(&t);
 }
 
-/* random_life() - Insert, look up and remove at random, next to a model */
+/* random_life() - Insert, look up and remove flows at random, @steps times, and
+ * compare each result with a model */
 static void random_life(const char *name, uint32_t max, uint32_t steps)
 {
 	uint32_t keys = max + max / 4, step, wrong = 0, live = 0;
@@ -325,7 +331,8 @@ static void random_life(const char *name, uint32_t max, uint32_t steps)
 
 	flow_table_init(&t, sizeof(struct test_flow), max, -1);
 	for (step = 0; step < steps; step++) {
-		/* Tides, so that it gets full, empty and half full. */
+		/* First insert more often, then remove more often, and so on,
+		 * so that the table gets full and empty. */
 		bool flood = step / (2 * keys) % 2;
 		uint32_t n = (uint32_t)(next_random() % keys);
 		struct flow *f = lookup(&t, n);
@@ -375,7 +382,8 @@ static void random_lives(void)
 	hashing = HASH_REAL;
 }
 
-/* The hash is keyed: the same keys fall elsewhere in each table. */
+/* Given two tables, then the same flow keys have different hashes in them,
+ * because each table has its own secret key. */
 static void secrets(void)
 {
 	struct flow_table a, b;
@@ -425,7 +433,8 @@ static void watching(void)
 	flow_table_free(&t);
 }
 
-/* aborts() - Whether removing the flow with number 1 of @t ends the program */
+/* aborts() - Whether a child process is aborted when it removes the flow with
+ * number 1 */
 static bool aborts(struct flow_table *t)
 {
 	int status = 0;

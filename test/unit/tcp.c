@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tcp.c - TCP flows of guests with real sockets on loopback: every byte
- * arrives, without features of new kernels and with little space; resets,
- * backlogs, urgent data, and guests that stall, leave and come back.
+ * tcp.c - Tests of TCP flows between guests and real sockets on loopback:
+ * transfers in all circumstances, resets, backlogs, urgent data, errors of the
+ * host, and guests that are paused or leave. Each pass of the loop takes 1 ms.
  */
 #include <errno.h>
 #include <sys/socket.h>
 
-/* An errno that the next connect() of the code under test fails with; 0: none. */
+/* errno with which connect() of the code under test fails; 0: it does not. */
 static int connect_error;
 
 static int failing_connect(int fd, const struct sockaddr *sa, socklen_t len)
@@ -32,17 +32,19 @@ static struct end end_one;
 
 /**
  * struct way - Circumstances of a transfer
- * @name:	what is promised
- * @host, @gw:	the peer's real address and its guest-visible one
- * @accepts:	a peer connects to the guest
+ * @name:	name of the check
+ * @host, @gw:	real and guest-visible address of the peer
+ * @accepts:	the peer connects to the guest, instead of the guest to the peer
  * @no_peek_off: the kernel has no SO_PEEK_OFF
- * @space:	bytes of frames on their way to the guest
- * @loss:	of 1000 frames, each way
- * @sndbuf:	bytes of our socket's send buffer, 0: as it is
- * @deaf:	turns in which the peer does not read
- * @mss, @rcvbuf, @sack: of the guest
- * @up, @down:	bytes from it and to it
- * @sees:	counter that must not be zero, or the test tests nothing
+ * @space:	bytes of the link for frames to the guest, 0: SPACE
+ * @loss:	how many of 1000 frames are lost, in each direction
+ * @sndbuf:	send buffer of passt's socket, bytes; 0: the kernel's default
+ * @deaf:	passes in which the peer does not read, at the beginning
+ * @mss, @rcvbuf: MSS and receive buffer of the guest, bytes; 0: its default
+ * @no_sack:	the guest does not use SACK
+ * @up, @down:	bytes that the guest sends, and that it receives
+ * @sees:	counter that must not be zero at the end: otherwise the transfer
+ *		was not made in these circumstances
  */
 struct way {
 	const char *name, *host, *gw;
@@ -58,7 +60,7 @@ struct way {
 	enum tcp_counter sees;
 };
 
-/* the_flow() - The only flow there is, NULL: none */
+/* the_flow() - The only flow in the table, NULL: there is none */
 static struct tcp_flow *the_flow(void)
 {
 	struct flow *flow = flow_next(&w.flows, NULL);
@@ -66,7 +68,8 @@ static struct tcp_flow *the_flow(void)
 	return flow ? tcp_flow_of(flow) : NULL;
 }
 
-/* opens() - Open a connection from either end; the listener, if any */
+/* opens() - Start to open a connection; returns the listening socket of the
+ * peer, -1 if the peer is the one that connects */
 static int opens(const struct way *y)
 {
 	uint16_t port = 0;
@@ -92,7 +95,8 @@ static int opens(const struct way *y)
 	return fd;
 }
 
-/* transfer() - Turns until all has arrived at both ends, or too many */
+/* transfer() - Let time pass until everything has arrived at both ends, but no
+ * longer than 400 s */
 static void transfer(const struct way *y, int listener)
 {
 	unsigned int i;
@@ -110,7 +114,7 @@ static void transfer(const struct way *y, int listener)
 	}
 }
 
-/* goes() - Time passes until nothing is left to do. A timeout that was doubled
+/* goes() - Let time pass until no flow is left. A timeout that was doubled
  * after many losses may take up to TCP_RTO_MAX */
 static void goes(void)
 {
@@ -123,8 +127,8 @@ static void goes(void)
 	}
 }
 
-/* Given streams both ways, then every byte and both FINs arrive, and nothing
- * is left of the flow. */
+/* Given data in both directions, then every byte and both FINs arrive, and
+ * nothing is left of the flow. */
 static void story_transfer(const struct way *y)
 {
 	int listener;
@@ -189,7 +193,7 @@ static const struct way ways[] = {
 };
 
 
-/* begins() - A connection of the guest is open, and the peer has it */
+/* begins() - Open a connection of the guest, and let the peer accept it */
 static void begins(const struct way *y)
 {
 	int listener;
@@ -207,7 +211,7 @@ static void begins(const struct way *y)
 	close(listener);
 }
 
-/* ends() - Nothing is left of it */
+/* ends() - Let the connection end, and check that nothing is left of it */
 static void ends(const char *name)
 {
 	goes();
@@ -216,8 +220,8 @@ static void ends(const char *name)
 	world_close(&w, name);
 }
 
-/* Given an open connection with data on its way, when the peer resets it, then
- * the guest is, too. */
+/* Given data in flight in both directions, when the peer resets the connection,
+ * then the guest receives RST, and no FIN before. */
 static void story_peer_resets(void)
 {
 	const struct way y = { V4, .up = 500000, .down = 500000 };
@@ -235,15 +239,15 @@ static void story_peer_resets(void)
 	ends("RST of the peer");
 }
 
-/* Given bytes of the guest that wait for the socket, when the peer resets, then
- * they are given back, and the guest gets RST, not FIN. */
+/* Given a backlog of data from the guest, when the peer resets the connection,
+ * then the memory is freed, and the guest receives RST, but no FIN. */
 static void story_peer_resets_backlog(bool no_peek_off)
 {
 	const struct way y = { V4, .up = 9000000, .down = 1000,
 			       .no_peek_off = no_peek_off };
 
 	begins(&y);
-	end_one.deaf = end_one.shut = true;	/* it does not end, either */
+	end_one.deaf = end_one.shut = true;	/* no read, no FIN */
 	while (!w.tcp.rxring_total && w.now < 1010000) {
 		end_turn(&end_one);
 		turn(&w);
@@ -254,13 +258,13 @@ static void story_peer_resets_backlog(bool no_peek_off)
 	check("RST of a peer with a backlog resets the guest",
 	      guest.state == GUEST_RESET);
 	check("its stream does not look complete", !guest.rx_fin);
-	check_eq("the memory of its backlog is given back",
+	check_eq("the memory of its backlog is freed",
 		 w.tcp.rxring_total, 0);
 	ends("RST with a backlog");
 }
 
-/* Given RST of the guest, then the peer is reset, and what waited for it is
- * given back. */
+/* Given a backlog of data from the guest, when the guest sends RST, then the
+ * peer's connection is reset, and the memory of the backlog is freed. */
 static void story_guest_resets(void)
 {
 	const struct way y = { V4, .up = 9000000, .down = 1000 };
@@ -282,13 +286,13 @@ static void story_guest_resets(void)
 	end_one.deaf = false;
 	peer_reads(&end_one);
 	check_eq("RST of the guest resets the peer", end_one.error, ECONNRESET);
-	check_eq("the memory of the backlog is given back",
+	check_eq("the memory of the backlog is freed",
 		 w.tcp.rxring_total, 0);
 	end_one.guest = NULL;
 	ends("RST of the guest");
 }
 
-/* segment() - What a guest that the test writes for says next */
+/* segment() - Send a segment from the guest, in the connection of by_hand() */
 static void segment(uint8_t flags, uint32_t seq, uint32_t ack, size_t len)
 {
 	static const uint8_t data[2000];
@@ -302,7 +306,8 @@ static void segment(uint8_t flags, uint32_t seq, uint32_t ack, size_t len)
 	sends(&end_one, &h, data, len);
 }
 
-/* by_hand() - A connection whose segments the test writes; our first number */
+/* by_hand() - Open a connection for which the test itself writes the guest's
+ * segments; returns the sequence number of the first byte to the guest */
 static uint32_t by_hand(int *listener)
 {
 	uint16_t port = 0;
@@ -319,7 +324,8 @@ static uint32_t by_hand(int *listener)
 	return end_one.seen[0].seq + 1;
 }
 
-/* Given many segments in one batch, then they get one ACK, of all (T13). */
+/* Given many segments in one batch, then one ACK acknowledges all of them
+ * (T13). */
 static void story_one_ack(void)
 {
 	uint32_t ack;
@@ -346,8 +352,8 @@ static void story_one_ack(void)
 	ends("a batch");
 }
 
-/* Given a flood of segments that call for challenge ACKs, then a hundred are
- * sent in a second, and the connection lives on (RFC 5961 7). */
+/* Given a flood of segments that require challenge ACKs, then passt sends a
+ * hundred in a second, and the connection stays open (RFC 5961 7). */
 static void story_challenges(void)
 {
 	uint32_t ack;
@@ -376,8 +382,8 @@ static void story_challenges(void)
 	ends("a flood");
 }
 
-/* Given a keep-alive probe of the guest, then it is answered, and the peer is
- * probed from then on (T10). */
+/* Given a keep-alive probe from the guest, then passt answers it, and turns on
+ * SO_KEEPALIVE towards the peer (T10). */
 static void story_keepalive(void)
 {
 	socklen_t len = sizeof(int);
@@ -399,8 +405,8 @@ static void story_keepalive(void)
 	ends("a keep-alive probe");
 }
 
-/* Given a peer that ends first, then the guest's FIN is acknowledged soon, and
- * at once where something else is sent to the guest (T13). */
+/* Given a peer that has sent FIN, when the guest sends FIN, then the ACK waits
+ * until other frames go to the guest, but only for a short time (T13). */
 static void story_last_ack_waits(const char *name, bool another)
 {
 	static struct end next;
@@ -436,7 +442,8 @@ static void story_last_ack_waits(const char *name, bool another)
 	ends(name);
 }
 
-/* Given data and RST in one batch, then RST gets no answer. */
+/* Given data and after it RST in one batch, then passt sends nothing to the
+ * guest. */
 static void story_batch_with_rst(void)
 {
 	int listener;
@@ -451,9 +458,9 @@ static void story_batch_with_rst(void)
 	ends("RST after data");
 }
 
-/* Given two connections in one batch, the second on the ports of the first, of
- * which RST was lost, then SYN gets an ACK; the guest's RST for that ends the
- * first. */
+/* Given an open connection, when a restarted guest sends SYN with the same
+ * ports, then it receives an ACK for the old connection. When it sends RST for
+ * that, and SYN in the same batch, then a new connection opens. */
 static void story_rebooted(void)
 {
 	int listener;
@@ -480,7 +487,8 @@ static void story_rebooted(void)
 	ends("a guest that was restarted");
 }
 
-/* Given a port without a listener, then the guest's SYN gets RST. */
+/* Given a port without a listener, when the guest sends SYN, then it receives
+ * RST. */
 static void story_refused(void)
 {
 	uint16_t port = 0;
@@ -501,8 +509,9 @@ static void story_refused(void)
 	ends("a port without a listener");
 }
 
-/* Given a guest that has said all, and a peer that has not read all when its
- * own answer and FIN are acknowledged in one, then it still gets all. */
+/* Given a guest that has sent all its data, and has acknowledged the peer's
+ * data and FIN in one segment, when the peer has not read everything yet, then
+ * the peer can still read the rest. */
 static void story_last_ack(void)
 {
 	const struct way y = { V4, .up = 200000, .down = 4 };
@@ -528,8 +537,8 @@ static void story_last_ack(void)
 	ends("a last ACK of data and FIN");
 }
 
-/* Given urgent data among other data, then all of it arrives in line, the rest
- * too, and FIN is at the end (T12). */
+/* Given urgent data between other data of the peer, then the guest receives all
+ * bytes in order, as normal data, and FIN after them (T12). */
 static void story_urgent(const char *name, bool no_peek_off)
 {
 	const struct way y = { V4, .up = 10, .down = 30001,
@@ -548,7 +557,8 @@ static void story_urgent(const char *name, bool no_peek_off)
 			b = stream_byte(guest.pport, end_one.tx++);
 			send(end_one.fd, &b, 1, MSG_OOB);
 		}
-		/* New events while data is in flight, too. */
+		/* The second part causes events while the first is in flight.
+		 */
 		turns(&w, part ? 50 : 1);
 	}
 	check("urgent data is not taken for EOF", !guest.rx_fin);
@@ -561,8 +571,9 @@ static void story_urgent(const char *name, bool no_peek_off)
 	ends(name);
 }
 
-/* Given a guest that does not take frames, then nothing is read for it, and the
- * peer is stopped; when it does again, all goes on (T9). */
+/* Given a guest that does not take frames, then passt stops reading from the
+ * peer, so that the peer must stop, too. When the guest takes frames again,
+ * then the transfer goes on (T9). */
 static void story_stalled(void)
 {
 	const struct way y = { V4, .up = 10, .down = 60000000 };
@@ -585,7 +596,7 @@ static void story_stalled(void)
 		end_turn(&end_one);
 		turn(&w);
 	}
-	/* A probe of the kernel's for a closed window may still get in. */
+	/* The kernel may still send a window probe, and accept its data. */
 	check("a guest that takes no frames stops the peer",
 	      end_one.tx - stopped <= PROBE && stopped < end_one.tx_total / 2);
 	w.mem.stalled = false;
@@ -598,8 +609,8 @@ static void story_stalled(void)
 	ends("a guest that takes no frames");
 }
 
-/* pauses() - The guest is paused for so many seconds: it takes no frames, and
- * sends none */
+/* pauses() - Pause the guest for so many seconds, in which it takes no frames
+ * and sends none, while the peer sends data */
 static void pauses(unsigned int seconds)
 {
 	w.mem.stalled = true;
@@ -612,7 +623,7 @@ static void pauses(unsigned int seconds)
 }
 
 /* Given data for a guest that is paused for an hour, then the connection goes
- * on afterwards: what the guest could not take was no try. */
+ * on afterwards: a segment that the guest did not take counts as no attempt. */
 static void story_paused(const char *name, const struct way *y)
 {
 	unsigned int i;
@@ -629,8 +640,8 @@ static void story_paused(const char *name, const struct way *y)
 	ends(name);
 }
 
-/* Given a guest that is paused before it saw the SYN of a peer, then the peer's
- * connection waits for it. */
+/* Given a guest that is paused, when a peer connects to it, then the connection
+ * waits until the guest takes the SYN. */
 static void story_paused_syn(void)
 {
 	const struct way y = { V4, .accepts = true, .up = 1000, .down = 1000 };
@@ -653,8 +664,8 @@ static void story_paused_syn(void)
 	ends("a SYN for a paused guest");
 }
 
-/* Given a guest that takes frames and does not answer, then the connection ends
- * as before. */
+/* Given a guest that takes frames, but never acknowledges data, then the
+ * connection ends. */
 static void story_silent(void)
 {
 	const struct way y = { V4, .down = 1000 };
@@ -673,8 +684,9 @@ static void story_silent(void)
 	ends("a silent guest");
 }
 
-/* Given a peer that does not read for minutes, and no memory for what waits,
- * then the guest does not give up, and all goes on when the peer does read. */
+/* Given a peer that does not read for minutes, and no memory for a backlog,
+ * then the guest does not give up, and all its data arrives when the peer
+ * reads. */
 static void story_no_backlog(void)
 {
 	const struct way y = { V4, .up = 9000000, .down = 1000 };
@@ -700,7 +712,8 @@ static void story_no_backlog(void)
 	ends("a guest whose data can't be stored");
 }
 
-/* Given data both ways, when the guest leaves, then its peer is reset. */
+/* Given data in both directions, when the guest leaves, then its peer's
+ * connection is reset. */
 static void story_guest_gone(void)
 {
 	const struct way y = { V4, .up = 9000000, .down = 3000000 };
@@ -726,8 +739,8 @@ static void story_guest_gone(void)
 	ends("a guest that leaves");
 }
 
-/* Given a packet in more pieces than one call hands over, then all of them
- * reach the socket, in order. */
+/* Given a packet in more pieces than passt writes in one system call, then all
+ * bytes reach the peer, in order. */
 static void story_pieces(void)
 {
 	static uint8_t data[3 * TCP_PAYLOAD_IOV], got[3 * TCP_PAYLOAD_IOV + 1];
@@ -763,9 +776,9 @@ static void story_pieces(void)
 	ends("a packet in many pieces");
 }
 
-/* Given a host whose own error keeps a socket from connecting, then the guest is
- * refused at once; an error about the path is an ICMP error; only a peer that
- * did not answer is silence (T1). */
+/* Given that connect() fails: for lack of something on the host, or because the
+ * peer refuses, then the guest receives RST; for an error of the path, then it
+ * receives an ICMP error; for a timeout, then it receives nothing (T1). */
 static void story_host_errors(void)
 {
 	static const struct {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tcp_many.c - Many TCP flows with real sockets: how much memory all of them
- * may use, which flows delay others, and that a hundred thousand, one after
- * the other, leave nothing.
+ * tcp_many.c - Tests of many TCP flows with real sockets: the memory of all
+ * receive rings, bulk flows beside a sparse one, and FLOWS flows that begin and
+ * end, of which nothing must be left.
  *
  *	tcp_many [FLOWS]
  */
@@ -11,13 +11,15 @@
 
 #define SPACE		(1 << 20)
 #define FLOWS		100000
-#define AT_ONCE		300		/* of them at once */
-#define LISTENERS	16		/* ports: TIME-WAIT needs many */
+#define AT_ONCE		300		/* most flows at the same time */
+#define LISTENERS	16		/* several, because TIME-WAIT keeps
+					 * pairs of ports in use */
 #define PEERS		(4 * AT_ONCE)
 
 static struct world w;
 
-/* more_files() - Descriptors for a crowd; how many there may be */
+/* more_files() - Raise the limit of descriptors as far as possible; returns the
+ * limit */
 static rlim_t more_files(void)
 {
 	struct rlimit r;
@@ -28,8 +30,9 @@ static rlim_t more_files(void)
 	return r.rlim_cur;
 }
 
-/* connects_with_gap() - A guest connects, and sends a byte after a gap; @h has
- * the ports, and gets what the last segment says */
+/* connects_with_gap() - The guest opens a connection, and sends one byte after
+ * a gap of 1000 bytes. @h has the ports; it is set to the header of that
+ * byte */
 static void connects_with_gap(struct end *e, struct tcp_hdr *h, int listener)
 {
 	h->flags = SEG_SYN;
@@ -46,8 +49,8 @@ static void connects_with_gap(struct end *e, struct tcp_hdr *h, int listener)
 	peer_accepts(e, listener);
 }
 
-/* Given flows that each need a receive ring, then all of them together use no
- * more than TCP_RXRING_MAX, and all memory is given back when they end. */
+/* Given many flows that each need a receive ring, then all rings together have
+ * at most TCP_RXRING_MAX bytes, and when the flows end, all memory is freed. */
 static void story_rxring_max(void)
 {
 	const unsigned int n = TCP_RXRING_MAX / TCP_RXRING_MIN + 50;
@@ -71,7 +74,7 @@ static void story_rxring_max(void)
 	check_eq("all of TCP_RXRING_MAX is used",
 		 w.tcp.rxring_total, TCP_RXRING_MAX);
 
-	/* The last flow got no ring: its data counts as not sent. */
+	/* The last flow got no ring, so its byte after the gap was dropped. */
 	h.seq = 1001;
 	sends(&e[n - 1], &h, e, 1000);
 	turns(&w, 2);
@@ -83,7 +86,7 @@ static void story_rxring_max(void)
 	turns(&w, 2);
 	check_eq("stored data is, once the gap is filled",
 		 e[0].seen[e[0].nseen - 1].ack, 2002);
-	check_eq("the memory of its ring is given back", w.tcp.rxring_total,
+	check_eq("the memory of its ring is freed", w.tcp.rxring_total,
 		 TCP_RXRING_MAX - TCP_RXRING_MIN);
 
 	for (i = 0; i < n; i++) {
@@ -92,7 +95,7 @@ static void story_rxring_max(void)
 			turn(&w);
 	}
 	turns(&w, 5);
-	check_eq("all memory of rings is given back", w.tcp.rxring_total, 0);
+	check_eq("all memory of rings is freed", w.tcp.rxring_total, 0);
 	close(listener);
 	world_close(&w, "flows that use all memory for rings");
 	free(e);
@@ -111,7 +114,8 @@ static void story_rxring_max(void)
 static struct end transfer[TRANSFERS];
 static struct guest getter[TRANSFERS];
 
-/* moves() - A turn of the transfers; bytes that the guests got in it */
+/* moves() - Let the bulk flows go on for one pass; returns how many bytes the
+ * guest received in it */
 static uint32_t moves(void)
 {
 	uint32_t bytes = 0;
@@ -127,7 +131,8 @@ static uint32_t moves(void)
 	return bytes;
 }
 
-/* most() - The most that goes to the guests in a turn, of so many */
+/* most() - Let the bulk flows go on for @n passes; returns the most bytes that
+ * the guest received in one of them */
 static uint32_t most(unsigned int n)
 {
 	uint32_t max = 0, bytes;
@@ -139,7 +144,7 @@ static uint32_t most(unsigned int n)
 	return max;
 }
 
-/* start_transfers() - Open a bulk flow to each guest */
+/* start_transfers() - Open bulk flows, in which peers send to the guest */
 static void start_transfers(int listener, uint16_t port)
 {
 	unsigned int i;
@@ -154,13 +159,14 @@ static void start_transfers(int listener, uint16_t port)
 	}
 }
 
-/* pause_is_short() - Whether a bulk flow may pause for a batch */
+/* pause_is_short() - Whether the link stays out of low-latency mode when a bulk
+ * flow has only one small batch, in one of ten attempts */
 static bool pause_is_short(void)
 {
 	unsigned int i;
 
-	/* In which batches loopback delivers is the kernel's choice: a pause may
-	 * look longer than it is. test/unit/sched.c tests the rule itself. */
+	/* Several attempts, because the kernel may deliver the data in more
+	 * than one batch. test/unit/sched.c tests the rule itself. */
 	for (i = 0; i < 10; i++) {
 		most(20);
 		turns(&w, 200);
@@ -174,8 +180,9 @@ static bool pause_is_short(void)
 	return false;
 }
 
-/* Given bulk flows to the guest, the link is not in low-latency mode; a sparse
- * flow beside them changes that, until it is silent. */
+/* Given bulk flows to the guest, then the link is not in low-latency mode. When
+ * a sparse flow is active beside them, then it is, until that flow is
+ * silent. */
 static void story_shared(void)
 {
 	struct tcp_hdr h = {
@@ -183,7 +190,7 @@ static void story_shared(void)
 		.mss = 1460, .seq = 1000,
 	};
 	static struct end talk;
-	uint32_t gso = 0;	/* one segment more: there are fewer headers */
+	uint32_t gso = 0;	/* bytes more per pass, as headers are fewer */
 	uint16_t port = 0;
 	unsigned int i;
 	int listener;
@@ -229,18 +236,23 @@ static void story_shared(void)
 	world_close(&w, "transfers and a connection beside them");
 }
 
-/* ---- Many flows, one after the other ---- */
+/* ---- Many flows that begin and end, see churn() ---- */
 
-/* How a guest's flow ends, if its peer does not end it before. */
+/* How the guest ends a flow, unless the peer ends it before: it sends FIN, it
+ * waits for the peer's FIN, it sends RST, its port has no listener, or it never
+ * completes the handshake and sends RST. */
 enum fate { CLOSES, WAITS, RESETS, NOBODY, ONLY_SYN, FATES };
 
 /**
- * struct member - A guest's flow in the crowd
- * @e:		its end of the cable
- * @h:		header of what it says next
- * @fate:	how it ends
- * @age:	turns
- * @open, @fin_sent, @fin_rcvd, @fin_acked, @over: state
+ * struct member - One flow of churn(), on the guest's side
+ * @e:		end of the flow from which the guest sends
+ * @h:		header of the next segment that the guest sends
+ * @fate:	how the guest ends the flow
+ * @age:	number of passes since SYN
+ * @open:	the handshake is complete
+ * @fin_sent, @fin_acked: the guest has sent FIN; passt has acknowledged it
+ * @fin_rcvd:	the guest has received FIN
+ * @over:	the flow has ended
  */
 struct member {
 	struct end e;
@@ -251,10 +263,12 @@ struct member {
 };
 
 /**
- * struct peer - The other end of one of them
- * @fd:		its socket, -1: none
- * @age:	turns
- * @fate:	0: closes, 1: resets, else waits for the guest's FIN
+ * struct peer - One flow of churn(), on the peer's side
+ * @fd:		socket of the peer, -1: this entry is free
+ * @age:	number of passes since accept()
+ * @fate:	1: the peer resets the connection; 0, 2 or 3: it closes it. It
+ *		does so after FIN or RST from the guest, but at the latest after
+ *		6 + 20 * @fate passes
  */
 struct peer {
 	int fd;
@@ -266,7 +280,7 @@ static struct peer peer[PEERS];
 static int listener[LISTENERS];
 static uint16_t port[LISTENERS];
 
-/* says() - The next segment of a member */
+/* says() - The guest sends the next segment of a flow, with @len bytes */
 static void says(struct member *m, uint8_t flags, size_t len)
 {
 	static const uint8_t data[1000];
@@ -292,7 +306,7 @@ static void starts(struct member *m, unsigned int n)
 	says(m, SEG_SYN, 0);
 }
 
-/* hears() - A segment for a member */
+/* hears() - The guest receives a segment of a flow */
 static void hears(struct member *m, const struct tcp_seg *seg)
 {
 	if (seg->flags & SEG_RST) {
@@ -312,7 +326,8 @@ static void hears(struct member *m, const struct tcp_seg *seg)
 	m->fin_acked |= m->fin_sent && seg->ack == m->h.seq;
 }
 
-/* member_turn() - What it says by itself; whether it is over */
+/* member_turn() - The guest reads and sends segments of a flow for one pass;
+ * returns whether the flow has ended */
 static bool member_turn(struct member *m)
 {
 	bool closes = m->fate == CLOSES || m->fin_rcvd;
@@ -337,7 +352,7 @@ static bool member_turn(struct member *m)
 	return false;
 }
 
-/* accepts() - Connections that wait become peers */
+/* accepts() - The peers accept all connections that wait */
 static void accepts(void)
 {
 	unsigned int i, j = 0;
@@ -356,7 +371,8 @@ static void accepts(void)
 	}
 }
 
-/* peer_turn() - It answers, reads, and goes in its way */
+/* peer_turn() - A peer sends some data, reads, and ends its connection when it
+ * is time */
 static void peer_turn(struct peer *p)
 {
 	struct end e = { .fd = p->fd };
@@ -377,7 +393,7 @@ static void peer_turn(struct peer *p)
 	p->fd = -1;
 }
 
-/* churn() - So many flows, a crowd at a time */
+/* churn() - Open and end @flows flows in total, at most AT_ONCE at a time */
 static void churn(unsigned int flows)
 {
 	unsigned int i, n = 0, left = 0, idle = 0;
@@ -401,7 +417,7 @@ static void churn(unsigned int flows)
 	}
 }
 
-/* resident() - Memory in use, kB */
+/* resident() - Memory of this process that is resident, KiB */
 static unsigned int resident(void)
 {
 	FILE *f = fopen("/proc/self/statm", "r");
@@ -414,15 +430,15 @@ static unsigned int resident(void)
 	return pages * (unsigned int)(sysconf(_SC_PAGESIZE) / 1024);
 }
 
-/* Given flows that open and end in all ways there are, then nothing is left of
- * them in the end, and no memory either. */
+/* Given many flows that end in all possible ways, then no flow is left, and
+ * passt uses as much memory as before. */
 static void story_churn(unsigned int flows)
 {
 	unsigned int i, before;
 
 	for (i = 0; i < PEERS; i++)
 		peer[i].fd = -1;
-	world_open(&w, 1 << 17, SPACE);	/* they wait for 2 s */
+	world_open(&w, 1 << 17, SPACE);	/* for flows that are in TIME-WAIT */
 	for (i = 0; i < LISTENERS; i++)
 		listener[i] = listen_on("127.0.0.1", &port[i]);
 	churn(1000);
@@ -432,8 +448,8 @@ static void story_churn(unsigned int flows)
 	check_eq("no flow is left of all of them", w.flows.used, 0);
 	check("nearly all of them were open",
 	      w.tcp.count[TCP_OPENED] > flows / 20 * 19);
-	/* ASan keeps freed memory for a while, and in the other modes of the
-	 * link each piece of a frame is memory of its own. */
+	/* AddressSanitizer keeps freed memory for a while, and in all modes of
+	 * the link but one each piece of a frame is allocated by itself. */
 	if (MEMORY_IS_KEPT && w.mem.mode != MEMORY_CONTIGUOUS)
 		skip("no memory was lost", "ASan keeps what the link freed");
 	else

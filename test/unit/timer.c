@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * timer.c - The timer wheel: stories, and a long random life next to a model
- * that looks at every timer each time.
+ * timer.c - Tests of the timer wheel: single cases, and random operations that
+ * are compared with a model, which searches through all timers each time.
  */
 #include <stdlib.h>
 
@@ -14,7 +14,8 @@
 #define HOUR	(3600 * SEC)
 #define DAY	(24 * HOUR)
 
-/* count_expired() - How many timers expire until @now */
+/* count_expired() - Take all timers that have expired at @now; returns their
+ * number */
 static unsigned int count_expired(struct timers *t, uint64_t now)
 {
 	unsigned int n = 0;
@@ -147,7 +148,8 @@ static void far_ahead(void)
 	      rounds <= TIMER_LEVELS);
 }
 
-/* A timer at each distance around each border between levels. */
+/* Given a timer so far ahead that it is near a border between two levels of the
+ * wheel, then it expires in the right ms. */
 static void borders(void)
 {
 	static const uint64_t starts[] = {
@@ -201,16 +203,17 @@ static void order(void)
 }
 
 /**
- * struct model - What should happen, by looking at everything
- * @expires:	of each timer
- * @armed:	likewise
+ * struct model - What the timer wheel should know of each timer
+ * @expires:	time at which the timer expires, ms
+ * @armed:	the timer is armed
  */
 struct model {
 	uint64_t expires[TIMERS];
 	bool armed[TIMERS];
 };
 
-/* model_next() - When the first armed timer expires, UINT64_MAX: none */
+/* model_next() - Time at which the first armed timer expires, ms; UINT64_MAX:
+ * none is armed */
 static uint64_t model_next(const struct model *m)
 {
 	uint64_t next = UINT64_MAX;
@@ -222,7 +225,8 @@ static uint64_t model_next(const struct model *m)
 	return next;
 }
 
-/* some_time() - Near mostly, sometimes far, sometimes past */
+/* some_time() - A random time: mostly soon after @now, sometimes long after it,
+ * and sometimes before it */
 static uint64_t some_time(uint64_t now)
 {
 	uint64_t r = next_random() % (UINT64_C(1) << (next_random() % 33));
@@ -232,7 +236,8 @@ static uint64_t some_time(uint64_t now)
 	return now + r;
 }
 
-/* run_expired() - Take all that expire, check each against the model */
+/* run_expired() - Take all expired timers, compare each with the model, and arm
+ * and cancel some at random; returns the number of deviations */
 static unsigned int run_expired(struct timers *t, struct timer *timer,
 				struct model *m, uint64_t now)
 {
@@ -304,7 +309,8 @@ static void random_life(void)
 	check_eq("a random life: armed is armed", odd, 0);
 }
 
-/* A wheel that counted ticks would take years for this. */
+/* Given a timer that is a day ahead, a hundred thousand times, then the wheel
+ * jumps there at once. If it went through every ms, the test would not end. */
 static void long_sleep(void)
 {
 	struct timer daily;
