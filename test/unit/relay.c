@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * relay.c - Errors of the network on their way to the guest: which source an
- * error has, what it says, what it quotes, and when it is not sent.
+ * relay.c - Tests of ICMP errors that are relayed to the guest: the source
+ * address, type and code of an error, what it quotes, and when none is sent.
  */
 #include "../../icmp/relay.c"
 #include "test/unit/flows.h"
@@ -12,7 +12,8 @@
 #define ROUTER4		"198.51.100.7"
 #define ROUTER6		"2001:db8:7::7"
 
-/* One of each family, where a story is told for both. */
+/* Addresses and IP header length (@hlen, bytes) of one IP version, for tests
+ * that run with both versions. */
 struct family {
 	const char *gw, *nowhere, *router, *guest, *loopback;
 	bool v4;
@@ -27,7 +28,7 @@ static const struct family v6 = {
 	GW6, NOWHERE6, ROUTER6, GUEST6, "::1", false, 40,
 };
 
-/* udp_key() - The key of a flow to a peer without a route */
+/* udp_key() - The key of a UDP flow to a peer that the host has no route to */
 static struct flow_key udp_key(const struct family *f)
 {
 	return (struct flow_key){
@@ -36,7 +37,8 @@ static struct flow_key udp_key(const struct family *f)
 	};
 }
 
-/* router_error() - An error of a router, about a datagram of 12 bytes */
+/* router_error() - An ICMP error from a router, about a datagram with 12 bytes
+ * of payload; @info: the MTU or the pointer in the error */
 static struct sock_error router_error(const struct family *f, uint8_t type,
 				      uint8_t code, uint32_t info)
 {
@@ -60,7 +62,8 @@ static bool told(struct world *w, const struct sock_error *r,
 	return nth(w, 0, s) && w->mem.nsent == 1 && s->good;
 }
 
-/* Given an error of a router, then the guest receives the same one. */
+/* Given an error from a router, then the guest receives an error with the same
+ * type and code. */
 static void story_messages(const struct family *f)
 {
 	static const struct {
@@ -109,8 +112,8 @@ static void story_messages(const struct family *f)
 	world_close(&w);
 }
 
-/* Given a message of a router that hosts no longer use, then the guest receives
- * none. */
+/* Given a redirect or an obsolete ICMP message from a router, then the guest
+ * receives nothing, unless the errno of the message means an error. */
 static void story_obsolete(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
@@ -135,8 +138,8 @@ static void story_obsolete(const struct family *f)
 	world_close(&w);
 }
 
-/* Given an error of the host's kernel, then its errno decides, and its source
- * is the guest's router. */
+/* Given an error from the host's kernel, then the guest receives an error whose
+ * type and code follow from errno, and whose source is the guest's router. */
 static void story_local(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
@@ -162,8 +165,8 @@ static void story_local(const struct family *f)
 	world_close(&w);
 }
 
-/* Given the real address of a router, then the error has the guest-visible one
- * as source. */
+/* Given an error from a router, then the guest receives it with the
+ * guest-visible address of this router as source. */
 static void story_sender(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
@@ -206,7 +209,8 @@ static void story_sender(const struct family *f)
 	world_close(&w);
 }
 
-/* Given an error that took some hops, then the guest sees how many. */
+/* Given an error that reached the host with some TTL, then it reaches the guest
+ * with the same TTL. */
 static void story_ttl(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
@@ -226,8 +230,8 @@ static void story_ttl(const struct family *f)
 	world_close(&w);
 }
 
-/* Given a datagram that came back, then the error quotes the guest's datagram.
- * */
+/* Given an error that quotes a datagram of a socket, then the guest receives an
+ * error that quotes the datagram as the guest sent it. */
 static void story_quote_udp(const struct family *f)
 {
 	struct flow_key key = udp_key(f);
@@ -284,8 +288,9 @@ static void story_quote_udp(const struct family *f)
 	world_close(&w);
 }
 
-/* Given an echo request that came back with the ping socket's identifier, then
- * the quote has the guest's, and a checksum that is right. */
+/* Given an error that quotes an echo request with the ping socket's identifier,
+ * then the guest receives a quote with its own identifier and a correct
+ * checksum. */
 static void story_quote_echo(void)
 {
 	struct flow_key key = {
@@ -325,7 +330,8 @@ static void story_quote_echo(void)
 	world_close(&w);
 }
 
-/* Given a segment that TCP has at hand, then the error quotes it. */
+/* Given an error for which TCP provides the guest's segment, then the guest
+ * receives an error that quotes this segment. */
 static void story_quote_given(void)
 {
 	static const uint8_t syn[20] = { 0x9c, 0x40, 0, 80, 1, 2, 3, 4,
@@ -348,7 +354,8 @@ static void story_quote_given(void)
 	world_close(&w);
 }
 
-/* Given what must not cause errors, or too many, then none are sent. */
+/* Given an error about a multicast or broadcast datagram, or more errors than
+ * the rate limit allows, then none is sent to the guest. */
 static void story_never(void)
 {
 	static const char *const many[] = { "224.0.0.251", "255.255.255.255",

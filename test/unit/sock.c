@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * sock.c - Sockets bound as asked for, what they are told of messages, and the
- * errors in their queues. The sockets are real.
+ * sock.c - Tests with real sockets: what they are bound to, which control
+ * messages they send and receive, and the errors in their queues.
  */
 #include <net/if.h>
 #include <poll.h>
@@ -12,7 +12,6 @@
 #include "netns.h"
 #include "unit.h"
 
-/* addr() - An address from text; "" is none */
 /* has() - Local address and port of a socket, as "ADDR PORT" */
 static const char *has(int fd)
 {
@@ -47,7 +46,7 @@ static int get_option(int fd, int level, int option)
 	return value;
 }
 
-/* free_port() - A port that nobody has at the moment, for UDP */
+/* free_port() - A UDP port that no socket has at the moment */
 static uint16_t free_port(void)
 {
 	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
@@ -63,7 +62,8 @@ static uint16_t free_port(void)
 	return port;
 }
 
-/* opens() - A socket bound to an address (none: ""), an interface, a port */
+/* opens() - Open a socket that is bound to an address, an interface and a port;
+ * "" and 0: it is not bound to any */
 static int opens(const char *source, const char *ifname, int family, int type,
 		 int proto, uint16_t port)
 {
@@ -187,7 +187,8 @@ static void bound_to_interface(void)
 		 opens_tcp("", "no_such_thing", AF_INET6), -ENODEV);
 }
 
-/* A source address must not cost a port for each connection. */
+/* Given a TCP socket that is bound to a source address, then it has no port
+ * before connect(): many connections to different peers can share one port. */
 static void same_port_twice(void)
 {
 	int fd = opens_tcp("127.0.0.9", "", AF_INET);
@@ -200,7 +201,9 @@ static void same_port_twice(void)
 	close(fd6);
 }
 
-/* Sockets of ours share a port on request, and tell if they can't have it. */
+/* Given a socket with a port, when another one is opened that may share it,
+ * then the other one has the port if the first has SO_REUSEPORT, and otherwise
+ * the port that is returned is 0. */
 static void shared_port(void)
 {
 	struct sock_source src = { .family = AF_INET, .ifname = "" };
@@ -222,7 +225,8 @@ static void shared_port(void)
 	close(c);
 }
 
-/* What each mode of fragmenting is for the kernel. */
+/* Given each enum sock_df, when it is set, then the socket has these values of
+ * the kernel's options. */
 static void df_modes(void)
 {
 	static const struct {
@@ -254,9 +258,9 @@ static void df_modes(void)
 }
 
 /**
- * hears() - What a socket is told of the next message
+ * hears() - Receive a message, and read its control messages
  * @fd:		socket
- * @info:	filled
+ * @info:	set from the control messages
  *
  * Return: false if nothing came within a second
  */
@@ -277,7 +281,8 @@ static bool hears(int fd, struct sock_rx_info *info)
 	return !(m.msg_flags & MSG_CTRUNC);
 }
 
-/* says() - Send a message to @to, with the path that @info says */
+/* says() - Send a message to @to, with the source address, TTL and TOS that
+ * @info has */
 static bool says(int fd, const char *to, uint16_t port,
 		 const struct sock_tx_info *info)
 {
@@ -295,8 +300,9 @@ static bool says(int fd, const char *to, uint16_t port,
 	return sendmsg(fd, &m, 0) == 5;
 }
 
-/* Given a path in control messages, then it is what the other side reads in
- * its own: also IPv4 by sockets that serve both families. */
+/* Given a message that is sent with a TTL and a TOS in its control messages,
+ * then the receiver reads both of them, and the destination, from its own
+ * control messages. This holds for IPv4 between IPv6 sockets, too. */
 static void there_and_back(const char *to, const char *source, int family)
 {
 	struct in6_addr dest = addr(to);
@@ -331,7 +337,8 @@ static void there_and_back(const char *to, const char *source, int family)
 	close(rx);
 }
 
-/* asks() - A socket with its errors in full, and a datagram to a closed port */
+/* asks() - Open a socket that has an error queue, and send a datagram to the
+ * closed port 9 of @dst; returns the socket */
 static int asks(const char *dst, int family, const void *data, size_t len)
 {
 	struct in6_addr to = addr(dst);
@@ -357,7 +364,7 @@ static int asks(const char *dst, int family, const void *data, size_t len)
 	return fd;
 }
 
-/* in_error() - Whether epoll would report an error */
+/* in_error() - Whether epoll would report an error of the socket */
 static bool in_error(int fd)
 {
 	struct pollfd p = { .fd = fd };
@@ -365,7 +372,8 @@ static bool in_error(int fd)
 	return poll(&p, 1, 0) == 1 && p.revents & POLLERR;
 }
 
-/* Given a closed port, then the queue says all about it, once. */
+/* Given a datagram to a closed port, then the error queue of the socket has one
+ * entry, with all details of the ICMP error. */
 static void story_queue(const char *dst, int family)
 {
 	int fd = asks(dst, family, "hello", 5);
@@ -393,7 +401,8 @@ static void story_queue(const char *dst, int family)
 	close(fd);
 }
 
-/* Given a datagram that is too long, then the queue says the MTU. */
+/* Given a datagram that is longer than the MTU and must not be fragmented, then
+ * the error queue of the socket has an entry with the MTU. */
 static void story_queue_mtu(void)
 {
 	static const uint8_t big[3000];
@@ -424,8 +433,9 @@ static void story_queue_mtu(void)
 	close(fd);
 }
 
-/* Given no room for an entry, then the pending error goes all the same: the
- * kernel sets it, and would report it again each time. */
+/* Given an error for which a socket's error queue has no space, then reading
+ * the queue finds nothing, but clears the socket's pending error: otherwise
+ * epoll would report it again and again. */
 static void story_queue_full(void)
 {
 	static const uint8_t big[1400];
@@ -454,8 +464,8 @@ static void story_queue_full(void)
 	close(fd);
 }
 
-/* bound_sockets() - Where any user may do it; as root every port is permitted
- * */
+/* bound_sockets() - Run the tests of bound sockets without root's rights,
+ * because root may bind to every port */
 static void bound_sockets(void)
 {
 	uid_t uid = geteuid();
@@ -474,8 +484,8 @@ static void bound_sockets(void)
 		fail("as before", "%s", strerror(errno));
 }
 
-/* Given addresses of the host and of others, then the host knows its own, even
- * if sockets may be bound to any address. */
+/* Given addresses of the host and others, then sock_addr_is_own() tells which
+ * are the host's, even if ip_nonlocal_bind lets sockets bind to any address. */
 static void story_own_addresses(void)
 {
 	static const struct {

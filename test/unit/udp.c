@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp.c - UDP flows of a guest with real sockets as peers: what arrives where,
- * with which source, how long flows live and which are evicted first.
+ * udp.c - Tests of UDP flows between a guest and real sockets as peers: which
+ * datagrams arrive, with which source, how long flows live, and which are
+ * evicted first.
  */
 #include <sys/resource.h>
 
@@ -9,9 +10,10 @@
 #include "test/unit/flows.h"
 
 #define ROOM	(1 << 20)
-#define LIFE	128		/* flows in the table: half of them are UDP's */
+#define LIFE	128		/* size of the flow table; UDP may use half */
 
-/* listens() - A forwarded port, as listener_open() makes it */
+/* listens() - Forward a port of the host, which the kernel chooses, to the
+ * guest's port @to, as listener_open() does; @port is set to the host's port */
 static void listens(struct world *w, int family, const char *a, uint16_t *port,
 		    uint16_t to)
 {
@@ -34,8 +36,8 @@ static void listens(struct world *w, int family, const char *a, uint16_t *port,
 }
 
 /* Given a service on the host's loopback, when the guest sends a query to the
- * address that is mapped to it, then the service receives it, and the answer
- * has that address as source. */
+ * guest-visible address of loopback, then the service receives the query, and
+ * the guest receives the answer from this address. */
 static void story_query(const char *gw, const char *host)
 {
 	struct in6_addr from, loopback = addr(host);
@@ -74,8 +76,8 @@ static void story_query(const char *gw, const char *host)
 	world_close(&w);
 }
 
-/* Given datagrams of all sizes in one burst, then all of them arrive, each by
- * itself and in order. */
+/* Given datagrams of different lengths in one burst from the guest, then all of
+ * them arrive at the peer, in order and with their lengths. */
 static void story_run(void)
 {
 	static const size_t sizes[] = { 1, 1400, 0, 1400, 1400, 9000, 3 };
@@ -116,7 +118,8 @@ static void story_run(void)
 	world_close(&w);
 }
 
-/* arrives() - One pass; whether more reached the guest */
+/* arrives() - Handle the events of one pass; returns whether the guest received
+ * more frames in it */
 static bool arrives(struct world *w)
 {
 	unsigned int before = w->mem.nsent;
@@ -125,7 +128,8 @@ static bool arrives(struct world *w)
 	return w->mem.nsent > before;
 }
 
-/* Given many answers at once, in all sizes, then the guest gets all of them. */
+/* Given many answers of different lengths at once, then the guest receives all
+ * of them. */
 static void story_burst(void)
 {
 	static uint8_t data[65000];
@@ -213,7 +217,8 @@ static void story_no_room(void)
 	world_close(&w);
 }
 
-/* Given a payload that makes the sum zero, then the field says 0xffff. */
+/* Given a payload for which the UDP checksum would be zero, then the checksum
+ * field is 0xffff (RFC 768). */
 static void story_checksum_zero(const char *gw, const char *host)
 {
 	uint16_t port = 0, sport, v;
@@ -233,7 +238,7 @@ static void story_checksum_zero(const char *gw, const char *host)
 	if (!nth(&w, 0, &s))
 		fail("an answer for the checksum", "none came");
 	else
-		memcpy(data, s.l4 + 6, sizeof(v));	/* sum + field = 0 */
+		memcpy(data, s.l4 + 6, sizeof(v));	/* makes the sum 0 */
 	memory_clear(&w.mem);
 	peer_says(fd, host, sport, data, 2);
 	events(&w, 1000);
@@ -243,7 +248,8 @@ static void story_checksum_zero(const char *gw, const char *host)
 	world_close(&w);
 }
 
-/* Given a closed port, then the guest is told, with its own packet quoted. */
+/* Given a datagram to a closed port, then the guest receives an ICMP error that
+ * quotes the datagram. */
 static void story_refused(const char *gw, const char *host)
 {
 	bool v4 = !strchr(gw, ':');
@@ -280,7 +286,8 @@ static void story_refused(const char *gw, const char *host)
 	world_close(&w);
 }
 
-/* Given no route, then the guest is told at once, with the datagram quoted. */
+/* Given a datagram to a peer without a route, then the guest receives an ICMP
+ * error at once, which quotes the datagram. */
 static void story_unreachable(const char *nowhere)
 {
 	bool v4 = !strchr(nowhere, ':');
@@ -427,8 +434,9 @@ static uint16_t knocks(struct world *w, uint16_t forwarded)
 	return port;
 }
 
-/* Given a flood at a forwarded port, then it gets at most half of the share,
- * and its own flows are evicted for it, not those that the guest began. */
+/* Given a flood at a forwarded port, then its flows have at most half of UDP's
+ * share of the table, and a new one evicts another flow of the flood, but none
+ * that the guest began. */
 static void story_crowd(void)
 {
 	uint16_t port = 0, forwarded = 0, came[10];
@@ -478,7 +486,8 @@ static void story_crowd(void)
 	world_close(&w);
 }
 
-/* Given no descriptor left, then the oldest flow that has one is evicted. */
+/* Given that no descriptor is left, when a flow needs one, then the oldest flow
+ * that has a descriptor is evicted. */
 static void story_descriptors(void)
 {
 	struct rlimit few, before;
@@ -513,8 +522,8 @@ static void story_descriptors(void)
 	world_close(&w);
 }
 
-/* Given no descriptor left, then flows without a descriptor are not evicted, as
- * that would not help. */
+/* Given that no descriptor is left, when a flow needs one, then flows without a
+ * descriptor are not evicted, because that would not free one. */
 static void story_no_descriptor_to_give(void)
 {
 	uint16_t port = 0, forwarded = 0, other;
@@ -555,7 +564,7 @@ static void story_no_descriptor_to_give(void)
 	world_close(&w);
 }
 
-/* Given a guest that leaves, then its flows and their sockets are gone. */
+/* When the guest leaves, then its flows end, and their sockets are closed. */
 static void story_guest_gone(void)
 {
 	uint16_t port = 0;
@@ -579,7 +588,8 @@ static void story_guest_gone(void)
 	world_close(&w);
 }
 
-/* Given addresses and ports that no peer can have, then nothing is sent. */
+/* Given a datagram to an address or a port that no peer can have, or from port
+ * 0, then passt drops it without an answer. */
 static void story_impossible(void)
 {
 	static const struct {
@@ -612,8 +622,9 @@ static void story_impossible(void)
 	world_close(&w);
 }
 
-/* Given a forwarded port, when a peer sends to one of the host's addresses,
- * then the guest receives it, and its answer leaves from that address (U5). */
+/* Given a forwarded port, when a peer sends a datagram to one of the host's
+ * addresses, then the guest receives it, and the guest's answer leaves from the
+ * same address of the host (U5). */
 static void story_forward(int family, const char *bound, const char *local,
 			  const char *gw)
 {
@@ -650,8 +661,9 @@ static void story_forward(int family, const char *bound, const char *local,
 	world_close(&w);
 }
 
-/* Given a flow through a forwarded port, when the port is closed and another
- * one has its slot, then the guest's next datagram has a socket of its own. */
+/* Given a flow through a forwarded port, when the port is closed, and another
+ * listener gets its slot in the table, then the flow opens a socket of its own
+ * for the guest's next datagram. */
 static void story_port_closed(void)
 {
 	uint16_t port = 0, other = 0, peer = 0, sport;
@@ -689,8 +701,8 @@ static void story_port_closed(void)
 	world_close(&w);
 }
 
-/* Given a forwarded port and no guest, or one whose address is not known, then
- * datagrams are dropped. */
+/* Given a forwarded port, but no guest, or a guest whose address is not known,
+ * then datagrams to the port are dropped. */
 static void story_nobody(void)
 {
 	uint16_t port = 0, peer = 0;
@@ -717,9 +729,8 @@ static void story_nobody(void)
 	world_close(&w);
 }
 
-/* Given a flow that the guest began, when a datagram arrives through a
- * forwarded port with the same addresses, then the flow keeps its own socket.
- * */
+/* Given a flow that the guest began, when its peer sends a datagram through a
+ * forwarded port, then the flow keeps its own socket. */
 static void story_own_socket_stays(void)
 {
 	uint16_t port = 0, peer = 0, sport;
@@ -745,8 +756,8 @@ static void story_own_socket_stays(void)
 	world_close(&w);
 }
 
-/* Given a forwarded port, when the guest sends from it to a new peer, then the
- * datagram leaves from that port of the host, too. */
+/* Given a forwarded port, when the guest sends to a new peer from the port that
+ * it leads to, then the datagram leaves from the forwarded port of the host. */
 static void story_from_forwarded(int family, const char *bound,
 				 const char *host, const char *gw)
 {

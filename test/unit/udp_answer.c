@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp_answer.c - TFTP: a server that answers from a port of its own for each
- * transfer, and everybody else who sends to the guest's port meanwhile.
+ * udp_answer.c - Tests of TFTP, where a server answers each request from a new
+ * port: the guest receives these answers, but none from other hosts, and not
+ * from more new ports than it has sent requests.
  */
 #include "../../udp/answer.c"
 #include "test/unit/flows.h"
@@ -12,7 +13,7 @@
 #define GPORT	40200
 #define GW4_2	"192.0.2.9"	/* leads to 127.0.0.2 */
 
-/* server_open() - A TFTP server's socket for requests */
+/* server_open() - Open the socket of a TFTP server for requests, on port 69 */
 static int server_open(const char *host)
 {
 	uint16_t port = TFTP;
@@ -23,8 +24,8 @@ static int server_open(const char *host)
 	return fd;
 }
 
-/* asks() - The guest sends to @gw; return the source port that the socket
- * @fd sees, 0 if it receives nothing */
+/* asks() - The guest sends a datagram to the port @to of @gw. Returns the
+ * source port with which the socket @fd receives it, 0: @fd receives nothing */
 static uint16_t asks(struct world *w, int fd, const char *gw, uint16_t to)
 {
 	struct in6_addr from;
@@ -35,8 +36,8 @@ static uint16_t asks(struct world *w, int fd, const char *gw, uint16_t to)
 	return peer_hears(fd, buf, sizeof(buf), &from, &sport) == 4 ? sport : 0;
 }
 
-/* answers() - A socket sends to the guest's port @to; whether the guest
- * receives that, from @port of @gw */
+/* answers() - Send a datagram from @fd to the port @to of the host. Returns
+ * whether the guest receives it, with @gw and @port as its source */
 static bool answers(struct world *w, int fd, const char *host, uint16_t to,
 		    const char *gw, uint16_t port)
 {
@@ -50,12 +51,12 @@ static bool answers(struct world *w, int fd, const char *host, uint16_t to,
 }
 
 /**
- * struct transfers - A server with two transfers
- * @w:		stage
- * @gw, @host:	the server's address, as the guest and as the host has it
- * @server:	its socket for requests
- * @fd, @port:	its socket and port of each transfer
- * @at:		source port of the guest's requests
+ * struct transfers - A TFTP server with two transfers
+ * @w:		stage of the test
+ * @gw, @host:	guest-visible and real address of the server
+ * @server:	socket of the server for requests
+ * @fd, @port:	socket and port of the server for each transfer
+ * @at:		source port of the guest's requests, as the server sees it
  */
 struct transfers {
 	struct world w;
@@ -64,7 +65,7 @@ struct transfers {
 	uint16_t port[2], at;
 };
 
-/* goes_on() - The server sends to the guest, and the guest to the server */
+/* goes_on() - Whether a datagram in each direction of transfer @i arrives */
 static bool goes_on(struct transfers *t, unsigned int i)
 {
 	return answers(&t->w, t->fd[i], t->host, t->at, t->gw, t->port[i]) &&
@@ -98,8 +99,8 @@ static void check_second(struct transfers *t)
 	      answers(&t->w, t->server, t->host, t->at, t->gw, TFTP));
 }
 
-/* is_refused() - The guest sends to a port of the server, and receives an ICMP
- * error */
+/* is_refused() - Send a datagram from the guest to a port of the server;
+ * returns whether the guest receives an ICMP error for it */
 static bool is_refused(struct transfers *t, uint16_t port)
 {
 	struct seen s;
@@ -125,8 +126,8 @@ static void check_end(struct transfers *t)
 	close(t->fd[1]);
 }
 
-/* Given a request, when the server answers from a new port, then the transfer
- * takes place between that port and the guest's. */
+/* Given a request, when the server answers from a new port, then datagrams
+ * between this port and the guest's port arrive in both directions. */
 static void story_transfer(const char *gw, const char *host, bool port_taken)
 {
 	struct transfers t = { .gw = gw, .host = host };
@@ -154,7 +155,8 @@ static void story_transfer(const char *gw, const char *host, bool port_taken)
 	world_close(&t.w);
 }
 
-/* Given a request, then no other host can answer. */
+/* Given a request to a server, when another host sends an answer, then the
+ * guest does not receive it. */
 static void story_other_hosts(void)
 {
 	uint16_t port = 0, same = TFTP, at;
@@ -181,8 +183,8 @@ static void story_other_hosts(void)
 	world_close(&w);
 }
 
-/* Given requests from one port to two servers, then each has its transfer,
- * whichever socket the kernel gives the answer to. */
+/* Given requests from one port of the guest to two servers, then all transfers
+ * work, whichever of passt's sockets receives an answer. */
 static void story_two_servers(void)
 {
 	uint16_t new[16] = { 0 }, right = 0;
@@ -216,8 +218,8 @@ static void story_two_servers(void)
 	world_close(&w);
 }
 
-/* Given a server that answers from ever more ports, then it can't open more
- * flows than the guest made requests. */
+/* Given a server that answers from more and more ports, then these answers open
+ * at most as many flows as the guest has sent requests. */
 static void story_many_ports(void)
 {
 	struct world w;
@@ -243,8 +245,8 @@ static void story_many_ports(void)
 	world_close(&w);
 }
 
-/* Given too few descriptors, then an answer may evict the flow of its request,
- * and nothing is left behind. */
+/* Given a limit of one socket, then an answer evicts the flow of its request,
+ * and only the socket of the answer is open. */
 static void story_no_descriptor(void)
 {
 	uint16_t port[4] = { 0 }, at;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp_flow.c - Which port a flow of the guest has outside, which flows share
- * it, and what is received there: with real sockets of ours, of peers and
- * foreign ones.
+ * udp_flow.c - Tests of the port of the host that a guest's UDP flow has: which
+ * one it is, which flows share it, and what is received there. The sockets of
+ * passt, of peers and the foreign ones are real.
  */
 #include <sys/socket.h>
 
@@ -20,15 +20,18 @@ static ssize_t more(int fd, void *buf, size_t len, int flags);
 #define LIFE	128
 #define PEERS	5
 
-/* EUI-64: a guest's addresses end alike under all prefixes. */
+/* Two addresses of a guest with different prefixes, but the same interface
+ * identifier (EUI-64). */
 #define ALIKE_A		"2001:db8:1::5054:ff:fe12:3456"
 #define ALIKE_B		"2001:db8:2::5054:ff:fe12:3456"
 
-static int quick = -1;		/* a stranger's socket, -1: nobody's */
+/* A foreign socket that sends to each socket before connect(); -1: none. */
+static int quick = -1;
 
-static unsigned int flood;	/* datagrams that come as fast as they are read */
+/* How many more times recv() of the code under test finds a datagram. */
+static unsigned int flood;
 
-/* more() - As recv(), with a flood */
+/* more() - Do as recv(), or return an empty datagram if @flood is not zero */
 static ssize_t more(int fd, void *buf, size_t len, int flags)
 {
 	if (!flood)
@@ -37,7 +40,8 @@ static ssize_t more(int fd, void *buf, size_t len, int flags)
 	return 0;
 }
 
-/* late_connect() - As connect(), after a foreign socket has sent to this one */
+/* late_connect() - Let the foreign socket @quick send to this socket, and then
+ * do as connect() */
 static int late_connect(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	union sockaddr_any own;
@@ -53,7 +57,8 @@ static int late_connect(int fd, const struct sockaddr *sa, socklen_t len)
 	return connect(fd, sa, len);
 }
 
-/* asks() - The guest sends to a peer; returns the port that the peer sees */
+/* asks() - The guest sends a datagram to a peer; returns the source port with
+ * which the peer receives it */
 static uint16_t asks(struct world *w, int fd, uint16_t sport, const char *gw,
 		     uint16_t port)
 {
@@ -66,7 +71,8 @@ static uint16_t asks(struct world *w, int fd, uint16_t sport, const char *gw,
 	return at;
 }
 
-/* asks_as() - As asks(), from an address of the guest's choice to @GW6 */
+/* asks_as() - The guest sends a datagram from its address @guest to GW6;
+ * returns the source port with which the peer receives it */
 static uint16_t asks_as(struct world *w, int fd, const char *guest,
 			uint16_t sport, uint16_t port)
 {
@@ -81,7 +87,8 @@ static uint16_t asks_as(struct world *w, int fd, const char *guest,
 	return at;
 }
 
-/* foreign_open() - A foreign socket that shares its port with any other */
+/* foreign_open() - Open a foreign socket that allows any other to share its
+ * port; -1: it can't be bound to the port */
 static int foreign_open(const char *any, uint16_t port)
 {
 	struct in6_addr a = addr(any);
@@ -99,7 +106,7 @@ static int foreign_open(const char *any, uint16_t port)
 	return -1;
 }
 
-/* exclusive() - Whether no socket has a port */
+/* exclusive() - Whether a port is free: no socket has it */
 static bool exclusive(const char *any, uint16_t port)
 {
 	int fd = peer_open(any, &port);
@@ -109,8 +116,9 @@ static bool exclusive(const char *any, uint16_t port)
 	return fd >= 0;
 }
 
-/* Given one port of the guest and many peers, then all see the same port, each
- * answer belongs to its peer, and in the end the port is free. */
+/* When the guest sends from one port to many peers, then all of them see the
+ * same source port, the guest receives each answer from the right peer, and
+ * when the flows have ended, the port is free. */
 static void story_one_port(const char *gw, const char *host, const char *any)
 {
 	uint16_t port[PEERS] = { 0 }, same = 0, right = 0;
@@ -149,8 +157,9 @@ static void story_one_port(const char *gw, const char *host, const char *any)
 	world_close(&w);
 }
 
-/* Given a foreign socket that shares its port with any other, then the guest
- * does not get the port, nor what is sent to that socket. */
+/* Given a foreign socket that allows others to share its port, then the guest's
+ * flow has a different port, and the guest does not receive what is sent to the
+ * foreign socket. */
 static void story_stranger_first(const char *gw, const char *host,
 				 const char *any)
 {
@@ -176,8 +185,9 @@ static void story_stranger_first(const char *gw, const char *host,
 	world_close(&w);
 }
 
-/* Given a foreign socket that comes to share the guest's port, then each
- * receives what is for it. */
+/* When a foreign socket is bound to the port of a guest's flow, to share it,
+ * then the guest still receives from its peer, and the foreign socket from all
+ * others. */
 static void story_stranger_later(const char *gw, const char *host,
 				 const char *any)
 {
@@ -210,9 +220,9 @@ static void story_stranger_later(const char *gw, const char *host,
 	world_close(&w);
 }
 
-/* Given two flows that share the guest's port, then no foreign socket comes to
- * share it: connected to a peer of the guest, it would receive from that peer
- * instead. */
+/* Given two flows that share a port of the host, then no foreign socket can be
+ * bound to this port. If it could, and connected to a peer of the guest, then
+ * it would receive the answers of that peer. */
 static void story_thief(const char *gw, const char *host, const char *any)
 {
 	uint16_t port[2] = { 0 }, i;
@@ -239,8 +249,9 @@ static void story_thief(const char *gw, const char *host, const char *any)
 	world_close(&w);
 }
 
-/* Given two addresses of the guest, or two addresses of one peer, then they
- * share no port: their answers could not be told apart. */
+/* Given flows from two addresses of the guest, or to two guest-visible
+ * addresses of one peer, then they do not share a port of the host: passt could
+ * not tell which flow an answer is for. */
 static void story_alike(void)
 {
 	static uint8_t l4[64];
@@ -286,8 +297,8 @@ static void story_alike(void)
 	world_close(&w);
 }
 
-/* Given two addresses of the guest with the same end, then each has a port of
- * its own, and receives what is for it. */
+/* Given two addresses of the guest with the same interface identifier, then
+ * each has a different port of the host, and receives its own answers. */
 static void story_end_alike(void)
 {
 	struct in6_addr first = addr(ALIKE_A), second = addr(ALIKE_B);
@@ -317,8 +328,8 @@ static void story_end_alike(void)
 	world_close(&w);
 }
 
-/* Given a datagram that was sent before a socket was connected, then the guest
- * does not receive it. */
+/* Given foreign datagrams that reach a socket before it is connected, then the
+ * guest does not receive them. */
 static void story_early(void)
 {
 	uint16_t port = 0, other = 0;
@@ -342,8 +353,8 @@ static void story_early(void)
 	world_close(&w);
 }
 
-/* Given a peer that sends faster than its datagrams are discarded, then there
- * is an end to it. */
+/* Given a foreign socket that sends as fast as passt discards its datagrams,
+ * then passt stops discarding them, and sends the guest's query. */
 static void story_flood(void)
 {
 	uint16_t port = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp_inbound.c - Peers of a forwarded port that look alike to the guest: each
- * keeps a flow of its own, whatever the others send.
+ * udp_inbound.c - Tests of peers of a forwarded port which have the same
+ * guest-visible address and the same port: each has a flow of its own.
  */
 #include "../../udp/inbound.c"
 #include "test/unit/flows.h"
@@ -10,8 +10,8 @@
 #define LIFE	128
 #define GPORT	5000
 
-/* sees() - A peer sends to a forwarded port; return the source port that the
- * guest sees, 0 if the guest receives nothing */
+/* sees() - A peer sends a datagram to a forwarded port. Returns the source port
+ * with which the guest receives it, 0: the guest receives nothing */
 static uint16_t sees(struct world *w, int fd, const char *to, uint16_t port)
 {
 	struct seen s;
@@ -23,8 +23,8 @@ static uint16_t sees(struct world *w, int fd, const char *to, uint16_t port)
 	       get_be16(s.l4) : 0;
 }
 
-/* answered() - The guest answers to a port of @gw; whether the peer receives
- * that, from the address @from of the host */
+/* answered() - The guest sends an answer to a port of @gw. Returns whether the
+ * peer receives it from the host's address @from */
 static bool answered(struct world *w, int fd, const char *gw, uint16_t to,
 		     const char *from)
 {
@@ -37,7 +37,8 @@ static bool answered(struct world *w, int fd, const char *gw, uint16_t to,
 	       addr_eq(&is, &want);
 }
 
-/* asks() - The guest sends to a port of @gw; whether the peer receives that */
+/* asks() - The guest sends a datagram to a port of @gw. Returns whether the
+ * peer receives it */
 static bool asks(struct world *w, int fd, const char *gw, uint16_t to)
 {
 	struct in6_addr from;
@@ -48,8 +49,9 @@ static bool asks(struct world *w, int fd, const char *gw, uint16_t to)
 	return peer_hears(fd, buf, sizeof(buf), &from, &sport) == 5;
 }
 
-/* Given two peers that look alike to the guest, when both send, then the guest
- * tells them apart, and each receives its own answers. */
+/* Given two peers with the same guest-visible address and the same port, when
+ * both send, then the guest sees different source ports, and each peer receives
+ * its own answers. */
 static void story_two_peers(const char *a, const char *b, const char *gw)
 {
 	uint16_t port = 0, forwarded, other;
@@ -88,8 +90,8 @@ static void story_two_peers(const char *a, const char *b, const char *gw)
 	world_close(&w);
 }
 
-/* Given a peer that sends to two addresses of the host, then each answer leaves
- * from the address that the guest's peer is known by. */
+/* Given a peer that sends to two addresses of the host, then it has two flows,
+ * and each answer leaves from the address to which the peer sent. */
 static void story_two_addresses(void)
 {
 	uint16_t port = 0, forwarded, other;
@@ -112,8 +114,8 @@ static void story_two_addresses(void)
 	world_close(&w);
 }
 
-/* Given one peer and two forwarded ports that lead to one port of the guest,
- * then both can be answered. */
+/* Given a peer that sends to two forwarded ports, which lead to the same port
+ * of the guest, then each answer leaves from the right one. */
 static void story_two_ports(void)
 {
 	uint16_t port = 0, first, second, other, sport;
@@ -141,8 +143,9 @@ static void story_two_ports(void)
 	world_close(&w);
 }
 
-/* Given a flow that the guest has begun, when somebody who looks like its peer
- * sends to the forwarded port, then the flow still leads to the peer. */
+/* Given a flow that the guest began, when another peer with the same
+ * guest-visible address and port sends to a forwarded port, then the guest's
+ * flow still leads to the first peer. */
 static void story_guests_own(bool forwarded_first)
 {
 	uint16_t port = 0, forwarded = 0, other;
@@ -171,8 +174,8 @@ static void story_guests_own(bool forwarded_first)
 	world_close(&w);
 }
 
-/* Given a peer for which no source port is left, then its datagrams are dropped
- * and counted. */
+/* Given a peer for which no source port towards the guest is free, then its
+ * datagrams are dropped and counted. */
 static void story_no_port_left(void)
 {
 	struct udp_origin o = { .peer = addr("127.0.0.2"),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp_send.c - How the guest's datagrams leave: in how many calls and
- * messages, with which header fields, and what happens if a kernel refuses. The
- * sockets are real; sendmmsg(), setsockopt() and getsockopt() are counted, and
- * fail where a story says so.
+ * udp_send.c - Tests of sending the guest's datagrams: in how many calls and
+ * messages, with which header fields, and what happens if the kernel refuses a
+ * GSO batch. The sockets are real. sendmmsg() and setsockopt() are counted, and
+ * sendmmsg() and getsockopt() fail where a test says so.
  */
 #include <sys/socket.h>
 
@@ -27,8 +27,12 @@ static int told_getsockopt(int fd, int level, int name, void *value,
 #define LIFE	128
 #define MOST	256
 
-/* What was counted since forget(), and what calls are to fail with. */
+/* Counted since forget(): calls of sendmmsg(), messages that they sent, GSO
+ * batches among these, and calls of setsockopt(). */
 static unsigned int calls, messages, gso, options;
+
+/* errno with which sendmmsg() refuses GSO batches, and with which getsockopt()
+ * fails for UDP_SEGMENT; 0: they do not fail. */
 static int refuse_gso, refuse_probe;
 
 static void forget(void)
@@ -79,13 +83,13 @@ static int told_getsockopt(int fd, int level, int name, void *value,
 	return getsockopt(fd, level, name, value, len);
 }
 
-/* A batch that is being made. */
+/* The batch that a test builds, of @npkt datagrams. */
 static struct pkt batch[MOST];
 static struct iovec pieces[MOST];
 static uint8_t data[MOST][2048];
 static unsigned int npkt;
 
-/* begin() - An empty batch from a port of the guest to a peer */
+/* begin() - Start an empty batch from a port of the guest to a peer */
 static void begin(uint16_t sport, const char *dst, uint16_t dport)
 {
 	unsigned int i;
@@ -100,7 +104,8 @@ static void begin(uint16_t sport, const char *dst, uint16_t dport)
 	forget();
 }
 
-/* with() - @n more datagrams of @len bytes, each beginning with its number */
+/* with() - Add @n datagrams of @len bytes to the batch, each byte of which is
+ * the index of its datagram; returns the first of them */
 static struct pkt *with(unsigned int n, size_t len)
 {
 	struct pkt *first = &batch[npkt], *p;
@@ -134,7 +139,8 @@ static bool arrives(int fd)
 	return true;
 }
 
-/* wide() - A peer with space for a whole batch */
+/* wide() - Open a peer's socket that has space for a whole batch, and reports
+ * TTL and TOS of datagrams; returns the socket */
 static int wide(const char *host, uint16_t *port)
 {
 	int fd = peer_open(host, port), size = 1 << 20, one = 1;
@@ -151,8 +157,8 @@ static int wide(const char *host, uint16_t *port)
 	return fd;
 }
 
-/* Given batches of equal datagrams, then each leaves as few messages in one
- * call, and arrives as single datagrams. */
+/* Given a batch of datagrams with equal lengths, then it is sent in one call as
+ * few GSO batches, and arrives as separate datagrams. */
 static void story_gso(const char *gw, const char *host)
 {
 	uint16_t port = 0;
@@ -201,8 +207,8 @@ static void story_gso(const char *gw, const char *host)
 	world_close(&w);
 }
 
-/* Given datagrams in several pieces, more than one burst has space for, then
- * they arrive. */
+/* Given a batch of datagrams in several pieces each, then all of them are sent
+ * in one call, and arrive. */
 static void story_pieces(void)
 {
 	static struct iovec split[MOST][4];
@@ -229,8 +235,9 @@ static void story_pieces(void)
 	world_close(&w);
 }
 
-/* Given a kernel or device that refuses GSO batches, then the datagrams go
- * singly, at once, and what is refused for good is not tried again. */
+/* Given a kernel or device that refuses GSO batches, then the datagrams are
+ * sent at once as single messages. If the errno means that GSO batches never
+ * work, then passt does not try them again. */
 static void story_refused(int error, bool for_good)
 {
 	uint16_t port = 0;
@@ -269,8 +276,8 @@ static void story_refused(int error, bool for_good)
 	world_close(&w);
 }
 
-/* Given a kernel without UDP_SEGMENT, then it is not tried: the kernel would
- * send one datagram. */
+/* Given a kernel without UDP_SEGMENT, then no GSO batch is sent: the kernel
+ * would send it as one datagram. */
 static void story_unknown(void)
 {
 	uint16_t port = 0;
@@ -292,10 +299,10 @@ static void story_unknown(void)
 }
 
 /**
- * header() - TTL and type of service that a peer sees on the next datagram
- * @fd:		its socket
+ * header() - Receive a datagram, and return its TTL and TOS
+ * @fd:		socket of the peer, opened by wide()
  *
- * Return: TTL << 8 | TOS, -1: nothing came
+ * Return: TTL << 8 | TOS, -1 if no datagram arrives within a second
  */
 static int header(int fd)
 {
@@ -323,7 +330,8 @@ static int header(int fd)
 	return ttl << 8 | tos;
 }
 
-/* mode() - A socket's path MTU mode */
+/* mode() - The value of a socket's option IP_MTU_DISCOVER or
+ * IPV6_MTU_DISCOVER */
 static int mode(int fd, bool v4)
 {
 	socklen_t len = sizeof(int);
@@ -334,7 +342,8 @@ static int mode(int fd, bool v4)
 	return value;
 }
 
-/* marked() - Send five datagrams whose header fields differ, and check them */
+/* marked() - Send five datagrams with different TTL, TOS and DF, and check that
+ * the peer receives them with the same TTL and TOS */
 static void marked(struct world *w, int fd, const char *gw, uint16_t sport,
 		   uint16_t port)
 {
@@ -358,8 +367,8 @@ static void marked(struct world *w, int fd, const char *gw, uint16_t sport,
 	check_eq("those with equal fields leave together", calls, 4);
 }
 
-/* Given datagrams whose TTL, type of service and DF differ, then they leave
- * with these, and the socket is told only what changes. */
+/* Given datagrams with different TTL, TOS and DF, then they are sent with the
+ * same values, and passt sets a socket option only if its value changes. */
 static void story_marks(const char *gw, const char *host)
 {
 	bool v4 = !strchr(host, ':');
@@ -391,7 +400,8 @@ static void story_marks(const char *gw, const char *host)
 	world_close(&w);
 }
 
-/* forwarded() - A forwarded port and its socket */
+/* forwarded() - Forward a port of the host, which the kernel chooses, to the
+ * guest's port @to; @port is set to the host's port */
 static void forwarded(struct world *w, int family, const char *bound,
 		      uint16_t *port, uint16_t to)
 {
@@ -408,8 +418,9 @@ static void forwarded(struct world *w, int family, const char *bound,
 	put_listener(&w->fwd, fd, IPPROTO_UDP, *port, to);
 }
 
-/* Given a forwarded port whose socket serves many flows, then each datagram
- * has its own header fields, and GSO batches leave from it, too. */
+/* Given a flow that sends from the socket of a forwarded port, which many flows
+ * share, then each datagram has its own TTL, TOS and DF, and GSO batches are
+ * sent, too. */
 static void story_listener(int family, const char *bound, const char *gw,
 			   const char *host)
 {

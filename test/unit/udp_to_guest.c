@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp_to_guest.c - How datagrams reach the guest: GSO batches in one message,
- * header fields passed on, drops counted, and all flows served. The sockets are
- * real; recvmmsg() is counted.
+ * udp_to_guest.c - Tests of datagrams to the guest: GSO batches, header fields,
+ * the count of drops, and turns of flows. The sockets are real, and messages
+ * that recvmmsg() returns are counted.
  */
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -30,7 +30,8 @@ static int told_recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags,
 	return got;
 }
 
-/* begins() - A stream between the guest and a peer; the peer's socket */
+/* begins() - Send datagrams in both directions, until guest and peer have a
+ * stream; returns the peer's socket */
 static int begins(struct world *w, uint16_t sport, const char *gw,
 		  const char *host, uint16_t *port)
 {
@@ -54,7 +55,8 @@ static int begins(struct world *w, uint16_t sport, const char *gw,
 	return fd;
 }
 
-/* says_gso() - A peer sends a GSO batch; false: not on this kernel */
+/* says_gso() - A peer sends a GSO batch, of datagrams with @segment bytes each;
+ * false: this failed, as on a kernel without UDP_SEGMENT */
 static bool says_gso(int fd, const void *data, size_t len, int segment)
 {
 	if (setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment,
@@ -63,7 +65,8 @@ static bool says_gso(int fd, const void *data, size_t len, int segment)
 	return send(fd, data, len, 0) == (ssize_t)len;
 }
 
-/* reaches() - Passes until the guest has @n packets, or nothing more comes */
+/* reaches() - Handle events until the guest has @n packets, or receives no
+ * more; returns how many it has */
 static unsigned int reaches(struct world *w, unsigned int n)
 {
 	unsigned int before;
@@ -75,7 +78,8 @@ static unsigned int reaches(struct world *w, unsigned int n)
 	return w->mem.nsent;
 }
 
-/* in_order() - Whether the guest received @data, in datagrams of @segment */
+/* in_order() - Whether the guest received @data, in datagrams of @segment bytes
+ * each, of which only the last may be shorter */
 static bool in_order(const struct world *w, const uint8_t *data, size_t len,
 		     size_t segment)
 {
@@ -92,8 +96,8 @@ static bool in_order(const struct world *w, const uint8_t *data, size_t len,
 	return i == w->mem.nsent;
 }
 
-/* Given a GSO batch that is read as one message, then the guest receives each
- * datagram, and none of them costs a call. */
+/* Given a GSO batch from a peer, then passt reads it as one message, and the
+ * guest receives each datagram. */
 static void story_gso(const char *gw, const char *host)
 {
 	static uint8_t data[20 * 1000 + 300];
@@ -148,8 +152,8 @@ static int tos(const struct world *w, unsigned int n)
 	return *ip >> 4 == 4 ? ip[1] : get_be16(ip) >> 4 & 0xff;
 }
 
-/* Given datagrams with different header fields, then the guest receives these,
- * including the mark of a congested router (RFC 3168). */
+/* Given datagrams with different TTL and TOS, including the ECN bits (RFC
+ * 3168), then the guest receives them with the same TTL and TOS. */
 static void story_headers(const char *gw, const char *host)
 {
 	static const int ttl[] = { 9, 9, 200 }, dscp[] = { 0xb8, 0xbb, 0x02 };
@@ -180,7 +184,8 @@ static void story_headers(const char *gw, const char *host)
 	world_close(&w);
 }
 
-/* Given a socket that is not read for long, then its drops are counted. */
+/* Given more datagrams than a socket's receive buffer takes, then those that
+ * the kernel drops are counted. */
 static void story_dropped(void)
 {
 	enum { SENT = 200 };
@@ -212,9 +217,9 @@ static void story_dropped(void)
 	world_close(&w);
 }
 
-/* Given GSO batches of tiny datagrams, more frames than a link has slots for,
- * and a guest that does not read, then no more are read than there is space
- * for, once their size is known. */
+/* Given GSO batches of many tiny datagrams, and a guest that does not read,
+ * then passt reads no more datagrams than the link has slots for. One batch is
+ * read before, so that passt knows how many datagrams a batch has. */
 static void story_tiny(void)
 {
 	static uint8_t data[64];
@@ -239,7 +244,8 @@ static void story_tiny(void)
 	world_close(&w);
 }
 
-/* fill() - A peer's datagrams wait for a flow, as many as it takes */
+/* fill() - Fill the receive buffer of a flow's socket with datagrams of a
+ * peer */
 static void fill(int fd)
 {
 	static uint8_t data[1400];
@@ -250,11 +256,11 @@ static void fill(int fd)
 }
 
 /**
- * served() - Which flows had something for the guest in one pass
- * @w:		stage; what the guest saw is forgotten
- * @port:	of their peers
+ * served() - Handle the events of one pass
+ * @w:		stage of the test; what the guest has received is cleared
+ * @port:	port of the peer of each flow
  *
- * Return: a bit for each
+ * Return: a mask; bit i is set if the guest received something of flow i
  */
 static unsigned int served(struct world *w, const uint16_t *port)
 {
@@ -269,8 +275,9 @@ static unsigned int served(struct world *w, const uint16_t *port)
 	return bits;
 }
 
-/* Given more data than the link takes in a pass, then every flow has its turn,
- * and the others do not yield to a socket that has nothing to read. */
+/* Given more data than the link takes in a pass, then all flows get similar
+ * numbers of turns. Flows do not yield to a starved socket that has nothing to
+ * read or was closed. */
 static void story_turns(void)
 {
 	unsigned int had[FLOWS] = { 0 }, pass, i, bits, least = 100, most = 0;

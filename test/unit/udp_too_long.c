@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp_too_long.c - Datagrams with DF that are longer than the host's MTU: what
- * the guest is told of it, and what arrives all the same.
+ * udp_too_long.c - Tests of datagrams with DF that are longer than the host's
+ * MTU: which of them cause an ICMP error to the guest, and which arrive.
  */
 #include "../../udp.c"
 #include "test/unit/flows.h"
@@ -34,8 +34,8 @@ static void sends_df(struct world *w, uint16_t sport, const char *dst,
 	free(frame);
 }
 
-/* told_mtu() - The MTU that the guest was told, if that is all that it was
- * told */
+/* told_mtu() - The MTU in the ICMP error that the guest received; 0 unless the
+ * guest received such an error and nothing else */
 static uint32_t told_mtu(struct world *w)
 {
 	struct seen s;
@@ -48,8 +48,8 @@ static uint32_t told_mtu(struct world *w)
 }
 
 /* Given a datagram with DF that is longer than the host's MTU, when the guest
- * could not know that, then it is told, and the datagram arrives; a second one
- * is lost. */
+ * was not told this MTU before, then it receives an ICMP error with the MTU,
+ * but the datagram arrives. The next such datagram is dropped. */
 static void story_too_long(const char *gw, const char *host, uint16_t gport)
 {
 	uint16_t port = 0, sport;
@@ -92,8 +92,8 @@ static void story_too_long(const char *gw, const char *host, uint16_t gport)
 	world_close(&w);
 }
 
-/* Given a burst of them to one peer, then all arrive: the guest could know of
- * none. */
+/* Given a burst of datagrams to one peer that are longer than the host's MTU,
+ * then all arrive, because the guest could not know the MTU before. */
 static void story_too_long_burst(void)
 {
 	struct ip_hdr ip = { .src = addr(GUEST6), .dst = addr(GW6),
