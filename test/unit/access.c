@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * access.c - Which answers of the kernel close an address to the guest: also
- * answers that no kernel would give, or none. The kernel itself is asked in
- * test/wire/cases/access.py.
+ * access.c - How forward/access.c decides from the kernel's answer whether the
+ * guest may reach an address. Most answers are made here, also malformed ones
+ * that no kernel would send. test/wire/cases/access.py tests the same with a
+ * guest.
  */
 #include <stdlib.h>
 
@@ -15,7 +16,7 @@
 static struct net net;
 static struct access a = { .net = &net, .seq = SEQ };
 
-/* A route of this type, as an answer. */
+/* An answer of the kernel with one route; own() sets the type of the route. */
 static struct {
 	struct nlmsghdr h;
 	struct rtmsg m;
@@ -67,7 +68,9 @@ static void test_errors(void)
 	      !read_route(&a, &m.h, sizeof(m), &is));
 }
 
-/* An answer cut short anywhere: nothing outside of it may be read. */
+/* Given an answer that is cut short at any length, then it is refused. Each
+ * copy has memory of exactly its length, so that AddressSanitizer reports a
+ * read beyond its end. */
 static void test_truncated(void)
 {
 	uint8_t *copy;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * addr.h - Addresses as text in unit tests.
+ * addr.h - Lets unit tests write addresses as text.
  */
 #ifndef TEST_UNIT_ADDR_H
 #define TEST_UNIT_ADDR_H
@@ -10,7 +10,8 @@
 #include "test/unit/unit.h"
 #include "util.h"
 
-/* addr() - An address, "": none; the test ends if it is wrong */
+/* addr() - Parse an address; "" is none, and a malformed address ends the
+ * test */
 static struct in6_addr addr(const char *s)
 {
 	struct in6_addr a = ADDR_NONE;

@@ -1,30 +1,36 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * addressing.c - The specification of addressing: what was asked for, and what
- * the host has, yield what the guest is given, and which address leads where.
+ * addressing.c - The specification of addressing, as a table. Each row says
+ * which network derive() makes for the guest, given options and a host.
  *
- * Options are as on the command line, a _ stands for a space in a value.
+ * Options are written as on the command line; _ stands for a space inside a
+ * value.
  *
- * The host, parts separated by semicolons:
- *	4 ADDR/LEN via GATEWAY on N	of IPv4; each of the three may miss
- *	6 ...				likewise of IPv6
- *	no4, no6			the kernel does not have the family
- *	dns ADDR[%N]..., search NAME...	resolv.conf
+ * The host is described by parts with semicolons between them:
+ *	4 ADDR/LEN via GATEWAY on N	address, gateway and interface index
+ *					for IPv4; each may be left out
+ *	6 ...				the same for IPv6
+ *	no4, no6			the kernel does not support the family
+ *	dns ADDR[%N]..., search NAME...	lines of resolv.conf
  *
- * What follows, words separated by spaces; several values have commas between:
- *	4=, 6=		the guest's addresses and their prefix lengths
- *	r4=, r6=	its router, which is us
- *	gw6=		the gateway that this router stands for
- *	mtu=, link=	MTU that is announced, and that we keep to
- *	dns=, search=	resolvers, of IPv4 first, and domains
- *	use=, serve=	families in use, services that answer
- *	src4=, if4=, mcast4=, scope=	how our sockets are bound; 6 likewise
+ * The network is described by words with spaces between them. If a word has
+ * several values, there are commas between them:
+ *	4=, 6=		addresses of the guest and their prefix lengths
+ *	r4=, r6=	address of the guest's router, which is passt
+ *	gw6=		address of the gateway that this router stands for
+ *	mtu=, link=	MTU that passt announces, and MTU that passt uses
+ *	dns=, search=	resolvers, those for IPv4 first, and search domains
+ *	use=, serve=	families in use, and services that answer
+ *	src4=, src6=	source address of passt's sockets
+ *	if4=, if6=	interface that passt's sockets are bound to
+ *	mcast4=, mcast6= interface on which passt joins multicast groups
+ *	scope=		index of the interface that link-local peers are on
  *	note=		what the user is told
- *	A>B, A,PORT>B	what the guest sends to A goes to B
- *	A<B		what peer B sends comes from A, as the guest sees it
- *	A>!, !<B	there is no such flow
- *	A%N		peer A is reached by interface N, from any source address
- *	A%N!		likewise, from the source that options name
+ *	A>B, A,PORT>B	packets from the guest to A (and PORT) go to B
+ *	A<B		packets from peer B reach the guest with source A
+ *	A>!, !<B	passt refuses such packets
+ *	A%N		sockets to peer A use interface N as scope
+ *	A%N!		the same, with the source that options name
  */
 #include <stdlib.h>
 
@@ -55,11 +61,11 @@ static struct in6_addr ip(const char *s)
 	return a;
 }
 
-/* parse_options() - What was asked for */
+/* parse_options() - Parse a row's options into @c */
 static void parse_options(const char *options, struct conf *c)
 {
 	char *argv[32] = { "passt" }, *rest, *word, *s;
-	static char copy[TEXT];		/* some options are kept by pointer */
+	static char copy[TEXT];		/* @c has pointers into it */
 	int argc = 1;
 
 	snprintf(copy, sizeof(copy), "%s", options);
@@ -93,7 +99,7 @@ static void parse_family(char *part, struct host_family *h)
 	}
 }
 
-/* parse_resolver() - ADDR or ADDR%N */
+/* parse_resolver() - Add a resolver that is written as ADDR or ADDR%N */
 static void parse_resolver(char *word, struct resolv *r)
 {
 	char *scope = strchr(word, '%');
@@ -105,7 +111,7 @@ static void parse_resolver(char *word, struct resolv *r)
 	r->dns[r->n++] = ip(word);
 }
 
-/* parse_host() - What the host has */
+/* parse_host() - Parse a row's description of the host */
 static void parse_host(const char *text, struct host *h)
 {
 	char copy[TEXT], *rest = copy, *part, *word;
@@ -179,7 +185,8 @@ static void say_number(char buf[TEXT], unsigned int number)
 	snprintf(buf, TEXT, "%u", number);
 }
 
-/* say_value() - What a net has under a key; false: there is no such key */
+/* say_value() - Write the value of a word such as "dns=" to @buf; false if
+ * there is no word with this @key */
 static bool say_value(const struct net *n, const char *key, char buf[TEXT])
 {
 	enum ip_family f = key[strlen(key) - 1] == '4' ? IP4 : IP6;
@@ -234,7 +241,8 @@ static bool say_value(const struct net *n, const char *key, char buf[TEXT])
 	return true;
 }
 
-/* say_from_guest() - Where A or A,PORT leads */
+/* say_from_guest() - Write the address that packets of the guest to A, or to
+ * A,PORT, go to */
 static void say_from_guest(const struct net *n, char *dst, char buf[TEXT])
 {
 	char *port = strchr(dst, ',');
@@ -250,7 +258,7 @@ static void say_from_guest(const struct net *n, char *dst, char buf[TEXT])
 		add_text(buf, "!");
 }
 
-/* say_to_guest() - As what the guest sees a peer */
+/* say_to_guest() - Write the source address that the guest sees for a peer */
 static void say_to_guest(const struct net *n, const char *peer, char buf[TEXT])
 {
 	struct in6_addr a = ip(peer), visible;
@@ -262,8 +270,8 @@ static void say_to_guest(const struct net *n, const char *peer, char buf[TEXT])
 		add_text(buf, "!");
 }
 
-/* say_scope() - By which interface a peer is reached, and "!" if the options for
- * our sockets apply */
+/* say_scope() - Write the scope that sockets to a peer use, and "!" if options
+ * set their source address or interface */
 static void say_scope(const struct net *n, const char *peer, char buf[TEXT])
 {
 	struct in6_addr a = ip(peer);
@@ -274,10 +282,11 @@ static void say_scope(const struct net *n, const char *peer, char buf[TEXT])
 }
 
 /**
- * holds() - Whether one word holds of a net
- * @n:		net
+ * holds() - Whether one word of a row is true for a network
+ * @n:		network
  * @word:	"KEY=VALUE", "A>B", "A<B" or "A%VALUE"
- * @buf:	set to what there is instead of VALUE, of B, or of A in "A<B"
+ * @buf:	set to what the network really has: for VALUE, for B in "A>B",
+ *		or for A in "A<B"
  */
 static bool holds(const struct net *n, const char *word, char buf[TEXT])
 {
@@ -314,7 +323,7 @@ static bool holds(const struct net *n, const char *word, char buf[TEXT])
 static const struct row {
 	const char *name, *options, *host, *follows;
 } table[] = {
-	/* What the guest is given. */
+	/* Rows about what the guest is given */
 	{ "the guest has the host's addresses", "", USUAL,
 	  "4=192.0.2.2/24 6=2001:db8::2/56 use=4,6 note=" },
 	{ "its routers have the addresses of the host's gateways", "", USUAL,
@@ -398,7 +407,7 @@ static const struct row {
 	{ "without router advertisements", "--no-ra --no-dhcp", USUAL,
 	  "serve=dhcpv6,ndp" },
 
-	/* Resolvers and domains. */
+	/* Rows about resolvers and search domains */
 	{ "given resolvers", "-D 198.51.100.1 -D fd00::53 -D 198.51.100.2",
 	  USUAL, "dns=198.51.100.1,198.51.100.2,fd00::53 search=example.org" },
 	{ "of one family, beside the host's of the other", "-D 198.51.100.1",
@@ -491,7 +500,7 @@ static const struct row {
 	  "--no-host-access --dns-forward 192.0.2.8", FAM4 "dns 127.0.0.53",
 	  "dns=192.0.2.8 note= 192.0.2.8,53>127.0.0.53 192.0.2.8,80>192.0.2.8" },
 
-	/* Which address leads where. */
+	/* Rows about which address leads where */
 	{ "a peer is itself, both ways", "", USUAL,
 	  "198.51.100.7>198.51.100.7 198.51.100.7<198.51.100.7 "
 	  "2001:db8:1::7>2001:db8:1::7 2001:db8:1::7<2001:db8:1::7 "
@@ -560,7 +569,7 @@ static const struct row {
 	{ "the loopback of a family that is not in use is refused", "-6",
 	  USUAL, "!<127.0.0.1 fe80::7<::1" },
 
-	/* How our sockets are bound. */
+	/* Rows about how passt's own sockets are bound */
 	{ "nothing is bound by itself", "", USUAL,
 	  "src4=none src6=none if4= if6= scope=3" },
 	{ "source addresses", "-o 192.0.2.3 -o 2001:db8::3", USUAL,
@@ -598,7 +607,8 @@ static void run_row(const struct row *r)
 	pass(r->name);
 }
 
-/* add_changed() - Append a key if two nets have another value under it */
+/* add_changed() - Append @key to @buf if two networks have different values for
+ * it */
 static void add_changed(char buf[TEXT], const char *key, const struct net *a,
 			const struct net *b)
 {
@@ -609,7 +619,8 @@ static void add_changed(char buf[TEXT], const char *key, const struct net *a,
 	add_if(buf, strcmp(was, is), key);
 }
 
-/* net_diff() - What is different between two nets */
+/* net_diff() - List the keys whose values differ between two networks, and
+ * "nat" if their pairs of addresses differ */
 static void net_diff(const struct net *a, const struct net *b, char buf[TEXT])
 {
 	static const char *const keys[] = {

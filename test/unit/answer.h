@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * answer.h - The stage for tests of the answering services: a guest at the
- * end of a memory link, the lease it is to get, frames it sends and frames it
- * gets. Included by the unit tests of answer/, after the file under test.
+ * answer.h - A test bench for the answering services: a guest with a lease
+ * sends frames over a link in memory (memory.h), and the test reads the
+ * replies. Unit tests of answer/ include it after the file under test. Each
+ * test case is a story: a function that runs with a fresh struct world.
  */
 #ifndef TEST_UNIT_ANSWER_H
 #define TEST_UNIT_ANSWER_H
@@ -23,12 +24,13 @@ static const uint8_t our_mac[MAC_LEN] = OUR_MAC;
 static const uint8_t guest_mac[MAC_LEN] = GUEST_MAC;
 
 /**
- * struct world - The stage
+ * struct world - What a story works with
  * @mem:	link to the guest
- * @tap, @timers, @answer: what the services work with
- * @net:	what the guest is to get; a test may change it
- * @now:	ms
- * @consumed:	the service took the last packet for its own
+ * @tap, @timers, @answer: objects that the service under test uses
+ * @net:	network of the guest; a story may change its lease
+ * @now:	simulated time, ms
+ * @consumed:	the service under test took the last packet, so that no other
+ *		module gets it
  */
 struct world {
 	struct memory mem;
@@ -40,7 +42,8 @@ struct world {
 	bool consumed;
 };
 
-/* What the test is about: hands a packet to the service under test. */
+/* Each test defines deliver(): it hands a packet to the service under test, and
+ * returns whether the service took the packet. */
 static bool deliver(struct world *w, const struct pkt *pkt);
 
 static void world_lease(struct lease *l)
@@ -79,7 +82,8 @@ static void world_close(struct world *w)
 	link_close(&w->mem.link);
 }
 
-/* sends() - The guest sends a frame; what came before is forgotten */
+/* sends() - Let the guest send a frame, after all earlier replies are
+ * cleared */
 static void sends(struct world *w, const uint8_t *frame, size_t len)
 {
 	uint8_t *exact = malloc(len ? len : 1);
@@ -97,7 +101,8 @@ static void sends(struct world *w, const uint8_t *frame, size_t len)
 	free(exact);
 }
 
-/* gets_nth() - The nth frame that came back; NULL and length 0 for none */
+/* gets_nth() - Get the reply with index @n; NULL, and a length of 0, if there
+ * is none */
 static const uint8_t *gets_nth(const struct world *w, unsigned int n,
 			       size_t *len)
 {
@@ -117,7 +122,7 @@ static void put_eth(struct msgbuf *f, const uint8_t dst[MAC_LEN], uint16_t type)
 	msgbuf_be16(f, type);
 }
 
-/* put_ip4() - An IPv4 header for @len bytes more */
+/* put_ip4() - Append an IPv4 header for a payload of @len bytes */
 static void put_ip4(struct msgbuf *f, const struct in6_addr *src,
 		    const struct in6_addr *dst, size_t len)
 {
@@ -147,7 +152,7 @@ static void put_ip6(struct msgbuf *f, const struct ip_hdr *ip, size_t len)
 	msgbuf_addr6(f, &ip->dst);
 }
 
-/* sends_ip() - The guest sends a packet whose checksums are right */
+/* sends_ip() - Let the guest send a packet with correct checksums */
 __attribute__((unused))
 static void sends_ip(struct world *w, const struct ip_hdr *ip,
 		     const uint8_t *l4, size_t len)
@@ -177,7 +182,8 @@ static void sends_ip(struct world *w, const struct ip_hdr *ip,
 	sends(w, f.buf, f.len);
 }
 
-/* checksum_right() - Whether a reply's transport checksum is right */
+/* checksum_right() - Whether a reply's transport checksum is correct, and its
+ * IPv4 header checksum, too */
 __attribute__((unused))
 static bool checksum_right(const uint8_t *frame, size_t len)
 {
@@ -200,7 +206,8 @@ static bool checksum_right(const uint8_t *frame, size_t len)
 	       (!v4 || !csum_ip4(frame + 14, 20));
 }
 
-/* tell() - All stories, each on a stage of its own; the exit status */
+/* tell() - Run all stories, each with a fresh struct world; return the exit
+ * status */
 static int tell(void (*const stories[])(struct world *w), size_t n)
 {
 	static struct world w;

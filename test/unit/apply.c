@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * apply.c - What becomes of listeners when a rule set is exchanged, with real
- * sockets in a network of our own.
+ * apply.c - What happens to listeners when a new rule set replaces the old one:
+ * passt opens, closes, keeps or redirects them. The test uses real sockets in a
+ * network namespace of its own.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,11 +24,11 @@ static struct fwd f;
 static const struct net both = { .use = { true, true } };
 static struct fwd_report report;
 
-/* What was reported since the last change. */
+/* Failures that the last call of fwd_apply() has reported */
 static struct fwd_failure failures[FAILURES];
 static char lines[FAILURES][200];
 static unsigned int nfailures;
-static bool patient;		/* go on after a failure */
+static bool patient;		/* tell fwd_apply() to go on after a failure */
 
 static bool note_failure(void *arg, const struct fwd_failure *e)
 {
@@ -36,7 +37,7 @@ static bool note_failure(void *arg, const struct fwd_failure *e)
 	return patient;
 }
 
-/* begin() - No listeners, and @max at most */
+/* begin() - Start without listeners, and with a limit of @max listeners */
 static void begin(unsigned int max)
 {
 	static int epfd = -1;
@@ -49,7 +50,8 @@ static void begin(unsigned int max)
 	patient = true;
 }
 
-/* apply() - Forward what options say: 'tcp SPEC udp SPEC ...'; fwd_apply()'s */
+/* apply() - Apply the rules 'tcp SPEC udp SPEC ...'; return what fwd_apply()
+ * returns */
 static int apply(const char *options)
 {
 	char text[300], why[200], *word, *spec, *rest;
@@ -72,7 +74,7 @@ static int apply(const char *options)
 	return rc;
 }
 
-/* listener_of() - The listener of a port, or NULL */
+/* listener_of() - Find the listener of a port; NULL if there is none */
 static const struct listener *listener_of(uint8_t proto, uint16_t port)
 {
 	const struct listener *l = NULL;
@@ -83,7 +85,7 @@ static const struct listener *listener_of(uint8_t proto, uint16_t port)
 	return l;
 }
 
-/* takes() - A foreign socket that has a TCP port of 127.0.0.1 */
+/* takes() - Open a foreign socket that occupies a TCP port of 127.0.0.1 */
 static int takes(uint16_t port)
 {
 	struct in6_addr a;
@@ -98,7 +100,7 @@ static int takes(uint16_t port)
 	return fd;
 }
 
-/* reach() - A connection to a port of 127.0.0.1; -1: refused */
+/* reach() - Connect to a TCP port of 127.0.0.1; -1 if it is refused */
 static int reach(uint16_t port)
 {
 	struct in6_addr a;
@@ -114,7 +116,9 @@ static int reach(uint16_t port)
 	return -1;
 }
 
-/* Options before and after a change, and what it does. */
+/* Each row has the rules before and after a change, how many listeners the
+ * change opens, closes and moves to another target, and how many are left at
+ * the end. */
 static const struct {
 	const char *before, *after;
 	unsigned int opened, closed, moved, left;
@@ -174,8 +178,9 @@ static void apply_changes(void)
 	}
 }
 
-/* Given a listener with a connection that nobody has accepted yet, when it
- * leads elsewhere, then the connection is still there; when others go, too. */
+/* Given a listener with a connection that is not accepted yet, when a new rule
+ * set redirects this listener and closes all others, then the connection can
+ * still be accepted. */
 static void listener_stays(void)
 {
 	const struct listener *l;
@@ -206,8 +211,9 @@ static void listener_stays(void)
 	fwd_free(&f);
 }
 
-/* Given an event of a listener, when it is closed and its slot used again
- * before the event is looked at, then the event is nobody's. */
+/* Given a pending event of a listener, when the listener is closed and another
+ * one takes its slot before the event is handled, then the token of the event
+ * belongs to no listener. */
 static void slot_reused(void)
 {
 	struct epoll_event ev = { 0 };
@@ -234,8 +240,9 @@ static void slot_reused(void)
 	fwd_free(&f);
 }
 
-/* Given named ports of which a foreign socket has one, then that is reported,
- * and the others are forwarded; later all are. */
+/* Given named ports, when a foreign socket occupies one of them, then passt
+ * reports that and forwards the others; once the port is free, the next change
+ * forwards it, too. */
 static void failure_reported(void)
 {
 	int fd = takes(23);
@@ -274,8 +281,9 @@ static void failure_reported(void)
 	fwd_free(&f);
 }
 
-/* Given more ports than there may be listeners, then named ones come first,
- * and of the others the lowest, also when the named come later. */
+/* Given more ports than the limit of listeners allows, then named ports come
+ * first, even if they are added later, and the lowest ports that are best
+ * effort get the rest. */
 static void limit_kept(void)
 {
 	begin(10);
@@ -308,8 +316,8 @@ static void limit_kept(void)
 	fwd_free(&f);
 }
 
-/* Given a port that is best effort and taken, then that is no failure; the next
- * change tries again. */
+/* Given a port that is best effort and that a foreign socket occupies, then
+ * this is no failure, and the next change tries to bind the port again. */
 static void best_effort(void)
 {
 	int fd = takes(3);

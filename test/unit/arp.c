@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * arp.c - ARP requests of a guest, and what comes back.
+ * arp.c - Which ARP requests of the guest passt answers, and what its replies
+ * say.
  */
 #include "../../answer/arp.c"
 #include "test/unit/answer.h"
@@ -13,7 +14,7 @@ static bool deliver(struct world *w, const struct pkt *pkt)
 	return true;
 }
 
-/* arp() - A frame of the guest: who has @target, tell @sender */
+/* arp() - Make a request of the guest: who has @target, tell @sender */
 static struct arp_frame arp(const char *sender, const char *target)
 {
 	static const uint8_t all[MAC_LEN] = { 255, 255, 255, 255, 255, 255 };
@@ -43,7 +44,8 @@ static void ask(struct world *w, const char *sender, const char *target)
 	send_arp(w, &f);
 }
 
-/* Given a guest with its address, when it asks for the gateway, then ... */
+/* Given a guest with its address, when it asks for the gateway, then the reply
+ * says that the gateway is at passt's MAC address. */
 static void story_gateway(struct world *w)
 {
 	static const uint8_t want[] = {
@@ -103,7 +105,8 @@ static void story_own(struct world *w)
 	check("and that one is its own too", !answered(w));
 }
 
-/* Given each field in turn wrong, when it is sent, then nothing comes back */
+/* When any one header field of an otherwise valid request is made invalid,
+ * there is no reply. */
 static void story_malformed(struct world *w)
 {
 	const struct arp_frame good = arp("192.0.2.15", "192.0.2.1");
@@ -155,7 +158,8 @@ static void story_no_ipv4(struct world *w)
 	check("without IPv4 ARP is silent", !answered(w));
 }
 
-/* The MAC that libvirt gives us is the guest's own. */
+/* libvirt gives passt the guest's own MAC address; passt must then put this
+ * address into its replies. */
 static void story_shared_mac(struct world *w)
 {
 	const uint8_t *reply;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * cable.h - The stage for tests of TCP with real sockets: guests (guest.h) with
- * frames at one end of a memory link, tcp.c at the other, and peers with
- * sockets on loopback. Time is the test's: a turn of the loop is a ms.
- * Included by tests of tcp.c, after the file under test.
+ * cable.h - A test bench for TCP with real sockets. It has guests (guest.h),
+ * peers with sockets on loopback, and tcp.c between them. A cable, which is two
+ * links in memory (memory.h), carries frames between the guests and tcp.c. The
+ * test controls time: each turn of the event loop takes one millisecond. Tests
+ * include this file after tcp.c.
  *
- * The guests' end of the cable is another struct tap: it makes their frames,
- * and checks every length and checksum of those they get.
+ * At the guests' end of the cable a second struct tap makes the guests' frames,
+ * and checks all lengths and checksums of the frames that they receive.
  */
 #ifndef TEST_UNIT_CABLE_H
 #define TEST_UNIT_CABLE_H
@@ -42,18 +43,19 @@
 #define GW6		"2001:db8::1"
 
 #define GPORTS		65536
-#define PORTS_MAX	16		/* forwarded to the guest */
+#define PORTS_MAX	16		/* number of forwarded ports, at most */
 
 /**
- * struct world - The stage
- * @mem, @tap:	our end of the cable
- * @gmem, @gtap: the guests' end
- * @gnet:	network of the guest's own end
- * @tcp, @timers, @flows, @net, @fwd, @errors: what is tested, and works with
- * @now:	ms
- * @loss:	of 1000 frames, each way
- * @ends:	who has a port of the guest
- * @fds:	descriptors in use before
+ * struct world - The test bench
+ * @mem, @tap:	link and tap at passt's end of the cable
+ * @gmem, @gtap: link and tap at the guests' end
+ * @gnet:	network as @gtap sees it
+ * @tcp:	what is tested
+ * @timers, @sched, @flows, @net, @fwd, @errors: objects that @tcp uses
+ * @now:	simulated time, ms
+ * @loss:	number of segments that are lost, of 1000 in each direction
+ * @ends:	connection that each port of the guest has, NULL: none
+ * @fds:	result of count_fds() before the test
  */
 struct world {
 	struct memory mem, gmem;
@@ -72,16 +74,20 @@ struct world {
 };
 
 /**
- * struct end - A guest's connection, and the peer of it
- * @w:		stage
- * @ip:		addresses that its packets have
- * @guest:	its TCP, NULL: the test writes its segments
- * @seen, @nseen: what it was sent, if @guest is NULL
- * @fd:		the peer's socket, -1: none yet, or no more
- * @tx, @tx_total: bytes that the peer has sent, and has to
- * @rx:		bytes that it has received
- * @eof, @error: how its stream from the guest ended
- * @wrong:	a byte was not what the guest sent
+ * struct end - A connection between a guest and a peer
+ * @w:		test bench
+ * @ip:		IP header of the guest's packets
+ * @guest:	the guest's TCP, NULL: the test makes the guest's segments
+ *		itself
+ * @seen, @nseen: if @guest is NULL, the segments that the guest received, and
+ *		their number
+ * @fd:		the peer's socket, -1: not open
+ * @tx, @tx_total: bytes that the peer has sent so far, and is to send in all
+ * @rx:		bytes that the peer has received
+ * @eof, @error: whether the peer has received FIN, and the errno of its socket
+ * @shut:	the peer has sent FIN
+ * @wrong:	the peer received a wrong byte, or the guest a packet with wrong
+ *		addresses
  * @deaf:	the peer does not read
  */
 struct end {
@@ -107,10 +113,10 @@ static uint32_t cable_random(uint32_t n)
 }
 
 /**
- * world_open() - Set the stage
- * @w:		stage
- * @max_flows:	flows in the table
- * @room:	bytes of frames on their way to the guest
+ * world_open() - Set up the test bench
+ * @w:		filled
+ * @max_flows:	number of flows that the table holds
+ * @room:	bytes of frames that the link to the guests holds
  */
 static void world_open(struct world *w, uint32_t max_flows, size_t room)
 {
@@ -146,7 +152,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	tcp_init(&w->tcp);
 }
 
-/* guest_leaves() - End all flows, as the loop does then */
+/* guest_leaves() - End all flows, as passt does when the guest disconnects */
 __attribute__((unused))
 static void guest_leaves(struct world *w)
 {
@@ -156,7 +162,8 @@ static void guest_leaves(struct world *w)
 		tcp_end(&w->tcp, f);
 }
 
-/* world_close() - Take it down; no flow, timer, byte, descriptor is left */
+/* world_close() - Free the test bench; check that no flow, no timer, no byte in
+ * a receive ring and no descriptor is left */
 static void world_close(struct world *w, const char *name)
 {
 	char all[128];
@@ -180,7 +187,7 @@ static void world_close(struct world *w, const char *name)
 		pass(all);
 }
 
-/* guest_frame() - A segment of a guest, for the cable */
+/* guest_frame() - Put a segment of a guest on the cable, or lose it */
 static void guest_frame(void *arg, const uint8_t *seg, size_t len)
 {
 	struct end *e = arg;
@@ -191,7 +198,8 @@ static void guest_frame(void *arg, const uint8_t *seg, size_t len)
 	tap_ip_send(&w->gtap, &e->ip, seg, len);
 }
 
-/* to_us() - Frames of the guests arrive, up to a batch at a time */
+/* to_us() - Let tcp.c receive the guests' frames, in bursts as from a real
+ * link */
 static void to_us(struct world *w)
 {
 	unsigned int i, n, at;
@@ -212,7 +220,7 @@ static void to_us(struct world *w)
 	memory_clear(&w->gmem);
 }
 
-/* see() - A guest of which the test writes the segments gets one */
+/* see() - Store a segment for a guest whose segments the test makes itself */
 static void see(struct end *e, const struct pkt *pkt)
 {
 	if (e->nseen < ARRAY_SIZE(e->seen))
@@ -220,7 +228,7 @@ static void see(struct end *e, const struct pkt *pkt)
 			      pkt->len);
 }
 
-/* guest_gets() - A packet for a guest */
+/* guest_gets() - Let a guest receive a packet, or lose it */
 static void guest_gets(struct world *w, const struct pkt *pkt)
 {
 	static uint8_t seg[TCP_HLEN_MAX + UINT16_MAX];
@@ -239,7 +247,8 @@ static void guest_gets(struct world *w, const struct pkt *pkt)
 	guest_input(e->guest, seg, pkt->l4len, pkt->len, w->now);
 }
 
-/* to_guests() - Frames for the guests arrive, unless they don't read */
+/* to_guests() - Let the guests receive their frames, unless the link is
+ * blocked */
 static void to_guests(struct world *w)
 {
 	unsigned int i, at;
@@ -257,7 +266,7 @@ static void to_guests(struct world *w)
 	memory_clear(&w->mem);
 }
 
-/* sockets() - What epoll says */
+/* sockets() - Handle the events that epoll reports */
 static void sockets(struct world *w)
 {
 	struct epoll_event ev[256];
@@ -279,7 +288,7 @@ static void sockets(struct world *w)
 	}
 }
 
-/* turn() - A turn of the loop, as in passt.c, and a ms */
+/* turn() - Advance time by 1 ms and do one pass of the event loop */
 static void turn(struct world *w)
 {
 	struct timer *t;
@@ -299,7 +308,7 @@ static void turn(struct world *w)
 	to_guests(w);
 }
 
-/* turns() - So many turns */
+/* turns() - Do @n turns */
 __attribute__((unused))
 static void turns(struct world *w, unsigned int n)
 {
@@ -307,7 +316,8 @@ static void turns(struct world *w, unsigned int n)
 		turn(w);
 }
 
-/* listen_on() - A peer that waits for connections on loopback */
+/* listen_on() - Open a listening socket of a peer; @port may be 0, and is set
+ * to the socket's port */
 static int listen_on(const char *host, uint16_t *port)
 {
 	struct in6_addr a = addr(host);
@@ -326,12 +336,12 @@ static int listen_on(const char *host, uint16_t *port)
 }
 
 /**
- * forward() - Another port of the host that leads to the guest
- * @w:		stage
+ * forward() - Forward one more TCP port of the host to the guest
+ * @w:		test bench
  * @host:	address to bind to
  * @to:		port of the guest
  *
- * Return: the host's port
+ * Return: the host's port, which the kernel chooses
  */
 __attribute__((unused))
 static uint16_t forward(struct world *w, const char *host, uint16_t to)
@@ -343,7 +353,7 @@ static uint16_t forward(struct world *w, const char *host, uint16_t to)
 	return port;
 }
 
-/* end_init() - A port of the guest, and where it leads */
+/* end_init() - Set up a connection between a port of the guest and a peer */
 static void end_init(struct world *w, struct end *e, struct guest *g,
 		     uint16_t gport, const char *peer, uint16_t pport)
 {
@@ -367,9 +377,9 @@ static void end_init(struct world *w, struct end *e, struct guest *g,
 }
 
 /**
- * sends() - The test writes a segment of a guest
- * @e:		end
- * @h:		header
+ * sends() - Send a segment that the test has made in the guest's name
+ * @e:		connection
+ * @h:		TCP header
  * @data, @len:	payload
  */
 __attribute__((unused))
@@ -384,7 +394,8 @@ static void sends(struct end *e, const struct tcp_hdr *h, const void *data,
 	guest_frame(e, seg, hlen + len);
 }
 
-/* peer_accepts() - The peer takes a connection that waits, if one does */
+/* peer_accepts() - Let the peer accept a connection; false if none is
+ * pending */
 __attribute__((unused))
 static bool peer_accepts(struct end *e, int listener)
 {
@@ -392,7 +403,7 @@ static bool peer_accepts(struct end *e, int listener)
 	return e->fd >= 0;
 }
 
-/* peer_connects() - The peer connects to a port of the host */
+/* peer_connects() - Let the peer connect to a port of the host */
 __attribute__((unused))
 static void peer_connects(struct end *e, const char *host, uint16_t port)
 {
@@ -405,7 +416,7 @@ static void peer_connects(struct end *e, const char *host, uint16_t port)
 	connect(e->fd, &sa.sa, len);
 }
 
-/* peer_port() - The peer's own port */
+/* peer_port() - Get the local port of the peer's socket */
 __attribute__((unused))
 static uint16_t peer_port(const struct end *e)
 {
@@ -419,7 +430,8 @@ static uint16_t peer_port(const struct end *e)
 	return port;
 }
 
-/* peer_sends() - The peer sends what its socket takes, and FIN at the end */
+/* peer_sends() - Let the peer send as much as its socket takes, and FIN after
+ * the last byte */
 static void peer_sends(struct end *e)
 {
 	uint8_t buf[65536];
@@ -441,7 +453,7 @@ static void peer_sends(struct end *e)
 	}
 }
 
-/* peer_reads() - The peer takes what has come, and looks at each byte */
+/* peer_reads() - Let the peer read all that has arrived, and check each byte */
 static void peer_reads(struct end *e)
 {
 	uint8_t buf[65536];
@@ -460,7 +472,8 @@ static void peer_reads(struct end *e)
 	}
 }
 
-/* end_turn() - What the two ends of a connection do in a ms */
+/* end_turn() - Let the guest and the peer of a connection do their part of a
+ * turn */
 __attribute__((unused))
 static void end_turn(struct end *e)
 {
@@ -475,7 +488,7 @@ static void end_turn(struct end *e)
 	guest_timer(g, e->w->now);
 }
 
-/* end_done() - Whether everything has arrived at both ends */
+/* end_done() - Whether all bytes and both FINs have arrived */
 __attribute__((unused))
 static bool end_done(const struct end *e)
 {
@@ -483,7 +496,8 @@ static bool end_done(const struct end *e)
 	       guest_received(e->guest) == e->tx_total;
 }
 
-/* end_well() - Whether nothing went wrong; the line of a check if it did */
+/* end_well() - Whether a connection is done without an error; if not, report a
+ * failed check */
 __attribute__((unused))
 static bool end_well(const char *name, const struct end *e)
 {
@@ -499,7 +513,7 @@ static bool end_well(const char *name, const struct end *e)
 		    e->error ? strerror(e->error) : "no error");
 }
 
-/* end_close() - The peer goes */
+/* end_close() - Close the peer's socket */
 static void end_close(struct end *e)
 {
 	if (e->fd >= 0)
@@ -507,7 +521,7 @@ static void end_close(struct end *e)
 	e->fd = -1;
 }
 
-/* end_reset() - The peer goes, with RST */
+/* end_reset() - Close the peer's socket so that the kernel sends RST */
 __attribute__((unused))
 static void end_reset(struct end *e)
 {
@@ -517,7 +531,7 @@ static void end_reset(struct end *e)
 	end_close(e);
 }
 
-/* unforward() - Forwarded ports are closed */
+/* unforward() - Close all forwarded ports */
 __attribute__((unused))
 static void unforward(struct world *w)
 {

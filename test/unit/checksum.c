@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * checksum.c - Every routine against a sum as RFC 1071 writes it, then what is
- * built from them, and packets that Wireshark calls right.
+ * checksum.c - Compares every routine that sums with a simple one as in RFC
+ * 1071. Then it tests the functions that use these routines, with packets whose
+ * checksums are known to be correct.
  */
 #include "../../checksum.c"
 
@@ -14,7 +15,7 @@
 #include "random.h"
 #include "unit.h"
 
-#define LEN_MAX		4200	/* past a page, all loops and segments */
+#define LEN_MAX		4200	/* more than a page, a segment or any loop */
 #define ALIGN_MAX	64
 #define LONG_MAX	(1 << 20)
 
@@ -33,7 +34,7 @@ static uint64_t copy_words(void *restrict dst, const void *restrict src,
 	return sum_words(dst, src, len, sum);
 }
 
-/* Sums to start from: none, carries about to happen, and plain ones. */
+/* Initial sums: zero, some that will soon carry, and some ordinary ones. */
 static const uint64_t start[] = {
 	0, 1, 0xffff, 0xfffe, 0x10000, 0xffffffff, UINT64_MAX, UINT64_MAX - 1,
 	0x8000000000000000, 0x123456789abcdef0,
@@ -55,7 +56,7 @@ static void fill_ones(uint8_t *buf, size_t len)
 	memset(buf, 0xff, len);
 }
 
-/* Bytes around which carries come and go. */
+/* Fill with bytes that often, but not always, cause a carry. */
 static void fill_carries(uint8_t *buf, size_t len)
 {
 	static const uint8_t bytes[] = { 0xff, 0xff, 0xff, 0xfe, 0x01, 0x00 };
@@ -74,7 +75,8 @@ static const struct pattern {
 	{ "carries", fill_carries },
 };
 
-/* One addition at a time in 16 bits with the carry brought round, no tricks. */
+/* Add two 16-bit words, and add the carry at the low end: the simple
+ * reference. */
 static uint16_t ref_add(uint16_t sum, uint16_t word)
 {
 	uint32_t s = (uint32_t)sum + word;
@@ -109,13 +111,14 @@ static uint16_t ref_check(const uint8_t *buf, size_t len, uint64_t from)
 	return (uint16_t)~ref_sum(buf, len, from);
 }
 
-/* A field that was computed, as the number that a packet dump would show. */
+/* Convert a computed checksum to the number that a packet dump shows. */
 static uint16_t shown(uint16_t field)
 {
 	return get_be16(&field);
 }
 
-/* Memory that ends where reading one byte more is a fault. */
+/* Allocate memory before a page without access: reading beyond its end is a
+ * fault. */
 static uint8_t *guarded(size_t len)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -128,7 +131,8 @@ static uint8_t *guarded(size_t len)
 	return p + room - len;
 }
 
-/* Given data at any place, of any length: the sum is the plain one. */
+/* Given data of any length at any alignment, then the sum is that of the
+ * reference. */
 static void test_add(const char *name, adder add, const struct pattern *pat)
 {
 	static uint8_t data[LEN_MAX], buf[LEN_MAX + ALIGN_MAX];
@@ -149,7 +153,7 @@ static void test_add(const char *name, adder add, const struct pattern *pat)
 			uint8_t *p = buf + align;
 			uint16_t got;
 
-			/* What lies around must not matter */
+			/* The bytes before and after must not matter */
 			memset(buf, 0xa5, align);
 			memcpy(p, data, len);
 			memset(p + len, 0xa5, ALIGN_MAX - align);
@@ -166,7 +170,8 @@ static void test_add(const char *name, adder add, const struct pattern *pat)
 	pass(label);
 }
 
-/* The copy is exact, nothing else is written, and the sum is the plain one. */
+/* Given data of any length, when it is copied to any alignment, then the copy
+ * is exact, no other byte is written, and the sum is that of the reference. */
 static void test_copy(const char *name, copier copy)
 {
 	static uint8_t src[LEN_MAX + 8], dst[LEN_MAX + ALIGN_MAX];
@@ -198,7 +203,8 @@ static void test_copy(const char *name, copier copy)
 	pass(label);
 }
 
-/* Nothing beyond the data is touched: it would be a fault. */
+/* Given data that ends before a page without access, then no routine touches
+ * that page: this would be a fault. */
 static void test_bounds(const char *name, adder add, copier copy)
 {
 	uint8_t *src = guarded(LEN_MAX), *dst = guarded(LEN_MAX);
@@ -223,7 +229,7 @@ static void test_bounds(const char *name, adder add, copier copy)
 	pass(label);
 }
 
-/* Long buffers, with the largest words there are, don't overflow inside. */
+/* Given long buffers, even of 0xff alone, then no internal sum overflows. */
 static void test_long(const char *name, adder add)
 {
 	static const size_t lens[] = {
@@ -269,7 +275,8 @@ static void test_avx2(void)
 	skip("avx2", "this processor doesn't have it");
 }
 
-/* The field is the complement of the sum modulo 65535; 0xffff isn't 0. */
+/* csum_fold() gives the complement of a sum modulo 65535. A sum of 0 gives
+ * 0xffff, and any other multiple of 65535 gives 0. */
 static void test_fold(void)
 {
 	unsigned int i;
@@ -302,7 +309,8 @@ static void test_sum_add(void)
 		 csum_sum_add(UINT64_MAX, UINT64_MAX), UINT64_MAX);
 }
 
-/* Given data in two pieces, the place of the cut doesn't matter. */
+/* Given data in two pieces, then the sum does not depend on where the cut
+ * is. */
 static void test_iov_cut(void)
 {
 	uint16_t want, got;
@@ -327,7 +335,8 @@ static void test_iov_cut(void)
 	pass("pieces: two, cut anywhere");
 }
 
-/* Nor does it with many pieces, of odd length and empty ones among them. */
+/* Given data in many pieces, some of odd length and some empty, then the sum
+ * does not depend on the cuts. */
 static void test_iov_many(void)
 {
 	unsigned int turn, cnt, bad = 0;
@@ -354,8 +363,9 @@ static void test_iov_many(void)
 }
 
 /*
- * Given a checksum, when one covered word changes, then the update gives what
- * computing anew gives. @other is the sum of the words that stay.
+ * Given a checksum, when one word changes that it covers, then csum_update16()
+ * gives the same checksum as a new computation. Each element of @others is the
+ * sum of all words that do not change.
  */
 static void test_update16(void)
 {
@@ -387,7 +397,8 @@ static void test_update16(void)
 	pass(name);
 }
 
-/* RFC 1624 section 4, where the equation of RFC 1141 gives 0xffff. */
+/* The example of RFC 1624 section 4: the older equation of RFC 1141 gives a
+ * wrong checksum here, 0xffff instead of 0. */
 static void test_update_corner(void)
 {
 	check_eq("update: the example of RFC 1624",
@@ -396,7 +407,8 @@ static void test_update_corner(void)
 	check_eq("update: back again",
 		 shown(csum_update16(0, htons(0x3285), htons(0x5555))), 0xdd2f);
 
-	/* 0xffff and 0 are one number: changing between them changes nothing */
+	/* 0xffff and 0 are the same number in ones' complement: a change from
+	 * one to the other does not change the checksum */
 	check_eq("update: 0xffff to zero", csum_update16(0x1234, 0xffff, 0),
 		 0x1234);
 	check_eq("update: zero to 0xffff", csum_update16(0x1234, 0, 0xffff),
@@ -416,7 +428,8 @@ static void test_rfc1071(void)
 		 (uint16_t)~0xddf2);
 }
 
-/* A pseudo-header spelt out as the RFCs draw it has the same sum. */
+/* csum_pseudo() gives the sum of a pseudo-header that is laid out as in the
+ * RFCs. */
 static void test_pseudo(void)
 {
 	const struct in6_addr src4 = addr("192.0.2.2");
@@ -440,7 +453,7 @@ static void test_pseudo(void)
 		 shown(ref_check(v6, sizeof(v6), 0)));
 }
 
-/* Packets, checksums included, that Wireshark finds right. */
+/* Packets whose checksums Wireshark reports as correct. */
 static const struct known {
 	const char *name;
 	const char *hex;
@@ -488,7 +501,7 @@ static size_t from_hex(const char *hex, uint8_t *buf)
 	return len;
 }
 
-/* A packet in parts, as the protocols see it. */
+/* A packet in @buf, and where its parts are. */
 struct packet {
 	uint8_t buf[128];
 	uint8_t *l4;
@@ -516,7 +529,8 @@ static void packet_read(struct packet *p, const char *hex)
 	}
 }
 
-/* The transport checksum with the packet cut in an odd place. */
+/* Compute a packet's transport checksum, with the packet in pieces of odd
+ * length. */
 static uint16_t packet_check(const struct packet *p, uint8_t proto)
 {
 	const struct iovec iov[] = {
@@ -527,8 +541,9 @@ static uint16_t packet_check(const struct packet *p, uint8_t proto)
 }
 
 /*
- * Given a packet that is right, then its check gives zero; with the field
- * zeroed it gives the field; and with any one bit wrong it is not zero.
+ * Given a valid packet, then its computed checksum is 0. With any one bit
+ * flipped it is not 0, and with the checksum field set to 0 it is the original
+ * checksum.
  */
 static void test_known(const struct known *k)
 {
@@ -555,7 +570,8 @@ static void test_known(const struct known *k)
 	check_eq(label, shown(packet_check(&p, k->proto)), field);
 }
 
-/* The IPv4 header of the first known packet, the two ways. */
+/* Verify the IPv4 header of the first known packet, and compute its
+ * checksum. */
 static void test_ip4(void)
 {
 	struct packet p;
@@ -569,7 +585,8 @@ static void test_ip4(void)
 		 0x3341);
 }
 
-/* UDP data whose sum is zero: on the wire the field is 0xffff, not none. */
+/* In a UDP header 0 means 'no checksum', so a computed checksum of 0 is sent as
+ * 0xffff. csum_l4() verifies such a packet, but returns the computed 0. */
 static void test_udp_zero(void)
 {
 	const char *hex = "4500001e1c4640004011324cc0000202c6336407"
@@ -584,7 +601,8 @@ static void test_udp_zero(void)
 		 packet_check(&p, IPPROTO_UDP), 0);
 }
 
-/* Whatever the processor has, both doors lead to a routine that works. */
+/* csum_add() and csum_copy() work both before and after csum_init() has chosen
+ * routines for this processor. */
 static void test_doors(const char *when)
 {
 	char label[64];

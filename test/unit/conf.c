@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conf.c - The command line: what each option sets, what is refused and in
- * which words, and what --help says.
+ * conf.c - The command line: what each option sets, which values are refused
+ * with which message, and what --help prints.
  */
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "host/sandbox.h"
 
-/* Who starts the program: the user it acts as, whether it may become root
- * again, and whether that is root of a user namespace only. */
+/* Stand-ins for the identity of the process: its effective user ID, whether it
+ * can become root again, and whether it is root only in a user namespace. */
 static uid_t starter = 1000;
 static bool root_too, namespace;
 #define geteuid()		starter
@@ -29,11 +29,11 @@ static struct conf c;
 static char said[16384];
 
 /**
- * capture() - Let a stream write to a file, or end that and read it
+ * capture() - Redirect a stream to a file, or end that and read the file
  * @stream:	stdout or stderr
- * @saved:	its descriptor before, -1: start
+ * @saved:	-1 to begin; to end, what the first call returned
  *
- * Return: descriptor to give when it ends
+ * Return: a copy of the stream's descriptor at the beginning, -1 at the end
  */
 static int capture(FILE *stream, int saved)
 {
@@ -58,7 +58,8 @@ static int capture(FILE *stream, int saved)
 
 /**
  * given() - Parse and check a command line
- * @line:	options, one space between words; a _ stands for a space inside
+ * @line:	options with one space between them; _ stands for a space inside
+ *		one
  *
  * Return: what the program should do
  */
@@ -87,13 +88,14 @@ static enum conf_next given(const char *line)
 	return next;
 }
 
-/* accepted() - A command line is fine, and nothing is said about it */
+/* accepted() - Whether a command line is accepted, without a message */
 static bool accepted(const char *line)
 {
 	return given(line) == CONF_GO && !*said;
 }
 
-/* refused() - A command line is refused with one line, which is this one */
+/* refused() - Check that a command line is refused, with @words as the only
+ * line */
 static void refused(const char *line, const char *words)
 {
 	char name[256], want[512];
@@ -661,7 +663,7 @@ static void test_help(void)
 	check("and the licence", strstr(said, "AGPL, version 3 or later"));
 }
 
-/* The table itself: letters and names are unique, and it fits. */
+/* No two options share a letter or a name, and OPTIONS_MAX is large enough. */
 static void test_table(void)
 {
 	unsigned int i, j, twice = 0;
