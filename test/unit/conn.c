@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn.c - A TCP connection from its first segment to its last, as stories of
- * segments: promises T1, T2 and T10 to T13 of doc/design.md. What it does on
- * each event in each phase is in conn_events.c.
+ * conn.c - How a TCP connection begins and ends. Each test case is a story: a
+ * sequence of segments and events, and what the connection must do after each.
+ * The stories test promises T1, T2 and T10 to T13 of doc/design.md;
+ * conn_events.c tests every event in every phase.
  */
 #include "../../tcp/conn.c"
 #include "../../tcp/conn_timer.c"
@@ -11,13 +12,13 @@
 /* ---- T1: the guest connects ---- */
 
 /* Given the guest's SYN, when the socket has connected, and not before, then
- * SYN-ACK is sent; its ACK opens the connection. */
+ * passt sends SYN-ACK; the guest's ACK opens the connection. */
 static void t1_connects(void)
 {
 	syn(MSS, 0, true);
 	EXPECT_EQ(c.phase, CONN_CONNECTING);
 	DID(0);
-	EXPECT_EQ(c.timer, CONN_TIMER_NONE);	/* the kernel has one */
+	EXPECT_EQ(c.timer, CONN_TIMER_NONE);	/* connect() itself times out */
 
 	conn_connected(&c, now);
 	EXPECT_EQ(c.phase, CONN_SYN_ACKED);
@@ -36,8 +37,9 @@ static void t1_connects(void)
 	EXPECT_EQ(c.tries, 0);
 }
 
-/* Given a SYN-ACK that is lost, then the guest's SYN causes another at once,
- * or else the timer does: after 1, 2, 4, 8 and 16 s. */
+/* Given a SYN-ACK that is lost, then passt sends it again at once if the guest
+ * repeats its SYN, and otherwise after 1, 2, 4, 8 and 16 s; 32 s later the
+ * connection ends. */
 static void t1_syn_ack_lost(void)
 {
 	static const unsigned int after[] = { 1000, 2000, 4000, 8000, 16000 };
@@ -75,8 +77,8 @@ static void t1_gives_up(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
 }
 
-/* Given the guest's ACK, when it comes with data, or with all its data and
- * FIN, then these count. */
+/* Given the ACK that completes the handshake, when it carries data, or data and
+ * FIN, then passt accepts these, too. */
 static void t1_data_with_ack(void)
 {
 	struct new_payload t;
@@ -98,8 +100,8 @@ static void t1_data_with_ack(void)
 	DID(CONN_DO_SEND | CONN_DO_ACK | CONN_DO_SHUTDOWN);
 }
 
-/* Given data before the handshake is complete, in a segment with a wrong
- * ACK, then it is refused, and none of its data is accepted. */
+/* Given a segment with a wrong ACK before the handshake is complete, then passt
+ * refuses it and accepts none of its data. */
 static void t1_wrong_ack(void)
 {
 	struct new_payload t;
@@ -115,7 +117,7 @@ static void t1_wrong_ack(void)
 	EXPECT_EQ(c.phase, CONN_OPEN);
 }
 
-/* ---- T2: the guest is connected to ---- */
+/* ---- T2: a peer connects to the guest ---- */
 
 static void t2_accepted(void)
 {
@@ -134,8 +136,8 @@ static void t2_accepted(void)
 	EXPECT_EQ(conn_usable_window(&c), 7000);
 }
 
-/* Given a guest that does not answer, then SYN is sent for 63 s, and the
- * peer is reset. */
+/* Given a guest that does not answer, then passt repeats SYN for 63 s, and then
+ * resets the peer. */
 static void t2_silence(void)
 {
 	unsigned int tries = 0;
@@ -153,8 +155,8 @@ static void t2_silence(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
-/* Given SYN that timed out, when the guest has answered, then the first data
- * waits 3 s for its ACK (RFC 6298 5.7), not as long as SYN did. */
+/* Given a SYN or SYN-ACK that timed out at least once, then the timeout of the
+ * first data is 3 s (RFC 6298 5.7), not the last timeout of SYN. */
 static void t2_first_timeout(void)
 {
 	unsigned int i;
@@ -177,8 +179,8 @@ static void t2_first_timeout(void)
 	EXPECT_EQ(c.deadline - now, TCP_RTO_INIT);
 }
 
-/* Given a guest that does not listen, then its RST resets the peer if it
- * acknowledges our SYN, and is ignored otherwise (RFC 9293 3.10.7.3). */
+/* Given a guest that does not listen, when its RST acknowledges passt's SYN,
+ * then passt resets the peer; any other RST is ignored (RFC 9293 3.10.7.3). */
 static void t2_refused(void)
 {
 	syn_sent();
@@ -192,8 +194,9 @@ static void t2_refused(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
 }
 
-/* Given a guest with an old connection on these ports, then its answer gets
- * a RST (RFC 9293 3.5, figure 9), and what it sends next counts. */
+/* Given a guest that still has an old connection on these ports, then passt
+ * answers its wrong ACKs with RST (RFC 9293 3.5, figure 9), and accepts its
+ * next SYN-ACK. */
 static void t2_old_connection(void)
 {
 	syn_sent();
@@ -207,8 +210,9 @@ static void t2_old_connection(void)
 	EXPECT_EQ(c.phase, CONN_OPEN);
 }
 
-/* Given a simultaneous open, then each end gets a SYN-ACK, and that opens
- * the connection, or an ACK does (RFC 9293 3.5, figure 8). */
+/* Given a simultaneous open (RFC 9293 3.5, figure 8), then passt answers the
+ * guest's SYN with SYN-ACK, and a SYN-ACK or ACK of the guest opens the
+ * connection. */
 static void t2_both_at_once(void)
 {
 	unsigned int i;
@@ -230,7 +234,7 @@ static void t2_both_at_once(void)
 		at_deadline();
 	got(SEG_SYN, 0, 0, 0);
 	EXPECT_EQ(c.deadline - now, TCP_RTO_INIT);
-	for (i = 1; i < TCP_SYN_TRIES; i++)	/* it has all the time again */
+	for (i = 1; i < TCP_SYN_TRIES; i++)	/* the tries start anew */
 		at_deadline();
 	c.actions = 0;
 	got(SEG_ACK, 1, 1, 0);
@@ -238,10 +242,10 @@ static void t2_both_at_once(void)
 	DID(CONN_DO_SEND);
 }
 
-/* ---- T10: ends ---- */
+/* ---- T10: how a connection ends ---- */
 
-/* Given several actions, when the caller takes some, then these are no longer
- * to be done, and the others still are. */
+/* Given several pending actions, when the caller takes some of them, then only
+ * the others are still pending. */
 static void t13_actions_taken(void)
 {
 	established();
@@ -253,8 +257,9 @@ static void t13_actions_taken(void)
 	DID(CONN_DO_ACK);
 }
 
-/* Given the guest's FIN with its last data, then it is acknowledged and
- * passed on once the socket has all data before it. */
+/* Given a guest that sends FIN first, with its last data, then passt
+ * acknowledges FIN and passes it on once the socket has taken all data before
+ * it. */
 static void t10_guest_first(void)
 {
 	established();
@@ -270,7 +275,7 @@ static void t10_guest_first(void)
 	EXPECT_EQ(c.rcv_nxt, G + 602);
 	DID(CONN_DO_ACK | CONN_DO_SHUTDOWN);
 
-	sent(1000);			/* half closed, it still hears */
+	sent(1000);			/* half closed: guest still receives */
 	got(SEG_ACK, 602, 1101, 0);
 	EXPECT_EQ(c.discard, 1100);
 	peer_ends();
@@ -280,8 +285,8 @@ static void t10_guest_first(void)
 	DID(CONN_DO_DISCARD | CONN_DO_REMOVE);
 }
 
-/* Given the peer's FIN and a closed window, when the guest's FIN comes, then
- * that was first, and there is no time-wait. */
+/* Given the peer's FIN that waits for a closed window, when the guest sends
+ * FIN, then the guest's FIN counts as the first, and there is no time-wait. */
 static void t10_peer_waits(void)
 {
 	wnd = 0;
@@ -296,8 +301,9 @@ static void t10_peer_waits(void)
 	EXPECT_EQ(c.phase, CONN_CLOSED);
 }
 
-/* Given the peer's FIN first, then the guest's data still counts, and there
- * is a time-wait: the last ACK may be lost. */
+/* Given a peer that sends FIN first, then passt still accepts the guest's data,
+ * and the connection ends with a time-wait, because the last ACK may be
+ * lost. */
 static void t10_peer_first(void)
 {
 	uint64_t end;
@@ -307,7 +313,7 @@ static void t10_peer_first(void)
 	peer_ends();
 	got_data(1, 1000);
 	got(SEG_ACK, 1001, 102, 0);
-	EXPECT_EQ(c.discard, 100);	/* FIN is no data */
+	EXPECT_EQ(c.discard, 100);	/* without FIN */
 	got_data(1001, 1000);
 	EXPECT_EQ(c.rcv_nxt, G + 2001);
 	c.actions = 0;
@@ -330,27 +336,27 @@ static void t10_peer_first(void)
 	DID(CONN_DO_REMOVE);
 }
 
-/* Given both FINs at once, then the connection ends as RFC 9293 3.6 says, in
- * whichever order the ACKs come. */
+/* Given a guest and a peer that send FIN at the same time, then the connection
+ * ends as RFC 9293 3.6 says, in whichever order the ACKs come. */
 static void t10_both_at_once(void)
 {
 	fin_wait_1();
-	got(SEG_ACK | SEG_FIN, 101, 101, 0);	/* before it saw ours */
+	got(SEG_ACK | SEG_FIN, 101, 101, 0);	/* sent before ours came */
 	EXPECT_EQ(c.phase, CONN_OPEN);
 	DID(CONN_DO_DISCARD | CONN_DO_SEND | CONN_DO_ACK | CONN_DO_SHUTDOWN);
 	got(SEG_ACK, 102, 102, 0);
 	EXPECT_EQ(c.phase, CONN_TIME_WAIT);
 	EXPECT(c.actions & CONN_DO_CLOSE);
 
-	fin_wait_1();				/* its FIN acknowledges ours */
+	fin_wait_1();				/* this FIN ACKs ours */
 	got(SEG_ACK | SEG_FIN, 101, 102, 0);
 	EXPECT_EQ(c.phase, CONN_TIME_WAIT);
 	DID(CONN_DO_DISCARD | CONN_DO_SEND | CONN_DO_ACK | CONN_DO_SHUTDOWN | CONN_DO_CLOSE);
 }
 
-/* Given the guest's last ACK for data and FIN together, then the data leaves
- * the socket before it is closed: with unread data close() would reset the
- * peer. */
+/* Given an ACK of the guest for both the last data and FIN, then passt removes
+ * the data from the socket before it closes the socket: close() with unread
+ * data would reset the peer. */
 static void t10_last_ack_of_all(void)
 {
 	close_wait();
@@ -362,8 +368,8 @@ static void t10_last_ack_of_all(void)
 	DID(CONN_DO_DISCARD | CONN_DO_REMOVE);
 }
 
-/* Given FIN after a gap, then it counts once all data before it has come,
- * and no data after it does. */
+/* Given FIN after a gap, then passt accepts it once all data before it has
+ * come, and accepts no data beyond it. */
 static void t10_fin_ahead(void)
 {
 	struct new_payload t;
@@ -388,8 +394,8 @@ static void t10_fin_ahead(void)
 	DID(CONN_DO_ACK | CONN_DO_SHUTDOWN);
 }
 
-/* Given FIN at the right edge of the window, then it counts; beyond it, with
- * data that does not fit, it has to come again. */
+/* Given data that fills the window exactly, then passt accepts FIN after it.
+ * Given one byte more, then the guest has to send FIN again. */
 static void t10_fin_at_the_edge(void)
 {
 	opened();
@@ -406,8 +412,8 @@ static void t10_fin_at_the_edge(void)
 	EXPECT_EQ(conn_window_field(&c, false), 0);
 }
 
-/* Given a FIN of ours that is lost, then it is sent again by the same rules
- * as data, in recovery, too. */
+/* Given passt's FIN that is lost, then passt sends it again by the same rules
+ * as data: after a timeout, and in recovery. */
 static void t10_fin_lost(void)
 {
 	unsigned int i;
@@ -435,8 +441,8 @@ static void t10_fin_lost(void)
 	EXPECT(no_hole());
 }
 
-/* Given data and FIN that are lost, then with SACK FIN is a hole of its own,
- * after the data. */
+/* Given data and FIN that are lost, then passt sends FIN again in a segment of
+ * its own, after the data; it does not if a SACK block covers FIN. */
 static void t10_fin_after_holes(void)
 {
 	unsigned int i;
@@ -463,8 +469,9 @@ static void t10_fin_after_holes(void)
 	EXPECT(no_hole());
 }
 
-/* Given no traffic for two hours, then the guest is probed; if it answers,
- * two hours begin again, if not, it counts as gone (RFC 5382 REQ-5). */
+/* Given no traffic for two hours, then passt probes the guest. After an answer
+ * the two hours begin again; without answers the connection ends (RFC 5382
+ * REQ-5). */
 static void t10_idle(void)
 {
 	unsigned int probes = 0;
@@ -494,8 +501,8 @@ static void t10_idle(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
-/* Given keep-alive probes without an answer, when the guest answers at last,
- * then what is sent to it next is repeated as often as ever. */
+/* Given keep-alive probes that the guest answers late, then data that passt
+ * sends to it later is repeated as often as without these probes. */
 static void t10_idle_costs_no_patience(void)
 {
 	unsigned int i, tries = 0;
@@ -512,8 +519,8 @@ static void t10_idle_costs_no_patience(void)
 	EXPECT_EQ(tries, TCP_RTO_TRIES + 1);
 }
 
-/* Given a keep-alive probe of the guest, with or without a byte, then it is
- * answered, and the peer is probed from then on. */
+/* Given a keep-alive probe of the guest, with or without one byte of data, then
+ * passt answers it, and has the kernel probe the peer from then on. */
 static void t10_guest_asks(void)
 {
 	established();
@@ -529,8 +536,8 @@ static void t10_guest_asks(void)
 
 /* ---- T11: RST ---- */
 
-/* Given RST of either end in any phase, then the other end is reset, and
- * nothing else is to be done. */
+/* Given RST from the guest, or an error of the peer's socket, then passt resets
+ * the other end, and neither time nor later segments cause another action. */
 static void t11_reset(void)
 {
 	established();
@@ -556,8 +563,8 @@ static void t11_reset(void)
 
 /* ---- T12: options ---- */
 
-/* Given an MSS, then segments are as long as both the guest and the frames
- * to it allow; an absurd MSS is raised. */
+/* Given the guest's MSS, then segments to the guest are no longer than this
+ * MSS, and fit into a frame to the guest. An MSS below 48 counts as 48. */
 static void t12_mss(void)
 {
 	static const struct {
@@ -584,8 +591,9 @@ static void t12_mss(void)
 	}
 }
 
-/* Given window scale, then both ends use it, or neither does; the window of
- * a SYN is not scaled (RFC 7323 2.2). */
+/* Given a guest whose SYN has the window scale option, then both ends scale
+ * their windows; otherwise neither end does. The window of a SYN itself is
+ * never scaled (RFC 7323 2.2). */
 static void t12_wscale(void)
 {
 	wnd = 500;

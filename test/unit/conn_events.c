@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn_events.c - What a TCP connection does on each event: every phase with
- * every event, in one table.
+ * conn_events.c - One table says what a TCP connection does on each event in
+ * each state; the test tries all combinations.
  */
 #include "../../tcp/conn.c"
 #include "../../tcp/conn_timer.c"
@@ -156,11 +156,17 @@ static void time_passes(void)
 
 /* ---- The table ----
  *
- * A cell is the phase afterwards and the actions. Phases: = the same,
- * s syn-acked, o open, w wait, x closed; ! is not called there (conn.h).
- * Actions: D discard, W rewind, F shut down, K keep-alive, S SYN, R retransmit,
- * P probe, T send, A ACK, U duplicate ACK, C challenge, X refuse, G RST to the
- * guest, H RST to the peer, L close the socket, Z remove.
+ * Each cell is for one event in one state. It has the phase after the event,
+ * and the actions. The names of the states are above the first row, alternating
+ * between two lines.
+ *
+ * Phases: = unchanged, s syn-acked, o open, w time-wait, x closed; ! means that
+ * the event can't happen in this state (conn.h).
+ *
+ * Actions (CONN_DO_*): D discard, W rewind, F shut down, K keep-alive, S SYN,
+ * R retransmit, P probe, T send, A ACK, U duplicate ACK, C challenge ACK,
+ * X refuse, G RST to the guest, H RST to the peer, L close the socket,
+ * Z remove.
  */
 static const struct {
 	void (*event)(void);
@@ -240,7 +246,8 @@ static char phase_letter(enum conn_phase before)
 	return c.phase == before ? '=' : letter[c.phase];
 }
 
-/* run_cell() - An event in a state, with this already to be done */
+/* run_cell() - Go to a state, add the actions @pending, and let the event
+ * happen; return the phase before the event */
 static enum conn_phase run_cell(unsigned int state, void (*event)(void),
 			       uint32_t pending)
 {
@@ -257,9 +264,14 @@ static enum conn_phase run_cell(unsigned int state, void (*event)(void),
 }
 
 /**
- * cell() - Whether an event in a phase does what the table says
+ * cell() - Whether an event in a state does what the table says
+ * @state:	index of the state in @states
+ * @event:	function that makes the event happen
+ * @want:	the table's cell
+ * @got_cell:	set to a cell that says what happened
  *
- * It adds to the actions that are pending, unless the connection is closed.
+ * It also checks that the event keeps all other actions that were pending,
+ * unless it closes the connection.
  */
 static bool cell(unsigned int state, void (*event)(void), const char *want,
 		 char got_cell[32])
@@ -283,7 +295,8 @@ static bool cell(unsigned int state, void (*event)(void), const char *want,
 	return c.phase == CONN_CLOSED || c.actions == CONN_DO_REMOVE - 1;
 }
 
-/* story_event() - One row: an event in every state */
+/* story_event() - Check one row of the table, which is one event in every
+ * state */
 static void story_event(unsigned int row)
 {
 	char cells[128], name[96], was[32], *want, *left = cells;

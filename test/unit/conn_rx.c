@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * conn_rx.c - What a TCP connection accepts from the guest, and what it
- * answers: rules T4 to T6 and T13 of doc/design.md as stories of segments.
+ * answers. Each test case is a story: a sequence of segments and events, and
+ * what the connection must do after each. The stories test promises T4 to T6
+ * and T13 of doc/design.md.
  */
 #include "../../tcp/conn_rx.c"
 #include "test/unit/story.h"
 
-/* ---- T4: what is acceptable, RST and SYN ---- */
+/* ---- T4: which segments are acceptable; RST and SYN ---- */
 
-/* Whether a segment is acceptable: its ACK counts. @data: bytes of its
- * payload that should be new. */
+/* Whether passt accepts the ACK in a segment of @len bytes at @seq. It must
+ * also accept @data of these bytes as new. */
 static bool accepts(uint32_t seq, uint32_t len, uint32_t data)
 {
 	struct new_payload t;
@@ -25,9 +27,10 @@ static bool accepts(uint32_t seq, uint32_t len, uint32_t data)
 	return acked;
 }
 
-/* Given a window from 1 to 65,536, then segments are acceptable as RFC 9293
- * 3.10.7.4 (table 6) says, and an empty one also at the right edge, where a
- * guest stands that has used up its window. */
+/* Given a window of 65,535 bytes from sequence number 1, then segments are
+ * acceptable as RFC 9293 3.10.7.4 (table 6) says. An empty segment is
+ * acceptable at the right edge, too: a guest that has used up its window sends
+ * its ACKs there. */
 static void t4_acceptable(void)
 {
 	const uint32_t edge = 1 + TCP_WND_INIT;
@@ -55,7 +58,7 @@ static void t4_acceptable(void)
 	EXPECT(!accepts(0x80000000, 100, 0));
 }
 
-/* Given a window of zero, then the ACKs of the guest's segments still count. */
+/* Given a window of zero, then the ACKs in the guest's segments still count. */
 static void t4_window_zero(void)
 {
 	opened();
@@ -65,14 +68,14 @@ static void t4_window_zero(void)
 	EXPECT(accepts(nxt(), 0, 0));
 	EXPECT(!accepts(nxt() - 1, 0, 0));
 	EXPECT(!accepts(nxt() + 1, 0, 0));
-	got(SEG_ACK, nxt(), una(), 1);		/* a probe */
+	got(SEG_ACK, nxt(), una(), 1);		/* a window probe */
 	EXPECT_EQ(c.rcv_queued, 0);
 	DID(CONN_DO_ACK);
 }
 
-/* Given data that waits for the socket, when the guest repeats it, or sends
- * a segment before it because it has one segment in flight at a time, then
- * the ACK in that segment counts: the guest was told that RCV.NXT. */
+/* Given a backlog, when the guest repeats this data, or sends an empty segment
+ * with the sequence number of its first byte, then the ACK in that segment
+ * counts: the guest does not know a later RCV.NXT. */
 static void t4_held(void)
 {
 	opened();
@@ -86,9 +89,9 @@ static void t4_held(void)
 	EXPECT_EQ(c.rcv_queued, 500);
 }
 
-/* Given RST, then only one with the exact sequence number ends the
- * connection; elsewhere in the window it gets a challenge ACK, others are
- * dropped (RFC 5961 3.2). */
+/* Given RST, then it ends the connection only with the exact sequence number.
+ * With any other number in the window it gets a challenge ACK, and outside the
+ * window it is dropped (RFC 5961 3.2). */
 static void t4_rst(void)
 {
 	const uint32_t edge = 1 + TCP_WND_INIT;
@@ -112,7 +115,7 @@ static void t4_rst(void)
 	c.actions = 0;
 	got(SEG_RST, 400, 0, 0);
 	DID(CONN_DO_CHALLENGE);
-	got(SEG_RST, 501, 0, 0);	/* after what it has sent */
+	got(SEG_RST, 501, 0, 0);	/* right after its data */
 	EXPECT_EQ(c.phase, CONN_CLOSED);
 	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
 
@@ -121,12 +124,12 @@ static void t4_rst(void)
 	conn_delivered(&c, 200, now);
 	got(SEG_RST, 500, 0, 0);
 	EXPECT_EQ(c.phase, CONN_OPEN);
-	got(SEG_RST, 502, 0, 0);	/* and after its FIN */
+	got(SEG_RST, 502, 0, 0);	/* right after its FIN */
 	EXPECT_EQ(c.phase, CONN_CLOSED);
 }
 
-/* Given SYN in an open connection, at any sequence number, then it gets an
- * ACK and changes nothing (RFC 5961 4.2). */
+/* Given SYN in an open connection, at any sequence number, then passt sends a
+ * challenge ACK, and nothing changes (RFC 5961 4.2). */
 static void t4_syn(void)
 {
 	static const uint32_t at[] = { 0, 1, 2, 30000, 200000, 0x80000000 };
@@ -144,9 +147,9 @@ static void t4_syn(void)
 	EXPECT(!memcmp(&before, &c, sizeof(c)));
 }
 
-/* Given an ACK, then it counts if it acknowledges something that was sent,
- * or is not too old; otherwise it gets a challenge ACK, and the data of its
- * segment is ignored (RFC 5961 5.2). */
+/* Given an ACK, then it counts if passt has sent what it acknowledges, and if
+ * it is not too old. Otherwise passt sends a challenge ACK, and ignores the
+ * data in the segment (RFC 5961 5.2). */
 static void t4_ack(void)
 {
 	struct new_payload t;
@@ -171,8 +174,8 @@ static void t4_ack(void)
 	DID(CONN_DO_SEND | CONN_DO_DISCARD);
 }
 
-/* Given that after a timeout less was sent again than before, then an ACK of
- * all that ever was counts. */
+/* Given a timeout after which passt has repeated only a part of its data, then
+ * an ACK of all data that was sent before the timeout counts. */
 static void t4_ack_after_timeout(void)
 {
 	opened();
@@ -186,7 +189,7 @@ static void t4_ack_after_timeout(void)
 	DID(CONN_DO_SEND | CONN_DO_DISCARD);
 }
 
-/* ---- T5: acknowledged is what the socket has taken ---- */
+/* ---- T5: passt acknowledges only what the socket has taken ---- */
 
 static void t5_taken(void)
 {
@@ -220,8 +223,8 @@ static void t5_taken(void)
 	EXPECT_EQ(c.rcv_queued, 0);
 }
 
-/* Given a segment of which some is old, some new, and some beyond the
- * window, then only what is new and inside is accepted. */
+/* Given a segment with old data, new data, and data beyond the window, then
+ * passt accepts only the new data inside the window. */
 static void t5_trimmed(void)
 {
 	struct new_payload t;
@@ -241,15 +244,15 @@ static void t5_trimmed(void)
 
 	opened();
 	got(SEG_ACK, 1, 1, 1000);
-	t = got(SEG_ACK, 1, 1, 1200);	/* the first is not taken yet */
+	t = got(SEG_ACK, 1, 1, 1200);	/* the first 1000 still wait */
 	EXPECT_EQ(t.skip, 1000);
 	EXPECT_EQ(t.len, 200);
 	t = got(SEG_ACK, 1, 1, 1200);
 	EXPECT_EQ(t.len, 0);
 }
 
-/* Given data that the socket did not take and for which there was no memory,
- * then it counts as if it had not come: the guest sends it again. */
+/* Given data that the socket does not take, when there is no memory for it
+ * either, then passt drops it and accepts it when the guest sends it again. */
 static void t5_forgotten(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];
@@ -282,9 +285,9 @@ static void t5_forgotten(void)
 	EXPECT_EQ(c.rcv_queued, 0);
 }
 
-/* Given data after a gap, then the guest is told of the gap at once; when
- * the gap is filled, the stored data is next for the socket, and is
- * acknowledged once the socket has taken it. */
+/* Given data after a gap, then passt tells the guest of the gap at once. When
+ * the gap is filled, the stored data is next for the socket, and passt
+ * acknowledges it once the socket has taken it. */
 static void t5_ahead(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];
@@ -306,7 +309,7 @@ static void t5_ahead(void)
 	EXPECT(!t.ooo);
 	conn_delivered(&c, 1000, now);
 	EXPECT_EQ(c.rcv_nxt, G + 1001);
-	EXPECT_EQ(c.rcv_queued, 1000);	/* now it is its turn */
+	EXPECT_EQ(c.rcv_queued, 1000);	/* now the stored data is next */
 	EXPECT_EQ(conn_sack_blocks(&c, b), 0);
 	conn_delivered(&c, 600, now);
 	EXPECT_EQ(c.rcv_nxt, G + 1601);
@@ -316,9 +319,8 @@ static void t5_ahead(void)
 	EXPECT_EQ(c.ooo.n, 0);
 }
 
-/* Given data stored after two gaps, when the socket takes only a part of
- * what fills the first, or what fills it overlaps, then every byte counts
- * once. */
+/* Given data stored after two gaps, when the data that fills a gap overlaps it,
+ * or the socket takes only a part, then every byte counts once. */
 static void t5_ahead_overlapped(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];
@@ -327,7 +329,7 @@ static void t5_ahead_overlapped(void)
 	opened();
 	conn_ooo_stored(&c, G + 1001, 500);
 	conn_ooo_stored(&c, G + 3001, 500);
-	t = got(SEG_ACK, 1, 1, 2000);	/* over the first, and further */
+	t = got(SEG_ACK, 1, 1, 2000);	/* covers the first range and more */
 	EXPECT_EQ(t.len, 2000);
 	conn_delivered(&c, 1200, now);
 	EXPECT_EQ(c.rcv_queued, 800);
@@ -346,8 +348,8 @@ static void t5_ahead_overlapped(void)
 	EXPECT_EQ(c.rcv_nxt, G + 3501);
 }
 
-/* Given gaps, then ACKs report what came in SACK blocks: the latest first,
- * then those reported before, each as one whole range (RFC 2018 4). */
+/* Given gaps, then SACK blocks report the ranges that have come: the latest
+ * first, then those reported before, each as one whole range (RFC 2018 4). */
 static void t5_sacks(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];
@@ -364,7 +366,7 @@ static void t5_sacks(void)
 	EXPECT_EQ(b[1].from, G + 3001);
 	EXPECT_EQ(b[2].from, G + 1001);
 
-	conn_ooo_stored(&c, G + 3101, 100);	/* joins one */
+	conn_ooo_stored(&c, G + 3101, 100);	/* extends a range */
 	EXPECT_EQ(conn_sack_blocks(&c, b), 3);
 	EXPECT_EQ(b[0].from, G + 3001);
 	EXPECT_EQ(b[0].end, G + 3201);
@@ -381,8 +383,8 @@ static void t5_sacks(void)
 	EXPECT_EQ(conn_sack_blocks(&c, b), 0);
 }
 
-/* Given more gaps than a connection remembers, then the guest sends the rest
- * again. */
+/* Given more gaps than a connection can record, then passt drops the data after
+ * the last ones, and the guest has to send it again. */
 static void t5_many_gaps(void)
 {
 	unsigned int i;
@@ -395,7 +397,7 @@ static void t5_many_gaps(void)
 	EXPECT_EQ(c.rcv_queued, 50);
 }
 
-/* ---- T6: the window told to the guest ---- */
+/* ---- T6: the window that passt offers the guest ---- */
 
 /* Given a socket with less and less space, then the right edge of the window
  * never moves back. */
@@ -421,8 +423,8 @@ static void t6_never_shrinks(void)
 	EXPECT_EQ(c.rcv_adv, edge);
 }
 
-/* Given any window, then the field never says less than was offered before,
- * and at most 255 bytes more; those are offered from then on. */
+/* Given a window that is no multiple of 256 bytes, then the window field in a
+ * segment is rounded up, by at most 255 bytes, which then count as offered. */
 static void t6_rounding(void)
 {
 	uint32_t w, field, told;
@@ -444,8 +446,8 @@ static void t6_rounding(void)
 	EXPECT_EQ(c.rcv_adv, c.rcv_nxt);
 }
 
-/* Given a guest without window scale, then it is offered at most 65,535
- * bytes, to the byte; and in a SYN never more either. */
+/* Given a guest without window scale, then passt offers it at most 65,535
+ * bytes, without rounding. A SYN never offers more either. */
 static void t6_unscaled(void)
 {
 	syn(MSS, -1, true);
@@ -465,9 +467,9 @@ static void t6_unscaled(void)
 	EXPECT(c.rcv_adv - c.rcv_nxt <= TCP_WND_MAX);
 }
 
-/* Given a window that was closed but for two segments, when the socket has
- * space again, then the guest is told at once; a little more is not worth a
- * segment. */
+/* Given a window of at most two segments, when the socket has space again, then
+ * passt tells the guest at once. It sends no segment if the window grows only a
+ * little. */
 static void t6_opens_again(void)
 {
 	uint32_t left;
@@ -489,8 +491,8 @@ static void t6_opens_again(void)
 	DID(CONN_DO_ACK);
 }
 
-/* Given a backlog, then it counts against the space in the socket; a FIN
- * that came needs no space. */
+/* Given a backlog, then the window does not grow. Given the guest's FIN, then
+ * no window is needed, and passt does not ask the socket for its space. */
 static void t6_held(void)
 {
 	opened();
@@ -505,9 +507,10 @@ static void t6_held(void)
 	EXPECT(!conn_wants_space(&c));
 }
 
-/* Given a guest that has repeated for a minute what the socket does not
- * take, then it is told that the window is closed, and probes instead of
- * giving up; when the socket takes some, the whole window is there again. */
+/* Given data that the socket does not take, when the guest has repeated it for
+ * a minute, then passt offers a window of zero, so that the guest sends probes
+ * and does not give up. When the socket takes a byte, passt offers the whole
+ * window again. */
 static void t6_stalled(void)
 {
 	unsigned int i;
@@ -516,7 +519,7 @@ static void t6_stalled(void)
 	got(SEG_ACK, 1, 1, 5000);
 	conn_delivered(&c, 0, now);
 	now += 10 * TCP_STALL;
-	EXPECT(conn_window_field(&c, false)); /* not repeated */
+	EXPECT(conn_window_field(&c, false)); /* not repeated yet */
 	for (i = 0; i < 2; i++) {
 		got(SEG_ACK, 1, 1, 1000);
 		EXPECT(conn_window_field(&c, false));
@@ -535,8 +538,9 @@ static void t6_stalled(void)
 	EXPECT(conn_window_field(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
 }
 
-/* Given no memory for what the socket does not take, then the same, and the
- * whole window is there again when the socket has space. */
+/* Given data that the socket does not take and for which there is no memory,
+ * then passt also offers a window of zero after a minute, and the whole window
+ * again when the socket has space. */
 static void t6_forgotten(void)
 {
 	unsigned int i;
@@ -557,8 +561,9 @@ static void t6_forgotten(void)
 	EXPECT(conn_window_field(&c, false) << TCP_WSCALE >= TCP_WND_INIT - 1);
 }
 
-/* Given that most of the window is left, then the socket is not asked for
- * its space. */
+/* Given a window that is mostly unused, then passt does not ask the socket for
+ * its space. It does not ask before the socket has connected or after the end
+ * either. */
 static void t6_asked(void)
 {
 	opened();
@@ -584,9 +589,9 @@ static void t6_asked(void)
 	EXPECT(!conn_wants_space(&c));
 }
 
-/* Given segments that are longer than the space in the socket, then the
- * window has space for two of them, or the guest would wait for a larger
- * one; but not while a part of one is queued. */
+/* Given a guest whose segments are longer than the socket's space, then the
+ * window has space for two of them: the guest might wait for a larger window
+ * otherwise. While there is a backlog, this does not hold. */
 static void t6_long_segments(void)
 {
 	opened();
@@ -600,9 +605,10 @@ static void t6_long_segments(void)
 	EXPECT(c.rcv_adv - c.rcv_nxt < 60000);
 }
 
-/* ---- T13: ACKs that wait ---- */
+/* ---- T13: ACKs that wait for a segment to carry them ---- */
 
-/* The guest sends a request, and the ACK goes with the answer. */
+/* Open a connection in which the guest has sent a request, and the answer has
+ * carried the ACK. */
 static void answered(void)
 {
 	opened();
@@ -614,8 +620,9 @@ static void answered(void)
 	c.actions = 0;
 }
 
-/* Given a guest that got an answer, then the ACK of its next data may wait
- * for the next answer, for a time that further data does not extend. */
+/* Given a guest that got an answer to its last data, then the ACK of its next
+ * data waits for the next answer, for TCP_ACK_DELAY ms at most. After a wait in
+ * vain the next ACK does not wait. */
 static void t13_waits(void)
 {
 	answered();
@@ -635,12 +642,12 @@ static void t13_waits(void)
 	conn_ack_sent(&c, false);
 	EXPECT_EQ(c.ack_due, 0);
 
-	got_data(101, 50);			/* it was in vain */
+	got_data(101, 50);			/* the wait was in vain */
 	EXPECT(!conn_ack_can_wait(&c, now));
 }
 
-/* Given a full segment, a gap, FIN, a larger window, or nothing new, then
- * the ACK does not wait. */
+/* Given a full segment, a gap, FIN, a window of which more than half is used,
+ * or repeated data, then the ACK does not wait. */
 static void t13_does_not_wait(void)
 {
 	answered();
@@ -663,13 +670,14 @@ static void t13_does_not_wait(void)
 	EXPECT(!conn_ack_can_wait(&c, now));
 
 	answered();
-	got(SEG_ACK, 1, 101, 50);		/* again */
+	got(SEG_ACK, 1, 101, 50);		/* repeated data */
 	DID(CONN_DO_ACK);
 	EXPECT(!conn_ack_can_wait(&c, now));
 }
 
-/* Given the guest's FIN after ours, then its ACK, the last one, may wait
- * shortly for another frame; the ACK of the same FIN again may not. */
+/* Given the guest's FIN after passt's, then the ACK of it may wait TCP_ACK_LAST
+ * ms for another frame to leave with. If the guest repeats FIN, its ACK does
+ * not wait. */
 static void t13_last_waits(void)
 {
 	waiting();
@@ -686,8 +694,8 @@ static void t13_last_waits(void)
 	EXPECT(!conn_ack_can_wait(&c, now));
 }
 
-/* Given an ACK for another reason than data, then it does not change whether
- * ACKs wait for answers. */
+/* Given an ACK that passt sends because of repeated data, then the ACK of the
+ * next new data may wait as before. */
 static void t13_not_about_data(void)
 {
 	answered();

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * conn_tx.c - What a TCP connection sends to the guest, and what it sends
- * again: rules T7 to T9 of doc/design.md as stories of segments.
+ * again. Each test case is a story: a sequence of segments and events, and what
+ * the connection must do after each. The stories test promises T7 to T9 of
+ * doc/design.md.
  */
 #include "../../tcp/conn_tx.c"
 #include "test/unit/story.h"
 
-/* ---- T7: to the guest, acknowledgements and losses ---- */
+/* ---- T7: data to the guest, its acknowledgements and its losses ---- */
 
 static void t7_sent_and_discarded(void)
 {
@@ -20,7 +22,7 @@ static void t7_sent_and_discarded(void)
 	DID(CONN_DO_DISCARD | CONN_DO_SEND);
 	EXPECT_EQ(c.discard, 1000);
 	EXPECT_EQ(conn_usable_window(&c), 3000);
-	got(SEG_ACK, 1, 2001, 0);	/* the socket was not asked yet */
+	got(SEG_ACK, 1, 2001, 0);	/* 1000 bytes not removed yet */
 	EXPECT_EQ(c.discard, 2000);
 	c.discard = 0;
 	got(SEG_ACK, 1, 3001, 0);
@@ -29,9 +31,9 @@ static void t7_sent_and_discarded(void)
 	EXPECT_EQ(conn_usable_window(&c), 5000);
 }
 
-/* Given a window that is smaller than a segment and than half of the
- * largest, while data is in flight, then nothing is sent into it (RFC 9293
- * 3.8.6.2.1). */
+/* Given data in flight, when the rest of the window is smaller than a segment
+ * and smaller than half of the largest window, then passt sends nothing (RFC
+ * 9293 3.8.6.2.1). */
 static void t7_crumbs(void)
 {
 	wnd = 5000;
@@ -48,7 +50,7 @@ static void t7_crumbs(void)
 	sent(9200);
 	EXPECT_EQ(conn_usable_window(&c), 0);
 
-	wnd = 900;				/* never as much as a segment */
+	wnd = 900;				/* always below the MSS */
 	opened();
 	sent(400);
 	EXPECT_EQ(conn_usable_window(&c), 500);
@@ -56,8 +58,9 @@ static void t7_crumbs(void)
 	EXPECT_EQ(conn_usable_window(&c), 0);
 }
 
-/* Given a guest that takes its window back, then nothing is sent beyond it,
- * and what is in flight counts when it opens again. */
+/* Given a guest that shrinks its window, then passt sends nothing beyond the
+ * new window. When the window grows again, data in flight still counts against
+ * it. */
 static void t7_shrunk(void)
 {
 	wnd = 5000;
@@ -73,8 +76,8 @@ static void t7_shrunk(void)
 	EXPECT_EQ(conn_usable_window(&c), 2000);
 }
 
-/* Given segments of the guest out of order, then the window is that of the
- * one that the guest sent last (RFC 9293 3.10.7.4). */
+/* Given segments of the guest that come out of order, then passt uses the
+ * window of the segment that the guest sent last (RFC 9293 3.10.7.4). */
 static void t7_window_of_the_latest(void)
 {
 	wnd = 5000;
@@ -84,15 +87,16 @@ static void t7_window_of_the_latest(void)
 	got(SEG_ACK, 201, 1, 100);
 	EXPECT_EQ(c.snd_wnd, 4000);
 	wnd = 9000;
-	got(SEG_ACK, 101, 1, 100);	/* older */
+	got(SEG_ACK, 101, 1, 100);	/* sent earlier */
 	EXPECT_EQ(c.snd_wnd, 4000);
 	wnd = 3000;
 	got(SEG_ACK, 201, 1, 0);
 	EXPECT_EQ(c.snd_wnd, 3000);
 }
 
-/* Given a retransmission of the guest with an ACK of new data, then its
- * window counts, although its sequence number is old. */
+/* Given a segment that the guest sends again, with an ACK of new data, then
+ * passt uses the window of this segment, although its sequence number is
+ * old. */
 static void t7_window_of_a_retransmission(void)
 {
 	wnd = 5000;
@@ -105,8 +109,8 @@ static void t7_window_of_a_retransmission(void)
 	EXPECT_EQ(c.snd_wnd, 1000);
 }
 
-/* Given an ACK that is older than the latest, then its window does not
- * count. */
+/* Given an ACK that is older than one received before, then passt ignores its
+ * window. */
 static void t7_window_of_an_old_ack(void)
 {
 	wnd = 5000;
@@ -120,9 +124,9 @@ static void t7_window_of_an_old_ack(void)
 	EXPECT_EQ(c.snd_wnd, 1000);
 }
 
-/* Given three duplicate ACKs, then the oldest segment is sent again, once;
- * an ACK with a new window or with data, or with nothing in flight, is no
- * duplicate. */
+/* Given three duplicate ACKs, then passt sends the oldest segment again, once.
+ * An ACK is no duplicate if it has a new window, data or FIN, or if nothing is
+ * in flight. */
 static void t7_three_acks(void)
 {
 	wnd = 20000;
@@ -132,8 +136,8 @@ static void t7_three_acks(void)
 	got(SEG_ACK, 1, 1, 0);
 	DID(0);
 	wnd = 21000;
-	got(SEG_ACK, 1, 1, 0);		/* a new window is none */
-	got(SEG_ACK, 1, 1, 40);		/* nor data */
+	got(SEG_ACK, 1, 1, 0);		/* no duplicate: new window */
+	got(SEG_ACK, 1, 1, 40);		/* no duplicate: data */
 	got(SEG_ACK | SEG_FIN, 100, 1, 0);
 	c.actions = 0;
 	EXPECT(no_hole());
@@ -152,9 +156,9 @@ static void t7_three_acks(void)
 	EXPECT(no_hole());
 }
 
-/* Given recovery without SACK, when an ACK covers a part of what was in
- * flight, then the next segment is sent again; when it covers all, recovery
- * is over (RFC 6582 3.2). */
+/* Given recovery without SACK, when an ACK covers a part of the data that was
+ * in flight, then passt sends the next segment again. When an ACK covers all of
+ * that data, recovery is over (RFC 6582 3.2). */
 static void t7_partial_acks(void)
 {
 	unsigned int i;
@@ -167,7 +171,7 @@ static void t7_partial_acks(void)
 	for (i = 0; i < 3; i++)
 		got(SEG_ACK, 1, 1, 0);
 	EXPECT(hole(1, MSS));
-	sent(1000);			/* new data may follow */
+	sent(1000);			/* new data may be sent, too */
 	c.actions = 0;
 
 	got(SEG_ACK, 1, 3001, 0);
@@ -184,15 +188,15 @@ static void t7_partial_acks(void)
 	EXPECT(no_hole());
 	EXPECT(!c.recovering);
 
-	for (i = 0; i < 2; i++)		/* counting starts anew */
+	for (i = 0; i < 2; i++)		/* duplicates are counted anew */
 		got(SEG_ACK, 1, 8001, 0);
 	EXPECT(no_hole());
 	got(SEG_ACK, 1, 8001, 0);
 	EXPECT(hole(8001, MSS));
 }
 
-/* Given SACK blocks, then all that is missing below the highest is sent
- * again, each range once, in segments. */
+/* Given SACK blocks, then passt sends all data again that is missing below the
+ * highest block, each range once, in segments. */
 static void t7_sack(void)
 {
 	wnd = 20000;
@@ -203,7 +207,7 @@ static void t7_sack(void)
 	got(SEG_ACK, 1, 1, 0);
 	block(2001, 4001);
 	got(SEG_ACK, 1, 1, 0);
-	DID(0);				/* two segments: may be reordered */
+	DID(0);				/* two segments may be reordered */
 	block(6501, 7501);
 	block(2001, 4001);
 	got(SEG_ACK, 1, 1, 0);
@@ -228,7 +232,7 @@ static void t7_sack(void)
 	EXPECT(!c.recovering);
 	EXPECT_EQ(c.sacked.n, 0);
 
-	sent(5000);			/* three segments at once are enough */
+	sent(5000);			/* one block of three segments */
 	c.actions = 0;
 	block(11001, 14000);
 	got(SEG_ACK, 1, 10001, 0);
@@ -238,8 +242,8 @@ static void t7_sack(void)
 	DID(CONN_DO_RETRANSMIT);
 }
 
-/* Given impossible SACK blocks, then they are ignored: below the ACK, beyond
- * what was sent, backwards, empty, or without SACK having been agreed on. */
+/* Given SACK blocks that are below the ACK, beyond what was sent, backwards or
+ * empty, or a guest without SACK, then passt ignores these blocks. */
 static void t7_sack_impossible(void)
 {
 	wnd = 20000;
@@ -267,8 +271,9 @@ static void t7_sack_impossible(void)
 	EXPECT(no_hole());
 }
 
-/* Given a retransmission that is lost, too, when the guest has what was sent
- * after it, then it is sent once more. */
+/* Given a retransmission that is lost, too, when the guest reports data that
+ * passt sent after this retransmission, then passt sends the segment once
+ * more. */
 static void t7_sack_lost_again(void)
 {
 	wnd = 30000;
@@ -291,8 +296,8 @@ static void t7_sack_lost_again(void)
 	EXPECT(no_hole());
 }
 
-/* Given a guest that has dropped what it reported by SACK, then all is sent
- * again after a timeout (RFC 2018 8). */
+/* Given a guest that drops data which it has reported by SACK, then passt sends
+ * all of it again after a timeout (RFC 2018 8). */
 static void t7_reneging(void)
 {
 	wnd = 30000;
@@ -301,7 +306,7 @@ static void t7_reneging(void)
 	block(1001, 5001);
 	got(SEG_ACK, 1, 1, 0);
 	EXPECT(hole(1, 1000));
-	got(SEG_ACK, 1, 1001, 0);	/* and now it lacks the rest */
+	got(SEG_ACK, 1, 1001, 0);	/* the guest lacks the rest */
 	EXPECT(no_hole());
 	c.actions = 0;
 	at_deadline();
@@ -312,22 +317,23 @@ static void t7_reneging(void)
 	EXPECT(conn_usable_window(&c) >= 4000);
 }
 
-/* Given round trips, then the timeout follows them as RFC 6298 2 says. */
+/* Given measured round-trip times, then the retransmission timeout follows them
+ * as RFC 6298 2 says. */
 static void t7_rto(void)
 {
 	opened();
-	EXPECT_EQ(c.rto, 1000);			/* 2.1 */
+	EXPECT_EQ(c.rto, 1000);			/* RFC 6298 2.1 */
 	sent(100);
 	now += 400;
 	got(SEG_ACK, 1, 101, 0);
-	EXPECT_EQ(c.srtt, 400 * 8);		/* 2.2 */
+	EXPECT_EQ(c.srtt, 400 * 8);		/* RFC 6298 2.2 */
 	EXPECT_EQ(c.rttvar, 200 * 4);
 	EXPECT_EQ(c.rto, 1200);
 	sent(100);
 	EXPECT_EQ(c.deadline, now + 1200);
 	now += 600;
 	got(SEG_ACK, 1, 201, 0);
-	EXPECT_EQ(c.srtt, 425 * 8);		/* 2.3 */
+	EXPECT_EQ(c.srtt, 425 * 8);		/* RFC 6298 2.3 */
 	EXPECT_EQ(c.rttvar, 200 * 4);
 	EXPECT_EQ(c.rto, 425 + 800);
 	sent(100);
@@ -340,7 +346,7 @@ static void t7_rto(void)
 	EXPECT_EQ(c.srtt, 375 * 8);
 	EXPECT_EQ(c.rto, 375 + 850);
 
-	opened();				/* 2.4 and 2.5 */
+	opened();				/* RFC 6298 2.4, 2.5 */
 	sent(100);
 	got(SEG_ACK, 1, 101, 0);
 	EXPECT_EQ(c.rto, TCP_RTO_MIN);
@@ -351,9 +357,9 @@ static void t7_rto(void)
 	EXPECT_EQ(c.rto, TCP_RTO_MAX);
 }
 
-/* Given data in flight, then one segment at a time is measured, from when it
- * was sent until it is acknowledged, and none that was sent again (RFC 6298
- * 3). */
+/* Given data in flight, then passt measures the round-trip time of one segment
+ * at a time, from when it sends the segment until the ACK. It never measures a
+ * segment that was sent again (RFC 6298 3). */
 static void t7_samples(void)
 {
 	unsigned int i;
@@ -368,7 +374,7 @@ static void t7_samples(void)
 	got(SEG_ACK, 1, 201, 0);
 	EXPECT_EQ(c.srtt, 400 * 8);
 
-	opened();				/* a timeout */
+	opened();				/* after a timeout */
 	sent(100);
 	at_deadline();
 	sent(100);
@@ -376,7 +382,7 @@ static void t7_samples(void)
 	got(SEG_ACK, 1, 101, 0);
 	EXPECT_EQ(c.srtt, 0);
 
-	opened();				/* up to where it was before */
+	opened();		/* after a timeout, for later segments, too */
 	wnd = 20000;
 	sent(5000);
 	at_deadline();
@@ -387,7 +393,7 @@ static void t7_samples(void)
 	got(SEG_ACK, 1, 5001, 0);
 	EXPECT_EQ(c.srtt, 0);
 
-	opened();				/* a fast retransmission */
+	opened();				/* after a fast retransmit */
 	wnd = 20000;
 	sent(5000);
 	for (i = 0; i < 4; i++)
@@ -403,9 +409,9 @@ static void t7_samples(void)
 	EXPECT_EQ(c.srtt, 30 * 8);
 }
 
-/* Given data that is not acknowledged, then it is sent again, each time
- * after twice as long, up to a minute; after more than 100 s (RFC 9293
- * 3.8.3) the guest counts as gone. */
+/* Given data that the guest does not acknowledge, then passt sends it again,
+ * each time after twice as long, up to a minute. After more than 100 s in all
+ * (RFC 9293 3.8.3) the connection ends. */
 static void t7_timeouts(void)
 {
 	unsigned int tries = 0;
@@ -432,8 +438,8 @@ static void t7_timeouts(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
-/* Given an ACK of new data, then the timer starts again for the rest, and no
- * longer backs off (RFC 6298 5.3). */
+/* Given an ACK of new data, then the timer starts again for the remaining data,
+ * without the earlier back-off (RFC 6298 5.3). */
 static void t7_timer_starts_again(void)
 {
 	opened();
@@ -442,7 +448,7 @@ static void t7_timer_starts_again(void)
 	sent(100);
 	EXPECT_EQ(c.deadline, START + 1000);
 	wnd = 25000;
-	got(SEG_ACK, 1, 1, 0);			/* not by a window */
+	got(SEG_ACK, 1, 1, 0);			/* a new window: no restart */
 	EXPECT_EQ(c.deadline, START + 1000);
 	now += 200;
 	got(SEG_ACK, 1, 101, 0);
@@ -457,8 +463,9 @@ static void t7_timer_starts_again(void)
 	EXPECT_EQ(c.tries, 0);
 }
 
-/* Given a hole that could not be sent again, then it is still the next one;
- * once it was sent, the one after it is. */
+/* Given a hole, which is a range that the guest lacks, when it can't be sent
+ * again, then it is still the next one to send. Once it is sent, the hole after
+ * it is next. */
 static void t7_hole_not_sent(void)
 {
 	struct tcp_range r;
@@ -476,8 +483,9 @@ static void t7_hole_not_sent(void)
 	EXPECT(no_hole());
 }
 
-/* Given acknowledged bytes to remove from the socket, when they are taken over,
- * then only bytes acknowledged later are left to remove. */
+/* Given acknowledged bytes that are to be removed from the socket, when the
+ * caller takes over to remove them, then only bytes acknowledged later are left
+ * to remove. */
 static void t7_discard_taken(void)
 {
 	opened();
@@ -489,8 +497,8 @@ static void t7_discard_taken(void)
 	EXPECT_EQ(conn_take_discard(&c), 500);
 }
 
-/* Given a timeout in recovery, then recovery is over, and duplicate ACKs
- * that the repeated data causes are counted from zero. */
+/* Given a timeout in recovery, then recovery is over, and duplicate ACKs are
+ * counted from zero. */
 static void t7_timeout_in_recovery(void)
 {
 	unsigned int i;
@@ -508,8 +516,8 @@ static void t7_timeout_in_recovery(void)
 	EXPECT_EQ(conn_usable_window(&c), 20000);
 }
 
-/* Given an ACK of a part of what was sent before a timeout, then sending
- * continues from there. */
+/* Given a timeout, when an ACK then covers a part of the data that was sent
+ * before it, then passt continues to send after this part. */
 static void t7_rewound(void)
 {
 	opened();
@@ -529,8 +537,9 @@ static void t7_rewound(void)
 
 /* ---- T8: a closed window ---- */
 
-/* Given data that waits for a closed window, then the guest is probed, each
- * time after twice as long, and without end while it answers. */
+/* Given data that waits for a closed window, then passt probes the guest, each
+ * time after twice as long, up to a minute, and for ever while the guest
+ * answers. */
 static void t8_persist(void)
 {
 	uint64_t wait = 1000;
@@ -543,7 +552,7 @@ static void t8_persist(void)
 	EXPECT_EQ(c.timer, CONN_TIMER_PERSIST);
 	for (i = 0; i < 300; i++) {
 		EXPECT_EQ(c.deadline - now, wait);
-		conn_window_closed(&c, now);		/* is no news */
+		conn_window_closed(&c, now);		/* has no effect */
 		c.actions = CONN_DO_ACK;
 		at_deadline();
 		DID(CONN_DO_PROBE | CONN_DO_ACK);
@@ -569,8 +578,8 @@ static void t8_persist(void)
 	EXPECT_EQ(c.timer, CONN_TIMER_IDLE);
 }
 
-/* Given a guest that does not answer probes, then it counts as gone after 15
- * minutes. */
+/* Given a guest that does not answer window probes, then the connection ends
+ * after 15 minutes. */
 static void t8_silence(void)
 {
 	unsigned int probes = 0;
@@ -588,8 +597,8 @@ static void t8_silence(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
-/* Given a guest that is paused while it is probed, then the time of the pause
- * does not count as silence, and the back-off stays as it is. */
+/* Given a guest that is paused while passt probes it, then the time of the
+ * pause does not count as silence, and the back-off does not change. */
 static void t8_postponed(void)
 {
 	wnd = 0;
@@ -612,8 +621,8 @@ static void t8_postponed(void)
 	EXPECT_EQ(c.phase, CONN_OPEN);
 }
 
-/* Given a window that closes behind data in flight, then first its ACK or
- * timeout is waited for, then the guest is probed. */
+/* Given a window that closes while data is in flight, then passt first waits
+ * for the ACK of this data, or for the timeout, and then probes the guest. */
 static void t8_behind_data(void)
 {
 	wnd = 1000;
@@ -629,8 +638,8 @@ static void t8_behind_data(void)
 	DID(CONN_DO_PROBE);
 }
 
-/* Given a guest that takes its window back with data in flight, then it is
- * probed after the timeout, and what it lacks is sent again once the window
+/* Given a guest that closes its window while data is in flight, then passt
+ * probes it after the timeout, and sends the lost data again once the window
  * opens. */
 static void t8_taken_back(void)
 {
@@ -662,7 +671,8 @@ static void t8_taken_back(void)
 	EXPECT_EQ(c.timer, CONN_TIMER_RTO);
 }
 
-/* Given FIN and a closed window, then FIN waits for the window as data does. */
+/* Given FIN of the peer and a closed window, then FIN waits for the window as
+ * data does. */
 static void t8_fin(void)
 {
 	wnd = 0;
@@ -680,7 +690,7 @@ static void t8_fin(void)
 	EXPECT_EQ(c.timer, CONN_TIMER_RTO);
 }
 
-/* ---- T9: what is in flight is bounded ---- */
+/* ---- T9: data in flight is bounded ---- */
 
 /* Given a guest with the largest possible window, then at most 16 MiB are in
  * flight. */
@@ -689,7 +699,7 @@ static void t9_bounded(void)
 	wnd = 65535;
 	syn(MSS, 14, true);
 	conn_connected(&c, now);
-	EXPECT_EQ(c.snd_wnd, 65535);		/* of a SYN: not scaled */
+	EXPECT_EQ(c.snd_wnd, 65535);		/* in a SYN: not scaled */
 	got(SEG_ACK, 1, 1, 0);
 	EXPECT(conn_usable_window(&c) > 8000000);
 	EXPECT(conn_usable_window(&c) <= TCP_WND_MAX);

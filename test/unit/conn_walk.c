@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn_walk.c - Random walks of a TCP connection: more than a million steps
- * of a guest that sends what it may and what it may not, of a socket that
- * takes and gives in pieces, and of time; with what must always be true, see
- * machine.h, checked after each. Every life ends: when both ends are done, or
- * when both ends are silent.
+ * conn_walk.c - Random walks of a TCP connection, with millions of steps. In a
+ * step the guest sends valid or invalid segments, the socket takes or supplies
+ * data, or time passes. After each step machine.h checks what must always be
+ * true. A walk consists of lives: each life is one connection, and must end
+ * when both ends have sent all, or when both ends are silent.
  *
  *	conn_walk [STEPS [SEED]]
  */
@@ -19,11 +19,11 @@
 #include "test/unit/unit.h"
 
 #define STEPS		4000000
-#define LIFE_MAX	1500		/* steps */
-#define PATIENCE	(4ULL * 3600 * 1000)	/* ms of silence: it is over */
-#define LEN_MAX		4000		/* bytes in a segment */
+#define LIFE_MAX	1500		/* limit for steps in a life */
+#define PATIENCE	(4ULL * 3600 * 1000)	/* ms of silence, at most */
+#define LEN_MAX		4000		/* limit for bytes in a segment */
 
-/* Where walks have been; each has to be seen. */
+/* Situations that the walks must reach, each at least 20 times. */
 enum sight {
 	SAW_CONNECTING, SAW_SYN_ACKED, SAW_SYN_SENT, SAW_OPEN, SAW_WAIT,
 	SAW_BOTH_SYN, SAW_GUEST_FIN, SAW_PEER_FIN, SAW_RECOVERY, SAW_SACKED,
@@ -51,17 +51,19 @@ static const char *const sight_name[SIGHTS] = {
 static struct machine m;
 static unsigned long seen[SIGHTS], steps;
 
-/* The guest: next number it has not used, and a window it likes to tell. */
+/* Next sequence number that the guest has not used, and the window it
+ * offers. */
 static uint32_t guest_nxt;
 static uint16_t guest_wnd;
 
-/* one_in() - True once in @n times */
+/* one_in() - True with a probability of 1 / @n */
 static bool one_in(uint32_t n)
 {
 	return !below(n);
 }
 
-/* near_wrap() - An initial sequence number, often shortly before a wrap */
+/* near_wrap() - Choose an initial sequence number, mostly shortly before a wrap
+ * or a change of sign */
 static uint32_t near_wrap(void)
 {
 	switch (below(4)) {
@@ -74,7 +76,7 @@ static uint32_t near_wrap(void)
 	}
 }
 
-/* look() - Remember where the walk is */
+/* look() - Count the situations that the connection is in */
 static void look(void)
 {
 	const struct tcp_conn *c = &m.c;
@@ -104,7 +106,8 @@ static void look(void)
 	seen[SAW_WRAP_TO_GUEST] += c->snd_nxt < c->isn;
 }
 
-/* some_seq() - Where a segment starts: mostly where something happens */
+/* some_seq() - Choose the sequence number of a segment, mostly near a
+ * boundary */
 static uint32_t some_seq(void)
 {
 	const struct tcp_conn *c = &m.c;
@@ -138,7 +141,7 @@ static uint32_t some_seq(void)
 	}
 }
 
-/* some_ack() - What it acknowledges: mostly something that was sent */
+/* some_ack() - Choose the ACK of a segment, mostly of data that was sent */
 static uint32_t some_ack(void)
 {
 	const struct tcp_conn *c = &m.c;
@@ -162,7 +165,8 @@ static uint32_t some_ack(void)
 	}
 }
 
-/* some_sacks() - Blocks of what is in flight, now and then of what is not */
+/* some_sacks() - Add SACK blocks, mostly of data in flight, sometimes at
+ * random */
 static void some_sacks(struct tcp_seg *seg)
 {
 	const struct tcp_conn *c = &m.c;
@@ -179,7 +183,8 @@ static void some_sacks(struct tcp_seg *seg)
 	}
 }
 
-/* some_flags() - ACK mostly; what ends a life is rare, or there is none */
+/* some_flags() - Choose flags, mostly ACK alone, because RST or FIN ends a
+ * life */
 static uint8_t some_flags(void)
 {
 	switch (below(512)) {
@@ -227,7 +232,8 @@ static struct tcp_seg some_segment(void)
 	return seg;
 }
 
-/* guest_sends() - A run of segments, some of which are lost on the way */
+/* guest_sends() - Let the guest send a batch of segments, and lose some of
+ * them */
 static void guest_sends(void)
 {
 	static uint8_t data[LEN_MAX];
@@ -242,7 +248,7 @@ static void guest_sends(void)
 	machine_finish_batch(&m);
 }
 
-/* guest_agrees() - What the handshake lacks comes */
+/* guest_agrees() - Do the next step of the handshake */
 static void guest_agrees(void)
 {
 	struct tcp_seg seg = { .wnd = UINT16_MAX, .wscale = -1 };
@@ -282,7 +288,8 @@ static void time_passes(void)
 	machine_timer(&m);
 }
 
-/* something_rare() - Errors, ends, and memory that is used up by others */
+/* something_rare() - Let the peer send FIN or fail, abort the connection, or
+ * let the guest send while other connections use up all memory */
 static void something_rare(void)
 {
 	size_t others = TCP_RXRING_MAX - m.rxring_total;
@@ -360,7 +367,7 @@ static void begin(void)
 		machine_accepted(&m, near_wrap());
 }
 
-/* sane() - Whether the guest did not send anything beyond its FIN */
+/* sane() - Whether the guest has sent nothing beyond its FIN */
 static bool sane(void)
 {
 	const struct tcp_conn *c = &m.c;
@@ -374,7 +381,8 @@ static bool sane(void)
 	       (c->fin_queued || seq_le(end, c->guest_fin_seq));
 }
 
-/* guest_ends() - It sends what is missing, then FIN, and hears everything */
+/* guest_ends() - Let the guest send missing data, or else FIN, and acknowledge
+ * all */
 static void guest_ends(void)
 {
 	static uint8_t data[LEN_MAX];
@@ -398,7 +406,8 @@ static void guest_ends(void)
 	machine_finish_batch(&m);
 }
 
-/* both_end() - Given that both ends are done, the flow is soon closed */
+/* both_end() - Given that both ends send all they have to, and FIN, then the
+ * flow is closed within seconds */
 static void both_end(void)
 {
 	uint64_t start = m.now;
@@ -421,7 +430,8 @@ static void both_end(void)
 	MUST(&m, m.now - start <= 2 * TCP_TIMEWAIT_LEN + 6000);
 }
 
-/* silence() - Given that both ends are silent, the flow is closed in the end */
+/* silence() - Given that both ends are silent, then the flow is closed within
+ * PATIENCE */
 static void silence(void)
 {
 	uint64_t start = m.now;
@@ -440,7 +450,7 @@ static void silence(void)
 	MUST(&m, m.now - start <= PATIENCE);
 }
 
-/* life() - One connection from its beginning to its end */
+/* life() - Run one connection from its beginning to its end */
 static void life(void)
 {
 	unsigned int i, n = below(one_in(4) ? LIFE_MAX : 200);
