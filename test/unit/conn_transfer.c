@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * conn_transfer.c - Data both ways through a TCP connection, between the TCP
- * of a guest (guest.h) and the model of a socket (machine.h), over a link
- * that delays, loses, doubles and reorders: every byte and both FINs arrive,
- * once and in order, and nothing waits longer than what was lost explains.
+ * conn_transfer.c - Transfers data both ways through a TCP connection, between
+ * the TCP of a guest (guest.h) and a model of a socket (machine.h). The link
+ * between them is simulated: it delays, loses, duplicates and reorders
+ * segments. Every byte and both FINs must arrive once and in order, and a
+ * stream may stand still only as long as lost segments explain. TRACE=1 prints
+ * the segments of a transfer that is repeated because it failed.
  *
  *	[TRACE=1] conn_transfer [COUNT [SEED]]
  */
@@ -19,29 +21,35 @@
 #include "test/unit/unit.h"
 
 #define RANDOM		400	/* transfers with random circumstances */
-#define QUEUE		16384		/* segments on their way, at most */
+#define QUEUE		16384		/* limit for segments on their way */
 #define FOREVER		(3600ULL * 1000)	/* ms */
-#define BASE		1000000		/* ms, when a transfer starts */
-#define LOST_MAX	5	/* segments lost without progress between */
+#define BASE		1000000		/* ms, time when a transfer starts */
+#define LOST_MAX	5	/* limit for losses without progress */
 
 enum way { TO_GUEST, FROM_GUEST };
 
 /**
  * struct setup - The circumstances of a transfer
- * @passive:	a peer connects
- * @isn, @iss:	initial sequence numbers, ours and the guest's
- * @mss, @wscale, @sack, @delay_ack, @rcvbuf, @reads: of the guest
- * @sndbuf:	bytes of the socket's send buffer
- * @drains:	bytes that the peer takes in a ms, 0: all
- * @down, @up:	bytes to the guest, and from it
- * @feeds:	bytes that the peer sends in a ms, 0: all at once
- * @delay:	ms each way
- * @loss, @dup, @late: of 1000 segments; the latter by up to 3 x @delay
- * @drop_way, @drop: one segment, counted from 1, that is lost
- * @late_way, @late_at, @late_by: one that is late, and how many ms
- * @pause_at, @pause: the peer stops reading then, ms, for so long
+ * @passive:	the peer connects to the guest
+ * @isn, @iss:	initial sequence numbers of passt, and of the guest
+ * @mss, @wscale, @sack, @delay_ack, @rcvbuf, @reads: for the guest, see struct
+ *		guest
+ * @sndbuf:	size of the socket's send buffer, bytes
+ * @drains:	bytes that the peer reads per ms, 0: all
+ * @down, @up:	bytes to send to the guest, and from it
+ * @feeds:	bytes that the peer sends per ms, 0: all at once
+ * @delay:	ms that a segment takes, each way
+ * @loss, @dup, @late: how many of 1000 segments are lost, duplicated, or late
+ *		by up to 3 * @delay + 1 ms
+ * @drop_way, @drop: direction and number of one more segment that is lost,
+ *		counted from 1; 0: none
+ * @late_way, @late_at, @late_by: direction and number of one more segment that
+ *		is late, and by how many ms
+ * @pause_at, @pause: ms from the start until the peer stops reading, and ms
+ *		that it does not read
  * @guest_pause_at, @guest_pause: the same for the guest's application
- * @renege:	the guest drops once what it has after a gap
+ * @renege:	the guest drops data that it has after a gap, and has reported
+ *		by SACK
  */
 struct setup {
 	bool passive;
@@ -60,9 +68,9 @@ struct setup {
 
 /**
  * struct packet - A segment on its way
- * @at:		ms, when it arrives
- * @way:	where to
- * @len:	bytes of it
+ * @at:		time when it arrives, ms
+ * @way:	direction
+ * @len:	bytes in @seg
  * @seg:	header and payload
  */
 struct packet {
@@ -73,20 +81,22 @@ struct packet {
 };
 
 /**
- * struct sim - A transfer
+ * struct sim - The state of a transfer
  * @s:		circumstances
- * @now:	ms
- * @opened:	a flow was made for the guest's SYN, or the socket accepted
- * @queue, @head, @tail: segments on their way, the next to arrive first
- * @count:	segments sent, each way
- * @lost:	of them, in all
- * @last:	the latest of them had hardly any behind it
- * @syn_lost:	one of them was a SYN
- * @watch:	for each stream: what its sender knows to have arrived, since
- *		when it is not more, and how many segments were lost since
- * @longest:	time without more, that was explained
- * @stall:	and the one that was not
- * @wrong:	what went wrong, NULL: nothing
+ * @now:	simulated time, ms
+ * @opened:	passt has a flow for the connection
+ * @queue, @head, @tail: segments on their way, sorted by time of arrival
+ * @count:	number of segments sent so far, each way
+ * @lost:	number of segments lost so far, both ways together
+ * @last:	the segment that was lost last was one that only a timeout
+ *		repairs, see is_last()
+ * @syn_lost:	a SYN was lost
+ * @watch:	for each stream: how much its sender knows to have arrived, the
+ *		time in ms when this changed last, and how many segments were
+ *		lost since then
+ * @longest:	the longest time without a change that losses explain, ms
+ * @stall:	a time without a change that losses do not explain, ms; 0: none
+ * @wrong:	the first thing that went wrong, NULL: nothing
  */
 struct sim {
 	const struct setup *s;
@@ -116,7 +126,8 @@ static void broke(const char *what)
 		sim.wrong = what;
 }
 
-/* enqueue() - Put a segment on its way, behind those that arrive before it */
+/* enqueue() - Put a segment into the queue, which is sorted by time of
+ * arrival */
 static void enqueue(enum way way, const uint8_t *seg, size_t len, uint64_t at)
 {
 	struct packet *q = sim.queue, p = { at, way, len, malloc(len) };
@@ -136,7 +147,7 @@ static void enqueue(enum way way, const uint8_t *seg, size_t len, uint64_t at)
 	q[i % QUEUE] = p;
 }
 
-/* trace() - A line for a segment, to see what went wrong */
+/* trace() - Print a line about a segment */
 static void trace(enum way way, const uint8_t *p, size_t len, const char *what)
 {
 	uint32_t ours = m.c.isn, theirs = guest.iss;
@@ -158,7 +169,9 @@ static void trace(enum way way, const uint8_t *p, size_t len, const char *what)
 	printf("%s\n", what);
 }
 
-/* is_last() - Whether too few follow a segment to tell that it was lost */
+/* is_last() - Whether a segment is SYN, or so near to the end that only a
+ * timeout tells that it was lost, because less than four full segments
+ * follow */
 static bool is_last(enum way way, const uint8_t *p, size_t len)
 {
 	uint32_t first = way == TO_GUEST ? m.c.isn : guest.iss;
@@ -171,14 +184,14 @@ static bool is_last(enum way way, const uint8_t *p, size_t len)
 	       seg.seq - first + seg.len + 4 * 1460 > total;
 }
 
-/* weary() - Whether so much was lost that another loss would end all */
+/* weary() - Whether another loss might make an end give up */
 static bool weary(void)
 {
 	return sim.watch[TO_GUEST].lost >= LOST_MAX ||
 	       sim.watch[FROM_GUEST].lost >= LOST_MAX;
 }
 
-/* carry() - The link: a segment is sent */
+/* carry() - Send a segment over the link */
 static void carry(enum way way, const uint8_t *seg, size_t len)
 {
 	const struct setup *s = sim.s;
@@ -217,7 +230,8 @@ static void from_guest(void *arg, const uint8_t *seg, size_t len)
 	carry(FROM_GUEST, seg, len);
 }
 
-/* machine_gets() - A segment of the guest arrives; in a run with others */
+/* machine_gets() - Let passt receive a segment of the guest, as part of a
+ * batch */
 static void machine_gets(const struct packet *p)
 {
 	size_t hlen = (p->seg[12] >> 4) * 4U;
@@ -231,7 +245,7 @@ static void machine_gets(const struct packet *p)
 	sim.opened = true;
 }
 
-/* arrivals() - All that arrives now */
+/* arrivals() - Deliver all segments that arrive now */
 static void arrivals(void)
 {
 	bool run = false;
@@ -257,13 +271,15 @@ static void arrivals(void)
 		machine_finish_batch(&m);
 }
 
-/* within() - Whether this moment is in a pause */
+/* within() - Whether a pause of @ms that begins @at ms after the start goes on
+ * now */
 static bool within(unsigned int at, unsigned int ms)
 {
 	return ms && sim.now >= BASE + at && sim.now < BASE + at + ms;
 }
 
-/* applications() - What the peer and the guest's application do in a ms */
+/* applications() - Let the peer and the guest's application send and read, as
+ * much as they do in @ms */
 static void applications(uint64_t ms)
 {
 	const struct setup *s = sim.s;
@@ -285,7 +301,8 @@ static void applications(uint64_t ms)
 	guest_pump(&guest, sim.now);
 }
 
-/* busy() - Whether something happens that no segment or timer announces */
+/* busy() - Whether an application may send or read in the next ms, although no
+ * segment arrives and no timer expires */
 static bool busy(void)
 {
 	const struct setup *s = sim.s;
@@ -294,7 +311,7 @@ static bool busy(void)
 	       s->guest_pause;
 }
 
-/* next_time() - When something happens */
+/* next_time() - Get the time when the next thing happens */
 static uint64_t next_time(void)
 {
 	uint64_t next = MIN(machine_next(&m), guest_next(&guest));
@@ -307,14 +324,18 @@ static uint64_t next_time(void)
 }
 
 /**
- * patience() - How long nothing may arrive, given what was lost since
+ * patience() - How long a stream may stand still, given the losses since it
+ * last moved
  * @s:		circumstances
  * @w:		stream
  *
- * The first timeout of either end, and twice that again for each loss. It is
- * 3 s where a SYN was lost (RFC 6298 5.7), and three times the longest wait
- * for an ACK so far, where that was taken for the round-trip time (2.2). About
- * a window that an application closes is asked as rarely as it was closed for.
+ * This is the first timeout, and for each loss one more, each twice as long as
+ * the one before. The first timeout is longer if a SYN was lost (3 s, RFC 6298
+ * 5.7), or if a long wait for an ACK counted as round-trip time (three times
+ * this wait, RFC 6298 2.2). After an application has paused, its window may stay
+ * closed for as long again, because probes are that rare by then.
+ *
+ * Return: ms
  */
 static uint64_t patience(const struct setup *s, const struct watch *w)
 {
@@ -327,8 +348,8 @@ static uint64_t patience(const struct setup *s, const struct watch *w)
 /**
  * complete() - Whether both streams, and both FINs, have arrived
  *
- * A guest that does not hear for long that its FIN did would find the flow
- * gone, and be told so by RST.
+ * The ACK of the guest's FIN may be missing if passt has removed the flow. A
+ * real guest repeats its FIN then, and gets RST.
  */
 static bool complete(void)
 {
@@ -336,7 +357,8 @@ static bool complete(void)
 	       m.fin;
 }
 
-/* watch() - Whether a stream makes progress, or why it does not */
+/* watch() - Record the progress of a stream, or that it stands still for too
+ * long */
 static void watch(enum way way, uint64_t progress, bool ended,
 		  unsigned int lost)
 {
@@ -352,7 +374,8 @@ static void watch(enum way way, uint64_t progress, bool ended,
 	}
 }
 
-/* watch_all() - Both streams, and what the ends complain about */
+/* watch_all() - Watch both streams, and errors that guest or machine have
+ * found */
 static void watch_all(const struct watch before[2])
 {
 	uint64_t state = (uint64_t)guest.state << 40 |
@@ -409,7 +432,8 @@ static void ends_clear(const struct setup *s)
 	m.removed = true;
 }
 
-/* turn() - The next moment at which something happens */
+/* turn() - Advance time to when the next thing happens, and do what is due
+ * then */
 static void turn(void)
 {
 	const struct watch then[2] = { sim.watch[0], sim.watch[1] };
@@ -427,10 +451,10 @@ static void turn(void)
 }
 
 /**
- * transfer() - Both streams from end to end
+ * transfer() - Run a transfer, until passt has removed the flow
  * @s:		circumstances
  *
- * Return: ms that it took; @sim.wrong says if something went wrong
+ * Return: ms until all had arrived; @sim.wrong says if something went wrong
  */
 static uint64_t transfer(const struct setup *s)
 {
@@ -452,7 +476,8 @@ static uint64_t transfer(const struct setup *s)
 	if (m.took != s->up || guest_received(&guest) != s->down)
 		broke("not all bytes arrived");
 
-	/* What is left of the connection goes, too. */
+	/* Go on until passt has removed the flow, for example after a
+	 * time-wait. */
 	while (!m.removed && !sim.wrong && sim.now < BASE + FOREVER)
 		turn();
 	if (!m.removed || m.rst_guest || m.rst_peer)
@@ -464,7 +489,7 @@ static uint64_t transfer(const struct setup *s)
 	return took;
 }
 
-/* told() - The line of a transfer */
+/* told() - Report a transfer as a check; return whether it went well */
 static bool told(const char *name, uint64_t took)
 {
 	if (sim.wrong)
@@ -475,7 +500,7 @@ static bool told(const char *name, uint64_t took)
 	return pass(name);
 }
 
-/* again_traced() - The same once more, to be looked at */
+/* again_traced() - Repeat a transfer and print its segments, if TRACE is set */
 static void again_traced(const struct setup *s)
 {
 	if (!getenv("TRACE"))
@@ -485,7 +510,7 @@ static void again_traced(const struct setup *s)
 	tracing = false;
 }
 
-/* usual() - What most transfers have in common */
+/* usual() - Get the circumstances that most transfers begin with */
 static struct setup usual(void)
 {
 	return (struct setup){
@@ -496,8 +521,8 @@ static struct setup usual(void)
 	};
 }
 
-/* Given a link that loses nothing, then nothing is sent twice, and time is
- * what distance costs. */
+/* Given a link that loses nothing, then nothing is sent twice, and the transfer
+ * takes at most @most ms. */
 static void story_clean(const char *name, struct setup s, uint64_t most)
 {
 	uint64_t took = transfer(&s);
@@ -549,8 +574,8 @@ static void stories_clean(void)
 	story_clean("no delay", s, 10);
 }
 
-/* Given a reader that stops for a while, then the other end is not lost, and
- * all goes on at once when it reads again. */
+/* Given a reader that stops for a while, then the connection lives, and the
+ * transfer goes on at once when the reader reads again. */
 static void stories_pause(void)
 {
 	struct setup s = usual();
@@ -578,13 +603,13 @@ static void stories_pause(void)
 }
 
 /**
- * story_each() - Given one segment that is lost, each in its turn, then that
- *		  costs a timeout at most, and in the middle much less
- * @name:	what is promised
- * @way:	where it was on its way to
+ * story_each() - Given any one segment that is lost, then the transfer takes
+ * longer by a timeout at most, and by much less if other segments follow
+ * @name:	name of the check
+ * @way:	direction of the segment
  * @s:		circumstances
- * @most:	ms more that any loss may cost
- * @middle:	the same for segments that others follow
+ * @most:	ms that the loss of a segment may cost
+ * @middle:	the same for a segment that enough others follow, see is_last()
  */
 static void story_each(const char *name, enum way way, struct setup s,
 		       uint64_t most, uint64_t middle)
@@ -614,7 +639,8 @@ static void story_each(const char *name, enum way way, struct setup s,
 	pass(name);
 }
 
-/* small() - A transfer that is over in a moment, to be repeated */
+/* small() - Get the circumstances of a short transfer, which can be repeated
+ * often */
 static struct setup small(void)
 {
 	struct setup s = usual();
@@ -648,8 +674,9 @@ static void stories_each(void)
 	story_each("few bytes: from the guest", FROM_GUEST, s, 1100, 1100);
 }
 
-/* Given one segment that is late, then nothing is lost by it, and two places
- * are no reason to send again. */
+/* Given any one segment that is late by @by ms, then the transfer takes longer
+ * by little more than that; and passt sends nothing again, unless @again is
+ * true. */
 static void story_late(const char *name, enum way way, unsigned int by,
 		       bool again)
 {
@@ -686,8 +713,8 @@ static void stories_late(void)
 	story_late("one from the guest is very late", FROM_GUEST, 150, true);
 }
 
-/* Given SACK, when the guest forgets what it said it has, then it is sent
- * again after a timeout (RFC 2018 8). */
+/* Given a guest that drops data which it has reported by SACK, then this data
+ * is sent again after a timeout (RFC 2018 8). */
 static void story_renege(void)
 {
 	struct setup s = usual();
@@ -730,7 +757,7 @@ static void stories_lossy(void)
 	story_losses("a bit of everything", 50, 50, 50);
 }
 
-/* pick() - One of four values */
+/* pick() - Choose one of four values at random */
 static uint32_t pick(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
 {
 	const uint32_t of[] = { a, b, c, d };
@@ -775,7 +802,7 @@ static void story_random(unsigned int count)
 	for (i = 0; i < count; i++) {
 		before = seed;
 		s = any_setup();
-		/* A byte a millisecond, and a small window: too long. */
+		/* One byte per ms: more than 3000 bytes would take too long. */
 		s.down = s.feeds == 1 ? MIN(s.down, 3000) : s.down;
 		transfer(&s);
 		if (sim.wrong)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * guest.h - A small TCP of a guest for tests: one connection, without
- * congestion control, correct otherwise, and strict about what it is sent.
+ * guest.h - A small TCP implementation that is the guest in tests. It has one
+ * connection and no congestion control. Otherwise it is correct, and strict
+ * about what it receives.
  *
- * What both ends send is known beforehand, stream_byte(), so each byte is
- * checked when it comes and none has to be stored. The first thing that the
- * other end did and a TCP must not do is remembered in @wrong.
+ * stream_byte() says in advance what both ends send, so each byte is checked
+ * when it comes, and none has to be stored. @wrong says what the other end did
+ * first that a TCP must not do.
  */
 #ifndef TEST_UNIT_GUEST_H
 #define TEST_UNIT_GUEST_H
@@ -17,42 +18,51 @@
 #include "tcp/seq.h"
 #include "util.h"
 
-#define GUEST_RING	(1U << 19)	/* sequence numbers kept track of */
+#define GUEST_RING	(1U << 19)	/* sequence numbers that are tracked */
 #define GUEST_NEVER	UINT64_MAX
-#define GUEST_RTO	300		/* ms; for each next try twice that */
+#define GUEST_RTO	300		/* ms; doubled for each further try */
 #define GUEST_RTO_MAX	20000
-#define GUEST_TRIES	12		/* with an open window: 2:40 minutes */
-#define GUEST_DELAY	40		/* ms, of an ACK */
+#define GUEST_TRIES	12		/* 2:40 minutes, with an open window */
+#define GUEST_DELAY	40		/* ms that an ACK is delayed */
 
 enum guest_state { GUEST_CLOSED, GUEST_SYN_SENT, GUEST_LISTEN,
 		   GUEST_SYN_RCVD, GUEST_OPEN, GUEST_RESET };
 
 /**
  * struct guest - A guest with one connection
- * Set by the test:
- * @gport, @pport: its port, and the other end's
- * @mss:	of its interface
- * @wscale:	-1: it does not know the option
- * @sack:	it knows SACK
- * @delay:	it delays ACKs
- * @rcvbuf:	bytes it buffers, below GUEST_RING
- * @reads:	bytes its application takes at once, 0: none for now
- * @tx_total:	bytes it has to send
- * @tx_fin:	and then FIN
- * @rx_total:	bytes that will come
- * @out, @arg:	where its segments go
- * State, as RFC 9293 3.3.1 names it:
- * @edge:	right edge of the window it offered
- * @unread:	bytes that its application has not taken
- * @rx_fin:	FIN came
- * @have:	bytes that came after a gap, by sequence number
- * @fin_at:	where FIN is, if @fin_seen
- * @their_edge:	right edge of the window that it was offered
- * @marked:	its bytes that the other end says it has
- * @rtx_next:	all before this was sent again in this recovery
- * @deadline, @ack_at: ms
- * @bytes_again: bytes that came more than once
- * @wrong:	what the other end did that no TCP may do, NULL: nothing
+ *
+ * Members that the test sets:
+ * @gport, @pport: ports of the guest, and of the other end
+ * @mss:	MSS of the guest's interface
+ * @wscale:	shift count of the window scale option, -1: the guest does not
+ *		know this option
+ * @sack:	the guest knows SACK
+ * @delay:	the guest delays ACKs
+ * @rcvbuf:	size of the receive buffer, bytes, less than GUEST_RING
+ * @reads:	bytes that the application reads at a time, 0: none
+ * @tx_total:	bytes that the guest sends in all
+ * @tx_fin:	the guest sends FIN after these
+ * @rx_total:	bytes that the other end sends in all
+ * @out, @arg:	function that receives the guest's segments, and its first
+ *		argument
+ *
+ * State; members with names of RFC 9293 3.3.1 are not listed:
+ * @edge:	right edge of the window that the guest has offered
+ * @unread:	bytes in order that the application has not read
+ * @their_ack:	latest ACK number of the other end
+ * @their_edge:	right edge of the window that the other end has offered
+ * @rx_fin:	all data and FIN of the other end have come
+ * @fin_seen, @fin_at: FIN has come, perhaps after a gap, and its sequence
+ *		number
+ * @have:	for each sequence number modulo GUEST_RING: its byte came after
+ *		a gap
+ * @marked:	for each sequence number modulo GUEST_RING: the other end has
+ *		reported its byte by SACK
+ * @rtx_next:	sequence number before which all was sent again in this recovery
+ * @deadline, @ack_at: times when the retransmission timer and the delayed ACK
+ *		are due, ms
+ * @bytes_again: number of bytes that came more than once
+ * @wrong:	what the other end did first that no TCP may do, NULL: nothing
  */
 struct guest {
 	uint16_t gport, pport, mss;
@@ -83,7 +93,8 @@ struct guest {
 	const char *wrong;
 };
 
-/* stream_byte() - What stands at an offset of a stream */
+/* stream_byte() - Get the byte at an offset of a stream; the sender's port is
+ * the number of the stream */
 static uint8_t stream_byte(unsigned int stream, uint32_t off)
 {
 	return (uint8_t)((off + stream * 77777) * 2654435761U >> 24);
@@ -95,13 +106,14 @@ static void guest_wrong(struct guest *g, const char *what)
 		g->wrong = what;
 }
 
-/* guest_fin_seq() - Sequence number of its FIN */
+/* guest_fin_seq() - Get the sequence number of the guest's FIN */
 static uint32_t guest_fin_seq(const struct guest *g)
 {
 	return g->iss + 1 + g->tx_total;
 }
 
-/* guest_done() - Whether all was sent and acknowledged, and all came */
+/* guest_done() - Whether all data and FIN was acknowledged, and all data and
+ * FIN of the other end came */
 __attribute__((unused))
 static bool guest_done(const struct guest *g)
 {
@@ -109,7 +121,7 @@ static bool guest_done(const struct guest *g)
 	       g->snd_una == guest_fin_seq(g) + 1;
 }
 
-/* guest_received() - Bytes that came in order */
+/* guest_received() - Get the number of bytes that came in order */
 __attribute__((unused))
 static uint32_t guest_received(const struct guest *g)
 {
@@ -118,7 +130,8 @@ static uint32_t guest_received(const struct guest *g)
 	return g->rcv_nxt - g->irs - 1 - g->rx_fin;
 }
 
-/* guest_blocks() - SACK blocks: where the latest is, then the others */
+/* guest_blocks() - Write SACK blocks, first the one with the latest byte;
+ * return their number */
 static uint8_t guest_blocks(const struct guest *g, struct tcp_range *block)
 {
 	uint32_t s = g->rcv_nxt, end = g->edge + 1, start;
@@ -146,14 +159,16 @@ static uint8_t guest_blocks(const struct guest *g, struct tcp_range *block)
 	return n;
 }
 
-/* guest_window() - The window field; the right edge stays or moves on */
+/* guest_window() - Get the window field; the right edge stays or moves
+ * forward */
 static uint16_t guest_window(struct guest *g, bool syn)
 {
 	uint32_t space = g->rcvbuf - MIN(g->rcvbuf, g->unread), field;
 
 	if (syn)
 		return (uint16_t)MIN(space, UINT16_MAX);
-	/* By half the buffer or two segments at least (RFC 9293 3.8.6.2.2) */
+	/* The edge moves only if half of the buffer or two segments are free
+	 * (RFC 9293 3.8.6.2.2) */
 	if (seq_lt(g->edge, g->rcv_nxt + space) &&
 	    (space >= g->rcvbuf / 2 || space >= 2U * g->mss))
 		g->edge = g->rcv_nxt + space;
@@ -169,7 +184,7 @@ static uint16_t guest_window(struct guest *g, bool syn)
  * @g:		guest
  * @flags:	SEG_*
  * @seq:	sequence number
- * @len:	bytes of its stream
+ * @len:	bytes of its stream that the segment carries
  */
 static void guest_emit(struct guest *g, uint8_t flags, uint32_t seq,
 		       uint32_t len)
@@ -199,13 +214,14 @@ static void guest_emit(struct guest *g, uint8_t flags, uint32_t seq,
 	g->out(g->arg, seg, hlen + len);
 }
 
-/* guest_arm() - The retransmission timer, from now on */
+/* guest_arm() - Start the retransmission timer */
 static void guest_arm(struct guest *g, uint64_t now)
 {
 	g->deadline = now + g->rto;
 }
 
-/* guest_start() - Before its first SYN, or waiting for one */
+/* guest_start() - Begin a connection: send SYN if @connects, else wait for
+ * SYN */
 __attribute__((unused))
 static void guest_start(struct guest *g, uint32_t iss, bool connects,
 			uint64_t now)
@@ -223,7 +239,8 @@ static void guest_start(struct guest *g, uint32_t iss, bool connects,
 	guest_arm(g, now);
 }
 
-/* guest_send_one() - A segment from @seq on; FIN after the last byte */
+/* guest_send_one() - Send a segment from @seq on, with FIN after the last byte;
+ * the segment takes at most @most sequence numbers; return how many */
 static uint32_t guest_send_one(struct guest *g, uint32_t seq, uint32_t most)
 {
 	uint32_t left = guest_fin_seq(g) - seq;
@@ -235,7 +252,7 @@ static uint32_t guest_send_one(struct guest *g, uint32_t seq, uint32_t most)
 }
 
 /**
- * guest_pump() - Send what there is and the window takes
+ * guest_pump() - Send as much data as there is and as the window allows
  * @g:		guest
  * @now:	ms
  */
@@ -249,7 +266,7 @@ static void guest_pump(struct guest *g, uint64_t now)
 		flight = g->snd_nxt - g->snd_una;
 		if (flight >= g->snd_wnd) {
 			if (g->deadline == GUEST_NEVER)
-				guest_arm(g, now);	/* to probe */
+				guest_arm(g, now);	/* to send a probe */
 			return;
 		}
 		n = guest_send_one(g, g->snd_nxt, g->snd_wnd - flight);
@@ -262,7 +279,8 @@ static void guest_pump(struct guest *g, uint64_t now)
 	}
 }
 
-/* guest_read() - Its application takes what it takes */
+/* guest_read() - Let the application read, and tell the other end if the window
+ * grows much */
 static void guest_read(struct guest *g)
 {
 	uint32_t n = MIN(g->reads, g->unread), before = g->edge;
@@ -277,7 +295,7 @@ static void guest_read(struct guest *g)
 		g->edge = before;
 }
 
-/* guest_options() - What the other end's SYN says */
+/* guest_options() - Record the options and the window in the other end's SYN */
 static void guest_options(struct guest *g, const struct tcp_seg *seg)
 {
 	g->irs = seg->seq;
@@ -306,7 +324,7 @@ static void guest_established(struct guest *g)
 	g->deadline = GUEST_NEVER;
 }
 
-/* guest_syn() - A SYN came */
+/* guest_syn() - Receive a segment with SYN */
 static void guest_syn(struct guest *g, const struct tcp_seg *seg, uint64_t now)
 {
 	bool ack = seg->flags & SEG_ACK;
@@ -330,7 +348,7 @@ static void guest_syn(struct guest *g, const struct tcp_seg *seg, uint64_t now)
 	}
 }
 
-/* guest_mark() - What the other end says it has beyond a gap */
+/* guest_mark() - Record the SACK blocks in a segment */
 static void guest_mark(struct guest *g, const struct tcp_seg *seg)
 {
 	const struct tcp_range *r;
@@ -354,7 +372,7 @@ static void guest_mark(struct guest *g, const struct tcp_seg *seg)
 	}
 }
 
-/* guest_fill() - Send again what is missing, each range once in a recovery */
+/* guest_fill() - Send missing data again, each range once in a recovery */
 static void guest_fill(struct guest *g)
 {
 	uint32_t seq = seq_max(g->rtx_next, g->snd_una), len;
@@ -379,7 +397,7 @@ static void guest_fill(struct guest *g)
 	}
 }
 
-/* guest_acked() - Some of what it sent has arrived */
+/* guest_acked() - Receive an ACK of new data */
 static void guest_acked(struct guest *g, uint32_t ack, uint64_t now)
 {
 	uint32_t s;
@@ -400,7 +418,8 @@ static void guest_acked(struct guest *g, uint32_t ack, uint64_t now)
 		guest_arm(g, now);
 }
 
-/* guest_edge() - The window it is offered never shrinks (RFC 9293 3.8.6) */
+/* guest_edge() - Check that the offered window never shrinks (RFC 9293
+ * 3.8.6) */
 static void guest_edge(struct guest *g, const struct tcp_seg *seg)
 {
 	uint32_t edge = seg->ack + ((uint32_t)seg->wnd << g->snd_shift);
@@ -424,8 +443,8 @@ static void guest_ack(struct guest *g, const struct tcp_seg *seg, uint64_t now)
 	guest_edge(g, seg);
 	if (seq_lt(seg->ack, g->snd_una))
 		return;
-	/* The first as in Linux: a retransmission with a new ACK has an old
-	 * sequence number. */
+	/* The first condition is not in RFC 9293 but in Linux: a retransmission
+	 * with a new ACK has an old sequence number. */
 	if (seq_lt(g->snd_una, seg->ack) || seq_lt(g->snd_wl1, seg->seq) ||
 	    (seg->seq == g->snd_wl1 && seq_le(g->snd_wl2, seg->ack))) {
 		g->snd_wnd = wnd;
@@ -447,11 +466,12 @@ static void guest_ack(struct guest *g, const struct tcp_seg *seg, uint64_t now)
 	if (g->recovering)
 		guest_fill(g);
 	if (g->snd_wnd && !old)
-		g->snd_nxt = g->snd_una;	/* what a probe was for */
+		g->snd_nxt = g->snd_una;	/* send the probed byte again */
 	guest_pump(g, now);
 }
 
-/* guest_advance() - What is in order now is the application's */
+/* guest_advance() - Give data to the application that is in order now, then
+ * FIN */
 static void guest_advance(struct guest *g)
 {
 	uint32_t before = g->rcv_nxt;
@@ -469,7 +489,7 @@ static void guest_advance(struct guest *g)
 	}
 }
 
-/* guest_data() - Each byte is what it should be, where it may be */
+/* guest_data() - Check and record each byte of a payload */
 static void guest_data(struct guest *g, const struct tcp_seg *seg,
 		       const uint8_t *data)
 {
@@ -503,7 +523,7 @@ static void guest_fin(struct guest *g, const struct tcp_seg *seg)
 	g->fin_at = at;
 }
 
-/* guest_payload() - Data or FIN came */
+/* guest_payload() - Receive a segment with data or FIN */
 static void guest_payload(struct guest *g, const struct tcp_seg *seg,
 			  const uint8_t *data, uint64_t now)
 {
@@ -523,7 +543,7 @@ static void guest_payload(struct guest *g, const struct tcp_seg *seg,
 }
 
 /**
- * guest_input() - A segment came
+ * guest_input() - Receive a segment
  * @g:		guest
  * @p:		segment
  * @hlen:	bytes of its header
@@ -557,7 +577,9 @@ static void guest_input(struct guest *g, const uint8_t *p, size_t hlen,
 		guest_wrong(g, "a segment without ACK");
 		return;
 	}
-	/* An ACK may be late; a probe is one before what is next. */
+	/* An empty segment with an old sequence number is an ACK that is late,
+	 * or a probe, whose number is that before the next one. A probe is
+	 * answered. */
 	if (!seg.len && !(seg.flags & SEG_FIN) && seq_lt(seg.seq, g->rcv_nxt)) {
 		if (seg.seq == g->rcv_nxt - 1)
 			guest_emit(g, SEG_ACK, g->snd_nxt, 0);
@@ -570,7 +592,7 @@ static void guest_input(struct guest *g, const uint8_t *p, size_t hlen,
 		guest_payload(g, &seg, p + hlen, now);
 }
 
-/* guest_probe() - One byte into a closed window */
+/* guest_probe() - Send one byte into a closed window */
 static void guest_probe(struct guest *g)
 {
 	uint32_t n = guest_send_one(g, g->snd_una, 1);
@@ -580,7 +602,7 @@ static void guest_probe(struct guest *g)
 }
 
 /**
- * guest_timer() - Time passed; before guest_next() nothing happens
+ * guest_timer() - Do what is due; nothing is due before guest_next()
  * @g:		guest
  * @now:	ms
  */
@@ -616,7 +638,7 @@ static void guest_timer(struct guest *g, uint64_t now)
 		guest_probe(g);
 }
 
-/* guest_next() - When guest_timer() has something to do, ms */
+/* guest_next() - Get the time when guest_timer() has something to do, ms */
 __attribute__((unused))
 static uint64_t guest_next(const struct guest *g)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * l4.h - Checksums of whole packets, which tests make and check.
- * Included by them; calls checksum.c.
+ * l4.h - Computes the transport checksum of a whole packet, for tests that make
+ * or verify packets.
  */
 #ifndef TEST_UNIT_L4_H
 #define TEST_UNIT_L4_H
@@ -9,17 +9,19 @@
 #include "checksum.h"
 
 /**
- * csum_l4() - Checksum of a whole TCP, UDP, ICMP or ICMPv6 packet
+ * csum_l4() - Compute the checksum of a whole TCP, UDP, ICMP or ICMPv6 packet
  * @src:	source address
  * @dst:	destination address, of the same family
  * @proto:	IPPROTO_*
- * @iov:	transport header, the field zero or as received, and data
- * @cnt:	pieces of it
+ * @iov:	transport header and payload. To compute a checksum, the
+ *		checksum field in the header must be 0; to verify a packet, it
+ *		stays as received
+ * @cnt:	number of pieces in @iov
  *
- * In a UDP header zero means that there is none: who builds one stores 0xffff
- * instead (RFC 768).
+ * In a UDP header a checksum of zero means 'no checksum', so a caller that
+ * builds a header stores 0xffff instead (RFC 768).
  *
- * Return: the field; 0 for a received packet that is right
+ * Return: value of the checksum field; 0 if a received packet is correct
  */
 __attribute__((unused))
 static uint16_t csum_l4(const struct in6_addr *src, const struct in6_addr *dst,

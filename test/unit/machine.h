@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * machine.h - A connection of tcp/conn.h with a model of a socket: its actions
- * are done as tcp.c does them, without system calls, and invariants are checked
- * after each step. For tests that walk at random or transfer data.
+ * machine.h - A connection of tcp/conn.h together with a model of a socket. The
+ * actions of the connection are done as tcp.c does them, but without system
+ * calls, and invariants are checked after each step. It serves tests that walk
+ * at random or transfer data.
  *
- * The first invariant that was violated is remembered in @wrong.
+ * @wrong says which invariant was violated first.
  */
 #ifndef TEST_UNIT_MACHINE_H
 #define TEST_UNIT_MACHINE_H
@@ -18,31 +19,47 @@
 #include "test/unit/guest.h"
 #include "util.h"
 
-#define MACHINE_PAYLOAD	(1U << 20)	/* bytes in a batch, at most */
+#define MACHINE_PAYLOAD	(1U << 20)	/* limit for bytes in a batch */
 
 /**
  * struct machine - A connection and its socket
  * @c:		the connection
- * @rxring, @rxring_total: as in tcp.c
- * The socket, from the guest:
- * @gport:	stream that comes from the guest; bytes are checked if not 0
- * @took:	bytes in all that the socket took
- * @buffered, @sndbuf: bytes in its send buffer, and how many fit
- * @shut:	SHUT_WR was done
- * @want_epollout: a write was short: the socket will tell when it has space
- * The socket, to the guest:
- * @pport:	stream that comes from the peer
- * @arrived:	bytes in all that the peer sent
- * @discarded:	bytes in all that left the socket
- * @fin:	the peer's FIN has come after them
- * @readable:	as in tcp.c
- * What was done:
- * @out, @arg:	where segments to the guest go, NULL: nowhere
- * @challenges, @refused, @rewinds: how often
- * @rst_guest, @rst_peer, @removed: how it ended
- * Checked:
+ * @rxring, @rxring_total: receive ring, and memory of all receive rings, as in
+ *		tcp.c
+ * @now:	simulated time, ms
+ *
+ * Data from the guest:
+ * @gport:	number of the guest's stream, see stream_byte(); if it is not 0,
+ *		bytes are checked
+ * @took:	bytes that the socket has taken in all
+ * @buffered, @sndbuf: bytes in the socket's send buffer, and the size of this
+ *		buffer
+ * @shut:	shutdown(SHUT_WR) was done
+ * @want_epollout: the socket has to report when it has space again
+ *
+ * Data to the guest:
+ * @pport:	number of the peer's stream, see stream_byte()
+ * @arrived:	bytes that the peer has sent in all
+ * @discarded:	bytes that were removed from the socket in all
+ * @fin:	FIN of the peer has come, after all these bytes
+ * @readable:	the socket may have data to read, as in tcp.c
+ *
+ * Actions that were done:
+ * @out, @arg:	function that receives segments to the guest, and its first
+ *		argument; NULL: segments are dropped
+ * @challenges, @refused, @rewinds: number of such actions
+ * @retransmits: number of holes that were sent again
+ * @rst_guest, @rst_peer: which end was reset
+ * @closed, @removed: the socket is closed, the flow is removed
+ *
+ * The current batch:
+ * @payload, @payload_len: payload for the socket
+ * @dups:	number of duplicate ACKs to send
+ *
+ * Invariants:
+ * @irs:	initial sequence number of the guest
  * @adv, @phase: right edge of the window, and phase, after the last step
- * @wrong, @line: first invariant that was violated, NULL: none
+ * @wrong, @line: invariant that was violated first, and its line; NULL: none
  */
 struct machine {
 	struct tcp_conn c;
@@ -81,11 +98,11 @@ static void machine_wrong(struct machine *m, const char *what, int line)
 	m->line = line;
 }
 
-/* MUST() - An invariant */
+/* MUST() - Check an invariant */
 #define MUST(m, cond) \
 	((cond) ? (void)0 : machine_wrong(m, "not: " #cond, __LINE__))
 
-/* machine_moves() - Which phase may follow which */
+/* machine_moves() - Whether one phase may follow another */
 static bool machine_moves(enum conn_phase from, enum conn_phase to)
 {
 	static const bool may[CONN_CLOSED + 1][CONN_CLOSED + 1] = {
@@ -111,7 +128,7 @@ static bool ranges_ordered(const struct tcp_ranges *rs)
 	return rs->n <= TCP_RANGES;
 }
 
-/* machine_check_from_guest() - Invariants of the data from the guest */
+/* machine_check_from_guest() - Check invariants of the data from the guest */
 static void machine_check_from_guest(struct machine *m)
 {
 	const struct tcp_conn *c = &m->c;
@@ -129,7 +146,7 @@ static void machine_check_from_guest(struct machine *m)
 	MUST(m, c->rcv_adv - c->rcv_nxt <= MAX(limit, TCP_WND_INIT));
 	m->adv = c->rcv_adv;
 
-	/* Ranges that came out of order are sorted, and in the window. */
+	/* Out-of-order ranges are sorted, and inside the window. */
 	MUST(m, ranges_ordered(&c->ooo));
 	if (c->ooo.n) {
 		MUST(m, seq_lt(c->rcv_nxt, c->ooo.r[0].from));
@@ -139,7 +156,7 @@ static void machine_check_from_guest(struct machine *m)
 	MUST(m, m->rxring.buf || (!c->ooo.n && !c->rcv_queued) || m->removed);
 }
 
-/* machine_check_to_guest() - Invariants of the data to the guest */
+/* machine_check_to_guest() - Check invariants of the data to the guest */
 static void machine_check_to_guest(struct machine *m)
 {
 	const struct tcp_conn *c = &m->c;
@@ -150,7 +167,7 @@ static void machine_check_to_guest(struct machine *m)
 	MUST(m, seq_le(c->snd_nxt, c->snd_max));
 	MUST(m, seq_le(first, c->snd_una));
 	MUST(m, !c->eof || seq_le(c->snd_max, c->fin_seq + 1));
-	/* No byte is sent that the socket does not have, none is lost (T7). */
+	/* Only bytes that the socket has are sent, and no byte is lost (T7). */
 	MUST(m, c->snd_max - first <= m->arrived + c->eof);
 	MUST(m, c->snd_una - first - fin == m->discarded + c->discard);
 
@@ -161,7 +178,8 @@ static void machine_check_to_guest(struct machine *m)
 	}
 }
 
-/* machine_check_time() - A timer always runs, and not without end */
+/* machine_check_time() - Check that the right timer runs, and not for too
+ * long */
 static void machine_check_time(struct machine *m)
 {
 	const struct tcp_conn *c = &m->c;
@@ -189,7 +207,7 @@ static void machine_check_time(struct machine *m)
 	}
 }
 
-/* machine_check() - Invariants after each step */
+/* machine_check() - Check all invariants after a step */
 static void machine_check(struct machine *m)
 {
 	const struct tcp_conn *c = &m->c;
@@ -206,7 +224,7 @@ static void machine_check(struct machine *m)
 		machine_check_to_guest(m);
 }
 
-/* machine_emit() - A segment to the guest, as to_guest.c makes it */
+/* machine_emit() - Send a segment to the guest, as tcp/to_guest.c does */
 static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
 			 uint32_t len)
 {
@@ -220,7 +238,8 @@ static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
 	uint32_t edge = c->rcv_nxt + ((uint32_t)h.wnd << c->rcv_wscale), i;
 	size_t hlen;
 
-	/* Except for a guest that would give up: see conn_window_field(). */
+	/* The window field says where the right edge is, or else 0 to a guest
+	 * that would give up, see conn_window_field(). */
 	if (c->stall_at && c->heard_at >= c->stall_at)
 		MUST(m, !h.wnd);
 	else
@@ -257,7 +276,7 @@ static void machine_emit_syn(struct machine *m)
 		m->out(m->arg, seg, tcp_hdr_put(&h, seg));
 }
 
-/* machine_write() - Write to the socket; bytes that it took */
+/* machine_write() - Write to the socket; return how many bytes it took */
 static uint32_t machine_write(struct machine *m, const uint8_t *p, uint32_t len)
 {
 	uint32_t n = MIN(len, m->sndbuf - m->buffered), i;
@@ -274,7 +293,8 @@ static uint32_t machine_write(struct machine *m, const uint8_t *p, uint32_t len)
 	return n;
 }
 
-/* machine_write_backlog() - As in socket.c; whether nothing is left */
+/* machine_write_backlog() - Write the backlog to the socket, except for its
+ * last @beyond bytes; return whether the socket took all */
 static bool machine_write_backlog(struct machine *m, uint32_t beyond)
 {
 	struct tcp_conn *c = &m->c;
@@ -300,7 +320,8 @@ static void machine_release_rxring(struct machine *m)
 		rxring_free(&m->rxring, &m->rxring_total);
 }
 
-/* machine_deliver() - Write the batch to the socket */
+/* machine_deliver() - Write the batch to the socket, and store what it does not
+ * take */
 static void machine_deliver(struct machine *m)
 {
 	struct tcp_conn *c = &m->c;
@@ -326,7 +347,7 @@ static void machine_deliver(struct machine *m)
 	machine_release_rxring(m);
 }
 
-/* machine_space() - The socket is asked for its space */
+/* machine_space() - Set the window from the socket's space */
 static void machine_space(struct machine *m)
 {
 	uint32_t space = m->sndbuf - m->buffered;
@@ -362,7 +383,8 @@ static void machine_retransmit(struct machine *m)
 	}
 }
 
-/* machine_send() - What the socket has and the guest's window takes */
+/* machine_send() - Send as much as the socket has and the guest's window
+ * allows */
 static void machine_send(struct machine *m)
 {
 	struct tcp_conn *c = &m->c;
@@ -397,7 +419,8 @@ static void machine_send(struct machine *m)
 	conn_fin_sent(c, m->now);
 }
 
-/* machine_finish_closed() - The connection is over */
+/* machine_finish_closed() - Record how the connection ended, and remove the
+ * flow */
 static void machine_finish_closed(struct machine *m, uint32_t actions)
 {
 	MUST(m, actions & CONN_DO_REMOVE);
@@ -456,7 +479,7 @@ static void machine_pass_end(struct machine *m)
 		machine_check(m);
 }
 
-/* machine_clear() - Reset all but what the test has set up */
+/* machine_clear() - Reset all members that the test has not set */
 static void machine_clear(struct machine *m)
 {
 	rxring_free(&m->rxring, &m->rxring_total);
@@ -468,7 +491,7 @@ static void machine_clear(struct machine *m)
 	m->wrong = NULL;
 }
 
-/* machine_opens() - The guest's SYN came */
+/* machine_opens() - Begin a connection with the guest's SYN */
 static void machine_opens(struct machine *m, struct tcp_seg *seg, uint32_t isn)
 {
 	machine_clear(m);
@@ -481,7 +504,7 @@ static void machine_opens(struct machine *m, struct tcp_seg *seg, uint32_t isn)
 	machine_do_actions(m);
 }
 
-/* machine_connected() - The socket is connected */
+/* machine_connected() - Tell the connection that its socket has connected */
 static void machine_connected(struct machine *m)
 {
 	conn_connected(&m->c, m->now);
@@ -489,7 +512,7 @@ static void machine_connected(struct machine *m)
 	machine_do_actions(m);
 }
 
-/* machine_accepted() - The socket was accepted from a listening one */
+/* machine_accepted() - Begin a connection whose socket comes from a listener */
 static void machine_accepted(struct machine *m, uint32_t isn)
 {
 	machine_clear(m);
@@ -499,7 +522,7 @@ static void machine_accepted(struct machine *m, uint32_t isn)
 	machine_do_actions(m);
 }
 
-/* machine_store_ooo() - Out-of-order payload, if there is memory */
+/* machine_store_ooo() - Store out-of-order payload, if there is memory */
 static void machine_store_ooo(struct machine *m, struct new_payload new,
 			 const uint8_t *data)
 {
@@ -513,7 +536,7 @@ static void machine_store_ooo(struct machine *m, struct new_payload new,
 }
 
 /**
- * machine_feed_segment() - One segment of a batch
+ * machine_feed_segment() - Receive one segment of a batch
  * @m:		machine
  * @seg:	segment
  * @data:	its payload
@@ -558,7 +581,8 @@ static void machine_feed_segment(struct machine *m, struct tcp_seg *seg,
 	}
 }
 
-/* machine_finish_batch() - The batch goes to the socket */
+/* machine_finish_batch() - Write the batch to the socket, and do what is due
+ * then */
 static void machine_finish_batch(struct machine *m)
 {
 	unsigned int n;
@@ -574,7 +598,7 @@ static void machine_finish_batch(struct machine *m)
 	machine_do_actions(m);
 }
 
-/* machine_drain() - The peer took bytes out of the socket's send buffer */
+/* machine_drain() - Let the peer take bytes from the socket's send buffer */
 static void machine_drain(struct machine *m, uint32_t bytes)
 {
 	m->buffered -= MIN(bytes, m->buffered);
@@ -590,7 +614,8 @@ static void machine_drain(struct machine *m, uint32_t bytes)
 	machine_do_actions(m);
 }
 
-/* machine_arrives() - The peer sent bytes, or FIN after them */
+/* machine_arrives() - Let bytes of the peer arrive at the socket, and maybe
+ * FIN */
 static void machine_arrives(struct machine *m, uint32_t bytes, bool fin)
 {
 	m->arrived += bytes;
@@ -604,7 +629,7 @@ static void machine_arrives(struct machine *m, uint32_t bytes, bool fin)
 		machine_do_actions(m);
 }
 
-/* machine_timer() - Time passed */
+/* machine_timer() - Do what is due at @now */
 static void machine_timer(struct machine *m)
 {
 	if (m->removed)
@@ -613,7 +638,8 @@ static void machine_timer(struct machine *m)
 	machine_do_actions(m);
 }
 
-/* machine_next() - When machine_timer() may have something to do, ms */
+/* machine_next() - Get the time when machine_timer() may have something to do,
+ * ms */
 static uint64_t machine_next(const struct machine *m)
 {
 	uint64_t due = m->c.timer == CONN_TIMER_NONE ? GUEST_NEVER : m->c.deadline;

@@ -13,7 +13,8 @@ static struct world w;
 static struct end end_one;
 static struct guest guest;
 
-/* transfer() - Turns until all has arrived at both ends, or too many */
+/* transfer() - Run the loop until all has arrived at both ends, or for 100,000
+ * turns */
 static void transfer(int listener)
 {
 	unsigned int i;
@@ -27,7 +28,8 @@ static void transfer(int listener)
 }
 
 /* Given a connection, when both ends send, then each gets the bytes of the
- * other; with GSO frames both ways if that is the mode. */
+ * other. GSO frames are used both ways if the mode has them, and else not at
+ * all. */
 static void story_mode(enum memory_mode mode, const char *host, const char *gw)
 {
 	bool gso = mode == MEMORY_SEGMENTING;

@@ -10,7 +10,7 @@
 
 #define SPACE	(1 << 20)
 #define ROUNDS	40
-#define MOST	40	/* datagrams of a round */
+#define MOST	40	/* limit for datagrams in a round */
 
 static struct world w;
 static uint64_t seed;
@@ -23,14 +23,15 @@ static uint32_t random_below(uint32_t n)
 	return (uint32_t)((seed >> 32) * n >> 32);
 }
 
-/* fill() - Bytes of one round */
+/* fill() - Make random data */
 static void fill(uint8_t *data, size_t len)
 {
 	while (len--)
 		*data++ = (uint8_t)random_below(256);
 }
 
-/* guest_says() - The guest sends datagrams of one size, the last shorter */
+/* guest_says() - Let the guest send datagrams of one size; the last may be
+ * shorter */
 static void guest_says(const char *gw, uint16_t port, const uint8_t *data,
 		       size_t len, size_t size)
 {
@@ -55,7 +56,7 @@ static void guest_says(const char *gw, uint16_t port, const uint8_t *data,
 		free(frame[--n]);
 }
 
-/* peer_gets() - Whether the peer has these datagrams, and no more */
+/* peer_gets() - Whether the peer receives these datagrams, and no others */
 static bool peer_gets(int fd, const uint8_t *data, size_t len, size_t size)
 {
 	static uint8_t buf[UINT16_MAX];
@@ -72,7 +73,7 @@ static bool peer_gets(int fd, const uint8_t *data, size_t len, size_t size)
 	return recv(fd, buf, sizeof(buf), MSG_DONTWAIT) < 0;
 }
 
-/* guest_gets() - Whether the guest has these datagrams, and no more */
+/* guest_gets() - Whether the guest receives these datagrams, and no others */
 static bool guest_gets(const uint8_t *data, size_t len, size_t size)
 {
 	unsigned int i, before, want = (unsigned int)((len + size - 1) / size);
@@ -92,7 +93,8 @@ static bool guest_gets(const uint8_t *data, size_t len, size_t size)
 	return i == w.mem.nsent;
 }
 
-/* one_round() - A GSO batch of random size each way; false: other bytes came */
+/* one_round() - Send a GSO batch of random size each way; false if other bytes
+ * arrive */
 static bool one_round(int fd, const char *gw, uint16_t port)
 {
 	static uint8_t data[UINT16_MAX];
@@ -112,7 +114,8 @@ static bool one_round(int fd, const char *gw, uint16_t port)
 }
 
 /* Given a peer, when guest and peer send, then each gets the datagrams of the
- * other, of the sizes that were sent; with GSO frames if that is the mode. */
+ * other, of the sizes that were sent. GSO frames are used both ways if the mode
+ * has them, and else not at all. */
 static void story_mode(enum memory_mode mode, const char *host, const char *gw)
 {
 	bool gso = mode == MEMORY_SEGMENTING;
@@ -135,7 +138,8 @@ static void story_mode(enum memory_mode mode, const char *host, const char *gw)
 	peer_hears(fd, buf, sizeof(buf), &from, &at);
 	connect(fd, &sa.sa, sockaddr_set(&sa, &a, at, 0));
 
-	/* What the kernel has not freed yet of the last round takes space. */
+	/* The send buffers must be large: data of the last round that the
+	 * kernel has not freed yet still takes space. */
 	for (f = flow_next(&w.flows, NULL); f; f = flow_next(&w.flows, f))
 		setsockopt(f->fd[SIDE_HOST], SOL_SOCKET, SO_SNDBUFFORCE, &space,
 			   sizeof(space));
