@@ -134,7 +134,8 @@ static void parse_host(const char *text, struct host *h)
 	}
 }
 
-/* add_text() - Append a value, after a comma if it is not the first */
+/* add_text() - Append a value to @buf, with a comma before it unless it is the
+ * first */
 static void add_text(char buf[TEXT], const char *value)
 {
 	size_t n = strlen(buf);

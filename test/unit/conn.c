@@ -378,7 +378,7 @@ static void t10_fin_ahead(void)
 	got(SEG_ACK | SEG_FIN, 1001, 1, 0);
 	EXPECT(c.actions & (CONN_DO_ACK | CONN_DO_DUP_ACK));
 	EXPECT(!c.fin_queued);
-	t = got(SEG_ACK | SEG_FIN, 501, 1, 500);	/* again, with data */
+	t = got(SEG_ACK | SEG_FIN, 501, 1, 500);	/* FIN, with data */
 	EXPECT(t.ooo);
 	conn_ooo_stored(&c, t.seq, t.len);
 	t = got(SEG_ACK, 901, 1, 400);

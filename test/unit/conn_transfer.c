@@ -20,9 +20,9 @@
 #include "test/unit/random.h"
 #include "test/unit/unit.h"
 
-#define RANDOM		400	/* transfers with random circumstances */
+#define RANDOM		400	/* number of random transfers */
 #define QUEUE		16384		/* limit for segments on their way */
-#define FOREVER		(3600ULL * 1000)	/* ms */
+#define FOREVER		(3600ULL * 1000)	/* limit for a transfer, ms */
 #define BASE		1000000		/* ms, time when a transfer starts */
 #define LOST_MAX	5	/* limit for losses without progress */
 
@@ -332,8 +332,8 @@ static uint64_t next_time(void)
  * This is the first timeout, and for each loss one more, each twice as long as
  * the one before. The first timeout is longer if a SYN was lost (3 s, RFC 6298
  * 5.7), or if a long wait for an ACK counted as round-trip time (three times
- * this wait, RFC 6298 2.2). After an application has paused, its window may stay
- * closed for as long again, because probes are that rare by then.
+ * this wait, RFC 6298 2.2). After an application has paused, its window may
+ * stay closed for as long again, because probes are that rare by then.
  *
  * Return: ms
  */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * derive.c - What the guest is given on hosts of several kinds, with what
- * options, and what the user is told.
+ * derive.c - What the guest is given on several hosts and with several options,
+ * and what the user is told. Fake functions describe the host in place of the
+ * kernel.
  */
 #include <stdlib.h>
 
@@ -11,7 +12,7 @@ static char resolv_path[] = "/tmp/passt-resolv-XXXXXX";
 #undef RESOLV_CONF
 #define RESOLV_CONF		resolv_path
 
-/* The host, as the kernel would describe it. */
+/* Fake functions for host/host.c, which describe the host in @fake */
 #define nl_open			fake_open
 #define nl_default_if		fake_default_if
 #define nl_gateway		fake_gateway
@@ -78,7 +79,8 @@ bool fake_gateway(int nl, int family, unsigned int ifindex,
 	return ifindex == fake.ifindex && s && addr_parse(s, gw);
 }
 
-/* Interface @fake.other has an address of each family, if it is not 0. */
+/* If @fake.other is not 0, the interface with this index has an address of each
+ * family. */
 unsigned int fake_address(int nl, int family, unsigned int ifindex,
 			  const struct in6_addr *prefer, struct in6_addr *addr,
 			  unsigned int *len)
@@ -108,7 +110,8 @@ char *if_indextoname(unsigned int ifindex, char name[IFNAMSIZ])
 	return name;
 }
 
-/* complete() - What these options yield on the host as it is */
+/* complete() - Apply options to the host as it is: @n is set to the network,
+ * @said to the messages */
 static void complete(const char *line)
 {
 	static char copy[1024];
@@ -143,14 +146,16 @@ static bool is(const struct in6_addr *a, const char *s)
 	return (!*s || addr_parse(s, &b)) && addr_eq(a, &b);
 }
 
-/* offline() - Whether the guest has no address but that of an offline host */
+/* offline() - Whether the guest has only the address that it gets on an offline
+ * host */
 static bool offline(void)
 {
 	return is(&n.lease.addr[IP4], OFFLINE_ADDR4) &&
 	       is(&n.lease.addr[IP6], "");
 }
 
-/* dns_pair() - Where the DNS ports of an address of one family lead */
+/* dns_pair() - Find the pair of addresses for DNS ports in a family; an empty
+ * pair if there is none */
 static const struct nat_pair *dns_pair(enum ip_family f)
 {
 	static const struct nat_pair none;
@@ -225,7 +230,8 @@ static void test_offline(void)
 	      is(&n.lease.router[IP4], "169.254.2.2"));
 }
 
-/* Given a host whose addresses are not where its routes are */
+/* Given a host with routes on one interface and addresses on another, then the
+ * guest gets these addresses. */
 static void test_elsewhere(void)
 {
 	fake = (struct fake){ .ifindex = 3, .other = 1, .gw4 = "192.0.2.1",
@@ -466,7 +472,8 @@ static void test_summary(void)
 		  "  router      fe80::1\n");
 }
 
-/* host_read() has no memory: what is gone is gone, and nothing is said. */
+/* host_read() keeps nothing from its last call: it forgets what the host has
+ * lost, and logs nothing. */
 static void test_read_again(void)
 {
 	static const char *const by_route[FAMILIES] = { "", "" };

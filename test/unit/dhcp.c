@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * dhcp.c - A DHCP client of every kind in the guest, and what it is given.
+ * dhcp.c - What DHCP and BOOTP clients in the guest get for each kind of
+ * message.
  */
 #include "../../answer/dhcp.c"
 #include "test/unit/answer.h"
 
 #define L3		14
 #define L4		(14 + 20)
-#define MSG		(L4 + 8)	/* the message in a frame */
+#define MSG		(L4 + 8)	/* offset of the message in a frame */
 #define OPTIONS		(MSG + 240)
 
 #define OURS		"\xc0\0\2\x0f"	/* 192.0.2.15 */
@@ -20,10 +21,10 @@ static bool deliver(struct world *w, const struct pkt *pkt)
 }
 
 /**
- * struct client - A message being made
+ * struct client - A message of the client
  * @m:		UDP header and message
- * @h:		its fixed part
- * @dst:	where it goes
+ * @h:		fixed part of the message
+ * @src, @dst:	IP addresses
  */
 struct client {
 	uint8_t buf[2048];
@@ -39,7 +40,8 @@ static void opt(struct client *c, uint8_t code, const void *data, size_t len)
 	msgbuf_put(&c->m, data, len);
 }
 
-/* message() - Begin a message; without a type it is BOOTP with a cookie */
+/* message() - Begin a message; if @type is 0, it is BOOTP with the DHCP
+ * cookie */
 static void message(struct client *c, uint8_t type)
 {
 	struct dhcp_hdr h = { .op = 1, .htype = 1, .hlen = 6,
@@ -69,14 +71,15 @@ static void post(struct world *w, struct client *c)
 	sends_ip(w, &ip, c->buf, c->m.len);
 }
 
-/* done() - Close the message and send it */
+/* done() - Append the end option to the message, and send it */
 static void done(struct world *w, struct client *c)
 {
 	msgbuf_u8(&c->m, 255);
 	post(w, c);
 }
 
-/* find_option() - An option in a field of the reply; NULL: not there */
+/* find_option() - Find an option from @p on; NULL if there is none before
+ * @end */
 static const uint8_t *find_option(const uint8_t *p, const uint8_t *end,
 				  uint8_t code, size_t *len)
 {
@@ -90,7 +93,8 @@ static const uint8_t *find_option(const uint8_t *p, const uint8_t *end,
 	return NULL;
 }
 
-/* given() - An option of the reply, in any field; NULL: not there */
+/* given() - Find an option of the reply, also in the fields file and sname;
+ * NULL if there is none */
 static const uint8_t *given(const struct world *w, uint8_t code, size_t *len)
 {
 	const uint8_t *f, *o;
@@ -110,7 +114,8 @@ static const uint8_t *given(const struct world *w, uint8_t code, size_t *len)
 	return find_option(f + OPTIONS, f + size, code, len);
 }
 
-/* type_of() - Type of the one reply that came, 0: none, or without one */
+/* type_of() - Get the type of the only reply; 0 if there is not exactly one
+ * reply, or if it has no type */
 static uint8_t type_of(const struct world *w)
 {
 	const uint8_t *o;
@@ -130,7 +135,7 @@ static bool gives(const struct world *w, uint8_t code, const void *want,
 	return o && len == size && !memcmp(o, want, size);
 }
 
-/* lacks() - There is a reply, without this option */
+/* lacks() - Whether there is a reply without this option */
 static bool lacks(const struct world *w, uint8_t code)
 {
 	size_t len;
@@ -138,7 +143,8 @@ static bool lacks(const struct world *w, uint8_t code)
 	return answered(w) && !given(w, code, &len);
 }
 
-/* order() - The options of the reply, as a row of numbers */
+/* order() - Write the codes of the reply's options, in order, with spaces
+ * between */
 static const char *order(const struct world *w, char buf[256])
 {
 	size_t size, at, n = 0;
@@ -155,7 +161,7 @@ static const char *order(const struct world *w, char buf[256])
 	return buf;
 }
 
-/* field() - 4 bytes at an offset of the message that came */
+/* field() - Get 4 bytes at an offset of the reply's message */
 static uint32_t field(const struct world *w, size_t at)
 {
 	const uint8_t *f;
@@ -165,7 +171,7 @@ static uint32_t field(const struct world *w, size_t at)
 	return len >= MSG + at + 4 ? get_be32(f + MSG + at) : 0xdeadbeef;
 }
 
-/* dst_is() - Where the reply went, by its IP header */
+/* dst_is() - Whether the reply's IP header has this destination address */
 static bool dst_is(const struct world *w, const char *s)
 {
 	struct in6_addr want = addr(s);
@@ -453,7 +459,8 @@ static void story_bootp(struct world *w)
 	check_eq("but the address", field(w, YIADDR), 0xc000020f);
 }
 
-/* Given a gateway that the prefix doesn't reach, then RFC 3442 */
+/* Given a gateway outside the guest's prefix, then option 121 (RFC 3442) has a
+ * route to the gateway and a default route. */
 static void story_routes(struct world *w)
 {
 	static const uint8_t want[] = {
@@ -550,7 +557,7 @@ static size_t reply_len(const struct world *w)
 	return len ? len - L3 : 0;
 }
 
-/* story_size_lease() - A lease with much to say */
+/* story_size_lease() - Make a lease whose options need more than 576 bytes */
 static void story_size_lease(struct world *w)
 {
 	size_t i, n = 0;
@@ -562,7 +569,8 @@ static void story_size_lease(struct world *w)
 	memset(w->net.lease.hostname, 'h', 255);
 }
 
-/* Given a lease with much to say, when the client takes little ... */
+/* Given a lease whose options need more than 576 bytes, then the reply is no
+ * longer than option 57 of the client allows, and without it than 576 bytes. */
 static void story_size(struct world *w)
 {
 	struct client c;
@@ -594,7 +602,8 @@ static void story_size(struct world *w)
 	check("with 65535 bytes too", given(w, 119, &n));
 }
 
-/* wants_all() - A client that asks for everything, without option 57 */
+/* wants_all() - Begin a message that asks for every option, without option
+ * 57 */
 static void wants_all(struct client *c)
 {
 	message(c, 1);
@@ -602,7 +611,8 @@ static void wants_all(struct client *c)
 	opt(c, 81, "\5\0\0\1x\0", 6);
 }
 
-/* Given more options than fit, then the file and sname fields have some */
+/* Given more options than the options field holds, then some are in the fields
+ * file and sname. */
 static void story_full(struct world *w)
 {
 	static const uint8_t codes[] = {
@@ -645,7 +655,8 @@ static void story_full(struct world *w)
 	      all && lacks(w, 119) && reply_len(w) <= 576);
 }
 
-/* Given a small MTU, then a reply is one packet that every host takes */
+/* Given a small MTU, then a reply is one packet of at most 576 bytes, which
+ * every host takes, and no fragment. A larger MTU bounds the reply instead. */
 static void story_mtu(struct world *w)
 {
 	static const uint32_t mtu[] = { 68, 300, 576 };
@@ -670,7 +681,8 @@ static void story_mtu(struct world *w)
 	      reply_len(w) <= 900);
 }
 
-/* Given a list of more than 255 bytes, then RFC 3396 */
+/* Given a search list of more than 255 bytes, then two options carry it (RFC
+ * 3396). */
 static void story_long(struct world *w)
 {
 	static const uint8_t label[] = { 63 };
@@ -697,7 +709,8 @@ static void story_long(struct world *w)
 	check_mem("and goes on in a second part", o + 255, "\x77\1\0\xff", 4);
 }
 
-/* Given options in sname and file, when 52 says so, they count */
+/* Given options in the fields sname and file, then passt reads them if option
+ * 52 says that they are there. */
 static void story_overload(struct world *w)
 {
 	struct client c;
@@ -776,7 +789,8 @@ static void story_malformed(struct world *w)
 	check("more than fits a frame of 1500: dropped", !answered(w));
 }
 
-/* every_length() - Cut a message short; how many lengths got a reply */
+/* every_length() - Send a message that is cut short at every length; return how
+ * many of them got a reply */
 static unsigned int every_length(struct world *w, struct client *c)
 {
 	size_t whole = c->m.len;
@@ -797,7 +811,8 @@ static void story_lengths(struct world *w)
 		uint8_t type;
 		unsigned int replies;
 	} all[] = {
-		/* as BOOTP from 236 to 240; then behind whole options */
+		/* If a message is cut to 236 to 240 bytes, it is BOOTP. If it
+		 * is longer, it must end after a whole option. */
 		{ "DISCOVER at every length", 1, 5 + 6 },
 		{ "REQUEST at every length", 3, 5 + 6 },
 		{ "DECLINE at every length", 4, 5 },

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * dhcpv6.c - A DHCPv6 client in the guest, in every state, and what it is
- * given.
+ * dhcpv6.c - What a DHCPv6 client in the guest gets for each kind of message.
  */
 #include "../../answer/dhcpv6.c"
 #include "test/unit/answer.h"
@@ -36,7 +35,8 @@ static void opt(struct client *c, uint16_t code, const void *data, size_t len)
 	msgbuf_put(&c->m, data, len);
 }
 
-/* message() - Begin a message, with the identifiers that are asked for */
+/* message() - Begin a message; @client, @server: it has the identifier of the
+ * client, and of the server */
 static void message(struct client *c, uint8_t type, bool client, bool server)
 {
 	c->src = GUEST_LL;
@@ -52,7 +52,8 @@ static void message(struct client *c, uint8_t type, bool client, bool server)
 		opt(c, 2, SERVER, 10);
 }
 
-/* ia() - An IA with up to two addresses */
+/* ia() - Append an IA (identity association) with up to two addresses, NULL:
+ * none */
 static void ia(struct client *c, uint16_t code, uint32_t iaid, const char *a,
 	       const char *b)
 {
@@ -83,7 +84,7 @@ static void post(struct world *w, struct client *c)
 	sends_ip(w, &ip, c->buf, c->m.len);
 }
 
-/* options() - The options of the reply, of none if there is no reply */
+/* options() - Get the options of the reply; there are none without a reply */
 static struct opts6 options(const struct world *w)
 {
 	const uint8_t *f;
@@ -129,7 +130,8 @@ static uint8_t type_of(const struct world *w)
 	return w->mem.nsent == 1 && len > MSG ? f[MSG] : 0;
 }
 
-/* order() - The options of the reply, as a row of numbers */
+/* order() - Write the codes of the reply's options, in order, with spaces
+ * between */
 static const char *order(const struct world *w, char buf[256])
 {
 	struct opts6 o = options(w);
@@ -143,7 +145,8 @@ static const char *order(const struct world *w, char buf[256])
 	return buf;
 }
 
-/* top_status() - Status of the whole reply, -1: it has none */
+/* top_status() - Get the status code of the reply as a whole; -1: it has
+ * none */
 static int top_status(const struct world *w)
 {
 	struct opt6 o;
@@ -151,7 +154,8 @@ static int top_status(const struct world *w)
 	return find_in(options(w), 13, 0, &o) ? get_be16(o.data) : -1;
 }
 
-/* ia_status() - Status of the nth IA of a kind, -1: it has none, -2: no IA */
+/* ia_status() - Get the status code of the nth IA of a kind; -1: it has none,
+ * -2: there is no such IA */
 static int ia_status(const struct world *w, uint16_t code, unsigned int n)
 {
 	struct opt6 o, s;
@@ -161,7 +165,8 @@ static int ia_status(const struct world *w, uint16_t code, unsigned int n)
 	return find_in(ia_options(&o), 13, 0, &s) ? get_be16(s.data) : -1;
 }
 
-/* ia_gives() - The nth IA_NA has an address for a time, and T1 and T2 fit */
+/* ia_gives() - Whether the nth IA_NA has an address with a lifetime, and T1 and
+ * T2 are infinite */
 static bool ia_gives(const struct world *w, unsigned int n, const char *s,
 		     uint32_t lifetime)
 {
@@ -269,7 +274,7 @@ static void story_request(struct world *w)
 		 ia_status(w, 3, 0), 4);
 }
 
-/* Given associations that we can't serve, then each has its own status */
+/* Given IAs that passt can't serve, then each has its own status code. */
 static void story_refused(struct world *w)
 {
 	struct client c;
@@ -410,13 +415,16 @@ static void story_information(struct world *w)
 	check("with an IA: silence", !answered(w));
 }
 
-/* The tables of RFC 8415 16: which identifiers a message must have */
+/* Given a message of each type, with and without each identifier, then passt
+ * answers only the combinations that RFC 8415 16 allows. */
 static void story_identifiers(struct world *w)
 {
 	static const struct {
 		uint8_t type;
 		const char *name;
-		const char *good;	/* of: none, client, server, both */
+		/* '1' if there is a reply to a message with no identifier, with
+		 * that of the client, with that of the server, with both */
+		const char *good;
 	} all[] = {
 		{ 1, "SOLICIT wants a client and no server", "0100" },
 		{ 2, "ADVERTISE is a server's", "0000" },
@@ -564,7 +572,7 @@ static void story_malformed(struct world *w)
 	check("IAADDR of 23: dropped", !answered(w));
 }
 
-/* Given more associations than a reply can hold, then none is sent */
+/* Given more IAs than a reply can hold, then passt sends no reply. */
 static void story_too_much(struct world *w)
 {
 	struct client c;
@@ -585,7 +593,8 @@ static void story_too_much(struct world *w)
 	check("a message longer than a frame of 1500: dropped", !answered(w));
 }
 
-/* every_length() - Cut a message short; how many lengths got a reply */
+/* every_length() - Send a message that is cut short at every length; return how
+ * many of them got a reply */
 static unsigned int every_length(struct world *w, struct client *c)
 {
 	size_t whole = c->m.len;
@@ -604,7 +613,7 @@ static void story_lengths(struct world *w)
 		const char *name;
 		uint8_t type;
 		bool server;
-		unsigned int replies;	/* one behind each whole option */
+		unsigned int replies;	/* one after each whole option */
 	} all[] = {
 		{ "SOLICIT at every length", 1, false, 6 },
 		{ "REQUEST at every length", 3, true, 6 },

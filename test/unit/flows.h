@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * flows.h - The stage for tests of UDP and ICMP: a guest at the end of a memory
- * link, and real sockets on the loopback of a network namespace of our own,
- * where nothing but loopback can be reached. Included by those tests, after
- * the file under test.
+ * flows.h - A test bench for UDP and ICMP: a guest at the end of a link in
+ * memory (memory.h), and real sockets on loopback. The test is in a network
+ * namespace of its own, where nothing but loopback can be reached. Tests
+ * include this file after the file under test.
  */
 #ifndef TEST_UNIT_FLOWS_H
 #define TEST_UNIT_FLOWS_H
@@ -36,18 +36,18 @@
 #define LISTENERS	16
 #define GW4		"192.0.2.1"	/* leads to the host's loopback */
 #define GW6		"2001:db8::1"
-#define NOWHERE4	"203.0.113.9"		/* no route */
+#define NOWHERE4	"203.0.113.9"		/* there is no route to it */
 #define NOWHERE6	"2001:db8:9::9"
 
 #define ETH_LEN		14
-#define SLOT_MAX	512		/* larger than any flow */
+#define SLOT_MAX	512		/* bytes, more than any flow needs */
 
 /**
- * struct world - The stage
+ * struct world - The test bench
  * @mem:	link to the guest
- * @net, @tap, @timers, @flows, @fwd, @errors, @echo, @udp: what is tested, and
- *		works with
- * @now:	ms
+ * @errors, @echo, @udp: what is tested
+ * @net, @tap, @timers, @sched, @flows, @fwd: objects that these use
+ * @now:	simulated time, ms
  */
 struct world {
 	struct memory mem;
@@ -64,11 +64,11 @@ struct world {
 };
 
 /**
- * struct seen - A packet that reached the guest, taken apart
+ * struct seen - A packet that reached the guest, parsed
  * @src, @dst:	addresses
- * @proto, @ttl: of the IP header
- * @l4, @len:	transport header and payload
- * @good:	lengths and checksums are right, and the MACs
+ * @proto, @ttl: protocol and TTL in the IP header
+ * @l4, @len:	transport header and payload, and their length
+ * @good:	lengths, checksums and Ethernet addresses are correct
  */
 struct seen {
 	struct in6_addr src, dst;
@@ -96,7 +96,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	memcpy(w->tap.guest.mac, guest_mac, MAC_LEN);
 	w->tap.guest.own[GUEST_IP4].addr = addr(GUEST4);
 	w->tap.guest.own[GUEST_IP6].addr = addr(GUEST6);
-	tap_show_mtu(&w->tap, w->net.mtu);	/* the guest took it */
+	tap_show_mtu(&w->tap, w->net.mtu);	/* as if a long packet came */
 	w->fwd.net = &w->net;
 	fwd_init(&w->fwd, LISTENERS, w->flows.epfd);
 	w->errors = (struct icmp_errors){ .tap = &w->tap, .net = &w->net };
@@ -115,7 +115,7 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 		exit(1);
 }
 
-/* guest_leaves() - End all flows, as the loop does then */
+/* guest_leaves() - End all flows, as passt does when the guest disconnects */
 static void guest_leaves(struct world *w)
 {
 	struct flow *f = NULL;
@@ -141,7 +141,8 @@ static void world_close(struct world *w)
 	link_close(&w->mem.link);
 }
 
-/* put_ip() - Ethernet and IP headers of the guest; bytes written */
+/* put_ip() - Write Ethernet and IP headers of a packet from the guest; return
+ * their length */
 static size_t put_ip(uint8_t *p, const struct ip_hdr *ip, size_t len)
 {
 	static const uint8_t macs[2 * MAC_LEN] = {
@@ -177,11 +178,11 @@ static size_t put_ip(uint8_t *p, const struct ip_hdr *ip, size_t len)
 }
 
 /**
- * make_frame() - A frame of the guest with its checksums right
- * @ip:		what the IP header says
+ * make_frame() - Make a frame of the guest, with correct checksums
+ * @ip:		contents of the IP header
  * @l4:		transport header and payload
- * @len:	bytes
- * @frame:	set to allocated memory of exactly its length
+ * @len:	bytes in @l4
+ * @frame:	set to the frame, in memory that the caller frees
  *
  * Return: length
  */
@@ -203,7 +204,7 @@ static size_t make_frame(const struct ip_hdr *ip, const uint8_t *l4, size_t len,
 	return hlen + len;
 }
 
-/* make_udp() - A datagram; bytes written to @buf */
+/* make_udp() - Make a UDP datagram in @buf; return its length */
 static size_t make_udp(uint8_t *buf, uint16_t sport, uint16_t dport,
 		       const void *data, size_t len)
 {
@@ -215,7 +216,8 @@ static size_t make_udp(uint8_t *buf, uint16_t sport, uint16_t dport,
 	return 8 + len;
 }
 
-/* hand_over() - What passt.c does with the packets of a pass */
+/* hand_over() - Receive the guest's frames, and hand their packets to UDP and
+ * ICMP */
 static void hand_over(struct world *w)
 {
 	const struct pkt *pkt;
@@ -237,7 +239,8 @@ static void hand_over(struct world *w)
 	link_flush(w->mem.queue);
 }
 
-/* sends_ip() - The guest sends a packet; what it saw before is forgotten */
+/* sends_ip() - Let the guest send a packet, after all frames that it received
+ * are cleared */
 static void sends_ip(struct world *w, const char *src, const char *dst,
 		     uint8_t proto, const uint8_t *l4, size_t len)
 {
@@ -252,13 +255,13 @@ static void sends_ip(struct world *w, const char *src, const char *dst,
 	free(frame);
 }
 
-/* guest_of() - Our guest's address of the family of another one */
+/* guest_of() - Get the guest's address in the family of another address */
 static const char *guest_of(const char *other)
 {
 	return strchr(other, ':') ? GUEST6 : GUEST4;
 }
 
-/* sends() - The guest sends a datagram */
+/* sends() - Let the guest send a UDP datagram */
 __attribute__((unused))
 static void sends(struct world *w, uint16_t sport, const char *dst,
 		  uint16_t dport, const void *data, size_t len)
@@ -270,9 +273,9 @@ static void sends(struct world *w, uint16_t sport, const char *dst,
 }
 
 /**
- * events() - One pass of the loop over the sockets
- * @w:		stage
- * @wait:	ms at most until something happens
+ * events() - Wait for events of sockets, and handle them
+ * @w:		test bench
+ * @wait:	ms to wait for an event, at most
  */
 __attribute__((unused))
 static void events(struct world *w, int wait)
@@ -307,7 +310,7 @@ static void events(struct world *w, int wait)
 	link_flush(w->mem.queue);
 }
 
-/* later() - Time goes by, and timers expire */
+/* later() - Let time pass, and handle timers that expire */
 __attribute__((unused))
 static void later(struct world *w, uint64_t ms)
 {
@@ -325,12 +328,12 @@ static void later(struct world *w, uint64_t ms)
 }
 
 /**
- * nth() - Take apart the nth packet that reached the guest
- * @w:		stage
- * @n:		which
+ * nth() - Parse a packet that reached the guest
+ * @w:		test bench
+ * @n:		index of the packet
  * @s:		filled
  *
- * Return: false if there are fewer
+ * Return: false if there is no such packet
  */
 __attribute__((unused))
 static bool nth(const struct world *w, unsigned int n, struct seen *s)
@@ -400,8 +403,8 @@ static bool is_from(const struct seen *s, const char *src)
 }
 
 /**
- * forward_port() - Forward a UDP port of all addresses; the kernel chooses it
- * @w:		stage
+ * forward_port() - Forward a UDP port that the kernel chooses, on all addresses
+ * @w:		test bench
  * @to:		port of the guest
  *
  * Return: port of the host
@@ -428,9 +431,11 @@ static uint16_t forward_port(struct world *w, uint16_t to)
 }
 
 /**
- * peer_open() - A UDP socket of somebody on the host
+ * peer_open() - Open a UDP socket of a peer on the host
  * @a:		address to bind to
- * @port:	set to its port
+ * @port:	port to bind to, 0: the kernel chooses; set to the port
+ *
+ * Return: socket, or -1
  */
 __attribute__((unused))
 static int peer_open(const char *a, uint16_t *port)
@@ -449,12 +454,12 @@ static int peer_open(const char *a, uint16_t *port)
 }
 
 /**
- * peer_hears() - What reached a socket of the host
+ * peer_hears() - Receive a datagram at a peer's socket
  * @fd:		socket
- * @buf:	filled
- * @size:	bytes there
+ * @buf:	set to the payload
+ * @size:	bytes in @buf
  * @from:	set to the sender's address
- * @port:	and its port
+ * @port:	set to the sender's port
  *
  * Return: length, -1 if nothing came within a second
  */
@@ -475,7 +480,8 @@ static ssize_t peer_hears(int fd, void *buf, size_t size, struct in6_addr *from,
 	return n;
 }
 
-/* peer_says() - Somebody on the host sends a datagram to an address of it */
+/* peer_says() - Let a peer send a datagram to an address and port of the
+ * host */
 __attribute__((unused))
 static bool peer_says(int fd, const char *to, uint16_t port, const void *data,
 		      size_t len)

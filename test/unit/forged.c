@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * forged.c - UDP and echo under forged ICMP errors, whole queues of them, and
- * flows that reuse a slot.
+ * forged.c - Given many forged ICMP errors that wait at a socket, UDP and echo
+ * still work. Given a flow in the slot of one that was evicted, datagrams are
+ * not mixed up.
  */
 #include "../../udp.c"
 #include "test/unit/flows.h"
@@ -11,10 +12,10 @@
 /**
  * forge() - Send ICMP errors about packets that were never sent
  * @raw:	raw socket
- * @code:	of unreachable
- * @proto:	of the packet
- * @l4:		the start of its transport header
- * @n:		how many, each about another destination
+ * @code:	code of destination unreachable
+ * @proto:	protocol of the quoted packet
+ * @l4:		first bytes of the quoted transport header
+ * @n:		number of errors, each about another destination
  */
 static void forge(int raw, uint8_t code, uint8_t proto, const uint8_t l4[8],
 		  unsigned int n)
@@ -41,7 +42,7 @@ static void forge(int raw, uint8_t code, uint8_t proto, const uint8_t l4[8],
 	}
 }
 
-/* forge_udp() - The same, about datagrams from a port */
+/* forge_udp() - Send ICMP errors about UDP datagrams from a port */
 static void forge_udp(int raw, uint8_t code, uint16_t port, unsigned int n)
 {
 	uint8_t udp[8] = { 0 };
@@ -65,7 +66,8 @@ static bool told(const struct world *w)
 	return false;
 }
 
-/* Given @n errors at a forwarded port, then the guest's datagram leaves. */
+/* Given @n forged errors that wait at the socket of a forwarded port, then a
+ * datagram of the guest from this port still leaves. */
 static void story_listener(unsigned int n)
 {
 	uint16_t port = 0, from_port;
@@ -89,7 +91,8 @@ static void story_listener(unsigned int n)
 	world_close(&w);
 }
 
-/* Given a forged protocol unreachable, then GSO batches still leave. */
+/* Given a forged error 'protocol unreachable', then passt still sends GSO
+ * batches. */
 static void story_rows(void)
 {
 	struct ip_hdr ip = {
@@ -134,7 +137,8 @@ static void story_rows(void)
 	world_close(&w);
 }
 
-/* Given 40 errors at a ping socket, then a request gets its reply. */
+/* Given 40 forged errors that wait at a ping socket, then the guest's next
+ * request gets its reply. */
 static void story_echo(void)
 {
 	uint8_t request[16] = { 8, 0, 0, 0, 0x12, 0x34, 0, 1 };
@@ -165,7 +169,8 @@ static void story_echo(void)
 	world_close(&w);
 }
 
-/* Given a full table, then two flows of one read are not mixed up. */
+/* Given a full flow table, when passt reads two datagrams at once that need new
+ * flows, then each datagram has the address of its own sender. */
 static void story_place(void)
 {
 	uint16_t port, pa = 0, pb = 0, ps = 0, out;

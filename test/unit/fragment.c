@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * fragment.c - What is longer than the guest's MTU goes to it in fragments
+ * fragment.c - Packets longer than the guest's MTU go to the guest in fragments
  * (RFC 791 3.2, RFC 8200 4.5, RFC 6864).
  *
- * What comes out is looked at byte by byte, joined by the test, and last by
- * our own reassembly on the guest's side.
+ * The test checks each byte of the fragments and joins them itself. Then
+ * passt's reassembly, as the guest, joins them again.
  */
 #include "../../tap/fragment.c"
 
@@ -19,14 +19,13 @@
 #define L4_MAX		65535
 
 /**
- * struct stage - Our end of a guest's link, and the guest's
- * @mem, @tap, @net: ours
- * @gmem, @gtap, @gnet: the guest's
- * @v:		4 or 6
- * @ip:		headers to be sent
- * @l4, @len:	what is sent
- * @joined:	what its fragments say it is, with
- * @covered:	how often each byte was in one
+ * struct stage - Both ends of a guest's link
+ * @mem, @tap, @net: passt's end
+ * @gmem, @gtap, @gnet: the guest's end
+ * @v:		IP version, 4 or 6
+ * @ip:		contents of the IP header to send
+ * @l4, @len:	transport header and payload to send, and their length
+ * @joined:	payloads of all fragments, joined by read_all()
  */
 struct stage {
 	struct memory mem, gmem;
@@ -59,7 +58,7 @@ static void stage_open(struct stage *s, int v, uint32_t mtu)
 		exit(1);
 	memcpy(s->net.lease.mac, mac, MAC_LEN);
 	memcpy(s->gnet.lease.mac, guest, MAC_LEN);
-	s->net.mtu = mtu ? mtu : 65520;	/* 0: none is announced */
+	s->net.mtu = mtu ? mtu : 65520;	/* 0: passt announces no MTU */
 	tap_init(&s->tap, &s->mem.link, s->mem.queue, &s->net);
 	tap_init(&s->gtap, &s->gmem.link, s->gmem.queue, &s->gnet);
 	memcpy(s->tap.guest.mac, guest, MAC_LEN);
@@ -79,7 +78,8 @@ static void stage_close(struct stage *s)
 	link_close(&s->gmem.link);
 }
 
-/* sends() - A datagram of @len bytes in all is sent; the frames it makes */
+/* sends() - Send a datagram of @len bytes with its UDP header; return how many
+ * frames that makes */
 static unsigned int sends(struct stage *s, size_t len)
 {
 	size_t i;
@@ -91,21 +91,21 @@ static unsigned int sends(struct stage *s, size_t len)
 	put_be16(s->l4, 7);
 	put_be16(s->l4 + 2, 4000);
 	put_be16(s->l4 + 4, (uint16_t)len);
-	put_be16(s->l4 + 6, 0xdead);		/* replaced */
+	put_be16(s->l4 + 6, 0xdead);		/* will be replaced */
 	if (tap_ip_send(&s->tap, &s->ip, s->l4, len))
 		return 0;
 	link_flush(s->mem.queue);
 	return s->mem.nsent;
 }
 
-/* frame_of() - The @i-th frame's bytes after Ethernet, its length in @len */
+/* frame_of() - Get the IP packet in frame @i; @len is set to its length */
 static uint8_t *frame_of(const struct stage *s, unsigned int i, size_t *len)
 {
 	*len = s->mem.sent[i].iov_len - ETH_LEN;
 	return (uint8_t *)s->mem.sent[i].iov_base + ETH_LEN;
 }
 
-/* read4() - An IPv4 fragment as RFC 791 has it; what is wrong, or NULL */
+/* read4() - Parse an IPv4 fragment (RFC 791); return what is wrong, or NULL */
 static const char *read4(const struct stage *s, const uint8_t *p, size_t len,
 			 struct fragment *f)
 {
@@ -126,7 +126,8 @@ static const char *read4(const struct stage *s, const uint8_t *p, size_t len,
 	return NULL;
 }
 
-/* read6() - An IPv6 fragment as RFC 8200 4.5 has it; what is wrong, or NULL */
+/* read6() - Parse an IPv6 fragment (RFC 8200 4.5); return what is wrong, or
+ * NULL */
 static const char *read6(const struct stage *s, const uint8_t *p, size_t len,
 			 struct fragment *f)
 {
@@ -147,9 +148,9 @@ static const char *read6(const struct stage *s, const uint8_t *p, size_t len,
 
 /**
  * read_all() - Join the fragments that were sent
- * @s:		stage; @joined is filled
- * @mtu:	bytes that none may exceed
- * @id:		set to the number that they all have
+ * @s:		test bench; @joined is filled
+ * @mtu:	bytes that no fragment may exceed
+ * @id:		set to the identification that all fragments have
  *
  * Return: what is wrong, or NULL
  */
@@ -185,7 +186,8 @@ static const char *read_all(struct stage *s, size_t mtu, uint32_t *id)
 	return at == s->len ? NULL : "length";
 }
 
-/* check_joined() - The whole is the datagram, its checksum right */
+/* check_joined() - Check that @joined is the datagram, with a correct
+ * checksum */
 static void check_joined(struct stage *s)
 {
 	struct iovec iov = { s->joined, s->len };
@@ -200,7 +202,7 @@ static void check_joined(struct stage *s)
 		  s->len);
 }
 
-/* check_put_together() - The guest makes of it what it was */
+/* check_put_together() - Check that the guest reassembles the datagram */
 static void check_put_together(struct stage *s)
 {
 	struct pkt *p = &s->gtap.pkt[0];
@@ -221,7 +223,8 @@ static void check_put_together(struct stage *s)
 	tap_release(&s->gtap);
 }
 
-/* As long as the MTU, and by one byte longer */
+/* Given a packet as long as the MTU, then it is sent whole. One that is a byte
+ * longer is sent in two fragments. */
 static void test_border(int v)
 {
 	size_t hlen = v == 4 ? 20 : 40, len;
@@ -261,11 +264,11 @@ static void test_border(int v)
 }
 
 /**
- * longest() - The longest datagram there is
- * @v:		family
- * @mtu:	the guest's, 0: not known
- * @most:	bytes of a fragment, at most
- * @frames:	how many that makes
+ * longest() - Send the longest datagram that is possible
+ * @v:		IP version
+ * @mtu:	MTU of the guest, 0: not known
+ * @most:	limit for bytes of a fragment
+ * @frames:	number of fragments that are expected
  */
 static void longest(int v, uint32_t mtu, size_t most, unsigned int frames)
 {
@@ -284,7 +287,7 @@ static void longest(int v, uint32_t mtu, size_t most, unsigned int frames)
 	stage_close(&s);
 }
 
-/* RFC 768: a checksum that comes out as zero is sent as all ones */
+/* Given a UDP checksum that is computed as 0, then 0xffff is sent (RFC 768). */
 static void test_zero_checksum(int v)
 {
 	struct iovec iov;
@@ -295,7 +298,7 @@ static void test_zero_checksum(int v)
 	stage_open(&s, v, 1280);
 	sends(&s, 3000);
 
-	/* A word that is the sum of all others makes it come out so. */
+	/* Set one word so that the computed checksum is 0. */
 	memset(s.l4 + 6, 0, 2);
 	memset(s.l4 + 2998, 0, 2);
 	iov = (struct iovec){ s.l4, s.len };
@@ -326,7 +329,8 @@ static void test_icmp(int v)
 	stage_close(&s);
 }
 
-/* A guest that does not read costs nothing but what it misses */
+/* Given a guest that does not read, when a datagram's fragments do not all fit,
+ * then none is sent. When the guest reads again, later datagrams arrive. */
 static void test_stalled(int v)
 {
 	struct stage s;
@@ -363,9 +367,9 @@ int main(void)
 		test_icmp(v);
 		test_stalled(v);
 	}
-	longest(4, 576, 576, 119);	/* of 552 bytes each */
-	longest(4, 100, 100, 819);	/* of 80 */
-	longest(6, 1280, 1280, 54);	/* of 1232 */
-	longest(6, 68, 1280, 54);	/* RFC 8200 5: no link has less */
+	longest(4, 576, 576, 119);	/* 552 bytes of data in each */
+	longest(4, 100, 100, 819);	/* 80 bytes of data in each */
+	longest(6, 1280, 1280, 54);	/* 1232 bytes of data in each */
+	longest(6, 68, 1280, 54);	/* the least of IPv6: RFC 8200 5 */
 	return unit_end();
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * fragments.h - The stage for tests of reassembly: a guest that cuts a datagram
- * as a story wants it, and whose frames come through tap_recv_burst() as they
- * would from a link. Included by those tests, after the file under test.
+ * fragments.h - A test bench for reassembly: a guest cuts a datagram into
+ * fragments as a test case needs them, and its frames come through
+ * tap_recv_burst() as from a real link. Tests include this file after the file
+ * under test.
  */
 #ifndef TEST_UNIT_FRAGMENTS_H
 #define TEST_UNIT_FRAGMENTS_H
@@ -25,16 +26,17 @@
 #define DST6		"2001:db8:2::1"
 
 /**
- * struct stage - A guest, and our end of its link
- * @mem, @tap:	our end
- * @now:	ms
- * @v:		4 or 6, what the guest speaks now
- * @id, @proto, @ttl, @tos, @df: what it writes into its headers
- * @src, @dst:	likewise
- * @ext, @extlen: IPv4 options or IPv6 headers before the fragment header
- * @first:	IPv6: number of the first of @ext
- * @l4, @len:	the datagram that it cuts, from the transport header on
- * @frames, @n:	frames on their way, or that have @arrived
+ * struct stage - A guest, and passt's end of its link
+ * @mem, @tap:	passt's end
+ * @now:	simulated time, ms
+ * @v:		IP version of the guest's packets, 4 or 6
+ * @id, @proto, @ttl, @tos, @df: values for the IP header
+ * @src, @dst:	addresses for the IP header
+ * @ext, @extlen: IPv4 options, or IPv6 headers before the fragment header
+ * @first:	IPv6: type of the first header in @ext
+ * @l4, @len:	the datagram that the guest cuts, from the transport header on
+ * @frames, @n:	frames that the guest has sent, and their number
+ * @arrived:	passt has received these frames
  */
 struct stage {
 	struct memory mem;
@@ -54,7 +56,7 @@ struct stage {
 	bool arrived;
 };
 
-/* named() - A check's name, with the family */
+/* named() - Append the IP version to a check's name */
 static const char *named(const struct stage *s, const char *name)
 {
 	static char buf[200];
@@ -63,7 +65,7 @@ static const char *named(const struct stage *s, const char *name)
 	return buf;
 }
 
-/* summed() - Put the datagram's checksum right */
+/* summed() - Write the datagram's checksum, at offset @at */
 static void summed(struct stage *s, size_t at)
 {
 	struct iovec iov = { s->l4, s->len };
@@ -76,7 +78,8 @@ static void summed(struct stage *s, size_t at)
 	memcpy(s->l4 + at, &check, sizeof(check));
 }
 
-/* datagram() - The guest has a UDP datagram of @len bytes in all to send */
+/* datagram() - Make a UDP datagram of @len bytes with its header, for the guest
+ * to cut */
 static void datagram(struct stage *s, size_t len)
 {
 	size_t i;
@@ -135,7 +138,7 @@ static void stage_close(struct stage *s)
 	link_close(&s->mem.link);
 }
 
-/* put_ip4() - IPv4 header of a fragment; its length */
+/* put_ip4() - Write the IPv4 header of a fragment; return its length */
 static size_t put_ip4(const struct stage *s, uint8_t *p, size_t off,
 		      size_t len, bool more)
 {
@@ -160,7 +163,8 @@ static size_t put_ip4(const struct stage *s, uint8_t *p, size_t off,
 	return hlen;
 }
 
-/* put_ip6() - IPv6 headers of a fragment, RFC 8200 4.5; their length */
+/* put_ip6() - Write the IPv6 headers of a fragment (RFC 8200 4.5); return their
+ * length */
 static size_t put_ip6(const struct stage *s, uint8_t *p, size_t off,
 		      size_t len, bool more)
 {
@@ -180,7 +184,7 @@ static size_t put_ip6(const struct stage *s, uint8_t *p, size_t off,
 	return 40 + s->extlen + 8;
 }
 
-/* piece_of() - A fragment with bytes of one's own is on its way */
+/* piece_of() - Let the guest send a fragment with payload of the caller */
 static void piece_of(struct stage *s, size_t off, const void *data, size_t len,
 		     bool more)
 {
@@ -200,24 +204,25 @@ static void piece_of(struct stage *s, size_t off, const void *data, size_t len,
 	s->frames[s->n++] = exact;
 }
 
-/* piece() - A fragment of the datagram is on its way */
+/* piece() - Let the guest send a fragment of its datagram */
 static void piece(struct stage *s, size_t off, size_t len, bool more)
 {
 	piece_of(s, off, s->l4 + off, len, more);
 }
 
-/* arrive() - They get here; how many packets come of them */
+/* arrive() - Let passt receive the guest's frames; return how many packets it
+ * gets */
 static unsigned int arrive(struct stage *s)
 {
 	tap_release(&s->tap);
 	tap_recv_burst(&s->tap, s->now);
 	s->arrived = true;
-	if (s->tap.fragments.reassembled)	/* it has memory of its own */
+	if (s->tap.fragments.reassembled)	/* the packet is a copy */
 		frames_free(s);
 	return s->tap.npkt;
 }
 
-/* is_whole() - Whether a packet is the datagram as the guest had it */
+/* is_whole() - Whether a packet is the datagram that the guest has cut */
 static bool is_whole(const struct stage *s, const struct pkt *p)
 {
 	static uint8_t buf[L4_MAX];
@@ -231,7 +236,7 @@ static bool is_whole(const struct stage *s, const struct pkt *p)
 	       !memcmp(buf, s->l4 + p->l4len, p->len);
 }
 
-/* gets() - What is on its way makes one packet, the datagram */
+/* gets() - Check that passt gets one packet from these frames: the datagram */
 static void gets(struct stage *s, const char *name)
 {
 	if (check_eq(named(s, name), arrive(s), 1))
@@ -239,7 +244,7 @@ static void gets(struct stage *s, const char *name)
 		      is_whole(s, &s->tap.pkt[0]));
 }
 
-/* gets_none() - What is on its way makes nothing */
+/* gets_none() - Check that passt gets no packet from these frames */
 static void gets_none(struct stage *s, const char *name)
 {
 	check_eq(named(s, name), arrive(s), 0);

@@ -425,7 +425,7 @@ static void guest_edge(struct guest *g, const struct tcp_seg *seg)
 	uint32_t edge = seg->ack + ((uint32_t)seg->wnd << g->snd_shift);
 
 	if (seq_lt(seg->ack, g->their_ack))
-		return;				/* delayed on its way */
+		return;				/* an old ACK, delayed */
 	if (g->their_ack != seg->ack && seq_lt(edge, g->their_edge))
 		guest_wrong(g, "the window shrank");
 	g->their_ack = seg->ack;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * icmp.c - Pings of a guest over real ping sockets: replies and errors of
- * routers on the way, what is not passed on, how long flows live; and errors
- * to the guest, what they quote, and how many there are.
+ * icmp.c - Pings of the guest over real ping sockets: replies, errors from
+ * routers, what passt drops, and how long flows live. The other half is errors
+ * that passt sends to the guest: what they quote, and how many there are.
  */
 #include "../../icmp.c"
 #include "test/unit/flows.h"
@@ -10,7 +10,7 @@
 #define ROOM	(1 << 20)
 #define LIFE	8192
 
-/* One of each family, where a story is told for both. */
+/* What differs between IPv4 and IPv6, for stories that are told for both. */
 struct family {
 	const char *gw, *nowhere;
 	uint8_t proto, request, reply;
@@ -20,7 +20,7 @@ struct family {
 static const struct family v4 = { GW4, NOWHERE4, IPPROTO_ICMP, 8, 0, 20 };
 static const struct family v6 = { GW6, NOWHERE6, IPPROTO_ICMPV6, 128, 129, 40 };
 
-/* pings() - The guest sends an echo request with @len bytes of payload */
+/* pings() - Let the guest send an echo request with @len bytes of payload */
 static void pings(struct world *w, const struct family *f, const char *dst,
 		  uint16_t id, uint16_t seq, size_t len)
 {
@@ -36,7 +36,7 @@ static void pings(struct world *w, const struct family *f, const char *dst,
 	sends_ip(w, guest_of(dst), dst, f->proto, buf, 8 + len);
 }
 
-/* pings_with() - As pings(), with a TOS, and IPv4's DF */
+/* pings_with() - Do as pings(), with a TOS or traffic class, and DF for IPv4 */
 static void pings_with(struct world *w, const struct family *f, uint16_t seq,
 		       size_t len, uint8_t tos, bool df)
 {
@@ -78,8 +78,8 @@ static struct icmp_flow *echo_of(struct world *w, const struct family *f,
 	return find_echo_flow(&w->echo, &key);
 }
 
-/* Given ping sockets that are not allowed, then a warning at start says so, and
- * the guest's pings get no reply. */
+/* Given a host that does not allow ping sockets, then a warning at start says
+ * so, and the guest's pings get no reply. */
 static void story_not_allowed(void)
 {
 	struct world w;
@@ -97,8 +97,8 @@ static void story_not_allowed(void)
 	world_close(&w);
 }
 
-/* Given a peer that replies, when the guest pings it, then the reply is what
- * the guest expects. */
+/* Given a peer that replies, when the guest pings it, then the guest gets the
+ * correct reply. */
 static void story_echo(const struct family *f)
 {
 	static const size_t sizes[] = { 56, 0, 1, 1472, 9000 };
@@ -130,8 +130,9 @@ static void story_echo(const struct family *f)
 	world_close(&w);
 }
 
-/* Given an identifier that the host uses itself, then the guest's ping goes out
- * with another, and the reply has the guest's. */
+/* Given an identifier that the host itself uses, when the guest pings with it,
+ * then passt sends another identifier, and the guest gets a reply with its
+ * own. */
 static void story_identifier_taken(void)
 {
 	struct in6_addr any = addr("0.0.0.0");
@@ -157,7 +158,7 @@ static void story_identifier_taken(void)
 	world_close(&w);
 }
 
-/* forge() - A program at @src sends a reply to the host's loopback */
+/* forge() - Let a program at @src send an echo reply to the host's loopback */
 static bool forge(const char *src, uint16_t id)
 {
 	struct in6_addr from = addr(src), to = addr("127.0.0.1");
@@ -180,8 +181,8 @@ static bool forge(const char *src, uint16_t id)
 	return good;
 }
 
-/* Given a peer that was pinged, when another one replies, then the guest does
- * not receive that (I1). */
+/* Given a peer that was pinged, when another peer sends a reply, then the guest
+ * does not receive this reply (I1). */
 static void story_unasked(void)
 {
 	struct world w;
@@ -199,7 +200,7 @@ static void story_unasked(void)
 	check_eq("that of another one is not", w.mem.nsent, 0);
 	check_eq("and is counted", w.echo.count[ICMP_UNASKED], 1);
 
-	/* Its guest-visible address is that of another peer. */
+	/* 127.0.0.9 has the same guest-visible address as 127.0.0.1. */
 	check("the test can forge", forge("127.0.0.9", 5));
 	events(&w, 1000);
 	check_eq("nor that of one with the same guest-visible address",
@@ -211,7 +212,8 @@ static void story_unasked(void)
 	world_close(&w);
 }
 
-/* tos_of() - Type of service or traffic class of what the guest got */
+/* tos_of() - Get the TOS or traffic class of a packet that the guest
+ * received */
 static uint8_t tos_of(const struct family *f, const struct seen *s)
 {
 	const uint8_t *ip = s->l4 - f->hlen;
@@ -219,8 +221,8 @@ static uint8_t tos_of(const struct family *f, const struct seen *s)
 	return f->hlen == 20 ? ip[1] : (uint8_t)(get_be16(ip) >> 4);
 }
 
-/* Given a TOS of the guest, then the request leaves with it, and the reply
- * comes back with it. */
+/* Given an echo request of the guest with a TOS, then the request leaves with
+ * this TOS, and the reply comes back with it. */
 static void story_tos(const struct family *f)
 {
 	static const uint8_t tos[] = { 0, 0xb8, 0x02, 0xff, 0 };
@@ -242,7 +244,8 @@ static void story_tos(const struct family *f)
 }
 
 /* Given a request that is too long for the host's interface, then the guest is
- * told the MTU, and it gets its reply all the same if it did not know. */
+ * told the MTU. It still gets its reply, unless it was told the MTU within the
+ * last ten minutes. */
 static void story_too_long(const struct family *f)
 {
 	bool four = f->hlen == 20;
@@ -294,10 +297,11 @@ static void story_too_long(const struct family *f)
 }
 
 /**
- * router_says() - A router at 127.0.0.33 sends an error about an echo request
- * @type, @code: of it
- * @id, @seq:	of the request
- * @dst:	that it was for
+ * router_says() - Let a router at 127.0.0.33 send an error about an echo
+ * request
+ * @type, @code: type and code of the error
+ * @id, @seq:	identifier and sequence number of the request
+ * @dst:	destination of the request
  */
 static bool router_says(uint8_t type, uint8_t code, uint16_t id, uint16_t seq,
 			const char *dst)
@@ -335,7 +339,8 @@ static bool router_says(uint8_t type, uint8_t code, uint16_t id, uint16_t seq,
 	return good;
 }
 
-/* seen_router() - Whether the guest got an error of the router, about @seq */
+/* seen_router() - Whether the guest got an error of the router, about request
+ * @seq */
 static bool seen_router(const struct world *w, unsigned int n, uint8_t type,
 			uint8_t code, uint16_t seq)
 {
@@ -353,7 +358,8 @@ static bool seen_router(const struct world *w, unsigned int n, uint8_t type,
 }
 
 /* Given a router that sends an error about a request, then the guest receives
- * it from that router, with its own identifier; and no request is lost. */
+ * the error from this router, with the guest's identifier in it, and no request
+ * is lost. */
 static void story_router(void)
 {
 	struct in6_addr any = addr("0.0.0.0");
@@ -405,8 +411,8 @@ static void story_router(void)
 	world_close(&w);
 }
 
-/* Given peers that were pinged, then their flows end a minute after that, and
- * the socket closes with the last of them. */
+/* Given peers that were pinged, then the flow of each ends a minute after its
+ * last request, and the socket closes with the last flow. */
 static void story_expiry(void)
 {
 	struct world w;
@@ -430,8 +436,9 @@ static void story_expiry(void)
 	world_close(&w);
 }
 
-/* Given a guest that pings with all identifiers, or all peers, then the least
- * recently used flows are evicted, and sockets stay few. */
+/* Given a guest that pings with very many identifiers, or very many peers, then
+ * passt evicts the least recently used flows, and the number of sockets is
+ * limited. */
 static void story_limits(void)
 {
 	char host[ADDR_STRLEN];
@@ -452,7 +459,7 @@ static void story_limits(void)
 	guest_leaves(&w);
 	check_eq("with the guest, all are gone", w.flows.used, 0);
 
-	/* An eighth of this table is less than what is usual. */
+	/* The limit is an eighth of this flow table, less than ICMP_PEERS. */
 	most = w.flows.max / 8;
 	for (i = 0; i <= most; i++) {
 		snprintf(host, sizeof(host), "10.0.%u.%u", i >> 8, i & 255);
@@ -467,7 +474,8 @@ static void story_limits(void)
 	world_close(&w);
 }
 
-/* Given no route, then the guest is told, with its request quoted. */
+/* Given a peer without a route to it, then the guest gets an error that quotes
+ * its request. */
 static void story_unreachable(const struct family *f)
 {
 	struct world w;
@@ -518,7 +526,7 @@ static void story_others(void)
 	world_close(&w);
 }
 
-/* tcp_key() - The key of a connection to a web server */
+/* tcp_key() - Make the flow key of a connection to a web server */
 static struct flow_key tcp_key(const char *peer)
 {
 	return (struct flow_key){
@@ -527,7 +535,8 @@ static struct flow_key tcp_key(const char *peer)
 	};
 }
 
-/* errs() - Send an error about a SYN of the guest, as the only frame */
+/* errs() - Send the guest an error about its SYN, as the only frame; @s is set
+ * to it */
 static bool errs(struct world *w, int error, uint32_t mtu, const char *peer,
 		 struct seen *s)
 {
@@ -545,7 +554,8 @@ static bool errs(struct world *w, int error, uint32_t mtu, const char *peer,
 	return known;
 }
 
-/* Given an errno, then the guest receives the error that it means. */
+/* Given an errno of a socket, then the guest gets the ICMP error for it, if
+ * any. */
 static void story_errnos(void)
 {
 	static const struct {
@@ -592,8 +602,8 @@ static void story_errnos(void)
 	world_close(&w);
 }
 
-/* Given a SYN that fails, then the error quotes it with addresses, ports and
- * sequence number, in headers that are right. */
+/* Given a SYN that fails, then the error quotes the addresses, ports and
+ * sequence number of the SYN, with correct headers. */
 static void story_quote(const struct family *f)
 {
 	struct flow_key key = tcp_key(f->nowhere);
@@ -629,7 +639,8 @@ static void story_quote(const struct family *f)
 	world_close(&w);
 }
 
-/* Given packets that must not cause errors, then there are none. */
+/* Given packets to multicast and broadcast addresses, then they cause no
+ * errors. */
 static void story_never(void)
 {
 	static const char *const dst[] = { "224.0.0.1", "255.255.255.255",
@@ -679,7 +690,7 @@ static void story_rate(void)
 	world_close(&w);
 }
 
-/* with_sockets() - The stories that need ping sockets */
+/* with_sockets() - Run the stories that need ping sockets */
 static void with_sockets(void)
 {
 	story_not_allowed();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * iov.c - What is done with pieces gives the same as with one flat buffer,
+ * iov.c - Functions for buffers in pieces do the same as with one flat buffer,
  * wherever the cuts are.
  */
 #include "../../iov.c"
@@ -16,13 +16,13 @@
 static uint8_t flat[LEN], own[PIECES][LEN];
 
 /**
- * cut_flat() - Lay the flat buffer out in pieces of random size, some empty
- * @iov:	filled
+ * cut_flat() - Copy the flat buffer into pieces of random size, some empty
+ * @iov:	set to the pieces
  *
- * Each piece lies in memory of its own, so that nothing can run from one into
- * the next.
+ * Each piece has memory of its own, so that an access beyond the end of a piece
+ * does not reach the next piece.
  *
- * Return: how many pieces
+ * Return: number of pieces
  */
 static unsigned int cut_flat(struct iovec iov[PIECES])
 {
@@ -39,7 +39,7 @@ static unsigned int cut_flat(struct iovec iov[PIECES])
 	return cnt;
 }
 
-/* joined() - What pieces hold, without the functions under test */
+/* joined() - Join pieces without the functions under test; return the length */
 static size_t joined(uint8_t *buf, const struct iovec *iov, unsigned int cnt)
 {
 	size_t len = 0, i;

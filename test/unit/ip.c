@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * ip.c - Headers as the RFCs draw them, byte by byte.
+ * ip.c - IPv4, IPv6 and UDP headers are what the RFCs say, byte by byte.
  */
 #include "../../ip.c"
 

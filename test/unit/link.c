@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * link.c - The contract of a link, by the stream and by memory: slots, what a
- * shorter frame gives back, queues, descriptors, and observers.
+ * link.c - What link/link.h promises is true for the stream back-end and for
+ * the link in memory: about slots, frames shorter than their slot, queues,
+ * descriptors and observers.
  */
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -19,8 +20,8 @@ static const struct frame_meta none;
 
 /**
  * struct watcher - An observer that counts
- * @observer:	for the link
- * @bursts, @frames, @bytes: seen, per direction
+ * @observer:	registered at the link
+ * @bursts, @frames, @bytes: what it has seen; index 0: from guest, 1: to guest
  */
 struct watcher {
 	struct link_observer observer;
@@ -39,7 +40,8 @@ static void watch(struct link_observer *o, bool to_guest,
 		w->bytes[to_guest] += frames[n].len;
 }
 
-/* fills() - Whether a slot has its bytes, enough of them in the first piece */
+/* fills() - Whether a slot has @len bytes, with space for all headers in its
+ * first piece */
 static bool fills(const struct link_slot *s, size_t len)
 {
 	size_t total = 0;
@@ -54,7 +56,8 @@ static bool fills(const struct link_slot *s, size_t len)
 	return total == len && s->iov->iov_len >= MIN(len, LINK_HEADERS);
 }
 
-/* story_slots() - Of any queue that has space for some frames of 2000 bytes */
+/* story_slots() - Test the slots of a queue with space for some frames of 2000
+ * bytes */
 static void story_slots(const char *name, struct link_queue *q)
 {
 	static struct watcher watchers[2 * MEMORY_MODES + 1];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * listen.c - Ports bound on loopback, and what is said about those that
- * could not be.
+ * listen.c - Binds ports on loopback, and checks what is logged about ports
+ * that can't be bound.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,10 +14,10 @@
 #include "log.h"
 #include "sock.h"
 
-/* What was logged since the story began. */
+/* Messages that were logged since begin(). */
 static char logged[1000];
 
-/* The kernel has no IPv6. */
+/* Pretend that the kernel has no IPv6. */
 static bool no_ipv6;
 
 __attribute__((format(printf, 2, 3)))
@@ -49,12 +49,12 @@ static int test_open(int family, int type, int proto)
 #include "fds.h"
 #include "unit.h"
 
-#define SPAN	10	/* ports that each story may use */
+#define SPAN	10	/* ports that a test case may use */
 
-static uint16_t base;	/* the first of them */
+static uint16_t base;	/* the first of these ports */
 static int epfd;
 
-/* is_free() - Whether nobody has a port, for TCP and UDP */
+/* is_free() - Whether a port is free, for both TCP and UDP */
 static bool is_free(uint16_t port)
 {
 	struct sockaddr_in6 sa = { .sin6_family = AF_INET6,
@@ -70,7 +70,7 @@ static bool is_free(uint16_t port)
 	return good;
 }
 
-/* find_ports() - SPAN free ports in a row, below the ephemeral ones */
+/* find_ports() - Find SPAN free ports in a row, below the ephemeral ports */
 static void find_ports(void)
 {
 	unsigned int tries, n;
@@ -88,12 +88,13 @@ static void find_ports(void)
 	exit(1);
 }
 
-/* What is to be forwarded. */
+/* The rules that listen_to() applies. */
 static struct rule_set rules;
 
 static struct net net;
 
-/* begin() - What each story starts with: both families, no rules */
+/* begin() - Begin a test case: both families are in use, and there are no
+ * rules */
 static void begin(struct fwd *f)
 {
 	net.use[IP4] = net.use[IP6] = true;
@@ -103,7 +104,8 @@ static void begin(struct fwd *f)
 	no_ipv6 = false;
 }
 
-/* listen_to() - Bind what the rules say, with at most @max sockets */
+/* listen_to() - Bind the ports of the rules, with at most @max sockets; return
+ * what fwd_start() returns */
 static int listen_to(struct fwd *f, unsigned int max)
 {
 	struct fwd_report r;
@@ -115,7 +117,7 @@ static int listen_to(struct fwd *f, unsigned int max)
 	return rc;
 }
 
-/* parse() - Add rules; % in @fmt, of one to three ports, counted from @base */
+/* parse() - Add rules; each %d in @fmt is a port: @base plus @a, @b or @c */
 __attribute__((format(printf, 2, 0)))
 static void parse(uint8_t proto, const char *fmt, int a, int b,
 		  int c)
@@ -127,7 +129,7 @@ static void parse(uint8_t proto, const char *fmt, int a, int b,
 		fail(spec, "%s", why);
 }
 
-/* takes() - A socket that takes a port away; to be closed */
+/* takes() - Open a foreign socket that occupies a port; the caller closes it */
 static int takes(int type, const char *addr, int offset)
 {
 	union sockaddr_any sa;
@@ -143,7 +145,7 @@ static int takes(int type, const char *addr, int offset)
 	return fd;
 }
 
-/* reach() - A socket connected to a port; -1: refused */
+/* reach() - Connect a socket to a port; -1 if it is refused */
 static int reach(int type, const char *addr, int offset)
 {
 	union sockaddr_any sa;
@@ -160,7 +162,7 @@ static int reach(int type, const char *addr, int offset)
 	return -1;
 }
 
-/* reaches() - Whether a TCP port can be connected to */
+/* reaches() - Whether a TCP port accepts connections */
 static bool reaches(const char *addr, int offset)
 {
 	int fd = reach(SOCK_STREAM, addr, offset);
@@ -186,13 +188,14 @@ static int family_of(const struct fwd *f, unsigned int i)
 }
 
 /**
- * expect_error() - Listening fails, with one line and nothing left over
- * @name:	of the check
- * @f:		rules, gone after this
- * @max:	as for listen_to()
- * @where:	port that can't be bound, as the line names it
- * @error:	errno
- * @remedy:	how the advice begins
+ * expect_error() - Check that listening fails, logs one line, and leaves no
+ * descriptor open
+ * @name:	name of the check
+ * @f:		set by begin(); freed here
+ * @max:	limit of sockets
+ * @where:	port that can't be bound, as the logged line names it
+ * @error:	errno in the logged line
+ * @remedy:	start of the advice in the logged line
  */
 static void expect_error(const char *name, struct fwd *f, unsigned int max,
 			 const char *where, int error, const char *remedy)
@@ -471,7 +474,8 @@ static void best_effort(void)
 	close(udp);
 }
 
-/* Named ports come first, whatever the order of options. */
+/* Given named ports and ports that are best effort, then named ports are bound
+ * first, whatever the order of the options. */
 static void named_before_best_effort(void)
 {
 	struct fwd f;
@@ -489,8 +493,8 @@ static void named_before_best_effort(void)
 	fwd_free(&f);
 }
 
-/* Given named ports of one protocol beside best effort of the other, then the
- * start says in one line what became of both. */
+/* Given named ports of one protocol and best effort for the other, then one
+ * line says how many ports of each are forwarded. */
 static void named_beside_best_effort(void)
 {
 	int udp = takes(SOCK_DGRAM, "127.0.0.1", 1);
@@ -557,7 +561,7 @@ static void counts(void)
 
 int main(void)
 {
-	/* As root every port is permitted: be nobody. */
+	/* Root may bind every port, so become nobody. */
 	if (!getuid() && setuid(65534))
 		fail("not root", "%s", strerror(errno));
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * listen_walk.c - 10,000 changes of what is forwarded, at random, with real
- * sockets in a network of our own, against a model that is slow and simple.
+ * listen_walk.c - Makes 10,000 random changes to what is forwarded, and
+ * compares the result with a model that is slow and simple. It uses real
+ * sockets in a network namespace of its own.
  *
- * After each change the listeners are those of the model, a listener that
- * stays has the socket it had, each socket is bound where it should be, ports
- * can be had by others just where the model says so, and descriptors are as
- * many as there are sockets.
+ * After each change there are the listeners of the model, and no others. A
+ * listener that stays has its old socket, each socket is bound to the right
+ * address, a foreign socket can bind a port only if the model says that it is
+ * free, and there is one descriptor for each socket.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -24,14 +25,14 @@
 #include "test/unit/unit.h"
 
 #define STEPS		10000
-#define PORTS		16	/* 1 to this one */
+#define PORTS		16	/* ports 1 to 16 are used */
 #define OPTIONS		7
 #define FOREIGN		6
-#define LISTENERS	24	/* 'all' of both protocols is 32 */
+#define LISTENERS	24	/* limit; 'all' for TCP and UDP needs 32 */
 #define BOUND		(2 * LISTENERS)
-#define OLD		64	/* tokens of closed listeners */
+#define OLD		64	/* tokens that are remembered */
 
-/* Where an option binds its ports. */
+/* Addresses and interfaces that options bind their ports to. */
 static const struct prefix {
 	const char *text, *addr, *ifname;
 	bool v4, v6;
@@ -45,7 +46,7 @@ static const struct prefix {
 	{ "::1/", "::1", "", false, true },
 };
 
-/* Where an option leads. */
+/* Addresses of the guest that options forward to. */
 static const struct target {
 	const char *text, *addr;
 	bool v4, v6;
@@ -58,10 +59,11 @@ static const struct target {
 /**
  * struct option - A value of -t or -u
  * @proto:	IPPROTO_TCP or IPPROTO_UDP, 0: no option
- * @best:	all ports that are left, not named ones
- * @first, @last, @to: ports
+ * @best:	all ports, best effort; else ports are named
+ * @first, @last, @to: first and last port of the host, and the guest's port for
+ *		the first
  * @except:	a port that is excluded, 0: none
- * @prefix, @target: indices
+ * @prefix, @target: index in @prefixes, and in @targets
  */
 struct option {
 	uint8_t proto;
@@ -71,13 +73,13 @@ struct option {
 
 /**
  * struct bound - A port that is bound, in the model
- * @proto, @port: host's
- * @prefix:	where
- * @v4, @v6:	families
- * @gport, @target: where it leads
- * @best, @rule: of its rule: best effort, and its index
- * @fd:		its socket, -1: not seen yet
- * @keep:	the set that is applied wants it
+ * @proto, @port: protocol and port of the host
+ * @prefix:	index in @prefixes: address and interface
+ * @v4, @v6:	families that the socket serves
+ * @gport, @target: port of the guest, and index in @targets
+ * @best, @rule: whether its rule is best effort, and the index of the rule
+ * @fd:		its socket, -1: not known yet
+ * @keep:	the new rule set has this port, too
  */
 struct bound {
 	uint8_t proto;
@@ -91,7 +93,7 @@ struct bound {
 };
 
 static struct option options[OPTIONS];
-static struct bound foreign[FOREIGN];	/* @proto 0: none */
+static struct bound foreign[FOREIGN];	/* unused if @proto is 0 */
 static struct bound model[BOUND];
 static unsigned int nmodel;
 static unsigned int want_failed, got_failed, wrong_failed;
@@ -123,7 +125,7 @@ static void pick_target(struct option *o)
 
 static void pick_option(struct option *o)
 {
-	memset(o, 0, sizeof(*o));	/* compared as bytes */
+	memset(o, 0, sizeof(*o));	/* memcmp() needs clean padding */
 	o->proto = pick(2) ? IPPROTO_TCP : IPPROTO_UDP;
 	o->best = !pick(3);
 	o->first = o->best ? 1 : 1 + pick(PORTS);
@@ -138,7 +140,7 @@ static void pick_option(struct option *o)
 	pick_target(o);
 }
 
-/* The value as the user would write it */
+/* Write an option's value as the user would */
 static void write_spec(const struct option *o, char spec[200])
 {
 	const struct target *t = &targets[o->target];
@@ -156,7 +158,8 @@ static void write_spec(const struct option *o, char spec[200])
 	snprintf(spec, 200, "%s%s%s", prefixes[o->prefix].text, ports, except);
 }
 
-/* Parse an option, if it is another than the last time: that is slow */
+/* Parse an option if it has changed since the last call, because parsing is
+ * slow */
 static const struct rule_set *parse_option(unsigned int i)
 {
 	static struct option done[OPTIONS];
@@ -177,7 +180,7 @@ static const struct rule_set *parse_option(unsigned int i)
 	return &rules[i];
 }
 
-/* The rules of all options; false: they contradict each other */
+/* Add the rules of all options to @s; false if they contradict each other */
 static bool make_rules(struct rule_set *s)
 {
 	const struct rule_set *one;
@@ -192,7 +195,7 @@ static bool make_rules(struct rule_set *s)
 	return !rule_set_check(s, why, sizeof(why));
 }
 
-/* Whether both can't be bound */
+/* Whether two ports can't be bound at the same time */
 static bool collide(const struct bound *a, const struct bound *b)
 {
 	const struct prefix *p = &prefixes[a->prefix];
@@ -205,7 +208,7 @@ static bool collide(const struct bound *a, const struct bound *b)
 	       (any || !strcmp(p->addr, q->addr));
 }
 
-/* Whether one socket serves both */
+/* Whether two ports have the same binding, so that one socket can serve both */
 static bool same_socket(const struct bound *a, const struct bound *b)
 {
 	return a->proto == b->proto && a->port == b->port &&
@@ -239,7 +242,7 @@ static void drop(unsigned int i)
 	model[i] = model[--nmodel];
 }
 
-/* What a port of an option would be */
+/* Make the model's entry for a port of an option */
 static struct bound bound_of(const struct option *o, unsigned int rule,
 			     unsigned int port)
 {
@@ -255,7 +258,7 @@ static struct bound bound_of(const struct option *o, unsigned int rule,
 	};
 }
 
-/* The highest port that is best effort goes; false: none is above @port */
+/* Remove the highest best-effort port; false if none is above @port */
 static bool model_evict(unsigned int port)
 {
 	unsigned int i, last = nmodel;
@@ -293,7 +296,7 @@ static void model_named(const struct bound *b)
 		model[nmodel++] = *b;
 }
 
-/* False: there is no space for more */
+/* Add a best-effort port if it is free; false if there is no space for more */
 static bool model_best(const struct bound *b)
 {
 	unsigned int i;
@@ -310,7 +313,9 @@ static bool model_best(const struct bound *b)
 	return true;
 }
 
-/* All ports of options of a kind, named ones by option, others by port */
+/* Call @call for each port of best-effort options if @best is true, in the
+ * order of ports, or else for each named port, in the order of options. Stop if
+ * @call returns false. */
 static bool each_port(bool best, bool (*call)(struct bound *b))
 {
 	unsigned int outer, inner, n = best ? PORTS : OPTIONS;
@@ -326,7 +331,7 @@ static bool each_port(bool best, bool (*call)(struct bound *b))
 			    port > o->last || port == o->except)
 				continue;
 			b = bound_of(o, i, port);
-			/* 'all' without one in the middle is two rules */
+			/* 'all' with an excluded port becomes two rules */
 			b.rule = 2 * i + (o->except && port > o->except);
 			if (!call(&b))
 				return false;
@@ -383,7 +388,7 @@ static bool note_failure(void *arg, const struct fwd_failure *e)
 	return true;
 }
 
-/* The address that a socket is bound to is the option's */
+/* Whether a listener's socket is bound to the option's address and port */
 static bool bound_right(const struct listener *l, const struct bound *b)
 {
 	const struct prefix *p = &prefixes[b->prefix];
@@ -399,7 +404,7 @@ static bool bound_right(const struct listener *l, const struct bound *b)
 	return port == b->port && addr_eq(&addr, &want);
 }
 
-/* A listener is one of the model, with the socket it had */
+/* Whether a listener is in the model, and still has the same socket */
 static bool listener_right(const struct listener *l)
 {
 	const struct rule_ends *e = listener_ends(&f, l);
@@ -425,7 +430,7 @@ static bool listener_right(const struct listener *l)
 	return false;
 }
 
-/* Bind a port as a foreign socket does; -1: it is not to be had */
+/* Bind a foreign socket to a port; -1 if the port is not free */
 static int bind_foreign(const struct bound *b)
 {
 	const struct prefix *p = &prefixes[b->prefix];
@@ -459,7 +464,7 @@ static struct bound pick_foreign(void)
 	return bound_of(&o, 0, 1 + pick(PORTS));
 }
 
-/* A port can be had where neither we nor others have it, and nowhere else */
+/* Whether a random port is free exactly if the model says so */
 static bool probe_right(void)
 {
 	struct bound b = pick_foreign();
@@ -517,7 +522,7 @@ static void change_something(void)
 	case 6:
 		toggle_foreign();
 		break;
-	default:		/* nothing: apply it again */
+	default:		/* no change: apply the same rules again */
 		break;
 	}
 }
@@ -530,7 +535,7 @@ static void remember_tokens(void)
 		old_tokens[nold++ % OLD] = listener_token(&f, l);
 }
 
-/* A token stands for a listener, or for none: never for another one */
+/* Whether each old token belongs to its own listener, or to none */
 static bool tokens_right(void)
 {
 	unsigned int i;
@@ -574,7 +579,7 @@ static const char *what_is_wrong(const struct fwd_report *r)
 	return NULL;
 }
 
-/* One change; what went wrong, NULL: nothing */
+/* Make one change; return what is wrong after it, or NULL */
 static const char *step(void)
 {
 	struct fwd_report r = { .failed = note_failure };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * listener.h - A listener of a socket that the test has bound itself, where
- * the kernel was to choose the port.
+ * listener.h - Lets a test add a listener for a socket that the test itself has
+ * bound, for example to a port that the kernel chose.
  */
 #ifndef TEST_LISTENER_H
 #define TEST_LISTENER_H
@@ -12,12 +12,12 @@
 #include "forward/listen.h"
 
 /**
- * put_listener() - One more listener, as listener_open() makes it
- * @f:		set up by fwd_init(); the first one gives it ends of their own
+ * put_listener() - Add a listener, as listener_open() does
+ * @f:		set up by fwd_init(); its @ends are allocated if it has none
  * @fd:		bound socket
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
- * @port:	host port
- * @gport:	guest port
+ * @port:	port of the host
+ * @gport:	port of the guest
  */
 static inline void put_listener(struct fwd *f, int fd, uint8_t proto,
 				uint16_t port, uint16_t gport)

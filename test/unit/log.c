@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * log.c - Where messages go, what they look like, that a log file stays
- * bounded and that nobody can flood it.
+ * log.c - Where messages go and what they look like. A log file stays below its
+ * size limit, and the same message is not logged without limit.
  */
 #include <paths.h>
 #include <poll.h>
@@ -12,7 +12,7 @@
 
 #include "util.h"
 
-/* The clock, and where the system logger listens. */
+/* Stand-ins for the clock, and for the path of the system logger's socket. */
 static uint64_t clock_ms;
 #define now_ms()	clock_ms
 static char log_socket[] = "/tmp/passt-sys-XXXXXX";
@@ -25,7 +25,8 @@ static char log_socket[] = "/tmp/passt-sys-XXXXXX";
 static char path[] = "/tmp/passt-log-XXXXXX";
 static char said[65536];
 
-/* slurp() - The content of an open file, from its beginning, in @said */
+/* slurp() - Read an open file into @said, from its beginning; return the
+ * length */
 static size_t slurp(int fd)
 {
 	ssize_t n = pread(fd, said, sizeof(said) - 1, 0);
@@ -46,7 +47,7 @@ static void stderr_start(void)
 	dup2(captured, STDERR_FILENO);
 }
 
-/* stderr_end() - What went there, in @said */
+/* stderr_end() - Restore stderr, and read what was written to it into @said */
 static void stderr_end(void)
 {
 	dup2(saved, STDERR_FILENO);
@@ -94,7 +95,8 @@ static void test_stderr(void)
 	check_eq("and still a line", said[LOG_LINE - 1], '\n');
 }
 
-/* burst() - How many of @n messages of one place are logged */
+/* burst() - Log @n messages from one place; return how many lines were
+ * logged */
 static unsigned int burst(unsigned int n)
 {
 	unsigned int i, lines = 0;
@@ -128,7 +130,7 @@ static void test_limited(void)
 	check_str("none are mentioned", said, "frame malformed\n");
 }
 
-/* to_file() - Log to the file @name; 0 or -errno */
+/* to_file() - Log to the file @name; return 0 or -errno */
 static int to_file(const char *name)
 {
 	int fd = open(name, O_RDWR | O_NONBLOCK);
@@ -181,7 +183,8 @@ static void test_file(void)
 	close(fd);
 }
 
-/* entries() - How many whole entries of test_bound() the file has; 0: broken */
+/* entries() - Count the entries of test_bound() in @said; 0 if one of them is
+ * not whole or not in order */
 static unsigned int entries(unsigned int *first, unsigned int *last)
 {
 	unsigned int n = 0, number;
@@ -263,7 +266,7 @@ static void test_bad_files(void)
 	unlink(fifo);
 }
 
-/* logger() - Start the system logger; returns its socket */
+/* logger() - Bind a socket in place of the system logger's, and return it */
 static int logger(void)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -276,7 +279,7 @@ static int logger(void)
 	return fd;
 }
 
-/* heard() - The next message that the system logger gets, in @said */
+/* heard() - Receive the next message to the system logger into @said */
 static const char *heard(int fd)
 {
 	ssize_t n = recv(fd, said, sizeof(said) - 1, 0);
@@ -312,7 +315,7 @@ static void test_syslog(void)
 	      strstr(heard(fd), "]: 1 messages were lost: nobody read them"));
 	check("and goes on", strstr(heard(fd), "]: again"));
 
-	alarm(5);	/* a line that waits ends this test */
+	alarm(5);	/* if a message blocks, end this test */
 	while (!state.lost)
 		warn("a line of many");
 	warn("and another one");
@@ -329,8 +332,8 @@ static void test_syslog(void)
 	state.lost = 0;
 }
 
-/* fill_stderr() - Log to a stderr that takes some lines only, and tell what it
- * takes later */
+/* fill_stderr() - Log to @out in place of stderr until it is full: lost
+ * messages must be counted. Then read from @in: their number must be logged */
 static void fill_stderr(const char *name, int out, int in)
 {
 	struct pollfd p = { .fd = in, .events = POLLIN };

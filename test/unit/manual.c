@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * manual.c - The manual page of passt has every option that --help lists, with
- * its letter and the form of its value, and no other, in the same order; that
- * of qrap has the names and numbers that it goes by.
- * Run from the top of the tree, where doc/ is.
+ * manual.c - The manual page of passt has exactly the options that --help
+ * lists, in the same order, with their letters and the form of their values.
+ * The manual page of qrap has the names and numbers that qrap uses. Run this
+ * test from the top of the source tree, where doc/ is.
  */
 #include "conf/options.h"
 #include "unit.h"
 
-/* The two programs share no code, so all of qrap can be included. */
+/* qrap shares no code with passt, so all its files can be included. */
 #define main	qrap_main
 int qrap_main(int argc, char **argv);
 #include "../../qrap.c"
@@ -21,7 +21,7 @@ int qrap_main(int argc, char **argv);
 #define MANUAL	"doc/passt.1"
 #define QRAP	"doc/qrap.1"
 
-/* heading() - How the manual page introduces an option */
+/* heading() - Write the line of the manual page that introduces an option */
 static void heading(const struct opt *o, char *buf, size_t size)
 {
 	char letter[] = "Fl x , ";
@@ -33,7 +33,7 @@ static void heading(const struct opt *o, char *buf, size_t size)
 		 o->arg ? o->arg : "");
 }
 
-/* next_option() - The next row of the table that is shown, from *i on */
+/* next_option() - Find the next option that --help shows, from index *@i on */
 static const struct opt *next_option(unsigned int *i)
 {
 	while (*i < conf_option_count) {
@@ -45,7 +45,7 @@ static const struct opt *next_option(unsigned int *i)
 	return NULL;
 }
 
-/* next_heading() - The next line of the page that introduces an option */
+/* next_heading() - Read until the next line that introduces an option */
 static bool next_heading(FILE *f, char *line, int size)
 {
 	while (fgets(line, size, f)) {
@@ -79,7 +79,8 @@ static void test_passt(void)
 	fclose(f);
 }
 
-/* has() - The page of qrap has a line with this, as for printf() */
+/* has() - Check that qrap's page has a text; the arguments after @page are as
+ * for printf() */
 __attribute__((format(printf, 2, 3)))
 static bool has(const char *page, const char *fmt, ...)
 {

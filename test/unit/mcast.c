@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * mcast.c - Groups that are relayed, on the loopback interface of a network
- * namespace: how long answers are passed on, which socket has a service's port,
- * and what is dropped.
+ * mcast.c - Relays multicast groups on the loopback interface of a network
+ * namespace: for how long answers are passed on, which socket has the port of a
+ * service, and what is dropped.
  */
 #include "../../udp/mcast.c"
 #include "test/unit/flows.h"
 
 #define ROOM	(1 << 20)
-#define LIFE	128		/* flows in the table */
+#define LIFE	128		/* size of the flow table */
 #define GROUP	"224.0.0.251"
 #define PORT	5353
 #define NEIGHBOUR "198.18.0.1"	/* one more address on loopback (RFC 2544) */
 
-/* relay_open() - A stage with groups on loopback, IPv4 only: it has no route
- * for those of IPv6 */
+/* relay_open() - Set up the test bench with groups on one interface, for IPv4
+ * only: loopback has no route to IPv6 groups */
 static void relay_open(struct world *w, uint32_t ifindex)
 {
 	world_open(w, LIFE, ROOM);
@@ -25,8 +25,8 @@ static void relay_open(struct world *w, uint32_t ifindex)
 		exit(1);
 }
 
-/* member_open() - A foreign socket on the service's port, which is a member of
- * the group; @shared: as responders open it */
+/* member_open() - Open a foreign socket on the service's port, and join the
+ * group; @shared: with SO_REUSEADDR, as a responder does */
 static int member_open(bool shared)
 {
 	struct ip_mreqn m = { .imr_ifindex = 1 };
@@ -46,8 +46,8 @@ static int member_open(bool shared)
 	return fd;
 }
 
-/* asks() - The guest sends to the group; on loopback all that leaves comes in
- * again, which no other interface does: that is gone */
+/* asks() - Let the guest send a query to the group. Loopback, unlike real
+ * interfaces, returns the query; so clear what the guest received */
 static void asks(struct world *w, uint16_t port)
 {
 	sends(w, port, GROUP, PORT, "who?", 4);
@@ -55,7 +55,8 @@ static void asks(struct world *w, uint16_t port)
 	memory_clear(&w->mem);
 }
 
-/* heard_from() - Whether one datagram reached the guest, for this port */
+/* heard_from() - Whether exactly one datagram reached the guest, from @src to
+ * this port */
 static bool heard_from(struct world *w, const char *src, uint16_t port)
 {
 	struct seen s;
@@ -65,7 +66,8 @@ static bool heard_from(struct world *w, const char *src, uint16_t port)
 	       is_from(&s, src) && get_be16(s.l4 + 2) == port;
 }
 
-/* says_alone() - A peer sends to a port of the host; what was seen is gone */
+/* says_alone() - Clear what the guest received, and let a peer send to a port
+ * of the host */
 static void says_alone(struct world *w, int peer, uint16_t port)
 {
 	memory_clear(&w->mem);
@@ -99,8 +101,8 @@ static struct udp_flow *query_of(struct world *w, uint16_t gport)
 	return f ? container_of(f, struct udp_flow, flow) : NULL;
 }
 
-/* Given groups as they are written down, then each is one, and of one
- * service. */
+/* Given the table of groups, then each has a multicast address, no socket yet,
+ * and the interface of its family. */
 static void story_table(void)
 {
 	struct udp_group g[UDP_GROUPS];
@@ -116,8 +118,8 @@ static void story_table(void)
 }
 
 /* Given a guest that sends a query from the service's port, when a peer answers
- * to that port, then the guest receives that for ten seconds, and not again
- * until it sends again. */
+ * to this port, then the guest receives the answers of the next ten seconds,
+ * and no others. */
 static void story_window(void)
 {
 	uint16_t port = 0;
@@ -151,8 +153,9 @@ static void story_window(void)
 	world_close(&w);
 }
 
-/* Given a guest that sends a query from another port, when many peers answer,
- * then it receives all answers, and the flow stays one-shot, and ends. */
+/* Given a guest that sends a query from another port, when peers send many
+ * answers, then the guest receives all of them, and the flow stays one-shot,
+ * and ends. */
 static void story_flow(void)
 {
 	uint16_t port = 0, from = 0;
@@ -192,9 +195,9 @@ static void story_flow(void)
 	world_close(&w);
 }
 
-/* Given a querier, when the guest answers it directly, then the answer leaves
- * from the service's port, for ten seconds; after that, and to other hosts, it
- * is a flow like any other. */
+/* Given a querier, when the guest sends it an answer within ten seconds, then
+ * the answer leaves from the service's port. Later answers, and datagrams to
+ * other ports, need a flow as usual. */
 static void story_answer(void)
 {
 	struct ip_mreqn m = { .imr_ifindex = 1 };
@@ -229,8 +232,9 @@ static void story_answer(void)
 	world_close(&w);
 }
 
-/* Given a responder that has the port, then it receives the answers to the
- * host, and both receive what is for the group. */
+/* Given a responder on the host that has the port, then it receives answers to
+ * the host, and what the guest sends to the group; the guest does not get these
+ * answers. */
 static void story_responder(bool before)
 {
 	uint16_t port = 0, from;
@@ -266,8 +270,9 @@ static void story_responder(bool before)
 	world_close(&w);
 }
 
-/* Given the service's port forwarded, too, then both have it, and no foreign
- * socket. */
+/* Given a forwarded port with the number of the service's port, then its
+ * listener and the group's socket share the port, and no foreign socket can
+ * bind it. */
 static void story_forwarded(void)
 {
 	socklen_t len = sizeof(int);
@@ -290,9 +295,9 @@ static void story_forwarded(void)
 	world_close(&w);
 }
 
-/* Given no interface, or a foreign socket that does not share the port, then a
- * warning names the group, and what the guest sends is dropped as if there were
- * no groups. */
+/* Given no interface, or a foreign socket that does not share the port, then
+ * passt can't join the group, warns about it, and drops what the guest sends to
+ * it. */
 static void story_refused(void)
 {
 	struct world w;
@@ -317,8 +322,8 @@ static void story_refused(void)
 	world_close(&w);
 }
 
-/* Given datagrams that can't be passed on, then each is counted by its cause.
- * */
+/* Given datagrams that can't be passed on, then each is counted by its
+ * cause. */
 static void story_dropped(void)
 {
 	static uint8_t data[UDP_GROUP_LONGEST + 1];
@@ -348,8 +353,8 @@ static void story_dropped(void)
 	world_close(&w);
 }
 
-/* Given a table with no space for flows, then a query from another port is
- * refused, and counted; from the service's port it leaves. */
+/* Given a full flow table, then a query from another port is refused and
+ * counted. A query from the service's port needs no flow, and leaves. */
 static void story_no_flows(void)
 {
 	struct world w;

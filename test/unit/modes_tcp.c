@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * modes_tcp.c - The same bytes go both ways over TCP, however frames lie in the
- * link's memory, and whether or not guest and link carry GSO frames.
+ * modes_tcp.c - TCP carries the same bytes both ways, however the link lays out
+ * frames in memory, and whether or not guest and link carry GSO frames.
  */
 #include "../../tcp.c"
 #include "test/unit/cable.h"

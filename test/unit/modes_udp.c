@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * modes_udp.c - The same datagrams go both ways over UDP, however frames lie in
- * the link's memory, and whether or not guest and link carry GSO frames.
+ * modes_udp.c - UDP carries the same datagrams both ways, however the link lays
+ * out frames in memory, and whether or not guest and link carry GSO frames.
  */
 #include <netinet/udp.h>
 
