@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * bench.h - What programs of the benchmark share: the clock, and the end when
- * the kernel refuses something.
+ * bench.h - What programs of the benchmark share: a clock, and a function that
+ * ends the program with the kernel's error.
  */
 #ifndef TEST_BENCH_BENCH_H
 #define TEST_BENCH_BENCH_H

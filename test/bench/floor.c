@@ -8,8 +8,9 @@
  *
  * The options [--addr ADDR] [--netns PATH] say where the other end of the TCP
  * connection is. A frame consists of its length (4 bytes), headers that nobody
- * fills in, and PAYLOAD bytes. Frames go over a UNIX stream socket to a child
- * that only reads or only writes them. Buffers have the same sizes as in passt.
+ * fills in, and PAYLOAD bytes. Frames go over a UNIX stream socket, at whose
+ * other end a child only reads or only writes them. Buffers have the same sizes
+ * as in passt.
  * The program prints a line of JSON: bytes, seconds, and seconds of CPU time,
  * without those of the child.
  * A program of the benchmark; calls peer.c, checksum.c and the kernel, called
@@ -32,7 +33,7 @@
 #define OVERHEAD	(PREFIX + HEADERS)
 #define FRAMES_MAX	(STREAM_OUT / (OVERHEAD + PAYLOAD_MIN))
 #define SOCKET_BUFFER	(256 * 1024)	/* as in link/stream.c */
-#define GUEST_BLOCK	(128 * 1024)	/* per call, as the stand-in guest */
+#define GUEST_BLOCK	(128 * 1024)	/* bytes per call, as in standin.c */
 
 /**
  * struct lift - State of a transfer in one direction

@@ -8,9 +8,9 @@
  *	pour down ADDR PORT SEED BYTES		receives from the server
  *
  * Each byte is a function of the seed and of its offset in the stream, so that
- * the receiver detects bytes that are lost, duplicated or moved, and knows
- * where. 'up' and 'down' exit with status 0 if all bytes arrived unchanged, and
- * the end of the stream followed.
+ * the receiver detects bytes that are lost, duplicated or moved, and prints the
+ * offset of the first wrong byte. 'up' and 'down' exit with status 0 if all
+ * bytes arrived unchanged, and then the end of the stream.
  * A program of the benchmark; calls util.c and the kernel, called by soak.
  */
 #include <errno.h>
@@ -100,7 +100,7 @@ differs(const uint8_t *got, const uint8_t *want, uint64_t at)
 	exit(1);
 }
 
-/* gather() - Receive and compare all bytes, and the end of the stream */
+/* gather() - Receive and compare all bytes; check that the stream then ends */
 static void gather(int fd, const struct order *o)
 {
 	static uint64_t got[BLOCK / sizeof(uint64_t)], want[ARRAY_SIZE(got)];

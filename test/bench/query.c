@@ -23,8 +23,8 @@
 #include "test/bench/bench.h"
 #include "util.h"
 
-#define QUESTION	40		/* bytes of a query: a name, a type */
-#define ANSWER		120		/* bytes of an answer: some records */
+#define QUESTION	40		/* bytes of a query for one name */
+#define ANSWER		120		/* bytes of an answer to such a query */
 #define BATCH		64
 #define AHEAD_MAX	1024
 #define SAMPLES		(1 << 20)

@@ -33,8 +33,8 @@
 #define RING		256
 #define HEADERS		(sizeof(struct virtio_net_hdr_v1) + 54)
 #define RX_BUFFER	4096
-#define TX_FIRST	128		/* bytes of the first piece of a send */
-#define TX_REST		32768		/* buffer, and of the others, as in the
+#define TX_FIRST	128		/* bytes: a send buffer's first piece */
+#define TX_REST		32768		/* bytes: each further piece, as in the
 					 * stand-in guest */
 #define SLOT		(80 * 1024)	/* bytes of memory for one buffer */
 #define FRAMES		8		/* frames moved by one call */
@@ -166,8 +166,8 @@ static void buffers_wait(struct lift *l, unsigned int n)
 	}
 }
 
-/* next_desc() - Descriptor of the @i-th available buffer; sets @head to its
- * index */
+/* next_desc() - Descriptor of the @i-th available buffer; sets @head to the
+ * descriptor's index */
 static const struct vring_desc *next_desc(const struct lift *l, unsigned int i,
 					  uint16_t *head)
 {

@@ -7,9 +7,9 @@
  *				answers one byte, then closes the connection
  *	rr rr ADDR PORT MS	sends requests one by one on one connection
  *	rr crr ADDR PORT MS	opens a connection for each request
- *	rr hold ADDR PORT N	opens N connections, and keeps them. Then it
- *				reads commands from stdin: 'echo' sends one
- *				request on each connection, 'close' lets the
+ *	rr hold ADDR PORT N	opens N connections, and keeps them open.
+ *				Then it reads commands from stdin: 'echo' sends
+ *				one request on each connection, 'close' lets the
  *				server close all
  *
  * Results are lines of JSON. The server closes connections first, so that
@@ -182,7 +182,7 @@ static void ask(int fd)
 		die("recv");
 }
 
-/* connect_ask() - Open a connection, send one request, wait for the end */
+/* connect_ask() - Open a connection, send one request, wait for EOF */
 static void connect_ask(const struct sockaddr_in6 *sa)
 {
 	int fd = connect_to(sa);
@@ -226,7 +226,7 @@ static int repeat(const struct sockaddr_in6 *sa, const char *ms, int fd)
  */
 
 /**
- * struct held - Connections that are kept
+ * struct held - Connections of 'hold', which all exist at the same time
  * @fd:		descriptor of each, -1: closed
  * @n:		number of connections
  * @epoll:	epoll descriptor with all connections
@@ -286,7 +286,8 @@ static bool held_answered(struct held *h, unsigned int i)
 	return false;
 }
 
-/* start_*() - Begin an operation on a connection; false: it is closed */
+/* start_*() - Begin an operation on a connection; false: this connection is
+ * closed */
 
 static bool start_open(struct held *h, unsigned int i,
 		       const struct sockaddr_in6 *sa)
@@ -308,7 +309,8 @@ static bool start_close(struct held *h, unsigned int i,
 }
 
 /**
- * held_all() - Do an operation on every connection, on AHEAD at the same time
+ * held_all() - Do an operation on every connection, on at most AHEAD
+ *		connections at the same time
  * @h:		connections
  * @what:	name of the operation, for the report
  * @start:	begins the operation

@@ -14,9 +14,9 @@
  * again.
  *
  * If HOW is 'rows', the sender sends GSO batches (UDP_SEGMENT), as QUIC does;
- * if it is 'single', it sends single datagrams, as most other programs do. The
- * receiver uses UDP_GRO. So both ends need much less CPU time than the programs
- * that they measure.
+ * if HOW is 'single', it sends single datagrams, as most other programs do. The
+ * receiver uses UDP_GRO. With GSO and GRO, both ends need much less CPU time
+ * than the programs that they measure.
  *
  * 'out' and 'in' print a line of JSON: datagrams sent and received, bytes of
  * payload received, seconds from the first to the last datagram received, and
@@ -49,11 +49,11 @@
 #define TELLS		8		/* reports per window */
 #define SOCKET_BUFFER	(16 * 1024 * 1024)
 #define BATCH		32		/* buffers of one recvmmsg() */
-#define SEEN_MAX	(1UL << 28)	/* numbers of datagrams in a run */
+#define SEEN_MAX	(1UL << 28)	/* limit for datagrams in a run */
 #define BEHIND		(2 * NSEC / 1000)	/* most ns of delay that the
 						 * sender catches up on */
-#define LOST_MS		20		/* no report for so long: all datagrams
-					 * in flight were lost */
+#define LOST_MS		20		/* ms without a report, after which all
+					 * datagrams in flight count as lost */
 #define RETRY_MS	100
 #define RETRIES		50
 #define DRAIN_MS	100		/* from the last datagram to END */
@@ -187,7 +187,7 @@ static uint64_t heard(int fd, struct note *n, struct flow *from)
  * Sending.
  */
 
-/* fill() - Write their numbers to the datagrams of a burst */
+/* fill() - Write a number to each datagram of a burst */
 static void fill(struct sender *x, size_t size)
 {
 	struct note n = { .kind = DATA };
@@ -271,7 +271,7 @@ static void wait_turn(struct sender *x, const struct order *o)
 		x->start += late - BEHIND;
 }
 
-/* wait_word() - Wait until the receiver reports which number it has seen */
+/* wait_word() - Wait for the receiver's report of the highest number seen */
 static void wait_word(struct sender *x, const struct side *s)
 {
 	int fd = s->flow[0].fd;
@@ -289,7 +289,7 @@ static void wait_word(struct sender *x, const struct side *s)
 }
 
 /**
- * sender_finish() - Tell the receiver that this was all, and get its result
+ * sender_finish() - Send END to the receiver, and get the receiver's result
  * @x:		sender
  * @s:		this program
  * @n:		set to the message with the result
@@ -380,7 +380,8 @@ static void tell(const struct side *s, const struct receiver *r,
 	say(&s->flow[0], &n);
 }
 
-/* segment_size() - Size of the datagrams in a GRO batch; else @len */
+/* segment_size() - Size of each datagram in a GRO batch; @len if the message is
+ * no GRO batch */
 static size_t segment_size(struct msghdr *msg, size_t len)
 {
 	struct cmsghdr *c;
@@ -453,7 +454,7 @@ static uint64_t take_batch(const struct side *s, struct receiver *r, int fd)
 	return sent;
 }
 
-/* after_batch() - Note the time, and report to the sender if it needs that */
+/* after_batch() - Note the time; report to the sender if a report is due */
 static void after_batch(const struct side *s, struct receiver *r)
 {
 	uint64_t t = now_ns(), new = r->result.received - r->told;
@@ -469,8 +470,8 @@ static void after_batch(const struct side *s, struct receiver *r)
 	r->told = r->result.received;
 }
 
-/* receive_all() - Receive until END; the server answers END until all is quiet,
- * in case its RESULT gets lost */
+/* receive_all() - Receive until END. A server then goes on to answer each END
+ * until nothing more arrives, because its RESULT may get lost */
 static int receive_all(const struct side *s)
 {
 	const struct note go = { .kind = GO, .order = s->order };
