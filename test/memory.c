@@ -17,7 +17,7 @@
 #include "util.h"
 
 #define PIECES_MAX	128	/* pieces of a frame */
-#define PIECE_MAX	2048	/* bytes of a piece, without the last one */
+#define PIECE_MAX	2048	/* bytes of a piece that is not the last */
 
 const char *const memory_mode_name[MEMORY_MODES] = {
 	[MEMORY_CONTIGUOUS]	= "contiguous",
@@ -442,8 +442,9 @@ int memory_open(struct memory *m, size_t size)
 /**
  * memory_put() - Add a frame from the guest for the next refill
  * @m:		memory link
- * @frame:	Ethernet frame; the caller must keep it until the refill, or
- *		until the release in contiguous mode, which does not copy it
+ * @frame:	Ethernet frame; must stay valid until the refill, which copies
+ *		it. In contiguous mode the refill does not copy it, so it must
+ *		stay valid until the release
  * @len:	bytes of the frame
  */
 void memory_put(struct memory *m, void *frame, size_t len)
@@ -569,7 +570,7 @@ static bool goes_on(const struct iovec *first, const struct iovec *last,
 		get_be32(a + j->l4 + 4) + (uint32_t)payload);
 }
 
-/* join_frames() - Join @n frames to one GSO frame, and put that */
+/* join_frames() - Join @n frames into a GSO frame, and add it for the refill */
 static void join_frames(struct memory *m, const struct iovec *f, unsigned int n,
 			const struct joinable *j, size_t payload)
 {
@@ -605,7 +606,7 @@ static void join_frames(struct memory *m, const struct iovec *f, unsigned int n,
 }
 
 /**
- * memory_join() - Replace consecutive frames that were put by GSO frames
+ * memory_join() - Join consecutive frames for the next refill into GSO frames
  * @m:		memory link; nothing happens unless its mode is segmenting
  */
 void memory_join(struct memory *m)

@@ -38,8 +38,8 @@
  */
 enum pick {
 	PICK_ADDR4	= 0x01,		/* the lease has an IPv4 address */
-	PICK_ADDR6	= 0x02,		/* it has an IPv6 address */
-	PICK_PREFIX	= 0x04,		/* its IPv4 prefix has the router */
+	PICK_ADDR6	= 0x02,		/* the lease has an IPv6 address */
+	PICK_PREFIX	= 0x04,		/* the router is in its IPv4 prefix */
 	PICK_LL_GW	= 0x08,		/* the IPv6 router is link-local */
 	PICK_LITTLE	= 0x10,		/* few names and resolvers */
 	PICK_SOURCE	= 0x20,		/* NDP messages have a source */
@@ -168,7 +168,8 @@ static void serve_frame(struct world *w, uint8_t *frame, size_t size)
 /**
  * serve_rest() - Serve the end of a frame as if it were a message to a service
  * @w:		the world
- * @pkt:	packet with headers of such a message; its payload is filled in
+ * @pkt:	packet with headers of such a message; this function fills in
+ *		its payload
  * @frame:	frame
  * @size:	its length
  * @at:		offset of the UDP payload or of the ICMPv6 header

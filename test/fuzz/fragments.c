@@ -17,7 +17,7 @@
 #include "tap.h"
 #include "test/fuzz/mutate.h"
 
-#define KEYS		8	/* datagrams; few, so that space never ends */
+#define KEYS		8	/* datagrams, for which the table has space */
 #define OPS		64	/* most fragments of an input, for speed */
 #define OP_LEN		5	/* bytes of an input that describe a fragment */
 #define HDR_LEN(key)	((key) & 1 ? 14 + 40 + ((key) & 2) * 4 : 14 + 20)

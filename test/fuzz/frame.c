@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /**
  * cut() - Cut a frame into pieces, some of them empty
- * @iov:	PIECES of them
+ * @iov:	set to PIECES pieces
  * @data:	frame
  * @size:	its length
  */
