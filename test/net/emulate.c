@@ -9,8 +9,8 @@
  *	tap A -> loss -> queue, rate -> delay -> tap B, and the reverse
  *
  * A frame that shall come out of order is delayed for longer, so that later
- * frames overtake it. It waits in a ring of its own, so that each ring has its
- * frames in the order in which they arrive.
+ * frames overtake it. Such frames wait in a second ring. In each of the two
+ * rings, frames are in the order in which they will arrive.
  * The taps carry GSO frames. This program cuts them into single frames, which
  * are lost or delayed separately, and joins those that arrive together, as
  * network cards do. Without GSO frames, a slow machine moves only 150,000
@@ -34,7 +34,7 @@
 #include "util.h"
 
 #define RING		(64UL * 1024 * 1024)	/* bytes: 50 ms at 10 Gbit/s */
-#define BATCH		16		/* reads of one tap before the other */
+#define BATCH		16		/* most reads from one tap per turn */
 #define CUT_MAX		1024		/* most frames, of 64 bytes, that one
 					 * GSO frame is cut into */
 #define USEC		1000ULL		/* ns */
@@ -72,7 +72,7 @@ struct ring {
 /**
  * struct way - One direction
  * @from:	tap from which frames are read
- * @join:	frames that are being delivered, to the other tap
+ * @join:	frames that are being joined and written to the other tap
  * @line:	frames that wait to arrive in the normal order
  * @late:	frames that wait to arrive later, because of FAULT_SWAP
  * @faults:	which frames are lost (FAULT_DROP) or late (FAULT_SWAP)
@@ -168,7 +168,7 @@ static uint64_t ring_due(const struct ring *r)
  */
 
 /**
- * way_leaves() - Put a frame in the queue, and calculate when it leaves it
+ * way_leaves() - Put a frame in the queue; calculate when it leaves the queue
  * @l:		link
  * @w:		direction
  * @len:	bytes of the frame
@@ -220,7 +220,7 @@ static void way_enter(const struct link *l, struct way *w, size_t len,
 	late->due += l->lag;
 }
 
-/* way_put() - Return where to write the next frame, for way_enter() */
+/* way_put() - Return where to write the frame that way_enter() then handles */
 static uint8_t *way_put(const struct way *w)
 {
 	return ring_slot(&w->line, w->line.tail)->frame;
@@ -396,7 +396,7 @@ static uint64_t number(const char *arg, uint64_t min, uint64_t max)
 
 /**
  * option() - Note an option
- * @l:		link; options of both directions are noted in the first one
+ * @l:		link; faults of both directions are noted in its first direction
  * @tap:	the two taps
  * @opt:	number of the option
  * @arg:	its argument

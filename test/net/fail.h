@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * fail.h - The end of the stand-in guest when something is not as it must be.
+ * fail.h - Ends the stand-in guest with a message, if something is not as it
+ * must be.
  */
 #ifndef TEST_NET_FAIL_H
 #define TEST_NET_FAIL_H

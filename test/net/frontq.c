@@ -53,7 +53,8 @@ void frontq_reset(struct frontq *q)
 	frontq_no_call(q);
 }
 
-/* write_desc() - Describe a piece; @next: index of the next, NULL: none */
+/* write_desc() - Describe a piece; @next: index of the next descriptor, NULL:
+ * none */
 static void write_desc(struct vring_desc *d, const struct piece *piece,
 		       bool write, const uint16_t *next)
 {
@@ -196,7 +197,7 @@ static void free_chain(struct frontq *q, uint16_t head)
 /**
  * frontq_take() - Take back the next used buffer; frontq_used() was not zero
  * @q:		queue
- * @len:	set to the bytes that the back-end wrote to it
+ * @len:	set to the number of bytes that the back-end wrote to the buffer
  *
  * Return: the number that frontq_post() was given
  */
@@ -220,7 +221,8 @@ uint16_t frontq_take(struct frontq *q, uint32_t *len)
  * @q:		queue
  * @after:	with EVENT_IDX: notify when more than this many buffers are used
  *
- * Return: true if that has happened already, so don't wait for a notification
+ * Return: true if so many buffers are used already: don't wait for the
+ *	   notification
  */
 bool frontq_want_call(struct frontq *q, unsigned int after)
 {

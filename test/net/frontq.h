@@ -2,7 +2,7 @@
 /*
  * frontq.h - The driver's side of a split virtqueue (virtio 1.2, 2.7): posts
  * buffers, takes back the used ones, and notifies only if the back-end asks for
- * it. For test programs only: if the back-end violates the format, it ends the
+ * it. For test programs only: a back-end that violates the format ends the
  * program.
  */
 #ifndef TEST_NET_FRONTQ_H

@@ -2,7 +2,7 @@
 /*
  * offload.c - Does in software what a network card with segmentation offload
  * does: cuts GSO frames of the kernel into single frames (TSO, USO), and joins
- * single frames to GSO frames for the kernel (LRO).
+ * single frames into GSO frames for the kernel (LRO).
  *
  * It joins what the kernel's GRO would join: consecutive segments of a flow
  * whose headers are equal except for the sequence number, or consecutive
@@ -267,7 +267,7 @@ static void join_headers(const struct join *j, uint8_t *hdr,
 }
 
 /**
- * join_flush() - Write the GSO frame that is being made to the tap, if any
+ * join_flush() - Write to the tap the GSO frame that is being made, if any
  * @j:		the GSO frame
  *
  * If the tap does not take the frame, it is lost, as with any network card.
@@ -419,13 +419,13 @@ void csum_finish(const struct virtio_net_hdr_v1 *vnet, uint8_t *frame,
 }
 
 /**
- * csum_trust() - If a virtio-net header says that the checksum is valid, change
- *		  it to say that the checksum is partial. A tap understands only
- *		  that, and does not verify such a checksum either.
+ * csum_trust() - If a virtio-net header says that the checksum is valid, make
+ *		  it a partial checksum. A tap does not know the flag for valid
+ *		  checksums, but it does not verify a partial one.
  * @vnet:	virtio-net header
  * @frame:	frame
- * @len:	bytes that are contiguous at @frame; enough for all headers, or
- *		nothing is changed
+ * @len:	bytes that are contiguous at @frame; if they are too few for the
+ *		headers, nothing is changed
  */
 void csum_trust(struct virtio_net_hdr_v1 *vnet, uint8_t *frame, size_t len)
 {

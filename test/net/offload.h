@@ -2,7 +2,7 @@
 /*
  * offload.h - Does in software what a network card with segmentation offload
  * does: cuts GSO frames of the kernel into single frames (TSO, USO), and joins
- * single frames to GSO frames for the kernel (LRO).
+ * single frames into GSO frames for the kernel (LRO).
  */
 #ifndef TEST_NET_OFFLOAD_H
 #define TEST_NET_OFFLOAD_H
@@ -34,7 +34,7 @@ struct seg {
  * @iov:	virtio-net header, other headers, the payload of each segment
  * @n:		number of segments in it so far
  * @first:	layout of the first segment, whose headers the GSO frame gets
- * @frame:	the first frame; the caller keeps it until join_flush()
+ * @frame:	the first frame; must stay valid until join_flush()
  * @vnet:	virtio-net header of the first frame
  * @next:	sequence number that the next segment must have; 0 for UDP
  * @total:	bytes of payload so far

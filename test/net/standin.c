@@ -39,7 +39,8 @@
 
 #define PREFIX		4
 #define FRAME_MAX	65535
-#define BATCH		(512 * 1024)	/* bytes sent by one call: fits in L2 */
+#define BATCH		(512 * 1024)	/* bytes sent by one call: they fit in
+					 * the L2 cache */
 #define BUFFER		(2 * BATCH)	/* so the last GSO frame fits, even if
 					 * each of its frames is duplicated */
 #define TAKEN		(128 * 1024)	/* bytes per recv(); qemu: 68 KiB */
@@ -50,8 +51,8 @@
  * struct way - One direction
  * @buf:	frames, each after its length
  * @done, @have: bytes [@done, @have) of @buf wait to be sent, or to be parsed
- * @held:	a frame that waits until the next one has passed it, after its
- *		length
+ * @held:	length of a frame, and then the frame, which waits until the
+ *		next one has passed it
  * @holding:	@held has a frame
  * @faults:	faults that frames of this direction meet
  * @frames, @bytes: number of frames and bytes that went through
@@ -77,7 +78,7 @@ struct way {
  * @tap, @sock:	descriptors, -1: none
  * @super:	one GSO frame from the tap, before it is cut
  * @out, @in:	the two directions
- * @join:	the GSO frame to the tap that is being made
+ * @join:	the GSO frame for the tap that is being made
  * @cut:	number of frames that were cut off GSO frames
  * @vhost:	speak vhost-user, with the options in @guest
  */
@@ -191,7 +192,8 @@ static void sock_retry(struct standin *s)
 		;
 }
 
-/* copies_of() - A frame meets its fault; how often it goes on from here */
+/* copies_of() - Apply the next fault to a frame; returns how many copies of it
+ * go on now */
 static unsigned int copies_of(struct way *w, uint8_t *frame, size_t len)
 {
 	enum fault fault = fault_draw(&w->faults);

@@ -51,8 +51,8 @@ static void configure(const struct tapdev *dev)
 	}
 	ifr.ifr_mtu = dev->mtu;
 	if_ioctl(fd, SIOCSIFMTU, &ifr, "MTU");
-	/* Root in a user namespace may not use this ioctl; the kernel allows it
-	 * to set the length by netlink only, as ip(8) does. */
+	/* The kernel refuses this ioctl to root in a user namespace, who may
+	 * set the length by netlink only, as ip(8) does. */
 	ifr.ifr_qlen = QUEUE;
 	if (ioctl(fd, SIOCSIFTXQLEN, &ifr) && errno != EPERM)
 		fail(dev->name, "queue");
@@ -117,10 +117,10 @@ static int create(const struct tapdev *dev)
 }
 
 /**
- * tapdev_open() - Make a tap device; the process stays in its namespace
+ * tapdev_open() - Make a tap device; this process keeps its own namespace
  * @dev:	options of the tap
  *
- * Return: its descriptor, non-blocking
+ * Return: descriptor of the tap, non-blocking
  */
 int tapdev_open(const struct tapdev *dev)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * tapdev.h - Makes a tap device in a network namespace, and sets it up.
- * For test programs only: if something fails, it ends the program.
+ * For test programs only: any failure ends the program.
  */
 #ifndef TEST_NET_TAPDEV_H
 #define TEST_NET_TAPDEV_H

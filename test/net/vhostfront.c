@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * vhostfront.c - A vhost-user front-end: connects to a back-end as qemu 10
- * does, with its order of messages, and shares memory and virtqueues with it.
+ * vhostfront.c - A vhost-user front-end: connects to a back-end, with the
+ * messages of qemu 10 in the same order, and shares memory and virtqueues with
+ * the back-end.
  * Called by vhostguest.c; calls frontq.c and the kernel.
  *
  * The protocol is described in qemu's docs/interop/vhost-user.rst. The distance
@@ -331,8 +332,8 @@ static bool ask_u64(struct front *f, uint32_t request, uint64_t *value)
  * The connection.
  */
 
-/* negotiate() - Accept features that are offered, wanted and have what they
- * depend on: offloads depend on CSUM or GUEST_CSUM */
+/* negotiate() - Accept the features that are offered and wanted, but offloads
+ * only with the feature that they depend on: CSUM or GUEST_CSUM */
 static uint64_t negotiate(const struct front *f, uint64_t offered)
 {
 	uint64_t got = offered & f->wanted;
@@ -399,8 +400,8 @@ static bool enable(struct front *f, bool on)
 	return true;
 }
 
-/* early_calls() - Send eventfds for errors and, as qemu does, for calls:
- * start_ring() replaces the latter */
+/* early_calls() - Send eventfds for errors and, as qemu does, eventfds for
+ * calls, which start_ring() replaces */
 static bool early_calls(struct front *f)
 {
 	uint64_t i;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * vhostfront.h - A vhost-user front-end: connects to a back-end as qemu 10
- * does, with its order of messages, and shares memory and virtqueues with it.
- * For test programs only: if the back-end violates the protocol, it ends the
+ * vhostfront.h - A vhost-user front-end: connects to a back-end, with the
+ * messages of qemu 10 in the same order, and shares memory and virtqueues with
+ * the back-end.
+ * For test programs only: a back-end that violates the protocol ends the
  * program.
  */
 #ifndef TEST_NET_VHOSTFRONT_H

@@ -195,7 +195,7 @@ static void on_signal(struct guest *g)
 		link_lost(g);
 }
 
-/* on_socket() - React to an event that no request caused: EOF is expected */
+/* on_socket() - Handle an event while no answer is pending: it must be EOF */
 static void on_socket(struct guest *g)
 {
 	char c;

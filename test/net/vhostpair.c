@@ -22,7 +22,7 @@
 #include "util.h"
 
 #define HEADER		sizeof(struct virtio_net_hdr_v1)
-#define BURST		256		/* frames one way, before the other */
+#define BURST		256		/* frames in one direction per turn */
 #define SHOW_OUT	(64 * 1024)	/* bytes posted before frontq_show() */
 #define SHOW_IN		(128 * 1024)	/* bytes taken before in_post() */
 #define GAP		64		/* bytes between pieces of a buffer */
@@ -30,7 +30,7 @@
 #define RX_SMALL	1536		/* as Linux: a frame at MTU 1500 */
 #define RX_LARGE	4096		/* as Linux: one page at most */
 #define PIECES_MAX	1024		/* pieces of one frame from passt */
-#define LOSSY_FRAMES	3		/* most frames a fault makes of one */
+#define LOSSY_FRAMES	3		/* most frames sent in place of one */
 
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4	/* since Linux 6.2 */
 #define VIRTIO_NET_HDR_GSO_UDP_L4	5
@@ -186,7 +186,7 @@ static void out_show(struct pair *p)
 	p->unshown = 0;
 }
 
-/* out_fits() - Whether there is space for any frame, even if a fault dups it */
+/* out_fits() - Whether any frame fits, even if a fault duplicates it */
 static bool out_fits(const struct pair *p)
 {
 	unsigned int n = p->out.faults->any ? LOSSY_FRAMES : 1;
@@ -246,7 +246,7 @@ static void out_cut(struct pair *p)
 	}
 }
 
-/* cut_begin() - Copy a frame that will meet a fault out of @iov, to cut it */
+/* cut_begin() - Copy a frame from @iov to cut it, as a fault will hit a part */
 static void cut_begin(struct pair *p, const struct virtio_net_hdr_v1 *vnet,
 		      const struct iovec *iov, size_t len)
 {
@@ -318,7 +318,7 @@ static void out_move(struct pair *p)
  * In: from the back-end to the tap.
  */
 
-/* in_shape() - Shape of the buffers that Linux posts, with these features */
+/* in_shape() - Shape of buffers that Linux posts with @p->front's features */
 static struct shape in_shape(const struct pair *p)
 {
 	const struct front *f = p->front;
@@ -469,7 +469,8 @@ static size_t in_take(struct pair *p, struct iovec *iov, int *n)
 	return len;
 }
 
-/* in_write() - Write a frame to the tap; its first piece may be vnet alone */
+/* in_write() - Write a frame to the tap; @iov[0] has the virtio-net header, and
+ * perhaps nothing else */
 static void in_write(struct pair *p, const struct iovec *iov, int n,
 		     size_t len)
 {
@@ -544,7 +545,7 @@ static void in_move(struct pair *p)
 
 /**
  * pairs_memory() - Calculate how much memory all buffers take
- * @conf:	guest; sets @front.buffers
+ * @conf:	guest; this function sets @front.buffers
  */
 void pairs_memory(struct vhost_guest *conf)
 {
@@ -643,7 +644,8 @@ bool pair_moves(struct pair *p)
  * pair_sleeps() - Ask the back-end to notify when there is something to do
  * @p:		pair
  *
- * Return: false if there already is something, so don't wait for a notification
+ * Return: false if there already is something to do: don't wait for a
+ *	   notification
  */
 bool pair_sleeps(struct pair *p)
 {

@@ -74,7 +74,7 @@ struct cut {
  * @unshown:	bytes posted since the last frontq_show()
  * @average:	average length of frames from passt, times 64
  * @refused:	number of frames that the tap did not take
- * @join:	frames for the tap that are being joined to a GSO frame
+ * @join:	frames for the tap that are being joined into a GSO frame
  * @cut:	the frame from the tap that is being cut
  */
 struct pair {
