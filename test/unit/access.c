@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * access.c - How forward/access.c decides from the kernel's answer whether the
- * guest may reach an address. Most answers are made here, also malformed ones
- * that no kernel would send. test/wire/cases/access.py tests the same with a
- * guest.
+ * guest may reach an address. This test makes most of these answers itself, and
+ * also malformed ones that no kernel would send. test/wire/cases/access.py
+ * tests the same with a guest.
  */
 #include <stdlib.h>
 

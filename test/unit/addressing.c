@@ -30,7 +30,8 @@
  *	A<B		packets from peer B reach the guest with source A
  *	A>!, !<B	passt refuses such packets
  *	A%N		sockets to peer A use interface N as scope
- *	A%N!		the same, with the source that options name
+ *	A%N!		the same, and options set the source address or the
+ *			interface of these sockets
  */
 #include <stdlib.h>
 

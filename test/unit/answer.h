@@ -24,7 +24,7 @@ static const uint8_t our_mac[MAC_LEN] = OUR_MAC;
 static const uint8_t guest_mac[MAC_LEN] = GUEST_MAC;
 
 /**
- * struct world - What a story works with
+ * struct world - The objects of the test bench, fresh for each story
  * @mem:	link to the guest
  * @tap, @timers, @answer: objects that the service under test uses
  * @net:	network of the guest; a story may change its lease

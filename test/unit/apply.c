@@ -282,8 +282,8 @@ static void failure_reported(void)
 }
 
 /* Given more ports than the limit of listeners allows, then named ports come
- * first, even if they are added later, and the lowest ports that are best
- * effort get the rest. */
+ * first, even if they are added later. The listeners that are left go to the
+ * lowest ports that are best effort. */
 static void limit_kept(void)
 {
 	begin(10);

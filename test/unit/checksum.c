@@ -15,7 +15,7 @@
 #include "random.h"
 #include "unit.h"
 
-#define LEN_MAX		4200	/* more than a page, a segment or any loop */
+#define LEN_MAX		4200	/* more than a page or a segment, bytes */
 #define ALIGN_MAX	64
 #define LONG_MAX	(1 << 20)
 

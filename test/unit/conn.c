@@ -313,7 +313,7 @@ static void t10_peer_first(void)
 	peer_ends();
 	got_data(1, 1000);
 	got(SEG_ACK, 1001, 102, 0);
-	EXPECT_EQ(c.discard, 100);	/* without FIN */
+	EXPECT_EQ(c.discard, 100);	/* FIN does not count */
 	got_data(1001, 1000);
 	EXPECT_EQ(c.rcv_nxt, G + 2001);
 	c.actions = 0;
@@ -341,14 +341,14 @@ static void t10_peer_first(void)
 static void t10_both_at_once(void)
 {
 	fin_wait_1();
-	got(SEG_ACK | SEG_FIN, 101, 101, 0);	/* sent before ours came */
+	got(SEG_ACK | SEG_FIN, 101, 101, 0);	/* does not ACK passt's FIN */
 	EXPECT_EQ(c.phase, CONN_OPEN);
 	DID(CONN_DO_DISCARD | CONN_DO_SEND | CONN_DO_ACK | CONN_DO_SHUTDOWN);
 	got(SEG_ACK, 102, 102, 0);
 	EXPECT_EQ(c.phase, CONN_TIME_WAIT);
 	EXPECT(c.actions & CONN_DO_CLOSE);
 
-	fin_wait_1();				/* this FIN ACKs ours */
+	fin_wait_1();				/* this FIN ACKs passt's FIN */
 	got(SEG_ACK | SEG_FIN, 101, 102, 0);
 	EXPECT_EQ(c.phase, CONN_TIME_WAIT);
 	DID(CONN_DO_DISCARD | CONN_DO_SEND | CONN_DO_ACK | CONN_DO_SHUTDOWN | CONN_DO_CLOSE);

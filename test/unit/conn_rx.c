@@ -73,9 +73,9 @@ static void t4_window_zero(void)
 	DID(CONN_DO_ACK);
 }
 
-/* Given a backlog, when the guest repeats this data, or sends an empty segment
- * with the sequence number of its first byte, then the ACK in that segment
- * counts: the guest does not know a later RCV.NXT. */
+/* Given a backlog, when the guest sends the data of the backlog again, or an
+ * empty segment with the sequence number of the first byte of this data, then
+ * the ACK in the segment counts: passt has not acknowledged this data yet. */
 static void t4_held(void)
 {
 	opened();
@@ -115,7 +115,7 @@ static void t4_rst(void)
 	c.actions = 0;
 	got(SEG_RST, 400, 0, 0);
 	DID(CONN_DO_CHALLENGE);
-	got(SEG_RST, 501, 0, 0);	/* right after its data */
+	got(SEG_RST, 501, 0, 0);	/* right after the guest's data */
 	EXPECT_EQ(c.phase, CONN_CLOSED);
 	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
 
@@ -124,7 +124,7 @@ static void t4_rst(void)
 	conn_delivered(&c, 200, now);
 	got(SEG_RST, 500, 0, 0);
 	EXPECT_EQ(c.phase, CONN_OPEN);
-	got(SEG_RST, 502, 0, 0);	/* right after its FIN */
+	got(SEG_RST, 502, 0, 0);	/* right after the guest's FIN */
 	EXPECT_EQ(c.phase, CONN_CLOSED);
 }
 
@@ -319,8 +319,8 @@ static void t5_ahead(void)
 	EXPECT_EQ(c.ooo.n, 0);
 }
 
-/* Given data stored after two gaps, when the data that fills a gap overlaps it,
- * or the socket takes only a part, then every byte counts once. */
+/* Given data stored after two gaps, when the data that fills a gap overlaps the
+ * stored data, or the socket takes only a part, then every byte counts once. */
 static void t5_ahead_overlapped(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];
@@ -384,7 +384,7 @@ static void t5_sacks(void)
 }
 
 /* Given more gaps than a connection can record, then passt drops the data after
- * the last ones, and the guest has to send it again. */
+ * each gap that is not recorded, and the guest has to send this data again. */
 static void t5_many_gaps(void)
 {
 	unsigned int i;
@@ -675,9 +675,9 @@ static void t13_does_not_wait(void)
 	EXPECT(!conn_ack_can_wait(&c, now));
 }
 
-/* Given the guest's FIN after passt's, then the ACK of it may wait TCP_ACK_LAST
- * ms for another frame to leave with. If the guest repeats FIN, its ACK does
- * not wait. */
+/* Given the guest's FIN after passt's, then the ACK of the guest's FIN may wait
+ * for another frame, to leave together with it, but at most TCP_ACK_LAST ms. If
+ * the guest repeats FIN, passt sends the ACK at once. */
 static void t13_last_waits(void)
 {
 	waiting();

@@ -88,8 +88,7 @@ struct packet {
  * @queue, @head, @tail: segments on their way, sorted by time of arrival
  * @count:	number of segments sent so far, each way
  * @lost:	number of segments lost so far, both ways together
- * @last:	the segment that was lost last was one that only a timeout
- *		repairs, see is_last()
+ * @last:	only a timeout repairs the latest loss, see is_last()
  * @syn_lost:	a SYN was lost
  * @watch:	for each stream: how much its sender knows to have arrived, the
  *		time in ms when this changed last, and how many segments were
@@ -332,8 +331,8 @@ static uint64_t next_time(void)
  * This is the first timeout, and for each loss one more, each twice as long as
  * the one before. The first timeout is longer if a SYN was lost (3 s, RFC 6298
  * 5.7), or if a long wait for an ACK counted as round-trip time (three times
- * this wait, RFC 6298 2.2). After an application has paused, its window may
- * stay closed for as long again, because probes are that rare by then.
+ * this wait, RFC 6298 2.2). A pause of an application adds twice its length:
+ * when it ends, the next window probe may be as far away as the pause was long.
  *
  * Return: ms
  */

@@ -50,7 +50,7 @@ static void t7_crumbs(void)
 	sent(9200);
 	EXPECT_EQ(conn_usable_window(&c), 0);
 
-	wnd = 900;				/* always below the MSS */
+	wnd = 900;				/* never as large as the MSS */
 	opened();
 	sent(400);
 	EXPECT_EQ(conn_usable_window(&c), 500);
@@ -87,7 +87,7 @@ static void t7_window_of_the_latest(void)
 	got(SEG_ACK, 201, 1, 100);
 	EXPECT_EQ(c.snd_wnd, 4000);
 	wnd = 9000;
-	got(SEG_ACK, 101, 1, 100);	/* sent earlier */
+	got(SEG_ACK, 101, 1, 100);	/* the guest sent this earlier */
 	EXPECT_EQ(c.snd_wnd, 4000);
 	wnd = 3000;
 	got(SEG_ACK, 201, 1, 0);
@@ -409,9 +409,9 @@ static void t7_samples(void)
 	EXPECT_EQ(c.srtt, 30 * 8);
 }
 
-/* Given data that the guest does not acknowledge, then passt sends it again,
- * each time after twice as long, up to a minute. After more than 100 s in all
- * (RFC 9293 3.8.3) the connection ends. */
+/* Given data that the guest does not acknowledge, then passt sends it again and
+ * again. The time between two attempts doubles, up to a minute. After more than
+ * 100 s in all (RFC 9293 3.8.3) the connection ends. */
 static void t7_timeouts(void)
 {
 	unsigned int tries = 0;
@@ -463,9 +463,9 @@ static void t7_timer_starts_again(void)
 	EXPECT_EQ(c.tries, 0);
 }
 
-/* Given a hole, which is a range that the guest lacks, when it can't be sent
- * again, then it is still the next one to send. Once it is sent, the hole after
- * it is next. */
+/* Given a hole, which is a range that the guest lacks, when passt can't send
+ * the hole again, then this hole is still the next one to send. Once the hole
+ * is sent, the hole after it is next. */
 static void t7_hole_not_sent(void)
 {
 	struct tcp_range r;
@@ -483,9 +483,9 @@ static void t7_hole_not_sent(void)
 	EXPECT(no_hole());
 }
 
-/* Given acknowledged bytes that are to be removed from the socket, when the
- * caller takes over to remove them, then only bytes acknowledged later are left
- * to remove. */
+/* Given acknowledged bytes that must be removed from the socket, when the
+ * caller takes their number, then only bytes that are acknowledged later still
+ * have to be removed. */
 static void t7_discard_taken(void)
 {
 	opened();
@@ -517,7 +517,7 @@ static void t7_timeout_in_recovery(void)
 }
 
 /* Given a timeout, when an ACK then covers a part of the data that was sent
- * before it, then passt continues to send after this part. */
+ * before the timeout, then passt continues to send after this part. */
 static void t7_rewound(void)
 {
 	opened();
@@ -537,9 +537,9 @@ static void t7_rewound(void)
 
 /* ---- T8: a closed window ---- */
 
-/* Given data that waits for a closed window, then passt probes the guest, each
- * time after twice as long, up to a minute, and for ever while the guest
- * answers. */
+/* Given data that waits for a closed window, then passt probes the guest again
+ * and again. The time between two probes doubles, up to a minute. As long as
+ * the guest answers, passt does not give up. */
 static void t8_persist(void)
 {
 	uint64_t wait = 1000;
@@ -574,7 +574,7 @@ static void t8_persist(void)
 	conn_window_closed(&c, now);
 	got(SEG_ACK, 1, 2001, 0);
 	sent(10);
-	got(SEG_ACK, 1, 2011, 0);	/* nothing waits any more */
+	got(SEG_ACK, 1, 2011, 0);	/* no data waits any more */
 	EXPECT_EQ(c.timer, CONN_TIMER_IDLE);
 }
 

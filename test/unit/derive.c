@@ -110,8 +110,8 @@ char *if_indextoname(unsigned int ifindex, char name[IFNAMSIZ])
 	return name;
 }
 
-/* complete() - Apply options to the host as it is: @n is set to the network,
- * @said to the messages */
+/* complete() - Derive the network @n from the host and from the options in
+ * @line; @said is set to the messages */
 static void complete(const char *line)
 {
 	static char copy[1024];

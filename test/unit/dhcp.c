@@ -570,7 +570,8 @@ static void story_size_lease(struct world *w)
 }
 
 /* Given a lease whose options need more than 576 bytes, then the reply is no
- * longer than option 57 of the client allows, and without it than 576 bytes. */
+ * longer than option 57 of the client allows. If the client sends no option 57,
+ * the reply has at most 576 bytes. */
 static void story_size(struct world *w)
 {
 	struct client c;
@@ -655,8 +656,9 @@ static void story_full(struct world *w)
 	      all && lacks(w, 119) && reply_len(w) <= 576);
 }
 
-/* Given a small MTU, then a reply is one packet of at most 576 bytes, which
- * every host takes, and no fragment. A larger MTU bounds the reply instead. */
+/* Given an MTU up to 576, then a reply is one packet of at most 576 bytes,
+ * which every host takes, and no fragment. With a larger MTU, a reply is no
+ * longer than the MTU. */
 static void story_mtu(struct world *w)
 {
 	static const uint32_t mtu[] = { 68, 300, 576 };

@@ -613,7 +613,7 @@ static void story_lengths(struct world *w)
 		const char *name;
 		uint8_t type;
 		bool server;
-		unsigned int replies;	/* one after each whole option */
+		unsigned int replies;	/* to those that end after an option */
 	} all[] = {
 		{ "SOLICIT at every length", 1, false, 6 },
 		{ "REQUEST at every length", 3, true, 6 },

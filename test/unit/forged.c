@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * forged.c - Given many forged ICMP errors that wait at a socket, UDP and echo
- * still work. Given a flow in the slot of one that was evicted, datagrams are
- * not mixed up.
+ * still work. Given a new flow in the slot of an evicted flow, the datagrams of
+ * the two flows are not mixed up.
  */
 #include "../../udp.c"
 #include "test/unit/flows.h"
@@ -67,7 +67,7 @@ static bool told(const struct world *w)
 }
 
 /* Given @n forged errors that wait at the socket of a forwarded port, then a
- * datagram of the guest from this port still leaves. */
+ * datagram that the guest sends through this socket still leaves. */
 static void story_listener(unsigned int n)
 {
 	uint16_t port = 0, from_port;

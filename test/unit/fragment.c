@@ -91,7 +91,7 @@ static unsigned int sends(struct stage *s, size_t len)
 	put_be16(s->l4, 7);
 	put_be16(s->l4 + 2, 4000);
 	put_be16(s->l4 + 4, (uint16_t)len);
-	put_be16(s->l4 + 6, 0xdead);		/* will be replaced */
+	put_be16(s->l4 + 6, 0xdead);		/* passt must replace this */
 	if (tap_ip_send(&s->tap, &s->ip, s->l4, len))
 		return 0;
 	link_flush(s->mem.queue);
@@ -370,6 +370,6 @@ int main(void)
 	longest(4, 576, 576, 119);	/* 552 bytes of data in each */
 	longest(4, 100, 100, 819);	/* 80 bytes of data in each */
 	longest(6, 1280, 1280, 54);	/* 1232 bytes of data in each */
-	longest(6, 68, 1280, 54);	/* the least of IPv6: RFC 8200 5 */
+	longest(6, 68, 1280, 54);	/* IPv6's least MTU: RFC 8200 5 */
 	return unit_end();
 }

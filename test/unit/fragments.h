@@ -184,7 +184,7 @@ static size_t put_ip6(const struct stage *s, uint8_t *p, size_t off,
 	return 40 + s->extlen + 8;
 }
 
-/* piece_of() - Let the guest send a fragment with payload of the caller */
+/* piece_of() - Let the guest send a fragment with the payload @data */
 static void piece_of(struct stage *s, size_t off, const void *data, size_t len,
 		     bool more)
 {

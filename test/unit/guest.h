@@ -5,8 +5,8 @@
  * about what it receives.
  *
  * stream_byte() says in advance what both ends send, so each byte is checked
- * when it comes, and none has to be stored. @wrong says what the other end did
- * first that a TCP must not do.
+ * when it comes, and none has to be stored. @wrong names the first error of the
+ * other end: something that no TCP may do.
  */
 #ifndef TEST_UNIT_GUEST_H
 #define TEST_UNIT_GUEST_H
@@ -22,7 +22,7 @@
 #define GUEST_NEVER	UINT64_MAX
 #define GUEST_RTO	300		/* ms; doubled for each further try */
 #define GUEST_RTO_MAX	20000
-#define GUEST_TRIES	12		/* 2:40 minutes, with an open window */
+#define GUEST_TRIES	12		/* about 160 s if the window is not 0 */
 #define GUEST_DELAY	40		/* ms that an ACK is delayed */
 
 enum guest_state { GUEST_CLOSED, GUEST_SYN_SENT, GUEST_LISTEN,
@@ -41,7 +41,7 @@ enum guest_state { GUEST_CLOSED, GUEST_SYN_SENT, GUEST_LISTEN,
  * @rcvbuf:	size of the receive buffer, bytes, less than GUEST_RING
  * @reads:	bytes that the application reads at a time, 0: none
  * @tx_total:	bytes that the guest sends in all
- * @tx_fin:	the guest sends FIN after these
+ * @tx_fin:	the guest sends FIN after @tx_total bytes
  * @rx_total:	bytes that the other end sends in all
  * @out, @arg:	function that receives the guest's segments, and its first
  *		argument
@@ -62,7 +62,7 @@ enum guest_state { GUEST_CLOSED, GUEST_SYN_SENT, GUEST_LISTEN,
  * @deadline, @ack_at: times when the retransmission timer and the delayed ACK
  *		are due, ms
  * @bytes_again: number of bytes that came more than once
- * @wrong:	what the other end did first that no TCP may do, NULL: nothing
+ * @wrong:	first error of the other end, NULL: none
  */
 struct guest {
 	uint16_t gport, pport, mss;
@@ -184,7 +184,7 @@ static uint16_t guest_window(struct guest *g, bool syn)
  * @g:		guest
  * @flags:	SEG_*
  * @seq:	sequence number
- * @len:	bytes of its stream that the segment carries
+ * @len:	bytes of the guest's stream that the segment carries
  */
 static void guest_emit(struct guest *g, uint8_t flags, uint32_t seq,
 		       uint32_t len)
@@ -425,7 +425,7 @@ static void guest_edge(struct guest *g, const struct tcp_seg *seg)
 	uint32_t edge = seg->ack + ((uint32_t)seg->wnd << g->snd_shift);
 
 	if (seq_lt(seg->ack, g->their_ack))
-		return;				/* an old ACK, delayed */
+		return;				/* an old ACK that comes late */
 	if (g->their_ack != seg->ack && seq_lt(edge, g->their_edge))
 		guest_wrong(g, "the window shrank");
 	g->their_ack = seg->ack;
@@ -470,8 +470,8 @@ static void guest_ack(struct guest *g, const struct tcp_seg *seg, uint64_t now)
 	guest_pump(g, now);
 }
 
-/* guest_advance() - Give data to the application that is in order now, then
- * FIN */
+/* guest_advance() - Give the application the data that is in order now, and
+ * then FIN */
 static void guest_advance(struct guest *g)
 {
 	uint32_t before = g->rcv_nxt;
@@ -577,8 +577,8 @@ static void guest_input(struct guest *g, const uint8_t *p, size_t hlen,
 		guest_wrong(g, "a segment without ACK");
 		return;
 	}
-	/* An empty segment with an old sequence number is an ACK that is late,
-	 * or a probe, whose number is that before the next one. A probe is
+	/* An empty segment with an old sequence number is a late ACK or a
+	 * probe. A probe has the sequence number RCV.NXT - 1, and is
 	 * answered. */
 	if (!seg.len && !(seg.flags & SEG_FIN) && seq_lt(seg.seq, g->rcv_nxt)) {
 		if (seg.seq == g->rcv_nxt - 1)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * link.c - What link/link.h promises is true for the stream back-end and for
- * the link in memory: about slots, frames shorter than their slot, queues,
- * descriptors and observers.
+ * link.c - The stream back-end and the link in memory do what link/link.h
+ * promises about slots, frames shorter than their slot, queues, descriptors and
+ * observers.
  */
 #include <stdlib.h>
 #include <sys/epoll.h>

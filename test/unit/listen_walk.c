@@ -313,9 +313,9 @@ static bool model_best(const struct bound *b)
 	return true;
 }
 
-/* Call @call for each port of best-effort options if @best is true, in the
- * order of ports, or else for each named port, in the order of options. Stop if
- * @call returns false. */
+/* If @best is true, call @call for each port of best-effort options, in the
+ * order of ports. Otherwise call it for each named port, in the order of
+ * options. Stop if @call returns false. */
 static bool each_port(bool best, bool (*call)(struct bound *b))
 {
 	unsigned int outer, inner, n = best ? PORTS : OPTIONS;

@@ -332,8 +332,9 @@ static void test_syslog(void)
 	state.lost = 0;
 }
 
-/* fill_stderr() - Log to @out in place of stderr until it is full: lost
- * messages must be counted. Then read from @in: their number must be logged */
+/* fill_stderr() - Log to @out in place of stderr until @out is full: messages
+ * that are lost then must be counted. When @in has been read, the number of
+ * lost messages must be logged */
 static void fill_stderr(const char *name, int out, int in)
 {
 	struct pollfd p = { .fd = in, .events = POLLIN };

@@ -2,8 +2,8 @@
 /*
  * machine.h - A connection of tcp/conn.h together with a model of a socket. The
  * actions of the connection are done as tcp.c does them, but without system
- * calls, and invariants are checked after each step. It serves tests that walk
- * at random or transfer data.
+ * calls, and invariants are checked after each step. Tests that walk at random
+ * or transfer data include this file.
  *
  * @wrong says which invariant was violated first.
  */
@@ -41,7 +41,7 @@
  * @pport:	number of the peer's stream, see stream_byte()
  * @arrived:	bytes that the peer has sent in all
  * @discarded:	bytes that were removed from the socket in all
- * @fin:	FIN of the peer has come, after all these bytes
+ * @fin:	FIN of the peer has come, after @arrived bytes
  * @readable:	the socket may have data to read, as in tcp.c
  *
  * Actions that were done:
@@ -238,8 +238,8 @@ static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
 	uint32_t edge = c->rcv_nxt + ((uint32_t)h.wnd << c->rcv_wscale), i;
 	size_t hlen;
 
-	/* The window field says where the right edge is, or else 0 to a guest
-	 * that would give up, see conn_window_field(). */
+	/* The window field says where the right edge is. But it is 0 for a
+	 * guest that would give up otherwise, see conn_window_field(). */
 	if (c->stall_at && c->heard_at >= c->stall_at)
 		MUST(m, !h.wnd);
 	else
@@ -479,7 +479,8 @@ static void machine_pass_end(struct machine *m)
 		machine_check(m);
 }
 
-/* machine_clear() - Reset all members that the test has not set */
+/* machine_clear() - Free the receive ring, and set counts to 0, flags to false
+ * and @wrong to NULL, for a new connection */
 static void machine_clear(struct machine *m)
 {
 	rxring_free(&m->rxring, &m->rxring_total);

@@ -8,7 +8,7 @@
 #include "test/unit/flows.h"
 
 #define ROOM	(1 << 20)
-#define LIFE	128		/* size of the flow table */
+#define LIFE	128		/* number of flows in the flow table */
 #define GROUP	"224.0.0.251"
 #define PORT	5353
 #define NEIGHBOUR "198.18.0.1"	/* one more address on loopback (RFC 2544) */
@@ -232,9 +232,9 @@ static void story_answer(void)
 	world_close(&w);
 }
 
-/* Given a responder on the host that has the port, then it receives answers to
- * the host, and what the guest sends to the group; the guest does not get these
- * answers. */
+/* Given a responder on the host that has the service's port, then the responder
+ * receives what the guest sends to the group, and what a peer sends to this
+ * port of the host. The guest does not receive what that peer sends. */
 static void story_responder(bool before)
 {
 	uint16_t port = 0, from;

@@ -39,7 +39,7 @@ static struct net net_of(const char *options)
 }
 
 /* SHARED: options for a guest that has the same addresses as the host. COPIES:
- * options for two guest-visible addresses that lead to these of the host. */
+ * options for two guest-visible addresses that lead to the host's addresses. */
 #define SHARED	"-a 192.0.2.2 -a 2001:db8::2 -g 192.0.2.1 -g fe80::1 "
 #define COPIES	"--map-guest-addr 192.0.2.77 --map-guest-addr 2001:db8::77 "
 

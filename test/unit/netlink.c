@@ -355,9 +355,9 @@ static void test_address6(void)
 }
 
 /* Given a default route at an interface that has no global address, then the
- * address is taken that the route prefers as source, from any interface.
- * Without such an address and without an interface, the first global one is
- * taken. */
+ * address that the route prefers as source is taken, whichever interface has
+ * it. If no interface has this address, and none is asked for, then the first
+ * global address is taken. */
 static void test_elsewhere(void)
 {
 	struct addrs s = { .family = AF_INET6, .ifindex = 3 };
@@ -436,8 +436,8 @@ static void test_ends(void)
 
 /*
  * Given an answer that is truncated at any byte, or has any one byte changed,
- * then nothing beyond its end is read. A copy on the heap of exactly its length
- * lets sanitizers notice.
+ * then nothing beyond its end is read. The test parses a copy in heap memory of
+ * exactly the same length, so that AddressSanitizer reports such a read.
  */
 static void test_mutilated(void)
 {

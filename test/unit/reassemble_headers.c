@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * reassemble_headers.c - Tests of the headers of fragments: those of the first
- * fragment count (RFC 791 3.2, RFC 8200 4.5), and it must have all of them (RFC
- * 7112). A fragment may be a whole datagram (RFC 6946). Neighbour discovery in
- * fragments is dropped (RFC 6980).
+ * reassemble_headers.c - Tests of the headers of fragments: a datagram gets the
+ * headers of its first fragment (RFC 791 3.2, RFC 8200 4.5), and the first
+ * fragment must have all headers (RFC 7112). A fragment may be a whole datagram
+ * (RFC 6946). Neighbour discovery in fragments is dropped (RFC 6980).
  */
 #include "../../tap/reassemble.c"
 #include "test/unit/fragments.h"

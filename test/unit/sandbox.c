@@ -222,8 +222,8 @@ static void test_id_mapped(void)
 	check("no map, no objection", id_mapped(path, 12));
 }
 
-/* status() - Read the number after @key in /proc/self/status, which is written
- * in this base */
+/* status() - Read the number after @key in /proc/self/status; the file has this
+ * number in base @base */
 static unsigned long long status(const char *key, int base)
 {
 	unsigned long long n = ~0ULL;

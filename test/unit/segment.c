@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * segment.c - Tests of TCP headers: which values are parsed from valid and from
- * malformed ones, and that they are the same for a header that passt wrote.
+ * malformed headers, and that a header that passt wrote is parsed into the same
+ * values.
  */
 #include <stdlib.h>
 

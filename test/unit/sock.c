@@ -201,9 +201,9 @@ static void same_port_twice(void)
 	close(fd6);
 }
 
-/* Given a socket with a port, when another one is opened that may share it,
- * then the other one has the port if the first has SO_REUSEPORT, and otherwise
- * the port that is returned is 0. */
+/* Given a socket that has a port, when a second socket that may share the port
+ * is opened, then the second socket has the same port if the first one has
+ * SO_REUSEPORT. Otherwise the port that is returned is 0. */
 static void shared_port(void)
 {
 	struct sock_source src = { .family = AF_INET, .ifname = "" };

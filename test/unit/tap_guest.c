@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tap_guest.c - Tests of which address of the guest new flows lead to, and to
- * which Ethernet address a frame for each of the guest's addresses goes.
+ * tap_guest.c - Tests of two choices of passt: the guest's address to which new
+ * flows lead, and the Ethernet address to which frames for an IP address go.
  */
 #include "../../tap/guest.c"
 #include "test/unit/addr.h"
@@ -167,9 +167,10 @@ static void test_gave_back(void)
 	check("or the lease again", goes(LEASED4, 1));
 }
 
-/* Given an address that is used from another Ethernet address, then frames go
- * there only if that happens again after NEIGHBOUR_HOLD, and the address was
- * not used from any other in between. */
+/* Given an IP address that a second Ethernet address uses, then frames go to
+ * the second Ethernet address only if it uses the IP address again after
+ * NEIGHBOUR_HOLD ms, and no other Ethernet address has used the IP address in
+ * between. */
 static void test_moves(void)
 {
 	start();

@@ -459,8 +459,8 @@ static void story_batch_with_rst(void)
 }
 
 /* Given an open connection, when a restarted guest sends SYN with the same
- * ports, then it receives an ACK for the old connection. When it sends RST for
- * that, and SYN in the same batch, then a new connection opens. */
+ * ports, then it receives an ACK for the old connection. When it answers the
+ * ACK with RST, and sends SYN in the same batch, a new connection opens. */
 static void story_rebooted(void)
 {
 	int listener;
@@ -557,8 +557,8 @@ static void story_urgent(const char *name, bool no_peek_off)
 			b = stream_byte(guest.pport, end_one.tx++);
 			send(end_one.fd, &b, 1, MSG_OOB);
 		}
-		/* The second part causes events while the first is in flight.
-		 */
+		/* After the first part do one turn only, so that the second
+		 * part causes events while the first is in flight. */
 		turns(&w, part ? 50 : 1);
 	}
 	check("urgent data is not taken for EOF", !guest.rx_fin);
@@ -776,9 +776,9 @@ static void story_pieces(void)
 	ends("a packet in many pieces");
 }
 
-/* Given that connect() fails: for lack of something on the host, or because the
- * peer refuses, then the guest receives RST; for an error of the path, then it
- * receives an ICMP error; for a timeout, then it receives nothing (T1). */
+/* Given that connect() fails, then the guest receives RST if the host lacks
+ * something or the peer refuses, an ICMP error if the path has an error, and
+ * nothing after a timeout (T1). */
 static void story_host_errors(void)
 {
 	static const struct {

@@ -31,8 +31,8 @@ static rlim_t more_files(void)
 }
 
 /* connects_with_gap() - The guest opens a connection, and sends one byte after
- * a gap of 1000 bytes. @h has the ports; it is set to the header of that
- * byte */
+ * a gap of 1000 bytes. @h has the ports, and is set to the header of the
+ * segment with this byte */
 static void connects_with_gap(struct end *e, struct tcp_hdr *h, int listener)
 {
 	h->flags = SEG_SYN;
@@ -181,8 +181,8 @@ static bool pause_is_short(void)
 }
 
 /* Given bulk flows to the guest, then the link is not in low-latency mode. When
- * a sparse flow is active beside them, then it is, until that flow is
- * silent. */
+ * a sparse flow is active beside them, then the link is in low-latency mode,
+ * until the sparse flow is silent. */
 static void story_shared(void)
 {
 	struct tcp_hdr h = {
@@ -190,7 +190,7 @@ static void story_shared(void)
 		.mss = 1460, .seq = 1000,
 	};
 	static struct end talk;
-	uint32_t gso = 0;	/* bytes more per pass, as headers are fewer */
+	uint32_t gso = 0;	/* extra payload per pass: fewer headers */
 	uint16_t port = 0;
 	unsigned int i;
 	int listener;
@@ -245,7 +245,7 @@ enum fate { CLOSES, WAITS, RESETS, NOBODY, ONLY_SYN, FATES };
 
 /**
  * struct member - One flow of churn(), on the guest's side
- * @e:		end of the flow from which the guest sends
+ * @e:		connection; the test makes the guest's segments itself
  * @h:		header of the next segment that the guest sends
  * @fate:	how the guest ends the flow
  * @age:	number of passes since SYN
@@ -266,9 +266,9 @@ struct member {
  * struct peer - One flow of churn(), on the peer's side
  * @fd:		socket of the peer, -1: this entry is free
  * @age:	number of passes since accept()
- * @fate:	1: the peer resets the connection; 0, 2 or 3: it closes it. It
- *		does so after FIN or RST from the guest, but at the latest after
- *		6 + 20 * @fate passes
+ * @fate:	1: the peer resets the connection; 0, 2 or 3: the peer closes
+ *		its socket. This happens after FIN or RST from the guest, but at
+ *		the latest after 6 + 20 * @fate passes
  */
 struct peer {
 	int fd;
@@ -371,8 +371,8 @@ static void accepts(void)
 	}
 }
 
-/* peer_turn() - A peer sends some data, reads, and ends its connection when it
- * is time */
+/* peer_turn() - A peer sends some data, reads, and ends its connection when
+ * @p->fate says so */
 static void peer_turn(struct peer *p)
 {
 	struct end e = { .fd = p->fd };
@@ -449,7 +449,8 @@ static void story_churn(unsigned int flows)
 	check("nearly all of them were open",
 	      w.tcp.count[TCP_OPENED] > flows / 20 * 19);
 	/* AddressSanitizer keeps freed memory for a while, and in all modes of
-	 * the link but one each piece of a frame is allocated by itself. */
+	 * the link but one each piece of a frame is allocated by itself.
+	 * So the process gets larger, although no memory is lost. */
 	if (MEMORY_IS_KEPT && w.mem.mode != MEMORY_CONTIGUOUS)
 		skip("no memory was lost", "ASan keeps what the link freed");
 	else

@@ -309,8 +309,9 @@ static void random_life(void)
 	check_eq("a random life: armed is armed", odd, 0);
 }
 
-/* Given a timer that is a day ahead, a hundred thousand times, then the wheel
- * jumps there at once. If it went through every ms, the test would not end. */
+/* Given a timer that is a day ahead, then the wheel jumps over the day at once.
+ * The test does this a hundred thousand times: it would not end if the wheel
+ * went through every ms. */
 static void long_sleep(void)
 {
 	struct timer daily;

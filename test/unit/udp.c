@@ -10,7 +10,7 @@
 #include "test/unit/flows.h"
 
 #define ROOM	(1 << 20)
-#define LIFE	128		/* size of the flow table; UDP may use half */
+#define LIFE	128		/* flows in the table; half may be UDP flows */
 
 /* listens() - Forward a port of the host, which the kernel chooses, to the
  * guest's port @to, as listener_open() does; @port is set to the host's port */
@@ -422,7 +422,7 @@ static void story_eviction(void)
 	world_close(&w);
 }
 
-/* knocks() - A new peer sends to a forwarded port; returns its port */
+/* knocks() - A new peer sends to a forwarded port; returns the peer's port */
 static uint16_t knocks(struct world *w, uint16_t forwarded)
 {
 	uint16_t port = 0;
@@ -434,9 +434,9 @@ static uint16_t knocks(struct world *w, uint16_t forwarded)
 	return port;
 }
 
-/* Given a flood at a forwarded port, then its flows have at most half of UDP's
- * share of the table, and a new one evicts another flow of the flood, but none
- * that the guest began. */
+/* Given a flood at a forwarded port, then the flows of the flood take at most
+ * half of UDP's share of the table. A new flow of the flood evicts another flow
+ * of the flood, but none that the guest began. */
 static void story_crowd(void)
 {
 	uint16_t port = 0, forwarded = 0, came[10];
@@ -661,9 +661,9 @@ static void story_forward(int family, const char *bound, const char *local,
 	world_close(&w);
 }
 
-/* Given a flow through a forwarded port, when the port is closed, and another
- * listener gets its slot in the table, then the flow opens a socket of its own
- * for the guest's next datagram. */
+/* Given a flow through a forwarded port, when the port's listener is closed,
+ * and another listener takes over the slot of the closed listener, then the
+ * flow opens a socket of its own for the guest's next datagram. */
 static void story_port_closed(void)
 {
 	uint16_t port = 0, other = 0, peer = 0, sport;
@@ -756,8 +756,9 @@ static void story_own_socket_stays(void)
 	world_close(&w);
 }
 
-/* Given a forwarded port, when the guest sends to a new peer from the port that
- * it leads to, then the datagram leaves from the forwarded port of the host. */
+/* Given a port of the host that is forwarded to a port of the guest, when the
+ * guest sends from its port to a new peer, then the datagram leaves from the
+ * forwarded port of the host. */
 static void story_from_forwarded(int family, const char *bound,
 				 const char *host, const char *gw)
 {

@@ -134,7 +134,7 @@ static bool unit_memory(const char *name, const void *got, const void *want,
 #define fail(name, ...) \
 	unit_report(name, false, __FILE__, __LINE__, __VA_ARGS__)
 
-/* pass() - Report that a check succeeded that was made without these macros */
+/* pass() - Report the success of a check that was made without these macros */
 #define pass(name) \
 	unit_report(name, true, __FILE__, __LINE__, " ")
 

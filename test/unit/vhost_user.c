@@ -185,8 +185,8 @@ static void kicks(unsigned int ring)
 }
 
 /* posts() - The guest makes @n receive buffers available, and kicks. Each
- * buffer has two descriptors, of which the first has @first bytes; 0: only
- * one */
+ * buffer has two descriptors, and the first describes @first bytes. But if
+ * @first is 0, each buffer has one descriptor */
 static void posts(unsigned int n, uint32_t first)
 {
 	unsigned int r = 2 * f.pair, i;
@@ -342,7 +342,8 @@ static void check_gso_frame(uint32_t size)
 }
 
 /* check_no_buffers() - Check that the link is blocked when the guest has no
- * receive buffer left, until it calls posts() with @first */
+ * receive buffer left, until posts() makes some available; @first is for
+ * posts() */
 static void check_no_buffers(uint32_t first)
 {
 	unsigned int i;
@@ -536,7 +537,7 @@ static void story_broken(void)
 }
 
 /* Given a guest that starts its second pair of rings, then each pair carries
- * its own frames. While the ring to the guest of the second pair does not run,
+ * its own frames. As long as the second pair's ring to the guest does not run,
  * the second queue is marked as unused. */
 static void story_pairs(void)
 {

@@ -227,8 +227,8 @@ static void returns(uint16_t head)
 	virtqueue_publish(&q);
 }
 
-/* Given a guest that asks for notifications, or suppresses them, then passt
- * sends them, or does not. */
+/* When passt returns chains to the guest, then it notifies the guest, unless
+ * the guest suppresses notifications or has asked to be notified later. */
 static void story_calls(void)
 {
 	begins(65535);
