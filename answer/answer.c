@@ -7,7 +7,7 @@
 
 /**
  * answer_init() - Prepare the services
- * @a:		their state
+ * @a:		state of the services
  * @tap:	replies are sent here
  * @lease:	what the services tell the guest; it may change later
  * @timers:	timers of the worker

@@ -17,8 +17,9 @@
 #define BOOTREPLY	2
 #define DHCP_BROADCAST	0x8000		/* bit of @flags, RFC 2131 2 */
 
-/* Lengths of messages, bytes. Option 57, the longest reply that a client takes,
- * includes IP and UDP headers (RFC 2131 2). */
+/* Lengths of DHCP messages, bytes. DHCP_MAX_LEAST is for option 57, which gives
+ * the length of the longest reply that a client takes. DHCP_MAX_LEAST includes
+ * the IP and UDP headers (RFC 2131 2), and the other two lengths do not. */
 #define DHCP_MAX	1472		/* longest request, and longest reply */
 #define DHCP_MIN	300		/* shortest reply, for RFC 951 */
 #define DHCP_IP_UDP	(IP4_HLEN + UDP_HLEN)
@@ -27,9 +28,9 @@
 #define DHCP_FILE_LEN	128
 
 /*
- * Lease time in seconds, which means that the lease never expires. A guest that
- * was paused should not lose its address, and no other machine could use the
- * address.
+ * This lease time, in seconds, means that the lease never expires. A guest that
+ * was paused should not lose its address. No other machine could use the
+ * address, so nothing is gained if a lease expires.
  */
 #define DHCP_INFINITE	0xffffffffU
 
@@ -111,7 +112,8 @@ _Static_assert(sizeof(struct dhcp_hdr) == 236, "RFC 2131 2");
 /**
  * struct dhcp_req - A client's message, parsed
  * @hdr:	the part before the options
- * @cookie:	the message has options; a BOOTP message may have none
+ * @cookie:	the magic cookie comes after @hdr, so the message has options; a
+ *		BOOTP message may have neither
  * @type:	option 53: type of the message; DHCP_NONE: it is BOOTP
  * @server:	option 54: address of the server that the client chose;
  *		0.0.0.0: absent
@@ -144,7 +146,7 @@ struct dhcp_req {
 };
 
 /**
- * struct dhcp_reply - The lease and the request that a reply is made from
+ * struct dhcp_reply - What a reply is made from
  * @l:		lease
  * @req:	request
  * @type:	type of the reply; DHCP_NONE: a BOOTP reply
@@ -319,11 +321,11 @@ static bool dhcp_parse(struct dhcp_req *req, const uint8_t *msg, size_t len)
  * dhcp_check_request() - Choose the type of the reply to REQUEST (RFC 2131
  *		4.3.2)
  *
- * A client in state SELECTING names the server whose offer it accepts. If that
- * is another server, there is no reply. A client requests its address in option
- * 50 in the states SELECTING and INIT-REBOOT, and in ciaddr in RENEWING and
- * REBINDING. An address that is not the lease's is refused in any state,
- * because no other address on this link is given to a client.
+ * A client in state SELECTING names the server whose offer it accepts. If the
+ * client names another server, there is no reply. A client requests its address
+ * in option 50 in the states SELECTING and INIT-REBOOT, and in ciaddr in
+ * RENEWING and REBINDING. In every state, this server refuses an address that
+ * is not in the lease, because it gives clients no other address.
  */
 static enum dhcp_type dhcp_check_request(const struct lease *l,
 					 const struct dhcp_req *req)
@@ -506,7 +508,8 @@ static const struct {
 
 #define DHCP_VALUES	ARRAY_SIZE(dhcp_value)
 
-/* Fields of a message that have options, the smallest first (RFC 2131 4.1). */
+/* Fields of a message that can hold options, the smallest first (RFC 2131
+ * 4.1). */
 enum dhcp_field {
 	FIELD_SNAME,
 	FIELD_FILE,
@@ -515,8 +518,10 @@ enum dhcp_field {
 };
 
 /**
- * struct dhcp_layout - The options of a reply that the client wants
- * @order:	indexes of these options in dhcp_value, in the client's order
+ * struct dhcp_layout - The options that a reply has, and the field that each of
+ * them is placed in
+ * @order:	indexes in dhcp_value of the options that the client wants, in
+ *		the order in which the client requests them
  * @n:		number of indexes in @order
  * @value, @len: value of each option in dhcp_value, and its length in bytes; 0:
  *		the reply does not have the option
@@ -572,7 +577,8 @@ static void dhcp_add_value(struct dhcp_layout *l, uint8_t code,
 	}
 }
 
-/* dhcp_add_values() - Add all options that the client wants, in its order */
+/* dhcp_add_values() - Add all options that the client wants, in the client's
+ * order */
 static void dhcp_add_values(struct dhcp_layout *l, const struct dhcp_reply *r)
 {
 	const struct dhcp_req *req = r->req;

@@ -144,8 +144,9 @@ struct dhcp6_reply {
 	bool bound;
 };
 
-/* opt6_next() - Read the next option; false if no option is left, or if it is
- * truncated. In the second case @o->left is not zero. */
+/* opt6_next() - Read the next option; false if no option is left, and then
+ * @o->left is 0; false also if the next option is truncated, and then @o->left
+ * is not 0 */
 static bool opt6_next(struct opts6 *o, struct opt6 *opt)
 {
 	if (o->left < 4)
@@ -171,8 +172,8 @@ static bool is_ia_option(uint16_t code)
 	return code == OPT6_IA_NA || code == OPT6_IA_TA || code == OPT6_IA_PD;
 }
 
-/* ia_options() - Begin to iterate over the options inside an IA, whose lengths
- * is_ia_valid() has checked */
+/* ia_options() - Begin to iterate over the options inside an IA. is_ia_valid()
+ * has checked the lengths of these options */
 static struct opts6 ia_options(const struct opt6 *ia)
 {
 	size_t hlen = ia_hlen(ia->code);
@@ -317,7 +318,7 @@ static void dhcp6_put_status(struct msgbuf *w, enum dhcp6_status status)
 }
 
 /* ia_begin() - Append an IA with the ID of the client's IA, without options. T1
- * and T2 are @t seconds; if @t is 0, the client may choose them. Returns the
+ * and T2 are @t seconds; if @t is 0, the client chooses T1 and T2. Returns the
  * offset of the IA in the message, which ia_end() needs. */
 static size_t ia_begin(struct msgbuf *w, const struct opt6 *ia, uint32_t t)
 {
@@ -494,8 +495,8 @@ static bool dhcp6_put_confirm(struct dhcp6_reply *r)
 	return n;
 }
 
-/* dhcp6_is_wanted() - Whether the client wants an option: it requests this
- * option, or it sent no option request option */
+/* dhcp6_is_wanted() - Whether the client wants an option: true if the client
+ * has requested it, or has sent no option that lists its requests */
 static bool dhcp6_is_wanted(const struct dhcp6_req *req, enum dhcp6_option code)
 {
 	size_t i;

@@ -18,11 +18,12 @@
 #define POINTER		0xc000	/* marks an offset, RFC 1035 4.1.4 */
 
 /**
- * struct suffixes - Suffixes of names that a message has so far. The suffixes
- *		of www.example.org are the name itself, example.org and org
- * @at:		for each suffix its text, the length of the text and its offset
- *		in the message, bytes. A suffix takes at least two bytes of a
- *		search list, so the array has space for all
+ * struct suffixes - The suffixes of all names that were written to a message.
+ *		The suffixes of www.example.org are the name itself, example.org
+ *		and org
+ * @at:		for each suffix: its text, the length of the text, and the
+ *		offset of the suffix in the message, bytes. A suffix takes at
+ *		least two bytes of a search list, so the array has space for all
  * @n:		number of suffixes
  */
 struct suffixes {
@@ -89,9 +90,10 @@ static void suffix_add(struct suffixes *seen, const char *name, size_t len,
 
 /**
  * put_labels() - Append a valid name as labels
- * @w:		message; if @seen is not NULL, it has nothing before the list
- * @name:	name with dots between labels, without a final dot, which need
- *		not be terminated
+ * @w:		message; if @seen is not NULL, the message begins with the list
+ *		of names
+ * @name:	name with dots between labels, without a final dot. The name
+ *		need not be terminated
  * @len:	length of the name, bytes
  * @seen:	suffixes of earlier names, which pointers may refer to; this
  *		name's suffixes are added. NULL: write no pointers
@@ -165,8 +167,8 @@ void domain_list_put(struct msgbuf *w, const char *list)
 
 /**
  * domain_list_put_compressed() - Append the valid names of a list. If an
- *		earlier name has the same suffix, a pointer replaces it (RFC
- *		3397 2)
+ *		earlier name ends in the same labels as a name, a pointer
+ *		replaces these labels (RFC 3397 2)
  * @w:		empty message: pointers count from its start
  * @list:	dotted names, separated by a space
  */

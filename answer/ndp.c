@@ -38,8 +38,8 @@ static const struct in6_addr all_nodes = {
  * struct ndp_msg - Copy of a message of the guest
  * @data:	the message, from its ICMPv6 header on
  * @len:	bytes of @data
- * @src, @dst:	source and destination address of its IPv6 header
- * @smac:	Ethernet address of its sender
+ * @src, @dst:	source and destination address of the message's IPv6 header
+ * @smac:	Ethernet address of the message's sender
  */
 struct ndp_msg {
 	uint8_t data[NDP_MAX];
@@ -112,7 +112,7 @@ static bool ndp_is_guests(const struct answer *a, const struct in6_addr *addr)
  * ndp_advertise() - Send a neighbour advertisement (RFC 4861 4.4, 7.2.4)
  * @a:		state of the services
  * @target:	address that the guest asked for; the answer gives our MAC
- *		address for it
+ *		address for @target
  * @ns:		solicitation. If its source address is none, the guest checks
  *		whether @target is a duplicate
  *
@@ -158,8 +158,9 @@ static bool ndp_is_solicited_node(const struct in6_addr *group)
  * ndp_answer_ns() - Answer a neighbour solicitation (RFC 4861 7.1.1, 7.2.3)
  *
  * When the guest checks an address for duplicates, passt learns that the guest
- * is about to use this address. If the guest made the address from a router
- * advertisement, it may send no other packet with this address for a long time.
+ * is about to use this address. passt can't wait for another packet with this
+ * address: if the guest made the address from a router advertisement, such a
+ * packet may come much later.
  */
 static void ndp_answer_ns(struct answer *a, const struct ndp_msg *m,
 			  uint64_t now)
@@ -234,7 +235,7 @@ static void ra_put_prefixes(struct msgbuf *w, const struct lease *l)
 }
 
 /* ra_put_mtu() - Append the MTU (RFC 4861 4.6.4), unless it is below the
- * minimum of IPv6: the guest would ignore it (RFC 4861 6.3.4) */
+ * minimum of IPv6. The guest would ignore such an MTU (RFC 4861 6.3.4) */
 static void ra_put_mtu(struct msgbuf *w, const struct lease *l)
 {
 	if (l->mtu < IP6_MTU_MIN)

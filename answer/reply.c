@@ -25,12 +25,12 @@ struct in6_addr answer_own_ll(const struct answer *a)
 /**
  * answer_send() - Send a message to the guest
  * @a:		state of the services
- * @ip:		fields of its IP header
- * @dmac:	Ethernet address of the sender of the request. The reply goes
+ * @ip:		fields of the IP header
+ * @dmac:	Ethernet address of the sender of the request. The message goes
  *		there, even if the IP destination address is not yet in use
- *		there, or is in use elsewhere. A reply to a multicast or
- *		broadcast address goes to the Ethernet address of that address
- *		instead
+ *		there, or is in use elsewhere. But a message to a multicast or
+ *		broadcast IP address goes to the Ethernet address for that IP
+ *		address
  * @w:		message, from the transport header on
  *
  * The message is never sent in fragments, even if it is longer than the MTU:
