@@ -443,7 +443,8 @@ static void conf_verbosity(const struct conf *c)
 	else if (c->debug)
 		log_set_level(LOG_DEBUG);
 	else
-		/* counters have NOTICE, because the user has asked for them */
+		/* lines of statistics have NOTICE, because --quiet does not
+		 * suppress them: the user has asked for them */
 		log_set_level(c->quiet ? LOG_NOTICE : LOG_INFO);
 }
 

@@ -48,7 +48,7 @@
  *		its value was 0
  * @gateway:	routers of the guest
  * @ifname:	host's interface whose addresses and routes the guest gets;
- *		empty: the one that @out_ifname or the default route names
+ *		empty: the interface that @out_ifname or the default route names
  * @mac:	MAC address of passt on the link
  * @mtu:	MTU that the guest is told, bytes; 0: none
  * @mtu_given:	an option set @mtu

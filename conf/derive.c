@@ -188,8 +188,8 @@ static struct in6_addr derive_host_addr(const struct conf *c,
 		       c->map_gw ? n->gateway[f] : ADDR_NONE);
 }
 
-/* derive_host_ports() - Return to which traffic an address pair applies whose
- * real address is the host's */
+/* derive_host_ports() - Return the value of @ports for a pair whose real
+ * address is the host's */
 static enum nat_ports derive_host_ports(const struct conf *c)
 {
 	return c->no_host_access ? NAT_TO_GUEST : NAT_ANY_PORT;
@@ -211,12 +211,12 @@ static struct in6_addr resolver_first(const struct resolv *r, enum ip_family f)
 /*
  * resolver_visible() - Return the guest-visible address of a resolver, or none
  *
- * For most resolvers, this is the same as the real address. In two cases the
- * guest can't reach the real address: if it is a loopback address; or if it is
- * @host, the address that leads the guest to the host's loopback. (In home
- * networks, the gateway often is the resolver.) Ports 53 and 853 of
- * @map->visible then lead to the resolver. This function sets @map, unless it
- * is set already.
+ * For most resolvers, the guest-visible address is the real address. In two
+ * cases the guest can't reach the real address: if it is a loopback address, or
+ * if it is the same as @host, the address that leads the guest to the host's
+ * loopback. (In home networks, the gateway often is the resolver.) Ports 53 and
+ * 853 of @map->visible then lead to the resolver. This function sets @map,
+ * unless it is set already.
  */
 static struct in6_addr resolver_visible(const struct in6_addr *dns,
 					const struct in6_addr *host,
@@ -270,8 +270,8 @@ static void derive_host_dns(const struct conf *c, const struct resolv *r,
 }
 
 /* derive_scopes() - For each link-local resolver for which resolv.conf names an
- * interface, store that interface. If several have the same address, the first
- * counts. */
+ * interface, store that interface. If several of these resolvers have the same
+ * address, the first one counts. */
 static void derive_scopes(const struct resolv *r, struct net *n)
 {
 	unsigned int i;
@@ -309,10 +309,10 @@ static void derive_dns(const struct conf *c, const struct resolv *r,
 /*
  * derive_shared() - Add the pairs for the guest's addresses
  *
- * The guest can't have a peer with the guest's own address. If the host has the
- * same address, the guest sees another source address for traffic from it: that
- * of --map-guest-addr, or else the one that it sees for traffic from the host's
- * loopback.
+ * The guest can't have a peer with the guest's own address. If the host has an
+ * address of the guest, and sends from it, the guest must see another source
+ * address. This is the address of --map-guest-addr. Without the option, it is
+ * the guest-visible address of the host's loopback.
  */
 static void derive_shared(const struct conf *c, enum ip_family f, struct net *n)
 {
@@ -323,9 +323,9 @@ static void derive_shared(const struct conf *c, enum ip_family f, struct net *n)
 
 	for (i = 0; lease_addr(&n->lease, f, i, &a); i++)
 		net_add_pair(n, visible, a.addr, derive_host_ports(c));
-	if (!i && !addr_is_none(&c->map_guest[f]))	/* the guest has no
-							 * address to share:
-							 * refuse flows to it */
+	/* Without an address, the guest shares none with the host: refuse flows
+	 * to the address of --map-guest-addr. */
+	if (!i && !addr_is_none(&c->map_guest[f]))
 		net_add_pair(n, c->map_guest[f], ADDR_NONE, NAT_ANY_PORT);
 }
 

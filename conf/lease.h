@@ -87,7 +87,7 @@ static inline bool lease_addr(const struct lease *l, enum ip_family f,
 	return !addr_is_none(&a->addr);
 }
 
-/* lease_has() - Whether an address is one of the guest's */
+/* lease_has() - Whether an address is one of the guest's addresses */
 static inline bool lease_has(const struct lease *l, const struct in6_addr *addr)
 {
 	struct lease_addr a;
@@ -100,7 +100,8 @@ static inline bool lease_has(const struct lease *l, const struct in6_addr *addr)
 	return false;
 }
 
-/* lease_covers() - Whether an address is in the prefix of one of the guest's */
+/* lease_covers() - Whether an address is in the prefix of one of the guest's
+ * addresses */
 static inline bool lease_covers(const struct lease *l,
 				const struct in6_addr *addr)
 {

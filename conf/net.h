@@ -31,9 +31,9 @@ enum nat_ports {
  * struct nat_pair - Two addresses for the same peer, see forward/nat.c
  * @visible:	guest-visible address of the peer. If it is none, flows from the
  *		peer to the guest are refused
- * @real:	real address of the peer, for our sockets. If it is none, flows
- *		from the guest to the peer are refused. If it is the address
- *		that net_loopback() returns, it stands for all loopback
+ * @real:	real address of the peer, for our sockets. If @real is none,
+ *		flows from the guest to the peer are refused. If @real is the
+ *		address that net_loopback() returns, it stands for all loopback
  *		addresses of the family
  * @ports:	which traffic the pair applies to
  */

@@ -135,9 +135,9 @@ const struct opt conf_options[] = {
 	{ "conf-path", 'c', "PATH", NULL, .type = OPT_LATER },
 	{ "repair-path", 0, "PATH", NULL, .type = OPT_REPAIR },
 
-	/* Options that the original has for its other modes. A user who gives
-	 * one of them is told that it belongs to another mode, and not that it
-	 * does not exist. */
+	/* Options that the original passt has for its other modes. A user who
+	 * gives one of them is told that it belongs to another mode, and not
+	 * that it does not exist. */
 	{ "migrate-exit", 0, NULL, NULL, .type = OPT_VHOST_USER },
 	{ "migrate-no-linger", 0, NULL, NULL, .type = OPT_VHOST_USER },
 	{ "ns-ifname", 'I', "NAME", NULL, .type = OPT_NAMESPACE },

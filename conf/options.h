@@ -18,7 +18,7 @@ enum opt_type {
 				 * option */
 	OPT_NAMESPACE, OPT_VHOST_USER,	/* refused: only other modes have the
 					 * option */
-	OPT_HELP, OPT_VERSION, OPT_CAPABILITIES, /* passt prints it and ends */
+	OPT_HELP, OPT_VERSION, OPT_CAPABILITIES, /* print text and end */
 	OPT_QUIET, OPT_VERBOSE,
 	OPT_PATH, OPT_SOCKET, OPT_FD,
 	OPT_LOG_SIZE, OPT_STATS, OPT_RUNAS,

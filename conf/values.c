@@ -147,8 +147,8 @@ static enum conf_next set_socket(struct conf *c, const struct opt *o,
  * the parent
  *
  * Descriptors 0 to 2 are refused, because a daemon redirects them. The option
- * implies --one-off: passt ends when the guest closes this socket, because it
- * listens for no other guest.
+ * implies --one-off: passt ends when the guest closes this socket, because
+ * passt listens for no other guest.
  */
 static enum conf_next set_fd(struct conf *c, const struct opt *o,
 			     const char *arg)
@@ -455,9 +455,9 @@ static enum conf_next set_interface(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/* set_outbound_if() - Set an interface to which sockets are bound. It need not
- * exist yet, for example if it belongs to a VPN, because sockets are bound by
- * its name. */
+/* set_outbound_if() - Set an interface to which sockets are bound. The
+ * interface need not exist yet, because sockets are bound by its name. For
+ * example, the interface of a VPN may come later. */
 static enum conf_next set_outbound_if(struct conf *c, const struct opt *o,
 				      const char *arg)
 {
@@ -482,9 +482,9 @@ static bool dns_is_none(const struct conf *c)
  * set_dns() - Add a resolver for the guest. 'none' clears the lists of both
  *		families; a resolver that follows cancels 'none'
  *
- * The resolver replaces those of the host, in its own family. A loopback
- * address is allowed, because the resolver may be inside the guest. Resolvers
- * beyond LEASE_DNS are ignored, as they are in resolv.conf.
+ * A resolver of this option replaces the host's resolvers of the same family. A
+ * loopback address is allowed, because the resolver may be inside the guest.
+ * Resolvers beyond LEASE_DNS are ignored, as they are in resolv.conf.
  */
 static enum conf_next set_dns(struct conf *c, const struct opt *o,
 			      const char *arg)
@@ -616,7 +616,8 @@ static enum conf_next (*const set_value[])(struct conf *c, const struct opt *o,
 
 /**
  * opt_set() - Check the value of an option on its own, and store it
- * @c:		options so far. They may keep a pointer to @arg
+ * @c:		options so far; this function may store a pointer to @arg in
+ *		them
  * @o:		option, of a type that does not print something
  * @arg:	value of the option; NULL: it has none
  *

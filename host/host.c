@@ -78,7 +78,7 @@ static void read_family(struct host_family *h, int nl, int af,
  * host_read() - Read the host's current addresses, routes and resolvers
  * @h:		filled
  * @ifname:	for each family, the interface to read address and gateway from.
- *		If it is empty, or there is no interface of that name,
+ *		If the name is empty, or no interface has that name,
  *		nl_default_if() finds the interface
  */
 void host_read(struct host *h, const char *const ifname[FAMILIES])

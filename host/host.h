@@ -20,8 +20,8 @@
  * @ifindex, @ifname: index and name of the interface; 0 and empty: no interface
  *		was found
  * @addr:	the address of the interface that suits the guest best. If the
- *		interface has no address, it is one of another interface, or
- *		none
+ *		interface has no address, @addr is an address of another
+ *		interface, or none
  * @len:	prefix length of @addr
  * @gateway:	gateway of the interface's default route, or none
  */
@@ -38,8 +38,8 @@ struct host_family {
  * struct host - Addresses, routes and resolvers of the host
  * @family:	interface, address and gateway of each family
  * @resolv:	resolvers and search list
- * @nl_error:	-errno if the netlink socket can't be opened, from which
- *		addresses and routes are read; else 0
+ * @nl_error:	-errno if the netlink socket, from which addresses and routes
+ *		are read, can't be opened; else 0
  * @resolv_error: -errno if resolv.conf can't be read; else 0
  */
 struct host {

@@ -62,8 +62,8 @@ struct routes {
 /**
  * struct addrs - Which addresses to look for in a dump, and the best one so far
  * @family:	AF_INET or AF_INET6
- * @ifindex:	ignore addresses of other interfaces; 0: take the global ones of
- *		all interfaces
+ * @ifindex:	ignore addresses of other interfaces; 0: take the global
+ *		addresses of all interfaces
  * @prefer:	address that is better than all others, if any interface has it
  * @addr, @len, @at: best address, its prefix length and its interface
  * @rank:	addr_rank() of @addr, 0: no address was found
@@ -302,8 +302,8 @@ static void addrs_visit(const struct nlmsghdr *h, void *seen)
 	s->at = m->ifa_index;
 }
 
-/* nl_msg_ok() - Does the same as NLMSG_OK(), but @left may be negative, which
- * it can be after NLMSG_NEXT() */
+/* nl_msg_ok() - Does the same as NLMSG_OK(), but also accepts a negative @left.
+ * After NLMSG_NEXT(), @left can be negative */
 static bool nl_msg_ok(const struct nlmsghdr *h, int left)
 {
 	return left >= (int)sizeof(*h) && h->nlmsg_len >= sizeof(*h) &&

@@ -66,7 +66,7 @@ bool domain_ok(const char *s, size_t len)
 /**
  * search_add() - Append a domain to a search list
  * @list:	domains, separated by one space
- * @s:		domain to append, not empty, without its final dot
+ * @s:		domain to append, not empty. A final dot is not appended
  * @len:	length of @s, bytes, including a final dot
  *
  * Return: false if @list has no space for the domain
@@ -102,7 +102,7 @@ static char *next_word(char **line)
 }
 
 /**
- * resolver_ok() - Check that a resolver may have an address
+ * resolver_ok() - Check whether an address can be that of a resolver
  * @a:		address
  *
  * Return: true if the address is unicast or loopback; a resolver on the host
@@ -124,9 +124,9 @@ static uint32_t scope_index(const char *scope)
 	return if_nametoindex(scope);
 }
 
-/* add_nameserver() - Append a resolver. It is ignored if the address or its
- * scope is not valid, or if there is no space. Only a link-local address has a
- * scope: an address of another kind leads to the same machine on each
+/* add_nameserver() - Append a resolver. The resolver is ignored if the address
+ * or its scope is not valid, or if @r has no space. Only a link-local address
+ * has a scope: an address of another kind leads to the same machine on each
  * interface. */
 static void add_nameserver(struct resolv *r, char *word)
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * rights.c - Uses paths with the rights of the user that passt becomes. With
- * root's rights, this user could make passt write to any file, by a symbolic
- * link in a directory of its own. If the user has no right to a path, it is
- * used with root's rights, but only if nobody but root can change where it
- * leads.
+ * rights.c - Uses paths with the rights of the user that passt becomes. If
+ * passt used root's rights, that user could trick it into writing to any file,
+ * with a symbolic link in a directory that the user owns. If the user has no
+ * right to a path, passt uses root's rights after all, but only if nobody but
+ * root can change where the path leads.
  */
 /* syscalls: close fchdir fstat geteuid openat readlinkat setgroups setresgid
  *	     setresuid */
@@ -155,9 +155,9 @@ static int set_rights(uid_t uid, gid_t gid)
  * rights_use() - Use a path with the rights of the user that passt becomes
  * @uid, @gid:	user and group that sandbox_drop_root() is going to change to
  * @path:	path
- * @use:	function that uses the path. If it returns -EACCES with the
- *		user's rights, it is called again as root, if only root can
- *		change where the path leads
+ * @use:	function that uses the path. If @use returns -EACCES with the
+ *		user's rights, and only root can change where the path leads,
+ *		rights_use() calls @use again as root
  * @arg:	first argument of @use
  *
  * If the process is not root, or after sandbox_drop_root(), this function only

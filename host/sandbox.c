@@ -53,7 +53,8 @@ static void close_listed(int keep)
  * @keep:	descriptor to keep, -1: none
  *
  * If a standard descriptor is not open, it is opened on /dev/null. Otherwise a
- * socket could get its number.
+ * socket could get the number of a standard descriptor, and messages would go
+ * to this socket.
  */
 void sandbox_close_fds(int keep)
 {
@@ -104,15 +105,16 @@ bool sandbox_can_become(uid_t uid, gid_t gid)
 }
 
 /* sandbox_in_namespace() - Whether the process is in a user namespace other
- * than the first. Only the first one has all user IDs (user_namespaces(7)).
- * Root of another one is an ordinary user outside of it */
+ * than the first. Only the first namespace has all user IDs
+ * (user_namespaces(7)). Root of another namespace is an ordinary user outside
+ * of it */
 bool sandbox_in_namespace(void)
 {
 	return !sandbox_can_become(UINT32_MAX - 1, 0);
 }
 
-/* sandbox_is_root() - Whether one of the process's three user IDs is root: it
- * could make that one its effective user ID */
+/* sandbox_is_root() - Whether one of the process's three user IDs is root. The
+ * process could make any of the three its effective user ID */
 bool sandbox_is_root(void)
 {
 	uid_t real, effective, saved;
@@ -168,8 +170,8 @@ static bool has_become(uid_t uid, gid_t gid)
  * @gid:	ID of the group, which becomes the process's only group
  *
  * If our user namespace has no user @uid or group @gid, the process remains
- * root. This is root of the namespace only, which is an ordinary user outside
- * of it.
+ * root of the namespace. Outside of the namespace, this root is an ordinary
+ * user.
  *
  * Return: 0 on success, or if the process is not root; -errno on failure, after
  *	   a message was logged
@@ -178,7 +180,7 @@ int sandbox_drop_root(uid_t uid, gid_t gid)
 {
 	if (!sandbox_is_root())
 		return 0;
-	if (setresuid(0, 0, 0))	/* the effective user may be another one */
+	if (setresuid(0, 0, 0))		/* the effective user may not be root */
 		return sandbox_failed("Can't change the user");
 	drop_bounding();
 	if (!sandbox_can_become(uid, gid)) {
