@@ -20,11 +20,11 @@ void sched_init(struct sched *s)
  *		flight to the guest
  *
  * The flow is bulk if @queued is SCHED_BULK or more, or if the flow waits for
- * its turn. When a bulk flow sends a smaller batch for the first time, it does
- * not yet count as an active sparse flow, because a bulk flow also pauses at
- * times. A sparse flow starts low-latency mode only if another flow was active
- * just before. If the sparse flow is the only active flow, no bytes of other
- * flows delay its frames, and a short queue would gain nothing.
+ * its turn. When a bulk flow sends a smaller batch for the first time, the flow
+ * does not yet count as an active sparse flow, because a bulk flow also pauses
+ * at times. A sparse flow starts low-latency mode only if another flow was
+ * active just before. If the sparse flow is the only active flow, no bytes of
+ * other flows delay its frames, and a short queue would gain nothing.
  */
 void sched_active(struct sched *s, const struct flow_table *t, struct flow *f,
 		  size_t queued, uint64_t now)
@@ -51,7 +51,7 @@ bool sched_low_latency(const struct sched *s, uint64_t now)
  *		flush
  * @unit:	bytes of one segment of the flow
  *
- * Return: bytes that the flow may send, a multiple of @unit. It is 0 if the
+ * Return: bytes that the flow may send, a multiple of @unit. 0 means that the
  *	   flows before this one have used up the bytes that low-latency mode
  *	   allows between two flushes. The link must then be flushed before this
  *	   flow may send

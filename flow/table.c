@@ -22,8 +22,8 @@
 /* Four times the default of fs.nr_open. */
 #define FLOW_MAX	(UINT32_C(1) << 22)
 #define SLOT_ALIGN	64	/* bytes of a cache line */
-#define KEEP		256	/* peak up to which memory is kept */
-#define KEEP_EMPTY	16	/* the same if no flow is left */
+#define KEEP		256	/* memory is kept if @peak is not above this */
+#define KEEP_EMPTY	16	/* as KEEP, for a table without flows */
 #define POISON		0xdb	/* fills removed flows, to expose their use */
 #define WORD		64	/* slots in a word of @live */
 

@@ -113,11 +113,13 @@ static bool is_own_route(unsigned char type)
  * @a:		state
  * @h:		message
  * @len:	bytes of the message
- * @own:	set on success: whether the address is the host's
+ * @own:	set on success: whether the address in the last request is the
+ *		host's
  *
  * If there is no route, the kernel answers with an error. The address is then
  * not the host's, and connect() or send() will fail with the same error. An
- * error that says that memory is short tells nothing, so @own is then true.
+ * error that says that memory is short does not tell whose the address is. To
+ * be safe, @own is then true.
  *
  * Return: false if the message is not the answer to the last request
  */
@@ -172,7 +174,7 @@ static bool is_own_address(struct access *a, const struct in6_addr *dst,
  * @visible:	guest-visible address of the peer
  * @port:	destination port, 0: none
  * @real:	real address of the peer
- * @scope:	interface index for a link-local @real; 0: the one that
+ * @scope:	interface index for a link-local @real; 0: the interface that
  *		nat_scope() returns
  *
  * The resolver of --dns-forward is always allowed, even on the host, because

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * apply.c - Applies a rule set: closes each listener that no rule has, opens a
- * listener for each port that has none, and keeps all other listeners open.
+ * apply.c - Applies a rule set: closes each listener that no rule asks for,
+ * opens a listener for each port of a rule that has none, and keeps all other
+ * listeners open.
  *
  * Named ports are bound first. Ports that are best effort are bound after that,
  * in ascending order, until descriptors run out. Each port is bound for TCP and
  * UDP before the next port, so that both protocols get equally far. When the
- * rule set changes later, a listener that is best effort is closed if a named
- * port needs its port or its descriptor, or if a lower port needs its
- * descriptor. The listener with the highest port is closed first.
+ * rule set changes later, a listener that is best effort may have to be closed:
+ * if a named port needs the listener's port or descriptor, or if a lower port
+ * needs the listener's descriptor. The listener with the highest port is closed
+ * first.
  */
 /* syscalls: start: munmap */
 #include <errno.h>
@@ -34,7 +36,7 @@ struct entry {
 
 /**
  * struct change - A rule set while it is applied
- * @f, @rules, @report: arguments of fwd_apply()
+ * @f, @rules, @report: arguments @f, @rules and @r of fwd_apply()
  * @ends:	copy of address, interface and target of each rule, in the order
  *		of @rules; listeners refer to it later
  * @entries:	one entry for each slot of a listener
@@ -218,7 +220,7 @@ static void mark_wanted(struct change *c)
 	}
 }
 
-/* Give a listener the target that the rule assigned to it has */
+/* Give a listener the target of the rule that is assigned to the listener */
 static void move_listener(struct change *c, uint32_t slot)
 {
 	struct listener *l = &c->f->listeners[slot];
@@ -234,8 +236,9 @@ static void move_listener(struct change *c, uint32_t slot)
 	l->ends = rule_index(c, r);
 }
 
-/* Close the listeners that have no rule. Give all others the targets of the new
- * rule set, whose bindings and targets replace the old ones. */
+/* Close the listeners that have no rule. Give all others the targets of their
+ * rules in the new set. The array @c->ends replaces that of the old rule
+ * set. */
 static void keep_wanted(struct change *c)
 {
 	uint32_t slot;
@@ -283,7 +286,7 @@ static bool evict_above(struct change *c, unsigned int port)
 	return false;
 }
 
-/* Close the listeners that are best effort and keep a named port from being
+/* Close the listeners that are best effort and prevent a named port from being
  * bound */
 static void evict_overlaps(struct change *c, const struct rule *r,
 			   uint16_t port)

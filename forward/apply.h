@@ -18,8 +18,8 @@
  * @rule:	rule that has the port
  * @port:	host port
  * @error:	errno of the system call that failed
- * @remedy:	end of an error message, ': ' and what the user can do; may be
- *		empty
+ * @remedy:	what the user can do, after ': ', to append to an error message;
+ *		may be empty
  */
 struct fwd_failure {
 	const struct rule *rule;
@@ -37,7 +37,7 @@ struct fwd_failure {
  * @moved:	number of listeners whose target address or port has changed
  * @exhausted:	errno, such as EMFILE, if a resource ran out before all ports of
  *		rules that are best effort were bound; else 0
- * @last:	host port: the last one bound, or found to be bound already
+ * @last:	host port that was bound last, or found last to be bound already
  */
 struct fwd_report {
 	bool (*failed)(void *arg, const struct fwd_failure *e);

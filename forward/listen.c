@@ -206,7 +206,7 @@ int listener_open(struct fwd *f, const struct rule *r, uint16_t port,
 }
 
 /**
- * listener_close() - Close a listener, whose token is no longer valid then
+ * listener_close() - Close a listener. Its token is not valid any more
  * @f:		has the listener
  * @slot:	slot of the listener
  */
@@ -224,8 +224,8 @@ void listener_close(struct fwd *f, uint32_t slot)
 	f->changes++;
 }
 
-/* set_rest() - If @rests is true, let epoll no longer report a listener's
- * socket; if it is false, let epoll report it again */
+/* set_rest() - Pause a listener if @rests is true: epoll no longer reports its
+ * socket. End the pause if @rests is false */
 static void set_rest(struct fwd *f, struct listener *l, bool rests)
 {
 	struct epoll_event ev = {
@@ -239,8 +239,8 @@ static void set_rest(struct fwd *f, struct listener *l, bool rests)
 }
 
 /**
- * listener_rest() - Let epoll not report a listener until fwd_wake_listeners()
- * is called, because its connections can't be accepted now
+ * listener_rest() - Pause a listener, because its connections can't be accepted
+ * now: epoll does not report its socket until fwd_wake_listeners() is called
  * @f:		has the listener
  * @l:		listener
  */
@@ -250,7 +250,7 @@ void listener_rest(struct fwd *f, const struct listener *l)
 }
 
 /**
- * fwd_wake_listeners() - Let epoll report all listeners again that rest
+ * fwd_wake_listeners() - Let epoll report all paused listeners again
  * @f:		listeners
  */
 void fwd_wake_listeners(struct fwd *f)
@@ -264,7 +264,7 @@ void fwd_wake_listeners(struct fwd *f)
 }
 
 /**
- * listener_token() - Make the token of a listener, which is valid until the
+ * listener_token() - Make the token of a listener. The token is valid until the
  * listener is closed
  * @f:		has the listener
  * @l:		listener

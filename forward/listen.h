@@ -23,12 +23,13 @@
  * @fd:		the socket, non-blocking; -1: the slot is free
  * @gen:	generation, which differs for each new listener in this slot
  * @proto:	IPPROTO_TCP or IPPROTO_UDP
- * @rests:	epoll does not report the socket, see listener_rest()
+ * @rests:	the listener is paused: epoll does not report its socket, see
+ *		listener_rest()
  * @port:	host port
  * @gport:	guest port that @port leads to
- * @ends:	index in struct fwd of address, interface and target, which many
- *		listeners share, see listener_ends(); in a free slot: number of
- *		the next free slot
+ * @ends:	index in @ends of struct fwd, for address, interface and target,
+ *		see listener_ends(). Many listeners may have the same index. In
+ *		a free slot: number of the next free slot
  *
  * The structure is small: listeners for all ports of TCP and UDP together take
  * 2 MiB.
@@ -47,7 +48,7 @@ struct listener {
  * @max:	number of listeners that may be open at a time
  * @free:	number of the first free slot below @top, UINT32_MAX: none
  * @nlisteners:	number of open listeners
- * @nresting:	number of them that rest
+ * @nresting:	number of paused listeners
  * @changes:	number of times that a listener was opened, closed or given
  *		another target. A caller that keeps the results of a search
  *		through the listeners compares this number, to find out whether

@@ -143,8 +143,8 @@ uint32_t nat_scope(const struct net *n, const struct in6_addr *peer)
 }
 
 /**
- * nat_source() - Find the address and interface to bind a socket to, which will
- *		connect to a peer
+ * nat_source() - Find the address and the interface that a socket must be bound
+ *		to before it is connected to a peer
  * @n:		network
  * @peer:	real address, from nat_from_guest()
  *

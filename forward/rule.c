@@ -183,8 +183,8 @@ static bool parse_addr(const char *text, struct in6_addr *addr)
 	return strchr(inner, ':') && addr_parse(inner, addr);
 }
 
-/* Parse the guest's ports of an entry. Their number must be that of its host
- * ports */
+/* Parse the guest's ports of an entry. The entry must have as many of them as
+ * host ports */
 static int parse_to(const struct spec *s, struct entry *e, char *text)
 {
 	uint16_t last;

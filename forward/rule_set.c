@@ -71,8 +71,8 @@ unsigned int rule_families(const struct rule_ends *e)
  * rule_same_binding() - Whether two rules of one protocol have the same binding
  * @a, @b:	address, interface and target of each rule
  *
- * If so, a socket that is bound for one of the rules can also be used for the
- * other.
+ * A socket that is bound for one rule can also be used for another rule with
+ * the same binding.
  *
  * Return: true if address, interface and families are the same; the targets may
  *	   differ
@@ -97,8 +97,8 @@ static bool is_wildcard(const struct in6_addr *a)
  *
  * The kernel decides in inet_bind_conflict() of net/ipv4/inet_connection_sock.c
  * for TCP, and in udp_lib_lport_inuse() of net/ipv4/udp.c for UDP. This
- * function checks the same conditions as these do for sockets that do not share
- * ports.
+ * function checks the conditions that these two check for sockets that do not
+ * share ports.
  *
  * Return: true if a port can't be bound for one rule while it is bound for the
  *	   other

@@ -99,8 +99,8 @@ static bool has_best_effort(const struct rule_set *rules)
 }
 
 /**
- * fwd_print() - Log how many ports are forwarded, if a rule is best effort, so
- * that the user can't know the number
+ * fwd_print() - Log how many ports are forwarded, but only if a rule is best
+ * effort: otherwise the user knows the number
  * @f:		listeners
  * @rules, @r:	rule set that fwd_start() has applied, and its report
  */
