@@ -2,7 +2,7 @@
 /*
  * icmp.c - Sends the guest's echo requests from ping sockets. Relays to the
  * guest the replies of the peers that it pinged, and the errors that routers
- * send about its requests.
+ * send about the guest's requests.
  */
 /* syscalls: start: getegid socket; run: close recvmsg sendmsg */
 #include <errno.h>
@@ -39,25 +39,27 @@ const char *const icmp_counter_name[ICMP_COUNTERS] = {
 
 /**
  * struct icmp_flow - One of two kinds of flow: the ping socket of one echo
- * identifier, or a peer that the guest pinged with that identifier
+ * identifier, or a peer that the guest pinged with that identifier. If only one
+ * kind uses a member, its description begins with 'socket:' or 'peer:'
  * @flow:	common part of all flows. In the flow of a socket, the key's
  *		peer address is none. In the flow of a peer, @flow.node is in
  *		icmp_echo.peers
  *
  * Plain data:
- * @df:		socket: whether it sends requests with DF; peer: DF of the
- *		guest's last request
+ * @df:		socket: whether the socket sends requests with DF; peer: DF of
+ *		the guest's last request
  * @ttl, @tos:	peer: TTL and type of service of the guest's last request
  * @peer:	peer: the peer's real address
- * @last:	peer: when a request was last sent to it, or a reply came from
- *		it, ms
- * @allowed_at:	peer: when passt last found that the guest may reach it, ms
+ * @last:	peer: when a request was last sent to the peer, or a reply came
+ *		from the peer, ms
+ * @allowed_at:	peer: when passt last found that the guest may reach the peer,
+ *		ms
  *
  * Members that can be rebuilt from the keys of all flows:
- * @socket:	peer: flow of the socket that sends its requests; NULL in the
- *		flow of a socket
- * @npeers:	socket: number of peers that use it; the socket is closed with
- *		the last of them
+ * @socket:	peer: flow of the socket that sends the requests to this peer;
+ *		NULL in the flow of a socket
+ * @npeers:	socket: number of peers that use the socket. The socket is
+ *		closed when the last of these flows ends
  */
 struct icmp_flow {
 	struct flow flow;
@@ -241,7 +243,7 @@ static struct icmp_flow *find_echo_flow(const struct icmp_echo *e,
 }
 
 /* get_ping_socket() - Find or open the socket for the identifier in a peer's
- * key; return its flow, or NULL */
+ * key; return the flow of the socket, or NULL */
 static struct icmp_flow *get_ping_socket(struct icmp_echo *e,
 					 const struct flow_key *key,
 					 const struct in6_addr *peer)
@@ -255,7 +257,7 @@ static struct icmp_flow *get_ping_socket(struct icmp_echo *e,
 }
 
 /* open_peer() - Open the flow of a peer that the guest pings for the first
- * time; return it, or NULL */
+ * time; return the flow, or NULL */
 static struct icmp_flow *open_peer(struct icmp_echo *e,
 				   const struct flow_key *key,
 				   const struct in6_addr *peer, uint64_t now)
@@ -299,8 +301,8 @@ static void touch_peer(struct icmp_echo *e, struct icmp_flow *p, size_t len,
 	list_push(&e->peers, &p->flow.node);
 }
 
-/* send_request() - Send an echo request; the kernel replaces the identifier in
- * it by that of the socket. Return 0 or -errno */
+/* send_request() - Send an echo request. In it, the kernel replaces the guest's
+ * identifier by the socket's. Return 0 or -errno */
 static int send_request(const struct icmp_echo *e, const struct icmp_flow *p,
 			const struct pkt *pkt)
 {
@@ -414,8 +416,8 @@ static int retry_request(struct icmp_echo *e, const struct icmp_flow *p,
 }
 
 /* report_too_long_request() - Tell the guest that a request with DF is longer
- * than the MTU of the host's interface, and send it in fragments if the guest
- * could not know that; return whether it was sent */
+ * than the MTU of the host's interface. If the guest could not know this MTU,
+ * send the request in fragments. Return whether the request was sent */
 static bool report_too_long_request(struct icmp_echo *e,
 				    const struct icmp_flow *p,
 				    const struct pkt *pkt, uint32_t mtu,
@@ -617,7 +619,7 @@ void icmp_timer(struct icmp_echo *e, struct flow *f, uint64_t now)
 /**
  * icmp_end() - End the flow of a peer, because the guest has left
  * @f:		flow. If it is the flow of a socket, nothing happens, because
- *		that ends with its last peer
+ *		such a flow ends with the last of its peers
  */
 void icmp_end(struct icmp_echo *e, struct flow *f)
 {

@@ -24,8 +24,9 @@
 
 #define ICMP_ECHO_EXPIRE	(60 * SEC)
 
-/* Maximum number of ping sockets, and of peers. They leave descriptors and
- * flows to the guest's connections, even if the guest pings many hosts. */
+/* Maximum number of ping sockets, and of peers. The limits leave descriptors
+ * and flow slots to the guest's connections, even if the guest pings many
+ * hosts. */
 #define ICMP_SOCKETS		256
 #define ICMP_PEERS		4096
 

@@ -38,7 +38,8 @@ static const struct {
 };
 
 /**
- * icmp_errors_init() - Start: the rate limit allows a full burst of errors
+ * icmp_errors_init() - Start with a rate limit that allows a full burst of
+ * errors
  * @e:		ICMP errors; the caller has set @tap and @net
  */
 void icmp_errors_init(struct icmp_errors *e)
@@ -51,8 +52,8 @@ void icmp_errors_init(struct icmp_errors *e)
 }
 
 /**
- * icmp_errors_forget() - Forget which MTUs the guest knows, and whether its MTU
- * was probed, because the guest has left
+ * icmp_errors_forget() - Forget which MTUs the guest knows, and how often the
+ * guest's MTU was probed, because the guest has left
  */
 void icmp_errors_forget(struct icmp_errors *e)
 {
@@ -63,7 +64,7 @@ void icmp_errors_forget(struct icmp_errors *e)
 /**
  * icmp_message_mtu() - Make the field of an ICMP error to the guest that holds
  * the MTU
- * @v4:		for IPv4
+ * @v4:		the error goes over IPv4
  * @mtu:	bytes, 0: not known
  *
  * Return: second word of the header, host order (RFC 1191 4, RFC 4443 3.2)
@@ -79,7 +80,7 @@ uint32_t icmp_message_mtu(bool v4, uint32_t mtu)
  * icmp_message_from_errno() - Find the ICMP error that an errno stands for
  * @m:		filled
  * @error:	errno, positive
- * @v4:		for IPv4
+ * @v4:		the error goes over IPv4
  * @mtu:	if @error is EMSGSIZE, MTU in bytes, 0: not known
  *
  * Return: false if @error stands for no ICMP error
@@ -108,8 +109,8 @@ bool icmp_message_from_errno(struct icmp_message *m, int error, bool v4,
 }
 
 /* take_token() - Apply the rate limit to one error (RFC 4443 2.4 (f)). Return
- * true if the error may be sent, which uses up one of the allowed errors. If it
- * may not, count it as suppressed and return false */
+ * true if the error may be sent, which uses up one of the allowed errors.
+ * Otherwise count the error as suppressed and return false */
 static bool take_token(struct icmp_errors *e, uint64_t now)
 {
 	uint64_t fresh = (now - e->refilled) * ICMP_ERROR_RATE / SEC;
@@ -257,8 +258,8 @@ bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
  *
  * The MTU that passt announces to the guest is usually larger than that of the
  * host's interface. On a real network, a router would drop such a packet. But
- * here the caller can send it without DF, and the guest learns the MTU before
- * it sends the next one.
+ * here the caller can send the packet without DF, and the guest learns the MTU
+ * before it sends its next packet.
  *
  * Return: true if the guest was not told an MTU for this destination in the
  *	   last ICMP_MTU_KNOWN ms. The caller should then send the packet in
@@ -273,7 +274,7 @@ bool icmp_error_too_big(struct icmp_errors *e, uint32_t mtu,
 	uint64_t sent = e->count[ICMP_ERRORS];
 
 	icmp_error_pkt(e, EMSGSIZE, mtu, pkt, now);
-	if (e->count[ICMP_ERRORS] != sent)	/* it was sent */
+	if (e->count[ICMP_ERRORS] != sent)	/* the error was sent */
 		*m = (struct icmp_mtu){ pkt->dst, now + ICMP_MTU_KNOWN };
 	return !known;
 }

@@ -29,8 +29,8 @@
 #define ICMP_MTU_KNOWN		(600 * SEC)
 
 /* Maximum number of destinations that passt remembers because it has told the
- * guest their MTU. If a new destination replaces another one in the table,
- * passt later tells the guest the MTU of the other one again, which costs a few
+ * guest their MTU. If a new destination replaces an old one in the table, passt
+ * may have to tell the guest the MTU of the old one again. This costs a few
  * system calls. */
 #define ICMP_MTUS		512
 
@@ -86,15 +86,15 @@ struct icmp_errors {
 /**
  * struct icmp_quote - What is known of the guest's packet that an error is
  * about
- * @key:	key of its flow, with addresses and ports as the guest wrote
- *		them
- * @l4:		start of its transport header as the guest wrote it, 8 bytes or
- *		more; NULL: the header is not in memory, and its first 8 bytes
- *		are rebuilt from @key
+ * @key:	key of the packet's flow, with addresses and ports as the guest
+ *		wrote them
+ * @l4:		start of the packet's transport header as the guest wrote it, 8
+ *		bytes or more; NULL: the header is not in memory, and its first
+ *		8 bytes are rebuilt from @key
  * @len:	bytes at @l4
- * @total:	bytes of its transport header and payload; 0: not known.
- *		icmp_error_relay() raises it to the number of bytes that the
- *		network's error quotes
+ * @total:	bytes of the packet's transport header and payload; 0: not
+ *		known. icmp_error_relay() raises @total to the number of bytes
+ *		that the network's error quotes
  * @ttl:	TTL or hop limit, 0: IP_TTL_OWN
  * @tos:	type of service or traffic class
  * @df:		the packet has DF (IPv4)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * probe.c - Probes the guest's MTU: sends it a long echo request, to which the
+ * probe.c - Probes the guest's MTU: sends the guest a long echo request. The
  * reply shows the MTU.
  */
 #include <netinet/icmp6.h>
@@ -30,13 +30,15 @@ static void send_probe(struct icmp_errors *e, const struct in6_addr *dst)
  * out whether it accepts longer packets
  *
  * A guest shows its MTU by the lengths of its packets and by its MSS (see
- * tap_show_mtu()). If it has not done so, passt sends it an echo request that
- * is as long as the announced MTU. If the guest replies, the reply is as long
- * as the request, or its fragments have the length of the guest's MTU.
+ * tap_show_mtu()). If the guest has not shown its MTU, passt sends it an echo
+ * request that is as long as the announced MTU. If the guest replies, the reply
+ * is as long as the request, or its fragments have the length of the guest's
+ * MTU.
  *
- * A larger MTU only makes bulk flows faster, so the first fragments cause no
- * probe. A network card that is too small for the request may lose other
- * frames, too: qemu's ne2k_pci overwrites all of its buffer with the request.
+ * A probe has a risk: if a network card is too small for the request, it may
+ * lose other frames, too. qemu's ne2k_pci overwrites all of its buffer with the
+ * request. The gain is small, because a larger MTU only makes bulk flows
+ * faster. So the first fragments cause no probe.
  */
 void icmp_probe_mtu(struct icmp_errors *e)
 {
