@@ -16,8 +16,8 @@
 #include "link/guest_mem.h"
 #include "util.h"
 
-/* While a table of regions is replaced, the regions of the old and of the new
- * one are mapped. */
+/* While a table of regions is replaced, the regions of the old table and those
+ * of the new table are mapped. */
 #define FAULTY_MAX	(2 * GUEST_REGIONS)
 
 /* The mappings of guests' memory, which the handler of SIGBUS may repair. A
@@ -53,8 +53,9 @@ static void put_page(int sig, siginfo_t *info, void *context)
 	signal(sig, SIG_DFL);
 }
 
-/* guest_mem_catch_faults() - From now on, survive access to memory of a guest
- * that is gone. Call this function before the first region is added */
+/* guest_mem_catch_faults() - From now on, survive access to pages of a guest's
+ * memory that no longer exist. Call this function before the first region is
+ * added */
 void guest_mem_catch_faults(void)
 {
 	struct sigaction sa = {
@@ -135,9 +136,9 @@ static bool is_region_valid(const struct guest_mem *m,
  * @fd:		file
  * @offset:	where in the file the region begins
  *
- * The mapping begins at a multiple of the file's block size, because a file of
- * huge pages can be mapped only at multiples of the page size, which is its
- * block size.
+ * The mapping begins at a multiple of the file's block size. A file of huge
+ * pages can be mapped only at multiples of the size of a huge page, and this is
+ * the block size of such a file.
  *
  * Return: 0; -EINVAL if the file is shorter than the region; or another -errno
  */

@@ -192,7 +192,7 @@ struct link_ops {
  * @blocked:	the guest takes no more frames for now
  * @retry:	the back-end could not send or receive, because the host had no
  *		memory: the caller must try again after a pause, and not wait
- *		for an event. The caller clears it
+ *		for an event. The caller clears @retry
  * @low_latency: the caller asks the back-end for a short standing queue. The
  *		back-end reads this at each flush
  */
@@ -251,7 +251,7 @@ static inline unsigned int link_slot_cut(const struct link_slot *slot,
 }
 
 /**
- * link_slot_pad() - Pad a frame that is too short for Ethernet with zeros
+ * link_slot_pad() - If a frame is too short for Ethernet, pad it with zeros
  * @slot:	slot of the frame; its first piece holds LINK_FRAME_MIN bytes
  * @len:	bytes of the frame
  *

@@ -20,7 +20,8 @@
 #define PCAP_MAGIC_NS	0xa1b23c4d	/* also shows the byte order */
 #define PCAP_ETHERNET	1
 #define PCAP_RECORDS	128		/* most records in one writev() */
-#define PCAP_PIECES	512		/* most pieces in it, below IOV_MAX */
+#define PCAP_PIECES	512		/* most pieces in one writev();
+					 * IOV_MAX is larger */
 
 struct pcap_file_hdr {
 	uint32_t magic;

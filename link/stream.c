@@ -4,10 +4,10 @@
  * is sent before the frame.
  *
  * One recv() reads all bytes that the socket holds into a buffer. Frames are
- * not copied out of the buffer; only an incomplete frame at its end is moved to
- * its start before the next recv(). Frames to the guest are written into
- * another buffer one behind the other, with space for the length before each
- * frame, so that one send() sends all of them.
+ * not copied out of the buffer. Only an incomplete frame at the end of the
+ * buffer is moved to the start of the buffer before the next recv(). Frames to
+ * the guest are written into another buffer one behind the other, with space
+ * for the length before each frame, so that one send() sends all of them.
  */
 /* syscalls: start: bind connect flock newfstatat openat poll socket unlink;
  *	     run: close ioctl mmap munmap recvfrom sendto setsockopt */
@@ -151,7 +151,7 @@ static int stream_refill(struct link_queue *q)
 
 static void stream_release(struct link_queue *q)
 {
-	/* @parsed is after the released frames already. */
+	/* Nothing to do: @parsed is after the released frames already. */
 }
 
 /* stream_end() - Find the place in @out for the length of the next frame */
@@ -310,10 +310,11 @@ int stream_open(struct stream *s, int fd)
 
 /* is_stale() - Whether a path leads to a socket that no process uses any more
  *
- * A datagram socket can never connect to a stream socket. But connect() fails
- * with ECONNREFUSED if no process has a socket bound to the path, and with
- * another error if one has. So another passt that listens there does not notice
- * this check. A path that leads to a file other than a socket counts as taken.
+ * This function tries to connect a datagram socket. A datagram socket can never
+ * connect to a stream socket, so another passt that listens there does not
+ * notice the check. But connect() fails with ECONNREFUSED if no process has a
+ * socket bound to the path, and with another error if one has. A path that
+ * leads to a file other than a socket counts as taken.
  */
 static bool is_stale(const struct sockaddr_un *sa)
 {
@@ -334,9 +335,9 @@ static bool is_stale(const struct sockaddr_un *sa)
  * lock_parent() - Lock the directory that a path is in
  *
  * Without a lock, another passt could replace a stale socket after this passt
- * has examined it. This passt would then remove the new socket of the other. A
- * lock on the directory leaves no file behind. Any user who may read the
- * directory can hold this lock, so passt waits for at most LOCK_TRIES times
+ * has examined it. This passt would then remove the new socket of the other
+ * passt. A lock on the directory leaves no file behind. Any user who may read
+ * the directory can hold this lock, so passt waits for at most LOCK_TRIES times
  * LOCK_STEP_MS, and then goes on without the lock.
  *
  * Return: descriptor of the directory, whose close() ends the lock; or -1
@@ -354,7 +355,7 @@ static int lock_parent(const char *path)
 	if (fd < 0)
 		return -1;
 	for (i = 0; i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB); i++) {
-		if (errno != EWOULDBLOCK)	/* not on this file system */
+		if (errno != EWOULDBLOCK)	/* file system without locks */
 			break;
 		poll(NULL, 0, LOCK_STEP_MS);
 	}
@@ -380,8 +381,8 @@ static int replace_stale(int fd, const struct sockaddr_un *sa)
  * @path:	path to bind. A socket there that no process uses any more is
  *		replaced
  *
- * The caller calls listen(). To guests, SO_PEERCRED shows the user who called
- * it.
+ * The caller calls listen(). SO_PEERCRED tells guests which user has called
+ * listen().
  *
  * Return: socket, which is non-blocking; or -errno: -EADDRINUSE if the path
  *	   leads to another kind of file, or to a socket that a process uses

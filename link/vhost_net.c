@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * vhost_net.c - Carries frames in the rings of a virtio-net device (virtio 1.2,
- * 5.1). Before each frame is a virtio-net header, with what struct frame_meta
+ * 5.1). The virtio-net header before each frame says what struct frame_meta
  * says in the rest of passt. The pieces of a frame are in the guest's memory:
  * only headers are copied here.
  */
@@ -15,7 +15,7 @@
 #include "log.h"
 #include "util.h"
 
-#define TCP_OFFSET	12		/* of the data offset in a TCP header */
+#define TCP_OFFSET	12		/* where TCP has its header's length */
 #define UDP_HDR_LEN	8
 
 _Static_assert(sizeof(struct virtio_net_hdr_v1) <=
@@ -23,7 +23,7 @@ _Static_assert(sizeof(struct virtio_net_hdr_v1) <=
 	       "a bounce buffer holds both headers");
 
 /* fail_link() - Log that the guest has broken a rule of virtio, and set
- * @v->error, so that the link will be closed; returns that error */
+ * @v->error, so that the link will be closed; returns @v->error */
 static int fail_link(struct vhost_user *v, int error)
 {
 	if (!v->error)
@@ -86,7 +86,7 @@ static bool add_frame(struct vhost_pair *p, struct vq_chain *c)
  * take_chain() - Take the next chain of a ring from the guest
  * @npieces:	number of entries of @p->from that are in use; updated
  *
- * Return: 1 if a chain was taken; 0 if there is none, or if @v->from has no
+ * Return: 1 if a chain was taken; 0 if there is none, or if @p->from has no
  *	   space for it in this burst; or -errno
  */
 static int take_chain(struct vhost_pair *p, unsigned int *npieces)
@@ -141,9 +141,9 @@ int vhost_refill(struct link_queue *q)
 	return (int)q->nfrom_guest;
 }
 
-/* vhost_release() - Return the chains of the last burst to the guest. Their
- * frames have been handled by then. If passt dies before, the ring still has
- * them */
+/* vhost_release() - Return the chains of the last burst to the guest, after
+ * their frames were handled. If passt dies before that, the chains are still in
+ * the ring */
 void vhost_release(struct link_queue *q)
 {
 	struct vhost_pair *p = vhost_pair_of(q);
@@ -240,7 +240,7 @@ static int collect_chains(struct vhost_pair *p, struct vhost_slot *s,
  * frame would lie in several pieces, the slot begins with a buffer for them,
  * from which vhost_flush() copies them.
  *
- * Return: 1 on success; -ENOBUFS if no buffer or no entry of @v->to is left
+ * Return: 1 on success; -ENOBUFS if no buffer or no entry of @p->to is left
  */
 static int show_slot(struct vhost_pair *p, struct vhost_slot *s, size_t len,
 		      struct link_slot *slot)

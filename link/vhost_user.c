@@ -168,8 +168,8 @@ static struct link_queue *queue_of(struct vhost_user *v,
 	return &v->queue[(r - v->ring) / 2];
 }
 
-/* flush_all() - Send the committed frames of all queues, before something that
- * they depend on changes */
+/* flush_all() - Send the committed frames of all queues, before a change of
+ * something that these frames depend on */
 static void flush_all(struct vhost_user *v)
 {
 	unsigned int i;
@@ -223,7 +223,8 @@ static int set_kick(struct vhost_user *v, struct vhost_ring *r, int fd)
 }
 
 /* show_use() - Say whether the guest takes frames from the queue of a ring. The
- * first queue always counts as used: without it, the guest would get none */
+ * first queue always counts as used: without it, the guest would get no
+ * frames */
 static void show_use(struct vhost_user *v, const struct vhost_ring *r)
 {
 	const struct vhost_ring *to = &v->ring[(r - v->ring) & ~1];
@@ -234,7 +235,7 @@ static void show_use(struct vhost_user *v, const struct vhost_ring *r)
 }
 
 /* stop_ring() - Send the committed frames, and stop a ring: passt does not use
- * it until the guest writes to its kick descriptor again */
+ * the ring until the guest writes to its kick descriptor again */
 static void stop_ring(struct vhost_user *v, struct vhost_ring *r)
 {
 	if (vhost_runs(r))
@@ -247,7 +248,7 @@ static void stop_ring(struct vhost_user *v, struct vhost_ring *r)
 }
 
 /* end_ring() - Stop a ring until the front-end sends a new kick descriptor. In
- * this pass, there may still be an event of the old one */
+ * this pass, there may still be an event of the old kick descriptor */
 static void end_ring(struct vhost_user *v, struct vhost_ring *r)
 {
 	stop_ring(v, r);
@@ -297,8 +298,8 @@ static int start_ring(struct vhost_user *v, struct vhost_ring *r)
 	return 0;
 }
 
-/* start_rings() - Start each ring for which the last message has completed what
- * it needs. Returns 0, or -EPROTO after a message was logged */
+/* start_rings() - Start each ring that has all that it needs now, after the
+ * last message. Returns 0, or -EPROTO after a message was logged */
 static int start_rings(struct vhost_user *v)
 {
 	unsigned int i;
@@ -349,7 +350,7 @@ static int set_features(struct vhost_user *v, struct vhost_message *m)
 
 	if (features & ~FEATURES)
 		return -EPROTO;
-	flush_all(v);			/* with headers of the old features */
+	flush_all(v);			/* these frames have the old headers */
 	v->features = features;
 	set_caps(v);
 	for (i = 0; i < VHOST_RINGS; i++) {
@@ -592,8 +593,8 @@ static int set_vring_call(struct vhost_user *v, struct vhost_message *m)
 	return 0;
 }
 
-/* passt closes the descriptor for errors, because it never writes to it: on an
- * error, it closes the link. */
+/* passt closes the descriptor for errors, and never writes to it: on an error,
+ * passt closes the link. */
 static int set_vring_err(struct vhost_user *v, struct vhost_message *m)
 {
 	struct vhost_ring *r;

@@ -27,7 +27,8 @@
 
 /**
  * struct vhost_ring - A ring, and what the front-end has said about it
- * @vq:		the ring. @vq.desc, @vq.avail and @vq.used are set while it runs
+ * @vq:		the ring. @vq.desc, @vq.avail and @vq.used are set while the
+ *		ring runs
  * @desc, @avail, @used: addresses of the parts of the ring, in the front-end's
  *		address space
  * @addressed:	@desc, @avail and @used are set

@@ -24,8 +24,8 @@ static uint16_t used_event(const struct virtqueue *q)
 	return le16toh(LOAD(q->avail->ring[q->size]));
 }
 
-/* set_avail_event() - Ask the guest to notify passt when it has filled this
- * entry of the available ring (2.7.10) */
+/* set_avail_event() - Ask the guest to notify passt when the guest has filled
+ * the entry @index of the available ring (2.7.10) */
 static void set_avail_event(struct virtqueue *q, uint16_t index)
 {
 	uint16_t *at = (uint16_t *)&q->used->ring[q->size];
@@ -119,7 +119,8 @@ static int enter_table(const struct guest_mem *m, const struct vring_desc *d,
 
 /**
  * walk_chain() - Collect the bytes of a chain
- * @writable:	the device writes to the chain; false: it reads from it
+ * @writable:	the device writes to the chain; false: the device reads from the
+ *		chain
  * @c:		chain, whose @head is set
  *
  * A chain has at most as many descriptors as its table, so this function ends
@@ -162,8 +163,9 @@ static int walk_chain(const struct virtqueue *q, const struct guest_mem *m,
  * virtqueue_peek() - Read an available chain, without taking it from the ring
  * @q:		ring, whose parts are set
  * @m:		memory of the guest
- * @ahead:	number of available chains to skip before it
- * @writable:	the device writes to the chain; false: it reads from it
+ * @ahead:	number of available chains to skip before the one to read
+ * @writable:	the device writes to the chain; false: the device reads from the
+ *		chain
  * @max:	number of pieces that @c->iov has space for
  * @c:		chain; @iov is set, and the other fields are filled
  *
@@ -214,7 +216,7 @@ static bool wants_call(const struct virtqueue *q)
 }
 
 /* virtqueue_publish() - Give the guest all chains that virtqueue_put() has put
- * in the used ring, and notify it if it wants that */
+ * in the used ring, and notify the guest if it wants that */
 void virtqueue_publish(struct virtqueue *q)
 {
 	static const uint64_t one = 1;
@@ -225,7 +227,7 @@ void virtqueue_publish(struct virtqueue *q)
 			 __ATOMIC_RELEASE);
 	/* The guest first asks for a notification and then reads the index.
 	 * With this fence, either the guest sees the new index, or passt sees
-	 * that it asks for a notification. */
+	 * that the guest asks for a notification. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (q->call >= 0 && wants_call(q)) {
 		q->calls++;
@@ -243,8 +245,8 @@ void virtqueue_publish(struct virtqueue *q)
  * @q:		ring
  * @known:	number of available chains that the caller has seen
  *
- * Return: true if more than @known chains are available already, of which the
- *	   guest will not notify passt
+ * Return: true if more than @known chains are available already; the guest will
+ *	   not notify passt of these
  */
 bool virtqueue_await(struct virtqueue *q, unsigned int known)
 {
@@ -257,8 +259,8 @@ bool virtqueue_await(struct virtqueue *q, unsigned int known)
 }
 
 /* virtqueue_ignore() - Ask the guest not to notify passt of available chains,
- * because passt is going to look for them. With EVENT_IDX, the old index, which
- * passt does not change, has this effect */
+ * because passt is going to look for them. With EVENT_IDX, this function leaves
+ * the old index in the ring, which has the same effect */
 void virtqueue_ignore(struct virtqueue *q)
 {
 	if (!q->event_idx)
