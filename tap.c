@@ -15,8 +15,8 @@
 #include "tap/fragment.h"
 #include "tap/parse.h"
 
-/* If a guest has sent nothing for this long, and has not taken the frames that
- * wait for it, passt assumes that it is paused, ms. */
+/* Time, ms. If a guest has sent nothing for this long, and has not taken the
+ * frames that wait for it, passt assumes that the guest is paused. */
 #define GUEST_SILENCE	1000
 
 /* Maximum number of slots that tap_udp_send_each() asks the link for at
@@ -65,7 +65,7 @@ void tap_learn(struct tap *t, const struct in6_addr *addr,
 
 /**
  * tap_gave_back() - Note that the guest does not use an address of its lease
- * any more, because it has given it back (DHCP, DHCPv6)
+ * any more, because the guest has given the address back (DHCP, DHCPv6)
  * @t:		the guest's side
  * @addr, @mac: as for tap_learn()
  */
@@ -78,13 +78,13 @@ void tap_gave_back(struct tap *t, const struct in6_addr *addr,
 /**
  * tap_show_mtu() - Note that the guest accepts packets of @len bytes
  * @t:		the guest's side
- * @len:	bytes of a packet that the guest has sent, or of the longest one
- *		that its MSS allows its peer to send
+ * @len:	bytes of a packet that the guest has sent, or of the longest
+ *		packet that the guest's MSS allows the peer to send
  *
  * The guest need not have taken the MTU that passt announced: some network
  * cards can't (e1000), and many DHCP clients ignore it. Such a guest would lose
  * a longer packet. So packets longer than ETH_DATA_LEN go to the guest in
- * fragments, until it has shown that it accepts longer ones.
+ * fragments, until the guest has shown that it accepts longer packets.
  */
 void tap_show_mtu(struct tap *t, size_t len)
 {

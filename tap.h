@@ -155,8 +155,9 @@ struct tap_hdr {
 };
 
 /**
- * tap_use_queue() - From now on, receive frames from this queue of the link,
- * and send frames to it, or to the first queue if the guest takes none from it
+ * tap_use_queue() - From now on, receive frames from queue @i of the link, and
+ * send frames to it. If the guest takes no frames from queue @i, send frames to
+ * the first queue
  * @t:		the guest's side
  * @i:		number of the queue
  */

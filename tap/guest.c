@@ -53,7 +53,7 @@ static enum guest_rank rank_address(const struct tap_guest *g,
 }
 
 /* other_index() - Return the index of the entry in @other that an address may
- * have. Several addresses share an entry, which belongs to the one used
+ * have. Several addresses share an entry, which belongs to the address used
  * last. */
 static unsigned int other_index(const struct in6_addr *addr)
 {
@@ -84,9 +84,10 @@ static void set_neighbour(struct tap_guest *g, struct neighbour *n,
 /*
  * note_use() - Note that an address was used from @mac
  *
- * One packet from another Ethernet address does not change @n->mac. That
- * address only becomes the rival. It replaces @n->mac if it uses the IP address
- * again after NEIGHBOUR_HOLD, unless @n->mac has used it in between.
+ * One packet from another Ethernet address does not change @n->mac: the other
+ * address only becomes the rival. The rival replaces @n->mac if it uses the IP
+ * address again NEIGHBOUR_HOLD later. If @n->mac uses the IP address in
+ * between, there is no rival any more.
  */
 static void note_use(struct tap_guest *g, struct neighbour *n,
 		     const uint8_t mac[MAC_LEN], uint64_t now)
@@ -103,8 +104,8 @@ static void note_use(struct tap_guest *g, struct neighbour *n,
 	}
 }
 
-/* find_neighbour() - Add the entry of an address that was used from @mac, or
- * note the use if there is one; return the entry */
+/* find_neighbour() - Find the entry of an address, and note that the address
+ * was used from @mac; if there is no entry, add one. Return the entry */
 static struct neighbour *find_neighbour(struct tap_guest *g,
 					enum guest_kind kind,
 					const struct in6_addr *addr,
@@ -210,8 +211,8 @@ void guest_gave_back(struct tap_guest *g, const struct in6_addr *addr,
  * guest
  * @addr:	unicast destination address
  *
- * Return: the Ethernet address at which @addr is; that of the guest itself, if
- *	   it is not known where @addr is
+ * Return: the Ethernet address at which @addr is; if this is not known, the
+ *	   Ethernet address of the guest itself
  */
 const uint8_t *guest_find_mac(const struct tap_guest *g,
 			      const struct in6_addr *addr)

@@ -28,7 +28,7 @@ enum guest_kind {
  * @addr:	IP address; none: the entry is not in use
  * @mac:	Ethernet address at which @addr is
  * @rival:	another Ethernet address that has used @addr since @mac did.
- *		note_use() says when it replaces @mac
+ *		note_use() says when @rival replaces @mac
  * @rival_at:	when @rival first used @addr, ms; 0: there is no rival
  */
 struct neighbour {
@@ -40,10 +40,10 @@ struct neighbour {
 /**
  * struct tap_guest - What is known of the guest's addresses
  * @own:	for each kind of address, the one that new flows go to
- * @used:	for each kind of address, whether the guest uses the one in
- *		@own. If it does not, @own has the lease's address, which the
- *		guest has not used yet or has given back, or none; @own.mac is
- *		then not valid
+ * @used:	for each kind of address, whether the guest uses the address in
+ *		@own. If not, @own is none, or the lease's address, which the
+ *		guest has not used yet or has given back; @own.mac is then not
+ *		valid
  * @mac:	Ethernet address of the guest itself; broadcast until the guest
  *		has sent a frame
  * @mac_known:	the guest has used an address of the lease, or one from an

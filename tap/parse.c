@@ -360,10 +360,10 @@ static bool are_addrs_valid(const struct pkt *pkt)
 /**
  * is_csum_right() - Check the transport checksum of a parsed packet
  *
- * A receiver of TCP must check it (RFC 9293 3.1). The host sends the payload
- * with a new checksum, which would hide damage that happened inside the guest.
- * The check costs little more than reading the payload, which sendmsg() then
- * finds in the cache.
+ * A receiver of TCP must check the checksum (RFC 9293 3.1). The host sends the
+ * payload with a new checksum, which would hide damage that happened inside the
+ * guest. The check costs little more than reading the payload, which sendmsg()
+ * then finds in the cache.
  *
  * Return: true if the checksum is right, or if a UDP datagram has none
  */

@@ -301,8 +301,8 @@ static bool is_duplicate(const struct datagram *d, const struct fragment *frag,
 			 payload->iovcnt);
 }
 
-/* end_contradicts() - Whether a fragment disagrees with the fragments received
- * before about the length of the datagram */
+/* end_contradicts() - Whether a fragment and the fragments received before it
+ * disagree about the length of the datagram */
 static bool end_contradicts(const struct datagram *d,
 			    const struct fragment *frag)
 {
