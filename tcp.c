@@ -128,7 +128,7 @@ static void do_socket_actions(struct tcp *t, struct tcp_flow *f,
 	if (actions & CONN_DO_DISCARD)
 		tcp_sock_discard(f);
 	if (actions & CONN_DO_DISCARD && f->eof_uncertain && t->no_peek_off)
-		f->readable = true;	/* peeks stop at urgent data */
+		f->readable = true;	/* urgent data may have ended a peek */
 	if (actions & CONN_DO_REWIND) {
 		t->count[TCP_TIMEOUT]++;
 		f->readable = f->peek_stale = true;
@@ -178,8 +178,8 @@ static bool do_actions(struct tcp *t, struct tcp_flow *f, uint64_t now)
  * the ICMP error quotes.
  *
  * Since 5.11, Linux puts the ICMP message that ended a connect() in the error
- * queue, for IPv4 even without IP_RECVERR. If there is such a message, the
- * guest gets it, with the router that sent it as its source.
+ * queue, for IPv4 even without IP_RECVERR. If there is such a message, passt
+ * relays it to the guest, with the router that sent the message as the source.
  *
  * Return: false if @error stands for no ICMP error.
  */
@@ -203,9 +203,9 @@ static bool report_unreachable(struct tcp *t, const struct tcp_flow *f,
  * guest's SYN by RST or by an ICMP error, or not at all if the peer did not
  * answer.
  *
- * RST also answers the SYN if the peer reset the connection right after it
- * accepted it, and for errors of the host itself for which there is no ICMP
- * error (ENOBUFS, EMFILE).
+ * RST also answers the SYN if the peer reset the connection right after the
+ * peer had accepted it, and for errors of the host itself for which there is no
+ * ICMP error (ENOBUFS, EMFILE).
  */
 static void connect_failed(struct tcp *t, struct tcp_flow *f, int error,
 			   uint64_t now)
@@ -553,7 +553,8 @@ static void refuse_accepted(struct tcp *t, int fd)
 
 /* Whether connections that peers opened use all descriptors that they may use.
  * A part of the descriptors is left to connections that the guest opens, so
- * that a flood at a forwarded port does not prevent these. */
+ * that the guest can open connections even during a flood at a forwarded
+ * port. */
 static bool is_peers_share_used(const struct tcp *t)
 {
 	uint32_t max = (uint32_t)t->max_fd;
@@ -686,8 +687,9 @@ void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
  * carried (T13)
  *
  * If the link has no space, the ACKs wait. The final ACK of a connection is not
- * sent alone, so that it does not wake the guest. It waits for any other frame
- * to the guest, which often is the first one of the next connection.
+ * sent alone, so that it does not wake the guest. The final ACK waits for any
+ * other frame to the guest. This often is the first frame of the next
+ * connection.
  */
 void tcp_pass_end(struct tcp *t, uint64_t now)
 {

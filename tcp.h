@@ -24,9 +24,9 @@
  * The kernel accepts 1,024 (UIO_MAXIOV). */
 #define TCP_PAYLOAD_IOV		512
 
-/* Of the descriptors that forwarded ports do not use, connections that peers
- * open leave one in this many free. Connections that the guest opens can use
- * these. */
+/* Connections that peers open may use all descriptors that forwarded ports do
+ * not use, except one in TCP_GUEST_SHARE. The rest is left to connections that
+ * the guest opens. */
 #define TCP_GUEST_SHARE		4
 
 struct tcp_flow;
@@ -63,8 +63,9 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  *		(RFC 5961 7)
  * @no_peek_off: the kernel does not support SO_PEEK_OFF on TCP sockets (Linux
  *		before 6.9)
- * @max_fd:	TCP uses only descriptors below this number, so that a flood of
- *		connections leaves some, for example for the guest's DNS queries
+ * @max_fd:	TCP uses only descriptors below this number. A flood of
+ *		connections thus leaves some descriptors, for example for the
+ *		guest's DNS queries
  * @spare_fd:	open descriptor that is closed when the process has no other
  *		left, to accept and refuse one connection; -1: none
  * @naccepted:	number of current connections that peers began

@@ -37,7 +37,7 @@ const char *const tcp_cause_name[] = {
 /**
  * conn_set_phase() - Change the phase of a connection; no other function does
  * this
- * @cause:	why it changes, for the log
+ * @cause:	why the phase changes, for the log
  */
 void conn_set_phase(struct tcp_conn *c, enum conn_phase phase,
 		    enum conn_cause cause)
@@ -60,8 +60,8 @@ void conn_arm_timer(struct tcp_conn *c, enum conn_timer timer,
 
 /**
  * conn_rearm_timer() - Set the timer after an ACK or a change of the window.
- * The connection waits for an ACK of data, else for a window, else for any
- * traffic
+ * The timer is for the ACK of data in flight; if no data is in flight, for the
+ * window that data waits for; if no data waits, for any traffic of the guest
  */
 void conn_rearm_timer(struct tcp_conn *c, uint64_t now)
 {

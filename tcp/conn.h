@@ -33,9 +33,9 @@
 /* ms without traffic after which the guest is probed (keep-alive). RFC 5382
  * REQ-5 demands that a flow without traffic lives for 2:04 hours or more. */
 #define TCP_IDLE	(7200 * 1000)
-/* ms for which the guest may repeat data that the socket does not take, before
- * passt tells it that the window is closed. Guests give up after about 10
- * minutes. */
+/* How long, in ms, the guest may repeat data that the socket does not take,
+ * before passt tells the guest that the window is closed. Guests give up after
+ * about 10 minutes. */
 #define TCP_STALL	(60 * 1000)
 #define TCP_PROBE_INTERVAL 75000	/* ms between keep-alive probes */
 #define TCP_PROBES	9		/* unanswered probes that end a flow */
@@ -56,8 +56,8 @@
 /* How long an ACK may wait for data that carries it, ms. 40 is Linux's usual
  * value; RFC 9293 3.8.6.3 demands less than 500. */
 #define TCP_ACK_DELAY	40
-#define TCP_ACK_FIRST	2		/* for a flow's first data */
-#define TCP_ACK_LAST	2		/* for the final ACK of a connection */
+#define TCP_ACK_FIRST	2		/* the same for a flow's first data */
+#define TCP_ACK_LAST	2		/* the same for the final ACK */
 #define TCP_MSS_MIN	48		/* a smaller MSS is raised to this */
 /* Number of duplicate ACKs that show a loss (RFC 5681 3.2). */
 #define TCP_DUPACKS	3
@@ -144,14 +144,14 @@ enum conn_timer {
  * @guest_fin_seq: sequence number of the guest's FIN, if @fin_seen
  * @sack_ok:	SACK was agreed on (RFC 2018)
  * @ooo:	ranges that came after a gap and are in the receive ring
- * @ooo_recent:	for each of the ranges of @ooo that grew last, one sequence
- *		number in it, the most recent range first
+ * @ooo_recent:	one sequence number in each of the ranges of @ooo that grew
+ *		last; the range that grew most recently comes first
  * @ack_delay:	how long the next ACK may wait for data that carries it, ms;
  *		0: not at all
  * @ack_due:	when the ACK that waits has to be sent, ms; 0: no ACK waits
  * @stall_at:	time from which on the guest is told that the window is closed,
- *		ms, because it repeats data that the socket does not take, see
- *		conn_window_field(); 0: never
+ *		ms, because the guest repeats data that the socket does not
+ *		take, see conn_window_field(); 0: never
  *
  * To the guest:
  * @snd_una, @snd_nxt, @snd_max: sequence numbers: the oldest that is not
@@ -178,9 +178,9 @@ enum conn_timer {
  * @sacked:	ranges after @snd_una that the guest has reported by SACK
  * @rtx_next:	in recovery: holes before this sequence number were sent again
  *		already
- * @rtx_mark:	value of @snd_max when sending holes again began. If the guest
- *		reports data after it by SACK and a hole is still open, the
- *		retransmission was lost, too
+ * @rtx_mark:	value of @snd_max when passt began to send holes again. If the
+ *		guest reports data after @rtx_mark by SACK and a hole is still
+ *		open, a segment that was sent again was lost, too
  * @rto:	retransmission timeout, ms
  * @srtt:	smoothed round-trip time, ms * 8; 0: no sample yet
  * @rttvar:	variation of the round-trip time, ms * 4

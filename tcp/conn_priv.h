@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * conn_priv.h - Functions that conn.c (phases), conn_timer.c, conn_rx.c (from
- * the guest) and conn_tx.c (to the guest), the files of the core, call in each
- * other.
+ * conn_priv.h - Functions that the files of the core call in each other: conn.c
+ * (phases), conn_timer.c, conn_rx.c (from the guest) and conn_tx.c (to the
+ * guest).
  */
 #ifndef TCP_CONN_PRIV_H
 #define TCP_CONN_PRIV_H

@@ -79,7 +79,7 @@ static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 }
 
 /*
- * Check the ACK field of a segment and process it, before its payload.
+ * Check the ACK field of a segment, and process it. The payload comes later.
  * Return: false if the rest of the segment must be ignored.
  */
 static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
@@ -211,8 +211,9 @@ static void segment_time_wait(struct tcp_conn *c, const struct tcp_seg *seg)
 /**
  * conn_segment() - Handle a segment of the guest
  *
- * Return: the part of its payload that is new. The caller stores it, or writes
- *	   it to the socket, and then reports that, see struct new_payload
+ * Return: the new part of the segment's payload. The caller stores this part,
+ *	   or writes it to the socket, and then reports what it has done, see
+ *	   struct new_payload
  */
 struct new_payload conn_segment(struct tcp_conn *c, const struct tcp_seg *seg,
 				uint64_t now)
@@ -258,7 +259,7 @@ static void queue_ooo(struct tcp_conn *c)
  * @len:	number of bytes; 0 if the socket took none
  *
  * If @rcv_queued is not 0 afterwards, there is more to write to the socket:
- * bytes that it did not take, or a range whose gap was just filled.
+ * bytes that the socket did not take, or a range whose gap was just filled.
  */
 void conn_delivered(struct tcp_conn *c, uint32_t len, uint64_t now)
 {
@@ -351,8 +352,8 @@ unsigned int conn_sack_blocks(const struct tcp_conn *c,
  * space
  *
  * While the guest has used little of the last window, the socket is not asked.
- * It would cost a system call for each small message of the guest, and change
- * the window by little.
+ * Asking would cost a system call for each small message of the guest, and
+ * change the window by little.
  */
 bool conn_wants_space(const struct tcp_conn *c)
 {
@@ -367,9 +368,10 @@ bool conn_wants_space(const struct tcp_conn *c)
  * @limit:	largest window that may be offered, bytes
  *
  * The right edge never moves back (RFC 9293 3.8.6). The guest gets an ACK if
- * the window more than doubles, because it may be waiting for that. It also
- * gets an ACK when the socket has space again after the guest repeated data,
- * because the window may have been closed meanwhile, see conn_window_field().
+ * the window more than doubles, because the guest may be waiting for a larger
+ * window. It also gets an ACK when the socket has space again after the guest
+ * repeated data, because the window may have been closed meanwhile, see
+ * conn_window_field().
  *
  * Unless bytes wait for the socket, the window has space for at least two
  * segments of the guest. With less space, a guest with an MSS of 64 kB would
@@ -437,8 +439,8 @@ uint16_t conn_window_field(struct tcp_conn *c, bool syn)
  * guest's last data was answered by data, as Linux does. Any other ACK is sent
  * at once, because a guest that has more to send may be waiting for it (RFC
  * 896). The first ACK of a connection waits TCP_ACK_FIRST ms, to see whether
- * data answers. If the guest's FIN came after ours, its ACK may wait, too,
- * because the guest sends nothing more.
+ * data answers. If the guest's FIN came after ours, the ACK of the guest's FIN
+ * may wait, too, because the guest sends nothing more.
  *
  * Return: true if the ACK must not be sent before @ack_due
  */

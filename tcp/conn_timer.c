@@ -71,7 +71,7 @@ static void timeout_rto(struct tcp_conn *c, uint64_t now)
 	}
 	back_off_timer(c, now);
 	c->snd_nxt = c->snd_una;
-	c->sacked.n = 0;	/* RFC 2018 8: the guest may discard them */
+	c->sacked.n = 0;	/* RFC 2018 8: the guest may discard data */
 	c->recovering = false;
 	c->dupacks = 0;
 	c->rtt_seq = 0;

@@ -299,7 +299,7 @@ void conn_data_sent(struct tcp_conn *c, uint32_t len, uint64_t now)
 	if (c->timer == CONN_TIMER_RTO)
 		return;
 	if (c->timer == CONN_TIMER_IDLE)
-		c->tries = 0;		/* it counted keep-alive probes */
+		c->tries = 0;		/* @tries counted keep-alive probes */
 	conn_arm_timer(c, CONN_TIMER_RTO, now + c->rto);
 }
 

@@ -14,9 +14,9 @@
 #include "tcp/conn.h"
 #include "tcp/rxring.h"
 
-/* The epoll events that a flow's socket is watched for. They never change.
- * EPOLL_CTL_MOD with the same events makes epoll report each event again whose
- * condition holds. */
+/* The epoll events that a flow's socket is watched for. They never change. If
+ * EPOLL_CTL_MOD sets the same events again, epoll reports once more each event
+ * whose condition holds. */
 #define TCP_EVENTS \
 	(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 
@@ -24,7 +24,7 @@
  * pieces. These pieces and those of the scratch buffer (SKIP_IOV in socket.c)
  * are together fewer than UIO_MAXIOV. */
 #define SEGS_PER_PEEK	192
-#define PIECES_PER_PEEK	512	/* with the scratch below UIO_MAXIOV */
+#define PIECES_PER_PEEK	512
 
 /**
  * struct tcp_flow - A TCP flow

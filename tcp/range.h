@@ -17,7 +17,7 @@
 /**
  * struct tcp_range - A range of the sequence space, [from, end)
  * @from:	first sequence number
- * @end:	the one after the last
+ * @end:	sequence number after the last one
  */
 struct tcp_range {
 	uint32_t from, end;

@@ -46,9 +46,9 @@ static void parse_tcp_option(struct tcp_seg *seg, const uint8_t *p, size_t len)
 }
 
 /*
- * Read all options. If one is malformed, those after it are ignored, and those
- * before it are used: a host must survive an option of any length (RFC 9293
- * 3.1, MUST-7).
+ * Read all options. If an option is malformed, the options before it are used,
+ * and the options after it are ignored: a host must survive an option of any
+ * length (RFC 9293 3.1, MUST-7).
  */
 static void parse_options(struct tcp_seg *seg, const uint8_t *p, size_t left)
 {

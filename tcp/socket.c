@@ -20,9 +20,9 @@
 #include "tcp/flow.h"
 #include "tcp/seq.h"
 
-/* SKIP_SIZE: bytes of the scratch buffer. A peek without SO_PEEK_OFF reads the
- * bytes into it that were sent before. SKIP_IOV: number of pieces that this
- * takes at most. */
+/* SKIP_SIZE: bytes of the scratch buffer. A peek without SO_PEEK_OFF also reads
+ * the bytes that were sent before; they go to the scratch buffer. SKIP_IOV:
+ * maximum number of pieces for these bytes. */
 #define SKIP_SIZE	(64 * 1024)
 #define SKIP_IOV	(TCP_WND_MAX / SKIP_SIZE + 1)
 
@@ -54,9 +54,10 @@ static uint32_t send_buffer_space(int fd, uint32_t *size)
  * tcp_sock_space() - Ask the socket for its free space, and set the window from
  * it (T6)
  *
- * The socket is asked only if it might take less than the largest window. If it
- * has little space, passt waits for EPOLLOUT. The kernel reports EPOLLOUT only
- * after a poll that found too little space; EPOLL_CTL_MOD makes such a poll.
+ * The socket is asked only if it might take less than the largest window. If
+ * the socket has little space, passt waits for EPOLLOUT. The kernel reports
+ * EPOLLOUT only after a poll that found too little space; EPOLL_CTL_MOD makes
+ * such a poll.
  */
 void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now)
 {
@@ -81,9 +82,9 @@ static void release_rxring(struct tcp *t, struct tcp_flow *f)
 }
 
 /*
- * Store the bytes of the batch's payload that the socket did not take in the
- * receive ring. These are all bytes but the first @skip. @seq is the sequence
- * number of the first byte of the payload.
+ * Of the batch's payload, store in the receive ring the bytes that the socket
+ * did not take: all bytes except the first @skip. @seq is the sequence number
+ * of the first byte of the payload.
  * Return: false if there is no memory.
  */
 static bool store_payload(struct tcp *t, struct tcp_flow *f, uint32_t seq,
@@ -134,9 +135,9 @@ static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
 }
 
 /*
- * Write the backlog from the receive ring to the socket. It has all bytes of
- * conn.rcv_queued except the last @beyond, which are not in the ring.
- * Return: whether the socket took all of it.
+ * Write the backlog from the receive ring to the socket. The backlog is all
+ * bytes of conn.rcv_queued except the last @beyond, which are not in the ring.
+ * Return: whether the socket took the whole backlog.
  */
 static bool write_backlog(struct tcp_flow *f, uint32_t beyond, uint64_t now)
 {
@@ -205,11 +206,11 @@ void tcp_sock_store_ooo(struct tcp *t, struct tcp_flow *f,
  * @later:	number of bytes at the end of conn.rcv_queued that are not part
  *		of t->payload yet
  *
- * The guest sends what its window allows, but the socket may take less: it
- * counts memory, and small segments use more memory than their payload. The
- * bytes that it does not take go into the receive ring, and are acknowledged
- * when the socket has taken them. If they were dropped, the guest would find
- * out only by a timeout.
+ * The guest sends what its window allows, but the socket may take less: the
+ * socket counts memory, and small segments use more memory than their payload.
+ * The bytes that the socket does not take go into the receive ring, and are
+ * acknowledged when the socket has taken them. If they were dropped, the guest
+ * would find out only by a timeout.
  *
  * Return: false if there was no memory for these bytes, and the backlog was
  *	   dropped
@@ -358,7 +359,7 @@ ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 }
 
 /**
- * tcp_sock_peek_at() - Peek at data again that was already sent to the guest
+ * tcp_sock_peek_at() - Peek again at data that was already sent to the guest
  * @seq:	sequence number of the first byte, not before conn.snd_una
  * @iov:	pieces of space for the data
  *

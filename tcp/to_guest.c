@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * to_guest.c - The guest's side of a TCP flow. Segments are built in the memory
- * of the link, from which it sends them. Payload is peeked from the socket
- * directly into that memory.
+ * of the link, from which the link sends them. Payload is peeked from the
+ * socket directly into that memory.
  */
 #include <errno.h>
 
@@ -163,8 +163,8 @@ struct seg_batch {
 	unsigned int ndata;
 };
 
-/* Add the pieces of a slot that will hold @len bytes of payload to the pieces
- * that the peek fills. Return false if there are too many pieces. */
+/* A slot will hold @len bytes of payload: add its pieces to the pieces that the
+ * peek fills. Return false if there are too many pieces. */
 static bool add_slot(struct seg_batch *b, const struct link_slot *slot,
 		     size_t len)
 {
@@ -179,7 +179,8 @@ static bool add_slot(struct seg_batch *b, const struct link_slot *slot,
 
 /*
  * Return the bytes of payload in the longest frame. If the link takes GSO
- * frames, these are as many full segments as fit in one; else one segment.
+ * frames, these are as many full segments as fit in one GSO frame; else one
+ * segment.
  */
 static uint32_t frame_payload(const struct tcp *t, const struct seg_batch *b)
 {
@@ -308,8 +309,8 @@ static bool resend_holes(struct tcp *t, struct tcp_flow *f)
 /*
  * Send @len bytes that were peeked into segments with space for @space bytes.
  * If @len is less than @space, the socket has no more data. If the peer's FIN
- * has come, too, our FIN follows. It goes with the data, if the window has
- * space for it.
+ * has come, too, our FIN follows: in the last segment, if the window has space
+ * for the FIN.
  */
 static void commit_peeked(struct tcp *t, struct tcp_flow *f,
 			  struct seg_batch *b, uint32_t len, uint32_t space,
@@ -337,9 +338,9 @@ static void commit_peeked(struct tcp *t, struct tcp_flow *f,
  * Peek at the socket into segments for the guest, and send them.
  * @len:	bytes, at most as many as the guest's window allows
  *
- * Return: bytes sent; 0 if there were none, and f->readable says whether there
- *	   may be some now; -ENOBUFS if the link has no space; another -errno if
- *	   the socket has failed.
+ * Return: bytes sent; 0 if the socket had no data, and f->readable then says
+ *	   whether it may have some now; -ENOBUFS if the link has no space;
+ *	   another -errno if the socket has failed.
  */
 static ssize_t send_peeked(struct tcp *t, struct tcp_flow *f, uint32_t len,
 			   uint64_t now)
