@@ -25,7 +25,7 @@
 #include "icmp/error.h"
 #include "tap.h"
 
-#define UDP_ONE_SHOT	(10 * SEC)	/* a query and its reply */
+#define UDP_ONE_SHOT	(10 * SEC)	/* ms: a query and its answer */
 #define UDP_STREAM	(180 * SEC)	/* RFC 4787 REQ-5: 120 s or more */
 
 /* UDP may use at most half of the flow table, and half of the descriptors that
@@ -97,7 +97,8 @@ struct mcast;
  * @listening:	UDP's state of each listener, indexed by the listener's slot
  * @port_index:	the listeners by port, see udp/srcport.c; NULL: not made yet
  * @guest_ports: for each port of the guest and each family, the sockets of
- *		flows that are bound to the same port on the host
+ *		flows that are bound to the port with the same number on the
+ *		host
  * @mcast:	groups that --multicast relays, see udp/mcast.c; NULL: no
  *		--multicast
  * @segment:	initial @segment of a new flow: bytes of the longest datagram

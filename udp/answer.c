@@ -3,8 +3,9 @@
  * answer.c - Handles answers that come from another port than the one that the
  * guest asked. A TFTP server uses a new port for each transfer (RFC 1350 4), so
  * a flow to port 69 has a socket that is not connected. A datagram from another
- * port of the same peer begins a flow of its own. Its socket has the same port
- * of the host as the first socket, and the transfer goes on there.
+ * port of the same peer begins a flow of its own. The socket of this new flow
+ * has the same port of the host as the first socket, and the transfer goes on
+ * there.
  */
 #include "forward/nat.h"
 #include "udp/flow.h"
@@ -26,7 +27,7 @@ void udp_answer_expect(struct udp_flow *uf, unsigned int n)
 
 /* find_asked() - Return the flow in which the guest has asked the sender of a
  * datagram, NULL if there is none. @asked: key of the flow whose socket
- * received the datagram. It may be another flow, because flows to several peers
+ * received the datagram. This may be the wrong flow: flows to several peers
  * share the port, and the kernel may give the datagram to any of their
  * sockets */
 static struct udp_flow *find_asked(const struct udp *u,

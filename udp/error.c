@@ -19,8 +19,8 @@ static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
 	icmp_error_relay(u->errors, e, &q, now);
 }
 
-/* find_error_flow() - Return the flow of a listener to which the datagram
- * belongs that an error is about, or NULL */
+/* find_error_flow() - An error at the socket of a listener is about a datagram:
+ * return the flow of this datagram, or NULL */
 static struct udp_flow *find_error_flow(const struct udp *u,
 					const struct listener *l,
 					const struct sock_error *e,
@@ -40,7 +40,7 @@ static struct udp_flow *find_error_flow(const struct udp *u,
  * @uf:		flow that owns the socket; NULL: the socket belongs to @l
  *
  * Errors of the host's own kernel are not relayed here: the failed system call
- * has returned them, and its caller tells the guest.
+ * has returned them, and the caller of that system call tells the guest.
  *
  * Return: the MTU, if the last error of the host's own kernel was EMSGSIZE;
  *	   else 0

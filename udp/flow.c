@@ -220,8 +220,9 @@ int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
  *
  * Return: 0, or -errno. It is -EINVAL if @sa is the broadcast address of a
  *	   subnet. The kernel returns EACCES both for a broadcast address and
- *	   for a prohibited one, but with SO_BROADCAST it accepts a broadcast
- *	   address (udp(7))
+ *	   for a prohibited one. To distinguish them, this function tries again
+ *	   with SO_BROADCAST, with which the kernel accepts a broadcast address
+ *	   (udp(7))
  */
 static int connect_peer(int fd, const union sockaddr_any *sa, socklen_t len)
 {
@@ -309,8 +310,8 @@ static uint32_t peer_scope(const struct udp *u, const struct in6_addr *peer)
 	       nat_scope(u->net, peer) : 0;
 }
 
-/* open_by_listener() - Begin a flow of the guest to the real address @peer,
- * which uses the socket of a listener; return 0 or -errno */
+/* open_by_listener() - Begin a flow of the guest to the real address @peer that
+ * uses the socket of the listener @l; return 0 or -errno */
 static int open_by_listener(struct udp *u, const struct flow_key *key,
 			    const struct in6_addr *peer,
 			    const struct listener *l, uint64_t now,
@@ -410,8 +411,8 @@ static int open_with_socket(struct udp *u, const struct flow_key *key,
  * @asked:	flow with @all_ports. This function may evict it
  * @port:	port of the peer that the answer came from, host order
  * @flow:	set to the flow on success. Its socket shares the port of the
- *		socket of @asked. It is connected, so that the kernel gives it
- *		all further answers from @port
+ *		socket of @asked. The new socket is connected, so that the
+ *		kernel gives it all further answers from @port
  *
  * Return: 0, or -errno
  */
@@ -448,9 +449,9 @@ int udp_flow_open_answer(struct udp *u, struct udp_flow *asked, uint16_t port,
 /**
  * udp_flow_allowed() - Whether the guest may send to the peer of a flow now
  *
- * With --no-host-access, it may not if the peer's address is the host's own.
- * The host may have got that address after the flow began, or a program on the
- * host may have begun the flow. The kernel is asked at most once in
+ * With --no-host-access, the guest may not if the peer's address is the host's
+ * own. The host may have got that address after the flow began, or a program on
+ * the host may have begun the flow. The kernel is asked at most once in
  * ACCESS_VALID ms.
  *
  * Return: false if the flow has to end
@@ -473,9 +474,9 @@ bool udp_flow_allowed(struct udp *u, struct udp_flow *uf, uint64_t now)
  * @flow:	set to the flow on success
  *
  * Return: 0, or -errno. -ENOBUFS: the table has no slot. -EINVAL: no peer can
- *	   have that address. -EACCES: the guest may not reach it. -ELOOP: a
- *	   socket of passt would send to itself, or to a forwarded port. Any
- *	   other error comes from the host's kernel
+ *	   have that address. -EACCES: the guest may not reach that address.
+ *	   -ELOOP: a socket of passt would send to itself, or to a forwarded
+ *	   port. Any other error comes from the host's kernel
  */
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow)

@@ -18,8 +18,9 @@
  * struct udp_rx - What passt has learned from earlier reads of a socket
  * @space:	estimate of how many bytes of the link one message of this
  *		socket takes at most; 0: no message was read yet
- * @dropped:	when last read, the kernel's counter of datagrams dropped
- *		because the socket's buffer was full (SK_MEMINFO_DROPS)
+ * @dropped:	last value that passt has read of the kernel's counter of
+ *		datagrams dropped because the socket's buffer was full
+ *		(SK_MEMINFO_DROPS)
  */
 struct udp_rx {
 	uint32_t space, dropped;
@@ -36,8 +37,8 @@ enum udp_df {
 /**
  * struct udp_listening - What UDP knows of a listener
  * @gen:		generation of the listener that this state belongs to
- * @df4, @df6:	enum udp_df of its socket, for IPv4 and for IPv6
- * @rx:		what was learned from reads of its socket
+ * @df4, @df6:	enum udp_df of the listener's socket, for IPv4 and for IPv6
+ * @rx:		what was learned from reads of the listener's socket
  */
 struct udp_listening {
 	uint32_t gen;
@@ -102,8 +103,8 @@ struct udp_flow {
 };
 
 /**
- * struct udp_origin - Sender and destination of a datagram that a listener
- * received
+ * struct udp_origin - Sender and destination of a datagram that came to a
+ * socket that is not connected
  * @peer, @port: the sender's real address, and port in host order
  * @local:	unicast address of the host for the answer: the datagram's
  *		destination, or for IPv4 broadcast and multicast the address

@@ -25,8 +25,8 @@ static void report_unsent(struct udp *u, const struct udp_flow *uf, int error,
 
 /**
  * report_too_long() - Tell the guest that a datagram with DF is longer than the
- * MTU of the host's interface, and send it in fragments if the guest could not
- * know that
+ * MTU of the host's interface. If the guest could not know this MTU, send the
+ * datagram in fragments
  * @unknown:	the guest did not know the MTU when it sent the batch to which
  *		@pkt belongs
  *
@@ -147,8 +147,8 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 	if (mcast_from_guest(u, batch, n, now))
 		return;
 
-	/* Source port 0 means that no reply is wanted (RFC 768), but a socket
-	 * always has a port. */
+	/* Source port 0 means that no reply is wanted (RFC 768). A socket
+	 * always has a port, so it can't send such a datagram. */
 	if (!batch->sport || !batch->dport || !addr_is_unicast(&batch->src) ||
 	    !addr_is_unicast(&batch->dst)) {
 		u->count[UDP_IMPOSSIBLE] += n;

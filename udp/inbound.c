@@ -7,8 +7,9 @@
  * loopback addresses and the address that host and guest share have one
  * guest-visible address. A link-local address may exist on two interfaces. One
  * peer may also send to two addresses of the host. A flow keeps the peer that
- * it began with, because the guest's datagrams must not go to anybody else. So
- * if another peer looks the same, the guest sees it with another source port.
+ * it began with, because the guest's datagrams must not go to another peer. So
+ * if another peer looks the same, the guest sees that peer with another source
+ * port.
  */
 #include <string.h>
 
@@ -56,8 +57,9 @@ static enum udp_counter set_inbound_key(const struct udp *u,
 
 /**
  * visible_port() - Get a port that the guest may see as a peer's source port
- * @i:		0: the peer's own port; 1 or more: another port. It is always
- *		the same for the same @l and @o, and nobody can predict it
+ * @i:		0: the peer's own port; 1 or more: another port, which is always
+ *		the same for the same @l, @o and @i, and which nobody can
+ *		predict
  */
 static uint16_t visible_port(const struct udp *u, const struct listener *l,
 			     const struct udp_origin *o, uint64_t i)
@@ -112,9 +114,11 @@ static bool is_over(const struct udp *u, const struct udp_flow *uf,
 }
 
 /* find_inbound() - Find the flow of a datagram. @key: key that
- * set_inbound_key() has filled. If there is no such flow, return NULL, and set
- * the peer's port in @key to one that a new flow can have, or to 0 if there is
- * none */
+ * set_inbound_key() has filled. If the datagram has no flow yet, return NULL,
+ * and prepare @key for a new flow. If another peer looks the same to the guest,
+ * the flow of that peer may have a key with the same port. Therefore, set the
+ * peer's port in @key to a port of visible_port() that no flow in use has, or
+ * to 0 if there is none */
 static struct udp_flow *find_inbound(const struct udp *u,
 				     const struct listener *l,
 				     const struct udp_origin *o,
@@ -139,7 +143,7 @@ static struct udp_flow *find_inbound(const struct udp *u,
 /**
  * udp_inbound_find() - Find the flow of a datagram that a listener has received
  * or sent
- * @o:		peer, and the host's address that it sends to
+ * @o:		peer, and the host's address that the peer sends to
  *
  * Return: flow, NULL if there is none
  */
@@ -184,9 +188,9 @@ static struct udp_flow *open_inbound(struct udp *u, const struct listener *l,
  * received
  * @o:		sender and destination of the datagram
  *
- * The flow may be one that the guest has begun. It keeps its peer, and if it
- * has a socket of its own, also that, because the datagram's source address may
- * be forged.
+ * The flow may be one that the guest has begun. The datagram's source address
+ * may be forged, so such a flow keeps its peer, and also its own socket if it
+ * has one.
  *
  * Return: flow; NULL if the datagram must be dropped, which is then counted
  */

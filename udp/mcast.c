@@ -4,9 +4,9 @@
  * datagrams that peers send to these groups.
  *
  * If the guest sends from the port of a service, to the group or to a querier,
- * its datagrams leave through the group's socket, and so have the same source
- * port. If the guest sends a query to a group from any other port, the query
- * gets a flow with a socket that is not connected. All answers that the socket
+ * its datagrams leave through the group's socket, which is bound to this port.
+ * If the guest sends a query to a group from any other port, the query gets a
+ * flow with a socket that is not connected. All answers that the socket
  * receives are relayed until the one-shot flow expires. There are few such
  * datagrams, so they are not sent or received in batches.
  */
@@ -132,8 +132,9 @@ static void send_from_socket(struct udp *u, int fd, uint32_t ifindex,
 	}
 }
 
-/* get_query_flow() - Find or open the flow of a query to a group that does not
- * come from the port of the service. On failure, count that and return NULL */
+/* get_query_flow() - Find or open the flow of a query to a group, if the query
+ * does not come from the port of the service. On failure, count that and return
+ * NULL */
 static struct udp_flow *get_query_flow(struct udp *u, const struct pkt *batch,
 				       uint64_t now)
 {
@@ -431,8 +432,8 @@ void mcast_forget(struct udp *u)
 }
 
 /**
- * mcast_close() - Close the sockets of all groups, which leaves the groups, and
- * free the state of --multicast
+ * mcast_close() - Close the sockets of all groups and free the state of
+ * --multicast. Closing a socket also leaves its group
  */
 void mcast_close(struct udp *u)
 {

@@ -4,11 +4,12 @@
  * sends and receives through them.
  *
  * A group's socket is bound to the port of its service, because many services
- * expect answers from and to that port. It shares the port with all programs on
- * the host that take part in the service, and does not take away unicast
- * datagrams from them. If no program on the host has the port yet, the socket
- * is bound to all addresses, and also receives unicast answers. Otherwise, it
- * is bound to the group's address, and receives only datagrams for the group.
+ * expect answers from and to that port. The socket shares the port with all
+ * programs on the host that take part in the service, and does not take away
+ * unicast datagrams from them. If no program on the host has the port yet, the
+ * socket is bound to all addresses, and also receives unicast answers.
+ * Otherwise, the socket is bound to the group's address, and receives only
+ * datagrams for the group.
  */
 /* syscalls: close recvmsg sendmsg setsockopt */
 #include <errno.h>
@@ -54,10 +55,11 @@ void mcast_sock_init(struct udp_group g[UDP_GROUPS], uint32_t if4,
 }
 
 /* ignore_host() - Let a socket not receive datagrams that the host itself sends
- * to a group. Nor does the host receive those of the guest (IP_MULTICAST_LOOP).
- * Host and guest have the same address. If each received the other's datagrams,
- * each would see the other claim its own address, and the other's name would
- * lead to itself. Return 0 or -errno */
+ * to a group. IP_MULTICAST_LOOP is off for the same reason: it would let the
+ * host receive the guest's datagrams. Host and guest have the same address. If
+ * each received the other's datagrams, each would see the other claim this
+ * address, and the other's name would lead back to itself. Return 0 or
+ * -errno */
 static int ignore_host(int fd)
 {
 	struct sock_filter code[] = {
@@ -80,11 +82,11 @@ static int ignore_host(int fd)
  * @v4:		@fd is an IPv4 socket
  *
  * The socket receives only datagrams for groups that it has joined itself, and
- * not for all groups that any program on the host has joined (ip(7)). For IPv6,
- * Linux has this option since 4.20, so mcast.c also compares the destination.
- * The kernel reports the destination and header fields of each datagram. The
- * socket has no error queue, because no host sends ICMP errors about a datagram
- * to a group (RFC 1122 3.2.2).
+ * not for all groups that any program on the host has joined: IP_MULTICAST_ALL
+ * is off (ip(7)). For IPv6, Linux has this option since 4.20, so mcast.c also
+ * compares the destination. The kernel reports the destination and header
+ * fields of each datagram. The socket has no error queue, because no host sends
+ * ICMP errors about a datagram to a group (RFC 1122 3.2.2).
  *
  * Return: 0, or -errno
  */
@@ -213,7 +215,7 @@ int mcast_sock_open(struct udp_group *g, const struct fwd *f)
  * mcast_sock_send() - Send a datagram of the guest
  * @n:		network, which says which source address to use
  * @ifindex:	interface to send through, 0: by the host's routes
- * @pkt:	packet of the guest, whose destination, TTL, type of service and
+ * @pkt:	packet of the guest; its destination, TTL, type of service and
  *		payload are used
  *
  * Return: 0, or -errno

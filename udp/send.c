@@ -25,14 +25,15 @@
 #define GSO_BYTES_MAX		(IP_LEN_MAX - IP4_HLEN - UDP_HLEN)
 
 /**
- * struct udp_path - Destination and control messages of a flow's datagrams, if
- * the flow uses a socket that is not connected: a listener's, which many flows
- * share, or its own, if the flow has @all_ports
+ * struct udp_path - Destination and control messages of a flow's datagrams.
+ * Only a socket that is not connected needs them: a listener's socket, which
+ * many flows share, or the own socket of a flow with @all_ports
  * @to:		the peer's real address and port
- * @tolen:	bytes of @to; 0: the socket is connected, and needs no
- *		destination
- * @len:	bytes of @control, 0: none
- * @control:	source address, TTL and type of service
+ * @tolen:	bytes of @to; 0: the socket is connected, and the other fields
+ *		are not used
+ * @len:	bytes of @control; 0: the flow has its own socket, which has
+ *		these values as options
+ * @control:	source address, interface, TTL and type of service
  */
 struct udp_path {
 	union sockaddr_any to;
@@ -89,9 +90,9 @@ bool udp_can_segment(void)
  *
  * A listener's IPv6 socket may serve IPv4, too: it then accepts addresses and
  * control messages of both families. An interface is set only for link-local
- * addresses. If a peer on the host sends to an address of another interface,
- * its datagram arrives over loopback, and an answer that is bound to that
- * interface could not return.
+ * addresses. If a peer on the host sends to the address of an interface, its
+ * datagram arrives over loopback. An answer that is bound to that interface
+ * could not reach this peer.
  */
 static void set_flow_path(struct udp_path *p, const struct udp_flow *uf)
 {
@@ -253,9 +254,9 @@ static unsigned int add_gso_batch(struct tx_burst *b, struct msghdr *m,
 	return n;
 }
 
-/* add_message() - Append a message with the first of @n datagrams, and with
- * those after it that form a GSO batch with it; return the number of datagrams
- * in the message */
+/* add_message() - Append a message with the first of @n datagrams. If the
+ * datagrams after it can form a GSO batch with it, the message has these, too.
+ * Return the number of datagrams in the message */
 static unsigned int add_message(struct tx_burst *b, const struct udp_flow *uf,
 				struct udp_path *path, const struct pkt *batch,
 				unsigned int n)
@@ -284,8 +285,8 @@ static unsigned int add_message(struct tx_burst *b, const struct udp_flow *uf,
  * @path:	path of the flow
  * @batch:	datagrams
  * @n:		number of datagrams
- * @refused:	set to the length of a datagram if the socket refused a GSO
- *		batch, else to 0
+ * @refused:	set to the length of the first datagram if the socket refused a
+ *		GSO batch, else to 0
  *
  * Return: number of datagrams sent, 1 or more; or -errno
  */
@@ -313,9 +314,10 @@ static int send_burst(int fd, const struct udp_flow *uf, struct udp_path *path,
 	return sent;
 }
 
-/* shrink_segment() - Handle that the socket has refused a GSO batch of
- * datagrams of @len bytes: from now on make GSO batches of shorter datagrams
- * only, or make none. Return false if @error has another cause */
+/* shrink_segment() - Learn from a refused GSO batch with datagrams of @len
+ * bytes. @error: errno of the refusal. If @error means that the socket can't
+ * send such a GSO batch, let the flow make GSO batches of shorter datagrams
+ * only, or none, and return true. If @error has another cause, return false */
 static bool shrink_segment(struct udp_flow *uf, int error, uint32_t len)
 {
 	switch (error) {
@@ -336,7 +338,8 @@ static bool shrink_segment(struct udp_flow *uf, int error, uint32_t len)
 /**
  * udp_send_batch() - Send the first datagrams of a batch to the peer
  * @u:		UDP, which knows the listeners
- * @batch:	packets of that flow
+ * @uf:		flow
+ * @batch:	packets of @uf
  * @n:		number of packets, at most LINK_BURST
  *
  * Return: number of datagrams that the socket took, 1 or more; or -errno. The
@@ -365,18 +368,18 @@ int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 		if (retried && !shrink_segment(uf, -rc, refused))
 			return rc;
 		retried = !retried;
-		if (retried)	/* the error may have been pending */
+		if (retried)	/* maybe an old error that was pending */
 			sock_clear_error(fd);
 	}
 }
 
 /*
- * cut_headers() - Write the IP and UDP headers of one datagram that is cut out
- * of a GSO frame to @hdr
+ * cut_headers() - Write to @hdr the IP and UDP headers of @pkt, a datagram that
+ * is cut out of the GSO frame @gso
  *
- * The checksum field of the GSO frame covers only the pseudo-header. The length
- * of the datagram is part of the pseudo-header, so the field is updated for the
- * new length.
+ * The checksum field of a GSO frame holds the sum of the pseudo-header. The
+ * pseudo-header contains the length, and @pkt is shorter than the whole payload
+ * of the frame. So the field is updated for the length of @pkt.
  */
 static void cut_headers(struct pkt *pkt, uint8_t *hdr, const struct pkt *gso)
 {

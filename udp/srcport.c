@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * srcport.c - Chooses the socket for datagrams of a port of the guest. It is
- * the socket of a forwarded port, or one socket per peer, all of which share
- * one port of the host. TCP does not do this: the kernel chooses the port of a
- * TCP socket.
+ * srcport.c - Chooses the socket for datagrams of a port of the guest. If the
+ * port is forwarded, this is the socket of the listener. Otherwise each peer
+ * has a socket of its own, and all these sockets share one port of the host.
+ * TCP does not do this: the kernel chooses the port of a TCP socket.
  *
  * If the guest's port is forwarded, a listener has that port on the host, and
  * no other socket can be bound to it. If the guest's datagrams left from
@@ -14,7 +14,7 @@
  * If the guest's port is not forwarded, all datagrams from it also have one
  * source port on the host, for all peers (RFC 4787 REQ-1). A peer that learns
  * the port from another peer can then reach the guest, once the guest has sent
- * to it.
+ * to the peer that has learned it.
  *
  * The first flow's socket is bound to the guest's port number without
  * SO_REUSEPORT. If a foreign socket has that port, bind_port() in sock.c lets
@@ -35,8 +35,8 @@
 #define NPORTS	(IP_PORT_MAX + 1)
 
 /**
- * struct udp_port_index - The listeners of UDP by port. It is made when it is
- * needed
+ * struct udp_port_index - The listeners of UDP by port. The index is made when
+ * it is first needed, and again after the listeners have changed
  * @changes:	value of fwd->changes when the index was made
  * @by_gport:	for each port of the guest, slot + 1 of the first listener that
  *		can send the guest's datagrams from this port; 0: none
@@ -132,8 +132,8 @@ static const struct listener *find_port_listener(struct udp *u, uint16_t gport)
  * @addr, @port: real address, and port in host order
  * @scope:	interface index for a link-local address
  *
- * If a datagram from there reached the guest, the guest's answer would come
- * back as the next datagram, and so on without an end.
+ * If a datagram from our own listener reached the guest, the guest's answer
+ * would come back as the next datagram, and so on without an end.
  *
  * Return: true if @addr is the host's and @port is forwarded
  */
@@ -206,7 +206,7 @@ static bool can_share_port(const struct udp *u, const struct flow_key *key)
 
 /**
  * udp_port_share() - Let the sockets that have the port number of a new flow
- * share it with the socket of that flow
+ * share this port with the socket of the new flow
  * @key:		key of the new flow
  *
  * Return: true if the new socket has to set SO_REUSEPORT; false if no socket

@@ -149,7 +149,8 @@ static unsigned int limit_messages(struct udp *u, int fd,
 }
 
 /* space_of_message() - Return the bytes of the link that a message takes;
- * @segment: bytes of each datagram in it, 0: it is one datagram */
+ * @segment: bytes of each datagram in the message; 0: the message is one
+ * datagram */
 static uint32_t space_of_message(uint32_t len, uint32_t segment)
 {
 	uint32_t each = segment ? segment : len, n;
@@ -267,8 +268,8 @@ static void set_headers(struct udp *u, const struct udp_flow *uf,
 }
 
 /* send_fragments() - Send the datagrams of a message in fragments, because they
- * are longer than the MTU. The UDP header of each is written to the UDP_HLEN
- * bytes before it */
+ * are longer than the MTU. The UDP header of each datagram is written to the
+ * UDP_HLEN bytes before its payload */
 static void send_fragments(struct udp *u, const struct flow_key *key,
 			   uint8_t *data, size_t left, size_t size)
 {
