@@ -332,11 +332,12 @@ static bool arg_is_query(const struct arg *arg)
 }
 
 /**
- * cmdline_is_query() - Whether qemu would not start a guest, but only print
- *		information, or tell libvirt its capabilities
+ * cmdline_is_query() - Whether a command line makes qemu only print
+ *		information, or tell libvirt its capabilities, and start no
+ *		guest
  * @c:		command line
  *
- * Return: true if qemu would not start a guest, and needs no network
+ * Return: true if qemu would start no guest, and so needs no network
  */
 bool cmdline_is_query(const struct cmdline *c)
 {

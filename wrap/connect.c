@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * wrap/connect.c - Finds passt's socket, connects to it, and lets the command
- * inherit the connected socket as the descriptor number that it expects.
+ * inherit the connected socket as the descriptor number that the command
+ * expects.
  */
 /* syscalls: clock_gettime close connect dup2 fcntl geteuid getsockopt poll
  *	     recvfrom socket */
@@ -169,7 +170,7 @@ static bool attempt_path(struct attempt *a, const char *path, int *s)
 }
 
 /* attempt_all() - Try the sockets in turn until one is connected, and set @s to
- * it; returns false if none can be used */
+ * the connected socket; returns false if none can be used */
 static bool attempt_all(struct attempt *a, int *s)
 {
 	unsigned int i;
@@ -239,8 +240,8 @@ int passt_connect(void)
  * socket_pass_as() - Let the command inherit a socket as descriptor @fd
  * @s:		socket, close-on-exec; this descriptor is closed unless it is
  *		@fd
- * @fd:		descriptor number for the socket; if another file has that
- *		number, it is closed
+ * @fd:		descriptor number for the socket; a file that has this number is
+ *		closed first
  */
 void socket_pass_as(int s, int fd)
 {
