@@ -20,7 +20,7 @@
  *	AVX-512, the same way	  1.1	  2.9	  7.5	  7.1
  *
  * csum_add() with AVX2 takes 17 ns for 1460 bytes. AVX-512 would save 3 ns
- * there, and nothing for short or long buffers, which does not justify a third
+ * there, and nothing for short or long buffers. This does not justify a third
  * routine. csum_copy() is 1.9 times as fast as memcpy() followed by csum_add().
  */
 #include <string.h>
@@ -35,8 +35,9 @@
 typedef uint64_t vec16 __attribute__((vector_size(16)));
 typedef uint64_t vec32 __attribute__((vector_size(32)));
 
-/* sum_end() - Add 0 to 7 bytes to a sum, and copy them to @dst unless it is
- * NULL. If the number is odd, a zero byte is added after the last byte */
+/* sum_end() - Add the last @len bytes, 0 to 7, to a sum. Copy them to @dst
+ * unless @dst is NULL. If @len is odd, a zero byte is added after the last
+ * byte */
 INLINE uint64_t sum_end(uint8_t *dst, const uint8_t *src, size_t len,
 			uint64_t sum)
 {
@@ -62,8 +63,8 @@ INLINE uint64_t sum_end(uint8_t *dst, const uint8_t *src, size_t len,
 	return csum_sum_add(sum, (uint64_t)four + two + one);
 }
 
-/* sum_words() - Add bytes to a sum as words of 64 bits, and copy them to @dst
- * unless it is NULL */
+/* sum_words() - Add bytes to a sum as words of 64 bits. Copy them to @dst
+ * unless @dst is NULL */
 INLINE uint64_t sum_words(uint8_t *dst, const uint8_t *src, size_t len,
 			  uint64_t sum)
 {
@@ -206,8 +207,8 @@ void csum_init(void)
  * csum_add() - Add bytes to a sum
  * @buf:	data at any alignment
  * @len:	bytes; if it is odd, this must be the last call for this sum
- * @sum:	sum of the data before this, whose length must be even; 0 to
- *		start
+ * @sum:	sum of the data before @buf, whose length must be even; 0 if
+ *		there is no data before @buf
  *
  * Return: new sum
  */
@@ -224,8 +225,8 @@ uint64_t csum_add(const void *buf, size_t len, uint64_t sum)
  * @dst:	where to copy; does not overlap with @src
  * @src:	data
  * @len:	bytes; if it is odd, this must be the last call for this sum
- * @sum:	sum of the data before this, whose length must be even; 0 to
- *		start
+ * @sum:	sum of the data before @src, whose length must be even; 0 if
+ *		there is no data before @src
  *
  * Return: new sum
  */

@@ -28,9 +28,9 @@ struct iov_walk {
 /**
  * iov_next() - Take one step of a walk
  * @w:		walk
- * @piece:	filled with the next bytes of the part, at least one byte. The
- *		caller may pass an entry of the array of pieces that is walked
- *		over, if the walk has already passed this entry
+ * @piece:	filled with the next bytes of the part, at least one byte. It
+ *		may be an entry of the array that @w walks over, if @w has
+ *		already passed this entry
  *
  * Return: false if the walk is at its end
  */

@@ -150,8 +150,9 @@ void log_one_line(char *s)
 }
 
 /* write_at_once() - Write a line to stderr without waiting. poll() does not
- * tell whether a terminal takes a whole line. If other programs use the same
- * terminal, it is made non-blocking for this call only */
+ * tell whether a terminal takes a whole line. If stderr is a terminal that
+ * passt could not open a second time, other programs share its flags. The
+ * terminal is then made non-blocking for this call only */
 static ssize_t write_at_once(const char *line, size_t len)
 {
 	int flags = state.shared_tty ? fcntl(state.err_fd, F_GETFL) : -1;
@@ -197,8 +198,8 @@ static bool connect_syslog(void)
 }
 
 /* write_syslog() - Send a message to the system logger, in the format of
- * syslog(3), which itself would wait; returns false if the system logger does
- * not take the message now */
+ * syslog(3). passt can't call syslog(3), because it would wait. Returns false
+ * if the system logger does not take the message now */
 static bool write_syslog(int prio, const char *msg)
 {
 	char line[LOG_LINE + 128], date[sizeof("Nov 29 23:59:59")];

@@ -16,8 +16,8 @@
 
 #define EVENTS_MAX	256	/* events that one epoll_wait() returns */
 #define BURSTS_MAX	64	/* bursts handled before sockets' events */
-#define LINK_RETRY_MS	10	/* that a pause of the link takes */
-#define LISTEN_REST_MS	100	/* that a listening socket rests */
+#define LINK_RETRY_MS	10	/* length of a pause of the link */
+#define LISTEN_REST_MS	100	/* length of a pause of a listening socket */
 
 static void tcp_class_event(struct worker *w, struct flow *f,
 			    enum flow_side side, uint32_t events, uint64_t now)
@@ -183,8 +183,8 @@ static void set_control_events(struct worker *w, int fd, uint32_t events)
 	watch_fd(w->epfd_link, EPOLL_CTL_MOD, fd, events, EVENT_LINK_LISTEN, 0);
 }
 
-/* arm_rest() - Arm the timer that ends the rest of all resting sockets after
- * LISTEN_REST_MS */
+/* arm_rest() - Arm the timer that ends the pauses of all listening sockets
+ * after LISTEN_REST_MS */
 static void arm_rest(struct worker *w, uint64_t now)
 {
 	if (!timer_armed(&w->rest))
@@ -192,8 +192,8 @@ static void arm_rest(struct worker *w, uint64_t now)
 }
 
 /**
- * worker_rest() - Let epoll not report the socket at which guests connect, for
- * LISTEN_REST_MS
+ * worker_rest() - Pause the socket at which guests connect: epoll does not
+ * report it for LISTEN_REST_MS
  * @fd:		descriptor that was given to worker_watch()
  *
  * If accept4() fails, the connection stays in the queue, and epoll would report
@@ -206,7 +206,7 @@ void worker_rest(struct worker *w, int fd, uint64_t now)
 	arm_rest(w, now);
 }
 
-/* end_rest() - Let epoll report all sockets again that rest */
+/* end_rest() - Let epoll report all paused listening sockets again */
 static void end_rest(struct worker *w)
 {
 	if (w->resting >= 0)
@@ -262,9 +262,9 @@ static void end_flows(struct worker *w)
 /**
  * pause_link() - Wait for no events of the link until LINK_RETRY_MS have passed
  *
- * This is done if the host had no memory for a call on the link. epoll would
- * otherwise report the link at once, because the guest can take frames and may
- * have sent some.
+ * This is done if the host had no memory for a call on the link. Without the
+ * pause, epoll would report the link again at once, because the guest can take
+ * frames and may have sent some.
  */
 static void pause_link(struct worker *w, uint64_t now)
 {

@@ -35,7 +35,7 @@ enum timer_type {
 				 * datagram */
 	TIMER_LINK,		/* the end of a pause of the link, see
 				 * pause_link() */
-	TIMER_REST,		/* the end of the rest of listening sockets */
+	TIMER_REST,		/* the end of the pause of listening sockets */
 	TIMER_STATS,		/* the time to log counters again (--stats) */
 };
 
@@ -45,15 +45,16 @@ enum timer_type {
  * @net:	network of the guest
  * @link:	link to the guest; closed while no guest is connected
  * @queues:	queues of @link
- * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: the parts
+ * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: parts of
+ *		the worker
  * @access:	keeps the guest from the host's addresses, with --no-host-access
  * @fragments:	timer that expires the oldest incomplete datagram of @tap
  * @retry:	timer that ends a pause of the link, see pause_link()
- * @rest:	timer that ends the rest of listening sockets
+ * @rest:	timer that ends the pause of listening sockets
  * @stats:	timer that logs counters (--stats)
  * @fwd:	forwarded ports
- * @resting:	the program's listening socket while it rests; -1: it does not
- *		rest
+ * @resting:	the program's listening socket while it is paused; -1: it is not
+ *		paused
  * @epfd:	epoll set of all descriptors
  * @epfd_link:	epoll set used while the link is blocked. It does not have the
  *		sockets of flows, so that their data stays in the kernel

@@ -415,8 +415,8 @@ static void leave_directory(struct program *p)
 /**
  * go_background() - Continue as a daemon, unless --foreground is given
  *
- * The parent process exits once a guest can connect. So a script that waits for
- * this can start qemu next.
+ * The parent process exits once a guest can connect. A script can thus wait for
+ * the end of the parent, and then start qemu.
  *
  * Return: 0 in the process that continues; -1 after showing an error
  */

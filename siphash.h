@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * siphash.h - SipHash-2-4 (Aumasson and Bernstein, 2012), a hash with a key.
- * Without the key, a guest or a peer can't cause hash collisions on purpose.
+ * siphash.h - SipHash-2-4 (Aumasson and Bernstein, 2012), a hash with a key. A
+ * guest or a peer does not know the key, so it can't choose values that have
+ * the same hash.
  */
 #ifndef SIPHASH_H
 #define SIPHASH_H

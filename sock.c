@@ -79,7 +79,7 @@ int sock_set_ip(int fd, bool v4, enum sock_ip_option option, int value)
 /**
  * sock_set_df() - Choose what the kernel does with a packet that is longer than
  * the path's MTU
- * @v4:		set it for IPv4; false: for IPv6
+ * @v4:		set the option of IPv4; false: that of IPv6
  * @df:		see enum sock_df
  *
  * SOCK_DF_PROBE is IP_PMTUDISC_PROBE. With IP_PMTUDISC_DO, the kernel would
@@ -211,9 +211,9 @@ static bool is_own4(int fd, struct in_addr addr)
 			   sizeof(addr));
 }
 
-/* is_own6() - Whether an interface of the host has an IPv6 address. If so, the
- * kernel chooses the same address as source for packets to it (RFC 6724 5, rule
- * 1) */
+/* is_own6() - Whether @addr is an address of one of the host's interfaces. If
+ * so, the kernel also uses @addr as the source of packets to @addr (RFC 6724 5,
+ * rule 1) */
 static bool is_own6(int fd, const struct in6_addr *addr, uint32_t scope)
 {
 	union sockaddr_any sa;
@@ -252,8 +252,8 @@ bool sock_addr_is_own(const struct in6_addr *addr, uint32_t scope)
  * @port:	host order, 0: any; set to 0 if the kernel chooses another port
  * @scope:	interface index for a link-local address
  *
- * If another socket has the port, or it is not permitted, this is not an error:
- * the kernel chooses another port, which is not shared. With
+ * It is no error if another socket has the port, or if passt may not bind the
+ * port: the kernel then chooses another port, which is not shared. With
  * IP_BIND_ADDRESS_NO_PORT, the kernel chooses the port of a TCP socket only in
  * connect(), so that other sockets can have the same port for other
  * destinations.
@@ -298,7 +298,7 @@ static int bind_source(int fd, const struct sock_source *src, uint16_t *port)
 
 /**
  * sock_open_bound() - Open a socket for a flow from the guest
- * @src:	address and interface to bind it to
+ * @src:	address and interface to bind the socket to
  * @type, @proto: as for socket(); the socket is non-blocking and is closed on
  *		exec
  * @port:	source port or echo identifier, host order, 0: any; set to 0 if
@@ -344,7 +344,7 @@ int sock_open_bound(const struct sock_source *src, int type, int proto,
  * @c:		control messages
  * @len:	bytes of control messages in @c so far
  * @level, @type: of the control message
- * @data, @size: its data, and their number of bytes
+ * @data, @size: data of the control message, and their length in bytes
  *
  * Return: bytes of control messages in @c now, for msg_controllen
  */
@@ -367,8 +367,8 @@ static size_t put_number(union sock_control *c, size_t len, int level, int type,
 	return sock_cmsg_put(c, len, level, type, &value, sizeof(value));
 }
 
-/* put_source() - If @info has a source address or an interface, write a control
- * message with them; return its bytes, else 0 */
+/* put_source() - If @info has a source address or an interface, write one
+ * control message with both, and return its length in bytes; else return 0 */
 static size_t put_source(union sock_control *c, bool v4,
 			 const struct sock_tx_info *info)
 {
@@ -511,9 +511,10 @@ static bool is_error(const struct cmsghdr *c)
  * sock_clear_error() - Consume the pending error of a socket (SO_ERROR)
  *
  * When an entry is taken off the error queue, the kernel makes the error of the
- * next entry pending. The next system call returns this pending error in place
- * of its own. After a call of this function, it returns its own. The queue may
- * be long, because forged ICMP messages can fill it.
+ * next entry pending. The next system call on the socket returns this pending
+ * error in place of its own. If this function is called before that system
+ * call, the call returns its own error. Callers do not empty the queue instead,
+ * because it may be long: forged ICMP messages can fill it.
  */
 void sock_clear_error(int fd)
 {
@@ -527,9 +528,9 @@ void sock_clear_error(int fd)
  * sock_next_error() - Take the next entry off the error queue of a socket
  * @e:		filled
  *
- * After EPOLLERR, call this function until it returns false. It then has also
- * consumed the pending error: if the queue has no space for an entry, the
- * kernel only makes its error pending.
+ * After EPOLLERR, call this function until it returns false. The last call also
+ * consumes the pending error. If the queue has no space for an entry, the
+ * kernel only makes the error of that entry pending.
  *
  * Return: false if the queue is empty
  */
@@ -560,8 +561,8 @@ bool sock_next_error(int fd, struct sock_error *e)
 	sockaddr_get(&sa, &e->dest, &e->port);
 	sock_cmsg_read(&m, &info);
 	e->ttl = info.ttl;
-	/* The ICMP message was sent to the address that our packet was from.
-	 * The IP_PKTINFO of an error has no valid ipi_spec_dst. */
+	/* The destination of the ICMP message is the source address of our
+	 * packet. The IP_PKTINFO of an error has no valid ipi_spec_dst. */
 	e->local = info.dest;
 	if (!addr_is_v4(&e->dest) && addr_is_linklocal(&e->dest))
 		e->ifindex = sa.sin6.sin6_scope_id;

@@ -112,9 +112,9 @@ struct sock_rx_info {
  * @local:	source address of our packet, none: not known (the socket does
  *		not have SOCK_IP_PKTINFO, or the host's kernel refused to send)
  * @ifindex:	interface of a link-local @dest, else 0
- * @data:	bytes of our packet that the ICMP message quotes: of UDP sockets
- *		the payload, of ping and TCP sockets from the transport header
- *		on
+ * @data:	bytes of our packet that the ICMP message quotes. UDP sockets:
+ *		the payload. Ping and TCP sockets: the transport header and the
+ *		payload
  * @len:	number of bytes in @data
  */
 struct sock_error {

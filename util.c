@@ -368,7 +368,7 @@ int spare_open(void)
  * first written
  * @size:	bytes to map; munmap() frees them
  *
- * Huge pages are switched off, because the first byte that is written would
+ * Huge pages are switched off: with them, the first byte that is written would
  * allocate 2 MiB.
  *
  * Return: the memory; NULL if there is not enough address space
