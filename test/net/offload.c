@@ -441,7 +441,8 @@ void csum_trust(struct virtio_net_hdr_v1 *vnet, uint8_t *frame, size_t len)
 	    (ip4 && (frame[L3] != 0x45 ||
 		     get_be16(frame + L3 + 6) & ~IP_DF)))
 		return;
-	if (is_udp(frame) && !get_be16(frame + l4 + UDP_CHECK))
+	if (len < l4 + check_at(frame) + sizeof(check) ||
+	    (is_udp(frame) && !get_be16(frame + l4 + UDP_CHECK)))
 		return;
 
 	total = ip4 ? get_be16(frame + L3 + 2) - sizeof(struct iphdr) :

@@ -93,15 +93,17 @@ def prohibited(g, dst, proto, what):
     """Fails unless the guest gets an ICMP error, 'prohibited', about a packet
     of protocol @proto to @dst."""
     v = packet.family(dst)
-    kinds = ((3, (9, 10, 13)),) if v == 4 else ((1, (1,)),)
-    p = g.expect(lambda p: (p.icmp and any(
-        p.icmp.kind == k and p.icmp.code in c for k, c in kinds)),
-        f"error about {what} to {dst}")
-    quoted = p.icmp.data
-    got = quoted[9] if v == 4 else quoted[6]
-    at = quoted[16:20] if v == 4 else quoted[24:40]
-    if got != proto or packet.ntop(at) != dst:
-        raise Failure(f"error is about {got} to {packet.ntop(at)}")
+    kind, codes = (3, (9, 10, 13)) if v == 4 else (1, (1,))
+
+    def is_error(p):
+        if not p.icmp or p.icmp.kind != kind or p.icmp.code not in codes:
+            return False
+        quoted = p.icmp.data
+        at = quoted[16:20] if v == 4 else quoted[24:40]
+        return (quoted[9 if v == 4 else 6] == proto and
+                packet.ntop(at) == dst)
+
+    g.expect(is_error, f"error about {what} to {dst}")
 
 
 def syn(g, dst, port, src=None):
