@@ -10,7 +10,8 @@
 
 #include "conf/conf.h"
 
-/* Types of values: what an option accepts, and how struct conf changes. */
+/* Types of options. The type says which values an option accepts, and what it
+ * sets in struct conf. */
 enum opt_type {
 	OPT_TRUE, OPT_FALSE,	/* no value: a field becomes true or false */
 	OPT_NOTHING,		/* accepted without effect */

@@ -785,8 +785,7 @@ static int vhost_event(struct link *l, unsigned int i, uint32_t events)
 	if (i == FD_SOCKET)
 		return receive_messages(v);
 	r = &v->ring[i - FD_KICK];
-	if (r->kick < 0)		/* the descriptor was replaced in this
-					 * pass */
+	if (r->kick < 0)	/* closed by a message earlier in this pass */
 		return 0;
 	r->kicked = true;
 	if (start_ring(v, r))

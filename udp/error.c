@@ -19,8 +19,8 @@ static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
 	icmp_error_relay(u->errors, e, &q, now);
 }
 
-/* find_error_flow() - An error at the socket of a listener is about a datagram:
- * return the flow of this datagram, or NULL */
+/* find_error_flow() - Return the flow of the datagram that caused an error at
+ * the socket of a listener, or NULL */
 static struct udp_flow *find_error_flow(const struct udp *u,
 					const struct listener *l,
 					const struct sock_error *e,

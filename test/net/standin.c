@@ -227,7 +227,8 @@ static void out_put(struct way *w, const uint8_t *frame, size_t len)
 
 /**
  * out_commit() - Apply faults to a frame, and add what results to the buffer
- * @w:		direction; the frame was written PREFIX bytes after @have
+ * @w:		direction. The caller has written the frame into the buffer of
+ *		@w, at the offset w->have + PREFIX
  * @len:	bytes of the frame
  */
 static void out_commit(struct way *w, size_t len)

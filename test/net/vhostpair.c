@@ -66,7 +66,8 @@ static struct piece slot_piece(const struct side *s, unsigned int slot,
 }
 
 /*
- * slot_pieces() - Set @pieces to those with the first @len bytes of a buffer
+ * slot_pieces() - Fill @pieces with the pieces that hold the first @len bytes
+ * of a buffer
  *
  * Return: number of pieces
  */

@@ -10,8 +10,8 @@
 
 /* ---- T4: which segments are acceptable; RST and SYN ---- */
 
-/* Whether passt accepts the ACK in a segment of @len bytes at @seq. It must
- * also accept @data of these bytes as new. */
+/* Send a segment of @len bytes at @seq, and check that passt takes @data of them
+ * as new. Return whether passt accepts the ACK in the segment */
 static bool accepts(uint32_t seq, uint32_t len, uint32_t data)
 {
 	struct new_payload t;

@@ -422,8 +422,9 @@ static void story_identifiers(struct world *w)
 	static const struct {
 		uint8_t type;
 		const char *name;
-		/* '1' if there is a reply to a message with no identifier, with
-		 * that of the client, with that of the server, with both */
+		/* four characters, for a message without identifiers, with the
+		 * client's, with the server's, and with both; '1': passt
+		 * replies to it */
 		const char *good;
 	} all[] = {
 		{ 1, "SOLICIT wants a client and no server", "0100" },

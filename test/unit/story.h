@@ -222,7 +222,7 @@ static void syn_sent(void)
 	c.actions = 0;
 }
 
-/* opened() - The connection is open, and no data was sent */
+/* opened() - Open a connection, over which no data has been sent yet */
 __attribute__((unused))
 static void opened(void)
 {
