@@ -750,11 +750,9 @@ static size_t dhcp_reply_max(const struct answer *a, const struct dhcp_reply *r)
 }
 
 static void dhcp_send_reply(struct answer *a, const struct dhcp_reply *r,
-			    const uint8_t *dmac)
+			    struct in6_addr dst, const uint8_t *dmac)
 {
-	struct ip_hdr ip = {
-		.src = r->l->router[IP4], .dst = dhcp_pick_dest(r),
-	};
+	struct ip_hdr ip = { .src = r->l->router[IP4], .dst = dst };
 	const size_t least = UDP_HLEN + DHCP_MIN;
 	uint8_t buf[UDP_HLEN + DHCP_MAX];
 	struct msgbuf w;
@@ -766,6 +764,25 @@ static void dhcp_send_reply(struct answer *a, const struct dhcp_reply *r,
 	if (w.len < least)
 		msgbuf_zero(&w, least - w.len);
 	answer_udp_send(a, &ip, dmac, DHCP_SERVER, DHCP_CLIENT, &w);
+}
+
+/*
+ * dhcp_send_replies() - Send the reply to the request in @pkt
+ *
+ * NAK is broadcast (RFC 2131 4.1). But while systemd-networkd and dhcpcd renew
+ * a lease, they only receive what is sent to their own address. They would use
+ * the wrong address until T2. So a client that renews its lease, which it does
+ * by unicast, gets NAK at its address, too.
+ */
+static void dhcp_send_replies(struct answer *a, const struct dhcp_reply *r,
+			      const struct pkt *pkt)
+{
+	struct in6_addr client = addr_from_v4(r->req->hdr.ciaddr);
+
+	dhcp_send_reply(a, r, dhcp_pick_dest(r), pkt->smac);
+	if (r->type == DHCP_NAK && addr_is_unicast(&pkt->dst) &&
+	    addr_is_unicast(&client))
+		dhcp_send_reply(a, r, client, pkt->smac);
 }
 
 static void dhcp_log_request(const struct dhcp_req *req, enum dhcp_type reply)
@@ -818,6 +835,6 @@ bool dhcp_from_guest(struct answer *a, const struct pkt *pkt)
 	if (req.type == DHCP_RELEASE || req.type == DHCP_DECLINE)
 		tap_gave_back(a->tap, &a->lease->addr[IP4], pkt->smac);
 	if (r.type != DHCP_NONE || req.type == DHCP_NONE)
-		dhcp_send_reply(a, &r, pkt->smac);
+		dhcp_send_replies(a, &r, pkt);
 	return true;
 }

@@ -171,15 +171,21 @@ static uint32_t field(const struct world *w, size_t at)
 	return len >= MSG + at + 4 ? get_be32(f + MSG + at) : 0xdeadbeef;
 }
 
-/* dst_is() - Whether the reply's IP header has this destination address */
-static bool dst_is(const struct world *w, const char *s)
+/* nth_dst_is() - Whether the IP header of the reply with index @n has this
+ * destination address */
+static bool nth_dst_is(const struct world *w, unsigned int n, const char *s)
 {
 	struct in6_addr want = addr(s);
 	const uint8_t *f;
 	size_t len;
 
-	f = gets_nth(w, 0, &len);
+	f = gets_nth(w, n, &len);
 	return len && !memcmp(f + L3 + 16, &want.s6_addr[12], 4);
+}
+
+static bool dst_is(const struct world *w, const char *s)
+{
+	return nth_dst_is(w, 0, s);
 }
 
 #define YIADDR	16
@@ -317,7 +323,9 @@ static void story_nak(struct world *w)
 
 static void story_renew(struct world *w)
 {
+	const uint8_t *first, *second;
 	struct client c;
+	size_t len;
 
 	message(&c, 3);
 	c.h->ciaddr.s_addr = htonl(0xc000020f);
@@ -337,6 +345,22 @@ static void story_renew(struct world *w)
 	check_eq("REBINDING a wrong address: NAK", type_of(w), DHCP_NAK);
 	check("that NAK is broadcast too", dst_is(w, "255.255.255.255"));
 	check_eq("and without ciaddr", field(w, CIADDR), 0);
+	check_eq("and it is the only one", w->mem.nsent, 1);
+
+	c.dst = "192.0.2.1";
+	post(w, &c);
+	check("RENEWING a wrong address: NAK is broadcast",
+	      dst_is(w, "255.255.255.255"));
+	first = gets_nth(w, 0, &len);
+	second = gets_nth(w, 1, &len);
+	if (check("and sent to ciaddr, where the client may listen",
+		  nth_dst_is(w, 1, "192.0.2.16") && w->mem.nsent == 2))
+		check_mem("with the same message", second + MSG, first + MSG,
+			  len - MSG);
+	c.h->ciaddr.s_addr = 0;
+	post(w, &c);
+	check_eq("without ciaddr there is only one", type_of(w), DHCP_NAK);
+	c.h->ciaddr.s_addr = htonl(0xc0000210);
 
 	c.dst = "192.0.2.9";
 	post(w, &c);

@@ -143,6 +143,21 @@ def renewal_of_a_wrong_address_is_refused(w):
 
 
 @test("DHCP")
+def a_client_that_renews_hears_nak_at_its_address(w):
+    """Some clients do not receive broadcasts while they renew (RENEWING)."""
+    g = w.guest()
+    g.addr[4] = "192.0.2.99"
+    xid = 0x99
+    dhcp.send(g, dhcp.message(g.mac, [kind(REQUEST)], xid=xid,
+                              ciaddr="192.0.2.99"),
+              src="192.0.2.99", dst=GATEWAY[4])
+    for dst in "255.255.255.255", "192.0.2.99":
+        p = g.expect(dhcp.is_reply(xid), "NAK")
+        if dhcp.Message(p.udp.data).kind != NAK or p.dst != dst:
+            raise Failure(f"{p}, expected NAK to {dst}")
+
+
+@test("DHCP")
 def inform_is_answered_without_a_lease(w):
     """RFC 2131 4.3.5"""
     g = w.guest()
