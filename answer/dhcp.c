@@ -27,13 +27,6 @@
 #define DHCP_SNAME_LEN	64
 #define DHCP_FILE_LEN	128
 
-/*
- * This lease time, in seconds, means that the lease never expires. A guest that
- * was paused should not lose its address. No other machine could use the
- * address, so nothing is gained if a lease expires.
- */
-#define DHCP_INFINITE	0xffffffffU
-
 enum dhcp_type {			/* RFC 2132 9.6 */
 	DHCP_NONE	= 0,		/* BOOTP; as reply to DHCP: no reply */
 	DHCP_DISCOVER	= 1,
@@ -449,12 +442,12 @@ static void dhcp_fill_mtu(struct msgbuf *w, const struct dhcp_reply *r)
 		msgbuf_be16(w, (uint16_t)MIN(r->l->mtu, UINT16_MAX));
 }
 
-/* dhcp_fill_timer() - Append T1 or T2, which are infinite, if the client has
- * requested this option */
+/* dhcp_fill_timer() - Append T1 or T2 of an infinite lease, if the client has
+ * requested this option. dhcp_put_times() appends those of other leases */
 static void dhcp_fill_timer(struct msgbuf *w, const struct dhcp_reply *r)
 {
-	if (dhcp_gives_lease(r) && !r->req->all)
-		msgbuf_be32(w, DHCP_INFINITE);
+	if (dhcp_gives_lease(r) && r->l->time == LEASE_INFINITE && !r->req->all)
+		msgbuf_be32(w, LEASE_INFINITE);
 }
 
 /*
@@ -671,11 +664,36 @@ static void dhcp_put_overload(struct msgbuf *w, const struct dhcp_layout *l)
 	dhcp_put_field(&sname, l, FIELD_SNAME);
 }
 
+/* dhcp_put_time() - Append an option whose value is a number of seconds */
+static void dhcp_put_time(struct msgbuf *w, enum dhcp_option code,
+			  uint32_t seconds)
+{
+	uint8_t be[4];
+
+	put_be32(be, seconds);
+	dhcp_put_option(w, code, be, sizeof(be));
+}
+
+/*
+ * dhcp_put_times() - Append the lease time, and T1 and T2 unless the lease is
+ *		infinite
+ *
+ * Many clients do not request T1 and T2, but obey them. Without T1, a client
+ * would wait for half of the lease time before it learns of a change.
+ */
+static void dhcp_put_times(struct msgbuf *w, const struct lease *l)
+{
+	dhcp_put_time(w, OPT_LEASE_TIME, l->time);
+	if (l->time == LEASE_INFINITE)
+		return;
+	dhcp_put_time(w, OPT_T1, lease_t1(l));
+	dhcp_put_time(w, OPT_T2, lease_t2(l));
+}
+
 /* dhcp_put_required() - Append options that a reply must have (RFC 2131 table
  * 3) */
 static void dhcp_put_required(struct msgbuf *w, const struct dhcp_reply *r)
 {
-	static const uint8_t infinite[4] = { 0xff, 0xff, 0xff, 0xff };
 	struct in_addr server = addr_v4(&r->l->router[IP4]);
 	uint8_t type = (uint8_t)r->type;
 
@@ -684,7 +702,7 @@ static void dhcp_put_required(struct msgbuf *w, const struct dhcp_reply *r)
 	dhcp_put_option(w, OPT_TYPE, &type, sizeof(type));
 	dhcp_put_option(w, OPT_SERVER, (uint8_t *)&server, sizeof(server));
 	if (dhcp_gives_lease(r))
-		dhcp_put_option(w, OPT_LEASE_TIME, infinite, sizeof(infinite));
+		dhcp_put_times(w, r->l);
 	if (r->type == DHCP_ACK && r->req->type == DHCP_DISCOVER)
 		dhcp_put_option(w, OPT_RAPID, &type, 0);	/* empty */
 }

@@ -17,10 +17,6 @@
 #define DHCP6_IN_MAX	1472	/* bytes of the longest request */
 #define DHCP6_OUT_MAX	(IP6_MTU_MIN - IP6_HLEN - UDP_HLEN)
 
-/* Value of lifetimes, T1 and T2, in seconds: the lease never expires (RFC 8415
- * 7.7, 21.4). */
-#define DHCP6_INFINITE	0xffffffffU
-
 enum dhcp6_type {		/* RFC 8415 7.3 */
 	DHCP6_SOLICIT		= 1,
 	DHCP6_ADVERTISE		= 2,
@@ -318,9 +314,10 @@ static void dhcp6_put_status(struct msgbuf *w, enum dhcp6_status status)
 }
 
 /* ia_begin() - Append an IA with the ID of the client's IA, without options. T1
- * and T2 are @t seconds; if @t is 0, the client chooses T1 and T2. Returns the
+ * and T2 are in seconds; if they are 0, the client chooses them. Returns the
  * offset of the IA in the message, which ia_end() needs. */
-static size_t ia_begin(struct msgbuf *w, const struct opt6 *ia, uint32_t t)
+static size_t ia_begin(struct msgbuf *w, const struct opt6 *ia, uint32_t t1,
+		       uint32_t t2)
 {
 	size_t start = w->len;
 
@@ -328,8 +325,8 @@ static size_t ia_begin(struct msgbuf *w, const struct opt6 *ia, uint32_t t)
 	msgbuf_be16(w, 0);
 	msgbuf_put(w, ia->data, 4);		/* IAID */
 	if (ia->code != OPT6_IA_TA) {
-		msgbuf_be32(w, t);		/* T1 */
-		msgbuf_be32(w, t);		/* T2 */
+		msgbuf_be32(w, t1);
+		msgbuf_be32(w, t2);
 	}
 	return start;
 }
@@ -345,7 +342,7 @@ static void ia_end(struct msgbuf *w, size_t start)
 static void ia_refuse(struct msgbuf *w, const struct opt6 *ia,
 		      enum dhcp6_status status)
 {
-	size_t start = ia_begin(w, ia, 0);
+	size_t start = ia_begin(w, ia, 0, 0);
 
 	dhcp6_put_status(w, status);
 	ia_end(w, start);
@@ -411,13 +408,13 @@ static enum dhcp6_status dhcp6_pick_refusal(const struct dhcp6_req *req,
 static void ia_bind(struct dhcp6_reply *r, const struct opt6 *ia)
 {
 	struct opts6 o = ia_options(ia);
-	size_t start = ia_begin(&r->w, ia, DHCP6_INFINITE);
+	size_t start = ia_begin(&r->w, ia, lease_t1(r->l), lease_t2(r->l));
 	struct in6_addr addr;
 	struct lease_addr a;
 	unsigned int i;
 
 	for (i = 0; lease_addr(r->l, IP6, i, &a); i++)
-		ia_put_addr(&r->w, &a.addr, DHCP6_INFINITE);
+		ia_put_addr(&r->w, &a.addr, r->l->time);
 	while (dhcp6_renews(r->req) && ia_next_addr(&o, &addr)) {
 		if (!lease_has(r->l, &addr))
 			ia_put_addr(&r->w, &addr, 0);

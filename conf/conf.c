@@ -170,6 +170,7 @@ static void conf_defaults(struct conf *c)
 		.use = { true, true },
 		.tcp = true, .udp = true, .icmp = true,
 		.mac = CONF_MAC,
+		.lease_time = LEASE_TIME,
 		.dhcp = true, .dhcpv6 = true, .ndp = true, .ra = true,
 		.dhcp_dns = true, .dhcp_search = true,
 		.map_gw = true,

@@ -24,6 +24,9 @@
 					 * -u */
 #define CONF_MTU	65520
 #define CONF_MTU_MAX	65521		/* a frame has 65,535 bytes at most */
+#define CONF_LEASE_MIN	20		/* s: the shortest lease time that
+					 * every client of test/net/renewals.py
+					 * accepts as it is */
 #define CONF_MAC	{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
 
 /**
@@ -52,6 +55,8 @@
  * @mac:	MAC address of passt on the link
  * @mtu:	MTU that the guest is told, bytes; 0: none
  * @mtu_given:	an option set @mtu
+ * @lease_time:	lease time that DHCP and DHCPv6 tell the guest, s;
+ *		LEASE_INFINITE: the lease never ends
  * @dns:	resolvers that the guest is told; unused elements are zero
  * @dns_given:	an option set @dns of this family
  * @search:	domains of the search list, separated by one space
@@ -95,6 +100,7 @@ struct conf {
 	uint8_t mac[MAC_LEN];
 	uint32_t mtu;
 	bool mtu_given;
+	uint32_t lease_time;
 	struct in6_addr dns[FAMILIES][LEASE_DNS];
 	char search[LEASE_SEARCH];
 	bool dns_given[FAMILIES], search_given;

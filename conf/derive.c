@@ -92,6 +92,7 @@ static void derive_common(const struct conf *c, const struct host *h,
 	memcpy(l->hostname, c->hostname, sizeof(l->hostname));
 	memcpy(l->fqdn, c->fqdn, sizeof(l->fqdn));
 	l->mtu = c->mtu_given ? c->mtu : CONF_MTU;
+	l->time = c->lease_time;
 	n->mtu = l->mtu ? l->mtu : CONF_MTU;
 }
 

@@ -19,6 +19,13 @@
 					 * 2.5.1 */
 #define LEASE_SEARCH	256		/* bytes of a search list as a string */
 #define LEASE_NAME	256		/* bytes of a name as a string */
+#define LEASE_TIME	86400U		/* s: default lease time, 24 hours: a
+					 * guest may be paused for a night */
+#define LEASE_INFINITE	0xffffffffU	/* lease time that never ends: RFC 2131
+					 * 3.3, RFC 8415 7.7 */
+#define LEASE_T1	300U		/* s: T1 at most. A change of the host
+					 * reaches DHCP clients when they renew
+					 * the lease */
 
 /**
  * struct lease - What the answering services tell the guest; arrays of FAMILIES
@@ -38,6 +45,8 @@
  * @fqdn:	DHCP option 81 and DHCPv6 option 39, empty: none
  * @mtu:	MTU in DHCP option 26 and in router advertisements, bytes; 0:
  *		not announced
+ * @time:	lease time of DHCP, and lifetime of addresses of DHCPv6, s;
+ *		LEASE_INFINITE: they never end
  * @mac:	MAC address of passt on the link
  * @dhcp, @dhcpv6, @ndp, @ra: this answering service is on
  * @dhcp_dns:	the services tell the guest resolvers
@@ -53,6 +62,7 @@ struct lease {
 	char search[LEASE_SEARCH];
 	char hostname[LEASE_NAME], fqdn[LEASE_NAME];
 	uint32_t mtu;
+	uint32_t time;
 	uint8_t mac[MAC_LEN];
 	bool dhcp, dhcpv6, ndp, ra;
 	bool dhcp_dns, dhcp_search;
@@ -85,6 +95,22 @@ static inline bool lease_addr(const struct lease *l, enum ip_family f,
 	a->addr = i ? l->more[f][i - 1] : l->addr[f];
 	a->len = i ? l->more_len[f][i - 1] : l->len[f];
 	return !addr_is_none(&a->addr);
+}
+
+/* lease_t1() - Seconds until the client asks the server that gave the lease to
+ * renew it: T1 (RFC 2131 4.4.5, RFC 8415 14.2) */
+static inline uint32_t lease_t1(const struct lease *l)
+{
+	return l->time == LEASE_INFINITE ? LEASE_INFINITE :
+					   MIN(LEASE_T1, l->time / 2);
+}
+
+/* lease_t2() - Seconds until the client asks any server to renew the lease: T2,
+ * 7/8 of the lease time (RFC 2131 4.4.5) */
+static inline uint32_t lease_t2(const struct lease *l)
+{
+	return l->time == LEASE_INFINITE ? LEASE_INFINITE :
+					   l->time - l->time / 8;
 }
 
 /* lease_has() - Whether an address is one of the guest's addresses */

@@ -57,6 +57,8 @@ const struct opt conf_options[] = {
 	HEADING("What the guest gets"),
 	{ "mtu", 'm', "MTU", "DHCP and RA MTU, 0: none; default 65520",
 	  .type = OPT_MTU },
+	{ "lease-time", 0, "SECONDS|infinite", "of DHCP and DHCPv6; default 86400",
+	  .type = OPT_LEASE_TIME },
 	{ "address", 'a', "ADDR[/LEN]", "an address; default: the host's",
 	  .type = OPT_ADDRESS },
 	{ "netmask", 'n', "MASK", "IPv4 mask, dotted or in bits",

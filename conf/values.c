@@ -280,6 +280,20 @@ static enum conf_next set_mtu(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
+static enum conf_next set_lease_time(struct conf *c, const struct opt *o,
+				     const char *arg)
+{
+	uint64_t n = LEASE_INFINITE;
+
+	if (strcmp(arg, "infinite") &&
+	    !number_parse(arg, CONF_LEASE_MIN, LEASE_INFINITE - 1, &n))
+		return opt_error(o, arg, "is not between %u and %u seconds, or "
+				 "'infinite'", CONF_LEASE_MIN,
+				 LEASE_INFINITE - 1);
+	c->lease_time = (uint32_t)n;
+	return CONF_GO;
+}
+
 /* address_parse() - Parse ADDR or ADDR/LENGTH, where ADDR is an address of the
  * guest. @len is set to the length, or to 0 if there is none */
 static enum conf_next address_parse(const struct opt *o, const char *arg,
@@ -598,6 +612,7 @@ static enum conf_next (*const set_value[])(struct conf *c, const struct opt *o,
 	[OPT_STATS] =		set_stats,
 	[OPT_RUNAS] =		set_runas,
 	[OPT_MTU] =		set_mtu,
+	[OPT_LEASE_TIME] =	set_lease_time,
 	[OPT_MAC] =		set_mac,
 	[OPT_ADDRESS] =		set_address,
 	[OPT_NETMASK] =		set_netmask,

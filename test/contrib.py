@@ -276,9 +276,10 @@ def completion():
         for option in "--pid", "-p", "--log-file", "-s":
             expect(option, completed(option, "passt"),
                    ["compopt -o filenames", "passt.1"])
-    with check("completion: users and 'none'"):
+    with check("completion: users, 'none' and 'infinite'"):
         expect("--runas", completed("--runas", "roo"), ["root"])
         expect("-D", completed("-D", ""), ["none"])
+        expect("--lease-time", completed("--lease-time", ""), ["infinite"])
     with check("completion: nothing for numbers and names"):
         for option in "--mtu", "--hostname", "-F":
             expect(option, completed(option, ""), [""])

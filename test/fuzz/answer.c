@@ -91,7 +91,7 @@ static void lease_pick(struct lease *l, uint8_t pick)
 		.dns[IP6] = { addr("2001:db8::53") },
 		.search = "example.com lab.example.com",
 		.hostname = "guest", .fqdn = "guest.example.com",
-		.mtu = 65520, .mac = OUR_MAC,
+		.mtu = 65520, .time = LEASE_TIME, .mac = OUR_MAC,
 		.dhcp = true, .dhcpv6 = true, .ndp = true, .ra = true,
 		.dhcp_dns = true, .dhcp_search = true,
 	};

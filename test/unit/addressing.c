@@ -19,6 +19,7 @@
  *	r4=, r6=	address of the guest's router, which is passt
  *	gw6=		address of the gateway that this router stands for
  *	mtu=, link=	MTU that passt announces, and MTU that passt uses
+ *	time=		lease time that passt announces, s
  *	dns=, search=	resolvers, those for IPv4 first, and search domains
  *	use=, serve=	families in use, and services that answer
  *	src4=, src6=	source address of passt's sockets
@@ -213,6 +214,8 @@ static bool say_value(const struct net *n, const char *key, char buf[TEXT])
 		say_number(buf, l->mtu);
 	} else if (!strcmp(key, "link")) {
 		say_number(buf, n->mtu);
+	} else if (!strcmp(key, "time")) {
+		say_number(buf, l->time);
 	} else if (!strcmp(key, "dns")) {
 		say_dns(n, buf);
 	} else if (!strcmp(key, "search")) {
@@ -338,6 +341,8 @@ static const struct row {
 	  "mtu=65521 link=65521" },
 	{ "none is announced: it chooses", "-m 0", USUAL,
 	  "mtu=0 link=65520" },
+	{ "its lease lasts a day", "", USUAL, "time=86400" },
+	{ "or as long as is given", "--lease-time 600", USUAL, "time=600" },
 	{ "a given address, class A", "-a 10.1.2.3", USUAL, "4=10.1.2.3/8" },
 	{ "up to its end", "-a 126.0.0.1", USUAL, "4=126.0.0.1/8" },
 	{ "class B", "-a 172.16.0.1", USUAL, "4=172.16.0.1/16" },

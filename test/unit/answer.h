@@ -57,7 +57,7 @@ static void world_lease(struct lease *l)
 		.dns[IP6] = { addr("2001:db8:53::1"), addr("2001:db8:53::2") },
 		.search = "example.com lab.example.com",
 		.hostname = "guest", .fqdn = "guest.example.com",
-		.mtu = 65520, .mac = OUR_MAC,
+		.mtu = 65520, .time = LEASE_TIME, .mac = OUR_MAC,
 		.dhcp = true, .dhcpv6 = true, .ndp = true, .ra = true,
 		.dhcp_dns = true, .dhcp_search = true,
 	};

@@ -135,6 +135,7 @@ static void test_nothing_given(void)
 	check("resolvers and domains are handed out",
 	      c.dhcp_dns && c.dhcp_search);
 	check("no MTU is given", !c.mtu_given);
+	check_eq("a lease lasts a day", c.lease_time, 86400);
 	check_mem("our MAC is the well-known one", c.mac, mac, MAC_LEN);
 	check("the gateway leads to the host", c.map_gw && !c.no_map_loopback);
 	check("no port is forwarded", !c.tcp_spec[0] && !c.udp_spec[0]);
@@ -280,6 +281,27 @@ static void test_fd(void)
 	close(file);
 	refused("-F 2", "--fd 2: is not the number of a descriptor: 3 or more");
 	refused("-F x", "--fd x: is not the number of a descriptor: 3 or more");
+}
+
+static void test_lease_time(void)
+{
+	check("a lease of an hour", accepted("--lease-time 3600") &&
+	      c.lease_time == 3600);
+	check("the shortest lease", accepted("--lease-time 20") &&
+	      c.lease_time == 20);
+	check("the longest lease that ends",
+	      accepted("--lease-time 4294967294") &&
+	      c.lease_time == 4294967294);
+	check("a lease that does not end", accepted("--lease-time infinite") &&
+	      c.lease_time == LEASE_INFINITE);
+	refused("--lease-time 19", "--lease-time 19: is not between 20 and "
+		"4294967294 seconds, or 'infinite'");
+	refused("--lease-time 4294967295", "--lease-time 4294967295: is not "
+		"between 20 and 4294967294 seconds, or 'infinite'");
+	refused("--lease-time 1h", "--lease-time 1h: is not between 20 and "
+		"4294967294 seconds, or 'infinite'");
+	refused("--lease-time", "--lease-time: needs a value: "
+		"SECONDS|infinite");
 }
 
 static void test_mtu(void)
@@ -693,6 +715,7 @@ int main(void)
 	test_paths();
 	test_fd();
 	test_mtu();
+	test_lease_time();
 	test_addresses();
 	test_wrong_addresses();
 	test_no_host_access();

@@ -204,7 +204,8 @@ static void story_discover(struct world *w)
 	};
 	static const uint8_t options[] = {
 		99, 130, 83, 99, 53, 1, 2, 54, 4, 192, 0, 2, 1,
-		51, 4, 255, 255, 255, 255, 1, 4, 255, 255, 255, 0,
+		51, 4, 0, 1, 0x51, 0x80, 58, 4, 0, 0, 1, 44,
+		59, 4, 0, 1, 0x27, 0x50, 1, 4, 255, 255, 255, 0,
 		3, 4, 192, 0, 2, 1, 6, 8, 198, 51, 100, 53, 198, 51, 100, 54,
 		26, 2, 0xff, 0xf0, 12, 5, 'g', 'u', 'e', 's', 't',
 		15, 11, 'e', 'x', 'a', 'm', 'p', 'l', 'e', '.', 'c', 'o', 'm',
@@ -244,28 +245,77 @@ static void story_order(struct world *w)
 	opt(&c, 55, "\x77\x1a\x0f\1\3\xfc\6\x0c\x77", 9);
 	done(w, &c);
 	check_str("options come as asked for, each once, unknown ones not",
-		  order(w, buf), "53 54 51 119 26 15 1 3 6 12 255");
+		  order(w, buf), "53 54 51 58 59 119 26 15 1 3 6 12 255");
 
 	message(&c, 1);
 	opt(&c, 55, "\3\6\1", 3);
 	done(w, &c);
 	check_str("but the mask before the router", order(w, buf),
-		  "53 54 51 1 6 3 255");
+		  "53 54 51 58 59 1 6 3 255");
 
 	message(&c, 1);
 	opt(&c, 55, "\3\6", 2);
 	opt(&c, 55, "\x33\x35\x36\x3a\x3b\x1a", 6);
 	done(w, &c);
 	check_str("a list in two parts; mandatory ones only once",
-		  order(w, buf), "53 54 51 3 6 58 59 26 255");
-	check("T1 and T2 are infinite", gives(w, 58, "\xff\xff\xff\xff", 4) &&
-	      gives(w, 59, "\xff\xff\xff\xff", 4));
+		  order(w, buf), "53 54 51 58 59 3 6 26 255");
 
 	message(&c, 1);
 	opt(&c, 55, NULL, 0);
 	done(w, &c);
 	check_str("an empty list asks for nothing", order(w, buf),
-		  "53 54 51 255");
+		  "53 54 51 58 59 255");
+}
+
+/* Given a lease time, then T1 is 5 minutes at most, and T2 is 7/8 of it */
+static void story_times(struct world *w)
+{
+	static const struct {
+		const char *name;
+		uint32_t time;
+		const char *t1, *t2;
+	} all[] = {
+		{ "a lease of a day: T1 is 5 minutes, T2 is 21 hours",
+		  86400, "\0\0\1\x2c", "\0\1\x27\x50" },
+		{ "a lease of 20 s: T1 is half of it", 20, "\0\0\0\x0a",
+		  "\0\0\0\x12" },
+		{ "a lease of 600 s: T1 is both", 600, "\0\0\1\x2c",
+		  "\0\0\2\x0d" },
+		{ "the longest lease but an infinite one", 0xfffffffe,
+		  "\0\0\1\x2c", "\xdf\xff\xff\xff" },
+	};
+	struct client c;
+	uint8_t be[4];
+	char buf[256];
+	size_t i;
+
+	message(&c, 3);
+	opt(&c, 50, OURS, 4);
+	opt(&c, 55, "\1", 1);
+	done(w, &c);
+	check_str("T1 and T2 come, although not asked for", order(w, buf),
+		  "53 54 51 58 59 1 255");
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		w->net.lease.time = all[i].time;
+		put_be32(be, all[i].time);
+		post(w, &c);
+		check(all[i].name, gives(w, 51, be, 4) &&
+		      gives(w, 58, all[i].t1, 4) && gives(w, 59, all[i].t2, 4));
+	}
+
+	w->net.lease.time = LEASE_INFINITE;
+	post(w, &c);
+	check_str("an infinite lease: no T1, no T2", order(w, buf),
+		  "53 54 51 1 255");
+	check("and a time without end", gives(w, 51, "\xff\xff\xff\xff", 4));
+	message(&c, 1);
+	opt(&c, 55, "\x3b\1\x3a", 3);
+	done(w, &c);
+	check_str("unless they are asked for", order(w, buf),
+		  "53 54 51 59 1 58 255");
+	check("then they are infinite, too",
+	      gives(w, 58, "\xff\xff\xff\xff", 4) &&
+	      gives(w, 59, "\xff\xff\xff\xff", 4));
 }
 
 static void story_request(struct world *w)
@@ -279,7 +329,7 @@ static void story_request(struct world *w)
 	check_eq("SELECTING our offer: ACK", type_of(w), DHCP_ACK);
 	check_eq("ACK has yiaddr", field(w, YIADDR), 0xc000020f);
 	check("ACK names the server and a time",
-	      gives(w, 54, SERVER, 4) && gives(w, 51, "\xff\xff\xff\xff", 4));
+	      gives(w, 54, SERVER, 4) && gives(w, 51, "\0\1\x51\x80", 4));
 	check("ACK goes to the address", dst_is(w, "192.0.2.15"));
 
 	message(&c, 3);
@@ -446,7 +496,7 @@ static void story_rapid(struct world *w)
 	opt(&c, 55, "\1", 1);
 	done(w, &c);
 	check_eq("rapid commit: ACK to DISCOVER", type_of(w), DHCP_ACK);
-	check_str("and option 80 in it", order(w, buf), "53 54 51 80 1 255");
+	check_str("and option 80 in it", order(w, buf), "53 54 51 58 59 80 1 255");
 
 	message(&c, 3);
 	opt(&c, 80, NULL, 0);
@@ -497,13 +547,13 @@ static void story_routes(struct world *w)
 	opt(&c, 55, "\1\x79\3", 3);
 	done(w, &c);
 	check_str("gateway in the prefix: 3, not 121", order(w, buf),
-		  "53 54 51 1 3 255");
+		  "53 54 51 58 59 1 3 255");
 
 	w->net.lease.len[IP4] = 32;
 	w->net.lease.router[IP4] = addr("203.0.113.1");
 	post(w, &c);
 	check_str("gateway outside: 121 and 3", order(w, buf),
-		  "53 54 51 1 121 3 255");
+		  "53 54 51 58 59 1 121 3 255");
 	check("each client has its router", gives(w, 3, "\xcb\0q\1", 4));
 	check("a route to it, and by it", gives(w, 121, want, sizeof(want)));
 	check("the mask is that of a host",
@@ -514,7 +564,7 @@ static void story_routes(struct world *w)
 	opt(&c, 55, "\3\1", 2);
 	done(w, &c);
 	check_str("a client that doesn't know 121 gets 3", order(w, buf),
-		  "53 54 51 1 3 255");
+		  "53 54 51 58 59 1 3 255");
 
 	w->net.lease.len[IP4] = 0;
 	post(w, &c);
@@ -748,7 +798,7 @@ static void story_overload(struct world *w)
 	memcpy(c.h->sname, "\x37\1\x0c\xff", 4);
 	done(w, &c);
 	check_str("options in file, then sname", order(w, buf),
-		  "53 54 51 6 12 255");
+		  "53 54 51 58 59 6 12 255");
 
 	message(&c, 1);
 	memcpy(c.h->file, "\x37\1\6\xff", 4);
@@ -863,7 +913,7 @@ static void story_lengths(struct world *w)
 int main(void)
 {
 	static void (*const stories[])(struct world *w) = {
-		story_discover, story_order, story_request, story_nak,
+		story_discover, story_order, story_times, story_request, story_nak,
 		story_renew, story_destination, story_inform, story_no_reply,
 		story_rapid, story_bootp, story_routes, story_fqdn,
 		story_lease, story_size, story_full, story_mtu, story_long, story_overload,

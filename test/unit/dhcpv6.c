@@ -15,7 +15,9 @@
 #define OURS		"2001:db8::15"
 #define NEIGHBOUR	"2001:db8::99"
 #define ELSEWHERE	"2001:db8:1::15"
-#define INFINITE	0xffffffffU
+#define DAY		86400U
+#define MINUTES_5	300U
+#define HOURS_21	75600U
 
 static bool deliver(struct world *w, const struct pkt *pkt)
 {
@@ -166,7 +168,7 @@ static int ia_status(const struct world *w, uint16_t code, unsigned int n)
 }
 
 /* ia_gives() - Whether the nth IA_NA has an address with a lifetime, and T1 and
- * T2 are infinite */
+ * T2 are those of a lease of a day */
 static bool ia_gives(const struct world *w, unsigned int n, const char *s,
 		     uint32_t lifetime)
 {
@@ -175,8 +177,8 @@ static bool ia_gives(const struct world *w, unsigned int n, const char *s,
 	unsigned int i;
 
 	if (!find_in(options(w), 3, n, &o) ||
-	    get_be32(o.data + 4) != INFINITE ||
-	    get_be32(o.data + 8) != INFINITE)
+	    get_be32(o.data + 4) != MINUTES_5 ||
+	    get_be32(o.data + 8) != HOURS_21)
 		return false;
 	for (i = 0; find_in(ia_options(&o), 5, i, &a); i++) {
 		if (!memcmp(a.data, &want, 16))
@@ -197,10 +199,10 @@ static void story_solicit(struct world *w)
 		0, 1, 0, 10, 0, 3, 0, 1, 0x52, 0x54, 0, 0x12, 0x34, 0x56,
 		0, 2, 0, 10, 0, 3, 0, 1, 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55,
 		0, 7, 0, 1, 255,
-		0, 3, 0, 40, 0, 0, 0, 9, 255, 255, 255, 255, 255, 255, 255, 255,
+		0, 3, 0, 40, 0, 0, 0, 9, 0, 0, 1, 44, 0, 1, 0x27, 0x50,
 		0, 5, 0, 24, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0,
 		0, 0, 0, 0, 0, 0, 0, 0x15,
-		255, 255, 255, 255, 255, 255, 255, 255,
+		0, 1, 0x51, 0x80, 0, 1, 0x51, 0x80,
 		0, 23, 0, 32,
 		0x20, 1, 0x0d, 0xb8, 0, 0x53, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
 		0x20, 1, 0x0d, 0xb8, 0, 0x53, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2,
@@ -245,7 +247,7 @@ static void story_rapid(struct world *w)
 	check_eq("rapid commit: REPLY to SOLICIT", type_of(w), 7);
 	check_str("it says so, and has what was asked for", order(w, buf),
 		  "1 2 14 3 24");
-	check("and the address", ia_gives(w, 0, OURS, INFINITE));
+	check("and the address", ia_gives(w, 0, OURS, DAY));
 }
 
 static void story_request(struct world *w)
@@ -257,7 +259,7 @@ static void story_request(struct world *w)
 	opt(&c, 14, NULL, 0);
 	post(w, &c);
 	check_eq("REQUEST: REPLY", type_of(w), 7);
-	check("it has the address", ia_gives(w, 0, OURS, INFINITE));
+	check("it has the address", ia_gives(w, 0, OURS, DAY));
 	check("REQUEST is never a rapid commit", lacks(w, 14));
 	check("REPLY has no preference", lacks(w, 7));
 
@@ -265,7 +267,7 @@ static void story_request(struct world *w)
 	ia(&c, 3, 9, NEIGHBOUR, NULL);
 	post(w, &c);
 	check("REQUEST for another of this link: it gets ours",
-	      ia_gives(w, 0, OURS, INFINITE));
+	      ia_gives(w, 0, OURS, DAY));
 
 	message(&c, 3, true, true);
 	ia(&c, 3, 9, ELSEWHERE, NULL);
@@ -288,7 +290,7 @@ static void story_refused(struct world *w)
 	check_eq("a temporary address: NoAddrsAvail", ia_status(w, 4, 0), 2);
 	check_eq("a prefix: NoPrefixAvail", ia_status(w, 25, 0), 6);
 	check("the first IA_NA has the address",
-	      ia_gives(w, 0, OURS, INFINITE));
+	      ia_gives(w, 0, OURS, DAY));
 	check_eq("the second: NoAddrsAvail", ia_status(w, 3, 1), 2);
 	check_eq("the whole has no status", top_status(w), -1);
 
@@ -314,20 +316,20 @@ static void story_renew(struct world *w)
 	ia(&c, 3, 9, OURS, NULL);
 	post(w, &c);
 	check_eq("RENEW: REPLY", type_of(w), 7);
-	check("with the address", ia_gives(w, 0, OURS, INFINITE));
+	check("with the address", ia_gives(w, 0, OURS, DAY));
 
 	message(&c, 6, true, false);
 	ia(&c, 3, 9, OURS, NULL);
 	post(w, &c);
 	check("REBIND: the same", type_of(w) == 7 &&
-	      ia_gives(w, 0, OURS, INFINITE));
+	      ia_gives(w, 0, OURS, DAY));
 
 	message(&c, 6, true, false);
 	ia(&c, 3, 9, ELSEWHERE, NEIGHBOUR);
 	post(w, &c);
 	check("REBIND after a change: the old addresses end",
 	      ia_gives(w, 0, ELSEWHERE, 0) && ia_gives(w, 0, NEIGHBOUR, 0));
-	check("and the new one is there", ia_gives(w, 0, OURS, INFINITE));
+	check("and the new one is there", ia_gives(w, 0, OURS, DAY));
 
 	message(&c, 5, true, true);
 	ia(&c, 3, 9, OURS, OURS);
@@ -335,6 +337,37 @@ static void story_renew(struct world *w)
 	check("an address given twice comes once",
 	      find_in(options(w), 3, 0, &o) &&
 	      !find_in(ia_options(&o), 5, 1, &a));
+}
+
+/* Given a lease time, then T1 is 5 minutes at most, and T2 is 7/8 of it */
+static void story_times(struct world *w)
+{
+	static const struct {
+		const char *name;
+		uint32_t time, t1, t2;
+	} all[] = {
+		{ "a lease of 20 s: T1 is half of it", 20, 10, 18 },
+		{ "the longest lease but an infinite one", 0xfffffffe, 300,
+		  0xdfffffff },
+		{ "an infinite lease: so are T1 and T2", LEASE_INFINITE,
+		  LEASE_INFINITE, LEASE_INFINITE },
+	};
+	struct client c;
+	struct opt6 o, a;
+	size_t i;
+
+	message(&c, 5, true, true);
+	ia(&c, 3, 9, OURS, NULL);
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		w->net.lease.time = all[i].time;
+		post(w, &c);
+		check(all[i].name, find_in(options(w), 3, 0, &o) &&
+		      find_in(ia_options(&o), 5, 0, &a) &&
+		      get_be32(o.data + 4) == all[i].t1 &&
+		      get_be32(o.data + 8) == all[i].t2 &&
+		      get_be32(a.data + 16) == all[i].time &&
+		      get_be32(a.data + 20) == all[i].time);
+	}
 }
 
 static void story_confirm(struct world *w)
@@ -645,7 +678,7 @@ int main(void)
 {
 	static void (*const stories[])(struct world *w) = {
 		story_solicit, story_rapid, story_request, story_refused,
-		story_renew, story_confirm, story_give_back, story_information,
+		story_renew, story_times, story_confirm, story_give_back, story_information,
 		story_identifiers, story_other_server, story_destination,
 		story_lease, story_fqdn, story_malformed, story_too_much,
 		story_lengths,

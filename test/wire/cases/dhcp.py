@@ -35,7 +35,7 @@ def offered(m, g):
     if m.addrs(6) != [DNS[4]]:
         raise Failure(f"resolvers {m.addrs(6)}")
     lease = m.number(51)
-    if 58 in m.opt and not m.number(58) <= m.number(59) <= lease:
+    if not 0 < m.number(58) < m.number(59) < lease:
         raise Failure(f"T1 {m.number(58)}, T2 {m.number(59)}, {lease}")
 
 

@@ -197,7 +197,7 @@ def several_addresses_are_all_given_but_of_dhcp(w):
     _, m = ask6(g, dhcp.REBIND, dhcp.ia_na(1, b"".join(
         dhcp.iaaddr(a) for a in (*want, "2001:db8:77::7"))))
     equal("lifetimes of known addresses and another",
-          [a[2] for a in m.ias()[1][2]], [0xffffffff] * len(want) + [0])
+          [a[2] for a in m.ias()[1][2]], [86400] * len(want) + [0])
     for addr, status in (*((a, 0) for a in want), ("2001:db8:80::1", 4)):
         _, m = ask6(g, dhcp.CONFIRM, dhcp.ia_na(1, dhcp.iaaddr(addr)))
         equal(f"status of {addr}", m.status or 0, status)
@@ -238,6 +238,23 @@ def a_guest_that_shares_no_address_with_the_host(w, v):
                 hello=False)
     g.addr = {4: "10.20.30.40", 6: "2001:db8:77::5"}
     tcp_works(w, g, v)
+
+
+@test("--lease-time")
+def both_families_have_the_lease_time(w):
+    """T1 is 5 minutes, or half of a lease that is shorter than 10 minutes; T2
+    is 7/8 of the lease."""
+    forever = 0xffffffff
+    for option, time, t1, t2 in (
+            (None, 86400, 300, 75600), ("3600", 3600, 300, 3150),
+            ("20", 20, 10, 18), ("infinite", forever, forever, forever)):
+        g = w.guest(*("--lease-time", option) if option else ())
+        _, m = ask(g, [kind(DISCOVER), wanted(51, 58, 59)])
+        equal("DHCP", [m.number(n) for n in (51, 58, 59)], [time, t1, t2])
+        got1, got2, addrs, _ = advert6(g).ias()[1]
+        equal("DHCPv6", (got1, got2, addrs),
+              (t1, t2, [(HOST[6], time, time)]))
+        g.close()
 
 
 @test("-g")
@@ -600,6 +617,8 @@ WRONG = (
     (("-m", "65536"), ("65536",)),
     (("-m", "-1"), ("-1",)),
     (("-m", "15oo"), ("15oo",)),
+    (("--lease-time", "19"), ("--lease-time", "19")),
+    (("--lease-time", "never"), ("--lease-time", "never")),
     (("-M", "9a:55:9a:55:9a"), ("9a:55:9a:55:9a",)),
     (("-M", "01:00:5e:00:00:01"), ("01:00:5e:00:00:01",)),
     (("-M", "zz:55:9a:55:9a:55"), ("zz:55",)),

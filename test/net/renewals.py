@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""renewals.py - Lets Debian's DHCP clients renew their lease by themselves.
+
+With a lease of 20 s, clients ask after 10 s (T1), although most of them do not
+request the option for T1. Then another passt, with other addresses for the
+guest, replaces the first one: at the next renewal, the guest must learn that
+its address has changed, and get the new one.
+"""
+
+import contextlib
+import os
+import sys
+import time
+
+import ownroot
+from clients import (DHCPCD, TYPES4, UDHCPC, Capture, addresses, cleared,
+                     dhclient_files, networkd_running, running, script, works)
+from netlab import (HOST4, HOST6, Lab, SERVER4, SERVER6, check, expect, main,
+                    wait_for)
+
+MOVED4, MOVED6 = "192.0.2.77", "2001:db8:77::77"
+LEASE = 20                                              # seconds
+RENEW4, RENEW6 = ("REQUEST", "ACK"), ("RENEW", "REPLY")
+
+
+class World:
+    """A guest, and one passt after the other."""
+
+    def __init__(self, lab):
+        self.lab, self.moved, self.count = lab, False, 0
+        self.start()
+        lab.attach("--reconnect", configure=False)
+        time.sleep(0.1)
+        self.capture = Capture(self.path)
+
+    def start(self):
+        self.path = f"{self.lab.dir}/capture{self.count}"
+        self.count += 1
+        options = ["-a", MOVED4 + "/24", "-a", MOVED6 + "/64"] \
+            if self.moved else []
+        self.passt = self.lab.passt("--lease-time", str(LEASE), "--pcap",
+                                    self.path, *options)
+
+    def move(self):
+        """Replaces passt by one that gives the guest other addresses."""
+        self.passt.kill()
+        self.moved = not self.moved
+        self.start()
+        wait_for("capture", lambda: os.path.exists(self.path))
+        self.capture = Capture(self.path)
+
+    def addresses(self):
+        return [MOVED4, MOVED6] if self.moved else [HOST4, HOST6]
+
+
+@contextlib.contextmanager
+def udhcpc(lab):
+    path = script(f"{lab.dir}/udhcpc", UDHCPC)
+    with running(lab, "busybox", "udhcpc", "-i", "tap0", "-s", path, "-f",
+                 "-t", "8", "-T", "1"):
+        yield
+
+
+@contextlib.contextmanager
+def dhclient(lab, version):
+    files = dhclient_files(version)
+    lab.guest.run("dhclient", f"-{version}", "-1", *files, "tap0")
+    yield
+    lab.guest.run("dhclient", f"-{version}", "-x", *files, "tap0")
+
+
+@contextlib.contextmanager
+def dhclient4(lab):
+    with dhclient(lab, 4):
+        yield
+
+
+@contextlib.contextmanager
+def dhclient6(lab):
+    lab.slaac()
+    with dhclient(lab, 6):
+        yield
+
+
+@contextlib.contextmanager
+def dhcpcd(lab):
+    conf = script("/etc/dhcpcd-test.conf", DHCPCD)
+    with running(lab, "dhcpcd", "-B", "-f", conf, "tap0"):
+        yield
+
+
+@contextlib.contextmanager
+def networkd(lab):
+    with networkd_running(lab):
+        yield
+
+
+def serves(world, families):
+    """Fails unless the guest gets its addresses, and is connected."""
+    for address, server in zip(world.addresses(), (SERVER4, SERVER6)):
+        if (6 if ":" in address else 4) in families:
+            works(world.lab, address, server)
+
+
+def learns(world, families):
+    """Waits until the guest has its new addresses. Fails if an IPv4 client does
+    not begin anew at the first NAK, or if an IPv6 client must wait for T2."""
+    new = {a for a in world.addresses() if (6 if ":" in a else 4) in families}
+    wait_for(f"{new}", lambda: new <= set(addresses(world.lab)), 2 * LEASE)
+    heard = world.capture.messages()
+    if 4 in families:
+        four = [m for m in heard if m in TYPES4]
+        expect("messages before DISCOVER", four[:four.index("DISCOVER")],
+               ["REQUEST", "NAK", "NAK"])
+    if 6 in families and "REBIND" in heard:
+        raise AssertionError(f"REBIND: {heard}")
+
+
+def left(world, old, families):
+    """Waits until the guest has none of the old addresses."""
+    gone = [a for a in old if (6 if ":" in a else 4) in families]
+    wait_for(f"end of {gone}",
+             lambda: not set(gone) & set(addresses(world.lab)), 2 * LEASE)
+
+
+def renews(world, name, client, families):
+    messages = RENEW4 * (4 in families) + RENEW6 * (6 in families)
+    with client(world.lab):
+        with check(f"{name}: has a lease"):
+            serves(world, families)
+            world.capture.messages()
+        with check(f"{name}: renews it by itself, twice"):
+            for _ in range(2):
+                world.capture.hears(*messages, timeout=LEASE)
+        with check(f"{name}: still has it"):
+            serves(world, families)
+        with check(f"{name}: gets another address when it renews"):
+            old = world.addresses()
+            world.move()
+            learns(world, families)
+            serves(world, families)
+        with check(f"{name}: has lost the old one"):
+            left(world, old, families)
+
+
+def story():
+    ownroot.enter()
+    with Lab() as lab:
+        world = World(lab)
+        for client, families in ((udhcpc, (4,)), (dhclient4, (4,)),
+                                 (dhclient6, (6,)), (dhcpcd, (4, 6)),
+                                 (networkd, (4, 6))):
+            name = client.__name__
+            with check(f"{name} ran to its end"):
+                renews(world, name, client, families)
+            cleared(lab)
+
+
+if __name__ == "__main__":
+    if os.geteuid():
+        print("skip renewals: they need root, and users of their own")
+        sys.exit(0)
+    main(story)
