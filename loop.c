@@ -471,7 +471,7 @@ static void handle_timer(struct worker *w, struct timer *timer, uint64_t now)
 		flow_class[f->type].timer(w, f, now);
 		break;
 	case TIMER_RA:
-		ndp_timer(&w->answer, now);
+		ra_timer(&w->answer, now);
 		break;
 	case TIMER_FRAGMENTS:
 		reassembly_expire(&w->tap.fragments, now);

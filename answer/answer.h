@@ -17,6 +17,10 @@
 
 #define ANSWER_RA_DELAY	500	/* ms: MAX_RA_DELAY_TIME of RFC 4861 10 */
 
+#define NDP_HOPS	255	/* RFC 4861 6.1, 7.1: sent on this link */
+#define NDP_MAX		IP6_MTU_MIN	/* bytes of the longest message */
+#define NDP_OPT_UNIT	8	/* bytes: unit of an option's length field */
+
 /**
  * struct answer - State of the answering services
  * @tap:	replies are sent here
@@ -39,13 +43,16 @@ void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 void answer_guest_up(struct answer *a, uint64_t now);
 
 bool answer_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
-void ndp_timer(struct answer *a, uint64_t now);
+void ra_timer(struct answer *a, uint64_t now);
 
 /* Only the files of answer/ call the functions below. */
 void arp_from_guest(struct answer *a, const struct pkt *pkt);
 bool ndp_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
 bool dhcp_from_guest(struct answer *a, const struct pkt *pkt);
 bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt);
+
+/* ra.c */
+void ra_send(struct answer *a, const struct in6_addr *to, const uint8_t *dmac);
 
 /* reply.c */
 struct in6_addr answer_own_ll(const struct answer *a);
@@ -54,5 +61,10 @@ void answer_send(struct answer *a, const struct ip_hdr *ip, const uint8_t *dmac,
 		 const struct msgbuf *w);
 void answer_udp_send(struct answer *a, struct ip_hdr *ip, const uint8_t *dmac,
 		     uint16_t sport, uint16_t dport, struct msgbuf *w);
+void answer_ndp_send(struct answer *a, const struct in6_addr *src,
+		     const struct in6_addr *dst, const uint8_t *dmac,
+		     const struct msgbuf *w);
+void answer_put_lladdr(struct msgbuf *w, uint8_t type,
+		       const uint8_t mac[MAC_LEN]);
 
 #endif /* ANSWER_ANSWER_H */

@@ -5,6 +5,10 @@
  */
 #include "answer/answer.h"
 
+static const struct in6_addr all_nodes = {
+	.s6_addr = { 0xff, 2, [15] = 1 }
+};
+
 /**
  * answer_own_ll() - Our link-local IPv6 address
  * @a:		state of the services
@@ -74,4 +78,37 @@ void answer_udp_send(struct answer *a, struct ip_hdr *ip, const uint8_t *dmac,
 	ip->proto = IPPROTO_UDP;
 	udp_hdr_put(w->buf, sport, dport, w->len);
 	answer_send(a, ip, dmac, w);
+}
+
+/**
+ * answer_ndp_send() - Send a message of neighbour discovery
+ * @a:		state of the services
+ * @src:	source address
+ * @dst:	destination address; NULL: all nodes
+ * @dmac:	Ethernet address of the guest, if @dst is a unicast address
+ * @w:		message, from the ICMPv6 header on
+ */
+void answer_ndp_send(struct answer *a, const struct in6_addr *src,
+		     const struct in6_addr *dst, const uint8_t *dmac,
+		     const struct msgbuf *w)
+{
+	struct ip_hdr ip = { .src = *src, .dst = dst ? *dst : all_nodes,
+			     .proto = IPPROTO_ICMPV6, .ttl = NDP_HOPS };
+
+	answer_send(a, &ip, dmac, w);
+}
+
+/**
+ * answer_put_lladdr() - Append a source or target link-layer address option
+ *		(RFC 4861 4.6.1)
+ * @w:		message
+ * @type:	ND_OPT_SOURCE_LINKADDR or ND_OPT_TARGET_LINKADDR
+ * @mac:	our MAC address
+ */
+void answer_put_lladdr(struct msgbuf *w, uint8_t type,
+		       const uint8_t mac[MAC_LEN])
+{
+	msgbuf_u8(w, type);
+	msgbuf_u8(w, 1);
+	msgbuf_put(w, mac, MAC_LEN);
 }
