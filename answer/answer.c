@@ -28,8 +28,34 @@ void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 void answer_guest_up(struct answer *a, uint64_t now)
 {
 	a->ra_sent = 0;
+	a->ra_next = now;
+	a->ra_src = ADDR_NONE;
+	a->past = (struct past){ .search = "" };
 	if (a->lease->ndp && a->lease->ra)
 		timer_arm(a->timers, &a->ra, now + ANSWER_RA_DELAY);
+}
+
+/**
+ * answer_lease_changed() - Tell the guest that its lease has changed, as far as
+ *		it can be told
+ * @a:		state of the services. @a->lease is the new lease already
+ * @old:	lease that was in force until now
+ *
+ * Clients of DHCP and DHCPv6 can't be told: they ask after T1. Router
+ * advertisements withdraw what is gone. ARP and NDP announce our new address.
+ * If no guest is connected, nothing is sent and nothing remembered.
+ */
+void answer_lease_changed(struct answer *a, const struct lease *old,
+			  uint64_t now)
+{
+	if (!link_up(a->tap->link))
+		return;
+
+	tap_use_queue(a->tap, 0);
+	past_note(&a->past, old, a->lease);
+	arp_lease_changed(a, old);
+	ndp_lease_changed(a, old);
+	ra_lease_changed(a, old, now);
 }
 
 /**

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "answer/msgbuf.h"
+#include "answer/past.h"
 #include "flow/timer.h"
 #include "conf/lease.h"
 #include "tap.h"
@@ -26,9 +27,14 @@
  * @tap:	replies are sent here
  * @lease:	what the services tell the guest
  * @timers:	timers of the worker; @ra is one of them
- * @ra:		timer for the next periodic router advertisement
- * @ra_sent:	number of initial router advertisements sent so far, at most 3
- *		(RFC 4861 6.2.4)
+ * @ra:		timer for the next router advertisement to all nodes
+ * @ra_sent:	number of router advertisements to all nodes since the guest has
+ *		connected or the lease has changed, at most 3 (RFC 4861 6.2.4)
+ * @ra_next:	when the next router advertisement to all nodes may be sent at
+ *		the earliest, ms (RFC 4861 6.2.6)
+ * @ra_src:	source address of the last router advertisement; none: no
+ *		advertisement was sent
+ * @past:	what is gone from the lease
  */
 struct answer {
 	struct tap *tap;
@@ -36,11 +42,16 @@ struct answer {
 	struct timers *timers;
 	struct timer ra;
 	unsigned int ra_sent;
+	uint64_t ra_next;
+	struct in6_addr ra_src;
+	struct past past;
 };
 
 void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 		 struct timers *timers, uint8_t timer_type);
 void answer_guest_up(struct answer *a, uint64_t now);
+void answer_lease_changed(struct answer *a, const struct lease *old,
+			  uint64_t now);
 
 bool answer_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
 void ra_timer(struct answer *a, uint64_t now);
@@ -51,11 +62,15 @@ bool ndp_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
 bool dhcp_from_guest(struct answer *a, const struct pkt *pkt);
 bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt);
 
+void arp_lease_changed(struct answer *a, const struct lease *old);
+void ndp_lease_changed(struct answer *a, const struct lease *old);
+void ra_lease_changed(struct answer *a, const struct lease *old, uint64_t now);
+
 /* ra.c */
 void ra_send(struct answer *a, const struct in6_addr *to, const uint8_t *dmac);
 
 /* reply.c */
-struct in6_addr answer_own_ll(const struct answer *a);
+struct in6_addr answer_own_ll(const struct lease *l);
 void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size);
 void answer_send(struct answer *a, const struct ip_hdr *ip, const uint8_t *dmac,
 		 const struct msgbuf *w);

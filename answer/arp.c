@@ -5,7 +5,7 @@
  *
  * A probe (RFC 5227 2.1.1) asks whether an address is in use. A probe is
  * answered for the router's address only, because the guest may take any other
- * address.
+ * address. If the router's address changes, passt announces it (RFC 5227 2.3).
  */
 #include <net/if_arp.h>
 
@@ -92,4 +92,34 @@ void arp_from_guest(struct answer *a, const struct pkt *pkt)
 	memcpy(&p, pkt->l3, sizeof(p));
 	if (is_arp_request(&p) && wants_arp_reply(a, &p))
 		send_arp_reply(a, &p);
+}
+
+/**
+ * arp_lease_changed() - Announce the router by a gratuitous ARP request, if its
+ *		IPv4 address or our MAC address has changed
+ * @a:		state of the services
+ * @old:	lease that was in force until now
+ */
+void arp_lease_changed(struct answer *a, const struct lease *old)
+{
+	const struct lease *l = a->lease;
+	struct in_addr router = addr_v4(&l->router[IP4]);
+	struct arp_frame f = {
+		.etype = htons(ETH_P_ARP),
+		.arp = {
+			.hrd = htons(ARPHRD_ETHER), .pro = htons(ETH_P_IP),
+			.hln = MAC_LEN, .pln = sizeof(f.arp.spa),
+			.op = htons(ARPOP_REQUEST),
+			.spa = router, .tpa = router,
+		},
+	};
+
+	if (addr_is_none(&l->addr[IP4]) ||
+	    (addr_eq(&l->router[IP4], &old->router[IP4]) &&
+	     !memcmp(l->mac, old->mac, MAC_LEN)))
+		return;
+	memset(f.dmac, 0xff, MAC_LEN);
+	memcpy(f.smac, l->mac, MAC_LEN);
+	memcpy(f.arp.sha, l->mac, MAC_LEN);
+	tap_send(a->tap, &f, sizeof(f));
 }

@@ -311,6 +311,19 @@ static bool dhcp_parse(struct dhcp_req *req, const uint8_t *msg, size_t len)
 }
 
 /*
+ * dhcp_is_server() - Whether an address is that of our server
+ *
+ * Our address is the router's. If that has changed, it is still ours under its
+ * old address: to this the client sends its requests until T2, and an ACK or
+ * NAK tells it the new address.
+ */
+static bool dhcp_is_server(const struct answer *a, const struct in6_addr *addr)
+{
+	return addr_eq(addr, &a->lease->router[IP4]) ||
+	       past_has(&a->past.server, addr);
+}
+
+/*
  * dhcp_check_request() - Choose the type of the reply to REQUEST (RFC 2131
  *		4.3.2)
  *
@@ -320,14 +333,14 @@ static bool dhcp_parse(struct dhcp_req *req, const uint8_t *msg, size_t len)
  * RENEWING and REBINDING. In every state, this server refuses an address that
  * is not in the lease, because it gives clients no other address.
  */
-static enum dhcp_type dhcp_check_request(const struct lease *l,
+static enum dhcp_type dhcp_check_request(const struct answer *a,
 					 const struct dhcp_req *req)
 {
-	struct in_addr server = addr_v4(&l->router[IP4]);
-	struct in_addr ours = addr_v4(&l->addr[IP4]);
+	struct in6_addr server = addr_from_v4(req->server);
+	struct in_addr ours = addr_v4(&a->lease->addr[IP4]);
 	struct in_addr wanted = req->address;
 
-	if (req->server.s_addr && req->server.s_addr != server.s_addr)
+	if (req->server.s_addr && !dhcp_is_server(a, &server))
 		return DHCP_NONE;
 	if (!wanted.s_addr)
 		wanted = req->hdr.ciaddr;
@@ -336,14 +349,14 @@ static enum dhcp_type dhcp_check_request(const struct lease *l,
 
 /* dhcp_choose_reply() - Choose the type of the reply. DHCP_NONE means a BOOTP
  * reply if the request is BOOTP, and no reply if it is DHCP. */
-static enum dhcp_type dhcp_choose_reply(const struct lease *l,
+static enum dhcp_type dhcp_choose_reply(const struct answer *a,
 					const struct dhcp_req *req)
 {
 	switch (req->type) {
 	case DHCP_DISCOVER:
 		return req->rapid ? DHCP_ACK : DHCP_OFFER;
 	case DHCP_REQUEST:
-		return dhcp_check_request(l, req);
+		return dhcp_check_request(a, req);
 	case DHCP_INFORM:
 		return req->hdr.ciaddr.s_addr ? DHCP_ACK : DHCP_NONE;
 	case DHCP_NONE:
@@ -813,16 +826,15 @@ static void dhcp_log_request(const struct dhcp_req *req, enum dhcp_type reply)
 		    mac_str(req->hdr.chaddr, mac), to);
 }
 
-/* dhcp_is_for_us() - Whether a packet is sent to the server's port, at the
- * router's address or at the broadcast address */
-static bool dhcp_is_for_us(const struct lease *l, const struct pkt *pkt)
+/* dhcp_is_for_us() - Whether a packet is sent to the server's port, at our
+ * address or at the broadcast address */
+static bool dhcp_is_for_us(const struct answer *a, const struct pkt *pkt)
 {
 	struct in_addr broadcast = { htonl(INADDR_BROADCAST) };
 	struct in6_addr all = addr_from_v4(broadcast);
 
 	return pkt->proto == IPPROTO_UDP && pkt->dport == DHCP_SERVER &&
-	       (addr_eq(&pkt->dst, &all) ||
-		addr_eq(&pkt->dst, &l->router[IP4]));
+	       (addr_eq(&pkt->dst, &all) || dhcp_is_server(a, &pkt->dst));
 }
 
 /**
@@ -841,14 +853,14 @@ bool dhcp_from_guest(struct answer *a, const struct pkt *pkt)
 
 	if (!a->lease->dhcp || !addr_is_v4(&a->lease->addr[IP4]) ||
 	    !addr_is_v4(&a->lease->router[IP4]) ||
-	    !dhcp_is_for_us(a->lease, pkt))
+	    !dhcp_is_for_us(a, pkt))
 		return false;
 	if (pkt->len > sizeof(msg) ||
 	    !dhcp_parse(&req, msg, pkt_copy(pkt, msg, sizeof(msg))))
 		return true;
 
 	r.req = &req;
-	r.type = dhcp_choose_reply(a->lease, &req);
+	r.type = dhcp_choose_reply(a, &req);
 	dhcp_log_request(&req, r.type);
 	if (req.type == DHCP_RELEASE || req.type == DHCP_DECLINE)
 		tap_gave_back(a->tap, &a->lease->addr[IP4], pkt->smac);

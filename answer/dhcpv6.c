@@ -639,7 +639,7 @@ static void dhcp6_send_answer(struct answer *a, const struct dhcp6_req *req,
 			      const struct in6_addr *to, const uint8_t *smac)
 {
 	struct dhcp6_reply r = { .l = a->lease, .req = req };
-	struct ip_hdr ip = { .src = answer_own_ll(a), .dst = *to };
+	struct ip_hdr ip = { .src = answer_own_ll(a->lease), .dst = *to };
 	uint8_t buf[UDP_HLEN + DHCP6_OUT_MAX];
 	char from[ADDR_STRLEN];
 

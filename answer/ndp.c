@@ -53,7 +53,7 @@ static bool ndp_check_options(const struct ndp_msg *m, size_t hlen)
 /* ndp_is_ours() - Whether an address is one of the router's own */
 static bool ndp_is_ours(const struct answer *a, const struct in6_addr *addr)
 {
-	struct in6_addr ll = answer_own_ll(a);
+	struct in6_addr ll = answer_own_ll(a->lease);
 
 	return addr_eq(addr, &ll) || addr_eq(addr, &a->lease->router[IP6]);
 }
@@ -67,10 +67,9 @@ static bool ndp_is_guests(const struct answer *a, const struct in6_addr *addr)
 /**
  * ndp_advertise() - Send a neighbour advertisement (RFC 4861 4.4, 7.2.4)
  * @a:		state of the services
- * @target:	address that the guest asked for; the answer gives our MAC
- *		address for @target
- * @ns:		solicitation. If its source address is none, the guest checks
- *		whether @target is a duplicate
+ * @target:	address for which the advertisement gives our MAC address
+ * @to:		address of the guest that has asked for @target; NULL: all nodes
+ * @dmac:	Ethernet address of that guest
  *
  * The router flag is set for our own addresses. Without the flag, the guest
  * would no longer use passt as its router. The override flag is always set,
@@ -78,18 +77,15 @@ static bool ndp_is_guests(const struct answer *a, const struct in6_addr *addr)
  * replace a MAC address that it learned from an earlier passt.
  */
 static void ndp_advertise(struct answer *a, const struct in6_addr *target,
-			  const struct ndp_msg *ns)
+			  const struct in6_addr *to, const uint8_t *dmac)
 {
-	const struct in6_addr *to = &ns->src;
 	uint8_t buf[sizeof(struct nd_neighbor_advert) + NDP_OPT_UNIT];
 	struct msgbuf w = { .buf = buf, .size = sizeof(buf) };
 	uint8_t flags = 1 << 5;			/* override */
 
 	if (ndp_is_ours(a, target))
 		flags |= 1 << 7;		/* router */
-	if (addr_is_none(to))
-		to = NULL;
-	else
+	if (to)
 		flags |= 1 << 6;		/* solicited */
 
 	msgbuf_u8(&w, ND_NEIGHBOR_ADVERT);
@@ -98,7 +94,7 @@ static void ndp_advertise(struct answer *a, const struct in6_addr *target,
 	msgbuf_zero(&w, 3);
 	msgbuf_addr6(&w, target);
 	answer_put_lladdr(&w, ND_OPT_TARGET_LINKADDR, a->lease->mac);
-	answer_ndp_send(a, target, to, ns->smac, &w);
+	answer_ndp_send(a, target, to, dmac, &w);
 }
 
 /* ndp_is_solicited_node() - Whether a group is a solicited-node multicast
@@ -139,7 +135,24 @@ static void ndp_answer_ns(struct answer *a, const struct ndp_msg *m,
 	}
 	if (!ndp_is_ours(a, &target) && ndp_is_guests(a, &target))
 		return;
-	ndp_advertise(a, &target, m);
+	ndp_advertise(a, &target, dad ? NULL : &m->src, m->smac);
+}
+
+/**
+ * ndp_lease_changed() - Send an unsolicited neighbour advertisement (RFC 4861
+ *		7.2.6), if our link-local address or our MAC address has changed
+ * @a:		state of the services
+ * @old:	lease that was in force until now
+ */
+void ndp_lease_changed(struct answer *a, const struct lease *old)
+{
+	struct in6_addr ll = answer_own_ll(a->lease);
+	struct in6_addr before = answer_own_ll(old);
+
+	if (!a->lease->ndp || (addr_eq(&ll, &before) &&
+			       !memcmp(a->lease->mac, old->mac, MAC_LEN)))
+		return;
+	ndp_advertise(a, &ll, NULL, NULL);
 }
 
 /* ndp_answer_rs() - Answer a router solicitation (RFC 4861 6.1.1, 6.2.6) */

@@ -17,13 +17,15 @@
 #define RA_LIFETIME	(3 * RA_INTERVAL_MAX)
 #define RA_INITIAL	3	/* MAX_INITIAL_RTR_ADVERTISEMENTS */
 #define RA_INITIAL_GAP	16	/* MAX_INITIAL_RTR_ADVERT_INTERVAL */
+#define RA_DELAY_MIN	3	/* MIN_DELAY_BETWEEN_RAS */
 #define RA_HOPS		64	/* AdvCurHopLimit */
 #define PREFIX_VALID	2592000	/* AdvValidLifetime, 30 days */
 #define PREFIX_PREFERRED 604800	/* AdvPreferredLifetime, 7 days */
 
-/* ra_put_prefix() - Append prefix information (RFC 4861 4.6.2) for a prefix and
- * its length */
-static void ra_put_prefix(struct msgbuf *w, const struct lease_addr *prefix)
+/* ra_put_prefix() - Append prefix information (RFC 4861 4.6.2), with lifetimes
+ * in seconds */
+static void ra_put_prefix(struct msgbuf *w, const struct lease_addr *prefix,
+			  uint32_t valid, uint32_t preferred)
 {
 	uint8_t flags = ND_OPT_PI_FLAG_ONLINK;
 
@@ -34,20 +36,10 @@ static void ra_put_prefix(struct msgbuf *w, const struct lease_addr *prefix)
 	msgbuf_u8(w, 4);
 	msgbuf_u8(w, (uint8_t)prefix->len);
 	msgbuf_u8(w, flags);
-	msgbuf_be32(w, PREFIX_VALID);
-	msgbuf_be32(w, PREFIX_PREFERRED);
+	msgbuf_be32(w, valid);
+	msgbuf_be32(w, preferred);
 	msgbuf_zero(w, 4);
 	msgbuf_addr6(w, &prefix->addr);
-}
-
-/* ra_prefix() - Get the prefix of an address */
-static struct lease_addr ra_prefix(struct lease_addr a)
-{
-	unsigned int i;
-
-	for (i = a.len; i < 128; i++)
-		a.addr.s6_addr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
-	return a;
 }
 
 /* ra_put_prefixes() - Append the prefix of each of the guest's addresses, each
@@ -57,15 +49,14 @@ static void ra_put_prefixes(struct msgbuf *w, const struct lease *l)
 	struct lease_addr done[LEASE_ADDRS], a;
 	unsigned int i, j, n = 0;
 
-	for (i = 0; lease_addr(l, IP6, i, &a); i++) {
-		a = ra_prefix(a);
+	for (i = 0; lease_prefix(l, i, &a); i++) {
 		for (j = 0; j < n && (done[j].len != a.len ||
 				      !addr_eq(&done[j].addr, &a.addr)); j++)
 			;
 		if (j < n || a.len >= 128)
 			continue;
 		done[n++] = a;
-		ra_put_prefix(w, &a);
+		ra_put_prefix(w, &a, PREFIX_VALID, PREFIX_PREFERRED);
 	}
 }
 
@@ -81,34 +72,43 @@ static void ra_put_mtu(struct msgbuf *w, const struct lease *l)
 	msgbuf_be32(w, l->mtu);
 }
 
-/* ra_put_rdnss() - Append the resolvers (RFC 8106 5.1) */
-static void ra_put_rdnss(struct msgbuf *w, const struct lease *l)
+/* ra_put_rdnss() - Append @n resolvers (RFC 8106 5.1), with a lifetime in
+ * seconds */
+static void ra_put_rdnss(struct msgbuf *w, const struct in6_addr *dns,
+			 unsigned int n, uint32_t lifetime)
 {
-	unsigned int n = 0, i;
+	unsigned int i;
+
+	if (!n)
+		return;
+	msgbuf_u8(w, RDNSS);
+	msgbuf_u8(w, (uint8_t)(1 + 2 * n));
+	msgbuf_zero(w, 2);
+	msgbuf_be32(w, lifetime);
+	for (i = 0; i < n; i++)
+		msgbuf_addr6(w, &dns[i]);
+}
+
+/* ra_put_resolvers() - Append the resolvers of the lease */
+static void ra_put_resolvers(struct msgbuf *w, const struct lease *l)
+{
+	unsigned int n = 0;
 
 	if (l->dhcp_dns)
 		while (n < LEASE_DNS && !addr_is_none(&l->dns[IP6][n]))
 			n++;
-	if (!n)
-		return;
-
-	msgbuf_u8(w, RDNSS);
-	msgbuf_u8(w, (uint8_t)(1 + 2 * n));
-	msgbuf_zero(w, 2);
-	msgbuf_be32(w, RA_LIFETIME);
-	for (i = 0; i < n; i++)
-		msgbuf_addr6(w, &l->dns[IP6][i]);
+	ra_put_rdnss(w, l->dns[IP6], n, RA_LIFETIME);
 }
 
-/* ra_put_dnssl() - Append the search list, without compression of names, and
- * padding (RFC 8106 5.2) */
-static void ra_put_dnssl(struct msgbuf *w, const struct lease *l)
+/* ra_put_dnssl() - Append a search list, without compression of names, and
+ * padding (RFC 8106 5.2), with a lifetime in seconds */
+static void ra_put_dnssl(struct msgbuf *w, const char *search,
+			 uint32_t lifetime)
 {
 	uint8_t buf[LEASE_SEARCH + NDP_OPT_UNIT];
 	struct msgbuf list = { .buf = buf, .size = sizeof(buf) };
 
-	if (l->dhcp_search)
-		domain_list_put(&list, l->search);
+	domain_list_put(&list, search);
 	if (!list.len || list.full)
 		return;
 	while (list.len % NDP_OPT_UNIT)
@@ -117,24 +117,19 @@ static void ra_put_dnssl(struct msgbuf *w, const struct lease *l)
 	msgbuf_u8(w, DNSSL);
 	msgbuf_u8(w, (uint8_t)(1 + list.len / NDP_OPT_UNIT));
 	msgbuf_zero(w, 2);
-	msgbuf_be32(w, RA_LIFETIME);
+	msgbuf_be32(w, lifetime);
 	msgbuf_put(w, list.buf, list.len);
 }
 
-/*
- * ra_put_header() - Append a router advertisement without options (RFC 4861
- *		4.2)
- *
- * While the lease has no IPv6 address, the router lifetime is 0, which means
- * that passt is not a default router. With another lifetime, the guest would
- * try to use IPv6 in vain.
- */
-static void ra_put_header(struct msgbuf *w, const struct lease *l)
+/* ra_put_header() - Append a router advertisement without other options than
+ * our MAC address (RFC 4861 4.2), with a router lifetime in seconds. If that is
+ * 0, passt is not a default router. */
+static void ra_put_header(struct msgbuf *w, const struct lease *l,
+			  uint16_t lifetime)
 {
-	bool address = !addr_is_none(&l->addr[IP6]);
 	uint8_t flags = 0;
 
-	if (l->dhcpv6 && address)
+	if (l->dhcpv6 && !addr_is_none(&l->addr[IP6]))
 		flags |= ND_RA_FLAG_MANAGED;
 	if (l->dhcpv6)
 		flags |= ND_RA_FLAG_OTHER;
@@ -143,29 +138,92 @@ static void ra_put_header(struct msgbuf *w, const struct lease *l)
 	msgbuf_zero(w, 3);			/* code, checksum */
 	msgbuf_u8(w, RA_HOPS);
 	msgbuf_u8(w, flags);
-	msgbuf_be16(w, address ? RA_LIFETIME : 0);
+	msgbuf_be16(w, lifetime);
 	msgbuf_zero(w, 8);			/* reachable, retrans timer */
+	answer_put_lladdr(w, ND_OPT_SOURCE_LINKADDR, l->mac);
 }
 
-/**
- * ra_send() - Send a router advertisement
- * @a:		state of the services
- * @to:		address of the guest that has asked for it; NULL: all nodes
- * @dmac:	Ethernet address of that guest
- */
-void ra_send(struct answer *a, const struct in6_addr *to, const uint8_t *dmac)
+/* ra_router_lifetime() - Return the router lifetime, seconds. It is 0 while the
+ * lease has no IPv6 address: otherwise the guest would try to use IPv6 in
+ * vain. */
+static uint16_t ra_router_lifetime(const struct lease *l)
 {
-	struct in6_addr src = answer_own_ll(a);
+	return addr_is_none(&l->addr[IP6]) ? 0 : RA_LIFETIME;
+}
+
+/* ra_put_lease() - Append an advertisement of what is in the lease */
+static void ra_put_lease(struct msgbuf *w, const struct lease *l)
+{
+	ra_put_header(w, l, ra_router_lifetime(l));
+	ra_put_prefixes(w, l);
+	ra_put_mtu(w, l);
+	ra_put_resolvers(w, l);
+	ra_put_dnssl(w, l->dhcp_search ? l->search : "", RA_LIFETIME);
+}
+
+/*
+ * ra_put_past() - Append an advertisement that withdraws what is gone from the
+ *		lease, by lifetimes of zero
+ *
+ * A host stops to use addresses in such a prefix for new connections at once,
+ * but keeps them for up to two hours, so that connections can end (RFC 4862
+ * 5.5.3 (e)).
+ */
+static void ra_put_past(struct msgbuf *w, const struct answer *a,
+			uint16_t router_lifetime)
+{
+	const struct past *p = &a->past;
+	struct in6_addr dns[PAST_MAX];
+	unsigned int i;
+
+	ra_put_header(w, a->lease, router_lifetime);
+	for (i = 0; i < p->prefix.n; i++)
+		ra_put_prefix(w, &p->prefix.entry[i], 0, 0);
+	for (i = 0; i < p->dns.n; i++)
+		dns[i] = p->dns.entry[i].addr;
+	ra_put_rdnss(w, dns, p->dns.n, 0);
+	ra_put_dnssl(w, p->search, 0);
+}
+
+/* ra_send_last() - Send a last advertisement from an address that we do not use
+ * any more, or because the router is gone (RFC 4861 6.2.5, 6.2.8) */
+static void ra_send_last(struct answer *a)
+{
 	uint8_t buf[NDP_MAX];
 	struct msgbuf w = { .buf = buf, .size = sizeof(buf) };
 
-	ra_put_header(&w, a->lease);
-	answer_put_lladdr(&w, ND_OPT_SOURCE_LINKADDR, a->lease->mac);
-	ra_put_prefixes(&w, a->lease);
-	ra_put_mtu(&w, a->lease);
-	ra_put_rdnss(&w, a->lease);
-	ra_put_dnssl(&w, a->lease);
+	ra_put_past(&w, a, 0);
+	answer_ndp_send(a, &a->ra_src, NULL, NULL, &w);
+	a->ra_src = ADDR_NONE;
+}
+
+/**
+ * ra_send() - Send a router advertisement. If something is gone from the lease,
+ *		send a second one, which withdraws it
+ * @a:		state of the services
+ * @to:		address of the guest that has asked for it; NULL: all nodes
+ * @dmac:	Ethernet address of that guest
+ *
+ * There are two messages because one might exceed the MTU (RFC 4861 6.2.3). The
+ * one that withdraws comes second, so that the guest never lacks a resolver or
+ * an address.
+ */
+void ra_send(struct answer *a, const struct in6_addr *to, const uint8_t *dmac)
+{
+	struct in6_addr src = answer_own_ll(a->lease);
+	uint8_t buf[NDP_MAX];
+	struct msgbuf w = { .buf = buf, .size = sizeof(buf) };
+
+	ra_put_lease(&w, a->lease);
 	answer_ndp_send(a, &src, to, dmac, &w);
+	if (past_is_announced(&a->past)) {
+		w.len = 0;
+		ra_put_past(&w, a, ra_router_lifetime(a->lease));
+		answer_ndp_send(a, &src, to, dmac, &w);
+	}
+	if (!addr_is_none(&a->ra_src) && !addr_eq(&a->ra_src, &src))
+		ra_send_last(a);
+	a->ra_src = src;
 }
 
 /* ra_pick_interval() - Choose the time until the next router advertisement, ms,
@@ -181,6 +239,12 @@ static uint64_t ra_pick_interval(unsigned int sent)
 	       r % ((RA_INTERVAL_MAX - RA_INTERVAL_MIN) * SEC + 1);
 }
 
+/* is_ra_on() - Whether passt advertises itself as a router */
+static bool is_ra_on(const struct lease *l)
+{
+	return l->ndp && l->ra;
+}
+
 /**
  * ra_timer() - Send a router advertisement to all nodes, and arm the timer for
  *		the next one, if a guest is connected
@@ -188,11 +252,58 @@ static uint64_t ra_pick_interval(unsigned int sent)
  */
 void ra_timer(struct answer *a, uint64_t now)
 {
-	if (!a->lease->ndp || !a->lease->ra || !link_up(a->tap->link))
+	if (!link_up(a->tap->link))
 		return;
+	if (!is_ra_on(a->lease)) {
+		if (!addr_is_none(&a->ra_src))
+			ra_send_last(a);
+		return;
+	}
 
 	ra_send(a, NULL, NULL);
+	a->ra_next = now + RA_DELAY_MIN * SEC;
 	if (a->ra_sent < RA_INITIAL)
 		a->ra_sent++;
+	if (a->ra_sent == RA_INITIAL)
+		past_forget_announced(&a->past);
 	timer_arm(a->timers, &a->ra, now + ra_pick_interval(a->ra_sent));
+}
+
+/* is_ra_same() - Whether two leases lead to the same advertisement */
+static bool is_ra_same(const struct lease *a, const struct lease *b)
+{
+	struct in6_addr ll_a = answer_own_ll(a), ll_b = answer_own_ll(b);
+	uint8_t buf[2][NDP_MAX];
+	struct msgbuf wa = { .buf = buf[0], .size = sizeof(buf[0]) };
+	struct msgbuf wb = { .buf = buf[1], .size = sizeof(buf[1]) };
+
+	ra_put_lease(&wa, a);
+	ra_put_lease(&wb, b);
+	return addr_eq(&ll_a, &ll_b) && wa.len == wb.len &&
+	       !memcmp(wa.buf, wb.buf, wa.len);
+}
+
+/**
+ * ra_lease_changed() - If the advertisement has changed, send it, and two more
+ *		at the interval of the initial ones (RFC 4861 6.2.4)
+ * @a:		state of the services
+ * @old:	lease that was in force until now
+ *
+ * The first advertisement is sent now, or RA_DELAY_MIN after the last one (RFC
+ * 4861 6.2.6).
+ */
+void ra_lease_changed(struct answer *a, const struct lease *old, uint64_t now)
+{
+	bool was_on = is_ra_on(old), is_on = is_ra_on(a->lease);
+
+	if (!was_on && !is_on)
+		return;
+	if (was_on && is_on && is_ra_same(old, a->lease))
+		return;
+
+	a->ra_sent = 0;
+	if (now >= a->ra_next)
+		ra_timer(a, now);
+	else
+		timer_arm(a->timers, &a->ra, a->ra_next);
 }

@@ -11,7 +11,7 @@ static const struct in6_addr all_nodes = {
 
 /**
  * answer_own_ll() - Our link-local IPv6 address
- * @a:		state of the services
+ * @l:		lease
  *
  * Router advertisements must have a link-local source address (RFC 4861 6.1.2),
  * even if the router's address is of global scope. The address is not made from
@@ -19,10 +19,10 @@ static const struct in6_addr all_nodes = {
  *
  * Return: the router's address if it is link-local, else fe80::1
  */
-struct in6_addr answer_own_ll(const struct answer *a)
+struct in6_addr answer_own_ll(const struct lease *l)
 {
-	if (IN6_IS_ADDR_LINKLOCAL(&a->lease->router[IP6]))
-		return a->lease->router[IP6];
+	if (IN6_IS_ADDR_LINKLOCAL(&l->router[IP6]))
+		return l->router[IP6];
 	return (struct in6_addr){ .s6_addr = { 0xfe, 0x80, [15] = 1 } };
 }
 

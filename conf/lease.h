@@ -97,6 +97,26 @@ static inline bool lease_addr(const struct lease *l, enum ip_family f,
 	return !addr_is_none(&a->addr);
 }
 
+/**
+ * lease_prefix() - Get the prefix of one of the guest's IPv6 addresses
+ * @l:		lease
+ * @i:		index of the address, which begins at 0
+ * @p:		set to the prefix: an address whose other bits are zero
+ *
+ * Return: false if the lease has no IPv6 address with this index
+ */
+static inline bool lease_prefix(const struct lease *l, unsigned int i,
+				struct lease_addr *p)
+{
+	unsigned int bit;
+
+	if (!lease_addr(l, IP6, i, p))
+		return false;
+	for (bit = p->len; bit < 128; bit++)
+		p->addr.s6_addr[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+	return true;
+}
+
 /* lease_t1() - Seconds until the client asks the server that gave the lease to
  * renew it: T1 (RFC 2131 4.4.5, RFC 8415 14.2) */
 static inline uint32_t lease_t1(const struct lease *l)

@@ -115,6 +115,16 @@ static bool answered(const struct world *w)
 	return w->mem.nsent;
 }
 
+/* change() - Tell the services that the lease has changed from @old to what it
+ * is now, after all earlier replies are cleared */
+__attribute__((unused))
+static void change(struct world *w, const struct lease *old)
+{
+	memory_clear(&w->mem);
+	answer_lease_changed(&w->answer, old, w->now);
+	link_flush(w->mem.queue);
+}
+
 static void put_eth(struct msgbuf *f, const uint8_t dst[MAC_LEN], uint16_t type)
 {
 	msgbuf_put(f, dst, MAC_LEN);

@@ -173,11 +173,49 @@ static void story_shared_mac(struct world *w)
 			  MAC_LEN);
 }
 
+/* When the router's address or our MAC address changes, then passt announces the
+ * router (RFC 5227 2.3). */
+static void story_announced(struct world *w)
+{
+	static const uint8_t want[] = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55, 0x08, 0x06,
+		0, 1, 8, 0, 6, 4, 0, 1,
+		0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55, 192, 0, 2, 7,
+		0, 0, 0, 0, 0, 0, 192, 0, 2, 7,
+	};
+	struct lease old = w->net.lease;
+	const uint8_t *f;
+	size_t len;
+
+	w->net.lease.addr[IP4] = addr("192.0.2.16");
+	change(w, &old);
+	check("the same router is not announced", !answered(w));
+
+	w->net.lease.router[IP4] = addr("192.0.2.7");
+	change(w, &old);
+	f = gets_nth(w, 0, &len);
+	if (check_eq("another router is, once", w->mem.nsent, 1) &&
+	    check("with all bytes of ARP", len >= sizeof(want)))
+		check_mem("to all, at our MAC", f, want, sizeof(want));
+
+	old = w->net.lease;
+	old.mac[5]++;
+	old.ndp = w->net.lease.ndp = false;
+	change(w, &old);
+	check_eq("so is the router if our MAC changes", w->mem.nsent, 1);
+
+	w->net.lease.addr[IP4] = w->net.lease.router[IP4] = ADDR_NONE;
+	change(w, &old);
+	check("without IPv4 nothing is", !answered(w));
+}
+
 int main(void)
 {
 	static void (*const stories[])(struct world *w) = {
 		story_gateway, story_others, story_own, story_malformed,
 		story_lengths, story_no_ipv4, story_shared_mac,
+		story_announced,
 	};
 
 	return tell(stories, ARRAY_SIZE(stories));

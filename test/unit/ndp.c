@@ -255,12 +255,49 @@ static void story_silent(struct world *w)
 	check("--no-ndp: RS is unanswered", w->consumed && !answered(w));
 }
 
+/* When our link-local address or our MAC address changes, then passt announces
+ * it (RFC 4861 7.2.6). */
+static void story_announced(struct world *w)
+{
+	struct in6_addr target = addr("fe80::2");
+	struct lease old = w->net.lease;
+	const uint8_t *f;
+	size_t len;
+
+	w->net.lease.ra = old.ra = false;
+	w->net.lease.addr[IP6] = addr("2001:db8:1::15");
+	change(w, &old);
+	check("the same router is not announced", !answered(w));
+
+	w->net.lease.router[IP6] = target;
+	change(w, &old);
+	f = gets_nth(w, 0, &len);
+	check_eq("another one is, once", w->mem.nsent, 1);
+	if (check("by an advertisement to all: router, override, not solicited",
+		  is_na(w, 0xa0, "ff02::1"))) {
+		check_mem("from the new address", f + L3 + 8, &target, 16);
+		check_mem("of the new address", f + L4 + 8, &target, 16);
+		check_mem("at our MAC", f + L4 + 26, our_mac, MAC_LEN);
+	}
+
+	old = w->net.lease;
+	old.mac[5]++;
+	old.addr[IP4] = w->net.lease.addr[IP4] = ADDR_NONE;
+	change(w, &old);
+	check("so is the same address if our MAC changes",
+	      is_na(w, 0xa0, "ff02::1") && w->mem.nsent == 1);
+
+	w->net.lease.ndp = false;
+	change(w, &old);
+	check("--no-ndp: nothing is announced", !answered(w));
+}
+
 int main(void)
 {
 	static void (*const stories[])(struct world *w) = {
 		story_gateway, story_others, story_dad, story_own,
 		story_invalid, story_not_ours, story_lengths, story_longest,
-		story_silent,
+		story_silent, story_announced,
 	};
 
 	return tell(stories, ARRAY_SIZE(stories));
