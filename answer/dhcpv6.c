@@ -360,30 +360,31 @@ static void ia_put_addr(struct msgbuf *w, const struct in6_addr *addr,
 	msgbuf_be32(w, lifetime);			/* valid */
 }
 
-/**
- * ia_count() - Count the addresses of an IA in the request
- * @ia:		IA_NA or IA_TA
- * @l:		lease
- * @off:	set to the number of these addresses that are not on this link
- * @ours:	set to true if one of the addresses is in the lease, else to
- *		false
- *
- * Return: number of addresses
- */
-static unsigned int ia_count(const struct opt6 *ia, const struct lease *l,
-			     unsigned int *off, bool *ours)
+/* ia_is_on_link() - Whether all addresses of an IA in the request are on this
+ * link */
+static bool ia_is_on_link(const struct opt6 *ia, const struct lease *l)
 {
 	struct opts6 o = ia_options(ia);
 	struct in6_addr addr;
-	unsigned int n = 0;
 
-	*off = 0;
-	*ours = false;
-	for (; ia_next_addr(&o, &addr); n++) {
-		*off += !lease_covers(l, &addr);
-		*ours |= lease_has(l, &addr);
+	while (ia_next_addr(&o, &addr)) {
+		if (!lease_covers(l, &addr))
+			return false;
 	}
-	return n;
+	return true;
+}
+
+/* ia_has_ours() - Whether an address of an IA in the request is in the lease */
+static bool ia_has_ours(const struct opt6 *ia, const struct lease *l)
+{
+	struct opts6 o = ia_options(ia);
+	struct in6_addr addr;
+
+	while (ia_next_addr(&o, &addr)) {
+		if (lease_has(l, &addr))
+			return true;
+	}
+	return false;
 }
 
 /* dhcp6_renews() - Whether the client wants to extend its lifetimes */
@@ -427,17 +428,13 @@ static void ia_bind(struct dhcp6_reply *r, const struct opt6 *ia)
  * 18.3.4, 18.3.5, 18.3.9) */
 static void ia_assign(struct dhcp6_reply *r, const struct opt6 *ia)
 {
-	unsigned int off;
-	bool ours;
-
 	if (ia->code != OPT6_IA_NA || r->bound ||
 	    addr_is_none(&r->l->addr[IP6])) {
 		ia_refuse(&r->w, ia, dhcp6_pick_refusal(r->req, ia));
 		return;
 	}
 
-	ia_count(ia, r->l, &off, &ours);
-	if (r->req->type == DHCP6_REQUEST && off)
+	if (r->req->type == DHCP6_REQUEST && !ia_is_on_link(ia, r->l))
 		ia_refuse(&r->w, ia, STATUS_NOT_ON_LINK);
 	else
 		ia_bind(r, ia);
@@ -446,12 +443,7 @@ static void ia_assign(struct dhcp6_reply *r, const struct opt6 *ia)
 /* ia_give_back() - Answer an IA in RELEASE or DECLINE (RFC 8415 18.3.7, .8) */
 static void ia_give_back(struct dhcp6_reply *r, const struct opt6 *ia)
 {
-	unsigned int off;
-	bool ours = false;
-
-	if (ia->code == OPT6_IA_NA && !addr_is_none(&r->l->addr[IP6]))
-		ia_count(ia, r->l, &off, &ours);
-	if (!ours)
+	if (ia->code != OPT6_IA_NA || !ia_has_ours(ia, r->l))
 		ia_refuse(&r->w, ia, STATUS_NO_BINDING);
 }
 
@@ -469,15 +461,23 @@ static void for_each_ia(struct dhcp6_reply *r,
 	}
 }
 
-/* dhcp6_put_confirm() - Append a status that says whether the client's
- * addresses are on this link (RFC 8415 18.3.3). Returns false if there should
- * be no reply, because the lease or the request has no address. */
+/*
+ * dhcp6_put_confirm() - Append a status that says whether the client may go on
+ *		to use its addresses (RFC 8415 18.3.3)
+ *
+ * An address that is not in the lease is refused, even if it has the prefix of
+ * this link: it is of an earlier lease, and the client gets the new address
+ * sooner if it begins anew.
+ *
+ * Returns false if there should be no reply, because the lease or the request
+ * has no address.
+ */
 static bool dhcp6_put_confirm(struct dhcp6_reply *r)
 {
-	struct opts6 o = r->req->options;
-	unsigned int n = 0, off = 0, more;
+	struct opts6 o = r->req->options, in_ia;
+	unsigned int n = 0, gone = 0;
+	struct in6_addr addr;
 	struct opt6 opt;
-	bool ours;
 
 	if (addr_is_none(&r->l->addr[IP6]))
 		return false;
@@ -485,10 +485,11 @@ static bool dhcp6_put_confirm(struct dhcp6_reply *r)
 	while (opt6_next(&o, &opt)) {
 		if (opt.code != OPT6_IA_NA && opt.code != OPT6_IA_TA)
 			continue;
-		n += ia_count(&opt, r->l, &more, &ours);
-		off += more;
+		in_ia = ia_options(&opt);
+		for (; ia_next_addr(&in_ia, &addr); n++)
+			gone += !lease_has(r->l, &addr);
 	}
-	dhcp6_put_status(&r->w, off ? STATUS_NOT_ON_LINK : STATUS_SUCCESS);
+	dhcp6_put_status(&r->w, gone ? STATUS_NOT_ON_LINK : STATUS_SUCCESS);
 	return n;
 }
 

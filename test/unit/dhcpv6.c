@@ -389,6 +389,12 @@ static void story_confirm(struct world *w)
 		 4);
 
 	message(&c, 4, true, false);
+	ia(&c, 3, 9, OURS, NEIGHBOUR);
+	post(w, &c);
+	check_eq("CONFIRM with one of this link that is not ours: NotOnLink",
+		 top_status(w), 4);
+
+	message(&c, 4, true, false);
 	ia(&c, 3, 9, NULL, NULL);
 	post(w, &c);
 	check("CONFIRM without addresses: silence", !answered(w));
