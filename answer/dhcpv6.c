@@ -54,7 +54,9 @@ enum dhcp6_option {		/* RFC 8415 21 unless noted */
 	OPT6_DNS		= 23,	/* RFC 3646 */
 	OPT6_SEARCH		= 24,	/* RFC 3646 */
 	OPT6_IA_PD		= 25,
+	OPT6_REFRESH		= 32,
 	OPT6_FQDN		= 39,	/* RFC 4704 */
+	OPT6_SOL_MAX		= 82,
 };
 
 enum dhcp6_status {		/* RFC 8415 21.13 */
@@ -64,6 +66,9 @@ enum dhcp6_status {		/* RFC 8415 21.13 */
 	STATUS_NOT_ON_LINK	= 4,
 	STATUS_NO_PREFIX	= 6,
 };
+
+#define REFRESH_TIME		600U	/* s: IRT_MINIMUM, RFC 8415 7.6 */
+#define SOL_MAX_TIME		60U	/* s: the minimum of RFC 8415 21.24 */
 
 #define DUID_LL			3	/* RFC 8415 11.4 */
 #define DUID_HW_ETHERNET	1
@@ -549,6 +554,18 @@ static void dhcp6_put_fqdn(struct dhcp6_reply *r)
 	dhcp6_put_option(&r->w, OPT6_FQDN, buf, name.len);
 }
 
+/* dhcp6_put_time() - Append an option that is a number of seconds, if the
+ * client wants it */
+static void dhcp6_put_time(struct dhcp6_reply *r, enum dhcp6_option code,
+			   uint32_t seconds)
+{
+	uint8_t be[4];
+
+	put_be32(be, seconds);
+	if (dhcp6_is_wanted(r->req, code))
+		dhcp6_put_option(&r->w, code, be, sizeof(be));
+}
+
 static void dhcp6_put_config(struct dhcp6_reply *r)
 {
 	dhcp6_put_dns(r);
@@ -557,7 +574,9 @@ static void dhcp6_put_config(struct dhcp6_reply *r)
 }
 
 /* dhcp6_put_solicit() - Append the options of the answer to SOLICIT (RFC 8415
- * 18.3.1). The answer is REPLY if the client accepts that, else ADVERTISE */
+ * 18.3.1). The answer is REPLY if the client accepts that, else ADVERTISE.
+ * While the host has no IPv6 address, the client should ask again each minute:
+ * otherwise it may wait for an hour (SOL_MAX_RT) */
 static void dhcp6_put_solicit(struct dhcp6_reply *r)
 {
 	/* The highest preference: the client waits for no other server. */
@@ -569,6 +588,18 @@ static void dhcp6_put_solicit(struct dhcp6_reply *r)
 		dhcp6_put_option(&r->w, OPT6_PREFERENCE, &preference, 1);
 	for_each_ia(r, ia_assign);
 	dhcp6_put_config(r);
+	if (addr_is_none(&r->l->addr[IP6]))
+		dhcp6_put_time(r, OPT6_SOL_MAX, SOL_MAX_TIME);
+}
+
+/* dhcp6_put_information() - Append the options of the answer to
+ * INFORMATION-REQUEST (RFC 8415 18.3.6). A client without a lease has no T1,
+ * but asks again after its refresh time, which is a day by default */
+static void dhcp6_put_information(struct dhcp6_reply *r)
+{
+	dhcp6_put_config(r);
+	if (r->l->time != LEASE_INFINITE)
+		dhcp6_put_time(r, OPT6_REFRESH, REFRESH_TIME);
 }
 
 /* dhcp6_put_body() - Append all options after the DUIDs; returns false if there
@@ -593,7 +624,7 @@ static bool dhcp6_put_body(struct dhcp6_reply *r)
 		for_each_ia(r, ia_give_back);
 		return true;
 	case DHCP6_INFORMATION:
-		dhcp6_put_config(r);
+		dhcp6_put_information(r);
 		return true;
 	default:
 		return false;

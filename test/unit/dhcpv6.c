@@ -292,12 +292,20 @@ static void story_refused(struct world *w)
 	check("the first IA_NA has the address",
 	      ia_gives(w, 0, OURS, DAY));
 	check_eq("the second: NoAddrsAvail", ia_status(w, 3, 1), 2);
+	check("and the client need not ask again each minute", lacks(w, 82));
 	check_eq("the whole has no status", top_status(w), -1);
 
 	w->net.lease.addr[IP6] = ADDR_NONE;
 	post(w, &c);
 	check_eq("with no address to give: NoAddrsAvail", ia_status(w, 3, 0),
 		 2);
+	check("the client asks again each minute",
+	      gives(w, 82, "\0\0\0\x3c", 4));
+	message(&c, 1, true, false);
+	ia(&c, 3, 3, NULL, NULL);
+	opt(&c, 6, "\0\x17", 2);
+	post(w, &c);
+	check("unless it does not know how", lacks(w, 82));
 
 	message(&c, 5, true, true);
 	ia(&c, 3, 3, OURS, NULL);
@@ -441,12 +449,18 @@ static void story_information(struct world *w)
 	post(w, &c);
 	check("INFORMATION-REQUEST without identifiers: REPLY",
 	      type_of(w) == 7);
-	check_str("with ours and what was asked for", order(w, buf), "2 23");
+	check_str("with ours and what was asked for", order(w, buf), "2 23 32");
+	check("the client asks again after 10 minutes",
+	      gives(w, 32, "\0\0\2\x58", 4));
+	w->net.lease.time = LEASE_INFINITE;
+	post(w, &c);
+	check("but not if leases are infinite", lacks(w, 32));
+	w->net.lease.time = DAY;
 
 	message(&c, 11, true, true);
 	post(w, &c);
 	check_str("with both, and asking for nothing in particular",
-		  order(w, buf), "1 2 23 24");
+		  order(w, buf), "1 2 23 24 32");
 
 	message(&c, 11, true, false);
 	ia(&c, 3, 9, NULL, NULL);
