@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * answer.c - libFuzzer target: whatever a guest sends, ARP, NDP, DHCP and
- * DHCPv6 answer with at most two frames, which are valid and not too long. Only
- * DHCP's NAK needs two.
+ * DHCPv6 answer with at most three frames, which are valid and not too long.
+ * Only DHCP's NAK, and router advertisements after the lease has changed, need
+ * more than one.
  *
  * Each input is one frame. The target first parses the frame as it is, without
  * verifying checksums. Then it gives the bytes after the headers directly to
@@ -44,6 +45,7 @@ enum pick {
 	PICK_LL_GW	= 0x08,		/* the IPv6 router is link-local */
 	PICK_LITTLE	= 0x10,		/* few names and resolvers */
 	PICK_SOURCE	= 0x20,		/* NDP messages have a source */
+	PICK_SAME	= 0x40,		/* the lease has not changed */
 };
 
 /* struct world - The answering services, with a guest on a memory link */
@@ -107,6 +109,21 @@ static void lease_pick(struct lease *l, uint8_t pick)
 		fill_lease(l);
 }
 
+/* change_lease() - Replace a lease that differs as much as can be by the one
+ * that @pick selects */
+static void change_lease(struct world *w, uint8_t pick)
+{
+	struct lease old;
+
+	lease_pick(&old, (uint8_t)~pick);
+	old.router[IP4] = addr("192.0.2.3");
+	old.addr[IP6].s6_addr[0] ^= 0x01;
+	answer_lease_changed(&w->answer, &old, NOW);
+	link_flush(w->mem.queue);
+	MUST(w->mem.nsent <= 5);
+	memory_clear(&w->mem);
+}
+
 static void world_open(struct world *w, uint8_t pick)
 {
 	MUST(!memory_open(&w->mem, 16384));
@@ -115,6 +132,9 @@ static void world_open(struct world *w, uint8_t pick)
 	tap_init(&w->tap, &w->mem.link, w->mem.queue, &w->net);
 	timers_init(&w->timers, NOW);
 	answer_init(&w->answer, &w->tap, &w->net.lease, &w->timers, 0);
+	answer_guest_up(&w->answer, NOW);
+	if (!(pick & PICK_SAME))
+		change_lease(w, pick);
 }
 
 /**
@@ -133,13 +153,13 @@ static void check_sound(struct iovec frame)
 	MUST(parse_frame(&f, false, copy, &pkt, &frag) == DROP_NONE);
 }
 
-/* check_answers() - Check that there are at most two answers, valid ones */
+/* check_answers() - Check that there are at most three answers, valid ones */
 static void check_answers(struct world *w)
 {
 	unsigned int i;
 
 	link_flush(w->mem.queue);
-	MUST(w->mem.nsent <= 2);
+	MUST(w->mem.nsent <= 3);
 	for (i = 0; i < w->mem.nsent; i++)
 		check_sound(w->mem.sent[i]);
 	memory_clear(&w->mem);
