@@ -10,8 +10,6 @@
  */
 /* syscalls: run: close ioctl recvfrom sendto socket */
 #include <errno.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,21 +17,10 @@
 
 #include "forward/access.h"
 #include "forward/nat.h"
+#include "rtnl.h"
 #include "util.h"
 
 #define ANSWER_MAX	4096	/* bytes: one route; Linux sends below 300 */
-
-/**
- * struct route_request - A request for the route to an address
- * @h, @m:	headers
- * @attr:	attributes RTA_DST and RTA_OIF
- */
-struct route_request {
-	struct nlmsghdr h;
-	struct rtmsg m;
-	uint8_t attr[RTA_SPACE(sizeof(struct in6_addr)) +
-		     RTA_SPACE(sizeof(uint32_t))];
-};
 
 /**
  * access_open() - Prepare to ask the kernel
@@ -57,45 +44,14 @@ void access_close(struct access *a)
 	a->net = NULL;
 }
 
-static void add_attr(struct route_request *r, uint16_t type, const void *data,
-		     size_t len)
-{
-	struct rtattr rta = {
-		.rta_len = (uint16_t)RTA_LENGTH(len), .rta_type = type,
-	};
-	uint8_t *at = (uint8_t *)r + r->h.nlmsg_len;
-
-	memcpy(at, &rta, sizeof(rta));
-	memcpy(at + RTA_LENGTH(0), data, len);
-	r->h.nlmsg_len += (uint32_t)RTA_SPACE(len);
-}
-
 /* ask_route() - Ask the kernel for the route to @dst by the interface @oif (0:
  * by any interface); returns whether the request was sent */
 static bool ask_route(struct access *a, const struct in6_addr *dst,
 		      uint32_t oif)
 {
-	bool v4 = addr_is_v4(dst);
-	struct in_addr dst4 = addr_v4(dst);
-	struct route_request r = {
-		.h = {
-			.nlmsg_len = NLMSG_LENGTH(sizeof(r.m)),
-			.nlmsg_type = RTM_GETROUTE,
-			.nlmsg_flags = NLM_F_REQUEST,
-			.nlmsg_seq = ++a->seq,
-		},
-		.m = {
-			.rtm_family = (uint8_t)addr_family(dst),
-			.rtm_dst_len = v4 ? 32 : 128,
-		},
-	};
+	struct route_request r;
 
-	if (v4)
-		add_attr(&r, RTA_DST, &dst4, sizeof(dst4));
-	else
-		add_attr(&r, RTA_DST, dst, sizeof(*dst));
-	if (oif)
-		add_attr(&r, RTA_OIF, &oif, sizeof(oif));
+	route_request_make(&r, dst, oif, ++a->seq);
 	return send(a->nl, &r, r.h.nlmsg_len, MSG_DONTWAIT) >= 0;
 }
 
