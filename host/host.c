@@ -3,7 +3,7 @@
  * host.c - Reads the host's addresses, routes and resolvers. These functions
  * keep no state, and log no message: struct host has fields for errors.
  */
-/* syscalls: start: close ioctl socket */
+/* syscalls: close ioctl socket */
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>

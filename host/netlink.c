@@ -6,7 +6,7 @@
  * answer is checked and parsed once, and only the best route or address so far
  * is kept.
  */
-/* syscalls: start: recvfrom sendto setsockopt socket */
+/* syscalls: recvfrom sendto setsockopt socket */
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -15,10 +15,21 @@
 #include <unistd.h>
 
 #include "host/netlink.h"
+#include "rtnl.h"
 #include "util.h"
 
 #define NL_BUF		32768	/* bytes of the longest datagram of a dump */
 #define NL_TIMEOUT	2	/* seconds to wait for a datagram */
+/* A sequence number that nl_dump() does not use. */
+#define MATCH_SEQ	1
+
+/* Addresses that stand for all peers outside of the host's own networks: one in
+ * each half of the unicast addresses, because the routes of a VPN may cover
+ * only one of the halves. No packet is sent to them. */
+static const char *const far_addr[][2] = {
+	[IP4] = { "1.0.0.1", "193.0.0.1" },
+	[IP6] = { "2400::1", "2a00::1" },
+};
 
 /**
  * struct route - A unicast route of the main table
@@ -43,6 +54,7 @@ struct route {
  * struct routes - Which routes to look for in a dump, and what was found so far
  * @family:	AF_INET or AF_INET6
  * @ifindex:	ignore routes of other interfaces, 0: ignore none
+ * @any_table:	take routes of all tables, and not only of the main one
  * @def:	best default route so far, valid if @have_def is true
  * @have_def:	a default route was found
  * @only:	interface of the last route that was found and is not
@@ -53,6 +65,7 @@ struct route {
 struct routes {
 	int family;
 	unsigned int ifindex;
+	bool any_table;
 	struct route def;
 	bool have_def;
 	unsigned int only;
@@ -176,7 +189,7 @@ static bool route_parse(const struct nlmsghdr *h, const struct routes *want,
 			route_heaviest_hop(a, want, r);
 	}
 	r->local = addr_is_linklocal(&dst);
-	return table == RT_TABLE_MAIN && r->ifindex &&
+	return (want->any_table || table == RT_TABLE_MAIN) && r->ifindex &&
 	       (!want->ifindex || r->ifindex == want->ifindex);
 }
 
@@ -260,6 +273,38 @@ static unsigned int addr_rank_for(const struct addrs *s, unsigned int ifindex,
 }
 
 /*
+ * addr_parse_msg() - Parse a message as an address of the host; false if the
+ * message is about something else
+ */
+static bool addr_parse_msg(const struct nlmsghdr *h, struct in6_addr *addr,
+			   uint32_t *flags)
+{
+	const struct ifaddrmsg *m = NLMSG_DATA(h);
+	int len = (int)(h->nlmsg_len - NLMSG_LENGTH(sizeof(*m)));
+	struct in6_addr local = ADDR_NONE;
+	const struct rtattr *a;
+
+	if (h->nlmsg_type != RTM_NEWADDR ||
+	    h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return false;
+
+	*addr = ADDR_NONE;
+	*flags = m->ifa_flags;
+	for (a = IFA_RTA(m); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+		if (a->rta_type == IFA_FLAGS)
+			*flags = attr_u32(a, *flags);
+		else if (a->rta_type == IFA_LOCAL)
+			attr_addr(a, m->ifa_family, &local);
+		else if (a->rta_type == IFA_ADDRESS)
+			attr_addr(a, m->ifa_family, addr);
+	}
+	/* On a point-to-point link, IFA_ADDRESS is the peer's address. */
+	if (!addr_is_none(&local))
+		*addr = local;
+	return true;
+}
+
+/*
  * addrs_visit() - Store the address of one message in @seen, a struct addrs, if
  * its rank is higher than that of all earlier addresses; nl_dump() calls this
  * function
@@ -267,31 +312,13 @@ static unsigned int addr_rank_for(const struct addrs *s, unsigned int ifindex,
 static void addrs_visit(const struct nlmsghdr *h, void *seen)
 {
 	const struct ifaddrmsg *m = NLMSG_DATA(h);
-	int len = (int)(h->nlmsg_len - NLMSG_LENGTH(sizeof(*m)));
-	struct in6_addr addr = ADDR_NONE, local = ADDR_NONE;
 	struct addrs *s = seen;
-	const struct rtattr *a;
+	struct in6_addr addr;
 	unsigned int rank;
 	uint32_t flags;
 
-	if (h->nlmsg_type != RTM_NEWADDR ||
-	    h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) ||
-	    m->ifa_family != s->family)
+	if (!addr_parse_msg(h, &addr, &flags) || m->ifa_family != s->family)
 		return;
-
-	flags = m->ifa_flags;
-	for (a = IFA_RTA(m); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
-		if (a->rta_type == IFA_FLAGS)
-			flags = attr_u32(a, flags);
-		else if (a->rta_type == IFA_LOCAL)
-			attr_addr(a, s->family, &local);
-		else if (a->rta_type == IFA_ADDRESS)
-			attr_addr(a, s->family, &addr);
-	}
-
-	/* On a point-to-point link, IFA_ADDRESS is the peer's address. */
-	if (!addr_is_none(&local))
-		addr = local;
 	rank = addr_rank_for(s, m->ifa_index, &addr, m->ifa_scope, flags);
 	if (rank <= s->rank ||
 	    m->ifa_prefixlen > (s->family == AF_INET ? 32 : 128))
@@ -347,25 +374,33 @@ static int nl_parse(const void *buf, size_t len, uint32_t seq, nl_visit visit,
 	return 1;
 }
 
-/* nl_read() - Receive all datagrams of the answer to a request, and pass them
- * to nl_parse(); 0 or -errno */
-static int nl_read(int nl, uint32_t seq, nl_visit visit, void *seen)
+/* nl_read_one() - Receive one datagram of the answer to a request, and pass it
+ * to nl_parse(). Returns 1 if more datagrams may follow, 0 at the end, or
+ * -errno */
+static int nl_read_one(int nl, uint32_t seq, nl_visit visit, void *seen)
 {
 	union {
 		struct nlmsghdr h;
 		char bytes[NL_BUF];
 	} buf;
+	ssize_t n = recv(nl, &buf, sizeof(buf), MSG_TRUNC);
+
+	if (n < 0)
+		return -errno;
+	if ((size_t)n > sizeof(buf))
+		return -EMSGSIZE;
+	return nl_parse(&buf, (size_t)n, seq, visit, seen);
+}
+
+/* nl_read() - Receive all datagrams of the answer to a request, and pass them
+ * to nl_parse(); 0 or -errno */
+static int nl_read(int nl, uint32_t seq, nl_visit visit, void *seen)
+{
 	int more;
 
-	do {
-		ssize_t n = recv(nl, &buf, sizeof(buf), MSG_TRUNC);
-
-		if (n < 0)
-			return -errno;
-		if ((size_t)n > sizeof(buf))
-			return -EMSGSIZE;
-		more = nl_parse(&buf, (size_t)n, seq, visit, seen);
-	} while (more > 0);
+	do
+		more = nl_read_one(nl, seq, visit, seen);
+	while (more > 0);
 	return more;
 }
 
@@ -394,6 +429,49 @@ static int nl_dump(int nl, uint16_t type, int family, nl_visit visit,
 	return nl_read(nl, request.h.nlmsg_seq, visit, seen);
 }
 
+/* match_visit() - Store the route of one message in @seen, a struct routes,
+ * whatever its destination is; nl_read() calls this function */
+static void match_visit(const struct nlmsghdr *h, void *seen)
+{
+	struct routes *s = seen;
+
+	if (route_parse(h, s, &s->def))
+		s->have_def = true;
+}
+
+/*
+ * nl_match() - Ask the kernel which route a packet to @dst takes according to
+ * all rules and tables. If @s->ifindex is not 0, the packet leaves by that
+ * interface. The kernel answers with the route itself, and not with its result
+ * for @dst (RTM_F_FIB_MATCH, since Linux 4.13). Returns whether it has a route
+ */
+static bool nl_match(int nl, const struct in6_addr *dst, struct routes *s)
+{
+	struct route_request r;
+
+	route_request_make(&r, dst, s->ifindex, MATCH_SEQ);
+	r.m.rtm_flags = RTM_F_FIB_MATCH;
+	s->any_table = true;
+	s->have_def = false;
+	return send(nl, &r, r.h.nlmsg_len, 0) >= 0 &&
+	       nl_read_one(nl, MATCH_SEQ, match_visit, s) >= 0 && s->have_def;
+}
+
+/* nl_match_far() - Ask the kernel which route packets to far peers take, as
+ * nl_match() does */
+static bool nl_match_far(int nl, struct routes *s)
+{
+	enum ip_family f = s->family == AF_INET ? IP4 : IP6;
+	struct in6_addr dst;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(far_addr[f]); i++) {
+		if (addr_parse(far_addr[f][i], &dst) && nl_match(nl, &dst, s))
+			return true;
+	}
+	return false;
+}
+
 /**
  * nl_open() - Open a netlink socket for the functions below
  *
@@ -416,14 +494,17 @@ int nl_open(void)
  * @nl:		netlink socket; if < 0, nothing is found
  * @family:	AF_INET or AF_INET6
  *
- * Return: index of the interface of the default route with the lowest metric.
- *	   If there is no default route, and only one interface has routes:
+ * Return: index of the interface by which the kernel sends packets to far
+ *	   peers. If it has no route to them, and only one interface has routes:
  *	   index of that interface. Else 0
  */
 unsigned int nl_default_if(int nl, int family)
 {
 	struct routes s = { .family = family };
 
+	if (nl_match_far(nl, &s))
+		return s.def.ifindex;
+	s = (struct routes){ .family = family };
 	if (nl_dump(nl, RTM_GETROUTE, family, routes_visit, &s))
 		return 0;
 	if (s.have_def)
@@ -447,8 +528,11 @@ bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw,
 {
 	struct routes s = { .family = family, .ifindex = ifindex };
 
-	if (ifindex && nl_dump(nl, RTM_GETROUTE, family, routes_visit, &s))
-		s.have_def = false;
+	if (ifindex && !nl_match_far(nl, &s)) {
+		s = (struct routes){ .family = family, .ifindex = ifindex };
+		if (nl_dump(nl, RTM_GETROUTE, family, routes_visit, &s))
+			s.have_def = false;
+	}
 	*gw = s.have_def ? s.def.gw : ADDR_NONE;
 	*src = s.have_def ? s.def.src : ADDR_NONE;
 	return s.have_def;
@@ -480,4 +564,44 @@ unsigned int nl_address(int nl, int family, unsigned int ifindex,
 	*addr = s.addr;
 	*len = s.len;
 	return s.at;
+}
+
+/**
+ * struct collection - Where nl_addresses() delivers addresses
+ * @add, @arg:	as for nl_addresses()
+ * @full:	@add has refused an address
+ */
+struct collection {
+	bool (*add)(void *arg, const struct in6_addr *addr);
+	void *arg;
+	bool full;
+};
+
+/* collect_visit() - Deliver the address of one message to @seen, a struct
+ * collection; nl_dump() calls this function */
+static void collect_visit(const struct nlmsghdr *h, void *seen)
+{
+	struct collection *c = seen;
+	struct in6_addr addr;
+	uint32_t flags;
+
+	if (!c->full && addr_parse_msg(h, &addr, &flags))
+		c->full = !c->add(c->arg, &addr);
+}
+
+/**
+ * nl_addresses() - Read all addresses of the host
+ * @nl:		netlink socket
+ * @add:	called for each address; returns false if there is no memory
+ * @arg:	first argument of @add
+ *
+ * Return: 0, or -errno
+ */
+int nl_addresses(int nl, bool (*add)(void *arg, const struct in6_addr *addr),
+		 void *arg)
+{
+	struct collection c = { .add = add, .arg = arg };
+	int rc = nl_dump(nl, RTM_GETADDR, AF_UNSPEC, collect_visit, &c);
+
+	return rc ? rc : c.full ? -ENOMEM : 0;
 }

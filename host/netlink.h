@@ -17,4 +17,7 @@ unsigned int nl_address(int nl, int family, unsigned int ifindex,
 			const struct in6_addr *prefer, struct in6_addr *addr,
 			unsigned int *len);
 
+int nl_addresses(int nl, bool (*add)(void *arg, const struct in6_addr *addr),
+		 void *arg);
+
 #endif /* HOST_NETLINK_H */

@@ -3,7 +3,7 @@
  * resolv.c - Reads resolv.conf(5), and checks addresses of resolvers and domain
  * names.
  */
-/* syscalls: start: close fstat ioctl openat read socket */
+/* syscalls: close fstat ioctl openat read socket */
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>

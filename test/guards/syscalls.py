@@ -21,13 +21,13 @@ import re
 import guard
 
 NONE = """
-abort asprintf __assert_fail calloc __cpu_model __ctype_b_loc dirfd environ
+abort asprintf __assert_fail bsearch calloc __cpu_model __ctype_b_loc dirfd environ
 __errno_location exit _exit free getenv getopt_long _GLOBAL_OFFSET_TABLE_ htonl
 htons in6addr_any in6addr_loopback inet_ntop inet_pton malloc memchr memcmp
 memcpy memmem memmove mempcpy memset ntohl ntohs open_memstream optarg opterr
 optind optopt __popcountdi2 qsort realloc sigaddset sigemptyset snprintf sscanf
 __stack_chk_fail stderr stdin stdout stpcpy strcasecmp strchr strchrnul strcmp
-strcspn strdup strerror strlen strncasecmp strncmp strncpy strndup strnlen
+strcpy strcspn strdup strerror strlen strncasecmp strncmp strncpy strndup strnlen
 strrchr strsep strspn strstr strtok_r strtol strtoll strtoul strtoull sysconf
 vsnprintf
 gmtime_r localtime_r strftime time
@@ -80,7 +80,8 @@ SAME = """
 accept4 access bind chdir clock_gettime close connect dup2 epoll_create1
 epoll_ctl epoll_wait fchdir fcntl flock fstat ftruncate getegid geteuid getgid
 getpeername getpid getrandom getresgid getresuid getsockname getsockopt getuid
-ioctl lchown listen madvise mmap munmap openat poll prctl read readlinkat
+inotify_add_watch inotify_init1 inotify_rm_watch ioctl lchown listen madvise
+mmap munmap openat poll prctl read readlink readlinkat
 recvmmsg recvmsg sendmmsg sendmsg setgroups setresgid setresuid setsid
 setsockopt setuid shutdown socket umask uname unlink unlinkat write writev
 """
