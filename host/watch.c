@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * watch.c - Watches the host's network: rtnetlink(7) multicasts changes of
+ * links, addresses, routes and rules, and inotify(7) reports changes of
+ * resolv.conf. What has changed is not read here: the caller reads everything
+ * again by host_read(). So a message that the kernel could not queue costs
+ * nothing: its loss (ENOBUFS) is reported as a change, too.
+ */
+/* syscalls: start: bind inotify_init1 socket; run: close inotify_add_watch
+ *	     inotify_rm_watch read readlink recvfrom */
+#include <errno.h>
+#include <limits.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/watch.h"
+#include "util.h"
+
+#define LINKS_MAX	8	/* symbolic links that are followed */
+#define DRAIN_MAX	64	/* datagrams read in one call */
+
+/* What may happen to a name in a directory, or to the directory itself. */
+#define DIR_EVENTS	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | \
+			 IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB |	       \
+			 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+
+#define GROUP(n)	(1U << ((n) - 1))
+
+static int open_netlink(void)
+{
+	struct sockaddr_nl sa = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = GROUP(RTNLGRP_LINK) | GROUP(RTNLGRP_IPV4_IFADDR) |
+			     GROUP(RTNLGRP_IPV6_IFADDR) |
+			     GROUP(RTNLGRP_IPV4_ROUTE) |
+			     GROUP(RTNLGRP_IPV6_ROUTE) |
+			     GROUP(RTNLGRP_IPV4_RULE) |
+			     GROUP(RTNLGRP_IPV6_RULE),
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			NETLINK_ROUTE);
+
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa))) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/**
+ * host_watch_open() - Begin to watch the host's network
+ * @w:		filled
+ * @resolv_conf: path of resolv.conf
+ *
+ * Return: 0; or -errno if neither addresses nor resolvers can be watched
+ */
+int host_watch_open(struct host_watch *w, const char *resolv_conf)
+{
+	*w = (struct host_watch){
+		.nl = open_netlink(),
+		.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK),
+	};
+	host_watch_path(w, resolv_conf);
+	return w->nl < 0 && w->inotify < 0 ? -errno : 0;
+}
+
+/* is_watched() - Whether one of the first @n watches is @wd */
+static bool is_watched(const int *wd, unsigned int n, int of)
+{
+	while (n--) {
+		if (wd[n] == of)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * watch_parent() - Watch the directory that a path is in
+ * @path:	path; it is shortened to that of the directory
+ *
+ * If there is no such directory yet, the nearest one above it is watched: when
+ * the next directory on the way is made, its maker changes that one.
+ */
+static void watch_parent(struct host_watch *w, char *path)
+{
+	char *slash;
+	int wd;
+
+	do {
+		slash = strrchr(path, '/');
+		if (!slash)
+			return;
+		slash[slash == path] = '\0';
+		wd = inotify_add_watch(w->inotify, path, DIR_EVENTS);
+	} while (wd < 0 && slash != path);
+	if (wd >= 0 && w->nwd < WATCH_DIRS &&
+	    !is_watched(w->wd, w->nwd, wd))
+		w->wd[w->nwd++] = wd;
+}
+
+/* follow_link() - Replace a path by the target of the symbolic link that it
+ * is; false if it is none */
+static bool follow_link(char path[PATH_MAX])
+{
+	char target[PATH_MAX], joined[2 * PATH_MAX];
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+	char *slash = strrchr(path, '/');
+
+	if (n < 0 || !slash)
+		return false;
+	target[n] = '\0';
+	if (*target == '/')
+		snprintf(joined, sizeof(joined), "%s", target);
+	else
+		snprintf(joined, sizeof(joined), "%.*s/%s",
+			 (int)(slash - path), path, target);
+	if (strlen(joined) >= PATH_MAX)
+		return false;
+	strcpy(path, joined);
+	return true;
+}
+
+/**
+ * host_watch_path() - Watch all directories on which the contents of a file
+ *		depend: its own, and those of symbolic links that lead to it
+ * @path:	absolute path of the file. Links in the names of directories are
+ *		followed, but not watched
+ *
+ * Call this again after each change, because the links may lead elsewhere.
+ */
+void host_watch_path(struct host_watch *w, const char *path)
+{
+	char at[PATH_MAX], parent[PATH_MAX];
+	unsigned int links, nold = w->nwd;
+	int old[WATCH_DIRS];
+
+	if (w->inotify < 0 || strlen(path) >= sizeof(at))
+		return;
+	memcpy(old, w->wd, sizeof(old));
+	w->nwd = 0;
+	strcpy(at, path);
+	for (links = 0; links <= LINKS_MAX; links++) {
+		strcpy(parent, at);
+		watch_parent(w, parent);
+		if (!follow_link(at))
+			break;
+	}
+	while (nold--) {
+		if (!is_watched(w->wd, w->nwd, old[nold]))
+			inotify_rm_watch(w->inotify, old[nold]);
+	}
+}
+
+/* drain_netlink() - Read what the kernel has multicast; returns whether that
+ * was anything */
+static bool drain_netlink(int fd)
+{
+	char buf[8192];
+	unsigned int i;
+	ssize_t n = 0;
+
+	for (i = 0; i < DRAIN_MAX && n >= 0; i++)
+		n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_TRUNC);
+	return i > 1 || (n < 0 && errno == ENOBUFS);
+}
+
+/* drain_inotify() - Read what inotify has reported; returns whether that was
+ * more than the ends of watches that host_watch_path() removed */
+static bool drain_inotify(int fd)
+{
+	union {
+		struct inotify_event e;
+		char bytes[4096];
+	} buf;
+	const struct inotify_event *e;
+	bool changed = false;
+	unsigned int i;
+	ssize_t n = 1, at;
+
+	for (i = 0; i < DRAIN_MAX && n > 0; i++) {
+		n = read(fd, &buf, sizeof(buf));
+		for (at = 0; at < n; at += (ssize_t)sizeof(*e) + e->len) {
+			e = (const void *)(buf.bytes + at);
+			changed |= e->mask != IN_IGNORED;
+		}
+	}
+	return changed;
+}
+
+/**
+ * host_watch_drain() - Read all reports of changes
+ *
+ * Return: whether something may have changed
+ */
+bool host_watch_drain(struct host_watch *w)
+{
+	bool network = w->nl >= 0 && drain_netlink(w->nl);
+	bool file = w->inotify >= 0 && drain_inotify(w->inotify);
+
+	return network || file;
+}
+
+/* host_watch_close() - Watch the host's network no longer */
+void host_watch_close(struct host_watch *w)
+{
+	if (w->nl >= 0)
+		close(w->nl);
+	if (w->inotify >= 0)
+		close(w->inotify);
+	w->nl = w->inotify = -1;
+}

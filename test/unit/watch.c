@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/*
+ * watch.c - Each way in which resolv.conf can change is reported, and so is each
+ * kind of change of the host's network.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "../../host/watch.c"
+#include "test/unit/netns.h"
+#include "test/unit/unit.h"
+
+static char top[] = "/tmp/passt-watch-XXXXXX";
+static char path[PATH_MAX];
+static struct host_watch w;
+
+/* in_top() - Return the path of a file in the directory of this test; valid
+ * until the call after the next one */
+static const char *in_top(const char *name)
+{
+	static char buf[2][PATH_MAX];
+	static unsigned int i;
+
+	i = !i;
+	snprintf(buf[i], sizeof(buf[i]), "%s/%s", top, name);
+	return buf[i];
+}
+
+static void write_file(const char *name)
+{
+	int fd = open(in_top(name), O_WRONLY | O_CREAT, 0644);
+
+	if (fd < 0 || write(fd, "nameserver ::1\n", 15) != 15)
+		exit(1);
+	close(fd);
+}
+
+/* reports() - Check that a change was reported, and watch again what the path
+ * depends on now */
+static void reports(const char *what)
+{
+	check(what, host_watch_drain(&w));
+	host_watch_path(&w, path);
+	check("nothing more", !host_watch_drain(&w));
+}
+
+/* Given a path in a directory, when the file changes in any way, then this is
+ * reported. */
+static void story_file(void)
+{
+	snprintf(path, sizeof(path), "%s", in_top("etc/resolv.conf"));
+	mkdir(in_top("etc"), 0755);
+	host_watch_open(&w, path);
+	check("nothing has changed", !host_watch_drain(&w));
+
+	write_file("etc/resolv.conf");
+	reports("the file is created");
+	write_file("etc/resolv.conf");
+	reports("it is written again, in place");
+	write_file("etc/new");
+	host_watch_drain(&w);
+	rename(in_top("etc/new"), path);
+	reports("another file is renamed to its name");
+	chmod(path, 0600);
+	reports("its permissions change");
+	unlink(path);
+	reports("it is deleted");
+	host_watch_close(&w);
+}
+
+/* Given a symbolic link to a file in another directory, when the link or the
+ * file changes, then this is reported. */
+static void story_link(void)
+{
+	mkdir(in_top("run"), 0755);
+	mkdir(in_top("other"), 0755);
+	write_file("run/stub");
+	write_file("other/real");
+	if (symlink("../run/stub", path))
+		exit(1);
+	host_watch_open(&w, path);
+
+	write_file("run/stub");
+	reports("the target of the link is written");
+	unlink(path);
+	if (symlink(in_top("other/real"), path))
+		exit(1);
+	reports("the link leads elsewhere");
+	write_file("other/real");
+	reports("there, the file is written");
+	write_file("run/stub");
+	check("the former target does not matter", !host_watch_drain(&w));
+
+	unlink(in_top("other/real"));
+	host_watch_drain(&w);
+	if (symlink("../run/stub", in_top("other/real")))
+		exit(1);
+	reports("the target becomes a link, too");
+	write_file("run/stub");
+	reports("at the end of two links, the file is written");
+	host_watch_close(&w);
+	unlink(path);
+}
+
+/* Given a link into a directory that is not there yet, when it is made, then
+ * this is reported. */
+static void story_later(void)
+{
+	if (symlink("../later/on/stub", path))
+		exit(1);
+	host_watch_open(&w, path);
+	mkdir(in_top("later"), 0755);
+	reports("the first directory");
+	mkdir(in_top("later/on"), 0755);
+	reports("the second one");
+	write_file("later/on/stub");
+	reports("the file");
+	unlink(in_top("later/on/stub"));
+	rmdir(in_top("later/on"));
+	reports("the end of its directory");
+	mkdir(in_top("later/on"), 0755);
+	reports("a new directory");
+	write_file("later/on/stub");
+	reports("the file in it");
+	host_watch_close(&w);
+}
+
+/* Given links in a circle, then watching ends. */
+static void story_circle(void)
+{
+	unlink(path);
+	if (symlink("resolv.conf", path))
+		exit(1);
+	check_eq("a link to itself", host_watch_open(&w, path), 0);
+	check_eq("one directory is watched", w.nwd, 1);
+	host_watch_close(&w);
+	check("it can't be drained any more", !host_watch_drain(&w));
+}
+
+/* Given a network namespace of its own, when an interface changes, then this is
+ * reported, even if the kernel could not queue all messages. */
+static void story_network(void)
+{
+	unsigned int i;
+
+	if (!own_network()) {
+		skip("changes of the network", "needs a network namespace");
+		return;
+	}
+	host_watch_open(&w, path);
+	check("no change", !host_watch_drain(&w));
+	set_mtu(9000);
+	check("the MTU", host_watch_drain(&w));
+	check("nothing more", !host_watch_drain(&w));
+
+	for (i = 0; i < 1000; i++)
+		set_mtu(2000 + (int)i);
+	check("many changes", host_watch_drain(&w));
+	for (i = 0; i < 1000 && host_watch_drain(&w); i++)
+		;
+	check("have an end", i < 1000);
+	set_mtu(9000);
+	check("a change after messages were lost", host_watch_drain(&w));
+	host_watch_close(&w);
+}
+
+int main(void)
+{
+	static char command[PATH_MAX];
+
+	if (!mkdtemp(top))
+		return 1;
+	story_file();
+	story_link();
+	story_later();
+	story_circle();
+	story_network();
+	snprintf(command, sizeof(command), "rm -r %s", top);
+	check_eq("the test leaves nothing", system(command), 0);
+	return unit_end();
+}
