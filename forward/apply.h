@@ -53,6 +53,7 @@ const char *fwd_failure_str(const struct fwd_failure *e, char *buf,
 			    size_t size);
 int fwd_start(struct fwd *f, const struct rule_set *rules,
 	      struct fwd_report *r);
+void fwd_rebind(struct fwd *f, const struct rule_set *rules);
 void fwd_print(const struct fwd *f, const struct rule_set *rules,
 	       const struct fwd_report *r);
 

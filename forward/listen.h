@@ -49,6 +49,7 @@ struct listener {
  * @free:	number of the first free slot below @top, UINT32_MAX: none
  * @nlisteners:	number of open listeners
  * @nresting:	number of paused listeners
+ * @waiting:	number of named ports that wait until they can be bound
  * @changes:	number of times that a listener was opened, closed or given
  *		another target. A caller that keeps the results of a search
  *		through the listeners compares this number, to find out whether
@@ -61,7 +62,7 @@ struct listener {
  */
 struct fwd {
 	struct listener *listeners;
-	uint32_t top, max, free, nlisteners, nresting;
+	uint32_t top, max, free, nlisteners, nresting, waiting;
 	uint32_t changes;
 	struct rule_ends *ends;
 	int epfd;
