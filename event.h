@@ -22,6 +22,8 @@ enum event_type {
 				 * in struct link */
 	EVENT_LINK_LISTEN,	/* socket at which guests connect */
 	EVENT_SIGNAL,		/* signalfd */
+	EVENT_HOST,		/* reports of changes of the host's network */
+	EVENT_WAKE,		/* no descriptor: the time of worker_wake() */
 	EVENT_LISTENER,		/* forwarded port; the index is the
 				 * listener's */
 	EVENT_FLOW,		/* socket of a flow; the index is the flow's */

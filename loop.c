@@ -35,6 +35,11 @@ static void tcp_class_end(struct worker *w, struct flow *f)
 	tcp_end(&w->tcp, f);
 }
 
+static void tcp_class_lost(struct worker *w, struct flow *f, uint64_t now)
+{
+	tcp_lost(&w->tcp, f, now);
+}
+
 static void tcp_class_resume(struct worker *w, struct flow *f, uint64_t now)
 {
 	tcp_resume(&w->tcp, f, now);
@@ -56,6 +61,13 @@ static void udp_class_end(struct worker *w, struct flow *f)
 	udp_end(&w->udp, f);
 }
 
+/* udp_class_lost() - End the flow. The guest's next datagram opens another one,
+ * with the source address that the host has then */
+static void udp_class_lost(struct worker *w, struct flow *f, uint64_t now)
+{
+	udp_end(&w->udp, f);
+}
+
 static void echo_class_event(struct worker *w, struct flow *f,
 			     enum flow_side side, uint32_t events, uint64_t now)
 {
@@ -72,6 +84,12 @@ static void echo_class_end(struct worker *w, struct flow *f)
 	icmp_end(&w->echo, f);
 }
 
+/* echo_class_lost() - Do nothing: the kernel chooses the source address of each
+ * request */
+static void echo_class_lost(struct worker *w, struct flow *f, uint64_t now)
+{
+}
+
 /**
  * struct flow_class - How flows of one type are handled
  * @size:	bytes of a flow in the table
@@ -79,6 +97,8 @@ static void echo_class_end(struct worker *w, struct flow *f)
  * @timer:	handles the flow's expired timer
  * @end:	ends the flow because the guest is gone; the peer of a TCP
  *		connection is reset
+ * @lost:	ends the flow because the host has lost its source address; the
+ *		guest is told
  * @resume:	sends more data when it is the flow's turn; NULL: flows of this
  *		type never wait for a turn
  */
@@ -88,14 +108,15 @@ static const struct flow_class {
 		      uint32_t events, uint64_t now);
 	void (*timer)(struct worker *w, struct flow *f, uint64_t now);
 	void (*end)(struct worker *w, struct flow *f);
+	void (*lost)(struct worker *w, struct flow *f, uint64_t now);
 	void (*resume)(struct worker *w, struct flow *f, uint64_t now);
 } flow_class[FLOW_TYPES] = {
 	[FLOW_TCP] = { tcp_flow_size, tcp_class_event, tcp_class_timer,
-		       tcp_class_end, tcp_class_resume },
+		       tcp_class_end, tcp_class_lost, tcp_class_resume },
 	[FLOW_UDP] = { udp_flow_size, udp_class_event, udp_class_timer,
-		       udp_class_end, NULL },
+		       udp_class_end, udp_class_lost, NULL },
 	[FLOW_ECHO] = { icmp_flow_size, echo_class_event, echo_class_timer,
-			echo_class_end, NULL },
+			echo_class_end, echo_class_lost, NULL },
 };
 
 /* dispatch_udp() - Let the answering services handle DHCP and DHCPv6, and
@@ -204,6 +225,59 @@ void worker_rest(struct worker *w, int fd, uint64_t now)
 	set_control_events(w, fd, 0);
 	w->resting = fd;
 	arm_rest(w, now);
+}
+
+/* worker_wake() - Call @control with EVENT_WAKE at the time @when, in place of
+ * the time of the last call of this function */
+void worker_wake(struct worker *w, uint64_t when)
+{
+	timer_arm(&w->timers, &w->wake, when);
+}
+
+/**
+ * worker_net_changed() - Tell the guest that its network has changed
+ * @old:	network before the change; w->net is the one after it
+ */
+void worker_net_changed(struct worker *w, const struct net *old, uint64_t now)
+{
+	tap_use_queue(&w->tap, 0);
+	tap_lease_changed(&w->tap);
+	mcast_follow(&w->udp);
+	answer_lease_changed(&w->answer, &old->lease, now);
+}
+
+/**
+ * worker_end_lost() - End flows whose source address the host has lost
+ * @at:		flow to begin after, NULL: begin with the first; set to the
+ *		flow to go on after
+ * @has:	tells whether the host has an address
+ * @arg:	first argument of @has
+ *
+ * This takes a system call for each flow, so that one call of this function
+ * examines at most LOST_BATCH flows.
+ *
+ * Return: whether all flows have been examined
+ */
+bool worker_end_lost(struct worker *w, struct flow **at,
+		     bool (*has)(const void *arg, const struct in6_addr *addr),
+		     const void *arg, uint64_t now)
+{
+	struct in6_addr addr;
+	unsigned int i;
+	uint16_t port;
+
+	for (i = 0; i < LOST_BATCH; i++) {
+		*at = flow_next(&w->flows, *at);
+		if (!*at)
+			return true;
+		if ((*at)->fd[SIDE_HOST] < 0 ||
+		    !sock_name((*at)->fd[SIDE_HOST], &addr, &port) ||
+		    addr_is_none(&addr) || has(arg, &addr))
+			continue;
+		tap_use_queue(&w->tap, (*at)->queue);
+		flow_class[(*at)->type].lost(w, *at, now);
+	}
+	return false;
 }
 
 /* end_rest() - Let epoll report all paused listening sockets again */
@@ -433,6 +507,7 @@ static void handle_event(struct worker *w, const struct epoll_event *ev,
 		break;
 	case EVENT_LINK_LISTEN:
 	case EVENT_SIGNAL:
+	case EVENT_HOST:
 		w->control(w->owner, event_type(token), now);
 		break;
 	case EVENT_LISTENER:
@@ -448,6 +523,8 @@ static void handle_event(struct worker *w, const struct epoll_event *ev,
 		break;
 	case EVENT_GROUP:
 		mcast_group_event(&w->udp, event_index(token), now);
+		break;
+	case EVENT_WAKE:	/* no descriptor has this type */
 		break;
 	}
 }
@@ -482,6 +559,9 @@ static void handle_timer(struct worker *w, struct timer *timer, uint64_t now)
 		break;
 	case TIMER_REST:
 		end_rest(w);
+		break;
+	case TIMER_WAKE:
+		w->control(w->owner, EVENT_WAKE, now);
 		break;
 	case TIMER_STATS:
 		worker_log_counters(w);
@@ -620,6 +700,7 @@ int worker_init(struct worker *w, const struct conf *conf,
 	timer_init(&w->retry, TIMER_LINK);
 	timer_init(&w->rest, TIMER_REST);
 	timer_init(&w->stats, TIMER_STATS);
+	timer_init(&w->wake, TIMER_WAKE);
 	sched_init(&w->sched);
 	connect_parts(w, fwd);
 	icmp_errors_init(&w->errors);

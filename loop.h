@@ -22,7 +22,9 @@
 /* Descriptors that forwarded ports leave to passt itself: standard descriptors,
  * epoll sets, the sockets of the link, multicast groups, files, the log,
  * signals and some spare ones. */
-#define FDS_OWN		24
+#define FDS_OWN		26
+/* Flows that worker_end_lost() examines in one call, in less than 1 ms. */
+#define LOST_BATCH	1000
 /* Maximum number of descriptors that TCP flows leave free for other uses. */
 #define FDS_KEPT	64
 
@@ -36,6 +38,7 @@ enum timer_type {
 	TIMER_LINK,		/* the end of a pause of the link, see
 				 * pause_link() */
 	TIMER_REST,		/* the end of the pause of listening sockets */
+	TIMER_WAKE,		/* the program has work to do */
 	TIMER_STATS,		/* the time to log counters again (--stats) */
 };
 
@@ -52,14 +55,15 @@ enum timer_type {
  * @retry:	timer that ends a pause of the link, see pause_link()
  * @rest:	timer that ends the pause of listening sockets
  * @stats:	timer that logs counters (--stats)
+ * @wake:	timer of worker_wake()
  * @fwd:	forwarded ports
  * @resting:	the program's listening socket while it is paused; -1: it is not
  *		paused
  * @epfd:	epoll set of all descriptors
  * @epfd_link:	epoll set used while the link is blocked. It does not have the
  *		sockets of flows, so that their data stays in the kernel
- * @control:	called for an event of a descriptor that the program owns: the
- *		listening socket for guests, or the signalfd
+ * @control:	called for an event of a descriptor that the program owns, and
+ *		for EVENT_WAKE
  * @owner:	first argument of @control
  * @quit:	worker_run() must return after this pass
  */
@@ -78,7 +82,7 @@ struct worker {
 	struct icmp_errors errors;
 	struct icmp_echo echo;
 	struct access access;
-	struct timer fragments, retry, rest, stats;
+	struct timer fragments, retry, rest, stats, wake;
 	struct fwd *fwd;
 	int resting;
 	int epfd, epfd_link;
@@ -93,6 +97,11 @@ int worker_init(struct worker *w, const struct conf *conf,
 int worker_open(struct worker *w, unsigned int fds);
 int worker_watch(struct worker *w, int fd, enum event_type type);
 void worker_rest(struct worker *w, int fd, uint64_t now);
+void worker_wake(struct worker *w, uint64_t when);
+bool worker_end_lost(struct worker *w, struct flow **at,
+		     bool (*has)(const void *arg, const struct in6_addr *addr),
+		     const void *arg, uint64_t now);
+void worker_net_changed(struct worker *w, const struct net *old, uint64_t now);
 int worker_guest_up(struct worker *w, uint64_t now);
 void worker_guest_down(struct worker *w, int error);
 void worker_log_counters(const struct worker *w);

@@ -130,6 +130,10 @@ static void handle_control(void *owner, enum event_type type, uint64_t now)
 		handle_guest(p, now);
 	else if (type == EVENT_SIGNAL)
 		handle_signal(p);
+	else if (type == EVENT_HOST)
+		follow_event(&p->follow, now);
+	else if (type == EVENT_WAKE)
+		follow_wake(&p->follow, now);
 }
 
 /* derive_net() - Read the host's network, and derive the guest's network from
@@ -368,7 +372,10 @@ static int open_all(struct program *p)
 		return start_failed("forwarding", ENOMEM);
 	if (fwd_start(&p->fwd, &p->rules, &p->ports))
 		return -1;
-	return join_groups(p);
+	if (join_groups(p))
+		return -1;
+	rc = follow_open(&p->follow);
+	return rc ? start_failed("event loop", -rc) : 0;
 }
 
 /* write_pid() - Write the pid file. @pid is the process that runs the event
@@ -516,6 +523,7 @@ static void finish_program(struct program *p)
 	if (p->listener >= 0)
 		remove_socket(p);
 	remove_pid_file(p);
+	follow_close(&p->follow);
 	pcap_close(&p->pcap);
 	fwd_free(&p->fwd);
 	rule_set_free(&p->rules);
@@ -581,6 +589,11 @@ static int start_program(struct program *p)
 	log_own_stderr();
 	p->dir = AT_FDCWD;
 	p->listener = p->pid_fd = p->pcap.fd = -1;
+	p->follow = (struct follow){
+		.conf = &p->conf, .host = &p->host, .net = &p->net,
+		.worker = &p->worker, .fwd = &p->fwd, .rules = &p->rules,
+		.watch = { .nl = -1, .inotify = -1 },
+	};
 	if (prepare_program(p) || go_background(p) || open_signals(p)) {
 		finish_program(p);
 		return -1;

@@ -12,6 +12,7 @@
 #include "forward/apply.h"
 #include "forward/listen.h"
 #include "forward/rule.h"
+#include "follow.h"
 #include "link/pcap.h"
 #include "link/stream.h"
 #include "link/vhost_user.h"
@@ -34,6 +35,7 @@
  * @dir:	directory that relative paths start from, or AT_FDCWD
  * @listener:	socket at which guests connect, -1: none
  * @signals:	signalfd
+ * @follow:	follows the host's network
  * @spare:	descriptor that accept_last() closes if no other descriptor is
  *		free, -1: none
  * @pid_fd:	pid file, which is opened before passt gives up root's rights,
@@ -52,6 +54,7 @@ struct program {
 	struct pcap pcap;
 	struct link_observer trace;
 	struct worker worker;
+	struct follow follow;
 	char socket_path[sizeof(((struct conf *)0)->socket_path)];
 	struct file_id {
 		dev_t dev;

@@ -157,6 +157,13 @@ void tap_init(struct tap *t, struct link *link, struct link_queue *queues,
 	t->mtu_shown = ETH_DATA_LEN;
 }
 
+/* tap_lease_changed() - The guest has another lease. It keeps the addresses
+ * that it has used, until it uses those of the new lease */
+void tap_lease_changed(struct tap *t)
+{
+	guest_new_lease(&t->guest, &t->net->lease);
+}
+
 /**
  * tap_guest_new() - Forget the addresses and the MTU of the last guest, because
  * a new guest has connected

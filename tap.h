@@ -208,6 +208,7 @@ void tap_learn(struct tap *t, const struct in6_addr *addr,
 	       const uint8_t mac[MAC_LEN], uint64_t now);
 void tap_gave_back(struct tap *t, const struct in6_addr *addr,
 		   const uint8_t mac[MAC_LEN]);
+void tap_lease_changed(struct tap *t);
 void tap_show_mtu(struct tap *t, size_t len);
 int tap_recv_burst(struct tap *t, uint64_t now);
 bool tap_stalled(const struct tap *t, uint64_t now);

@@ -732,6 +732,21 @@ void tcp_end(struct tcp *t, struct flow *f)
 	remove_tcp_flow(t, tcp_flow_of(f), true);
 }
 
+/* tcp_lost() - Tell the guest that the peer can't be reached any more, and
+ * reset the connection, because the host has lost its source address: the
+ * host's own programs would get no answer any more, either */
+void tcp_lost(struct tcp *t, struct flow *flow, uint64_t now)
+{
+	struct tcp_flow *f = tcp_flow_of(flow);
+	const struct icmp_quote q = { .key = &flow->key, .df = true };
+
+	icmp_error(t->errors, EHOSTUNREACH,
+		   &t->net->lease.router[addr_ip(&flow->key.guest)], 0, &q,
+		   now);
+	conn_abort(&f->conn);
+	do_actions(t, f, now);
+}
+
 /* tcp_free() - Close the spare descriptor; all flows have ended */
 void tcp_free(struct tcp *t)
 {

@@ -111,5 +111,6 @@ void tcp_timer(struct tcp *t, struct flow *f, uint64_t now);
 void tcp_pass_end(struct tcp *t, uint64_t now);
 void tcp_resume(struct tcp *t, struct flow *f, uint64_t now);
 void tcp_end(struct tcp *t, struct flow *f);
+void tcp_lost(struct tcp *t, struct flow *f, uint64_t now);
 
 #endif /* TCP_H */

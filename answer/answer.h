@@ -50,9 +50,9 @@ struct answer {
 void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 		 struct timers *timers, uint8_t timer_type);
 void answer_guest_up(struct answer *a, uint64_t now);
+
 void answer_lease_changed(struct answer *a, const struct lease *old,
 			  uint64_t now);
-
 bool answer_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
 void ra_timer(struct answer *a, uint64_t now);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * summary.h - Tells the user about the network of the guest when passt starts.
+ * summary.h - Tells the user about the network of the guest when passt starts,
+ * and when it changes.
  */
 #ifndef CONF_SUMMARY_H
 #define CONF_SUMMARY_H
@@ -10,5 +11,6 @@
 
 void net_print_notes(const struct net *n, const struct host *h);
 void net_print(const struct net *n, const char *socket_path);
+void net_print_changes(const struct net *old, const struct net *new);
 
 #endif /* CONF_SUMMARY_H */

@@ -239,3 +239,13 @@ void guest_reset(struct tap_guest *g, const struct lease *l)
 	g->own[GUEST_IP4].addr = l->addr[IP4];
 	g->own[GUEST_IP6].addr = l->addr[IP6];
 }
+
+/* guest_new_lease() - Let new flows go to the addresses of a new lease, if the
+ * guest has used no address of the same kind */
+void guest_new_lease(struct tap_guest *g, const struct lease *l)
+{
+	if (!g->used[GUEST_IP4])
+		g->own[GUEST_IP4].addr = l->addr[IP4];
+	if (!g->used[GUEST_IP6])
+		g->own[GUEST_IP6].addr = l->addr[IP6];
+}

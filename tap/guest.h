@@ -62,6 +62,7 @@ struct tap_guest {
 	unsigned int rivals;
 };
 
+void guest_new_lease(struct tap_guest *g, const struct lease *l);
 void guest_reset(struct tap_guest *g, const struct lease *l);
 void guest_learn(struct tap_guest *g, const struct lease *l,
 		 const struct in6_addr *addr, const uint8_t mac[MAC_LEN],

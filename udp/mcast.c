@@ -380,6 +380,23 @@ static int open_group(struct udp *u, unsigned int index)
 	return rc;
 }
 
+/* start_group() - Relay a group from now on, if its family is in use; warn if
+ * it can't be joined */
+static void start_group(struct udp *u, unsigned int i)
+{
+	const struct udp_group *g = &u->mcast->group[i];
+	char text[ADDR_STRLEN];
+	int rc;
+
+	if (!u->net->use[addr_ip(&g->addr)])
+		return;
+	rc = open_group(u, i);
+	if (rc)
+		warn("--multicast: %s port %u (%s) is not relayed: %s",
+		     addr_str(&g->addr, text), g->port, g->service,
+		     strerror(-rc));
+}
+
 /**
  * mcast_open() - Join the groups, for --multicast
  * @u:		UDP; the listeners of all forwarded ports are open already
@@ -391,10 +408,7 @@ static int open_group(struct udp *u, unsigned int index)
  */
 int mcast_open(struct udp *u)
 {
-	char text[ADDR_STRLEN];
-	struct udp_group *g;
 	unsigned int i;
-	int rc;
 
 	u->mcast = calloc(1, sizeof(*u->mcast));
 	if (!u->mcast)
@@ -403,17 +417,41 @@ int mcast_open(struct udp *u)
 	mcast_sock_init(u->mcast->group,
 			if_nametoindex(u->net->mcast_ifname[IP4]),
 			if_nametoindex(u->net->mcast_ifname[IP6]));
+	for (i = 0; i < UDP_GROUPS; i++)
+		start_group(u, i);
+	return 0;
+}
+
+/**
+ * mcast_follow() - Join groups on another interface, because the host's network
+ * has changed
+ *
+ * An interface that was deleted and made anew has another index, too. While
+ * there is no interface, its groups are not relayed.
+ */
+void mcast_follow(struct udp *u)
+{
+	uint32_t ifindex[FAMILIES];
+	struct udp_group *g;
+	enum ip_family f;
+	unsigned int i;
+
+	if (!u->mcast)
+		return;
+	for (f = IP4; f < FAMILIES; f++)
+		ifindex[f] = if_nametoindex(u->net->mcast_ifname[f]);
 	for (i = 0; i < UDP_GROUPS; i++) {
 		g = &u->mcast->group[i];
-		if (!u->net->use[addr_ip(&g->addr)])
+		f = addr_ip(&g->addr);
+		if (g->ifindex == ifindex[f])
 			continue;
-		rc = open_group(u, i);
-		if (rc)
-			warn("--multicast: %s port %u (%s) is not relayed: %s",
-			     addr_str(&g->addr, text), g->port, g->service,
-			     strerror(-rc));
+		if (g->fd >= 0)
+			close(g->fd);
+		g->fd = -1;
+		g->ifindex = ifindex[f];
+		if (g->ifindex)
+			start_group(u, i);
 	}
-	return 0;
 }
 
 /**

@@ -12,6 +12,7 @@
 #include "udp/flow.h"
 
 int mcast_open(struct udp *u);
+void mcast_follow(struct udp *u);
 void mcast_forget(struct udp *u);
 void mcast_close(struct udp *u);
 void mcast_group_event(struct udp *u, unsigned int index, uint64_t now);

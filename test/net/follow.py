@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""follow.py - The host's network changes while passt runs. After each change,
+the guest gets what a passt that starts now would give it. Connections live on
+or end as those of the host's own programs.
+
+    guest ==== passt (host) ---- eth0, and later eth1 ---- servers (outside)
+"""
+
+import contextlib
+import json
+import os
+import re
+import time
+
+import ownroot
+from netlab import (FAMILIES, HOST4, HOST6, Lab, ROUTER4, ROUTER6, SERVER4,
+                    Server, check, expect, expect_below, main, rests,
+                    wait_for)
+
+SOON = 3.0              # s: a change has reached the guest
+OTHER4, OTHER6 = "192.0.2.77", "2001:db8:1::77"
+SECOND4, SECOND6 = "100.64.7.2", "2001:db8:7::2"
+PEER4, PEER6 = "100.64.7.1", "2001:db8:7::1"
+OFFLINE4 = "169.254.2.1"
+RESOLV = "/etc/resolv.conf"
+STORM = 2000            # changes
+
+
+def echo(listener):
+    """Answers each byte of one connection with the address it came from."""
+    conn, peer = listener.accept()
+    with conn, contextlib.suppress(OSError):
+        while conn.recv(1):
+            conn.sendall(peer[0].encode() + b"\n")
+
+
+def seen_as(conn):
+    """The address as which the server sees this connection; None if the
+    connection is over."""
+    try:
+        conn.sendall(b"x")
+        with conn.makefile("rb") as file:
+            return file.readline().decode().strip() or None
+    except OSError:
+        return None
+
+
+def address4(lab):
+    """The IPv4 address that DHCP gives now."""
+    return lab.dhcp()["ip"]
+
+
+def prefix6(lab):
+    """The first 64 bits of the guest's preferred IPv6 addresses, as text."""
+    out = lab.guest.run("ip", "-j", "-6", "addr", "show", "dev", "tap0",
+                        "scope", "global")
+    return {a["local"].rsplit(":", 4)[0] for link in json.loads(out)
+            for a in link.get("addr_info", ()) if "local" in a
+            and not a.get("tentative") and not a.get("deprecated")}
+
+
+def gets(lab, addr4=None, prefix=None):
+    """Fails unless the guest soon gets this address, and this prefix."""
+    if addr4:
+        wait_for(f"lease of {addr4}", lambda: address4(lab) == addr4, SOON)
+    if prefix:
+        wait_for(f"prefix {prefix}", lambda: prefix6(lab) == {prefix}, SOON)
+
+
+@contextlib.contextmanager
+def connection(lab, n, source):
+    """A new connection of the guest, by IPv4 (@n: 0) or IPv6 (1). Fails unless
+    it reaches the server from this address."""
+    addr = FAMILIES[n][1]
+    with Server(lab.outside.bind(addr), echo) as server, \
+            lab.guest.connect(addr, server.port) as conn:
+        expect("source address", seen_as(conn), source)
+        yield conn
+
+
+def reaches(lab, *sources):
+    """Fails unless connections by IPv4 and IPv6 have these source addresses."""
+    for n, source in enumerate(sources):
+        with connection(lab, n, source):
+            pass
+
+
+def offline(lab):
+    """Given a host without addresses, when it gets some, then so does the
+    guest."""
+    lab.host.ip("link set eth0 down", "addr flush dev eth0",
+                "route flush table main", "-6 addr flush dev eth0")
+    make_second(lab)
+    passt = lab.passt("-t", "%eth1/7777", "--multicast")
+    lab.attach(configure=False)
+    with check("offline, the guest gets an address of its own"):
+        gets(lab, OFFLINE4)
+    with check("the host gets IPv4, and so does the guest"):
+        lab.host.ip("link set eth0 up", f"addr add {HOST4}/24 dev eth0",
+                    f"route add default via {ROUTER4}")
+        gets(lab, HOST4)
+        reaches(lab, HOST4)
+    with check("the host gets IPv6, and so does the guest"):
+        lab.host.ip(f"addr add {HOST6}/64 dev eth0 nodad",
+                    f"route add default via {ROUTER6} dev eth0")
+        gets(lab, HOST4, "2001:db8:1:0")
+        reaches(lab, HOST4, HOST6)
+    return passt
+
+
+def replaced(lab):
+    """Given connections, when the host's addresses are replaced, then the
+    connections end within 3 s, and new ones have the new address."""
+    cases = (("IPv4", HOST4, OTHER4, [f"addr del {HOST4}/24 dev eth0",
+                                      f"addr add {OTHER4}/24 dev eth0",
+                                      f"route add default via {ROUTER4}"]),
+             ("IPv6", HOST6, OTHER6, [f"addr del {HOST6}/64 dev eth0",
+                                      f"addr add {OTHER6}/64 dev eth0 nodad"]))
+    for n, (name, old, new, changes) in enumerate(cases):
+        with check(f"another {name} address"):
+            with connection(lab, n, old) as conn:
+                began = time.monotonic()
+                lab.host.ip(*changes)
+                conn.settimeout(5)
+                with contextlib.suppress(ConnectionResetError):
+                    expect("data", conn.recv(1), None)
+                expect_below("seconds until the end",
+                             time.monotonic() - began, 3)
+            gets(lab, new if n == 0 else None)
+            with connection(lab, n, new):
+                pass
+
+
+def flickers(lab):
+    """Given a connection, when its address is removed and set again within a
+    second, then the connection lives on."""
+    with check("an address that comes back was never gone"):
+        with connection(lab, 0, OTHER4) as conn:
+            lab.host.ip(f"addr del {OTHER4}/24 dev eth0")
+            time.sleep(0.4)
+            lab.host.ip(f"addr add {OTHER4}/24 dev eth0",
+                        f"route add default via {ROUTER4}")
+            time.sleep(2)
+            expect("source address", seen_as(conn), OTHER4)
+
+
+def make_second(lab):
+    lab.host.run("ip", "link", "add", "eth1", "type", "veth", "peer", "name",
+                 "eth1", "netns", f"/proc/{os.getpid()}/fd/{lab.outside.fd}")
+
+
+def configure_second(lab):
+    lab.host.ip(f"addr add {SECOND4}/24 dev eth1",
+                f"addr add {SECOND6}/64 dev eth1 nodad", "link set eth1 up")
+    lab.outside.ip(f"addr add {PEER4}/24 dev eth1",
+                   f"addr add {PEER6}/64 dev eth1 nodad", "link set eth1 up")
+
+
+def joined(lab, interface):
+    """Whether the groups of mDNS are joined on an interface, per family."""
+    groups = lab.host.run("ip", "maddr", "show", "dev", interface)
+    return "224.0.0.251" in groups, "ff02::fb" in groups
+
+
+ROUTES = {
+    "a better default route": (
+        f"route prepend default via {PEER4}",
+        f"-6 route add default via {PEER6} metric 1"),
+    "routes to both halves of all addresses": (
+        f"route add 0.0.0.0/1 via {PEER4}",
+        f"route add 128.0.0.0/1 via {PEER4}",
+        f"-6 route add ::/1 via {PEER6}", f"-6 route add 8000::/1 via {PEER6}"),
+    "a rule for another table": (
+        f"route add default via {PEER4} table 100",
+        f"-6 route add default via {PEER6} table 100",
+        "rule add pref 100 table 100", "-6 rule add pref 100 table 100"),
+    "rules as WireGuard sets them": (
+        f"route add default via {PEER4} table 100",
+        f"-6 route add default via {PEER6} table 100",
+        "rule add pref 101 table main suppress_prefixlength 0",
+        "rule add pref 102 not fwmark 0xca6c table 100",
+        "-6 rule add pref 101 table main suppress_prefixlength 0",
+        "-6 rule add pref 102 not fwmark 0xca6c table 100"),
+}
+
+
+def rerouted(lab):
+    """Given connections, when the host's traffic takes another interface, and
+    then the former one again, then new connections do the same, and those that
+    are open live on."""
+    configure_second(lab)
+    for name, changes in ROUTES.items():
+        with check(name), connection(lab, 0, OTHER4) as held4, \
+                connection(lab, 1, OTHER6) as held6:
+            lab.host.ip(*changes)
+            gets(lab, SECOND4, "2001:db8:7:0")
+            reaches(lab, SECOND4, SECOND6)
+            expect("groups", joined(lab, "eth1"), (True, True))
+            expect("groups of before", joined(lab, "eth0"), (False, False))
+            expect("connection of before", seen_as(held4), OTHER4)
+            expect("connection of before", seen_as(held6), OTHER6)
+            lab.host.ip(*[re.sub("add|prepend", "del", change)
+                          for change in reversed(changes)])
+            gets(lab, OTHER4, "2001:db8:1:0")
+            reaches(lab, OTHER4, OTHER6)
+
+
+def deleted(lab):
+    """Given a port that is forwarded from an interface, when the interface is
+    deleted and made anew, then the port is, too."""
+    with check("a forwarded port on an interface that comes back"):
+        lab.host.ip("link del eth1")
+        wait_for("a port that waits",
+                 lambda: "wait until they can be bound" in lab.messages(), SOON)
+        make_second(lab)
+        configure_second(lab)
+        wait_for("the port",
+                 lambda: "%eth1:7777" in lab.host.run("ss", "-Hltn"), SOON)
+        with Server(lab.guest.bind("0.0.0.0", 7777), echo), \
+                lab.outside.connect(SECOND4, 7777) as conn:
+            expect("an answer", seen_as(conn) is not None, True)
+
+
+def write(path, *resolvers):
+    with open(path, "w", encoding="ascii") as file:
+        file.write("".join(f"nameserver {a}\n" for a in resolvers))
+
+
+def resolvers(lab):
+    """Given resolv.conf, when it changes in any way, then the guest gets the
+    new resolvers."""
+    def gives(*want):
+        wait_for(f"resolvers {want}", lambda: tuple(
+            lab.dhcp().get("dns", "").split()) == want, SOON)
+
+    with check("resolv.conf is written again"):
+        write(RESOLV, "198.51.100.53")
+        gives("198.51.100.53")
+    with check("resolv.conf is replaced by another file"):
+        write("/etc/new", "198.51.100.54", "198.51.100.55")
+        os.rename("/etc/new", RESOLV)
+        gives("198.51.100.54", "198.51.100.55")
+    with check("resolv.conf becomes a link to a file that is not there yet"):
+        os.unlink(RESOLV)
+        os.symlink("/run/later/stub", RESOLV)
+        gives()
+        os.mkdir("/run/later")
+        os.chmod("/run/later", 0o755)
+        write("/run/later/stub", "198.51.100.56")
+        gives("198.51.100.56")
+    with check("the target of the link is written again"):
+        write("/run/later/stub", "198.51.100.57")
+        gives("198.51.100.57")
+
+
+def storm(lab, passt):
+    """Given 1,000 changes a second, then passt takes less than 5 % of a CPU,
+    and has the last state at the end."""
+    with check(f"{STORM} changes in two seconds"):
+        lines = [f"addr {what} 203.0.115.{i % 200 + 1}/32 dev eth0\n"
+                 for i in range(STORM // 2) for what in ("add", "del")]
+        began, cpu = time.monotonic(), passt.cpu()
+        batch = f"{lab.dir}/batch"
+        for i in range(0, STORM, 100):
+            with open(batch, "w", encoding="ascii") as file:
+                file.writelines(lines[i:i + 100])
+            lab.host.run("ip", "-batch", batch)
+            time.sleep(max(0, began + (i + 100) / 1000 - time.monotonic()))
+        took = time.monotonic() - began
+        expect_below("share of a CPU", (passt.cpu() - cpu) / took, 0.05)
+        gets(lab, OTHER4, "2001:db8:1:0")
+        reaches(lab, OTHER4, OTHER6)
+
+
+def story():
+    ownroot.enter()
+    os.chmod("/run", 0o755)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(RESOLV)
+    write(RESOLV, SERVER4)
+    with Lab() as lab:
+        passt = offline(lab)
+        descriptors = passt.descriptors()
+        replaced(lab)
+        flickers(lab)
+        rerouted(lab)
+        deleted(lab)
+        resolvers(lab)
+        storm(lab, passt)
+        with check("after all, passt rests and holds nothing"):
+            rests(passt)
+            expect("descriptors", passt.descriptors(), descriptors)
+
+
+if __name__ == "__main__":
+    main(story)
