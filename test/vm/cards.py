@@ -74,7 +74,8 @@ inside udhcpc -i "$name" -s /bin/lease4 -f -q -n -t 8 -T 2 \
 	>"$state/udhcpc" 2>&1 && echo dhcp
 inside arping -f -c 5 -w 10 -I "$name" ROUTER >/dev/null && echo arp
 inside ping -c 1 -s 0 -W 5 "$2" >/dev/null && echo ping
-[ "$(printf x | inside socat -t 5 - UDP:$2:$3 | wc -c)" -eq LONG ] && echo udp
+[ "$(printf x | inside socat -t 5 - UDP:$2:$3,readbytes=LONG | wc -c)" \
+	-eq LONG ] && echo udp
 [ "$(printf x | inside socat -t 5 - TCP:$2:$3,connect-timeout=5)" = x ] &&
 	echo tcp
 """.replace("ROUTER", ROUTER4).replace("LONG", str(LONG))

@@ -217,7 +217,7 @@ def goes_out(lab, guest, name):
                        echo_udp) as udp:
             for kind, port in ("TCP", tcp.port), ("UDP", udp.port):
                 got = guest.run(f"echo {kind} | socat -t 5 - "
-                                f"{kind}:{at(addr)}:{port}")
+                                f"{kind}:{at(addr)}:{port},readbytes=4")
                 expect("echo", got, f"{kind}\n")
 
 

@@ -128,7 +128,7 @@ def udp(lab, guest, name):
             to = f"UDP:{at(addr)}:{server.port}"
             for size in 1400, 9000:
                 echo = (f"head -c {size} /tmp/data | socat -b 65536 -t 2 - "
-                        f"{to},shut-none")
+                        f"{to},shut-none,readbytes={size}")
                 # The guest's MTU is 65520. It learns the path MTU when its
                 # first long datagram, which has DF, is lost.
                 if size > 1400:
