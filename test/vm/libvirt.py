@@ -27,7 +27,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "net"))
 
 import guest as vm                                          # noqa: E402
 import newer                                                # noqa: E402
-from netlab import (HOST4, HOST6, Lab, PASST,               # noqa: E402
+import ownroot                                              # noqa: E402
+from netlab import (HOST4, HOST6, Lab, MS_BIND, PASST,      # noqa: E402
                     PR_SET_CHILD_SUBREAPER, SERVER4, SERVER6, FAMILIES,
                     Server, call, check, echo_tcp, echo_udp, echoes, expect,
                     wait_for)
@@ -410,8 +411,21 @@ def session(lab, libvirt):
     destroyed(libvirt, "session")
 
 
+def without_kvm():
+    """Puts an empty file over /dev/kvm in this namespace.
+
+    libvirt finds that root can use KVM and the guests' user can't, takes that
+    for a change since it looked, and asks qemu for all it can do once more,
+    some twenty times for one domain.
+    """
+    if os.path.exists("/dev/kvm"):
+        os.close(os.open("/run/no-kvm", os.O_CREAT, 0o600))
+        ownroot.mount("/run/no-kvm", "/dev/kvm", None, MS_BIND)
+
+
 def story():
     newer.enter()
+    without_kvm()
     newer.add_user("libvirt-qemu", GUEST_UID)
     home = newer.add_user("alice", ALICE)
     with open("/etc/libvirt/qemu.conf", "w") as file:
