@@ -7,8 +7,9 @@
          +-- libvirtd ---+  (host)
 
 libvirtd and virtlogd run in the host's namespace, as root for qemu:///system,
-and as an ordinary user for qemu:///session. The guest has the interface of
-contrib/examples/libvirt.xml. netlab.py has the topology, newer.py libvirt.
+and as an ordinary user for qemu:///session. The guest has the interface of an
+example in contrib/examples, over a socket or over vhost-user. netlab.py has the
+topology, newer.py libvirt.
 """
 
 import contextlib
@@ -28,19 +29,21 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "net"))
 import guest as vm                                          # noqa: E402
 import newer                                                # noqa: E402
 import ownroot                                              # noqa: E402
+import qemu                                                 # noqa: E402
 from netlab import (HOST4, HOST6, Lab, MS_BIND, PASST,      # noqa: E402
                     PR_SET_CHILD_SUBREAPER, SERVER4, SERVER6, FAMILIES,
                     Server, call, check, echo_tcp, echo_udp, echoes, expect,
                     wait_for)
 
-EXAMPLE = os.path.join(vm.TOP, "contrib", "examples", "libvirt.xml")
+EXAMPLES = os.path.join(vm.TOP, "contrib", "examples")
+SOCKET, SHARED = "libvirt.xml", "libvirt-vhostuser.xml"
 GUEST_UID, ALICE = 990, 1990
 BOOT = 90.0             # s until a guest has booted
 AGAIN = 20.0            # s until a guest works after passt was killed: libvirt
                         # restarts passt, and qemu tries to connect every 5 s
 
-# Forwarded ports of the example, (host, guest): on all addresses, and on one
-# address and interface; UDP ports that its range 5000 to 5020 excludes.
+# Forwarded ports of both examples, (host, guest): on all addresses, and on one
+# address and interface; UDP ports that the range 5000 to 5020 excludes.
 ALL, ONE, LEFT_OUT = (2222, 22), (8080, 80), (5010, 5011)
 
 SYSTEM = f"""
@@ -52,7 +55,7 @@ namespaces = []
 cgroup_controllers = []
 """
 
-# A domain for the tests, to which the example's interface is added
+# A domain for the tests, to which interface and memory of an example are added
 DOMAIN = """
 <domain type='qemu'>
   <name>guest</name>
@@ -78,10 +81,6 @@ DOMAIN = """
   </devices>
 </domain>
 """
-
-
-def at(addr):
-    return f"[{addr}]" if ":" in addr else addr
 
 
 class Domain:
@@ -172,17 +171,15 @@ def processes():
             yield int(path.split("/")[2]), f.read().split("\0")
 
 
-def interface(**changes):
-    """The interface of the example, with @log as passt's log file."""
-    found = xml.parse(EXAMPLE).getroot().find("devices/interface")
-    found.find("backend").set("logFile", changes["log"])
-    return found
-
-
-def domain(folder, *interfaces):
+def domain(folder, example, log):
+    """A domain with interface and memory of an example, and with @log as
+    passt's log file."""
+    wanted = xml.parse(os.path.join(EXAMPLES, example)).getroot()
+    interface = wanted.find("devices/interface")
+    interface.find("backend").set("logFile", log)
     found = xml.fromstring(DOMAIN.format(folder=folder, memory=vm.MEMORY))
-    for element in interfaces:
-        found.find("devices").append(element)
+    found.find("devices").append(interface)
+    found.extend(wanted.findall("memoryBacking"))
     return found
 
 
@@ -201,12 +198,13 @@ def second_interface():
 # Checks.
 #
 
-def example_is_valid():
-    with check("the example is what libvirt's schema allows"):
-        p = subprocess.run(["virt-xml-validate", EXAMPLE, "domain"],
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           text=True)
-        expect(f"exit status, {p.stdout}", p.returncode, 0)
+def examples_are_valid():
+    for name in SOCKET, SHARED:
+        with check(f"{name} is what libvirt's schema allows"):
+            p = subprocess.run(
+                ["virt-xml-validate", os.path.join(EXAMPLES, name), "domain"],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            expect(f"exit status, {p.stdout}", p.returncode, 0)
 
 
 def goes_out(lab, guest, name):
@@ -218,7 +216,7 @@ def goes_out(lab, guest, name):
                        echo_udp) as udp:
             for kind, port in ("TCP", tcp.port), ("UDP", udp.port):
                 got = guest.run(f"echo {kind} | socat -t 5 - "
-                                f"{kind}:{at(addr)}:{port},readbytes=4")
+                                f"{kind}:{qemu.at(addr)}:{port},readbytes=4")
                 expect("echo", got, f"{kind}\n")
 
 
@@ -284,7 +282,7 @@ def still_there(lab, guest):
         with Server(lab.outside.bind(SERVER6), echo_tcp) as server:
             status, said = guest.agent.run(
                 "echo on | timeout 3 socat -t 2 - "
-                f"TCP:{at(SERVER6)}:{server.port},connect-timeout=2")
+                f"TCP:{qemu.at(SERVER6)}:{server.port},connect-timeout=2")
         if said != "on\n":
             return False
         try:
@@ -296,10 +294,10 @@ def still_there(lab, guest):
     wait_for("traffic both ways", both, AGAIN, 0.5)
 
 
-def killed(lab, libvirt, guest):
+def killed(lab, libvirt, guest, name):
     """When passt is killed, then libvirt starts it again, and the guest's
     network works again."""
-    with check("system: passt killed, the guest goes on"):
+    with check(f"{name}: passt killed, the guest goes on"):
         (path, pid), = libvirt.passts().items()
         os.kill(pid, signal.SIGKILL)
         wait_for("another passt", lambda: libvirt.passts().get(path)
@@ -325,13 +323,13 @@ def second(lab, libvirt, guest):
         still_there(lab, guest)
 
 
-def rests_and_starts(lab, libvirt, guest):
-    with check("system: suspended and resumed, the guest goes on"):
+def rests_and_starts(lab, libvirt, guest, name):
+    with check(f"{name}: suspended and resumed, the guest goes on"):
         libvirt.virsh("suspend", "guest")
         time.sleep(2)
         libvirt.virsh("resume", "guest")
         still_there(lab, guest)
-    with check("system: reset, the guest gets its network again"):
+    with check(f"{name}: reset, the guest gets its network again"):
         libvirt.virsh("reset", "guest")
         guest.agent.close()
         guest = Domain(guest.folder)
@@ -369,7 +367,7 @@ def destroyed(libvirt, name):
         expect("files", traces(), [])
 
 
-def start(libvirt, name):
+def start(libvirt, name, example):
     """Starts a domain with the example's interface. Returns it when it has
     booted."""
     folder, log = libvirt.folder, f"{libvirt.folder}/passt.log"
@@ -378,33 +376,49 @@ def start(libvirt, name):
         shutil.copy(source, f"{folder}/{target}")
         os.chmod(f"{folder}/{target}", 0o644)
     libvirt.virsh("create", libvirt.file(
-        "domain", domain(folder, interface(log=log))))
+        "domain", domain(folder, example, log)))
     guest = Domain(folder)
     with check(f"{name}: passt is an ordinary user's, with a log file"):
         pid, = libvirt.passts().values()
         expect("not root", os.stat(f"/proc/{pid}").st_uid in (
             GUEST_UID, ALICE), True)
         expect("log file", os.path.exists(log), True)
+        expect("over vhost-user", "--vhost-user" in dict(processes())[pid],
+               example == SHARED)
+    os.unlink(log)
     return guest
 
 
 def system(lab, libvirt):
     """Given libvirtd as root, then its guest's network works, even after passt
     was killed, an interface was attached, or the guest was reset."""
-    guest = start(libvirt, "system")
+    guest = start(libvirt, "system", SOCKET)
     has_lease(guest, "system")
     goes_out(lab, guest, "system")
     comes_in(lab, guest, "system")
-    killed(lab, libvirt, guest)
+    killed(lab, libvirt, guest, "system")
     second(lab, libvirt, guest)
     busy(lab, libvirt)
-    rests_and_starts(lab, libvirt, guest)
+    rests_and_starts(lab, libvirt, guest, "system")
     destroyed(libvirt, "system")
+
+
+def shared(lab, libvirt):
+    """Given an interface over vhost-user, then the guest's network works, even
+    after passt was killed or the guest was reset."""
+    guest = start(libvirt, "vhost-user", SHARED)
+    qemu.offloads(guest, "vhost-user")
+    has_lease(guest, "vhost-user")
+    goes_out(lab, guest, "vhost-user")
+    comes_in(lab, guest, "vhost-user")
+    killed(lab, libvirt, guest, "vhost-user")
+    rests_and_starts(lab, libvirt, guest, "vhost-user")
+    destroyed(libvirt, "vhost-user")
 
 
 def session(lab, libvirt):
     """Given libvirtd as an ordinary user, then its guest's network works."""
-    guest = start(libvirt, "session")
+    guest = start(libvirt, "session", SOCKET)
     has_lease(guest, "session")
     goes_out(lab, guest, "session")
     comes_in(lab, guest, "session")
@@ -412,11 +426,11 @@ def session(lab, libvirt):
 
 
 def without_kvm():
-    """Puts an empty file over /dev/kvm in this namespace.
+    """Hides /dev/kvm behind an empty file, in this namespace.
 
-    libvirt finds that root can use KVM and the guests' user can't, takes that
-    for a change since it looked, and asks qemu for all it can do once more,
-    some twenty times for one domain.
+    Where only root may use KVM, libvirtd asks qemu for its capabilities as
+    root, and then rejects the answer, because the guests' user can't use KVM.
+    So it would ask again some twenty times for each domain.
     """
     if os.path.exists("/dev/kvm"):
         os.close(os.open("/run/no-kvm", os.O_CREAT, 0o600))
@@ -433,18 +447,19 @@ def story():
     with open("/etc/resolv.conf", "w") as file:
         file.write(f"nameserver {SERVER4}\nnameserver {SERVER6}\n")
     shutil.copy(PASST, "/usr/bin/passt")
-    example_is_valid()
+    examples_are_valid()
     # Don't be a subreaper: libvirtd waits until qemu has ended, so init must
     # inherit and reap qemu when it ends.
     call("prctl", PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-    for part, uid, place in (system, 0, "/root"), (session, ALICE, home):
-        name = part.__name__
-        with check(f"{name}: libvirt starts a guest and ends it"), \
+    for name, uid, place, parts in ("system", 0, "/root", (system, shared)), \
+            ("session", ALICE, home, (session,)):
+        with check(f"{name}: libvirt starts guests and ends them"), \
                 Lab() as lab:
             libvirt = Libvirt(lab, f"qemu:///{name}", f"/var/home/{name}",
                               uid, place)
             try:
-                part(lab, libvirt)
+                for part in parts:
+                    part(lab, libvirt)
             finally:
                 libvirt.end()
 

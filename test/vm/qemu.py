@@ -39,6 +39,11 @@ OPTIONS = ["-t", f"{TCP_PORT},{TCP_MAPPED}:{TCP_MAPPED + MAPPED}",
            "-u", f"{UDP_PORT},{UDP_MAPPED}:{UDP_MAPPED + MAPPED}",
            "-D", SERVER4, "-D", SERVER6, "-S", "example.test"]
 
+# Bits of the features that a Linux guest accepts if they are offered.
+FEATURES = {"CSUM": 0, "GUEST_CSUM": 1, "GUEST_TSO4": 7, "GUEST_TSO6": 8,
+            "HOST_TSO4": 11, "HOST_TSO6": 12, "MRG_RXBUF": 15,
+            "INDIRECT_DESC": 28, "EVENT_IDX": 29, "VERSION_1": 32}
+
 
 def at(addr):
     """An address in the notation of socat and URLs."""
@@ -219,6 +224,15 @@ def refused(guest, name):
             _, out = guest.agent.run(f"socat - TCP:{at(addr)}:1")
             expect(f"refusal in {out}", "Connection refused" in out, True)
             expect_below("seconds", time.monotonic() - began, 3)
+
+
+def offloads(guest, name):
+    """Given a Linux guest, then it accepts all offloads that passt offers."""
+    with check(f"{name}: the guest takes all offloads"):
+        bits = guest.run("for d in /sys/bus/virtio/drivers/virtio_net/"
+                         "virtio*; do cat $d/features; done").strip()
+        expect("not taken", [feature for feature, bit in FEATURES.items()
+                             if bits[bit] != "1"], [])
 
 
 def one_at_a_time(lab, guest, name):

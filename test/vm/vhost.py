@@ -30,10 +30,6 @@ from netlab import (Lab, SERVER4, Server, check, expect,    # noqa: E402
 from traffic import take_and_tell                           # noqa: E402
 
 BACK = 2.0              # seconds from passt's restart until a guest works again
-# Bits of the features that a Linux guest accepts if they are offered.
-FEATURES = {"CSUM": 0, "GUEST_CSUM": 1, "GUEST_TSO4": 7, "GUEST_TSO6": 8,
-            "HOST_TSO4": 11, "HOST_TSO6": 12, "MRG_RXBUF": 15,
-            "INDIRECT_DESC": 28, "EVENT_IDX": 29, "VERSION_1": 32}
 
 
 def network(lab, ring=1024):
@@ -72,15 +68,6 @@ class Monitor:
     def close(self):
         self.file.close()
         self.sock.close()
-
-
-def offloads(guest, name):
-    """Given a Linux guest, then it accepts all offloads that passt offers."""
-    with check(f"{name}: the guest takes all offloads"):
-        bits = guest.run("for d in /sys/bus/virtio/drivers/virtio_net/"
-                         "virtio*; do cat $d/features; done").strip()
-        expect("not taken", [feature for feature, bit in FEATURES.items()
-                             if bits[bit] != "1"], [])
 
 
 def reaches(lab, guest):
@@ -137,7 +124,7 @@ def story():
 
         def first(_, guest, name):
             nonlocal passt
-            offloads(guest, name)
+            qemu.offloads(guest, name)
             qemu.everything(lab, guest, name)
             moments(lab, guest, name)
             passt = reborn(lab, guest, name, passt)
