@@ -402,7 +402,8 @@ int vhost_flush(struct link_queue *q)
 }
 
 /* vhost_stalled() - Whether the guest may have stopped taking frames; see
- * link_stalled(). A guest that takes frames also gives new buffers */
+ * link_stalled(). A guest that takes frames also gives new buffers, but Linux
+ * does so only when it has used half of them. */
 bool vhost_stalled(struct link_queue *q)
 {
 	const struct vhost_pair *p = vhost_pair_of(q);
@@ -410,5 +411,6 @@ bool vhost_stalled(struct link_queue *q)
 
 	if (!vhost_runs(r) || !r->enabled || q->blocked)
 		return true;
-	return p->unanswered && virtqueue_index(&r->vq) == p->heard_index;
+	return p->unanswered && !virtqueue_taken(&r->vq) &&
+	       virtqueue_index(&r->vq) == p->heard_index;
 }

@@ -215,6 +215,14 @@ static bool wants_call(const struct virtqueue *q)
 	return !(le16toh(LOAD(q->avail->flags)) & VRING_AVAIL_F_NO_INTERRUPT);
 }
 
+/* virtqueue_taken() - Whether the guest has certainly taken all chains that
+ * virtqueue_publish() has given to it. Only EVENT_IDX shows that: a driver that
+ * has taken them asks to be notified of the next one (2.7.7.1) */
+bool virtqueue_taken(const struct virtqueue *q)
+{
+	return q->event_idx && used_event(q) == q->published;
+}
+
 /* virtqueue_publish() - Give the guest all chains that virtqueue_put() has put
  * in the used ring, and notify the guest if it wants that */
 void virtqueue_publish(struct virtqueue *q)

@@ -65,6 +65,7 @@ int virtqueue_peek(const struct virtqueue *q, const struct guest_mem *m,
 		   struct vq_chain *c);
 void virtqueue_put(struct virtqueue *q, uint16_t head, uint32_t len);
 void virtqueue_publish(struct virtqueue *q);
+bool virtqueue_taken(const struct virtqueue *q);
 bool virtqueue_await(struct virtqueue *q, unsigned int known);
 void virtqueue_ignore(struct virtqueue *q);
 

@@ -455,6 +455,54 @@ static void story_from_guest(void)
 	ends();
 }
 
+/* says_something() - The guest sends a frame, and passt takes it */
+static void says_something(void)
+{
+	sends(&(struct virtio_net_hdr_v1){ 0 }, 60);
+	kicks(1);
+	link_refill(v.queue);
+	link_release(v.queue);
+}
+
+/* Given a guest that takes frames or does not, then the link says so. With
+ * EVENT_IDX, the guest shows that it has taken a frame, because it asks to be
+ * notified of the next one. Without EVENT_IDX, only new buffers show it, and a
+ * driver gives no new buffers until half of the old ones are used. */
+static void story_stalled(void)
+{
+	begins(FEATURES, BUFFER);
+	check("no ring has started", link_stalled(v.queue));
+	posts(20, 0);
+	says_something();
+	check("nothing waits at first", !link_stalled(v.queue));
+	commits(60, 60, none);
+	link_flush(v.queue);
+	check("a frame that is not taken stalls the link",
+	      link_stalled(v.queue));
+	avail(0)->ring[RING] = used(0)->idx;	/* used_event */
+	check("until it is taken", !link_stalled(v.queue));
+	commits(60, 60, none);
+	commits(60, 60, none);
+	link_flush(v.queue);
+	avail(0)->ring[RING]++;
+	check("one of two is not enough", link_stalled(v.queue));
+	posts(1, 0);
+	check("new buffers are", !link_stalled(v.queue));
+	ends();
+
+	begins(OFFLOADS, BUFFER);
+	posts(20, 0);
+	says_something();
+	commits(60, 60, none);
+	link_flush(v.queue);
+	avail(0)->ring[RING] = used(0)->idx;
+	check("without EVENT_IDX, that field means nothing",
+	      link_stalled(v.queue));
+	posts(1, 0);
+	check("and new buffers do", !link_stalled(v.queue));
+	ends();
+}
+
 /* Given a running ring, when the front-end stops it, disables it or resets the
  * device, then frames that were committed before reach the guest, and no frame
  * can be committed until the ring runs again. */
@@ -593,6 +641,7 @@ int main(void)
 		       24000, 0);
 	story_to_guest("no offload", V1, BUFFER, 0);
 	story_from_guest();
+	story_stalled();
 	story_changes();
 	story_broken();
 	story_pairs();

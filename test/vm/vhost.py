@@ -25,10 +25,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "net"))
 import guest as vm                                          # noqa: E402
 import newer                                                # noqa: E402
 import qemu                                                 # noqa: E402
-from netlab import (Lab, SERVER4, Server, check, expect,    # noqa: E402
-                    expect_below, rests, wait_for)
+from netlab import (HOST4, Lab, ROUTER4, SERVER4, Server,   # noqa: E402
+                    check, echoes, expect, expect_below, rests, wait_for)
 from traffic import take_and_tell                           # noqa: E402
 
+AGAIN = 1.0             # seconds until passt sends a lost SYN again
 BACK = 2.0              # seconds from passt's restart until a guest works again
 
 
@@ -79,6 +80,23 @@ def reaches(lab, guest):
         return status == 0
 
 
+def lost(lab, guest, name):
+    """When the guest loses a SYN and sends nothing, then passt sends the SYN
+    again."""
+    guest.run(f"socat TCP-LISTEN:{qemu.TCP_PORT},reuseaddr EXEC:cat "
+              ">/dev/null 2>&1 &")
+    with check(f"{name}: a SYN that the guest has lost is sent again"):
+        guest.run(f"ip addr del {HOST4}/24 dev eth0")
+        time.sleep(1.5)
+        start = time.monotonic()
+        with lab.outside.connect(HOST4, qemu.TCP_PORT) as s:
+            time.sleep(0.5)
+            guest.run(f"ip addr add {HOST4}/24 dev eth0; "
+                      f"ip route add default via {ROUTER4}")
+            echoes(s)
+        expect_below("seconds", time.monotonic() - start, AGAIN + 1)
+
+
 def moments(lab, guest, name):
     """Given a guest, when it is stopped, or its link goes down, or its driver
     is unbound, and then the reverse happens, then its network works again."""
@@ -126,6 +144,7 @@ def story():
             nonlocal passt
             qemu.offloads(guest, name)
             qemu.everything(lab, guest, name)
+            lost(lab, guest, name)
             moments(lab, guest, name)
             passt = reborn(lab, guest, name, passt)
             qemu.ping(guest, f"{name}, then")
