@@ -48,8 +48,9 @@
 
 /* VHOST_USER_PROTOCOL_F_*: MQ, REPLY_ACK, MTU, BACKEND_REQ, RESET_DEVICE,
  * CONFIGURE_MEM_SLOTS, STATUS */
-#define PROTOCOL	(BIT(0) | BIT(3) | BIT(4) | BIT(5) | BIT(13) |	\
-			 BIT(15) | BIT(16))
+#define F_BACKEND_REQ	5
+#define PROTOCOL	(BIT(0) | BIT(3) | BIT(4) | BIT(F_BACKEND_REQ) | \
+			 BIT(13) | BIT(15) | BIT(16))
 
 #define MSG_BURST	64		/* messages handled in one event */
 
@@ -361,9 +362,24 @@ static int set_features(struct vhost_user *v, struct vhost_message *m)
 	return 0;
 }
 
+static int set_owner(struct vhost_user *v, struct vhost_message *m)
+{
+	v->owned = true;
+	return 0;
+}
+
+/* get_protocol() - Offer BACKEND_REQ only to a front-end that begins with
+ * SET_OWNER: user-mode Linux 6.1 does, and does not work without BACKEND_REQ.
+ * qemu sends SET_OWNER later. If qemu 11.1 with -netdev passt,vhost-user=on is
+ * offered BACKEND_REQ, it closes its end of that socket, but goes on to read
+ * from the descriptor. The guest's memory then has the same descriptor, and
+ * qemu closes it. */
 static int get_protocol(struct vhost_user *v, struct vhost_message *m)
 {
-	set_u64(m, PROTOCOL);
+	if (!v->offered)
+		v->offered = v->owned ? PROTOCOL :
+					PROTOCOL & ~BIT(F_BACKEND_REQ);
+	set_u64(m, v->offered);
 	return 0;
 }
 
@@ -674,7 +690,7 @@ static const struct message_type {
 } message_type[VHOST_REQUESTS] = {
 	[GET_FEATURES] = { "GET_FEATURES", 0, 0, 0, true, get_features },
 	[SET_FEATURES] = { "SET_FEATURES", 8, 0, 0, false, set_features },
-	[SET_OWNER] = { "SET_OWNER", 0, 0, 0, false, do_nothing },
+	[SET_OWNER] = { "SET_OWNER", 0, 0, 0, false, set_owner },
 	[RESET_OWNER] = { "RESET_OWNER", 0, 0, 0, false, do_nothing },
 	[SET_MEM_TABLE] = { "SET_MEM_TABLE", UINT32_MAX, 0, TABLE_REGIONS,
 			    false, set_mem_table },

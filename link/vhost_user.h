@@ -136,6 +136,8 @@ struct vhost_pair {
  * @fd:		socket to the front-end
  * @backend_fd:	socket for requests to the front-end, which passt never makes;
  *		-1: none
+ * @owned:	the front-end has sent SET_OWNER
+ * @offered:	protocol features that passt offers; 0: it was not asked yet
  * @features, @protocol: features that were negotiated
  * @status:	status of the device, as the front-end has set it
  * @mtu:	MTU that the front-end has set, bytes; 0: none
@@ -150,7 +152,8 @@ struct vhost_pair {
 struct vhost_user {
 	struct link link;
 	int fd, backend_fd;
-	uint64_t features, protocol, status;
+	bool owned;
+	uint64_t offered, features, protocol, status;
 	uint32_t mtu;
 	unsigned int hdr_len;
 	struct guest_mem mem;

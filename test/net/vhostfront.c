@@ -419,15 +419,20 @@ static bool early_calls(struct front *f)
 	return true;
 }
 
-/* settle() - Exchange all messages that come before the guest's driver runs */
+/* settle() - Exchange all messages that come before the guest's driver runs.
+ * passt offers BACKEND_REQ only to a front-end that begins with SET_OWNER. qemu
+ * sends SET_OWNER later. */
 static bool settle(struct front *f)
 {
+	bool first = f->wanted_protocol & FEATURE(P_BACKEND_REQ);
 	uint64_t offered;
 
+	if (first && !tell(f, SET_OWNER, NULL, 0))
+		return false;
 	if (!ask_u64(f, GET_FEATURES, &offered))
 		return false;
 	f->features = negotiate(f, offered);
-	if (!settle_protocol(f) || !tell(f, SET_OWNER, NULL, 0) ||
+	if (!settle_protocol(f) || (!first && !tell(f, SET_OWNER, NULL, 0)) ||
 	    !ask_u64(f, GET_FEATURES, &offered) || !early_calls(f))
 		return false;
 	if (f->protocol & FEATURE(P_RESET_DEVICE) &&

@@ -291,7 +291,10 @@ static void story_features(void)
 	begins(FEATURES, BUFFER);
 	check_eq("features", asks(GET_FEATURES, 0, 0, 0), FEATURES);
 	check_eq("protocol features", asks(GET_PROTOCOL_FEATURES, 0, 0, 0),
-		 PROTOCOL);
+		 PROTOCOL & ~BIT(F_BACKEND_REQ));
+	says(SET_OWNER, 0, NULL, 0, -1);
+	check_eq("which stay the same", asks(GET_PROTOCOL_FEATURES, 0, 0, 0),
+		 PROTOCOL & ~BIT(F_BACKEND_REQ));
 	check_eq("pairs of rings", asks(GET_QUEUE_NUM, 0, 0, 0),
 		 VHOST_PAIRS);
 	check_eq("slots for memory", asks(GET_MAX_MEM_SLOTS, 0, 0, 0),
@@ -316,6 +319,12 @@ static void story_features(void)
 	check_eq("a feature that was not offered",
 		 says_u64(SET_FEATURES, BIT(VIRTIO_NET_F_CTRL_VQ), -1),
 		 -EPROTO);
+	ends();
+
+	begins(FEATURES, BUFFER);
+	says(SET_OWNER, 0, NULL, 0, -1);
+	check_eq("protocol features for a front-end that begins as its owner",
+		 asks(GET_PROTOCOL_FEATURES, 0, 0, 0), PROTOCOL);
 	ends();
 }
 
