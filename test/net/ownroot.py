@@ -7,7 +7,8 @@ import ctypes
 import os
 import tempfile
 
-from netlab import CLONE_NEWNS, MNT_DETACH, MS_PRIVATE, MS_REC, call
+from netlab import (CLONE_NEWNS, MNT_DETACH, MS_BIND, MS_PRIVATE, MS_REC,
+                    call)
 
 MS_RDONLY = 1
 
@@ -45,3 +46,21 @@ def enter(lower=None):
     # The overlays keep the tmpfs in use; it needs no visible place any more.
     call("umount2", upper.encode(), MNT_DETACH)
     os.rmdir(upper)
+
+
+def change(root, *places):
+    """Enters a mount namespace with another root folder.
+
+    @places: folders of the machine that are also mounted there
+    """
+    call("unshare", CLONE_NEWNS)
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    mount(root, root, None, MS_BIND)
+    for place in places:
+        os.makedirs(root + place, exist_ok=True)
+        mount(place, root + place, None, MS_BIND | MS_REC)
+    os.chdir(root)
+    # This mounts the old root over the new one; see pivot_root(2).
+    call("pivot_root", b".", b".")
+    call("umount2", b".", MNT_DETACH)
+    os.chdir("/")

@@ -1,32 +1,61 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""newer.py - Replaces this machine's libvirt and qemu by those of Debian's
-backports, for one test program only: it mounts overlays with the files that
-test/vm/newer has unpacked at /usr, /etc and /var (../net/ownroot.py)."""
+"""newer.py - Lets one test program use what test/vm/newer has unpacked.
+
+enter() replaces this machine's libvirt and qemu by those of Debian's backports:
+it mounts overlays at /usr, /etc and /var (../net/ownroot.py). in_sid() is for
+programs of Debian's sid, which need libraries of sid. They run in a root folder
+of their own, by the command
+
+    newer.py in-sid UID COMMAND...
+"""
 
 import glob
 import os
 import shutil
 import sys
 
-import guest as vm
-import ownroot
-from netlab import TOP, main
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "net"))
 
-ROOT = os.path.join(TOP, os.environ.get("B", "build"), "newer", "root")
+import guest as vm                                          # noqa: E402
+import ownroot                                              # noqa: E402
+from netlab import B, Skip, main                            # noqa: E402
+
+
+def root(suite):
+    """The folder with the unpacked packages of a suite: backports, trixie or
+    sid."""
+    folder = f"{B}/newer/{suite}/root"
+    if os.path.exists(f"{folder}/done"):
+        return folder
+    try:
+        with open(f"{B}/newer/{suite}.why") as file:
+            why = " ".join(file.read().split())
+    except FileNotFoundError:
+        why = "test/vm/newer has not run"
+    # From time to time, packages of sid can't be installed together.
+    if suite == "sid" and "unmet dependencies" in why:
+        raise Skip(f"no packages of sid: {why}")
+    raise FileNotFoundError(f"no packages of {suite}: {why}")
 
 
 def enter():
     """Enters a mount namespace with the newer programs. Only root can."""
-    if not os.path.exists(f"{ROOT}/done"):
-        raise FileNotFoundError("no libvirt and qemu of the backports: "
-                                "test/vm/newer gets them")
-    ownroot.enter(ROOT)
+    lower = root("backports")
+    ownroot.enter(lower)
     # Remove the machine's own qemu modules from the overlay: the newer qemu
     # can't load modules of another build.
-    for modules in glob.glob(f"{ROOT}/usr/lib/*/qemu"):
-        place = modules.removeprefix(ROOT)
+    for modules in glob.glob(f"{lower}/usr/lib/*/qemu"):
+        place = modules.removeprefix(lower)
         shutil.rmtree(place)
         shutil.copytree(modules, place)
+
+
+def in_sid(uid):
+    """Words to put in front of a command, to run it in sid's root folder as
+    this user. /tmp and the build folder are also there. Only root can."""
+    root("sid")
+    return [sys.executable, os.path.abspath(__file__), "in-sid", str(uid)]
 
 
 def run(name, story, image=vm.CLOUD):
@@ -53,3 +82,16 @@ def add_user(name, uid):
     os.makedirs(home)
     os.chown(home, uid, uid)
     return home
+
+
+def execute(command, uid, *argv):
+    """The command in-sid: replaces this program by another one."""
+    ownroot.change(root("sid"), "/proc", "/dev", "/tmp", B)
+    os.setgroups([])
+    os.setgid(int(uid))
+    os.setuid(int(uid))
+    os.execvp(argv[0], argv)
+
+
+if __name__ == "__main__":
+    execute(*sys.argv[1:])
