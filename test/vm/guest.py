@@ -408,6 +408,7 @@ class Guest:
         @image:   kernel and initramfs to boot
         """
         self.folder = tempfile.mkdtemp(prefix="passt-vm-")
+        os.chmod(self.folder, 0o777)    # qemu may have another user
         self.log = open(f"{self.folder}/qemu.log", "w+")
         self.process = spawn(*wrap, *argv(self.folder, accel, image),
                              *network, stdout=self.log, stderr=self.log)

@@ -226,6 +226,15 @@ def refused(guest, name):
             expect_below("seconds", time.monotonic() - began, 3)
 
 
+def reaches(lab, guest):
+    """Whether the guest now gets an answer from a server outside."""
+    with Server(lab.outside.bind(SERVER4), take_and_tell) as server:
+        status, _ = guest.agent.run(
+            f"echo hello | socat -t 3 -T 3 - TCP:{SERVER4}:{server.port},"
+            "connect-timeout=2 | grep -q .", 10)
+        return status == 0
+
+
 def offloads(guest, name):
     """Given a Linux guest, then it accepts all offloads that passt offers."""
     with check(f"{name}: the guest takes all offloads"):

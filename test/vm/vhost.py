@@ -12,10 +12,8 @@ netlab.py has the topology, guest.py the guest, and newer.py qemu, because older
 versions of qemu crash with vhost-user.
 """
 
-import json
 import os
 import signal
-import socket
 import sys
 import time
 
@@ -25,9 +23,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "net"))
 import guest as vm                                          # noqa: E402
 import newer                                                # noqa: E402
 import qemu                                                 # noqa: E402
-from netlab import (HOST4, Lab, ROUTER4, SERVER4, Server,   # noqa: E402
-                    check, echoes, expect, expect_below, rests, wait_for)
-from traffic import take_and_tell                           # noqa: E402
+from monitor import Monitor                                 # noqa: E402
+from netlab import (HOST4, Lab, ROUTER4, check, echoes,      # noqa: E402
+                    expect, expect_below, rests, wait_for)
 
 AGAIN = 1.0             # seconds until passt sends a lost SYN again
 BACK = 2.0              # seconds from passt's restart until a guest works again
@@ -42,42 +40,6 @@ def network(lab, ring=1024):
             "-netdev", "vhost-user,id=n,chardev=c",
             "-device", f"{qemu.DEVICE},id=nic,rx_queue_size={ring}",
             "-qmp", f"unix:{lab.dir}/qmp,server=on,wait=off"]
-
-
-class Monitor:
-    """Sends commands to qemu's monitor (QMP)."""
-
-    def __init__(self, lab):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(f"{lab.dir}/qmp")
-        self.sock.settimeout(10)
-        self.file = self.sock.makefile("rw")
-        self.file.readline()
-        self("qmp_capabilities")
-
-    def __call__(self, command, **arguments):
-        self.file.write(json.dumps({"execute": command,
-                                    "arguments": arguments}) + "\n")
-        self.file.flush()
-        while True:
-            answer = json.loads(self.file.readline())
-            if "event" not in answer:
-                break
-        if "return" not in answer:
-            raise AssertionError(f"{command}: {answer}")
-
-    def close(self):
-        self.file.close()
-        self.sock.close()
-
-
-def reaches(lab, guest):
-    """Whether the guest now gets an answer from a server outside."""
-    with Server(lab.outside.bind(SERVER4), take_and_tell) as server:
-        status, _ = guest.agent.run(
-            f"echo hello | socat -t 3 -T 3 - TCP:{SERVER4}:{server.port},"
-            "connect-timeout=2 | grep -q .", 10)
-        return status == 0
 
 
 def lost(lab, guest, name):
@@ -100,25 +62,25 @@ def lost(lab, guest, name):
 def moments(lab, guest, name):
     """Given a guest, when it is stopped, or its link goes down, or its driver
     is unbound, and then the reverse happens, then its network works again."""
-    monitor = Monitor(lab)
+    monitor = Monitor(f"{lab.dir}/qmp")
     with check(f"{name}: stopped for 5 s and continued"):
         monitor("stop")
         time.sleep(5)
         monitor("cont")
-        wait_for("an answer", lambda: reaches(lab, guest), 20)
+        wait_for("an answer", lambda: qemu.reaches(lab, guest), 20)
     with check(f"{name}: link down and up"):
         monitor("set_link", name="nic", up=False)
         time.sleep(1)
-        expect("on the network while it is down", reaches(lab, guest), False)
+        expect("on the network while it is down", qemu.reaches(lab, guest), False)
         monitor("set_link", name="nic", up=True)
-        wait_for("an answer", lambda: reaches(lab, guest), 20)
+        wait_for("an answer", lambda: qemu.reaches(lab, guest), 20)
     with check(f"{name}: the driver leaves and comes back"):
         guest.run("for d in /sys/bus/virtio/drivers/virtio_net/virtio*; do "
                   "echo ${d##*/} >/run/dev; done; cd /sys/bus/virtio/drivers/"
                   "virtio_net; cat /run/dev >unbind; sleep 1; "
                   "cat /run/dev >bind")
         guest.run("net up", 60)
-        wait_for("an answer", lambda: reaches(lab, guest), 20)
+        wait_for("an answer", lambda: qemu.reaches(lab, guest), 20)
     monitor.close()
 
 
@@ -129,7 +91,7 @@ def reborn(lab, guest, name, passt):
         passt.kill(signal.SIGKILL)
         passt = lab.passt("--vhost-user", *qemu.OPTIONS)
         start = time.monotonic()
-        wait_for("an answer", lambda: reaches(lab, guest), 20)
+        wait_for("an answer", lambda: qemu.reaches(lab, guest), 20)
         expect_below("seconds", time.monotonic() - start, BACK + 1)
     return passt
 
