@@ -80,10 +80,12 @@ class Image:
     """What a guest boots: a kernel, from one of Debian's packages, and an
     initramfs with some of its modules."""
 
-    def __init__(self, name, package, modules):
+    def __init__(self, name, package, modules, root=None):
+        """@root: folder with the unpacked package, if that is not to be
+        fetched"""
         self.package = package
         self.modules = modules
-        self.root = os.path.join(CACHE, f"root{name}")
+        self.root = root or os.path.join(CACHE, f"root{name}")
         self.kernel = os.path.join(CACHE, f"vmlinuz{name}")
         self.initramfs = os.path.join(CACHE, f"initramfs{name}")
 
@@ -91,6 +93,11 @@ class Image:
 # Debian's kernel for clouds boots faster; its usual kernel has all drivers.
 CLOUD = Image("", f"linux-image-cloud-{DEBIAN}", MODULES)
 FULL = Image("-full", f"linux-image-{DEBIAN}", MODULES + CARDS)
+
+
+def image_of(suite, root):
+    """The kernel for guests that test/vm/newer has unpacked into @root."""
+    return Image(f"-{suite}", CLOUD.package, MODULES, root)
 
 
 #
@@ -144,6 +151,9 @@ def fetch_kernel(image):
 
 def find_kernel(image):
     """Returns a kernel and the folder of its modules."""
+    # Debian's packages of Linux 7 have the kernel beside its modules.
+    for kernel in glob.glob(f"{image.root}/usr/lib/modules/*/vmlinuz"):
+        return kernel, os.path.dirname(kernel)
     if not newest(f"{image.root}/boot/vmlinuz-*"):
         with contextlib.suppress(Missing):
             fetch_kernel(image)
@@ -407,21 +417,31 @@ class Guest:
         @wrap:    words in front of qemu's command line, such as qrap
         @image:   kernel and initramfs to boot
         """
+        self.accel = accel
         self.folder = tempfile.mkdtemp(prefix="passt-vm-")
         os.chmod(self.folder, 0o777)    # qemu may have another user
         self.log = open(f"{self.folder}/qemu.log", "w+")
         self.process = spawn(*wrap, *argv(self.folder, accel, image),
                              *network, stdout=self.log, stderr=self.log)
         try:
-            boot = BOOT_KVM if accel == "kvm" else BOOT_TCG
-            self.agent = Agent(connect(
-                f"{self.folder}/agent",
-                alive=lambda: self.process.poll() is None))
-            self.agent.run("true", boot - GRACE)
+            self.wait()
         except OSError as e:
             why = f"{e}: {self.messages()}"
             self.kill()
             raise RuntimeError(f"the guest did not boot: {why}") from None
+
+    def wait(self):
+        """Waits until the guest has booted."""
+        boot = BOOT_KVM if self.accel == "kvm" else BOOT_TCG
+        self.agent = Agent(connect(
+            f"{self.folder}/agent",
+            alive=lambda: self.process.poll() is None))
+        self.agent.run("true", boot - GRACE)
+
+    def restart(self):
+        """Waits until a guest that is about to boot again has done so."""
+        self.agent.close()
+        self.wait()
 
     def messages(self):
         """The last messages of qemu and of the guest's kernel."""

@@ -355,11 +355,11 @@ class Guests:
         env = dict(os.environ, PASST_SOCKET=self.lab.socket)
         return self.lab.guest.spawn(*cmd, env=env, **kw)
 
-    def run(self, name, story, network, wrap=()):
+    def run(self, name, story, network, wrap=(), image=vm.CLOUD):
         """Boots a guest, runs @story with it, and kills it."""
         guest = None
         with check(f"{name}: boots"):
-            guest = vm.Guest(self.accel, self.spawn, network, wrap)
+            guest = vm.Guest(self.accel, self.spawn, network, wrap, image)
         if not guest:
             return
         try:

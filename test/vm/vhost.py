@@ -7,9 +7,10 @@
 
 It checks all that qemu.py checks over the stream socket; which offloads the
 guest has; that the guest works after it was stopped, its link was down, or its
-driver was unbound; and that it works after passt was killed and started again.
-netlab.py has the topology, guest.py the guest, and newer.py qemu, because older
-versions of qemu crash with vhost-user.
+driver was unbound, or it was rebooted; and that it works after passt was killed
+and started again. Most of this is done again with the kernels of Debian's
+trixie and sid. netlab.py has the topology, guest.py the guest, and newer.py
+qemu, because older versions of qemu crash with vhost-user.
 """
 
 import os
@@ -59,19 +60,23 @@ def lost(lab, guest, name):
         expect_below("seconds", time.monotonic() - start, AGAIN + 1)
 
 
-def moments(lab, guest, name):
-    """Given a guest, when it is stopped, or its link goes down, or its driver
-    is unbound, and then the reverse happens, then its network works again."""
-    monitor = Monitor(f"{lab.dir}/qmp")
+def stopped(lab, guest, name, monitor):
+    """When a guest is stopped for a while, then its network works again."""
     with check(f"{name}: stopped for 5 s and continued"):
         monitor("stop")
         time.sleep(5)
         monitor("cont")
         wait_for("an answer", lambda: qemu.reaches(lab, guest), 20)
+
+
+def unplugged(lab, guest, name, monitor):
+    """When the link goes down and up, or the driver is unbound and bound, then
+    the guest's network works again."""
     with check(f"{name}: link down and up"):
         monitor("set_link", name="nic", up=False)
         time.sleep(1)
-        expect("on the network while it is down", qemu.reaches(lab, guest), False)
+        expect("on the network while it is down", qemu.reaches(lab, guest),
+               False)
         monitor("set_link", name="nic", up=True)
         wait_for("an answer", lambda: qemu.reaches(lab, guest), 20)
     with check(f"{name}: the driver leaves and comes back"):
@@ -81,7 +86,23 @@ def moments(lab, guest, name):
                   "cat /run/dev >bind")
         guest.run("net up", 60)
         wait_for("an answer", lambda: qemu.reaches(lab, guest), 20)
-    monitor.close()
+
+
+def booted(lab, guest, name, monitor, reset):
+    """When a guest boots again, then its network works again.
+
+    @reset: qemu resets the machine; else the guest reboots
+    """
+    with check(f"{name}: {'reset' if reset else 'reboot'}"):
+        monitor("set-action", reboot="reset")
+        if reset:
+            monitor("system_reset")
+        else:
+            guest.run("(sleep 0.2; reboot -f) >/dev/null 2>&1 &")
+            time.sleep(0.5)
+        guest.restart()
+        guest.run("net", 60)
+        wait_for("an answer", lambda: qemu.reaches(lab, guest), 20)
 
 
 def reborn(lab, guest, name, passt):
@@ -96,25 +117,62 @@ def reborn(lab, guest, name, passt):
     return passt
 
 
+def all_of_it(lab, guest, name, passt):
+    """All checks. Returns the new passt."""
+    monitor = Monitor(f"{lab.dir}/qmp")
+    qemu.offloads(guest, name)
+    qemu.everything(lab, guest, name)
+    lost(lab, guest, name)
+    stopped(lab, guest, name, monitor)
+    unplugged(lab, guest, name, monitor)
+    booted(lab, guest, name, monitor, True)
+    passt = reborn(lab, guest, name, passt)
+    qemu.ping(guest, f"{name}, then")
+    return passt
+
+
+def most_of_it(lab, guest, name, passt):
+    """Checks that may depend on the guest's kernel. Returns the new passt."""
+    monitor = Monitor(f"{lab.dir}/qmp")
+    qemu.offloads(guest, name)
+    qemu.addresses(guest, name)
+    qemu.transfers(lab, guest, name)
+    qemu.forwarded(lab, guest, name)
+    qemu.at_once(lab, guest, name)
+    unplugged(lab, guest, name, monitor)
+    booted(lab, guest, name, monitor, False)
+    return reborn(lab, guest, name, passt)
+
+
+def kernel_of(suite):
+    """The image with the kernel of a suite, or None."""
+    with check(f"there is a kernel of {suite}"):
+        image = vm.image_of(suite, newer.root(suite))
+        vm.build(image)
+        print(os.path.realpath(image.kernel))
+        return image
+
+
 def story():
+    images = {suite: kernel_of(suite) for suite in ("trixie", "sid")}
     newer.enter()
     with Lab() as lab:
         passt = lab.passt("--vhost-user", *qemu.OPTIONS)
         guests = qemu.Guests(lab)
 
-        def first(_, guest, name):
-            nonlocal passt
-            qemu.offloads(guest, name)
-            qemu.everything(lab, guest, name)
-            lost(lab, guest, name)
-            moments(lab, guest, name)
-            passt = reborn(lab, guest, name, passt)
-            qemu.ping(guest, f"{name}, then")
+        def run(name, checks, image=vm.CLOUD):
+            def checks_with_passt(lab, guest, name):
+                nonlocal passt
+                passt = checks(lab, guest, name, passt)
+            guests.run(name, checks_with_passt, network(lab), image=image)
 
-        guests.run("first guest", first, network(lab))
+        run("first guest", all_of_it)
         with check("after the first guest was killed, passt rests"):
             rests(passt)
         guests.run("second guest", qemu.some, network(lab, 256))
+        for suite, image in images.items():
+            if image:
+                run(f"Linux of {suite}", most_of_it, image)
         with check("after all, passt is there and rests"):
             expect("alive", passt.alive(), True)
             rests(passt)
