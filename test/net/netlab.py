@@ -531,7 +531,7 @@ class Lab:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
         cmd = [self.passt_bin, "-f", "-s", self.socket, *options]
-        self.log = open(f"{self.dir}/passt.log", "w+b")
+        self.log = new_log(f"{self.dir}/passt.log")
         p = spawn_user(self.host, cmd, root, stdout=self.log,
                        stderr=self.log, **kw)
         if not wait:
@@ -578,7 +578,7 @@ class Lab:
         if vhost:
             options = ("--vhost-user", *options)
         self.pairs = int(dict(zip(options, options[1:])).get("--pairs", 1))
-        self.guest_log = open(f"{self.dir}/standin.log", "w+b")
+        self.guest_log = new_log(f"{self.dir}/standin.log")
         p = self.guest.spawn(self.standin, "--socket", self.socket, "--tap",
                              "tap0", "--mtu", str(mtu), *options,
                              stdout=subprocess.PIPE, stderr=self.guest_log)
@@ -644,6 +644,14 @@ def spawn_user(ns, cmd, root=False, **kw):
     if not root and not USERNS:
         kw.update(user=NOBODY, group=NOBODY, extra_groups=[])
     return ns.spawn(*cmd, **kw)
+
+
+def new_log(path):
+    """Opens an empty file for a program's messages. The program appends,
+    because it shares the file offset with us, and we move that to read."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return open(path, "a+b")
 
 
 def need(path):
