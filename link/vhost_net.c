@@ -187,6 +187,16 @@ static void take_back(struct vhost_pair *p)
 				    f->iov + f->iovcnt) - p->to);
 }
 
+/* pieces_left() - Return how many pieces the next chain of a slot may have. The
+ * last VHOST_FRAME_PIECES entries of @p->to are for the pieces of the slot
+ * itself, and the slot before may have taken some of these entries */
+static unsigned int pieces_left(const struct vhost_pair *p)
+{
+	const unsigned int max = VHOST_PIECES - VHOST_FRAME_PIECES;
+
+	return max - MIN(p->nto, max);
+}
+
 /**
  * collect_chains() - Add chains to a slot until they have space for a frame;
  * the chains are not taken from the ring yet
@@ -216,8 +226,7 @@ static int collect_chains(struct vhost_pair *p, struct vhost_slot *s,
 			return -ENOBUFS;
 		c.iov = p->to + p->nto;
 		rc = virtqueue_peek(&r->vq, &p->user->mem, p->nchain, true,
-				    VHOST_PIECES - VHOST_FRAME_PIECES - p->nto,
-				    &c);
+				    pieces_left(p), &c);
 		if (rc <= 0)
 			return rc;
 		p->chain[p->nchain++] = (struct vhost_chain){

@@ -23,10 +23,12 @@
 #define RINGS		4		/* two pairs */
 
 /* Offsets in the memory: of ring i with its descriptors (avail follows at
- * 0x1000, used at 0x2000), of receive buffers, and of frames from the guest. */
+ * 0x1000, used at 0x2000), of receive buffers, of frames from the guest, and of
+ * indirect tables. */
 #define RING_AT(i)	((i) * 0x4000)
 #define BUFFERS		0x10000
 #define FRAMES		0x200000
+#define TABLES		0x300000
 
 #define V1		(BIT(VIRTIO_F_VERSION_1) | BIT(F_PROTOCOL_FEATURES))
 #define OFFLOADS	(FEATURES & ~BIT(VIRTIO_RING_F_EVENT_IDX))
@@ -279,6 +281,27 @@ static bool is_pattern(const uint8_t *frame, size_t len)
 			return false;
 	}
 	return true;
+}
+
+/* posts_pieces() - The guest makes a receive buffer available, whose @n pieces
+ * of one byte are in an indirect table */
+static void posts_pieces(unsigned int n)
+{
+	uint32_t at = TABLES + f.shown[0] * 0x4000U;
+	struct vring_desc *table = (struct vring_desc *)(f.mem + at);
+	unsigned int i;
+
+	*desc(0, f.shown[0]) = (struct vring_desc){
+		GUEST + at, n * sizeof(*table), VRING_DESC_F_INDIRECT, 0,
+	};
+	for (i = 0; i < n; i++)
+		table[i] = (struct vring_desc){
+			GUEST + BUFFERS + i, 1, VRING_DESC_F_WRITE |
+			(i + 1 < n ? VRING_DESC_F_NEXT : 0), (uint16_t)(i + 1),
+		};
+	avail(0)->ring[f.shown[0]] = f.shown[0];
+	avail(0)->idx = ++f.shown[0];
+	kicks(0);
 }
 
 static uint8_t got[LINK_GSO_MAX];
@@ -561,6 +584,29 @@ static void story_changes(void)
 	ends();
 }
 
+/* Given receive buffers in very many pieces, then passt makes slots of as many
+ * buffers as its array has space for, and of no more. */
+static void story_many_pieces(void)
+{
+	struct link_slot slots[8];
+	unsigned int i;
+
+	begins(OFFLOADS, BUFFER);
+	for (i = 0; i < 5; i++)
+		posts_pieces(1000);
+	posts_pieces(11000);
+	check_eq("five buffers of 1,000 pieces make five slots",
+		 link_slots(v.queue, 600, 8, slots), 5);
+	check("their pieces are in the array", v.pair[0].nto <= VHOST_PIECES);
+	for (i = 0; i < 5; i++)
+		link_commit(v.queue, &slots[i], 600, none);
+	check("a buffer of 11,000 pieces makes none after their frames",
+	      !link_slots(v.queue, 600, 1, slots));
+	check_eq("the frames go to the guest", link_flush(v.queue), 1);
+	check_eq("in five buffers", used(0)->idx, 5);
+	ends();
+}
+
 /* Given a guest that violates the rules of a ring, or whose memory is gone,
  * then the link fails. */
 static void story_broken(void)
@@ -652,6 +698,7 @@ int main(void)
 	story_from_guest();
 	story_stalled();
 	story_changes();
+	story_many_pieces();
 	story_broken();
 	story_pairs();
 	return unit_end();
