@@ -56,12 +56,19 @@ static int count_avail(const struct virtqueue *q)
 	return n <= q->size ? n : -EPROTO;
 }
 
-static struct vring_desc load_desc(const struct vring_desc *d)
+/* struct packed_desc - struct vring_desc at any address: an indirect table need
+ * not be aligned (2.7.5.3) */
+struct packed_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags, next;
+} __attribute__((packed));
+
+static struct vring_desc load_desc(const volatile struct packed_desc *d)
 {
 	return (struct vring_desc){
-		.addr = le64toh(LOAD(d->addr)), .len = le32toh(LOAD(d->len)),
-		.flags = le16toh(LOAD(d->flags)),
-		.next = le16toh(LOAD(d->next)),
+		.addr = le64toh(d->addr), .len = le32toh(d->len),
+		.flags = le16toh(d->flags), .next = le16toh(d->next),
 	};
 }
 
@@ -94,7 +101,7 @@ static int add_desc(const struct guest_mem *m, const struct vring_desc *d,
  *		is that of the ring itself
  */
 struct desc_table {
-	const struct vring_desc *desc;
+	const volatile struct packed_desc *desc;
 	uint32_t n;
 	bool indirect;
 };
@@ -132,7 +139,7 @@ static int enter_table(const struct guest_mem *m, const struct vring_desc *d,
 static int walk_chain(const struct virtqueue *q, const struct guest_mem *m,
 		      bool writable, unsigned int max, struct vq_chain *c)
 {
-	struct desc_table t = { q->desc, q->size, false };
+	struct desc_table t = { (const void *)q->desc, q->size, false };
 	uint32_t at = c->head, seen = 0;
 	struct vring_desc d;
 	int rc = 0;

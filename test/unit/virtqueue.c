@@ -129,6 +129,14 @@ static void story_chains(void)
 	virtqueue_take(&q, 2);
 	check_eq("after both, the ring is empty", peek(false), 0);
 
+	set_desc(desc(4), GUEST + TABLE + 1, sizeof(struct vring_desc),
+		 VRING_DESC_F_INDIRECT, 0);
+	memmove(base + TABLE + 1, table(1), sizeof(struct vring_desc));
+	offers(4);
+	check_eq("an indirect table at an odd address", peek(false), 1);
+	check("is followed, too", chain.cnt == 1 && chain.len == 30);
+	virtqueue_take(&q, 1);
+
 	set_desc(desc(0), GUEST + SIZE - 100, 300, VRING_DESC_F_WRITE, 0);
 	offers(0);
 	check_eq("a descriptor across two regions", peek(true), 1);
