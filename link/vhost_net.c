@@ -194,7 +194,7 @@ static unsigned int pieces_left(const struct vhost_pair *p)
 {
 	const unsigned int max = VHOST_PIECES - VHOST_FRAME_PIECES;
 
-	return max - MIN(p->nto, max);
+	return MIN(max - MIN(p->nto, max), VHOST_FRAME_PIECES);
 }
 
 /**

@@ -131,10 +131,12 @@ static int enter_table(const struct guest_mem *m, const struct vring_desc *d,
  * @c:		chain, whose @head is set
  *
  * A chain has at most as many descriptors as its table, so this function ends
- * even if the descriptors form a loop.
+ * even if the descriptors form a loop. A table can have 32,768 entries. So
+ * descriptors without bytes count like pieces: to pass many of them for each
+ * frame would take too long.
  *
  * Return: 0; -EPROTO or -EFAULT if the guest has broken a rule of virtio;
- *	   -ENOBUFS if the chain has more than @max pieces
+ *	   -ENOBUFS if the chain has more than @max pieces or descriptors
  */
 static int walk_chain(const struct virtqueue *q, const struct guest_mem *m,
 		      bool writable, unsigned int max, struct vq_chain *c)
@@ -149,6 +151,8 @@ static int walk_chain(const struct virtqueue *q, const struct guest_mem *m,
 	do {
 		if (at >= t.n || seen++ >= t.n)
 			return -EPROTO;
+		if (seen > max)
+			return -ENOBUFS;
 		d = load_desc(&t.desc[at]);
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			rc = d.flags & VRING_DESC_F_NEXT ? -EPROTO :

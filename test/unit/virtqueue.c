@@ -104,6 +104,8 @@ static bool told(void)
 /* Given chains as drivers write them, then passt finds all their pieces. */
 static void story_chains(void)
 {
+	unsigned int i;
+
 	begins(65533);			/* so that indices wrap around */
 	check_eq("an empty ring has no chain", peek(false), 0);
 
@@ -153,6 +155,16 @@ static void story_chains(void)
 	check_eq("more pieces than there is space for",
 		 virtqueue_peek(&q, &mem, 0, false, 1, &chain), -ENOBUFS);
 	check_eq("leave the head known", chain.head, 2);
+	virtqueue_take(&q, 1);
+
+	set_desc(desc(1), GUEST + TABLE, (PIECES + 1) *
+		 sizeof(struct vring_desc), VRING_DESC_F_INDIRECT, 0);
+	for (i = 0; i <= PIECES; i++)
+		set_desc(table(i), GUEST + DATA, 0, i < PIECES ?
+			 VRING_DESC_F_NEXT : 0, (uint16_t)(i + 1));
+	offers(1);
+	check_eq("more descriptors than pieces, although they have no bytes",
+		 peek(false), -ENOBUFS);
 	ends();
 }
 
