@@ -630,6 +630,7 @@ static int net_set_mtu(struct vhost_user *v, struct vhost_message *m)
 
 	if (mtu < IP4_MTU_MIN || mtu > UINT16_MAX)
 		return 1;
+	flush_all(v);		/* before the capabilities change */
 	v->mtu = (uint32_t)mtu;
 	set_caps(v);
 	return 0;

@@ -543,6 +543,7 @@ static void story_changes(void)
 	struct virtio_net_hdr_v1 h = { 0 };
 	struct mem_single r = region();
 	struct vring_state s = { 0, 0 };
+	uint64_t mtu = 1500;
 	uint8_t reply[20];
 
 	begins(OFFLOADS, BUFFER);
@@ -573,6 +574,9 @@ static void story_changes(void)
 
 	begins(OFFLOADS, BUFFER);
 	posts(20, 0);
+	commits(60, 60, none);
+	says(NET_SET_MTU, 0, &mtu, sizeof(mtu), -1);
+	check_eq("an MTU is for frames after it", gets_frame(&h, got), 60);
 	says_state(SET_VRING_ENABLE, 0, 0);
 	check("a ring that is not enabled takes no frame",
 	      !commits(60, 60, none) && v.queue[0].blocked);
