@@ -113,7 +113,7 @@ int vhost_receive(struct vhost_user *v)
 	ssize_t n;
 
 	if (v->have >= MSG_HDR_LEN)
-		iov.iov_base = m->payload + v->have - MSG_HDR_LEN;
+		iov.iov_base = m->payload + (v->have - MSG_HDR_LEN);
 	n = recvmsg(v->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? -EAGAIN :

@@ -351,6 +351,30 @@ static void story_features(void)
 	ends();
 }
 
+/* Given a message of the maximum length that comes in parts, then passt handles
+ * it when it has received the last part. */
+static void story_parts(void)
+{
+	const uint32_t head[] = { 99, 1 | VHOST_NEED_REPLY, VHOST_PAYLOAD };
+	uint8_t bytes[12 + VHOST_PAYLOAD] = { 0 }, reply[20];
+	const size_t part[] = { 5, 7, 255, sizeof(bytes) - 267 };
+	size_t at = 0;
+	unsigned int i;
+
+	begins(FEATURES, BUFFER);
+	memcpy(bytes, head, 12);
+	for (i = 0; i < ARRAY_SIZE(part); at += part[i++]) {
+		check("there is no reply yet", recv(f.sock, reply, 20,
+						    MSG_DONTWAIT) < 0);
+		send(f.sock, bytes + at, part[i], 0);
+		check("a part is taken",
+		      !link_event(&v.link, FD_SOCKET, EPOLLIN));
+	}
+	check("then there is one",
+	      recv(f.sock, reply, 20, MSG_DONTWAIT) == 20 && reply[12] == 1);
+	ends();
+}
+
 /* check_gso_frame() - Check that the guest receives a GSO frame, in as many
  * receive buffers of @size bytes as are needed */
 static void check_gso_frame(uint32_t size)
@@ -692,6 +716,7 @@ static void story_pairs(void)
 int main(void)
 {
 	story_features();
+	story_parts();
 	story_to_guest("mergeable buffers", OFFLOADS, BUFFER, 0);
 	story_to_guest("with EVENT_IDX", FEATURES, BUFFER, 0);
 	story_to_guest("a header of its own", OFFLOADS, BUFFER, 12);
