@@ -356,8 +356,10 @@ static int set_features(struct vhost_user *v, struct vhost_message *m)
 	set_caps(v);
 	for (i = 0; i < VHOST_RINGS; i++) {
 		v->ring[i].vq.event_idx = vhost_has(v, VIRTIO_RING_F_EVENT_IDX);
-		if (!vhost_has(v, F_PROTOCOL_FEATURES))
-			v->ring[i].enabled = true;
+		if (vhost_has(v, F_PROTOCOL_FEATURES))
+			continue;
+		v->ring[i].enabled = true;
+		show_use(v, &v->ring[i]);
 	}
 	return 0;
 }

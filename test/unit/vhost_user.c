@@ -703,6 +703,9 @@ static void story_pairs(void)
 	check("and not blocked", !link_blocked(&v.link));
 	says_state(SET_VRING_ENABLE, 2, 1);
 	check("and back", !v.queue[1].unused);
+	says_state(SET_VRING_ENABLE, 2, 0);
+	says_u64(SET_FEATURES, OFFLOADS & ~BIT(F_PROTOCOL_FEATURES), -1);
+	check("used if a front-end can't disable rings", !v.queue[1].unused);
 
 	while (commits(60, 60, none))
 		link_flush(&v.queue[1]);
