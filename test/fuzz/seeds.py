@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""seeds.py DIR - Writes the frames that fuzzing and mutation start from.
+"""seeds.py DIR TARGET - Writes the inputs that fuzzing starts from.
 
-It writes each frame to a file: frames of a guest, of every kind that passt
-handles, and some that it must drop. test/net/flood.py calls frames() itself.
+It writes each input to a file. For most targets, inputs are frames of a guest,
+of every kind that passt handles, and some that it must drop. test/net/flood.py
+calls frames() itself. For vhost_ring, inputs are lists of steps
+(test/fuzz/steps.h).
 """
 
 import os
@@ -231,12 +233,122 @@ def sequences():
         for key in range(4) for kind, unit in ((32, 0), (32, 1), (0, 2)))
 
 
-def main(path):
+def step(op, a=0, b=0, c=0, x=0, y=0, z=0, w=0):
+    """struct step of test/fuzz/steps.h"""
+    return struct.pack("<BBBBHHHH", op, a, b, c, x, y, z, w)
+
+
+def numbers(names, often):
+    """Bytes for steps: those that are not done often begin at 192."""
+    names = names.split()
+    rare = 192 + -192 % len(names)
+    return {name: i if i < often else rare + i for i, name in enumerate(names)}
+
+
+RING = numbers("""DESC AVAIL INDEX POST SEND POKE EVENT RACE REFILL BURST COMMIT
+               FLUSH STALLED KICK STOP START ENABLE RESET FEATURES MEMORY AGAIN
+               CUT""", 13)
+NO_MERGE, NO_EVENTS, NO_CSUM, NO_TSO, NO_V1 = 1, 2, 4, 8, 32
+BOTH_64 = 0x66                  # entries of both rings
+DOWN, UP = 0, 1                 # rings
+
+
+def rings():
+    """What test/fuzz/vhost_ring.c reads."""
+    def post(n=8, size=1600, first=0, others=1, table=0, at=0x2000,
+             distance=None, flags=0):
+        return step(RING["POST"], n - 1 | flags, first, others, at, size, table,
+                    size if distance is None else distance)
+
+    def send(kind=0, size=100, first=0, others=1, at=0x9000, flags=0):
+        return step(RING["SEND"], kind << 1 | flags, first, others, at, size)
+
+    def commit(n=2, size=1000, meta=0, slots=None):
+        return step(RING["COMMIT"], meta | 64, (slots or n) - 1, n, size)
+
+    flush, burst, refill = (step(RING[x]) for x in ("FLUSH", "BURST",
+                                                    "REFILL"))
+    to_guest = post() + commit() + flush + commit(3, 60, 1) + flush
+    from_guest = b"".join(send(kind, at=0x9000 + 0x200 * kind)
+                          for kind in range(6)) + burst + refill
+    for name, less in (("all", 0), ("no-merge", NO_MERGE),
+                       ("no-events", NO_EVENTS), ("no-csum", NO_CSUM),
+                       ("old", NO_MERGE | NO_V1 | NO_TSO)):
+        begin = step(0, less, BOTH_64)
+        yield f"{name}-to-guest", begin + to_guest
+        yield f"{name}-from-guest", begin + from_guest
+    begin = step(0, 0, BOTH_64, w=0xfff0)
+    yield "gso-to-guest", begin + post(30, 2048) + commit(1, 40000, 2) + flush
+    yield "gso-from-guest", begin + send(0, 9000, flags=32) + send(
+        1, 9000, flags=32, at=0x2000) + burst + send(2, 9000, flags=96) + burst
+    yield "indirect", begin + post(others=4, table=0x6000, distance=0) + \
+        commit() + flush + send(others=128 + 3) + burst
+    yield "short-pieces", begin + post(others=40, size=80) + commit(
+        3, 200) + flush + send(others=100) + burst
+    yield "headers-apart", begin + post(first=12) + commit() + flush + \
+        send(first=12) + burst
+    yield "many-pieces", begin + 3 * post(3, 1000, others=250, table=0x4001,
+                                          distance=0) + commit(
+        5, 600, slots=8) + flush
+    yield "two-regions", begin + post(1, 1400, others=235, table=0x4000,
+                                      at=0x7fff, flags=32) + commit(1, 600)
+    yield "many-bounces", begin + post(31, 80, first=12) + post(
+        31, 80, first=12) + commit(1, 60) + 6 * commit(0, 60, slots=16) + flush
+    yield "given-back", begin + post() + commit(1, 500, slots=8) + commit(
+        2, 300) + flush
+    yield "blocked", begin + commit() + post() + step(
+        RING["KICK"]) + commit() + flush + step(RING["STALLED"])
+    yield "told", begin + step(RING["EVENT"], DOWN, 2) + to_guest + step(
+        RING["EVENT"], UP, 0) + from_guest
+    yield "lies", begin + send(0, 500, flags=96) + send(4, 100, flags=64) + \
+        burst
+    yield "bad", begin + step(RING["DESC"], UP, 3, 0, 0xffff, 100) + step(
+        RING["AVAIL"], UP, 3) + burst
+    yield "loop", begin + step(RING["DESC"], UP | 1 << 2, 3, 3, 0x2000,
+                               1) + step(RING["AVAIL"], UP, 3) + refill
+    yield "beyond", begin + step(RING["DESC"], UP | 1 << 2, 3, 64, 0x2000,
+                                 1) + step(RING["AVAIL"], UP, 3) + refill
+    yield "head-beyond", begin + step(RING["AVAIL"], UP, 64) + refill
+    yield "jump", begin + step(RING["INDEX"], UP, x=0x8000) + refill
+    yield "race", begin + post() + step(RING["RACE"], 128 | 1, 0xff, 0,
+                                        0x18) + commit(4) + flush
+    yield "race-from-guest", begin + from_guest + send() + send() + step(
+        RING["RACE"], 128 | 1, 7, 1, 0x68) + burst
+    yield "stopped", begin + post() + commit() + step(
+        RING["STOP"], DOWN) + commit() + step(RING["START"], DOWN) + \
+        commit() + flush
+    yield "disabled", begin + post() + commit() + step(
+        RING["ENABLE"], DOWN, 0) + commit() + send() + step(
+        RING["ENABLE"], UP, 0) + burst
+    yield "reset", begin + post() + commit() + step(RING["RESET"]) + commit()
+    yield "features", begin + post() + commit() + step(
+        RING["FEATURES"], NO_MERGE | NO_EVENTS) + commit() + flush
+    yield "memory", begin + post() + commit() + step(
+        RING["MEMORY"], 1, 2) + step(RING["MEMORY"], 2, 2) + step(
+        RING["MEMORY"], 0, 7) + commit() + flush
+    yield "again", begin + post() + commit() + step(
+        RING["AGAIN"], DOWN, 1, x=0) + step(RING["KICK"]) + commit() + flush
+    yield "cut", begin + post() + send() + commit() + step(
+        RING["CUT"], 65, 3, 3, x=0x3000, y=1000)
+    yield "second-pair", step(0, 0, BOTH_64, 8) + to_guest + from_guest + step(
+        RING["ENABLE"], DOWN, 0) + step(RING["STOP"], UP)
+    yield "elsewhere", step(0, 0, BOTH_64, 4, 0x8000, 0x8400, 0x8600) + \
+        to_guest
+
+
+def inputs(target):
+    """Name and bytes of each seed."""
+    if target == "vhost_ring":
+        return rings()
+    return [*frames(), *sequences()]
+
+
+def main(path, target):
     os.makedirs(path, exist_ok=True)
-    for name, frame in [*frames(), *sequences()]:
+    for name, data in inputs(target):
         with open(os.path.join(path, name), "wb") as f:
-            f.write(frame)
+            f.write(data)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * vhost.h - A guest's memory for the fuzz targets of vhost-user, which checks
+ * that the link writes only where it may, and leaks nothing.
+ *
+ * The memory is a file. Its three regions have other bytes of the file around
+ * them, which the guest does not share. @want of struct shared is a copy of the
+ * file. Each write that is allowed is made there, too, so any other write is a
+ * difference.
+ *
+ * This header includes some files of the product, so that it can replace the
+ * calls of mmap(), munmap() and guest_mem_at() in them. A fuzz target includes
+ * this header once.
+ */
+#ifndef TEST_FUZZ_VHOST_H
+#define TEST_FUZZ_VHOST_H
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "link/guest_mem.h"
+#include "test/fuzz/steps.h"
+#include "util.h"
+
+#define MUST(cond)							\
+	do {								\
+		if (!(cond))						\
+			abort();					\
+	} while (0)
+
+#define PAGE		4096
+#define PLACES		3
+#define FILE_SIZE	0x14000
+#define FDS_MAX		64	/* descriptors that count_fds() looks at */
+#define MAPS_MAX	160	/* mappings that the link may have */
+#define GRANTS_MAX	16384	/* ranges that the link has looked up */
+
+/**
+ * struct place - A region of the guest's memory
+ * @guest:	physical address in the guest
+ * @user:	address in the front-end
+ * @size:	bytes
+ * @offset:	where in the file it is
+ */
+struct place {
+	uint64_t guest, user;
+	uint32_t size, offset;
+};
+
+/* The first two follow each other in the guest, but not in the front-end, and
+ * not in the file. The second begins and ends within a page, and the third ends
+ * within one. */
+static const struct place place[PLACES] = {
+	{ 0x40000000, 0x7f0000000000, 0x8000, 0x1000 },
+	{ 0x40008000, 0x7e0000000010, 0x5ff0, 0xa010 },
+	{ 0x100000000, 0x7d0000001000, 0x2001, 0x11000 },
+};
+
+/* struct range - A range of the file: offset and bytes */
+struct range {
+	uint32_t off, len;
+};
+
+/**
+ * struct shared - The guest's memory
+ * @fd, @inode:	file
+ * @now:	bytes of the file, in a mapping of the target's own
+ * @want:	what these bytes must be
+ * @present:	bits: places that the link knows
+ * @cut:	the file was truncated, so access to @now would raise SIGBUS
+ */
+static struct shared {
+	int fd;
+	ino_t inode;
+	uint8_t *now, *want;
+	unsigned int present;
+	bool cut;
+} shared;
+
+/**
+ * struct map - A mapping that the link has made
+ * @at, @len:	address and bytes of the mapping
+ * @off:	offset in the file of the first byte
+ * @ours:	the file is that of struct shared; false: it is another file
+ */
+static struct map {
+	uint8_t *at;
+	size_t len;
+	off_t off;
+	bool ours;
+} maps[MAPS_MAX];
+static unsigned int nmaps;
+
+/* count_mmap() - guest_mem.c calls this for mmap(), and must not map a page
+ * beyond the end of a file. With MAP_FIXED, it repairs a mapping after
+ * SIGBUS */
+static void *count_mmap(void *at, size_t len, int prot, int flags, int fd,
+			off_t off)
+{
+	void *p = mmap(at, len, prot, flags, fd, off);
+	struct stat st;
+
+	if (p == MAP_FAILED || flags & MAP_FIXED)
+		return p;
+	MUST(nmaps < MAPS_MAX && !fstat(fd, &st));
+	MUST(off + (off_t)len < st.st_size + PAGE);
+	maps[nmaps++] = (struct map){ p, len, off, st.st_ino == shared.inode };
+	return p;
+}
+
+/* count_munmap() - guest_mem.c calls this for munmap(), and must unmap each
+ * mapping once, as a whole */
+static int count_munmap(void *at, size_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < nmaps && maps[i].at != at; i++)
+		;
+	MUST(i < nmaps && maps[i].len == len);
+	maps[i] = maps[--nmaps];
+	return munmap(at, len);
+}
+
+static void *see_mem_at(const struct guest_mem *m, uint64_t addr, size_t *len);
+
+/* guest_mem.c calls signal() after a SIGBUS that it can't handle. That would end
+ * this process before libFuzzer stores the input. */
+#define mmap		count_mmap
+#define munmap		count_munmap
+#define signal(n, how)	abort()
+#include "../../link/guest_mem.c"
+#undef mmap
+#undef munmap
+#undef signal
+
+#define guest_mem_at	see_mem_at
+#include "../../link/virtqueue.c"
+#undef guest_mem_at
+
+#include "../../link/vhost_user.c"
+
+UNCOUNTED
+
+/**
+ * struct seen - What virtqueue.c has looked up in the guest's memory
+ * @calls:	number of look-ups since the last step
+ * @slots:	the link is making slots, so it may write to what it looks up
+ * @grant, @ngrants: ranges that it may write to
+ * @race:	the guest will write @byte to offset @at of the file, when
+ *		@calls is @when
+ */
+static struct seen {
+	unsigned int calls;
+	bool slots;
+	struct range grant[GRANTS_MAX];
+	unsigned int ngrants;
+	bool race;
+	unsigned int when;
+	uint32_t at;
+	uint8_t byte;
+} seen;
+
+/* offset_of() - Return the offset in the file of the byte at a pointer of the
+ * link; -1: the byte is not in the file */
+static int64_t offset_of(const void *p)
+{
+	const uint8_t *at = p;
+	unsigned int i;
+
+	for (i = 0; i < nmaps; i++) {
+		if (maps[i].ours && at >= maps[i].at &&
+		    at < maps[i].at + maps[i].len)
+			return maps[i].off + (at - maps[i].at);
+	}
+	return -1;
+}
+
+/* guest_write() - The guest writes bytes at an offset of the file */
+static void guest_write(uint32_t off, const void *data, size_t len)
+{
+	if (shared.cut || off >= FILE_SIZE)
+		return;
+	len = MIN(len, FILE_SIZE - off);
+	memcpy(shared.now + off, data, len);
+	memcpy(shared.want + off, data, len);
+}
+
+/* see_mem_at() - virtqueue.c calls this for guest_mem_at(). The guest may write
+ * to its memory before virtqueue.c goes on */
+static void *see_mem_at(const struct guest_mem *m, uint64_t addr, size_t *len)
+{
+	void *p = guest_mem_at(m, addr, len);
+	int64_t off = p ? offset_of(p) : -1;
+
+	if (off >= 0 && seen.slots && seen.ngrants < GRANTS_MAX)
+		seen.grant[seen.ngrants++] = (struct range){
+			(uint32_t)off, (uint32_t)*len,
+		};
+	if (seen.calls++ == seen.when && seen.race) {
+		seen.race = false;
+		guest_write(seen.at, &seen.byte, 1);
+	}
+	return p;
+}
+
+/* guest_addr() - Return a physical address for a number. For most numbers below
+ * 65,536, the address is in a place */
+static uint64_t guest_addr(uint32_t x)
+{
+	uint32_t two = place[0].size + place[1].size;
+
+	if (x >= two && x - two < place[2].size)
+		return place[2].guest + x - two;
+	return place[0].guest + x;
+}
+
+/* file_offset() - Return the offset in the file of the byte at guest_addr(@x),
+ * and reduce @len to the bytes of one place; FILE_SIZE: the byte is in no
+ * place */
+static uint32_t file_offset(uint32_t x, size_t *len)
+{
+	uint64_t addr = guest_addr(x), off;
+	unsigned int i;
+
+	for (i = 0; i < PLACES; i++) {
+		off = addr - place[i].guest;
+		if (off >= place[i].size)
+			continue;
+		*len = (size_t)MIN(*len, place[i].size - off);
+		return (uint32_t)off + place[i].offset;
+	}
+	return FILE_SIZE;
+}
+
+/* guest_fill() - The guest writes bytes at guest_addr(@x) and after, as far as
+ * these addresses are in places */
+static void guest_fill(uint32_t x, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	uint32_t off;
+	size_t n;
+
+	for (; len; x += (uint32_t)n, p += n, len -= n) {
+		n = len;
+		off = file_offset(x, &n);
+		if (off == FILE_SIZE)
+			return;
+		guest_write(off, p, n);
+	}
+}
+
+/* shared_open() - Create the file, before the first input */
+static void shared_open(void)
+{
+	struct stat st;
+
+	shared.fd = memfd_create("guest", MFD_CLOEXEC);
+	MUST(shared.fd >= 0 && !ftruncate(shared.fd, FILE_SIZE) &&
+	     !fstat(shared.fd, &st));
+	shared.inode = st.st_ino;
+	shared.now = mmap(NULL, FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  shared.fd, 0);
+	shared.want = malloc(FILE_SIZE);
+	MUST(shared.now != MAP_FAILED && shared.want);
+}
+
+/* shared_reset() - Fill the memory with the bytes that each input begins with:
+ * zeros where rings are, so that their descriptors are empty */
+static void shared_reset(void)
+{
+	if (shared.cut)
+		MUST(!ftruncate(shared.fd, FILE_SIZE));
+	shared.cut = false;
+	memset(shared.want, 0xa5, FILE_SIZE);
+	memset(shared.want + place[0].offset, 0, place[0].size / 2);
+	memcpy(shared.now, shared.want, FILE_SIZE);
+	memset(&seen, 0, offsetof(struct seen, grant));
+	seen.ngrants = 0;
+	seen.race = false;
+}
+
+/* shared_cut() - The front-end truncates the file */
+static void shared_cut(uint32_t size)
+{
+	MUST(!ftruncate(shared.fd, MIN(size, FILE_SIZE - 1)));
+	shared.cut = true;
+}
+
+/* may_write() - Note that the link was allowed to write to a range */
+static void may_write(uint32_t off, uint32_t len)
+{
+	if (shared.cut || off >= FILE_SIZE)
+		return;
+	len = MIN(len, FILE_SIZE - off);
+	memcpy(shared.want + off, shared.now + off, len);
+}
+
+/* may_write_grants() - Note that it was allowed to write to pieces of slots */
+static void may_write_grants(void)
+{
+	unsigned int i;
+
+	if (seen.ngrants == GRANTS_MAX)		/* there may be more */
+		may_write(0, FILE_SIZE);
+	for (i = 0; i < seen.ngrants; i++)
+		may_write(seen.grant[i].off, seen.grant[i].len);
+}
+
+/* check_memory() - Check that the link has written nowhere else */
+static void check_memory(void)
+{
+	MUST(shared.cut || !memcmp(shared.now, shared.want, FILE_SIZE));
+}
+
+/* count_fds() - Return how many descriptors are open. For poll(), one with
+ * O_PATH is none */
+static unsigned int count_fds(void)
+{
+	struct pollfd fds[FDS_MAX];
+	unsigned int i, n = 0;
+
+	for (i = 0; i < FDS_MAX; i++)
+		fds[i] = (struct pollfd){ .fd = (int)i };
+	MUST(poll(fds, FDS_MAX, 0) >= 0);
+	for (i = 0; i < FDS_MAX; i++)
+		n += !(fds[i].revents & POLLNVAL) ||
+		     fcntl((int)i, F_GETFD) >= 0;
+	return n;
+}
+
+/* check_closed() - Check that the link has left nothing behind; @fds: number of
+ * descriptors that are not the link's */
+static void check_closed(unsigned int fds)
+{
+	unsigned int i;
+
+	MUST(count_fds() == fds);
+	MUST(!nmaps);
+	for (i = 0; i < FAULTY_MAX; i++)
+		MUST(!faulty[i].map);
+	guest_mem_faulted();
+}
+
+/* region_of() - Return what messages say about a place */
+static struct mem_region region_of(unsigned int i)
+{
+	return (struct mem_region){
+		place[i].guest, place[i].size, place[i].user, place[i].offset,
+	};
+}
+
+COUNTED
+
+#endif /* TEST_FUZZ_VHOST_H */
