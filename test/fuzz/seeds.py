@@ -4,7 +4,7 @@
 
 It writes each input to a file. For most targets, inputs are frames of a guest,
 of every kind that passt handles, and some that it must drop. test/net/flood.py
-calls frames() itself. For vhost_ring, inputs are lists of steps
+calls frames() itself. For vhost_msg and vhost_ring, inputs are lists of steps
 (test/fuzz/steps.h).
 """
 
@@ -336,10 +336,86 @@ def rings():
         to_guest
 
 
+MSG = numbers("""SAY HEAR KICK POST SEND POKE REFILL COMMIT FLUSH RAW CUT
+              LEAVE""", 10)
+GET_FEATURES, SET_MEM_TABLE = 1, 5
+(SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE, GET_VRING_BASE, SET_VRING_KICK,
+ SET_VRING_CALL, SET_VRING_ERR) = range(8, 15)
+SET_VRING_ENABLE, SET_BACKEND_REQ_FD = 18, 21
+ADD_MEM_REG, REM_MEM_REG = 37, 38
+REQUESTS = (*range(1, 6), *range(8, 19), 20, 21, 34, 36, 37, 38, 39, 40, 63)
+(WANT_REPLY, WRONG_BYTES, WRONG_SIZE, WRONG_COUNT, WRONG_FD, NOT_HEARD, IN_TWO,
+ FDS_TWICE) = (1 << i for i in range(8))
+ALL_RIGHT, NO_BEGINNING = 254, 255      # which message of the beginning is not
+
+
+def messages():
+    """What test/fuzz/vhost_msg.c reads."""
+    def say(request, ring=0, a=0, c=0, **fields):
+        return step(MSG["SAY"], a, request | ring << 6, c, **fields)
+
+    begin = step(ALL_RIGHT)
+    frames = step(MSG["POST"], 3, 12, x=0, y=1600) + step(
+        MSG["KICK"]) + step(MSG["COMMIT"], 3, 2, x=1000) + step(
+        MSG["FLUSH"]) + step(MSG["SEND"], 2, 12, x=0x4000, y=100) + step(
+        MSG["KICK"], UP) + step(MSG["REFILL"])
+    yield "frames", begin + frames
+    for i, request in enumerate(REQUESTS):
+        yield f"message-{request}", begin + frames[:36] + say(
+            request, i & 1, WANT_REPLY) + frames
+    for name, how in (("bytes", WRONG_BYTES), ("size", WRONG_SIZE),
+                      ("count", WRONG_COUNT), ("fd", WRONG_FD),
+                      ("two", IN_TWO),
+                      ("twice", IN_TWO | FDS_TWICE | WRONG_COUNT)):
+        yield f"wrong-{name}", begin + say(
+            SET_MEM_TABLE, 0, how, 0x55, y=9, z=0xff, w=20) + frames
+    for name, fields in (("wraps", {"y": 15, "z": 0xff, "w": 0xff00}),
+                         ("empty", {"y": 17, "z": 0x80}),
+                         ("overlaps", {"y": 41, "z": 0x80})):
+        yield f"region-{name}", begin + say(SET_MEM_TABLE, 0, WRONG_BYTES,
+                                            **fields) + frames
+    for fd in range(16):
+        yield f"fd-{fd}", begin + b"".join(
+            say(request, 1, WRONG_FD, fd) for request in (
+                SET_VRING_CALL, SET_VRING_KICK, SET_BACKEND_REQ_FD)) + frames
+    for request in (SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE,
+                    GET_VRING_BASE, SET_VRING_KICK, SET_VRING_CALL,
+                    SET_VRING_ERR, SET_VRING_ENABLE):
+        yield f"no-ring-{request}", begin + say(
+            request, 0, WRONG_BYTES, y=0, z=32) + frames
+    yield "second-pair", begin + b"".join(
+        say(request, ring) for ring in (2, 3) for request in (
+            SET_VRING_NUM, SET_VRING_BASE, SET_VRING_ADDR, SET_VRING_KICK,
+            SET_VRING_CALL, SET_VRING_ENABLE)) + step(
+        MSG["POST"], 3, 12, 1, x=0, y=1600) + step(MSG["KICK"]) + step(
+        MSG["COMMIT"], 3, 2, 1, x=1000) + frames
+    yield "beyond-the-file", begin + say(REM_MEM_REG, x=2) + say(
+        ADD_MEM_REG, 0, WRONG_BYTES, x=2, y=33, z=0x30) + frames
+    yield "slots", begin + say(REM_MEM_REG, x=2) + say(
+        ADD_MEM_REG, x=2) + frames
+    yield "restart", begin + frames + say(GET_VRING_BASE, UP) + say(
+        SET_VRING_BASE, UP, x=0) + say(SET_VRING_KICK, UP) + frames
+    yield "ring-gone", begin + frames + say(REM_MEM_REG, x=0) + frames
+    yield "no-descriptor", begin + say(SET_VRING_KICK, x=1) + say(
+        SET_VRING_CALL, x=1) + frames
+    yield "raw", begin + step(MSG["RAW"], 0x50, 1, 0, x=1, z=0) + frames
+    yield "unfinished", begin + step(MSG["RAW"], 1, 99, 1, x=1, y=264,
+                                     z=260) + frames
+    yield "too-long", begin + step(MSG["RAW"], 1, 2, 1, x=1, y=299,
+                                   z=299) + frames
+    yield "cut", begin + frames + step(MSG["CUT"], 0, x=0x3000) + frames
+    yield "leave", begin + frames[:48] + step(MSG["LEAVE"])
+    yield "nothing", step(NO_BEGINNING) + say(GET_FEATURES)
+    for i in range(24):
+        yield f"without-{i}", step(i, 0, 1) + frames
+
+
 def inputs(target):
     """Name and bytes of each seed."""
     if target == "vhost_ring":
         return rings()
+    if target == "vhost_msg":
+        return messages()
     return [*frames(), *sequences()]
 
 
