@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * checksum.c - Compares every routine that sums with a simple one as in RFC
- * 1071. Then it tests the functions that use these routines, with packets whose
- * checksums are known to be correct.
+ * checksum.c - Compares every routine that computes a sum with a simple routine
+ * that does what RFC 1071 says. Then it tests the functions that use these
+ * routines, with packets whose checksums are known to be correct.
  */
 #include "../../checksum.c"
 

@@ -285,8 +285,9 @@ static void t10_guest_first(void)
 	DID(CONN_DO_DISCARD | CONN_DO_REMOVE);
 }
 
-/* Given the peer's FIN that waits for a closed window, when the guest sends
- * FIN, then the guest's FIN counts as the first, and there is no time-wait. */
+/* Given the peer's FIN that can't be sent yet because the guest's window is
+ * closed, when the guest sends FIN, then the guest's FIN counts as the first,
+ * and there is no time-wait. */
 static void t10_peer_waits(void)
 {
 	wnd = 0;

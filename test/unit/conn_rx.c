@@ -10,8 +10,9 @@
 
 /* ---- T4: which segments are acceptable; RST and SYN ---- */
 
-/* Send a segment of @len bytes at @seq, and check that passt takes @data of them
- * as new. Return whether passt accepts the ACK in the segment */
+/* accepts() - Send a segment of @len bytes at @seq, and check that passt takes
+ * exactly @data bytes of it as new. Return whether passt accepts the ACK in the
+ * segment */
 static bool accepts(uint32_t seq, uint32_t len, uint32_t data)
 {
 	struct new_payload t;
@@ -590,8 +591,9 @@ static void t6_asked(void)
 }
 
 /* Given a guest whose segments are longer than the socket's space, then the
- * window has space for two of them: the guest might wait for a larger window
- * otherwise. While there is a backlog, this does not hold. */
+ * window has space for two of these segments: with a smaller window, the guest
+ * might send nothing, and wait for a larger one. While there is a backlog, the
+ * window may be smaller. */
 static void t6_long_segments(void)
 {
 	opened();

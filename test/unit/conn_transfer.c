@@ -270,15 +270,15 @@ static void arrivals(void)
 		machine_finish_batch(&m);
 }
 
-/* within() - Whether a pause of @ms that begins @at ms after the start goes on
- * now */
+/* within() - Whether a pause that begins @at ms after the start, and lasts for
+ * @ms ms, goes on now */
 static bool within(unsigned int at, unsigned int ms)
 {
 	return ms && sim.now >= BASE + at && sim.now < BASE + at + ms;
 }
 
-/* applications() - Let the peer and the guest's application send and read, as
- * much as they do in @ms */
+/* applications() - Let the peer and the guest's application send and read as
+ * much as they can in @ms milliseconds */
 static void applications(uint64_t ms)
 {
 	const struct setup *s = sim.s;
@@ -300,8 +300,8 @@ static void applications(uint64_t ms)
 	guest_pump(&guest, sim.now);
 }
 
-/* busy() - Whether an application may send or read in the next ms, although no
- * segment arrives and no timer expires */
+/* busy() - Whether an application may send or read in the next millisecond,
+ * even if no segment arrives and no timer expires until then */
 static bool busy(void)
 {
 	const struct setup *s = sim.s;

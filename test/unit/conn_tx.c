@@ -537,9 +537,9 @@ static void t7_rewound(void)
 
 /* ---- T8: a closed window ---- */
 
-/* Given data that waits for a closed window, then passt probes the guest again
- * and again. The time between two probes doubles, up to a minute. As long as
- * the guest answers, passt does not give up. */
+/* Given data that can't be sent because the guest's window is closed, then
+ * passt probes the guest again and again. The time between two probes doubles,
+ * up to a minute. As long as the guest answers, passt does not give up. */
 static void t8_persist(void)
 {
 	uint64_t wait = 1000;
@@ -671,8 +671,8 @@ static void t8_taken_back(void)
 	EXPECT_EQ(c.timer, CONN_TIMER_RTO);
 }
 
-/* Given FIN of the peer and a closed window, then FIN waits for the window as
- * data does. */
+/* Given FIN of the peer and a closed window, then passt sends FIN to the guest
+ * only when the window is open again, as it does with data. */
 static void t8_fin(void)
 {
 	wnd = 0;

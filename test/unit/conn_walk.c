@@ -51,8 +51,7 @@ static const char *const sight_name[SIGHTS] = {
 static struct machine m;
 static unsigned long seen[SIGHTS], steps;
 
-/* Next sequence number that the guest has not used, and the window it
- * offers. */
+/* The guest's next sequence number, and the window that the guest offers. */
 static uint32_t guest_nxt;
 static uint16_t guest_wnd;
 
@@ -406,8 +405,8 @@ static void guest_ends(void)
 	machine_finish_batch(&m);
 }
 
-/* both_end() - Given that both ends send all they have to, and FIN, then the
- * flow is closed within seconds */
+/* both_end() - Let both ends send all that they have to send, and then FIN;
+ * check that the flow is closed within seconds */
 static void both_end(void)
 {
 	uint64_t start = m.now;
@@ -430,7 +429,7 @@ static void both_end(void)
 	MUST(&m, m.now - start <= 2 * TCP_TIMEWAIT_LEN + 6000);
 }
 
-/* silence() - Given that both ends are silent, then the flow is closed within
+/* silence() - Let both ends be silent; check that the flow is closed within
  * PATIENCE */
 static void silence(void)
 {

@@ -37,8 +37,8 @@ static void opt(struct client *c, uint16_t code, const void *data, size_t len)
 	msgbuf_put(&c->m, data, len);
 }
 
-/* message() - Begin a message; @client, @server: it has the identifier of the
- * client, and of the server */
+/* message() - Begin a message; @client, @server: whether it has the identifier
+ * of the client, and that of the server */
 static void message(struct client *c, uint8_t type, bool client, bool server)
 {
 	c->src = GUEST_LL;
@@ -156,8 +156,8 @@ static int top_status(const struct world *w)
 	return find_in(options(w), 13, 0, &o) ? get_be16(o.data) : -1;
 }
 
-/* ia_status() - Get the status code of the nth IA of a kind; -1: it has none,
- * -2: there is no such IA */
+/* ia_status() - Get the status code of the nth IA with the option code @code;
+ * -1: it has no status, -2: there is no such IA */
 static int ia_status(const struct world *w, uint16_t code, unsigned int n)
 {
 	struct opt6 o, s;
@@ -475,9 +475,10 @@ static void story_identifiers(struct world *w)
 	static const struct {
 		uint8_t type;
 		const char *name;
-		/* four characters, for a message without identifiers, with the
-		 * client's, with the server's, and with both; '1': passt
-		 * replies to it */
+		/* A string of four characters, one for each of these messages:
+		 * without an identifier, with the client's, with the server's,
+		 * with both. '1': passt replies to the message; '0': it does
+		 * not. */
 		const char *good;
 	} all[] = {
 		{ 1, "SOLICIT wants a client and no server", "0100" },
@@ -667,7 +668,8 @@ static void story_lengths(struct world *w)
 		const char *name;
 		uint8_t type;
 		bool server;
-		unsigned int replies;	/* to those that end after an option */
+		unsigned int replies;	/* to those of these messages that
+					 * end after an option */
 	} all[] = {
 		{ "SOLICIT at every length", 1, false, 6 },
 		{ "REQUEST at every length", 3, true, 6 },

@@ -381,7 +381,8 @@ static bool nth(const struct world *w, unsigned int n, struct seen *s)
 	return true;
 }
 
-/* flow_of() - The UDP flow of the guest's port @gport and a peer, or NULL */
+/* flow_of() - Find the UDP flow of the guest's port @gport and a peer; NULL:
+ * there is none */
 __attribute__((unused))
 static struct udp_flow *flow_of(struct world *w, uint16_t gport,
 				const char *peer, uint16_t pport)

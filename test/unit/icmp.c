@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * icmp.c - Pings of the guest over real ping sockets: replies, errors from
- * routers, what passt drops, and how long flows live. The other half is errors
- * that passt sends to the guest: what they quote, and how many there are.
+ * icmp.c - Tests of ICMP. One part is the guest's pings over real ping sockets:
+ * replies, errors from routers, what passt drops, and how long flows live. The
+ * other part is ICMP errors that passt itself makes for the guest: what they
+ * quote, and how many of them are sent.
  */
 #include "../../icmp.c"
 #include "test/unit/flows.h"
@@ -474,8 +475,8 @@ static void story_limits(void)
 	world_close(&w);
 }
 
-/* Given a peer without a route to it, then the guest gets an error that quotes
- * its request. */
+/* Given a peer to which the host has no route, then the guest gets an error
+ * that quotes its request. */
 static void story_unreachable(const struct family *f)
 {
 	struct world w;
@@ -639,8 +640,8 @@ static void story_quote(const struct family *f)
 	world_close(&w);
 }
 
-/* Given packets to multicast and broadcast addresses, then they cause no
- * errors. */
+/* Given a packet to a multicast or broadcast address, then passt sends no error
+ * about it. */
 static void story_never(void)
 {
 	static const char *const dst[] = { "224.0.0.1", "255.255.255.255",

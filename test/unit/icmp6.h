@@ -8,8 +8,8 @@
 
 #define GUEST_LL	"fe80::5054:ff:fe12:3456"
 
-/* sends_icmp6() - The guest sends an ICMPv6 message, with the hop limit of 255
- * that neighbour discovery requires */
+/* sends_icmp6() - Let the guest send an ICMPv6 message, with the hop limit of
+ * 255 that neighbour discovery requires */
 static void sends_icmp6(struct world *w, const char *src, const char *dst,
 			const struct msgbuf *m)
 {

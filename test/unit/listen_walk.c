@@ -314,8 +314,8 @@ static bool model_best(const struct bound *b)
 }
 
 /* If @best is true, call @call for each port of best-effort options, in the
- * order of ports. Otherwise call it for each named port, in the order of
- * options. Stop if @call returns false. */
+ * order of ports. If it is false, call @call for each named port, in the order
+ * of options. Stop if @call returns false. */
 static bool each_port(bool best, bool (*call)(struct bound *b))
 {
 	unsigned int outer, inner, n = best ? PORTS : OPTIONS;

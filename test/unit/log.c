@@ -332,9 +332,9 @@ static void test_syslog(void)
 	state.lost = 0;
 }
 
-/* fill_stderr() - Log to @out in place of stderr until @out is full: messages
- * that are lost then must be counted. When @in has been read, the number of
- * lost messages must be logged */
+/* fill_stderr() - Log to @out in place of stderr until @out is full, and check
+ * that messages which are lost then are counted. Read @in, the other end, and
+ * check that the number of lost messages is logged */
 static void fill_stderr(const char *name, int out, int in)
 {
 	struct pollfd p = { .fd = in, .events = POLLIN };

@@ -43,7 +43,7 @@ static struct net net_of(const char *options)
 #define SHARED	"-a 192.0.2.2 -a 2001:db8::2 -g 192.0.2.1 -g fe80::1 "
 #define COPIES	"--map-guest-addr 192.0.2.77 --map-guest-addr 2001:db8::77 "
 
-/* leads() - The real address of a destination of the guest, or "refused" */
+/* leads() - Get the real address of a destination of the guest, or "refused" */
 static const char *leads(const struct net *n, const char *dst)
 {
 	struct in6_addr a = addr(dst), host;
@@ -52,7 +52,7 @@ static const char *leads(const struct net *n, const char *dst)
 	return nat_from_guest(n, &a, 0, &host) ? addr_str(&host, buf) : "refused";
 }
 
-/* seen() - The guest-visible address of a peer, or "refused" */
+/* seen() - Get the guest-visible address of a peer, or "refused" */
 static const char *seen(const struct net *n, const char *peer)
 {
 	struct in6_addr a = addr(peer), as;
@@ -152,8 +152,8 @@ static void there_and_back(void)
 	}
 }
 
-/* from() - The address and the interface that a socket to a peer is bound to,
- * as "ADDR INTERFACE" */
+/* from() - Get the address and the interface that a socket to a peer is bound
+ * to, as "ADDR INTERFACE" */
 static const char *from(const struct net *n, const char *peer)
 {
 	static char buf[ADDR_STRLEN + IFNAMSIZ];

@@ -288,8 +288,8 @@ static void address(const char *a, unsigned int len, uint8_t scope,
 	address_of(3, a, len, scope, flags);
 }
 
-/* best_is() - Whether @a, with the prefix length @len, is the address that is
- * taken for interface 3; "": whether no address is taken */
+/* best_is() - Whether the address that is taken for interface 3 is @a, with the
+ * prefix length @len; if @a is "", whether no address is taken */
 static bool best_is(int family, const char *a, unsigned int len)
 {
 	struct addrs s = { .family = family, .ifindex = 3 };
@@ -356,8 +356,8 @@ static void test_address6(void)
 
 /* Given a default route at an interface that has no global address, then the
  * address that the route prefers as source is taken, whichever interface has
- * it. If no interface has this address, and none is asked for, then the first
- * global address is taken. */
+ * it. If no interface has the preferred address, and addresses of all
+ * interfaces may be taken, then the first global address is taken. */
 static void test_elsewhere(void)
 {
 	struct addrs s = { .family = AF_INET6, .ifindex = 3 };

@@ -181,8 +181,8 @@ static void story_big_tcp(void)
 		 parse(MEMORY_CONTIGUOUS, len, meta, &pkt), TAP_SHORT);
 }
 
-/* Given a fragment with the metadata of a partial checksum or a GSO frame, then
- * it is dropped: both concern a whole packet. */
+/* Given a fragment whose metadata says that its checksum is partial, or that it
+ * is a GSO frame, then it is dropped: only a whole packet can have either. */
 static void story_fragment(void)
 {
 	struct frame_meta meta = {

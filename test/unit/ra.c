@@ -335,7 +335,8 @@ static void story_moved(struct world *w)
 	check_str("with the new prefix", said(w, 0), MOVED);
 }
 
-/* When resolvers and domains change, then those that are gone are withdrawn. */
+/* When resolvers and search domains change, then the second message withdraws
+ * the old ones that are gone. */
 static void story_resolvers(struct world *w)
 {
 	struct lease old = settled(w);
@@ -364,8 +365,9 @@ static void story_resolvers(struct world *w)
 		  ", search 0 lab.example.com example.org EXAMPLE.com");
 }
 
-/* Given a second change within 3 s, then it is sent 3 s after the first (RFC
- * 4861 6.2.6). What comes back is not withdrawn any more. */
+/* Given a second change less than 3 s after the first, then passt waits, and
+ * announces it 3 s after the first one (RFC 4861 6.2.6). If a prefix has come
+ * back, it is not withdrawn any more. */
 static void story_soon(struct world *w)
 {
 	struct lease first = settled(w), old;
@@ -397,7 +399,8 @@ static void story_soon(struct world *w)
 	check("and then as usual", next_ra(w) >= 200000 && w->mem.nsent == 1);
 }
 
-/* When a change makes no other advertisement, then nothing is sent. */
+/* When a change of the lease does not change the router advertisement, then
+ * nothing is sent. */
 static void story_same(struct world *w)
 {
 	struct lease old = settled(w);
@@ -495,8 +498,8 @@ static void story_link_local(struct world *w)
 	check_eq("and no other", w->mem.nsent, 2);
 }
 
-/* When another guest connects, then what the first one was told is forgotten.
- * While no guest is connected, nothing is sent or remembered. */
+/* When another guest connects, then passt forgets what it has announced to the
+ * guest before. While no guest is connected, nothing is sent or remembered. */
 static void story_nobody(struct world *w)
 {
 	struct lease first = settled(w), old = first;
@@ -521,8 +524,8 @@ static void story_nobody(struct world *w)
 	      !w->answer.past.server.n);
 }
 
-/* large_lease() - Fill the IPv6 part of a lease; @n makes all values different
- * from those of another lease */
+/* large_lease() - Fill the IPv6 part of a lease; two leases with different @n
+ * have no value in common */
 static void large_lease(struct lease *l, unsigned int n)
 {
 	unsigned int i;
@@ -541,8 +544,8 @@ static void large_lease(struct lease *l, unsigned int n)
 		 n, n);
 }
 
-/* Given two leases as large as can be, then each message fits the least MTU of
- * IPv6. */
+/* Given two leases that are as large as possible, then each message fits the
+ * least MTU of IPv6. */
 static void story_large(struct world *w)
 {
 	struct lease old = settled(w);

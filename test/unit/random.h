@@ -10,8 +10,8 @@
 /* State of the generator; never zero. */
 static uint64_t seed = 88172645463325252;
 
-/* next_random() - The next 64 bits of the generator xorshift64* (Vigna, "An
- * experimental exploration of Marsaglia's xorshift generators, scrambled",
+/* next_random() - Return the next 64 bits of the generator xorshift64* (Vigna,
+ * "An experimental exploration of Marsaglia's xorshift generators, scrambled",
  * 2016) */
 static uint64_t next_random(void)
 {
@@ -21,7 +21,7 @@ static uint64_t next_random(void)
 	return seed * UINT64_C(2685821657736338717);
 }
 
-/* below() - A random number from 0 to @n - 1 */
+/* below() - Return a random number from 0 to @n - 1 */
 __attribute__((unused))
 static uint32_t below(uint32_t n)
 {

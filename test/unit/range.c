@@ -24,7 +24,7 @@ struct model {
 	bool set[SPACE];
 };
 
-/* ranges() - Number of ranges in the model */
+/* ranges() - Return the number of ranges in the model */
 static unsigned int ranges(const struct model *m)
 {
 	unsigned int i, n = 0;
@@ -123,7 +123,7 @@ static void story_random(const char *name, uint32_t base)
 }
 
 /* Given a range that touches or overlaps others, or fills the gap between them,
- * when it is added, then they are joined; given a full list, then a range that
+ * when it is added, then they are joined. If the list is full, a range that
  * can't be joined with others is refused. */
 static void story_joined(void)
 {

@@ -197,9 +197,9 @@ static void test_contradictions(int v)
 	contradiction(v, "the last one with more", 2000, 1000, MORE, NULL);
 }
 
-/* Given a last fragment that ends before the end of an earlier fragment, or has
- * the same bytes as an earlier one that was not marked as the last, then the
- * datagram is discarded. */
+/* Given a last fragment that ends before the end of an earlier fragment, then
+ * the datagram is discarded. The same holds if the last fragment has the same
+ * bytes as an earlier one that was not marked as the last. */
 static void test_end_too_early(int v)
 {
 	struct stage s;
@@ -220,8 +220,9 @@ static void test_end_too_early(int v)
 	stage_close(&s);
 }
 
-/* Given a fragment that is empty, or whose length is no multiple of 8 although
- * it is not the last, then only this fragment is discarded (RFC 8200 4.5). */
+/* Given a fragment that is empty, then only this fragment is discarded (RFC
+ * 8200 4.5). The same holds for a fragment whose length is no multiple of 8,
+ * unless it is the last of its datagram. */
 static void test_lengths(int v)
 {
 	struct stage s;
@@ -252,7 +253,7 @@ static void in_pieces(struct stage *s)
 }
 
 /* Given a datagram of 65,535 bytes (including the header for IPv4), then it is
- * reassembled; given a longer one, then it is discarded. */
+ * reassembled. A longer datagram is discarded. */
 static void test_longest(int v)
 {
 	size_t most = v == 4 ? 65515 : 65535;
@@ -453,8 +454,7 @@ static void test_whole_is_checked(int v)
 }
 
 /* Given fragments of a TCP segment or an echo request, then they are
- * reassembled; given those of a protocol that passt drops, then they are not
- * stored. */
+ * reassembled. Fragments of a protocol that passt drops are not stored. */
 static void test_protocols(int v)
 {
 	struct stage s;

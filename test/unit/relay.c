@@ -28,7 +28,8 @@ static const struct family v6 = {
 	GW6, NOWHERE6, ROUTER6, GUEST6, "::1", false, 40,
 };
 
-/* udp_key() - The key of a UDP flow to a peer that the host has no route to */
+/* udp_key() - Make the key of a UDP flow to a peer to which the host has no
+ * route */
 static struct flow_key udp_key(const struct family *f)
 {
 	return (struct flow_key){
@@ -37,8 +38,8 @@ static struct flow_key udp_key(const struct family *f)
 	};
 }
 
-/* router_error() - An ICMP error from a router, about a datagram with 12 bytes
- * of payload; @info: the MTU or the pointer in the error */
+/* router_error() - Make an ICMP error from a router, about a datagram with 12
+ * bytes of payload; @info: the MTU or the pointer in the error */
 static struct sock_error router_error(const struct family *f, uint8_t type,
 				      uint8_t code, uint32_t info)
 {

@@ -21,8 +21,8 @@ static void make(const char *name, uid_t uid, mode_t mode)
 		fail(name, "can't be made: %s", strerror(errno));
 }
 
-/* owner_of() - The user ID of a file's owner, without following a link; -1:
- * there is no such file */
+/* owner_of() - Return the user ID of a file's owner, without following a link;
+ * -1: there is no such file */
 static int owner_of(const char *path)
 {
 	struct stat st;

@@ -43,7 +43,7 @@ static void put_rule(FILE *out, const struct rule *r)
 		fprintf(out, " if free");
 }
 
-/* rules() - All rules of a set as text, with commas between them */
+/* rules() - Write all rules of a set as text, with commas between them */
 static const char *rules(const struct rule_set *f)
 {
 	static char buf[4096];
@@ -60,8 +60,8 @@ static const char *rules(const struct rule_set *f)
 	return buf;
 }
 
-/* means() - The rules that a value of -t means, as text, or the error message
- * for it */
+/* means() - Parse a value of -t; return the rules that it means, as text, or
+ * the error message for it */
 static const char *means(const char *spec)
 {
 	struct rule_set f = { 0 };

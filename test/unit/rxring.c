@@ -25,7 +25,7 @@ static void *test_malloc(size_t size)
 	return no_memory ? NULL : malloc(size);
 }
 
-/* byte_at() - The byte that the guest sent with this sequence number */
+/* byte_at() - Return the byte that the guest sent with this sequence number */
 static uint8_t byte_at(uint32_t seq)
 {
 	return (uint8_t)(seq * 2654435761U >> 24);

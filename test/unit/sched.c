@@ -150,8 +150,9 @@ static void story_no_flow(void)
 	check("a connection request beside a bulk flow: low latency", low());
 }
 
-/* When the flow that was active last ends, then the scheduler does not take a
- * new flow in the same slot for the old one, and does not read the old flow. */
+/* When a flow ends that was the last one to be active, then the scheduler does
+ * not take a new flow in the same slot for it, and does not read the ended
+ * flow. */
 static void story_last_dies(void)
 {
 	struct flow *f, *next;

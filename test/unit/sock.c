@@ -12,7 +12,7 @@
 #include "netns.h"
 #include "unit.h"
 
-/* has() - Local address and port of a socket, as "ADDR PORT" */
+/* has() - Write the local address and port of a socket, as "ADDR PORT" */
 static const char *has(int fd)
 {
 	static char buf[ADDR_STRLEN + 10];
@@ -46,7 +46,7 @@ static int get_option(int fd, int level, int option)
 	return value;
 }
 
-/* free_port() - A UDP port that no socket has at the moment */
+/* free_port() - Find a UDP port that no socket has at the moment */
 static uint16_t free_port(void)
 {
 	int fd = socket(AF_INET6, SOCK_DGRAM, 0);

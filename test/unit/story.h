@@ -124,7 +124,8 @@ static void block(uint32_t start, uint32_t end)
 	sack[nsack++] = (struct tcp_range){ H + start, H + end };
 }
 
-/* got_data() - Data from the guest arrives in order, and the socket takes it */
+/* got_data() - Let data from the guest arrive in order, and let the socket take
+ * all of it */
 __attribute__((unused))
 static void got_data(uint32_t seq, uint32_t len)
 {
@@ -132,7 +133,7 @@ static void got_data(uint32_t seq, uint32_t len)
 	conn_delivered(&c, len, now);
 }
 
-/* sent() - @len bytes of data are sent to the guest */
+/* sent() - Send @len bytes of data to the guest */
 __attribute__((unused))
 static void sent(uint32_t len)
 {
@@ -140,14 +141,15 @@ static void sent(uint32_t len)
 	conn_data_sent(&c, len, now);
 }
 
-/* space() - The socket has space for so many bytes more */
+/* space() - Tell the connection that its socket has space for @bytes more
+ * bytes */
 __attribute__((unused))
 static void space(uint32_t bytes)
 {
 	conn_set_space(&c, bytes, TCP_WND_OURS);
 }
 
-/* peer_ends() - The peer sends FIN, and passt sends FIN to the guest */
+/* peer_ends() - Let the peer send FIN, and send FIN to the guest */
 __attribute__((unused))
 static void peer_ends(void)
 {
@@ -165,8 +167,9 @@ static void at_deadline(void)
 	conn_timeout(&c, now);
 }
 
-/* hole() - Send the next range of lost data again; returns whether it has @len
- * bytes from @start on, relative to the initial sequence number */
+/* hole() - Send the next range of lost data again; return whether this range
+ * has @len bytes and begins at @start, relative to passt's initial sequence
+ * number */
 __attribute__((unused))
 static bool hole(uint32_t start, uint32_t len)
 {
@@ -186,7 +189,7 @@ static bool no_hole(void)
 	return !conn_next_hole(&c, &r);
 }
 
-/* syn() - SYN from the guest arrives, with these options */
+/* syn() - Let a SYN from the guest arrive, with these options */
 __attribute__((unused))
 static void syn(uint16_t mss, int8_t wscale, bool sack_ok)
 {
@@ -231,7 +234,8 @@ static void opened(void)
 	c.actions = 0;
 }
 
-/* established() - The guest has sent 100 bytes, and 100 are in flight to it */
+/* established() - Open a connection, let the guest send 100 bytes, and send it
+ * 100 bytes, which it does not acknowledge yet */
 __attribute__((unused))
 static void established(void)
 {
@@ -241,7 +245,7 @@ static void established(void)
 	c.actions = 0;
 }
 
-/* close_wait() - The guest has sent FIN, and 100 bytes are in flight to it */
+/* close_wait() - Do as established(), and let the guest send FIN */
 __attribute__((unused))
 static void close_wait(void)
 {
@@ -296,8 +300,9 @@ static void closed(void)
 	c.actions = 0;
 }
 
-/* nxt(), una(), max() - rcv_nxt, snd_una and snd_max, relative to the initial
- * sequence numbers; nxt() is 77 while the guest's number is not known */
+/* nxt(), una(), max() - Return rcv_nxt, snd_una and snd_max, relative to the
+ * initial sequence numbers. While the guest's number is not known, nxt()
+ * returns 77 */
 __attribute__((unused))
 static uint32_t nxt(void)
 {

@@ -84,7 +84,7 @@ static struct flow *lookup(const struct flow_table *t, uint32_t n)
 	return flow_lookup(t, &k);
 }
 
-/* token_of() - The token that epoll would return for a flow */
+/* token_of() - Return the token that epoll would return for a flow */
 static uint64_t token_of(const struct flow_table *t, const struct flow *f)
 {
 	return event_token(EVENT_FLOW, 0, f->gen, flow_slot(t, f));
@@ -239,7 +239,7 @@ static void removed_while_going_through(void)
 	flow_table_free(&t);
 }
 
-/* touched() - How many bytes of an area are resident, in whole pages */
+/* touched() - Return how many bytes of an area are resident, in whole pages */
 static size_t touched(void *mem, size_t size)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = 0, i, pages;
@@ -255,7 +255,7 @@ static size_t touched(void *mem, size_t size)
 	return n * page;
 }
 
-/* resident() - How many bytes of a table's slots are resident */
+/* resident() - Return how many bytes of a table's slots are resident */
 static size_t resident(const struct flow_table *t)
 {
 	return touched(t->slots, t->max * t->slot_size);

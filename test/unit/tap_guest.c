@@ -18,7 +18,7 @@ static struct tap_guest g;
 static struct lease lease;
 static uint64_t now;
 
-/* mac() - The Ethernet address whose last byte is @n */
+/* mac() - Return the Ethernet address whose last byte is @n */
 static const uint8_t *mac(uint8_t n)
 {
 	static uint8_t m[8][MAC_LEN];
@@ -39,7 +39,7 @@ static void start(void)
 	guest_reset(&g, &lease);
 }
 
-/* uses() - A packet with the source @a arrives from the Ethernet address
+/* uses() - Let a packet with the source @a arrive from the Ethernet address
  * mac(@n) */
 static void uses(const char *a, uint8_t n)
 {

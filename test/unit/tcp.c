@@ -60,7 +60,7 @@ struct way {
 	enum tcp_counter sees;
 };
 
-/* the_flow() - The only flow in the table, NULL: there is none */
+/* the_flow() - Return the only flow in the table, NULL: there is none */
 static struct tcp_flow *the_flow(void)
 {
 	struct flow *flow = flow_next(&w.flows, NULL);

@@ -30,8 +30,8 @@ static rlim_t more_files(void)
 	return r.rlim_cur;
 }
 
-/* connects_with_gap() - The guest opens a connection, and sends one byte after
- * a gap of 1000 bytes. @h has the ports, and is set to the header of the
+/* connects_with_gap() - Let the guest open a connection, and send one byte
+ * after a gap of 1000 bytes. @h has the ports, and is set to the header of the
  * segment with this byte */
 static void connects_with_gap(struct end *e, struct tcp_hdr *h, int listener)
 {
@@ -190,7 +190,9 @@ static void story_shared(void)
 		.mss = 1460, .seq = 1000,
 	};
 	static struct end talk;
-	uint32_t gso = 0;	/* extra payload per pass: fewer headers */
+	uint32_t gso = 0;	/* payload above the quantum that fits in a
+				 * pass, because GSO frames have fewer
+				 * headers */
 	uint16_t port = 0;
 	unsigned int i;
 	int listener;
@@ -280,7 +282,7 @@ static struct peer peer[PEERS];
 static int listener[LISTENERS];
 static uint16_t port[LISTENERS];
 
-/* says() - The guest sends the next segment of a flow, with @len bytes */
+/* says() - Let the guest send the next segment of a flow, with @len bytes */
 static void says(struct member *m, uint8_t flags, size_t len)
 {
 	static const uint8_t data[1000];
@@ -306,7 +308,7 @@ static void starts(struct member *m, unsigned int n)
 	says(m, SEG_SYN, 0);
 }
 
-/* hears() - The guest receives a segment of a flow */
+/* hears() - Let the guest receive a segment of a flow */
 static void hears(struct member *m, const struct tcp_seg *seg)
 {
 	if (seg->flags & SEG_RST) {
@@ -326,8 +328,8 @@ static void hears(struct member *m, const struct tcp_seg *seg)
 	m->fin_acked |= m->fin_sent && seg->ack == m->h.seq;
 }
 
-/* member_turn() - The guest reads and sends segments of a flow for one pass;
- * returns whether the flow has ended */
+/* member_turn() - Let the guest read and send segments of a flow for one pass;
+ * return whether the flow has ended */
 static bool member_turn(struct member *m)
 {
 	bool closes = m->fate == CLOSES || m->fin_rcvd;
@@ -352,7 +354,7 @@ static bool member_turn(struct member *m)
 	return false;
 }
 
-/* accepts() - The peers accept all connections that wait */
+/* accepts() - Let the peers accept all connections that wait */
 static void accepts(void)
 {
 	unsigned int i, j = 0;
@@ -371,7 +373,7 @@ static void accepts(void)
 	}
 }
 
-/* peer_turn() - A peer sends some data, reads, and ends its connection when
+/* peer_turn() - Let a peer send some data, read, and end its connection when
  * @p->fate says so */
 static void peer_turn(struct peer *p)
 {
@@ -417,7 +419,7 @@ static void churn(unsigned int flows)
 	}
 }
 
-/* resident() - Memory of this process that is resident, KiB */
+/* resident() - Return how many KiB of this process are resident */
 static unsigned int resident(void)
 {
 	FILE *f = fopen("/proc/self/statm", "r");

@@ -212,8 +212,8 @@ struct model {
 	bool armed[TIMERS];
 };
 
-/* model_next() - Time at which the first armed timer expires, ms; UINT64_MAX:
- * none is armed */
+/* model_next() - Return the time at which the first armed timer expires, ms;
+ * UINT64_MAX: none is armed */
 static uint64_t model_next(const struct model *m)
 {
 	uint64_t next = UINT64_MAX;
@@ -225,8 +225,8 @@ static uint64_t model_next(const struct model *m)
 	return next;
 }
 
-/* some_time() - A random time: mostly soon after @now, sometimes long after it,
- * and sometimes before it */
+/* some_time() - Choose a random time: mostly soon after @now, sometimes long
+ * after it, and sometimes before it */
 static uint64_t some_time(uint64_t now)
 {
 	uint64_t r = next_random() % (UINT64_C(1) << (next_random() % 33));

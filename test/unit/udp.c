@@ -314,7 +314,8 @@ static void story_unreachable(const char *nowhere)
 	world_close(&w);
 }
 
-/* exchange() - The guest sends @out datagrams, then @in answers arrive */
+/* exchange() - Let the guest send as many datagrams as @out says, and then let
+ * as many answers arrive as @in says */
 static void exchange(struct world *w, int fd, uint16_t sport, uint16_t port,
 		     unsigned int out, unsigned int in)
 {
@@ -422,7 +423,7 @@ static void story_eviction(void)
 	world_close(&w);
 }
 
-/* knocks() - A new peer sends to a forwarded port; returns the peer's port */
+/* knocks() - Let a new peer send to a forwarded port; return the peer's port */
 static uint16_t knocks(struct world *w, uint16_t forwarded)
 {
 	uint16_t port = 0;

@@ -24,7 +24,7 @@ static int server_open(const char *host)
 	return fd;
 }
 
-/* asks() - The guest sends a datagram to the port @to of @gw. Returns the
+/* asks() - Let the guest send a datagram to the port @to of @gw. Return the
  * source port with which the socket @fd receives it, 0: @fd receives nothing */
 static uint16_t asks(struct world *w, int fd, const char *gw, uint16_t to)
 {

@@ -57,7 +57,7 @@ static int late_connect(int fd, const struct sockaddr *sa, socklen_t len)
 	return connect(fd, sa, len);
 }
 
-/* asks() - The guest sends a datagram to a peer; returns the source port with
+/* asks() - Let the guest send a datagram to a peer; return the source port with
  * which the peer receives it */
 static uint16_t asks(struct world *w, int fd, uint16_t sport, const char *gw,
 		     uint16_t port)
@@ -71,8 +71,8 @@ static uint16_t asks(struct world *w, int fd, uint16_t sport, const char *gw,
 	return at;
 }
 
-/* asks_as() - The guest sends a datagram from its address @guest to GW6;
- * returns the source port with which the peer receives it */
+/* asks_as() - Let the guest send a datagram from its address @guest to GW6;
+ * return the source port with which the peer receives it */
 static uint16_t asks_as(struct world *w, int fd, const char *guest,
 			uint16_t sport, uint16_t port)
 {

@@ -10,8 +10,8 @@
 #define LIFE	128
 #define GPORT	5000
 
-/* sees() - A peer sends a datagram to a forwarded port. Returns the source port
- * with which the guest receives it, 0: the guest receives nothing */
+/* sees() - Let a peer send a datagram to a forwarded port. Return the source
+ * port with which the guest receives it, 0: the guest receives nothing */
 static uint16_t sees(struct world *w, int fd, const char *to, uint16_t port)
 {
 	struct seen s;
@@ -23,8 +23,8 @@ static uint16_t sees(struct world *w, int fd, const char *to, uint16_t port)
 	       get_be16(s.l4) : 0;
 }
 
-/* answered() - The guest sends an answer to a port of @gw. Returns whether the
- * peer receives it from the host's address @from */
+/* answered() - Let the guest send an answer to a port of @gw. Return whether
+ * the peer receives it from the host's address @from */
 static bool answered(struct world *w, int fd, const char *gw, uint16_t to,
 		     const char *from)
 {
@@ -37,7 +37,7 @@ static bool answered(struct world *w, int fd, const char *gw, uint16_t to,
 	       addr_eq(&is, &want);
 }
 
-/* asks() - The guest sends a datagram to a port of @gw. Returns whether the
+/* asks() - Let the guest send a datagram to a port of @gw. Return whether the
  * peer receives it */
 static bool asks(struct world *w, int fd, const char *gw, uint16_t to)
 {

@@ -104,8 +104,8 @@ static void begin(uint16_t sport, const char *dst, uint16_t dport)
 	forget();
 }
 
-/* with() - Add @n datagrams of @len bytes to the batch, each byte of which is
- * the index of its datagram; returns the first of them */
+/* with() - Add @n datagrams of @len bytes to the batch; each byte of a datagram
+ * is the datagram's index in the batch. Return the first of these datagrams */
 static struct pkt *with(unsigned int n, size_t len)
 {
 	struct pkt *first = &batch[npkt], *p;
@@ -330,7 +330,7 @@ static int header(int fd)
 	return ttl << 8 | tos;
 }
 
-/* mode() - The value of a socket's option IP_MTU_DISCOVER or
+/* mode() - Get the value of a socket's option IP_MTU_DISCOVER or
  * IPV6_MTU_DISCOVER */
 static int mode(int fd, bool v4)
 {

@@ -55,8 +55,8 @@ static int begins(struct world *w, uint16_t sport, const char *gw,
 	return fd;
 }
 
-/* says_gso() - A peer sends a GSO batch, of datagrams with @segment bytes each;
- * false: this failed, as on a kernel without UDP_SEGMENT */
+/* says_gso() - Let a peer send a GSO batch, of datagrams with @segment bytes
+ * each; false: this failed, as on a kernel without UDP_SEGMENT */
 static bool says_gso(int fd, const void *data, size_t len, int segment)
 {
 	if (setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment,
@@ -144,7 +144,7 @@ static void story_gso(const char *gw, const char *host)
 	world_close(&w);
 }
 
-/* tos() - Type of service or traffic class of the nth packet */
+/* tos() - Get the type of service or traffic class of the nth packet */
 static int tos(const struct world *w, unsigned int n)
 {
 	const uint8_t *ip = (uint8_t *)w->mem.sent[n].iov_base + ETH_LEN;

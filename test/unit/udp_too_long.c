@@ -9,7 +9,7 @@
 #define ROOM	(1 << 20)
 #define LIFE	128
 
-/* sends_df() - The guest sends a datagram with DF */
+/* sends_df() - Let the guest send a datagram with DF */
 static void sends_df(struct world *w, uint16_t sport, const char *dst,
 		     uint16_t dport, size_t len)
 {
@@ -34,8 +34,8 @@ static void sends_df(struct world *w, uint16_t sport, const char *dst,
 	free(frame);
 }
 
-/* told_mtu() - The MTU in the ICMP error that the guest received; 0 unless the
- * guest received such an error and nothing else */
+/* told_mtu() - Get the MTU in the ICMP error that the guest received; 0 unless
+ * the guest received such an error and nothing else */
 static uint32_t told_mtu(struct world *w)
 {
 	struct seen s;

@@ -11,7 +11,8 @@
 /* Kinds of addresses; an address may be of more than one kind. */
 enum { LOOP = 1, LINK = 2, MULTI = 4, UNI = 8, V4 = 16, NONE = 32 };
 
-/* kinds_of() - The kinds that the functions under test find for an address */
+/* kinds_of() - Return the kinds that the functions under test find for an
+ * address */
 static unsigned int kinds_of(const char *s)
 {
 	struct in6_addr a = addr(s);

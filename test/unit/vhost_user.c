@@ -69,8 +69,8 @@ static struct vring_used *used(unsigned int ring)
 	return (struct vring_used *)(f.mem + RING_AT(ring) + 0x2000);
 }
 
-/* says() - The front-end sends a message, with a descriptor unless @fd is -1,
- * and passt handles it; returns the result of link_event() */
+/* says() - Let the front-end send a message, with a descriptor unless @fd is
+ * -1, and let passt handle it; return the result of link_event() */
 static int says(uint32_t request, uint32_t flags, const void *payload,
 		uint32_t size, int fd)
 {
@@ -104,8 +104,8 @@ static int says_state(uint32_t request, uint32_t index, uint32_t num)
 	return says(request, 0, &s, sizeof(s), -1);
 }
 
-/* asks() - The front-end sends a message, and passt handles it; returns the
- * value of the reply, UINT64_MAX: there is no reply */
+/* asks() - Let the front-end send a message, and let passt handle it; return
+ * the value of the reply, UINT64_MAX: there is no reply */
 static uint64_t asks(uint32_t request, uint32_t flags, uint64_t value,
 		     uint32_t size)
 {
@@ -125,7 +125,7 @@ static struct mem_single region(void)
 	};
 }
 
-/* sets_ring() - The front-end sends all messages that set up a ring */
+/* sets_ring() - Let the front-end send all messages that set up a ring */
 static void sets_ring(unsigned int i, uint16_t base)
 {
 	struct vring_addr a = {
@@ -186,9 +186,9 @@ static void kicks(unsigned int ring)
 	link_event(&v.link, FD_KICK + ring, EPOLLIN);
 }
 
-/* posts() - The guest makes @n receive buffers available, and kicks. Each
- * buffer has two descriptors, and the first describes @first bytes. But if
- * @first is 0, each buffer has one descriptor */
+/* posts() - Let the guest make @n receive buffers available, and kick. Each
+ * buffer has two descriptors, the first of which describes @first bytes. If
+ * @first is 0, each buffer has only one descriptor */
 static void posts(unsigned int n, uint32_t first)
 {
 	unsigned int r = 2 * f.pair, i;
@@ -235,8 +235,8 @@ static size_t gets_frame(struct virtio_net_hdr_v1 *h, uint8_t *frame)
 	return len - sizeof(*h);
 }
 
-/* sends() - The guest sends a frame of @len bytes after the virtio-net header
- * @h, without a kick */
+/* sends() - Let the guest send a frame of @len bytes after the virtio-net
+ * header @h, without a kick */
 static void sends(const struct virtio_net_hdr_v1 *h, size_t len)
 {
 	unsigned int r = 2 * f.pair + 1, i = 2 * f.shown[r];

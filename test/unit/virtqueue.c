@@ -80,7 +80,7 @@ static void ends(void)
 	guest_mem_free(&mem);
 }
 
-/* offers() - The guest makes the chain at @head available */
+/* offers() - Let the guest make the chain at @head available */
 static void offers(uint16_t head)
 {
 	q.avail->ring[q.avail->idx % RING] = head;
@@ -240,7 +240,7 @@ static void story_hostile(void)
 	ends();
 }
 
-/* returns() - passt gives a chain back to the guest, and publishes that */
+/* returns() - Give a chain back to the guest, and publish that */
 static void returns(uint16_t head)
 {
 	virtqueue_put(&q, head, 60);

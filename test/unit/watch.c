@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * watch.c - Each way in which resolv.conf can change is reported, and so is each
- * kind of change of the host's network.
+ * watch.c - Tests that each way in which resolv.conf can change is reported,
+ * and so is each kind of change of the host's network.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -103,8 +103,9 @@ static void story_link(void)
 	unlink(path);
 }
 
-/* Given a link into a directory that is not there yet, when it is made, then
- * this is reported. */
+/* Given a symbolic link to a file in a directory that is not there yet, when
+ * the directory is made or removed, or the file is made, then this is
+ * reported. */
 static void story_later(void)
 {
 	if (symlink("../later/on/stub", path))
@@ -138,8 +139,8 @@ static void story_circle(void)
 	check("it can't be drained any more", !host_watch_drain(&w));
 }
 
-/* Given a network namespace of its own, when an interface changes, then this is
- * reported, even if the kernel could not queue all messages. */
+/* In a network namespace of the test's own, when an interface changes, then
+ * this is reported, even if the kernel could not queue all messages. */
 static void story_network(void)
 {
 	unsigned int i;
