@@ -187,7 +187,8 @@ static void wrong_frame(const char *why, const struct frame_meta *meta)
 	abort();
 }
 
-/* pseudo_sum() - Sum of the pseudo-header for @len bytes after the IP header */
+/* pseudo_sum() - Return the sum of the pseudo-header for @len bytes after the
+ * IP header */
 static uint64_t pseudo_sum(const uint8_t *frame, uint8_t proto, size_t len)
 {
 	const uint8_t *ip = frame + ETH_HLEN;
@@ -288,8 +289,8 @@ static void cut_frame(struct memory *m, const uint8_t *p, size_t len,
 	m->gso_frames++;
 }
 
-/* unpadded_len() - Length of a frame without Ethernet's padding; check that the
- * padding is zero */
+/* unpadded_len() - Return the length of a frame without Ethernet's padding;
+ * check that the padding is zero */
 static size_t unpadded_len(const uint8_t *p, size_t len,
 			   const struct frame_meta *meta)
 {
@@ -521,8 +522,8 @@ static bool is_joinable(const struct iovec *f, struct joinable *j)
 					      f->iov_len - j->l4)));
 }
 
-/* mask_headers() - Copy the headers, with the fields zeroed that may differ
- * between segments of one GSO frame */
+/* mask_headers() - Copy the headers, and set those fields to zero that may
+ * differ between segments of one GSO frame */
 static void mask_headers(const uint8_t *p, const struct joinable *j,
 			 uint8_t *hdr)
 {
@@ -544,8 +545,8 @@ static void mask_headers(const uint8_t *p, const struct joinable *j,
 	put_be16(l4 + 16, 0);
 }
 
-/* goes_on() - Whether @f continues the frames from @first to @last, which have
- * @payload bytes together */
+/* goes_on() - Whether @f continues the frames from @first to @last, whose
+ * payloads have @payload bytes in all */
 static bool goes_on(const struct iovec *first, const struct iovec *last,
 		    const struct joinable *j, size_t payload,
 		    const struct iovec *f)

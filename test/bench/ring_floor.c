@@ -166,8 +166,8 @@ static void buffers_wait(struct lift *l, unsigned int n)
 	}
 }
 
-/* next_desc() - Descriptor of the @i-th available buffer; sets @head to the
- * descriptor's index */
+/* next_desc() - Return the descriptor of the available buffer with index @i;
+ * set @head to the index of this descriptor */
 static const struct vring_desc *next_desc(const struct lift *l, unsigned int i,
 					  uint16_t *head)
 {

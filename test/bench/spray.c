@@ -159,7 +159,7 @@ struct receiver {
 	uint64_t seen[SEEN_MAX / 64];
 };
 
-/* window() - Number of datagrams that may be in flight */
+/* window() - Return the number of datagrams that may be in flight */
 static uint64_t window(const struct order *o)
 {
 	return MIN(WINDOW, WINDOW_BYTES / o->size);
@@ -380,8 +380,8 @@ static void tell(const struct side *s, const struct receiver *r,
 	say(&s->flow[0], &n);
 }
 
-/* segment_size() - Size of each datagram in a GRO batch; @len if the message is
- * no GRO batch */
+/* segment_size() - Return the size of each datagram in a GRO batch; @len if the
+ * message is no GRO batch */
 static size_t segment_size(struct msghdr *msg, size_t len)
 {
 	struct cmsghdr *c;

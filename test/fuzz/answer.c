@@ -109,8 +109,8 @@ static void lease_pick(struct lease *l, uint8_t pick)
 		fill_lease(l);
 }
 
-/* change_lease() - Replace a lease that differs as much as can be by the one
- * that @pick selects */
+/* change_lease() - Let the lease change to the one that @pick selects, from a
+ * lease that differs from it as much as possible */
 static void change_lease(struct world *w, uint8_t pick)
 {
 	struct lease old;

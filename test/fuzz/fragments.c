@@ -56,7 +56,7 @@ struct model {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* content() - The byte at offset @at of a datagram */
+/* content() - Return the byte at offset @at of a datagram */
 static uint8_t content(const struct op *op, uint32_t at)
 {
 	return (uint8_t)(at * 31 + op->key + op->variant * 128);
@@ -80,7 +80,8 @@ static void read_op(const uint8_t *p, struct op *op)
 		op->len -= p[3] % 8;
 }
 
-/* ends() - Length of the datagram, if @op is its last fragment; else 0 */
+/* ends() - Return the length of the datagram if @op is its last fragment; else
+ * 0 */
 static uint32_t ends(const struct op *op)
 {
 	return op->more ? 0 : op->off + op->len;

@@ -186,8 +186,8 @@ static void check_same(const struct parsed *a, const struct parsed *b)
 	MUST(x->len == y->len && !memcmp(a->payload, b->payload, x->len));
 }
 
-/* ndp_cut() - Whether this is NDP in an atomic fragment, which passt drops (RFC
- * 6980) */
+/* ndp_cut() - Whether a packet is NDP in an atomic fragment, which passt drops
+ * (RFC 6980) */
 static bool ndp_cut(const struct pkt *pkt)
 {
 	return pkt->etype == ETH_P_IPV6 && pkt->proto == IPPROTO_ICMPV6 &&

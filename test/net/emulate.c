@@ -40,10 +40,10 @@
 #define USEC		1000ULL		/* ns */
 #define NSEC		1000000000ULL	/* in a second */
 #define NEVER		UINT64_MAX
-#define COALESCE	(50 * USEC)	/* sleep at least for so long, as
-					 * a network card delays interrupts:
-					 * with a wake-up for each frame,
-					 * 1 Gbit/s would keep a CPU busy */
+#define COALESCE	(50 * USEC)	/* sleep at least for so long, as a
+					 * network card delays interrupts:
+					 * with a wake-up for each frame, 1
+					 * Gbit/s would keep a CPU busy */
 
 /**
  * struct slot - A frame that waits
@@ -150,7 +150,7 @@ static bool ring_full(const struct ring *r)
 	return r->tail - r->head > r->size - CUT_MAX;
 }
 
-/* ring_first() - The frame that arrives next, NULL: none */
+/* ring_first() - Return the frame that arrives next, NULL: none */
 static struct slot *ring_first(const struct ring *r)
 {
 	return r->head == r->tail ? NULL : ring_slot(r, r->head);

@@ -168,7 +168,7 @@ void frontq_show(struct frontq *q)
 }
 
 /**
- * frontq_used() - Number of buffers that can be taken back
+ * frontq_used() - Return the number of buffers that can be taken back
  * @q:		queue
  */
 unsigned int frontq_used(const struct frontq *q)

@@ -91,7 +91,8 @@ static inline bool frontq_fits(const struct frontq *q, unsigned int n)
 	return q->free >= (q->indirect ? 1 : n);
 }
 
-/* frontq_pending() - Number of posted buffers that were not taken back yet */
+/* frontq_pending() - Return the number of posted buffers that were not taken
+ * back yet */
 static inline uint16_t frontq_pending(const struct frontq *q)
 {
 	return (uint16_t)(q->avail - q->last_used);

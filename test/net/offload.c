@@ -45,14 +45,15 @@ static bool is_udp(const uint8_t *frame)
 	return frame[L3 + (is_ip4(frame) ? 9 : 6)] == IPPROTO_UDP;
 }
 
-/* check_at() - Offset of the checksum in the TCP or UDP header of a frame */
+/* check_at() - Return the offset of the checksum in a frame's TCP or UDP
+ * header */
 static uint16_t check_at(const uint8_t *frame)
 {
 	return is_udp(frame) ? UDP_CHECK : TCP_CHECK;
 }
 
 /**
- * pseudo() - Sum of the pseudo-header of a TCP segment or UDP datagram
+ * pseudo() - Sum the pseudo-header of a TCP segment or UDP datagram
  * @frame:	frame, from its Ethernet header
  * @l4len:	bytes of the TCP or UDP header and the payload
  */
@@ -118,7 +119,7 @@ static unsigned int seg_ip(const uint8_t *frame, size_t len)
 	return L3 + sizeof(struct ip6_hdr);
 }
 
-/* seg_udp() - Fill in @s; true if the datagram has a checksum, and payload */
+/* seg_udp() - Fill in @s; true if the datagram has a checksum and a payload */
 static bool seg_udp(const uint8_t *frame, size_t len, struct seg *s)
 {
 	const uint8_t *udp = frame + s->l4;
@@ -227,7 +228,8 @@ static void append(struct join *j, const uint8_t *frame, const struct seg *s)
 		  (!is_udp(frame) && frame[s->l4 + TCP_FLAGS] & TH_PUSH);
 }
 
-/* gso_type() - Type of a GSO frame that is made of frames like this one */
+/* gso_type() - Return the type of a GSO frame that is made of frames like
+ * this */
 static uint8_t gso_type(const uint8_t *frame)
 {
 	if (is_udp(frame))
@@ -320,7 +322,7 @@ void join_frame(struct join *j, const struct virtio_net_hdr_v1 *vnet,
 	append(j, frame, &s);
 }
 
-/* headers() - Bytes of all headers of a GSO frame */
+/* headers() - Return the number of bytes of all headers of a GSO frame */
 static size_t headers(const uint8_t *super, size_t l4)
 {
 	if (is_udp(super))

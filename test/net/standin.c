@@ -41,8 +41,9 @@
 #define FRAME_MAX	65535
 #define BATCH		(512 * 1024)	/* bytes sent by one call: they fit in
 					 * the L2 cache */
-#define BUFFER		(2 * BATCH)	/* so the last GSO frame fits, even if
-					 * each of its frames is duplicated */
+#define BUFFER		(2 * BATCH)	/* so that the last GSO frame fits,
+					 * even if each of its frames is
+					 * duplicated */
 #define TAKEN		(128 * 1024)	/* bytes per recv(); qemu: 68 KiB */
 #define SOCKET_BUFFER	(4 * 1024 * 1024)
 #define RETRY		100		/* ms between attempts to connect */
@@ -170,7 +171,8 @@ static bool sock_connect(struct standin *s)
 	return true;
 }
 
-/* sock_lost() - Close the socket; what waits in both directions is lost */
+/* sock_lost() - Close the socket, and drop the frames that wait in both
+ * directions */
 static void sock_lost(struct standin *s)
 {
 	close(s->sock);

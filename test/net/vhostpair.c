@@ -45,7 +45,8 @@ static uint32_t align_piece(uint32_t len)
 	return (len + GAP - 1) / GAP * GAP;
 }
 
-/* shape_bytes() - Bytes that a buffer takes, with a gap after each piece */
+/* shape_bytes() - Return the bytes that a buffer takes, with a gap after each
+ * piece */
 static size_t shape_bytes(const struct shape *s)
 {
 	return align_piece(s->first) + GAP +
@@ -128,7 +129,8 @@ static unsigned int frames_of(const struct virtio_net_hdr_v1 *vnet, size_t len)
 
 typedef void (*emit_fn)(struct pair *p, const uint8_t *frame, size_t len);
 
-/* fault_frame() - Apply the next fault to a frame, and emit what results */
+/* fault_frame() - Apply the next fault to a frame, and send the frames that
+ * result */
 static void fault_frame(struct pair *p, struct side *s, uint8_t *frame,
 			size_t len, emit_fn emit)
 {
@@ -156,7 +158,8 @@ static void fault_frame(struct pair *p, struct side *s, uint8_t *frame,
  * Out: from the tap to the back-end.
  */
 
-/* out_shape() - Shape of buffers that Linux sends: without CSUM, one piece */
+/* out_shape() - Return the shape of buffers that Linux sends: without CSUM, one
+ * piece */
 static struct shape out_shape(const struct pair *p)
 {
 	uint32_t piece = p->conf->tx_piece;
@@ -247,7 +250,8 @@ static void out_cut(struct pair *p)
 	}
 }
 
-/* cut_begin() - Copy a frame from @iov to cut it, as a fault will hit a part */
+/* cut_begin() - Copy a frame from @iov, so that it can be cut, because a fault
+ * will hit a part of it */
 static void cut_begin(struct pair *p, const struct virtio_net_hdr_v1 *vnet,
 		      const struct iovec *iov, size_t len)
 {
@@ -319,7 +323,8 @@ static void out_move(struct pair *p)
  * In: from the back-end to the tap.
  */
 
-/* in_shape() - Shape of buffers that Linux posts with @p->front's features */
+/* in_shape() - Return the shape of buffers that Linux posts with @p->front's
+ * features */
 static struct shape in_shape(const struct pair *p)
 {
 	const struct front *f = p->front;
@@ -342,7 +347,8 @@ static struct shape in_shape(const struct pair *p)
 	};
 }
 
-/* in_length() - Bytes of each buffer to post, estimated as Linux does */
+/* in_length() - Return the bytes of each buffer to post, estimated as Linux
+ * does */
 static size_t in_length(const struct pair *p)
 {
 	const struct shape *shape = &p->in.shape;
@@ -428,7 +434,8 @@ static bool gso_allowed(const struct front *f, uint8_t type)
 	return false;
 }
 
-/* in_verify() - End the program if a frame needs an unnegotiated feature */
+/* in_verify() - End the program if a frame needs a feature that was not
+ * negotiated */
 static void in_verify(const struct front *f,
 		      const struct virtio_net_hdr_v1 *vnet, size_t len)
 {
@@ -574,7 +581,8 @@ void pair_open(struct pair *p, struct vhost_guest *conf, unsigned int i)
 	p->tap = p->join.tap = tapdev_open(&conf->dev);
 }
 
-/* tap_features() - Offloads that the guest's kernel leaves to the back-end */
+/* tap_features() - Return the offloads that the guest's kernel leaves to the
+ * back-end */
 static unsigned long tap_features(const struct front *f)
 {
 	unsigned long got = 0;

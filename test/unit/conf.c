@@ -29,7 +29,8 @@ static struct conf c;
 static char said[16384];
 
 /**
- * capture() - Redirect a stream to a file, or end that and read the file
+ * capture() - Begin to redirect a stream to a file; or end this redirection, and
+ *		read the file
  * @stream:	stdout or stderr
  * @saved:	-1 to begin; to end, what the first call returned
  *
@@ -59,7 +60,7 @@ static int capture(FILE *stream, int saved)
 /**
  * given() - Parse and check a command line
  * @line:	options with one space between them; _ stands for a space inside
- *		one
+ *		an option
  *
  * Return: what the program should do
  */

@@ -35,9 +35,9 @@ enum way { TO_GUEST, FROM_GUEST };
  * @mss, @wscale, @sack, @delay_ack, @rcvbuf, @reads: for the guest, see struct
  *		guest
  * @sndbuf:	size of the socket's send buffer, bytes
- * @drains:	bytes that the peer reads per ms, 0: all
- * @down, @up:	bytes to send to the guest, and from it
- * @feeds:	bytes that the peer sends per ms, 0: all at once
+ * @drains:	number of bytes that the peer reads per ms, 0: all
+ * @down, @up:	number of bytes that the peer sends, and that the guest sends
+ * @feeds:	number of bytes that the peer sends per ms, 0: all at once
  * @delay:	ms that a segment takes, each way
  * @loss, @dup, @late: how many of 1000 segments are lost, duplicated, or late
  *		by up to 3 * @delay + 1 ms

@@ -28,7 +28,7 @@
 #define PORTS		16	/* ports 1 to 16 are used */
 #define OPTIONS		7
 #define FOREIGN		6
-#define LISTENERS	24	/* limit; 'all' for TCP and UDP needs 32 */
+#define LISTENERS	24	/* limit; 'all' for TCP and UDP would need 32 */
 #define BOUND		(2 * LISTENERS)
 #define OLD		64	/* tokens that are remembered */
 

@@ -525,7 +525,7 @@ static void story_nobody(struct world *w)
 }
 
 /* large_lease() - Fill the IPv6 part of a lease; two leases with different @n
- * have no value in common */
+ * have no address, resolver or name in common */
 static void large_lease(struct lease *l, unsigned int n)
 {
 	unsigned int i;

@@ -42,7 +42,7 @@ static struct end end_one;
  * @deaf:	passes in which the peer does not read, at the beginning
  * @mss, @rcvbuf: MSS and receive buffer of the guest, bytes; 0: its default
  * @no_sack:	the guest does not use SACK
- * @up, @down:	bytes that the guest sends, and that it receives
+ * @up, @down:	number of bytes that the guest sends, and that it receives
  * @sees:	counter that must not be zero at the end: otherwise the transfer
  *		was not made in these circumstances
  */
