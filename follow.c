@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * follow.c - Follows the host's network while passt runs. A report of a change
- * only starts a timer. When it fires, the host is read again, the guest's
- * network is derived again, and the guest is told what differs. So passt ends
- * up with the same network as if it had been started now, whatever came in
- * between.
+ * only starts a timer. When the timer fires, passt reads the host again,
+ * derives the guest's network again, and tells the guest what differs. So the
+ * guest gets the same network as if passt had been started now, whatever
+ * changes came before.
  */
 #include <string.h>
 
@@ -14,7 +14,8 @@
 #include "host/resolv.h"
 #include "log.h"
 
-/* arm_wake() - Be woken up at the earlier one of the two times */
+/* arm_wake() - Have follow_wake() called at @read_at or @check_at, whichever is
+ * earlier */
 static void arm_wake(struct follow *f)
 {
 	uint64_t when = f->read_at;
@@ -53,7 +54,7 @@ int follow_open(struct follow *f)
 	return rc;
 }
 
-/* follow_event() - Something may have changed: read the host soon */
+/* follow_event() - Take the reports of changes, and read the host again soon */
 void follow_event(struct follow *f, uint64_t now)
 {
 	if (host_watch_drain(&f->watch) && !f->read_at)
@@ -61,8 +62,9 @@ void follow_event(struct follow *f, uint64_t now)
 	arm_wake(f);
 }
 
-/* read_addrs() - Read all addresses of the host. If some are lost, examine the
- * flows after FOLLOW_LOST. If the kernel does not answer, none is lost */
+/* read_addrs() - Read all addresses of the host. If the host has lost some of
+ * them, have the flows examined after FOLLOW_LOST. If the kernel does not
+ * answer, no address counts as lost */
 static void read_addrs(struct follow *f, uint64_t now)
 {
 	struct host_addrs new = { 0 };
@@ -80,8 +82,9 @@ static void read_addrs(struct follow *f, uint64_t now)
 	f->addrs = new;
 }
 
-/* is_kept() - Whether flows with a source address live on: the host has it now,
- * or had it when the last check was armed and may get it back */
+/* is_kept() - Whether flows with this source address live on: the host has the
+ * address now, or it still had the address when this check was armed, so that
+ * it has lost the address for less than FOLLOW_LOST */
 static bool is_kept(const void *arg, const struct in6_addr *addr)
 {
 	const struct follow *f = arg;
@@ -91,7 +94,8 @@ static bool is_kept(const void *arg, const struct in6_addr *addr)
 }
 
 /* end_lost() - End the flows whose source address has been lost for
- * FOLLOW_LOST. Addresses that were lost since then get a check of their own */
+ * FOLLOW_LOST. For addresses that the host has lost in the meantime, arm
+ * another check */
 static void end_lost(struct follow *f, uint64_t now)
 {
 	bool again;
@@ -110,7 +114,7 @@ static void end_lost(struct follow *f, uint64_t now)
 /**
  * read_host() - Read the host, and tell the guest what has changed
  *
- * A family that was not in use at start is not taken into use.
+ * passt does not begin to use a family that it did not use at start.
  */
 static void read_host(struct follow *f, uint64_t now)
 {
@@ -133,7 +137,7 @@ static void read_host(struct follow *f, uint64_t now)
 	worker_net_changed(f->worker, &old, now);
 }
 
-/* follow_wake() - Do what is due */
+/* follow_wake() - Read the host, or end flows, if that is due */
 void follow_wake(struct follow *f, uint64_t now)
 {
 	if (f->read_at && now >= f->read_at) {

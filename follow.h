@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * follow.h - Follows the host's network while passt runs: when addresses,
- * routes or resolvers of the host change, so does the network of the guest.
+ * routes or resolvers of the host change, passt changes the network of the
+ * guest accordingly.
  */
 #ifndef FOLLOW_H
 #define FOLLOW_H
@@ -14,27 +15,30 @@
 #include "host/watch.h"
 #include "loop.h"
 
-/* How long changes are gathered, ms. Several often come together: an interface
- * gets its address, then its routes, then the host gets its resolvers. */
+/* How long passt gathers changes before it reads the host again, ms. Several
+ * changes often come together: an interface gets its address, then its routes,
+ * then the host gets its resolvers. */
 #define FOLLOW_GATHER	100
 
-/* How long an address is gone before flows that use it are ended, ms: DHCP
- * clients and link managers may remove an address and set it again. */
+/* How long an address must be gone before passt ends the flows that use it, ms:
+ * DHCP clients and link managers may remove an address and set it again. */
 #define FOLLOW_LOST	1000
 
 /**
- * struct follow - What is followed, and what follows
- * @conf:	options; what they give does not change
+ * struct follow - State that is needed to follow the host's network
+ * @conf:	options; a value that an option gives does not change
  * @host:	what the host had when it was last read
  * @net:	network of the guest
  * @worker:	event loop, whose guest is told
  * @fwd, @rules: forwarded ports, and their rules
  * @watch:	tells that something has changed
  * @addrs:	all addresses that the host had when it was last read
- * @left:	all addresses that it still had when some were lost; valid if
- *		@check_at is set
- * @at:		flow whose source address was examined last
- * @read_at:	when to read the host again, ms; 0: only after a report
+ * @left:	all addresses that the host still had when it lost others; valid
+ *		if @check_at is not 0
+ * @at:		flow whose source address was examined last; NULL: the check of
+ *		flows has not begun
+ * @read_at:	when to read the host again, ms; 0: not before the next report
+ *		of a change
  * @check_at:	when to end flows whose source address is lost, ms; 0: never
  */
 struct follow {

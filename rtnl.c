@@ -22,7 +22,7 @@ static void add_attr(struct route_request *r, uint16_t type, const void *data,
 
 /**
  * route_request_make() - Make a request for the route to an address
- * @r:		filled; @r->h.nlmsg_len bytes of it are to be sent
+ * @r:		filled; the caller sends the first @r->h.nlmsg_len bytes of it
  * @dst:	address
  * @oif:	index of the interface by which packets are to leave, 0: any
  * @seq:	sequence number, which the answer will have, too

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * changes.c - Logs what has changed in the network of the guest, because the
- * host's network has changed: one line for each value, with the value before
- * and after.
+ * host's network has changed: one line for each value that differs, with the
+ * old value and the new one.
  */
 #include <stdio.h>
 #include <string.h>
@@ -26,8 +26,8 @@ static void print_change(const char *family, const char *what,
 		     *after ? after : "none");
 }
 
-/* append_item() - Append a text to a list, after a comma unless it is the
- * first */
+/* append_item() - Append a text to a list, with a comma before it unless the
+ * list is empty */
 static void append_item(char list[LIST_STRLEN], const char *text)
 {
 	size_t used = strlen(list);
@@ -80,7 +80,7 @@ static void print_family(const struct net *old, const struct net *new,
 }
 
 /**
- * net_print_changes() - Log what differs in the network of the guest
+ * net_print_changes() - Log the values that differ in the network of the guest
  * @old, @new:	network before and after a change of the host
  */
 void net_print_changes(const struct net *old, const struct net *new)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * rebind.c - Binds forwarded ports again after the host's network has changed.
- * A socket that is bound to an interface is dead once the interface is deleted,
- * even if another one gets the same name. Until there is such an interface, the
- * port waits.
+ * A socket that is bound to an interface receives nothing any more once the
+ * interface is deleted, even if a new interface gets the same name. The port
+ * then waits until there is an interface of this name, and is bound again.
  */
 /* syscalls: run: getsockopt */
 #include <errno.h>
@@ -52,8 +52,8 @@ static bool close_dead(struct fwd *f)
 	return any;
 }
 
-/* note_waiting() - Note a port that can't be bound, and go on with the next
- * one. This is @failed of struct fwd_report */
+/* note_waiting() - Count a port that can't be bound, and let fwd_apply() go on
+ * with the next one: it calls this function as @failed of struct fwd_report */
 static bool note_waiting(void *arg, const struct fwd_failure *e)
 {
 	struct waiting *w = arg;
@@ -64,7 +64,8 @@ static bool note_waiting(void *arg, const struct fwd_failure *e)
 }
 
 /**
- * fwd_rebind() - Bind ports again whose interface was deleted or has come back
+ * fwd_rebind() - Close listeners whose interface was deleted, and bind their
+ *		ports again once there is an interface of the same name
  * @f:		listeners
  * @rules:	rule set that was applied last
  *
@@ -79,7 +80,7 @@ void fwd_rebind(struct fwd *f, const struct rule_set *rules)
 	if (!close_dead(f) && !f->waiting)
 		return;
 	if (fwd_apply(f, rules, &r) == -ENOMEM) {
-		f->waiting = MAX(f->waiting, 1);	/* try again */
+		f->waiting = MAX(f->waiting, 1);	/* try again later */
 		return;
 	}
 	if (w.n && w.n != f->waiting)

@@ -77,7 +77,7 @@ bool host_addrs_lost(const struct host_addrs *before,
 	return false;
 }
 
-/* host_addrs_copy() - Make @to a copy of @from. If there is no memory, @to is
+/* host_addrs_copy() - Make @to a copy of @from; if there is no memory, make it
  * empty */
 void host_addrs_copy(struct host_addrs *to, const struct host_addrs *from)
 {
@@ -90,7 +90,7 @@ void host_addrs_copy(struct host_addrs *to, const struct host_addrs *from)
 		to->n = 0;
 }
 
-/* host_addrs_free() - Free the memory */
+/* host_addrs_free() - Free the memory of @a, and make it empty */
 void host_addrs_free(struct host_addrs *a)
 {
 	free(a->addr);

@@ -11,7 +11,8 @@
 /**
  * struct host_addrs - Addresses of the host
  * @addr:	addresses, sorted
- * @n, @max:	number of addresses, and of those that @addr has memory for
+ * @n, @max:	number of addresses in @addr, and number of addresses that @addr
+ *		has memory for
  */
 struct host_addrs {
 	struct in6_addr *addr;

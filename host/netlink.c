@@ -2,9 +2,9 @@
 /*
  * netlink.c - Reads the host's addresses and routes over rtnetlink(7).
  *
- * Each function that asks the kernel sends a dump request. Each message of the
- * answer is checked and parsed once, and only the best route or address so far
- * is kept.
+ * nl_dump() asks the kernel for all its routes or addresses, and nl_match() for
+ * the route to one address. Each message of the answer is checked and parsed
+ * once, and only the best route or address so far is kept.
  */
 /* syscalls: recvfrom sendto setsockopt socket */
 #include <errno.h>
@@ -32,7 +32,7 @@ static const char *const far_addr[][2] = {
 };
 
 /**
- * struct route - A unicast route of the main table
+ * struct route - A unicast route
  * @dst_len:	prefix length of the destination, 0: a default route
  * @local:	the destination is link-local
  * @metric:	priority; the route with the lowest value is used
@@ -55,8 +55,9 @@ struct route {
  * @family:	AF_INET or AF_INET6
  * @ifindex:	ignore routes of other interfaces, 0: ignore none
  * @any_table:	take routes of all tables, and not only of the main one
- * @def:	best default route so far, valid if @have_def is true
- * @have_def:	a default route was found
+ * @def:	best default route so far; for nl_match(), the route of the
+ *		answer, which need not be a default route
+ * @have_def:	@def was found
  * @only:	interface of the last route that was found and is not
  *		link-local, 0: none was found
  * @several:	routes that are not link-local were found for more than one
@@ -90,8 +91,8 @@ struct addrs {
 	unsigned int rank;
 };
 
-/* Type of the functions that read one message of a dump and update @seen, which
- * is a struct routes or a struct addrs. */
+/* Type of the functions that read one message of an answer and update @seen,
+ * which is a struct routes, a struct addrs or a struct collection. */
 typedef void (*nl_visit)(const struct nlmsghdr *h, void *seen);
 
 /* attr_addr() - Set @addr to an attribute's address, if its length is that of
@@ -153,7 +154,7 @@ static void route_heaviest_hop(const struct rtattr *rta,
 
 /*
  * route_parse() - Parse a message as a route; false if the message is not a
- * unicast route of the main table, or not of the family and interface in @want
+ * unicast route, or not of the table, family and interface in @want
  */
 static bool route_parse(const struct nlmsghdr *h, const struct routes *want,
 			struct route *r)
@@ -430,7 +431,7 @@ static int nl_dump(int nl, uint16_t type, int family, nl_visit visit,
 }
 
 /* match_visit() - Store the route of one message in @seen, a struct routes,
- * whatever its destination is; nl_read() calls this function */
+ * whatever its destination is; nl_read_one() calls this function */
 static void match_visit(const struct nlmsghdr *h, void *seen)
 {
 	struct routes *s = seen;
@@ -441,9 +442,10 @@ static void match_visit(const struct nlmsghdr *h, void *seen)
 
 /*
  * nl_match() - Ask the kernel which route a packet to @dst takes according to
- * all rules and tables. If @s->ifindex is not 0, the packet leaves by that
- * interface. The kernel answers with the route itself, and not with its result
- * for @dst (RTM_F_FIB_MATCH, since Linux 4.13). Returns whether it has a route
+ * all rules and tables, and set @s->def to this route. If @s->ifindex is not 0,
+ * the packet is to leave by that interface. The answer is the entry of the
+ * routing table, and not a route to @dst alone that the kernel made from it
+ * (RTM_F_FIB_MATCH, since Linux 4.13). Returns whether there is a route
  */
 static bool nl_match(int nl, const struct in6_addr *dst, struct routes *s)
 {
@@ -457,8 +459,8 @@ static bool nl_match(int nl, const struct in6_addr *dst, struct routes *s)
 	       nl_read_one(nl, MATCH_SEQ, match_visit, s) >= 0 && s->have_def;
 }
 
-/* nl_match_far() - Ask the kernel which route packets to far peers take, as
- * nl_match() does */
+/* nl_match_far() - Do as nl_match(), for packets to far peers: the first
+ * address in far_addr that has a route counts */
 static bool nl_match_far(int nl, struct routes *s)
 {
 	enum ip_family f = s->family == AF_INET ? IP4 : IP6;
@@ -495,8 +497,9 @@ int nl_open(void)
  * @family:	AF_INET or AF_INET6
  *
  * Return: index of the interface by which the kernel sends packets to far
- *	   peers. If it has no route to them, and only one interface has routes:
- *	   index of that interface. Else 0
+ *	   peers. If it names no route to them: index of the interface of the
+ *	   best default route, or else of the only interface that has routes.
+ *	   0: there is no such interface
  */
 unsigned int nl_default_if(int nl, int family)
 {
@@ -513,7 +516,8 @@ unsigned int nl_default_if(int nl, int family)
 }
 
 /**
- * nl_gateway() - Find the gateway of an interface's default route
+ * nl_gateway() - Find the gateway by which an interface sends packets to far
+ *		peers
  * @nl:		netlink socket; if < 0, nothing is found
  * @family:	AF_INET or AF_INET6
  * @ifindex:	index of the interface; if 0, nothing is found
@@ -521,7 +525,7 @@ unsigned int nl_default_if(int nl, int family)
  *		this is the gateway of the one with the largest weight
  * @src:	set to the source address that the route prefers, or none
  *
- * Return: false if there is no default route
+ * Return: false if the interface has no route to far peers
  */
 bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw,
 		struct in6_addr *src)
@@ -568,7 +572,7 @@ unsigned int nl_address(int nl, int family, unsigned int ifindex,
 
 /**
  * struct collection - Where nl_addresses() delivers addresses
- * @add, @arg:	as for nl_addresses()
+ * @add, @arg:	arguments of nl_addresses()
  * @full:	@add has refused an address
  */
 struct collection {
@@ -592,7 +596,8 @@ static void collect_visit(const struct nlmsghdr *h, void *seen)
 /**
  * nl_addresses() - Read all addresses of the host
  * @nl:		netlink socket
- * @add:	called for each address; returns false if there is no memory
+ * @add:	called for each address; returns false if there is no memory,
+ *		and is then not called again
  * @arg:	first argument of @add
  *
  * Return: 0, or -errno

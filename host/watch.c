@@ -2,9 +2,10 @@
 /*
  * watch.c - Watches the host's network: rtnetlink(7) multicasts changes of
  * links, addresses, routes and rules, and inotify(7) reports changes of
- * resolv.conf. What has changed is not read here: the caller reads everything
- * again by host_read(). So a message that the kernel could not queue costs
- * nothing: its loss (ENOBUFS) is reported as a change, too.
+ * resolv.conf. This file only says that something has changed: the caller then
+ * reads everything again by host_read(). So if the kernel could not queue a
+ * message, no change is missed: this file reports the loss (ENOBUFS) as a
+ * change.
  */
 /* syscalls: start: bind inotify_init1 socket; run: close inotify_add_watch
  *	     inotify_rm_watch read readlink recvfrom */
@@ -69,7 +70,7 @@ int host_watch_open(struct host_watch *w, const char *resolv_conf)
 	return w->nl < 0 && w->inotify < 0 ? -errno : 0;
 }
 
-/* is_watched() - Whether one of the first @n watches is @wd */
+/* is_watched() - Whether @of is one of the first @n watch descriptors in @wd */
 static bool is_watched(const int *wd, unsigned int n, int of)
 {
 	while (n--) {
@@ -81,10 +82,10 @@ static bool is_watched(const int *wd, unsigned int n, int of)
 
 /**
  * watch_parent() - Watch the directory that a path is in
- * @path:	path; it is shortened to that of the directory
+ * @path:	path; it is shortened to the path of the watched directory
  *
- * If there is no such directory yet, the nearest one above it is watched: when
- * the next directory on the way is made, its maker changes that one.
+ * If this directory does not exist yet, the nearest existing directory above it
+ * is watched, because the next directory on the path will be made there.
  */
 static void watch_parent(struct host_watch *w, char *path)
 {
@@ -103,8 +104,8 @@ static void watch_parent(struct host_watch *w, char *path)
 		w->wd[w->nwd++] = wd;
 }
 
-/* follow_link() - Replace a path by the target of the symbolic link that it
- * is; false if it is none */
+/* follow_link() - If a path is a symbolic link, replace the path by the link's
+ * target; false if it is no symbolic link */
 static bool follow_link(char path[PATH_MAX])
 {
 	char target[PATH_MAX], joined[2 * PATH_MAX];
@@ -127,7 +128,8 @@ static bool follow_link(char path[PATH_MAX])
 
 /**
  * host_watch_path() - Watch all directories on which the contents of a file
- *		depend: its own, and those of symbolic links that lead to it
+ *		depend: its own directory, and the directories of the symbolic
+ *		links that lead to it
  * @path:	absolute path of the file. Links in the names of directories are
  *		followed, but not watched
  *
@@ -156,8 +158,8 @@ void host_watch_path(struct host_watch *w, const char *path)
 	}
 }
 
-/* drain_netlink() - Read what the kernel has multicast; returns whether that
- * was anything */
+/* drain_netlink() - Read the messages that the kernel has multicast; returns
+ * whether there was any, or one was lost */
 static bool drain_netlink(int fd)
 {
 	char buf[8192];
@@ -169,8 +171,9 @@ static bool drain_netlink(int fd)
 	return i > 1 || (n < 0 && errno == ENOBUFS);
 }
 
-/* drain_inotify() - Read what inotify has reported; returns whether that was
- * more than the ends of watches that host_watch_path() removed */
+/* drain_inotify() - Read the events of inotify; returns whether one of them is
+ * a change, and not only the end of a watch (IN_IGNORED), which
+ * host_watch_path() causes */
 static bool drain_inotify(int fd)
 {
 	union {
@@ -205,7 +208,7 @@ bool host_watch_drain(struct host_watch *w)
 	return network || file;
 }
 
-/* host_watch_close() - Watch the host's network no longer */
+/* host_watch_close() - Stop watching the host's network */
 void host_watch_close(struct host_watch *w)
 {
 	if (w->nl >= 0)

@@ -11,7 +11,7 @@
 #define WATCH_DIRS	16	/* directories that are watched, at most */
 
 /**
- * struct host_watch - Descriptors that the kernel tells changes by
+ * struct host_watch - Descriptors by which the kernel reports changes
  * @nl:		netlink socket for links, addresses, routes and rules; -1: none
  * @inotify:	inotify descriptor for resolv.conf; -1: none
  * @wd, @nwd:	watch descriptors of directories, and their number
