@@ -36,8 +36,8 @@ void answer_guest_up(struct answer *a, uint64_t now)
 }
 
 /**
- * answer_lease_changed() - Tell the guest that its lease has changed, as far as
- *		it can be told
+ * answer_lease_changed() - Tell the guest that its lease has changed, by those
+ *		services that can tell it
  * @a:		state of the services. @a->lease is the new lease already
  * @old:	lease that was in force until now
  *

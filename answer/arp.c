@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * arp.c - Answers ARP requests (RFC 826): passt claims all addresses except the
- * guest's own, at its own MAC address.
+ * arp.c - Answers ARP requests (RFC 826): passt says that all addresses except
+ * the guest's own are at the MAC address of passt.
  *
  * A probe (RFC 5227 2.1.1) asks whether an address is in use. A probe is
  * answered for the router's address only, because the guest may take any other

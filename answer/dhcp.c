@@ -313,9 +313,9 @@ static bool dhcp_parse(struct dhcp_req *req, const uint8_t *msg, size_t len)
 /*
  * dhcp_is_server() - Whether an address is that of our server
  *
- * Our address is the router's. If that has changed, it is still ours under its
- * old address: to this the client sends its requests until T2, and an ACK or
- * NAK tells it the new address.
+ * Our address is the router's address. If this has changed, the old address
+ * still counts as ours: a client sends its requests to the old address until
+ * T2, and learns the new one from the next ACK or NAK.
  */
 static bool dhcp_is_server(const struct answer *a, const struct in6_addr *addr)
 {
@@ -456,7 +456,8 @@ static void dhcp_fill_mtu(struct msgbuf *w, const struct dhcp_reply *r)
 }
 
 /* dhcp_fill_timer() - Append T1 or T2 of an infinite lease, if the client has
- * requested this option. dhcp_put_times() appends those of other leases */
+ * requested this option. dhcp_put_times() appends T1 and T2 of other
+ * leases */
 static void dhcp_fill_timer(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (dhcp_gives_lease(r) && r->l->time == LEASE_INFINITE && !r->req->all)
@@ -540,8 +541,8 @@ struct dhcp_layout {
 	enum dhcp_field field[DHCP_VALUES];
 };
 
-/* dhcp_option_size() - Bytes of an option with a value of @len bytes; a value
- * above 255 bytes is split (RFC 3396) */
+/* dhcp_option_size() - Return the bytes of an option with a value of @len
+ * bytes; a value above 255 bytes is split (RFC 3396) */
 static size_t dhcp_option_size(size_t len)
 {
 	return len + 2 * ((len + 254) / 255);

@@ -162,7 +162,8 @@ static bool opt6_next(struct opts6 *o, struct opt6 *opt)
 	return true;
 }
 
-/* ia_hlen() - Bytes of an IA before its options (RFC 8415 21.4, 21.5, 21.21) */
+/* ia_hlen() - Return the bytes of an IA before its options (RFC 8415 21.4,
+ * 21.5, 21.21) */
 static size_t ia_hlen(uint16_t code)
 {
 	return code == OPT6_IA_TA ? 4 : 12;

@@ -35,7 +35,7 @@ struct suffixes {
 	unsigned int n;
 };
 
-/* label_len() - Bytes of a name up to its next dot or its end */
+/* label_len() - Get the length of a name up to its next dot or its end */
 static size_t label_len(const char *name, size_t len)
 {
 	const char *dot = memchr(name, '.', len);
@@ -64,8 +64,8 @@ static bool is_domain_valid(const char *name, size_t len)
 	}
 }
 
-/* suffix_find() - Offset of a suffix in the message; -1: the message has no
- * such suffix */
+/* suffix_find() - Find the offset of a suffix in the message; -1: the message
+ * does not have this suffix */
 static int suffix_find(const struct suffixes *seen, const char *name,
 		       size_t len)
 {
@@ -166,9 +166,9 @@ void domain_list_put(struct msgbuf *w, const char *list)
 }
 
 /**
- * domain_list_put_compressed() - Append the valid names of a list. If an
- *		earlier name ends in the same labels as a name, a pointer
- *		replaces these labels (RFC 3397 2)
+ * domain_list_put_compressed() - Append the valid names of a list. If a name
+ *		ends in the same labels as an earlier one, it has a pointer in
+ *		place of these labels (RFC 3397 2)
  * @w:		empty message: pointers count from its start
  * @list:	dotted names, separated by a space
  */
@@ -180,7 +180,8 @@ void domain_list_put_compressed(struct msgbuf *w, const char *list)
 }
 
 /**
- * domain_first_len() - Length of the first name of a list, without a final dot
+ * domain_first_len() - Get the length of the first name of a list, without a
+ *		final dot
  * @list:	dotted names, separated by a space
  *
  * Return: length in bytes, 0 if the list is empty

@@ -3,10 +3,10 @@
  * ndp.c - Answers neighbour solicitations (RFC 4861), and passes on router
  * solicitations to ra.c.
  *
- * passt claims all addresses except the guest's own, at its own MAC address.
- * When the guest checks an address for duplicates (RFC 4862 5.4), passt answers
- * only for the router's own addresses, because the guest may take any other
- * address.
+ * passt says that all addresses except the guest's own are at the MAC address
+ * of passt. When the guest checks an address for duplicates (RFC 4862 5.4),
+ * passt answers only for the router's own addresses, because the guest may take
+ * any other address.
  */
 #include <netinet/icmp6.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * past.c - Compares a lease with the one before it, and remembers what is gone.
- * An entry that comes back is forgotten.
+ * past.c - Compares a lease with the one before it, and remembers the entries
+ * that are gone. If an entry comes back, it is forgotten.
  */
 #include <string.h>
 #include <strings.h>
@@ -58,7 +58,8 @@ bool past_has(const struct past_list *list, const struct in6_addr *addr)
 typedef bool get_entry(const struct lease *l, unsigned int i,
 		       struct lease_addr *a);
 
-/* lease_get_dns() - Get an IPv6 resolver that router advertisements have */
+/* lease_get_dns() - Get the IPv6 resolver with index @i of the router
+ * advertisements */
 static bool lease_get_dns(const struct lease *l, unsigned int i,
 			  struct lease_addr *a)
 {
@@ -68,7 +69,8 @@ static bool lease_get_dns(const struct lease *l, unsigned int i,
 	return !addr_is_none(&a->addr);
 }
 
-/* lease_get_server() - Get our address as DHCP server */
+/* lease_get_server() - Get our address as DHCP server, which is the only entry,
+ * with index 0 */
 static bool lease_get_server(const struct lease *l, unsigned int i,
 			     struct lease_addr *a)
 {
@@ -89,8 +91,9 @@ static bool lease_lists(const struct lease *l, get_entry *get,
 	return false;
 }
 
-/* note_entries() - Remove from @list what @l lists, and add to it what only
- * @old lists. Prefixes of 128 bits are not announced, so they can't be gone. */
+/* note_entries() - Remove from @list the entries that @l has, and add to it the
+ * entries that only @old has. Prefixes of 128 bits are not announced, so they
+ * can't be gone. */
 static void note_entries(struct past_list *list, get_entry *get,
 			 const struct lease *old, const struct lease *l)
 {
@@ -109,7 +112,7 @@ static void note_entries(struct past_list *list, get_entry *get,
  * Search lists.
  */
 
-/* lease_search() - Return the search list that router advertisements have */
+/* lease_search() - Return the search list of the router advertisements */
 static const char *lease_search(const struct lease *l)
 {
 	return l->dhcp_search ? l->search : "";
@@ -183,8 +186,8 @@ static void name_add(char list[LEASE_SEARCH], const char *name)
 	list[at + len] = '\0';
 }
 
-/* note_search() - Remove from @list the names that are in @l, and add to it
- * those that are only in @old */
+/* note_search() - Remove from @list the names that are in @l, and add to it the
+ * names that are only in @old */
 static void note_search(char list[LEASE_SEARCH], const char *old, const char *l)
 {
 	const char *name;
@@ -198,10 +201,10 @@ static void note_search(char list[LEASE_SEARCH], const char *old, const char *l)
 }
 
 /**
- * past_note() - Remember what is gone from the lease, and forget what has come
- *		back
- * @p:		what was remembered before
- * @old:	lease that was in force
+ * past_note() - Remember the entries that are gone from the lease, and forget
+ *		those that have come back
+ * @p:		entries that are remembered; updated
+ * @old:	lease that was in force before
  * @l:		lease that is in force now
  */
 void past_note(struct past *p, const struct lease *old, const struct lease *l)
@@ -213,9 +216,9 @@ void past_note(struct past *p, const struct lease *old, const struct lease *l)
 }
 
 /**
- * past_is_announced() - Whether something is gone that router advertisements
- *		had announced
- * @p:		what is remembered
+ * past_is_announced() - Whether an entry is gone that router advertisements had
+ *		announced
+ * @p:		entries that are remembered
  */
 bool past_is_announced(const struct past *p)
 {
@@ -223,9 +226,9 @@ bool past_is_announced(const struct past *p)
 }
 
 /**
- * past_forget_announced() - Forget what router advertisements had announced,
- *		because the guest has been told that it is gone
- * @p:		what is remembered
+ * past_forget_announced() - Forget the entries that router advertisements had
+ *		announced, because the guest has been told that they are gone
+ * @p:		entries that are remembered
  */
 void past_forget_announced(struct past *p)
 {

@@ -162,12 +162,12 @@ static void ra_put_lease(struct msgbuf *w, const struct lease *l)
 }
 
 /*
- * ra_put_past() - Append an advertisement that withdraws what is gone from the
- *		lease, by lifetimes of zero
+ * ra_put_past() - Append an advertisement that withdraws the entries that are
+ *		gone from the lease, by lifetimes of zero
  *
- * A host stops to use addresses in such a prefix for new connections at once,
- * but keeps them for up to two hours, so that connections can end (RFC 4862
- * 5.5.3 (e)).
+ * A host stops using addresses in a withdrawn prefix for new connections at
+ * once, but keeps them for up to two hours, so that connections can end (RFC
+ * 4862 5.5.3 (e)).
  */
 static void ra_put_past(struct msgbuf *w, const struct answer *a,
 			uint16_t router_lifetime)
@@ -185,8 +185,8 @@ static void ra_put_past(struct msgbuf *w, const struct answer *a,
 	ra_put_dnssl(w, p->search, 0);
 }
 
-/* ra_send_last() - Send a last advertisement from an address that we do not use
- * any more, or because the router is gone (RFC 4861 6.2.5, 6.2.8) */
+/* ra_send_last() - Send a last advertisement, because we do not use its source
+ * address any more, or because the router is gone (RFC 4861 6.2.5, 6.2.8) */
 static void ra_send_last(struct answer *a)
 {
 	uint8_t buf[NDP_MAX];
@@ -198,8 +198,8 @@ static void ra_send_last(struct answer *a)
 }
 
 /**
- * ra_send() - Send a router advertisement. If something is gone from the lease,
- *		send a second one, which withdraws it
+ * ra_send() - Send a router advertisement. If entries are gone from the lease,
+ *		send a second one, which withdraws them
  * @a:		state of the services
  * @to:		address of the guest that has asked for it; NULL: all nodes
  * @dmac:	Ethernet address of that guest

@@ -10,7 +10,7 @@ static const struct in6_addr all_nodes = {
 };
 
 /**
- * answer_own_ll() - Our link-local IPv6 address
+ * answer_own_ll() - Get our link-local IPv6 address
  * @l:		lease
  *
  * Router advertisements must have a link-local source address (RFC 4861 6.1.2),
