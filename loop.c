@@ -227,8 +227,8 @@ void worker_rest(struct worker *w, int fd, uint64_t now)
 	arm_rest(w, now);
 }
 
-/* worker_wake() - Call @control with EVENT_WAKE at the time @when, in place of
- * the time of the last call of this function */
+/* worker_wake() - Have @control called with EVENT_WAKE at the time @when. Only
+ * the time of the latest call of this function counts */
 void worker_wake(struct worker *w, uint64_t when)
 {
 	timer_arm(&w->timers, &w->wake, when);
@@ -250,11 +250,11 @@ void worker_net_changed(struct worker *w, const struct net *old, uint64_t now)
  * worker_end_lost() - End flows whose source address the host has lost
  * @at:		flow to begin after, NULL: begin with the first; set to the
  *		flow to go on after
- * @has:	tells whether the host has an address
+ * @has:	tells whether flows with a source address live on
  * @arg:	first argument of @has
  *
- * This takes a system call for each flow, so that one call of this function
- * examines at most LOST_BATCH flows.
+ * Each flow takes a system call, so one call of this function examines at most
+ * LOST_BATCH flows, and the caller calls it again.
  *
  * Return: whether all flows have been examined
  */

@@ -24,8 +24,8 @@ struct past_list {
 };
 
 /**
- * struct past - What is gone from the lease since the guest has connected, and
- *		has not come back
+ * struct past - Entries that are gone from the lease since the guest connected,
+ *		and have not come back
  * @prefix:	prefixes of router advertisements
  * @dns:	resolvers of router advertisements
  * @search:	domains of the search list, separated by one space

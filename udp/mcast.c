@@ -426,8 +426,9 @@ int mcast_open(struct udp *u)
  * mcast_follow() - Join groups on another interface, because the host's network
  * has changed
  *
- * An interface that was deleted and made anew has another index, too. While
- * there is no interface, its groups are not relayed.
+ * If an interface was deleted and made anew, its index is another one, so its
+ * groups are joined again. While the host does not have the interface, they are
+ * not relayed.
  */
 void mcast_follow(struct udp *u)
 {
