@@ -412,7 +412,7 @@ int vhost_flush(struct link_queue *q)
 
 /* vhost_stalled() - Whether the guest may have stopped taking frames; see
  * link_stalled(). A guest that takes frames also gives new buffers, but Linux
- * does so only when it has used half of them. */
+ * does so only when it has used half of its buffers. */
 bool vhost_stalled(struct link_queue *q)
 {
 	const struct vhost_pair *p = vhost_pair_of(q);

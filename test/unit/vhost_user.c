@@ -511,7 +511,7 @@ static void story_from_guest(void)
 	ends();
 }
 
-/* says_something() - The guest sends a frame, and passt takes it */
+/* says_something() - Let the guest send a frame, and let passt take it */
 static void says_something(void)
 {
 	sends(&(struct virtio_net_hdr_v1){ 0 }, 60);
