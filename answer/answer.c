@@ -42,8 +42,9 @@ void answer_guest_up(struct answer *a, uint64_t now)
  * @old:	lease that was in force until now
  *
  * Clients of DHCP and DHCPv6 can't be told: they ask after T1. Router
- * advertisements withdraw what is gone. ARP and NDP announce our new address.
- * If no guest is connected, nothing is sent and nothing remembered.
+ * advertisements withdraw the entries that are gone. ARP and NDP announce our
+ * new address. If no guest is connected, nothing is sent and nothing
+ * remembered.
  */
 void answer_lease_changed(struct answer *a, const struct lease *old,
 			  uint64_t now)

@@ -117,16 +117,16 @@ static inline bool lease_prefix(const struct lease *l, unsigned int i,
 	return true;
 }
 
-/* lease_t1() - Seconds until the client asks the server that gave the lease to
- * renew it: T1 (RFC 2131 4.4.5, RFC 8415 14.2) */
+/* lease_t1() - Get the seconds until the client asks the server that gave the
+ * lease to renew it: T1 (RFC 2131 4.4.5, RFC 8415 14.2) */
 static inline uint32_t lease_t1(const struct lease *l)
 {
 	return l->time == LEASE_INFINITE ? LEASE_INFINITE :
 					   MIN(LEASE_T1, l->time / 2);
 }
 
-/* lease_t2() - Seconds until the client asks any server to renew the lease: T2,
- * 7/8 of the lease time (RFC 2131 4.4.5) */
+/* lease_t2() - Get the seconds until the client asks any server to renew the
+ * lease: T2, 7/8 of the lease time (RFC 2131 4.4.5) */
 static inline uint32_t lease_t2(const struct lease *l)
 {
 	return l->time == LEASE_INFINITE ? LEASE_INFINITE :

@@ -95,8 +95,8 @@ struct addrs {
  * which is a struct routes, a struct addrs or a struct collection. */
 typedef void (*nl_visit)(const struct nlmsghdr *h, void *seen);
 
-/* attr_addr() - Set @addr to an attribute's address, if its length is that of
- * an address of @family */
+/* attr_addr() - Set @addr to an attribute's address, if the attribute has the
+ * length of an address of @family */
 static void attr_addr(const struct rtattr *rta, int family,
 		      struct in6_addr *addr)
 {
@@ -123,7 +123,7 @@ static uint32_t attr_u32(const struct rtattr *rta, uint32_t other)
 }
 
 /*
- * route_heaviest_hop() - Set interface and gateway of a route to those of the
+ * route_heaviest_hop() - Take the interface and the gateway of a route from the
  * next hop with the largest weight in @rta (RTA_MULTIPATH). Most of the host's
  * traffic goes to that hop.
  */
