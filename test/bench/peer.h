@@ -15,11 +15,12 @@
 
 /**
  * struct floor_args - Command line of floor.c and ring_floor.c
- * @in:		data flow to the guest, not from it
+ * @in:		data flows to the guest, and not from the guest
  * @payload:	bytes of payload in a full frame
  * @ms:		duration
  * @addr:	address at which the peer listens
- * @netns:	path of the peer's namespace, NULL: that of this program
+ * @netns:	path of the peer's namespace, NULL: the namespace of this
+ *		program
  */
 struct floor_args {
 	bool in;

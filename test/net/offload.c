@@ -239,7 +239,8 @@ static uint8_t gso_type(const uint8_t *frame)
 }
 
 /**
- * join_headers() - Change headers of the first frame to those of the GSO frame
+ * join_headers() - Make the headers of the GSO frame from the headers of its
+ *		first frame
  * @j:		the GSO frame
  * @hdr:	headers of the first frame, changed in place
  * @vnet:	virtio-net header, filled in

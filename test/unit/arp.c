@@ -173,8 +173,8 @@ static void story_shared_mac(struct world *w)
 			  MAC_LEN);
 }
 
-/* When the router's address or our MAC address changes, then passt announces the
- * router (RFC 5227 2.3). */
+/* When the router's address or our MAC address changes, then passt announces
+ * the router (RFC 5227 2.3). */
 static void story_announced(struct world *w)
 {
 	static const uint8_t want[] = {

@@ -131,8 +131,8 @@ static uint8_t *guarded(size_t len)
 	return p + room - len;
 }
 
-/* Given data of any length at any alignment, then the sum is that of the
- * reference. */
+/* Given data of any length at any alignment, then the sum equals the sum of the
+ * simple reference routine. */
 static void test_add(const char *name, adder add, const struct pattern *pat)
 {
 	static uint8_t data[LEN_MAX], buf[LEN_MAX + ALIGN_MAX];
@@ -171,7 +171,8 @@ static void test_add(const char *name, adder add, const struct pattern *pat)
 }
 
 /* Given data of any length, when it is copied to any alignment, then the copy
- * is exact, no other byte is written, and the sum is that of the reference. */
+ * is exact, no other byte is written, and the sum equals the sum of the
+ * reference routine. */
 static void test_copy(const char *name, copier copy)
 {
 	static uint8_t src[LEN_MAX + 8], dst[LEN_MAX + ALIGN_MAX];

@@ -29,8 +29,8 @@ static struct conf c;
 static char said[16384];
 
 /**
- * capture() - Begin to redirect a stream to a file; or end this redirection, and
- *		read the file
+ * capture() - Begin to redirect a stream to a file; or end this redirection,
+ *		and read the file
  * @stream:	stdout or stderr
  * @saved:	-1 to begin; to end, what the first call returned
  *

@@ -349,8 +349,9 @@ static void t5_ahead_overlapped(void)
 	EXPECT_EQ(c.rcv_nxt, G + 3501);
 }
 
-/* Given gaps, then SACK blocks report the ranges that have come: the latest
- * first, then those reported before, each as one whole range (RFC 2018 4). */
+/* Given gaps, then SACK blocks report the ranges that have come: first the
+ * range that came last, then the ranges that were reported before, each as one
+ * whole range (RFC 2018 4). */
 static void t5_sacks(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];

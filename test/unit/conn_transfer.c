@@ -323,8 +323,8 @@ static uint64_t next_time(void)
 }
 
 /**
- * patience() - How long a stream may stand still, given the losses since it
- * last moved
+ * patience() - Get the longest time that a stream may stand still, given the
+ * losses since it last moved
  * @s:		circumstances
  * @w:		stream
  *

@@ -37,8 +37,8 @@ static void opt(struct client *c, uint16_t code, const void *data, size_t len)
 	msgbuf_put(&c->m, data, len);
 }
 
-/* message() - Begin a message; @client, @server: whether it has the identifier
- * of the client, and that of the server */
+/* message() - Begin a message; @client, @server: whether the message has the
+ * identifier of the client, and the identifier of the server */
 static void message(struct client *c, uint8_t type, bool client, bool server)
 {
 	c->src = GUEST_LL;
@@ -167,8 +167,8 @@ static int ia_status(const struct world *w, uint16_t code, unsigned int n)
 	return find_in(ia_options(&o), 13, 0, &s) ? get_be16(s.data) : -1;
 }
 
-/* ia_gives() - Whether the nth IA_NA has an address with a lifetime, and T1 and
- * T2 are those of a lease of a day */
+/* ia_gives() - Whether the nth IA_NA has the address @s with a lifetime, and
+ * has T1 and T2 of a lease of a day */
 static bool ia_gives(const struct world *w, unsigned int n, const char *s,
 		     uint32_t lifetime)
 {
@@ -668,8 +668,8 @@ static void story_lengths(struct world *w)
 		const char *name;
 		uint8_t type;
 		bool server;
-		unsigned int replies;	/* to those of these messages that
-					 * end after an option */
+		unsigned int replies;	/* replies to the messages that end
+					 * after an option */
 	} all[] = {
 		{ "SOLICIT at every length", 1, false, 6 },
 		{ "REQUEST at every length", 3, true, 6 },

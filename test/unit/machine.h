@@ -239,7 +239,8 @@ static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
 	size_t hlen;
 
 	/* The window field says where the right edge is. But it is 0 for a
-	 * guest that would give up otherwise, see conn_window_field(). */
+	 * guest that would give up the connection otherwise, see
+	 * conn_window_field(). */
 	if (c->stall_at && c->heard_at >= c->stall_at)
 		MUST(m, !h.wnd);
 	else

@@ -27,9 +27,9 @@ static void transfer(int listener)
 	}
 }
 
-/* Given a connection, when both ends send, then each gets the bytes of the
- * other. GSO frames are used both ways if the mode has them, and else not at
- * all. */
+/* Given a connection, when both ends send, then the peer gets the bytes of the
+ * guest, and the guest gets the bytes of the peer. If the mode has GSO frames,
+ * they are used both ways; if it has none, none is used. */
 static void story_mode(enum memory_mode mode, const char *host, const char *gw)
 {
 	bool gso = mode == MEMORY_SEGMENTING;

@@ -113,9 +113,9 @@ static bool one_round(int fd, const char *gw, uint16_t port)
 	return guest_gets(data, len, (size_t)size) && good;
 }
 
-/* Given a peer, when guest and peer send, then each gets the datagrams of the
- * other, of the sizes that were sent. GSO frames are used both ways if the mode
- * has them, and else not at all. */
+/* Given a peer, when guest and peer send, then each receives the datagrams of
+ * the other, with the sizes that they had. If the mode has GSO frames, they are
+ * used both ways; if it has none, none is used. */
 static void story_mode(enum memory_mode mode, const char *host, const char *gw)
 {
 	bool gso = mode == MEMORY_SEGMENTING;

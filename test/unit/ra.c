@@ -301,9 +301,9 @@ static struct lease settled(struct world *w)
 	return w->net.lease;
 }
 
-/* Given a guest, when its prefix changes, then three advertisements have the new
- * prefix, and after each a second message withdraws the old prefix: at once, and
- * twice more 16 s apart. */
+/* Given a guest, when its prefix changes, then passt sends three advertisements
+ * with the new prefix: at once, and twice more, 16 s apart. After each of them,
+ * a second message withdraws the old prefix. */
 static void story_moved(struct world *w)
 {
 	struct in6_addr all = addr("ff02::1");

@@ -50,8 +50,9 @@ static void test_orders(int v)
 	stage_close(&s);
 }
 
-/* Given fragments of 8 bytes, the shortest possible, when those with an even
- * index arrive before the others, then the datagram is reassembled. */
+/* Given a datagram in fragments of 8 bytes, which are the shortest possible,
+ * when the fragments with an even index arrive before all others, then the
+ * datagram is reassembled. */
 static void test_smallest(int v)
 {
 	unsigned int i, turn, n = 0;

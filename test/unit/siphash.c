@@ -50,8 +50,8 @@ static void fill(uint8_t *buf, size_t len)
 		buf[i] = (uint8_t)i;
 }
 
-/* Given the key and messages of the authors, then the hashes are those that
- * they published. */
+/* Given the key and the messages of the authors, then the hashes are the ones
+ * that the authors published. */
 static void test_vectors(void)
 {
 	uint8_t msg[64];

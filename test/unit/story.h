@@ -87,7 +87,7 @@ static void expect_actions(uint32_t want, int line)
 /* ---- Segments of the guest and events of the socket ---- */
 
 /**
- * got() - A segment from the guest arrives
+ * got() - Let a segment from the guest arrive
  * @flags:	SEG_*
  * @seq:	sequence number relative to the guest's initial one: the first
  *		byte of the guest has 1
@@ -201,8 +201,9 @@ static void syn(uint16_t mss, int8_t wscale, bool sack_ok)
 	conn_guest_syn(&c, &seg, H, PAYLOAD, now);
 }
 
-/* ---- Functions that bring the connection to a state; those from established()
- * on have the names of RFC 9293, but waiting() is TIME-WAIT ---- */
+/* ---- Functions that bring the connection to a state. The names from
+ * established() on are the names of states in RFC 9293, but waiting() is
+ * TIME-WAIT ---- */
 
 __attribute__((unused))
 static void connecting(void)

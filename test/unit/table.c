@@ -59,8 +59,8 @@ static uint64_t test_hash(const struct siphash_key *key, const void *data,
 	return 0;
 }
 
-/* key_number() - A key that has the number in it, so that different numbers
- * have different keys */
+/* key_number() - Make a key that contains @n, so that different numbers have
+ * different keys */
 static struct flow_key key_number(uint32_t n)
 {
 	struct flow_key k = { .proto = IPPROTO_TCP, .pport = 443 };

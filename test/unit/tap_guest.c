@@ -200,8 +200,8 @@ static void test_moves(void)
 	check("and moves no other", goes(LEASED4, 2));
 }
 
-/* Given more addresses than are remembered, then those of the lease are never
- * forgotten. */
+/* Given more addresses than passt can remember, then it never forgets the
+ * addresses of the lease. */
 static void test_many(void)
 {
 	char text[ADDR_STRLEN];

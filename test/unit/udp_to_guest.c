@@ -184,8 +184,8 @@ static void story_headers(const char *gw, const char *host)
 	world_close(&w);
 }
 
-/* Given more datagrams than a socket's receive buffer takes, then those that
- * the kernel drops are counted. */
+/* Given more datagrams than a socket's receive buffer takes, then passt counts
+ * the datagrams that the kernel drops. */
 static void story_dropped(void)
 {
 	enum { SENT = 200 };
