@@ -55,9 +55,9 @@ struct place {
 	uint32_t size, offset;
 };
 
-/* The first two follow each other in the guest, but not in the front-end, and
- * not in the file. The second begins and ends within a page, and the third ends
- * within one. */
+/* The first two regions are adjacent in the guest, but neither in the front-end
+ * nor in the file. The second region begins and ends within a page, and the
+ * third one ends within a page. */
 static const struct place place[PLACES] = {
 	{ 0x40000000, 0x7f0000000000, 0x8000, 0x1000 },
 	{ 0x40008000, 0x7e0000000010, 0x5ff0, 0xa010 },
@@ -303,7 +303,8 @@ static void may_write(uint32_t off, uint32_t len)
 	memcpy(shared.want + off, shared.now + off, len);
 }
 
-/* may_write_grants() - Note that it was allowed to write to pieces of slots */
+/* may_write_grants() - Note that the link was allowed to write to the pieces of
+ * slots */
 static void may_write_grants(void)
 {
 	unsigned int i;
@@ -314,14 +315,15 @@ static void may_write_grants(void)
 		may_write(seen.grant[i].off, seen.grant[i].len);
 }
 
-/* check_memory() - Check that the link has written nowhere else */
+/* check_memory() - Check that the link has written only where it was allowed
+ * to */
 static void check_memory(void)
 {
 	MUST(shared.cut || !memcmp(shared.now, shared.want, FILE_SIZE));
 }
 
-/* count_fds() - Return how many descriptors are open. For poll(), one with
- * O_PATH is none */
+/* count_fds() - Return how many descriptors are open. poll() reports a
+ * descriptor with O_PATH as not open, so fcntl() is asked about it, too */
 static unsigned int count_fds(void)
 {
 	struct pollfd fds[FDS_MAX];

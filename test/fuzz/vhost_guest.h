@@ -46,9 +46,9 @@ static void put_avail(unsigned int i, uint16_t head)
 }
 
 /* guest_desc() - Write a descriptor. In the step, @b is its index, @c the next
- * index, @x its address, and @y its length. Bits of @a: 1 for the ring, 2 for
- * an indirect table at @z, 28 for flags, 32 for an address that is in no
- * region, and 64 for a length of more than 64 KiB */
+ * index, @x its address, and @y its length. Bits of @a, as masks: 1 for the
+ * ring, 2 for an indirect table at @z, 28 for flags, 32 for an address that is
+ * in no region, and 64 for a length of more than 64 KiB */
 static void guest_desc(const struct step *s)
 {
 	const struct ring *r = &model.ring[s->a & 1];
@@ -173,9 +173,10 @@ static size_t frame_of(uint8_t *frame, unsigned int kind, size_t len,
 
 /* guest_send() - Send a frame. In the step, @x is its address, @y the length of
  * its payload, and @b the length of the first descriptor. @c is the number of
- * other descriptors, and its bit 128 is for an indirect table. Bits of @a: 14
- * for the kind of frame, 16 for a partial checksum, 32 for a GSO frame, and 64
- * for a virtio-net header with wrong fields, which are @z and @w */
+ * other descriptors, and its bit 128 is for an indirect table. Bits of @a, as
+ * masks: 14 for the kind of frame, 16 for a partial checksum, 32 for a GSO
+ * frame, and 64 for a virtio-net header with wrong fields, which are @z and
+ * @w */
 static void guest_send(const struct step *s)
 {
 	static uint8_t bytes[sizeof(struct virtio_net_hdr_v1) + ETH_HLEN +

@@ -141,8 +141,9 @@ static uint32_t used_len(const struct ring *r)
 	return 6 + 8 * r->size;
 }
 
-/* locate_guest() - Where in the file a physical address is, and reduce @len to
- * what one region holds; -1: nowhere */
+/* locate_guest() - Find the offset in the file of a physical address, and
+ * reduce @len to the bytes that one region holds; -1: the address is in no
+ * region */
 static int64_t locate_guest(uint64_t addr, size_t *len)
 {
 	unsigned int i;
