@@ -129,10 +129,10 @@ static void read_host(struct follow *f, uint64_t now)
 	fwd_rebind(f->fwd, f->rules);
 	memset(&new, 0, sizeof(new));	/* with its padding */
 	derive(f->conf, f->host, &new);
+	*f->net = new;
+	worker_host_changed(f->worker);
 	if (!memcmp(&new, &old, sizeof(new)))
 		return;
-
-	*f->net = new;
 	net_print_changes(&old, &new);
 	worker_net_changed(f->worker, &old, now);
 }

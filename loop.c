@@ -234,6 +234,12 @@ void worker_wake(struct worker *w, uint64_t when)
 	timer_arm(&w->timers, &w->wake, when);
 }
 
+/* worker_host_changed() - Follow a change of the host's interfaces */
+void worker_host_changed(struct worker *w)
+{
+	mcast_follow(&w->udp);
+}
+
 /**
  * worker_net_changed() - Tell the guest that its network has changed
  * @old:	network before the change; w->net is the one after it
@@ -242,7 +248,6 @@ void worker_net_changed(struct worker *w, const struct net *old, uint64_t now)
 {
 	tap_use_queue(&w->tap, 0);
 	tap_lease_changed(&w->tap);
-	mcast_follow(&w->udp);
 	answer_lease_changed(&w->answer, &old->lease, now);
 }
 

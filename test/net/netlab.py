@@ -603,9 +603,13 @@ class Lab:
         before = len(self.guest_messages())
         os.kill(guest.pid, signal.SIGUSR1)
         last = f'{{"pair": {self.pairs - 1}, '
-        wait_for("counts of the stand-in guest", lambda: last in
-                 self.guest_messages()[before:].rpartition("\n")[0])
-        return json.loads(self.guest_messages()[before:].split("\n")[pair])
+
+        def lines():
+            return self.guest_messages()[before:].split("\n")[:-1]
+        wait_for("counts of the stand-in guest",
+                 lambda: any(line.startswith(last) for line in lines()))
+        return next(json.loads(line) for line in lines()
+                    if line.startswith(f'{{"pair": {pair}, '))
 
     def dhcp(self):
         """Configures IPv4 by DHCP. Returns the lease, a dictionary."""
