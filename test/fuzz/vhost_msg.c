@@ -819,6 +819,7 @@ static void start_target(void)
 	f.pool[FD_EPOLL] = epoll_create1(EPOLL_CLOEXEC);
 	f.pool[FD_NULL] = open("/dev/null", O_RDWR | O_CLOEXEC);
 	f.pool[FD_PATH] = open(path, O_PATH | O_CLOEXEC);
+	have_paths = true;
 	f.pool[FD_FOLDER] = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (i = 0; i < POOL; i++)
 		MUST(f.pool[i] >= 0);
