@@ -156,7 +156,7 @@ def deaf(lab):
                    echo_udp), testpmd(lab) as front:
         front.forward("txonly")
         wait_for("count of frames without space", lambda: counted(
-            lab, "to_guest_no_space"))
+            lab, "to_guest_no_space"), 60)
         before = counted(lab, "frames_from_guest")
         wait_for("more frames from it", lambda: counted(
             lab, "frames_from_guest") > before)
