@@ -29,6 +29,13 @@
 #define DEFAULT_SOCKET	"/tmp/passt_%u.socket"
 #define DEFAULT_SOCKETS	64	/* the highest number in such a name */
 
+/* How many times passt tries to bind the path that --socket gives, and the wait
+ * between two attempts. The kernel closes the sockets of a process that was
+ * killed one after another: with 25 sockets and an inotify descriptor, the one
+ * that listened was closed up to 0.9 s after the guest's (measured). */
+#define SOCKET_TRIES	200
+#define SOCKET_STEP_MS	10
+
 #define PID_STRLEN	sizeof("-2147483648\n")
 
 /* guest_up() - Open the link for a guest that has connected on socket @fd; the
@@ -226,6 +233,21 @@ static int bind_socket(struct program *p)
 	return rights_use(p->conf.uid, p->conf.gid, p->socket_path, bind_as, p);
 }
 
+/* bind_named() - Bind the listening socket to the path that --socket gives.
+ * libvirt starts passt again as soon as the connection to a passt that was
+ * killed is closed. So this waits a moment for a socket that is in use. */
+static int bind_named(struct program *p)
+{
+	unsigned int i;
+	int fd = bind_socket(p);
+
+	for (i = 1; fd == -EADDRINUSE && i < SOCKET_TRIES; i++) {
+		poll(NULL, 0, SOCKET_STEP_MS);
+		fd = bind_socket(p);
+	}
+	return fd;
+}
+
 /* bind_default() - Bind the listening socket to the first default path that is
  * free; returns the socket, or -errno of the last path */
 static int bind_default(struct program *p)
@@ -257,7 +279,7 @@ static int open_listener(struct program *p)
 
 	snprintf(p->socket_path, sizeof(p->socket_path), "%s",
 		 p->conf.socket_path);
-	p->listener = *p->socket_path ? bind_socket(p) : bind_default(p);
+	p->listener = *p->socket_path ? bind_named(p) : bind_default(p);
 	if (p->listener < 0) {
 		conf_error("--socket", p->socket_path, "%s: give a path that can be created and that no other passt uses",
 			   strerror(-p->listener));

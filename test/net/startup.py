@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 from netlab import (Lab, Process, SERVER4, TOP, USERNS, check, children,
@@ -286,6 +287,16 @@ def default_socket(lab):
         passt = starts(lab, path=lab.socket)
         status, lines, _ = run(lab, "-s", lab.socket)
         expect("exit status and lines", (status, len(lines)), (1, 1))
+        with client(lab.socket) as s:
+            answers(s)
+        passt.kill(signal.SIGTERM)
+    with check("a given socket that its killed owner is about to close"):
+        owner = socket.socket(socket.AF_UNIX)
+        owner.bind(lab.socket)
+        owner.listen()
+        os.chmod(lab.socket, 0o777)
+        threading.Timer(0.5, owner.close).start()
+        passt = starts(lab, path=lab.socket)
         with client(lab.socket) as s:
             answers(s)
         passt.kill(signal.SIGTERM)
