@@ -15,7 +15,8 @@
 VERSION  := $(shell git describe --tags --always 2>/dev/null || echo unknown)
 PREFIX   ?= /usr/local
 BINDIR   ?= $(PREFIX)/bin
-MANDIR   ?= $(PREFIX)/share/man
+DATADIR  ?= $(PREFIX)/share
+MANDIR   ?= $(DATADIR)/man
 B        ?= build
 
 CC       ?= cc
@@ -131,11 +132,18 @@ LIBC_CALLS := brk exit_group futex getpid getrandom gettid mmap mremap munmap \
 syscalls:
 	@awk -v libc='$(LIBC_CALLS)' -f test/guards/syscalls.awk $(SRCS) | sort -u
 
-install: all
+# BINDIR may be another one than before.
+$B/50-passt.json: contrib/qemu/50-passt.json.in FORCE
+	@mkdir -p $(@D)
+	sed '/^#/d; s|@BINDIR@|$(BINDIR)|' $< >$@
+
+install: all $B/50-passt.json
 	install -D -m 755 $B/passt $(DESTDIR)$(BINDIR)/passt
 	install -D -m 755 $B/qrap $(DESTDIR)$(BINDIR)/qrap
 	install -D -m 644 doc/passt.1 $(DESTDIR)$(MANDIR)/man1/passt.1
 	install -D -m 644 doc/qrap.1 $(DESTDIR)$(MANDIR)/man1/qrap.1
+	install -D -m 644 $B/50-passt.json \
+		$(DESTDIR)$(DATADIR)/qemu/vhost-user/50-passt.json
 
 clean:
 	rm -rf build passt qrap
@@ -143,6 +151,6 @@ clean:
 -include $(OBJS:.o=.d) $(QRAP_OBJS:.o=.d) $(UNITS:=.d) \
 	 $(wildcard $B/test/*.d $B/test/net/*.d $B/test/bench/*.d)
 
-.PHONY: all check linked check-deps syscalls units standin benches bench install clean
+.PHONY: FORCE all check linked check-deps syscalls units standin benches bench install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

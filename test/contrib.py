@@ -59,7 +59,8 @@ SHIPPED = {
               "/usr/bin/passt",
               "/usr/lib/systemd/user/passt@.service",
               "/usr/share/bash-completion/completions/passt",
-              "/usr/share/man/man1/passt.1.gz"],
+              "/usr/share/man/man1/passt.1.gz",
+              "/usr/share/qemu/vhost-user/50-passt.json"],
     "qrap": ["/usr/bin/qrap", "/usr/share/man/man1/qrap.1.gz"],
 }
 
