@@ -378,11 +378,9 @@ static int join_groups(struct program *p)
  * Forwarded ports may use at most three quarters of the descriptors, minus
  * those that passt itself needs, so that some are left for flows.
  *
- * The order matters if passt is killed: the kernel then closes the descriptors
- * with the highest numbers first. libvirt learns from the guest's socket that
- * passt is gone, and starts another passt at once. That one needs the path and
- * the ports. So the listening socket comes last, and forwarded ports come after
- * the inotify descriptor of follow_open(), which takes some 10 ms to close.
+ * The listening socket comes first. If passt is killed, the kernel closes the
+ * descriptors with the highest numbers first. So when a successor can bind the
+ * path, see bind_named(), the forwarded ports are free, too.
  *
  * Return: 0, or -1: an error was shown
  */
@@ -393,21 +391,17 @@ static int open_all(struct program *p)
 
 	if (rc)
 		return start_failed("event loop", -rc);
-	if (open_log(p))
+	if (open_log(p) || open_listener(p) || open_pid_file(p))
 		return -1;
-	rc = follow_open(&p->follow);
-	if (rc)
-		return start_failed("event loop", -rc);
+	open_pcap(p);
 	if (fwd_init(&p->fwd, ports - MIN(ports, FDS_OWN), p->worker.epfd))
 		return start_failed("forwarding", ENOMEM);
 	if (fwd_start(&p->fwd, &p->rules, &p->ports))
 		return -1;
 	if (join_groups(p))
 		return -1;
-	if (open_listener(p) || open_pid_file(p))
-		return -1;
-	open_pcap(p);
-	return 0;
+	rc = follow_open(&p->follow);
+	return rc ? start_failed("event loop", -rc) : 0;
 }
 
 /* write_pid() - Write the pid file. @pid is the process that runs the event
