@@ -3,10 +3,10 @@
  * icmp.h - Echo: the guest's requests leave through ping sockets (icmp(7)), and
  * replies go to the guest. For ICMP errors to the guest, see icmp/error.h.
  *
- * Each echo identifier of the guest has one ping socket, which is a flow
- * without peer address. Each peer that the guest pinged with that identifier
- * has a flow without socket (I1). A reply goes to the guest only if its sender
- * has such a flow.
+ * There are two kinds of flows (I1). For each echo identifier of the guest, one
+ * flow owns the ping socket, and has no peer address. For each peer that the
+ * guest pinged with that identifier, another flow has the peer's address, and
+ * no socket. A reply goes to the guest only if its sender has such a flow.
  */
 #ifndef ICMP_H
 #define ICMP_H

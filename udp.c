@@ -106,7 +106,8 @@ static void deliver_message(struct udp *u, struct udp_flow *uf, unsigned int i,
 }
 
 /* deliver_answers() - Send the guest the messages of a batch that came from the
- * socket of a flow with @all_ports; @asked: key of that flow, which may end */
+ * socket of a flow with @all_ports; @asked: key of that flow. This function
+ * copies the key, because the flow may end meanwhile */
 static void deliver_answers(struct udp *u, const struct flow_key *asked,
 			    unsigned int n, uint64_t now)
 {

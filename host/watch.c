@@ -171,9 +171,9 @@ static bool drain_netlink(int fd)
 	return i > 1 || (n < 0 && errno == ENOBUFS);
 }
 
-/* drain_inotify() - Read the events of inotify; returns whether one of them is
- * a change, and not only the end of a watch (IN_IGNORED), which
- * host_watch_path() causes */
+/* drain_inotify() - Read the events of inotify; returns whether any of them is
+ * a change. IN_IGNORED is no change: it says that a watch has ended, and
+ * host_watch_path() itself ends watches */
 static bool drain_inotify(int fd)
 {
 	union {

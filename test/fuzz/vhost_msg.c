@@ -29,7 +29,8 @@ static ssize_t count_recvmsg(int fd, struct msghdr *h, int flags);
 #define SLOTS		8	/* slots of one link_slots(), at most */
 #define RINGS		4	/* rings that the guest uses: two pairs */
 #define RING		16	/* entries of each of these rings */
-#define STATUS_RUNS	15	/* status of a device (virtio 1.2, 2.1) */
+#define STATUS_RUNS	15	/* status of a running device, with all bits up
+				 * to DRIVER_OK (section 2.1 of virtio 1.2) */
 
 /* Limits of passt's work: passes of the loop until there are no more events,
  * bursts until a ring from the guest is empty, and calls of recvmsg() for one

@@ -280,10 +280,11 @@ static void passt_flush(void)
 	settle(rc, ok);
 }
 
-/* passt_send() - Send frames. In the step, @a is for meta_of(), and its bit 64
- * stands for long frames; @b is the number of slots, @c the number of frames,
- * @x the length of the frames, and @y tells by how much the last frame is
- * shorter. The slot after the last frame is written, but not committed */
+/* passt_send() - Send frames. Of the step, @a is passed to meta_of(), and the
+ * frames are long if @a & 64; @b is the number of slots; @c is the number of
+ * frames; @x is the length of each frame; @y says how many bytes shorter than
+ * the others the last frame is. The slot after the last frame is written, but
+ * not committed */
 static void passt_send(const struct step *s)
 {
 	unsigned int n = s->b % SLOTS + 1U, got, want = 0, i;
