@@ -597,6 +597,9 @@ static int set_vring_kick(struct vhost_user *v, struct vhost_message *m)
 	return 1;
 }
 
+/* set_vring_call() - Use another descriptor to notify the guest, at once: passt
+ * may have notified the guest through the old one when the front-end did not
+ * watch that any more. With EVENT_IDX, no later frame would be notified. */
 static int set_vring_call(struct vhost_user *v, struct vhost_message *m)
 {
 	struct vhost_ring *r;
@@ -608,6 +611,7 @@ static int set_vring_call(struct vhost_user *v, struct vhost_message *m)
 	if (r->vq.call >= 0)
 		close(r->vq.call);
 	r->vq.call = fd;
+	virtqueue_notify(&r->vq);
 	return 0;
 }
 

@@ -234,12 +234,24 @@ bool virtqueue_taken(const struct virtqueue *q)
 	return q->event_idx && used_event(q) == q->published;
 }
 
+/* virtqueue_notify() - Notify the guest of used chains, even if it does not
+ * want that */
+void virtqueue_notify(struct virtqueue *q)
+{
+	static const uint64_t one = 1;
+
+	if (q->call < 0)
+		return;
+	q->calls++;
+	/* If the counter is full (EAGAIN), the guest was notified before. */
+	if (write(q->call, &one, sizeof(one)) < 0 && errno == EINTR)
+		q->calls--;
+}
+
 /* virtqueue_publish() - Give the guest all chains that virtqueue_put() has put
  * in the used ring, and notify the guest if it wants that */
 void virtqueue_publish(struct virtqueue *q)
 {
-	static const uint64_t one = 1;
-
 	if (q->published == q->next_used)
 		return;
 	__atomic_store_n(&q->used->idx, htole16(q->next_used),
@@ -248,13 +260,8 @@ void virtqueue_publish(struct virtqueue *q)
 	 * With this fence, either the guest sees the new index, or passt sees
 	 * that the guest asks for a notification. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (q->call >= 0 && wants_call(q)) {
-		q->calls++;
-		/* If the counter is full (EAGAIN), the guest was notified
-		 * before. */
-		if (write(q->call, &one, sizeof(one)) < 0 && errno == EINTR)
-			q->calls--;
-	}
+	if (wants_call(q))
+		virtqueue_notify(q);
 	q->published = q->next_used;
 }
 

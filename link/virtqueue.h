@@ -64,6 +64,7 @@ int virtqueue_peek(const struct virtqueue *q, const struct guest_mem *m,
 		   unsigned int ahead, bool writable, unsigned int max,
 		   struct vq_chain *c);
 void virtqueue_put(struct virtqueue *q, uint16_t head, uint32_t len);
+void virtqueue_notify(struct virtqueue *q);
 void virtqueue_publish(struct virtqueue *q);
 bool virtqueue_taken(const struct virtqueue *q);
 bool virtqueue_await(struct virtqueue *q, unsigned int known);

@@ -559,6 +559,29 @@ static void story_stalled(void)
 	ends();
 }
 
+/* Given a running ring, when the front-end replaces the descriptor for calls,
+ * then passt notifies the guest through the new one at once: the guest may have
+ * missed what came through the old one. */
+static void story_new_call(void)
+{
+	int fd = eventfd(0, EFD_NONBLOCK);
+	uint64_t n = 0;
+
+	begins(FEATURES, BUFFER);
+	posts(20, 0);
+	commits(60, 60, none);
+	link_flush(v.queue);
+	says_u64(SET_VRING_CALL, 0, fd);
+	check("the guest is notified through the new descriptor",
+	      read(fd, &n, sizeof(n)) == sizeof(n) && n == 1);
+	avail(0)->ring[RING] = used(0)->idx;	/* used_event */
+	commits(60, 60, none);
+	link_flush(v.queue);
+	check("and of the next frame", read(fd, &n, sizeof(n)) == sizeof(n));
+	close(fd);
+	ends();
+}
+
 /* Given a running ring, when the front-end stops it, disables it or resets the
  * device, then frames that were committed before reach the guest, and no frame
  * can be committed until the ring runs again. */
@@ -729,6 +752,7 @@ int main(void)
 	story_to_guest("no offload", V1, BUFFER, 0);
 	story_from_guest();
 	story_stalled();
+	story_new_call();
 	story_changes();
 	story_many_pieces();
 	story_broken();

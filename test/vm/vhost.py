@@ -13,9 +13,12 @@ trixie and sid. netlab.py has the topology, guest.py the guest, and newer.py
 qemu, because older versions of qemu crash with vhost-user.
 """
 
+import contextlib
 import os
 import signal
+import socket
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -29,6 +32,7 @@ from netlab import (HOST4, Lab, ROUTER4, check, echoes,      # noqa: E402
                     expect, expect_below, rests, wait_for)
 
 AGAIN = 1.0             # seconds until passt sends a lost SYN again
+STOPS = 25              # how often a guest is stopped and continued
 BACK = 2.0              # seconds from passt's restart until a guest works again
 
 
@@ -67,6 +71,30 @@ def stopped(lab, guest, name, monitor):
         time.sleep(5)
         monitor("cont")
         wait_for("an answer", lambda: qemu.reaches(lab, guest), 20)
+
+
+def interrupted(lab, guest, name, monitor):
+    """When datagrams come in while a guest is stopped and continued, again and
+    again, then its network works each time."""
+    done = threading.Event()
+
+    def send():
+        with lab.outside.connect(HOST4, qemu.UDP_PORT, 1,
+                                 socket.SOCK_DGRAM) as s:
+            while not done.wait(0.0007):
+                with contextlib.suppress(OSError):  # nobody listens there
+                    s.send(b"hello")
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    with check(f"{name}: stopped {STOPS} times while datagrams come in"):
+        for _ in range(STOPS):
+            monitor("stop")
+            time.sleep(0.1)
+            monitor("cont")
+            wait_for("an answer", lambda: qemu.reaches(lab, guest), 5)
+    done.set()
+    thread.join()
 
 
 def unplugged(lab, guest, name, monitor):
@@ -124,6 +152,7 @@ def all_of_it(lab, guest, name, passt):
     qemu.everything(lab, guest, name)
     lost(lab, guest, name)
     stopped(lab, guest, name, monitor)
+    interrupted(lab, guest, name, monitor)
     unplugged(lab, guest, name, monitor)
     booted(lab, guest, name, monitor, True)
     passt = reborn(lab, guest, name, passt)
