@@ -713,6 +713,10 @@ static void dhcp_put_required(struct msgbuf *w, const struct dhcp_reply *r)
 
 	if (r->type == DHCP_NONE)
 		return;
+	/* A client ignores NAK of another server than the one it has selected,
+	 * which may have been an earlier address of ours. */
+	if (r->type == DHCP_NAK && r->req->server.s_addr)
+		server = r->req->server;
 	dhcp_put_option(w, OPT_TYPE, &type, sizeof(type));
 	dhcp_put_option(w, OPT_SERVER, (uint8_t *)&server, sizeof(server));
 	if (dhcp_gives_lease(r))

@@ -138,6 +138,9 @@ static void story_server(struct world *w)
 		  answers(w, "192.0.2.15", "192.0.2.1"), "6666");
 	check_str("and to those of the second",
 		  answers(w, "192.0.2.15", "192.0.2.7"), "6666");
+	request(w, SELECTING, "192.0.2.15", "192.0.2.1");
+	check("NAK in the name of the server that the client has selected",
+	      gives(w, 54, "\xc0\0\2\1", 4));
 	check_str("not to those of servers that were never ours",
 		  answers(w, "192.0.2.15", "192.0.2.8"), "0606");
 
