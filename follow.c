@@ -114,7 +114,9 @@ static void end_lost(struct follow *f, uint64_t now)
 /**
  * read_host() - Read the host, and tell the guest what has changed
  *
- * passt does not begin to use a family that it did not use at start.
+ * passt does not begin to use a family that it did not use at start. If
+ * descriptors or memory are short, the guest keeps its network, and passt reads
+ * the host again later.
  */
 static void read_host(struct follow *f, uint64_t now)
 {
@@ -122,9 +124,15 @@ static void read_host(struct follow *f, uint64_t now)
 		conf_ifname(f->conf, IP4), conf_ifname(f->conf, IP6),
 	};
 	struct net old = *f->net, new;
+	struct host host;
 
 	host_watch_path(&f->watch, RESOLV_CONF);
-	host_read(f->host, ifname);
+	host_read(&host, ifname);
+	if (!host_is_known(&host)) {
+		f->read_at = now + FOLLOW_RETRY;
+		return;
+	}
+	*f->host = host;
 	read_addrs(f, now);
 	fwd_rebind(f->fwd, f->rules);
 	memset(&new, 0, sizeof(new));	/* with its padding */

@@ -20,6 +20,10 @@
  * then the host gets its resolvers. */
 #define FOLLOW_GATHER	100
 
+/* The pause before the host is read again, if descriptors or memory were short,
+ * ms. */
+#define FOLLOW_RETRY	1000
+
 /* How long an address must be gone before passt ends the flows that use it, ms:
  * DHCP clients and link managers may remove an address and set it again. */
 #define FOLLOW_LOST	1000

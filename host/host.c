@@ -14,6 +14,14 @@
 #define LOOPBACK_IFINDEX	1	/* of lo in every network namespace:
 					 * include/net/net_namespace.h */
 
+/* is_shortage() - Whether an errno means that descriptors or memory are
+ * short */
+static bool is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM ||
+	       error == ENOBUFS;
+}
+
 /* family_exists() - Whether the kernel supports an address family */
 static bool family_exists(int af)
 {
@@ -55,23 +63,28 @@ static void read_address(struct host_family *h, int nl, int af,
 
 /* read_family() - Read address and gateway of one family from the interface
  * @ifname. If there is no interface of that name, use the one that
- * nl_default_if() finds. */
-static void read_family(struct host_family *h, int nl, int af,
+ * nl_default_if() finds. Returns 0, or -errno if descriptors or memory are
+ * short */
+static int read_family(struct host_family *h, int nl, int af,
 			const char *ifname)
 {
 	struct in6_addr src = ADDR_NONE;
 
 	h->exists = family_exists(af);
 	if (!h->exists)
-		return;
+		return 0;
 
 	h->ifindex = *ifname ? if_nametoindex(ifname) : 0;
+	if (*ifname && !h->ifindex && is_shortage(errno))
+		return -errno;
 	if (!h->ifindex)
 		h->ifindex = nl_default_if(nl, af);
 	nl_gateway(nl, af, h->ifindex, &h->gateway, &src);
 	read_address(h, nl, af, &src, *ifname);
-	if (h->ifindex && !if_indextoname(h->ifindex, h->ifname))
-		*h = (struct host_family){ .exists = true };
+	if (!h->ifindex || if_indextoname(h->ifindex, h->ifname))
+		return 0;
+	*h = (struct host_family){ .exists = true };
+	return is_shortage(errno) ? -errno : 0;
 }
 
 /**
@@ -83,12 +96,21 @@ static void read_family(struct host_family *h, int nl, int af,
  */
 void host_read(struct host *h, const char *const ifname[FAMILIES])
 {
-	int nl = nl_open();
+	int nl = nl_open(), rc4, rc6;
 
 	*h = (struct host){ .nl_error = MIN(nl, 0) };
-	read_family(&h->family[IP4], nl, AF_INET, ifname[IP4]);
-	read_family(&h->family[IP6], nl, AF_INET6, ifname[IP6]);
+	rc4 = read_family(&h->family[IP4], nl, AF_INET, ifname[IP4]);
+	rc6 = read_family(&h->family[IP6], nl, AF_INET6, ifname[IP6]);
+	if (!h->nl_error)
+		h->nl_error = rc4 ? rc4 : rc6;
 	if (nl >= 0)
 		close(nl);
 	h->resolv_error = resolv_read(&h->resolv, RESOLV_CONF);
+}
+
+/* host_is_known() - Whether host_read() did not lack descriptors or memory, so
+ * that what it has not found is not there */
+bool host_is_known(const struct host *h)
+{
+	return !h->nl_error && !is_shortage(-h->resolv_error);
 }

@@ -38,8 +38,8 @@ struct host_family {
  * struct host - Addresses, routes and resolvers of the host
  * @family:	interface, address and gateway of each family
  * @resolv:	resolvers and search list
- * @nl_error:	-errno if the netlink socket, from which addresses and routes
- *		are read, can't be opened; else 0
+ * @nl_error:	-errno if a socket, from which addresses and routes are read,
+ *		can't be opened; else 0
  * @resolv_error: -errno if resolv.conf can't be read; else 0
  */
 struct host {
@@ -49,5 +49,6 @@ struct host {
 };
 
 void host_read(struct host *h, const char *const ifname[FAMILIES]);
+bool host_is_known(const struct host *h);
 
 #endif /* HOST_HOST_H */

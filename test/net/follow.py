@@ -16,10 +16,11 @@ import time
 import ownroot
 from netlab import (FAMILIES, HOST4, HOST6, Lab, ROUTER4, ROUTER6, SERVER4,
                     Server, check, expect, expect_below, main, rests,
-                    wait_for)
+                    spawn_user, wait_for)
 
 SOON = 3.0              # s: a change has reached the guest
 OTHER4, OTHER6 = "192.0.2.77", "2001:db8:1::77"
+SHORT4 = "192.0.2.78"
 SECOND4, SECOND6 = "100.64.7.2", "2001:db8:7::2"
 PEER4, PEER6 = "100.64.7.1", "2001:db8:7::1"
 OFFLINE4 = "169.254.2.1"
@@ -143,6 +144,30 @@ def flickers(lab):
                         f"route add default via {ROUTER4}")
             time.sleep(2)
             expect("source address", seen_as(conn), OTHER4)
+
+
+def limit(lab, passt, descriptors):
+    """Sets passt's limit of descriptors, as the user of passt: no capability
+    is needed for that."""
+    expect("prlimit", spawn_user(lab.host, [
+        "prlimit", "--pid", str(passt.pid), f"--nofile={descriptors}:"]).wait(),
+        0)
+
+
+def shortage(lab, passt):
+    """Given no free descriptor, when the host changes, then the guest keeps
+    its network, and gets the new one as soon as there are descriptors."""
+    with check("no descriptor to read the host with"):
+        limit(lab, passt, "3")
+        lab.host.ip(f"addr add {SHORT4}/24 dev eth0 metric 1",
+                    f"route prepend default via {ROUTER4} src {SHORT4}")
+        time.sleep(0.5)
+        expect("lease", address4(lab), OTHER4)
+        limit(lab, passt, "1000")
+        gets(lab, SHORT4)
+        lab.host.ip(f"route del default via {ROUTER4} src {SHORT4}",
+                    f"addr del {SHORT4}/24 dev eth0")
+        gets(lab, OTHER4)
 
 
 def make_second(lab):
@@ -284,6 +309,7 @@ def story():
         descriptors = passt.descriptors()
         replaced(lab)
         flickers(lab)
+        shortage(lab, passt)
         rerouted(lab)
         deleted(lab)
         resolvers(lab)
