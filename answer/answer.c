@@ -52,7 +52,6 @@ void answer_lease_changed(struct answer *a, const struct lease *old,
 	if (!link_up(a->tap->link))
 		return;
 
-	tap_use_queue(a->tap, 0);
 	past_note(&a->past, old, a->lease);
 	arp_lease_changed(a, old);
 	ndp_lease_changed(a, old);

@@ -12,17 +12,12 @@
  * Lists of addresses and prefixes.
  */
 
-static bool entry_eq(const struct lease_addr *a, const struct lease_addr *b)
-{
-	return a->len == b->len && addr_eq(&a->addr, &b->addr);
-}
-
 static void entry_remove(struct past_list *list, const struct lease_addr *a)
 {
 	unsigned int i, n = 0;
 
 	for (i = 0; i < list->n; i++) {
-		if (!entry_eq(&list->entry[i], a))
+		if (!lease_addr_eq(&list->entry[i], a))
 			list->entry[n++] = list->entry[i];
 	}
 	list->n = n;
@@ -85,7 +80,7 @@ static bool lease_lists(const struct lease *l, get_entry *get,
 	unsigned int i;
 
 	for (i = 0; get(l, i, &a); i++) {
-		if (entry_eq(&a, wanted))
+		if (lease_addr_eq(&a, wanted))
 			return true;
 	}
 	return false;

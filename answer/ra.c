@@ -50,8 +50,7 @@ static void ra_put_prefixes(struct msgbuf *w, const struct lease *l)
 	unsigned int i, j, n = 0;
 
 	for (i = 0; lease_prefix(l, i, &a); i++) {
-		for (j = 0; j < n && (done[j].len != a.len ||
-				      !addr_eq(&done[j].addr, &a.addr)); j++)
+		for (j = 0; j < n && !lease_addr_eq(&done[j], &a); j++)
 			;
 		if (j < n || a.len >= 128)
 			continue;

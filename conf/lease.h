@@ -78,6 +78,12 @@ struct lease_addr {
 	unsigned int len;
 };
 
+static inline bool lease_addr_eq(const struct lease_addr *a,
+				 const struct lease_addr *b)
+{
+	return a->len == b->len && addr_eq(&a->addr, &b->addr);
+}
+
 /**
  * lease_addr() - Get one of the guest's addresses
  * @l:		lease
