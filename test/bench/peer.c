@@ -65,7 +65,8 @@ void __attribute__((noreturn)) fill(int fd, const uint8_t *buf, size_t len)
 	_exit(0);
 }
 
-/* peer_serve() - Fork a child that accepts, then sends or receives for ever */
+/* peer_serve() - Fork a child that accepts a connection, and then sends or
+ * receives until it is killed */
 static void peer_serve(int listener, bool in)
 {
 	static uint8_t block[PEER_BLOCK];

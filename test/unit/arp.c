@@ -14,7 +14,8 @@ static bool deliver(struct world *w, const struct pkt *pkt)
 	return true;
 }
 
-/* arp() - Make an ARP request of the guest: "who has @target, tell @sender" */
+/* arp() - Make an ARP request in which the guest, as @sender, asks for the
+ * Ethernet address of @target */
 static struct arp_frame arp(const char *sender, const char *target)
 {
 	static const uint8_t all[MAC_LEN] = { 255, 255, 255, 255, 255, 255 };
