@@ -11,6 +11,8 @@ import contextlib
 import json
 import os
 import re
+import socket
+import subprocess
 import time
 
 import ownroot
@@ -131,6 +133,34 @@ def replaced(lab):
             gets(lab, new if n == 0 else None)
             with connection(lab, n, new):
                 pass
+
+
+def datagrams(lab):
+    """Given UDP and ping in use, when the host's address is replaced, then
+    the same sockets of the guest go on, from the new address."""
+    with check("UDP and ping from another address"), \
+            lab.outside.bind(SERVER4, 0, socket.SOCK_DGRAM) as server, \
+            lab.guest.connect(SERVER4, server.getsockname()[1], 5,
+                              socket.SOCK_DGRAM) as conn:
+        def source():
+            conn.send(b"x")
+            return server.recvfrom(10)[1][0]
+
+        server.settimeout(5)
+        expect("source", source(), OTHER4)
+        pings = lab.guest.spawn("ping", "-c", "10", "-i", "0.5", SERVER4,
+                                stdout=subprocess.PIPE, text=True)
+        lab.host.ip(f"addr del {OTHER4}/24 dev eth0",
+                    f"addr add {HOST4}/24 dev eth0",
+                    f"route add default via {ROUTER4}")
+        time.sleep(2.5)
+        expect("source afterwards", source(), HOST4)
+        received = re.search(r"(\d+) received", pings.communicate()[0])[1]
+        expect_below("lost pings", 10 - int(received), 3)
+        lab.host.ip(f"addr del {HOST4}/24 dev eth0",
+                    f"addr add {OTHER4}/24 dev eth0",
+                    f"route add default via {ROUTER4}")
+        gets(lab, OTHER4)
 
 
 def flickers(lab):
@@ -308,6 +338,7 @@ def story():
         passt = offline(lab)
         descriptors = passt.descriptors()
         replaced(lab)
+        datagrams(lab)
         flickers(lab)
         shortage(lab, passt)
         rerouted(lab)

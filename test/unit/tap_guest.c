@@ -242,6 +242,22 @@ static void test_several(void)
 	check("without announcements, no prefix is", goes(DOCKER6, 1));
 }
 
+/* Given a lease that changes, then new flows lead to its new address. If the
+ * guest has used the old address, they do so once it uses the new one. */
+static void test_new_lease(void)
+{
+	start();
+	uses(LEASED6, 1);
+	lease.addr[IP4] = addr("192.0.2.9");
+	lease.addr[IP6] = addr("2001:db8:9::2");
+	guest_new_lease(&g, &lease);
+	check("an address that the guest has not used is replaced",
+	      addr_eq(&g.own[GUEST_IP4].addr, &lease.addr[IP4]));
+	check("one that it uses stays", goes(LEASED6, 1));
+	uses("2001:db8:9::2", 1);
+	check("until it uses the new one", goes("2001:db8:9::2", 1));
+}
+
 int main(void)
 {
 	test_new();
@@ -252,5 +268,6 @@ int main(void)
 	test_moves();
 	test_many();
 	test_several();
+	test_new_lease();
 	return unit_end();
 }
