@@ -66,7 +66,8 @@ static void send_all(int fd, const uint8_t *buf, size_t len)
 	}
 }
 
-/* frame_sum() - Sum the payload, as passt must in both directions */
+/* frame_sum() - Write the checksum of the payload to the TCP header: passt must
+ * compute checksums in both directions */
 static void frame_sum(uint8_t *payload, size_t len)
 {
 	uint16_t sum = csum_fold(csum_add(payload, len, 0));
@@ -78,8 +79,8 @@ static void frame_sum(uint8_t *payload, size_t len)
  * In: from the TCP socket to frames.
  */
 
-/* in_prepare() - Set @iov to where the payload of each frame goes; returns the
- * number of frames */
+/* in_prepare() - Let @iov point to the memory for the payload of each frame;
+ * returns the number of frames */
 static int in_prepare(struct lift *l)
 {
 	size_t step = OVERHEAD + l->payload;

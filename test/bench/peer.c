@@ -35,7 +35,8 @@ double seconds(clockid_t clock)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* child() - Fork a process that ends with this one; returns true in it */
+/* child() - Fork a child that is killed when this process ends; returns true in
+ * the child */
 bool child(void)
 {
 	pid_t pid = fork();
@@ -57,7 +58,7 @@ void __attribute__((noreturn)) drain(int fd, size_t block)
 	_exit(0);
 }
 
-/* fill() - Send the same data again and again */
+/* fill() - Send the same data again and again, until the connection fails */
 void __attribute__((noreturn)) fill(int fd, const uint8_t *buf, size_t len)
 {
 	while (send(fd, buf, len, MSG_NOSIGNAL) == (ssize_t)len)

@@ -30,7 +30,8 @@
 #define SAMPLES		(1 << 20)
 #define SOCKET_BUFFER	(4 * 1024 * 1024)
 #define PATIENCE	NSEC
-#define TICK_MS		50		/* between searches for lost queries */
+#define TICK_MS		50		/* interval of the searches for lost
+					 * queries */
 
 /**
  * struct question - A query that waits for its answer

@@ -32,10 +32,12 @@
 
 #include "test/bench/bench.h"
 
-#define SAMPLES	(1 << 20)	/* 10 s at 100,000 requests per second */
+#define SAMPLES	(1 << 20)	/* most latencies that are recorded: 10 s
+				 * at 100,000 requests per second */
 #define EVENTS	256
 #define BACKLOG	4096
-#define AHEAD	64		/* connections that wait at the same time */
+#define AHEAD	64		/* most connections with an operation that
+				 * has begun, but not ended */
 #define PATIENCE 20000		/* ms without any event until we give up */
 
 static struct sockaddr_in6 address(const char *addr, const char *port, int add)
@@ -138,7 +140,7 @@ serve(const char *addr, const char *port)
 }
 
 /*
- * Requests one by one.
+ * The commands 'rr' and 'crr': requests one by one.
  */
 
 static int compare(const void *a, const void *b)
@@ -222,7 +224,7 @@ static int repeat(const struct sockaddr_in6 *sa, const char *ms, int fd)
 }
 
 /*
- * Many connections at the same time.
+ * The command 'hold': many connections at the same time.
  */
 
 /**
@@ -286,8 +288,8 @@ static bool held_answered(struct held *h, unsigned int i)
 	return false;
 }
 
-/* start_*() - Begin an operation on a connection; false: this connection is
- * closed */
+/* start_*() - Begin an operation on a connection; false: the connection is
+ * closed, or send() failed */
 
 static bool start_open(struct held *h, unsigned int i,
 		       const struct sockaddr_in6 *sa)
@@ -314,11 +316,12 @@ static bool start_close(struct held *h, unsigned int i,
  * @h:		connections
  * @what:	name of the operation, for the report
  * @start:	begins the operation
- * @done:	is called at an event; returns true if the operation succeeded
+ * @done:	is called when epoll reports a connection; returns true if the
+ *		operation succeeded
  * @sa:		argument for @start
  *
- * The report has the time of the last event, because some operations may never
- * end.
+ * The duration in the report ends at the last event, because some operations
+ * may never end.
  */
 static void held_all(struct held *h, const char *what,
 		     bool (*start)(struct held *, unsigned int,

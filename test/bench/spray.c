@@ -50,13 +50,14 @@
 #define SOCKET_BUFFER	(16 * 1024 * 1024)
 #define BATCH		32		/* buffers of one recvmmsg() */
 #define SEEN_MAX	(1UL << 28)	/* limit for datagrams in a run */
-#define BEHIND		(2 * NSEC / 1000)	/* most ns of delay that the
-						 * sender catches up on */
+#define BEHIND		(2 * NSEC / 1000)	/* ns: the sender catches up on
+						 * this much delay at most */
 #define LOST_MS		20		/* ms without a report, after which all
 					 * datagrams in flight count as lost */
 #define RETRY_MS	100
 #define RETRIES		50
-#define DRAIN_MS	100		/* from the last datagram to END */
+#define DRAIN_MS	100		/* wait after the last datagram, before
+					 * the message END */
 
 enum kind { HELLO = 0x73707261, READY, GO, DATA, SO_FAR, END, RESULT };
 
@@ -132,7 +133,8 @@ struct side {
  * struct sender - State of a sender
  * @next:	number of the next datagram
  * @passed:	all datagrams below this number have arrived or are lost
- * @start:	start of the run, ns; moved forward by delays beyond BEHIND
+ * @start:	start of the run, ns; if the sender is late by more than BEHIND,
+ *		the excess is added
  * @burst:	datagrams in a burst
  * @fd:		socket of the flow that the next burst uses
  * @single:	send single datagrams: the order or the kernel demands it
