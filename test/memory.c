@@ -17,7 +17,8 @@
 #include "util.h"
 
 #define PIECES_MAX	128	/* pieces of a frame */
-#define PIECE_MAX	2048	/* bytes of a piece that is not the last */
+#define PIECE_MAX	2048	/* most bytes of a piece, except a frame's
+				 * last piece */
 
 const char *const memory_mode_name[MEMORY_MODES] = {
 	[MEMORY_CONTIGUOUS]	= "contiguous",
@@ -443,9 +444,8 @@ int memory_open(struct memory *m, size_t size)
 /**
  * memory_put() - Add a frame from the guest for the next refill
  * @m:		memory link
- * @frame:	Ethernet frame; must stay valid until the refill, which copies
- *		it. In contiguous mode the refill does not copy it, so it must
- *		stay valid until the release
+ * @frame:	Ethernet frame. In contiguous mode it must stay valid until the
+ *		release; in the other modes until the refill, which copies it
  * @len:	bytes of the frame
  */
 void memory_put(struct memory *m, void *frame, size_t len)

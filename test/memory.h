@@ -17,10 +17,11 @@
 /* How frames lie in memory. The environment's LINK_MODE selects a mode. */
 enum memory_mode {
 	MEMORY_CONTIGUOUS,	/* each frame and slot is one piece */
-	MEMORY_SCATTERED,	/* they consist of pieces of random size */
-	MEMORY_SEGMENTING,	/* like scattered, and the guest takes GSO
-				 * frames, which are cut in @sent as the guest's
-				 * network stack would cut them */
+	MEMORY_SCATTERED,	/* each frame and slot consists of pieces of
+				 * random size */
+	MEMORY_SEGMENTING,	/* like MEMORY_SCATTERED, and the guest takes
+				 * GSO frames. @sent of struct memory has the
+				 * single frames that they are cut into */
 	MEMORY_MODES,
 };
 
@@ -67,7 +68,8 @@ struct memory_queue {
  * @sent:	flushed frames, oldest first, each in one piece, with Ethernet's
  *		padding removed
  * @nsent:	number of frames in @sent that the guest has taken
- * @nheld:	@nsent, and the frames after them that the guest has not taken
+ * @nheld:	number of all frames in @sent; those from index @nsent on are
+ *		flushed, but the guest has not taken them
  * @stalled:	the guest takes no frames now, so the link is blocked
  */
 struct memory {

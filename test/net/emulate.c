@@ -33,8 +33,9 @@
 #include "test/net/tapdev.h"
 #include "util.h"
 
-#define RING		(64UL * 1024 * 1024)	/* bytes: 50 ms at 10 Gbit/s */
-#define BATCH		16		/* most reads from one tap per turn */
+#define RING		(64UL * 1024 * 1024)	/* bytes of each ring: frames of
+						 * 50 ms at 10 Gbit/s */
+#define BATCH		16		/* most reads from one tap in a row */
 #define CUT_MAX		1024		/* most frames, of 64 bytes, that one
 					 * GSO frame is cut into */
 #define USEC		1000ULL		/* ns */
@@ -192,7 +193,7 @@ static uint64_t way_leaves(const struct link *l, struct way *w, size_t len,
 }
 
 /**
- * way_enter() - Drop, queue or delay the frame that way_put() made space for
+ * way_enter() - Drop, queue or delay the frame in the memory from way_put()
  * @l:		link
  * @w:		direction
  * @len:	bytes of the frame
@@ -220,7 +221,8 @@ static void way_enter(const struct link *l, struct way *w, size_t len,
 	late->due += l->lag;
 }
 
-/* way_put() - Return where to write the frame that way_enter() then handles */
+/* way_put() - Return the memory for the next frame; way_enter() then handles
+ * it */
 static uint8_t *way_put(const struct way *w)
 {
 	return ring_slot(&w->line, w->line.tail)->frame;
@@ -395,8 +397,9 @@ static uint64_t number(const char *arg, uint64_t min, uint64_t max)
 }
 
 /**
- * option() - Note an option
- * @l:		link; faults of both directions are noted in its first direction
+ * option() - Store the value of an option
+ * @l:		link; faults of both directions are stored in its first
+ *		direction
  * @tap:	the two taps
  * @opt:	number of the option
  * @arg:	its argument

@@ -8,11 +8,11 @@
  * and the kernel.
  *
  * A benchmark shall measure passt, not this program, so it is fast: one thread,
- * which sends all frames that the tap had with one system call, and receives
- * many with one. With --offload the tap carries GSO frames, which cost the
- * namespace's kernel much less; this program cuts and joins them. With
- * --vhost-user, frames go through shared memory instead of the socket: see
- * vhostguest.c.
+ * which sends all frames that the tap had with one system call, and also
+ * receives many frames with one system call. With --offload the tap carries GSO
+ * frames, which cost the namespace's kernel much less than single frames; this
+ * program cuts and joins them. With --vhost-user, frames go through shared
+ * memory instead of the socket: see vhostguest.c.
  *
  *	out: from the guest to passt		in: from passt to the guest
  */
@@ -52,8 +52,8 @@
  * struct way - One direction
  * @buf:	frames, each after its length
  * @done, @have: bytes [@done, @have) of @buf wait to be sent, or to be parsed
- * @held:	length of a frame, and then the frame, which waits until the
- *		next one has passed it
+ * @held:	length of a frame, and then the frame itself, which waits until
+ *		the next frame has overtaken it
  * @holding:	@held has a frame
  * @faults:	faults that frames of this direction meet
  * @frames, @bytes: number of frames and bytes that went through
@@ -520,7 +520,8 @@ static void fault_option(struct standin *s, int opt, const char *arg)
 	f->any = true;
 }
 
-/* vhost_option() - Note an option that has an effect with --vhost-user only */
+/* vhost_option() - Store the value of an option that has an effect only with
+ * --vhost-user */
 static void vhost_option(struct standin *s, int opt, const char *arg)
 {
 	struct vhost_guest *g = &s->guest;

@@ -34,7 +34,8 @@ static void if_ioctl(int fd, unsigned long request, struct ifreq *ifr,
 		fail(ifr->ifr_name, what);
 }
 
-/* configure() - Set address, MTU and queue of the tap, and set it up */
+/* configure() - Set the tap's MAC address, MTU and queue length, and bring it
+ * up */
 static void configure(const struct tapdev *dev)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -51,8 +52,8 @@ static void configure(const struct tapdev *dev)
 	}
 	ifr.ifr_mtu = dev->mtu;
 	if_ioctl(fd, SIOCSIFMTU, &ifr, "MTU");
-	/* The kernel refuses this ioctl to root in a user namespace, who may
-	 * set the length by netlink only, as ip(8) does. */
+	/* Root in a user namespace gets EPERM here: the kernel lets it set the
+	 * queue length by netlink only, as ip(8) does. */
 	ifr.ifr_qlen = QUEUE;
 	if (ioctl(fd, SIOCSIFTXQLEN, &ifr) && errno != EPERM)
 		fail(dev->name, "queue");

@@ -329,7 +329,7 @@ static bool ask_u64(struct front *f, uint32_t request, uint64_t *value)
 }
 
 /*
- * The connection.
+ * The connection to the back-end.
  */
 
 /* negotiate() - Accept the features that are offered and wanted, but offloads

@@ -49,7 +49,7 @@ enum source { FROM_SOCKET, FROM_REQUESTS, FROM_ERRORS, FROM_SIGNALS, FROM_TAP,
 	      FROM_CALL };
 
 /*
- * The connection.
+ * The connection to the back-end.
  */
 
 static void poll_add(struct guest *g, int fd, uint32_t events,
@@ -195,7 +195,8 @@ static void on_signal(struct guest *g)
 		link_lost(g);
 }
 
-/* on_socket() - Handle an event while no answer is pending: it must be EOF */
+/* on_socket() - Handle an event of the back-end's socket: as no answer is
+ * pending, it must be EOF */
 static void on_socket(struct guest *g)
 {
 	char c;

@@ -22,15 +22,23 @@
 #include "util.h"
 
 #define HEADER		sizeof(struct virtio_net_hdr_v1)
-#define BURST		256		/* frames in one direction per turn */
+#define BURST		256		/* most frames per call of pair_moves(),
+					 * in each direction */
 #define SHOW_OUT	(64 * 1024)	/* bytes posted before frontq_show() */
-#define SHOW_IN		(128 * 1024)	/* bytes taken before in_post() */
+#define SHOW_IN		(128 * 1024)	/* bytes taken before their buffers are
+					 * posted again */
 #define GAP		64		/* bytes between pieces of a buffer */
 #define HEAD_PIECE	128		/* bytes, for all headers of a frame */
-#define RX_SMALL	1536		/* as Linux: a frame at MTU 1500 */
-#define RX_LARGE	4096		/* as Linux: one page at most */
+#define RX_SMALL	1536		/* least bytes of a mergeable receive
+					 * buffer, as in Linux: a frame at MTU
+					 * 1500 */
+#define RX_LARGE	4096		/* most bytes of a mergeable receive
+					 * buffer, as in Linux: a page. Other
+					 * buffers have pieces of that size */
 #define PIECES_MAX	1024		/* pieces of one frame from passt */
-#define LOSSY_FRAMES	3		/* most frames sent in place of one */
+#define LOSSY_FRAMES	3		/* most frames sent when a frame meets
+					 * a fault: itself, a duplicate of it,
+					 * and the frame that it overtook */
 
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4	/* since Linux 6.2 */
 #define VIRTIO_NET_HDR_GSO_UDP_L4	5
@@ -158,8 +166,8 @@ static void fault_frame(struct pair *p, struct side *s, uint8_t *frame,
  * Out: from the tap to the back-end.
  */
 
-/* out_shape() - Return the shape of buffers that Linux sends: without CSUM, one
- * piece */
+/* out_shape() - Return the shape of buffers that Linux sends: only one piece if
+ * CSUM was not negotiated */
 static struct shape out_shape(const struct pair *p)
 {
 	uint32_t piece = p->conf->tx_piece;
@@ -199,7 +207,8 @@ static bool out_fits(const struct pair *p)
 	       p->out.q->free >= n;
 }
 
-/* out_post() - Send the top buffer of the free stack, filled with @len bytes */
+/* out_post() - Send the buffer on top of the stack of free buffers; the caller
+ * has written @len bytes to it */
 static void out_post(struct pair *p, size_t len)
 {
 	struct piece pieces[FRONTQ_PIECES];
@@ -602,7 +611,7 @@ static unsigned long tap_features(const struct front *f)
 }
 
 /**
- * pair_settle() - Choose the buffers that the negotiated features need
+ * pair_settle() - Choose offloads and buffers by the negotiated features
  * @p:		pair
  * @i:		its number
  */
