@@ -255,7 +255,7 @@ static void story_silent(struct world *w)
 	check("--no-ndp: RS is unanswered", w->consumed && !answered(w));
 }
 
-/* When our link-local address or our MAC address changes, then passt announces
+/* When passt's link-local address or MAC address changes, then passt announces
  * it (RFC 4861 7.2.6). */
 static void story_announced(struct world *w)
 {

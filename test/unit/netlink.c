@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * netlink.c - Tests of which interface, gateway and address are taken from a
- * dump of the kernel's routes and addresses, and that malformed dumps do no
- * harm.
+ * netlink.c - Tests that the right interface, gateway and address are taken
+ * from a dump of the kernel's routes and addresses, and that malformed dumps do
+ * no harm.
  */
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * past.c - What is remembered of a lease that has changed, and what is
- * forgotten.
+ * past.c - Tests of passt's list of entries that are gone from a changed lease:
+ * which of them it remembers, and which it forgets.
  */
 #include "../../answer/past.c"
 #include "test/unit/addr.h"
@@ -52,8 +52,8 @@ static void test_search(void)
 		    "a.example"), "");
 }
 
-/* Given that more names are gone than the list holds, then the oldest are
- * forgotten. */
+/* Given that more names are gone than the list of remembered names has space
+ * for, then the oldest are forgotten. */
 static void test_long_search(void)
 {
 	char want[2 * LEASE_SEARCH], longest[LEASE_SEARCH], name[64];

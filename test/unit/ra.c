@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * ra.c - Router advertisements: what they say, and when they are sent.
+ * ra.c - Tests of router advertisements: their content, and when they are sent.
  */
 #include "../../answer/ra.c"
 #include "test/unit/answer.h"
@@ -260,8 +260,8 @@ static void say_option(char *buf, size_t size, const uint8_t *o)
 }
 
 /* said() - Write the advertisement with index @n as text: its source, router
- * lifetime, and options with their lifetimes, but not our MAC address and the
- * MTU */
+ * lifetime, and options with their lifetimes, but not passt's MAC address and
+ * the MTU */
 static const char *said(const struct world *w, unsigned int n)
 {
 	static char buf[2048];
@@ -335,8 +335,9 @@ static void story_moved(struct world *w)
 	check_str("with the new prefix", said(w, 0), MOVED);
 }
 
-/* When resolvers and search domains change, then the second message withdraws
- * the old ones that are gone. */
+/* When resolvers and search domains of the lease change, then passt sends two
+ * advertisements: the first has the new ones, and the second withdraws the ones
+ * that are gone. */
 static void story_resolvers(struct world *w)
 {
 	struct lease old = settled(w);
@@ -365,9 +366,9 @@ static void story_resolvers(struct world *w)
 		  ", search 0 lab.example.com example.org EXAMPLE.com");
 }
 
-/* Given a second change less than 3 s after the first, then passt waits, and
- * announces it 3 s after the first one (RFC 4861 6.2.6). If a prefix has come
- * back, it is not withdrawn any more. */
+/* Given a second change of the prefix less than 3 s after the first, then passt
+ * waits, and announces it 3 s after the first one (RFC 4861 6.2.6). When an old
+ * prefix comes back, passt does not withdraw it any more. */
 static void story_soon(struct world *w)
 {
 	struct lease first = settled(w), old;
@@ -466,8 +467,8 @@ static void story_no_router(struct world *w)
 	check_eq("and again", next_ra(w), 16000);
 }
 
-/* When our link-local address changes, then the old address says in a last
- * advertisement that it is no router any more (RFC 4861 6.2.8). */
+/* When passt's link-local address changes, then a last advertisement from the
+ * old address says that it is no router any more (RFC 4861 6.2.8). */
 static void story_link_local(struct world *w)
 {
 	struct lease first = settled(w), old;
@@ -498,8 +499,9 @@ static void story_link_local(struct world *w)
 	check_eq("and no other", w->mem.nsent, 2);
 }
 
-/* When another guest connects, then passt forgets what it has announced to the
- * guest before. While no guest is connected, nothing is sent or remembered. */
+/* When a new guest connects, then passt forgets what it has announced to the
+ * guest before it. While no guest is connected, nothing is sent or
+ * remembered. */
 static void story_nobody(struct world *w)
 {
 	struct lease first = settled(w), old = first;

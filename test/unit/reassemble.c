@@ -432,7 +432,7 @@ static void test_long_batch(int v)
 }
 
 /* Given a reassembled datagram with a wrong checksum or an impossible source
- * address, then it is dropped like any other such packet. */
+ * address, then it is dropped like a packet that came in one piece. */
 static void test_whole_is_checked(int v)
 {
 	struct stage s;
@@ -492,7 +492,7 @@ static void test_protocols(int v)
 }
 
 /* Given a link whose frames are in memory that the guest can write to, then
- * datagrams are reassembled, too. */
+ * datagrams are reassembled as on any other link. */
 static void test_shared(int v)
 {
 	struct stage s;
@@ -522,8 +522,8 @@ static void test_guest_gone(int v)
 	stage_close(&s);
 }
 
-/* Given random fragments, then the bounds hold, and each datagram that becomes
- * complete has the right bytes. */
+/* Given random fragments, then passt stores no more of them than FRAG_DATAGRAMS
+ * and FRAG_BYTES allow, and each reassembled datagram has the right bytes. */
 static void test_random(int v)
 {
 	bool bounded = true, good = true;

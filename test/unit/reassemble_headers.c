@@ -51,8 +51,9 @@ static void ext6(uint8_t *p, uint8_t next, size_t len)
 	p[3] = (uint8_t)(len - 4);
 }
 
-/* Given extension headers before the fragment header, or after it, then they
- * are skipped in the reassembled datagram (RFC 8200 4.5). */
+/* Given extension headers before the fragment header, or after it, then the
+ * reassembled datagram has them, and its transport header is found after them
+ * (RFC 8200 4.5). */
 static void test_header6(void)
 {
 	struct stage s;
@@ -111,7 +112,7 @@ static void cut_headers(struct stage *s, const char *name, uint8_t proto,
 	counted(s, "without counting that", FRAG_MALFORMED, before + 1);
 }
 
-/* Given a first fragment without all headers, up to the transport header, then
+/* Given a first fragment that ends before the end of the transport header, then
  * the datagram is discarded (RFC 7112 5). */
 static void test_chain6(void)
 {

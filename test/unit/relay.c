@@ -114,7 +114,7 @@ static void story_messages(const struct family *f)
 }
 
 /* Given a redirect or an obsolete ICMP message from a router, then the guest
- * receives nothing, unless the errno of the message means an error. */
+ * receives nothing, unless the kernel gives an errno that means an error. */
 static void story_obsolete(const struct family *f)
 {
 	struct flow_key key = udp_key(f);

@@ -105,8 +105,9 @@ static void test_remove(void)
 	check("the working directory is the same", !access("alice", F_OK));
 }
 
-/* in_own_root() - Run the tests with an empty directory of root's as /. Below
- * /tmp, which every user may write to, no path could be changed only by root */
+/* in_own_root() - Run the tests with an empty directory of root's as /. They
+ * need paths that only root can change: below /tmp, there is no such path,
+ * because every user may write to /tmp */
 static void in_own_root(void)
 {
 	char command[sizeof(top) + 16];

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * rxring.c - Tests of the receive ring of a flow: its bytes, which follow from
- * their sequence numbers, its growth, its bounds, and failures of malloc().
+ * rxring.c - Tests of the receive ring of a flow: its content, its growth, its
+ * bounds, and failures of malloc(). Each byte that the tests write is
+ * a function of its sequence number.
  */
 #include <stdlib.h>
 
 static void *test_malloc(size_t size);
 
-/* Let the code under test call test_malloc(). */
+/* Let the code under test call test_malloc(), which fails if no_memory is
+ * set. */
 #define malloc(size) test_malloc(size)
 #include "../../tcp/rxring.c"
 #undef malloc

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * sandbox.c - Tests that passt has no way back to the descriptors, user IDs and
- * capabilities that it gives up. So each test runs in a child process, and the
- * parent checks its exit status.
+ * capabilities that it gives up. A process can give them up only once, so each
+ * test runs in a child process, and the parent checks its exit status.
  */
 #include <sched.h>
 #include <stdlib.h>

@@ -151,8 +151,8 @@ static void story_no_flow(void)
 }
 
 /* When a flow ends that was the last one to be active, then the scheduler does
- * not take a new flow in the same slot for it, and does not read the ended
- * flow. */
+ * not read the memory of the ended flow, and does not mistake a new flow in the
+ * same slot of the flow table for it. */
 static void story_last_dies(void)
 {
 	struct flow *f, *next;

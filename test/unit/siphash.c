@@ -14,7 +14,7 @@ static const struct siphash_key key = {
 
 /*
  * vector[n] is the hash of the n bytes 00 01 02 ... The paper has the hash of
- * 15 bytes in appendix A, and the reference implementation has all of them.
+ * 15 bytes in appendix A, and the reference implementation has all 64 hashes.
  * OpenSSL computes the same values.
  */
 static const uint64_t vector[64] = {

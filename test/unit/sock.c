@@ -203,7 +203,8 @@ static void same_port_twice(void)
 
 /* Given a socket that has a port, when a second socket that may share the port
  * is opened, then the second socket has the same port if the first one has
- * SO_REUSEPORT. Otherwise the port that is returned is 0. */
+ * SO_REUSEPORT. Otherwise the port is set to 0, and the second socket has
+ * another port. */
 static void shared_port(void)
 {
 	struct sock_source src = { .family = AF_INET, .ifname = "" };
@@ -225,8 +226,8 @@ static void shared_port(void)
 	close(c);
 }
 
-/* Given each enum sock_df, when it is set, then the socket has these values of
- * the kernel's options. */
+/* Given each value of enum sock_df, when a socket is set to it, then the
+ * kernel's options of this socket have the values in the table. */
 static void df_modes(void)
 {
 	static const struct {

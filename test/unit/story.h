@@ -303,7 +303,7 @@ static void closed(void)
 
 /* nxt(), una(), max() - Return rcv_nxt, snd_una and snd_max, relative to the
  * initial sequence numbers. While the guest's number is not known, nxt()
- * returns 77 */
+ * returns 77, which no story expects */
 __attribute__((unused))
 static uint32_t nxt(void)
 {

@@ -17,7 +17,7 @@ static int no_memory_errno;
 	(no_memory_errno ? errno = no_memory_errno, -1 : send(__VA_ARGS__))
 
 /* Wait between the check for a stale socket and its removal, so that other
- * processes come in between. */
+ * processes run in between. */
 #define unlink(path)	(poll(NULL, 0, 1), unlink(path))
 
 #include "../../link/stream.c"
@@ -78,7 +78,8 @@ static size_t waits(void)
 	return total;
 }
 
-/* Given a link in low-latency mode, then fewer bytes wait in its socket. */
+/* Given a link in low-latency mode, then less than half as many bytes wait in
+ * its socket as otherwise. */
 static void story_low_latency(void)
 {
 	size_t deep, low;
@@ -165,8 +166,8 @@ static void story_stalled(void)
 	ends();
 }
 
-/* Given a host without memory, then no frame is lost, and the link asks for
- * another try later. */
+/* Given that send() and recv() fail because the host lacks memory, then no
+ * frame is lost, and the link asks its caller to try again later. */
 static void story_no_memory(int error)
 {
 	uint8_t bytes[STREAM_PREFIX + 60] = { [3] = 60 };

@@ -262,7 +262,8 @@ static size_t resident(const struct flow_table *t)
 }
 
 /* Given a table that had many flows, when it gets empty, then the kernel has
- * all its memory back; if it had one flow, then the table keeps that memory. */
+ * all its memory back; if it had only one flow, then the table keeps the memory
+ * of this flow. */
 static void empty_again(void)
 {
 	struct flow_table t;

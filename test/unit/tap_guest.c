@@ -242,8 +242,8 @@ static void test_several(void)
 	check("without announcements, no prefix is", goes(DOCKER6, 1));
 }
 
-/* Given a lease that changes, then new flows lead to its new address. If the
- * guest has used the old address, they do so once it uses the new one. */
+/* Given a lease that changes, then new flows lead to its new address at once,
+ * but if the guest has used the old address, not before it uses the new one. */
 static void test_new_lease(void)
 {
 	start();

@@ -114,8 +114,8 @@ static void transfer(const struct way *y, int listener)
 	}
 }
 
-/* goes() - Let time pass until no flow is left. A timeout that was doubled
- * after many losses may take up to TCP_RTO_MAX */
+/* goes() - Let time pass until no flow is left. This may take TCP_RTO_MAX,
+ * because each loss doubles the retransmission timeout, and then TIME-WAIT */
 static void goes(void)
 {
 	unsigned int i;
@@ -557,8 +557,8 @@ static void story_urgent(const char *name, bool no_peek_off)
 			b = stream_byte(guest.pport, end_one.tx++);
 			send(end_one.fd, &b, 1, MSG_OOB);
 		}
-		/* After the first part do one turn only, so that the second
-		 * part causes events while the first is in flight. */
+		/* After the first part run passt for one pass only, so that the
+		 * second part causes events while the first is in flight. */
 		turns(&w, part ? 50 : 1);
 	}
 	check("urgent data is not taken for EOF", !guest.rx_fin);
@@ -596,7 +596,8 @@ static void story_stalled(void)
 		end_turn(&end_one);
 		turn(&w);
 	}
-	/* The kernel may still send a window probe, and accept its data. */
+	/* The peer may still send up to PROBE bytes: its kernel sends window
+	 * probes, and passt's socket may accept the data in them. */
 	check("a guest that takes no frames stops the peer",
 	      end_one.tx - stopped <= PROBE && stopped < end_one.tx_total / 2);
 	w.mem.stalled = false;
@@ -777,8 +778,8 @@ static void story_pieces(void)
 }
 
 /* Given that connect() fails, then the guest receives RST if the host lacks
- * something or the peer refuses, an ICMP error if the path has an error, and
- * nothing after a timeout (T1). */
+ * a resource or the peer refuses, an ICMP error if the path has an error, and
+ * nothing if connect() timed out (T1). */
 static void story_host_errors(void)
 {
 	static const struct {

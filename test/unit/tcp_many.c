@@ -160,13 +160,14 @@ static void start_transfers(int listener, uint16_t port)
 }
 
 /* pause_is_short() - Whether the link stays out of low-latency mode when a bulk
- * flow has only one small batch, in one of ten attempts */
+ * flow has only one small batch, in at least one of ten attempts */
 static bool pause_is_short(void)
 {
 	unsigned int i;
 
 	/* Several attempts, because the kernel may deliver the data in more
-	 * than one batch. test/unit/sched.c tests the rule itself. */
+	 * than one batch. test/unit/sched.c tests without sockets that one
+	 * small batch does not lead to low-latency mode. */
 	for (i = 0; i < 10; i++) {
 		most(20);
 		turns(&w, 200);
@@ -190,9 +191,9 @@ static void story_shared(void)
 		.mss = 1460, .seq = 1000,
 	};
 	static struct end talk;
-	uint32_t gso = 0;	/* payload above the quantum that fits in a
-				 * pass, because GSO frames have fewer
-				 * headers */
+	uint32_t gso = 0;	/* bytes of payload that a pass may carry
+				 * above the quantum, because GSO frames
+				 * have fewer headers */
 	uint16_t port = 0;
 	unsigned int i;
 	int listener;
@@ -440,7 +441,8 @@ static void story_churn(unsigned int flows)
 
 	for (i = 0; i < PEERS; i++)
 		peer[i].fd = -1;
-	world_open(&w, 1 << 17, SPACE);	/* for flows that are in TIME-WAIT */
+	/* The table of flows is large, because flows stay in TIME-WAIT. */
+	world_open(&w, 1 << 17, SPACE);
 	for (i = 0; i < LISTENERS; i++)
 		listener[i] = listen_on("127.0.0.1", &port[i]);
 	churn(1000);
@@ -450,9 +452,9 @@ static void story_churn(unsigned int flows)
 	check_eq("no flow is left of all of them", w.flows.used, 0);
 	check("nearly all of them were open",
 	      w.tcp.count[TCP_OPENED] > flows / 20 * 19);
-	/* AddressSanitizer keeps freed memory for a while, and in all modes of
-	 * the link but one each piece of a frame is allocated by itself.
-	 * So the process gets larger, although no memory is lost. */
+	/* AddressSanitizer keeps freed memory for a while, and each piece of
+	 * a frame is allocated separately, except in contiguous mode. So the
+	 * process gets larger, although no memory is lost. */
 	if (MEMORY_IS_KEPT && w.mem.mode != MEMORY_CONTIGUOUS)
 		skip("no memory was lost", "ASan keeps what the link freed");
 	else

@@ -178,8 +178,8 @@ static void story_burst(void)
 	world_close(&w);
 }
 
-/* Given a guest that does not read its link, then sockets are not read either,
- * and nothing is lost. */
+/* Given a guest that does not read its link, then passt reads no datagrams from
+ * its sockets. When the guest reads again, all of them arrive. */
 static void story_no_room(void)
 {
 	enum { DATAGRAMS = 90 };

@@ -52,7 +52,7 @@ static bool answers(struct world *w, int fd, const char *host, uint16_t to,
 
 /**
  * struct transfers - A TFTP server with two transfers
- * @w:		stage of the test
+ * @w:		test bench
  * @gw, @host:	guest-visible and real address of the server
  * @server:	socket of the server for requests
  * @fd, @port:	socket and port of the server for each transfer

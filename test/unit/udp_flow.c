@@ -25,7 +25,8 @@ static ssize_t more(int fd, void *buf, size_t len, int flags);
 #define ALIKE_A		"2001:db8:1::5054:ff:fe12:3456"
 #define ALIKE_B		"2001:db8:2::5054:ff:fe12:3456"
 
-/* A foreign socket that sends to each socket before connect(); -1: none. */
+/* A foreign socket that sends to each socket of passt after bind(), but before
+ * connect(); -1: none. */
 static int quick = -1;
 
 /* How many more times recv() of the code under test finds a datagram. */

@@ -30,8 +30,8 @@ static int told_recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags,
 	return got;
 }
 
-/* begins() - Send datagrams in both directions, until guest and peer have a
- * stream; returns the peer's socket */
+/* begins() - Send datagrams in both directions, until passt counts the flow as
+ * a stream; returns the peer's socket */
 static int begins(struct world *w, uint16_t sport, const char *gw,
 		  const char *host, uint16_t *port)
 {
@@ -257,7 +257,7 @@ static void fill(int fd)
 
 /**
  * served() - Handle the events of one pass
- * @w:		stage of the test; what the guest has received is cleared
+ * @w:		test bench; frames that the guest has received are cleared
  * @port:	port of the peer of each flow
  *
  * Return: a mask; bit i is set if the guest received something of flow i

@@ -283,8 +283,8 @@ static bool is_pattern(const uint8_t *frame, size_t len)
 	return true;
 }
 
-/* posts_pieces() - The guest makes a receive buffer available, whose @n pieces
- * of one byte are in an indirect table */
+/* posts_pieces() - Let the guest make a receive buffer available, whose @n
+ * pieces of one byte are in an indirect table */
 static void posts_pieces(unsigned int n)
 {
 	uint32_t at = TABLES + f.shown[0] * 0x4000U;
@@ -520,10 +520,10 @@ static void says_something(void)
 	link_release(v.queue);
 }
 
-/* Given a guest that takes frames or does not, then the link says so. With
- * EVENT_IDX, the guest shows that it has taken a frame, because it asks to be
- * notified of the next one. Without EVENT_IDX, only new buffers show it, and a
- * driver gives no new buffers until half of the old ones are used. */
+/* Given a guest that takes no frames, then the link is stalled, until the guest
+ * takes them. With EVENT_IDX, the guest shows that it has taken a frame: it
+ * asks to be notified of the next one. Without EVENT_IDX, only new buffers show
+ * it, and a driver gives no new buffers until half of the old ones are used. */
 static void story_stalled(void)
 {
 	begins(FEATURES, BUFFER);
@@ -561,7 +561,7 @@ static void story_stalled(void)
 
 /* Given a running ring, when the front-end replaces the descriptor for calls,
  * then passt notifies the guest through the new one at once: the guest may have
- * missed what came through the old one. */
+ * missed a notification through the old one. */
 static void story_new_call(void)
 {
 	int fd = eventfd(0, EFD_NONBLOCK);
@@ -635,8 +635,8 @@ static void story_changes(void)
 	ends();
 }
 
-/* Given receive buffers in very many pieces, then passt makes slots of as many
- * buffers as its array has space for, and of no more. */
+/* Given receive buffers in very many pieces, then passt makes slots of only as
+ * many buffers as its array of pieces has space for. */
 static void story_many_pieces(void)
 {
 	struct link_slot slots[8];

@@ -147,8 +147,8 @@ static void story_chains(void)
 	ends();
 }
 
-/* Given a chain with descriptors of no bytes, then those are no pieces, but
- * count like the others. */
+/* Given a chain with descriptors of length zero, then they make no pieces, but
+ * each counts towards the limit of descriptors. */
 static void story_empty(void)
 {
 	unsigned int i;
@@ -293,8 +293,8 @@ static void story_calls(void)
 	ends();
 }
 
-/* Given a ring that passt waits for, then passt asks the guest to notify it, or
- * sees that the guest has added a chain in the meantime. */
+/* When passt begins to wait for chains, then it asks the guest to notify it,
+ * and sees whether the guest has added a chain in the meantime. */
 static void story_await(void)
 {
 	uint16_t *event;
@@ -374,7 +374,8 @@ static void story_regions(void)
 }
 
 /* Given a file of guest memory that is truncated while it is mapped, when passt
- * accesses the memory, then passt survives, and knows that this happened. */
+ * accesses the memory, then passt survives, and guest_mem_faulted() reports the
+ * fault once. */
 static void story_truncated(void)
 {
 	struct guest_region r = { .guest = GUEST, .user = USER, .size = SIZE };

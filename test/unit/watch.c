@@ -127,7 +127,8 @@ static void story_later(void)
 	host_watch_close(&w);
 }
 
-/* Given links in a circle, then watching ends. */
+/* Given a symbolic link to itself, then host_watch_open() does not follow it
+ * forever, and watches the directory of the link. */
 static void story_circle(void)
 {
 	unlink(path);
@@ -139,8 +140,8 @@ static void story_circle(void)
 	check("it can't be drained any more", !host_watch_drain(&w));
 }
 
-/* In a network namespace of the test's own, when an interface changes, then
- * this is reported, even if the kernel could not queue all messages. */
+/* When an interface changes, then this is reported, even if the kernel could
+ * not queue all its messages. The test runs in a new network namespace. */
 static void story_network(void)
 {
 	unsigned int i;
