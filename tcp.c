@@ -21,7 +21,8 @@
 #define ACCEPT_MAX	32
 
 /* Maximum number of duplicate ACKs in answer to the out-of-order segments of
- * one batch. Three are enough to make the guest retransmit. */
+ * one batch, if the guest has no SACK. Three make the guest retransmit; each
+ * further one lets it send one more new segment (RFC 5681 3.2). */
 #define DUP_ACKS_MAX	8
 
 /* Maximum number of challenge ACKs per second, of all flows together (RFC 5961
@@ -51,8 +52,8 @@ size_t tcp_flow_size(void)
 	return sizeof(struct tcp_flow);
 }
 
-/* Return an initial sequence number (T3), which is a hash of the key plus a
- * clock with ticks of 4 us (RFC 6528). */
+/* Return an initial sequence number (T3): the sum of a hash of the flow's key
+ * and a clock with ticks of 4 us (RFC 6528). */
 static uint32_t initial_seq(const struct tcp *t, const struct flow_key *key,
 			    uint64_t now)
 {
@@ -71,7 +72,7 @@ static void remove_tcp_flow(struct tcp *t, struct tcp_flow *f, bool reset)
 
 /* Arm the flow's timer for the core's deadline or for the delayed ACK,
  * whichever comes first. If the timer is armed for an earlier time already, it
- * stays as it is. It then fires too early, and is armed again. */
+ * stays as it is: it then fires early, and is armed again. */
 static void set_flow_timer(struct tcp *t, struct tcp_flow *f)
 {
 	struct timer *timer = &f->flow.timer;
@@ -127,8 +128,10 @@ static void do_socket_actions(struct tcp *t, struct tcp_flow *f,
 
 	if (actions & CONN_DO_DISCARD)
 		tcp_sock_discard(f);
+	/* The last peek may have ended before urgent data, which can be read
+	 * now. */
 	if (actions & CONN_DO_DISCARD && f->eof_uncertain && t->no_peek_off)
-		f->readable = true;	/* urgent data may have ended a peek */
+		f->readable = true;
 	if (actions & CONN_DO_REWIND) {
 		t->count[TCP_TIMEOUT]++;
 		f->readable = f->peek_stale = true;
@@ -199,9 +202,8 @@ static bool report_unreachable(struct tcp *t, const struct tcp_flow *f,
 }
 
 /*
- * Handle that a socket did not connect (T1). Depending on the errno, answer the
- * guest's SYN by RST or by an ICMP error, or not at all if the peer did not
- * answer.
+ * Handle a failed connect() (T1). Depending on the errno, answer the guest's
+ * SYN by RST or by an ICMP error, or not at all if the peer did not answer.
  *
  * RST also answers the SYN if the peer reset the connection right after the
  * peer had accepted it, and for errors of the host itself for which there is no
@@ -393,7 +395,7 @@ static void finish_batch(struct tcp *t, struct tcp_flow *f, unsigned int dups,
 	if (conn_wants_space(c))
 		tcp_sock_space(t, f, now);
 
-	/* With SACK, one ACK tells the guest as much as many. */
+	/* With SACK, one ACK tells the guest all that several would. */
 	for (dups = MIN(dups, c->sack_ok ? 1 : DUP_ACKS_MAX); dups; dups--)
 		tcp_to_guest_flags(t, f, 0, c->snd_nxt);
 	do_actions(t, f, now);
@@ -496,8 +498,8 @@ static void note_events(struct tcp_flow *f, uint32_t events)
 {
 	int on = 1;
 
-	if (events & EPOLLPRI)		/* urgent data becomes normal data
-					 * (T12) */
+	if (events & EPOLLPRI)		/* receive urgent data as normal
+					 * data (T12) */
 		setsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_OOBINLINE,
 			   &on, sizeof(on));
 	if (events & (EPOLLERR | EPOLLPRI))
@@ -688,7 +690,7 @@ void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
  *
  * If the link has no space, the ACKs wait. The final ACK of a connection is not
  * sent alone, so that it does not wake the guest. The final ACK waits for any
- * other frame to the guest. This often is the first frame of the next
+ * other frame to the guest, which often is the first frame of the next
  * connection.
  */
 void tcp_pass_end(struct tcp *t, uint64_t now)
@@ -755,7 +757,7 @@ void tcp_free(struct tcp *t)
 }
 
 /**
- * tcp_init() - Start without flows
+ * tcp_init() - Initialise the state of TCP, with no flows
  * @t:		TCP; the caller has set all members from @tap to @errors, and
  *		@max_fd
  */

@@ -24,9 +24,9 @@
  * The kernel accepts 1,024 (UIO_MAXIOV). */
 #define TCP_PAYLOAD_IOV		512
 
-/* Connections that peers open may use all descriptors that forwarded ports do
- * not use, except one in TCP_GUEST_SHARE. The rest is left to connections that
- * the guest opens. */
+/* Of the descriptors that forwarded ports do not use, 1 / TCP_GUEST_SHARE is
+ * left to connections that the guest opens. Connections that peers open may use
+ * all others. */
 #define TCP_GUEST_SHARE		4
 
 struct tcp_flow;

@@ -59,9 +59,9 @@ void conn_arm_timer(struct tcp_conn *c, enum conn_timer timer,
 }
 
 /**
- * conn_rearm_timer() - Set the timer after an ACK or a change of the window.
- * The timer is for the ACK of data in flight; if no data is in flight, for the
- * window that data waits for; if no data waits, for any traffic of the guest
+ * conn_rearm_timer() - Set the timer after an ACK or a change of the window. If
+ * data is in flight, the timer waits for its ACK; else if data waits for the
+ * guest's window, for a larger window; else for any traffic of the guest
  */
 void conn_rearm_timer(struct tcp_conn *c, uint64_t now)
 {
@@ -254,7 +254,8 @@ void conn_check_done(struct tcp_conn *c, uint64_t now)
 	c->actions |= CONN_DO_CLOSE;
 }
 
-/* Enter CONN_OPEN. If a SYN was lost, the timeout is that of RFC 6298 5.7. */
+/* Enter CONN_OPEN. If our SYN or SYN-ACK was sent more than once, the first
+ * retransmission timeout is TCP_RTO_LOST_SYN (RFC 6298 5.7). */
 static void enter_open(struct tcp_conn *c, uint64_t now)
 {
 	conn_set_phase(c, CONN_OPEN, CAUSE_GUEST_ACK);

@@ -26,20 +26,24 @@
 
 #define TCP_RTO_INIT	1000		/* ms, RFC 6298 2.1 */
 #define TCP_RTO_LOST_SYN 3000		/* ms, RFC 6298 5.7 */
-#define TCP_RTO_MIN	200		/* ms, as Linux: the guest is near */
+#define TCP_RTO_MIN	200		/* ms, as in Linux (RFC 6298: 1000) */
 #define TCP_RTO_MAX	60000		/* ms, RFC 6298 2.4 */
-#define TCP_SYN_TRIES	6		/* of SYN or SYN-ACK, 63 s in all */
-#define TCP_RTO_TRIES	12		/* RFC 9293 3.8.3 R2: over 100 s */
+#define TCP_SYN_TRIES	6		/* times that SYN or SYN-ACK is sent
+					 * before passt gives up, after 63 s */
+#define TCP_RTO_TRIES	12		/* retransmissions, which take more than
+					 * 100 s (R2 in RFC 9293 3.8.3) */
 /* ms without traffic after which the guest is probed (keep-alive). RFC 5382
- * REQ-5 demands that a flow without traffic lives for 2:04 hours or more. */
+ * REQ-5 demands that a flow without traffic lives for 2:04 hours or more. The
+ * flow ends after 11 more minutes if the guest does not answer the probes. */
 #define TCP_IDLE	(7200 * 1000)
 /* How long, in ms, the guest may repeat data that the socket does not take,
- * before passt tells the guest that the window is closed. Guests give up after
- * about 10 minutes. */
+ * before passt tells the guest that the window is closed. If a guest's data is
+ * not acknowledged, the guest gives up after about 10 minutes. */
 #define TCP_STALL	(60 * 1000)
 #define TCP_PROBE_INTERVAL 75000	/* ms between keep-alive probes */
 #define TCP_PROBES	9		/* unanswered probes that end a flow */
-/* ms without an answer to persist probes after which the flow ends */
+/* How long, in ms, the guest may leave persist probes without an answer before
+ * the flow ends. */
 #define TCP_PERSIST_MAX	(900 * 1000)
 #define TCP_TIMEWAIT_LEN 2000		/* ms that CONN_TIME_WAIT lasts */
 #define TCP_WSCALE	8		/* window scale that passt offers */
@@ -49,15 +53,15 @@
 /* Largest window that the guest is offered, bytes. A larger one would not help,
  * because the guest is near. */
 #define TCP_WND_OURS	(1024 * 1024)
-#define TCP_WND_LOW	(128 * 1024)	/* the same in low latency mode */
-/* Window that the guest is offered until the socket was first asked for its
- * space. */
+#define TCP_WND_LOW	(128 * 1024)	/* largest window in low latency mode */
+/* Window that the guest is offered until the socket was first asked for the
+ * space in its send buffer. */
 #define TCP_WND_INIT	65535
 /* How long an ACK may wait for data that carries it, ms. 40 is Linux's usual
  * value; RFC 9293 3.8.6.3 demands less than 500. */
 #define TCP_ACK_DELAY	40
-#define TCP_ACK_FIRST	2		/* the same for a flow's first data */
-#define TCP_ACK_LAST	2		/* the same for the final ACK */
+#define TCP_ACK_FIRST	2		/* ms that the first ACK may wait */
+#define TCP_ACK_LAST	2		/* ms that the final ACK may wait */
 #define TCP_MSS_MIN	48		/* a smaller MSS is raised to this */
 /* Number of duplicate ACKs that show a loss (RFC 5681 3.2). */
 #define TCP_DUPACKS	3
@@ -94,12 +98,14 @@ enum conn_action {
 					 * conn_next_hole() returns */
 	CONN_DO_PROBE	= 1 << 6,	/* send an empty segment whose sequence
 					 * number is below the window */
-	CONN_DO_SEND	= 1 << 7,	/* data or FIN may be sent */
+	CONN_DO_SEND	= 1 << 7,	/* send data or FIN, if there is any */
 	CONN_DO_ACK	= 1 << 8,	/* send an ACK by the end of the pass */
-	CONN_DO_DUP_ACK	= 1 << 9,	/* send an ACK for this segment alone */
+	CONN_DO_DUP_ACK	= 1 << 9,	/* answer the segment just handled with
+					 * an ACK of its own */
 	CONN_DO_CHALLENGE = 1 << 10,	/* send a challenge ACK at once, if the
 					 * rate limit allows it */
-	CONN_DO_REFUSE	= 1 << 11,	/* answer this segment with RST */
+	CONN_DO_REFUSE	= 1 << 11,	/* answer the segment just handled with
+					 * RST */
 	CONN_DO_RST_GUEST = 1 << 12,	/* send RST */
 	CONN_DO_RST_PEER = 1 << 13,	/* close the socket with RST */
 	CONN_DO_CLOSE	= 1 << 14,	/* close the socket, keep the flow */
@@ -134,7 +140,7 @@ enum conn_timer {
  * @rcv_wnd:	size of the window that was computed when the socket was last
  *		asked for its space
  * @rcv_acked:	acknowledgement number in the last segment to the guest
- * @rcv_mss:	length of the guest's longest segment
+ * @rcv_mss:	longest payload in a segment of the guest, bytes
  * @rcv_wscale:	window scale (RFC 7323) of the windows that we offer, 0 if
  *		window scaling was not agreed on
  * @fin_queued:	the guest's FIN was accepted and waits until the socket has
@@ -163,7 +169,7 @@ enum conn_timer {
  *		@snd_wnd is from
  * @wnd_max:	largest window that the guest has offered (RFC 9293 3.8.6.2.1)
  * @snd_wscale:	window scale of the windows that the guest offers
- * @mss:	longest payload of a segment to the guest
+ * @mss:	longest payload of a segment to the guest, bytes
  * @eof:	the peer has sent FIN: no data comes after @fin_seq
  * @fin_seq:	sequence number of our FIN, if @eof
  * @fin_first:	our FIN was sent before the guest's came

@@ -79,7 +79,7 @@ static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 }
 
 /*
- * Check the ACK field of a segment, and process it. The payload comes later.
+ * Check the ACK field of a segment, and process it, but not the payload.
  * Return: false if the rest of the segment must be ignored.
  */
 static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
@@ -92,8 +92,8 @@ static bool segment_ack(struct tcp_conn *c, const struct tcp_seg *seg,
 		}
 		conn_handshake_done(c, now);
 	}
-	/* RFC 5961 5.2, but with snd_max in place of SND.NXT, because snd_nxt
-	 * goes back after a timeout. */
+	/* This is the check of RFC 5961 5.2, but with snd_max in place of
+	 * SND.NXT, because snd_nxt goes back after a timeout. */
 	if (seq_lt(c->snd_max, seg->ack) ||
 	    seq_lt(seg->ack, c->snd_una - c->wnd_max)) {
 		c->actions |= CONN_DO_CHALLENGE;
@@ -148,7 +148,8 @@ static void check_guest_fin(struct tcp_conn *c)
 		conn_guest_fin(c);
 }
 
-/* Handle FIN, which may come after a gap, or may have come before. */
+/* Handle a segment with FIN. The FIN may come after a gap, or be a repetition
+ * of an earlier FIN. */
 static void segment_fin(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	c->actions |= CONN_DO_ACK;
@@ -308,8 +309,8 @@ void conn_ooo_stored(struct tcp_conn *c, uint32_t seq, uint32_t len)
 }
 
 /*
- * Append the range of @rs that contains @seq to the @n SACK blocks, unless one
- * of them contains @seq already. Return: new number of blocks.
+ * Append the range of @rs that contains @seq to @block, which has @n SACK
+ * blocks, unless one of these contains @seq. Return: new number of blocks.
  */
 static unsigned int add_sack_block(const struct tcp_ranges *rs, uint32_t seq,
 				   struct tcp_range *block, unsigned int n)
@@ -407,9 +408,9 @@ void conn_set_space(struct tcp_conn *c, uint32_t space, uint32_t limit)
  * If the window is open, but the socket takes no data, the guest sends the same
  * data again and again, and would give up after some minutes, although the peer
  * is only slow. A guest that is told that the window is closed probes without
- * end instead (RFC 9293 3.8.6.1). But this takes back a window that was
- * offered. RFC 9293 3.8.6 discourages it, although every sender has to survive
- * it (MUST-34). So the window is closed only after TCP_STALL.
+ * end instead (RFC 9293 3.8.6.1). But to close the window takes back what was
+ * offered. RFC 9293 3.8.6 discourages that, although every sender has to
+ * survive it (MUST-34). So the window is closed only after TCP_STALL ms.
  *
  * Return: field, host order
  */

@@ -207,7 +207,7 @@ static bool update_window(struct tcp_conn *c, const struct tcp_seg *seg,
 	c->snd_wnd = wnd;
 	c->wnd_max = MAX(c->wnd_max, wnd);
 	if (c->timer == CONN_TIMER_PERSIST && wnd) {
-		c->wnd_blocked = false;	/* set again if necessary */
+		c->wnd_blocked = false;	/* sending may set it again */
 		conn_reset_rto(c);
 		conn_rearm_timer(c, now);
 	}

@@ -37,8 +37,9 @@
  * Memory for bytes of the guest; @conn knows which of it is in use:
  * @rxring:	bytes that @conn.rcv_queued and @conn.ooo refer to
  *
- * All other members can be found out again. The socket can be asked, and after
- * a socket is added to epoll, epoll reports every event whose condition holds:
+ * All other members could be found out again, by system calls on the socket, or
+ * because epoll reports every event whose condition holds when a socket is
+ * added to it:
  * @space:	number of bytes that the socket can certainly take: its free
  *		space when it was last asked, minus the bytes written since
  * @readable:	the socket may have data that was not peeked yet, or the peer's

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * rxring.c - A ring buffer in which the sequence number of a byte gives its
- * place.
+ * rxring.c - A ring buffer in which the sequence number of a byte, modulo the
+ * size of the ring, is the offset of the byte.
  */
 #include <stdlib.h>
 #include <string.h>

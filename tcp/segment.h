@@ -30,7 +30,7 @@
  * @mss:	MSS option of a SYN, 0: absent
  * @wscale:	window scale option of a SYN, -1: absent
  * @sack_ok:	SACK-permitted option of a SYN is present
- * @sack, @nsack: SACK blocks, not checked
+ * @sack, @nsack: SACK blocks, which are not checked, and their number
  * @len:	bytes of payload
  * @gso_size:	GSO frame: bytes of payload in each of its segments but the
  *		last; 0: it is no GSO frame
@@ -56,7 +56,7 @@ struct tcp_seg {
  * @mss:	MSS option, 0: none
  * @wscale:	window scale option, -1: none
  * @sack_ok:	write the SACK-permitted option
- * @sack, @nsack: SACK blocks
+ * @sack, @nsack: SACK blocks, and their number
  */
 struct tcp_hdr {
 	uint16_t sport, dport;

@@ -82,7 +82,7 @@ static void release_rxring(struct tcp *t, struct tcp_flow *f)
 }
 
 /*
- * Of the batch's payload, store in the receive ring the bytes that the socket
+ * Store in the receive ring the bytes of the batch's payload that the socket
  * did not take: all bytes except the first @skip. @seq is the sequence number
  * of the first byte of the payload.
  * Return: false if there is no memory.
@@ -105,7 +105,7 @@ static bool store_payload(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 }
 
 /*
- * Write to the socket. @more: further bytes will be written at once (T13).
+ * Write to the socket. @more: the next write will follow immediately (T13).
  * Return: number of bytes that the socket took.
  */
 static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
@@ -117,8 +117,7 @@ static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
 	ssize_t n;
 
 	/* The kernel sends the first write at once even without TCP_NODELAY. So
-	 * a flow that writes only one request does not need this system
-	 * call. */
+	 * this setsockopt() is saved if a flow only writes one request. */
 	if (f->written && !f->nodelay)
 		f->nodelay = !setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
 					 sizeof(on));
@@ -126,7 +125,7 @@ static uint32_t write_socket(struct tcp_flow *f, struct iovec *iov,
 		n = sendmsg(fd, &msg, flags);
 	while (n < 0 && errno == EINTR);
 	f->written = true;
-	if (n > 0)	/* the kernel's overhead is about a quarter */
+	if (n > 0)	/* the kernel needs about a quarter more memory */
 		f->space -= MIN(f->space, (uint32_t)n + (uint32_t)n / 4);
 
 	if (n < 0 && errno != EAGAIN)
@@ -235,7 +234,7 @@ bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 	conn_delivered(c, n, now);
 	if (!stored)
 		conn_drop_backlog(c);
-	else if (n)	/* a gap may be filled now */
+	else if (n)	/* these bytes may have filled a gap */
 		write_backlog(f, later, now);
 	if (!stored || c->rcv_queued > later)
 		f->want_epollout = true;	/* EPOLLOUT comes after a short
