@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * udp.c - The entry points of UDP for events of sockets: finds the flow that a
- * datagram or an error belongs to. Datagrams of the guest come in by
- * udp/from_guest.c.
+ * udp.c - Handles events of UDP sockets: finds the flow that a datagram or an
+ * error belongs to. Datagrams of the guest are handled in udp/from_guest.c.
  */
 /* syscalls: munmap */
 #include <errno.h>
@@ -44,7 +43,7 @@ size_t udp_flow_size(void)
 }
 
 /**
- * udp_init() - Start without flows
+ * udp_init() - Initialise the state of UDP, with no flows
  * @u:		UDP; the caller has set all members from @tap to @errors. @fds
  *		is set later
  *

@@ -25,8 +25,9 @@
 #include "icmp/error.h"
 #include "tap.h"
 
-#define UDP_ONE_SHOT	(10 * SEC)	/* ms: a query and its answer */
-#define UDP_STREAM	(180 * SEC)	/* RFC 4787 REQ-5: 120 s or more */
+#define UDP_ONE_SHOT	(10 * SEC)	/* timeout of one-shot flows, ms */
+#define UDP_STREAM	(180 * SEC)	/* timeout of streams, ms; RFC 4787
+					 * REQ-5 demands 120 s or more */
 
 /* UDP may use at most half of the flow table, and half of the descriptors that
  * forwarded ports do not use. So a flood of UDP leaves the other half to
@@ -96,13 +97,12 @@ struct mcast;
  * @batch:	messages that one recvmmsg() reads, see udp/to_guest.c
  * @listening:	UDP's state of each listener, indexed by the listener's slot
  * @port_index:	the listeners by port, see udp/srcport.c; NULL: not made yet
- * @guest_ports: for each port of the guest and each family, the sockets of
- *		flows that are bound to the port with the same number on the
- *		host
+ * @guest_ports: for each port of the guest and each family, the flows whose
+ *		sockets are bound to the same port number on the host
  * @mcast:	groups that --multicast relays, see udp/mcast.c; NULL: no
  *		--multicast
- * @segment:	initial @segment of a new flow: bytes of the longest datagram
- *		that may be part of a GSO batch; 0: this kernel has no
+ * @segment:	initial value of @segment in a new flow: bytes of the longest
+ *		datagram that may be part of a GSO batch; 0: this kernel has no
  *		UDP_SEGMENT
  * @count:	counters, see enum udp_counter
  */

@@ -27,8 +27,8 @@ void udp_answer_expect(struct udp_flow *uf, unsigned int n)
 
 /* find_asked() - Return the flow in which the guest has asked the sender of a
  * datagram, NULL if there is none. @asked: key of the flow whose socket
- * received the datagram. This may be the wrong flow: flows to several peers
- * share the port, and the kernel may give the datagram to any of their
+ * received the datagram. That flow may be to another peer: flows to several
+ * peers share the port, and the kernel may give the datagram to any of their
  * sockets */
 static struct udp_flow *find_asked(const struct udp *u,
 				   const struct flow_key *asked,
@@ -76,7 +76,7 @@ static struct udp_flow *open_answer(struct udp *u, struct udp_flow *asked,
  * @asked:	key of that flow. This function may evict the flow
  * @o:		sender of the datagram
  *
- * Return: flow; NULL if the datagram must be dropped, which is then counted
+ * Return: flow; NULL if the datagram must be dropped; the drop is then counted
  */
 struct udp_flow *udp_answer_get(struct udp *u, const struct flow_key *asked,
 				const struct udp_origin *o, uint64_t now)

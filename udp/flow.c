@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * flow.c - Lets UDP flows begin, become streams, be evicted, and end.
+ * flow.c - Begins, evicts and ends UDP flows, and makes streams of them.
  *
  * Each flow is in a list in order of last use, so the next flow to evict is at
  * the front. One-shot flows that peers began are kept apart from those that the
@@ -440,9 +440,10 @@ int udp_flow_open_answer(struct udp *u, struct udp_flow *asked, uint16_t port,
 		return -EADDRINUSE;
 	}
 	rc = take_socket(u, &key, fd, &peer, has_port, now, flow);
+	/* The guest's request, which went through the flow @asked, counts in
+	 * this flow, too. */
 	if (!rc)
-		(*flow)->nasked = 1;	/* the guest's request, in flow
-					 * @asked */
+		(*flow)->nasked = 1;
 	return rc;
 }
 

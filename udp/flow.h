@@ -9,7 +9,7 @@
 #include "udp.h"
 
 #define UDP_CUT_MAX	64	/* datagrams in struct udp_cut, at most */
-#define UDP_CUT_PIECES	512	/* their pieces, at most */
+#define UDP_CUT_PIECES	512	/* pieces in struct udp_cut, at most */
 #define UDP_BATCH	64	/* messages in one recvmmsg() */
 
 #define UDP_NO_LISTENER	0	/* not the token of any listener */
@@ -51,7 +51,7 @@ struct udp_listening {
  * @flow:	common part of all flows; @flow.node is in udp.one_shot or in
  *		udp.stream
  *
- * Plain data:
+ * Plain data, with no pointer or descriptor:
  * @last:	when a datagram last went through the flow, ms
  * @allowed_at:	when passt last found that the guest may reach the peer, ms; 0:
  *		not yet

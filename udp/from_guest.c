@@ -25,12 +25,12 @@ static void report_unsent(struct udp *u, const struct udp_flow *uf, int error,
 
 /**
  * report_too_long() - Tell the guest that a datagram with DF is longer than the
- * MTU of the host's interface. If the guest could not know this MTU, send the
- * datagram in fragments
+ * MTU of the host's interface. If the guest had not been told this MTU before,
+ * send the datagram in fragments
  * @unknown:	the guest did not know the MTU when it sent the batch to which
- *		@pkt belongs
+ *		@pkt belongs, as an earlier call for this batch has found
  *
- * Return: @unknown for the rest of the batch
+ * Return: value of @unknown for the next call for this batch
  */
 static bool report_too_long(struct udp *u, struct udp_flow *uf,
 			    const struct pkt *pkt, bool unknown, uint64_t now)

@@ -3,13 +3,13 @@
  * inbound.c - Finds the flow to which a datagram at a forwarded port belongs.
  *
  * The guest distinguishes peers by their guest-visible address and port.
- * Several peers may look the same to the guest. The gateway, the host's
- * loopback addresses and the address that host and guest share have one
- * guest-visible address. A link-local address may exist on two interfaces. One
- * peer may also send to two addresses of the host. A flow keeps the peer that
- * it began with, because the guest's datagrams must not go to another peer. So
- * if another peer looks the same, the guest sees that peer with another source
- * port.
+ * Several peers may look the same to the guest. By default, the gateway's
+ * address is also the guest-visible address of the host's loopback, and of the
+ * address that host and guest share. A link-local address may exist on two
+ * interfaces. One peer may also send to two addresses of the host. A flow keeps
+ * the peer that it began with, because the guest's datagrams must not go to
+ * another peer. So if another peer looks the same, the guest sees that peer
+ * with another source port.
  */
 #include <string.h>
 
@@ -115,10 +115,10 @@ static bool is_over(const struct udp *u, const struct udp_flow *uf,
 
 /* find_inbound() - Find the flow of a datagram. @key: key that
  * set_inbound_key() has filled. If the datagram has no flow yet, return NULL,
- * and prepare @key for a new flow. If another peer looks the same to the guest,
- * the flow of that peer may have a key with the same port. Therefore, set the
- * peer's port in @key to a port of visible_port() that no flow in use has, or
- * to 0 if there is none */
+ * and set the peer's port in @key to the port that the guest will see: the
+ * first port of visible_port() that no flow in use has, or 0 if there is none.
+ * The peer's own port may be in use by another peer that looks the same to the
+ * guest */
 static struct udp_flow *find_inbound(const struct udp *u,
 				     const struct listener *l,
 				     const struct udp_origin *o,
@@ -192,7 +192,7 @@ static struct udp_flow *open_inbound(struct udp *u, const struct listener *l,
  * may be forged, so such a flow keeps its peer, and also its own socket if it
  * has one.
  *
- * Return: flow; NULL if the datagram must be dropped, which is then counted
+ * Return: flow; NULL if the datagram must be dropped; the drop is then counted
  */
 struct udp_flow *udp_inbound_get(struct udp *u, const struct listener *l,
 				 const struct udp_origin *o, uint64_t now)

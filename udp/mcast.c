@@ -133,8 +133,8 @@ static void send_from_socket(struct udp *u, int fd, uint32_t ifindex,
 }
 
 /* get_query_flow() - Find or open the flow of a query to a group, if the query
- * does not come from the port of the service. On failure, count that and return
- * NULL */
+ * does not come from the port of the service. On failure, count UDP_REFUSED and
+ * return NULL */
 static struct udp_flow *get_query_flow(struct udp *u, const struct pkt *batch,
 				       uint64_t now)
 {
@@ -426,9 +426,9 @@ int mcast_open(struct udp *u)
  * mcast_follow() - Join groups on another interface, because the host's network
  * has changed
  *
- * If an interface was deleted and made anew, its index is another one, so its
- * groups are joined again. While the host does not have the interface, they are
- * not relayed.
+ * If an interface was deleted and made anew, it has another index, so its
+ * groups are joined again. While the host does not have the interface, its
+ * groups are not relayed.
  */
 void mcast_follow(struct udp *u)
 {

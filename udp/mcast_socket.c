@@ -54,12 +54,11 @@ void mcast_sock_init(struct udp_group g[UDP_GROUPS], uint32_t if4,
 	}
 }
 
-/* ignore_host() - Let a socket not receive datagrams that the host itself sends
- * to a group. IP_MULTICAST_LOOP is off for the same reason: it would let the
- * host receive the guest's datagrams. Host and guest have the same address. If
- * each received the other's datagrams, each would see the other claim this
- * address, and the other's name would lead back to itself. Return 0 or
- * -errno */
+/* ignore_host() - Make a socket ignore datagrams that the host itself sends to
+ * a group. IP_MULTICAST_LOOP is off as well, so that the host does not receive
+ * the guest's datagrams. Host and guest have the same address. If each received
+ * the other's datagrams, each would see the other claim this address, and the
+ * other's name would lead back to itself. Return 0 or -errno */
 static int ignore_host(int fd)
 {
 	struct sock_filter code[] = {

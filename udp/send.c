@@ -368,7 +368,7 @@ int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 		if (retried && !shrink_segment(uf, -rc, refused))
 			return rc;
 		retried = !retried;
-		if (retried)	/* maybe an old error that was pending */
+		if (retried)	/* the error may have been an older one */
 			sock_clear_error(fd);
 	}
 }

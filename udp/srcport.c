@@ -51,8 +51,8 @@ struct udp_port_index {
 };
 
 /**
- * struct udp_guest_port - The sockets of flows that are bound to the number of
- * one of the guest's ports
+ * struct udp_guest_port - The sockets of flows that are bound, on the host, to
+ * the number of one of the guest's ports
  * @n:		number of sockets
  * @sole_fd:	descriptor of the only socket, which does not have SO_REUSEPORT
  *		yet; -1: all sockets share the port
@@ -197,8 +197,9 @@ static struct udp_guest_port *find_guest_port(const struct udp *u,
 	return &u->guest_ports[first + key->gport];
 }
 
-/* can_share_port() - Whether no other guest-visible address leads to the same
- * peer as the one in @key */
+/* can_share_port() - Whether the socket of a flow may share its port with other
+ * flows. It may not if the peer's address in @key is that of --dns-forward:
+ * another guest-visible address then leads to the same peer */
 static bool can_share_port(const struct udp *u, const struct flow_key *key)
 {
 	return !nat_by_port(u->net, &key->peer, key->pport);

@@ -216,7 +216,9 @@ int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 
-	b->ip.src = ADDR_NONE;	/* the guest's Ethernet address may change */
+	/* Make new headers for each batch, because the guest's Ethernet address
+	 * may have changed. */
+	b->ip.src = ADDR_NONE;
 	for (i = 0; i < (unsigned int)n; i++)
 		sock_cmsg_read(&b->msg[i].msg_hdr, &b->info[i]);
 	learn_message_space(rx, b, (unsigned int)n);
