@@ -45,7 +45,7 @@ const char *const icmp_counter_name[ICMP_COUNTERS] = {
  *		peer address is none. In the flow of a peer, @flow.node is in
  *		icmp_echo.peers
  *
- * Plain data:
+ * Plain data, with no pointer or descriptor:
  * @df:		socket: whether the socket sends requests with DF; peer: DF of
  *		the guest's last request
  * @ttl, @tos:	peer: TTL and type of service of the guest's last request
@@ -80,7 +80,7 @@ size_t icmp_flow_size(void)
 }
 
 /**
- * icmp_init() - Start without flows
+ * icmp_init() - Initialise the state of echo, with no flows
  * @e:		echo; the caller has set all members from @tap to @errors
  */
 void icmp_init(struct icmp_echo *e)
@@ -195,9 +195,9 @@ static void set_ping_df(struct icmp_flow *s, bool df)
 	s->df = df;
 }
 
-/* open_ping_socket() - Open a socket, and its flow, for a key without peer
- * address; return the flow, or NULL on failure. @peer: real address of the
- * first peer */
+/* open_ping_socket() - Open the socket, and its flow, for an echo identifier;
+ * return the flow, or NULL on failure. @key: key of the flow, which has no peer
+ * address. @peer: real address of the first peer */
 static struct icmp_flow *open_ping_socket(struct icmp_echo *e,
 					  const struct flow_key *key,
 					  const struct in6_addr *peer)
@@ -416,8 +416,8 @@ static int retry_request(struct icmp_echo *e, const struct icmp_flow *p,
 }
 
 /* report_too_long_request() - Tell the guest that a request with DF is longer
- * than the MTU of the host's interface. If the guest could not know this MTU,
- * send the request in fragments. Return whether the request was sent */
+ * than the MTU of the host's interface. If the guest had not been told this MTU
+ * before, send the request in fragments. Return whether the request was sent */
 static bool report_too_long_request(struct icmp_echo *e,
 				    const struct icmp_flow *p,
 				    const struct pkt *pkt, uint32_t mtu,
@@ -576,8 +576,10 @@ static bool read_reply(struct icmp_echo *e, const struct icmp_flow *s,
 
 	if (n < 0)
 		return errno == EINTR;
+	/* A truncated reply is longer than any request that the guest can send,
+	 * so it answers none. */
 	if (m.msg_flags & MSG_TRUNC)
-		e->count[ICMP_UNASKED]++;	/* longer than any request */
+		e->count[ICMP_UNASKED]++;
 	else
 		deliver_reply(e, s, &m, buf, (size_t)n, now);
 	return true;

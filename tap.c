@@ -144,8 +144,8 @@ int tap_flush(struct tap *t)
 void tap_init(struct tap *t, struct link *link, struct link_queue *queues,
 	      const struct net *net)
 {
-	/* @pkt and @hdr are not cleared: as long as they are not written, they
-	 * take no memory. */
+	/* Do not clear @pkt and @hdr: the kernel provides memory for them only
+	 * when they are first written. */
 	memset(t, 0, offsetof(struct tap, pkt));
 	memset(t->count, 0, sizeof(t->count));
 	t->npkt = 0;
@@ -157,8 +157,9 @@ void tap_init(struct tap *t, struct link *link, struct link_queue *queues,
 	t->mtu_shown = ETH_DATA_LEN;
 }
 
-/* tap_lease_changed() - The guest has another lease. It keeps the addresses
- * that it has used, until it uses those of the new lease */
+/* tap_lease_changed() - Take over a new lease of the guest. If the guest has
+ * used other addresses, new flows go to those until the guest uses the
+ * addresses of the new lease */
 void tap_lease_changed(struct tap *t)
 {
 	guest_new_lease(&t->guest, &t->net->lease);
@@ -745,8 +746,8 @@ uint64_t tap_hdr_put(const struct tap_hdr *h, uint8_t *frame, size_t l4len)
  * @t:		the guest's side
  * @peer:	guest-visible address of the peer
  *
- * Return: the guest's address of the same kind as @peer; all zero if it is not
- *	   known
+ * Return: the guest's address of the same kind (enum guest_kind) as @peer; all
+ *	   zero if it is not known
  */
 const struct in6_addr *tap_guest_addr(const struct tap *t,
 				      const struct in6_addr *peer)

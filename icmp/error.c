@@ -19,9 +19,10 @@ const char *const icmp_error_counter_name[ICMP_ERROR_COUNTERS] = {
 	[ICMP_LIMITED]		= "icmp_limited",
 };
 
-/* ICMP codes for errors of the host about a destination. The kernel makes each
- * of these errnos from the code that stands beside it (net/ipv4/icmp.c,
- * net/ipv6/icmp.c). */
+/* Codes of Destination Unreachable for the errnos that sockets return. If the
+ * kernel makes an errno from received ICMP errors, the code beside the errno is
+ * that of such an error (icmp_err_convert[] in net/ipv4/icmp.c, tab_unreach[]
+ * in net/ipv6/icmp.c). */
 static const struct {
 	int error;
 	uint8_t code4, code6;
@@ -186,7 +187,7 @@ void icmp_message_send(struct icmp_errors *e, const struct icmp_message *m,
  * memory
  * @error:	errno, positive
  * @from:	guest-visible source address; NULL: error_source() chooses it
- * @mtu:	for EMSGSIZE, bytes, 0: not known
+ * @mtu:	for EMSGSIZE, the MTU in bytes, 0: not known
  * @q:		what is known of the packet, to quote it
  *
  * Return: false if @error stands for no ICMP error; else true, even if the rate
@@ -219,7 +220,7 @@ static bool is_error_packet(const struct pkt *pkt)
  * icmp_error_pkt() - Tell the guest of an error about a packet that is still in
  * memory
  * @error:	errno, positive
- * @mtu:	for EMSGSIZE, bytes, 0: not known
+ * @mtu:	for EMSGSIZE, the MTU in bytes, 0: not known
  *
  * Return: false if @error stands for no ICMP error; else true, even if the rate
  *	   limit or an RFC forbids the error
@@ -239,7 +240,7 @@ bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
 	if (is_error_packet(pkt))
 		return true;
 
-	memcpy(p.data, pkt->l3, hlen);		/* at most PKT_HDR_MAX */
+	memcpy(p.data, pkt->l3, hlen);		/* hlen <= PKT_HDR_MAX */
 	if (pkt->csum_partial) {
 		check = pkt_csum(pkt);
 		memcpy(p.data + pkt->l3len + l4_csum_offset(pkt->proto),
@@ -257,9 +258,9 @@ bool icmp_error_pkt(struct icmp_errors *e, int error, uint32_t mtu,
  * @pkt:	packet, which the host's kernel refused
  *
  * The MTU that passt announces to the guest is usually larger than that of the
- * host's interface. On a real network, a router would drop such a packet. But
- * here the caller can send the packet without DF, and the guest learns the MTU
- * before it sends its next packet.
+ * host's interface. On a real network, a router would drop a packet that is too
+ * long. But here the caller can send the packet without DF, and the guest
+ * learns the MTU before it sends its next packet.
  *
  * Return: true if the guest was not told an MTU for this destination in the
  *	   last ICMP_MTU_KNOWN ms. The caller should then send the packet in

@@ -35,10 +35,10 @@ static void send_probe(struct icmp_errors *e, const struct in6_addr *dst)
  * is as long as the request, or its fragments have the length of the guest's
  * MTU.
  *
- * A probe has a risk: if a network card is too small for the request, it may
- * lose other frames, too. qemu's ne2k_pci overwrites all of its buffer with the
- * request. The gain is small, because a larger MTU only makes bulk flows
- * faster. So the first fragments cause no probe.
+ * A probe has a risk: if the request is too long for the guest's network card,
+ * the card may lose other frames, too. qemu's ne2k_pci overwrites all of its
+ * buffer with the request. The gain is small, because a larger MTU only makes
+ * bulk flows faster. So passt sends many packets in fragments before it probes.
  */
 void icmp_probe_mtu(struct icmp_errors *e)
 {

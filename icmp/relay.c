@@ -66,10 +66,10 @@ static bool set_message(struct icmp_message *m, const struct sock_error *s,
  * @key:	key of the flow that the error is about
  * @from:	on success, set to the address
  *
- * If the peer itself sent the error, the address is the one in @key. It is not
- * looked up, because with --dns-forward only this flow may use that address for
- * the peer. If the host sent the error, and host and guest have the same
- * address, the sender would be the guest itself; then this function fails.
+ * If the peer itself sent the error, the address is the one in @key. That may
+ * be the address of --dns-forward, which nat_to_guest() does not return for the
+ * peer. If the host sent the error, and host and guest have the same address,
+ * the sender would be the guest itself; then this function fails.
  *
  * Return: false if the sender has no guest-visible address, or if its address
  *	   is the guest's own

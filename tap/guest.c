@@ -3,10 +3,11 @@
  * guest.c - Learns which IP addresses the guest uses, and at which Ethernet
  * address each of them is.
  *
- * For each kind of address, new flows go to one address. A packet with another
- * source address does not change this by itself: it may come from a container
- * whose address the guest did not translate, or from a second machine behind
- * the same link. So addresses have ranks. An address that passt gave the guest
+ * For each kind of address (IPv4, IPv6, link-local IPv6), new flows from peers
+ * go to one address of the guest. A packet of the guest with another source
+ * address does not always change this: it may come from a container whose
+ * address the guest did not translate, or from a second machine behind the same
+ * link. So addresses have ranks. An address that passt gave the guest
  * ranks above one that the guest chose itself, and both rank above one that is
  * used from another Ethernet address than the guest's.
  */
@@ -16,11 +17,11 @@
 
 /* How well an address suits new flows, in ascending order. */
 enum guest_rank {
-	RANK_FOREIGN,		/* another Ethernet address than the guest's
-				 * uses it */
-	RANK_CHOSEN,		/* the guest has chosen it */
-	RANK_MADE,		/* it is link-local, or made from an announced
-				 * prefix (RFC 4862) */
+	RANK_FOREIGN,		/* used from another Ethernet address than
+				 * the guest's */
+	RANK_CHOSEN,		/* chosen by the guest itself */
+	RANK_MADE,		/* link-local, or made from an announced prefix
+				 * (RFC 4862) */
 	RANK_LEASED,		/* an address of the lease */
 };
 
@@ -52,9 +53,9 @@ static enum guest_rank rank_address(const struct tap_guest *g,
 	return RANK_CHOSEN;
 }
 
-/* other_index() - Return the index of the entry in @other that an address may
- * have. Several addresses share an entry, which belongs to the address used
- * last. */
+/* other_index() - Return the index of the only entry in @other that an address
+ * can be in. If several addresses have the same index, the entry holds the one
+ * that was used last. */
 static unsigned int other_index(const struct in6_addr *addr)
 {
 	uint32_t a[4], hash;
@@ -86,8 +87,8 @@ static void set_neighbour(struct tap_guest *g, struct neighbour *n,
  *
  * One packet from another Ethernet address does not change @n->mac: the other
  * address only becomes the rival. The rival replaces @n->mac if it uses the IP
- * address again NEIGHBOUR_HOLD later. If @n->mac uses the IP address in
- * between, there is no rival any more.
+ * address again after NEIGHBOUR_HOLD ms or more. If @n->mac uses the IP address
+ * in between, the rival is forgotten.
  */
 static void note_use(struct tap_guest *g, struct neighbour *n,
 		     const uint8_t mac[MAC_LEN], uint64_t now)
@@ -160,7 +161,7 @@ void guest_learn(struct tap_guest *g, const struct lease *l,
 	struct neighbour *n;
 	enum guest_rank rank;
 
-	/* This is true for most packets: nothing is new. */
+	/* Most packets return here, because they show nothing new. */
 	if (!g->rivals && g->used[kind] && addr_eq(&own->addr, addr) &&
 	    mac_eq(own->mac, mac))
 		return;

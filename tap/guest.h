@@ -13,9 +13,9 @@
 #include "conf/lease.h"
 
 #define NEIGHBOURS	256	/* entries of @other in struct tap_guest */
-#define NEIGHBOUR_HOLD	1000	/* ms: ARP's locktime in Linux, arp(7) */
+#define NEIGHBOUR_HOLD	1000	/* ms, as Linux's locktime in arp(7) */
 
-/* The kinds of addresses of which the guest has one for new flows. */
+/* Kinds of the guest's addresses. New flows go to one address of each kind. */
 enum guest_kind {
 	GUEST_IP4 = IP4,
 	GUEST_IP6 = IP6,	/* global and unique local addresses */

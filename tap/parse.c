@@ -22,7 +22,7 @@
  * @left:	bytes of the packet from @at on, according to the length fields
  *		parsed so far
  * @end:	end of the bytes that may be read
- * @next:	IPv6: address of the Next Header byte that gives the type of the
+ * @next:	IPv6: pointer to the Next Header byte that gives the type of the
  *		header at @at
  * @frag:	filled if the frame is a fragment
  */
@@ -494,7 +494,8 @@ enum tap_counter parse_frame(struct frame *f, bool shared, uint8_t *copy,
 	memset(pkt, 0, sizeof(*pkt));
 	memset(frag, 0, sizeof(*frag));
 	drop = parse_headers(&c, pkt);
-	/* A fragment has no transport checksum or segments of its own. */
+	/* A fragment has no transport checksum or segments of its own, so its
+	 * metadata must not name any. */
 	if (drop == TAP_FRAGMENT &&
 	    (f->meta.gso || f->meta.csum == LINK_CSUM_PARTIAL))
 		drop = TAP_OFFLOAD;

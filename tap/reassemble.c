@@ -38,13 +38,16 @@
  * @hdrlen:	bytes of the IP headers, which end where the payload begins and
  *		follow the Ethernet header; set when the first fragment of the
  *		datagram was received
- * @next_at, @next_hdr: @next_at and @next of the first fragment of the datagram
+ * @next_at, @next_hdr: as @next_at and @next in struct fragment, of the first
+ *		fragment of the datagram
  * @end:	bytes of the whole payload; 0 until the last fragment of the
  *		datagram was received
  * @top:	highest offset at which a received fragment ends, bytes
  * @have:	bytes of payload received so far
- * @got:	one bit for each unit, set if the unit was received
- * @start:	one bit for each unit, set if a received fragment begins there
+ * @got:	one bit for each unit of 8 bytes of payload, set if the unit was
+ *		received
+ * @start:	one bit for each such unit, set if a received fragment begins
+ *		there
  * @iov, @frame: the reassembled datagram, in the form of a frame of the link
  */
 struct datagram {
@@ -176,8 +179,8 @@ void reassembly_free(struct reassembly *r)
 }
 
 /* claim_memory() - Add @bytes to @r->bytes without exceeding FRAG_BYTES. If
- * necessary, evict the oldest datagrams, but none from @keep on. Returns false
- * if this is not enough */
+ * necessary, evict the oldest datagrams, but neither @keep nor newer ones.
+ * Returns false if this is not enough */
 static bool claim_memory(struct reassembly *r, size_t bytes,
 			 const struct datagram *keep)
 {
@@ -261,7 +264,8 @@ static struct datagram *find_datagram(const struct reassembly *r,
 	return NULL;
 }
 
-/* units_end() - Return the number of the first unit after a fragment */
+/* units_end() - Return the number of the first unit of 8 bytes after a
+ * fragment */
 static unsigned int units_end(const struct fragment *frag)
 {
 	return (frag->off + frag->len + IP_FRAG_UNIT - 1) / IP_FRAG_UNIT;

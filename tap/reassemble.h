@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 #define FRAG_DATAGRAMS	64		/* incomplete datagrams, at most */
-#define FRAG_BYTES	(1U << 20)	/* bytes of these datagrams, at most */
+#define FRAG_BYTES	(1U << 20)	/* bytes of incomplete datagrams, at
+					 * most */
 #define FRAG_TIMEOUT_MS	15000		/* to wait for the other fragments,
 					 * after the first came */
 
@@ -71,9 +72,7 @@ struct datagram;
  * @n:		number of datagrams in @held
  * @bytes:	memory that the datagrams in @held take
  * @reassembled: list of the datagrams that were completed since the last
- *		reassembly_release(). They take at most twice as much memory as
- *		all datagrams that were in @held at the time of that call, plus
- *		all fragments received since
+ *		reassembly_release(), which tap_release() calls after each burst
  * @count:	counters, indexed by enum fragment_counter
  */
 struct reassembly {

@@ -6,7 +6,7 @@
 #include "tap/parse.h"
 #include "tap/trace.h"
 
-#define TRACE_PIECES	16	/* enough to hold all headers */
+#define TRACE_PIECES	16	/* pieces to look at for headers */
 
 /* trace_packet() - Log a parsed packet */
 static void trace_packet(const char *way, const struct pkt *pkt)
