@@ -17,7 +17,7 @@
  *	words, sum_words()	  1.0	  1.0	  1.0	  1.0
  *	vectors, sum_vec16()	  1.0	  2.0	  3.6	  3.9
  *	vectors, sum_avx2()	  1.0	  3.0	  6.0	  6.8
- *	AVX-512, the same way	  1.1	  2.9	  7.5	  7.1
+ *	vectors, AVX-512	  1.1	  2.9	  7.5	  7.1
  *
  * csum_add() with AVX2 takes 17 ns for 1460 bytes. AVX-512 would save 3 ns
  * there, and nothing for short or long buffers. This does not justify a third
@@ -30,7 +30,7 @@
 
 #define INLINE		static inline __attribute__((always_inline))
 
-#define VECTORS_MIN	64	/* bytes; for fewer, words are as fast */
+#define VECTORS_MIN	64	/* bytes; below this, sum_words() is as fast */
 
 typedef uint64_t vec16 __attribute__((vector_size(16)));
 typedef uint64_t vec32 __attribute__((vector_size(32)));
@@ -94,8 +94,8 @@ INLINE uint64_t sum_words(uint8_t *dst, const uint8_t *src, size_t len,
  */
 
 /* sum_vec16() - Does the same as sum_words(), with vectors of 16 bytes. x86-64
- * and arm64 always have these; for other machines the compiler makes them of
- * smaller registers */
+ * and arm64 always have such vectors; for other machines the compiler uses
+ * several smaller registers in place of each vector */
 INLINE uint64_t sum_vec16(uint8_t *dst, const uint8_t *src, size_t len,
 			  uint64_t sum)
 {

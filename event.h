@@ -6,26 +6,28 @@
  *
  *	type 8 | side 1 | generation 23 | index 32
  *
- * The index is the number of a slot in a table of flows, listeners or groups.
- * The generation changes when a slot is reused. If a descriptor was closed
- * earlier in the same pass, later events for it have an old generation and are
- * ignored.
+ * The side says which of the two sockets of a flow has the event, see enum
+ * flow_side; it is 0 for other descriptors. The index is the number of a slot
+ * in a table of flows, listeners or groups. The generation changes when a slot
+ * is reused. If a descriptor was closed earlier in the same pass, later events
+ * for it have an old generation and are ignored.
  */
 #ifndef EVENT_H
 #define EVENT_H
 
 #include <stdint.h>
 
-/* What a descriptor is. */
+/* The kind of descriptor that has the event. */
 enum event_type {
 	EVENT_LINK,		/* the link; the index is that of the descriptor
 				 * in struct link */
 	EVENT_LINK_LISTEN,	/* socket at which guests connect */
 	EVENT_SIGNAL,		/* signalfd */
 	EVENT_HOST,		/* reports of changes of the host's network */
-	EVENT_WAKE,		/* no descriptor: the time of worker_wake() */
-	EVENT_LISTENER,		/* forwarded port; the index is the
-				 * listener's */
+	EVENT_WAKE,		/* no descriptor: the time that worker_wake()
+				 * was given has come */
+	EVENT_LISTENER,		/* socket of a forwarded port; the index is
+				 * that of the listener */
 	EVENT_FLOW,		/* socket of a flow; the index is the flow's */
 	EVENT_GROUP,		/* multicast group; the index is the group's */
 };

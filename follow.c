@@ -82,9 +82,9 @@ static void read_addrs(struct follow *f, uint64_t now)
 	f->addrs = new;
 }
 
-/* is_kept() - Whether flows with this source address live on: the host has the
- * address now, or it still had the address when this check was armed, so that
- * it has lost the address for less than FOLLOW_LOST */
+/* is_kept() - Whether flows with this source address live on: either the host
+ * has the address now, or it still had the address when this check was armed,
+ * FOLLOW_LOST ago */
 static bool is_kept(const void *arg, const struct in6_addr *addr)
 {
 	const struct follow *f = arg;
@@ -93,9 +93,9 @@ static bool is_kept(const void *arg, const struct in6_addr *addr)
 	       host_addrs_has(&f->left, addr);
 }
 
-/* end_lost() - End the flows whose source address has been lost for
- * FOLLOW_LOST. For addresses that the host has lost in the meantime, arm
- * another check */
+/* end_lost() - End the flows whose source address the host lost FOLLOW_LOST ago
+ * or earlier. If the host has lost more addresses since then, arm another check
+ * for these */
 static void end_lost(struct follow *f, uint64_t now)
 {
 	bool again;
@@ -114,9 +114,9 @@ static void end_lost(struct follow *f, uint64_t now)
 /**
  * read_host() - Read the host, and tell the guest what has changed
  *
- * passt does not begin to use a family that it did not use at start. If
- * descriptors or memory are short, the guest keeps its network, and passt reads
- * the host again later.
+ * If passt did not use IPv4 or IPv6 at start, it does not begin to use it here.
+ * If descriptors or memory are short, the guest keeps its network, and passt
+ * reads the host again later.
  */
 static void read_host(struct follow *f, uint64_t now)
 {

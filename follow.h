@@ -37,8 +37,8 @@
  * @fwd, @rules: forwarded ports, and their rules
  * @watch:	tells that something has changed
  * @addrs:	all addresses that the host had when it was last read
- * @left:	all addresses that the host still had when it lost others; valid
- *		if @check_at is not 0
+ * @left:	all addresses that the host still had when @check_at was set
+ *		because it had lost others; valid if @check_at is not 0
  * @at:		flow whose source address was examined last; NULL: the check of
  *		flows has not begun
  * @read_at:	when to read the host again, ms; 0: not before the next report

@@ -149,10 +149,10 @@ void log_one_line(char *s)
 	}
 }
 
-/* write_at_once() - Write a line to stderr without waiting. poll() does not
- * tell whether a terminal takes a whole line. If stderr is a terminal that
- * passt could not open a second time, other programs share its flags. The
- * terminal is then made non-blocking for this call only */
+/* write_at_once() - Write a line to stderr without waiting. write() must not
+ * block, but poll() does not tell whether a terminal takes a whole line. If
+ * stderr is a terminal that passt could not open a second time, it is made
+ * non-blocking for this call only, because other programs share its flags */
 static ssize_t write_at_once(const char *line, size_t len)
 {
 	int flags = state.shared_tty ? fcntl(state.err_fd, F_GETFL) : -1;
@@ -254,9 +254,8 @@ static bool shown_too(int prio)
  * @fmt:	printf() format without newline
  *
  * This function does not change errno. If there is a log file, and the program
- * is not a daemon, some messages also go to stderr. Until log_started() is
- * called, or with --debug, these are all messages; after that, warnings and
- * errors.
+ * is not a daemon, some messages also go to stderr: all messages before
+ * log_started() is called, or with --debug; otherwise warnings and errors only.
  */
 void log_msg(int prio, const char *fmt, ...)
 {

@@ -15,8 +15,8 @@
 #include "udp/mcast.h"
 
 #define EVENTS_MAX	256	/* events that one epoll_wait() returns */
-#define BURSTS_MAX	64	/* bursts handled before sockets' events */
-#define LINK_RETRY_MS	10	/* length of a pause of the link */
+#define BURSTS_MAX	64	/* bursts that handle_queue() takes at most */
+#define LINK_RETRY_MS	10	/* length of a pause, see pause_link() */
 #define LISTEN_REST_MS	100	/* length of a pause of a listening socket */
 
 static void tcp_class_event(struct worker *w, struct flow *f,
@@ -234,7 +234,8 @@ void worker_wake(struct worker *w, uint64_t when)
 	timer_arm(&w->timers, &w->wake, when);
 }
 
-/* worker_host_changed() - Follow a change of the host's interfaces */
+/* worker_host_changed() - Join multicast groups again if the host's interfaces
+ * have changed */
 void worker_host_changed(struct worker *w)
 {
 	mcast_follow(&w->udp);
@@ -253,9 +254,9 @@ void worker_net_changed(struct worker *w, const struct net *old, uint64_t now)
 
 /**
  * worker_end_lost() - End flows whose source address the host has lost
- * @at:		flow to begin after, NULL: begin with the first; set to the
- *		flow to go on after
- * @has:	tells whether flows with a source address live on
+ * @at:		flow after which to begin, NULL: begin with the first; set to
+ *		the last flow that was examined, or to NULL at the end
+ * @has:	tells whether to keep the flows that have a source address
  * @arg:	first argument of @has
  *
  * Each flow takes a system call, so one call of this function examines at most
@@ -598,7 +599,8 @@ static void set_latency(struct worker *w, bool low)
 		w->queues[i].low_latency = low;
 }
 
-/* wants_pause() - Whether the host had no memory for a call on the link */
+/* wants_pause() - Whether the link needs a pause, because the host had no
+ * memory for a call on it */
 static bool wants_pause(const struct worker *w)
 {
 	unsigned int i;

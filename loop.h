@@ -23,7 +23,8 @@
  * epoll sets, the sockets of the link, multicast groups, files, the log,
  * signals and some spare ones. */
 #define FDS_OWN		26
-/* Flows that worker_end_lost() examines in one call, in less than 1 ms. */
+/* Maximum number of flows that worker_end_lost() examines in one call. This
+ * takes less than 1 ms. */
 #define LOST_BATCH	1000
 /* Maximum number of descriptors that TCP flows leave free for other uses. */
 #define FDS_KEPT	64
@@ -38,7 +39,7 @@ enum timer_type {
 	TIMER_LINK,		/* the end of a pause of the link, see
 				 * pause_link() */
 	TIMER_REST,		/* the end of the pause of listening sockets */
-	TIMER_WAKE,		/* the program has work to do */
+	TIMER_WAKE,		/* the time that worker_wake() was given */
 	TIMER_STATS,		/* the time to log counters again (--stats) */
 };
 

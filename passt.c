@@ -27,12 +27,13 @@
 #include "udp/mcast.h"
 
 #define DEFAULT_SOCKET	"/tmp/passt_%u.socket"
-#define DEFAULT_SOCKETS	64	/* the highest number in such a name */
+#define DEFAULT_SOCKETS	64	/* the highest number in DEFAULT_SOCKET */
 
 /* How many times passt tries to bind the path that --socket gives, and the wait
- * between two attempts. The kernel closes the sockets of a process that was
- * killed one after another: with 25 sockets and an inotify descriptor, the one
- * that listened was closed up to 0.9 s after the guest's (measured). */
+ * between two attempts, ms. When a process is killed, the kernel closes its
+ * sockets one after another: with 25 sockets and an inotify descriptor, the
+ * listening socket was closed up to 0.9 s after the socket of the guest
+ * (measured). */
 #define SOCKET_TRIES	200
 #define SOCKET_STEP_MS	10
 
@@ -188,8 +189,9 @@ static int start_failed(const char *what, int error)
  * open_signals() - From now on, receive signals as events; call this function
  * after going to the background
  *
- * epoll watches for signals of the process that added the signalfd. If that
- * were the parent, the daemon would get no event for its own signals.
+ * epoll reports a signalfd only for signals of the process that added it to the
+ * epoll set. If the parent process had added it, the daemon would get no event
+ * for its own signals.
  *
  * Return: 0, or -1: an error was shown
  */
@@ -219,8 +221,8 @@ static int bind_as(void *arg, const char *path, bool as_root)
 
 	if (fd < 0)
 		return fd;
-	/* Only root can change this directory, so @path still leads to the same
-	 * file. */
+	/* @as_root means that only root can change the directory of @path, so
+	 * @path still leads to the file that stream_bind() has made. */
 	if (as_root && lchown(path, p->conf.uid, p->conf.gid))
 		debug("%s: %s", path, strerror(errno));
 	if (!lstat(path, &st))
@@ -233,9 +235,10 @@ static int bind_socket(struct program *p)
 	return rights_use(p->conf.uid, p->conf.gid, p->socket_path, bind_as, p);
 }
 
-/* bind_named() - Bind the listening socket to the path that --socket gives.
- * libvirt starts passt again as soon as the connection to a passt that was
- * killed is closed. So this waits a moment for a socket that is in use. */
+/* bind_named() - Bind the listening socket to the path that --socket gives. If
+ * passt is killed, libvirt starts it again as soon as the old connection is
+ * closed. The old listening socket may still be open then, so this function
+ * tries again for a while if the path is in use. */
 static int bind_named(struct program *p)
 {
 	unsigned int i;
@@ -267,8 +270,8 @@ static int bind_default(struct program *p)
  * open_listener() - Listen for the guest
  *
  * The file of the socket belongs to the user that passt becomes. But listen()
- * is called with the rights of the user that started passt, because qrap asks
- * the socket for that user.
+ * is called with the rights of the user that started passt: the kernel records
+ * that user, and qrap checks it (SO_PEERCRED).
  *
  * Return: 0, or -1: an error was shown
  */
@@ -378,9 +381,10 @@ static int join_groups(struct program *p)
  * Forwarded ports may use at most three quarters of the descriptors, minus
  * those that passt itself needs, so that some are left for flows.
  *
- * The listening socket comes first. If passt is killed, the kernel closes the
- * descriptors with the highest numbers first. So when a successor can bind the
- * path, see bind_named(), the forwarded ports are free, too.
+ * The listening socket is opened before the forwarded ports, and so is closed
+ * after them: if passt is killed, the kernel closes the descriptors with the
+ * highest numbers first. So when a successor can bind the path, see
+ * bind_named(), the forwarded ports are free, too.
  *
  * Return: 0, or -1: an error was shown
  */
@@ -514,8 +518,8 @@ static void remove_socket(struct program *p)
 		remove_file(p, p->socket_path);
 }
 
-/* has_our_pid() - Whether the pid file still contains our number: another passt
- * may have written its own */
+/* has_our_pid() - Whether the pid file still contains our process ID: another
+ * passt may have written its own */
 static bool has_our_pid(const struct program *p)
 {
 	char want[PID_STRLEN], got[PID_STRLEN] = "";
@@ -531,7 +535,7 @@ static bool has_our_pid(const struct program *p)
 	return n > 0 && !strcmp(got, want);
 }
 
-/* remove_pid_file() - Remove the pid file, if it contains our number, or if
+/* remove_pid_file() - Remove the pid file, if it contains our process ID, or if
  * passt has created it and not written it yet */
 static void remove_pid_file(struct program *p)
 {

@@ -19,18 +19,17 @@
 #include "loop.h"
 
 /**
- * struct program - State of which there would be only one even with several
- * workers
+ * struct program - State that exists once, even if there were several workers
  * @conf:	options, constant once they are checked
  * @host:	what the host has
  * @net:	network of the guest, derived from @conf and @host
- * @rules:	the rules of -t and -u, which @fwd follows
+ * @rules:	the rules of -t and -u, by which @fwd forwards ports
  * @fwd, @ports: forwarded ports, and the report of fwd_start() about them
  * @stream, @vhost: links to the guest; one of them is used (--vhost-user)
  * @pcap, @trace: observers of the link, for --pcap and --trace
  * @worker:	the event loop
- * @socket_path: path at which guests connect; empty with --fd: the guest then
- *		is connected from the start
+ * @socket_path: path at which guests connect; empty with --fd, because the
+ *		guest is then connected from the start
  * @socket_id:	device and inode of the file at that path
  * @dir:	directory that relative paths start from, or AT_FDCWD
  * @listener:	socket at which guests connect, -1: none

@@ -49,7 +49,7 @@ static inline void sip_word(struct sip *s, uint64_t m)
  * siphash() - Compute a keyed hash of a few bytes
  * @key:	key, made by random_bytes()
  * @data:	message at any alignment. If it is a structure, it must have no
- *		holes between its fields
+ *		padding between its fields
  * @len:	bytes of the message
  *
  * Return: hash; without the key, nobody can predict it

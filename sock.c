@@ -203,8 +203,8 @@ bool sock_name(int fd, struct in6_addr *addr, uint16_t *port)
 	return !getsockname(fd, &sa.sa, &len) && sockaddr_get(&sa, addr, port);
 }
 
-/* is_own4() - Whether an interface of the host has an IPv4 address. bind()
- * can't tell: with net.ipv4.ip_nonlocal_bind it accepts any address */
+/* is_own4() - Whether @addr is an address of one of the host's interfaces.
+ * bind() can't tell: with net.ipv4.ip_nonlocal_bind it accepts any address */
 static bool is_own4(int fd, struct in_addr addr)
 {
 	return !setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &addr,
@@ -226,7 +226,7 @@ static bool is_own6(int fd, const struct in6_addr *addr, uint32_t scope)
 }
 
 /**
- * sock_addr_is_own() - Whether the host itself has an address now
+ * sock_addr_is_own() - Whether @addr is an address of the host itself now
  * @addr:	unicast address
  * @scope:	interface index for a link-local address
  *
@@ -283,8 +283,8 @@ static int bind_source(int fd, const struct sock_source *src, uint16_t *port)
 	struct in6_addr addr = src->addr;
 	int rc;
 
-	/* Without this, an IPv6 socket on the wildcard address would also take
-	 * the port of IPv4. */
+	/* Without IPV6_V6ONLY, an IPv6 socket on the wildcard address would
+	 * also take the port of IPv4. */
 	if (src->family == AF_INET6)
 		sock_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 

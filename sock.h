@@ -22,23 +22,28 @@
 
 /* Options that exist for IPv4 and for IPv6. */
 enum sock_ip_option {
-	SOCK_IP_TTL,		/* of unicast packets; IPv6: hop limit */
-	SOCK_IP_TOS,		/* IPv6: traffic class */
+	SOCK_IP_TTL,		/* TTL of unicast packets; IPv6: hop limit */
+	SOCK_IP_TOS,		/* type of service; IPv6: traffic class */
 	SOCK_IP_RECVTTL,	/* tell the TTL of received packets */
-	SOCK_IP_RECVTOS,	/* tell their type of service */
+	SOCK_IP_RECVTOS,	/* tell the type of service of received
+				 * packets */
 	SOCK_IP_RECVERR,	/* keep an error queue */
-	SOCK_IP_PKTINFO,	/* tell destination and interface of packets */
-	SOCK_IP_MULTICAST_LOOP,	/* let the host receive what is sent */
+	SOCK_IP_PKTINFO,	/* tell the destination and interface of
+				 * received packets */
+	SOCK_IP_MULTICAST_LOOP,	/* let the host receive the multicasts that
+				 * this socket sends */
 	SOCK_IP_MULTICAST_ALL,	/* receive groups that any program joined; for
 				 * IPv6, Linux has it since 4.20 */
 };
 
 /* What the kernel does with a packet that is longer than the path's MTU. */
 enum sock_df {
-	SOCK_DF_PROBE,	/* send it with DF; if it is longer than the MTU of the
-			 * interface, fail (EMSGSIZE) */
-	SOCK_DF_DONT,	/* fragment it: IP_PMTUDISC_DONT, IPV6_PMTUDISC_DONT */
-	SOCK_DF_WANT,	/* fragment it: IP_PMTUDISC_DONT, IPV6_PMTUDISC_WANT */
+	SOCK_DF_PROBE,	/* send the packet with DF; but if it is longer than the
+			 * MTU of the interface, fail (EMSGSIZE) */
+	SOCK_DF_DONT,	/* fragment the packet: IP_PMTUDISC_DONT for IPv4,
+			 * IPV6_PMTUDISC_DONT for IPv6 */
+	SOCK_DF_WANT,	/* fragment the packet: IP_PMTUDISC_DONT for IPv4,
+			 * IPV6_PMTUDISC_WANT for IPv6 */
 };
 
 /**

@@ -15,7 +15,7 @@
 
 #include "util.h"
 
-/* get_v4() - The IPv4 address of a mapped address, in host order */
+/* get_v4() - Return the IPv4 address of a mapped address, in host order */
 static uint32_t get_v4(const struct in6_addr *a)
 {
 	return get_be32(&a->s6_addr[12]);
