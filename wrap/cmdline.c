@@ -152,8 +152,9 @@ static char *json_skip_nested(char *s)
 /*
  * json_parse_value() - Parse a JSON value, and move @s past it. Returns the
  * value in the form that it has in qemu's lists ("on" for true), or NULL if it
- * is malformed. If @end is set to a pointer, the value is not terminated yet:
- * the caller reads the character at this pointer, and then replaces it with 0.
+ * is malformed. If the value is not terminated yet, @end is set to the byte
+ * after it: the caller reads this byte, and then writes 0 there. Else @end is
+ * set to NULL.
  */
 static const char *json_parse_value(char **s, char **end)
 {

@@ -22,8 +22,8 @@
 
 #include "wrap/wrap.h"
 
-#define SOCKET_FORMAT	"/tmp/passt_%u.socket"	/* as passt names them */
-#define SOCKET_MAX	64	/* the highest number in such a name */
+#define SOCKET_FORMAT	"/tmp/passt_%u.socket"	/* paths of passt's sockets */
+#define SOCKET_MAX	64	/* the highest number in SOCKET_FORMAT */
 #define SOCKET_ENV	"PASST_SOCKET"		/* path to try alone */
 
 /* RETRY_MS: how long passt may take to restart, ms. RETRY_STEP_MS: time between

@@ -24,7 +24,8 @@
  * struct machine - A machine type with all its versions
  * @name:	name of the type, without "-VERSION"
  * @driver:	driver of its virtio network device
- * @bus:	PCI bus for devices without a bus; NULL: qemu chooses the place
+ * @bus:	PCI bus for devices to which the command line gives no bus;
+ *		NULL: qemu chooses the bus
  */
 struct machine {
 	const char *name, *driver, *bus;
@@ -42,7 +43,7 @@ static const struct machine machines[] = {
 };
 
 /* Machines for command lines that have no machine type, or one that is not in
- * the table above. */
+ * machines[]. */
 static const struct machine machine_any = { "", "virtio-net-pci", NULL };
 static const struct machine machine_s390 = { "", "virtio-net-ccw", NULL };
 
@@ -331,8 +332,8 @@ static void device_choose(struct device *d, const struct cmdline *c,
 	const char *driver = props_type(old, "driver");
 	const char *mac = props_get(old, "macaddr");
 
-	/* If the old device is a variant of virtio-net, keep it: the variants
-	 * are for different buses. */
+	/* If the old device is a variant of virtio-net, keep its driver, which
+	 * fits its bus. */
 	if (strncmp(driver, "virtio-net", strlen("virtio-net")))
 		driver = m->driver;
 

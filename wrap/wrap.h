@@ -36,7 +36,7 @@ enum option {
 	OPTION_NIC,
 	OPTION_MACHINE,
 	OPTION_QUERY,		/* makes qemu print information and exit */
-	OPTION_TEXT,		/* its value may look like an option */
+	OPTION_TEXT,		/* the value may look like another option */
 };
 
 /**
