@@ -36,15 +36,14 @@ void answer_guest_up(struct answer *a, uint64_t now)
 }
 
 /**
- * answer_lease_changed() - Tell the guest that its lease has changed, by those
- *		services that can tell it
+ * answer_lease_changed() - Tell the guest that its lease has changed
  * @a:		state of the services. @a->lease is the new lease already
  * @old:	lease that was in force until now
  *
- * Clients of DHCP and DHCPv6 can't be told: they ask after T1. Router
- * advertisements withdraw the entries that are gone. ARP and NDP announce our
- * new address. If no guest is connected, nothing is sent and nothing
- * remembered.
+ * ARP and NDP announce our new address. Router advertisements withdraw the
+ * entries that are gone. DHCP and DHCPv6 clients can't be told: they learn of
+ * the change when they renew the lease, after T1. If no guest is connected,
+ * this function does nothing.
  */
 void answer_lease_changed(struct answer *a, const struct lease *old,
 			  uint64_t now)

@@ -18,7 +18,8 @@
 
 #define ANSWER_RA_DELAY	500	/* ms: MAX_RA_DELAY_TIME of RFC 4861 10 */
 
-#define NDP_HOPS	255	/* RFC 4861 6.1, 7.1: sent on this link */
+#define NDP_HOPS	255	/* hop limit: a router would have reduced it,
+				 * RFC 4861 6.1, 7.1 */
 #define NDP_MAX		IP6_MTU_MIN	/* bytes of the longest message */
 #define NDP_OPT_UNIT	8	/* bytes: unit of an option's length field */
 
@@ -34,7 +35,7 @@
  *		the earliest, ms (RFC 4861 6.2.6)
  * @ra_src:	source address of the last router advertisement; none: no
  *		advertisement was sent
- * @past:	what is gone from the lease
+ * @past:	entries that are gone from the lease
  */
 struct answer {
 	struct tap *tap;

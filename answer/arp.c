@@ -77,10 +77,13 @@ static void send_arp_reply(struct answer *a, const struct arp_packet *p)
 }
 
 /**
- * arp_from_guest() - Answer an ARP packet, if it is a request that wants an
- *		answer and the guest has an IPv4 address in the lease
+ * arp_from_guest() - Answer an ARP request for an address other than the
+ *		guest's own, if the lease has an IPv4 address
  * @a:		state of the services
  * @pkt:	ARP packet
+ *
+ * An announcement is not answered. A probe is answered only if it is for the
+ * router's address.
  */
 void arp_from_guest(struct answer *a, const struct pkt *pkt)
 {

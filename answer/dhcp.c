@@ -28,7 +28,8 @@
 #define DHCP_FILE_LEN	128
 
 enum dhcp_type {			/* RFC 2132 9.6 */
-	DHCP_NONE	= 0,		/* BOOTP; as reply to DHCP: no reply */
+	DHCP_NONE	= 0,		/* a BOOTP message; or, as the type of
+					 * a reply to DHCP: send no reply */
 	DHCP_DISCOVER	= 1,
 	DHCP_OFFER	= 2,
 	DHCP_REQUEST	= 3,
@@ -106,7 +107,7 @@ _Static_assert(sizeof(struct dhcp_hdr) == 236, "RFC 2131 2");
  * struct dhcp_req - A client's message, parsed
  * @hdr:	the part before the options
  * @cookie:	the magic cookie comes after @hdr, so the message has options; a
- *		BOOTP message may have neither
+ *		BOOTP message may have neither cookie nor options
  * @type:	option 53: type of the message; DHCP_NONE: it is BOOTP
  * @server:	option 54: address of the server that the client chose;
  *		0.0.0.0: absent
@@ -399,8 +400,8 @@ static bool dhcp_needs_routes(const struct lease *l)
 	return !addr_in_prefix(&l->router[IP4], &l->addr[IP4], l->len[IP4]);
 }
 
-/* dhcp_fill_router() - Append the router. If the reply also has option 121, a
- * client that knows option 121 ignores this one (RFC 3442) */
+/* dhcp_fill_router() - Append the router (option 3). If the reply also has
+ * option 121, a client that knows option 121 ignores option 3 (RFC 3442) */
 static void dhcp_fill_router(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	msgbuf_addr4(w, &r->l->router[IP4]);
@@ -455,9 +456,9 @@ static void dhcp_fill_mtu(struct msgbuf *w, const struct dhcp_reply *r)
 		msgbuf_be16(w, (uint16_t)MIN(r->l->mtu, UINT16_MAX));
 }
 
-/* dhcp_fill_timer() - Append T1 or T2 of an infinite lease, if the client has
- * requested this option. dhcp_put_times() appends T1 and T2 of other
- * leases */
+/* dhcp_fill_timer() - Append T1 or T2, whichever the client has requested, if
+ * the lease is infinite: T1 and T2 are infinite, too. For other leases,
+ * dhcp_put_times() appends them */
 static void dhcp_fill_timer(struct msgbuf *w, const struct dhcp_reply *r)
 {
 	if (dhcp_gives_lease(r) && r->l->time == LEASE_INFINITE && !r->req->all)
@@ -564,8 +565,8 @@ static void dhcp_put_option(struct msgbuf *w, enum dhcp_option code,
 	} while (len);
 }
 
-/* dhcp_add_value() - Add an option to the layout, if dhcp_value has it and
- * there is a value for it */
+/* dhcp_add_value() - Add an option to the layout, if this server knows the
+ * option (dhcp_value). The option's length is 0 if there is no value for it */
 static void dhcp_add_value(struct dhcp_layout *l, uint8_t code,
 			   const struct dhcp_reply *r)
 {
@@ -693,7 +694,8 @@ static void dhcp_put_time(struct msgbuf *w, enum dhcp_option code,
  *		infinite
  *
  * Many clients do not request T1 and T2, but obey them. Without T1, a client
- * would wait for half of the lease time before it learns of a change.
+ * would wait for half of the lease time before it learns that the lease has
+ * changed.
  */
 static void dhcp_put_times(struct msgbuf *w, const struct lease *l)
 {
@@ -713,8 +715,8 @@ static void dhcp_put_required(struct msgbuf *w, const struct dhcp_reply *r)
 
 	if (r->type == DHCP_NONE)
 		return;
-	/* A client ignores NAK of another server than the one it has selected,
-	 * which may have been an earlier address of ours. */
+	/* A client ignores a NAK whose option 54 differs from that of its
+	 * request. The request may name an earlier address of our server. */
 	if (r->type == DHCP_NAK && r->req->server.s_addr)
 		server = r->req->server;
 	dhcp_put_option(w, OPT_TYPE, &type, sizeof(type));

@@ -73,7 +73,7 @@ enum dhcp6_status {		/* RFC 8415 21.13 */
 #define DUID_LL			3	/* RFC 8415 11.4 */
 #define DUID_HW_ETHERNET	1
 #define DUID_LL_LEN		(4 + MAC_LEN)
-#define DUID_MIN		3	/* RFC 8415 11.1, type included */
+#define DUID_MIN		3	/* bytes, with type: RFC 8415 11.1 */
 #define DUID_MAX		130
 
 #define FQDN6_S			0x01	/* RFC 4704 4.1 */
@@ -145,9 +145,9 @@ struct dhcp6_reply {
 	bool bound;
 };
 
-/* opt6_next() - Read the next option; false if no option is left, and then
- * @o->left is 0; false also if the next option is truncated, and then @o->left
- * is not 0 */
+/* opt6_next() - Read the next option. Returns false if no option is left (then
+ * @o->left is 0), or if the next option is truncated (then @o->left is not
+ * 0) */
 static bool opt6_next(struct opts6 *o, struct opt6 *opt)
 {
 	if (o->left < 4)
@@ -472,8 +472,9 @@ static void for_each_ia(struct dhcp6_reply *r,
  *		to use its addresses (RFC 8415 18.3.3)
  *
  * An address that is not in the lease is refused, even if it has the prefix of
- * this link: it is of an earlier lease, and the client gets the new address
- * sooner if it begins anew.
+ * this link. The client has such an address from an earlier lease. After the
+ * refusal the client sends SOLICIT, and gets the new address without waiting
+ * for T1.
  *
  * Returns false if there should be no reply, because the lease or the request
  * has no address.
@@ -595,7 +596,8 @@ static void dhcp6_put_solicit(struct dhcp6_reply *r)
 
 /* dhcp6_put_information() - Append the options of the answer to
  * INFORMATION-REQUEST (RFC 8415 18.3.6). A client without a lease has no T1,
- * but asks again after its refresh time, which is a day by default */
+ * but asks again after its refresh time, a day by default. If the lease ends,
+ * the reply sets a shorter time */
 static void dhcp6_put_information(struct dhcp6_reply *r)
 {
 	dhcp6_put_config(r);

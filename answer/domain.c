@@ -14,8 +14,8 @@
 #include "conf/lease.h"
 
 #define LABEL_MAX	63	/* RFC 1035 2.3.4 */
-#define NAME_MAX_WIRE	255	/* RFC 1035 2.3.4, length bytes included */
-#define POINTER		0xc000	/* marks an offset, RFC 1035 4.1.4 */
+#define NAME_MAX_WIRE	255	/* bytes, with length bytes: RFC 1035 2.3.4 */
+#define POINTER		0xc000	/* marks a pointer to labels, RFC 1035 4.1.4 */
 
 /**
  * struct suffixes - The suffixes of all names that were written to a message.
@@ -90,8 +90,8 @@ static void suffix_add(struct suffixes *seen, const char *name, size_t len,
 
 /**
  * put_labels() - Append a valid name as labels
- * @w:		message; if @seen is not NULL, the message begins with the list
- *		of names
+ * @w:		message. If @seen is not NULL, the message must begin with the
+ *		list of names, because pointers count from there
  * @name:	name with dots between labels, without a final dot. The name
  *		need not be terminated
  * @len:	length of the name, bytes

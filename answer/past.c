@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * past.c - Compares a lease with the one before it, and remembers the entries
- * that are gone. If an entry comes back, it is forgotten.
+ * that are gone, until they come back or the guest knows that they are gone.
  */
 #include <string.h>
 #include <strings.h>
@@ -9,7 +9,7 @@
 #include "answer/past.h"
 
 /*
- * Lists of addresses and prefixes.
+ * Lists of addresses and prefixes that are gone from the lease.
  */
 
 static void entry_remove(struct past_list *list, const struct lease_addr *a)
@@ -87,8 +87,8 @@ static bool lease_lists(const struct lease *l, get_entry *get,
 }
 
 /* note_entries() - Remove from @list the entries that @l has, and add to it the
- * entries that only @old has. Prefixes of 128 bits are not announced, so they
- * can't be gone. */
+ * entries that only @old has. Prefixes of 128 bits are never added, because
+ * router advertisements do not announce them. */
 static void note_entries(struct past_list *list, get_entry *get,
 			 const struct lease *old, const struct lease *l)
 {
@@ -211,8 +211,8 @@ void past_note(struct past *p, const struct lease *old, const struct lease *l)
 }
 
 /**
- * past_is_announced() - Whether an entry is gone that router advertisements had
- *		announced
+ * past_is_announced() - Whether router advertisements had announced one of the
+ *		entries that are gone
  * @p:		entries that are remembered
  */
 bool past_is_announced(const struct past *p)

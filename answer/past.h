@@ -15,7 +15,7 @@
 
 /**
  * struct past_list - Entries that are gone from the lease, the oldest first
- * @entry:	prefixes, or addresses with a length of 0
+ * @entry:	prefixes, or addresses with a prefix length of 0
  * @n:		number of entries
  */
 struct past_list {

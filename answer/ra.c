@@ -120,9 +120,9 @@ static void ra_put_dnssl(struct msgbuf *w, const char *search,
 	msgbuf_put(w, list.buf, list.len);
 }
 
-/* ra_put_header() - Append a router advertisement without other options than
- * our MAC address (RFC 4861 4.2), with a router lifetime in seconds. If that is
- * 0, passt is not a default router. */
+/* ra_put_header() - Append the header of a router advertisement (RFC 4861 4.2),
+ * and our MAC address as its first option. @lifetime: router lifetime, seconds.
+ * If it is 0, the guest does not use passt as a default router. */
 static void ra_put_header(struct msgbuf *w, const struct lease *l,
 			  uint16_t lifetime)
 {
@@ -138,7 +138,7 @@ static void ra_put_header(struct msgbuf *w, const struct lease *l,
 	msgbuf_u8(w, RA_HOPS);
 	msgbuf_u8(w, flags);
 	msgbuf_be16(w, lifetime);
-	msgbuf_zero(w, 8);			/* reachable, retrans timer */
+	msgbuf_zero(w, 8);		/* no reachable time, retrans timer */
 	answer_put_lladdr(w, ND_OPT_SOURCE_LINKADDR, l->mac);
 }
 
@@ -184,8 +184,8 @@ static void ra_put_past(struct msgbuf *w, const struct answer *a,
 	ra_put_dnssl(w, p->search, 0);
 }
 
-/* ra_send_last() - Send a last advertisement, because we do not use its source
- * address any more, or because the router is gone (RFC 4861 6.2.5, 6.2.8) */
+/* ra_send_last() - Withdraw the router @a->ra_src, because passt has another
+ * link-local address now, or is no longer a router (RFC 4861 6.2.5, 6.2.8) */
 static void ra_send_last(struct answer *a)
 {
 	uint8_t buf[NDP_MAX];

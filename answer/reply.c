@@ -67,7 +67,7 @@ void answer_udp_init(struct msgbuf *w, uint8_t *buf, size_t size)
  * answer_udp_send() - Send a UDP message to the guest
  * @a:		state of the services
  * @ip:		the caller sets @src and @dst; this function sets the protocol
- * @dmac:	as for answer_send()
+ * @dmac:	Ethernet address of the sender of the request, see answer_send()
  * @sport:	source port, host order
  * @dport:	destination port, host order
  * @w:		message from answer_udp_init()
