@@ -18,8 +18,8 @@
 #include "conf/options.h"
 #include "host/sandbox.h"
 
-#define OPTIONS_MAX	128	/* rows of the table, at most */
-#define LONG_BASE	256	/* first row's value in getopt_long() */
+#define OPTIONS_MAX	128	/* rows of conf_options, at most */
+#define LONG_BASE	256	/* getopt_long()'s value for conf_options[0] */
 #define NOBODY		65534	/* user ID if no user is called 'nobody' */
 
 /**
@@ -122,8 +122,8 @@ static void print_version(void)
 }
 
 /* print_capabilities() - Print what passt can do as a vhost-user back-end, in
- * the format of docs/interop/vhost-user.json of qemu. No feature of that
- * document concerns a network device. */
+ * the format of docs/interop/vhost-user.json of qemu. passt lists no features,
+ * because the features in that document do not concern network devices. */
 static void print_capabilities(void)
 {
 	printf("{\n  \"type\": \"net\"\n}\n");
@@ -145,9 +145,9 @@ static enum conf_next take_option(struct conf *c, const struct opt *o,
 	return CONF_DONE;
 }
 
-/* default_user() - Set the user and group that count without --runas: the
- * effective ones of the process, or those of the user 'nobody' if the process
- * acts as root */
+/* default_user() - Set the user and group that passt runs as without --runas:
+ * the effective ones of the process, or those of the user 'nobody' if the
+ * effective user is root */
 static void default_user(struct conf *c)
 {
 	const struct passwd *pw;
@@ -270,8 +270,8 @@ static void getopt_error(int val, const char *word)
 		return;
 	}
 
-	/* If @optopt is 0, @word is a long option with two dashes, and maybe
-	 * with a value after '='. */
+	/* If @optopt is 0, @word is a long option with two dashes, maybe with a
+	 * value after '='. */
 	snprintf(name, sizeof(name), "-%c", optopt);
 	if (!optopt && list_candidates(word + 2, strcspn(word, "=") - 2, list,
 				       sizeof(list)) > 1)
@@ -390,8 +390,8 @@ static bool check_gateway(const struct in6_addr addr[LEASE_ADDRS],
 }
 
 /* check_user() - Print an error, and return false, if passt can't become the
- * user of --runas, or would remain root. Root of a user namespace is not root
- * outside of it */
+ * user of --runas, or would remain root. passt may remain root of a user
+ * namespace, because outside of the namespace that is an ordinary user */
 static bool check_user(const struct conf *c)
 {
 	const char *why = NULL;
@@ -444,8 +444,8 @@ static void conf_verbosity(const struct conf *c)
 	else if (c->debug)
 		log_set_level(LOG_DEBUG);
 	else
-		/* lines of statistics have NOTICE, because --quiet does not
-		 * suppress them: the user has asked for them */
+		/* Statistics are logged as NOTICE. --quiet does not suppress
+		 * them, because the user has asked for them. */
 		log_set_level(c->quiet ? LOG_NOTICE : LOG_INFO);
 }
 

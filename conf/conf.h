@@ -23,7 +23,8 @@
 #define CONF_SPECS	255		/* -t options at most; the same for
 					 * -u */
 #define CONF_MTU	65520
-#define CONF_MTU_MAX	65521		/* a frame has 65,535 bytes at most */
+#define CONF_MTU_MAX	65521		/* bytes: the longest frame, 65,535,
+					 * without its Ethernet header */
 #define CONF_LEASE_MIN	20		/* s: the shortest lease time that
 					 * every client of test/net/renewals.py
 					 * accepts as it is */

@@ -174,7 +174,7 @@ static void derive_family(const struct conf *c, const struct host_family *h,
 	derive_router(c, h, f, n);
 	memcpy(n->ifname[f], h->ifname, IFNAMSIZ);
 	memcpy(n->mcast_ifname[f], *mcast ? mcast : h->ifname, IFNAMSIZ);
-	if (h->ifindex)		/* IPv6 comes last and overrides IPv4 */
+	if (h->ifindex)		/* called last for IPv6, which overrides IPv4 */
 		n->scope = h->ifindex;
 }
 
@@ -189,8 +189,9 @@ static struct in6_addr derive_host_addr(const struct conf *c,
 		       c->map_gw ? n->gateway[f] : ADDR_NONE);
 }
 
-/* derive_host_ports() - Return the value of @ports for a pair whose real
- * address is the host's */
+/* derive_host_ports() - Return to which traffic an address pair applies if its
+ * real address is the host's: with --no-host-access, only to traffic that the
+ * host begins */
 static enum nat_ports derive_host_ports(const struct conf *c)
 {
 	return c->no_host_access ? NAT_TO_GUEST : NAT_ANY_PORT;
@@ -285,7 +286,8 @@ static void derive_scopes(const struct resolv *r, struct net *n)
 	}
 }
 
-/* derive_dns() - Set resolvers and search list of the lease, and fill @map */
+/* derive_dns() - Set resolvers and search list of the lease, and set in @map
+ * which guest-visible addresses lead to a resolver */
 static void derive_dns(const struct conf *c, const struct resolv *r,
 		       struct net *n, struct dns_map *map)
 {
@@ -308,7 +310,7 @@ static void derive_dns(const struct conf *c, const struct resolv *r,
 }
 
 /*
- * derive_shared() - Add the pairs for the guest's addresses
+ * derive_shared() - Add the pairs whose real address is one of the guest's
  *
  * The guest can't have a peer with the guest's own address. If the host has an
  * address of the guest, and sends from it, the guest must see another source
@@ -324,8 +326,8 @@ static void derive_shared(const struct conf *c, enum ip_family f, struct net *n)
 
 	for (i = 0; lease_addr(&n->lease, f, i, &a); i++)
 		net_add_pair(n, visible, a.addr, derive_host_ports(c));
-	/* Without an address, the guest shares none with the host: refuse flows
-	 * to the address of --map-guest-addr. */
+	/* A guest without an address shares none with the host, so flows to the
+	 * address of --map-guest-addr are refused. */
 	if (!i && !addr_is_none(&c->map_guest[f]))
 		net_add_pair(n, c->map_guest[f], ADDR_NONE, NAT_ANY_PORT);
 }

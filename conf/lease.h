@@ -19,13 +19,14 @@
 					 * 2.5.1 */
 #define LEASE_SEARCH	256		/* bytes of a search list as a string */
 #define LEASE_NAME	256		/* bytes of a name as a string */
-#define LEASE_TIME	86400U		/* s: default lease time, 24 hours: a
-					 * guest may be paused for a night */
+#define LEASE_TIME	86400U		/* s: default lease time, 24 hours, so
+					 * that a guest can be paused for a
+					 * night */
 #define LEASE_INFINITE	0xffffffffU	/* lease time that never ends: RFC 2131
 					 * 3.3, RFC 8415 7.7 */
-#define LEASE_T1	300U		/* s: T1 at most. A change of the host
-					 * reaches DHCP clients when they renew
-					 * the lease */
+#define LEASE_T1	300U		/* s: T1 at most. DHCP clients learn of
+					 * a change of the host's network only
+					 * when they renew the lease */
 
 /**
  * struct lease - What the answering services tell the guest; arrays of FAMILIES

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * options.c - The table of command line options. Each option has a name, a form
- * of value, a description, and the type of its value. values.c has a function
+ * options.c - The table of command line options: for each option its name, its
+ * description, and the form and the type of its value. values.c has a function
  * for each type.
  */
 #include "conf/options.h"

@@ -17,8 +17,8 @@ enum opt_type {
 	OPT_NOTHING,		/* accepted without effect */
 	OPT_LATER, OPT_REPAIR,	/* refused: only later versions have the
 				 * option */
-	OPT_NAMESPACE, OPT_VHOST_USER,	/* refused: only other modes have the
-					 * option */
+	OPT_NAMESPACE, OPT_VHOST_USER,	/* refused: options for other modes of
+					 * the original passt */
 	OPT_HELP, OPT_VERSION, OPT_CAPABILITIES, /* print text and end */
 	OPT_QUIET, OPT_VERBOSE,
 	OPT_PATH, OPT_SOCKET, OPT_FD,

@@ -400,8 +400,8 @@ static enum conf_next set_addr(struct conf *c, const struct opt *o,
 	return store_addr(c, o, arg, false);
 }
 
-/* set_outbound() - Set a source address. With a loopback address, sockets reach
- * the host itself and nothing else. */
+/* set_outbound() - Set a source address of sockets. It may be a loopback
+ * address: the sockets then reach only the host itself. */
 static enum conf_next set_outbound(struct conf *c, const struct opt *o,
 				   const char *arg)
 {
@@ -561,8 +561,8 @@ static enum conf_next set_search(struct conf *c, const struct opt *o,
 	for (s += strspn(s, " "); *s; s += len, s += strspn(s, " ")) {
 		len = strcspn(s, " ");
 		if (len == 1 && *s == '.')
-			continue;	/* the root, which resolvers search in
-					 * any case */
+			continue;	/* the DNS root, which resolvers search
+					 * in any case */
 		if (!domain_ok(s, len))
 			return opt_error(o, arg, "has a part that is not a "
 					 "domain: give domains with spaces "
