@@ -19,13 +19,18 @@
 #include "flow/table.h"
 #include "util.h"
 
-/* Four times the default of fs.nr_open. */
+/* Flows in a table, at most: four times the default of fs.nr_open, which limits
+ * the descriptors of a process. */
 #define FLOW_MAX	(UINT32_C(1) << 22)
 #define SLOT_ALIGN	64	/* bytes of a cache line */
-#define KEEP		256	/* memory is kept if @peak is not above this */
-#define KEEP_EMPTY	16	/* as KEEP, for a table without flows */
+
+/* A table gives memory back only if its peak was above KEEP flows, or above
+ * KEEP_EMPTY flows if the table is empty now. */
+#define KEEP		256
+#define KEEP_EMPTY	16
+
 #define POISON		0xdb	/* fills removed flows, to expose their use */
-#define WORD		64	/* slots in a word of @live */
+#define WORD		64	/* bits in a word of @live, one for each slot */
 
 _Static_assert(sizeof(struct flow_key) == 40, "the key has no holes");
 _Static_assert(offsetof(struct flow, node) <= SLOT_ALIGN,
@@ -154,8 +159,8 @@ static void empty_bucket(struct flow_table *t, uint32_t b)
 	t->buckets[b] = 0;
 }
 
-/* release_pages() - Give the pages that lie completely in the slots from @from
- * to @to - 1 back to the kernel */
+/* release_pages() - Give back to the kernel the pages that lie completely in
+ * the slots from @from to @to - 1 */
 static void release_pages(const struct flow_table *t, uint32_t from,
 			  uint32_t to)
 {
@@ -362,8 +367,8 @@ int flow_watch(struct flow_table *t, struct flow *f, enum flow_side side,
 
 /**
  * flow_rewatch() - Change the events that a socket of a flow is watched for.
- * With EPOLLONESHOT or EPOLLET, the same events again make epoll report them
- * once more
+ * With EPOLLONESHOT or EPOLLET, a call with the same events makes epoll report
+ * them once more
  * @events:	EPOLL* flags of the events to wait for
  *
  * Return: 0, or -errno of epoll_ctl()

@@ -10,7 +10,7 @@
  *
  * The wheel moves from one used slot to the next, never tick by tick. When the
  * wheel comes to a slot, the timers of the slot move to lower levels. A timer
- * that expires within SPAN ms moves at most TIMER_LEVELS times.
+ * that expires within SPAN (12 days) moves at most TIMER_LEVELS times.
  */
 #include <limits.h>
 #include <stdbool.h>

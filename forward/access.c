@@ -20,7 +20,7 @@
 #include "rtnl.h"
 #include "util.h"
 
-#define ANSWER_MAX	4096	/* bytes: one route; Linux sends below 300 */
+#define ANSWER_MAX	4096	/* bytes; Linux sends less than 300 per route */
 
 /**
  * access_open() - Prepare to ask the kernel
@@ -115,7 +115,8 @@ static bool is_own_address(struct access *a, const struct in6_addr *dst,
 
 	if (!ask_route(a, dst, oif))
 		return true;
-	/* The answer to an earlier request may still be there. */
+	/* An answer to an earlier request may still wait in the socket. Then
+	 * read_route() returns false. */
 	while ((n = recv(a->nl, &answer, sizeof(answer), MSG_DONTWAIT)) > 0) {
 		if (read_route(a, &answer.h, (size_t)n, &own))
 			return own;
@@ -151,7 +152,8 @@ bool access_denied(struct access *a, const struct in6_addr *visible,
 				      nat_scope(a->net, real));
 	if (is_own_address(a, real, 0))
 		return true;
-	/* Addresses of a VRF are found only by its interfaces. */
+	/* The kernel finds an address of a VRF only if the request names an
+	 * interface of this VRF. */
 	ifname = a->net->source_ifname[addr_ip(real)];
 	return *ifname && is_own_address(a, real, if_nametoindex(ifname));
 }

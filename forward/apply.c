@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * apply.c - Applies a rule set: closes each listener that no rule asks for,
- * opens a listener for each port of a rule that has none, and keeps all other
- * listeners open.
+ * opens each listener that is missing, and keeps all other listeners open.
  *
  * Named ports are bound first. Ports that are best effort are bound after that,
  * in ascending order, until descriptors run out. Each port is bound for TCP and
@@ -100,7 +99,7 @@ static uint32_t rule_index(const struct change *c, const struct rule *r)
 }
 
 /* Add a listener to the list of its port. @rule is the index + 1 of the
- * listener's rule, or 0. */
+ * listener's rule, or 0 if it has no rule yet. */
 static void add_entry(struct change *c, uint32_t slot, uint32_t rule)
 {
 	const struct listener *l = &c->f->listeners[slot];
@@ -149,7 +148,7 @@ static int compare_rules(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Remove the rules that end below the port of @s from the active rules */
+/* Remove the active rules whose last port is below the port of @s */
 static void end_rules(struct sweep *s)
 {
 	const struct rule **active = s->c->active;
@@ -237,8 +236,8 @@ static void move_listener(struct change *c, uint32_t slot)
 }
 
 /* Close the listeners that have no rule. Give all others the targets of their
- * rules in the new set. The array @c->ends replaces that of the old rule
- * set. */
+ * rules in the new set. The array @c->ends replaces the array that was made for
+ * the old rule set. */
 static void keep_wanted(struct change *c)
 {
 	uint32_t slot;

@@ -48,13 +48,14 @@ static int bind_rule(int fd, const struct rule *r, uint16_t port,
 /*
  * Set the options of a bound socket, and let a TCP socket listen; 0 or -errno.
  *
- * Accepted connections inherit TCP_NODELAY from the listening socket (T13).
- * With SOCK_IP_PKTINFO, a UDP socket reports to which address each datagram was
- * sent, so that the answer has this address as its source (U5). An IPv6 socket
- * that also serves IPv4 has IP_PKTINFO set, too, because IPV6_PKTINFO does not
- * tell whether an IPv4 destination was our address or a broadcast address.
- * SOCK_IP_MULTICAST_ALL is switched off, so that the socket gets no datagrams
- * of multicast groups that other sockets on the host have joined.
+ * Accepted connections inherit TCP_NODELAY from the listening socket (promise
+ * T13 of doc/design.md). With SOCK_IP_PKTINFO, a UDP socket reports to which
+ * address each datagram was sent, so that the answer has this address as its
+ * source (U5). An IPv6 socket that also serves IPv4 has IP_PKTINFO set, too,
+ * because IPV6_PKTINFO does not tell whether an IPv4 destination was our
+ * address or a broadcast address. SOCK_IP_MULTICAST_ALL is switched off, so
+ * that the socket gets no datagrams of multicast groups that other sockets on
+ * the host have joined.
  */
 static int start_receiving(int fd, uint8_t proto, int family, bool both)
 {
@@ -91,7 +92,7 @@ static int open_family(const struct fwd *f, const struct rule *r,
 	if (fd < 0)
 		return fd;
 
-	if (f->freebind)		/* IPv6 sockets have it, too: ip(7) */
+	if (f->freebind)		/* works for IPv6, too: ip(7) */
 		sock_set(fd, IPPROTO_IP, IP_FREEBIND, 1);
 	rc = bind_rule(fd, r, port, family, both);
 	if (!rc)

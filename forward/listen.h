@@ -42,7 +42,7 @@ struct listener {
 };
 
 /**
- * struct fwd - Everything about forwarding
+ * struct fwd - The listeners of all forwarded ports
  * @listeners:	table of LISTENERS_MAX slots, in reserved address space
  * @top:	slots from this number on were never used
  * @max:	number of listeners that may be open at a time

@@ -15,7 +15,8 @@
 #define PORT_DNS	53
 #define PORT_DNS_TLS	853	/* RFC 7858 */
 
-/* pair_has_port() - Whether a pair applies to traffic of the guest to a port */
+/* pair_has_port() - Whether a pair applies to traffic from the guest to a
+ * port */
 static bool pair_has_port(const struct nat_pair *p, uint16_t port)
 {
 	if (p->ports == NAT_TO_GUEST)
@@ -36,8 +37,8 @@ static bool pair_has_peer(const struct nat_pair *p, const struct in6_addr *peer)
 	       (addr_eq(&p->real, &loopback) && addr_is_loopback(peer));
 }
 
-/* pair_find() - Find the first pair that applies to a destination of the guest;
- * NULL: none */
+/* pair_find() - Find the first pair that applies to traffic from the guest to
+ * port @port of @dst; NULL: none */
 static const struct nat_pair *pair_find(const struct net *n,
 					const struct in6_addr *dst,
 					uint16_t port)

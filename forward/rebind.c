@@ -53,7 +53,7 @@ static bool close_dead(struct fwd *f)
 }
 
 /* note_waiting() - Count a port that can't be bound, and let fwd_apply() go on
- * with the next one: it calls this function as @failed of struct fwd_report */
+ * with the next port. This is @failed of struct fwd_report */
 static bool note_waiting(void *arg, const struct fwd_failure *e)
 {
 	struct waiting *w = arg;

@@ -18,10 +18,12 @@
 #include "ip.h"
 #include "util.h"
 
-#define SHOWN		48	/* bytes of the user's text in a message */
+#define SHOWN		48	/* bytes of the user's text in a message, at
+				 * most */
 #define BLANKS		" \t"
 
-/* EPHEMERAL_* are Linux's default range, used if /proc can't be read. */
+/* EPHEMERAL_FIRST and _LAST: Linux's default range of ephemeral ports, used if
+ * the file can't be read. */
 #define EPHEMERAL	"/proc/sys/net/ipv4/ip_local_port_range"
 #define EPHEMERAL_FIRST	32768
 #define EPHEMERAL_LAST	60999
