@@ -43,8 +43,8 @@ static bool family_exists(int af)
  * The interface of the default route may have no address: a routed host often
  * has its addresses on the loopback interface. Then any global address of the
  * host is taken, as the kernel does when it chooses a source address. Without a
- * default route, this is done for IPv6 only: with a link-local IPv4 address a
- * guest uses IPv4, but without a global IPv6 address it does not use IPv6.
+ * default route, this is done for IPv6 only: a guest uses IPv4 even if it has
+ * only a link-local address, but it uses IPv6 only if it has a global one.
  */
 static void read_address(struct host_family *h, int nl, int af,
 			 const struct in6_addr *src, bool given)
@@ -108,8 +108,8 @@ void host_read(struct host *h, const char *const ifname[FAMILIES])
 	h->resolv_error = resolv_read(&h->resolv, RESOLV_CONF);
 }
 
-/* host_is_known() - Whether host_read() did not lack descriptors or memory, so
- * that what it has not found is not there */
+/* host_is_known() - Whether host_read() had enough descriptors and memory to
+ * read everything, so that the host really lacks what is missing in @h */
 bool host_is_known(const struct host *h)
 {
 	return !h->nl_error && !is_shortage(-h->resolv_error);

@@ -19,9 +19,9 @@
  * @exists:	the kernel supports the family
  * @ifindex, @ifname: index and name of the interface; 0 and empty: no interface
  *		was found
- * @addr:	the address of the interface that suits the guest best. If the
- *		interface has no address, @addr is an address of another
- *		interface, or none
+ * @addr:	address of the interface; if it has several, the one that suits
+ *		the guest best. If the interface has no address, @addr is an
+ *		address of another interface, or none
  * @len:	prefix length of @addr
  * @gateway:	gateway of the interface's default route, or none
  */

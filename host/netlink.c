@@ -248,7 +248,7 @@ static unsigned int addr_rank(const struct in6_addr *a, unsigned int scope,
 		rank += 8;
 	if (!(flags & IFA_F_DEPRECATED))
 		rank += 4;
-	if (!(flags & IFA_F_SECONDARY))	/* same bit as IFA_F_TEMPORARY */
+	if (!(flags & IFA_F_SECONDARY))	/* IPv6: the bit is IFA_F_TEMPORARY */
 		rank += 2;
 	if (addr_is_v4(a) || (a->s6_addr[0] & 0xfe) != 0xfc)
 		rank += 1;
@@ -299,7 +299,8 @@ static bool addr_parse_msg(const struct nlmsghdr *h, struct in6_addr *addr,
 		else if (a->rta_type == IFA_ADDRESS)
 			attr_addr(a, m->ifa_family, addr);
 	}
-	/* On a point-to-point link, IFA_ADDRESS is the peer's address. */
+	/* On a point-to-point link, IFA_ADDRESS is the address of the far end,
+	 * and IFA_LOCAL is the host's. */
 	if (!addr_is_none(&local))
 		*addr = local;
 	return true;
@@ -346,8 +347,9 @@ static bool nl_msg_ok(const struct nlmsghdr *h, int left)
  * @visit:	function that is called for each message of the answer
  * @seen:	second argument of @visit
  *
- * The flag NLM_F_DUMP_INTR says that something changed during the dump. It is
- * ignored, because a change right after the dump would have the same effect.
+ * The flag NLM_F_DUMP_INTR says that something changed during the dump, so the
+ * answer may be outdated. The flag is ignored, because a change right after the
+ * dump would make the answer outdated, too.
  *
  * Return: 1 if more datagrams follow, 0 at the end, -errno on failure
  */

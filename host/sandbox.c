@@ -180,7 +180,7 @@ int sandbox_drop_root(uid_t uid, gid_t gid)
 {
 	if (!sandbox_is_root())
 		return 0;
-	if (setresuid(0, 0, 0))		/* the effective user may not be root */
+	if (setresuid(0, 0, 0))	/* maybe only the real or saved user is root */
 		return sandbox_failed("Can't change the user");
 	drop_bounding();
 	if (!sandbox_can_become(uid, gid)) {

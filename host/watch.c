@@ -159,7 +159,7 @@ void host_watch_path(struct host_watch *w, const char *path)
 }
 
 /* drain_netlink() - Read the messages that the kernel has multicast; returns
- * whether there was any, or one was lost */
+ * true if there was one, or if the kernel has lost one */
 static bool drain_netlink(int fd)
 {
 	char buf[8192];
