@@ -2,9 +2,10 @@
 /*
  * guest_mem.c - Maps the memory of a guest, and translates addresses in it.
  *
- * The front-end may truncate a file after it was mapped. Access to a page that
- * is gone raises SIGBUS. The handler puts an empty page in its place, so that
- * passt can go on, and the link is closed soon after.
+ * The front-end may truncate a file of this memory after passt has mapped the
+ * file. Access to a page that is gone raises SIGBUS. The handler puts an empty
+ * page in its place, so that passt can go on, and the link is closed soon
+ * after.
  */
 /* syscalls: start: rt_sigaction; run: fstat mmap munmap */
 #include <errno.h>

@@ -233,10 +233,9 @@ int link_flush(struct link_queue *q)
  * This function may make a system call, so it is for timers, not for each
  * frame.
  *
- * Return: true if frames wait that the guest has not taken, and maybe the guest
- *	   has taken none since passt received the guest's last frame; false if
- *	   the guest has taken all or some of these frames, or if no guest is
- *	   connected
+ * Return: true if frames wait for the guest, and the guest may have taken none
+ *	   since it sent its last frame; false if no frame waits, if the guest
+ *	   has certainly taken frames since then, or if no guest is connected
  */
 bool link_stalled(struct link_queue *q)
 {

@@ -58,7 +58,7 @@ enum link_gso {
 
 /**
  * struct frame_meta - Properties of a frame that are not in its bytes. If all
- * fields are zero, the frame has the form that it would have on an Ethernet
+ * fields are zero, the frame looks as it would on an Ethernet wire
  * @csum:	enum link_csum
  * @gso:	enum link_gso
  * @gso_size:	GSO frame: bytes of payload in each segment but the last
@@ -132,7 +132,7 @@ struct link;
 struct link_queue;
 
 /**
- * struct link_observer - A part that sees all frames on a link
+ * struct link_observer - An observer, which sees all frames on a link
  * @see:	function that gets each burst of frames: frames from the guest
  *		before passt parses them, frames to the guest before they are
  *		sent

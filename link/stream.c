@@ -154,7 +154,7 @@ static void stream_release(struct link_queue *q)
 	/* Nothing to do: @parsed is after the released frames already. */
 }
 
-/* stream_end() - Find the place in @out for the length of the next frame */
+/* stream_end() - Return where in @out the next frame's length will stand */
 static uint8_t *stream_end(const struct stream *s)
 {
 	const struct link_queue *q = &s->queue;
@@ -227,10 +227,11 @@ static int stream_flush(struct link_queue *q)
 	return 1;
 }
 
-/* The socket's buffer holds at most 2 * SOCKET_BUFFER bytes. If the socket has
- * taken more since the guest's last frame, the guest must have read some of
- * them. The kernel tells how many bytes were not read yet (SIOCOUTQ); 0 means
- * that the guest has read everything. */
+/* stream_stalled() - Whether the guest may have stopped reading; see
+ * link_stalled(). The socket's buffer holds at most 2 * SOCKET_BUFFER bytes. If
+ * the socket has taken more than that since the guest's last frame, the guest
+ * must have read some of these bytes. SIOCOUTQ tells how many bytes the guest
+ * has not read yet. */
 static bool stream_stalled(struct link_queue *q)
 {
 	const struct stream *s = container_of(q, struct stream, queue);
@@ -381,8 +382,8 @@ static int replace_stale(int fd, const struct sockaddr_un *sa)
  * @path:	path to bind. A socket there that no process uses any more is
  *		replaced
  *
- * The caller calls listen(). SO_PEERCRED tells guests which user has called
- * listen().
+ * The caller calls listen(), with the rights of the user that started passt:
+ * SO_PEERCRED tells the guest which user has called listen().
  *
  * Return: socket, which is non-blocking; or -errno: -EADDRINUSE if the path
  *	   leads to another kind of file, or to a socket that a process uses

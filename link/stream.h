@@ -15,8 +15,8 @@
 
 #define STREAM_PREFIX	4	/* bytes of the length before each frame */
 
-/* STREAM_IN: bytes that one recv() reads at most. STREAM_OUT: bytes that wait
- * at most for a guest that does not read. */
+/* STREAM_IN: bytes that one recv() reads, at most. STREAM_OUT: bytes that can
+ * wait for a guest that does not read. */
 #define STREAM_IN	(1024 * 1024)
 #define STREAM_OUT	(1024 * 1024)
 

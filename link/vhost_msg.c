@@ -17,7 +17,7 @@
 #define MSG_VERSION		1U
 #define MSG_REPLY		4U
 
-#define MSG_HDR_LEN	12		/* request, flags, size */
+#define MSG_HDR_LEN	12		/* bytes: request, flags, size */
 
 /* vhost_close_fds() - Close the descriptors of a message that no function has
  * kept */
@@ -72,8 +72,9 @@ static bool collect_fds(struct vhost_message *m, struct msghdr *h)
 	return fit;
 }
 
-/* left_of_message() - Return how many bytes of the message are missing; until
- * its header is complete, how many bytes of the header */
+/* left_of_message() - Return how many bytes of the message are missing. Until
+ * its header is complete, only the missing bytes of the header count, because
+ * the header gives the length */
 static size_t left_of_message(const struct vhost_user *v)
 {
 	size_t whole = MSG_HDR_LEN;

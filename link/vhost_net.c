@@ -15,7 +15,7 @@
 #include "log.h"
 #include "util.h"
 
-#define TCP_OFFSET	12		/* where TCP has its header's length */
+#define TCP_OFFSET	12		/* byte with the TCP header's length */
 #define UDP_HDR_LEN	8
 
 _Static_assert(sizeof(struct virtio_net_hdr_v1) <=
@@ -188,8 +188,8 @@ static void take_back(struct vhost_pair *p)
 }
 
 /* pieces_left() - Return how many pieces the next chain of a slot may have. The
- * last VHOST_FRAME_PIECES entries of @p->to are for the pieces of the slot
- * itself, and the slot before may have taken some of these entries */
+ * last VHOST_FRAME_PIECES entries of @p->to are reserved for show_slot(), which
+ * may have used some of them for the slot before */
 static unsigned int pieces_left(const struct vhost_pair *p)
 {
 	const unsigned int max = VHOST_PIECES - VHOST_FRAME_PIECES;
@@ -235,7 +235,7 @@ static int collect_chains(struct vhost_pair *p, struct vhost_slot *s,
 		p->nto += c.cnt;
 		s->nchain++;
 		s->nraw += c.cnt;
-		if (!c.len)	/* so that the loop ends */
+		if (!c.len)	/* empty chains would never end the loop */
 			return -EPROTO;
 	}
 	return 1;
@@ -412,7 +412,8 @@ int vhost_flush(struct link_queue *q)
 
 /* vhost_stalled() - Whether the guest may have stopped taking frames; see
  * link_stalled(). A guest that takes frames also gives new buffers, but Linux
- * does so only when it has used half of its buffers. */
+ * does so only when it has used half of its buffers. Until then, this may be
+ * true although the guest takes frames. */
 bool vhost_stalled(struct link_queue *q)
 {
 	const struct vhost_pair *p = vhost_pair_of(q);

@@ -21,7 +21,9 @@
 #define VIRTIO_NET_F_HOST_USO		56
 #endif
 
-#define VHOST_GSO_UNKNOWN	UINT8_MAX	/* tap drops such a frame */
+#define VHOST_GSO_UNKNOWN	UINT8_MAX	/* GSO type that passt does not
+						 * know: tap.c drops such a
+						 * frame */
 
 /* Index of a ring in its pair. */
 #define VHOST_TO_GUEST		0

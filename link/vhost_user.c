@@ -46,8 +46,8 @@
 			 BIT(VIRTIO_NET_F_GUEST_USO6) |			\
 			 BIT(VIRTIO_NET_F_HOST_USO))
 
-/* VHOST_USER_PROTOCOL_F_*: MQ, REPLY_ACK, MTU, BACKEND_REQ, RESET_DEVICE,
- * CONFIGURE_MEM_SLOTS, STATUS */
+/* Protocol features that passt offers, as bits VHOST_USER_PROTOCOL_F_*: MQ,
+ * REPLY_ACK, MTU, BACKEND_REQ, RESET_DEVICE, CONFIGURE_MEM_SLOTS, STATUS. */
 #define F_BACKEND_REQ	5
 #define PROTOCOL	(BIT(0) | BIT(3) | BIT(4) | BIT(F_BACKEND_REQ) | \
 			 BIT(13) | BIT(15) | BIT(16))
@@ -223,9 +223,8 @@ static int set_kick(struct vhost_user *v, struct vhost_ring *r, int fd)
 	return rc;
 }
 
-/* show_use() - Say whether the guest takes frames from the queue of a ring. The
- * first queue always counts as used: without it, the guest would get no
- * frames */
+/* show_use() - Set @unused of the queue that a ring belongs to. The first queue
+ * is never unused, because it takes the frames for all unused queues */
 static void show_use(struct vhost_user *v, const struct vhost_ring *r)
 {
 	const struct vhost_ring *to = &v->ring[(r - v->ring) & ~1];
@@ -249,7 +248,8 @@ static void stop_ring(struct vhost_user *v, struct vhost_ring *r)
 }
 
 /* end_ring() - Stop a ring until the front-end sends a new kick descriptor. In
- * this pass, there may still be an event of the old kick descriptor */
+ * this pass, there may still be an event of the old kick descriptor, which
+ * vhost_event() ignores */
 static void end_ring(struct vhost_user *v, struct vhost_ring *r)
 {
 	stop_ring(v, r);
@@ -299,8 +299,8 @@ static int start_ring(struct vhost_user *v, struct vhost_ring *r)
 	return 0;
 }
 
-/* start_rings() - Start each ring that has all that it needs now, after the
- * last message. Returns 0, or -EPROTO after a message was logged */
+/* start_rings() - After a message of the front-end, start each ring for which
+ * everything is known now. Returns 0, or -EPROTO after an error was logged */
 static int start_rings(struct vhost_user *v)
 {
 	unsigned int i;
@@ -351,7 +351,7 @@ static int set_features(struct vhost_user *v, struct vhost_message *m)
 
 	if (features & ~FEATURES)
 		return -EPROTO;
-	flush_all(v);			/* these frames have the old headers */
+	flush_all(v);			/* with headers of the old features */
 	v->features = features;
 	set_caps(v);
 	for (i = 0; i < VHOST_RINGS; i++) {
@@ -373,9 +373,9 @@ static int set_owner(struct vhost_user *v, struct vhost_message *m)
 /* get_protocol() - Offer BACKEND_REQ only to a front-end that begins with
  * SET_OWNER: user-mode Linux 6.1 does, and does not work without BACKEND_REQ.
  * qemu sends SET_OWNER later. If qemu 11.1 with -netdev passt,vhost-user=on is
- * offered BACKEND_REQ, it closes its end of that socket, but goes on to read
- * from the descriptor. The guest's memory then has the same descriptor, and
- * qemu closes it. */
+ * offered BACKEND_REQ, it closes its end of the socket for such requests, but
+ * goes on to read from the same descriptor number. This number then belongs to
+ * the file of the guest's memory, and qemu closes this file. */
 static int get_protocol(struct vhost_user *v, struct vhost_message *m)
 {
 	if (!v->offered)
@@ -597,9 +597,10 @@ static int set_vring_kick(struct vhost_user *v, struct vhost_message *m)
 	return 1;
 }
 
-/* set_vring_call() - Use another descriptor to notify the guest, at once: passt
- * may have notified the guest through the old one when the front-end did not
- * watch that any more. With EVENT_IDX, no later frame would be notified. */
+/* set_vring_call() - Replace the descriptor that notifies the guest, and notify
+ * the guest at once: the last notification may have gone to the old descriptor
+ * when the front-end no longer watched it. With EVENT_IDX, passt would then not
+ * notify the guest of later frames. */
 static int set_vring_call(struct vhost_user *v, struct vhost_message *m)
 {
 	struct vhost_ring *r;
@@ -683,7 +684,7 @@ static int get_status(struct vhost_user *v, struct vhost_message *m)
 /**
  * struct message_type - A message that passt knows
  * @name:	for the log
- * @size:	bytes of the payload
+ * @size:	bytes of the payload; UINT32_MAX: @handle checks them
  * @fds_min, @fds_max: smallest and largest number of descriptors
  * @reply:	the message always has a reply, which the handler writes over it
  * @handle:	handler

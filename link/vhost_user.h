@@ -2,8 +2,8 @@
 /*
  * vhost_user.h - The link to a guest that shares its memory. A front-end (qemu)
  * says over a UNIX socket where the memory and the rings of the guest's
- * virtio-net device are; frames then lie in that memory, and never pass the
- * socket.
+ * virtio-net device are. The frames lie in that memory, and never go through
+ * the socket.
  *
  * vhost_msg.c receives the messages of the front-end, vhost_user.c obeys them,
  * and vhost_net.c carries the frames.
@@ -15,11 +15,11 @@
 #include "link/virtqueue.h"
 
 #define VHOST_PAIRS		LINK_QUEUES
-#define VHOST_RINGS		(2 * VHOST_PAIRS) /* a pair: one each way */
+#define VHOST_RINGS		(2 * VHOST_PAIRS) /* one for each direction */
 #define VHOST_FDS		8	/* descriptors in a message, at most */
 #define VHOST_PAYLOAD		264	/* bytes of the longest payload */
 
-#define VHOST_CHAINS		4096	/* chains of slots, at most */
+#define VHOST_CHAINS		4096	/* chains in all slots, at most */
 #define VHOST_PIECES		8192	/* pieces of a burst, in each
 					 * direction */
 #define VHOST_FRAME_PIECES	1024	/* pieces of one frame, at most */
@@ -143,7 +143,8 @@ struct vhost_pair {
  * @mtu:	MTU that the front-end has set, bytes; 0: none
  * @hdr_len:	bytes of the virtio-net header before each frame
  * @mem:	memory of the guest
- * @msg, @have:	message that is being received, and how many bytes of it
+ * @msg, @have:	message that is being received, and how many of its bytes were
+ *		received so far
  * @error:	-EPROTO if the guest has broken a rule of virtio, and the link
  *		must be closed; else 0
  * @ring:	rings of all pairs

@@ -72,8 +72,8 @@ static struct vring_desc load_desc(const volatile struct packed_desc *d)
 	};
 }
 
-/* add_desc() - Add the bytes of a descriptor to a chain. They may lie in
- * several regions that follow each other. Returns 0 or -errno */
+/* add_desc() - Add the bytes of a descriptor to a chain. The bytes may lie in
+ * several adjacent regions of the guest's memory. Returns 0 or -errno */
 static int add_desc(const struct guest_mem *m, const struct vring_desc *d,
 		    unsigned int max, struct vq_chain *c)
 {
@@ -131,9 +131,9 @@ static int enter_table(const struct guest_mem *m, const struct vring_desc *d,
  * @c:		chain, whose @head is set
  *
  * A chain has at most as many descriptors as its table, so this function ends
- * even if the descriptors form a loop. A table can have 32,768 entries. So
- * descriptors without bytes count like pieces: to pass many of them for each
- * frame would take too long.
+ * even if the descriptors form a loop. Descriptors without bytes count towards
+ * @max, too: a table can have 32,768 entries, and reading so many of them for
+ * each frame would take too long.
  *
  * Return: 0; -EPROTO or -EFAULT if the guest has broken a rule of virtio;
  *	   -ENOBUFS if the chain has more than @max pieces or descriptors
@@ -243,7 +243,8 @@ void virtqueue_notify(struct virtqueue *q)
 	if (q->call < 0)
 		return;
 	q->calls++;
-	/* If the counter is full (EAGAIN), the guest was notified before. */
+	/* If the eventfd's counter is full (EAGAIN), the guest has earlier
+	 * notifications to read. */
 	if (write(q->call, &one, sizeof(one)) < 0 && errno == EINTR)
 		q->calls--;
 }
