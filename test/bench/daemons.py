@@ -417,17 +417,34 @@ def listening(pid, port):
     return False
 
 
-def iperf(site, ns, way, seconds, addr=SERVER4, *options):
-    """Runs iperf3. Returns (bit/s, bytes), as received.
+def iperf_client(ns, way, seconds, addr=SERVER4, *options):
+    """Starts an iperf3 client, which prints JSON. Returns its Popen.
 
     It rounds @seconds, because iperf3 reads 0.8 as 0, which means: no end.
     """
-    seconds = max(1, round(seconds))
-    with iperf_server(site):
-        out = run_json(ns, "iperf3", "-c", addr, "-J", "-t", seconds,
-                       *(["-R"] if way == "in" else []), *options,
-                       timeout=seconds + 30)
+    return ns.spawn("iperf3", "-c", addr, "-J",
+                    "-t", str(max(1, round(seconds))),
+                    *(["-R"] if way == "in" else []), *options,
+                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                    text=True)
+
+
+def iperf_result(client, timeout=30):
+    """Waits for an iperf3 client. Returns (bit/s, bytes), as received."""
+    try:
+        out = json.loads(client.communicate(timeout=timeout)[0])
+    except subprocess.TimeoutExpired:
+        raise Failed(f"iperf3: no end within {timeout} s") from None
+    except ValueError:
+        raise Failed("iperf3 ended without a result") from None
     if "error" in out:
         raise Failed(f"iperf3: {out['error']}")
     received = out["end"]["sum_received"]
     return received["bits_per_second"], received["bytes"]
+
+
+def iperf(site, ns, way, seconds, addr=SERVER4, *options):
+    """Runs iperf3 to its end. Returns (bit/s, bytes), as received."""
+    with iperf_server(site), \
+         ended(iperf_client(ns, way, seconds, addr, *options)) as client:
+        return iperf_result(client, seconds + 30)

@@ -15,7 +15,8 @@ from collections import namedtuple
 
 from daemons import (FLOOR, Failed, Host, Link, QUERY, RING_FLOOR, RR, Relay,
                      Routed, SERVER4, SERVER_EMULATED, SPRAY, Slirp, Stream,
-                     Veth, Vhost, cpu, ended, iperf, run_json, started)
+                     Veth, Vhost, cpu, ended, iperf, iperf_client,
+                     iperf_result, iperf_server, run_json, started)
 
 PORT = 7000
 WAYS = {"out": "from guest", "in": "to guest"}
@@ -210,26 +211,26 @@ class Load(Item):
             "load", "request-response beside a bulk flow",
             [Metric("idle", "median, nothing else", "us", -1),
              Metric("out", f"median, {WAYS['out']}", "us", -1),
-             Metric("in", f"median, {WAYS['in']}", "us", -1)])
+             Metric("in", f"median, {WAYS['in']}", "us", -1),
+             Metric("bulk_out", f"the flow {WAYS['out']}", "Gbit/s", +1),
+             Metric("bulk_in", f"the flow {WAYS['in']}", "Gbit/s", +1)])
 
     def measure(self, site, daemon, seconds, seed):
         with daemon.up(site, 65520), rr_server(site):
             result = {"idle": asked(site, "rr", seconds)["p50"]}
             for way in WAYS:
-                result[way] = self.beside(site, way, seconds)
+                result[way], result[f"bulk_{way}"] = self.beside(site, way,
+                                                                 seconds)
         return result
 
     def beside(self, site, way, seconds):
-        options = ["-R"] if way == "in" else []
-        with ended(site.outside.spawn(
-                "iperf3", "-s", stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL)):
-            time.sleep(0.1)
-            with ended(site.guest.spawn(
-                    "iperf3", "-c", SERVER4, "-t", "60", *options,
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)):
-                time.sleep(0.5)
-                return asked(site, "rr", seconds)["p50"]
+        """Returns the median of the requests' times, in us, and the bulk flow's
+        throughput beside them, in Gbit/s."""
+        with iperf_server(site), \
+             ended(iperf_client(site.guest, way, seconds + 1)) as bulk:
+            time.sleep(0.5)
+            median = asked(site, "rr", seconds)["p50"]
+            return median, iperf_result(bulk)[0] / 1e9
 
 
 class Udp(Item):
