@@ -8,8 +8,9 @@
  * Each input is one frame. The target first parses the frame as it is, without
  * verifying checksums. Then it gives the bytes after the headers directly to
  * DHCP, DHCPv6 and NDP, so that mutations reach these services even if the
- * headers are not valid. Bits of the first byte (which is in the destination
- * MAC address, so it matters little) select the lease and the source address.
+ * headers are not valid. Bits of the first byte select the lease and the source
+ * address (enum pick). This byte is in the destination MAC address, which the
+ * services hardly look at.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -35,20 +36,20 @@
 #define ETH_IP6		(14 + 40)
 
 /*
- * Bits of the first byte. A broadcast frame has all bits set, which selects the
- * usual lease.
+ * Bits of the first byte of a frame. A broadcast frame has all bits set, which
+ * selects the usual lease.
  */
 enum pick {
 	PICK_ADDR4	= 0x01,		/* the lease has an IPv4 address */
 	PICK_ADDR6	= 0x02,		/* the lease has an IPv6 address */
-	PICK_PREFIX	= 0x04,		/* the router is in its IPv4 prefix */
+	PICK_PREFIX	= 0x04,		/* the IPv4 router is in the prefix */
 	PICK_LL_GW	= 0x08,		/* the IPv6 router is link-local */
-	PICK_LITTLE	= 0x10,		/* few names and resolvers */
-	PICK_SOURCE	= 0x20,		/* NDP messages have a source */
-	PICK_SAME	= 0x40,		/* the lease has not changed */
+	PICK_LITTLE	= 0x10,		/* short names, and few resolvers */
+	PICK_SOURCE	= 0x20,		/* NDP messages have a source address */
+	PICK_SAME	= 0x40,		/* the lease has never changed */
 };
 
-/* struct world - The answering services, with a guest on a memory link */
+/* struct world - The answering services, and a guest on a link in memory */
 struct world {
 	struct memory mem;
 	struct tap tap;
@@ -67,7 +68,8 @@ static struct in6_addr addr(const char *s)
 	return a;
 }
 
-/* fill_lease() - Fill the lease with as many names and resolvers as it takes */
+/* fill_lease() - Fill the lease with the longest names, and as many resolvers
+ * and search domains as it has space for */
 static void fill_lease(struct lease *l)
 {
 	size_t i;
@@ -109,8 +111,8 @@ static void lease_pick(struct lease *l, uint8_t pick)
 		fill_lease(l);
 }
 
-/* change_lease() - Let the lease change to the one that @pick selects, from a
- * lease that differs from it as much as possible */
+/* change_lease() - Tell the services that the lease has changed to the one that
+ * @pick selects. The old lease differs from it as much as possible */
 static void change_lease(struct world *w, uint8_t pick)
 {
 	struct lease old;
@@ -153,7 +155,8 @@ static void check_sound(struct iovec frame)
 	MUST(parse_frame(&f, false, copy, &pkt, &frag) == DROP_NONE);
 }
 
-/* check_answers() - Check that there are at most three answers, valid ones */
+/* check_answers() - Check that there are at most three answers, and that each
+ * is valid */
 static void check_answers(struct world *w)
 {
 	unsigned int i;
@@ -165,14 +168,15 @@ static void check_answers(struct world *w)
 	memory_clear(&w->mem);
 }
 
-/* serve() - Give a packet to the answering services, and check the answer */
+/* serve() - Give a packet to the answering services, and check the answers */
 static void serve(struct world *w, const struct pkt *pkt)
 {
 	answer_from_guest(&w->answer, pkt, NOW);
 	check_answers(w);
 }
 
-/* serve_frame() - Parse a frame without verifying checksums, and serve it */
+/* serve_frame() - Parse a frame without verifying checksums, and give its
+ * packet to the answering services */
 static void serve_frame(struct world *w, uint8_t *frame, size_t size)
 {
 	uint8_t copy[PKT_HDR_MAX];
@@ -187,12 +191,13 @@ static void serve_frame(struct world *w, uint8_t *frame, size_t size)
 }
 
 /**
- * serve_rest() - Serve the end of a frame as if it were a message to a service
+ * serve_rest() - Give the last bytes of a frame to the answering services, as
+ * if these bytes were a message to DHCP, DHCPv6 or NDP
  * @w:		the world
- * @pkt:	packet with headers of such a message; this function fills in
- *		its payload
+ * @pkt:	packet with valid headers for such a message; this function
+ *		fills in its payload
  * @frame:	frame
- * @size:	its length
+ * @size:	length of the frame
  * @at:		offset of the UDP payload or of the ICMPv6 header
  */
 static void serve_rest(struct world *w, struct pkt *pkt, uint8_t *frame,

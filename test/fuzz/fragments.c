@@ -6,8 +6,8 @@
  *
  * If the first byte of an input is even, the input is a list of fragments,
  * OP_LEN bytes each, which go to passt's table of fragments and to the model.
- * Otherwise it is a list of frames, each after its length (2 bytes), which go
- * one by one through tap_recv_burst().
+ * Otherwise the input is a list of frames, each preceded by its length (2
+ * bytes). They go one by one through tap_recv_burst().
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +17,9 @@
 #include "tap.h"
 #include "test/fuzz/mutate.h"
 
-#define KEYS		8	/* datagrams, for which the table has space */
-#define OPS		64	/* most fragments of an input, for speed */
-#define OP_LEN		5	/* bytes of an input that describe a fragment */
+#define KEYS		8	/* datagrams that the table has space for */
+#define OPS		64	/* limit of fragments in an input, for speed */
+#define OP_LEN		5	/* bytes of an input that describe 1 fragment */
 #define HDR_LEN(key)	((key) & 1 ? 14 + 40 + ((key) & 2) * 4 : 14 + 20)
 #define MUST(cond)							\
 	do {								\
@@ -42,10 +42,10 @@ struct op {
 
 /**
  * struct model - Fragments of one datagram in the model
- * @op, @n:	fragments that have come
- * @since:	time at which the first one came, ms
- * @used:	at least one has come
- * @dead:	they contradict each other, so the datagram is dropped
+ * @op, @n:	fragments that have arrived, and their number
+ * @since:	time at which the first fragment arrived, ms
+ * @used:	at least one fragment has arrived
+ * @dead:	fragments contradict each other, so the datagram is dropped
  */
 struct model {
 	struct op op[OPS];
@@ -56,7 +56,7 @@ struct model {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* content() - Return the byte at offset @at of a datagram */
+/* content() - Return the byte at offset @at of a fragment's datagram */
 static uint8_t content(const struct op *op, uint32_t at)
 {
 	return (uint8_t)(at * 31 + op->key + op->variant * 128);
@@ -70,9 +70,9 @@ static void read_op(const uint8_t *p, struct op *op)
 	if (p[0] >> 6 & 1) {		/* anywhere in the datagram */
 		op->off = (p[1] << 8 | p[2]) / 8 * 8U;
 		op->len = (p[3] << 8 | p[4]) / 8 * 8U + 8;
-		if (p[0] >> 7)		/* mostly small, for speed */
+		if (p[0] >> 7)		/* mostly short fragments, for speed */
 			op->len = op->len % 1024 + 8;
-	} else {			/* at its start, so fragments overlap */
+	} else {			/* near its start, so many overlap */
 		op->off = p[1] % 16 * 8U;
 		op->len = p[2] % 16 * 8U + 8;
 	}
@@ -133,7 +133,8 @@ static uint32_t model_input(struct model *m, const struct op *op)
 	return have == end ? end : 0;
 }
 
-/* check_whole() - Check that a reassembled datagram has its fragments' bytes */
+/* check_whole() - Check that a reassembled datagram consists of the bytes of
+ * its fragments */
 static void check_whole(const struct model *m, const struct frame *f,
 			uint32_t len)
 {
@@ -233,8 +234,8 @@ static void against_model(const uint8_t *data, size_t size)
 	MUST(!r.bytes && !r.n && !r.reassembled);
 }
 
-/* as_frames() - Send frames of a guest, and check that packets can be read, and
- * that memory is bounded */
+/* as_frames() - Let tap receive frames of a guest. Check that the resulting
+ * packets can be read, and that the fragments use bounded memory */
 static void as_frames(const uint8_t *data, size_t size)
 {
 	static const struct net net;

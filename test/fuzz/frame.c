@@ -37,7 +37,7 @@ enum way {
  * @ok:		it was not dropped
  * @pkt:	parsed packet
  * @copy:	copy of its headers, if the parser has copied them
- * @payload:	copy of the payload that @pkt points to
+ * @payload:	copy of the payload of @pkt
  */
 struct parsed {
 	bool ok;
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
  * cut() - Cut a frame into pieces, some of them empty
  * @iov:	set to PIECES pieces
  * @data:	frame
- * @size:	its length
+ * @size:	length of the frame
  */
 static void cut(struct iovec *iov, uint8_t *data, size_t size)
 {
@@ -100,9 +100,9 @@ static void check_headers(const struct pkt *pkt, const uint8_t *hdr,
 
 /**
  * check_payload() - Check that all pieces of the payload are inside the frame
- * @p:		parsed frame; this allocates and fills @payload
+ * @p:		parsed frame; this function allocates and fills its @payload
  * @data:	frame
- * @size:	its length
+ * @size:	length of the frame
  */
 static void check_payload(struct parsed *p, const uint8_t *data, size_t size)
 {
@@ -130,7 +130,7 @@ static void check_payload(struct parsed *p, const uint8_t *data, size_t size)
  * @way:	how the frame lies in memory
  * @csum_ok:	don't verify checksums
  * @data:	frame
- * @size:	its length
+ * @size:	length of the frame
  * @p:		result, filled in
  */
 static void parse(enum way way, bool csum_ok, uint8_t *data, size_t size,
@@ -194,8 +194,8 @@ static bool ndp_cut(const struct pkt *pkt)
 	       !pkt->df && pkt->l4[0] >= 133 && pkt->l4[0] <= 137;
 }
 
-/* check_input() - Send a frame twice through tap_recv_burst(), and check its
- * counters and batches */
+/* check_input() - Let tap receive a frame twice in one burst. Check the
+ * counters of tap, and that the two packets are one batch */
 static void check_input(uint8_t *data, size_t size, bool ok)
 {
 	static const struct net net;

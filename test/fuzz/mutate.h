@@ -35,7 +35,8 @@ static void fix_ip4(uint8_t *frame, size_t len)
 	memcpy(ip + 10, &check, sizeof(check));
 }
 
-/* libFuzzer calls this function instead of LLVMFuzzerMutate(). */
+/* libFuzzer calls this function to change an input. In seven of eight cases,
+ * the function also corrects the IPv4 header checksum. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
 			       unsigned int seed)
 {

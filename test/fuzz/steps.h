@@ -23,8 +23,8 @@
 #define STEP_LEN	12	/* bytes */
 #define STEPS_MAX	32	/* steps of an input, at most, for speed */
 
-/* struct step - A step. Each target gives the fields a meaning. step() in
- * seeds.py makes steps, too. */
+/* struct step - One step of an input. Each fuzz target gives the fields its own
+ * meaning. step() in seeds.py writes the same structure. */
 struct step {
 	uint8_t op, a, b, c;
 	uint16_t x, y, z, w;
@@ -52,8 +52,8 @@ static bool next_step(const uint8_t **data, size_t *size, struct step *s)
 	return true;
 }
 
-/* draw_below() - Return a number below @n, which must not be 0, and change the
- * seed (xorshift) */
+/* draw_below() - Return a random number below @n, and advance @seed (xorshift).
+ * @n must not be 0 */
 static size_t draw_below(uint32_t *seed, size_t n)
 {
 	*seed ^= *seed << 13;
@@ -62,7 +62,8 @@ static size_t draw_below(uint32_t *seed, size_t n)
 	return *seed % n;
 }
 
-/* insert_step() - Make space for a step; returns the new number of steps */
+/* insert_step() - Make space for a step at index @at; returns the new number of
+ * steps */
 static size_t insert_step(uint8_t *data, size_t n, size_t at)
 {
 	memmove(data + (at + 1) * STEP_LEN, data + at * STEP_LEN,
@@ -78,7 +79,7 @@ static void fill_step(uint8_t *at, uint32_t *seed)
 		at[i] = (uint8_t)draw_below(seed, 256);
 }
 
-/* libFuzzer calls this function instead of LLVMFuzzerMutate(). */
+/* libFuzzer calls this function to change an input. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
 			       unsigned int seed)
 {
@@ -125,8 +126,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
 	return n * STEP_LEN;
 }
 
-/* libFuzzer calls this function to make an input of two: the first steps are
- * from @a, and the others are from @b. */
+/* libFuzzer calls this function to make one input from the inputs @a and @b:
+ * the first steps are from @a, and the others are from @b. */
 size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t asize,
 				 const uint8_t *b, size_t bsize, uint8_t *out,
 				 size_t max, unsigned int seed)

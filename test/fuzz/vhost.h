@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * vhost.h - A guest's memory for the fuzz targets of vhost-user, which checks
- * that the link writes only where it may, and leaks nothing.
+ * vhost.h - A guest's memory for the fuzz targets of vhost-user. It lets them
+ * check that the link writes only to the memory that it may write to, and that
+ * the link leaks no descriptor and no mapping.
  *
  * The memory is a file. Its three regions have other bytes of the file around
  * them, which the guest does not share. @want of struct shared is a copy of the
- * file. Each write that is allowed is made there, too, so any other write is a
- * difference.
+ * file. Each write that is allowed is made in the copy, too. So if the file and
+ * the copy differ, the link has made another write.
  *
  * This header includes some files of the product, so that it can replace the
  * calls of mmap(), munmap() and guest_mem_at() in them. A fuzz target includes
@@ -41,14 +42,14 @@
 #define FILE_SIZE	0x14000
 #define FDS_MAX		96	/* descriptors that count_fds() looks at */
 #define MAPS_MAX	160	/* mappings that the link may have */
-#define GRANTS_MAX	16384	/* ranges that the link has looked up */
+#define GRANTS_MAX	16384	/* ranges of @grant in struct seen */
 
 /**
  * struct place - A region of the guest's memory
  * @guest:	physical address in the guest
  * @user:	address in the front-end
  * @size:	bytes
- * @offset:	where in the file it is
+ * @offset:	offset in the file of the first byte
  */
 struct place {
 	uint64_t guest, user;
@@ -74,7 +75,7 @@ struct range {
  * @fd, @inode:	file
  * @now:	bytes of the file, in a mapping of the target's own
  * @want:	what these bytes must be
- * @present:	bits: places that the link knows
+ * @present:	bit i is set if the link knows region i of @place
  * @cut:	the file was truncated, so access to @now would raise SIGBUS
  */
 static struct shared {
@@ -99,9 +100,9 @@ static struct map {
 } maps[MAPS_MAX];
 static unsigned int nmaps;
 
-/* count_mmap() - guest_mem.c calls this for mmap(), and must not map a page
- * beyond the end of a file. With MAP_FIXED, it repairs a mapping after
- * SIGBUS */
+/* count_mmap() - guest_mem.c calls this instead of mmap(). It must not map a
+ * page beyond the end of a file, except with MAP_FIXED, which repairs a mapping
+ * after SIGBUS */
 static void *count_mmap(void *at, size_t len, int prot, int flags, int fd,
 			off_t off)
 {
@@ -116,8 +117,8 @@ static void *count_mmap(void *at, size_t len, int prot, int flags, int fd,
 	return p;
 }
 
-/* count_munmap() - guest_mem.c calls this for munmap(), and must unmap each
- * mapping once, as a whole */
+/* count_munmap() - guest_mem.c calls this instead of munmap(), and must unmap
+ * each mapping once, as a whole */
 static int count_munmap(void *at, size_t len)
 {
 	unsigned int i;
@@ -131,8 +132,9 @@ static int count_munmap(void *at, size_t len)
 
 static void *see_mem_at(const struct guest_mem *m, uint64_t addr, size_t *len);
 
-/* guest_mem.c calls signal() after a SIGBUS that it can't handle. That would end
- * this process before libFuzzer stores the input. */
+/* After a SIGBUS that it can't handle, guest_mem.c calls signal() to let the
+ * process die of it. libFuzzer would not store the input then. It does so on
+ * abort(). */
 #define mmap		count_mmap
 #define munmap		count_munmap
 #define signal(n, how)	abort()
@@ -153,7 +155,7 @@ UNCOUNTED
  * struct seen - What virtqueue.c has looked up in the guest's memory
  * @calls:	number of look-ups since the last step
  * @slots:	the link is making slots, so it may write to what it looks up
- * @grant, @ngrants: ranges that it may write to
+ * @grant, @ngrants: ranges of the file that the link may write to
  * @race:	the guest will write @byte to offset @at of the file, when
  *		@calls is @when
  */
@@ -193,8 +195,8 @@ static void guest_write(uint32_t off, const void *data, size_t len)
 	memcpy(shared.want + off, data, len);
 }
 
-/* see_mem_at() - virtqueue.c calls this for guest_mem_at(). The guest may write
- * to its memory before virtqueue.c goes on */
+/* see_mem_at() - virtqueue.c calls this instead of guest_mem_at(). If @race is
+ * set, the guest may write to its memory before virtqueue.c goes on */
 static void *see_mem_at(const struct guest_mem *m, uint64_t addr, size_t *len)
 {
 	void *p = guest_mem_at(m, addr, len);
@@ -211,8 +213,9 @@ static void *see_mem_at(const struct guest_mem *m, uint64_t addr, size_t *len)
 	return p;
 }
 
-/* guest_addr() - Return a physical address for a number. For most numbers below
- * 65,536, the address is in a place */
+/* guest_addr() - Return the physical address that the number @x of a step
+ * stands for. For most numbers below 65,536, the address is in a region of
+ * @place */
 static uint64_t guest_addr(uint32_t x)
 {
 	uint32_t two = place[0].size + place[1].size;
@@ -223,8 +226,8 @@ static uint64_t guest_addr(uint32_t x)
 }
 
 /* file_offset() - Return the offset in the file of the byte at guest_addr(@x),
- * and reduce @len to the bytes of one place; FILE_SIZE: the byte is in no
- * place */
+ * and reduce @len to the bytes that one region holds; FILE_SIZE: the byte is in
+ * no region */
 static uint32_t file_offset(uint32_t x, size_t *len)
 {
 	uint64_t addr = guest_addr(x), off;
@@ -240,8 +243,8 @@ static uint32_t file_offset(uint32_t x, size_t *len)
 	return FILE_SIZE;
 }
 
-/* guest_fill() - The guest writes bytes at guest_addr(@x) and after, as far as
- * these addresses are in places */
+/* guest_fill() - The guest writes bytes from guest_addr(@x) on, up to the first
+ * address that is in no region */
 static void guest_fill(uint32_t x, const void *data, size_t len)
 {
 	const uint8_t *p = data;
@@ -257,7 +260,8 @@ static void guest_fill(uint32_t x, const void *data, size_t len)
 	}
 }
 
-/* shared_open() - Create the file, before the first input */
+/* shared_open() - Create the file of the guest's memory, before the first
+ * input */
 static void shared_open(void)
 {
 	struct stat st;
@@ -287,14 +291,15 @@ static void shared_reset(void)
 	seen.race = false;
 }
 
-/* shared_cut() - The front-end truncates the file */
+/* shared_cut() - The front-end truncates the file to @size bytes */
 static void shared_cut(uint32_t size)
 {
 	MUST(!ftruncate(shared.fd, MIN(size, FILE_SIZE - 1)));
 	shared.cut = true;
 }
 
-/* may_write() - Note that the link was allowed to write to a range */
+/* may_write() - Accept whatever the link has written to a range of the file, by
+ * copying this range to @want */
 static void may_write(uint32_t off, uint32_t len)
 {
 	if (shared.cut || off >= FILE_SIZE)
@@ -303,7 +308,7 @@ static void may_write(uint32_t off, uint32_t len)
 	memcpy(shared.want + off, shared.now + off, len);
 }
 
-/* may_write_grants() - Note that the link was allowed to write to the pieces of
+/* may_write_grants() - Accept whatever the link has written to pieces of
  * slots */
 static void may_write_grants(void)
 {
@@ -322,8 +327,8 @@ static void check_memory(void)
 	MUST(shared.cut || !memcmp(shared.now, shared.want, FILE_SIZE));
 }
 
-/* A descriptor may have the flag O_PATH. poll() reports such a descriptor as not
- * open. */
+/* Whether a descriptor may have been opened with O_PATH. poll() reports such a
+ * descriptor as not open. */
 static bool have_paths;
 
 /* count_fds() - Return how many descriptors are open */
@@ -341,8 +346,8 @@ static unsigned int count_fds(void)
 	return n;
 }
 
-/* check_closed() - Check that the link has left nothing behind; @fds: number of
- * descriptors that are not the link's */
+/* check_closed() - Check that the closed link has no descriptor and no mapping
+ * left; @fds: number of open descriptors that do not belong to the link */
 static void check_closed(unsigned int fds)
 {
 	unsigned int i;
@@ -354,7 +359,7 @@ static void check_closed(unsigned int fds)
 	guest_mem_faulted();
 }
 
-/* region_of() - Return what messages say about a place */
+/* region_of() - Return the description of region @i for a message */
 static struct mem_region region_of(unsigned int i)
 {
 	return (struct mem_region){

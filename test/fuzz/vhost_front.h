@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * vhost_front.h - The front-end of vhost_ring.c. Each function gives a message
- * to the link and the same information to the model. If the model is exact, the
- * link must accept a message if and only if the model does.
+ * vhost_front.h - The front-end for the fuzz target vhost_ring.c. Each function
+ * gives a message to the link, and the same information to the model. While the
+ * model is exact, the link must accept a message if and only if the model does.
  * A fuzz target includes this once.
  */
 #ifndef TEST_FUZZ_VHOST_FRONT_H
@@ -14,7 +14,8 @@
 
 #define PAIRS		2	/* pairs of rings; each input uses one */
 
-/* Where a ring of at most 64 entries is: an argument of guest_addr(). */
+/* Address of ring @i, which has at most 64 entries, as an argument of
+ * guest_addr(). */
 #define RING_AT(i)	((i) * 0x1000U)
 
 /**
@@ -30,7 +31,7 @@
  *		are checked
  * @dead:	the link has failed
  * @drawn:	number of frames that passt has sent in this input
- * @now:	time for tap, ms
+ * @now:	simulated time, ms
  */
 static struct world {
 	int sock, kick, call;
@@ -44,13 +45,13 @@ static struct vhost_user v;
 
 UNCOUNTED
 
-/* ring_of() - Return the number that ring @i of the pair has in messages */
+/* ring_of() - Return the number that messages use for ring @i of the pair */
 static unsigned int ring_of(unsigned int i)
 {
 	return 2 * w.pair + i;
 }
 
-/* queue_now() - Return the queue of the pair */
+/* queue_now() - Return the link's queue for the pair of rings in use */
 static struct link_queue *queue_now(void)
 {
 	return &v.queue[w.pair];
@@ -193,16 +194,17 @@ static void model_end(struct ring *r)
 	r->has_kick = false;
 }
 
-/* leave_model() - Use the model no more in this input, because the link does
- * something that the model can't do in the same way */
+/* leave_model() - Stop using the model in this input, because the model can't
+ * predict what the link does from here on */
 static void leave_model(void)
 {
 	w.exact = false;
 	model.nto = 0;
 }
 
-/* settle() - Note the result @rc of the link. @ok: the model has accepted what
- * the front-end or the guest has done */
+/* settle() - Note whether the link has failed (@rc < 0). While the model is
+ * exact, the link must fail exactly if the model has rejected the step
+ * (!@ok) */
 static void settle(int rc, bool ok)
 {
 	if (w.exact)
@@ -307,8 +309,9 @@ static bool do_overlap_ranges(const struct range *r, unsigned int n)
 	return false;
 }
 
-/* are_apart() - Whether no parts of rings overlap. If they do, passt changes
- * one part by writing to another, in an order that the model does not know */
+/* are_apart() - Whether all parts of the rings are apart. If two parts overlap,
+ * passt changes one of them by writing to the other, in an order that the model
+ * does not know */
 static bool are_apart(void)
 {
 	const struct ring *a = &model.ring[0], *b = &model.ring[1];
@@ -321,8 +324,8 @@ static bool are_apart(void)
 	return !do_overlap_ranges(r, ARRAY_SIZE(r));
 }
 
-/* say_ring() - Send the messages that set up ring @i, except the kick
- * descriptor, which the link has */
+/* say_ring() - Send the messages that set up ring @i. The link has the ring's
+ * kick descriptor already */
 static void say_ring(unsigned int i, unsigned int size, uint16_t base)
 {
 	struct ring *r = &model.ring[i];
@@ -348,7 +351,8 @@ static int say_features(uint64_t features)
 	return say_u64(SET_FEATURES, features);
 }
 
-/* features_of() - Return all features except those that bits of @a name */
+/* features_of() - Return all features except those that the bits of @a of the
+ * step name */
 static uint64_t features_of(const struct step *s)
 {
 	uint64_t less = 0;
@@ -368,7 +372,7 @@ static uint64_t features_of(const struct step *s)
 }
 
 /*
- * Changes while rings run.
+ * Messages of the front-end while rings run.
  */
 
 static void front_stop(unsigned int i)
@@ -431,8 +435,8 @@ static bool are_placed(void)
 }
 
 /* front_memory() - Change the shared memory. If the lower two bits of @a are 0,
- * @b is for say_memory(). Otherwise @b is a region, which is removed (if @a is
- * odd) or added */
+ * @b is the argument of say_memory(). Otherwise @b is the index of a region,
+ * which is removed (if @a is odd) or added */
 static void front_memory(const struct step *s)
 {
 	struct mem_single m = { .region = region_of(s->b % PLACES) };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * vhost_guest.h - A guest that writes to its memory: chains and frames as
- * drivers write them, and any bytes anywhere. Most functions read their
- * arguments from a step.
+ * vhost_guest.h - A guest that writes chains and frames to its memory as
+ * drivers do, and also any bytes anywhere. Most functions take their arguments
+ * from the fields of a step.
  * A fuzz target includes this once.
  */
 #ifndef TEST_FUZZ_VHOST_GUEST_H
@@ -14,14 +14,15 @@
 #define PATTERN		(2 * LINK_GSO_MAX)
 #define FRAME_MAX	16384	/* bytes of payload in a frame from the guest,
 				 * at most */
-#define DESCS_MAX	2048	/* descriptors that one step writes, roughly */
+#define DESCS_MAX	2048	/* rough limit of descriptors in one step */
 #define TABLE_AT	0x4000	/* where guest_send() puts indirect tables: an
 				 * argument of guest_addr() */
 
 /**
  * struct guest - State of the guest
- * @avail:	index of the available ring, of each ring
- * @at:		next descriptor that the guest writes, of each ring
+ * @avail:	for each ring: index that the guest has written to the available
+ *		ring
+ * @at:		for each ring: next descriptor that the guest writes
  * @pattern:	PATTERN bytes, of which frames in both directions consist
  */
 static struct guest {
@@ -112,17 +113,17 @@ static void guest_chain(unsigned int i, uint32_t x, uint32_t len,
 	put_avail(i, head);
 }
 
-/* guest_post() - Give receive buffers. In the step, the lower five bits of @a
- * are their number, and bit 32 is for @same of guest_chain(); @b and @c are the
- * length of the first descriptor and the number of the others, @x and @y are
- * address and length of the first buffer, @z is for the indirect table, and @w
- * is the distance from one buffer to the next */
+/* guest_post() - Give passt receive buffers. In the step, the lower five bits
+ * of @a are their number, and bit 32 is for @same of guest_chain(); @b and @c
+ * are the length of the first descriptor and the number of the others, @x and
+ * @y are address and length of the first buffer, @z is for the indirect table,
+ * and @w is the distance from one buffer to the next */
 static void guest_post(const struct step *s)
 {
 	unsigned int n = s->a % 32 + 1U, others = s->c;
 	uint32_t x = s->x;
 
-	if (others > 200)		/* very many small ones */
+	if (others > 200)		/* very many small descriptors */
 		others = (others - 200) * 20U;
 	n = MIN(n, DESCS_MAX / MAX(others, 1) + 1);
 	for (; n; n--, x += s->w)
@@ -213,9 +214,9 @@ static void guest_send(const struct step *s)
 		    s->b, s->c & 127, table, false);
 }
 
-/* guest_poke() - Write up to six bytes, which are @y to @w of the step. Without
- * bit 8 of @a, @x is an argument of guest_addr(). With it, @x is an offset in a
- * part of a ring: @b is the ring, and @c the part */
+/* guest_poke() - Write up to six bytes: @y, @z and @w of the step. If bit 8 of
+ * @a is clear, @x is an argument of guest_addr(). If it is set, @x is an offset
+ * in a part of a ring: @b is the ring, and @c the part */
 static void guest_poke(const struct step *s)
 {
 	const struct ring *r = &model.ring[s->b & 1];
@@ -240,9 +241,10 @@ static void guest_event(const struct step *s)
 	guest_write(r->avail + 4 + 2 * r->size, &event, 2);
 }
 
-/* guest_race() - Write byte @b of the step when the link looks up addresses.
- * The lower bits of @a tell at which look-up. Without bit 128 of @a, @x is an
- * argument of guest_addr(). With it, @x is an offset in a part of a ring */
+/* guest_race() - Let the guest write the byte @b of the step while the link
+ * looks up addresses. The lower seven bits of @a are the number of the look-up.
+ * If bit 128 of @a is clear, @x is an argument of guest_addr(). If it is set,
+ * @x is an offset in a part of a ring; @c selects the ring and the part */
 static void guest_race(const struct step *s)
 {
 	const struct ring *r = &model.ring[s->c & 1];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * vhost_model.h - A slow and simple model of a vhost-user link and one pair of
- * its rings, after virtio 1.2 and link/link.h. Numbers of sections are those of
- * virtio 1.2.
+ * its rings. It does what virtio 1.2 and link/link.h say. Numbers in
+ * parentheses, such as (2.7.5), are sections of virtio 1.2.
  *
  * The model reads and writes only @want of struct shared, before the link reads
  * and writes the real memory, so that the two can be compared afterwards.
@@ -29,9 +29,12 @@ enum outcome {
  * struct ring - A ring in the model
  * @size:	number of entries
  * @desc, @avail, @used: offsets of the parts of the ring in the file
- * @next_avail, @next_used, @published: as in struct virtqueue
+ * @next_avail, @next_used: index of the next entry to take from the available
+ *		ring, and to write to the used ring
+ * @published:	used entries before this index are visible to the guest
  * @runs:	the ring has started
- * @enabled, @kicked: as in struct vhost_ring
+ * @enabled:	the front-end has enabled the ring
+ * @kicked:	the guest has kicked the ring
  * @has_kick:	the link has a kick descriptor for the ring
  * @calls:	number of notifications to the guest
  */
@@ -58,9 +61,9 @@ struct chain {
  *		number of its chains
  * @raw, @nraw:	ranges of the file that hold the virtio-net header and the frame
  * @view:	index of the slot's first piece in the link's array of pieces
- * @bounce:	the link has the frame's headers in a buffer
- * @head:	these headers. If the frame is from the guest, @head is its
- *		virtio-net header
+ * @bounce:	the link has the frame's headers in a buffer of its own
+ * @head:	content of this buffer. If the frame is from the guest, @head is
+ *		its virtio-net header
  * @len:	bytes of the slot or frame, without the virtio-net header
  * @meta:	metadata of the frame
  */
@@ -82,15 +85,15 @@ struct mframe {
  * @taken, @ntaken: chains of the current burst from the guest, each given by
  *		the index of its first descriptor
  * @from:	ranges of the file that hold these chains
- * @frame, @nframes: frames of the burst
+ * @frame, @nframes: frames of this burst
  * @chain, @nchain: chains of slots to the guest
  * @committed_chains: number of these chains that belong to committed frames
  * @to:		ranges of the file that hold these chains, at the index that the
  *		pieces have in the link's array
- * @slot:	slots
+ * @slot:	slots to the guest
  * @nto:	number of slots that are committed
  * @used:	number of entries of the link's array of pieces that are in use
- * @committed:	number of these that belong to committed frames
+ * @committed:	number of these entries that belong to committed frames
  * @nbounce:	number of the link's buffers for headers that are in use
  * @blocked:	value that @blocked of the link's queue must have
  */
@@ -159,7 +162,8 @@ static int64_t locate_guest(uint64_t addr, size_t *len)
 	return -1;
 }
 
-/* add_bytes() - Add the ranges of a descriptor to @to, and count them in @n */
+/* add_bytes() - Append the ranges of the file that a descriptor covers to @to,
+ * and count them in @n */
 static enum outcome add_bytes(const struct vring_desc *d, struct range *to,
 			      unsigned int max, unsigned int *n)
 {
@@ -228,8 +232,8 @@ static enum outcome model_walk(const struct ring *r, bool write, uint16_t head,
 	return rc;
 }
 
-/* model_peek() - Look at the chain that is @ahead chains after the next one in
- * the available ring; the other arguments are for model_walk() */
+/* model_peek() - Walk over the chain that is @ahead chains after the next one
+ * in the available ring; the other arguments are as for model_walk() */
 static enum outcome model_peek(const struct ring *r, unsigned int ahead,
 			       bool write, struct range *to, unsigned int max,
 			       unsigned int *n, uint16_t *head)
@@ -369,8 +373,8 @@ static void model_release(void)
 	model.ntaken = 0;
 }
 
-/* chains_for() - Return how many chains of a slot a frame of @len bytes
- * needs */
+/* chains_for() - Return the number of chains of a slot that a frame of @len
+ * bytes fills */
 static unsigned int chains_for(const struct mframe *s, size_t len)
 {
 	size_t have = 0;

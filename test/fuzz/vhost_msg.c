@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * vhost_msg.c - libFuzzer target: whatever messages a front-end sends, in
- * whatever order and with whatever descriptors, passt closes its link at most,
- * and then keeps no descriptor and no memory of the link.
+ * whatever order and with whatever descriptors, the worst that happens is that
+ * passt closes its link, and then no descriptor and no mapping is left.
  *
  * An input is a list of steps (steps.h) of a front-end, its guest and passt.
  * Each input begins with the messages that qemu sends, so that rings run in
  * most inputs. The first step can spoil one of these messages. Messages go
- * through a socket, and epoll reports them, as in the program.
+ * through a socket, and epoll reports them, as when passt runs.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -24,9 +24,9 @@ static ssize_t count_recvmsg(int fd, struct msghdr *h, int flags);
 #undef recvmsg
 
 #define FDS_IN_MESSAGE	16	/* descriptors in a message, at most */
-#define EVENTS		8	/* events that one epoll_wait() returns */
+#define EVENTS		8	/* events of one epoll_wait(), at most */
 #define SENT_MAX	512	/* messages of an input, at most */
-#define SLOTS		8	/* slots of one link_slots(), at most */
+#define SLOTS		8	/* slots of a link_slots() call, at most */
 #define RINGS		4	/* rings that the guest uses: two pairs */
 #define RING		16	/* entries of each of these rings */
 #define STATUS_RUNS	15	/* status of a running device, with all bits up
@@ -39,28 +39,30 @@ static ssize_t count_recvmsg(int fd, struct msghdr *h, int flags);
 #define BURSTS		140
 #define PARTS_MAX	(MSG_BURST * (MSG_HDR_LEN + VHOST_PAYLOAD) + 1)
 
-/* Where a ring and the buffers are: arguments of guest_addr(). */
+/* Addresses of ring @i and of the buffers, as arguments of guest_addr(). */
 #define RING_AT(i)	((i) * 0x1000U)
 #define BUFFERS		0x4000
 
 /* Steps. MSG in seeds.py lists them in the same order. */
 enum op {
 	SAY,			/* send a message */
-	HEAR,			/* handle passt's events */
+	HEAR,			/* let passt handle its events */
 	GUEST_KICK,		/* kick a ring */
-	GUEST_POST,		/* give receive buffers */
+	GUEST_POST,		/* give passt receive buffers */
 	GUEST_SEND,		/* send frames */
-	GUEST_POKE,		/* write any bytes anywhere */
+	GUEST_POKE,		/* write any bytes to the guest's memory */
 	PASST_REFILL,		/* receive frames */
 	PASST_SEND,		/* get slots, and commit some of them */
 	PASST_FLUSH,		/* flush */
-	SAY_RAW,		/* send a header of any bytes */
+	SAY_RAW,		/* send a message header with any values */
 	CUT,			/* truncate a file */
-	LEAVE,			/* shut down the socket */
+	LEAVE,			/* shut down the front-end's socket */
 	OPS,
 };
 
-/* The step of a byte. The steps from CUT on, which end the link, are rare. */
+/* OP_OF() returns the step that the byte @op of an input stands for. Only bytes
+ * from 192 on stand for CUT and LEAVE, so these steps, which mostly end the
+ * link, are rare. */
 #define OPS_OFTEN	CUT
 #define OP_OF(byte)	((byte) < 192 ? (byte) % OPS_OFTEN : (byte) % OPS)
 
@@ -70,9 +72,9 @@ enum wrong {
 	WANT_REPLY	= 0x01,	/* ask for a reply */
 	WRONG_BYTES	= 0x02,	/* change bytes of the payload: @y, @z, @w */
 	WRONG_SIZE	= 0x04,	/* add @w to the size */
-	WRONG_COUNT	= 0x08,	/* number of descriptors: high bits of @c */
+	WRONG_COUNT	= 0x08,	/* other number of fds: high bits of @c */
 	WRONG_FD	= 0x10,	/* replace a descriptor: low bits of @c */
-	NOT_HEARD	= 0x20,	/* let passt handle it with the next message */
+	NOT_HEARD	= 0x20,	/* handled together with the next message */
 	IN_TWO		= 0x40,	/* send two parts, the first of @w bytes */
 	FDS_TWICE	= 0x80,	/* send the descriptors with both parts */
 };
@@ -84,11 +86,11 @@ enum pool {
 	FD_EVENT2,		/* eventfd */
 	FD_SMALL,		/* file of one page */
 	FD_EMPTY,		/* file without bytes */
-	FD_READ_ONLY,		/* file of the guest's memory, to read only */
+	FD_READ_ONLY,		/* file of the guest's memory, read-only */
 	FD_SEALED,		/* file that is sealed against writing */
 	FD_FULL,		/* eventfd whose counter is at its maximum */
-	FD_PIPE,		/* end of a pipe to read from */
-	FD_BROKEN,		/* end of a pipe whose other end is closed */
+	FD_PIPE,		/* end of a pipe for reading */
+	FD_BROKEN,		/* end of a pipe for writing, without reader */
 	FD_UNIX,		/* UNIX socket */
 	FD_SELF,		/* the front-end's end of the link's socket */
 	FD_EPOLL,		/* epoll set */
@@ -101,7 +103,7 @@ enum pool {
 /**
  * struct said - A message that the front-end sends
  * @head:	request, flags, size
- * @payload:	payload, in an array longer than any payload that passt takes
+ * @payload:	payload, in an array longer than any payload that passt accepts
  * @fds, @nfds:	descriptors, and their number
  */
 struct said {
@@ -118,10 +120,10 @@ struct said {
  * @epfd:	epoll sets of the loop: [1] is for a blocked link
  * @others:	number of open descriptors that do not belong to the link
  * @sent, @nsent: requests of the messages that were sent, and their number
- * @answered:	number of these up to the last one that has a reply
+ * @answered:	number of these requests up to the last one that got a reply
  * @raw:	some bytes that were sent are no message, so passt may take
  *		bytes of other messages for a header
- * @avail, @at:	index of the available ring, and next descriptor, of each ring
+ * @avail, @at:	for each ring: index of the available ring, and next descriptor
  * @dead:	the link was closed
  * @parts:	calls of recvmsg() for the current event
  */
@@ -142,7 +144,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 UNCOUNTED
 
-/* count_recvmsg() - link/vhost_msg.c calls this function for recvmsg() */
+/* count_recvmsg() - link/vhost_msg.c calls this function instead of recvmsg().
+ * It must not make too many calls for one event */
 static ssize_t count_recvmsg(int fd, struct msghdr *h, int flags)
 {
 	MUST(++f.parts <= PARTS_MAX);
@@ -196,7 +199,8 @@ static void put_addr(struct said *m, unsigned int i)
 	put_payload(m, &a, sizeof(a));
 }
 
-/* make_ring_message() - Make a message about ring @i, see make_message() */
+/* make_ring_message() - Make a message about ring @i, with a value that depends
+ * on @x; 0 stands for what qemu would send */
 static void make_ring_message(struct said *m, unsigned int i, uint16_t x)
 {
 	struct vring_state state = { i, x };
@@ -231,7 +235,8 @@ static void make_ring_message(struct said *m, unsigned int i, uint16_t x)
  * @m:		filled
  * @request:	type of the message
  * @i:		ring that the message is about, if it is about a ring
- * @x:		value in the message: 0 stands for what qemu would send
+ * @x:		selects the value in the message; 0 stands for what qemu would
+ *		send
  */
 static void make_message(struct said *m, uint32_t request, unsigned int i,
 			 uint16_t x)
@@ -470,8 +475,8 @@ static void passt_flush(void)
  * The guest.
  */
 
-/* guest_offer() - Make a buffer at guest_addr(@x) available in ring @i. It has
- * two descriptors, of @first and @len bytes */
+/* guest_offer() - Make a buffer at guest_addr(@x) available in ring @i. The
+ * buffer has two descriptors, of @first and @len bytes */
 static void guest_offer(unsigned int i, uint32_t x, uint32_t first,
 			uint32_t len)
 {
@@ -610,8 +615,8 @@ static void do_step(const struct step *s)
 	}
 }
 
-/* used_rings() - Fill @used with the place of each used ring in the file, which
- * is empty if the ring does not run or is in another file */
+/* used_rings() - Fill @used with the range of the file that each used ring
+ * takes. The range is empty if the ring does not run or is in another file */
 static void used_rings(struct range *used)
 {
 	const struct virtqueue *q;
@@ -629,8 +634,8 @@ static void used_rings(struct range *used)
 	}
 }
 
-/* check_fds() - Check that the descriptors of the link are open, and no others,
- * and that the regions of its table are mapped, and no others */
+/* check_fds() - Check that the open descriptors are @others and those of the
+ * link, and that exactly the regions of the link's memory table are mapped */
 static void check_fds(void)
 {
 	unsigned int n = f.others, i;
@@ -644,8 +649,9 @@ static void check_fds(void)
 	MUST(nmaps == (f.dead ? 0 : v.mem.n));
 }
 
-/* run_step() - Do a step, and check that passt has written to no memory except
- * used rings that run and buffers that the guest has given */
+/* run_step() - Do a step, and check that passt has written to no memory of the
+ * guest except the used rings that run and the buffers that the guest has
+ * given */
 static void run_step(const struct step *s)
 {
 	struct range used[2 * VHOST_RINGS];
@@ -662,7 +668,8 @@ static void run_step(const struct step *s)
 		seen.ngrants = 0;
 }
 
-/* The messages that start the first pair of rings, in the order of qemu. */
+/* The messages that start the first pair of rings, in the order in which qemu
+ * sends them. */
 static const struct {
 	uint8_t request, ring;
 } beginning[] = {
@@ -707,9 +714,9 @@ static void say_beginning(const struct step *s)
 	MUST(s->op < ARRAY_SIZE(beginning) || !f.dead);
 }
 
-/* restore_file() - Restore the length of a file, and move its offset far beyond
- * its end. If the front-end gives passt the file as call descriptor, passt
- * writes at the offset, which must not be in the guest's memory */
+/* restore_file() - Restore the length of a file, and move its file offset far
+ * beyond its end. If a message gives passt the file as a call descriptor, passt
+ * writes at this offset, which must not be in the guest's memory */
 static void restore_file(enum pool fd, off_t size)
 {
 	MUST(!ftruncate(f.pool[fd], size));
@@ -729,7 +736,7 @@ static void begin_input(const struct step *s)
 	f.nsent = f.answered = 0;
 	f.dead = f.raw = false;
 	for (i = FD_EVENT; i <= FD_BROKEN; i++)
-		fcntl(f.pool[i], F_SETFL, 0);	/* passt may have changed it */
+		fcntl(f.pool[i], F_SETFL, 0);	/* undo passt's O_NONBLOCK */
 	memset(f.avail, 0, sizeof(f.avail));
 	memset(f.at, 0, sizeof(f.at));
 	MUST(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
@@ -755,8 +762,8 @@ static void check_silence(void)
 	MUST(!epoll_wait(f.epfd[0], &ev, 1, 0));
 }
 
-/* end_input() - Check that there are no more events after some passes, close
- * the link, and check that nothing of it is left */
+/* end_input() - Check that there are no more events after at most PASSES
+ * passes, close the link, and check that it has left nothing open */
 static void end_input(void)
 {
 	unsigned int passes = 0;
@@ -828,7 +835,9 @@ static void start_target(void)
 		f.epfd[i] = epoll_create1(EPOLL_CLOEXEC);
 }
 
-COUNTED			/* libFuzzer must see something of each input */
+/* The next function is instrumented, so that even an input that reaches no code
+ * of passt covers some code: libFuzzer exits if no input covers anything. */
+COUNTED
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

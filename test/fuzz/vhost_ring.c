@@ -14,14 +14,14 @@
 #include "tap.h"
 #include "test/fuzz/vhost_front.h"
 
-#define SLOTS		16	/* slots of one link_slots(), at most */
+#define SLOTS		16	/* slots of a link_slots() call, at most */
 #define KEEP_OPEN	64	/* inputs that use one link, at most */
 
 /* Addresses that the link may look up in one step, at most. */
 #define CALLS_MAX	(LINK_BURST * (VHOST_FRAME_PIECES + 2))
 
-/* Descriptors of an open link: two ends of its socket, and a kick and a call
- * descriptor for each ring. */
+/* Number of descriptors of an open link: two ends of its socket, and a kick and
+ * a call descriptor for each ring. */
 #define LINK_HAS	(2 + 2 * PAIRS * RINGS)
 
 /* Steps. RING in seeds.py lists them in the same order. */
@@ -29,9 +29,9 @@ enum op {
 	GUEST_DESC,		/* write a descriptor */
 	GUEST_AVAIL,		/* make a chain available */
 	GUEST_INDEX,		/* set the index of the available ring */
-	GUEST_POST,		/* give receive buffers, as drivers do */
+	GUEST_POST,		/* give passt receive buffers, as drivers do */
 	GUEST_SEND,		/* send a frame, as drivers do */
-	GUEST_POKE,		/* write any bytes anywhere */
+	GUEST_POKE,		/* write any bytes to the guest's memory */
 	GUEST_EVENT,		/* ask for notifications, or for none */
 	GUEST_RACE,		/* write a byte while the link reads */
 	PASST_REFILL,		/* receive frames */
@@ -47,11 +47,12 @@ enum op {
 	FRONT_FEATURES,		/* set other features */
 	FRONT_MEMORY,		/* add, remove or replace regions of memory */
 	FRONT_RING,		/* set size, base or addresses of a ring */
-	FRONT_CUT,		/* truncate the file: the last step */
+	FRONT_CUT,		/* truncate the file; this ends the input */
 	OPS,
 };
 
-/* The step of a byte. Steps of the front-end are rare. */
+/* OP_OF() returns the step that the byte @op of an input stands for. Only bytes
+ * from 192 on stand for steps of the front-end, so these steps are rare. */
 #define OPS_OFTEN	FRONT_KICK
 #define OP_OF(byte)	((byte) < 192 ? (byte) % OPS_OFTEN : (byte) % OPS)
 
@@ -76,8 +77,8 @@ UNCOUNTED
  * passt.
  */
 
-/* check_pieces() - Check that the pieces of a frame are the ranges of the
- * model, without the first @skip bytes */
+/* check_pieces() - Check that the pieces of a frame are the ranges @r of the
+ * model, without the first @skip bytes of these ranges */
 static void check_pieces(const struct iovec *iov, unsigned int cnt,
 			 const struct range *r, size_t skip, size_t len)
 {
@@ -98,8 +99,8 @@ static void check_pieces(const struct iovec *iov, unsigned int cnt,
 	MUST(!cnt);
 }
 
-/* check_meta() - Check that the metadata of a frame from the guest say the same
- * as its virtio-net header */
+/* check_meta() - Check that the metadata of a frame from the guest says the
+ * same as the frame's virtio-net header */
 static void check_meta(const struct mframe *f, const struct frame_meta *m)
 {
 	static const uint8_t gso[] = {
@@ -222,8 +223,9 @@ static void check_slots(const struct link_slot *slot, unsigned int n)
 	}
 }
 
-/* meta_of() - Choose metadata that the link takes, by bits of @a; @max is set
- * to the length of the longest frame that can have them */
+/* meta_of() - Return metadata that the link accepts, chosen by bits of @a of
+ * the step; @max is set to the length of the longest frame with such
+ * metadata */
 static struct frame_meta meta_of(const struct step *s, size_t *max)
 {
 	const struct link_caps *c = &v.link.caps;
@@ -314,8 +316,9 @@ static void passt_send(const struct step *s)
 		passt_flush();
 }
 
-/* front_cut() - Truncate the file, and go on until the link fails. The first
- * flush after an access to the missing memory must fail */
+/* front_cut() - Truncate the file of the guest's memory, and go on until the
+ * link fails. The first flush after an access to memory beyond the end of the
+ * file must fail */
 static void front_cut(const struct step *s)
 {
 	struct step send = { .x = s->y, .b = s->b, .c = s->c, .a = s->a };
@@ -362,7 +365,7 @@ static void guest_step(enum op op, const struct step *s)
 	guest_race(s);
 }
 
-/* passt_step() - Do a step of passt, which uses no queue before a ring of the
+/* passt_step() - Do a step of passt. A queue is not used before a ring of the
  * queue has started */
 static void passt_step(enum op op, const struct step *s)
 {
@@ -404,8 +407,8 @@ static void front_step(enum op op, const struct step *s)
 		front_cut(s);
 }
 
-/* used_ring() - Return the place of a used ring in the file, which is empty if
- * the ring does not run */
+/* used_ring() - Return the range of the file that the used ring takes. The
+ * range is empty if the ring does not run */
 static struct range used_ring(unsigned int i)
 {
 	const struct ring *r = &model.ring[i];
@@ -435,7 +438,8 @@ static void check_balance(void)
 	}
 }
 
-/* check_rings() - Check that the state of the rings is that of the model */
+/* check_rings() - Check that each ring of the link has the same state as in the
+ * model */
 static void check_rings(void)
 {
 	const struct virtqueue *q;
@@ -509,14 +513,16 @@ static void stop_rings(void)
  * begin_input() - Set up the guest's memory, the link and the model
  * @s:		first step: @a is for features_of(), each half of @b is for the
  *		size of a ring, and @w is the first index of the rings. Bits of
- *		@c: 1 and 2: the ring does not start; 4: the first ring is at
- *		@x, @y and @z; 8: the input uses the second pair
+ *		@c: 1, 2: the first, the second ring does not start; 4: the
+ *		parts of the first ring are at @x, @y and @z; 8: the input uses
+ *		the second pair
  */
 static void begin_input(const struct step *s)
 {
 	unsigned int i;
 
-	/* libFuzzer opens and closes descriptors, too, but between inputs. */
+	/* Count again for each input: between inputs, libFuzzer opens and
+	 * closes descriptors, too. */
 	w.closed = count_fds() - (w.open ? LINK_HAS : 0);
 	shared_reset();
 	if (!w.open)
@@ -554,9 +560,9 @@ static void begin_input(const struct step *s)
 		check_balance();
 }
 
-/* forgive_guest() - Let the next input use a link that must be closed because
- * its guest broke a rule of virtio. To open a new link would take as long as
- * all steps of an input */
+/* forgive_guest() - If the link must be closed only because the guest broke a
+ * rule of virtio, let the next input use it anyway. Opening a new link would
+ * take as long as all steps of an input */
 static void forgive_guest(void)
 {
 	if (!v.error || w.dirty)
@@ -599,7 +605,9 @@ static void start_target(void)
 		guest.pattern[i] = (uint8_t)(i * 7 + i / 253);
 }
 
-COUNTED		/* libFuzzer must see something of each input */
+/* The next function is instrumented, so that even an input that reaches no code
+ * of passt covers some code: libFuzzer exits if no input covers anything. */
+COUNTED
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
