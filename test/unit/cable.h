@@ -53,7 +53,7 @@
  * @tcp:	what is tested
  * @timers, @sched, @flows, @net, @fwd, @errors: objects that @tcp uses
  * @now:	simulated time, ms
- * @loss:	number of segments that are lost, of 1000 in each direction
+ * @loss:	how many of 1000 segments are lost, in each direction
  * @ends:	connection that each port of the guest has, NULL: none
  * @fds:	result of count_fds() before the test
  */
@@ -187,7 +187,8 @@ static void world_close(struct world *w, const char *name)
 		pass(all);
 }
 
-/* guest_frame() - Put a segment of a guest on the cable, or lose it */
+/* guest_frame() - Put a segment of a guest on the cable, or lose it at
+ * random */
 static void guest_frame(void *arg, const uint8_t *seg, size_t len)
 {
 	struct end *e = arg;
@@ -228,7 +229,7 @@ static void see(struct end *e, const struct pkt *pkt)
 			      pkt->len);
 }
 
-/* guest_gets() - Let a guest receive a packet, or lose it */
+/* guest_gets() - Let a guest receive a packet, or lose it at random */
 static void guest_gets(struct world *w, const struct pkt *pkt)
 {
 	static uint8_t seg[TCP_HLEN_MAX + UINT16_MAX];
@@ -416,7 +417,7 @@ static void peer_connects(struct end *e, const char *host, uint16_t port)
 	connect(e->fd, &sa.sa, len);
 }
 
-/* peer_port() - Get the local port of the peer's socket */
+/* peer_port() - Get the port that the peer's socket is bound to */
 __attribute__((unused))
 static uint16_t peer_port(const struct end *e)
 {
@@ -496,7 +497,7 @@ static bool end_done(const struct end *e)
 	       guest_received(e->guest) == e->tx_total;
 }
 
-/* end_well() - Whether a connection is done without an error; if not, report a
+/* end_well() - Whether all has arrived, without an error; if not, report a
  * failed check */
 __attribute__((unused))
 static bool end_well(const char *name, const struct end *e)

@@ -11,14 +11,15 @@
 
 /* ---- T1: the guest connects ---- */
 
-/* Given the guest's SYN, when the socket has connected, and not before, then
- * passt sends SYN-ACK; the guest's ACK opens the connection. */
+/* Given the guest's SYN, then passt sends SYN-ACK when the socket has
+ * connected, and not before. The guest's ACK then opens the connection. */
 static void t1_connects(void)
 {
 	syn(MSS, 0, true);
 	EXPECT_EQ(c.phase, CONN_CONNECTING);
 	DID(0);
-	EXPECT_EQ(c.timer, CONN_TIMER_NONE);	/* connect() itself times out */
+	/* connect() has a timeout of its own. */
+	EXPECT_EQ(c.timer, CONN_TIMER_NONE);
 
 	conn_connected(&c, now);
 	EXPECT_EQ(c.phase, CONN_SYN_ACKED);
@@ -38,8 +39,8 @@ static void t1_connects(void)
 }
 
 /* Given a SYN-ACK that is lost, then passt sends it again at once if the guest
- * repeats its SYN, and otherwise after 1, 2, 4, 8 and 16 s; 32 s later the
- * connection ends. */
+ * repeats its SYN, and otherwise after 1 s, and after 2, 4, 8 and 16 s more.
+ * 32 s later the connection ends. */
 static void t1_syn_ack_lost(void)
 {
 	static const unsigned int after[] = { 1000, 2000, 4000, 8000, 16000 };
@@ -65,7 +66,7 @@ static void t1_syn_ack_lost(void)
 }
 
 /* Given a guest that sends RST while the socket connects, then the socket is
- * closed, but only if the RST has the exact sequence number. */
+ * closed, but only if RST has exactly the next sequence number. */
 static void t1_gives_up(void)
 {
 	connecting();
@@ -101,7 +102,7 @@ static void t1_data_with_ack(void)
 }
 
 /* Given a segment with a wrong ACK before the handshake is complete, then passt
- * refuses it and accepts none of its data. */
+ * answers with RST, and accepts none of the segment's data. */
 static void t1_wrong_ack(void)
 {
 	struct new_payload t;
@@ -194,9 +195,9 @@ static void t2_refused(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
 }
 
-/* Given a guest that still has an old connection on these ports, then passt
- * answers its wrong ACKs with RST (RFC 9293 3.5, figure 9), and accepts its
- * next SYN-ACK. */
+/* Given a guest that still has an old connection on the ports of passt's SYN,
+ * then passt answers the guest's wrong ACKs with RST (RFC 9293 3.5, figure 9),
+ * and accepts the guest's next SYN-ACK. */
 static void t2_old_connection(void)
 {
 	syn_sent();
@@ -234,7 +235,7 @@ static void t2_both_at_once(void)
 		at_deadline();
 	got(SEG_SYN, 0, 0, 0);
 	EXPECT_EQ(c.deadline - now, TCP_RTO_INIT);
-	for (i = 1; i < TCP_SYN_TRIES; i++)	/* the tries start anew */
+	for (i = 1; i < TCP_SYN_TRIES; i++)	/* tries count from 0 again */
 		at_deadline();
 	c.actions = 0;
 	got(SEG_ACK, 1, 1, 0);
@@ -245,7 +246,7 @@ static void t2_both_at_once(void)
 /* ---- T10: how a connection ends ---- */
 
 /* Given several pending actions, when the caller takes some of them, then only
- * the others are still pending. */
+ * those that it has not taken are still pending. */
 static void t13_actions_taken(void)
 {
 	established();
@@ -258,8 +259,8 @@ static void t13_actions_taken(void)
 }
 
 /* Given a guest that sends FIN first, with its last data, then passt
- * acknowledges FIN and passes it on once the socket has taken all data before
- * it. */
+ * acknowledges FIN and shuts down the socket's sending side (SHUT_WR) once the
+ * socket has taken all data before FIN. */
 static void t10_guest_first(void)
 {
 	established();
@@ -275,7 +276,7 @@ static void t10_guest_first(void)
 	EXPECT_EQ(c.rcv_nxt, G + 602);
 	DID(CONN_DO_ACK | CONN_DO_SHUTDOWN);
 
-	sent(1000);			/* half closed: guest still receives */
+	sent(1000);			/* the guest still receives data */
 	got(SEG_ACK, 602, 1101, 0);
 	EXPECT_EQ(c.discard, 1100);
 	peer_ends();
@@ -369,8 +370,8 @@ static void t10_last_ack_of_all(void)
 	DID(CONN_DO_DISCARD | CONN_DO_REMOVE);
 }
 
-/* Given FIN after a gap, then passt accepts it once all data before it has
- * come, and accepts no data beyond it. */
+/* Given FIN after a gap, then passt accepts FIN once all data before it has
+ * arrived, and accepts no data beyond FIN. */
 static void t10_fin_ahead(void)
 {
 	struct new_payload t;
@@ -395,8 +396,9 @@ static void t10_fin_ahead(void)
 	DID(CONN_DO_ACK | CONN_DO_SHUTDOWN);
 }
 
-/* Given data that fills the window exactly, then passt accepts FIN after it.
- * Given one byte more, then the guest has to send FIN again. */
+/* Given a segment with FIN whose data fills the window exactly, then passt
+ * accepts FIN. Given one byte more than the window, then passt does not accept
+ * FIN, and the guest has to send it again. */
 static void t10_fin_at_the_edge(void)
 {
 	opened();
@@ -432,7 +434,7 @@ static void t10_fin_lost(void)
 	conn_fin_sent(&c, now);
 	EXPECT(!conn_fin_due(&c));
 
-	got(SEG_ACK, 101, 101, 0);		/* now only FIN is missing */
+	got(SEG_ACK, 101, 101, 0);		/* only FIN is missing */
 	for (i = 0; i < 3; i++)
 		got(SEG_ACK, 101, 101, 0);
 	EXPECT(hole(101, 0));
@@ -443,7 +445,8 @@ static void t10_fin_lost(void)
 }
 
 /* Given data and FIN that are lost, then passt sends FIN again in a segment of
- * its own, after the data; it does not if a SACK block covers FIN. */
+ * its own, after the data. Given a SACK block that covers FIN, then passt does
+ * not send FIN again. */
 static void t10_fin_after_holes(void)
 {
 	unsigned int i;
@@ -502,8 +505,8 @@ static void t10_idle(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
-/* Given keep-alive probes that the guest answers late, then data that passt
- * sends to it later is repeated as often as without these probes. */
+/* Given keep-alive probes that the guest answers late, then passt repeats later
+ * data as often as without these probes before it gives up. */
 static void t10_idle_costs_no_patience(void)
 {
 	unsigned int i, tries = 0;
@@ -537,8 +540,9 @@ static void t10_guest_asks(void)
 
 /* ---- T11: RST ---- */
 
-/* Given RST from the guest, or an error of the peer's socket, then passt resets
- * the other end, and neither time nor later segments cause another action. */
+/* Given RST from the guest, then passt resets the peer. Given an error of the
+ * peer's socket, then passt resets the guest. After that, neither time nor
+ * later segments cause another action. */
 static void t11_reset(void)
 {
 	established();

@@ -157,8 +157,8 @@ static void time_passes(void)
 /* ---- The table ----
  *
  * Each cell is for one event in one state. It has the phase after the event,
- * and the actions. The names of the states are above the first row, alternating
- * between two lines.
+ * and the actions that the event causes. The names of the states are above the
+ * first row, alternating between two lines.
  *
  * Phases: = unchanged, s syn-acked, o open, w time-wait, x closed; ! means that
  * the event can't happen in this state (conn.h).
@@ -246,8 +246,8 @@ static char phase_letter(enum conn_phase before)
 	return c.phase == before ? '=' : letter[c.phase];
 }
 
-/* run_cell() - Go to a state, add the actions @pending, and let the event
- * happen; return the phase before the event */
+/* run_cell() - Bring the connection into a state with the pending actions
+ * @pending, and let the event happen; return the phase before the event */
 static enum conn_phase run_cell(unsigned int state, void (*event)(void),
 			       uint32_t pending)
 {
@@ -270,8 +270,8 @@ static enum conn_phase run_cell(unsigned int state, void (*event)(void),
  * @want:	the table's cell
  * @got_cell:	set to a cell that says what happened
  *
- * It also checks that the event keeps all other actions that were pending,
- * unless it closes the connection.
+ * The function also checks that the event keeps all other actions that were
+ * pending, unless the event closes the connection.
  */
 static bool cell(unsigned int state, void (*event)(void), const char *want,
 		 char got_cell[32])

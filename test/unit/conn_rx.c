@@ -90,9 +90,9 @@ static void t4_held(void)
 	EXPECT_EQ(c.rcv_queued, 500);
 }
 
-/* Given RST, then it ends the connection only with the exact sequence number.
- * With any other number in the window it gets a challenge ACK, and outside the
- * window it is dropped (RFC 5961 3.2). */
+/* Given RST with exactly the next sequence number, then the connection ends.
+ * Given RST with another number in the window, then passt sends a challenge
+ * ACK. RST outside the window is dropped (RFC 5961 3.2). */
 static void t4_rst(void)
 {
 	const uint32_t edge = 1 + TCP_WND_INIT;
@@ -148,9 +148,10 @@ static void t4_syn(void)
 	EXPECT(!memcmp(&before, &c, sizeof(c)));
 }
 
-/* Given an ACK, then it counts if passt has sent what it acknowledges, and if
- * it is not too old. Otherwise passt sends a challenge ACK, and ignores the
- * data in the segment (RFC 5961 5.2). */
+/* Given an ACK of data that passt has sent, then the ACK counts if it is not
+ * too old. Given an ACK that is too old, or of data that was never sent, then
+ * passt sends a challenge ACK, and ignores the data in the segment (RFC 5961
+ * 5.2). */
 static void t4_ack(void)
 {
 	struct new_payload t;
@@ -245,15 +246,16 @@ static void t5_trimmed(void)
 
 	opened();
 	got(SEG_ACK, 1, 1, 1000);
-	t = got(SEG_ACK, 1, 1, 1200);	/* the first 1000 still wait */
+	t = got(SEG_ACK, 1, 1, 1200);	/* 1000 bytes wait for the socket */
 	EXPECT_EQ(t.skip, 1000);
 	EXPECT_EQ(t.len, 200);
 	t = got(SEG_ACK, 1, 1, 1200);
 	EXPECT_EQ(t.len, 0);
 }
 
-/* Given data that the socket does not take, when there is no memory for it
- * either, then passt drops it and accepts it when the guest sends it again. */
+/* Given data that the socket does not take, when passt has no memory for the
+ * data either, then passt drops the data, and accepts it when the guest sends
+ * it again. */
 static void t5_forgotten(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];
@@ -286,9 +288,9 @@ static void t5_forgotten(void)
 	EXPECT_EQ(c.rcv_queued, 0);
 }
 
-/* Given data after a gap, then passt tells the guest of the gap at once. When
- * the gap is filled, the stored data is next for the socket, and passt
- * acknowledges it once the socket has taken it. */
+/* Given data after a gap, then passt stores it and sends a duplicate ACK at
+ * once. When the gap is filled, the stored data is next for the socket, and
+ * passt acknowledges this data once the socket has taken it. */
 static void t5_ahead(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];
@@ -310,7 +312,7 @@ static void t5_ahead(void)
 	EXPECT(!t.ooo);
 	conn_delivered(&c, 1000, now);
 	EXPECT_EQ(c.rcv_nxt, G + 1001);
-	EXPECT_EQ(c.rcv_queued, 1000);	/* now the stored data is next */
+	EXPECT_EQ(c.rcv_queued, 1000);	/* the stored data is in order now */
 	EXPECT_EQ(conn_sack_blocks(&c, b), 0);
 	conn_delivered(&c, 600, now);
 	EXPECT_EQ(c.rcv_nxt, G + 1601);
@@ -330,7 +332,7 @@ static void t5_ahead_overlapped(void)
 	opened();
 	conn_ooo_stored(&c, G + 1001, 500);
 	conn_ooo_stored(&c, G + 3001, 500);
-	t = got(SEG_ACK, 1, 1, 2000);	/* covers the first range and more */
+	t = got(SEG_ACK, 1, 1, 2000);	/* covers the first stored range, too */
 	EXPECT_EQ(t.len, 2000);
 	conn_delivered(&c, 1200, now);
 	EXPECT_EQ(c.rcv_queued, 800);
@@ -349,9 +351,9 @@ static void t5_ahead_overlapped(void)
 	EXPECT_EQ(c.rcv_nxt, G + 3501);
 }
 
-/* Given gaps, then SACK blocks report the ranges that have come: first the
- * range that came last, then the ranges that were reported before, each as one
- * whole range (RFC 2018 4). */
+/* Given gaps, then SACK blocks report the stored ranges: first the range with
+ * the latest data, then the ranges that were reported before. Each block covers
+ * a whole range (RFC 2018 4). */
 static void t5_sacks(void)
 {
 	struct tcp_range b[TCP_SACK_BLOCKS];
@@ -470,8 +472,8 @@ static void t6_unscaled(void)
 }
 
 /* Given a window of at most two segments, when the socket has space again, then
- * passt tells the guest at once. It sends no segment if the window grows only a
- * little. */
+ * passt sends the guest a larger window at once. It sends no segment if the
+ * window grows only a little. */
 static void t6_opens_again(void)
 {
 	uint32_t left;
@@ -494,7 +496,8 @@ static void t6_opens_again(void)
 }
 
 /* Given a backlog, then the window does not grow. Given the guest's FIN, then
- * no window is needed, and passt does not ask the socket for its space. */
+ * the guest needs no window, and passt does not ask the socket for its
+ * space. */
 static void t6_held(void)
 {
 	opened();
@@ -564,8 +567,8 @@ static void t6_forgotten(void)
 }
 
 /* Given a window that is mostly unused, then passt does not ask the socket for
- * its space. It does not ask before the socket has connected or after the end
- * either. */
+ * its space. passt does not ask before the socket has connected, or after the
+ * connection has ended, either. */
 static void t6_asked(void)
 {
 	opened();
@@ -624,8 +627,8 @@ static void answered(void)
 }
 
 /* Given a guest that got an answer to its last data, then the ACK of its next
- * data waits for the next answer, for TCP_ACK_DELAY ms at most. After a wait in
- * vain the next ACK does not wait. */
+ * data waits for the next answer, for TCP_ACK_DELAY ms at most. If no answer
+ * comes in this time, the ACK of the data after that does not wait. */
 static void t13_waits(void)
 {
 	answered();
@@ -645,7 +648,7 @@ static void t13_waits(void)
 	conn_ack_sent(&c, false);
 	EXPECT_EQ(c.ack_due, 0);
 
-	got_data(101, 50);			/* the wait was in vain */
+	got_data(101, 50);			/* no answer carried the ACK */
 	EXPECT(!conn_ack_can_wait(&c, now));
 }
 

@@ -4,8 +4,8 @@
  * the TCP of a guest (guest.h) and a model of a socket (machine.h). The link
  * between them is simulated: it delays, loses, duplicates and reorders
  * segments. Every byte and both FINs must arrive once and in order, and a
- * stream may stand still only as long as lost segments explain. TRACE=1 prints
- * the segments of a transfer that is repeated because it failed.
+ * stream may stand still only as long as lost segments explain. With TRACE=1, a
+ * transfer that fails is repeated, and its segments are printed.
  *
  *	[TRACE=1] conn_transfer [COUNT [SEED]]
  */
@@ -24,7 +24,7 @@
 #define QUEUE		16384		/* limit for segments on their way */
 #define FOREVER		(3600ULL * 1000)	/* limit for a transfer, ms */
 #define BASE		1000000		/* ms, time when a transfer starts */
-#define LOST_MAX	5	/* limit for losses without progress */
+#define LOST_MAX	5	/* losses in a row without progress, at most */
 
 enum way { TO_GUEST, FROM_GUEST };
 
@@ -38,7 +38,7 @@ enum way { TO_GUEST, FROM_GUEST };
  * @drains:	number of bytes that the peer reads per ms, 0: all
  * @down, @up:	number of bytes that the peer sends, and that the guest sends
  * @feeds:	number of bytes that the peer sends per ms, 0: all at once
- * @delay:	ms that a segment takes, each way
+ * @delay:	ms that a segment takes to arrive, each way
  * @loss, @dup, @late: how many of 1000 segments are lost, duplicated, or late
  *		by up to 3 * @delay + 1 ms
  * @drop_way, @drop: direction and number of one more segment that is lost,
@@ -90,11 +90,11 @@ struct packet {
  * @lost:	number of segments lost so far, both ways together
  * @last:	only a timeout repairs the latest loss, see is_last()
  * @syn_lost:	a SYN was lost
- * @watch:	for each stream: how much its sender knows to have arrived, the
- *		time in ms when this changed last, and how many segments were
- *		lost since then
- * @longest:	the longest time without a change that losses explain, ms
- * @stall:	a time without a change that losses do not explain, ms; 0: none
+ * @watch:	for each stream: its progress (the sequence number up to which
+ *		all is acknowledged, and the states of both ends), the time in
+ *		ms of the last progress, and the number of segments lost since
+ * @longest:	longest time between two changes of a stream's progress, ms
+ * @stall:	time without progress that losses do not explain, ms; 0: none
  * @wrong:	the first thing that went wrong, NULL: nothing
  */
 struct sim {
@@ -168,9 +168,8 @@ static void trace(enum way way, const uint8_t *p, size_t len, const char *what)
 	printf("%s\n", what);
 }
 
-/* is_last() - Whether a segment is SYN, or so near to the end that only a
- * timeout tells that it was lost, because less than four full segments
- * follow */
+/* is_last() - Whether only a timeout can tell that this segment was lost: it is
+ * SYN, or fewer than four full segments follow it in its stream */
 static bool is_last(enum way way, const uint8_t *p, size_t len)
 {
 	uint32_t first = way == TO_GUEST ? m.c.isn : guest.iss;
@@ -183,14 +182,15 @@ static bool is_last(enum way way, const uint8_t *p, size_t len)
 	       seg.seq - first + seg.len + 4 * 1460 > total;
 }
 
-/* weary() - Whether another loss might make an end give up */
+/* weary() - Whether one more loss might make the guest or passt give up the
+ * connection */
 static bool weary(void)
 {
 	return sim.watch[TO_GUEST].lost >= LOST_MAX ||
 	       sim.watch[FROM_GUEST].lost >= LOST_MAX;
 }
 
-/* carry() - Send a segment over the link */
+/* carry() - Send a segment over the simulated link */
 static void carry(enum way way, const uint8_t *seg, size_t len)
 {
 	const struct setup *s = sim.s;
@@ -270,8 +270,8 @@ static void arrivals(void)
 		machine_finish_batch(&m);
 }
 
-/* within() - Whether a pause that begins @at ms after the start, and lasts for
- * @ms ms, goes on now */
+/* within() - Whether it is now the time of a pause that begins @at ms after the
+ * start of the transfer and lasts for @ms ms */
 static bool within(unsigned int at, unsigned int ms)
 {
 	return ms && sim.now >= BASE + at && sim.now < BASE + at + ms;
@@ -310,7 +310,8 @@ static bool busy(void)
 	       s->guest_pause;
 }
 
-/* next_time() - Get the time when the next thing happens */
+/* next_time() - Get the time when the next segment arrives, the next timer
+ * expires, or an application next sends or reads */
 static uint64_t next_time(void)
 {
 	uint64_t next = MIN(machine_next(&m), guest_next(&guest));
@@ -373,8 +374,8 @@ static void watch(enum way way, uint64_t progress, bool ended,
 	}
 }
 
-/* watch_all() - Watch both streams, and errors that guest or machine have
- * found */
+/* watch_all() - Record the progress of both streams, and errors that the guest
+ * or the machine (machine.h) has found */
 static void watch_all(const struct watch before[2])
 {
 	uint64_t state = (uint64_t)guest.state << 40 |
@@ -431,8 +432,7 @@ static void ends_clear(const struct setup *s)
 	m.removed = true;
 }
 
-/* turn() - Advance time to when the next thing happens, and do what is due
- * then */
+/* turn() - Advance time to next_time(), and do everything that is due then */
 static void turn(void)
 {
 	const struct watch then[2] = { sim.watch[0], sim.watch[1] };
@@ -509,7 +509,8 @@ static void again_traced(const struct setup *s)
 	tracing = false;
 }
 
-/* usual() - Get the circumstances that most transfers begin with */
+/* usual() - Get the circumstances of most transfers, which a story may
+ * change */
 static struct setup usual(void)
 {
 	return (struct setup){
@@ -573,8 +574,8 @@ static void stories_clean(void)
 	story_clean("no delay", s, 10);
 }
 
-/* Given a reader that stops for a while, then the connection lives, and the
- * transfer goes on at once when the reader reads again. */
+/* Given a peer or a guest that does not read for a while, then the connection
+ * lives, and the transfer goes on at once when this end reads again. */
 static void stories_pause(void)
 {
 	struct setup s = usual();
@@ -608,7 +609,7 @@ static void stories_pause(void)
  * @way:	direction of the segment
  * @s:		circumstances
  * @most:	ms that the loss of a segment may cost
- * @middle:	the same for a segment that enough others follow, see is_last()
+ * @middle:	the same for a segment after which others follow, see is_last()
  */
 static void story_each(const char *name, enum way way, struct setup s,
 		       uint64_t most, uint64_t middle)
@@ -673,8 +674,8 @@ static void stories_each(void)
 	story_each("few bytes: from the guest", FROM_GUEST, s, 1100, 1100);
 }
 
-/* Given any one segment that is late by @by ms, then the transfer takes longer
- * by little more than that; and passt sends nothing again, unless @again is
+/* Given any one segment that is late by @by ms, then the transfer takes at most
+ * @by + 300 ms longer. passt must not send any segment again, unless @again is
  * true. */
 static void story_late(const char *name, enum way way, unsigned int by,
 		       bool again)

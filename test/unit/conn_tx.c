@@ -22,7 +22,8 @@ static void t7_sent_and_discarded(void)
 	DID(CONN_DO_DISCARD | CONN_DO_SEND);
 	EXPECT_EQ(c.discard, 1000);
 	EXPECT_EQ(conn_usable_window(&c), 3000);
-	got(SEG_ACK, 1, 2001, 0);	/* 1000 bytes not removed yet */
+	/* The first 1000 bytes have not been removed from the socket yet. */
+	got(SEG_ACK, 1, 2001, 0);
 	EXPECT_EQ(c.discard, 2000);
 	c.discard = 0;
 	got(SEG_ACK, 1, 3001, 0);
@@ -50,7 +51,7 @@ static void t7_crumbs(void)
 	sent(9200);
 	EXPECT_EQ(conn_usable_window(&c), 0);
 
-	wnd = 900;				/* never as large as the MSS */
+	wnd = 900;				/* less than the MSS */
 	opened();
 	sent(400);
 	EXPECT_EQ(conn_usable_window(&c), 500);
@@ -59,7 +60,7 @@ static void t7_crumbs(void)
 }
 
 /* Given a guest that shrinks its window, then passt sends nothing beyond the
- * new window. When the window grows again, data in flight still counts against
+ * new window. When the window grows again, data in flight still takes a part of
  * it. */
 static void t7_shrunk(void)
 {
@@ -87,7 +88,7 @@ static void t7_window_of_the_latest(void)
 	got(SEG_ACK, 201, 1, 100);
 	EXPECT_EQ(c.snd_wnd, 4000);
 	wnd = 9000;
-	got(SEG_ACK, 101, 1, 100);	/* the guest sent this earlier */
+	got(SEG_ACK, 101, 1, 100);	/* the guest sent this segment first */
 	EXPECT_EQ(c.snd_wnd, 4000);
 	wnd = 3000;
 	got(SEG_ACK, 201, 1, 0);
@@ -171,7 +172,7 @@ static void t7_partial_acks(void)
 	for (i = 0; i < 3; i++)
 		got(SEG_ACK, 1, 1, 0);
 	EXPECT(hole(1, MSS));
-	sent(1000);			/* new data may be sent, too */
+	sent(1000);			/* new data, during recovery */
 	c.actions = 0;
 
 	got(SEG_ACK, 1, 3001, 0);
@@ -188,15 +189,15 @@ static void t7_partial_acks(void)
 	EXPECT(no_hole());
 	EXPECT(!c.recovering);
 
-	for (i = 0; i < 2; i++)		/* duplicates are counted anew */
+	for (i = 0; i < 2; i++)		/* duplicate ACKs count from zero */
 		got(SEG_ACK, 1, 8001, 0);
 	EXPECT(no_hole());
 	got(SEG_ACK, 1, 8001, 0);
 	EXPECT(hole(8001, MSS));
 }
 
-/* Given SACK blocks, then passt sends all data again that is missing below the
- * highest block, each range once, in segments. */
+/* Given SACK blocks, then passt sends each hole below the highest block again,
+ * once, in segments. */
 static void t7_sack(void)
 {
 	wnd = 20000;
@@ -207,7 +208,8 @@ static void t7_sack(void)
 	got(SEG_ACK, 1, 1, 0);
 	block(2001, 4001);
 	got(SEG_ACK, 1, 1, 0);
-	DID(0);				/* two segments may be reordered */
+	/* Only two segments above the hole: it may be reordering. */
+	DID(0);
 	block(6501, 7501);
 	block(2001, 4001);
 	got(SEG_ACK, 1, 1, 0);
@@ -219,7 +221,7 @@ static void t7_sack(void)
 	EXPECT(hole(6001, 500));
 	EXPECT(no_hole());
 
-	block(6501, 8501);		/* nothing new is missing */
+	block(6501, 8501);		/* no new hole below this block */
 	got(SEG_ACK, 1, 1, 0);
 	EXPECT(no_hole());
 	c.actions = 0;
@@ -232,7 +234,8 @@ static void t7_sack(void)
 	EXPECT(!c.recovering);
 	EXPECT_EQ(c.sacked.n, 0);
 
-	sent(5000);			/* one block of three segments */
+	/* One block that covers three whole segments shows a loss, too. */
+	sent(5000);
 	c.actions = 0;
 	block(11001, 14000);
 	got(SEG_ACK, 1, 10001, 0);
@@ -283,7 +286,7 @@ static void t7_sack_lost_again(void)
 	got(SEG_ACK, 1, 1, 0);
 	EXPECT(hole(1, 1000));
 	EXPECT(no_hole());
-	sent(3000);			/* after the retransmission */
+	sent(3000);			/* new data, after the retransmission */
 	block(1001, 5001);
 	got(SEG_ACK, 1, 1, 0);
 	EXPECT(no_hole());
@@ -306,7 +309,7 @@ static void t7_reneging(void)
 	block(1001, 5001);
 	got(SEG_ACK, 1, 1, 0);
 	EXPECT(hole(1, 1000));
-	got(SEG_ACK, 1, 1001, 0);	/* the guest lacks the rest */
+	got(SEG_ACK, 1, 1001, 0);	/* the guest has dropped the rest */
 	EXPECT(no_hole());
 	c.actions = 0;
 	at_deadline();
@@ -382,7 +385,7 @@ static void t7_samples(void)
 	got(SEG_ACK, 1, 101, 0);
 	EXPECT_EQ(c.srtt, 0);
 
-	opened();		/* after a timeout, for later segments, too */
+	opened();		/* after a timeout of several segments */
 	wnd = 20000;
 	sent(5000);
 	at_deadline();
@@ -448,7 +451,7 @@ static void t7_timer_starts_again(void)
 	sent(100);
 	EXPECT_EQ(c.deadline, START + 1000);
 	wnd = 25000;
-	got(SEG_ACK, 1, 1, 0);			/* a new window: no restart */
+	got(SEG_ACK, 1, 1, 0);			/* new window: no restart */
 	EXPECT_EQ(c.deadline, START + 1000);
 	now += 200;
 	got(SEG_ACK, 1, 101, 0);
@@ -483,9 +486,9 @@ static void t7_hole_not_sent(void)
 	EXPECT(no_hole());
 }
 
-/* Given acknowledged bytes that must be removed from the socket, when the
- * caller takes their number, then only bytes that are acknowledged later still
- * have to be removed. */
+/* Given acknowledged bytes that the caller must remove from the socket, when
+ * the caller takes their number, then the next number counts only the bytes
+ * that are acknowledged later. */
 static void t7_discard_taken(void)
 {
 	opened();
@@ -574,7 +577,7 @@ static void t8_persist(void)
 	conn_window_closed(&c, now);
 	got(SEG_ACK, 1, 2001, 0);
 	sent(10);
-	got(SEG_ACK, 1, 2011, 0);	/* no data waits any more */
+	got(SEG_ACK, 1, 2011, 0);	/* there is no more data to send */
 	EXPECT_EQ(c.timer, CONN_TIMER_IDLE);
 }
 
@@ -671,8 +674,8 @@ static void t8_taken_back(void)
 	EXPECT_EQ(c.timer, CONN_TIMER_RTO);
 }
 
-/* Given FIN of the peer and a closed window, then passt sends FIN to the guest
- * only when the window is open again, as it does with data. */
+/* Given FIN of the peer and a closed window of the guest, then passt sends FIN
+ * to the guest only when the window is open again, as it would send data. */
 static void t8_fin(void)
 {
 	wnd = 0;

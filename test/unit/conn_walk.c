@@ -19,7 +19,7 @@
 #include "test/unit/unit.h"
 
 #define STEPS		4000000
-#define LIFE_MAX	1500		/* limit for steps in a life */
+#define LIFE_MAX	1500		/* limit for steps of a connection */
 #define PATIENCE	(4ULL * 3600 * 1000)	/* ms of silence, at most */
 #define LEN_MAX		4000		/* limit for bytes in a segment */
 
@@ -61,8 +61,8 @@ static bool one_in(uint32_t n)
 	return !below(n);
 }
 
-/* near_wrap() - Choose an initial sequence number, mostly shortly before a wrap
- * or a change of sign */
+/* near_wrap() - Choose an initial sequence number, mostly shortly before 2^32
+ * or 2^31 */
 static uint32_t near_wrap(void)
 {
 	switch (below(4)) {
@@ -75,7 +75,7 @@ static uint32_t near_wrap(void)
 	}
 }
 
-/* look() - Count the situations that the connection is in */
+/* look() - Count the situations (enum sight) that the connection is in */
 static void look(void)
 {
 	const struct tcp_conn *c = &m.c;
@@ -105,8 +105,8 @@ static void look(void)
 	seen[SAW_WRAP_TO_GUEST] += c->snd_nxt < c->isn;
 }
 
-/* some_seq() - Choose the sequence number of a segment, mostly near a
- * boundary */
+/* some_seq() - Choose the sequence number of a segment, mostly near the edge of
+ * the window or of received data */
 static uint32_t some_seq(void)
 {
 	const struct tcp_conn *c = &m.c;
@@ -182,8 +182,8 @@ static void some_sacks(struct tcp_seg *seg)
 	}
 }
 
-/* some_flags() - Choose flags, mostly ACK alone, because RST or FIN ends a
- * life */
+/* some_flags() - Choose flags, mostly ACK alone, because RST or FIN would end
+ * the connection early */
 static uint8_t some_flags(void)
 {
 	switch (below(512)) {

@@ -4,9 +4,9 @@
  * connection and no congestion control. Otherwise it is correct, and strict
  * about what it receives.
  *
- * stream_byte() says in advance what both ends send, so each byte is checked
- * when it comes, and none has to be stored. @wrong names the first error of the
- * other end: something that no TCP may do.
+ * stream_byte() determines each byte that both ends send. So each byte is
+ * checked when it arrives, and none has to be stored. @wrong names the first
+ * thing that the other end did and that no TCP may do.
  */
 #ifndef TEST_UNIT_GUEST_H
 #define TEST_UNIT_GUEST_H
@@ -18,11 +18,12 @@
 #include "tcp/seq.h"
 #include "util.h"
 
-#define GUEST_RING	(1U << 19)	/* sequence numbers that are tracked */
+#define GUEST_RING	(1U << 19)	/* sequence numbers in @have, @marked */
 #define GUEST_NEVER	UINT64_MAX
 #define GUEST_RTO	300		/* ms; doubled for each further try */
 #define GUEST_RTO_MAX	20000
-#define GUEST_TRIES	12		/* about 160 s if the window is not 0 */
+#define GUEST_TRIES	12		/* tries in about 160 s; no limit while
+					 * the window is 0 */
 #define GUEST_DELAY	40		/* ms that an ACK is delayed */
 
 enum guest_state { GUEST_CLOSED, GUEST_SYN_SENT, GUEST_LISTEN,
@@ -51,14 +52,15 @@ enum guest_state { GUEST_CLOSED, GUEST_SYN_SENT, GUEST_LISTEN,
  * @unread:	bytes in order that the application has not read
  * @their_ack:	latest ACK number of the other end
  * @their_edge:	right edge of the window that the other end has offered
- * @rx_fin:	all data and FIN of the other end have come
- * @fin_seen, @fin_at: FIN has come, perhaps after a gap, and its sequence
+ * @rx_fin:	all data and FIN of the other end have arrived
+ * @fin_seen, @fin_at: FIN has arrived, perhaps after a gap, and its sequence
  *		number
- * @have:	for each sequence number modulo GUEST_RING: its byte came after
- *		a gap
+ * @have:	for each sequence number modulo GUEST_RING: its byte arrived
+ *		after a gap
  * @marked:	for each sequence number modulo GUEST_RING: the other end has
  *		reported its byte by SACK
- * @rtx_next:	sequence number before which all was sent again in this recovery
+ * @rtx_next:	in recovery: all holes before this sequence number were sent
+ *		again
  * @deadline, @ack_at: times when the retransmission timer and the delayed ACK
  *		are due, ms
  * @bytes_again: number of bytes that came more than once
@@ -112,8 +114,8 @@ static uint32_t guest_fin_seq(const struct guest *g)
 	return g->iss + 1 + g->tx_total;
 }
 
-/* guest_done() - Whether all data and FIN was acknowledged, and all data and
- * FIN of the other end came */
+/* guest_done() - Whether the other end has acknowledged all data and FIN, and
+ * all data and FIN of the other end have arrived */
 __attribute__((unused))
 static bool guest_done(const struct guest *g)
 {
@@ -121,7 +123,7 @@ static bool guest_done(const struct guest *g)
 	       g->snd_una == guest_fin_seq(g) + 1;
 }
 
-/* guest_received() - Get the number of bytes that came in order */
+/* guest_received() - Get the number of bytes received in order */
 __attribute__((unused))
 static uint32_t guest_received(const struct guest *g)
 {
@@ -130,8 +132,8 @@ static uint32_t guest_received(const struct guest *g)
 	return g->rcv_nxt - g->irs - 1 - g->rx_fin;
 }
 
-/* guest_blocks() - Write SACK blocks, first the one with the latest byte;
- * return their number */
+/* guest_blocks() - Write SACK blocks, first the one with the byte that arrived
+ * last; return their number */
 static uint8_t guest_blocks(const struct guest *g, struct tcp_range *block)
 {
 	uint32_t s = g->rcv_nxt, end = g->edge + 1, start;
@@ -159,16 +161,16 @@ static uint8_t guest_blocks(const struct guest *g, struct tcp_range *block)
 	return n;
 }
 
-/* guest_window() - Get the window field; the right edge stays or moves
- * forward */
+/* guest_window() - Get the window field of the next segment. The right edge of
+ * the window never moves back */
 static uint16_t guest_window(struct guest *g, bool syn)
 {
 	uint32_t space = g->rcvbuf - MIN(g->rcvbuf, g->unread), field;
 
 	if (syn)
 		return (uint16_t)MIN(space, UINT16_MAX);
-	/* The edge moves only if half of the buffer or two segments are free
-	 * (RFC 9293 3.8.6.2.2) */
+	/* The right edge moves only if half of the buffer, or space for two
+	 * segments, is free (RFC 9293 3.8.6.2.2). */
 	if (seq_lt(g->edge, g->rcv_nxt + space) &&
 	    (space >= g->rcvbuf / 2 || space >= 2U * g->mss))
 		g->edge = g->rcv_nxt + space;
@@ -239,8 +241,8 @@ static void guest_start(struct guest *g, uint32_t iss, bool connects,
 	guest_arm(g, now);
 }
 
-/* guest_send_one() - Send a segment from @seq on, with FIN after the last byte;
- * the segment takes at most @most sequence numbers; return how many */
+/* guest_send_one() - Send a segment from @seq on, with FIN after the last byte.
+ * Return how many sequence numbers it takes, which are at most @most */
 static uint32_t guest_send_one(struct guest *g, uint32_t seq, uint32_t most)
 {
 	uint32_t left = guest_fin_seq(g) - seq;
@@ -279,8 +281,8 @@ static void guest_pump(struct guest *g, uint64_t now)
 	}
 }
 
-/* guest_read() - Let the application read, and tell the other end if the window
- * grows much */
+/* guest_read() - Let the application read. If the window then grows by two
+ * segments or half of the buffer, send it to the other end */
 static void guest_read(struct guest *g)
 {
 	uint32_t n = MIN(g->reads, g->unread), before = g->edge;
@@ -418,14 +420,14 @@ static void guest_acked(struct guest *g, uint32_t ack, uint64_t now)
 		guest_arm(g, now);
 }
 
-/* guest_edge() - Check that the offered window never shrinks (RFC 9293
- * 3.8.6) */
+/* guest_edge() - Check that the right edge of the window that the other end
+ * offers does not move back (RFC 9293 3.8.6) */
 static void guest_edge(struct guest *g, const struct tcp_seg *seg)
 {
 	uint32_t edge = seg->ack + ((uint32_t)seg->wnd << g->snd_shift);
 
 	if (seq_lt(seg->ack, g->their_ack))
-		return;				/* an old ACK that comes late */
+		return;				/* an older ACK that is late */
 	if (g->their_ack != seg->ack && seq_lt(edge, g->their_edge))
 		guest_wrong(g, "the window shrank");
 	g->their_ack = seg->ack;
@@ -443,8 +445,9 @@ static void guest_ack(struct guest *g, const struct tcp_seg *seg, uint64_t now)
 	guest_edge(g, seg);
 	if (seq_lt(seg->ack, g->snd_una))
 		return;
-	/* The first condition is not in RFC 9293 but in Linux: a retransmission
-	 * with a new ACK has an old sequence number. */
+	/* The first condition is not in RFC 9293, but in Linux. Without it, the
+	 * window of a retransmission with a new ACK would be ignored, because
+	 * the sequence number is old. */
 	if (seq_lt(g->snd_una, seg->ack) || seq_lt(g->snd_wl1, seg->seq) ||
 	    (seg->seq == g->snd_wl1 && seq_le(g->snd_wl2, seg->ack))) {
 		g->snd_wnd = wnd;
@@ -466,12 +469,12 @@ static void guest_ack(struct guest *g, const struct tcp_seg *seg, uint64_t now)
 	if (g->recovering)
 		guest_fill(g);
 	if (g->snd_wnd && !old)
-		g->snd_nxt = g->snd_una;	/* send the probed byte again */
+		g->snd_nxt = g->snd_una;	/* resend the probe's byte */
 	guest_pump(g, now);
 }
 
-/* guest_advance() - Give the application the data that is in order now, and
- * then FIN */
+/* guest_advance() - Make the data that is in order now available to the
+ * application; after the last byte, accept FIN */
 static void guest_advance(struct guest *g)
 {
 	uint32_t before = g->rcv_nxt;
@@ -602,7 +605,8 @@ static void guest_probe(struct guest *g)
 }
 
 /**
- * guest_timer() - Do what is due; nothing is due before guest_next()
+ * guest_timer() - Send the delayed ACK or the retransmission that is due.
+ * Nothing is due before the time that guest_next() returns
  * @g:		guest
  * @now:	ms
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * machine.h - A connection of tcp/conn.h together with a model of a socket. The
- * actions of the connection are done as tcp.c does them, but without system
- * calls, and invariants are checked after each step. Tests that walk at random
- * or transfer data include this file.
+ * machine.h - A connection of tcp/conn.h together with a model of a socket. It
+ * does the actions of the connection as tcp.c does, but without system calls,
+ * and checks invariants after each step. conn_walk.c and conn_transfer.c
+ * include this file.
  *
  * @wrong says which invariant was violated first.
  */
@@ -58,7 +58,8 @@
  *
  * Invariants:
  * @irs:	initial sequence number of the guest
- * @adv, @phase: right edge of the window, and phase, after the last step
+ * @adv, @phase: right edge of the window offered to the guest, and phase, after
+ *		the last step
  * @wrong, @line: invariant that was violated first, and its line; NULL: none
  */
 struct machine {
@@ -134,7 +135,7 @@ static void machine_check_from_guest(struct machine *m)
 	const struct tcp_conn *c = &m->c;
 	uint32_t limit = (uint32_t)UINT16_MAX << c->rcv_wscale;
 
-	/* Nothing is acknowledged that the socket has not taken (T5). */
+	/* passt acknowledges only what the socket has taken (T5). */
 	MUST(m, c->rcv_nxt == m->irs + 1 + m->took + c->fin_rcvd);
 	MUST(m, !c->fin_rcvd || c->fin_queued);
 	MUST(m, !c->fin_queued || c->fin_seen);
@@ -178,8 +179,8 @@ static void machine_check_to_guest(struct machine *m)
 	}
 }
 
-/* machine_check_time() - Check that the right timer runs, and not for too
- * long */
+/* machine_check_time() - Check that the right timer runs for the phase, and
+ * that it does not expire too late */
 static void machine_check_time(struct machine *m)
 {
 	const struct tcp_conn *c = &m->c;
@@ -238,8 +239,8 @@ static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
 	uint32_t edge = c->rcv_nxt + ((uint32_t)h.wnd << c->rcv_wscale), i;
 	size_t hlen;
 
-	/* The window field says where the right edge is. But it is 0 for a
-	 * guest that would give up the connection otherwise, see
+	/* The window field gives the right edge of the window. But it is 0 if
+	 * the guest has repeated the same data for too long, see
 	 * conn_window_field(). */
 	if (c->stall_at && c->heard_at >= c->stall_at)
 		MUST(m, !h.wnd);
@@ -348,7 +349,8 @@ static void machine_deliver(struct machine *m)
 	machine_release_rxring(m);
 }
 
-/* machine_space() - Set the window from the socket's space */
+/* machine_space() - Set the window that passt offers from the space in the
+ * socket's send buffer */
 static void machine_space(struct machine *m)
 {
 	uint32_t space = m->sndbuf - m->buffered;
@@ -583,8 +585,8 @@ static void machine_feed_segment(struct machine *m, struct tcp_seg *seg,
 	}
 }
 
-/* machine_finish_batch() - Write the batch to the socket, and do what is due
- * then */
+/* machine_finish_batch() - Write the batch to the socket, send duplicate ACKs,
+ * and do the pending actions */
 static void machine_finish_batch(struct machine *m)
 {
 	unsigned int n;
@@ -616,8 +618,8 @@ static void machine_drain(struct machine *m, uint32_t bytes)
 	machine_do_actions(m);
 }
 
-/* machine_arrives() - Let bytes of the peer arrive at the socket, and maybe
- * FIN */
+/* machine_arrives() - Let bytes of the peer arrive at the socket, and FIN if
+ * @fin is true */
 static void machine_arrives(struct machine *m, uint32_t bytes, bool fin)
 {
 	m->arrived += bytes;
@@ -631,7 +633,8 @@ static void machine_arrives(struct machine *m, uint32_t bytes, bool fin)
 		machine_do_actions(m);
 }
 
-/* machine_timer() - Do what is due at @now */
+/* machine_timer() - Tell the connection that it is @now, and do the actions
+ * that are due */
 static void machine_timer(struct machine *m)
 {
 	if (m->removed)
@@ -640,8 +643,8 @@ static void machine_timer(struct machine *m)
 	machine_do_actions(m);
 }
 
-/* machine_next() - Get the time when machine_timer() may have something to do,
- * ms */
+/* machine_next() - Get the time in ms of the next timeout, before which
+ * machine_timer() has nothing to do */
 static uint64_t machine_next(const struct machine *m)
 {
 	uint64_t due = m->c.timer == CONN_TIMER_NONE ? GUEST_NEVER : m->c.deadline;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * modes_tcp.c - TCP carries the same bytes both ways, however the link lays out
- * frames in memory, and whether or not guest and link carry GSO frames.
+ * frames in memory, and whether or not the link carries GSO frames.
  */
 #include "../../tcp.c"
 #include "test/unit/cable.h"
@@ -13,8 +13,8 @@ static struct world w;
 static struct end end_one;
 static struct guest guest;
 
-/* transfer() - Run the loop until all has arrived at both ends, or for 100,000
- * turns */
+/* transfer() - Run the event loop until all data has arrived at both ends, but
+ * at most for 100,000 turns */
 static void transfer(int listener)
 {
 	unsigned int i;
@@ -28,8 +28,9 @@ static void transfer(int listener)
 }
 
 /* Given a connection, when both ends send, then the peer gets the bytes of the
- * guest, and the guest gets the bytes of the peer. If the mode has GSO frames,
- * they are used both ways; if it has none, none is used. */
+ * guest, and the guest gets the bytes of the peer. If the link carries GSO
+ * frames in this mode, they are used both ways. If it does not, none is
+ * used. */
 static void story_mode(enum memory_mode mode, const char *host, const char *gw)
 {
 	bool gso = mode == MEMORY_SEGMENTING;
