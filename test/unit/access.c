@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * access.c - How forward/access.c decides from the kernel's answer whether the
- * guest may reach an address. This test makes most of these answers itself, and
- * also malformed ones that no kernel would send. test/wire/cases/access.py
- * tests the same with a guest.
+ * guest may reach an address. This test makes most of these answers itself,
+ * among them malformed ones that no kernel would send.
+ * test/wire/cases/access.py tests the same decision with a guest.
  */
 #include <stdlib.h>
 
@@ -68,9 +68,9 @@ static void test_errors(void)
 	      !read_route(&a, &m.h, sizeof(m), &is));
 }
 
-/* Given an answer that is cut short at any length, then it is refused. Each
- * copy has memory of exactly its length, so that AddressSanitizer reports a
- * read beyond its end. */
+/* Given an answer that is truncated to any length, then passt refuses it. Each
+ * truncated copy has memory of exactly its length, so that AddressSanitizer
+ * reports a read beyond its end. */
 static void test_truncated(void)
 {
 	uint8_t *copy;

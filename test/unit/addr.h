@@ -10,7 +10,7 @@
 #include "test/unit/unit.h"
 #include "util.h"
 
-/* addr() - Parse an address; "" is none, and a malformed address ends the
+/* addr() - Parse an address. "" gives ADDR_NONE; a malformed address ends the
  * test */
 static struct in6_addr addr(const char *s)
 {

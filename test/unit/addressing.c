@@ -67,7 +67,7 @@ static struct in6_addr ip(const char *s)
 static void parse_options(const char *options, struct conf *c)
 {
 	char *argv[32] = { "passt" }, *rest, *word, *s;
-	static char copy[TEXT];		/* @c has pointers into it */
+	static char copy[TEXT];		/* @c keeps pointers into this copy */
 	int argc = 1;
 
 	snprintf(copy, sizeof(copy), "%s", options);
@@ -246,8 +246,8 @@ static bool say_value(const struct net *n, const char *key, char buf[TEXT])
 	return true;
 }
 
-/* say_from_guest() - Write the address that packets of the guest to A, or to
- * A,PORT, go to */
+/* say_from_guest() - Write to @buf where packets from the guest to @dst go,
+ * which is "A" or "A,PORT"; "!" if passt refuses them */
 static void say_from_guest(const struct net *n, char *dst, char buf[TEXT])
 {
 	char *port = strchr(dst, ',');
@@ -263,7 +263,8 @@ static void say_from_guest(const struct net *n, char *dst, char buf[TEXT])
 		add_text(buf, "!");
 }
 
-/* say_to_guest() - Write the source address that the guest sees for a peer */
+/* say_to_guest() - Write to @buf the guest-visible address of a peer; "!" if
+ * there is none */
 static void say_to_guest(const struct net *n, const char *peer, char buf[TEXT])
 {
 	struct in6_addr a = ip(peer), visible;
@@ -275,8 +276,8 @@ static void say_to_guest(const struct net *n, const char *peer, char buf[TEXT])
 		add_text(buf, "!");
 }
 
-/* say_scope() - Write the scope that sockets to a peer use, and "!" if options
- * set their source address or interface */
+/* say_scope() - Write to @buf the scope that passt's sockets to a peer use, and
+ * "!" if options set the source address or the interface of these sockets */
 static void say_scope(const struct net *n, const char *peer, char buf[TEXT])
 {
 	struct in6_addr a = ip(peer);
@@ -328,7 +329,7 @@ static bool holds(const struct net *n, const char *word, char buf[TEXT])
 static const struct row {
 	const char *name, *options, *host, *follows;
 } table[] = {
-	/* Rows about what the guest is given */
+	/* Rows about the guest's addresses, MTU, lease time and services */
 	{ "the guest has the host's addresses", "", USUAL,
 	  "4=192.0.2.2/24 6=2001:db8::2/56 use=4,6 note=" },
 	{ "its routers have the addresses of the host's gateways", "", USUAL,
@@ -507,7 +508,7 @@ static const struct row {
 	  "--no-host-access --dns-forward 192.0.2.8", FAM4 "dns 127.0.0.53",
 	  "dns=192.0.2.8 note= 192.0.2.8,53>127.0.0.53 192.0.2.8,80>192.0.2.8" },
 
-	/* Rows about which address leads where */
+	/* Rows about the real address that a guest-visible address leads to */
 	{ "a peer is itself, both ways", "", USUAL,
 	  "198.51.100.7>198.51.100.7 198.51.100.7<198.51.100.7 "
 	  "2001:db8:1::7>2001:db8:1::7 2001:db8:1::7<2001:db8:1::7 "
@@ -576,7 +577,8 @@ static const struct row {
 	{ "the loopback of a family that is not in use is refused", "-6",
 	  USUAL, "!<127.0.0.1 fe80::7<::1" },
 
-	/* Rows about how passt's own sockets are bound */
+	/* Rows about the addresses and interfaces that passt binds its sockets
+	 * to */
 	{ "nothing is bound by itself", "", USUAL,
 	  "src4=none src6=none if4= if6= scope=3" },
 	{ "source addresses", "-o 192.0.2.3 -o 2001:db8::3", USUAL,

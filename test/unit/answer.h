@@ -82,8 +82,7 @@ static void world_close(struct world *w)
 	link_close(&w->mem.link);
 }
 
-/* sends() - Let the guest send a frame, after all earlier replies are
- * cleared */
+/* sends() - Clear all earlier replies, and let the guest send a frame */
 static void sends(struct world *w, const uint8_t *frame, size_t len)
 {
 	uint8_t *exact = malloc(len ? len : 1);
@@ -115,8 +114,8 @@ static bool answered(const struct world *w)
 	return w->mem.nsent;
 }
 
-/* change() - Tell the services that the lease has changed from @old to what it
- * is now, after all earlier replies are cleared */
+/* change() - Clear all earlier replies, and tell the services that the lease
+ * has changed from @old to the current one in @w */
 __attribute__((unused))
 static void change(struct world *w, const struct lease *old)
 {

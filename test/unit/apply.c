@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * apply.c - What happens to listeners when a new rule set replaces the old one:
- * passt opens, closes, keeps or redirects them. The test uses real sockets in a
- * network namespace of its own.
+ * passt opens, closes, keeps or redirects each of them. The test uses real
+ * sockets in a network namespace of its own.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ static struct fwd_report report;
 static struct fwd_failure failures[FAILURES];
 static char lines[FAILURES][200];
 static unsigned int nfailures;
-static bool patient;		/* tell fwd_apply() to go on after a failure */
+static bool patient;		/* tells fwd_apply() to go on after a failure */
 
 static bool note_failure(void *arg, const struct fwd_failure *e)
 {
@@ -50,8 +50,8 @@ static void begin(unsigned int max)
 	patient = true;
 }
 
-/* apply() - Apply the rules 'tcp SPEC udp SPEC ...'; return what fwd_apply()
- * returns */
+/* apply() - Apply rules, written as 'tcp VALUE udp VALUE ...', where each VALUE
+ * is one of -t or -u; return what fwd_apply() returns */
 static int apply(const char *options)
 {
 	char text[300], why[200], *word, *spec, *rest;
@@ -116,9 +116,9 @@ static int reach(uint16_t port)
 	return -1;
 }
 
-/* Each row has the rules before and after a change, how many listeners the
- * change opens, closes and moves to another target, and how many are left at
- * the end. */
+/* Each row has the rules before and after a change, the numbers of listeners
+ * that the change opens, closes and moves to another target, and the number of
+ * listeners after the change. */
 static const struct {
 	const char *before, *after;
 	unsigned int opened, closed, moved, left;
@@ -241,8 +241,8 @@ static void slot_reused(void)
 }
 
 /* Given named ports, when a foreign socket occupies one of them, then passt
- * reports that and forwards the others; once the port is free, the next change
- * forwards it, too. */
+ * reports a failure and forwards the other ports. Once the occupied port is
+ * free, the next change of the rules forwards it, too. */
 static void failure_reported(void)
 {
 	int fd = takes(23);
@@ -281,9 +281,9 @@ static void failure_reported(void)
 	fwd_free(&f);
 }
 
-/* Given more ports than the limit of listeners allows, then named ports come
- * first, even if they are added later. The listeners that are left go to the
- * lowest ports that are best effort. */
+/* Given more ports than the limit of listeners allows, then named ports get
+ * listeners first, even if they are added after best-effort ports. The
+ * remaining listeners go to the lowest best-effort ports. */
 static void limit_kept(void)
 {
 	begin(10);
@@ -316,8 +316,8 @@ static void limit_kept(void)
 	fwd_free(&f);
 }
 
-/* Given a port that is best effort and that a foreign socket occupies, then
- * this is no failure, and the next change tries to bind the port again. */
+/* Given a best-effort port that a foreign socket occupies, then passt reports
+ * no failure, and the next change of the rules tries to bind the port again. */
 static void best_effort(void)
 {
 	int fd = takes(3);

@@ -45,8 +45,8 @@ static void ask(struct world *w, const char *sender, const char *target)
 	send_arp(w, &f);
 }
 
-/* Given a guest with its address, when it asks for the gateway, then the reply
- * says that the gateway is at passt's MAC address. */
+/* Given a guest that uses the address of its lease, when it asks for its
+ * router, then the reply says that the router is at passt's MAC address. */
 static void story_gateway(struct world *w)
 {
 	static const uint8_t want[] = {
@@ -159,8 +159,8 @@ static void story_no_ipv4(struct world *w)
 	check("without IPv4 ARP is silent", !answered(w));
 }
 
-/* libvirt gives passt the guest's own MAC address; passt must then put this
- * address into its replies. */
+/* Given passt's MAC address that equals the guest's, as libvirt configures it,
+ * then passt still answers, and its replies contain this address. */
 static void story_shared_mac(struct world *w)
 {
 	const uint8_t *reply;
@@ -174,8 +174,8 @@ static void story_shared_mac(struct world *w)
 			  MAC_LEN);
 }
 
-/* When the router's address or our MAC address changes, then passt announces
- * the router (RFC 5227 2.3). */
+/* When the router's IP address or passt's MAC address changes, then passt
+ * announces the router to the guest (RFC 5227 2.3). */
 static void story_announced(struct world *w)
 {
 	static const uint8_t want[] = {

@@ -15,7 +15,7 @@
 #include "random.h"
 #include "unit.h"
 
-#define LEN_MAX		4200	/* more than a page or a segment, bytes */
+#define LEN_MAX		4200	/* bytes; more than a page or an MTU of 1500 */
 #define ALIGN_MAX	64
 #define LONG_MAX	(1 << 20)
 
@@ -34,7 +34,8 @@ static uint64_t copy_words(void *restrict dst, const void *restrict src,
 	return sum_words(dst, src, len, sum);
 }
 
-/* Initial sums: zero, some that will soon carry, and some ordinary ones. */
+/* Sums to start from: zero, ordinary ones, and ones near 2^16, 2^32 or 2^64, at
+ * which a carry follows soon. */
 static const uint64_t start[] = {
 	0, 1, 0xffff, 0xfffe, 0x10000, 0xffffffff, UINT64_MAX, UINT64_MAX - 1,
 	0x8000000000000000, 0x123456789abcdef0,
@@ -56,7 +57,7 @@ static void fill_ones(uint8_t *buf, size_t len)
 	memset(buf, 0xff, len);
 }
 
-/* Fill with bytes that often, but not always, cause a carry. */
+/* Fill @buf with bytes whose sum often, but not always, causes a carry. */
 static void fill_carries(uint8_t *buf, size_t len)
 {
 	static const uint8_t bytes[] = { 0xff, 0xff, 0xff, 0xfe, 0x01, 0x00 };
@@ -75,8 +76,8 @@ static const struct pattern {
 	{ "carries", fill_carries },
 };
 
-/* Add two 16-bit words, and add the carry at the low end: the simple
- * reference. */
+/* Add two 16-bit words, and add the carry at the low end. The simple routine,
+ * with which all others are compared, consists of this. */
 static uint16_t ref_add(uint16_t sum, uint16_t word)
 {
 	uint32_t s = (uint32_t)sum + word;
@@ -111,14 +112,15 @@ static uint16_t ref_check(const uint8_t *buf, size_t len, uint64_t from)
 	return (uint16_t)~ref_sum(buf, len, from);
 }
 
-/* Convert a computed checksum to the number that a packet dump shows. */
+/* Convert a computed checksum from network order to host order, as packet dumps
+ * show it. */
 static uint16_t shown(uint16_t field)
 {
 	return get_be16(&field);
 }
 
-/* Allocate memory before a page without access: reading beyond its end is a
- * fault. */
+/* Allocate @len bytes that end right before a page without access, so that any
+ * access beyond their end is a fault. */
 static uint8_t *guarded(size_t len)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -131,8 +133,8 @@ static uint8_t *guarded(size_t len)
 	return p + room - len;
 }
 
-/* Given data of any length at any alignment, then the sum equals the sum of the
- * simple reference routine. */
+/* Given data of any length at any alignment, then the sum equals that of the
+ * simple routine. */
 static void test_add(const char *name, adder add, const struct pattern *pat)
 {
 	static uint8_t data[LEN_MAX], buf[LEN_MAX + ALIGN_MAX];
@@ -153,7 +155,8 @@ static void test_add(const char *name, adder add, const struct pattern *pat)
 			uint8_t *p = buf + align;
 			uint16_t got;
 
-			/* The bytes before and after must not matter */
+			/* The bytes before and after the data must not
+			 * matter */
 			memset(buf, 0xa5, align);
 			memcpy(p, data, len);
 			memset(p + len, 0xa5, ALIGN_MAX - align);
@@ -171,8 +174,8 @@ static void test_add(const char *name, adder add, const struct pattern *pat)
 }
 
 /* Given data of any length, when it is copied to any alignment, then the copy
- * is exact, no other byte is written, and the sum equals the sum of the
- * reference routine. */
+ * is exact, no other byte is written, and the sum equals that of the simple
+ * routine. */
 static void test_copy(const char *name, copier copy)
 {
 	static uint8_t src[LEN_MAX + 8], dst[LEN_MAX + ALIGN_MAX];
@@ -204,8 +207,8 @@ static void test_copy(const char *name, copier copy)
 	pass(label);
 }
 
-/* Given data that ends before a page without access, then no routine touches
- * that page: this would be a fault. */
+/* Given data that ends right before a page without access, then no routine
+ * accesses this page, which would be a fault. */
 static void test_bounds(const char *name, adder add, copier copy)
 {
 	uint8_t *src = guarded(LEN_MAX), *dst = guarded(LEN_MAX);
@@ -230,7 +233,8 @@ static void test_bounds(const char *name, adder add, copier copy)
 	pass(label);
 }
 
-/* Given long buffers, even of 0xff alone, then no internal sum overflows. */
+/* Given buffers of up to 1 MiB, even of 0xff alone, then the sum is correct: no
+ * intermediate sum overflows. */
 static void test_long(const char *name, adder add)
 {
 	static const size_t lens[] = {
@@ -364,9 +368,9 @@ static void test_iov_many(void)
 }
 
 /*
- * Given a checksum, when one word changes that it covers, then csum_update16()
- * gives the same checksum as a new computation. Each element of @others is the
- * sum of all words that do not change.
+ * Given a checksum, when one of the words that it covers changes, then
+ * csum_update16() gives the same checksum as a new computation. Each element of
+ * @others is the sum of all words that do not change.
  */
 static void test_update16(void)
 {
@@ -398,8 +402,8 @@ static void test_update16(void)
 	pass(name);
 }
 
-/* The example of RFC 1624 section 4: the older equation of RFC 1141 gives a
- * wrong checksum here, 0xffff instead of 0. */
+/* Given the example of RFC 1624 section 4, then csum_update16() gives 0. The
+ * older equation of RFC 1141 would give a wrong checksum, 0xffff. */
 static void test_update_corner(void)
 {
 	check_eq("update: the example of RFC 1624",
@@ -417,7 +421,8 @@ static void test_update_corner(void)
 	check_eq("update: to the same", csum_update16(0, 0x1234, 0x1234), 0);
 }
 
-/* RFC 1071 section 3 sums eight bytes step by step. */
+/* Given the eight bytes of the example in RFC 1071 section 3, then csum_add()
+ * gives the same sum as the RFC. */
 static void test_rfc1071(void)
 {
 	static const uint8_t data[] = {
@@ -502,7 +507,7 @@ static size_t from_hex(const char *hex, uint8_t *buf)
 	return len;
 }
 
-/* A packet in @buf, and where its parts are. */
+/* A packet in @buf, its transport header and payload, and its addresses. */
 struct packet {
 	uint8_t buf[128];
 	uint8_t *l4;
@@ -586,8 +591,10 @@ static void test_ip4(void)
 		 0x3341);
 }
 
-/* In a UDP header 0 means 'no checksum', so a computed checksum of 0 is sent as
- * 0xffff. csum_l4() verifies such a packet, but returns the computed 0. */
+/* In a UDP header 0 means 'no checksum', so whoever computes 0 sends 0xffff.
+ * Given a received packet with 0xffff, then csum_l4() finds the packet correct.
+ * Given the same packet to send, then csum_l4() returns 0, and the caller has
+ * to store 0xffff. */
 static void test_udp_zero(void)
 {
 	const char *hex = "4500001e1c4640004011324cc0000202c6336407"
@@ -602,8 +609,8 @@ static void test_udp_zero(void)
 		 packet_check(&p, IPPROTO_UDP), 0);
 }
 
-/* csum_add() and csum_copy() work both before and after csum_init() has chosen
- * routines for this processor. */
+/* Given csum_init(), which chooses routines for this processor, then csum_add()
+ * and csum_copy() are correct both before and after it is called. */
 static void test_doors(const char *when)
 {
 	char label[64];

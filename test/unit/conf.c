@@ -29,12 +29,13 @@ static struct conf c;
 static char said[16384];
 
 /**
- * capture() - Begin to redirect a stream to a file; or end this redirection,
- *		and read the file
+ * capture() - Redirect a stream to a file; or restore the stream, and read the
+ *		file into @said
  * @stream:	stdout or stderr
- * @saved:	-1 to begin; to end, what the first call returned
+ * @saved:	-1: redirect the stream; else the value that this first call
+ *		returned: restore the stream
  *
- * Return: a copy of the stream's descriptor at the beginning, -1 at the end
+ * Return: a copy of the stream's descriptor if @saved is -1, else -1
  */
 static int capture(FILE *stream, int saved)
 {
@@ -95,8 +96,8 @@ static bool accepted(const char *line)
 	return given(line) == CONF_GO && !*said;
 }
 
-/* refused() - Check that a command line is refused, with @words as the only
- * line */
+/* refused() - Check that a command line is refused, and that @words is the only
+ * line that is printed */
 static void refused(const char *line, const char *words)
 {
 	char name[256], want[512];

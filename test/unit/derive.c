@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * derive.c - What the guest is given on several hosts and with several options,
- * and what the user is told. Fake functions describe the host in place of the
- * kernel.
+ * derive.c - Which addresses, router and resolvers the guest gets on several
+ * hosts and with several options, and which messages the user gets. Fake
+ * functions describe the host in place of the kernel.
  */
 #include <stdlib.h>
 
@@ -12,7 +12,7 @@ static char resolv_path[] = "/tmp/passt-resolv-XXXXXX";
 #undef RESOLV_CONF
 #define RESOLV_CONF		resolv_path
 
-/* Fake functions for host/host.c, which describe the host in @fake */
+/* host/host.c calls these functions, which describe the host in @fake */
 #define nl_open			fake_open
 #define nl_default_if		fake_default_if
 #define nl_gateway		fake_gateway
@@ -230,8 +230,8 @@ static void test_offline(void)
 	      is(&n.lease.router[IP4], "169.254.2.2"));
 }
 
-/* Given a host with routes on one interface and addresses on another, then the
- * guest gets these addresses. */
+/* Given a host with default routes on one interface and addresses on another,
+ * then the guest gets these addresses. */
 static void test_elsewhere(void)
 {
 	fake = (struct fake){ .ifindex = 3, .other = 1, .gw4 = "192.0.2.1",
@@ -472,8 +472,9 @@ static void test_summary(void)
 		  "  router      fe80::1\n");
 }
 
-/* host_read() keeps nothing from its last call: it forgets what the host has
- * lost, and logs nothing. */
+/* Given a host that loses its addresses and its resolv.conf, when host_read()
+ * is called again, then it keeps nothing from its first call, and logs
+ * nothing. */
 static void test_read_again(void)
 {
 	static const char *const by_route[FAMILIES] = { "", "" };

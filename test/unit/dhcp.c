@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * dhcp.c - What DHCP and BOOTP clients in the guest get for each kind of
+ * dhcp.c - Which reply DHCP and BOOTP clients in the guest get to each kind of
  * message.
  */
 #include "../../answer/dhcp.c"
@@ -298,8 +298,8 @@ static void story_bootp(struct world *w)
 	check_eq("but the address", field(w, YIADDR), 0xc000020f);
 }
 
-/* Given a gateway outside the guest's prefix, then option 121 (RFC 3442) has a
- * route to the gateway and a default route. */
+/* Given a router outside the guest's prefix, then option 121 (RFC 3442) has a
+ * route to the router and a default route. */
 static void story_routes(struct world *w)
 {
 	static const uint8_t want[] = {
@@ -495,9 +495,9 @@ static void story_full(struct world *w)
 	      all && lacks(w, 119) && reply_len(w) <= 576);
 }
 
-/* Given an MTU up to 576, then a reply is one packet of at most 576 bytes,
- * which every host takes, and no fragment. With a larger MTU, a reply is no
- * longer than the MTU. */
+/* Given an MTU up to 576, then a reply is one unfragmented packet of at most
+ * 576 bytes, which every host has to accept. Given a larger MTU, then a reply
+ * is no longer than the MTU. */
 static void story_mtu(struct world *w)
 {
 	static const uint32_t mtu[] = { 68, 300, 576 };
@@ -550,8 +550,8 @@ static void story_long(struct world *w)
 	check_mem("and goes on in a second part", o + 255, "\x77\1\0\xff", 4);
 }
 
-/* Given options in the fields sname and file, then passt reads them if option
- * 52 says that they are there. */
+/* Given a message with options in the fields sname and file, then passt reads
+ * these options if option 52 of the message says that they are there. */
 static void story_overload(struct world *w)
 {
 	struct client c;
@@ -630,8 +630,8 @@ static void story_malformed(struct world *w)
 	check("more than fits a frame of 1500: dropped", !answered(w));
 }
 
-/* every_length() - Send a message that is cut short at every length; return how
- * many of them got a reply */
+/* every_length() - Send a message again and again, truncated to each length
+ * from zero to all of it; return the number of replies */
 static unsigned int every_length(struct world *w, struct client *c)
 {
 	size_t whole = c->m.len;
@@ -652,8 +652,9 @@ static void story_lengths(struct world *w)
 		uint8_t type;
 		unsigned int replies;
 	} all[] = {
-		/* If a message is cut to 236 to 240 bytes, it is BOOTP. If it
-		 * is longer, it must end after a whole option. */
+		/* A message that is truncated to 236 to 240 bytes is BOOTP, so
+		 * 5 lengths get a reply. Longer ones get a reply only if they
+		 * end after a whole option. */
 		{ "DISCOVER at every length", 1, 5 + 6 },
 		{ "REQUEST at every length", 3, 5 + 6 },
 		{ "DECLINE at every length", 4, 5 },

@@ -61,7 +61,7 @@ static void message(struct client *c, uint8_t type)
 		opt(c, 53, &type, 1);
 }
 
-/* post() - Send the message as it stands */
+/* post() - Send the message without appending the end option */
 static void post(struct world *w, struct client *c)
 {
 	struct ip_hdr ip = { .src = addr(c->src), .dst = addr(c->dst),
@@ -78,8 +78,8 @@ static void done(struct world *w, struct client *c)
 	post(w, c);
 }
 
-/* find_option() - Find an option from @p on; NULL if there is none before
- * @end */
+/* find_option() - Find the option @code in the options from @p to @end; NULL if
+ * there is none */
 static const uint8_t *find_option(const uint8_t *p, const uint8_t *end,
 				  uint8_t code, size_t *len)
 {

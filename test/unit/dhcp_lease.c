@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * dhcp_lease.c - Times of a DHCP lease, and what a client is told in each of
- * its states (RFC 2131 4.3.2) when the lease has changed.
+ * dhcp_lease.c - Times of a DHCP lease, and the reply that a client gets in
+ * each of its states (RFC 2131 4.3.2) after the lease has changed.
  */
 #include "../../answer/dhcp.c"
 #include "test/unit/answer.h"
 #include "test/unit/dhcp.h"
 
-/* Given a lease time, then T1 is 5 minutes at most, and T2 is 7/8 of it. */
+/* Given a lease time, then T1 is half of it, but at most 5 minutes, and T2 is
+ * 7/8 of the lease time. */
 static void story_times(struct world *w)
 {
 	static const struct {
@@ -98,8 +99,9 @@ static const char *answers(struct world *w, const char *address,
 	return buf;
 }
 
-/* Given a lease that has changed, then its old address is refused, and the new
- * one is not, whatever state the client is in. */
+/* Given a lease whose address has changed, then REQUEST for the old address
+ * gets NAK, and REQUEST for the new one gets ACK, in each state of the
+ * client. */
 static void story_address(struct world *w)
 {
 	struct lease old = w->net.lease;
@@ -114,8 +116,8 @@ static void story_address(struct world *w)
 		  answers(w, "198.51.100.15", "192.0.2.1"), "5555");
 }
 
-/* Given a router whose address has changed, then passt is still the server
- * under its old address. */
+/* Given a router whose address has changed, then passt, which is the DHCP
+ * server at this address, still answers clients that know its old address. */
 static void story_server(struct world *w)
 {
 	struct lease first = w->net.lease, old = first;
@@ -149,7 +151,8 @@ static void story_server(struct world *w)
 		  answers(w, "192.0.2.15", "192.0.2.7"), "0606");
 }
 
-/* While no guest is connected, a change is not remembered. */
+/* Given no connected guest, when the router's address changes, then passt does
+ * not remember the old address. */
 static void story_nobody(struct world *w)
 {
 	struct lease old = w->net.lease;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * dhcpv6.c - What a DHCPv6 client in the guest gets for each kind of message.
+ * dhcpv6.c - Which reply a DHCPv6 client in the guest gets to each kind of
+ * message.
  */
 #include "../../answer/dhcpv6.c"
 #include "test/unit/answer.h"
@@ -86,7 +87,8 @@ static void post(struct world *w, struct client *c)
 	sends_ip(w, &ip, c->buf, c->m.len);
 }
 
-/* options() - Get the options of the reply; there are none without a reply */
+/* options() - Get the options of the reply; an empty list if there is no
+ * reply */
 static struct opts6 options(const struct world *w)
 {
 	const uint8_t *f;
@@ -167,8 +169,8 @@ static int ia_status(const struct world *w, uint16_t code, unsigned int n)
 	return find_in(ia_options(&o), 13, 0, &s) ? get_be16(s.data) : -1;
 }
 
-/* ia_gives() - Whether the nth IA_NA has the address @s with a lifetime, and
- * has T1 and T2 of a lease of a day */
+/* ia_gives() - Whether the nth IA_NA has the address @s with this lifetime, and
+ * the T1 and T2 that belong to a lease of a day */
 static bool ia_gives(const struct world *w, unsigned int n, const char *s,
 		     uint32_t lifetime)
 {
@@ -276,7 +278,8 @@ static void story_request(struct world *w)
 		 ia_status(w, 3, 0), 4);
 }
 
-/* Given IAs that passt can't serve, then each has its own status code. */
+/* Given IAs for which passt has no address or no prefix, then each of these IAs
+ * has a status code in the reply, which says why. */
 static void story_refused(struct world *w)
 {
 	struct client c;
@@ -347,7 +350,8 @@ static void story_renew(struct world *w)
 	      !find_in(ia_options(&o), 5, 1, &a));
 }
 
-/* Given a lease time, then T1 is 5 minutes at most, and T2 is 7/8 of it */
+/* Given a lease time, then T1 is half of it, but at most 5 minutes, and T2 is
+ * 7/8 of the lease time. */
 static void story_times(struct world *w)
 {
 	static const struct {
@@ -648,8 +652,8 @@ static void story_too_much(struct world *w)
 	check("a message longer than a frame of 1500: dropped", !answered(w));
 }
 
-/* every_length() - Send a message that is cut short at every length; return how
- * many of them got a reply */
+/* every_length() - Send a message again and again, truncated to each length
+ * from zero to all of it; return the number of replies */
 static unsigned int every_length(struct world *w, struct client *c)
 {
 	size_t whole = c->m.len;
@@ -668,8 +672,8 @@ static void story_lengths(struct world *w)
 		const char *name;
 		uint8_t type;
 		bool server;
-		unsigned int replies;	/* replies to the messages that end
-					 * after an option */
+		unsigned int replies;	/* truncated messages that get a reply:
+					 * those that end after an option */
 	} all[] = {
 		{ "SOLICIT at every length", 1, false, 6 },
 		{ "REQUEST at every length", 3, true, 6 },

@@ -36,11 +36,11 @@
 #define LISTENERS	16
 #define GW4		"192.0.2.1"	/* leads to the host's loopback */
 #define GW6		"2001:db8::1"
-#define NOWHERE4	"203.0.113.9"		/* there is no route to it */
+#define NOWHERE4	"203.0.113.9"		/* the host has no route */
 #define NOWHERE6	"2001:db8:9::9"
 
 #define ETH_LEN		14
-#define SLOT_MAX	512		/* bytes, more than any flow needs */
+#define SLOT_MAX	512		/* bytes; more than any flow needs */
 
 /**
  * struct world - The test bench
@@ -96,7 +96,8 @@ static void world_open(struct world *w, uint32_t max_flows, size_t room)
 	memcpy(w->tap.guest.mac, guest_mac, MAC_LEN);
 	w->tap.guest.own[GUEST_IP4].addr = addr(GUEST4);
 	w->tap.guest.own[GUEST_IP6].addr = addr(GUEST6);
-	tap_show_mtu(&w->tap, w->net.mtu);	/* as if a long packet came */
+	/* The guest accepts long packets, as if it had sent one. */
+	tap_show_mtu(&w->tap, w->net.mtu);
 	w->fwd.net = &w->net;
 	fwd_init(&w->fwd, LISTENERS, w->flows.epfd);
 	w->errors = (struct icmp_errors){ .tap = &w->tap, .net = &w->net };
@@ -239,8 +240,8 @@ static void hand_over(struct world *w)
 	link_flush(w->mem.queue);
 }
 
-/* sends_ip() - Let the guest send a packet, after all frames that it received
- * are cleared */
+/* sends_ip() - Clear all frames that the guest has received, and let it send a
+ * packet */
 static void sends_ip(struct world *w, const char *src, const char *dst,
 		     uint8_t proto, const uint8_t *l4, size_t len)
 {
@@ -255,7 +256,7 @@ static void sends_ip(struct world *w, const char *src, const char *dst,
 	free(frame);
 }
 
-/* guest_of() - Get the guest's address in the family of another address */
+/* guest_of() - Get the guest's address in the same family as @other */
 static const char *guest_of(const char *other)
 {
 	return strchr(other, ':') ? GUEST6 : GUEST4;
@@ -310,7 +311,7 @@ static void events(struct world *w, int wait)
 	link_flush(w->mem.queue);
 }
 
-/* later() - Let time pass, and handle timers that expire */
+/* later() - Let @ms milliseconds pass, and handle the timers that expire */
 __attribute__((unused))
 static void later(struct world *w, uint64_t ms)
 {
@@ -381,8 +382,8 @@ static bool nth(const struct world *w, unsigned int n, struct seen *s)
 	return true;
 }
 
-/* flow_of() - Find the UDP flow of the guest's port @gport and a peer; NULL:
- * there is none */
+/* flow_of() - Find the UDP flow between the guest's port @gport and a peer;
+ * NULL if there is none */
 __attribute__((unused))
 static struct udp_flow *flow_of(struct world *w, uint16_t gport,
 				const char *peer, uint16_t pport)
@@ -394,7 +395,8 @@ static struct udp_flow *flow_of(struct world *w, uint16_t gport,
 	return udp_flow_find(&w->udp, &key);
 }
 
-/* is_from() - Whether a packet has this source and the guest as destination */
+/* is_from() - Whether a packet has the source @src, and the guest's address as
+ * destination */
 __attribute__((unused))
 static bool is_from(const struct seen *s, const char *src)
 {

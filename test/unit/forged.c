@@ -12,7 +12,7 @@
 /**
  * forge() - Send ICMP errors about packets that were never sent
  * @raw:	raw socket
- * @code:	code of destination unreachable
+ * @code:	ICMP code; the type is 'destination unreachable'
  * @proto:	protocol of the quoted packet
  * @l4:		first bytes of the quoted transport header
  * @n:		number of errors, each about another destination
@@ -42,7 +42,8 @@ static void forge(int raw, uint8_t code, uint8_t proto, const uint8_t l4[8],
 	}
 }
 
-/* forge_udp() - Send ICMP errors about UDP datagrams from a port */
+/* forge_udp() - Send @n forged ICMP errors that quote UDP datagrams from
+ * @port */
 static void forge_udp(int raw, uint8_t code, uint16_t port, unsigned int n)
 {
 	uint8_t udp[8] = { 0 };
@@ -53,7 +54,8 @@ static void forge_udp(int raw, uint8_t code, uint16_t port, unsigned int n)
 	forge(raw, code, IPPROTO_UDP, udp, n);
 }
 
-/* told() - Whether the guest received an unreachable error */
+/* told() - Whether the guest received an ICMP error 'destination
+ * unreachable' */
 static bool told(const struct world *w)
 {
 	struct seen s;
@@ -91,8 +93,8 @@ static void story_listener(unsigned int n)
 	world_close(&w);
 }
 
-/* Given a forged error 'protocol unreachable', then passt still sends GSO
- * batches. */
+/* Given a forged ICMP error 'protocol unreachable' that waits at the socket,
+ * then passt still sends GSO batches through this socket. */
 static void story_rows(void)
 {
 	struct ip_hdr ip = {
@@ -170,7 +172,8 @@ static void story_echo(void)
 }
 
 /* Given a full flow table, when passt reads two datagrams at once that need new
- * flows, then each datagram has the address of its own sender. */
+ * flows, then each datagram reaches the guest with the address of its own
+ * sender. */
 static void story_place(void)
 {
 	uint16_t port, pa = 0, pb = 0, ps = 0, out;

@@ -3,8 +3,8 @@
  * fragment.c - Packets longer than the guest's MTU go to the guest in fragments
  * (RFC 791 3.2, RFC 8200 4.5, RFC 6864).
  *
- * The test checks each byte of the fragments and joins them itself. Then
- * passt's reassembly, as the guest, joins them again.
+ * The test checks each byte of the fragments and joins them itself. Then it
+ * gives them to passt's reassembly, which joins them again in place of a guest.
  */
 #include "../../tap/fragment.c"
 
@@ -58,7 +58,7 @@ static void stage_open(struct stage *s, int v, uint32_t mtu)
 		exit(1);
 	memcpy(s->net.lease.mac, mac, MAC_LEN);
 	memcpy(s->gnet.lease.mac, guest, MAC_LEN);
-	s->net.mtu = mtu ? mtu : 65520;	/* 0: passt announces no MTU */
+	s->net.mtu = mtu ? mtu : 65520;	/* with -m 0, passt uses 65520 */
 	tap_init(&s->tap, &s->mem.link, s->mem.queue, &s->net);
 	tap_init(&s->gtap, &s->gmem.link, s->gmem.queue, &s->gnet);
 	memcpy(s->tap.guest.mac, guest, MAC_LEN);
@@ -78,8 +78,8 @@ static void stage_close(struct stage *s)
 	link_close(&s->gmem.link);
 }
 
-/* sends() - Send a datagram of @len bytes with its UDP header; return how many
- * frames that makes */
+/* sends() - Send the guest a datagram of @len bytes, with its UDP header;
+ * return the number of frames that were sent */
 static unsigned int sends(struct stage *s, size_t len)
 {
 	size_t i;
@@ -91,7 +91,8 @@ static unsigned int sends(struct stage *s, size_t len)
 	put_be16(s->l4, 7);
 	put_be16(s->l4 + 2, 4000);
 	put_be16(s->l4 + 4, (uint16_t)len);
-	put_be16(s->l4 + 6, 0xdead);		/* passt must replace this */
+	/* A wrong checksum, which passt must replace. */
+	put_be16(s->l4 + 6, 0xdead);
 	if (tap_ip_send(&s->tap, &s->ip, s->l4, len))
 		return 0;
 	link_flush(s->mem.queue);
@@ -202,7 +203,8 @@ static void check_joined(struct stage *s)
 		  s->len);
 }
 
-/* check_put_together() - Check that the guest reassembles the datagram */
+/* check_put_together() - Let the guest receive the fragments, and check that it
+ * reassembles the datagram */
 static void check_put_together(struct stage *s)
 {
 	struct pkt *p = &s->gtap.pkt[0];
@@ -223,8 +225,8 @@ static void check_put_together(struct stage *s)
 	tap_release(&s->gtap);
 }
 
-/* Given a packet as long as the MTU, then it is sent whole. One that is a byte
- * longer is sent in two fragments. */
+/* Given a packet that is as long as the MTU, then it is sent in one frame.
+ * Given a packet that is a byte longer, then it is sent in two fragments. */
 static void test_border(int v)
 {
 	size_t hlen = v == 4 ? 20 : 40, len;
@@ -264,7 +266,7 @@ static void test_border(int v)
 }
 
 /**
- * longest() - Send the longest datagram that is possible
+ * longest() - Send the longest possible datagram, and check its fragments
  * @v:		IP version
  * @mtu:	MTU of the guest, 0: not known
  * @most:	limit for bytes of a fragment
@@ -298,7 +300,7 @@ static void test_zero_checksum(int v)
 	stage_open(&s, v, 1280);
 	sends(&s, 3000);
 
-	/* Set one word so that the computed checksum is 0. */
+	/* Set the last word of the data so that the checksum is 0. */
 	memset(s.l4 + 6, 0, 2);
 	memset(s.l4 + 2998, 0, 2);
 	iov = (struct iovec){ s.l4, s.len };
@@ -329,8 +331,9 @@ static void test_icmp(int v)
 	stage_close(&s);
 }
 
-/* Given a guest that does not read, when a datagram's fragments do not all fit,
- * then none is sent. When the guest reads again, later datagrams arrive. */
+/* Given a guest that does not read, when the link has no space for all
+ * fragments of a datagram, then none of them is sent. When the guest reads
+ * again, later datagrams arrive. */
 static void test_stalled(int v)
 {
 	struct stage s;
@@ -370,6 +373,6 @@ int main(void)
 	longest(4, 576, 576, 119);	/* 552 bytes of data in each */
 	longest(4, 100, 100, 819);	/* 80 bytes of data in each */
 	longest(6, 1280, 1280, 54);	/* 1232 bytes of data in each */
-	longest(6, 68, 1280, 54);	/* IPv6's least MTU: RFC 8200 5 */
+	longest(6, 68, 1280, 54);	/* minimum MTU, RFC 8200 5 */
 	return unit_end();
 }

@@ -65,7 +65,7 @@ static const char *named(const struct stage *s, const char *name)
 	return buf;
 }
 
-/* summed() - Write the datagram's checksum, at offset @at */
+/* summed() - Compute the datagram's checksum, and write it at offset @at */
 static void summed(struct stage *s, size_t at)
 {
 	struct iovec iov = { s->l4, s->len };
@@ -217,7 +217,8 @@ static unsigned int arrive(struct stage *s)
 	tap_release(&s->tap);
 	tap_recv_burst(&s->tap, s->now);
 	s->arrived = true;
-	if (s->tap.fragments.reassembled)	/* the packet is a copy */
+	/* A reassembled packet is a copy, so its frames can be freed. */
+	if (s->tap.fragments.reassembled)
 		frames_free(s);
 	return s->tap.npkt;
 }
@@ -236,7 +237,8 @@ static bool is_whole(const struct stage *s, const struct pkt *p)
 	       !memcmp(buf, s->l4 + p->l4len, p->len);
 }
 
-/* gets() - Check that passt gets one packet from these frames: the datagram */
+/* gets() - Check that passt gets one packet from the guest's frames: the
+ * datagram that the guest has cut */
 static void gets(struct stage *s, const char *name)
 {
 	if (check_eq(named(s, name), arrive(s), 1))
@@ -244,7 +246,7 @@ static void gets(struct stage *s, const char *name)
 		      is_whole(s, &s->tap.pkt[0]));
 }
 
-/* gets_none() - Check that passt gets no packet from these frames */
+/* gets_none() - Check that passt gets no packet from the guest's frames */
 static void gets_none(struct stage *s, const char *name)
 {
 	check_eq(named(s, name), arrive(s), 0);

@@ -11,7 +11,7 @@
 #define ROOM	(1 << 20)
 #define LIFE	8192
 
-/* What differs between IPv4 and IPv6, for stories that are told for both. */
+/* What differs between IPv4 and IPv6, for stories that run for both. */
 struct family {
 	const char *gw, *nowhere;
 	uint8_t proto, request, reply;
@@ -37,7 +37,8 @@ static void pings(struct world *w, const struct family *f, const char *dst,
 	sends_ip(w, guest_of(dst), dst, f->proto, buf, 8 + len);
 }
 
-/* pings_with() - Do as pings(), with a TOS or traffic class, and DF for IPv4 */
+/* pings_with() - Like pings(), with a TOS or traffic class @tos, and with DF if
+ * the packet is IPv4 and @df is true */
 static void pings_with(struct world *w, const struct family *f, uint16_t seq,
 		       size_t len, uint8_t tos, bool df)
 {
@@ -131,9 +132,9 @@ static void story_echo(const struct family *f)
 	world_close(&w);
 }
 
-/* Given an identifier that the host itself uses, when the guest pings with it,
- * then passt sends another identifier, and the guest gets a reply with its
- * own. */
+/* Given an identifier that another ping socket of the host uses, when the guest
+ * pings with this identifier, then passt sends another one to the peer, and the
+ * guest gets a reply with its own identifier. */
 static void story_identifier_taken(void)
 {
 	struct in6_addr any = addr("0.0.0.0");
@@ -159,7 +160,8 @@ static void story_identifier_taken(void)
 	world_close(&w);
 }
 
-/* forge() - Let a program at @src send an echo reply to the host's loopback */
+/* forge() - Send an echo reply from the address @src to the host's loopback;
+ * false if that fails */
 static bool forge(const char *src, uint16_t id)
 {
 	struct in6_addr from = addr(src), to = addr("127.0.0.1");
@@ -201,7 +203,8 @@ static void story_unasked(void)
 	check_eq("that of another one is not", w.mem.nsent, 0);
 	check_eq("and is counted", w.echo.count[ICMP_UNASKED], 1);
 
-	/* 127.0.0.9 has the same guest-visible address as 127.0.0.1. */
+	/* 127.0.0.9 has the same guest-visible address as 127.0.0.1, which was
+	 * pinged. */
 	check("the test can forge", forge("127.0.0.9", 5));
 	events(&w, 1000);
 	check_eq("nor that of one with the same guest-visible address",
@@ -244,9 +247,9 @@ static void story_tos(const struct family *f)
 	world_close(&w);
 }
 
-/* Given a request that is too long for the host's interface, then the guest is
- * told the MTU. It still gets its reply, unless it was told the MTU within the
- * last ten minutes. */
+/* Given an echo request that is longer than the MTU of the host's interface,
+ * then the guest gets an ICMP error with this MTU. The guest still gets its
+ * reply, unless it had got the same error within the last ten minutes. */
 static void story_too_long(const struct family *f)
 {
 	bool four = f->hlen == 20;
@@ -412,8 +415,8 @@ static void story_router(void)
 	world_close(&w);
 }
 
-/* Given peers that were pinged, then the flow of each ends a minute after its
- * last request, and the socket closes with the last flow. */
+/* Given peers that were pinged, then the flow of each peer ends a minute after
+ * its last request, and the socket is closed with the last flow. */
 static void story_expiry(void)
 {
 	struct world w;
@@ -460,7 +463,8 @@ static void story_limits(void)
 	guest_leaves(&w);
 	check_eq("with the guest, all are gone", w.flows.used, 0);
 
-	/* The limit is an eighth of this flow table, less than ICMP_PEERS. */
+	/* Peers are limited to an eighth of the flow table here, which is less
+	 * than ICMP_PEERS. */
 	most = w.flows.max / 8;
 	for (i = 0; i <= most; i++) {
 		snprintf(host, sizeof(host), "10.0.%u.%u", i >> 8, i & 255);
@@ -500,7 +504,7 @@ static void story_unreachable(const struct family *f)
 	world_close(&w);
 }
 
-/* Given a packet that is no echo request, then it is ignored. */
+/* Given ICMP packets that are no echo requests, then passt ignores them. */
 static void story_others(void)
 {
 	uint8_t msg[36] = { 0 };
@@ -536,8 +540,8 @@ static struct flow_key tcp_key(const char *peer)
 	};
 }
 
-/* errs() - Send the guest an error about its SYN, as the only frame; @s is set
- * to it */
+/* errs() - Clear what the guest has received, and send it the ICMP error for
+ * @error about its SYN; @s is set to the error */
 static bool errs(struct world *w, int error, uint32_t mtu, const char *peer,
 		 struct seen *s)
 {
@@ -603,8 +607,8 @@ static void story_errnos(void)
 	world_close(&w);
 }
 
-/* Given a SYN that fails, then the error quotes the addresses, ports and
- * sequence number of the SYN, with correct headers. */
+/* Given a SYN of the guest that fails, then the ICMP error quotes the
+ * addresses, ports and sequence number of the SYN, with correct headers. */
 static void story_quote(const struct family *f)
 {
 	struct flow_key key = tcp_key(f->nowhere);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * iov.c - Functions for buffers in pieces do the same as with one flat buffer,
- * wherever the cuts are.
+ * iov.c - Functions for buffers in pieces give the same result for pieces as
+ * for one contiguous buffer, wherever the cuts are.
  */
 #include "../../iov.c"
 
@@ -16,7 +16,8 @@
 static uint8_t flat[LEN], own[PIECES][LEN];
 
 /**
- * cut_flat() - Copy the flat buffer into pieces of random size, some empty
+ * cut_flat() - Copy @flat, a contiguous buffer, into pieces of random size,
+ * some of them empty
  * @iov:	set to the pieces
  *
  * Each piece has memory of its own, so that an access beyond the end of a piece

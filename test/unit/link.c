@@ -21,7 +21,8 @@ static const struct frame_meta none;
 /**
  * struct watcher - An observer that counts
  * @observer:	registered at the link
- * @bursts, @frames, @bytes: what it has seen; index 0: from guest, 1: to guest
+ * @bursts, @frames, @bytes: numbers that the observer has seen; index 0: from
+ *		guest, 1: to guest
  */
 struct watcher {
 	struct link_observer observer;

@@ -17,7 +17,7 @@
 /* Messages that were logged since begin(). */
 static char logged[1000];
 
-/* Pretend that the kernel has no IPv6. */
+/* Pretend to the code under test that the kernel has no IPv6. */
 static bool no_ipv6;
 
 __attribute__((format(printf, 2, 3)))
@@ -51,7 +51,7 @@ static int test_open(int family, int type, int proto)
 
 #define SPAN	10	/* ports that a test case may use */
 
-static uint16_t base;	/* the first of these ports */
+static uint16_t base;	/* first of the SPAN ports of a test case */
 static int epfd;
 
 /* is_free() - Whether a port is free, for both TCP and UDP */
@@ -70,7 +70,8 @@ static bool is_free(uint16_t port)
 	return good;
 }
 
-/* find_ports() - Find SPAN free ports in a row, below the ephemeral ports */
+/* find_ports() - Find SPAN consecutive free ports below the ephemeral ports,
+ * and set @base to the first one */
 static void find_ports(void)
 {
 	unsigned int tries, n;
@@ -145,7 +146,7 @@ static int takes(int type, const char *addr, int offset)
 	return fd;
 }
 
-/* reach() - Connect a socket to a port; -1 if it is refused */
+/* reach() - Connect a new socket to a port; -1 if the connection is refused */
 static int reach(int type, const char *addr, int offset)
 {
 	union sockaddr_any sa;
@@ -474,8 +475,8 @@ static void best_effort(void)
 	close(udp);
 }
 
-/* Given named ports and ports that are best effort, then named ports are bound
- * first, whatever the order of the options. */
+/* Given named ports and best-effort ports, then named ports are bound first,
+ * whatever the order of the options. */
 static void named_before_best_effort(void)
 {
 	struct fwd f;
@@ -493,8 +494,8 @@ static void named_before_best_effort(void)
 	fwd_free(&f);
 }
 
-/* Given named ports of one protocol and best effort for the other, then one
- * line says how many ports of each are forwarded. */
+/* Given named TCP ports and best-effort UDP ports, then one log line says how
+ * many ports of each protocol are forwarded. */
 static void named_beside_best_effort(void)
 {
 	int udp = takes(SOCK_DGRAM, "127.0.0.1", 1);

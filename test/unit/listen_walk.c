@@ -4,10 +4,10 @@
  * compares the result with a model that is slow and simple. It uses real
  * sockets in a network namespace of its own.
  *
- * After each change there are the listeners of the model, and no others. A
- * listener that stays has its old socket, each socket is bound to the right
- * address, a foreign socket can bind a port only if the model says that it is
- * free, and there is one descriptor for each socket.
+ * After each change there are exactly the listeners of the model. A listener
+ * that stays has its old socket, each socket is bound to the right address, a
+ * foreign socket can bind a port only if the port is free in the model, and
+ * there is one descriptor for each socket.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@
 #define FOREIGN		6
 #define LISTENERS	24	/* limit; 'all' for TCP and UDP would need 32 */
 #define BOUND		(2 * LISTENERS)
-#define OLD		64	/* tokens that are remembered */
+#define OLD		64	/* old tokens that the test remembers */
 
 /* Addresses and interfaces that options bind their ports to. */
 static const struct prefix {
@@ -59,7 +59,7 @@ static const struct target {
 /**
  * struct option - A value of -t or -u
  * @proto:	IPPROTO_TCP or IPPROTO_UDP, 0: no option
- * @best:	all ports, best effort; else ports are named
+ * @best:	the value is 'all', best effort; false: it names ports
  * @first, @last, @to: first and last port of the host, and the guest's port for
  *		the first
  * @except:	a port that is excluded, 0: none
@@ -93,7 +93,7 @@ struct bound {
 };
 
 static struct option options[OPTIONS];
-static struct bound foreign[FOREIGN];	/* unused if @proto is 0 */
+static struct bound foreign[FOREIGN];	/* entry is unused if its @proto is 0 */
 static struct bound model[BOUND];
 static unsigned int nmodel;
 static unsigned int want_failed, got_failed, wrong_failed;
@@ -158,8 +158,8 @@ static void write_spec(const struct option *o, char spec[200])
 	snprintf(spec, 200, "%s%s%s", prefixes[o->prefix].text, ports, except);
 }
 
-/* Parse an option if it has changed since the last call, because parsing is
- * slow */
+/* Return the rules of an option. It is parsed only if it has changed since the
+ * last call, because parsing is slow */
 static const struct rule_set *parse_option(unsigned int i)
 {
 	static struct option done[OPTIONS];
@@ -258,7 +258,8 @@ static struct bound bound_of(const struct option *o, unsigned int rule,
 	};
 }
 
-/* Remove the highest best-effort port; false if none is above @port */
+/* Remove the highest best-effort port from the model; false if none is above
+ * @port */
 static bool model_evict(unsigned int port)
 {
 	unsigned int i, last = nmodel;
@@ -296,7 +297,8 @@ static void model_named(const struct bound *b)
 		model[nmodel++] = *b;
 }
 
-/* Add a best-effort port if it is free; false if there is no space for more */
+/* Add a best-effort port to the model if the port is free; false if there are
+ * as many listeners as the limit allows */
 static bool model_best(const struct bound *b)
 {
 	unsigned int i;
@@ -464,7 +466,8 @@ static struct bound pick_foreign(void)
 	return bound_of(&o, 0, 1 + pick(PORTS));
 }
 
-/* Whether a random port is free exactly if the model says so */
+/* Whether the model is right about a random port: a foreign socket can bind it
+ * if and only if it is free in the model */
 static bool probe_right(void)
 {
 	struct bound b = pick_foreign();
@@ -535,7 +538,8 @@ static void remember_tokens(void)
 		old_tokens[nold++ % OLD] = listener_token(&f, l);
 }
 
-/* Whether each old token belongs to its own listener, or to none */
+/* Whether each old token stands for the listener that it was made for, or for
+ * none */
 static bool tokens_right(void)
 {
 	unsigned int i;

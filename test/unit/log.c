@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * log.c - Where messages go and what they look like. A log file stays below its
- * size limit, and the same message is not logged without limit.
+ * log.c - Tests where messages go and what they look like, that a log file
+ * stays below its size limit, and that repeated messages are limited.
  */
 #include <paths.h>
 #include <poll.h>
@@ -25,7 +25,7 @@ static char log_socket[] = "/tmp/passt-sys-XXXXXX";
 static char path[] = "/tmp/passt-log-XXXXXX";
 static char said[65536];
 
-/* slurp() - Read an open file into @said, from its beginning; return the
+/* slurp() - Read an open file from its beginning into @said; return the
  * length */
 static size_t slurp(int fd)
 {
@@ -95,7 +95,7 @@ static void test_stderr(void)
 	check_eq("and still a line", said[LOG_LINE - 1], '\n');
 }
 
-/* burst() - Log @n messages from one place; return how many lines were
+/* burst() - Log the same message @n times; return the number of lines that were
  * logged */
 static unsigned int burst(unsigned int n)
 {
@@ -183,8 +183,8 @@ static void test_file(void)
 	close(fd);
 }
 
-/* entries() - Count the entries of test_bound() in @said; 0 if one of them is
- * not whole or not in order */
+/* entries() - Count the messages of test_bound() in @said, and set @first and
+ * @last to their numbers; 0 if one is not whole or not in order */
 static unsigned int entries(unsigned int *first, unsigned int *last)
 {
 	unsigned int n = 0, number;
@@ -266,7 +266,8 @@ static void test_bad_files(void)
 	unlink(fifo);
 }
 
-/* logger() - Bind a socket in place of the system logger's, and return it */
+/* logger() - Bind a socket to @log_socket, in place of the system logger;
+ * return the socket */
 static int logger(void)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -315,7 +316,7 @@ static void test_syslog(void)
 	      strstr(heard(fd), "]: 1 messages were lost: nobody read them"));
 	check("and goes on", strstr(heard(fd), "]: again"));
 
-	alarm(5);	/* if a message blocks, end this test */
+	alarm(5);	/* kills this test if a message blocks */
 	while (!state.lost)
 		warn("a line of many");
 	warn("and another one");
@@ -333,8 +334,8 @@ static void test_syslog(void)
 }
 
 /* fill_stderr() - Log to @out in place of stderr until @out is full, and check
- * that messages which are lost then are counted. Read @in, the other end, and
- * check that the number of lost messages is logged */
+ * that the lost messages are counted. Then read from @in, the other end of
+ * @out, and check that the number of lost messages is logged */
 static void fill_stderr(const char *name, int out, int in)
 {
 	struct pollfd p = { .fd = in, .events = POLLIN };

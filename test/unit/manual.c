@@ -45,7 +45,8 @@ static const struct opt *next_option(unsigned int *i)
 	return NULL;
 }
 
-/* next_heading() - Read until the next line that introduces an option */
+/* next_heading() - Read lines up to the next one that introduces an option;
+ * false if there is none */
 static bool next_heading(FILE *f, char *line, int size)
 {
 	while (fgets(line, size, f)) {
@@ -79,8 +80,8 @@ static void test_passt(void)
 	fclose(f);
 }
 
-/* has() - Check that qrap's page has a text; the arguments after @page are as
- * for printf() */
+/* has() - Check that qrap's manual page contains a text; the arguments after
+ * @page are as for printf() */
 __attribute__((format(printf, 2, 3)))
 static bool has(const char *page, const char *fmt, ...)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * mcast.c - Relays multicast groups on the loopback interface of a network
- * namespace: for how long answers are passed on, which socket has the port of a
- * service, and what is dropped.
+ * namespace. It tests for how long passt relays answers, which socket has the
+ * service's port, and which datagrams passt drops.
  */
 #include "../../udp/mcast.c"
 #include "test/unit/flows.h"
@@ -13,8 +13,8 @@
 #define PORT	5353
 #define NEIGHBOUR "198.18.0.1"	/* one more address on loopback (RFC 2544) */
 
-/* relay_open() - Set up the test bench with groups on one interface, for IPv4
- * only: loopback has no route to IPv6 groups */
+/* relay_open() - Set up the test bench with multicast groups on one interface.
+ * It is for IPv4 only, because loopback has no route to IPv6 groups */
 static void relay_open(struct world *w, uint32_t ifindex)
 {
 	world_open(w, LIFE, ROOM);
@@ -46,8 +46,9 @@ static int member_open(bool shared)
 	return fd;
 }
 
-/* asks() - Let the guest send a query to the group. Loopback, unlike real
- * interfaces, returns the query; so clear what the guest received */
+/* asks() - Let the guest send a query to the group, and clear what the guest
+ * then receives: on loopback, unlike on real interfaces, the query comes
+ * back */
 static void asks(struct world *w, uint16_t port)
 {
 	sends(w, port, GROUP, PORT, "who?", 4);
@@ -56,7 +57,7 @@ static void asks(struct world *w, uint16_t port)
 }
 
 /* heard_from() - Whether exactly one datagram reached the guest, from @src to
- * this port */
+ * the guest's port @port */
 static bool heard_from(struct world *w, const char *src, uint16_t port)
 {
 	struct seen s;
@@ -66,15 +67,15 @@ static bool heard_from(struct world *w, const char *src, uint16_t port)
 	       is_from(&s, src) && get_be16(s.l4 + 2) == port;
 }
 
-/* says_alone() - Clear what the guest received, and let a peer send to a port
- * of the host */
+/* says_alone() - Clear what the guest has received, and let a peer send a
+ * datagram to a port of the host */
 static void says_alone(struct world *w, int peer, uint16_t port)
 {
 	memory_clear(&w->mem);
 	peer_says(peer, "127.0.0.1", port, "answer", 6);
 }
 
-/* neighbour_up() - Give loopback the neighbour's address */
+/* neighbour_up() - Add the address NEIGHBOUR to the loopback interface */
 static bool neighbour_up(void)
 {
 	struct ifreq ifr = { .ifr_name = "lo:1" };
@@ -101,8 +102,8 @@ static struct udp_flow *query_of(struct world *w, uint16_t gport)
 	return f ? container_of(f, struct udp_flow, flow) : NULL;
 }
 
-/* Given the table of groups, then each has a multicast address, no socket yet,
- * and the interface of its family. */
+/* Given the table of multicast groups, then each group has a multicast address,
+ * no socket yet, and the interface of its family. */
 static void story_table(void)
 {
 	struct udp_group g[UDP_GROUPS];
@@ -270,8 +271,8 @@ static void story_responder(bool before)
 	world_close(&w);
 }
 
-/* Given a forwarded port with the number of the service's port, then its
- * listener and the group's socket share the port, and no foreign socket can
+/* Given a forwarded port that is also the service's port, then the listener of
+ * this port and the group's socket share the port, and no foreign socket can
  * bind it. */
 static void story_forwarded(void)
 {
@@ -295,9 +296,9 @@ static void story_forwarded(void)
 	world_close(&w);
 }
 
-/* Given no interface, or a foreign socket that does not share the port, then
- * passt can't join the group, warns about it, and drops what the guest sends to
- * it. */
+/* Given no interface for groups, or a foreign socket that does not share the
+ * service's port, then passt can't join the group, and drops what the guest
+ * sends to this group. */
 static void story_refused(void)
 {
 	struct world w;
@@ -322,8 +323,8 @@ static void story_refused(void)
 	world_close(&w);
 }
 
-/* Given datagrams that can't be passed on, then each is counted by its
- * cause. */
+/* Given datagrams that passt can't relay to the guest, then each is dropped and
+ * counted by its cause. */
 static void story_dropped(void)
 {
 	static uint8_t data[UDP_GROUP_LONGEST + 1];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * modes_udp.c - UDP carries the same datagrams both ways, however the link lays
- * out frames in memory, and whether or not guest and link carry GSO frames.
+ * out frames in memory, and whether or not the link carries GSO frames.
  */
 #include <netinet/udp.h>
 
@@ -10,7 +10,7 @@
 
 #define SPACE	(1 << 20)
 #define ROUNDS	40
-#define MOST	40	/* limit for datagrams in a round */
+#define MOST	40	/* datagrams in a round, at most */
 
 static struct world w;
 static uint64_t seed;
@@ -56,7 +56,8 @@ static void guest_says(const char *gw, uint16_t port, const uint8_t *data,
 		free(frame[--n]);
 }
 
-/* peer_gets() - Whether the peer receives these datagrams, and no others */
+/* peer_gets() - Whether the peer receives @data in datagrams of @size bytes,
+ * and nothing else */
 static bool peer_gets(int fd, const uint8_t *data, size_t len, size_t size)
 {
 	static uint8_t buf[UINT16_MAX];
@@ -73,7 +74,8 @@ static bool peer_gets(int fd, const uint8_t *data, size_t len, size_t size)
 	return recv(fd, buf, sizeof(buf), MSG_DONTWAIT) < 0;
 }
 
-/* guest_gets() - Whether the guest receives these datagrams, and no others */
+/* guest_gets() - Whether the guest receives @data in datagrams of @size bytes,
+ * and nothing else */
 static bool guest_gets(const uint8_t *data, size_t len, size_t size)
 {
 	unsigned int i, before, want = (unsigned int)((len + size - 1) / size);
@@ -113,9 +115,10 @@ static bool one_round(int fd, const char *gw, uint16_t port)
 	return guest_gets(data, len, (size_t)size) && good;
 }
 
-/* Given a peer, when guest and peer send, then each receives the datagrams of
- * the other, with the sizes that they had. If the mode has GSO frames, they are
- * used both ways; if it has none, none is used. */
+/* Given a peer, when the guest and the peer send, then each receives the
+ * datagrams of the other, with their original sizes. If the link carries GSO
+ * frames in this mode, they are used both ways. If it does not, none is
+ * used. */
 static void story_mode(enum memory_mode mode, const char *host, const char *gw)
 {
 	bool gso = mode == MEMORY_SEGMENTING;
@@ -138,8 +141,8 @@ static void story_mode(enum memory_mode mode, const char *host, const char *gw)
 	peer_hears(fd, buf, sizeof(buf), &from, &at);
 	connect(fd, &sa.sa, sockaddr_set(&sa, &a, at, 0));
 
-	/* The send buffers must be large: data of the last round that the
-	 * kernel has not freed yet still takes space. */
+	/* The send buffers must be large, because data of the previous round
+	 * that the kernel has not freed yet still takes space in them. */
 	for (f = flow_next(&w.flows, NULL); f; f = flow_next(&w.flows, f))
 		setsockopt(f->fd[SIDE_HOST], SOL_SOCKET, SO_SNDBUFFORCE, &space,
 			   sizeof(space));
