@@ -67,6 +67,17 @@ uint32_t sched_quantum(const struct sched *s, size_t pending, uint32_t unit,
 }
 
 /**
+ * sched_flight_max() - How many bytes one TCP flow may have in flight to the
+ * guest
+ *
+ * Return: bytes; UINT32_MAX: as many as the guest's window allows
+ */
+uint32_t sched_flight_max(const struct sched *s, uint64_t now)
+{
+	return sched_low_latency(s, now) ? SCHED_FLIGHT_LOW : UINT32_MAX;
+}
+
+/**
  * sched_skip_bulk() - Whether the flows in @s->ready miss their turn in this
  * pass
  * @blocked:	the link was blocked when this pass began

@@ -11,9 +11,10 @@
  *
  * If a sparse flow was active beside another flow in the last 100 ms, the link
  * is in low-latency mode. In this mode all bulk flows together send 64 KiB
- * between two flushes, the send buffer of the link's socket and TCP's windows
- * are small, and bulk flows are skipped once after the link was blocked. A bulk
- * flow that is alone on the link is not restricted in any of these ways.
+ * between two flushes, each TCP flow has at most 512 KiB in flight to the
+ * guest, the send buffer of the link's socket and TCP's windows are small, and
+ * bulk flows are skipped once after the link was blocked. A bulk flow that is
+ * alone on the link is not restricted in any of these ways.
  *
  * The scheduler keeps pointers only to the flows that wait in @ready. It keeps
  * the token of the last active flow, not a pointer: a later flow in the same
@@ -34,6 +35,11 @@
  * in low-latency mode. */
 #define SCHED_QUANTUM		(1024 * 1024)
 #define SCHED_QUANTUM_LOW	(64 * 1024)
+
+/* Bytes of one TCP flow that may be in flight to the guest in low-latency mode.
+ * This limits the standing queue of a link that has no send buffer of its own:
+ * with vhost-user, frames wait in the guest's receive buffers. */
+#define SCHED_FLIGHT_LOW	(512 * 1024)
 
 /* Bytes of the link that the datagrams of one UDP socket may take before it is
  * the next socket's turn. */
@@ -80,6 +86,7 @@ void sched_active(struct sched *s, const struct flow_table *t, struct flow *f,
 bool sched_low_latency(const struct sched *s, uint64_t now);
 uint32_t sched_quantum(const struct sched *s, size_t pending, uint32_t unit,
 		       uint64_t now);
+uint32_t sched_flight_max(const struct sched *s, uint64_t now);
 bool sched_skip_bulk(struct sched *s, bool blocked, uint64_t now);
 
 void sched_wait(struct sched *s, struct flow *f);

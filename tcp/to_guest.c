@@ -388,6 +388,19 @@ static bool send_fin(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	return true;
 }
 
+/* usable_window() - How many bytes may be sent now, as the guest's window and
+ * the scheduler allow. The scheduler's share is cut to whole segments */
+static uint32_t usable_window(const struct tcp *t, const struct tcp_flow *f,
+			      uint64_t now)
+{
+	const struct tcp_conn *c = &f->conn;
+	uint32_t flight = c->snd_nxt - c->snd_una;
+	uint32_t max = sched_flight_max(t->sched, now);
+
+	max = flight < max ? (max - flight) / c->mss * c->mss : 0;
+	return MIN(conn_usable_window(c), max);
+}
+
 /**
  * tcp_to_guest_data() - Send the data that the socket has, as far as the
  * guest's window and the flow's quantum allow
@@ -405,7 +418,7 @@ bool tcp_to_guest_data(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	if (!resend_holes(t, f))
 		return true;
 	while (f->readable && budget && !conn_all_sent(c)) {
-		usable = MIN(conn_usable_window(c), budget);
+		usable = MIN(usable_window(t, f, now), budget);
 		if (!usable) {
 			conn_window_closed(c, now);
 			return false;

@@ -68,6 +68,8 @@ static void story_alone(void)
 	check_eq("whatever is pending",
 		 sched_quantum(&s, SCHED_QUANTUM, MSS, now),
 		 SCHED_QUANTUM / MSS * MSS);
+	check_eq("only the guest's window limits what is in flight",
+		 sched_flight_max(&s, now), UINT32_MAX);
 }
 
 /* Given a sparse flow beside a bulk flow, then the link is in low-latency mode,
@@ -91,6 +93,8 @@ static void story_beside_bulk(void)
 		 sched_quantum(&s, SCHED_QUANTUM_LOW - 1, 65000, now), 65000);
 	check_eq("then nobody sends more",
 		 sched_quantum(&s, SCHED_QUANTUM_LOW, MSS, now), 0);
+	check_eq("little may be in flight",
+		 sched_flight_max(&s, now), SCHED_FLIGHT_LOW);
 
 	now += SCHED_ACTIVE - 1;
 	active(bulk, SCHED_BULK);
