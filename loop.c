@@ -16,8 +16,8 @@
 
 #define EVENTS_MAX	256	/* events that one epoll_wait() returns */
 #define BURSTS_MAX	64	/* bursts that handle_queue() takes at most */
-#define LINK_RETRY_MS	10	/* length of a pause, see pause_link() */
-#define LISTEN_REST_MS	100	/* length of a pause of a listening socket */
+#define LINK_RETRY_MS	10	/* how long pause_link() lets the link rest */
+#define LISTEN_REST_MS	100	/* how long a listening socket rests */
 
 static void tcp_class_event(struct worker *w, struct flow *f,
 			    enum flow_side side, uint32_t events, uint64_t now)

@@ -775,9 +775,9 @@ static struct in6_addr dhcp_pick_dest(const struct dhcp_reply *r)
 	return r->l->addr[IP4];
 }
 
-/* dhcp_reply_max() - Return the bytes of the longest reply. A host need not
- * accept a packet longer than its MTU, but must accept DHCP_MAX_LEAST bytes
- * (RFC 2131 2). */
+/* dhcp_reply_max() - Return how many bytes a reply to this client may have. The
+ * client need not accept a packet that is longer than its MTU, but must accept
+ * DHCP_MAX_LEAST bytes (RFC 2131 2). */
 static size_t dhcp_reply_max(const struct answer *a, const struct dhcp_reply *r)
 {
 	size_t mtu = MAX(tap_mtu(a->tap), DHCP_MAX_LEAST);

@@ -164,7 +164,7 @@ static void ra_put_lease(struct msgbuf *w, const struct lease *l)
  * ra_put_past() - Append an advertisement that withdraws the entries that are
  *		gone from the lease, by lifetimes of zero
  *
- * A host stops using addresses in a withdrawn prefix for new connections at
+ * The guest stops using addresses in a withdrawn prefix for new connections at
  * once, but keeps them for up to two hours, so that connections can end (RFC
  * 4862 5.5.3 (e)).
  */

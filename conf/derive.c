@@ -189,9 +189,9 @@ static struct in6_addr derive_host_addr(const struct conf *c,
 		       c->map_gw ? n->gateway[f] : ADDR_NONE);
 }
 
-/* derive_host_ports() - Return to which traffic an address pair applies if its
- * real address is the host's: with --no-host-access, only to traffic that the
- * host begins */
+/* derive_host_ports() - Find out for which traffic passt translates between the
+ * host's address and the address by which the guest reaches the host: for all
+ * traffic, or, with --no-host-access, only for traffic that the host begins */
 static enum nat_ports derive_host_ports(const struct conf *c)
 {
 	return c->no_host_access ? NAT_TO_GUEST : NAT_ANY_PORT;

@@ -148,7 +148,8 @@ static int compare_rules(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Remove the active rules whose last port is below the port of @s */
+/* Remove from the list of rules that contain port @s->port those that end
+ * before it */
 static void end_rules(struct sweep *s)
 {
 	const struct rule **active = s->c->active;
@@ -161,7 +162,8 @@ static void end_rules(struct sweep *s)
 	s->n = kept;
 }
 
-/* Add a rule to the active rules, which are in the order of the rule set */
+/* Add a rule to the list of rules that contain port @s->port. The list is in
+ * the order of the rule set */
 static void begin_rule(struct sweep *s, const struct rule *r)
 {
 	const struct rule **active = s->c->active;

@@ -97,7 +97,8 @@ static bool id_mapped(const char *path, unsigned int id)
 	return found;
 }
 
-/* sandbox_can_become() - Whether our user namespace has a user and a group */
+/* sandbox_can_become() - Whether user ID @uid and group ID @gid exist in our
+ * user namespace, that is, whether both are mapped */
 bool sandbox_can_become(uid_t uid, gid_t gid)
 {
 	return id_mapped("/proc/self/uid_map", uid) &&

@@ -242,14 +242,17 @@ static int collect_chains(struct vhost_pair *p, struct vhost_slot *s,
 }
 
 /**
- * show_slot() - Make the pieces of a slot from the pieces of its chains
+ * show_slot() - Make the pieces of a slot from the buffers of its descriptor
+ * chains
  * @len:	bytes of the slot
  *
- * The virtio-net header is before the slot's first byte. If the headers of the
- * frame would lie in several pieces, the slot begins with a buffer for them,
- * from which vhost_flush() copies them.
+ * The virtio-net header is before the slot's first byte. If the frame's
+ * Ethernet, IP and TCP or UDP headers would lie in several pieces, the slot
+ * begins with a buffer of passt's for them, from which vhost_flush() copies
+ * them.
  *
- * Return: 1 on success; -ENOBUFS if no buffer or no entry of @p->to is left
+ * Return: 1 on success; -ENOBUFS if no such buffer is left, or no entry of the
+ *	   array @p->to, which holds the pieces of all slots
  */
 static int show_slot(struct vhost_pair *p, struct vhost_slot *s, size_t len,
 		      struct link_slot *slot)

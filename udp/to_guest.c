@@ -25,11 +25,13 @@
  * a power of two, the messages would compete for the same cache lines. */
 #define MESSAGE_STRIDE	(65536 + 1536)
 
-/* A shorter frame counts as this many bytes of the link, because the link also
- * limits the number of frames. */
+/* A shorter frame counts as this many bytes of the link's space, because the
+ * link also limits the number of frames. */
 #define FRAME_SPACE_MIN	1024
 
-/* Maximum bytes of the link that one message takes, with headers. */
+/* Maximum space on the link, in bytes, for the frames of one message, with
+ * their headers. A message is what recvmsg() returns: a datagram, or several
+ * that the kernel has joined (UDP_GRO). */
 #define MESSAGE_MAX	(72 * 1024)
 
 /* Maximum number of frames for which count_affordable() asks the link for

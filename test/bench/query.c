@@ -48,7 +48,7 @@ struct question {
  * @sa:		address of the server
  * @len:	length of @sa
  * @epoll:	epoll descriptor with all sockets; its data is an index of @q
- * @ahead:	number of entries of @q that are used
+ * @ahead:	how many queries wait at the same time, each in an entry of @q
  * @q:		queries that wait
  * @n, @lost:	number of queries that were answered, and that were lost
  * @ns:		latencies of the answered ones

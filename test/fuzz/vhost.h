@@ -41,7 +41,8 @@
 #define PLACES		3
 #define FILE_SIZE	0x14000
 #define FDS_MAX		96	/* descriptors that count_fds() looks at */
-#define MAPS_MAX	160	/* mappings that the link may have */
+#define MAPS_MAX	160	/* most mappings of guest memory that
+					 * the link may have at once */
 #define GRANTS_MAX	16384	/* ranges of @grant in struct seen */
 
 /**

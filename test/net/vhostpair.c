@@ -61,7 +61,7 @@ static size_t shape_bytes(const struct shape *s)
 	       (s->n - 1) * (size_t)(align_piece(s->rest) + GAP);
 }
 
-/* slot_piece() - Find piece @i of buffer @slot */
+/* slot_piece() - Find piece @i of the buffer with index @slot */
 static struct piece slot_piece(const struct side *s, unsigned int slot,
 			       unsigned int i)
 {

@@ -23,7 +23,8 @@
 #define PATIENCE	(4ULL * 3600 * 1000)	/* ms of silence, at most */
 #define LEN_MAX		4000		/* limit for bytes in a segment */
 
-/* Situations that the walks must reach, each at least 20 times. */
+/* Situations that the random walks of this test must reach, each at least 20
+ * times in all walks together. */
 enum sight {
 	SAW_CONNECTING, SAW_SYN_ACKED, SAW_SYN_SENT, SAW_OPEN, SAW_WAIT,
 	SAW_BOTH_SYN, SAW_GUEST_FIN, SAW_PEER_FIN, SAW_RECOVERY, SAW_SACKED,

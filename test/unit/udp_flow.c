@@ -72,8 +72,9 @@ static uint16_t asks(struct world *w, int fd, uint16_t sport, const char *gw,
 	return at;
 }
 
-/* asks_as() - Let the guest send a datagram from its address @guest to GW6;
- * return the source port with which the peer receives it */
+/* asks_as() - Let the guest send a datagram from its address @guest to GW6, the
+ * address by which it reaches the host. The peer is a socket of the host. Return
+ * the source port with which the peer receives the datagram */
 static uint16_t asks_as(struct world *w, int fd, const char *guest,
 			uint16_t sport, uint16_t port)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * udp_to_guest.c - Tests of datagrams to the guest: GSO batches, header fields,
- * the count of drops, and turns of flows. The sockets are real, and messages
+ * the count of drops, and how several flows take turns. The sockets are real, and messages
  * that recvmmsg() returns are counted.
  */
 #include <netinet/udp.h>
