@@ -567,7 +567,9 @@ static void print_start(const struct program *p)
 		info("UNIX domain socket bound at %s", p->socket_path);
 	fwd_print(&p->fwd, &p->rules, &p->ports);
 	net_print_notes(&p->net, &p->host);
-	net_print(&p->net, p->socket_path);
+	net_print(&p->net);
+	if (*p->socket_path)
+		net_print_qemu(p->socket_path, p->conf.vhost_user);
 	debug("runs as user %u, group %u; descriptors: %u", p->conf.uid,
 	      p->conf.gid, p->worker.udp.fds);
 }

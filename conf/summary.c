@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * summary.c - Logs the network of the guest, and how to start a guest, when
- * passt starts.
+ * passt starts; and what has changed in the network of the guest, because the
+ * host's network has changed.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,59 @@
 
 #define USUAL_SOCKET	"/tmp/passt_"
 #define PREFIX_STRLEN	(ADDR_STRLEN + sizeof("/128"))
+#define LIST_STRLEN	(LEASE_DNS * (PREFIX_STRLEN + sizeof(", ")))
+
+static const char *const family_name[FAMILIES] = {
+	[IP4] = "IPv4", [IP6] = "IPv6",
+};
+
+/* append_item() - Append a text to a list, with a comma before it unless the
+ * list is empty */
+static void append_item(char list[LIST_STRLEN], const char *text)
+{
+	size_t used = strlen(list);
+
+	snprintf(list + used, LIST_STRLEN - used, "%s%s", used ? ", " : "",
+		 text);
+}
+
+/* prefix_str() - Format an address of the guest with its prefix length */
+static const char *prefix_str(const struct lease_addr *a,
+			      char text[PREFIX_STRLEN])
+{
+	char addr[ADDR_STRLEN];
+
+	snprintf(text, PREFIX_STRLEN, "%s/%u", addr_str(&a->addr, addr),
+		 a->len);
+	return text;
+}
+
+/* list_addrs() - List the guest's addresses of one family */
+static const char *list_addrs(const struct lease *l, enum ip_family f,
+			      char list[LIST_STRLEN])
+{
+	char text[PREFIX_STRLEN];
+	struct lease_addr a;
+	unsigned int i;
+
+	*list = '\0';
+	for (i = 0; lease_addr(l, f, i, &a); i++)
+		append_item(list, prefix_str(&a, text));
+	return list;
+}
+
+/* list_dns() - List the resolvers of one family */
+static const char *list_dns(const struct in6_addr dns[LEASE_DNS],
+			    char list[LIST_STRLEN])
+{
+	char text[ADDR_STRLEN];
+	unsigned int i;
+
+	*list = '\0';
+	for (i = 0; i < LEASE_DNS && !addr_is_none(&dns[i]); i++)
+		append_item(list, addr_str(&dns[i], text));
+	return list;
+}
 
 /* print_item() - Log one line of the summary: a name, padded, and a value */
 static void print_item(const char *what, const char *value)
@@ -22,16 +76,9 @@ static void print_item(const char *what, const char *value)
 /* print_dns() - Log the resolvers of one family, if there are any */
 static void print_dns(const struct in6_addr dns[LEASE_DNS])
 {
-	char list[LEASE_DNS * (ADDR_STRLEN + 2)] = "", text[ADDR_STRLEN];
-	unsigned int i;
+	char list[LIST_STRLEN];
 
-	for (i = 0; i < LEASE_DNS && !addr_is_none(&dns[i]); i++) {
-		size_t used = strlen(list);
-
-		snprintf(list + used, sizeof(list) - used, "%s%s",
-			 i ? ", " : "", addr_str(&dns[i], text));
-	}
-	if (i)
+	if (*list_dns(dns, list))
 		print_item("DNS", list);
 }
 
@@ -39,15 +86,12 @@ static void print_dns(const struct in6_addr dns[LEASE_DNS])
  * lengths */
 static void print_addrs(const struct lease *l, enum ip_family f)
 {
-	char text[ADDR_STRLEN], prefix[PREFIX_STRLEN];
+	char text[PREFIX_STRLEN];
 	struct lease_addr a;
 	unsigned int i;
 
-	for (i = 0; lease_addr(l, f, i, &a); i++) {
-		snprintf(prefix, sizeof(prefix), "%s/%u",
-			 addr_str(&a.addr, text), a.len);
-		print_item("address", prefix);
-	}
+	for (i = 0; lease_addr(l, f, i, &a); i++)
+		print_item("address", prefix_str(&a, text));
 }
 
 /* print_heading() - Log the name of a family, and the host's interface from
@@ -128,14 +172,12 @@ static void qemu_escape(const char *path, char *buf)
 	*buf = '\0';
 }
 
-/* print_qemu() - Log command lines of qemu that connect a guest to the socket
- * at @path */
-static void print_qemu(const char *path)
+/* print_qemu_stream() - Log command lines of qemu that connect a guest to the
+ * stream socket at @path */
+static void print_qemu_stream(const char *path, const char *escaped)
 {
-	char escaped[2 * sizeof(((struct conf *)0)->socket_path)];
 	bool usual = !strncmp(path, USUAL_SOCKET, strlen(USUAL_SOCKET));
 
-	qemu_escape(path, escaped);
 	info("Now start a guest, with qemu 7.2 or later:");
 	info("  qemu-system-x86_64 ... -netdev stream,id=s,server=off,"
 	     "addr.type=unix,addr.path=%s -device virtio-net-pci,netdev=s",
@@ -144,6 +186,18 @@ static void print_qemu(const char *path)
 	info("  %s%s%sqrap 5 qemu-system-x86_64 ... -netdev socket,fd=5,id=n "
 	     "-device virtio-net-pci,netdev=n", usual ? "" : "PASST_SOCKET=",
 	     usual ? "" : path, usual ? "" : " ");
+}
+
+/* print_qemu_vhost() - Log a command line of qemu that connects a guest over
+ * vhost-user */
+static void print_qemu_vhost(const char *escaped)
+{
+	info("Now start a guest, with the size of its memory twice:");
+	info("  qemu-system-x86_64 ... -m 1024 "
+	     "-object memory-backend-memfd,id=mem,size=1024M,share=on "
+	     "-numa node,memdev=mem -chardev socket,id=c,path=%s "
+	     "-netdev vhost-user,id=n,chardev=c "
+	     "-device virtio-net-pci,netdev=n,rx_queue_size=1024", escaped);
 }
 
 /**
@@ -180,18 +234,69 @@ void net_print_notes(const struct net *n, const struct host *h)
 }
 
 /**
- * net_print() - Log the network of the guest, and how to start a guest
- * @n:		network
- * @socket_path: path of the socket that a guest connects to; empty: a guest is
- *		connected already
+ * net_print() - Log the network of the guest
  */
-void net_print(const struct net *n, const char *socket_path)
+void net_print(const struct net *n)
 {
 	print_common(&n->lease);
 	if (n->use[IP4])
 		print_ipv4(n);
 	if (n->use[IP6])
 		print_ipv6(n);
-	if (*socket_path)
-		print_qemu(socket_path);
+}
+
+/**
+ * net_print_qemu() - Log how to start a guest
+ * @path:	path of the socket that the guest connects to
+ * @vhost_user:	the socket is for a vhost-user front-end
+ */
+void net_print_qemu(const char *path, bool vhost_user)
+{
+	char escaped[2 * sizeof(((struct conf *)0)->socket_path)];
+
+	qemu_escape(path, escaped);
+	if (vhost_user)
+		print_qemu_vhost(escaped);
+	else
+		print_qemu_stream(path, escaped);
+}
+
+/* print_change() - Log a line, unless the value is the same as before */
+static void print_change(const char *family, const char *what,
+			 const char *before, const char *after)
+{
+	if (strcmp(before, after))
+		info("The host has changed: %s%s%s %s -> %s", family,
+		     *family ? " " : "", what, *before ? before : "none",
+		     *after ? after : "none");
+}
+
+static void print_family(const struct net *old, const struct net *new,
+			 enum ip_family f)
+{
+	const struct lease *a = &old->lease, *b = &new->lease;
+	char x[LIST_STRLEN], y[LIST_STRLEN];
+	const char *name = family_name[f];
+
+	print_change(name, "interface", old->ifname[f], new->ifname[f]);
+	print_change(name, "address", list_addrs(a, f, x), list_addrs(b, f, y));
+	print_change(name, "gateway", addr_str(&old->gateway[f], x),
+		     addr_str(&new->gateway[f], y));
+	print_change(name, "DNS", list_dns(a->dns[f], x),
+		     list_dns(b->dns[f], y));
+}
+
+/**
+ * net_print_changes() - Log the values that differ in the network of the guest
+ * @old, @new:	network before and after a change of the host
+ */
+void net_print_changes(const struct net *old, const struct net *new)
+{
+	enum ip_family f;
+
+	for (f = IP4; f < FAMILIES; f++) {
+		if (old->use[f] || new->use[f])
+			print_family(old, new, f);
+	}
+	print_change("", "search", old->lease.search, new->lease.search);
 }

@@ -10,7 +10,8 @@
 #include "host/host.h"
 
 void net_print_notes(const struct net *n, const struct host *h);
-void net_print(const struct net *n, const char *socket_path);
+void net_print(const struct net *n);
+void net_print_qemu(const char *path, bool vhost_user);
 void net_print_changes(const struct net *old, const struct net *new);
 
 #endif /* CONF_SUMMARY_H */

@@ -425,7 +425,8 @@ static void test_summary(void)
 	       "search example.org\n");
 	complete("-H vm");
 	said[0] = '\0';
-	net_print(&n, "/tmp/a,b.socket");
+	net_print(&n);
+	net_print_qemu("/tmp/a,b.socket", false);
 	check_str("what the user is told", said,
 		  "Guest:\n"
 		  "  our MAC     9a:55:9a:55:9a:55\n"
@@ -449,20 +450,30 @@ static void test_summary(void)
 		  "-device virtio-net-pci,netdev=n\n");
 
 	said[0] = '\0';
-	net_print(&n, "/tmp/passt_3.socket");
+	net_print_qemu("/tmp/passt_3.socket", false);
 	check("qrap finds the usual sockets by itself",
 	      strstr(said, "\n  qrap 5 ") && !strstr(said, "PASST_SOCKET"));
+	said[0] = '\0';
+	net_print_qemu("/tmp/a,b.socket", true);
+	check_str("how to start a guest over vhost-user", said,
+		  "Now start a guest, with the size of its memory twice:\n"
+		  "  qemu-system-x86_64 ... -m 1024 "
+		  "-object memory-backend-memfd,id=mem,size=1024M,share=on "
+		  "-numa node,memdev=mem "
+		  "-chardev socket,id=c,path=/tmp/a,,b.socket "
+		  "-netdev vhost-user,id=n,chardev=c "
+		  "-device virtio-net-pci,netdev=n,rx_queue_size=1024\n");
 
 	complete("-g 2001:db8::1");
 	said[0] = '\0';
-	net_print(&n, "");
+	net_print(&n);
 	check("a router that is not link-local is shown with its other address",
 	      strstr(said, "\n  router      fe80::1, 2001:db8::1\n"));
 
 	fake = (struct fake){ .ifindex = 0 };
 	complete("-6 -m 0");
 	said[0] = '\0';
-	net_print(&n, "");
+	net_print(&n);
 	check_str("offline, with an inherited socket", said,
 		  "Guest:\n"
 		  "  our MAC     9a:55:9a:55:9a:55\n"
