@@ -365,8 +365,9 @@ static void retry_link(struct worker *w, uint64_t now)
 	if (!link_up(w->link) ||
 	    !link_watch(w->link, w->epfd, w->epfd_link))
 		return;
-	link_unwatch(w->link);		/* the host has no memory for epoll
-					 * either */
+	link_unwatch(w->link);		/* epoll has no memory for all of the
+					 * link's descriptors: none is watched
+					 * until the next attempt */
 	timer_arm(&w->timers, &w->retry, now + LINK_RETRY_MS);
 }
 

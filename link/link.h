@@ -48,7 +48,7 @@ enum link_csum {
 				 * checksum where this is necessary */
 };
 
-/* Which segments or datagrams a GSO frame carries. */
+/* Which kind of segments or datagrams a GSO frame carries. */
 enum link_gso {
 	LINK_GSO_NONE,		/* the frame is no GSO frame */
 	LINK_GSO_TCP4,		/* segments of TCP over IPv4 (TSO) */

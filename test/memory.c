@@ -242,7 +242,8 @@ static void complete_csum(uint8_t *p, size_t len, const struct frame_meta *meta)
 	memcpy(field, &check, sizeof(check));
 }
 
-/* cut_segment() - Remember a segment of a GSO frame; its payload is at @off */
+/* cut_segment() - Remember one segment of the GSO frame @p. @hlen is the length
+ * of the frame's headers. The segment's payload begins @off bytes after them */
 static void cut_segment(struct memory *m, const uint8_t *p, size_t hlen,
 			size_t len, size_t off, const struct frame_meta *meta)
 {

@@ -230,8 +230,10 @@ static void guest_poke(const struct step *s)
 		guest_fill(s->x, bytes, s->a % 7);
 }
 
-/* guest_event() - Set the flags of an available ring to @x of the step, and the
- * index at which the guest asks for a notification. @a is the ring */
+/* guest_event() - Let the guest write the flags of an available ring, and the
+ * index in the used ring at which it asks for a notification (used_event). In
+ * the step, @a selects the ring, @x is the value of the flags, and the index is
+ * @y, or @b more than the index that the guest has published */
 static void guest_event(const struct step *s)
 {
 	const struct ring *r = &model.ring[s->a & 1];

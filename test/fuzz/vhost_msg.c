@@ -29,8 +29,9 @@ static ssize_t count_recvmsg(int fd, struct msghdr *h, int flags);
 #define SLOTS		8	/* slots of a link_slots() call, at most */
 #define RINGS		4	/* rings that the guest uses: two pairs */
 #define RING		16	/* entries of each of these rings */
-#define STATUS_RUNS	15	/* status of a running device, with all bits up
-				 * to DRIVER_OK (section 2.1 of virtio 1.2) */
+#define STATUS_RUNS	15	/* status of a running device: ACKNOWLEDGE,
+				 * DRIVER, DRIVER_OK and FEATURES_OK (section
+				 * 2.1 of virtio 1.2) */
 
 /* Limits of passt's work: passes of the loop until there are no more events,
  * bursts until a ring from the guest is empty, and calls of recvmsg() for one
@@ -497,8 +498,9 @@ static void guest_offer(unsigned int i, uint32_t x, uint32_t first,
 }
 
 /* guest_buffers() - Make buffers available in a ring. In the step, @a is the
- * number of buffers, @b and @y are lengths for guest_offer(), @x tells where
- * the first buffer is, and bit 1 of @c stands for the second pair of rings */
+ * number of buffers. Each buffer has two descriptors, of @b and @y bytes. @x
+ * tells where the first buffer is. If @c is odd, the ring belongs to the second
+ * pair of rings, otherwise to the first */
 static void guest_buffers(const struct step *s, unsigned int ring)
 {
 	unsigned int n = s->a % 8 + 1U, i;

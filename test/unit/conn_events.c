@@ -157,8 +157,8 @@ static void time_passes(void)
 /* ---- The table ----
  *
  * Each cell is for one event in one state. It has the phase after the event,
- * and the actions that the event causes. The names of the states are above the
- * first row, alternating between two lines.
+ * and the actions that the event causes. The columns are the states of the
+ * array states[], in this order.
  *
  * Phases: = unchanged, s syn-acked, o open, w time-wait, x closed; ! means that
  * the event can't happen in this state (conn.h).
@@ -172,8 +172,9 @@ static const struct {
 	void (*event)(void);
 	const char *name, *cells;
 } table[] = {
-	/*	connecting syn-sent   close-wait fin-wait-2 last-ack  closed
-	 *		syn-acked established fin-wait-1 closing  wait	*/
+	/* The columns are the states of the connection, from left to right:
+	 * connecting, syn-acked, syn-sent, established, close-wait,
+	 * fin-wait-1, fin-wait-2, closing, last-ack, time-wait, closed. */
 	{ own_syn, "its own SYN again",
 	  "=    =S   sS   =C   =C   =C   =C   =C   =C   =A   =" },
 	{ new_syn, "another SYN",

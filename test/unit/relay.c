@@ -331,7 +331,7 @@ static void story_quote_echo(void)
 	world_close(&w);
 }
 
-/* Given an error for which TCP provides the guest's segment, then the guest
+/* Given an error for which tcp.c provides the guest's segment, then the guest
  * receives an error that quotes this segment. */
 static void story_quote_given(void)
 {
