@@ -117,6 +117,16 @@ static void handle_guest(struct program *p, uint64_t now)
 	LOG_LIMITED(LOG_INFO, "a second guest was turned away: one is connected, and each needs a passt of its own");
 }
 
+/* log_state() - Log the network of the guest as it is now, and all counters,
+ * even with --quiet */
+static void log_state(const struct program *p)
+{
+	net_print(LOG_NOTICE, &p->net);
+	log_msg(LOG_NOTICE, "Forwarding: listening sockets %u, ports that wait until they can be bound %u",
+		p->fwd.nlisteners, p->fwd.waiting);
+	worker_log_counters(&p->worker);
+}
+
 static void handle_signal(struct program *p)
 {
 	struct signalfd_siginfo si;
@@ -124,7 +134,7 @@ static void handle_signal(struct program *p)
 	if (read(p->signals, &si, sizeof(si)) != sizeof(si))
 		return;
 	if (si.ssi_signo == SIGUSR1)
-		worker_log_counters(&p->worker);
+		log_state(p);
 	else
 		p->worker.quit = true;
 }
@@ -567,7 +577,7 @@ static void print_start(const struct program *p)
 		info("UNIX domain socket bound at %s", p->socket_path);
 	fwd_print(&p->fwd, &p->rules, &p->ports);
 	net_print_notes(&p->net, &p->host);
-	net_print(&p->net);
+	net_print(LOG_INFO, &p->net);
 	if (*p->socket_path)
 		net_print_qemu(p->socket_path, p->conf.vhost_user);
 	debug("runs as user %u, group %u; descriptors: %u", p->conf.uid,

@@ -68,93 +68,93 @@ static const char *list_dns(const struct in6_addr dns[LEASE_DNS],
 }
 
 /* print_item() - Log one line of the summary: a name, padded, and a value */
-static void print_item(const char *what, const char *value)
+static void print_item(int level, const char *what, const char *value)
 {
-	info("  %-11s %s", what, value);
+	log_msg(level, "  %-11s %s", what, value);
 }
 
 /* print_dns() - Log the resolvers of one family, if there are any */
-static void print_dns(const struct in6_addr dns[LEASE_DNS])
+static void print_dns(int level, const struct in6_addr dns[LEASE_DNS])
 {
 	char list[LIST_STRLEN];
 
 	if (*list_dns(dns, list))
-		print_item("DNS", list);
+		print_item(level, "DNS", list);
 }
 
 /* print_addrs() - Log the guest's addresses of a family, with their prefix
  * lengths */
-static void print_addrs(const struct lease *l, enum ip_family f)
+static void print_addrs(int level, const struct lease *l, enum ip_family f)
 {
 	char text[PREFIX_STRLEN];
 	struct lease_addr a;
 	unsigned int i;
 
 	for (i = 0; lease_addr(l, f, i, &a); i++)
-		print_item("address", prefix_str(&a, text));
+		print_item(level, "address", prefix_str(&a, text));
 }
 
 /* print_heading() - Log the name of a family, and the host's interface from
  * which its addresses come */
-static void print_heading(const char *family, const char *ifname)
+static void print_heading(int level, const char *family, const char *ifname)
 {
 	if (*ifname)
-		info("%s, as on %s:", family, ifname);
+		log_msg(level, "%s, as on %s:", family, ifname);
 	else
-		info("%s, no default route on the host:", family);
+		log_msg(level, "%s, no default route on the host:", family);
 }
 
-static void print_ipv4(const struct net *n)
+static void print_ipv4(int level, const struct net *n)
 {
 	const struct lease *l = &n->lease;
 	char text[ADDR_STRLEN];
 
-	print_heading("IPv4", n->ifname[IP4]);
-	print_addrs(l, IP4);
-	print_item("router", addr_str(&l->router[IP4], text));
+	print_heading(level, "IPv4", n->ifname[IP4]);
+	print_addrs(level, l, IP4);
+	print_item(level, "router", addr_str(&l->router[IP4], text));
 	if (l->dhcp_dns)
-		print_dns(l->dns[IP4]);
+		print_dns(level, l->dns[IP4]);
 }
 
 /* print_router6() - Log our link-local address as the guest's router, and the
  * gateway's address if it is another one */
-static void print_router6(const struct in6_addr *told,
+static void print_router6(int level, const struct in6_addr *told,
 			  const struct in6_addr *gw)
 {
 	char both[2 * ADDR_STRLEN + 2], text[2][ADDR_STRLEN];
 
 	snprintf(both, sizeof(both), "%s, %s", addr_str(told, text[0]),
 		 addr_str(gw, text[1]));
-	print_item("router", addr_eq(told, gw) ? text[0] : both);
+	print_item(level, "router", addr_eq(told, gw) ? text[0] : both);
 }
 
-static void print_ipv6(const struct net *n)
+static void print_ipv6(int level, const struct net *n)
 {
 	const struct lease *l = &n->lease;
 
-	print_heading("IPv6", n->ifname[IP6]);
-	print_addrs(l, IP6);
-	print_router6(&l->router[IP6], &n->gateway[IP6]);
+	print_heading(level, "IPv6", n->ifname[IP6]);
+	print_addrs(level, l, IP6);
+	print_router6(level, &l->router[IP6], &n->gateway[IP6]);
 	if (l->dhcp_dns)
-		print_dns(l->dns[IP6]);
+		print_dns(level, l->dns[IP6]);
 }
 
 /* print_common() - Log the values of a lease that do not belong to one
  * family */
-static void print_common(const struct lease *l)
+static void print_common(int level, const struct lease *l)
 {
 	char text[MAC_STRLEN], mtu[16];
 
-	info("Guest:");
-	print_item("our MAC", mac_str(l->mac, text));
+	log_msg(level, "Guest:");
+	print_item(level, "our MAC", mac_str(l->mac, text));
 	snprintf(mtu, sizeof(mtu), "%u", l->mtu);
-	print_item("MTU", l->mtu ? mtu : "its own choice");
+	print_item(level, "MTU", l->mtu ? mtu : "its own choice");
 	if (l->search[0] && l->dhcp_search)
-		print_item("search", l->search);
+		print_item(level, "search", l->search);
 	if (l->hostname[0])
-		print_item("host name", l->hostname);
+		print_item(level, "host name", l->hostname);
 	if (l->fqdn[0])
-		print_item("FQDN", l->fqdn);
+		print_item(level, "FQDN", l->fqdn);
 }
 
 /**
@@ -235,14 +235,15 @@ void net_print_notes(const struct net *n, const struct host *h)
 
 /**
  * net_print() - Log the network of the guest
+ * @level:	level of the log lines
  */
-void net_print(const struct net *n)
+void net_print(int level, const struct net *n)
 {
-	print_common(&n->lease);
+	print_common(level, &n->lease);
 	if (n->use[IP4])
-		print_ipv4(n);
+		print_ipv4(level, n);
 	if (n->use[IP6])
-		print_ipv6(n);
+		print_ipv6(level, n);
 }
 
 /**

@@ -10,7 +10,7 @@
 #include "host/host.h"
 
 void net_print_notes(const struct net *n, const struct host *h);
-void net_print(const struct net *n);
+void net_print(int level, const struct net *n);
 void net_print_qemu(const char *path, bool vhost_user);
 void net_print_changes(const struct net *old, const struct net *new);
 

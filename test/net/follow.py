@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -161,6 +162,19 @@ def datagrams(lab):
                     f"addr add {OTHER4}/24 dev eth0",
                     f"route add default via {ROUTER4}")
         gets(lab, OTHER4)
+
+
+def summary(lab, passt):
+    """Given SIGUSR1, then passt logs the network that the guest has now."""
+    with check("SIGUSR1 shows the network that is in force"):
+        seen = lab.messages().count("counters: flows")
+        os.kill(passt.pid, signal.SIGUSR1)
+        wait_for("counters",
+                 lambda: lab.messages().count("counters: flows") > seen)
+        text = lab.messages().rpartition("Guest:\n")[2]
+        want = [f"  address     {OTHER4}/24\n", f"  address     {OTHER6}/64\n",
+                "ports that wait until they can be bound 0\n"]
+        expect("missing lines", [x for x in want if x not in text], [])
 
 
 def flickers(lab):
@@ -339,6 +353,7 @@ def story():
         descriptors = passt.descriptors()
         replaced(lab)
         datagrams(lab)
+        summary(lab, passt)
         flickers(lab)
         shortage(lab, passt)
         rerouted(lab)

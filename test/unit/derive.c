@@ -425,7 +425,7 @@ static void test_summary(void)
 	       "search example.org\n");
 	complete("-H vm");
 	said[0] = '\0';
-	net_print(&n);
+	net_print(LOG_INFO, &n);
 	net_print_qemu("/tmp/a,b.socket", false);
 	check_str("what the user is told", said,
 		  "Guest:\n"
@@ -466,14 +466,14 @@ static void test_summary(void)
 
 	complete("-g 2001:db8::1");
 	said[0] = '\0';
-	net_print(&n);
+	net_print(LOG_INFO, &n);
 	check("a router that is not link-local is shown with its other address",
 	      strstr(said, "\n  router      fe80::1, 2001:db8::1\n"));
 
 	fake = (struct fake){ .ifindex = 0 };
 	complete("-6 -m 0");
 	said[0] = '\0';
-	net_print(&n);
+	net_print(LOG_INFO, &n);
 	check_str("offline, with an inherited socket", said,
 		  "Guest:\n"
 		  "  our MAC     9a:55:9a:55:9a:55\n"
