@@ -746,8 +746,8 @@ uint64_t tap_hdr_put(const struct tap_hdr *h, uint8_t *frame, size_t l4len)
  * @t:		the guest's side
  * @peer:	guest-visible address of the peer
  *
- * Return: the guest's address of the same kind (enum guest_kind) as @peer; all
- *	   zero if it is not known
+ * Return: the guest's address of the same kind as @peer (IPv4, global IPv6, or
+ *	   link-local IPv6); all zero if it is not known
  */
 const struct in6_addr *tap_guest_addr(const struct tap *t,
 				      const struct in6_addr *peer)

@@ -86,9 +86,9 @@ static bool lease_lists(const struct lease *l, get_entry *get,
 	return false;
 }
 
-/* note_entries() - Remove from @list the entries that @l has, and add to it the
- * entries that only @old has. Prefixes of 128 bits are never added, because
- * router advertisements do not announce them. */
+/* note_entries() - Remove from @list the entries that the new lease @l has, and
+ * add to it the entries that only the former lease @old has. Prefixes of 128
+ * bits are never added, because router advertisements do not announce them. */
 static void note_entries(struct past_list *list, get_entry *get,
 			 const struct lease *old, const struct lease *l)
 {

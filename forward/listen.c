@@ -106,8 +106,9 @@ static int open_family(const struct fwd *f, const struct rule *r,
 }
 
 /* Open and bind a socket for a port. If the host has IPv6, one IPv6 socket
- * serves both families. Returns the socket or -errno: -EAFNOSUPPORT if no
- * family of the rule is in use. */
+ * serves both families. Returns the socket or -errno: -EAFNOSUPPORT if the rule
+ * is only for a family that passt does not use, by option or for lack of it on
+ * the host. */
 static int open_port(const struct fwd *f, const struct rule *r, uint16_t port)
 {
 	unsigned int families = rule_families(&r->ends);
@@ -300,7 +301,8 @@ const struct listener *fwd_listener_from_token(const struct fwd *f,
 }
 
 /**
- * fwd_next_listener() - Iterate over the listeners, in the order of slots
+ * fwd_next_listener() - Iterate over the listeners, in the order of the
+ * array @f->listeners
  * @f:		listeners
  * @l:		the previous listener; NULL: begin with the first
  *

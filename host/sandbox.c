@@ -52,9 +52,8 @@ static void close_listed(int keep)
  * sandbox_close_fds() - Close inherited descriptors above stderr
  * @keep:	descriptor to keep, -1: none
  *
- * If a standard descriptor is not open, it is opened on /dev/null. Otherwise a
- * socket could get the number of a standard descriptor, and messages would go
- * to this socket.
+ * A standard descriptor that is closed is opened on /dev/null: if it stayed
+ * closed, a socket could get its number, and messages would go to this socket.
  */
 void sandbox_close_fds(int keep)
 {

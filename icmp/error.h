@@ -69,7 +69,8 @@ struct icmp_mtu {
  * @mtu:	hash table of the destinations whose MTU the guest knows, with
  *		one entry per bucket
  * @secret:	key of the hash function
- * @probe_at:	value of @tap->ncut at which passt probes the guest's MTU next
+ * @probe_at:	passt probes the guest's MTU next when it has sent this many
+ *		packets in fragments because of that MTU (@tap->ncut)
  * @count:	counters, see enum icmp_error_counter
  */
 struct icmp_errors {

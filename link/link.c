@@ -81,7 +81,8 @@ int link_watch(struct link *l, int epfd, int epfd_blocked)
 	return rc;
 }
 
-/* link_unwatch() - Remove the descriptors of a link from both epoll sets */
+/* link_unwatch() - Remove the descriptors of a link from the two epoll sets to
+ * which link_watch() has added them */
 void link_unwatch(struct link *l)
 {
 	unsigned int i;

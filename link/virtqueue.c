@@ -18,14 +18,15 @@
 #define STORE(field, value)	(*(volatile typeof(field) *)&(field) = (value))
 
 /* Return the index of the used ring at which the guest wants to be notified
- * (2.7.7.2). The guest writes it after the last entry of the available ring. */
+ * (virtio 1.2, 2.7.7.2). The guest writes it after the last entry of the
+ * available ring. */
 static uint16_t used_event(const struct virtqueue *q)
 {
 	return le16toh(LOAD(q->avail->ring[q->size]));
 }
 
 /* set_avail_event() - Ask the guest to notify passt when the guest has filled
- * the entry @index of the available ring (2.7.10) */
+ * the entry @index of the available ring (virtio 1.2, 2.7.10) */
 static void set_avail_event(struct virtqueue *q, uint16_t index)
 {
 	uint16_t *at = (uint16_t *)&q->used->ring[q->size];
@@ -57,7 +58,7 @@ static int count_avail(const struct virtqueue *q)
 }
 
 /* struct packed_desc - struct vring_desc at any address: an indirect table need
- * not be aligned (2.7.5.3) */
+ * not be aligned (virtio 1.2, 2.7.5.3) */
 struct packed_desc {
 	uint64_t addr;
 	uint32_t len;
@@ -107,7 +108,7 @@ struct desc_table {
 };
 
 /* enter_table() - Go on in the indirect table that a descriptor refers to
- * (2.7.5.3); returns 0 or -errno */
+ * (virtio 1.2, 2.7.5.3); returns 0 or -errno */
 static int enter_table(const struct guest_mem *m, const struct vring_desc *d,
 		       struct desc_table *t)
 {
@@ -217,7 +218,7 @@ void virtqueue_put(struct virtqueue *q, uint16_t head, uint32_t len)
 }
 
 /* wants_call() - Whether the guest wants to be notified of the used entries
- * from @published to @next_used (2.7.7) */
+ * from @published to @next_used (virtio 1.2, 2.7.7) */
 static bool wants_call(const struct virtqueue *q)
 {
 	if (q->event_idx)
@@ -228,7 +229,7 @@ static bool wants_call(const struct virtqueue *q)
 
 /* virtqueue_taken() - Whether the guest has certainly taken all chains that
  * virtqueue_publish() has given to it. Only EVENT_IDX shows that: a driver that
- * has taken them asks to be notified of the next one (2.7.7.1) */
+ * has taken them asks to be notified of the next one (virtio 1.2, 2.7.7.1) */
 bool virtqueue_taken(const struct virtqueue *q)
 {
 	return q->event_idx && used_event(q) == q->published;

@@ -19,7 +19,8 @@
 enum guest_rank {
 	RANK_FOREIGN,		/* used from another Ethernet address than
 				 * the guest's */
-	RANK_CHOSEN,		/* chosen by the guest itself */
+	RANK_CHOSEN,		/* in no announced prefix and not leased: the
+				 * guest's user has set it */
 	RANK_MADE,		/* link-local, or made from an announced prefix
 				 * (RFC 4862) */
 	RANK_LEASED,		/* an address of the lease */

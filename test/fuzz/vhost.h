@@ -277,8 +277,9 @@ static void shared_open(void)
 	MUST(shared.now != MAP_FAILED && shared.want);
 }
 
-/* shared_reset() - Fill the memory with the bytes that each input begins with:
- * zeros where rings are, so that their descriptors are empty */
+/* shared_reset() - Give the memory the contents that it has before each input:
+ * zeros where rings are, so that their descriptors are empty, and a pattern
+ * everywhere else */
 static void shared_reset(void)
 {
 	if (shared.cut)
