@@ -46,6 +46,13 @@
 			 BIT(VIRTIO_NET_F_GUEST_USO6) |			\
 			 BIT(VIRTIO_NET_F_HOST_USO))
 
+/* Features for which the guest's driver needs a control queue. qemu implements
+ * that queue itself. User-mode Linux passes our features to its driver as they
+ * are, and the driver refuses a device with these features but without
+ * a control queue. */
+#define FEATURES_CTRL	(BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) |		\
+			 BIT(VIRTIO_NET_F_MQ))
+
 /* Protocol features that passt offers, as bits VHOST_USER_PROTOCOL_F_*: MQ,
  * REPLY_ACK, MTU, BACKEND_REQ, RESET_DEVICE, CONFIGURE_MEM_SLOTS, STATUS. */
 #define F_BACKEND_REQ	5
@@ -338,9 +345,12 @@ static void set_caps(struct vhost_user *v)
  * for; or -EPROTO if the message is wrong. If a message has a reply, the
  * handler writes it over the message. */
 
+/* get_features() - Offer features that need a control queue only to
+ * a front-end that does not begin with SET_OWNER, as user-mode Linux does */
 static int get_features(struct vhost_user *v, struct vhost_message *m)
 {
-	set_u64(m, FEATURES);
+	v->asked = true;
+	set_u64(m, v->owned_first ? FEATURES & ~FEATURES_CTRL : FEATURES);
 	return 0;
 }
 
@@ -366,7 +376,8 @@ static int set_features(struct vhost_user *v, struct vhost_message *m)
 
 static int set_owner(struct vhost_user *v, struct vhost_message *m)
 {
-	v->owned = true;
+	if (!v->asked)
+		v->owned_first = true;
 	return 0;
 }
 
@@ -378,10 +389,8 @@ static int set_owner(struct vhost_user *v, struct vhost_message *m)
  * the file of the guest's memory, and qemu closes this file. */
 static int get_protocol(struct vhost_user *v, struct vhost_message *m)
 {
-	if (!v->offered)
-		v->offered = v->owned ? PROTOCOL :
-					PROTOCOL & ~BIT(F_BACKEND_REQ);
-	set_u64(m, v->offered);
+	v->asked = true;
+	set_u64(m, v->owned_first ? PROTOCOL : PROTOCOL & ~BIT(F_BACKEND_REQ));
 	return 0;
 }
 
@@ -424,6 +433,8 @@ static int add_region(struct guest_mem *mem, const struct mem_region *r, int fd)
 	return guest_mem_add(mem, &new, fd, r->offset) ? -EPROTO : 0;
 }
 
+/* set_mem_table() - Replace the guest's memory. User-mode Linux 6.1 always
+ * sends the bytes of two regions, although it has only one */
 static int set_mem_table(struct vhost_user *v, struct vhost_message *m)
 {
 	struct guest_mem old = v->mem;
@@ -433,8 +444,8 @@ static int set_mem_table(struct vhost_user *v, struct vhost_message *m)
 
 	memcpy(&t, m->payload, sizeof(t));
 	if (t.n > TABLE_REGIONS || m->nfds != t.n ||
-	    m->size != offsetof(struct mem_table, region) +
-		       t.n * sizeof(*t.region))
+	    m->size < offsetof(struct mem_table, region) +
+		      t.n * sizeof(*t.region))
 		return -EPROTO;
 
 	flush_all(v);

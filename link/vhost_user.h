@@ -136,8 +136,8 @@ struct vhost_pair {
  * @fd:		socket to the front-end
  * @backend_fd:	socket for requests to the front-end, which passt never makes;
  *		-1: none
- * @owned:	the front-end has sent SET_OWNER
- * @offered:	protocol features that passt offers; 0: it was not asked yet
+ * @asked:	the front-end has asked for features or protocol features
+ * @owned_first: the front-end sent SET_OWNER before it asked
  * @features, @protocol: features that were negotiated
  * @status:	status of the device, as the front-end has set it
  * @mtu:	MTU that the front-end has set, bytes; 0: none
@@ -153,8 +153,8 @@ struct vhost_pair {
 struct vhost_user {
 	struct link link;
 	int fd, backend_fd;
-	bool owned;
-	uint64_t offered, features, protocol, status;
+	bool asked, owned_first;
+	uint64_t features, protocol, status;
 	uint32_t mtu;
 	unsigned int hdr_len;
 	struct guest_mem mem;

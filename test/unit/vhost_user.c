@@ -348,6 +348,8 @@ static void story_features(void)
 	says(SET_OWNER, 0, NULL, 0, -1);
 	check_eq("protocol features for a front-end that begins as its owner",
 		 asks(GET_PROTOCOL_FEATURES, 0, 0, 0), PROTOCOL);
+	check_eq("and features, without those that need a control queue",
+		 asks(GET_FEATURES, 0, 0, 0), FEATURES & ~FEATURES_CTRL);
 	ends();
 }
 
@@ -635,6 +637,27 @@ static void story_changes(void)
 	ends();
 }
 
+/* Given a table of regions with more bytes than its regions need, as user-mode
+ * Linux sends it, then passt takes it. Given one with fewer, then passt closes
+ * the link. */
+static void story_table(void)
+{
+	struct mem_table t = { .n = 1, .region = { region().region } };
+	const uint32_t head = offsetof(struct mem_table, region);
+
+	begins(OFFLOADS, BUFFER);
+	check_eq("a table that is longer than its regions",
+		 says(SET_MEM_TABLE, 0, &t, head + 2 * sizeof(*t.region),
+		      f.fd), 0);
+	posts(2, 0);
+	check("its memory is the guest's", commits(60, 60, none) &&
+	      link_flush(v.queue) == 1);
+	check_eq("a table that is shorter",
+		 says(SET_MEM_TABLE, 0, &t, head + sizeof(*t.region) - 8,
+		      f.fd), -EPROTO);
+	ends();
+}
+
 /* Given receive buffers in very many pieces, then passt makes slots of only as
  * many buffers as its array of pieces has space for. */
 static void story_many_pieces(void)
@@ -754,6 +777,7 @@ int main(void)
 	story_stalled();
 	story_new_call();
 	story_changes();
+	story_table();
 	story_many_pieces();
 	story_broken();
 	story_pairs();
