@@ -76,7 +76,8 @@
  * @map_guest:	addresses that lead the guest to the address that guest and host
  *		share
  * @dns_match:	guest-visible addresses whose ports 53 and 853 lead to @dns_host
- * @dns_host:	real addresses of the resolvers that @dns_match leads to
+ * @dns_host:	real addresses of the resolvers that @dns_match of the same family
+ *		leads to; unused elements are zero
  * @multicast:	relay multicast groups by which services are found on a network
  * @tcp_spec, @udp_spec: values of -t and -u, NULL after the last
  * @freebind:	bind forwarded ports also to addresses that the host does not
@@ -113,7 +114,7 @@ struct conf {
 	char out_ifname[FAMILIES][IFNAMSIZ];
 	bool map_gw, no_map_loopback, no_host_access;
 	struct in6_addr map_loopback[FAMILIES], map_guest[FAMILIES];
-	struct in6_addr dns_match[FAMILIES], dns_host[FAMILIES];
+	struct in6_addr dns_match[FAMILIES], dns_host[FAMILIES][LEASE_DNS];
 	bool multicast;
 
 	const char *tcp_spec[CONF_SPECS + 1], *udp_spec[CONF_SPECS + 1];

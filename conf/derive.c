@@ -21,13 +21,14 @@
 
 /**
  * struct dns_map - For each family, a guest-visible address whose ports 53 and
- *		853 lead to a resolver
+ *		853 lead to resolvers
  * @visible:	guest-visible address; none: no traffic to these ports is
  *		translated
- * @real:	real address of the resolver, of any family
+ * @real:	real addresses of the resolvers, of any family; unused elements
+ *		are zero
  */
 struct dns_map {
-	struct in6_addr visible[FAMILIES], real[FAMILIES];
+	struct in6_addr visible[FAMILIES], real[FAMILIES][LEASE_DNS];
 };
 
 /* addr_fixed() - Convert a valid address from text */
@@ -197,45 +198,10 @@ static enum nat_ports derive_host_ports(const struct conf *c)
 	return c->no_host_access ? NAT_TO_GUEST : NAT_ANY_PORT;
 }
 
-/* resolver_first() - Return the host's first resolver of family @f, or else its
- * first one of any family */
-static struct in6_addr resolver_first(const struct resolv *r, enum ip_family f)
-{
-	unsigned int i;
-
-	for (i = 0; i < r->n; i++) {
-		if (addr_ip(&r->dns[i]) == f)
-			return r->dns[i];
-	}
-	return r->dns[0];
-}
-
-/*
- * resolver_visible() - Return the guest-visible address of a resolver, or none
- *
- * For most resolvers, the guest-visible address is the real address. In two
- * cases the guest can't reach the real address: if it is a loopback address, or
- * if it is the same as @host, the address that leads the guest to the host's
- * loopback. (In home networks, the gateway often is the resolver.) Ports 53 and
- * 853 of @map->visible then lead to the resolver. This function sets @map,
- * unless it is set already.
- */
-static struct in6_addr resolver_visible(const struct in6_addr *dns,
-					const struct in6_addr *host,
-					enum ip_family f, struct dns_map *map)
-{
-	if (!addr_is_loopback(dns) && !addr_eq(dns, host))
-		return *dns;
-	map->visible[f] = addr_or(map->visible[f], *host);
-	if (!addr_is_none(&map->visible[f]))
-		map->real[f] = addr_or(map->real[f], *dns);
-	return map->visible[f];
-}
-
-/* lease_add_dns() - Add a resolver to a list, unless the list has it or is
+/* add_resolver() - Add a resolver to a list, unless the list has it or is
  * full */
-static void lease_add_dns(struct in6_addr list[LEASE_DNS],
-			  const struct in6_addr *addr)
+static void add_resolver(struct in6_addr list[LEASE_DNS],
+			 const struct in6_addr *addr)
 {
 	unsigned int i;
 
@@ -245,6 +211,45 @@ static void lease_add_dns(struct in6_addr list[LEASE_DNS],
 	}
 	if (i < LEASE_DNS)
 		list[i] = *addr;
+}
+
+/* add_resolvers() - Add the host's resolvers to a list: first those of family
+ * @f, then all others */
+static void add_resolvers(struct in6_addr list[LEASE_DNS],
+			  const struct resolv *r, enum ip_family f)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->n; i++) {
+		if (addr_ip(&r->dns[i]) == f)
+			add_resolver(list, &r->dns[i]);
+	}
+	for (i = 0; i < r->n; i++)
+		add_resolver(list, &r->dns[i]);
+}
+
+/*
+ * resolver_visible() - Return the guest-visible address of a resolver, or none
+ *
+ * For most resolvers, the guest-visible address is the real address. In two
+ * cases the guest can't reach the real address: if it is a loopback address, or
+ * if it is the same as @host, the address that leads the guest to the host's
+ * loopback. (In home networks, the gateway often is the resolver.) Ports 53 and
+ * 853 of @map->visible then lead to the resolver. This function sets
+ * @map->visible, unless it is set already, and adds the resolver to @map->real,
+ * unless --dns-forward or --dns-host says what belongs there (@given).
+ */
+static struct in6_addr resolver_visible(const struct in6_addr *dns,
+					const struct in6_addr *host,
+					enum ip_family f, bool given,
+					struct dns_map *map)
+{
+	if (!addr_is_loopback(dns) && !addr_eq(dns, host))
+		return *dns;
+	map->visible[f] = addr_or(map->visible[f], *host);
+	if (!addr_is_none(&map->visible[f]) && !given)
+		add_resolver(map->real[f], dns);
+	return map->visible[f];
 }
 
 /* derive_host_dns() - Add the host's resolvers to the lease, in families for
@@ -257,17 +262,19 @@ static void derive_host_dns(const struct conf *c, const struct resolv *r,
 
 	for (i = 0; i < r->n; i++) {
 		enum ip_family f = addr_ip(&r->dns[i]);
+		bool given = !addr_is_none(&c->dns_match[f]) ||
+			     !addr_is_none(c->dns_host[f]);
 		struct in6_addr visible, host;
 
 		if (!n->use[f] || c->dns_given[f])
 			continue;
 		host = c->no_host_access ? ADDR_NONE :
 		       derive_host_addr(c, n, f);
-		visible = resolver_visible(&r->dns[i], &host, f, map);
+		visible = resolver_visible(&r->dns[i], &host, f, given, map);
 		if (addr_is_none(&visible))
 			net_add_note(n, NOTE_RESOLVER, &r->dns[i]);
 		else
-			lease_add_dns(n->lease.dns[f], &visible);
+			add_resolver(n->lease.dns[f], &visible);
 	}
 }
 
@@ -298,10 +305,10 @@ static void derive_dns(const struct conf *c, const struct resolv *r,
 		if (!n->use[f])
 			continue;
 		map->visible[f] = c->dns_match[f];
-		map->real[f] = c->dns_host[f];
-		if (!addr_is_none(&map->visible[f]))
-			map->real[f] = addr_or(map->real[f],
-					       resolver_first(r, f));
+		memcpy(map->real[f], c->dns_host[f], sizeof(map->real[f]));
+		if (!addr_is_none(&map->visible[f]) &&
+		    addr_is_none(map->real[f]))
+			add_resolvers(map->real[f], r, f);
 		memcpy(l->dns[f], c->dns[f], sizeof(l->dns[f]));
 	}
 	derive_host_dns(c, r, n, map);
@@ -339,10 +346,12 @@ static void derive_nat(const struct conf *c, const struct dns_map *map,
 	enum ip_family f;
 
 	for (f = IP4; f < FAMILIES; f++) {
-		if (!addr_is_none(&map->visible[f]) &&
-		    !addr_is_none(&map->real[f]))
-			net_add_pair(n, map->visible[f], map->real[f],
-				     NAT_DNS_PORTS);
+		if (addr_is_none(&map->visible[f]) ||
+		    addr_is_none(map->real[f]))
+			continue;
+		net_add_pair(n, map->visible[f], map->real[f][0],
+			     NAT_DNS_PORTS);
+		memcpy(n->forward[f], map->real[f], sizeof(n->forward[f]));
 	}
 	for (f = IP4; f < FAMILIES; f++)
 		net_add_pair(n, derive_host_addr(c, n, f), net_loopback(f),

@@ -87,6 +87,10 @@ struct net_scope {
  *		by, 0: none
  * @resolver, @nresolvers: link-local resolvers for which resolv.conf names an
  *		interface, and their number
+ * @forward:	for the family of each guest-visible address with a pair of
+ *		NAT_DNS_PORTS, real addresses of the resolvers that it leads to,
+ *		in the order in which they are asked. The first is the pair's
+ *		real address. Unused elements are zero
  * @mcast_ifname: interfaces on which --multicast relays, empty: none
  * @note:	what derive() has to tell the user
  * @nnotes:	number of notes in @note
@@ -104,6 +108,7 @@ struct net {
 	uint32_t scope;
 	struct net_scope resolver[NET_SCOPES];
 	unsigned int nresolvers;
+	struct in6_addr forward[FAMILIES][LEASE_DNS];
 	char mcast_ifname[FAMILIES][IFNAMSIZ];
 	struct net_note note[NET_NOTES];
 	unsigned int nnotes;

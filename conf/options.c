@@ -119,7 +119,8 @@ const struct opt conf_options[] = {
 	  .type = OPT_ADDR_OR_NONE, FIELD(map_guest) },
 	{ "dns-forward", 0, "ADDR", "queries to it go to the resolver",
 	  .type = OPT_ADDR, FIELD(dns_match) },
-	{ "dns-host", 0, "ADDR", "the resolver; default: the host's first",
+	{ "dns-host", 0, "ADDR", "a resolver for them, repeatable; default:\n"
+	  "the host's",
 	  .type = OPT_DNS_HOST, FIELD(dns_host) },
 	{ "multicast", 0, NULL, "relay mDNS, SSDP and LLMNR, both ways",
 	  .type = OPT_TRUE, FIELD(multicast) },

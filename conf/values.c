@@ -427,8 +427,21 @@ static enum conf_next set_map_host(struct conf *c, const struct opt *o,
 	return set_addr_or_none(c, o, arg);
 }
 
-/* set_dns_host() - Set the resolver to which --dns-forward leads. It may have a
- * loopback address. */
+/* add_resolver() - Add a resolver to a list, unless the list is full */
+static void add_resolver(struct in6_addr list[LEASE_DNS],
+			 const struct in6_addr *a)
+{
+	unsigned int i;
+
+	for (i = 0; i < LEASE_DNS && !addr_is_none(&list[i]); i++)
+		;
+	if (i < LEASE_DNS)
+		list[i] = *a;
+}
+
+/* set_dns_host() - Add a resolver to which --dns-forward leads. It may have a
+ * loopback address. Resolvers beyond LEASE_DNS are ignored, as they are in
+ * resolv.conf. */
 static enum conf_next set_dns_host(struct conf *c, const struct opt *o,
 				   const char *arg)
 {
@@ -438,7 +451,7 @@ static enum conf_next set_dns_host(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is not a resolver's address: give an "
 				 "IPv4 or IPv6 one");
 
-	((struct in6_addr *)opt_field(c, o->field))[addr_ip(&a)] = a;
+	add_resolver(c->dns_host[addr_ip(&a)], &a);
 	return CONF_GO;
 }
 
@@ -503,8 +516,7 @@ static bool dns_is_none(const struct conf *c)
 static enum conf_next set_dns(struct conf *c, const struct opt *o,
 			      const char *arg)
 {
-	struct in6_addr a, *list;
-	unsigned int i;
+	struct in6_addr a;
 
 	if (!strcmp(arg, "none")) {
 		memset(c->dns, 0, sizeof(c->dns));
@@ -519,11 +531,7 @@ static enum conf_next set_dns(struct conf *c, const struct opt *o,
 	if (dns_is_none(c))
 		c->dns_given[IP4] = c->dns_given[IP6] = false;
 	c->dns_given[addr_ip(&a)] = true;
-	list = c->dns[addr_ip(&a)];
-	for (i = 0; i < LEASE_DNS && !addr_is_none(&list[i]); i++)
-		;
-	if (i < LEASE_DNS)
-		list[i] = a;
+	add_resolver(c->dns[addr_ip(&a)], &a);
 	return CONF_GO;
 }
 

@@ -553,7 +553,7 @@ static void test_outward(void)
 	check("a resolver's address, and the resolver",
 	      accepted("--dns-forward 192.0.2.53 --dns-host 127.0.0.53") &&
 	      is(&c.dns_match[IP4], "192.0.2.53") &&
-	      is(&c.dns_host[IP4], "127.0.0.53"));
+	      is(c.dns_host[IP4], "127.0.0.53"));
 	check("a source on the loopback", accepted("-o 127.0.0.1 -o ::1") &&
 	      is(&c.out[IP4], "127.0.0.1") && is(&c.out[IP6], "::1"));
 	refused("-o 224.0.0.1", "--outbound 224.0.0.1: is no host's: "

@@ -375,6 +375,29 @@ static void test_dns_options(void)
 	check("or of any", is(dns_real(IP6), "127.0.0.53"));
 	complete("--dns-forward 192.0.2.8 --dns-host 203.0.113.1");
 	check("or to that of --dns-host", is(dns_real(IP4), "203.0.113.1"));
+	check("alone", is(&n.forward[IP4][0], "203.0.113.1") &&
+		       is(&n.forward[IP4][1], ""));
+	resolv("nameserver 127.0.0.53\nnameserver 2001:db8::53\n"
+	       "nameserver 203.0.113.53\n");
+	complete("--dns-forward 192.0.2.8 --dns-forward fd00::8");
+	check("it leads to all resolvers, those of its family first",
+	      is(&n.forward[IP4][0], "127.0.0.53") &&
+	      is(&n.forward[IP4][1], "203.0.113.53") &&
+	      is(&n.forward[IP4][2], "2001:db8::53") &&
+	      is(&n.forward[IP4][3], "") &&
+	      is(&n.forward[IP6][0], "2001:db8::53") &&
+	      is(&n.forward[IP6][1], "127.0.0.53") &&
+	      is(dns_real(IP6), "2001:db8::53"));
+	complete("--dns-forward 192.0.2.8 --dns-host 203.0.113.1 "
+		 "--dns-host 203.0.113.2");
+	check("or to several of --dns-host",
+	      is(&n.forward[IP4][0], "203.0.113.1") &&
+	      is(&n.forward[IP4][1], "203.0.113.2"));
+	complete("");
+	check("without it, the loopback resolver gets the gateway's DNS ports",
+	      is(dns_visible(IP4), "192.0.2.1") &&
+	      is(&n.forward[IP4][0], "127.0.0.53") &&
+	      is(&n.forward[IP4][1], ""));
 
 	unlink(resolv_path);
 	complete("");
