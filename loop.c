@@ -248,6 +248,8 @@ void worker_host_changed(struct worker *w)
 void worker_net_changed(struct worker *w, const struct net *old, uint64_t now)
 {
 	tap_use_queue(&w->tap, 0);
+	if (memcmp(old->forward, w->net->forward, sizeof(old->forward)))
+		resolvers_init(&w->resolvers, w->net);
 	tap_lease_changed(&w->tap);
 	answer_lease_changed(&w->answer, &old->lease, now);
 }
@@ -675,6 +677,8 @@ static void connect_parts(struct worker *w, const struct fwd *fwd)
 	tap_init(&w->tap, w->link, w->queues, w->net);
 	answer_init(&w->answer, &w->tap, &w->net->lease, &w->timers, TIMER_RA);
 
+	resolvers_init(&w->resolvers, w->net);
+	w->udp.resolvers = w->tcp.resolvers = &w->resolvers;
 	if (w->conf->no_host_access)
 		w->echo.access = w->udp.access = w->tcp.access = &w->access;
 	w->errors.tap = w->echo.tap = w->udp.tap = w->tcp.tap = &w->tap;

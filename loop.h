@@ -51,6 +51,7 @@ enum timer_type {
  * @queues:	queues of @link
  * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: parts of
  *		the worker
+ * @resolvers:	which resolver --dns-forward leads to now
  * @access:	keeps the guest from the host's addresses, with --no-host-access
  * @fragments:	timer that expires the oldest incomplete datagram of @tap
  * @retry:	timer that ends a pause of the link, see pause_link()
@@ -83,6 +84,7 @@ struct worker {
 	struct icmp_errors errors;
 	struct icmp_echo echo;
 	struct access access;
+	struct resolvers resolvers;
 	struct timer fragments, retry, rest, stats, wake;
 	struct fwd *fwd;
 	int resting;

@@ -6,6 +6,7 @@
  */
 /* syscalls: accept4 close connect getsockopt setsockopt shutdown */
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +15,14 @@
 #include "log.h"
 #include "tcp.h"
 #include "tcp/flow.h"
+
+/* If there is another resolver to try, how many SYNs the host's kernel sends to
+ * one of them: it gives up 2 or 3 s after the first. */
+#define RESOLVER_SYNS	2
+
+/* A resolver stays the current one although a connection to it has failed, if
+ * it has answered a query by UDP within this time, ms. */
+#define RESOLVER_HEARD	(2 * SEC)
 #include "tcp/seq.h"
 
 /* Maximum number of connections that are accepted from one listener before it
@@ -268,10 +277,63 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	f->flow.fd[SIDE_HOST] = fd;
 	if (fd >= t->max_fd)
 		return -EMFILE;
+	if (f->resolvers_left)
+		sock_set(fd, IPPROTO_TCP, TCP_SYNCNT, RESOLVER_SYNS - 1);
 	len = sockaddr_set(&sa, peer, port, nat_scope(t->net, peer));
 	if (connect(fd, &sa.sa, len) && errno != EINPROGRESS)
 		return -errno;
 	return flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS);
+}
+
+/*
+ * use_resolvers() - If the guest's connection is to the address of
+ * --dns-forward, let it go to the current resolver, whose real address is then
+ * @peer, and to the others if that one fails
+ */
+static void use_resolvers(struct tcp *t, struct tcp_flow *f,
+			  struct in6_addr *peer)
+{
+	const struct in6_addr *visible = &f->flow.key.peer;
+	unsigned int n = t->resolvers ?
+		resolvers_count(t->resolvers, visible, f->flow.key.pport) : 0;
+
+	if (!n)
+		return;
+	f->resolver = (uint8_t)resolvers_at(t->resolvers, visible);
+	f->resolvers_left = (uint8_t)(n - 1);
+	*peer = resolvers_current(t->resolvers, visible);
+}
+
+/* next_resolver() - After a resolver has failed, close the flow's socket, and
+ * set @peer to the real address of the next resolver; false if none is left */
+static bool next_resolver(struct tcp *t, struct tcp_flow *f,
+			  struct in6_addr *peer, uint64_t now)
+{
+	const struct in6_addr *visible = &f->flow.key.peer;
+
+	if (!f->resolvers_left)
+		return false;
+	*peer = resolvers_get(t->resolvers, visible, f->resolver);
+	resolvers_failed(t->resolvers, visible, peer, now - RESOLVER_HEARD);
+	f->resolvers_left--;
+	f->resolver++;
+	*peer = resolvers_get(t->resolvers, visible, f->resolver);
+	tcp_sock_close(t, f, false);
+	return true;
+}
+
+/* connect_any() - Start to connect the guest's connection to the real address
+ * @peer, or if that fails at once, to the resolvers that are left; 0 or
+ * -errno */
+static int connect_any(struct tcp *t, struct tcp_flow *f, struct in6_addr *peer,
+		       uint64_t now)
+{
+	int rc;
+
+	do {
+		rc = start_connect(t, f, peer, f->flow.key.pport);
+	} while (rc < 0 && rc != -EMFILE && next_resolver(t, f, peer, now));
+	return rc;
 }
 
 /* Complete the MSS of the guest's SYN. If the SYN has the option, the MSS shows
@@ -316,7 +378,8 @@ static struct tcp_flow *open_guest_flow(struct tcp *t,
 	complete_mss(t, pkt, seg);
 	conn_guest_syn(&f->conn, seg, initial_seq(t, key, now),
 		       tcp_mss(t, &key->guest), now);
-	rc = start_connect(t, f, &peer, key->pport);
+	use_resolvers(t, f, &peer);
+	rc = connect_any(t, f, &peer, now);
 	if (rc < 0) {
 		t->count[TCP_REFUSED]++;
 		LOG_LIMITED(LOG_DEBUG, "tcp: no connection: %s", strerror(-rc));
@@ -477,11 +540,16 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 			  uint64_t now)
 {
 	socklen_t len = sizeof(int);
+	struct in6_addr peer;
 	int error = 0;
 
 	if (events & EPOLLERR)
 		getsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_ERROR, &error,
 			   &len);
+	if (error && next_resolver(t, f, &peer, now)) {
+		events = 0;		/* they were the old socket's */
+		error = -connect_any(t, f, &peer, now);
+	}
 	if (error) {
 		connect_failed(t, f, error, now);
 	} else if (events & EPOLLOUT && connected_to_host(t, f)) {

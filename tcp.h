@@ -13,6 +13,7 @@
 #include "conf/net.h"
 #include "forward/access.h"
 #include "forward/listen.h"
+#include "forward/resolvers.h"
 #include "list.h"
 #include "siphash.h"
 #include "flow/sched.h"
@@ -54,6 +55,8 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  *		worker, set by the caller before tcp_init()
  * @access:	says which peers the guest may not reach; NULL: it may reach
  *		every peer
+ * @resolvers:	the resolvers of --dns-forward; NULL: that address leads to the
+ *		one that the network names
  * @secret:	key of the hash in initial sequence numbers (RFC 6528)
  * @acks:	flows that send an ACK at the end of the pass, unless another
  *		segment carries the ACK before
@@ -84,6 +87,7 @@ struct tcp {
 	const struct fwd *fwd;
 	struct icmp_errors *errors;
 	struct access *access;
+	struct resolvers *resolvers;
 	struct siphash_key secret;
 	struct list acks, last_acks;
 	struct {

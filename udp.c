@@ -32,6 +32,7 @@ const char *const udp_counter_name[UDP_COUNTERS] = {
 	[UDP_UNASKED]		= "udp_unasked",
 	[UDP_OWN]		= "udp_from_own_port",
 	[UDP_ALIKE]		= "udp_peers_alike",
+	[UDP_RESOLVER_NEXT]	= "udp_resolver_next",
 };
 
 /**
@@ -121,6 +122,31 @@ static void deliver_answers(struct udp *u, const struct flow_key *asked,
 	}
 }
 
+/* take_from_socket() - Send the guest the datagrams that the socket of a flow
+ * has, by one recvmmsg() */
+static void take_from_socket(struct udp *u, struct udp_flow *uf, uint64_t now)
+{
+	unsigned int datagrams = 0;
+	int i, n;
+
+	/* If a read fails, it returns the socket's pending error. That error is
+	 * also in the error queue, from which it is taken at the next event. */
+	n = udp_recv_batch(u, uf->flow.fd[SIDE_HOST], &uf->rx, uf->all_ports);
+	if (n <= 0)
+		return;
+	if (uf->all_ports) {
+		deliver_answers(u, &uf->flow.key, (unsigned int)n, now);
+		return;
+	}
+
+	if (uf->dns)
+		udp_dns_answers(u, uf, (unsigned int)n, now);
+	for (i = 0; i < n; i++)
+		datagrams += udp_to_guest(u, uf, (unsigned int)i);
+	udp_flow_used(u, uf, 0, datagrams, udp_batch_len(u, 0, (unsigned int)n),
+		      now);
+}
+
 /**
  * udp_event() - Take datagrams and errors from the socket of a flow
  *
@@ -130,31 +156,16 @@ static void deliver_answers(struct udp *u, const struct flow_key *asked,
 void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 {
 	struct udp_flow *uf = container_of(f, struct udp_flow, flow);
-	unsigned int datagrams = 0;
-	int i, n;
 
 	if (mcast_event(u, uf, events, now))
 		return;
 
 	if (events & EPOLLERR)
 		udp_drain_errors(u, f->fd[SIDE_HOST], uf, NULL, now);
-	if (!(events & EPOLLIN))
-		return;
-
-	/* If a read fails, it returns the socket's pending error. That error is
-	 * also in the error queue, from which it is taken at the next event. */
-	n = udp_recv_batch(u, f->fd[SIDE_HOST], &uf->rx, uf->all_ports);
-	if (n <= 0)
-		return;
-	if (uf->all_ports) {
-		deliver_answers(u, &f->key, (unsigned int)n, now);
-		return;
-	}
-
-	for (i = 0; i < n; i++)
-		datagrams += udp_to_guest(u, uf, (unsigned int)i);
-	udp_flow_used(u, uf, 0, datagrams, udp_batch_len(u, 0, (unsigned int)n),
-		      now);
+	if (events & EPOLLIN)
+		take_from_socket(u, uf, now);
+	else if (uf->dns)
+		udp_dns_go_on(u, uf, now);
 }
 
 /* deliver_forwarded() - Send the guest one message that a listener received */
@@ -196,10 +207,11 @@ void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
 void udp_timer(struct udp *u, struct flow *f, uint64_t now)
 {
 	struct udp_flow *uf = container_of(f, struct udp_flow, flow);
+	uint64_t due = uf->dns ? udp_dns_timer(u, uf, now) : UINT64_MAX;
 	uint64_t expires = udp_flow_expires(uf);
 
 	if (expires > now)
-		timer_arm(u->timers, &f->timer, expires);
+		timer_arm(u->timers, &f->timer, MIN(expires, due));
 	else
 		udp_flow_close(u, uf);
 }

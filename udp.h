@@ -19,6 +19,7 @@
 #include "conf/net.h"
 #include "forward/access.h"
 #include "forward/listen.h"
+#include "forward/resolvers.h"
 #include "list.h"
 #include "flow/sched.h"
 #include "flow/table.h"
@@ -26,6 +27,8 @@
 #include "tap.h"
 
 #define UDP_ONE_SHOT	(10 * SEC)	/* timeout of one-shot flows, ms */
+#define UDP_DNS_WAIT	(2 * SEC)	/* wait for a resolver's answer, before
+					 * the next one is asked, ms */
 #define UDP_STREAM	(180 * SEC)	/* timeout of streams, ms; RFC 4787
 					 * REQ-5 demands 120 s or more */
 
@@ -69,6 +72,8 @@ enum udp_counter {
 				 * port of this host, which would be a loop */
 	UDP_ALIKE,		/* datagrams dropped: to the guest, the sender
 				 * would look like the peer of another flow */
+	UDP_RESOLVER_NEXT,	/* queries sent to another resolver, because
+				 * the one before has failed */
 	UDP_COUNTERS,
 };
 
@@ -86,6 +91,9 @@ struct mcast;
  *		worker, set by the caller before udp_init()
  * @access:	says which peers the guest may not reach; NULL: it may reach
  *		every peer
+ * @resolvers:	the resolvers of --dns-forward; NULL: that address leads to the
+ *		one that the network names
+ * @nqueries:	number of queries in all flows, see udp/dns.c
  * @fds:		limit of descriptors of the process (RLIMIT_NOFILE)
  * @one_shot, @stream: lists of flows in order of last use, the least recently
  *		used first (U4). In @one_shot, flows that peers began come
@@ -115,6 +123,8 @@ struct udp {
 	const struct fwd *fwd;
 	struct icmp_errors *errors;
 	struct access *access;
+	struct resolvers *resolvers;
+	unsigned int nqueries;
 	struct list one_shot, stream, *first_own;
 	uint32_t ninbound;
 	uint32_t nflows, nsockets;

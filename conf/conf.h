@@ -76,8 +76,8 @@
  * @map_guest:	addresses that lead the guest to the address that guest and host
  *		share
  * @dns_match:	guest-visible addresses whose ports 53 and 853 lead to @dns_host
- * @dns_host:	real addresses of the resolvers that @dns_match of the same family
- *		leads to; unused elements are zero
+ * @dns_host:	real addresses of the resolvers that @dns_match of the same
+ *		family leads to; unused elements are zero
  * @multicast:	relay multicast groups by which services are found on a network
  * @tcp_spec, @udp_spec: values of -t and -u, NULL after the last
  * @freebind:	bind forwarded ports also to addresses that the host does not

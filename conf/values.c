@@ -427,8 +427,8 @@ static enum conf_next set_map_host(struct conf *c, const struct opt *o,
 	return set_addr_or_none(c, o, arg);
 }
 
-/* add_resolver() - Add a resolver to a list, unless the list is full */
-static void add_resolver(struct in6_addr list[LEASE_DNS],
+/* append_resolver() - Add a resolver to a list, unless the list is full */
+static void append_resolver(struct in6_addr list[LEASE_DNS],
 			 const struct in6_addr *a)
 {
 	unsigned int i;
@@ -451,7 +451,7 @@ static enum conf_next set_dns_host(struct conf *c, const struct opt *o,
 		return opt_error(o, arg, "is not a resolver's address: give an "
 				 "IPv4 or IPv6 one");
 
-	add_resolver(c->dns_host[addr_ip(&a)], &a);
+	append_resolver(c->dns_host[addr_ip(&a)], &a);
 	return CONF_GO;
 }
 
@@ -531,7 +531,7 @@ static enum conf_next set_dns(struct conf *c, const struct opt *o,
 	if (dns_is_none(c))
 		c->dns_given[IP4] = c->dns_given[IP6] = false;
 	c->dns_given[addr_ip(&a)] = true;
-	add_resolver(c->dns[addr_ip(&a)], &a);
+	append_resolver(c->dns[addr_ip(&a)], &a);
 	return CONF_GO;
 }
 

@@ -55,6 +55,9 @@
  * @written:	at least one write to the socket was tried
  * @nodelay:	TCP_NODELAY is set
  * @accepted:	a peer began the connection; counted in tcp.naccepted
+ * @resolver:	while a connection to the address of --dns-forward is opened,
+ *		index of the resolver that the socket connects to
+ * @resolvers_left: how many more resolvers to try if that one fails
  * @sock_failed: the socket had an error. Before the connection is reset, the
  *		guest gets the data that the socket still has, as far as window
  *		and quantum allow
@@ -69,6 +72,7 @@ struct tcp_flow {
 	uint32_t space;
 	bool readable, eof_uncertain, peer_fin, peek_off_set, peek_stale;
 	bool want_epollout, written, nodelay, sock_failed, accepted;
+	uint8_t resolver, resolvers_left;
 };
 
 /* Return the TCP flow that contains a flow of the table. */

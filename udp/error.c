@@ -7,8 +7,9 @@
 
 #include "udp/flow.h"
 
-/* relay_udp_error() - Tell the guest of an error about a datagram of a flow */
-static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
+/* relay_udp_error() - Tell the guest of an error about a datagram of a flow,
+ * unless another resolver will be asked instead */
+static void relay_udp_error(struct udp *u, struct udp_flow *uf,
 			    const struct sock_error *e, uint64_t now)
 {
 	struct icmp_quote q = {
@@ -16,7 +17,8 @@ static void relay_udp_error(struct udp *u, const struct udp_flow *uf,
 		.df = uf->df,
 	};
 
-	icmp_error_relay(u->errors, e, &q, now);
+	if (!uf->dns || !udp_dns_error(u, uf, e->error))
+		icmp_error_relay(u->errors, e, &q, now);
 }
 
 /* find_error_flow() - Return the flow of the datagram that caused an error at
@@ -45,10 +47,10 @@ static struct udp_flow *find_error_flow(const struct udp *u,
  * Return: the MTU, if the last error of the host's own kernel was EMSGSIZE;
  *	   else 0
  */
-uint32_t udp_drain_errors(struct udp *u, int fd, const struct udp_flow *uf,
+uint32_t udp_drain_errors(struct udp *u, int fd, struct udp_flow *uf,
 			  const struct listener *l, uint64_t now)
 {
-	const struct udp_flow *of;
+	struct udp_flow *of;
 	struct sock_error e;
 	uint32_t mtu = 0;
 	unsigned int i;
@@ -68,8 +70,7 @@ uint32_t udp_drain_errors(struct udp *u, int fd, const struct udp_flow *uf,
 /* udp_drain_sender() - Empty the error queue of the socket that a flow sends
  * from, which may be a listener's. Return the MTU, if the last error of the
  * host's own kernel was EMSGSIZE; else 0 */
-uint32_t udp_drain_sender(struct udp *u, const struct udp_flow *uf,
-			  uint64_t now)
+uint32_t udp_drain_sender(struct udp *u, struct udp_flow *uf, uint64_t now)
 {
 	int fd = udp_flow_fd(u, uf);
 

@@ -80,6 +80,19 @@ static void list_remove_flow(struct udp *u, struct udp_flow *uf)
 	list_remove(l);
 }
 
+/* close_flow_socket() - Close a flow's own socket, if it has one */
+static void close_flow_socket(struct udp *u, struct udp_flow *uf)
+{
+	int fd = uf->flow.fd[SIDE_HOST];
+
+	if (fd < 0)
+		return;
+	sched_close_fd(u->sched, fd);
+	close(fd);
+	uf->flow.fd[SIDE_HOST] = -1;
+	u->nsockets--;
+}
+
 /**
  * udp_flow_close() - End a flow
  * @uf:		flow, invalid afterwards
@@ -89,11 +102,8 @@ void udp_flow_close(struct udp *u, struct udp_flow *uf)
 	list_remove_flow(u, uf);
 	timer_cancel(u->timers, &uf->flow.timer);
 	udp_port_give(u, uf);
-	if (uf->flow.fd[SIDE_HOST] >= 0) {
-		sched_close_fd(u->sched, uf->flow.fd[SIDE_HOST]);
-		close(uf->flow.fd[SIDE_HOST]);
-		u->nsockets--;
-	}
+	close_flow_socket(u, uf);
+	udp_query_forget(u, uf);
 	flow_remove(u->flows, &uf->flow);
 	u->nflows--;
 }
@@ -392,17 +402,91 @@ static int take_socket(struct udp *u, const struct flow_key *key, int fd,
 }
 
 /* open_with_socket() - Begin a flow of the guest to the real address @peer with
- * a new socket; return 0 or -errno */
+ * a new socket; return 0 or -errno. @port: source port to try, 0: the kernel
+ * chooses one */
 static int open_with_socket(struct udp *u, const struct flow_key *key,
-			    const struct in6_addr *peer, uint64_t now,
-			    struct udp_flow **flow)
+			    const struct in6_addr *peer, uint16_t port,
+			    uint64_t now, struct udp_flow **flow)
 {
-	uint16_t port = key->gport;
 	int fd = open_flow_socket(u, key, peer, &port, udp_port_share(u, key));
 
 	if (fd < 0)
 		return fd;
 	return take_socket(u, key, fd, peer, port, now, flow);
+}
+
+/**
+ * udp_resolvers() - Count the resolvers to which traffic of the guest may go
+ * @key:		key of a flow of the guest
+ *
+ * Return: number of resolvers; 0: the guest does not send to the address of
+ *	   --dns-forward
+ */
+unsigned int udp_resolvers(const struct udp *u, const struct flow_key *key)
+{
+	return u->resolvers ? resolvers_count(u->resolvers, &key->peer,
+					      key->pport) : 0;
+}
+
+/* lacks_resource() - Whether an error (-errno) means that this host lacks
+ * something for any flow, whatever its peer is */
+static bool lacks_resource(int rc)
+{
+	return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS ||
+	       rc == -ENOMEM;
+}
+
+/* open_to_resolver() - Begin a flow of the guest to the current resolver of
+ * --dns-forward, or to another one if that one can't be reached; return 0 or
+ * -errno. The kernel chooses the source port, so that nobody can guess it */
+static int open_to_resolver(struct udp *u, const struct flow_key *key,
+			    uint64_t now, struct udp_flow **flow)
+{
+	unsigned int n = udp_resolvers(u, key);
+	struct in6_addr peer;
+	int rc;
+
+	do {
+		peer = resolvers_current(u->resolvers, &key->peer);
+		rc = open_with_socket(u, key, &peer, 0, now, flow);
+		if (!rc)
+			(*flow)->dns = true;
+		if (!rc || lacks_resource(rc))
+			return rc;
+		resolvers_failed(u->resolvers, &key->peer, &peer, now);
+	} while (--n);
+	return rc;
+}
+
+/**
+ * udp_flow_move() - Let a flow of the guest send to another peer, from a new
+ * socket with another source port
+ * @peer:	real address of the new peer
+ *
+ * Return: 0, or -errno; then the flow has no socket
+ */
+int udp_flow_move(struct udp *u, struct udp_flow *uf,
+		  const struct in6_addr *peer)
+{
+	uint16_t port = 0;
+	int fd, rc;
+
+	close_flow_socket(u, uf);
+	fd = open_flow_socket(u, &uf->flow.key, peer, &port, false);
+	if (fd < 0)
+		return fd;
+	uf->flow.fd[SIDE_HOST] = fd;
+	u->nsockets++;
+	rc = flow_watch(u->flows, &uf->flow, SIDE_HOST, EPOLLIN);
+	if (rc) {
+		close_flow_socket(u, uf);
+		return rc;
+	}
+	uf->peer = *peer;
+	uf->ifindex = peer_scope(u, peer);
+	uf->ttl = 0;		/* no option is set on the new socket */
+	uf->rx = (struct udp_rx){ 0 };
+	return 0;
 }
 
 /**
@@ -493,10 +577,12 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 	/* A query to the address of --dns-forward can't use a listener: the
 	 * guest would get the answer with the resolver's own address as
 	 * source. */
-	if (l && !nat_by_port(u->net, &key->peer, key->pport))
+	if (udp_resolvers(u, key))
+		rc = open_to_resolver(u, key, now, flow);
+	else if (l && !nat_by_port(u->net, &key->peer, key->pport))
 		rc = open_by_listener(u, key, &peer, l, now, flow);
 	else
-		rc = open_with_socket(u, key, &peer, now, flow);
+		rc = open_with_socket(u, key, &peer, key->gport, now, flow);
 	if (rc)
 		return rc;
 	(*flow)->allowed_at = now;

@@ -77,11 +77,15 @@ struct udp_listening {
  * @stream:	the flow is a stream; false: it is one-shot, see udp.h
  * @nasked:	datagrams from the side that began the flow, at most UINT8_MAX
  * @nanswered:	datagrams from the other side, at most UINT8_MAX
+ * @dns:	the guest sends to the address of --dns-forward, and @peer is
+ *		one of the resolvers that it leads to
  *
  * Members that passt would learn again if they were lost:
  * @segment:	bytes of the longest datagram that may be part of a GSO batch;
  *		0: no GSO batches
  * @rx:		what was learned from reads of the flow's own socket
+ * @queries:	with @dns, queries that were not answered yet, see udp/dns.c
+ * @resolver_failed: with @dns, an error says that @peer can't be reached
  */
 struct udp_flow {
 	struct flow flow;
@@ -97,9 +101,28 @@ struct udp_flow {
 	uint8_t unanswered;
 	bool inbound, stream;
 	uint8_t nasked, nanswered;
+	bool dns;
 
 	uint32_t segment;
 	struct udp_rx rx;
+	struct udp_query *queries;
+	bool resolver_failed;
+};
+
+/**
+ * struct udp_query - A query of the guest that was not answered yet
+ * @next:	the flow's next query, NULL: none
+ * @sent_at:	when it was sent to the resolver that the flow sends to now, ms
+ * @asked:	number of resolvers that it was sent to
+ * @len:	bytes of @data
+ * @data:	DNS message (RFC 1035 4.1)
+ */
+struct udp_query {
+	struct udp_query *next;
+	uint64_t sent_at;
+	unsigned int asked;
+	size_t len;
+	uint8_t data[];
 };
 
 /**
@@ -146,6 +169,7 @@ static inline int udp_flow_fd(const struct udp *u, const struct udp_flow *uf)
 /* flow.c: how flows begin and end */
 struct udp_flow *udp_flow_find(const struct udp *u, const struct flow_key *key);
 bool udp_flow_allowed(struct udp *u, struct udp_flow *uf, uint64_t now);
+unsigned int udp_resolvers(const struct udp *u, const struct flow_key *key);
 int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 		  struct udp_flow **flow);
 int udp_flow_socket(struct udp *u, const struct in6_addr *peer, uint16_t *port,
@@ -160,10 +184,30 @@ struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
 void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int from_guest,
 		   unsigned int to_guest,
 		   size_t len, uint64_t now);
+int udp_flow_move(struct udp *u, struct udp_flow *uf,
+		  const struct in6_addr *peer);
 uint64_t udp_flow_expires(const struct udp_flow *uf);
 void udp_flow_close(struct udp *u, struct udp_flow *uf);
 struct udp_listening *udp_listening(const struct udp *u,
 				    const struct listener *l);
+
+/* query.c: queries that were not answered yet */
+void udp_query_add(struct udp *u, struct udp_flow *uf, const struct pkt *pkt,
+		   uint64_t now);
+void udp_query_remove(struct udp *u, struct udp_query **at);
+void udp_query_forget(struct udp *u, struct udp_flow *uf);
+void udp_query_answered(struct udp *u, struct udp_flow *uf, const uint8_t *data,
+			size_t len);
+uint64_t udp_query_oldest(const struct udp_flow *uf);
+
+/* dns.c: queries to the address of --dns-forward */
+int udp_dns_ask(struct udp *u, struct udp_flow *uf, const struct pkt *batch,
+		unsigned int n, uint64_t now);
+void udp_dns_answers(struct udp *u, struct udp_flow *uf, unsigned int n,
+		     uint64_t now);
+bool udp_dns_error(const struct udp *u, struct udp_flow *uf, int error);
+void udp_dns_go_on(struct udp *u, struct udp_flow *uf, uint64_t now);
+uint64_t udp_dns_timer(struct udp *u, struct udp_flow *uf, uint64_t now);
 
 /* answer.c: answers from another port than the one that the guest asked */
 void udp_answer_expect(struct udp_flow *uf, unsigned int n);
@@ -187,10 +231,9 @@ void udp_port_take(struct udp *u, struct udp_flow *uf);
 void udp_port_give(struct udp *u, const struct udp_flow *uf);
 
 /* error.c: errors about datagrams of the guest */
-uint32_t udp_drain_errors(struct udp *u, int fd, const struct udp_flow *uf,
+uint32_t udp_drain_errors(struct udp *u, int fd, struct udp_flow *uf,
 			  const struct listener *l, uint64_t now);
-uint32_t udp_drain_sender(struct udp *u, const struct udp_flow *uf,
-			  uint64_t now);
+uint32_t udp_drain_sender(struct udp *u, struct udp_flow *uf, uint64_t now);
 
 /* send.c: datagrams of the guest to sockets */
 bool udp_can_segment(void);
@@ -203,6 +246,8 @@ struct udp_batch *udp_batch_new(void);
 void udp_batch_free(struct udp_batch *b);
 int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin);
 bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o);
+const uint8_t *udp_batch_message(const struct udp *u, unsigned int i,
+				 size_t *len, size_t *each);
 size_t udp_batch_len(const struct udp *u, unsigned int first, unsigned int n);
 unsigned int udp_to_guest(struct udp *u, const struct udp_flow *uf,
 			  unsigned int i);

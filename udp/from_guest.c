@@ -9,8 +9,9 @@
 #include "udp/flow.h"
 #include "udp/mcast.h"
 
-/* report_unsent() - Tell the guest why a datagram could not be sent */
-static void report_unsent(struct udp *u, const struct udp_flow *uf, int error,
+/* report_unsent() - Tell the guest why a datagram could not be sent, unless
+ * another resolver will be asked instead */
+static void report_unsent(struct udp *u, struct udp_flow *uf, int error,
 			  const struct pkt *pkt, uint64_t now)
 {
 	uint32_t mtu = udp_drain_sender(u, uf, now);
@@ -19,6 +20,8 @@ static void report_unsent(struct udp *u, const struct udp_flow *uf, int error,
 	/* A listener's socket is not connected, so ECONNREFUSED on it was
 	 * caused by an earlier datagram, maybe of another flow. */
 	if (uf->listener != UDP_NO_LISTENER && error == ECONNREFUSED)
+		return;
+	if (uf->dns && udp_dns_error(u, uf, error))
 		return;
 	icmp_error_pkt(u->errors, error, error == EMSGSIZE ? mtu : 0, pkt, now);
 }
@@ -99,8 +102,23 @@ static void send_whole_batch(struct udp *u, struct udp_flow *uf,
 	}
 }
 
-/* open_udp_flow() - Open a flow for a batch. If that fails, count the dropped
- * datagrams, tell the guest by ICMP if there is a message for the error, and
+/* refuse_batch() - Drop a batch for which there is no flow, because of the
+ * error @rc (-errno): count the datagrams, and tell the guest by ICMP if there
+ * is a message for the error */
+static void refuse_batch(struct udp *u, int rc, const struct pkt *batch,
+			 unsigned int n, uint64_t now)
+{
+	if (rc == -EINVAL)
+		u->count[UDP_IMPOSSIBLE] += n;
+	else if (rc == -ELOOP)
+		u->count[UDP_OWN] += n;
+	else if (!icmp_error_pkt(u->errors, -rc, 0, batch, now))
+		u->count[UDP_REFUSED]++;
+	else
+		u->count[UDP_SEND_ERROR] += n;
+}
+
+/* open_udp_flow() - Open a flow for a batch; if that fails, drop the batch and
  * return NULL */
 static struct udp_flow *open_udp_flow(struct udp *u, const struct flow_key *key,
 				      const struct pkt *batch, unsigned int n,
@@ -112,15 +130,7 @@ static struct udp_flow *open_udp_flow(struct udp *u, const struct flow_key *key,
 	rc = udp_flow_open(u, key, now, &uf);
 	if (!rc)
 		return uf;
-
-	if (rc == -EINVAL)
-		u->count[UDP_IMPOSSIBLE] += n;
-	else if (rc == -ELOOP)
-		u->count[UDP_OWN] += n;
-	else if (!icmp_error_pkt(u->errors, -rc, 0, batch, now))
-		u->count[UDP_REFUSED]++;
-	else
-		u->count[UDP_SEND_ERROR] += n;
+	refuse_batch(u, rc, batch, n, now);
 	return NULL;
 }
 
@@ -143,6 +153,7 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 		.proto = IPPROTO_UDP,
 	};
 	struct udp_flow *uf;
+	int rc;
 
 	if (mcast_from_guest(u, batch, n, now))
 		return;
@@ -156,7 +167,9 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 	}
 
 	uf = udp_flow_find(u, &key);
-	if (uf && (udp_flow_fd(u, uf) < 0 ||	/* its listener was closed */
+	if (uf && (udp_flow_fd(u, uf) < 0 ||	/* its listener was closed, or
+						 * no resolver was found */
+		   uf->dns != !!udp_resolvers(u, &key) ||
 		   !udp_flow_allowed(u, uf, now))) {
 		udp_flow_close(u, uf);
 		uf = NULL;
@@ -165,11 +178,19 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 		uf = open_udp_flow(u, &key, batch, n, now);
 	if (!uf)
 		return;
+	rc = uf->dns ? udp_dns_ask(u, uf, batch, n, now) : 0;
+	if (rc) {
+		udp_flow_close(u, uf);
+		refuse_batch(u, rc, batch, n, now);
+		return;
+	}
 	uf->flow.queue = tap_queue(u->tap);
 	udp_flow_used(u, uf, n, 0, payload_len(batch, n), now);
 	if (uf->all_ports)
 		udp_answer_expect(uf, n);
 	send_whole_batch(u, uf, batch, n, now);
+	if (uf->dns)
+		udp_dns_go_on(u, uf, now);
 }
 
 /* take_gso_frame() - Send the datagrams in a GSO frame of the guest */

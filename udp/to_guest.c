@@ -335,6 +335,26 @@ static bool send_gso_frame(struct udp *u, const struct flow_key *key,
 	return true;
 }
 
+/**
+ * udp_batch_message() - Find the payload of a message, before udp_to_guest()
+ * has sent it to the guest
+ * @i:		index of the message in the batch
+ * @len:	set to the bytes of the message
+ * @each:	set to the bytes of each of its datagrams; the last one may be
+ *		shorter
+ *
+ * Return: the payload
+ */
+const uint8_t *udp_batch_message(const struct udp *u, unsigned int i,
+				 size_t *len, size_t *each)
+{
+	uint32_t segment = u->batch->info[i].segment;
+
+	*len = u->batch->msg[i].msg_len;
+	*each = segment ? segment : MAX(*len, 1);
+	return u->batch->iov[i].iov_base;
+}
+
 /* udp_batch_len() - Return the bytes of payload in @n messages of the batch,
  * from number @first on */
 size_t udp_batch_len(const struct udp *u, unsigned int first, unsigned int n)
