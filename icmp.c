@@ -197,10 +197,12 @@ static void set_ping_df(struct icmp_flow *s, bool df)
 
 /* open_ping_socket() - Open the socket, and its flow, for an echo identifier;
  * return the flow, or NULL on failure. @key: key of the flow, which has no peer
- * address. @peer: real address of the first peer */
+ * address. @peer: real address of the first peer. @error: set to the errno if
+ * there is no socket */
 static struct icmp_flow *open_ping_socket(struct icmp_echo *e,
 					  const struct flow_key *key,
-					  const struct in6_addr *peer)
+					  const struct in6_addr *peer,
+					  int *error)
 {
 	bool v4 = key->proto == IPPROTO_ICMP;
 	struct icmp_flow *s;
@@ -212,6 +214,7 @@ static struct icmp_flow *open_ping_socket(struct icmp_echo *e,
 	fd = bind_ping_socket(e, key, peer);
 	if (fd < 0) {
 		LOG_LIMITED(LOG_DEBUG, "no ping socket: %s", strerror(-fd));
+		*error = -fd;
 		return NULL;
 	}
 	f = flow_insert(e->flows, key, FLOW_ECHO);
@@ -243,24 +246,27 @@ static struct icmp_flow *find_echo_flow(const struct icmp_echo *e,
 }
 
 /* get_ping_socket() - Find or open the socket for the identifier in a peer's
- * key; return the flow of the socket, or NULL */
+ * key; return the flow of the socket, or NULL. @error: as for
+ * open_ping_socket() */
 static struct icmp_flow *get_ping_socket(struct icmp_echo *e,
 					 const struct flow_key *key,
-					 const struct in6_addr *peer)
+					 const struct in6_addr *peer,
+					 int *error)
 {
 	struct flow_key skey = *key;
 	struct icmp_flow *s;
 
 	skey.peer = ADDR_NONE;
 	s = find_echo_flow(e, &skey);
-	return s ? s : open_ping_socket(e, &skey, peer);
+	return s ? s : open_ping_socket(e, &skey, peer, error);
 }
 
 /* open_peer() - Open the flow of a peer that the guest pings for the first
- * time; return the flow, or NULL */
+ * time; return the flow, or NULL. @error: as for open_ping_socket() */
 static struct icmp_flow *open_peer(struct icmp_echo *e,
 				   const struct flow_key *key,
-				   const struct in6_addr *peer, uint64_t now)
+				   const struct in6_addr *peer, int *error,
+				   uint64_t now)
 {
 	struct icmp_flow *p, *s;
 	struct flow *f;
@@ -269,7 +275,7 @@ static struct icmp_flow *open_peer(struct icmp_echo *e,
 	 * socket. */
 	if (e->npeers >= limit_flows(e, ICMP_PEERS))
 		evict_peer(e);
-	s = get_ping_socket(e, key, peer);
+	s = get_ping_socket(e, key, peer, error);
 	if (!s)
 		return NULL;
 	f = flow_insert(e->flows, key, FLOW_ECHO);
@@ -453,6 +459,18 @@ static bool is_peer_allowed(struct icmp_echo *e, struct icmp_flow *p,
 	return true;
 }
 
+/* refuse_request() - Count a request for which there can be no flow. @error:
+ * errno with which no socket could be opened, or 0. If the host lacks the
+ * address or interface to which sockets are bound, the guest is told. Other
+ * errors say nothing about the way to the peer */
+static void refuse_request(struct icmp_echo *e, const struct pkt *pkt,
+			   int error, uint64_t now)
+{
+	e->count[ICMP_REFUSED]++;
+	if (error == EADDRNOTAVAIL || error == ENODEV)
+		icmp_error_pkt(e->errors, error, 0, pkt, now);
+}
+
 /* get_peer() - Find or open the flow of the peer that a request is for. If
  * there can be no flow, count the dropped request and return NULL */
 static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
@@ -464,6 +482,7 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 	};
 	struct icmp_flow *p;
 	struct in6_addr peer;
+	int error = 0;
 
 	if (!pkt->ttl || !addr_is_unicast(&pkt->src) ||
 	    !addr_is_unicast(&pkt->dst) ||
@@ -479,9 +498,9 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 		return NULL;
 	}
 	if (!p)
-		p = open_peer(e, &key, &peer, now);
+		p = open_peer(e, &key, &peer, &error, now);
 	if (!p)
-		e->count[ICMP_REFUSED]++;
+		refuse_request(e, pkt, error, now);
 	return p;
 }
 

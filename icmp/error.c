@@ -22,7 +22,9 @@ const char *const icmp_error_counter_name[ICMP_ERROR_COUNTERS] = {
 /* Codes of Destination Unreachable for the errnos that sockets return. If the
  * kernel makes an errno from received ICMP errors, the code beside the errno is
  * that of such an error (icmp_err_convert[] in net/ipv4/icmp.c, tab_unreach[]
- * in net/ipv6/icmp.c). */
+ * in net/ipv6/icmp.c). EADDRNOTAVAIL and ENODEV mean that the host lacks the
+ * address of --outbound, or the interface of --outbound-if4 or --outbound-if6:
+ * no packet can leave the host then. */
 static const struct {
 	int error;
 	uint8_t code4, code6;
@@ -30,6 +32,7 @@ static const struct {
 	{ ENETUNREACH, ICMP4_UNREACH_NET, ICMP6_DST_UNREACH_NOROUTE },
 	{ ENETDOWN, ICMP4_UNREACH_NET, ICMP6_DST_UNREACH_NOROUTE },
 	{ EADDRNOTAVAIL, ICMP4_UNREACH_NET, ICMP6_DST_UNREACH_NOROUTE },
+	{ ENODEV, ICMP4_UNREACH_NET, ICMP6_DST_UNREACH_NOROUTE },
 	{ EHOSTUNREACH, ICMP4_UNREACH_HOST, ICMP6_DST_UNREACH_ADDR },
 	{ EHOSTDOWN, ICMP4_UNREACH_UNKNOWN, ICMP6_DST_UNREACH_ADDR },
 	{ ENONET, ICMP4_UNREACH_ISOLATED, ICMP6_DST_UNREACH_ADDR },

@@ -99,6 +99,35 @@ static void story_not_allowed(void)
 	world_close(&w);
 }
 
+/* Given that the host lacks the interface or the address to which passt's
+ * sockets are bound, when the guest pings, then it is told. When the host has
+ * them again, then the guest can ping. */
+static void story_no_source(const struct family *f)
+{
+	enum ip_family ip = f == &v4 ? IP4 : IP6;
+	struct world w;
+	struct seen s;
+
+	printf("# ping without a source\n");
+	world_open(&w, LIFE, ROOM);
+	strcpy(w.net.source_ifname[ip], "no_such_thing");
+	pings(&w, f, f->nowhere, 1, 1, 8);
+	check("no interface: unreachable", nth(&w, 0, &s) && s.good &&
+	      s.l4[0] == (ip == IP4 ? 3 : 1) && !s.l4[1]);
+	*w.net.source_ifname[ip] = '\0';
+	w.net.source[ip] = addr(f->nowhere);
+	pings(&w, f, f->nowhere, 1, 2, 8);
+	check("no address: unreachable", nth(&w, 0, &s) && s.good &&
+	      s.l4[0] == (ip == IP4 ? 3 : 1) && !s.l4[1]);
+	check_eq("both are counted", w.echo.count[ICMP_REFUSED], 2);
+	check_eq("there is no flow", w.flows.used, 0);
+	w.net.source[ip] = ADDR_NONE;
+	pings(&w, f, f->gw, 1, 3, 8);
+	events(&w, 1000);
+	check("then the peer replies", nth(&w, 0, &s) && s.l4[0] == f->reply);
+	world_close(&w);
+}
+
 /* Given a peer that replies, when the guest pings it, then the guest gets the
  * correct reply. */
 static void story_echo(const struct family *f)
@@ -572,6 +601,8 @@ static void story_errnos(void)
 	} c[] = {
 		{ "ENETUNREACH", ENETUNREACH, 0, 3, 0, 1, 0, 0, 0 },
 		{ "EHOSTUNREACH", EHOSTUNREACH, 0, 3, 1, 1, 3, 0, 0 },
+		{ "EADDRNOTAVAIL", EADDRNOTAVAIL, 0, 3, 0, 1, 0, 0, 0 },
+		{ "ENODEV", ENODEV, 0, 3, 0, 1, 0, 0, 0 },
 		{ "ECONNREFUSED", ECONNREFUSED, 0, 3, 3, 1, 4, 0, 0 },
 		{ "EHOSTDOWN", EHOSTDOWN, 0, 3, 7, 1, 3, 0, 0 },
 		{ "ENONET", ENONET, 0, 3, 8, 1, 3, 0, 0 },
@@ -706,6 +737,8 @@ static void with_sockets(void)
 	check("start-up finds that pings are allowed",
 	      check_ping_family(AF_INET, IPPROTO_ICMP, "IPv4") &&
 	      check_ping_family(AF_INET6, IPPROTO_ICMPV6, "IPv6"));
+	story_no_source(&v4);
+	story_no_source(&v6);
 	story_echo(&v4);
 	story_echo(&v6);
 	story_identifier_taken();

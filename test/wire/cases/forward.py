@@ -631,9 +631,11 @@ def an_outbound_interface_may_come_into_being_later(w, v):
     g = w.guest(f"--outbound-if{v}", "late0", "-i", "v0")
     server = w.server(v)
     port = server.getsockname()[1]
-    c = tcp.Conn(g, PEER[v], port, mss=1460)
-    c.syn()
-    c.expect(RST | ACK, ack=1, what="no interface so far")
+    tcp.Conn(g, PEER[v], port, mss=1460).syn()
+    p = g.expect(g.is_icmp({4: 3, 6: 1}[v]), "no interface so far")
+    if p.icmp.code:
+        raise Failure(f"code {p.icmp.code} is neither network unreachable nor "
+                      "no route")
     netns.run("ip link property add dev v0 altname late0")
     w.undo.append(lambda: netns.run(
         "ip link property del dev v0 altname late0"))
