@@ -15,6 +15,7 @@
 
 #include "ip.h"
 #include "log.h"
+#include "sock.h"
 #include "conf/options.h"
 #include "host/sandbox.h"
 
@@ -326,6 +327,19 @@ static void warn_outbound_if(const char *option, const char *ifname)
 		     option, ifname);
 }
 
+/* warn_outbound() - Warn if the host does not have the source address of our
+ * sockets yet. A link-local address can't be checked, because its interface is
+ * not known yet */
+static void warn_outbound(const struct in6_addr *addr)
+{
+	char text[ADDR_STRLEN];
+
+	if (!addr_is_none(addr) && !addr_is_linklocal(addr) &&
+	    !sock_addr_is_own(addr, 0))
+		warn("--outbound %s: the host has no such address yet: until then, the guest reaches nothing beyond the host",
+		     addr_str(addr, text));
+}
+
 /* conf_mtu() - Warn of an MTU that is too small for a family. An MTU that is
  * too small for IPv4 is raised to IPv4's minimum. */
 static void conf_mtu(struct conf *c)
@@ -346,6 +360,8 @@ static void conf_mtu(struct conf *c)
 static void conf_imply(struct conf *c)
 {
 	conf_mtu(c);
+	warn_outbound(&c->out[IP4]);
+	warn_outbound(&c->out[IP6]);
 	warn_outbound_if("--outbound-if4", c->out_ifname[IP4]);
 	warn_outbound_if("--outbound-if6", c->out_ifname[IP6]);
 

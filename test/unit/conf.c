@@ -536,7 +536,8 @@ static void test_families(void)
 
 static void test_outward(void)
 {
-	check("source addresses", accepted("-o 192.0.2.3 -o 2001:db8::3") &&
+	check("source addresses",
+	      given("-o 192.0.2.3 -o 2001:db8::3") == CONF_GO &&
 	      is(&c.out[IP4], "192.0.2.3") && is(&c.out[IP6], "2001:db8::3"));
 	check("addresses for the host's loopback",
 	      accepted("--map-host-loopback 192.0.2.4 "
@@ -556,6 +557,13 @@ static void test_outward(void)
 	      is(c.dns_host[IP4], "127.0.0.53"));
 	check("a source on the loopback", accepted("-o 127.0.0.1 -o ::1") &&
 	      is(&c.out[IP4], "127.0.0.1") && is(&c.out[IP6], "::1"));
+	check("a source may come into being later",
+	      given("-o 192.0.2.9") == CONF_GO &&
+	      is(&c.out[IP4], "192.0.2.9"));
+	check("but a warning says so", strstr(said, "--outbound 192.0.2.9: the "
+					      "host has no such address"));
+	check("nobody can tell for a link-local source",
+	      accepted("-o fe80::9"));
 	refused("-o 224.0.0.1", "--outbound 224.0.0.1: is no host's: "
 		"give a unicast address");
 	refused("-o 192.0.2", "--outbound 192.0.2: is not an address: "
