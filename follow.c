@@ -6,6 +6,9 @@
  * guest gets the same network as if passt had been started now, whatever
  * changes came before.
  */
+/* syscalls: close ioctl socket */
+#include <errno.h>
+#include <net/if.h>
 #include <string.h>
 
 #include "conf/derive.h"
@@ -13,6 +16,11 @@
 #include "follow.h"
 #include "host/resolv.h"
 #include "log.h"
+#include "sock.h"
+
+static const char *const outbound_if[FAMILIES] = {
+	[IP4] = "--outbound-if4", [IP6] = "--outbound-if6",
+};
 
 /* arm_wake() - Have follow_wake() called at @read_at or @check_at, whichever is
  * earlier */
@@ -24,6 +32,58 @@ static void arm_wake(struct follow *f)
 		when = f->check_at;
 	if (when)
 		worker_wake(f->worker, when);
+}
+
+/* find_outbound_if() - Find the interface that our sockets of a family are
+ * bound to. Return its index; 0 if there is none now; @was if that can't be
+ * found out */
+static uint32_t find_outbound_if(const struct net *n, enum ip_family ip,
+				 uint32_t was)
+{
+	const char *ifname = n->source_ifname[ip];
+	uint32_t ifindex = *ifname ? if_nametoindex(ifname) : 0;
+
+	return *ifname && !ifindex && errno != ENODEV ? was : ifindex;
+}
+
+/* has_outbound_addr() - Whether the host has the address that our sockets of a
+ * family are bound to, or they are bound to none */
+static bool has_outbound_addr(const struct net *n, enum ip_family ip)
+{
+	return addr_is_none(&n->source[ip]) ||
+	       sock_addr_is_own(&n->source[ip], n->scope);
+}
+
+/* print_outbound() - Log that what our sockets are bound to has gone, or has
+ * come */
+static void print_outbound(const char *option, const char *value, bool there)
+{
+	if (there)
+		info("%s %s is there: the guest can open connections", option,
+		     value);
+	else
+		warn("%s %s is gone: until it is back, the guest can't open connections",
+		     option, value);
+}
+
+/* read_outbound() - Find out whether the host has the address and the interface
+ * that our sockets of a family are bound to. Sockets whose interface was
+ * deleted never work again: note that there may be some */
+static void read_outbound(struct follow *f, enum ip_family ip)
+{
+	uint32_t was = f->ifindex[ip], is = find_outbound_if(f->net, ip, was);
+	bool has = has_outbound_addr(f->net, ip);
+	char text[ADDR_STRLEN];
+
+	if (was && is != was)
+		f->dead = true;
+	if (!was != !is)
+		print_outbound(outbound_if[ip], f->net->source_ifname[ip], is);
+	if (has == f->lacks[ip])
+		print_outbound("--outbound",
+			       addr_str(&f->net->source[ip], text), has);
+	f->ifindex[ip] = is;
+	f->lacks[ip] = !has;
 }
 
 /**
@@ -38,7 +98,12 @@ static void arm_wake(struct follow *f)
 int follow_open(struct follow *f)
 {
 	int rc = host_watch_open(&f->watch, RESOLV_CONF);
+	enum ip_family ip;
 
+	for (ip = IP4; ip < FAMILIES; ip++) {
+		f->ifindex[ip] = find_outbound_if(f->net, ip, 0);
+		f->lacks[ip] = !has_outbound_addr(f->net, ip);
+	}
 	if (rc) {
 		warn("changes of the host's network will not be followed: %s",
 		     strerror(-rc));
@@ -63,8 +128,10 @@ void follow_event(struct follow *f, uint64_t now)
 }
 
 /* read_addrs() - Read all addresses of the host. If the host has lost some of
- * them, have the flows examined after FOLLOW_LOST. If the kernel does not
- * answer, no address counts as lost */
+ * them, have the flows examined after FOLLOW_LOST. If an interface to which
+ * sockets are bound was deleted, have the flows examined at once: for this
+ * check, no address counts as lost yet. If the kernel does not answer, no
+ * address counts as lost either */
 static void read_addrs(struct follow *f, uint64_t now)
 {
 	struct host_addrs new = { 0 };
@@ -73,10 +140,10 @@ static void read_addrs(struct follow *f, uint64_t now)
 		host_addrs_free(&new);
 		return;
 	}
-	if (!f->check_at && host_addrs_lost(&f->addrs, &new)) {
-		f->check_at = now + FOLLOW_LOST;
+	if (!f->check_at && (f->dead || host_addrs_lost(&f->addrs, &new))) {
+		f->check_at = f->dead ? now : now + FOLLOW_LOST;
 		f->at = NULL;
-		host_addrs_copy(&f->left, &new);
+		host_addrs_copy(&f->left, f->dead ? &f->addrs : &new);
 	}
 	host_addrs_free(&f->addrs);
 	f->addrs = new;
@@ -85,24 +152,39 @@ static void read_addrs(struct follow *f, uint64_t now)
 /* is_kept() - Whether flows with this source address live on: either the host
  * has the address now, or it still had the address when this check was armed,
  * FOLLOW_LOST ago */
-static bool is_kept(const void *arg, const struct in6_addr *addr)
+static bool is_kept(const struct follow *f, const struct in6_addr *addr)
 {
-	const struct follow *f = arg;
-
 	return host_addrs_has(&f->addrs, addr) ||
 	       host_addrs_has(&f->left, addr);
 }
 
+/* is_lost() - Whether a socket gets no answers any more: its interface was
+ * deleted, or the host has lost its source address */
+static bool is_lost(const void *arg, int fd)
+{
+	const struct follow *f = arg;
+	struct in6_addr addr;
+	uint16_t port;
+
+	if ((*f->net->source_ifname[IP4] || *f->net->source_ifname[IP6]) &&
+	    sock_device_is_gone(fd))
+		return true;
+	return sock_name(fd, &addr, &port) && !addr_is_none(&addr) &&
+	       !is_kept(f, &addr);
+}
+
 /* end_lost() - End the flows whose source address the host lost FOLLOW_LOST ago
- * or earlier. If the host has lost more addresses since then, arm another check
- * for these */
+ * or earlier, and those whose interface was deleted. If the host has lost more
+ * addresses or interfaces since then, arm another check for these */
 static void end_lost(struct follow *f, uint64_t now)
 {
 	bool again;
 
-	if (!f->at)
+	if (!f->at) {
+		f->dead = false;
 		read_addrs(f, now);
-	if (!worker_end_lost(f->worker, &f->at, is_kept, f, now)) {
+	}
+	if (!worker_end_lost(f->worker, &f->at, is_lost, f, now) || f->dead) {
 		f->check_at = now + 1;
 		return;
 	}
@@ -125,6 +207,7 @@ static void read_host(struct follow *f, uint64_t now)
 	};
 	struct net old = *f->net, new;
 	struct host host;
+	enum ip_family ip;
 
 	host_watch_path(&f->watch, RESOLV_CONF);
 	host_read(&host, ifname);
@@ -133,6 +216,8 @@ static void read_host(struct follow *f, uint64_t now)
 		return;
 	}
 	*f->host = host;
+	for (ip = IP4; ip < FAMILIES; ip++)
+		read_outbound(f, ip);
 	read_addrs(f, now);
 	fwd_rebind(f->fwd, f->rules);
 	memset(&new, 0, sizeof(new));	/* with its padding */

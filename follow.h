@@ -39,11 +39,18 @@
  * @addrs:	all addresses that the host had when it was last read
  * @left:	all addresses that the host still had when @check_at was set
  *		because it had lost others; valid if @check_at is not 0
- * @at:		flow whose source address was examined last; NULL: the check of
- *		flows has not begun
+ * @at:		flow that was examined last; NULL: the check of flows has not
+ *		begun
+ * @ifindex:	for each family, index of the interface that our sockets are
+ *		bound to; 0: none, or the host does not have it
+ * @lacks:	for each family, whether the host lacks the address that our
+ *		sockets are bound to
+ * @dead:	such an interface was deleted after the last check of flows
+ *		began
  * @read_at:	when to read the host again, ms; 0: not before the next report
  *		of a change
- * @check_at:	when to end flows whose source address is lost, ms; 0: never
+ * @check_at:	when to end flows whose source address or interface is lost, ms;
+ *		0: never
  */
 struct follow {
 	const struct conf *conf;
@@ -55,6 +62,8 @@ struct follow {
 	struct host_watch watch;
 	struct host_addrs addrs, left;
 	struct flow *at;
+	uint32_t ifindex[FAMILIES];
+	bool lacks[FAMILIES], dead;
 	uint64_t read_at, check_at;
 };
 

@@ -649,3 +649,25 @@ void icmp_end(struct icmp_echo *e, struct flow *f)
 	if (p->socket)
 		close_peer(e, p);
 }
+
+/**
+ * icmp_lost() - Close a ping socket, because the host has lost the address or
+ * the interface that the socket is bound to: end the flows of all its peers.
+ * The guest's next request opens another socket
+ * @f:		flow of the socket
+ */
+void icmp_lost(struct icmp_echo *e, struct flow *f)
+{
+	struct icmp_flow *s = container_of(f, struct icmp_flow, flow), *p;
+	struct list *l = e->peers.next, *next;
+	uint32_t left = s->npeers;
+
+	for (; left; l = next) {
+		next = l->next;
+		p = container_of(l, struct icmp_flow, flow.node);
+		if (p->socket != s)
+			continue;
+		close_peer(e, p);
+		left--;
+	}
+}

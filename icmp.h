@@ -78,5 +78,6 @@ void icmp_event(struct icmp_echo *e, struct flow *f, uint32_t events,
 		uint64_t now);
 void icmp_timer(struct icmp_echo *e, struct flow *f, uint64_t now);
 void icmp_end(struct icmp_echo *e, struct flow *f);
+void icmp_lost(struct icmp_echo *e, struct flow *f);
 
 #endif /* ICMP_H */

@@ -62,7 +62,7 @@ static void udp_class_end(struct worker *w, struct flow *f)
 }
 
 /* udp_class_lost() - End the flow. The guest's next datagram opens another one,
- * with the source address that the host has then */
+ * with the source address and interface that the host has then */
 static void udp_class_lost(struct worker *w, struct flow *f, uint64_t now)
 {
 	udp_end(&w->udp, f);
@@ -84,10 +84,9 @@ static void echo_class_end(struct worker *w, struct flow *f)
 	icmp_end(&w->echo, f);
 }
 
-/* echo_class_lost() - Do nothing: the kernel chooses the source address of each
- * request */
 static void echo_class_lost(struct worker *w, struct flow *f, uint64_t now)
 {
+	icmp_lost(&w->echo, f);
 }
 
 /**
@@ -97,8 +96,8 @@ static void echo_class_lost(struct worker *w, struct flow *f, uint64_t now)
  * @timer:	handles the flow's expired timer
  * @end:	ends the flow because the guest is gone; the peer of a TCP
  *		connection is reset
- * @lost:	ends the flow because the host has lost its source address; the
- *		guest is told
+ * @lost:	ends the flow because the host has lost the address or the
+ *		interface that its socket is bound to; the guest is told
  * @resume:	sends more data when it is the flow's turn; NULL: flows of this
  *		type never wait for a turn
  */
@@ -255,32 +254,30 @@ void worker_net_changed(struct worker *w, const struct net *old, uint64_t now)
 }
 
 /**
- * worker_end_lost() - End flows whose source address the host has lost
+ * worker_end_lost() - End flows for whose sockets the host has lost the source
+ * address or the interface
  * @at:		flow after which to begin, NULL: begin with the first; set to
  *		the last flow that was examined, or to NULL at the end
- * @has:	tells whether to keep the flows that have a source address
- * @arg:	first argument of @has
+ * @is_lost:	tells whether to end the flow that has the socket @fd
+ * @arg:	first argument of @is_lost
  *
- * Each flow takes a system call, so one call of this function examines at most
- * LOST_BATCH flows, and the caller calls it again.
+ * @is_lost makes one or two system calls for each flow, so one call of this
+ * function examines at most LOST_BATCH flows, and the caller calls it again.
  *
  * Return: whether all flows have been examined
  */
 bool worker_end_lost(struct worker *w, struct flow **at,
-		     bool (*has)(const void *arg, const struct in6_addr *addr),
-		     const void *arg, uint64_t now)
+		     bool (*is_lost)(const void *arg, int fd), const void *arg,
+		     uint64_t now)
 {
-	struct in6_addr addr;
 	unsigned int i;
-	uint16_t port;
 
 	for (i = 0; i < LOST_BATCH; i++) {
 		*at = flow_next(&w->flows, *at);
 		if (!*at)
 			return true;
 		if ((*at)->fd[SIDE_HOST] < 0 ||
-		    !sock_name((*at)->fd[SIDE_HOST], &addr, &port) ||
-		    addr_is_none(&addr) || has(arg, &addr))
+		    !is_lost(arg, (*at)->fd[SIDE_HOST]))
 			continue;
 		tap_use_queue(&w->tap, (*at)->queue);
 		flow_class[(*at)->type].lost(w, *at, now);

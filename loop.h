@@ -102,8 +102,8 @@ int worker_watch(struct worker *w, int fd, enum event_type type);
 void worker_rest(struct worker *w, int fd, uint64_t now);
 void worker_wake(struct worker *w, uint64_t when);
 bool worker_end_lost(struct worker *w, struct flow **at,
-		     bool (*has)(const void *arg, const struct in6_addr *addr),
-		     const void *arg, uint64_t now);
+		     bool (*is_lost)(const void *arg, int fd), const void *arg,
+		     uint64_t now);
 void worker_host_changed(struct worker *w);
 void worker_net_changed(struct worker *w, const struct net *old, uint64_t now);
 int worker_guest_up(struct worker *w, uint64_t now);

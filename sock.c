@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <time.h>
 #include <linux/errqueue.h>
+#include <net/if.h>
 #include <netinet/udp.h>
 #include <unistd.h>
 
@@ -186,6 +187,20 @@ int sock_bind_device(int fd, const char *ifname)
 		return 0;
 	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname,
 			  (socklen_t)strlen(ifname)) ? -errno : 0;
+}
+
+/**
+ * sock_device_is_gone() - Whether the interface that a socket is bound to was
+ * deleted. The socket then never works again, even if another interface gets
+ * the same name, because the kernel binds sockets to the index of an interface
+ */
+bool sock_device_is_gone(int fd)
+{
+	char ifname[IFNAMSIZ];
+	socklen_t len = sizeof(ifname);
+
+	return getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname, &len) &&
+	       errno == ENODEV;
 }
 
 /**

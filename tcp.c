@@ -803,8 +803,8 @@ void tcp_end(struct tcp *t, struct flow *f)
 }
 
 /* tcp_lost() - Tell the guest that the peer can't be reached any more, and
- * reset the connection, because the host has lost the source address of the
- * flow's socket: no answer of the peer can reach this socket */
+ * reset the connection, because the host has lost the address or interface of
+ * the flow's socket: no answer of the peer can reach this socket */
 void tcp_lost(struct tcp *t, struct flow *flow, uint64_t now)
 {
 	struct tcp_flow *f = tcp_flow_of(flow);

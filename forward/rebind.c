@@ -5,14 +5,13 @@
  * interface is deleted, even if a new interface gets the same name. The port
  * then waits until there is an interface of this name, and is bound again.
  */
-/* syscalls: run: getsockopt */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "forward/apply.h"
 #include "log.h"
+#include "sock.h"
 
 #define FAILURE_STRLEN	(RULE_PORT_STRLEN + 200)
 
@@ -26,16 +25,6 @@ struct waiting {
 	char first[FAILURE_STRLEN];
 };
 
-/* is_dead() - Whether the interface that a socket is bound to was deleted */
-static bool is_dead(int fd)
-{
-	char ifname[IFNAMSIZ];
-	socklen_t len = sizeof(ifname);
-
-	return getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname, &len) &&
-	       errno == ENODEV;
-}
-
 /* close_dead() - Close the listeners whose interface was deleted; returns
  * whether there were any */
 static bool close_dead(struct fwd *f)
@@ -44,7 +33,8 @@ static bool close_dead(struct fwd *f)
 	bool any = false;
 
 	while ((l = fwd_next_listener(f, l))) {
-		if (!*listener_ends(f, l)->ifname || !is_dead(l->fd))
+		if (!*listener_ends(f, l)->ifname ||
+		    !sock_device_is_gone(l->fd))
 			continue;
 		listener_close(f, (uint32_t)(l - f->listeners));
 		any = true;
