@@ -4,13 +4,14 @@ guest gets and reaches, and a second interface of the host."""
 
 import contextlib
 import json
-import os
 
 from netlab import FAMILIES, Server, expect, wait_for
 
 SOON = 3.0              # s: a change has reached the guest
 SECOND4, SECOND6 = "100.64.7.2", "2001:db8:7::2"
 PEER4, PEER6 = "100.64.7.1", "2001:db8:7::1"
+# An argument of ip(8); the gap is for the path of the outside's namespace.
+SECOND_LINK = "link add eth1 type veth peer name eth1 netns {}"
 
 
 def echo(listener):
@@ -74,13 +75,17 @@ def reaches(lab, *sources):
 
 def make_second(lab):
     """Makes a second interface of the host, eth1, connected to the outside."""
-    lab.host.run("ip", "link", "add", "eth1", "type", "veth", "peer", "name",
-                 "eth1", "netns", f"/proc/{os.getpid()}/fd/{lab.outside.fd}")
+    lab.host.ip(SECOND_LINK.format(lab.outside.path()))
+
+
+def configure_peer(lab):
+    """Gives the outside's end of eth1 its addresses, and sets it up."""
+    lab.outside.ip(f"addr add {PEER4}/24 dev eth1",
+                   f"addr add {PEER6}/64 dev eth1 nodad", "link set eth1 up")
 
 
 def configure_second(lab):
-    """Gives eth1 its addresses, on both ends, and sets it up."""
+    """Gives both ends of eth1 their addresses, and sets them up."""
     lab.host.ip(f"addr add {SECOND4}/24 dev eth1",
                 f"addr add {SECOND6}/64 dev eth1 nodad", "link set eth1 up")
-    lab.outside.ip(f"addr add {PEER4}/24 dev eth1",
-                   f"addr add {PEER6}/64 dev eth1 nodad", "link set eth1 up")
+    configure_peer(lab)

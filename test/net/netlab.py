@@ -298,6 +298,10 @@ class Namespace:
     def close(self):
         os.close(self.fd)
 
+    def path(self):
+        """A path of this namespace, as long as this program runs."""
+        return f"/proc/{os.getpid()}/fd/{self.fd}"
+
     def spawn(self, *cmd, **kw):
         """Starts a program here. Returns its Popen."""
         with self:
