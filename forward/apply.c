@@ -401,12 +401,33 @@ static int open_best(struct change *c, const struct rule *r, uint16_t port)
 	return is_exhausted(-rc) ? rc : 0;
 }
 
+/* Leave out rules that are best effort, and whose address or interface the host
+ * lacks: each attempt to bind one of their many ports would fail */
+static void skip_absent(struct change *c)
+{
+	const struct rule *r, *last = NULL;
+	unsigned int i, kept = 0;
+	bool possible = false;
+
+	for (i = 0; i < c->best; i++) {
+		r = c->order[i];
+		if (!last || !rule_same_binding(&last->ends, &r->ends))
+			possible = listener_possible(c->f, r);
+		last = r;
+		if (possible)
+			c->order[kept++] = r;
+	}
+	c->f->absent = c->best - kept;
+	c->best = kept;
+}
+
 static void open_all_best(struct change *c)
 {
 	struct sweep s = { .c = c };
 	unsigned int i;
 	int rc = 0;
 
+	skip_absent(c);
 	while (!rc && next_port(&s)) {
 		for (i = 0; i < s.n && !rc; i++)
 			rc = open_best(c, c->active[i], (uint16_t)s.port);

@@ -124,6 +124,34 @@ static int open_port(const struct fwd *f, const struct rule *r, uint16_t port)
 }
 
 /**
+ * listener_possible() - Whether the host has the address and the interface of a
+ * rule now, so that its ports can be bound if they are free
+ * @f:		listeners
+ * @r:		rule
+ */
+bool listener_possible(const struct fwd *f, const struct rule *r)
+{
+	struct sock_source src = {
+		.family = addr_is_none(&r->ends.addr) ? AF_INET :
+			  addr_family(&r->ends.addr),
+		.ifname = r->ends.ifname,
+	};
+	uint16_t any = 0;
+	int fd;
+
+	if (!f->freebind)
+		src.addr = r->ends.addr;
+	if (addr_is_none(&src.addr) && !*src.ifname)
+		return true;
+	if (*src.ifname && addr_is_linklocal(&src.addr))
+		src.scope = if_nametoindex(src.ifname);
+	fd = sock_open_bound(&src, SOCK_DGRAM, IPPROTO_UDP, &any, false);
+	if (fd >= 0)
+		close(fd);
+	return fd != -ENODEV && fd != -EADDRNOTAVAIL;
+}
+
+/**
  * fwd_init() - Reserve the table of listeners
  * @f:		the caller has set @freebind and @net, and all other fields to
  *		zero
@@ -137,7 +165,7 @@ static int open_port(const struct fwd *f, const struct rule *r, uint16_t port)
 int fwd_init(struct fwd *f, uint32_t max, int epfd)
 {
 	f->max = MIN(max, LISTENERS_MAX);
-	f->top = f->nlisteners = f->nresting = 0;
+	f->top = f->nlisteners = f->nresting = f->absent = 0;
 	f->free = NO_SLOT;
 	f->epfd = epfd;
 	f->listeners = memory_reserve(LISTENERS_SIZE);

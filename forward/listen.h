@@ -50,6 +50,8 @@ struct listener {
  * @nlisteners:	number of open listeners
  * @nresting:	number of paused listeners
  * @waiting:	number of named ports that wait until they can be bound
+ * @absent:	number of rules that are best effort and could not be applied,
+ *		because the host did not have their address or interface
  * @changes:	number of times that a listener was opened, closed or given
  *		another target. A caller that keeps the results of a search
  *		through the listeners compares this number, to find out whether
@@ -62,7 +64,7 @@ struct listener {
  */
 struct fwd {
 	struct listener *listeners;
-	uint32_t top, max, free, nlisteners, nresting, waiting;
+	uint32_t top, max, free, nlisteners, nresting, waiting, absent;
 	uint32_t changes;
 	struct rule_ends *ends;
 	int epfd;
@@ -74,6 +76,7 @@ int fwd_init(struct fwd *f, uint32_t max, int epfd);
 void fwd_free(struct fwd *f);
 int listener_open(struct fwd *f, const struct rule *r, uint16_t port,
 		  uint32_t ends);
+bool listener_possible(const struct fwd *f, const struct rule *r);
 void listener_close(struct fwd *f, uint32_t slot);
 void listener_rest(struct fwd *f, const struct listener *l);
 void fwd_wake_listeners(struct fwd *f);

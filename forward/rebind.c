@@ -3,7 +3,9 @@
  * rebind.c - Binds forwarded ports again after the host's network has changed.
  * A socket that is bound to an interface receives nothing any more once the
  * interface is deleted, even if a new interface gets the same name. The port
- * then waits until there is an interface of this name, and is bound again.
+ * then waits until there is an interface of this name, and is bound again. A
+ * socket that is bound to an address only needs no care: the kernel keeps it
+ * bound while the host lacks the address.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,21 +27,42 @@ struct waiting {
 	char first[FAILURE_STRLEN];
 };
 
-/* close_dead() - Close the listeners whose interface was deleted; returns
- * whether there were any */
-static bool close_dead(struct fwd *f)
+/* close_dead() - Close the listeners whose interface was deleted; returns their
+ * number */
+static unsigned int close_dead(struct fwd *f)
 {
 	const struct listener *l = NULL;
-	bool any = false;
+	unsigned int n = 0;
 
 	while ((l = fwd_next_listener(f, l))) {
 		if (!*listener_ends(f, l)->ifname ||
 		    !sock_device_is_gone(l->fd))
 			continue;
 		listener_close(f, (uint32_t)(l - f->listeners));
-		any = true;
+		n++;
 	}
-	return any;
+	return n;
+}
+
+/* count_absent() - Count the rules that are best effort, and whose address or
+ * interface the host lacks now */
+static unsigned int count_absent(const struct fwd *f,
+				 const struct rule_set *rules)
+{
+	const struct rule *r, *last = NULL;
+	unsigned int i, n = 0;
+	bool possible = false;
+
+	for (i = 0; i < rules->n; i++) {
+		r = &rules->rules[i];
+		if (!r->best_effort)
+			continue;
+		if (!last || !rule_same_binding(&last->ends, &r->ends))
+			possible = listener_possible(f, r);
+		last = r;
+		n += !possible;
+	}
+	return n;
 }
 
 /* note_waiting() - Count a port that can't be bound, and let fwd_apply() go on
@@ -54,29 +77,36 @@ static bool note_waiting(void *arg, const struct fwd_failure *e)
 }
 
 /**
- * fwd_rebind() - Close listeners whose interface was deleted, and bind their
- *		ports again once there is an interface of the same name
+ * fwd_rebind() - Close listeners whose interface was deleted. Bind ports once
+ *		the host has the address and the interface that it lacked
  * @f:		listeners
  * @rules:	rule set that was applied last
  *
- * This takes one system call for each listener with an interface, and more only
- * if there are ports to bind.
+ * This takes one system call for each listener with an interface, three for
+ * each rule that is best effort and has an address or an interface, and more
+ * only if there are ports to bind.
  */
 void fwd_rebind(struct fwd *f, const struct rule_set *rules)
 {
 	struct waiting w = { 0 };
 	struct fwd_report r = { .failed = note_waiting, .arg = &w };
+	unsigned int closed = close_dead(f), absent = count_absent(f, rules);
+	unsigned int before = f->absent;
 
-	if (!close_dead(f) && !f->waiting)
+	f->absent = absent;
+	if (!closed && !f->waiting && absent >= before)
 		return;
 	if (fwd_apply(f, rules, &r) == -ENOMEM) {
 		f->waiting = MAX(f->waiting, 1);	/* try again later */
 		return;
 	}
+	if (closed && absent > before)
+		warn("forwarded ports closed until their interface is back: %u",
+		     closed);
 	if (w.n && w.n != f->waiting)
 		warn("%s; forwarded ports that wait until they can be bound: %u",
 		     w.first, w.n);
-	else if (!w.n)
+	if (r.opened)
 		info("forwarded ports are bound again: %u", r.opened);
 	f->waiting = w.n;
 }

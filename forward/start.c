@@ -144,7 +144,8 @@ int fwd_start(struct fwd *f, const struct rule_set *rules, struct fwd_report *r)
 
 	if (rules->n && !f->nlisteners) {
 		err("no port can be forwarded: %s", r->exhausted ?
-		    strerror(r->exhausted) :
+		    strerror(r->exhausted) : f->absent ?
+		    "the host has no such address or interface" :
 		    "all are taken or not permitted");
 		return -1;
 	}
