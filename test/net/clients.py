@@ -19,8 +19,8 @@ import sys
 import time
 
 import ownroot
-from netlab import (HOST4, HOST6, Lab, SERVER4, SERVER6, Server, check,
-                    echo_tcp, echoes, main, wait_for)
+from netlab import (HOST4, HOST6, Lab, MNT_DETACH, SERVER4, SERVER6, Server,
+                    call, check, echo_tcp, echoes, main, wait_for)
 
 DNS4, DNS6 = "198.51.100.53", "2001:db8:2::53"
 TYPES4 = ["", "DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK",
@@ -149,10 +149,13 @@ def resolvers(*wanted):
 
 
 @contextlib.contextmanager
-def running(lab, *cmd, **kw):
-    """Runs a client during a block, then terminates it."""
+def running(lab, *cmd, ns=None, **kw):
+    """Runs a client during a block, then terminates it.
+
+    @ns: namespace to run it in; default: the guest's
+    """
     with open(f"{lab.dir}/client.log", "w+") as log:
-        process = lab.guest.spawn(*cmd, stdout=log, stderr=log, **kw)
+        process = (ns or lab.guest).spawn(*cmd, stdout=log, stderr=log, **kw)
         try:
             yield process
         except AssertionError as e:
@@ -314,9 +317,14 @@ CAPABILITIES = "+net_admin,+net_bind_service,+net_broadcast,+net_raw"
 
 
 @contextlib.contextmanager
-def networkd_running(lab):
+def networkd_running(lab, ns=None, network=NETWORKD):
     """Runs systemd-networkd during a block. It needs D-Bus, and its own
-    user."""
+    user.
+
+    @ns: namespace to run it in; default: the guest's
+    @network: contents of its only .network file
+    """
+    ns = ns or lab.guest
     uid = pwd.getpwnam("systemd-network").pw_uid
     for path in ("/run/dbus", "/run/systemd/network", "/run/systemd/netif/links",
                  "/run/systemd/netif/leases", "/run/systemd/netif/lldp"):
@@ -324,19 +332,23 @@ def networkd_running(lab):
         if "netif" in path:
             for folder in path, os.path.dirname(path):
                 os.chown(folder, uid, uid)
-    script("/run/systemd/network/tap0.network", NETWORKD)
-    with lab.guest:
+    script("/run/systemd/network/test.network", network)
+    with ns:
         # Mount /sys read-only: with a writable one, networkd would wait until
         # udev has initialised the link, and no udev runs here.
         ownroot.mount("sysfs", "/sys", "sysfs", ownroot.MS_RDONLY)
-    with running(lab, "dbus-daemon", "--system", "--nofork", "--nopidfile",
-                 "--nosyslog"):
-        wait_for("D-Bus", lambda: os.path.exists("/run/dbus/system_bus_socket"))
-        with running(lab, "setpriv", f"--reuid={uid}", f"--regid={uid}",
-                     "--clear-groups", "--inh-caps", CAPABILITIES,
-                     "--ambient-caps", CAPABILITIES,
-                     "/lib/systemd/systemd-networkd") as client:
-            yield client
+    try:
+        with running(lab, "dbus-daemon", "--system", "--nofork", "--nopidfile",
+                     "--nosyslog", ns=ns):
+            wait_for("D-Bus", lambda: os.path.exists(
+                "/run/dbus/system_bus_socket"))
+            with running(lab, "setpriv", f"--reuid={uid}", f"--regid={uid}",
+                         "--clear-groups", "--inh-caps", CAPABILITIES,
+                         "--ambient-caps", CAPABILITIES,
+                         "/lib/systemd/systemd-networkd", ns=ns) as client:
+                yield client
+    finally:
+        call("umount2", b"/sys", MNT_DETACH)
 
 
 def networkd(lab, capture):

@@ -24,16 +24,16 @@ import time
 
 from hostnet import (PEER4, PEER6, SECOND4, SECOND6, SOON, configure_second,
                      connection, make_second, seen_as)
-from netlab import (HOST4, HOST6, Lab, NEIGHBOUR6, ROUTER4, ROUTER6, SERVER4,
-                    check, expect, main, new_log, rests, spawn_user, wait_exit,
-                    wait_for)
+from netlab import (HOST4, HOST6, Lab, ROUTER4, ROUTER6, check, expect, main,
+                    new_log, rests, spawn_user, wait_exit, wait_for)
 
 MORE4, MORE6 = "192.0.2.50", "2001:db8:5::50"
 NEW_ROUTER4, NEW_ROUTER6 = "192.0.2.254", "fe80::254"
+PASST6 = "fe80::1"                      # OFFLINE_GATEWAY6 of conf/derive.c
 NEW_MAC = "02:00:00:00:00:99"
 RA, ALL_NODES = 134, "ff02::1"          # RFC 4861 4.2
 ASKED = 5.0             # s: a client has asked for a lease
-OFF, ON = 0, 1800                       # router lifetimes, s
+OFF, BRIEF, ON = 0, 4, 1800             # router lifetimes, s
 
 UDHCPC = """#!/bin/sh
 # udhcpc calls this. It runs all the time, and applies each lease.
@@ -128,9 +128,12 @@ def guest_should_have(lines):
 
 
 class World:
-    """The lab, with passt, a guest and its DHCP client."""
+    """The lab, with passt, a guest and its DHCP client.
 
-    def __init__(self, lab, *options):
+    @online: the host has IPv6, so the guest gets a prefix
+    """
+
+    def __init__(self, lab, *options, online=True):
         self.lab = lab
         self.passt = lab.passt(*options)
         lab.attach(configure=False)
@@ -142,7 +145,8 @@ class World:
             "busybox", "udhcpc", "-i", "tap0", "-s", script, "-f", "-t", "8",
             "-T", "1", stdout=lab.guest_log, stderr=lab.guest_log)
         wait_for("lease", lambda: os.path.exists(f"{lab.dir}/dns"))
-        lab.slaac()
+        if online:
+            lab.slaac()
 
     def follows(self, addr4=None, router4=None, addr6=None, router6=None,
                 ask=True):
@@ -250,13 +254,13 @@ def link(w):
     for mtu in 1400, 1500:
         with check(f"an MTU of {mtu}"), survives(w.lab, HOST4, HOST6):
             w.lab.host.ip(f"link set eth0 mtu {mtu}")
-            w.follows()
+            w.follows(ask=False)
     with check("the carrier is gone for 2 s"), survives(w.lab, HOST4, HOST6):
         w.lab.outside.ip("link set eth0 down")
         time.sleep(2)
         expect("carrier", "NO-CARRIER" in w.lab.host.run(
             "ip", "link", "show", "eth0"), True)
-        w.follows(f"{HOST4}/24", ROUTER4, f"{HOST6}/64", ROUTER6)
+        w.follows(f"{HOST4}/24", ROUTER4, f"{HOST6}/64", ROUTER6, ask=False)
         w.lab.outside.ip("link set eth0 up",
                          f"addr add {ROUTER6}/64 dev eth0 nodad")
     with check("the router's MAC address"), survives(w.lab, HOST4, HOST6):
@@ -299,7 +303,8 @@ def router(w):
 
 
 def advertise(lab, lifetime):
-    """Sends a router advertisement from outside to the host's network."""
+    """Sends a router advertisement from outside to the host's network, from an
+    address that passt would not choose by itself."""
     with lab.outside:
         s = socket.socket(socket.AF_INET6, socket.SOCK_RAW,
                           socket.IPPROTO_ICMPV6)
@@ -307,7 +312,7 @@ def advertise(lab, lifetime):
     with s:
         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
-        s.bind((ROUTER6, 0, 0, index))
+        s.bind((NEW_ROUTER6, 0, 0, index))
         s.sendto(struct.pack("!BBHBBHII", RA, 0, 0, 64, 0, lifetime, 0, 0),
                  (ALL_NODES, 0, 0, index))
 
@@ -315,33 +320,33 @@ def advertise(lab, lifetime):
 def router6(w):
     """Given a default route by router advertisement, when the router says that
     it is none any more, or its lifetime ends, then the guest has what a guest
-    of a new passt would have."""
+    of a new passt would have: passt itself as router, at its own address."""
     def has_route():
         return w.lab.host.run("ip", "-6", "route", "show", "default")
 
     w.lab.host.sysctl(net__ipv6__conf__eth0__accept_ra=2,
                       net__ipv6__route__gc_interval=1)
     w.lab.host.ip(f"-6 route del default via {ROUTER6} dev eth0")
-    with check("IPv6: a router that advertises itself"):
-        advertise(w.lab, ON)
-        wait_for("route", has_route)
-        w.follows(f"{HOST4}/24", ROUTER4, f"{HOST6}/64", ROUTER6)
-    with check("IPv6: the router is none any more"):
-        advertise(w.lab, OFF)
-        wait_for("end of the route", lambda: not has_route())
-        w.follows(addr6=f"{HOST6}/64")
-    with check("IPv6: the router advertises itself for 2 s"):
-        advertise(w.lab, 2)
-        wait_for("route", has_route)
-        w.follows(router6=ROUTER6)
-        wait_for("end of the route", lambda: not has_route())
-        w.follows(addr6=f"{HOST6}/64")
+    w.lab.outside.ip(f"addr add {NEW_ROUTER6}/64 dev eth0 nodad")
+    for lifetime in ON, BRIEF:
+        with check(f"IPv6: a router advertises itself for {lifetime} s"):
+            advertise(w.lab, lifetime)
+            wait_for("route", has_route)
+            w.follows(addr6=f"{HOST6}/64", router6=NEW_ROUTER6,
+                      ask=lifetime == ON)
+        with check("IPv6: " + ("the router says that it is none any more"
+                               if lifetime == ON else "its lifetime ends")):
+            if lifetime == ON:
+                advertise(w.lab, OFF)
+            wait_for("end of the route", lambda: not has_route())
+            w.follows(addr6=f"{HOST6}/64", router6=PASST6)
     with check("IPv6: the router is back"):
         advertise(w.lab, ON)
         wait_for("route", has_route)
-        w.follows(f"{HOST4}/24", ROUTER4, f"{HOST6}/64", ROUTER6)
+        w.follows(addr6=f"{HOST6}/64", router6=NEW_ROUTER6)
         with survives(w.lab, HOST4, HOST6):
             pass
+    w.lab.host.ip(f"route replace default via {ROUTER6} dev eth0")
 
 
 def moved(w):
