@@ -9,8 +9,6 @@ After each change, the network that passt's log says is in force must be the one
 that a second passt logs that starts now, and the guest must have it once its
 DHCP client has asked again. Open connections must live on where the host's own
 would.
-
-hostchanges.py --times measures how long the guest is offline; see times.py.
 """
 
 import contextlib
@@ -22,8 +20,8 @@ import socket
 import struct
 import time
 
-from hostnet import (PEER4, PEER6, SECOND4, SECOND6, SOON, configure_second,
-                     connection, make_second, seen_as)
+from hostnet import (PEER4, PEER6, SECOND4, SECOND6, SOON, batch,
+                     configure_second, connection, make_second, seen_as)
 from netlab import (HOST4, HOST6, Lab, ROUTER4, ROUTER6, check, expect, main,
                     new_log, rests, spawn_user, wait_exit, wait_for)
 
@@ -196,13 +194,6 @@ def survives(lab, source4, source6):
                [source4, source6])
 
 
-def batch(ns, lab, *lines):
-    """Runs ip(8) commands within a few milliseconds."""
-    with open(f"{lab.dir}/batch", "w", encoding="ascii") as file:
-        file.writelines(line + "\n" for line in lines)
-    ns.run("ip", "-batch", f"{lab.dir}/batch")
-
-
 #
 # The changes.
 #
@@ -218,7 +209,8 @@ def addresses(w):
         w.lab.outside.ip(f"-6 route add {MORE6}/64 dev eth0")
         w.follows(addr4=f"{HOST4}/24")
     with check("the first one of two addresses is gone"):
-        host.ip(f"addr del {HOST4}/24 dev eth0", f"addr del {HOST6}/64 dev eth0")
+        host.ip(f"addr del {HOST4}/24 dev eth0",
+                f"addr del {HOST6}/64 dev eth0")
         w.follows(f"{MORE4}/24", ROUTER4, f"{MORE6}/64", ROUTER6)
     with check("it is back, and the other one is gone"):
         host.ip(f"addr add {HOST4}/24 dev eth0",
@@ -232,7 +224,7 @@ def addresses(w):
             out = host.run("ip", "-o", "addr", "show", "dev", "eth0")
             old4, old6 = (re.search(rf"{a}/\d+", out)[0]
                           for a in (HOST4, HOST6))
-            batch(host, w.lab, f"addr del {old4} dev eth0",
+            batch(w.lab, host, f"addr del {old4} dev eth0",
                   f"addr del {old6} dev eth0",
                   f"addr add {HOST4}/{n4} dev eth0",
                   f"addr add {HOST6}/{n6} dev eth0 nodad",
@@ -293,11 +285,11 @@ def router(w):
     for r4, r6, o4, o6 in ((NEW_ROUTER4, NEW_ROUTER6, ROUTER4, ROUTER6),
                            (ROUTER4, ROUTER6, NEW_ROUTER4, NEW_ROUTER6)):
         with check(f"router {r4} and {r6}"), survives(w.lab, HOST4, HOST6):
-            batch(w.lab.outside, w.lab, f"addr add {r4}/24 dev eth0",
+            batch(w.lab, w.lab.outside, f"addr add {r4}/24 dev eth0",
                   f"addr add {r6}/64 dev eth0 nodad")
-            batch(w.lab.host, w.lab, f"route replace default via {r4}",
+            batch(w.lab, w.lab.host, f"route replace default via {r4}",
                   f"route replace default via {r6} dev eth0")
-            batch(w.lab.outside, w.lab, f"addr del {o4}/24 dev eth0",
+            batch(w.lab, w.lab.outside, f"addr del {o4}/24 dev eth0",
                   f"addr del {o6}/64 dev eth0")
             w.follows(f"{HOST4}/24", r4, f"{HOST6}/64", r6)
 

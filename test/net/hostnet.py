@@ -73,6 +73,15 @@ def reaches(lab, *sources):
             pass
 
 
+def batch(lab, ns, *lines):
+    """Runs ip(8) with these command lines in a namespace, within a few
+    milliseconds."""
+    path = f"{lab.dir}/batch"
+    with open(path, "w", encoding="ascii") as file:
+        file.writelines(line + "\n" for line in lines)
+    ns.run("ip", "-batch", path)
+
+
 def make_second(lab):
     """Makes a second interface of the host, eth1, connected to the outside."""
     lab.host.ip(SECOND_LINK.format(lab.outside.path()))

@@ -19,7 +19,7 @@ import socket
 import time
 
 from hostnet import (PEER4, PEER6, SECOND4, SECOND6, SECOND_LINK, SOON,
-                     configure_peer, connection, echo, seen_as)
+                     batch, configure_peer, connection, echo, seen_as)
 from netlab import (FAMILIES, HOST6, Lab, Server, check, expect,
                     expect_below, main, rests, wait_for)
 
@@ -171,7 +171,8 @@ def address(lab):
         says(lab, f"--outbound {OUT4} is there", f"--outbound {OUT6} is there")
         pings.fail_or_work("ttl=64", "ttl=64")
     with check("address: when it goes, all is refused"), \
-            connection(lab, 0, OUT4) as conn4, connection(lab, 1, OUT6) as conn6:
+            connection(lab, 0, OUT4) as conn4, \
+            connection(lab, 1, OUT6) as conn6:
         lab.host.ip(*lose)
         refused(servers)
         held(servers, *REFUSED)
@@ -197,13 +198,9 @@ def address(lab):
 def appear(lab, *first):
     """Makes eth1 with addresses and routes, within a few milliseconds. @first:
     ip(8) commands to run before that."""
-    batch = f"{lab.dir}/batch"
-    with open(batch, "w", encoding="ascii") as file:
-        file.writelines(line + "\n" for line in (
-            *first, SECOND_LINK.format(lab.outside.path()),
-            f"addr add {SECOND4}/24 dev eth1",
-            f"addr add {SECOND6}/64 dev eth1 nodad", "link set eth1 up"))
-    lab.host.run("ip", "-batch", batch)
+    batch(lab, lab.host, *first, SECOND_LINK.format(lab.outside.path()),
+          f"addr add {SECOND4}/24 dev eth1",
+          f"addr add {SECOND6}/64 dev eth1 nodad", "link set eth1 up")
     configure_peer(lab)
     lab.host.ip(f"route add default via {PEER4} dev eth1 metric 500",
                 f"-6 route add default via {PEER6} dev eth1 metric 5000")
