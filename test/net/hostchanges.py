@@ -280,18 +280,23 @@ def interface_down(w):
 
 
 def router(w):
-    """Given connections, when the router gets other addresses, then the guest
-    gets another router, and the connections live on."""
-    for r4, r6, o4, o6 in ((NEW_ROUTER4, NEW_ROUTER6, ROUTER4, ROUTER6),
-                           (ROUTER4, ROUTER6, NEW_ROUTER4, NEW_ROUTER6)):
+    """Given connections, when the router gets another address, of one family or
+    of both, then the guest gets that router, and the connections live on."""
+    old4, old6 = ROUTER4, ROUTER6
+    for r4, r6 in ((NEW_ROUTER4, ROUTER6), (NEW_ROUTER4, NEW_ROUTER6),
+                   (ROUTER4, ROUTER6)):
         with check(f"router {r4} and {r6}"), survives(w.lab, HOST4, HOST6):
-            batch(w.lab, w.lab.outside, f"addr add {r4}/24 dev eth0",
-                  f"addr add {r6}/64 dev eth0 nodad")
-            batch(w.lab, w.lab.host, f"route replace default via {r4}",
-                  f"route replace default via {r6} dev eth0")
-            batch(w.lab, w.lab.outside, f"addr del {o4}/24 dev eth0",
-                  f"addr del {o6}/64 dev eth0")
+            batch(w.lab, w.lab.outside, f"addr replace {r4}/24 dev eth0",
+                  f"addr replace {r6}/64 dev eth0 nodad")
+            batch(w.lab, w.lab.host,
+                  *([f"route replace default via {r4}"] if r4 != old4 else []),
+                  *([f"route replace default via {r6} dev eth0"]
+                    if r6 != old6 else []))
+            batch(w.lab, w.lab.outside,
+                  *([f"addr del {old4}/24 dev eth0"] if r4 != old4 else []),
+                  *([f"addr del {old6}/64 dev eth0"] if r6 != old6 else []))
             w.follows(f"{HOST4}/24", r4, f"{HOST6}/64", r6)
+        old4, old6 = r4, r6
 
 
 def advertise(lab, lifetime):
