@@ -12,16 +12,14 @@ then be idle, and must have told neither side anything that is not true.
 import contextlib
 import os
 import resource
-import shutil
 import signal
 import socket
 import struct
-import subprocess
 import threading
 import time
 
-from netlab import (DEAD4, HOST4, Lab, SERVER4, Skip, check, expect,
-                    expect_below, main, receive, rests, wait_for)
+from netlab import (DEAD4, HOST4, Lab, SERVER4, check, expect,
+                    expect_below, main, preload, receive, rests, wait_for)
 from rawguest import (ACK, FIN, MASK, OPTIONS, RST, SYN, RawConn, RawGuest,
                       seeds, segment_of, tcp, udp)
 
@@ -53,18 +51,10 @@ int setsockopt(int fd, int level, int option, const void *value, socklen_t len)
 
 def old_kernel(lab):
     """Arguments for lab.passt() that simulate a kernel without SO_PEEK_OFF."""
-    headers = subprocess.run(["readelf", "-l", lab.passt_bin],
-                             capture_output=True, text=True, check=True)
-    if "INTERP" not in headers.stdout:
-        raise Skip("passt is linked statically")
-    source, library = f"{lab.dir}/old.c", f"{lab.dir}/old.so"
+    source = f"{lab.dir}/old.c"
     with open(source, "w") as f:
         f.write(OLD_KERNEL)
-    subprocess.run([shutil.which("cc") or "gcc", "-shared", "-fPIC", "-o",
-                    library, source], check=True)
-    asan = os.environ.get("ASAN_OPTIONS", "")
-    return {"env": dict(os.environ, LD_PRELOAD=library,
-                        ASAN_OPTIONS=f"{asan}:verify_asan_link_order=0")}
+    return {"env": preload(lab, source)}
 
 
 def limited(number, what=resource.RLIMIT_NOFILE):

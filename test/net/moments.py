@@ -12,14 +12,12 @@ import errno
 import os
 import pty
 import resource
-import shutil
 import signal
 import socket
-import subprocess
 import time
 
-from netlab import (Lab, SERVER4, HOST4, Server, Skip, TOP, check, echo_tcp,
-                    echoes, expect, expect_below, main, serves, spawn_user,
+from netlab import (Lab, SERVER4, HOST4, Server, check, echo_tcp, echoes,
+                    expect, expect_below, main, preload, serves, spawn_user,
                     wait_for, Process)
 
 PORT = 2222
@@ -32,20 +30,9 @@ class Fault:
     """
 
     def __init__(self, lab, call, error):
-        headers = subprocess.run(["readelf", "-l", lab.passt_bin],
-                                 capture_output=True, text=True, check=True)
-        if "INTERP" not in headers.stdout:
-            raise Skip("passt is linked statically")
-        library = f"{lab.dir}/inject.so"
-        if not os.path.exists(library):
-            subprocess.run([shutil.which("cc") or "gcc", "-shared", "-fPIC",
-                            "-o", library, f"{TOP}/test/net/inject.c"],
-                           check=True)
         self.file = f"{lab.dir}/fault"
-        asan = os.environ.get("ASAN_OPTIONS", "")
-        self.env = dict(os.environ, LD_PRELOAD=library, INJECT_CALL=call,
-                        INJECT_ERRNO=str(error), INJECT_WHILE=self.file,
-                        ASAN_OPTIONS=f"{asan}:verify_asan_link_order=0")
+        self.env = preload(lab, "inject.c", INJECT_CALL=call,
+                           INJECT_ERRNO=str(error), INJECT_WHILE=self.file)
 
     def __enter__(self):
         with open(self.file, "w"):

@@ -654,6 +654,23 @@ def spawn_user(ns, cmd, root=False, **kw):
     return ns.spawn(*cmd, **kw)
 
 
+def preload(lab, source, **variables):
+    """Makes a library of a C file, whose path begins at test/net. Returns the
+    environment for lab.passt() that preloads it, with these variables."""
+    headers = subprocess.run(["readelf", "-l", lab.passt_bin],
+                             capture_output=True, text=True, check=True)
+    if "INTERP" not in headers.stdout:
+        raise Skip("passt is linked statically")
+    library = f"{lab.dir}/{os.path.basename(source)}.so"
+    if not os.path.exists(library):
+        subprocess.run([shutil.which("cc") or "gcc", "-shared", "-fPIC", "-o",
+                        library, os.path.join(TOP, "test/net", source)],
+                       check=True)
+    asan = os.environ.get("ASAN_OPTIONS", "")
+    return dict(os.environ, LD_PRELOAD=library, **variables,
+                ASAN_OPTIONS=f"{asan}:verify_asan_link_order=0")
+
+
 def new_log(path):
     """Opens an empty file for a program's messages. The program appends,
     because it shares the file offset with us, and we move that to read."""
