@@ -58,6 +58,21 @@ void answer_lease_changed(struct answer *a, const struct lease *old,
 }
 
 /**
+ * answer_refresh() - Tell the guest its lease again, because it may have aged
+ *		while the host slept, or while passt was stopped
+ * @a:		state of the services
+ *
+ * The lifetimes of the router advertisement start anew. Clients of DHCP and
+ * DHCPv6 renew their leases by their own clocks. If no guest is connected, this
+ * function does nothing.
+ */
+void answer_refresh(struct answer *a, uint64_t now)
+{
+	if (link_up(a->tap->link))
+		ra_refresh(a, now);
+}
+
+/**
  * answer_from_guest() - Offer a packet to the answering services
  * @a:		state of the services
  * @pkt:	packet of any protocol

@@ -54,6 +54,7 @@ void answer_guest_up(struct answer *a, uint64_t now);
 
 void answer_lease_changed(struct answer *a, const struct lease *old,
 			  uint64_t now);
+void answer_refresh(struct answer *a, uint64_t now);
 bool answer_from_guest(struct answer *a, const struct pkt *pkt, uint64_t now);
 void ra_timer(struct answer *a, uint64_t now);
 
@@ -66,6 +67,7 @@ bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt);
 void arp_lease_changed(struct answer *a, const struct lease *old);
 void ndp_lease_changed(struct answer *a, const struct lease *old);
 void ra_lease_changed(struct answer *a, const struct lease *old, uint64_t now);
+void ra_refresh(struct answer *a, uint64_t now);
 
 /* ra.c */
 void ra_send(struct answer *a, const struct in6_addr *to, const uint8_t *dmac);

@@ -268,6 +268,26 @@ void ra_timer(struct answer *a, uint64_t now)
 	timer_arm(a->timers, &a->ra, now + ra_pick_interval(a->ra_sent));
 }
 
+/* ra_send_soon() - Send the advertisement now, or RA_DELAY_MIN after the last
+ * one (RFC 4861 6.2.6) */
+static void ra_send_soon(struct answer *a, uint64_t now)
+{
+	if (now >= a->ra_next)
+		ra_timer(a, now);
+	else
+		timer_arm(a->timers, &a->ra, a->ra_next);
+}
+
+/**
+ * ra_refresh() - Send the advertisement again, so that its lifetimes start anew
+ * @a:		state of the services; a guest is connected
+ */
+void ra_refresh(struct answer *a, uint64_t now)
+{
+	if (is_ra_on(a->lease))
+		ra_send_soon(a, now);
+}
+
 /* is_ra_same() - Whether two leases lead to the same advertisement */
 static bool is_ra_same(const struct lease *a, const struct lease *b)
 {
@@ -287,9 +307,6 @@ static bool is_ra_same(const struct lease *a, const struct lease *b)
  *		at the interval of the initial ones (RFC 4861 6.2.4)
  * @a:		state of the services
  * @old:	lease that was in force until now
- *
- * The first advertisement is sent now, or RA_DELAY_MIN after the last one (RFC
- * 4861 6.2.6).
  */
 void ra_lease_changed(struct answer *a, const struct lease *old, uint64_t now)
 {
@@ -301,8 +318,5 @@ void ra_lease_changed(struct answer *a, const struct lease *old, uint64_t now)
 		return;
 
 	a->ra_sent = 0;
-	if (now >= a->ra_next)
-		ra_timer(a, now);
-	else
-		timer_arm(a->timers, &a->ra, a->ra_next);
+	ra_send_soon(a, now);
 }

@@ -526,6 +526,48 @@ static void story_nobody(struct world *w)
 	      !w->answer.past.server.n);
 }
 
+/* refresh() - Tell the services that the host has slept; return the number of
+ * messages that they send */
+static unsigned int refresh(struct world *w)
+{
+	memory_clear(&w->mem);
+	answer_refresh(&w->answer, w->now);
+	link_flush(w->mem.queue);
+	return w->mem.nsent;
+}
+
+/* Given a guest, when the host has slept or passt was stopped for an hour, then
+ * the guest gets one advertisement at once, but not sooner than 3 s after the
+ * one before. */
+static void story_refresh(struct world *w)
+{
+	uint64_t ms;
+
+	settled(w);
+	w->now += 3600000;
+	check_eq("after an hour: one message at once", refresh(w), 1);
+	check_str("the advertisement", said(w, 0), USUAL);
+	check("no timer is due", !timers_expire(&w->timers, w->now));
+	w->now += 1000;
+	check_eq("again 1 s later: nothing yet", refresh(w), 0);
+	check_eq("it comes 3 s after the first", next_ra(w), 2000);
+	check_eq("one message", w->mem.nsent, 1);
+	ms = next_ra(w);
+	check("then in 200 to 600 s", ms >= 200000 && ms <= 600000);
+
+	w->now += 3600000;
+	w->net.lease.ra = false;
+	check_eq("--no-ra: nothing", refresh(w), 0);
+	w->net.lease.ra = true;
+	link_close(&w->mem.link);
+	timer_cancel(&w->timers, &w->answer.ra);
+	check_eq("no guest: nothing", refresh(w), 0);
+	check("and no timer", !timer_armed(&w->answer.ra));
+	w->now = w->answer.ra_next - 1;
+	refresh(w);
+	check("nor in the first 3 s", !timer_armed(&w->answer.ra));
+}
+
 /* large_lease() - Fill the IPv6 part of a lease; two leases with different @n
  * have no address, resolver or name in common */
 static void large_lease(struct lease *l, unsigned int n)
@@ -584,7 +626,7 @@ int main(void)
 		story_router, story_prefix, story_lease, story_bad_names,
 		story_off, story_periodic, story_moved, story_resolvers,
 		story_soon, story_same, story_no_router, story_link_local,
-		story_nobody, story_large,
+		story_nobody, story_refresh, story_large,
 	};
 
 	return tell(stories, ARRAY_SIZE(stories));
