@@ -288,11 +288,20 @@ bool number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *n)
 	return true;
 }
 
+/* read_clock() - Return the time of one of the kernel's clocks, ms */
+static uint64_t read_clock(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * SEC + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 /**
- * now_ms() - Read the clock of all timers
+ * now_ms() - Read the clock that the worker's clock (clock.h) is made from
  *
- * The clock is CLOCK_MONOTONIC, which epoll_wait() and the host's TCP timers
- * use as well. While the host is suspended, this clock and the guest both stand
+ * It is CLOCK_MONOTONIC, which epoll_wait() and the host's TCP timers use as
+ * well. While the host is suspended, this clock and the guest both stand
  * still. Afterwards, all timers go on with the time that was left. With
  * CLOCK_BOOTTIME, the time of the suspend would count as idle time of all
  * flows, which could then time out before the guest can send anything.
@@ -301,10 +310,22 @@ bool number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *n)
  */
 uint64_t now_ms(void)
 {
-	struct timespec ts;
+	return read_clock(CLOCK_MONOTONIC);
+}
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * SEC + (uint64_t)ts.tv_nsec / 1000000;
+/**
+ * slept_ms() - Return for how long the host has slept, from any fixed moment
+ * on, in ms
+ *
+ * Only the difference of two results has a meaning: in a time namespace, the
+ * result may be negative. If the process does not run for a while between the
+ * two reads, the result is too small, and never too large.
+ */
+int64_t slept_ms(void)
+{
+	uint64_t with_sleep = read_clock(CLOCK_BOOTTIME);
+
+	return (int64_t)(with_sleep - now_ms());
 }
 
 /**

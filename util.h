@@ -144,6 +144,7 @@ bool number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *n);
 int accept_last(int listener, int *spare);
 int spare_open(void);
 uint64_t now_ms(void);
+int64_t slept_ms(void);
 void random_bytes(void *buf, size_t len);
 void *memory_reserve(size_t size);
 

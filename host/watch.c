@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * watch.c - Watches the host's network: rtnetlink(7) multicasts changes of
- * links, addresses, routes and rules, and inotify(7) reports changes of
- * resolv.conf. This file only says that something has changed: the caller then
- * reads everything again by host_read(). So if the kernel could not queue a
- * message, no change is missed: this file reports the loss (ENOBUFS) as a
- * change.
+ * links, addresses, routes and rules, inotify(7) reports changes of
+ * resolv.conf, and a timer reports that the host has slept. This file only says
+ * that something has changed: the caller then reads everything again by
+ * host_read(). So if the kernel could not queue a message, no change is missed:
+ * this file reports the loss (ENOBUFS) as a change.
  */
-/* syscalls: start: bind inotify_init1 socket; run: close inotify_add_watch
- *	     inotify_rm_watch read readlink recvfrom */
+/* syscalls: start: bind inotify_init1 socket timerfd_create timerfd_settime;
+ *	     run: close inotify_add_watch inotify_rm_watch read readlink
+ *	     recvfrom */
 #include <errno.h>
 #include <limits.h>
 #include <linux/netlink.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "host/watch.h"
@@ -54,6 +56,30 @@ static int open_netlink(void)
 }
 
 /**
+ * open_wakeup() - Open a descriptor that becomes readable when the host wakes
+ *
+ * The kernel cancels such a timer whenever the real-time clock jumps
+ * (timerfd_create(2)), and it jumps when the host wakes. So passt learns of the
+ * sleep at once, and need not read another clock in each pass. The timer may
+ * also expire, in 2038: this does no harm.
+ *
+ * Return: descriptor, -1: the kernel has no memory for it
+ */
+static int open_wakeup(void)
+{
+	const struct itimerspec never = { .it_value.tv_sec = INT32_MAX };
+	int fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+
+	if (fd >= 0 &&
+	    timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
+			    &never, NULL)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/**
  * host_watch_open() - Begin to watch the host's network
  * @w:		filled
  * @resolv_conf: path of resolv.conf
@@ -62,12 +88,17 @@ static int open_netlink(void)
  */
 int host_watch_open(struct host_watch *w, const char *resolv_conf)
 {
+	int rc;
+
 	*w = (struct host_watch){
 		.nl = open_netlink(),
 		.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK),
 	};
+	rc = w->nl < 0 && w->inotify < 0 ? -errno : 0;
+	w->wakeup = open_wakeup();
+	w->slept = slept_ms();
 	host_watch_path(w, resolv_conf);
-	return w->nl < 0 && w->inotify < 0 ? -errno : 0;
+	return rc;
 }
 
 /* is_watched() - Whether @of is one of the first @n watch descriptors in @wd */
@@ -208,6 +239,36 @@ bool host_watch_drain(struct host_watch *w)
 	return network || file;
 }
 
+/* drain_wakeup() - Let the timer descriptor be not readable any more, until the
+ * clock jumps again */
+static void drain_wakeup(int fd)
+{
+	uint64_t count;
+	ssize_t n;
+
+	do
+		n = read(fd, &count, sizeof(count));
+	while (n < 0 && errno == EINTR);
+}
+
+/**
+ * host_watch_slept() - Tell for how long the host has slept since the last call
+ *
+ * The descriptor is also readable if somebody has set the host's clock. Then
+ * the host has not slept.
+ *
+ * Return: time, ms
+ */
+uint64_t host_watch_slept(struct host_watch *w)
+{
+	int64_t before = w->slept;
+
+	if (w->wakeup >= 0)
+		drain_wakeup(w->wakeup);
+	w->slept = MAX(before, slept_ms());
+	return (uint64_t)(w->slept - before);
+}
+
 /* host_watch_close() - Stop watching the host's network */
 void host_watch_close(struct host_watch *w)
 {
@@ -215,5 +276,7 @@ void host_watch_close(struct host_watch *w)
 		close(w->nl);
 	if (w->inotify >= 0)
 		close(w->inotify);
-	w->nl = w->inotify = -1;
+	if (w->wakeup >= 0)
+		close(w->wakeup);
+	w->nl = w->inotify = w->wakeup = -1;
 }

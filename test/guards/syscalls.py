@@ -83,7 +83,7 @@ getpeername getpid getrandom getresgid getresuid getsockname getsockopt getuid
 inotify_add_watch inotify_init1 inotify_rm_watch ioctl lchown listen madvise
 mmap munmap openat poll prctl read readlink readlinkat
 recvmmsg recvmsg sendmmsg sendmsg setgroups setresgid setresuid setsid
-setsockopt setuid shutdown socket umask uname unlink unlinkat write writev
+setsockopt setuid shutdown socket timerfd_create timerfd_settime umask uname unlink unlinkat write writev
 """
 
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * watch.c - Tests that each way in which resolv.conf can change is reported,
- * and so is each kind of change of the host's network.
+ * and so are each kind of change of the host's network, and a sleep of the
+ * host.
  */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#define slept_ms	simulated_sleep
 #include "../../host/watch.c"
 #include "test/unit/netns.h"
 #include "test/unit/unit.h"
@@ -14,6 +16,14 @@
 static char top[] = "/tmp/passt-watch-XXXXXX";
 static char path[PATH_MAX];
 static struct host_watch w;
+
+static int64_t slept;
+
+/* simulated_sleep() - Return what the product takes for slept_ms() */
+int64_t simulated_sleep(void)
+{
+	return slept;
+}
 
 /* in_top() - Return the path of a file in the directory of this test; valid
  * until the call after the next one */
@@ -127,6 +137,44 @@ static void story_later(void)
 	host_watch_close(&w);
 }
 
+/* proc_line() - Whether the file of a descriptor in /proc has a line */
+static bool proc_line(int fd, const char *want)
+{
+	char name[64], line[128];
+	bool found = false;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
+	f = fopen(name, "r");
+	while (f && fgets(line, sizeof(line), f))
+		found |= !strcmp(line, want);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* Given a host that sleeps, then its sleep is told once, and the descriptor is
+ * one that the kernel makes readable when the host wakes. */
+static void story_sleep(void)
+{
+	slept = -7000;		/* as in a time namespace */
+	host_watch_open(&w, path);
+	check("the timer is cancelled when the real-time clock jumps",
+	      proc_line(w.wakeup, "clockid: 0\n") &&
+	      proc_line(w.wakeup, "settime flags: 03\n"));
+	check_eq("no sleep", host_watch_slept(&w), 0);
+	slept += 3600000;
+	check_eq("an hour", host_watch_slept(&w), 3600000);
+	check_eq("it is told once", host_watch_slept(&w), 0);
+	slept -= 10000;		/* passt was stopped between two reads */
+	check_eq("a result that is too small is no sleep",
+		 host_watch_slept(&w), 0);
+	slept += 10000;
+	check_eq("nor is the right one after it", host_watch_slept(&w), 0);
+	check("a sleep is no change", !host_watch_drain(&w));
+	host_watch_close(&w);
+}
+
 /* Given a symbolic link to itself, then host_watch_open() does not follow it
  * forever, and watches the directory of the link. */
 static void story_circle(void)
@@ -177,6 +225,7 @@ int main(void)
 	story_link();
 	story_later();
 	story_circle();
+	story_sleep();
 	story_network();
 	snprintf(command, sizeof(command), "rm -r %s", top);
 	check_eq("the test leaves nothing", system(command), 0);
