@@ -34,8 +34,8 @@ endif
 override CPPFLAGS += -D_GNU_SOURCE -I.
 override CFLAGS   += -std=gnu11 $(WARN)
 
-SRCS  := passt.c follow.c loop.c tap.c tcp.c udp.c icmp.c checksum.c ip.c iov.c rtnl.c \
-	 log.c siphash.c sock.c util.c \
+SRCS  := passt.c follow.c loop.c tap.c tcp.c udp.c icmp.c checksum.c clock.c ip.c iov.c \
+	 rtnl.c log.c siphash.c sock.c util.c \
 	 $(wildcard tap/*.c link/*.c answer/*.c flow/*.c forward/*.c conf/*.c \
 	 host/*.c tcp/*.c udp/*.c icmp/*.c)
 OBJS  := $(SRCS:%.c=$B/%.o)

@@ -16,6 +16,7 @@
 
 #define EVENTS_MAX	256	/* events that one epoll_wait() returns */
 #define BURSTS_MAX	64	/* bursts that handle_queue() takes at most */
+#define CATCH_UP_MAX	64	/* passes in which timers wait at most */
 #define LINK_RETRY_MS	10	/* how long pause_link() lets the link rest */
 #define LISTEN_REST_MS	100	/* how long a listening socket rests */
 
@@ -642,26 +643,67 @@ static bool end_pass(struct worker *w, uint64_t now)
 	return rc > 0 && (more || has_frames(w));
 }
 
+/**
+ * wait_events() - Wait for events, at most until the next timer is due
+ * @more:	do not wait, because there is more to do
+ * @now:	set to the time at which the wait ended
+ *
+ * If events may have come while passt did not run, timers wait until the pass
+ * after this one, or longer if it does not handle all events, see run_timers().
+ *
+ * Return: number of events in @ev, -1: none, because passt was stopped
+ */
+static int wait_events(struct worker *w, struct epoll_event ev[EVENTS_MAX],
+		       bool more, uint64_t *now)
+{
+	int timeout = more || w->catch_up ? 0 :
+		      timers_wait(&w->timers, clock_read(&w->clock));
+	int n = epoll_wait(link_blocked(w->link) ? w->epfd_link : w->epfd,
+			   ev, EVENTS_MAX, timeout);
+
+	/* If all passes were late, timers would still run in every other. */
+	if (clock_waited(&w->clock, timeout, n < 0, now_ms()) && !w->catch_up)
+		w->catch_up = CATCH_UP_MAX;
+	*now = clock_now(&w->clock);
+	return n;
+}
+
+/**
+ * run_timers() - Run all timers that are due
+ * @events:	what wait_events() has returned in this pass
+ *
+ * If passt did not run for a while, timers wait until all events that came
+ * meanwhile are handled. Otherwise TCP would send again what the guest has
+ * acknowledged, and a flow could end although its datagrams wait.
+ */
+static void run_timers(struct worker *w, int events, uint64_t now)
+{
+	struct timer *timer;
+
+	if (w->catch_up < CATCH_UP_MAX && events < EVENTS_MAX && !has_frames(w))
+		w->catch_up = 0;
+	else if (w->catch_up)
+		w->catch_up--;
+	while (!w->catch_up && (timer = timers_expire(&w->timers, now)))
+		handle_timer(w, timer, now);
+}
+
 /* worker_run() - Handle events until @quit is set */
 void worker_run(struct worker *w)
 {
 	struct epoll_event ev[EVENTS_MAX];
-	struct timer *timer;
 	bool more = false;
 	uint64_t now;
 	int i, n;
 
-	arm_stats(w, now_ms());
+	clock_init(&w->clock, now_ms());
+	arm_stats(w, clock_now(&w->clock));
 	while (!w->quit) {
-		n = epoll_wait(link_blocked(w->link) ? w->epfd_link : w->epfd,
-			       ev, EVENTS_MAX,
-			       more ? 0 : timers_wait(&w->timers, now_ms()));
-		now = now_ms();
+		n = wait_events(w, ev, more, &now);
 		handle_frames(w, now);	/* the last pass may have left some */
 		for (i = 0; i < n; i++)
 			handle_event(w, &ev[i], now);
-		while ((timer = timers_expire(&w->timers, now)))
-			handle_timer(w, timer, now);
+		run_timers(w, n, now);
 		more = end_pass(w, now);
 		if (wants_pause(w))
 			pause_link(w, now);

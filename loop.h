@@ -8,6 +8,7 @@
 #define LOOP_H
 
 #include "answer/answer.h"
+#include "clock.h"
 #include "conf/conf.h"
 #include "conf/net.h"
 #include "event.h"
@@ -49,6 +50,7 @@ enum timer_type {
  * @net:	network of the guest
  * @link:	link to the guest; closed while no guest is connected
  * @queues:	queues of @link
+ * @clock:	where @now of all functions comes from
  * @tap, @flows, @timers, @sched, @answer, @tcp, @udp, @errors, @echo: parts of
  *		the worker
  * @resolvers:	which resolver --dns-forward leads to now
@@ -67,6 +69,8 @@ enum timer_type {
  * @control:	called for an event of a descriptor that the program owns, and
  *		for EVENT_WAKE
  * @owner:	first argument of @control
+ * @catch_up:	in how many more passes timers may wait, because events are
+ *		handled first that came while passt did not run
  * @quit:	worker_run() must return after this pass
  */
 struct worker {
@@ -74,6 +78,7 @@ struct worker {
 	const struct net *net;
 	struct link *link;
 	struct link_queue *queues;
+	struct clock clock;
 	struct tap tap;
 	struct flow_table flows;
 	struct timers timers;
@@ -91,6 +96,7 @@ struct worker {
 	int epfd, epfd_link;
 	void (*control)(void *owner, enum event_type type, uint64_t now);
 	void *owner;
+	unsigned int catch_up;
 	bool quit;
 };
 

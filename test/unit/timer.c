@@ -327,8 +327,34 @@ static void long_sleep(void)
 	check_eq("a hundred thousand jumps of a day", n, 100000);
 }
 
+/* Given two timers that are armed again for one second and ten minutes later
+ * whenever they expire, when the time jumps by an hour, then each expires
+ * once. */
+static void periodic_timers(void)
+{
+	struct timer each_second, each_ten, *timer;
+	unsigned int n[2] = { 0 };
+	struct timers t;
+
+	timers_init(&t, 0);
+	timer_init(&each_second, 0);
+	timer_init(&each_ten, 1);
+	timer_arm(&t, &each_second, SEC);
+	timer_arm(&t, &each_ten, 600 * SEC);
+	while ((timer = timers_expire(&t, HOUR))) {
+		n[timer->type]++;
+		timer_arm(&t, timer, HOUR + (timer->type ? 600 * SEC : SEC));
+	}
+	check_eq("a jump of an hour: once, not 3600 times", n[0], 1);
+	check_eq("nor six times", n[1], 1);
+	check("then not before its second",
+	      !timers_expire(&t, HOUR + SEC - 1));
+	check("but in time", timers_expire(&t, HOUR + SEC) == &each_second);
+}
+
 int main(void)
 {
+	periodic_timers();
 	one_timer();
 	the_past();
 	changes_while_expiring();
