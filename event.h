@@ -26,6 +26,8 @@ enum event_type {
 	EVENT_HOST,		/* reports of changes of the host's network */
 	EVENT_WAKE,		/* no descriptor: the time that worker_wake()
 				 * was given has come */
+	EVENT_CONTINUED,	/* no descriptor: passt was stopped, and runs
+				 * again */
 	EVENT_LISTENER,		/* socket of a forwarded port; the index is
 				 * that of the listener */
 	EVENT_FLOW,		/* socket of a flow; the index is the flow's */

@@ -107,24 +107,19 @@ int follow_open(struct follow *f)
 	if (rc) {
 		warn("changes of the host's network will not be followed: %s",
 		     strerror(-rc));
+		host_watch_close(&f->watch);
 		return 0;
 	}
 	if (f->watch.nl >= 0)
 		rc = worker_watch(f->worker, f->watch.nl, EVENT_HOST);
 	if (!rc && f->watch.inotify >= 0)
 		rc = worker_watch(f->worker, f->watch.inotify, EVENT_HOST);
+	if (!rc && f->watch.wakeup >= 0)
+		rc = worker_watch(f->worker, f->watch.wakeup, EVENT_HOST);
 	/* The host may have changed since it was read. */
 	f->read_at = now_ms() + FOLLOW_GATHER;
 	arm_wake(f);
 	return rc;
-}
-
-/* follow_event() - Take the reports of changes, and read the host again soon */
-void follow_event(struct follow *f, uint64_t now)
-{
-	if (host_watch_drain(&f->watch) && !f->read_at)
-		f->read_at = now + FOLLOW_GATHER;
-	arm_wake(f);
 }
 
 /* read_addrs() - Read all addresses of the host. If the host has lost some of
@@ -228,6 +223,50 @@ static void read_host(struct follow *f, uint64_t now)
 		return;
 	net_print_changes(&old, &new);
 	worker_net_changed(f->worker, &old, now);
+}
+
+/**
+ * handle_pause() - If the host has slept, or if passt was stopped, read the
+ * host at once, and tell the guest its network again
+ * @stopped:	how long passt was stopped, ms
+ *
+ * Meanwhile the host's network may have changed, and the guest's clock may have
+ * run on.
+ */
+static void handle_pause(struct follow *f, uint64_t stopped, uint64_t now)
+{
+	uint64_t slept = host_watch_slept(&f->watch);
+
+	if (slept >= FOLLOW_SLEPT)
+		info("The host has slept for %llu s",
+		     (unsigned long long)slept / SEC);
+	else if (stopped)
+		info("passt was stopped, for up to %llu s",
+		     (unsigned long long)stopped / SEC);
+	else
+		return;
+	if (f->watch.nl >= 0 || f->watch.inotify >= 0) {
+		f->read_at = 0;
+		read_host(f, now);
+	}
+	worker_refresh_guest(f->worker, now);
+}
+
+/* follow_event() - Take the reports of changes, and read the host again soon,
+ * or at once if it has slept */
+void follow_event(struct follow *f, uint64_t now)
+{
+	if (host_watch_drain(&f->watch) && !f->read_at)
+		f->read_at = now + FOLLOW_GATHER;
+	handle_pause(f, 0, now);
+	arm_wake(f);
+}
+
+/* follow_stopped() - Handle that passt was stopped, for @stopped ms at most */
+void follow_stopped(struct follow *f, uint64_t stopped, uint64_t now)
+{
+	handle_pause(f, stopped, now);
+	arm_wake(f);
 }
 
 /* follow_wake() - Read the host, or end flows, if that is due */

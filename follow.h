@@ -28,6 +28,10 @@
  * DHCP clients and link managers may remove an address and set it again. */
 #define FOLLOW_LOST	1000
 
+/* The shortest sleep after which the guest is told its network again, ms: the
+ * host's network rarely changes in less. */
+#define FOLLOW_SLEPT	5000
+
 /**
  * struct follow - State that is needed to follow the host's network
  * @conf:	options; a value that an option gives does not change
@@ -69,6 +73,7 @@ struct follow {
 
 int follow_open(struct follow *f);
 void follow_event(struct follow *f, uint64_t now);
+void follow_stopped(struct follow *f, uint64_t stopped, uint64_t now);
 void follow_wake(struct follow *f, uint64_t now);
 void follow_close(struct follow *f);
 

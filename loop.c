@@ -254,6 +254,15 @@ void worker_net_changed(struct worker *w, const struct net *old, uint64_t now)
 	answer_lease_changed(&w->answer, &old->lease, now);
 }
 
+/* worker_refresh_guest() - Tell the guest its network again, because the time
+ * for which it was told may have passed while the host slept, or while passt
+ * was stopped */
+void worker_refresh_guest(struct worker *w, uint64_t now)
+{
+	tap_use_queue(&w->tap, 0);
+	answer_refresh(&w->answer, now);
+}
+
 /**
  * worker_end_lost() - End flows for whose sockets the host has lost the source
  * address or the interface
@@ -531,7 +540,8 @@ static void handle_event(struct worker *w, const struct epoll_event *ev,
 	case EVENT_GROUP:
 		mcast_group_event(&w->udp, event_index(token), now);
 		break;
-	case EVENT_WAKE:	/* no descriptor has this type */
+	case EVENT_WAKE:	/* no descriptor has these types */
+	case EVENT_CONTINUED:
 		break;
 	}
 }
@@ -648,8 +658,9 @@ static bool end_pass(struct worker *w, uint64_t now)
  * @more:	do not wait, because there is more to do
  * @now:	set to the time at which the wait ended
  *
- * If events may have come while passt did not run, timers wait until the pass
- * after this one, or longer if it does not handle all events, see run_timers().
+ * If passt was stopped meanwhile, the program is told. If events may have come
+ * while passt did not run, timers wait until the pass after this one, or longer
+ * if it does not handle all events, see run_timers().
  *
  * Return: number of events in @ev, -1: none, because passt was stopped
  */
@@ -665,6 +676,8 @@ static int wait_events(struct worker *w, struct epoll_event ev[EVENTS_MAX],
 	if (clock_waited(&w->clock, timeout, n < 0, now_ms()) && !w->catch_up)
 		w->catch_up = CATCH_UP_MAX;
 	*now = clock_now(&w->clock);
+	if (w->clock.pause)
+		w->control(w->owner, EVENT_CONTINUED, *now);
 	return n;
 }
 

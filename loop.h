@@ -67,7 +67,7 @@ enum timer_type {
  * @epfd_link:	epoll set used while the link is blocked. It does not have the
  *		sockets of flows, so that their data stays in the kernel
  * @control:	called for an event of a descriptor that the program owns, and
- *		for EVENT_WAKE
+ *		for EVENT_WAKE and EVENT_CONTINUED
  * @owner:	first argument of @control
  * @catch_up:	in how many more passes timers may wait, because events are
  *		handled first that came while passt did not run
@@ -112,6 +112,7 @@ bool worker_end_lost(struct worker *w, struct flow **at,
 		     uint64_t now);
 void worker_host_changed(struct worker *w);
 void worker_net_changed(struct worker *w, const struct net *old, uint64_t now);
+void worker_refresh_guest(struct worker *w, uint64_t now);
 int worker_guest_up(struct worker *w, uint64_t now);
 void worker_guest_down(struct worker *w, int error);
 void worker_log_counters(const struct worker *w);

@@ -139,7 +139,7 @@ static void handle_signal(struct program *p)
 		p->worker.quit = true;
 }
 
-/* handle_control() - Handle an event of the listening socket or the signalfd */
+/* handle_control() - Handle an event that the worker leaves to the program */
 static void handle_control(void *owner, enum event_type type, uint64_t now)
 {
 	struct program *p = owner;
@@ -152,6 +152,8 @@ static void handle_control(void *owner, enum event_type type, uint64_t now)
 		follow_event(&p->follow, now);
 	else if (type == EVENT_WAKE)
 		follow_wake(&p->follow, now);
+	else if (type == EVENT_CONTINUED)
+		follow_stopped(&p->follow, p->worker.clock.pause, now);
 }
 
 /* derive_net() - Read the host's network, and derive the guest's network from
