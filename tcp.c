@@ -301,17 +301,20 @@ static void use_resolvers(struct tcp *t, struct tcp_flow *f,
 		return;
 	f->resolver = (uint8_t)resolvers_at(t->resolvers, visible);
 	f->resolvers_left = (uint8_t)(n - 1);
+	f->resolvers_changes = t->resolvers->changes;
 	*peer = resolvers_current(t->resolvers, visible);
 }
 
 /* next_resolver() - After a resolver has failed, close the flow's socket, and
- * set @peer to the real address of the next resolver; false if none is left */
+ * set @peer to the real address of the next resolver; false if none is left, or
+ * if the host has other resolvers by now, or none */
 static bool next_resolver(struct tcp *t, struct tcp_flow *f,
 			  struct in6_addr *peer, uint64_t now)
 {
 	const struct in6_addr *visible = &f->flow.key.peer;
 
-	if (!f->resolvers_left)
+	if (!f->resolvers_left ||
+	    f->resolvers_changes != t->resolvers->changes)
 		return false;
 	*peer = resolvers_get(t->resolvers, visible, f->resolver);
 	resolvers_failed(t->resolvers, visible, peer, now - RESOLVER_HEARD);

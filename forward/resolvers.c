@@ -8,10 +8,10 @@
 #include "forward/resolvers.h"
 
 /* resolvers_init() - Begin with the first resolver of each list; call this
- * again when the lists in @n have changed */
+ * again when the lists in @n have changed. Before the first call, @r is zero */
 void resolvers_init(struct resolvers *r, const struct net *n)
 {
-	*r = (struct resolvers){ .net = n };
+	*r = (struct resolvers){ .net = n, .changes = r->changes + 1 };
 }
 
 /* list_len() - Return the number of resolvers for a guest-visible address */

@@ -21,9 +21,12 @@
  *		current resolver in @net->forward
  * @answered_at: for each family, when the current resolver last answered, ms;
  *		0: never
+ * @changes:	how many times the lists have changed: an index in a list is
+ *		valid as long as this is the same
  */
 struct resolvers {
 	const struct net *net;
+	uint32_t changes;
 	unsigned int at[FAMILIES];
 	uint64_t answered_at[FAMILIES];
 };

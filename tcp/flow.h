@@ -58,6 +58,7 @@
  * @resolver:	while a connection to the address of --dns-forward is opened,
  *		index of the resolver that the socket connects to
  * @resolvers_left: how many more resolvers to try if that one fails
+ * @resolvers_changes: resolvers.changes of the list that @resolver is in
  * @sock_failed: the socket had an error. Before the connection is reset, the
  *		guest gets the data that the socket still has, as far as window
  *		and quantum allow
@@ -73,6 +74,7 @@ struct tcp_flow {
 	bool readable, eof_uncertain, peer_fin, peek_off_set, peek_stale;
 	bool want_epollout, written, nodelay, sock_failed, accepted;
 	uint8_t resolver, resolvers_left;
+	uint32_t resolvers_changes;
 };
 
 /* Return the TCP flow that contains a flow of the table. */
