@@ -522,6 +522,15 @@ static bool is_error(const struct cmsghdr *c)
 	       (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR);
 }
 
+/* sock_lacks_resource() - Whether an error (-errno) of a call that opens a
+ * socket, connects it or adds it to epoll means that this host lacks something
+ * for any socket, whatever its peer is */
+bool sock_lacks_resource(int rc)
+{
+	return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS ||
+	       rc == -ENOMEM || rc == -ENOSPC;
+}
+
 /**
  * sock_clear_error() - Consume the pending error of a socket (SO_ERROR)
  *

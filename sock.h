@@ -158,6 +158,7 @@ size_t sock_cmsg_put_info(union sock_control *c, bool v4,
 void sock_cmsg_read(struct msghdr *m, struct sock_rx_info *info);
 
 bool sock_next_error(int fd, struct sock_error *e);
+bool sock_lacks_resource(int rc);
 void sock_clear_error(int fd);
 
 #endif /* SOCK_H */

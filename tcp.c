@@ -15,6 +15,9 @@
 #include "log.h"
 #include "tcp.h"
 #include "tcp/flow.h"
+#include "tcp/seq.h"
+
+#define DNS_PORT	53	/* RFC 1035 4.2.2 */
 
 /* If there is another resolver to try, how many SYNs the host's kernel sends to
  * one of them: it gives up 2 or 3 s after the first. */
@@ -23,7 +26,6 @@
 /* A resolver stays the current one although a connection to it has failed, if
  * it has answered a query by UDP within this time, ms. */
 #define RESOLVER_HEARD	(2 * SEC)
-#include "tcp/seq.h"
 
 /* Maximum number of connections that are accepted from one listener before it
  * is the turn of other descriptors. */
@@ -305,9 +307,17 @@ static void use_resolvers(struct tcp *t, struct tcp_flow *f,
 	*peer = resolvers_current(t->resolvers, visible);
 }
 
-/* next_resolver() - After a resolver has failed, close the flow's socket, and
- * set @peer to the real address of the next resolver; false if none is left, or
- * if the host has other resolvers by now, or none */
+/**
+ * next_resolver() - After a resolver has failed, close the flow's socket, and
+ * take the next resolver
+ * @peer:	set to the real address of the next resolver
+ *
+ * If the connection is to port 853, the current resolver stays: many resolvers
+ * do not have DNS over TLS.
+ *
+ * Return: false if no resolver is left, or if the host has other resolvers by
+ *	   now, or none
+ */
 static bool next_resolver(struct tcp *t, struct tcp_flow *f,
 			  struct in6_addr *peer, uint64_t now)
 {
@@ -317,7 +327,9 @@ static bool next_resolver(struct tcp *t, struct tcp_flow *f,
 	    f->resolvers_changes != t->resolvers->changes)
 		return false;
 	*peer = resolvers_get(t->resolvers, visible, f->resolver);
-	resolvers_failed(t->resolvers, visible, peer, now - RESOLVER_HEARD);
+	if (f->flow.key.pport == DNS_PORT)
+		resolvers_failed(t->resolvers, visible, peer,
+				 now - MIN(now, RESOLVER_HEARD));
 	f->resolvers_left--;
 	f->resolver++;
 	*peer = resolvers_get(t->resolvers, visible, f->resolver);
@@ -335,7 +347,8 @@ static int connect_any(struct tcp *t, struct tcp_flow *f, struct in6_addr *peer,
 
 	do {
 		rc = start_connect(t, f, peer, f->flow.key.pport);
-	} while (rc < 0 && rc != -EMFILE && next_resolver(t, f, peer, now));
+	} while (rc < 0 && !sock_lacks_resource(rc) &&
+		 next_resolver(t, f, peer, now));
 	return rc;
 }
 

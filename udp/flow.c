@@ -428,14 +428,6 @@ unsigned int udp_resolvers(const struct udp *u, const struct flow_key *key)
 					      key->pport) : 0;
 }
 
-/* lacks_resource() - Whether an error (-errno) means that this host lacks
- * something for any flow, whatever its peer is */
-static bool lacks_resource(int rc)
-{
-	return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS ||
-	       rc == -ENOMEM;
-}
-
 /* open_to_resolver() - Begin a flow of the guest to the current resolver of
  * --dns-forward, or to another one if that one can't be reached; return 0 or
  * -errno. The kernel chooses the source port, so that nobody can guess it */
@@ -451,7 +443,7 @@ static int open_to_resolver(struct udp *u, const struct flow_key *key,
 		rc = open_with_socket(u, key, &peer, 0, now, flow);
 		if (!rc)
 			(*flow)->dns = true;
-		if (!rc || lacks_resource(rc))
+		if (!rc || sock_lacks_resource(rc))
 			return rc;
 		resolvers_failed(u->resolvers, &key->peer, &peer, now);
 	} while (--n);

@@ -130,6 +130,28 @@ static void story_refused(void)
 	ends("refused");
 }
 
+/* Given resolvers that refuse connections to port 853, because they do not have
+ * DNS over TLS, then queries to port 53 still go to the first one. */
+static void story_no_tls(void)
+{
+	begins(853, EINPROGRESS);
+	fails(ECONNREFUSED);
+	check("the second is tried, too", tried(resolver[1]));
+	check("but the first stays the current one", is_current(0));
+	ends("no TLS");
+}
+
+/* Given a host that lacks something for any connection, then no resolver is
+ * blamed for it, and no other is tried. */
+static void story_no_resource(void)
+{
+	begins(53, ENOBUFS);
+	check("the first is tried", tried(resolver[0]));
+	check("and stays the current one", is_current(0));
+	check_eq("the guest is refused", w.flows.used, 0);
+	ends("no resource");
+}
+
 /* Given resolvers that change while a connection is under way, when it fails,
  * then no other address is tried, and no new resolver is blamed. */
 static void story_change(void)
@@ -155,6 +177,8 @@ static void story_change(void)
 int main(void)
 {
 	story_refused();
+	story_no_tls();
+	story_no_resource();
 	story_change();
 	return unit_end();
 }
