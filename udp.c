@@ -156,6 +156,7 @@ static void take_from_socket(struct udp *u, struct udp_flow *uf, uint64_t now)
 void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 {
 	struct udp_flow *uf = container_of(f, struct udp_flow, flow);
+	bool dns = uf->dns;	/* then take_from_socket() does not end @uf */
 
 	if (mcast_event(u, uf, events, now))
 		return;
@@ -164,7 +165,7 @@ void udp_event(struct udp *u, struct flow *f, uint32_t events, uint64_t now)
 		udp_drain_errors(u, f->fd[SIDE_HOST], uf, NULL, now);
 	if (events & EPOLLIN)
 		take_from_socket(u, uf, now);
-	else if (uf->dns)
+	if (dns)
 		udp_dns_go_on(u, uf, now);
 }
 

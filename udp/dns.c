@@ -107,13 +107,15 @@ static void leave_resolver(struct udp *u, struct udp_flow *uf, uint64_t now)
 }
 
 /* udp_dns_go_on() - Ask the next resolver, if errors about this flow say that
- * its resolver can't be reached. Call this after the flow's errors were read */
+ * its resolver can't be reached. Call this after the flow's errors and answers
+ * were read: if all queries were answered meanwhile, the resolver stays */
 void udp_dns_go_on(struct udp *u, struct udp_flow *uf, uint64_t now)
 {
 	if (!uf->resolver_failed)
 		return;
 	uf->resolver_failed = false;
-	leave_resolver(u, uf, now);
+	if (has_untried(u, uf))
+		leave_resolver(u, uf, now);
 }
 
 /* udp_dns_timer() - Ask the next resolver, if a query was not answered in time;

@@ -475,6 +475,7 @@ int udp_flow_move(struct udp *u, struct udp_flow *uf,
 		return rc;
 	}
 	uf->peer = *peer;
+	uf->resolver_failed = false;
 	uf->ifindex = peer_scope(u, peer);
 	uf->ttl = 0;		/* no option is set on the new socket */
 	uf->rx = (struct udp_rx){ 0 };

@@ -257,6 +257,60 @@ static void story_change(void)
 	bench_close();
 }
 
+/* Given a flow to which, in one pass, an answer comes and an ICMP error, then
+ * the query without answer goes to the next resolver at once, and this one gets
+ * the flow's next query, too. */
+static void story_answer_and_error(void)
+{
+	uint8_t message[DNS_HLEN] = { 0, 2, 0x80 };
+	uint16_t port;
+
+	bench_open();
+	query(5000, 1, 30);
+	query(5000, 2, 30);
+	asked(1, &port);
+	asked(2, &port);
+	peer_says(socket_of[0], "127.0.0.1", port, message, sizeof(message));
+	close(socket_of[0]);
+	socket_of[0] = -1;
+	query(5000, 3, 30);
+	events(&w, 1000);
+	check_eq("the answer counts", w.udp.nqueries, 2);
+	check_eq("both others go to the second resolver", asked(1, &port), 1);
+	check_eq("at once", asked(3, &port), 1);
+	later(&w, 1000);
+	query(5000, 4, 30);
+	events(&w, 0);
+	check_eq("which gets the next query", asked(4, &port), 1);
+	check_eq("and stays", asked(4, &port), -1);
+	bench_close();
+}
+
+/* Given a flow whose resolver answers all its queries in the pass in which an
+ * ICMP error comes, then this resolver stays the current one. */
+static void story_answer_to_all_and_error(void)
+{
+	uint8_t message[DNS_HLEN] = { 0, 1, 0x80 };
+	uint16_t port, same = DNS_PORT;
+
+	bench_open();
+	query(5000, 1, 30);
+	asked(1, &port);
+	peer_says(socket_of[0], "127.0.0.1", port, message, sizeof(message));
+	close(socket_of[0]);
+	query(5000, 1, 30);
+	events(&w, 1000);
+	check_eq("the answer counts", w.udp.nqueries, 0);
+	socket_of[0] = peer_open(resolver[0], &same);
+	later(&w, 1000);
+	query(5000, 4, 30);
+	events(&w, 0);
+	check_eq("the first gets the next query", asked(4, &port), 0);
+	query(5001, 5, 30);
+	check_eq("and those of other flows", asked(5, &port), 0);
+	bench_close();
+}
+
 int main(void)
 {
 	own_network();
@@ -265,5 +319,7 @@ int main(void)
 	story_closed();
 	story_limits();
 	story_change();
+	story_answer_and_error();
+	story_answer_to_all_and_error();
 	return unit_end();
 }
