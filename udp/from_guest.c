@@ -143,6 +143,14 @@ static size_t payload_len(const struct pkt *batch, unsigned int n)
 	return len;
 }
 
+/* is_dns_changed() - Whether a flow that the guest began has to end, because
+ * its address has become that of --dns-forward, or is it no longer. A peer's
+ * flow goes on: that peer waits for the guest's answers */
+static bool is_dns_changed(const struct udp *u, const struct udp_flow *uf)
+{
+	return !uf->inbound && uf->dns != !!udp_resolvers(u, &uf->flow.key);
+}
+
 /* take_datagrams() - Send datagrams of the guest, none of them a GSO frame */
 static void take_datagrams(struct udp *u, const struct pkt *batch,
 			   unsigned int n, uint64_t now)
@@ -169,8 +177,7 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 	uf = udp_flow_find(u, &key);
 	if (uf && (udp_flow_fd(u, uf) < 0 ||	/* its listener was closed, or
 						 * no resolver was found */
-		   uf->dns != !!udp_resolvers(u, &key) ||
-		   !udp_flow_allowed(u, uf, now))) {
+		   is_dns_changed(u, uf) || !udp_flow_allowed(u, uf, now))) {
 		udp_flow_close(u, uf);
 		uf = NULL;
 	}

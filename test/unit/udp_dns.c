@@ -311,6 +311,34 @@ static void story_answer_to_all_and_error(void)
 	bench_close();
 }
 
+/* Given a peer on the host that sends from port 53 to a forwarded port, and
+ * looks to the guest like the address of --dns-forward, then the guest's answer
+ * goes to this peer. */
+static void story_inbound(void)
+{
+	uint16_t port = DNS_PORT, from;
+	struct in6_addr a;
+	struct seen s;
+	uint8_t buf[64];
+	int peer;
+
+	bench_open();
+	net_put_pair(&w.net, GW4, resolver[0], NAT_DNS_PORTS);
+	peer = peer_open("127.0.0.1", &port);
+	port = forward_port(&w, 5353);
+	memory_clear(&w.mem);
+	peer_says(peer, "127.0.0.1", port, "ask", 3);
+	events(&w, 1000);
+	check("the guest gets it", nth(&w, 0, &s) && is_from(&s, GW4));
+	sends(&w, 5353, GW4, DNS_PORT, "answer", 6);
+	check_eq("the answer comes back",
+		 peer_hears(peer, buf, sizeof(buf), &a, &from), 6);
+	check_eq("to the peer only",
+		 asked(get_be16((const uint8_t *)"an"), &from), -1);
+	close(peer);
+	bench_close();
+}
+
 int main(void)
 {
 	own_network();
@@ -321,5 +349,6 @@ int main(void)
 	story_change();
 	story_answer_and_error();
 	story_answer_to_all_and_error();
+	story_inbound();
 	return unit_end();
 }
