@@ -75,6 +75,7 @@ static void ask_next(struct udp *u, struct udp_flow *uf, uint64_t now)
 	unsigned int n = udp_resolvers(u, &uf->flow.key), i;
 	struct udp_query **at = &uf->queries;
 	struct in6_addr next = uf->peer;
+	int rc;
 
 	while (*at) {
 		if ((*at)->asked >= n)
@@ -84,10 +85,13 @@ static void ask_next(struct udp *u, struct udp_flow *uf, uint64_t now)
 	}
 	for (i = 1; i < n && uf->queries; i++) {
 		next = resolvers_after(u->resolvers, &uf->flow.key.peer, &next);
-		if (!udp_flow_move(u, uf, &next)) {
+		rc = udp_flow_move(u, uf, &next);
+		if (!rc) {
 			resend_queries(u, uf, now);
 			return;
 		}
+		if (sock_lacks_resource(rc))
+			break;
 		resolvers_failed(u->resolvers, &uf->flow.key.peer, &next, now);
 	}
 	udp_query_forget(u, uf);
@@ -166,6 +170,25 @@ static bool has_old_resolver(const struct udp *u, const struct udp_flow *uf)
 		!resolvers_has(u->resolvers, visible, &uf->peer));
 }
 
+/* move_to_current() - Let a flow send to the current resolver, or to another
+ * one if that one can't be reached; return 0 or -errno */
+static int move_to_current(struct udp *u, struct udp_flow *uf, uint64_t now)
+{
+	const struct in6_addr *visible = &uf->flow.key.peer;
+	unsigned int n = udp_resolvers(u, &uf->flow.key);
+	struct in6_addr peer;
+	int rc;
+
+	do {
+		peer = resolvers_current(u->resolvers, visible);
+		rc = udp_flow_move(u, uf, &peer);
+		if (!rc || sock_lacks_resource(rc))
+			return rc;
+		resolvers_failed(u->resolvers, visible, &peer, now);
+	} while (--n);
+	return rc;
+}
+
 /**
  * udp_dns_ask() - Prepare a flow to --dns-forward for queries of the guest,
  * which the caller sends
@@ -178,13 +201,11 @@ static bool has_old_resolver(const struct udp *u, const struct udp_flow *uf)
 int udp_dns_ask(struct udp *u, struct udp_flow *uf, const struct pkt *batch,
 		unsigned int n, uint64_t now)
 {
-	struct in6_addr current;
 	unsigned int i;
 	int rc;
 
 	if (has_old_resolver(u, uf)) {
-		current = resolvers_current(u->resolvers, &uf->flow.key.peer);
-		rc = udp_flow_move(u, uf, &current);
+		rc = move_to_current(u, uf, now);
 		if (rc)
 			return rc;
 		if (uf->queries)

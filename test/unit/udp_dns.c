@@ -339,6 +339,41 @@ static void story_inbound(void)
 	bench_close();
 }
 
+/* Given new resolvers, of which the first can't be reached, then the next query
+ * of a flow that is open goes to the second. */
+static void story_change_to_unreachable(void)
+{
+	uint16_t port;
+	struct seen s;
+
+	bench_open();
+	query(5000, 1, 30);
+	asked(1, &port);
+	check("answered", answers(0, 1, port));
+	w.net.forward[IP4][0] = addr(NOWHERE4);
+	resolvers_init(&current, &w.net);
+	query(5000, 2, 30);
+	check_eq("the second is asked", asked(2, &port), 1);
+	check("and the guest hears of no error", !nth(&w, 0, &s));
+	bench_close();
+}
+
+/* Given a resolver that does not answer, and no descriptor for a new socket,
+ * then no further resolver is blamed. */
+static void story_no_descriptor(void)
+{
+	struct in6_addr via = addr(VIA);
+
+	bench_open();
+	query(5000, 1, 30);
+	w.udp.fds = 0;
+	later(&w, UDP_DNS_WAIT);
+	check_eq("the second is the current one",
+		 resolvers_at(&current, &via), 1);
+	check_eq("and the query is forgotten", w.udp.nqueries, 0);
+	bench_close();
+}
+
 int main(void)
 {
 	own_network();
@@ -350,5 +385,7 @@ int main(void)
 	story_answer_and_error();
 	story_answer_to_all_and_error();
 	story_inbound();
+	story_change_to_unreachable();
+	story_no_descriptor();
 	return unit_end();
 }
