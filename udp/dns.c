@@ -159,14 +159,16 @@ void udp_dns_answers(struct udp *u, struct udp_flow *uf, unsigned int n,
 
 /* has_old_resolver() - Whether a flow has to send to another resolver from now
  * on: its own is not in the list any more, or it waits for no answer, and
- * another one is the current one */
+ * another one is the current one. A flow to port 853 carries a session (DNS
+ * over QUIC, RFC 9250), which no other resolver knows, so it stays while it
+ * can */
 static bool has_old_resolver(const struct udp *u, const struct udp_flow *uf)
 {
 	const struct in6_addr *visible = &uf->flow.key.peer;
 	struct in6_addr current = resolvers_current(u->resolvers, visible);
 
 	return !addr_eq(&uf->peer, &current) &&
-	       (!uf->queries ||
+	       ((!uf->queries && uf->flow.key.pport == DNS_PORT) ||
 		!resolvers_has(u->resolvers, visible, &uf->peer));
 }
 

@@ -374,6 +374,37 @@ static void story_no_descriptor(void)
 	bench_close();
 }
 
+/* Given a flow to port 853, when another resolver becomes the current one, then
+ * the flow stays, because the two ends have a session; a new one goes to the
+ * current resolver. */
+static void story_session(void)
+{
+	uint16_t port853 = 853, port;
+	struct in6_addr a;
+	uint8_t buf[64];
+	int tls[2];
+
+	bench_open();
+	tls[0] = peer_open(resolver[0], &port853);
+	tls[1] = peer_open(resolver[1], &port853);
+	sends(&w, 7000, VIA, 853, "hello", 5);
+	check_eq("a session begins",
+		 peer_hears(tls[0], buf, sizeof(buf), &a, &port), 5);
+	query(5000, 1, 30);
+	asked(1, &port);
+	later(&w, UDP_DNS_WAIT);
+	check_eq("a query goes to the second", asked(1, &port), 1);
+	sends(&w, 7000, VIA, 853, "more", 4);
+	check_eq("the session stays",
+		 peer_hears(tls[0], buf, sizeof(buf), &a, &port), 4);
+	sends(&w, 7001, VIA, 853, "new", 3);
+	check_eq("a new one goes to the second",
+		 peer_hears(tls[1], buf, sizeof(buf), &a, &port), 3);
+	close(tls[0]);
+	close(tls[1]);
+	bench_close();
+}
+
 int main(void)
 {
 	own_network();
@@ -387,5 +418,6 @@ int main(void)
 	story_inbound();
 	story_change_to_unreachable();
 	story_no_descriptor();
+	story_session();
 	return unit_end();
 }
