@@ -122,8 +122,14 @@ void udp_dns_go_on(struct udp *u, struct udp_flow *uf, uint64_t now)
 		leave_resolver(u, uf, now);
 }
 
-/* udp_dns_timer() - Ask the next resolver, if a query was not answered in time;
- * return when to call this function again, ms, UINT64_MAX: never */
+/**
+ * udp_dns_timer() - Ask the next resolver, if a query was not answered in time
+ *
+ * While the guest takes no frames, passt reads no answers. An answer may wait
+ * in the flow's socket then, so no other resolver is asked.
+ *
+ * Return: when to call this function again, ms; UINT64_MAX: never
+ */
 uint64_t udp_dns_timer(struct udp *u, struct udp_flow *uf, uint64_t now)
 {
 	uint64_t oldest = udp_query_oldest(uf);
@@ -131,6 +137,8 @@ uint64_t udp_dns_timer(struct udp *u, struct udp_flow *uf, uint64_t now)
 	if (oldest == UINT64_MAX)
 		return oldest;
 	if (now >= oldest + UDP_DNS_WAIT) {
+		if (tap_stalled(u->tap, now))
+			return now + UDP_DNS_WAIT;
 		leave_resolver(u, uf, now);
 		oldest = udp_query_oldest(uf);
 	}

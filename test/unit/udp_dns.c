@@ -405,6 +405,29 @@ static void story_session(void)
 	bench_close();
 }
 
+/* Given a guest that is paused, so that answers wait, then no other resolver is
+ * asked meanwhile, and the guest gets them later. */
+static void story_paused(void)
+{
+	uint8_t message[DNS_HLEN] = { 0, 1, 0x80 };
+	uint16_t port;
+
+	bench_open();
+	query(5000, 1, 30);
+	asked(1, &port);
+	w.mem.stalled = true;
+	peer_says(socket_of[0], "127.0.0.1", port, message, sizeof(message));
+	later(&w, UDP_DNS_WAIT);
+	check_eq("nobody else is asked", asked(1, &port), -1);
+	later(&w, UDP_DNS_WAIT);
+	check_eq("nor later", asked(1, &port), -1);
+	w.mem.stalled = false;
+	memory_clear(&w.mem);
+	events(&w, 1000);
+	check_eq("the guest gets the answer", w.mem.nsent, 1);
+	bench_close();
+}
+
 int main(void)
 {
 	own_network();
@@ -419,5 +442,6 @@ int main(void)
 	story_change_to_unreachable();
 	story_no_descriptor();
 	story_session();
+	story_paused();
 	return unit_end();
 }
