@@ -26,7 +26,8 @@
  * sends to now
  *
  * An error is not handled here: if the resolver can't be reached, epoll reports
- * the error, or the query is not answered in time.
+ * the error, or the query is not answered in time. The flow counts as used, so
+ * that it does not end before its last resolver was asked.
  */
 static void resend_queries(struct udp *u, struct udp_flow *uf, uint64_t now)
 {
@@ -39,6 +40,7 @@ static void resend_queries(struct udp *u, struct udp_flow *uf, uint64_t now)
 		     MSG_DONTWAIT | MSG_NOSIGNAL);
 		u->count[UDP_RESOLVER_NEXT]++;
 	}
+	udp_flow_used(u, uf, 0, 0, 0, now);
 	timer_arm(u->timers, &uf->flow.timer, now + UDP_DNS_WAIT);
 }
 

@@ -123,7 +123,8 @@ static uint8_t outgoing_ttl(const struct pkt *pkt)
  * if they differ from those of the flow's last datagram */
 static void set_flow_options(const struct udp_flow *uf, const struct pkt *pkt)
 {
-	bool v4 = addr_is_v4(&uf->flow.key.peer);
+	/* A resolver may have another family than the guest's packets. */
+	bool v4 = addr_is_v4(uf->dns ? &uf->peer : &uf->flow.key.peer);
 	int fd = uf->flow.fd[SIDE_HOST];
 
 	if (uf->ttl != outgoing_ttl(pkt))

@@ -19,7 +19,7 @@ static const char *const resolver[RESOLVERS] = {
 
 static struct world w;
 static struct resolvers current;
-static int socket_of[RESOLVERS];
+static int socket_of[RESOLVERS], silent[LEASE_DNS];
 
 /* bench_open() - Set up the test bench; all resolvers are there */
 static void bench_open(void)
@@ -220,8 +220,77 @@ static void story_limits(void)
 	later(&w, UDP_DNS_WAIT);
 	check("all are sent again", w.udp.count[UDP_RESOLVER_NEXT] ==
 				    QUERIES_MAX && asked(0, &port));
-	later(&w, 10 * UDP_DNS_WAIT);
+	later(&w, UDP_DNS_WAIT);
+	later(&w, UDP_DNS_WAIT);
 	check_eq("and then forgotten", w.udp.nqueries, 0);
+	bench_close();
+}
+
+/* Given eight resolvers that do not answer, then each of them gets the query,
+ * although one-shot flows end sooner than that takes. */
+static void story_eight(void)
+{
+	unsigned int i;
+	char text[16];
+	uint16_t port;
+
+	bench_open();
+	for (i = 0; i < LEASE_DNS - 1; i++) {
+		snprintf(text, sizeof(text), "127.0.0.%u", 21 + i);
+		w.net.forward[IP4][i] = addr(text);
+		port = DNS_PORT;
+		silent[i] = peer_open(text, &port);
+	}
+	w.net.forward[IP4][i] = addr(resolver[0]);
+	resolvers_init(&current, &w.net);
+	query(5000, 1, 30);
+	for (i = 0; i < LEASE_DNS - 1; i++)
+		later(&w, UDP_DNS_WAIT);
+	check_eq("the eighth is asked", asked(1, &port), 0);
+	check("and its answer arrives", answers(0, 1, port));
+	for (i = 0; i < LEASE_DNS - 1; i++)
+		close(silent[i]);
+	bench_close();
+}
+
+/* hop_limit() - Receive a datagram by IPv6; return its hop limit, -1: none
+ * came */
+static int hop_limit(int fd)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr h;
+	} c;
+	char data[2048];
+	struct iovec iov = { data, sizeof(data) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
+			    .msg_control = &c, .msg_controllen = sizeof(c) };
+	int hops = -1;
+
+	if (recvmsg(fd, &m, MSG_DONTWAIT) >= 0 && CMSG_FIRSTHDR(&m))
+		memcpy(&hops, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(hops));
+	return hops;
+}
+
+/* Given a guest that asks by IPv4, and resolvers with IPv6 addresses, then the
+ * queries keep their TTL, also after a move to another resolver. */
+static void story_other_family(void)
+{
+	uint16_t port = DNS_PORT;
+	int fd, on = 1;
+
+	bench_open();
+	w.net.forward[IP4][0] = addr(resolver[0]);
+	w.net.forward[IP4][1] = addr("::1");
+	resolvers_init(&current, &w.net);
+	fd = peer_open("::1", &port);
+	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof(on));
+	query(5000, 1, 30);
+	later(&w, UDP_DNS_WAIT);
+	check("the second is asked", hop_limit(fd) > 0);
+	query(5000, 2, 30);
+	check_eq("the guest's next query has its TTL", hop_limit(fd), 61);
+	close(fd);
 	bench_close();
 }
 
@@ -435,6 +504,8 @@ int main(void)
 	story_one_of_many();
 	story_closed();
 	story_limits();
+	story_eight();
+	story_other_family();
 	story_change();
 	story_answer_and_error();
 	story_answer_to_all_and_error();
