@@ -7,7 +7,7 @@ import json
 
 from netlab import FAMILIES, Server, expect, wait_for
 
-SOON = 4.5              # s: a change has reached the guest, with 3 s between RAs
+SOON = 4.5              # s: a change has reached the guest
 SECOND4, SECOND6 = "100.64.7.2", "2001:db8:7::2"
 PEER4, PEER6 = "100.64.7.1", "2001:db8:7::1"
 # An argument of ip(8); the gap is for the path of the outside's namespace.
