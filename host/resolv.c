@@ -3,16 +3,19 @@
  * resolv.c - Reads resolv.conf(5), and checks addresses of resolvers and domain
  * names.
  */
-/* syscalls: close fstat ioctl openat read socket */
+/* syscalls: close fcntl fstat ioctl openat read socket */
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/resolv.h"
 
 #define LABEL_MAX	63	/* RFC 1035 2.3.4 */
 #define BLANKS		" \t\r\n"
+#define LINES_MAX	65536	/* lines that are read; this takes a few ms */
 
 static bool label_char(char c)
 {
@@ -183,13 +186,27 @@ static void resolv_parse_line(struct resolv *r, char *line)
 	}
 }
 
+/* open_resolv() - Open a file for reading; NULL with errno if that fails. If
+ * the path leads to a named pipe, O_NONBLOCK prevents that passt waits for a
+ * writer */
+static FILE *open_resolv(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+
+	if (fd >= 0 && !f)
+		close(fd);
+	return f;
+}
+
 /**
  * resolv_read() - Read the host's resolver configuration
  * @r:		filled; empty on failure
  * @path:	path of the file
  *
  * Only the first 1023 bytes of each line are read. This is more than the fields
- * of @r have space for.
+ * of @r have space for. passt calls this function while it serves a guest, so
+ * the function never waits, and ends soon, whatever the path leads to.
  *
  * Return: 0, or -errno if the file can't be opened
  */
@@ -197,14 +214,15 @@ int resolv_read(struct resolv *r, const char *path)
 {
 	bool ended = true, starts;
 	char line[1024];
+	unsigned int i;
 	FILE *f;
 
 	memset(r, 0, sizeof(*r));
-	f = fopen(path, "re");
+	f = open_resolv(path);
 	if (!f)
 		return -errno;
 
-	while (fgets(line, sizeof(line), f)) {
+	for (i = 0; i < LINES_MAX && fgets(line, sizeof(line), f); i++) {
 		starts = ended;
 		ended = strchr(line, '\n');
 		if (starts)

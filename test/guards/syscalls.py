@@ -39,6 +39,7 @@ dprintf         write
 execvp          execve
 fclose          close
 fgets           read fstat
+fdopen          fcntl
 fopen           openat
 fork            clone
 fprintf         write fstat

@@ -4,6 +4,7 @@
  * resolv.conf, and which names are valid domains.
  */
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../host/resolv.c"
@@ -110,6 +111,27 @@ static void test_odd(void)
 	check("which leaves nothing", !r.n && !r.search[0]);
 }
 
+/* Whatever the path leads to, reading it ends soon. */
+static void test_no_file(void)
+{
+	char dir[] = "/tmp/resolv-XXXXXX", path[sizeof(dir) + 5];
+
+	if (!mkdtemp(dir))
+		fail("folder", "can't be made");
+	sprintf(path, "%s/pipe", dir);
+	if (mkfifo(path, 0600))
+		fail("pipe", "can't be made");
+	alarm(10);
+	check_eq("a pipe without a writer", resolv_read(&r, path), 0);
+	check("names no resolver", !r.n);
+	check_eq("a device without an end", resolv_read(&r, "/dev/zero"), 0);
+	alarm(0);
+	check("names none either", !r.n);
+	check_eq("a folder is like an empty file", resolv_read(&r, dir), 0);
+	unlink(path);
+	rmdir(dir);
+}
+
 static bool domain(const char *s)
 {
 	return domain_ok(s, strlen(s));
@@ -142,6 +164,7 @@ int main(void)
 	test_scope();
 	test_domain_and_search();
 	test_odd();
+	test_no_file();
 	test_domain_ok();
 	return unit_end();
 }
