@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * rebind.c - Binds forwarded ports again after the host's network has changed.
- * A socket that is bound to an interface receives nothing any more once the
- * interface is deleted, even if a new interface gets the same name. The port
- * then waits until there is an interface of this name, and is bound again. A
- * socket that is bound to an address only needs no care: the kernel keeps it
- * bound while the host lacks the address.
+ * The kernel binds a socket to the index of an interface, and a rule gives the
+ * name. So if the interface is deleted or renamed, the socket no longer does
+ * what the rule says, even if another interface gets the name. The port then
+ * waits until there is an interface of this name, and is bound again. A socket
+ * that is bound to an address only needs no care: the kernel keeps it bound
+ * while the host lacks the address.
  */
+/* syscalls: run: getsockopt */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "forward/apply.h"
 #include "log.h"
-#include "sock.h"
 
 #define FAILURE_STRLEN	(RULE_PORT_STRLEN + 200)
 
@@ -27,16 +29,29 @@ struct waiting {
 	char first[FAILURE_STRLEN];
 };
 
-/* close_dead() - Close the listeners whose interface was deleted; returns their
- * number */
-static unsigned int close_dead(struct fwd *f)
+/* is_astray() - Whether the interface that a socket is bound to was deleted, or
+ * has another name than @want */
+static bool is_astray(int fd, const char *want)
+{
+	char ifname[IFNAMSIZ] = "";
+	socklen_t len = sizeof(ifname);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname, &len))
+		return errno == ENODEV;
+	return strncmp(ifname, want, sizeof(ifname));
+}
+
+/* close_astray() - Close the listeners whose interface was deleted or renamed;
+ * returns their number */
+static unsigned int close_astray(struct fwd *f)
 {
 	const struct listener *l = NULL;
 	unsigned int n = 0;
 
 	while ((l = fwd_next_listener(f, l))) {
-		if (!*listener_ends(f, l)->ifname ||
-		    !sock_device_is_gone(l->fd))
+		const char *ifname = listener_ends(f, l)->ifname;
+
+		if (!*ifname || !is_astray(l->fd, ifname))
 			continue;
 		listener_close(f, (uint32_t)(l - f->listeners));
 		n++;
@@ -77,8 +92,9 @@ static bool note_waiting(void *arg, const struct fwd_failure *e)
 }
 
 /**
- * fwd_rebind() - Close listeners whose interface was deleted. Bind ports once
- *		the host has the address and the interface that it lacked
+ * fwd_rebind() - Close listeners whose interface was deleted or renamed. Bind
+ *		ports once the host has the address and the interface that it
+ *		lacked
  * @f:		listeners
  * @rules:	rule set that was applied last
  *
@@ -90,7 +106,7 @@ void fwd_rebind(struct fwd *f, const struct rule_set *rules)
 {
 	struct waiting w = { 0 };
 	struct fwd_report r = { .failed = note_waiting, .arg = &w };
-	unsigned int closed = close_dead(f), absent = count_absent(f, rules);
+	unsigned int closed = close_astray(f), absent = count_absent(f, rules);
 	unsigned int before = f->absent;
 
 	f->absent = absent;
