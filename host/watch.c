@@ -111,28 +111,40 @@ static bool is_watched(const int *wd, unsigned int n, int of)
 	return false;
 }
 
-/**
- * watch_parent() - Watch the directory that a path is in
- * @path:	path; it is shortened to the path of the watched directory
- *
- * If this directory does not exist yet, the nearest existing directory above it
- * is watched, because the next directory on the path will be made there.
+/* watch_nearest() - Watch the directory that a path is in or, if this directory
+ * does not exist yet, the nearest existing directory above it, because the next
+ * directory on the path will be made there. Returns the watch descriptor, or -1
  */
-static void watch_parent(struct host_watch *w, char *path)
+static int watch_nearest(struct host_watch *w, const char *path)
 {
-	char *slash;
+	char at[PATH_MAX], *slash;
 	int wd;
 
+	strcpy(at, path);
 	do {
-		slash = strrchr(path, '/');
+		slash = strrchr(at, '/');
 		if (!slash)
-			return;
-		slash[slash == path] = '\0';
-		wd = inotify_add_watch(w->inotify, path, DIR_EVENTS);
-	} while (wd < 0 && slash != path);
-	if (wd >= 0 && w->nwd < WATCH_DIRS &&
-	    !is_watched(w->wd, w->nwd, wd))
+			return -1;
+		slash[slash == at] = '\0';
+		wd = inotify_add_watch(w->inotify, at, DIR_EVENTS);
+	} while (wd < 0 && slash != at);
+	if (wd >= 0 && w->nwd < WATCH_DIRS && !is_watched(w->wd, w->nwd, wd))
 		w->wd[w->nwd++] = wd;
+	return wd;
+}
+
+/* watch_parent() - Watch the directory of a path as watch_nearest() does, until
+ * the result is the same twice: a directory on the path may be made after its
+ * absence was noticed, but before the one above it was watched */
+static void watch_parent(struct host_watch *w, const char *path)
+{
+	int before, wd = watch_nearest(w, path);
+	unsigned int i;
+
+	for (i = 0, before = -1; i < LINKS_MAX && wd != before; i++) {
+		before = wd;
+		wd = watch_nearest(w, path);
+	}
 }
 
 /* follow_link() - If a path is a symbolic link, replace the path by the link's
@@ -168,7 +180,7 @@ static bool follow_link(char path[PATH_MAX])
  */
 void host_watch_path(struct host_watch *w, const char *path)
 {
-	char at[PATH_MAX], parent[PATH_MAX];
+	char at[PATH_MAX];
 	unsigned int links, nold = w->nwd;
 	int old[WATCH_DIRS];
 
@@ -178,8 +190,7 @@ void host_watch_path(struct host_watch *w, const char *path)
 	w->nwd = 0;
 	strcpy(at, path);
 	for (links = 0; links <= LINKS_MAX; links++) {
-		strcpy(parent, at);
-		watch_parent(w, parent);
+		watch_parent(w, at);
 		if (!follow_link(at))
 			break;
 	}

@@ -6,16 +6,35 @@
  */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #define slept_ms	simulated_sleep
+
+/* racing_add_watch() - Do as inotify_add_watch(); but if @dir is the directory
+ * in make_late, which does not exist, then this directory is made a moment
+ * later */
+static int racing_add_watch(int fd, const char *dir, uint32_t mask);
+
+#define inotify_add_watch racing_add_watch
 #include "../../host/watch.c"
+#undef inotify_add_watch
 #include "test/unit/netns.h"
 #include "test/unit/unit.h"
 
 static char top[] = "/tmp/passt-watch-XXXXXX";
 static char path[PATH_MAX];
 static struct host_watch w;
+static const char *make_late = "";
+
+static int racing_add_watch(int fd, const char *dir, uint32_t mask)
+{
+	int wd = inotify_add_watch(fd, dir, mask);
+
+	if (wd < 0 && !strcmp(dir, make_late))
+		mkdir(dir, 0755);
+	return wd;
+}
 
 static int64_t slept;
 
@@ -175,6 +194,23 @@ static void story_sleep(void)
 	host_watch_close(&w);
 }
 
+/* Given a path in a directory that does not exist, when the directory is made
+ * while passt looks for it, then changes in it are reported. */
+static void story_race(void)
+{
+	static char late[PATH_MAX];
+
+	snprintf(late, sizeof(late), "%s", in_top("late"));
+	snprintf(path, sizeof(path), "%s", in_top("late/resolv.conf"));
+	make_late = late;
+	host_watch_open(&w, path);
+	make_late = "";
+	host_watch_drain(&w);
+	write_file("late/resolv.conf");
+	reports("a file in a directory that was made meanwhile");
+	host_watch_close(&w);
+}
+
 /* Given a symbolic link to itself, then host_watch_open() does not follow it
  * forever, and watches the directory of the link. */
 static void story_circle(void)
@@ -224,6 +260,7 @@ int main(void)
 	story_file();
 	story_link();
 	story_later();
+	story_race();
 	story_circle();
 	story_sleep();
 	story_network();
