@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * watch.c - Watches the host's network: rtnetlink(7) multicasts changes of
- * links, addresses, routes and rules, inotify(7) reports changes of
+ * links, addresses, routes, rules and neighbours, inotify(7) reports changes of
  * resolv.conf, and a timer reports that the host has slept. This file only says
  * that something has changed: the caller then reads everything again by
  * host_read(). So if the kernel could not queue a message, no change is missed:
@@ -12,6 +12,7 @@
  *	     recvfrom */
 #include <errno.h>
 #include <limits.h>
+#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
@@ -43,7 +44,7 @@ static int open_netlink(void)
 			     GROUP(RTNLGRP_IPV4_ROUTE) |
 			     GROUP(RTNLGRP_IPV6_ROUTE) |
 			     GROUP(RTNLGRP_IPV4_RULE) |
-			     GROUP(RTNLGRP_IPV6_RULE),
+			     GROUP(RTNLGRP_IPV6_RULE) | GROUP(RTNLGRP_NEIGH),
 	};
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
 			NETLINK_ROUTE);
@@ -200,17 +201,63 @@ void host_watch_path(struct host_watch *w, const char *path)
 	}
 }
 
+/* is_linklocal_neighbour() - Whether a message about an IPv6 neighbour gives a
+ * link-local address */
+static bool is_linklocal_neighbour(const struct nlmsghdr *h)
+{
+	const struct ndmsg *n = NLMSG_DATA(h);
+	int len = (int)(h->nlmsg_len - NLMSG_LENGTH(sizeof(*n)));
+	const struct rtattr *a = (const void *)((const char *)n +
+						NLMSG_ALIGN(sizeof(*n)));
+	struct in6_addr addr = ADDR_NONE;
+
+	for (; RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+		if (a->rta_type == NDA_DST && RTA_PAYLOAD(a) == sizeof(addr))
+			memcpy(&addr, RTA_DATA(a), sizeof(addr));
+	}
+	return addr_is_linklocal(&addr);
+}
+
+/*
+ * is_change() - Whether a message may mean that the host's network has changed
+ *
+ * If an IPv6 router does not answer, the kernel uses another default route,
+ * even one with a higher metric (RFC 4861 6.3.6). There is no message about the
+ * routes then, only one about the neighbour. When the router is back, its
+ * address may be in any state. Messages about neighbours that are no routers
+ * change nothing.
+ */
+static bool is_change(const struct nlmsghdr *h, size_t len)
+{
+	const struct ndmsg *n = NLMSG_DATA(h);
+
+	if (len < NLMSG_LENGTH(sizeof(*n)) || h->nlmsg_len > len ||
+	    h->nlmsg_len < NLMSG_LENGTH(sizeof(*n)) ||
+	    (h->nlmsg_type != RTM_NEWNEIGH && h->nlmsg_type != RTM_DELNEIGH))
+		return true;
+	return n->ndm_family == AF_INET6 &&
+	       (n->ndm_flags & NTF_ROUTER || is_linklocal_neighbour(h));
+}
+
 /* drain_netlink() - Read the messages that the kernel has multicast; returns
- * true if there was one, or if the kernel has lost one */
+ * true if one of them is a change, or if the kernel has lost one */
 static bool drain_netlink(int fd)
 {
-	char buf[8192];
+	union {
+		struct nlmsghdr h;
+		char bytes[8192];
+	} buf;
+	bool changed = false;
 	unsigned int i;
 	ssize_t n = 0;
 
-	for (i = 0; i < DRAIN_MAX && n >= 0; i++)
-		n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_TRUNC);
-	return i > 1 || (n < 0 && errno == ENOBUFS);
+	for (i = 0; i < DRAIN_MAX && n >= 0; i++) {
+		n = recv(fd, &buf, sizeof(buf), MSG_DONTWAIT | MSG_TRUNC);
+		if (n >= 0)
+			changed |= is_change(&buf.h, MIN((size_t)n,
+							 sizeof(buf)));
+	}
+	return changed || (n < 0 && errno == ENOBUFS);
 }
 
 /* drain_inotify() - Read the events of inotify; returns whether any of them is

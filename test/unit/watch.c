@@ -224,6 +224,57 @@ static void story_circle(void)
 	check("it can't be drained any more", !host_watch_drain(&w));
 }
 
+/* set_neighbour() - Set the state of an IPv6 neighbour on loopback, NUD_* */
+static void set_neighbour(const char *text, uint16_t state, uint8_t flags)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ndmsg n;
+		struct rtattr dst;
+		struct in6_addr addr;
+		struct rtattr lladdr;
+		uint8_t mac[8];
+	} m = {
+		.h = {
+			.nlmsg_len = sizeof(m) - 2, .nlmsg_type = RTM_NEWNEIGH,
+			.nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE |
+				       NLM_F_REPLACE,
+		},
+		.n = {
+			.ndm_family = AF_INET6, .ndm_ifindex = 1,
+			.ndm_state = state, .ndm_flags = flags,
+		},
+		.dst = { RTA_LENGTH(sizeof(m.addr)), NDA_DST },
+		.lladdr = { RTA_LENGTH(6), NDA_LLADDR },
+		.mac = { 2, 0, 0, 0, 0, 9 },
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	addr_parse(text, &m.addr);
+	if (fd < 0 || send(fd, &m, m.h.nlmsg_len, 0) < 0)
+		exit(1);
+	close(fd);
+}
+
+/* Given IPv6 neighbours, when one that may be a router stops answering or
+ * answers again, then this is reported, and nothing about other neighbours. */
+static void story_neighbours(void)
+{
+	host_watch_open(&w, path);
+	set_neighbour("fe80::9", NUD_REACHABLE, 0);
+	check("a link-local neighbour answers", host_watch_drain(&w));
+	set_neighbour("fe80::9", NUD_FAILED, 0);
+	check("it does not answer", host_watch_drain(&w));
+	set_neighbour("fe80::9", NUD_STALE, 0);
+	check("it has asked for an address itself", host_watch_drain(&w));
+	set_neighbour("2001:db8::9", NUD_REACHABLE, 0);
+	set_neighbour("2001:db8::9", NUD_FAILED, 0);
+	check("a global one is no router", !host_watch_drain(&w));
+	set_neighbour("2001:db8::9", NUD_REACHABLE, NTF_ROUTER);
+	check("unless it says so", host_watch_drain(&w));
+	host_watch_close(&w);
+}
+
 /* When an interface changes, then this is reported, even if the kernel could
  * not queue all its messages. The test runs in a new network namespace. */
 static void story_network(void)
@@ -249,6 +300,7 @@ static void story_network(void)
 	set_mtu(9000);
 	check("a change after messages were lost", host_watch_drain(&w));
 	host_watch_close(&w);
+	story_neighbours();
 }
 
 int main(void)
