@@ -24,9 +24,9 @@
 
 #define ICMP_ECHO_EXPIRE	(60 * SEC)
 
-/* Maximum number of ping sockets, and of peers. The limits leave descriptors
- * and flow slots to the guest's connections, even if the guest pings many
- * hosts. */
+/* Maximum number of all ping sockets, and of all peers that the guest pings.
+ * The limits leave descriptors and flow slots to the guest's connections, even
+ * if the guest pings many hosts. */
 #define ICMP_SOCKETS		256
 #define ICMP_PEERS		4096
 

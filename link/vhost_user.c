@@ -263,7 +263,8 @@ static void end_ring(struct vhost_user *v, struct vhost_ring *r)
 	set_kick(v, r, -1);
 }
 
-/* open_queue() - Make queue @i, and all before it, a part of the link */
+/* open_queue() - Let the link have at least @i + 1 queues. A queue is a pair of
+ * rings, one in each direction */
 static void open_queue(struct vhost_user *v, unsigned int i)
 {
 	struct vhost_pair *p;

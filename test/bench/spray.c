@@ -427,7 +427,8 @@ static uint64_t take_one(const struct side *s, struct receiver *r,
 	return n.kind == END ? n.number : 0;
 }
 
-/* take_batch() - Receive and handle datagrams; returns as take_one() does */
+/* take_batch() - Receive and handle datagrams. Returns the number of datagrams
+ * that the sender has sent, if its END is among them; else 0 */
 static uint64_t take_batch(const struct side *s, struct receiver *r, int fd)
 {
 	static uint8_t buf[BATCH][UINT16_MAX + 1];

@@ -50,7 +50,7 @@
  * @guest:	physical address in the guest
  * @user:	address in the front-end
  * @size:	bytes
- * @offset:	offset in the file of the first byte
+ * @offset:	position in the file at which the region begins
  */
 struct place {
 	uint64_t guest, user;

@@ -232,8 +232,9 @@ static void guest_poke(const struct step *s)
 
 /* guest_event() - Let the guest write the flags of an available ring, and the
  * index in the used ring at which it asks for a notification (used_event). In
- * the step, @a selects the ring, @x is the value of the flags, and the index is
- * @y, or @b more than the index that the guest has published */
+ * the step, bit 1 of @a selects the ring, and @x is the value of the flags. The
+ * index is @y if bit 2 of @a is set; else the index that the guest has published
+ * last, plus @b */
 static void guest_event(const struct step *s)
 {
 	const struct ring *r = &model.ring[s->a & 1];

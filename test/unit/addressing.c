@@ -628,8 +628,8 @@ static void add_changed(char buf[TEXT], const char *key, const struct net *a,
 	add_if(buf, strcmp(was, is), key);
 }
 
-/* net_diff() - List the keys whose values differ between two networks, and
- * "nat" if their pairs of addresses differ */
+/* net_diff() - List in which values two networks differ, by the keys that the
+ * table has for them, and "nat" if their pairs of addresses differ */
 static void net_diff(const struct net *a, const struct net *b, char buf[TEXT])
 {
 	static const char *const keys[] = {

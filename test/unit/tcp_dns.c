@@ -69,7 +69,8 @@ static void begins(uint16_t port, int error)
 	to_us(&w);
 }
 
-/* fails() - Let the connection that is under way fail later */
+/* fails() - Let connect(), which has returned EINPROGRESS before, fail now with
+ * an error: epoll reports it, and SO_ERROR says which */
 static void fails(int error)
 {
 	struct flow *flow = flow_next(&w.flows, NULL);
