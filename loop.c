@@ -672,7 +672,8 @@ static int wait_events(struct worker *w, struct epoll_event ev[EVENTS_MAX],
 	int n = epoll_wait(link_blocked(w->link) ? w->epfd_link : w->epfd,
 			   ev, EVENTS_MAX, timeout);
 
-	/* If all passes were late, timers would still run in every other. */
+	/* While timers wait already, another late pass does not make them wait
+	 * longer: on a host where all passes are late, they must run, too. */
 	if (clock_waited(&w->clock, timeout, n < 0, now_ms()) && !w->catch_up)
 		w->catch_up = CATCH_UP_MAX;
 	*now = clock_now(&w->clock);

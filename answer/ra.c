@@ -138,7 +138,8 @@ static void ra_put_header(struct msgbuf *w, const struct lease *l,
 	msgbuf_u8(w, RA_HOPS);
 	msgbuf_u8(w, flags);
 	msgbuf_be16(w, lifetime);
-	msgbuf_zero(w, 8);		/* no reachable time, retrans timer */
+	msgbuf_zero(w, 8);		/* reachable time and retransmission
+					 * timer: unspecified */
 	answer_put_lladdr(w, ND_OPT_SOURCE_LINKADDR, l->mac);
 }
 

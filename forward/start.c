@@ -111,8 +111,8 @@ void fwd_print(const struct fwd *f, const struct rule_set *rules,
 		log_tally(f, rules, r);
 }
 
-/* Log the first failure, and let fwd_apply() end. This is @failed of struct
- * fwd_report */
+/* Log the first failure, and make fwd_apply() stop there. This is @failed of
+ * struct fwd_report */
 static bool end_start(void *arg, const struct fwd_failure *e)
 {
 	char line[FAILURE_STRLEN];

@@ -139,7 +139,8 @@ static int use_as_root(const char *path, path_use use, void *arg)
 }
 
 /* set_rights() - Change the effective user and group. If @uid is not root, also
- * leave root's supplementary groups. Returns 0 or -errno */
+ * give up the supplementary groups that the process has from root. Returns 0 or
+ * -errno */
 static int set_rights(uid_t uid, gid_t gid)
 {
 	if (uid && setgroups(0, NULL) && errno != EPERM)

@@ -25,7 +25,8 @@
  * @link, @queue: the link and its one queue
  * @fd:		socket
  * @in:		buffer of STREAM_IN bytes for received bytes
- * @parsed:	offset in @in after the last frame added to @from_guest
+ * @parsed:	offset in @in after the last frame that was handed over to the
+ *		queue
  * @have:	offset in @in after the last received byte
  * @piece:	for each frame from the guest, its only piece
  * @out:	buffer of STREAM_OUT bytes for frames to the guest; the length

@@ -284,8 +284,10 @@ void conn_delivered(struct tcp_conn *c, uint32_t len, uint64_t now)
 /**
  * conn_drop_backlog() - Forget all bytes that are not acknowledged, because
  * there is no memory for those that the socket did not take
- * @c:		connection. The guest sends the bytes again; from @stall_at on,
- *		it is told that the window is closed
+ * @c:		connection
+ *
+ * The guest sends the bytes again. If the socket takes none of them for
+ * TCP_STALL ms, the guest is told that the window is closed.
  */
 void conn_drop_backlog(struct tcp_conn *c)
 {

@@ -573,9 +573,10 @@ void pairs_memory(struct vhost_guest *conf)
 }
 
 /**
- * pair_open() - Make a tap, and connect it to two queues of a front-end
+ * pair_open() - Make a tap device, and connect it to one pair of rings of
+ * a front-end
  * @p:		pair
- * @conf:	guest
+ * @conf:	stand-in guest to which the pair belongs
  * @i:		number of the pair
  */
 void pair_open(struct pair *p, struct vhost_guest *conf, unsigned int i)

@@ -434,7 +434,8 @@ static void t10_fin_lost(void)
 	conn_fin_sent(&c, now);
 	EXPECT(!conn_fin_due(&c));
 
-	got(SEG_ACK, 101, 101, 0);		/* only FIN is missing */
+	got(SEG_ACK, 101, 101, 0);		/* all but passt's FIN
+						 * is acknowledged */
 	for (i = 0; i < 3; i++)
 		got(SEG_ACK, 101, 101, 0);
 	EXPECT(hole(101, 0));

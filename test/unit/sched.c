@@ -154,8 +154,8 @@ static void story_no_flow(void)
 	check("a connection request beside a bulk flow: low latency", low());
 }
 
-/* When a flow ends that was the last one to be active, then the scheduler does
- * not read the memory of the ended flow, and does not mistake a new flow in the
+/* When the flow that was most recently active ends, then the scheduler does not
+ * read the memory of the ended flow, and does not mistake a new flow in the
  * same slot of the flow table for it. */
 static void story_last_dies(void)
 {
