@@ -239,53 +239,6 @@ static void story_shared(void)
 	world_close(&w, "transfers and a connection beside them");
 }
 
-/* in_flight() - Most bytes that a flow has in flight to the guest */
-static uint32_t in_flight(void)
-{
-	uint32_t max = 0, flight;
-	struct flow *f = NULL;
-
-	while ((f = flow_next(&w.flows, f))) {
-		flight = tcp_flow_of(f)->conn.snd_nxt -
-			 tcp_flow_of(f)->conn.snd_una;
-		max = MAX(max, flight);
-	}
-	return max;
-}
-
-/* Given a guest whose window is large, and which acknowledges nothing for a
- * while, then a bulk flow has at most SCHED_FLIGHT_LOW bytes in flight in
- * low-latency mode, and goes on with the guest's next ACK. */
-static void story_flight(void)
-{
-	uint16_t port = 0;
-	int listener;
-
-	world_open(&w, 16, 4 * SPACE);
-	listener = listen_on("127.0.0.1", &port);
-	start_transfers(listener, port);
-	getter[0].rcvbuf = 4 * SPACE;
-	most(300);
-	w.ends[getter[0].gport] = NULL;	/* no frame reaches it: no ACK */
-	w.sched.sparse_at = w.now;
-	most(50);
-	check("in low-latency mode, little is in flight",
-	      sched_low_latency(&w.sched, w.now) &&
-	      in_flight() <= SCHED_FLIGHT_LOW &&
-	      in_flight() > SCHED_FLIGHT_LOW - 2 * 1460);
-
-	w.ends[getter[0].gport] = &transfer[0];
-	w.now += SCHED_ACTIVE;
-	check("and the flow goes on with the guest's next ACK",
-	      most(2000) > SCHED_FLIGHT_LOW);
-
-	guest_leaves(&w);
-	close(transfer[0].fd);
-	close(transfer[1].fd);
-	close(listener);
-	world_close(&w, "a transfer whose guest is silent");
-}
-
 /* ---- Many flows that begin and end, see churn() ---- */
 
 /* How the guest ends a flow, unless the peer ends it before: it sends FIN, it
@@ -521,7 +474,6 @@ int main(int argc, char **argv)
 	}
 	story_rxring_max();
 	story_shared();
-	story_flight();
 	story_churn(flows);
 	return unit_end();
 }
