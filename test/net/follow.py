@@ -36,7 +36,7 @@ def offline(lab):
                 "route flush table main", "-6 addr flush dev eth0")
     make_second(lab)
     passt = lab.passt("-t", "%eth1/7777", "--multicast")
-    lab.attach(configure=False)
+    guest = lab.attach(configure=False)
     with check("offline, the guest gets an address of its own"):
         gets(lab, OFFLINE4)
     with check("the host gets IPv4, and so does the guest"):
@@ -49,7 +49,16 @@ def offline(lab):
                     f"route add default via {ROUTER6} dev eth0")
         gets(lab, HOST4, "2001:db8:1:0")
         reaches(lab, HOST4, HOST6)
-    return passt
+    return passt, guest
+
+
+def without_guest(lab, passt, guest):
+    """Ends the guest. Returns passt's number of descriptors then."""
+    left = lab.messages().count("guest disconnected")
+    guest.kill()
+    wait_for("end of the guest", lambda:
+             lab.messages().count("guest disconnected") > left)
+    return passt.descriptors()
 
 
 def replaced(lab):
@@ -276,8 +285,9 @@ def story():
         os.unlink(RESOLV)
     write(RESOLV, SERVER4)
     with Lab() as lab:
-        passt = offline(lab)
-        descriptors = passt.descriptors()
+        passt, guest = offline(lab)
+        idle = without_guest(lab, passt, guest)
+        guest = lab.attach()
         replaced(lab)
         datagrams(lab)
         summary(lab, passt)
@@ -289,7 +299,7 @@ def story():
         storm(lab, passt)
         with check("after all, passt rests and holds nothing"):
             rests(passt)
-            expect_below("descriptors", passt.descriptors(), descriptors + 1)
+            expect("descriptors", without_guest(lab, passt, guest), idle)
 
 
 if __name__ == "__main__":
