@@ -197,6 +197,28 @@ static int start_failed(const char *what, int error)
 	return -1;
 }
 
+/* own_signals() - Return the signals that passt handles */
+static sigset_t own_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
+	return set;
+}
+
+/* hold_signals() - Let signals wait until open_signals() was called. Without
+ * this, a signal that comes right after the start would kill passt, and its pid
+ * file and socket would be left */
+static void hold_signals(void)
+{
+	sigset_t set = own_signals();
+
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 /**
  * open_signals() - From now on, receive signals as events; call this function
  * after going to the background
@@ -209,13 +231,7 @@ static int start_failed(const char *what, int error)
  */
 static int open_signals(struct program *p)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigset_t set = own_signals();
 
 	p->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (p->signals < 0 ||
@@ -638,7 +654,12 @@ static int start_program(struct program *p)
 		.worker = &p->worker, .fwd = &p->fwd, .rules = &p->rules,
 		.watch = { .nl = -1, .inotify = -1 },
 	};
-	if (prepare_program(p) || go_background(p) || open_signals(p)) {
+	if (prepare_program(p)) {
+		finish_program(p);
+		return -1;
+	}
+	hold_signals();
+	if (go_background(p) || open_signals(p)) {
 		finish_program(p);
 		return -1;
 	}

@@ -3,15 +3,19 @@
  * inject.c - Makes a system call of passt fail. This library is preloaded into
  * passt. While the file that INJECT_WHILE names exists, the system call that
  * INJECT_CALL names fails with the errno in INJECT_ERRNO. send() and recv()
- * fail on UNIX sockets only, because the guest's link is one.
+ * fail on UNIX sockets only, because the guest's link is one. sigprocmask() does not
+ * fail, but takes DELAY longer: so signals come before passt has blocked them.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define DELAY	500000		/* us */
 
 /* fails() - Whether the system call @call shall fail now; if so, sets errno */
 static int fails(const char *call)
@@ -64,4 +68,14 @@ ssize_t send(int fd, const void *buf, size_t len, int flags)
 		return -1;
 	real = dlsym(RTLD_NEXT, "send");
 	return real(fd, buf, len, flags);
+}
+
+int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+	int (*real)(int, const sigset_t *, sigset_t *);
+
+	if (fails("sigprocmask"))
+		usleep(DELAY);
+	real = dlsym(RTLD_NEXT, "sigprocmask");
+	return real(how, set, old);
 }

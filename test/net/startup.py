@@ -19,8 +19,8 @@ import threading
 import time
 
 from netlab import (Lab, Process, SERVER4, TOP, USERNS, check, children,
-                    expect, expect_below, main, serves, spawn_user, wait_exit,
-                    wait_for)
+                    expect, expect_below, main, preload, serves, spawn_user,
+                    wait_exit, wait_for)
 
 sys.path.insert(0, os.path.join(TOP, "test/fuzz"))
 import seeds  # noqa: E402
@@ -371,6 +371,12 @@ def pid_file(lab):
         status, lines, _ = run(lab, "-s", lab.socket, "-P", pid)
         expect("exit status and lines", (status, len(lines)), (1, 1))
         os.unlink(pid)
+    with check("SIGTERM at once after the start: no file is left"):
+        env = preload(lab, "inject.c", INJECT_CALL="sigprocmask",
+                      INJECT_WHILE=lab.dir, INJECT_ERRNO="0")
+        passt = starts(lab, path=lab.socket, env=env)
+        passt.kill(signal.SIGTERM)
+        expect("left", [f for f in (pid, lab.socket) if os.path.exists(f)], [])
     with check("a socket at the path of a later passt is not removed"):
         passt = starts(lab, path=lab.socket)
         os.rename(f"{lab.dir}/pid", other)
