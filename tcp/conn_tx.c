@@ -52,6 +52,8 @@ static void take_new_ack(struct tcp_conn *c, uint32_t ack, uint64_t now)
 	conn_reset_rto(c);
 	recovery_ack(c);
 	c->actions |= CONN_DO_SEND;
+	if (c->snd_wnd)
+		c->wnd_blocked = false;		/* sending may set it again */
 	conn_rearm_timer(c, now);
 }
 

@@ -641,6 +641,31 @@ static void t8_behind_data(void)
 	DID(CONN_DO_PROBE);
 }
 
+/* Given data that fills the guest's window exactly, when the guest acknowledges
+ * it and opens the window again, then passt does not probe the guest, although
+ * no data follows. */
+static void t8_filled(void)
+{
+	wnd = 1000;
+	opened();
+	sent(1000);
+	conn_window_closed(&c, now);	/* the socket may have more data */
+	got(SEG_ACK, 1, 1001, 0);
+	EXPECT(c.actions & CONN_DO_SEND);
+	EXPECT_EQ(c.timer, CONN_TIMER_IDLE);
+
+	sent(1000);			/* the same, but it opens later */
+	conn_window_closed(&c, now);
+	wnd = 0;
+	got(SEG_ACK, 1, 2001, 0);
+	EXPECT_EQ(c.timer, CONN_TIMER_PERSIST);
+	wnd = 1000;
+	got(SEG_ACK, 1, 2001, 0);
+	EXPECT_EQ(c.timer, CONN_TIMER_IDLE);
+	sent(1000);
+	EXPECT_EQ(c.tries, 0);
+}
+
 /* Given a guest that closes its window while data is in flight, then passt
  * probes it after the timeout, and sends the lost data again once the window
  * opens. */
@@ -746,6 +771,7 @@ static const struct {
 	{ "T8 a guest that is paused is not given up", t8_postponed },
 	{ "T8 a window that closes behind data is probed after its ACK",
 	  t8_behind_data },
+	{ "T8 a window that was only filled is not probed", t8_filled },
 	{ "T8 a window that is taken back is probed after the timeout",
 	  t8_taken_back },
 	{ "T8 FIN waits for a closed window", t8_fin },

@@ -188,6 +188,7 @@ static void machine_check_time(struct machine *m)
 	MUST(m, c->rto >= TCP_RTO_MIN && c->rto <= TCP_RTO_MAX);
 	MUST(m, c->timer != CONN_TIMER_RTO || c->tries <= TCP_RTO_TRIES);
 	MUST(m, c->timer == CONN_TIMER_NONE || c->deadline <= m->now + TCP_IDLE);
+	MUST(m, c->timer != CONN_TIMER_PERSIST || !c->snd_wnd);
 
 	switch (c->phase) {
 	case CONN_CONNECTING:
