@@ -255,12 +255,14 @@ void conn_check_done(struct tcp_conn *c, uint64_t now)
 }
 
 /* Enter CONN_OPEN. If our SYN or SYN-ACK was sent more than once, the first
- * retransmission timeout is TCP_RTO_LOST_SYN (RFC 6298 5.7). */
+ * retransmission timeout is TCP_RTO_LOST_SYN (RFC 6298 5.7). If the guest has
+ * repeated its SYN in the same batch, no SYN-ACK answers it any more. */
 static void enter_open(struct tcp_conn *c, uint64_t now)
 {
 	conn_set_phase(c, CONN_OPEN, CAUSE_GUEST_ACK);
 	c->rto = c->tries ? TCP_RTO_LOST_SYN : TCP_RTO_INIT;
 	c->tries = 0;
+	c->actions &= ~(uint32_t)CONN_DO_SYN;
 	c->actions |= CONN_DO_SEND;
 	conn_rearm_timer(c, now);
 }

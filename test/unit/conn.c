@@ -101,6 +101,24 @@ static void t1_data_with_ack(void)
 	DID(CONN_DO_SEND | CONN_DO_ACK | CONN_DO_SHUTDOWN);
 }
 
+/* Given a repeated SYN and the ACK that completes the handshake in one batch,
+ * then passt does not answer the SYN: a SYN-ACK can't follow any more, and a
+ * SYN would be wrong. */
+static void t1_syn_and_ack(void)
+{
+	syn_acked();
+	got(SEG_SYN, 0, 0, 0);
+	got(SEG_ACK, 1, 1, 0);
+	EXPECT_EQ(c.phase, CONN_OPEN);
+	DID(CONN_DO_SEND);
+
+	syn_sent();			/* a simultaneous open */
+	got(SEG_SYN, 0, 0, 0);
+	got(SEG_SYN | SEG_ACK, 0, 1, 0);
+	EXPECT_EQ(c.phase, CONN_OPEN);
+	DID(CONN_DO_ACK | CONN_DO_SEND);
+}
+
 /* Given a segment with a wrong ACK before the handshake is complete, then passt
  * answers with RST, and accepts none of the segment's data. */
 static void t1_wrong_ack(void)
@@ -630,6 +648,7 @@ static const struct {
 	{ "T1 a SYN-ACK that is lost is sent again", t1_syn_ack_lost },
 	{ "T1 RST while the socket connects ends the connection", t1_gives_up },
 	{ "T1 data and FIN with the handshake's ACK count", t1_data_with_ack },
+	{ "T1 a SYN that the next ACK overtakes has no answer", t1_syn_and_ack },
 	{ "T1 a wrong ACK in the handshake is refused", t1_wrong_ack },
 	{ "T2 a peer's connection sends SYN to the guest", t2_accepted },
 	{ "T2 a guest that does not answer SYN resets the peer", t2_silence },

@@ -268,6 +268,7 @@ static void machine_emit_syn(struct machine *m)
 	};
 	uint8_t seg[TCP_HLEN_MAX];
 
+	MUST(m, c->phase == CONN_SYN_ACKED || c->phase == CONN_SYN_SENT);
 	if (c->phase == CONN_SYN_ACKED) {
 		h.flags |= SEG_ACK;
 		h.ack = c->rcv_nxt;
