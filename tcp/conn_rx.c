@@ -200,12 +200,14 @@ static void segment_connecting(struct tcp_conn *c, const struct tcp_seg *seg)
 }
 
 /* Handle a segment in CONN_TIME_WAIT: acknowledge the guest's FIN again (RFC
- * 9293 3.10.7.4). */
+ * 9293 3.10.7.4). A guest that was told that the window is closed does not
+ * repeat its FIN, but probes by an empty segment, which is not acceptable. */
 static void segment_time_wait(struct tcp_conn *c, const struct tcp_seg *seg)
 {
 	if (seg->flags & SEG_RST)
 		segment_rst(c, seg);
-	else if (seg->flags & (SEG_SYN | SEG_FIN) || seg->len)
+	else if (seg->flags & (SEG_SYN | SEG_FIN) || seg->len ||
+		 !is_acceptable(c, seg))
 		c->actions |= CONN_DO_ACK;
 }
 

@@ -356,6 +356,21 @@ static void t10_peer_first(void)
 	DID(CONN_DO_REMOVE);
 }
 
+/* Given a guest that has not got the ACK of its FIN, and was told that the
+ * window is closed, when it probes, then passt acknowledges its FIN again, as
+ * any segment that is not acceptable has an answer (RFC 9293 3.10.7.4). */
+static void t10_probe_in_time_wait(void)
+{
+	waiting();
+	got(SEG_ACK, 100, 102, 0);
+	DID(CONN_DO_ACK);
+	got(SEG_ACK, 102, 102, 0);
+	DID(0);
+	got(SEG_RST, 100, 0, 0);
+	DID(0);
+	EXPECT_EQ(c.phase, CONN_TIME_WAIT);
+}
+
 /* Given a guest and a peer that send FIN at the same time, then the connection
  * ends as RFC 9293 3.6 says, in whichever order the ACKs come. */
 static void t10_both_at_once(void)
@@ -659,6 +674,7 @@ static const struct {
 	{ "T2 a simultaneous open succeeds", t2_both_at_once },
 	{ "T10 the guest's FIN first leaves no time-wait", t10_guest_first },
 	{ "T10 the peer's FIN first leaves a time-wait", t10_peer_first },
+	{ "T10 a probe in time-wait is answered", t10_probe_in_time_wait },
 	{ "T10 a peer's FIN that was not sent is not the first",
 	  t10_peer_waits },
 	{ "T10 both FINs at once end the connection", t10_both_at_once },

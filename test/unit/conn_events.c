@@ -212,7 +212,7 @@ static const struct {
 	{ no_bits, "data without ACK",
 	  "=    =    =    =    =    =    =    =    =    =A   =" },
 	{ keepalive, "a keep-alive probe",
-	  "=    =KA  =X   =KA  =KA  =KA  =KA  =KA  =KA  =    =" },
+	  "=    =KA  =X   =KA  =KA  =KA  =KA  =KA  =KA  =A   =" },
 	{ connected, "the socket has connected",
 	  "sS   !    !    !    !    !    !    !    !    !    !" },
 	{ refused, "it was refused",
