@@ -2,8 +2,8 @@
 /*
  * machine.h - A connection of tcp/conn.h together with a model of a socket. It
  * does the actions of the connection as tcp.c does, but without system calls,
- * and checks invariants after each step. conn_walk.c and conn_transfer.c
- * include this file.
+ * and checks invariants after each step. conn_walk.c, conn_transfer.c and
+ * conn_model.c include this file.
  *
  * @wrong says which invariant was violated first.
  */
@@ -226,7 +226,8 @@ static void machine_check(struct machine *m)
 		machine_check_to_guest(m);
 }
 
-/* machine_emit() - Send a segment to the guest, as tcp/to_guest.c does */
+/* machine_emit() - Send a segment to the guest, as tcp/to_guest.c does. Its
+ * payload is what the socket has at this distance from its first byte */
 static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
 			 uint32_t len)
 {
@@ -254,8 +255,45 @@ static void machine_emit(struct machine *m, uint8_t flags, uint32_t seq,
 		return;
 	hlen = tcp_hdr_put(&h, seg);
 	for (i = 0; i < len; i++)
-		seg[hlen + i] = stream_byte(m->pport, seq + i - c->isn - 1);
+		seg[hlen + i] = stream_byte(m->pport, m->discarded + seq + i -
+					    c->snd_una);
 	m->out(m->arg, seg, hlen + len);
+}
+
+/* machine_emit_rst() - Send RST to the guest, as tcp_to_guest_rst() does */
+static void machine_emit_rst(struct machine *m)
+{
+	struct tcp_conn *c = &m->c;
+	struct tcp_hdr h = {
+		.sport = m->pport, .dport = m->gport, .ack = c->rcv_nxt,
+		.seq = c->snd_max == c->isn ? 0 : c->snd_max, .wscale = -1,
+		.flags = SEG_RST | SEG_ACK,
+	};
+	uint8_t seg[TCP_HLEN];
+
+	if (m->out)
+		m->out(m->arg, seg, tcp_hdr_put(&h, seg));
+}
+
+/* machine_refuse() - Answer a segment by RST, as tcp_to_guest_refuse() does */
+static void machine_refuse(struct machine *m, const struct tcp_seg *in)
+{
+	struct tcp_hdr h = {
+		.sport = m->pport, .dport = m->gport, .wscale = -1,
+		.flags = SEG_RST,
+	};
+	uint8_t seg[TCP_HLEN];
+
+	m->refused++;
+	if (in->flags & SEG_RST || !m->out)
+		return;
+	if (in->flags & SEG_ACK) {
+		h.seq = in->ack;
+	} else {
+		h.flags |= SEG_ACK;
+		h.ack = tcp_seg_end(in);
+	}
+	m->out(m->arg, seg, tcp_hdr_put(&h, seg));
 }
 
 static void machine_emit_syn(struct machine *m)
@@ -388,6 +426,26 @@ static void machine_retransmit(struct machine *m)
 	}
 }
 
+/* machine_send_segment() - Send @len bytes, and FIN with them if it comes next,
+ * as commit_peeked() does; @all: the socket has no more data */
+static void machine_send_segment(struct machine *m, uint32_t len, bool all)
+{
+	struct tcp_conn *c = &m->c;
+	uint32_t end = c->snd_nxt + len;
+	bool fin = c->eof ? end == c->fin_seq : all && m->fin;
+
+	if (end - c->snd_una >= c->snd_wnd)
+		fin = false;
+	machine_emit(m, fin ? SEG_FIN : 0, c->snd_nxt, len);
+	conn_data_sent(c, len, m->now);
+	if (all && m->fin)
+		conn_eof(c);
+	else if (all)
+		m->readable = false;
+	if (fin)
+		conn_fin_sent(c, m->now);
+}
+
 /* machine_send() - Send as much as the socket has and the guest's window
  * allows */
 static void machine_send(struct machine *m)
@@ -411,8 +469,7 @@ static void machine_send(struct machine *m)
 				conn_eof(c);
 			break;
 		}
-		machine_emit(m, 0, c->snd_nxt, n);
-		conn_data_sent(c, n, m->now);
+		machine_send_segment(m, n, n == left && n < usable);
 	}
 	if (!c->eof || c->snd_nxt != c->fin_seq || c->phase != CONN_OPEN)
 		return;
@@ -431,7 +488,9 @@ static void machine_finish_closed(struct machine *m, uint32_t actions)
 	MUST(m, actions & CONN_DO_REMOVE);
 	m->rst_guest = actions & CONN_DO_RST_GUEST;
 	m->rst_peer = actions & CONN_DO_RST_PEER;
-	if (!m->rst_guest && actions & CONN_DO_ACK && !m->rst_peer)
+	if (m->rst_guest)
+		machine_emit_rst(m);
+	else if (actions & CONN_DO_ACK && !m->rst_peer)
 		machine_emit(m, 0, m->c.snd_nxt, 0);
 	m->removed = true;
 	rxring_free(&m->rxring, &m->rxring_total);
@@ -579,7 +638,8 @@ static void machine_feed_segment(struct machine *m, struct tcp_seg *seg,
 		m->payload_len += new.len;
 	}
 	actions = conn_take_actions(c, CONN_DO_REFUSE | CONN_DO_DUP_ACK);
-	m->refused += actions & CONN_DO_REFUSE ? 1 : 0;
+	if (actions & CONN_DO_REFUSE)
+		machine_refuse(m, seg);
 	m->dups += actions & CONN_DO_DUP_ACK ? 1 : 0;
 	if (c->phase == CONN_CLOSED) {
 		machine_deliver(m);
@@ -642,11 +702,13 @@ static void machine_timer(struct machine *m)
 	if (m->removed)
 		return;
 	conn_timeout(&m->c, m->now);
+	MUST(m, m->c.timer == CONN_TIMER_NONE || m->now < m->c.deadline);
 	machine_do_actions(m);
 }
 
 /* machine_next() - Get the time in ms of the next timeout, before which
  * machine_timer() has nothing to do */
+__attribute__((unused))
 static uint64_t machine_next(const struct machine *m)
 {
 	uint64_t due = m->c.timer == CONN_TIMER_NONE ? GUEST_NEVER : m->c.deadline;
