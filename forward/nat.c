@@ -15,14 +15,18 @@
 #define PORT_DNS	53
 #define PORT_DNS_TLS	853	/* RFC 7858 */
 
+static bool is_dns_port(uint16_t port)
+{
+	return port == PORT_DNS || port == PORT_DNS_TLS;
+}
+
 /* pair_has_port() - Whether a pair applies to traffic from the guest to a
  * port */
 static bool pair_has_port(const struct nat_pair *p, uint16_t port)
 {
 	if (p->ports == NAT_TO_GUEST)
 		return false;
-	return p->ports == NAT_ANY_PORT || port == PORT_DNS ||
-	       port == PORT_DNS_TLS;
+	return p->ports == NAT_ANY_PORT || is_dns_port(port);
 }
 
 /* pair_has_peer() - Whether a pair applies to traffic to the guest from the
@@ -92,8 +96,11 @@ bool nat_from_guest(const struct net *n, const struct in6_addr *dst,
 bool nat_by_port(const struct net *n, const struct in6_addr *dst,
 		 uint16_t port)
 {
-	const struct nat_pair *p = pair_find(n, dst, port);
+	const struct nat_pair *p;
 
+	if (!is_dns_port(port))		/* nearly always: no search */
+		return false;
+	p = pair_find(n, dst, port);
 	return p && p->ports != NAT_ANY_PORT;
 }
 
