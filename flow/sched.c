@@ -131,9 +131,9 @@ struct flow *sched_next(struct sched *s)
  *
  * epoll reports ready sockets in the same order each time, so the first sockets
  * could fill the link in every pass. Therefore all other sockets yield to the
- * starved socket until it finds space. The number of yields is limited: if the
- * starved socket has no data any more, it never looks for space again, and the
- * other sockets would yield for ever.
+ * starved socket until it finds space. The number of yields is limited, because
+ * the starved socket may have no data any more. It then never looks for space
+ * again, and without a limit the other sockets would never be read.
  */
 bool sched_must_yield(struct sched *s, int fd)
 {

@@ -441,28 +441,12 @@ static void test_many_resolvers(void)
 	      is(&n.lease.dns[IP4][7], "203.0.113.8"));
 }
 
-static void test_summary(void)
+/* Given the path of passt's socket, then the user is told how to start qemu. */
+static void test_qemu(void)
 {
-	fake = usual;
-	resolv("nameserver 203.0.113.53\nnameserver 203.0.113.54\n"
-	       "search example.org\n");
-	complete("-H vm");
 	said[0] = '\0';
-	net_print(LOG_INFO, &n);
 	net_print_qemu("/tmp/a,b.socket", false);
-	check_str("what the user is told", said,
-		  "Guest:\n"
-		  "  our MAC     9a:55:9a:55:9a:55\n"
-		  "  MTU         65520\n"
-		  "  search      example.org\n"
-		  "  host name   vm\n"
-		  "IPv4, as on eth3:\n"
-		  "  address     192.0.2.2/24\n"
-		  "  router      192.0.2.1\n"
-		  "  DNS         203.0.113.53, 203.0.113.54\n"
-		  "IPv6, as on eth3:\n"
-		  "  address     2001:db8::2/56\n"
-		  "  router      fe80::7\n"
+	check_str("how to start a guest", said,
 		  "Now start a guest, with qemu 7.2 or later:\n"
 		  "  qemu-system-x86_64 ... -netdev stream,id=s,server=off,"
 		  "addr.type=unix,addr.path=/tmp/a,,b.socket "
@@ -471,7 +455,6 @@ static void test_summary(void)
 		  "  PASST_SOCKET=/tmp/a,b.socket qrap 5 "
 		  "qemu-system-x86_64 ... -netdev socket,fd=5,id=n "
 		  "-device virtio-net-pci,netdev=n\n");
-
 	said[0] = '\0';
 	net_print_qemu("/tmp/passt_3.socket", false);
 	check("qrap finds the usual sockets by itself",
@@ -486,6 +469,29 @@ static void test_summary(void)
 		  "-chardev socket,id=c,path=/tmp/a,,b.socket "
 		  "-netdev vhost-user,id=n,chardev=c "
 		  "-device virtio-net-pci,netdev=n,rx_queue_size=1024\n");
+}
+
+static void test_summary(void)
+{
+	fake = usual;
+	resolv("nameserver 203.0.113.53\nnameserver 203.0.113.54\n"
+	       "search example.org\n");
+	complete("-H vm");
+	said[0] = '\0';
+	net_print(LOG_INFO, &n);
+	check_str("what the user is told", said,
+		  "Guest:\n"
+		  "  our MAC     9a:55:9a:55:9a:55\n"
+		  "  MTU         65520\n"
+		  "  search      example.org\n"
+		  "  host name   vm\n"
+		  "IPv4, as on eth3:\n"
+		  "  address     192.0.2.2/24\n"
+		  "  router      192.0.2.1\n"
+		  "  DNS         203.0.113.53, 203.0.113.54\n"
+		  "IPv6, as on eth3:\n"
+		  "  address     2001:db8::2/56\n"
+		  "  router      fe80::7\n");
 
 	complete("-g 2001:db8::1");
 	said[0] = '\0';
@@ -550,6 +556,7 @@ int main(void)
 	test_resolvers_of_one_family();
 	test_many_resolvers();
 	test_summary();
+	test_qemu();
 	test_read_again();
 	unlink(resolv_path);
 	return unit_end();
