@@ -148,7 +148,7 @@ uint64_t udp_dns_timer(struct udp *u, struct udp_flow *uf, uint64_t now)
 }
 
 /* udp_dns_answers() - Note what a resolver has sent: the first @n messages of
- * the batch */
+ * the batch, at least one */
 void udp_dns_answers(struct udp *u, struct udp_flow *uf, unsigned int n,
 		     uint64_t now)
 {
@@ -156,9 +156,7 @@ void udp_dns_answers(struct udp *u, struct udp_flow *uf, unsigned int n,
 	const uint8_t *data;
 	unsigned int i;
 
-	if (n && u->resolvers)
-		resolvers_answered(u->resolvers, &uf->flow.key.peer, &uf->peer,
-				   now);
+	resolvers_answered(u->resolvers, &uf->flow.key.peer, &uf->peer, now);
 	for (i = 0; i < n && uf->queries; i++) {
 		data = udp_batch_message(u, i, &len, &each);
 		for (at = 0; at < len; at += each)
@@ -182,25 +180,6 @@ static bool has_old_resolver(const struct udp *u, const struct udp_flow *uf)
 		!resolvers_has(u->resolvers, visible, &uf->peer));
 }
 
-/* move_to_current() - Let a flow send to the current resolver, or to another
- * one if that one can't be reached; return 0 or -errno */
-static int move_to_current(struct udp *u, struct udp_flow *uf, uint64_t now)
-{
-	const struct in6_addr *visible = &uf->flow.key.peer;
-	unsigned int n = udp_resolvers(u, &uf->flow.key);
-	struct in6_addr peer;
-	int rc;
-
-	do {
-		peer = resolvers_current(u->resolvers, visible);
-		rc = udp_flow_move(u, uf, &peer);
-		if (!rc || sock_lacks_resource(rc))
-			return rc;
-		resolvers_failed(u->resolvers, visible, &peer, now);
-	} while (--n);
-	return rc;
-}
-
 /**
  * udp_dns_ask() - Prepare a flow to --dns-forward for queries of the guest,
  * which the caller sends
@@ -217,7 +196,7 @@ int udp_dns_ask(struct udp *u, struct udp_flow *uf, const struct pkt *batch,
 	int rc;
 
 	if (has_old_resolver(u, uf)) {
-		rc = move_to_current(u, uf, now);
+		rc = udp_flow_move_to_current(u, uf, now);
 		if (rc)
 			return rc;
 		if (uf->queries)

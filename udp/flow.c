@@ -402,12 +402,12 @@ static int take_socket(struct udp *u, const struct flow_key *key, int fd,
 }
 
 /* open_with_socket() - Begin a flow of the guest to the real address @peer with
- * a new socket; return 0 or -errno. @port: source port to try, 0: the kernel
- * chooses one */
+ * a new socket; return 0 or -errno */
 static int open_with_socket(struct udp *u, const struct flow_key *key,
-			    const struct in6_addr *peer, uint16_t port,
-			    uint64_t now, struct udp_flow **flow)
+			    const struct in6_addr *peer, uint64_t now,
+			    struct udp_flow **flow)
 {
+	uint16_t port = key->gport;
 	int fd = open_flow_socket(u, key, peer, &port, udp_port_share(u, key));
 
 	if (fd < 0)
@@ -428,43 +428,52 @@ unsigned int udp_resolvers(const struct udp *u, const struct flow_key *key)
 					      key->pport) : 0;
 }
 
-/* open_to_resolver() - Begin a flow of the guest to the current resolver of
- * --dns-forward, or to another one if that one can't be reached; return 0 or
- * -errno. The kernel chooses the source port, so that nobody can guess it */
+/* open_resolver_socket() - Open a socket that is connected to the current
+ * resolver of --dns-forward, or to another one if that one can't be reached.
+ * Set @peer to its real address, and return the descriptor or -errno. The
+ * kernel chooses the source port, so that nobody can guess it */
+static int open_resolver_socket(struct udp *u, const struct flow_key *key,
+				struct in6_addr *peer, uint64_t now)
+{
+	unsigned int n = udp_resolvers(u, key);
+	uint16_t port;
+	int fd;
+
+	do {
+		port = 0;
+		*peer = resolvers_current(u->resolvers, &key->peer);
+		fd = open_flow_socket(u, key, peer, &port, false);
+		if (fd >= 0 || sock_lacks_resource(fd))
+			return fd;
+		resolvers_failed(u->resolvers, &key->peer, peer, now);
+	} while (--n);
+	return fd;
+}
+
+/* open_to_resolver() - Begin a flow of the guest to the address of
+ * --dns-forward; return 0 or -errno */
 static int open_to_resolver(struct udp *u, const struct flow_key *key,
 			    uint64_t now, struct udp_flow **flow)
 {
-	unsigned int n = udp_resolvers(u, key);
 	struct in6_addr peer;
-	int rc;
+	int fd = open_resolver_socket(u, key, &peer, now), rc;
 
-	do {
-		peer = resolvers_current(u->resolvers, &key->peer);
-		rc = open_with_socket(u, key, &peer, 0, now, flow);
-		if (!rc)
-			(*flow)->dns = true;
-		if (!rc || sock_lacks_resource(rc))
-			return rc;
-		resolvers_failed(u->resolvers, &key->peer, &peer, now);
-	} while (--n);
+	if (fd < 0)
+		return fd;
+	rc = take_socket(u, key, fd, &peer, false, now, flow);
+	if (!rc)
+		(*flow)->dns = true;
 	return rc;
 }
 
-/**
- * udp_flow_move() - Let a flow of the guest send to another peer, from a new
- * socket with another source port
- * @peer:	real address of the new peer
- *
- * Return: 0, or -errno; then the flow has no socket
- */
-int udp_flow_move(struct udp *u, struct udp_flow *uf,
-		  const struct in6_addr *peer)
+/* change_socket() - Let a flow that has no socket send to the real address
+ * @peer from the socket @fd, which may be -errno instead; return 0, or -errno:
+ * the flow still has no socket */
+static int change_socket(struct udp *u, struct udp_flow *uf, int fd,
+			 const struct in6_addr *peer)
 {
-	uint16_t port = 0;
-	int fd, rc;
+	int rc;
 
-	close_flow_socket(u, uf);
-	fd = open_flow_socket(u, &uf->flow.key, peer, &port, false);
 	if (fd < 0)
 		return fd;
 	uf->flow.fd[SIDE_HOST] = fd;
@@ -482,6 +491,35 @@ int udp_flow_move(struct udp *u, struct udp_flow *uf,
 		sock_set_bulk(fd);
 	uf->rx = (struct udp_rx){ 0 };
 	return 0;
+}
+
+/**
+ * udp_flow_move() - Let a flow to --dns-forward send to another resolver, from
+ * a new socket with another source port
+ * @peer:	real address of the resolver
+ *
+ * Return: 0, or -errno; then the flow has no socket
+ */
+int udp_flow_move(struct udp *u, struct udp_flow *uf,
+		  const struct in6_addr *peer)
+{
+	uint16_t port = 0;
+
+	close_flow_socket(u, uf);
+	return change_socket(u, uf, open_flow_socket(u, &uf->flow.key, peer,
+						     &port, false), peer);
+}
+
+/* udp_flow_move_to_current() - Do as udp_flow_move(), with the current
+ * resolver, or with another one if that one can't be reached */
+int udp_flow_move_to_current(struct udp *u, struct udp_flow *uf, uint64_t now)
+{
+	struct in6_addr peer;
+	int fd;
+
+	close_flow_socket(u, uf);
+	fd = open_resolver_socket(u, &uf->flow.key, &peer, now);
+	return change_socket(u, uf, fd, &peer);
 }
 
 /**
@@ -577,7 +615,7 @@ int udp_flow_open(struct udp *u, const struct flow_key *key, uint64_t now,
 	else if (l && !nat_by_port(u->net, &key->peer, key->pport))
 		rc = open_by_listener(u, key, &peer, l, now, flow);
 	else
-		rc = open_with_socket(u, key, &peer, key->gport, now, flow);
+		rc = open_with_socket(u, key, &peer, now, flow);
 	if (rc)
 		return rc;
 	(*flow)->allowed_at = now;
