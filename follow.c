@@ -158,11 +158,12 @@ static bool is_kept(const struct follow *f, const struct in6_addr *addr)
 static bool is_lost(const void *arg, int fd)
 {
 	const struct follow *f = arg;
+	char ifname[IFNAMSIZ];
 	struct in6_addr addr;
 	uint16_t port;
 
 	if ((*f->net->source_ifname[IP4] || *f->net->source_ifname[IP6]) &&
-	    sock_device_is_gone(fd))
+	    sock_device(fd, ifname) == -ENODEV)
 		return true;
 	return sock_name(fd, &addr, &port) && !addr_is_none(&addr) &&
 	       !is_kept(f, &addr);

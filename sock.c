@@ -190,17 +190,22 @@ int sock_bind_device(int fd, const char *ifname)
 }
 
 /**
- * sock_device_is_gone() - Whether the interface that a socket is bound to was
- * deleted. The socket then never works again, even if another interface gets
- * the same name, because the kernel binds sockets to the index of an interface
+ * sock_device() - Find the interface that a socket is bound to
+ * @ifname:	has space for IFNAMSIZ bytes; set to the name that the interface
+ *		has now, which may not be the one that the socket was bound by;
+ *		empty: the socket is bound to none
+ *
+ * Return: 0, or -errno. -ENODEV: the interface was deleted. The socket then
+ *	   never works again, even if another interface gets the same name,
+ *	   because the kernel binds sockets to the index of an interface
  */
-bool sock_device_is_gone(int fd)
+int sock_device(int fd, char *ifname)
 {
-	char ifname[IFNAMSIZ];
-	socklen_t len = sizeof(ifname);
+	socklen_t len = IFNAMSIZ;
 
-	return getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname, &len) &&
-	       errno == ENODEV;
+	*ifname = '\0';
+	return getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname, &len) ?
+	       -errno : 0;
 }
 
 /**

@@ -146,7 +146,7 @@ int sock_open_bound(const struct sock_source *src, int type, int proto,
 		    uint16_t *port, bool share);
 int sock_bind(int fd, const struct in6_addr *addr, uint16_t port,
 	      uint32_t scope);
-bool sock_device_is_gone(int fd);
+int sock_device(int fd, char *ifname);
 int sock_bind_device(int fd, const char *ifname);
 bool sock_addr_is_own(const struct in6_addr *addr, uint32_t scope);
 bool sock_name(int fd, struct in6_addr *addr, uint16_t *port);

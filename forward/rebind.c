@@ -8,14 +8,13 @@
  * that is bound to an address only needs no care: the kernel keeps it bound
  * while the host lacks the address.
  */
-/* syscalls: run: getsockopt */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "forward/apply.h"
 #include "log.h"
+#include "sock.h"
 
 #define FAILURE_STRLEN	(RULE_PORT_STRLEN + 200)
 
@@ -33,12 +32,10 @@ struct waiting {
  * has another name than @want */
 static bool is_astray(int fd, const char *want)
 {
-	char ifname[IFNAMSIZ] = "";
-	socklen_t len = sizeof(ifname);
+	char ifname[IFNAMSIZ];
+	int rc = sock_device(fd, ifname);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname, &len))
-		return errno == ENODEV;
-	return strncmp(ifname, want, sizeof(ifname));
+	return rc ? rc == -ENODEV : strcmp(ifname, want);
 }
 
 /* close_astray() - Close the listeners whose interface was deleted or renamed;
