@@ -201,6 +201,8 @@ static size_t make_frame(const struct ip_hdr *ip, const uint8_t *l4, size_t len,
 	iov.iov_base = *frame + hlen;
 	memset(*frame + hlen + off, 0, 2);
 	check = csum_l4(&ip->src, &ip->dst, ip->proto, &iov, 1);
+	if (ip->proto == IPPROTO_UDP && !check)
+		check = 0xffff;		/* in UDP, 0 means: no checksum */
 	memcpy(*frame + hlen + off, &check, 2);
 	return hlen + len;
 }

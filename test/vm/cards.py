@@ -45,15 +45,18 @@ LONG = 8000             # bytes of a datagram
 # a datagram that is longer than the longest frame of many cards. It prints the
 # name of each step that succeeds. Its arguments are the card's MAC address, and
 # address and port of the servers. It ignores the first byte of the MAC address,
-# because USB cards change it.
+# because USB cards change it. It waits for the card, because on a busy host the
+# guest finds USB cards late.
 TRY = r"""
 state=/tmp/card.$1
 mkdir -p "$state"
 if [ ! -e "$state/pid" ]; then
-	for path in /sys/class/net/*; do
-		case $(cat "$path/address") in ??"${1#??}") break ;; esac
-	done
-	name=${path##*/}
+	find_card() {
+		grep -l "^..${1#??}$" /sys/class/net/*/address
+	}
+	i=0
+	until path=$(find_card "$1") || [ $((i += 1)) -gt 80 ]; do sleep 0.5; done
+	name=$(basename "${path%/address}")
 	unshare -n sleep 1000 >/dev/null &
 	until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/$$/ns/net)" ]
 	do sleep 0.2; done
