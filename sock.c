@@ -3,13 +3,14 @@
  * sock.c - Socket options, control messages, error queues and bound sockets.
  * A leaf: see sock.h.
  */
-/* syscalls: bind close connect getsockname getsockopt recvmsg setsockopt
- *	     socket */
+/* syscalls: bind close connect getsockname getsockopt ioctl recvmsg sendmsg
+ *	     setsockopt socket */
 #include <errno.h>
 #include <time.h>
 #include <linux/errqueue.h>
 #include <net/if.h>
 #include <netinet/udp.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "sock.h"
@@ -206,6 +207,79 @@ int sock_device(int fd, char *ifname)
 	*ifname = '\0';
 	return getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname, &len) ?
 	       -errno : 0;
+}
+
+/* ask_interface() - Ask the kernel about an interface by an ioctl() @cmd of
+ * netdevice(7), on a socket of either family; false with errno on failure */
+static bool ask_interface(unsigned long cmd, struct ifreq *r)
+{
+	int fd = sock_open(AF_INET, SOCK_DGRAM, IPPROTO_UDP), error;
+
+	if (fd == -EAFNOSUPPORT)
+		fd = sock_open(AF_INET6, SOCK_DGRAM, IPPROTO_UDP);
+	if (fd < 0) {
+		errno = -fd;
+		return false;
+	}
+	error = ioctl(fd, cmd, r) ? errno : 0;
+	close(fd);
+	errno = error;
+	return !error;
+}
+
+/**
+ * sock_ifindex() - Find the index of an interface, as if_nametoindex(3) does,
+ *		but by a socket that the sandbox permits
+ *
+ * Return: index; 0 with errno on failure. ENODEV: there is no such interface
+ */
+uint32_t sock_ifindex(const char *ifname)
+{
+	struct ifreq r = { 0 };
+
+	if (strlen(ifname) >= sizeof(r.ifr_name)) {
+		errno = ENODEV;
+		return 0;
+	}
+	strcpy(r.ifr_name, ifname);
+	return ask_interface(SIOCGIFINDEX, &r) ? (uint32_t)r.ifr_ifindex : 0;
+}
+
+/**
+ * sock_ifname() - Find the name of an interface, as if_indextoname(3) does
+ * @ifname:	has space for IFNAMSIZ bytes
+ *
+ * Return: false with errno on failure. ENODEV: there is no such interface
+ */
+bool sock_ifname(uint32_t ifindex, char *ifname)
+{
+	struct ifreq r = { .ifr_ifindex = (int)ifindex };
+
+	if (!ask_interface(SIOCGIFNAME, &r))
+		return false;
+	memcpy(ifname, r.ifr_name, IFNAMSIZ);
+	return true;
+}
+
+/**
+ * sock_recv() - Receive as recv() does, by recvmsg(): one system call for all
+ *		keeps the list of those that the sandbox permits short
+ */
+ssize_t sock_recv(int fd, void *buf, size_t len, int flags)
+{
+	struct iovec iov = { buf, len };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return recvmsg(fd, &m, flags);
+}
+
+/* sock_send() - Send as send() does, by sendmsg(), see sock_recv() */
+ssize_t sock_send(int fd, const void *data, size_t len, int flags)
+{
+	struct iovec iov = { (void *)(uintptr_t)data, len };
+	const struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return sendmsg(fd, &m, flags);
 }
 
 /**

@@ -147,9 +147,14 @@ int sock_open_bound(const struct sock_source *src, int type, int proto,
 int sock_bind(int fd, const struct in6_addr *addr, uint16_t port,
 	      uint32_t scope);
 int sock_device(int fd, char *ifname);
+uint32_t sock_ifindex(const char *ifname);
+bool sock_ifname(uint32_t ifindex, char *ifname);
 int sock_bind_device(int fd, const char *ifname);
 bool sock_addr_is_own(const struct in6_addr *addr, uint32_t scope);
 bool sock_name(int fd, struct in6_addr *addr, uint16_t *port);
+
+ssize_t sock_recv(int fd, void *buf, size_t len, int flags);
+ssize_t sock_send(int fd, const void *data, size_t len, int flags);
 
 size_t sock_cmsg_put(union sock_control *c, size_t len, int level, int type,
 		     const void *data, size_t size);

@@ -2,7 +2,8 @@
 /*
  * util.c - Addresses, sockaddrs, numbers, the clock and random bytes.
  */
-/* syscalls: accept4 clock_gettime close getrandom madvise mmap socket */
+/* syscalls: start: getrandom mmap; run: accept4 clock_gettime close
+ *	     madvise socket */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -381,7 +382,9 @@ int accept_last(int listener, int *spare)
  */
 int spare_open(void)
 {
-	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0) : fd;
 }
 
 /**

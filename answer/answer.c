@@ -17,6 +17,7 @@ void answer_init(struct answer *a, struct tap *tap, const struct lease *lease,
 		 struct timers *timers, uint8_t timer_type)
 {
 	*a = (struct answer){ .tap = tap, .lease = lease, .timers = timers };
+	random_bytes(&a->random, sizeof(a->random));
 	timer_init(&a->ra, timer_type);
 }
 

@@ -35,6 +35,7 @@
  *		the earliest, ms (RFC 4861 6.2.6)
  * @ra_src:	source address of the last router advertisement; none: no
  *		advertisement was sent
+ * @random:	random number, changed by each use
  * @past:	entries that are gone from the lease
  */
 struct answer {
@@ -45,6 +46,7 @@ struct answer {
 	unsigned int ra_sent;
 	uint64_t ra_next;
 	struct in6_addr ra_src;
+	uint64_t random;
 	struct past past;
 };
 

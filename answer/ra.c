@@ -227,16 +227,15 @@ void ra_send(struct answer *a, const struct in6_addr *to, const uint8_t *dmac)
 }
 
 /* ra_pick_interval() - Choose the time until the next router advertisement, ms,
- * after @sent initial ones (RFC 4861 6.2.4) */
-static uint64_t ra_pick_interval(unsigned int sent)
+ * (RFC 4861 6.2.4) */
+static uint64_t ra_pick_interval(struct answer *a)
 {
-	uint32_t r;
-
-	if (sent < RA_INITIAL)
+	if (a->ra_sent < RA_INITIAL)
 		return RA_INITIAL_GAP * SEC;
-	random_bytes(&r, sizeof(r));
+	/* A linear congruential generator (Knuth, MMIX) */
+	a->random = a->random * 6364136223846793005 + 1442695040888963407;
 	return RA_INTERVAL_MIN * SEC +
-	       r % ((RA_INTERVAL_MAX - RA_INTERVAL_MIN) * SEC + 1);
+	       (a->random >> 32) % ((RA_INTERVAL_MAX - RA_INTERVAL_MIN) * SEC + 1);
 }
 
 /* is_ra_on() - Whether passt advertises itself as a router */
@@ -266,7 +265,7 @@ void ra_timer(struct answer *a, uint64_t now)
 		a->ra_sent++;
 	if (a->ra_sent == RA_INITIAL)
 		past_forget_announced(&a->past);
-	timer_arm(a->timers, &a->ra, now + ra_pick_interval(a->ra_sent));
+	timer_arm(a->timers, &a->ra, now + ra_pick_interval(a));
 }
 
 /* ra_send_soon() - Send the advertisement now, or RA_DELAY_MIN after the last

@@ -8,9 +8,8 @@
  * list of our own would miss some. The kernel writes the answer during send(),
  * so passt never waits for it.
  */
-/* syscalls: run: close ioctl recvfrom sendto socket */
+/* syscalls: start: socket; run: close */
 #include <errno.h>
-#include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include "forward/access.h"
 #include "forward/nat.h"
 #include "rtnl.h"
+#include "sock.h"
 #include "util.h"
 
 #define ANSWER_MAX	4096	/* bytes; Linux sends less than 300 per route */
@@ -52,7 +52,7 @@ static bool ask_route(struct access *a, const struct in6_addr *dst,
 	struct route_request r;
 
 	route_request_make(&r, dst, oif, ++a->seq);
-	return send(a->nl, &r, r.h.nlmsg_len, MSG_DONTWAIT) >= 0;
+	return sock_send(a->nl, &r, r.h.nlmsg_len, MSG_DONTWAIT) >= 0;
 }
 
 /* is_own_route() - Whether a type of route (RTN_*) leads to the host itself: it
@@ -117,7 +117,7 @@ static bool is_own_address(struct access *a, const struct in6_addr *dst,
 		return true;
 	/* An answer to an earlier request may still wait in the socket. Then
 	 * read_route() returns false. */
-	while ((n = recv(a->nl, &answer, sizeof(answer), MSG_DONTWAIT)) > 0) {
+	while ((n = sock_recv(a->nl, &answer, sizeof(answer), MSG_DONTWAIT)) > 0) {
 		if (read_route(a, &answer.h, (size_t)n, &own))
 			return own;
 	}
@@ -155,5 +155,5 @@ bool access_denied(struct access *a, const struct in6_addr *visible,
 	/* The kernel finds an address of a VRF only if the request names an
 	 * interface of this VRF. */
 	ifname = a->net->source_ifname[addr_ip(real)];
-	return *ifname && is_own_address(a, real, if_nametoindex(ifname));
+	return *ifname && is_own_address(a, real, sock_ifindex(ifname));
 }

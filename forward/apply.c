@@ -11,7 +11,7 @@
  * needs the listener's descriptor. The listener with the highest port is closed
  * first.
  */
-/* syscalls: start: munmap */
+/* syscalls: run: madvise */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -455,6 +455,23 @@ static void fill_change(struct change *c)
 	}
 }
 
+/* map_scratch() - Let the tables of a change use the memory that the first
+ * change has reserved. All of it is zero. Returns false if there is not enough
+ * address space */
+static bool map_scratch(struct change *c)
+{
+	struct fwd *f = c->f;
+	size_t size = heads_size() + entries_size(f);
+
+	if (!f->scratch) {
+		f->scratch = memory_reserve(size);
+		f->scratch_size = size;
+	}
+	c->heads = f->scratch;
+	c->entries = (void *)((char *)f->scratch + heads_size());
+	return f->scratch && size <= f->scratch_size;
+}
+
 /* Allocate all memory of a change; 0 or -ENOMEM */
 static int alloc_change(struct change *c)
 {
@@ -463,18 +480,13 @@ static int alloc_change(struct change *c)
 	c->ends = calloc(n, sizeof(*c->ends));
 	c->order = calloc(n, sizeof(*c->order));
 	c->active = calloc(n, sizeof(*c->active));
-	c->entries = memory_reserve(entries_size(c->f));
-	c->heads = memory_reserve(heads_size());
-	return c->ends && c->order && c->active && c->entries && c->heads ?
-		0 : -ENOMEM;
+	return c->ends && c->order && c->active && map_scratch(c) ? 0 : -ENOMEM;
 }
 
 static void free_change(struct change *c)
 {
-	if (c->heads)
-		munmap(c->heads, heads_size());
-	if (c->entries)
-		munmap(c->entries, entries_size(c->f));
+	if (c->f->scratch)
+		madvise(c->f->scratch, c->f->scratch_size, MADV_DONTNEED);
 	free(c->active);
 	free(c->order);
 	free(c->ends);

@@ -3,7 +3,7 @@
  * listen.c - Opens and closes listeners: sockets bound to host ports that lead
  * to the guest.
  */
-/* syscalls: start: ioctl listen socket; run: close epoll_ctl munmap */
+/* syscalls: run: close epoll_ctl listen; end: munmap */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static int bind_rule(int fd, const struct rule *r, uint16_t port,
 		return rc;
 
 	if (*r->ends.ifname && addr_is_linklocal(&addr))
-		scope = if_nametoindex(r->ends.ifname);
+		scope = sock_ifindex(r->ends.ifname);
 	return sock_bind(fd, &addr, port, scope);
 }
 
@@ -144,7 +144,7 @@ bool listener_possible(const struct fwd *f, const struct rule *r)
 	if (addr_is_none(&src.addr) && !*src.ifname)
 		return true;
 	if (*src.ifname && addr_is_linklocal(&src.addr))
-		src.scope = if_nametoindex(src.ifname);
+		src.scope = sock_ifindex(src.ifname);
 	fd = sock_open_bound(&src, SOCK_DGRAM, IPPROTO_UDP, &any, false);
 	if (fd >= 0)
 		close(fd);
@@ -360,8 +360,11 @@ void fwd_free(struct fwd *f)
 	}
 	if (f->listeners)
 		munmap(f->listeners, LISTENERS_SIZE);
+	if (f->scratch)
+		munmap(f->scratch, f->scratch_size);
 	free(f->ends);
 	f->listeners = NULL;
+	f->scratch = NULL;
 	f->ends = NULL;
 	f->top = f->nlisteners = 0;
 }

@@ -58,6 +58,9 @@ struct listener {
  *		the results are still true
  * @ends:	array: address, interface and target of each rule in the set
  *		that was applied last
+ * @scratch, @scratch_size: memory of a change while it is made, see
+ *		forward/apply.c; kept, because the sandbox lets passt map no
+ *		memory later
  * @epfd:	epoll descriptor that watches the listeners' sockets
  * @freebind:	sockets may be bound to addresses that the host does not have
  * @net:	network of the guest, which says which families are in use
@@ -67,6 +70,8 @@ struct fwd {
 	uint32_t top, max, free, nlisteners, nresting, waiting, absent;
 	uint32_t changes;
 	struct rule_ends *ends;
+	void *scratch;
+	size_t scratch_size;
 	int epfd;
 	bool freebind;
 	const struct net *net;

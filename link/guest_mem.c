@@ -7,11 +7,12 @@
  * page in its place, so that passt can go on, and the link is closed soon
  * after.
  */
-/* syscalls: start: rt_sigaction; run: fstat mmap munmap */
+/* syscalls: start: rt_sigaction; vhost: fstat mmap munmap */
 #include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "link/guest_mem.h"
@@ -148,7 +149,8 @@ static int map_file(struct guest_region *r, int fd, uint64_t offset)
 	uint64_t align, start;
 	struct stat st;
 
-	if (fstat(fd, &st))
+	/* Not by fstat(): some libc use newfstatat(), which takes a path. */
+	if (syscall(SYS_fstat, fd, &st))
 		return -errno;
 	if (offset + r->size < offset || !S_ISREG(st.st_mode) ||
 	    offset + r->size > (uint64_t)st.st_size)

@@ -9,8 +9,8 @@
  * the guest are written into another buffer one behind the other, with space
  * for the length before each frame, so that one send() sends all of them.
  */
-/* syscalls: start: bind connect flock newfstatat openat poll socket unlink;
- *	     run: close ioctl mmap munmap recvfrom sendto setsockopt */
+/* syscalls: start: bind connect flock mmap newfstatat openat poll
+ *	     socket unlink; run: close ioctl madvise setsockopt */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -28,6 +28,7 @@
 
 #include "log.h"
 #include "link/stream.h"
+#include "sock.h"
 #include "util.h"
 
 /* How many times passt tries to lock the directory in which it replaces a stale
@@ -133,7 +134,7 @@ static int stream_refill(struct link_queue *q)
 	s->have -= s->parsed;
 	s->parsed = 0;
 
-	n = recv(s->fd, s->in + s->have, STREAM_IN - s->have, MSG_DONTWAIT);
+	n = sock_recv(s->fd, s->in + s->have, STREAM_IN - s->have, MSG_DONTWAIT);
 	if (!n)
 		return -ECONNRESET;
 	if (n < 0) {
@@ -207,7 +208,7 @@ static int stream_flush(struct link_queue *q)
 	q->nto_guest = 0;
 
 	while (s->sent < s->end) {
-		n = send(s->fd, s->sent, (size_t)(s->end - s->sent),
+		n = sock_send(s->fd, s->sent, (size_t)(s->end - s->sent),
 			 MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -245,8 +246,8 @@ static void stream_close(struct link *l)
 {
 	struct stream *s = container_of(l, struct stream, link);
 
-	munmap(s->in, STREAM_IN);
-	munmap(s->out, STREAM_OUT);
+	madvise(s->in, STREAM_IN, MADV_DONTNEED);
+	madvise(s->out, STREAM_OUT, MADV_DONTNEED);
 	close(s->fd);
 }
 
@@ -271,8 +272,24 @@ static uint8_t *map_buffer(size_t size)
 }
 
 /**
+ * stream_map() - Map the buffers of a stream, which stay mapped for all its
+ *		guests: the sandbox lets passt map no memory later
+ * @s:		stream; zero before the first call
+ *
+ * Return: 0, or -ENOMEM
+ */
+int stream_map(struct stream *s)
+{
+	if (!s->in)
+		s->in = map_buffer(STREAM_IN);
+	if (!s->out)
+		s->out = map_buffer(STREAM_OUT);
+	return s->in && s->out ? 0 : -ENOMEM;
+}
+
+/**
  * stream_open() - Open a link on a connected socket
- * @s:		stream; all fields are overwritten
+ * @s:		stream; all fields but the buffers are overwritten
  * @fd:		socket; the link closes it
  *
  * Return: 0 on success; -ENOMEM if there is not enough memory, and then @fd is
@@ -282,17 +299,11 @@ int stream_open(struct stream *s, int fd)
 {
 	int size = SOCKET_BUFFER;
 
-	memset(s, 0, sizeof(*s));
-	s->in = map_buffer(STREAM_IN);
-	s->out = map_buffer(STREAM_OUT);
-	if (!s->in || !s->out) {
-		if (s->in)
-			munmap(s->in, STREAM_IN);
-		if (s->out)
-			munmap(s->out, STREAM_OUT);
+	if (stream_map(s)) {
 		close(fd);
 		return -ENOMEM;
 	}
+	*s = (struct stream){ .in = s->in, .out = s->out };
 
 	/* An error is ignored, because a smaller buffer loses no frame: passt
 	 * only wakes up more often. */

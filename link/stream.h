@@ -51,6 +51,7 @@ struct stream {
 };
 
 int stream_bind(const char *path);
+int stream_map(struct stream *s);
 int stream_open(struct stream *s, int fd);
 
 #endif /* LINK_STREAM_H */

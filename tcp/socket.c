@@ -5,7 +5,7 @@
  * it later. The free space of the socket determines the window that the guest
  * is offered.
  */
-/* syscalls: close getsockopt ioctl recvfrom recvmsg sendmsg setsockopt */
+/* syscalls: close getsockopt ioctl recvmsg sendmsg setsockopt */
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
@@ -266,7 +266,7 @@ void tcp_sock_discard(struct tcp_flow *f)
 	ssize_t n;
 
 	while (left) {
-		n = recv(f->flow.fd[SIDE_HOST], NULL, left,
+		n = sock_recv(f->flow.fd[SIDE_HOST], NULL, left,
 			 MSG_TRUNC | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -12,7 +12,6 @@
  * because there are too many, is lost as without this file: then the guest asks
  * again.
  */
-/* syscalls: sendto */
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -36,7 +35,7 @@ static void resend_queries(struct udp *u, struct udp_flow *uf, uint64_t now)
 	for (q = uf->queries; q; q = q->next) {
 		q->sent_at = now;
 		q->asked++;
-		send(uf->flow.fd[SIDE_HOST], q->data, q->len,
+		sock_send(uf->flow.fd[SIDE_HOST], q->data, q->len,
 		     MSG_DONTWAIT | MSG_NOSIGNAL);
 		u->count[UDP_RESOLVER_NEXT]++;
 	}

@@ -8,7 +8,7 @@
  * datagram does not change the timer of its flow. When the timer expires, it is
  * armed again if the flow was used since.
  */
-/* syscalls: close connect recvfrom */
+/* syscalls: close connect */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -275,7 +275,7 @@ static void drain_unconnected(int fd)
 	unsigned int i;
 
 	for (i = 0; i < DRAIN_MAX; i++) {
-		if (recv(fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC) < 0 &&
+		if (sock_recv(fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC) < 0 &&
 		    errno == EAGAIN)
 			return;
 	}

@@ -10,7 +10,7 @@
  * receives are relayed until the one-shot flow expires. There are few such
  * datagrams, so they are not sent or received in batches.
  */
-/* syscalls: start: ioctl socket; run: close epoll_ctl */
+/* syscalls: close epoll_ctl */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -19,6 +19,7 @@
 
 #include "forward/nat.h"
 #include "log.h"
+#include "sock.h"
 #include "udp/mcast_socket.h"
 #include "udp/mcast.h"
 
@@ -415,8 +416,8 @@ int mcast_open(struct udp *u)
 		return -ENOMEM;
 
 	mcast_sock_init(u->mcast->group,
-			if_nametoindex(u->net->mcast_ifname[IP4]),
-			if_nametoindex(u->net->mcast_ifname[IP6]));
+			sock_ifindex(u->net->mcast_ifname[IP4]),
+			sock_ifindex(u->net->mcast_ifname[IP6]));
 	for (i = 0; i < UDP_GROUPS; i++)
 		start_group(u, i);
 	return 0;
@@ -440,7 +441,7 @@ void mcast_follow(struct udp *u)
 	if (!u->mcast)
 		return;
 	for (f = IP4; f < FAMILIES; f++)
-		ifindex[f] = if_nametoindex(u->net->mcast_ifname[f]);
+		ifindex[f] = sock_ifindex(u->net->mcast_ifname[f]);
 	for (i = 0; i < UDP_GROUPS; i++) {
 		g = &u->mcast->group[i];
 		f = addr_ip(&g->addr);

@@ -10,7 +10,7 @@
  * message may be a GSO batch: datagrams of equal length, of which the last may
  * be shorter (UDP_GRO in udp(7)).
  */
-/* syscalls: start: mmap; run: getsockopt munmap recvmmsg */
+/* syscalls: start: mmap; run: getsockopt recvmmsg; end: munmap */
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>

@@ -8,13 +8,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* errno with which recv() and send() of the code under test fail; 0: they do
+#include "sock.h"
+
+/* errno with which sock_recv() and sock_send() of the code under test fail; 0: they do
  * not fail. */
 static int no_memory_errno;
-#define recv(...) \
-	(no_memory_errno ? errno = no_memory_errno, -1 : recv(__VA_ARGS__))
-#define send(...) \
-	(no_memory_errno ? errno = no_memory_errno, -1 : send(__VA_ARGS__))
+#define sock_recv(...) \
+	(no_memory_errno ? errno = no_memory_errno, -1 : sock_recv(__VA_ARGS__))
+#define sock_send(...) \
+	(no_memory_errno ? errno = no_memory_errno, -1 : sock_send(__VA_ARGS__))
 
 /* Wait between the check for a stale socket and its removal, so that other
  * processes run in between. */
@@ -22,8 +24,8 @@ static int no_memory_errno;
 
 #include "../../link/stream.c"
 
-#undef recv
-#undef send
+#undef sock_recv
+#undef sock_send
 #undef unlink
 #include "test/unit/unit.h"
 

@@ -9,10 +9,12 @@
 static int late_connect(int fd, const struct sockaddr *sa, socklen_t len);
 static ssize_t more(int fd, void *buf, size_t len, int flags);
 
+#include "sock.h"
+
 #define connect	late_connect
-#define recv	more
+#define sock_recv	more
 #include "../../udp/flow.c"
-#undef recv
+#undef sock_recv
 #undef connect
 #include "test/unit/flows.h"
 
@@ -29,10 +31,10 @@ static ssize_t more(int fd, void *buf, size_t len, int flags);
  * connect(); -1: none. */
 static int quick = -1;
 
-/* How many more times recv() of the code under test finds a datagram. */
+/* How many more times sock_recv() of the code under test finds a datagram. */
 static unsigned int flood;
 
-/* more() - Do as recv(), or return an empty datagram if @flood is not zero */
+/* more() - Do as sock_recv(), or return an empty datagram if @flood is not zero */
 static ssize_t more(int fd, void *buf, size_t len, int flags)
 {
 	if (!flood)
