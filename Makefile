@@ -52,6 +52,15 @@ all: $B/passt $B/qrap passt qrap
 $B/passt: $(OBJS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJS)
 
+# passt without its sandbox, for tests that preload a library which makes system
+# calls of its own, and for valgrind.
+$B/unconfined: $(OBJS:$B/host/sandbox.o=$B/host/unconfined.o)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
+$B/host/unconfined.o: host/sandbox.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -DUNCONFINED $(CFLAGS) -MMD -MP -c -o $@ $<
+
 # The folder is wrap/: qrap, at the top level, is the program.
 $B/qrap: $(QRAP_OBJS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(QRAP_OBJS)
@@ -93,7 +102,7 @@ $B/standin: $(addprefix $B/test/net/,standin.o vhostguest.o vhostpair.o \
 $B/emulate: $B/test/net/emulate.o $(TAP)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
-standin: $B/standin $B/emulate
+standin: $B/standin $B/emulate $B/unconfined
 
 # What the benchmark measures with.
 $B/bench/%: $B/test/bench/%.o $B/passt.a
@@ -125,12 +134,22 @@ linked:
 check-deps: all
 	@B=$B test/guards/layers.py
 
-# What libc does on its own: memory, abort() and the end of the program.
-LIBC_CALLS := brk exit_group futex getpid getrandom gettid mmap mremap munmap \
-	      rt_sigprocmask rt_sigreturn tgkill write
+# What libc does on its own: memory, fork(), abort() and the end of the program.
+LIBC_CALLS := start: clone clone3 fstat newfstatat futex getpid getrandom gettid mmap mprotect mremap \
+	      munmap rseq rt_sigprocmask set_robust_list set_tid_address tgkill \
+	      run: brk exit_group vhost: rt_sigreturn
 
 syscalls:
-	@awk -v libc='$(LIBC_CALLS)' -f test/guards/syscalls.awk $(SRCS) | sort -u
+	@awk -v libc='$(LIBC_CALLS)' -f test/guards/syscalls.awk $(SRCS) | sort
+
+# The filters of system calls that host/seccomp.c installs.
+$B/calls.h: $(SRCS) test/guards/syscalls.awk Makefile
+	@mkdir -p $(@D)
+	awk -v libc='$(LIBC_CALLS)' -v header=1 -f test/guards/syscalls.awk \
+		$(SRCS) >$@
+
+$B/host/seccomp.o: $B/calls.h
+$B/host/seccomp.o $B/unit/seccomp: override CPPFLAGS += -I$B
 
 # BINDIR may be another one than before.
 $B/50-passt.json: contrib/qemu/50-passt.json.in FORCE

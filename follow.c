@@ -6,14 +6,13 @@
  * guest gets the same network as if passt had been started now, whatever
  * changes came before.
  */
-/* syscalls: close ioctl socket */
 #include <errno.h>
-#include <net/if.h>
 #include <string.h>
 
 #include "conf/derive.h"
 #include "conf/summary.h"
 #include "follow.h"
+#include "host/paths.h"
 #include "host/resolv.h"
 #include "log.h"
 #include "sock.h"
@@ -22,14 +21,18 @@ static const char *const outbound_if[FAMILIES] = {
 	[IP4] = "--outbound-if4", [IP6] = "--outbound-if6",
 };
 
-/* arm_wake() - Have follow_wake() called at @read_at or @check_at, whichever is
- * earlier */
+/* sooner() - Return the earlier of two times, of which 0 is never */
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a && (!b || a < b) ? a : b;
+}
+
+/* arm_wake() - Have follow_wake() called at the earliest of the times that are
+ * set */
 static void arm_wake(struct follow *f)
 {
-	uint64_t when = f->read_at;
+	uint64_t when = sooner(sooner(f->read_at, f->check_at), f->look_at);
 
-	if (f->check_at && (!when || f->check_at < when))
-		when = f->check_at;
 	if (when)
 		worker_wake(f->worker, when);
 }
@@ -41,7 +44,7 @@ static uint32_t find_outbound_if(const struct net *n, enum ip_family ip,
 				 uint32_t was)
 {
 	const char *ifname = n->source_ifname[ip];
-	uint32_t ifindex = *ifname ? if_nametoindex(ifname) : 0;
+	uint32_t ifindex = *ifname ? sock_ifindex(ifname) : 0;
 
 	return *ifname && !ifindex && errno != ENODEV ? was : ifindex;
 }
@@ -131,7 +134,7 @@ static void read_addrs(struct follow *f, uint64_t now)
 {
 	struct host_addrs new = { 0 };
 
-	if (host_addrs_read(&new)) {
+	if (host_addrs_read(&new, f->nl)) {
 		host_addrs_free(&new);
 		return;
 	}
@@ -205,8 +208,7 @@ static void read_host(struct follow *f, uint64_t now)
 	struct host host;
 	enum ip_family ip;
 
-	host_watch_path(&f->watch, RESOLV_CONF);
-	host_read(&host, ifname);
+	host_read(&host, f->nl, ifname);
 	if (!host_is_known(&host)) {
 		f->read_at = now + FOLLOW_RETRY;
 		return;
@@ -259,6 +261,8 @@ void follow_event(struct follow *f, uint64_t now)
 {
 	if (host_watch_drain(&f->watch) && !f->read_at)
 		f->read_at = now + FOLLOW_GATHER;
+	if (f->watch.blind && !f->look_at)
+		f->look_at = now + FOLLOW_LOOK;
 	handle_pause(f, 0, now);
 	arm_wake(f);
 }
@@ -270,13 +274,30 @@ void follow_stopped(struct follow *f, uint64_t stopped, uint64_t now)
 	arm_wake(f);
 }
 
-/* follow_wake() - Read the host, or end flows, if that is due */
+/* look_at_resolv() - Read the host if resolv.conf has changed without a report
+ * of the kernel */
+static void look_at_resolv(struct follow *f, uint64_t now)
+{
+	struct resolv r;
+	int rc = resolv_read(&r, paths_open_resolv());
+
+	host_watch_look(&f->watch);
+	f->look_at = f->watch.blind ? now + FOLLOW_LOOK : 0;
+	if (rc != f->host->resolv_error ||
+	    memcmp(&r, &f->host->resolv, sizeof(r)))
+		read_host(f, now);
+}
+
+/* follow_wake() - Read the host, look at resolv.conf, or end flows, if that is
+ * due */
 void follow_wake(struct follow *f, uint64_t now)
 {
 	if (f->read_at && now >= f->read_at) {
 		f->read_at = 0;
 		read_host(f, now);
 	}
+	if (f->look_at && now >= f->look_at)
+		look_at_resolv(f, now);
 	if (f->check_at && now >= f->check_at)
 		end_lost(f, now);
 	arm_wake(f);

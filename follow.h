@@ -24,6 +24,10 @@
  * ms. */
 #define FOLLOW_RETRY	1000
 
+/* How often passt looks at resolv.conf if the kernel can't report each change of
+ * it, ms. */
+#define FOLLOW_LOOK	2000
+
 /* How long an address must be gone before passt ends the flows that use it, ms:
  * DHCP clients and link managers may remove an address and set it again. */
 #define FOLLOW_LOST	1000
@@ -39,6 +43,7 @@
  * @net:	network of the guest
  * @worker:	event loop, whose guest is told
  * @fwd, @rules: forwarded ports, and their rules
+ * @nl:		netlink socket that the host is read from, or -errno
  * @watch:	tells that something has changed
  * @addrs:	all addresses that the host had when it was last read
  * @left:	all addresses that the host still had when @check_at was set
@@ -53,6 +58,8 @@
  *		began
  * @read_at:	when to read the host again, ms; 0: not before the next report
  *		of a change
+ * @look_at:	when to look at resolv.conf, ms; 0: the kernel reports its
+ *		changes
  * @check_at:	when to end flows whose source address or interface is lost, ms;
  *		0: never
  */
@@ -63,12 +70,13 @@ struct follow {
 	struct worker *worker;
 	struct fwd *fwd;
 	const struct rule_set *rules;
+	int nl;
 	struct host_watch watch;
 	struct host_addrs addrs, left;
 	struct flow *at;
 	uint32_t ifindex[FAMILIES];
 	bool lacks[FAMILIES], dead;
-	uint64_t read_at, check_at;
+	uint64_t read_at, look_at, check_at;
 };
 
 int follow_open(struct follow *f);

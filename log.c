@@ -11,12 +11,12 @@
  * system logger does not take at once is lost. The next line that is taken says
  * how many lines were lost.
  */
-/* syscalls: start: fstat lseek openat read; run: clock_gettime close connect
- *	     fcntl ftruncate getpid poll pread64 pwrite64 sendto socket write */
+/* syscalls: start: close fstat lseek openat read socket; run: clock_gettime
+ *	     connect sendmsg write; logfile: ftruncate pread64 pwrite64;
+ *	     stderr: fcntl */
 #include <errno.h>
 #include <fcntl.h>
 #include <paths.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -42,7 +42,10 @@
  * @size:	maximum length of the log file, bytes
  * @used:	length of the log file, bytes
  * @err_fd:	stderr; or a second, non-blocking descriptor of the same file
- * @shared_tty:	stderr is a terminal, and could not be opened a second time
+ * @shared:	stderr is a pipe or a terminal, and could not be opened a second
+ *		time
+ * @socket:	stderr is a socket
+ * @pid:	our process ID as other processes see it, for the system logger
  * @sys_fd:	socket to the system logger, -1: none
  * @lost:	number of lines that were lost since the last one that stderr or
  *		the system logger took
@@ -55,7 +58,8 @@ static struct log {
 	int fd;
 	size_t size, used;
 	int err_fd, sys_fd;
-	bool shared_tty;
+	bool shared, socket;
+	int pid;
 	uint32_t lost, suppressed;
 } state = {
 	.level = LOG_INFO, .fd = -1, .err_fd = STDERR_FILENO, .sys_fd = -1,
@@ -149,13 +153,12 @@ void log_one_line(char *s)
 	}
 }
 
-/* write_at_once() - Write a line to stderr without waiting. write() must not
- * block, but poll() does not tell whether a terminal takes a whole line. If
- * stderr is a terminal that passt could not open a second time, it is made
- * non-blocking for this call only, because other programs share its flags */
-static ssize_t write_at_once(const char *line, size_t len)
+/* write_shared() - Write a line to stderr without waiting, although other
+ * programs share the flags of the file: it is made non-blocking for this call
+ * only */
+static ssize_t write_shared(const char *line, size_t len)
 {
-	int flags = state.shared_tty ? fcntl(state.err_fd, F_GETFL) : -1;
+	int flags = fcntl(state.err_fd, F_GETFL);
 	ssize_t n;
 
 	if (flags >= 0)
@@ -166,17 +169,27 @@ static ssize_t write_at_once(const char *line, size_t len)
 	return n;
 }
 
+/* write_at_once() - Write a line to stderr without waiting */
+static ssize_t write_at_once(const char *line, size_t len)
+{
+	struct iovec iov = { (void *)(uintptr_t)line, len };
+	const struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (state.socket)
+		return sendmsg(state.err_fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (state.shared)
+		return write_shared(line, len);
+	return write(state.err_fd, line, len);
+}
+
 /* write_stderr() - Write a line to stderr, with the time if --debug is given;
  * returns false if stderr does not take the line now */
 static bool write_stderr(int prio, const char *msg)
 {
-	struct pollfd p = { .fd = state.err_fd, .events = POLLOUT };
 	char line[LOG_LINE + 64], stamp[STAMP_STRLEN] = "";
 	bool timed = log_enabled(LOG_DEBUG);
 	int len;
 
-	if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLOUT))
-		return false;
 	len = snprintf(line, sizeof(line), "%s%s%s%s\n",
 		       timed ? put_stamp(stamp) : "", timed ? " " : "",
 		       prio <= LOG_WARNING ? "passt: " : "", msg);
@@ -184,15 +197,12 @@ static bool write_stderr(int prio, const char *msg)
 }
 
 /* connect_syslog() - Connect to the system logger, for the first time or after
- * it was restarted */
+ * it was restarted. From the sandbox, it can't be reached a second time */
 static bool connect_syslog(void)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 
 	strcpy(sa.sun_path, _PATH_LOG);
-	if (state.sys_fd < 0)
-		state.sys_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC |
-				      SOCK_NONBLOCK, 0);
 	return state.sys_fd >= 0 &&
 	       !connect(state.sys_fd, (struct sockaddr *)&sa, sizeof(sa));
 }
@@ -211,11 +221,11 @@ static bool write_syslog(int prio, const char *msg)
 	strftime(date, sizeof(date), "%b %e %H:%M:%S", &tm);
 	len = snprintf(line, sizeof(line), "<%d>%s %s[%d]: %s",
 		       LOG_DAEMON | MIN(prio, LOG_DEBUG), date, state.ident,
-		       (int)getpid(), msg);
-	if (send(state.sys_fd, line, (size_t)len, MSG_NOSIGNAL) == len)
+		       state.pid, msg);
+	if (write(state.sys_fd, line, (size_t)len) == len)
 		return true;
 	return errno != EAGAIN && connect_syslog() &&
-	       send(state.sys_fd, line, (size_t)len, MSG_NOSIGNAL) == len;
+	       write(state.sys_fd, line, (size_t)len) == len;
 }
 
 /* write_line() - Write a line to stderr or the system logger; returns false if
@@ -338,14 +348,16 @@ void log_own_stderr(void)
 	struct stat st;
 	int fd;
 
-	if (fstat(STDERR_FILENO, &st) ||
-	    (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode)))
+	if (fstat(STDERR_FILENO, &st))
+		return;
+	state.socket = S_ISSOCK(st.st_mode);
+	if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
 		return;
 	fd = open("/proc/self/fd/2",
 		  O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd >= 0)
 		state.err_fd = fd;
-	state.shared_tty = fd < 0 && S_ISCHR(st.st_mode);
+	state.shared = fd < 0;
 }
 
 /**
@@ -380,23 +392,42 @@ void log_started(void)
 	state.started = true;
 }
 
+/* log_shares_stderr() - Whether log_own_stderr() failed, so that the flags of
+ * stderr have to be changed for each message */
+bool log_shares_stderr(void)
+{
+	return state.shared;
+}
+
 /**
- * log_to_syslog() - Use the system logger instead of stderr
- * @ident:	name of the program for the system logger
+ * log_open_syslog() - Connect to the system logger, which the sandbox keeps
+ *		passt from reaching later
  *
  * If there is a log file, messages go to the log file and not to the system
- * logger. Otherwise this function connects to the system logger at once,
- * because the sandbox may keep passt from reaching /dev/log later.
+ * logger.
  */
-void log_to_syslog(const char *ident)
+void log_open_syslog(void)
 {
-	state.ident = ident;
-	if (state.err_fd != STDERR_FILENO)
-		close(state.err_fd);
-	state.err_fd = STDERR_FILENO;
 	/* tzset() reads the time zone file now, because localtime_r() can't
 	 * read it later. */
 	tzset();
-	if (state.fd < 0)
-		connect_syslog();
+	if (state.fd >= 0)
+		return;
+	state.sys_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC |
+			      SOCK_NONBLOCK, 0);
+	connect_syslog();
+}
+
+/**
+ * log_to_syslog() - From now on, use the system logger instead of stderr
+ * @ident:	name of the program for the system logger
+ * @pid:	our process ID, as other processes see it
+ */
+void log_to_syslog(const char *ident, int pid)
+{
+	state.ident = ident;
+	state.pid = pid;
+	if (state.err_fd != STDERR_FILENO)
+		close(state.err_fd);
+	state.err_fd = STDERR_FILENO;
 }

@@ -37,7 +37,9 @@ void log_set_level(int prio);
 void log_own_stderr(void);
 int log_to_file(int fd, size_t size);
 void log_started(void);
-void log_to_syslog(const char *ident);
+bool log_shares_stderr(void);
+void log_open_syslog(void);
+void log_to_syslog(const char *ident, int pid);
 bool log_enabled(int prio);
 void log_one_line(char *s);
 

@@ -4,11 +4,13 @@
  * background, and handles guests that connect and leave. The event loop is in
  * loop.c.
  */
-/* syscalls: start: chdir clone dup2 ftruncate lchown listen rt_sigaction
- *	     rt_sigprocmask setsid signalfd4 write; run: accept4 close getpid
- *	     newfstatat openat poll read unlinkat */
+/* syscalls: start: chdir clone dup2 ftruncate getpid listen lchown newfstatat
+ *	     openat poll rt_sigaction rt_sigprocmask setsid signalfd4
+ *	     socketpair; run: accept4 close read write */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,10 +21,15 @@
 #include <unistd.h>
 
 #include "checksum.h"
+#include "host/netlink.h"
 #include "log.h"
+#include "host/paths.h"
+#include "host/process.h"
 #include "host/rights.h"
-#include "host/sandbox.h"
+#include "host/seccomp.h"
+#include "link/guest_mem.h"
 #include "passt.h"
+#include "sock.h"
 #include "tap/trace.h"
 #include "udp/mcast.h"
 
@@ -36,6 +43,9 @@
  * (measured). */
 #define SOCKET_TRIES	200
 #define SOCKET_STEP_MS	10
+
+/* Free bytes at the end of the heap that are kept, at most. */
+#define HEAP_SLACK	(1 << 20)
 
 #define PID_STRLEN	sizeof("-2147483648\n")
 
@@ -65,13 +75,13 @@ static void guest_up(struct program *p, int fd, uint64_t now)
  * guest_hung_up() - Whether the guest closed its connection
  *
  * If a guest reconnects, epoll may report the new connection before passt has
- * read the end of the old connection.
+ * read the end of the old connection. Sending no bytes sends nothing, but fails
+ * on a closed connection.
  */
 static bool guest_hung_up(const struct program *p)
 {
-	struct pollfd pfd = { .fd = p->worker.link->fds[0].fd };
-
-	return poll(&pfd, 1, 0) > 0;	/* POLLHUP or POLLERR */
+	return sock_send(p->worker.link->fds[0].fd, NULL, 0,
+			 MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN;
 }
 
 /* accept_guest() - Accept a connection at our listening socket; returns the new
@@ -165,7 +175,7 @@ static int derive_net(struct program *p)
 		conf_ifname(c, IP4), conf_ifname(c, IP6),
 	};
 
-	host_read(&p->host, ifname);
+	host_read(&p->host, p->nl, ifname);
 	derive(c, &p->host, &p->net);
 	if (p->net.use[IP4] || p->net.use[IP6])
 		return 0;
@@ -294,6 +304,24 @@ static int bind_default(struct program *p)
 	return fd;
 }
 
+/* keep_path() - Open the directory of a file that passt has made, to remove the
+ * file at the end */
+static void keep_path(const struct program *p, enum own_path which,
+		      const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	char parent[PATH_MAX];
+	int dir;
+
+	snprintf(parent, sizeof(parent), "%.*s", (int)(name - path), path);
+	dir = rights_open(p->conf.uid, p->conf.gid, slash ? parent : ".",
+			  O_PATH | O_DIRECTORY, 0);
+	if (dir >= 0)
+		dir = paths_keep(which, dir, name);
+	if (dir < 0)
+		debug("%s will not be removed: %s", path, strerror(-dir));
+}
+
 /**
  * open_listener() - Listen for the guest
  *
@@ -317,6 +345,7 @@ static int open_listener(struct program *p)
 		return -1;
 	}
 
+	keep_path(p, PATH_SOCKET, p->socket_path);
 	if (listen(p->listener, 4) ||
 	    worker_watch(&p->worker, p->listener, EVENT_LINK_LISTEN))
 		return start_failed("socket", errno);
@@ -384,8 +413,10 @@ static int open_pid_file(struct program *p)
 	if (fd == -EEXIST)
 		fd = open_file(p, path, O_WRONLY | O_CREAT, 0644);
 	p->pid_fd = fd;
-	if (fd >= 0)
+	if (fd >= 0) {
+		keep_path(p, PATH_PID, path);
 		return 0;
+	}
 	conf_error("--pid", path, "%s: give a path that can be created",
 		   strerror(-fd));
 	return -1;
@@ -418,7 +449,7 @@ static int join_groups(struct program *p)
  */
 static int open_all(struct program *p)
 {
-	unsigned int fds = sandbox_raise_nofile(), ports = fds - fds / 4;
+	unsigned int fds = process_raise_nofile(), ports = fds - fds / 4;
 	int rc = worker_open(&p->worker, fds);
 
 	if (rc)
@@ -459,77 +490,79 @@ static void close_pid(struct program *p)
 	p->pid_fd = -1;
 }
 
-/* is_relative() - Whether there is a path, and it depends on the working
- * directory */
-static bool is_relative(const char *path)
+/* wait_for_child() - In the process that was started: write the pid file, tell
+ * the child its process ID, and end when the child is ready */
+static void wait_for_child(const struct program *p, int fd, pid_t pid)
 {
-	return path && *path && *path != '/';
-}
+	char ready;
 
-/* leave_directory() - Change to /, so that passt keeps no file system in use.
- * If passt has to remove files at relative paths later, keep a descriptor of
- * the old directory */
-static void leave_directory(struct program *p)
-{
-	if (is_relative(p->socket_path) || is_relative(p->conf.pid_file))
-		p->dir = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (chdir("/"))
-		debug("chdir: %s", strerror(errno));
+	write_pid(p, pid);
+	if (write(fd, &pid, sizeof(pid)) == sizeof(pid) &&
+	    read(fd, &ready, sizeof(ready)) == sizeof(ready))
+		_exit(EXIT_SUCCESS);
+	_exit(EXIT_FAILURE);
 }
 
 /**
  * go_background() - Continue as a daemon, unless --foreground is given
  *
  * The parent process exits once a guest can connect. A script can thus wait for
- * the end of the parent, and then start qemu.
+ * the end of the parent, and then start qemu. The child process can't find out
+ * its own process ID, as others see it: it may be in a PID namespace.
  *
  * Return: 0 in the process that continues; -1 after showing an error
  */
 static int go_background(struct program *p)
 {
-	pid_t pid;
-	int null;
+	int fds[2] = { -1, -1 };
+	pid_t pid = -1;
 
+	p->pid = getpid();
 	if (p->conf.foreground) {
-		write_pid(p, getpid());
+		write_pid(p, p->pid);
 		close_pid(p);
 		return 0;
 	}
 
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	pid = null < 0 ? -1 : fork();
+	if (!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		pid = fork();
 	if (pid < 0)
 		return start_failed("can't go to the background, use --foreground",
 				    errno);
-	if (pid) {
-		write_pid(p, pid);
-		_exit(EXIT_SUCCESS);
-	}
+	close(fds[pid > 0]);
+	if (pid)
+		wait_for_child(p, fds[0], pid);
 
 	close_pid(p);
+	p->parent = fds[1];
 	setsid();
-	leave_directory(p);
-	dup2(null, STDIN_FILENO);
-	dup2(null, STDOUT_FILENO);
-	if (!p->conf.debug) {		/* --debug logs to stderr */
-		log_to_syslog("passt");
-		dup2(null, STDERR_FILENO);
-	}
-	close(null);
+	if (chdir("/"))		/* so that no file system is in use */
+		debug("chdir: %s", strerror(errno));
+	if (read(p->parent, &p->pid, sizeof(p->pid)) != sizeof(p->pid))
+		return start_failed("the parent process", EPIPE);
 	return 0;
 }
 
-/* remove_as() - Remove a file; rights_use() calls this function */
-static int remove_as(void *arg, const char *path, bool as_root)
+/* leave_terminal() - In the background, replace standard descriptors by
+ * /dev/null, and stderr by the system logger. --debug logs to stderr */
+static void leave_terminal(struct program *p)
 {
-	const struct program *p = arg;
-
-	return unlinkat(p->dir, path, 0) ? -errno : 0;
+	if (p->conf.foreground)
+		return;
+	dup2(p->null, STDIN_FILENO);
+	if (!p->conf.show_sandbox)
+		dup2(p->null, STDOUT_FILENO);
+	if (!p->conf.debug) {
+		log_to_syslog("passt", (int)p->pid);
+		dup2(p->null, STDERR_FILENO);
+	}
+	close(p->null);
 }
 
-static void remove_file(struct program *p, const char *path)
+/* remove_own() - Remove a file that passt has made */
+static void remove_own(enum own_path which, const char *path)
 {
-	int rc = rights_use(p->conf.uid, p->conf.gid, path, remove_as, p);
+	int rc = paths_remove_own(which);
 
 	if (rc)
 		debug("%s: can't be removed: %s", path, strerror(-rc));
@@ -541,9 +574,9 @@ static void remove_socket(struct program *p)
 {
 	struct stat st;
 
-	if (!fstatat(p->dir, p->socket_path, &st, AT_SYMLINK_NOFOLLOW) &&
+	if (!paths_stat_own(PATH_SOCKET, &st) &&
 	    st.st_dev == p->socket_id.dev && st.st_ino == p->socket_id.ino)
-		remove_file(p, p->socket_path);
+		remove_own(PATH_SOCKET, p->socket_path);
 }
 
 /* has_our_pid() - Whether the pid file still contains our process ID: another
@@ -551,13 +584,12 @@ static void remove_socket(struct program *p)
 static bool has_our_pid(const struct program *p)
 {
 	char want[PID_STRLEN], got[PID_STRLEN] = "";
-	int fd = openat(p->dir, p->conf.pid_file,
-			O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	int fd = paths_open_own(PATH_PID);
 	ssize_t n;
 
 	if (fd < 0)
 		return false;
-	snprintf(want, sizeof(want), "%d\n", (int)getpid());
+	snprintf(want, sizeof(want), "%d\n", (int)p->pid);
 	n = read(fd, got, sizeof(got) - 1);
 	close(fd);
 	return n > 0 && !strcmp(got, want);
@@ -570,7 +602,7 @@ static void remove_pid_file(struct program *p)
 	if (!p->conf.pid_file)
 		return;
 	if (p->pid_fd >= 0 ? p->pid_made : has_our_pid(p))
-		remove_file(p, p->conf.pid_file);
+		remove_own(PATH_PID, p->conf.pid_file);
 	close_pid(p);
 }
 
@@ -602,8 +634,65 @@ static void print_start(const struct program *p)
 	      p->conf.gid, p->worker.udp.fds);
 }
 
-/* prepare_program() - Set up the worker, open all descriptors and lock the
- * sandbox; returns 0, or -1 after showing an error */
+/* list_tcp_ports() - List the host ports that TCP sockets are bound to, for the
+ * sandbox */
+static void list_tcp_ports(struct program *p)
+{
+	struct sandbox *s = &p->sandbox;
+	const struct rule *r;
+	unsigned int port;
+
+	for (r = p->rules.rules; r < p->rules.rules + p->rules.n; r++) {
+		if (r->proto != IPPROTO_TCP)
+			continue;
+		for (port = r->first; port <= r->last; port++) {
+			s->ntcp_ports += !(s->tcp_ports[port / 8] &
+					   1 << port % 8);
+			s->tcp_ports[port / 8] |= (uint8_t)(1 << port % 8);
+		}
+	}
+}
+
+/* enter_sandbox() - Give up the rights of root, and what else can be given up
+ * before passt goes to the background; returns 0, or -1 after showing an
+ * error */
+static int enter_sandbox(struct program *p)
+{
+	list_tcp_ports(p);
+	sandbox_isolate_root(&p->sandbox);
+	if (process_drop_root(p->conf.uid, p->conf.gid))
+		return -1;
+	sandbox_isolate(&p->sandbox);
+	return 0;
+}
+
+/* close_sandbox() - Give up all the rest; returns 0, or -1 after showing an
+ * error */
+static int close_sandbox(struct program *p)
+{
+	const struct sandbox *s = &p->sandbox;
+
+	if (sandbox_drop(&p->sandbox) || !sandbox_report(s, p->conf.strict))
+		return -1;
+	leave_terminal(p);
+	sandbox_run(&p->sandbox);
+	if (!s->error[SANDBOX_RUN_CALLS])
+		return 0;
+	return sandbox_report(s, p->conf.strict) ? 0 : -1;
+}
+
+/* tell_parent() - Let the process that was started end: passt is ready */
+static void tell_parent(struct program *p)
+{
+	if (p->parent < 0)
+		return;
+	if (write(p->parent, "", 1) < 0)
+		debug("the parent process is gone: %s", strerror(errno));
+	close(p->parent);
+}
+
+/* prepare_program() - Set up the worker, and open all descriptors; returns 0, or
+ * -1 after showing an error */
 static int prepare_program(struct program *p)
 {
 	struct link *l = &p->stream.link;
@@ -612,20 +701,58 @@ static int prepare_program(struct program *p)
 	if (p->conf.vhost_user) {
 		l = &p->vhost.link;
 		q = p->vhost.queue;
+		guest_mem_catch_faults();
 	}
 	p->worker.control = handle_control;
 	p->worker.owner = p;
 	p->trace.see = trace_frames;
-	if (worker_init(&p->worker, &p->conf, &p->net, &p->fwd, l, q))
+	if ((!p->conf.vhost_user && stream_map(&p->stream)) ||
+	    worker_init(&p->worker, &p->conf, &p->net, &p->fwd, l, q))
 		return start_failed("start", ENOMEM);
 	p->spare = spare_open();
-	if (open_all(p) || sandbox_drop_root(p->conf.uid, p->conf.gid) ||
-	    sandbox_lock())
+	p->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (p->null < 0)
+		return start_failed("/dev/null", errno);
+	if (!p->conf.foreground && !p->conf.debug)
+		log_open_syslog();
+	if (open_all(p) || enter_sandbox(p))
 		return -1;
 
 	print_start(p);
 	if (p->conf.icmp)
 		icmp_check_allowed(&p->worker.echo);
+	return 0;
+}
+
+/* call_groups() - Groups of system calls that the options need */
+static unsigned int call_groups(const struct conf *c)
+{
+	return (c->vhost_user ? CALLS_VHOST : 0) |
+	       (c->log_file ? CALLS_LOGFILE : 0) | (c->pcap ? CALLS_PCAP : 0) |
+	       (log_shares_stderr() ? CALLS_STDERR : 0);
+}
+
+/* init_program() - Set what does not depend on the host, and open what start-up
+ * uses; returns 0, or -1 after showing an error */
+static int init_program(struct program *p)
+{
+	int rc;
+
+	process_close_fds(p->conf.fd);
+	log_own_stderr();
+	p->parent = p->listener = p->pid_fd = p->pcap.fd = -1;
+	p->sandbox.forks = !p->conf.foreground;
+	p->sandbox.groups = call_groups(&p->conf);
+	sandbox_start(&p->sandbox);
+	rc = paths_open();
+	if (rc)
+		return start_failed("/", -rc);
+	p->nl = nl_open();
+	p->follow = (struct follow){
+		.conf = &p->conf, .host = &p->host, .net = &p->net,
+		.nl = p->nl, .worker = &p->worker, .fwd = &p->fwd,
+		.rules = &p->rules, .watch = { .nl = -1, .inotify = -1 },
+	};
 	return 0;
 }
 
@@ -642,37 +769,41 @@ static int start_program(struct program *p)
 {
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	if (derive_net(p) || read_rules(p))
+	if (init_program(p) || derive_net(p) || read_rules(p))
 		return -1;
 
-	sandbox_close_fds(p->conf.fd);
-	log_own_stderr();
-	p->dir = AT_FDCWD;
-	p->listener = p->pid_fd = p->pcap.fd = -1;
-	p->follow = (struct follow){
-		.conf = &p->conf, .host = &p->host, .net = &p->net,
-		.worker = &p->worker, .fwd = &p->fwd, .rules = &p->rules,
-		.watch = { .nl = -1, .inotify = -1 },
-	};
 	if (prepare_program(p)) {
 		finish_program(p);
 		return -1;
 	}
 	hold_signals();
-	if (go_background(p) || open_signals(p)) {
+	if (go_background(p) || open_signals(p) || close_sandbox(p)) {
 		finish_program(p);
 		return -1;
 	}
+	if (p->conf.show_sandbox)
+		sandbox_print(&p->sandbox, STDOUT_FILENO);
+	p->worker.quit = p->conf.show_sandbox;
+	tell_parent(p);
 	log_started();
 	if (p->conf.fd >= 0)
 		guest_up(p, p->conf.fd, now_ms());
 	return 0;
 }
 
+/* use_heap() - Let malloc() take memory by brk() only: the sandbox permits no
+ * mmap(). What is free at the end of the heap goes back to the kernel */
+static void use_heap(void)
+{
+	mallopt(M_MMAP_MAX, 0);
+	mallopt(M_TRIM_THRESHOLD, HEAP_SLACK);
+}
+
 int main(int argc, char **argv)
 {
 	static struct program p;	/* too large for the stack */
 
+	use_heap();
 	csum_init();
 	switch (conf_parse(&p.conf, argc, argv)) {
 	case CONF_DONE:
@@ -685,7 +816,7 @@ int main(int argc, char **argv)
 	if (conf_check(&p.conf) == CONF_WRONG || start_program(&p))
 		return EXIT_FAILURE;
 
-	p.worker.quit = p.conf.fd >= 0 && !link_up(p.worker.link);
+	p.worker.quit |= p.conf.fd >= 0 && !link_up(p.worker.link);
 	worker_run(&p.worker);
 	finish_program(&p);
 	return EXIT_SUCCESS;

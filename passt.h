@@ -13,6 +13,7 @@
 #include "forward/listen.h"
 #include "forward/rule.h"
 #include "follow.h"
+#include "host/sandbox.h"
 #include "link/pcap.h"
 #include "link/stream.h"
 #include "link/vhost_user.h"
@@ -31,12 +32,18 @@
  * @socket_path: path at which guests connect; empty with --fd, because the
  *		guest is then connected from the start
  * @socket_id:	device and inode of the file at that path
- * @dir:	directory that relative paths start from, or AT_FDCWD
  * @listener:	socket at which guests connect, -1: none
  * @signals:	signalfd
  * @follow:	follows the host's network
+ * @nl:		netlink socket that the host is read from, or -errno; it stays
+ *		open, because the sandbox lets passt open no other
  * @spare:	descriptor that accept_last() closes if no other descriptor is
  *		free, -1: none
+ * @null:	/dev/null
+ * @parent:	socket to the process that was started, which waits until passt
+ *		is ready in the background; -1: none
+ * @pid:	our process ID, as other processes see it
+ * @sandbox:	what keeps passt from the host
  * @pid_fd:	pid file, which is opened before passt gives up root's rights,
  *		and closed once it is written; -1: none
  * @pid_made:	passt has created the pid file; false: the file existed before
@@ -59,8 +66,10 @@ struct program {
 		dev_t dev;
 		ino_t ino;
 	} socket_id;
-	int dir, listener, signals, spare, pid_fd;
+	int listener, nl, signals, spare, null, parent, pid_fd;
 	bool pid_made;
+	pid_t pid;
+	struct sandbox sandbox;
 };
 
 #endif /* PASST_H */

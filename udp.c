@@ -3,7 +3,7 @@
  * udp.c - Handles events of UDP sockets: finds the flow that a datagram or an
  * error belongs to. Datagrams of the guest are handled in udp/from_guest.c.
  */
-/* syscalls: munmap */
+/* syscalls: end: munmap */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -17,7 +17,7 @@
 #include "log.h"
 #include "sock.h"
 #include "conf/options.h"
-#include "host/sandbox.h"
+#include "host/process.h"
 
 #define OPTIONS_MAX	128	/* rows of conf_options, at most */
 #define LONG_BASE	256	/* getopt_long()'s value for conf_options[0] */
@@ -413,9 +413,9 @@ static bool check_user(const struct conf *c)
 	const char *why = NULL;
 	char number[16];
 
-	if (!sandbox_is_root() && c->uid != geteuid())
+	if (!process_is_root() && c->uid != geteuid())
 		why = "needs a start as root";
-	else if (!c->uid && !sandbox_in_namespace())
+	else if (!c->uid && !process_in_namespace())
 		why = "is root, and passt does not stay root: name another user";
 	if (!why)
 		return true;
@@ -462,7 +462,7 @@ static void conf_verbosity(const struct conf *c)
 	else
 		/* Statistics are logged as NOTICE. --quiet does not suppress
 		 * them, because the user has asked for them. */
-		log_set_level(c->quiet ? LOG_NOTICE : LOG_INFO);
+		log_set_level(c->quiet || c->show_sandbox ? LOG_NOTICE : LOG_INFO);
 }
 
 /**

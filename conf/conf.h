@@ -33,8 +33,8 @@
 /**
  * struct conf - Values of options, or defaults. Arrays of FAMILIES have one
  * element per family. If no option gave an address, it is all zero ("none").
- * @foreground, @quiet, @debug, @trace, @one_off, @vhost_user: the option was
- *		given
+ * @foreground, @quiet, @debug, @trace, @one_off, @vhost_user, @strict,
+ * @show_sandbox: the option was given
  * @socket_path: path of the socket that listens for the guest; empty: the first
  *		free /tmp/passt_N.socket
  * @fd:		connected socket to the guest, used without listening; -1: none
@@ -85,6 +85,7 @@
  */
 struct conf {
 	bool foreground, quiet, debug, trace, one_off, vhost_user;
+	bool strict, show_sandbox;
 	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int fd;
 	const char *pid_file, *pcap, *log_file;

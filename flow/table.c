@@ -9,7 +9,7 @@
  * is rebuilt. A rebuild costs little: it visits only the flows that are left,
  * and since the peak, at least three times as many flows were removed.
  */
-/* syscalls: epoll_ctl madvise munmap */
+/* syscalls: run: epoll_ctl madvise; end: munmap */
 #include <assert.h>
 #include <errno.h>
 #include <sys/epoll.h>

@@ -2,11 +2,9 @@
 /*
  * addrs.c - All addresses of the host, of every interface, from the kernel.
  */
-/* syscalls: close */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "host/addrs.h"
 #include "host/netlink.h"
@@ -37,18 +35,18 @@ static bool add_addr(void *arg, const struct in6_addr *addr)
 /**
  * host_addrs_read() - Read the host's addresses
  * @a:		filled; all zero, or filled by an earlier call
+ * @nl:		what nl_open() returned
  *
  * Return: 0, or -errno: then @a is empty
  */
-int host_addrs_read(struct host_addrs *a)
+int host_addrs_read(struct host_addrs *a, int nl)
 {
-	int nl = nl_open(), rc;
+	int rc;
 
 	a->n = 0;
 	if (nl < 0)
 		return nl;
 	rc = nl_addresses(nl, add_addr, a);
-	close(nl);
 	if (rc)
 		a->n = 0;
 	else if (a->n)

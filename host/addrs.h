@@ -19,7 +19,7 @@ struct host_addrs {
 	unsigned int n, max;
 };
 
-int host_addrs_read(struct host_addrs *a);
+int host_addrs_read(struct host_addrs *a, int nl);
 bool host_addrs_has(const struct host_addrs *a, const struct in6_addr *addr);
 bool host_addrs_lost(const struct host_addrs *before,
 		     const struct host_addrs *now);

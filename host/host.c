@@ -3,13 +3,15 @@
  * host.c - Reads the host's addresses, routes and resolvers. These functions
  * keep no state, and log no message: struct host has fields for errors.
  */
-/* syscalls: close ioctl socket */
+/* syscalls: close socket */
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "host/host.h"
 #include "host/netlink.h"
+#include "host/paths.h"
+#include "sock.h"
 
 #define LOOPBACK_IFINDEX	1	/* of lo in every network namespace:
 					 * include/net/net_namespace.h */
@@ -74,14 +76,14 @@ static int read_family(struct host_family *h, int nl, int af,
 	if (!h->exists)
 		return 0;
 
-	h->ifindex = *ifname ? if_nametoindex(ifname) : 0;
+	h->ifindex = *ifname ? sock_ifindex(ifname) : 0;
 	if (*ifname && !h->ifindex && is_shortage(errno))
 		return -errno;
 	if (!h->ifindex)
 		h->ifindex = nl_default_if(nl, af);
 	nl_gateway(nl, af, h->ifindex, &h->gateway, &src);
 	read_address(h, nl, af, &src, *ifname);
-	if (!h->ifindex || if_indextoname(h->ifindex, h->ifname))
+	if (!h->ifindex || sock_ifname(h->ifindex, h->ifname))
 		return 0;
 	*h = (struct host_family){ .exists = true };
 	return is_shortage(errno) ? -errno : 0;
@@ -90,22 +92,21 @@ static int read_family(struct host_family *h, int nl, int af,
 /**
  * host_read() - Read the host's current addresses, routes and resolvers
  * @h:		filled
+ * @nl:		what nl_open() returned: a netlink socket, or -errno
  * @ifname:	for each family, the interface to read address and gateway from.
  *		If the name is empty, or no interface has that name,
  *		nl_default_if() finds the interface
  */
-void host_read(struct host *h, const char *const ifname[FAMILIES])
+void host_read(struct host *h, int nl, const char *const ifname[FAMILIES])
 {
-	int nl = nl_open(), rc4, rc6;
+	int rc4, rc6;
 
 	*h = (struct host){ .nl_error = MIN(nl, 0) };
 	rc4 = read_family(&h->family[IP4], nl, AF_INET, ifname[IP4]);
 	rc6 = read_family(&h->family[IP6], nl, AF_INET6, ifname[IP6]);
 	if (!h->nl_error)
 		h->nl_error = rc4 ? rc4 : rc6;
-	if (nl >= 0)
-		close(nl);
-	h->resolv_error = resolv_read(&h->resolv, RESOLV_CONF);
+	h->resolv_error = resolv_read(&h->resolv, paths_open_resolv());
 }
 
 /* host_is_known() - Whether host_read() had enough descriptors and memory to

@@ -38,8 +38,8 @@ struct host_family {
  * struct host - Addresses, routes and resolvers of the host
  * @family:	interface, address and gateway of each family
  * @resolv:	resolvers and search list
- * @nl_error:	-errno if a socket, from which addresses and routes are read,
- *		can't be opened; else 0
+ * @nl_error:	-errno if there is no socket to read addresses and routes from,
+ *		or descriptors were short; else 0
  * @resolv_error: -errno if resolv.conf can't be read; else 0
  */
 struct host {
@@ -48,7 +48,7 @@ struct host {
 	int nl_error, resolv_error;
 };
 
-void host_read(struct host *h, const char *const ifname[FAMILIES]);
+void host_read(struct host *h, int nl, const char *const ifname[FAMILIES]);
 bool host_is_known(const struct host *h);
 
 #endif /* HOST_HOST_H */

@@ -6,7 +6,7 @@
  * the route to one address. Each message of the answer is checked and parsed
  * once, and only the best route or address so far is kept.
  */
-/* syscalls: recvfrom sendto setsockopt socket */
+/* syscalls: start: setsockopt socket */
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -16,6 +16,7 @@
 
 #include "host/netlink.h"
 #include "rtnl.h"
+#include "sock.h"
 #include "util.h"
 
 #define NL_BUF		32768	/* bytes of the longest datagram of a dump */
@@ -386,7 +387,7 @@ static int nl_read_one(int nl, uint32_t seq, nl_visit visit, void *seen)
 		struct nlmsghdr h;
 		char bytes[NL_BUF];
 	} buf;
-	ssize_t n = recv(nl, &buf, sizeof(buf), MSG_TRUNC);
+	ssize_t n = sock_recv(nl, &buf, sizeof(buf), MSG_TRUNC);
 
 	if (n < 0)
 		return -errno;
@@ -405,6 +406,16 @@ static int nl_read(int nl, uint32_t seq, nl_visit visit, void *seen)
 		more = nl_read_one(nl, seq, visit, seen);
 	while (more > 0);
 	return more;
+}
+
+/* nl_drain() - Discard what is left of the answer to an earlier request that
+ * failed. The kernel takes a new request only after that */
+static void nl_drain(int nl)
+{
+	char byte;
+
+	while (sock_recv(nl, &byte, 1, MSG_DONTWAIT | MSG_TRUNC) > 0)
+		;
 }
 
 /*
@@ -427,7 +438,8 @@ static int nl_dump(int nl, uint16_t type, int family, nl_visit visit,
 		.g = { .rtgen_family = (unsigned char)family },
 	};
 
-	if (send(nl, &request, request.h.nlmsg_len, 0) < 0)
+	nl_drain(nl);
+	if (sock_send(nl, &request, request.h.nlmsg_len, 0) < 0)
 		return -errno;
 	return nl_read(nl, request.h.nlmsg_seq, visit, seen);
 }
@@ -457,7 +469,8 @@ static bool nl_match(int nl, const struct in6_addr *dst, struct routes *s)
 	r.m.rtm_flags = RTM_F_FIB_MATCH;
 	s->any_table = true;
 	s->have_def = false;
-	return send(nl, &r, r.h.nlmsg_len, 0) >= 0 &&
+	nl_drain(nl);
+	return sock_send(nl, &r, r.h.nlmsg_len, 0) >= 0 &&
 	       nl_read_one(nl, MATCH_SEQ, match_visit, s) >= 0 && s->have_def;
 }
 

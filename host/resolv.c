@@ -3,19 +3,20 @@
  * resolv.c - Reads resolv.conf(5), and checks addresses of resolvers and domain
  * names.
  */
-/* syscalls: close fcntl fstat ioctl openat read socket */
+/* syscalls: close read */
 #include <errno.h>
-#include <fcntl.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "host/resolv.h"
+#include "sock.h"
 
 #define LABEL_MAX	63	/* RFC 1035 2.3.4 */
 #define BLANKS		" \t\r\n"
 #define LINES_MAX	65536	/* lines that are read; this takes a few ms */
+#define LINE_MAX_LEN	1024	/* bytes of a line that are used, with the end */
+#define SKIP_MAX	(1 << 20)	/* bytes of a line that are skipped */
 
 static bool label_char(char c)
 {
@@ -124,7 +125,7 @@ static uint32_t scope_index(const char *scope)
 
 	if (number_parse(scope, 1, INT32_MAX, &n))
 		return (uint32_t)n;
-	return if_nametoindex(scope);
+	return sock_ifindex(scope);
 }
 
 /* add_nameserver() - Append a resolver. The resolver is ignored if the address
@@ -186,48 +187,76 @@ static void resolv_parse_line(struct resolv *r, char *line)
 	}
 }
 
-/* open_resolv() - Open a file for reading; NULL with errno if that fails. If
- * the path leads to a named pipe, O_NONBLOCK prevents that passt waits for a
- * writer */
-static FILE *open_resolv(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+/**
+ * struct text - A file that is read in lines
+ * @fd:		descriptor
+ * @buf:	bytes that were read
+ * @at, @end:	offsets in @buf of the bytes that are not used yet
+ */
+struct text {
+	int fd;
+	char buf[4096];
+	size_t at, end;
+};
 
-	if (fd >= 0 && !f)
-		close(fd);
-	return f;
+/* next_byte() - Return the next byte of a file; -1 at its end, or on failure */
+static int next_byte(struct text *t)
+{
+	ssize_t n;
+
+	if (t->at == t->end) {
+		n = read(t->fd, t->buf, sizeof(t->buf));
+		if (n <= 0)
+			return -1;
+		t->at = 0;
+		t->end = (size_t)n;
+	}
+	return (unsigned char)t->buf[t->at++];
+}
+
+/* next_line() - Read the next line, without its newline. What is longer than
+ * @line is skipped, up to @skip bytes. Returns false at the end of the file, or
+ * if the line is even longer */
+static bool next_line(struct text *t, char line[LINE_MAX_LEN], size_t skip)
+{
+	size_t len = 0;
+	int c = next_byte(t);
+
+	if (c < 0)
+		return false;
+	for (; c >= 0 && c != '\n' && len < LINE_MAX_LEN + skip;
+	     c = next_byte(t)) {
+		if (len < LINE_MAX_LEN - 1)
+			line[len] = (char)c;
+		len++;
+	}
+	line[MIN(len, LINE_MAX_LEN - 1)] = '\0';
+	return c < 0 || c == '\n';
 }
 
 /**
  * resolv_read() - Read the host's resolver configuration
  * @r:		filled; empty on failure
- * @path:	path of the file
+ * @fd:		the file, non-blocking; this function closes it. If @fd < 0, it
+ *		is the -errno with which the file could not be opened
  *
  * Only the first 1023 bytes of each line are read. This is more than the fields
  * of @r have space for. passt calls this function while it serves a guest, so
- * the function never waits, and ends soon, whatever the path leads to.
+ * the function never waits, and ends soon, whatever the file is.
  *
- * Return: 0, or -errno if the file can't be opened
+ * Return: 0, or the -errno in @fd
  */
-int resolv_read(struct resolv *r, const char *path)
+int resolv_read(struct resolv *r, int fd)
 {
-	bool ended = true, starts;
-	char line[1024];
+	struct text t = { .fd = fd };
+	char line[LINE_MAX_LEN];
 	unsigned int i;
-	FILE *f;
 
 	memset(r, 0, sizeof(*r));
-	f = open_resolv(path);
-	if (!f)
-		return -errno;
-
-	for (i = 0; i < LINES_MAX && fgets(line, sizeof(line), f); i++) {
-		starts = ended;
-		ended = strchr(line, '\n');
-		if (starts)
-			resolv_parse_line(r, line);
-	}
-	fclose(f);
+	if (fd < 0)
+		return fd;
+	for (i = 0; i < LINES_MAX && next_line(&t, line, SKIP_MAX); i++)
+		resolv_parse_line(r, line);
+	close(fd);
 	return 0;
 }

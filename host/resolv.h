@@ -33,7 +33,7 @@ struct resolv {
 	char search[LEASE_SEARCH];
 };
 
-int resolv_read(struct resolv *r, const char *path);
+int resolv_read(struct resolv *r, int fd);
 bool resolver_ok(const struct in6_addr *a);
 bool domain_ok(const char *s, size_t len);
 bool search_add(char list[LEASE_SEARCH], const char *s, size_t len);

@@ -6,8 +6,8 @@
  * right to a path, passt uses root's rights after all, but only if nobody but
  * root can change where the path leads.
  */
-/* syscalls: close fchdir fstat geteuid openat readlinkat setgroups setresgid
- *	     setresuid */
+/* syscalls: start: close fchdir fstat geteuid openat readlinkat
+ *	     setgroups setresgid setresuid */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "host/rights.h"
-#include "host/sandbox.h"
+#include "host/process.h"
 #include "util.h"
 
 #define LINKS_MAX	40	/* as MAXSYMLINKS in linux/namei.h */
@@ -154,14 +154,14 @@ static int set_rights(uid_t uid, gid_t gid)
 
 /**
  * rights_use() - Use a path with the rights of the user that passt becomes
- * @uid, @gid:	user and group that sandbox_drop_root() is going to change to
+ * @uid, @gid:	user and group that process_drop_root() is going to change to
  * @path:	path
  * @use:	function that uses the path. If @use returns -EACCES with the
  *		user's rights, and only root can change where the path leads,
  *		rights_use() calls @use again as root
  * @arg:	first argument of @use
  *
- * If the process is not root, or after sandbox_drop_root(), this function only
+ * If the process is not root, or after process_drop_root(), this function only
  * calls @use.
  *
  * Return: what @use returns; or -errno
@@ -170,7 +170,7 @@ int rights_use(uid_t uid, gid_t gid, const char *path, path_use use, void *arg)
 {
 	int rc, back;
 
-	if (geteuid() || !uid || !sandbox_can_become(uid, gid))
+	if (geteuid() || !uid || !process_can_become(uid, gid))
 		return use(arg, path, false);
 
 	rc = set_rights(uid, gid);
@@ -198,7 +198,7 @@ static int open_path(void *arg, const char *path, bool as_root)
 
 /**
  * rights_open() - Open a file with the rights of the user that passt becomes
- * @uid, @gid:	user and group that sandbox_drop_root() is going to change to
+ * @uid, @gid:	user and group that process_drop_root() is going to change to
  * @path:	path
  * @flags:	flags of open(2)
  * @mode:	permissions of a new file, before umask

@@ -1,262 +1,359 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * sandbox.c - Gives up what the process does not need: inherited descriptors,
- * the user root and capabilities. Afterwards the process can't get them back.
+ * sandbox.c - Takes from the process what it does not need. What the kernel does
+ * not let passt give up is reported, and passt goes on without it, unless
+ * --strict is given.
+ *
+ * The order matters. The namespaces come first, because to enter them is a
+ * privilege, which the process has as root, or as root of a user namespace of
+ * its own. The root directory can be left only in a mount namespace of its own.
+ * Then the privileges are dropped. Landlock comes after that, because with it no
+ * file system can be mounted; and the last filter of system calls comes at the
+ * end, because it permits none of all this.
  */
-/* syscalls: start: capset close close_range fstat getdents64 getresgid
- *	     getresuid openat prctl prlimit64 read setgroups setresgid setresuid
- *	     setuid */
-#include <dirent.h>
+/* syscalls: start: chdir chroot close getegid geteuid keyctl mount openat
+ *	     pivot_root prctl prlimit64 umount2 unshare write */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/capability.h>
-#include <limits.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <linux/keyctl.h>
+#include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "host/landlock.h"
+#include "host/paths.h"
+#include "host/process.h"
 #include "host/sandbox.h"
+#include "host/seccomp.h"
+#include "log.h"
 #include "util.h"
 
-#ifndef SYS_close_range
-#define SYS_close_range		436	/* on all architectures */
+#ifndef CLONE_NEWCGROUP
+#define CLONE_NEWCGROUP		0x02000000
 #endif
 
-/* close_listed() - Close all descriptors that /proc/self/fd lists, except @keep
- * and standard descriptors */
-static void close_listed(int keep)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	const struct dirent *entry;
+#define MOUNT_FLAGS	(MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-	if (!dir)
+/* What each step gives, for the user. */
+static const char *const step_name[SANDBOX_STEPS] = {
+	[SANDBOX_START_CALLS]	= "system calls of start-up only",
+	[SANDBOX_USER]		= "user namespace",
+	[SANDBOX_MOUNT]		= "mount namespace",
+	[SANDBOX_PID]		= "PID namespace",
+	[SANDBOX_IPC]		= "IPC namespace",
+	[SANDBOX_UTS]		= "UTS namespace",
+	[SANDBOX_CGROUP]	= "cgroup namespace",
+	[SANDBOX_ROOT]		= "empty root directory",
+	[SANDBOX_KEYRING]	= "keyring of its own",
+	[SANDBOX_CORE]		= "no core file",
+	[SANDBOX_PRIVILEGES]	= "no capabilities",
+	[SANDBOX_LANDLOCK]	= "Landlock",
+	[SANDBOX_RUN_CALLS]	= "system calls of the event loop only",
+};
+
+/* Namespaces, apart from the user namespace, and their steps. */
+static const struct namespace {
+	int flag;
+	enum sandbox_step step;
+} namespaces[] = {
+	{ CLONE_NEWNS, SANDBOX_MOUNT }, { CLONE_NEWPID, SANDBOX_PID },
+	{ CLONE_NEWIPC, SANDBOX_IPC }, { CLONE_NEWUTS, SANDBOX_UTS },
+	{ CLONE_NEWCGROUP, SANDBOX_CGROUP },
+};
+
+/* Directories on which the empty root may be mounted for a moment. */
+static const char *const places[] = { "/tmp", "/run", "/proc", "/mnt" };
+
+/* note() - Note how a step went: @rc is 0 or -errno. Returns whether it is
+ * done */
+static bool note(struct sandbox *s, enum sandbox_step step, int rc)
+{
+	s->error[step] = -rc;
+	s->done[step] = !rc;
+	return !rc;
+}
+
+#ifdef UNCONFINED
+
+/* A build for tools that need what the sandbox takes: valgrind, and preloaded
+ * libraries that make system calls of their own. */
+static bool is_built(struct sandbox *s)
+{
+	enum sandbox_step i;
+
+	for (i = 0; i < SANDBOX_STEPS; i++)
+		s->detail[i] = "this build has no sandbox";
+	return false;
+}
+
+#else
+
+static bool is_built(struct sandbox *s)
+{
+	return true;
+}
+
+#endif
+
+/**
+ * sandbox_start() - Permit only the system calls that passt makes at start, and
+ *		later
+ */
+void sandbox_start(struct sandbox *s)
+{
+	int rc = 0;
+
+	if (!is_built(s))
 		return;
-	while ((entry = readdir(dir))) {
-		int fd = atoi(entry->d_name);
-
-		if (fd > STDERR_FILENO && fd != keep && fd != dirfd(dir))
-			close(fd);
-	}
-	closedir(dir);
-}
-
-/**
- * sandbox_close_fds() - Close inherited descriptors above stderr
- * @keep:	descriptor to keep, -1: none
- *
- * A standard descriptor that is closed is opened on /dev/null: if it stayed
- * closed, a socket could get its number, and messages would go to this socket.
- */
-void sandbox_close_fds(int keep)
-{
-	unsigned int first = STDERR_FILENO + 1, last = first;
-	int null;
-
-	if (keep > STDERR_FILENO) {
-		last = (unsigned int)keep + 1;
-		if ((unsigned int)keep > first)
-			syscall(SYS_close_range, first, keep - 1, 0);
-	}
-	if (syscall(SYS_close_range, last, UINT_MAX, 0))
-		close_listed(keep);
-
-	do
-		null = open("/dev/null", O_RDWR);
-	while (null >= 0 && null <= STDERR_FILENO);
-	if (null >= 0)
-		close(null);
-}
-
-/*
- * id_mapped() - Whether our user namespace has the user or group @id. @path is
- * /proc/self/uid_map or /proc/self/gid_map. Also true if that file can't be
- * opened.
- */
-static bool id_mapped(const char *path, unsigned int id)
-{
-	unsigned int inside, outside, count;
-	FILE *map = fopen(path, "re");
-	bool found = false;
-
-	if (!map)
-		return true;
-	while (fscanf(map, "%u %u %u", &inside, &outside, &count) == 3) {
-		if (id >= inside && id - inside < count)
-			found = true;
-	}
-	fclose(map);
-	return found;
-}
-
-/* sandbox_can_become() - Whether user ID @uid and group ID @gid exist in our
- * user namespace, that is, whether both are mapped */
-bool sandbox_can_become(uid_t uid, gid_t gid)
-{
-	return id_mapped("/proc/self/uid_map", uid) &&
-	       id_mapped("/proc/self/gid_map", gid);
-}
-
-/* sandbox_in_namespace() - Whether the process is in a user namespace other
- * than the first. Only the first namespace has all user IDs
- * (user_namespaces(7)). Root of another namespace is an ordinary user outside
- * of it */
-bool sandbox_in_namespace(void)
-{
-	return !sandbox_can_become(UINT32_MAX - 1, 0);
-}
-
-/* sandbox_is_root() - Whether one of the process's three user IDs is root. The
- * process could make any of the three its effective user ID */
-bool sandbox_is_root(void)
-{
-	uid_t real, effective, saved;
-
-	return getresuid(&real, &effective, &saved) || !real || !effective ||
-	       !saved;
-}
-
-/* sandbox_failed() - Log which step failed, with errno; returns -errno */
-static int sandbox_failed(const char *what)
-{
-	int ret = -errno;
-
-	err("%s: %s", what, strerror(-ret));
-	return ret;
-}
-
-/**
- * drop_bounding() - Clear the capability bounding set, capabilities(7)
- *
- * This needs CAP_SETPCAP, which a process of root has until it changes its
- * user. In a process without CAP_SETPCAP the set does not change, but
- * PR_SET_NO_NEW_PRIVS, which is set later, has the same effect.
- */
-static void drop_bounding(void)
-{
-	int cap;
-
-	for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
-}
-
-/* has_become() - Whether all user and group IDs of the process are @uid and
- * @gid, and it can't become root again */
-static bool has_become(uid_t uid, gid_t gid)
-{
-	uid_t u[3];
-	gid_t g[3];
-	int i;
-
-	if (getresuid(&u[0], &u[1], &u[2]) || getresgid(&g[0], &g[1], &g[2]))
-		return false;
-	for (i = 0; i < 3; i++) {
-		if (u[i] != uid || g[i] != gid)
-			return false;
-	}
-	return !uid || setuid(0);
-}
-
-/**
- * sandbox_drop_root() - Change from root to a user without privilege
- * @uid:	ID of the user
- * @gid:	ID of the group, which becomes the process's only group
- *
- * If our user namespace has no user @uid or group @gid, the process remains
- * root of the namespace. Outside of the namespace, this root is an ordinary
- * user.
- *
- * Return: 0 on success, or if the process is not root; -errno on failure, after
- *	   a message was logged
- */
-int sandbox_drop_root(uid_t uid, gid_t gid)
-{
-	if (!sandbox_is_root())
-		return 0;
-	if (setresuid(0, 0, 0))	/* maybe only the real or saved user is root */
-		return sandbox_failed("Can't change the user");
-	drop_bounding();
-	if (!sandbox_can_become(uid, gid)) {
-		info("This user namespace has no user %u: going on as its root",
-		     uid);
-		return 0;
-	}
-
-	if (setgroups(0, NULL) && errno != EPERM)
-		return sandbox_failed("Can't leave the groups of root");
-	if (setresgid(gid, gid, gid))
-		return sandbox_failed("Can't change the group");
-	if (setresuid(uid, uid, uid))
-		return sandbox_failed("Can't change the user");
-	if (!has_become(uid, gid)) {
-		errno = EPERM;
-		return sandbox_failed("Still root after changing the user");
-	}
-	return 0;
-}
-
-/* drop_capabilities() - Clear all capability sets of the process; 0 or
- * -errno */
-static int drop_capabilities(void)
-{
-	struct __user_cap_header_struct hdr = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
-
-	drop_bounding();
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	return syscall(SYS_capset, &hdr, none) ? -errno : 0;
-}
-
-/**
- * sandbox_lock() - Drop all capabilities, and prevent the process from getting
- *		new ones
- *
- * The process also becomes undumpable: the kernel writes no core file, which
- * would have the guest's data in it, and other processes of the same user can't
- * attach by ptrace().
- *
- * Return: 0, or -errno on failure, after a message was logged
- */
-int sandbox_lock(void)
-{
-	int ret;
-
-	ret = drop_capabilities();
-	if (ret) {
-		err("Can't drop capabilities: %s", strerror(-ret));
-		return ret;
-	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return sandbox_failed("Can't rule out new privileges");
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-		return sandbox_failed("Can't become undumpable");
-	return 0;
+		rc = -errno;
+	note(s, SANDBOX_START_CALLS,
+	     rc ? rc : seccomp_install(CALLS_START | s->groups | CALLS_RUN));
+}
+
+/* write_file() - Write a line to a file in /proc; 0 or -errno */
+static int write_file(const char *path, const char *line)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, line, strlen(line)) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
 }
 
 /**
- * sandbox_raise_nofile() - Raise the soft limit of open descriptors to the hard
- *		limit
+ * map_user() - In the new user namespace, let our user and group have the same
+ *		numbers as outside
+ * @uid, @gid:	IDs before the namespace was entered
  *
- * Return: the soft limit that applies now
+ * The files belong to root if the process is not dumpable, as after a change of
+ * its user.
  */
-unsigned int sandbox_raise_nofile(void)
+static int map_user(uid_t uid, gid_t gid)
 {
-	struct rlimit limit;
+	char line[64];
+	int rc;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return 1024;	/* the kernel's default, INR_OPEN_CUR */
+	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	snprintf(line, sizeof(line), "%u %u 1\n", uid, uid);
+	rc = write_file("/proc/self/uid_map", line);
+	if (!rc)
+		rc = write_file("/proc/self/setgroups", "deny");
+	snprintf(line, sizeof(line), "%u %u 1\n", gid, gid);
+	return rc ? rc : write_file("/proc/self/gid_map", line);
+}
 
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	getrlimit(RLIMIT_NOFILE, &limit);
-	return (unsigned int)MIN(limit.rlim_cur, (rlim_t)INT_MAX);
+/**
+ * enter_user() - Enter a user namespace, which gives the privileges for the
+ *		other ones
+ *
+ * If the process has left the host's root directory already, /proc is out of
+ * reach. Our user and group then have no number in the namespace, but outside
+ * they stay what they are.
+ */
+static bool enter_user(struct sandbox *s)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+
+	if (unshare(CLONE_NEWUSER))
+		return note(s, SANDBOX_USER, -errno);
+	return note(s, SANDBOX_USER,
+		    s->done[SANDBOX_ROOT] ? 0 : map_user(uid, gid));
+}
+
+/* enter_others() - Enter the other namespaces, each for itself */
+static void enter_others(struct sandbox *s)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(namespaces); i++) {
+		const struct namespace *n = &namespaces[i];
+
+		if (n->step == SANDBOX_PID && !s->forks)
+			s->detail[n->step] = "with --foreground, passt does not fork, so it stays in the PID namespace";
+		else if (!s->done[n->step])
+			note(s, n->step, unshare(n->flag) ? -errno : 0);
+	}
+}
+
+/* mount_root() - Mount an empty file system, and change to it */
+static int mount_root(void)
+{
+	int rc = -ENOENT;
+	size_t i;
+
+	/* What is mounted here must not appear on the host. */
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -errno;
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		if (!mount("passt", places[i], "tmpfs", MOUNT_FLAGS,
+			   "mode=0555,nr_inodes=1,size=4k"))
+			return chdir(places[i]) ? -errno : 0;
+		rc = -errno;
+	}
+	return rc;
+}
+
+/* leave_root() - Replace the root directory by an empty one. If the old root is
+ * no mount point, as in a chroot, it stays mounted, but can't be reached without
+ * CAP_SYS_CHROOT */
+static int leave_root(struct sandbox *s)
+{
+	int rc = mount_root();
+
+	if (rc)
+		return rc;
+	if (!syscall(SYS_pivot_root, ".", ".")) {
+		if (umount2(".", MNT_DETACH))
+			return -errno;
+	} else if (chroot(".")) {
+		return -errno;
+	} else {
+		s->detail[SANDBOX_ROOT] = "by chroot(2)";
+	}
+	if (chdir("/") ||
+	    mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MOUNT_FLAGS,
+		  "mode=0555,nr_inodes=1,size=4k"))
+		return -errno;
+	return 0;
+}
+
+/* forbid_core() - Let the kernel write no core file */
+static int forbid_core(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	return setrlimit(RLIMIT_CORE, &none) ? -errno : 0;
+}
+
+/* isolate() - Enter namespaces and leave the root directory, as far as our
+ * privileges allow and it is not done yet */
+static void isolate(struct sandbox *s)
+{
+	enter_others(s);
+	if (!s->done[SANDBOX_MOUNT] || s->done[SANDBOX_ROOT])
+		return;
+	paths_clone_root();
+	note(s, SANDBOX_ROOT, leave_root(s));
+}
+
+/* sandbox_isolate_root() - If the process is root, do now what root needs no user
+ * namespace for, see sandbox_isolate() */
+void sandbox_isolate_root(struct sandbox *s)
+{
+	if (is_built(s) && process_is_root())
+		isolate(s);
+}
+
+/**
+ * sandbox_isolate() - Enter namespaces, and leave the host's root directory
+ *
+ * The process is no longer root, unless it is only root of a user namespace.
+ */
+void sandbox_isolate(struct sandbox *s)
+{
+	long key;
+
+	if (!is_built(s))
+		return;
+	enter_user(s);
+	isolate(s);
+	if (!s->done[SANDBOX_MOUNT])
+		s->error[SANDBOX_ROOT] = s->error[SANDBOX_MOUNT];
+	key = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	note(s, SANDBOX_KEYRING, key < 0 ? -errno : 0);
+	note(s, SANDBOX_CORE, forbid_core());
+}
+
+/**
+ * sandbox_drop() - Drop all privileges
+ *
+ * Return: 0; or -errno if capabilities could not be dropped, after a message
+ *	   was logged
+ */
+int sandbox_drop(struct sandbox *s)
+{
+	int rc = process_lock();
+
+	if (rc)
+		return rc;
+	note(s, SANDBOX_PRIVILEGES, 0);
+	if (!is_built(s))
+		return 0;
+	rc = landlock_enter(s->tcp_ports, s->ntcp_ports);
+	note(s, SANDBOX_LANDLOCK, MIN(rc, 0));
+	return 0;
+}
+
+/* sandbox_run() - Permit only the system calls of the event loop */
+void sandbox_run(struct sandbox *s)
+{
+	int rc;
+
+	if (!is_built(s))
+		return;
+	rc = paths_seal();
+	note(s, SANDBOX_RUN_CALLS,
+	     rc ? rc : seccomp_install(CALLS_RUN | s->groups));
+}
+
+/* describe() - Describe how a step went, in one line */
+static void describe(const struct sandbox *s, enum sandbox_step step,
+		     char line[256])
+{
+	int error = s->error[step];
+
+	if (s->done[step] && s->detail[step])
+		snprintf(line, 256, "%s: yes, %s", step_name[step],
+			 s->detail[step]);
+	else if (s->done[step])
+		snprintf(line, 256, "%s: yes", step_name[step]);
+	else
+		snprintf(line, 256, "%s: no: %s", step_name[step],
+			 error ? strerror(error) : s->detail[step]);
+}
+
+/* sandbox_print() - Write one line for each step to a file */
+void sandbox_print(const struct sandbox *s, int fd)
+{
+	enum sandbox_step i;
+	char line[256];
+
+	for (i = 0; i < SANDBOX_STEPS; i++) {
+		describe(s, i, line);
+		strcat(line, "\n");
+		if (write(fd, line, strlen(line)) < 0)
+			return;
+	}
+}
+
+/**
+ * sandbox_report() - Log each step that failed
+ * @strict:	it is an error
+ *
+ * Return: whether passt may go on
+ */
+bool sandbox_report(const struct sandbox *s, bool strict)
+{
+	bool good = true;
+	enum sandbox_step i;
+	char line[256];
+
+	for (i = 0; i < SANDBOX_STEPS; i++) {
+		if (!s->error[i])
+			continue;
+		describe(s, i, line);
+		log_msg(strict ? LOG_ERR : LOG_INFO, "Sandbox: %s", line);
+		good = false;
+	}
+	return good || !strict;
 }

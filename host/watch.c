@@ -7,9 +7,8 @@
  * host_read(). So if the kernel could not queue a message, no change is missed:
  * this file reports the loss (ENOBUFS) as a change.
  */
-/* syscalls: start: bind inotify_init1 socket timerfd_create timerfd_settime;
- *	     run: close inotify_add_watch inotify_rm_watch read readlink
- *	     recvfrom */
+/* syscalls: start: bind inotify_add_watch inotify_init1 readlink socket
+ *	     timerfd_create timerfd_settime; run: close read */
 #include <errno.h>
 #include <limits.h>
 #include <linux/neighbour.h>
@@ -22,7 +21,9 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "host/paths.h"
 #include "host/watch.h"
+#include "sock.h"
 #include "util.h"
 
 #define LINKS_MAX	8	/* symbolic links that are followed */
@@ -80,43 +81,11 @@ static int open_wakeup(void)
 	return fd;
 }
 
-/**
- * host_watch_open() - Begin to watch the host's network
- * @w:		filled
- * @resolv_conf: path of resolv.conf
- *
- * Return: 0; or -errno if neither addresses nor resolvers can be watched
- */
-int host_watch_open(struct host_watch *w, const char *resolv_conf)
-{
-	int rc;
-
-	*w = (struct host_watch){
-		.nl = open_netlink(),
-		.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK),
-	};
-	rc = w->nl < 0 && w->inotify < 0 ? -errno : 0;
-	w->wakeup = open_wakeup();
-	w->slept = slept_ms();
-	host_watch_path(w, resolv_conf);
-	return rc;
-}
-
-/* is_watched() - Whether @of is one of the first @n watch descriptors in @wd */
-static bool is_watched(const int *wd, unsigned int n, int of)
-{
-	while (n--) {
-		if (wd[n] == of)
-			return true;
-	}
-	return false;
-}
-
 /* watch_nearest() - Watch the directory that a path is in or, if this directory
  * does not exist yet, the nearest existing directory above it, because the next
  * directory on the path will be made there. Returns the watch descriptor, or -1
  */
-static int watch_nearest(struct host_watch *w, const char *path)
+static int watch_nearest(const struct host_watch *w, const char *path)
 {
 	char at[PATH_MAX], *slash;
 	int wd;
@@ -129,15 +98,13 @@ static int watch_nearest(struct host_watch *w, const char *path)
 		slash[slash == at] = '\0';
 		wd = inotify_add_watch(w->inotify, at, DIR_EVENTS);
 	} while (wd < 0 && slash != at);
-	if (wd >= 0 && w->nwd < WATCH_DIRS && !is_watched(w->wd, w->nwd, wd))
-		w->wd[w->nwd++] = wd;
 	return wd;
 }
 
 /* watch_parent() - Watch the directory of a path as watch_nearest() does, until
  * the result is the same twice: a directory on the path may be made after its
  * absence was noticed, but before the one above it was watched */
-static void watch_parent(struct host_watch *w, const char *path)
+static void watch_parent(const struct host_watch *w, const char *path)
 {
 	int before, wd = watch_nearest(w, path);
 	unsigned int i;
@@ -171,34 +138,46 @@ static bool follow_link(char path[PATH_MAX])
 }
 
 /**
- * host_watch_path() - Watch all directories on which the contents of a file
- *		depend: its own directory, and the directories of the symbolic
- *		links that lead to it
- * @path:	absolute path of the file. Links in the names of directories are
- *		followed, but not watched
- *
- * Call this again after each change, because the links may lead elsewhere.
+ * watch_path() - Watch all directories on which the contents of a file depend:
+ *		its own directory, and the directories of the symbolic links
+ *		that lead to it
+ * @path:	absolute path of the file, shorter than PATH_MAX. Links in the
+ *		names of directories are followed, but not watched
  */
-void host_watch_path(struct host_watch *w, const char *path)
+static void watch_path(const struct host_watch *w, const char *path)
 {
 	char at[PATH_MAX];
-	unsigned int links, nold = w->nwd;
-	int old[WATCH_DIRS];
+	unsigned int links;
 
-	if (w->inotify < 0 || strlen(path) >= sizeof(at))
-		return;
-	memcpy(old, w->wd, sizeof(old));
-	w->nwd = 0;
 	strcpy(at, path);
 	for (links = 0; links <= LINKS_MAX; links++) {
 		watch_parent(w, at);
 		if (!follow_link(at))
 			break;
 	}
-	while (nold--) {
-		if (!is_watched(w->wd, w->nwd, old[nold]))
-			inotify_rm_watch(w->inotify, old[nold]);
-	}
+}
+
+/**
+ * host_watch_open() - Begin to watch the host's network
+ * @w:		filled
+ * @resolv_conf: path of resolv.conf
+ *
+ * Return: 0; or -errno if neither addresses nor resolvers can be watched
+ */
+int host_watch_open(struct host_watch *w, const char *resolv_conf)
+{
+	int rc;
+
+	*w = (struct host_watch){
+		.nl = open_netlink(),
+		.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK),
+	};
+	rc = w->nl < 0 && w->inotify < 0 ? -errno : 0;
+	w->wakeup = open_wakeup();
+	w->slept = slept_ms();
+	if (w->inotify >= 0 && strlen(resolv_conf) < PATH_MAX)
+		watch_path(w, resolv_conf);
+	return rc;
 }
 
 /* is_linklocal_neighbour() - Whether a message about an IPv6 neighbour gives a
@@ -252,7 +231,7 @@ static bool drain_netlink(int fd)
 	ssize_t n = 0;
 
 	for (i = 0; i < DRAIN_MAX && n >= 0; i++) {
-		n = recv(fd, &buf, sizeof(buf), MSG_DONTWAIT | MSG_TRUNC);
+		n = sock_recv(fd, &buf, sizeof(buf), MSG_DONTWAIT | MSG_TRUNC);
 		if (n >= 0)
 			changed |= is_change(&buf.h, MIN((size_t)n,
 							 sizeof(buf)));
@@ -263,7 +242,7 @@ static bool drain_netlink(int fd)
 /* drain_inotify() - Read the events of inotify; returns whether any of them is
  * a change. IN_IGNORED is no change: it says that a watch has ended, and
  * host_watch_path() itself ends watches */
-static bool drain_inotify(int fd)
+static bool drain_inotify(int fd, bool *ended)
 {
 	union {
 		struct inotify_event e;
@@ -279,6 +258,7 @@ static bool drain_inotify(int fd)
 		for (at = 0; at < n; at += (ssize_t)sizeof(*e) + e->len) {
 			e = (const void *)(buf.bytes + at);
 			changed |= e->mask != IN_IGNORED;
+			*ended |= e->mask & IN_IGNORED;
 		}
 	}
 	return changed;
@@ -292,9 +272,21 @@ static bool drain_inotify(int fd)
 bool host_watch_drain(struct host_watch *w)
 {
 	bool network = w->nl >= 0 && drain_netlink(w->nl);
-	bool file = w->inotify >= 0 && drain_inotify(w->inotify);
+	bool file = w->inotify >= 0 && drain_inotify(w->inotify, &w->ended);
 
+	if (file)
+		host_watch_look(w);
 	return network || file;
+}
+
+/**
+ * host_watch_look() - Find out whether resolv.conf may change without a report
+ *
+ * The sandbox lets passt watch no more directories than at start.
+ */
+void host_watch_look(struct host_watch *w)
+{
+	w->blind = w->ended || !paths_resolv_is_plain();
 }
 
 /* drain_wakeup() - Let the timer descriptor be not readable any more, until the

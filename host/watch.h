@@ -10,8 +10,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WATCH_DIRS	16	/* directories that are watched, at most */
-
 /**
  * struct host_watch - Descriptors by which the kernel reports changes
  * @nl:		netlink socket for links, addresses, routes and rules; -1: none
@@ -19,19 +17,21 @@
  * @wakeup:	timer descriptor that is readable after the host has slept; -1:
  *		none
  * @slept:	slept_ms() when it was read last
- * @wd, @nwd:	watch descriptors of directories, and their number
+ * @ended:	a directory that was watched was deleted
+ * @blind:	resolv.conf may change without a report, because it leads to
+ *		another file than at start, or a directory that was watched was
+ *		deleted: the caller has to look from time to time
  */
 struct host_watch {
 	int nl, inotify, wakeup;
 	int64_t slept;
-	int wd[WATCH_DIRS];
-	unsigned int nwd;
+	bool ended, blind;
 };
 
 int host_watch_open(struct host_watch *w, const char *resolv_conf);
 bool host_watch_drain(struct host_watch *w);
 uint64_t host_watch_slept(struct host_watch *w);
-void host_watch_path(struct host_watch *w, const char *path);
+void host_watch_look(struct host_watch *w);
 void host_watch_close(struct host_watch *w);
 
 #endif /* HOST_WATCH_H */

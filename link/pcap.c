@@ -6,7 +6,7 @@
  * Each writev() writes many frames. A failed or partial write ends the
  * recording with a warning, and the daemon goes on.
  */
-/* syscalls: start: write; run: clock_gettime close writev */
+/* syscalls: start: write; pcap: clock_gettime close writev */
 #include <errno.h>
 #include <string.h>
 #include <sys/uio.h>

@@ -4,7 +4,7 @@
  * message consists of a header, a payload, and descriptors. It may come in
  * parts.
  */
-/* syscalls: run: close recvmsg sendmsg */
+/* syscalls: vhost: close recvmsg sendmsg */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -8,7 +8,7 @@
  * Front-ends send messages in different orders, so each message only stores its
  * values. A ring starts when the guest first writes to its kick descriptor.
  */
-/* syscalls: run: close fcntl */
+/* syscalls: vhost: close fcntl */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -888,6 +888,5 @@ int vhost_user_open(struct vhost_user *v, int fd)
 	}
 	open_queue(v, 0);
 	set_caps(v);
-	guest_mem_catch_faults();
 	return 0;
 }

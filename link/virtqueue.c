@@ -6,7 +6,7 @@
  * Fields of a ring are little-endian. Each is read or written once, by a
  * single access, so that the value that was checked is the value that is used.
  */
-/* syscalls: run: write */
+/* syscalls: vhost: write */
 #include <endian.h>
 #include <errno.h>
 #include <unistd.h>

@@ -8,11 +8,13 @@ in one comment; a file that makes none has no such comment:
     /* syscalls: epoll_ctl close */
     /* syscalls: start: socket bind; run: recvmmsg */
 
-Calls after "start:" are made only before the event loop runs. Calls after
-"run:", or without such a word, are made at any time. Names are those of glibc
-on x86-64. LIBC_CALLS of the Makefile has the calls that libc makes itself, for
-memory and to end the program. `make syscalls` prints all of them, and
-test/net/syscalls.py compares them with those of a running passt.
+Calls after "start:" are made only before the event loop runs, and those after
+"end:" only after it, when they may fail. Calls after "run:", or without such a
+word, are made at any time, and those after "vhost:", "logfile:", "pcap:" and
+"stderr:" likewise, but only in this mode (see host/seccomp.h). Names are those
+of glibc on x86-64. LIBC_CALLS of the Makefile has the calls that libc makes
+itself, for memory and to end the program. `make syscalls` prints all of them,
+and host/seccomp.c makes filters of them.
 """
 
 import os
@@ -22,13 +24,13 @@ import guard
 
 NONE = """
 abort asprintf __assert_fail bsearch calloc __cpu_model __ctype_b_loc dirfd environ
-__errno_location exit _exit free getenv getopt_long _GLOBAL_OFFSET_TABLE_ htonl
+_end __errno_location exit _exit free getenv getopt_long _GLOBAL_OFFSET_TABLE_ htonl
 htons in6addr_any in6addr_loopback inet_ntop inet_pton malloc memchr memcmp
 memcpy memmem memmove mempcpy memset ntohl ntohs open_memstream optarg opterr
 optind optopt __popcountdi2 qsort realloc sigaddset sigemptyset snprintf sscanf
 __stack_chk_fail stderr stdin stdout stpcpy strcasecmp strchr strchrnul strcmp
 strcpy strcspn strdup strerror strlen strncasecmp strncmp strncpy strndup strnlen
-strrchr strsep strspn strstr strtok_r strtol strtoll strtoul strtoull sysconf
+strrchr strsep strspn strstr strtok_r strtol mallopt malloc_trim strtoll strtoul strtoull sysconf
 vsnprintf
 gmtime_r localtime_r strftime time
 """     # those of the last line read no file, as log.c calls tzset() at start
@@ -67,6 +69,7 @@ readdir         getdents64
 recv            recvfrom
 send            sendto
 setrlimit       prlimit64
+realpath        readlink newfstatat
 signal          rt_sigaction
 signalfd        signalfd4
 sigaction       rt_sigaction
@@ -76,15 +79,18 @@ tzset           openat fstat read lseek close
 vfprintf        write fstat
 """
 
+GROUPS = {'start', 'run', 'end', 'vhost', 'logfile', 'pcap', 'stderr'}
+
 # Functions that make only the system call of the same name.
 SAME = """
-accept4 access bind chdir clock_gettime close connect dup2 epoll_create1
+accept4 access bind chdir chroot clock_gettime close connect dup2 epoll_create1
 epoll_ctl epoll_wait fchdir fcntl flock fstat ftruncate getegid geteuid getgid
 getpeername getpid getrandom getresgid getresuid getsockname getsockopt getuid
-inotify_add_watch inotify_init1 inotify_rm_watch ioctl lchown listen madvise
+inotify_add_watch inotify_init1 inotify_rm_watch ioctl lchown listen madvise mount mprotect
 mmap munmap openat poll prctl read readlink readlinkat
 recvmmsg recvmsg sendmmsg sendmsg setgroups setresgid setresuid setsid
-setsockopt setuid shutdown socket timerfd_create timerfd_settime umask uname unlink unlinkat write writev
+setsockopt setuid shutdown socket socketpair timerfd_create timerfd_settime umask umount2 uname unlink unlinkat unshare write
+writev
 """
 
 
@@ -99,12 +105,13 @@ def table():
 
 
 def declared(text):
-    """The calls that a file declares: {'start': names, 'run': names}."""
-    groups = {'start': set(), 'run': set()}
+    """The calls that a file declares: {'start': names, 'run': names ...}."""
+    groups = {}
     for comment in re.findall(r'^/\* syscalls: (.*?)\*/', text, re.M | re.S):
         for part in re.sub(r'\n \*', ' ', comment).split(';'):
             word, _, names = part.rpartition(':')
-            groups[word.strip() or 'run'] |= set(names.split())
+            groups.setdefault(word.strip() or 'run',
+                              set()).update(names.split())
     return groups
 
 
@@ -143,14 +150,17 @@ def mistakes(sources, wanted, calls):
     for path, names in wanted.items():
         groups = declared(sources[path])
         right = made(names, sources[path], calls)
-        said = groups['start'] | groups['run']
+        said = set().union(*groups.values())
         for name in sorted(names - set(calls) - {'syscall'}):
             yield f'{path}: {name}: say in syscalls.py which calls it makes'
         for call in sorted(right - said):
             yield f'{path}: {call} is not declared'
         for call in sorted(said - right):
             yield f'{path}: {call} is declared, but not made'
-        for call in sorted(groups['start'] & groups['run']):
+        for group in sorted(set(groups) - GROUPS):
+            yield f'{path}: {group} is no group'
+        both = groups.get('start', set()) & groups.get('run', set())
+        for call in sorted(both):
             yield f'{path}: {call} is declared twice'
 
 

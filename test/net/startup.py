@@ -19,7 +19,7 @@ import threading
 import time
 
 from netlab import (Lab, Process, SERVER4, TOP, USERNS, check, children,
-                    expect, expect_below, main, preload, serves, spawn_user,
+                    expect, expect_below, main, preload, program, serves, spawn_user,
                     wait_exit, wait_for)
 
 sys.path.insert(0, os.path.join(TOP, "test/fuzz"))
@@ -81,7 +81,7 @@ STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
 def run(lab, *options, **kw):
     """Runs passt until it exits. Returns exit status, lines of stderr, and
     stdout."""
-    p = spawn_user(lab.host, [lab.passt_bin, *options],
+    p = spawn_user(lab.host, [program(lab, kw.get("env")), *options],
                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                    **kw)
     try:
@@ -349,7 +349,7 @@ def pid_file(lab):
     with check("pid file: no descriptor of it stays open"):
         names = [os.readlink(f"/proc/{passt.pid}/fd/{fd}")
                  for fd in os.listdir(f"/proc/{passt.pid}/fd")]
-        expect("open", [n for n in names if n.startswith(lab.dir)], [])
+        expect("open", [n for n in names if n.startswith(f"{lab.dir}/")], [])
     with check("pid file: written anew by a second one that starts"):
         second = starts(lab, path=other)
         expect("its text", read(pid), f"{second.pid}\n")

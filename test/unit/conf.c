@@ -6,15 +6,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "host/sandbox.h"
+#include "host/process.h"
 
 /* Stand-ins for the identity of the process: its effective user ID, whether it
  * can become root again, and whether it is root only in a user namespace. */
 static uid_t starter = 1000;
 static bool root_too, namespace;
 #define geteuid()		starter
-#define sandbox_is_root()	(!starter || root_too)
-#define sandbox_in_namespace()	namespace
+#define process_is_root()	(!starter || root_too)
+#define process_in_namespace()	namespace
 
 #include "../../conf/options.c"
 #include "../../conf/values.c"

@@ -4,21 +4,22 @@
  * hosts and with several options, and which messages the user gets. Fake
  * functions describe the host in place of the kernel.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "host/resolv.h"
 
 static char resolv_path[] = "/tmp/passt-resolv-XXXXXX";
-#undef RESOLV_CONF
-#define RESOLV_CONF		resolv_path
 
 /* host/host.c calls these functions, which describe the host in @fake */
 #define nl_open			fake_open
+#define paths_open_resolv	fake_open_resolv
 #define nl_default_if		fake_default_if
 #define nl_gateway		fake_gateway
 #define nl_address		fake_address
-#define if_nametoindex		fake_nametoindex
-#define if_indextoname		fake_indextoname
+#define sock_ifindex		fake_nametoindex
+#define sock_ifname		fake_indextoname
 #include "../../host/host.c"
 #include "../../conf/derive.c"
 #include "../../conf/summary.c"
@@ -57,6 +58,13 @@ void log_set_level(int prio)
 
 void log_one_line(char *s)
 {
+}
+
+int fake_open_resolv(void)
+{
+	int fd = open(resolv_path, O_RDONLY);
+
+	return fd < 0 ? -errno : fd;
 }
 
 int fake_open(void)
@@ -99,15 +107,15 @@ unsigned int fake_address(int nl, int family, unsigned int ifindex,
 	return addr_parse(s, addr) ? ifindex : 0;
 }
 
-unsigned int if_nametoindex(const char *name)
+uint32_t sock_ifindex(const char *name)
 {
 	return !strcmp(name, "lo") ? 7 : 0;
 }
 
-char *if_indextoname(unsigned int ifindex, char name[IFNAMSIZ])
+bool sock_ifname(uint32_t ifindex, char *name)
 {
 	sprintf(name, "eth%u", ifindex);
-	return name;
+	return true;
 }
 
 /* complete() - Derive the network @n from the host and from the options in
@@ -124,7 +132,7 @@ static void complete(const char *line)
 	if (conf_parse(&c, argc, argv) != CONF_GO || conf_check(&c) != CONF_GO)
 		fail("options", "%s", line);
 	said[0] = '\0';
-	host_read(&host, (const char *[]){ conf_ifname(&c, IP4),
+	host_read(&host, nl_open(), (const char *[]){ conf_ifname(&c, IP4),
 					   conf_ifname(&c, IP6) });
 	derive(&c, &host, &n);
 	net_print_notes(&n, &host);
@@ -522,14 +530,14 @@ static void test_read_again(void)
 	fake = usual;
 	resolv("nameserver 203.0.113.53\nsearch example.org\n");
 	said[0] = '\0';
-	host_read(&host, by_route);
+	host_read(&host, nl_open(), by_route);
 	check("what the host has is read", host.family[IP6].exists &&
 	      is(&host.family[IP4].addr, "192.0.2.2") &&
 	      is(&host.family[IP6].gateway, "fe80::7") &&
 	      host.resolv.n == 1 && !host.resolv_error);
 	fake = (struct fake){ .ifindex = 0 };
 	unlink(resolv_path);
-	host_read(&host, by_route);
+	host_read(&host, nl_open(), by_route);
 	check("and read again, when it is gone",
 	      is(&host.family[IP4].addr, "") && !host.family[IP4].ifindex &&
 	      is(&host.family[IP6].gateway, "") && !*host.family[IP4].ifname &&
@@ -538,7 +546,7 @@ static void test_read_again(void)
 	check_eq("of each source", host.nl_error, -EPERM);
 	check_str("nothing is said", said, "");
 	fake = usual;
-	host_read(&host, by_route);
+	host_read(&host, nl_open(), by_route);
 	check("and when it is back", is(&host.family[IP4].addr, "192.0.2.2"));
 }
 

@@ -172,7 +172,8 @@ static void test_file(void)
 	check("and an urgency", strstr(said, "Z info: to the file\n") &&
 	      strstr(said, "Z warning: to both\n"));
 
-	log_to_syslog("passt");
+	log_open_syslog();
+	log_to_syslog("passt", (int)getpid());
 	stderr_start();
 	err("in the background");
 	stderr_end();
@@ -297,7 +298,8 @@ static void test_syslog(void)
 	close(mkstemp(log_socket));
 	fd = logger();
 	state.fd = -1;
-	log_to_syslog("passt");
+	log_open_syslog();
+	log_to_syslog("passt", (int)getpid());
 	stderr_start();
 	warn("to the %s", "system");
 	stderr_end();

@@ -127,7 +127,7 @@ static void in_own_root(void)
 
 int main(void)
 {
-	if (geteuid() || !sandbox_can_become(ALICE, ALICE))
+	if (geteuid() || !process_can_become(ALICE, ALICE))
 		skip("root uses paths as the user that it becomes", "not root");
 	else
 		in_own_root();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * sandbox.c - Tests that passt has no way back to the descriptors, user IDs and
+ * process.c - Tests that passt has no way back to the descriptors, user IDs and
  * capabilities that it gives up. A process can give them up only once, so each
  * test runs in a child process, and the parent checks its exit status.
  */
@@ -10,7 +10,7 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
-#include "../../host/sandbox.c"
+#include "../../host/process.c"
 #include "unit.h"
 
 /* child() - Run a function in a child process; returns what the function
@@ -46,7 +46,7 @@ static int story_close(void)
 		dup2(1, fd);
 	dup2(1, 100);
 	close(0);
-	sandbox_close_fds(20);
+	process_close_fds(20);
 
 	for (fd = 0; fd <= 100; fd++)
 		wrong += open_fd(fd) != (fd <= 2 || fd == 20);
@@ -61,7 +61,7 @@ static int story_close_all(void)
 
 	for (fd = 3; fd <= 40; fd++)
 		dup2(1, fd);
-	sandbox_close_fds(-1);
+	process_close_fds(-1);
 	for (fd = 3; fd <= 100; fd++)
 		wrong += open_fd(fd);
 	return wrong;
@@ -71,7 +71,7 @@ static int story_close_first(void)
 {
 	dup2(1, 3);
 	dup2(1, 4);
-	sandbox_close_fds(3);
+	process_close_fds(3);
 	return !open_fd(3) + open_fd(4);
 }
 
@@ -104,7 +104,7 @@ static int story_drop(void)
 {
 	gid_t groups[8];
 
-	if (sandbox_drop_root(4242, 4343))
+	if (process_drop_root(4242, 4343))
 		return 1;
 	if (getuid() != 4242 || geteuid() != 4242 || getgid() != 4343 ||
 	    getegid() != 4343 || getgroups(8, groups))
@@ -119,7 +119,7 @@ static int story_user(void)
 	if (!uid && (setgid(4343) || setuid(4242)))
 		return 1;
 	uid = getuid();
-	return sandbox_drop_root(1, 1) || getuid() != uid;
+	return process_drop_root(1, 1) || getuid() != uid;
 }
 
 /* write_to() - Write a line to a file of /proc; returns 0 on success */
@@ -146,9 +146,9 @@ static int story_namespace(void)
 	if (write_to("/proc/self/uid_map", line))
 		return 78;
 	log_set_level(LOG_ERR);
-	if (!sandbox_in_namespace() || sandbox_can_become(65534, 65534))
+	if (!process_in_namespace() || process_can_become(65534, 65534))
 		return 2;
-	return sandbox_drop_root(65534, 65534) || geteuid() ? 1 : 0;
+	return process_drop_root(65534, 65534) || geteuid() ? 1 : 0;
 }
 
 /* Given a process whose effective user ID is a user's, but whose real or saved
@@ -158,11 +158,11 @@ static int story_acts_as_user(uid_t real, uid_t saved)
 {
 	uid_t u[3];
 
-	if (setresuid(real, 4242, saved) || !sandbox_is_root())
+	if (setresuid(real, 4242, saved) || !process_is_root())
 		return 1;
-	if (sandbox_drop_root(4242, 4343) || getresuid(&u[0], &u[1], &u[2]))
+	if (process_drop_root(4242, 4343) || getresuid(&u[0], &u[1], &u[2]))
 		return 2;
-	if (u[0] != 4242 || u[1] != 4242 || u[2] != 4242 || sandbox_is_root())
+	if (u[0] != 4242 || u[1] != 4242 || u[2] != 4242 || process_is_root())
 		return 3;
 	return setuid(0) && seteuid(0) && setresuid(0, 0, 0) ? 0 : 4;
 }
@@ -243,7 +243,7 @@ static int story_lock(void)
 {
 	bool root = !geteuid();
 
-	if (sandbox_lock())
+	if (process_lock())
 		return 1;
 	if (status("CapEff", 16) || status("CapPrm", 16) ||
 	    status("CapInh", 16) || status("CapAmb", 16))
@@ -257,7 +257,7 @@ static int story_lock(void)
 
 static int story_drop_and_lock(void)
 {
-	if (sandbox_drop_root(4242, 4343) || sandbox_lock())
+	if (process_drop_root(4242, 4343) || process_lock())
 		return 1;
 	return status("CapBnd", 16) ? 2 : 0;
 }
@@ -289,7 +289,7 @@ static int story_nofile(void)
 {
 	struct rlimit limit = { .rlim_cur = 100, .rlim_max = 321 };
 
-	if (setrlimit(RLIMIT_NOFILE, &limit) || sandbox_raise_nofile() != 321)
+	if (setrlimit(RLIMIT_NOFILE, &limit) || process_raise_nofile() != 321)
 		return 1;
 	return getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur != 321;
 }
