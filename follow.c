@@ -21,8 +21,8 @@ static const char *const outbound_if[FAMILIES] = {
 	[IP4] = "--outbound-if4", [IP6] = "--outbound-if6",
 };
 
-/* sooner() - Return the earlier of two times, of which 0 is never */
-static uint64_t sooner(uint64_t a, uint64_t b)
+/* earlier_of() - Return the earlier of two times, of which 0 is never */
+static uint64_t earlier_of(uint64_t a, uint64_t b)
 {
 	return a && (!b || a < b) ? a : b;
 }
@@ -31,7 +31,8 @@ static uint64_t sooner(uint64_t a, uint64_t b)
  * set */
 static void arm_wake(struct follow *f)
 {
-	uint64_t when = sooner(sooner(f->read_at, f->check_at), f->look_at);
+	uint64_t when = earlier_of(earlier_of(f->read_at, f->check_at),
+				   f->look_at);
 
 	if (when)
 		worker_wake(f->worker, when);

@@ -24,8 +24,8 @@
  * ms. */
 #define FOLLOW_RETRY	1000
 
-/* How often passt looks at resolv.conf if the kernel can't report each change of
- * it, ms. */
+/* How often passt looks at resolv.conf if the kernel can't report each of its
+ * changes, ms. */
 #define FOLLOW_LOOK	2000
 
 /* How long an address must be gone before passt ends the flows that use it, ms:

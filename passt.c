@@ -309,7 +309,8 @@ static int bind_default(struct program *p)
 static void keep_path(const struct program *p, enum own_path which,
 		      const char *path)
 {
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
 	char parent[PATH_MAX];
 	int dir;
 
@@ -634,8 +635,8 @@ static void print_start(const struct program *p)
 	      p->conf.gid, p->worker.udp.fds);
 }
 
-/* list_tcp_ports() - List the host ports that TCP sockets are bound to, for the
- * sandbox */
+/* list_tcp_ports() - List the host ports that TCP sockets are bound to, for
+ * the sandbox */
 static void list_tcp_ports(struct program *p)
 {
 	struct sandbox *s = &p->sandbox;
@@ -658,9 +659,11 @@ static void list_tcp_ports(struct program *p)
  * error */
 static int enter_sandbox(struct program *p)
 {
+	bool mapped = process_can_become(p->conf.uid, p->conf.gid);
+
 	list_tcp_ports(p);
 	sandbox_isolate_root(&p->sandbox);
-	if (process_drop_root(p->conf.uid, p->conf.gid))
+	if (process_drop_root(p->conf.uid, p->conf.gid, mapped))
 		return -1;
 	sandbox_isolate(&p->sandbox);
 	return 0;
@@ -691,8 +694,8 @@ static void tell_parent(struct program *p)
 	close(p->parent);
 }
 
-/* prepare_program() - Set up the worker, and open all descriptors; returns 0, or
- * -1 after showing an error */
+/* prepare_program() - Set up the worker, and open all descriptors; returns 0,
+ * or -1 after showing an error */
 static int prepare_program(struct program *p)
 {
 	struct link *l = &p->stream.link;

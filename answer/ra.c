@@ -226,16 +226,17 @@ void ra_send(struct answer *a, const struct in6_addr *to, const uint8_t *dmac)
 	a->ra_src = src;
 }
 
-/* ra_pick_interval() - Choose the time until the next router advertisement, ms,
+/* ra_pick_interval() - Choose the time until the next router advertisement, ms
  * (RFC 4861 6.2.4) */
 static uint64_t ra_pick_interval(struct answer *a)
 {
 	if (a->ra_sent < RA_INITIAL)
 		return RA_INITIAL_GAP * SEC;
 	/* A linear congruential generator (Knuth, MMIX) */
-	a->random = a->random * 6364136223846793005 + 1442695040888963407;
+	a->random = a->random * 6364136223846793005ULL + 1;
 	return RA_INTERVAL_MIN * SEC +
-	       (a->random >> 32) % ((RA_INTERVAL_MAX - RA_INTERVAL_MIN) * SEC + 1);
+	       (a->random >> 32) %
+	       ((RA_INTERVAL_MAX - RA_INTERVAL_MIN) * SEC + 1);
 }
 
 /* is_ra_on() - Whether passt advertises itself as a router */

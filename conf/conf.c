@@ -462,7 +462,8 @@ static void conf_verbosity(const struct conf *c)
 	else
 		/* Statistics are logged as NOTICE. --quiet does not suppress
 		 * them, because the user has asked for them. */
-		log_set_level(c->quiet || c->show_sandbox ? LOG_NOTICE : LOG_INFO);
+		log_set_level(c->quiet || c->show_sandbox ? LOG_NOTICE :
+			      LOG_INFO);
 }
 
 /**

@@ -117,7 +117,8 @@ static bool is_own_address(struct access *a, const struct in6_addr *dst,
 		return true;
 	/* An answer to an earlier request may still wait in the socket. Then
 	 * read_route() returns false. */
-	while ((n = sock_recv(a->nl, &answer, sizeof(answer), MSG_DONTWAIT)) > 0) {
+	while ((n = sock_recv(a->nl, &answer, sizeof(answer),
+			      MSG_DONTWAIT)) > 0) {
 		if (read_route(a, &answer.h, (size_t)n, &own))
 			return own;
 	}

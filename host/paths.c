@@ -66,9 +66,9 @@ static int root = -1;
 static bool no_openat2;
 static int dirs[OWN_PATHS] = { -1, -1 };
 
-/* Directories below which resolv.conf is looked for: that of its path, and of the
- * file that it led to at start, and one that many programs write it to. They are
- * open until paths_seal(). */
+/* Directories below which resolv.conf is looked for: those of its path and of
+ * the file that it led to at start, and one that many programs write it to.
+ * They are open until paths_seal(). */
 static int read_dirs[PATH_READ_DIRS];
 
 static size_t page_size(void)
@@ -113,7 +113,8 @@ int paths_open(void)
 		.follow = { .flags = READ_FLAGS, .resolve = RESOLVE_IN_ROOT |
 			    RESOLVE_NO_MAGICLINKS },
 		.no_links = { .flags = READ_FLAGS,
-			      .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS },
+			      .resolve = RESOLVE_IN_ROOT |
+					 RESOLVE_NO_SYMLINKS },
 		.no_link = { .flags = READ_FLAGS | O_NOFOLLOW },
 	};
 	strcpy(fixed->resolv, RESOLV_CONF + 1);
@@ -211,7 +212,8 @@ unsigned int paths_calls(struct path_call call[PATH_CALLS])
 
 	call[n++] = open_call(root, fixed->resolv, &fixed->follow);
 	call[n++] = open_call(root, PLAIN, &fixed->no_links);
-	call[n++] = (struct path_call){ SYS_newfstatat, -1, fixed->empty, NULL };
+	call[n++] = (struct path_call){ SYS_newfstatat, -1, fixed->empty,
+					NULL };
 	for (i = 0; i < OWN_PATHS; i++) {
 		if (dirs[i] < 0)
 			continue;
@@ -232,8 +234,8 @@ static int stat_file(int dir, const char *path, struct stat *st, int flags)
 	return syscall(SYS_newfstatat, dir, path, st, flags) ? -errno : 0;
 }
 
-/* open_how() - Open a file by openat2(); the descriptor, or -errno. Before Linux
- * 5.6, there is only openat(), which follows no link here */
+/* open_how() - Open a file by openat2(); the descriptor, or -errno. Before
+ * Linux 5.6, there is only openat(), which follows no link here */
 static int open_how(int dir, const char *path, const struct open_how *how)
 {
 	long fd = no_openat2 ? openat(dir, path, READ_FLAGS | O_NOFOLLOW) :

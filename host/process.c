@@ -168,22 +168,24 @@ static bool has_become(uid_t uid, gid_t gid)
  * process_drop_root() - Change from root to a user without privilege
  * @uid:	ID of the user
  * @gid:	ID of the group, which becomes the process's only group
+ * @mapped:	process_can_become() said that both exist, while the process
+ *		could still read /proc
  *
- * If our user namespace has no user @uid or group @gid, the process remains
+ * If they do not exist in our user namespace, the process remains
  * root of the namespace. Outside of the namespace, this root is an ordinary
  * user.
  *
  * Return: 0 on success, or if the process is not root; -errno on failure, after
  *	   a message was logged
  */
-int process_drop_root(uid_t uid, gid_t gid)
+int process_drop_root(uid_t uid, gid_t gid, bool mapped)
 {
 	if (!process_is_root())
 		return 0;
 	if (setresuid(0, 0, 0))	/* maybe only the real or saved user is root */
 		return process_failed("Can't change the user");
 	drop_bounding();
-	if (!process_can_become(uid, gid)) {
+	if (!mapped) {
 		info("This user namespace has no user %u: going on as its root",
 		     uid);
 		return 0;

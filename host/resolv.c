@@ -15,7 +15,7 @@
 #define LABEL_MAX	63	/* RFC 1035 2.3.4 */
 #define BLANKS		" \t\r\n"
 #define LINES_MAX	65536	/* lines that are read; this takes a few ms */
-#define LINE_MAX_LEN	1024	/* bytes of a line that are used, with the end */
+#define LINE_MAX_LEN	1024	/* bytes of a line that are used, and one */
 #define SKIP_MAX	(1 << 20)	/* bytes of a line that are skipped */
 
 static bool label_char(char c)

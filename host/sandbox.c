@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * sandbox.c - Takes from the process what it does not need. What the kernel does
- * not let passt give up is reported, and passt goes on without it, unless
+ * sandbox.c - Takes from the process what it does not need. What the kernel
+ * does not let passt give up is reported, and passt goes on without it, unless
  * --strict is given.
  *
  * The order matters. The namespaces come first, because to enter them is a
  * privilege, which the process has as root, or as root of a user namespace of
  * its own. The root directory can be left only in a mount namespace of its own.
- * Then the privileges are dropped. Landlock comes after that, because with it no
- * file system can be mounted; and the last filter of system calls comes at the
+ * Then the privileges are dropped. Landlock comes after that, because with it
+ * no file system can be mounted. The last filter of system calls comes at the
  * end, because it permits none of all this.
  */
 /* syscalls: start: chdir chroot close getegid geteuid keyctl mount openat
@@ -69,9 +69,9 @@ static const struct namespace {
 /* Directories on which the empty root may be mounted for a moment. */
 static const char *const places[] = { "/tmp", "/run", "/proc", "/mnt" };
 
-/* note() - Note how a step went: @rc is 0 or -errno. Returns whether it is
+/* note_step() - Note how a step went: @rc is 0 or -errno. Returns whether it is
  * done */
-static bool note(struct sandbox *s, enum sandbox_step step, int rc)
+static bool note_step(struct sandbox *s, enum sandbox_step step, int rc)
 {
 	s->error[step] = -rc;
 	s->done[step] = !rc;
@@ -112,12 +112,12 @@ void sandbox_start(struct sandbox *s)
 		return;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		rc = -errno;
-	note(s, SANDBOX_START_CALLS,
+	note_step(s, SANDBOX_START_CALLS,
 	     rc ? rc : seccomp_install(CALLS_START | s->groups | CALLS_RUN));
 }
 
-/* write_file() - Write a line to a file in /proc; 0 or -errno */
-static int write_file(const char *path, const char *line)
+/* write_proc() - Write a line to a file in /proc; 0 or -errno */
+static int write_proc(const char *path, const char *line)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC), rc = 0;
 
@@ -144,11 +144,11 @@ static int map_user(uid_t uid, gid_t gid)
 
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	snprintf(line, sizeof(line), "%u %u 1\n", uid, uid);
-	rc = write_file("/proc/self/uid_map", line);
+	rc = write_proc("/proc/self/uid_map", line);
 	if (!rc)
-		rc = write_file("/proc/self/setgroups", "deny");
+		rc = write_proc("/proc/self/setgroups", "deny");
 	snprintf(line, sizeof(line), "%u %u 1\n", gid, gid);
-	return rc ? rc : write_file("/proc/self/gid_map", line);
+	return rc ? rc : write_proc("/proc/self/gid_map", line);
 }
 
 /**
@@ -165,8 +165,8 @@ static bool enter_user(struct sandbox *s)
 	gid_t gid = getegid();
 
 	if (unshare(CLONE_NEWUSER))
-		return note(s, SANDBOX_USER, -errno);
-	return note(s, SANDBOX_USER,
+		return note_step(s, SANDBOX_USER, -errno);
+	return note_step(s, SANDBOX_USER,
 		    s->done[SANDBOX_ROOT] ? 0 : map_user(uid, gid));
 }
 
@@ -181,7 +181,7 @@ static void enter_others(struct sandbox *s)
 		if (n->step == SANDBOX_PID && !s->forks)
 			s->detail[n->step] = "with --foreground, passt does not fork, so it stays in the PID namespace";
 		else if (!s->done[n->step])
-			note(s, n->step, unshare(n->flag) ? -errno : 0);
+			note_step(s, n->step, unshare(n->flag) ? -errno : 0);
 	}
 }
 
@@ -203,9 +203,9 @@ static int mount_root(void)
 	return rc;
 }
 
-/* leave_root() - Replace the root directory by an empty one. If the old root is
- * no mount point, as in a chroot, it stays mounted, but can't be reached without
- * CAP_SYS_CHROOT */
+/* leave_root() - Replace the root directory by an empty one. If the kernel
+ * can't unmount the old root, as in an initramfs, it stays mounted, but can't
+ * be reached without CAP_SYS_CHROOT */
 static int leave_root(struct sandbox *s)
 {
 	int rc = mount_root();
@@ -235,23 +235,23 @@ static int forbid_core(void)
 	return setrlimit(RLIMIT_CORE, &none) ? -errno : 0;
 }
 
-/* isolate() - Enter namespaces and leave the root directory, as far as our
+/* enter_all() - Enter namespaces and leave the root directory, as far as our
  * privileges allow and it is not done yet */
-static void isolate(struct sandbox *s)
+static void enter_all(struct sandbox *s)
 {
 	enter_others(s);
 	if (!s->done[SANDBOX_MOUNT] || s->done[SANDBOX_ROOT])
 		return;
 	paths_clone_root();
-	note(s, SANDBOX_ROOT, leave_root(s));
+	note_step(s, SANDBOX_ROOT, leave_root(s));
 }
 
-/* sandbox_isolate_root() - If the process is root, do now what root needs no user
- * namespace for, see sandbox_isolate() */
+/* sandbox_isolate_root() - If the process is root, do now what root needs no
+ * user namespace for, see sandbox_isolate() */
 void sandbox_isolate_root(struct sandbox *s)
 {
 	if (is_built(s) && process_is_root())
-		isolate(s);
+		enter_all(s);
 }
 
 /**
@@ -266,12 +266,12 @@ void sandbox_isolate(struct sandbox *s)
 	if (!is_built(s))
 		return;
 	enter_user(s);
-	isolate(s);
+	enter_all(s);
 	if (!s->done[SANDBOX_MOUNT])
 		s->error[SANDBOX_ROOT] = s->error[SANDBOX_MOUNT];
 	key = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-	note(s, SANDBOX_KEYRING, key < 0 ? -errno : 0);
-	note(s, SANDBOX_CORE, forbid_core());
+	note_step(s, SANDBOX_KEYRING, key < 0 ? -errno : 0);
+	note_step(s, SANDBOX_CORE, forbid_core());
 }
 
 /**
@@ -286,11 +286,11 @@ int sandbox_drop(struct sandbox *s)
 
 	if (rc)
 		return rc;
-	note(s, SANDBOX_PRIVILEGES, 0);
+	note_step(s, SANDBOX_PRIVILEGES, 0);
 	if (!is_built(s))
 		return 0;
 	rc = landlock_enter(s->tcp_ports, s->ntcp_ports);
-	note(s, SANDBOX_LANDLOCK, MIN(rc, 0));
+	note_step(s, SANDBOX_LANDLOCK, MIN(rc, 0));
 	return 0;
 }
 
@@ -302,13 +302,13 @@ void sandbox_run(struct sandbox *s)
 	if (!is_built(s))
 		return;
 	rc = paths_seal();
-	note(s, SANDBOX_RUN_CALLS,
+	note_step(s, SANDBOX_RUN_CALLS,
 	     rc ? rc : seccomp_install(CALLS_RUN | s->groups));
 }
 
-/* describe() - Describe how a step went, in one line */
-static void describe(const struct sandbox *s, enum sandbox_step step,
-		     char line[256])
+/* describe_step() - Describe how a step went, in one line */
+static void describe_step(const struct sandbox *s, enum sandbox_step step,
+			  char line[256])
 {
 	int error = s->error[step];
 
@@ -329,7 +329,7 @@ void sandbox_print(const struct sandbox *s, int fd)
 	char line[256];
 
 	for (i = 0; i < SANDBOX_STEPS; i++) {
-		describe(s, i, line);
+		describe_step(s, i, line);
 		strcat(line, "\n");
 		if (write(fd, line, strlen(line)) < 0)
 			return;
@@ -351,7 +351,7 @@ bool sandbox_report(const struct sandbox *s, bool strict)
 	for (i = 0; i < SANDBOX_STEPS; i++) {
 		if (!s->error[i])
 			continue;
-		describe(s, i, line);
+		describe_step(s, i, line);
 		log_msg(strict ? LOG_ERR : LOG_INFO, "Sandbox: %s", line);
 		good = false;
 	}

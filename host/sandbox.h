@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What holds for the process in the sandbox, in the order in which it is done. */
+/* What holds for the process in the sandbox, in the order in which it is
+ * done. */
 enum sandbox_step {
 	SANDBOX_START_CALLS,	/* only the system calls of start-up */
 	SANDBOX_USER,		/* a user namespace of its own */

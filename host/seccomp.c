@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * seccomp.c - Filters of system calls (seccomp(2)). The kernel kills passt if it
- * makes any other call than those that its files declare ("syscalls:"), or one
- * with other arguments than those in the tables below.
+ * seccomp.c - Filters of system calls (seccomp(2)). The kernel kills passt if
+ * it makes any other call than those that its files declare ("syscalls:"), or
+ * one with other arguments than those in the tables below.
  *
  * A filter is a program in classic BPF. It first checks the architecture. Then
  * come the calls, one after the other: the kernel runs the program only for
@@ -98,7 +98,7 @@ static const struct declared_call {
 	int nr;
 	unsigned int group;
 } declared[] = {
-#include "calls.h"
+#include <calls.h>	/* made by the Makefile */
 };
 
 #define IS(number, what) \
@@ -170,10 +170,10 @@ static const struct call_rule start_rules[] = {
  * when brk() fails, and handles their failure. */
 static const int no_memory[] = { __NR_mmap, __NR_mremap, __NR_munmap };
 
-/* put() - Append an instruction. A filter that is too long gets no end, so that
- * the kernel does not take it */
-static void put(struct filter *f, uint16_t code, uint32_t k, uint8_t jt,
-		uint8_t jf)
+/* put_insn() - Append an instruction. seccomp_install() checks that there was
+ * space for all */
+static void put_insn(struct filter *f, uint16_t code, uint32_t k,
+		     uint8_t jt, uint8_t jf)
 {
 	if (f->n < INSNS_MAX)
 		f->insn[f->n++] = (struct sock_filter){ code, jt, jf, k };
@@ -181,12 +181,12 @@ static void put(struct filter *f, uint16_t code, uint32_t k, uint8_t jt,
 
 static void put_load(struct filter *f, size_t offset)
 {
-	put(f, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+	put_insn(f, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
 }
 
 static void put_return(struct filter *f, uint32_t action)
 {
-	put(f, BPF_RET | BPF_K, action, 0, 0);
+	put_insn(f, BPF_RET | BPF_K, action, 0, 0);
 }
 
 /* arg_offset() - Offset of one half of an argument. Both architectures store
@@ -207,14 +207,14 @@ static void put_above(struct filter *f, unsigned int arg)
 	uint32_t low = (uint32_t)end, high = (uint32_t)(end >> 32);
 
 	put_load(f, arg_offset(arg, true));
-	put(f, BPF_JMP | BPF_JGT | BPF_K, high, 7, 0);
-	put(f, BPF_JMP | BPF_JEQ | BPF_K, high, 0, 2);
+	put_insn(f, BPF_JMP | BPF_JGT | BPF_K, high, 7, 0);
+	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, high, 0, 2);
 	put_load(f, arg_offset(arg, false));
-	put(f, BPF_JMP | BPF_JGE | BPF_K, low, 4, 0);
+	put_insn(f, BPF_JMP | BPF_JGE | BPF_K, low, 4, 0);
 	put_load(f, arg_offset(arg, true));
-	put(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, COND_FAILS);
+	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, COND_FAILS);
 	put_load(f, arg_offset(arg, false));
-	put(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, COND_FAILS);
+	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, COND_FAILS);
 }
 
 /* put_cond() - Append the check of a condition, which falls through if the
@@ -227,13 +227,14 @@ static void put_cond(struct filter *f, const struct cond *c)
 	}
 	put_load(f, arg_offset(c->arg, false));
 	if (c->type == COND_EQ && c->mask != UINT32_MAX)
-		put(f, BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
-	put(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)c->value, 0, COND_FAILS);
+		put_insn(f, BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
+	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)c->value, 0,
+		 COND_FAILS);
 	if (c->type != COND_EQ64)
 		return;
 	put_load(f, arg_offset(c->arg, true));
-	put(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(c->value >> 32), 0,
-	    COND_FAILS);
+	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(c->value >> 32), 0,
+		 COND_FAILS);
 }
 
 /* put_rule() - Append a rule, which falls through if it does not permit the
@@ -294,15 +295,15 @@ static unsigned int put_args(struct filter *f, int nr, bool run)
 	return run ? found + put_paths(f, nr) : found;
 }
 
-/* put_call() - Append the check of a call. The accumulator holds its number, and
- * does so after the check if it is another call */
+/* put_call() - Append the check of a call. The accumulator holds the number of
+ * the call that is made, and still does so if it is another one */
 static void put_call(struct filter *f, int nr, bool run)
 {
 	unsigned int skip;
 
-	put(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 1, 0);
+	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 1, 0);
 	skip = f->n;
-	put(f, BPF_JMP | BPF_JA, 0, 0, 0);
+	put_insn(f, BPF_JMP | BPF_JA, 0, 0, 0);
 	put_return(f, put_args(f, nr, run) ? SECCOMP_RET_KILL_PROCESS :
 					     SECCOMP_RET_ALLOW);
 	f->insn[skip].k = f->n - skip - 1;
@@ -341,10 +342,10 @@ static void make_filter(struct filter *f, unsigned int groups)
 
 	f->n = 0;
 	put_load(f, offsetof(struct seccomp_data, arch));
-	put(f, BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0);
+	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0);
 	put_return(f, SECCOMP_RET_KILL_PROCESS);
 	put_load(f, offsetof(struct seccomp_data, nr));
-	put(f, BPF_JMP | BPF_JGE | BPF_K, NR_END, 0, 1);
+	put_insn(f, BPF_JMP | BPF_JGE | BPF_K, NR_END, 0, 1);
 	put_return(f, SECCOMP_RET_KILL_PROCESS);
 	for (i = 0; i < ARRAY_SIZE(declared); i++) {
 		if (declared[i].group & groups && is_first(i, groups))
@@ -353,7 +354,8 @@ static void make_filter(struct filter *f, unsigned int groups)
 	for (i = 0; run && i < ARRAY_SIZE(no_memory); i++) {
 		if (is_declared(no_memory[i], groups))
 			continue;
-		put(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)no_memory[i], 0, 1);
+		put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)no_memory[i],
+			 0, 1);
 		put_return(f, SECCOMP_RET_ERRNO | ENOMEM);
 	}
 	put_return(f, SECCOMP_RET_KILL_PROCESS);

@@ -134,7 +134,8 @@ static int stream_refill(struct link_queue *q)
 	s->have -= s->parsed;
 	s->parsed = 0;
 
-	n = sock_recv(s->fd, s->in + s->have, STREAM_IN - s->have, MSG_DONTWAIT);
+	n = sock_recv(s->fd, s->in + s->have, STREAM_IN - s->have,
+		      MSG_DONTWAIT);
 	if (!n)
 		return -ECONNRESET;
 	if (n < 0) {

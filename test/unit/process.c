@@ -104,7 +104,8 @@ static int story_drop(void)
 {
 	gid_t groups[8];
 
-	if (process_drop_root(4242, 4343))
+	if (process_drop_root(4242, 4343,
+			      process_can_become(4242, 4343)))
 		return 1;
 	if (getuid() != 4242 || geteuid() != 4242 || getgid() != 4343 ||
 	    getegid() != 4343 || getgroups(8, groups))
@@ -119,7 +120,8 @@ static int story_user(void)
 	if (!uid && (setgid(4343) || setuid(4242)))
 		return 1;
 	uid = getuid();
-	return process_drop_root(1, 1) || getuid() != uid;
+	return process_drop_root(1, 1,
+			      process_can_become(1, 1)) || getuid() != uid;
 }
 
 /* write_to() - Write a line to a file of /proc; returns 0 on success */
@@ -148,7 +150,8 @@ static int story_namespace(void)
 	log_set_level(LOG_ERR);
 	if (!process_in_namespace() || process_can_become(65534, 65534))
 		return 2;
-	return process_drop_root(65534, 65534) || geteuid() ? 1 : 0;
+	return process_drop_root(65534, 65534,
+			      process_can_become(65534, 65534)) || geteuid() ? 1 : 0;
 }
 
 /* Given a process whose effective user ID is a user's, but whose real or saved
@@ -160,7 +163,8 @@ static int story_acts_as_user(uid_t real, uid_t saved)
 
 	if (setresuid(real, 4242, saved) || !process_is_root())
 		return 1;
-	if (process_drop_root(4242, 4343) || getresuid(&u[0], &u[1], &u[2]))
+	if (process_drop_root(4242, 4343,
+			      process_can_become(4242, 4343)) || getresuid(&u[0], &u[1], &u[2]))
 		return 2;
 	if (u[0] != 4242 || u[1] != 4242 || u[2] != 4242 || process_is_root())
 		return 3;
@@ -257,7 +261,8 @@ static int story_lock(void)
 
 static int story_drop_and_lock(void)
 {
-	if (process_drop_root(4242, 4343) || process_lock())
+	if (process_drop_root(4242, 4343,
+			      process_can_become(4242, 4343)) || process_lock())
 		return 1;
 	return status("CapBnd", 16) ? 2 : 0;
 }
