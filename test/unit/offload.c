@@ -204,6 +204,41 @@ static void story_fragment(void)
 		 TAP_FRAGMENT);
 }
 
+/* Given memory to which the guest can write, when the guest changes the headers
+ * of a frame that passt has parsed, then the headers of the packet are those
+ * that passt has checked. */
+static void story_shared(const char *src, const char *dst, uint8_t proto)
+{
+	struct frame_meta meta = { .csum = LINK_CSUM_OK };
+	size_t len = build(src, dst, proto, 100), l4;
+	static uint8_t copy[PKT_HDR_MAX], was[PKT_HDR_MAX];
+	struct fragment frag;
+	struct memory m;
+	struct pkt pkt;
+	uint8_t *bytes;
+
+	memcpy(was, frame, sizeof(was));
+	memory_open_as(&m, 4096, MEMORY_CONTIGUOUS);
+	memory_put_meta(&m, frame, len, meta);
+	link_refill(m.queue);
+	bytes = m.queue->from_guest->iov->iov_base;
+	check_eq("a frame in memory of the guest",
+		 parse_frame(m.queue->from_guest, true, copy, &pkt, &frag),
+		 DROP_NONE);
+	l4 = len - 100 - pkt.l4len;
+	memset(bytes, 0xff, len - 100);
+	check("has the addresses of a link that were checked",
+	      !memcmp(pkt.dmac, was, MAC_LEN) &&
+	      !memcmp(pkt.smac, was + MAC_LEN, MAC_LEN));
+	check("the IP header", pkt.l3len == l4 - ETH_HLEN &&
+	      !memcmp(pkt.l3, was + ETH_HLEN, pkt.l3len));
+	check("the transport header", !memcmp(pkt.l4, was + l4, pkt.l4len));
+	check("and its payload in place", pkt.len == 100 && pkt.iovcnt == 1 &&
+	      pkt.iov->iov_base == bytes + len - 100);
+	link_release(m.queue);
+	link_close(&m.link);
+}
+
 int main(void)
 {
 	enum memory_mode mode;
@@ -213,5 +248,9 @@ int main(void)
 		story_claims(mode);
 	story_big_tcp();
 	story_fragment();
+	story_shared(V4, IPPROTO_TCP);
+	story_shared(V6, IPPROTO_TCP);
+	story_shared(V4, IPPROTO_UDP);
+	story_shared(V6, IPPROTO_UDP);
 	return unit_end();
 }

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * virtqueue.c - Tests of a virtqueue in the guest's memory: chains as drivers
- * write them and as a hostile guest may write them, notifications in both
- * directions, and regions of memory.
+ * write them, as a hostile guest may write them and may change them meanwhile,
+ * notifications in both directions, and regions of memory.
  */
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
-#include "../../link/virtqueue.c"
 #include "link/guest_mem.h"
 #include "test/unit/unit.h"
+
+static void *race_mem_at(const struct guest_mem *m, uint64_t addr, size_t *len);
+
+#define guest_mem_at	race_mem_at
+#include "../../link/virtqueue.c"
+#undef guest_mem_at
 
 #define GUEST	0x100000000ULL		/* guest physical address */
 #define USER	0x7f0000000000ULL	/* address in the front-end */
@@ -31,6 +36,21 @@ static struct virtqueue q;
 static struct iovec iov[PIECES];
 static struct vq_chain chain = { .iov = iov };
 static uint8_t *base;
+
+/* What the guest does to its ring when passt has read the first descriptor of a
+ * chain and translates the address in it; NULL: nothing. */
+static void (*guest_acts)(void);
+
+/* race_mem_at() - virtqueue.c calls this instead of guest_mem_at() */
+static void *race_mem_at(const struct guest_mem *m, uint64_t addr, size_t *len)
+{
+	void (*act)(void) = guest_acts;
+
+	guest_acts = NULL;
+	if (act)
+		act();
+	return guest_mem_at(m, addr, len);
+}
 
 static struct vring_desc *desc(unsigned int i)
 {
@@ -248,6 +268,82 @@ static void story_hostile(void)
 	ends();
 }
 
+static void grow_desc(void)
+{
+	desc(0)->len = 2 * SIZE;
+}
+
+static void grow_table(void)
+{
+	desc(0)->len = VIRTQUEUE_MAX * sizeof(struct vring_desc);
+}
+
+static void redirect_desc(void)
+{
+	desc(0)->next = UINT16_MAX;
+	desc(0)->flags = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE;
+}
+
+static void replace_head(void)
+{
+	q.avail->ring[0] = 5;
+	q.avail->idx += 100;
+}
+
+/* reads_while() - Read the chain at descriptor 0 while the guest does something
+ * to it */
+static int reads_while(void (*act)(void))
+{
+	int rc;
+
+	guest_acts = act;
+	rc = peek(false);
+	check("the guest has acted", !guest_acts);
+	return rc;
+}
+
+/* Given a guest that changes its ring while passt reads it, then passt reads
+ * each value once, so the value that it has checked is the value that it
+ * uses. */
+static void story_race(void)
+{
+	begins(0);
+	set_desc(desc(0), GUEST + 2 * SIZE - 10, 10, 0, 0);
+	offers(0);
+	check_eq("a buffer that grows after it was read",
+		 reads_while(grow_desc), 1);
+	check("is as long as it was", chain.cnt == 1 && chain.len == 10 &&
+	      iov[0].iov_len == 10);
+	ends();
+
+	begins(0);
+	set_desc(desc(0), GUEST + TABLE, 32, VRING_DESC_F_INDIRECT, 0);
+	set_desc(table(0), GUEST + DATA, 10, VRING_DESC_F_NEXT, 1);
+	set_desc(table(1), GUEST + DATA, 10, VRING_DESC_F_NEXT, 2);
+	set_desc(table(2), GUEST + DATA, 10, 0, 0);
+	offers(0);
+	check_eq("a table that grows after it was read has no more entries",
+		 reads_while(grow_table), -EPROTO);
+	ends();
+
+	begins(0);
+	set_desc(desc(0), GUEST + DATA, 10, VRING_DESC_F_NEXT, 1);
+	set_desc(desc(1), GUEST + DATA + 10, 20, 0, 0);
+	offers(0);
+	check_eq("a descriptor that leads elsewhere after it was read",
+		 reads_while(redirect_desc), 1);
+	check("leads where it did", chain.cnt == 2 && chain.len == 30);
+	ends();
+
+	begins(0);
+	set_desc(desc(0), GUEST + DATA, 10, 0, 0);
+	offers(0);
+	check_eq("a head that is replaced after it was read",
+		 reads_while(replace_head), 1);
+	check_eq("is the one that was read", chain.head, 0);
+	ends();
+}
+
 /* returns() - Give a chain back to the guest, and publish that */
 static void returns(uint16_t head)
 {
@@ -400,6 +496,7 @@ int main(void)
 	story_chains();
 	story_empty();
 	story_hostile();
+	story_race();
 	story_calls();
 	story_await();
 	story_regions();
