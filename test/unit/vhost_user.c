@@ -681,6 +681,89 @@ static void story_many_pieces(void)
 	ends();
 }
 
+/* is_untouched() - Whether the memory between the receive buffers, which are
+ * 0x6000 bytes apart, is as story_runts() has left it */
+static bool is_untouched(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < RING * 0x6000U; i++) {
+		if (i % 0x6000 >= f.size && f.mem[BUFFERS + i] != 0xa5)
+			return false;
+	}
+	return true;
+}
+
+/* used_bytes() - Return how many bytes passt says it has written in all */
+static uint32_t used_bytes(void)
+{
+	uint32_t len = 0;
+	unsigned int i;
+
+	for (i = 0; i < used(0)->idx; i++)
+		len += used(0)->ring[i % RING].len;
+	return len;
+}
+
+/* Given receive buffers that are shorter than a virtio-net header, or hardly
+ * longer, then a frame takes as many of them as it needs, and passt writes
+ * nothing beside them. A guest that has not agreed to mergeable buffers breaks
+ * a rule of virtio with them, and its link fails. */
+static void story_runts(void)
+{
+	static const uint32_t sizes[] = { 3, 11, 12, 13, 25 };
+	const uint64_t whole = OFFLOADS & ~BIT(VIRTIO_NET_F_MRG_RXBUF);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		printf("# receive buffers of %u bytes\n", sizes[i]);
+		begins(OFFLOADS, sizes[i]);
+		memset(f.mem + BUFFERS, 0xa5, RING * 0x6000U);
+		posts(RING / 2, 0);
+		check("a frame has a slot", commits(60, 60, none));
+		check_eq("and goes to the guest", link_flush(v.queue), 1);
+		check_eq("in as many buffers as it needs", used(0)->idx,
+			 (12 + 60 + sizes[i] - 1) / sizes[i]);
+		check_eq("with all of its bytes", used_bytes(), 12 + 60);
+		check("and none beside them", is_untouched());
+		ends();
+
+		begins(whole, sizes[i]);
+		memset(f.mem + BUFFERS, 0xa5, RING * 0x6000U);
+		posts(RING / 2, 0);
+		check("buffers that can't be merged are no slot",
+		      !commits(60, 60, none));
+		check_eq("and end the link", link_flush(v.queue), -EPROTO);
+		check("nothing was written", is_untouched() && !used(0)->idx);
+		ends();
+	}
+}
+
+/* Given a ring that runs, whose descriptors end where the guest's memory ends,
+ * when the front-end says that the ring is larger, then the ring stops, and
+ * does not start again. */
+static void story_new_size(void)
+{
+	struct vring_addr a = {
+		.desc = USER + SIZE - RING * sizeof(struct vring_desc),
+		.avail = USER + 0x1000, .used = USER + 0x2000,
+	};
+
+	begins(OFFLOADS, BUFFER);
+	posts(20, 0);
+	memcpy(f.mem + SIZE - RING * sizeof(struct vring_desc), desc(0, 0),
+	       RING * sizeof(struct vring_desc));
+	check_eq("a ring at the end of the memory",
+		 says(SET_VRING_ADDR, 0, &a, sizeof(a), -1), 0);
+	check("runs", commits(60, 60, none));
+	check_eq("a larger size", says_state(SET_VRING_NUM, 0, 2 * RING), 0);
+	check("stops it", !commits(60, 60, none));
+	check_eq("and keeps it from starting",
+		 link_event(&v.link, FD_KICK, EPOLLIN), -EPROTO);
+	check("so it takes no frame", !commits(60, 60, none));
+	ends();
+}
+
 /* Given a guest that violates the rules of a ring, or whose memory is gone,
  * then the link fails. */
 static void story_broken(void)
@@ -779,6 +862,8 @@ int main(void)
 	story_changes();
 	story_table();
 	story_many_pieces();
+	story_runts();
+	story_new_size();
 	story_broken();
 	story_pairs();
 	return unit_end();
