@@ -189,25 +189,25 @@ static void story_identifier_taken(void)
 	world_close(&w);
 }
 
-/* forge() - Send an echo reply from the address @src to the host's loopback;
- * false if that fails */
-static bool forge(const char *src, uint16_t id)
+/* forge() - Send an echo reply of @len bytes from the address @src to the
+ * host's loopback; false if that fails */
+static bool forge(const char *src, uint16_t id, size_t len)
 {
 	struct in6_addr from = addr(src), to = addr("127.0.0.1");
-	uint8_t reply[16] = { 0 };
+	uint8_t reply[9000] = { 0 };
 	union sockaddr_any sa;
-	socklen_t len;
+	socklen_t salen;
 	uint16_t check;
 	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
 	bool good;
 
 	put_be16(reply + 4, id);
-	check = csum_fold(csum_add(reply, sizeof(reply), 0));
+	check = csum_fold(csum_add(reply, len, 0));
 	memcpy(reply + 2, &check, 2);
-	len = sockaddr_set(&sa, &from, 0, 0);
-	good = fd >= 0 && !bind(fd, &sa.sa, len);
-	len = sockaddr_set(&sa, &to, 0, 0);
-	good = good && sendto(fd, reply, sizeof(reply), 0, &sa.sa, len) > 0;
+	salen = sockaddr_set(&sa, &from, 0, 0);
+	good = fd >= 0 && !bind(fd, &sa.sa, salen);
+	salen = sockaddr_set(&sa, &to, 0, 0);
+	good = good && sendto(fd, reply, len, 0, &sa.sa, salen) > 0;
 	if (fd >= 0)
 		close(fd);
 	return good;
@@ -227,21 +227,47 @@ static void story_unasked(void)
 	check_eq("the reply of the peer is received", w.mem.nsent, 1);
 
 	memory_clear(&w.mem);
-	check("the test can forge", forge("127.0.0.33", 5));
+	check("the test can forge", forge("127.0.0.33", 5, 16));
 	events(&w, 1000);
 	check_eq("that of another one is not", w.mem.nsent, 0);
 	check_eq("and is counted", w.echo.count[ICMP_UNASKED], 1);
 
 	/* 127.0.0.9 has the same guest-visible address as 127.0.0.1, which was
 	 * pinged. */
-	check("the test can forge", forge("127.0.0.9", 5));
+	check("the test can forge", forge("127.0.0.9", 5, 16));
 	events(&w, 1000);
 	check_eq("nor that of one with the same guest-visible address",
 		 w.mem.nsent, 0);
 	check_eq("counted as well", w.echo.count[ICMP_UNASKED], 2);
-	check("the test can forge", forge("127.0.0.1", 5));
+	check("the test can forge", forge("127.0.0.1", 5, 16));
 	events(&w, 1000);
 	check_eq("a second reply of the peer is", w.mem.nsent, 1);
+	world_close(&w);
+}
+
+/* Given a peer whose replies are shorter or longer than the request, then the
+ * guest receives each reply as long as it came, and nothing else. */
+static void story_other_length(void)
+{
+	static const size_t sizes[] = { 8, 9, 16, 1400, 9000 };
+	struct world w;
+	struct seen s;
+	unsigned int i;
+
+	printf("# replies of other lengths than the request\n");
+	world_open(&w, LIFE, ROOM);
+	pings(&w, &v4, GW4, 5, 1, 56);
+	events(&w, 1000);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		memory_clear(&w.mem);
+		check("the test can forge", forge("127.0.0.1", 5, sizes[i]));
+		events(&w, 1000);
+		check_eq("there is one packet", w.mem.nsent, 1);
+		check("headers and checksums are right",
+		      nth(&w, 0, &s) && s.good);
+		check_eq("as long as what the peer sent", s.len, sizes[i]);
+		check("from the peer", is_from(&s, GW4));
+	}
 	world_close(&w);
 }
 
@@ -743,6 +769,7 @@ static void with_sockets(void)
 	story_echo(&v6);
 	story_identifier_taken();
 	story_unasked();
+	story_other_length();
 	story_tos(&v4);
 	story_tos(&v6);
 	story_too_long(&v4);
