@@ -816,6 +816,37 @@ def no_tcp_is_silence(w, v):
     c.silence(0.3, "TCP is off")
 
 
+# What programs write that tell their peer an address or a port. Some NATs
+# rewrite it.
+ADDRESSES = {
+    21: b"PORT 192,0,2,15,4,1\r\nEPRT |1|192.0.2.15|1025|\r\n",
+    113: b"1025 , 6667\r\n",
+    514: b"1023\0",
+    554: b"SETUP rtsp://x/ RTSP/1.0\r\nTransport: client_port=1-65535\r\n",
+    1720: b"\3\0\0\x0c\2\0\0\0\x0a\0\2\x0f",
+    5060: b"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.15:1025\r\n",
+    6667: b"PRIVMSG a :\1DCC CHAT chat 3221225999 1025\1\r\n"
+          b"PRIVMSG a :\1DCC SEND %s 3221225999 1 99999999999999999999\1\r\n",
+    7070: b"PNA\0\x0a\0\0\1\0\2\4\1\0\0" + b"R" * 100,
+}
+
+
+@test("TCP", both)
+def no_port_is_special(w, v):
+    """passt does not read what a connection carries, whatever its port."""
+    g = w.guest()
+    for port, text in ADDRESSES.items():
+        server = w.server(v, port=port)
+        c = Conn(g, PEER[v], port, mss=1460)
+        c.connect()
+        s, _ = w.accept(server)
+        c.send(ACK | PSH, data=text)
+        s.sendall(s.recv(1000) + b"!")
+        if c.read(len(text) + 1) != text + b"!":
+            raise Failure(f"port {port}: {c.got}")
+        server.close()
+
+
 @test("TCP", both)
 def lone_fragments_of_segments_are_not_delivered(w, v):
     """U6 holds for TCP, too."""
