@@ -539,6 +539,35 @@ static void t10_idle(void)
 	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
 }
 
+/* Given a guest that has closed its direction, and then has forgotten the
+ * connection (FIN-WAIT-2 does not last), while the peer says nothing and does
+ * not close, then a probe finds out, and the socket does not outlive it. If the
+ * guest is not there any more, the connection ends without an answer. */
+static void t10_guest_forgets(void)
+{
+	unsigned int i, probes = 0;
+
+	opened();
+	got(SEG_ACK | SEG_FIN, 1, 1, 0);
+	DID(CONN_DO_ACK | CONN_DO_SHUTDOWN);
+	at_deadline();
+	DID(CONN_DO_PROBE);
+	EXPECT(now >= START + TCP_IDLE);
+	got(SEG_RST, 2, 0, 0);
+	EXPECT_EQ(c.phase, CONN_CLOSED);
+	DID(CONN_DO_RST_PEER | CONN_DO_REMOVE);
+
+	opened();
+	got(SEG_ACK | SEG_FIN, 1, 1, 0);
+	for (i = 0; c.phase == CONN_OPEN && i < 100; i++) {
+		c.actions = 0;
+		at_deadline();
+		probes += c.actions == CONN_DO_PROBE;
+	}
+	EXPECT_EQ(probes, TCP_PROBES);
+	DID(CONN_DO_RST_PEER | CONN_DO_RST_GUEST | CONN_DO_REMOVE);
+}
+
 /* Given keep-alive probes that the guest answers late, then passt repeats later
  * data as often as without these probes before it gives up. */
 static void t10_idle_costs_no_patience(void)
@@ -687,6 +716,8 @@ static const struct {
 	  t10_fin_after_holes },
 	{ "T10 an idle flow lives as long as the guest answers probes",
 	  t10_idle },
+	{ "T10 a half-closed flow ends if the guest has forgotten it",
+	  t10_guest_forgets },
 	{ "T10 unanswered keep-alives do not count as retransmissions",
 	  t10_idle_costs_no_patience },
 	{ "T10 the guest's keep-alives have the peer probed", t10_guest_asks },
