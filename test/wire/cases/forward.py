@@ -2,11 +2,12 @@
 """Tests of forwarded ports (-t and -u), and of the addresses that the guest
 sees."""
 import errno
+import os
 import socket
 import time
 
 from lib import dhcp, netns, packet, tcp
-from lib.case import Failure, both, main, only4, test
+from lib.case import Failure, Skip, both, main, only4, test
 from lib.guest import fresh_port
 from lib.netns import GATEWAY, HOST, LOOPBACK, PEER, PEER2
 from lib.packet import ACK, RST, SYN, UDP
@@ -206,6 +207,41 @@ def nothing_is_forwarded_unless_asked(w, v):
         refused(w, v, HOST[v], port)
     w.guest("-t", "none", "-u", "none")
     refused(w, v, HOST[v], 6999)
+
+
+def bound_sockets(pid):
+    """Returns the local addresses of a process's TCP sockets that listen, and
+    of its UDP sockets."""
+    mine, found = set(), []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        kind, _, inode = os.readlink(f"/proc/{pid}/fd/{fd}").partition(":")
+        if kind == "socket":
+            mine.add(inode.strip("[]"))
+    for table in "tcp", "tcp6", "udp", "udp6":
+        with open(f"/proc/{pid}/net/{table}", encoding="ascii") as f:
+            for row in list(f)[1:]:
+                word = row.split()
+                if word[9] in mine and (table[0] == "u" or word[3] == "0A"):
+                    found.append(f"{table} {word[1]}")
+    return found
+
+
+@test("section 5 -t")
+def it_listens_nowhere_unless_asked(w):
+    """passt binds no port that no option names, not even on the loopback: there
+    is no control port. 1B60 is 7008."""
+    for options, ports in (((), 0), (("-t", "none", "-u", "none",
+                                      "--dns-forward", "192.0.2.53"), 0),
+                           (("-t", "7008", "-u", "7008"), 2)):
+        g = w.guest(*options)
+        if g.passt.fds() is None:
+            raise Skip("needs the right to read its descriptors")
+        g.send_arp(GATEWAY[4])
+        g.expect(g.is_arp(GATEWAY[4]), "ARP reply")
+        found = bound_sockets(g.passt.pid)
+        if len(found) != ports or \
+                any(not row.endswith(":1B60") for row in found):
+            raise Failure(f"{' '.join(options)}: {found}")
 
 
 @test("section 5 -t", both)
