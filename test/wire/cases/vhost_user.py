@@ -204,7 +204,7 @@ case("an unknown message that needs a reply", unknown_with_reply, OPEN)
 # Indices, sizes, addresses.
 #
 
-for index in 32, 255, 0x7fffffff, 0xffffffff:
+for index in 32, 255, 0x10000, 0x7fffffff, 0xffffffff:
     for number in (SET_VRING_NUM, SET_VRING_BASE, GET_VRING_BASE,
                    SET_VRING_ENABLE):
         case(f"message {number} for ring {index:#x}",
