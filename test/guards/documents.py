@@ -18,6 +18,10 @@ italics:
 A path is in backticks; a word of capitals in it stands for any name. A name
 without a folder may be that of a file in any folder.
 
+A document names a check of a test after the test's file, in quotes:
+
+    `test/unit/virtqueue.c`: "a chain that is a loop", "a loop in a table"
+
 If the first column of a table has files of one folder, it must have all files
 of that folder.
 """
@@ -156,6 +160,20 @@ def paths(documents, files):
                 yield f'{path}: a link to {link}'
 
 
+def named_checks(documents):
+    """Finds checks that are not in the test that is named. A check may have the
+    name of a function."""
+    for path, text in documents.items():
+        for file, names in re.findall(r'`(test/[\w./-]+)`:((?:,?\s"[^"]+")+)',
+                                      text):
+            source = guard.read(file)
+            for name in re.findall(r'"([^"]+)"', names):
+                name = ' '.join(name.split())
+                if name not in source and \
+                        f'def {name.replace(" ", "_")}(' not in source:
+                    yield f'{path}: {file}: "{name}": no such check'
+
+
 def anchors(documents):
     """Finds links to headings that the document does not have."""
     for path, text in documents.items():
@@ -217,11 +235,13 @@ def forged(sources, homes, files):
     the checks above do not find."""
     page = {'forged.md': '`TCP_BULK` (31 KiB), `tcp_nothing()`, '
                          '`tcp/nothing.c`, *tcp.c: udp_init()*\n'
+                         '`test/unit/conn.c`: "no check"\n'
                          '| | |\n|---|---|\n| `tcp/conn.c` | |\n'}
     for kind, seen in (('value', constants(page, sources)),
                        ('function', named_functions(page, homes)),
                        ('place', located(page, homes, files)),
                        ('path', paths(page, files)),
+                       ('check', named_checks(page)),
                        ('table', complete(page, files))):
         if not list(seen):
             yield f'a wrong {kind} was not seen'
@@ -262,6 +282,7 @@ def main():
     guard.check('functions in documents are in the file that is named',
                 located(documents, homes, files))
     guard.check('files in documents exist', paths(documents, files))
+    guard.check('checks in documents exist', named_checks(documents))
     guard.check('links into documents lead to headings', anchors(documents))
     guard.check('no line repeats the lines before it', repeated(documents))
     guard.check('tables of files are complete', complete(documents, files))
