@@ -3,10 +3,10 @@
 """Checks that a test runs each command that a document shows, or that this file
 says why not.
 
-Commands are indented lines of README.md, CONTRIBUTING.md and doc/*.md that
-begin with a program's name, and texts in backticks that do so. A line of TESTED
-names the file that runs the command, and words of that file; if the words
-disappear, the check fails.
+Commands are indented lines of README.md, CONTRIBUTING.md, SECURITY.md and
+doc/*.md that begin with a program's name, and texts in backticks that do so. A
+line of TESTED names the file that runs the command, and words of that file; if
+the words disappear, the check fails.
 """
 
 import re
@@ -97,7 +97,7 @@ def is_command(line):
 
 def documents():
     return [path for path in guard.tracked()
-            if path in ('README.md', 'CONTRIBUTING.md') or
+            if path in ('README.md', 'CONTRIBUTING.md', 'SECURITY.md') or
             re.fullmatch(r'doc/[^/]*\.md', path)]
 
 
