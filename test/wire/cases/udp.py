@@ -319,8 +319,10 @@ def bad_checksums_and_lengths_are_dropped(w, v):
     g.send_udp(PEER[v], me, port, b"bad", bad_sum=True)
     good = packet.udp(g.addr[v], PEER[v], me, port, b"x" * 32)
     for length in (0, 7, 8 + 33, 65535):
-        g.send_ip(PEER[v], UDP, good[:4] + struct.pack("!H", length)
-                  + good[6:])
+        wrong = good[:4] + struct.pack("!H", length)
+        g.send_ip(PEER[v], UDP, wrong + good[6:])
+        if v == 4:  # without a checksum, only the length is wrong
+            g.send_ip(PEER[4], UDP, wrong + b"\0\0" + good[8:])
     if v == 6:      # UDP without a checksum needs IPv4 (RFC 8200 8.1)
         g.send_ip(PEER[6], UDP, good[:6] + b"\0\0" + good[8:])
     hears_nothing(s, "these are no datagrams")
