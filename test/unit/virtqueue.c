@@ -256,6 +256,8 @@ static void story_hostile(void)
 	check_eq("a loop in a table", peek(false), -EPROTO);
 	set_desc(table(0), GUEST + DATA, 1, VRING_DESC_F_NEXT, 2);
 	check_eq("a descriptor after the table", peek(false), -EPROTO);
+	set_desc(desc(0), GUEST + DATA, 10, 0, 0);
+	check_eq("none of these", peek(false), 1);
 	q.avail->idx = RING + 1;
 	check_eq("more chains than the ring has", peek(false), -EPROTO);
 	q.avail->idx = 65535;
