@@ -847,6 +847,7 @@ static void story_pairs(void)
 
 int main(void)
 {
+	guest_mem_catch_faults();
 	story_features();
 	story_parts();
 	story_to_guest("mergeable buffers", OFFLOADS, BUFFER, 0);
