@@ -119,7 +119,7 @@ bench: benches
 	@test/setup bench
 	@B=$B PEER='$(PEER)' test/bench/run $(BENCH)
 
-units: $(UNITS)
+units: $(UNITS) $B/unconfined
 
 check: $(UNITS)
 	@for t in $(abspath $(UNITS)); do $$t || exit 1; done

@@ -100,6 +100,19 @@ static bool is_built(struct sandbox *s)
 
 #endif
 
+/* keeps_proc() - Whether this build needs /proc at its end, because a sanitizer
+ * looks for leaks then */
+static bool keeps_proc(struct sandbox *s)
+{
+#ifdef __SANITIZE_ADDRESS__
+	s->detail[SANDBOX_ROOT] = "a sanitizer needs /proc";
+	s->detail[SANDBOX_LANDLOCK] = s->detail[SANDBOX_ROOT];
+	return true;
+#else
+	return false;
+#endif
+}
+
 /**
  * sandbox_start() - Permit only the system calls that passt makes at start, and
  *		later
@@ -240,7 +253,7 @@ static int forbid_core(void)
 static void enter_all(struct sandbox *s)
 {
 	enter_others(s);
-	if (!s->done[SANDBOX_MOUNT] || s->done[SANDBOX_ROOT])
+	if (!s->done[SANDBOX_MOUNT] || s->done[SANDBOX_ROOT] || keeps_proc(s))
 		return;
 	paths_clone_root();
 	note_step(s, SANDBOX_ROOT, leave_root(s));
@@ -288,6 +301,8 @@ int sandbox_drop(struct sandbox *s)
 		return rc;
 	note_step(s, SANDBOX_PRIVILEGES, 0);
 	if (!is_built(s))
+		return 0;
+	if (keeps_proc(s))
 		return 0;
 	rc = landlock_enter(s->tcp_ports, s->ntcp_ports);
 	note_step(s, SANDBOX_LANDLOCK, MIN(rc, 0));

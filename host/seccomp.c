@@ -170,6 +170,26 @@ static const struct call_rule start_rules[] = {
  * when brk() fails, and handles their failure. */
 static const int no_memory[] = { __NR_mmap, __NR_mremap, __NR_munmap };
 
+/* Calls that a sanitizer makes by itself, in a build that has one. */
+static const int sanitizer_calls[] = {
+#if defined(__SANITIZE_ADDRESS__)
+	__NR_clock_nanosleep, __NR_clone, __NR_exit, __NR_fstat, __NR_futex,
+	__NR_getdents64, __NR_getpid, __NR_getppid, __NR_gettid,
+	__NR_getuid, __NR_kill, __NR_set_tid_address,
+	__NR_lseek, __NR_madvise, __NR_mmap, __NR_mprotect, __NR_mremap,
+	__NR_munmap, __NR_nanosleep, __NR_newfstatat, __NR_openat, __NR_pipe2,
+	__NR_prctl, __NR_prlimit64, __NR_process_vm_readv,
+	__NR_ptrace, __NR_readlink, __NR_readlinkat, __NR_rseq,
+	__NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigreturn,
+	__NR_sched_getaffinity, __NR_sched_yield, __NR_set_robust_list,
+	__NR_sigaltstack, __NR_sysinfo, __NR_tgkill, __NR_wait4,
+#ifdef __NR_open
+	__NR_getdents, __NR_open, __NR_poll,
+#endif
+#endif
+	-1
+};
+
 /* put_insn() - Append an instruction. seccomp_install() checks that there was
  * space for all */
 static void put_insn(struct filter *f, uint16_t code, uint32_t k,
@@ -347,6 +367,11 @@ static void make_filter(struct filter *f, unsigned int groups)
 	put_load(f, offsetof(struct seccomp_data, nr));
 	put_insn(f, BPF_JMP | BPF_JGE | BPF_K, NR_END, 0, 1);
 	put_return(f, SECCOMP_RET_KILL_PROCESS);
+	for (i = 0; sanitizer_calls[i] >= 0; i++) {
+		put_insn(f, BPF_JMP | BPF_JEQ | BPF_K,
+			 (uint32_t)sanitizer_calls[i], 0, 1);
+		put_return(f, SECCOMP_RET_ALLOW);
+	}
 	for (i = 0; i < ARRAY_SIZE(declared); i++) {
 		if (declared[i].group & groups && is_first(i, groups))
 			put_call(f, declared[i].nr, run);
