@@ -44,8 +44,9 @@
 #define SOCKET_TRIES	200
 #define SOCKET_STEP_MS	10
 
-/* Free bytes at the end of the heap that are kept, at most. */
-#define HEAP_SLACK	(1 << 20)
+/* Free bytes at the end of the heap that are kept, at most. A flow that loses
+ * packets again and again needs the same memory each time. */
+#define HEAP_SLACK	(16 << 20)
 
 #define PID_STRLEN	sizeof("-2147483648\n")
 

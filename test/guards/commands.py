@@ -35,6 +35,8 @@ TESTED = {
     'make bench': ('test/net/bench.py', '"bench"'),
     "make bench BENCH='--quick'": ('test/net/bench.py', '--quick'),
     'make bench PEER=PATH': ('test/net/bench.py', 'PEER='),
+    'make units': ('test/run', 'B=build units'),
+    'passt --show-sandbox': ('test/net/sandbox.py', '--show-sandbox'),
     'passt --help': ('test/unit/manual.c', 'help'),
     'passt -f -s /tmp/vm.socket': ('test/vm/qemu.py', 'netdev stream'),
     'qemu-system-x86_64 -m 1024 -nographic disk.img -netdev stream,id=s,'
