@@ -8,6 +8,7 @@
 # make install         PREFIX (/usr/local) and DESTDIR
 # make B=DIR ...       objects and programs in another folder than build/
 # make SAN=1 B=DIR ... with AddressSanitizer and UBSan
+# make HARDEN=no B=DIR ... without the flags that hinder attackers
 # make WERROR=1 ...    warnings are errors, as in CI
 #
 # Needs a C compiler, libc and Linux kernel headers, nothing else.
@@ -22,7 +23,8 @@ B        ?= build
 CC       ?= cc
 CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wswitch-enum \
-	    -Wstrict-prototypes -Wpointer-arith -Wno-unused-parameter
+	    -Wstrict-prototypes -Wpointer-arith \
+	    -Wno-unused-parameter
 ifdef WERROR
 WARN     += -Werror
 endif
@@ -33,6 +35,37 @@ endif
 
 override CPPFLAGS += -D_GNU_SOURCE -I.
 override CFLAGS   += -std=gnu11 $(WARN)
+
+# $(call takes,FLAGS): FLAGS, if compiler and linker take them together with
+# those of the user, and <features.h> does not warn: it does if the compiler
+# can't have _FORTIFY_SOURCE at this level.
+takes = $(if $(shell \
+	printf '\043include <features.h>\nint main(void) { return 0; }' | \
+	$(CC) -Werror $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $1 \
+	-Wl,--fatal-warnings -x c -o /dev/null - 2>/dev/null && echo y),$1)
+
+# $(call each,FLAGS): those that are taken; most often all are
+each = $(or $(call takes,$1),$(foreach flag,$1,$(call takes,$(flag))))
+
+# Hardening flags; test/guards/hardening.py checks what they lead to. Sanitizers
+# and valgrind find more without them: to these, a variable that the compiler
+# has set to zero is initialised.
+COMMA    := ,
+FORTIFY  := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE
+ifeq ($(filter no,$(HARDEN))$(SAN),)
+HARDENED := $(or $(call takes,$(FORTIFY)=3),$(call takes,$(FORTIFY)=2)) \
+	    $(or $(call takes,-fcf-protection), \
+	    $(call takes,-mbranch-protection=standard)) \
+	    $(call each,-fstack-protector-strong -fstack-clash-protection \
+	    -ftrivial-auto-var-init=zero)
+HARDENED_LD := $(call each,$(addprefix -Wl$(COMMA)-z$(COMMA),relro now \
+	    noexecstack separate-code))
+# Does not go with -static, which means an address that is fixed.
+PIE      := $(if $(filter -static -no-pie,$(CFLAGS) $(LDFLAGS)),, \
+	    $(call takes,-fPIE -pie))
+override CFLAGS  += $(HARDENED) $(filter -fPIE,$(PIE))
+override LDFLAGS += $(HARDENED_LD) $(filter -pie,$(PIE))
+endif
 
 SRCS  := passt.c follow.c loop.c tap.c tcp.c udp.c icmp.c checksum.c clock.c ip.c iov.c \
 	 rtnl.c log.c siphash.c sock.c util.c \

@@ -313,7 +313,7 @@ static int send_request(const struct icmp_echo *e, const struct icmp_flow *p,
 			const struct pkt *pkt)
 {
 	struct sock_tx_info info = { .ttl = pkt->ttl, .tos = pkt->tos };
-	uint8_t buf[LINK_FRAME_MAX];
+	UNINITIALIZED uint8_t buf[LINK_FRAME_MAX];
 	union sock_control control;
 	union sockaddr_any sa;
 	struct iovec iov = { .iov_base = buf };
@@ -583,7 +583,7 @@ static bool read_reply(struct icmp_echo *e, const struct icmp_flow *s,
 		       uint64_t now)
 {
 	union sock_control control;
-	uint8_t buf[IP_LEN_MAX];
+	UNINITIALIZED uint8_t buf[IP_LEN_MAX];
 	union sockaddr_any sa;
 	struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) };
 	struct msghdr m = {

@@ -19,6 +19,19 @@
 
 #define SEC			((uint64_t)1000)	/* in ms, as 'now' */
 
+/* For a local variable of several KiB in a function that runs for each burst or
+ * frame, and that writes what it reads. With -ftrivial-auto-var-init=zero, the
+ * compiler would set all of the variable to zero on each call: 39 KiB for a
+ * burst of UDP take 230 ns, and push all else out of the nearest cache. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define UNINITIALIZED		__attribute__((uninitialized))
+#endif
+#endif
+#ifndef UNINITIALIZED
+#define UNINITIALIZED
+#endif
+
 #define MAC_LEN			6
 #define MAC_STRLEN		sizeof("00:11:22:33:44:55")
 #define ADDR_STRLEN		INET6_ADDRSTRLEN

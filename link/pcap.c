@@ -112,7 +112,7 @@ static void pcap_batch_add(struct pcap_batch *b, const struct frame *f)
 static void pcap_see(struct link_observer *o, bool to_guest,
 		     const struct frame *frames, unsigned int n)
 {
-	struct pcap_batch b;
+	UNINITIALIZED struct pcap_batch b;
 	unsigned int i;
 
 	pcap_batch_start(&b, container_of(o, struct pcap, observer));

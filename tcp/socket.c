@@ -314,7 +314,7 @@ static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 			 unsigned int cnt)
 {
 	static uint8_t skip[SKIP_SIZE];
-	struct iovec all[SKIP_IOV + PIECES_PER_PEEK];
+	UNINITIALIZED struct iovec all[SKIP_IOV + PIECES_PER_PEEK];
 	struct msghdr msg = { .msg_iov = all };
 	uint32_t left;
 	ssize_t n;

@@ -276,7 +276,7 @@ static bool resend_hole(struct tcp *t, struct tcp_flow *f,
 			const struct tcp_range *hole)
 {
 	uint32_t len = hole->end - hole->from;
-	struct seg_batch b;
+	UNINITIALIZED struct seg_batch b;
 	ssize_t n;
 
 	if (!len)
@@ -346,7 +346,7 @@ static ssize_t send_peeked(struct tcp *t, struct tcp_flow *f, uint32_t len,
 			   uint64_t now)
 {
 	uint32_t space;
-	struct seg_batch b;
+	UNINITIALIZED struct seg_batch b;
 	ssize_t n;
 
 	space = reserve_segments(t, f, &b, len);

@@ -203,7 +203,7 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 /* take_gso_frame() - Send the datagrams in a GSO frame of the guest */
 static void take_gso_frame(struct udp *u, const struct pkt *gso, uint64_t now)
 {
-	struct udp_cut cut;
+	UNINITIALIZED struct udp_cut cut;
 	uint32_t off, len;
 
 	for (off = 0; off < gso->len; off += len) {

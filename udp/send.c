@@ -295,7 +295,7 @@ static int send_burst(int fd, const struct udp_flow *uf, struct udp_path *path,
 		      const struct pkt *batch, unsigned int n,
 		      uint32_t *refused)
 {
-	struct tx_burst b;
+	UNINITIALIZED struct tx_burst b;
 	unsigned int i;
 	int rc, sent;
 

@@ -125,7 +125,7 @@ static unsigned int count_affordable(const struct udp *u,
 	uint32_t each = rx->space ? rx->space : MESSAGE_MAX, frames;
 	unsigned int most = MIN(UDP_BATCH, MAX(SCHED_QUANTUM_UDP / each, 1));
 	struct link_queue *q = u->tap->queue;
-	struct link_slot slot[FRAMES_ASKED];
+	UNINITIALIZED struct link_slot slot[FRAMES_ASKED];
 
 	if (!link_up(u->tap->link))
 		return UDP_BATCH;

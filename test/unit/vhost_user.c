@@ -788,7 +788,7 @@ static void story_broken(void)
 
 	begins(OFFLOADS, BUFFER);
 	posts(20, 0);
-	ftruncate(f.fd, 0);
+	check_eq("memory goes", ftruncate(f.fd, 0), 0);
 	link_flush(v.queue);
 	commits(60, 60, none);
 	check_eq("memory that is gone closes the link",

@@ -428,7 +428,7 @@ static void story_regions(void)
 	int fd = memfd_create("guest", MFD_CLOEXEC), pipes[2];
 	size_t len = 10;
 
-	ftruncate(fd, 8192);
+	check_eq("a file", ftruncate(fd, 8192), 0);
 	check_eq("a region", guest_mem_add(&mem, &r, fd, 4096), 0);
 	check_eq("the same again", guest_mem_add(&mem, &r, fd, 0), -EINVAL);
 	r.guest = 0x1fff;
@@ -448,7 +448,7 @@ static void story_regions(void)
 	r.size = UINT64_MAX - 0x7000;
 	check_eq("one that wraps around", guest_mem_add(&mem, &r, fd, 0),
 		 -EINVAL);
-	pipe(pipes);
+	check_eq("no file", pipe(pipes), 0);
 	r.size = 4096;
 	check_eq("a pipe", guest_mem_add(&mem, &r, pipes[0], 0), -EINVAL);
 	check("an address is found",
@@ -480,9 +480,9 @@ static void story_truncated(void)
 	int fd = memfd_create("guest", MFD_CLOEXEC);
 
 	guest_mem_catch_faults();
-	ftruncate(fd, SIZE);
+	check_eq("a file grows", ftruncate(fd, SIZE), 0);
 	guest_mem_add(&mem, &r, fd, 0);
-	ftruncate(fd, 0);
+	check_eq("it is truncated", ftruncate(fd, 0), 0);
 	check("a file that is only truncated is no fault yet",
 	      !guest_mem_faulted());
 	mem.region[0].data[SIZE - 1] = 'x';
