@@ -23,7 +23,7 @@ B        ?= build
 CC       ?= cc
 CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wswitch-enum \
-	    -Wstrict-prototypes -Wpointer-arith \
+	    -Wstrict-prototypes -Wpointer-arith -Wdate-time \
 	    -Wno-unused-parameter
 ifdef WERROR
 WARN     += -Werror
@@ -35,6 +35,9 @@ endif
 
 override CPPFLAGS += -D_GNU_SOURCE -I.
 override CFLAGS   += -std=gnu11 $(WARN)
+
+# The same source gives the same program, in whatever folder it is.
+override CFLAGS   += -ffile-prefix-map=$(CURDIR)=.
 
 # $(call takes,FLAGS): FLAGS, if compiler and linker take them together with
 # those of the user, and <features.h> does not warn: it does if the compiler
@@ -69,11 +72,11 @@ endif
 
 SRCS  := passt.c follow.c loop.c tap.c tcp.c udp.c icmp.c checksum.c clock.c ip.c iov.c \
 	 rtnl.c log.c siphash.c sock.c util.c \
-	 $(wildcard tap/*.c link/*.c answer/*.c flow/*.c forward/*.c conf/*.c \
-	 host/*.c tcp/*.c udp/*.c icmp/*.c)
+	 $(sort $(wildcard tap/*.c link/*.c answer/*.c flow/*.c forward/*.c conf/*.c \
+	 host/*.c tcp/*.c udp/*.c icmp/*.c))
 OBJS  := $(SRCS:%.c=$B/%.o)
 LIB   := $(filter-out $B/passt.o,$(OBJS))
-QRAP_OBJS := $(patsubst %.c,$B/%.o,qrap.c $(wildcard wrap/*.c))
+QRAP_OBJS := $(patsubst %.c,$B/%.o,qrap.c $(sort $(wildcard wrap/*.c)))
 UNITS := $(patsubst test/unit/%.c,$B/unit/%,$(wildcard test/unit/*.c))
 
 LINKED := tcp tcp_many udp udp_flow udp_send udp_to_guest udp_too_long mcast \
