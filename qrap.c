@@ -52,7 +52,7 @@ static char *find_program(const char *name, const char *folders)
 
 		if (asprintf(&path, "%.*s/%s", (int)len, folders, name) < 0)
 			path = NULL;
-		not_null(path);
+		path = not_null(path);
 		if (len && !stat(path, &file) && S_ISREG(file.st_mode) &&
 		    !access(path, X_OK) && !is_self(&file))
 			return path;

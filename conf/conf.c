@@ -293,6 +293,7 @@ enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 {
 	struct option longs[2 * OPTIONS_MAX + 1];
 	char shorts[2 * OPTIONS_MAX + 2];
+	const struct opt *o;
 	enum conf_next next;
 	int val;
 
@@ -302,11 +303,12 @@ enum conf_next conf_parse(struct conf *c, int argc, char **argv)
 	optind = 0;	/* makes glibc and musl start from the first argument */
 
 	while ((val = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-		if (val == '?' || val == ':') {
+		o = opt_find(val);
+		if (!o) {	/* '?' or ':' */
 			getopt_error(val, argv[optind - 1]);
 			return CONF_WRONG;
 		}
-		next = take_option(c, opt_find(val), optarg);
+		next = take_option(c, o, optarg);
 		if (next != CONF_GO)
 			return next;
 	}

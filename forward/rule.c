@@ -506,6 +506,7 @@ int rule_set_parse(struct rule_set *s, uint8_t proto, const char *spec,
 	struct spec p = { .set = s, .rule.proto = proto,
 			  .why = why, .size = size };
 	unsigned int before = s->n;
+	struct entry *entries;
 	char *text;
 	int rc;
 
@@ -515,13 +516,13 @@ int rule_set_parse(struct rule_set *s, uint8_t proto, const char *spec,
 	/* A list of n characters has at most n + 1 entries. parse_list() may
 	 * add one for 'all'. */
 	text = strdup(spec);
-	p.entries = calloc(strlen(spec) + 2, sizeof(*p.entries));
-	rc = text && p.entries ? parse_spec(&p, text) :
-				 spec_error(&p, "out of memory");
+	p.entries = entries = calloc(strlen(spec) + 2, sizeof(*entries));
+	rc = text && entries ? parse_spec(&p, text) :
+			       spec_error(&p, "out of memory");
 	if (rc)
 		s->n = before;
 
-	free(p.entries);
+	free(entries);
 	free(text);
 	return rc;
 }

@@ -126,7 +126,7 @@ int rule_set_add(struct rule_set *s, const struct rule *r, char *why,
 		 size_t size)
 {
 	if (s->n == RULE_SET_MAX) {
-		snprintf(why, size, "more than %u ranges of ports in all",
+		snprintf(why, size, "more than %d ranges of ports in all",
 			 RULE_SET_MAX);
 		return -1;
 	}

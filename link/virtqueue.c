@@ -158,7 +158,7 @@ static int walk_chain(const struct virtqueue *q, const struct guest_mem *m,
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			rc = d.flags & VRING_DESC_F_NEXT ? -EPROTO :
 			     enter_table(m, &d, &t);
-			at = seen = 0;
+			seen = 0;
 			d.flags = VRING_DESC_F_NEXT;
 			d.next = 0;
 		} else if (!(d.flags & VRING_DESC_F_WRITE) != !writable) {

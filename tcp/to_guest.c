@@ -104,7 +104,7 @@ bool tcp_to_guest_syn(struct tcp *t, struct tcp_flow *f)
 		h.flags |= SEG_ACK;
 		h.ack = c->rcv_nxt;
 		h.wnd = conn_window_field(c, true);
-		h.wscale = c->rcv_wscale ? (int8_t)c->rcv_wscale : -1;
+		h.wscale = (int8_t)(c->rcv_wscale ? c->rcv_wscale : -1);
 		h.sack_ok = c->sack_ok;
 	}
 	fill_ip_hdr(&ip, &f->flow.key);

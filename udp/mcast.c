@@ -179,15 +179,16 @@ static void send_from_service(struct udp *u, struct udp_group *g,
 static void send_to_group(struct udp *u, struct udp_group *g,
 			  const struct pkt *batch, unsigned int n, uint64_t now)
 {
+	struct udp_group *first;
 	struct udp_flow *uf;
 
 	if (batch->sport == g->port) {
 		/* SSDP has two IPv6 groups with the same port. Send through the
 		 * socket of the first group, which receives the unicast
 		 * answers. */
-		g = find_group_by_port(u, addr_is_v4(&batch->dst),
-				       batch->sport);
-		send_from_service(u, g, batch, n, now);
+		first = find_group_by_port(u, addr_is_v4(&batch->dst),
+					   batch->sport);
+		send_from_service(u, first ? first : g, batch, n, now);
 		return;
 	}
 	uf = get_query_flow(u, batch, now);

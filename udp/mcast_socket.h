@@ -70,6 +70,6 @@ int mcast_sock_open(struct udp_group *g, const struct fwd *f);
 int mcast_sock_options(int fd, bool v4);
 int mcast_sock_send(int fd, const struct net *n, uint32_t ifindex,
 		    const struct pkt *pkt);
-int mcast_sock_recv(int fd, struct mcast_rx_msg *a);
+int mcast_sock_recv(int fd, struct mcast_rx_msg *msg);
 
 #endif /* UDP_MCAST_SOCKET_H */

@@ -76,7 +76,8 @@ struct network {
 
 void qrap_die(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2), noreturn));
-void *not_null(void *p);
+void *not_null(void *p)
+	__attribute__((returns_nonnull));
 
 int passt_connect(void);
 void socket_pass_as(int s, int fd);
