@@ -6,7 +6,7 @@
  */
 #include "conf/options.h"
 
-#define HEADING(text)	{ .help = (text) }
+#define HEADING(text)	{ .help = text }
 #define FIELD(f)	.field = offsetof(struct conf, f)
 
 /* Columns: name, letter, form of the value, help, type, field. */

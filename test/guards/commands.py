@@ -16,6 +16,7 @@ import subprocess
 import guard
 
 PROGRAMS = ('make', './demo', './test/run', 'test/run', 'test/wire/run',
+            'test/analyse',
             'test/bench/soak', 'test/setup', 'passt', 'qrap', 'ip', 'sysctl',
             'qemu-system-x86_64', 'man', 'git', 'ulimit')
 
@@ -32,6 +33,9 @@ TESTED = {
     'make install PREFIX=/usr/local': ('test/build', 'install'),
     'make check': ('test/run', '"$B/unit/$unit"'),
     'make B=build/san SAN=1 all': ('test/run', 'B=build/san SAN=1 all'),
+    'make B=build/plain HARDEN=no': ('test/build', 'HARDEN=no'),
+    'test/analyse': ('test/run', 'test/analyse'),
+    'test/analyse tcp/conn.c': ('test/analyse', 'files=("$@")'),
     'make bench': ('test/net/bench.py', '"bench"'),
     "make bench BENCH='--quick'": ('test/net/bench.py', '--quick'),
     'make bench PEER=PATH': ('test/net/bench.py', 'PEER='),
