@@ -117,7 +117,7 @@ int paths_open(void)
 					 RESOLVE_NO_SYMLINKS },
 		.no_link = { .flags = READ_FLAGS | O_NOFOLLOW },
 	};
-	strcpy(fixed->resolv, RESOLV_CONF + 1);
+	strcpy(fixed->resolv, &RESOLV_CONF[1]);
 	find_plain();
 	read_dirs[0] = open_dir_of(RESOLV_CONF);
 	read_dirs[1] = open_dir_of(fixed->real);
