@@ -8,6 +8,7 @@
 # make install         PREFIX (/usr/local) and DESTDIR
 # make B=DIR ...       objects and programs in another folder than build/
 # make SAN=1 B=DIR ... with AddressSanitizer and UBSan
+# make MSAN=1 B=DIR CC=clang ... with MemorySanitizer
 # make HARDEN=no B=DIR ... without the flags that hinder attackers
 # make WERROR=1 ...    warnings are errors, as in CI
 #
@@ -32,6 +33,9 @@ ifdef SAN
 override CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	    -fno-omit-frame-pointer
 endif
+ifdef MSAN
+override CFLAGS += -fsanitize=memory -fno-omit-frame-pointer
+endif
 
 override CPPFLAGS += -D_GNU_SOURCE -I.
 override CFLAGS   += -std=gnu11 $(WARN)
@@ -55,7 +59,7 @@ each = $(or $(call takes,$1),$(foreach flag,$1,$(call takes,$(flag))))
 # has set to zero is initialised.
 COMMA    := ,
 FORTIFY  := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE
-ifeq ($(filter no,$(HARDEN))$(SAN),)
+ifeq ($(filter no,$(HARDEN))$(SAN)$(MSAN),)
 HARDENED := $(or $(call takes,$(FORTIFY)=3),$(call takes,$(FORTIFY)=2)) \
 	    $(or $(call takes,-fcf-protection), \
 	    $(call takes,-mbranch-protection=standard)) \

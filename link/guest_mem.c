@@ -147,7 +147,7 @@ static bool is_region_valid(const struct guest_mem *m,
 static int map_file(struct guest_region *r, int fd, uint64_t offset)
 {
 	uint64_t align, start;
-	struct stat st;
+	struct stat st = { 0 };	/* MSan does not see syscall() fill it */
 
 	/* Not by fstat(): some libc use newfstatat(), which takes a path. */
 	if (syscall(SYS_fstat, fd, &st))

@@ -16,7 +16,7 @@ import subprocess
 import guard
 
 PROGRAMS = ('make', './demo', './test/run', 'test/run', 'test/wire/run',
-            'test/analyse',
+            'test/analyse', 'test/wire/memcheck',
             'test/bench/soak', 'test/setup', 'passt', 'qrap', 'ip', 'sysctl',
             'qemu-system-x86_64', 'man', 'git', 'ulimit')
 
@@ -34,6 +34,9 @@ TESTED = {
     'make check': ('test/run', '"$B/unit/$unit"'),
     'make B=build/san SAN=1 all': ('test/run', 'B=build/san SAN=1 all'),
     'make B=build/plain HARDEN=no': ('test/build', 'HARDEN=no'),
+    'make bench PEER=build/plain/passt BENCH=\'--only tcp --only udp '
+    "--only rr --only crr --seconds 1'": ('test/net/bench.py', 'PEER='),
+    'test/wire/memcheck': ('test/run', 'test/wire/memcheck'),
     'test/analyse': ('test/run', 'test/analyse'),
     'test/analyse tcp/conn.c': ('test/analyse', 'files=("$@")'),
     'make bench': ('test/net/bench.py', '"bench"'),
@@ -70,6 +73,8 @@ RUN_HERE = ('make check-deps', 'make syscalls')
 
 # Command -> why no test runs it.
 NOT_TESTED = {
+    'test/wire/memcheck .': 'takes half an hour',
+    './test/run msan': 'takes 100 s of CPU time',
     'man -l doc/passt.1': 'test/unit/manual.c reads the page',
     'qrap FD COMMAND...': 'a form, no command; test/net/qrap.py has many',
     'qrap ARG...': 'a form, no command; test/net/qrap.py has many',

@@ -55,7 +55,7 @@ static void story_too_long(const char *gw, const char *host, uint16_t gport)
 	uint16_t port = 0, sport;
 	struct in6_addr from;
 	struct world w;
-	char buf[9000];
+	char buf[9000] = { 0 };
 	unsigned int i;
 	int fd;
 
