@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -43,10 +42,6 @@
  * (measured). */
 #define SOCKET_TRIES	200
 #define SOCKET_STEP_MS	10
-
-/* Free bytes at the end of the heap that are kept, at most. A flow that loses
- * packets again and again needs the same memory each time. */
-#define HEAP_SLACK	(16 << 20)
 
 #define PID_STRLEN	sizeof("-2147483648\n")
 
@@ -795,19 +790,11 @@ static int start_program(struct program *p)
 	return 0;
 }
 
-/* use_heap() - Let malloc() take memory by brk() only: the sandbox permits no
- * mmap(). What is free at the end of the heap goes back to the kernel */
-static void use_heap(void)
-{
-	mallopt(M_MMAP_MAX, 0);
-	mallopt(M_TRIM_THRESHOLD, HEAP_SLACK);
-}
-
 int main(int argc, char **argv)
 {
 	static struct program p;	/* too large for the stack */
 
-	use_heap();
+	memory_use_heap();
 	csum_init();
 	switch (conf_parse(&p.conf, argc, argv)) {
 	case CONF_DONE:

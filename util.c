@@ -6,6 +6,7 @@
  *	     madvise socket */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -15,6 +16,10 @@
 #include <unistd.h>
 
 #include "util.h"
+
+/* Free bytes at the end of the heap that are kept, at most. A flow that loses
+ * packets again and again needs the same memory each time. */
+#define HEAP_SLACK	(16 << 20)
 
 /* get_v4() - Return the IPv4 address of a mapped address, in host order */
 static uint32_t get_v4(const struct in6_addr *a)
@@ -407,4 +412,26 @@ void *memory_reserve(size_t size)
 
 	madvise(p, size, MADV_NOHUGEPAGE);
 	return p;
+}
+
+/**
+ * memory_use_heap() - Let malloc() take memory by brk() only: the sandbox
+ *		permits no mmap()
+ *
+ * Another libc than glibc has no such choice, and no filter of system calls.
+ */
+void memory_use_heap(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_MMAP_MAX, 0);
+	mallopt(M_TRIM_THRESHOLD, HEAP_SLACK);
+#endif
+}
+
+/* memory_trim() - Give memory that free() has kept back to the kernel */
+void memory_trim(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
 }

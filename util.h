@@ -160,5 +160,7 @@ uint64_t now_ms(void);
 int64_t slept_ms(void);
 void random_bytes(void *buf, size_t len);
 void *memory_reserve(size_t size);
+void memory_use_heap(void);
+void memory_trim(void);
 
 #endif /* UTIL_H */

@@ -12,7 +12,6 @@
 /* syscalls: run: epoll_ctl madvise; end: munmap */
 #include <assert.h>
 #include <errno.h>
-#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -189,7 +188,7 @@ static void shrink_table(struct flow_table *t)
 	}
 
 	release_pages(t, from, t->top);
-	malloc_trim(0);		/* what the flows had besides */
+	memory_trim();
 	t->top = from;
 	t->peak = t->used;
 }

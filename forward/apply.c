@@ -467,9 +467,11 @@ static bool map_scratch(struct change *c)
 		f->scratch = memory_reserve(size);
 		f->scratch_size = size;
 	}
+	if (!f->scratch || size > f->scratch_size)
+		return false;
 	c->heads = f->scratch;
 	c->entries = (void *)((char *)f->scratch + heads_size());
-	return f->scratch && size <= f->scratch_size;
+	return true;
 }
 
 /* Allocate all memory of a change; 0 or -ENOMEM */

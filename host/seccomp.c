@@ -32,7 +32,10 @@
 #include "host/seccomp.h"
 #include "util.h"
 
-#if defined(__x86_64__)
+#if !defined(__GLIBC__)
+#define ARCH	0		/* another libc makes other calls */
+#define NR_END	UINT32_MAX
+#elif defined(__x86_64__)
 #define ARCH	AUDIT_ARCH_X86_64
 #define NR_END	0x40000000	/* from here on, calls of the x32 ABI */
 #elif defined(__aarch64__)
@@ -168,7 +171,7 @@ static const struct call_rule start_rules[] = {
 
 /* Calls that fail with ENOMEM, unless they are permitted: malloc() makes them
  * when brk() fails, and handles their failure. */
-static const int no_memory[] = { __NR_mmap, __NR_mremap, __NR_munmap };
+static const int memory_calls[] = { __NR_mmap, __NR_mremap, __NR_munmap };
 
 /* Calls that a sanitizer makes by itself, in a build that has one. */
 static const int sanitizer_calls[] = {
@@ -376,11 +379,11 @@ static void make_filter(struct filter *f, unsigned int groups)
 		if (declared[i].group & groups && is_first(i, groups))
 			put_call(f, declared[i].nr, run);
 	}
-	for (i = 0; run && i < ARRAY_SIZE(no_memory); i++) {
-		if (is_declared(no_memory[i], groups))
+	for (i = 0; run && i < ARRAY_SIZE(memory_calls); i++) {
+		if (is_declared(memory_calls[i], groups))
 			continue;
-		put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)no_memory[i],
-			 0, 1);
+		put_insn(f, BPF_JMP | BPF_JEQ | BPF_K,
+			 (uint32_t)memory_calls[i], 0, 1);
 		put_return(f, SECCOMP_RET_ERRNO | ENOMEM);
 	}
 	put_return(f, SECCOMP_RET_KILL_PROCESS);
@@ -394,7 +397,8 @@ static void make_filter(struct filter *f, unsigned int groups)
  *
  * The process must have no_new_privs set.
  *
- * Return: 0, or -errno. -ENOTSUP: there is no filter for this architecture
+ * Return: 0, or -errno. -ENOTSUP: there is no filter for this architecture or
+ *	   libc
  */
 int seccomp_install(unsigned int groups)
 {
