@@ -9,23 +9,19 @@
  * Otherwise the input is a list of frames, each preceded by its length (2
  * bytes). They go one by one through tap_recv_burst().
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "checksum.h"
 #include "test/memory.h"
 #include "tap.h"
+#include "test/fuzz/fuzz.h"
 #include "test/fuzz/mutate.h"
 
 #define KEYS		8	/* datagrams that the table has space for */
-#define OPS		64	/* limit of fragments in an input, for speed */
+#define OPS		16	/* limit of fragments in an input, for speed */
+#define FRAMES		16	/* limit of frames in an input, for speed */
 #define OP_LEN		5	/* bytes of an input that describe 1 fragment */
 #define HDR_LEN(key)	((key) & 1 ? 14 + 40 + ((key) & 2) * 4 : 14 + 20)
-#define MUST(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
-	} while (0)
+#define PERIOD		256	/* bytes after which content repeats */
+#define INVERSE		223	/* 31 * INVERSE is 1 modulo PERIOD */
 
 /**
  * struct op - A fragment
@@ -54,12 +50,27 @@ struct model {
 	bool used, dead;
 };
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+UNCOUNTED
 
-/* content() - Return the byte at offset @at of a fragment's datagram */
-static uint8_t content(const struct op *op, uint32_t at)
+/* pattern: the content of every datagram, which begins at an offset that its
+ * key and variant select. */
+static uint8_t pattern[65536 + 8 + 8 + PERIOD];
+
+static void fill_pattern(void)
 {
-	return (uint8_t)(at * 31 + op->key + op->variant * 128);
+	size_t i;
+
+	for (i = 0; i < sizeof(pattern); i++)
+		pattern[i] = (uint8_t)(i * 31);
+}
+
+/* content() - Return the bytes of a fragment's datagram from @op->off on: the
+ * byte at offset x is 31 x + key + 128 variant */
+static uint8_t *content(const struct op *op)
+{
+	uint32_t c = op->key + op->variant * 128U;
+
+	return pattern + (op->off + c * INVERSE) % PERIOD;
 }
 
 static void read_op(const uint8_t *p, struct op *op)
@@ -70,8 +81,8 @@ static void read_op(const uint8_t *p, struct op *op)
 	if (p[0] >> 6 & 1) {		/* anywhere in the datagram */
 		op->off = (p[1] << 8 | p[2]) / 8 * 8U;
 		op->len = (p[3] << 8 | p[4]) / 8 * 8U + 8;
-		if (p[0] >> 7)		/* mostly short fragments, for speed */
-			op->len = op->len % 1024 + 8;
+		if (p[0] >> 7 || p[4] & 3)	/* mostly short, for speed */
+			op->len = op->len % 1024 / 8 * 8 + 8;
 	} else {			/* near its start, so many overlap */
 		op->off = p[1] % 16 * 8U;
 		op->len = p[2] % 16 * 8U + 8;
@@ -102,6 +113,13 @@ static bool at_odds(const struct op *a, const struct op *b)
 	if (a->off < endb && b->off < enda)
 		return true;
 	return (ends(a) && endb > ends(a)) || (ends(b) && enda > ends(b));
+}
+
+/* model_clear() - Forget the fragments of a datagram */
+static void model_clear(struct model *m)
+{
+	m->n = 0;
+	m->used = m->dead = false;
 }
 
 /**
@@ -141,14 +159,12 @@ static void check_whole(const struct model *m, const struct frame *f,
 	const struct op *op = m->op;
 	const uint8_t *p = f->iov->iov_base;
 	unsigned int i, hdrlen = HDR_LEN(op->key);
-	uint32_t at;
 
 	MUST(f->iovcnt == 1 && f->len == hdrlen + len &&
 	     f->iov->iov_len == f->len);
 	for (i = 0; i < m->n; i++) {
 		op = &m->op[i];
-		for (at = op->off; at < op->off + op->len; at++)
-			MUST(p[hdrlen + at] == content(op, at));
+		MUST(!memcmp(p + hdrlen + op->off, content(op), op->len));
 	}
 	if (op->key & 1)
 		MUST(get_be16(p + 18) == hdrlen - 54 + len);
@@ -164,7 +180,7 @@ static struct frame *hand_over(struct reassembly *r, const struct op *op,
 	static const uint8_t hdr[2][14 + 40 + 8] = {
 		{ [14] = 0x45 }, { [14] = 0x60 },
 	};
-	static uint8_t data[65536 + 8];
+	uint8_t *data = content(op);
 	struct iovec iov[2];
 	struct frame f = { .iov = iov, .iovcnt = 2, .len = op->len };
 	struct fragment frag = {
@@ -175,10 +191,7 @@ static struct frame *hand_over(struct reassembly *r, const struct op *op,
 		.next_at = op->key & 1 ? 6 : 0,
 		.malformed = op->off + op->len > 65535,
 	};
-	uint32_t i;
 
-	for (i = 0; i < op->len; i++)
-		data[i] = content(op, op->off + i);
 	iov[0] = (struct iovec){ data, op->len / 3 };
 	iov[1] = (struct iovec){ data + op->len / 3, op->len - op->len / 3 };
 	return reassemble(r, &frag, &f, now);
@@ -202,14 +215,15 @@ static void against_model(const uint8_t *data, size_t size)
 	uint32_t len;
 	struct op op;
 
-	memset(models, 0, sizeof(models));
+	for (m = models; m < models + KEYS; m++)
+		model_clear(m);
 	memset(&r, 0, sizeof(r));
 	for (; size >= OP_LEN && left--; data += OP_LEN, size -= OP_LEN) {
 		read_op(data, &op);
 		now += data[0] & 1 ? 4000 : 1;
 		m = &models[op.key];
 		if (m->used && now - m->since >= FRAG_TIMEOUT_MS)
-			memset(m, 0, sizeof(*m));
+			model_clear(m);
 		if (!m->used)
 			m->since = now;
 		m->used = true;
@@ -225,7 +239,7 @@ static void against_model(const uint8_t *data, size_t size)
 		MUST(!len == !f);
 		if (f) {
 			check_whole(m, f, len);
-			memset(m, 0, sizeof(*m));
+			model_clear(m);
 		}
 		reassembly_release(&r);
 	}
@@ -242,12 +256,13 @@ static void as_frames(const uint8_t *data, size_t size)
 	static uint8_t buf[LINK_FRAME_MAX + 1];
 	static struct memory m;
 	static struct tap tap;
+	unsigned int left = FRAMES;
 	uint8_t *frame;
 	size_t len;
 
-	MUST(!memory_open(&m, 64));
+	memory_open_as(&m, 64, MEMORY_CONTIGUOUS);
 	tap_init(&tap, &m.link, m.queue, &net);
-	while (size > 2) {
+	while (size > 2 && left--) {
 		len = MIN(get_be16(data), size - 2);
 		frame = malloc(len ? len : 1);
 		memcpy(frame, data + 2, len);
@@ -272,8 +287,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static bool started;
 
-	if (!started)
+	if (!started) {
 		csum_init();
+		fill_pattern();
+	}
 	started = true;
 	if (!size)
 		return 0;
@@ -283,3 +300,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		against_model(data + 1, size - 1);
 	return 0;
 }
+
+COUNTED
