@@ -5,6 +5,7 @@
 # make check-deps      calls between modules against doc/layers
 # make syscalls        system calls that passt makes at start, and those of the loop
 # make bench           side by side with PEER=PATH and others, BENCH='--quick ...'
+# make fuzz            fuzz targets: a fixed number of inputs, or FUZZ_S=SECONDS each
 # make install         PREFIX (/usr/local) and DESTDIR
 # make B=DIR ...       objects and programs in another folder than build/
 # make SAN=1 B=DIR ... with AddressSanitizer and UBSan
@@ -159,6 +160,11 @@ bench: benches
 	@test/setup bench
 	@B=$B PEER='$(PEER)' test/bench/run $(BENCH)
 
+# FUZZ=TARGETS: these only.
+fuzz:
+	@test/setup fuzz
+	@FUZZ_S='$(FUZZ_S)' test/fuzz/run $(FUZZ)
+
 units: $(UNITS) $B/unconfined
 
 check: $(UNITS)
@@ -210,6 +216,6 @@ clean:
 -include $(OBJS:.o=.d) $(QRAP_OBJS:.o=.d) $(UNITS:=.d) \
 	 $(wildcard $B/test/*.d $B/test/net/*.d $B/test/bench/*.d)
 
-.PHONY: FORCE all check linked check-deps syscalls units standin benches bench install clean
+.PHONY: FORCE all check linked check-deps syscalls units standin benches bench fuzz install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
