@@ -12,20 +12,12 @@
  * address (enum pick). This byte is in the destination MAC address, which the
  * services hardly look at.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "answer/answer.h"
 #include "checksum.h"
 #include "test/memory.h"
 #include "tap/parse.h"
+#include "test/fuzz/fuzz.h"
 #include "test/fuzz/mutate.h"
-
-#define MUST(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
-	} while (0)
 
 #define MTU		1500
 #define NOW		1000000
@@ -57,8 +49,6 @@ struct world {
 	struct net net;
 	struct answer answer;
 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct in6_addr addr(const char *s)
 {

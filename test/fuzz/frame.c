@@ -9,21 +9,14 @@
  * and without verifying checksums.
  */
 #include <net/ethernet.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "checksum.h"
 #include "test/memory.h"
 #include "tap/parse.h"
+#include "test/fuzz/fuzz.h"
 #include "test/fuzz/mutate.h"
 
 #define PIECES	5
-#define MUST(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
-	} while (0)
-
 /* How a frame lies in memory. */
 enum way {
 	WAY_WHOLE,		/* in one piece */
@@ -45,8 +38,6 @@ struct parsed {
 	uint8_t copy[PKT_HDR_MAX];
 	uint8_t *payload;
 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /**
  * cut() - Cut a frame into pieces, some of them empty

@@ -8,17 +8,7 @@
 #ifndef TEST_FUZZ_STEPS_H
 #define TEST_FUZZ_STEPS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include "util.h"
-
-/* Functions between UNCOUNTED and COUNTED are not instrumented. So libFuzzer
- * looks for new branches in the product only, and runs twice as many inputs. */
-#define UNCOUNTED	_Pragma("clang attribute push(__attribute__((no_sanitize(\"coverage\"))), apply_to = function)")
-#define COUNTED		_Pragma("clang attribute pop")
+#include "test/fuzz/fuzz.h"
 
 #define STEP_LEN	12	/* bytes */
 #define STEPS_MAX	32	/* steps of an input, at most, for speed */

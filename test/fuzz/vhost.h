@@ -31,12 +31,6 @@
 #include "test/fuzz/steps.h"
 #include "util.h"
 
-#define MUST(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
-	} while (0)
-
 #define PAGE		4096
 #define PLACES		3
 #define FILE_SIZE	0x14000
