@@ -260,3 +260,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(frame);
 	return 0;
 }
+
+/* libFuzzer calls this function to change an input. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
+			       unsigned int seed)
+{
+	uint32_t r = seed | 1;
+
+	return mutate_frame(data, size, max, &r);
+}

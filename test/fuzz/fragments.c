@@ -283,6 +283,43 @@ static void as_frames(const uint8_t *data, size_t size)
 	link_close(&m.link);
 }
 
+/* frame_at() - Find a frame of an input, which is preceded by its length;
+ * returns the offset of the length, or 0 if there is no frame */
+static size_t frame_at(const uint8_t *data, size_t size, size_t i)
+{
+	size_t at = 1;
+
+	for (; at + 2 < size; i--, at += 2 + get_be16(data + at)) {
+		if (at + 2 + get_be16(data + at) > size)
+			return 0;
+		if (!i)
+			return at;
+	}
+	return 0;
+}
+
+/* libFuzzer calls this function to change an input: mostly one of the frames,
+ * whose length is corrected. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
+			       unsigned int seed)
+{
+	static uint8_t frame[LINK_FRAME_MAX];
+	uint32_t r = seed | 1;
+	size_t at = frame_at(data, size, draw_below(&r, 4)), len, rest, n;
+
+	if (!at || !(data[0] & 1) || !draw_below(&r, 4))
+		return LLVMFuzzerMutate(data, size, max);
+	len = get_be16(data + at);
+	rest = size - at - 2 - len;
+	memcpy(frame, data + at + 2, len);
+	n = mutate_frame(frame, len, MIN(max - (size - len), sizeof(frame)),
+			 &r);
+	memmove(data + at + 2 + n, data + at + 2 + len, rest);
+	memcpy(data + at + 2, frame, n);
+	put_be16(data + at, (uint16_t)n);
+	return at + 2 + n + rest;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static bool started;

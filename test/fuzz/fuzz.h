@@ -31,8 +31,21 @@
 #endif
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
+			       unsigned int seed);
 
 UNCOUNTED
+
+/* draw_below() - Return a random number below @n, and advance @seed (xorshift).
+ * @n must not be 0 */
+static inline size_t draw_below(uint32_t *seed, size_t n)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 17;
+	*seed ^= *seed << 5;
+	return *seed % n;
+}
 
 /* struct input - The rest of an input that has not been read yet */
 struct input {

@@ -5,13 +5,17 @@
 It writes each input to a file. For most targets, inputs are frames of a guest,
 of every kind that passt handles, and some that it must drop. test/net/flood.py
 calls frames() itself. For vhost_msg and vhost_ring, inputs are lists of steps
-(test/fuzz/steps.h).
+(test/fuzz/steps.h). events.py and texts.py have the inputs of other targets.
 """
 
 import os
 import socket
 import struct
 import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import events  # noqa: E402
+import texts  # noqa: E402
 
 GUEST, OURS = bytes.fromhex("525400123456"), bytes.fromhex("9a559a559a55")
 ALL = b"\xff" * 6
@@ -416,7 +420,20 @@ def inputs(target):
         return rings()
     if target == "vhost_msg":
         return messages()
-    return [*frames(), *sequences()]
+    if target == "guest":
+        return events.guests([*frames()])
+    if target == "stream":
+        return events.streams([*frames()])
+    if target == "netlink":
+        return events.answers()
+    if target in ("tcp_walk", "tcp_world", "sched"):
+        return events.draws()
+    if target in ("rule", "resolv", "conf", "cmdline"):
+        return ((f"text-{i}", text.encode())
+                for i, text in enumerate(texts.texts(target)))
+    if target == "fragments":
+        return sequences()
+    return frames()
 
 
 def main(path, target):

@@ -22,9 +22,6 @@ struct step {
 
 _Static_assert(sizeof(struct step) == STEP_LEN, "a step has no padding");
 
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
-			       unsigned int seed);
 size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t asize,
 				 const uint8_t *b, size_t bsize, uint8_t *out,
 				 size_t max, unsigned int seed);
@@ -40,16 +37,6 @@ static bool next_step(const uint8_t **data, size_t *size, struct step *s)
 	*data += STEP_LEN;
 	*size -= STEP_LEN;
 	return true;
-}
-
-/* draw_below() - Return a random number below @n, and advance @seed (xorshift).
- * @n must not be 0 */
-static size_t draw_below(uint32_t *seed, size_t n)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 17;
-	*seed ^= *seed << 5;
-	return *seed % n;
 }
 
 /* insert_step() - Make space for a step at index @at; returns the new number of

@@ -270,7 +270,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static bool started;
 	struct input in = { data, size };
-	unsigned int n = MIN(take_byte(&in), STEPS);
+	unsigned int n = take_byte(&in);
 	const uint8_t *steps = in.at;
 
 	if (!started) {
@@ -284,7 +284,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	stream.queue.pending = 0;
 	stream.queue.blocked = stream.queue.more = stream.queue.retry = false;
 
-	n = (unsigned int)MIN(n, in.left / 2);
+	n = (unsigned int)MIN(MIN(n, STEPS), in.left / 2);
 	in.at += 2 * n;
 	in.left -= 2 * n;
 	guest.from = guest.next = in;

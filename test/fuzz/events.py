@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""events.py - Inputs that are sequences of events: of a guest and its peers, of
+a stream socket, and messages of netlink. seeds.py writes them to files."""
+
+import socket
+import struct
+
+# ---- test/fuzz/guest.c ----
+
+UDP, TCP, ICMP = 0, 1, 2                        # protocols of packet()
+SYN, ACK, DATA, FIN, RST, SYN_ACK = range(6)    # flags of put_tcp()
+KERNEL_FDS = 96
+
+
+def frame(data):
+    return b"\0" + struct.pack("!H", len(data)) + data
+
+
+def packet(proto, v6=0, ports=0, peer=0, length=5, flags=None, text=b""):
+    kind = v6 | proto << 1 | (16 if text else 0)
+    out = bytes((1, kind, ports, peer, length))
+    if flags is not None:
+        out += bytes((flags,))
+    return out + text[:12].ljust(min(length, 12), b"\0") if text else out
+
+
+def from_peer(data=b"hello", peer=0, port=0, controls=3, value=64):
+    return bytes((len(data),)) + data + bytes((peer | port << 3, controls,
+                                               value))
+
+
+def error(which, kind, code, info=0, data=b"quoted!!", peer=0, port=0):
+    return bytes((which, kind, code, info)) + from_peer(data, peer, port) + \
+        bytes((3 | port << 3,))
+
+
+def event(fd, messages=(), errors=(), stream=None, more=0, extra=b""):
+    what = len(messages) | len(errors) << 2 | more
+    out = bytes((3, fd, what))
+    if stream is not None:
+        out += bytes((stream,))
+    return out + b"".join(messages) + b"".join(errors) + extra
+
+
+def accept(fd, peer=0, port=1):
+    return bytes((5, fd, peer | port << 3))
+
+
+def wait(ms):
+    return b"\6" + struct.pack("!H", ms)
+
+
+NEXT_TIMER, STALL, LEAVE = b"\x46", b"\x47\1", b"\x47\0"
+
+
+def fail(errno, at=0):
+    return bytes((7, errno | at << 4))
+
+
+def guests(frames):
+    """What test/fuzz/guest.c reads."""
+    flow = 8                    # the first socket of a flow, see start_world()
+    for v6 in (0, 1):
+        for start in (b"\0", b"\2", b"\xf0"):
+            name = f"{'v6' if v6 else 'v4'}-{start[0]}"
+            ask = packet(UDP, v6)
+            yield f"udp-{name}", start + ask + event(
+                flow, [from_peer()]) * 4 + ask * 3 + wait(20000)
+            tcp = packet(TCP, v6, 4, flags=SYN)
+            yield f"tcp-{name}", start + tcp + event(
+                flow, stream=0, more=16) + packet(
+                TCP, v6, 4, flags=ACK) + packet(
+                TCP, v6, 4, length=100, flags=DATA) + event(
+                flow, stream=40) + packet(TCP, v6, 4, flags=ACK) * 2 + \
+                packet(TCP, v6, 4, flags=FIN) + event(
+                    flow, stream=1, more=96, extra=b"\x80") + NEXT_TIMER * 3
+        yield f"ping-{v6}", b"\0" + packet(ICMP, v6, 0) * 2 + event(
+            flow, [from_peer(b"\0\0\0\0\0\0\0\0hello")])
+        yield f"dns-{v6}", b"\0" + packet(UDP, v6, 0, 2, 17, text=b"\x12\x34"
+                                          b"\1\0\0\1\0\0\0\0\0\0") + \
+            NEXT_TIMER * 4 + event(flow, [from_peer(b"\x12\x34\x81\x80",
+                                                    3)])
+        yield f"dns-tcp-{v6}", b"\0" + packet(TCP, v6, 0, 2, flags=SYN) + \
+            event(flow, stream=0, more=64, extra=b"\2")
+        for which in range(7):
+            yield f"error-{v6}-{which}", b"\0" + packet(UDP, v6) + event(
+                flow, [], [error(which, 3 - 2 * v6, which, 20)]) + packet(
+                UDP, v6)
+        yield f"ping-error-{v6}", b"\0" + packet(ICMP, v6) + event(
+            flow, [], [error(1, 11, 0, 0, b"\x08\0\0\0\0\1\0\1")])
+        yield f"local-{v6}", b"\0" + packet(UDP, v6) + event(
+            flow, [], [error(128, 2, 0, 0)])
+        yield f"inbound-{v6}", b"\0" + event(
+            4, [from_peer(controls=7)] * 3) + packet(UDP, v6, 2) + event(
+            4, [], [error(0, 3, 3)])
+        yield f"accept-{v6}", b"\0" + accept(2) + accept(3) + packet(
+            TCP, v6, 1 | 1 << 2, flags=SYN_ACK) + packet(
+            TCP, v6, 1 | 1 << 2, flags=DATA) + NEXT_TIMER * 4
+        yield f"fragments-{v6}", b"\0" + packet(UDP, v6, 0, 0, 250)
+    for errno in range(16):
+        yield f"fail-{errno}", b"\0" + b"".join(
+            fail(errno, at) + packet(proto, at & 1, at & 12, 0, flags=SYN if
+                                     proto == TCP else None)
+            for at in range(3) for proto in (UDP, TCP, ICMP))
+    yield "leave", b"\0" + packet(UDP) + packet(TCP, flags=SYN) + LEAVE + \
+        packet(UDP) + STALL + event(flow, [from_peer()]) + STALL
+    for name, data in frames:
+        yield f"frame-{name}", b"\0" + frame(data) * 2 + NEXT_TIMER
+
+
+# ---- test/fuzz/stream.c ----
+
+RECV, FILL, FAIL, SLOTS, FLUSH, REFILL = range(6)
+
+
+def streams(frames):
+    """What test/fuzz/stream.c reads."""
+    sent = b"".join(struct.pack("!I", len(f)) + f for _, f in frames[:6])
+
+    def steps(*pairs):
+        return bytes((len(pairs),)) + b"".join(map(bytes, pairs))
+
+    yield "whole", steps((RECV, 127), (REFILL, 0), (REFILL, 0)) + sent
+    yield "bytes", steps(*((RECV, 1),) * 40) + sent
+    yield "filled", steps((RECV, 127), *((FILL, n) for n in (8, 1, 9, 200, 7,
+                                                             255))) + sent
+    yield "errors", steps((RECV, 20), *((FAIL, n) for n in range(4)),
+                          (RECV, 127), (FAIL, 6)) + sent
+    yield "reset", steps((RECV, 127), (FAIL, 4)) + sent
+    for name, length in (("zero", 0), ("long", 65536), ("huge", 0xffffffff)):
+        yield name, steps((RECV, 127), (REFILL, 0)) + sent[:80] + struct.pack(
+            "!I", length)
+    yield "to-guest", steps((SLOTS, 3), (FLUSH, 7), (FLUSH, 255), (SLOTS, 15),
+                            (SLOTS | 66, 200), (FLUSH | 64, 90), (SLOTS, 1),
+                            (FLUSH, 255), (SLOTS | 128, 9), (FLUSH, 255))
+
+
+# ---- test/fuzz/netlink.c ----
+
+NEWADDR, NEWROUTE, ERROR, DONE = 20, 24, 2, 3
+MULTIPATH = 9
+
+
+def attr(kind, data):
+    out = struct.pack("HH", 4 + len(data), kind) + data
+    return out + bytes(-len(out) % 4)
+
+
+def message(kind, body, seq=0):
+    return struct.pack("IHHII", 16 + len(body), kind, 2, seq, 0) + body
+
+
+def address(text):
+    return socket.inet_pton(socket.AF_INET6 if ":" in text else
+                            socket.AF_INET, text)
+
+
+def route(gw="192.0.2.1", oif=3, metric=100, dst_len=0, table=254, kind=1,
+          more=b""):
+    family = socket.AF_INET6 if ":" in gw else socket.AF_INET
+    return message(NEWROUTE, struct.pack("BBBBBBBBI", family, dst_len, 0, 0,
+                                         table, 0, 0, kind, 0) +
+                   attr(5, address(gw)) + attr(4, struct.pack("I", oif)) +
+                   attr(6, struct.pack("I", metric)) + more)
+
+
+def host_address(text="192.0.2.5", length=24, flags=128, scope=0, index=1,
+                 more=b""):
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    return message(NEWADDR, struct.pack("BBBBI", family, length, flags & 255,
+                                        scope, index) +
+                   attr(1, address(text)) + attr(8, struct.pack("I", flags)) +
+                   more)
+
+
+def hop(gw, index, weight):
+    body = attr(5, address(gw))
+    return struct.pack("HBBi", 8 + len(body), 0, weight, index) + body
+
+
+def answers():
+    """What test/fuzz/netlink.c reads."""
+    def whole(pick, *datagrams):
+        return bytes((pick,)) + b"".join(struct.pack("!H", len(d)) + d
+                                         for d in datagrams)
+
+    done = message(DONE, bytes(4))
+    hops = attr(MULTIPATH, hop("192.0.2.1", 2, 1) + hop("192.0.2.9", 3, 9))
+    routes = {
+        "default": route(), "six": route("fe80::1", 2),
+        "two": route(metric=9) + route("192.0.2.7", 2, 5),
+        "hops": route(more=hops),
+        "table": route(more=attr(15, struct.pack("I", 100))),
+        "source": route(more=attr(7, address("192.0.2.5"))),
+        "prefix": route(dst_len=24, more=attr(1, address("192.0.2.0"))),
+        "blackhole": route(kind=6),
+    }
+    addrs = {
+        "four": host_address(), "six": host_address("2001:db8::5", 64),
+        "link": host_address("fe80::5", 64, scope=253),
+        "temporary": host_address("2001:db8::6", 64, 1),
+        "tentative": host_address("2001:db8::7", 64, 0x40),
+        "deprecated": host_address("2001:db8::8", 64, 0x20),
+        "unique": host_address("fd00::5", 64),
+        "loopback": host_address("127.0.0.1", 8, scope=254),
+        "local": host_address(more=attr(2, address("198.51.100.1"))),
+        "long": host_address(length=33),
+    }
+    for name, data in routes.items():
+        for pick in (0, 4, 0x20, 0x24, 0x09, 0x19, 0x1d, 0x3d):
+            yield f"route-{name}-{pick}", whole(pick, data, done)
+    for name, data in addrs.items():
+        for pick in (2, 6, 10, 14, 3, 0x82, 0x86):
+            yield f"addr-{name}-{pick}", whole(pick, data + data, done)
+    every = b"".join(addrs.values())
+    yield "all", whole(3, every, every, done)
+    yield "error", whole(2, message(ERROR, struct.pack("i", -1) + bytes(16)))
+    yield "cut", whole(2, every[:50]) + every[50:70]
+    yield "long", b"\2\xff\xff"
+
+
+def draws():
+    """What test/fuzz/tcp_walk.c and tcp_world.c read."""
+    for i in range(32):
+        yield f"draws-{i}", bytes((i * 7 + n * n * (2 * i + 1)) >> 2 & 255
+                                  for n in range(32 + 11 * i))
