@@ -97,18 +97,23 @@ struct addrs {
 typedef void (*nl_visit)(const struct nlmsghdr *h, void *seen);
 
 /* attr_addr() - Set @addr to an attribute's address, if the attribute has the
- * length of an address of @family */
+ * length of an address of @family. An IPv6 address in ::ffff:0:0/96 is ignored:
+ * passt would take it for an IPv4 address */
 static void attr_addr(const struct rtattr *rta, int family,
 		      struct in6_addr *addr)
 {
+	struct in6_addr v6;
 	struct in_addr v4;
 
 	if (family == AF_INET && RTA_PAYLOAD(rta) == sizeof(v4)) {
 		memcpy(&v4, RTA_DATA(rta), sizeof(v4));
 		*addr = addr_from_v4(v4);
 	}
-	if (family == AF_INET6 && RTA_PAYLOAD(rta) == sizeof(*addr))
-		memcpy(addr, RTA_DATA(rta), sizeof(*addr));
+	if (family == AF_INET6 && RTA_PAYLOAD(rta) == sizeof(v6)) {
+		memcpy(&v6, RTA_DATA(rta), sizeof(v6));
+		if (!addr_is_v4(&v6))
+			*addr = v6;
+	}
 }
 
 /* attr_u32() - Return the number in an attribute, or @other if the attribute is
@@ -604,7 +609,8 @@ static void collect_visit(const struct nlmsghdr *h, void *seen)
 	struct in6_addr addr;
 	uint32_t flags;
 
-	if (!c->full && addr_parse_msg(h, &addr, &flags))
+	if (!c->full && addr_parse_msg(h, &addr, &flags) &&
+	    !addr_is_none(&addr))
 		c->full = !c->add(c->arg, &addr);
 }
 

@@ -354,6 +354,40 @@ static void test_address6(void)
 	      best_is(AF_INET6, "2001:db8::6", 128));
 }
 
+/* count_addr() - Count an address of the host; @arg: the number so far */
+static bool count_addr(void *arg, const struct in6_addr *a)
+{
+	++*(unsigned int *)arg;
+	return true;
+}
+
+/* Given IPv6 addresses that stand for IPv4 addresses, which a user can give to
+ * an interface and to a route, then they are taken for neither family. */
+static void test_mapped(void)
+{
+	struct in6_addr a = ip("192.0.2.5");
+	struct ifaddrmsg m = {
+		.ifa_family = AF_INET6, .ifa_prefixlen = 128, .ifa_index = 3,
+	};
+	unsigned int n = 0;
+	struct collection c = { .add = count_addr, .arg = &n };
+	struct routes s;
+
+	ans_start();
+	start_msg(RTM_NEWADDR, &m, sizeof(m));
+	attr(IFA_ADDRESS, &a, sizeof(a));
+	check("an IPv6 address that stands for an IPv4 address is none",
+	      best_is(AF_INET6, "", 0) && best_is(AF_INET, "", 0));
+	nl_parse(&ans, ans_len, SEQ, collect_visit, &c);
+	check_eq("nor is it one of the host's", n, 0);
+
+	ans_start();
+	route(AF_INET6, 0, NULL, 3, 0);
+	attr(RTA_GATEWAY, &a, sizeof(a));
+	s = read_routes(AF_INET6, 0);
+	check("nor is it a gateway", s.have_def && addr_is_none(&s.def.gw));
+}
+
 /* Given a default route at an interface that has no global address, then the
  * address that the route prefers as source is taken, whichever interface has
  * it. If no interface has the preferred address, and addresses of all
@@ -513,6 +547,7 @@ int main(void)
 	test_other_routes();
 	test_address();
 	test_address6();
+	test_mapped();
 	test_elsewhere();
 	test_ends();
 	test_mutilated();
