@@ -59,7 +59,7 @@ def fail(errno, at=0):
 
 def guests(frames):
     """What test/fuzz/guest.c reads."""
-    flow = 8                    # the first socket of a flow, see start_world()
+    flow = 7                    # the first socket of a flow, see start_world()
     for v6 in (0, 1):
         for start in (b"\0", b"\2", b"\xf0"):
             name = f"{'v6' if v6 else 'v4'}-{start[0]}"
@@ -91,12 +91,18 @@ def guests(frames):
         yield f"local-{v6}", b"\0" + packet(UDP, v6) + event(
             flow, [], [error(128, 2, 0, 0)])
         yield f"inbound-{v6}", b"\0" + event(
-            4, [from_peer(controls=7)] * 3) + packet(UDP, v6, 2) + event(
-            4, [], [error(0, 3, 3)])
-        yield f"accept-{v6}", b"\0" + accept(2) + accept(3) + packet(
+            5, [from_peer(controls=7)] * 3) + packet(UDP, v6, 2) + event(
+            5, [], [error(0, 3, 3)]) + event(6, [from_peer(controls=15)])
+        yield f"accept-{v6}", b"\0" + accept(3) + accept(4) + packet(
             TCP, v6, 1 | 1 << 2, flags=SYN_ACK) + packet(
             TCP, v6, 1 | 1 << 2, flags=DATA) + NEXT_TIMER * 4
         yield f"fragments-{v6}", b"\0" + packet(UDP, v6, 0, 0, 250)
+        for errno in range(16):
+            yield f"send-fails-{v6}-{errno}", b"\0" + b"".join(
+                packet(proto, v6, peer=peer) + (
+                    fail(errno, at) + packet(proto, v6, peer=peer)) * 2
+                for at in range(2) for proto in (UDP, ICMP)
+                for peer in (0, 2))
     for errno in range(16):
         yield f"fail-{errno}", b"\0" + b"".join(
             fail(errno, at) + packet(proto, at & 1, at & 12, 0, flags=SYN if

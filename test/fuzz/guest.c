@@ -157,6 +157,7 @@ static void start_world(uint8_t pick)
 
 	kernel_start();
 	kernel.sent = check_sent;
+	kernel.route = pick & 4 ? RTN_LOCAL : RTN_UNICAST;
 	clear_worker(&o.w);
 	memset(&o.fwd, 0, sizeof(o.fwd));
 	memset(o.conn, 0, sizeof(o.conn));
@@ -316,7 +317,7 @@ static size_t put_ip(uint8_t *p, bool v6, unsigned int peer, uint8_t proto,
 
 	memcpy(p, macs, sizeof(macs));
 	put_be16(p + 12, v6 ? ETH_P_IPV6 : ETH_P_IP);
-	memset(ip, 0, 40);
+	memset(ip, 0, v6 ? 40 : 20);
 	if (v6) {
 		ip[0] = 0x60;
 		put_be16(ip + 4, (uint16_t)len);

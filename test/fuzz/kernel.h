@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <time.h>
 #include <linux/errqueue.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <netinet/udp.h>
@@ -44,6 +46,7 @@
  * @taken:	TCP: bytes that were removed from it in all
  * @peek:	TCP: offset of the next peek (SO_PEEK_OFF); -1: none
  * @eof:	TCP: the peer has closed
+ * @port, @dev, @v6only: port that it is bound to, SO_BINDTODEVICE, IPV6_V6ONLY
  * @error:	SO_ERROR
  */
 struct ksock {
@@ -52,7 +55,9 @@ struct ksock {
 	uint32_t events[SETS];
 	uint64_t token[SETS];
 	uint32_t have, taken;
-	int peek;
+	int peek, v6only;
+	uint16_t port;
+	char dev[16];
 };
 
 /**
@@ -81,7 +86,10 @@ struct kmessage {
  * @now:	what now_ms() returns
  * @event:	socket that has the messages, -1: none
  * @data, @ndata: datagrams; @errs, @nerrs: error queue
+ * @asked:	sequence number of the last request of netlink, 0: none
+ * @route:	type of the route in the answer (RTN_*)
  * @peer:	address of the next connection that is accepted
+ * @bind:	called for each bind(): returns 0 or an errno; NULL: all succeed
  * @sent:	called for each datagram that goes to a socket
  */
 static struct kernel {
@@ -94,7 +102,10 @@ static struct kernel {
 	int event;
 	struct kmessage data[MESSAGES], errs[MESSAGES];
 	unsigned int ndata, nerrs;
+	uint32_t asked;
+	uint8_t route;
 	union sockaddr_any peer;
+	int (*bind)(const struct ksock *s, const struct in6_addr *addr);
 	void (*sent)(const uint8_t *p, size_t len);
 } kernel;
 
@@ -205,8 +216,16 @@ int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 int __wrap_bind(int fd, const struct sockaddr *sa, socklen_t len);
 int __wrap_bind(int fd, const struct sockaddr *sa, socklen_t len)
 {
-	ksock_of(fd);
-	return call_fails() ? -1 : 0;
+	struct ksock *s = ksock_of(fd);
+	struct in6_addr addr;
+
+	if (call_fails())
+		return -1;
+	MUST(len <= sizeof(union sockaddr_any));
+	sockaddr_get((const union sockaddr_any *)(const void *)sa, &addr,
+		     &s->port);
+	errno = kernel.bind ? kernel.bind(s, &addr) : 0;
+	return errno ? -1 : 0;
 }
 
 int __wrap_listen(int fd, int backlog);
@@ -262,6 +281,10 @@ int __wrap_setsockopt(int fd, int level, int option, const void *v,
 		return -1;
 	if (level == SOL_SOCKET && option == SO_PEEK_OFF)
 		memcpy(&s->peek, v, sizeof(s->peek));
+	if (level == SOL_SOCKET && option == SO_BINDTODEVICE)
+		memcpy(s->dev, v, MIN(len, sizeof(s->dev) - 1));
+	if (level == IPPROTO_IPV6 && option == IPV6_V6ONLY)
+		memcpy(&s->v6only, v, sizeof(s->v6only));
 	return 0;
 }
 
@@ -330,6 +353,52 @@ static size_t segment_of(const struct msghdr *m)
 	return n;
 }
 
+/* give_message() - Copy a message to where recvmsg() wants it */
+static ssize_t give_message(const struct kmessage *k, struct msghdr *m)
+{
+	size_t at = 0, n, i;
+
+	for (i = 0; i < m->msg_iovlen && at < k->len; i++, at += n) {
+		n = MIN(m->msg_iov[i].iov_len, k->len - at);
+		memcpy(m->msg_iov[i].iov_base, k->data + at, n);
+	}
+	m->msg_flags = at < k->len ? MSG_TRUNC : 0;
+	n = MIN(m->msg_controllen, k->ncontrol);
+	if (n < k->ncontrol)
+		m->msg_flags |= MSG_CTRUNC;
+	if (n)
+		memcpy(m->msg_control, k->control, n);
+	m->msg_controllen = n;
+	if (m->msg_name) {
+		memcpy(m->msg_name, &k->from, MIN(m->msg_namelen, k->from_len));
+		m->msg_namelen = k->from_len;
+	}
+	return (ssize_t)at;
+}
+
+/* give_route() - Answer the last request of netlink by a route of the type that
+ * the target has chosen */
+static ssize_t give_route(struct msghdr *m)
+{
+	struct {
+		struct nlmsghdr h;
+		struct rtmsg r;
+	} answer = {
+		.h = { .nlmsg_len = sizeof(answer), .nlmsg_seq = kernel.asked,
+		       .nlmsg_type = RTM_NEWROUTE },
+		.r = { .rtm_type = kernel.route },
+	};
+	struct kmessage k = { (uint8_t *)&answer, sizeof(answer),
+			      .from_len = 0 };
+
+	if (!kernel.asked) {
+		errno = EAGAIN;
+		return -1;
+	}
+	kernel.asked = 0;
+	return give_message(&k, m);
+}
+
 /* send_message() - Take a message: a datagram, or bytes of a stream */
 static ssize_t send_message(int fd, const struct msghdr *m)
 {
@@ -347,6 +416,9 @@ static ssize_t send_message(int fd, const struct msghdr *m)
 	}
 	if (s->type == SOCK_STREAM)
 		return (ssize_t)(len > 3000 ? len / 2 : len);
+	if (s->family == AF_NETLINK && len >= sizeof(struct nlmsghdr))
+		memcpy(&kernel.asked, buf + offsetof(struct nlmsghdr, nlmsg_seq),
+		       sizeof(kernel.asked));
 	each = segment_of(m);
 	for (at = 0; kernel.sent && (at < len || !at); at += each) {
 		if (!each)
@@ -393,29 +465,6 @@ ssize_t __wrap_send(int fd, const void *p, size_t len, int flags);
 ssize_t __wrap_send(int fd, const void *p, size_t len, int flags)
 {
 	return __wrap_sendto(fd, p, len, flags, NULL, 0);
-}
-
-/* give_message() - Copy a message to where recvmsg() wants it */
-static ssize_t give_message(const struct kmessage *k, struct msghdr *m)
-{
-	size_t at = 0, n, i;
-
-	for (i = 0; i < m->msg_iovlen && at < k->len; i++, at += n) {
-		n = MIN(m->msg_iov[i].iov_len, k->len - at);
-		memcpy(m->msg_iov[i].iov_base, k->data + at, n);
-	}
-	m->msg_flags = at < k->len ? MSG_TRUNC : 0;
-	n = MIN(m->msg_controllen, k->ncontrol);
-	if (n < k->ncontrol)
-		m->msg_flags |= MSG_CTRUNC;
-	if (n)
-		memcpy(m->msg_control, k->control, n);
-	m->msg_controllen = n;
-	if (m->msg_name) {
-		memcpy(m->msg_name, &k->from, MIN(m->msg_namelen, k->from_len));
-		m->msg_namelen = k->from_len;
-	}
-	return (ssize_t)at;
 }
 
 /* read_stream() - Read bytes of a TCP peer */
@@ -465,6 +514,8 @@ static ssize_t receive(int fd, struct msghdr *m, int flags)
 		errno = s->error;
 		s->error = 0;
 		return -1;
+	} else if (s->family == AF_NETLINK) {
+		return give_route(m);
 	} else if (s->type == SOCK_STREAM) {
 		return read_stream(s, m, flags);
 	} else if (kernel.event == fd && kernel.ndata) {

@@ -426,7 +426,7 @@ def inputs(target):
         return events.streams([*frames()])
     if target == "netlink":
         return events.answers()
-    if target in ("tcp_walk", "tcp_world", "sched"):
+    if target in ("tcp_walk", "tcp_world", "sched", "apply"):
         return events.draws()
     if target in ("rule", "resolv", "conf", "cmdline"):
         return ((f"text-{i}", text.encode())
