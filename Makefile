@@ -6,6 +6,8 @@
 # make syscalls        system calls that passt makes at start, and those of the loop
 # make bench           side by side with PEER=PATH and others, BENCH='--quick ...'
 # make fuzz            fuzz targets: a fixed number of inputs, or FUZZ_S=SECONDS each
+# make fuzz-coverage   lines of parsers that the inputs of fuzzing run
+# make afl             AFL++ for FUZZ_S=SECONDS
 # make install         PREFIX (/usr/local) and DESTDIR
 # make B=DIR ...       objects and programs in another folder than build/
 # make SAN=1 B=DIR ... with AddressSanitizer and UBSan
@@ -165,6 +167,14 @@ fuzz:
 	@test/setup fuzz
 	@FUZZ_S='$(FUZZ_S)' test/fuzz/run $(FUZZ)
 
+fuzz-coverage:
+	@test/setup fuzz
+	@test/fuzz/coverage
+
+afl:
+	@test/setup fuzz afl
+	@FUZZ_S='$(FUZZ_S)' test/fuzz/afl
+
 units: $(UNITS) $B/unconfined
 
 check: $(UNITS)
@@ -216,6 +226,7 @@ clean:
 -include $(OBJS:.o=.d) $(QRAP_OBJS:.o=.d) $(UNITS:=.d) \
 	 $(wildcard $B/test/*.d $B/test/net/*.d $B/test/bench/*.d)
 
-.PHONY: FORCE all check linked check-deps syscalls units standin benches bench fuzz install clean
+.PHONY: FORCE all check linked check-deps syscalls units standin benches bench fuzz fuzz-coverage afl \
+	install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
