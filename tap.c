@@ -382,13 +382,28 @@ int tap_send(struct tap *t, const void *frame, size_t len)
 	return 0;
 }
 
-/* csum_without() - Subtract a field of 16 bits at an even offset from a sum */
-static uint64_t csum_without(uint64_t sum, const uint8_t *field)
+/**
+ * csum_without() - Leave the checksum field out of a sum
+ * @sum:	sum of transport header and payload, and of the pseudo-header
+ * @proto:	transport protocol
+ * @l4, @len:	transport header and payload, and their length in bytes
+ *
+ * The one's complement has two zeros, 0 and 0xffff, and a subtraction never
+ * gives 0. But the sum is 0 if an ICMP message consists of zeros, and a
+ * checksum of 0 would then be wrong. All other sums include a pseudo-header,
+ * which is not zero.
+ */
+static uint64_t csum_without(uint64_t sum, uint8_t proto, const uint8_t *l4,
+			     size_t len)
 {
+	size_t at = l4_csum_offset(proto);
 	uint16_t value;
 
-	memcpy(&value, field, sizeof(value));
-	return csum_sum_add(sum, (uint16_t)~value);
+	memcpy(&value, l4 + at, sizeof(value));
+	sum = csum_sum_add(sum, (uint16_t)~value);
+	if (proto != IPPROTO_ICMP || csum_fold(sum))
+		return sum;
+	return csum_add(l4 + at + 2, len - at - 2, csum_add(l4, at, 0));
 }
 
 /**
@@ -516,7 +531,7 @@ int tap_l4_send(struct tap *t, const struct tap_hdr *h, const uint8_t *l4,
 	sum = tap_hdr_put(h, slot.iov->iov_base, len);
 	sum = l4_write(t, &slot, h->len, l4, len, sum);
 	if (!csum_partial(t))
-		sum = csum_without(sum, l4 + l4_csum_offset(h->proto));
+		sum = csum_without(sum, h->proto, l4, len);
 	l4_finish(t, &slot, h, len, sum, gso_size);
 	return 0;
 }
@@ -658,7 +673,7 @@ int tap_ip_send(struct tap *t, const struct ip_hdr *ip, const void *l4,
 	w.check_at = l4_csum_offset(ip->proto);
 	if (ip->proto != IPPROTO_ICMP)
 		sum = csum_pseudo(&ip->src, &ip->dst, ip->proto, (uint32_t)len);
-	sum = csum_without(csum_add(l4, len, sum), w.l4 + w.check_at);
+	sum = csum_without(csum_add(l4, len, sum), ip->proto, l4, len);
 	w.check = csum_field(ip->proto, sum);
 	return fragment_to_guest(t, &w, mtu);
 }

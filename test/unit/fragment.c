@@ -316,6 +316,31 @@ static void test_zero_checksum(int v)
 	stage_close(&s);
 }
 
+/* Given an echo reply that consists of zeros except for its checksum, then the
+ * guest gets the checksum 0xffff, and not 0: the sum of zeros is 0, and not
+ * 0xffff, which is the other zero of the one's complement. */
+static void test_zeros(size_t len)
+{
+	struct stage s;
+	uint32_t id;
+	uint8_t *p;
+	size_t n;
+
+	stage_open(&s, 4, 1500);
+	s.ip.proto = IPPROTO_ICMP;
+	s.len = len;
+	put_be16(s.l4 + 2, 0xffff);
+	memory_clear(&s.mem);
+	tap_ip_send(&s.tap, &s.ip, s.l4, len);
+	link_flush(s.mem.queue);
+	p = frame_of(&s, 0, &n);
+	if (len > 1480)
+		check("and it may come in fragments", !read_all(&s, 1500, &id));
+	check_eq("a message of zeros has a checksum of ones",
+		 get_be16(p + 20 + 2), 0xffff);
+	stage_close(&s);
+}
+
 static void test_icmp(int v)
 {
 	const char *wrong;
@@ -370,6 +395,9 @@ int main(void)
 		test_icmp(v);
 		test_stalled(v);
 	}
+	test_zeros(8);
+	test_zeros(60);
+	test_zeros(3000);
 	longest(4, 576, 576, 119);	/* 552 bytes of data in each */
 	longest(4, 100, 100, 819);	/* 80 bytes of data in each */
 	longest(6, 1280, 1280, 54);	/* 1232 bytes of data in each */
