@@ -270,6 +270,7 @@ static void open_link(void)
 
 	MUST(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
 	w.sock = ends[1];
+	guest_mem_catch_faults();
 	MUST(!vhost_user_open(&v, ends[0]));
 	link_observe(&v.link, &observer);
 	MUST(!say_memory((1U << PLACES) - 1));

@@ -743,6 +743,7 @@ static void begin_input(const struct step *s)
 	memset(f.at, 0, sizeof(f.at));
 	MUST(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
 	f.sock = f.pool[FD_SELF] = ends[1];
+	guest_mem_catch_faults();
 	MUST(!vhost_user_open(&v, ends[0]) &&
 	     !link_watch(&v.link, f.epfd[0], f.epfd[1]));
 	if (s->op != 255)
