@@ -53,8 +53,12 @@ def wait(ms):
 NEXT_TIMER, STALL, LEAVE = b"\x46", b"\x47\1", b"\x47\0"
 
 
-def fail(errno, at=0):
-    return bytes((7, errno | at << 4))
+def fail(errno, times=0, at=0):
+    return bytes((7, errno | times << 4, at))
+
+
+def change(bits):
+    return bytes((0x47, 4 | bits << 3))
 
 
 def guests(frames):
@@ -96,18 +100,24 @@ def guests(frames):
         yield f"accept-{v6}", b"\0" + accept(3) + accept(4) + packet(
             TCP, v6, 1 | 1 << 2, flags=SYN_ACK) + packet(
             TCP, v6, 1 | 1 << 2, flags=DATA) + NEXT_TIMER * 4
-        yield f"fragments-{v6}", b"\0" + packet(UDP, v6, 0, 0, 250)
+        yield f"change-{v6}", b"\0" + b"".join(
+            packet(UDP, v6, peer=2) + packet(TCP, v6, flags=SYN) + change(
+                bits) + packet(UDP, v6, peer=2) for bits in range(1, 16))
+        yield f"gso-{v6}", b"\0" + b"".join(
+            bytes((1, v6 | proto << 1 | 40, 0, 0, 20)) + more
+            for proto, more in ((UDP, b"\x40"), (UDP, b"\x7f"), (
+                TCP, b"\0\x40"), (TCP, bytes((DATA, 64)))))
         for errno in range(16):
             yield f"send-fails-{v6}-{errno}", b"\0" + b"".join(
                 packet(proto, v6, peer=peer) + (
-                    fail(errno, at) + packet(proto, v6, peer=peer)) * 2
-                for at in range(2) for proto in (UDP, ICMP)
+                    fail(errno, times) + packet(proto, v6, peer=peer)) * 2
+                for times in range(4) for proto in (UDP, ICMP)
                 for peer in (0, 2))
     for errno in range(16):
         yield f"fail-{errno}", b"\0" + b"".join(
-            fail(errno, at) + packet(proto, at & 1, at & 12, 0, flags=SYN if
+            fail(errno, 0, at) + packet(proto, at & 1, at & 12, 0, flags=SYN if
                                      proto == TCP else None)
-            for at in range(3) for proto in (UDP, TCP, ICMP))
+            for at in range(12) for proto in (UDP, TCP, ICMP))
     yield "leave", b"\0" + packet(UDP) + packet(TCP, flags=SYN) + LEAVE + \
         packet(UDP) + STALL + event(flow, [from_peer()]) + STALL
     for name, data in frames:
@@ -211,6 +221,7 @@ def answers():
         "loopback": host_address("127.0.0.1", 8, scope=254),
         "local": host_address(more=attr(2, address("198.51.100.1"))),
         "long": host_address(length=33),
+        "mapped": host_address("::ffff:192.0.2.5", 128),
     }
     for name, data in routes.items():
         for pick in (0, 4, 0x20, 0x24, 0x09, 0x19, 0x1d, 0x3d):

@@ -161,6 +161,7 @@ static void start_world(uint8_t pick)
 	clear_worker(&o.w);
 	memset(&o.fwd, 0, sizeof(o.fwd));
 	memset(o.conn, 0, sizeof(o.conn));
+	fill_net(&o.net);
 	o.npayload = 0;
 	o.fragments = false;
 	o.conf = (struct conf){ .tcp = true, .udp = true, .icmp = true,
@@ -260,37 +261,44 @@ static void run_pass(const struct epoll_event *ev)
 
 /* ---- Frames from the guest ---- */
 
-/* note_payload() - Remember the payload of a UDP datagram of the guest */
-static void note_payload(uint8_t *frame, size_t len)
+/* note_payload() - Remember the payload of a UDP datagram of the guest, or of
+ * all datagrams in a GSO frame */
+static void note_payload(uint8_t *frame, size_t len, struct frame_meta meta)
 {
 	static uint8_t payload[LINK_FRAME_MAX];
 	uint8_t copy[PKT_HDR_MAX];
 	struct iovec iov = { frame, len };
 	struct frame f = { .iov = &iov, .iovcnt = 1, .len = (uint32_t)len,
-			   .meta.csum = LINK_CSUM_OK };
+			   .meta = meta };
 	struct fragment frag;
 	enum tap_counter drop;
 	struct pkt pkt;
+	size_t at = 0, n;
 
 	drop = parse_frame(&f, false, copy, &pkt, &frag);
 	o.fragments |= drop == TAP_FRAGMENT;
 	if (drop != DROP_NONE || pkt.etype == ETH_P_ARP ||
-	    pkt.proto != IPPROTO_UDP || o.npayload == PAYLOADS)
+	    pkt.proto != IPPROTO_UDP)
 		return;
 	pkt_copy(&pkt, payload, pkt.len);
-	o.payload[o.npayload++] = hash_of(payload, pkt.len);
+	do {
+		n = pkt.len - at;
+		if (pkt.gso_size)
+			n = MIN(n, pkt.gso_size);
+		if (o.npayload < PAYLOADS)
+			o.payload[o.npayload++] = hash_of(payload + at, n);
+		at += n;
+	} while (at < pkt.len);
 }
 
-/* send_frame() - Let the guest send a frame; @verify: passt has to verify its
- * checksums */
-static void send_frame(uint8_t *frame, size_t len, bool verify)
+/* send_frame() - Let the guest send a frame */
+static void send_frame(uint8_t *frame, size_t len, struct frame_meta meta)
 {
 	if (!link_up(&o.mem.link) || !len)
 		return;
 	fix_ip4(frame, len);
-	note_payload(frame, len);
-	memory_put_meta(&o.mem, frame, len, (struct frame_meta){
-			.csum = verify ? LINK_CSUM_FULL : LINK_CSUM_OK });
+	note_payload(frame, len, meta);
+	memory_put_meta(&o.mem, frame, len, meta);
 	o.mem.queue[0].more = true;
 	run_pass(NULL);
 }
@@ -300,7 +308,8 @@ static void step_frame(struct input *in, uint8_t pick)
 	size_t len = take_u16(in);
 	uint8_t *frame = take_copy(in, &len);
 
-	send_frame(frame, len, pick & 64);
+	send_frame(frame, len, (struct frame_meta){
+		.csum = pick & 64 ? LINK_CSUM_FULL : LINK_CSUM_OK });
 	free(frame);
 }
 
@@ -358,6 +367,19 @@ static size_t put_tcp(struct input *in, uint8_t *l4, struct conn *c, size_t len)
 	return len;
 }
 
+/* gso_meta() - Make the metadata of a GSO frame */
+static struct frame_meta gso_meta(struct input *in, bool v6, uint8_t proto)
+{
+	return (struct frame_meta){
+		.csum = LINK_CSUM_PARTIAL,
+		.gso = proto == IPPROTO_UDP ? LINK_GSO_UDP :
+		       v6 ? LINK_GSO_TCP6 : LINK_GSO_TCP4,
+		.gso_size = (uint16_t)(1 + take_byte(in)),
+		.csum_start = v6 ? 54 : 34,
+		.csum_offset = (uint16_t)l4_csum_offset(proto),
+	};
+}
+
 /* step_packet() - Let the guest send a valid packet, made from a few bytes */
 static void step_packet(struct input *in)
 {
@@ -368,6 +390,7 @@ static void step_packet(struct input *in)
 	static const uint8_t protos[] = { IPPROTO_UDP, IPPROTO_TCP,
 					  IPPROTO_ICMP, IPPROTO_UDP };
 	uint8_t proto = protos[kind >> 1 & 3], frame[14 + 40 + 20 + 4096], *l4;
+	struct frame_meta meta = { .csum = LINK_CSUM_OK };
 	bool v6 = kind & 1;
 
 	if (kind & 8)
@@ -393,8 +416,10 @@ static void step_packet(struct input *in)
 		l4[at + i] = (uint8_t)(ports + i * 7);
 	for (i = 0; i < MIN(len, 12) && kind & 16; i++)
 		l4[at + i] = take_byte(in);
+	if (kind & 32 && proto != IPPROTO_ICMP && proto != IPPROTO_ICMPV6)
+		meta = gso_meta(in, v6, proto);
 	at += put_ip(frame, v6, peer, proto, at + len);
-	send_frame(frame, at + len, false);
+	send_frame(frame, at + len, meta);
 }
 
 /* ---- Peers ---- */
@@ -582,13 +607,45 @@ static void step_fail(struct input *in)
 	uint8_t pick = take_byte(in);
 
 	kernel.fail = errors[pick & 15];
-	kernel.fail_at = 1U + (pick >> 4);
+	kernel.nfails = 1U + (pick >> 4);
+	kernel.fail_at = 1U + take_byte(in) % 32;
 }
 
-/* step_link() - Let the guest stop or go on reading, or leave and come back */
+/* is_lost() - Whether the host has lost the address of a socket */
+static bool is_lost(const void *arg, int fd)
+{
+	return !(fd & 1);
+}
+
+/* change_net() - Let the addresses of the host change */
+static void change_net(uint8_t pick)
+{
+	struct net old = o.net;
+	struct flow *at = NULL;
+
+	if (pick & 8)
+		o.net.lease.addr[IP4].s6_addr[15] ^= 1;
+	if (pick & 16)
+		o.net.lease.addr[IP6].s6_addr[7] ^= 1;
+	if (pick & 32)
+		o.net.forward[IP4][1] = old.forward[IP4][0];
+	worker_net_changed(&o.w, &old, kernel.now);
+	worker_refresh_guest(&o.w, kernel.now);
+	if (pick & 64)
+		MUST(worker_end_lost(&o.w, &at, is_lost, NULL, kernel.now));
+	run_pass(NULL);
+}
+
+/* step_link() - Let the guest stop or go on reading, or leave and come back, or
+ * let the network change */
 static void step_link(struct input *in)
 {
 	uint8_t pick = take_byte(in);
+
+	if (pick & 4) {
+		change_net(pick);
+		return;
+	}
 
 	if (pick & 1) {
 		o.mem.stalled = !o.mem.stalled && link_up(&o.mem.link);
@@ -655,7 +712,7 @@ static void end_world(void)
 {
 	uint64_t start = kernel.now;
 
-	kernel.fail_at = 0;
+	kernel.fail_at = kernel.nfails = 0;
 	o.mem.stalled = false;
 	run_pass(NULL);
 	while (o.w.flows.used && kernel.now - start < SILENCE) {
@@ -684,7 +741,6 @@ static void start_once(void)
 			MUST(addr_parse(peer_text[f][i], &peer_addr[f][i]));
 	MUST(addr_parse("192.0.2.2", &guest_addr[0]));
 	MUST(addr_parse("2001:db8:1::2", &guest_addr[1]));
-	fill_net(&o.net);
 	MUST(!rule_set_read(&o.rules, tcp, udp, &e));
 }
 

@@ -81,7 +81,8 @@ struct kmessage {
  * @nopen:	number of open ones
  * @set, @nsets: epoll sets
  * @calls:	number of calls since the step began
- * @fail_at, @fail: the call with this number fails with this errno; 0: none
+ * @nfails, @fail: this many calls fail with this errno, but not before
+ *		@fail_at more calls were made
  * @bad:	the call is about the descriptor -1
  * @now:	what now_ms() returns
  * @event:	socket that has the messages, -1: none
@@ -95,7 +96,7 @@ struct kmessage {
 static struct kernel {
 	struct ksock fd[FDS];
 	int set[SETS];
-	unsigned int nopen, nsets, calls, fail_at;
+	unsigned int nopen, nsets, calls, fail_at, nfails;
 	int fail;
 	bool bad;
 	uint64_t now;
@@ -127,8 +128,11 @@ static bool call_fails(void)
 	errno = EBADF;
 	if (bad)
 		return true;
-	if (!kernel.fail_at || --kernel.fail_at)
+	if (kernel.fail_at && --kernel.fail_at)
 		return false;
+	if (!kernel.nfails)
+		return false;
+	kernel.nfails--;
 	errno = kernel.fail;
 	return true;
 }
@@ -577,7 +581,7 @@ static void kernel_start(void)
 
 	for (i = 0; i < FDS; i++)
 		kernel.fd[i].open = false;
-	kernel.nopen = kernel.calls = kernel.fail_at = 0;
+	kernel.nopen = kernel.calls = kernel.fail_at = kernel.nfails = 0;
 	kernel.now = 1000000;
 	kernel.event = -1;
 	kernel.nsets = 0;

@@ -147,7 +147,7 @@ QEMU = (
     "-machine type=none", "-machine none", "-device help", "-h", "--version",
     "-device virtio-net-pci,help", "-append\n-net user\n-name\nx,y",
     "-M pc-i440fx-7.2\n-device e1000,netdev=n0,mac=1,mac=2",
-    "-netdev\n", "-M microvm\n-nic none", "vm.img",
+    "-device e1000" + ",a" * 70, "-netdev\n", "-M microvm\n-nic none", "vm.img",
 )
 
 
