@@ -364,7 +364,8 @@ static ssize_t give_message(const struct kmessage *k, struct msghdr *m)
 
 	for (i = 0; i < m->msg_iovlen && at < k->len; i++, at += n) {
 		n = MIN(m->msg_iov[i].iov_len, k->len - at);
-		memcpy(m->msg_iov[i].iov_base, k->data + at, n);
+		if (n)
+			memcpy(m->msg_iov[i].iov_base, k->data + at, n);
 	}
 	m->msg_flags = at < k->len ? MSG_TRUNC : 0;
 	n = MIN(m->msg_controllen, k->ncontrol);
