@@ -81,6 +81,10 @@ NOT_TESTED = {
     'ulimit -Hn': 'a command of the shell',
     'git clang-format --diff': 'needs the changes of a contributor',
     'test/bench/soak --gb 100 --minutes 30': 'takes half an hour',
+    'make fuzz FUZZ_S=60': 'test/run has a fixed number of inputs',
+    'make fuzz FUZZ_S=600': 'test/run has a fixed number of inputs',
+    'make fuzz-coverage': 'needs another build of all targets',
+    'make afl FUZZ_S=600': 'AFL++ is not part of CI',
 }
 
 
