@@ -593,8 +593,10 @@ static bool read_reply(struct icmp_echo *e, const struct icmp_flow *s,
 	};
 	ssize_t n = recvmsg(s->flow.fd[SIDE_HOST], &m, MSG_DONTWAIT);
 
-	if (n < 0)
+	if (n < 0) {
+		e->flows->no_memory |= sock_lacks_resource(-errno);
 		return errno == EINTR;
+	}
 	/* A truncated reply is longer than any request that the guest can send,
 	 * so it answers none. */
 	if (m.msg_flags & MSG_TRUNC)

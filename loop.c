@@ -4,8 +4,9 @@
  * timers to the parts that handle them. At the end of the pass, the loop
  * flushes the link, which sends the frames of all parts together.
  */
-/* syscalls: start: epoll_create1; run: close epoll_ctl epoll_wait */
+/* syscalls: start: epoll_create1; run: close epoll_ctl epoll_wait poll */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #define BURSTS_MAX	64	/* bursts that handle_queue() takes at most */
 #define CATCH_UP_MAX	64	/* passes in which timers wait at most */
 #define LINK_RETRY_MS	10	/* how long pause_link() lets the link rest */
+#define MEMORY_REST_MS	10	/* how long await_memory() lets passt rest */
 #define LISTEN_REST_MS	100	/* how long a listening socket rests */
 
 static void tcp_class_event(struct worker *w, struct flow *f,
@@ -623,6 +625,15 @@ static bool wants_pause(const struct worker *w)
 	return false;
 }
 
+/* await_memory() - Do nothing for a moment, because the host had no memory to
+ * read a socket. The socket still has data, so epoll would report it at once,
+ * again and again */
+static void await_memory(struct worker *w)
+{
+	w->flows.no_memory = false;
+	poll(NULL, 0, MEMORY_REST_MS);
+}
+
 /**
  * end_pass() - Send the frames of this pass, and give waiting flows their turn
  *
@@ -721,6 +732,8 @@ void worker_run(struct worker *w)
 		more = end_pass(w, now);
 		if (wants_pause(w))
 			pause_link(w, now);
+		if (w->flows.no_memory)
+			await_memory(w);
 	}
 }
 

@@ -99,6 +99,8 @@ struct flow {
  * @gen:	generation of the newest flow
  * @secret:	key of the hash function
  * @epfd:	epoll set that watches the flows' sockets
+ * @no_memory:	the host had no memory to read a socket of a flow or of a
+ *		forwarded port; see await_memory() in loop.c, which resets this
  */
 struct flow_table {
 	char *slots;
@@ -112,6 +114,7 @@ struct flow_table {
 	uint32_t gen;
 	struct siphash_key secret;
 	int epfd;
+	bool no_memory;
 };
 
 int flow_table_init(struct flow_table *t, size_t slot_size, uint32_t max,

@@ -272,6 +272,15 @@ static void deliver_mcast_msg(struct udp *u, struct mcast_rx_msg *m,
 	tap_ip_send(u->tap, &ip, m->l4, UDP_HLEN + m->len);
 }
 
+/* mcast_read() - Read a datagram; returns false if there is none */
+static bool mcast_read(struct udp *u, int fd, struct mcast_rx_msg *m)
+{
+	int rc = mcast_sock_recv(fd, m);
+
+	u->flows->no_memory |= sock_lacks_resource(rc);
+	return !rc;
+}
+
 /* can_deliver() - Whether a received datagram can go to the guest; if it can't,
  * count the reason */
 static bool can_deliver(struct udp *u, const struct mcast_rx_msg *m)
@@ -311,7 +320,7 @@ bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
 		return false;
 
 	g = find_group(u, &key->peer, key->pport);
-	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(fd, &m); i++) {
+	for (i = 0; i < UDP_BATCH && mcast_read(u, fd, &m); i++) {
 		if (!can_deliver(u, &m))
 			continue;
 		if (!g || m.ifindex != g->ifindex ||
@@ -357,7 +366,7 @@ void mcast_group_event(struct udp *u, unsigned int index, uint64_t now)
 	struct mcast_rx_msg m;
 	unsigned int i;
 
-	for (i = 0; i < UDP_BATCH && !mcast_sock_recv(g->fd, &m); i++) {
+	for (i = 0; i < UDP_BATCH && mcast_read(u, g->fd, &m); i++) {
 		if (can_deliver(u, &m))
 			deliver_from_group(u, g, &m, now);
 	}

@@ -215,8 +215,11 @@ int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 
 	prepare_messages(b, max, origin);
 	n = recvmmsg(fd, b->msg, max, MSG_DONTWAIT, NULL);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n < 0) {
+		n = -errno;
+		u->flows->no_memory |= sock_lacks_resource(n);
+		return n == -EAGAIN || n == -EINTR ? 0 : n;
+	}
 
 	/* Make new headers for each batch, because the guest's Ethernet address
 	 * may have changed. */
