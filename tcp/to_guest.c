@@ -339,8 +339,8 @@ static void commit_peeked(struct tcp *t, struct tcp_flow *f,
  * @len:	bytes, at most as many as the guest's window allows
  *
  * Return: bytes sent; 0 if the socket had no data, and f->readable then says
- *	   whether it may have some now; -ENOBUFS if the link has no space;
- *	   another -errno if the socket has failed.
+ *	   whether it may have some now; -ENOBUFS if the link has no space, or
+ *	   the host no memory; another -errno if the socket has failed.
  */
 static ssize_t send_peeked(struct tcp *t, struct tcp_flow *f, uint32_t len,
 			   uint64_t now)
@@ -359,6 +359,10 @@ static ssize_t send_peeked(struct tcp *t, struct tcp_flow *f, uint32_t len,
 		return n;
 	}
 
+	if (n < 0 && sock_lacks_resource(-errno)) {
+		t->flows->no_memory = true;
+		return -ENOBUFS;
+	}
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return -errno;
 	f->readable = n < 0 && errno == EINTR;
