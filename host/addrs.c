@@ -41,12 +41,13 @@ static bool add_addr(void *arg, const struct in6_addr *addr)
  */
 int host_addrs_read(struct host_addrs *a, int nl)
 {
+	struct nl socket = { .fd = nl };
 	int rc;
 
 	a->n = 0;
 	if (nl < 0)
 		return nl;
-	rc = nl_addresses(nl, add_addr, a);
+	rc = nl_addresses(&socket, add_addr, a);
 	if (rc)
 		a->n = 0;
 	else if (a->n)

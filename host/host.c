@@ -48,7 +48,7 @@ static bool family_exists(int af)
  * default route, this is done for IPv6 only: a guest uses IPv4 even if it has
  * only a link-local address, but it uses IPv6 only if it has a global one.
  */
-static void read_address(struct host_family *h, int nl, int af,
+static void read_address(struct host_family *h, struct nl *nl, int af,
 			 const struct in6_addr *src, bool given)
 {
 	unsigned int at;
@@ -67,7 +67,7 @@ static void read_address(struct host_family *h, int nl, int af,
  * @ifname. If there is no interface of that name, use the one that
  * nl_default_if() finds. Returns 0, or -errno if descriptors or memory are
  * short */
-static int read_family(struct host_family *h, int nl, int af,
+static int read_family(struct host_family *h, struct nl *nl, int af,
 			const char *ifname)
 {
 	struct in6_addr src = ADDR_NONE;
@@ -99,18 +99,19 @@ static int read_family(struct host_family *h, int nl, int af,
  */
 void host_read(struct host *h, int nl, const char *const ifname[FAMILIES])
 {
+	struct nl socket = { .fd = nl, .error = MIN(nl, 0) };
 	int rc4, rc6;
 
-	*h = (struct host){ .nl_error = MIN(nl, 0) };
-	rc4 = read_family(&h->family[IP4], nl, AF_INET, ifname[IP4]);
-	rc6 = read_family(&h->family[IP6], nl, AF_INET6, ifname[IP6]);
-	if (!h->nl_error)
-		h->nl_error = rc4 ? rc4 : rc6;
+	*h = (struct host){ 0 };
+	rc4 = read_family(&h->family[IP4], &socket, AF_INET, ifname[IP4]);
+	rc6 = read_family(&h->family[IP6], &socket, AF_INET6, ifname[IP6]);
+	h->nl_error = socket.error ? socket.error : rc4 ? rc4 : rc6;
 	h->resolv_error = resolv_read(&h->resolv, paths_open_resolv());
 }
 
 /* host_is_known() - Whether host_read() had enough descriptors and memory to
- * read everything, so that the host really lacks what is missing in @h */
+ * read everything, and the kernel has answered all questions, so that the host
+ * really lacks what is missing in @h */
 bool host_is_known(const struct host *h)
 {
 	return !h->nl_error && !is_shortage(-h->resolv_error);

@@ -39,7 +39,8 @@ struct host_family {
  * @family:	interface, address and gateway of each family
  * @resolv:	resolvers and search list
  * @nl_error:	-errno if there is no socket to read addresses and routes from,
- *		or descriptors were short; else 0
+ *		if the kernel did not answer on it, or if descriptors were
+ *		short; else 0
  * @resolv_error: -errno if resolv.conf can't be read; else 0
  */
 struct host {

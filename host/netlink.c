@@ -383,27 +383,41 @@ static int nl_parse(const void *buf, size_t len, uint32_t seq, nl_visit visit,
 	return 1;
 }
 
+/* nl_failed() - Note that the kernel has not answered a question; returns
+ * @error, -errno */
+static int nl_failed(struct nl *nl, int error)
+{
+	if (!nl->error)
+		nl->error = error;
+	return error;
+}
+
 /* nl_read_one() - Receive one datagram of the answer to a request, and pass it
  * to nl_parse(). Returns 1 if more datagrams may follow, 0 at the end, or
- * -errno */
-static int nl_read_one(int nl, uint32_t seq, nl_visit visit, void *seen)
+ * -errno. If the kernel answers with an error, this is an answer, "no route",
+ * unless it says that memory is short */
+static int nl_read_one(struct nl *nl, uint32_t seq, nl_visit visit, void *seen)
 {
 	union {
 		struct nlmsghdr h;
 		char bytes[NL_BUF];
 	} buf;
-	ssize_t n = sock_recv(nl, &buf, sizeof(buf), MSG_TRUNC);
+	ssize_t n = sock_recv(nl->fd, &buf, sizeof(buf), MSG_TRUNC);
+	int rc;
 
 	if (n < 0)
-		return -errno;
+		return nl_failed(nl, -errno);
 	if ((size_t)n > sizeof(buf))
-		return -EMSGSIZE;
-	return nl_parse(&buf, (size_t)n, seq, visit, seen);
+		return nl_failed(nl, -EMSGSIZE);
+	rc = nl_parse(&buf, (size_t)n, seq, visit, seen);
+	if (rc == -ENOMEM || rc == -ENOBUFS)
+		nl_failed(nl, rc);
+	return rc;
 }
 
 /* nl_read() - Receive all datagrams of the answer to a request, and pass them
  * to nl_parse(); 0 or -errno */
-static int nl_read(int nl, uint32_t seq, nl_visit visit, void *seen)
+static int nl_read(struct nl *nl, uint32_t seq, nl_visit visit, void *seen)
 {
 	int more;
 
@@ -423,11 +437,20 @@ static void nl_drain(int nl)
 		;
 }
 
+/* nl_ask() - Send a request; 0 or -errno */
+static int nl_ask(struct nl *nl, const struct nlmsghdr *request)
+{
+	nl_drain(nl->fd);
+	if (sock_send(nl->fd, request, request->nlmsg_len, 0) < 0)
+		return nl_failed(nl, -errno);
+	return 0;
+}
+
 /*
  * nl_dump() - Call @visit for all routes (@type RTM_GETROUTE) or addresses
  * (RTM_GETADDR) of a family. Returns 0 or -errno: -EBADF if @nl is not open.
  */
-static int nl_dump(int nl, uint16_t type, int family, nl_visit visit,
+static int nl_dump(struct nl *nl, uint16_t type, int family, nl_visit visit,
 		   void *seen)
 {
 	struct {
@@ -442,11 +465,9 @@ static int nl_dump(int nl, uint16_t type, int family, nl_visit visit,
 		},
 		.g = { .rtgen_family = (unsigned char)family },
 	};
+	int rc = nl_ask(nl, &request.h);
 
-	nl_drain(nl);
-	if (sock_send(nl, &request, request.h.nlmsg_len, 0) < 0)
-		return -errno;
-	return nl_read(nl, request.h.nlmsg_seq, visit, seen);
+	return rc ? rc : nl_read(nl, request.h.nlmsg_seq, visit, seen);
 }
 
 /* match_visit() - Store the route of one message in @seen, a struct routes,
@@ -466,7 +487,8 @@ static void match_visit(const struct nlmsghdr *h, void *seen)
  * routing table, and not a route to @dst alone that the kernel made from it
  * (RTM_F_FIB_MATCH, since Linux 4.13). Returns whether there is a route
  */
-static bool nl_match(int nl, const struct in6_addr *dst, struct routes *s)
+static bool nl_match(struct nl *nl, const struct in6_addr *dst,
+		     struct routes *s)
 {
 	struct route_request r;
 
@@ -474,14 +496,13 @@ static bool nl_match(int nl, const struct in6_addr *dst, struct routes *s)
 	r.m.rtm_flags = RTM_F_FIB_MATCH;
 	s->any_table = true;
 	s->have_def = false;
-	nl_drain(nl);
-	return sock_send(nl, &r, r.h.nlmsg_len, 0) >= 0 &&
+	return !nl_ask(nl, &r.h) &&
 	       nl_read_one(nl, MATCH_SEQ, match_visit, s) >= 0 && s->have_def;
 }
 
 /* nl_match_far() - Do as nl_match(), for packets to far peers: the first
  * address in far_addr that has a route counts */
-static bool nl_match_far(int nl, struct routes *s)
+static bool nl_match_far(struct nl *nl, struct routes *s)
 {
 	enum ip_family f = s->family == AF_INET ? IP4 : IP6;
 	struct in6_addr dst;
@@ -513,7 +534,7 @@ int nl_open(void)
 
 /**
  * nl_default_if() - Find the interface that connects the host to its network
- * @nl:		netlink socket; if < 0, nothing is found
+ * @nl:		netlink socket
  * @family:	AF_INET or AF_INET6
  *
  * Return: index of the interface by which the kernel sends packets to far
@@ -521,7 +542,7 @@ int nl_open(void)
  *	   best default route, or else of the only interface that has routes.
  *	   0: there is no such interface
  */
-unsigned int nl_default_if(int nl, int family)
+unsigned int nl_default_if(struct nl *nl, int family)
 {
 	struct routes s = { .family = family };
 
@@ -538,7 +559,7 @@ unsigned int nl_default_if(int nl, int family)
 /**
  * nl_gateway() - Find the gateway by which an interface sends packets to far
  *		peers
- * @nl:		netlink socket; if < 0, nothing is found
+ * @nl:		netlink socket
  * @family:	AF_INET or AF_INET6
  * @ifindex:	index of the interface; if 0, nothing is found
  * @gw:		set to the gateway, or none. If the route has several next hops,
@@ -547,8 +568,8 @@ unsigned int nl_default_if(int nl, int family)
  *
  * Return: false if the interface has no route to far peers
  */
-bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw,
-		struct in6_addr *src)
+bool nl_gateway(struct nl *nl, int family, unsigned int ifindex,
+		struct in6_addr *gw, struct in6_addr *src)
 {
 	struct routes s = { .family = family, .ifindex = ifindex };
 
@@ -564,7 +585,7 @@ bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw,
 
 /**
  * nl_address() - Find the address that suits the guest best
- * @nl:		netlink socket; if < 0, nothing is found
+ * @nl:		netlink socket
  * @family:	AF_INET or AF_INET6
  * @ifindex:	index of the interface to search; 0: search the global addresses
  *		of all interfaces
@@ -575,7 +596,7 @@ bool nl_gateway(int nl, int family, unsigned int ifindex, struct in6_addr *gw,
  * Return: index of the interface of the address; 0 if there is no address that
  *	   a guest can use
  */
-unsigned int nl_address(int nl, int family, unsigned int ifindex,
+unsigned int nl_address(struct nl *nl, int family, unsigned int ifindex,
 			const struct in6_addr *prefer, struct in6_addr *addr,
 			unsigned int *len)
 {
@@ -623,7 +644,8 @@ static void collect_visit(const struct nlmsghdr *h, void *seen)
  *
  * Return: 0, or -errno
  */
-int nl_addresses(int nl, bool (*add)(void *arg, const struct in6_addr *addr),
+int nl_addresses(struct nl *nl,
+		 bool (*add)(void *arg, const struct in6_addr *addr),
 		 void *arg)
 {
 	struct collection c = { .add = add, .arg = arg };

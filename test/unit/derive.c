@@ -72,14 +72,14 @@ int fake_open(void)
 	return -EPERM;
 }
 
-unsigned int fake_default_if(int nl, int family)
+unsigned int fake_default_if(struct nl *nl, int family)
 {
 	if (family == AF_INET ? fake.gw4 : fake.gw6)
 		return fake.ifindex;
 	return (family == AF_INET ? fake.addr4 : fake.addr6) ? fake.ifindex : 0;
 }
 
-bool fake_gateway(int nl, int family, unsigned int ifindex,
+bool fake_gateway(struct nl *nl, int family, unsigned int ifindex,
 		  struct in6_addr *gw, struct in6_addr *src)
 {
 	const char *s = family == AF_INET ? fake.gw4 : fake.gw6;
@@ -89,7 +89,7 @@ bool fake_gateway(int nl, int family, unsigned int ifindex,
 
 /* If @fake.other is not 0, the interface with this index has an address of each
  * family. */
-unsigned int fake_address(int nl, int family, unsigned int ifindex,
+unsigned int fake_address(struct nl *nl, int family, unsigned int ifindex,
 			  const struct in6_addr *prefer, struct in6_addr *addr,
 			  unsigned int *len)
 {

@@ -6,8 +6,36 @@
  */
 #include <stdlib.h>
 
+#include <errno.h>
+#include <sys/socket.h>
+
+ssize_t fake_recv(int fd, void *buf, size_t len, int flags);
+ssize_t fake_send(int fd, const void *buf, size_t len, int flags);
+
+#include "sock.h"
+#define sock_recv	fake_recv
+#define sock_send	fake_send
 #include "../../host/netlink.c"
+#undef sock_recv
+#undef sock_send
 #include "unit.h"
+
+/* Errors of the calls on netlink sockets, 0: they are the kernel's own. */
+static struct {
+	int recv_error, send_error;
+} fake;
+
+ssize_t fake_recv(int fd, void *buf, size_t len, int flags)
+{
+	errno = fake.recv_error;
+	return errno ? -1 : sock_recv(fd, buf, len, flags);
+}
+
+ssize_t fake_send(int fd, const void *buf, size_t len, int flags)
+{
+	errno = fake.send_error;
+	return errno ? -1 : sock_send(fd, buf, len, flags);
+}
 
 #define SEQ	7
 
@@ -518,25 +546,48 @@ static void test_mutilated(void)
  * then an address is found if there is a default interface. */
 static void test_real(void)
 {
+	struct nl nl = { .fd = nl_open() }, none = { .fd = -1 };
 	unsigned int ifindex, len = 0;
 	struct in6_addr addr, src;
-	int nl = nl_open();
 
-	check("the kernel can be asked", nl >= 0);
-	ifindex = nl_default_if(nl, AF_INET);
+	check("the kernel can be asked", nl.fd >= 0);
+	ifindex = nl_default_if(&nl, AF_INET);
 	if (ifindex)
-		nl_address(nl, AF_INET, ifindex, &ADDR_NONE, &addr, &len);
+		nl_address(&nl, AF_INET, ifindex, &ADDR_NONE, &addr, &len);
 	check("an IPv4 interface with routes has an address",
 	      !ifindex || (len && len <= 32));
 	check("an interface that can't be has none",
-	      !nl_address(nl, AF_INET, 0x7fffffff, &ADDR_NONE, &addr, &len) &&
-	      !nl_address(nl, AF_INET6, 0x7fffffff, &ADDR_NONE, &addr, &len));
+	      !nl_address(&nl, AF_INET, 0x7fffffff, &ADDR_NONE, &addr, &len) &&
+	      !nl_address(&nl, AF_INET6, 0x7fffffff, &ADDR_NONE, &addr, &len));
 	check("nor a gateway",
-	      !nl_gateway(nl, AF_INET, 0x7fffffff, &addr, &src));
-	close(nl);
-	check("no socket, no answer", !nl_default_if(-1, AF_INET) &&
-	      !nl_gateway(-1, AF_INET, 1, &addr, &src) &&
-	      !nl_address(-1, AF_INET, 1, &ADDR_NONE, &addr, &len));
+	      !nl_gateway(&nl, AF_INET, 0x7fffffff, &addr, &src));
+	check_eq("all questions were answered", nl.error, 0);
+	close(nl.fd);
+	check("no socket, no answer", !nl_default_if(&none, AF_INET) &&
+	      !nl_gateway(&none, AF_INET, 1, &addr, &src) &&
+	      !nl_address(&none, AF_INET, 1, &ADDR_NONE, &addr, &len));
+}
+
+/* Given a kernel that lacks memory for one question, or for its answer, when
+ * the host is read, then what is missing does not count as what the host
+ * lacks. */
+static void test_silence(void)
+{
+	struct nl nl = { .fd = nl_open() };
+
+	fake.recv_error = ENOBUFS;
+	check("no answer to a dump", nl_dump(&nl, RTM_GETADDR, AF_INET,
+					     addrs_visit, NULL) == -ENOBUFS);
+	check_eq("this is noted", nl.error, -ENOBUFS);
+	fake.recv_error = nl.error = 0;
+
+	fake.send_error = ENOMEM;
+	check("no question", !nl_default_if(&nl, AF_INET));
+	fake.send_error = 0;
+	nl_default_if(&nl, AF_INET);
+	check_eq("is noted, and later answers do not hide it", nl.error,
+		 -ENOMEM);
+	close(nl.fd);
 }
 
 int main(void)
@@ -552,5 +603,6 @@ int main(void)
 	test_ends();
 	test_mutilated();
 	test_real();
+	test_silence();
 	return unit_end();
 }
