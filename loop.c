@@ -827,6 +827,8 @@ int worker_open(struct worker *w, unsigned int fds)
  * descriptors */
 void worker_free(struct worker *w)
 {
+	if (!w->link)		/* start-up has failed before worker_init() */
+		return;
 	if (w->flows.slots)
 		end_flows(w);
 	link_close(w->link);
