@@ -65,8 +65,8 @@ static void read_address(struct host_family *h, struct nl *nl, int af,
 
 /* read_family() - Read address and gateway of one family from the interface
  * @ifname. If there is no interface of that name, use the one that
- * nl_default_if() finds. Returns 0, or -errno if descriptors or memory are
- * short */
+ * nl_default_if() finds. Returns 0, or -errno if the kernel could not be
+ * asked */
 static int read_family(struct host_family *h, struct nl *nl, int af,
 			const char *ifname)
 {
@@ -77,7 +77,7 @@ static int read_family(struct host_family *h, struct nl *nl, int af,
 		return 0;
 
 	h->ifindex = *ifname ? sock_ifindex(ifname) : 0;
-	if (*ifname && !h->ifindex && is_shortage(errno))
+	if (*ifname && !h->ifindex && errno != ENODEV)
 		return -errno;
 	if (!h->ifindex)
 		h->ifindex = nl_default_if(nl, af);
@@ -86,7 +86,7 @@ static int read_family(struct host_family *h, struct nl *nl, int af,
 	if (!h->ifindex || sock_ifname(h->ifindex, h->ifname))
 		return 0;
 	*h = (struct host_family){ .exists = true };
-	return is_shortage(errno) ? -errno : 0;
+	return errno == ENODEV ? 0 : -errno;
 }
 
 /**

@@ -109,6 +109,7 @@ unsigned int fake_address(struct nl *nl, int family, unsigned int ifindex,
 
 uint32_t sock_ifindex(const char *name)
 {
+	errno = ENODEV;
 	return !strcmp(name, "lo") ? 7 : 0;
 }
 
