@@ -277,8 +277,10 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	if (fd < 0)
 		return fd;
 	f->flow.fd[SIDE_HOST] = fd;
-	if (fd >= t->max_fd)
+	if (fd >= t->max_fd) {
+		LOG_LIMITED(LOG_WARNING, "no descriptors left: connections of the guest are refused; raise the limit (ulimit -n)");
 		return -EMFILE;
+	}
 	if (f->resolvers_left)
 		sock_set(fd, IPPROTO_TCP, TCP_SYNCNT, RESOLVER_SYNS - 1);
 	len = sockaddr_set(&sa, peer, port, nat_scope(t->net, peer));
