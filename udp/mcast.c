@@ -439,23 +439,26 @@ int mcast_open(struct udp *u)
  *
  * If an interface was deleted and made anew, it has another index, so its
  * groups are joined again. While the host does not have the interface, its
- * groups are not relayed.
+ * groups are not relayed. If it can't be found out, nothing changes.
  */
 void mcast_follow(struct udp *u)
 {
 	uint32_t ifindex[FAMILIES];
+	bool unknown[FAMILIES];
 	struct udp_group *g;
 	enum ip_family f;
 	unsigned int i;
 
 	if (!u->mcast)
 		return;
-	for (f = IP4; f < FAMILIES; f++)
+	for (f = IP4; f < FAMILIES; f++) {
 		ifindex[f] = sock_ifindex(u->net->mcast_ifname[f]);
+		unknown[f] = !ifindex[f] && errno != ENODEV;
+	}
 	for (i = 0; i < UDP_GROUPS; i++) {
 		g = &u->mcast->group[i];
 		f = addr_ip(&g->addr);
-		if (g->ifindex == ifindex[f])
+		if (unknown[f] || g->ifindex == ifindex[f])
 			continue;
 		if (g->fd >= 0)
 			close(g->fd);
