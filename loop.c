@@ -4,9 +4,8 @@
  * timers to the parts that handle them. At the end of the pass, the loop
  * flushes the link, which sends the frames of all parts together.
  */
-/* syscalls: start: epoll_create1; run: close epoll_ctl epoll_wait poll */
+/* syscalls: start: epoll_create1; run: close epoll_ctl epoll_wait */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -630,8 +629,10 @@ static bool wants_pause(const struct worker *w)
  * again and again */
 static void await_memory(struct worker *w)
 {
+	struct epoll_event ev;
+
 	w->flows.no_memory = false;
-	poll(NULL, 0, MEMORY_REST_MS);
+	epoll_wait(w->epfd_none, &ev, 1, MEMORY_REST_MS);
 }
 
 /**
@@ -772,7 +773,7 @@ int worker_init(struct worker *w, const struct conf *conf,
 	w->link = link;
 	w->queues = queues;
 	w->fwd = fwd;
-	w->epfd = w->epfd_link = w->resting = -1;
+	w->epfd = w->epfd_link = w->epfd_none = w->resting = -1;
 	timers_init(&w->timers, now_ms());
 	timer_init(&w->fragments, TIMER_FRAGMENTS);
 	timer_init(&w->retry, TIMER_LINK);
@@ -813,7 +814,8 @@ int worker_open(struct worker *w, unsigned int fds)
 
 	w->epfd = epoll_create1(EPOLL_CLOEXEC);
 	w->epfd_link = epoll_create1(EPOLL_CLOEXEC);
-	if (w->epfd < 0 || w->epfd_link < 0)
+	w->epfd_none = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epfd < 0 || w->epfd_link < 0 || w->epfd_none < 0)
 		return -errno;
 	rc = w->conf->no_host_access ? access_open(&w->access, w->net) : 0;
 	if (rc)
@@ -840,4 +842,6 @@ void worker_free(struct worker *w)
 		close(w->epfd);
 	if (w->epfd_link >= 0)
 		close(w->epfd_link);
+	if (w->epfd_none >= 0)
+		close(w->epfd_none);
 }

@@ -23,7 +23,7 @@
 /* Descriptors that forwarded ports leave to passt itself: standard descriptors,
  * epoll sets, the sockets of the link, multicast groups, files, the log,
  * signals and some spare ones. */
-#define FDS_OWN		26
+#define FDS_OWN		31
 /* Maximum number of flows that worker_end_lost() examines in one call. This
  * takes less than 1 ms. */
 #define LOST_BATCH	1000
@@ -66,6 +66,7 @@ enum timer_type {
  * @epfd:	epoll set of all descriptors
  * @epfd_link:	epoll set used while the link is blocked. It does not have the
  *		sockets of flows, so that their data stays in the kernel
+ * @epfd_none:	empty epoll set, for a wait in which no event counts
  * @control:	called for an event of a descriptor that the program owns, and
  *		for EVENT_WAKE and EVENT_CONTINUED
  * @owner:	first argument of @control
@@ -93,7 +94,7 @@ struct worker {
 	struct timer fragments, retry, rest, stats, wake;
 	struct fwd *fwd;
 	int resting;
-	int epfd, epfd_link;
+	int epfd, epfd_link, epfd_none;
 	void (*control)(void *owner, enum event_type type, uint64_t now);
 	void *owner;
 	unsigned int catch_up;

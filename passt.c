@@ -196,10 +196,20 @@ static int read_rules(struct program *p)
 	return -1;
 }
 
+/* is_limit() - Whether an error means that a limit of the process is too low */
+static bool is_limit(int error)
+{
+	return error == EMFILE || error == ENOMEM;
+}
+
 /* start_failed() - Show that a step of start-up failed; returns -1 */
 static int start_failed(const char *what, int error)
 {
-	err("%s: %s", what, strerror(error));
+	const char *remedy = error == EMFILE ?
+		": raise the limit of descriptors (ulimit -n)" :
+		": raise the limit of address space (ulimit -v)";
+
+	err("%s: %s%s", what, strerror(error), is_limit(error) ? remedy : "");
 	return -1;
 }
 
@@ -336,6 +346,8 @@ static int open_listener(struct program *p)
 	snprintf(p->socket_path, sizeof(p->socket_path), "%s",
 		 p->conf.socket_path);
 	p->listener = *p->socket_path ? bind_named(p) : bind_default(p);
+	if (is_limit(-p->listener))
+		return start_failed("socket", -p->listener);
 	if (p->listener < 0) {
 		conf_error("--socket", p->socket_path, "%s: give a path that can be created and that no other passt uses",
 			   strerror(-p->listener));
@@ -357,6 +369,17 @@ static int open_file(const struct program *p, const char *path, int flags,
 	return rights_open(p->conf.uid, p->conf.gid, path, flags, mode);
 }
 
+/* path_failed() - Show that the file of an option can't be opened; returns
+ * -1 */
+static int path_failed(const char *option, const char *path, int error)
+{
+	if (is_limit(error))
+		return start_failed(option, error);
+	conf_error(option, path, "%s: give a path that can be created",
+		   strerror(error));
+	return -1;
+}
+
 /* open_log() - Start the log file; returns 0, or -1 after showing an error */
 static int open_log(const struct program *p)
 {
@@ -370,9 +393,7 @@ static int open_log(const struct program *p)
 		rc = log_to_file(rc, p->conf.log_size);
 	if (!rc)
 		return 0;
-	conf_error("--log-file", path, "%s: give a path that can be created",
-		   strerror(-rc));
-	return -1;
+	return path_failed("--log-file", path, -rc);
 }
 
 /* open_pcap() - Start to record frames, or go on without a recording if that
@@ -414,9 +435,7 @@ static int open_pid_file(struct program *p)
 		keep_path(p, PATH_PID, path);
 		return 0;
 	}
-	conf_error("--pid", path, "%s: give a path that can be created",
-		   strerror(-fd));
-	return -1;
+	return path_failed("--pid", path, -fd);
 }
 
 /* join_groups() - Open the sockets of --multicast; returns 0, or -1 after

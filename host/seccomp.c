@@ -343,6 +343,19 @@ static bool is_declared(int nr, unsigned int groups)
 	return false;
 }
 
+/* put_other_paths() - Append the checks of calls that use a path and that no
+ * file declares: before Linux 5.6, openat() takes the place of openat2() */
+static void put_other_paths(struct filter *f, unsigned int groups)
+{
+	struct path_call call[PATH_CALLS];
+	unsigned int i, n = paths_calls(call);
+
+	for (i = 0; i < n; i++) {
+		if (!is_declared(call[i].nr, groups))
+			put_call(f, call[i].nr, true);
+	}
+}
+
 /* is_first() - Whether the call at an index of the table, which is in @groups,
  * is not there at a lower index */
 static bool is_first(size_t at, unsigned int groups)
@@ -379,6 +392,8 @@ static void make_filter(struct filter *f, unsigned int groups)
 		if (declared[i].group & groups && is_first(i, groups))
 			put_call(f, declared[i].nr, run);
 	}
+	if (run)
+		put_other_paths(f, groups);
 	for (i = 0; run && i < ARRAY_SIZE(memory_calls); i++) {
 		if (is_declared(memory_calls[i], groups))
 			continue;

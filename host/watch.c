@@ -315,7 +315,8 @@ uint64_t host_watch_slept(struct host_watch *w)
 
 	if (w->wakeup >= 0)
 		drain_wakeup(w->wakeup);
-	w->slept = MAX(before, slept_ms());
+	w->slept = slept_ms();
+	w->slept = MAX(before, w->slept);
 	return (uint64_t)(w->slept - before);
 }
 

@@ -72,9 +72,6 @@ malloc mmap munmap open openat poll prctl read readlink readlinkat realloc recv
 recvmmsg recvmsg send sendmmsg sendmsg setresgid setresuid shutdown signalfd
 socket unlink unlinkat write writev
 """
-# Kernels before 5.6 have no openat2(). passt then calls openat(), which its own
-# filter of system calls does not permit; that filter can't be tested here.
-OPENAT2 = 437
 BASIC_OPTIONS = {(1, 3), (1, 4), (1, 2), (1, 7), (1, 8), (1, 13), (1, 20)}
 
 
@@ -200,7 +197,7 @@ def old_kernels(trial, variants):
     trials = [(f"{call} {level} {option}" if level != ANY else call,
                lacking(call, level, option)) for call, level, option in variants
               if call not in BASIC.split()
-              and (level, option) not in BASIC_OPTIONS and level != OPENAT2]
+              and (level, option) not in BASIC_OPTIONS]
     with check("a kernel that lacks one call or option"):
         trial.each("lacks", trials)
 

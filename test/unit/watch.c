@@ -38,6 +38,7 @@ static int racing_add_watch(int fd, const char *dir, uint32_t mask)
 }
 
 static int64_t slept;
+static int64_t falling;		/* how much less each call returns */
 
 /* Whether resolv.conf leads to the file that it led to at start */
 static bool plain = true;
@@ -50,6 +51,7 @@ bool simulated_plain(void)
 /* simulated_sleep() - Return what the product takes for slept_ms() */
 int64_t simulated_sleep(void)
 {
+	slept -= falling;
 	return slept;
 }
 
@@ -207,6 +209,11 @@ static void story_sleep(void)
 		 host_watch_slept(&w), 0);
 	slept += 10000;
 	check_eq("nor is the right one after it", host_watch_slept(&w), 0);
+	falling = 2;
+	slept += 3;
+	check("a clock that runs back meanwhile is no sleep of ages",
+	      host_watch_slept(&w) <= 3);
+	falling = 0;
 	check("a sleep is no change", !host_watch_drain(&w));
 	host_watch_close(&w);
 }
