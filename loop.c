@@ -804,7 +804,8 @@ static size_t flow_size_max(void)
  * @fds:	limit of descriptors of the process
  *
  * The table has twice as many slots as there are descriptors, because flows of
- * echo peers and of forwarded UDP ports have no descriptor of their own.
+ * echo peers and of forwarded UDP ports have no descriptor of their own. With
+ * --max-flows, it may have fewer.
  *
  * Return: 0 on success, -errno on failure
  */
@@ -822,7 +823,8 @@ int worker_open(struct worker *w, unsigned int fds)
 		return rc;
 	w->udp.fds = fds;
 	w->tcp.max_fd = (int)(fds - MIN(fds / 8, FDS_KEPT));
-	return flow_table_init(&w->flows, flow_size_max(), 2 * fds, w->epfd);
+	return flow_table_init(&w->flows, flow_size_max(),
+			       MIN(2 * fds, w->conf->max_flows), w->epfd);
 }
 
 /* worker_free() - End all flows, close the link, and free all memory and

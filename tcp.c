@@ -78,6 +78,7 @@ static void remove_tcp_flow(struct tcp *t, struct tcp_flow *f, bool reset)
 	list_remove(&f->flow.node);
 	sched_forget(t->sched, &f->flow);
 	t->naccepted -= f->accepted;
+	t->nflows--;
 	flow_remove(t->flows, &f->flow);
 }
 
@@ -252,9 +253,17 @@ static struct tcp_flow *lookup_tcp_flow(const struct tcp *t,
 
 static struct tcp_flow *new_tcp_flow(struct tcp *t, const struct flow_key *key)
 {
-	struct flow *flow = flow_insert(t->flows, key, FLOW_TCP);
+	uint32_t max = t->flows->max;
+	struct flow *flow = NULL;
 
-	return flow ? tcp_flow_of(flow) : NULL;
+	if (t->nflows < max - max / TCP_OTHER_SHARE)
+		flow = flow_insert(t->flows, key, FLOW_TCP);
+	if (!flow) {
+		LOG_LIMITED(LOG_WARNING, "no flows left: connections are refused; raise --max-flows");
+		return NULL;
+	}
+	t->nflows++;
+	return tcp_flow_of(flow);
 }
 
 /*
@@ -646,11 +655,11 @@ static void refuse_accepted(struct tcp *t, int fd)
 static bool is_peers_share_used(const struct tcp *t)
 {
 	uint32_t max = (uint32_t)t->max_fd;
-	uint32_t left = max - MIN(max, t->fwd->nlisteners);
+	uint32_t left = MIN(max - MIN(max, t->fwd->nlisteners), t->flows->max);
 
 	if (t->naccepted < left - left / TCP_GUEST_SHARE)
 		return false;
-	LOG_LIMITED(LOG_WARNING, "too many connections to the guest: more are refused; raise the limit of descriptors (ulimit -n)");
+	LOG_LIMITED(LOG_WARNING, "too many connections to the guest: more are refused; raise the limit of descriptors (ulimit -n), and --max-flows");
 	return true;
 }
 

@@ -25,10 +25,13 @@
  * The kernel accepts 1,024 (UIO_MAXIOV). */
 #define TCP_PAYLOAD_IOV		512
 
-/* Of the descriptors that forwarded ports do not use, 1 / TCP_GUEST_SHARE is
- * left to connections that the guest opens. Connections that peers open may use
- * all others. */
+/* Of the flows, and of the descriptors that forwarded ports do not use,
+ * 1 / TCP_GUEST_SHARE is left to connections that the guest opens. Connections
+ * that peers open may use all others. */
 #define TCP_GUEST_SHARE		4
+
+/* Of the flows, 1 / TCP_OTHER_SHARE is left to UDP and ping. */
+#define TCP_OTHER_SHARE		8
 
 struct tcp_flow;
 
@@ -71,6 +74,7 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  *		guest's DNS queries
  * @spare_fd:	open descriptor that is closed when the process has no other
  *		left, to accept and refuse one connection; -1: none
+ * @nflows:	number of current connections
  * @naccepted:	number of current connections that peers began
  * @rxring_total: bytes allocated for the receive rings of all flows
  * @payload, @npayload: pieces of payload of the current batch that are to be
@@ -96,7 +100,7 @@ struct tcp {
 	} challenge;
 	bool no_peek_off;
 	int max_fd, spare_fd;
-	uint32_t naccepted;
+	uint32_t nflows, naccepted;
 	size_t rxring_total;
 	struct iovec payload[TCP_PAYLOAD_IOV];
 	unsigned int npayload;

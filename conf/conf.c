@@ -167,7 +167,7 @@ static void conf_defaults(struct conf *c)
 {
 	*c = (struct conf) {
 		.fd = -1,
-		.log_size = LOG_FILE_SIZE,
+		.log_size = LOG_FILE_SIZE, .max_flows = UINT32_MAX,
 		.use = { true, true },
 		.tcp = true, .udp = true, .icmp = true,
 		.mac = CONF_MAC,

@@ -28,6 +28,10 @@
 #define CONF_LEASE_MIN	20		/* s: the shortest lease time that
 					 * every client of test/net/renewals.py
 					 * accepts as it is */
+/* The smallest number of flows that --max-flows takes. With fewer, a guest can
+ * hardly look at one web page. */
+#define CONF_FLOWS_MIN	16
+
 #define CONF_MAC	{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
 
 /**
@@ -41,6 +45,8 @@
  * @pid_file, @pcap, @log_file: paths of files to write, NULL: none
  * @log_size:	size limit of the log file, bytes
  * @stats:	seconds between two lines of statistics, 0: no statistics
+ * @max_flows:	maximum number of flows; UINT32_MAX: as many as descriptors
+ *		allow
  * @uid, @gid:	user and group that passt changes to if it is started as root
  * @use:	no option excludes this family
  * @tcp, @udp, @icmp: no option excludes this protocol
@@ -91,6 +97,7 @@ struct conf {
 	const char *pid_file, *pcap, *log_file;
 	size_t log_size;
 	unsigned int stats;
+	uint32_t max_flows;
 	uid_t uid;
 	gid_t gid;
 	bool use[FAMILIES], tcp, udp, icmp;

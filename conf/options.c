@@ -28,6 +28,8 @@ const struct opt conf_options[] = {
 	  .type = OPT_LOG_SIZE },
 	{ "stats", 0, "SECONDS", "log statistics at this interval",
 	  .type = OPT_STATS },
+	{ "max-flows", 0, "N", "connections and other flows at a time",
+	  .type = OPT_MAX_FLOWS },
 	{ "runas", 0, "USER[:GROUP]", "user to become if started as root",
 	  .type = OPT_RUNAS },
 	{ "pid", 'P', "FILE", "write the process number, once ready",

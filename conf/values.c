@@ -188,6 +188,17 @@ static enum conf_next set_log_size(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
+static enum conf_next set_max_flows(struct conf *c, const struct opt *o,
+				    const char *arg)
+{
+	uint64_t n;
+
+	if (!number_parse(arg, CONF_FLOWS_MIN, UINT32_MAX, &n))
+		return opt_error(o, arg, "is not %u or more", CONF_FLOWS_MIN);
+	c->max_flows = (uint32_t)n;
+	return CONF_GO;
+}
+
 static enum conf_next set_stats(struct conf *c, const struct opt *o,
 				const char *arg)
 {
@@ -618,6 +629,7 @@ static enum conf_next (*const set_value[])(struct conf *c, const struct opt *o,
 	[OPT_FD] =		set_fd,
 	[OPT_LOG_SIZE] =	set_log_size,
 	[OPT_STATS] =		set_stats,
+	[OPT_MAX_FLOWS] =	set_max_flows,
 	[OPT_RUNAS] =		set_runas,
 	[OPT_MTU] =		set_mtu,
 	[OPT_LEASE_TIME] =	set_lease_time,

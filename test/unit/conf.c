@@ -241,6 +241,9 @@ static void test_paths(void)
 	check("statistics by the second", accepted("--stats 5") &&
 	      c.stats == 5);
 	check("no statistics", accepted("--stats 5 --stats 0") && !c.stats);
+	check("flows", accepted("--max-flows 16") && c.max_flows == 16);
+	check("as many as possible", accepted("") && c.max_flows == UINT32_MAX);
+	refused("--max-flows 15", "--max-flows 15: is not 16 or more");
 	refused("--stats x", "--stats x: is not between 1 and 86400 seconds, "
 		"or 0 for none");
 }
