@@ -177,8 +177,8 @@ static const int memory_calls[] = { __NR_mmap, __NR_mremap, __NR_munmap };
 static const int sanitizer_calls[] = {
 #if defined(__SANITIZE_ADDRESS__)
 	__NR_clock_nanosleep, __NR_clone, __NR_exit, __NR_fstat, __NR_futex,
-	__NR_getdents64, __NR_getpid, __NR_getppid, __NR_gettid,
-	__NR_getuid, __NR_kill, __NR_set_tid_address,
+	__NR_getdents64, __NR_getpid, __NR_getppid, __NR_getrandom,
+	__NR_gettid, __NR_getuid, __NR_kill, __NR_set_tid_address,
 	__NR_lseek, __NR_madvise, __NR_mmap, __NR_mprotect, __NR_mremap,
 	__NR_munmap, __NR_nanosleep, __NR_newfstatat, __NR_openat, __NR_pipe2,
 	__NR_prctl, __NR_prlimit64, __NR_process_vm_readv,
