@@ -143,7 +143,8 @@ def main(story):
     call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     try:
-        with check(os.path.basename(sys.argv[0]).removesuffix(".py") + " ran to its end"):
+        name = os.path.basename(sys.argv[0]).removesuffix(".py")
+        with check(f"{name} ran to its end"):
             story()
     finally:
         end_children()
