@@ -11,8 +11,9 @@
  * no file system can be mounted. The last filter of system calls comes at the
  * end, because it permits none of all this.
  */
-/* syscalls: start: chdir chroot close getegid geteuid keyctl mount openat
- *	     pivot_root prctl prlimit64 umount2 unshare write */
+/* syscalls: start: chdir chroot close fchdir fsconfig fsmount fsopen getegid
+ *	     geteuid keyctl mount openat pivot_root prctl prlimit64 umount2
+ *	     unshare write */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
@@ -37,6 +38,17 @@
 #define CLONE_NEWCGROUP		0x02000000
 #endif
 
+/* From linux/mount.h, which may be older than the kernel. */
+#ifndef SYS_fsopen	/* the same on all architectures */
+#define SYS_fsopen		430
+#define SYS_fsconfig		431
+#define SYS_fsmount		432
+#endif
+#define FS_CLOEXEC		1	/* FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC */
+#define FS_SET_STRING		1	/* FSCONFIG_SET_STRING */
+#define FS_CREATE		6	/* FSCONFIG_CMD_CREATE */
+
+/* As flags of mount(), and as those of fsmount() */
 #define MOUNT_FLAGS	(MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 /* What each step gives, for the user. */
@@ -198,13 +210,49 @@ static void enter_others(struct sandbox *s)
 	}
 }
 
-/* mount_root() - Mount an empty file system, and change to it */
+/**
+ * enter_detached() - Change the root directory to an empty file system that is
+ *		mounted nowhere
+ *
+ * The root directory of a chroot is no mount point, so nothing can be mounted
+ * below it without appearing on the host, and it can't be unmounted. It stays
+ * where it is, but can't be reached without CAP_SYS_CHROOT.
+ *
+ * Return: 0, or -errno. -ENOSYS: before Linux 5.2
+ */
+static int enter_detached(void)
+{
+	static const char *const option[][2] = {
+		{ "mode", "0555" }, { "nr_inodes", "1" }, { "size", "4k" },
+	};
+	long fs = syscall(SYS_fsopen, "tmpfs", FS_CLOEXEC), root = -1;
+	bool good = fs >= 0;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < ARRAY_SIZE(option); i++)
+		good = good && !syscall(SYS_fsconfig, fs, FS_SET_STRING,
+					option[i][0], option[i][1], 0);
+	good = good && !syscall(SYS_fsconfig, fs, FS_CREATE, NULL, NULL, 0);
+	if (good)
+		root = syscall(SYS_fsmount, fs, FS_CLOEXEC,
+			       MOUNT_FLAGS | MS_RDONLY);
+	rc = root < 0 || fchdir((int)root) || chroot(".") || chdir("/") ?
+	     -errno : 0;
+	if (root >= 0)
+		close((int)root);
+	if (fs >= 0)
+		close((int)fs);
+	return rc;
+}
+
+/* mount_root() - Mount an empty file system, and change to it. What is mounted
+ * must not appear on the host. -EINVAL: the root directory is no mount point */
 static int mount_root(void)
 {
 	int rc = -ENOENT;
 	size_t i;
 
-	/* What is mounted here must not appear on the host. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return -errno;
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
@@ -223,6 +271,10 @@ static int leave_root(struct sandbox *s)
 {
 	int rc = mount_root();
 
+	if (rc == -EINVAL) {
+		s->detail[SANDBOX_ROOT] = "in a chroot";
+		return enter_detached();
+	}
 	if (rc)
 		return rc;
 	if (!syscall(SYS_pivot_root, ".", ".")) {

@@ -231,6 +231,21 @@ def namespaces(trial):
                         if os.path.exists(f"{trial.dir}/{name}")], [])
 
 
+def make_chroot(trial):
+    """Makes a folder that passt can run in. Returns its path."""
+    top = f"{trial.dir}/chroot"
+    os.makedirs(f"{top}/dev")
+    os.mknod(f"{top}/dev/null", 0o020666, os.makedev(1, 3))
+    os.chmod(top, 0o777)
+    shutil.copy(trial.passt, f"{top}/passt")
+    out = subprocess.run(["ldd", trial.passt], stdout=subprocess.PIPE,
+                         text=True, check=True).stdout
+    for library in re.findall(r"(/\S+) \(", out):
+        os.makedirs(top + os.path.dirname(library), exist_ok=True)
+        shutil.copy(library, top + library)
+    return top
+
+
 def missing(lines):
     """The steps that --show-sandbox reports as not done."""
     return [line.partition(":")[0] for line in lines if ": no" in line]
@@ -251,6 +266,17 @@ def setups(trial):
         status, lines, _ = trial.shows("", "-f", "--strict")
         expect("steps that are not done", (status, missing(lines)),
                (0, ["PID namespace"]))
+    with check("root in a chroot: all but the user namespace"):
+        chroot = make_chroot(trial)
+        done = subprocess.run(
+            ["chroot", chroot, "/passt", "--show-sandbox", "-s", "/socket"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, timeout=30, check=False)
+        lines = done.stdout.splitlines()
+        expect(f"exit status, having said {done.stderr}",
+               (done.returncode, missing(lines)), (0, ["user namespace"]))
+        expect("the root directory", [line for line in lines
+                                      if line.startswith("empty root")],
+               ["empty root directory: yes, in a chroot"])
     with check("a user without user namespaces: the rest is done"):
         status, lines, _ = trial.shows(NO_USERNS + " " + USER.replace(
             "--reuid 65534 --regid 65534 --clear-groups",
