@@ -196,13 +196,13 @@ LIBC_CALLS := start: clone clone3 fstat newfstatat futex getpid getrandom gettid
 	      run: brk exit_group vhost: rt_sigreturn
 
 syscalls:
-	@awk -v libc='$(LIBC_CALLS)' -f test/guards/syscalls.awk $(SRCS) | sort
+	@awk -v libc='$(LIBC_CALLS)' -f test/guards/syscalls.awk $(SRCS) | \
+		LC_ALL=C sort
 
 # The filters of system calls that host/seccomp.c installs.
-$B/calls.h: $(SRCS) test/guards/syscalls.awk Makefile
+$B/calls.h: $(SRCS) test/guards/syscalls.awk test/guards/calls.awk Makefile
 	@mkdir -p $(@D)
-	awk -v libc='$(LIBC_CALLS)' -v header=1 -f test/guards/syscalls.awk \
-		$(SRCS) >$@
+	$(MAKE) -s --no-print-directory syscalls | awk -f test/guards/calls.awk >$@
 
 $B/host/seccomp.o: $B/calls.h
 $B/host/seccomp.o $B/unit/seccomp: override CPPFLAGS += -I$B

@@ -5,8 +5,8 @@
  * one with other arguments than those in the tables below.
  *
  * A filter is a program in classic BPF. It first checks the architecture. Then
- * come the calls, one after the other: the kernel runs the program only for
- * calls whose arguments are checked, and knows the others by heart (since Linux
+ * come the calls, one after the other. The kernel runs the program only for
+ * calls whose arguments are checked: of all others, it has a list (since Linux
  * 5.11).
  */
 /* syscalls: start: seccomp */
@@ -121,7 +121,6 @@ static const struct declared_call {
 	SOCKET(family, SOCK_DGRAM, IPPROTO_UDP), \
 	SOCKET(family, SOCK_DGRAM, ping)
 #define SET(level, name) { __NR_setsockopt, { IS(1, level), IS(2, name) } }
-#define GET(level, name) { __NR_getsockopt, { IS(1, level), IS(2, name) } }
 
 /* Arguments that are permitted while the event loop runs. A call that is not
  * here may have any. */
@@ -151,8 +150,6 @@ static const struct call_rule run_rules[] = {
 	SET(IPPROTO_IPV6, IPV6_V6ONLY),
 	SET(IPPROTO_TCP, TCP_NODELAY), SET(IPPROTO_TCP, TCP_SYNCNT),
 	SET(IPPROTO_UDP, UDP_GRO),
-	GET(SOL_SOCKET, SO_BINDTODEVICE), GET(SOL_SOCKET, SO_ERROR),
-	GET(SOL_SOCKET, SO_MEMINFO), GET(SOL_SOCKET, SO_SNDBUF),
 	{ __NR_ioctl, { IS(1, SIOCOUTQ) } },
 	{ __NR_ioctl, { IS(1, SIOCGIFINDEX) } },
 	{ __NR_ioctl, { IS(1, SIOCGIFNAME) } },
@@ -356,6 +353,20 @@ static void put_other_paths(struct filter *f, unsigned int groups)
 	}
 }
 
+/* has_rules() - Whether the arguments of a call are checked while the event
+ * loop runs. Such calls come first in a filter: for others the kernel seldom
+ * runs it */
+static bool has_rules(int nr)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(run_rules); i++) {
+		if (run_rules[i].nr == nr)
+			return true;
+	}
+	return false;
+}
+
 /* is_first() - Whether the call at an index of the table, which is in @groups,
  * is not there at a lower index */
 static bool is_first(size_t at, unsigned int groups)
@@ -374,6 +385,7 @@ static bool is_first(size_t at, unsigned int groups)
 static void make_filter(struct filter *f, unsigned int groups)
 {
 	bool run = !(groups & CALLS_START);
+	int rules;
 	size_t i;
 
 	f->n = 0;
@@ -388,9 +400,12 @@ static void make_filter(struct filter *f, unsigned int groups)
 			 (uint32_t)sanitizer_calls[i], 0, 1);
 		put_return(f, SECCOMP_RET_ALLOW);
 	}
-	for (i = 0; i < ARRAY_SIZE(declared); i++) {
-		if (declared[i].group & groups && is_first(i, groups))
-			put_call(f, declared[i].nr, run);
+	for (rules = 1; rules >= 0; rules--) {
+		for (i = 0; i < ARRAY_SIZE(declared); i++) {
+			if (has_rules(declared[i].nr) == rules &&
+			    declared[i].group & groups && is_first(i, groups))
+				put_call(f, declared[i].nr, run);
+		}
 	}
 	if (run)
 		put_other_paths(f, groups);
