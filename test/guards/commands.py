@@ -17,7 +17,7 @@ import guard
 
 PROGRAMS = ('make', './demo', './test/run', 'test/run', 'test/wire/run',
             'test/analyse', 'test/wire/memcheck',
-            'test/bench/soak', 'test/setup', 'passt', 'qrap', 'ip', 'sysctl',
+            'test/bench/soak', 'test/bench/mixed', 'test/setup', 'passt', 'qrap', 'ip', 'sysctl',
             'qemu-system-x86_64', 'man', 'git', 'ulimit')
 
 # Command -> the file of the test that runs it, and words of that file.
@@ -81,6 +81,7 @@ NOT_TESTED = {
     'ulimit -Hn': 'a command of the shell',
     'git clang-format --diff': 'needs the changes of a contributor',
     'test/bench/soak --gb 100 --minutes 30': 'takes half an hour',
+    'test/bench/mixed --minutes 60': 'takes an hour',
     'make fuzz FUZZ_S=60': 'test/run has a fixed number of inputs',
     'make fuzz FUZZ_S=600': 'test/run has a fixed number of inputs',
     'make fuzz-coverage': 'needs another build of all targets',
