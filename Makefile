@@ -192,7 +192,7 @@ check-deps: all
 
 # What libc does on its own: memory, fork(), abort() and the end of the program.
 LIBC_CALLS := start: clone clone3 fstat newfstatat futex getpid getrandom gettid mmap mprotect mremap \
-	      munmap rseq rt_sigprocmask set_robust_list set_tid_address tgkill \
+	      munmap restart_syscall rseq rt_sigprocmask set_robust_list set_tid_address tgkill \
 	      run: brk exit_group vhost: rt_sigreturn
 
 syscalls:

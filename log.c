@@ -213,11 +213,12 @@ static bool connect_syslog(void)
 static bool write_syslog(int prio, const char *msg)
 {
 	char line[LOG_LINE + 128], date[sizeof("Nov 29 23:59:59")];
-	time_t now = time(NULL);
+	struct timespec now;
 	struct tm tm;
 	int len;
 
-	localtime_r(&now, &tm);
+	clock_gettime(CLOCK_REALTIME, &now);
+	localtime_r(&now.tv_sec, &tm);
 	strftime(date, sizeof(date), "%b %e %H:%M:%S", &tm);
 	len = snprintf(line, sizeof(line), "<%d>%s %s[%d]: %s",
 		       LOG_DAEMON | MIN(prio, LOG_DEBUG), date, state.ident,

@@ -392,6 +392,54 @@ int spare_open(void)
 	return fd < 0 ? socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0) : fd;
 }
 
+/* swap_bytes() - Exchange two elements of an array */
+static void swap_bytes(char *a, char *b, size_t size)
+{
+	char c;
+
+	for (; size; size--, a++, b++) {
+		c = *a;
+		*a = *b;
+		*b = c;
+	}
+}
+
+/* sift_down() - Let the element @at of a heap of @n elements sink to its
+ * place */
+static void sift_down(char *base, size_t at, size_t n, size_t size,
+		      int (*compare)(const void *a, const void *b))
+{
+	size_t child;
+
+	for (; (child = 2 * at + 1) < n; at = child) {
+		if (child + 1 < n && compare(base + child * size,
+					     base + (child + 1) * size) < 0)
+			child++;
+		if (compare(base + at * size, base + child * size) >= 0)
+			return;
+		swap_bytes(base + at * size, base + child * size, size);
+	}
+}
+
+/**
+ * sort_array() - Sort as qsort() does, but without memory and without system
+ *		calls, which the sandbox might not permit (heapsort)
+ * @base:	array of @n elements of @size bytes
+ * @compare:	as for qsort(); equal elements may change their order
+ */
+void sort_array(void *base, size_t n, size_t size,
+		int (*compare)(const void *a, const void *b))
+{
+	size_t i;
+
+	for (i = n / 2; i-- > 0; )
+		sift_down(base, i, n, size, compare);
+	for (i = n; i-- > 1; ) {
+		swap_bytes(base, (char *)base + i * size, size);
+		sift_down(base, 0, i, size, compare);
+	}
+}
+
 /**
  * memory_reserve() - Map zeroed memory whose pages are allocated when they are
  * first written

@@ -159,6 +159,9 @@ int spare_open(void);
 uint64_t now_ms(void);
 int64_t slept_ms(void);
 void random_bytes(void *buf, size_t len);
+void sort_array(void *base, size_t n, size_t size,
+		int (*compare)(const void *a, const void *b));
+
 void *memory_reserve(size_t size);
 void memory_use_heap(void);
 void memory_trim(void);

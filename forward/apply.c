@@ -136,7 +136,7 @@ static uint32_t find_entry(const struct change *c, const struct rule *r,
 	return n;
 }
 
-/* Compare two rules for qsort(): by first port, then by place in the rule
+/* Compare two rules for sort_array(): by first port, then by place in the rule
  * set */
 static int compare_rules(const void *a, const void *b)
 {
@@ -448,7 +448,7 @@ static void fill_change(struct change *c)
 		if (r->best_effort)
 			c->order[c->best++] = r;
 	}
-	qsort(c->order, c->best, sizeof(*c->order), compare_rules);
+	sort_array(c->order, c->best, sizeof(*c->order), compare_rules);
 	for (slot = 0; slot < c->f->top; slot++) {
 		if (c->f->listeners[slot].fd >= 0)
 			add_entry(c, slot, 0);

@@ -148,7 +148,8 @@ int rule_set_add(struct rule_set *s, const struct rule *r, char *why,
 	return 0;
 }
 
-/* Compare two rules for qsort(): by protocol, then by first port */
+/* Compare two rules for sort_array(): by protocol, then by first port, then by
+ * place in the rule set */
 static int compare_first(const void *a, const void *b)
 {
 	const struct rule *x = *(const struct rule *const *)a;
@@ -156,7 +157,9 @@ static int compare_first(const void *a, const void *b)
 
 	if (x->proto != y->proto)
 		return x->proto < y->proto ? -1 : 1;
-	return (x->first > y->first) - (x->first < y->first);
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	return (x > y) - (x < y);
 }
 
 /* Write the error message for two named rules that overlap; returns -1 */
@@ -220,7 +223,7 @@ int rule_set_check(const struct rule_set *s, char *why, size_t size)
 		if (!s->rules[i].best_effort)
 			named[n++] = &s->rules[i];
 	}
-	qsort(named, n, sizeof(*named), compare_first);
+	sort_array(named, n, sizeof(*named), compare_first);
 	rc = check_sorted(named, n, why, size);
 	free(named);
 	return rc;

@@ -51,7 +51,7 @@ int host_addrs_read(struct host_addrs *a, int nl)
 	if (rc)
 		a->n = 0;
 	else if (a->n)
-		qsort(a->addr, a->n, sizeof(*a->addr), compare_addrs);
+		sort_array(a->addr, a->n, sizeof(*a->addr), compare_addrs);
 	return rc;
 }
 

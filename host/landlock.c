@@ -108,13 +108,15 @@ static int allow_ports(int set, const uint8_t *ports)
 /**
  * landlock_enter() - Restrict the process by Landlock, as far as the kernel can
  * @tcp_ports, @ntcp_ports: see struct sandbox
+ * @lacks:	set to what is not restricted, if there is such a thing
  *
  * The process must have no_new_privs set.
  *
  * Return: version of Landlock, 1 or more; or -errno. -ENOSYS, -EOPNOTSUPP: the
  *	   kernel has none
  */
-int landlock_enter(const uint8_t *tcp_ports, unsigned int ntcp_ports)
+int landlock_enter(const uint8_t *tcp_ports, unsigned int ntcp_ports,
+		   const char **lacks)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, GET_VERSION);
 	bool ports = abi >= 4 && ntcp_ports <= PORTS_MAX;
@@ -131,6 +133,12 @@ int landlock_enter(const uint8_t *tcp_ports, unsigned int ntcp_ports)
 
 	if (set < 0)
 		return -errno;
+	if (abi < 4)
+		*lacks = "but any TCP port, signals and abstract sockets: the kernel is too old";
+	else if (!ports)
+		*lacks = "but any TCP port: more than 4096 are forwarded";
+	else if (abi < 6)
+		*lacks = "but signals and abstract sockets: the kernel is too old";
 	rc = allow_paths((int)set);
 	if (!rc && ports)
 		rc = allow_ports((int)set, tcp_ports);

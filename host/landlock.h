@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
-int landlock_enter(const uint8_t *tcp_ports, unsigned int ntcp_ports);
+int landlock_enter(const uint8_t *tcp_ports, unsigned int ntcp_ports,
+		   const char **lacks);
 
 #endif /* HOST_LANDLOCK_H */

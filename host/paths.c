@@ -6,7 +6,7 @@
  * memory that becomes read-only: the filter of system calls permits these paths
  * by their addresses, and no others.
  */
-/* syscalls: start: close mprotect open_tree openat readlink;
+/* syscalls: start: close mount_setattr mprotect open_tree openat readlink;
  *	     run: newfstatat openat2 unlinkat */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,11 +26,23 @@
 #ifndef SYS_open_tree
 #define SYS_open_tree		428	/* on all architectures */
 #endif
-#define TREE_CLONE		1	/* OPEN_TREE_CLONE of linux/mount.h */
+#ifndef SYS_mount_setattr
+#define SYS_mount_setattr	442	/* likewise */
+#endif
+
+/* From linux/mount.h, which may be older than the kernel. */
+#define TREE_CLONE		1	/* OPEN_TREE_CLONE */
+#define TAME_MOUNTS		0xf	/* MOUNT_ATTR_RDONLY, _NOSUID, _NODEV,
+					 * _NOEXEC */
 
 #define DIR_FLAGS	(O_PATH | O_DIRECTORY | O_CLOEXEC)
 #define READ_FLAGS	(O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 #define PAGE_MAX	65536	/* bytes of a page, at most */
+
+/* struct mount_attr of linux/mount.h */
+struct mount_attributes {
+	uint64_t set, clear, propagation, userns_fd;
+};
 
 /**
  * struct fixed - What the kernel reads when passt uses a path in the sandbox
@@ -138,11 +150,15 @@ int paths_open(void)
  */
 bool paths_clone_root(void)
 {
+	const struct mount_attributes tame = { .set = TAME_MOUNTS };
 	long tree = syscall(SYS_open_tree, AT_FDCWD, "/",
 			    TREE_CLONE | AT_RECURSIVE | O_CLOEXEC);
 
 	if (tree < 0)
 		return false;
+	/* Who gets hold of the copy must gain little by it. */
+	syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE,
+		&tame, sizeof(tame));
 	close(root);
 	root = (int)tree;
 	return true;
@@ -197,6 +213,7 @@ static struct path_call open_call(int dir, const char *path,
 	return (struct path_call){
 		no_openat2 ? SYS_openat : SYS_openat2, dir, path,
 		no_openat2 ? NULL : how,
+		no_openat2 ? READ_FLAGS | O_NOFOLLOW : 0,
 	};
 }
 
@@ -213,14 +230,14 @@ unsigned int paths_calls(struct path_call call[PATH_CALLS])
 	call[n++] = open_call(root, fixed->resolv, &fixed->follow);
 	call[n++] = open_call(root, PLAIN, &fixed->no_links);
 	call[n++] = (struct path_call){ SYS_newfstatat, -1, fixed->empty,
-					NULL };
+					NULL, 0 };
 	for (i = 0; i < OWN_PATHS; i++) {
 		if (dirs[i] < 0)
 			continue;
 		call[n++] = (struct path_call){ SYS_newfstatat, dirs[i],
-						fixed->own[i], NULL };
+						fixed->own[i], NULL, 0 };
 		call[n++] = (struct path_call){ SYS_unlinkat, dirs[i],
-						fixed->own[i], NULL };
+						fixed->own[i], NULL, 0 };
 	}
 	if (dirs[PATH_PID] >= 0)
 		call[n++] = open_call(dirs[PATH_PID], fixed->own[PATH_PID],

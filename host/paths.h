@@ -7,6 +7,7 @@
 #define HOST_PATHS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 /* A file that passt removes when it ends. */
@@ -22,11 +23,13 @@ enum own_path {
  * @dir:	its first argument, a directory; -1: any descriptor
  * @path:	its second argument, in memory that can't be changed
  * @how:	its third argument if that points to memory that can't be
- *		changed; NULL: any
+ *		changed; NULL: it does not
+ * @flags:	its third argument if it is a number; 0: any
  */
 struct path_call {
 	int nr, dir;
 	const void *path, *how;
+	uint32_t flags;
 };
 
 /* Directories below which resolv.conf may be read. */

@@ -173,7 +173,10 @@ static int map_user(uid_t uid, gid_t gid)
 	if (!rc)
 		rc = write_proc("/proc/self/setgroups", "deny");
 	snprintf(line, sizeof(line), "%u %u 1\n", gid, gid);
-	return rc ? rc : write_proc("/proc/self/gid_map", line);
+	if (!rc)
+		rc = write_proc("/proc/self/gid_map", line);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	return rc;
 }
 
 /**
@@ -356,7 +359,8 @@ int sandbox_drop(struct sandbox *s)
 		return 0;
 	if (keeps_proc(s))
 		return 0;
-	rc = landlock_enter(s->tcp_ports, s->ntcp_ports);
+	rc = landlock_enter(s->tcp_ports, s->ntcp_ports,
+			    &s->detail[SANDBOX_LANDLOCK]);
 	note_step(s, SANDBOX_LANDLOCK, MIN(rc, 0));
 	return 0;
 }

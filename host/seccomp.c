@@ -55,13 +55,18 @@
 
 #define INSNS_MAX	1024	/* instructions of a filter */
 #define CONDS_MAX	3	/* conditions of a rule */
+#define BELOW_MARGIN	0x100	/* upper half of 1 TiB */
+
+extern char _end[];		/* end of the program's image: end(3) */
 
 /* Where a condition finds what it compares. */
 enum cond_type {
 	COND_NONE,	/* there is no further condition */
 	COND_EQ,	/* the lower 32 bits of an argument, and @mask */
 	COND_EQ64,	/* all of an argument */
-	COND_ABOVE,	/* an argument is an address above our image, or 0 */
+	COND_ABOVE,	/* an argument is an address above our image */
+	COND_BELOW,	/* an argument and the next one are address and length
+			 * of memory far below our image */
 };
 
 /**
@@ -108,7 +113,9 @@ static const struct declared_call {
 	{ .type = COND_EQ, .arg = number, .mask = UINT32_MAX, .value = what }
 #define WITHOUT(number, bits) \
 	{ .type = COND_EQ, .arg = number, .mask = bits, .value = 0 }
+#define ZERO(number)	{ .type = COND_EQ64, .arg = number }
 #define ABOVE(number)	{ .type = COND_ABOVE, .arg = number }
+#define BELOW(number)	{ .type = COND_BELOW, .arg = number }
 
 #define TYPE_MASK	((uint32_t)~(SOCK_NONBLOCK | SOCK_CLOEXEC))
 #define SOCKET(family, kind, proto) \
@@ -153,9 +160,18 @@ static const struct call_rule run_rules[] = {
 	{ __NR_ioctl, { IS(1, SIOCOUTQ) } },
 	{ __NR_ioctl, { IS(1, SIOCGIFINDEX) } },
 	{ __NR_ioctl, { IS(1, SIOCGIFNAME) } },
-	{ __NR_madvise, { IS(2, MADV_DONTNEED) } },
+	/* No call may change the image of the program, or the paths in it.
+	 * Most often, all other memory is above the image. */
+	{ __NR_brk, { ZERO(0) } },
+	{ __NR_brk, { ABOVE(0) } },
+	{ __NR_madvise, { IS(2, MADV_DONTNEED), ABOVE(0) } },
+	{ __NR_madvise, { IS(2, MADV_DONTNEED), BELOW(0) } },
+	{ __NR_madvise, { IS(2, MADV_HUGEPAGE) } },	/* GLIBC_TUNABLES */
+	{ __NR_mmap, { WITHOUT(2, PROT_EXEC), WITHOUT(3, MAP_FIXED) } },
 	{ __NR_mmap, { WITHOUT(2, PROT_EXEC), ABOVE(0) } },
+	{ __NR_mmap, { WITHOUT(2, PROT_EXEC), BELOW(0) } },
 	{ __NR_munmap, { ABOVE(0) } },
+	{ __NR_munmap, { BELOW(0) } },
 	{ __NR_fcntl, { IS(1, F_GETFL) } },
 	{ __NR_fcntl, { IS(1, F_SETFL) } },
 };
@@ -222,19 +238,27 @@ static size_t arg_offset(unsigned int arg, bool high)
 /* put_above() - Append the check of COND_ABOVE */
 static void put_above(struct filter *f, unsigned int arg)
 {
-	extern char _end[];
 	uint64_t end = (uintptr_t)_end;
 	uint32_t low = (uint32_t)end, high = (uint32_t)(end >> 32);
 
 	put_load(f, arg_offset(arg, true));
-	put_insn(f, BPF_JMP | BPF_JGT | BPF_K, high, 7, 0);
-	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, high, 0, 2);
+	put_insn(f, BPF_JMP | BPF_JGT | BPF_K, high, 3, 0);
+	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, high, 0, COND_FAILS);
 	put_load(f, arg_offset(arg, false));
-	put_insn(f, BPF_JMP | BPF_JGE | BPF_K, low, 4, 0);
+	put_insn(f, BPF_JMP | BPF_JGE | BPF_K, low, 0, COND_FAILS);
+}
+
+/* put_below() - Append the check of COND_BELOW. A filter can't add numbers of
+ * 64 bits, so it compares the upper halves, with a margin */
+static void put_below(struct filter *f, unsigned int arg)
+{
+	uint32_t high = (uint32_t)((uint64_t)(uintptr_t)_end >> 32);
+
 	put_load(f, arg_offset(arg, true));
-	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, COND_FAILS);
-	put_load(f, arg_offset(arg, false));
-	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, COND_FAILS);
+	put_insn(f, BPF_JMP | BPF_JGE | BPF_K,
+		 high > BELOW_MARGIN ? high - BELOW_MARGIN : 0, COND_FAILS, 0);
+	put_load(f, arg_offset(arg + 1, true));
+	put_insn(f, BPF_JMP | BPF_JGE | BPF_K, BELOW_MARGIN - 1, COND_FAILS, 0);
 }
 
 /* put_cond() - Append the check of a condition, which falls through if the
@@ -243,6 +267,10 @@ static void put_cond(struct filter *f, const struct cond *c)
 {
 	if (c->type == COND_ABOVE) {
 		put_above(f, c->arg);
+		return;
+	}
+	if (c->type == COND_BELOW) {
+		put_below(f, c->arg);
 		return;
 	}
 	put_load(f, arg_offset(c->arg, false));
@@ -267,6 +295,8 @@ static void put_rule(struct filter *f, const struct call_rule *r)
 		put_cond(f, &r->cond[i]);
 	put_return(f, SECCOMP_RET_ALLOW);
 	for (i = start; i < f->n; i++) {
+		if (f->insn[i].jt == COND_FAILS)
+			f->insn[i].jt = (uint8_t)(f->n - i - 1);
 		if (f->insn[i].jf == COND_FAILS)
 			f->insn[i].jf = (uint8_t)(f->n - i - 1);
 	}
@@ -293,6 +323,9 @@ static unsigned int put_paths(struct filter *f, int nr)
 		if (call[i].how)
 			r.cond[used++] = (struct cond){
 				COND_EQ64, 2, 0, (uintptr_t)call[i].how };
+		else if (call[i].flags)
+			r.cond[used++] = (struct cond){
+				COND_EQ, 2, UINT32_MAX, call[i].flags };
 		put_rule(f, &r);
 		found++;
 	}

@@ -27,12 +27,12 @@ abort asprintf __assert_fail bsearch calloc __cpu_model __ctype_b_loc dirfd envi
 _end __errno_location exit _exit free getenv getopt_long _GLOBAL_OFFSET_TABLE_ htonl
 htons in6addr_any in6addr_loopback inet_ntop inet_pton malloc memchr memcmp
 memcpy memmem memmove mempcpy memset ntohl ntohs open_memstream optarg opterr
-optind optopt __popcountdi2 qsort realloc sigaddset sigemptyset snprintf sscanf
+optind optopt __popcountdi2  realloc sigaddset sigemptyset snprintf sscanf
 __stack_chk_fail stderr stdin stdout stpcpy strcasecmp strchr strchrnul strcmp
 strcpy strcspn strdup strerror strlen strncasecmp strncmp strncpy strndup strnlen
 strrchr strsep strspn strstr strtok_r strtol mallopt malloc_trim strtoll strtoul strtoull sysconf
 vsnprintf
-gmtime_r localtime_r strftime time
+gmtime_r localtime_r strftime
 """     # those of the last line read no file, as log.c calls tzset() at start
 
 CALLS = """

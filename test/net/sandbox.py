@@ -15,8 +15,10 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 
 from netlab import (PASST, TOP, Skip, check, expect, main, wait_for)
 
@@ -180,12 +182,19 @@ def files(trial):
     with check("vhost-user: no executable memory, none over the program"):
         said = trial.tries(["--vhost-user"], [
             (n["mmap"], 0, 4096, 3 | exec_, anon, -1, 0),
-            (n["mmap"], 4096, 4096, 3, anon | fixed, -1, 0),
+            (n["munmap"], 0, 1 << 46),
+            (n["munmap"], 0, 1 << 38),
+            (n["mmap"], 0, 1 << 46, 3, anon | fixed | 0x4000, -1, 0),
             (n["munmap"], 4096, 4096),
+            (n["munmap"], "image", 4096),
+            (n["mmap"], "image", 4096, 3, anon | fixed, -1, 0),
+            (n["madvise"], "image", 4096, 4),
+            (n["brk"], "image"),
             (n["mmap"], 0, 4096, 3, anon, -1, 0)])
         expect("results", [word if word == "killed" else int(word) > 0
                            for word in said],
-               ["killed", "killed", "killed", True])
+               ["killed", "killed", False, "killed", False] +
+               4 * ["killed"] + [True])
 
 
 def namespaces(trial):
@@ -297,6 +306,48 @@ def setups(trial):
                            if not re.search(r": no: \w", line)], [])
 
 
+def many(trial):
+    """Given a host with 200 addresses, and 200 rules, then passt sorts them
+    without a system call that the sandbox does not permit."""
+    rules = ",".join(str(port) for port in range(2000, 2400, 2))
+    setup = ("ip link set lo up; for i in $(seq 100); do ip addr add "
+             "192.0.2.$i/24 dev lo; ip addr add 2001:db8::$i/64 dev lo; done; "
+             f"exec {trial.passt} -f -q -s {trial.dir}/many -t {rules}")
+    with check("200 addresses and 200 rules: passt lives"):
+        p = subprocess.Popen(["unshare", "-n", "sh", "-c", setup],
+                             stderr=subprocess.DEVNULL)
+        try:
+            wait_for("its socket",
+                     lambda: os.path.exists(f"{trial.dir}/many"))
+            time.sleep(1)       # it reads the addresses soon after its start
+            expect("exit status", p.poll(), None)
+        finally:
+            p.terminate()
+            p.wait()
+        expect("exit status", p.returncode, 0)
+
+
+def stopped(trial):
+    """Given a path that is in use, when passt is stopped and continued while
+    it waits for it, then it is not killed."""
+    path = f"{trial.dir}/busy"
+    with check("stopped while it waits for its socket: it says why it ends"):
+        first = subprocess.Popen([trial.passt, "-f", "-q", "-s", path],
+                                 stderr=subprocess.DEVNULL)
+        wait_for("its socket", lambda: os.path.exists(path))
+        second = subprocess.Popen([trial.passt, "-f", "-q", "-s", path],
+                                  stderr=subprocess.PIPE)
+        for _ in range(10):
+            time.sleep(0.05)
+            second.send_signal(signal.SIGSTOP)
+            time.sleep(0.01)
+            second.send_signal(signal.SIGCONT)
+        said = second.communicate(timeout=30)[1]
+        first.terminate()
+        expect("exit status", (first.wait(), second.returncode), (0, 1))
+        expect("reason", b"in use" in said, True)
+
+
 def story():
     if platform.machine() != "x86_64":
         with check("what passt can do in its sandbox"):
@@ -305,6 +356,8 @@ def story():
     trial = Trial()
     try:
         namespaces(trial)
+        many(trial)
+        stopped(trial)
         setups(trial)
         every_call(trial)
         sockets(trial)

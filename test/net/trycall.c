@@ -7,8 +7,9 @@
  *
  * Usage: trycall CALLS COMMAND...
  *
- * CALLS is a file with lines "NR ARG ARG ...". An argument is a number, or '='
- * and a string that is put in passt's memory. For each line, the result is
+ * CALLS is a file with lines "NR ARG ARG ...". An argument is a number, "image"
+ * for the address of the program's image, or '=' and a string that is put in
+ * passt's memory. For each line, the result is
  * printed: the number that the call returned, "killed", or "exited".
  */
 #define _GNU_SOURCE
@@ -108,6 +109,22 @@ static uint64_t put_string(const char *s, uint64_t at)
 	return at;
 }
 
+/* find_image() - Find the address of the program's image: its memory comes
+ * first */
+static uint64_t find_image(void)
+{
+	char path[64];
+	unsigned long long at = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	f = fopen(path, "r");
+	if (!f || fscanf(f, "%llx", &at) != 1)
+		fail(path);
+	fclose(f);
+	return at;
+}
+
 /* step() - Let passt go on to the next entry into or return from a system
  * call; returns 0 when it has ended */
 static int step(int *status)
@@ -178,6 +195,7 @@ int main(int argc, char **argv)
 		at = before.rsp - BELOW;
 		for (i = 0; i < ARGS && (word = strtok(NULL, " ")); i++) {
 			arg[i] = *word == '=' ? put_string(word + 1, at) :
+				 !strcmp(word, "image") ? find_image() :
 				 strtoull(word, NULL, 0);
 			at -= 256;
 		}

@@ -361,6 +361,31 @@ static void test_random(void)
 	check("random: nothing beyond", !seen[0] && !seen[sizeof(buf) - 1]);
 }
 
+static int compare_u16(const void *a, const void *b)
+{
+	uint16_t x = *(const uint16_t *)a, y = *(const uint16_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Given arrays of 0 to 300 random numbers, sort_array() gives what qsort()
+ * gives. */
+static void test_sort(void)
+{
+	uint16_t a[300], b[300];
+	unsigned int bad = 0;
+	size_t n;
+
+	for (n = 0; n <= ARRAY_SIZE(a); n++) {
+		random_bytes(a, sizeof(a));
+		memcpy(b, a, sizeof(b));
+		sort_array(a, n, sizeof(*a), compare_u16);
+		qsort(b, n, sizeof(*b), compare_u16);
+		bad += memcmp(a, b, sizeof(a)) != 0;
+	}
+	check_eq("arrays that are not sorted", bad, 0);
+}
+
 int main(void)
 {
 	test_addr_kinds();
@@ -376,5 +401,6 @@ int main(void)
 	test_be();
 	test_clock();
 	test_random();
+	test_sort();
 	return unit_end();
 }
