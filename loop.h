@@ -23,7 +23,7 @@
 /* Descriptors that forwarded ports leave to passt itself: standard descriptors,
  * epoll sets, the sockets of the link, multicast groups, files, the log,
  * signals and some spare ones. */
-#define FDS_OWN		31
+#define FDS_OWN		29
 /* Maximum number of flows that worker_end_lost() examines in one call. This
  * takes less than 1 ms. */
 #define LOST_BATCH	1000
