@@ -165,6 +165,7 @@ static void start_world(uint8_t pick)
 	o.npayload = 0;
 	o.fragments = false;
 	o.conf = (struct conf){ .tcp = true, .udp = true, .icmp = true,
+				.max_flows = UINT32_MAX,
 				.no_host_access = pick >= 0xf0 };
 	o.w.control = no_control;
 	memory_open_as(&o.mem, 1 << 17, pick & 2 ? MEMORY_SEGMENTING :

@@ -30,7 +30,7 @@
 
 #define FD_FIRST	1000	/* the first descriptor of this kernel */
 #define FDS		96	/* descriptors at most */
-#define SETS		2	/* epoll sets */
+#define SETS		3	/* epoll sets */
 #define MESSAGES	4	/* datagrams or errors of an event, at most */
 #define CALLS_MAX	20000	/* calls in one step of a target, at most */
 #define SNDBUF		(1 << 18)

@@ -123,6 +123,7 @@ static bool add_addr(void *arg, const struct in6_addr *a)
 /* ask() - Ask the question that @pick selects */
 static struct found ask(uint8_t pick, const struct input *in)
 {
+	struct nl nl = { .fd = NL };
 	int family = pick & 4 ? AF_INET6 : AF_INET;
 	unsigned int ifindex = pick >> 3 & 3;
 	struct in6_addr prefer = ADDR_NONE;
@@ -139,23 +140,23 @@ static struct found ask(uint8_t pick, const struct input *in)
 		if (pick & 0x20)	/* let all questions but the dump fail */
 			last_seq = (uint32_t)RTM_GETROUTE << 8 |
 				   (uint32_t)family;
-		f.ifindex = nl_default_if(NL, family);
+		f.ifindex = nl_default_if(&nl, family);
 		break;
 	case ASK_GATEWAY:
 		last_seq = MATCH_SEQ;
 		if (pick & 0x20)
 			last_seq = (uint32_t)RTM_GETROUTE << 8 |
 				   (uint32_t)family;
-		f.ok = nl_gateway(NL, family, ifindex, &f.a, &f.b);
+		f.ok = nl_gateway(&nl, family, ifindex, &f.a, &f.b);
 		break;
 	case ASK_ADDRESS:
 		last_seq = (uint32_t)RTM_GETADDR << 8 | (uint32_t)family;
-		f.ifindex = nl_address(NL, family, ifindex, &prefer, &f.a,
+		f.ifindex = nl_address(&nl, family, ifindex, &prefer, &f.a,
 				       &f.len);
 		break;
 	case ASK_ADDRESSES:
 		last_seq = (uint32_t)RTM_GETADDR << 8;
-		f.ok = !nl_addresses(NL, add_addr, &f);
+		f.ok = !nl_addresses(&nl, add_addr, &f);
 		break;
 	}
 	return f;
