@@ -2,9 +2,10 @@
 /*
  * inject.c - Makes a system call of passt fail. This library is preloaded into
  * passt. While the file that INJECT_WHILE names exists, the system call that
- * INJECT_CALL names fails with the errno in INJECT_ERRNO. send() and recv()
- * fail on UNIX sockets only, because the guest's link is one. sigprocmask() does not
- * fail, but takes DELAY longer: so signals come before passt has blocked them.
+ * INJECT_CALL names fails with the errno in INJECT_ERRNO. sendmsg() and
+ * recvmsg() fail on UNIX sockets only, because the guest's link is one.
+ * sigprocmask() does not fail, but takes DELAY longer: so signals come before
+ * passt has blocked them.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -50,24 +51,24 @@ int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 	return real(fd, addr, len, flags);
 }
 
-ssize_t recv(int fd, void *buf, size_t len, int flags)
+ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 {
-	ssize_t (*real)(int, void *, size_t, int);
+	ssize_t (*real)(int, struct msghdr *, int);
 
-	if (is_unix(fd) && fails("recv"))
+	if (is_unix(fd) && fails("recvmsg"))
 		return -1;
-	real = dlsym(RTLD_NEXT, "recv");
-	return real(fd, buf, len, flags);
+	real = dlsym(RTLD_NEXT, "recvmsg");
+	return real(fd, m, flags);
 }
 
-ssize_t send(int fd, const void *buf, size_t len, int flags)
+ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
-	ssize_t (*real)(int, const void *, size_t, int);
+	ssize_t (*real)(int, const struct msghdr *, int);
 
-	if (is_unix(fd) && fails("send"))
+	if (is_unix(fd) && fails("sendmsg"))
 		return -1;
-	real = dlsym(RTLD_NEXT, "send");
-	return real(fd, buf, len, flags);
+	real = dlsym(RTLD_NEXT, "sendmsg");
+	return real(fd, m, flags);
 }
 
 int sigprocmask(int how, const sigset_t *set, sigset_t *old)

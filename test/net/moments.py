@@ -12,6 +12,7 @@ import errno
 import os
 import pty
 import resource
+import select
 import signal
 import socket
 import time
@@ -46,7 +47,7 @@ class Fault:
 def no_memory(lab):
     """Given no memory for the guest's socket for a while, then the guest's
     connections survive."""
-    for call in "send", "recv":
+    for call in "sendmsg", "recvmsg":
         for error in errno.ENOBUFS, errno.ENOMEM:
             name = f"{call}: {errno.errorcode[error]}"
             with check(f"{name}: the guest's connection goes on"):
@@ -59,6 +60,8 @@ def no_memory(lab):
                     with fault:
                         s.sendall(b"in the bad moment")
                         load = passt.load(1)
+                        expect("answers meanwhile",
+                               select.select([s], [], [], 0)[0], [])
                     expect("echo", s.recv(100), b"in the bad moment")
                     echoes(s)
                 expect("guest's tap", guest.alive(), True)
