@@ -709,6 +709,20 @@ static void tell_parent(struct program *p)
 	close(p->parent);
 }
 
+/* open_background() - Open what passt needs to go to the background, and can't
+ * open in the sandbox; returns 0, or -1 after showing an error */
+static int open_background(struct program *p)
+{
+	if (p->conf.foreground)
+		return 0;
+	p->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (p->null < 0)
+		return start_failed("/dev/null", errno);
+	if (!p->conf.debug)
+		log_open_syslog();
+	return 0;
+}
+
 /* prepare_program() - Set up the worker, and open all descriptors; returns 0,
  * or -1 after showing an error */
 static int prepare_program(struct program *p)
@@ -728,12 +742,7 @@ static int prepare_program(struct program *p)
 	    worker_init(&p->worker, &p->conf, &p->net, &p->fwd, l, q))
 		return start_failed("start", ENOMEM);
 	p->spare = spare_open();
-	p->null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (p->null < 0)
-		return start_failed("/dev/null", errno);
-	if (!p->conf.foreground && !p->conf.debug)
-		log_open_syslog();
-	if (open_all(p) || enter_sandbox(p))
+	if (open_background(p) || open_all(p) || enter_sandbox(p))
 		return -1;
 
 	print_start(p);

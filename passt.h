@@ -39,7 +39,7 @@
  *		open, because the sandbox lets passt open no other
  * @spare:	descriptor that accept_last() closes if no other descriptor is
  *		free, -1: none
- * @null:	/dev/null
+ * @null:	/dev/null, for the background
  * @parent:	socket to the process that was started, which waits until passt
  *		is ready in the background; -1: none
  * @pid:	our process ID, as other processes see it

@@ -65,8 +65,8 @@ struct fixed {
 };
 
 /* Space in which a struct fixed lies on pages of its own. It is a part of the
- * program's image, below all other memory: the filter of system calls keeps
- * those who map memory at a given address above the image. */
+ * program's image, which the filter of system calls lets nobody unmap, empty or
+ * replace. */
 static uint8_t space[2 * PAGE_MAX + sizeof(struct fixed)];
 
 #define PLAIN	(fixed->real + 1)
@@ -121,7 +121,6 @@ int paths_open(void)
 
 	fixed = (struct fixed *)(((uintptr_t)space + page - 1) & ~(page - 1));
 	*fixed = (struct fixed){
-		.resolv = { 0 },
 		.follow = { .flags = READ_FLAGS, .resolve = RESOLVE_IN_ROOT |
 			    RESOLVE_NO_MAGICLINKS },
 		.no_links = { .flags = READ_FLAGS,
@@ -146,22 +145,22 @@ int paths_open(void)
  *		root directory, which is going to be unmounted. Needs
  *		CAP_SYS_ADMIN in the mount namespace
  *
- * Return: false if the kernel can't do this (before Linux 5.2)
+ * If the kernel can't do this (before Linux 5.2), the directory stays, and may
+ * lack what was mounted below it.
  */
-bool paths_clone_root(void)
+void paths_clone_root(void)
 {
 	const struct mount_attributes tame = { .set = TAME_MOUNTS };
 	long tree = syscall(SYS_open_tree, AT_FDCWD, "/",
 			    TREE_CLONE | AT_RECURSIVE | O_CLOEXEC);
 
 	if (tree < 0)
-		return false;
+		return;
 	/* Who gets hold of the copy must gain little by it. */
 	syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE,
 		&tame, sizeof(tame));
 	close(root);
 	root = (int)tree;
-	return true;
 }
 
 /**

@@ -49,7 +49,7 @@ struct path_dirs {
 #define PATH_CALLS	8
 
 int paths_open(void);
-bool paths_clone_root(void);
+void paths_clone_root(void);
 int paths_keep(enum own_path which, int dir, const char *name);
 int paths_seal(void);
 void paths_dirs(struct path_dirs *d);

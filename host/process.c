@@ -171,9 +171,8 @@ static bool has_become(uid_t uid, gid_t gid)
  * @mapped:	process_can_become() said that both exist, while the process
  *		could still read /proc
  *
- * If they do not exist in our user namespace, the process remains
- * root of the namespace. Outside of the namespace, this root is an ordinary
- * user.
+ * If they do not exist in our user namespace, the process remains root of the
+ * namespace. Outside of the namespace, this root is an ordinary user.
  *
  * Return: 0 on success, or if the process is not root; -errno on failure, after
  *	   a message was logged

@@ -78,16 +78,18 @@ static const struct namespace {
 	{ CLONE_NEWCGROUP, SANDBOX_CGROUP },
 };
 
+/* Options of a tmpfs in which nothing can be made. enter_detached() has them
+ * one by one. */
+#define EMPTY		"mode=0555,nr_inodes=1,size=4k"
+
 /* Directories on which the empty root may be mounted for a moment. */
 static const char *const places[] = { "/tmp", "/run", "/proc", "/mnt" };
 
-/* note_step() - Note how a step went: @rc is 0 or -errno. Returns whether it is
- * done */
-static bool note_step(struct sandbox *s, enum sandbox_step step, int rc)
+/* note_step() - Note how a step went: @rc is 0 or -errno */
+static void note_step(struct sandbox *s, enum sandbox_step step, int rc)
 {
 	s->error[step] = -rc;
 	s->done[step] = !rc;
-	return !rc;
 }
 
 #ifdef UNCONFINED
@@ -137,8 +139,9 @@ void sandbox_start(struct sandbox *s)
 		return;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		rc = -errno;
-	note_step(s, SANDBOX_START_CALLS,
-	     rc ? rc : seccomp_install(CALLS_START | s->groups | CALLS_RUN));
+	if (!rc)
+		rc = seccomp_install(CALLS_START | s->groups | CALLS_RUN);
+	note_step(s, SANDBOX_START_CALLS, rc);
 }
 
 /* write_proc() - Write a line to a file in /proc; 0 or -errno */
@@ -187,15 +190,15 @@ static int map_user(uid_t uid, gid_t gid)
  * reach. Our user and group then have no number in the namespace, but outside
  * they stay what they are.
  */
-static bool enter_user(struct sandbox *s)
+static void enter_user(struct sandbox *s)
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
+	int rc = unshare(CLONE_NEWUSER) ? -errno : 0;
 
-	if (unshare(CLONE_NEWUSER))
-		return note_step(s, SANDBOX_USER, -errno);
-	return note_step(s, SANDBOX_USER,
-		    s->done[SANDBOX_ROOT] ? 0 : map_user(uid, gid));
+	if (!rc && !s->done[SANDBOX_ROOT])
+		rc = map_user(uid, gid);
+	note_step(s, SANDBOX_USER, rc);
 }
 
 /* enter_others() - Enter the other namespaces, each for itself */
@@ -260,7 +263,7 @@ static int mount_root(void)
 		return -errno;
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		if (!mount("passt", places[i], "tmpfs", MOUNT_FLAGS,
-			   "mode=0555,nr_inodes=1,size=4k"))
+			   EMPTY))
 			return chdir(places[i]) ? -errno : 0;
 		rc = -errno;
 	}
@@ -290,7 +293,7 @@ static int leave_root(struct sandbox *s)
 	}
 	if (chdir("/") ||
 	    mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MOUNT_FLAGS,
-		  "mode=0555,nr_inodes=1,size=4k"))
+		  EMPTY))
 		return -errno;
 	return 0;
 }
@@ -355,9 +358,7 @@ int sandbox_drop(struct sandbox *s)
 	if (rc)
 		return rc;
 	note_step(s, SANDBOX_PRIVILEGES, 0);
-	if (!is_built(s))
-		return 0;
-	if (keeps_proc(s))
+	if (!is_built(s) || keeps_proc(s))
 		return 0;
 	rc = landlock_enter(s->tcp_ports, s->ntcp_ports,
 			    &s->detail[SANDBOX_LANDLOCK]);
@@ -373,8 +374,9 @@ void sandbox_run(struct sandbox *s)
 	if (!is_built(s))
 		return;
 	rc = paths_seal();
-	note_step(s, SANDBOX_RUN_CALLS,
-	     rc ? rc : seccomp_install(CALLS_RUN | s->groups));
+	if (!rc)
+		rc = seccomp_install(CALLS_RUN | s->groups);
+	note_step(s, SANDBOX_RUN_CALLS, rc);
 }
 
 /* describe_step() - Describe how a step went, in one line */
