@@ -82,9 +82,10 @@ static void remove_tcp_flow(struct tcp *t, struct tcp_flow *f, bool reset)
 	flow_remove(t->flows, &f->flow);
 }
 
-/* Arm the flow's timer for the core's deadline or for the delayed ACK,
- * whichever comes first. If the timer is armed for an earlier time already, it
- * stays as it is: it then fires early, and is armed again. */
+/* Arm the flow's timer for the core's deadline, for the delayed ACK or for the
+ * removal of acknowledged bytes, whichever comes first. If the timer is armed
+ * for an earlier time already, it stays as it is: it then fires early, and is
+ * armed again. */
 static void set_flow_timer(struct tcp *t, struct tcp_flow *f)
 {
 	struct timer *timer = &f->flow.timer;
@@ -93,6 +94,8 @@ static void set_flow_timer(struct tcp *t, struct tcp_flow *f)
 
 	if (c->ack_due && c->ack_due < due)
 		due = c->ack_due;
+	if (f->discard_due && f->discard_due < due)
+		due = f->discard_due;
 	if (due != UINT64_MAX &&
 	    (!timer_armed(timer) || due < timer->expires))
 		timer_arm(t->timers, timer, due);
@@ -134,12 +137,12 @@ static void finish_closed(struct tcp *t, struct tcp_flow *f, uint32_t actions)
 
 /* Do the actions that need the socket. */
 static void do_socket_actions(struct tcp *t, struct tcp_flow *f,
-			      uint32_t actions)
+			      uint32_t actions, uint64_t now)
 {
 	int fd = f->flow.fd[SIDE_HOST], on = 1;
 
 	if (actions & CONN_DO_DISCARD)
-		tcp_sock_discard(f);
+		tcp_sock_acked(t, f, now);
 	/* The last peek may have ended before urgent data, which can be read
 	 * now. */
 	if (actions & CONN_DO_DISCARD && f->eof_uncertain && t->no_peek_off)
@@ -165,7 +168,7 @@ static bool do_actions(struct tcp *t, struct tcp_flow *f, uint64_t now)
 	uint32_t actions = conn_take_actions(c, ~(uint32_t)CONN_DO_ACK);
 
 	if (f->flow.fd[SIDE_HOST] >= 0)
-		do_socket_actions(t, f, actions);
+		do_socket_actions(t, f, actions, now);
 	if (actions & CONN_DO_SYN)
 		tcp_to_guest_syn(t, f);
 	if (actions & CONN_DO_PROBE)
@@ -773,6 +776,8 @@ void tcp_timer(struct tcp *t, struct flow *flow, uint64_t now)
 
 	list_remove(&f->flow.node);	/* if a final ACK waits, it is sent
 					 * now */
+	if (f->discard_due && f->discard_due <= now)
+		tcp_sock_discard(f);
 	if (conn_try_due(&f->conn, now) && tap_stalled(t->tap, now))
 		conn_postpone(&f->conn, now);
 	conn_timeout(&f->conn, now);

@@ -51,6 +51,9 @@
  * @peek_off_set: SO_PEEK_OFF is set, and the kernel advances it with each peek
  * @peek_stale:	SO_PEEK_OFF differs from the offset of conn.snd_nxt, and has to
  *		be set before the next peek
+ * @just_wrote:	the guest's latest batch had data for the socket
+ * @acks_kept:	number of ACKs whose bytes are still in the socket
+ * @discard_due: when these bytes are removed at the latest; 0: there are none
  * @want_epollout: epoll will report EPOLLOUT when the socket has space again
  * @written:	at least one write to the socket was tried
  * @nodelay:	TCP_NODELAY is set
@@ -72,9 +75,10 @@ struct tcp_flow {
 
 	uint32_t space;
 	bool readable, eof_uncertain, peer_fin, peek_off_set, peek_stale;
-	bool want_epollout, written, nodelay, sock_failed, accepted;
-	uint8_t resolver, resolvers_left;
+	bool want_epollout, written, nodelay, sock_failed, accepted, just_wrote;
+	uint8_t resolver, resolvers_left, acks_kept;
 	uint32_t resolvers_changes;
+	uint64_t discard_due;
 };
 
 /* Return the TCP flow that contains a flow of the table. */
@@ -94,6 +98,7 @@ bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 		      uint64_t now);
 void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now);
 void tcp_sock_discard(struct tcp_flow *f);
+void tcp_sock_acked(const struct tcp *t, struct tcp_flow *f, uint64_t now);
 ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 		      unsigned int cnt);
 ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,

@@ -26,6 +26,12 @@
 #define SKIP_SIZE	(64 * 1024)
 #define SKIP_IOV	(TCP_WND_MAX / SKIP_SIZE + 1)
 
+/* Limits of the bytes that the guest has acknowledged and that stay in the
+ * socket: how many, of how many ACKs, and for how many milliseconds. */
+#define KEPT_BYTES_MAX	4096
+#define KEPT_ACKS_MAX	8
+#define DISCARD_MS	100
+
 /*
  * Return the free bytes of a socket's send buffer, and set *size to the size of
  * the buffer. This function counts memory and not payload, as the kernel does
@@ -222,6 +228,7 @@ bool tcp_sock_deliver(struct tcp *t, struct tcp_flow *f, uint32_t later,
 	uint32_t n = 0;
 	bool stored = true;
 
+	f->just_wrote = t->npayload;
 	if (!t->npayload)
 		return true;
 	if (write_backlog(f, t->payload_len + later, now))
@@ -254,17 +261,18 @@ void tcp_sock_writable(struct tcp *t, struct tcp_flow *f, uint64_t now)
 }
 
 /**
- * tcp_sock_discard() - Remove acknowledged bytes from the socket (T7)
+ * tcp_sock_discard() - Remove the acknowledged bytes from the socket (T7)
  *
  * With MSG_TRUNC, recv() on a TCP socket discards bytes instead of copying them
- * (tcp(7)). This is done at each ACK, because a few bytes that are left could
- * keep a buffer of 64 KiB allocated and the peer's window closed.
+ * (tcp(7)).
  */
 void tcp_sock_discard(struct tcp_flow *f)
 {
 	uint32_t left = conn_take_discard(&f->conn);
 	ssize_t n;
 
+	f->discard_due = 0;
+	f->acks_kept = 0;
 	while (left) {
 		n = sock_recv(f->flow.fd[SIDE_HOST], NULL, left,
 			 MSG_TRUNC | MSG_DONTWAIT);
@@ -276,10 +284,37 @@ void tcp_sock_discard(struct tcp_flow *f)
 	}
 }
 
+/**
+ * tcp_sock_acked() - The guest has acknowledged bytes: remove them from the
+ * socket, now or later (T7)
+ *
+ * If the guest acknowledges each short answer of a peer with its next request,
+ * to remove each answer alone would take a system call for each request. A few
+ * answers are therefore removed together, after DISCARD_MS at the latest. All
+ * other bytes are removed at once:
+ * - without a request: when bytes are removed, the kernel acknowledges them to
+ *   the peer, which may wait for that; a request acknowledges them, too
+ * - longer answers, or if more is in the socket: they could keep a buffer of
+ *   64 KiB allocated, and the peer's window closed
+ * - after the peer's FIN: if bytes are left, close() sends RST
+ * - without SO_PEEK_OFF: the next peek would copy them again
+ */
+void tcp_sock_acked(const struct tcp *t, struct tcp_flow *f, uint64_t now)
+{
+	const struct tcp_conn *c = &f->conn;
+	bool more = f->readable || c->snd_una != c->snd_max;
+
+	if (!f->just_wrote || more || c->eof || t->no_peek_off ||
+	    c->discard >= KEPT_BYTES_MAX || ++f->acks_kept >= KEPT_ACKS_MAX)
+		tcp_sock_discard(f);
+	else if (!f->discard_due)
+		f->discard_due = now + DISCARD_MS;
+}
+
 /*
- * Make the next peek start at conn.snd_una + @off; the kernel then advances the
- * offset with each peek. If @off is 0, and no offset was ever set, peeks start
- * at conn.snd_una anyway.
+ * Make the next peek start @off bytes after the first byte in the socket; the
+ * kernel then advances the offset with each peek. If @off is 0, and no offset
+ * was ever set, peeks start there anyway.
  * Return: false if the kernel has no SO_PEEK_OFF for TCP (before Linux 6.9).
  */
 static bool set_peek_off(struct tcp *t, struct tcp_flow *f, uint32_t off)
@@ -336,6 +371,13 @@ static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 	return -1;
 }
 
+/* Return how many bytes the socket has before the byte with this sequence
+ * number. */
+static uint32_t peek_offset(const struct tcp_conn *c, uint32_t seq)
+{
+	return seq - c->snd_una + c->discard;
+}
+
 /**
  * tcp_sock_peek() - Peek at data for the guest, from conn.snd_nxt on
  * @iov, @cnt:	pieces of space for the data
@@ -346,7 +388,7 @@ static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
 ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 		      unsigned int cnt)
 {
-	uint32_t off = f->conn.snd_nxt - f->conn.snd_una;
+	uint32_t off = peek_offset(&f->conn, f->conn.snd_nxt);
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = cnt };
 
 	if (!f->peek_off_set || f->peek_stale) {
@@ -368,7 +410,7 @@ ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 			 struct iovec *iov, unsigned int cnt)
 {
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = cnt };
-	uint32_t off = seq - f->conn.snd_una;
+	uint32_t off = peek_offset(&f->conn, seq);
 
 	f->peek_stale = true;
 	if (!set_peek_off(t, f, off))
