@@ -153,13 +153,25 @@ static void evict_peer(struct icmp_echo *e)
 	e->count[ICMP_EVICTED]++;
 }
 
+/* was_used() - Whether even the least recently used peer was used just now */
+static bool was_used(const struct icmp_echo *e, uint64_t now)
+{
+	const struct icmp_flow *p = container_of(e->peers.next,
+						 struct icmp_flow, flow.node);
+
+	return now - p->last < ICMP_EVICT_MIN;
+}
+
 /* evict_ping_socket() - Evict peers until a socket is closed; return false if
- * no socket was closed */
-static bool evict_ping_socket(struct icmp_echo *e)
+ * no socket was closed. A peer that was used just now is not evicted: its reply
+ * may be on its way; and during a flood of new identifiers, to open and close
+ * sockets would take all of the processor's time */
+static bool evict_ping_socket(struct icmp_echo *e, uint64_t now)
 {
 	uint32_t before = e->nsockets;
 
-	while (e->nsockets == before && !list_empty(&e->peers))
+	while (e->nsockets == before && !list_empty(&e->peers) &&
+	       !was_used(e, now))
 		evict_peer(e);
 	return e->nsockets < before;
 }
@@ -167,13 +179,13 @@ static bool evict_ping_socket(struct icmp_echo *e)
 /* bind_ping_socket() - Open a ping socket, bound to the guest's echo identifier
  * if no other socket has it; return the descriptor, or -errno */
 static int bind_ping_socket(struct icmp_echo *e, const struct flow_key *key,
-			    const struct in6_addr *peer)
+			    const struct in6_addr *peer, uint64_t now)
 {
 	struct sock_source src = nat_source(e->net, peer);
 	uint16_t id = key->gport;
 	int fd = sock_open_bound(&src, SOCK_DGRAM, key->proto, &id, false);
 
-	if ((fd == -EMFILE || fd == -ENFILE) && evict_ping_socket(e))
+	if ((fd == -EMFILE || fd == -ENFILE) && evict_ping_socket(e, now))
 		fd = sock_open_bound(&src, SOCK_DGRAM, key->proto, &id, false);
 	return fd;
 }
@@ -202,16 +214,17 @@ static void set_ping_df(struct icmp_flow *s, bool df)
 static struct icmp_flow *open_ping_socket(struct icmp_echo *e,
 					  const struct flow_key *key,
 					  const struct in6_addr *peer,
-					  int *error)
+					  int *error, uint64_t now)
 {
 	bool v4 = key->proto == IPPROTO_ICMP;
 	struct icmp_flow *s;
 	struct flow *f;
 	int fd;
 
-	if (e->nsockets >= limit_flows(e, ICMP_SOCKETS))
-		evict_ping_socket(e);
-	fd = bind_ping_socket(e, key, peer);
+	if (e->nsockets >= limit_flows(e, ICMP_SOCKETS) &&
+	    !evict_ping_socket(e, now))
+		return NULL;
+	fd = bind_ping_socket(e, key, peer, now);
 	if (fd < 0) {
 		LOG_LIMITED(LOG_DEBUG, "no ping socket: %s", strerror(-fd));
 		*error = -fd;
@@ -251,14 +264,14 @@ static struct icmp_flow *find_echo_flow(const struct icmp_echo *e,
 static struct icmp_flow *get_ping_socket(struct icmp_echo *e,
 					 const struct flow_key *key,
 					 const struct in6_addr *peer,
-					 int *error)
+					 int *error, uint64_t now)
 {
 	struct flow_key skey = *key;
 	struct icmp_flow *s;
 
 	skey.peer = ADDR_NONE;
 	s = find_echo_flow(e, &skey);
-	return s ? s : open_ping_socket(e, &skey, peer, error);
+	return s ? s : open_ping_socket(e, &skey, peer, error, now);
 }
 
 /* open_peer() - Open the flow of a peer that the guest pings for the first
@@ -275,7 +288,7 @@ static struct icmp_flow *open_peer(struct icmp_echo *e,
 	 * socket. */
 	if (e->npeers >= limit_flows(e, ICMP_PEERS))
 		evict_peer(e);
-	s = get_ping_socket(e, key, peer, error);
+	s = get_ping_socket(e, key, peer, error, now);
 	if (!s)
 		return NULL;
 	f = flow_insert(e->flows, key, FLOW_ECHO);

@@ -30,6 +30,10 @@
 #define ICMP_SOCKETS		256
 #define ICMP_PEERS		4096
 
+/* How long a ping socket stays open for the sake of its latest request or
+ * reply, even if another identifier needs a socket. */
+#define ICMP_EVICT_MIN		250			/* ms */
+
 /* Events that echo counts. */
 enum icmp_counter {
 	ICMP_OPENED,		/* ping sockets opened */

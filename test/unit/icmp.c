@@ -509,6 +509,12 @@ static void story_limits(void)
 	for (i = 0; i < ICMP_SOCKETS; i++)
 		pings(&w, &v4, GW4, (uint16_t)(i + 1), 1, 8);
 	check_eq("so many sockets", w.echo.nsockets, ICMP_SOCKETS);
+	later(&w, ICMP_EVICT_MIN - 1);
+	pings(&w, &v4, GW4, 60000, 1, 8);
+	check("no other while all of them were used just now",
+	      !echo_of(&w, &v4, NULL, 60000));
+	check_eq("its request is refused", w.echo.count[ICMP_REFUSED], 1);
+	later(&w, 1);
 	pings(&w, &v4, GW4, 1, 2, 8);
 	pings(&w, &v4, GW4, 60000, 1, 8);
 	check_eq("and no more", w.echo.nsockets, ICMP_SOCKETS);
