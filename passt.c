@@ -768,6 +768,8 @@ static int init_program(struct program *p)
 	process_close_fds(p->conf.fd);
 	log_own_stderr();
 	p->parent = p->listener = p->pid_fd = p->pcap.fd = -1;
+	p->sandbox.uid = p->conf.uid;
+	p->sandbox.gid = p->conf.gid;
 	p->sandbox.forks = !p->conf.foreground;
 	p->sandbox.groups = call_groups(&p->conf);
 	sandbox_start(&p->sandbox);

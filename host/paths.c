@@ -6,7 +6,8 @@
  * memory that becomes read-only: the filter of system calls permits these paths
  * by their addresses, and no others.
  */
-/* syscalls: start: close mount_setattr mprotect open_tree openat readlink;
+/* syscalls: start: close dup3 fcntl fstat lseek mount_setattr mprotect
+ *	     open_tree openat readlink;
  *	     run: newfstatat openat2 unlinkat */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 
 #include "host/paths.h"
 #include "host/resolv.h"
+#include "host/rights.h"
 
 #ifndef SYS_open_tree
 #define SYS_open_tree		428	/* on all architectures */
@@ -38,6 +40,7 @@
 #define DIR_FLAGS	(O_PATH | O_DIRECTORY | O_CLOEXEC)
 #define READ_FLAGS	(O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 #define PAGE_MAX	65536	/* bytes of a page, at most */
+#define FILE_FDS	64	/* files have descriptors below this */
 
 /* struct mount_attr of linux/mount.h */
 struct mount_attributes {
@@ -77,6 +80,12 @@ static struct fixed *fixed;
 static int root = -1;
 static bool no_openat2;
 static int dirs[OWN_PATHS] = { -1, -1 };
+
+/* Files and directories that paths_note_files() has noted, by descriptor. */
+static struct file_id {
+	dev_t dev;
+	ino_t ino;
+} files[FILE_FDS];
 
 /* Directories below which resolv.conf is looked for: those of its path and of
  * the file that it led to at start, and one that many programs write it to.
@@ -161,6 +170,64 @@ void paths_clone_root(void)
 		&tame, sizeof(tame));
 	close(root);
 	root = (int)tree;
+}
+
+/**
+ * paths_note_files() - Note which files and directories are open
+ *
+ * passt has opened them before any socket, so they have low descriptors. Those
+ * of standard input, output and error are not noted.
+ */
+void paths_note_files(void)
+{
+	struct stat st;
+	int fd;
+
+	for (fd = STDERR_FILENO + 1; fd < FILE_FDS; fd++) {
+		if (!fstat(fd, &st) &&
+		    (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+			files[fd] = (struct file_id){ st.st_dev, st.st_ino };
+	}
+}
+
+/* reopen_file() - Open a file again by its path, with the same descriptor, mode
+ * and position; it stays as it is if the path leads to another file */
+static void reopen_file(int fd, uid_t uid, gid_t gid)
+{
+	int flags = fcntl(fd, F_GETFL), new;
+	char link[32], path[PATH_MAX];
+	struct stat st;
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0 || flags < 0)
+		return;
+	path[n] = '\0';
+	new = rights_open(uid, gid, path, flags, 0);
+	if (new < 0)
+		return;
+	if (!fstat(new, &st) && st.st_dev == files[fd].dev &&
+	    st.st_ino == files[fd].ino) {
+		lseek(new, lseek(fd, 0, SEEK_CUR), SEEK_SET);
+		dup3(new, fd, O_CLOEXEC);
+	}
+	close(new);
+}
+
+/**
+ * paths_reopen() - Open all noted files again, so that they are files of the
+ *		mount namespace that the process has entered
+ * @uid, @gid:	user whose files they are
+ */
+void paths_reopen(uid_t uid, gid_t gid)
+{
+	int fd;
+
+	for (fd = 0; fd < FILE_FDS; fd++) {
+		if (files[fd].ino)
+			reopen_file(fd, uid, gid);
+	}
 }
 
 /**

@@ -50,6 +50,8 @@ struct path_dirs {
 
 int paths_open(void);
 void paths_clone_root(void);
+void paths_note_files(void);
+void paths_reopen(uid_t uid, gid_t gid);
 int paths_keep(enum own_path which, int dir, const char *name);
 int paths_seal(void);
 void paths_dirs(struct path_dirs *d);

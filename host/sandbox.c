@@ -12,8 +12,8 @@
  * end, because it permits none of all this.
  */
 /* syscalls: start: chdir chroot close fchdir fsconfig fsmount fsopen getegid
- *	     geteuid keyctl mount openat pivot_root prctl prlimit64 umount2
- *	     unshare write */
+ *	     geteuid keyctl mount newfstatat openat pivot_root prctl prlimit64
+ *	     read umount2 unshare write */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
@@ -23,6 +23,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -127,6 +128,20 @@ static bool keeps_proc(struct sandbox *s)
 #endif
 }
 
+/* is_in_apparmor() - Whether AppArmor enforces a profile on the process */
+static bool is_in_apparmor(void)
+{
+	int fd = open("/proc/self/attr/current", O_RDONLY | O_CLOEXEC);
+	char label[256] = "";
+	ssize_t n;
+
+	if (fd < 0)
+		return errno == EACCES;		/* by its profile */
+	n = read(fd, label, sizeof(label) - 1);
+	close(fd);
+	return n > 0 && strstr(label, " (enforce)");
+}
+
 /**
  * sandbox_start() - Permit only the system calls that passt makes at start, and
  *		later
@@ -137,6 +152,7 @@ void sandbox_start(struct sandbox *s)
 
 	if (!is_built(s))
 		return;
+	s->apparmor = is_in_apparmor();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		rc = -errno;
 	if (!rc)
@@ -252,50 +268,83 @@ static int enter_detached(void)
 	return rc;
 }
 
-/* mount_root() - Mount an empty file system, and change to it. What is mounted
- * must not appear on the host. -EINVAL: the root directory is no mount point */
-static int mount_root(void)
+/* mount_empty() - Mount an empty file system on a directory */
+static int mount_empty(const char *place)
+{
+	return mount("passt", place, "tmpfs", MOUNT_FLAGS | MS_RDONLY,
+		     EMPTY) ? -errno : 0;
+}
+
+/* replace_root() - Change the root directory to an empty file system, and
+ * unmount the old one. -EINVAL: the old root can't be unmounted, as in an
+ * initramfs */
+static int replace_root(void)
 {
 	int rc = -ENOENT;
 	size_t i;
 
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		return -errno;
-	for (i = 0; i < ARRAY_SIZE(places); i++) {
-		if (!mount("passt", places[i], "tmpfs", MOUNT_FLAGS,
-			   EMPTY))
-			return chdir(places[i]) ? -errno : 0;
-		rc = -errno;
+	for (i = 0; i < ARRAY_SIZE(places) && rc; i++) {
+		rc = mount_empty(places[i]);
+		if (!rc && chdir(places[i]))
+			return -errno;
 	}
+	if (!rc && (syscall(SYS_pivot_root, ".", ".") ||
+		    umount2(".", MNT_DETACH) || chdir("/")))
+		rc = -errno;
 	return rc;
 }
 
-/* leave_root() - Replace the root directory by an empty one. If the kernel
- * can't unmount the old root, as in an initramfs, it stays mounted, but can't
- * be reached without CAP_SYS_CHROOT */
+/**
+ * cover_root() - Change the root directory to an empty file system that is
+ *		mounted over the old one, which then can't be reached without
+ *		CAP_SYS_CHROOT
+ *
+ * "/" still is the old root until chroot(), but the kernel follows mounts at
+ * the end of "/..".
+ */
+static int cover_root(void)
+{
+	struct stat old, new;
+	int rc = stat("/", &old) ? -errno : mount_empty("/");
+
+	if (!rc && (chdir("/..") || stat(".", &new)))
+		rc = -errno;
+	if (!rc && old.st_dev == new.st_dev)
+		rc = -ENOTSUP;
+	if (!rc && (chroot(".") || chdir("/")))
+		rc = -errno;
+	return rc;
+}
+
+/**
+ * leave_root() - Replace the root directory by an empty one, or cover it
+ *
+ * What is mounted must not appear on the host. AppArmor checks files by their
+ * paths from the root of the process's mount namespace on, and denies files
+ * that have no such path: those that were opened in another mount namespace,
+ * and those of an unmounted root.
+ */
 static int leave_root(struct sandbox *s)
 {
-	int rc = mount_root();
+	int rc = mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ? -errno : 0;
 
-	if (rc == -EINVAL) {
+	if (rc == -EINVAL) {		/* the root is no mount point */
 		s->detail[SANDBOX_ROOT] = "in a chroot";
 		return enter_detached();
 	}
 	if (rc)
 		return rc;
-	if (!syscall(SYS_pivot_root, ".", ".")) {
-		if (umount2(".", MNT_DETACH))
-			return -errno;
-	} else if (chroot(".")) {
-		return -errno;
-	} else {
-		s->detail[SANDBOX_ROOT] = "by chroot(2)";
+	if (s->apparmor) {
+		paths_reopen(s->uid, s->gid);
+		s->detail[SANDBOX_ROOT] = "over the host's, for AppArmor";
+		return cover_root();
 	}
-	if (chdir("/") ||
-	    mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MOUNT_FLAGS,
-		  EMPTY))
-		return -errno;
-	return 0;
+	paths_clone_root();
+	rc = replace_root();
+	if (rc != -EINVAL)
+		return rc;
+	s->detail[SANDBOX_ROOT] = "over the host's, which can't be unmounted";
+	return cover_root();
 }
 
 /* forbid_core() - Let the kernel write no core file */
@@ -310,10 +359,11 @@ static int forbid_core(void)
  * privileges allow and it is not done yet */
 static void enter_all(struct sandbox *s)
 {
+	if (s->apparmor && !s->done[SANDBOX_MOUNT])
+		paths_note_files();
 	enter_others(s);
 	if (!s->done[SANDBOX_MOUNT] || s->done[SANDBOX_ROOT] || keeps_proc(s))
 		return;
-	paths_clone_root();
 	note_step(s, SANDBOX_ROOT, leave_root(s));
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* What holds for the process in the sandbox, in the order in which it is
  * done. */
@@ -32,6 +33,8 @@ enum sandbox_step {
  * struct sandbox - A sandbox that is entered step by step
  * @forks:	the process forks before it runs; only then can it get a PID
  *		namespace
+ * @uid, @gid:	user and group that the process has or will have
+ * @apparmor:	AppArmor enforces a profile on the process
  * @groups:	groups of system calls that the event loop makes, CALLS_*
  * @tcp_ports:	a bit for each host port that a TCP socket may be bound to
  * @ntcp_ports:	number of those ports
@@ -41,7 +44,9 @@ enum sandbox_step {
  * @detail:	for each step, more about it; NULL: nothing
  */
 struct sandbox {
-	bool forks;
+	bool forks, apparmor;
+	uid_t uid;
+	gid_t gid;
 	unsigned int groups;
 	uint8_t tcp_ports[65536 / 8];
 	unsigned int ntcp_ports;

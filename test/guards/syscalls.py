@@ -83,10 +83,10 @@ GROUPS = {'start', 'run', 'end', 'vhost', 'logfile', 'pcap', 'stderr'}
 
 # Functions that make only the system call of the same name.
 SAME = """
-accept4 access bind chdir chroot clock_gettime close connect dup2 epoll_create1
-epoll_ctl epoll_wait fchdir fcntl flock fstat ftruncate getegid geteuid getgid
+accept4 access bind chdir chroot clock_gettime close connect dup2 dup3
+epoll_create1 epoll_ctl epoll_wait fchdir fcntl flock fstat ftruncate getegid geteuid getgid
 getpeername getpid getrandom getresgid getresuid getsockname getsockopt getuid
-inotify_add_watch inotify_init1 inotify_rm_watch ioctl lchown listen madvise mount mprotect
+inotify_add_watch inotify_init1 inotify_rm_watch ioctl lchown listen lseek madvise mount mprotect
 mmap munmap openat poll prctl read readlink readlinkat
 recvmmsg recvmsg sendmmsg sendmsg setgroups setresgid setresuid setsid
 setsockopt setuid shutdown socket socketpair timerfd_create timerfd_settime umask umount2 uname unlink unlinkat unshare write

@@ -80,11 +80,17 @@ class Image:
     """What a guest boots: a kernel, from one of Debian's packages, and an
     initramfs with some of its modules."""
 
-    def __init__(self, name, package, modules, root=None):
+    def __init__(self, name, package, modules, root=None, programs=None,
+                 files=None):
         """@root: folder with the unpacked package, if that is not to be
-        fetched"""
+                  fetched
+        @programs: more programs: path in the guest -> path on this machine
+        @files:    more files: path in the guest -> contents
+        """
         self.package = package
         self.modules = modules
+        self.programs = programs or {}
+        self.files = files or {}
         self.root = root or os.path.join(CACHE, f"root{name}")
         self.kernel = os.path.join(CACHE, f"vmlinuz{name}")
         self.initramfs = os.path.join(CACHE, f"initramfs{name}")
@@ -277,6 +283,15 @@ class Cpio:
         with open(path, "rb") as f:
             self.add(name, f.read())
 
+    def add_program(self, name, path):
+        """Adds a program and its libraries, unless one of them is missing."""
+        libs = libraries(path) if path else None
+        if libs is None:
+            return
+        self.add_copy(name, path)
+        for lib in libs:
+            self.add_copy(lib, lib)
+
     def close(self):
         self.entry("TRAILER!!!", 0)
         self.file.close()
@@ -304,13 +319,11 @@ def build(image=CLOUD):
     cpio.add("modules/order",
              "".join(f"{name}\n" for name, _ in needed).encode())
     for name, package in PROGRAMS.items():
-        program = find_program(name, package)
-        libs = libraries(program) if program else None
-        if libs is None:
-            continue
-        cpio.add_copy(f"bin/{name}", program)
-        for lib in libs:
-            cpio.add_copy(lib, lib)
+        cpio.add_program(f"bin/{name}", find_program(name, package))
+    for name, program in image.programs.items():
+        cpio.add_program(name, program)
+    for name, data in image.files.items():
+        cpio.add(name, data)
     cpio.close()
 
     # Replace the old files atomically: other programs may be using them, or
