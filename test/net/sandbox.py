@@ -56,9 +56,14 @@ class Trial:
         self.dir = tempfile.mkdtemp(prefix="passt-sandbox-")
         os.chmod(self.dir, 0o777)
         self.passt = shutil.copy(PASST, f"{self.dir}/passt")
-        self.tool = f"{self.dir}/trycall"
-        subprocess.run([shutil.which("cc") or "gcc", "-o", self.tool,
-                        os.path.join(TOP, "test/net/trycall.c")], check=True)
+        self.tool = self.compiled("trycall")
+
+    def compiled(self, name):
+        """Compiles a program of this folder. Returns its path."""
+        path = f"{self.dir}/{name}"
+        subprocess.run([shutil.which("cc") or "gcc", "-o", path,
+                        os.path.join(TOP, f"test/net/{name}.c")], check=True)
+        return path
 
     def tries(self, options, calls):
         """Lets passt make these calls. Returns their results, as text."""
@@ -304,6 +309,14 @@ def setups(trial):
         expect("lines", len(said), len(lacks))
         expect("reasons", [line for line in said
                            if not re.search(r": no: \w", line)], [])
+    for name, user in ("root", ""), ("a user", USER):
+        with check(f"{name} in a container: the rest is done"):
+            status, lines, err = trial.shows(
+                f"{trial.compiled('container')} {user}")
+            expect(f"exit status, having said {err}", status, 0)
+            expect("not done", [step for step in missing(lines)
+                                if "namespace" not in step],
+                   ["empty root directory", "keyring of its own"])
 
 
 def many(trial):
