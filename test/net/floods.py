@@ -161,11 +161,13 @@ OUTSIDE = {"connections": connections, "datagrams": datagrams,
 
 def frames(make):
     """Sends frames of the guest, by its network card. They are made before,
-    because that takes longer than sending them."""
+    because that takes longer than sending them, and are so many that none is
+    sent twice."""
     s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     s.bind(("tap0", 0))
     mac = packet.mac_text(s.getsockname()[4])
-    ready = [packet.eth(PASST_MAC, mac, *make()) for _ in range(4096)]
+    ready = [packet.eth(PASST_MAC, mac, *make())
+             for _ in range(int(RATE * (SECONDS + 2)))]
     while True:
         for frame in ready:
             with contextlib.suppress(OSError):
