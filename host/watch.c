@@ -23,11 +23,13 @@
 
 #include "host/paths.h"
 #include "host/watch.h"
+#include "log.h"
 #include "sock.h"
 #include "util.h"
 
 #define LINKS_MAX	8	/* symbolic links that are followed */
 #define DRAIN_MAX	64	/* datagrams read in one call */
+#define FAILURES_MAX	16	/* reads that fail in a row */
 
 /* What may happen to a name in a directory, or to the directory itself. */
 #define DIR_EVENTS	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | \
@@ -239,10 +241,27 @@ static bool drain_netlink(int fd)
 	return changed || (n < 0 && errno == ENOBUFS);
 }
 
+/* close_broken() - After a read has returned @n, close the descriptor if too
+ * many reads in a row (@failures) have failed: epoll would report it for ever.
+ * @lost: what passt does not hear of any more */
+static void close_broken(int *fd, unsigned int *failures, ssize_t n,
+			 const char *lost)
+{
+	if (n >= 0 || errno == EAGAIN || errno == EINTR) {
+		*failures = 0;
+		return;
+	}
+	if (++*failures < FAILURES_MAX)
+		return;
+	warn("passt does not hear of %s any more: %s", lost, strerror(errno));
+	close(*fd);
+	*fd = -1;
+}
+
 /* drain_inotify() - Read the events of inotify; returns whether any of them is
  * a change. IN_IGNORED is no change: it says that a watch has ended, and
  * host_watch_path() itself ends watches */
-static bool drain_inotify(int fd, bool *ended)
+static bool drain_inotify(struct host_watch *w)
 {
 	union {
 		struct inotify_event e;
@@ -254,14 +273,17 @@ static bool drain_inotify(int fd, bool *ended)
 	ssize_t n = 1, at;
 
 	for (i = 0; i < DRAIN_MAX && n > 0; i++) {
-		n = read(fd, &buf, sizeof(buf));
+		n = read(w->inotify, &buf, sizeof(buf));
 		for (at = 0; at < n; at += (ssize_t)sizeof(*e) + e->len) {
 			e = (const void *)(buf.bytes + at);
 			changed |= e->mask != IN_IGNORED;
-			*ended |= e->mask & IN_IGNORED;
+			w->ended |= e->mask & IN_IGNORED;
 		}
 	}
-	return changed;
+	close_broken(&w->inotify, &w->inotify_failures, n,
+		     "changes of resolv.conf at once");
+	w->ended |= w->inotify < 0;
+	return changed || w->inotify < 0;
 }
 
 /**
@@ -272,7 +294,7 @@ static bool drain_inotify(int fd, bool *ended)
 bool host_watch_drain(struct host_watch *w)
 {
 	bool network = w->nl >= 0 && drain_netlink(w->nl);
-	bool file = w->inotify >= 0 && drain_inotify(w->inotify, &w->ended);
+	bool file = w->inotify >= 0 && drain_inotify(w);
 
 	if (file)
 		host_watch_look(w);
@@ -291,14 +313,17 @@ void host_watch_look(struct host_watch *w)
 
 /* drain_wakeup() - Let the timer descriptor be not readable any more, until the
  * clock jumps again */
-static void drain_wakeup(int fd)
+static void drain_wakeup(struct host_watch *w)
 {
 	uint64_t count;
 	ssize_t n;
 
 	do
-		n = read(fd, &count, sizeof(count));
+		n = read(w->wakeup, &count, sizeof(count));
 	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != ECANCELED)	/* the clock has jumped */
+		close_broken(&w->wakeup, &w->wakeup_failures, n,
+			     "the end of a sleep");
 }
 
 /**
@@ -314,7 +339,7 @@ uint64_t host_watch_slept(struct host_watch *w)
 	int64_t before = w->slept;
 
 	if (w->wakeup >= 0)
-		drain_wakeup(w->wakeup);
+		drain_wakeup(w);
 	w->slept = slept_ms();
 	w->slept = MAX(before, w->slept);
 	return (uint64_t)(w->slept - before);

@@ -17,6 +17,8 @@
  * @wakeup:	timer descriptor that is readable after the host has slept; -1:
  *		none
  * @slept:	slept_ms() when it was read last
+ * @inotify_failures, @wakeup_failures: how many reads of these descriptors have
+ *		failed, in a row
  * @ended:	a directory that was watched was deleted
  * @blind:	resolv.conf may change without a report, because it leads to
  *		another file than at start, or a directory that was watched was
@@ -25,6 +27,7 @@
 struct host_watch {
 	int nl, inotify, wakeup;
 	int64_t slept;
+	unsigned int inotify_failures, wakeup_failures;
 	bool ended, blind;
 };
 

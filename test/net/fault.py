@@ -43,7 +43,8 @@ LOG = 6000              # bytes that may be logged about one fault
 TIMES = {"once": 1, "thrice": 3, "often": 1000, "forever": ANY}
 
 # Faults that passt did not survive once: these are always tried.
-FOUND = (r"recvmmsg at udp_recv_batch .* call 1, ENOMEM forever|"
+FOUND = (r"read at read .* call 1, EIO forever|"
+         r"recvmmsg at udp_recv_batch .* call 1, ENOMEM forever|"
          r"recvmsg at read_reply .* call 1, ENOMEM forever|"
          r"recvmsg at tcp_sock_peek .* call 1, (ENOBUFS|ENOMEM) forever|"
          r"socket at sock_open .* call [34], (ENOMEM|EPERM) once|"
@@ -152,10 +153,14 @@ class Bench:
             self.lasting(fault)
         failed = self.orders.stop()
         self.scenario.works()
+        closed = self.lab.messages().count("passt does not hear of")
         if self.name == "files":
             self.check_files(failed and "pcap" in self.orders.place(fault.site))
         else:
+            self.health.descriptors -= closed
             self.health.check(LOG)
+        if closed:
+            self.again()
         return failed
 
     def check_files(self, ended):
