@@ -495,6 +495,7 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 	};
 	struct icmp_flow *p;
 	struct in6_addr peer;
+	uint64_t begun;
 	int error = 0;
 
 	if (!pkt->ttl || !addr_is_unicast(&pkt->src) ||
@@ -510,8 +511,13 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 		icmp_error_pkt(e->errors, EACCES, 0, pkt, now);
 		return NULL;
 	}
-	if (!p)
+	if (p)
+		return p;
+	if (sched_may_open(e->sched, now)) {
+		begun = now_us();
 		p = open_peer(e, &key, &peer, &error, now);
+		sched_opened(e->sched, now_us() - begun);
+	}
 	if (!p)
 		refuse_request(e, pkt, error, now);
 	return p;

@@ -384,7 +384,7 @@ static void complete_mss(struct tcp *t, const struct pkt *pkt,
  * Open a flow for the guest's SYN (T1).
  * Return: the flow, or NULL if it could not be opened.
  */
-static struct tcp_flow *open_guest_flow(struct tcp *t,
+static struct tcp_flow *begin_guest_flow(struct tcp *t,
 					const struct flow_key *key,
 					const struct pkt *pkt,
 					struct tcp_seg *seg, uint64_t now)
@@ -417,6 +417,26 @@ static struct tcp_flow *open_guest_flow(struct tcp *t,
 		return NULL;
 	}
 	t->count[TCP_OPENED]++;
+	return f;
+}
+
+/* Open a flow for the guest's SYN, unless the guest opens too many: then the
+ * SYN is dropped, and the guest sends it again. */
+static struct tcp_flow *open_guest_flow(struct tcp *t,
+					const struct flow_key *key,
+					const struct pkt *pkt,
+					struct tcp_seg *seg, uint64_t now)
+{
+	struct tcp_flow *f;
+	uint64_t begun;
+
+	if (!sched_may_open(t->sched, now)) {
+		t->count[TCP_REFUSED]++;
+		return NULL;
+	}
+	begun = now_us();
+	f = begin_guest_flow(t, key, pkt, seg, now);
+	sched_opened(t->sched, now_us() - begun);
 	return f;
 }
 

@@ -48,8 +48,8 @@ enum udp_counter {
 	UDP_OPENED,		/* flows that the guest began */
 	UDP_ACCEPTED,		/* flows through forwarded ports */
 	UDP_EVICTED,		/* one-shot flows evicted to make space (U4) */
-	UDP_REFUSED,		/* flows not opened for lack of a slot or a
-				 * descriptor */
+	UDP_REFUSED,		/* flows not opened for lack of a slot, a
+				 * descriptor, or time */
 	UDP_FROM_GUEST,		/* datagrams of the guest that sockets have
 				 * taken */
 	UDP_SEND_ERROR,		/* datagrams of the guest that sockets

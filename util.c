@@ -319,6 +319,16 @@ uint64_t now_ms(void)
 	return read_clock(CLOCK_MONOTONIC);
 }
 
+/* now_us() - Read the same clock in microseconds, to measure how long something
+ * takes */
+uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 /**
  * slept_ms() - Return for how long the host has slept, from any fixed moment
  * on, in ms

@@ -157,6 +157,7 @@ bool number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *n);
 int accept_last(int listener, int *spare);
 int spare_open(void);
 uint64_t now_ms(void);
+uint64_t now_us(void);
 int64_t slept_ms(void);
 void random_bytes(void *buf, size_t len);
 void sort_array(void *base, size_t n, size_t size,

@@ -151,6 +151,45 @@ static bool is_dns_changed(const struct udp *u, const struct udp_flow *uf)
 	return !uf->inbound && uf->dns != !!udp_resolvers(u, &uf->flow.key);
 }
 
+/* pass_batch() - Send datagrams through their flow */
+static void pass_batch(struct udp *u, struct udp_flow *uf,
+		       const struct pkt *batch, unsigned int n, uint64_t now)
+{
+	int rc = uf->dns ? udp_dns_ask(u, uf, batch, n, now) : 0;
+
+	if (rc) {
+		udp_flow_close(u, uf);
+		refuse_batch(u, rc, batch, n, now);
+		return;
+	}
+	uf->flow.queue = tap_queue(u->tap);
+	udp_flow_used(u, uf, n, 0, payload_len(batch, n), now);
+	if (uf->all_ports)
+		udp_answer_expect(uf, n);
+	send_whole_batch(u, uf, batch, n, now);
+	if (uf->dns)
+		udp_dns_go_on(u, uf, now);
+}
+
+/* begin_flow() - Send the first datagrams of a flow, unless the guest opens too
+ * many flows */
+static void begin_flow(struct udp *u, const struct flow_key *key,
+		       const struct pkt *batch, unsigned int n, uint64_t now)
+{
+	struct udp_flow *uf;
+	uint64_t begun;
+
+	if (!sched_may_open(u->sched, now)) {
+		u->count[UDP_REFUSED]++;
+		return;
+	}
+	begun = now_us();
+	uf = open_udp_flow(u, key, batch, n, now);
+	if (uf)
+		pass_batch(u, uf, batch, n, now);
+	sched_opened(u->sched, now_us() - begun);
+}
+
 /* take_datagrams() - Send datagrams of the guest, none of them a GSO frame */
 static void take_datagrams(struct udp *u, const struct pkt *batch,
 			   unsigned int n, uint64_t now)
@@ -161,7 +200,6 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 		.proto = IPPROTO_UDP,
 	};
 	struct udp_flow *uf;
-	int rc;
 
 	if (mcast_from_guest(u, batch, n, now))
 		return;
@@ -181,23 +219,10 @@ static void take_datagrams(struct udp *u, const struct pkt *batch,
 		udp_flow_close(u, uf);
 		uf = NULL;
 	}
-	if (!uf)
-		uf = open_udp_flow(u, &key, batch, n, now);
-	if (!uf)
-		return;
-	rc = uf->dns ? udp_dns_ask(u, uf, batch, n, now) : 0;
-	if (rc) {
-		udp_flow_close(u, uf);
-		refuse_batch(u, rc, batch, n, now);
-		return;
-	}
-	uf->flow.queue = tap_queue(u->tap);
-	udp_flow_used(u, uf, n, 0, payload_len(batch, n), now);
-	if (uf->all_ports)
-		udp_answer_expect(uf, n);
-	send_whole_batch(u, uf, batch, n, now);
-	if (uf->dns)
-		udp_dns_go_on(u, uf, now);
+	if (uf)
+		pass_batch(u, uf, batch, n, now);
+	else
+		begin_flow(u, &key, batch, n, now);
 }
 
 /* take_gso_frame() - Send the datagrams in a GSO frame of the guest */

@@ -540,6 +540,26 @@ static void story_limits(void)
 	world_close(&w);
 }
 
+/* Given a guest that opens too many flows, then its request is dropped; later,
+ * one opens a flow. */
+static void story_too_many_flows(void)
+{
+	struct world w;
+
+	printf("# too many flows\n");
+	world_open(&w, LIFE, ROOM);
+	w.sched.open_left = -SCHED_OPEN_MAX;
+	w.sched.open_at = w.now;
+	pings(&w, &v4, GW4, 5, 1, 8);
+	check_eq("no flow is opened", w.flows.used, 0);
+	check_eq("that is counted", w.echo.count[ICMP_REFUSED], 1);
+	later(&w, 501);
+	pings(&w, &v4, GW4, 5, 2, 8);
+	check("after a while, there is a flow", echo_of(&w, &v4, GW4, 5));
+	check("its time is counted", w.sched.open_left < SCHED_OPEN_MAX);
+	world_close(&w);
+}
+
 /* Given a peer to which the host has no route, then the guest gets an error
  * that quotes its request. */
 static void story_unreachable(const struct family *f)
@@ -783,6 +803,7 @@ static void with_sockets(void)
 	story_router();
 	story_expiry();
 	story_limits();
+	story_too_many_flows();
 	story_unreachable(&v4);
 	story_unreachable(&v6);
 	story_others();

@@ -248,6 +248,44 @@ static void story_starved(void)
 	check("nobody yields to one that is closed", !sched_must_yield(&s, 5));
 }
 
+/* opens() - Let the guest open flows, each in @us, until it may not; returns how
+ * many, but at most 10000 */
+static unsigned int opens(uint64_t us)
+{
+	unsigned int n;
+
+	for (n = 0; n < 10000 && sched_may_open(&s, now); n++)
+		sched_opened(&s, us);
+	return n;
+}
+
+/* Given a guest that opens flows all the time, then they take half of the time,
+ * and 250 ms at once. */
+static void story_opens(void)
+{
+	unsigned int i, n;
+
+	sched_world();
+	check_eq("250 ms at once", opens(100), 2500);
+	check_eq("then none", opens(100), 0);
+	now++;
+	check_eq("and half of each ms", opens(100), 5);
+	for (i = n = 0; i < 1000; i++, now++)
+		n += opens(30);
+	check("half a second of each second", n >= 16650 && n <= 16667);
+	now += 3600 * SEC;
+	check_eq("after an hour, 250 ms", opens(100), 2500);
+	now += 3600 * SEC;
+	check_eq("a flow counts as 1 ms at most", opens(60 * 1000 * 1000), 250);
+	now += 1;
+	check("the last may take more than is left", sched_may_open(&s, now));
+	sched_opened(&s, 1000);
+	now += 1;
+	check("then none", !sched_may_open(&s, now));
+	now += 1;
+	check("until that is made up for", sched_may_open(&s, now));
+}
+
 int main(void)
 {
 	story_alone();
@@ -258,6 +296,7 @@ int main(void)
 	story_turns();
 	story_skip();
 	story_starved();
+	story_opens();
 	flow_table_free(&table);
 	return unit_end();
 }

@@ -729,6 +729,35 @@ static void story_short_answers_lost(const char *name, bool no_peek_off)
 	finishes(&y, name);
 }
 
+/* Given a guest that opens too many flows, then its SYN is dropped without an
+ * answer, and the next one opens the connection. */
+static void story_too_many_flows(void)
+{
+	uint16_t port = 0;
+	int listener;
+
+	world_open(&w, 16, SPACE);
+	listener = listen_on("127.0.0.1", &port);
+	end_init(&w, &end_one, NULL, 40001, GW4, port);
+	guest.pport = port;
+	w.sched.open_left = -SCHED_OPEN_MAX;
+	w.sched.open_at = w.now;
+	segment(SEG_SYN, 1000, 0, 0);
+	turns(&w, 2);
+	check_eq("there is no flow", w.flows.used, 0);
+	check_eq("the SYN is counted", w.tcp.count[TCP_REFUSED], 1);
+	check_eq("and gets no answer", end_one.nseen, 0);
+	turns(&w, 501);
+	segment(SEG_SYN, 1000, 0, 0);
+	turns(&w, 2);
+	check_eq("another opens the flow", w.flows.used, 1);
+	check("its time is counted", w.sched.open_left < SCHED_OPEN_MAX);
+	segment(SEG_RST, 1001, 0, 0);
+	turn(&w);
+	close(listener);
+	ends("too many flows");
+}
+
 /* Given a guest that does not take frames, then passt stops reading from the
  * peer, so that the peer must stop, too. When the guest takes frames again,
  * then the transfer goes on (T9). */
@@ -1005,6 +1034,7 @@ int main(void)
 	story_short_answers_lost("short answers, some lost", false);
 	story_short_answers_lost("short answers, some lost, without SO_PEEK_OFF",
 				 true);
+	story_too_many_flows();
 	story_stalled();
 	story_paused("a little data, and a pause", &(struct way){ V4, .down = 100 });
 	story_paused("much data, and a pause", &(struct way){ V4, BOTH });

@@ -487,6 +487,34 @@ static void story_crowd(void)
 	world_close(&w);
 }
 
+/* Given a guest that opens too many flows, then its datagram is dropped; later,
+ * one opens a flow. */
+static void story_too_many_flows(void)
+{
+	uint16_t port = 0, sport;
+	struct in6_addr from;
+	struct world w;
+	char buf[16];
+	int fd;
+
+	printf("# too many flows\n");
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open("127.0.0.1", &port);
+	w.sched.open_left = -SCHED_OPEN_MAX;
+	w.sched.open_at = w.now;
+	sends(&w, 40000, GW4, port, "question", 8);
+	check_eq("no flow is opened", w.flows.used, 0);
+	check_eq("that is counted", w.udp.count[UDP_REFUSED], 1);
+	later(&w, 501);
+	sends(&w, 40000, GW4, port, "question", 8);
+	check_eq("after a while, there is a flow", w.flows.used, 1);
+	check_eq("which carries the datagram",
+		 peer_hears(fd, buf, sizeof(buf), &from, &sport), 8);
+	check("its time is counted", w.sched.open_left < SCHED_OPEN_MAX);
+	close(fd);
+	world_close(&w);
+}
+
 /* Given that no descriptor is left, when a flow needs one, then the oldest flow
  * that has a descriptor is evicted. */
 static void story_descriptors(void)
@@ -823,6 +851,7 @@ int main(void)
 	story_expiry();
 	story_eviction();
 	story_crowd();
+	story_too_many_flows();
 	story_descriptors();
 	story_no_descriptor_to_give();
 	story_guest_gone();
