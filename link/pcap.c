@@ -63,7 +63,7 @@ static void pcap_batch_start(struct pcap_batch *b, struct pcap *p)
 }
 
 /* pcap_batch_write() - Write the records to the file; a failed or partial write
- * ends the recording */
+ * ends the recording, and the caller must add no more records to the batch */
 static void pcap_batch_write(struct pcap_batch *b)
 {
 	struct pcap *p = b->p;
@@ -84,7 +84,8 @@ static void pcap_batch_write(struct pcap_batch *b)
 
 /**
  * pcap_batch_add() - Add a record for a frame to a batch
- * @b:		batch; it is written first if it has no space for the frame
+ * @b:		batch of a recording that has not ended; it is written first if
+ *		it has no space for the frame
  * @f:		frame, which is not copied. A frame with more pieces than a
  *		batch can have is not recorded
  */
@@ -112,11 +113,12 @@ static void pcap_batch_add(struct pcap_batch *b, const struct frame *f)
 static void pcap_see(struct link_observer *o, bool to_guest,
 		     const struct frame *frames, unsigned int n)
 {
+	struct pcap *p = container_of(o, struct pcap, observer);
 	UNINITIALIZED struct pcap_batch b;
 	unsigned int i;
 
-	pcap_batch_start(&b, container_of(o, struct pcap, observer));
-	for (i = 0; i < n; i++)
+	pcap_batch_start(&b, p);
+	for (i = 0; i < n && p->fd >= 0; i++)
 		pcap_batch_add(&b, &frames[i]);
 	pcap_batch_write(&b);
 }

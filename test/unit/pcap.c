@@ -277,6 +277,30 @@ static void test_slow_pipe(void)
 	link_close(&m.link);
 }
 
+/* Given a disk that is full, when a burst has more frames than two writes can
+ * take, or more pieces, then the first write ends the recording, and nothing is
+ * kept for another write. */
+static void test_full_in_burst(void)
+{
+	static uint8_t byte;
+	static struct iovec iov[PCAP_PIECES / 2];
+	static struct frame f[2 * PCAP_RECORDS + LINK_BURST];
+	unsigned int i, pieces;
+
+	for (i = 0; i < ARRAY_SIZE(iov); i++)
+		iov[i] = (struct iovec){ &byte, 1 };
+	for (pieces = 1; pieces <= ARRAY_SIZE(iov); pieces *= 2) {
+		for (i = 0; i < ARRAY_SIZE(f); i++)
+			f[i] = (struct frame){ .iov = iov, .iovcnt = pieces,
+					       .len = pieces };
+		record(path);
+		close(p.fd);
+		p.fd = open("/dev/full", O_WRONLY);
+		pcap_see(&p.observer, true, f, ARRAY_SIZE(f));
+		check_eq("a burst ends the recording", p.fd, -1);
+	}
+}
+
 int main(void)
 {
 	close(mkstemp(path));
@@ -286,6 +310,7 @@ int main(void)
 	test_gso();
 	test_next_guest();
 	test_no_room();
+	test_full_in_burst();
 	test_slow_pipe();
 	unlink(path);
 	return unit_end();
