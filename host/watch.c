@@ -258,27 +258,40 @@ static void close_broken(int *fd, unsigned int *failures, ssize_t n,
 	*fd = -1;
 }
 
-/* drain_inotify() - Read the events of inotify; returns whether any of them is
- * a change. IN_IGNORED is no change: it says that a watch has ended, and
- * host_watch_path() itself ends watches */
+/* read_events() - Read events of inotify; returns whether any of them is a
+ * change. IN_IGNORED is no change: it says that a watch has ended, and the
+ * event before it has said why */
+static bool read_events(const char *p, size_t left, bool *ended)
+{
+	struct inotify_event e;
+	bool changed = false;
+
+	while (left >= sizeof(e)) {
+		memcpy(&e, p, sizeof(e));
+		changed |= e.mask != IN_IGNORED;
+		*ended |= e.mask & IN_IGNORED;
+		left -= sizeof(e);
+		if (e.len > left)
+			break;
+		p += sizeof(e) + e.len;
+		left -= e.len;
+	}
+	return changed;
+}
+
+/* drain_inotify() - Read all events of inotify; returns whether any of them is
+ * a change */
 static bool drain_inotify(struct host_watch *w)
 {
-	union {
-		struct inotify_event e;
-		char bytes[4096];
-	} buf;
-	const struct inotify_event *e;
 	bool changed = false;
 	unsigned int i;
-	ssize_t n = 1, at;
+	char buf[4096];
+	ssize_t n = 1;
 
 	for (i = 0; i < DRAIN_MAX && n > 0; i++) {
-		n = read(w->inotify, &buf, sizeof(buf));
-		for (at = 0; at < n; at += (ssize_t)sizeof(*e) + e->len) {
-			e = (const void *)(buf.bytes + at);
-			changed |= e->mask != IN_IGNORED;
-			w->ended |= e->mask & IN_IGNORED;
-		}
+		n = read(w->inotify, buf, sizeof(buf));
+		if (n > 0)
+			changed |= read_events(buf, (size_t)n, &w->ended);
 	}
 	close_broken(&w->inotify, &w->inotify_failures, n,
 		     "changes of resolv.conf at once");
