@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """events.py - Inputs that are sequences of events: of a guest and its peers, of
-a stream socket, and messages of netlink. seeds.py writes them to files."""
+a stream socket, of netlink and of inotify. seeds.py writes them to files."""
 
 import socket
 import struct
@@ -234,6 +234,73 @@ def answers():
     yield "error", whole(2, message(ERROR, struct.pack("i", -1) + bytes(16)))
     yield "cut", whole(2, every[:50]) + every[50:70]
     yield "long", b"\2\xff\xff"
+
+
+# ---- test/fuzz/watch.c ----
+
+NEWNEIGH, DELNEIGH, NDA_DST, NTF_ROUTER = 28, 29, 1, 0x80
+FROM_NETLINK, FROM_INOTIFY, LINK, PATH = range(4)
+IN_MODIFY, IN_DELETE_SELF, IN_IGNORED = 0x2, 0x400, 0x8000
+
+
+def neighbour(kind=NEWNEIGH, family=socket.AF_INET6, flags=0, more=b""):
+    return message(kind, struct.pack("BBHiHBB", family, 0, 0, 2, 2, flags,
+                                     1) + more)
+
+
+def inotify_event(mask, name=b""):
+    return struct.pack("iIII", 1, mask, 0, len(name)) + name
+
+
+def changes():
+    """What test/fuzz/watch.c reads."""
+    def parts(pick, *some):
+        return bytes((pick,)) + b"".join(struct.pack("!H", kind << 14 | len(
+            data)) + data for kind, data in some)
+
+    link_local = attr(NDA_DST, address("fe80::1"))
+    messages = {
+        "route": route(), "address": host_address(),
+        "router": neighbour(flags=NTF_ROUTER), "host": neighbour(),
+        "gone": neighbour(DELNEIGH, flags=NTF_ROUTER),
+        "four": neighbour(family=socket.AF_INET, flags=NTF_ROUTER),
+        "link-local": neighbour(more=link_local),
+        "global": neighbour(more=attr(NDA_DST, address("2001:db8::5"))),
+        "both": neighbour(more=link_local + attr(NDA_DST, address("::5"))),
+        "short": neighbour()[:26], "cut": neighbour(more=link_local)[:40],
+        "long": neighbour(more=struct.pack("HH", 99, NDA_DST) + bytes(16)),
+        "odd": neighbour(more=attr(NDA_DST, b"\xfe\x80") + link_local),
+        "empty": b"",
+    }
+    for name, data in messages.items():
+        for pick in (0, 0x10, 2):
+            yield f"netlink-{name}-{pick}", parts(pick, (FROM_NETLINK, data))
+    yield "netlink-many", parts(0, *((FROM_NETLINK, neighbour()),) * 65,
+                                (FROM_NETLINK, route()))
+    events = {
+        "modify": inotify_event(IN_MODIFY, b"resolv.conf".ljust(16, b"\0")),
+        "ignored": inotify_event(IN_IGNORED), "cut": inotify_event(2)[:9],
+        "deleted": inotify_event(IN_DELETE_SELF) + inotify_event(IN_IGNORED),
+        "beyond": inotify_event(2, bytes(16))[:20], "empty": b"",
+    }
+    for name, data in events.items():
+        for pick in (0, 1, 8, 2):
+            yield f"inotify-{name}-{pick}", parts(pick, (FROM_INOTIFY, data))
+    far = b"d/" * 1020
+    paths = {
+        "link": ((LINK, b"/run/resolve/stub"),), "none": ((PATH, b""),),
+        "relative": ((LINK, b"../run/stub"), (LINK, b"other"), (LINK, b"")),
+        "loop": ((LINK, b"resolv.conf"),) * 10,
+        "long": ((PATH, far + b"x"), (LINK, far + far)),
+        "too-long": ((PATH, far + far + b"resolv.conf123456789"),),
+        "deep": ((PATH, b"a/b/c/d/e"), (LINK, b"/x/y/z")),
+        "root": ((PATH, b"x"), (LINK, b"/"), (LINK, b"/")),
+    }
+    for name, some in paths.items():
+        for pick in (0, 128):
+            yield f"path-{name}-{pick}", parts(pick, *some)
+    for pick in (1, 2, 3, 4, 0x20, 0x30, 0x40):
+        yield f"pick-{pick}", parts(pick, (FROM_NETLINK, route()))
 
 
 def draws():

@@ -426,6 +426,8 @@ def inputs(target):
         return events.streams([*frames()])
     if target == "netlink":
         return events.answers()
+    if target == "watch":
+        return events.changes()
     if target in ("tcp_walk", "tcp_world", "sched", "apply"):
         return events.draws()
     if target in ("rule", "resolv", "conf", "cmdline"):
