@@ -9,7 +9,12 @@ import struct
 
 UDP, TCP, ICMP = 0, 1, 2                        # protocols of packet()
 SYN, ACK, DATA, FIN, RST, SYN_ACK = range(6)    # flags of put_tcp()
-KERNEL_FDS = 96
+# Descriptors, see start_world(). Those of groups and flows come after the
+# listeners, in the order in which they are opened. With NO_HOST, all are one
+# more.
+NO_HOST = 0xf0
+GROUPS = 7
+TCP_22, TCP_80, UDP_53, UDP_5353, FIRST_FREE = range(4, 9)
 
 
 def frame(data):
@@ -61,12 +66,84 @@ def change(bits):
     return bytes((0x47, 4 | bits << 3))
 
 
+def to_group(index, length=5, port=None):
+    """@port: index of a port of the guest; None: the service's port."""
+    return bytes((0x45, index if port is None else 64 | port << 4 | index,
+                  length))
+
+
+def to_querier():
+    return bytes((0x45, 128, 9))
+
+
+def heard(fd, *messages):
+    return bytes((0xc5, fd, len(messages) - 1)) + b"".join(messages)
+
+
+def to_host(how=0, peer=0, port=1):
+    """A datagram to the host; @how: 1 to the group, 2 by another interface,
+    4 long, 8 too long, 16 to all."""
+    return bytes((how,)) + (b"" if how & 4 else b"\x20") + bytes(
+        (peer | port << 3,))
+
+
+def groups():
+    """--multicast, and changes of its interfaces."""
+    on, first, flow = b"\x08", FIRST_FREE, FIRST_FREE + GROUPS
+    for i in range(GROUPS):
+        v6 = i in (1, 3, 4, 6)
+        sock = first + i
+        yield f"group-{i}", on + heard(sock, to_host(1)) + to_querier() + \
+            heard(sock, *(to_host(how) for how in (0, 1, 2, 3))) + \
+            heard(sock, *(to_host(how) for how in (5, 13, 4, 16))) + \
+            wait(10001) + to_querier() + heard(sock, to_host(0)) + \
+            to_group(i) + heard(sock, to_host(0, 5)) + LEAVE + \
+            heard(sock, to_host(0)) + to_querier()
+        yield f"query-{i}", on + to_group(i, 5, 0) * 2 + heard(
+            flow, *(to_host(how) for how in (0, 1, 2, 16))) + wait(
+            9000) + heard(flow, to_host()) + wait(9000) + to_group(
+            i, 5, 3) + to_group(i, 5, 1)
+        yield f"group-event-{i}", on + to_group(i) + event(
+            sock, [from_peer(value=4)] * 2) + event(
+            sock, [from_peer(controls=0)])
+        yield f"group-off-{i}", b"\0" + to_group(i) + to_group(i, 5, 0)
+        yield f"group-fails-{i}", on + b"".join(
+            fail(errno) + to_group(i) + to_group(i, 5, port)
+            for errno, port in ((2, 0), (3, 1), (11, 3)))
+        yield f"no-host-{i}", bytes((NO_HOST | 8,)) + heard(
+            sock + 1, to_host(1)) + \
+            to_querier() + packet(UDP, v6)
+    for bits in (0x90, 0x91, 0x92, 0xd2):
+        yield f"eth-{bits}", on + b"".join(
+            bytes((0x47, b | 4)) + to_group(0) + to_group(1, 5, 0) + heard(
+                first, to_host(1), to_host()) for b in (bits, 0x80, 0x81))
+    for at in range(1, 9):
+        yield f"eth-fails-{at}", on + b"\x47\x86" + fail(
+            4 if at & 1 else 3, 0, at) + b"\x47\x84" + to_group(
+            at - 1) + b"\x47\x86" + to_group(at - 1)
+
+
+def captures():
+    """--pcap."""
+    life = packet(UDP) + event(FIRST_FREE + 1, [from_peer()] * 3) + packet(
+        TCP, 1, 4, flags=SYN) + packet(ICMP) + LEAVE + packet(UDP)
+    long = bytes((1, UDP << 1 | 40, 0, 0, 200, 64))
+    for space in (0, 1, 2, 7, 20, 255):
+        yield f"pcap-{space}", bytes((1, space)) + life
+        yield f"pcap-segmenting-{space}", bytes((3, space)) + life + long
+    yield "pcap-fails", b"\1\xff" + packet(UDP) + fail(2) + life
+    yield "pcap-groups", b"\x09\xff" + to_group(0) + heard(
+        FIRST_FREE, to_host(1), to_host(5), to_host(0))
+
+
 def guests(frames):
     """What test/fuzz/guest.c reads."""
-    flow = 7                    # the first socket of a flow, see start_world()
+    yield from groups()
+    yield from captures()
     for v6 in (0, 1):
-        for start in (b"\0", b"\2", b"\xf0"):
+        for start in (b"\0", b"\2", bytes((NO_HOST,))):
             name = f"{'v6' if v6 else 'v4'}-{start[0]}"
+            flow = FIRST_FREE + (start[0] == NO_HOST)
             ask = packet(UDP, v6)
             yield f"udp-{name}", start + ask + event(
                 flow, [from_peer()]) * 4 + ask * 3 + wait(20000)
@@ -78,6 +155,7 @@ def guests(frames):
                 flow, stream=40) + packet(TCP, v6, 4, flags=ACK) * 2 + \
                 packet(TCP, v6, 4, flags=FIN) + event(
                     flow, stream=1, more=96, extra=b"\x80") + NEXT_TIMER * 3
+        flow = FIRST_FREE
         yield f"ping-{v6}", b"\0" + packet(ICMP, v6, 0) * 2 + event(
             flow, [from_peer(b"\0\0\0\0\0\0\0\0hello")])
         yield f"dns-{v6}", b"\0" + packet(UDP, v6, 0, 2, 17, text=b"\x12\x34"
@@ -95,9 +173,11 @@ def guests(frames):
         yield f"local-{v6}", b"\0" + packet(UDP, v6) + event(
             flow, [], [error(128, 2, 0, 0)])
         yield f"inbound-{v6}", b"\0" + event(
-            5, [from_peer(controls=7)] * 3) + packet(UDP, v6, 2) + event(
-            5, [], [error(0, 3, 3)]) + event(6, [from_peer(controls=15)])
-        yield f"accept-{v6}", b"\0" + accept(3) + accept(4) + packet(
+            UDP_53, [from_peer(controls=7)] * 3) + packet(
+            UDP, v6, 2) + event(UDP_53, [], [error(0, 3, 3)]) + event(
+            UDP_5353, [from_peer(controls=15)])
+        yield f"accept-{v6}", b"\0" + accept(TCP_22) + accept(
+            TCP_80) + packet(
             TCP, v6, 1 | 1 << 2, flags=SYN_ACK) + packet(
             TCP, v6, 1 | 1 << 2, flags=DATA) + NEXT_TIMER * 4
         yield f"change-{v6}", b"\0" + b"".join(

@@ -4,7 +4,8 @@
  * sockets of kernel.h. Whatever the guest, its peers and the kernel do, each
  * frame to the guest is valid, a datagram leaves only if the guest has sent it,
  * a TCP peer's bytes arrive in order, no call uses a closed descriptor, and in
- * the end no flow, descriptor or memory is left.
+ * the end no flow, descriptor or memory is left. With --multicast, groups.h says
+ * what may pass; with --pcap, capture.h reads the file.
  *
  * Each input is a list of steps: frames of the guest, datagrams and connections
  * of peers, entries of error queues, calls that fail, and time that passes.
@@ -15,6 +16,7 @@
  * link: -Wl,--wrap=getsockname,--wrap=sendmsg,--wrap=sendmmsg,--wrap=sendto
  * link: -Wl,--wrap=send,--wrap=recvmsg,--wrap=recvmmsg,--wrap=recv
  * link: -Wl,--wrap=now_ms,--wrap=getrandom,--wrap=udp_guest_ports_new
+ * link: -Wl,--wrap=write,--wrap=writev
  */
 #include "test/fuzz/kernel.h"
 
@@ -28,25 +30,17 @@
 #include "forward/apply.h"
 #include "tap/parse.h"
 #include "tcp/segment.h"
+#include "test/fuzz/capture.h"
+#include "test/fuzz/groups.h"
 #include "test/fuzz/mutate.h"
+#include "test/fuzz/peers.h"
 #include "test/memory.h"
 
 #define STEPS		32	/* limit for steps in an input, for speed */
 #define PAYLOADS	64	/* payloads of the guest that are remembered */
 #define SILENCE		(5ULL * 3600 * SEC)	/* after which all flows end */
+#define FIRST_FREE	8	/* descriptors at start, as events.py says */
 #define FDS_LIMIT	(FD_FIRST + FDS + FDS_KEPT)
-#define PEERS		6
-#define PORTS		4
-
-static const char *const peer_text[2][PEERS] = {
-	{ "198.51.100.1", "192.0.2.1", "192.0.2.53", "198.51.100.2",
-	  "224.0.0.251", "127.0.0.1" },
-	{ "2001:db8:2::1", "fe80::1", "2001:db8:1::53", "2001:db8:2::2",
-	  "ff02::fb", "::1" },
-};
-static struct in6_addr peer_addr[2][PEERS], guest_addr[2];
-static const uint16_t peer_port[PORTS] = { 53, 7, 853, 5000 };
-static const uint16_t guest_port[PORTS] = { 40000, 22, 53, 5353 };
 
 /* struct conn - The guest's sequence number, and what it has received */
 struct conn {
@@ -74,21 +68,14 @@ static struct world {
 
 UNCOUNTED
 
-static uint64_t hash_of(const uint8_t *p, size_t len)
-{
-	uint64_t h = 14695981039346656037U + len;
-
-	while (len--)
-		h = (h ^ *p++) * 1099511628211U;
-	return h;
-}
-
 /* check_sent() - Check that the guest has sent a datagram that leaves */
-static void check_sent(const uint8_t *p, size_t len)
+static void check_sent(const struct ksock *s, const struct msghdr *m,
+		       const uint8_t *p, size_t len)
 {
 	uint64_t h = hash_of(p, len);
 	unsigned int i;
 
+	groups_sent(s, m);
 	for (i = 0; i < o.npayload && o.payload[i] != h; i++)
 		;
 	MUST(i < o.npayload || o.fragments || o.npayload == PAYLOADS);
@@ -118,7 +105,8 @@ static void fill_net(struct net *n)
 	struct lease *l = &n->lease;
 	enum ip_family f;
 
-	*n = (struct net){ .use = { true, true }, .mtu = 65520, .scope = 2 };
+	*n = (struct net){ .use = { true, true }, .mtu = 65520, .scope = 2,
+			   .mcast_ifname = { "eth1", "eth2" } };
 	*l = (struct lease){
 		.addr = { guest_addr[0], guest_addr[1] }, .len = { 24, 64 },
 		.router = { peer_addr[0][1], peer_addr[1][1] },
@@ -150,14 +138,34 @@ static void clear_worker(struct worker *w)
 	memset((uint8_t *)w + to, 0, sizeof(*w) - to);
 }
 
-/* start_world() - Start passt as main() does, with some forwarded ports */
-static void start_world(uint8_t pick)
+/* Bits of the first byte of an input. */
+enum pick {
+	PICK_PCAP	= 0x01,		/* another byte says how many times 16
+					 * bytes the file has space for; 255: no
+					 * limit */
+	PICK_SEGMENTING	= 0x02,		/* the guest takes GSO frames */
+	PICK_LOCAL	= 0x04,		/* all addresses are the host's */
+	PICK_MULTICAST	= 0x08,
+	PICK_NO_HOST	= 0xf0,		/* --no-host-access, if all are set */
+};
+
+/* open_guest() - Let a guest connect */
+static void open_guest(bool segmenting)
 {
+	memory_open_as(&o.mem, 1 << 17, segmenting ? MEMORY_SEGMENTING :
+		       MEMORY_CONTIGUOUS);
+	capture_observe(&o.mem.link);
+}
+
+/* start_world() - Start passt as main() does, with some forwarded ports */
+static void start_world(struct input *in)
+{
+	uint8_t pick = take_byte(in), space;
 	struct fwd_report r = { 0 };
 
 	kernel_start();
 	kernel.sent = check_sent;
-	kernel.route = pick & 4 ? RTN_LOCAL : RTN_UNICAST;
+	kernel.route = pick & PICK_LOCAL ? RTN_LOCAL : RTN_UNICAST;
 	clear_worker(&o.w);
 	memset(&o.fwd, 0, sizeof(o.fwd));
 	memset(o.conn, 0, sizeof(o.conn));
@@ -166,10 +174,10 @@ static void start_world(uint8_t pick)
 	o.fragments = false;
 	o.conf = (struct conf){ .tcp = true, .udp = true, .icmp = true,
 				.max_flows = UINT32_MAX,
-				.no_host_access = pick >= 0xf0 };
+				.no_host_access = pick >= PICK_NO_HOST };
 	o.w.control = no_control;
-	memory_open_as(&o.mem, 1 << 17, pick & 2 ? MEMORY_SEGMENTING :
-		       MEMORY_CONTIGUOUS);
+	capture.p.fd = -1;
+	open_guest(pick & PICK_SEGMENTING);
 	MUST(!worker_init(&o.w, &o.conf, &o.net, &o.fwd, &o.mem.link,
 			  o.mem.queue));
 	MUST(!worker_open(&o.w, FDS_LIMIT));
@@ -177,6 +185,15 @@ static void start_world(uint8_t pick)
 	o.fwd.net = &o.net;
 	MUST(!fwd_init(&o.fwd, 32, o.w.epfd));
 	MUST(!fwd_start(&o.fwd, &o.rules, &r));
+	MUST(kernel.nopen == FIRST_FREE + o.conf.no_host_access);
+	groups_start(pick & PICK_MULTICAST);
+	if (g.on)
+		MUST(!mcast_open(&o.w.udp));
+	if (pick & PICK_PCAP) {
+		space = take_byte(in);
+		capture_start(space < 255 ? space * 16U : SIZE_MAX);
+		capture_observe(&o.mem.link);
+	}
 	MUST(!worker_guest_up(&o.w, kernel.now));
 }
 
@@ -224,13 +241,21 @@ static void check_frame(struct iovec frame)
 			   .len = (uint32_t)frame.iov_len };
 	struct fragment frag;
 	enum tap_counter drop;
+	uint8_t *end = (uint8_t *)frame.iov_base + frame.iov_len;
 	struct pkt pkt;
 
 	drop = parse_frame(&f, false, copy, &pkt, &frag);
 	MUST(drop == DROP_NONE || drop == TAP_FRAGMENT);
-	if (drop == DROP_NONE && pkt.proto == IPPROTO_TCP &&
-	    pkt.etype != ETH_P_ARP)
+	if (drop == TAP_FRAGMENT && !frag.off &&
+	    (frag.proto ? frag.proto : frag.next) == IPPROTO_UDP)
+		groups_got(&frag.src, &frag.dst, end - frag.len, frag.len);
+	if (drop != DROP_NONE || pkt.etype == ETH_P_ARP)
+		return;
+	if (pkt.proto == IPPROTO_TCP)
 		learn_segment(&pkt);
+	else if (pkt.proto == IPPROTO_UDP)
+		groups_got(&pkt.src, &pkt.dst, end - pkt.len - UDP_HLEN,
+			   pkt.len + UDP_HLEN);
 }
 
 /* run_pass() - Handle frames, an event and timers as worker_run() does, and
@@ -240,7 +265,7 @@ static void run_pass(const struct epoll_event *ev)
 	unsigned int i;
 	bool more;
 
-	kernel.calls = 0;
+	kernel.calls = g.nsent = 0;
 	handle_frames(&o.w, kernel.now);
 	if (ev)
 		handle_event(&o.w, ev, kernel.now);
@@ -278,9 +303,11 @@ static void note_payload(uint8_t *frame, size_t len, struct frame_meta meta)
 
 	drop = parse_frame(&f, false, copy, &pkt, &frag);
 	o.fragments |= drop == TAP_FRAGMENT;
+	g.unsure |= o.fragments;
 	if (drop != DROP_NONE || pkt.etype == ETH_P_ARP ||
 	    pkt.proto != IPPROTO_UDP)
 		return;
+	groups_note(&pkt);
 	pkt_copy(&pkt, payload, pkt.len);
 	do {
 		n = pkt.len - at;
@@ -316,13 +343,14 @@ static void step_frame(struct input *in, uint8_t pick)
 
 /* put_ip() - Write Ethernet and IP headers for a payload of @len bytes; returns
  * their length */
-static size_t put_ip(uint8_t *p, bool v6, unsigned int peer, uint8_t proto,
+static size_t put_ip(uint8_t *p, const struct in6_addr *to, uint8_t proto,
 		     size_t len)
 {
 	static const uint8_t macs[] = { 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55,
 					0x52, 0x54, 0, 1, 2, 3 };
 	struct in_addr src = addr_v4(&guest_addr[0]);
-	struct in_addr dst = addr_v4(&peer_addr[0][peer]);
+	struct in_addr dst = addr_v4(to);
+	bool v6 = !addr_is_v4(to);
 	uint8_t *ip = p + 14;
 
 	memcpy(p, macs, sizeof(macs));
@@ -334,7 +362,7 @@ static size_t put_ip(uint8_t *p, bool v6, unsigned int peer, uint8_t proto,
 		ip[6] = proto;
 		ip[7] = 64;
 		memcpy(ip + 8, &guest_addr[1], 16);
-		memcpy(ip + 24, &peer_addr[1][peer], 16);
+		memcpy(ip + 24, to, 16);
 		return 14 + 40;
 	}
 	ip[0] = 0x45;
@@ -419,92 +447,11 @@ static void step_packet(struct input *in)
 		l4[at + i] = take_byte(in);
 	if (kind & 32 && proto != IPPROTO_ICMP && proto != IPPROTO_ICMPV6)
 		meta = gso_meta(in, v6, proto);
-	at += put_ip(frame, v6, peer, proto, at + len);
+	at += put_ip(frame, &peer_addr[v6][peer], proto, at + len);
 	send_frame(frame, at + len, meta);
 }
 
 /* ---- Peers ---- */
-
-/* take_addr() - Read an address and a port of a peer */
-static socklen_t take_addr(struct input *in, union sockaddr_any *sa, bool v6)
-{
-	uint8_t pick = take_byte(in);
-	struct in6_addr a = peer_addr[v6][pick % PEERS];
-
-	if (addr_is_multicast(&a))	/* the kernel drops such a sender */
-		a = peer_addr[v6][0];
-	if (pick & 128)		/* an address that nobody expects */
-		a.s6_addr[15] ^= take_byte(in);
-	return sockaddr_set(sa, &a, pick & 64 ? take_u16(in) :
-			    peer_port[pick >> 3 & 3], v6 ? 2 : 0);
-}
-
-/* take_controls() - Read control messages that the kernel adds to datagrams */
-static void take_controls(struct input *in, struct kmessage *k, bool v6)
-{
-	uint8_t which = take_byte(in);
-	int n = take_byte(in);
-	struct in_pktinfo p4 = { .ipi_ifindex = 1 };
-	struct in6_pktinfo p6 = { .ipi6_ifindex = 2 };
-
-	p4.ipi_spec_dst = p4.ipi_addr = addr_v4(&peer_addr[0][n % PEERS]);
-	p6.ipi6_addr = peer_addr[1][n % PEERS];
-	k->ncontrol = 0;
-	if (which & 1 && !v6)
-		kernel_add_control(k, IPPROTO_IP, IP_PKTINFO, &p4, sizeof(p4));
-	if (which & 1 && v6)
-		kernel_add_control(k, IPPROTO_IPV6, IPV6_PKTINFO, &p6,
-				   sizeof(p6));
-	if (which & 2)
-		kernel_add_control(k, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
-				   v6 ? IPV6_HOPLIMIT : IP_TTL, &n, sizeof(n));
-	if (which & 4)
-		kernel_add_control(k, IPPROTO_IP, IP_TOS, &n, 1);
-	if (which & 8 && k->len > 1) {
-		n = 1 + n % (int)k->len;
-		kernel_add_control(k, IPPROTO_UDP, UDP_GRO, &n, sizeof(n));
-	}
-}
-
-/* take_message() - Read a datagram of a peer */
-static void take_message(struct input *in, struct kmessage *k, bool v6)
-{
-	static uint8_t zeros[3000];
-	uint8_t len = take_byte(in);
-
-	k->len = len & 128 ? (len & 127) * 20U : MIN(len, in->left);
-	k->data = len & 128 ? zeros : in->at;
-	if (!(len & 128)) {
-		in->at += k->len;
-		in->left -= k->len;
-	}
-	k->from_len = take_addr(in, &k->from, v6);
-	take_controls(in, k, v6);
-}
-
-/* take_error() - Read an entry of an error queue */
-static void take_error(struct input *in, struct kmessage *k, bool v6)
-{
-	static const int errors[] = { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH,
-				      EMSGSIZE, EPROTO, EACCES, ETIMEDOUT };
-	uint8_t which = take_byte(in);
-	struct {
-		struct sock_extended_err e;
-		union sockaddr_any from;
-	} ee = {
-		.e.ee_errno = (uint32_t)errors[which % ARRAY_SIZE(errors)],
-		.e.ee_origin = which & 128 ? take_byte(in) & 7 :
-			v6 ? SO_EE_ORIGIN_ICMP6 : SO_EE_ORIGIN_ICMP,
-		.e.ee_type = take_byte(in), .e.ee_code = take_byte(in),
-		.e.ee_info = which & 64 ? take_u32(in) : take_byte(in) * 64U,
-	};
-
-	take_message(in, k, v6);
-	take_addr(in, &ee.from, v6);
-	kernel_add_control(k, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
-			   v6 ? IPV6_RECVERR : IP_RECVERR, &ee,
-			   which & 32 ? sizeof(ee.e) : sizeof(ee));
-}
 
 /* pick_socket() - Select an open socket that epoll watches; -1: there is none */
 static int pick_socket(uint8_t pick, bool listening)
@@ -585,6 +532,145 @@ static void step_accept(struct input *in)
 	wake(fd, EPOLLIN);
 }
 
+/* ---- Multicast ---- */
+
+/* must_leave() - Whether a datagram that the guest sends now must leave: to a
+ * group by the socket of the service, or by that of a query, if that is possible
+ * at all, or to a querier */
+static bool must_leave(const struct ends *e)
+{
+	const struct querier_of *q;
+
+	if (!g.on || o.mem.stalled || !link_up(&o.mem.link) || kernel.nfails)
+		return false;
+	if (is_many(&e->dst))
+		return group_socket(&e->dst) &&
+		       (e->sport == e->dport || kernel.nopen < FDS / 2);
+	q = querier_find(&e->dst, e->dport, e->sport);
+	return q && is_recent(q->at) && g.nqueriers < QUERIERS &&
+	       has_service(addr_is_v4(&e->dst), e->sport) &&
+	       !o.conf.no_host_access;
+}
+
+/* send_to_group() - Let the guest send a datagram to a group, or to the peer
+ * that has sent the last query to one */
+static void send_to_group(struct input *in)
+{
+	uint8_t pick = take_byte(in), frame[14 + 40 + 8 + 256], *l4;
+	const struct group *to = &g.group[pick % GROUPS];
+	bool v6 = !addr_is_v4(&to->addr), must;
+	const struct querier_of *q = g.querier + g.nqueriers - 1;
+	struct ends e = { guest_addr[v6], to->addr, to->port, to->port };
+	size_t len = take_byte(in), at;
+
+	if (pick & 64)
+		e.sport = guest_port[pick >> 4 & 3];
+	if (pick & 128 && g.nqueriers) {
+		v6 = !addr_is_v4(&q->addr);
+		e = (struct ends){ guest_addr[v6], q->addr, q->service,
+				   q->port };
+	}
+	l4 = frame + (v6 ? 54 : 34);
+	put_be16(l4, e.sport);
+	put_be16(l4 + 2, e.dport);
+	put_be16(l4 + 4, (uint16_t)(8 + len));
+	memset(l4 + 6, pick, 2 + len);
+	at = put_ip(frame, &e.dst, IPPROTO_UDP, 8 + len);
+	must = must_leave(&e);
+	send_frame(frame, at + 8 + len, (struct frame_meta){
+		.csum = LINK_CSUM_OK });
+	MUST(!must || g.nsent || kernel.nfails);
+}
+
+/* pick_multicast() - Select a socket for multicast; -1: there is none */
+static int pick_multicast(uint8_t pick)
+{
+	unsigned int i, n;
+	const struct ksock *s;
+
+	for (i = 0; i < FDS; i++) {
+		n = (pick + i) % FDS;
+		s = &kernel.fd[n];
+		if (s->open && s->in[0] && s->quiet)
+			return FD_FIRST + (int)n;
+	}
+	return -1;
+}
+
+/* take_heard() - Read a datagram that comes to a multicast socket */
+static void take_heard(struct input *in, const struct ksock *s,
+		       struct kmessage *k)
+{
+	static uint8_t bytes[MESSAGES][GROUP_MAX + 16];
+	uint8_t how = take_byte(in), *p = bytes[k - kernel.data];
+	bool v6 = s->family == AF_INET6;
+	struct in6_pktinfo p6 = { .ipi6_ifindex = kernel.eth + 2 };
+	struct in_pktinfo p4 = { .ipi_ifindex = (int)kernel.eth + 1 };
+	struct in6_addr dst = guest_addr[v6], from;
+	uint16_t port;
+
+	if (how & 1 && s->joined)
+		dst = s->group;
+	else if (how & 1)
+		dst = g.group[v6 ? 1 : 2].addr;
+	p4.ipi_ifindex += how >> 1 & 1;
+	p6.ipi6_ifindex += how >> 1 & 1;
+	k->data = p;
+	k->len = how & 4 ? GROUP_MAX + (how >> 3 & 1) : 8U + take_byte(in);
+	k->ncontrol = 0;
+	k->from_len = take_addr(in, &k->from, v6);
+	sockaddr_get(&k->from, &from, &port);
+	if (addr_is_loopback(&from) || !addr_is_unicast(&from)) {
+		/* the kernel drops such a sender */
+		from = peer_addr[v6][0];
+		sockaddr_set(&k->from, &from, port, v6 ? 2 : 0);
+	}
+	p4.ipi_addr = p4.ipi_spec_dst = addr_v4(&dst);
+	if (how & 16)
+		p4.ipi_addr.s_addr = INADDR_BROADCAST;
+	p6.ipi6_addr = dst;
+	if (v6)
+		kernel_add_control(k, IPPROTO_IPV6, IPV6_PKTINFO, &p6,
+				   sizeof(p6));
+	else
+		kernel_add_control(k, IPPROTO_IP, IP_PKTINFO, &p4, sizeof(p4));
+	if (!v6)
+		dst = addr_from_v4(p4.ipi_addr);
+	put_be32(p, MARK);
+	put_be32(p + 4, groups_heard(s, &from, port, &dst, v6 ?
+				     p6.ipi6_ifindex :
+				     (uint32_t)p4.ipi_ifindex, k->len));
+}
+
+/* hear_multicast() - Let datagrams come to a multicast socket. The guest gets
+ * those that it may get */
+static void hear_multicast(struct input *in)
+{
+	int fd = pick_multicast(take_byte(in));
+	unsigned int first = g.nheard, i;
+	bool must;
+
+	if (fd < 0)
+		return;
+	kernel.nerrs = 0;
+	kernel.ndata = 1U + take_byte(in) % MESSAGES;
+	for (i = 0; i < kernel.ndata; i++)
+		take_heard(in, ksock_of(fd), &kernel.data[i]);
+	must = link_up(&o.mem.link) && !o.mem.stalled && !kernel.nfails &&
+	       !ksock_of(fd)->error;
+	wake(fd, EPOLLIN);
+	for (i = first; must && i < g.nheard; i++)
+		MUST(!g.heard[i].must || g.heard[i].got);
+}
+
+static void step_group(struct input *in, uint8_t op)
+{
+	if (op & 128)
+		hear_multicast(in);
+	else
+		send_to_group(in);
+}
+
 /* ---- Other steps ---- */
 
 /* pass_time() - Let time pass up to the next timer, or by @ms */
@@ -618,12 +704,16 @@ static bool is_lost(const void *arg, int fd)
 	return !(fd & 1);
 }
 
-/* change_net() - Let the addresses of the host change */
+/* change_net() - Let the addresses of the host change, or its interfaces */
 static void change_net(uint8_t pick)
 {
 	struct net old = o.net;
 	struct flow *at = NULL;
 
+	if (pick & 128) {
+		kernel.eth = pick & 1 ? UINT32_MAX : pick & 2;
+		worker_host_changed(&o.w);
+	}
 	if (pick & 8)
 		o.net.lease.addr[IP4].s6_addr[15] ^= 1;
 	if (pick & 16)
@@ -657,8 +747,8 @@ static void step_link(struct input *in)
 	if (link_up(&o.mem.link))
 		worker_guest_down(&o.w, -ECONNRESET);
 	MUST(!o.w.flows.used);
-	memory_open_as(&o.mem, 1 << 17, pick & 2 ? MEMORY_SEGMENTING :
-		       MEMORY_CONTIGUOUS);
+	groups_forget();
+	open_guest(pick & 2);
 	MUST(!worker_guest_up(&o.w, kernel.now));
 	run_pass(NULL);
 }
@@ -678,7 +768,10 @@ static void do_step(struct input *in)
 		step_socket(in);
 		break;
 	case 5:
-		step_accept(in);
+		if (op & 64)
+			step_group(in, op);
+		else
+			step_accept(in);
 		break;
 	case 6:
 		pass_time(op & 64 ? 0 : take_u16(in));
@@ -724,6 +817,7 @@ static void end_world(void)
 	MUST(!o.w.tap.fragments.bytes || kernel.now - start < 20 * SEC);
 	o.w.udp.guest_ports = NULL;	/* passt must not free it */
 	worker_free(&o.w);
+	capture_end();
 	fwd_free(&o.fwd);
 	MUST(!kernel.nopen);
 }
@@ -733,15 +827,10 @@ static void start_once(void)
 	static const char *const tcp[] = { "22,80:22", NULL };
 	static const char *const udp[] = { "53,5353", NULL };
 	struct rule_error e;
-	unsigned int f, i;
 
 	csum_init();
 	log_set_level(LOG_EMERG);
-	for (f = 0; f < 2; f++)
-		for (i = 0; i < PEERS; i++)
-			MUST(addr_parse(peer_text[f][i], &peer_addr[f][i]));
-	MUST(addr_parse("192.0.2.2", &guest_addr[0]));
-	MUST(addr_parse("2001:db8:1::2", &guest_addr[1]));
+	peers_init();
 	MUST(!rule_set_read(&o.rules, tcp, udp, &e));
 }
 
@@ -754,7 +843,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!started)
 		start_once();
 	started = true;
-	start_world(take_byte(&in));
+	start_world(&in);
 	for (i = 0; i < STEPS && in.left; i++)
 		do_step(&in);
 	end_world();

@@ -18,6 +18,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/udp.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
@@ -48,9 +49,13 @@
  * @eof:	TCP: the peer has closed
  * @port, @dev, @v6only: port that it is bound to, SO_BINDTODEVICE, IPV6_V6ONLY
  * @error:	SO_ERROR
+ * @id:		number of the socket, which no other one ever has
+ * @quiet:	IP_MULTICAST_LOOP is off
+ * @group, @joined: multicast group that it has joined, on the interface with
+ *		this index; 0: none
  */
 struct ksock {
-	bool open, listening, eof, in[SETS];
+	bool open, listening, eof, quiet, in[SETS];
 	int type, family, proto, error;
 	uint32_t events[SETS];
 	uint64_t token[SETS];
@@ -58,6 +63,8 @@ struct ksock {
 	int peek, v6only;
 	uint16_t port;
 	char dev[16];
+	uint32_t id, joined;
+	struct in6_addr group;
 };
 
 /**
@@ -91,7 +98,11 @@ struct kmessage {
  * @route:	type of the route in the answer (RTN_*)
  * @peer:	address of the next connection that is accepted
  * @bind:	called for each bind(): returns 0 or an errno; NULL: all succeed
- * @sent:	called for each datagram that goes to a socket
+ * @sent:	called for each datagram that goes to a socket, with the message
+ *		that it came in
+ * @eth:	interface "ethN" has the index N + @eth; UINT32_MAX: there are
+ *		no interfaces
+ * @opened:	number of sockets that were ever opened
  */
 static struct kernel {
 	struct ksock fd[FDS];
@@ -107,7 +118,9 @@ static struct kernel {
 	uint8_t route;
 	union sockaddr_any peer;
 	int (*bind)(const struct ksock *s, const struct in6_addr *addr);
-	void (*sent)(const uint8_t *p, size_t len);
+	void (*sent)(const struct ksock *s, const struct msghdr *m,
+		     const uint8_t *p, size_t len);
+	uint32_t eth, opened;
 } kernel;
 
 UNCOUNTED
@@ -162,7 +175,8 @@ static int ksock_new(int family, int type, int proto)
 		return -1;
 	}
 	*s = (struct ksock){ .open = true, .family = family, .peek = -1,
-			     .type = type & 15, .proto = proto };
+			     .type = type & 15, .proto = proto,
+			     .id = ++kernel.opened };
 	kernel.nopen++;
 	return FD_FIRST + (int)(s - kernel.fd);
 }
@@ -274,6 +288,29 @@ int __wrap_shutdown(int fd, int how)
 	return call_fails() ? -1 : 0;
 }
 
+/* note_multicast() - Remember what setsockopt() says of multicast */
+static void note_multicast(struct ksock *s, int level, int option,
+			   const void *v)
+{
+	struct ipv6_mreq m6;
+	struct ip_mreqn m4;
+	int on;
+
+	if (level == IPPROTO_IP && option == IP_ADD_MEMBERSHIP) {
+		memcpy(&m4, v, sizeof(m4));
+		s->group = addr_from_v4(m4.imr_multiaddr);
+		s->joined = (uint32_t)m4.imr_ifindex;
+	} else if (level == IPPROTO_IPV6 && option == IPV6_JOIN_GROUP) {
+		memcpy(&m6, v, sizeof(m6));
+		s->group = m6.ipv6mr_multiaddr;
+		s->joined = m6.ipv6mr_interface;
+	} else if ((level == IPPROTO_IP && option == IP_MULTICAST_LOOP) ||
+		   (level == IPPROTO_IPV6 && option == IPV6_MULTICAST_LOOP)) {
+		memcpy(&on, v, sizeof(on));
+		s->quiet = !on;
+	}
+}
+
 int __wrap_setsockopt(int fd, int level, int option, const void *v,
 		      socklen_t len);
 int __wrap_setsockopt(int fd, int level, int option, const void *v,
@@ -289,6 +326,7 @@ int __wrap_setsockopt(int fd, int level, int option, const void *v,
 		memcpy(s->dev, v, MIN(len, sizeof(s->dev) - 1));
 	if (level == IPPROTO_IPV6 && option == IPV6_V6ONLY)
 		memcpy(&s->v6only, v, sizeof(s->v6only));
+	note_multicast(s, level, option, v);
 	return 0;
 }
 
@@ -334,15 +372,28 @@ int __wrap_getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 int __wrap_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
+	struct ifreq *r;
 	va_list ap;
+	void *arg;
 
 	ksock_of(fd);
 	va_start(ap, request);
-	if (request == SIOCOUTQ)
-		*va_arg(ap, int *) = 0;
+	arg = va_arg(ap, void *);
 	va_end(ap);
+	if (request == SIOCOUTQ) {
+		*(int *)arg = 0;
+		return 0;
+	}
+	if (request == SIOCGIFINDEX) {
+		if (call_fails())
+			return -1;
+		r = arg;
+		r->ifr_ifindex = (int)(r->ifr_name[3] - '0' + kernel.eth);
+		if (kernel.eth != UINT32_MAX)
+			return 0;
+	}
 	errno = ENODEV;
-	return request == SIOCOUTQ ? 0 : -1;
+	return -1;
 }
 
 /* segment_of() - Return UDP_SEGMENT in the control messages; 0: none */
@@ -429,7 +480,7 @@ static ssize_t send_message(int fd, const struct msghdr *m)
 		if (!each)
 			each = MAX(len, 1);
 		if (s->proto == IPPROTO_UDP)
-			kernel.sent(buf + at, MIN(each, len - at));
+			kernel.sent(s, m, buf + at, MIN(each, len - at));
 	}
 	return (ssize_t)len;
 }
@@ -461,7 +512,9 @@ ssize_t __wrap_sendto(int fd, const void *p, size_t len, int flags,
 		      const struct sockaddr *sa, socklen_t sa_len)
 {
 	struct iovec iov = { (void *)(uintptr_t)p, len };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
+			    .msg_name = (void *)(uintptr_t)sa,
+			    .msg_namelen = sa_len };
 
 	return send_message(fd, &m);
 }
@@ -587,6 +640,7 @@ static void kernel_start(void)
 	kernel.event = -1;
 	kernel.nsets = 0;
 	kernel.ndata = kernel.nerrs = 0;
+	kernel.eth = 0;
 }
 
 /* kernel_add_control() - Append a control message to a message */
