@@ -91,7 +91,7 @@ struct icmp_errors {
  *		wrote them
  * @l4:		start of the packet's transport header as the guest wrote it, 8
  *		bytes or more; NULL: the header is not in memory, and its first
- *		8 bytes are rebuilt from @key
+ *		8 bytes are rebuilt from @key, whose protocol is TCP or UDP
  * @len:	bytes at @l4
  * @total:	bytes of the packet's transport header and payload; 0: not
  *		known. icmp_error_relay() raises @total to the number of bytes

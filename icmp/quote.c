@@ -30,12 +30,6 @@ static size_t quote_put_ip(uint8_t *h, const struct icmp_packet *p,
 static void quote_put_l4(uint8_t *h, const struct icmp_quote *q)
 {
 	memset(h, 0, ICMP_HLEN);
-	if (q->key->proto == IPPROTO_ICMP || q->key->proto == IPPROTO_ICMPV6) {
-		h[0] = q->key->proto == IPPROTO_ICMP ? ICMP4_ECHO_REQUEST :
-						       ICMP6_ECHO_REQUEST;
-		put_be16(h + 4, q->key->gport);
-		return;
-	}
 	put_be16(h, q->key->gport);
 	put_be16(h + 2, q->key->pport);
 	if (q->key->proto == IPPROTO_UDP)
