@@ -206,7 +206,7 @@ def guests(frames):
 
 # ---- test/fuzz/stream.c ----
 
-RECV, FILL, FAIL, SLOTS, FLUSH, REFILL = range(6)
+RECV, FILL, FAIL, SLOTS, FLUSH, REFILL, SEND_FAILS, EVENT = range(8)
 
 
 def streams(frames):
@@ -224,11 +224,16 @@ def streams(frames):
                           (RECV, 127), (FAIL, 6)) + sent
     yield "reset", steps((RECV, 127), (FAIL, 4)) + sent
     for name, length in (("zero", 0), ("long", 65536), ("huge", 0xffffffff)):
-        yield name, steps((RECV, 127), (REFILL, 0)) + sent[:80] + struct.pack(
-            "!I", length)
+        yield name, steps((RECV, 127), (REFILL, 0), (REFILL, 0)) + sent[
+            :4 + len(frames[0][1])] + struct.pack("!I", length)
     yield "to-guest", steps((SLOTS, 3), (FLUSH, 7), (FLUSH, 255), (SLOTS, 15),
-                            (SLOTS | 66, 200), (FLUSH | 64, 90), (SLOTS, 1),
+                            (SLOTS | 64, 200), (FLUSH | 64, 90), (SLOTS, 1),
                             (FLUSH, 255), (SLOTS | 128, 9), (FLUSH, 255))
+    for error in range(6):
+        yield f"send-fails-{error}", steps(
+            (SLOTS, 3), (SEND_FAILS, 8 * 9 + error), (EVENT, 32), (
+                FLUSH, 255), (EVENT, 2), (EVENT, 48), (RECV, 127), (
+                EVENT, 32), (SLOTS, 1), (FLUSH, 255)) + sent
 
 
 # ---- test/fuzz/netlink.c ----
@@ -309,6 +314,16 @@ def answers():
     for name, data in addrs.items():
         for pick in (2, 6, 10, 14, 3, 0x82, 0x86):
             yield f"addr-{name}-{pick}", whole(pick, data + data, done)
+    none = message(ERROR, struct.pack("i", -101) + bytes(16), 1)
+    for name, data in routes.items():
+        for pick in (0x20, 0x24, 0x29, 0x2d):
+            yield f"dump-{name}-{pick}", whole(
+                pick, *(none,) * 4, data, done)
+    short = message(ERROR, struct.pack("i", -105) + bytes(16))
+    for pick in (0, 2, 3, 9, 0x42):
+        yield f"no-memory-{pick}", whole(pick, short)
+        yield f"not-sent-{pick}", whole(pick, b"", done)
+    yield "left-over", whole(0x42, done, b"", *addrs.values(), done)
     every = b"".join(addrs.values())
     yield "all", whole(3, every, every, done)
     yield "error", whole(2, message(ERROR, struct.pack("i", -1) + bytes(16)))

@@ -10,7 +10,9 @@
  * guest goes on with frames of FILL_LEN bytes, so that the buffer fills up.
  */
 #include <errno.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,20 +20,23 @@
 
 static ssize_t fake_recv(int fd, void *buf, size_t len, int flags);
 static ssize_t fake_send(int fd, const void *buf, size_t len, int flags);
+static int fake_unread(int *n);
 
 #include "sock.h"
 
 #define sock_recv	fake_recv
 #define sock_send	fake_send
 #define setsockopt(fd, level, option, value, size) ((void)*(value), 0)
-#define ioctl(...)	(-1)
-#define close(fd)	0
+#define ioctl(fd, request, n)	((void)(fd), fake_unread(n))
+#define close(fd)	((void)(fd))
+#define madvise(...)	0
 #include "../../link/stream.c"
 #undef sock_recv
 #undef sock_send
 #undef setsockopt
 #undef ioctl
 #undef close
+#undef madvise
 
 #include "test/fuzz/fuzz.h"
 
@@ -40,7 +45,7 @@ static ssize_t fake_send(int fd, const void *buf, size_t len, int flags);
 #define OUT		(1 << 18)	/* bytes to the guest in an input */
 
 enum op { OP_RECV, OP_RECV_FILL, OP_RECV_ERROR, OP_SLOTS, OP_FLUSH, OP_REFILL,
-	  OPS };
+	  OP_SEND_ERROR, OP_EVENT, OPS };
 
 /**
  * struct guest - The guest's end of the socket
@@ -48,7 +53,11 @@ enum op { OP_RECV, OP_RECV_FILL, OP_RECV_ERROR, OP_SLOTS, OP_FLUSH, OP_REFILL,
  * @fill:	bytes of fill frames sent so far
  * @quota:	bytes that the next recv() returns at most
  * @error:	errno of the next recv(); 0: none; -1: the guest has left
- * @send_quota:	bytes that send() takes until it fails with EAGAIN
+ * @send_quota, @send_error: bytes that send() takes until it fails with this
+ *		errno, or 0: with EAGAIN
+ * @unread:	bytes to the guest that it has not read; -1: the kernel does not
+ *		tell
+ * @quiet:	bytes that send() has taken since the guest last sent bytes
  * @want, @nwant: what the guest must get, in all
  * @got:	bytes that it has got
  * @next, @skip: the next frame that must be handed out begins @skip bytes after
@@ -57,7 +66,8 @@ enum op { OP_RECV, OP_RECV_FILL, OP_RECV_ERROR, OP_SLOTS, OP_FLUSH, OP_REFILL,
 static struct guest {
 	struct input from;
 	size_t fill, quota, send_quota;
-	int error;
+	int error, send_error, unread;
+	size_t quiet;
 	uint8_t want[OUT];
 	size_t nwant, got;
 	struct input next;
@@ -108,6 +118,7 @@ static ssize_t fake_recv(int fd, void *buf, size_t len, int flags)
 		return -1;
 	}
 	guest.quota -= n;
+	guest.quiet = 0;
 	next_bytes(&guest.from, &guest.fill, buf, n);
 	return (ssize_t)n;
 }
@@ -118,14 +129,23 @@ static ssize_t fake_send(int fd, const void *buf, size_t len, int flags)
 
 	MUST(len && flags & MSG_NOSIGNAL);
 	if (!n) {
-		errno = EAGAIN;
+		errno = guest.send_error ? guest.send_error : EAGAIN;
+		if (errno == EINTR)
+			guest.send_error = 0;
 		return -1;
 	}
 	guest.send_quota -= n;
+	guest.quiet += n;
 	MUST(guest.got + n <= guest.nwant);
 	MUST(!memcmp(guest.want + guest.got, buf, n));
 	guest.got += n;
 	return (ssize_t)n;
+}
+
+static int fake_unread(int *n)
+{
+	*n = MAX(guest.unread, 0);
+	return guest.unread < 0 ? -1 : 0;
 }
 
 /* check_frame() - Check that a frame is the next one of the guest's stream */
@@ -211,15 +231,43 @@ static void commit(unsigned int n, size_t len, bool shorter)
 	}
 }
 
-static void flush(size_t quota)
+/* flush() - Send what was committed; false if the link is at its end */
+static bool flush(size_t quota, int error)
 {
+	bool memory = error == ENOBUFS || error == ENOMEM;
 	int rc;
 
 	guest.send_quota = quota;
+	guest.send_error = error;
+	stream.queue.retry = false;
 	rc = link_flush(&stream.queue);
+	if (rc < 0) {
+		MUST(rc == -error && error != EINTR && !memory);
+		return false;
+	}
 	MUST(rc == 0 || rc == 1);
 	MUST(rc == (guest.got == guest.nwant));
 	MUST(stream.queue.blocked == !rc);
+	MUST(stream.queue.retry == (!rc && memory));
+	return true;
+}
+
+/* check_event() - Check that an event makes passt read if it may mean that the
+ * guest has sent something or has left, and that the link counts as stalled only
+ * if the guest has bytes that it has not read */
+static void check_event(uint8_t arg)
+{
+	uint32_t events = (arg & 1 ? EPOLLIN : 0) | (arg & 2 ? EPOLLOUT : 0) |
+			  (arg & 4 ? EPOLLHUP : 0) | (arg & 8 ? EPOLLERR : 0);
+	bool before = stream.queue.more;
+
+	MUST(!link_event(&stream.link, 0, events));
+	MUST(stream.queue.more == (before || events & ~(uint32_t)EPOLLOUT));
+	guest.unread = arg & 16 ? -1 : arg >> 5;
+	MUST(link_stalled(&stream.queue) ==
+	     (guest.unread > 0 && guest.quiet &&
+	      guest.quiet <= 2 * SOCKET_BUFFER));
+	stream.queue.low_latency = arg & 32;
 }
 
 /* do_step() - Do one step; false if the link is at its end */
@@ -255,11 +303,17 @@ static bool do_step(uint8_t op, uint8_t arg)
 			       arg * (op & 64 ? 250U : 4U), op >> 7);
 		return true;
 	case OP_FLUSH:
-		flush(arg == 255 ? SIZE_MAX : arg * (op & 64 ? 999U : 1U));
-		return true;
+		return flush(arg == 255 ? SIZE_MAX :
+			     arg * (op & 64 ? 999U : 1U), 0);
 	case OP_REFILL:
 		guest.quota = 0;
 		return refill();
+	case OP_SEND_ERROR:
+		return flush(arg / 8 * (op & 64 ? 999U : 1U),
+			     errors[arg % 8 % 6]);
+	case OP_EVENT:
+		check_event(arg);
+		return true;
 	case OPS:
 		break;
 	}
@@ -273,27 +327,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned int n = take_byte(&in);
 	const uint8_t *steps = in.at;
 
-	if (!started) {
-		MUST(!stream_open(&stream, 3));
+	if (!started)
 		make_fill_frame();
-	}
 	started = true;
-	stream.have = stream.parsed = 0;
-	stream.sent = stream.end = stream.out;
-	stream.queue.nfrom_guest = stream.queue.nto_guest = 0;
-	stream.queue.pending = 0;
-	stream.queue.blocked = stream.queue.more = stream.queue.retry = false;
-
+	MUST(!stream_open(&stream, 3));
 	n = (unsigned int)MIN(MIN(n, STEPS), in.left / 2);
 	in.at += 2 * n;
 	in.left -= 2 * n;
 	guest.from = guest.next = in;
 	guest.fill = guest.next_fill = guest.quota = guest.send_quota = 0;
-	guest.error = 0;
+	guest.error = guest.send_error = guest.unread = 0;
+	guest.quiet = 0;
 	guest.nwant = guest.got = 0;
 	guest.wrong = false;
 	while (n-- && do_step(steps[0], steps[1]))
 		steps += 2;
+	link_close(&stream.link);
 	return 0;
 }
 
