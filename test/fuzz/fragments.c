@@ -5,9 +5,10 @@
  * never uses more memory than it may.
  *
  * If the first byte of an input is even, the input is a list of fragments,
- * OP_LEN bytes each, which go to passt's table of fragments and to the model.
- * Otherwise the input is a list of frames, each preceded by its length (2
- * bytes). They go one by one through tap_recv_burst().
+ * OP_LEN bytes each, which go to passt's table of fragments and to the model, or
+ * it is a list of floods of fragments, which use up the table. Otherwise the
+ * input is a list of frames, each preceded by its length (2 bytes). They go one
+ * by one through tap_recv_burst().
  */
 #include "checksum.h"
 #include "test/memory.h"
@@ -18,6 +19,8 @@
 #define KEYS		8	/* datagrams that the table has space for */
 #define OPS		16	/* limit of fragments in an input, for speed */
 #define FRAMES		16	/* limit of frames in an input, for speed */
+#define FLOODS		4	/* limit of floods in an input, for speed */
+#define FLOOD_MAX	80	/* fragments in a flood, at most */
 #define OP_LEN		5	/* bytes of an input that describe 1 fragment */
 #define HDR_LEN(key)	((key) & 1 ? 14 + 40 + ((key) & 2) * 4 : 14 + 20)
 #define PERIOD		256	/* bytes after which content repeats */
@@ -248,6 +251,56 @@ static void against_model(const uint8_t *data, size_t size)
 	MUST(!r.bytes && !r.n && !r.reassembled);
 }
 
+/* check_pair() - Give passt both fragments of a datagram, one after the other:
+ * however full the table is, the datagram is reassembled */
+static void check_pair(struct reassembly *r, unsigned int key, uint64_t now)
+{
+	struct op op = { .key = key, .len = 8, .more = true };
+	struct model m = { .n = 0 };
+	struct frame *f;
+
+	model_input(&m, &op);
+	MUST(!hand_over(r, &op, now));
+	op.off = op.len;
+	op.more = false;
+	MUST(model_input(&m, &op) == 16);
+	f = hand_over(r, &op, now);
+	MUST(f);
+	check_whole(&m, f, 16);
+	reassembly_release(r);
+}
+
+/* as_floods() - Let floods of fragments come: each has many fragments, of new
+ * datagrams or of the same ones again. Each is described by OP_LEN bytes */
+static void as_floods(const uint8_t *data, size_t size)
+{
+	static struct reassembly r;
+	unsigned int left = FLOODS, i, key = 8, from;
+	uint64_t now = 1;
+	struct op op;
+
+	memset(&r, 0, sizeof(r));
+	for (; size >= OP_LEN && left--; data += OP_LEN, size -= OP_LEN) {
+		op.off = (uint32_t)get_be16(data + 1) / 8 * 8;
+		op.len = 8 + data[3] / 8 * 8U;
+		op.more = data[0] & 1;
+		op.variant = data[0] & 2;
+		from = data[0] & 4 ? 8 : key;
+		for (i = 0; i < data[4] % FLOOD_MAX; i++) {
+			op.key = from + i;
+			hand_over(&r, &op, now);
+			check_bounds(&r);
+			reassembly_release(&r);
+		}
+		key = MAX(key, from + i);
+		now += data[0] & 8 ? 4000 : 0;
+		reassembly_expire(&r, now);
+		check_pair(&r, data[0] >> 4 & 7, now);
+	}
+	reassembly_free(&r);
+	MUST(!r.bytes && !r.n && !r.reassembled);
+}
+
 /* as_frames() - Let tap receive frames of a guest. Check that the resulting
  * packets can be read, and that the fragments use bounded memory */
 static void as_frames(const uint8_t *data, size_t size)
@@ -333,6 +386,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (*data & 1)
 		as_frames(data + 1, size - 1);
+	else if (*data & 2)
+		as_floods(data + 1, size - 1);
 	else
 		against_model(data + 1, size - 1);
 	return 0;

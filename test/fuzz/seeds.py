@@ -235,6 +235,15 @@ def sequences():
     yield "model", b"\0" + b"".join(
         bytes((kind | key << 1, unit, 0, 0, 0))
         for key in range(4) for kind, unit in ((32, 0), (32, 1), (0, 2)))
+    for name, floods in (
+            ("many", ((1, 0, 0, 70), (4, 8, 0, 70))),
+            ("long", ((1, 60000, 0, 30), (5, 30000, 255, 30))),
+            *((f"oldest-{n}", ((1, 0, 0, 1), (1, 60000, 0, n), (
+                5, 62000, 0, 1))) for n in (13, 14, 15)),
+            ("grow", ((1, 0, 0, 30), (1, 30000, 0, 14), (5, 62000, 9, 30))),
+            ("late", ((9, 8000, 0, 60), (9, 8000, 0, 60), (12, 16, 0, 79)))):
+        yield f"flood-{name}", b"\2" + b"".join(
+            struct.pack("!BHBB", *flood) for flood in floods)
 
 
 def step(op, a=0, b=0, c=0, x=0, y=0, z=0, w=0):
