@@ -21,6 +21,7 @@
 
 #define MTU		1500
 #define NOW		1000000
+#define SEED_LEN	16	/* last bytes of a frame, for search domains */
 #define OUR_MAC		{ 0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55 }
 
 #define ETH_IP4_UDP	(14 + 20 + 8)
@@ -39,6 +40,7 @@ enum pick {
 	PICK_LITTLE	= 0x10,		/* short names, and few resolvers */
 	PICK_SOURCE	= 0x20,		/* NDP messages have a source address */
 	PICK_SAME	= 0x40,		/* the lease has never changed */
+	PICK_RA		= 0x80,		/* passt is a router */
 };
 
 /* struct world - The answering services, and a guest on a link in memory */
@@ -58,9 +60,25 @@ static struct in6_addr addr(const char *s)
 	return a;
 }
 
-/* fill_lease() - Fill the lease with the longest names, and as many resolvers
- * and search domains as it has space for */
-static void fill_lease(struct lease *l)
+/* fill_search() - Fill the list of search domains with names that the input
+ * determines, valid or not, such as a resolv.conf may have */
+static void fill_search(struct lease *l, const uint8_t *seed)
+{
+	static const char chars[] = "aaaabc. ";
+	char last = ' ', c;
+	size_t i;
+
+	for (i = 0; i < sizeof(l->search) - 1; i++) {
+		c = chars[(seed[i % SEED_LEN] >> i / SEED_LEN % 6) & 7];
+		if (c == ' ' && last == ' ')
+			c = 'a';
+		l->search[i] = last = c;
+	}
+}
+
+/* fill_lease() - Fill the lease with the longest names, and as many addresses,
+ * resolvers and search domains as it has space for */
+static void fill_lease(struct lease *l, const uint8_t *seed)
 {
 	size_t i;
 
@@ -70,11 +88,15 @@ static void fill_lease(struct lease *l)
 		l->dns[IP4][i] = addr("192.0.2.53");
 		l->dns[IP6][i] = addr("2001:db8::53");
 	}
-	for (i = 0; i < sizeof(l->search) - 1; i++)
-		l->search[i] = "a.b "[i % 4];
+	for (i = 0; i < LEASE_ADDRS - 1; i++) {
+		l->more[IP6][i] = addr("2001:db8:1::3");
+		l->more[IP6][i].s6_addr[5] = (uint8_t)(i / 2);
+		l->more_len[IP6][i] = i % 3 ? 64 : 128;
+	}
+	fill_search(l, seed);
 }
 
-static void lease_pick(struct lease *l, uint8_t pick)
+static void lease_pick(struct lease *l, uint8_t pick, const uint8_t *seed)
 {
 	*l = (struct lease){
 		.addr[IP4] = addr("192.0.2.2"), .len[IP4] = 24,
@@ -98,35 +120,10 @@ static void lease_pick(struct lease *l, uint8_t pick)
 	if (!(pick & PICK_LL_GW))
 		l->router[IP6] = addr("2001:db8:1::1");
 	if (!(pick & PICK_LITTLE))
-		fill_lease(l);
-}
-
-/* change_lease() - Tell the services that the lease has changed to the one that
- * @pick selects. The old lease differs from it as much as possible */
-static void change_lease(struct world *w, uint8_t pick)
-{
-	struct lease old;
-
-	lease_pick(&old, (uint8_t)~pick);
-	old.router[IP4] = addr("192.0.2.3");
-	old.addr[IP6].s6_addr[0] ^= 0x01;
-	answer_lease_changed(&w->answer, &old, NOW);
-	link_flush(w->mem.queue);
-	MUST(w->mem.nsent <= 5);
-	memory_clear(&w->mem);
-}
-
-static void world_open(struct world *w, uint8_t pick)
-{
-	MUST(!memory_open(&w->mem, 16384));
-	lease_pick(&w->net.lease, pick);
-	w->net.mtu = 65520;
-	tap_init(&w->tap, &w->mem.link, w->mem.queue, &w->net);
-	timers_init(&w->timers, NOW);
-	answer_init(&w->answer, &w->tap, &w->net.lease, &w->timers, 0);
-	answer_guest_up(&w->answer, NOW);
-	if (!(pick & PICK_SAME))
-		change_lease(w, pick);
+		fill_lease(l, seed);
+	if (!(pick & PICK_PREFIX))
+		l->mtu = 1000;
+	l->ra = pick & PICK_RA;
 }
 
 /**
@@ -145,24 +142,63 @@ static void check_sound(struct iovec frame)
 	MUST(parse_frame(&f, false, copy, &pkt, &frag) == DROP_NONE);
 }
 
-/* check_answers() - Check that there are at most three answers, and that each
+/* check_answers() - Check that there are at most @most answers, and that each
  * is valid */
-static void check_answers(struct world *w)
+static void check_answers(struct world *w, unsigned int most)
 {
 	unsigned int i;
 
 	link_flush(w->mem.queue);
-	MUST(w->mem.nsent <= 3);
+	MUST(w->mem.nsent <= most);
 	for (i = 0; i < w->mem.nsent; i++)
 		check_sound(w->mem.sent[i]);
 	memory_clear(&w->mem);
+}
+
+/* advertise() - Let the time come for the next router advertisement. It may
+ * come with two more, which withdraw entries and the former router */
+static void advertise(struct world *w)
+{
+	ra_timer(&w->answer, NOW);
+	check_answers(w, 3);
+}
+
+/* world_open() - Start the services. Unless @pick says that the lease has never
+ * changed, the lease first differs from that as much as possible */
+static void world_open(struct world *w, uint8_t pick, const uint8_t *seed)
+{
+	bool same = pick & PICK_SAME;
+	struct lease old;
+
+	MUST(!memory_open(&w->mem, 16384));
+	lease_pick(&w->net.lease, same ? pick : (uint8_t)~pick, seed);
+	if (!same) {
+		w->net.lease.router[IP4] = addr("192.0.2.3");
+		w->net.lease.addr[IP6].s6_addr[0] ^= 0x01;
+		w->net.lease.dns[IP6][0] = addr("2001:db8::54");
+		w->net.lease.ra ^= !!(pick & PICK_SOURCE);
+	}
+	w->net.mtu = 65520;
+	tap_init(&w->tap, &w->mem.link, w->mem.queue, &w->net);
+	timers_init(&w->timers, NOW);
+	answer_init(&w->answer, &w->tap, &w->net.lease, &w->timers, 0);
+	answer_guest_up(&w->answer, NOW);
+	if (same)
+		return;
+	advertise(w);
+	old = w->net.lease;
+	lease_pick(&w->net.lease, pick, seed);
+	answer_lease_changed(&w->answer, &old, NOW);
+	check_answers(w, 5);
+	answer_lease_changed(&w->answer, &w->net.lease, NOW + 60 * SEC);
+	check_answers(w, 0);	/* nothing has changed */
 }
 
 /* serve() - Give a packet to the answering services, and check the answers */
 static void serve(struct world *w, const struct pkt *pkt)
 {
 	answer_from_guest(&w->answer, pkt, NOW);
-	check_answers(w);
+	check_answers(w, 3);
 }
 
 /* serve_frame() - Parse a frame without verifying checksums, and give its
@@ -237,8 +273,10 @@ static void serve_all(struct world *w, uint8_t *frame, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	uint8_t seed[SEED_LEN] = { 0 };
 	static struct world w;
 	static bool started;
+	unsigned int i;
 	uint8_t *frame;
 
 	if (!size || size > LINK_FRAME_MAX)
@@ -253,9 +291,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(frame);
 	memcpy(frame, data, size);
 
-	world_open(&w, data[0]);
+	if (size > SEED_LEN)
+		memcpy(seed, data + size - SEED_LEN, SEED_LEN);
+	world_open(&w, data[0], seed);
 	serve_frame(&w, frame, size);
 	serve_all(&w, frame, size);
+	for (i = 0; i < 3; i++)
+		advertise(&w);
+	answer_refresh(&w.answer, NOW);
+	check_answers(&w, 3);
 	link_close(&w.mem.link);
 	free(frame);
 	return 0;
