@@ -49,11 +49,27 @@ static unsigned int fake_index(const char *name)
 	return (unsigned int)(name[0] - 'a' + 1);
 }
 
-/* no_socket() - Stands for calls on the socket of --fd, and for log_msg() */
-static int no_socket(int fd, ...)
+/* Descriptors that passt inherits: a connected stream socket, one that is not
+ * connected, and one of datagrams. */
+enum { CONNECTED = 3, UNCONNECTED, DATAGRAMS };
+
+/* fake_getsockopt() - Give the type of a socket */
+static int fake_getsockopt(int fd, int level, int option, int *type,
+			   socklen_t *len)
 {
-	errno = EBADF;
-	return -1;
+	*type = fd == DATAGRAMS ? SOCK_DGRAM : SOCK_STREAM;
+	errno = fd % 2 ? EBADF : ENOTSOCK;
+	return fd <= DATAGRAMS ? 0 : -1;
+}
+
+static int fake_getpeername(int fd, const struct sockaddr *sa, socklen_t *len)
+{
+	return fd == CONNECTED ? 0 : -1;
+}
+
+/* ignore_args() - Stands for log_msg() */
+static void ignore_args(int prio, ...)
+{
 }
 
 static struct passwd user = { .pw_uid = 65534, .pw_gid = 65534 };
@@ -62,8 +78,8 @@ static struct group group = { .gr_gid = 65533 };
 #define fprintf(f, ...)		say(__VA_ARGS__)
 #define printf(...)		((void)0)
 #define puts(s)			((void)(s))
-#define log_msg(prio, ...)	((void)no_socket(prio, __VA_ARGS__))
-#define sock_ifindex		fake_index
+#define log_msg(prio, ...)	ignore_args(prio, __VA_ARGS__)
+#define if_nametoindex		fake_index
 #define getpwnam(s)		(strcmp(s, "nobody") ? NULL : &user)
 #define getpwuid(id)		((id) == user.pw_uid ? &user : NULL)
 #define getgrnam(s)		(strcmp(s, "nogroup") ? NULL : &group)
@@ -72,8 +88,8 @@ static struct group group = { .gr_gid = 65533 };
 #define sandbox_is_root()	true
 #define sandbox_in_namespace()	false
 #define sock_addr_is_own(...)	false
-#define getpeername		no_socket
-#define getsockopt		no_socket
+#define getpeername		fake_getpeername
+#define getsockopt		fake_getsockopt
 #define log_set_level(prio)	((void)(prio))
 #include "../../conf/options.c"
 #include "../../conf/values.c"
@@ -155,7 +171,7 @@ static void check_conf(const struct conf *c)
 	MUST(c->netmask <= 32 && !(c->netmask && c->len[IP4][0]));
 	MUST(c->uid);				/* not root */
 	MUST(!(c->mac[0] & 1));			/* unicast */
-	MUST(c->fd == -1);			/* no socket is inherited */
+	MUST(c->fd == -1 || (c->fd == CONNECTED && c->one_off));
 	MUST(memchr(c->socket_path, '\0', sizeof(c->socket_path)));
 	MUST(!c->ra || c->ndp);
 	MUST(!c->ndp || (c->icmp && c->use[IP6]));

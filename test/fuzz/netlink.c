@@ -7,7 +7,7 @@
  *
  * The first byte selects the question, the family and the interface. The rest
  * is datagrams, each preceded by its length in two bytes. When all were
- * received, recv() fails.
+ * received, recv() fails. If the next one is empty, send() fails.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -16,11 +16,7 @@
 #include "util.h"
 
 static ssize_t fake_recv(int fd, void *buf, size_t len, int flags);
-
-static ssize_t fake_send(int fd, const void *p, size_t len, int flags)
-{
-	return (ssize_t)len;
-}
+static ssize_t fake_send(int fd, const void *p, size_t len, int flags);
 
 #include "sock.h"
 
@@ -42,6 +38,7 @@ UNCOUNTED
 /* What recv() returns: the datagrams of the input, or one message each. */
 static struct input answer;
 static unsigned int datagrams;
+static bool left_over;
 static uint32_t last_seq;
 
 /* fix_seq() - Give the messages that have the number 0 the one that was asked
@@ -63,13 +60,26 @@ static void fix_seq(uint8_t *p, size_t len)
 	}
 }
 
+/* fake_send() - Take a question; an error if the next datagram of the input has
+ * the length 0 */
+static ssize_t fake_send(int fd, const void *p, size_t len, int flags)
+{
+	if (answer.left < 2 || answer.at[0] || answer.at[1])
+		return (ssize_t)len;
+	take_u16(&answer);
+	errno = ENOBUFS;
+	return -1;
+}
+
 /* fake_recv() - Give the next datagram; an error if there is none, or if passt
- * looks whether an answer to an earlier question is left */
+ * looks whether an answer to an earlier question is left, unless the input says
+ * that there is one */
 static ssize_t fake_recv(int fd, void *buf, size_t len, int flags)
 {
 	size_t n;
 
-	if (flags & MSG_DONTWAIT || answer.left < 2 || !datagrams--) {
+	if ((flags & MSG_DONTWAIT && !left_over) || answer.left < 2 ||
+	    !datagrams--) {
 		errno = EAGAIN;
 		return -1;
 	}
@@ -132,6 +142,7 @@ static struct found ask(uint8_t pick, const struct input *in)
 	if (pick & 0x80)
 		addr_parse(family == AF_INET ? "192.0.2.5" : "2001:db8::5",
 			   &prefer);
+	left_over = pick & 0x40;
 	answer = *in;
 	datagrams = DATAGRAMS;
 	switch ((enum question)(pick & 3)) {

@@ -108,6 +108,14 @@ CONF = """
 --runas 65534:1
 --runas root
 --fd 3
+--fd 4
+--fd 5
+--fd 6 --fd 7
+--fd 2
+--max-flows 64
+--max-flows 1
+-a fe80::5
+-a 224.0.0.1/4
 -s /tmp/passt.socket -P /tmp/pid -l /tmp/log -p /tmp/pcap
 --log-size 4096 --stats 5
 --vhost-user --socket-path x
