@@ -55,7 +55,7 @@ def wait(ms):
     return b"\6" + struct.pack("!H", ms)
 
 
-NEXT_TIMER, STALL, LEAVE = b"\x46", b"\x47\1", b"\x47\0"
+NEXT_TIMER, STALL, LEAVE, STAY_AWAY = b"\x46", b"\x47\1", b"\x47\0", b"\x47\x08"
 
 
 def fail(errno, times=0, at=0):
@@ -117,10 +117,15 @@ def groups():
         yield f"eth-{bits}", on + b"".join(
             bytes((0x47, b | 4)) + to_group(0) + to_group(1, 5, 0) + heard(
                 first, to_host(1), to_host()) for b in (bits, 0x80, 0x81))
-    for at in range(1, 9):
+    for at in range(32):
         yield f"eth-fails-{at}", on + b"\x47\x86" + fail(
             4 if at & 1 else 3, 0, at) + b"\x47\x84" + to_group(
-            at - 1) + b"\x47\x86" + to_group(at - 1)
+            at % GROUPS) + b"\x47\x86" + to_group(at % GROUPS)
+        yield f"query-fails-{at}", on + fail(2, 0, at) + to_group(
+            at % GROUPS, 5, 0) + to_group(at % GROUPS, 5, 0)
+    yield "group-no-guest", on + STAY_AWAY + heard(
+        first, to_host(1), to_host()) + LEAVE + heard(first, to_host(1))
+    yield "group-port-0", on + heard(first, b"\1\x20\x40\0\0")
 
 
 def captures():
@@ -170,6 +175,17 @@ def guests(frames):
                 UDP, v6)
         yield f"ping-error-{v6}", b"\0" + packet(ICMP, v6) + event(
             flow, [], [error(1, 11, 0, 0, b"\x08\0\0\0\0\1\0\1")])
+        yield f"no-guest-{v6}", b"\0" + packet(UDP, v6) + STAY_AWAY + event(
+            UDP_53, [from_peer(controls=7)]) + accept(TCP_22) + event(
+            flow, [from_peer()]) + NEXT_TIMER + STAY_AWAY + LEAVE + packet(
+            UDP, v6)
+        ask = packet(UDP, v6, 3 << 2)           # TFTP
+        yield f"all-ports-{v6}", b"\0" + ask + event(
+            flow, [from_peer(port=3), from_peer(port=1)]) + ask * 2 + event(
+            flow, [from_peer(port=p) for p in range(3)]) + event(
+            flow, [from_peer(peer=3, port=1), from_peer(peer=1)]) + packet(
+            UDP, v6, 1 << 2) + packet(UDP, v6, 3 << 2, 1) + event(
+            flow, [from_peer(peer=5, port=1)])
         yield f"local-{v6}", b"\0" + packet(UDP, v6) + event(
             flow, [], [error(128, 2, 0, 0)])
         yield f"inbound-{v6}", b"\0" + event(

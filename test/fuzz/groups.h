@@ -62,11 +62,15 @@ struct group {
 	uint64_t guest_at, sent_at;
 };
 
-/* struct querier_of - A peer that sent to a group of a service */
+/**
+ * struct querier_of - A peer that sent to a group of a service
+ * @query:	the datagram; passt may not have read it if a call has failed
+ */
 struct querier_of {
 	struct in6_addr addr;
 	uint16_t port, service;
 	uint64_t at;
+	const struct heard *query;
 };
 
 /* struct query_of - Who has sent a query, by the number of its socket, and to
@@ -270,7 +274,7 @@ static void expect_group(const struct ksock *s, const struct in6_addr *dst,
 		if (g.nqueriers < QUERIERS)
 			g.querier[g.nqueriers++] = (struct querier_of){
 				h->ends.src, h->ends.sport, s->port,
-				kernel.now };
+				kernel.now, h };
 	} else if (!is_many(dst)) {
 		h->may = g.unsure || is_recent(p->guest_at);
 		h->must = !g.unsure && is_recent(p->sent_at);

@@ -95,6 +95,22 @@ struct udp_guest_port *__wrap_udp_guest_ports_new(void)
 	return guest_ports;
 }
 
+/* refuse_bind() - Refuse a port of UDP that another socket has, except for a
+ * group's address: these sockets share the port */
+static int refuse_bind(const struct ksock *s, const struct in6_addr *addr)
+{
+	unsigned int i;
+
+	if (s->type != SOCK_DGRAM || !s->port || addr_is_multicast(addr))
+		return 0;
+	for (i = 0; i < FDS; i++)
+		if (&kernel.fd[i] != s && kernel.fd[i].open &&
+		    kernel.fd[i].type == SOCK_DGRAM &&
+		    kernel.fd[i].port == s->port)
+			return EADDRINUSE;
+	return 0;
+}
+
 static void no_control(void *owner, enum event_type type, uint64_t now)
 {
 }
@@ -165,6 +181,7 @@ static void start_world(struct input *in)
 
 	kernel_start();
 	kernel.sent = check_sent;
+	kernel.bind = refuse_bind;
 	kernel.route = pick & PICK_LOCAL ? RTN_LOCAL : RTN_UNICAST;
 	clear_worker(&o.w);
 	memset(&o.fwd, 0, sizeof(o.fwd));
@@ -547,7 +564,8 @@ static bool must_leave(const struct ends *e)
 		return group_socket(&e->dst) &&
 		       (e->sport == e->dport || kernel.nopen < FDS / 2);
 	q = querier_find(&e->dst, e->dport, e->sport);
-	return q && is_recent(q->at) && g.nqueriers < QUERIERS &&
+	return q && is_recent(q->at) && q->query->got &&
+	       g.nqueriers < QUERIERS &&
 	       has_service(addr_is_v4(&e->dst), e->sport) &&
 	       !o.conf.no_host_access;
 }
@@ -727,8 +745,8 @@ static void change_net(uint8_t pick)
 	run_pass(NULL);
 }
 
-/* step_link() - Let the guest stop or go on reading, or leave and come back, or
- * let the network change */
+/* step_link() - Let the guest stop or go on reading, or leave and come back, at
+ * once or later, or let the network change */
 static void step_link(struct input *in)
 {
 	uint8_t pick = take_byte(in);
@@ -748,8 +766,10 @@ static void step_link(struct input *in)
 		worker_guest_down(&o.w, -ECONNRESET);
 	MUST(!o.w.flows.used);
 	groups_forget();
-	open_guest(pick & 2);
-	MUST(!worker_guest_up(&o.w, kernel.now));
+	if (!(pick & 8)) {
+		open_guest(pick & 2);
+		MUST(!worker_guest_up(&o.w, kernel.now));
+	}
 	run_pass(NULL);
 }
 

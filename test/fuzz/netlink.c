@@ -38,7 +38,7 @@ UNCOUNTED
 /* What recv() returns: the datagrams of the input, or one message each. */
 static struct input answer;
 static unsigned int datagrams;
-static bool left_over;
+static bool left_over, unsent;
 static uint32_t last_seq;
 
 /* fix_seq() - Give the messages that have the number 0 the one that was asked
@@ -67,6 +67,7 @@ static ssize_t fake_send(int fd, const void *p, size_t len, int flags)
 	if (answer.left < 2 || answer.at[0] || answer.at[1])
 		return (ssize_t)len;
 	take_u16(&answer);
+	unsent = true;
 	errno = ENOBUFS;
 	return -1;
 }
@@ -143,6 +144,7 @@ static struct found ask(uint8_t pick, const struct input *in)
 		addr_parse(family == AF_INET ? "192.0.2.5" : "2001:db8::5",
 			   &prefer);
 	left_over = pick & 0x40;
+	unsent = false;
 	answer = *in;
 	datagrams = DATAGRAMS;
 	switch ((enum question)(pick & 3)) {
@@ -181,6 +183,8 @@ static void check_found(uint8_t pick, const uint8_t *data, size_t size,
 
 	check_addr(data, size, &f->a);
 	check_addr(data, size, &f->b);
+	if (unsent && (pick & 3) >= ASK_ADDRESS)	/* it is one question */
+		MUST(!f->ifindex && !f->ok && !f->n);
 	if (f->ifindex)
 		MUST(has_bytes(data, size, &f->ifindex, 4));
 	if ((pick & 3) == ASK_ADDRESS && f->ifindex) {

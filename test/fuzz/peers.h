@@ -19,7 +19,7 @@ static const char *const peer_text[2][PEERS] = {
 	  "ff02::fb", "::1" },
 };
 static struct in6_addr peer_addr[2][PEERS], guest_addr[2];
-static const uint16_t peer_port[PORTS] = { 53, 7, 853, 5000 };
+static const uint16_t peer_port[PORTS] = { 53, 7, 853, 69 };
 static const uint16_t guest_port[PORTS] = { 40000, 22, 53, 5353 };
 
 UNCOUNTED
