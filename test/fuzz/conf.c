@@ -50,7 +50,7 @@ static unsigned int fake_index(const char *name)
 }
 
 /* Descriptors that passt inherits: a connected stream socket, one that is not
- * connected, and one of datagrams. */
+ * connected, and a connected one of datagrams. */
 enum { CONNECTED = 3, UNCONNECTED, DATAGRAMS };
 
 /* fake_getsockopt() - Give the type of a socket */
@@ -64,7 +64,7 @@ static int fake_getsockopt(int fd, int level, int option, int *type,
 
 static int fake_getpeername(int fd, const struct sockaddr *sa, socklen_t *len)
 {
-	return fd == CONNECTED ? 0 : -1;
+	return fd == UNCONNECTED ? -1 : 0;
 }
 
 /* ignore_args() - Stands for log_msg() */

@@ -96,7 +96,7 @@ def groups():
         yield f"group-{i}", on + heard(sock, to_host(1)) + to_querier() + \
             heard(sock, *(to_host(how) for how in (0, 1, 2, 3))) + \
             heard(sock, *(to_host(how) for how in (5, 13, 4, 16))) + \
-            wait(10001) + to_querier() + heard(sock, to_host(0)) + \
+            wait(10001) * 4 + to_querier() + heard(sock, to_host(0)) + \
             to_group(i) + heard(sock, to_host(0, 5)) + LEAVE + \
             heard(sock, to_host(0)) + to_querier()
         yield f"query-{i}", on + to_group(i, 5, 0) * 2 + heard(

@@ -64,6 +64,7 @@ struct group {
 
 /**
  * struct querier_of - A peer that sent to a group of a service
+ * @at:		when, ms; 0: before this guest came
  * @query:	the datagram; passt may not have read it if a call has failed
  */
 struct querier_of {
@@ -155,7 +156,8 @@ static void groups_forget(void)
 
 	for (i = 0; i < GROUPS; i++)
 		g.group[i].guest_at = g.group[i].sent_at = 0;
-	g.nqueriers = 0;
+	for (i = 0; i < g.nqueriers; i++)
+		g.querier[i].at = 0;
 }
 
 static void groups_start(bool on)
@@ -167,6 +169,7 @@ static void groups_start(bool on)
 		MUST(addr_parse(group_text[i].addr, &g.group[i].addr));
 	}
 	groups_forget();
+	g.nqueriers = 0;
 	memset(g.query, 0, sizeof(g.query));
 	g.on = on;
 	g.unsure = false;
