@@ -333,8 +333,9 @@ static void device_choose(struct device *d, const struct cmdline *c,
 	const char *mac = props_get(old, "macaddr");
 
 	/* If the old device is a variant of virtio-net, keep its driver, which
-	 * fits its bus. */
-	if (strncmp(driver, "virtio-net", strlen("virtio-net")))
+	 * fits its bus. With '=' in it, it would be another property. */
+	if (strncmp(driver, "virtio-net", strlen("virtio-net")) ||
+	    strchr(driver, '='))
 		driver = m->driver;
 
 	d->props.n = 0;
