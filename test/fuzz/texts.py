@@ -152,6 +152,7 @@ QEMU = (
     "devno=fe.0.0001",
     "-machine s390-ccw-virtio\n-device virtio-blk-ccw,devno=fe.0.ffff",
     "-machine virt\n-device virtio-net-device,netdev=a,,b",
+    '-device {"driver":"virtio-net-=ci","netdev":"n0"}',
     "-machine type=none", "-machine none", "-device help", "-h", "--version",
     "-device virtio-net-pci,help", "-append\n-net user\n-name\nx,y",
     "-M pc-i440fx-7.2\n-device e1000,netdev=n0,mac=1,mac=2",
