@@ -3,10 +3,12 @@
  * log.h - Messages to stderr, the system logger or a file. The state of the log
  * is global, because every function must be able to log.
  *
- * LOG_LIMITED() logs all messages that a guest or a peer can cause. Each place
- * in the code that uses LOG_LIMITED() may log its first LOG_BURST lines at any
- * rate. After that it logs at most one line in LOG_INTERVAL ms, which also says
- * how many lines were suppressed.
+ * LOG_LIMITED() logs the messages that a guest or a peer can cause. Only two
+ * kinds of these have no limit: the line for each packet (--trace), and the
+ * line for each new phase of a TCP connection (--debug). Each place in the code
+ * that uses LOG_LIMITED() may log its first LOG_BURST lines at any rate. After
+ * that it logs at most one line in LOG_INTERVAL ms, which also says how many
+ * lines were suppressed.
  */
 #ifndef LOG_H
 #define LOG_H

@@ -585,8 +585,9 @@ static void dhcp_add_value(struct dhcp_layout *l, uint8_t code,
 	}
 }
 
-/* dhcp_add_values() - Add all options that the client wants, in the client's
- * order */
+/* dhcp_add_values() - Add the options that the client wants: those of option
+ * 55, in the client's order, or all options if option 55 is absent. Option 81
+ * is added whenever the client has sent it */
 static void dhcp_add_values(struct dhcp_layout *l, const struct dhcp_reply *r)
 {
 	const struct dhcp_req *req = r->req;

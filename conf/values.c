@@ -211,10 +211,9 @@ static enum conf_next set_stats(struct conf *c, const struct opt *o,
 	return CONF_GO;
 }
 
-/*
- * user_parse() - Parse a number or name of a user, and set @uid and the ID of
- * the user's primary group; false if no user has that name
- */
+/* user_parse() - Parse a number or name of a user, and set @uid and the ID of
+ * the user's primary group; false if no user has that name. A number that no
+ * user has is accepted, and is then also the ID of the group */
 static bool user_parse(const char *s, uid_t *uid, gid_t *gid)
 {
 	const struct passwd *pw;

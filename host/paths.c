@@ -48,7 +48,8 @@ struct mount_attributes {
 };
 
 /**
- * struct fixed - What the kernel reads when passt uses a path in the sandbox
+ * struct fixed - Paths and flags that passt passes to system calls in the
+ *		sandbox, in memory that the kernel reads
  * @empty:	path for fstatat() with AT_EMPTY_PATH
  * @resolv:	path of resolv.conf, without the first slash
  * @real:	absolute path of the file that @resolv led to at start, without

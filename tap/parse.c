@@ -436,10 +436,12 @@ static enum tap_counter parse_headers(struct cursor *c, struct pkt *pkt)
 /**
  * check_offload() - Check that the metadata of a frame match its packet
  *
- * A partial checksum must start at the transport header. If it starts anywhere
- * else, for example in the payload of a tunnel, passt does not complete it. The
- * type of a GSO frame must be the one that the metadata name. A complete
- * checksum over all segments of a GSO frame has no meaning.
+ * A partial checksum must be that of the packet's own TCP or UDP header: passt
+ * completes no other, for example one in the payload of a tunnel. A GSO frame
+ * must have the type and a segment size that fit the packet. It must not have a
+ * complete checksum, because one over all segments has no meaning.
+ *
+ * Return: DROP_NONE; TAP_OFFLOAD if the frame must be dropped
  */
 static enum tap_counter check_offload(const struct frame_meta *m,
 				      const struct pkt *pkt)

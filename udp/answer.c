@@ -73,10 +73,12 @@ static struct udp_flow *open_answer(struct udp *u, struct udp_flow *asked,
 /**
  * udp_answer_get() - Find or begin the flow of a datagram that arrived at the
  * socket of a flow with @all_ports
- * @asked:	key of that flow. This function may evict the flow
+ * @asked:	key of the flow with that socket. It must be a copy, because
+ *		this function may evict the flow
  * @o:		sender of the datagram
  *
- * Return: flow; NULL if the datagram must be dropped; the drop is then counted
+ * Return: flow; NULL if the datagram must be dropped. This function has then
+ *	   counted the drop
  */
 struct udp_flow *udp_answer_get(struct udp *u, const struct flow_key *asked,
 				const struct udp_origin *o, uint64_t now)

@@ -439,7 +439,8 @@ int mcast_open(struct udp *u)
  *
  * If an interface was deleted and made anew, it has another index, so its
  * groups are joined again. While the host does not have the interface, its
- * groups are not relayed. If it can't be found out, nothing changes.
+ * groups are not relayed. If the kernel does not tell passt whether the host
+ * has the interface, nothing changes.
  */
 void mcast_follow(struct udp *u)
 {

@@ -206,12 +206,12 @@ static bool can_share_port(const struct udp *u, const struct flow_key *key)
 }
 
 /**
- * udp_port_share() - Let the sockets that have the port number of a new flow
- * share this port with the socket of the new flow
+ * udp_port_share() - Let the socket of a new flow be bound to the same port of
+ * the host as the sockets of other flows from the guest's port
  * @key:		key of the new flow
  *
- * Return: true if the new socket has to set SO_REUSEPORT; false if no socket
- *	   has the port, or the port can't be shared
+ * Return: true if the new socket has to set SO_REUSEPORT; false if no flow has
+ *	   a socket on that port, or the port can't be shared
  */
 bool udp_port_share(struct udp *u, const struct flow_key *key)
 {

@@ -156,9 +156,9 @@ static void clear_worker(struct worker *w)
 
 /* Bits of the first byte of an input. */
 enum pick {
-	PICK_PCAP	= 0x01,		/* another byte says how many times 16
-					 * bytes the file has space for; 255: no
-					 * limit */
+	PICK_PCAP	= 0x01,		/* record frames (--pcap). One more byte
+					 * is the space of the file, in units of
+					 * 16 bytes; 255: no limit */
 	PICK_SEGMENTING	= 0x02,		/* the guest takes GSO frames */
 	PICK_LOCAL	= 0x04,		/* all addresses are the host's */
 	PICK_MULTICAST	= 0x08,

@@ -4,9 +4,10 @@
  * made. The linker replaces the calls of passt (option --wrap), so libc and
  * libFuzzer keep theirs.
  *
- * A descriptor may be used only while it is open, and is closed once: else the
- * target stops. The next event at a socket, @event, says what its calls return.
- * A fuzz target includes this header once.
+ * The target stops if a descriptor is used while it is not open, or is closed
+ * twice. @event of struct kernel is the socket that the current event is about:
+ * reads of this socket return the datagrams and errors of the event. A fuzz
+ * target includes this header once.
  */
 #ifndef TEST_FUZZ_KERNEL_H
 #define TEST_FUZZ_KERNEL_H

@@ -175,7 +175,8 @@ static struct found ask(uint8_t pick, const struct input *in)
 	return f;
 }
 
-/* check_found() - Check what was found */
+/* check_found() - Check that what was found is in the input, and that a guest
+ * can use it */
 static void check_found(uint8_t pick, const uint8_t *data, size_t size,
 			const struct found *f)
 {

@@ -164,8 +164,9 @@ class Bench:
         return failed
 
     def check_files(self, ended):
-        """Fails unless the log file is bounded; stderr has all messages, too.
-        @ended: the recording has ended, because a write has failed."""
+        """Fails unless passt holds no more than before, and its log file has at
+        most LOG_SIZE bytes. All messages also go to stderr, without a limit.
+        @ended: a write to the recording has failed, so passt has closed it."""
         self.health.descriptors -= ended
         self.health.check(1 << 30)
         size = os.path.getsize(f"{self.lab.dir}/log")

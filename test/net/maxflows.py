@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""maxflows.py - Tests --max-flows: with 64 flows, the guest and peers outside get
-what the manual says, more is refused at once, and afterwards all is as before.
+"""maxflows.py - Tests --max-flows with 64 flows. The guest and peers can open
+as many connections as the manual says, and all others are refused at once.
+Afterwards, passt serves the guest as before.
 """
 
 import contextlib

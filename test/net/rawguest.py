@@ -81,8 +81,9 @@ def is_arp_reply(frame):
 class RawGuest:
     """A connection to passt's socket; a thread reads all frames.
 
-    @hook: the thread calls this with each frame; at first it adds the frame to
-        @frames
+    @frames: the frames that @hook has put there
+    @hook: the thread calls this function with each frame. Unless a test
+        replaces it, it appends the frame to @frames
     """
 
     def __init__(self, path):

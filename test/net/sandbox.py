@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""sandbox.py - What passt can still do in its sandbox, as an attacker in the
-process would try: every system call, sockets of every kind, files. And where
-the sandbox can be entered: as root, as a user, in other namespaces, in a chroot,
-and where the kernel refuses parts of it.
+"""sandbox.py - Tests the sandbox in two ways. A running passt tries what an
+attacker in the process would try: every system call, sockets of every kind, and
+files. And passt enters the sandbox in several setups: as root, as a user, in
+other namespaces, in a chroot, in a container, and where the kernel refuses a
+part of it.
 
-trycall.c lets a running passt make system calls; sandbox.txt has those that are
-permitted.
+trycall.c lets a running passt make system calls. sandbox.txt lists the system
+calls that the sandbox permits.
 """
 
 import errno

@@ -150,7 +150,8 @@ static void story_link(void)
 
 /* Given a symbolic link to a file in a directory that is not there yet, when
  * the first directory on the way is made, then this is reported. When the
- * directory of the file is deleted, then the caller has to look. */
+ * directory of the file is deleted, then this is reported, too. Later changes
+ * may come without a report, so the caller has to look for them. */
 static void story_later(void)
 {
 	if (symlink("../later/on/stub", path))

@@ -182,9 +182,10 @@ static struct tcp_seg take(enum way way, unsigned int i)
 	return seg;
 }
 
-/* feed() - Let passt receive a segment, as part of a batch. There is no flow
- * before the guest's SYN. After the flow was removed, a late SYN is dropped
- * here; passt would open another flow for it */
+/* feed() - Let passt receive a segment, as part of a batch. If passt never had
+ * a flow, the guest's SYN opens one. Without a flow, passt refuses all other
+ * segments. After the flow was removed, a late SYN is dropped here; passt would
+ * open another flow for it */
 static void feed(struct tcp_seg *seg)
 {
 	uint8_t data[2 * MINI_DATA];

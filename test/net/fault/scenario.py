@@ -326,7 +326,7 @@ class Scenario:
         self.disconnects = 0
 
     def connect(self, patience):
-        """Connects the guest, if passt has closed the link."""
+        """Connects the guest, unless it is connected, and sets its patience."""
         if not self.guest:
             self.guest = Guest(self.lab.socket, patience)
         self.guest.patience = patience

@@ -472,8 +472,9 @@ def a_datagram_from_our_own_port_is_dropped(w, v):
 
 @test("U1", both)
 def a_peer_with_the_number_of_our_port_is_heard(w, v):
-    """It may be another host, or a program on an address of the host on which
-    this port is not forwarded."""
+    """passt relays datagrams of a peer whose port has the number of a forwarded
+    port. The peer may be another host, or a program at an address of the host
+    at which this port is not forwarded."""
     p = w.start("-u", "7574", "-u", f"{HOST[v]}/7575")
     g = w.join(p.wait_ready())
     exchange(w, g, v, w.udp(v, port=7574), HOST[v], 7574, 7574, (PEER[v],))

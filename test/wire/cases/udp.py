@@ -371,7 +371,8 @@ def sources_that_cannot_be_are_dropped(w, v):
 
 @test("UDP", both)
 def destinations_that_cannot_be_do_no_harm(w, v):
-    """The guest can't reach the host's loopback by loopback addresses."""
+    """Datagrams of the guest to loopback, unspecified, broadcast and multicast
+    addresses do not reach the host's loopback."""
     g = w.guest()
     s = w.udp(v, LOOPBACK[v], where=w.net.host)
     for dst in {4: ("127.0.0.1", "127.1.2.3", "0.0.0.0", "255.255.255.255",
