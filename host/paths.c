@@ -76,10 +76,11 @@ static uint8_t space[2 * PAGE_MAX + sizeof(struct fixed)];
 #define PLAIN	(fixed->real + 1)
 
 /* The struct fixed; the host's root directory; whether the kernel lacks
- * openat2(); and directories of own files, -1: there is no such file. */
+ * openat2(); whether an empty root is mounted over the host's; and directories
+ * of own files, -1: there is no such file. */
 static struct fixed *fixed;
 static int root = -1;
-static bool no_openat2;
+static bool no_openat2, covered;
 static int dirs[OWN_PATHS] = { -1, -1 };
 
 /* Files and directories that paths_note_files() has noted, by descriptor. */
@@ -196,12 +197,12 @@ void paths_note_files(void)
 static void reopen_file(int fd, uid_t uid, gid_t gid)
 {
 	int flags = fcntl(fd, F_GETFL), new;
-	char link[32], path[PATH_MAX];
+	char name[32], path[PATH_MAX];
 	struct stat st;
 	ssize_t n;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, path, sizeof(path) - 1);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	n = readlink(name, path, sizeof(path) - 1);
 	if (n < 0 || flags < 0)
 		return;
 	path[n] = '\0';
@@ -218,13 +219,15 @@ static void reopen_file(int fd, uid_t uid, gid_t gid)
 
 /**
  * paths_reopen() - Open all noted files again, so that they are files of the
- *		mount namespace that the process has entered
+ *		mount namespace that the process has entered; the sandbox is
+ *		going to cover the root directory there
  * @uid, @gid:	user whose files they are
  */
 void paths_reopen(uid_t uid, gid_t gid)
 {
 	int fd;
 
+	covered = true;
 	for (fd = 0; fd < FILE_FDS; fd++) {
 		if (files[fd].ino)
 			reopen_file(fd, uid, gid);
@@ -331,14 +334,20 @@ static int open_how(int dir, const char *path, const struct open_how *how)
 /**
  * paths_open_resolv() - Open the host's resolv.conf, wherever it leads to now
  *
- * Before Linux 5.6, this is the file that it led to at start.
+ * Before Linux 5.6, this is the file that it led to at start. If the root
+ * directory is covered, a relative link that leads to the root by "..", leads
+ * into the empty root: then it is that file, too.
  *
  * Return: descriptor, or -errno
  */
 int paths_open_resolv(void)
 {
-	return open_how(root, no_openat2 ? PLAIN : fixed->resolv,
-			&fixed->follow);
+	int fd = open_how(root, no_openat2 ? PLAIN : fixed->resolv,
+			  &fixed->follow);
+
+	if (fd == -ENOENT && covered)
+		fd = open_how(root, PLAIN, &fixed->no_links);
+	return fd;
 }
 
 /**

@@ -128,18 +128,20 @@ static bool keeps_proc(struct sandbox *s)
 #endif
 }
 
-/* is_in_apparmor() - Whether AppArmor enforces a profile on the process */
+/* is_in_apparmor() - Whether AppArmor enforces a profile on the process. Its
+ * label then is the name of the profile, and its mode in parentheses */
 static bool is_in_apparmor(void)
 {
 	int fd = open("/proc/self/attr/current", O_RDONLY | O_CLOEXEC);
-	char label[256] = "";
+	char label[1024] = "";
 	ssize_t n;
 
 	if (fd < 0)
 		return errno == EACCES;		/* by its profile */
 	n = read(fd, label, sizeof(label) - 1);
 	close(fd);
-	return n > 0 && strstr(label, " (enforce)");
+	return n > 0 && strstr(label, " (") && !strstr(label, " (complain)") &&
+	       !strstr(label, " (unconfined)");
 }
 
 /**
@@ -326,8 +328,13 @@ static int cover_root(void)
  */
 static int leave_root(struct sandbox *s)
 {
-	int rc = mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ? -errno : 0;
+	int rc;
 
+	if (s->apparmor)
+		paths_reopen(s->uid, s->gid);
+	else
+		paths_clone_root();
+	rc = mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ? -errno : 0;
 	if (rc == -EINVAL) {		/* the root is no mount point */
 		s->detail[SANDBOX_ROOT] = "in a chroot";
 		return enter_detached();
@@ -335,11 +342,9 @@ static int leave_root(struct sandbox *s)
 	if (rc)
 		return rc;
 	if (s->apparmor) {
-		paths_reopen(s->uid, s->gid);
 		s->detail[SANDBOX_ROOT] = "over the host's, for AppArmor";
 		return cover_root();
 	}
-	paths_clone_root();
 	rc = replace_root();
 	if (rc != -EINVAL)
 		return rc;

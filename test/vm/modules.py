@@ -26,6 +26,7 @@ PROFILES = "/etc/apparmor.d"
 LIBVIRT = "libvirt-test"        # libvirt names a profile after each guest
 USER = "/usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups"
 STEPS = 13                      # of the sandbox
+STUB = "run/systemd/resolve/stub-resolv.conf"
 
 # Makes a root folder in which passt can pivot its root: the first root file
 # system of a kernel can't be left.
@@ -54,7 +55,9 @@ cd /new && mount --move /new / && exec chroot . sh -c "$1"' - \
 # resolv.conf, and lets passt end.
 SERVES = """
 rm -f {folder}/*
-echo "nameserver 198.51.100.1" >/etc/resolv.conf
+mkdir -p /run/systemd/resolve
+echo "nameserver 198.51.100.1" >/run/systemd/resolve/stub-resolv.conf
+ln -sf {link} /etc/resolv.conf
 {before} passt --strict -s {folder}/socket -P {folder}/pid -l {folder}/log \
 	-a 192.0.2.2 -n 24 -g 192.0.2.1 || exit 1
 socat TCP-LISTEN:7001,reuseaddr EXEC:cat &
@@ -69,8 +72,8 @@ unshare -n sh -c "
 	timeout 20 socat -t 10 - TCP:192.0.2.1:7001 </tmp/data |
 		cmp - /tmp/data && echo same
 	kill %1"
-echo "nameserver 198.51.100.2" >/etc/new
-mv /etc/new /etc/resolv.conf
+echo "nameserver 198.51.100.2" >/run/systemd/resolve/new
+mv /run/systemd/resolve/new /run/systemd/resolve/stub-resolv.conf
 for i in 1 2 3 4 5 6 7 8 9 10; do
 	sleep 0.3
 	grep 198.51.100.2 {folder}/log && echo follows && break
@@ -148,11 +151,16 @@ def whole(name, place, before="", root=None):
                (f", {root}" if root else "") in lines, True)
 
 
-def serves(name, inside, before="", profile="unconfined", folder="/tmp/passt"):
-    """passt serves a guest, confined by this profile."""
-    with check(f"{name}: passt serves a guest"):
+def serves(name, inside, before="", profile="unconfined", folder="/tmp/passt",
+           link="../" + STUB):
+    """passt serves a guest, confined by this profile.
+
+    @link: where /etc/resolv.conf leads to
+    """
+    with check(f"{name}: passt serves a guest, resolv.conf leads to {link}"):
         inside.run(f"mkdir -p {folder}; chmod 777 {folder}")
-        out = inside.run(SERVES.format(before=before, folder=folder))
+        out = inside.run(SERVES.format(before=before, folder=folder,
+                                       link=link))
         said = out.replace("\0", "").split("\n")
         for word in "pong", "same", "follows", profile:
             expect(f"'{word}' in {out}", word in said, True)
@@ -183,7 +191,8 @@ def apparmor(name, inside):
         if folder.startswith("/tmp"):
             whole(f"{name}, {what}", inside, before,
                   "over the host's, for AppArmor")
-        serves(f"{name}, {what}", inside, before, profile, folder)
+        for link in f"../{STUB}", f"/{STUB}":
+            serves(f"{name}, {what}", inside, before, profile, folder, link)
         with check(f"{name}, {what}: nothing is denied"):
             expect("denied", inside.denied(), [])
     with check(f"{name}: the profile does deny what it does not permit"):
