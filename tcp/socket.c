@@ -323,7 +323,7 @@ static bool set_peek_off(struct tcp *t, struct tcp_flow *f, uint32_t off)
 
 	if (!off && !f->peek_off_set)
 		return true;
-	if (t->no_peek_off)
+	if (t->no_peek_off && !f->peek_off_set)
 		return false;
 	if (setsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_PEEK_OFF, &v,
 		       sizeof(v))) {
@@ -335,8 +335,9 @@ static bool set_peek_off(struct tcp *t, struct tcp_flow *f, uint32_t off)
 }
 
 /*
- * Peek without SO_PEEK_OFF: read the first @off bytes, which were sent before,
- * into a scratch buffer, and the bytes after them into @iov.
+ * Peek without SO_PEEK_OFF at the bytes from @seq on: remove those that are
+ * acknowledged, read those that were sent after them into a scratch buffer, and
+ * the bytes from @seq on into @iov.
  *
  * Like any read, a peek that has read some data stops before urgent data. Bytes
  * from there on, or FIN, can be read only after the guest has acknowledged all
@@ -345,15 +346,17 @@ static bool set_peek_off(struct tcp *t, struct tcp_flow *f, uint32_t off)
  * Return: number of bytes read into @iov; 0 for the peer's FIN; -1 on error,
  * with errno: EAGAIN if there are no bytes.
  */
-static ssize_t peek_over(struct tcp_flow *f, uint32_t off, struct iovec *iov,
+static ssize_t peek_over(struct tcp_flow *f, uint32_t seq, struct iovec *iov,
 			 unsigned int cnt)
 {
+	uint32_t off = seq - f->conn.snd_una;
 	static uint8_t skip[SKIP_SIZE];
 	UNINITIALIZED struct iovec all[SKIP_IOV + PIECES_PER_PEEK];
 	struct msghdr msg = { .msg_iov = all };
 	uint32_t left;
 	ssize_t n;
 
+	tcp_sock_discard(f);
 	for (left = off; left; left -= MIN(left, SKIP_SIZE))
 		all[msg.msg_iovlen++] = (struct iovec){
 			skip, MIN(left, SKIP_SIZE) };
@@ -393,7 +396,7 @@ ssize_t tcp_sock_peek(struct tcp *t, struct tcp_flow *f, struct iovec *iov,
 
 	if (!f->peek_off_set || f->peek_stale) {
 		if (!set_peek_off(t, f, off))
-			return peek_over(f, off, iov, cnt);
+			return peek_over(f, f->conn.snd_nxt, iov, cnt);
 		f->peek_stale = false;
 	}
 	return recvmsg(f->flow.fd[SIDE_HOST], &msg, MSG_PEEK | MSG_DONTWAIT);
@@ -414,7 +417,7 @@ ssize_t tcp_sock_peek_at(struct tcp *t, struct tcp_flow *f, uint32_t seq,
 
 	f->peek_stale = true;
 	if (!set_peek_off(t, f, off))
-		return peek_over(f, off, iov, cnt);
+		return peek_over(f, seq, iov, cnt);
 	return recvmsg(f->flow.fd[SIDE_HOST], &msg, MSG_PEEK | MSG_DONTWAIT);
 }
 

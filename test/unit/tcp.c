@@ -687,6 +687,28 @@ static void story_answer_lost(void)
 	finishes(&y, "a lost answer behind others");
 }
 
+/* Given a kernel without SO_PEEK_OFF, which passt has found out while the socket
+ * has an answer that the guest has acknowledged, when urgent data follows, then
+ * the guest gets it at once. */
+static void story_urgent_behind_answer(void)
+{
+	const struct way y = { V4, .no_fin = true };
+	uint8_t b;
+
+	begins(&y);
+	guest.delay = true;
+	exchange(10, 10, 3);
+	exchange(10, 0, 3);
+	check_eq("an answer is in the socket", left_in_socket(), 10);
+	w.tcp.no_peek_off = true;
+	b = stream_byte(guest.pport, end_one.tx++);
+	end_one.tx_total = guest.rx_total = end_one.tx;
+	send(end_one.fd, &b, 1, MSG_OOB);
+	turns(&w, 5);
+	check_eq("urgent data behind it arrives", guest_received(&guest), 11);
+	finishes(&y, "urgent data behind an answer");
+}
+
 /* Given a guest that sends its last data, its FIN, and the ACK of the peer's
  * data and FIN in one segment, then the peer gets FIN, and no RST (T7, T10). */
 static void story_all_in_last_segment(void)
@@ -740,18 +762,18 @@ static void story_too_many_flows(void)
 	listener = listen_on("127.0.0.1", &port);
 	end_init(&w, &end_one, NULL, 40001, GW4, port);
 	guest.pport = port;
-	w.sched.open_left = -SCHED_OPEN_MAX;
-	w.sched.open_at = w.now;
+	w.sched.open_left[SCHED_OPEN_TCP] = -SCHED_OPEN_MAX;
+	w.sched.open_at[SCHED_OPEN_TCP] = w.now;
 	segment(SEG_SYN, 1000, 0, 0);
 	turns(&w, 2);
 	check_eq("there is no flow", w.flows.used, 0);
 	check_eq("the SYN is counted", w.tcp.count[TCP_REFUSED], 1);
 	check_eq("and gets no answer", end_one.nseen, 0);
-	turns(&w, 501);
+	turns(&w, 700);
 	segment(SEG_SYN, 1000, 0, 0);
 	turns(&w, 2);
 	check_eq("another opens the flow", w.flows.used, 1);
-	check("its time is counted", w.sched.open_left < SCHED_OPEN_MAX);
+	check("its time is counted", w.sched.open_left[SCHED_OPEN_TCP] < SCHED_OPEN_MAX);
 	segment(SEG_RST, 1001, 0, 0);
 	turn(&w);
 	close(listener);
@@ -1030,6 +1052,7 @@ int main(void)
 	story_urgent("urgent data without SO_PEEK_OFF", true);
 	story_short_answers();
 	story_answer_lost();
+	story_urgent_behind_answer();
 	story_all_in_last_segment();
 	story_short_answers_lost("short answers, some lost", false);
 	story_short_answers_lost("short answers, some lost, without SO_PEEK_OFF",
