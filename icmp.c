@@ -484,6 +484,44 @@ static void refuse_request(struct icmp_echo *e, const struct pkt *pkt,
 		icmp_error_pkt(e->errors, error, 0, pkt, now);
 }
 
+/* forbid_request() - Drop a request to a peer that the guest may not reach, and
+ * tell the guest */
+static void forbid_request(struct icmp_echo *e, const struct pkt *pkt,
+			   uint64_t now)
+{
+	e->count[ICMP_REFUSED]++;
+	icmp_error_pkt(e->errors, EACCES, 0, pkt, now);
+}
+
+/* begin_peer() - Open the flow of the peer that a request is for, unless the
+ * guest opens too many flows, or may not reach the peer. @peer: the peer's real
+ * address. If there can be no flow, count the dropped request and return
+ * NULL */
+static struct icmp_flow *begin_peer(struct icmp_echo *e,
+				    const struct flow_key *key,
+				    const struct in6_addr *peer,
+				    const struct pkt *pkt, uint64_t now)
+{
+	struct icmp_flow *p = NULL;
+	uint64_t begun;
+	int error = 0;
+
+	if (!sched_may_open(e->sched, SCHED_OPEN_OTHERS, now)) {
+		refuse_request(e, pkt, error, now);
+		return NULL;
+	}
+	begun = now_us();
+	if (!is_peer_allowed(e, NULL, &pkt->dst, peer, now)) {
+		forbid_request(e, pkt, now);
+	} else {
+		p = open_peer(e, key, peer, &error, now);
+		if (!p)
+			refuse_request(e, pkt, error, now);
+	}
+	sched_opened(e->sched, SCHED_OPEN_OTHERS, now_us() - begun);
+	return p;
+}
+
 /* get_peer() - Find or open the flow of the peer that a request is for. If
  * there can be no flow, count the dropped request and return NULL */
 static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
@@ -495,8 +533,6 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 	};
 	struct icmp_flow *p;
 	struct in6_addr peer;
-	uint64_t begun;
-	int error = 0;
 
 	if (!pkt->ttl || !addr_is_unicast(&pkt->src) ||
 	    !addr_is_unicast(&pkt->dst) ||
@@ -506,20 +542,12 @@ static struct icmp_flow *get_peer(struct icmp_echo *e, const struct pkt *pkt,
 	}
 
 	p = find_echo_flow(e, &key);
+	if (!p)
+		return begin_peer(e, &key, &peer, pkt, now);
 	if (!is_peer_allowed(e, p, &pkt->dst, &peer, now)) {
-		e->count[ICMP_REFUSED]++;
-		icmp_error_pkt(e->errors, EACCES, 0, pkt, now);
+		forbid_request(e, pkt, now);
 		return NULL;
 	}
-	if (p)
-		return p;
-	if (sched_may_open(e->sched, now)) {
-		begun = now_us();
-		p = open_peer(e, &key, &peer, &error, now);
-		sched_opened(e->sched, now_us() - begun);
-	}
-	if (!p)
-		refuse_request(e, pkt, error, now);
 	return p;
 }
 

@@ -430,13 +430,13 @@ static struct tcp_flow *open_guest_flow(struct tcp *t,
 	struct tcp_flow *f;
 	uint64_t begun;
 
-	if (!sched_may_open(t->sched, now)) {
+	if (!sched_may_open(t->sched, SCHED_OPEN_TCP, now)) {
 		t->count[TCP_REFUSED]++;
 		return NULL;
 	}
 	begun = now_us();
 	f = begin_guest_flow(t, key, pkt, seg, now);
-	sched_opened(t->sched, now_us() - begun);
+	sched_opened(t->sched, SCHED_OPEN_TCP, now_us() - begun);
 	return f;
 }
 

@@ -96,22 +96,24 @@ bool sched_skip_bulk(struct sched *s, bool blocked, uint64_t now)
 
 /**
  * sched_may_open() - Whether the guest may open another flow
+ * @who:	part of the time that this takes
  *
  * A new flow takes about a hundred times as long as a packet of another flow,
  * because it needs a socket. Without a limit, a guest that opens very many
  * flows leaves no time for the packets of its other flows. These wait in the
  * same queue, which then overflows.
  *
- * Return: false if new flows have taken their share of the time. What would
- *	   open a flow must then be dropped
+ * Return: false if new flows have used up this part. What would open a flow
+ *	   must then be dropped
  */
-bool sched_may_open(struct sched *s, uint64_t now)
+bool sched_may_open(struct sched *s, enum sched_opener who, uint64_t now)
 {
-	uint64_t gain = MIN(now - s->open_at, SEC) * SCHED_OPEN_GAIN;
+	uint64_t gain = MIN(now - s->open_at[who], SEC) * SCHED_OPEN_GAIN;
+	int64_t *left = &s->open_left[who];
 
-	s->open_left = MIN(s->open_left + (int64_t)gain, SCHED_OPEN_MAX);
-	s->open_at = now;
-	if (s->open_left > 0)
+	*left = MIN(*left + (int64_t)gain, SCHED_OPEN_MAX);
+	s->open_at[who] = now;
+	if (*left > 0)
 		return true;
 	LOG_LIMITED(LOG_WARNING, "the guest opens too many flows: for the sake of its other flows, some are dropped");
 	return false;
@@ -119,12 +121,15 @@ bool sched_may_open(struct sched *s, uint64_t now)
 
 /**
  * sched_opened() - Note that the guest has opened a flow, or has tried to
- * @us:		how long this took, us
+ * @who:	part of the time that this has taken
+ * @us:		how long it took, us
  */
-void sched_opened(struct sched *s, uint64_t us)
+void sched_opened(struct sched *s, enum sched_opener who, uint64_t us)
 {
-	s->open_left -= (int64_t)MIN(us, SCHED_OPEN_LONGEST);
-	s->open_left = MAX(s->open_left, -SCHED_OPEN_MAX);
+	int64_t *left = &s->open_left[who];
+
+	*left -= (int64_t)MIN(us, SCHED_OPEN_LONGEST);
+	*left = MAX(*left, -SCHED_OPEN_MAX);
 }
 
 /* sched_wait() - Queue a flow that has more to send, until its next turn */

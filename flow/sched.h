@@ -57,11 +57,18 @@
 /* How many times other sockets yield to a starved socket. */
 #define SCHED_YIELDS		256
 
-/* The guest's new flows may take half of the time, SCHED_OPEN_GAIN us
- * of each ms, and up to SCHED_OPEN_MAX us at once. One new flow counts as
- * SCHED_OPEN_LONGEST us at most: the process may have waited for a
- * processor. */
-#define SCHED_OPEN_GAIN		500
+/* The guest's new flows may take a part of the time. TCP has a part of its own,
+ * so that a flood of datagrams leaves time for new connections. */
+enum sched_opener {
+	SCHED_OPEN_TCP,
+	SCHED_OPEN_OTHERS,	/* UDP and pings */
+	SCHED_OPENERS
+};
+
+/* Each part is SCHED_OPEN_GAIN us of each ms, and up to SCHED_OPEN_MAX us at
+ * once. One new flow counts as SCHED_OPEN_LONGEST us at most: the process may
+ * have waited for a processor. */
+#define SCHED_OPEN_GAIN		400
 #define SCHED_OPEN_MAX		250000
 #define SCHED_OPEN_LONGEST	1000
 
@@ -77,8 +84,8 @@
  * @starved_fd:	socket that found no space on the link, -1: none
  * @yields_left: how many times other sockets still yield to @starved_fd
  * @skipped:	bulk flows were skipped in the last pass
- * @open_left:	how much time new flows may take now, us; negative: they took
- *		more
+ * @open_left:	how much time new flows may take now, for each part, us;
+ *		negative: they took more
  * @open_at:	time at which @open_left was last increased, ms
  */
 struct sched {
@@ -89,8 +96,8 @@ struct sched {
 	int starved_fd;
 	unsigned int yields_left;
 	bool skipped;
-	int64_t open_left;
-	uint64_t open_at;
+	int64_t open_left[SCHED_OPENERS];
+	uint64_t open_at[SCHED_OPENERS];
 };
 
 void sched_init(struct sched *s);
@@ -102,8 +109,8 @@ uint32_t sched_quantum(const struct sched *s, size_t pending, uint32_t unit,
 uint32_t sched_flight_max(const struct sched *s, uint64_t now);
 bool sched_skip_bulk(struct sched *s, bool blocked, uint64_t now);
 
-bool sched_may_open(struct sched *s, uint64_t now);
-void sched_opened(struct sched *s, uint64_t us);
+bool sched_may_open(struct sched *s, enum sched_opener who, uint64_t now);
+void sched_opened(struct sched *s, enum sched_opener who, uint64_t us);
 
 void sched_wait(struct sched *s, struct flow *f);
 void sched_forget(struct sched *s, struct flow *f);

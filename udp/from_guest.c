@@ -179,7 +179,7 @@ static void begin_flow(struct udp *u, const struct flow_key *key,
 	struct udp_flow *uf;
 	uint64_t begun;
 
-	if (!sched_may_open(u->sched, now)) {
+	if (!sched_may_open(u->sched, SCHED_OPEN_OTHERS, now)) {
 		u->count[UDP_REFUSED]++;
 		return;
 	}
@@ -187,7 +187,7 @@ static void begin_flow(struct udp *u, const struct flow_key *key,
 	uf = open_udp_flow(u, key, batch, n, now);
 	if (uf)
 		pass_batch(u, uf, batch, n, now);
-	sched_opened(u->sched, now_us() - begun);
+	sched_opened(u->sched, SCHED_OPEN_OTHERS, now_us() - begun);
 }
 
 /* take_datagrams() - Send datagrams of the guest, none of them a GSO frame */

@@ -147,17 +147,26 @@ static struct udp_flow *get_query_flow(struct udp *u, const struct pkt *batch,
 	struct flow *f = flow_lookup(u->flows, &key);
 	uint16_t port = key.gport;
 	struct udp_flow *uf;
+	uint64_t begun;
+	bool opened;
 	int fd;
 
 	if (f)
 		return container_of(f, struct udp_flow, flow);
+	if (!sched_may_open(u->sched, SCHED_OPEN_OTHERS, now)) {
+		u->count[UDP_REFUSED]++;
+		return NULL;
+	}
 
+	begun = now_us();
 	fd = udp_flow_socket(u, &key.peer, &port, false);
 	if (fd >= 0 && mcast_sock_options(fd, addr_is_v4(&key.peer))) {
 		close(fd);
 		fd = -1;
 	}
-	if (fd < 0 || udp_flow_open_fd(u, &key, fd, now, &uf)) {
+	opened = fd >= 0 && !udp_flow_open_fd(u, &key, fd, now, &uf);
+	sched_opened(u->sched, SCHED_OPEN_OTHERS, now_us() - begun);
+	if (!opened) {
 		u->count[UDP_REFUSED]++;
 		return NULL;
 	}

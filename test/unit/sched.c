@@ -250,40 +250,43 @@ static void story_starved(void)
 
 /* opens() - Let the guest open flows, each in @us, until it may not; returns how
  * many, but at most 10000 */
-static unsigned int opens(uint64_t us)
+static unsigned int opens(enum sched_opener who, uint64_t us)
 {
 	unsigned int n;
 
-	for (n = 0; n < 10000 && sched_may_open(&s, now); n++)
-		sched_opened(&s, us);
+	for (n = 0; n < 10000 && sched_may_open(&s, who, now); n++)
+		sched_opened(&s, who, us);
 	return n;
 }
 
-/* Given a guest that opens flows all the time, then they take half of the time,
+/* Given a guest that opens flows all the time, then they take 400 us of each ms,
  * and 250 ms at once. */
-static void story_opens(void)
+static void story_opens(enum sched_opener who, enum sched_opener other)
 {
 	unsigned int i, n;
 
 	sched_world();
-	check_eq("250 ms at once", opens(100), 2500);
-	check_eq("then none", opens(100), 0);
+	check_eq("250 ms at once", opens(who, 100), 2500);
+	check_eq("then none", opens(who, 100), 0);
 	now++;
-	check_eq("and half of each ms", opens(100), 5);
+	check_eq("and 400 us of each ms", opens(who, 100), 4);
 	for (i = n = 0; i < 1000; i++, now++)
-		n += opens(30);
-	check("half a second of each second", n >= 16650 && n <= 16667);
+		n += opens(who, 30);
+	check("400 ms of each second", n >= 13320 && n <= 13334);
+	check_eq("the others have their own part", opens(other, 100), 2500);
 	now += 3600 * SEC;
-	check_eq("after an hour, 250 ms", opens(100), 2500);
+	check_eq("after an hour, 250 ms", opens(who, 100), 2500);
 	now += 3600 * SEC;
-	check_eq("a flow counts as 1 ms at most", opens(60 * 1000 * 1000), 250);
+	check_eq("a flow counts as 1 ms at most", opens(who, 60 * 1000 * 1000),
+		 250);
 	now += 1;
-	check("the last may take more than is left", sched_may_open(&s, now));
-	sched_opened(&s, 1000);
+	check("the last may take more than is left",
+	      sched_may_open(&s, who, now));
+	sched_opened(&s, who, 1000);
 	now += 1;
-	check("then none", !sched_may_open(&s, now));
+	check("then none", !sched_may_open(&s, who, now));
 	now += 1;
-	check("until that is made up for", sched_may_open(&s, now));
+	check("until that is made up for", sched_may_open(&s, who, now));
 }
 
 int main(void)
@@ -296,7 +299,8 @@ int main(void)
 	story_turns();
 	story_skip();
 	story_starved();
-	story_opens();
+	story_opens(SCHED_OPEN_TCP, SCHED_OPEN_OTHERS);
+	story_opens(SCHED_OPEN_OTHERS, SCHED_OPEN_TCP);
 	flow_table_free(&table);
 	return unit_end();
 }
