@@ -197,16 +197,16 @@ void paths_note_files(void)
 static void reopen_file(int fd, uid_t uid, gid_t gid)
 {
 	int flags = fcntl(fd, F_GETFL), new;
-	char name[32], path[PATH_MAX];
+	char proc[32], target[PATH_MAX];
 	struct stat st;
 	ssize_t n;
 
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-	n = readlink(name, path, sizeof(path) - 1);
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	n = readlink(proc, target, sizeof(target) - 1);
 	if (n < 0 || flags < 0)
 		return;
-	path[n] = '\0';
-	new = rights_open(uid, gid, path, flags, 0);
+	target[n] = '\0';
+	new = rights_open(uid, gid, target, flags, 0);
 	if (new < 0)
 		return;
 	if (!fstat(new, &st) && st.st_dev == files[fd].dev &&

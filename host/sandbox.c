@@ -306,7 +306,7 @@ static int replace_root(void)
  */
 static int cover_root(void)
 {
-	struct stat old, new;
+	struct stat old, new = { 0 };
 	int rc = stat("/", &old) ? -errno : mount_empty("/");
 
 	if (!rc && (chdir("/..") || stat(".", &new)))
