@@ -112,6 +112,7 @@ struct mcast;
  * @segment:	initial value of @segment in a new flow: bytes of the longest
  *		datagram that may be part of a GSO batch; 0: this kernel has no
  *		UDP_SEGMENT
+ * @df_default:	a new socket sends short IPv4 datagrams with DF
  * @count:	counters, see enum udp_counter
  */
 struct udp {
@@ -135,6 +136,7 @@ struct udp {
 	struct udp_guest_port *guest_ports;
 	struct mcast *mcast;
 	uint32_t segment;
+	bool df_default;
 	uint64_t count[UDP_COUNTERS];
 };
 

@@ -486,7 +486,8 @@ static int change_socket(struct udp *u, struct udp_flow *uf, int fd,
 	uf->peer = *peer;
 	uf->resolver_failed = false;
 	uf->ifindex = peer_scope(u, peer);
-	uf->ttl = uf->tos = 0;	/* no option is set on the new socket */
+	uf->ttl = uf->tos = uf->df_set = 0;	/* no option is set on the new
+						 * socket */
 	if (uf->stream || uf->flow.key.pport != DNS_PORT)
 		sock_set_bulk(fd);
 	uf->rx = (struct udp_rx){ 0 };

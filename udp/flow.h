@@ -26,7 +26,7 @@ struct udp_rx {
 	uint32_t space, dropped;
 };
 
-/* The DF setting of a listener's socket. With DF, neither the host's kernel nor
+/* The DF setting of a socket. With DF, neither the host's kernel nor
  * a router may fragment a datagram. */
 enum udp_df {
 	UDP_DF_UNSET,		/* not set by passt: the host's default */
@@ -66,6 +66,7 @@ struct udp_listening {
  *		chooses
  * @ttl, @tos, @df: header fields of the guest's last datagram; @ttl is 0 before
  *		the first datagram
+ * @df_set:	enum udp_df of the flow's own socket
  * @has_port:	the flow's own socket is bound to the guest's port number and
  *		counted in udp.guest_ports, see udp/srcport.c
  * @all_ports:	the flow's own socket is not connected: the answer may come from
@@ -94,7 +95,7 @@ struct udp_flow {
 	uint32_t ifindex;
 	struct in6_addr peer, local;
 	uint16_t port;
-	uint8_t ttl, tos;
+	uint8_t ttl, tos, df_set;
 	bool df;
 	bool has_port;
 	bool all_ports;
@@ -238,6 +239,7 @@ uint32_t udp_drain_sender(struct udp *u, struct udp_flow *uf, uint64_t now);
 
 /* send.c: datagrams of the guest to sockets */
 bool udp_can_segment(void);
+bool udp_has_df(void);
 uint32_t udp_cut_gso(struct udp_cut *c, const struct pkt *gso, uint32_t off);
 int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 		   const struct pkt *batch, unsigned int n);

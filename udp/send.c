@@ -24,6 +24,9 @@
 #define GSO_SEGMENTS_MAX	64
 #define GSO_BYTES_MAX		(IP_LEN_MAX - IP4_HLEN - UDP_HLEN)
 
+/* Payload of a datagram that is not longer than any path MTU, bytes. */
+#define DF_DEFAULT_MAX		512
+
 /**
  * struct udp_path - Destination and control messages of a flow's datagrams.
  * Only a socket that is not connected needs them: a listener's socket, which
@@ -83,6 +86,25 @@ bool udp_can_segment(void)
 }
 
 /**
+ * udp_has_df() - Find out whether a new UDP socket sends IPv4 datagrams with DF
+ *
+ * Return: false if net.ipv4.ip_no_pmtu_disc is set, or if that can't be found
+ *	   out
+ */
+bool udp_has_df(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+	int value = IP_PMTUDISC_DONT;
+	socklen_t len = sizeof(value);
+
+	if (fd < 0)
+		return false;
+	getsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &value, &len);
+	close(fd);
+	return value == IP_PMTUDISC_WANT;
+}
+
+/**
  * set_flow_path() - Fill in the destination and control messages of a flow that
  * uses a listener's socket
  * @p:		filled
@@ -119,20 +141,40 @@ static uint8_t outgoing_ttl(const struct pkt *pkt)
 	return MAX(pkt->ttl, 1);
 }
 
+/**
+ * is_df_default() - Whether a datagram leaves with DF although passt has not
+ * set DF on its socket
+ * @pkt:	the only datagram that is about to be sent
+ *
+ * It does, because no path MTU that the kernel knows is shorter than the
+ * datagram: Linux believes in none below 552 bytes (net.ipv4.route.min_pmtu),
+ * and for IPv6, 1280 is the least.
+ */
+static bool is_df_default(const struct udp *u, const struct pkt *pkt, bool v4)
+{
+	return pkt->df && pkt->len <= DF_DEFAULT_MAX && (u->df_default || !v4);
+}
+
 /* set_flow_options() - Set TTL, type of service and DF on a flow's own socket,
- * if they differ from those of the flow's last datagram */
-static void set_flow_options(const struct udp_flow *uf, const struct pkt *pkt)
+ * if they differ from those that the socket has. @pkt: the first datagram that
+ * is about to be sent. @alone: it is the only one */
+static void set_flow_options(const struct udp *u, struct udp_flow *uf,
+			     const struct pkt *pkt, bool alone)
 {
 	/* A resolver may have another family than the guest's packets. */
 	bool v4 = addr_is_v4(uf->dns ? &uf->peer : &uf->flow.key.peer);
+	enum udp_df df = pkt->df ? UDP_DF : UDP_NO_DF;
 	int fd = uf->flow.fd[SIDE_HOST];
 
 	if (uf->ttl != outgoing_ttl(pkt))
 		sock_set_ip(fd, v4, SOCK_IP_TTL, outgoing_ttl(pkt));
 	if (uf->tos != pkt->tos)
 		sock_set_ip(fd, v4, SOCK_IP_TOS, pkt->tos);
-	if (!uf->ttl || uf->df != pkt->df)
-		set_udp_df(fd, v4, pkt->df);
+	if (uf->df_set == df || (uf->df_set == UDP_DF_UNSET && alone &&
+				 is_df_default(u, pkt, v4)))
+		return;
+	set_udp_df(fd, v4, pkt->df);
+	uf->df_set = df;
 }
 
 /* set_listener_df() - Set DF as an option of a listener's socket, because no
@@ -155,14 +197,15 @@ static void set_listener_df(const struct udp *u, const struct listener *l,
  * @u:		UDP, which knows the listeners
  * @uf:		flow, which remembers the fields
  * @pkt:	the first of the datagrams that are about to be sent
+ * @alone:	it is the only one
  */
 static void set_header_fields(const struct udp *u, struct udp_flow *uf,
-			      const struct pkt *pkt)
+			      const struct pkt *pkt, bool alone)
 {
 	const struct listener *l;
 
 	if (uf->listener == UDP_NO_LISTENER) {
-		set_flow_options(uf, pkt);
+		set_flow_options(u, uf, pkt, alone);
 	} else {
 		l = fwd_listener_from_token(u->fwd, uf->listener);
 		set_listener_df(u, l, addr_is_v4(&uf->peer), pkt->df);
@@ -356,7 +399,7 @@ int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 	uint32_t refused;
 
 	n = count_alike(batch, n);
-	set_header_fields(u, uf, batch);
+	set_header_fields(u, uf, batch, n == 1);
 	if (uf->listener != UDP_NO_LISTENER)
 		set_flow_path(&path, uf);
 	else if (uf->all_ports)

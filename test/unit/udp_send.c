@@ -400,6 +400,47 @@ static void story_marks(const char *gw, const char *host)
 	world_close(&w);
 }
 
+/* first() - Let the guest send a first datagram of @len bytes in a new flow, and
+ * return the DF setting of its socket */
+static int first(struct world *w, const char *gw, uint16_t sport, uint16_t port,
+		 uint32_t len, bool df)
+{
+	begin(sport, gw, port);
+	with(1, len)->df = df;
+	udp_from_guest(&w->udp, batch, npkt, w->now);
+	return mode(flow_of(w, sport, gw, port)->flow.fd[SIDE_HOST],
+		    !strchr(gw, ':'));
+}
+
+/* Given the first datagram of a flow, if it is short and has DF, then the socket
+ * stays as it is, because it sends DF anyway. */
+static void story_df_default(const char *gw, const char *host)
+{
+	uint16_t port = 0;
+	struct world w;
+	int fd;
+
+	printf("# DF of the first datagram to %s\n", host);
+	world_open(&w, LIFE, ROOM);
+	fd = wide(host, &port);
+	check_eq("a short one with DF", first(&w, gw, 4000, port, 512, true),
+		 IP_PMTUDISC_WANT);
+	check_eq("another", first(&w, gw, 4000, port, 512, true),
+		 IP_PMTUDISC_WANT);
+	check_eq("a longer one after it",
+		 first(&w, gw, 4000, port, 513, true), IP_PMTUDISC_PROBE);
+	check_eq("a longer one", first(&w, gw, 4001, port, 513, true),
+		 IP_PMTUDISC_PROBE);
+	check_eq("a short one without DF",
+		 first(&w, gw, 4002, port, 100, false), IP_PMTUDISC_DONT);
+	w.udp.df_default = false;
+	check_eq("where IPv4 sockets do not send DF",
+		 first(&w, gw, 4003, port, 100, true),
+		 strchr(gw, ':') ? IP_PMTUDISC_WANT : IP_PMTUDISC_PROBE);
+	close(fd);
+	world_close(&w);
+}
+
 /* forwarded() - Forward a port of the host, which the kernel chooses, to the
  * guest's port @to; @port is set to the host's port */
 static void forwarded(struct world *w, int family, const char *bound,
@@ -466,6 +507,8 @@ int main(void)
 	story_unknown();
 	story_marks(GW4, "127.0.0.1");
 	story_marks(GW6, "::1");
+	story_df_default(GW4, "127.0.0.1");
+	story_df_default(GW6, "::1");
 	story_listener(AF_INET, "0.0.0.0", GW4, "127.0.0.1");
 	story_listener(AF_INET6, "::", GW4, "127.0.0.1");
 	story_listener(AF_INET6, "::", GW6, "::1");
