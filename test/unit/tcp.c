@@ -5,7 +5,6 @@
  * host, and guests that are paused or leave. Each pass of the loop takes 1 ms.
  */
 #include <errno.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* errno with which connect() of the code under test fails; 0: it does not. */
@@ -22,114 +21,9 @@ static int failing_connect(int fd, const struct sockaddr *sa, socklen_t len)
 #define connect failing_connect
 #include "../../tcp.c"
 #undef connect
-#include "test/unit/cable.h"
+#include "test/unit/way.h"
 
-#define SPACE		(1 << 20)
 #define PROBE		(256 * 1024)
-
-static struct world w;
-static struct guest guest;
-static struct end end_one;
-
-/**
- * struct way - Circumstances of a transfer
- * @name:	name of the check
- * @host, @gw:	real and guest-visible address of the peer
- * @accepts:	the peer connects to the guest, instead of the guest to the peer
- * @no_peek_off: the kernel has no SO_PEEK_OFF
- * @space:	bytes of the link for frames to the guest, 0: SPACE
- * @loss:	how many of 1000 frames are lost, in each direction
- * @sndbuf:	send buffer of passt's socket, bytes; 0: the kernel's default
- * @deaf:	passes in which the peer does not read, at the beginning
- * @mss, @rcvbuf: MSS and receive buffer of the guest, bytes; 0: its default
- * @no_sack:	the guest does not use SACK
- * @no_fin:	no end sends FIN after its last byte, until the test says so
- * @up, @down:	number of bytes that the guest sends, and that it receives
- * @sees:	counter that must not be zero at the end: otherwise the transfer
- *		was not made in these circumstances
- */
-struct way {
-	const char *name, *host, *gw;
-	bool accepts, no_peek_off;
-	size_t space;
-	unsigned int loss;
-	int sndbuf;
-	unsigned int deaf;
-	uint16_t mss;
-	uint32_t rcvbuf;
-	bool no_sack, no_fin;
-	uint32_t up, down;
-	enum tcp_counter sees;
-};
-
-/* the_flow() - Return the only flow in the table, NULL: there is none */
-static struct tcp_flow *the_flow(void)
-{
-	struct flow *flow = flow_next(&w.flows, NULL);
-
-	return flow ? tcp_flow_of(flow) : NULL;
-}
-
-/* opens() - Start to open a connection; returns the listening socket of the
- * peer, -1 if the peer is the one that connects */
-static int opens(const struct way *y)
-{
-	uint16_t port = 0;
-	int fd = -1;
-
-	if (y->accepts) {
-		port = forward(&w, y->host, 5001);
-		end_init(&w, &end_one, &guest, 5001, y->gw, 0);
-		peer_connects(&end_one, y->host, port);
-		guest.pport = peer_port(&end_one);
-	} else {
-		fd = listen_on(y->host, &port);
-		end_init(&w, &end_one, &guest, 40001, y->gw, port);
-	}
-	guest.tx_total = y->up;
-	guest.rx_total = end_one.tx_total = y->down;
-	guest.sack = !y->no_sack;
-	guest.tx_fin = !y->no_fin;
-	end_one.shut = y->no_fin;
-	if (y->mss)
-		guest.mss = y->mss;
-	if (y->rcvbuf)
-		guest.rcvbuf = y->rcvbuf;
-	guest_start(&guest, UINT32_MAX - 100000, !y->accepts, w.now);
-	return fd;
-}
-
-/* transfer() - Let time pass until everything has arrived at both ends, but no
- * longer than 400 s */
-static void transfer(const struct way *y, int listener)
-{
-	unsigned int i;
-
-	for (i = 0; i < 400000 && !end_done(&end_one); i++) {
-		if (end_one.fd < 0 && !peer_accepts(&end_one, listener) &&
-		    i > 100000)
-			break;
-		if (y->sndbuf && the_flow())
-			setsockopt(the_flow()->flow.fd[SIDE_HOST], SOL_SOCKET, SO_SNDBUF,
-				   &y->sndbuf, sizeof(y->sndbuf));
-		end_one.deaf = i < y->deaf;
-		end_turn(&end_one);
-		turn(&w);
-	}
-}
-
-/* goes() - Let time pass until no flow is left. This may take TCP_RTO_MAX,
- * because each loss doubles the retransmission timeout, and then TIME-WAIT */
-static void goes(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < TCP_RTO_MAX + TCP_TIMEWAIT_LEN && w.flows.used; i++) {
-		if (end_one.guest)
-			guest_timer(&guest, w.now);
-		turn(&w);
-	}
-}
 
 /* Given data in both directions, then every byte and both FINs arrive, and
  * nothing is left of the flow. */
@@ -154,8 +48,6 @@ static void story_transfer(const struct way *y)
 	world_close(&w, y->name);
 }
 
-#define V4	.host = "127.0.0.1", .gw = GW4
-#define V6	.host = "::1", .gw = GW6
 #define BOTH	.up = 3000000, .down = 3000000
 
 static const struct way ways[] = {
@@ -196,33 +88,6 @@ static const struct way ways[] = {
 	{ "no data in either direction", V4 },
 };
 
-
-/* begins() - Open a connection of the guest, and let the peer accept it */
-static void begins(const struct way *y)
-{
-	int listener;
-	unsigned int i;
-
-	world_open(&w, 16, SPACE);
-	w.tcp.no_peek_off = y->no_peek_off;
-	listener = opens(y);
-	for (i = 0; i < 100 && (guest.state != GUEST_OPEN || end_one.fd < 0);
-	     i++) {
-		turn(&w);
-		if (end_one.fd < 0)
-			peer_accepts(&end_one, listener);
-	}
-	close(listener);
-}
-
-/* ends() - Let the connection end, and check that nothing is left of it */
-static void ends(const char *name)
-{
-	goes();
-	end_close(&end_one);
-	unforward(&w);
-	world_close(&w, name);
-}
 
 /* Given data in flight in both directions, when the peer resets the connection,
  * then the guest receives RST, and no FIN before. */
@@ -294,38 +159,6 @@ static void story_guest_resets(void)
 		 w.tcp.rxring_total, 0);
 	end_one.guest = NULL;
 	ends("RST of the guest");
-}
-
-/* segment() - Send a segment from the guest, in the connection of by_hand() */
-static void segment(uint8_t flags, uint32_t seq, uint32_t ack, size_t len)
-{
-	static const uint8_t data[2000];
-	struct tcp_hdr h = {
-		.sport = 40001, .dport = guest.pport, .seq = seq, .ack = ack,
-		.flags = flags, .wnd = 60000, .wscale = -1,
-	};
-
-	if (flags & SEG_SYN)
-		h.mss = 1460;
-	sends(&end_one, &h, data, len);
-}
-
-/* by_hand() - Open a connection for which the test itself writes the guest's
- * segments; returns the sequence number of the first byte to the guest */
-static uint32_t by_hand(int *listener)
-{
-	uint16_t port = 0;
-
-	world_open(&w, 16, SPACE);
-	*listener = listen_on("127.0.0.1", &port);
-	end_init(&w, &end_one, NULL, 40001, GW4, port);
-	guest.pport = port;
-	segment(SEG_SYN, 1000, 0, 0);
-	turns(&w, 2);
-	segment(SEG_ACK, 1001, end_one.seen[0].seq + 1, 0);
-	turns(&w, 2);
-	peer_accepts(&end_one, *listener);
-	return end_one.seen[0].seq + 1;
 }
 
 /* Given many segments in one batch, then one ACK acknowledges all of them
@@ -573,182 +406,6 @@ static void story_urgent(const char *name, bool no_peek_off)
 	if (end_well(name, &end_one))
 		pass(name);
 	ends(name);
-}
-
-/* left_in_socket() - Return the number of bytes in the flow's socket */
-static int left_in_socket(void)
-{
-	int n = -1;
-
-	if (the_flow())
-		ioctl(the_flow()->flow.fd[SIDE_HOST], FIONREAD, &n);
-	return n;
-}
-
-/* exchange() - Have the guest send so many bytes, and with them the ACK that it
- * has delayed, and then the peer; then let @ms pass */
-static void exchange(unsigned int request, unsigned int reply, unsigned int ms)
-{
-	guest.tx_total += request;
-	end_turn(&end_one);
-	turn(&w);
-	end_one.tx_total = guest.rx_total = end_one.tx + reply;
-	for (; ms; ms--) {
-		end_turn(&end_one);
-		turn(&w);
-	}
-}
-
-/* finishes() - Let both ends send FIN, and check that all has arrived */
-static void finishes(const struct way *y, const char *name)
-{
-	guest.tx_fin = true;
-	end_one.shut = false;
-	transfer(y, -1);
-	if (end_well(name, &end_one))
-		pass(name);
-	ends(name);
-}
-
-/* Given short answers of the peer that the guest acknowledges with its next
- * request, then passt removes a few of them together from the socket, and none
- * stays for long; all others it removes at once. When the connection ends
- * meanwhile, then both ends get FIN, and no RST (T7). */
-static void story_short_answers(void)
-{
-	const struct way y = { V4, .no_fin = true };
-	unsigned int i;
-
-	begins(&y);
-	guest.delay = true;
-	for (i = 0; i < 8; i++)
-		exchange(10, 10, 3);
-	check_eq("seven short answers, and one without ACK, are in the socket",
-		 left_in_socket(), 80);
-	exchange(10, 0, 3);
-	check_eq("the eighth is removed with the others", left_in_socket(), 0);
-
-	for (i = 0; i < 3; i++)
-		exchange(10, 1400, 3);
-	check_eq("two longer ones stay", left_in_socket(), 4200);
-	exchange(10, 0, 3);
-	check_eq("three do not", left_in_socket(), 0);
-
-	exchange(10, 10, 3);
-	exchange(10, 10, 90);
-	check_eq("after 90 ms, no answer is in the socket but the first",
-		 left_in_socket(), 0);
-	exchange(10, 10, 3);
-	exchange(10, 0, 90);
-	check_eq("after 90 ms, an answer is still there", left_in_socket(), 10);
-	turns(&w, 15);
-	check_eq("after 105 ms, it is removed", left_in_socket(), 0);
-
-	guest.delay = false;
-	exchange(10, 10, 3);
-	check_eq("an answer whose ACK comes alone is removed at once",
-		 left_in_socket(), 0);
-	guest.delay = true;
-	exchange(10, 10, 3);
-	exchange(10, 0, 3);
-	check_eq("an answer is in the socket at the end", left_in_socket(), 10);
-	finishes(&y, "an end after a short answer");
-}
-
-/* Given an answer that is lost on its way to the guest, while answers that the
- * guest has acknowledged are still in the socket before it, then the right
- * bytes are sent again. */
-static void story_answer_lost(void)
-{
-	const struct way y = { V4, .no_fin = true };
-	unsigned int i, kept = 0;
-	int on = 1;
-
-	begins(&y);
-	setsockopt(end_one.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	guest.delay = true;
-	for (i = 0; i < 5; i++)
-		exchange(10, 100 + i, 3);
-	exchange(10, 0, 3);
-	check_eq("five answers are in the socket", the_flow()->conn.discard,
-		 510);
-	end_one.tx_total = guest.rx_total = end_one.tx + 200;
-	w.loss = 1000;
-	end_turn(&end_one);
-	turn(&w);
-	w.loss = 0;
-	for (i = 0; i < 5 && !w.tcp.count[TCP_RETRANSMIT]; i++) {
-		kept = the_flow()->conn.discard;
-		exchange(0, 300, 1);
-	}
-	check_eq("the sixth, which was lost, is sent again",
-		 w.tcp.count[TCP_RETRANSMIT], 1);
-	check_eq("the five were still there", kept, 510);
-	finishes(&y, "a lost answer behind others");
-}
-
-/* Given a kernel without SO_PEEK_OFF, which passt has found out while the socket
- * has an answer that the guest has acknowledged, when urgent data follows, then
- * the guest gets it at once. */
-static void story_urgent_behind_answer(void)
-{
-	const struct way y = { V4, .no_fin = true };
-	uint8_t b;
-
-	begins(&y);
-	guest.delay = true;
-	exchange(10, 10, 3);
-	exchange(10, 0, 3);
-	check_eq("an answer is in the socket", left_in_socket(), 10);
-	w.tcp.no_peek_off = true;
-	b = stream_byte(guest.pport, end_one.tx++);
-	end_one.tx_total = guest.rx_total = end_one.tx;
-	send(end_one.fd, &b, 1, MSG_OOB);
-	turns(&w, 5);
-	check_eq("urgent data behind it arrives", guest_received(&guest), 11);
-	finishes(&y, "urgent data behind an answer");
-}
-
-/* Given a guest that sends its last data, its FIN, and the ACK of the peer's
- * data and FIN in one segment, then the peer gets FIN, and no RST (T7, T10). */
-static void story_all_in_last_segment(void)
-{
-	char buf[200] = { 0 };
-	int listener, n;
-	uint32_t ack = by_hand(&listener);
-
-	send(end_one.fd, buf, 10, 0);
-	turns(&w, 5);
-	shutdown(end_one.fd, SHUT_WR);
-	turns(&w, 5);
-	segment(SEG_ACK | SEG_FIN, 1001, ack + 11, 100);
-	turns(&w, 5);
-	n = (int)recv(end_one.fd, buf, sizeof(buf), MSG_DONTWAIT);
-	check_eq("the peer gets the guest's last data", n, 100);
-	n = (int)recv(end_one.fd, buf, sizeof(buf), MSG_DONTWAIT);
-	check_eq("and FIN, not RST", n, 0);
-	close(listener);
-	ends("a last segment with everything");
-}
-
-/* Given short answers, some of which are lost at random, then both ends get
- * every byte. */
-static void story_short_answers_lost(const char *name, bool no_peek_off)
-{
-	const struct way y = { V4, .no_peek_off = no_peek_off, .no_fin = true };
-	unsigned int i, kept = 0;
-
-	begins(&y);
-	w.loss = 100;
-	guest.delay = true;
-	for (i = 0; i < 1000; i++) {
-		exchange(1, 1 + i % 100, i % 20 < 15 ? 3 : 1);
-		kept += the_flow()->conn.discard != 0;
-	}
-	check(no_peek_off ? "without SO_PEEK_OFF no answer stays" :
-	      "answers stay in the socket", no_peek_off ? !kept : kept > 100);
-	w.loss = 0;
-	finishes(&y, name);
 }
 
 /* Given a guest that opens too many flows, then its SYN is dropped without an
@@ -1050,13 +707,6 @@ int main(void)
 	story_last_ack_waits("without another frame it is sent soon", false);
 	story_urgent("urgent data arrives in line", false);
 	story_urgent("urgent data without SO_PEEK_OFF", true);
-	story_short_answers();
-	story_answer_lost();
-	story_urgent_behind_answer();
-	story_all_in_last_segment();
-	story_short_answers_lost("short answers, some lost", false);
-	story_short_answers_lost("short answers, some lost, without SO_PEEK_OFF",
-				 true);
 	story_too_many_flows();
 	story_stalled();
 	story_paused("a little data, and a pause", &(struct way){ V4, .down = 100 });
