@@ -241,9 +241,10 @@ static bool drain_netlink(int fd)
 	return changed || (n < 0 && errno == ENOBUFS);
 }
 
-/* close_broken() - After a read has returned @n, close the descriptor if too
- * many reads in a row (@failures) have failed: epoll would report it for ever.
- * @lost: what passt does not hear of any more */
+/* close_broken() - After a read has returned @n, close the descriptor if that
+ * was the last of too many failures in a row, which @failures counts. If it
+ * stayed open, epoll would report it again and again. @lost: what passt does
+ * not hear of any more */
 static void close_broken(int *fd, unsigned int *failures, ssize_t n,
 			 const char *lost)
 {
