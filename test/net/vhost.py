@@ -165,9 +165,13 @@ def steered(lab):
                 lab.guest.connect(SERVER4, server.port) as s:
             expect("data", receive(s, len(DATA)) == DATA, True)
 
+    # The hash of a flow chooses its pair by chance. 20 flows miss one of four
+    # pairs once in 80 runs; 200 flows practically never do.
     used = set()
     with check("each flow comes by the pair that it goes by"):
-        for _ in range(20):
+        for flow in range(200):
+            if flow >= 20 and len(used) == PAIRS:
+                break
             out, into = zip(*grown(one))
             busiest = into.index(max(into))
             expect_below("bytes that came by other pairs",
