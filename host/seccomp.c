@@ -5,9 +5,9 @@
  * one with other arguments than those in the tables below.
  *
  * A filter is a program in classic BPF. It first checks the architecture. Then
- * come the calls, one after the other. The kernel runs the program only for
- * calls whose arguments are checked: of all others, it has a list (since Linux
- * 5.11).
+ * it searches for the number of the call, by halves, and compares its
+ * arguments. The kernel runs the program only for calls whose arguments are
+ * checked: of all others, it has a list (since Linux 5.11).
  */
 /* syscalls: start: seccomp */
 #include <errno.h>
@@ -34,16 +34,12 @@
 
 #if !defined(__GLIBC__)
 #define ARCH	0		/* another libc makes other calls */
-#define NR_END	UINT32_MAX
 #elif defined(__x86_64__)
 #define ARCH	AUDIT_ARCH_X86_64
-#define NR_END	0x40000000	/* from here on, calls of the x32 ABI */
 #elif defined(__aarch64__)
 #define ARCH	AUDIT_ARCH_AARCH64
-#define NR_END	UINT32_MAX
 #else
 #define ARCH	0		/* there is no filter for it */
-#define NR_END	UINT32_MAX
 #endif
 
 #ifndef SECCOMP_FILTER_FLAG_SPEC_ALLOW
@@ -123,14 +119,16 @@ static const struct declared_call {
 			 { .type = COND_EQ, .arg = 1, .mask = TYPE_MASK, \
 			   .value = kind }, IS(2, proto) } }
 #define SOCKETS(family, ping) \
-	SOCKET(family, SOCK_STREAM, 0), SOCKET(family, SOCK_DGRAM, 0), \
+	SOCKET(family, SOCK_STREAM, 0), \
 	SOCKET(family, SOCK_STREAM, IPPROTO_TCP), \
+	SOCKET(family, SOCK_DGRAM, 0), \
 	SOCKET(family, SOCK_DGRAM, IPPROTO_UDP), \
 	SOCKET(family, SOCK_DGRAM, ping)
 #define SET(level, name) { __NR_setsockopt, { IS(1, level), IS(2, name) } }
 
 /* Arguments that are permitted while the event loop runs. A call that is not
- * here may have any. */
+ * here may have any. Rules of one call are neighbours, and so are those of them
+ * that begin with the same conditions: see put_rules(). */
 static const struct call_rule run_rules[] = {
 	SOCKETS(AF_INET, IPPROTO_ICMP), SOCKETS(AF_INET6, IPPROTO_ICMPV6),
 	SET(SOL_SOCKET, SO_ATTACH_FILTER), SET(SOL_SOCKET, SO_BINDTODEVICE),
@@ -206,6 +204,22 @@ static const int sanitizer_calls[] = {
 	-1
 };
 
+/* struct call - A call, and the value that a filter returns for it. If that is
+ * SECCOMP_RET_ALLOW, only if a rule permits it, or if it has no rule */
+struct call {
+	int nr;
+	uint32_t action;
+};
+
+#define CALLS_MAX	(ARRAY_SIZE(declared) + ARRAY_SIZE(sanitizer_calls) + \
+			 ARRAY_SIZE(memory_calls) + PATH_CALLS)
+
+/* struct calls - Calls of a filter, in order of their numbers */
+struct calls {
+	struct call call[CALLS_MAX];
+	unsigned int n;
+};
+
 /* put_insn() - Append an instruction. seccomp_install() checks that there was
  * space for all */
 static void put_insn(struct filter *f, uint16_t code, uint32_t k,
@@ -223,6 +237,22 @@ static void put_load(struct filter *f, size_t offset)
 static void put_return(struct filter *f, uint32_t action)
 {
 	put_insn(f, BPF_RET | BPF_K, action, 0, 0);
+}
+
+/* put_jump_unless() - Append a comparison of the accumulator with @k, which
+ * falls through if it holds. Return which jump land_jump() has to complete */
+static unsigned int put_jump_unless(struct filter *f, uint16_t compare,
+				    uint32_t k)
+{
+	put_insn(f, BPF_JMP | BPF_K | compare, k, 1, 0);
+	put_insn(f, BPF_JMP | BPF_JA, 0, 0, 0);
+	return f->n - 1;
+}
+
+/* land_jump() - Let a jump lead to the next instruction */
+static void land_jump(struct filter *f, unsigned int jump)
+{
+	f->insn[jump].k = f->n - jump - 1;
 }
 
 /* arg_offset() - Offset of one half of an argument. Both architectures store
@@ -261,6 +291,21 @@ static void put_below(struct filter *f, unsigned int arg)
 	put_insn(f, BPF_JMP | BPF_JGE | BPF_K, BELOW_MARGIN - 1, COND_FAILS, 0);
 }
 
+/* put_masked() - Load what COND_EQ compares, or the lower half of what
+ * COND_EQ64 compares */
+static void put_masked(struct filter *f, const struct cond *c)
+{
+	put_load(f, arg_offset(c->arg, false));
+	if (c->type == COND_EQ && c->mask != UINT32_MAX)
+		put_insn(f, BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
+}
+
+/* has_cond() - Whether a rule has a condition number @i */
+static bool has_cond(const struct call_rule *r, unsigned int i)
+{
+	return i < CONDS_MAX && r->cond[i].type != COND_NONE;
+}
+
 /* put_cond() - Append the check of a condition, which falls through if the
  * condition holds */
 static void put_cond(struct filter *f, const struct cond *c)
@@ -273,9 +318,7 @@ static void put_cond(struct filter *f, const struct cond *c)
 		put_below(f, c->arg);
 		return;
 	}
-	put_load(f, arg_offset(c->arg, false));
-	if (c->type == COND_EQ && c->mask != UINT32_MAX)
-		put_insn(f, BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
+	put_masked(f, c);
 	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)c->value, 0,
 		 COND_FAILS);
 	if (c->type != COND_EQ64)
@@ -285,13 +328,14 @@ static void put_cond(struct filter *f, const struct cond *c)
 		 COND_FAILS);
 }
 
-/* put_rule() - Append a rule, which falls through if it does not permit the
- * call */
-static void put_rule(struct filter *f, const struct call_rule *r)
+/* put_rule() - Append the conditions of a rule from number @depth on. They fall
+ * through if the rule does not permit the call */
+static void put_rule(struct filter *f, const struct call_rule *r,
+		     unsigned int depth)
 {
 	unsigned int start = f->n, i;
 
-	for (i = 0; i < CONDS_MAX && r->cond[i].type != COND_NONE; i++)
+	for (i = depth; has_cond(r, i); i++)
 		put_cond(f, &r->cond[i]);
 	put_return(f, SECCOMP_RET_ALLOW);
 	for (i = start; i < f->n; i++) {
@@ -302,154 +346,197 @@ static void put_rule(struct filter *f, const struct call_rule *r)
 	}
 }
 
-/* put_paths() - Append the rules of a call that uses a path. They compare
+/* count_same() - Count the rules at the start of @r whose condition number
+ * @depth looks at the same bits of the same argument; with @value, only those
+ * that want the same value in them */
+static unsigned int count_same(const struct call_rule *r, unsigned int n,
+			       unsigned int depth, bool value)
+{
+	const struct cond *first = &r->cond[depth], *c;
+	unsigned int i;
+
+	for (i = 0; i < n && has_cond(&r[i], depth); i++) {
+		c = &r[i].cond[depth];
+		if (c->type != COND_EQ || c->arg != first->arg ||
+		    c->mask != first->mask ||
+		    (value && c->value != first->value))
+			break;
+	}
+	return i;
+}
+
+/**
+ * put_rules() - Append rules of a call, which permit it, or kill the process
+ * @r, @n:	rules; those that begin with the same conditions are neighbours
+ * @depth:	number of the condition to begin with
+ *
+ * If a condition of all rules compares the same argument, the program loads it
+ * once, and then compares it with one value after the other.
+ */
+static void put_rules(struct filter *f, const struct call_rule *r,
+		      unsigned int n, unsigned int depth)
+{
+	unsigned int i, same, jump;
+
+	if (count_same(r, n, depth, false) < n) {
+		for (i = 0; i < n; i++)
+			put_rule(f, &r[i], depth);
+		put_return(f, SECCOMP_RET_KILL_PROCESS);
+		return;
+	}
+	put_masked(f, &r->cond[depth]);
+	for (i = 0; i < n; i += same) {
+		same = count_same(&r[i], n - i, depth, true);
+		jump = put_jump_unless(f, BPF_JEQ,
+				       (uint32_t)r[i].cond[depth].value);
+		if (has_cond(&r[i], depth + 1))
+			put_rules(f, &r[i], same, depth + 1);
+		else
+			put_return(f, SECCOMP_RET_ALLOW);
+		land_jump(f, jump);
+	}
+	put_return(f, SECCOMP_RET_KILL_PROCESS);
+}
+
+/* find_path_rules() - Find the rules of a call that uses a path. They compare
  * addresses: the memory there can't be changed. Returns their number */
-static unsigned int put_paths(struct filter *f, int nr)
+static unsigned int find_path_rules(struct call_rule *r, int nr)
 {
 	struct path_call call[PATH_CALLS];
 	unsigned int i, n = paths_calls(call), found = 0;
+	struct cond *c;
 
 	for (i = 0; i < n; i++) {
-		struct call_rule r = { .nr = nr };
-		unsigned int used = 0;
-
 		if (call[i].nr != nr)
 			continue;
-		r.cond[used++] = (struct cond){
-			COND_EQ64, 1, 0, (uintptr_t)call[i].path };
+		r[found] = (struct call_rule){ .nr = nr };
+		c = r[found++].cond;
+		*c++ = (struct cond){ COND_EQ64, 1, 0,
+				      (uintptr_t)call[i].path };
 		if (call[i].dir >= 0)
-			r.cond[used++] = (struct cond){
-				COND_EQ, 0, UINT32_MAX, (uint32_t)call[i].dir };
+			*c++ = (struct cond){ COND_EQ, 0, UINT32_MAX,
+					      (uint32_t)call[i].dir };
 		if (call[i].how)
-			r.cond[used++] = (struct cond){
-				COND_EQ64, 2, 0, (uintptr_t)call[i].how };
+			*c = (struct cond){ COND_EQ64, 2, 0,
+					    (uintptr_t)call[i].how };
 		else if (call[i].flags)
-			r.cond[used++] = (struct cond){
-				COND_EQ, 2, UINT32_MAX, call[i].flags };
-		put_rule(f, &r);
-		found++;
+			*c = (struct cond){ COND_EQ, 2, UINT32_MAX,
+					    call[i].flags };
 	}
 	return found;
 }
 
-/* put_args() - Append all rules of a call; returns their number */
-static unsigned int put_args(struct filter *f, int nr, bool run)
+/* find_rules() - Find the rules of a call in the tables. Returns their
+ * number */
+static unsigned int find_rules(const struct call_rule **r, int nr, bool run)
 {
 	const struct call_rule *rules = run ? run_rules : start_rules;
 	size_t n = run ? ARRAY_SIZE(run_rules) : ARRAY_SIZE(start_rules), i;
 	unsigned int found = 0;
 
-	for (i = 0; i < n; i++) {
-		if (rules[i].nr == nr) {
-			put_rule(f, &rules[i]);
+	for (i = 0; i < n && !found; i++) {
+		*r = &rules[i];
+		for (; i < n && rules[i].nr == nr; i++)
 			found++;
-		}
 	}
-	return run ? found + put_paths(f, nr) : found;
+	return found;
 }
 
-/* put_call() - Append the check of a call. The accumulator holds the number of
- * the call that is made, and still does so if it is another one */
-static void put_call(struct filter *f, int nr, bool run)
+/* put_args() - Append the check of a permitted call's arguments */
+static void put_args(struct filter *f, int nr, bool run)
 {
-	unsigned int skip;
+	struct call_rule paths[PATH_CALLS];
+	const struct call_rule *r;
+	unsigned int n = find_rules(&r, nr, run);
 
-	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 1, 0);
-	skip = f->n;
-	put_insn(f, BPF_JMP | BPF_JA, 0, 0, 0);
-	put_return(f, put_args(f, nr, run) ? SECCOMP_RET_KILL_PROCESS :
-					     SECCOMP_RET_ALLOW);
-	f->insn[skip].k = f->n - skip - 1;
+	if (!n && run) {
+		n = find_path_rules(paths, nr);
+		r = paths;
+	}
+	if (n)
+		put_rules(f, r, n, 0);
+	else
+		put_return(f, SECCOMP_RET_ALLOW);
 }
 
-static bool is_declared(int nr, unsigned int groups)
+/**
+ * put_calls() - Append a binary search for the call that is made, whose number
+ *		 the accumulator holds
+ * @c, @n:	calls of the filter, one or more, in order of their numbers
+ */
+static void put_calls(struct filter *f, const struct call *c, unsigned int n,
+		      bool run)
 {
-	size_t i;
+	unsigned int jump;
 
+	if (n == 1) {
+		jump = put_jump_unless(f, BPF_JEQ, (uint32_t)c->nr);
+		if (c->action == SECCOMP_RET_ALLOW)
+			put_args(f, c->nr, run);
+		else
+			put_return(f, c->action);
+		land_jump(f, jump);
+		put_return(f, SECCOMP_RET_KILL_PROCESS);
+		return;
+	}
+	jump = put_jump_unless(f, BPF_JGE, (uint32_t)c[n / 2].nr);
+	put_calls(f, c + n / 2, n - n / 2, run);
+	land_jump(f, jump);
+	put_calls(f, c, n / 2, run);
+}
+
+/* add_call() - Put a call in its place among the calls of a filter, unless it
+ * is there already */
+static void add_call(struct calls *l, int nr, uint32_t action)
+{
+	unsigned int at = l->n, i;
+
+	while (at && l->call[at - 1].nr >= nr)
+		at--;
+	if (at < l->n && l->call[at].nr == nr)
+		return;
+	for (i = l->n++; i > at; i--)
+		l->call[i] = l->call[i - 1];
+	l->call[at] = (struct call){ nr, action };
+}
+
+/* list_calls() - List the calls of some groups, and what becomes of them */
+static void list_calls(struct calls *l, unsigned int groups, bool run)
+{
+	struct path_call path[PATH_CALLS];
+	size_t i, n;
+
+	l->n = 0;
+	for (i = 0; sanitizer_calls[i] >= 0; i++)
+		add_call(l, sanitizer_calls[i], SECCOMP_RET_ALLOW);
 	for (i = 0; i < ARRAY_SIZE(declared); i++) {
-		if (declared[i].nr == nr && declared[i].group & groups)
-			return true;
+		if (declared[i].group & groups)
+			add_call(l, declared[i].nr, SECCOMP_RET_ALLOW);
 	}
-	return false;
-}
-
-/* put_other_paths() - Append the checks of calls that use a path and that no
- * file declares: before Linux 5.6, openat() takes the place of openat2() */
-static void put_other_paths(struct filter *f, unsigned int groups)
-{
-	struct path_call call[PATH_CALLS];
-	unsigned int i, n = paths_calls(call);
-
-	for (i = 0; i < n; i++) {
-		if (!is_declared(call[i].nr, groups))
-			put_call(f, call[i].nr, true);
-	}
-}
-
-/* has_rules() - Whether the arguments of a call are checked while the event
- * loop runs. Such calls come first in a filter: for others the kernel seldom
- * runs it */
-static bool has_rules(int nr)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(run_rules); i++) {
-		if (run_rules[i].nr == nr)
-			return true;
-	}
-	return false;
-}
-
-/* is_first() - Whether the call at an index of the table, which is in @groups,
- * is not there at a lower index */
-static bool is_first(size_t at, unsigned int groups)
-{
-	size_t i;
-
-	for (i = 0; i < at; i++) {
-		if (declared[i].nr == declared[at].nr &&
-		    declared[i].group & groups)
-			return false;
-	}
-	return true;
+	if (!run)
+		return;
+	/* Calls that use a path and that no file declares: before Linux 5.6,
+	 * openat() takes the place of openat2(). */
+	n = paths_calls(path);
+	for (i = 0; i < n; i++)
+		add_call(l, path[i].nr, SECCOMP_RET_ALLOW);
+	for (i = 0; i < ARRAY_SIZE(memory_calls); i++)
+		add_call(l, memory_calls[i], SECCOMP_RET_ERRNO | ENOMEM);
 }
 
 /* make_filter() - Make a filter that permits the calls of some groups */
 static void make_filter(struct filter *f, unsigned int groups)
 {
 	bool run = !(groups & CALLS_START);
-	int rules;
-	size_t i;
+	struct calls l;
 
 	f->n = 0;
 	put_load(f, offsetof(struct seccomp_data, arch));
 	put_insn(f, BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0);
 	put_return(f, SECCOMP_RET_KILL_PROCESS);
 	put_load(f, offsetof(struct seccomp_data, nr));
-	put_insn(f, BPF_JMP | BPF_JGE | BPF_K, NR_END, 0, 1);
-	put_return(f, SECCOMP_RET_KILL_PROCESS);
-	for (i = 0; sanitizer_calls[i] >= 0; i++) {
-		put_insn(f, BPF_JMP | BPF_JEQ | BPF_K,
-			 (uint32_t)sanitizer_calls[i], 0, 1);
-		put_return(f, SECCOMP_RET_ALLOW);
-	}
-	for (rules = 1; rules >= 0; rules--) {
-		for (i = 0; i < ARRAY_SIZE(declared); i++) {
-			if (has_rules(declared[i].nr) == rules &&
-			    declared[i].group & groups && is_first(i, groups))
-				put_call(f, declared[i].nr, run);
-		}
-	}
-	if (run)
-		put_other_paths(f, groups);
-	for (i = 0; run && i < ARRAY_SIZE(memory_calls); i++) {
-		if (is_declared(memory_calls[i], groups))
-			continue;
-		put_insn(f, BPF_JMP | BPF_JEQ | BPF_K,
-			 (uint32_t)memory_calls[i], 0, 1);
-		put_return(f, SECCOMP_RET_ERRNO | ENOMEM);
-	}
-	put_return(f, SECCOMP_RET_KILL_PROCESS);
+	list_calls(&l, groups, run);
+	put_calls(f, l.call, l.n, run);
 }
 
 /**
