@@ -36,8 +36,13 @@ void sched_active(struct sched *s, const struct flow_table *t, struct flow *f,
 	if (token != s->last && !bulk && !(f && f->bulk))
 		s->sparse_at = now;
 	s->last = token;
-	if (f)
-		f->bulk = bulk;
+	if (!f)
+		return;
+	f->bulk = bulk;
+	if (f->batches < SCHED_SETTLED)
+		f->batches++;
+	else
+		s->settled_at = now;
 }
 
 /* sched_low_latency() - Whether the link should be in low-latency mode now */
@@ -94,6 +99,12 @@ bool sched_skip_bulk(struct sched *s, bool blocked, uint64_t now)
 	return s->skipped;
 }
 
+/* is_settled_active() - Whether a settled flow was active just before */
+static bool is_settled_active(const struct sched *s, uint64_t now)
+{
+	return s->settled_at && now - s->settled_at < SCHED_SETTLED_ACTIVE;
+}
+
 /**
  * sched_may_open() - Whether the guest may open another flow
  * @who:	part of the time that this takes
@@ -101,7 +112,8 @@ bool sched_skip_bulk(struct sched *s, bool blocked, uint64_t now)
  * A new flow takes about a hundred times as long as a packet of another flow,
  * because it needs a socket. Without a limit, a guest that opens very many
  * flows leaves no time for the packets of its other flows. These wait in the
- * same queue, which then overflows.
+ * same queue, which then overflows. There is no limit while the guest has no
+ * other flows, that is, while no settled flow is active.
  *
  * Return: false if new flows have used up this part. What would open a flow
  *	   must then be dropped
@@ -115,6 +127,10 @@ bool sched_may_open(struct sched *s, enum sched_opener who, uint64_t now)
 	s->open_at[who] = now;
 	if (*left > 0)
 		return true;
+	if (!is_settled_active(s, now)) {
+		*left = 0;
+		return true;
+	}
 	LOG_LIMITED(LOG_WARNING, "the guest opens too many flows: for the sake of its other flows, some are dropped");
 	return false;
 }

@@ -57,8 +57,16 @@
 /* How many times other sockets yield to a starved socket. */
 #define SCHED_YIELDS		256
 
-/* The guest's new flows may take a part of the time. TCP has a part of its own,
- * so that a flood of datagrams leaves time for new connections. */
+/* A flow is settled once it has carried SCHED_SETTLED batches. A DNS query with
+ * its answer has two, and a short HTTP connection about five. For
+ * SCHED_SETTLED_ACTIVE ms after a batch of a settled flow, the guest's new
+ * flows may take only a part of the time. TCP retransmits sooner than that (RFC
+ * 6298), unless it has lost several segments in a row. */
+#define SCHED_SETTLED		32
+#define SCHED_SETTLED_ACTIVE	2000
+
+/* TCP has a part of its own, so that a flood of datagrams leaves time for new
+ * connections. */
 enum sched_opener {
 	SCHED_OPEN_TCP,
 	SCHED_OPEN_OTHERS,	/* UDP and pings */
@@ -84,6 +92,7 @@ enum sched_opener {
  * @starved_fd:	socket that found no space on the link, -1: none
  * @yields_left: how many times other sockets still yield to @starved_fd
  * @skipped:	bulk flows were skipped in the last pass
+ * @settled_at:	time at which a settled flow was last active, ms; 0: never
  * @open_left:	how much time new flows may take now, for each part, us;
  *		negative: they took more
  * @open_at:	time at which @open_left was last increased, ms
@@ -96,6 +105,7 @@ struct sched {
 	int starved_fd;
 	unsigned int yields_left;
 	bool skipped;
+	uint64_t settled_at;
 	int64_t open_left[SCHED_OPENERS];
 	uint64_t open_at[SCHED_OPENERS];
 };

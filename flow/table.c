@@ -251,8 +251,8 @@ struct flow *flow_insert(struct flow_table *t, const struct flow_key *k,
 	f->key = *k;
 	f->hash = hash;
 	f->fd[SIDE_HOST] = f->fd[SIDE_GUEST] = -1;
-	f->gen = t->gen & EVENT_GEN_MASK;
-	f->type = type;
+	f->gen = t->gen;
+	f->type = (uint8_t)type;
 	list_init(&f->node);
 	list_init(&f->ready);
 	timer_init(&f->timer, 0);

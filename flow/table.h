@@ -13,6 +13,7 @@
 #define FLOW_TABLE_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "event.h"
@@ -65,6 +66,8 @@ struct flow_key {
  * @queue:	number of the link's queue on which the guest last sent packets
  *		of the flow. Packets of the flow to the guest take the same
  *		queue
+ * @batches:	number of batches that the flow has carried, at most
+ *		SCHED_SETTLED, see flow/sched.h
  * @bulk:	the flow was a bulk flow when its last batch was sent, see
  *		flow/sched.h
  * @node:	node in a list of the protocol
@@ -76,7 +79,9 @@ struct flow {
 	struct flow_key key;
 	uint32_t hash;
 	int fd[FLOW_SIDES];
-	uint32_t gen : 23, type : 4, queue : 4, bulk : 1;
+	uint32_t gen;
+	uint8_t type, queue, batches;
+	bool bulk;
 	struct list node;
 	struct list ready;
 	struct timer timer;

@@ -40,6 +40,7 @@ PACE = 8 << 20          # bytes per second of the stream
 BLOCK = 64 << 10
 MEMORY = 48 << 20       # bytes
 LOG = 64 << 10          # bytes of messages about all floods
+LATE = 30               # s in which a new connection has its 100 answers
 FLOOR = 0.003           # s: a latency below this is never too long
 TCP_PORT, UDP_PORT = 8001, 8002
 PASST_MAC = "9a:55:9a:55:9a:55"
@@ -117,6 +118,7 @@ def discover():
 
 GUEST = {"SYN": syn, "UDP": udp, "ping": ping, "fragments": fragment,
          "ARP": arp, "neighbour solicitations": solicit, "DHCP": discover}
+NEW_FLOWS = ("UDP", "ping")    # SYNs at a high RATE take all descriptors
 
 
 def connections():
@@ -276,6 +278,26 @@ def one_flood(lab, passt, established, kind):
         wait_for("service", lambda: served(lab), 20)
 
 
+def late(lab, kind):
+    """Given a flood and no other flow, then a connection that begins during the
+    flood is served."""
+    with check(f"{kind}: a connection that begins meanwhile"), \
+            Server(lab.outside.bind(SERVER4), echo_tcp) as echo, \
+            flooding(lab, kind):
+        time.sleep(0.5)
+        start = time.monotonic()
+        latencies = []
+        with lab.guest.connect(SERVER4, echo.port, LATE) as s:
+            for _ in range(100):
+                at = time.monotonic()
+                s.sendall(b"x")
+                expect("the answer", s.recv(1), b"x")
+                latencies.append(time.monotonic() - at)
+        print(f"# {kind}: 100 answers in {time.monotonic() - start:.2f} s, "
+              f"the last 50 in {sum(latencies[50:]):.2f} s", flush=True)
+        expect_below("time, s", time.monotonic() - start, LATE)
+
+
 def served(lab):
     """Whether new flows can be opened in both directions."""
     with contextlib.suppress(OSError, AssertionError):
@@ -291,6 +313,9 @@ def story():
     with Lab() as lab:
         passt = lab.passt("-t", str(TCP_PORT), "-u", str(UDP_PORT))
         lab.attach()
+        for kind in NEW_FLOWS:
+            if kind in kinds:
+                late(lab, kind)
         with contextlib.ExitStack() as stack:
             stack.enter_context(Server(lab.guest.bind("::", TCP_PORT),
                                        echo_tcp))

@@ -259,24 +259,68 @@ static unsigned int opens(enum sched_opener who, uint64_t us)
 	return n;
 }
 
-/* Given a guest that opens flows all the time, then they take 400 us of each ms,
- * and 250 ms at once. */
+/* settle() - Let a flow carry so many batches that it is settled, and active */
+static void settle(struct flow *f)
+{
+	unsigned int i;
+
+	for (i = 0; i <= SCHED_SETTLED; i++)
+		active(f, 100);
+}
+
+/* Given a guest that opens flows all the time, then they take all of the time,
+ * unless another flow is settled and was active in the last 2 s. */
+static void story_opens_alone(enum sched_opener who)
+{
+	struct flow *f;
+	unsigned int i;
+
+	sched_world();
+	check_eq("no limit at first", opens(who, 100), 10000);
+	f = add_flow(1);
+	for (i = 0; i < SCHED_SETTLED; i++)
+		active(f, 100);
+	check_eq("nor beside a flow that is not settled", opens(who, 100),
+		 10000);
+	active(f, 100);
+	check_eq("none is open beside a settled one", opens(who, 100), 0);
+	now++;
+	check_eq("of the time before, only the last flow counts",
+		 opens(who, 100), 3);
+	now += 1999;
+	active(f, 100);
+	opens(who, 100);
+	now += 1999;
+	check("a limit for 2 s", opens(who, 100) < 10000);
+	now++;
+	check_eq("and no longer", opens(who, 100), 10000);
+	remove_flow(f);
+}
+
+/* Given a guest with another flow, if it opens flows all the time, then they
+ * take 400 us of each ms, and 250 ms at once. */
 static void story_opens(enum sched_opener who, enum sched_opener other)
 {
 	unsigned int i, n;
+	struct flow *f;
 
 	sched_world();
+	f = add_flow(1);
+	settle(f);
 	check_eq("250 ms at once", opens(who, 100), 2500);
 	check_eq("then none", opens(who, 100), 0);
 	now++;
 	check_eq("and 400 us of each ms", opens(who, 100), 4);
 	for (i = n = 0; i < 1000; i++, now++)
 		n += opens(who, 30);
+	active(f, 100);
 	check("400 ms of each second", n >= 13320 && n <= 13334);
 	check_eq("the others have their own part", opens(other, 100), 2500);
 	now += 3600 * SEC;
+	active(f, 100);
 	check_eq("after an hour, 250 ms", opens(who, 100), 2500);
 	now += 3600 * SEC;
+	active(f, 100);
 	check_eq("a flow counts as 1 ms at most", opens(who, 60 * 1000 * 1000),
 		 250);
 	now += 1;
@@ -287,6 +331,7 @@ static void story_opens(enum sched_opener who, enum sched_opener other)
 	check("then none", !sched_may_open(&s, who, now));
 	now += 1;
 	check("until that is made up for", sched_may_open(&s, who, now));
+	remove_flow(f);
 }
 
 int main(void)
@@ -299,6 +344,8 @@ int main(void)
 	story_turns();
 	story_skip();
 	story_starved();
+	story_opens_alone(SCHED_OPEN_TCP);
+	story_opens_alone(SCHED_OPEN_OTHERS);
 	story_opens(SCHED_OPEN_TCP, SCHED_OPEN_OTHERS);
 	story_opens(SCHED_OPEN_OTHERS, SCHED_OPEN_TCP);
 	flow_table_free(&table);
