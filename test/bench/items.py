@@ -19,6 +19,7 @@ from daemons import (FLOOR, Failed, Host, Link, QUERY, RING_FLOOR, RR, Relay,
                      iperf_result, iperf_server, run_json, started)
 
 PORT = 7000
+DNS_PORT = 53
 WAYS = {"out": "from guest", "in": "to guest"}
 MTUS = (1500, 65520)
 # Payload of a frame in the floor programs for each MTU: without headers, and at
@@ -45,9 +46,9 @@ def one_cpu():
 
 
 @contextlib.contextmanager
-def serving(site, program):
+def serving(site, program, port=PORT):
     """Runs one of our benchmark programs as a server outside."""
-    with ended(site.outside.spawn(program, "serve", SERVER4, str(PORT),
+    with ended(site.outside.spawn(program, "serve", SERVER4, str(port),
                                   stdout=subprocess.PIPE)) as p:
         started(p, os.path.basename(program))
         yield
@@ -291,8 +292,8 @@ class Dns(Item):
     def __init__(self, ahead):
         super().__init__(
             f"udp-dns-{ahead}",
-            f"DNS-like, {ahead} at once" if ahead > 1 else
-            "DNS-like, one after another, on one CPU",
+            f"DNS, {ahead} at once" if ahead > 1 else
+            "DNS, one after another, on one CPU",
             [Metric("rate", "answered", "/s", +1),
              Metric("p50", "median", "us", -1),
              Metric("p99", "99 of 100 within", "us", -1),
@@ -301,8 +302,8 @@ class Dns(Item):
 
     def measure(self, site, daemon, seconds, seed):
         alone = one_cpu() if self.ahead == 1 else contextlib.nullcontext()
-        with alone, daemon.up(site, 1500), serving(site, QUERY):
-            out = run_json(site.guest, QUERY, "ask", SERVER4, PORT,
+        with alone, daemon.up(site, 1500), serving(site, QUERY, DNS_PORT):
+            out = run_json(site.guest, QUERY, "ask", SERVER4, DNS_PORT,
                            int(seconds * 1000), self.ahead,
                            timeout=seconds + 30)
         return {"rate": out["count"] / out["seconds"], "p50": out["p50"],
