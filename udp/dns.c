@@ -86,7 +86,7 @@ static void ask_next(struct udp *u, struct udp_flow *uf, uint64_t now)
 	}
 	for (i = 1; i < n && uf->queries; i++) {
 		next = resolvers_after(u->resolvers, &uf->flow.key.peer, &next);
-		rc = udp_flow_move(u, uf, &next);
+		rc = udp_flow_move(u, uf, &next, now);
 		if (!rc) {
 			resend_queries(u, uf, now);
 			return;

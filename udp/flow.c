@@ -466,6 +466,24 @@ static int open_to_resolver(struct udp *u, const struct flow_key *key,
 	return rc;
 }
 
+/* open_limited() - Do as open_flow_socket(), for a socket that the guest causes
+ * although its flow was begun before: if the guest opens too many flows, return
+ * -ENOBUFS */
+static int open_limited(struct udp *u, const struct flow_key *key,
+			const struct in6_addr *peer, uint16_t *port, bool share,
+			uint64_t now)
+{
+	uint64_t begun;
+	int fd;
+
+	if (!sched_may_open(u->sched, SCHED_OPEN_OTHERS, now))
+		return -ENOBUFS;
+	begun = now_us();
+	fd = open_flow_socket(u, key, peer, port, share);
+	sched_opened(u->sched, SCHED_OPEN_OTHERS, now_us() - begun);
+	return fd;
+}
+
 /* change_socket() - Let a flow that has no socket send to the real address
  * @peer from the socket @fd, which may be -errno instead; return 0, or -errno:
  * the flow still has no socket */
@@ -502,13 +520,14 @@ static int change_socket(struct udp *u, struct udp_flow *uf, int fd,
  * Return: 0, or -errno; then the flow has no socket
  */
 int udp_flow_move(struct udp *u, struct udp_flow *uf,
-		  const struct in6_addr *peer)
+		  const struct in6_addr *peer, uint64_t now)
 {
 	uint16_t port = 0;
+	int fd;
 
 	close_flow_socket(u, uf);
-	return change_socket(u, uf, open_flow_socket(u, &uf->flow.key, peer,
-						     &port, false), peer);
+	fd = open_limited(u, &uf->flow.key, peer, &port, false, now);
+	return change_socket(u, uf, fd, peer);
 }
 
 /* udp_flow_move_to_current() - Do as udp_flow_move(), with the current
@@ -550,7 +569,7 @@ int udp_flow_open_answer(struct udp *u, struct udp_flow *asked, uint16_t port,
 		udp_port_share(u, &key);
 	else
 		sock_set(asked_fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	fd = open_flow_socket(u, &key, &peer, &sport, true);
+	fd = open_limited(u, &key, &peer, &sport, true, now);
 	if (fd < 0)
 		return fd;
 	if (!sport) {

@@ -186,7 +186,7 @@ void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int from_guest,
 		   unsigned int to_guest,
 		   size_t len, uint64_t now);
 int udp_flow_move(struct udp *u, struct udp_flow *uf,
-		  const struct in6_addr *peer);
+		  const struct in6_addr *peer, uint64_t now);
 int udp_flow_move_to_current(struct udp *u, struct udp_flow *uf, uint64_t now);
 uint64_t udp_flow_expires(const struct udp_flow *uf);
 void udp_flow_close(struct udp *u, struct udp_flow *uf);

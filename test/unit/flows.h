@@ -131,6 +131,14 @@ static void guest_leaves(struct world *w)
 	icmp_errors_forget(&w->errors);
 }
 
+/* too_many() - Let the guest have opened too many flows just now, while it has
+ * others */
+static inline void too_many(struct world *w)
+{
+	w->sched.settled_at = w->sched.open_at[SCHED_OPEN_OTHERS] = w->now;
+	w->sched.open_left[SCHED_OPEN_OTHERS] = -1;
+}
+
 static void world_close(struct world *w)
 {
 	guest_leaves(w);

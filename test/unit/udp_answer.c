@@ -270,6 +270,29 @@ static void story_no_descriptor(void)
 	world_close(&w);
 }
 
+/* Given a guest that has opened too many flows, then an answer from a new port
+ * is dropped. */
+static void story_too_many(void)
+{
+	uint16_t port = 0, at;
+	struct world w;
+	int server, fd;
+
+	printf("# a transfer of a guest that opens too many flows\n");
+	world_open(&w, LIFE, ROOM);
+	server = server_open("127.0.0.1");
+	fd = peer_open("127.0.0.1", &port);
+	at = asks(&w, server, GW4, TFTP);
+	too_many(&w);
+	check("the answer is dropped",
+	      !answers(&w, fd, "127.0.0.1", at, GW4, port));
+	check_eq("and counted", w.udp.count[UDP_REFUSED], 1);
+	check_eq("it has no socket", w.udp.nsockets, 1);
+	close(fd);
+	close(server);
+	world_close(&w);
+}
+
 int main(void)
 {
 	if (!own_network()) {
@@ -284,5 +307,6 @@ int main(void)
 	story_two_servers();
 	story_many_ports();
 	story_no_descriptor();
+	story_too_many();
 	return unit_end();
 }

@@ -443,6 +443,24 @@ static void story_no_descriptor(void)
 	bench_close();
 }
 
+/* Given a guest that has opened too many flows, when a resolver can't be
+ * reached, then the query is not sent to another one. */
+static void story_too_many(void)
+{
+	uint16_t port;
+
+	bench_open();
+	close(socket_of[0]);
+	socket_of[0] = -1;
+	query(5000, 1, 30);
+	too_many(&w);
+	events(&w, 1000);
+	check_eq("nobody is asked", asked(1, &port), -1);
+	check_eq("and the query is forgotten", w.udp.nqueries, 0);
+	check_eq("no socket is open", w.udp.nsockets, 0);
+	bench_close();
+}
+
 /* Given a flow to port 853, when another resolver becomes the current one, then
  * the flow stays, because the two ends have a session; a new one goes to the
  * current resolver. */
@@ -512,6 +530,7 @@ int main(void)
 	story_inbound();
 	story_change_to_unreachable();
 	story_no_descriptor();
+	story_too_many();
 	story_session();
 	story_paused();
 	return unit_end();
