@@ -132,7 +132,8 @@ static void take_from_socket(struct udp *u, struct udp_flow *uf, uint64_t now)
 
 	/* If a read fails, it returns the socket's pending error. That error is
 	 * also in the error queue, from which it is taken at the next event. */
-	n = udp_recv_batch(u, uf->flow.fd[SIDE_HOST], &uf->rx, uf->all_ports);
+	n = udp_recv_batch(u, uf->flow.fd[SIDE_HOST], &uf->rx, uf->all_ports,
+			   now);
 	if (n <= 0)
 		return;
 	if (uf->all_ports) {
@@ -193,7 +194,7 @@ void udp_listener(struct udp *u, const struct listener *l, uint32_t events,
 	if (!(events & EPOLLIN))
 		return;
 
-	n = udp_recv_batch(u, l->fd, &udp_listening(u, l)->rx, true);
+	n = udp_recv_batch(u, l->fd, &udp_listening(u, l)->rx, true, now);
 	if (n > 0 && !link_up(u->tap->link)) {
 		u->count[UDP_NO_GUEST] += (unsigned int)n;
 		return;

@@ -87,6 +87,8 @@ static void close_flow_socket(struct udp *u, struct udp_flow *uf)
 
 	if (fd < 0)
 		return;
+	if (uf->rx.uncounted)
+		udp_count_drops(u, fd, &uf->rx, uf->last);
 	sched_close_fd(u->sched, fd);
 	close(fd);
 	uf->flow.fd[SIDE_HOST] = -1;

@@ -21,9 +21,12 @@
  * @dropped:	last value that passt has read of the kernel's counter of
  *		datagrams dropped because the socket's buffer was full
  *		(SK_MEMINFO_DROPS)
+ * @counted_at:	when that counter was read last, ms, lower half; 0: never
+ * @uncounted:	the kernel may have dropped datagrams since
  */
 struct udp_rx {
-	uint32_t space, dropped;
+	uint32_t space, dropped, counted_at;
+	bool uncounted;
 };
 
 /* The DF setting of a socket. With DF, neither the host's kernel nor
@@ -247,7 +250,9 @@ int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 /* to_guest.c: datagrams from sockets, and on to the guest */
 struct udp_batch *udp_batch_new(void);
 void udp_batch_free(struct udp_batch *b);
-int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin);
+int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin,
+		   uint64_t now);
+void udp_count_drops(struct udp *u, int fd, struct udp_rx *rx, uint64_t now);
 bool udp_origin(const struct udp *u, unsigned int i, struct udp_origin *o);
 const uint8_t *udp_batch_message(const struct udp *u, unsigned int i,
 				 size_t *len, size_t *each);

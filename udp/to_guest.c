@@ -38,9 +38,10 @@
  * space. A message has at most 49 frames of 1514 bytes. */
 #define FRAMES_ASKED	256
 
-/* After a read of at least this many messages, passt also asks the kernel how
- * many datagrams it has dropped (SO_MEMINFO). */
+/* After a read of at least DROPS_CHECK_MIN messages, the kernel may have dropped
+ * datagrams. It is asked at most once in DROPS_CHECK_MS. */
 #define DROPS_CHECK_MIN	8
+#define DROPS_CHECK_MS	10
 
 /**
  * struct udp_batch - Messages that one recvmmsg() reads
@@ -179,14 +180,21 @@ static void learn_message_space(struct udp_rx *rx,
 	rx->space = most;
 }
 
-/* count_drops() - Count the datagrams that the kernel has dropped because the
- * socket was full. SO_RXQ_OVFL would tell this, too, but would cost a control
- * message with every datagram */
-static void count_drops(struct udp *u, int fd, struct udp_rx *rx)
+/**
+ * udp_count_drops() - Count the datagrams that the kernel has dropped because
+ * the socket was full
+ * @rx:		what passt has learned from earlier reads of this socket
+ *
+ * SO_RXQ_OVFL would tell this, too, but would cost a control message with every
+ * datagram.
+ */
+void udp_count_drops(struct udp *u, int fd, struct udp_rx *rx, uint64_t now)
 {
 	uint32_t info[SK_MEMINFO_VARS] = { 0 };
 	socklen_t len = sizeof(info);
 
+	rx->counted_at = (uint32_t)now;
+	rx->uncounted = false;
 	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len))
 		return;		/* Linux before 4.12 has no SO_MEMINFO */
 	u->count[UDP_DROPPED] += info[SK_MEMINFO_DROPS] - rx->dropped;
@@ -203,7 +211,8 @@ static void count_drops(struct udp *u, int fd, struct udp_rx *rx)
  * Return: number of messages; 0 if the socket has none, if the link has no
  *	   space, or if it is the turn of another socket; or -errno
  */
-int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
+int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin,
+		   uint64_t now)
 {
 	unsigned int max = limit_messages(u, fd, rx);
 	struct udp_batch *b = u->batch;
@@ -227,8 +236,9 @@ int udp_recv_batch(struct udp *u, int fd, struct udp_rx *rx, bool origin)
 	for (i = 0; i < (unsigned int)n; i++)
 		sock_cmsg_read(&b->msg[i].msg_hdr, &b->info[i]);
 	learn_message_space(rx, b, (unsigned int)n);
-	if (n >= (int)MIN(max, DROPS_CHECK_MIN))
-		count_drops(u, fd, rx);
+	rx->uncounted |= n >= (int)MIN(max, DROPS_CHECK_MIN);
+	if (rx->uncounted && (uint32_t)now - rx->counted_at >= DROPS_CHECK_MS)
+		udp_count_drops(u, fd, rx, now);
 	return n;
 }
 

@@ -213,6 +213,17 @@ static void story_dropped(void)
 	send(fd, "last", 4, 0);
 	reaches(&w, SENT);
 	check_eq("once", w.udp.count[UDP_DROPPED], i);
+
+	for (i = 0; i < SENT; i++)
+		send(fd, data, sizeof(data), 0);
+	reaches(&w, SENT);
+	check("those of the next 10 ms are counted later",
+	      w.udp.count[UDP_TO_GUEST] + w.udp.count[UDP_DROPPED] <
+	      2 * SENT + 2);
+	guest_leaves(&w);
+	check_eq("at the end of the flow at the latest",
+		 w.udp.count[UDP_TO_GUEST] + w.udp.count[UDP_DROPPED],
+		 2 * SENT + 2);
 	close(fd);
 	world_close(&w);
 }
