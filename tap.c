@@ -595,10 +595,12 @@ void tap_udp_send_each(struct tap *t, const struct tap_hdr *h,
 		       const uint8_t hdr[UDP_HLEN], const uint8_t *data,
 		       size_t size, unsigned int n)
 {
-	struct udp_alike a = { .len = h->len + UDP_HLEN, .size = size };
-	struct link_slot slot[SLOTS_MAX];
+	UNINITIALIZED struct udp_alike a;
+	UNINITIALIZED struct link_slot slot[SLOTS_MAX];
 	unsigned int i, got;
 
+	a.len = h->len + UDP_HLEN;
+	a.size = size;
 	a.pseudo = tap_hdr_put(h, a.hdr, UDP_HLEN + size);
 	memcpy(a.hdr + h->len, hdr, UDP_HLEN);
 	a.sum = csum_add(hdr, UDP_HLEN, a.pseudo);

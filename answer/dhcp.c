@@ -845,6 +845,26 @@ static bool dhcp_is_for_us(const struct answer *a, const struct pkt *pkt)
 	       (addr_eq(&pkt->dst, &all) || dhcp_is_server(a, &pkt->dst));
 }
 
+/* answer_dhcp() - Answer a message to our DHCP server, if it is valid */
+static void answer_dhcp(struct answer *a, const struct pkt *pkt)
+{
+	struct dhcp_reply r = { .l = a->lease };
+	uint8_t msg[DHCP_MAX];
+	struct dhcp_req req;
+
+	if (pkt->len > sizeof(msg) ||
+	    !dhcp_parse(&req, msg, pkt_copy(pkt, msg, sizeof(msg))))
+		return;
+
+	r.req = &req;
+	r.type = dhcp_choose_reply(a, &req);
+	dhcp_log_request(&req, r.type);
+	if (req.type == DHCP_RELEASE || req.type == DHCP_DECLINE)
+		tap_gave_back(a->tap, &a->lease->addr[IP4], pkt->smac);
+	if (r.type != DHCP_NONE || req.type == DHCP_NONE)
+		dhcp_send_replies(a, &r, pkt);
+}
+
 /**
  * dhcp_from_guest() - Answer a DHCP or BOOTP message
  * @a:		state of the services
@@ -855,24 +875,10 @@ static bool dhcp_is_for_us(const struct answer *a, const struct pkt *pkt)
  */
 bool dhcp_from_guest(struct answer *a, const struct pkt *pkt)
 {
-	struct dhcp_reply r = { .l = a->lease };
-	uint8_t msg[DHCP_MAX];
-	struct dhcp_req req;
-
 	if (!a->lease->dhcp || !addr_is_v4(&a->lease->addr[IP4]) ||
 	    !addr_is_v4(&a->lease->router[IP4]) ||
 	    !dhcp_is_for_us(a, pkt))
 		return false;
-	if (pkt->len > sizeof(msg) ||
-	    !dhcp_parse(&req, msg, pkt_copy(pkt, msg, sizeof(msg))))
-		return true;
-
-	r.req = &req;
-	r.type = dhcp_choose_reply(a, &req);
-	dhcp_log_request(&req, r.type);
-	if (req.type == DHCP_RELEASE || req.type == DHCP_DECLINE)
-		tap_gave_back(a->tap, &a->lease->addr[IP4], pkt->smac);
-	if (r.type != DHCP_NONE || req.type == DHCP_NONE)
-		dhcp_send_replies(a, &r, pkt);
+	answer_dhcp(a, pkt);
 	return true;
 }

@@ -692,6 +692,17 @@ static void dhcp6_send_answer(struct answer *a, const struct dhcp6_req *req,
 				&r.w);
 }
 
+/* answer_dhcpv6() - Answer a message to DHCPv6 servers, if it is valid */
+static void answer_dhcpv6(struct answer *a, const struct pkt *pkt)
+{
+	uint8_t msg[DHCP6_IN_MAX];
+	struct dhcp6_req req;
+
+	if (pkt->len <= sizeof(msg) &&
+	    dhcp6_parse(&req, msg, pkt_copy(pkt, msg, sizeof(msg))))
+		dhcp6_send_answer(a, &req, &pkt->src, pkt->smac);
+}
+
 /**
  * dhcpv6_from_guest() - Answer a DHCPv6 message
  * @a:		state of the services
@@ -702,15 +713,9 @@ static void dhcp6_send_answer(struct answer *a, const struct dhcp6_req *req,
  */
 bool dhcpv6_from_guest(struct answer *a, const struct pkt *pkt)
 {
-	uint8_t msg[DHCP6_IN_MAX];
-	struct dhcp6_req req;
-
 	if (!a->lease->dhcpv6 || pkt->proto != IPPROTO_UDP ||
 	    pkt->dport != DHCP6_SERVER || !addr_eq(&pkt->dst, &all_agents))
 		return false;
-
-	if (pkt->len <= sizeof(msg) &&
-	    dhcp6_parse(&req, msg, pkt_copy(pkt, msg, sizeof(msg))))
-		dhcp6_send_answer(a, &req, &pkt->src, pkt->smac);
+	answer_dhcpv6(a, pkt);
 	return true;
 }

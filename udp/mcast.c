@@ -322,7 +322,7 @@ bool mcast_event(struct udp *u, struct udp_flow *uf, uint32_t events,
 	const struct flow_key *key = &uf->flow.key;
 	int fd = uf->flow.fd[SIDE_HOST];
 	const struct udp_group *g;
-	struct mcast_rx_msg m;
+	UNINITIALIZED struct mcast_rx_msg m;
 	unsigned int i;
 
 	if (!addr_is_multicast(&key->peer))

@@ -404,11 +404,13 @@ static bool shrink_segment(struct udp_flow *uf, int error, uint32_t len)
 int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 		   const struct pkt *batch, unsigned int n)
 {
-	struct udp_path path = { .tolen = 0 };
+	UNINITIALIZED struct udp_path path;
 	int rc, fd = udp_flow_fd(u, uf);
 	bool retried = false;
 	uint32_t refused;
 
+	path.tolen = 0;
+	path.len = 0;
 	n = count_alike(batch, n);
 	set_header_fields(u, uf, batch, n == 1);
 	if (uf->listener != UDP_NO_LISTENER)

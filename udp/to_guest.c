@@ -38,8 +38,8 @@
  * space. A message has at most 49 frames of 1514 bytes. */
 #define FRAMES_ASKED	256
 
-/* After a read of at least DROPS_CHECK_MIN messages, the kernel may have dropped
- * datagrams. It is asked at most once in DROPS_CHECK_MS. */
+/* If a read returns at least DROPS_CHECK_MIN messages, the kernel may have
+ * dropped datagrams. It is asked at most once in DROPS_CHECK_MS. */
 #define DROPS_CHECK_MIN	8
 #define DROPS_CHECK_MS	10
 
