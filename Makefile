@@ -86,7 +86,7 @@ LIB   := $(filter-out $B/passt.o,$(OBJS))
 QRAP_OBJS := $(patsubst %.c,$B/%.o,qrap.c $(sort $(wildcard wrap/*.c)))
 UNITS := $(patsubst test/unit/%.c,$B/unit/%,$(wildcard test/unit/*.c))
 
-LINKED := tcp tcp_discard tcp_many udp udp_flow udp_send udp_to_guest \
+LINKED := tcp tcp_connecting tcp_discard tcp_many udp udp_flow udp_send udp_to_guest \
 	  udp_too_long mcast icmp relay forged fragment reassemble \
 	  reassemble_headers arp ndp ra dhcp dhcp_lease dhcpv6
 

@@ -48,6 +48,7 @@ const char *const tcp_counter_name[TCP_COUNTERS] = {
 	[TCP_OPENED]	= "tcp_opened",
 	[TCP_ACCEPTED]	= "tcp_accepted",
 	[TCP_REFUSED]	= "tcp_refused",
+	[TCP_EVICTED]	= "tcp_evicted",
 	[TCP_MALFORMED]	= "tcp_malformed",
 	[TCP_RESETS_TO_GUEST] = "tcp_resets_to_guest",
 	[TCP_CHALLENGE]	= "tcp_challenge_acks",
@@ -254,13 +255,42 @@ static struct tcp_flow *lookup_tcp_flow(const struct tcp *t,
 	return flow ? tcp_flow_of(flow) : NULL;
 }
 
-static struct tcp_flow *new_tcp_flow(struct tcp *t, const struct flow_key *key)
+/*
+ * To make space, end the connection of the guest that has waited longest for
+ * its peer's answer. The guest is not told: it soon sends its SYN again. So a
+ * guest that sends very many SYNs can still open connections to peers that
+ * answer at once, and peers can open connections to the guest.
+ * Return: false if no connection waits for its peer.
+ */
+static bool evict_connecting(struct tcp *t)
+{
+	struct list *first = t->connecting.next;
+
+	if (list_empty(&t->connecting))
+		return false;
+	LOG_LIMITED(LOG_WARNING, "too many connections of the guest wait for their peers: some are given up; raise the limit of descriptors (ulimit -n), and --max-flows");
+	remove_tcp_flow(t, container_of(first, struct tcp_flow, flow.node),
+			false);
+	t->count[TCP_EVICTED]++;
+	return true;
+}
+
+/* Insert a flow in the table, unless TCP's part of it is full. */
+static struct flow *insert_tcp_flow(struct tcp *t, const struct flow_key *key)
 {
 	uint32_t max = t->flows->max;
-	struct flow *flow = NULL;
 
-	if (t->nflows < max - max / TCP_OTHER_SHARE)
-		flow = flow_insert(t->flows, key, FLOW_TCP);
+	if (t->nflows >= max - max / TCP_OTHER_SHARE)
+		return NULL;
+	return flow_insert(t->flows, key, FLOW_TCP);
+}
+
+static struct tcp_flow *new_tcp_flow(struct tcp *t, const struct flow_key *key)
+{
+	struct flow *flow = insert_tcp_flow(t, key);
+
+	if (!flow && evict_connecting(t))
+		flow = insert_tcp_flow(t, key);
 	if (!flow) {
 		LOG_LIMITED(LOG_WARNING, "no flows left: connections are refused; raise --max-flows");
 		return NULL;
@@ -286,10 +316,13 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 	if (access_denied(t->access, &f->flow.key.peer, port, peer, 0))
 		return -EACCES;
 	fd = sock_open_bound(&src, SOCK_STREAM, IPPROTO_TCP, &any, false);
+	if (sock_lacks_resource(fd) && evict_connecting(t))
+		fd = sock_open_bound(&src, SOCK_STREAM, IPPROTO_TCP, &any,
+				     false);
 	if (fd < 0)
 		return fd;
 	f->flow.fd[SIDE_HOST] = fd;
-	if (fd >= t->max_fd) {
+	if (fd >= t->max_fd && !evict_connecting(t)) {
 		LOG_LIMITED(LOG_WARNING, "no descriptors left: connections of the guest are refused; raise the limit (ulimit -n)");
 		return -EMFILE;
 	}
@@ -359,10 +392,13 @@ static int connect_any(struct tcp *t, struct tcp_flow *f, struct in6_addr *peer,
 {
 	int rc;
 
+	list_remove(&f->flow.node);
 	do {
 		rc = start_connect(t, f, peer, f->flow.key.pport);
 	} while (rc < 0 && !sock_lacks_resource(rc) &&
 		 next_resolver(t, f, peer, now));
+	if (!rc)
+		list_push(&t->connecting, &f->flow.node);
 	return rc;
 }
 
@@ -605,6 +641,7 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 	} else if (events & EPOLLOUT && connected_to_host(t, f)) {
 		connect_failed(t, f, EACCES, now);
 	} else if (events & EPOLLOUT) {
+		list_remove(&f->flow.node);
 		conn_connected(&f->conn, now);
 		do_actions(t, f, now);
 	}
@@ -699,8 +736,8 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 	struct in6_addr peer;
 	struct tcp_flow *f;
 
-	if (fd >= t->max_fd || is_peers_share_used(t) ||
-	    !link_up(t->tap->link) ||
+	if (is_peers_share_used(t) || !link_up(t->tap->link) ||
+	    (fd >= t->max_fd && !evict_connecting(t)) ||
 	    !sockaddr_get(sa, &peer, &key.pport) ||
 	    !nat_to_guest(t->net, &peer, &key.peer)) {
 		refuse_accepted(t, fd);
@@ -883,6 +920,7 @@ void tcp_free(struct tcp *t)
  */
 void tcp_init(struct tcp *t)
 {
+	list_init(&t->connecting);
 	list_init(&t->acks);
 	list_init(&t->last_acks);
 	random_bytes(&t->secret, sizeof(t->secret));

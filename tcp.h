@@ -39,6 +39,9 @@ enum tcp_counter {
 	TCP_OPENED,		/* connections that the guest opened */
 	TCP_ACCEPTED,		/* connections that peers opened */
 	TCP_REFUSED,		/* connections that could not be opened */
+	TCP_EVICTED,		/* connections of the guest that had no answer
+				 * from their peer, and were closed to make
+				 * space */
 	TCP_MALFORMED,		/* segments with invalid flags or addresses */
 	TCP_RESETS_TO_GUEST,	/* RST segments sent to the guest */
 	TCP_CHALLENGE,		/* challenge ACKs to the guest (RFC 5961) */
@@ -61,6 +64,8 @@ extern const char *const tcp_counter_name[TCP_COUNTERS];
  * @resolvers:	the resolvers of --dns-forward; NULL: that address leads to the
  *		one that the network names
  * @secret:	key of the hash in initial sequence numbers (RFC 6528)
+ * @connecting:	flows of the guest whose socket is connecting; the one that
+ *		waits longest is first
  * @acks:	flows that send an ACK at the end of the pass, unless another
  *		segment carries the ACK before
  * @last_acks:	flows whose final ACK waits, for at most TCP_ACK_LAST ms, until
@@ -93,7 +98,7 @@ struct tcp {
 	struct access *access;
 	struct resolvers *resolvers;
 	struct siphash_key secret;
-	struct list acks, last_acks;
+	struct list connecting, acks, last_acks;
 	struct {
 		uint64_t second;
 		unsigned int count;
