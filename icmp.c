@@ -613,6 +613,7 @@ static void deliver_reply(struct icmp_echo *e, const struct icmp_flow *s,
 		e->count[ICMP_UNASKED]++;
 		return;
 	}
+	sched_answered(e->sched, SCHED_OPEN_OTHERS);
 	touch_peer(e, p, len, now);
 	sock_cmsg_read(m, &info);
 	ip = (struct ip_hdr){

@@ -642,6 +642,7 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 		connect_failed(t, f, EACCES, now);
 	} else if (events & EPOLLOUT) {
 		list_remove(&f->flow.node);
+		sched_answered(t->sched, SCHED_OPEN_TCP);
 		conn_connected(&f->conn, now);
 		do_actions(t, f, now);
 	}

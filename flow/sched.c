@@ -99,10 +99,13 @@ bool sched_skip_bulk(struct sched *s, bool blocked, uint64_t now)
 	return s->skipped;
 }
 
-/* is_settled_active() - Whether a settled flow was active just before */
-static bool is_settled_active(const struct sched *s, uint64_t now)
+/* is_limited() - Whether new flows may take only a part of the time now */
+static bool is_limited(const struct sched *s, enum sched_opener who,
+		       uint64_t now)
 {
-	return s->settled_at && now - s->settled_at < SCHED_SETTLED_ACTIVE;
+	if (s->settled_at && now - s->settled_at < SCHED_SETTLED_ACTIVE)
+		return true;
+	return s->answered[who] < s->opened[who] / 2;
 }
 
 /**
@@ -112,8 +115,8 @@ static bool is_settled_active(const struct sched *s, uint64_t now)
  * A new flow takes about a hundred times as long as a packet of another flow,
  * because it needs a socket. Without a limit, a guest that opens very many
  * flows leaves no time for the packets of its other flows. These wait in the
- * same queue, which then overflows. There is no limit while the guest has no
- * other flows, that is, while no settled flow is active.
+ * same queue, which then overflows. There is no limit while no settled flow is
+ * active, and peers answer: then the guest may be a busy resolver.
  *
  * Return: false if new flows have used up this part. What would open a flow
  *	   must then be dropped
@@ -127,7 +130,7 @@ bool sched_may_open(struct sched *s, enum sched_opener who, uint64_t now)
 	s->open_at[who] = now;
 	if (*left > 0)
 		return true;
-	if (!is_settled_active(s, now)) {
+	if (!is_limited(s, who, now)) {
 		*left = 0;
 		return true;
 	}
@@ -146,6 +149,17 @@ void sched_opened(struct sched *s, enum sched_opener who, uint64_t us)
 
 	*left -= (int64_t)MIN(us, SCHED_OPEN_LONGEST);
 	*left = MAX(*left, -SCHED_OPEN_MAX);
+	if (++s->opened[who] == SCHED_COUNTED) {
+		s->opened[who] /= 2;
+		s->answered[who] /= 2;
+	}
+}
+
+/* sched_answered() - Note that a peer has answered a new flow of the guest */
+void sched_answered(struct sched *s, enum sched_opener who)
+{
+	if (s->answered[who] < s->opened[who])
+		s->answered[who]++;
 }
 
 /* sched_wait() - Queue a flow that has more to send, until its next turn */

@@ -58,15 +58,19 @@
 #define SCHED_YIELDS		256
 
 /* A flow is settled once it has carried SCHED_SETTLED batches. A DNS query with
- * its answer has two, and a short HTTP connection about five. For
- * SCHED_SETTLED_ACTIVE ms after a batch of a settled flow, the guest's new
- * flows may take only a part of the time. TCP retransmits sooner than that (RFC
- * 6298), unless it has lost several segments in a row. */
+ * its answer has two, and a short HTTP connection about five. A settled flow
+ * counts as active for SCHED_SETTLED_ACTIVE ms after a batch. TCP retransmits
+ * sooner than that (RFC 6298), unless it has lost several segments in a row. */
 #define SCHED_SETTLED		32
 #define SCHED_SETTLED_ACTIVE	2000
 
-/* TCP has a part of its own, so that a flood of datagrams leaves time for new
+/* The guest's new flows may take only a part of the time if a settled flow is
+ * active, or if peers answer less than half of the new flows. The numbers of
+ * new and of answered flows are halved when there are SCHED_COUNTED new ones.
+ * TCP has a part of its own, so that a flood of datagrams leaves time for new
  * connections. */
+#define SCHED_COUNTED		1024
+
 enum sched_opener {
 	SCHED_OPEN_TCP,
 	SCHED_OPEN_OTHERS,	/* UDP and pings */
@@ -93,6 +97,8 @@ enum sched_opener {
  * @yields_left: how many times other sockets still yield to @starved_fd
  * @skipped:	bulk flows were skipped in the last pass
  * @settled_at:	time at which a settled flow was last active, ms; 0: never
+ * @opened, @answered: numbers of flows that the guest has opened, and of those
+ *		that a peer has answered, for each part; see SCHED_COUNTED
  * @open_left:	how much time new flows may take now, for each part, us;
  *		negative: they took more
  * @open_at:	time at which @open_left was last increased, ms
@@ -106,6 +112,7 @@ struct sched {
 	unsigned int yields_left;
 	bool skipped;
 	uint64_t settled_at;
+	unsigned int opened[SCHED_OPENERS], answered[SCHED_OPENERS];
 	int64_t open_left[SCHED_OPENERS];
 	uint64_t open_at[SCHED_OPENERS];
 };
@@ -121,6 +128,7 @@ bool sched_skip_bulk(struct sched *s, bool blocked, uint64_t now);
 
 bool sched_may_open(struct sched *s, enum sched_opener who, uint64_t now);
 void sched_opened(struct sched *s, enum sched_opener who, uint64_t us);
+void sched_answered(struct sched *s, enum sched_opener who);
 
 void sched_wait(struct sched *s, struct flow *f);
 void sched_forget(struct sched *s, struct flow *f);

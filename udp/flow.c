@@ -711,6 +711,8 @@ void udp_flow_used(struct udp *u, struct udp_flow *uf, unsigned int from_guest,
 
 	sched_active(u->sched, u->flows, &uf->flow, len, now);
 
+	if (to_guest && !uf->inbound && !uf->nanswered)
+		sched_answered(u->sched, SCHED_OPEN_OTHERS);
 	asked = uf->nasked + (uf->inbound ? to_guest : from_guest);
 	answered = uf->nanswered + (uf->inbound ? from_guest : to_guest);
 	list_remove_flow(u, uf);

@@ -136,7 +136,7 @@ static void guest_leaves(struct world *w)
 static inline void too_many(struct world *w)
 {
 	w->sched.settled_at = w->sched.open_at[SCHED_OPEN_OTHERS] = w->now;
-	w->sched.open_left[SCHED_OPEN_OTHERS] = -1;
+	w->sched.open_left[SCHED_OPEN_OTHERS] = -SCHED_OPEN_MAX;
 }
 
 static void world_close(struct world *w)

@@ -548,8 +548,7 @@ static void story_too_many_flows(void)
 
 	printf("# too many flows\n");
 	world_open(&w, LIFE, ROOM);
-	w.sched.open_left[SCHED_OPEN_OTHERS] = -SCHED_OPEN_MAX;
-	w.sched.open_at[SCHED_OPEN_OTHERS] = w.now;
+	too_many(&w);
 	pings(&w, &v4, GW4, 5, 1, 8);
 	check_eq("no flow is opened", w.flows.used, 0);
 	check_eq("that is counted", w.echo.count[ICMP_REFUSED], 1);

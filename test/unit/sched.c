@@ -248,14 +248,20 @@ static void story_starved(void)
 	check("nobody yields to one that is closed", !sched_must_yield(&s, 5));
 }
 
+/* Of how many new flows one is answered; 0: none is. */
+static unsigned int one_answered_of;
+
 /* opens() - Let the guest open flows, each in @us, until it may not; returns how
  * many, but at most 10000 */
 static unsigned int opens(enum sched_opener who, uint64_t us)
 {
 	unsigned int n;
 
-	for (n = 0; n < 10000 && sched_may_open(&s, who, now); n++)
+	for (n = 0; n < 10000 && sched_may_open(&s, who, now); n++) {
 		sched_opened(&s, who, us);
+		if (one_answered_of && n % one_answered_of == 0)
+			sched_answered(&s, who);
+	}
 	return n;
 }
 
@@ -268,14 +274,16 @@ static void settle(struct flow *f)
 		active(f, 100);
 }
 
-/* Given a guest that opens flows all the time, then they take all of the time,
- * unless another flow is settled and was active in the last 2 s. */
+/* Given a guest that opens flows all the time, and peers that answer half of
+ * them, then they take all of the time, unless another flow is settled and was
+ * active in the last 2 s. */
 static void story_opens_alone(enum sched_opener who)
 {
 	struct flow *f;
-	unsigned int i;
+	unsigned int i, n;
 
 	sched_world();
+	one_answered_of = 2;
 	check_eq("no limit at first", opens(who, 100), 10000);
 	f = add_flow(1);
 	for (i = 0; i < SCHED_SETTLED; i++)
@@ -295,6 +303,18 @@ static void story_opens_alone(enum sched_opener who)
 	now++;
 	check_eq("and no longer", opens(who, 100), 10000);
 	remove_flow(f);
+
+	one_answered_of = 5;
+	for (i = 0; i < 1000; i++, now++)
+		n = opens(who, 100);
+	check_eq("400 us of each ms if peers answer fewer", n, 4);
+	one_answered_of = 1;
+	for (n = 0; n < 10000 && opens(who, 100) < 10000; n++)
+		now++;
+	check("until they answer again", n > 10 && n < 1000);
+	one_answered_of = 0;
+	sched_world();
+	check_eq("a limit if none answers", opens(who, 100), 2500);
 }
 
 /* Given a guest with another flow, if it opens flows all the time, then they

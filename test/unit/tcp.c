@@ -408,8 +408,8 @@ static void story_urgent(const char *name, bool no_peek_off)
 	ends(name);
 }
 
-/* Given a guest that opens too many flows, then its SYN is dropped without an
- * answer, and the next one opens the connection. */
+/* Given a guest that opens too many flows beside others, then its SYN is dropped
+ * without an answer, and the next one opens the connection. */
 static void story_too_many_flows(void)
 {
 	uint16_t port = 0;
@@ -420,7 +420,7 @@ static void story_too_many_flows(void)
 	end_init(&w, &end_one, NULL, 40001, GW4, port);
 	guest.pport = port;
 	w.sched.open_left[SCHED_OPEN_TCP] = -SCHED_OPEN_MAX;
-	w.sched.open_at[SCHED_OPEN_TCP] = w.now;
+	w.sched.open_at[SCHED_OPEN_TCP] = w.sched.settled_at = w.now;
 	segment(SEG_SYN, 1000, 0, 0);
 	turns(&w, 2);
 	check_eq("there is no flow", w.flows.used, 0);

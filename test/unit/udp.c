@@ -500,8 +500,7 @@ static void story_too_many_flows(void)
 	printf("# too many flows\n");
 	world_open(&w, LIFE, ROOM);
 	fd = peer_open("127.0.0.1", &port);
-	w.sched.open_left[SCHED_OPEN_OTHERS] = -SCHED_OPEN_MAX;
-	w.sched.open_at[SCHED_OPEN_OTHERS] = w.now;
+	too_many(&w);
 	sends(&w, 40000, GW4, port, "question", 8);
 	check_eq("no flow is opened", w.flows.used, 0);
 	check_eq("that is counted", w.udp.count[UDP_REFUSED], 1);
