@@ -69,8 +69,11 @@ def from_guest(l4, proto, dst, **kw):
 
 
 def syn():
+    """A SYN, but not to a port that a server of a test may have: such a server
+    would serve it like another client."""
     dst = random.choice((SERVER4, near()))
-    return from_guest(packet.tcp(HOST4, dst, port(), port(), seq=number(32),
+    dport = random.randrange(1024, 32768)
+    return from_guest(packet.tcp(HOST4, dst, port(), dport, seq=number(32),
                                  flags=SYN), packet.TCP, dst)
 
 
@@ -118,7 +121,7 @@ def discover():
 
 GUEST = {"SYN": syn, "UDP": udp, "ping": ping, "fragments": fragment,
          "ARP": arp, "neighbour solicitations": solicit, "DHCP": discover}
-NEW_FLOWS = ("UDP", "ping")    # SYNs at a high RATE take all descriptors
+NEW_FLOWS = ("SYN", "UDP", "ping")      # floods that open flows
 
 
 def connections():
