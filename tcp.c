@@ -4,7 +4,7 @@
  * sockets and expired timers to the core (tcp/conn.h), and does the actions
  * that the core asks for.
  */
-/* syscalls: accept4 close connect getsockopt setsockopt shutdown */
+/* syscalls: accept4 close getsockopt setsockopt shutdown */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -16,16 +16,6 @@
 #include "tcp.h"
 #include "tcp/flow.h"
 #include "tcp/seq.h"
-
-#define DNS_PORT	53	/* RFC 1035 4.2.2 */
-
-/* If there is another resolver to try, how many SYNs the host's kernel sends to
- * one of them: it gives up 2 or 3 s after the first. */
-#define RESOLVER_SYNS	2
-
-/* A resolver stays the current one although a connection to it has failed, if
- * it has answered a query by UDP within this time, ms. */
-#define RESOLVER_HEARD	(2 * SEC)
 
 /* Maximum number of connections that are accepted from one listener before it
  * is the turn of other descriptors. */
@@ -70,17 +60,6 @@ static uint32_t initial_seq(const struct tcp *t, const struct flow_key *key,
 			    uint64_t now)
 {
 	return (uint32_t)(now * 250 + siphash(&t->secret, key, sizeof(*key)));
-}
-
-static void remove_tcp_flow(struct tcp *t, struct tcp_flow *f, bool reset)
-{
-	tcp_sock_close(t, f, reset);
-	timer_cancel(t->timers, &f->flow.timer);
-	list_remove(&f->flow.node);
-	sched_forget(t->sched, &f->flow);
-	t->naccepted -= f->accepted;
-	t->nflows--;
-	flow_remove(t->flows, &f->flow);
 }
 
 /* Arm the flow's timer for the core's deadline, for the delayed ACK or for the
@@ -133,7 +112,7 @@ static void finish_closed(struct tcp *t, struct tcp_flow *f, uint32_t actions)
 		tcp_to_guest_rst(t, f);
 	else if (actions & CONN_DO_ACK && !(actions & CONN_DO_RST_PEER))
 		tcp_to_guest_flags(t, f, 0, f->conn.snd_nxt);
-	remove_tcp_flow(t, f, actions & CONN_DO_RST_PEER);
+	tcp_flow_remove(t, f, actions & CONN_DO_RST_PEER);
 }
 
 /* Do the actions that need the socket. */
@@ -247,161 +226,6 @@ static void connect_failed(struct tcp *t, struct tcp_flow *f, int error,
 	do_actions(t, f, now);
 }
 
-static struct tcp_flow *lookup_tcp_flow(const struct tcp *t,
-					const struct flow_key *key)
-{
-	struct flow *flow = flow_lookup(t->flows, key);
-
-	return flow ? tcp_flow_of(flow) : NULL;
-}
-
-/*
- * To make space, end the connection of the guest that has waited longest for
- * its peer's answer. The guest is not told: it soon sends its SYN again. So a
- * guest that sends very many SYNs can still open connections to peers that
- * answer at once, and peers can open connections to the guest.
- * Return: false if no connection waits for its peer.
- */
-static bool evict_connecting(struct tcp *t)
-{
-	struct list *first = t->connecting.next;
-
-	if (list_empty(&t->connecting))
-		return false;
-	LOG_LIMITED(LOG_WARNING, "too many connections of the guest wait for their peers: some are given up; raise the limit of descriptors (ulimit -n), and --max-flows");
-	remove_tcp_flow(t, container_of(first, struct tcp_flow, flow.node),
-			false);
-	t->count[TCP_EVICTED]++;
-	return true;
-}
-
-/* Insert a flow in the table, unless TCP's part of it is full. */
-static struct flow *insert_tcp_flow(struct tcp *t, const struct flow_key *key)
-{
-	uint32_t max = t->flows->max;
-
-	if (t->nflows >= max - max / TCP_OTHER_SHARE)
-		return NULL;
-	return flow_insert(t->flows, key, FLOW_TCP);
-}
-
-static struct tcp_flow *new_tcp_flow(struct tcp *t, const struct flow_key *key)
-{
-	struct flow *flow = insert_tcp_flow(t, key);
-
-	if (!flow && evict_connecting(t))
-		flow = insert_tcp_flow(t, key);
-	if (!flow) {
-		LOG_LIMITED(LOG_WARNING, "no flows left: connections are refused; raise --max-flows");
-		return NULL;
-	}
-	t->nflows++;
-	return tcp_flow_of(flow);
-}
-
-/*
- * Open a socket for the guest's connection, and start to connect it to the
- * peer, whose real address is @peer.
- * Return: 0, or -errno.
- */
-static int start_connect(struct tcp *t, struct tcp_flow *f,
-			 const struct in6_addr *peer, uint16_t port)
-{
-	struct sock_source src = nat_source(t->net, peer);
-	union sockaddr_any sa;
-	uint16_t any = 0;
-	socklen_t len;
-	int fd;
-
-	if (access_denied(t->access, &f->flow.key.peer, port, peer, 0))
-		return -EACCES;
-	fd = sock_open_bound(&src, SOCK_STREAM, IPPROTO_TCP, &any, false);
-	if (sock_lacks_resource(fd) && evict_connecting(t))
-		fd = sock_open_bound(&src, SOCK_STREAM, IPPROTO_TCP, &any,
-				     false);
-	if (fd < 0)
-		return fd;
-	f->flow.fd[SIDE_HOST] = fd;
-	if (fd >= t->max_fd && !evict_connecting(t)) {
-		LOG_LIMITED(LOG_WARNING, "no descriptors left: connections of the guest are refused; raise the limit (ulimit -n)");
-		return -EMFILE;
-	}
-	if (f->resolvers_left)
-		sock_set(fd, IPPROTO_TCP, TCP_SYNCNT, RESOLVER_SYNS - 1);
-	len = sockaddr_set(&sa, peer, port, nat_scope(t->net, peer));
-	if (connect(fd, &sa.sa, len) && errno != EINPROGRESS)
-		return -errno;
-	return flow_watch(t->flows, &f->flow, SIDE_HOST, TCP_EVENTS);
-}
-
-/*
- * use_resolvers() - If the guest's connection is to the address of
- * --dns-forward, let it go to the current resolver, whose real address is then
- * @peer, and to the others if that one fails
- */
-static void use_resolvers(struct tcp *t, struct tcp_flow *f,
-			  struct in6_addr *peer)
-{
-	const struct in6_addr *visible = &f->flow.key.peer;
-	unsigned int n = t->resolvers ?
-		resolvers_count(t->resolvers, visible, f->flow.key.pport) : 0;
-
-	if (!n)
-		return;
-	f->resolver = (uint8_t)resolvers_at(t->resolvers, visible);
-	f->resolvers_left = (uint8_t)(n - 1);
-	f->resolvers_changes = t->resolvers->changes;
-	*peer = resolvers_current(t->resolvers, visible);
-}
-
-/**
- * next_resolver() - After a resolver has failed, close the flow's socket, and
- * take the next resolver
- * @peer:	set to the real address of the next resolver
- *
- * If the connection is to port 853, the current resolver stays: many resolvers
- * do not have DNS over TLS.
- *
- * Return: false if no resolver is left, or if the host has other resolvers by
- *	   now, or none
- */
-static bool next_resolver(struct tcp *t, struct tcp_flow *f,
-			  struct in6_addr *peer, uint64_t now)
-{
-	const struct in6_addr *visible = &f->flow.key.peer;
-
-	if (!f->resolvers_left ||
-	    f->resolvers_changes != t->resolvers->changes)
-		return false;
-	*peer = resolvers_get(t->resolvers, visible, f->resolver);
-	if (f->flow.key.pport == DNS_PORT)
-		resolvers_failed(t->resolvers, visible, peer,
-				 now - MIN(now, RESOLVER_HEARD));
-	f->resolvers_left--;
-	f->resolver++;
-	*peer = resolvers_get(t->resolvers, visible, f->resolver);
-	tcp_sock_close(t, f, false);
-	return true;
-}
-
-/* connect_any() - Start to connect the guest's connection to the real address
- * @peer, or if that fails at once, to the resolvers that are left; 0 or
- * -errno */
-static int connect_any(struct tcp *t, struct tcp_flow *f, struct in6_addr *peer,
-		       uint64_t now)
-{
-	int rc;
-
-	list_remove(&f->flow.node);
-	do {
-		rc = start_connect(t, f, peer, f->flow.key.pport);
-	} while (rc < 0 && !sock_lacks_resource(rc) &&
-		 next_resolver(t, f, peer, now));
-	if (!rc)
-		list_push(&t->connecting, &f->flow.node);
-	return rc;
-}
-
 /* Complete the MSS of the guest's SYN. If the SYN has the option, the MSS shows
  * which MTU the guest has. If not, the MSS is a default. */
 static void complete_mss(struct tcp *t, const struct pkt *pkt,
@@ -434,7 +258,7 @@ static struct tcp_flow *begin_guest_flow(struct tcp *t,
 		t->count[TCP_MALFORMED]++;
 		return NULL;
 	}
-	f = new_tcp_flow(t, key);
+	f = tcp_flow_new(t, key);
 	if (!f) {
 		t->count[TCP_REFUSED]++;
 		tcp_to_guest_refuse(t, pkt, seg);
@@ -444,8 +268,7 @@ static struct tcp_flow *begin_guest_flow(struct tcp *t,
 	complete_mss(t, pkt, seg);
 	conn_guest_syn(&f->conn, seg, initial_seq(t, key, now),
 		       tcp_mss(t, &key->guest), now);
-	use_resolvers(t, f, &peer);
-	rc = connect_any(t, f, &peer, now);
+	rc = tcp_connect(t, f, peer, now);
 	if (rc < 0) {
 		t->count[TCP_REFUSED]++;
 		LOG_LIMITED(LOG_DEBUG, "tcp: no connection: %s", strerror(-rc));
@@ -575,7 +398,7 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 		.peer = batch->dst, .pport = batch->dport,
 		.proto = IPPROTO_TCP,
 	};
-	struct tcp_flow *f = lookup_tcp_flow(t, &key);
+	struct tcp_flow *f = tcp_flow_find(t, &key);
 	unsigned int i, dups = 0;
 	struct tcp_seg seg;
 
@@ -588,7 +411,7 @@ void tcp_from_guest(struct tcp *t, const struct pkt *batch, unsigned int n,
 		}
 		seg.gso_size = batch[i].gso_size;
 		if (f && reuses_ports(f, &seg)) {
-			remove_tcp_flow(t, f, false);
+			tcp_flow_remove(t, f, false);
 			f = NULL;
 		}
 		if (!f) {
@@ -626,15 +449,14 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 			  uint64_t now)
 {
 	socklen_t len = sizeof(int);
-	struct in6_addr peer;
 	int error = 0;
 
 	if (events & EPOLLERR)
 		getsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_ERROR, &error,
 			   &len);
-	if (error && next_resolver(t, f, &peer, now)) {
+	if (error) {
+		error = tcp_connect_again(t, f, error, now);
 		events = 0;		/* they were the old socket's */
-		error = -connect_any(t, f, &peer, now);
 	}
 	if (error) {
 		connect_failed(t, f, error, now);
@@ -738,7 +560,7 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 	struct tcp_flow *f;
 
 	if (is_peers_share_used(t) || !link_up(t->tap->link) ||
-	    (fd >= t->max_fd && !evict_connecting(t)) ||
+	    (fd >= t->max_fd && !tcp_flow_evict(t)) ||
 	    !sockaddr_get(sa, &peer, &key.pport) ||
 	    !nat_to_guest(t->net, &peer, &key.peer)) {
 		refuse_accepted(t, fd);
@@ -753,15 +575,15 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 		return;
 	}
 
-	f = lookup_tcp_flow(t, &key);
+	f = tcp_flow_find(t, &key);
 	if (f && f->conn.phase == CONN_TIME_WAIT)
-		remove_tcp_flow(t, f, false);
+		tcp_flow_remove(t, f, false);
 	else if (f || addr_is_v4(&key.guest) != addr_is_v4(&key.peer)) {
 		refuse_accepted(t, fd);
 		return;
 	}
 
-	f = new_tcp_flow(t, &key);
+	f = tcp_flow_new(t, &key);
 	if (!f) {
 		refuse_accepted(t, fd);
 		return;
@@ -889,7 +711,7 @@ void tcp_resume(struct tcp *t, struct flow *flow, uint64_t now)
  * the guest has left (T2, T11) */
 void tcp_end(struct tcp *t, struct flow *f)
 {
-	remove_tcp_flow(t, tcp_flow_of(f), true);
+	tcp_flow_remove(t, tcp_flow_of(f), true);
 }
 
 /* tcp_lost() - Tell the guest that the peer can't be reached any more, and

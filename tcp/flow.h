@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * flow.h - A TCP flow: the core's state of the connection (conn.h), its socket
- * (socket.c), and the segments to the guest (to_guest.c). Included by tcp.c,
- * socket.c and to_guest.c only.
+ * (connect.c, socket.c), and the segments to the guest (to_guest.c). Included
+ * by tcp.c, flows.c and these files only.
  */
 #ifndef TCP_FLOW_H
 #define TCP_FLOW_H
@@ -28,8 +28,8 @@
 
 /**
  * struct tcp_flow - A TCP flow
- * @flow:	common part of all flows; @flow.node is in tcp.acks, in
- *		tcp.last_acks or in no list
+ * @flow:	common part of all flows; @flow.node is in
+ *		tcp.connecting, tcp.acks, tcp.last_acks or in no list
  *
  * The connection, which is plain data:
  * @conn:	the core's state
@@ -86,6 +86,18 @@ static inline struct tcp_flow *tcp_flow_of(struct flow *flow)
 {
 	return container_of(flow, struct tcp_flow, flow);
 }
+
+/* flows.c */
+struct tcp_flow *tcp_flow_find(const struct tcp *t, const struct flow_key *key);
+struct tcp_flow *tcp_flow_new(struct tcp *t, const struct flow_key *key);
+void tcp_flow_remove(struct tcp *t, struct tcp_flow *f, bool reset);
+bool tcp_flow_evict(struct tcp *t);
+
+/* connect.c */
+int tcp_connect(struct tcp *t, struct tcp_flow *f, struct in6_addr peer,
+		uint64_t now);
+int tcp_connect_again(struct tcp *t, struct tcp_flow *f, int error,
+		      uint64_t now);
 
 /* socket.c */
 void tcp_sock_space(struct tcp *t, struct tcp_flow *f, uint64_t now);

@@ -20,6 +20,7 @@ static int failing_connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 #define connect failing_connect
 #include "../../tcp.c"
+#include "../../tcp/connect.c"
 #undef connect
 #include "test/unit/way.h"
 

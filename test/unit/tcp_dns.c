@@ -33,6 +33,7 @@ static int fake_getsockopt(int fd, int level, int name, void *value,
 #define connect fake_connect
 #define getsockopt fake_getsockopt
 #include "../../tcp.c"
+#include "../../tcp/connect.c"
 #undef connect
 #undef getsockopt
 #include "test/unit/cable.h"
