@@ -56,7 +56,7 @@ int udp_init(struct udp *u)
 	list_init(&u->stream);
 	u->nflows = u->nsockets = 0;
 	u->segment = udp_can_segment() ? UINT16_MAX : 0;
-	udp_learn_defaults(u);
+	u->df_default = udp_has_df();
 	u->port_index = NULL;
 	u->mcast = NULL;
 	u->listening = memory_reserve(LISTENING_SIZE);

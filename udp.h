@@ -112,7 +112,6 @@ struct mcast;
  * @segment:	initial value of @segment in a new flow: bytes of the longest
  *		datagram that may be part of a GSO batch; 0: this kernel has no
  *		UDP_SEGMENT
- * @ttl_default: TTL of IPv4 datagrams of a new socket; 0: not known
  * @df_default:	a new socket sends short IPv4 datagrams with DF
  * @count:	counters, see enum udp_counter
  */
@@ -137,7 +136,6 @@ struct udp {
 	struct udp_guest_port *guest_ports;
 	struct mcast *mcast;
 	uint32_t segment;
-	uint8_t ttl_default;
 	bool df_default;
 	uint64_t count[UDP_COUNTERS];
 };

@@ -86,24 +86,22 @@ bool udp_can_segment(void)
 }
 
 /**
- * udp_learn_defaults() - Find out with which TTL and DF a new UDP socket sends
- * IPv4 datagrams
- * @u:		@ttl_default and @df_default are set; to 0 and false if that
- *		can't be found out
+ * udp_has_df() - Find out whether a new UDP socket sends IPv4 datagrams with DF
+ *
+ * Return: false if net.ipv4.ip_no_pmtu_disc is set, or if that can't be found
+ *	   out
  */
-void udp_learn_defaults(struct udp *u)
+bool udp_has_df(void)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
-	int ttl = 0, df = IP_PMTUDISC_DONT;
-	socklen_t len = sizeof(ttl);
+	int value = IP_PMTUDISC_DONT;
+	socklen_t len = sizeof(value);
 
-	if (fd >= 0) {
-		getsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, &len);
-		getsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &df, &len);
-		close(fd);
-	}
-	u->ttl_default = (uint8_t)ttl;
-	u->df_default = df == IP_PMTUDISC_WANT;
+	if (fd < 0)
+		return false;
+	getsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &value, &len);
+	close(fd);
+	return value == IP_PMTUDISC_WANT;
 }
 
 /**
@@ -157,14 +155,6 @@ static bool is_df_default(const struct udp *u, const struct pkt *pkt, bool v4)
 	return pkt->df && pkt->len <= DF_DEFAULT_MAX && (u->df_default || !v4);
 }
 
-/* is_ttl_default() - Whether a datagram leaves with its TTL although passt has
- * not set a TTL on its socket. Only for IPv4: a router's advertisement may
- * change the hop limit of an interface at any time (RFC 4861 6.3.4) */
-static bool is_ttl_default(const struct udp *u, const struct pkt *pkt, bool v4)
-{
-	return v4 && outgoing_ttl(pkt) == u->ttl_default;
-}
-
 /* set_flow_options() - Set TTL, type of service and DF on a flow's own socket,
  * if they differ from those that the socket has. @pkt: the first datagram that
  * is about to be sent. @alone: it is the only one */
@@ -176,8 +166,7 @@ static void set_flow_options(const struct udp *u, struct udp_flow *uf,
 	enum udp_df df = pkt->df ? UDP_DF : UDP_NO_DF;
 	int fd = uf->flow.fd[SIDE_HOST];
 
-	if (uf->ttl != outgoing_ttl(pkt) &&
-	    (uf->ttl || !is_ttl_default(u, pkt, v4)))
+	if (uf->ttl != outgoing_ttl(pkt))
 		sock_set_ip(fd, v4, SOCK_IP_TTL, outgoing_ttl(pkt));
 	if (uf->tos != pkt->tos)
 		sock_set_ip(fd, v4, SOCK_IP_TOS, pkt->tos);

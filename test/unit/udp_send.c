@@ -441,35 +441,6 @@ static void story_df_default(const char *gw, const char *host)
 	world_close(&w);
 }
 
-/* Given the first datagram of a flow, if it has the TTL of new IPv4 sockets,
- * then the socket stays as it is. The test changes what that TTL is thought to
- * be, because the socket does not tell whether its TTL was set. */
-static void story_ttl_default(const char *gw, const char *host)
-{
-	bool v4 = !strchr(gw, ':');
-	uint16_t port = 0;
-	struct world w;
-	int fd, i;
-	static const struct { uint8_t is, v4, v6; } ttl[] = {
-		{ 50, 64, 50 }, { 51, 51, 51 }, { 50, 50, 50 },
-	};
-
-	printf("# TTL of the first datagram to %s\n", host);
-	world_open(&w, LIFE, ROOM);
-	check_eq("the TTL of new sockets", w.udp.ttl_default, 64);
-	w.udp.ttl_default = 50;
-	fd = wide(host, &port);
-	sock_set_reports(fd, v4, !v4);
-	for (i = 0; i < 3; i++) {
-		begin(4000, gw, port);
-		with(1, 100)->ttl = ttl[i].is;
-		udp_from_guest(&w.udp, batch, npkt, w.now);
-		check_eq("TTL", header(fd) >> 8, v4 ? ttl[i].v4 : ttl[i].v6);
-	}
-	close(fd);
-	world_close(&w);
-}
-
 /* forwarded() - Forward a port of the host, which the kernel chooses, to the
  * guest's port @to; @port is set to the host's port */
 static void forwarded(struct world *w, int family, const char *bound,
@@ -538,8 +509,6 @@ int main(void)
 	story_marks(GW6, "::1");
 	story_df_default(GW4, "127.0.0.1");
 	story_df_default(GW6, "::1");
-	story_ttl_default(GW4, "127.0.0.1");
-	story_ttl_default(GW6, "::1");
 	story_listener(AF_INET, "0.0.0.0", GW4, "127.0.0.1");
 	story_listener(AF_INET6, "::", GW4, "127.0.0.1");
 	story_listener(AF_INET6, "::", GW6, "::1");
