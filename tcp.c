@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tcp.c - Opens and closes TCP flows. Reports segments of the guest, events of
+ * tcp.c - Decides which TCP flows are opened and closed. Reports segments of the guest, events of
  * sockets and expired timers to the core (tcp/conn.h), and does the actions
  * that the core asks for.
  */
@@ -258,7 +258,7 @@ static struct tcp_flow *begin_guest_flow(struct tcp *t,
 		t->count[TCP_MALFORMED]++;
 		return NULL;
 	}
-	f = tcp_flow_new(t, key);
+	f = tcp_flow_new(t, key, true);
 	if (!f) {
 		t->count[TCP_REFUSED]++;
 		tcp_to_guest_refuse(t, pkt, seg);
@@ -449,13 +449,16 @@ static void connect_event(struct tcp *t, struct tcp_flow *f, uint32_t events,
 			  uint64_t now)
 {
 	socklen_t len = sizeof(int);
+	uint64_t begun;
 	int error = 0;
 
 	if (events & EPOLLERR)
 		getsockopt(f->flow.fd[SIDE_HOST], SOL_SOCKET, SO_ERROR, &error,
 			   &len);
 	if (error) {
+		begun = now_us();
 		error = tcp_connect_again(t, f, error, now);
+		sched_opened(t->sched, SCHED_OPEN_TCP, now_us() - begun);
 		events = 0;		/* they were the old socket's */
 	}
 	if (error) {
@@ -559,8 +562,8 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 	struct in6_addr peer;
 	struct tcp_flow *f;
 
-	if (is_peers_share_used(t) || !link_up(t->tap->link) ||
-	    (fd >= t->max_fd && !tcp_flow_evict(t)) ||
+	if (fd >= t->max_fd || is_peers_share_used(t) ||
+	    !link_up(t->tap->link) ||
 	    !sockaddr_get(sa, &peer, &key.pport) ||
 	    !nat_to_guest(t->net, &peer, &key.peer)) {
 		refuse_accepted(t, fd);
@@ -583,7 +586,7 @@ static void accept_peer(struct tcp *t, const struct listener *l, int fd,
 		return;
 	}
 
-	f = tcp_flow_new(t, &key);
+	f = tcp_flow_new(t, &key, false);
 	if (!f) {
 		refuse_accepted(t, fd);
 		return;

@@ -4,10 +4,11 @@
  * A connection to the address of --dns-forward goes to one resolver after the
  * other until one accepts it.
  */
-/* syscalls: connect */
+/* syscalls: close connect */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "forward/nat.h"
 #include "log.h"
@@ -45,8 +46,15 @@ static int start_connect(struct tcp *t, struct tcp_flow *f,
 				     false);
 	if (fd < 0)
 		return fd;
+	if (fd >= t->max_fd && tcp_flow_evict(t)) {
+		close(fd);	/* the next one gets a lower number */
+		fd = sock_open_bound(&src, SOCK_STREAM, IPPROTO_TCP, &any,
+				     false);
+		if (fd < 0)
+			return fd;
+	}
 	f->flow.fd[SIDE_HOST] = fd;
-	if (fd >= t->max_fd && !tcp_flow_evict(t)) {
+	if (fd >= t->max_fd) {
 		LOG_LIMITED(LOG_WARNING, "no descriptors left: connections of the guest are refused; raise the limit (ulimit -n)");
 		return -EMFILE;
 	}

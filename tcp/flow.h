@@ -89,7 +89,8 @@ static inline struct tcp_flow *tcp_flow_of(struct flow *flow)
 
 /* flows.c */
 struct tcp_flow *tcp_flow_find(const struct tcp *t, const struct flow_key *key);
-struct tcp_flow *tcp_flow_new(struct tcp *t, const struct flow_key *key);
+struct tcp_flow *tcp_flow_new(struct tcp *t, const struct flow_key *key,
+			      bool evict);
 void tcp_flow_remove(struct tcp *t, struct tcp_flow *f, bool reset);
 bool tcp_flow_evict(struct tcp *t);
 

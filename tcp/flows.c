@@ -35,8 +35,8 @@ void tcp_flow_remove(struct tcp *t, struct tcp_flow *f, bool reset)
  * waited longest for its peer's answer
  *
  * The guest is not told: it soon sends its SYN again. So a guest that sends
- * very many SYNs can still open connections to peers that answer at once, and
- * peers can open connections to the guest.
+ * very many SYNs can still open connections to peers that answer at once. What
+ * peers do never ends a connection to another peer.
  *
  * Return: false if no connection waits for its peer
  */
@@ -66,15 +66,17 @@ static struct flow *insert_tcp_flow(struct tcp *t, const struct flow_key *key)
 /**
  * tcp_flow_new() - Begin a flow
  * @key:	key of the new flow, which is not in the table yet
+ * @evict:	if the table has no space, call tcp_flow_evict()
  *
  * Return: flow, all of whose other members are zero; NULL if the table has no
  *	   space
  */
-struct tcp_flow *tcp_flow_new(struct tcp *t, const struct flow_key *key)
+struct tcp_flow *tcp_flow_new(struct tcp *t, const struct flow_key *key,
+			      bool evict)
 {
 	struct flow *flow = insert_tcp_flow(t, key);
 
-	if (!flow && tcp_flow_evict(t))
+	if (!flow && evict && tcp_flow_evict(t))
 		flow = insert_tcp_flow(t, key);
 	if (!flow) {
 		LOG_LIMITED(LOG_WARNING, "no flows left: connections are refused; raise --max-flows");

@@ -114,34 +114,50 @@ static void story_flows(void)
 	bench_close("flows");
 }
 
-/* Given connections that wait and take all descriptors, then likewise, also if
- * it is a peer that opens another one. */
-static void story_descriptors(bool inbound)
+/* Given connections that wait and take all descriptors, then likewise: no more
+ * descriptors than those are used. */
+static void story_descriptors(void)
 {
-	uint16_t port = 0, forwarded;
+	uint16_t port = 0;
 	int listener, fd[4], i;
 
 	bench_open();
 	listener = listen_on("127.0.0.1", &port);
-	forwarded = forward(&w, "127.0.0.1", 7000);
 	for (i = 0; i < 4; i++)
 		fd[i] = dup(0);
 	w.tcp.max_fd = fd[3] + 1;
 	while (i--)
 		close(fd[i]);
 	wait_for_most(4);
-	if (inbound)
-		peer_connects(&end_one, "127.0.0.1", forwarded);
-	else
-		syn(FIRST + 4, port);
-	turns(&w, 2);
+	for (i = 0; i < 100; i++)
+		syn((uint16_t)(FIRST + 4 + i), silent_port);
 	check_eq("as many as before", w.flows.used, 4);
-	check("the first is gone", !is_there(FIRST, silent_port));
-	check_eq("it is counted", w.tcp.count[TCP_EVICTED], 1);
+	check("the last is there", is_there(FIRST + 103, silent_port));
+	check_eq("the others are counted", w.tcp.count[TCP_EVICTED], 100);
+	syn(FIRST + 104, port);
+	turns(&w, 2);
+	check_eq("the guest hears one thing", end_one.nseen, 1);
+	check_eq("SYN-ACK", end_one.seen[0].flags, SEG_SYN | SEG_ACK);
 	check_eq("none was refused", w.tcp.count[TCP_REFUSED], 0);
-	check_eq("the guest hears", end_one.nseen, !inbound);
 	close(listener);
 	bench_close("descriptors");
+}
+
+/* Given the same, when a peer opens a connection, then it is refused, and none
+ * is closed. */
+static void story_peer(void)
+{
+	uint16_t forwarded;
+
+	bench_open();
+	forwarded = forward(&w, "127.0.0.1", 7000);
+	wait_for_most(MOST);
+	peer_connects(&end_one, "127.0.0.1", forwarded);
+	turns(&w, 2);
+	check_eq("the peer is refused", w.tcp.count[TCP_REFUSED], 1);
+	check_eq("no connection is closed", w.tcp.count[TCP_EVICTED], 0);
+	check_eq("all are there", w.flows.used, MOST);
+	bench_close("peer");
 }
 
 /* Given connections to peers that answer, and that take all flows, then another
@@ -168,8 +184,8 @@ static void story_connected(void)
 int main(void)
 {
 	story_flows();
-	story_descriptors(false);
-	story_descriptors(true);
+	story_descriptors();
+	story_peer();
 	story_connected();
 	return unit_end();
 }
