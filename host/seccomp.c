@@ -204,8 +204,10 @@ static const int sanitizer_calls[] = {
 	-1
 };
 
-/* struct call - A call, and the value that a filter returns for it. If that is
- * SECCOMP_RET_ALLOW, only if a rule permits it, or if it has no rule */
+#define BY_RULES	UINT32_MAX
+
+/* struct call - A call, and the value that a filter returns for it. BY_RULES:
+ * the call is permitted if one of its rules permits it, or if it has no rule */
 struct call {
 	int nr;
 	uint32_t action;
@@ -471,7 +473,7 @@ static void put_calls(struct filter *f, const struct call *c, unsigned int n,
 
 	if (n == 1) {
 		jump = put_jump_unless(f, BPF_JEQ, (uint32_t)c->nr);
-		if (c->action == SECCOMP_RET_ALLOW)
+		if (c->action == BY_RULES)
 			put_args(f, c->nr, run);
 		else
 			put_return(f, c->action);
@@ -511,7 +513,7 @@ static void list_calls(struct calls *l, unsigned int groups, bool run)
 		add_call(l, sanitizer_calls[i], SECCOMP_RET_ALLOW);
 	for (i = 0; i < ARRAY_SIZE(declared); i++) {
 		if (declared[i].group & groups)
-			add_call(l, declared[i].nr, SECCOMP_RET_ALLOW);
+			add_call(l, declared[i].nr, BY_RULES);
 	}
 	if (!run)
 		return;
@@ -519,7 +521,7 @@ static void list_calls(struct calls *l, unsigned int groups, bool run)
 	 * openat() takes the place of openat2(). */
 	n = paths_calls(path);
 	for (i = 0; i < n; i++)
-		add_call(l, path[i].nr, SECCOMP_RET_ALLOW);
+		add_call(l, path[i].nr, BY_RULES);
 	for (i = 0; i < ARRAY_SIZE(memory_calls); i++)
 		add_call(l, memory_calls[i], SECCOMP_RET_ERRNO | ENOMEM);
 }
