@@ -49,6 +49,7 @@ const char *const icmp_counter_name[ICMP_COUNTERS] = {
  * @df:		socket: whether the socket sends requests with DF; peer: DF of
  *		the guest's last request
  * @ttl, @tos:	peer: TTL and type of service of the guest's last request
+ * @answered:	peer: it has sent a reply
  * @peer:	peer: the peer's real address
  * @last:	peer: when a request was last sent to the peer, or a reply came
  *		from the peer, ms
@@ -63,7 +64,7 @@ const char *const icmp_counter_name[ICMP_COUNTERS] = {
  */
 struct icmp_flow {
 	struct flow flow;
-	bool df;
+	bool df, answered;
 	uint8_t ttl, tos;
 	struct in6_addr peer;
 	uint64_t last, allowed_at;
@@ -613,7 +614,9 @@ static void deliver_reply(struct icmp_echo *e, const struct icmp_flow *s,
 		e->count[ICMP_UNASKED]++;
 		return;
 	}
-	sched_answered(e->sched, SCHED_OPEN_OTHERS);
+	if (!p->answered)
+		sched_answered(e->sched, SCHED_OPEN_OTHERS);
+	p->answered = true;
 	touch_peer(e, p, len, now);
 	sock_cmsg_read(m, &info);
 	ip = (struct ip_hdr){

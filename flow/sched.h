@@ -65,7 +65,7 @@
 #define SCHED_SETTLED_ACTIVE	2000
 
 /* The guest's new flows may take only a part of the time if a settled flow is
- * active, or if peers answer less than half of the new flows. The numbers of
+ * active, or if peers answer fewer than half of the new flows. The numbers of
  * new and of answered flows are halved when there are SCHED_COUNTED new ones.
  * TCP has a part of its own, so that a flood of datagrams leaves time for new
  * connections. */

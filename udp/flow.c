@@ -468,9 +468,8 @@ static int open_to_resolver(struct udp *u, const struct flow_key *key,
 	return rc;
 }
 
-/* open_limited() - Do as open_flow_socket(), for a socket that the guest causes
- * although its flow was begun before: if the guest opens too many flows, return
- * -ENOBUFS */
+/* open_limited() - Do as open_flow_socket(), for a further socket of a flow that
+ * the guest has already: if the guest opens too many flows, return -ENOBUFS */
 static int open_limited(struct udp *u, const struct flow_key *key,
 			const struct in6_addr *peer, uint16_t *port, bool share,
 			uint64_t now)
@@ -537,10 +536,15 @@ int udp_flow_move(struct udp *u, struct udp_flow *uf,
 int udp_flow_move_to_current(struct udp *u, struct udp_flow *uf, uint64_t now)
 {
 	struct in6_addr peer;
+	uint64_t begun;
 	int fd;
 
 	close_flow_socket(u, uf);
+	if (!sched_may_open(u->sched, SCHED_OPEN_OTHERS, now))
+		return -ENOBUFS;
+	begun = now_us();
 	fd = open_resolver_socket(u, &uf->flow.key, &peer, now);
+	sched_opened(u->sched, SCHED_OPEN_OTHERS, now_us() - begun);
 	return change_socket(u, uf, fd, &peer);
 }
 

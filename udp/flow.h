@@ -242,7 +242,7 @@ uint32_t udp_drain_sender(struct udp *u, struct udp_flow *uf, uint64_t now);
 
 /* send.c: datagrams of the guest to sockets */
 bool udp_can_segment(void);
-void udp_learn_defaults(struct udp *u);
+bool udp_has_df(void);
 uint32_t udp_cut_gso(struct udp_cut *c, const struct pkt *gso, uint32_t off);
 int udp_send_batch(const struct udp *u, struct udp_flow *uf,
 		   const struct pkt *batch, unsigned int n);
