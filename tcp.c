@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
- * tcp.c - Decides which TCP flows are opened and closed. Reports segments of the guest, events of
- * sockets and expired timers to the core (tcp/conn.h), and does the actions
- * that the core asks for.
+ * tcp.c - Decides when TCP flows begin and end. Reports segments of the guest,
+ * events of sockets and expired timers to the core (tcp/conn.h), and does the
+ * actions that the core asks for.
  */
 /* syscalls: accept4 close getsockopt setsockopt shutdown */
 #include <errno.h>

@@ -468,8 +468,9 @@ static int open_to_resolver(struct udp *u, const struct flow_key *key,
 	return rc;
 }
 
-/* open_limited() - Do as open_flow_socket(), for a further socket of a flow that
- * the guest has already: if the guest opens too many flows, return -ENOBUFS */
+/* open_limited() - Do as open_flow_socket(), for a further socket of a flow
+ * that the guest has already: if the guest opens too many flows, return
+ * -ENOBUFS */
 static int open_limited(struct udp *u, const struct flow_key *key,
 			const struct in6_addr *peer, uint16_t *port, bool share,
 			uint64_t now)
