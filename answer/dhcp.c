@@ -851,9 +851,12 @@ static void answer_dhcp(struct answer *a, const struct pkt *pkt)
 	struct dhcp_reply r = { .l = a->lease };
 	uint8_t msg[DHCP_MAX];
 	struct dhcp_req req;
+	size_t len;
 
-	if (pkt->len > sizeof(msg) ||
-	    !dhcp_parse(&req, msg, pkt_copy(pkt, msg, sizeof(msg))))
+	if (pkt->len > sizeof(msg))
+		return;
+	len = pkt_copy(pkt, msg, sizeof(msg));
+	if (!dhcp_parse(&req, msg, len))
 		return;
 
 	r.req = &req;

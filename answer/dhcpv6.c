@@ -697,9 +697,12 @@ static void answer_dhcpv6(struct answer *a, const struct pkt *pkt)
 {
 	uint8_t msg[DHCP6_IN_MAX];
 	struct dhcp6_req req;
+	size_t len;
 
-	if (pkt->len <= sizeof(msg) &&
-	    dhcp6_parse(&req, msg, pkt_copy(pkt, msg, sizeof(msg))))
+	if (pkt->len > sizeof(msg))
+		return;
+	len = pkt_copy(pkt, msg, sizeof(msg));
+	if (dhcp6_parse(&req, msg, len))
 		dhcp6_send_answer(a, &req, &pkt->src, pkt->smac);
 }
 
