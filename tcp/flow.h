@@ -28,8 +28,8 @@
 
 /**
  * struct tcp_flow - A TCP flow
- * @flow:	common part of all flows; @flow.node is in
- *		tcp.connecting, tcp.acks, tcp.last_acks or in no list
+ * @flow:	common part of all flows; @flow.node is in tcp.connecting, in
+ *		tcp.acks, in tcp.last_acks or in no list
  *
  * The connection, which is plain data:
  * @conn:	the core's state

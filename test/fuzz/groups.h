@@ -300,8 +300,8 @@ static void expect_query(const struct ksock *s, const struct in6_addr *dst,
 }
 
 /* comes_by() - Whether a datagram that comes by an interface can be for a
- * multicast socket. If the model does not know who has sent a query, the answer
- * is yes */
+ * multicast socket. It may be, too, if the model does not know which socket has
+ * sent the query */
 static bool comes_by(const struct ksock *s, uint32_t ifindex)
 {
 	const struct query_of *q = &g.query[s - kernel.fd];

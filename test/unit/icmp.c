@@ -556,6 +556,8 @@ static void story_too_many_flows(void)
 	pings(&w, &v4, GW4, 5, 2, 8);
 	check("after a while, there is a flow", echo_of(&w, &v4, GW4, 5));
 	check("its time is counted", w.sched.open_left[SCHED_OPEN_OTHERS] < SCHED_OPEN_MAX);
+	events(&w, 1000);
+	check_eq("and so is its reply", w.sched.answered[SCHED_OPEN_OTHERS], 1);
 	world_close(&w);
 }
 

@@ -103,6 +103,7 @@ static void story_flows(void)
 	turns(&w, 2);
 	check_eq("the guest hears one thing", end_one.nseen, 1);
 	check_eq("SYN-ACK", end_one.seen[0].flags, SEG_SYN | SEG_ACK);
+	check_eq("one counts as answered", w.sched.answered[SCHED_OPEN_TCP], 1);
 	syn(FIRST, silent_port);
 	check("its next SYN begins the first again",
 	      is_there(FIRST, silent_port));

@@ -461,6 +461,26 @@ static void story_too_many(void)
 	bench_close();
 }
 
+/* Given a guest that has opened too many flows, when there are other resolvers,
+ * then its query is not sent to them, and the flow ends. */
+static void story_change_too_many(void)
+{
+	uint16_t port;
+
+	bench_open();
+	query(5000, 1, 30);
+	check_eq("the first is asked", asked(1, &port), 0);
+	memset(w.net.forward, 0, sizeof(w.net.forward));
+	w.net.forward[IP4][0] = addr(resolver[2]);
+	resolvers_init(&current, &w.net);
+	too_many(&w);
+	query(5000, 2, 30);
+	check_eq("the new one is not", asked(2, &port), -1);
+	check("the flow has ended", !flow_of(&w, 5000, VIA, DNS_PORT));
+	check_eq("no socket is open", w.udp.nsockets, 0);
+	bench_close();
+}
+
 /* Given a flow to port 853, when another resolver becomes the current one, then
  * the flow stays, because the two ends have a session; a new one goes to the
  * current resolver. */
@@ -531,6 +551,7 @@ int main(void)
 	story_change_to_unreachable();
 	story_no_descriptor();
 	story_too_many();
+	story_change_too_many();
 	story_session();
 	story_paused();
 	return unit_end();

@@ -207,6 +207,8 @@ static void story_dropped(void)
 	send(fd, "last", 4, 0);
 	reaches(&w, SENT);
 	check("some were dropped", w.udp.count[UDP_DROPPED] > 0);
+	check_eq("the flow counts as answered, once",
+		 w.sched.answered[SCHED_OPEN_OTHERS], 1);
 	check_eq("all are accounted for", w.udp.count[UDP_TO_GUEST] +
 		 w.udp.count[UDP_DROPPED], SENT + 1);
 	i = (unsigned int)w.udp.count[UDP_DROPPED];
