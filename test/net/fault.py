@@ -108,10 +108,12 @@ class Bench:
         self.start()
 
     def places(self):
-        """Returns a dictionary: (function, place) -> calls in one run."""
+        """Returns a dictionary: (function, place) -> calls in one run, with
+        those that passt makes when the guest has left."""
         self.orders.forget()
         self.scenario.patience = 1
         self.scenario.run(self.steps)
+        rests(self.passt, 0.2)
         self.scenario.patience = PATIENCE
         return self.orders.sites()
 

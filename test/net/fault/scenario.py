@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""scenario.py - All that a guest and its peers do, in twenty steps within a
+"""scenario.py - All that a guest and its peers do, in 21 steps within a
 fraction of a second.
 
     this program ==socket== passt (host) ---- this program (outside)
@@ -29,6 +29,7 @@ OPTIONS_OF_PASST = ("-t", str(PORT), "-u", str(PORT), "--multicast",
 BULK = bytes(range(256)) * 800          # 200 KB
 MDNS = struct.pack("!6H", 0, 0, 1, 0, 0, 0) + b"\5local\0\0\1\0\1"
 FOLLOW_GATHER = 0.12    # s, follow.h
+FLOWS = 20              # more than KEEP_EMPTY, flow/table.c
 LISTS = 4               # blocks that passt keeps once it has needed them
 ABORT = struct.pack("ii", 1, 0)         # SO_LINGER: close() is RST
 RTM_NEWADDR, RTM_DELADDR = 20, 21
@@ -171,6 +172,16 @@ def udp_out(guest, peers):
                 same(guest.datagram(addr, port, "an echo", sport)[2], want)
 
 
+def many_flows(guest, peers):
+    """So many flows that their table gives memory back when they end."""
+    port = peers.port("4", "udp")
+    for _ in range(FLOWS):
+        sport = next(PORTS)
+        mark = b"%d" % sport
+        guest.send(udp(seeds.A4, SERVER4, sport, port, mark))
+        same(hear(peers.udp["4"], mark)[0], mark)
+
+
 def udp_in(guest, peers):
     for family, addr in IN.items():
         with peers.lab.outside.connect(addr, PORT, peers.patience,
@@ -307,8 +318,9 @@ def later(guest, _):
 
 
 STEPS = (host_changes, resolv_changes, arp, solicit_neighbour, solicit_router,
-         dhcp, dhcpv6, pings, udp_out, dns, udp_in, tcp_out, tcp_in, multicast,
-         bulk, in_fragments, refused, unreachable, aborted, second_guest)
+         dhcp, dhcpv6, pings, udp_out, many_flows, dns, udp_in, tcp_out, tcp_in,
+         multicast, bulk, in_fragments, refused, unreachable, aborted,
+         second_guest)
 HOST_STEPS = (host_changes, resolv_changes, later)
 OUTBOUND = (arp, pings, udp_out, tcp_out)
 ESSENTIAL = (*OUTBOUND, tcp_in, udp_in)
