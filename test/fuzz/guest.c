@@ -526,6 +526,8 @@ static void step_socket(struct input *in)
 	else
 		for (i = 0; i < kernel.ndata; i++)
 			take_message(in, &kernel.data[i], v6);
+	if (s->type == SOCK_DGRAM && s->proto == IPPROTO_UDP)
+		screen_datagrams(s);
 	for (i = 0; i < kernel.nerrs; i++)
 		take_error(in, &kernel.errs[i], v6);
 	if (what & 64) {

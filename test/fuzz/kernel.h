@@ -54,6 +54,7 @@
  * @quiet:	IP_MULTICAST_LOOP is off
  * @group, @joined: multicast group that it has joined, on the interface with
  *		this index; 0: none
+ * @to:		UDP: what it is connected to; @to.sa.sa_family is 0 if it is not
  */
 struct ksock {
 	bool open, listening, eof, quiet, in[SETS];
@@ -66,6 +67,7 @@ struct ksock {
 	char dev[16];
 	uint32_t id, joined;
 	struct in6_addr group;
+	union sockaddr_any to;
 };
 
 /**
@@ -261,8 +263,10 @@ int __wrap_connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 	if (call_fails())
 		return -1;
-	if (s->type != SOCK_STREAM)
+	if (s->type != SOCK_STREAM) {
+		memcpy(&s->to, sa, MIN(len, sizeof(s->to)));
 		return 0;
+	}
 	errno = EINPROGRESS;
 	return -1;
 }

@@ -116,6 +116,18 @@ static void take_error(struct input *in, struct kmessage *k, bool v6)
 			   which & 32 ? sizeof(ee.e) : sizeof(ee));
 }
 
+/* screen_datagrams() - Let all datagrams that come to a connected socket be those
+ * of its peer, as the kernel does */
+static void screen_datagrams(const struct ksock *s)
+{
+	unsigned int i;
+
+	for (i = 0; s->to.sa.sa_family && i < kernel.ndata; i++) {
+		kernel.data[i].from = s->to;
+		kernel.data[i].from_len = sizeof(s->to);
+	}
+}
+
 COUNTED
 
 #endif /* TEST_FUZZ_PEERS_H */
