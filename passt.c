@@ -260,13 +260,13 @@ static int open_signals(struct program *p)
 static int bind_as(void *arg, const char *path, bool as_root)
 {
 	struct program *p = arg;
-	int fd = stream_bind(path);
+	int fd = link_bind(path);
 	struct stat st;
 
 	if (fd < 0)
 		return fd;
 	/* @as_root means that only root can change the directory of @path, so
-	 * @path still leads to the file that stream_bind() has made. */
+	 * @path still leads to the file that link_bind() has made. */
 	if (as_root && lchown(path, p->conf.uid, p->conf.gid))
 		debug("%s: %s", path, strerror(errno));
 	if (!lstat(path, &st))

@@ -14,6 +14,7 @@
 #include "forward/rule.h"
 #include "follow.h"
 #include "host/sandbox.h"
+#include "link/bind.h"
 #include "link/pcap.h"
 #include "link/stream.h"
 #include "link/vhost_user.h"

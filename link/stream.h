@@ -50,7 +50,6 @@ struct stream {
 	bool low_latency;
 };
 
-int stream_bind(const char *path);
 int stream_map(struct stream *s);
 int stream_open(struct stream *s, int fd);
 
