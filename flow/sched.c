@@ -123,10 +123,10 @@ static bool is_limited(const struct sched *s, enum sched_opener who,
  */
 bool sched_may_open(struct sched *s, enum sched_opener who, uint64_t now)
 {
-	uint64_t gain = MIN(now - s->open_at[who], SEC) * SCHED_OPEN_GAIN;
+	uint64_t ms = MIN(now - s->open_at[who], SCHED_OPEN_FULL);
 	int64_t *left = &s->open_left[who];
 
-	*left = MIN(*left + (int64_t)gain, SCHED_OPEN_MAX);
+	*left = MIN(*left + (int64_t)ms * SCHED_OPEN_GAIN, SCHED_OPEN_MAX);
 	s->open_at[who] = now;
 	if (*left > 0)
 		return true;

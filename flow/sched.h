@@ -78,10 +78,12 @@ enum sched_opener {
 };
 
 /* Each part is SCHED_OPEN_GAIN us of each ms, and up to SCHED_OPEN_MAX us at
- * once. One new flow counts as SCHED_OPEN_LONGEST us at most: the process may
- * have waited for a processor. */
+ * once, which it has after SCHED_OPEN_FULL ms at the latest. One new flow
+ * counts as SCHED_OPEN_LONGEST us at most: the process may have waited for a
+ * processor. */
 #define SCHED_OPEN_GAIN		400
 #define SCHED_OPEN_MAX		250000
+#define SCHED_OPEN_FULL		(2 * SCHED_OPEN_MAX / SCHED_OPEN_GAIN)
 #define SCHED_OPEN_LONGEST	1000
 
 /**

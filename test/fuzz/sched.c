@@ -12,7 +12,7 @@
 #define FLOWS	6
 
 enum op { OP_ACTIVE, OP_WAIT, OP_NEXT, OP_REMOVE, OP_QUANTUM, OP_SKIP,
-	  OP_YIELD, OP_SPACE, OP_CLOSE, OPS };
+	  OP_YIELD, OP_SPACE, OP_CLOSE, OP_CARRY, OP_OPEN, OPS };
 
 /**
  * struct model - What the scheduler must know
@@ -21,23 +21,33 @@ enum op { OP_ACTIVE, OP_WAIT, OP_NEXT, OP_REMOVE, OP_QUANTUM, OP_SKIP,
  * @born:	number of flows that existed before this one, so that a later
  *		flow in the same slot differs from it
  * @bulk:	the flow was bulk in its last batch
+ * @batches:	number of batches that the flow has carried
  * @wait, @nwait: indices of the flows that wait, the oldest first
  * @last:	@born of the flow that was active last, 0: none
  * @sparse_at:	time of the last sparse flow beside another flow, 0: never
  * @skipped:	bulk flows missed their last turn
  * @starved, @yields: socket that found no space, -1: none; and how many more
  *		times others yield
+ * @settled_at:	time of the last batch of a settled flow, 0: never
+ * @opened, @answered: new flows of each part, and those of them that a peer has
+ *		answered
+ * @left, @left_at: us that each part may take, and since when it has not grown
  */
 static struct model {
 	uint64_t now;
 	struct flow *flow[FLOWS];
 	uint64_t born[FLOWS], births;
 	bool bulk[FLOWS];
+	unsigned int batches[FLOWS];
 	unsigned int wait[FLOWS], nwait;
 	uint64_t last, sparse_at;
 	bool skipped;
 	int starved;
 	unsigned int yields;
+	uint64_t settled_at;
+	unsigned int opened[SCHED_OPENERS], answered[SCHED_OPENERS];
+	int64_t left[SCHED_OPENERS];
+	uint64_t left_at[SCHED_OPENERS];
 } model;
 
 static struct flow_table table;
@@ -81,6 +91,7 @@ static struct flow *flow_of(unsigned int i)
 	MUST(model.flow[i]);
 	model.born[i] = ++model.births;
 	model.bulk[i] = false;
+	model.batches[i] = 0;
 	return model.flow[i];
 }
 
@@ -99,8 +110,74 @@ static void be_active(const struct step *s)
 	if (who != model.last && !bulk && !was)
 		model.sparse_at = model.now;
 	model.last = who;
-	if (!none)
-		model.bulk[i] = bulk;
+	if (none)
+		return;
+	model.bulk[i] = bulk;
+	if (++model.batches[i] > SCHED_SETTLED)
+		model.settled_at = model.now;
+}
+
+/* carry() - Let a flow carry several batches */
+static void carry(const struct step *s)
+{
+	unsigned int n;
+
+	for (n = s->y % (SCHED_SETTLED + 8); n; n--)
+		be_active(s);
+}
+
+/* may_open() - Whether the model allows another new flow */
+static bool may_open(enum sched_opener who)
+{
+	uint64_t ms = model.now - model.left_at[who];
+
+	while (ms-- && model.left[who] < SCHED_OPEN_MAX)
+		model.left[who] += SCHED_OPEN_GAIN;
+	model.left[who] = MIN(model.left[who], SCHED_OPEN_MAX);
+	model.left_at[who] = model.now;
+	if (model.left[who] > 0)
+		return true;
+	if (model.settled_at &&
+	    model.now < model.settled_at + SCHED_SETTLED_ACTIVE)
+		return false;
+	if (model.answered[who] < model.opened[who] / 2)
+		return false;
+	model.left[who] = 0;
+	return true;
+}
+
+/* open_flow() - Let the guest open a flow of a part, which takes @us. @ask: only
+ * if it may; @answers: a peer answers */
+static void open_flow(enum sched_opener who, bool ask, uint64_t us,
+		      bool answers)
+{
+	bool may = !ask || may_open(who);
+
+	if (ask)
+		MUST(sched_may_open(&sched, who, model.now) == may);
+	if (may) {
+		sched_opened(&sched, who, us);
+		model.left[who] -= (int64_t)MIN(us, SCHED_OPEN_LONGEST);
+		model.left[who] = MAX(model.left[who], -SCHED_OPEN_MAX);
+		model.opened[who]++;
+	}
+	if (may && model.opened[who] == SCHED_COUNTED) {
+		model.opened[who] = SCHED_COUNTED / 2;
+		model.answered[who] /= 2;
+	}
+	if (!answers)
+		return;
+	sched_answered(&sched, who);
+	model.answered[who] += model.answered[who] < model.opened[who];
+}
+
+static void open_many(const struct step *s)
+{
+	unsigned int n;
+
+	for (n = s->y % 512; n; n--)
+		open_flow(s->a & 1 ? SCHED_OPEN_TCP : SCHED_OPEN_OTHERS,
+			  !(s->a & 2), s->x % (2 * SCHED_OPEN_LONGEST), n % 8 < s->b % 16);
 }
 
 static void wait_turn(unsigned int i)
@@ -179,11 +256,20 @@ static void skip_bulk(bool blocked)
 	MUST(sched_skip_bulk(&sched, blocked, model.now) == model.skipped);
 }
 
+/* time_of() - How much time passes before a step, ms: little, much, or just so
+ * much that a settled flow counts as active or not */
+static uint64_t time_of(uint16_t w)
+{
+	if (w & 0x1000)
+		return w;
+	return w & 0x2000 ? SCHED_SETTLED_ACTIVE - 1 + w % 3U : w % 64U;
+}
+
 static void do_step(const struct step *s)
 {
 	unsigned int i = s->a % FLOWS;
 
-	model.now += s->w % 64;
+	model.now += time_of(s->w);
 	switch ((enum op)(s->op % OPS)) {
 	case OP_ACTIVE:
 		be_active(s);
@@ -214,6 +300,12 @@ static void do_step(const struct step *s)
 		if (model.starved == (int)i)
 			model.starved = -1;
 		break;
+	case OP_CARRY:
+		carry(s);
+		break;
+	case OP_OPEN:
+		open_many(s);
+		break;
 	case OPS:
 		break;
 	}
@@ -224,6 +316,8 @@ static void check_all(void)
 	unsigned int i;
 
 	MUST(sched.nready == model.nwait);
+	for (i = 0; i < SCHED_OPENERS; i++)
+		MUST(sched.open_left[i] == model.left[i]);
 	MUST(sched_low_latency(&sched, model.now) == model_low());
 	for (i = 0; i < FLOWS; i++)
 		if (model.flow[i])
