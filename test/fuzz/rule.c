@@ -7,13 +7,44 @@
  * finds a port that the kernel would not bind for both.
  *
  * Each line of an input is a value. Values of -t begin with t, all others are
- * of -u. To be fast, this target has ports up to PORT_MAX only.
+ * of -u. While a value that begins with ! is parsed, memory runs out once.
+ * To be fast, this target has ports up to PORT_MAX only, and sets of RULES_MAX
+ * rules at most.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "forward/rule.h"
 #include "ip.h"
 
 #define PORT_MAX	255
+#define RULES_MAX	100
+
+/* The next call that allocates memory for a set of rules fails. */
+static bool no_memory;
+
+static void *get_memory(void *old, size_t size)
+{
+	bool fails = no_memory;
+
+	no_memory = false;
+	return fails ? NULL : realloc(old, size);
+}
+
+static void *get_zeroed(size_t size)
+{
+	void *p = get_memory(NULL, size);
+
+	return p ? memset(p, 0, size) : NULL;
+}
+
+#undef RULE_SET_MAX
+#define RULE_SET_MAX	RULES_MAX
+#define realloc(p, size)	get_memory(p, size)
+#define calloc(n, size)	get_zeroed((n) * (size))
+#include "../../forward/rule_set.c"
+#undef realloc
+#undef calloc
 
 /* Ephemeral ports of the fake kernel. */
 static char ephemeral[] = "200 220\n";
@@ -99,11 +130,16 @@ static bool check_value(struct rule_set *s, uint8_t proto, const char *value)
 {
 	struct rule_set before = *s;
 	char why[256] = "";
+	bool lacks = *value == '!';
 	unsigned int i;
 	int rc;
 
-	rc = rule_set_parse(s, proto, value, why, sizeof(why));
+	no_memory = lacks;
+	rc = rule_set_parse(s, proto, value + lacks, why, sizeof(why));
+	MUST(!lacks || no_memory || rc);
+	no_memory = false;
 	MUST(!rc == !*why && memchr(why, '\0', sizeof(why)));
+	MUST(s->n <= RULES_MAX);
 	MUST(!rc || s->n == before.n);
 	for (i = before.n; i < s->n; i++)
 		check_rule(&s->rules[i], proto);
@@ -131,6 +167,7 @@ static bool contradict(const struct rule *a, const struct rule *b)
 /* check_set() - Check what passt says about the whole set */
 static void check_set(const struct rule_set *s)
 {
+	struct rule_set fewer = { s->rules, s->n - 1 };
 	bool wrong = false;
 	char why[256] = "";
 	unsigned int i, j;
@@ -140,7 +177,10 @@ static void check_set(const struct rule_set *s)
 			wrong = contradict(&s->rules[i], &s->rules[j]);
 	MUST(!rule_set_check(s, why, sizeof(why)) == !wrong);
 	MUST(wrong == (*why != '\0'));
+	no_memory = true;
+	MUST(rule_set_check(s, why, sizeof(why)) && !no_memory);
 	MUST(rule_set_equal(s, s));
+	MUST(!s->n || !rule_set_equal(s, &fewer));
 }
 
 /* check_read() - Check that rule_set_read() agrees with the values one by one:

@@ -163,7 +163,8 @@ QEMU = (
 def texts(target):
     """Yields the inputs of a target."""
     if target == "rule":
-        return [*RULES, *LISTS]
+        many = ",".join(str(port) for port in range(1, 205, 2))
+        return [*RULES, *LISTS, "t!22\nt!1,3,5\nu~22\nu!~22", "t" + many]
     if target == "resolv":
         return [*RESOLV, "\n".join(RESOLV), "search " + " ".join(
             f"{'x' * n}.example" for n in range(1, 64, 3)),
