@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * listen.h - Listeners: bound sockets, one for each host port that leads to the
- * guest. A listener has a slot in a table, and never changes its slot. A token
- * has the slot and the generation of a listener, so the token is no longer
- * valid once the listener is closed, even if another listener takes the slot.
+ * listen.h - Listeners: the bound sockets of forwarded ports. A listener has a
+ * slot in a table, and never changes its slot. A token has the slot and the
+ * generation of a listener, so the token is no longer valid once the listener
+ * is closed, even if another listener takes the slot.
  * Only fwd_apply() opens listeners. Only fwd_apply() and fwd_free() close them.
  */
 #ifndef FORWARD_LISTEN_H

@@ -321,10 +321,12 @@ static int cover_root(void)
 /**
  * leave_root() - Replace the root directory by an empty one, or cover it
  *
- * What is mounted must not appear on the host. AppArmor checks files by their
- * paths from the root of the process's mount namespace on, and denies files
- * that have no such path: those that were opened in another mount namespace,
- * and those of an unmounted root.
+ * First, all mounts become private, so that what passt mounts does not appear
+ * on the host. AppArmor checks a file by its path from the root of the
+ * process's mount namespace, and denies a file that has no such path: one that
+ * was opened in another mount namespace, or whose root was unmounted. So under
+ * AppArmor, passt opens its files again, and covers the old root instead of
+ * unmounting it.
  */
 static int leave_root(struct sandbox *s)
 {

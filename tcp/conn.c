@@ -255,8 +255,9 @@ void conn_check_done(struct tcp_conn *c, uint64_t now)
 }
 
 /* Enter CONN_OPEN. If our SYN or SYN-ACK was sent more than once, the first
- * retransmission timeout is TCP_RTO_LOST_SYN (RFC 6298 5.7). If the guest has
- * repeated its SYN in the same batch, no SYN-ACK answers it any more. */
+ * retransmission timeout is TCP_RTO_LOST_SYN (RFC 6298 5.7). If an earlier
+ * segment of this batch repeated the guest's SYN, passt does not answer it: the
+ * guest has the SYN-ACK by now. */
 static void enter_open(struct tcp_conn *c, uint64_t now)
 {
 	conn_set_phase(c, CONN_OPEN, CAUSE_GUEST_ACK);

@@ -618,7 +618,7 @@ bool udp_flow_allowed(struct udp *u, struct udp_flow *uf, uint64_t now)
  * @key:		key of the new flow, which is not in the table yet
  * @flow:	set to the flow on success
  *
- * Return: 0, or -errno. -ENOBUFS: the table has no slot. -EINVAL: no peer can
+ * Return: 0, or -errno. -ENOBUFS: the table is full. -EINVAL: no peer can
  *	   have that address. -EACCES: the guest may not reach that address.
  *	   -ELOOP: a socket of passt would send to itself, or to a forwarded
  *	   port. Any other error comes from the host's kernel
@@ -671,7 +671,7 @@ struct udp_listening *udp_listening(const struct udp *u,
  * @l:		listener of the port; its socket also sends the guest's answers
  * @o:		sender and destination of the first datagram
  *
- * Return: flow, NULL if there is no slot
+ * Return: the flow; NULL if the table has no space for it
  */
 struct udp_flow *udp_flow_accept(struct udp *u, const struct flow_key *key,
 				 const struct listener *l,

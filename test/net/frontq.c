@@ -221,8 +221,8 @@ uint16_t frontq_take(struct frontq *q, uint32_t *len)
  * @q:		queue
  * @after:	with EVENT_IDX: notify when more than this many buffers are used
  *
- * Return: true if so many buffers are used already: don't wait for the
- *	   notification
+ * Return: true if more than @after buffers are used already: don't wait for
+ *	   the notification
  */
 bool frontq_want_call(struct frontq *q, unsigned int after)
 {

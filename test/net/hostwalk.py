@@ -266,14 +266,16 @@ def ms(seconds):
 
 
 class Test:
-    """The walk, and what it compares after each group of steps.
+    """Takes the walk, and compares passt with what it should have after each
+    group of steps.
 
-    @read: bytes of passt's messages that were read
+    @read: bytes of passt's messages that the test has read
     @times: seconds until a new connection of the guest worked
     @loads: shares of a CPU that passt used when all was quiet
-    @heap, @rss: KiB of passt's heap, and bytes of its memory, when the walk was
-        under way
-    @findings: differences
+    @heap: KiB of passt's heap after the first group of steps; after group WARM,
+        the value of that time
+    @rss: bytes of passt's memory, at the same time as @heap
+    @findings: messages of the comparisons that failed
     """
 
     def __init__(self, lab, passt):

@@ -627,9 +627,11 @@ def marks(way):
 
 
 class Quic:
-    """One long flow between a client in @ns and a server outside.
+    """One long flow between a client in @ns and a server on the network
+    outside the host.
 
-    @arrived: {direction: [(number, ECN)]}, in the order of arrival
+    @arrived: {"out": at the server, "in": at the client}; for each, a list of
+        (number, ECN) in the order of arrival
     """
 
     def __init__(self, ns, lab, addr, port):

@@ -184,8 +184,8 @@ static enum stall stall_of(const struct tcp_conn *c)
 	return c->stall_at > NOW ? STALL_LATER : STALL_NEXT;
 }
 
-/* set_times() - Set all times of a connection from what the string says of
- * them */
+/* set_times() - Set all times of a connection from what its packed state says of
+ * them: @stall, and whether an ACK is due */
 static void set_times(struct tcp_conn *c, enum stall stall, bool ack_due)
 {
 	static const uint64_t at[] = { 0, NOW + TCP_STALL, NOW, NOW - 1 };
