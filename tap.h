@@ -33,7 +33,8 @@
  * @ttl:	TTL or hop limit
  * @tos:	type of service or traffic class
  * @df:		the packet must not be fragmented. IPv4: the DF flag. IPv6:
- *		always set. A packet that came in fragments never has it
+ *		set, unless the packet came in fragments. Not set in a
+ *		reassembled packet
  * @src, @dst:	IP addresses
  * @sport, @dport: ports of TCP and UDP. For an ICMP echo request or reply,
  *		@sport is the identifier and @dport is 0. Both are 0 for other

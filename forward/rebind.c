@@ -5,8 +5,8 @@
  * name. So if the interface is deleted or renamed, the socket no longer does
  * what the rule says, even if another interface gets the name. The port then
  * waits until there is an interface of this name, and is bound again. A socket
- * that is bound to an address only needs no care: the kernel keeps it bound
- * while the host lacks the address.
+ * that is bound to an address, but to no interface, needs no care: the kernel
+ * keeps it bound while the host lacks the address.
  */
 #include <errno.h>
 #include <stdio.h>

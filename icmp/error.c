@@ -66,8 +66,8 @@ void icmp_errors_forget(struct icmp_errors *e)
 }
 
 /**
- * icmp_message_mtu() - Make the field of an ICMP error to the guest that holds
- * the MTU
+ * icmp_message_mtu() - Make the header field with the MTU, for an ICMP error to
+ * the guest
  * @v4:		the error goes over IPv4
  * @mtu:	bytes, 0: not known
  *

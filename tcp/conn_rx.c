@@ -58,10 +58,10 @@ static void segment_rst(struct tcp_conn *c, const struct tcp_seg *seg)
  * Handle a SYN in CONN_SYN_ACKED or CONN_OPEN (RFC 5961 4.2).
  *
  * If the guest repeats its SYN, our SYN-ACK was lost, and is sent again. If the
- * repeated SYN has an ACK, both sides opened the connection at once, and the
- * guest has received our SYN (RFC 9293 3.5, figure 8). Any other SYN gets a
- * challenge ACK. If the guest was restarted, it answers the challenge ACK by
- * RST, and then sends SYN again.
+ * repeated SYN has an ACK, this is a simultaneous open, and the guest has
+ * received our SYN (RFC 9293 3.5, figure 8). Any other SYN gets a challenge
+ * ACK. If the guest was restarted, it answers the challenge ACK by RST, and
+ * then sends SYN again.
  */
 static void segment_syn(struct tcp_conn *c, const struct tcp_seg *seg,
 			uint64_t now)

@@ -420,7 +420,8 @@ def listening(pid, port):
 def iperf_client(ns, way, seconds, addr=SERVER4, *options):
     """Starts an iperf3 client, which prints JSON. Returns its Popen.
 
-    It rounds @seconds, because iperf3 reads 0.8 as 0, which means: no end.
+    @seconds is rounded to a whole number, at least 1, because iperf3 reads 0.8
+    as 0, which means: no end.
     """
     return ns.spawn("iperf3", "-c", addr, "-J",
                     "-t", str(max(1, round(seconds))),

@@ -178,7 +178,7 @@ static void check_refused(void)
 	guest.wrong = true;
 }
 
-/* refill() - Take frames, and check them; false if the link is at its end */
+/* refill() - Take frames, and check them; false if the link has ended */
 static bool refill(void)
 {
 	struct link_queue *q = &stream.queue;

@@ -24,6 +24,8 @@ A document names a check of a test after the test's file, in quotes:
 
 If the first column of a table has files of one folder, it must have all files
 of that folder.
+
+A line of text has at most 100 columns. Tables, code and comments may be wider.
 """
 
 import fnmatch
@@ -35,6 +37,7 @@ import subprocess
 import guard
 from style import functions
 
+COLUMNS = 100
 UNITS = {'': 1, 'bytes': 1, 'KiB': 1 << 10, 'MiB': 1 << 20, 'million': 10 ** 6,
          'ms': 1, 's': 1000, 'min': 60000, 'h': 3600000}
 STATED = re.compile(r'`([A-Z][A-Z0-9_]+)`\s+\((\d[^)]*)\)')
@@ -236,13 +239,15 @@ def forged(sources, homes, files):
     page = {'forged.md': '`TCP_BULK` (31 KiB), `tcp_nothing()`, '
                          '`tcp/nothing.c`, *tcp.c: udp_init()*\n'
                          '`test/unit/conn.c`: "no check"\n'
-                         '| | |\n|---|---|\n| `tcp/conn.c` | |\n'}
+                         '| | |\n|---|---|\n| `tcp/conn.c` | |\n' +
+                         'long' * 26}
     for kind, seen in (('value', constants(page, sources)),
                        ('function', named_functions(page, homes)),
                        ('place', located(page, homes, files)),
                        ('path', paths(page, files)),
                        ('check', named_checks(page)),
-                       ('table', complete(page, files))):
+                       ('table', complete(page, files)),
+                       ('width', wide(page))):
         if not list(seen):
             yield f'a wrong {kind} was not seen'
 
@@ -256,6 +261,17 @@ def repeated(documents):
             before = ' '.join(lines[max(0, n - 2):n])
             if len(line) > 24 and line[0] not in '|+' and line in before:
                 yield f'{path}:{n + 1}: {line}'
+
+
+def wide(documents):
+    """Finds lines of text that are too long."""
+    for path, text in documents.items():
+        fenced = False
+        for n, line in enumerate(text.splitlines(), 1):
+            fenced ^= line.startswith('```')
+            if len(line) > COLUMNS and not fenced and \
+                    not line.startswith(('|', '  |', '    ', '<!--')):
+                yield f'{path}:{n}: {len(line)} columns'
 
 
 def mistakes(pages):
@@ -285,6 +301,8 @@ def main():
     guard.check('checks in documents exist', named_checks(documents))
     guard.check('links into documents lead to headings', anchors(documents))
     guard.check('no line repeats the lines before it', repeated(documents))
+    guard.check(f'no line of text has more than {COLUMNS} columns',
+                wide(documents))
     guard.check('tables of files are complete', complete(documents, files))
     guard.check('the source layout is complete',
                 layout(documents['doc/design.md'], sorted(files)))

@@ -178,9 +178,10 @@ def interface(lab):
 
 
 def best_effort(lab):
-    """Given all ports of an address that the host lacks, and of an interface,
-    when the address comes, then its ports are forwarded, and when the interface
-    is made anew, its ports are. Meanwhile, changes of the host cost little."""
+    """Given -t all for an address that the host lacks, and for an interface:
+    when the host gets the address, then the address's ports are forwarded. When
+    the interface is deleted and made anew, then the interface's ports are
+    forwarded again. Meanwhile, changes of the host cost passt little time."""
     make_second(lab)
     configure_second(lab)
     passt = lab.passt("-t", "%eth1/all", "-t", f"{OWN4}%eth0/all",

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """renewals.py - Lets Debian's DHCP clients renew their lease by themselves.
 
-With a lease of 20 s, clients ask after 10 s (T1), although most of them do not
-request the option for T1 (systemd-networkd: 40 s and 20 s). Then another
-passt, with other addresses for the guest, replaces the first one: at the next
-renewal, the guest must learn that its address has changed, and get the new one.
+With a lease of 20 s, clients renew the lease after 10 s (T1), although most of
+them do not request the option for T1. For systemd-networkd, the lease is 40 s,
+and T1 is 20 s. Then another passt, with other addresses for the guest, replaces
+the first one: at the next renewal, the guest must learn that its address has
+changed, and get the new one.
 """
 
 import contextlib

@@ -32,6 +32,8 @@
 #include "test/unit/pack.h"
 
 #define STATES		300000	/* limit for states of a world, if not given */
+/* An honest end is what happens from a state on if the link loses nothing, and
+ * both ends send all and close. */
 #define STEPS_MAX	100	/* limit for moves until an honest end */
 #define HONEST_SHOWN	40	/* moves of an honest end that are printed */
 
@@ -66,7 +68,8 @@ static struct bounds worlds[] = {
  * @parent:	entry of the state before it
  * @move:	move that leads here from @parent
  * @left:	number of moves until an honest end, plus 1; 0: not known yet
- * @reached:	the state was reached; false: it is only part of an honest end
+ * @reached:	the exploration has reached the state; false: it is only part of
+ *		an honest end
  */
 struct entry {
 	uint64_t hash[2];

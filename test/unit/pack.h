@@ -2,11 +2,11 @@
 /*
  * pack.h - Writes the state of the world of world.h as a short string of bytes,
  * and sets the world from such a string. Two states have the same string if the
- * same may happen after them: sequence numbers are relative to the first ones,
- * and of times the string says only whether they are in the past.
+ * same may happen after them: the string has sequence numbers relative to the
+ * initial ones, and instead of times, only what set_times() needs.
  *
- * Each move starts from a string. So what is not in the string has no effect,
- * and pack_world() checks that nothing that has an effect is missing.
+ * Each move starts from a string. So a move can't depend on anything that is not
+ * in the string. pack_world() checks that the string has the whole state.
  */
 #ifndef TEST_UNIT_PACK_H
 #define TEST_UNIT_PACK_H

@@ -589,7 +589,7 @@ static void large_lease(struct lease *l, unsigned int n)
 }
 
 /* Given two leases that are as large as possible, then each message fits the
- * least MTU of IPv6. */
+ * IPv6 minimum MTU. */
 static void story_large(struct world *w)
 {
 	struct lease old = settled(w);

@@ -46,10 +46,11 @@ static void finishes(const struct way *y, const char *name)
 	ends(name);
 }
 
-/* Given short answers of the peer that the guest acknowledges with its next
- * request, then passt removes a few of them together from the socket, and none
- * stays for long; all others it removes at once. When the connection ends
- * meanwhile, then both ends get FIN, and no RST (T7). */
+/* Given short answers of the peer, each of which the guest acknowledges with its
+ * next request, then passt leaves these answers in the socket for a short time,
+ * and removes several in one call. It removes all other acknowledged bytes at
+ * once. When the connection ends while such answers are in the socket, then both
+ * ends get FIN, and no RST (T7). */
 static void story_short_answers(void)
 {
 	const struct way y = { V4, .no_fin = true };

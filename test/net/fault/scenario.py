@@ -50,7 +50,7 @@ class Peers:
         self.be_patient(patience)
 
     def be_patient(self, patience):
-        """Lets all sockets wait for @patience seconds from now on."""
+        """Sets the timeout of all sockets to @patience seconds."""
         self.patience = patience
         for sock in (*self.tcp.values(), *self.udp.values(), self.dns):
             sock.settimeout(patience)
