@@ -27,9 +27,14 @@ static ssize_t more(int fd, void *buf, size_t len, int flags);
 #define ALIKE_A		"2001:db8:1::5054:ff:fe12:3456"
 #define ALIKE_B		"2001:db8:2::5054:ff:fe12:3456"
 
-/* A foreign socket that sends to each socket of passt after bind(), but before
- * connect(); -1: none. */
-static int quick = -1;
+/* Foreign sockets that send to each socket of passt after bind(), but before
+ * connect(), each from another port; the last has another address and the
+ * peer's port; -1: none. */
+#define QUICK	24
+static int quick[QUICK] = { -1 };
+
+/* What they send: to a resolver's client, it is the answer to the query 1. */
+static const uint8_t forged[12] = { 0, 1, 0x80 };
 
 /* How many more times sock_recv() of the code under test finds a datagram. */
 static unsigned int flood;
@@ -43,19 +48,45 @@ static ssize_t more(int fd, void *buf, size_t len, int flags)
 	return 0;
 }
 
-/* late_connect() - Let the foreign socket @quick send to this socket, and then
- * do as connect() */
+/* quick_open() - Open foreign sockets beside the peer 127.0.0.1 with a port */
+static void quick_open(uint16_t port)
+{
+	uint16_t other;
+	unsigned int i;
+
+	for (i = 0; i < QUICK - 1; i++) {
+		other = 0;
+		quick[i] = peer_open("127.0.0.1", &other);
+	}
+	quick[i] = peer_open("127.0.0.2", &port);
+}
+
+static void quick_close(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < QUICK; i++)
+		close(quick[i]);
+	quick[0] = -1;
+}
+
+/* late_connect() - Let the foreign sockets send to this socket, and then do as
+ * connect(). If the socket has no port yet, connect() itself chooses one first,
+ * as bind() does here */
 static int late_connect(int fd, const struct sockaddr *sa, socklen_t len)
 {
-	union sockaddr_any own;
-	socklen_t size = sizeof(own);
-	struct in6_addr a;
+	static const struct sockaddr_in any = { .sin_family = AF_INET };
+	struct in6_addr own;
+	unsigned int i;
 	uint16_t port;
 
-	if (quick >= 0 && !getsockname(fd, &own.sa, &size) &&
-	    sockaddr_get(&own, &a, &port)) {
-		peer_says(quick, "127.0.0.1", port, "forged", 6);
-		peer_says(quick, "127.0.0.1", port, "", 0);
+	if (quick[0] >= 0 && sock_name(fd, &own, &port)) {
+		if (!port)
+			bind(fd, (const struct sockaddr *)&any, sizeof(any));
+		sock_name(fd, &own, &port);
+		for (i = 0; i < QUICK; i++)
+			peer_says(quick[i], "127.0.0.1", port, forged,
+				  sizeof(forged));
 	}
 	return connect(fd, sa, len);
 }
@@ -332,28 +363,136 @@ static void story_end_alike(void)
 	world_close(&w);
 }
 
+/* events_all() - Handle all events of sockets, and those that they cause */
+static void events_all(struct world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4; i++)
+		events(w, 10);
+}
+
 /* Given foreign datagrams that reach a socket before it is connected, then the
- * guest does not receive them. */
+ * guest does not receive them, only those that the peer sends after them. */
 static void story_early(void)
 {
-	uint16_t port = 0, other = 0;
+	uint16_t port = 0;
 	struct world w;
+	struct seen s;
 	int fd;
 
 	printf("# datagrams before connect()\n");
 	world_open(&w, LIFE, ROOM);
 	fd = peer_open("127.0.0.1", &port);
-	quick = peer_open("127.0.0.1", &other);
+	quick_open(port);
 	check_eq("the guest sends a query", asks(&w, fd, 4505, GW4, port),
 		 4505);
-	events(&w, 0);
-	check_eq("earlier datagrams are discarded", w.mem.nsent, 0);
+	events_all(&w);
+	check_eq("earlier datagrams are dropped", w.mem.nsent, 0);
 	peer_says(fd, "127.0.0.1", 4505, "answer", 6);
-	events(&w, 1000);
+	events_all(&w);
 	check_eq("an answer arrives", w.mem.nsent, 1);
-	close(quick);
-	quick = -1;
+
+	check_eq("the guest sends another query",
+		 asks(&w, fd, 4506, GW4, port), 4506);
+	peer_says(fd, "127.0.0.1", 4506, "answer", 6);
+	memory_clear(&w.mem);
+	events_all(&w);
+	check_eq("if the answer waits behind them, one datagram arrives",
+		 w.mem.nsent, 1);
+	check("and that is the answer", nth(&w, 0, &s) && s.len == 8 + 6 &&
+	      !memcmp(s.l4 + 8, "answer", 6));
+	quick_close();
 	close(fd);
+	world_close(&w);
+}
+
+/* Given forged answers that reach a resolver's client before it is connected,
+ * then they answer no query, neither in the first socket of the flow nor in the
+ * next one, which leads to another resolver. */
+static void story_early_answer(void)
+{
+	static const char *const resolver[] = { "127.0.0.11", "127.0.0.12" };
+	static const uint8_t query[12] = { 0, 1 }, unasked[12] = { 0, 2, 0x80 };
+	uint16_t dns = 53, port = 0;
+	struct resolvers current;
+	struct in6_addr from;
+	unsigned int i;
+	struct world w;
+	uint8_t buf[16];
+	int fd[2];
+
+	printf("# answers before connect()\n");
+	world_open(&w, LIFE, ROOM);
+	net_put_pair(&w.net, "192.0.2.53", resolver[0], NAT_DNS_PORTS);
+	for (i = 0; i < 2; i++) {
+		w.net.forward[IP4][i] = addr(resolver[i]);
+		fd[i] = peer_open(resolver[i], &dns);
+	}
+	resolvers_init(&current, &w.net);
+	w.udp.resolvers = &current;
+	quick_open(dns);
+
+	sends(&w, 4510, "192.0.2.53", dns, query, sizeof(query));
+	peer_hears(fd[0], buf, sizeof(buf), &from, &port);
+	peer_says(fd[0], "127.0.0.1", port, unasked, sizeof(unasked));
+	events_all(&w);
+	check_eq("the guest gets only what the resolver sends", w.mem.nsent, 1);
+	check_eq("and the query stays", w.udp.nqueries, 1);
+	memory_clear(&w.mem);
+	peer_says(fd[0], "127.0.0.1", port, forged, sizeof(forged));
+	events_all(&w);
+	check("until the resolver answers it",
+	      !w.udp.nqueries && w.mem.nsent == 1);
+
+	memory_clear(&w.mem);
+	sends(&w, 4510, "192.0.2.53", dns, query, sizeof(query));
+	later(&w, UDP_DNS_WAIT);
+	check("the next query goes to the second resolver, too",
+	      peer_hears(fd[1], buf, sizeof(buf), &from, &port) > 0);
+	events_all(&w);
+	check("there, too, forged answers are dropped",
+	      !w.mem.nsent && w.udp.nqueries == 1);
+	peer_says(fd[1], "127.0.0.1", port, forged, sizeof(forged));
+	events_all(&w);
+	check("until this resolver answers",
+	      !w.udp.nqueries && w.mem.nsent == 1);
+	quick_close();
+	close(fd[0]);
+	close(fd[1]);
+	world_close(&w);
+}
+
+/* Given a TFTP server that answers from another port, and foreign datagrams that
+ * reach the socket for this answer before it is connected, then the guest
+ * receives only the answer. The sockets share a port, so the kernel gives some
+ * of these datagrams to the first socket, and some to the new one. */
+static void story_early_transfer(void)
+{
+	uint16_t server = 69, transfer = 0, at = 0;
+	struct in6_addr from;
+	int fd, answer;
+	struct world w;
+	char buf[8];
+
+	printf("# datagrams before the answer of a TFTP server\n");
+	world_open(&w, LIFE, ROOM);
+	fd = peer_open("127.0.0.1", &server);
+	answer = peer_open("127.0.0.1", &transfer);
+	sends(&w, 4511, GW4, server, "read", 4);
+	peer_hears(fd, buf, sizeof(buf), &from, &at);
+	check("the server has got the request", at);
+	quick_open(transfer);
+	peer_says(answer, "127.0.0.1", at, "data", 4);
+	memory_clear(&w.mem);
+	events_all(&w);
+	check_eq("only the answer reaches the guest", w.mem.nsent, 1);
+	check("some datagrams reached the first socket, and some the other",
+	      w.udp.count[UDP_UNASKED] &&
+	      w.udp.count[UDP_UNASKED] < QUICK);
+	quick_close();
+	close(fd);
+	close(answer);
 	world_close(&w);
 }
 
@@ -392,6 +531,8 @@ int main(void)
 	story_alike();
 	story_end_alike();
 	story_early();
+	story_early_answer();
+	story_early_transfer();
 	story_flood();
 	return unit_end();
 }
