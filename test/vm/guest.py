@@ -81,12 +81,14 @@ class Image:
     initramfs with some of its modules."""
 
     def __init__(self, name, package, modules, root=None, programs=None,
-                 files=None):
+                 files=None, options=""):
         """@root: folder with the unpacked package, if that is not to be
                   fetched
         @programs: more programs: path in the guest -> path on this machine
         @files:    more files: path in the guest -> contents
+        @options:  more options for the kernel
         """
+        self.options = options
         self.package = package
         self.modules = modules
         self.programs = programs or {}
@@ -345,7 +347,7 @@ def argv(folder, accel, image=CLOUD):
     @folder."""
     cpu = "host" if accel == "kvm" else "max"
     line = f"console={CONSOLE} loglevel=4 panic=-1 net.ifnames=0 " \
-           "random.trust_cpu=on mitigations=off"
+           f"random.trust_cpu=on mitigations=off {image.options}"
     return [
         EMULATOR, "-machine", f"{MACHINE},accel={accel}", "-cpu", cpu,
         "-m", str(MEMORY), "-nodefaults", "-no-user-config", "-no-reboot",

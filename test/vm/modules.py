@@ -51,27 +51,38 @@ cd /new && mount --move /new / && exec chroot . sh -c "$1"' - \
 """
 
 # Starts passt, and sends 1 MiB to a server and back, by way of a stand-in guest.
-# Its network namespace has no more than the guest's interface. Then changes
-# resolv.conf, and lets passt end.
+# Its network namespace has no more than the guest's interface. Sends as much
+# through a forwarded port. Then changes resolv.conf, and lets passt end.
 SERVES = """
 rm -f {folder}/*
 mkdir -p /run/systemd/resolve
 echo "nameserver 198.51.100.1" >/run/systemd/resolve/stub-resolv.conf
 ln -sf {link} /etc/resolv.conf
 {before} passt --strict -s {folder}/socket -P {folder}/pid -l {folder}/log \
-	-a 192.0.2.2 -n 24 -g 192.0.2.1 || exit 1
+	-a 192.0.2.2 -n 24 -g 192.0.2.1 -t 7002 {back} || exit 1
 socat TCP-LISTEN:7001,reuseaddr EXEC:cat &
 server=$!
 head -c 1048576 /dev/urandom >/tmp/data
+rm -f /tmp/served /tmp/taken
 unshare -n sh -c "
-	standin --socket {folder}/socket --tap tap0 &
+	standin --socket {folder}/socket --tap tap0 {front} &
 	until ip link set tap0 up 2>/dev/null; do sleep 0.1; done
 	ip addr add 192.0.2.2/24 dev tap0
 	ip route add default via 192.0.2.1
 	ping -c 1 -W 5 192.0.2.1 >/dev/null && echo pong
 	timeout 20 socat -t 10 - TCP:192.0.2.1:7001 </tmp/data |
 		cmp - /tmp/data && echo same
-	kill %1"
+	(until grep -q :1B5A /proc/net/tcp; do sleep 0.1; done
+	 touch /tmp/served) &
+	timeout 20 socat TCP-LISTEN:7002,reuseaddr EXEC:cat
+	until [ -e /tmp/taken ]; do sleep 0.1; done
+	kill %1" &
+guest=$!
+for i in $(seq 100); do [ -e /tmp/served ] && break; sleep 0.2; done
+timeout 20 socat -t 10 - TCP:127.0.0.1:7002 </tmp/data |
+	cmp - /tmp/data && echo forwarded
+touch /tmp/taken
+wait $guest
 echo "nameserver 198.51.100.2" >/run/systemd/resolve/new
 mv /run/systemd/resolve/new /run/systemd/resolve/stub-resolv.conf
 for i in 1 2 3 4 5 6 7 8 9 10; do
@@ -152,17 +163,23 @@ def whole(name, place, before="", root=None):
 
 
 def serves(name, inside, before="", profile="unconfined", folder="/tmp/passt",
-           link="../" + STUB):
+           link="../" + STUB, vhost=False):
     """passt serves a guest, confined by this profile.
 
     @link: where /etc/resolv.conf leads to
+    @vhost: over vhost-user
     """
-    with check(f"{name}: passt serves a guest, resolv.conf leads to {link}"):
+    over = "vhost-user" if vhost else "the stream socket"
+    back = "--vhost-user" if vhost else ""
+    # Linux before 6.2 has no USO.
+    front = back + " --without uso" if vhost else ""
+    with check(f"{name}: passt serves a guest over {over}, resolv.conf leads "
+               f"to {link}"):
         inside.run(f"mkdir -p {folder}; chmod 777 {folder}")
-        out = inside.run(SERVES.format(before=before, folder=folder,
-                                       link=link))
+        out = inside.run(SERVES.format(before=before, folder=folder, link=link,
+                                       back=back, front=front))
         said = out.replace("\0", "").split("\n")
-        for word in "pong", "same", "follows", profile:
+        for word in "pong", "same", "forwarded", "follows", profile:
             expect(f"'{word}' in {out}", word in said, True)
         expect("files in the end", said[-2:], ["log", ""])
 
@@ -191,8 +208,9 @@ def apparmor(name, inside):
         if folder.startswith("/tmp"):
             whole(f"{name}, {what}", inside, before,
                   "over the host's, for AppArmor")
-        for link in f"../{STUB}", f"/{STUB}":
-            serves(f"{name}, {what}", inside, before, profile, folder, link)
+        for link, vhost in (f"../{STUB}", False), (f"/{STUB}", True):
+            serves(f"{name}, {what}", inside, before, profile, folder, link,
+                   vhost)
         with check(f"{name}, {what}: nothing is denied"):
             expect("denied", inside.denied(), [])
     with check(f"{name}: the profile does deny what it does not permit"):
@@ -201,7 +219,9 @@ def apparmor(name, inside):
 
 
 def all_of_it(lab, guest, name):
+    # The kernel must print each denial.
     guest.run("chmod 1777 /tmp; dmesg -c >/dev/null; "
+              "sysctl -qw kernel.printk_ratelimit=0; "
               "sysctl -qw net.ipv4.ping_group_range='0 2147483647'")
     # Since Linux 7, the root of an initramfs can be unmounted.
     whole(f"{name}, initramfs", guest, "", None if name.endswith("sid") else
