@@ -70,8 +70,9 @@ enum timer_type {
  * @control:	called for an event of a descriptor that the program owns, and
  *		for EVENT_WAKE and EVENT_CONTINUED
  * @owner:	first argument of @control
- * @catch_up:	in how many more passes timers may wait, because events are
- *		handled first that came while passt did not run
+ * @catch_up:	for how many more passes timers wait, at most. Not 0 after passt
+ *		did not run for a while: events that came in that time are
+ *		handled before the timers
  * @quit:	worker_run() must return after this pass
  */
 struct worker {

@@ -158,8 +158,9 @@ static const struct call_rule run_rules[] = {
 	{ __NR_ioctl, { IS(1, SIOCOUTQ) } },
 	{ __NR_ioctl, { IS(1, SIOCGIFINDEX) } },
 	{ __NR_ioctl, { IS(1, SIOCGIFNAME) } },
-	/* No call may change the image of the program, or the paths in it.
-	 * Most often, all other memory is above the image. */
+	/* No call may change memory of the program's image, which contains the
+	 * paths of host/paths.c. Most often, all other memory is above the
+	 * image, so ABOVE comes first. */
 	{ __NR_brk, { ZERO(0) } },
 	{ __NR_brk, { ABOVE(0) } },
 	{ __NR_madvise, { IS(2, MADV_DONTNEED), ABOVE(0) } },

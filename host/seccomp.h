@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * seccomp.h - Filters of system calls, made from what the files of passt
- * declare.
+ * seccomp.h - Filters of system calls, made from the "syscalls:" lines in the
+ * files of passt.
  */
 #ifndef HOST_SECCOMP_H
 #define HOST_SECCOMP_H

@@ -140,7 +140,8 @@ static bool rebuild_l4(uint8_t *l4, const struct sock_error *s,
  * icmp_error_relay() - Tell the guest of an error that a socket reported
  * @s:		error of a UDP, ping or connecting TCP socket
  * @q:		what is known of the guest's packet; if @q->l4 is NULL, the
- *		transport header is rebuilt from the bytes that the error quotes
+ *		transport header and payload are rebuilt from @q->key and the
+ *		bytes that the error quotes
  *
  * An ICMP message from the network keeps its type, code, MTU and pointer, and
  * its source is the router that sent it. If can_relay() rules out its type, or

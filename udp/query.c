@@ -83,8 +83,8 @@ uint64_t udp_query_oldest(const struct udp_flow *uf)
 	return oldest;
 }
 
-/* is_answer() - Whether a datagram of a resolver answers a query: both have the
- * same identifier */
+/* is_answer() - Whether a datagram of a resolver answers a query: it is a
+ * response (QR), and has the query's identifier */
 static bool is_answer(const struct udp_query *q, const uint8_t *data,
 		      size_t len)
 {

@@ -178,8 +178,8 @@ static const struct listener *find_listener(const struct rule *r, uint16_t port)
 	return NULL;
 }
 
-/* check_listener() - Check that a rule asks for a listener, and that it has its
- * old socket if it was there before */
+/* check_listener() - Check that a rule asks for a listener. If the listener
+ * existed before the set was applied, check that it still has its socket */
 static void check_listener(const struct rule_set *s, const struct listener *l)
 {
 	const struct rule *r = rule_of(s, l);

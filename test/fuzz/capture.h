@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * capture.h - A recording (--pcap) into memory for guest.c, and a reader of its
- * own for the format (draft-ietf-opsawg-pcap). The file begins with its header,
- * then has a record for each frame of the link, in order and whole. The file
- * may get full, or a write may fail: then nothing more is written.
- * guest.c includes this header once.
+ * capture.h - Takes what passt writes to the file of --pcap while guest.c runs,
+ * and checks it with a second reader of the format (draft-ietf-opsawg-pcap).
+ * The file begins with its header, then has a record for each frame of the
+ * link, in order and whole. The file may get full, or a write may fail: then
+ * nothing more is written. guest.c includes this header once.
  */
 #ifndef TEST_FUZZ_CAPTURE_H
 #define TEST_FUZZ_CAPTURE_H

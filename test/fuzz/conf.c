@@ -182,7 +182,8 @@ static void check_conf(const struct conf *c)
 	check_specs(c->udp_spec);
 }
 
-/* check_said() - Check that passt printed one line, which a terminal can show */
+/* check_said() - Check that passt printed one line, which a terminal can
+ * show */
 static void check_said(void)
 {
 	size_t len = strlen(said), i;

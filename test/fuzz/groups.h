@@ -176,9 +176,9 @@ static void groups_start(bool on)
 	g.nheard = g.nsent = 0;
 }
 
-/* groups_note() - Note a datagram that the guest is about to send. What it sends
- * from a service's port may go through the socket of any group of the service
- * in this family */
+/* groups_note() - Note a datagram that the guest is about to send. What it
+ * sends from a service's port may go through the socket of any group of the
+ * service in this family */
 static void groups_note(const struct pkt *pkt)
 {
 	bool v4 = addr_is_v4(&pkt->src);
@@ -342,9 +342,9 @@ static unsigned int groups_heard(const struct ksock *s,
 	return g.nheard++;
 }
 
-/* groups_got() - Check the UDP datagram @l4, or its first fragment, that goes to
- * the guest from @src to @dst: if it came to a multicast socket, the guest may
- * get it, once, and with these addresses */
+/* groups_got() - Check the UDP datagram @l4, or its first fragment, that goes
+ * to the guest from @src to @dst: if it came to a multicast socket, the guest
+ * may get it, once, and with these addresses */
 static void groups_got(const struct in6_addr *src, const struct in6_addr *dst,
 		       const uint8_t *l4, size_t len)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * peers.h - The peers of the guest in guest.c: their addresses and ports, and a
- * reader that takes their datagrams, and entries of error queues, from an input.
- * guest.c includes this header once.
+ * reader that takes their datagrams, and entries of error queues, from an
+ * input. guest.c includes this header once.
  */
 #ifndef TEST_FUZZ_PEERS_H
 #define TEST_FUZZ_PEERS_H
@@ -116,8 +116,8 @@ static void take_error(struct input *in, struct kmessage *k, bool v6)
 			   which & 32 ? sizeof(ee.e) : sizeof(ee));
 }
 
-/* screen_datagrams() - Let all datagrams that come to a connected socket be those
- * of its peer, as the kernel does */
+/* screen_datagrams() - Let all datagrams that come to a connected socket be
+ * those of its peer, as the kernel does */
 static void screen_datagrams(const struct ksock *s)
 {
 	unsigned int i;

@@ -146,8 +146,8 @@ static bool may_open(enum sched_opener who)
 	return true;
 }
 
-/* open_flow() - Let the guest open a flow of a part, which takes @us. @ask: only
- * if it may; @answers: a peer answers */
+/* open_flow() - Let the guest open a flow of a part, which takes @us. @ask:
+ * only if it may; @answers: a peer answers */
 static void open_flow(enum sched_opener who, bool ask, uint64_t us,
 		      bool answers)
 {

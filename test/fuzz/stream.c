@@ -253,8 +253,8 @@ static bool flush(size_t quota, int error)
 }
 
 /* check_event() - Check that an event makes passt read if it may mean that the
- * guest has sent something or has left, and that the link counts as stalled only
- * if the guest has bytes that it has not read */
+ * guest has sent something or has left, and that the link counts as stalled
+ * only if the guest has bytes that it has not read */
 static void check_event(uint8_t arg)
 {
 	uint32_t events = (arg & 1 ? EPOLLIN : 0) | (arg & 2 ? EPOLLOUT : 0) |

@@ -233,8 +233,8 @@ static void guest_poke(const struct step *s)
 /* guest_event() - Let the guest write the flags of an available ring, and the
  * index in the used ring at which it asks for a notification (used_event). In
  * the step, bit 1 of @a selects the ring, and @x is the value of the flags. The
- * index is @y if bit 2 of @a is set; else the index that the guest has published
- * last, plus @b */
+ * index is @y if bit 2 of @a is set; else the index that the guest has
+ * published last, plus @b */
 static void guest_event(const struct step *s)
 {
 	const struct ring *r = &model.ring[s->a & 1];
@@ -244,10 +244,11 @@ static void guest_event(const struct step *s)
 	guest_write(r->avail + 4 + 2 * r->size, &event, 2);
 }
 
-/* guest_race() - Let the guest write the byte @b of the step while the link
- * looks up addresses. The lower seven bits of @a are the number of the look-up.
- * If bit 128 of @a is clear, @x is an argument of guest_addr(). If it is set,
- * @x is an offset in a part of a ring; @c selects the ring and the part */
+/* guest_race() - Let the guest write one byte while the link looks up an
+ * address. The byte is @b of the step. The lower seven bits of @a say at which
+ * look-up it is written, and the highest bit says where: if it is clear, at
+ * guest_addr(@x); if it is set, at the offset @x in a part of a ring, where @c
+ * selects the ring and the part */
 static void guest_race(const struct step *s)
 {
 	const struct ring *r = &model.ring[s->c & 1];

@@ -163,8 +163,8 @@ static int64_t locate_guest(uint64_t addr, size_t *len)
 }
 
 /* add_bytes() - Append to @to the parts of the file that descriptor @d covers,
- * and add their number to @n, up to @max. Return GOOD, LONG if there are more, or
- * BAD if a byte is in no region */
+ * and add their number to @n, up to @max. Return GOOD, LONG if there are more,
+ * or BAD if a byte is in no region */
 static enum outcome add_bytes(const struct vring_desc *d, struct range *to,
 			      unsigned int max, unsigned int *n)
 {

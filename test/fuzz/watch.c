@@ -295,9 +295,9 @@ static bool expect_changes(bool *file, bool *ended)
 	return changed;
 }
 
-/* check_drain() - Compare what host_watch_drain() says with what it must say. If
- * inotify can't be read for long, passt closes it, and says that resolv.conf may
- * have changed */
+/* check_drain() - Compare what host_watch_drain() says with what it must say.
+ * If inotify can't be read for long, passt closes it, and says that resolv.conf
+ * may have changed */
 static void check_drain(struct host_watch *w)
 {
 	bool ended = w->ended, blind = w->blind, file, changed, broken;

@@ -164,8 +164,8 @@ def paths(documents, files):
 
 
 def named_checks(documents):
-    """Finds checks that are not in the test that is named. A check may have the
-    name of a function."""
+    """Finds checks that a document names, and that are not in their test: the
+    test has neither the name as text, nor a function of that name."""
     for path, text in documents.items():
         for file, names in re.findall(r'`(test/[\w./-]+)`:((?:,?\s"[^"]+")+)',
                                       text):

@@ -72,7 +72,8 @@ class Servers:
 
     @staticmethod
     def exchange(s):
-        """The same for a datagram from an open socket."""
+        """As which address a server sees a datagram from the open socket @s;
+        or the name of the error that the guest gets."""
         try:
             s.send(b"x")
             return s.recv(100).decode()

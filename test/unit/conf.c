@@ -32,8 +32,8 @@ static char said[16384];
  * capture() - Redirect a stream to a file; or restore the stream, and read the
  *		file into @said
  * @stream:	stdout or stderr
- * @saved:	-1: redirect the stream; else the value that this first call
- *		returned: restore the stream
+ * @saved:	-1: redirect the stream; else: restore it, from the copy that
+ *		the call with -1 has returned
  *
  * Return: a copy of the stream's descriptor if @saved is -1, else -1
  */

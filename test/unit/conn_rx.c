@@ -544,8 +544,8 @@ static void t6_stalled(void)
 }
 
 /* Given data that the socket does not take and for which there is no memory,
- * then passt also offers a window of zero after a minute, and the whole window
- * again when the socket has space. */
+ * when the guest has repeated the data for a minute, then passt offers a window
+ * of zero. When the socket has space, passt offers the whole window again. */
 static void t6_forgotten(void)
 {
 	unsigned int i;

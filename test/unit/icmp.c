@@ -398,8 +398,8 @@ static bool router_says(uint8_t type, uint8_t code, uint16_t id, uint16_t seq,
 	return good;
 }
 
-/* seen_router() - Whether the guest got an error of the router, about request
- * @seq */
+/* seen_router() - Whether frame @n to the guest is an ICMP error about request
+ * @seq, from a router on the path to the peer */
 static bool seen_router(const struct world *w, unsigned int n, uint8_t type,
 			uint8_t code, uint16_t seq)
 {
@@ -416,9 +416,9 @@ static bool seen_router(const struct world *w, unsigned int n, uint8_t type,
 	       !memcmp(echo + 8, "echo", 4);
 }
 
-/* Given a router that sends an error about a request, then the guest receives
- * the error from this router, with the guest's identifier in it, and no request
- * is lost. */
+/* Given a router on the path that sends an error about a request, then the
+ * guest receives the error from this router, with the guest's identifier in it,
+ * and no request is lost. */
 static void story_router(void)
 {
 	struct in6_addr any = addr("0.0.0.0");

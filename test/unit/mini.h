@@ -272,8 +272,8 @@ static bool mini_take_ack(struct mini *g, const struct tcp_seg *seg)
 	return true;
 }
 
-/* mini_take_data() - Receive payload and FIN; its bytes were checked when they
- * were sent */
+/* mini_take_data() - Receive the payload and FIN of a segment. The bytes of the
+ * payload were checked when passt sent them */
 static void mini_take_data(struct mini *g, const struct tcp_seg *seg)
 {
 	uint32_t s = seg->seq, end = seg->seq + seg->len;

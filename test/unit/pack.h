@@ -5,8 +5,8 @@
  * same may happen after them: the string has sequence numbers relative to the
  * initial ones, and instead of times, only what set_times() needs.
  *
- * Each move starts from a string. So a move can't depend on anything that is not
- * in the string. pack_world() checks that the string has the whole state.
+ * Each move starts from a string. So a move can't depend on anything that is
+ * not in the string. pack_world() checks that the string has the whole state.
  */
 #ifndef TEST_UNIT_PACK_H
 #define TEST_UNIT_PACK_H
@@ -184,8 +184,8 @@ static enum stall stall_of(const struct tcp_conn *c)
 	return c->stall_at > NOW ? STALL_LATER : STALL_NEXT;
 }
 
-/* set_times() - Set all times of a connection from what its packed state says of
- * them: @stall, and whether an ACK is due */
+/* set_times() - Set all times of a connection from what its packed state says
+ * of them: @stall, and whether an ACK is due */
 static void set_times(struct tcp_conn *c, enum stall stall, bool ack_due)
 {
 	static const uint64_t at[] = { 0, NOW + TCP_STALL, NOW, NOW - 1 };

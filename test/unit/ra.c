@@ -500,7 +500,7 @@ static void story_link_local(struct world *w)
 }
 
 /* When a new guest connects, then passt forgets what it has announced to the
- * guest before it. While no guest is connected, nothing is sent or
+ * former guest. While no guest is connected, nothing is sent or
  * remembered. */
 static void story_nobody(struct world *w)
 {

@@ -45,8 +45,8 @@ static bool follows(const struct in6_addr *before, const struct in6_addr *want)
 	return addr_eq(&next, want);
 }
 
-/* Given lists of resolvers, then each address has its own list, for the ports of
- * DNS only. */
+/* Given lists of resolvers, then each address has its own list, for the ports
+ * of DNS only. */
 static void story_lists(void)
 {
 	struct in6_addr got;

@@ -251,8 +251,8 @@ static void story_starved(void)
 /* Of how many new flows one is answered; 0: none is. */
 static unsigned int one_answered_of;
 
-/* opens() - Let the guest open flows, each in @us, until it may not; returns how
- * many, but at most 10000 */
+/* opens() - Let the guest open flows, each in @us, until it may not; returns
+ * how many, but at most 10000 */
 static unsigned int opens(enum sched_opener who, uint64_t us)
 {
 	unsigned int n;

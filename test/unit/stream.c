@@ -9,8 +9,8 @@
 
 #include "sock.h"
 
-/* errno with which sock_recv() and sock_send() of the code under test fail; 0: they do
- * not fail. */
+/* errno with which sock_recv() and sock_send() of the code under test fail; 0:
+ * they do not fail. */
 static int no_memory_errno;
 #define sock_recv(...) \
 	(no_memory_errno ? errno = no_memory_errno, -1 : sock_recv(__VA_ARGS__))

@@ -325,8 +325,8 @@ static void story_rebooted(void)
 	ends("a guest that was restarted");
 }
 
-/* Given a port without a listener, when the guest sends SYN, then it receives
- * RST. */
+/* Given a port of the peer at which nobody listens, when the guest sends SYN,
+ * then it receives RST. */
 static void story_refused(void)
 {
 	uint16_t port = 0;
@@ -409,8 +409,8 @@ static void story_urgent(const char *name, bool no_peek_off)
 	ends(name);
 }
 
-/* Given a guest that opens too many flows beside others, then its SYN is dropped
- * without an answer, and the next one opens the connection. */
+/* Given a guest that opens too many flows beside others, then its SYN is
+ * dropped without an answer, and the next one opens the connection. */
 static void story_too_many_flows(void)
 {
 	uint16_t port = 0;

@@ -18,8 +18,8 @@
 static int silent[2];
 static uint16_t silent_port;
 
-/* silence() - Open a peer that does not answer. Linux ignores a SYN if the queue
- * of the listening socket is full, and a queue of length 0 takes one
+/* silence() - Open a peer that does not answer. Linux ignores a SYN if the
+ * queue of the listening socket is full, and a queue of length 0 takes one
  * connection */
 static void silence(void)
 {

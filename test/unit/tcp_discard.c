@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * tcp_discard.c - Tests of when passt removes bytes from its socket that the
- * guest has acknowledged: those of short answers a few at a time, all others at
- * once. Each pass of the loop takes 1 ms.
+ * guest has acknowledged. passt leaves short answers there for a short time,
+ * and removes several in one call. It removes all other bytes immediately. Each
+ * pass of the loop takes 1 ms.
  */
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -46,11 +47,11 @@ static void finishes(const struct way *y, const char *name)
 	ends(name);
 }
 
-/* Given short answers of the peer, each of which the guest acknowledges with its
- * next request, then passt leaves these answers in the socket for a short time,
- * and removes several in one call. It removes all other acknowledged bytes at
- * once. When the connection ends while such answers are in the socket, then both
- * ends get FIN, and no RST (T7). */
+/* Given short answers of the peer, each of which the guest acknowledges with
+ * its next request, then passt leaves these answers in the socket for a short
+ * time, and removes several in one call. It removes all other acknowledged
+ * bytes at once. When the connection ends while such answers are in the socket,
+ * then both ends get FIN, and no RST (T7). */
 static void story_short_answers(void)
 {
 	const struct way y = { V4, .no_fin = true };
@@ -124,9 +125,9 @@ static void story_answer_lost(void)
 	finishes(&y, "a lost answer behind others");
 }
 
-/* Given a kernel without SO_PEEK_OFF, which passt has found out while the socket
- * has an answer that the guest has acknowledged, when urgent data follows, then
- * the guest gets it at once. */
+/* Given a kernel without SO_PEEK_OFF, which passt has found out while the
+ * socket has an answer that the guest has acknowledged, when urgent data
+ * follows, then the guest gets it at once. */
 static void story_urgent_behind_answer(void)
 {
 	const struct way y = { V4, .no_fin = true };

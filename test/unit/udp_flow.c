@@ -39,7 +39,8 @@ static const uint8_t forged[12] = { 0, 1, 0x80 };
 /* How many more times sock_recv() of the code under test finds a datagram. */
 static unsigned int flood;
 
-/* more() - Do as sock_recv(), or return an empty datagram if @flood is not zero */
+/* more() - Do as sock_recv(), or return an empty datagram if @flood is not
+ * zero */
 static ssize_t more(int fd, void *buf, size_t len, int flags)
 {
 	if (!flood)
@@ -106,8 +107,8 @@ static uint16_t asks(struct world *w, int fd, uint16_t sport, const char *gw,
 }
 
 /* asks_as() - Let the guest send a datagram from its address @guest to GW6, the
- * address by which it reaches the host. The peer is a socket of the host. Return
- * the source port with which the peer receives the datagram */
+ * address by which it reaches the host. The peer is a socket of the host.
+ * Return the source port with which the peer receives the datagram */
 static uint16_t asks_as(struct world *w, int fd, const char *guest,
 			uint16_t sport, uint16_t port)
 {
@@ -463,8 +464,8 @@ static void story_early_answer(void)
 	world_close(&w);
 }
 
-/* Given a TFTP server that answers from another port, and foreign datagrams that
- * reach the socket for this answer before it is connected, then the guest
+/* Given a TFTP server that answers from another port, and foreign datagrams
+ * that reach the socket for this answer before it is connected, then the guest
  * receives only the answer. The sockets share a port, so the kernel gives some
  * of these datagrams to the first socket, and some to the new one. */
 static void story_early_transfer(void)

@@ -400,8 +400,8 @@ static void story_marks(const char *gw, const char *host)
 	world_close(&w);
 }
 
-/* first() - Let the guest send a first datagram of @len bytes in a new flow, and
- * return the DF setting of its socket */
+/* first() - Let the guest send a first datagram of @len bytes in a new flow,
+ * and return the DF setting of its socket */
 static int first(struct world *w, const char *gw, uint16_t sport, uint16_t port,
 		 uint32_t len, bool df)
 {
@@ -412,8 +412,8 @@ static int first(struct world *w, const char *gw, uint16_t sport, uint16_t port,
 		    !strchr(gw, ':'));
 }
 
-/* Given the first datagram of a flow, if it is short and has DF, then the socket
- * stays as it is, because it sends DF anyway. */
+/* Given the first datagram of a flow, if it is short and has DF, then the
+ * socket stays as it is, because it sends DF anyway. */
 static void story_df_default(const char *gw, const char *host)
 {
 	uint16_t port = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /*
  * udp_to_guest.c - Tests of datagrams to the guest: GSO batches, header fields,
- * the count of drops, and how several flows take turns. The sockets are real, and messages
- * that recvmmsg() returns are counted.
+ * the count of drops, and how several flows take turns. The sockets are real,
+ * and messages that recvmmsg() returns are counted.
  */
 #include <netinet/udp.h>
 #include <sys/socket.h>

@@ -193,8 +193,8 @@ static bool proc_line(int fd, const char *want)
 }
 
 /* Given a host that has slept, then host_watch_slept() returns the time of this
- * sleep once, and 0 after that. The descriptor @wakeup is a timer that the kernel
- * makes readable when the host wakes. */
+ * sleep once, and 0 after that. The descriptor @wakeup is a timer that the
+ * kernel makes readable when the host wakes. */
 static void story_sleep(void)
 {
 	slept = -7000;		/* as in a time namespace */

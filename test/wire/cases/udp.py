@@ -64,7 +64,8 @@ def a_source_port_that_is_taken_is_replaced(w, v):
 
 @test("U1", both)
 def one_source_port_to_many_peers(w, v):
-    """Each peer has its own flow, as with DNS and games."""
+    """The guest sends from one port to many peers, as games do: each peer has
+    its own flow."""
     g, me = w.guest(), fresh_port()
     peers = [w.udp(v) for _ in range(10)]
     peers += [w.udp(v, PEER2[v]) for _ in range(10)]
