@@ -58,14 +58,14 @@ rm -f {folder}/*
 mkdir -p /run/systemd/resolve
 echo "nameserver 198.51.100.1" >/run/systemd/resolve/stub-resolv.conf
 ln -sf {link} /etc/resolv.conf
-{before} passt --strict -s {folder}/socket -P {folder}/pid -l {folder}/log \
+{before} passt --strict -s {folder}/socket -P {folder}/pid -l {log} \
 	-a 192.0.2.2 -n 24 -g 192.0.2.1 -t 7002 {back} || exit 1
 socat TCP-LISTEN:7001,reuseaddr EXEC:cat &
 server=$!
 head -c 1048576 /dev/urandom >/tmp/data
 rm -f /tmp/served /tmp/taken
 unshare -n sh -c "
-	standin --socket {folder}/socket --tap tap0 {front} &
+	{guest} standin --socket {folder}/socket --tap tap0 {front} &
 	until ip link set tap0 up 2>/dev/null; do sleep 0.1; done
 	ip addr add 192.0.2.2/24 dev tap0
 	ip route add default via 192.0.2.1
@@ -87,13 +87,14 @@ echo "nameserver 198.51.100.2" >/run/systemd/resolve/new
 mv /run/systemd/resolve/new /run/systemd/resolve/stub-resolv.conf
 for i in 1 2 3 4 5 6 7 8 9 10; do
 	sleep 0.3
-	grep 198.51.100.2 {folder}/log && echo follows && break
+	grep 198.51.100.2 {log} && echo follows && break
 done
 cat /proc/$(cat {folder}/pid)/attr/current && echo
 kill $(cat {folder}/pid) $server 2>/dev/null
 wait
 sleep 0.3
-ls {folder}
+echo left:
+ls {folder} | grep -v log
 """
 
 
@@ -163,11 +164,13 @@ def whole(name, place, before="", root=None):
 
 
 def serves(name, inside, before="", profile="unconfined", folder="/tmp/passt",
-           link="../" + STUB, vhost=False):
+           link="../" + STUB, vhost=False, log=None, guest=""):
     """passt serves a guest, confined by this profile.
 
-    @link: where /etc/resolv.conf leads to
+    @before: command that runs passt
+    @link:  where /etc/resolv.conf leads to
     @vhost: over vhost-user
+    @guest: command that runs the stand-in guest
     """
     over = "vhost-user" if vhost else "the stream socket"
     back = "--vhost-user" if vhost else ""
@@ -177,11 +180,12 @@ def serves(name, inside, before="", profile="unconfined", folder="/tmp/passt",
                f"to {link}"):
         inside.run(f"mkdir -p {folder}; chmod 777 {folder}")
         out = inside.run(SERVES.format(before=before, folder=folder, link=link,
-                                       back=back, front=front))
+                                       back=back, front=front, guest=guest,
+                                       log=log or f"{folder}/log"))
         said = out.replace("\0", "").split("\n")
         for word in "pong", "same", "forwarded", "follows", profile:
             expect(f"'{word}' in {out}", word in said, True)
-        expect("files in the end", said[-2:], ["log", ""])
+        expect("files in the end", said[said.index("left:"):], ["left:", ""])
 
 
 def yama(name, inside):

@@ -26,6 +26,8 @@ VERSION = 31            # of the policy's format; Linux 4.4 knows it
 RANGE = "s0-s0:c0.c1023"
 USER = f"unconfined_u:unconfined_r:unconfined_t:{RANGE}"
 OURS = f"unconfined_u:unconfined_r:passt_t:{RANGE}"
+LIBVIRT = f"system_u:system_r:virtd_t:{RANGE}"
+OF_GUEST = "s0:c1,c2"   # libvirt gives each guest a level, and its passt, too
 
 LOAD = """
 mount -t selinuxfs none /sys/fs/selinux
@@ -51,6 +53,16 @@ chcon -R -t init_runtime_t run/systemd
 chcon -R -t systemd_resolved_runtime_t run/systemd/resolve
 chcon -t tmp_t tmp
 chcon -t passt_exec_t usr/bin/passt
+mkdir -p run/libvirt/qemu var/log/libvirt
+chcon -R -t virt_runtime_t run/libvirt
+chcon -R -t svirt_runtime_t run/libvirt/qemu
+ln -s ../run var/run
+chcon -t var_t var
+chcon -h -t var_run_t var/run
+chcon -t var_log_t var/log
+chcon -t virt_log_t var/log/libvirt
+chmod 777 var/log/libvirt
+chcon -t qemu_exec_t bin/standin
 """
 
 # Runs a script of an unconfined user. init can't become one while SELinux
@@ -64,6 +76,16 @@ echo 1 >/sys/fs/selinux/enforce
 status=$?
 echo 0 >/sys/fs/selinux/enforce
 exit $status
+"""
+
+
+# Runs a script of a daemon, from which passt inherits nothing that it could
+# write to.
+OF_DAEMON = """
+exec </dev/null >/dev/null 2>&1
+(
+{}
+) | cat >/tmp/out
 """
 
 
@@ -122,9 +144,26 @@ class Inside(modules.Inside):
         return out
 
     def denied(self):
-        """What SELinux has denied passt since the last call."""
+        """What SELinux has denied passt, or the guest that connects to passt,
+        since the last call."""
         out = self.guest.run("sleep 0.5; dmesg -c")
-        return re.findall(r"avc: +denied.*scontext=\S*:passt_t:.*", out)
+        return re.findall(r"avc: +denied.*scontext=\S*:passt_t:.*|"
+                          r"avc: +denied.*svirt_t:.*:passt_t:.*", out)
+
+
+class Libvirt(Inside):
+    """Runs scripts of libvirt's daemon. SELinux does not enforce the policy,
+    because the scripts do what only a test has to do. But SELinux tells what it
+    would deny."""
+
+    def __init__(self, inside):
+        self.guest = inside.guest
+
+    def run(self, script, timeout=60):
+        self.guest.run("cat >/new/tmp/script <<'END'\n" +
+                       OF_DAEMON.format(script) + "\nEND")
+        modules.Inside.run(self, f"runcon {LIBVIRT} sh /tmp/script", timeout)
+        return self.guest.run("cat /new/tmp/out")
 
 
 def all_of_it(lab, guest, name):
@@ -140,6 +179,16 @@ def all_of_it(lab, guest, name):
             modules.serves(what, inside, before, OURS, vhost=vhost)
         with check(f"{what}: nothing is denied"):
             expect("denied", inside.denied(), [])
+    libvirt = Libvirt(inside)
+    for vhost in False, True:
+        modules.serves(f"{name}, libvirt", libvirt,
+                       f"runcon -t passt_t -l {OF_GUEST}",
+                       f"system_u:system_r:passt_t:{OF_GUEST}",
+                       "/run/libvirt/qemu/passt", vhost=vhost,
+                       log="/var/log/libvirt/log",
+                       guest=f"runcon -t svirt_t -l {OF_GUEST}")
+    with check(f"{name}, libvirt: nothing is denied"):
+        expect("denied", inside.denied(), [])
     with check(f"{name}: SELinux denies what the policy does not permit"):
         inside.run("mkdir -m 777 /usr/open; passt -s /usr/open/socket || true")
         expect("denied", len(inside.denied()) > 0, True)
